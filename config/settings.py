@@ -1,0 +1,242 @@
+"""Verdict's only settings file. Every variable it reads is listed in ``.env.example``."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import dj_database_url
+from django.core.exceptions import ImproperlyConfigured
+
+from config.env import (
+    dotted_name,
+    env_bool,
+    env_folder,
+    env_int,
+    env_list,
+    env_log_level,
+    env_secret,
+    env_text,
+    env_url,
+    web_origin,
+)
+from config.redis_socket import socket_path
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+
+# Data folder: database file, Redis socket, keys, artifacts, logs.
+DATA_DIR = env_folder("VERDICT_DATA", BASE_DIR / "var")
+ARTIFACTS_DIR = DATA_DIR / "artifacts"
+LOGS_DIR = DATA_DIR / "logs"
+
+DEBUG = env_bool("DEBUG", False)
+LOG_LEVEL = env_log_level("LOG_LEVEL", "INFO")
+
+# Keys. DECISION_KEY signs the decision log and stays outside the database, so that whoever can
+# write to the database alone cannot forge a decision.
+SECRET_KEY = env_secret("SECRET_KEY", file=DATA_DIR / "secret_key", minimum_length=50)
+DECISION_KEY = env_secret("DECISION_KEY", file=DATA_DIR / "decision_key", minimum_length=32)
+
+# Web address
+HOST = env_text("HOST", "127.0.0.1")
+PORT = env_int("PORT", 8000, minimum=1, maximum=65535)
+BEHIND_TLS = env_bool("BEHIND_TLS", False)
+ALLOWED_HOSTS = env_list(
+    "ALLOWED_HOSTS",
+    ["localhost", "127.0.0.1", "[::1]"] + ([HOST] if HOST not in ("0.0.0.0", "::") else []),
+    wanted="host names without scheme or port, separated by commas",
+    accepts=lambda item: "/" not in item and " " not in item,
+)
+CSRF_TRUSTED_ORIGINS = env_list(
+    "CSRF_TRUSTED_ORIGINS",
+    [],
+    wanted="origins such as https://verdict.example.org, separated by commas",
+    accepts=web_origin,
+)
+
+# Trials
+OBJECTIVES = env_list(
+    "OBJECTIVES",
+    ["workers.problems"],
+    wanted="dotted module prefixes such as workers.problems, separated by commas",
+    accepts=dotted_name,
+)
+WORKER_SLOTS = env_int(
+    "WORKER_SLOTS", min(4, len(os.sched_getaffinity(0))), minimum=1, maximum=1024
+)
+HEARTBEAT_SECONDS = env_int("HEARTBEAT_SECONDS", 5, minimum=1, maximum=3600)
+STALE_AFTER_SECONDS = env_int("STALE_AFTER_SECONDS", 60, minimum=2)
+if STALE_AFTER_SECONDS < 2 * HEARTBEAT_SECONDS:
+    raise ImproperlyConfigured(
+        f"STALE_AFTER_SECONDS: found {STALE_AFTER_SECONDS}; want at least twice "
+        f"HEARTBEAT_SECONDS, that is {2 * HEARTBEAT_SECONDS}, or busy trials are taken for dead"
+    )
+
+
+# Database
+
+
+def _database() -> dict[str, Any]:
+    url = env_url(
+        "DATABASE_URL",
+        f"sqlite:///{DATA_DIR / 'verdict.sqlite3'}",
+        schemes=("sqlite", "postgres", "postgresql"),
+    )
+    try:
+        database: dict[str, Any] = dict(dj_database_url.parse(url))
+    except ValueError as error:
+        raise ImproperlyConfigured(f"DATABASE_URL: {error}") from None
+    options = database.get("OPTIONS", {})
+    if database["ENGINE"] != "django.db.backends.sqlite3":
+        database["OPTIONS"] = {"connect_timeout": 10, **options}
+        return database
+    if database["NAME"] in ("", ":memory:"):
+        raise ImproperlyConfigured(
+            "DATABASE_URL: found a database in memory; want a file such as "
+            "sqlite:////path/to/verdict.sqlite3, because several processes share it"
+        )
+    database["OPTIONS"] = {
+        # A writer waits its turn at BEGIN; the deferred default fails in the middle instead.
+        "transaction_mode": "IMMEDIATE",
+        "timeout": 20,
+        "init_command": (
+            "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA foreign_keys=ON"
+        ),
+        **options,
+    }
+    return database
+
+
+DATABASES = {"default": _database()}
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+
+# Queue. The defaults below it make a message harmless to deliver twice and hard to lose: it
+# names a queue, never a trial, and whoever takes it claims the next trial in the database.
+REDIS_URL = env_url(
+    "REDIS_URL",
+    f"redis+socket://{socket_path(DATA_DIR)}",
+    schemes=("redis", "rediss", "redis+socket"),
+)
+CELERY_BROKER_URL = REDIS_URL
+CELERY_RESULT_BACKEND = None
+CELERY_TASK_IGNORE_RESULT = True
+CELERY_TASK_SERIALIZER = "json"
+CELERY_ACCEPT_CONTENT = ["json"]
+CELERY_TASK_DEFAULT_QUEUE = "cpu"
+CELERY_TASK_ACKS_LATE = True
+CELERY_TASK_REJECT_ON_WORKER_LOST = True
+CELERY_WORKER_PREFETCH_MULTIPLIER = 1
+CELERY_WORKER_HIJACK_ROOT_LOGGER = False
+CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
+CELERY_BROKER_CONNECTION_MAX_RETRIES = None
+CELERY_BROKER_TRANSPORT_OPTIONS = {
+    "visibility_timeout": 3600,
+    "socket_connect_timeout": 5,
+    "health_check_interval": 30,
+}
+# A page that starts an experiment must not hang on a queue that is down.
+CELERY_TASK_PUBLISH_RETRY_POLICY = {
+    "max_retries": 2,
+    "interval_start": 0.1,
+    "interval_step": 0.2,
+    "interval_max": 0.5,
+}
+
+# Application
+INSTALLED_APPS = [
+    "experiments",
+    "workers",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "django.contrib.staticfiles",
+]
+# All of these run asynchronously, so a waiting page holds no thread; static files are served
+# by config.asgi before Django sees the request.
+MIDDLEWARE = [
+    "django.middleware.security.SecurityMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+]
+ROOT_URLCONF = "config.urls"
+ASGI_APPLICATION = "config.asgi.application"
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [BASE_DIR / "templates"],
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ],
+        },
+    },
+]
+
+# Static files: hashed, compressed, served for ever from the browser's cache.
+STATIC_URL = "/static/"
+STATIC_ROOT = BASE_DIR / "staticfiles"
+STATICFILES_DIRS = [BASE_DIR / "static"]
+STORAGES = {
+    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+    "staticfiles": {"BACKEND": "config.static_files.HashedFiles"},
+}
+
+# Sign-in
+LOGIN_URL = "login"
+LOGIN_REDIRECT_URL = "/"
+LOGOUT_REDIRECT_URL = "login"
+PASSWORD_HASHERS = [
+    "django.contrib.auth.hashers.ScryptPasswordHasher",
+    "django.contrib.auth.hashers.PBKDF2PasswordHasher",
+]
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": f"django.contrib.auth.password_validation.{name}"}
+    for name in (
+        "UserAttributeSimilarityValidator",
+        "MinimumLengthValidator",
+        "CommonPasswordValidator",
+        "NumericPasswordValidator",
+    )
+]
+
+# Security
+SESSION_COOKIE_HTTPONLY = True
+SESSION_COOKIE_SAMESITE = "Lax"
+SESSION_COOKIE_SECURE = BEHIND_TLS
+CSRF_COOKIE_SECURE = BEHIND_TLS
+SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if BEHIND_TLS else None
+SECURE_SSL_REDIRECT = BEHIND_TLS
+SECURE_HSTS_SECONDS = 365 * 24 * 3600 if BEHIND_TLS else 0
+SECURE_CONTENT_TYPE_NOSNIFF = True
+SECURE_REFERRER_POLICY = "same-origin"
+SECURE_CROSS_ORIGIN_OPENER_POLICY = "same-origin"
+X_FRAME_OPTIONS = "DENY"
+
+# Language and time
+LANGUAGE_CODE = "en-us"
+TIME_ZONE = "UTC"
+USE_TZ = True
+USE_I18N = False
+
+MESSAGE_STORAGE = "django.contrib.messages.storage.session.SessionStorage"
+
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {
+        "line": {"format": "{asctime} {levelname} {name}: {message}", "style": "{"},
+    },
+    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line"}},
+    "root": {"handlers": ["console"], "level": LOG_LEVEL},
+    # Django's own handlers mail admins and print only while debugging.
+    "loggers": {"django": {"handlers": [], "level": "NOTSET"}},
+}

@@ -1,0 +1,79 @@
+"""Static files: hashed and compressed when collected, answered before Django sees the request.
+
+WhiteNoise knows the files, their encodings, ranges and cache headers; its Django middleware is
+synchronous, though, and one such middleware makes every asynchronous page hold a thread. Hence
+this thin ASGI layer over the same file table.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Any, BinaryIO
+
+from django.conf import settings
+from whitenoise.middleware import WhiteNoiseMiddleware
+from whitenoise.storage import CompressedManifestStaticFilesStorage
+
+Scope = MutableMapping[str, Any]
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+Application = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+CHUNK_BYTES = 256 * 1024
+
+
+class HashedFiles(CompressedManifestStaticFilesStorage):
+    """Hashed names, also inside JavaScript's import statements."""
+
+    support_js_module_import_aggregation = True
+
+
+class StaticFiles:
+    """ASGI: a file under STATIC_URL if there is one, else the application's answer."""
+
+    def __init__(self, application: Application) -> None:
+        self.application = application
+        self.table = WhiteNoiseMiddleware(get_response=None)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        file = None
+        if scope["type"] == "http" and scope["path"].startswith(settings.STATIC_URL):
+            file = self._find(scope["path"])
+        if file is None:
+            await self.application(scope, receive, send)
+            return
+        headers = {_wsgi_name(name): value.decode("latin-1") for name, value in scope["headers"]}
+        response = await asyncio.to_thread(file.get_response, scope["method"], headers)
+        await send(
+            {
+                "type": "http.response.start",
+                "status": int(response.status),
+                "headers": [
+                    (name.lower().encode("latin-1"), value.encode("latin-1"))
+                    for name, value in response.headers
+                ],
+            }
+        )
+        await _send_body(response.file, send)
+
+    def _find(self, path: str) -> Any:
+        # While debugging, files are looked up in their source folders at every request.
+        return self.table.find_file(path) if self.table.autorefresh else self.table.files.get(path)
+
+
+async def _send_body(file: BinaryIO | None, send: Send) -> None:
+    if file is None:
+        await send({"type": "http.response.body", "body": b""})
+        return
+    try:
+        while chunk := await asyncio.to_thread(file.read, CHUNK_BYTES):
+            await send({"type": "http.response.body", "body": chunk, "more_body": True})
+        await send({"type": "http.response.body", "body": b""})
+    finally:
+        file.close()
+
+
+def _wsgi_name(name: bytes) -> str:
+    return "HTTP_" + name.decode("latin-1").upper().replace("-", "_")
