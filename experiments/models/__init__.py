@@ -1,0 +1,32 @@
+"""The records: columns and invariants, no input or output."""
+
+from experiments.models.access import ApiToken, TestOpening
+from experiments.models.decision import Decision
+from experiments.models.experiment import Experiment, ExperimentTag
+from experiments.models.finding import Finding
+from experiments.models.project import Configuration, Membership, Project
+from experiments.models.replication import Replication
+from experiments.models.series import Report, SealedScore, SeriesBatch
+from experiments.models.trial import Environment, Study, Trial
+from experiments.models.worker import Artifact, Worker
+
+__all__ = [
+    "ApiToken",
+    "Artifact",
+    "Configuration",
+    "Decision",
+    "Environment",
+    "Experiment",
+    "ExperimentTag",
+    "Finding",
+    "Membership",
+    "Project",
+    "Replication",
+    "Report",
+    "SealedScore",
+    "SeriesBatch",
+    "Study",
+    "TestOpening",
+    "Trial",
+    "Worker",
+]

@@ -1,0 +1,68 @@
+"""The decision log: insert-only, chained, read by deployments."""
+
+from __future__ import annotations
+
+from django.conf import settings
+from django.db import models
+from django.db.models import Q
+
+from experiments.models.experiment import Experiment
+from experiments.models.project import Configuration, Project
+from experiments.models.replication import Replication
+
+
+class Choice(models.TextChoices):
+    BASELINE = "baseline"
+    ADOPT = "adopt"
+    REJECT = "reject"
+    CONTINUE = "continue"
+    REVERT = "revert"
+    DROPPED = "dropped without seeds"
+
+
+class Decision(models.Model):
+    """What a person decided, on which evidence. The database refuses update and delete."""
+
+    project = models.ForeignKey(Project, models.PROTECT, related_name="decisions")
+    target = models.CharField(max_length=60, default="production")
+    sequence = models.PositiveIntegerField()
+    choice = models.CharField(max_length=21, choices=Choice)
+    experiment = models.ForeignKey(
+        Experiment, models.PROTECT, null=True, blank=True, related_name="decisions"
+    )
+    replication = models.ForeignKey(
+        Replication, models.PROTECT, null=True, blank=True, related_name="decisions"
+    )
+    candidate = models.ForeignKey(
+        Configuration, models.PROTECT, null=True, blank=True, related_name="+"
+    )
+    baseline = models.ForeignKey(
+        Configuration, models.PROTECT, null=True, blank=True, related_name="+"
+    )
+    verdict = models.CharField(max_length=9, blank=True)  # adopt, reject, undecided, none
+    overrides_verdict = models.BooleanField(default=False)
+    reason = models.TextField()
+    evidence = models.TextField(default="{}")  # JSON, as it was when the button was pressed
+    decided_by = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, related_name="+")
+    decided_by_name = models.CharField(max_length=150)
+    decided_at = models.DateTimeField()
+    previous_hash = models.CharField(max_length=64, unique=True)
+    hash = models.CharField(max_length=64, unique=True)
+
+    class Meta:
+        ordering = ("project", "-sequence")
+        constraints = (
+            models.UniqueConstraint(fields=("project", "sequence"), name="decision_sequence_once"),
+            models.CheckConstraint(condition=~Q(reason=""), name="decision_has_a_reason"),
+            models.CheckConstraint(
+                condition=Q(choice__in=Choice.values), name="decision_choice_known"
+            ),
+            models.CheckConstraint(
+                condition=~Q(choice__in=("adopt", "revert", "baseline"))
+                | Q(candidate__isnull=False),
+                name="decision_champion_has_a_configuration",
+            ),
+        )
+
+    def __str__(self) -> str:
+        return f"{self.project_id} #{self.sequence} {self.choice}"

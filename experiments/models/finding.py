@@ -1,0 +1,61 @@
+"""A rule that looked at a trial or an experiment, and what it saw."""
+
+from __future__ import annotations
+
+from django.conf import settings
+from django.db import models
+from django.db.models import Q
+
+from experiments.models.experiment import Experiment
+from experiments.models.trial import Trial
+
+
+class Finding(models.Model):
+    """The newest result of one rule on one subject. Written by workers, read by pages."""
+
+    experiment = models.ForeignKey(Experiment, models.CASCADE, related_name="findings")
+    trial = models.ForeignKey(
+        Trial, models.CASCADE, null=True, blank=True, related_name="findings"
+    )
+    rule = models.CharField(max_length=60)
+    subject = models.CharField(max_length=260, blank=True)
+    version = models.PositiveSmallIntegerField()
+    status = models.CharField(max_length=13)  # fired, passed, not_checkable
+    severity = models.CharField(max_length=7)  # notice, warning, problem
+    title = models.CharField(max_length=600)
+    detail = models.TextField(blank=True)
+    meaning = models.TextField(blank=True)
+    advice = models.TextField(blank=True)
+    section = models.CharField(max_length=200, blank=True)
+    action = models.CharField(max_length=40, blank=True)
+    evidence = models.TextField(default="{}")
+    found_at = models.DateTimeField(auto_now=True)
+    dismissed_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, models.PROTECT, null=True, blank=True, related_name="+"
+    )
+    dismissed_at = models.DateTimeField(null=True, blank=True)
+    dismiss_reason = models.TextField(blank=True)
+
+    class Meta:
+        constraints = (
+            models.UniqueConstraint(
+                fields=("experiment", "rule", "subject"),
+                condition=Q(trial__isnull=True),
+                name="finding_of_experiment_once",
+            ),
+            models.UniqueConstraint(
+                fields=("trial", "rule", "subject"),
+                condition=Q(trial__isnull=False),
+                name="finding_of_trial_once",
+            ),
+            models.CheckConstraint(
+                condition=Q(dismissed_at__isnull=True) | ~Q(dismiss_reason=""),
+                name="finding_dismissed_with_a_reason",
+            ),
+        )
+        indexes = (
+            models.Index(fields=("experiment", "status"), name="finding_by_status"),
+        )
+
+    def __str__(self) -> str:
+        return f"{self.rule} {self.status}"

@@ -1,0 +1,90 @@
+"""Projects, who belongs to them, and the configurations they compare."""
+
+from __future__ import annotations
+
+from django.conf import settings
+from django.db import models
+from django.db.models import Q
+
+
+class Direction(models.TextChoices):
+    MINIMIZE = "minimize"
+    MAXIMIZE = "maximize"
+
+
+class Role(models.TextChoices):
+    """What a member may do; each role includes the ones before it."""
+
+    VIEWER = "viewer"
+    EDITOR = "editor"
+    APPROVER = "approver"
+    ADMIN = "admin"
+
+
+class Project(models.Model):
+    """A model that a team tunes: one official metric, one champion per target."""
+
+    slug = models.SlugField(max_length=100, unique=True)
+    name = models.CharField(max_length=200)
+    official_metric = models.CharField(max_length=200)
+    direction = models.CharField(max_length=8, choices=Direction)
+    # Both in the official metric's unit; defaults for the project's experiments.
+    margin = models.FloatField(default=0.0)
+    smallest_gain = models.FloatField(null=True, blank=True)
+    created_at = models.DateTimeField(auto_now_add=True)
+    archived_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        ordering = ("slug",)
+        constraints = (
+            models.CheckConstraint(condition=Q(margin__gte=0), name="project_margin_not_negative"),
+            models.CheckConstraint(
+                condition=Q(smallest_gain__isnull=True) | Q(smallest_gain__gt=0),
+                name="project_smallest_gain_positive",
+            ),
+            models.CheckConstraint(
+                condition=Q(direction__in=Direction.values), name="project_direction_known"
+            ),
+        )
+
+    def __str__(self) -> str:
+        return self.slug
+
+
+class Membership(models.Model):
+    """One person's role in one project."""
+
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE, related_name="memberships")
+    project = models.ForeignKey(Project, models.CASCADE, related_name="memberships")
+    role = models.CharField(max_length=8, choices=Role)
+
+    class Meta:
+        constraints = (
+            models.UniqueConstraint(fields=("user", "project"), name="membership_once"),
+            models.CheckConstraint(
+                condition=Q(role__in=Role.values), name="membership_role_known"
+            ),
+        )
+
+    def __str__(self) -> str:
+        return f"{self.user_id} {self.role} of {self.project_id}"
+
+
+class Configuration(models.Model):
+    """What "the same" means: objective, all parameters, schedule, code and data.
+
+    `document` is canonical JSON (`experiments.configuration`), `digest` its SHA-256.
+    """
+
+    project = models.ForeignKey(Project, models.CASCADE, related_name="configurations")
+    digest = models.CharField(max_length=64)
+    document = models.TextField()
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        constraints = (
+            models.UniqueConstraint(fields=("project", "digest"), name="configuration_once"),
+        )
+
+    def __str__(self) -> str:
+        return self.digest[:12]

@@ -1,0 +1,188 @@
+"""Studies and trials: the one place where a trial is stored."""
+
+from __future__ import annotations
+
+from django.db import models
+from django.db.models import Q
+
+from experiments.models.experiment import Experiment
+from experiments.models.project import Configuration, Project
+
+
+class StudyKind(models.TextChoices):
+    SEARCH = "search"
+    REPLICATION = "replication"
+    FREE = "free"  # Optuna used from outside
+
+
+class Side(models.TextChoices):
+    CANDIDATE = "candidate"
+    BASELINE = "baseline"
+
+
+class Study(models.Model):
+    """One Optuna study: a search over one arm or the mixed space, or a replication."""
+
+    project = models.ForeignKey(Project, models.CASCADE, related_name="studies")
+    experiment = models.ForeignKey(
+        Experiment, models.CASCADE, null=True, blank=True, related_name="studies"
+    )
+    replication = models.ForeignKey(
+        "Replication", models.CASCADE, null=True, blank=True, related_name="studies"
+    )
+    kind = models.CharField(max_length=11, choices=StudyKind)
+    side = models.CharField(max_length=9, choices=Side, blank=True)
+    arm_index = models.PositiveIntegerField(default=0)
+    arm = models.TextField(default="{}")  # JSON: scientific values of this arm
+    name = models.CharField(max_length=512)
+    directions = models.CharField(max_length=200)  # "minimize maximize"
+    user_attributes = models.TextField(default="{}")
+    system_attributes = models.TextField(default="{}")
+    budget = models.PositiveIntegerField(null=True, blank=True)  # sampler rows; null: unlimited
+    next_number = models.PositiveIntegerField(default=0)
+    next_row = models.PositiveIntegerField(default=0)
+    created_at = models.DateTimeField(auto_now_add=True)
+    deleted_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        constraints = (
+            # A deleted study's name is free again.
+            models.UniqueConstraint(
+                fields=("name",), condition=Q(deleted_at__isnull=True), name="study_name_once"
+            ),
+            models.CheckConstraint(
+                condition=Q(kind="free", experiment__isnull=True)
+                | (~Q(kind="free") & Q(experiment__isnull=False)),
+                name="study_free_or_of_an_experiment",
+            ),
+            models.CheckConstraint(
+                condition=Q(kind="replication", replication__isnull=False, side__in=Side.values)
+                | (~Q(kind="replication") & Q(replication__isnull=True, side="")),
+                name="study_replication_has_a_side",
+            ),
+        )
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class TrialState(models.IntegerChoices):
+    """The numbers of `optuna.trial.TrialState`."""
+
+    RUNNING = 0
+    COMPLETE = 1
+    PRUNED = 2
+    FAILED = 3
+    WAITING = 4
+
+
+FINISHED = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAILED)
+
+
+class Origin(models.TextChoices):
+    SAMPLER = "sampler"
+    FIRST = "first"  # a known-good configuration of the experiment file
+    MANUAL = "manual"
+    RETRY = "retry"
+    REPLICATE = "replicate"
+    OUTSIDE = "outside"  # asked by a program that is not our worker
+
+
+class FailureKind(models.TextChoices):
+    NONE = ""
+    EXCEPTION = "exception"
+    INFEASIBLE = "infeasible"  # no finite official value: an outcome, not an accident
+    LOST = "lost"  # its worker died
+    CANCELLED = "cancelled"
+
+
+class Environment(models.Model):
+    """Where a trial ran: packages, host, device. Shared by all trials that ran there."""
+
+    digest = models.CharField(max_length=64, unique=True)
+    document = models.TextField()
+
+    def __str__(self) -> str:
+        return self.digest[:12]
+
+
+class Trial(models.Model):
+    """One evaluation of one configuration. Finished trials never change."""
+
+    study = models.ForeignKey(Study, models.CASCADE, related_name="trials")
+    number = models.PositiveIntegerField()
+    state = models.SmallIntegerField(choices=TrialState)
+    origin = models.CharField(max_length=9, choices=Origin, default=Origin.OUTSIDE)
+    configuration = models.ForeignKey(
+        Configuration, models.PROTECT, null=True, blank=True, related_name="trials"
+    )
+    # Ordered JSON; see `experiments.trial_encoding`.
+    parameters = models.TextField(default="{}")
+    values = models.TextField(null=True, blank=True)  # noqa: DJ001 - null: no values were told
+    value = models.FloatField(null=True, blank=True)  # the first of them when finite, to sort by
+    user_attributes = models.TextField(default="{}")
+    system_attributes = models.TextField(default="{}")
+    reports = models.BinaryField(null=True, blank=True)  # packed when the trial ends
+
+    row = models.PositiveIntegerField(null=True, blank=True)  # of the quasi-random sequence
+    pair = models.PositiveIntegerField(null=True, blank=True)  # replicate i of both sides
+    retry_of = models.ForeignKey(
+        "self", models.SET_NULL, null=True, blank=True, related_name="retries"
+    )
+    train_seed = models.BigIntegerField(null=True, blank=True)
+    split_seed = models.BigIntegerField(null=True, blank=True)
+    search_seed = models.BigIntegerField(null=True, blank=True)
+
+    attempt = models.PositiveSmallIntegerField(default=0)
+    worker = models.ForeignKey(
+        "Worker", models.SET_NULL, null=True, blank=True, related_name="trials"
+    )
+    device = models.CharField(max_length=60, blank=True)
+    heartbeat_at = models.DateTimeField(null=True, blank=True)
+    control = models.CharField(max_length=6, blank=True)  # "stop" or "cancel", asked by a person
+    queued_at = models.DateTimeField(null=True, blank=True)
+    started_at = models.DateTimeField(null=True, blank=True)
+    finished_at = models.DateTimeField(null=True, blank=True)
+
+    latest_value = models.FloatField(null=True, blank=True)  # official metric, while running
+    latest_step = models.BigIntegerField(null=True, blank=True)
+    best_step = models.BigIntegerField(null=True, blank=True)
+    evaluations = models.PositiveIntegerField(null=True, blank=True)
+    read_split_seed = models.BooleanField(null=True, blank=True)
+    stopped_early = models.BooleanField(default=False)
+    seconds = models.FloatField(null=True, blank=True)
+    peak_memory_mb = models.FloatField(null=True, blank=True)
+    failure_kind = models.CharField(max_length=10, choices=FailureKind, blank=True)
+    failure_reason = models.TextField(blank=True)
+    traceback = models.TextField(blank=True)
+    log_tail = models.TextField(blank=True)
+    environment = models.ForeignKey(
+        Environment, models.PROTECT, null=True, blank=True, related_name="trials"
+    )
+
+    class Meta:
+        ordering = ("study", "number")
+        constraints = (
+            models.UniqueConstraint(fields=("study", "number"), name="trial_number_once"),
+            models.UniqueConstraint(
+                fields=("study", "row"),
+                condition=Q(row__isnull=False) & ~Q(origin="retry"),
+                name="trial_row_once",
+            ),
+            models.CheckConstraint(
+                condition=Q(state__in=TrialState.values), name="trial_state_known"
+            ),
+            models.CheckConstraint(
+                condition=~Q(state=1) | Q(values__isnull=False),
+                name="trial_complete_has_values",
+            ),
+        )
+        indexes = (
+            models.Index(fields=("study", "state", "number"), name="trial_by_state"),
+            models.Index(
+                fields=("heartbeat_at",), condition=Q(state=0), name="trial_running_heartbeat"
+            ),
+        )
+
+    def __str__(self) -> str:
+        return f"{self.study_id}/{self.number}"

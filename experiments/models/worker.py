@@ -1,0 +1,45 @@
+"""Worker nodes and the files that trials leave."""
+
+from __future__ import annotations
+
+from django.db import models
+
+from experiments.models.trial import Trial
+
+
+class Worker(models.Model):
+    """One worker process on one node; its trials are found by their foreign key."""
+
+    name = models.CharField(max_length=200, unique=True)
+    host = models.CharField(max_length=200)
+    pid = models.PositiveIntegerField()
+    queues = models.CharField(max_length=200)
+    slots = models.PositiveSmallIntegerField(default=1)
+    devices = models.CharField(max_length=400, blank=True)
+    started_at = models.DateTimeField()
+    heartbeat_at = models.DateTimeField()
+    stopped_at = models.DateTimeField(null=True, blank=True)
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Artifact(models.Model):
+    """A file of a trial: where it lies, how big it is, its SHA-256."""
+
+    trial = models.ForeignKey(Trial, models.CASCADE, related_name="artifacts")
+    kind = models.CharField(max_length=20)  # checkpoint, diff, output, file
+    name = models.CharField(max_length=300)
+    path = models.CharField(max_length=1000)
+    size = models.BigIntegerField()
+    sha256 = models.CharField(max_length=64)
+    step = models.BigIntegerField(null=True, blank=True)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        constraints = (
+            models.UniqueConstraint(fields=("trial", "kind", "name"), name="artifact_once"),
+        )
+
+    def __str__(self) -> str:
+        return self.name
