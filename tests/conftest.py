@@ -1,0 +1,107 @@
+"""Options, the Django environment of the tests, and the marker of tests that need a database."""
+
+from __future__ import annotations
+
+import atexit
+import os
+import shutil
+import tempfile
+from pathlib import Path
+
+import pytest
+from hypothesis import settings as hypothesis_settings
+
+pytest_plugins = (
+    "tests.services_under_test.redis_server",
+    "tests.services_under_test.web_server",
+    "tests.services_under_test.chromium",
+)
+
+DATABASES = ("sqlite", "postgresql")
+# Carry the controller's choice into the processes of pytest-xdist.
+CHOICE = "VERDICT_TEST_DATABASE"
+POSTGRESQL_URL = "VERDICT_TEST_POSTGRESQL"
+DATABASE_FIXTURES = frozenset(
+    {"db", "transactional_db", "django_db_reset_sequences", "django_db_serialized_rollback"}
+)
+
+hypothesis_settings.register_profile("local", deadline=None)
+hypothesis_settings.register_profile("ci", deadline=None, derandomize=True)
+hypothesis_settings.load_profile("ci" if os.environ.get("CI") else "local")
+
+
+def pytest_addoption(parser: pytest.Parser, pluginmanager: pytest.PytestPluginManager) -> None:
+    parser.addoption(
+        "--database",
+        choices=DATABASES,
+        default=os.environ.get(CHOICE, "sqlite"),
+        help="where the tests keep their tables (postgresql: a private server is started)",
+    )
+    # Here and not in pytest_configure: a conftest further down may import models, and those
+    # named on the command line are loaded before anything is configured.
+    config = pluginmanager.get_plugin("pytestconfig")
+    assert isinstance(config, pytest.Config)
+    known = parser.parse_known_args([str(arg) for arg in config.invocation_params.args])
+    _set_up_django(known.database)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what touches a database and what drives a browser, before ``-m`` selects."""
+    from django.test import TransactionTestCase
+
+    for item in items:
+        owner = getattr(item, "cls", None)
+        fixtures = set(getattr(item, "fixturenames", ()))
+        if "browser" in fixtures:
+            item.add_marker(pytest.mark.browser)
+        if (
+            item.get_closest_marker("django_db") is not None
+            or DATABASE_FIXTURES & fixtures
+            or (isinstance(owner, type) and issubclass(owner, TransactionTestCase))
+        ):
+            item.add_marker(pytest.mark.database)
+
+
+def pytest_report_header(config: pytest.Config) -> str:
+    return f"database: {config.getoption('--database')}"
+
+
+def _set_up_django(database: str) -> None:
+    """A data folder of this process's own; file databases, so that other processes can share."""
+    data = Path(tempfile.mkdtemp(prefix="verdict-test-"))
+    atexit.register(shutil.rmtree, data, ignore_errors=True)
+    for name in ("REDIS_URL", "ALLOWED_HOSTS", "HOST", "PORT", "DEBUG", "LOG_LEVEL"):
+        os.environ.pop(name, None)
+    os.environ["DJANGO_SETTINGS_MODULE"] = "config.settings"
+    os.environ["VERDICT_DATA"] = str(data)
+    os.environ[CHOICE] = database
+    if database == "postgresql":
+        os.environ["DATABASE_URL"] = os.environ.get(POSTGRESQL_URL) or _start_postgresql()
+    else:
+        os.environ.pop("DATABASE_URL", None)
+
+    import django
+    from django.conf import settings
+
+    tables = settings.DATABASES["default"]
+    if database == "sqlite":
+        tables["TEST"] = {"NAME": str(data / "test.sqlite3")}
+        # Durability is tested where it matters, with processes of their own.
+        options = tables["OPTIONS"]
+        options["init_command"] = options["init_command"].replace("FULL", "OFF")
+    settings.STORAGES["staticfiles"] = {
+        "BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"
+    }
+    settings.PASSWORD_HASHERS = [
+        "tests.services_under_test.password.QuickScrypt",
+        *settings.PASSWORD_HASHERS[1:],
+    ]
+    django.setup()
+
+
+def _start_postgresql() -> str:
+    from tests.services_under_test.postgresql import start
+
+    os.environ[POSTGRESQL_URL] = start()
+    return os.environ[POSTGRESQL_URL]

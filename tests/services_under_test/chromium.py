@@ -1,0 +1,77 @@
+"""Pages in a real browser."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+
+import pytest
+from playwright.sync_api import Browser, Page, sync_playwright
+
+from tests.services_under_test.web_server import WebServer
+
+QUIET_FLAGS = (
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+)
+
+
+def find_chromium() -> str | None:
+    """The browser that CHROMIUM names, or an installed one."""
+    return (
+        os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
+    )
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    executable = find_chromium()
+    if executable is None:
+        missing = "no Chromium found; install one or name it with CHROMIUM"
+        if os.environ.get("CI"):
+            pytest.fail(missing)
+        pytest.skip(missing)
+    # Playwright's synchronous interface keeps an event loop on this thread, in which Django
+    # refuses to touch the database although nothing else runs there.
+    os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"] = "1"
+    try:
+        with sync_playwright() as playwright:
+            chromium = playwright.chromium.launch(
+                executable_path=executable, args=list(QUIET_FLAGS)
+            )
+            yield chromium
+            chromium.close()
+    finally:
+        del os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"]
+
+
+@pytest.fixture
+def page(
+    browser: Browser, web_server: WebServer, transactional_db: None
+) -> Iterator[Page]:
+    """A fresh window on the server; a script error or a failed request fails the test.
+
+    What the test writes is committed, so that the server sees it.
+    """
+    context = browser.new_context(
+        base_url=web_server.url, viewport={"width": 1440, "height": 900}, locale="en-GB"
+    )
+    context.set_default_timeout(15_000)
+    window = context.new_page()
+    problems: list[str] = []
+    window.on("pageerror", lambda error: problems.append(f"script error: {error}"))
+    window.on(
+        "console",
+        lambda message: (
+            problems.append(f"console: {message.text}") if message.type == "error" else None
+        ),
+    )
+    yield window
+    context.close()
+    assert not problems, "\n".join(problems)

