@@ -1,0 +1,41 @@
+"""What "the same" means: a configuration in canonical JSON, and its digest."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from typing import Any
+
+
+def canonical(
+    *,
+    objective: str,
+    parameters: Mapping[str, Any],
+    commit: str = "",
+    data: Mapping[str, str] | None = None,
+) -> str:
+    """Canonical JSON of a configuration: sorted keys, no spaces, shortest exact floats.
+
+    Whole floats are written as floats (1.0), so 1 and 1.0 differ as they do in training code.
+
+    Raises:
+        ValueError: for a value that is not finite.
+    """
+    return json.dumps(
+        {
+            "objective": objective,
+            "parameters": dict(parameters),
+            "commit": commit,
+            "data": dict(data or {}),
+        },
+        sort_keys=True,
+        separators=(",", ":"),
+        ensure_ascii=False,
+        allow_nan=False,
+    )
+
+
+def digest(document: str) -> str:
+    """SHA-256 of a canonical document, in hexadecimal."""
+    return hashlib.sha256(document.encode()).hexdigest()

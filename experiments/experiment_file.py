@@ -1,0 +1,366 @@
+"""The experiment file: one parser for the file, the form, the API and the command line."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import urlsplit
+
+from experiments import experiment_yaml, metrics
+from experiments.catalogue import PRUNERS, SAMPLERS, Method
+from experiments.errors import InvalidExperiment, Problem
+from experiments.metrics import Metric
+from experiments.search_space import Arm, Fixed, Scalar, SearchSpace, searched_domain
+from experiments.search_space_parsing import parse_search_space
+
+_KEYS = (
+    "project experiment goal objective config_link notes tags metrics search stop "
+    "hyperparameters first margin smallest_gain queue"
+).split()
+_SEARCH_KEYS = ("sampler", "trials", "parallel", "seed", "split_seed", "pruner")
+_STOP_KEYS = ("minutes", "no_improvement_for")
+_MOST_TRIALS = 1_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class ExperimentFile:
+    """A valid experiment file. `trials` is the sampler's budget of each arm."""
+
+    project: str
+    name: str
+    goal: str
+    objective: str
+    space: SearchSpace
+    metrics: Mapping[str, Metric]
+    official: str  # "" leaves it to the project
+    sampler: str
+    sampler_options: Mapping[str, Any]
+    pruner: str
+    pruner_options: Mapping[str, Any]
+    trials: int
+    parallel: int
+    seed: int
+    split_seed: int
+    stop: Mapping[str, float] = field(default_factory=dict)
+    first: tuple[Mapping[str, Scalar], ...] = ()
+    config_link: str = ""
+    notes: str = ""
+    tags: tuple[str, ...] = ()
+    margin: float | None = None
+    smallest_gain: float | None = None
+    queue: str = "cpu"
+
+    def arms(self) -> tuple[Arm, ...]:
+        return self.space.arms()
+
+
+def parse(text: str) -> ExperimentFile:
+    """Parse and validate an experiment file.
+
+    Raises:
+        InvalidExperiment: with one problem for every key that is wrong, all together.
+    """
+    problems: list[Problem] = []
+    document = experiment_yaml.load(text, problems)
+    if problems:
+        raise InvalidExperiment("The experiment file cannot be read.", problems)
+    return parse_document(document)
+
+
+def parse_document(document: Any) -> ExperimentFile:
+    """As `parse`, from plain data."""
+    if not isinstance(document, Mapping):
+        raise InvalidExperiment(
+            "The experiment file is empty.",
+            [Problem("", "want a mapping that starts with project:, experiment: and goal:")],
+        )
+    problems: list[Problem] = []
+    _unknown_keys(document, _KEYS, "", problems)
+    space = parse_search_space(document.get("hyperparameters"), problems)
+    declared = metrics.parse(document.get("metrics"), problems)
+    search = _mapping(document, "search", problems)
+    _unknown_keys(search, _SEARCH_KEYS, "search.", problems)
+    sampler, sampler_options = _method(search, "sampler", "halton", SAMPLERS, problems)
+    pruner, pruner_options = _method(search, "pruner", "none", PRUNERS, problems)
+    parsed = ExperimentFile(
+        project=_slug(document, problems),
+        name=_name(document, problems),
+        goal=_text(document, "goal", problems, required=True, longest=2000),
+        objective=_objective(document, problems),
+        space=space,
+        metrics=declared,
+        official=_official(declared, problems),
+        sampler=sampler,
+        sampler_options=sampler_options,
+        pruner=pruner,
+        pruner_options=pruner_options,
+        trials=_whole(search, "search.trials", problems, low=1, high=_MOST_TRIALS),
+        parallel=_whole(search, "search.parallel", problems, low=1, high=1000, default=1),
+        seed=_whole(search, "search.seed", problems, low=0, high=2**31 - 1, default=0),
+        split_seed=_whole(search, "search.split_seed", problems, low=0, high=2**31 - 1, default=0),
+        stop=_stop(document, problems),
+        first=_first(document, space, problems),
+        config_link=_link(document, problems),
+        notes=_text(document, "notes", problems, longest=100_000),
+        tags=_tags(document, problems),
+        margin=_gain(document, "margin", problems, zero=True),
+        smallest_gain=_gain(document, "smallest_gain", problems, zero=False),
+        queue=_queue(document, problems),
+    )
+    if problems:
+        count = len(problems)
+        raise InvalidExperiment(
+            f"The experiment file has {count} {'error' if count == 1 else 'errors'}.", problems
+        )
+    return parsed
+
+
+def _unknown_keys(
+    found: Mapping[str, Any], known: Any, prefix: str, problems: list[Problem]
+) -> None:
+    for key in found:
+        if key not in known:
+            problems.append(
+                Problem(f"{prefix}{key}", f"unknown key; want one of {', '.join(known)}")
+            )
+
+
+def _mapping(document: Mapping[str, Any], key: str, problems: list[Problem]) -> Mapping[str, Any]:
+    value = document.get(key)
+    if value is None:
+        return {}
+    if not isinstance(value, Mapping):
+        problems.append(Problem(key, "want a mapping"))
+        return {}
+    return value
+
+
+def _text(
+    document: Mapping[str, Any],
+    key: str,
+    problems: list[Problem],
+    *,
+    required: bool = False,
+    longest: int = 200,
+) -> str:
+    value = document.get(key)
+    if value is None or (isinstance(value, str) and not value.strip()):
+        if required:
+            problems.append(Problem(key, "is missing; say in a sentence what you want to learn"
+                                    if key == "goal" else "is missing"))
+        return ""
+    if not isinstance(value, str):
+        problems.append(Problem(key, f"found {value!r}, want text"))
+        return ""
+    if len(value) > longest or "\x00" in value:
+        problems.append(Problem(key, f"want at most {longest} characters and no NUL"))
+        return ""
+    return value.strip()
+
+
+def _slug(document: Mapping[str, Any], problems: list[Problem]) -> str:
+    slug = _text(document, "project", problems, required=True, longest=100)
+    if slug and not re.fullmatch(r"[a-z0-9][a-z0-9_-]*", slug):
+        problems.append(
+            Problem("project", f"found {slug!r}, want lower-case letters, digits, - and _")
+        )
+    return slug
+
+
+def _name(document: Mapping[str, Any], problems: list[Problem]) -> str:
+    name = _text(document, "experiment", problems, required=True)
+    if name and not re.fullmatch(r"[\w][\w .+=-]*", name):
+        problems.append(
+            Problem("experiment", f"found {name!r}, want letters, digits, spaces and . + = _ -")
+        )
+    return name
+
+
+def _objective(document: Mapping[str, Any], problems: list[Problem]) -> str:
+    objective = _text(document, "objective", problems, required=True, longest=300)
+    part = r"[A-Za-z_]\w*"
+    if objective and not re.fullmatch(rf"{part}(\.{part})*:{part}", objective, re.ASCII):
+        problems.append(
+            Problem("objective", f"found {objective!r}, want package.module:function")
+        )
+    return objective
+
+
+def _official(declared: Mapping[str, Metric], problems: list[Problem]) -> str:
+    official = [metric for metric in declared.values() if metric.official]
+    if len(official) > 1:
+        names = ", ".join(metric.name for metric in official)
+        problems.append(Problem("metrics", f"one metric can be official, found {names}"))
+    for metric in official:
+        if metric.direction is None:
+            problems.append(
+                Problem(f"metrics.{metric.name}.direction", "is missing; want minimize or maximize")
+            )
+        if metric.split == "test":
+            problems.append(
+                Problem(
+                    f"metrics.{metric.name}.split",
+                    "a test metric cannot be official: it would choose what it should judge",
+                )
+            )
+    return official[0].name if official else ""
+
+
+def _method(
+    search: Mapping[str, Any],
+    key: str,
+    default: str,
+    known: Mapping[str, Method],
+    problems: list[Problem],
+) -> tuple[str, dict[str, Any]]:
+    """A name, or a mapping of `name` and options."""
+    given = search.get(key, default)
+    options: dict[str, Any] = {}
+    if isinstance(given, Mapping):
+        options = {str(name): value for name, value in given.items() if name != "name"}
+        given = given.get("name")
+    if given is None:
+        given = default if key == "pruner" and not options else given
+    if not isinstance(given, str) or given not in known:
+        problems.append(
+            Problem(f"search.{key}", f"found {given!r}, want one of {', '.join(known)}")
+        )
+        return default, {}
+    method = known[given]
+    for name, value in options.items():
+        if name not in method.options:
+            takes = ", ".join(method.options) or "no options"
+            problems.append(Problem(f"search.{key}.{name}", f"{given} takes {takes}"))
+        elif wrong := method.options[name].problem(value):
+            problems.append(Problem(f"search.{key}.{name}", wrong))
+    return given, options
+
+
+def _whole(
+    found: Mapping[str, Any],
+    where: str,
+    problems: list[Problem],
+    *,
+    low: int,
+    high: int,
+    default: int | None = None,
+) -> int:
+    key = where.rpartition(".")[2]
+    value = found.get(key, default)
+    if value is None:
+        problems.append(Problem(where, f"is missing; want a whole number from {low} to {high}"))
+        return low
+    if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
+        problems.append(
+            Problem(where, f"found {value!r}, want a whole number from {low} to {high}")
+        )
+        return low
+    return value
+
+
+def _number(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def _stop(document: Mapping[str, Any], problems: list[Problem]) -> dict[str, float]:
+    stop = _mapping(document, "stop", problems)
+    _unknown_keys(stop, _STOP_KEYS, "stop.", problems)
+    rules = {}
+    for key in _STOP_KEYS:
+        if key not in stop:
+            continue
+        value = stop[key]
+        if not _number(value) or value <= 0:
+            problems.append(Problem(f"stop.{key}", f"found {value!r}, want a number above 0"))
+        else:
+            rules[key] = float(value)
+    return rules
+
+
+def _first(
+    document: Mapping[str, Any], space: SearchSpace, problems: list[Problem]
+) -> tuple[dict[str, Scalar], ...]:
+    first = document.get("first", [])
+    if not isinstance(first, list):
+        problems.append(Problem("first", "want a list of configurations"))
+        return ()
+    for index, each in enumerate(first):
+        where = f"first.{index + 1}"
+        if not isinstance(each, Mapping):
+            problems.append(Problem(where, "want a mapping of hyperparameters to values"))
+            continue
+        for name, value in each.items():
+            _check_first_value(space, str(name), value, f"{where}.{name}", problems)
+    return tuple(dict(each) for each in first if isinstance(each, Mapping))
+
+
+def _check_first_value(
+    space: SearchSpace, name: str, value: Any, where: str, problems: list[Problem]
+) -> None:
+    if name not in space:
+        problems.append(Problem(where, "no hyperparameter of that name is searched"))
+    elif isinstance(space[name].domain, Fixed):
+        problems.append(Problem(where, "is fixed; leave it out"))
+    elif not searched_domain(space[name]).holds(value):
+        problems.append(Problem(where, f"{value!r} lies outside its range or choices"))
+
+
+def _link(document: Mapping[str, Any], problems: list[Problem]) -> str:
+    link = _text(document, "config_link", problems, longest=1000)
+    try:
+        good = not link or (urlsplit(link).scheme in ("http", "https") and urlsplit(link).netloc)
+    except ValueError:
+        good = False
+    if not good or re.search(r"\s", link):
+        problems.append(Problem("config_link", f"found {link!r}, want an http or https address"))
+        return ""
+    return link
+
+
+def _tags(document: Mapping[str, Any], problems: list[Problem]) -> tuple[str, ...]:
+    tags = document.get("tags", [])
+    if not isinstance(tags, list) or not all(
+        isinstance(tag, str) and 0 < len(tag.strip()) <= 60 for tag in tags
+    ):
+        problems.append(Problem("tags", "want a list of words of at most 60 characters"))
+        return ()
+    return tuple(dict.fromkeys(tag.strip() for tag in tags))
+
+
+def _gain(
+    document: Mapping[str, Any], key: str, problems: list[Problem], *, zero: bool
+) -> float | None:
+    value = document.get(key)
+    if value is None:
+        return None
+    if not _number(value) or value < 0 or (value == 0 and not zero):
+        want = "0 or more" if zero else "more than 0"
+        problems.append(Problem(key, f"found {value!r}, want {want}, in the metric's unit"))
+        return None
+    return float(value)
+
+
+def _queue(document: Mapping[str, Any], problems: list[Problem]) -> str:
+    queue = document.get("queue", "cpu")
+    if not isinstance(queue, str) or not re.fullmatch(r"[a-z0-9_-]{1,40}", queue):
+        problems.append(Problem("queue", f"found {queue!r}, want a name such as cpu or gpu"))
+        return "cpu"
+    return queue
+
+
+def as_document(file: ExperimentFile) -> str:
+    """The parts of a file that later steps read, as JSON (`Experiment.document`)."""
+    return json.dumps(
+        {
+            "sampler_options": dict(file.sampler_options),
+            "pruner_options": dict(file.pruner_options),
+            "trials_per_arm": file.trials,
+            "stop": dict(file.stop),
+            "metrics": {name: metric.as_dict() for name, metric in file.metrics.items()},
+        },
+        sort_keys=True,
+    )
