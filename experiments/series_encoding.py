@@ -1,0 +1,234 @@
+"""One flush of log calls as compressed columns, exact to the last bit.
+
+A flush is an ordered list of calls `(step, time_ms, {name: value})`. Calls with the same names
+form a group whose values lie in one matrix; steps and times are kept once a call, whatever the
+number of names, and the order of all calls is kept, so that every name reads back in the order in
+which it was logged.
+
+Layout, little-endian: a header (magic, version, raw length, CRC-32 of what follows), then one
+zstandard frame with the length of a JSON directory, the directory, and the columns: group of each
+call, step differences, time differences, values of each group. Differences are taken modulo 2^64,
+so that any int64 comes back. Columns are byte-shuffled: the k-th bytes of all elements lie
+together, which is where neighbouring floats agree (the shuffle filter of HDF5).
+"""
+
+from __future__ import annotations
+
+import json
+import struct
+import zlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import zstandard
+from numpy.typing import NDArray
+
+VERSION = 1
+MAX_RAW_BYTES = 64 * 2**20  # of one flush before compression; writers split long before
+_MAX_DIRECTORY_BYTES = 8 * 2**20
+_MAGIC = b"VS"
+_HEADER = struct.Struct("<2sHII")
+_LENGTH = struct.Struct("<I")
+
+Call = tuple[int, int, Mapping[str, float]]  # step, time in ms, values by name
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class SeriesColumns:
+    """The points of one name in logging order.
+
+    `steps` [T] int64, `values` [T] float64, `times_ms` [T] int64 (milliseconds since 1970).
+    """
+
+    steps: NDArray[np.int64]
+    values: NDArray[np.float64]
+    times_ms: NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True)
+class _Group:
+    """Names logged together, as positions in the directory's list of names."""
+
+    names: tuple[int, ...]
+    calls: int
+
+
+def encode(calls: Sequence[Call]) -> bytes:
+    """Pack log calls, oldest first. Calls without any value are left out.
+
+    Raises ValueError when the flush is larger than `MAX_RAW_BYTES` before compression and
+    OverflowError when a step or time does not fit into 64 bits.
+    """
+    calls = [call for call in calls if call[2]]
+    rows: dict[tuple[str, ...], list[list[float]]] = {}
+    group_numbers: dict[tuple[str, ...], int] = {}
+    group_of_call = np.empty(len(calls), dtype=np.uint32)
+    for position, (_, _, values) in enumerate(calls):
+        key = tuple(values)
+        group_of_call[position] = group_numbers.setdefault(key, len(group_numbers))
+        rows.setdefault(key, []).append(list(values.values()))
+    positions: dict[str, int] = {}
+    groups = [
+        [[positions.setdefault(name, len(positions)) for name in key], len(matrix)]
+        for key, matrix in rows.items()
+    ]
+    directory = json.dumps(
+        {"calls": len(calls), "names": list(positions), "groups": groups}, separators=(",", ":")
+    ).encode()
+    parts = [_LENGTH.pack(len(directory)), directory, _shuffle(group_of_call)]
+    parts += [
+        _shuffle(_differences(np.array([call[column] for call in calls], dtype=np.int64)))
+        for column in (0, 1)
+    ]
+    # Transposed: one name's values beside one another.
+    parts += [_shuffle(np.array(matrix, dtype=np.float64).T) for matrix in rows.values()]
+    return _seal(b"".join(parts), len(directory))
+
+
+def decode(payload: bytes) -> dict[str, SeriesColumns]:
+    """Unpack what `encode` packed: the columns of every name, names by first appearance.
+
+    Raises ValueError, saying what is wrong, when the payload is cut, altered, of another version
+    or claims to hold more than `MAX_RAW_BYTES`.
+    """
+    raw = _unseal(payload)
+    call_count, names, groups, start = _read_directory(raw)
+    points = sum(len(group.names) * group.calls for group in groups)
+    expected = start + call_count * (4 + 8 + 8) + points * 8
+    if len(raw) != expected or sum(group.calls for group in groups) != call_count:
+        raise _corrupt(f"{len(raw)} bytes where the directory asks for {expected}")
+    group_of_call, start = _column(raw, start, call_count, np.dtype("<u4"))
+    steps, start = _integers(raw, start, call_count)
+    times_ms, start = _integers(raw, start, call_count)
+    calls_of_group = np.argsort(group_of_call, kind="stable")
+    if not np.array_equal(
+        np.bincount(group_of_call, minlength=len(groups)), [group.calls for group in groups]
+    ):
+        raise _corrupt("the calls of the groups do not add up")
+    pieces: dict[str, list[tuple[NDArray[np.int64], NDArray[np.float64]]]] = {}
+    first = 0
+    for group in groups:
+        where = calls_of_group[first : first + group.calls]
+        first += group.calls
+        values, start = _column(raw, start, len(group.names) * group.calls, np.dtype("<f8"))
+        for position, column in zip(
+            group.names, values.reshape(len(group.names), group.calls), strict=True
+        ):
+            pieces.setdefault(names[position], []).append((where, column))
+    return {name: _join(parts, steps, times_ms) for name, parts in pieces.items()}
+
+
+def _join(
+    parts: list[tuple[NDArray[np.int64], NDArray[np.float64]]],
+    steps: NDArray[np.int64],
+    times_ms: NDArray[np.int64],
+) -> SeriesColumns:
+    """One name's points from all groups that hold it, in the order of the calls."""
+    where = np.concatenate([part for part, _ in parts])
+    values = np.concatenate([part for _, part in parts])
+    if len(parts) > 1:
+        order = np.argsort(where)
+        where, values = where[order], values[order]
+    return SeriesColumns(steps[where], values, times_ms[where])
+
+
+def _seal(raw: bytes, directory_bytes: int) -> bytes:
+    if len(raw) > MAX_RAW_BYTES or directory_bytes > _MAX_DIRECTORY_BYTES:
+        raise ValueError(
+            f"a flush of {len(raw)} bytes ({directory_bytes} of them names) is too large: "
+            f"at most {MAX_RAW_BYTES} and {_MAX_DIRECTORY_BYTES}; split it"
+        )
+    frame = zstandard.ZstdCompressor(level=3).compress(raw)
+    return _HEADER.pack(_MAGIC, VERSION, len(raw), zlib.crc32(frame)) + frame
+
+
+def _unseal(payload: bytes) -> bytes:
+    if len(payload) < _HEADER.size:
+        raise _corrupt(f"{len(payload)} bytes are fewer than the header")
+    magic, version, raw_length, checksum = _HEADER.unpack_from(payload)
+    frame = payload[_HEADER.size :]
+    if magic != _MAGIC:
+        raise _corrupt(f"it begins with {magic!r}, not {_MAGIC!r}")
+    if version != VERSION:
+        raise _corrupt(f"version {version} is not known; this reader knows {VERSION}")
+    if zlib.crc32(frame) != checksum:
+        raise _corrupt("the checksum differs")
+    if raw_length > MAX_RAW_BYTES:
+        raise _corrupt(f"it claims {raw_length} bytes, at most {MAX_RAW_BYTES} are read")
+    try:
+        # The frame's own claim is what the decompressor allocates.
+        if zstandard.frame_content_size(frame) != raw_length:
+            raise _corrupt("header and frame claim different lengths")
+        return zstandard.ZstdDecompressor().decompress(frame, allow_extra_data=False)
+    except zstandard.ZstdError as error:
+        raise _corrupt(str(error)) from error
+
+
+def _read_directory(raw: bytes) -> tuple[int, list[str], list[_Group], int]:
+    """Number of calls, names, groups, and where the columns begin."""
+    if len(raw) < _LENGTH.size:
+        raise _corrupt("no directory")
+    (length,) = _LENGTH.unpack_from(raw)
+    end = _LENGTH.size + length
+    if end > len(raw) or length > _MAX_DIRECTORY_BYTES:
+        raise _corrupt(f"a directory of {length} bytes")
+    try:
+        directory = json.loads(raw[_LENGTH.size : end])
+        calls = _count(directory["calls"])
+        names = [_name(name) for name in directory["names"]]
+        groups = [_group(members, size, len(names)) for members, size in directory["groups"]]
+    except (ValueError, TypeError, KeyError, RecursionError) as error:
+        raise _corrupt(f"its directory cannot be read ({error})") from error
+    if len(set(names)) != len(names):
+        raise _corrupt("a name appears twice in its directory")
+    return calls, names, groups, end
+
+
+def _group(members: list[int], size: int, name_count: int) -> _Group:
+    group = _Group(tuple(_count(member) for member in members), _count(size))
+    if len(set(group.names)) != len(group.names) or any(n >= name_count for n in group.names):
+        raise ValueError("a group names a series twice or one that is not listed")
+    return group
+
+
+def _count(value: object) -> int:
+    if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value <= MAX_RAW_BYTES:
+        raise ValueError(f"{value!r} is not a count")
+    return value
+
+
+def _name(value: object) -> str:
+    if not isinstance(value, str):
+        raise ValueError(f"{value!r} is not a name")
+    return value
+
+
+def _differences(values: NDArray[np.int64]) -> NDArray[np.uint64]:
+    unsigned = values.view(np.uint64)
+    differences = unsigned.copy()
+    differences[1:] -= unsigned[:-1]
+    return differences
+
+
+def _integers(raw: bytes, start: int, count: int) -> tuple[NDArray[np.int64], int]:
+    differences, end = _column(raw, start, count, np.dtype("<u8"))
+    return np.cumsum(differences, dtype=np.uint64).view(np.int64), end
+
+
+def _shuffle(
+    column: NDArray[np.float64] | NDArray[np.uint64] | NDArray[np.uint32],
+) -> bytes:
+    little = np.ascontiguousarray(column, dtype=column.dtype.newbyteorder("<"))
+    return little.reshape(-1).view(np.uint8).reshape(-1, little.dtype.itemsize).T.tobytes()
+
+
+def _column(raw: bytes, start: int, count: int, dtype: np.dtype[Any]) -> tuple[NDArray[Any], int]:
+    size = count * dtype.itemsize
+    planes = np.frombuffer(raw, np.uint8, size, start).reshape(dtype.itemsize, count)
+    return np.ascontiguousarray(planes.T).reshape(-1).view(dtype), start + size
+
+
+def _corrupt(what: str) -> ValueError:
+    return ValueError(f"this series payload is corrupt: {what}")
