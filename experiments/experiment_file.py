@@ -14,13 +14,33 @@ from experiments import experiment_yaml, metrics
 from experiments.catalogue import PRUNERS, SAMPLERS, Method
 from experiments.errors import InvalidExperiment, Problem
 from experiments.metrics import Metric
-from experiments.search_space import Arm, Fixed, Scalar, SearchSpace, searched_domain
+from experiments.search_space import (
+    Arm,
+    Fixed,
+    Scalar,
+    SearchSpace,
+    same_scalar,
+    searched_domain,
+)
 from experiments.search_space_parsing import parse_search_space
 
-_KEYS = (
-    "project experiment goal objective config_link notes tags metrics search stop "
-    "hyperparameters first margin smallest_gain queue"
-).split()
+_KEYS = [
+    "project",
+    "experiment",
+    "goal",
+    "objective",
+    "config_link",
+    "notes",
+    "tags",
+    "metrics",
+    "search",
+    "stop",
+    "hyperparameters",
+    "first",
+    "margin",
+    "smallest_gain",
+    "queue",
+]
 _SEARCH_KEYS = ("sampler", "trials", "parallel", "seed", "split_seed", "pruner")
 _STOP_KEYS = ("minutes", "no_improvement_for")
 _MOST_TRIALS = 1_000_000
@@ -150,8 +170,14 @@ def _text(
     value = document.get(key)
     if value is None or (isinstance(value, str) and not value.strip()):
         if required:
-            problems.append(Problem(key, "is missing; say in a sentence what you want to learn"
-                                    if key == "goal" else "is missing"))
+            problems.append(
+                Problem(
+                    key,
+                    "is missing; say in a sentence what you want to learn"
+                    if key == "goal"
+                    else "is missing",
+                )
+            )
         return ""
     if not isinstance(value, str):
         problems.append(Problem(key, f"found {value!r}, want text"))
@@ -184,9 +210,7 @@ def _objective(document: Mapping[str, Any], problems: list[Problem]) -> str:
     objective = _text(document, "objective", problems, required=True, longest=300)
     part = r"[A-Za-z_]\w*"
     if objective and not re.fullmatch(rf"{part}(\.{part})*:{part}", objective, re.ASCII):
-        problems.append(
-            Problem("objective", f"found {objective!r}, want package.module:function")
-        )
+        problems.append(Problem("objective", f"found {objective!r}, want package.module:function"))
     return objective
 
 
@@ -198,7 +222,9 @@ def _official(declared: Mapping[str, Metric], problems: list[Problem]) -> str:
     for metric in official:
         if metric.direction is None:
             problems.append(
-                Problem(f"metrics.{metric.name}.direction", "is missing; want minimize or maximize")
+                Problem(
+                    f"metrics.{metric.name}.direction", "is missing; want minimize or maximize"
+                )
             )
         if metric.split == "test":
             problems.append(
@@ -295,6 +321,8 @@ def _first(
             continue
         for name, value in each.items():
             _check_first_value(space, str(name), value, f"{where}.{name}", problems)
+        if not problems:
+            _check_first_covers(space, each, where, problems)
     return tuple(dict(each) for each in first if isinstance(each, Mapping))
 
 
@@ -307,6 +335,29 @@ def _check_first_value(
         problems.append(Problem(where, "is fixed; leave it out"))
     elif not searched_domain(space[name]).holds(value):
         problems.append(Problem(where, f"{value!r} lies outside its range or choices"))
+
+
+def _check_first_covers(
+    space: SearchSpace, first: Mapping[str, Any], where: str, problems: list[Problem]
+) -> None:
+    for arm in first_arms(space, first):
+        missing = [each.name for each in arm.searched if each.name not in first]
+        if missing:
+            beside = f" (needed where {arm.label})" if arm.label else ""
+            problems.append(Problem(where, f"says nothing about {', '.join(missing)}{beside}"))
+            return
+
+
+def first_arms(space: SearchSpace, first: Mapping[str, Any]) -> tuple[Arm, ...]:
+    """The arms in which a known-good configuration is tried: those it does not contradict."""
+    return tuple(
+        arm
+        for arm in space.arms()
+        if all(
+            name not in first or same_scalar(first[name], value)
+            for name, value in arm.values.items()
+        )
+    )
 
 
 def _link(document: Mapping[str, Any], problems: list[Problem]) -> str:

@@ -22,7 +22,8 @@ class _Loader(yaml.SafeLoader):
     def compose_node(self, parent: Node | None, index: int) -> Node | None:
         if self.check_event(yaml.events.AliasEvent):
             raise yaml.MarkedYAMLError(
-                problem="aliases (*name) are not allowed", problem_mark=self.peek_event().start_mark
+                problem="aliases (*name) are not allowed",
+                problem_mark=self.peek_event().start_mark,
             )
         self.depth += 1
         if self.depth > DEEPEST:
@@ -64,10 +65,12 @@ _Loader.add_implicit_resolver(
 def load(text: str, problems: list[Problem]) -> Any:
     """Plain data of one YAML (or JSON) document; None and a problem when it is not one."""
     if len(text) > LONGEST:
-        problems.append(Problem("", f"the file has {len(text)} characters, want {LONGEST} at most"))
+        problems.append(
+            Problem("", f"the file has {len(text)} characters, want {LONGEST} at most")
+        )
         return None
     try:
-        return yaml.load(text, Loader=_Loader)  # noqa: S506 - a stricter SafeLoader
+        return yaml.load(text, Loader=_Loader)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         line = f"line {mark.line + 1}" if mark else ""

@@ -81,9 +81,7 @@ def parse(document: Any, problems: list[Problem]) -> dict[str, Metric]:
     if not isinstance(document, dict):
         problems.append(Problem("metrics", "want a mapping of metric names"))
         return {}
-    return {
-        str(name): _parse_one(str(name), entry, problems) for name, entry in document.items()
-    }
+    return {str(name): _parse_one(str(name), entry, problems) for name, entry in document.items()}
 
 
 def _parse_one(name: str, entry: Any, problems: list[Problem]) -> Metric:
@@ -99,7 +97,11 @@ def _parse_one(name: str, entry: Any, problems: list[Problem]) -> Metric:
             problems.append(
                 Problem(f"{where}.{key}", f"unknown key; want one of {', '.join(_KEYS)}")
             )
-    choices = {"split": get_args(Split)[:3], "kind": get_args(Kind), "direction": get_args(Direction)}
+    choices = {
+        "split": get_args(Split)[:3],
+        "kind": get_args(Kind),
+        "direction": get_args(Direction),
+    }
     for key, allowed in choices.items():
         value = entry.get(key)
         if value is None:

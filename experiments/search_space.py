@@ -60,7 +60,7 @@ class Range:
         return min(self.low + u * (self.high - self.low), self.high)
 
     def to_unit(self, value: float) -> float:
-        """Position of `value` in the range after its transform; the middle of its bin if binned."""
+        """Position of `value` after the transform; the middle of its bin if binned."""
         if self.integer and self.log:
             low, top = math.log(self.low), math.log(self.high + 1)
             return (math.log(value + 0.5) - low) / (top - low)
@@ -167,7 +167,10 @@ class Arm:
 
     def distributions(self) -> dict[str, BaseDistribution]:
         """Optuna's distributions of what this arm searches, in the file's order."""
-        return {parameter.name: searched_domain(parameter).distribution() for parameter in self.searched}
+        return {
+            parameter.name: searched_domain(parameter).distribution()
+            for parameter in self.searched
+        }
 
     def from_unit(self, point: Sequence[float]) -> dict[str, Scalar]:
         """Map a point [D] of the unit cube to values of the searched hyperparameters."""

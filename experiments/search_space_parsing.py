@@ -43,7 +43,9 @@ def parse_search_space(document: Any, problems: list[Problem]) -> SearchSpace:
         return SearchSpace(())
     if len(document) > MOST_HYPERPARAMETERS:
         problems.append(
-            Problem("hyperparameters", f"found {len(document)}, want {MOST_HYPERPARAMETERS} or fewer")
+            Problem(
+                "hyperparameters", f"found {len(document)}, want {MOST_HYPERPARAMETERS} or fewer"
+            )
         )
         return SearchSpace(())
     parsed = [_parse_one(name, entry, problems) for name, entry in document.items()]
@@ -58,16 +60,12 @@ def _parse_one(name: Any, entry: Any, problems: list[Problem]) -> Hyperparameter
     if not isinstance(name, str) or not name.strip() or len(name) > LONGEST_NAME:
         found.append(Problem(where, f"want a name of 1 to {LONGEST_NAME} characters"))
     if not isinstance(entry, Mapping):
-        found.append(
-            Problem(where, "want a mapping with a role and a range, choices or a value")
-        )
+        found.append(Problem(where, "want a mapping with a role and a range, choices or a value"))
         problems.extend(found)
         return None
     for key in entry:
         if key not in _KEYS:
-            found.append(
-                Problem(f"{where}.{key}", f"unknown key; want one of {', '.join(_KEYS)}")
-            )
+            found.append(Problem(f"{where}.{key}", f"unknown key; want one of {', '.join(_KEYS)}"))
     role = entry.get("role")
     if role not in ROLES:
         had = "is missing" if role is None else f"found {role!r}"
@@ -105,15 +103,15 @@ def _domain(
             problems.append(Problem(f"{where}.{key}", f"has no meaning beside {given[0]}"))
     if given[0] == "range":
         return _range(entry, where, problems)
-    return _choices(entry, where, problems) if given[0] == "choices" else _fixed(
-        entry["value"], where, problems
+    return (
+        _choices(entry, where, problems)
+        if given[0] == "choices"
+        else _fixed(entry["value"], where, problems)
     )
 
 
 def _number(value: Any) -> bool:
-    return (
-        isinstance(value, (int, float)) and not isinstance(value, bool) and _fits_a_float(value)
-    )
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and _fits_a_float(value)
 
 
 def _fits_a_float(value: float) -> bool:
@@ -136,9 +134,7 @@ def _range(entry: Mapping[str, Any], where: str, problems: list[Problem]) -> Ran
     if not isinstance(log, bool):
         problems.append(Problem(f"{where}.log", f"found {log!r}, want true or false"))
     if entry.get("type", "float") not in ("int", "float"):
-        problems.append(
-            Problem(f"{where}.type", f"found {entry['type']!r}, want int or float")
-        )
+        problems.append(Problem(f"{where}.type", f"found {entry['type']!r}, want int or float"))
     if len(problems) > before:
         return None
     low, high = entry["low"], entry["high"]
@@ -193,8 +189,8 @@ def _scalar(value: Any) -> bool:
         return len(value) <= 1000
     if isinstance(value, float):
         return math.isfinite(value)
-    return value is None or isinstance(value, bool) or (
-        isinstance(value, int) and abs(value) < 2**63
+    return (
+        value is None or isinstance(value, bool) or (isinstance(value, int) and abs(value) < 2**63)
     )
 
 
@@ -205,9 +201,7 @@ def _choices(entry: Mapping[str, Any], where: str, problems: list[Problem]) -> C
     if not isinstance(ordered, bool):
         problems.append(Problem(f"{where}.ordered", f"found {ordered!r}, want true or false"))
     if not isinstance(values, list) or not 2 <= len(values) <= MOST_CHOICES:
-        problems.append(
-            Problem(f"{where}.choices", f"want a list of 2 to {MOST_CHOICES} values")
-        )
+        problems.append(Problem(f"{where}.choices", f"want a list of 2 to {MOST_CHOICES} values"))
         return None
     for value in values:
         if not _scalar(value):
@@ -242,8 +236,10 @@ def _fixed(value: Any, where: str, problems: list[Problem]) -> Fixed | None:
         return Fixed(by=by, values=values)
     if not _scalar(value):
         problems.append(
-            Problem(f"{where}.value", f"found {_short(value)}, want text, a finite number, true, "
-                    "false or null")
+            Problem(
+                f"{where}.value",
+                f"found {_short(value)}, want text, a finite number, true, false or null",
+            )
         )
         return None
     return Fixed(value)
@@ -302,8 +298,11 @@ def _check_reference(
         problems.append(Problem(where, f"there is no hyperparameter {name!r}"))
     elif name in space and space[name].role == "nuisance":
         problems.append(
-            Problem(where, f"{name} is a nuisance hyperparameter; only scientific and fixed ones "
-                    "can decide what exists, because each of their values has its own study")
+            Problem(
+                where,
+                f"{name} is a nuisance hyperparameter; only scientific and fixed ones "
+                "can decide what exists, because each of their values has its own study",
+            )
         )
     elif name in space and isinstance(space[name].domain, Range):
         problems.append(
@@ -329,9 +328,7 @@ def _check_among(
         return
     for value in among:
         if not other.domain.holds(value):
-            problems.append(
-                Problem(where, f"{value!r} is none of {list(other.domain.values)}")
-            )
+            problems.append(Problem(where, f"{value!r} is none of {list(other.domain.values)}"))
 
 
 def _short(value: Any) -> str:
