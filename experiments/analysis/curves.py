@@ -1,0 +1,299 @@
+"""Rules on one validation curve: overfitting and late oscillation.
+
+Both read a declared metric (kind, direction, resolution); both need eight evaluations.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from experiments.analysis import thresholds
+from experiments.analysis.best_of import normal_maximum
+from experiments.analysis.diagnosis import Diagnosis, Rule, Severity, figure, share
+from experiments.analysis.learning_curve import (
+    Curve,
+    Direction,
+    Floats,
+    MetricKind,
+    at,
+    first_at_best,
+    is_bounded,
+    mad,
+    smooth,
+    step_noise,
+    tail,
+    to_errors,
+    trend,
+    window_of,
+)
+
+__all__ = [
+    "LATE_OSCILLATION",
+    "OVERFITTING",
+    "Curve",
+    "Direction",
+    "MetricKind",
+    "best_step",
+    "late_oscillation",
+    "overfitting",
+]
+
+OVERFITTING = Rule(
+    name="overfitting",
+    version=1,
+    severity=Severity.WARNING,
+    question="Does validation error rise while training goes on?",
+    passed_title="Validation error does not rise",
+    meaning=(
+        "The model goes on fitting the training data while it gets worse on new data. A "
+        "comparison of such trials favours whichever happens to be regularised."
+    ),
+    advice=(
+        "Use the best checkpoint, or add regularisation (dropout, weight decay, augmentation) "
+        "and tune it in every arm."
+    ),
+    section="Tuning Playbook, 'Examining the training curves'",
+    action="add_dropout",
+)
+
+LATE_OSCILLATION = Rule(
+    name="late_oscillation",
+    version=1,
+    severity=Severity.WARNING,
+    question="Does the validation metric jump from step to step late in training?",
+    passed_title="The validation metric is steady late in training",
+    meaning=(
+        "A lucky evaluation can decide a comparison. Common causes: small batches, a small "
+        "validation set, a learning rate that is still high at the end."
+    ),
+    advice=(
+        "Use a larger batch or more validation data, decay the learning rate, or average "
+        "the weights (Polyak)."
+    ),
+    section="Tuning Playbook, 'Examining the training curves'",
+    action="show_curve",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class _Rise:
+    """How far a smoothed error lies above its best at the end."""
+
+    best: int
+    start: float
+    lowest: float
+    tail: float
+    noise: float
+    loss_percent: float
+    share_of_drop: float
+    by_ratio: bool
+
+    @property
+    def height(self) -> float:
+        return self.tail - self.lowest
+
+    @property
+    def large(self) -> bool:
+        if self.by_ratio:
+            return self.loss_percent > thresholds.GENERALISATION_LOSS_PERCENT
+        return self.share_of_drop > thresholds.RISE_SHARE
+
+
+def best_step(curve: Curve, direction: Direction) -> float:
+    """Return the step of the best finite value, the first on ties; nan if there is none."""
+    ordered = curve.in_step_order().finite()
+    if not len(ordered):
+        return math.nan
+    return float(ordered.steps[first_at_best(to_errors(ordered.values, direction))])
+
+
+def overfitting(
+    validation: Curve,
+    train_loss: Curve | None = None,
+    *,
+    kind: MetricKind = MetricKind.LOSS,
+    direction: Direction = Direction.MINIMIZE,
+    resolution: float = 0.0,
+    bounded: bool | None = None,
+) -> Diagnosis:
+    """Tell whether the validation error rises after its best while training loss does not.
+
+    The curve is smoothed by a rolling median. Errors of losses and of metrics in [0, 1]
+    (1 - metric) are compared as a ratio: Prechelt's generalisation loss above 5 %. Other metrics,
+    and losses that are signed or near zero, use the rise as a share of the drop before it.
+    The rise must also exceed three times the evaluation noise, and training loss must not have
+    risen since (that is another problem).
+
+    bounded: whether the metric lies in [0, 1]; None reads it from the values.
+    Source: Prechelt (1998), "Early stopping - but when?"; Tuning Playbook, "Examining the
+    training curves".
+    """
+    curve = validation.in_step_order().finite()
+    if len(curve) < thresholds.MIN_EVALUATIONS:
+        return _too_few(OVERFITTING, curve)
+    inside = is_bounded(curve, kind, bounded)
+    errors = to_errors(curve.values, direction, bounded=inside)
+    rise = _rise(errors, resolution, ratio_possible=inside or kind is MetricKind.LOSS)
+    step = float(curve.steps[rise.best])
+    train = _train_change(train_loss, step, float(curve.steps[-1]))
+    evidence = _rise_evidence(rise, step, float(curve.steps[-1]), len(curve), train)
+    if not rise.large or not rise.height > thresholds.RISE_NOISE_FACTOR * rise.noise:
+        return OVERFITTING.passes(
+            f"At the end it lies {figure(rise.height)} above its best, step {figure(step)}.",
+            evidence,
+        )
+    if train is not None and train > 0:
+        return OVERFITTING.passes(
+            f"It rises from step {figure(step)}, but so does the training loss.",
+            evidence,
+            title="Validation error rises together with training loss",
+        )
+    return OVERFITTING.fires(
+        f"Validation error rises from step {figure(step)}", _rise_detail(rise), evidence
+    )
+
+
+def late_oscillation(
+    validation: Curve,
+    *,
+    kind: MetricKind = MetricKind.LOSS,
+    direction: Direction = Direction.MINIMIZE,
+    resolution: float = 0.0,
+    trial_sd: float | None = None,
+    rival_gap: float | None = None,
+) -> Diagnosis:
+    """Tell whether evaluations late in training differ enough to mislead a comparison.
+
+    The last fifth (at least eight evaluations) is freed of its Theil-Sen line; what is left has
+    the robust deviation sigma. It is too large above the deviation over seeds (`trial_sd`), above
+    half the distance to the best rival (`rival_gap`), or, with neither known, above 5 % of the
+    whole improvement. All in the metric's unit.
+
+    Source: Tuning Playbook, "Examining the training curves" (step-to-step variance).
+    """
+    curve = validation.in_step_order().finite()
+    if len(curve) < 2 * thresholds.LATE_MINIMUM:
+        return _too_few(LATE_OSCILLATION, curve, 2 * thresholds.LATE_MINIMUM)
+    errors = to_errors(curve.values, direction)
+    count = max(thresholds.LATE_MINIMUM, math.ceil(thresholds.LATE_SHARE * len(curve)))
+    sigma = _detrended_deviation(curve.steps[-count:], errors[-count:])
+    smoothed = smooth(errors)
+    drop = float(smoothed[0] - smoothed.min())
+    limit, against = _oscillation_limit(trial_sd, rival_gap, drop)
+    luck = sigma * normal_maximum(count)
+    start = float(curve.steps[-count])
+    evidence = {
+        "deviation": sigma,
+        "limit": limit,
+        "limit_is": against,
+        "resolution": resolution,
+        "evaluations": count,
+        "from_step": start,
+        "luck_of_best": luck,
+        "improvement": drop,
+        "kind": kind,
+    }
+    detail = (
+        f"Over the last {count} evaluations it varies by {figure(sigma)} (standard deviation) "
+        f"around its trend; {against} is {figure(limit)}. The best of them is lucky by about "
+        f"{figure(luck)}."
+    )
+    if sigma > limit and sigma > resolution:
+        return LATE_OSCILLATION.fires(
+            f"The validation metric jumps about from step {figure(start)}",
+            detail,
+            evidence,
+        )
+    return LATE_OSCILLATION.passes(detail, evidence)
+
+
+def _too_few(rule: Rule, curve: Curve, needed: int = thresholds.MIN_EVALUATIONS) -> Diagnosis:
+    return rule.cannot_tell(
+        f"{len(curve)} finite evaluations; the rule needs {needed}.",
+        {"evaluations": len(curve), "needed": needed},
+    )
+
+
+def _rise(errors: Floats, resolution: float, *, ratio_possible: bool) -> _Rise:
+    window = window_of(errors.size)
+    with np.errstate(all="ignore"):
+        smoothed = smooth(errors, window)
+        best = first_at_best(smoothed)
+        lowest, end, start = float(smoothed[best]), tail(errors, window), float(smoothed[0])
+        drop, height = start - lowest, end - lowest
+        near_zero = lowest <= thresholds.NEAR_ZERO_SHARE * max(start, 0.0) or lowest <= 0
+        return _Rise(
+            best=best,
+            start=start,
+            lowest=lowest,
+            tail=end,
+            noise=step_noise(errors, resolution),
+            loss_percent=100 * (end / lowest - 1) if lowest > 0 else math.nan,
+            share_of_drop=height / drop if drop > 0 else math.nan,
+            by_ratio=ratio_possible and not near_zero,
+        )
+
+
+def _train_change(train: Curve | None, start: float, end: float) -> float | None:
+    """Return how much the smoothed training loss changed between two steps; None if unknown."""
+    curve = None if train is None else train.in_step_order().finite()
+    if curve is None or len(curve) < thresholds.SMOOTHING_MINIMUM:
+        return None
+    smoothed = Curve(curve.steps, smooth(curve.values))
+    return at(smoothed, end) - at(smoothed, start)
+
+
+def _rise_evidence(
+    rise: _Rise, step: float, last: float, count: int, train: float | None
+) -> dict[str, object]:
+    return {
+        "onset_step": step,
+        "last_step": last,
+        "evaluations": count,
+        "best_error": rise.lowest,
+        "last_error": rise.tail,
+        "cost_of_last": rise.height,
+        "noise": rise.noise,
+        "generalisation_loss_percent": rise.loss_percent,
+        "share_of_improvement": rise.share_of_drop,
+        "judged_by": "generalisation loss" if rise.by_ratio else "share of improvement",
+        "train_loss_change": train,
+    }
+
+
+def _rise_detail(rise: _Rise) -> str:
+    if rise.by_ratio:
+        size = f"{figure(rise.loss_percent, 3)} % above its best"
+    else:
+        size = f"{share(rise.share_of_drop)} of its improvement above its best"
+    return (
+        f"The last evaluations lie {size} ({figure(rise.lowest)} to {figure(rise.tail)}); one "
+        f"evaluation varies by {figure(rise.noise, 2)}. Using the last checkpoint costs "
+        f"{figure(rise.height)}."
+    )
+
+
+def _detrended_deviation(steps: Floats, errors: Floats) -> float:
+    line = trend(steps, errors)
+    with np.errstate(all="ignore"):
+        deviation = mad(errors - line.slope * steps)
+    return deviation if math.isfinite(deviation) else math.inf
+
+
+def _oscillation_limit(
+    trial_sd: float | None, rival_gap: float | None, drop: float
+) -> tuple[float, str]:
+    """Return the tightest known limit and what it is."""
+    limits: list[tuple[float, str]] = []
+    if trial_sd is not None and trial_sd > 0:
+        limits.append((trial_sd, "the deviation over seeds"))
+    if rival_gap is not None and rival_gap > 0:
+        limits.append(
+            (thresholds.OSCILLATION_GAP_SHARE * rival_gap, "half the distance to the rival")
+        )
+    if not limits:
+        limits.append((thresholds.OSCILLATION_DROP_SHARE * drop, "5 % of the improvement"))
+    return min(limits)

@@ -1,0 +1,192 @@
+"""A learning curve and the few robust numbers that all curve rules are made of.
+
+Everything here is oriented later: a curve holds values as logged. Rules turn them into errors
+(lower is better) with `to_errors`.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any, TypeAlias
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy import ndimage, stats
+
+from experiments.analysis import thresholds
+
+Floats: TypeAlias = NDArray[np.float64]
+
+
+class MetricKind(StrEnum):
+    """What a declared series measures."""
+
+    LOSS = "loss"
+    METRIC = "metric"
+    GRADIENT_NORM = "gradient_norm"
+    LEARNING_RATE = "learning_rate"
+    OTHER = "other"
+
+
+class Direction(StrEnum):
+    """Which way a series gets better."""
+
+    MINIMIZE = "minimize"
+    MAXIMIZE = "maximize"
+
+
+@dataclass(frozen=True, slots=True)
+class Curve:
+    """Values of one series in the order they were logged.
+
+    steps: [T] training steps, finite. values: [T] float64, non-finite values are data.
+    Raises ValueError if the two are not one-dimensional and equally long or a step is not finite.
+    """
+
+    steps: Floats
+    values: Floats
+
+    def __post_init__(self) -> None:
+        steps = np.asarray(self.steps, dtype=np.float64)
+        values = np.asarray(self.values, dtype=np.float64)
+        if steps.ndim != 1 or steps.shape != values.shape:
+            raise ValueError(
+                f"steps {steps.shape} and values {values.shape} must be equally long rows"
+            )
+        if not np.isfinite(steps).all():
+            raise ValueError("every step must be a finite number")
+        object.__setattr__(self, "steps", steps)
+        object.__setattr__(self, "values", values)
+
+    @classmethod
+    def of(cls, values: ArrayLike, steps: ArrayLike | None = None) -> Curve:
+        """Return the curve of these values, at steps 0, 1, 2, ... unless given."""
+        row = np.asarray(values, dtype=np.float64)
+        at = np.arange(row.size) if steps is None else steps
+        return cls(np.asarray(at, dtype=np.float64), row)
+
+    def __len__(self) -> int:
+        return int(self.steps.size)
+
+    def in_step_order(self) -> Curve:
+        """Return the curve sorted by step; of a step logged twice, the later value stands."""
+        if len(self) < 2 or bool((np.diff(self.steps) > 0).all()):
+            return self
+        order = np.argsort(self.steps, kind="stable")
+        steps = self.steps[order]
+        last = np.append(steps[1:] != steps[:-1], True)
+        return Curve(steps[last], self.values[order][last])
+
+    def finite(self) -> Curve:
+        """Return the curve without its non-finite values."""
+        keep = np.isfinite(self.values)
+        return self if bool(keep.all()) else Curve(self.steps[keep], self.values[keep])
+
+    def until(self, step: float) -> Curve:
+        """Return the part up to and including a step."""
+        keep = self.steps <= step
+        return Curve(self.steps[keep], self.values[keep])
+
+
+def is_bounded(curve: Curve, kind: MetricKind, bounded: bool | None = None) -> bool:
+    """Whether a metric lies in [0, 1]: as declared, else as far as its finite values show."""
+    if bounded is not None:
+        return bounded
+    values = curve.values[np.isfinite(curve.values)]
+    inside = bool(values.size) and float(values.min()) >= 0 and float(values.max()) <= 1
+    return kind is MetricKind.METRIC and inside
+
+
+def to_errors(values: Floats, direction: Direction, *, bounded: bool = False) -> Floats:
+    """Return values turned so that lower is better: 1 - metric if bounded, else negated."""
+    if direction is Direction.MINIMIZE:
+        return values
+    return 1.0 - values if bounded else -values
+
+
+def window_of(length: int) -> int:
+    """Return the smoothing window for a curve of this many points: odd, at least three."""
+    window = max(thresholds.SMOOTHING_MINIMUM, int(length * thresholds.SMOOTHING_SHARE))
+    return window + 1 if window % 2 == 0 else window
+
+
+def smooth(values: Floats, window: int | None = None) -> Floats:
+    """Return the centred rolling median [T]; the window mirrors at both ends."""
+    if values.size < 3:
+        return values
+    width = min(window or window_of(values.size), values.size - (values.size + 1) % 2)
+    filtered: Floats = ndimage.median_filter(values, size=width, mode="mirror")
+    return filtered
+
+
+def tail(values: Floats, window: int | None = None) -> float:
+    """Return the median of the last window of points."""
+    return float(np.median(values[-(window or window_of(values.size)) :]))
+
+
+def mad(values: Floats) -> float:
+    """Return the median absolute deviation scaled to a normal standard deviation."""
+    if values.size == 0:
+        return 0.0
+    return float(thresholds.MAD_TO_SD * np.median(np.abs(values - np.median(values))))
+
+
+def step_noise(values: Floats, resolution: float = 0.0) -> float:
+    """Return the standard deviation of one evaluation from one-step changes, robustly.
+
+    Never below the metric's resolution: what cannot be told apart is noise.
+    """
+    if values.size < 2:
+        return resolution
+    with np.errstate(over="ignore", invalid="ignore"):
+        noise = mad(np.diff(values)) / math.sqrt(2)
+    return max(noise, resolution) if math.isfinite(noise) else math.inf
+
+
+@dataclass(frozen=True, slots=True)
+class Trend:
+    """A robust line: slope per step with its confidence limits, and the intercept."""
+
+    slope: float
+    low: float
+    high: float
+    intercept: float
+
+
+def thin(steps: Floats, values: Floats, points: int) -> tuple[Floats, Floats]:
+    """Return at most so many points: medians of equal blocks, the remainder left off in front."""
+    block = math.ceil(values.size / points)
+    if block <= 1:
+        return steps, values
+    count = values.size // block
+    start = values.size - count * block
+    return (
+        np.median(steps[start:].reshape(count, block), axis=1),
+        np.median(values[start:].reshape(count, block), axis=1),
+    )
+
+
+def trend(steps: Floats, values: Floats, confidence: float = 0.90) -> Trend:
+    """Return the Theil-Sen line through the points with its confidence interval.
+
+    Source: Theil (1950), Sen (1968), scipy.stats.theilslopes. Long curves are thinned to block
+    medians first. Needs two distinct steps; with fewer the slope is 0.
+    """
+    x, y = thin(steps, values, thresholds.THEIL_SEN_POINTS)
+    if x.size < 2 or x[0] == x[-1] or float(np.ptp(y)) == 0.0:
+        return Trend(0.0, 0.0, 0.0, float(np.median(y)) if y.size else 0.0)
+    with np.errstate(all="ignore"):
+        line: Any = stats.theilslopes(y, x, alpha=confidence)
+    return Trend(float(line[0]), float(line[2]), float(line[3]), float(line[1]))
+
+
+def at(curve: Curve, step: float) -> float:
+    """Return the value of a finite, ordered curve at a step, linear between its points."""
+    return float(np.interp(step, curve.steps, curve.values)) if len(curve) else math.nan
+
+
+def first_at_best(errors: Floats) -> int:
+    """Return the position of the lowest error, the first one on ties."""
+    return int(np.argmin(errors))

@@ -1,0 +1,69 @@
+"""Every number that decides whether a rule fires, with where it comes from.
+
+"Playbook" is Google's Deep Learning Tuning Playbook (google-research/tuning_playbook). "Chosen"
+marks a number of ours, with its reason: nobody published one.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+# --- Curves in general ---------------------------------------------------------------------
+# Chosen: with fewer evaluations a median of three decides alone.
+MIN_EVALUATIONS: Final = 8
+# Chosen: the smoothing window is a twentieth of the curve, at least three, odd.
+SMOOTHING_SHARE: Final = 1 / 20
+SMOOTHING_MINIMUM: Final = 3
+# Consistency of the median absolute deviation with a normal standard deviation.
+MAD_TO_SD: Final = 1.4826
+# Chosen: Theil-Sen compares all pairs; beyond this many points block medians stand in.
+THEIL_SEN_POINTS: Final = 60
+
+# --- Overfitting ---------------------------------------------------------------------------
+# Prechelt (1998), "Early stopping - but when?": generalisation loss GL, stop at 5 %.
+GENERALISATION_LOSS_PERCENT: Final = 5.0
+# Chosen, the same 5 % of the improvement so far, where a ratio of errors means nothing.
+RISE_SHARE: Final = 0.05
+# Chosen: three robust standard deviations of the evaluation noise.
+RISE_NOISE_FACTOR: Final = 3.0
+# Chosen: a loss that fell to a thousandth of where it began is "near zero": ratios mislead.
+NEAR_ZERO_SHARE: Final = 1e-3
+
+# --- Late oscillation ----------------------------------------------------------------------
+# Chosen: "late in training" is the last fifth.
+LATE_SHARE: Final = 0.2
+LATE_MINIMUM: Final = 8
+# Chosen, where neither the seeds' deviation nor a rival's distance is known.
+OSCILLATION_DROP_SHARE: Final = 0.05
+# Chosen: an oscillation of half the distance to the rival can change their order.
+OSCILLATION_GAP_SHARE: Final = 0.5
+
+# --- Search-space boundary -----------------------------------------------------------------
+# Chosen: the notice's band. Under no effect it holds with probability 0.2 per axis, so it
+# can never be the warning.
+EDGE_NOTICE_BAND: Final = 0.1
+# Chosen: the warning's band, the outer fifth.
+EDGE_WARNING_BAND: Final = 0.2
+# Chosen: the best max(5, a fifth of the feasible trials).
+EDGE_TOP_MINIMUM: Final = 5
+EDGE_TOP_SHARE: Final = 0.2
+EDGE_MIN_TRIALS: Final = 20
+# Chosen: an integer of so few values has an edge value; the outer fifth would hold one or two.
+EDGE_FEW_LEVELS: Final = 10
+EDGE_LEVEL: Final = 0.05
+# Chosen: one decade further on a log scale, half the range on a linear one.
+EXTEND_DECADES: Final = 1.0
+EXTEND_SHARE: Final = 0.5
+
+# --- Infeasible trials ---------------------------------------------------------------------
+# Playbook names no number. Chosen: a wasted quarter is worth a word, a wasted half is grave.
+INFEASIBLE_SHARE: Final = 0.25
+INFEASIBLE_SHARE_STRONG: Final = 0.5
+INFEASIBLE_MIN_TRIALS: Final = 8
+# Chosen: "many standard deviations worse than the mean" (Playbook), made robust.
+INFEASIBLE_MADS: Final = 10.0
+# Chosen: the edge of infeasibility: above it nine in ten of at least three trials fail, and the
+# best trial lies within half a decade (a factor of about 3) below it.
+INSTABILITY_SHARE: Final = 0.9
+INSTABILITY_MIN_TRIALS: Final = 3
+INSTABILITY_DECADES: Final = 0.5
