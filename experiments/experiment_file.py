@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -13,6 +12,7 @@ from urllib.parse import urlsplit
 from experiments import experiment_yaml, metrics
 from experiments.catalogue import PRUNERS, SAMPLERS, Method
 from experiments.errors import InvalidExperiment, Problem
+from experiments.file_fields import is_number, mapping, text, unknown_keys, whole
 from experiments.metrics import Metric
 from experiments.search_space import (
     Arm,
@@ -24,7 +24,7 @@ from experiments.search_space import (
 )
 from experiments.search_space_parsing import parse_search_space
 
-_KEYS = [
+_KEYS = (
     "project",
     "experiment",
     "goal",
@@ -40,7 +40,7 @@ _KEYS = [
     "margin",
     "smallest_gain",
     "queue",
-]
+)
 _SEARCH_KEYS = ("sampler", "trials", "parallel", "seed", "split_seed", "pruner")
 _STOP_KEYS = ("minutes", "no_improvement_for")
 _MOST_TRIALS = 1_000_000
@@ -78,14 +78,14 @@ class ExperimentFile:
         return self.space.arms()
 
 
-def parse(text: str) -> ExperimentFile:
+def parse(source: str) -> ExperimentFile:
     """Parse and validate an experiment file.
 
     Raises:
         InvalidExperiment: with one problem for every key that is wrong, all together.
     """
     problems: list[Problem] = []
-    document = experiment_yaml.load(text, problems)
+    document = experiment_yaml.load(source, problems)
     if problems:
         raise InvalidExperiment("The experiment file cannot be read.", problems)
     return parse_document(document)
@@ -99,17 +99,17 @@ def parse_document(document: Any) -> ExperimentFile:
             [Problem("", "want a mapping that starts with project:, experiment: and goal:")],
         )
     problems: list[Problem] = []
-    _unknown_keys(document, _KEYS, "", problems)
+    unknown_keys(document, _KEYS, "", problems)
     space = parse_search_space(document.get("hyperparameters"), problems)
     declared = metrics.parse(document.get("metrics"), problems)
-    search = _mapping(document, "search", problems)
-    _unknown_keys(search, _SEARCH_KEYS, "search.", problems)
+    search = mapping(document, "search", problems)
+    unknown_keys(search, _SEARCH_KEYS, "search.", problems)
     sampler, sampler_options = _method(search, "sampler", "halton", SAMPLERS, problems)
     pruner, pruner_options = _method(search, "pruner", "none", PRUNERS, problems)
     parsed = ExperimentFile(
         project=_slug(document, problems),
         name=_name(document, problems),
-        goal=_text(document, "goal", problems, required=True, longest=2000),
+        goal=text(document, "goal", problems, required=True, longest=2000),
         objective=_objective(document, problems),
         space=space,
         metrics=declared,
@@ -118,14 +118,14 @@ def parse_document(document: Any) -> ExperimentFile:
         sampler_options=sampler_options,
         pruner=pruner,
         pruner_options=pruner_options,
-        trials=_whole(search, "search.trials", problems, low=1, high=_MOST_TRIALS),
-        parallel=_whole(search, "search.parallel", problems, low=1, high=1000, default=1),
-        seed=_whole(search, "search.seed", problems, low=0, high=2**31 - 1, default=0),
-        split_seed=_whole(search, "search.split_seed", problems, low=0, high=2**31 - 1, default=0),
+        trials=whole(search, "search.trials", problems, low=1, high=_MOST_TRIALS),
+        parallel=whole(search, "search.parallel", problems, low=1, high=1000, default=1),
+        seed=whole(search, "search.seed", problems, low=0, high=2**31 - 1, default=0),
+        split_seed=whole(search, "search.split_seed", problems, low=0, high=2**31 - 1, default=0),
         stop=_stop(document, problems),
         first=_first(document, space, problems),
         config_link=_link(document, problems),
-        notes=_text(document, "notes", problems, longest=100_000),
+        notes=text(document, "notes", problems, longest=100_000),
         tags=_tags(document, problems),
         margin=_gain(document, "margin", problems, zero=True),
         smallest_gain=_gain(document, "smallest_gain", problems, zero=False),
@@ -139,57 +139,8 @@ def parse_document(document: Any) -> ExperimentFile:
     return parsed
 
 
-def _unknown_keys(
-    found: Mapping[str, Any], known: Any, prefix: str, problems: list[Problem]
-) -> None:
-    for key in found:
-        if key not in known:
-            problems.append(
-                Problem(f"{prefix}{key}", f"unknown key; want one of {', '.join(known)}")
-            )
-
-
-def _mapping(document: Mapping[str, Any], key: str, problems: list[Problem]) -> Mapping[str, Any]:
-    value = document.get(key)
-    if value is None:
-        return {}
-    if not isinstance(value, Mapping):
-        problems.append(Problem(key, "want a mapping"))
-        return {}
-    return value
-
-
-def _text(
-    document: Mapping[str, Any],
-    key: str,
-    problems: list[Problem],
-    *,
-    required: bool = False,
-    longest: int = 200,
-) -> str:
-    value = document.get(key)
-    if value is None or (isinstance(value, str) and not value.strip()):
-        if required:
-            problems.append(
-                Problem(
-                    key,
-                    "is missing; say in a sentence what you want to learn"
-                    if key == "goal"
-                    else "is missing",
-                )
-            )
-        return ""
-    if not isinstance(value, str):
-        problems.append(Problem(key, f"found {value!r}, want text"))
-        return ""
-    if len(value) > longest or "\x00" in value:
-        problems.append(Problem(key, f"want at most {longest} characters and no NUL"))
-        return ""
-    return value.strip()
-
-
 def _slug(document: Mapping[str, Any], problems: list[Problem]) -> str:
-    slug = _text(document, "project", problems, required=True, longest=100)
+    slug = text(document, "project", problems, required=True, longest=100)
     if slug and not re.fullmatch(r"[a-z0-9][a-z0-9_-]*", slug):
         problems.append(
             Problem("project", f"found {slug!r}, want lower-case letters, digits, - and _")
@@ -198,7 +149,7 @@ def _slug(document: Mapping[str, Any], problems: list[Problem]) -> str:
 
 
 def _name(document: Mapping[str, Any], problems: list[Problem]) -> str:
-    name = _text(document, "experiment", problems, required=True)
+    name = text(document, "experiment", problems, required=True)
     if name and not re.fullmatch(r"[\w][\w .+=-]*", name):
         problems.append(
             Problem("experiment", f"found {name!r}, want letters, digits, spaces and . + = _ -")
@@ -207,7 +158,7 @@ def _name(document: Mapping[str, Any], problems: list[Problem]) -> str:
 
 
 def _objective(document: Mapping[str, Any], problems: list[Problem]) -> str:
-    objective = _text(document, "objective", problems, required=True, longest=300)
+    objective = text(document, "objective", problems, required=True, longest=300)
     part = r"[A-Za-z_]\w*"
     if objective and not re.fullmatch(rf"{part}(\.{part})*:{part}", objective, re.ASCII):
         problems.append(Problem("objective", f"found {objective!r}, want package.module:function"))
@@ -266,41 +217,15 @@ def _method(
     return given, options
 
 
-def _whole(
-    found: Mapping[str, Any],
-    where: str,
-    problems: list[Problem],
-    *,
-    low: int,
-    high: int,
-    default: int | None = None,
-) -> int:
-    key = where.rpartition(".")[2]
-    value = found.get(key, default)
-    if value is None:
-        problems.append(Problem(where, f"is missing; want a whole number from {low} to {high}"))
-        return low
-    if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
-        problems.append(
-            Problem(where, f"found {value!r}, want a whole number from {low} to {high}")
-        )
-        return low
-    return value
-
-
-def _number(value: Any) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
-
-
 def _stop(document: Mapping[str, Any], problems: list[Problem]) -> dict[str, float]:
-    stop = _mapping(document, "stop", problems)
-    _unknown_keys(stop, _STOP_KEYS, "stop.", problems)
+    stop = mapping(document, "stop", problems)
+    unknown_keys(stop, _STOP_KEYS, "stop.", problems)
     rules = {}
     for key in _STOP_KEYS:
         if key not in stop:
             continue
         value = stop[key]
-        if not _number(value) or value <= 0:
+        if not is_number(value) or value <= 0:
             problems.append(Problem(f"stop.{key}", f"found {value!r}, want a number above 0"))
         else:
             rules[key] = float(value)
@@ -361,7 +286,7 @@ def first_arms(space: SearchSpace, first: Mapping[str, Any]) -> tuple[Arm, ...]:
 
 
 def _link(document: Mapping[str, Any], problems: list[Problem]) -> str:
-    link = _text(document, "config_link", problems, longest=1000)
+    link = text(document, "config_link", problems, longest=1000)
     try:
         good = not link or (urlsplit(link).scheme in ("http", "https") and urlsplit(link).netloc)
     except ValueError:
@@ -388,7 +313,7 @@ def _gain(
     value = document.get(key)
     if value is None:
         return None
-    if not _number(value) or value < 0 or (value == 0 and not zero):
+    if not is_number(value) or value < 0 or (value == 0 and not zero):
         want = "0 or more" if zero else "more than 0"
         problems.append(Problem(key, f"found {value!r}, want {want}, in the metric's unit"))
         return None

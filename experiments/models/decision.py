@@ -20,6 +20,20 @@ class Choice(models.TextChoices):
     DROPPED = "dropped without seeds"
 
 
+CHAMPION_CHOICES = (Choice.ADOPT, Choice.REVERT)
+
+
+class DecisionQuerySet(models.QuerySet["Decision"]):
+    def crowning(self, project: Project, target: str = "production") -> Decision | None:
+        """The decision that made the project's present champion; None before the first adopt."""
+        return (
+            self.filter(project=project, target=target, choice__in=CHAMPION_CHOICES)
+            .select_related("candidate", "experiment", "replication")
+            .order_by("-sequence")
+            .first()
+        )
+
+
 class Decision(models.Model):
     """What a person decided, on which evidence. The database refuses update and delete."""
 
@@ -48,6 +62,8 @@ class Decision(models.Model):
     decided_at = models.DateTimeField()
     previous_hash = models.CharField(max_length=64, unique=True)
     hash = models.CharField(max_length=64, unique=True)
+
+    objects = DecisionQuerySet.as_manager()
 
     class Meta:
         ordering = ("project", "-sequence")

@@ -1,0 +1,40 @@
+"""Which commit of the code this process runs."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from functools import cache
+from pathlib import Path
+
+_FOLDER = Path(__file__).resolve().parent.parent
+
+
+@cache
+def commit() -> str:
+    """The full commit hash, `-dirty` added when files differ from it; "" when unknown.
+
+    `VERDICT_COMMIT` stands over it, for images that carry no repository.
+    """
+    given = os.environ.get("VERDICT_COMMIT", "")
+    if given:
+        return given
+    head = _git("rev-parse", "HEAD")
+    if not head:
+        return ""
+    return f"{head}-dirty" if _git("status", "--porcelain", "--untracked-files=no") else head
+
+
+def _git(*arguments: str) -> str:
+    try:
+        done = subprocess.run(
+            ["git", *arguments],
+            cwd=_FOLDER,
+            capture_output=True,
+            text=True,
+            timeout=10,
+            check=False,
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return ""
+    return done.stdout.strip() if done.returncode == 0 else ""

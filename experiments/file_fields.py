@@ -1,0 +1,84 @@
+"""Read one field of an experiment file, naming what is wrong and what would be right."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from experiments.errors import Problem
+
+
+def unknown_keys(
+    found: Mapping[str, Any], known: Any, prefix: str, problems: list[Problem]
+) -> None:
+    for key in found:
+        if key not in known:
+            problems.append(
+                Problem(f"{prefix}{key}", f"unknown key; want one of {', '.join(known)}")
+            )
+
+
+def mapping(document: Mapping[str, Any], key: str, problems: list[Problem]) -> Mapping[str, Any]:
+    value = document.get(key)
+    if value is None:
+        return {}
+    if not isinstance(value, Mapping):
+        problems.append(Problem(key, "want a mapping"))
+        return {}
+    return value
+
+
+def text(
+    document: Mapping[str, Any],
+    key: str,
+    problems: list[Problem],
+    *,
+    required: bool = False,
+    longest: int = 200,
+) -> str:
+    value = document.get(key)
+    if value is None or (isinstance(value, str) and not value.strip()):
+        if required:
+            problems.append(
+                Problem(
+                    key,
+                    "is missing; say in a sentence what you want to learn"
+                    if key == "goal"
+                    else "is missing",
+                )
+            )
+        return ""
+    if not isinstance(value, str):
+        problems.append(Problem(key, f"found {value!r}, want text"))
+        return ""
+    if len(value) > longest or "\x00" in value:
+        problems.append(Problem(key, f"want at most {longest} characters and no NUL"))
+        return ""
+    return value.strip()
+
+
+def whole(
+    found: Mapping[str, Any],
+    where: str,
+    problems: list[Problem],
+    *,
+    low: int,
+    high: int,
+    default: int | None = None,
+) -> int:
+    key = where.rpartition(".")[2]
+    value = found.get(key, default)
+    if value is None:
+        problems.append(Problem(where, f"is missing; want a whole number from {low} to {high}"))
+        return low
+    if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
+        problems.append(
+            Problem(where, f"found {value!r}, want a whole number from {low} to {high}")
+        )
+        return low
+    return value
+
+
+def is_number(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)

@@ -1,0 +1,238 @@
+"""Create, stop, pause and resume experiments, and see when one is finished."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from django.conf import settings
+from django.db import IntegrityError, transaction
+from django.db.models import F
+from django.utils import timezone
+
+from experiments import dispatch, experiment_file
+from experiments.code_version import commit
+from experiments.errors import Conflict, InvalidExperiment, NotFound, Problem
+from experiments.experiment_file import ExperimentFile, first_arms
+from experiments.models import Experiment, ExperimentTag, Project, Study, Trial
+from experiments.models.experiment import ExperimentState
+from experiments.models.project import Role
+from experiments.models.trial import Origin, StudyKind, TrialState
+from experiments.objectives import is_allowed
+from experiments.search_space import Arm, searched_domain
+from experiments.seeds import first_seed
+from experiments.services import trials
+from experiments.services.permissions import Person, require
+
+
+def create(*, user: Person, text: str, extends: Experiment | None = None) -> Experiment:
+    """Create an experiment from its file and queue its trials.
+
+    Raises:
+        InvalidExperiment: with one problem for each key that is wrong.
+        NotFound: when there is no such project for this user.
+        NotAllowed: when the user is not an editor of it.
+        Conflict: when the project has an experiment of that name.
+    """
+    file = experiment_file.parse(text)
+    project = Project.objects.filter(slug=file.project, archived_at__isnull=True).first()
+    if project is None:
+        raise NotFound(f"There is no project {file.project}.", [Problem("project", "not found")])
+    require(user, project, Role.EDITOR)
+    _check_against(file, project)
+    try:
+        with transaction.atomic():
+            experiment = _insert(file, text, project, user, extends)
+            for arm in file.arms():
+                _add_study(experiment, file, arm)
+            dispatch.wake(experiment.queue, min(experiment.parallel, experiment.budget))
+    except IntegrityError:
+        raise Conflict(
+            f"{project.slug} has an experiment {file.name} already.",
+            [Problem("experiment", "is taken; choose another name")],
+        ) from None
+    return experiment
+
+
+def _check_against(file: ExperimentFile, project: Project) -> None:
+    problems = []
+    if not is_allowed(file.objective, settings.OBJECTIVES):
+        allowed = ", ".join(settings.OBJECTIVES)
+        problems.append(
+            Problem(
+                "objective",
+                f"{file.objective} is not on this installation's list; the operator allows {allowed}",
+            )
+        )
+    if file.official and file.official != project.official_metric:
+        problems.append(
+            Problem(
+                f"metrics.{file.official}.official",
+                f"the project's official metric is {project.official_metric}",
+            )
+        )
+    declared = file.metrics.get(project.official_metric)
+    if declared and declared.official and declared.direction != project.direction:
+        problems.append(
+            Problem(
+                f"metrics.{project.official_metric}.direction",
+                f"the project says {project.direction}",
+            )
+        )
+    if problems:
+        raise InvalidExperiment("The experiment does not fit its project.", problems)
+
+
+def _insert(
+    file: ExperimentFile,
+    text: str,
+    project: Project,
+    user: Person,
+    extends: Experiment | None,
+) -> Experiment:
+    firsts = sum(len(first_arms(file.space, first)) for first in file.first)
+    experiment = Experiment.objects.create(
+        project=project,
+        name=file.name,
+        goal=file.goal,
+        notes=file.notes,
+        config_link=file.config_link,
+        objective=file.objective,
+        source=text,
+        document=experiment_file.as_document(file),
+        official_metric=project.official_metric,
+        direction=project.direction,
+        margin=project.margin if file.margin is None else file.margin,
+        smallest_gain=file.smallest_gain or project.smallest_gain,
+        sampler=file.sampler,
+        pruner=file.pruner,
+        seed=file.seed,
+        split_seed=file.split_seed,
+        parallel=file.parallel,
+        budget=len(file.arms()) * file.trials + firsts,
+        queue=file.queue,
+        commit=commit(),
+        extends=extends,
+        created_by_id=user.pk,
+    )
+    ExperimentTag.objects.bulk_create(
+        ExperimentTag(experiment=experiment, name=tag) for tag in file.tags
+    )
+    return experiment
+
+
+def _add_study(experiment: Experiment, file: ExperimentFile, arm: Arm) -> None:
+    name = f"{experiment.project.slug}/{experiment.name}"
+    study = Study.objects.create(
+        project=experiment.project,
+        experiment=experiment,
+        kind=StudyKind.SEARCH,
+        arm_index=arm.index,
+        arm=json.dumps(dict(arm.values)),
+        name=f"{name}/{arm.index}" if arm.values else name,
+        directions=experiment.direction,
+        budget=file.trials,
+    )
+    for index, first in enumerate(file.first):
+        if arm not in first_arms(file.space, first):
+            continue
+        trials.create(
+            study_id=study.pk,
+            state=TrialState.WAITING,
+            origin=Origin.FIRST,
+            parameters={
+                each.name: (first[each.name], searched_domain(each).distribution())
+                for each in arm.searched
+            },
+            train_seed=first_seed(file.seed, index),
+            split_seed=file.split_seed,
+            search_seed=file.seed,
+        )
+
+
+def stop(*, user: Person, experiment: Experiment, reason: str = "") -> None:
+    """End a search: running trials end at their next log call, no new ones start.
+
+    Raises:
+        Conflict: when it has ended already.
+    """
+    require(user, experiment.project, Role.EDITOR)
+    said = reason or f"stopped by {user.get_username()}"
+    if not _end(experiment.pk, ExperimentState.STOPPED, said):
+        raise Conflict(f"{experiment.name} has ended already.")
+
+
+def pause(*, user: Person, experiment: Experiment) -> None:
+    """Start no new trials; running ones go on."""
+    require(user, experiment.project, Role.EDITOR)
+    _move(experiment, ExperimentState.RUNNING, ExperimentState.PAUSED)
+
+
+def resume(*, user: Person, experiment: Experiment) -> None:
+    """Go on after a pause."""
+    require(user, experiment.project, Role.EDITOR)
+    with transaction.atomic():
+        _move(experiment, ExperimentState.PAUSED, ExperimentState.RUNNING)
+        dispatch.wake(experiment.queue, experiment.parallel)
+
+
+def _move(experiment: Experiment, before: ExperimentState, after: ExperimentState) -> None:
+    changed = Experiment.objects.filter(pk=experiment.pk, state=before).update(
+        state=after, active_at=timezone.now()
+    )
+    if not changed:
+        raise Conflict(f"{experiment.name} is not {before.label.lower()} any more.")
+
+
+def _end(experiment_id: int, state: ExperimentState, reason: str) -> bool:
+    """Compare-and-set to an end state; asks running search trials to stop."""
+    now = timezone.now()
+    with transaction.atomic():
+        changed = Experiment.objects.filter(
+            pk=experiment_id, state__in=(ExperimentState.RUNNING, ExperimentState.PAUSED)
+        ).update(state=state, stop_reason=reason[:300], finished_at=now, active_at=now)
+        if changed and state == ExperimentState.STOPPED:
+            Trial.objects.filter(
+                study__experiment_id=experiment_id,
+                study__kind=StudyKind.SEARCH,
+                state=TrialState.RUNNING,
+            ).update(control="stop")
+    return bool(changed)
+
+
+def advance(experiment_id: int) -> None:
+    """After a trial: end the experiment when its budget is used or a stop rule holds."""
+    experiment = Experiment.objects.get(pk=experiment_id)
+    if experiment.state != ExperimentState.RUNNING:
+        return
+    searches = Study.objects.filter(experiment_id=experiment_id, kind=StudyKind.SEARCH)
+    unfinished = Trial.objects.filter(
+        study__in=searches, state__in=(TrialState.WAITING, TrialState.RUNNING)
+    )
+    left = searches.filter(next_row__lt=F("budget")).exists()
+    if not left and not unfinished.exists():
+        _end(experiment_id, ExperimentState.FINISHED, "all trials done")
+        return
+    reason = _stop_reason(experiment)
+    if reason:
+        _end(experiment_id, ExperimentState.STOPPED, reason)
+
+
+def _stop_reason(experiment: Experiment) -> str:
+    stop: dict[str, Any] = json.loads(experiment.document).get("stop", {})
+    minutes = stop.get("minutes")
+    if minutes is not None:
+        spent = (timezone.now() - experiment.created_at).total_seconds() / 60
+        if spent >= minutes:
+            return f"ran for {minutes:g} minutes"
+    patience = stop.get("no_improvement_for")
+    if patience is not None and experiment.best_trial_id is not None:
+        since = Trial.objects.filter(
+            study__experiment=experiment,
+            study__kind=StudyKind.SEARCH,
+            state__in=(TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAILED),
+            finished_at__gt=experiment.best_trial.finished_at,  # type: ignore[union-attr]
+        ).count()
+        if since >= patience:
+            return f"no improvement for {since} trials"
+    return ""
