@@ -1,0 +1,201 @@
+"""Record decisions: insert-only, one chain a project, signed with a key outside the database."""
+
+from __future__ import annotations
+
+import datetime as dt
+import hashlib
+import hmac
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from django.conf import settings
+from django.db import IntegrityError, transaction
+from django.utils import timezone
+
+from experiments.errors import Conflict, NotOpenYet, Problem, StaleEvidence, VerdictError
+from experiments.models import Decision, Experiment, Project, Replication, Trial
+from experiments.models.decision import Choice
+from experiments.models.project import Role
+from experiments.services.permissions import Person, require
+
+LONGEST_REASON = 10_000
+_NEEDS_A_VERDICT = (Choice.ADOPT, Choice.REJECT, Choice.CONTINUE)
+
+
+def record(
+    *,
+    user: Person,
+    experiment: Experiment,
+    choice: str,
+    reason: str,
+    evidence: Mapping[str, Any],
+    verdict: str = "",
+    replication: Replication | None = None,
+    state: str = "",
+    target: str = "production",
+) -> Decision:
+    """Write a decision with its evidence frozen.
+
+    `evidence` is JSON; `verdict` the computed outcome (adopt, reject, undecided, none);
+    `state` is what `replication_state` said when the evidence was gathered.
+
+    Raises:
+        VerdictError: without a reason, or for an unknown choice.
+        NotOpenYet: for a choice that needs a verdict before there is one.
+        StaleEvidence: when replicates changed since the evidence was gathered.
+        Conflict: when somebody else decided meanwhile.
+    """
+    require(user, experiment.project, Role.APPROVER)
+    _check(choice, reason, verdict, replication)
+    try:
+        with transaction.atomic():
+            project = Project.objects.select_for_update().get(pk=experiment.project_id)
+            if replication is not None:
+                _check_fresh(replication, state)
+            return _insert(
+                project=project,
+                target=target,
+                choice=choice,
+                experiment=experiment,
+                replication=replication,
+                reason=reason.strip(),
+                evidence=json.dumps(evidence, sort_keys=True, allow_nan=False),
+                verdict=verdict,
+                user=user,
+            )
+    except IntegrityError as error:
+        raise Conflict("Somebody else decided at the same moment; look at the log.") from error
+
+
+def _check(choice: str, reason: str, verdict: str, replication: Replication | None) -> None:
+    if choice not in (*_NEEDS_A_VERDICT, Choice.DROPPED):
+        raise VerdictError("There is no such choice.", [Problem("choice", f"found {choice!r}")])
+    said = reason.strip()
+    if not said:
+        raise VerdictError(
+            "A decision needs a reason.",
+            [Problem("reason", "say why; it is recorded with your name and cannot be edited")],
+        )
+    if len(said) > LONGEST_REASON or "\x00" in said:
+        raise VerdictError(
+            "The reason is too long.",
+            [Problem("reason", f"want at most {LONGEST_REASON} characters and no NUL")],
+        )
+    if choice in _NEEDS_A_VERDICT and (replication is None or verdict in ("", "none")):
+        raise NotOpenYet(
+            "There is no verdict yet: adopt and reject need a complete look at fresh seeds."
+        )
+
+
+def replication_state(replication: Replication) -> str:
+    """A digest of what the replicates have become; another one means other evidence."""
+    rows = Trial.objects.filter(study__replication=replication).order_by("pk")
+    text = json.dumps(
+        [
+            list(rows.values_list("pk", "state", "attempt", "value")),
+            replication.looks,
+            replication.pairs_queued,
+            replication.test_openings.count(),
+            list(
+                replication.experiment.findings.filter(dismissed_at__isnull=False)
+                .order_by("pk")
+                .values_list("pk", "dismiss_reason")
+            ),
+        ]
+    )
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _check_fresh(replication: Replication, state: str) -> None:
+    held = Replication.objects.select_for_update().get(pk=replication.pk)
+    earlier = held.decisions.exclude(choice=Choice.CONTINUE).first()
+    if earlier is not None:
+        raise Conflict(
+            f"{earlier.decided_by_name} decided this already: {earlier.choice}. "
+            "Nothing was recorded twice."
+        )
+    if state != replication_state(held):
+        raise StaleEvidence(
+            "The evidence changed since this page was opened. Look at it again, then decide."
+        )
+
+
+def first_previous_hash(project_id: int) -> str:
+    """What stands in the place of a previous hash in a project's first decision."""
+    return hashlib.sha256(f"verdict project {project_id}".encode()).hexdigest()
+
+
+def signed_fields(decision: Decision) -> str:
+    """Canonical text of everything a decision says; what the hash signs."""
+    return json.dumps(
+        [
+            decision.project_id,
+            decision.target,
+            decision.sequence,
+            decision.choice,
+            decision.experiment_id,
+            decision.replication_id,
+            decision.candidate.document if decision.candidate else None,
+            decision.baseline.document if decision.baseline else None,
+            decision.verdict,
+            decision.overrides_verdict,
+            decision.reason,
+            decision.evidence,
+            decision.decided_by_id,
+            decision.decided_by_name,
+            decision.decided_at.astimezone(dt.UTC).isoformat(),
+            decision.previous_hash,
+        ],
+        ensure_ascii=False,
+    )
+
+
+def sign(text: str) -> str:
+    """HMAC-SHA256 under `DECISION_KEY`, in hexadecimal."""
+    return hmac.new(settings.DECISION_KEY.encode(), text.encode(), hashlib.sha256).hexdigest()
+
+
+def _insert(
+    *,
+    project: Project,
+    target: str,
+    choice: str,
+    experiment: Experiment,
+    replication: Replication | None,
+    reason: str,
+    evidence: str,
+    verdict: str,
+    user: Person,
+) -> Decision:
+    last = Decision.objects.filter(project=project).order_by("-sequence").first()
+    dropped = experiment.best_trial.configuration if experiment.best_trial else None
+    decision = Decision(
+        project=project,
+        target=target,
+        sequence=last.sequence + 1 if last else 1,
+        choice=choice,
+        experiment=experiment,
+        replication=replication,
+        candidate=replication.candidate if replication else dropped,
+        baseline=replication.baseline if replication else None,
+        verdict=verdict,
+        overrides_verdict=_overrides(choice, verdict),
+        reason=reason,
+        evidence=evidence,
+        decided_by_id=user.pk,
+        decided_by_name=user.get_username(),
+        decided_at=timezone.now(),
+        previous_hash=last.hash if last else first_previous_hash(project.pk),
+    )
+    decision.hash = sign(signed_fields(decision))
+    decision.save(force_insert=True)
+    Experiment.objects.filter(pk=experiment.pk).update(active_at=timezone.now())
+    return decision
+
+
+def _overrides(choice: str, verdict: str) -> bool:
+    """Whether a person decided against what the interval says."""
+    return (choice == Choice.ADOPT and verdict != "adopt") or (
+        choice == Choice.REJECT and verdict == "adopt"
+    )
