@@ -17,6 +17,7 @@ from experiments.errors import Conflict, NotOpenYet, Problem, StaleEvidence, Ver
 from experiments.models import Decision, Experiment, Project, Replication, Trial
 from experiments.models.decision import Choice
 from experiments.models.project import Role
+from experiments.services import replications
 from experiments.services.permissions import Person, require
 
 LONGEST_REASON = 10_000
@@ -53,7 +54,7 @@ def record(
             project = Project.objects.select_for_update().get(pk=experiment.project_id)
             if replication is not None:
                 _check_fresh(replication, state)
-            return _insert(
+            decision = _insert(
                 project=project,
                 target=target,
                 choice=choice,
@@ -64,8 +65,11 @@ def record(
                 verdict=verdict,
                 user=user,
             )
+            if choice == Choice.CONTINUE and replication is not None:
+                replications.continue_to_next_look(user=user, replication=replication)
     except IntegrityError as error:
         raise Conflict("Somebody else decided at the same moment; look at the log.") from error
+    return decision
 
 
 def _check(choice: str, reason: str, verdict: str, replication: Replication | None) -> None:
@@ -82,6 +86,8 @@ def _check(choice: str, reason: str, verdict: str, replication: Replication | No
             "The reason is too long.",
             [Problem("reason", f"want at most {LONGEST_REASON} characters and no NUL")],
         )
+    if choice == Choice.CONTINUE and verdict != "undecided":
+        raise Conflict("Only an undecided look is continued; the first adopt or reject ends it.")
     if choice in _NEEDS_A_VERDICT and (replication is None or verdict in ("", "none")):
         raise NotOpenYet(
             "There is no verdict yet: adopt and reject need a complete look at fresh seeds."

@@ -61,7 +61,7 @@ def _check_against(file: ExperimentFile, project: Project) -> None:
         problems.append(
             Problem(
                 "objective",
-                f"{file.objective} is not on this installation's list; the operator allows {allowed}",
+                f"{file.objective} is not on the operator's list, which allows {allowed}",
             )
         )
     if file.official and file.official != project.official_metric:

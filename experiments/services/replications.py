@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 import secrets
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from itertools import pairwise
 
 from django.db import transaction
+from django.db.models import QuerySet
 from django.utils import timezone
 
 from experiments import dispatch
@@ -23,6 +24,7 @@ from experiments.models import (
     TestOpening,
     Trial,
 )
+from experiments.models.decision import Choice
 from experiments.models.project import Role
 from experiments.models.replication import Purpose, ScoreRule
 from experiments.models.trial import FailureKind, Origin, Side, StudyKind, TrialState
@@ -125,7 +127,7 @@ def _schedule(looks: Sequence[int]) -> Schedule:
 
 def _check_none_open(experiment: Experiment) -> None:
     latest = experiment.replications.filter(purpose=Purpose.VERDICT).first()
-    if latest is not None and not latest.decisions.exclude(choice="continue").exists():
+    if latest is not None and not latest.decisions.exclude(choice=Choice.CONTINUE).exists():
         raise Conflict(
             "A repetition of this experiment is open: decide it before declaring another, "
             "because declared looks must not be chosen after seeing seeds."
@@ -197,7 +199,7 @@ def continue_to_next_look(*, user: Person, replication: Replication) -> Replicat
         held = Replication.objects.select_for_update().get(pk=replication.pk)
         if unfinished(held).exists():
             raise NotOpenYet("This look is not complete yet.")
-        if held.decisions.exists():
+        if held.decisions.exclude(choice=Choice.CONTINUE).exists():
             raise Conflict("This repetition has been decided.")
         following = dict(pairwise(looks_of(held))).get(held.pairs_queued)
         if following is None:
@@ -206,7 +208,7 @@ def continue_to_next_look(*, user: Person, replication: Replication) -> Replicat
     return held
 
 
-def unfinished(replication: Replication) -> Iterable[Trial]:
+def unfinished(replication: Replication) -> QuerySet[Trial]:
     """Replicates that have no outcome yet: waiting, running, or failed by accident."""
     return Trial.objects.filter(
         study__replication=replication, state__in=(TrialState.WAITING, TrialState.RUNNING)
@@ -249,6 +251,6 @@ def open_test(*, user: Person, replication: Replication) -> TestOpening:
     Each opening counts and is frozen into the decision.
     """
     require(user, replication.experiment.project, Role.VIEWER)
-    if unfinished(replication).exists():  # type: ignore[attr-defined]
+    if unfinished(replication).exists():
         raise NotOpenYet("The test scores open after the verdict; replicates are still running.")
     return TestOpening.objects.create(replication=replication, opened_by_id=user.pk)
