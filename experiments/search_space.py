@@ -296,3 +296,19 @@ def show(value: Scalar) -> str:
     if isinstance(value, float):
         return f"{value:.4g}"
     return "none" if value is None else str(value)
+
+
+def domain_of(distribution: BaseDistribution) -> Range | Choices:
+    """The domain that an Optuna distribution describes.
+
+    Raises:
+        TypeError: for a kind of distribution that Optuna adds later.
+    """
+    if isinstance(distribution, IntDistribution):
+        step = None if distribution.step == 1 else float(distribution.step)
+        return Range(distribution.low, distribution.high, distribution.log, step, integer=True)
+    if isinstance(distribution, FloatDistribution):
+        return Range(distribution.low, distribution.high, distribution.log, distribution.step)
+    if isinstance(distribution, CategoricalDistribution):
+        return Choices(tuple(distribution.choices))
+    raise TypeError(f"cannot read {type(distribution).__name__}")

@@ -1,0 +1,129 @@
+"""Quasi-random search on SciPy's scrambled Halton sequence.
+
+The row a trial takes is a number that it was given when it was created, so one worker or forty
+draw the same set, a retry repeats its point, and a larger budget continues the sequence.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from optuna.distributions import BaseDistribution
+from optuna.samplers import BaseSampler, RandomSampler
+from optuna.study import Study
+from optuna.trial import FrozenTrial, TrialState
+from scipy.stats import qmc
+
+from experiments.search_space import domain_of
+
+_WIDEST = 1000  # dimensions; scipy holds permutations for each
+
+
+def halton_point(
+    *, dimensions: int, row: int, seed: int, scramble: bool = True
+) -> NDArray[np.float64]:
+    """Row `row` [dimensions] of SciPy's Halton sequence, each coordinate in [0, 1).
+
+    Equal to `qmc.Halton(d, scramble=..., rng=default_rng(seed)).random(row + 1)[-1]`.
+    """
+    engine = qmc.Halton(dimensions, scramble=scramble, rng=np.random.default_rng(seed))
+    engine.fast_forward(row)
+    point: NDArray[np.float64] = engine.random(1)[0]
+    return point
+
+
+@lru_cache(maxsize=1024)
+def _cached_point(dimensions: int, row: int, seed: int, scramble: bool) -> tuple[float, ...]:
+    point = halton_point(dimensions=dimensions, row=row, seed=seed, scramble=scramble)
+    return tuple(float(u) for u in point)
+
+
+def _number(trial: FrozenTrial) -> int:
+    return trial.number
+
+
+class HaltonSampler(BaseSampler):
+    """Draws row `row_of(trial)` of a scrambled Halton sequence over a fixed search space.
+
+    Args:
+        seed: of the scramble; another seed gives another set of points.
+        space: the distributions by name, whose order gives the dimensions. Without it the space
+            is that of the first finished trials, as in Optuna's own samplers, and parameters that
+            are not in it are drawn at random.
+        scramble: whether digits are permuted; unscrambled sequences start at the lower bounds.
+        row_of: the row of a trial; by default its number.
+    """
+
+    def __init__(
+        self,
+        seed: int | None = None,
+        *,
+        space: Mapping[str, BaseDistribution] | None = None,
+        scramble: bool = True,
+        row_of: Callable[[FrozenTrial], int] = _number,
+    ) -> None:
+        if seed is None:
+            seed = int(np.random.default_rng().integers(2**31))
+        self.seed = seed
+        self.scramble = scramble
+        self._space = _drawn(space) if space is not None else None
+        self._row_of = row_of
+        self._independent = RandomSampler(seed=seed)
+
+    def reseed_rng(self) -> None:
+        """A forked process draws other independent values; the sequence stays."""
+        self._independent.reseed_rng()
+
+    def infer_relative_search_space(
+        self, study: Study, trial: FrozenTrial
+    ) -> dict[str, BaseDistribution]:
+        if self._space is None:
+            first = study.get_trials(
+                deepcopy=False, states=(TrialState.COMPLETE, TrialState.PRUNED)
+            )
+            if not first:
+                return {}
+            # Later trials may lack a parameter; the dimensions must not change under the sequence.
+            self._space = _drawn(dict(sorted(first[0].distributions.items())))
+        return dict(self._space)
+
+    def sample_relative(
+        self, study: Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
+    ) -> dict[str, Any]:
+        if not search_space:
+            return {}
+        point = _cached_point(len(search_space), self._row_of(trial), self.seed, self.scramble)
+        return {
+            name: domain_of(distribution).from_unit(u)
+            for (name, distribution), u in zip(search_space.items(), point, strict=True)
+        }
+
+    def sample_independent(
+        self,
+        study: Study,
+        trial: FrozenTrial,
+        param_name: str,
+        param_distribution: BaseDistribution,
+    ) -> Any:
+        return self._independent.sample_independent(study, trial, param_name, param_distribution)
+
+    def after_trial(
+        self,
+        study: Study,
+        trial: FrozenTrial,
+        state: TrialState,
+        values: Sequence[float] | None,
+    ) -> None:
+        self._independent.after_trial(study, trial, state, values)
+
+
+def _drawn(space: Mapping[str, BaseDistribution]) -> dict[str, BaseDistribution]:
+    """The dimensions of a space; a parameter with a single value takes none."""
+    drawn = {name: each for name, each in space.items() if not each.single()}
+    if len(drawn) > _WIDEST:
+        raise ValueError(f"{len(drawn)} searched parameters; Halton takes {_WIDEST} at most")
+    return drawn
