@@ -27,7 +27,7 @@ from numpy.typing import NDArray
 
 VERSION = 1
 MAX_RAW_BYTES = 64 * 2**20  # of one flush before compression; writers split long before
-_MAX_DIRECTORY_BYTES = 8 * 2**20
+_MAX_DIRECTORY_BYTES = 32 * 2**20
 _MAGIC = b"VS"
 _HEADER = struct.Struct("<2sHII")
 _LENGTH = struct.Struct("<I")

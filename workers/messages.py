@@ -1,0 +1,134 @@
+"""What a training process and its supervisor tell each other over their pipe."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+Direction = Literal["minimize", "maximize"]
+State = Literal["complete", "pruned", "stopped", "infeasible", "failed", "lost", "killed"]
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One trial as its training process needs it.
+
+    `objective` is `package.module:function`; it runs only when its module lies under one of
+    `allowed` (dotted prefixes). `splits` holds the declared splits of metrics by name; a name
+    that is not in it has the split that its words tell. `environment` is set before anything of
+    the objective is imported. `threads` is the number of CPU threads that numeric libraries may
+    use; None leaves it to them.
+    """
+
+    label: str
+    objective: str
+    allowed: tuple[str, ...]
+    params: Mapping[str, Any]
+    train_seed: int
+    split_seed: int
+    official_metric: str
+    direction: Direction
+    search_seed: int | None = None
+    splits: Mapping[str, str] = field(default_factory=dict)
+    pruning: bool = False
+    environment: Mapping[str, str] = field(default_factory=dict)
+    threads: int | None = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Score:
+    """What is known of the official metric so far.
+
+    `value` and `best_step` belong to the best finite evaluation (the first of equals);
+    `last_value` may be non-finite; `evaluations` counts all of them.
+    """
+
+    value: float | None = None
+    best_step: int | None = None
+    last_value: float | None = None
+    last_step: int | None = None
+    evaluations: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class SeriesFlush:
+    """Log calls of one flush, packed by `experiments.series_encoding`.
+
+    `batch` counts the flushes of this run from 0, `points` the values in it; `first_step` and
+    `last_step` are the smallest and the largest step.
+    """
+
+    batch: int
+    payload: bytes
+    points: int
+    first_step: int
+    last_step: int
+    names: tuple[str, ...]
+    score: Score
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """An evaluation of the official metric that waits for `ReportAnswer` with its number."""
+
+    number: int
+    step: int
+    value: float
+
+
+@dataclass(frozen=True, slots=True)
+class ReportAnswer:
+    number: int
+    prune: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Sealed:
+    """The last value of a metric of the test split; it is in no series."""
+
+    name: str
+    value: float
+    step: int
+
+
+@dataclass(frozen=True, slots=True)
+class Stop:
+    """Asks the run to end at its next log call."""
+
+
+@dataclass(frozen=True, slots=True)
+class Quit:
+    """Asks the process to end now."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How a trial ended.
+
+    complete, pruned and stopped speak for themselves; infeasible: the official metric was never
+    finite; failed: an exception; lost: the process died; killed: on request. `unanswered` counts
+    reports that waited in vain, `warnings` names metrics that were skipped. `peak_memory_mb` is
+    the largest resident set during the trial, `seconds` the time in the objective.
+    """
+
+    state: State
+    score: Score = Score()
+    reason: str = ""
+    traceback: str = ""
+    read_split_seed: bool = False
+    unanswered: int = 0
+    warnings: tuple[str, ...] = ()
+    names: tuple[str, ...] = ()
+    peak_memory_mb: float | None = None
+    seconds: float = 0.0
+    log_tail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    outcome: Outcome
+
+
+FromChild = SeriesFlush | Report | Sealed | Finished
+FromSupervisor = Job | ReportAnswer | Stop | Quit
