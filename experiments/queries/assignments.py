@@ -1,0 +1,106 @@
+"""What a worker needs to know to run the trial that it has claimed."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+from experiments import experiment_file
+from experiments.experiment_file import ExperimentFile
+from experiments.metrics import Metric
+from experiments.models import Trial
+from experiments.search_space import Arm
+from experiments.trial_encoding import decode
+
+
+@dataclass(frozen=True, slots=True)
+class Assignment:
+    """One claimed trial: what to train, where its parameters come from, what to watch.
+
+    `parameters` are complete (fixed ones included) when they were fixed beforehand, else None:
+    then `arm` says what the sampler draws.
+    """
+
+    trial_id: int
+    number: int
+    attempt: int
+    label: str
+    project: str
+    experiment_id: int
+    experiment: str
+    study_name: str
+    kind: str
+    objective: str
+    official_metric: str
+    direction: str
+    metrics: Mapping[str, Metric]
+    sampler: str
+    sampler_options: Mapping[str, Any]
+    pruner: str
+    pruner_options: Mapping[str, Any]
+    arm: Arm
+    row: int | None
+    parameters: Mapping[str, Any] | None
+    train_seed: int
+    split_seed: int
+    search_seed: int
+
+
+@lru_cache(maxsize=128)
+def _parsed(experiment_id: int, source: str) -> ExperimentFile:
+    return experiment_file.parse(source)
+
+
+def read(trial_id: int) -> Assignment:
+    """Read the assignment of one trial. One query."""
+    trial = Trial.objects.select_related(
+        "study__experiment", "study__project", "configuration"
+    ).get(pk=trial_id)
+    study, experiment = trial.study, trial.study.experiment
+    if experiment is None:
+        raise ValueError(f"trial {trial_id} belongs to no experiment")
+    file = _parsed(experiment.pk, experiment.source)
+    arm = file.arms()[study.arm_index]
+    replicate = study.kind == "replication"
+    configuration = json.loads(trial.configuration.document) if trial.configuration else None
+    return Assignment(
+        trial_id=trial.pk,
+        number=trial.number,
+        attempt=trial.attempt,
+        label=f"{study.name}/{trial.number}",
+        project=study.project.slug,
+        experiment_id=experiment.pk,
+        experiment=experiment.name,
+        study_name=study.name,
+        kind=study.kind,
+        objective=configuration["objective"] if configuration else experiment.objective,
+        official_metric=experiment.official_metric,
+        direction=experiment.direction,
+        metrics=file.metrics,
+        sampler=file.sampler,
+        sampler_options=file.sampler_options,
+        # A replicate runs to its end: a pruned one would have no score.
+        pruner="none" if replicate else file.pruner,
+        pruner_options={} if replicate else file.pruner_options,
+        arm=arm,
+        row=trial.row,
+        parameters=_fixed_parameters(trial, arm, configuration),
+        train_seed=trial.train_seed or 0,
+        split_seed=trial.split_seed or 0,
+        search_seed=trial.search_seed or 0,
+    )
+
+
+def _fixed_parameters(
+    trial: Trial, arm: Arm, configuration: Mapping[str, Any] | None
+) -> Mapping[str, Any] | None:
+    if configuration is not None:
+        parameters: Mapping[str, Any] = configuration["parameters"]
+        return parameters
+    searched = decode(trial.parameters)
+    if not searched and arm.searched:
+        return None
+    return arm.complete(searched)

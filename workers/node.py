@@ -1,0 +1,140 @@
+"""One worker process: its slots, its heartbeat, and its own look for work."""
+
+from __future__ import annotations
+
+import datetime as dt
+import logging
+import os
+import queue as queues
+import socket
+import threading
+from collections.abc import Iterable
+
+from celery import signals
+from django.conf import settings
+from django.db import DatabaseError, close_old_connections, connections
+
+from experiments import dispatch
+from experiments.services import queue, workers
+from workers.runner import TrialRunner
+from workers.search.storage import VerdictStorage
+from workers.supervisor import Slot
+
+logger = logging.getLogger(__name__)
+
+_current: Node | None = None
+_starting = threading.Lock()
+
+
+class Node:
+    """Slots of warm training processes, and a thread that heartbeats and looks for work.
+
+    Messages only wake: when one is lost, or Redis was emptied, the look at every heartbeat
+    finds the work in the database.
+    """
+
+    def __init__(self, *, queue_names: Iterable[str], slots: int, name: str = "") -> None:
+        self.queue_names = tuple(queue_names)
+        self.stopping = threading.Event()
+        self.worker_id = workers.register(
+            name=name or f"{socket.gethostname()}:{os.getpid()}",
+            host=socket.gethostname(),
+            pid=os.getpid(),
+            queues=self.queue_names,
+            slots=slots,
+            devices=["cpu"],
+        )
+        self._slots: queues.SimpleQueue[Slot] = queues.SimpleQueue()
+        self._all_slots = [Slot() for _ in range(slots)]
+        for slot in self._all_slots:
+            self._slots.put(slot)
+        self._runner = TrialRunner(
+            worker_id=self.worker_id, storage=VerdictStorage(), stopping=self.stopping
+        )
+        self._beat = threading.Thread(target=self._keep_beating, name="heartbeat", daemon=True)
+        self._beat.start()
+
+    def run_next(self, queue_name: str) -> None:
+        """Run one trial if a slot is free and there is work, then call for the next."""
+        try:
+            slot = self._slots.get_nowait()
+        except queues.Empty:
+            return  # all busy: whoever ends next looks again
+        try:
+            worked = self._runner.run_next(queue_name, slot)
+        finally:
+            self._slots.put(slot)
+            connections.close_all()
+        if worked and not self.stopping.is_set():
+            dispatch.wake(queue_name)
+
+    def stop(self) -> None:
+        """Hand trials back and end the training processes."""
+        self.stopping.set()
+        for slot in self._all_slots:
+            slot.close()
+        try:
+            workers.leave(worker_id=self.worker_id)
+        except DatabaseError:
+            logger.warning("could not say goodbye: the database is away")
+
+    def _keep_beating(self) -> None:
+        while not self.stopping.wait(settings.HEARTBEAT_SECONDS):
+            try:
+                self._look_once()
+            except DatabaseError as error:
+                logger.warning("heartbeat failed, the database is away: %s", error)
+            except Exception:
+                logger.exception("heartbeat failed")
+            finally:
+                close_old_connections()
+
+    def _look_once(self) -> None:
+        workers.heartbeat(worker_id=self.worker_id)
+        queue.reap(stale_after=dt.timedelta(seconds=settings.STALE_AFTER_SECONDS))
+        free = self._slots.qsize()
+        for name in self.queue_names:
+            wanted = min(free, queue.claimable(name)) if free else 0
+            if wanted:
+                dispatch.wake(name, wanted)
+
+
+def start(*, queue_names: Iterable[str], slots: int, name: str = "") -> Node:
+    """Make this process a worker node. Called once, when Celery is ready."""
+    global _current
+    with _starting:
+        if _current is None:
+            _current = Node(queue_names=queue_names, slots=slots, name=name)
+        return _current
+
+
+def current() -> Node:
+    """This process's node.
+
+    Raises:
+        RuntimeError: in a process that is no worker.
+    """
+    if _current is None:
+        raise RuntimeError("this process is no worker; start one with manage.py worker")
+    return _current
+
+
+@signals.worker_ready.connect
+def _on_ready(sender: object, **_: object) -> None:
+    consumer = getattr(sender, "app", None)
+    names = list(consumer.amqp.queues.consume_from) if consumer is not None else ["cpu"]
+    start(queue_names=names, slots=settings.WORKER_SLOTS)
+
+
+@signals.worker_shutting_down.connect
+def _on_shutting_down(**_: object) -> None:
+    # In a signal handler: only say so. Running trials see it at their next tick and are handed
+    # back; Celery waits for them.
+    if _current is not None:
+        _current.stopping.set()
+
+
+@signals.worker_shutdown.connect
+def _on_shutdown(**_: object) -> None:
+    if _current is not None:
+        _current.stop()

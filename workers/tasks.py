@@ -1,0 +1,14 @@
+"""Tasks are an interface: a queue's name in, one call."""
+
+from __future__ import annotations
+
+from celery import shared_task
+
+from experiments.dispatch import RUN_NEXT
+from workers import node
+
+
+@shared_task(name=RUN_NEXT, ignore_result=True)
+def run_next(queue: str) -> None:
+    """Claim the next trial of `queue` and run it; doing so twice is harmless."""
+    node.current().run_next(queue)
