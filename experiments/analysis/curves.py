@@ -145,7 +145,7 @@ def overfitting(
             f"At the end it lies {figure(rise.height)} above its best, step {figure(step)}.",
             evidence,
         )
-    if train is not None and train > 0:
+    if train is not None and train > thresholds.TRAIN_RISE_SHARE:
         return OVERFITTING.passes(
             f"It rises from step {figure(step)}, but so does the training loss.",
             evidence,
@@ -238,12 +238,18 @@ def _rise(errors: Floats, resolution: float, *, ratio_possible: bool) -> _Rise:
 
 
 def _train_change(train: Curve | None, start: float, end: float) -> float | None:
-    """Return how much the smoothed training loss changed between two steps; None if unknown."""
+    """Return the change of the smoothed training loss between two steps; None if unknown.
+
+    As a share of its whole fall: a loss that wanders at its floor has not risen.
+    """
     curve = None if train is None else train.in_step_order().finite()
     if curve is None or len(curve) < thresholds.SMOOTHING_MINIMUM:
         return None
-    smoothed = Curve(curve.steps, smooth(curve.values))
-    return at(smoothed, end) - at(smoothed, start)
+    with np.errstate(all="ignore"):
+        smoothed = Curve(curve.steps, smooth(curve.values))
+        change = at(smoothed, end) - at(smoothed, start)
+        fall = float(smoothed.values[0] - smoothed.values.min())
+    return change / fall if fall > 0 else math.copysign(math.inf, change) if change else 0.0
 
 
 def _rise_evidence(
@@ -260,7 +266,7 @@ def _rise_evidence(
         "generalisation_loss_percent": rise.loss_percent,
         "share_of_improvement": rise.share_of_drop,
         "judged_by": "generalisation loss" if rise.by_ratio else "share of improvement",
-        "train_loss_change": train,
+        "train_loss_change_share": train,
     }
 
 

@@ -28,6 +28,8 @@ RISE_SHARE: Final = 0.05
 RISE_NOISE_FACTOR: Final = 3.0
 # Chosen: a loss that fell to a thousandth of where it began is "near zero": ratios mislead.
 NEAR_ZERO_SHARE: Final = 1e-3
+# Chosen: training loss "rises too" when it regained a twentieth of its fall since the onset.
+TRAIN_RISE_SHARE: Final = 0.05
 
 # --- Late oscillation ----------------------------------------------------------------------
 # Chosen: "late in training" is the last fifth.
@@ -67,3 +69,54 @@ INFEASIBLE_MADS: Final = 10.0
 INSTABILITY_SHARE: Final = 0.9
 INSTABILITY_MIN_TRIALS: Final = 3
 INSTABILITY_DECADES: Final = 0.5
+
+# --- Still improving, saturated --------------------------------------------------------------
+# Playbook gives no number. Chosen: the end of a curve is its last quarter; at the pace of 0.25 %
+# of the improvement so far in a quarter, another run as long would bring 1 %.
+IMPROVING_PART: Final = 0.25
+IMPROVING_GAIN_SHARE: Final = 0.0025
+# Chosen: what the last quarter gained exceeds three tenths of one evaluation's noise (both ends
+# are medians of three or more).
+IMPROVING_NOISE_FACTOR: Final = 0.3
+# Chosen: within one deviation of the best before half of the run, and flat at the end.
+SATURATED_SHARE: Final = 0.5
+# Chosen: a learning rate above half its highest has not decayed yet.
+UNDECAYED_SHARE: Final = 0.5
+
+# --- Divergence ------------------------------------------------------------------------------
+# Chosen: "early" is the first tenth of the steps.
+EARLY_SHARE: Final = 0.1
+# Chosen: a rise of ten robust deviations of the one-step changes before it, and of a fifth of
+# the improvement, within a tenth of the run, from which the curve does not return in another.
+DIVERGENCE_CHANGES: Final = 10.0
+DIVERGENCE_DROP_SHARE: Final = 0.2
+DIVERGENCE_RUN_SHARE: Final = 0.1
+DIVERGENCE_POINTS: Final = 3
+# Chosen: training loss that regained a twentieth of its fall, and still rises, is rising.
+TRAIN_LOSS_RISE_SHARE: Final = 0.05
+
+# --- Gradient norms --------------------------------------------------------------------------
+# Chosen: a spike is six robust deviations of log10 above the running median and three times it.
+SPIKE_DEVIATIONS: Final = 6.0
+SPIKE_FACTOR: Final = 3.0
+SPIKE_FLOOR_DEX: Final = 0.02
+SPIKE_WINDOW: Final = (50, 1000)
+SPIKE_MIN_POINTS: Final = 100
+# Chosen: healthy runs have single spikes (17 % of 2,297 AlgoPerf runs), so the rate decides; one
+# in two hundred is exceeded by one run in thirteen.
+SPIKE_RATE: Final = 0.005
+# Playbook, "How can I improve training stability?": clip at the 90th percentile; more than half
+# of the updates clipped calls for a lower learning rate instead.
+CLIP_PERCENTILE: Final = 90.0
+CLIPPED_SHARE: Final = 0.5
+
+# --- Evaluations -----------------------------------------------------------------------------
+# Chosen: an autocorrelation of a half, with a dip of a half before it, over four periods or more.
+PERIOD_MIN_EVALUATIONS: Final = 64
+PERIOD_CORRELATION: Final = 0.5
+PERIOD_DIP: Final = 0.5
+PERIOD_MIN_REPEATS: Final = 4
+# Chosen: step distances varying by a fifth are not regular.
+INTERVAL_VARIATION: Final = 0.2
+# Chosen: below 1 % of the steps an instability at the start shows.
+FIRST_EVALUATION_SHARE: Final = 0.01
