@@ -13,7 +13,6 @@ from experiments.analysis.diagnosis import Diagnosis
 from experiments.analysis.learning_curve import Curve, Direction, MetricKind
 from experiments.catalogue import SAMPLERS
 from experiments.metrics import Metric, guess
-from experiments.models import Experiment
 from experiments.queries import axes, series
 from experiments.queries.assignments import Assignment
 from experiments.series_encoding import SeriesColumns
@@ -35,8 +34,9 @@ def look(assignment: Assignment) -> None:
             trial_id=assignment.trial_id,
             diagnoses=list(_of_trial(assignment)),
         )
-        experiment = Experiment.objects.get(pk=assignment.experiment_id)
-        findings.record(experiment_id=experiment.pk, diagnoses=_of_experiment(experiment))
+        findings.record(
+            experiment_id=assignment.experiment_id, diagnoses=_of_experiment(assignment)
+        )
     except Exception:
         logger.exception("the findings of trial %s could not be made", assignment.trial_id)
 
@@ -79,9 +79,9 @@ def _curve(columns: SeriesColumns) -> Curve:
     return Curve(columns.steps.astype(np.float64), columns.values)
 
 
-def _of_experiment(experiment: Experiment) -> list[Diagnosis]:
+def _of_experiment(assignment: Assignment) -> list[Diagnosis]:
     return boundary(
-        axes.axes(experiment),
-        Direction(experiment.direction),
-        adaptive=SAMPLERS[experiment.sampler].adaptive,
+        axes.axes(assignment.experiment_id),
+        Direction(assignment.direction),
+        adaptive=SAMPLERS[assignment.sampler].adaptive,
     )

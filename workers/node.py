@@ -22,6 +22,9 @@ from workers.supervisor import Slot
 
 logger = logging.getLogger(__name__)
 
+# What training code does not get to see.
+_SECRETS = ("DATABASE_URL", "REDIS_URL", "SECRET_KEY", "DECISION_KEY")
+
 _current: Node | None = None
 _starting = threading.Lock()
 
@@ -45,7 +48,7 @@ class Node:
             devices=["cpu"],
         )
         self._slots: queues.SimpleQueue[Slot] = queues.SimpleQueue()
-        self._all_slots = [Slot() for _ in range(slots)]
+        self._all_slots = [Slot(hidden_environment=_SECRETS) for _ in range(slots)]
         for slot in self._all_slots:
             self._slots.put(slot)
         self._runner = TrialRunner(

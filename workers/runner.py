@@ -14,16 +14,15 @@ from optuna.trial import TrialState
 
 from experiments import code_version
 from experiments.errors import TrialFenced, TrialFinished
-from experiments.models.trial import FailureKind
 from experiments.queries import assignments
 from experiments.queries.assignments import Assignment
 from experiments.services import experiments, queue, series, trials
 from workers import findings
 from workers.environment import environment_record
-from workers.messages import Job, Outcome, SeriesFlush
+from workers.messages import Job, Outcome, Sealed, SeriesFlush
 from workers.search.asking import AskedTrial
 from workers.search.storage import VerdictStorage
-from workers.supervisor import Slot
+from workers.supervisor import Order, Slot
 
 logger = logging.getLogger(__name__)
 Result = TypeVar("Result")
@@ -86,7 +85,6 @@ class _OneTrial:
         self._heartbeat_at = 0.0
         self._control = ""
         self._fenced = False
-        self._log_tail = ""
 
     def run(self, slot: Slot) -> None:
         try:
@@ -100,7 +98,7 @@ class _OneTrial:
             self._finish(
                 TrialState.FAIL,
                 None,
-                failure_kind=FailureKind.EXCEPTION,
+                failure_kind="exception",
                 failure_reason=f"could not start: {error}",
             )
             return
@@ -153,16 +151,23 @@ class _OneTrial:
             give_up=self._stopping,
         )
 
-    def _on_sealed(self, name: str, value: float) -> None:
+    def _on_sealed(self, sealed: Sealed) -> None:
         persistently(
-            lambda: series.seal(trial_id=self._claim.trial_id, name=name, value=value),
+            lambda: series.seal(
+                trial_id=self._claim.trial_id, name=sealed.name, value=sealed.value
+            ),
             give_up=self._stopping,
         )
 
     def _on_log_tail(self, text: str) -> None:
-        self._log_tail = text
+        persistently(
+            lambda: queue.keep_log_tail(
+                trial_id=self._claim.trial_id, attempt=self._claim.attempt, text=text
+            ),
+            give_up=self._stopping,
+        )
 
-    def _on_tick(self) -> str | None:
+    def _on_tick(self) -> Order | None:
         """Heartbeat now and then; what a person or the worker's end asks of the child."""
         if self._stopping.is_set():
             return "kill"
@@ -198,9 +203,11 @@ class _OneTrial:
                 give_up=self._stopping,
             )
             return
+        if outcome.log_tail:
+            self._on_log_tail(outcome.log_tail)
         state, values = _result(outcome)
         asked.after(state, values)
-        self._finish(state, values, **_facts(outcome), log_tail=self._log_tail)
+        self._finish(state, values, **_facts(outcome))
         findings.look(assignment)
 
     def _finish(self, state: TrialState, values: list[float] | None, **facts: Any) -> None:
@@ -228,13 +235,13 @@ def _result(outcome: Outcome) -> tuple[TrialState, list[float] | None]:
 
 def _facts(outcome: Outcome) -> dict[str, Any]:
     kinds = {
-        "failed": FailureKind.EXCEPTION,
-        "infeasible": FailureKind.INFEASIBLE,
-        "killed": FailureKind.CANCELLED,
+        "failed": "exception",
+        "infeasible": "infeasible",
+        "killed": "cancelled",
     }
-    kind = kinds.get(outcome.state, FailureKind.NONE)
+    kind = kinds.get(outcome.state, "")
     if outcome.state == "stopped" and outcome.score.value is None:
-        kind = FailureKind.CANCELLED
+        kind = "cancelled"
     return {
         "failure_kind": kind,
         "failure_reason": outcome.reason,

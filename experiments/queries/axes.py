@@ -14,16 +14,17 @@ from experiments.search_space import Hyperparameter, Range, searched_domain
 from experiments.trial_encoding import decode
 
 
-def axes(experiment: Experiment) -> list[Axis]:
-    """One axis for each searched hyperparameter over all finished search trials. One query.
+def axes(experiment_id: int) -> list[Axis]:
+    """One axis for each searched hyperparameter over all finished search trials. Two queries.
 
     Complete and pruned trials count; failed ones are infeasible. Pruned ones have no score that
     could be compared, so they are left out.
     """
-    space = experiment_file.parse(experiment.source).space
+    source = Experiment.objects.values_list("source", flat=True).get(pk=experiment_id)
+    space = experiment_file.parse(source).space
     rows = list(
         Trial.objects.filter(
-            study__experiment=experiment,
+            study__experiment_id=experiment_id,
             study__kind=StudyKind.SEARCH,
             study__deleted_at__isnull=True,
             state__in=(TrialState.COMPLETE, TrialState.FAILED),

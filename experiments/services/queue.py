@@ -22,7 +22,7 @@ from experiments.models import Configuration, Environment, Experiment, Study, Tr
 from experiments.models.experiment import ExperimentState
 from experiments.models.trial import FailureKind, Origin, StudyKind, TrialState
 from experiments.seeds import row_seed
-from experiments.services import trials
+from experiments.services import attempts, trials
 
 MOST_ATTEMPTS = 3
 
@@ -205,7 +205,7 @@ def begin(
         held = trial.configuration or _configuration(
             trial.study.project_id, objective, parameters, commit
         )
-        trials.require_attempt(trial_id=claim.trial_id, attempt=claim.attempt)
+        attempts.require_attempt(trial_id=claim.trial_id, attempt=claim.attempt)
         Trial.objects.filter(pk=claim.trial_id).update(
             configuration=held, environment=_environment(environment)
         )
@@ -243,6 +243,13 @@ def heartbeat(*, trial_id: int, attempt: int) -> str | None:
     return held.values_list("control", flat=True).first()
 
 
+def keep_log_tail(*, trial_id: int, attempt: int, text: str) -> None:
+    """Keep the last lines that a running attempt printed."""
+    Trial.objects.filter(pk=trial_id, attempt=attempt, state=TrialState.RUNNING).update(
+        log_tail=text.replace("\x00", "\ufffd")
+    )
+
+
 def hand_back(*, trial_id: int, attempt: int, reason: str = "") -> bool:
     """Give an unfinished trial back to the queue: same number, row, parameters and seeds."""
     with transaction.atomic():
@@ -263,7 +270,7 @@ def hand_back(*, trial_id: int, attempt: int, reason: str = "") -> bool:
     return True
 
 
-def lose(*, trial_id: int, attempt: int, reason: str, log_tail: str = "") -> None:
+def lose(*, trial_id: int, attempt: int, reason: str) -> None:
     """An attempt died: try again, or fail the trial when it has died too often."""
     if attempt < MOST_ATTEMPTS:
         hand_back(trial_id=trial_id, attempt=attempt, reason=reason)
