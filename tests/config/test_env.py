@@ -122,9 +122,7 @@ def test_a_secret_is_generated_once_and_only_its_owner_reads_it(
     file = tmp_path / "key"
     with ThreadPoolExecutor(8) as pool:  # as when web and worker start together
         read = list(
-            pool.map(
-                lambda _: env.env_secret(NAME, file=file, minimum_length=50), range(32)
-            )
+            pool.map(lambda _: env.env_secret(NAME, file=file, minimum_length=50), range(32))
         )
     assert len(set(read)) == 1
     assert len(read[0]) >= 50

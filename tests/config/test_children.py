@@ -1,0 +1,142 @@
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+
+from config import children
+
+# A process that ignores SIGTERM, with a child of its own that does so too.
+STUBBORN = """
+import signal, subprocess, sys, time
+signal.signal(signal.SIGTERM, signal.SIG_IGN)
+inner = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); time.sleep(60)"
+child = subprocess.Popen([sys.executable, "-c", inner])
+print(child.pid, flush=True)
+time.sleep(60)
+"""
+
+
+def start(tmp_path: Path, program: str) -> children.Child:
+    command = [sys.executable, "-u", "-c", program]
+    return children.start("sample", command, environment=os.environ, logs=tmp_path / "logs")
+
+
+def wait_for_lines(child: children.Child, count: int) -> list[str]:
+    deadline = time.monotonic() + 20
+    while len(lines := child.last_lines()) < count:
+        assert time.monotonic() < deadline, lines
+        time.sleep(0.01)
+    return lines
+
+
+def is_running(process: int) -> bool:
+    try:
+        return psutil.Process(process).status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+
+
+def wait_until_gone(process: int) -> None:
+    deadline = time.monotonic() + 10
+    while is_running(process):
+        assert time.monotonic() < deadline, f"process {process} is still there"
+        time.sleep(0.01)
+
+
+def test_the_last_lines_are_those_of_this_start(tmp_path: Path) -> None:
+    for word in ("before", "now"):
+        child = start(tmp_path, f"print({word!r}); print({word!r})")
+        child.process.wait()
+    assert child.last_lines() == ["now", "now"]
+    assert child.last_lines(1) == ["now"]
+    assert child.log.read_text() == "before\nbefore\nnow\nnow\n"
+
+
+def test_a_large_log_makes_room_for_a_new_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(children, "LARGEST_LOG", 100)
+    start(tmp_path, "print('x' * 200)").process.wait()
+    child = start(tmp_path, "print('y')")
+    child.process.wait()
+    assert child.log.read_text() == "y\n"
+    assert child.log.with_suffix(".log.1").read_text() == "x" * 200 + "\n"
+
+
+def test_a_child_that_ends_at_once_says_how(tmp_path: Path) -> None:
+    child = start(tmp_path, "raise SystemExit(3)")
+    child.process.wait()
+    assert child.exit_status == 3
+
+
+def test_a_polite_child_is_not_killed(tmp_path: Path) -> None:
+    program = (
+        "import signal, sys, time\n"
+        "signal.signal(signal.SIGTERM, lambda *_: sys.exit(5))\n"
+        "print('ready')\n"
+        "time.sleep(60)"
+    )
+    child = start(tmp_path, program)
+    wait_for_lines(child, 1)
+    children.stop([child], grace=10)
+    assert child.exit_status == 5
+
+
+def test_a_stubborn_child_is_killed_with_all_it_started(tmp_path: Path) -> None:
+    child = start(tmp_path, STUBBORN)
+    grandchild = int(wait_for_lines(child, 1)[0])
+    children.stop([child], grace=0.1)
+    assert child.exit_status == -signal.SIGKILL
+    wait_until_gone(grandchild)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the kernel's help exists on Linux only")
+def test_children_die_with_a_launcher_that_is_killed(tmp_path: Path) -> None:
+    launcher = f"""
+import os, pathlib, sys, time
+from config import children
+child = children.start("sample", [sys.executable, "-c", "import time; time.sleep(60)"],
+                       environment=os.environ, logs=pathlib.Path({str(tmp_path)!r}))
+print(child.process.pid, flush=True)
+time.sleep(60)
+"""
+    with subprocess.Popen(
+        [sys.executable, "-c", launcher], stdout=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None
+        child = int(process.stdout.readline())
+        assert is_running(child)
+        process.kill()
+        process.wait()
+    wait_until_gone(child)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the kernel's help exists on Linux only")
+def test_orphans_in_groups_of_their_own_are_found_and_killed(tmp_path: Path) -> None:
+    launcher = f"""
+import os, pathlib, sys
+from config import children
+children.adopt_orphans()
+program = '''
+import subprocess, sys
+child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"],
+                         start_new_session=True)
+print(child.pid, flush=True)
+'''
+child = children.start("sample", [sys.executable, "-c", program],
+                       environment=os.environ, logs=pathlib.Path({str(tmp_path)!r}))
+child.process.wait()
+children.kill_descendants()
+print(child.last_lines()[0])
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", launcher], capture_output=True, text=True, check=True
+    )
+    assert not is_running(int(done.stdout))

@@ -1,0 +1,305 @@
+"""``make run`` with real processes, each time on a data folder of its own."""
+
+from __future__ import annotations
+
+import contextlib
+import http.cookiejar
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.parse
+import urllib.request
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+from django.conf import settings
+from django.urls import reverse
+
+from tests.services_under_test.redis_server import RedisServer
+from tests.services_under_test.web_server import free_port
+
+# Generous: several of these may run at once on two cores, and a worker loads torch.
+PATIENCE = 120.0
+
+
+class Launched:
+    """A launcher and what it prints."""
+
+    def __init__(self, data: Path, **variables: str) -> None:
+        self.data = data
+        self.port = int(variables.setdefault("PORT", str(free_port())))
+        self.output = data.parent / f"{data.name}-{time.monotonic_ns()}.txt"
+        clean = ("DATABASE_URL", "REDIS_URL", "DJANGO_SETTINGS_MODULE", "HOST", "ALLOWED_HOSTS")
+        environment = {k: v for k, v in os.environ.items() if k not in clean}
+        with self.output.open("wb") as output:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "config.launcher"],
+                env={**environment, "VERDICT_DATA": str(data), **variables},
+                cwd=settings.BASE_DIR,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+
+    @property
+    def printed(self) -> str:
+        return self.output.read_text()
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    def wait_until_it_runs(self) -> Launched:
+        """Until the banner is complete."""
+
+        def is_up() -> bool:
+            assert self.process.poll() is None, self.printed
+            return "Ctrl-C stops everything" in self.printed
+
+        wait_until(is_up, "the launcher prints its banner")
+        return self
+
+    def processes(self) -> list[psutil.Process]:
+        """Every living process started with this data folder, wherever it hangs."""
+        found = []
+        for process in psutil.process_iter():
+            with contextlib.suppress(psutil.Error):
+                if (
+                    process.environ().get("VERDICT_DATA") == str(self.data)
+                    and process.status() != psutil.STATUS_ZOMBIE
+                ):
+                    found.append(process)
+        return found
+
+    def child(self, name: str) -> psutil.Process:
+        marks = {"redis": "redis-server", "worker": "manage.py", "web": "uvicorn"}
+        children = psutil.Process(self.process.pid).children()
+        return next(c for c in children if any(marks[name] in part for part in c.cmdline()))
+
+    def end(self, number: signal.Signals) -> float:
+        """Send a signal; returns the seconds until the launcher ended."""
+        started = time.monotonic()
+        self.process.send_signal(number)
+        self.process.wait(PATIENCE)
+        return time.monotonic() - started
+
+
+def wait_until(holds: Callable[[], bool], what: str, patience: float = PATIENCE) -> None:
+    deadline = time.monotonic() + patience
+    while not holds():
+        assert time.monotonic() < deadline, f"waited in vain until {what}"
+        time.sleep(0.05)
+
+
+@pytest.fixture
+def launch(tmp_path: Path) -> Iterator[Callable[..., Launched]]:
+    """Starts launchers; whatever is left of them at the end is killed."""
+    launched: list[Launched] = []
+
+    def start(data: Path = tmp_path / "data", **variables: str) -> Launched:
+        launched.append(Launched(data, **variables))
+        return launched[-1]
+
+    yield start
+    for one in launched:
+        if one.process.poll() is None:
+            one.process.kill()
+            one.process.wait()
+        for process in one.processes():
+            process.kill()
+
+
+@pytest.fixture
+def used(tmp_path: Path) -> Path:
+    """A data folder that has seen its first start: it has a user, and nothing to do."""
+    data = tmp_path / "used"
+    program = """
+import django; django.setup()
+from django.contrib.auth import get_user_model
+from django.core.management import call_command
+call_command("migrate", verbosity=0)
+get_user_model().objects.create_superuser("admin")
+"""
+    environment = {k: v for k, v in os.environ.items() if k not in ("DATABASE_URL", "REDIS_URL")}
+    subprocess.run(
+        [sys.executable, "-c", program],
+        env={**environment, "VERDICT_DATA": str(data)},
+        cwd=settings.BASE_DIR,
+        check=True,
+    )
+    return data
+
+
+def signs_in(url: str, password: str) -> bool:
+    cookies = http.cookiejar.CookieJar()
+    opener = urllib.request.build_opener(urllib.request.HTTPCookieProcessor(cookies))
+    login = url + reverse("login")
+    with opener.open(login, timeout=30) as answer:
+        token = re.search(r'name="csrfmiddlewaretoken" value="(\w+)"', answer.read().decode())
+    assert token is not None
+    fields = {"username": "admin", "password": password, "csrfmiddlewaretoken": token[1]}
+    with opener.open(login, urllib.parse.urlencode(fields).encode(), timeout=30) as answer:
+        assert answer.status == 200
+    return any(cookie.name == "sessionid" for cookie in cookies)
+
+
+def test_a_first_start_lets_the_admin_in_and_the_next_keeps_everything(
+    launch: Callable[..., Launched],
+) -> None:
+    first = launch().wait_until_it_runs()
+    password = re.search(r"as admin with the password (\S+)", first.printed)
+    assert password is not None
+    assert signs_in(first.url, password[1])
+    assert not signs_in(first.url, "wrong")
+    assert first.end(signal.SIGINT) < 15
+    assert first.process.returncode == 0
+    assert first.processes() == []
+    assert "All data is kept" in first.printed
+
+    started = time.monotonic()
+    second = launch(first.data).wait_until_it_runs()
+    assert time.monotonic() - started < 30
+    assert "password" not in second.printed
+    assert signs_in(second.url, password[1])
+    second.end(signal.SIGTERM)
+    assert second.processes() == []
+
+
+def test_pages_and_static_files_come_from_the_production_server(
+    launch: Callable[..., Launched], used: Path
+) -> None:
+    running = launch(used).wait_until_it_runs()
+    with urllib.request.urlopen(running.url + reverse("login"), timeout=30) as answer:
+        assert answer.status == 200
+        assert answer.headers["X-Frame-Options"] == "DENY"
+        assert answer.headers["X-Content-Type-Options"] == "nosniff"
+        assert answer.headers["Server"] is None
+        style = re.search(r'href="(/static/[^"]+\.css)"', answer.read().decode())
+    assert style is not None
+    with urllib.request.urlopen(running.url + style[1], timeout=30) as answer:
+        assert "immutable" in answer.headers["Cache-Control"]
+    wrong_host = urllib.request.Request(running.url + "/", headers={"Host": "elsewhere.example"})
+    with pytest.raises(urllib.error.HTTPError, match="400") as refused:
+        urllib.request.urlopen(wrong_host, timeout=30)
+    refused.value.close()
+    assert running.child("redis").net_connections("tcp") == []
+
+
+def test_a_second_start_on_the_same_data_is_refused(
+    launch: Callable[..., Launched], used: Path
+) -> None:
+    running = launch(used).wait_until_it_runs()
+    second = launch(used)
+    assert second.process.wait(PATIENCE) == 1
+    assert second.printed == (
+        f"verdict: Verdict already runs on {used} (process {running.process.pid}); "
+        "stop it first, or set VERDICT_DATA to another folder.\n"
+    )
+    assert running.process.poll() is None
+
+
+@pytest.mark.parametrize("name", ["redis", "worker", "web"])
+def test_a_dead_child_is_named_and_stops_everything(
+    launch: Callable[..., Launched], used: Path, name: str
+) -> None:
+    running = launch(used).wait_until_it_runs()
+    running.child(name).kill()
+    assert running.process.wait(PATIENCE) == 1
+    wrong = running.printed.partition("verdict: ")[2]
+    assert wrong.startswith(f"the {name} process ended unexpectedly (signal 9)")
+    assert str(used / "logs" / f"{name}.log") in wrong
+    assert running.processes() == []
+
+
+def test_a_killed_launcher_leaves_no_process_and_the_next_start_works(
+    launch: Callable[..., Launched], used: Path
+) -> None:
+    running = launch(used).wait_until_it_runs()
+    running.end(signal.SIGKILL)
+    wait_until(lambda: running.processes() == [], "all processes are gone", patience=20)
+    launch(used).wait_until_it_runs()
+
+
+def test_ctrl_c_while_it_is_still_starting_leaves_no_process(
+    launch: Callable[..., Launched], used: Path
+) -> None:
+    running = launch(used)
+    wait_until(lambda: (used / "redis.sock").exists(), "Redis listens")
+    assert running.end(signal.SIGINT) < 15
+    assert running.process.returncode == 0
+    assert running.processes() == []
+
+
+def test_a_given_redis_is_used_and_none_is_started(
+    launch: Callable[..., Launched], used: Path, redis_server: RedisServer
+) -> None:
+    running = launch(used, REDIS_URL=redis_server.url).wait_until_it_runs()
+    children = psutil.Process(running.process.pid).children()
+    assert not any("redis-server" in part for c in children for part in c.cmdline())
+    wait_until(
+        lambda: len(redis_server.client.client_list()) > 1,  # one is this test's own
+        "the worker is connected to the given Redis",
+    )
+
+
+def test_a_data_folder_with_a_long_path_works(launch: Callable[..., Launched], used: Path) -> None:
+    long = used.parent / ("long " + "x" * 100)
+    used.rename(long)
+    running = launch(long).wait_until_it_runs()
+    assert not (long / "redis.sock").exists()
+    assert running.end(signal.SIGINT) < 15
+    assert running.processes() == []
+
+
+def test_a_taken_port_is_one_line(launch: Callable[..., Launched]) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        refused = launch(PORT=str(port))
+        assert refused.process.wait(PATIENCE) == 1
+    assert refused.printed == (f"verdict: Port {port} is taken; try make run PORT={port + 1}.\n")
+
+
+def test_an_unwritable_data_folder_is_one_line(
+    launch: Callable[..., Launched], tmp_path: Path
+) -> None:
+    (tmp_path / "file").write_text("not a folder")
+    refused = launch(tmp_path / "file")
+    assert refused.process.wait(PATIENCE) == 1
+    assert refused.printed.startswith("verdict: VERDICT_DATA: ")
+    assert refused.printed.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("variables", "wanted"),
+    [
+        ({"HOST": "192.0.2.1"}, "HOST: found '192.0.2.1'; want an address of this machine"),
+        ({"HOST": "no such host"}, "HOST: found 'no such host'"),
+        ({"LOG_LEVEL": "LOUD"}, "LOG_LEVEL: found 'LOUD'"),
+        (
+            {"DATABASE_URL": "postgresql://me:geheim@127.0.0.1:1/verdict"},
+            "DATABASE_URL: cannot use the database: ",
+        ),
+        (
+            {"REDIS_URL": "redis://me:geheim@127.0.0.1:1/0"},
+            "REDIS_URL: no Redis answers at redis://***@127.0.0.1:1/0: ",
+        ),
+    ],
+)
+def test_a_wrong_variable_is_one_line_without_passwords(
+    launch: Callable[..., Launched], variables: dict[str, str], wanted: str
+) -> None:
+    refused = launch(**variables)
+    assert refused.process.wait(PATIENCE) == 1
+    message = refused.printed.partition("verdict: ")[2]
+    assert message.startswith(wanted)
+    assert message.count("\n") == 1
+    assert "geheim" not in refused.printed

@@ -1,0 +1,55 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+import uuid
+
+from celery import Celery
+from django.conf import settings
+
+from tests.services_under_test.redis_server import RedisServer
+from workers.celery import app
+
+
+def test_messages_are_json_and_survive_a_lost_worker() -> None:
+    assert app.conf.task_serializer == "json"
+    assert app.conf.accept_content == ["json"]
+    assert app.conf.task_acks_late is True
+    assert app.conf.task_reject_on_worker_lost is True
+    assert app.conf.worker_prefetch_multiplier == 1
+    assert app.conf.result_backend is None
+    assert app.conf.task_default_queue == "cpu"
+
+
+def test_a_message_sent_by_name_waits_in_its_queue(redis_server: RedisServer) -> None:
+    queue = f"test-{uuid.uuid4().hex}"
+    app.send_task("workers.no_such_task", args=[1, "two"], queue=queue)
+    with app.connection_for_read() as connection:
+        message = connection.SimpleQueue(queue).get(timeout=5)
+        assert message.headers["task"] == "workers.no_such_task"
+        assert message.decode()[0] == [1, "two"]
+        message.ack()
+
+
+def test_the_web_sends_with_the_same_application() -> None:
+    import config
+
+    assert config.celery_app is app
+    assert isinstance(config.celery_app, Celery)
+
+
+def test_a_worker_knows_every_task_that_is_sent_by_name() -> None:
+    """In a fresh process: only a worker imports the tasks."""
+    program = (
+        "import django; from workers.celery import app\n"
+        "app.loader.import_default_modules()\n"
+        "print(*app.tasks)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", program],
+        cwd=settings.BASE_DIR,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    assert [name for name in done.stdout.split() if name.startswith("workers.")]
