@@ -1,0 +1,23 @@
+"""As whom a command acts."""
+
+from __future__ import annotations
+
+from django.contrib.auth import get_user_model
+from django.core.management.base import CommandError
+
+from experiments.services.permissions import Person
+
+
+def person(name: str | None) -> Person:
+    """The active user of that name, or the first superuser.
+
+    Raises:
+        CommandError: when there is none.
+    """
+    users = get_user_model().objects.filter(is_active=True)
+    found = users.filter(username=name) if name else users.filter(is_superuser=True)
+    first = found.order_by("pk").first()
+    if first is None:
+        wanted = f"no active user is called {name}" if name else "there is no superuser"
+        raise CommandError(f"{wanted}; make one with `manage.py createsuperuser`")
+    return first

@@ -1,0 +1,142 @@
+"""`manage.py experiment run FILE | list | show | stop`."""
+
+from __future__ import annotations
+
+import sys
+import time
+from argparse import ArgumentParser
+from pathlib import Path
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, TextColumn
+from rich.progress import Progress as Bar
+from rich.table import Table
+
+from experiments.errors import VerdictError
+from experiments.management.acting_person import person
+from experiments.models import Experiment
+from experiments.queries import progress as progress_queries
+from experiments.queries.progress import Progress
+from experiments.services import experiments
+
+POLL_SECONDS = 1.0
+
+
+class Command(BaseCommand):
+    help = "Run, list, show and stop experiments."
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("--user", help="act as this user (default: the first superuser)")
+        actions = parser.add_subparsers(dest="action", required=True)
+        run = actions.add_parser("run", help="create an experiment from a file and watch it")
+        run.add_argument("file", type=Path)
+        run.add_argument("--detach", action="store_true", help="do not wait for its end")
+        listing = actions.add_parser("list", help="all experiments, newest first")
+        listing.add_argument("--project", default="")
+        for name, text in (("show", "one experiment"), ("stop", "end its search")):
+            action = actions.add_parser(name, help=text)
+            action.add_argument("experiment", help="PROJECT/NAME")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        self.console = Console(file=self.stdout, highlight=False, soft_wrap=True)  # type: ignore[arg-type]
+        try:
+            getattr(self, f"_{options['action']}")(options)
+        except VerdictError as error:
+            lines = [error.message, *(f"  {problem}" for problem in error.problems)]
+            raise CommandError("\n".join(lines)) from None
+
+    def _run(self, options: dict[str, Any]) -> None:
+        try:
+            text = options["file"].read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise CommandError(f"{options['file']} cannot be read: {error}") from None
+        experiment = experiments.create(user=person(options["user"]), text=text)
+        reference = f"{experiment.project.slug}/{experiment.name}"
+        self.console.print(f"{reference}: {experiment.budget} trials queued.")
+        if not progress_queries.workers_alive(experiment.queue):
+            self.console.print(
+                f"No worker listens to the queue {experiment.queue}; start one with "
+                "`make run` or `manage.py worker`."
+            )
+        if not options["detach"]:
+            self._watch(experiment)
+
+    def _watch(self, experiment: Experiment) -> None:
+        columns = (
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[facts]}"),
+        )
+        try:
+            with Bar(*columns, console=self.console) as bar:
+                task = bar.add_task(experiment.name, total=experiment.budget, facts="")
+                while True:
+                    now = progress_queries.progress(experiment.pk)
+                    bar.update(task, completed=now.done, total=now.budget, facts=_facts(now))
+                    if now.ended_at is not None and not now.running:
+                        break
+                    time.sleep(POLL_SECONDS)
+        except KeyboardInterrupt:
+            reference = f"{experiment.project.slug}/{experiment.name}"
+            self.console.print(f"Still running; `experiment stop {reference}` ends it.")
+            sys.exit(130)
+        self.console.print(f"{now.state}: {now.stop_reason}")
+        self._describe(now)
+
+    def _list(self, options: dict[str, Any]) -> None:
+        table = Table("experiment", "state", "trials", "best", "warnings")
+        for each in progress_queries.all_progress(options["project"]):
+            table.add_row(
+                f"{each.project}/{each.name}",
+                each.state,
+                f"{each.done} of {each.budget}",
+                _number(each.best_value),
+                str(each.warnings),
+            )
+        self.console.print(table)
+
+    def _show(self, options: dict[str, Any]) -> None:
+        experiment = progress_queries.find(options["experiment"])
+        self._describe(progress_queries.progress(experiment.pk))
+
+    def _stop(self, options: dict[str, Any]) -> None:
+        experiment = progress_queries.find(options["experiment"])
+        experiments.stop(user=person(options["user"]), experiment=experiment)
+        self.console.print(
+            f"{options['experiment']} ends; running trials stop at their next step."
+        )
+
+    def _describe(self, now: Progress) -> None:
+        self.console.print(f"{now.project}/{now.name}: {now.goal}", markup=False)
+        state = f"{now.state}, {now.stop_reason}" if now.stop_reason else now.state
+        self.console.print(f"  state     {state}", markup=False)
+        self.console.print(
+            f"  trials    {now.done} of {now.budget}, {now.running} running, {now.failed} failed"
+        )
+        best = _number(now.best_value)
+        if now.best_number is not None:
+            best += f" (trial {now.best_number})"
+        self.console.print(f"  best      {now.official_metric} {best}", markup=False)
+        self.console.print(f"  findings  {now.warnings} open warnings")
+
+
+def _facts(now: Progress) -> str:
+    facts = [f"best {_number(now.best_value)}"]
+    if now.warnings:
+        facts.append(f"{now.warnings} warnings")
+    if now.seconds_left is not None:
+        facts.append(f"{_duration(now.seconds_left)} left")
+    return ", ".join(facts)
+
+
+def _number(value: float | None) -> str:
+    return "none yet" if value is None else f"{value:.4g}"
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"about {seconds / 60:.0f} min" if seconds < 5400 else f"about {seconds / 3600:.1f} h"

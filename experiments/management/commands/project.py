@@ -1,0 +1,44 @@
+"""`manage.py project create SLUG --metric NAME --direction maximize`."""
+
+from __future__ import annotations
+
+from argparse import ArgumentParser
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError
+
+from experiments.errors import VerdictError
+from experiments.management.acting_person import person
+from experiments.models.project import Direction
+from experiments.services import projects
+
+
+class Command(BaseCommand):
+    help = "Create a project."
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("--user", help="act as this user (default: the first superuser)")
+        actions = parser.add_subparsers(dest="action", required=True)
+        create = actions.add_parser("create")
+        create.add_argument("slug")
+        create.add_argument("--name", help="for people (default: the slug)")
+        create.add_argument("--metric", required=True, help="the official metric")
+        create.add_argument("--direction", required=True, choices=Direction.values)
+        create.add_argument("--margin", type=float, default=0.0, help="what a change has to earn")
+        create.add_argument("--smallest-gain", type=float, help="the smallest gain that matters")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        try:
+            project = projects.create(
+                user=person(options["user"]),
+                slug=options["slug"],
+                name=options["name"] or options["slug"],
+                official_metric=options["metric"],
+                direction=options["direction"],
+                margin=options["margin"],
+                smallest_gain=options["smallest_gain"],
+            )
+        except VerdictError as error:
+            lines = [error.message, *(f"  {problem}" for problem in error.problems)]
+            raise CommandError("\n".join(lines)) from None
+        self.stdout.write(f"Created {project.slug}.")

@@ -1,0 +1,122 @@
+"""How far experiments are: for progress bars and lists at the command line."""
+
+from __future__ import annotations
+
+import datetime as dt
+from dataclasses import dataclass
+
+from django.db.models import Count, Q
+from django.utils import timezone
+
+from experiments.errors import NotFound
+from experiments.models import Experiment, Worker
+from experiments.models.trial import StudyKind, TrialState
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """Where an experiment stands. `best_value` is in the official metric's unit."""
+
+    experiment_id: int
+    project: str
+    name: str
+    goal: str
+    state: str
+    stop_reason: str
+    official_metric: str
+    done: int
+    failed: int
+    running: int
+    budget: int
+    best_value: float | None
+    best_number: int | None
+    warnings: int
+    started_at: dt.datetime
+    ended_at: dt.datetime | None
+
+    @property
+    def seconds_left(self) -> float | None:
+        """At the pace so far; None before the first trial is done."""
+        if not self.done or self.ended_at is not None:
+            return None
+        spent = (timezone.now() - self.started_at).total_seconds()
+        return spent / self.done * max(0, self.budget - self.done)
+
+
+def find(reference: str) -> Experiment:
+    """The experiment called PROJECT/NAME.
+
+    Raises:
+        NotFound: when there is none.
+    """
+    project, _, name = reference.partition("/")
+    found = (
+        Experiment.objects.select_related("project")
+        .filter(project__slug=project, name=name)
+        .first()
+    )
+    if found is None:
+        raise NotFound(f"There is no experiment {reference}; want PROJECT/NAME.")
+    return found
+
+
+def progress(experiment_id: int) -> Progress:
+    """One experiment's progress, in one query."""
+    return _read(Q(pk=experiment_id))[0]
+
+
+def all_progress(project: str = "") -> list[Progress]:
+    """Progress of all experiments (of one project), newest first, in one query."""
+    return _read(Q(project__slug=project) if project else Q())
+
+
+def _read(condition: Q) -> list[Progress]:
+    running = Count(
+        "studies__trials",
+        filter=Q(studies__trials__state=TrialState.RUNNING, studies__kind=StudyKind.SEARCH),
+        distinct=True,
+    )
+    fired = Count(
+        "findings",
+        filter=Q(
+            findings__status="fired",
+            findings__severity__in=("warning", "problem"),
+            findings__dismissed_at__isnull=True,
+        ),
+        distinct=True,
+    )
+    rows = (
+        Experiment.objects.filter(condition)
+        .select_related("project", "best_trial")
+        .annotate(running=running, fired=fired)
+        .order_by("-created_at")
+    )
+    return [
+        Progress(
+            experiment_id=row.pk,
+            project=row.project.slug,
+            name=row.name,
+            goal=row.goal,
+            state=row.state,
+            stop_reason=row.stop_reason,
+            official_metric=row.official_metric,
+            done=row.trial_count,
+            failed=row.failed_count,
+            running=row.running,
+            budget=row.budget,
+            best_value=row.best_value,
+            best_number=row.best_trial.number if row.best_trial else None,
+            warnings=row.fired,
+            started_at=row.created_at,
+            ended_at=row.finished_at,
+        )
+        for row in rows
+    ]
+
+
+def workers_alive(queue: str, within: dt.timedelta = dt.timedelta(seconds=30)) -> int:
+    """How many workers that listen to a queue were heard of lately."""
+    alive = Worker.objects.filter(
+        stopped_at__isnull=True, heartbeat_at__gte=timezone.now() - within
+    )
+    return sum(queue in queues.split() for queues in alive.values_list("queues", flat=True))
