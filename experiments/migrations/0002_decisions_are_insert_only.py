@@ -50,7 +50,7 @@ SQLITE_UNDO = (
 
 def _run(editor: Any, postgresql: str, sqlite: tuple[str, ...]) -> None:
     if editor.connection.vendor == "postgresql":
-        editor.execute(postgresql)
+        editor.execute(postgresql, params=None)  # its % signs are its own
     else:
         for statement in sqlite:
             editor.execute(statement)

@@ -26,7 +26,9 @@ class SeriesBatch(models.Model):
 
     class Meta:
         constraints = (
-            models.UniqueConstraint(fields=("trial", "attempt", "batch"), name="series_batch_once"),
+            models.UniqueConstraint(
+                fields=("trial", "attempt", "batch"), name="series_batch_once"
+            ),
         )
 
     def __str__(self) -> str:
@@ -39,7 +41,10 @@ class Report(models.Model):
     Packed into `Trial.reports` and deleted in the transaction that finishes the trial.
     """
 
-    trial = models.ForeignKey(Trial, models.CASCADE, related_name="open_reports")
+    # No index of its own: the unique pair of trial and step serves.
+    trial = models.ForeignKey(
+        Trial, models.CASCADE, related_name="open_reports", db_index=False
+    )
     step = models.BigIntegerField()
     value = models.FloatField(null=True)  # null: NaN, which SQLite cannot hold
 
@@ -58,7 +63,9 @@ class SealedScore(models.Model):
     value = models.FloatField(null=True)  # null: not finite
 
     class Meta:
-        constraints = (models.UniqueConstraint(fields=("trial", "name"), name="sealed_score_once"),)
+        constraints = (
+            models.UniqueConstraint(fields=("trial", "name"), name="sealed_score_once"),
+        )
 
     def __str__(self) -> str:
         return f"{self.trial_id} {self.name} (sealed)"

@@ -109,15 +109,17 @@ class Environment(models.Model):
 class Trial(models.Model):
     """One evaluation of one configuration. Finished trials never change."""
 
-    study = models.ForeignKey(Study, models.CASCADE, related_name="trials")
+    # No index of its own: the unique pair of study and number serves.
+    study = models.ForeignKey(Study, models.CASCADE, related_name="trials", db_index=False)
     number = models.PositiveIntegerField()
     state = models.SmallIntegerField(choices=TrialState)
     origin = models.CharField(max_length=9, choices=Origin, default=Origin.OUTSIDE)
     configuration = models.ForeignKey(
         Configuration, models.PROTECT, null=True, blank=True, related_name="trials"
     )
-    # Ordered JSON; see `experiments.trial_encoding`.
+    # Ordered JSON, see `experiments.trial_encoding`: name to value, name to distribution.
     parameters = models.TextField(default="{}")
+    distributions = models.TextField(default="{}")
     values = models.TextField(null=True, blank=True)  # noqa: DJ001 - null: no values were told
     value = models.FloatField(null=True, blank=True)  # the first of them when finite, to sort by
     user_attributes = models.TextField(default="{}")

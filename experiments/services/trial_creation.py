@@ -1,0 +1,163 @@
+"""Create trials: numbered without a gap, with the sampler's row when one is taken."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterable, Mapping, Sequence
+from functools import lru_cache
+from typing import Any, Required, TypedDict, Unpack
+
+from django.db import connection, transaction
+from django.db.backends.utils import CursorWrapper
+from django.utils import timezone
+
+from experiments import trial_encoding as encoding
+from experiments.errors import NotFound
+from experiments.models.trial import FINISHED, Trial, TrialState
+from experiments.services.trial_finishing import count_finished, lock_experiment
+from experiments.trial_encoding import Parameter
+
+_NUMBER = """
+UPDATE experiments_study SET next_number = next_number + 1, next_row = next_row + {rows}
+WHERE id = %s AND deleted_at IS NULL
+RETURNING id, next_number - 1 AS number, next_row - 1 AS taken
+"""
+_REPORT = "INSERT INTO experiments_report (trial_id, step, value) VALUES (%s, %s, %s)"
+
+
+class TrialFields(TypedDict, total=False):
+    """What a trial may be created with; times follow from the state where they are not given."""
+
+    state: Required[int]
+    origin: str
+    parameters: Mapping[str, Parameter] | None
+    values: Sequence[float] | None
+    user_attributes: Mapping[str, Any]
+    system_attributes: Mapping[str, Any]
+    reports: Mapping[int, float]
+    started_at: dt.datetime | None
+    finished_at: dt.datetime | None
+    row: int | None
+    pair: int | None
+    retry_of_id: int | None
+    configuration_id: int | None
+    train_seed: int | None
+    split_seed: int | None
+    search_seed: int | None
+    attempt: int
+    worker_id: int | None
+    device: str
+    heartbeat_at: dt.datetime | None
+
+
+def create(
+    *, study_id: int, take_row: bool = False, **fields: Unpack[TrialFields]
+) -> tuple[int, int]:
+    """Insert a trial with the study's next number, and with `take_row` its next sampler row.
+
+    Numbers have no gap and no double under any number of processes; so have rows. A trial that
+    is created finished is counted in its experiment at once. Without `origin` it is a trial from
+    outside.
+
+    Returns:
+        The trial's id and number.
+
+    Raises:
+        NotFound: when there is no such study, or it was deleted.
+    """
+    columns = _columns(fields)
+    reports = fields.get("reports") or {}
+    state = int(fields["state"])
+    if state not in FINISHED and not reports:
+        with connection.cursor() as cursor:
+            return _insert(cursor, study_id, columns, take_row)
+    with transaction.atomic(savepoint=False), connection.cursor() as cursor:
+        if state in FINISHED:
+            lock_experiment(cursor, study_id)
+            columns["reports"] = encoding.encode_reports(reports.items())
+        trial_id, number = _insert(cursor, study_id, columns, take_row)
+        if state in FINISHED:
+            value = columns["value"]
+            count_finished(cursor, study_id=study_id, trial_id=trial_id, state=state, value=value)
+        else:
+            cursor.executemany(_REPORT, [(trial_id, *each) for each in _storable(reports)])
+    return trial_id, number
+
+
+def _columns(fields: TrialFields) -> dict[str, Any]:
+    """Column values, ready for the database."""
+    columns: dict[str, Any] = {**fields}
+    for kind in ("user_attributes", "system_attributes"):
+        columns[kind] = encoding.encode(dict(columns.get(kind) or {}))
+    texts = encoding.encode_parameters(columns.get("parameters") or {})
+    columns["parameters"], columns["distributions"] = texts
+    values = columns.get("values")
+    columns["values"] = encoding.encode_values(values)
+    columns["value"] = encoding.first_finite(values)
+    columns.pop("reports", None)
+    state = columns["state"] = int(columns["state"])
+    now = timezone.now()
+    if state == TrialState.WAITING:
+        columns["queued_at"] = now
+    else:
+        columns["started_at"] = columns.get("started_at") or now
+    if state in FINISHED:
+        columns["finished_at"] = columns.get("finished_at") or now
+    adapt = connection.ops.adapt_datetimefield_value
+    for name, value in columns.items():
+        if isinstance(value, dt.datetime):
+            columns[name] = adapt(value)
+    return {**_defaults(connection.vendor), **columns}
+
+
+@lru_cache
+def _defaults(vendor: str) -> dict[str, Any]:
+    """What the model puts into columns that must not be empty."""
+    return {
+        field.column: field.get_db_prep_save(field.get_default(), connection)
+        for field in Trial._meta.concrete_fields
+        if not field.primary_key and not field.null and field.name not in ("study", "number")
+    }
+
+
+def _insert(
+    cursor: CursorWrapper, study_id: int, columns: Mapping[str, Any], take_row: bool
+) -> tuple[int, int]:
+    names = [name for name, value in columns.items() if value is not None]
+    values = [columns[name] for name in names]
+    listed = ", ".join(f'"{name}"' for name in ("study_id", "number", *names))
+    places = ", ".join(["%s"] * len(names))
+    if take_row:
+        listed += ', "row"'
+    numbering = _NUMBER.format(rows=int(take_row))
+    if connection.vendor == "postgresql":
+        taken = ", taken" if take_row else ""
+        cursor.execute(
+            f"WITH numbered AS ({numbering}) INSERT INTO experiments_trial ({listed}) "
+            f"SELECT id, number, {places}{taken} FROM numbered RETURNING id, number",
+            [study_id, *values],
+        )
+        rows = cursor.fetchall()
+    else:
+        with transaction.atomic(savepoint=False):
+            cursor.execute(numbering, [study_id])
+            rows = cursor.fetchall()
+            if rows:
+                _, number, taken_row = rows[0]
+                given = [study_id, number, *values, *([taken_row] if take_row else [])]
+                marks = ", ".join(["%s"] * len(given))
+                cursor.execute(
+                    f"INSERT INTO experiments_trial ({listed}) VALUES ({marks}) "
+                    "RETURNING id, number",
+                    given,
+                )
+                rows = cursor.fetchall()
+    if not rows:
+        raise NotFound(f"There is no study with id {study_id}.")
+    trial_id, number = rows[0]
+    return trial_id, number
+
+
+def _storable(reports: Mapping[int, float]) -> Iterable[tuple[int, float | None]]:
+    """NaN is kept as null, which every database can hold."""
+    return ((step, None if value != value else value) for step, value in reports.items())

@@ -1,0 +1,200 @@
+"""Write trials: create, set parameters and attributes, report, finish.
+
+Each write is one transaction, and one autocommitted statement where the database allows. What is
+written by an attempt carries its number: a worker whose trial was taken over changes nothing.
+Locks are taken in the order experiment, study, trial, here and wherever else these are locked.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from django.db import connection
+from django.utils import timezone
+
+from experiments import trial_encoding as encoding
+from experiments.errors import NotFound, TrialFinished
+from experiments.models.trial import TrialState
+from experiments.services.attempts import may_write, refusal, require_attempt
+from experiments.services.trial_creation import create
+from experiments.services.trial_finishing import finish
+from experiments.trial_encoding import Parameter
+from experiments.trial_rows import Texts
+
+__all__ = [
+    "create",
+    "finish",
+    "put_back",
+    "report",
+    "require_attempt",
+    "set_parameter",
+    "set_parameters",
+    "set_system_attribute",
+    "set_user_attribute",
+    "start",
+]
+
+# Locks the trial first, so that the ids of a trial's reports grow in the order in which they
+# become visible: readers ask for what is newer than the last id they saw.
+_REPORT_POSTGRESQL = """
+WITH held AS (
+    SELECT id FROM experiments_trial t WHERE t.id = %s AND {may_write} FOR NO KEY UPDATE
+)
+INSERT INTO experiments_report (trial_id, step, value) SELECT id, %s, %s FROM held
+ON CONFLICT (trial_id, step) DO UPDATE SET value = excluded.value, id = excluded.id
+"""
+_REPORT_SQLITE = """
+INSERT OR REPLACE INTO experiments_report (trial_id, step, value)
+SELECT t.id, %s, %s FROM experiments_trial t WHERE t.id = %s AND {may_write}
+"""
+
+
+def set_parameters(
+    *, trial_id: int, parameters: Mapping[str, Parameter], attempt: int | None = None
+) -> Texts:
+    """Write all parameters of an unfinished trial in one statement, in place of those it has.
+
+    Raises:
+        NotFound, TrialFinished, TrialFenced, Conflict: when nothing was written.
+    """
+    values, distributions = encoding.encode_parameters(parameters)
+    columns = {"parameters": values, "distributions": distributions}
+    if not _update(trial_id, attempt, columns, seen={}):
+        raise refusal(trial_id, attempt)
+    return Texts(parameters=values, distributions=distributions)
+
+
+def set_parameter(
+    *,
+    trial_id: int,
+    name: str,
+    parameter: Parameter,
+    attempt: int | None = None,
+    seen: Texts | None = None,
+) -> Texts:
+    """Write one parameter beside those that the trial has.
+
+    `seen` is what the caller's last write returned; it saves reading the trial, and is harmless
+    when somebody else has written since.
+
+    Raises:
+        NotFound, TrialFinished, TrialFenced, Conflict: when nothing was written.
+    """
+    value, distribution = parameter
+    items = {
+        "parameters": encoding.encode(value),
+        "distributions": encoding.encode_distribution(distribution),
+    }
+    return _set_items(trial_id, name, items, attempt, seen)
+
+
+def set_user_attribute(
+    *, trial_id: int, key: str, value: Any, attempt: int | None = None, seen: Texts | None = None
+) -> Texts:
+    """Write one attribute, whatever others write at the same time; see `set_parameter`."""
+    return _set_items(trial_id, key, {"user_attributes": encoding.encode(value)}, attempt, seen)
+
+
+def set_system_attribute(
+    *, trial_id: int, key: str, value: Any, attempt: int | None = None, seen: Texts | None = None
+) -> Texts:
+    """Write one of Optuna's own attributes; see `set_parameter`."""
+    return _set_items(trial_id, key, {"system_attributes": encoding.encode(value)}, attempt, seen)
+
+
+def report(*, trial_id: int, step: int, value: float, attempt: int | None = None) -> None:
+    """Write an intermediate value; a second one of the same step replaces the first.
+
+    Other processes see it when this returns.
+
+    Raises:
+        NotFound, TrialFinished, TrialFenced, Conflict: when nothing was written.
+    """
+    stored = None if value != value else float(value)  # NaN: see `Report`
+    with connection.cursor() as cursor:
+        if connection.vendor == "postgresql":
+            statement = _REPORT_POSTGRESQL.format(may_write=may_write(attempt))
+            cursor.execute(statement, [trial_id, step, stored])
+        else:
+            statement = _REPORT_SQLITE.format(may_write=may_write(attempt))
+            cursor.execute(statement, [step, stored, trial_id])
+        written = cursor.rowcount
+    if not written:
+        raise refusal(trial_id, attempt)
+
+
+def start(*, trial_id: int) -> bool:
+    """Claim a waiting trial for a program from outside; one of many callers gets True.
+
+    Raises:
+        NotFound: when there is none.
+        TrialFinished: when it has finished.
+    """
+    return _move(trial_id, TrialState.WAITING, TrialState.RUNNING)
+
+
+def put_back(*, trial_id: int) -> bool:
+    """Let a running trial of a program from outside wait again; raises as `start` does."""
+    return _move(trial_id, TrialState.RUNNING, TrialState.WAITING)
+
+
+def _move(trial_id: int, before: TrialState, after: TrialState) -> bool:
+    started = ", started_at = %s" if after == TrialState.RUNNING else ""
+    now = [connection.ops.adapt_datetimefield_value(timezone.now())] if started else []
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"UPDATE experiments_trial SET state = {after:d}{started} "
+            f"WHERE id = %s AND state = {before:d}",
+            [*now, trial_id],
+        )
+        moved = cursor.rowcount == 1
+    if moved:
+        return True
+    why = refusal(trial_id, None)
+    if isinstance(why, NotFound | TrialFinished):
+        raise why
+    return False
+
+
+def _set_items(
+    trial_id: int, key: str, items: Mapping[str, str], attempt: int | None, seen: Texts | None
+) -> Texts:
+    """Compare and set until nobody else wrote in between; somebody gets on in every round."""
+    texts = seen or _read(trial_id, attempt)
+    while True:
+        before = {column: getattr(texts, column) for column in items}
+        after = {
+            column: encoding.with_item(before[column], key, item) for column, item in items.items()
+        }
+        if _update(trial_id, attempt, after, before):
+            return replace(texts, **after)
+        texts = _read(trial_id, attempt)
+
+
+def _update(
+    trial_id: int, attempt: int | None, columns: Mapping[str, str], seen: Mapping[str, str]
+) -> bool:
+    set_to = ", ".join(f"{column} = %s" for column in columns)
+    unchanged = "".join(f" AND t.{column} = %s" for column in seen)
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"UPDATE experiments_trial AS t SET {set_to} "
+            f"WHERE t.id = %s AND {may_write(attempt)}{unchanged}",
+            [*columns.values(), trial_id, *seen.values()],
+        )
+        return cursor.rowcount == 1
+
+
+def _read(trial_id: int, attempt: int | None) -> Texts:
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT t.parameters, t.distributions, t.user_attributes, t.system_attributes "
+            f"FROM experiments_trial t WHERE t.id = %s AND {may_write(attempt)}",
+            [trial_id],
+        )
+        found = cursor.fetchone()
+    if found is None:
+        raise refusal(trial_id, attempt)
+    return Texts(*found)
