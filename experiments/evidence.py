@@ -1,4 +1,4 @@
-"""Gather what the replicates of a repetition say: read, then think. Pages, API and log share it."""
+"""Gather what the replicates of a repetition say: read, then think. Shared by pages and API."""
 
 from __future__ import annotations
 
@@ -14,13 +14,19 @@ from experiments import experiment_file
 from experiments.analysis import replication as scoring
 from experiments.analysis.gains import Gains, compare_gains
 from experiments.analysis.looks import Schedule
-from experiments.analysis.power import Detectable, SeedsNeeded, Spread
-from experiments.analysis.power import expected_spread, seeds_needed, what_can_be_shown
+from experiments.analysis.power import (
+    Detectable,
+    SeedsNeeded,
+    Spread,
+    expected_spread,
+    seeds_needed,
+    what_can_be_shown,
+)
 from experiments.analysis.variance import SourcesOfVariance, sources_of_variance
 from experiments.analysis.verdict import Verdict, judge
 from experiments.metrics import guess, is_test
-from experiments.models import Experiment, Finding, Replication
-from experiments.models.replication import Purpose
+from experiments.models import Experiment, Replication
+from experiments.queries import repetitions
 from experiments.queries.replicates import ReplicateRun, replicate_runs, test_scores
 from experiments.services.decisions import replication_state
 
@@ -182,18 +188,9 @@ def gather(replication: Replication) -> Evidence:
             else "by " + parameter.domain.by
             for parameter in file.space.of_role("fixed")
         },
-        open_findings=_findings(experiment, dismissed=False),
-        dismissed_findings=_findings(experiment, dismissed=True),
+        open_findings=repetitions.fired_findings(experiment, dismissed=False),
+        dismissed_findings=repetitions.fired_findings(experiment, dismissed=True),
         state=replication_state(replication),
-    )
-
-
-def latest(experiment: Experiment) -> Replication | None:
-    """The experiment's newest repetition for a verdict."""
-    return (
-        experiment.replications.filter(purpose=Purpose.VERDICT)
-        .select_related("experiment__project", "candidate", "baseline", "candidate_trial")
-        .first()
     )
 
 
@@ -322,28 +319,6 @@ def _finite_mean(values: Sequence[float]) -> float | None:
     return float(np.mean(finite)) if finite else None
 
 
-def _findings(experiment: Experiment, *, dismissed: bool) -> list[dict[str, Any]]:
-    found = (
-        Finding.objects.filter(experiment=experiment, status="fired")
-        .filter(dismissed_at__isnull=not dismissed)
-        .select_related("dismissed_by", "trial")
-        .order_by("pk")
-    )
-    return [
-        {
-            "rule": each.rule,
-            "version": each.version,
-            "subject": each.subject,
-            "severity": each.severity,
-            "title": each.title,
-            "trial": each.trial_id,
-            "dismissed_by": each.dismissed_by.get_username() if each.dismissed_by else None,
-            "dismiss_reason": each.dismiss_reason,
-        }
-        for each in found
-    ]
-
-
 @dataclass(frozen=True, slots=True)
 class Planning:
     """What a schedule can show, said before any replicate is queued."""
@@ -357,16 +332,7 @@ def plan_ahead(experiment: Experiment, schedule: Schedule, *, margin: float) -> 
     """What N pairs can show at 80 % power, from the project's earlier replicates."""
     earlier = []
     baseline_scores: list[float] = []
-    past = (
-        Replication.objects.filter(
-            experiment__project_id=experiment.project_id,
-            experiment__official_metric=experiment.official_metric,
-            purpose=Purpose.VERDICT,
-        )
-        .select_related("experiment")
-        .order_by("-pk")[:10]
-    )
-    for replication in past:
+    for replication in repetitions.past(experiment):
         runs = _by_side(replicate_runs(replication))
         ours, theirs = ([_score(run, replication) for run in runs[side]] for side in SIDES)
         differences = [
