@@ -24,7 +24,8 @@ def arms(gain: float, n: int = 10, seed: int = 0) -> tuple[np.ndarray, np.ndarra
 
 
 def verdict(candidate: Any, baseline: Any, **asked: Any) -> Verdict:
-    return judge(candidate, baseline, **{"direction": "maximize", "schedule": TEN} | asked)
+    question: dict[str, Any] = {"direction": "maximize", "schedule": TEN} | asked
+    return judge(candidate, baseline, **question)
 
 
 # The three outcomes
