@@ -1,0 +1,60 @@
+"""The one shape of every error that the API answers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from django.http import HttpRequest, HttpResponse, JsonResponse
+from ninja import NinjaAPI
+from ninja.errors import AuthenticationError, HttpError, ValidationError
+
+from experiments.errors import Problem, VerdictError
+
+
+def error_response(status: int, message: str, problems: Sequence[Problem] = ()) -> JsonResponse:
+    """`{ok, error, errors: [{where, message}], status}`."""
+    return JsonResponse(
+        {
+            "ok": False,
+            "error": message,
+            "errors": [{"where": each.where, "message": each.message} for each in problems],
+            "status": status,
+        },
+        status=status,
+    )
+
+
+def unknown_path(request: HttpRequest) -> HttpResponse:
+    """Any path under /api/ that is none of ours."""
+    return error_response(404, "There is nothing at this address.")
+
+
+def install(api: NinjaAPI) -> None:
+    """Make every exception of `api` answer in the one shape."""
+
+    @api.exception_handler(VerdictError)
+    def _domain(request: HttpRequest, error: VerdictError | type[VerdictError]) -> HttpResponse:
+        if isinstance(error, type):
+            return error_response(error.status, "")
+        return error_response(error.status, error.message, error.problems)
+
+    @api.exception_handler(AuthenticationError)
+    def _unauthenticated(request: HttpRequest, error: Any) -> HttpResponse:
+        response = error_response(
+            401, "A valid token is needed: send it as Authorization: Bearer TOKEN."
+        )
+        response["WWW-Authenticate"] = "Bearer"
+        return response
+
+    @api.exception_handler(ValidationError)
+    def _invalid(request: HttpRequest, error: Any) -> HttpResponse:
+        problems = [
+            Problem(".".join(str(part) for part in each["loc"][1:]), str(each["msg"]))
+            for each in error.errors
+        ]
+        return error_response(422, "The request has errors.", problems)
+
+    @api.exception_handler(HttpError)
+    def _refused(request: HttpRequest, error: Any) -> HttpResponse:
+        return error_response(error.status_code, str(error))

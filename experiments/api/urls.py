@@ -1,0 +1,13 @@
+"""Addresses of the API."""
+
+from __future__ import annotations
+
+from django.urls import URLPattern, URLResolver, path, re_path
+
+from experiments.api.errors import unknown_path
+from experiments.api.routes import api
+
+urlpatterns: list[URLPattern | URLResolver] = [
+    path("v1/", api.urls),
+    re_path(r"^", unknown_path),
+]

@@ -1,0 +1,52 @@
+"""What deployments read: the champion of a project and the log behind it."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from django.db.models import QuerySet
+
+from experiments.models import Decision, Project
+
+
+def champion(project: Project, target: str) -> Decision | None:
+    """The decision that made the present champion of a target; None before the first adopt."""
+    return Decision.objects.crowning(project, target)
+
+
+def head(project: Project) -> tuple[int, str]:
+    """Length of the log and hash of its newest entry, to be kept by whoever reads it."""
+    newest = Decision.objects.filter(project=project).order_by("-sequence").first()
+    count = Decision.objects.filter(project=project).count()
+    return count, newest.hash if newest else ""
+
+
+def decisions(project: Project, target: str = "") -> QuerySet[Decision]:
+    """A project's decisions, newest first."""
+    found = Decision.objects.filter(project=project).select_related(
+        "candidate", "baseline", "experiment"
+    )
+    return found.filter(target=target) if target else found
+
+
+def as_document(decision: Decision) -> dict[str, Any]:
+    """A decision as plain data, without its evidence."""
+    return {
+        "project": decision.project.slug,
+        "target": decision.target,
+        "sequence": decision.sequence,
+        "choice": decision.choice,
+        "verdict": decision.verdict,
+        "overrides_verdict": decision.overrides_verdict,
+        "reason": decision.reason,
+        "experiment": decision.experiment.name if decision.experiment else None,
+        "candidate": json.loads(decision.candidate.document) if decision.candidate else None,
+        "candidate_digest": decision.candidate.digest if decision.candidate else None,
+        "baseline": json.loads(decision.baseline.document) if decision.baseline else None,
+        "baseline_digest": decision.baseline.digest if decision.baseline else None,
+        "decided_by": decision.decided_by_name,
+        "decided_at": decision.decided_at.isoformat(),
+        "previous_hash": decision.previous_hash,
+        "hash": decision.hash,
+    }
