@@ -29,7 +29,7 @@ from django.db import DatabaseError, connection
 
 from config import children
 from config.children import Child
-from config.redis_socket import prepare_folder
+from config.redis_socket import prepare_folder, remove_folder
 
 WILDCARDS = ("0.0.0.0", "::")
 GRACE_SECONDS = 8.0
@@ -125,6 +125,8 @@ def _stop(started: list[Child]) -> None:
     children.stop([child for child in started if child.name != "redis"], grace=GRACE_SECONDS)
     children.stop(started, grace=0.0 if hurry else 2.0)
     children.kill_descendants()
+    if started:
+        remove_folder(settings.PRIVATE_REDIS_SOCKET)
 
 
 def _check_alive(started: list[Child]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import stat
@@ -36,3 +37,10 @@ def prepare_folder(path: Path) -> None:
         found = folder.lstat()
         if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid() or found.st_mode & 0o077:
             raise PermissionError(f"{folder} is not private to this user; remove it and try again")
+
+
+def remove_folder(path: Path) -> None:
+    """Remove what ``prepare_folder`` made under /tmp, once Redis has removed its socket."""
+    if path.parent.parent == Path("/tmp") and path.parent.name.startswith("verdict-"):
+        with contextlib.suppress(OSError):
+            path.parent.rmdir()

@@ -6,6 +6,7 @@ import atexit
 import os
 import shutil
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -45,6 +46,15 @@ def pytest_addoption(parser: pytest.Parser, pluginmanager: pytest.PytestPluginMa
     _set_up_django(known.database)
 
 
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_setupnodes() -> None:
+    """Let each process of pytest-xdist set Django up as above, on its own data folder.
+
+    Were the variable inherited, pytest-django would load the settings there before this file.
+    """
+    os.environ.pop("DJANGO_SETTINGS_MODULE", None)
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark what touches a database and what drives a browser, before ``-m`` selects."""
@@ -61,6 +71,15 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             or (isinstance(owner, type) and issubclass(owner, TransactionTestCase))
         ):
             item.add_marker(pytest.mark.database)
+
+
+@pytest.fixture(scope="session")
+def django_db_setup(django_db_setup: None) -> Iterator[None]:
+    from tests.services_under_test.emptying import allow_emptying
+
+    with pytest.MonkeyPatch.context() as patch:
+        allow_emptying(patch)
+        yield
 
 
 def pytest_report_header(config: pytest.Config) -> str:
@@ -86,7 +105,7 @@ def _set_up_django(database: str) -> None:
 
     tables = settings.DATABASES["default"]
     if database == "sqlite":
-        tables["TEST"] = {"NAME": str(data / "test.sqlite3")}
+        tables.setdefault("TEST", {})["NAME"] = str(data / "test.sqlite3")
         # Durability is tested where it matters, with processes of their own.
         options = tables["OPTIONS"]
         options["init_command"] = options["init_command"].replace("FULL", "OFF")

@@ -22,6 +22,7 @@ import pytest
 from django.conf import settings
 from django.urls import reverse
 
+from config import redis_socket
 from tests.services_under_test.redis_server import RedisServer
 from tests.services_under_test.web_server import free_port
 
@@ -253,8 +254,11 @@ def test_a_data_folder_with_a_long_path_works(launch: Callable[..., Launched], u
     long = used.parent / ("long " + "x" * 100)
     used.rename(long)
     running = launch(long).wait_until_it_runs()
+    path = redis_socket.socket_path(long)
+    assert path.is_socket()
     assert not (long / "redis.sock").exists()
     assert running.end(signal.SIGINT) < 15
+    assert not path.parent.exists()
     assert running.processes() == []
 
 

