@@ -5,7 +5,10 @@ from __future__ import annotations
 from functools import lru_cache
 
 import numpy as np
-from scipy import integrate, stats
+from numpy.typing import ArrayLike, NDArray
+from scipy import integrate, special, stats
+
+from experiments.analysis.learning_curve import Direction, Floats
 
 
 @lru_cache(maxsize=4096)
@@ -19,10 +22,78 @@ def normal_maximum(count: int) -> float:
     if count == 1:
         return 0.0
     grid = np.linspace(-9.0, 9.0, 4001)
-    cdf = stats.norm.cdf(grid) ** count
-    # E max = integral of (1 - F^n) over the positives minus that of F^n over the negatives.
-    positive = grid >= 0
-    return float(
-        integrate.trapezoid(1 - cdf[positive], grid[positive])
-        - integrate.trapezoid(cdf[~positive | (grid == 0)], grid[~positive | (grid == 0)])
+    density = count * stats.norm.pdf(grid) * stats.norm.cdf(grid) ** (count - 1)
+    return float(integrate.trapezoid(grid * density, grid))
+
+
+def expected_best_unbiased(
+    values: ArrayLike, draws: int, direction: Direction = Direction.MAXIMIZE
+) -> float:
+    """Return the expected best of so many of the values, drawn without replacement.
+
+    The average over all combinations; the unbiased estimator of Tang et al. (2020), "Showing
+    your work doesn't always work". Raises ValueError unless 1 <= draws <= number of values.
+    """
+    ordered = _worst_first(values, direction)
+    count = ordered.size
+    if not 1 <= draws <= count:
+        raise ValueError(f"the best of {draws} cannot be told from {count} values")
+    rank = np.arange(1, count + 1)
+    # Chance that the value of this rank is the best: C(rank - 1, draws - 1) / C(count, draws).
+    weights = np.where(
+        rank >= draws,
+        np.exp(
+            _log_choose(np.maximum(rank - 1, draws - 1), draws - 1) - _log_choose(count, draws)
+        ),
+        0.0,
     )
+    return _turned_back(float(ordered @ weights), direction)
+
+
+def expected_best_with_replacement(
+    values: ArrayLike, draws: int, direction: Direction = Direction.MAXIMIZE
+) -> float:
+    """Return the expected best of so many of the values, drawn with replacement.
+
+    The average over all tuples; the estimator of Dodge et al. (2019), "Show your work", biased
+    downwards yet the one that misled least in Dodge et al. (2021). Raises ValueError without
+    values or draws.
+    """
+    ordered = _worst_first(values, direction)
+    count = ordered.size
+    if draws < 1 or count < 1:
+        raise ValueError(f"the best of {draws} cannot be told from {count} values")
+    rank = np.arange(1, count + 1)
+    weights = (rank / count) ** draws - ((rank - 1) / count) ** draws
+    return _turned_back(float(ordered @ weights), direction)
+
+
+def expected_best_curve(values: ArrayLike, direction: Direction = Direction.MAXIMIZE) -> Floats:
+    """Return [B] the unbiased expected best of 1, 2, ..., B of the B finite values."""
+    kept = _finite(values)
+    return np.array(
+        [expected_best_unbiased(kept, draws, direction) for draws in range(1, kept.size + 1)]
+    )
+
+
+def _finite(values: ArrayLike) -> Floats:
+    row = np.asarray(values, dtype=np.float64)
+    kept: Floats = row[np.isfinite(row)]
+    return kept
+
+
+def _worst_first(values: ArrayLike, direction: Direction) -> Floats:
+    kept = _finite(values)
+    return np.sort(kept if direction is Direction.MAXIMIZE else -kept)
+
+
+def _turned_back(value: float, direction: Direction) -> float:
+    return value if direction is Direction.MAXIMIZE else -value
+
+
+def _log_choose(whole: ArrayLike, part: ArrayLike) -> NDArray[np.float64]:
+    n, k = np.asarray(whole, dtype=np.float64), np.asarray(part, dtype=np.float64)
+    result: NDArray[np.float64] = (
+        special.gammaln(n + 1) - special.gammaln(k + 1) - special.gammaln(n - k + 1)
+    )
+    return result

@@ -175,7 +175,8 @@ def _without_trend(values: Floats) -> Floats:
         residual = values - smooth(values, wide + 1 - wide % 2)
         scale = 3 * mad(residual)
         drawn_in: Floats = np.clip(residual, -scale, scale) if scale > 0 else residual
-        return np.nan_to_num(drawn_in - drawn_in.mean())
+        centred: Floats = np.nan_to_num(drawn_in - drawn_in.mean())
+        return centred
 
 
 def _strongest_period(residual: Floats) -> tuple[int, float, float]:

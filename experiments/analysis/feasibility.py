@@ -7,13 +7,64 @@ search space is dense enough / infeasible"; the numbers are ours.
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import stats
 
 from experiments.analysis import thresholds
-from experiments.analysis.learning_curve import Direction, Floats
-from experiments.analysis.space import Axis, better_first
+from experiments.analysis.diagnosis import Diagnosis, Rule, Severity, figure, share
+from experiments.analysis.learning_curve import Curve, Direction, Floats
+from experiments.analysis.space import Axis, AxisKind, better_first
+
+INFEASIBLE_SHARE = Rule(
+    name="infeasible_share",
+    version=1,
+    severity=Severity.WARNING,
+    question="Do many trials fail to train?",
+    passed_title="Few trials fail to train",
+    meaning="Budget is spent where nothing can be learned; a very large share may be a bug.",
+    advice="Cut the part of the space where trials fail, or reparameterise it.",
+    section="Tuning Playbook, 'Identifying bad search space boundaries'",
+    action="extend",
+)
+
+INSTABILITY = Rule(
+    name="instability_edge",
+    version=1,
+    severity=Severity.WARNING,
+    question="Do the best trials lie just below values at which training fails?",
+    passed_title="The best trials lie well below values at which training fails",
+    meaning="Optimisation is unstable above the best trials; a wider range would not help.",
+    advice="Add learning-rate warm-up or gradient clipping, then search again.",
+    section="Tuning Playbook, 'How can optimization failures be debugged and mitigated?'",
+    action="add_warmup",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Stump:
+    """The one split of one hyperparameter that best tells failed trials from others.
+
+    side: "above", "below" (of `value`) or "at" (the choice or integer `value`). inside, failed:
+    trials on that side and how many of them failed; p_value: Fisher's exact test, one-sided,
+    times the number of splits tried (at most 1).
+    """
+
+    name: str
+    side: str
+    value: object
+    inside: int
+    failed: int
+    p_value: float
+
+    @property
+    def words(self) -> str:
+        """Say where, as in "learning_rate above 0.03"."""
+        shown = figure(self.value) if isinstance(self.value, float) else str(self.value)
+        return f"{self.name} {'=' if self.side == 'at' else self.side} {shown}"
 
 
 def infeasibility_threshold(axis: Axis) -> float | None:
@@ -79,3 +130,134 @@ def feasible_trials(
             final_losses <= middle + thresholds.INFEASIBLE_MADS * spread
         )
     return kept
+
+
+def infeasible_trial(train_loss: Curve, *, failed: bool = False) -> bool:
+    """Whether a single trial's training loss shows that it did not train.
+
+    It failed, a value is non-finite, or it ends above where it began. A pruned trial is judged
+    by what it has.
+    """
+    curve = train_loss.in_step_order()
+    if failed or not len(curve):
+        return failed
+    values = curve.values
+    return not bool(np.isfinite(values).all()) or (
+        len(curve) > 1 and float(values[-1]) > float(values[0])
+    )
+
+
+def infeasible_share(feasible: NDArray[np.bool_], axes: Sequence[Axis] = ()) -> Diagnosis:
+    """Tell whether a quarter (strongly: half) of the finished trials failed to train, and where.
+
+    feasible: [N] of the finished trials, pruned ones left out; axes: rows of the same trials.
+    """
+    trials = int(feasible.size)
+    if trials < thresholds.INFEASIBLE_MIN_TRIALS:
+        return INFEASIBLE_SHARE.cannot_tell(
+            f"{trials} finished trials; the rule needs {thresholds.INFEASIBLE_MIN_TRIALS}.",
+            {"trials": trials, "needed": thresholds.INFEASIBLE_MIN_TRIALS},
+        )
+    failed = int((~feasible).sum())
+    stump = where_infeasible(feasible, axes)
+    evidence: dict[str, object] = {
+        "trials": trials,
+        "infeasible": failed,
+        "share": failed / trials,
+    }
+    detail = f"{failed} of {trials} finished trials failed to train."
+    if stump is not None:
+        evidence |= {
+            "hyperparameter": stump.name,
+            "side": stump.side,
+            "value": stump.value,
+            "inside": stump.inside,
+            "inside_infeasible": stump.failed,
+            "p_value": stump.p_value,
+        }
+        detail += f" With {stump.words} it is {stump.failed} of {stump.inside}."
+    if failed / trials < thresholds.INFEASIBLE_SHARE:
+        return INFEASIBLE_SHARE.passes(detail, evidence)
+    grave = failed / trials >= thresholds.INFEASIBLE_SHARE_STRONG
+    where = "" if stump is None else f", most of them with {stump.words}"
+    return INFEASIBLE_SHARE.fires(
+        f"{share(failed / trials)} of the trials fail to train{where}",
+        detail,
+        evidence,
+        severity=Severity.PROBLEM if grave else Severity.WARNING,
+    )
+
+
+def where_infeasible(feasible: NDArray[np.bool_], axes: Sequence[Axis]) -> Stump | None:
+    """Return the split that best isolates the failed trials; None if none beats chance at 5 %.
+
+    A decision stump over positions: above or below each midpoint, or each choice; among equally
+    surprising splits the first. Source: Tuning Playbook, infeasible points.
+    """
+    splits = [(axis, *split) for axis in axes for split in _splits(axis)]
+    if not splits:
+        return None
+    members = np.stack([inside for *_, inside in splits])
+    counts, bad = members.sum(axis=1), (members & ~feasible).sum(axis=1)
+    total, failures = int(feasible.size), int((~feasible).sum())
+    p_values = stats.hypergeom.sf(bad - 1, total, failures, counts) * len(splits)
+    best = int(np.argmin(p_values))
+    if not p_values[best] < thresholds.EDGE_LEVEL:
+        return None
+    axis, side, value, _ = splits[best]
+    return Stump(axis.name, side, value, int(counts[best]), int(bad[best]), float(p_values[best]))
+
+
+def instability_edge(axis: Axis, direction: Direction) -> Diagnosis:
+    """Tell whether the best trial lies within half a decade below the edge of infeasibility.
+
+    The edge: the lowest value above which 90 % of at least three trials fail. For a hyperparameter
+    on a log scale, the learning rate above all.
+    """
+    trials = int(np.isfinite(axis.unit).sum())
+    distance = decades_to_infeasible(axis, direction)
+    edge = infeasibility_threshold(axis)
+    evidence: dict[str, object] = {
+        "hyperparameter": axis.name,
+        "trials": trials,
+        "infeasible_from": None if edge is None else axis.value_at(edge),
+        "decades_below": distance,
+    }
+    if trials < thresholds.INFEASIBLE_MIN_TRIALS or not axis.log:
+        return INSTABILITY.cannot_tell(
+            f"{trials} trials along {axis.name}; the rule needs "
+            f"{thresholds.INFEASIBLE_MIN_TRIALS} on a log scale.",
+            evidence,
+            subject=axis.name,
+        )
+    if distance is None or edge is None or not 0 <= distance <= thresholds.INSTABILITY_DECADES:
+        return INSTABILITY.passes(
+            "No edge of infeasibility near the best trial.", evidence, subject=axis.name
+        )
+    return INSTABILITY.fires(
+        f"Training fails just above the best values of {axis.name}",
+        f"From {figure(axis.value_at(edge))} on nearly all trials fail; the best trial is a factor "
+        f"of {figure(10**distance, 2)} below.",
+        evidence,
+        subject=axis.name,
+    )
+
+
+def _splits(axis: Axis) -> Iterator[tuple[str, object, NDArray[np.bool_]]]:
+    """Yield side, value and [N] membership of every split of an axis."""
+    present = np.isfinite(axis.unit)
+    levels = np.unique(axis.unit[present])
+    if levels.size < 2:
+        return
+    if axis.kind is AxisKind.CATEGORICAL:
+        for level in levels:
+            at = round(axis.value_at(float(level)))
+            yield "at", axis.choices[at] if axis.choices else at, axis.unit == level
+        return
+    cuts = levels[:-1] + np.diff(levels) / 2
+    if cuts.size > thresholds.STUMP_CUTS:
+        cuts = np.unique(np.quantile(cuts, np.linspace(0, 1, thresholds.STUMP_CUTS)))
+    for cut in cuts:
+        value = axis.value_at(float(cut))
+        yield "above", value, axis.unit > cut
+        yield "below", value, axis.unit <= cut

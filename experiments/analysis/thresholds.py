@@ -64,6 +64,8 @@ INFEASIBLE_SHARE_STRONG: Final = 0.5
 INFEASIBLE_MIN_TRIALS: Final = 8
 # Chosen: "many standard deviations worse than the mean" (Playbook), made robust.
 INFEASIBLE_MADS: Final = 10.0
+# Chosen: enough cuts to say where along an axis the failures lie.
+STUMP_CUTS: Final = 64
 # Chosen: the edge of infeasibility: above it nine in ten of at least three trials fail, and the
 # best trial lies within half a decade (a factor of about 3) below it.
 INSTABILITY_SHARE: Final = 0.9
@@ -120,3 +122,66 @@ PERIOD_MIN_REPEATS: Final = 4
 INTERVAL_VARIATION: Final = 0.2
 # Chosen: below 1 % of the steps an instability at the start shows.
 FIRST_EVALUATION_SHARE: Final = 0.01
+
+# --- Density ---------------------------------------------------------------------------------
+# Chosen: fewer than three trials as good as the best up to seed noise is luck, not a region.
+GOOD_REGION_TRIALS: Final = 3
+# Chosen, where the seeds' deviation is unknown: 5 % of the way from the best to the median.
+GOOD_REGION_SHARE: Final = 0.05
+DENSITY_MIN_TRIALS: Final = 8
+
+# --- Learning-rate regime --------------------------------------------------------------------
+# Chosen: a learning rate three times apart is another one; a gain above two seed deviations
+# is a gain.
+REGIME_FACTOR: Final = 3.0
+REGIME_DEVIATIONS: Final = 2.0
+# Chosen: after a quarter of the steps a trial that trains has a tenth of the best one's fall.
+REGIME_TRAINED_AFTER: Final = 0.25
+REGIME_TRAINED_SHARE: Final = 0.1
+
+# --- Data set too small ----------------------------------------------------------------------
+# Chosen: nine in ten trials overfit in each of at least four learning-rate buckets of two or
+# more, and the best training loss is a twentieth of where it began.
+SMALL_DATA_BUCKETS: Final = 4
+SMALL_DATA_BUCKET_TRIALS: Final = 2
+SMALL_DATA_SHARE: Final = 0.9
+SMALL_DATA_FIT: Final = 0.05
+
+# --- Steps -----------------------------------------------------------------------------------
+# Playbook, "Deciding how long to train when not compute-bound": best step always in the first
+# tenth, or consistently in the last quarter. Chosen: "consistently" is four in five.
+BEST_STEP_EARLY: Final = 0.10
+BEST_STEP_LATE: Final = 0.75
+CONSISTENTLY: Final = 0.8
+STEPS_MIN_TRIALS: Final = 5
+# Playbook: a tenth of the production length may answer many questions.
+FIRST_ROUND_SHARE: Final = 0.1
+# Chosen: a training loss of a thousandth of its start is a perfect fit.
+PERFECT_FIT_SHARE: Final = 1e-3
+
+# --- Fairness --------------------------------------------------------------------------------
+# Chosen: a budget half as large again is another budget.
+UNEQUAL_BUDGETS: Final = 1.5
+# Chosen: buckets of a continuous scientific hyperparameter.
+ISOLATION_BUCKETS: Final = 8
+# Chosen: fewer points say little about a scientific value.
+ARM_MIN_TRIALS: Final = 5
+
+# --- Phase -----------------------------------------------------------------------------------
+# Playbook: the refined space "comfortably contains" the best region. Chosen: the inner 80 %.
+COMFORTABLE_MARGIN: Final = 0.1
+
+# --- Throughput ------------------------------------------------------------------------------
+# Playbook: throughput should double with the batch. Chosen: 1.8 times still counts, below 1.2
+# there is nothing left to gain; within 5 % of the best is the best.
+DOUBLING_FULL: Final = 1.8
+DOUBLING_NONE: Final = 1.2
+THROUGHPUT_TOLERANCE: Final = 0.05
+# Chosen: a fifth of the time waiting for input, or a tenth lost in steps over three times the
+# median.
+WAITING_SHARE: Final = 0.2
+SLOW_STEP_FACTOR: Final = 3.0
+SLOW_STEP_LOSS: Final = 0.1
+STEP_TIMES_NEEDED: Final = 20
+# Chosen: examples to the target within a fifth of the least is still perfect scaling.
+PERFECT_SCALING: Final = 1.2
