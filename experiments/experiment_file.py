@@ -239,21 +239,32 @@ def _first(
     if not isinstance(first, list):
         problems.append(Problem("first", "want a list of configurations"))
         return ()
+    named = document.get("hyperparameters")
+    broken = (
+        {str(name) for name in named if name not in space} if isinstance(named, Mapping) else set()
+    )
     for index, each in enumerate(first):
         where = f"first.{index + 1}"
         if not isinstance(each, Mapping):
             problems.append(Problem(where, "want a mapping of hyperparameters to values"))
             continue
         for name, value in each.items():
-            _check_first_value(space, str(name), value, f"{where}.{name}", problems)
+            _check_first_value(space, broken, str(name), value, f"{where}.{name}", problems)
         if not problems:
             _check_first_covers(space, each, where, problems)
     return tuple(dict(each) for each in first if isinstance(each, Mapping))
 
 
 def _check_first_value(
-    space: SearchSpace, name: str, value: Any, where: str, problems: list[Problem]
+    space: SearchSpace,
+    broken: set[str],
+    name: str,
+    value: Any,
+    where: str,
+    problems: list[Problem],
 ) -> None:
+    if name in broken:
+        return  # said already, where it stands
     if name not in space:
         problems.append(Problem(where, "no hyperparameter of that name is searched"))
     elif isinstance(space[name].domain, Fixed):

@@ -1,0 +1,183 @@
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy import stats
+
+from experiments.errors import Problem
+from experiments.search_space import (
+    Choices,
+    Hyperparameter,
+    Range,
+    SearchSpace,
+    domain_of,
+    same_scalar,
+    searched_domain,
+)
+from experiments.search_space_parsing import parse_search_space
+
+unit = st.floats(0, 1, exclude_max=True)
+ranges = st.one_of(
+    st.builds(
+        lambda low, width, log: Range(low, low * width if log else low + width, log),
+        st.floats(1e-8, 1e3),
+        st.floats(1.5, 1e6),
+        st.booleans(),
+    ),
+    st.builds(
+        lambda low, count, log: Range(low, low + count, log, None, integer=True),
+        st.integers(1, 1000),
+        st.integers(1, 5000),
+        st.booleans(),
+    ),
+    st.builds(
+        lambda low, step, count: Range(low, low + step * count, False, step),
+        st.integers(-50, 50),
+        st.sampled_from([0.25, 0.5, 2.0, 10.0]),
+        st.integers(1, 40),
+    ),
+)
+
+
+@given(ranges, unit)
+def test_every_point_of_the_unit_interval_lands_inside_the_range(space: Range, u: float) -> None:
+    assert space.holds(space.from_unit(u))
+
+
+@given(ranges, unit, unit)
+def test_the_way_from_the_unit_interval_keeps_the_order(space: Range, u: float, v: float) -> None:
+    if u <= v:
+        assert space.from_unit(u) <= space.from_unit(v)
+
+
+@given(ranges, unit)
+def test_back_in_the_unit_interval_a_value_is_within_half_a_bin(space: Range, u: float) -> None:
+    value = space.from_unit(u)
+    position = space.to_unit(value)
+    assert -1e-9 <= position <= 1 + 1e-9
+    again = space.from_unit(min(position, math.nextafter(1, 0)))
+    assert again == pytest.approx(value, rel=1e-9, abs=1e-9 * (space.high - space.low))
+
+
+@given(ranges)
+def test_a_range_survives_the_way_through_its_optuna_distribution(space: Range) -> None:
+    again = domain_of(space.distribution())
+    assert isinstance(again, Range)
+    for u in (0.0, 0.3, 0.999):
+        assert again.from_unit(u) == pytest.approx(space.from_unit(u))
+
+
+def test_integers_get_bins_of_equal_width() -> None:
+    space = Range(1, 3, integer=True)
+    drawn = [space.from_unit(u) for u in np.linspace(0, 1, 3000, endpoint=False)]
+    assert [drawn.count(value) for value in (1, 2, 3)] == [1000, 1000, 1000]
+
+
+def test_a_log_range_is_uniform_in_the_logarithm() -> None:
+    space = Range(1e-4, 1e-1, log=True)
+    drawn = np.log10([space.from_unit(u) for u in np.linspace(0, 1, 500, endpoint=False)])
+    assert stats.kstest(drawn, "uniform", args=(-4, 3)).pvalue > 0.99
+
+
+def test_true_and_one_are_different_choices() -> None:
+    choices = Choices((1, True, 0, False))
+    assert [choices.index(value) for value in (1, True, 0, False)] == [0, 1, 2, 3]
+    assert same_scalar(1, 1.0) and not same_scalar(1, True)
+
+
+def _space(document: object) -> SearchSpace:
+    problems: list[Problem] = []
+    space = parse_search_space(document, problems)
+    assert problems == []
+    return space
+
+
+TWO_OPTIMIZERS = {
+    "optimizer": {"role": "scientific", "choices": ["adam", "sgd"]},
+    "learning_rate": {"role": "nuisance", "low": 1e-4, "high": 1e-1, "log": True},
+    "momentum": {"role": "nuisance", "low": 0.8, "high": 0.99, "when": {"optimizer": "sgd"}},
+    "epochs": {"role": "fixed", "value": {"by": "optimizer", "adam": 50, "sgd": 100}},
+}
+
+
+def test_each_scientific_value_is_an_arm_with_its_own_parameters() -> None:
+    adam, sgd = _space(TWO_OPTIMIZERS).arms()
+    assert adam.label == "optimizer = adam"
+    assert [each.name for each in adam.searched] == ["learning_rate"]
+    assert [each.name for each in sgd.searched] == ["learning_rate", "momentum"]
+    assert adam.fixed == {"epochs": 50} and sgd.fixed == {"epochs": 100}
+    assert sgd.complete({"learning_rate": 0.1, "momentum": 0.9}) == {
+        "epochs": 100,
+        "optimizer": "sgd",
+        "learning_rate": 0.1,
+        "momentum": 0.9,
+    }
+
+
+def test_two_scientific_hyperparameters_make_the_product_of_arms() -> None:
+    space = _space(
+        {
+            "a": {"role": "scientific", "choices": [1, 2]},
+            "b": {"role": "scientific", "choices": ["x", "y", "z"]},
+            "c": {"role": "nuisance", "low": 0, "high": 1.0},
+        }
+    )
+    assert len(space.arms()) == 6 and not space.is_mixed
+
+
+def test_a_scientific_range_is_searched_in_one_mixed_space() -> None:
+    space = _space(
+        {
+            "width": {"role": "scientific", "low": 16, "high": 512, "log": True},
+            "learning_rate": {"role": "nuisance", "low": 1e-4, "high": 1e-1, "log": True},
+        }
+    )
+    (arm,) = space.arms()
+    assert space.is_mixed and [each.name for each in arm.searched] == ["width", "learning_rate"]
+
+
+def test_a_space_without_scientific_hyperparameters_has_one_arm() -> None:
+    (arm,) = _space({"x": {"role": "nuisance", "low": 0.0, "high": 1.0}}).arms()
+    assert arm.label == "" and arm.from_unit([0.25]) == {"x": 0.25}
+
+
+def test_a_point_of_another_dimension_is_refused_with_both_numbers() -> None:
+    (arm,) = _space({"x": {"role": "nuisance", "low": 0.0, "high": 1.0}}).arms()
+    with pytest.raises(ValueError, match="want 1 coordinates, got 2"):
+        arm.from_unit([0.1, 0.2])
+
+
+def test_a_fixed_hyperparameter_cannot_be_searched() -> None:
+    space = _space(TWO_OPTIMIZERS)
+    with pytest.raises(TypeError, match="epochs is fixed"):
+        searched_domain(space["epochs"])
+
+
+@given(
+    st.recursive(
+        st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
+        lambda inner: (
+            st.lists(inner, max_size=3)
+            | st.dictionaries(
+                st.sampled_from(
+                    ["role", "low", "high", "log", "choices", "value", "when", "step", "by", "x"]
+                ),
+                inner,
+                max_size=5,
+            )
+        ),
+        max_leaves=20,
+    )
+)
+def test_any_document_parses_or_gives_problems_that_name_keys(document: object) -> None:
+    problems: list[Problem] = []
+    space = parse_search_space({"x": document, "y": document}, problems)
+    assert problems or all(isinstance(each, Hyperparameter) for each in space.hyperparameters)
+    assert all(problem.where.startswith("hyperparameters") for problem in problems)
+    if not problems:
+        for arm in space.arms():
+            arm.from_unit([0.5] * len(arm.searched))
