@@ -126,9 +126,14 @@ class Outcome:
 
 
 @dataclass(frozen=True, slots=True)
+class Started:
+    """The job was taken up; before this nothing of it has run."""
+
+
+@dataclass(frozen=True, slots=True)
 class Finished:
     outcome: Outcome
 
 
-FromChild = SeriesFlush | Report | Sealed | Finished
+FromChild = Started | SeriesFlush | Report | Sealed | Finished
 FromSupervisor = Job | ReportAnswer | Stop | Quit

@@ -1,0 +1,129 @@
+"""What the training processes of the tests run."""
+
+from __future__ import annotations
+
+import ctypes
+import math
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from workers.run import Run, Stopped
+
+
+def complete(run: Run) -> None:
+    for step in range(1, 4):
+        run.log({"loss": 1.0 / step, "validation_accuracy": step / 10}, step=step)
+    run.log({"test_accuracy": 0.25, "extra": 1.0}, step=4)
+
+
+def returns_a_number(run: Run) -> float:
+    assert run.split_seed == 12
+    return float(run.params["width"])
+
+
+def logs_something_else(run: Run) -> None:
+    run.log({"loss": 1.0, "val_acc": 0.5, "test_accuracy": 0.125})
+
+
+def never_finite(run: Run) -> None:
+    run.log({"validation_accuracy": math.nan})
+    run.log({"validation_accuracy": math.inf})
+
+
+def raises(run: Run) -> None:
+    run.log({"validation_accuracy": 0.5})
+    raise RuntimeError("the learning rate is\0 off\nsecond line")
+
+
+def exits(run: Run) -> None:
+    sys.exit(3)
+
+
+def exits_at_once(run: Run) -> None:
+    os._exit(7)
+
+
+def segfaults(run: Run) -> None:
+    print("about to fall", flush=True)
+    ctypes.string_at(0)
+
+
+def fills_its_log(run: Run) -> None:
+    for number in range(20_000):
+        print(f"line {number}")
+    os.write(2, b"from C code\n")
+    run.log({"validation_accuracy": 0.5})
+
+
+def evaluates_twice(run: Run) -> None:
+    run.log({"validation_accuracy": 0.1}, step=1)
+    run.log({"validation_accuracy": 0.2}, step=2)
+
+
+def logs_until_ended(run: Run) -> None:
+    step = 0
+    while True:
+        step += 1
+        run.log({"validation_accuracy": 1.0 - 1.0 / step}, step=step)
+        time.sleep(0.01)
+
+
+def logs_until_stopped_and_saves(run: Run) -> None:
+    try:
+        logs_until_ended(run)
+    except Stopped:
+        print("saved")
+
+
+def blocks_for_half_a_minute(run: Run) -> None:
+    run.log({"validation_accuracy": 0.5}, step=1)
+    time.sleep(0.1)
+    ctypes.PyDLL(None).sleep(30)  # holds the GIL all the while
+
+
+def logs_and_kills_itself(run: Run) -> None:
+    for step in range(3):
+        run.log({"validation_accuracy": step / 4}, step=step)
+    time.sleep(0.8)  # longer than a flush
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def leaves_a_child_behind(run: Run) -> None:
+    """Forked, so that it holds copies of all pipes, and still there when its parent is not."""
+    pid = os.fork()
+    if pid == 0:
+        time.sleep(60)
+        os._exit(0)
+    Path(run.params["file"]).write_text(str(pid))
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def starts_a_child_and_waits(run: Run) -> None:
+    child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
+    Path(run.params["file"]).write_text(str(child.pid))
+    child.wait()
+
+
+def tells_its_process(run: Run) -> None:
+    variables = ("CUDA_VISIBLE_DEVICES", "OMP_NUM_THREADS", "DATABASE_URL")
+    told = {name: os.environ.get(name) for name in variables}
+    print(told)
+    run.log({"validation_accuracy": float(os.getpid())})
+
+
+def takes_memory(run: Run) -> None:
+    block = bytearray(run.params["megabytes"] * 2**20)
+    block[::4096] = b"x" * len(block[::4096])
+    run.log({"validation_accuracy": 0.5})
+
+
+def writes_its_process_and_blocks(run: Run) -> None:
+    Path(run.params["file"]).write_text(str(os.getpid()))
+    ctypes.PyDLL(None).sleep(60)  # no thread of this process gets a turn
+
+
+imported_elsewhere = Path

@@ -1,0 +1,248 @@
+"""The process that trains: started once, then runs one job after another.
+
+It opens no database and no network connection; all it knows comes through a pipe from its
+supervisor (`workers.supervisor`) and all it finds goes back there.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import faulthandler
+import os
+import queue
+import sys
+import threading
+import time
+import traceback
+from collections.abc import Sequence
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import TextIO
+
+from workers.messages import (
+    Finished,
+    FromChild,
+    FromSupervisor,
+    Job,
+    Outcome,
+    Quit,
+    Report,
+    ReportAnswer,
+    SeriesFlush,
+    Started,
+    State,
+    Stop,
+)
+from workers.objectives.python_function import ObjectiveError, load
+from workers.parent_death import end_with_parent
+from workers.run import Run, Stopped
+
+ANSWER_SECONDS = 1.0  # how long a report waits for the pruner
+MAX_TRACEBACK = 64_000  # characters, of its end
+_THREAD_VARIABLES = (
+    "OMP_NUM_THREADS",
+    "MKL_NUM_THREADS",
+    "OPENBLAS_NUM_THREADS",
+    "NUMEXPR_NUM_THREADS",
+)
+
+
+def main(
+    connection: Connection, output: Connection, parent: int, hidden: Sequence[str] = ()
+) -> None:
+    """Run jobs until the supervisor says quit or is gone.
+
+    `output` replaces standard output and error, `parent` is the process to end with, `hidden`
+    names environment variables that a training function has no business with.
+    """
+    os.setsid()  # Ctrl-C is for the supervisor; and whatever the objective starts dies with it
+    end_with_parent(parent)
+    _redirect_output(output)
+    for name in hidden:
+        os.environ.pop(name, None)
+    link = SupervisorLink(connection)
+    while True:
+        job = link.next_job()
+        link.send(Started())
+        link.send(Finished(run_job(job, link)))
+
+
+class SupervisorLink:
+    """The child's end of the pipe; a `workers.run.Sink`.
+
+    A thread of its own reads, so that a stop is known at the next log call and the end of the
+    supervisor at once.
+    """
+
+    def __init__(self, connection: Connection) -> None:
+        self.stop_requested = False
+        self._connection = connection
+        self._sending = threading.Lock()
+        self._jobs: queue.SimpleQueue[Job] = queue.SimpleQueue()
+        self._answers: queue.SimpleQueue[ReportAnswer] = queue.SimpleQueue()
+        self._reports = 0
+        threading.Thread(target=self._receive, name="supervisor link", daemon=True).start()
+
+    def next_job(self) -> Job:
+        return self._jobs.get()
+
+    def send(self, message: FromChild) -> None:
+        with self._sending:
+            self._connection.send(message)
+
+    def series(self, flush: SeriesFlush) -> None:
+        self.send(flush)
+
+    def report(self, step: int, value: float) -> bool | None:
+        """Whether to prune; None when nobody answered within `ANSWER_SECONDS`."""
+        deadline = time.monotonic() + ANSWER_SECONDS
+        self._reports += 1
+        # The pipe may be full of series that nobody takes just now.
+        if not self._sending.acquire(timeout=ANSWER_SECONDS):
+            return None
+        try:
+            self._connection.send(Report(self._reports, step, value))
+        finally:
+            self._sending.release()
+        while (left := deadline - time.monotonic()) > 0:
+            with contextlib.suppress(queue.Empty):
+                answer = self._answers.get(timeout=left)
+                if answer.number == self._reports:  # not a late one to an earlier report
+                    return answer.prune
+        return None
+
+    def _receive(self) -> None:
+        while True:
+            try:
+                message: FromSupervisor = self._connection.recv()
+            except (EOFError, OSError):
+                os._exit(0)  # the supervisor is gone
+            match message:
+                case Job():
+                    self.stop_requested = False  # one that came too late for the job before
+                    self._jobs.put(message)
+                case ReportAnswer():
+                    self._answers.put(message)
+                case Stop():
+                    self.stop_requested = True
+                case Quit():
+                    os._exit(0)
+
+
+def run_job(job: Job, link: SupervisorLink) -> Outcome:
+    """Run one job to its end and send its series and sealed scores; never raises."""
+    os.environ.update(job.environment)
+    _set_threads(job.threads)
+    _reset_peak_memory()
+    started = time.monotonic()
+    run = Run(job, link)
+    state, reason, trace = _train(job, run)
+    seconds = time.monotonic() - started
+    try:
+        run.close()
+    except Exception as error:
+        state, reason, trace = "failed", f"series not sent: {error!r}", traceback.format_exc()
+    for sealed in run.sealed:
+        link.send(sealed)
+    with contextlib.suppress(Exception):  # an objective may have closed them
+        sys.stdout.flush()
+        sys.stderr.flush()
+    return Outcome(
+        state=state,
+        score=run.score,
+        reason=_storable(reason),
+        traceback=_storable(trace[-MAX_TRACEBACK:]),
+        read_split_seed=run.read_split_seed,
+        unanswered=run.unanswered,
+        warnings=tuple(_storable(warning) for warning in run.warnings),
+        names=run.names,
+        peak_memory_mb=_peak_memory_mb(),
+        seconds=seconds,
+    )
+
+
+def _train(job: Job, run: Run) -> tuple[State, str, str]:
+    """State, reason and traceback of the objective's end."""
+    try:
+        function = load(job.objective, job.allowed)
+        _set_threads(job.threads)  # again: torch is known only now
+        run.finish(function(run))
+    except ObjectiveError as error:
+        return "failed", str(error), ""
+    except BaseException as error:  # an objective's sys.exit() must not end this process
+        if isinstance(error, Stopped):
+            return "stopped", str(error), ""
+        if _is_pruned(error):
+            return "pruned", str(error), ""
+        return "failed", _in_one_line(error), traceback.format_exc()
+    # It may have caught what log() raised, in order to save its work.
+    return (run.ending, "", "") if run.ending else _judge(job, run)
+
+
+def _judge(job: Job, run: Run) -> tuple[State, str, str]:
+    """What a run is that returned by itself."""
+    score, metric = run.score, job.official_metric
+    if score.evaluations == 0:
+        seen = ", ".join(sorted(run.names)) or "none"
+        return (
+            "failed",
+            f"{metric} was never logged; names seen: {seen}. Log it, or return a number",
+            "",
+        )
+    if score.value is None:
+        return "infeasible", f"{metric} was not finite in {score.evaluations} evaluations", ""
+    return "complete", "", ""
+
+
+def _is_pruned(error: BaseException) -> bool:
+    optuna = sys.modules.get("optuna")  # nobody raises its exceptions without importing it
+    return optuna is not None and isinstance(error, optuna.TrialPruned)
+
+
+def _in_one_line(error: BaseException) -> str:
+    text = str(error).strip()
+    first = text.splitlines()[0] if text else ""
+    return f"{type(error).__name__}: {first}" if first else type(error).__name__
+
+
+def _storable(text: str) -> str:
+    """Text that every database holds: no NUL, no half of a surrogate pair."""
+    return text.replace("\0", "\ufffd").encode(errors="replace").decode()
+
+
+def _redirect_output(output: Connection) -> None:
+    """Send file descriptors 1 and 2 to the supervisor: what C code prints, too."""
+    for descriptor in (1, 2):
+        os.dup2(output.fileno(), descriptor)
+    output.close()
+    # New ones: the old ones remember what they wrote to, and whether one can seek in it.
+    sys.stdout = _line_buffered(1)
+    sys.stderr = _line_buffered(2)
+    faulthandler.enable(2)
+
+
+def _line_buffered(descriptor: int) -> TextIO:
+    return open(descriptor, "w", buffering=1, errors="backslashreplace", closefd=False)
+
+
+def _set_threads(threads: int | None) -> None:
+    if threads is None:
+        return
+    os.environ.update(dict.fromkeys(_THREAD_VARIABLES, str(threads)))
+    torch = sys.modules.get("torch")  # reads the variables only while it is imported
+    if torch is not None:
+        torch.set_num_threads(threads)
+
+
+def _reset_peak_memory() -> None:
+    """Let the peak count from here (Linux, proc(5): clear_refs)."""
+    with contextlib.suppress(OSError):
+        Path("/proc/self/clear_refs").write_text("5")
+
+
+def _peak_memory_mb() -> float | None:
+    with contextlib.suppress(OSError):
+        for line in Path("/proc/self/status").read_text().splitlines():
+            if line.startswith("VmHWM:"):
+                return int(line.split()[1]) / 1024
+    return None

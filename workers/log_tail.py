@@ -1,0 +1,76 @@
+"""The last lines that a training process printed, kept outside it so that they survive it."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import select
+import threading
+from multiprocessing.connection import Connection
+
+MAX_BYTES = 64_000
+_CHUNK = 65_536
+_CHUNKS = 32
+_LOOK_SECONDS = 0.5
+
+
+class LogTail:
+    """Reads the other end of a process's standard output and keeps the end of it.
+
+    A thread reads all the time: printing must not wait for a supervisor that waits for a
+    database.
+    """
+
+    def __init__(self, reader: Connection, limit: int = MAX_BYTES) -> None:
+        self._reader = reader
+        self._limit = limit
+        self._kept = bytearray()
+        self._cut = False
+        self._lock = threading.Lock()
+        self._open = True
+        os.set_blocking(reader.fileno(), False)
+        self._thread = threading.Thread(target=self._run, name="log tail", daemon=True)
+        self._thread.start()
+
+    def clear(self) -> None:
+        """Forget what was printed so far."""
+        self._drain()
+        with self._lock:
+            self._kept.clear()
+            self._cut = False
+
+    def text(self) -> str:
+        """The last `limit` bytes printed; begins with a whole line when some were cut off."""
+        self._drain()
+        with self._lock:
+            kept, cut = bytes(self._kept), self._cut
+        if cut:
+            kept = kept[kept.find(b"\n") + 1 :]
+        return kept.decode(errors="replace").replace("\0", "\ufffd")
+
+    def close(self) -> None:
+        self._drain()
+        self._open = False
+        self._thread.join()
+        self._reader.close()
+
+    def _run(self) -> None:
+        poll = select.poll()
+        poll.register(self._reader.fileno(), select.POLLIN)
+        # Not until the end of the stream alone: a grandchild may hold it open.
+        while self._open:
+            if poll.poll(_LOOK_SECONDS * 1000) and not self._drain():
+                return
+
+    def _drain(self) -> bool:
+        """Take all that is there without waiting; False at the end of the stream."""
+        with self._lock, contextlib.suppress(BlockingIOError):
+            for _ in range(_CHUNKS):  # a flood must not hold the lock for ever
+                chunk = os.read(self._reader.fileno(), _CHUNK)
+                if not chunk:
+                    return False
+                self._kept += chunk
+                if len(self._kept) > self._limit:
+                    del self._kept[: -self._limit]
+                    self._cut = True
+        return True

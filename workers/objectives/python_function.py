@@ -1,0 +1,58 @@
+"""A training function named in an experiment file, imported only if the operator allows it."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable, Sequence
+from typing import Any, cast
+
+TrainingFunction = Callable[[Any], object]
+
+
+class ObjectiveError(ValueError):
+    """The objective cannot be run; the message says what would be right."""
+
+
+def is_allowed(module: str, allowed: Sequence[str]) -> bool:
+    """Whether a module is one of the allowed ones or lies under one.
+
+    Dotted components are compared, so that `team` allows `team.digits` and not `teammate`.
+    """
+    parts = module.split(".")
+    prefixes = [prefix.split(".") for prefix in allowed if prefix]
+    return any(parts[: len(prefix)] == prefix for prefix in prefixes)
+
+
+def load(objective: str, allowed: Sequence[str]) -> TrainingFunction:
+    """Import `package.module:function`.
+
+    Nothing is imported before the allow-list has been asked. The function must be a top-level
+    name of the module that defines it: a name that a module merely imported is refused, since
+    that would reach past the allow-list.
+
+    Raises ObjectiveError for a malformed, refused or missing objective; whatever the module
+    itself raises while it is imported passes through.
+    """
+    module_name, colon, function_name = objective.partition(":")
+    if not colon or not all(
+        part.isidentifier() for part in [*module_name.split("."), function_name]
+    ):
+        raise ObjectiveError(f"objective {objective!r}: want package.module:function")
+    if not is_allowed(module_name, allowed):
+        raise ObjectiveError(
+            f"objective {objective!r}: {module_name} is not under the allowed modules "
+            f"({', '.join(allowed) or 'none'})"
+        )
+    try:
+        module = importlib.import_module(module_name)
+    except ModuleNotFoundError as error:
+        if error.name is None or not (module_name + ".").startswith(error.name + "."):
+            raise  # the module is there and misses something itself
+        raise ObjectiveError(f"objective {objective!r}: no module {error.name}") from error
+    function = vars(module).get(function_name)
+    if not callable(function):
+        raise ObjectiveError(f"objective {objective!r}: {module_name} has no such function")
+    home = getattr(function, "__module__", None)
+    if home != module_name:
+        raise ObjectiveError(f"objective {objective!r}: defined in {home}; name it there")
+    return cast(TrainingFunction, function)
