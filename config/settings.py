@@ -159,6 +159,7 @@ INSTALLED_APPS = [
 # by config.asgi before Django sees the request.
 MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
+    "experiments.security_headers.SecurityHeaders",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",

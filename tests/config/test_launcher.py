@@ -244,10 +244,12 @@ def test_a_given_redis_is_used_and_none_is_started(
     running = launch(used, REDIS_URL=redis_server.url).wait_until_it_runs()
     children = psutil.Process(running.process.pid).children()
     assert not any("redis-server" in part for c in children for part in c.cmdline())
-    wait_until(
-        lambda: len(redis_server.client.client_list()) > 1,  # one is this test's own
-        "the worker is connected to the given Redis",
-    )
+
+    def worker_is_connected() -> bool:
+        assert running.process.poll() is None, running.printed
+        return len(redis_server.client.client_list()) > 1  # one is this test's own
+
+    wait_until(worker_is_connected, "the worker is connected to the given Redis")
 
 
 def test_a_data_folder_with_a_long_path_works(launch: Callable[..., Launched], used: Path) -> None:
