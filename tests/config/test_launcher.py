@@ -151,6 +151,16 @@ def signs_in(url: str, password: str) -> bool:
     return any(cookie.name == "sessionid" for cookie in cookies)
 
 
+def wait_until_a_trial_trains(running: Launched) -> None:
+    """Its process is one more than the launcher, Redis, the worker and the web server."""
+
+    def is_busy() -> bool:
+        assert running.process.poll() is None, running.printed
+        return len(running.processes()) > 4
+
+    wait_until(is_busy, "a training process runs")
+
+
 def test_a_first_start_lets_the_admin_in_and_the_next_keeps_everything(
     launch: Callable[..., Launched],
 ) -> None:
@@ -159,6 +169,7 @@ def test_a_first_start_lets_the_admin_in_and_the_next_keeps_everything(
     assert password is not None
     assert signs_in(first.url, password[1])
     assert not signs_in(first.url, "wrong")
+    wait_until_a_trial_trains(first)
     assert first.end(signal.SIGINT) < 15
     assert first.process.returncode == 0
     assert first.processes() == []
@@ -169,8 +180,9 @@ def test_a_first_start_lets_the_admin_in_and_the_next_keeps_everything(
     assert time.monotonic() - started < 30
     assert "password" not in second.printed
     assert signs_in(second.url, password[1])
-    second.end(signal.SIGTERM)
-    assert second.processes() == []
+    wait_until_a_trial_trains(second)  # it goes on with what was under way
+    second.end(signal.SIGKILL)
+    wait_until(lambda: second.processes() == [], "all processes are gone", patience=30)
 
 
 def test_pages_and_static_files_come_from_the_production_server(
@@ -225,7 +237,10 @@ def test_a_killed_launcher_leaves_no_process_and_the_next_start_works(
     running = launch(used).wait_until_it_runs()
     running.end(signal.SIGKILL)
     wait_until(lambda: running.processes() == [], "all processes are gone", patience=20)
-    launch(used).wait_until_it_runs()
+    again = launch(used).wait_until_it_runs()
+    assert again.end(signal.SIGTERM) < 15
+    assert again.process.returncode == 0
+    assert again.processes() == []
 
 
 def test_ctrl_c_while_it_is_still_starting_leaves_no_process(

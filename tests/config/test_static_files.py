@@ -113,3 +113,13 @@ def test_files_are_collected_again_only_when_a_source_changed(sources: Path) -> 
     assert collect_if_changed() is False
     (sources / "new.css").unlink()
     assert collect_if_changed() is True
+
+
+def test_while_debugging_files_are_read_where_they_are_written(sources: Path) -> None:
+    with override_settings(DEBUG=True):
+        application = StaticFiles(page)
+        assert get(application, "/static/page.css")[2].decode() == STYLE
+        (sources / "page.css").write_text("p { margin: 0 }")
+        assert get(application, "/static/page.css")[2] == b"p { margin: 0 }"
+        for path in ("/static/", "/static/none.css", "/static/../manage.py"):
+            assert get(application, path)[0] == 299
