@@ -189,7 +189,7 @@ def infeasible_share(feasible: NDArray[np.bool_], axes: Sequence[Axis] = ()) -> 
 
 
 def where_infeasible(feasible: NDArray[np.bool_], axes: Sequence[Axis]) -> Stump | None:
-    """Return the split that best isolates the failed trials; None if none beats chance at 5 %.
+    """Return the split that isolates the failed trials best; None if none beats chance at 5 %.
 
     A decision stump over positions: above or below each midpoint, or each choice; among equally
     surprising splits the first. Source: Tuning Playbook, infeasible points.
@@ -236,7 +236,7 @@ def instability_edge(axis: Axis, direction: Direction) -> Diagnosis:
         )
     return INSTABILITY.fires(
         f"Training fails just above the best values of {axis.name}",
-        f"From {figure(axis.value_at(edge))} on nearly all trials fail; the best trial is a factor "
+        f"From {figure(axis.value_at(edge))} on nearly all trials fail; the best is a factor "
         f"of {figure(10**distance, 2)} below.",
         evidence,
         subject=axis.name,

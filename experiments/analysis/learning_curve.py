@@ -9,11 +9,12 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any, TypeAlias
+from functools import lru_cache
+from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy import ndimage, stats
+from scipy import ndimage, special
 
 from experiments.analysis import thresholds
 
@@ -171,15 +172,39 @@ def thin(steps: Floats, values: Floats, points: int) -> tuple[Floats, Floats]:
 def trend(steps: Floats, values: Floats, confidence: float = 0.90) -> Trend:
     """Return the Theil-Sen line through the points with its confidence interval.
 
-    Source: Theil (1950), Sen (1968), scipy.stats.theilslopes. Long curves are thinned to block
-    medians first. Needs two distinct steps; with fewer the slope is 0.
+    Long curves are thinned to block medians first. Needs two distinct steps; with fewer, or on a
+    constant, the slope is 0. Source: Theil (1950), Sen (1968). Equal to scipy.stats.theilslopes,
+    which spends several times as long on checking its arguments.
     """
     x, y = thin(steps, values, thresholds.THEIL_SEN_POINTS)
     if x.size < 2 or x[0] == x[-1] or float(np.ptp(y)) == 0.0:
         return Trend(0.0, 0.0, 0.0, float(np.median(y)) if y.size else 0.0)
+    left, right = _pairs(x.size)
     with np.errstate(all="ignore"):
-        line: Any = stats.theilslopes(y, x, alpha=confidence)
-    return Trend(float(line[0]), float(line[2]), float(line[3]), float(line[1]))
+        run = x[right] - x[left]
+        slopes = np.sort((y[right] - y[left])[run > 0] / run[run > 0])
+        slope = float(np.median(slopes))
+        intercept = float(np.median(y) - slope * np.median(x))
+    low, high = _slope_ranks(x, y, slopes.size, confidence)
+    return Trend(slope, float(slopes[low]), float(slopes[high]), intercept)
+
+
+@lru_cache(maxsize=thresholds.THEIL_SEN_POINTS)
+def _pairs(count: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    left, right = np.triu_indices(count, 1)
+    return left, right
+
+
+def _slope_ranks(x: Floats, y: Floats, slopes: int, confidence: float) -> tuple[int, int]:
+    """Return the ranks of the slopes that limit the interval: Sen (1968), equation 2.6."""
+    count = x.size
+    variance = count * (count - 1) * (2 * count + 5)
+    for row in (x, y):
+        ties = np.unique(row, return_counts=True)[1]
+        variance -= int((ties * (ties - 1) * (2 * ties + 5)).sum())
+    reach = special.ndtri((1 + confidence) / 2) * math.sqrt(max(variance, 0) / 18)
+    low = max(round((slopes - reach) / 2) - 1, 0)
+    return low, min(round((slopes + reach) / 2), slopes - 1)
 
 
 def at(curve: Curve, step: float) -> float:

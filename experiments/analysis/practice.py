@@ -19,7 +19,7 @@ SCHEDULE = Rule(
     severity=Severity.NOTICE,
     question="Does the learning rate follow a reproducible schedule?",
     passed_title="The learning rate follows one schedule",
-    meaning="A schedule changed by hand cannot be reproduced; a constant one leaves results behind.",
+    meaning="A hand-made schedule cannot be reproduced; a constant one leaves results behind.",
     advice="Use linear or cosine decay, written into the configuration.",
     section="Tuning Playbook, 'What is the best learning rate decay schedule family?'",
 )
@@ -133,7 +133,7 @@ def record_complete(present: Mapping[str, bool]) -> Diagnosis:
     return RECORD.passes("Nothing is missing.", evidence)
 
 
-def test_set_use(openings: int, *, verdict_reached: bool) -> Diagnosis:
+def use_of_test_set(openings: int, *, verdict_reached: bool) -> Diagnosis:
     """Tell whether test scores were opened (so many times) before there was a verdict."""
     evidence = {"openings": openings, "verdict_reached": verdict_reached}
     if openings and not verdict_reached:

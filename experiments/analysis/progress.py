@@ -125,6 +125,27 @@ def ending(
         )
 
 
+def progress(
+    validation: Curve,
+    *,
+    kind: MetricKind = MetricKind.LOSS,
+    direction: Direction = Direction.MINIMIZE,
+    resolution: float = 0.0,
+    pruned: bool = False,
+    learning_rate: Curve | None = None,
+) -> tuple[Diagnosis, Diagnosis]:
+    """Return what `still_improving` and `saturated` say, reading the curve once."""
+    if pruned:
+        reason = "The trial was pruned: its curve stops on the way."
+        return STILL_IMPROVING.cannot_tell(reason), SATURATED.cannot_tell(reason)
+    bounded = is_bounded(validation, kind)
+    end = ending(validation, direction=direction, resolution=resolution, bounded=bounded)
+    if end is None:
+        return _too_few(STILL_IMPROVING, validation), _too_few(SATURATED, validation)
+    undecayed = learning_rate is not None and not_decayed(learning_rate)
+    return _improving(end, undecayed), _saturated(end)
+
+
 def still_improving(
     validation: Curve,
     *,
@@ -141,29 +162,14 @@ def still_improving(
     tenths of the noise, and the Theil-Sen line of that quarter leads downhill. A pruned trial is
     never judged: it always looks that way.
     """
-    if pruned:
-        return STILL_IMPROVING.cannot_tell("The trial was pruned: its curve stops on the way.")
-    end = ending(
+    return progress(
         validation,
+        kind=kind,
         direction=direction,
         resolution=resolution,
-        bounded=is_bounded(validation, kind),
-    )
-    if end is None:
-        return _too_few(STILL_IMPROVING, validation)
-    undecayed = learning_rate is not None and not_decayed(learning_rate)
-    evidence = _evidence(end) | {"learning_rate_undecayed": undecayed}
-    detail = (
-        f"The last quarter brought {figure(end.gain)}, {share(_ratio(end.gain, end.drop))} of all "
-        f"improvement; one evaluation varies by {figure(end.noise, 2)}."
-    )
-    if undecayed:
-        detail += " The learning rate had not decayed yet, which makes this unreliable both ways."
-    if end.improving:
-        return STILL_IMPROVING.fires(
-            f"Validation was still improving at step {figure(end.last_step)}", detail, evidence
-        )
-    return STILL_IMPROVING.passes(detail, evidence)
+        pruned=pruned,
+        learning_rate=learning_rate,
+    )[0]
 
 
 def saturated(
@@ -178,16 +184,27 @@ def saturated(
 
     "Stayed": the 90 % interval of the last quarter's Theil-Sen slope contains zero.
     """
-    if pruned:
-        return SATURATED.cannot_tell("The trial was pruned: its curve stops on the way.")
-    end = ending(
-        validation,
-        direction=direction,
-        resolution=resolution,
-        bounded=is_bounded(validation, kind),
+    return progress(
+        validation, kind=kind, direction=direction, resolution=resolution, pruned=pruned
+    )[1]
+
+
+def _improving(end: Ending, undecayed: bool) -> Diagnosis:
+    evidence = _evidence(end) | {"learning_rate_undecayed": undecayed}
+    detail = (
+        f"The last quarter brought {figure(end.gain)}, {share(_ratio(end.gain, end.drop))} of all "
+        f"improvement; one evaluation varies by {figure(end.noise, 2)}."
     )
-    if end is None:
-        return _too_few(SATURATED, validation)
+    if undecayed:
+        detail += " The learning rate had not decayed yet, which makes this unreliable both ways."
+    if end.improving:
+        return STILL_IMPROVING.fires(
+            f"Validation was still improving at step {figure(end.last_step)}", detail, evidence
+        )
+    return STILL_IMPROVING.passes(detail, evidence)
+
+
+def _saturated(end: Ending) -> Diagnosis:
     detail = (
         f"It came within {figure(end.noise, 2)} of its best at step {figure(end.settled_at)}, "
         f"{share(end.settled_share)} of the run."

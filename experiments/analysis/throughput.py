@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
@@ -126,8 +127,7 @@ def choose_batch(throughput: Mapping[int, float]) -> BatchChoice | None:
     batch = next(b for b, rate in known.items() if rate >= enough)
     sizes = list(known)
     doublings = tuple(
-        _doubling(small, large, known[small], known[large])
-        for small, large in zip(sizes[:-1], sizes[1:], strict=True)
+        _doubling(small, large, known[small], known[large]) for small, large in pairwise(sizes)
     )
     return BatchChoice(batch, known[batch], doublings)
 

@@ -1,0 +1,274 @@
+"""All rules on one experiment: its axes and its trials in, diagnoses out.
+
+What a rule says of single trials is gathered here for the best trial of every arm, which the
+playbook asks to look at first.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from experiments.analysis import thresholds
+from experiments.analysis.boundary import boundary
+from experiments.analysis.data_size import data_set_too_small
+from experiments.analysis.density import budget_pays, density
+from experiments.analysis.diagnosis import Diagnosis, Severity, Status
+from experiments.analysis.feasibility import (
+    decades_to_infeasible,
+    infeasibility_threshold,
+    infeasible_share,
+    instability_edge,
+)
+from experiments.analysis.isolation import (
+    best_of_unequal,
+    fair_comparison,
+    isolation_table,
+    points_per_value,
+)
+from experiments.analysis.learning_curve import Direction
+from experiments.analysis.learning_rate import RateTrial, learning_rate_regime
+from experiments.analysis.phase import ready_to_exploit
+from experiments.analysis.rules import RULES
+from experiments.analysis.space import Axis, AxisKind, better_first, unit_positions
+from experiments.analysis.steps import best_steps, compute_bound
+from experiments.analysis.warmup import warmup_advice
+
+# Rules on single trials whose word about the best trials belongs on the experiment's page.
+GATHERED = ("overfitting", "late_oscillation", "train_loss_rising", "loss_metric_divergence")
+
+
+@dataclass(frozen=True, slots=True)
+class TrialSummary:
+    """One search trial as the rules across trials see it.
+
+    number: its name for people. score: official metric, nan if none. finished: complete or
+    failed (pruned ones are apart). rules: status of each rule on this trial. best_step_share:
+    when in its run it was best. rate: its learning rate; fit: lowest training loss as a share of
+    where it began; early_divergence: it diverged in the first tenth.
+    """
+
+    number: int
+    score: float
+    feasible: bool
+    pruned: bool = False
+    arm: int = 0
+    rules: Mapping[str, Status] | None = None
+    best_step_share: float = math.nan
+    rate: float = math.nan
+    fit: float = math.nan
+    early_divergence: bool = False
+
+    def says(self, rule: str) -> bool | None:
+        """Whether a rule fired on this trial; None if it could not tell."""
+        status = (self.rules or {}).get(rule, Status.NOT_CHECKABLE)
+        return None if status is Status.NOT_CHECKABLE else status is Status.FIRED
+
+
+@dataclass(frozen=True, slots=True)
+class ExperimentView:
+    """Everything the rules across trials read.
+
+    axes: searched hyperparameters, rows are the same trials (pruned ones left out). scientific:
+    names of the scientific ones among them. arms: name of each arm by number. rate_axis: name of
+    the learning rate's axis, if searched. rate_trials: curves for the learning-rate regime.
+    adaptive: the sampler follows good trials. regulariser_is_scientific: weak ones are expected
+    to overfit. max_train_steps: planned length of a trial.
+    """
+
+    axes: Sequence[Axis]
+    trials: Sequence[TrialSummary]
+    direction: Direction
+    arms: Mapping[int, str]
+    scientific: frozenset[str] = frozenset()
+    rate_axis: str | None = None
+    rate_trials: Sequence[RateTrial] = ()
+    resolution: float = 0.0
+    trial_sd: float | None = None
+    adaptive: bool = False
+    regulariser_is_scientific: bool = False
+    regulariser_swept: bool = False
+    max_train_steps: int | None = None
+    warmed_up: bool = False
+
+
+def diagnose_experiment(view: ExperimentView) -> list[Diagnosis]:
+    """Return what every rule across trials says; each rule (and subject) once."""
+    space = [*_of_space(view)]
+    return [
+        *space,
+        *_of_curves(view),
+        *_of_arms(view),
+        *_of_learning_rates(view),
+        *_of_length(view),
+        ready_to_exploit(space, view.axes, view.direction),
+    ]
+
+
+def best_of_arms(view: ExperimentView) -> list[TrialSummary]:
+    """Return the best feasible trial of every arm that has one."""
+    found = []
+    for arm in sorted({trial.arm for trial in view.trials}):
+        members = [trial for trial in _feasible(view) if trial.arm == arm]
+        if members:
+            found.append(min(members, key=lambda trial: _error(trial, view.direction)))
+    return found
+
+
+def _feasible(view: ExperimentView) -> list[TrialSummary]:
+    return [t for t in view.trials if t.feasible and not t.pruned and math.isfinite(t.score)]
+
+
+def _error(trial: TrialSummary, direction: Direction) -> float:
+    return float(better_first(np.array([trial.score]), direction)[0])
+
+
+def _of_space(view: ExperimentView) -> Iterator[Diagnosis]:
+    finished = [trial for trial in view.trials if not trial.pruned]
+    feasible = np.array([trial.feasible for trial in finished], dtype=np.bool_)
+    aligned = all(axis.unit.size == feasible.size for axis in view.axes)
+    scores = np.array([trial.score for trial in _feasible(view)])
+    yield from boundary(view.axes, view.direction, adaptive=view.adaptive)
+    yield infeasible_share(feasible, view.axes if aligned else ())
+    for axis in view.axes:
+        if axis.log and axis.name == view.rate_axis:
+            yield instability_edge(axis, view.direction)
+    yield density(scores, view.direction, trial_sd=view.trial_sd)
+    yield budget_pays(scores, view.direction, trial_sd=view.trial_sd)
+
+
+def _of_curves(view: ExperimentView) -> Iterator[Diagnosis]:
+    best = best_of_arms(view)
+    for rule in GATHERED:
+        diagnosis = gather(rule, best, view)
+        if diagnosis is not None:
+            yield diagnosis
+
+
+def gather(rule: str, best: Sequence[TrialSummary], view: ExperimentView) -> Diagnosis | None:
+    """Return what a rule says of the best trial of every arm; None where it judged none.
+
+    Overfitting is a notice where a regulariser is scientific: its weak values are meant to.
+    """
+    judged = [trial for trial in best if rule in (trial.rules or {})]
+    if not judged:
+        return None
+    definition = RULES[rule]
+    fired = [trial for trial in judged if trial.says(rule)]
+    known = [trial for trial in judged if trial.says(rule) is not None]
+    evidence = {
+        "best_trials": [trial.number for trial in judged],
+        "fired_trials": [trial.number for trial in fired],
+        "judged": len(known),
+    }
+    if not known:
+        return definition.cannot_tell("Not checkable in any arm's best trial.", evidence)
+    detail = f"{len(fired)} of {len(known)} arms' best trials."
+    if not fired:
+        return definition.passes(detail, evidence)
+    expected = rule == "overfitting" and view.regulariser_is_scientific
+    if len(view.arms) > 1:
+        detail += " " + ", ".join(
+            f"trial {trial.number} ({view.arms.get(trial.arm, trial.arm)})" for trial in fired
+        )
+    return definition.fires(
+        f"{_WORDS[rule]} in {_counted(len(fired), len(known))}",
+        detail,
+        evidence,
+        severity=Severity.NOTICE if expected else None,
+    )
+
+
+_WORDS = {
+    "overfitting": "Validation error rises",
+    "late_oscillation": "The validation metric jumps about late",
+    "train_loss_rising": "Training loss rises",
+    "loss_metric_divergence": "Validation loss rises while the metric holds or gains",
+}
+
+
+def _counted(fired: int, known: int) -> str:
+    if known == 1:
+        return "the best trial"
+    return f"the best trials of {fired} of {known} arms"
+
+
+def _of_arms(view: ExperimentView) -> Iterator[Diagnosis]:
+    counts = [
+        (name, sum(trial.arm == arm and not trial.pruned for trial in view.trials))
+        for arm, name in view.arms.items()
+    ]
+    if len(counts) > 1:
+        yield fair_comparison(counts)
+        rows = isolation_table(_arm_axis(view), view.direction)
+        yield best_of_unequal(rows, view.direction)
+        yield points_per_value(rows)
+    for axis in view.axes:
+        if axis.name in view.scientific:
+            rows = isolation_table(axis, view.direction)
+            for diagnosis in (best_of_unequal(rows, view.direction), points_per_value(rows)):
+                yield replace(diagnosis, subject=axis.name)
+
+
+def _arm_axis(view: ExperimentView) -> Axis:
+    names = list(view.arms.values())
+    finished = [trial for trial in view.trials if not trial.pruned]
+    return Axis(
+        name="arm",
+        unit=unit_positions([view.arms.get(t.arm) for t in finished], choices=names),
+        scores=np.array([t.score for t in finished]),
+        feasible=np.array([t.feasible for t in finished], dtype=np.bool_),
+        kind=AxisKind.CATEGORICAL,
+        choices=tuple(names),
+    )
+
+
+def _of_learning_rates(view: ExperimentView) -> Iterator[Diagnosis]:
+    if view.rate_trials:
+        yield learning_rate_regime(
+            view.rate_trials,
+            direction=view.direction,
+            resolution=view.resolution,
+            trial_sd=view.trial_sd,
+        )
+    judged = [trial for trial in _feasible(view) if trial.says("overfitting") is not None]
+    if any(math.isfinite(trial.rate) for trial in judged):
+        fits = [trial.fit for trial in judged if math.isfinite(trial.fit)]
+        yield data_set_too_small(
+            np.array([trial.rate for trial in judged]),
+            np.array([bool(trial.says("overfitting")) for trial in judged]),
+            best_fit=min(fits, default=math.nan),
+            regulariser_swept=view.regulariser_swept,
+        )
+    axis = next((axis for axis in view.axes if axis.name == view.rate_axis), None)
+    if axis is not None and not view.warmed_up:
+        yield _warmup(axis, view)
+
+
+def _warmup(axis: Axis, view: ExperimentView) -> Diagnosis:
+    edge = infeasibility_threshold(axis)
+    best = min(_feasible(view), key=lambda trial: _error(trial, view.direction), default=None)
+    rate = None if best is None or not math.isfinite(best.rate) else best.rate
+    return warmup_advice(
+        max_train_steps=view.max_train_steps,
+        decades_below_instability=decades_to_infeasible(axis, view.direction),
+        unstable_learning_rate=None if edge is None else axis.value_at(edge),
+        best_learning_rate=rate,
+        early_divergences=[t.rate for t in view.trials if t.early_divergence and t.rate > 0],
+    )
+
+
+def _of_length(view: ExperimentView) -> Iterator[Diagnosis]:
+    feasible = sorted(_feasible(view), key=lambda trial: _error(trial, view.direction))
+    count = max(thresholds.EDGE_TOP_MINIMUM, math.ceil(thresholds.EDGE_TOP_SHARE * len(feasible)))
+    bound = compute_bound(
+        [trial.says("still_improving") for trial in feasible[:count]],
+        [trial.says("saturated") for trial in feasible[:count]],
+    )
+    yield bound
+    yield best_steps(
+        np.array([trial.best_step_share for trial in feasible]), still_improving=bound.fired
+    )
