@@ -1,0 +1,143 @@
+from __future__ import annotations
+
+import datetime as dt
+import json
+from typing import Any
+
+import pytest
+from django.test import Client
+from django.utils import timezone
+
+from experiments import evidence
+from experiments.models import ApiToken, Decision, Membership
+from experiments.services import decisions, tokens
+from tests import cast
+
+pytestmark = pytest.mark.django_db
+
+ADDRESS = "/api/v1/projects/digits/champion"
+
+
+@pytest.fixture
+def adopted() -> Decision:
+    cast.project()
+    replication = cast.repeated(cast.finished_search(), done=10)
+    gathered = evidence.gather(replication)
+    return decisions.record(
+        user=cast.person("ada"),
+        experiment=replication.experiment,
+        replication=replication,
+        choice="adopt",
+        reason="It earns its line.",
+        verdict=gathered.outcome,
+        evidence=gathered.document(),
+        state=gathered.state,
+    )
+
+
+def _token(who: str = "ben", **more: Any) -> str:
+    _, secret = tokens.create(user=cast.person(who), project=None, name="deploy", **more)
+    return secret
+
+
+def _get(address: str, secret: str = "") -> tuple[int, Any]:
+    headers = {"Authorization": f"Bearer {secret}"} if secret else {}
+    response = Client().get(address, headers=headers)
+    return response.status_code, json.loads(response.content)
+
+
+def _is_an_error(answer: Any, status: int) -> bool:
+    return (
+        set(answer) == {"ok", "error", "errors", "status"}
+        and answer["ok"] is False
+        and answer["status"] == status
+        and bool(answer["error"])
+    )
+
+
+def test_a_deployment_reads_the_configuration_and_why(adopted: Decision) -> None:
+    status, answer = _get(ADDRESS, _token())
+    assert status == 200
+    assert adopted.candidate is not None
+    assert answer["configuration"] == json.loads(adopted.candidate.document)
+    assert answer["decision"]["reason"] == "It earns its line."
+    assert answer["head"] == {"count": 1, "hash": adopted.hash}
+
+
+def test_before_the_first_adopt_there_is_none() -> None:
+    cast.project()
+    status, answer = _get(ADDRESS, _token())
+    assert status == 404 and _is_an_error(answer, 404)
+    assert "nothing was adopted" in answer["error"]
+
+
+def test_without_a_token_the_door_is_shut(adopted: Decision) -> None:
+    for secret in ("", "vd_guess"):
+        status, answer = _get(ADDRESS, secret)
+        assert status == 401 and _is_an_error(answer, 401)
+
+
+def test_a_session_is_no_token(adopted: Decision) -> None:
+    client = Client()
+    client.force_login(cast.person("ada"))
+    assert client.get(ADDRESS).status_code == 401
+
+
+def test_a_stranger_learns_nothing_of_the_project(adopted: Decision) -> None:
+    unknown = _get("/api/v1/projects/nothing/champion", _token("dan"))
+    hidden = _get(ADDRESS, _token("dan"))
+    assert unknown[0] == hidden[0] == 404
+    assert hidden[1]["error"] == "There is no project digits."
+
+
+def test_a_revoked_or_expired_token_opens_nothing(adopted: Decision) -> None:
+    secret = _token()
+    token = ApiToken.objects.get(digest=tokens.digest(secret))
+    tokens.revoke(user=cast.person("ben"), token_id=token.pk)
+    assert _get(ADDRESS, secret)[0] == 401
+    later = _token(expires_at=timezone.now() + dt.timedelta(hours=1))
+    assert _get(ADDRESS, later)[0] == 200
+    ApiToken.objects.update(expires_at=timezone.now() - dt.timedelta(seconds=1))
+    assert _get(ADDRESS, later)[0] == 401
+
+
+def test_a_member_who_left_takes_the_tokens_power_along(adopted: Decision) -> None:
+    secret = _token()
+    Membership.objects.filter(user=cast.person("ben")).delete()
+    assert _get(ADDRESS, secret)[0] == 404
+
+
+def test_a_token_of_one_project_does_not_open_another(adopted: Decision) -> None:
+    other = cast.project("fashion")
+    _, secret = tokens.create(user=cast.person("ben"), project=other, name="deploy")
+    assert _get(ADDRESS, secret)[0] == 404
+
+
+def test_only_a_digest_of_a_token_is_stored(adopted: Decision) -> None:
+    secret = _token()
+    stored = ApiToken.objects.values().get()
+    assert secret not in str(stored) and stored["prefix"] == secret[:9]
+
+
+def test_the_log_and_a_decision_with_its_evidence_can_be_read(adopted: Decision) -> None:
+    secret = _token()
+    status, answer = _get("/api/v1/projects/digits/decisions", secret)
+    assert status == 200 and [each["sequence"] for each in answer["decisions"]] == [1]
+    status, answer = _get("/api/v1/projects/digits/decisions/1", secret)
+    assert status == 200 and answer["evidence"]["verdict"]["outcome"] == "adopt"
+    assert _get("/api/v1/projects/digits/decisions/2", secret)[0] == 404
+
+
+def test_test_scores_that_nobody_opened_are_in_no_answer(adopted: Decision) -> None:
+    secret = _token()
+    for address in (ADDRESS, "/api/v1/projects/digits/decisions/1"):
+        assert "test_accuracy" not in json.dumps(_get(address, secret)[1])
+
+
+@pytest.mark.parametrize(
+    ("address", "status"),
+    [("/api/v1/nothing", 404), ("/api/", 404), ("/api/v1/projects/digits/decisions?page=0", 422)],
+)
+def test_every_error_has_the_one_shape(adopted: Decision, address: str, status: int) -> None:
+    found, answer = _get(address, _token())
+    assert found == status and _is_an_error(answer, status)

@@ -1,0 +1,171 @@
+from __future__ import annotations
+
+import datetime as dt
+
+import pytest
+from django.utils import timezone
+
+from experiments.errors import TrialFenced
+from experiments.models import Experiment, Trial
+from experiments.models.trial import Origin, TrialState
+from experiments.services import experiments, queue, trials
+from tests import cast
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def search() -> Experiment:
+    """Two arms of three rows, three trials at a time."""
+    cast.project()
+    experiment = cast.search("queued", trials_per_arm=3)
+    Experiment.objects.filter(pk=experiment.pk).update(parallel=3)
+    return experiment
+
+
+def _claim() -> queue.Claim:
+    claim = queue.claim(queue="cpu", worker_id=None)
+    assert claim is not None
+    return claim
+
+
+def _finish(claim: queue.Claim, value: float = 0.9) -> None:
+    trials.finish(
+        trial_id=claim.trial_id,
+        state=TrialState.COMPLETE,
+        values=[value],
+        attempt=claim.attempt,
+    )
+
+
+def test_known_good_configurations_run_first_and_take_no_row() -> None:
+    cast.project()
+    text = cast.LABEL_SMOOTHING.format(name="known", goal="Any better?", trials=3)
+    known = "first: [{learning_rate: 0.001, dropout: 0.2, hidden_units: 128}]\n"
+    search = cast.search(source=text + known)
+    Experiment.objects.filter(pk=search.pk).update(parallel=3)
+    firsts = Trial.objects.filter(study__experiment=search, origin=Origin.FIRST)
+    assert firsts.count() == 2
+    claimed = [Trial.objects.get(pk=_claim().trial_id) for _ in range(firsts.count())]
+    assert {trial.origin for trial in claimed} == {Origin.FIRST}
+    assert {trial.row for trial in claimed} == {None}
+
+
+def test_arms_share_rows_and_their_training_seeds(search: Experiment) -> None:
+    Experiment.objects.filter(pk=search.pk).update(parallel=100)
+    while queue.claim(queue="cpu", worker_id=None):
+        pass
+    rows: dict[int, list[int]] = {0: [], 1: []}
+    seeds: dict[int, set[int | None]] = {}
+    for trial in Trial.objects.filter(origin=Origin.SAMPLER).select_related("study"):
+        assert trial.row is not None
+        rows[trial.study.arm_index].append(trial.row)
+        seeds.setdefault(trial.row, set()).add(trial.train_seed)
+    assert sorted(rows[0]) == sorted(rows[1]) == [0, 1, 2]
+    assert all(len(of_row) == 1 for of_row in seeds.values())
+
+
+def test_no_more_trials_run_at_once_than_the_experiment_allows(search: Experiment) -> None:
+    claims = [_claim() for _ in range(3)]
+    assert queue.claim(queue="cpu", worker_id=None) is None
+    _finish(claims[0])
+    assert queue.claim(queue="cpu", worker_id=None) is not None
+
+
+def test_other_queues_and_paused_experiments_are_left_alone(search: Experiment) -> None:
+    assert queue.claim(queue="gpu", worker_id=None) is None
+    experiments.pause(user=search.created_by, experiment=search)
+    assert queue.claim(queue="cpu", worker_id=None) is None
+    experiments.resume(user=search.created_by, experiment=search)
+    assert queue.claim(queue="cpu", worker_id=None) is not None
+
+
+def test_the_experiment_with_fewest_running_trials_goes_first(search: Experiment) -> None:
+    other = cast.search("other", trials_per_arm=3)
+    Experiment.objects.filter(pk=other.pk).update(parallel=3)
+    claimed = [_claim().experiment_id for _ in range(4)]
+    assert sorted(claimed) == sorted([search.pk, other.pk] * 2)
+
+
+def test_priority_goes_before_fairness(search: Experiment) -> None:
+    other = cast.search("urgent", trials_per_arm=3)
+    Experiment.objects.filter(pk=other.pk).update(parallel=2, priority=1)
+    assert [_claim().experiment_id for _ in range(3)] == [other.pk, other.pk, search.pk]
+
+
+def test_an_experiment_is_finished_when_its_budget_is_used(search: Experiment) -> None:
+    while claim := queue.claim(queue="cpu", worker_id=None):
+        _finish(claim)
+        experiments.advance(search.pk)
+    search.refresh_from_db()
+    assert (search.state, search.stop_reason) == ("finished", "all trials done")
+    assert search.trial_count == search.budget
+
+
+def test_a_trial_handed_back_keeps_its_number_row_and_seeds(search: Experiment) -> None:
+    claim = _claim()
+    before = Trial.objects.get(pk=claim.trial_id)
+    assert queue.hand_back(trial_id=claim.trial_id, attempt=claim.attempt)
+    again = _claim()
+    after = Trial.objects.get(pk=again.trial_id)
+    assert (again.trial_id, again.attempt) == (claim.trial_id, 2)
+    assert (after.number, after.row, after.train_seed) == (
+        before.number,
+        before.row,
+        before.train_seed,
+    )
+
+
+def test_a_worker_thought_dead_that_returns_changes_nothing(search: Experiment) -> None:
+    old = _claim()
+    queue.hand_back(trial_id=old.trial_id, attempt=old.attempt)
+    new = _claim()
+    assert new.trial_id == old.trial_id
+    with pytest.raises(TrialFenced):
+        _finish(old, 0.1)
+    assert queue.heartbeat(trial_id=old.trial_id, attempt=old.attempt) is None
+    assert not queue.hand_back(trial_id=old.trial_id, attempt=old.attempt)
+    _finish(new, 0.9)
+    assert Trial.objects.get(pk=new.trial_id).value == 0.9
+
+
+def test_a_trial_without_a_heartbeat_goes_back_to_the_queue(search: Experiment) -> None:
+    stale, alive = _claim(), _claim()
+    long_ago = timezone.now() - dt.timedelta(minutes=5)
+    Trial.objects.filter(pk=stale.trial_id).update(heartbeat_at=long_ago)
+    assert queue.reap(stale_after=dt.timedelta(minutes=1)) == [stale.trial_id]
+    trial = Trial.objects.get(pk=stale.trial_id)
+    assert trial.state == TrialState.WAITING and "not heard of" in trial.failure_reason
+    assert Trial.objects.get(pk=alive.trial_id).state == TrialState.RUNNING
+
+
+def test_a_trial_that_dies_too_often_is_failed_with_the_reason(search: Experiment) -> None:
+    for _ in range(queue.MOST_ATTEMPTS):
+        claim = _claim()
+        queue.lose(trial_id=claim.trial_id, attempt=claim.attempt, reason="killed by signal 9")
+    trial = Trial.objects.get(pk=claim.trial_id)
+    assert (trial.state, trial.failure_kind) == (TrialState.FAILED, "lost")
+    assert "killed by signal 9 (attempt 3 of 3)" in trial.failure_reason
+    search.refresh_from_db()
+    assert (search.trial_count, search.failed_count) == (1, 1)
+
+
+def test_a_trial_asked_from_outside_is_never_reaped(search: Experiment) -> None:
+    study = search.studies.first()
+    assert study is not None
+    trial_id, _ = trials.create(study_id=study.pk, state=TrialState.RUNNING)
+    assert queue.reap(stale_after=dt.timedelta(0)) == []
+    assert Trial.objects.get(pk=trial_id).state == TrialState.RUNNING
+
+
+def test_stopping_asks_running_trials_to_end_and_starts_no_more(search: Experiment) -> None:
+    claim = _claim()
+    experiments.stop(user=search.created_by, experiment=search)
+    assert queue.heartbeat(trial_id=claim.trial_id, attempt=claim.attempt) == "stop"
+    assert queue.claim(queue="cpu", worker_id=None) is None
+
+
+def test_claimable_counts_what_could_start_now(search: Experiment) -> None:
+    assert queue.claimable("cpu") == 3
+    _claim()
+    assert queue.claimable("cpu") == 2
