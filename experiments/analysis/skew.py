@@ -33,7 +33,7 @@ def judge_skew(gains: NDArray[np.float64]) -> Skew:
     if gains.size < FEWEST_FOR_SKEW:
         text = (
             f"{gains.size} differences are too few to tell whether they are skewed; if they are, "
-            "one side of the interval can err in up to 15 % of cases."
+            "one end of a 90 % interval can err in some 15 % of cases instead of 5 %."
         )
         return Skew(None, None, None, text)
     spread = np.ptp(gains)
@@ -47,6 +47,6 @@ def judge_skew(gains: NDArray[np.float64]) -> Skew:
     side, said = ("worse", "an adopt") if skewness < 0 else ("better", "a reject")
     text = (
         f"The differences are skewed: a few lie far on the {side} side. With such a shape {said} "
-        "can be wrong in up to 15 % of cases, more than the level says."
+        "can be wrong in some 15 % of cases where the level says 5 %."
     )
     return Skew(True, skewness, p, text)
