@@ -66,6 +66,8 @@ OBJECTIVES = env_list(
 _USABLE_CPUS = (
     len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 )
+# The commit of this code, where it does not lie in a repository (an image).
+VERDICT_COMMIT = env_text("VERDICT_COMMIT", "")
 WORKER_SLOTS = env_int("WORKER_SLOTS", min(4, _USABLE_CPUS), minimum=1, maximum=1024)
 HEARTBEAT_SECONDS = env_int("HEARTBEAT_SECONDS", 5, minimum=1, maximum=3600)
 STALE_AFTER_SECONDS = env_int("STALE_AFTER_SECONDS", 60, minimum=2)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 from functools import cache
 from pathlib import Path
+
+from django.conf import settings
 
 _FOLDER = Path(__file__).resolve().parent.parent
 
@@ -14,11 +15,10 @@ _FOLDER = Path(__file__).resolve().parent.parent
 def commit() -> str:
     """The full commit hash, `-dirty` added when files differ from it; "" when unknown.
 
-    `VERDICT_COMMIT` stands over it, for images that carry no repository.
+    The setting VERDICT_COMMIT stands over it, for images that carry no repository.
     """
-    given = os.environ.get("VERDICT_COMMIT", "")
-    if given:
-        return given
+    if settings.VERDICT_COMMIT:
+        return str(settings.VERDICT_COMMIT)
     head = _git("rev-parse", "HEAD")
     if not head:
         return ""
