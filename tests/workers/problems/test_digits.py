@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-import hashlib
-import json
 import math
 import subprocess
 import sys
@@ -15,57 +13,12 @@ from hypothesis import strategies as st
 from torch import nn
 
 from experiments import experiment_file, metrics
-from experiments.series_encoding import decode
-from workers.messages import Job, Score, Sealed, SeriesFlush
+from tests.workers.problems.trained_digits import fingerprint, trained
 from workers.problems import digits
-from workers.problems.digits import Hyperparameters, learning_rates, load, train
-from workers.run import Run
+from workers.problems.digits import Hyperparameters, learning_rates, load
 
 CPU = torch.device("cpu")
 EXAMPLE = Path(digits.__file__).parent / "examples" / "label-smoothing.yaml"
-
-
-class Kept:
-    """A sink that keeps the series of a run."""
-
-    stop_requested = False
-
-    def __init__(self) -> None:
-        self.series_by_name: dict[str, list[float]] = {}
-        self.steps: list[int] = []
-        self.sealed: tuple[Sealed, ...] = ()
-        self.score = Score()
-
-    def series(self, flush: SeriesFlush) -> None:
-        for name, columns in decode(flush.payload).items():
-            self.series_by_name.setdefault(name, []).extend(columns.values.tolist())
-            if name == "validation_accuracy":
-                self.steps.extend(columns.steps.tolist())
-
-    def report(self, step: int, value: float) -> bool:
-        return False
-
-    def __getitem__(self, name: str) -> list[float]:
-        return self.series_by_name[name]
-
-
-def trained(train_seed: int = 1, split_seed: int = 2, **params: Any) -> Kept:
-    kept = Kept()
-    job = Job("t", "", (), params, train_seed, split_seed, "validation_accuracy", "maximize")
-    run = Run(job, kept)
-    try:
-        train(run)
-    finally:
-        run.close()
-    kept.sealed, kept.score = run.sealed, run.score
-    return kept
-
-
-def fingerprint(**params: Any) -> str:
-    """Of every series, to the last bit."""
-    kept = trained(**params)
-    text = {name: [v.hex() for v in values] for name, values in kept.series_by_name.items()}
-    return hashlib.sha256(json.dumps([text, kept.sealed[0].value.hex()]).encode()).hexdigest()
 
 
 def test_a_good_configuration_reads_most_digits() -> None:
@@ -89,7 +42,7 @@ def test_every_optimizer_learns_with_every_activation(optimizer: str, activation
 
 def test_the_same_seeds_give_the_same_curves_in_two_fresh_processes() -> None:
     code = (
-        "from tests.workers.problems.test_digits import fingerprint\n"
+        "from tests.workers.problems.trained_digits import fingerprint\n"
         "print(fingerprint(epochs=6, dropout=0.3, layers=2, label_smoothing=0.1))"
     )
     processes = [
