@@ -91,22 +91,12 @@ def judge(
         peeking_error=after_peeking_error(schedule, extra) if extra else None,
         resolution=resolution,
         resolution_name=resolution_name,
-        pairs=0,
-        candidate_runs=0,
-        baseline_runs=0,
-        candidate_failures=0,
-        baseline_failures=0,
         guards=check_guards(guards),
     )
-    arms = _Arms(
-        np.asarray(candidate, dtype=np.float64).ravel(),
-        np.asarray(baseline, dtype=np.float64).ravel(),
-        tuple(candidate_evaluations),
-        tuple(baseline_evaluations),
-    )
+    scores = (np.asarray(arm, dtype=np.float64).ravel() for arm in (candidate, baseline))
+    arms = _Arms(*scores, tuple(candidate_evaluations), tuple(baseline_evaluations))
     judged = _judged(unjudged, arms)
-    judged = replace(judged, notes=notes(judged))
-    return replace(judged, sentence=sentence(judged))
+    return replace(judged, sentence=sentence(judged), notes=notes(judged))
 
 
 @dataclass(frozen=True, slots=True)

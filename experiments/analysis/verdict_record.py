@@ -45,12 +45,12 @@ class Verdict:
     peeking_error: float | None
     resolution: float | None
     resolution_name: str
-    pairs: int
-    candidate_runs: int
-    baseline_runs: int
-    candidate_failures: int
-    baseline_failures: int
     guards: tuple[GuardResult, ...]
+    pairs: int = 0
+    candidate_runs: int = 0
+    baseline_runs: int = 0
+    candidate_failures: int = 0
+    baseline_failures: int = 0
     outcome: Outcome = "none"
     tested: Outcome = "none"
     reason: str = ""
