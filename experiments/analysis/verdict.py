@@ -93,8 +93,8 @@ def judge(
         resolution_name=resolution_name,
         guards=check_guards(guards),
     )
-    scores = (np.asarray(arm, dtype=np.float64).ravel() for arm in (candidate, baseline))
-    arms = _Arms(*scores, tuple(candidate_evaluations), tuple(baseline_evaluations))
+    ours, theirs = (np.asarray(arm, np.float64).ravel() for arm in (candidate, baseline))
+    arms = _Arms(ours, theirs, tuple(candidate_evaluations), tuple(baseline_evaluations))
     judged = _judged(unjudged, arms)
     return replace(judged, sentence=sentence(judged), notes=notes(judged))
 
