@@ -2,7 +2,7 @@
 
 A score moves when only the training seed changes, when only the split changes, and when the
 search that found the configuration is repeated ("Deep Learning Tuning Playbook", 'Determining
-whether to adopt ...': trial, study and data variance). On real tables (TabM) the split moves it 2.6
+whether to adopt ...': trial, study and data variance). In TabM the split moves it 2.6
 times as much as the seed (median of 78 cases), so a conclusion names what was varied.
 """
 

@@ -1,6 +1,6 @@
 """The verdict: does the candidate beat the baseline by more than the change has to earn?
 
-The score of the trial that won a search is the best of many draws: over 520 real studies (TabM) it lay
+The score of the trial that won a search is the best of many draws: over 520 studies (TabM) it lay
 2.2 seed deviations above the mean of the same configuration's fresh seeds. So only fresh
 replicates enter here, both arms under the same seeds, tested one-sided at declared looks
 ("Deep Learning Tuning Playbook", 'Determining whether to adopt a training pipeline change or
