@@ -36,15 +36,10 @@ from workers.messages import (
 from workers.objectives.python_function import ObjectiveError, load
 from workers.parent_death import end_with_parent
 from workers.run import Run, Stopped
+from workers.threads import set_threads
 
 ANSWER_SECONDS = 1.0  # how long a report waits for the pruner
 MAX_TRACEBACK = 64_000  # characters, of its end
-_THREAD_VARIABLES = (
-    "OMP_NUM_THREADS",
-    "MKL_NUM_THREADS",
-    "OPENBLAS_NUM_THREADS",
-    "NUMEXPR_NUM_THREADS",
-)
 
 
 def main(
@@ -132,7 +127,7 @@ class SupervisorLink:
 def run_job(job: Job, link: SupervisorLink) -> Outcome:
     """Run one job to its end and send its series and sealed scores; never raises."""
     os.environ.update(job.environment)
-    _set_threads(job.threads)
+    set_threads(job.threads)
     _reset_peak_memory()
     started = time.monotonic()
     run = Run(job, link)
@@ -165,7 +160,7 @@ def _train(job: Job, run: Run) -> tuple[State, str, str]:
     """State, reason and traceback of the objective's end."""
     try:
         function = load(job.objective, job.allowed)
-        _set_threads(job.threads)  # again: torch is known only now
+        set_threads(job.threads)  # again: torch is known only now
         run.finish(function(run))
     except ObjectiveError as error:
         return "failed", str(error), ""
@@ -223,15 +218,6 @@ def _redirect_output(output: Connection) -> None:
 
 def _line_buffered(descriptor: int) -> TextIO:
     return open(descriptor, "w", buffering=1, errors="backslashreplace", closefd=False)
-
-
-def _set_threads(threads: int | None) -> None:
-    if threads is None:
-        return
-    os.environ.update(dict.fromkeys(_THREAD_VARIABLES, str(threads)))
-    torch = sys.modules.get("torch")  # reads the variables only while it is imported
-    if torch is not None:
-        torch.set_num_threads(threads)
 
 
 def _reset_peak_memory() -> None:

@@ -1,0 +1,49 @@
+"""The shell line that runs a trial again, without Verdict's database."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from collections.abc import Mapping
+from typing import Any
+
+
+def reproduce_line(
+    *,
+    objective: str,
+    params: Mapping[str, Any],
+    train_seed: int,
+    split_seed: int,
+    metric: str,
+    direction: str,
+    score: float | None,
+    search_seed: int | None = None,
+    last_step: int | None = None,
+    commit: str = "",
+    threads: int | None = 1,
+) -> str:
+    """A line to paste into a shell in a clone of the repository at `commit`.
+
+    It carries all that the run depends on: objective, parameters, seeds. `score` is the recorded
+    one (the best evaluation of `metric`), written so that no bit is lost; None when there is
+    none. `last_step` is given for runs that did not end by themselves: pruned or stopped ones.
+    """
+    options: dict[str, object] = {
+        "objective": objective,
+        # ASCII on purpose: a line is pasted through terminals of any encoding.
+        "params": json.dumps(dict(params), separators=(",", ":")),
+        "train-seed": train_seed,
+        "split-seed": split_seed,
+        "search-seed": search_seed,
+        "metric": metric,
+        "direction": direction,
+        "last-step": last_step,
+        "threads": threads if threads != 1 else None,
+        "commit": commit or None,
+        "score": None if score is None else repr(float(score)),
+    }
+    # One word each: a separate value that begins with "-" would be read as an option.
+    words = [f"--{name}={value}" for name, value in options.items() if value is not None]
+    return "make setup && .venv/bin/python -m workers.reproduce " + " ".join(
+        shlex.quote(word) for word in words
+    )

@@ -1,0 +1,152 @@
+"""Run a trial again from a line on its page: `python -m workers.reproduce --objective ...`.
+
+Needs no database, no queue and no Django. Prints the score beside the recorded one. Exit code 0:
+the same to the last bit (or nothing was recorded to compare with), 1: they differ, 2: the run
+failed or the arguments are wrong.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import sys
+import traceback
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from workers import environment
+from workers.messages import Job, Score, SeriesFlush
+from workers.objectives.python_function import ObjectiveError, load
+from workers.run import Run, Stopped
+from workers.threads import set_threads
+
+SAME, DIFFERS, FAILED = 0, 1, 2
+
+
+class LastStep:
+    """A `workers.run.Sink` that keeps nothing and ends the run after its last step."""
+
+    stop_requested = False
+
+    def __init__(self, last_step: int | None) -> None:
+        self._last_step = last_step
+
+    def series(self, flush: SeriesFlush) -> None:
+        """Points are not kept: the score is what is compared."""
+
+    def report(self, step: int, value: float) -> bool:
+        """Asked at every evaluation: whether it was the recorded run's last one."""
+        return self._last_step is not None and step >= self._last_step
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    options = _parser().parse_args(arguments)
+    if not isinstance(options.params, dict):
+        _parser().error("--params: want a JSON object")
+    _warn_of_other_code(options.commit)
+    set_threads(options.threads)
+    job = Job(
+        label="reproduce",
+        objective=options.objective,
+        # Who types a line trusts it: there is no operator here to protect.
+        allowed=(options.objective.partition(":")[0],),
+        params=options.params,
+        train_seed=options.train_seed,
+        split_seed=options.split_seed,
+        search_seed=options.search_seed,
+        official_metric=options.metric,
+        direction=options.direction,
+        pruning=options.last_step is not None,
+        threads=options.threads,
+    )
+    try:
+        score, names = run_again(job, options.last_step)
+    except ObjectiveError as error:
+        print(error, file=sys.stderr)
+        return FAILED
+    except Exception:
+        traceback.print_exc()
+        return FAILED
+    if score.evaluations == 0:
+        seen = ", ".join(sorted(names)) or "none"
+        print(f"{options.metric} was never logged; names seen: {seen}", file=sys.stderr)
+        return FAILED
+    same, text = compare(score.value, options.score)
+    print(f"{options.metric}: {text}")
+    return SAME if same else DIFFERS
+
+
+def run_again(job: Job, last_step: int | None) -> tuple[Score, tuple[str, ...]]:
+    """Run the objective in this process: its score and the names it logged.
+
+    Raises what the objective raises.
+    """
+    function = load(job.objective, job.allowed)
+    set_threads(job.threads)  # again: torch is known only now
+    run = Run(job, LastStep(last_step))
+    try:
+        run.finish(function(run))
+    except Stopped:
+        pass
+    except Exception:
+        if not run.ending:
+            raise
+    finally:
+        run.close()
+    return run.score, run.names
+
+
+def compare(score: float | None, recorded: float | None) -> tuple[bool, str]:
+    """Whether two scores are the same float, and both in words."""
+    found = "no finite score" if score is None else repr(score)
+    if recorded is None:
+        return True, f"{found}, nothing recorded to compare with"
+    if score is None or score == recorded:
+        same = score == recorded
+        return same, f"{found}, recorded {recorded!r}: {'same' if same else 'differs'}"
+    difference = score - recorded
+    share = abs(difference / recorded) if recorded else math.inf
+    return False, (
+        f"{found}, recorded {recorded!r}: differs by {difference:+.3g} "
+        f"({share:.2%} of the recorded one)"
+    )
+
+
+def _warn_of_other_code(commit: str) -> None:
+    here = environment.commit(Path.cwd())
+    if commit and here["commit"] != commit:
+        found = here["commit"] or "no git repository"
+        print(f"warning: recorded at commit {commit}, this is {found}", file=sys.stderr)
+    elif here["dirty"]:
+        print("warning: files differ from the commit", file=sys.stderr)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m workers.reproduce", description="Run a recorded trial again."
+    )
+    parser.add_argument("--objective", required=True, help="package.module:function")
+    parser.add_argument("--params", required=True, type=_json, help="a JSON object")
+    parser.add_argument("--train-seed", required=True, type=int)
+    parser.add_argument("--split-seed", required=True, type=int)
+    parser.add_argument("--search-seed", type=int)
+    parser.add_argument("--metric", required=True, help="the official metric")
+    parser.add_argument("--direction", required=True, choices=("minimize", "maximize"))
+    parser.add_argument("--last-step", type=int, help="end after its evaluation at this step")
+    parser.add_argument("--threads", type=int, default=1, help="CPU threads of the run")
+    parser.add_argument("--commit", default="", help="the code that the score was recorded with")
+    parser.add_argument("--score", type=float, help="the recorded score")
+    return parser
+
+
+def _json(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"not JSON: {error}") from error
+
+
+if __name__ == "__main__":
+    sys.exit(main())

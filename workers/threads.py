@@ -1,0 +1,23 @@
+"""How many CPU threads numeric libraries use: results may differ in the last bit with them."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+_VARIABLES = (
+    "OMP_NUM_THREADS",
+    "MKL_NUM_THREADS",
+    "OPENBLAS_NUM_THREADS",
+    "NUMEXPR_NUM_THREADS",
+)
+
+
+def set_threads(threads: int | None) -> None:
+    """Limit libraries that are still to be imported, and torch if it is; None changes nothing."""
+    if threads is None:
+        return
+    os.environ.update(dict.fromkeys(_VARIABLES, str(threads)))
+    torch = sys.modules.get("torch")  # reads the variables only while it is imported
+    if torch is not None:
+        torch.set_num_threads(threads)
