@@ -32,9 +32,7 @@ Parameter = tuple[Any, BaseDistribution]  # value as the objective sees it, wher
 REPORTS_VERSION = b"\x01"
 _REPORT = struct.Struct(">qd")
 _TAG = "$float"
-_write = json.JSONEncoder(
-    ensure_ascii=False, allow_nan=False, separators=(",", ":"), check_circular=False
-).encode
+_write = json.JSONEncoder(allow_nan=False, separators=(",", ":"), check_circular=False).encode
 _read = json.JSONDecoder().decode
 
 

@@ -104,8 +104,10 @@ class TrialRow:
 
 def from_columns(columns: Sequence[Any]) -> TrialRow:
     """The row of a tuple of `COLUMNS`, with the times that SQLite keeps as text read."""
-    identity, started, finished, rest = columns[:5], columns[5], columns[6], columns[7:]
-    return TrialRow(*identity, moment(started), moment(finished), *rest)
+    key, study, number, state, attempt, started, finished, *rest = columns
+    return TrialRow(
+        key, study, number, state, attempt, moment(started), moment(finished), *rest
+    )
 
 
 def moment(value: dt.datetime | str | None) -> dt.datetime | None:
@@ -113,5 +115,5 @@ def moment(value: dt.datetime | str | None) -> dt.datetime | None:
     if isinstance(value, str):
         value = dt.datetime.fromisoformat(value)
     if value is not None and value.tzinfo is None:
-        return value.replace(tzinfo=dt.timezone.utc)
+        return value.replace(tzinfo=dt.UTC)
     return value

@@ -26,7 +26,7 @@ _REPORT = "INSERT INTO experiments_report (trial_id, step, value) VALUES (%s, %s
 
 
 class TrialFields(TypedDict, total=False):
-    """What a trial may be created with; times follow from the state where they are not given."""
+    """What a trial may be created with; times that are not given follow from the state."""
 
     state: Required[int]
     origin: str
@@ -47,6 +47,7 @@ class TrialFields(TypedDict, total=False):
     attempt: int
     worker_id: int | None
     device: str
+    failure_kind: str
     heartbeat_at: dt.datetime | None
 
 
@@ -100,9 +101,9 @@ def _columns(fields: TrialFields) -> dict[str, Any]:
     if state == TrialState.WAITING:
         columns["queued_at"] = now
     else:
-        columns["started_at"] = columns.get("started_at") or now
+        columns.setdefault("started_at", now)
     if state in FINISHED:
-        columns["finished_at"] = columns.get("finished_at") or now
+        columns.setdefault("finished_at", now)
     adapt = connection.ops.adapt_datetimefield_value
     for name, value in columns.items():
         if isinstance(value, dt.datetime):
@@ -114,7 +115,7 @@ def _columns(fields: TrialFields) -> dict[str, Any]:
 def _defaults(vendor: str) -> dict[str, Any]:
     """What the model puts into columns that must not be empty."""
     return {
-        field.column: field.get_db_prep_save(field.get_default(), connection)
+        str(field.column): field.get_db_prep_save(field.get_default(), connection)
         for field in Trial._meta.concrete_fields
         if not field.primary_key and not field.null and field.name not in ("study", "number")
     }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, TypedDict, Unpack
 
 from django.db import connection, transaction
 from django.db.backends.utils import CursorWrapper
@@ -75,21 +75,40 @@ def _count(study: str) -> str:
     return _COUNT.format(better=_BETTER.format(**names), study=study, **names)
 
 
+class Outcome(TypedDict, total=False):
+    """What is told beside state and values."""
+
+    failure_kind: str
+    failure_reason: str
+    traceback: str
+    best_step: int | None
+    evaluations: int | None
+    seconds: float | None
+    peak_memory_mb: float | None
+    read_split_seed: bool | None
+    stopped_early: bool
+
+
+_PLAIN = Outcome(
+    failure_kind="",
+    failure_reason="",
+    traceback="",
+    best_step=None,
+    evaluations=None,
+    seconds=None,
+    peak_memory_mb=None,
+    read_split_seed=None,
+    stopped_early=False,
+)
+
+
 def finish(
     *,
     trial_id: int,
     state: int,
     values: Sequence[float] | None,
     attempt: int | None = None,
-    failure_kind: str = "",
-    failure_reason: str = "",
-    traceback: str = "",
-    best_step: int | None = None,
-    evaluations: int | None = None,
-    seconds: float | None = None,
-    peak_memory_mb: float | None = None,
-    read_split_seed: bool | None = None,
-    stopped_early: bool = False,
+    **outcome: Unpack[Outcome],
 ) -> TrialRow:
     """Tell a trial's result, once: the first one stands.
 
@@ -113,15 +132,12 @@ def finish(
             "values": encoding.encode_values(values),
             "value": encoding.first_finite(values),
             "now": connection.ops.adapt_datetimefield_value(timezone.now()),
-            "failure_kind": failure_kind,
-            "failure_reason": failure_reason,
-            "traceback": traceback,
-            "best_step": best_step,
-            "evaluations": evaluations,
-            "seconds": seconds,
-            "peak_memory_mb": peak_memory_mb,
-            "read_split_seed": read_split_seed,
-            "stopped_early": stopped_early,
+            **_PLAIN,
+            **{
+                # PostgreSQL keeps no NUL in a text, and a traceback may quote one.
+                name: value.replace("\0", "�") if isinstance(value, str) else value
+                for name, value in outcome.items()
+            },
         },
         may_write(attempt),
     )
@@ -169,7 +185,7 @@ def _write(told: dict[str, Any], guard: str) -> Sequence[Any] | None:
         told["reports"] = encoding.encode_reports(reports)
         finishing = _FINISH.format(may_write=guard, columns=COLUMNS, reports="%(reports)s")
         cursor.execute(finishing, told)
-        rows = cursor.fetchall()
+        rows: list[tuple[Any, ...]] = cursor.fetchall()
         if not rows:
             return None
         if reports:
@@ -192,4 +208,5 @@ def _write_at_once(told: dict[str, Any], guard: str) -> Sequence[Any] | None:
             f"counted AS ({_count('(SELECT study_id FROM done)')}) SELECT * FROM done",
             told,
         )
-        return cursor.fetchone()
+        row: tuple[Any, ...] | None = cursor.fetchone()
+        return row

@@ -27,6 +27,7 @@ __all__ = [
     "create",
     "finish",
     "put_back",
+    "record_heartbeat",
     "report",
     "require_attempt",
     "set_parameter",
@@ -52,18 +53,28 @@ SELECT t.id, %s, %s FROM experiments_trial t WHERE t.id = %s AND {may_write}
 
 
 def set_parameters(
-    *, trial_id: int, parameters: Mapping[str, Parameter], attempt: int | None = None
+    *,
+    trial_id: int,
+    parameters: Mapping[str, Parameter],
+    attempt: int | None = None,
+    seen: Texts | None = None,
 ) -> Texts:
-    """Write all parameters of an unfinished trial in one statement, in place of those it has.
+    """Write parameters beside those that an unfinished trial has, all in one statement.
+
+    `seen` is what the caller's last write returned (empty texts after creation); it saves reading
+    the trial, and is harmless when somebody else has written since.
 
     Raises:
         NotFound, TrialFinished, TrialFenced, Conflict: when nothing was written.
     """
-    values, distributions = encoding.encode_parameters(parameters)
-    columns = {"parameters": values, "distributions": distributions}
-    if not _update(trial_id, attempt, columns, seen={}):
-        raise refusal(trial_id, attempt)
-    return Texts(parameters=values, distributions=distributions)
+    items = {
+        name: {
+            "parameters": encoding.encode(value),
+            "distributions": encoding.encode_distribution(distribution),
+        }
+        for name, (value, distribution) in parameters.items()
+    }
+    return _set_items(trial_id, items, attempt, seen)
 
 
 def set_parameter(
@@ -74,34 +85,26 @@ def set_parameter(
     attempt: int | None = None,
     seen: Texts | None = None,
 ) -> Texts:
-    """Write one parameter beside those that the trial has.
-
-    `seen` is what the caller's last write returned; it saves reading the trial, and is harmless
-    when somebody else has written since.
-
-    Raises:
-        NotFound, TrialFinished, TrialFenced, Conflict: when nothing was written.
-    """
-    value, distribution = parameter
-    items = {
-        "parameters": encoding.encode(value),
-        "distributions": encoding.encode_distribution(distribution),
-    }
-    return _set_items(trial_id, name, items, attempt, seen)
+    """Write one parameter; see `set_parameters`."""
+    return set_parameters(
+        trial_id=trial_id, parameters={name: parameter}, attempt=attempt, seen=seen
+    )
 
 
 def set_user_attribute(
     *, trial_id: int, key: str, value: Any, attempt: int | None = None, seen: Texts | None = None
 ) -> Texts:
-    """Write one attribute, whatever others write at the same time; see `set_parameter`."""
-    return _set_items(trial_id, key, {"user_attributes": encoding.encode(value)}, attempt, seen)
+    """Write one attribute, whatever others write at the same time; see `set_parameters`."""
+    item = {key: {"user_attributes": encoding.encode(value)}}
+    return _set_items(trial_id, item, attempt, seen)
 
 
 def set_system_attribute(
     *, trial_id: int, key: str, value: Any, attempt: int | None = None, seen: Texts | None = None
 ) -> Texts:
-    """Write one of Optuna's own attributes; see `set_parameter`."""
-    return _set_items(trial_id, key, {"system_attributes": encoding.encode(value)}, attempt, seen)
+    """Write one of Optuna's own attributes; see `set_parameters`."""
+    item = {key: {"system_attributes": encoding.encode(value)}}
+    return _set_items(trial_id, item, attempt, seen)
 
 
 def report(*, trial_id: int, step: int, value: float, attempt: int | None = None) -> None:
@@ -140,6 +143,20 @@ def put_back(*, trial_id: int) -> bool:
     return _move(trial_id, TrialState.RUNNING, TrialState.WAITING)
 
 
+def record_heartbeat(*, trial_id: int) -> None:
+    """Say that a free-standing study's trial is alive; our workers' trials have their own way."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "UPDATE experiments_trial SET heartbeat_at = %s WHERE id = %s AND state = %s "
+            "AND study_id IN (SELECT id FROM experiments_study WHERE kind = 'free')",
+            [
+                connection.ops.adapt_datetimefield_value(timezone.now()),
+                trial_id,
+                TrialState.RUNNING.value,
+            ],
+        )
+
+
 def _move(trial_id: int, before: TrialState, after: TrialState) -> bool:
     started = ", started_at = %s" if after == TrialState.RUNNING else ""
     now = [connection.ops.adapt_datetimefield_value(timezone.now())] if started else []
@@ -159,15 +176,21 @@ def _move(trial_id: int, before: TrialState, after: TrialState) -> bool:
 
 
 def _set_items(
-    trial_id: int, key: str, items: Mapping[str, str], attempt: int | None, seen: Texts | None
+    trial_id: int,
+    items: Mapping[str, Mapping[str, str]],  # column to text, by key
+    attempt: int | None,
+    seen: Texts | None,
 ) -> Texts:
     """Compare and set until nobody else wrote in between; somebody gets on in every round."""
     texts = seen or _read(trial_id, attempt)
     while True:
-        before = {column: getattr(texts, column) for column in items}
-        after = {
-            column: encoding.with_item(before[column], key, item) for column, item in items.items()
-        }
+        before: dict[str, str] = {}
+        after: dict[str, str] = {}
+        for key, columns in items.items():
+            for column, item in columns.items():
+                before.setdefault(column, getattr(texts, column))
+                text = after.get(column, before[column])
+                after[column] = encoding.with_item(text, key, item)
         if _update(trial_id, attempt, after, before):
             return replace(texts, **after)
         texts = _read(trial_id, attempt)
@@ -184,7 +207,7 @@ def _update(
             f"WHERE t.id = %s AND {may_write(attempt)}{unchanged}",
             [*columns.values(), trial_id, *seen.values()],
         )
-        return cursor.rowcount == 1
+        return bool(cursor.rowcount == 1)
 
 
 def _read(trial_id: int, attempt: int | None) -> Texts:

@@ -1,0 +1,1 @@
+"""Optuna on Verdict's tables: storage, samplers, pruners."""

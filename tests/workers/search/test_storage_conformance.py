@@ -1,0 +1,15 @@
+"""Optuna's own conformance suite, unmodified."""
+
+from __future__ import annotations
+
+import pytest
+from optuna.testing.pytest_storages import StorageTestCase
+
+from workers.search.storage import VerdictStorage
+
+
+@pytest.mark.django_db
+class TestOptunaConformance(StorageTestCase):
+    @pytest.fixture
+    def storage(self, db: None) -> VerdictStorage:
+        return VerdictStorage()

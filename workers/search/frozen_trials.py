@@ -1,0 +1,101 @@
+"""Stored trials as Optuna's `FrozenTrial`."""
+
+from __future__ import annotations
+
+import copy
+import datetime as dt
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+from optuna.trial import FrozenTrial, TrialState
+
+from experiments.trial_rows import TrialRow
+
+if TYPE_CHECKING:
+    from experiments.services.trial_creation import TrialFields
+
+# Why a trial failed where Optuna has one word for all: "lost" (its worker died, or it fell
+# silent), "infeasible" (no finite value), "cancelled". Read-only, in `system_attrs`.
+FAILURE_ATTRIBUTE = "verdict:failure_kind"
+_TOLD_APART = frozenset({"lost", "infeasible", "cancelled"})
+
+
+def frozen(row: TrialRow, reports: dict[int, float] | None = None) -> FrozenTrial:
+    """Optuna's view of a row; `reports` are those of an unfinished trial."""
+    system_attributes = row.system_attributes
+    if row.failure_kind in _TOLD_APART:
+        system_attributes[FAILURE_ATTRIBUTE] = row.failure_kind
+    return FrozenTrial(
+        number=row.number,
+        state=TrialState(row.state),
+        value=None,
+        values=row.values,
+        datetime_start=_local(row.started_at),
+        datetime_complete=_local(row.finished_at),
+        params=row.parameters,
+        distributions=dict(row.distributions),
+        user_attrs=row.user_attributes,
+        system_attrs=system_attributes,
+        intermediate_values=row.reports if reports is None else reports,
+        trial_id=row.id,
+    )
+
+
+def copies(trials: Iterable[FrozenTrial]) -> list[FrozenTrial]:
+    """Trials that a caller may change: `copy.deepcopy` for what a trial can hold, far cheaper.
+
+    Distributions are shared, as Optuna treats them as values.
+    """
+    return [
+        FrozenTrial(
+            number=trial.number,
+            state=trial.state,
+            value=None,
+            values=trial.values,
+            datetime_start=trial.datetime_start,
+            datetime_complete=trial.datetime_complete,
+            params=trial.params.copy(),
+            distributions=trial.distributions.copy(),
+            user_attrs=_deep(trial.user_attrs),
+            system_attrs=_deep(trial.system_attrs),
+            intermediate_values=trial.intermediate_values.copy(),
+            trial_id=trial._trial_id,
+        )
+        for trial in trials
+    ]
+
+
+def fields(trial: FrozenTrial) -> TrialFields:
+    """What a trial of Optuna's is created with."""
+    found: TrialFields = {
+        "state": trial.state.value,
+        "parameters": {
+            name: (value, trial.distributions[name]) for name, value in trial.params.items()
+        },
+        "values": trial.values,
+        "user_attributes": trial.user_attrs,
+        "system_attributes": trial.system_attrs,
+        "reports": trial.intermediate_values,
+        "started_at": _aware(trial.datetime_start),
+        "finished_at": _aware(trial.datetime_complete),
+    }
+    kind = trial.system_attrs.get(FAILURE_ATTRIBUTE)
+    if trial.state == TrialState.FAIL and kind in _TOLD_APART:
+        found["failure_kind"] = kind
+        found["system_attributes"] = {
+            key: value for key, value in trial.system_attrs.items() if key != FAILURE_ATTRIBUTE
+        }
+    return found
+
+
+def _aware(moment: dt.datetime | None) -> dt.datetime | None:
+    """Optuna's naive local time with its zone."""
+    return None if moment is None else moment.astimezone()
+
+
+def _local(moment: dt.datetime | None) -> dt.datetime | None:
+    return None if moment is None else moment.astimezone().replace(tzinfo=None)
+
+
+def _deep(attributes: dict[str, Any]) -> dict[str, Any]:
+    return copy.deepcopy(attributes) if attributes else {}
