@@ -8,7 +8,7 @@ from pathlib import Path
 
 from django.conf import settings
 
-_FOLDER = Path(__file__).resolve().parent.parent
+FOLDER = Path(__file__).resolve().parent.parent
 
 
 @cache
@@ -28,8 +28,8 @@ def commit() -> str:
 def _git(*arguments: str) -> str:
     try:
         done = subprocess.run(
-            ["git", *arguments],
-            cwd=_FOLDER,
+            ["git", "--no-optional-locks", *arguments],
+            cwd=FOLDER,
             capture_output=True,
             text=True,
             timeout=10,

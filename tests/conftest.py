@@ -16,6 +16,7 @@ pytest_plugins = (
     "tests.services_under_test.redis_server",
     "tests.services_under_test.web_server",
     "tests.services_under_test.chromium",
+    "tests.services_under_test.worker",
 )
 
 DATABASES = ("sqlite", "postgresql")

@@ -17,8 +17,7 @@ from experiments.errors import TrialFenced, TrialFinished
 from experiments.queries import assignments
 from experiments.queries.assignments import Assignment
 from experiments.services import experiments, queue, series, trials
-from workers import findings
-from workers.environment import environment_record
+from workers import environment, findings
 from workers.messages import Job, Outcome, Sealed, SeriesFlush
 from workers.search.asking import AskedTrial
 from workers.search.storage import VerdictStorage
@@ -56,6 +55,7 @@ class TrialRunner:
         self.worker_id = worker_id
         self._storage = storage
         self._stopping = stopping
+        self._environment = environment.describe(code_version.FOLDER)
 
     def run_next(self, queue_name: str, slot: Slot) -> bool:
         """Claim and run one trial; False when there was nothing to do."""
@@ -66,7 +66,7 @@ class TrialRunner:
             return False
         logger.info("trial %s attempt %s claimed", claim.trial_id, claim.attempt)
         try:
-            _OneTrial(claim, self._storage, self._stopping).run(slot)
+            _OneTrial(claim, self._storage, self._stopping, self._environment).run(slot)
         except (TrialFenced, TrialFinished) as error:
             logger.warning("trial %s was taken over: %s", claim.trial_id, error)
         persistently(lambda: experiments.advance(claim.experiment_id), give_up=self._stopping)
@@ -77,11 +77,16 @@ class _OneTrial:
     """What happens between a claim and a result."""
 
     def __init__(
-        self, claim: queue.Claim, storage: VerdictStorage, stopping: threading.Event
+        self,
+        claim: queue.Claim,
+        storage: VerdictStorage,
+        stopping: threading.Event,
+        environment: dict[str, Any],
     ) -> None:
         self._claim = claim
         self._storage = storage
         self._stopping = stopping
+        self._environment = environment
         self._heartbeat_at = 0.0
         self._control = ""
         self._fenced = False
@@ -119,7 +124,7 @@ class _OneTrial:
             parameters=parameters,
             objective=assignment.objective,
             commit=code_version.commit(),
-            environment=environment_record(),
+            environment=self._environment,
         )
         return Job(
             label=assignment.label,

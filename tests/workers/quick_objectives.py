@@ -1,0 +1,32 @@
+"""Training functions of milliseconds for tests through the real queue."""
+
+from __future__ import annotations
+
+import math
+import time
+
+from workers.run import Run
+
+
+def bowl(run: Run) -> None:
+    """Best at x = 0.3; noise of a thousandth from the training seed; x above 0.9 diverges."""
+    x = float(run.params["x"])
+    mixed = run.train_seed * 2654435761 + run.split_seed * 40503 + int(x * 1e6) * 97
+    noise = (mixed % 1000 / 1000 - 0.5) / 1000
+    for step in range(1, 11):
+        time.sleep(float(run.params.get("pause", 0.0)))
+        value = 1 - (x - 0.3) ** 2 - 0.5 / step + noise
+        run.log(
+            {
+                "train_loss": 0.6 / step,
+                "validation_accuracy": math.nan if x > 0.9 else value,
+            },
+            step=step,
+        )
+    run.log({"test_accuracy": 1 - (x - 0.3) ** 2 - 0.06}, step=10)
+
+
+def fails_above_a_half(run: Run) -> None:
+    if float(run.params["x"]) > 0.5:
+        raise RuntimeError("x is too large for me")
+    run.log({"validation_accuracy": 0.5}, step=1)
