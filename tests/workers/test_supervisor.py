@@ -16,69 +16,14 @@ from typing import Any
 import psutil
 import pytest
 
-from experiments.series_encoding import decode
+from tests.workers.slot_owner import FUNCTIONS, Owner, job
 from workers.child import ANSWER_SECONDS
-from workers.messages import Job, Outcome, Sealed, SeriesFlush
+from workers.messages import Outcome, Sealed
 from workers.supervisor import Order, Slot
 from workers.training_process import describe_exit
 
-FUNCTIONS = "tests.workers.training_functions"
 ROOT = Path(__file__).parents[2]
 PATIENCE = 30.0  # seconds until a test gives up
-
-
-class Owner:
-    """Keeps all that a slot tells and gives the orders it was made with."""
-
-    def __init__(self, order: Order | None = None, prune_at: int | None = None) -> None:
-        self.order: Order | None = order
-        self.prune_at = prune_at
-        self.flushes: list[SeriesFlush] = []
-        self.reports: list[tuple[int, float]] = []
-        self.sealed: list[Sealed] = []
-        self.tails: list[str] = []
-        self.ticks: list[float] = []
-
-    def run(self, slot: Slot, function: str, **changes: Any) -> Outcome:
-        return slot.run(
-            job(function, **changes),
-            on_series=self.flushes.append,
-            on_report=self.on_report,
-            on_sealed=self.sealed.append,
-            on_log_tail=self.tails.append,
-            on_tick=self.on_tick,
-            tick_seconds=0.1,
-        )
-
-    def on_report(self, step: int, value: float) -> bool:
-        self.reports.append((step, value))
-        return step == self.prune_at
-
-    def on_tick(self) -> Order | None:
-        self.ticks.append(time.monotonic())
-        # First let something arrive.
-        return self.order if self.flushes else None
-
-    def points(self) -> dict[str, list[float]]:
-        points: dict[str, list[float]] = {}
-        for flush in self.flushes:
-            for name, columns in decode(flush.payload).items():
-                points.setdefault(name, []).extend(columns.values.tolist())
-        return points
-
-
-def job(function: str, **changes: Any) -> Job:
-    values: dict[str, Any] = {
-        "label": "digits/1",
-        "objective": f"{FUNCTIONS}:{function}",
-        "allowed": (FUNCTIONS,),
-        "params": {"width": 3},
-        "train_seed": 11,
-        "split_seed": 12,
-        "official_metric": "validation_accuracy",
-        "direction": "maximize",
-    }
-    return Job(**{**values, **changes})
 
 
 @pytest.fixture(scope="module")
@@ -381,7 +326,7 @@ def test_a_slot_outlives_the_thread_that_used_it(slot: Slot) -> None:
 def supervising(script: str, file: Path) -> subprocess.Popen[str]:
     """A supervisor in a process of its own; `file` is where its training process writes."""
     code = f"""
-        from tests.workers.test_supervisor import Owner
+        from tests.workers.slot_owner import Owner
         from workers.supervisor import Slot
 
         if __name__ == "__main__":
