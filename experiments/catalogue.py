@@ -27,10 +27,11 @@ class Option:
             value, (int, float) if self.kind is float else self.kind
         ):
             return f"found {value!r}, want {_KIND_NAMES[self.kind]}"
-        if self.low is not None and value < self.low:
-            return f"found {value!r}, want {self.low:g} or more"
-        if self.high is not None and value > self.high:
-            return f"found {value!r}, want {self.high:g} or less"
+        if isinstance(value, (int, float)):
+            if self.low is not None and value < self.low:
+                return f"found {value!r}, want {self.low:g} or more"
+            if self.high is not None and value > self.high:
+                return f"found {value!r}, want {self.high:g} or less"
         return None
 
 

@@ -6,14 +6,14 @@ import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
 from experiments import experiment_file
 from experiments.analysis import replication as scoring
 from experiments.analysis.gains import Gains, compare_gains
-from experiments.analysis.looks import Schedule
+from experiments.analysis.looks import LevelSource, Schedule
 from experiments.analysis.power import (
     Detectable,
     SeedsNeeded,
@@ -28,6 +28,7 @@ from experiments.metrics import guess, is_test
 from experiments.models import Experiment, Replication
 from experiments.queries import repetitions
 from experiments.queries.replicates import ReplicateRun, replicate_runs, test_scores
+from experiments.search_space import Fixed, SearchSpace
 from experiments.services.decisions import replication_state
 
 SIDES = ("candidate", "baseline")
@@ -162,7 +163,7 @@ def gather(replication: Replication) -> Evidence:
     accidents = sum(run.is_accident for run in everything)
     open_runs = sum(run.is_open for run in everything)
     looks = tuple(json.loads(replication.looks))
-    schedule = Schedule(looks, replication.level, replication.level_source or "table")
+    schedule = Schedule(looks, replication.level, cast(LevelSource, replication.level_source))
     look_index = looks.index(replication.pairs_queued)
     verdict = None if open_runs else _judge(replication, schedule, look_index, runs, scores)
     file = experiment_file.parse(experiment.source)
@@ -182,16 +183,21 @@ def gather(replication: Replication) -> Evidence:
         sources=sources_of_variance(),
         test=_test(replication, runs, scores, named_test) if verdict else None,
         test_metric=named_test,
-        bounds={
-            parameter.name: parameter.domain.value
-            if not getattr(parameter.domain, "by", "")
-            else "by " + parameter.domain.by
-            for parameter in file.space.of_role("fixed")
-        },
+        bounds=_bounds(file.space),
         open_findings=repetitions.fired_findings(experiment, dismissed=False),
         dismissed_findings=repetitions.fired_findings(experiment, dismissed=True),
         state=replication_state(replication),
     )
+
+
+def _bounds(space: SearchSpace) -> dict[str, Any]:
+    """The hyperparameters that were fixed: the conclusion holds for these values only."""
+    fixed = ((each.name, each.domain) for each in space.of_role("fixed"))
+    return {
+        name: dict(domain.values) if domain.by else domain.value
+        for name, domain in fixed
+        if isinstance(domain, Fixed)
+    }
 
 
 def _by_side(runs: Sequence[ReplicateRun]) -> dict[str, list[ReplicateRun]]:

@@ -23,13 +23,13 @@ class _Loader(yaml.SafeLoader):
         if self.check_event(yaml.events.AliasEvent):
             raise yaml.MarkedYAMLError(
                 problem="aliases (*name) are not allowed",
-                problem_mark=self.peek_event().start_mark,
+                problem_mark=self.get_mark(),
             )
         self.depth += 1
         if self.depth > DEEPEST:
             raise yaml.MarkedYAMLError(
                 problem=f"nested deeper than {DEEPEST} levels",
-                problem_mark=self.peek_event().start_mark,
+                problem_mark=self.get_mark(),
             )
         try:
             return super().compose_node(parent, index)

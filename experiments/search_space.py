@@ -47,8 +47,8 @@ class Range:
         """The value at position `u` in [0, 1) of the range; every bin is equally wide."""
         if self.integer and self.log:
             low, top = math.log(self.low), math.log(self.high + 1)
-            value = math.floor(math.exp(low + u * (top - low)) + 1e-12)
-            return min(max(int(value), int(self.low)), int(self.high))
+            whole = math.floor(math.exp(low + u * (top - low)) + 1e-12)
+            return min(max(whole, int(self.low)), int(self.high))
         bins = self.bins
         if bins is not None:
             index = min(int(u * bins), bins - 1)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, cast
 
 from experiments.errors import Problem
 from experiments.search_space import (
@@ -14,6 +14,7 @@ from experiments.search_space import (
     Fixed,
     Hyperparameter,
     Range,
+    Role,
     Scalar,
     SearchSpace,
     same_scalar,
@@ -76,7 +77,7 @@ def _parse_one(name: Any, entry: Any, problems: list[Problem]) -> Hyperparameter
     problems.extend(found)
     if found or domain is None:
         return None
-    return Hyperparameter(str(name), role, domain, natural, when)
+    return Hyperparameter(str(name), cast(Role, role), domain, natural, when)
 
 
 def _domain(

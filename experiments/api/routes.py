@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import Annotated, Any
 
 from django.http import HttpRequest
 from ninja import NinjaAPI, Query
@@ -17,19 +17,20 @@ from experiments.api.schemas import (
     ErrorOut,
 )
 from experiments.errors import NotFound
-from experiments.models import ApiToken, Project
 from experiments.queries import champion as champions
-from experiments.queries import tokens
+from experiments.queries import token_access
+from experiments.queries.token_access import ApiToken, Project
 from experiments.services import tokens as token_services
 
 PAGE = 100
+Page = Annotated[int, Query(ge=1, le=10**6)]
 
 
 class TokenAuth(HttpBearer):
     """`Authorization: Bearer TOKEN`, a token made on the account page."""
 
     def authenticate(self, request: HttpRequest, token: str) -> ApiToken | None:
-        found = tokens.find(token_services.digest(token))
+        found = token_access.find(token_services.digest(token))
         if found is not None:
             token_services.touch(token=found)
         return found
@@ -49,7 +50,7 @@ _ERRORS = {401: ErrorOut, 404: ErrorOut, 422: ErrorOut}
 
 
 def _project(request: HttpRequest, slug: str) -> Project:
-    project = tokens.project_for(request.auth, slug)  # type: ignore[attr-defined]
+    project = token_access.project_for(request.auth, slug)  # type: ignore[attr-defined]
     if project is None:
         raise NotFound(f"There is no project {slug}.")
     return project
@@ -74,7 +75,7 @@ def read_champion(request: HttpRequest, slug: str, target: str = "production") -
 
 @api.get("/projects/{slug}/decisions", response={200: DecisionsOut, **_ERRORS})
 def list_decisions(
-    request: HttpRequest, slug: str, target: str = "", page: int = Query(1, ge=1, le=10**6)
+    request: HttpRequest, slug: str, target: str = "", page: Page = 1
 ) -> dict[str, Any]:
     """The log, newest first, a hundred a page."""
     project = _project(request, slug)

@@ -7,7 +7,6 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     initial = True
 
     dependencies = [
@@ -16,493 +15,1177 @@ class Migration(migrations.Migration):
 
     operations = [
         migrations.CreateModel(
-            name='Environment',
+            name="Environment",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('digest', models.CharField(max_length=64, unique=True)),
-                ('document', models.TextField()),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("digest", models.CharField(max_length=64, unique=True)),
+                ("document", models.TextField()),
             ],
         ),
         migrations.CreateModel(
-            name='Worker',
+            name="Worker",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('name', models.CharField(max_length=200, unique=True)),
-                ('host', models.CharField(max_length=200)),
-                ('pid', models.PositiveIntegerField()),
-                ('queues', models.CharField(max_length=200)),
-                ('slots', models.PositiveSmallIntegerField(default=1)),
-                ('devices', models.CharField(blank=True, max_length=400)),
-                ('started_at', models.DateTimeField()),
-                ('heartbeat_at', models.DateTimeField()),
-                ('stopped_at', models.DateTimeField(blank=True, null=True)),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("name", models.CharField(max_length=200, unique=True)),
+                ("host", models.CharField(max_length=200)),
+                ("pid", models.PositiveIntegerField()),
+                ("queues", models.CharField(max_length=200)),
+                ("slots", models.PositiveSmallIntegerField(default=1)),
+                ("devices", models.CharField(blank=True, max_length=400)),
+                ("started_at", models.DateTimeField()),
+                ("heartbeat_at", models.DateTimeField()),
+                ("stopped_at", models.DateTimeField(blank=True, null=True)),
             ],
         ),
         migrations.CreateModel(
-            name='Project',
+            name="Project",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('slug', models.SlugField(max_length=100, unique=True)),
-                ('name', models.CharField(max_length=200)),
-                ('official_metric', models.CharField(max_length=200)),
-                ('direction', models.CharField(choices=[('minimize', 'Minimize'), ('maximize', 'Maximize')], max_length=8)),
-                ('margin', models.FloatField(default=0.0)),
-                ('smallest_gain', models.FloatField(blank=True, null=True)),
-                ('created_at', models.DateTimeField(auto_now_add=True)),
-                ('archived_at', models.DateTimeField(blank=True, null=True)),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("slug", models.SlugField(max_length=100, unique=True)),
+                ("name", models.CharField(max_length=200)),
+                ("official_metric", models.CharField(max_length=200)),
+                (
+                    "direction",
+                    models.CharField(
+                        choices=[("minimize", "Minimize"), ("maximize", "Maximize")], max_length=8
+                    ),
+                ),
+                ("margin", models.FloatField(default=0.0)),
+                ("smallest_gain", models.FloatField(blank=True, null=True)),
+                ("created_at", models.DateTimeField(auto_now_add=True)),
+                ("archived_at", models.DateTimeField(blank=True, null=True)),
             ],
             options={
-                'ordering': ('slug',),
-                'constraints': [models.CheckConstraint(condition=models.Q(('margin__gte', 0)), name='project_margin_not_negative'), models.CheckConstraint(condition=models.Q(('smallest_gain__isnull', True), ('smallest_gain__gt', 0), _connector='OR'), name='project_smallest_gain_positive'), models.CheckConstraint(condition=models.Q(('direction__in', ['minimize', 'maximize'])), name='project_direction_known')],
+                "ordering": ("slug",),
+                "constraints": [
+                    models.CheckConstraint(
+                        condition=models.Q(("margin__gte", 0)), name="project_margin_not_negative"
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            ("smallest_gain__isnull", True),
+                            ("smallest_gain__gt", 0),
+                            _connector="OR",
+                        ),
+                        name="project_smallest_gain_positive",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(("direction__in", ["minimize", "maximize"])),
+                        name="project_direction_known",
+                    ),
+                ],
             },
         ),
         migrations.CreateModel(
-            name='Experiment',
+            name="Experiment",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('name', models.CharField(max_length=200)),
-                ('goal', models.TextField()),
-                ('notes', models.TextField(blank=True)),
-                ('config_link', models.URLField(blank=True, max_length=1000)),
-                ('objective', models.CharField(blank=True, max_length=300)),
-                ('source', models.TextField(blank=True)),
-                ('document', models.TextField(default='{}')),
-                ('official_metric', models.CharField(max_length=200)),
-                ('direction', models.CharField(choices=[('minimize', 'Minimize'), ('maximize', 'Maximize')], max_length=8)),
-                ('margin', models.FloatField(default=0.0)),
-                ('smallest_gain', models.FloatField(blank=True, null=True)),
-                ('sampler', models.CharField(max_length=40)),
-                ('pruner', models.CharField(default='none', max_length=40)),
-                ('seed', models.BigIntegerField(default=0)),
-                ('split_seed', models.BigIntegerField(default=0)),
-                ('parallel', models.PositiveIntegerField(default=1)),
-                ('budget', models.PositiveIntegerField(default=0)),
-                ('queue', models.CharField(default='cpu', max_length=40)),
-                ('priority', models.IntegerField(default=0)),
-                ('state', models.CharField(choices=[('running', 'Running'), ('paused', 'Paused'), ('finished', 'Finished'), ('stopped', 'Stopped')], default='running', max_length=8)),
-                ('stop_reason', models.CharField(blank=True, max_length=300)),
-                ('commit', models.CharField(blank=True, max_length=64)),
-                ('created_at', models.DateTimeField(auto_now_add=True)),
-                ('finished_at', models.DateTimeField(blank=True, null=True)),
-                ('active_at', models.DateTimeField(auto_now_add=True)),
-                ('archived_at', models.DateTimeField(blank=True, null=True)),
-                ('trial_count', models.PositiveIntegerField(default=0)),
-                ('complete_count', models.PositiveIntegerField(default=0)),
-                ('pruned_count', models.PositiveIntegerField(default=0)),
-                ('failed_count', models.PositiveIntegerField(default=0)),
-                ('best_value', models.FloatField(blank=True, null=True)),
-                ('created_by', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to=settings.AUTH_USER_MODEL)),
-                ('extends', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='extensions', to='experiments.experiment')),
-                ('project', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='experiments', to='experiments.project')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("name", models.CharField(max_length=200)),
+                ("goal", models.TextField()),
+                ("notes", models.TextField(blank=True)),
+                ("config_link", models.URLField(blank=True, max_length=1000)),
+                ("objective", models.CharField(blank=True, max_length=300)),
+                ("source", models.TextField(blank=True)),
+                ("document", models.TextField(default="{}")),
+                ("official_metric", models.CharField(max_length=200)),
+                (
+                    "direction",
+                    models.CharField(
+                        choices=[("minimize", "Minimize"), ("maximize", "Maximize")], max_length=8
+                    ),
+                ),
+                ("margin", models.FloatField(default=0.0)),
+                ("smallest_gain", models.FloatField(blank=True, null=True)),
+                ("sampler", models.CharField(max_length=40)),
+                ("pruner", models.CharField(default="none", max_length=40)),
+                ("seed", models.BigIntegerField(default=0)),
+                ("split_seed", models.BigIntegerField(default=0)),
+                ("parallel", models.PositiveIntegerField(default=1)),
+                ("budget", models.PositiveIntegerField(default=0)),
+                ("queue", models.CharField(default="cpu", max_length=40)),
+                ("priority", models.IntegerField(default=0)),
+                (
+                    "state",
+                    models.CharField(
+                        choices=[
+                            ("running", "Running"),
+                            ("paused", "Paused"),
+                            ("finished", "Finished"),
+                            ("stopped", "Stopped"),
+                        ],
+                        default="running",
+                        max_length=8,
+                    ),
+                ),
+                ("stop_reason", models.CharField(blank=True, max_length=300)),
+                ("commit", models.CharField(blank=True, max_length=64)),
+                ("created_at", models.DateTimeField(auto_now_add=True)),
+                ("finished_at", models.DateTimeField(blank=True, null=True)),
+                ("active_at", models.DateTimeField(auto_now_add=True)),
+                ("archived_at", models.DateTimeField(blank=True, null=True)),
+                ("trial_count", models.PositiveIntegerField(default=0)),
+                ("complete_count", models.PositiveIntegerField(default=0)),
+                ("pruned_count", models.PositiveIntegerField(default=0)),
+                ("failed_count", models.PositiveIntegerField(default=0)),
+                ("best_value", models.FloatField(blank=True, null=True)),
+                (
+                    "created_by",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="+",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
+                (
+                    "extends",
+                    models.ForeignKey(
+                        blank=True,
+                        null=True,
+                        on_delete=django.db.models.deletion.SET_NULL,
+                        related_name="extensions",
+                        to="experiments.experiment",
+                    ),
+                ),
+                (
+                    "project",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="experiments",
+                        to="experiments.project",
+                    ),
+                ),
             ],
             options={
-                'ordering': ('-created_at',),
+                "ordering": ("-created_at",),
             },
         ),
         migrations.CreateModel(
-            name='Configuration',
+            name="Configuration",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('digest', models.CharField(max_length=64)),
-                ('document', models.TextField()),
-                ('created_at', models.DateTimeField(auto_now_add=True)),
-                ('project', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='configurations', to='experiments.project')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("digest", models.CharField(max_length=64)),
+                ("document", models.TextField()),
+                ("created_at", models.DateTimeField(auto_now_add=True)),
+                (
+                    "project",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="configurations",
+                        to="experiments.project",
+                    ),
+                ),
             ],
         ),
         migrations.CreateModel(
-            name='ApiToken',
+            name="ApiToken",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('name', models.CharField(max_length=100)),
-                ('scopes', models.CharField(default='read', max_length=100)),
-                ('prefix', models.CharField(max_length=12)),
-                ('digest', models.CharField(max_length=64, unique=True)),
-                ('created_at', models.DateTimeField(auto_now_add=True)),
-                ('expires_at', models.DateTimeField(blank=True, null=True)),
-                ('last_used_at', models.DateTimeField(blank=True, null=True)),
-                ('revoked_at', models.DateTimeField(blank=True, null=True)),
-                ('owner', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='api_tokens', to=settings.AUTH_USER_MODEL)),
-                ('project', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.CASCADE, related_name='api_tokens', to='experiments.project')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("name", models.CharField(max_length=100)),
+                ("scopes", models.CharField(default="read", max_length=100)),
+                ("prefix", models.CharField(max_length=12)),
+                ("digest", models.CharField(max_length=64, unique=True)),
+                ("created_at", models.DateTimeField(auto_now_add=True)),
+                ("expires_at", models.DateTimeField(blank=True, null=True)),
+                ("last_used_at", models.DateTimeField(blank=True, null=True)),
+                ("revoked_at", models.DateTimeField(blank=True, null=True)),
+                (
+                    "owner",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="api_tokens",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
+                (
+                    "project",
+                    models.ForeignKey(
+                        blank=True,
+                        null=True,
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="api_tokens",
+                        to="experiments.project",
+                    ),
+                ),
             ],
             options={
-                'ordering': ('-created_at',),
+                "ordering": ("-created_at",),
             },
         ),
         migrations.CreateModel(
-            name='Replication',
+            name="Replication",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('purpose', models.CharField(choices=[('verdict', 'Verdict'), ('training_seed', 'Training Seed'), ('split_seed', 'Split Seed'), ('search_seed', 'Search Seed')], default='verdict', max_length=13)),
-                ('against_champion', models.BooleanField(default=False)),
-                ('score_rule', models.CharField(choices=[('tail_median', 'Tail Median'), ('last', 'Last'), ('best', 'Best')], default='tail_median', max_length=11)),
-                ('margin', models.FloatField(default=0.0)),
-                ('smallest_gain', models.FloatField(blank=True, null=True)),
-                ('looks', models.TextField(default='[10, 20, 30]')),
-                ('level', models.FloatField(default=0.0221)),
-                ('level_source', models.CharField(blank=True, max_length=300)),
-                ('root_seed', models.BigIntegerField()),
-                ('pairs_queued', models.PositiveIntegerField(default=0)),
-                ('after_peeking', models.BooleanField(default=False)),
-                ('created_at', models.DateTimeField(auto_now_add=True)),
-                ('baseline', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='experiments.configuration')),
-                ('candidate', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to='experiments.configuration')),
-                ('created_by', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to=settings.AUTH_USER_MODEL)),
-                ('experiment', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='replications', to='experiments.experiment')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                (
+                    "purpose",
+                    models.CharField(
+                        choices=[
+                            ("verdict", "Verdict"),
+                            ("training_seed", "Training Seed"),
+                            ("split_seed", "Split Seed"),
+                            ("search_seed", "Search Seed"),
+                        ],
+                        default="verdict",
+                        max_length=13,
+                    ),
+                ),
+                ("against_champion", models.BooleanField(default=False)),
+                (
+                    "score_rule",
+                    models.CharField(
+                        choices=[
+                            ("tail_median", "Tail Median"),
+                            ("last", "Last"),
+                            ("best", "Best"),
+                        ],
+                        default="tail_median",
+                        max_length=11,
+                    ),
+                ),
+                ("margin", models.FloatField(default=0.0)),
+                ("smallest_gain", models.FloatField(blank=True, null=True)),
+                ("looks", models.TextField(default="[10, 20, 30]")),
+                ("level", models.FloatField(default=0.0221)),
+                ("level_source", models.CharField(blank=True, max_length=300)),
+                ("root_seed", models.BigIntegerField()),
+                ("pairs_queued", models.PositiveIntegerField(default=0)),
+                ("after_peeking", models.BooleanField(default=False)),
+                ("created_at", models.DateTimeField(auto_now_add=True)),
+                (
+                    "baseline",
+                    models.ForeignKey(
+                        blank=True,
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="+",
+                        to="experiments.configuration",
+                    ),
+                ),
+                (
+                    "candidate",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="+",
+                        to="experiments.configuration",
+                    ),
+                ),
+                (
+                    "created_by",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="+",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
+                (
+                    "experiment",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="replications",
+                        to="experiments.experiment",
+                    ),
+                ),
             ],
             options={
-                'ordering': ('-id',),
+                "ordering": ("-id",),
             },
         ),
         migrations.CreateModel(
-            name='Decision',
+            name="Decision",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('target', models.CharField(default='production', max_length=60)),
-                ('sequence', models.PositiveIntegerField()),
-                ('choice', models.CharField(choices=[('baseline', 'Baseline'), ('adopt', 'Adopt'), ('reject', 'Reject'), ('continue', 'Continue'), ('revert', 'Revert'), ('dropped without seeds', 'Dropped')], max_length=21)),
-                ('verdict', models.CharField(blank=True, max_length=9)),
-                ('overrides_verdict', models.BooleanField(default=False)),
-                ('reason', models.TextField()),
-                ('evidence', models.TextField(default='{}')),
-                ('decided_by_name', models.CharField(max_length=150)),
-                ('decided_at', models.DateTimeField()),
-                ('previous_hash', models.CharField(max_length=64, unique=True)),
-                ('hash', models.CharField(max_length=64, unique=True)),
-                ('baseline', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='experiments.configuration')),
-                ('candidate', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='experiments.configuration')),
-                ('decided_by', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to=settings.AUTH_USER_MODEL)),
-                ('experiment', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='decisions', to='experiments.experiment')),
-                ('project', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='decisions', to='experiments.project')),
-                ('replication', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='decisions', to='experiments.replication')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("target", models.CharField(default="production", max_length=60)),
+                ("sequence", models.PositiveIntegerField()),
+                (
+                    "choice",
+                    models.CharField(
+                        choices=[
+                            ("baseline", "Baseline"),
+                            ("adopt", "Adopt"),
+                            ("reject", "Reject"),
+                            ("continue", "Continue"),
+                            ("revert", "Revert"),
+                            ("dropped without seeds", "Dropped"),
+                        ],
+                        max_length=21,
+                    ),
+                ),
+                ("verdict", models.CharField(blank=True, max_length=9)),
+                ("overrides_verdict", models.BooleanField(default=False)),
+                ("reason", models.TextField()),
+                ("evidence", models.TextField(default="{}")),
+                ("decided_by_name", models.CharField(max_length=150)),
+                ("decided_at", models.DateTimeField()),
+                ("previous_hash", models.CharField(max_length=64, unique=True)),
+                ("hash", models.CharField(max_length=64, unique=True)),
+                (
+                    "baseline",
+                    models.ForeignKey(
+                        blank=True,
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="+",
+                        to="experiments.configuration",
+                    ),
+                ),
+                (
+                    "candidate",
+                    models.ForeignKey(
+                        blank=True,
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="+",
+                        to="experiments.configuration",
+                    ),
+                ),
+                (
+                    "decided_by",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="+",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
+                (
+                    "experiment",
+                    models.ForeignKey(
+                        blank=True,
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="decisions",
+                        to="experiments.experiment",
+                    ),
+                ),
+                (
+                    "project",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="decisions",
+                        to="experiments.project",
+                    ),
+                ),
+                (
+                    "replication",
+                    models.ForeignKey(
+                        blank=True,
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="decisions",
+                        to="experiments.replication",
+                    ),
+                ),
             ],
             options={
-                'ordering': ('project', '-sequence'),
+                "ordering": ("project", "-sequence"),
             },
         ),
         migrations.CreateModel(
-            name='Study',
+            name="Study",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('kind', models.CharField(choices=[('search', 'Search'), ('replication', 'Replication'), ('free', 'Free')], max_length=11)),
-                ('side', models.CharField(blank=True, choices=[('candidate', 'Candidate'), ('baseline', 'Baseline')], max_length=9)),
-                ('arm_index', models.PositiveIntegerField(default=0)),
-                ('arm', models.TextField(default='{}')),
-                ('name', models.CharField(max_length=512)),
-                ('directions', models.CharField(max_length=200)),
-                ('user_attributes', models.TextField(default='{}')),
-                ('system_attributes', models.TextField(default='{}')),
-                ('budget', models.PositiveIntegerField(blank=True, null=True)),
-                ('next_number', models.PositiveIntegerField(default=0)),
-                ('next_row', models.PositiveIntegerField(default=0)),
-                ('created_at', models.DateTimeField(auto_now_add=True)),
-                ('deleted_at', models.DateTimeField(blank=True, null=True)),
-                ('experiment', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.CASCADE, related_name='studies', to='experiments.experiment')),
-                ('project', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='studies', to='experiments.project')),
-                ('replication', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.CASCADE, related_name='studies', to='experiments.replication')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                (
+                    "kind",
+                    models.CharField(
+                        choices=[
+                            ("search", "Search"),
+                            ("replication", "Replication"),
+                            ("free", "Free"),
+                        ],
+                        max_length=11,
+                    ),
+                ),
+                (
+                    "side",
+                    models.CharField(
+                        blank=True,
+                        choices=[("candidate", "Candidate"), ("baseline", "Baseline")],
+                        max_length=9,
+                    ),
+                ),
+                ("arm_index", models.PositiveIntegerField(default=0)),
+                ("arm", models.TextField(default="{}")),
+                ("name", models.CharField(max_length=512)),
+                ("directions", models.CharField(max_length=200)),
+                ("user_attributes", models.TextField(default="{}")),
+                ("system_attributes", models.TextField(default="{}")),
+                ("budget", models.PositiveIntegerField(blank=True, null=True)),
+                ("next_number", models.PositiveIntegerField(default=0)),
+                ("next_row", models.PositiveIntegerField(default=0)),
+                ("created_at", models.DateTimeField(auto_now_add=True)),
+                ("deleted_at", models.DateTimeField(blank=True, null=True)),
+                (
+                    "experiment",
+                    models.ForeignKey(
+                        blank=True,
+                        null=True,
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="studies",
+                        to="experiments.experiment",
+                    ),
+                ),
+                (
+                    "project",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="studies",
+                        to="experiments.project",
+                    ),
+                ),
+                (
+                    "replication",
+                    models.ForeignKey(
+                        blank=True,
+                        null=True,
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="studies",
+                        to="experiments.replication",
+                    ),
+                ),
             ],
         ),
         migrations.CreateModel(
-            name='TestOpening',
+            name="TestOpening",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('opened_at', models.DateTimeField(auto_now_add=True)),
-                ('opened_by', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to=settings.AUTH_USER_MODEL)),
-                ('replication', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='test_openings', to='experiments.replication')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("opened_at", models.DateTimeField(auto_now_add=True)),
+                (
+                    "opened_by",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="+",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
+                (
+                    "replication",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="test_openings",
+                        to="experiments.replication",
+                    ),
+                ),
             ],
             options={
-                'ordering': ('opened_at',),
+                "ordering": ("opened_at",),
             },
         ),
         migrations.CreateModel(
-            name='Trial',
+            name="Trial",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('number', models.PositiveIntegerField()),
-                ('state', models.SmallIntegerField(choices=[(0, 'Running'), (1, 'Complete'), (2, 'Pruned'), (3, 'Failed'), (4, 'Waiting')])),
-                ('origin', models.CharField(choices=[('sampler', 'Sampler'), ('first', 'First'), ('manual', 'Manual'), ('retry', 'Retry'), ('replicate', 'Replicate'), ('outside', 'Outside')], default='outside', max_length=9)),
-                ('parameters', models.TextField(default='{}')),
-                ('values', models.TextField(blank=True, null=True)),
-                ('value', models.FloatField(blank=True, null=True)),
-                ('user_attributes', models.TextField(default='{}')),
-                ('system_attributes', models.TextField(default='{}')),
-                ('reports', models.BinaryField(blank=True, null=True)),
-                ('row', models.PositiveIntegerField(blank=True, null=True)),
-                ('pair', models.PositiveIntegerField(blank=True, null=True)),
-                ('train_seed', models.BigIntegerField(blank=True, null=True)),
-                ('split_seed', models.BigIntegerField(blank=True, null=True)),
-                ('search_seed', models.BigIntegerField(blank=True, null=True)),
-                ('attempt', models.PositiveSmallIntegerField(default=0)),
-                ('device', models.CharField(blank=True, max_length=60)),
-                ('heartbeat_at', models.DateTimeField(blank=True, null=True)),
-                ('control', models.CharField(blank=True, max_length=6)),
-                ('queued_at', models.DateTimeField(blank=True, null=True)),
-                ('started_at', models.DateTimeField(blank=True, null=True)),
-                ('finished_at', models.DateTimeField(blank=True, null=True)),
-                ('latest_value', models.FloatField(blank=True, null=True)),
-                ('latest_step', models.BigIntegerField(blank=True, null=True)),
-                ('best_step', models.BigIntegerField(blank=True, null=True)),
-                ('evaluations', models.PositiveIntegerField(blank=True, null=True)),
-                ('read_split_seed', models.BooleanField(blank=True, null=True)),
-                ('stopped_early', models.BooleanField(default=False)),
-                ('seconds', models.FloatField(blank=True, null=True)),
-                ('peak_memory_mb', models.FloatField(blank=True, null=True)),
-                ('failure_kind', models.CharField(blank=True, choices=[('', 'None'), ('exception', 'Exception'), ('infeasible', 'Infeasible'), ('lost', 'Lost'), ('cancelled', 'Cancelled')], max_length=10)),
-                ('failure_reason', models.TextField(blank=True)),
-                ('traceback', models.TextField(blank=True)),
-                ('log_tail', models.TextField(blank=True)),
-                ('configuration', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='trials', to='experiments.configuration')),
-                ('environment', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='trials', to='experiments.environment')),
-                ('retry_of', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='retries', to='experiments.trial')),
-                ('study', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='trials', to='experiments.study')),
-                ('worker', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='trials', to='experiments.worker')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("number", models.PositiveIntegerField()),
+                (
+                    "state",
+                    models.SmallIntegerField(
+                        choices=[
+                            (0, "Running"),
+                            (1, "Complete"),
+                            (2, "Pruned"),
+                            (3, "Failed"),
+                            (4, "Waiting"),
+                        ]
+                    ),
+                ),
+                (
+                    "origin",
+                    models.CharField(
+                        choices=[
+                            ("sampler", "Sampler"),
+                            ("first", "First"),
+                            ("manual", "Manual"),
+                            ("retry", "Retry"),
+                            ("replicate", "Replicate"),
+                            ("outside", "Outside"),
+                        ],
+                        default="outside",
+                        max_length=9,
+                    ),
+                ),
+                ("parameters", models.TextField(default="{}")),
+                ("values", models.TextField(blank=True, null=True)),
+                ("value", models.FloatField(blank=True, null=True)),
+                ("user_attributes", models.TextField(default="{}")),
+                ("system_attributes", models.TextField(default="{}")),
+                ("reports", models.BinaryField(blank=True, null=True)),
+                ("row", models.PositiveIntegerField(blank=True, null=True)),
+                ("pair", models.PositiveIntegerField(blank=True, null=True)),
+                ("train_seed", models.BigIntegerField(blank=True, null=True)),
+                ("split_seed", models.BigIntegerField(blank=True, null=True)),
+                ("search_seed", models.BigIntegerField(blank=True, null=True)),
+                ("attempt", models.PositiveSmallIntegerField(default=0)),
+                ("device", models.CharField(blank=True, max_length=60)),
+                ("heartbeat_at", models.DateTimeField(blank=True, null=True)),
+                ("control", models.CharField(blank=True, max_length=6)),
+                ("queued_at", models.DateTimeField(blank=True, null=True)),
+                ("started_at", models.DateTimeField(blank=True, null=True)),
+                ("finished_at", models.DateTimeField(blank=True, null=True)),
+                ("latest_value", models.FloatField(blank=True, null=True)),
+                ("latest_step", models.BigIntegerField(blank=True, null=True)),
+                ("best_step", models.BigIntegerField(blank=True, null=True)),
+                ("evaluations", models.PositiveIntegerField(blank=True, null=True)),
+                ("read_split_seed", models.BooleanField(blank=True, null=True)),
+                ("stopped_early", models.BooleanField(default=False)),
+                ("seconds", models.FloatField(blank=True, null=True)),
+                ("peak_memory_mb", models.FloatField(blank=True, null=True)),
+                (
+                    "failure_kind",
+                    models.CharField(
+                        blank=True,
+                        choices=[
+                            ("", "None"),
+                            ("exception", "Exception"),
+                            ("infeasible", "Infeasible"),
+                            ("lost", "Lost"),
+                            ("cancelled", "Cancelled"),
+                        ],
+                        max_length=10,
+                    ),
+                ),
+                ("failure_reason", models.TextField(blank=True)),
+                ("traceback", models.TextField(blank=True)),
+                ("log_tail", models.TextField(blank=True)),
+                (
+                    "configuration",
+                    models.ForeignKey(
+                        blank=True,
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="trials",
+                        to="experiments.configuration",
+                    ),
+                ),
+                (
+                    "environment",
+                    models.ForeignKey(
+                        blank=True,
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="trials",
+                        to="experiments.environment",
+                    ),
+                ),
+                (
+                    "retry_of",
+                    models.ForeignKey(
+                        blank=True,
+                        null=True,
+                        on_delete=django.db.models.deletion.SET_NULL,
+                        related_name="retries",
+                        to="experiments.trial",
+                    ),
+                ),
+                (
+                    "study",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="trials",
+                        to="experiments.study",
+                    ),
+                ),
+                (
+                    "worker",
+                    models.ForeignKey(
+                        blank=True,
+                        null=True,
+                        on_delete=django.db.models.deletion.SET_NULL,
+                        related_name="trials",
+                        to="experiments.worker",
+                    ),
+                ),
             ],
             options={
-                'ordering': ('study', 'number'),
+                "ordering": ("study", "number"),
             },
         ),
         migrations.CreateModel(
-            name='SeriesBatch',
+            name="SeriesBatch",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('attempt', models.PositiveSmallIntegerField()),
-                ('batch', models.PositiveIntegerField()),
-                ('points', models.PositiveIntegerField()),
-                ('first_step', models.BigIntegerField()),
-                ('last_step', models.BigIntegerField()),
-                ('payload', models.BinaryField()),
-                ('fenced', models.BooleanField(default=False)),
-                ('written_at', models.DateTimeField(auto_now_add=True)),
-                ('trial', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='series', to='experiments.trial')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("attempt", models.PositiveSmallIntegerField()),
+                ("batch", models.PositiveIntegerField()),
+                ("points", models.PositiveIntegerField()),
+                ("first_step", models.BigIntegerField()),
+                ("last_step", models.BigIntegerField()),
+                ("payload", models.BinaryField()),
+                ("fenced", models.BooleanField(default=False)),
+                ("written_at", models.DateTimeField(auto_now_add=True)),
+                (
+                    "trial",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="series",
+                        to="experiments.trial",
+                    ),
+                ),
             ],
         ),
         migrations.CreateModel(
-            name='SealedScore',
+            name="SealedScore",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('name', models.CharField(max_length=200)),
-                ('value', models.FloatField(null=True)),
-                ('trial', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='sealed_scores', to='experiments.trial')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("name", models.CharField(max_length=200)),
+                ("value", models.FloatField(null=True)),
+                (
+                    "trial",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="sealed_scores",
+                        to="experiments.trial",
+                    ),
+                ),
             ],
         ),
         migrations.CreateModel(
-            name='Report',
+            name="Report",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('step', models.BigIntegerField()),
-                ('value', models.FloatField(null=True)),
-                ('trial', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='open_reports', to='experiments.trial')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("step", models.BigIntegerField()),
+                ("value", models.FloatField(null=True)),
+                (
+                    "trial",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="open_reports",
+                        to="experiments.trial",
+                    ),
+                ),
             ],
         ),
         migrations.AddField(
-            model_name='replication',
-            name='baseline_trial',
-            field=models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='+', to='experiments.trial'),
+            model_name="replication",
+            name="baseline_trial",
+            field=models.ForeignKey(
+                blank=True,
+                null=True,
+                on_delete=django.db.models.deletion.SET_NULL,
+                related_name="+",
+                to="experiments.trial",
+            ),
         ),
         migrations.AddField(
-            model_name='replication',
-            name='candidate_trial',
-            field=models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='+', to='experiments.trial'),
+            model_name="replication",
+            name="candidate_trial",
+            field=models.ForeignKey(
+                blank=True,
+                null=True,
+                on_delete=django.db.models.deletion.SET_NULL,
+                related_name="+",
+                to="experiments.trial",
+            ),
         ),
         migrations.CreateModel(
-            name='Finding',
+            name="Finding",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('rule', models.CharField(max_length=60)),
-                ('subject', models.CharField(blank=True, max_length=260)),
-                ('version', models.PositiveSmallIntegerField()),
-                ('status', models.CharField(max_length=13)),
-                ('severity', models.CharField(max_length=7)),
-                ('title', models.CharField(max_length=600)),
-                ('detail', models.TextField(blank=True)),
-                ('meaning', models.TextField(blank=True)),
-                ('advice', models.TextField(blank=True)),
-                ('section', models.CharField(blank=True, max_length=200)),
-                ('action', models.CharField(blank=True, max_length=40)),
-                ('evidence', models.TextField(default='{}')),
-                ('found_at', models.DateTimeField(auto_now=True)),
-                ('dismissed_at', models.DateTimeField(blank=True, null=True)),
-                ('dismiss_reason', models.TextField(blank=True)),
-                ('dismissed_by', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to=settings.AUTH_USER_MODEL)),
-                ('experiment', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='findings', to='experiments.experiment')),
-                ('trial', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.CASCADE, related_name='findings', to='experiments.trial')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("rule", models.CharField(max_length=60)),
+                ("subject", models.CharField(blank=True, max_length=260)),
+                ("version", models.PositiveSmallIntegerField()),
+                ("status", models.CharField(max_length=13)),
+                ("severity", models.CharField(max_length=7)),
+                ("title", models.CharField(max_length=600)),
+                ("detail", models.TextField(blank=True)),
+                ("meaning", models.TextField(blank=True)),
+                ("advice", models.TextField(blank=True)),
+                ("section", models.CharField(blank=True, max_length=200)),
+                ("action", models.CharField(blank=True, max_length=40)),
+                ("evidence", models.TextField(default="{}")),
+                ("found_at", models.DateTimeField(auto_now=True)),
+                ("dismissed_at", models.DateTimeField(blank=True, null=True)),
+                ("dismiss_reason", models.TextField(blank=True)),
+                (
+                    "dismissed_by",
+                    models.ForeignKey(
+                        blank=True,
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="+",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
+                (
+                    "experiment",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="findings",
+                        to="experiments.experiment",
+                    ),
+                ),
+                (
+                    "trial",
+                    models.ForeignKey(
+                        blank=True,
+                        null=True,
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="findings",
+                        to="experiments.trial",
+                    ),
+                ),
             ],
         ),
         migrations.AddField(
-            model_name='experiment',
-            name='best_trial',
-            field=models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='+', to='experiments.trial'),
+            model_name="experiment",
+            name="best_trial",
+            field=models.ForeignKey(
+                blank=True,
+                null=True,
+                on_delete=django.db.models.deletion.SET_NULL,
+                related_name="+",
+                to="experiments.trial",
+            ),
         ),
         migrations.CreateModel(
-            name='Artifact',
+            name="Artifact",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('kind', models.CharField(max_length=20)),
-                ('name', models.CharField(max_length=300)),
-                ('path', models.CharField(max_length=1000)),
-                ('size', models.BigIntegerField()),
-                ('sha256', models.CharField(max_length=64)),
-                ('step', models.BigIntegerField(blank=True, null=True)),
-                ('created_at', models.DateTimeField(auto_now_add=True)),
-                ('trial', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='artifacts', to='experiments.trial')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("kind", models.CharField(max_length=20)),
+                ("name", models.CharField(max_length=300)),
+                ("path", models.CharField(max_length=1000)),
+                ("size", models.BigIntegerField()),
+                ("sha256", models.CharField(max_length=64)),
+                ("step", models.BigIntegerField(blank=True, null=True)),
+                ("created_at", models.DateTimeField(auto_now_add=True)),
+                (
+                    "trial",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="artifacts",
+                        to="experiments.trial",
+                    ),
+                ),
             ],
         ),
         migrations.CreateModel(
-            name='ExperimentTag',
+            name="ExperimentTag",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('name', models.CharField(max_length=60)),
-                ('experiment', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='tags', to='experiments.experiment')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("name", models.CharField(max_length=60)),
+                (
+                    "experiment",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="tags",
+                        to="experiments.experiment",
+                    ),
+                ),
             ],
             options={
-                'constraints': [models.UniqueConstraint(fields=('experiment', 'name'), name='experiment_tag_once')],
+                "constraints": [
+                    models.UniqueConstraint(
+                        fields=("experiment", "name"), name="experiment_tag_once"
+                    )
+                ],
             },
         ),
         migrations.CreateModel(
-            name='Membership',
+            name="Membership",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('role', models.CharField(choices=[('viewer', 'Viewer'), ('editor', 'Editor'), ('approver', 'Approver'), ('admin', 'Admin')], max_length=8)),
-                ('user', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='memberships', to=settings.AUTH_USER_MODEL)),
-                ('project', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='memberships', to='experiments.project')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                (
+                    "role",
+                    models.CharField(
+                        choices=[
+                            ("viewer", "Viewer"),
+                            ("editor", "Editor"),
+                            ("approver", "Approver"),
+                            ("admin", "Admin"),
+                        ],
+                        max_length=8,
+                    ),
+                ),
+                (
+                    "user",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="memberships",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
+                (
+                    "project",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="memberships",
+                        to="experiments.project",
+                    ),
+                ),
             ],
             options={
-                'constraints': [models.UniqueConstraint(fields=('user', 'project'), name='membership_once'), models.CheckConstraint(condition=models.Q(('role__in', ['viewer', 'editor', 'approver', 'admin'])), name='membership_role_known')],
+                "constraints": [
+                    models.UniqueConstraint(fields=("user", "project"), name="membership_once"),
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            ("role__in", ["viewer", "editor", "approver", "admin"])
+                        ),
+                        name="membership_role_known",
+                    ),
+                ],
             },
         ),
         migrations.AddConstraint(
-            model_name='configuration',
-            constraint=models.UniqueConstraint(fields=('project', 'digest'), name='configuration_once'),
+            model_name="configuration",
+            constraint=models.UniqueConstraint(
+                fields=("project", "digest"), name="configuration_once"
+            ),
         ),
         migrations.AddConstraint(
-            model_name='decision',
-            constraint=models.UniqueConstraint(fields=('project', 'sequence'), name='decision_sequence_once'),
+            model_name="decision",
+            constraint=models.UniqueConstraint(
+                fields=("project", "sequence"), name="decision_sequence_once"
+            ),
         ),
         migrations.AddConstraint(
-            model_name='decision',
-            constraint=models.CheckConstraint(condition=models.Q(('reason', ''), _negated=True), name='decision_has_a_reason'),
+            model_name="decision",
+            constraint=models.CheckConstraint(
+                condition=models.Q(("reason", ""), _negated=True), name="decision_has_a_reason"
+            ),
         ),
         migrations.AddConstraint(
-            model_name='decision',
-            constraint=models.CheckConstraint(condition=models.Q(('choice__in', ['baseline', 'adopt', 'reject', 'continue', 'revert', 'dropped without seeds'])), name='decision_choice_known'),
+            model_name="decision",
+            constraint=models.CheckConstraint(
+                condition=models.Q(
+                    (
+                        "choice__in",
+                        [
+                            "baseline",
+                            "adopt",
+                            "reject",
+                            "continue",
+                            "revert",
+                            "dropped without seeds",
+                        ],
+                    )
+                ),
+                name="decision_choice_known",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='decision',
-            constraint=models.CheckConstraint(condition=models.Q(models.Q(('choice__in', ('adopt', 'revert', 'baseline')), _negated=True), ('candidate__isnull', False), _connector='OR'), name='decision_champion_has_a_configuration'),
+            model_name="decision",
+            constraint=models.CheckConstraint(
+                condition=models.Q(
+                    models.Q(("choice__in", ("adopt", "revert", "baseline")), _negated=True),
+                    ("candidate__isnull", False),
+                    _connector="OR",
+                ),
+                name="decision_champion_has_a_configuration",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='study',
-            constraint=models.UniqueConstraint(condition=models.Q(('deleted_at__isnull', True)), fields=('name',), name='study_name_once'),
+            model_name="study",
+            constraint=models.UniqueConstraint(
+                condition=models.Q(("deleted_at__isnull", True)),
+                fields=("name",),
+                name="study_name_once",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='study',
-            constraint=models.CheckConstraint(condition=models.Q(models.Q(('experiment__isnull', True), ('kind', 'free')), models.Q(models.Q(('kind', 'free'), _negated=True), ('experiment__isnull', False)), _connector='OR'), name='study_free_or_of_an_experiment'),
+            model_name="study",
+            constraint=models.CheckConstraint(
+                condition=models.Q(
+                    models.Q(("experiment__isnull", True), ("kind", "free")),
+                    models.Q(
+                        models.Q(("kind", "free"), _negated=True), ("experiment__isnull", False)
+                    ),
+                    _connector="OR",
+                ),
+                name="study_free_or_of_an_experiment",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='study',
-            constraint=models.CheckConstraint(condition=models.Q(models.Q(('kind', 'replication'), ('replication__isnull', False), ('side__in', ['candidate', 'baseline'])), models.Q(models.Q(('kind', 'replication'), _negated=True), ('replication__isnull', True), ('side', '')), _connector='OR'), name='study_replication_has_a_side'),
+            model_name="study",
+            constraint=models.CheckConstraint(
+                condition=models.Q(
+                    models.Q(
+                        ("kind", "replication"),
+                        ("replication__isnull", False),
+                        ("side__in", ["candidate", "baseline"]),
+                    ),
+                    models.Q(
+                        models.Q(("kind", "replication"), _negated=True),
+                        ("replication__isnull", True),
+                        ("side", ""),
+                    ),
+                    _connector="OR",
+                ),
+                name="study_replication_has_a_side",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='seriesbatch',
-            constraint=models.UniqueConstraint(fields=('trial', 'attempt', 'batch'), name='series_batch_once'),
+            model_name="seriesbatch",
+            constraint=models.UniqueConstraint(
+                fields=("trial", "attempt", "batch"), name="series_batch_once"
+            ),
         ),
         migrations.AddConstraint(
-            model_name='sealedscore',
-            constraint=models.UniqueConstraint(fields=('trial', 'name'), name='sealed_score_once'),
+            model_name="sealedscore",
+            constraint=models.UniqueConstraint(fields=("trial", "name"), name="sealed_score_once"),
         ),
         migrations.AddConstraint(
-            model_name='report',
-            constraint=models.UniqueConstraint(fields=('trial', 'step'), name='report_step_once'),
+            model_name="report",
+            constraint=models.UniqueConstraint(fields=("trial", "step"), name="report_step_once"),
         ),
         migrations.AddConstraint(
-            model_name='replication',
-            constraint=models.CheckConstraint(condition=models.Q(('level__gt', 0), ('level__lt', 0.5)), name='replication_level_sane'),
+            model_name="replication",
+            constraint=models.CheckConstraint(
+                condition=models.Q(("level__gt", 0), ("level__lt", 0.5)),
+                name="replication_level_sane",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='replication',
-            constraint=models.CheckConstraint(condition=models.Q(('margin__gte', 0)), name='replication_margin_not_negative'),
+            model_name="replication",
+            constraint=models.CheckConstraint(
+                condition=models.Q(("margin__gte", 0)), name="replication_margin_not_negative"
+            ),
         ),
         migrations.AddConstraint(
-            model_name='replication',
-            constraint=models.CheckConstraint(condition=models.Q(models.Q(('purpose', 'verdict'), _negated=True), ('baseline__isnull', False), _connector='OR'), name='replication_verdict_has_a_baseline'),
+            model_name="replication",
+            constraint=models.CheckConstraint(
+                condition=models.Q(
+                    models.Q(("purpose", "verdict"), _negated=True),
+                    ("baseline__isnull", False),
+                    _connector="OR",
+                ),
+                name="replication_verdict_has_a_baseline",
+            ),
         ),
         migrations.AddIndex(
-            model_name='finding',
-            index=models.Index(fields=['experiment', 'status'], name='finding_by_status'),
+            model_name="finding",
+            index=models.Index(fields=["experiment", "status"], name="finding_by_status"),
         ),
         migrations.AddConstraint(
-            model_name='finding',
-            constraint=models.UniqueConstraint(condition=models.Q(('trial__isnull', True)), fields=('experiment', 'rule', 'subject'), name='finding_of_experiment_once'),
+            model_name="finding",
+            constraint=models.UniqueConstraint(
+                condition=models.Q(("trial__isnull", True)),
+                fields=("experiment", "rule", "subject"),
+                name="finding_of_experiment_once",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='finding',
-            constraint=models.UniqueConstraint(condition=models.Q(('trial__isnull', False)), fields=('trial', 'rule', 'subject'), name='finding_of_trial_once'),
+            model_name="finding",
+            constraint=models.UniqueConstraint(
+                condition=models.Q(("trial__isnull", False)),
+                fields=("trial", "rule", "subject"),
+                name="finding_of_trial_once",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='finding',
-            constraint=models.CheckConstraint(condition=models.Q(('dismissed_at__isnull', True), models.Q(('dismiss_reason', ''), _negated=True), _connector='OR'), name='finding_dismissed_with_a_reason'),
+            model_name="finding",
+            constraint=models.CheckConstraint(
+                condition=models.Q(
+                    ("dismissed_at__isnull", True),
+                    models.Q(("dismiss_reason", ""), _negated=True),
+                    _connector="OR",
+                ),
+                name="finding_dismissed_with_a_reason",
+            ),
         ),
         migrations.AddIndex(
-            model_name='experiment',
-            index=models.Index(fields=['project', '-active_at'], name='experiment_by_activity'),
+            model_name="experiment",
+            index=models.Index(fields=["project", "-active_at"], name="experiment_by_activity"),
         ),
         migrations.AddIndex(
-            model_name='experiment',
-            index=models.Index(condition=models.Q(('state', 'running')), fields=['queue', 'state'], name='experiment_runnable'),
+            model_name="experiment",
+            index=models.Index(
+                condition=models.Q(("state", "running")),
+                fields=["queue", "state"],
+                name="experiment_runnable",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='experiment',
-            constraint=models.UniqueConstraint(fields=('project', 'name'), name='experiment_name_once'),
+            model_name="experiment",
+            constraint=models.UniqueConstraint(
+                fields=("project", "name"), name="experiment_name_once"
+            ),
         ),
         migrations.AddConstraint(
-            model_name='experiment',
-            constraint=models.CheckConstraint(condition=models.Q(('goal', ''), _negated=True), name='experiment_has_a_goal'),
+            model_name="experiment",
+            constraint=models.CheckConstraint(
+                condition=models.Q(("goal", ""), _negated=True), name="experiment_has_a_goal"
+            ),
         ),
         migrations.AddConstraint(
-            model_name='experiment',
-            constraint=models.CheckConstraint(condition=models.Q(('margin__gte', 0)), name='experiment_margin_not_negative'),
+            model_name="experiment",
+            constraint=models.CheckConstraint(
+                condition=models.Q(("margin__gte", 0)), name="experiment_margin_not_negative"
+            ),
         ),
         migrations.AddConstraint(
-            model_name='experiment',
-            constraint=models.CheckConstraint(condition=models.Q(('parallel__gte', 1)), name='experiment_parallel_at_least_one'),
+            model_name="experiment",
+            constraint=models.CheckConstraint(
+                condition=models.Q(("parallel__gte", 1)), name="experiment_parallel_at_least_one"
+            ),
         ),
         migrations.AddConstraint(
-            model_name='experiment',
-            constraint=models.CheckConstraint(condition=models.Q(('state__in', ['running', 'paused', 'finished', 'stopped'])), name='experiment_state_known'),
+            model_name="experiment",
+            constraint=models.CheckConstraint(
+                condition=models.Q(("state__in", ["running", "paused", "finished", "stopped"])),
+                name="experiment_state_known",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='experiment',
-            constraint=models.CheckConstraint(condition=models.Q(('trial_count', django.db.models.expressions.CombinedExpression(django.db.models.expressions.CombinedExpression(models.F('complete_count'), '+', models.F('pruned_count')), '+', models.F('failed_count')))), name='experiment_counters_add_up'),
+            model_name="experiment",
+            constraint=models.CheckConstraint(
+                condition=models.Q(
+                    (
+                        "trial_count",
+                        django.db.models.expressions.CombinedExpression(
+                            django.db.models.expressions.CombinedExpression(
+                                models.F("complete_count"), "+", models.F("pruned_count")
+                            ),
+                            "+",
+                            models.F("failed_count"),
+                        ),
+                    )
+                ),
+                name="experiment_counters_add_up",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='experiment',
-            constraint=models.CheckConstraint(condition=models.Q(('best_value__isnull', True), ('complete_count__gte', 1), _connector='OR'), name='experiment_best_needs_a_complete_trial'),
+            model_name="experiment",
+            constraint=models.CheckConstraint(
+                condition=models.Q(
+                    ("best_value__isnull", True), ("complete_count__gte", 1), _connector="OR"
+                ),
+                name="experiment_best_needs_a_complete_trial",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='artifact',
-            constraint=models.UniqueConstraint(fields=('trial', 'kind', 'name'), name='artifact_once'),
+            model_name="artifact",
+            constraint=models.UniqueConstraint(
+                fields=("trial", "kind", "name"), name="artifact_once"
+            ),
         ),
         migrations.AddIndex(
-            model_name='trial',
-            index=models.Index(fields=['study', 'state', 'number'], name='trial_by_state'),
+            model_name="trial",
+            index=models.Index(fields=["study", "state", "number"], name="trial_by_state"),
         ),
         migrations.AddIndex(
-            model_name='trial',
-            index=models.Index(condition=models.Q(('state', 0)), fields=['heartbeat_at'], name='trial_running_heartbeat'),
+            model_name="trial",
+            index=models.Index(
+                condition=models.Q(("state", 0)),
+                fields=["heartbeat_at"],
+                name="trial_running_heartbeat",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='trial',
-            constraint=models.UniqueConstraint(fields=('study', 'number'), name='trial_number_once'),
+            model_name="trial",
+            constraint=models.UniqueConstraint(
+                fields=("study", "number"), name="trial_number_once"
+            ),
         ),
         migrations.AddConstraint(
-            model_name='trial',
-            constraint=models.UniqueConstraint(condition=models.Q(('row__isnull', False), models.Q(('origin', 'retry'), _negated=True)), fields=('study', 'row'), name='trial_row_once'),
+            model_name="trial",
+            constraint=models.UniqueConstraint(
+                condition=models.Q(
+                    ("row__isnull", False), models.Q(("origin", "retry"), _negated=True)
+                ),
+                fields=("study", "row"),
+                name="trial_row_once",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='trial',
-            constraint=models.CheckConstraint(condition=models.Q(('state__in', [0, 1, 2, 3, 4])), name='trial_state_known'),
+            model_name="trial",
+            constraint=models.CheckConstraint(
+                condition=models.Q(("state__in", [0, 1, 2, 3, 4])), name="trial_state_known"
+            ),
         ),
         migrations.AddConstraint(
-            model_name='trial',
-            constraint=models.CheckConstraint(condition=models.Q(models.Q(('state', 1), _negated=True), ('values__isnull', False), _connector='OR'), name='trial_complete_has_values'),
+            model_name="trial",
+            constraint=models.CheckConstraint(
+                condition=models.Q(
+                    models.Q(("state", 1), _negated=True),
+                    ("values__isnull", False),
+                    _connector="OR",
+                ),
+                name="trial_complete_has_values",
+            ),
         ),
     ]

@@ -53,9 +53,7 @@ class Finding(models.Model):
                 name="finding_dismissed_with_a_reason",
             ),
         )
-        indexes = (
-            models.Index(fields=("experiment", "status"), name="finding_by_status"),
-        )
+        indexes = (models.Index(fields=("experiment", "status"), name="finding_by_status"),)
 
     def __str__(self) -> str:
         return f"{self.rule} {self.status}"

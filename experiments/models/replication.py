@@ -1,4 +1,4 @@
-"""A declared repetition over fresh seeds: what is compared, when it is looked at, at which level."""
+"""A declared repetition over fresh seeds: what is compared, when, at which level."""
 
 from __future__ import annotations
 
@@ -40,9 +40,7 @@ class Replication(models.Model):
     )
     # Whether the baseline was the project's champion when this was declared.
     against_champion = models.BooleanField(default=False)
-    score_rule = models.CharField(
-        max_length=11, choices=ScoreRule, default=ScoreRule.TAIL_MEDIAN
-    )
+    score_rule = models.CharField(max_length=11, choices=ScoreRule, default=ScoreRule.TAIL_MEDIAN)
     margin = models.FloatField(default=0.0)
     smallest_gain = models.FloatField(null=True, blank=True)
     looks = models.TextField(default="[10, 20, 30]")  # JSON list of pair counts

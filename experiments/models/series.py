@@ -42,9 +42,7 @@ class Report(models.Model):
     """
 
     # No index of its own: the unique pair of trial and step serves.
-    trial = models.ForeignKey(
-        Trial, models.CASCADE, related_name="open_reports", db_index=False
-    )
+    trial = models.ForeignKey(Trial, models.CASCADE, related_name="open_reports", db_index=False)
     step = models.BigIntegerField()
     value = models.FloatField(null=True)  # null: NaN, which SQLite cannot hold
 

@@ -58,7 +58,8 @@ def record(
         for each in diagnoses
     ]
     with transaction.atomic():
-        held = Finding.objects.filter(experiment_id=experiment_id, trial_id=trial_id)
+        held = Finding.objects.filter(experiment_id=experiment_id)
+        held = held.filter(trial__isnull=True) if trial_id is None else held.filter(trial=trial_id)
         kept = {(each.rule, each.subject): each for each in held}
         fresh = {(each.rule, each.subject): each for each in found}
         rules = {rule for rule, _ in fresh}

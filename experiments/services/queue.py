@@ -65,7 +65,7 @@ def claimable(queue: str) -> int:
         experiment = Experiment.objects.get(pk=experiment_id)
         free = max(0, experiment.parallel - _running(experiment_id))
         waiting = _waiting(experiment).count()
-        rows = sum(study.budget - study.next_row for study in _with_rows(experiment))
+        rows = sum((study.budget or 0) - study.next_row for study in _with_rows(experiment))
         total += min(free, waiting + rows)
     return total
 

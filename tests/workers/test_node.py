@@ -192,7 +192,8 @@ def test_a_repetition_over_seeds_reaches_its_verdict(start_worker: Start) -> Non
     )
     wait_until(lambda: evidence.gather(replication).open_runs == 0, worker=worker)
     found = evidence.gather(replication)
-    assert found.outcome == "adopt" and found.verdict is not None
+    assert found.verdict is not None
+    assert found.outcome == "adopt", found.verdict.reason or found.verdict.sentence
     assert not found.verdict.on_this_split
     replicates = Trial.objects.filter(origin=Origin.REPLICATE)
     assert replicates.count() == 8 and set(replicates.values_list("pair", flat=True)) == set(

@@ -1,4 +1,4 @@
-"""The project `digits` with its first experiment, for a first start. Doing it twice is harmless."""
+"""The project `digits` with its first experiment; doing it twice is harmless."""
 
 from __future__ import annotations
 

@@ -1,0 +1,28 @@
+"""The token behind a request, and the project that it opens."""
+
+from __future__ import annotations
+
+from django.db.models import Q
+from django.utils import timezone
+
+from experiments.models import ApiToken as ApiToken
+from experiments.models import Project as Project
+from experiments.queries import access
+
+
+def find(digest: str) -> ApiToken | None:
+    """The living token behind a digest: not revoked, not expired, its owner still active."""
+    return (
+        ApiToken.objects.select_related("owner", "project")
+        .filter(digest=digest, revoked_at__isnull=True, owner__is_active=True)
+        .filter(Q(expires_at__isnull=True) | Q(expires_at__gt=timezone.now()))
+        .first()
+    )
+
+
+def project_for(token: ApiToken, slug: str) -> Project | None:
+    """The project a token opens: its own, or any that its owner may see; None for all others."""
+    project = access.visible_projects(token.owner).filter(slug=slug).first()
+    if project is None or token.project_id not in (None, project.pk):
+        return None
+    return project
