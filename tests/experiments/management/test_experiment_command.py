@@ -1,0 +1,97 @@
+from __future__ import annotations
+
+from io import StringIO
+from pathlib import Path
+
+import pytest
+from django.contrib.auth.models import User
+from django.core.management import call_command
+from django.core.management.base import CommandError
+
+from experiments.management.commands import experiment as command
+from experiments.models import Experiment, Project
+from tests import cast
+
+pytestmark = pytest.mark.django_db
+
+TEXT = cast.LABEL_SMOOTHING.format(name="from-a-file", goal="Is it better?", trials=2)
+
+
+def _call(*arguments: str) -> str:
+    output = StringIO()
+    call_command("experiment", *arguments, stdout=output)
+    return output.getvalue()
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    cast.project()
+    User.objects.create_superuser("root")
+    path = tmp_path / "experiment.yaml"
+    path.write_text(TEXT)
+    return path
+
+
+def test_run_creates_the_experiment_and_says_when_no_worker_listens(file: Path) -> None:
+    said = _call("run", str(file), "--detach")
+    assert "digits/from-a-file: 4 trials queued." in said and "No worker listens" in said
+    assert Experiment.objects.get().created_by.get_username() == "root"
+
+
+def test_run_watches_until_the_end(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def finish(seconds: float) -> None:
+        cast.end(Experiment.objects.get())
+
+    monkeypatch.setattr(command.time, "sleep", finish)
+    said = _call("run", str(file))
+    assert "finished: all trials done" in said and "0 of 4" in said
+
+
+def test_every_error_of_a_file_is_printed_with_its_key(file: Path) -> None:
+    file.write_text(TEXT.replace("halton", "halten").replace("fixed", "fixt"))
+    with pytest.raises(CommandError) as raised:
+        _call("run", str(file))
+    said = str(raised.value)
+    assert "search.sampler" in said and "hyperparameters.epochs.role" in said
+
+
+def test_a_file_that_is_not_there_is_one_line(file: Path) -> None:
+    with pytest.raises(CommandError, match="cannot be read"):
+        _call("run", str(file.with_name("nothing.yaml")))
+
+
+def test_list_show_and_stop_name_what_they_speak_of(file: Path) -> None:
+    _call("run", str(file), "--detach")
+    assert "digits/from-a-file" in _call("list")
+    assert "digits/from-a-file" not in _call("list", "--project", "other")
+    assert "Is it better?" in _call("show", "digits/from-a-file")
+    assert "ends" in _call("stop", "digits/from-a-file")
+    assert Experiment.objects.get().state == "stopped"
+    with pytest.raises(CommandError, match="PROJECT/NAME"):
+        _call("show", "digits/nothing")
+
+
+def test_without_a_superuser_it_says_how_to_make_one(file: Path) -> None:
+    User.objects.filter(is_superuser=True).update(is_active=False)
+    with pytest.raises(CommandError, match="createsuperuser"):
+        _call("run", str(file))
+
+
+def test_a_project_is_created_with_its_errors_named(file: Path) -> None:
+    call_command(
+        "project", "create", "fashion", "--metric", "validation_f1", "--direction", "maximize",
+        stdout=StringIO(),
+    )  # fmt: skip
+    assert Project.objects.get(slug="fashion").memberships.get().role == "admin"
+    with pytest.raises(CommandError, match="lower-case"):
+        call_command("project", "create", "Not A Slug", "--metric", "m", "--direction", "maximize")
+    with pytest.raises(CommandError, match="taken"):
+        call_command("project", "create", "fashion", "--metric", "m", "--direction", "maximize")
+
+
+def test_seeding_digits_twice_makes_one_project_and_one_experiment() -> None:
+    User.objects.create_superuser("root")
+    for _ in range(2):
+        call_command("seed_digits", stdout=StringIO())
+    assert Project.objects.get().slug == "digits"
+    assert Experiment.objects.get().name == "label-smoothing"
