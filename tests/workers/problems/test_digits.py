@@ -189,5 +189,5 @@ def test_the_example_is_an_experiment_that_this_problem_can_run() -> None:
     for arm in file.arms():
         for corner in (0.0, 0.5, 1 - 1e-9):
             hp = Hyperparameters.read(arm.complete(arm.from_unit([corner] * len(arm.searched))))
-            assert hp.epochs == 60
+            assert hp.epochs == 100
             assert hp.label_smoothing == arm.values["label_smoothing"]
