@@ -1,0 +1,189 @@
+"""Axis plots: every trial's score along one hyperparameter, infeasible trials marked.
+
+Source: Tuning Playbook, "Identifying bad search space boundaries" (basic hyperparameter axis
+plots).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from experiments.charts.theme import (
+    BAD,
+    HUES,
+    WARN_BAND,
+    Figure,
+    axis,
+    escaped,
+    layout,
+    log_axis,
+    plain,
+    text_of,
+)
+
+MOST_DRAWN = 1500
+FAR = 4.0  # scores further below the median than this many times (best - median) leave the frame
+
+
+@dataclass(frozen=True, slots=True)
+class AxisPoints:
+    """All trials along one hyperparameter.
+
+    `values` and `scores` [N], scores NaN where a trial is infeasible; `names` [N] of the trials;
+    `groups` [N] number of each trial's arm. `choices` for a set of values (then `values` are
+    such), `band` the edge of the range that the best trials crowd, if any.
+    """
+
+    name: str
+    values: Sequence[Any]
+    scores: NDArray[np.float64] = field(repr=False)
+    names: Sequence[str] = field(repr=False)
+    groups: NDArray[np.int64] = field(repr=False)
+    group_labels: Sequence[str] = ()
+    log: bool = False
+    low: float | None = None
+    high: float | None = None
+    choices: tuple[Any, ...] | None = None
+    band: tuple[float, float] | None = None
+
+
+def axis_plot(points: AxisPoints, *, metric: str, maximize: bool) -> Figure:
+    """The figure of one hyperparameter, and in `note` what it leaves out."""
+    scores = np.asarray(points.scores, dtype=np.float64)
+    feasible = np.isfinite(scores)
+    low, high = frame(scores[feasible], maximize=maximize)
+    shown = _drawn(scores, feasible, maximize=maximize)
+    data: list[dict[str, Any]] = []
+    for group in sorted(set(points.groups[feasible & shown].tolist())):
+        chosen = feasible & shown & (points.groups == group)
+        data += _dots(points, scores, chosen, group, (low, high), metric)
+    failed = ~feasible & shown
+    if failed.any():
+        data.append(_failures(points, failed, low, high, maximize))
+    return {
+        "data": data,
+        "layout": layout(
+            xaxis=_x_axis(points),
+            yaxis=axis(escaped(metric), range=[low, high] if feasible.any() else None),
+            shapes=_bands(points),
+            margin={"l": 56, "r": 12, "t": 8, "b": 40},
+        ),
+    }
+
+
+def frame(scores: NDArray[np.float64], *, maximize: bool) -> tuple[float, float]:
+    """A range of scores that shows the good ones: very bad ones would squash them to a line."""
+    if scores.size == 0:
+        return 0.0, 1.0
+    best = float(scores.max() if maximize else scores.min())
+    worst = float(scores.min() if maximize else scores.max())
+    far = float(np.median(scores)) - FAR * (best - float(np.median(scores)))
+    edge = max(worst, far) if maximize else min(worst, far)
+    if scores.size < 8 or edge == best:
+        edge = worst
+    pad = 0.07 * abs(best - edge) or 0.05 * abs(best) or 0.5
+    ends = (edge - pad, best + pad) if maximize else (best - pad, edge + pad)
+    return ends
+
+
+def _drawn(
+    scores: NDArray[np.float64], feasible: NDArray[np.bool_], *, maximize: bool
+) -> NDArray[np.bool_]:
+    """Which trials are drawn: all, or the best ones and an even draw of the rest."""
+    if scores.size <= MOST_DRAWN:
+        return np.ones(scores.size, dtype=bool)
+    worth = np.where(feasible, scores if maximize else -scores, -np.inf)
+    order = np.argsort(-worth, kind="stable")
+    rest = order[MOST_DRAWN // 3 :]
+    places = np.linspace(0, rest.size - 1, MOST_DRAWN - MOST_DRAWN // 3).astype(np.int64)
+    shown = np.zeros(scores.size, dtype=bool)
+    shown[order[: MOST_DRAWN // 3]] = True
+    shown[rest[places]] = True
+    return shown
+
+
+def _dots(
+    points: AxisPoints,
+    scores: NDArray[np.float64],
+    chosen: NDArray[np.bool_],
+    group: int,
+    ends: tuple[float, float],
+    metric: str,
+) -> list[dict[str, Any]]:
+    where = np.flatnonzero(chosen)
+    clipped = np.clip(scores[where], *ends)
+    outside = clipped != scores[where]
+    hue = HUES[group % len(HUES)]
+    return [
+        {
+            "type": "scatter",
+            "mode": "markers",
+            "x": [_x(points, int(i)) for i in where],
+            "y": plain(clipped),
+            "name": escaped(points.group_labels[group]) if points.group_labels else "",
+            "customdata": [[points.names[int(i)], f"{scores[i]:.4g}"] for i in where],
+            "marker": {
+                "size": [7 if out else 8 for out in outside],
+                "symbol": ["triangle-down-open" if out else "circle" for out in outside],
+                "color": hue,
+                "opacity": 0.78 if where.size < 200 else 0.45,
+            },
+            "hovertemplate": f"trial %{{customdata[0]}}<br>{escaped(points.name)} %{{x}}"
+            f"<br>{escaped(metric)} %{{customdata[1]}}<extra></extra>",
+        }
+    ]
+
+
+def _failures(
+    points: AxisPoints, failed: NDArray[np.bool_], low: float, high: float, maximize: bool
+) -> dict[str, Any]:
+    where = np.flatnonzero(failed)
+    at = low + 0.03 * (high - low) if maximize else high - 0.03 * (high - low)
+    return {
+        "type": "scatter",
+        "mode": "markers",
+        "x": [_x(points, int(i)) for i in where],
+        "y": plain(np.full(where.size, at)),
+        "customdata": [points.names[int(i)] for i in where],
+        "marker": {"size": 8, "symbol": "x", "color": BAD},
+        "hovertemplate": f"trial %{{customdata}} failed<br>{escaped(points.name)} %{{x}}"
+        "<extra></extra>",
+    }
+
+
+def _x(points: AxisPoints, index: int) -> Any:
+    value = points.values[index]
+    return text_of(value) if points.choices is not None else value
+
+
+def _x_axis(points: AxisPoints) -> dict[str, Any]:
+    if points.choices is not None:
+        order = [text_of(choice) for choice in points.choices]
+        return axis("", type="category", categoryorder="array", categoryarray=order)
+    if points.log and points.low is not None and points.high is not None:
+        return log_axis("", points.low, points.high)
+    return axis("")
+
+
+def _bands(points: AxisPoints) -> list[dict[str, Any]]:
+    if points.band is None:
+        return []
+    return [
+        {
+            "type": "rect",
+            "xref": "x",
+            "yref": "paper",
+            "x0": points.band[0],
+            "x1": points.band[1],
+            "y0": 0,
+            "y1": 1,
+            "fillcolor": WARN_BAND,
+            "line": {"width": 0},
+            "layer": "below",
+        }
+    ]

@@ -1,0 +1,115 @@
+"""What all figures share: quiet axes, colours named after the page's variables, plain numbers.
+
+A colour is written `var(--name)`; the script that draws the figure asks the page for its value,
+so that the same figure serves light and dark.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Figure = dict[str, Any]
+
+INK, INK_2, INK_3 = "var(--ink)", "var(--ink-2)", "var(--ink-3)"
+ACCENT, GOOD, WARN, BAD = "var(--accent)", "var(--good)", "var(--warn)", "var(--bad)"
+WARN_BAND = "var(--warn-band)"
+SURFACE, GRID, LINE = "var(--surface)", "var(--grid)", "var(--line-strong)"
+HUES = tuple(f"var(--hue-{number})" for number in range(1, 9))
+DRAWN_DIGITS = 6  # finer than a screen can show
+
+
+def axis(title: str = "", **more: Any) -> dict[str, Any]:
+    """An axis with a thin grid and no frame."""
+    quiet = {
+        "showline": False,
+        "zeroline": False,
+        "gridcolor": GRID,
+        "ticks": "",
+        "automargin": True,
+        "title": {"text": title, "standoff": 8, "font": {"size": 12.5, "color": INK_2}},
+        # "power" would set raised digits with style attributes, which the page forbids.
+        "exponentformat": "e",
+    }
+    return {**quiet, **more}
+
+
+def log_axis(title: str, low: float, high: float, **more: Any) -> dict[str, Any]:
+    """A logarithmic axis over `low` to `high` with a label at each decade, or at 1, 2, 5."""
+    first, last = math.floor(math.log10(low)), math.ceil(math.log10(high))
+    steps = (1,) if last - first > 2 else (1, 2, 5)
+    ticks = [step * 10.0**power for power in range(first, last + 1) for step in steps]
+    shown = [tick for tick in ticks if low * 0.999 <= tick <= high * 1.001]
+    pad = 0.03 * math.log10(high / low)
+    ends = [math.log10(low) - pad, math.log10(high) + pad]
+    labels = [
+        f"{tick:g}" if tick >= 1e-3 else f"{tick:.0e}".replace("e-0", "e-") for tick in shown
+    ]
+    return axis(
+        title, **{"type": "log", "tickvals": shown, "ticktext": labels, "range": ends, **more}
+    )
+
+
+def layout(**more: Any) -> dict[str, Any]:
+    """The layout that every figure starts from; the script fills in the page's font."""
+    shared = {
+        "margin": {"l": 56, "r": 14, "t": 10, "b": 46},
+        "paper_bgcolor": "rgba(0,0,0,0)",
+        "plot_bgcolor": "rgba(0,0,0,0)",
+        "font": {"size": 12.5, "color": INK_2},
+        "hoverlabel": {
+            "bgcolor": SURFACE,
+            "bordercolor": LINE,
+            "font": {"color": INK, "size": 12.5},
+            "align": "left",
+        },
+        "hovermode": "closest",
+        "showlegend": False,
+        "dragmode": "zoom",
+        "uirevision": "keep",
+        "xaxis": axis(),
+        "yaxis": axis(),
+    }
+    return {**shared, **more}
+
+
+def plain(values: Iterable[float] | NDArray[Any]) -> list[float | int | None]:
+    """Numbers that JSON can hold: non-finite ones become None, which breaks a line there."""
+    return [_plain(value) for value in np.asarray(values).tolist()]
+
+
+def _plain(value: float | int | None) -> float | int | None:
+    if value is None or (isinstance(value, float) and not math.isfinite(value)):
+        return None
+    return float(f"{value:.{DRAWN_DIGITS}g}") if isinstance(value, float) else value
+
+
+def text_of(value: object) -> str:
+    """A hyperparameter's value as a hover label writes it."""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    return "none" if value is None else str(value)
+
+
+def annotation(text: str, **more: Any) -> dict[str, Any]:
+    """A word inside a figure."""
+    quiet = {"text": text, "showarrow": False, "font": {"size": 12, "color": INK_2}}
+    return {**quiet, **more}
+
+
+def escaped(text: str) -> str:
+    """Text for a label: Plotly reads tags such as <b> and <br> in it."""
+    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+
+
+def shortened(text: str, most: int = 32) -> str:
+    """The beginning and the end of a long name."""
+    if len(text) <= most:
+        return text
+    return f"{text[: most - 9]}…{text[-8:]}"

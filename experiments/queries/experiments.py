@@ -1,0 +1,231 @@
+"""Experiments as a project's table and their own page show them."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from django.db.models import Count, OuterRef, Q, Subquery
+from django.db.models.functions import Coalesce
+
+from experiments.models import Decision, Experiment, Finding, Study, Trial
+from experiments.models.experiment import ExperimentState
+from experiments.models.trial import Origin, StudyKind, TrialState
+from experiments.queries.access import Access
+from experiments.queries.pages import Page, page_bounds
+from experiments.search_space import show
+from experiments.trial_names import arm_letter, trial_name
+
+STATES: tuple[str, ...] = tuple(ExperimentState.values)
+ORDERS = {
+    "activity": "-active_at",
+    "name": "name",
+    "created": "-created_at",
+    "trials": "-trial_count",
+    "best": "best_value",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class ExperimentFilter:
+    """What a project's table is narrowed to; `order` is one of `ORDERS`."""
+
+    text: str = ""
+    state: str = ""
+    order: str = "activity"
+    page: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class ExperimentRow:
+    name: str
+    goal: str
+    state: str
+    budget: int
+    complete: int
+    pruned: int
+    failed: int
+    running: int
+    best_value: float | None
+    warnings: int
+    decision: str
+    decision_sequence: int | None
+    author: str
+    active_at: datetime
+
+    @property
+    def done(self) -> int:
+        return self.complete + self.pruned + self.failed
+
+
+@dataclass(frozen=True, slots=True)
+class ArmRow:
+    """One arm of a search: its letter, what it fixes, how far it is, its best score."""
+
+    study_id: int
+    index: int
+    letter: str
+    label: str
+    budget: int | None
+    trials: int
+
+
+@dataclass(frozen=True, slots=True)
+class Tally:
+    """Unfinished search trials and the time that finished ones took."""
+
+    running: int
+    waiting: int
+
+
+def list_experiments(access: Access, wanted: ExperimentFilter) -> Page[ExperimentRow]:
+    """A page of a project's experiments, narrowed and ordered by the database."""
+    rows = Experiment.objects.filter(project_id=access.project_id, archived_at__isnull=True)
+    if wanted.state in STATES:
+        rows = rows.filter(state=wanted.state)
+    if wanted.text:
+        rows = rows.filter(
+            Q(name__icontains=wanted.text)
+            | Q(goal__icontains=wanted.text)
+            | Q(pk__in=_tagged(wanted.text))
+        )
+    total = rows.count()
+    number, start, end = page_bounds(wanted.page, total)
+    order = ORDERS.get(wanted.order, ORDERS["activity"])
+    if wanted.order == "best":
+        order = "best_value" if access.direction == "minimize" else "-best_value"
+    decided = Decision.objects.filter(experiment=OuterRef("pk")).order_by("-sequence")
+    page = (
+        rows.select_related("created_by")
+        .annotate(
+            running_count=_count_of(
+                Trial.objects.filter(study__kind=StudyKind.SEARCH, state=TrialState.RUNNING),
+                "study__experiment",
+            ),
+            warning_count=_count_of(_open_warnings(), "experiment"),
+            decision_choice=Subquery(decided.values("choice")[:1]),
+            decision_sequence=Subquery(decided.values("sequence")[:1]),
+        )
+        .order_by(order, "-pk")[start:end]
+    )
+    return Page([_row(each) for each in page], number, total)
+
+
+def _count_of(rows: Any, key: str) -> Coalesce:
+    """How many of `rows` belong to the outer experiment."""
+    counts = rows.filter(**{key: OuterRef("pk")}).order_by().values(key).annotate(n=Count("pk"))
+    return Coalesce(Subquery(counts.values("n")), 0)
+
+
+def _open_warnings() -> Any:
+    return Finding.objects.filter(
+        status="fired", severity__in=("warning", "problem"), dismissed_at__isnull=True
+    )
+
+
+def _tagged(text: str) -> Any:
+    return Experiment.objects.filter(tags__name__icontains=text).values("pk")
+
+
+def _row(experiment: Any) -> ExperimentRow:
+    return ExperimentRow(
+        name=experiment.name,
+        goal=experiment.goal,
+        state=experiment.state,
+        budget=experiment.budget,
+        complete=experiment.complete_count,
+        pruned=experiment.pruned_count,
+        failed=experiment.failed_count,
+        running=experiment.running_count,
+        best_value=experiment.best_value,
+        warnings=experiment.warning_count,
+        decision=experiment.decision_choice or "",
+        decision_sequence=experiment.decision_sequence,
+        author=experiment.created_by.get_username(),
+        active_at=experiment.active_at,
+    )
+
+
+def find_experiment(access: Access, name: str) -> Experiment | None:
+    """An experiment of a project by its name, with its best trial and who made it."""
+    return (
+        Experiment.objects.select_related(
+            "project", "best_trial__study", "best_trial__configuration", "created_by", "extends"
+        )
+        .filter(project_id=access.project_id, name=name)
+        .first()
+    )
+
+
+def arms_of(experiment_id: int) -> tuple[ArmRow, ...]:
+    """The arms of an experiment's search, in the file's order."""
+    rows = Study.objects.filter(
+        experiment_id=experiment_id, kind=StudyKind.SEARCH, deleted_at__isnull=True
+    ).order_by("arm_index", "pk")
+    return tuple(
+        ArmRow(
+            study_id=row.pk,
+            index=row.arm_index,
+            letter=arm_letter(row.arm_index),
+            label=arm_label(row.arm),
+            budget=row.budget,
+            trials=row.next_number,
+        )
+        for row in rows
+    )
+
+
+def arm_label(document: str) -> str:
+    """The scientific values of an arm in words: "label_smoothing = 0.1"."""
+    return ", ".join(f"{name} = {show(value)}" for name, value in json.loads(document).items())
+
+
+def best_trial_name(experiment: Experiment, arms: int) -> str:
+    """The name of the best trial, empty before there is one."""
+    best = experiment.best_trial
+    if best is None:
+        return ""
+    return trial_name(best.number, arm=best.study.arm_index, arms=arms)
+
+
+def tally(experiment_id: int) -> Tally:
+    """How many search trials run and wait."""
+    counts = (
+        Trial.objects.filter(
+            study__experiment_id=experiment_id,
+            study__kind=StudyKind.SEARCH,
+            study__deleted_at__isnull=True,
+            state__in=(TrialState.RUNNING, TrialState.WAITING),
+        )
+        .values("state")
+        .annotate(n=Count("pk"))
+    )
+    found = {row["state"]: row["n"] for row in counts}
+    return Tally(found.get(TrialState.RUNNING, 0), found.get(TrialState.WAITING, 0))
+
+
+def seconds_left(experiment: Experiment, running: int) -> float | None:
+    """Time until the budget is used, from the trials that finished; None before there are any.
+
+    Measured as wall time: the pace of the last trials that finished, whatever the number of
+    workers.
+    """
+    left = experiment.budget - experiment.trial_count
+    if left <= 0 or experiment.state != ExperimentState.RUNNING or experiment.trial_count < 2:
+        return None
+    newest = list(
+        Trial.objects.filter(
+            study__experiment=experiment,
+            study__kind=StudyKind.SEARCH,
+            finished_at__isnull=False,
+        )
+        .exclude(origin=Origin.OUTSIDE)
+        .order_by("-finished_at")
+        .values_list("finished_at", flat=True)[:20]
+    )
+    if len(newest) < 2 or newest[0] is None or newest[-1] is None:
+        return None
+    pace = (newest[0] - newest[-1]).total_seconds() / (len(newest) - 1)
+    return max(0.0, pace * left)

@@ -1,0 +1,191 @@
+"""What the rules saw, as pages list it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from experiments.models import Finding
+from experiments.trial_names import trial_name
+
+_GRAVITY = {"problem": 0, "warning": 1, "notice": 2}
+MOST_TRIAL_FINDINGS = 6  # in the experiment's list; every trial shows its own
+
+
+@dataclass(frozen=True, slots=True)
+class FindingRow:
+    """One finding; `trial` is the name of the trial it speaks of, empty for the experiment."""
+
+    id: int
+    rule: str
+    subject: str
+    status: str
+    severity: str
+    title: str
+    detail: str
+    meaning: str
+    advice: str
+    section: str
+    action: str
+    evidence: dict[str, Any]
+    trial: str
+    found_at: datetime
+    dismissed_by: str
+    dismissed_at: datetime | None
+    dismiss_reason: str
+
+    @property
+    def is_open(self) -> bool:
+        """Whether it asks for something: it fired and nobody set it aside."""
+        return self.status == "fired" and self.dismissed_at is None
+
+    @property
+    def is_warning(self) -> bool:
+        return self.is_open and self.severity in ("warning", "problem")
+
+    @property
+    def look(self) -> str:
+        """What its mark shows."""
+        if self.status == "passed":
+            return "passed"
+        if self.status != "fired":
+            return "waiting"
+        return self.severity if self.dismissed_at is None else "waiting"
+
+
+@dataclass(frozen=True, slots=True)
+class Findings:
+    """The findings of an experiment: those that ask for something, and the rest."""
+
+    rows: tuple[FindingRow, ...]
+    trial_warnings: int = 0
+
+    @property
+    def open(self) -> tuple[FindingRow, ...]:
+        return tuple(row for row in self.rows if row.is_open)
+
+    @property
+    def warnings(self) -> tuple[FindingRow, ...]:
+        return tuple(row for row in self.rows if row.is_warning)
+
+    @property
+    def dismissed(self) -> tuple[FindingRow, ...]:
+        return tuple(row for row in self.rows if row.dismissed_at is not None)
+
+    @property
+    def passed(self) -> tuple[FindingRow, ...]:
+        return tuple(
+            row for row in self.rows if row.status == "passed" and row.dismissed_at is None
+        )
+
+    @property
+    def waiting(self) -> tuple[FindingRow, ...]:
+        return tuple(
+            row for row in self.rows if row.status == "not_checkable" and row.dismissed_at is None
+        )
+
+    @property
+    def summary(self) -> str:
+        """2 warnings, 5 passed, 1 not checkable yet."""
+        parts = []
+        warnings = len(self.warnings)
+        notices = len(self.open) - warnings
+        if warnings:
+            parts.append(f"{warnings} {'warning' if warnings == 1 else 'warnings'}")
+        if notices:
+            parts.append(f"{notices} {'notice' if notices == 1 else 'notices'}")
+        if self.dismissed:
+            parts.append(f"{len(self.dismissed)} set aside")
+        if self.passed:
+            parts.append(f"{len(self.passed)} passed")
+        if self.waiting:
+            parts.append(f"{len(self.waiting)} not checkable yet")
+        return ", ".join(parts)
+
+
+def findings_of(experiment_id: int, arms: int) -> Findings:
+    """An experiment's own findings and the gravest open ones of its search trials."""
+    rows = (
+        Finding.objects.filter(experiment_id=experiment_id)
+        .exclude(trial__isnull=False, status__in=("passed", "not_checkable"))
+        .exclude(trial__study__kind="replication")
+        .select_related("trial__study", "dismissed_by")
+        .order_by("-found_at", "pk")
+    )
+    every = [_row(row, arms) for row in rows[:2000]]
+    own = [row for row in every if not row.trial]
+    of_trials = sorted(
+        (row for row in every if row.trial),
+        key=lambda row: (not row.is_open, _GRAVITY.get(row.severity, 3)),
+    )
+    shown = own + of_trials[:MOST_TRIAL_FINDINGS]
+    return Findings(
+        rows=tuple(sorted(shown, key=_standing)),
+        trial_warnings=sum(row.is_warning for row in of_trials),
+    )
+
+
+def _standing(row: FindingRow) -> tuple[int, int, str, str]:
+    status = {"fired": 0, "passed": 2, "not_checkable": 3}.get(row.status, 4)
+    if row.dismissed_at is not None:
+        status = 1
+    return (status, _GRAVITY.get(row.severity, 3), row.rule, row.subject)
+
+
+def findings_of_trial(trial_id: int) -> tuple[FindingRow, ...]:
+    """Every finding of one trial, those that fired first."""
+    rows = Finding.objects.filter(trial_id=trial_id).select_related("dismissed_by")
+    return tuple(sorted((_row(row, 1, own=True) for row in rows), key=_standing))
+
+
+def fired_by_trial(trial_ids: Sequence[int]) -> dict[int, tuple[tuple[str, str], ...]]:
+    """(rule, severity) of the open findings of many trials, in one query."""
+    rows: Iterable[tuple[int | None, str, str]] = (
+        Finding.objects.filter(trial_id__in=trial_ids, status="fired", dismissed_at__isnull=True)
+        .order_by("rule")
+        .values_list("trial_id", "rule", "severity")
+    )
+    found: dict[int, tuple[tuple[str, str], ...]] = {}
+    for trial_id, rule, severity in rows:
+        if trial_id is not None:
+            found[trial_id] = (*found.get(trial_id, ()), (rule.replace("_", " "), severity))
+    return found
+
+
+def _row(finding: Finding, arms: int, *, own: bool = False) -> FindingRow:
+    trial = finding.trial if finding.trial_id and not own else None
+    return FindingRow(
+        id=finding.pk,
+        rule=finding.rule,
+        subject=finding.subject,
+        status=finding.status,
+        severity=finding.severity,
+        title=finding.title,
+        detail=finding.detail,
+        meaning=finding.meaning,
+        advice=finding.advice,
+        section=finding.section,
+        action=finding.action,
+        evidence=json.loads(finding.evidence or "{}"),
+        trial=trial_name(trial.number, arm=trial.study.arm_index, arms=arms) if trial else "",
+        found_at=finding.found_at,
+        dismissed_by=finding.dismissed_by.get_username() if finding.dismissed_by else "",
+        dismissed_at=finding.dismissed_at,
+        dismiss_reason=finding.dismiss_reason,
+    )
+
+
+def experiment_of_finding(project_id: int, finding_id: int) -> str | None:
+    """The name of the experiment that a finding speaks of, None outside this project."""
+    names = Finding.objects.filter(pk=finding_id, experiment__project_id=project_id)
+    return names.values_list("experiment__name", flat=True).first()
+
+
+def evidence_of_finding(experiment_id: int, finding_id: int) -> dict[str, Any]:
+    """The numbers behind a finding of an experiment, empty when there is no such finding."""
+    found = Finding.objects.filter(pk=finding_id, experiment_id=experiment_id).first()
+    evidence: dict[str, Any] = json.loads(found.evidence) if found else {}
+    return evidence

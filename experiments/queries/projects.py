@@ -1,0 +1,170 @@
+"""Projects as their list and their front page show them."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from django.db.models import Count, Max, OuterRef, Q, QuerySet, Subquery
+
+from experiments.models import Decision, Experiment, Project
+from experiments.models.decision import CHAMPION_CHOICES, Choice
+from experiments.models.experiment import ExperimentState
+from experiments.queries.access import visible_projects
+
+
+@dataclass(frozen=True, slots=True)
+class Champion:
+    """The adopted configuration; `score` is the mean of its fresh seeds when it was adopted."""
+
+    sequence: int
+    experiment: str
+    choice: str
+    decided_by: str
+    decided_at: datetime
+    digest: str
+    score: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class ProjectRow:
+    slug: str
+    name: str
+    official_metric: str
+    direction: str
+    experiments: int
+    running: int
+    active_at: datetime | None
+    champion: Champion | None
+    last_choice: str
+    last_decided_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class LineageStep:
+    """One adoption: its gain over the champion before it, with the interval that decided."""
+
+    sequence: int
+    experiment: str
+    decided_at: datetime
+    gain: float | None
+    lower: float | None
+    upper: float | None
+
+
+def list_projects(user: Any) -> tuple[ProjectRow, ...]:
+    """Every project this person may see, what is under way in it, and its champion."""
+    newest = Decision.objects.filter(project=OuterRef("pk")).order_by("-sequence")
+    projects = list(
+        visible_projects(user)
+        .filter(archived_at__isnull=True)
+        .annotate(
+            experiment_count=Count("experiments", distinct=True),
+            running_count=Count(
+                "experiments",
+                distinct=True,
+                filter=Q(experiments__state=ExperimentState.RUNNING),
+            ),
+            active=Max("experiments__active_at"),
+            last_choice=Subquery(newest.values("choice")[:1]),
+            last_decided_at=Subquery(newest.values("decided_at")[:1]),
+        )
+        .order_by("slug")
+    )
+    champions = _champions(projects)
+    return tuple(
+        ProjectRow(
+            slug=each.slug,
+            name=each.name,
+            official_metric=each.official_metric,
+            direction=each.direction,
+            experiments=each.experiment_count,
+            running=each.running_count,
+            active_at=each.active,
+            champion=champions.get(each.pk),
+            last_choice=each.last_choice or "",
+            last_decided_at=each.last_decided_at,
+        )
+        for each in projects
+    )
+
+
+def champion_of(project_id: int) -> Champion | None:
+    """The project's champion for production, None before the first adopt."""
+    newest = _crowning().filter(project_id=project_id).first()
+    return _champion(newest) if newest else None
+
+
+def lineage(project_id: int) -> tuple[LineageStep, ...]:
+    """Every adopt of a project, oldest first."""
+    rows = (
+        Decision.objects.filter(project_id=project_id, choice=Choice.ADOPT)
+        .select_related("experiment")
+        .order_by("sequence")
+    )
+    return tuple(_step(row) for row in rows)
+
+
+def _champions(projects: list[Project]) -> dict[int, Champion]:
+    newest = (
+        Decision.objects.filter(
+            project__in=projects, target="production", choice__in=CHAMPION_CHOICES
+        )
+        .values("project")
+        .annotate(newest=Max("sequence"))
+    )
+    wanted = Q(pk__in=())
+    for row in newest:
+        wanted |= Q(project=row["project"], sequence=row["newest"])
+    rows = Decision.objects.filter(wanted).select_related("experiment", "candidate")
+    return {row.project_id: _champion(row) for row in rows}
+
+
+def _crowning() -> QuerySet[Decision]:
+    return (
+        Decision.objects.filter(target="production", choice__in=CHAMPION_CHOICES)
+        .select_related("experiment", "candidate")
+        .order_by("-sequence")
+    )
+
+
+def _champion(decision: Decision) -> Champion:
+    experiment: Experiment | None = decision.experiment
+    return Champion(
+        sequence=decision.sequence,
+        experiment=experiment.name if experiment else "",
+        choice=decision.choice,
+        decided_by=decision.decided_by_name,
+        decided_at=decision.decided_at,
+        digest=decision.candidate.digest if decision.candidate else "",
+        score=_fresh_mean(decision),
+    )
+
+
+def _step(decision: Decision) -> LineageStep:
+    verdict = _verdict_of(decision)
+    return LineageStep(
+        sequence=decision.sequence,
+        experiment=decision.experiment.name if decision.experiment else "",
+        decided_at=decision.decided_at,
+        gain=verdict.get("gain"),
+        lower=verdict.get("lower"),
+        upper=verdict.get("upper"),
+    )
+
+
+def _fresh_mean(decision: Decision) -> float | None:
+    """Mean score of the candidate's frozen replicates, those without a finite score left out."""
+    evidence = json.loads(decision.evidence or "{}")
+    runs = (evidence.get("replicates") or {}).get("candidate") or []
+    scores = [run.get("score") for run in runs if isinstance(run, dict)]
+    finite = [float(score) for score in scores if isinstance(score, int | float)]
+    return sum(finite) / len(finite) if finite else None
+
+
+def _verdict_of(decision: Decision) -> dict[str, Any]:
+    evidence = json.loads(decision.evidence or "{}")
+    found = evidence.get("verdict") if isinstance(evidence, dict) else None
+    return found if isinstance(found, dict) else {}

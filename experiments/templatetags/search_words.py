@@ -1,0 +1,126 @@
+"""Search spaces, findings and table headers in the words of a page."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+from urllib.parse import urlsplit
+
+from django import template
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+
+from experiments.search_space import Choices, Fixed, Hyperparameter, show
+from experiments.templatetags.figures import number
+
+register = template.Library()
+
+
+@register.filter
+def words(name: str) -> str:
+    """A name with spaces: p_value_holm gives p value holm."""
+    return str(name).replace("_", " ")
+
+
+@register.filter
+def link_words(link: str) -> str:
+    """The end of an address: label-smoothing.yaml @ 4f1c2e9 where it tells a commit."""
+    parts = [part for part in urlsplit(link).path.split("/") if part]
+    if not parts:
+        return link
+    for marker in ("blob", "tree", "raw"):
+        if marker in parts[:-2]:
+            return f"{parts[-1]} @ {parts[parts.index(marker) + 1][:10]}"
+    return parts[-1]
+
+
+@register.filter
+def domain_words(each: Hyperparameter) -> str:
+    """Where its values lie: 0.0001 to 0.1; 32, 64, 128; adam."""
+    domain = each.domain
+    if isinstance(domain, Fixed):
+        if domain.by:
+            told = ", ".join(f"{key}: {show(value)}" for key, value in domain.values.items())
+            return f"by {domain.by}: {told}"
+        return show(domain.value)
+    if isinstance(domain, Choices):
+        return ", ".join(show(value) for value in domain.values)
+    step = f", step {domain.step:g}" if domain.step else ""
+    return f"{number(domain.low)} to {number(domain.high)}{step}"
+
+
+@register.filter
+def scale_words(each: Hyperparameter) -> str:
+    """How its values are ordered."""
+    domain = each.domain
+    if isinstance(domain, Fixed):
+        return ""
+    if isinstance(domain, Choices):
+        return "ordered" if domain.ordered else "unordered"
+    said = ["log" if domain.log else "linear"]
+    if domain.integer:
+        said.append("whole numbers")
+    limits = {"low": "cannot go lower", "high": "cannot go higher"}
+    said += [limits[edge] for edge in sorted(each.natural, reverse=True) if edge in limits]
+    return ", ".join(said)
+
+
+@register.filter
+def condition_words(each: Hyperparameter) -> str:
+    """Under which values of others it exists."""
+    return ", ".join(
+        f"where {name} is {' or '.join(show(value) for value in among)}"
+        for name, among in each.when.items()
+    )
+
+
+@register.filter
+def extend_words(finding: Any) -> str:
+    """What the button of a boundary finding does."""
+    for key, side in (("suggested_low", "down"), ("suggested_high", "up")):
+        bound = finding.evidence.get(key)
+        if isinstance(bound, int | float):
+            return f"Extend {side} to {number(float(bound))}"
+    return "Extend the space"
+
+
+@register.filter
+def verdict_words(sentence: str) -> str:
+    """A verdict's sentence under a headline that says its outcome already."""
+    rest = re.sub(r"[Tt]he evidence says \w+: ", "", sentence, count=1)
+    return rest[:1].upper() + rest[1:]
+
+
+@register.simple_tag(takes_context=True)
+def sort_header(
+    context: Any, wanted: Any, order: str, title: str, *, numeric: bool = False
+) -> SafeString:
+    """A column's head that sorts by it, and the other way at the second click."""
+    query = context["request"].GET.copy()
+    for key in ("page", "since", "down"):
+        query.pop(key, None)
+    query["order"] = order
+    current = wanted.order == order
+    if current and not wanted.descending:
+        query["down"] = "1"
+    sort = ""
+    if current:
+        sort = "descending" if _points_down(wanted, order) else "ascending"
+    return format_html(
+        '<th{}{}><a href="?{}#trials">{}</a></th>',
+        SafeString(' class="n"') if numeric else "",
+        format_html(' aria-sort="{}"', sort) if sort else "",
+        query.urlencode(),
+        title,
+    )
+
+
+def _points_down(wanted: Any, order: str) -> bool:
+    """Scores stand best first, which their arrow shows as downwards."""
+    return not wanted.descending if order == "score" else bool(wanted.descending)
+
+
+@register.simple_tag(takes_context=True)
+def sort_parameter(context: Any, wanted: Any, name: str) -> SafeString:
+    """The head of a hyperparameter's column."""
+    return sort_header(context, wanted, f"p.{name}", name, numeric=True)

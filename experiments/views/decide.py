@@ -1,0 +1,126 @@
+"""The Decide page: adopt or reject?"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib import messages
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.views.decorators.http import require_POST, require_safe
+
+from experiments.evidence import gather as gather_evidence
+from experiments.queries.access import Access, people_who_may
+from experiments.queries.experiments import find_experiment
+from experiments.queries.seeds import find_repetition
+from experiments.services import decisions, replications
+from experiments.views.evidence_view import evidence_page
+from experiments.views.experiment_parts import ExperimentParts, gather, shared_context
+from experiments.views.guard import attempted, in_project, required
+
+
+@require_safe
+@in_project
+def decide_page(request: HttpRequest, access: Access, name: str) -> HttpResponse:
+    """Everything the decision rests on, and the buttons that make it."""
+    parts = gather(access, required(find_experiment(access, name)))
+    context = {
+        **shared_context(parts),
+        **_evidence_context(parts),
+        "reason": request.session.pop(f"reason-{parts.experiment.pk}", ""),
+        "approvers": () if access.can_decide else people_who_may(access.project_id, "approver"),
+    }
+    return render(request, "experiments/decide.html", context)
+
+
+def _evidence_context(parts: ExperimentParts) -> dict[str, Any]:
+    held = parts.repetition
+    if held is None:
+        return {"repetition": None}
+    replication = required(find_repetition(parts.access, parts.experiment.pk, held.id))
+    evidence = gather_evidence(replication)
+    verdict = evidence.verdict
+    looks = evidence.schedule.looks
+    following = looks[evidence.look_index + 1] if evidence.look_index + 1 < len(looks) else None
+    return {
+        "repetition": held,
+        "replication": replication,
+        "evidence": evidence_page(evidence.document(), judged=verdict is not None),
+        "waiting": evidence.waiting,
+        "state": evidence.state,
+        "outcome": evidence.outcome,
+        "test_metric": evidence.test_metric,
+        "may_continue": bool(verdict and verdict.may_continue),
+        "following": following,
+    }
+
+
+@require_POST
+@in_project
+def record_decision(request: HttpRequest, access: Access, name: str) -> HttpResponse:
+    """Write the decision with its evidence frozen; a stale page records nothing."""
+    parts = gather(access, required(find_experiment(access, name)))
+    choice = request.POST.get("choice", "")
+    reason = request.POST.get("reason", "")
+    fields = _frozen(parts) | {"state": request.POST.get("state", "")}
+    made = attempted(
+        request,
+        lambda: decisions.record(
+            user=request.user,  # type: ignore[arg-type]
+            experiment=parts.experiment,
+            choice=choice,
+            reason=reason,
+            **fields,
+        ),
+    )
+    if made is None:
+        request.session[f"reason-{parts.experiment.pk}"] = reason[:10_000]
+        return redirect("decide", access.slug, name)
+    messages.success(request, f"Recorded as decision {made.sequence}. It cannot be changed.")
+    return redirect("decision", access.slug, made.sequence)
+
+
+def _frozen(parts: ExperimentParts) -> dict[str, Any]:
+    """The evidence at this moment; without seeds, what the search alone has shown."""
+    held = parts.repetition
+    if held is not None:
+        replication = required(find_repetition(parts.access, parts.experiment.pk, held.id))
+        evidence = gather_evidence(replication)
+        return {
+            "evidence": evidence.document(),
+            "verdict": evidence.outcome,
+            "replication": replication,
+        }
+    experiment = parts.experiment
+    return {
+        "evidence": {
+            "metric": experiment.official_metric,
+            "direction": experiment.direction,
+            "goal": experiment.goal,
+            "experiment": experiment.name,
+            "trials": experiment.trial_count,
+            "best_value": experiment.best_value,
+            "verdict": None,
+        }
+    }
+
+
+@require_POST
+@in_project
+def open_test(request: HttpRequest, access: Access, name: str, repetition: int) -> HttpResponse:
+    """Show the test scores; the opening is counted and frozen into the decision."""
+    experiment = required(find_experiment(access, name))
+    replication = required(find_repetition(access, experiment.pk, repetition))
+    if gather_evidence(replication).verdict is None:
+        messages.error(request, "The test scores open after the verdict.")
+        return redirect("decide", access.slug, name)
+    opened = attempted(
+        request,
+        lambda: replications.open_test(
+            user=request.user,  # type: ignore[arg-type]
+            replication=replication,
+        ),
+    )
+    if opened is not None:
+        messages.success(request, "The test scores are open. This was recorded with your name.")
+    return redirect("decide", access.slug, name)

@@ -1,0 +1,151 @@
+"""What an experiment's page and its live news share: everything read once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+from django.http import HttpRequest
+
+from experiments import experiment_file
+from experiments.catalogue import SAMPLERS
+from experiments.errors import InvalidExperiment
+from experiments.experiment_file import ExperimentFile
+from experiments.metrics import Metric
+from experiments.queries.access import Access
+from experiments.queries.decisions import decision_without_seeds
+from experiments.queries.experiments import (
+    ArmRow,
+    Tally,
+    arms_of,
+    best_trial_name,
+    seconds_left,
+    tally,
+)
+from experiments.queries.findings import Findings, findings_of
+from experiments.queries.seeds import RepetitionState, repetition_state
+from experiments.queries.trial_table import TrialFilter, TrialRow, list_trials
+from experiments.views.guard import whole_number
+from experiments.views.path import Standpoint, next_step, steps
+
+SHOWN_PARAMETERS = 8
+
+
+@lru_cache(maxsize=64)
+def read_file(source: str) -> ExperimentFile | None:
+    """The experiment's file; None for an experiment that a program described another way."""
+    try:
+        return experiment_file.parse(source) if source else None
+    except InvalidExperiment:
+        return None
+
+
+@dataclass(frozen=True, slots=True)
+class ExperimentParts:
+    """An experiment as its pages need it."""
+
+    access: Access
+    experiment: Any
+    file: ExperimentFile | None
+    arms: tuple[ArmRow, ...]
+    tally: Tally
+    findings: Findings
+    repetition: RepetitionState | None
+    dropped: int | None
+
+    @property
+    def declared(self) -> dict[str, Metric]:
+        return dict(self.file.metrics) if self.file else {}
+
+    @property
+    def parameters(self) -> tuple[str, ...]:
+        """Names of the searched hyperparameters, in the file's order."""
+        if self.file is None:
+            return ()
+        searched = {each.name for arm in self.file.arms() for each in arm.searched}
+        every = self.file.space.hyperparameters
+        return tuple(each.name for each in every if each.name in searched)
+
+    @property
+    def standpoint(self) -> Standpoint:
+        return Standpoint(
+            self.access,
+            self.experiment,
+            self.file,
+            self.tally,
+            self.findings,
+            self.repetition,
+            self.dropped,
+        )
+
+
+def gather(access: Access, experiment: Any) -> ExperimentParts:
+    """Read the parts of a page. The number of queries does not depend on the number of trials."""
+    arms = arms_of(experiment.pk)
+    return ExperimentParts(
+        access=access,
+        experiment=experiment,
+        file=read_file(experiment.source),
+        arms=arms,
+        tally=tally(experiment.pk),
+        findings=findings_of(experiment.pk, len(arms)),
+        repetition=repetition_state(experiment.pk),
+        dropped=decision_without_seeds(experiment.pk),
+    )
+
+
+def shared_context(parts: ExperimentParts) -> dict[str, Any]:
+    """What the templates of head, facts, path and findings read."""
+    experiment = parts.experiment
+    sampler = SAMPLERS.get(experiment.sampler)
+    return {
+        "project": parts.access,
+        "section": "experiments",
+        "experiment": experiment,
+        "arms": parts.arms,
+        "tally": parts.tally,
+        "findings": parts.findings,
+        "steps": steps(parts.standpoint),
+        "next": next_step(parts.standpoint),
+        "best_name": best_trial_name(experiment, len(parts.arms)),
+        "seconds_left": seconds_left(experiment, parts.tally.running),
+        "sampler": sampler.title if sampler else experiment.sampler,
+        "ended": experiment.state in ("finished", "stopped"),
+    }
+
+
+def table_context(parts: ExperimentParts, request: HttpRequest) -> dict[str, Any]:
+    """The table of trials as the address asks for it."""
+    wanted = TrialFilter(
+        state=request.GET.get("state", ""),
+        arm=request.GET.get("arm", ""),
+        order=request.GET.get("order", "score"),
+        descending=request.GET.get("down") == "1",
+        page=whole_number(request.GET.get("page")),
+    )
+    page = list_trials(
+        parts.experiment.pk,
+        parts.arms,
+        wanted,
+        direction=parts.experiment.direction,
+        parameters=parts.parameters,
+    )
+    names = parts.parameters or _names_in(page.rows)
+    every = request.GET.get("columns") == "all"
+    return {
+        "page": page,
+        "wanted": wanted,
+        "columns": names if every else names[:SHOWN_PARAMETERS],
+        "hidden_columns": 0 if every else max(0, len(names) - SHOWN_PARAMETERS),
+        "shows_arms": len(parts.arms) > 1,
+        "trial_states": ("running", "complete", "pruned", "failed", "waiting"),
+    }
+
+
+def _names_in(rows: Any) -> tuple[str, ...]:
+    found: dict[str, None] = {}
+    for row in rows:
+        if isinstance(row, TrialRow):
+            found.update(dict.fromkeys(row.parameters))
+    return tuple(found)

@@ -1,0 +1,98 @@
+"""An experiment's page, its charts as a fragment, and what a person can do with the search."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from django.contrib import messages
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.views.decorators.http import require_POST, require_safe
+
+from experiments.queries.access import Access
+from experiments.queries.experiments import find_experiment
+from experiments.services import experiments
+from experiments.views.experiment_parts import (
+    ExperimentParts,
+    gather,
+    shared_context,
+    table_context,
+)
+from experiments.views.guard import attempted, in_project, required
+from experiments.views.live import page_cursor
+from experiments.views.reproduce import line_of
+from experiments.views.search_charts import TABS, Panel, panel
+
+
+@require_safe
+@in_project
+def experiment_page(request: HttpRequest, access: Access, name: str) -> HttpResponse:
+    """Is it going well, and what should I do next?"""
+    parts = gather(access, required(find_experiment(access, name)))
+    shown = asked_panel(request, parts)
+    context = {
+        **shared_context(parts),
+        **table_context(parts, request),
+        **panel_context(shown, request),
+        "space": parts.file.space.hyperparameters if parts.file else (),
+        "tags": parts.file.tags if parts.file else (),
+        "reproduce": line_of(parts.experiment, parts.experiment.best_trial),
+        "cursor": page_cursor(parts, shown),
+    }
+    return render(request, "experiments/experiment.html", context)
+
+
+@require_safe
+@in_project
+def charts_fragment(request: HttpRequest, access: Access, name: str) -> HttpResponse:
+    """The panel of one tab, for the script that swaps it."""
+    parts = gather(access, required(find_experiment(access, name)))
+    shown = asked_panel(request, parts)
+    context = {
+        **panel_context(shown, request),
+        "project": access,
+        "experiment": parts.experiment,
+        "cursor": page_cursor(parts, shown),
+    }
+    return render(request, "experiments/_charts.html", context)
+
+
+def asked_panel(request: HttpRequest, parts: ExperimentParts) -> Panel:
+    return panel(
+        parts,
+        tab=request.GET.get("tab", "curves"),
+        family=request.GET.get("metric", ""),
+        picked=request.GET.get("trials", ""),
+    )
+
+
+def panel_context(shown: Panel, request: HttpRequest) -> dict[str, Any]:
+    return {"panel": shown, "tabs": TABS}
+
+
+Act = Callable[..., Any]
+
+
+def _action(act: Act, said: str) -> Callable[..., HttpResponse]:
+    """A button of the experiment's page: act, say so, come back."""
+
+    @require_POST
+    @in_project
+    def view(request: HttpRequest, access: Access, name: str) -> HttpResponse:
+        experiment: Any = required(find_experiment(access, name))
+
+        def call() -> bool:
+            act(user=request.user, experiment=experiment)
+            return True
+
+        if attempted(request, call):
+            messages.success(request, said)
+        return redirect("experiment", access.slug, name)
+
+    return view
+
+
+stop = _action(experiments.stop, "The search ends: running trials stop at their next evaluation.")
+pause = _action(experiments.pause, "Paused: running trials end, no new ones start.")
+resume = _action(experiments.resume, "The search goes on.")

@@ -1,0 +1,32 @@
+"""Set a finding aside, with a reason."""
+
+from __future__ import annotations
+
+from django.contrib import messages
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect
+from django.utils.http import url_has_allowed_host_and_scheme
+from django.views.decorators.http import require_POST
+
+from experiments.queries.access import Access
+from experiments.queries.findings import experiment_of_finding
+from experiments.services import findings
+from experiments.views.guard import attempted, in_project, required
+
+
+@require_POST
+@in_project
+def dismiss_finding(request: HttpRequest, access: Access, finding: int) -> HttpResponse:
+    """Keep the person and the reason with the finding; both go into a decision's evidence."""
+    name = required(experiment_of_finding(access.project_id, finding))
+    reason = request.POST.get("reason", "")[:2000]
+    done = attempted(
+        request,
+        lambda: findings.dismiss(user=request.user, finding_id=finding, reason=reason),  # type: ignore[arg-type]
+    )
+    if done is not None:
+        messages.success(request, "Set aside; the reason is kept with the evidence.")
+    back = request.POST.get("back", "")
+    if url_has_allowed_host_and_scheme(back, allowed_hosts=None) and back.startswith("/"):
+        return redirect(f"{back}#findings")
+    return redirect("experiment", access.slug, name)

@@ -1,0 +1,154 @@
+"""News for an open page: points that it has not got, and the words that changed.
+
+The page sends what it has seen; nothing is kept here between two questions. When nothing changed
+the answer is empty (204) after a handful of small queries.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from typing import Any
+
+from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.template.loader import render_to_string
+from django.views.decorators.http import require_safe
+
+from experiments.queries.access import Access
+from experiments.queries.curves import CurveTrial, TrialCurves, news
+from experiments.queries.experiments import arms_of, find_experiment
+from experiments.queries.live import Pulse, pulse
+from experiments.views.experiment_parts import (
+    ExperimentParts,
+    gather,
+    read_file,
+    shared_context,
+    table_context,
+)
+from experiments.views.guard import in_project, required
+from experiments.views.metric_families import families, first_family
+from experiments.views.search_charts import Panel, curve_news, encode_cursor, wanted_trials
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What a page has: a mark of its words, one of its table, and its curves by trial."""
+
+    words: str = ""
+    table: str = ""
+    curves: dict[int, tuple[int, int, bool]] | None = None
+
+
+def write_cursor(words: str, table: str, curves: str) -> str:
+    return f"{words}|{table}|{curves}"
+
+
+def read_cursor(text: str) -> Seen:
+    """The cursor of a page; a broken one is that of a page that has seen nothing."""
+    words, _, rest = text.partition("|")
+    table, _, curves = rest.partition("|")
+    found: dict[int, tuple[int, int, bool]] = {}
+    for each in curves.split(",")[:50]:
+        trial, _, place = each.partition(":")
+        attempt, _, batch = place[:-1].partition(".")
+        numbers = (trial, attempt, batch.removeprefix("-"))
+        if all(part.isdecimal() and len(part) < 16 for part in numbers) and place[-1] in "rf":
+            found[int(trial)] = (int(attempt), int(batch), place[-1] == "f")
+    return Seen(words, table, found)
+
+
+def marks(held: Pulse) -> tuple[str, str]:
+    """Short marks of everything that the words of a page, and its table, are made of."""
+    return _mark(held.words), _mark(held.table)
+
+
+def _mark(*values: Any) -> str:
+    return hashlib.sha256(repr(values).encode()).hexdigest()[:12]
+
+
+def page_cursor(parts: ExperimentParts, shown: Panel) -> str:
+    """The cursor of a page that is about to be sent."""
+    return write_cursor(*marks(pulse(parts.experiment)), shown.cursor)
+
+
+@require_safe
+@in_project
+def experiment_live(request: HttpRequest, access: Access, name: str) -> HttpResponse:
+    """What an open experiment page has not got yet."""
+    experiment: Any = required(find_experiment(access, name))
+    seen = read_cursor(request.GET.get("since", ""))
+    held = pulse(experiment)
+    words, table = marks(held)
+    answer: dict[str, Any] = {}
+    cursor = request.GET.get("since", "").rpartition("|")[2]
+    if request.GET.get("tab", "curves") == "curves":
+        added, cursor = _curves(request, experiment, seen)
+        if added:
+            answer["curves"] = added
+    if (words, table) != (seen.words, seen.table):
+        parts = gather(access, experiment)
+        answer["parts"] = {}
+        if words != seen.words:
+            answer["parts"] |= _words(request, parts)
+            answer["charts"] = _mark(held.finished)
+        if table != seen.table:
+            answer["parts"]["trials"] = _table(request, parts)
+    if not answer and held.moving:
+        return HttpResponse(status=204)
+    answer["again"] = held.moving or bool(answer)
+    answer["since"] = write_cursor(words, table, cursor)
+    return JsonResponse(answer)
+
+
+def _table(request: HttpRequest, parts: ExperimentParts) -> str:
+    context = {
+        **table_context(parts, request),
+        "project": parts.access,
+        "experiment": parts.experiment,
+    }
+    return render_to_string("experiments/_trials.html", context, request)
+
+
+def _words(request: HttpRequest, parts: ExperimentParts) -> dict[str, str]:
+    context = shared_context(parts)
+    return {
+        name: render_to_string(f"experiments/_{name}.html", context, request)
+        for name in ("head", "facts", "path", "next", "findings")
+    }
+
+
+def _curves(request: HttpRequest, experiment: Any, seen: Seen) -> tuple[dict[str, Any], str]:
+    """Points to add and trials to take away, and the cursor after them."""
+    file = read_file(experiment.source)
+    declared = dict(file.metrics) if file else {}
+    arms = len(file.arms()) if file else len(arms_of(experiment.pk))
+    trials = wanted_trials(experiment, arms, request.GET.get("trials", ""))
+    had = seen.curves or {}
+    added = news(trials, had, declared)
+    ids = {each.id for each in trials}
+    gone = [trial for trial in had if trial not in ids]
+    cursor = _cursor_after(trials, had, added)
+    if not added and not gone:
+        return {}, cursor
+    names = {name for each in added for name in each.series}
+    found = families(names, declared, experiment.official_metric)
+    wanted = request.GET.get("metric", "")
+    family = found.get(wanted) if wanted else first_family(found)
+    traces = curve_news(added, family) if family else []
+    return {"traces": traces, "gone": gone, "family": family.key if family else ""}, cursor
+
+
+def _cursor_after(
+    trials: list[CurveTrial],
+    had: dict[int, tuple[int, int, bool]],
+    added: list[TrialCurves],
+) -> str:
+    new = {each.trial.id: each for each in added}
+    places = []
+    for trial in trials:
+        if trial.id in new:
+            places.append(encode_cursor([new[trial.id]]))
+        elif trial.id in had:
+            attempt, batch, finished = had[trial.id]
+            places.append(f"{trial.id}:{attempt}.{batch}{'f' if finished else 'r'}")
+    return ",".join(places)

@@ -1,0 +1,134 @@
+"""The form that is the file: write an experiment, see what is wrong with it, start it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import yaml
+from django.contrib import messages
+from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.shortcuts import redirect, render
+from django.views.decorators.http import require_http_methods, require_POST
+
+from experiments import experiment_file
+from experiments.errors import InvalidExperiment, Problem, VerdictError
+from experiments.experiment_file import ExperimentFile
+from experiments.queries.access import Access, people_who_may
+from experiments.queries.experiments import find_experiment
+from experiments.queries.findings import evidence_of_finding
+from experiments.services import experiments
+from experiments.views.guard import in_project, required, whole_number
+
+LONGEST = 200_000
+EXAMPLE = """\
+project: {slug}
+experiment: label-smoothing
+goal: Does label smoothing raise {metric} once the learning rate is retuned?
+objective: workers.problems.digits:train
+metrics:
+  {metric}: {{official: true, direction: {direction}}}
+search: {{sampler: halton, trials: 24, parallel: 2, seed: 0}}   # trials: of each arm
+hyperparameters:
+  label_smoothing: {{role: scientific, choices: [0.0, 0.1]}}     # two arms
+  learning_rate:   {{role: nuisance, low: 1.0e-4, high: 1.0e-1, log: true}}
+  dropout:         {{role: nuisance, low: 0.0, high: 0.5, natural: [low]}}
+  hidden_units:    {{role: nuisance, choices: [32, 64, 128, 256, 512], ordered: true}}
+  optimizer:       {{role: fixed, value: adam}}
+  epochs:          {{role: fixed, value: 60}}
+"""
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+@in_project
+def new_experiment_page(request: HttpRequest, access: Access) -> HttpResponse:
+    """Is this design sound?"""
+    extends = request.GET.get("extends", "")
+    older: Any = required(find_experiment(access, extends)) if extends else None
+    text = request.POST.get("text", "")
+    problems: tuple[Problem, ...] = ()
+    said = ""
+    if request.method == "POST":
+        text = text.replace("\r\n", "\n")
+        try:
+            made = _create(request, access, text, older)
+        except VerdictError as error:
+            if error.status in (403, 404) and not error.problems:
+                raise
+            said, problems = error.message, error.problems
+        else:
+            messages.success(request, f"{made.name} is on its way: its trials are queued.")
+            return redirect("experiment", access.slug, made.name)
+    elif older is not None:
+        finding = whole_number(request.GET.get("finding"), 0)
+        text = extended(older.source, older.name, evidence_of_finding(older.pk, finding))
+    else:
+        metric, direction = access.official_metric, access.direction
+        text = EXAMPLE.format(slug=access.slug, metric=metric, direction=direction)
+    context = {
+        "project": access,
+        "section": "experiments",
+        "text": text,
+        "said": said,
+        "problems": problems,
+        "extends": older,
+        "editors": () if access.can_edit else people_who_may(access.project_id, "editor"),
+    }
+    return render(request, "experiments/new.html", context, status=400 if problems else 200)
+
+
+def _create(request: HttpRequest, access: Access, text: str, older: Any) -> Any:
+    file = experiment_file.parse(text)
+    _check_project(file, access)
+    return experiments.create(user=request.user, text=text, extends=older)  # type: ignore[arg-type]
+
+
+def _check_project(file: ExperimentFile, access: Access) -> None:
+    if file.project != access.slug:
+        wrong = Problem("project", f"found {file.project}, but this page belongs to {access.slug}")
+        raise InvalidExperiment("The file names another project.", [wrong])
+
+
+@require_POST
+@in_project
+def check_experiment(request: HttpRequest, access: Access) -> JsonResponse:
+    """What is wrong with a file, while it is being written; what it would run when nothing is."""
+    text = request.POST.get("text", "")[: LONGEST + 1]
+    try:
+        file = experiment_file.parse(text)
+        _check_project(file, access)
+    except InvalidExperiment as error:
+        problems = [{"where": each.where, "message": each.message} for each in error.problems]
+        return JsonResponse({"ok": False, "error": error.message, "problems": problems})
+    return JsonResponse({"ok": True, "design": design_words(file)})
+
+
+def design_words(file: ExperimentFile) -> list[str]:
+    """What the file asks for, in sentences."""
+    arms = file.arms()
+    searched = sorted({len(arm.searched) for arm in arms})
+    dimensions = " to ".join(str(count) for count in dict.fromkeys((searched[0], searched[-1])))
+    total = len(arms) * file.trials
+    found = [
+        f"{len(arms)} {'arm' if len(arms) == 1 else 'arms'} of {file.trials} trials, "
+        f"{total} in all, {file.parallel} at once.",
+        f"{dimensions} searched {'dimension' if dimensions == '1' else 'dimensions'} in each arm.",
+    ]
+    fixed = [each.name for each in file.space.of_role("fixed")]
+    if fixed:
+        found.append(f"What is found holds for the fixed values of {', '.join(fixed)} only.")
+    return found
+
+
+def extended(source: str, name: str, evidence: dict[str, Any]) -> str:
+    """An experiment's file under a new name, its range widened as a boundary finding suggests."""
+    document = yaml.safe_load(source) or {}
+    document["experiment"] = f"{name}-wider" if evidence else f"{name}-2"
+    parameter = document.get("hyperparameters", {}).get(evidence.get("hyperparameter"))
+    if isinstance(parameter, dict):
+        for key, bound in (("low", "suggested_low"), ("high", "suggested_high")):
+            if isinstance(evidence.get(bound), int | float):
+                parameter[key] = evidence[bound]
+    text: str = yaml.safe_dump(
+        document, sort_keys=False, allow_unicode=True, default_flow_style=None, width=110
+    )
+    return text

@@ -1,0 +1,76 @@
+"""The list of projects, a project with its experiments, and its members."""
+
+from __future__ import annotations
+
+from django.contrib.auth.decorators import login_required
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.views.decorators.http import require_safe
+
+from experiments.charts.seeds import lineage_plot
+from experiments.queries.access import Access, members, people_who_may
+from experiments.queries.experiments import STATES, ExperimentFilter, list_experiments
+from experiments.queries.projects import champion_of, lineage, list_projects
+from experiments.views.guard import in_project, whole_number
+
+ORDER_WORDS = {
+    "activity": "last activity",
+    "created": "newest",
+    "best": "best score",
+    "trials": "most trials",
+    "name": "name",
+}
+
+
+@require_safe
+@login_required
+def projects_page(request: HttpRequest) -> HttpResponse:
+    """What is each project's champion, and what is under way?"""
+    rows = list_projects(request.user)
+    return render(request, "projects/list.html", {"projects": rows})
+
+
+@require_safe
+@in_project
+def project_page(request: HttpRequest, access: Access) -> HttpResponse:
+    """What have we learned, in order?"""
+    wanted = ExperimentFilter(
+        text=request.GET.get("q", "").strip()[:200],
+        state=request.GET.get("state", ""),
+        order=request.GET.get("order", "activity"),
+        page=whole_number(request.GET.get("page")),
+    )
+    steps = [step for step in lineage(access.project_id) if step.gain is not None]
+    figure = None
+    if steps:
+        figure = lineage_plot(
+            [step.experiment for step in steps],
+            [step.gain or 0.0 for step in steps],
+            [step.gain if step.lower is None else step.lower for step in steps],  # type: ignore[misc]
+            [step.gain if step.upper is None else step.upper for step in steps],  # type: ignore[misc]
+            metric=access.official_metric,
+        )
+    context = {
+        "project": access,
+        "section": "experiments",
+        "wanted": wanted,
+        "states": STATES,
+        "orders": ORDER_WORDS,
+        "page": list_experiments(access, wanted),
+        "champion": champion_of(access.project_id),
+        "lineage": figure,
+    }
+    return render(request, "projects/project.html", context)
+
+
+@require_safe
+@in_project
+def members_page(request: HttpRequest, access: Access) -> HttpResponse:
+    """Who is in the project, and what may they do?"""
+    context = {
+        "project": access,
+        "section": "members",
+        "members": members(access.project_id),
+        "admins": people_who_may(access.project_id, "admin"),
+    }
+    return render(request, "projects/members.html", context)

@@ -1,0 +1,86 @@
+"""A trial's page: what happened in this run?"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.shortcuts import render
+from django.views.decorators.http import require_safe
+
+from experiments.queries.access import Access
+from experiments.queries.curves import named_trials, news
+from experiments.queries.experiments import arms_of, find_experiment
+from experiments.queries.findings import findings_of_trial
+from experiments.queries.trial_detail import detail_of, find_trial
+from experiments.trial_names import parse_trial_name
+from experiments.views.experiment_parts import ExperimentParts, gather, read_file
+from experiments.views.guard import in_project, required
+from experiments.views.live import read_cursor
+from experiments.views.metric_families import families, first_family
+from experiments.views.reproduce import line_of
+from experiments.views.search_charts import (
+    curve_news,
+    curves_panel,
+    encode_cursor,
+    onsets_of,
+)
+
+
+@require_safe
+@in_project
+def trial_page(request: HttpRequest, access: Access, name: str, trial: str) -> HttpResponse:
+    """Curves, parameters, environment, findings, files and the log of one trial."""
+    parts = gather(access, required(find_experiment(access, name)))
+    found = _find(parts, trial)
+    detail = detail_of(found, len(parts.arms))
+    findings = findings_of_trial(found.pk)
+    drawn = named_trials([found], len(parts.arms))
+    shown = curves_panel(parts, drawn, request.GET.get("metric", ""), onsets=onsets_of(findings))
+    running = detail.state == "running"
+    context = {
+        "project": access,
+        "section": "experiments",
+        "experiment": parts.experiment,
+        "trial": detail,
+        "findings": findings,
+        "panel": shown,
+        "cursor": f"||{shown.cursor}" if running else "",
+        "reproduce": line_of(parts.experiment, found),
+        "is_best": parts.experiment.best_trial_id == found.pk,
+    }
+    return render(request, "experiments/trial.html", context)
+
+
+@require_safe
+@in_project
+def trial_live(request: HttpRequest, access: Access, name: str, trial: str) -> HttpResponse:
+    """New points of a running trial; when it has ended, the page is told to read itself again."""
+    experiment: Any = required(find_experiment(access, name))
+    file = read_file(experiment.source)
+    arms = len(arms_of(experiment.pk))
+    found = required(find_trial(experiment, required(parse_trial_name(trial))))
+    drawn = named_trials([found], arms)
+    seen = read_cursor(request.GET.get("since", ""))
+    declared = dict(file.metrics) if file else {}
+    added = news(drawn, seen.curves or {}, declared)
+    ended = drawn[0].finished
+    if not added and not ended:
+        return HttpResponse(status=204)
+    names = {series for each in added for series in each.series}
+    every = families(names, declared, experiment.official_metric)
+    family = first_family(every, request.GET.get("metric", ""))
+    traces = curve_news(added, family) if family else []
+    cursor = encode_cursor(added) if added else request.GET.get("since", "").rpartition("|")[2]
+    return JsonResponse(
+        {
+            "curves": {"traces": traces, "gone": [], "family": family.key if family else ""},
+            "since": f"||{cursor}",
+            "again": not ended,
+            "reload": ended,
+        }
+    )
+
+
+def _find(parts: ExperimentParts, name: str) -> Any:
+    return required(find_trial(parts.experiment, required(parse_trial_name(name))))

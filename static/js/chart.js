@@ -1,0 +1,78 @@
+// Draws every element with data-figure from the JSON it names. Colours in a figure are written
+// var(--name) and taken from the page, so a change of theme draws again with the other values.
+// A figure that other scripts change lives in element.figure; they ask with "verdict:redraw".
+(function () {
+  "use strict";
+  const CONFIG = {
+    displaylogo: false,
+    responsive: true,
+    doubleClick: "reset+autosize",
+    modeBarButtons: [["zoom2d", "pan2d", "resetScale2d", "toImage"]],
+    toImageButtonOptions: { format: "svg" },
+  };
+  const probe = document.createElement("span");
+  probe.hidden = true;
+  document.body.append(probe);
+
+  function palette() {
+    const known = new Map();
+    return (text) => {
+      if (!known.has(text)) {
+        probe.style.color = text;
+        known.set(text, getComputedStyle(probe).color);
+      }
+      return known.get(text);
+    };
+  }
+
+  function coloured(value, colour) {
+    if (typeof value === "string") return value.startsWith("var(--") ? colour(value) : value;
+    if (Array.isArray(value)) {
+      const first = value[0];
+      return typeof first === "number" || first === null ? value : value.map((each) => coloured(each, colour));
+    }
+    if (value && typeof value === "object") {
+      return Object.fromEntries(Object.entries(value).map(([key, each]) => [key, coloured(each, colour)]));
+    }
+    return value;
+  }
+
+  function fitted(layout, element) {
+    const narrow = element.clientWidth < 480;
+    const font = { ...layout.font, family: getComputedStyle(document.body).fontFamily };
+    const margin = narrow ? { ...layout.margin, l: Math.min(layout.margin.l, 84), r: 8 } : layout.margin;
+    return { ...layout, font, margin, autosize: true };
+  }
+
+  function draw(element) {
+    const source = document.getElementById(element.dataset.figure);
+    if (!element.figure && source) element.figure = JSON.parse(source.textContent);
+    if (!element.figure || !element.isConnected) return;
+    const shown = element.prepare ? element.prepare(element.figure) : element.figure;
+    const colour = palette();
+    const layout = fitted(coloured(shown.layout, colour), element);
+    layout.modebar = { bgcolor: "rgba(0,0,0,0)", color: colour("var(--ink-3)"), activecolor: colour("var(--ink)") };
+    Plotly.react(element, coloured(shown.data, colour), layout, CONFIG);
+  }
+
+  // Charts further down are drawn when they come near, so that the first ones are there at once.
+  const near = new IntersectionObserver(
+    (entries) =>
+      entries
+        .filter((entry) => entry.isIntersecting)
+        .forEach((entry) => {
+          near.unobserve(entry.target);
+          entry.target.dataset.drawn = "yes";
+          draw(entry.target);
+        }),
+    { rootMargin: "300px" },
+  );
+  const watch = (root) => root.querySelectorAll("[data-figure]:not([data-drawn])").forEach((each) => near.observe(each));
+  const drawn = () => document.querySelectorAll("[data-figure][data-drawn]");
+
+  watch(document);
+  document.addEventListener("verdict:content", (event) => watch(event.target));
+  document.addEventListener("verdict:redraw", (event) => draw(event.target));
+  document.addEventListener("verdict:theme", () => drawn().forEach(draw));
+  window.addEventListener("beforeprint", () => document.querySelectorAll("[data-figure]").forEach(draw));
+})();

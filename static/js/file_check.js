@@ -1,0 +1,53 @@
+// Checks the experiment file while it is written and lists every problem with its key.
+(function () {
+  "use strict";
+  const form = document.querySelector("[data-check]");
+  const field = form.querySelector("textarea");
+  const part = (name) => document.querySelector(`[data-check-${name}]`);
+  let timer = 0;
+  let latest = 0;
+
+  function item(problem) {
+    const line = document.createElement("li");
+    const where = document.createElement("code");
+    const message = document.createElement("span");
+    where.textContent = problem.where;
+    message.textContent = problem.message;
+    line.append(where, message);
+    return line;
+  }
+
+  function sentence(text) {
+    const line = document.createElement("li");
+    line.textContent = text;
+    return line;
+  }
+
+  function show(answer) {
+    part("rest").hidden = true;
+    part("title").textContent = answer.ok ? "This can run" : answer.error;
+    part("problems").replaceChildren(...(answer.problems || []).map(item));
+    part("design").replaceChildren(...(answer.design || []).map(sentence));
+    form.toggleAttribute("data-sound", answer.ok);
+  }
+
+  async function check() {
+    const ticket = ++latest;
+    try {
+      const answer = await fetch(form.dataset.check, { method: "POST", body: new FormData(form) });
+      if (!answer.ok || answer.redirected) throw new Error(answer.status);
+      const told = await answer.json();
+      if (ticket === latest) show(told);
+    } catch {
+      if (ticket !== latest) return;
+      part("rest").hidden = false;
+      part("rest").textContent = "The file cannot be checked now; it is checked when you start it.";
+    }
+  }
+
+  field.addEventListener("input", () => {
+    clearTimeout(timer);
+    timer = setTimeout(check, 300);
+  });
+  if (!part("problems").children.length) check();
+})();

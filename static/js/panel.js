@@ -1,0 +1,58 @@
+// Swaps the charts panel without loading the page: tabs, the choice of metric, picked trials, and
+// "verdict:panel" from other scripts. The address keeps the state; back and forward work.
+(function () {
+  "use strict";
+  const url = () => document.querySelector("[data-panel-url]").dataset.panelUrl;
+  let latest = 0;
+
+  async function show(query) {
+    const ticket = ++latest;
+    const answer = await fetch(`${url()}?${query}`, { headers: { Accept: "text/html" } });
+    if (!answer.ok || answer.redirected) {
+      location.search = query;
+      return;
+    }
+    const html = await answer.text();
+    if (ticket !== latest) return; // a later click was quicker
+    const holder = document.querySelector("[data-part=charts]");
+    const focused = document.activeElement?.dataset?.tabLink;
+    const height = holder.offsetHeight;
+    holder.style.minHeight = `${height}px`; // the page does not jump while charts draw
+    holder.querySelectorAll(".js-plotly-plot").forEach((each) => Plotly.purge(each));
+    holder.innerHTML = html;
+    holder.dispatchEvent(new CustomEvent("verdict:content", { bubbles: true }));
+    if (focused) holder.querySelector(`[data-tab-link="${focused}"]`)?.focus();
+    requestAnimationFrame(() => (holder.style.minHeight = ""));
+    const cursor = holder.querySelector("[data-panel]")?.dataset.cursor;
+    if (cursor) document.dispatchEvent(new CustomEvent("verdict:cursor", { detail: cursor }));
+  }
+
+  function go(query) {
+    history.pushState(null, "", `?${query}`);
+    show(query);
+  }
+
+  document.addEventListener("click", (event) => {
+    const link = event.target.closest("[data-tab-link]");
+    if (!link || event.metaKey || event.ctrlKey || event.shiftKey || event.button) return;
+    event.preventDefault();
+    go(new URL(link.href).searchParams.toString());
+  });
+  document.addEventListener("change", (event) => {
+    if (event.target.matches("[data-metric]")) {
+      const query = new URLSearchParams(location.search);
+      query.set("metric", event.target.value);
+      go(query.toString());
+    }
+  });
+  document.addEventListener("verdict:pick", (event) => {
+    const query = new URLSearchParams(location.search);
+    query.delete("tab");
+    if (event.detail) query.set("trials", event.detail);
+    else query.delete("trials");
+    history.replaceState(null, "", `?${query}`);
+    show(query.toString());
+  });
+  document.addEventListener("verdict:panel", () => show(location.search.slice(1)));
+  window.addEventListener("popstate", () => show(location.search.slice(1)));
+})();
