@@ -203,7 +203,7 @@ def _wait_for_redis(started: list[Child]) -> None:
     private = settings.REDIS_URL == settings.PRIVATE_REDIS_URL
     url = settings.REDIS_URL.replace("redis+socket://", "unix://", 1)
     client = redis.Redis.from_url(url, socket_connect_timeout=5, socket_timeout=5)
-    deadline = time.monotonic() + (START_SECONDS if private else 5.0)
+    deadline = time.monotonic() + (START_SECONDS if private else 3.0)
     while True:
         _check_alive(started)
         try:

@@ -6,6 +6,7 @@ import contextlib
 import http.cookiejar
 import os
 import re
+import shutil
 import signal
 import socket
 import subprocess
@@ -117,10 +118,10 @@ def launch(tmp_path: Path) -> Iterator[Callable[..., Launched]]:
             process.kill()
 
 
-@pytest.fixture
-def used(tmp_path: Path) -> Path:
-    """A data folder that has seen its first start: it has a user, and nothing to do."""
-    data = tmp_path / "used"
+@pytest.fixture(scope="session")
+def used_once(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What ``used`` copies."""
+    data = tmp_path_factory.mktemp("launcher") / "used"
     program = """
 import django; django.setup()
 from django.contrib.auth import get_user_model
@@ -136,6 +137,12 @@ get_user_model().objects.create_superuser("admin")
         check=True,
     )
     return data
+
+
+@pytest.fixture
+def used(used_once: Path, tmp_path: Path) -> Path:
+    """A data folder that has seen its first start: it has a user, and nothing to do."""
+    return Path(shutil.copytree(used_once, tmp_path / "used"))
 
 
 def signs_in(url: str, password: str) -> bool:
