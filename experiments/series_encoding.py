@@ -17,7 +17,7 @@ from __future__ import annotations
 import json
 import struct
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -55,6 +55,18 @@ class _Group:
     calls: int
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class _Flush:
+    """A flush taken apart. `planes` [8, names, calls] uint8 holds a group's shuffled values."""
+
+    names: list[str]
+    groups: list[_Group]
+    group_of_call: NDArray[np.uint32]
+    steps: NDArray[np.int64]
+    times_ms: NDArray[np.int64]
+    planes: list[NDArray[np.uint8]]
+
+
 def encode(calls: Sequence[Call]) -> bytes:
     """Pack log calls, oldest first. Calls without any value are left out.
 
@@ -70,29 +82,101 @@ def encode(calls: Sequence[Call]) -> bytes:
         group_of_call[position] = group_numbers.setdefault(key, len(group_numbers))
         rows.setdefault(key, []).append(list(values.values()))
     positions: dict[str, int] = {}
-    groups = [
-        [[positions.setdefault(name, len(positions)) for name in key], len(matrix)]
-        for key, matrix in rows.items()
-    ]
+    return _pack(
+        _Flush(
+            groups=[
+                _Group(
+                    tuple(positions.setdefault(name, len(positions)) for name in key), len(each)
+                )
+                for key, each in rows.items()
+            ],
+            names=list(positions),
+            group_of_call=group_of_call,
+            steps=np.array([call[0] for call in calls], dtype=np.int64),
+            times_ms=np.array([call[1] for call in calls], dtype=np.int64),
+            # Transposed: one name's values beside one another.
+            planes=[_planes(np.array(each, dtype=np.float64).T) for each in rows.values()],
+        )
+    )
+
+
+def decode(payload: bytes, names: Collection[str] | None = None) -> dict[str, SeriesColumns]:
+    """Unpack what `encode` packed: the columns of every name, names by first appearance.
+
+    With `names`, only theirs. Raises ValueError, saying what is wrong, when the payload is cut,
+    altered, of another version or claims to hold more than `MAX_RAW_BYTES`.
+    """
+    flush = _unpack(payload)
+    calls_of_group = np.argsort(flush.group_of_call, kind="stable")
+    pieces: dict[str, list[tuple[NDArray[np.int64], NDArray[np.float64]]]] = {}
+    first = 0
+    for group, planes in zip(flush.groups, flush.planes, strict=True):
+        where = calls_of_group[first : first + group.calls]
+        first += group.calls
+        for row, position in enumerate(group.names):
+            name = flush.names[position]
+            if names is None or name in names:
+                pieces.setdefault(name, []).append((where, _values(planes[:, row])))
+    return {name: _join(parts, flush.steps, flush.times_ms) for name, parts in pieces.items()}
+
+
+def join(payloads: Sequence[bytes]) -> bytes:
+    """Several flushes as one that reads back as they do one after another, bit for bit.
+
+    Raises ValueError when one of them is corrupt or the whole is too large (see `raw_bytes`).
+    """
+    flushes = [_unpack(payload) for payload in payloads]
+    positions: dict[str, int] = {}
+    numbers: dict[tuple[int, ...], int] = {}
+    planes: list[list[NDArray[np.uint8]]] = []
+    group_of_call = []
+    for flush in flushes:
+        place = [positions.setdefault(name, len(positions)) for name in flush.names]
+        renumbered = np.empty(len(flush.groups), dtype=np.uint32)
+        for old, (group, part) in enumerate(zip(flush.groups, flush.planes, strict=True)):
+            key = tuple(place[position] for position in group.names)
+            renumbered[old] = new = numbers.setdefault(key, len(numbers))
+            if new == len(planes):
+                planes.append([])
+            planes[new].append(part)
+        group_of_call.append(renumbered[flush.group_of_call])
+    joined = [np.concatenate(parts, axis=2) for parts in planes]
+    return _pack(
+        _Flush(
+            names=list(positions),
+            groups=[_Group(key, part.shape[2]) for key, part in zip(numbers, joined, strict=True)],
+            group_of_call=_concatenated(group_of_call, np.uint32),
+            steps=_concatenated([flush.steps for flush in flushes], np.int64),
+            times_ms=_concatenated([flush.times_ms for flush in flushes], np.int64),
+            planes=joined,
+        )
+    )
+
+
+def raw_bytes(payload: bytes) -> int:
+    """How large a payload is before compression, as it claims: joined ones add up at most."""
+    if len(payload) < _HEADER.size:
+        raise _corrupt(f"{len(payload)} bytes are fewer than the header")
+    size: int = _HEADER.unpack_from(payload)[2]
+    return size
+
+
+def _pack(flush: _Flush) -> bytes:
     directory = json.dumps(
-        {"calls": len(calls), "names": list(positions), "groups": groups}, separators=(",", ":")
+        {
+            "calls": len(flush.steps),
+            "names": flush.names,
+            "groups": [[group.names, group.calls] for group in flush.groups],
+        },
+        separators=(",", ":"),
     ).encode()
-    parts = [_LENGTH.pack(len(directory)), directory, _shuffle(group_of_call)]
-    parts += [
-        _shuffle(_differences(np.array([call[column] for call in calls], dtype=np.int64)))
-        for column in (0, 1)
-    ]
-    # Transposed: one name's values beside one another.
-    parts += [_shuffle(np.array(matrix, dtype=np.float64).T) for matrix in rows.values()]
+    parts = [_LENGTH.pack(len(directory)), directory, _shuffle(flush.group_of_call)]
+    parts += [_shuffle(_differences(column)) for column in (flush.steps, flush.times_ms)]
+    parts += [planes.tobytes() for planes in flush.planes]
     return _seal(b"".join(parts), len(directory))
 
 
-def decode(payload: bytes) -> dict[str, SeriesColumns]:
-    """Unpack what `encode` packed: the columns of every name, names by first appearance.
-
-    Raises ValueError, saying what is wrong, when the payload is cut, altered, of another version
-    or claims to hold more than `MAX_RAW_BYTES`.
-    """
+def _unpack(payload: bytes) -> _Flush:
     raw = _unseal(payload)
     call_count, names, groups, start = _read_directory(raw)
     points = sum(len(group.names) * group.calls for group in groups)
@@ -100,24 +184,19 @@ def decode(payload: bytes) -> dict[str, SeriesColumns]:
     if len(raw) != expected or sum(group.calls for group in groups) != call_count:
         raise _corrupt(f"{len(raw)} bytes where the directory asks for {expected}")
     group_of_call, start = _column(raw, start, call_count, np.dtype("<u4"))
-    steps, start = _integers(raw, start, call_count)
-    times_ms, start = _integers(raw, start, call_count)
-    calls_of_group = np.argsort(group_of_call, kind="stable")
     if not np.array_equal(
         np.bincount(group_of_call, minlength=len(groups)), [group.calls for group in groups]
     ):
         raise _corrupt("the calls of the groups do not add up")
-    pieces: dict[str, list[tuple[NDArray[np.int64], NDArray[np.float64]]]] = {}
-    first = 0
+    steps, start = _integers(raw, start, call_count)
+    times_ms, start = _integers(raw, start, call_count)
+    planes = []
     for group in groups:
-        where = calls_of_group[first : first + group.calls]
-        first += group.calls
-        values, start = _column(raw, start, len(group.names) * group.calls, np.dtype("<f8"))
-        for position, column in zip(
-            group.names, values.reshape(len(group.names), group.calls), strict=True
-        ):
-            pieces.setdefault(names[position], []).append((where, column))
-    return {name: _join(parts, steps, times_ms) for name, parts in pieces.items()}
+        shape = (8, len(group.names), group.calls)
+        size = len(group.names) * group.calls * 8
+        planes.append(np.frombuffer(raw, np.uint8, size, start).reshape(shape))
+        start += size
+    return _Flush(names, groups, group_of_call, steps, times_ms, planes)
 
 
 def _join(
@@ -217,11 +296,25 @@ def _integers(raw: bytes, start: int, count: int) -> tuple[NDArray[np.int64], in
     return np.cumsum(differences, dtype=np.uint64).view(np.int64), end
 
 
-def _shuffle(
-    column: NDArray[np.float64] | NDArray[np.uint64] | NDArray[np.uint32],
-) -> bytes:
+def _planes(matrix: NDArray[np.float64]) -> NDArray[np.uint8]:
+    """Shuffled values [8, names, calls] of a matrix [names, calls]."""
+    little = np.ascontiguousarray(matrix, dtype="<f8")
+    return np.moveaxis(little.view(np.uint8).reshape(*little.shape, 8), 2, 0)
+
+
+def _values(planes: NDArray[np.uint8]) -> NDArray[np.float64]:
+    """One name's values [calls] of its planes [8, calls]."""
+    values = np.ascontiguousarray(planes.T).reshape(-1).view("<f8")
+    return values.astype(np.float64, copy=False)
+
+
+def _concatenated(parts: list[NDArray[Any]], dtype: type[np.generic]) -> NDArray[Any]:
+    return np.concatenate([np.empty(0, dtype), *parts])
+
+
+def _shuffle(column: NDArray[np.uint64] | NDArray[np.uint32]) -> bytes:
     little = np.ascontiguousarray(column, dtype=column.dtype.newbyteorder("<"))
-    return little.reshape(-1).view(np.uint8).reshape(-1, little.dtype.itemsize).T.tobytes()
+    return little.view(np.uint8).reshape(-1, little.dtype.itemsize).T.tobytes()
 
 
 def _column(raw: bytes, start: int, count: int, dtype: np.dtype[Any]) -> tuple[NDArray[Any], int]:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import math
 import struct
 import zlib
 
@@ -10,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from experiments import series_encoding
-from experiments.series_encoding import Call, decode, encode
+from experiments.series_encoding import Call, decode, encode, join, raw_bytes
 
 INT64 = st.integers(-(2**63), 2**63 - 1)
 ANY_DOUBLE = st.integers(0, 2**64 - 1).map(
@@ -75,6 +76,34 @@ def test_nan_payloads_and_signed_zeros_keep_their_bits() -> None:
     odd = [struct.unpack("<d", struct.pack("<Q", n))[0] for n in (0x7FF0000000000001, 1 << 63)]
     calls: list[Call] = [(n, n, {"x": value}) for n, value in enumerate(odd)]
     assert read_back(encode(calls)) == by_name(calls)
+
+
+@given(st.lists(CALLS, max_size=5))
+def test_joined_flushes_read_back_as_one_after_another(flushes: list[list[Call]]) -> None:
+    payloads = [encode(calls) for calls in flushes]
+    joined = join(payloads)
+    together = [call for calls in flushes for call in calls]
+    assert read_back(joined) == by_name(together)
+    assert list(decode(joined)) == list(by_name(together))
+    assert raw_bytes(joined) <= sum(map(raw_bytes, payloads)) + raw_bytes(encode([]))
+
+
+def test_joining_again_changes_nothing_that_is_read() -> None:
+    calls: list[Call] = [(n, n, {"a": n / 3, "b": math.nan}) for n in range(5)]
+    payload = encode(calls)
+    assert read_back(join([join([payload]), encode([])])) == by_name(calls)
+
+
+@given(CALLS)
+def test_wanted_names_alone_read_back_the_same(calls: list[Call]) -> None:
+    wanted = {"loss", "accuracy"}
+    found = decode(encode(calls), wanted)
+    expected = {name: points for name, points in by_name(calls).items() if name in wanted}
+    assert {name: len(columns.steps) for name, columns in found.items()} == {
+        name: len(points) for name, points in expected.items()
+    }
+    for name, columns in found.items():
+        assert columns.values.tobytes() == b"".join(bits for _, _, bits in expected[name])
 
 
 def test_an_empty_flush_is_a_flush_without_names() -> None:
