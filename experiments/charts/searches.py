@@ -29,6 +29,7 @@ from experiments.charts.theme import (
 )
 
 MOST_LINES = 300
+MOST_DOTS = 1500
 GOLDEN = (math.sqrt(5) - 1) / 2  # its multiples fill an interval evenly
 
 
@@ -109,14 +110,18 @@ def history_plot(
     order = np.arange(1, scores.size + 1)
     filled = np.where(np.isfinite(scores), scores, -np.inf if maximize else np.inf)
     best = np.maximum.accumulate(filled) if maximize else np.minimum.accumulate(filled)
+    # The line bends only where the best improves; of many dots an even draw is enough.
+    shown = np.unique(np.linspace(0, scores.size - 1, min(scores.size, MOST_DOTS)).astype(int))
+    bends = np.union1d(np.flatnonzero(np.diff(best, prepend=np.nan) != 0), [scores.size - 1])
+    quiet = {"color": INK_3, "size": 6, "opacity": 0.6}
     dots = _dots(
-        order.tolist(), scores, names, metric, {"color": INK_3, "size": 6, "opacity": 0.6}
+        order[shown].tolist(), scores[shown], [names[int(i)] for i in shown], metric, quiet
     )
     line = {
         "type": "scatter",
         "mode": "lines",
-        "x": order.tolist(),
-        "y": plain(best),
+        "x": order[bends].tolist(),
+        "y": plain(best[bends]),
         "line": {"color": ACCENT, "width": 2.2, "shape": "hv"},
         "hovertemplate": "best so far %{y:.4g}<extra></extra>",
     }
@@ -168,7 +173,7 @@ def parallel_plot(
         "data": [_bundle(uprights, *part) for part in parts if part[0].size],
         "layout": layout(
             showlegend=True,
-            legend={"orientation": "h", "y": 1.13, "yanchor": "bottom", "x": 0},
+            legend={"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0},
             hovermode=False,
             margin={"l": 40, "r": 40, "t": 64, "b": 44},
             xaxis=axis(
@@ -179,7 +184,7 @@ def parallel_plot(
                 gridcolor=LINE,
                 side="bottom",
             ),
-            yaxis=axis("", showgrid=False, showticklabels=False, range=[-0.06, 1.06]),
+            yaxis=axis("", showgrid=False, showticklabels=False, range=[-0.14, 1.14]),
             annotations=_ends(uprights),
         ),
     }

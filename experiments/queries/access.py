@@ -80,9 +80,9 @@ def members(project_id: int) -> tuple[Member, ...]:
     return tuple(sorted(found, key=lambda each: (-ROLES.index(Role(each.role)), each.username)))
 
 
-def people_who_may(project_id: int, role: Role) -> tuple[str, ...]:
+def people_who_may(project_id: int, role: str) -> tuple[str, ...]:
     """Names of those whose role includes `role`: whom to ask."""
-    enough = ROLES[ROLES.index(role) :]
+    enough = ROLES[ROLES.index(Role(role)) :]
     rows = Membership.objects.filter(project_id=project_id, role__in=enough)
     return tuple(rows.order_by("user__username").values_list("user__username", flat=True))
 

@@ -226,7 +226,7 @@ def thinned(columns: SeriesColumns, start: int, points: int = MOST_POINTS) -> Dr
         solid = np.flatnonzero(finite)
         kept: NDArray[Any] = solid
         if len(solid) > points:
-            chosen = MinMaxLTTBDownsampler().downsample(
+            chosen = MinMaxLTTBDownsampler().downsample(  # type: ignore[no-untyped-call]
                 steps[solid].astype(np.float64), values[solid], n_out=points
             )
             kept = solid[chosen]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -107,7 +108,7 @@ def lineage(project_id: int) -> tuple[LineageStep, ...]:
     return tuple(_step(row) for row in rows)
 
 
-def _champions(projects: list[Project]) -> dict[int, Champion]:
+def _champions(projects: Sequence[Project]) -> dict[int, Champion]:
     newest = (
         Decision.objects.filter(
             project__in=projects, target="production", choice__in=CHAMPION_CHOICES

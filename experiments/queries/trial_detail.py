@@ -88,7 +88,7 @@ def find_trial(experiment: Experiment, reference: TrialReference) -> Trial | Non
     if reference.study is not None:
         rows = rows.filter(study_id=reference.study)
     else:
-        rows = rows.filter(study__kind=StudyKind.SEARCH, study__arm_index=reference.arm)
+        rows = rows.filter(study__kind=StudyKind.SEARCH, study__arm_index=reference.arm or 0)
     return rows.select_related(
         "study", "configuration", "environment", "worker", "retry_of__study"
     ).first()

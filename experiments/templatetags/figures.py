@@ -91,7 +91,7 @@ def about(seconds: Any) -> str:
     """An estimate of time left."""
     if seconds is None:
         return NOTHING
-    return f"about {duration(60 if 50 <= seconds < 90 else max(1, seconds))}"
+    return "about 1 min" if 50 <= seconds < 90 else f"about {duration(max(1, seconds))}"
 
 
 @register.filter

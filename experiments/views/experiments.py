@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from django.contrib import messages
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_POST, require_safe
 
@@ -36,6 +36,7 @@ def experiment_page(request: HttpRequest, access: Access, name: str) -> HttpResp
         **table_context(parts, request),
         **panel_context(shown, request),
         "space": parts.file.space.hyperparameters if parts.file else (),
+        "conditional": parts.file and any(each.when for each in parts.file.space.hyperparameters),
         "tags": parts.file.tags if parts.file else (),
         "reproduce": line_of(parts.experiment, parts.experiment.best_trial),
         "cursor": page_cursor(parts, shown),
@@ -74,7 +75,7 @@ def panel_context(shown: Panel, request: HttpRequest) -> dict[str, Any]:
 Act = Callable[..., Any]
 
 
-def _action(act: Act, said: str) -> Callable[..., HttpResponse]:
+def _action(act: Act, said: str) -> Callable[..., HttpResponseBase]:
     """A button of the experiment's page: act, say so, come back."""
 
     @require_POST

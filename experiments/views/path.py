@@ -83,13 +83,13 @@ def _design(at: Standpoint) -> Step:
 
 def _search(at: Standpoint) -> Step:
     experiment = at.experiment
-    done = f"{experiment.trial_count} of {experiment.budget} trials"
+    done = f"{experiment.trial_count:,} of {experiment.budget:,} trials"
     if at.searching:
         say = f"{done}, {at.tally.running} running"
         if experiment.state == "paused":
             say = f"{done}, paused"
         return Step("Search", "now", say, at.url("experiment") + "#trials")
-    say = done if experiment.state == "stopped" else f"{experiment.trial_count} trials"
+    say = done if experiment.state == "stopped" else f"{experiment.trial_count:,} trials"
     return Step("Search", "done", say, at.url("experiment") + "#trials")
 
 

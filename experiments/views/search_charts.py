@@ -10,9 +10,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from experiments.charts.axes import AxisPoints, axis_plot
+from experiments.charts.axes import MOST_DRAWN, AxisPoints, axis_plot
 from experiments.charts.learning_curves import Line, Mark, Onset, learning_curves
 from experiments.charts.searches import (
+    MOST_DOTS,
     MOST_LINES,
     ArmScores,
     Coordinate,
@@ -29,7 +30,7 @@ from experiments.queries.curves import (
     leading_trials,
 )
 from experiments.queries.findings import FindingRow, Findings
-from experiments.queries.trial_table import TrialRow, every_trial
+from experiments.queries.trial_table import Point, finished_trials
 from experiments.search_space import Hyperparameter, Range, searched_domain, show
 from experiments.views.experiment_parts import ExperimentParts
 from experiments.views.metric_families import Family, families, first_family
@@ -84,7 +85,7 @@ def panel(parts: ExperimentParts, *, tab: str, family: str = "", picked: str = "
         return curves_panel(
             parts, wanted_trials(parts.experiment, len(parts.arms), picked), family, picked
         )
-    trials = [row for row in every_trial(parts.experiment.pk, parts.arms) if not row.running]
+    trials = finished_trials(parts.experiment.pk, len(parts.arms))
     if not any(row.score is not None for row in trials):
         return Panel(tab, empty="This chart appears with the first complete trial.")
     return draw(parts, trials)
@@ -121,7 +122,7 @@ def curves_panel(
     if chosen is None:
         return Panel(
             "curves",
-            empty="Curves appear with the first evaluations of the first trial.",
+            empty=_no_curves(parts),
             cursor=encode_cursor(curves),
             picked=picked,
         )
@@ -141,6 +142,12 @@ def curves_panel(
         cursor=encode_cursor(curves),
         picked=picked,
     )
+
+
+def _no_curves(parts: ExperimentParts) -> str:
+    if parts.experiment.trial_count:
+        return "The best trials logged no series."
+    return "Curves appear with the first evaluations of the first trial."
 
 
 def lines_of(curves: Sequence[TrialCurves], family: Family) -> tuple[list[Line], list[Mark]]:
@@ -239,15 +246,14 @@ def _searched(parts: ExperimentParts) -> list[Hyperparameter]:
     return [parts.file.space[name] for name in parts.parameters]
 
 
-def _scores(trials: Sequence[TrialRow]) -> NDArray[np.float64]:
+def _scores(trials: Sequence[Point]) -> NDArray[np.float64]:
     return np.array([math.nan if row.score is None else row.score for row in trials])
 
 
-def _axes(parts: ExperimentParts, trials: Sequence[TrialRow]) -> Panel:
+def _axes(parts: ExperimentParts, trials: Sequence[Point]) -> Panel:
     maximize = parts.experiment.direction == "maximize"
     rows = [row for row in trials if row.state != "pruned"]
     labels = [arm.label for arm in parts.arms]
-    order = {arm.label: arm.index for arm in parts.arms}
     charts = []
     for place, each in enumerate(_searched(parts)):
         held = [row for row in rows if each.name in row.parameters]
@@ -257,7 +263,7 @@ def _axes(parts: ExperimentParts, trials: Sequence[TrialRow]) -> Panel:
             values=[row.parameters[each.name] for row in held],
             scores=_scores(held),
             names=[row.name for row in held],
-            groups=np.array([order.get(row.arm, 0) for row in held], dtype=np.int64),
+            groups=np.array([row.arm for row in held], dtype=np.int64),
             group_labels=labels if len(labels) > 1 else (),
             log=isinstance(domain, Range) and domain.log,
             low=domain.low if isinstance(domain, Range) else None,
@@ -278,6 +284,10 @@ def _axes(parts: ExperimentParts, trials: Sequence[TrialRow]) -> Panel:
         )
     failed = sum(row.score is None for row in rows)
     note = f"{len(rows):,} trials, each dot one."
+    if len(rows) > MOST_DRAWN:
+        note = (
+            f"{MOST_DRAWN:,} of {len(rows):,} trials drawn: the best and an even draw of the rest."
+        )
     if failed:
         note += f" {failed} failed: crosses at the edge."
     if len(labels) > 1:
@@ -301,7 +311,7 @@ def _band(findings: Findings, name: str) -> tuple[float, float] | None:
     return None
 
 
-def _isolation(parts: ExperimentParts, trials: Sequence[TrialRow]) -> Panel:
+def _isolation(parts: ExperimentParts, trials: Sequence[Point]) -> Panel:
     if len(parts.arms) < 2:
         return Panel(
             "isolation",
@@ -310,7 +320,7 @@ def _isolation(parts: ExperimentParts, trials: Sequence[TrialRow]) -> Panel:
         )
     arms = []
     for arm in parts.arms:
-        held = [row for row in trials if row.arm == arm.label and row.score is not None]
+        held = [row for row in trials if row.arm == arm.index and row.score is not None]
         arms.append(ArmScores(arm.label, _scores(held), [row.name for row in held]))
     maximize = parts.experiment.direction == "maximize"
     figure = isolation_plot(arms, metric=parts.experiment.official_metric, maximize=maximize)
@@ -323,7 +333,7 @@ def _isolation(parts: ExperimentParts, trials: Sequence[TrialRow]) -> Panel:
     )
 
 
-def _parallel(parts: ExperimentParts, trials: Sequence[TrialRow]) -> Panel:
+def _parallel(parts: ExperimentParts, trials: Sequence[Point]) -> Panel:
     rows = [row for row in trials if row.score is not None]
     uprights = [_coordinate(each, rows) for each in _searched(parts)]
     if not uprights:
@@ -336,7 +346,7 @@ def _parallel(parts: ExperimentParts, trials: Sequence[TrialRow]) -> Panel:
     return Panel("parallel", [Chart("figure-parallel", "", figure, label, "tall")], note=note)
 
 
-def _coordinate(each: Hyperparameter, rows: Sequence[TrialRow]) -> Coordinate:
+def _coordinate(each: Hyperparameter, rows: Sequence[Point]) -> Coordinate:
     domain = searched_domain(each)
     positions = np.full(len(rows), math.nan)
     for index, row in enumerate(rows):
@@ -348,7 +358,7 @@ def _coordinate(each: Hyperparameter, rows: Sequence[TrialRow]) -> Coordinate:
     return Coordinate(each.name, positions, show(domain.values[0]), show(domain.values[-1]))
 
 
-def _history(parts: ExperimentParts, trials: Sequence[TrialRow]) -> Panel:
+def _history(parts: ExperimentParts, trials: Sequence[Point]) -> Panel:
     figure = history_plot(
         _scores(trials),
         [row.name for row in trials],
@@ -356,7 +366,10 @@ def _history(parts: ExperimentParts, trials: Sequence[TrialRow]) -> Panel:
         maximize=parts.experiment.direction == "maximize",
     )
     chart = Chart("figure-history", "", figure, "Scores in order and the best so far")
-    return Panel("history", [chart], note="Each dot a trial; the line is the best so far.")
+    note = "Each dot a trial; the line is the best so far."
+    if len(trials) > MOST_DOTS:
+        note += f" {MOST_DOTS:,} of {len(trials):,} dots drawn."
+    return Panel("history", [chart], note=note)
 
 
 def curve_news(curves: Sequence[TrialCurves], family: Family) -> Any:

@@ -41,7 +41,12 @@
     const narrow = element.clientWidth < 480;
     const font = { ...layout.font, family: getComputedStyle(document.body).fontFamily };
     const margin = narrow ? { ...layout.margin, l: Math.min(layout.margin.l, 84), r: 8 } : layout.margin;
-    return { ...layout, font, margin, autosize: true };
+    const fit = { ...layout, font, margin, autosize: true };
+    if (narrow && layout.xaxis.title) {
+      const text = layout.xaxis.title.text.replace(/, /, ",<br>");
+      fit.xaxis = { ...layout.xaxis, nticks: 4, title: { ...layout.xaxis.title, text } };
+    }
+    return fit;
   }
 
   function draw(element) {

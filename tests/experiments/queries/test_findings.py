@@ -1,0 +1,71 @@
+from __future__ import annotations
+
+import pytest
+from django.utils import timezone
+from pytest_django import DjangoAssertNumQueries
+
+from experiments.models import Finding
+from experiments.queries.findings import (
+    evidence_of_finding,
+    experiment_of_finding,
+    findings_of,
+    findings_of_trial,
+)
+from tests import cast
+
+pytestmark = pytest.mark.django_db
+
+
+def test_what_fired_stands_before_what_passed() -> None:
+    cast.project()
+    experiment = cast.finished_search(trials_per_arm=4)
+    cast.some_findings(experiment)
+    found = findings_of(experiment.pk, 2)
+    assert [row.status for row in found.rows] == ["fired"] * 2 + ["passed"] * 3 + ["not_checkable"]
+    assert found.summary == "2 warnings, 3 passed, 1 not checkable yet"
+    assert found.rows[0].evidence["suggested_low"] == 1e-5
+    assert found.trial_warnings == 1
+
+
+def test_a_finding_that_was_set_aside_asks_for_nothing() -> None:
+    cast.project()
+    experiment = cast.finished_search(trials_per_arm=4)
+    cast.finding(experiment)
+    Finding.objects.update(
+        dismissed_by=cast.person("ada"), dismissed_at=timezone.now(), dismiss_reason="known"
+    )
+    found = findings_of(experiment.pk, 2)
+    assert found.warnings == () and len(found.dismissed) == 1
+    assert found.summary == "1 set aside"
+    assert found.dismissed[0].dismissed_by == "ada"
+
+
+def test_findings_of_replicates_stay_out_of_the_search() -> None:
+    cast.project()
+    experiment = cast.finished_search(trials_per_arm=4)
+    replication = cast.repeated(experiment, looks=(3,), done=3)
+    replicate = replication.studies.first().trials.first()  # type: ignore[union-attr]
+    cast.finding(experiment, trial=replicate, rule="overfitting")
+    assert findings_of(experiment.pk, 2).rows == ()
+    assert len(findings_of_trial(replicate.pk)) == 1  # type: ignore[union-attr]
+
+
+def test_findings_cost_one_query(django_assert_num_queries: DjangoAssertNumQueries) -> None:
+    cast.project()
+    experiment = cast.finished_search(trials_per_arm=12)
+    for trial in experiment.studies.get(arm_index=0).trials.all():
+        cast.finding(experiment, trial=trial, rule="overfitting")
+    with django_assert_num_queries(1):
+        found = findings_of(experiment.pk, 2)
+    assert found.trial_warnings == 12
+    assert len(found.rows) == 6, "the rest stands in the table"
+
+
+def test_a_finding_is_known_in_its_own_project_only() -> None:
+    project, other = cast.project(), cast.project("other")
+    experiment = cast.finished_search(trials_per_arm=2)
+    finding = cast.finding(experiment)
+    assert experiment_of_finding(project.pk, finding.pk) == experiment.name
+    assert experiment_of_finding(other.pk, finding.pk) is None
+    assert evidence_of_finding(experiment.pk, finding.pk)["edge"] == "low"
+    assert evidence_of_finding(experiment.pk, 999_999) == {}
