@@ -13,7 +13,6 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
-from statsmodels.stats.multitest import multipletests
 
 from experiments.analysis import thresholds
 from experiments.analysis.diagnosis import Diagnosis, Rule, Severity, figure
@@ -137,6 +136,18 @@ def _stay_sensible(axis: Axis, edge: Edge, new: float) -> float:
     return new
 
 
+def holm(p_values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return p-values adjusted for their number by Holm's step-down method (1979).
+
+    Equal to statsmodels' multipletests, which also runs a full garbage collection (0.2 s).
+    """
+    order = np.argsort(p_values, kind="stable")
+    steps = p_values[order] * np.arange(p_values.size, 0, -1)
+    adjusted = np.empty_like(p_values)
+    adjusted[order] = np.minimum(np.maximum.accumulate(steps), 1.0)
+    return adjusted
+
+
 def _top(errors: NDArray[np.float64], arm: NDArray[np.int64] | None) -> NDArray[np.bool_]:
     """Return [N] whether a trial is among the best, by its rank within its arm."""
     size = max(thresholds.EDGE_TOP_MINIMUM, math.ceil(thresholds.EDGE_TOP_SHARE * errors.size))
@@ -162,7 +173,7 @@ def _in_band(axis: Axis, unit: NDArray[np.float64], edge: Edge, width: float) ->
 def _with_holm(counts: list[EdgeCount]) -> list[EdgeCount]:
     if not counts:
         return []
-    adjusted = multipletests([count.p_value for count in counts], method="holm")[1]
+    adjusted = holm(np.array([count.p_value for count in counts]))
     return [
         replace(count, adjusted=float(value))
         for count, value in zip(counts, adjusted, strict=True)

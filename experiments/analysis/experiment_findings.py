@@ -17,6 +17,7 @@ from experiments.analysis.boundary import boundary
 from experiments.analysis.data_size import data_set_too_small
 from experiments.analysis.density import budget_pays, density
 from experiments.analysis.diagnosis import Diagnosis, Severity, Status
+from experiments.analysis.edge_slope import edge_slopes
 from experiments.analysis.feasibility import (
     decades_to_infeasible,
     infeasibility_threshold,
@@ -131,7 +132,12 @@ def _of_space(view: ExperimentView) -> Iterator[Diagnosis]:
     feasible = np.array([trial.feasible for trial in finished], dtype=np.bool_)
     aligned = all(axis.unit.size == feasible.size for axis in view.axes)
     scores = np.array([trial.score for trial in _feasible(view)])
-    yield from boundary(view.axes, view.direction, adaptive=view.adaptive)
+    crowds = boundary(view.axes, view.direction, adaptive=view.adaptive)
+    yield from crowds
+    # One word about an edge is enough.
+    said = {d.subject for d in crowds if d.fired and d.severity is not Severity.NOTICE}
+    slopes = edge_slopes(view.axes, view.direction, adaptive=view.adaptive)
+    yield from (slope for slope in slopes if slope.subject not in said)
     yield infeasible_share(feasible, view.axes if aligned else ())
     for axis in view.axes:
         if axis.log and axis.name == view.rate_axis:

@@ -26,7 +26,7 @@ EXPLOITATION = Rule(
 )
 
 # What must be settled: the space comfortably holds the best region and was sampled well.
-BLOCKING = ("boundary", "density", "infeasible_share", "instability_edge")
+BLOCKING = ("boundary", "edge_slope", "density", "infeasible_share", "instability_edge")
 
 
 def ready_to_exploit(

@@ -12,6 +12,7 @@ from experiments.analysis import (
     curves,
     data_size,
     density,
+    edge_slope,
     evaluations,
     feasibility,
     gradients,
@@ -32,6 +33,7 @@ RULES: Mapping[str, Rule] = {
     rule.name: rule
     for rule in (
         boundary.BOUNDARY,
+        edge_slope.EDGE_SLOPE,
         feasibility.INFEASIBLE_SHARE,
         feasibility.INSTABILITY,
         density.DENSITY,
@@ -71,7 +73,7 @@ RULES: Mapping[str, Rule] = {
 
 # The playbook's questions before a decision, in its order, and the rules that answer them.
 CHECKLIST: tuple[tuple[str, tuple[str, ...]], ...] = (
-    ("Is the search space large enough?", ("boundary", "instability_edge")),
+    ("Is the search space large enough?", ("boundary", "edge_slope", "instability_edge")),
     ("Do few trials fail to train?", ("infeasible_share", "divergence", "non_finite")),
     ("Were enough points sampled?", ("density", "budget_pays")),
     ("Are the best trials free of overfitting?", ("overfitting", "data_set_too_small")),

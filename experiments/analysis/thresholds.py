@@ -53,6 +53,8 @@ EDGE_MIN_TRIALS: Final = 20
 # Chosen: an integer of so few values has an edge value; the outer fifth would hold one or two.
 EDGE_FEW_LEVELS: Final = 10
 EDGE_LEVEL: Final = 0.05
+# Chosen: a fitted surface needs so many trials beyond its terms.
+SURFACE_FREEDOM: Final = 10
 # Chosen: one decade further on a log scale, half the range on a linear one.
 EXTEND_DECADES: Final = 1.0
 EXTEND_SHARE: Final = 0.5

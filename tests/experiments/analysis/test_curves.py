@@ -1,0 +1,221 @@
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from experiments.analysis.curves import (
+    Curve,
+    Direction,
+    MetricKind,
+    best_step,
+    late_oscillation,
+    overfitting,
+)
+from experiments.analysis.diagnosis import Severity, Status
+
+any_values = st.lists(st.floats(), max_size=60)
+kinds = st.sampled_from([MetricKind.LOSS, MetricKind.METRIC])
+directions = st.sampled_from(list(Direction))
+
+
+def falling_then_rising(count: int = 100, turn: int = 40, *, noise: float = 0.005) -> Curve:
+    rng = np.random.default_rng(1)
+    steps = np.arange(count)
+    down = 0.5 + 1.5 * np.exp(-steps / (turn / 6))
+    up = np.where(steps > turn, 0.004 * (steps - turn), 0.0)
+    return Curve.of(down + up + rng.normal(0, noise, count))
+
+
+def falling(count: int = 100, *, noise: float = 0.005) -> Curve:
+    rng = np.random.default_rng(2)
+    return Curve.of(0.5 + 1.5 * np.exp(-np.arange(count) / 15) + rng.normal(0, noise, count))
+
+
+TRAIN = Curve.of(2 * np.exp(-np.arange(100) / 20))
+
+
+def test_a_validation_loss_that_turns_is_called_overfitting() -> None:
+    diagnosis = overfitting(falling_then_rising(), TRAIN)
+    assert diagnosis.fired
+    assert diagnosis.severity is Severity.WARNING
+    assert 30 <= float(str(diagnosis.evidence["onset_step"])) <= 50
+    assert diagnosis.title.startswith("Validation error rises from step ")
+
+
+def test_the_cost_of_the_last_checkpoint_is_its_height_above_the_best() -> None:
+    diagnosis = overfitting(falling_then_rising(noise=0.0), TRAIN)
+    assert diagnosis.evidence["cost_of_last"] == pytest.approx(0.236, abs=0.02)
+
+
+def test_a_falling_curve_is_not_called_overfitting() -> None:
+    assert overfitting(falling(), TRAIN).status is Status.PASSED
+
+
+def test_a_flat_noisy_curve_is_not_called_overfitting() -> None:
+    curve = Curve.of(np.random.default_rng(3).normal(1, 0.2, 200))
+    assert overfitting(curve, TRAIN).status is Status.PASSED
+
+
+def test_when_training_loss_rises_too_it_is_another_problem() -> None:
+    diagnosis = overfitting(falling_then_rising(), falling_then_rising())
+    assert diagnosis.status is Status.PASSED
+    assert "training loss" in diagnosis.title
+
+
+def test_a_training_loss_that_wanders_at_its_floor_has_not_risen() -> None:
+    floor = Curve.of(np.r_[np.linspace(2, 0, 30), np.linspace(0, 1e-4, 70)])
+    assert overfitting(falling_then_rising(), floor).fired
+
+
+def test_below_eight_evaluations_there_is_no_diagnosis() -> None:
+    diagnosis = overfitting(Curve.of([3, 2, 1, 2, 3, 4, 5]))
+    assert diagnosis.status is Status.NOT_CHECKABLE
+    assert "7 finite evaluations" in diagnosis.detail
+
+
+def test_an_accuracy_that_falls_is_judged_by_its_error() -> None:
+    rise = falling_then_rising().values
+    accuracy = Curve.of(1 - rise / 4)
+    diagnosis = overfitting(accuracy, TRAIN, kind=MetricKind.METRIC, direction=Direction.MAXIMIZE)
+    assert diagnosis.fired
+    assert diagnosis.evidence["judged_by"] == "generalisation loss"
+
+
+def test_an_unbounded_metric_uses_the_share_of_its_improvement() -> None:
+    bleu = Curve.of(30 - 10 * falling_then_rising().values)
+    diagnosis = overfitting(bleu, TRAIN, kind=MetricKind.METRIC, direction=Direction.MAXIMIZE)
+    assert diagnosis.fired
+    assert diagnosis.evidence["judged_by"] == "share of improvement"
+
+
+def test_a_signed_loss_uses_the_share_of_its_improvement() -> None:
+    signed = Curve.of(falling_then_rising().values - 10)
+    assert overfitting(signed, TRAIN).evidence["judged_by"] == "share of improvement"
+    assert overfitting(signed, TRAIN).fired
+
+
+def test_a_rise_smaller_than_the_metrics_resolution_is_noise() -> None:
+    # Two validation examples of twenty change their minds: 0.9 to 0.8.
+    values = np.r_[np.linspace(0.5, 0.9, 10), np.repeat(0.8, 40)]
+    known = overfitting(
+        Curve.of(values),
+        kind=MetricKind.METRIC,
+        direction=Direction.MAXIMIZE,
+        resolution=0.05,
+    )
+    unknown = overfitting(Curve.of(values), kind=MetricKind.METRIC, direction=Direction.MAXIMIZE)
+    assert known.status is Status.PASSED
+    assert unknown.fired
+
+
+def test_a_metric_that_never_improved_is_not_overfitting() -> None:
+    lost = Curve.of(-np.arange(20.0))
+    diagnosis = overfitting(lost, kind=MetricKind.METRIC, direction=Direction.MAXIMIZE)
+    assert diagnosis.status is Status.PASSED
+
+
+@given(st.floats(1e-3, 1e3), st.booleans())
+def test_the_verdict_on_a_loss_does_not_depend_on_its_scale(scale: float, turns: bool) -> None:
+    curve = falling_then_rising() if turns else falling()
+    scaled = Curve(curve.steps, scale * curve.values)
+    assert overfitting(scaled).status is overfitting(curve).status
+
+
+@given(st.floats(0.1, 10), st.floats(100, 1000), st.booleans())
+def test_the_share_rule_depends_on_neither_scale_nor_shift(
+    scale: float, shift: float, turns: bool
+) -> None:
+    curve = falling_then_rising() if turns else falling()
+    moved = Curve(curve.steps, shift - scale * curve.values)
+    diagnosis = overfitting(
+        moved, kind=MetricKind.METRIC, direction=Direction.MAXIMIZE, bounded=False
+    )
+    assert diagnosis.fired is turns
+
+
+@given(st.permutations(list(range(100))))
+def test_the_order_of_logging_does_not_matter(order: list[int]) -> None:
+    curve = falling_then_rising()
+    shuffled = Curve(curve.steps[order], curve.values[order])
+    assert overfitting(shuffled).evidence == overfitting(curve).evidence
+
+
+@given(any_values, any_values, kinds, directions, st.floats(0, 1))
+def test_no_curve_breaks_a_rule(
+    values: list[float],
+    train: list[float],
+    kind: MetricKind,
+    direction: Direction,
+    resolution: float,
+) -> None:
+    curve = Curve.of(values)
+    for diagnosis in (
+        overfitting(curve, Curve.of(train), kind=kind, direction=direction, resolution=resolution),
+        late_oscillation(curve, kind=kind, direction=direction, resolution=resolution),
+    ):
+        assert diagnosis.status in Status
+    best_step(curve, direction)
+
+
+@given(st.floats(-1e6, 1e6), st.integers(0, 100))
+def test_a_constant_never_fires(value: float, count: int) -> None:
+    curve = Curve.of(np.full(count, value))
+    assert not overfitting(curve).fired
+    assert not late_oscillation(curve).fired
+
+
+def jumping(count: int = 100, size: float = 0.2) -> Curve:
+    curve = falling(count)
+    jumps = np.random.default_rng(4).normal(0, size, count) * (np.arange(count) > count / 2)
+    return Curve(curve.steps, curve.values + jumps)
+
+
+def test_a_curve_that_jumps_late_is_seen() -> None:
+    diagnosis = late_oscillation(jumping())
+    assert diagnosis.fired
+    assert diagnosis.evidence["limit_is"] == "5 % of the improvement"
+
+
+def test_a_steady_curve_is_not_called_oscillating() -> None:
+    assert late_oscillation(falling()).status is Status.PASSED
+
+
+def test_a_steady_descent_is_a_trend_not_an_oscillation() -> None:
+    assert late_oscillation(Curve.of(np.linspace(10, 0, 100))).status is Status.PASSED
+
+
+def test_what_counts_is_the_deviation_over_seeds_where_it_is_known() -> None:
+    assert late_oscillation(falling(noise=0.01), trial_sd=0.001).fired
+    assert not late_oscillation(falling(noise=0.01), trial_sd=1.0).fired
+
+
+def test_half_the_distance_to_a_close_rival_is_the_limit() -> None:
+    assert late_oscillation(falling(noise=0.01), rival_gap=0.001).fired
+    assert not late_oscillation(falling(noise=0.01), rival_gap=0.5).fired
+
+
+def test_the_luck_of_the_best_grows_with_the_number_of_evaluations() -> None:
+    few, many = late_oscillation(jumping(100)), late_oscillation(jumping(1000))
+    ratio = [
+        float(str(d.evidence["luck_of_best"])) / float(str(d.evidence["deviation"]))
+        for d in (few, many)
+    ]
+    assert ratio[0] == pytest.approx(1.867, abs=0.01)
+    assert ratio[1] > ratio[0]
+
+
+def test_a_change_below_the_resolution_is_not_an_oscillation() -> None:
+    curve = Curve.of(0.9 + 0.001 * np.random.default_rng(5).normal(size=60))
+    kind, direction = MetricKind.METRIC, Direction.MAXIMIZE
+    assert late_oscillation(curve, kind=kind, direction=direction).fired
+    assert not late_oscillation(curve, kind=kind, direction=direction, resolution=0.01).fired
+
+
+def test_the_best_step_is_the_first_of_equals() -> None:
+    assert best_step(Curve.of([3, 1, 2, 1]), Direction.MINIMIZE) == 1
+    assert best_step(Curve.of([3, 1, 3, math.nan]), Direction.MAXIMIZE) == 0
+    assert math.isnan(best_step(Curve.of([math.nan]), Direction.MAXIMIZE))
