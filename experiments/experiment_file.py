@@ -5,15 +5,18 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 from urllib.parse import urlsplit
 
 from experiments import experiment_yaml, metrics
-from experiments.catalogue import PRUNERS, SAMPLERS, Method
+from experiments.catalogue import SAMPLERS
 from experiments.errors import InvalidExperiment, Problem
+from experiments.fidelity import Fidelity
 from experiments.file_fields import is_number, mapping, text, unknown_keys, whole
+from experiments.grid import grid_size
 from experiments.metrics import Metric
+from experiments.search_methods import Chosen, check_space, parse_pruner, parse_sampler
 from experiments.search_space import (
     Arm,
     Fixed,
@@ -23,6 +26,14 @@ from experiments.search_space import (
     searched_domain,
 )
 from experiments.search_space_parsing import parse_search_space
+from experiments.stop_rules import parse_stop, parse_terminator
+from experiments.training_rules import (
+    EarlyStopping,
+    parse_early_stopping,
+    parse_fidelity,
+    parse_folds,
+    with_budget,
+)
 
 _KEYS = (
     "project",
@@ -34,6 +45,9 @@ _KEYS = (
     "tags",
     "metrics",
     "search",
+    "early_stopping",
+    "fidelity",
+    "folds",
     "stop",
     "hyperparameters",
     "first",
@@ -42,13 +56,15 @@ _KEYS = (
     "queue",
 )
 _SEARCH_KEYS = ("sampler", "trials", "parallel", "seed", "split_seed", "pruner")
-_STOP_KEYS = ("minutes", "no_improvement_for")
 _MOST_TRIALS = 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
 class ExperimentFile:
-    """A valid experiment file. `trials` is the sampler's budget of each arm."""
+    """A valid experiment file. `trials` is the sampler's budget of each arm.
+
+    `folds` is how often the objective runs for one value, 0 when once and for all data.
+    """
 
     project: str
     name: str
@@ -66,6 +82,10 @@ class ExperimentFile:
     seed: int
     split_seed: int
     stop: Mapping[str, float] = field(default_factory=dict)
+    terminator: Chosen | None = None
+    early_stopping: EarlyStopping | None = None
+    fidelity: Fidelity | None = None
+    folds: int = 0
     first: tuple[Mapping[str, Scalar], ...] = ()
     config_link: str = ""
     notes: str = ""
@@ -76,6 +96,19 @@ class ExperimentFile:
 
     def arms(self) -> tuple[Arm, ...]:
         return self.space.arms()
+
+    def budget_of(self, arm: Arm) -> int:
+        """The sampler's trials in one arm: `trials`, and never more than a grid has points."""
+        if self.sampler != "grid":
+            return self.trials
+        return min(self.trials, grid_size(arm, self.grid_points))
+
+    @property
+    def grid_points(self) -> int:
+        """How many values a grid takes of a range without a step."""
+        chosen = Chosen("grid", self.sampler_options)
+        points: int = chosen.option("points", SAMPLERS)
+        return points
 
 
 def parse(source: str) -> ExperimentFile:
@@ -104,8 +137,11 @@ def parse_document(document: Any) -> ExperimentFile:
     declared = metrics.parse(document.get("metrics"), problems)
     search = mapping(document, "search", problems)
     unknown_keys(search, _SEARCH_KEYS, "search.", problems)
-    sampler, sampler_options = _method(search, "sampler", "halton", SAMPLERS, problems)
-    pruner, pruner_options = _method(search, "pruner", "none", PRUNERS, problems)
+    sampler = parse_sampler(search, problems)
+    folds = parse_folds(document, problems)
+    fidelity = parse_fidelity(document, folds, problems)
+    space = with_budget(space, fidelity, problems)
+    pruner = parse_pruner(search, sampler, folds=folds, fidelity=fidelity, problems=problems)
     parsed = ExperimentFile(
         project=_slug(document, problems),
         name=_name(document, problems),
@@ -114,15 +150,19 @@ def parse_document(document: Any) -> ExperimentFile:
         space=space,
         metrics=declared,
         official=_official(declared, problems),
-        sampler=sampler,
-        sampler_options=sampler_options,
-        pruner=pruner,
-        pruner_options=pruner_options,
-        trials=whole(search, "search.trials", problems, low=1, high=_MOST_TRIALS),
+        sampler=sampler.name,
+        sampler_options=sampler.options,
+        pruner=pruner.name,
+        pruner_options=pruner.options,
+        trials=_trials(search, sampler, space, problems),
         parallel=whole(search, "search.parallel", problems, low=1, high=1000, default=1),
         seed=whole(search, "search.seed", problems, low=0, high=2**31 - 1, default=0),
         split_seed=whole(search, "search.split_seed", problems, low=0, high=2**31 - 1, default=0),
-        stop=_stop(document, problems),
+        stop=parse_stop(document, problems),
+        terminator=parse_terminator(document, folds, problems),
+        early_stopping=parse_early_stopping(document, declared, problems),
+        fidelity=fidelity,
+        folds=folds,
         first=_first(document, space, problems),
         config_link=_link(document, problems),
         notes=text(document, "notes", problems, longest=100_000),
@@ -187,49 +227,19 @@ def _official(declared: Mapping[str, Metric], problems: list[Problem]) -> str:
     return official[0].name if official else ""
 
 
-def _method(
-    search: Mapping[str, Any],
-    key: str,
-    default: str,
-    known: Mapping[str, Method],
-    problems: list[Problem],
-) -> tuple[str, dict[str, Any]]:
-    """A name, or a mapping of `name` and options."""
-    given = search.get(key, default)
-    options: dict[str, Any] = {}
-    if isinstance(given, Mapping):
-        options = {str(name): value for name, value in given.items() if name != "name"}
-        given = given.get("name")
-    if given is None:
-        given = default if key == "pruner" and not options else given
-    if not isinstance(given, str) or given not in known:
-        problems.append(
-            Problem(f"search.{key}", f"found {given!r}, want one of {', '.join(known)}")
-        )
-        return default, {}
-    method = known[given]
-    for name, value in options.items():
-        if name not in method.options:
-            takes = ", ".join(method.options) or "no options"
-            problems.append(Problem(f"search.{key}.{name}", f"{given} takes {takes}"))
-        elif wrong := method.options[name].problem(value):
-            problems.append(Problem(f"search.{key}.{name}", wrong))
-    return given, options
-
-
-def _stop(document: Mapping[str, Any], problems: list[Problem]) -> dict[str, float]:
-    stop = mapping(document, "stop", problems)
-    unknown_keys(stop, _STOP_KEYS, "stop.", problems)
-    rules = {}
-    for key in _STOP_KEYS:
-        if key not in stop:
-            continue
-        value = stop[key]
-        if not is_number(value) or value <= 0:
-            problems.append(Problem(f"stop.{key}", f"found {value!r}, want a number above 0"))
-        else:
-            rules[key] = float(value)
-    return rules
+def _trials(
+    search: Mapping[str, Any], sampler: Chosen, space: SearchSpace, problems: list[Problem]
+) -> int:
+    """Trials of each arm; a grid may leave the number to its size."""
+    before = len(problems)
+    if sampler.known:
+        given = search.get("trials")
+        check_space(sampler, space, given if isinstance(given, int) else None, problems)
+    default = None
+    if sampler.name == "grid" and len(problems) == before:
+        points = sampler.option("points", SAMPLERS)
+        default = max((grid_size(arm, points) for arm in space.arms()), default=1)
+    return whole(search, "search.trials", problems, low=1, high=_MOST_TRIALS, default=default)
 
 
 def _first(
@@ -347,6 +357,10 @@ def as_document(file: ExperimentFile) -> str:
             "pruner_options": dict(file.pruner_options),
             "trials_per_arm": file.trials,
             "stop": dict(file.stop),
+            "terminator": file.terminator and {"name": file.terminator.name},
+            "early_stopping": file.early_stopping and asdict(file.early_stopping),
+            "fidelity": file.fidelity and asdict(file.fidelity),
+            "folds": file.folds,
             "metrics": {name: metric.as_dict() for name, metric in file.metrics.items()},
         },
         sort_keys=True,
