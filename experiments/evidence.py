@@ -10,7 +10,7 @@ from typing import Any, cast
 
 import numpy as np
 
-from experiments import experiment_file
+from experiments import experiment_file, spread
 from experiments.analysis import replication as scoring
 from experiments.analysis.gains import Gains, compare_gains
 from experiments.analysis.looks import LevelSource, Schedule
@@ -22,7 +22,7 @@ from experiments.analysis.power import (
     seeds_needed,
     what_can_be_shown,
 )
-from experiments.analysis.variance import SourcesOfVariance, sources_of_variance
+from experiments.analysis.variance import SourcesOfVariance
 from experiments.analysis.verdict import Verdict, judge
 from experiments.metrics import guess, is_test
 from experiments.models import Experiment, Replication
@@ -180,7 +180,7 @@ def gather(replication: Replication) -> Evidence:
         waiting=_waiting(open_runs, accidents, replication.pairs_queued),
         selection=_selection(replication, scores["candidate"]) if verdict else None,
         costs={side: _costs(runs[side]) for side in SIDES},
-        sources=sources_of_variance(),
+        sources=spread.of_candidate(experiment, replication.candidate).sources,
         test=_test(replication, runs, scores, named_test) if verdict else None,
         test_metric=named_test,
         bounds=_bounds(file.space),

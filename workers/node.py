@@ -15,7 +15,7 @@ from django.conf import settings
 from django.db import DatabaseError, close_old_connections, connections
 
 from experiments import dispatch
-from experiments.services import queue, workers
+from experiments.services import queue, variance, workers
 from workers.runner import TrialRunner
 from workers.search.storage import VerdictStorage
 from workers.supervisor import Slot
@@ -95,6 +95,7 @@ class Node:
     def _look_once(self) -> None:
         workers.heartbeat(worker_id=self.worker_id)
         queue.reap(stale_after=dt.timedelta(seconds=settings.STALE_AFTER_SECONDS))
+        variance.queue_winners()
         free = self._slots.qsize()
         for name in self.queue_names:
             wanted = min(free, queue.claimable(name)) if free else 0

@@ -48,6 +48,10 @@ class Experiment(models.Model):
     extends = models.ForeignKey(
         "self", models.SET_NULL, null=True, blank=True, related_name="extensions"
     )
+    # A search repeated under another seed, to measure how much the search itself varies.
+    repeat_of = models.ForeignKey(
+        "Replication", models.CASCADE, null=True, blank=True, related_name="searches"
+    )
     created_by = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, related_name="+")
     created_at = models.DateTimeField(auto_now_add=True)
     finished_at = models.DateTimeField(null=True, blank=True)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from experiments.models import Experiment, Finding, Replication
+from experiments.models import Configuration, Experiment, Finding, Replication
+from experiments.models.experiment import ExperimentState
 from experiments.models.replication import Purpose
 
 _EARLIER = 10
@@ -30,6 +31,23 @@ def past(experiment: Experiment) -> list[Replication]:
         .select_related("experiment")
         .order_by("-pk")[:_EARLIER]
     )
+
+
+def measurements(experiment: Experiment, candidate: Configuration) -> list[Replication]:
+    """The newest measurement of each single source of variance of a candidate."""
+    rows = (
+        Replication.objects.filter(experiment=experiment, candidate=candidate)
+        .exclude(purpose=Purpose.VERDICT)
+        .select_related("experiment")
+        .order_by("pk")
+    )
+    return list({row.purpose: row for row in rows}.values())
+
+
+def searches_running(replication: Replication) -> int:
+    """How many repeated searches of a measurement have not ended."""
+    ended = (ExperimentState.FINISHED, ExperimentState.STOPPED)
+    return replication.searches.exclude(state__in=ended).count()
 
 
 def fired_findings(experiment: Experiment, *, dismissed: bool) -> list[dict[str, Any]]:

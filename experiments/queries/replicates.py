@@ -17,6 +17,7 @@ class ReplicateRun:
     """One replicate. `values` [T]: its evaluations of the official metric, in logging order."""
 
     trial_id: int
+    study_id: int
     number: int
     side: str
     pair: int
@@ -51,12 +52,13 @@ def replicate_runs(replication: Replication) -> list[ReplicateRun]:
         .defer("log_tail", "traceback", "system_attributes", "user_attributes")
         .order_by("pair", "study_id", "number")
     )
-    newest = {(row.study.side, row.pair): row for row in rows}
+    newest = {(row.study_id, row.pair): row for row in rows}
     read = series.read([row.pk for row in newest.values()], names=[metric])
     empty = np.empty(0)
     return [
         ReplicateRun(
             trial_id=row.pk,
+            study_id=row.study_id,
             number=row.number,
             side=row.study.side,
             pair=row.pair or 0,
