@@ -51,6 +51,8 @@ def encode(value: Any) -> str:
 
 def decode(text: str) -> Any:
     """The value of a text that `encode` made."""
+    if text == "{}":
+        return {}
     value = _read(text)
     return _untagged(value) if '"$' in text else value
 

@@ -105,9 +105,7 @@ class TrialRow:
 def from_columns(columns: Sequence[Any]) -> TrialRow:
     """The row of a tuple of `COLUMNS`, with the times that SQLite keeps as text read."""
     key, study, number, state, attempt, started, finished, *rest = columns
-    return TrialRow(
-        key, study, number, state, attempt, moment(started), moment(finished), *rest
-    )
+    return TrialRow(key, study, number, state, attempt, moment(started), moment(finished), *rest)
 
 
 def moment(value: dt.datetime | str | None) -> dt.datetime | None:

@@ -12,7 +12,7 @@ from django.db.backends.utils import CursorWrapper
 from django.utils import timezone
 
 from experiments import trial_encoding as encoding
-from experiments.errors import NotFound
+from experiments.errors import Conflict, NotFound
 from experiments.models.trial import FINISHED, Trial, TrialState
 from experiments.services.trial_finishing import count_finished, lock_experiment
 from experiments.trial_encoding import Parameter
@@ -22,6 +22,7 @@ UPDATE experiments_study SET next_number = next_number + 1, next_row = next_row 
 WHERE id = %s AND deleted_at IS NULL
 RETURNING id, next_number - 1 AS number, next_row - 1 AS taken
 """
+_BATCH = 500  # rows in one statement: SQLite takes 32,766 values
 _REPORT = "INSERT INTO experiments_report (trial_id, step, value) VALUES (%s, %s, %s)"
 
 
@@ -69,13 +70,12 @@ def create(
     columns = _columns(fields)
     reports = fields.get("reports") or {}
     state = int(fields["state"])
-    if state not in FINISHED and not reports:
+    if not reports and state not in FINISHED:
         with connection.cursor() as cursor:
             return _insert(cursor, study_id, columns, take_row)
     with transaction.atomic(savepoint=False), connection.cursor() as cursor:
         if state in FINISHED:
             lock_experiment(cursor, study_id)
-            columns["reports"] = encoding.encode_reports(reports.items())
         trial_id, number = _insert(cursor, study_id, columns, take_row)
         if state in FINISHED:
             value = columns["value"]
@@ -83,6 +83,59 @@ def create(
         else:
             cursor.executemany(_REPORT, [(trial_id, *each) for each in _storable(reports)])
     return trial_id, number
+
+
+def create_many(*, study_id: int, trials: Sequence[TrialFields]) -> None:
+    """Insert trials of a free-standing study in their order, all or none, in few statements.
+
+    Raises:
+        NotFound: when there is no such study, or it was deleted.
+        Conflict: when it belongs to an experiment, whose counters are not moved here.
+    """
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute(
+            "UPDATE experiments_study SET next_number = next_number + %s "
+            "WHERE id = %s AND deleted_at IS NULL RETURNING next_number, experiment_id",
+            [len(trials), study_id],
+        )
+        found = cursor.fetchall()
+        if not found:
+            raise NotFound(f"There is no study with id {study_id}.")
+        if found[0][1] is not None:
+            raise Conflict(f"Study {study_id} belongs to an experiment.")
+        first = found[0][0] - len(trials)
+        for start in range(0, len(trials), _BATCH):
+            batch = trials[start : start + _BATCH]
+            _insert_batch(cursor, study_id, first + start, batch)
+
+
+def _insert_batch(
+    cursor: CursorWrapper, study_id: int, first: int, trials: Sequence[TrialFields]
+) -> None:
+    rows = [
+        {"study_id": study_id, "number": first + index, **_columns(fields)}
+        for index, fields in enumerate(trials)
+    ]
+    names = list(dict.fromkeys(name for row in rows for name in row))
+    places = f"({', '.join(['%s'] * len(names))})"
+    cursor.execute(
+        f"INSERT INTO experiments_trial ({', '.join(map(_quoted, names))}) "
+        f"VALUES {', '.join([places] * len(rows))} RETURNING number, id",
+        [row.get(name) for row in rows for name in names],
+    )
+    ids = dict(cursor.fetchall())
+    open_reports = [
+        (ids[first + index], *each)
+        for index, fields in enumerate(trials)
+        if fields["state"] not in FINISHED
+        for each in _storable(fields.get("reports") or {})
+    ]
+    if open_reports:
+        cursor.executemany(_REPORT, open_reports)
+
+
+def _quoted(name: str) -> str:
+    return f'"{name}"'  # "values" and "row" are words of SQL
 
 
 def _columns(fields: TrialFields) -> dict[str, Any]:
@@ -95,7 +148,7 @@ def _columns(fields: TrialFields) -> dict[str, Any]:
     values = columns.get("values")
     columns["values"] = encoding.encode_values(values)
     columns["value"] = encoding.first_finite(values)
-    columns.pop("reports", None)
+    reports = columns.pop("reports", None) or {}
     state = columns["state"] = int(columns["state"])
     now = timezone.now()
     if state == TrialState.WAITING:
@@ -104,6 +157,7 @@ def _columns(fields: TrialFields) -> dict[str, Any]:
         columns.setdefault("started_at", now)
     if state in FINISHED:
         columns.setdefault("finished_at", now)
+        columns["reports"] = encoding.encode_reports(reports.items())
     adapt = connection.ops.adapt_datetimefield_value
     for name, value in columns.items():
         if isinstance(value, dt.datetime):
@@ -126,7 +180,7 @@ def _insert(
 ) -> tuple[int, int]:
     names = [name for name, value in columns.items() if value is not None]
     values = [columns[name] for name in names]
-    listed = ", ".join(f'"{name}"' for name in ("study_id", "number", *names))
+    listed = ", ".join(map(_quoted, ("study_id", "number", *names)))
     places = ", ".join(["%s"] * len(names))
     if take_row:
         listed += ', "row"'

@@ -108,13 +108,15 @@ def finish(
     state: int,
     values: Sequence[float] | None,
     attempt: int | None = None,
+    free: bool = False,
     **outcome: Unpack[Outcome],
 ) -> TrialRow:
     """Tell a trial's result, once: the first one stands.
 
     Packs the reports and, for a search, moves the experiment's counters and best value in the
     same transaction. `attempt` None is a program from outside, which may tell any unfinished
-    trial. `state` is COMPLETE, PRUNED or FAILED; COMPLETE needs values.
+    trial. `state` is COMPLETE, PRUNED or FAILED; COMPLETE needs values. `free` says that the
+    study belongs to no experiment, so that none is looked for.
 
     Returns:
         The trial as it is now stored for ever.
@@ -140,6 +142,7 @@ def finish(
             },
         },
         may_write(attempt),
+        free,
     )
     if row is None:
         raise refusal(trial_id, attempt)
@@ -172,9 +175,9 @@ def count_finished(
     )
 
 
-def _write(told: dict[str, Any], guard: str) -> Sequence[Any] | None:
+def _write(told: dict[str, Any], guard: str, free: bool) -> Sequence[Any] | None:
     if connection.vendor == "postgresql":
-        return _write_at_once(told, guard)
+        return _write_at_once(told, guard, free)
     with transaction.atomic(savepoint=False), connection.cursor() as cursor:
         cursor.execute(
             "SELECT step, value FROM experiments_report WHERE trial_id = %(trial)s", told
@@ -190,23 +193,27 @@ def _write(told: dict[str, Any], guard: str) -> Sequence[Any] | None:
             return None
         if reports:
             cursor.execute("DELETE FROM experiments_report WHERE trial_id = %(trial)s", told)
-        cursor.execute(_count("%(study)s"), {**told, "study": rows[0][1]})
+        if not free:
+            cursor.execute(_count("%(study)s"), {**told, "study": rows[0][1]})
         return rows[0]
 
 
-def _write_at_once(told: dict[str, Any], guard: str) -> Sequence[Any] | None:
+def _write_at_once(told: dict[str, Any], guard: str, free: bool) -> Sequence[Any] | None:
     """One message to the server and, outside a transaction, one implicit transaction.
 
     The locks come first: the last statement's snapshot then holds every report that was written
     before them, and none can be written after.
     """
     finishing = _FINISH.format(may_write=guard, columns=COLUMNS, reports=_PACKED)
+    parts = [
+        f"done AS ({finishing})",
+        "gone AS (DELETE FROM experiments_report WHERE trial_id IN (SELECT id FROM done))",
+    ]
+    locks = [_LOCK_TRIAL]
+    if not free:
+        parts.append(f"counted AS ({_count('(SELECT study_id FROM done)')})")
+        locks.insert(0, _LOCK_EXPERIMENT)
     with connection.cursor() as cursor:
-        cursor.execute(
-            f"{_LOCK_EXPERIMENT}; {_LOCK_TRIAL}; WITH done AS ({finishing}), gone AS ("
-            "DELETE FROM experiments_report WHERE trial_id IN (SELECT id FROM done)), "
-            f"counted AS ({_count('(SELECT study_id FROM done)')}) SELECT * FROM done",
-            told,
-        )
+        cursor.execute(f"{'; '.join(locks)}; WITH {', '.join(parts)} SELECT * FROM done", told)
         row: tuple[Any, ...] | None = cursor.fetchone()
         return row

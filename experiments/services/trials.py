@@ -18,13 +18,14 @@ from experiments import trial_encoding as encoding
 from experiments.errors import NotFound, TrialFinished
 from experiments.models.trial import TrialState
 from experiments.services.attempts import may_write, refusal, require_attempt
-from experiments.services.trial_creation import create
+from experiments.services.trial_creation import create, create_many
 from experiments.services.trial_finishing import finish
 from experiments.trial_encoding import Parameter
 from experiments.trial_rows import Texts
 
 __all__ = [
     "create",
+    "create_many",
     "finish",
     "put_back",
     "record_heartbeat",

@@ -27,8 +27,9 @@ _number = attrgetter("number")
 class StudyCache:
     """The trials of one study. Not thread-safe: the storage's lock guards it."""
 
-    def __init__(self, study_id: int, directions: list[StudyDirection]) -> None:
+    def __init__(self, study_id: int, directions: list[StudyDirection], *, free: bool) -> None:
         self.directions = directions
+        self.free = free  # belongs to no experiment
         self.distributions: dict[str, BaseDistribution] = {}  # the first seen of each parameter
         self.best: FrozenTrial | None = None
         self._study_id = study_id
@@ -99,7 +100,8 @@ class StudyCache:
 
     def touch(self, trial_id: int) -> None:
         """Read a trial again next time, also while it waits: this process has written to it."""
-        self._touched.add(trial_id)
+        if trial_id in self._open:
+            self._touched.add(trial_id)
 
     def _take(self, found: FoundTrial) -> None:
         row = found.row
@@ -114,15 +116,17 @@ class StudyCache:
             self._newest_report.pop(row.id, None)
             self._touched.discard(row.id)
             self._ids[row.id] = trial
-            insort(self._finished.setdefault(trial.state, []), trial, key=_number)
+            alike = self._finished.setdefault(trial.state, [])
+            if alike and alike[-1].number > trial.number:
+                insort(alike, trial, key=_number)
+            else:
+                alike.append(trial)
             self._keep_best(trial)
         else:
             if before is None or (before.state, before.attempt) != (row.state, row.attempt):
                 self._newest_report[row.id] = 0  # another attempt reports from the start
             reports = (
-                self._trials[row.number].intermediate_values
-                if self._newest_report[row.id]
-                else {}
+                self._trials[row.number].intermediate_values if self._newest_report[row.id] else {}
             )
             trial = frozen(row, reports)
             self._open[row.id] = row

@@ -1,0 +1,34 @@
+"""What a process remembers of an unfinished trial that it writes to."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from experiments.trial_encoding import Parameter
+from experiments.trial_rows import Texts
+
+if TYPE_CHECKING:
+    from experiments.services.trial_finishing import Outcome
+
+
+@dataclass(slots=True)
+class OpenTrial:
+    """An unfinished trial that this process writes to."""
+
+    study_id: int
+    texts: Texts  # as this process last saw them
+    attempts: dict[int, int] = field(default_factory=dict)  # by the thread that holds it
+    gathered: dict[str, Parameter] | None = None  # parameters that wait to be written together
+    outcome: Outcome = field(default_factory=dict)  # type: ignore[assignment]
+
+    @property
+    def attempt(self) -> int | None:
+        """The attempt that this thread holds the trial with; None for a program from outside.
+
+        Two threads may hold one trial, when the first was given up for lost. A third that holds
+        none writes as the older: it is rather refused than let through.
+        """
+        held = self.attempts.get(threading.get_ident())
+        return min(self.attempts.values(), default=None) if held is None else held

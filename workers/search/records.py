@@ -1,0 +1,26 @@
+"""The services and queries that the storage speaks to.
+
+They need Django's models, and so cannot be imported before Django is set up; a bare process sets
+it up when its first storage is made.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from experiments.queries import studies as study_queries
+    from experiments.queries import trials as trial_queries
+    from experiments.services import studies, trials
+    from workers.search.study_cache import StudyCache
+
+__all__ = ["StudyCache", "load", "studies", "study_queries", "trial_queries", "trials"]
+
+
+def load() -> None:
+    """Import them, once Django is set up."""
+    global StudyCache, studies, study_queries, trial_queries, trials
+    from experiments.queries import studies as study_queries
+    from experiments.queries import trials as trial_queries
+    from experiments.services import studies, trials
+    from workers.search.study_cache import StudyCache

@@ -1,0 +1,91 @@
+"""The studies' half of Optuna's storage interface."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from optuna.exceptions import DuplicatedStudyError
+from optuna.storages import BaseStorage
+from optuna.study import StudyDirection
+from optuna.study._frozen import FrozenStudy
+
+from experiments.errors import Conflict
+from workers.search import records
+from workers.search.optuna_errors import optuna_errors
+
+
+class StudyStorage(BaseStorage):
+    """Studies of one database; new ones lie in the project of that slug."""
+
+    _project: str
+
+    def create_new_study(
+        self, directions: Sequence[StudyDirection], study_name: str | None = None
+    ) -> int:
+        with optuna_errors():
+            try:
+                return records.studies.create(
+                    name=study_name,
+                    directions=[direction.name.lower() for direction in directions],
+                    project=self._project,
+                )
+            except Conflict as error:
+                raise DuplicatedStudyError(error.message) from None
+
+    def delete_study(self, study_id: int) -> None:
+        """Hide a study and free its name.
+
+        Raises:
+            KeyError: when there is no such study.
+            StudyCited: when a decision cites its experiment; a RuntimeError.
+        """
+        with optuna_errors():
+            records.studies.delete(study_id=study_id)
+
+    def set_study_user_attr(self, study_id: int, key: str, value: Any) -> None:
+        with optuna_errors():
+            records.studies.set_user_attribute(study_id=study_id, key=key, value=value)
+
+    def set_study_system_attr(self, study_id: int, key: str, value: Any) -> None:
+        with optuna_errors():
+            records.studies.set_system_attribute(study_id=study_id, key=key, value=value)
+
+    def get_study_id_from_name(self, study_name: str) -> int:
+        with optuna_errors():
+            return records.study_queries.by_name(study_name).id
+
+    def get_study_name_from_id(self, study_id: int) -> str:
+        with optuna_errors():
+            return records.study_queries.get(study_id).name
+
+    def get_study_directions(self, study_id: int) -> list[StudyDirection]:
+        with optuna_errors():
+            return as_directions(records.study_queries.get(study_id).directions)
+
+    def get_study_user_attrs(self, study_id: int) -> dict[str, Any]:
+        with optuna_errors():
+            return records.study_queries.get(study_id).user_attributes
+
+    def get_study_system_attrs(self, study_id: int) -> dict[str, Any]:
+        with optuna_errors():
+            return records.study_queries.get(study_id).system_attributes
+
+    def get_all_studies(self) -> list[FrozenStudy]:
+        with optuna_errors():
+            return [
+                FrozenStudy(
+                    study_name=row.name,
+                    direction=None,
+                    directions=as_directions(row.directions),
+                    user_attrs=row.user_attributes,
+                    system_attrs=row.system_attributes,
+                    study_id=row.id,
+                )
+                for row in records.study_queries.everything()
+            ]
+
+
+def as_directions(names: Sequence[str]) -> list[StudyDirection]:
+    """Optuna's directions of stored ones."""
+    return [StudyDirection[name.upper()] for name in names]
