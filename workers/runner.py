@@ -143,15 +143,17 @@ class _OneTrial:
     def _on_series(self, flush: SeriesFlush) -> None:
         persistently(
             lambda: series.append(
-                trial_id=self._claim.trial_id,
-                attempt=self._claim.attempt,
-                batch=flush.batch,
-                payload=flush.payload,
-                points=flush.points,
-                first_step=flush.first_step,
-                last_step=flush.last_step,
-                latest_value=flush.score.last_value,
-                latest_step=flush.score.last_step,
+                series.Batch(
+                    trial_id=self._claim.trial_id,
+                    attempt=self._claim.attempt,
+                    batch=flush.batch,
+                    payload=flush.payload,
+                    points=flush.points,
+                    first_step=flush.first_step,
+                    last_step=flush.last_step,
+                    latest_value=flush.score.last_value,
+                    latest_step=flush.score.last_step,
+                )
             ),
             give_up=self._stopping,
         )

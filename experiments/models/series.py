@@ -8,14 +8,16 @@ from experiments.models.trial import Trial
 
 
 class SeriesBatch(models.Model):
-    """One flush of one attempt: all names of that flush in compressed columns.
+    """One flush of one attempt, or several joined: all their names in compressed columns.
 
-    `payload` is written and read by `experiments.series_encoding`.
+    `payload` is written and read by `experiments.series_encoding`. A row holds the flushes up to
+    `batch`, `joined` of them.
     """
 
     trial = models.ForeignKey(Trial, models.CASCADE, related_name="series")
     attempt = models.PositiveSmallIntegerField()
     batch = models.PositiveIntegerField()
+    joined = models.PositiveIntegerField(default=1)
     points = models.PositiveIntegerField()
     first_step = models.BigIntegerField()
     last_step = models.BigIntegerField()

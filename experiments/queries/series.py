@@ -2,77 +2,182 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import islice
 
 import numpy as np
-from django.db.models import F
+from django.db.models import F, Q, QuerySet
 from numpy.typing import NDArray
 
 from experiments.metrics import Metric, is_test
 from experiments.models import SeriesBatch
 from experiments.series_encoding import SeriesColumns, decode
 
+_MOST_TRIALS = 200  # of one statement
+
+Cursor = tuple[int, int]  # attempt and batch up to which a reader has seen a trial
+
 
 @dataclass(frozen=True, slots=True)
 class Flush:
-    """One stored flush: where it belongs and the series in it."""
+    """One stored row: where it belongs and the series in it, of the flushes `first` to `batch`."""
 
     trial_id: int
     attempt: int
     batch: int
     series: dict[str, SeriesColumns]
+    first: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class News:
+    """What a reader has not seen of a trial.
+
+    `whole`: the series are all there is, and replace what was seen before (it belonged to another
+    attempt, or its flushes were joined across the reader's place).
+    """
+
+    cursor: Cursor
+    series: dict[str, SeriesColumns]
+    whole: bool
 
 
 def flushes(
     trial_ids: Iterable[int],
     *,
-    declared: dict[str, Metric] | None = None,
-    after: dict[int, tuple[int, int]] | None = None,
+    declared: Mapping[str, Metric] | None = None,
+    after: Mapping[int, Cursor] | None = None,
 ) -> list[Flush]:
     """Flushes of the newest attempt of each trial, in the order they were logged.
 
     `after` maps a trial to (attempt, batch) already seen. Metrics of the test split are never
     returned, whatever was stored.
     """
-    rows = (
-        SeriesBatch.objects.filter(
-            trial_id__in=list(trial_ids), fenced=False, attempt=F("trial__attempt")
+    return list(iterate(trial_ids, declared=declared, after=after))
+
+
+def iterate(
+    trial_ids: Iterable[int],
+    *,
+    names: Collection[str] | None = None,
+    declared: Mapping[str, Metric] | None = None,
+    after: Mapping[int, Cursor] | None = None,
+    steps: tuple[int, int] | None = None,
+) -> Iterator[Flush]:
+    """As `flushes`, one row in memory at a time; of `names` alone, if given.
+
+    `steps` leaves out rows without any step in that range, both ends included; points outside it
+    may still come.
+    """
+    for some in _portions(trial_ids):
+        rows = _rows(some, after or {})
+        if steps is not None:
+            rows = rows.filter(last_step__gte=steps[0], first_step__lte=steps[1])
+        columns = rows.order_by("trial_id", "batch").values_list(
+            "trial_id", "attempt", "batch", "joined", "payload"
         )
-        .order_by("trial_id", "batch")
-        .values_list("trial_id", "attempt", "batch", "payload")
-    )
-    seen = after or {}
-    return [
-        Flush(trial_id, attempt, batch, _without_test(decode(bytes(payload)), declared or {}))
-        for trial_id, attempt, batch, payload in rows.iterator()
-        if (attempt, batch) > seen.get(trial_id, (-1, -1))
+        for trial_id, attempt, batch, joined, payload in columns.iterator(chunk_size=16):
+            series = decode(bytes(payload), names)
+            shown = {name: series[name] for name in series if not is_test(name, declared or {})}
+            yield Flush(trial_id, attempt, batch, shown, batch - joined + 1)
+
+
+def _portions(trial_ids: Iterable[int]) -> Iterator[list[int]]:
+    """As many trials as one statement takes."""
+    rest = iter(trial_ids)
+    while some := list(islice(rest, _MOST_TRIALS)):
+        yield some
+
+
+def _rows(trial_ids: Collection[int], after: Mapping[int, Cursor]) -> QuerySet[SeriesBatch]:
+    wanted = Q(trial_id__in=[trial_id for trial_id in trial_ids if trial_id not in after])
+    for trial_id in trial_ids:
+        if trial_id in after:
+            attempt, batch = after[trial_id]
+            wanted |= Q(trial_id=trial_id) & (
+                Q(attempt__gt=attempt) | Q(attempt=attempt, batch__gt=batch)
+            )
+    return SeriesBatch.objects.filter(wanted, fenced=False, attempt=F("trial__attempt"))
+
+
+def since(
+    seen: Mapping[int, Cursor | None],
+    *,
+    names: Collection[str] | None = None,
+    declared: Mapping[str, Metric] | None = None,
+) -> dict[int, News]:
+    """What has come for each trial since its cursor (None: nothing was seen).
+
+    Trials without news are left out. One query reads what is newer, and one more the whole of
+    those that cannot be continued.
+    """
+    places = {trial_id: place for trial_id, place in seen.items() if place is not None}
+    parts: dict[int, list[Flush]] = {}
+    for flush in iterate(seen, names=names, declared=declared, after=places):
+        parts.setdefault(flush.trial_id, []).append(flush)
+    again = [
+        trial_id
+        for trial_id, flushes in parts.items()
+        if trial_id in places and not _continues(flushes[0], places[trial_id])
     ]
+    for trial_id in again:
+        parts[trial_id] = []
+    for flush in iterate(again, names=names, declared=declared) if again else ():
+        parts[flush.trial_id].append(flush)
+    return {
+        trial_id: News(
+            cursor=(flushes[-1].attempt, flushes[-1].batch),
+            series=_together(flushes),
+            whole=trial_id in again or trial_id not in places,
+        )
+        for trial_id, flushes in parts.items()
+        if flushes
+    }
 
 
-def _without_test(
-    series: dict[str, SeriesColumns], declared: dict[str, Metric]
-) -> dict[str, SeriesColumns]:
-    return {name: each for name, each in series.items() if not is_test(name, declared)}
+def _continues(flush: Flush, place: Cursor) -> bool:
+    """Whether a row holds nothing that a reader at that place has seen."""
+    return flush.attempt == place[0] and flush.first > place[1]
 
 
 def read(
     trial_ids: Iterable[int],
     *,
     names: Collection[str] | None = None,
-    declared: dict[str, Metric] | None = None,
+    declared: Mapping[str, Metric] | None = None,
+    steps: tuple[int, int] | None = None,
 ) -> dict[int, dict[str, SeriesColumns]]:
-    """Whole series of many trials: trial id -> metric name -> columns [T], in logging order."""
-    parts: dict[int, dict[str, list[SeriesColumns]]] = {}
-    for flush in flushes(trial_ids, declared=declared):
-        of_trial = parts.setdefault(flush.trial_id, {})
-        for name, columns in flush.series.items():
-            if names is None or name in names:
-                of_trial.setdefault(name, []).append(columns)
+    """Whole series of many trials: trial id -> metric name -> columns [T], in logging order.
+
+    `steps` keeps the points of that range, both ends included.
+    """
+    parts: dict[int, list[Flush]] = {}
+    for flush in iterate(trial_ids, names=names, declared=declared, steps=steps):
+        parts.setdefault(flush.trial_id, []).append(flush)
+    found = {trial_id: _together(flushes) for trial_id, flushes in parts.items()}
+    if steps is None:
+        return found
     return {
-        trial_id: {name: _joined(pieces) for name, pieces in of_trial.items()}
-        for trial_id, of_trial in parts.items()
+        trial_id: {name: within(columns, *steps) for name, columns in series.items()}
+        for trial_id, series in found.items()
     }
+
+
+def within(columns: SeriesColumns, first: int, last: int) -> SeriesColumns:
+    """The points with a step from `first` to `last`."""
+    kept = (columns.steps >= first) & (columns.steps <= last)
+    if kept.all():
+        return columns
+    return SeriesColumns(columns.steps[kept], columns.values[kept], columns.times_ms[kept])
+
+
+def _together(flushes: Iterable[Flush]) -> dict[str, SeriesColumns]:
+    pieces: dict[str, list[SeriesColumns]] = {}
+    for flush in flushes:
+        for name, columns in flush.series.items():
+            pieces.setdefault(name, []).append(columns)
+    return {name: _joined(parts) for name, parts in pieces.items()}
 
 
 def _joined(pieces: list[SeriesColumns]) -> SeriesColumns:

@@ -1,65 +1,207 @@
-"""Append flushes of points and sealed test scores."""
+"""Append flushes of points, join them into few rows, and seal test scores."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
 
-from django.db import IntegrityError, transaction
-from django.db.models import F
+from django.db import connection, transaction
+from django.utils import timezone
 
 from experiments.models import SealedScore, SeriesBatch, Trial
 from experiments.models.trial import TrialState
+from experiments.series_encoding import join, raw_bytes
+
+ROW_POINTS = 200_000  # of a joined row: some 1.3 MB, decoded in a few ms
+ROW_RAW_BYTES = 16 * 2**20  # far below what a reader accepts
+
+_INSERT = """
+INSERT INTO experiments_seriesbatch (
+    trial_id, attempt, batch, joined, payload, points, first_step, last_step, fenced, written_at
+)
+SELECT %s, %s, %s, 1, %s, %s, %s, %s, %s, %s
+WHERE NOT EXISTS (
+    SELECT 1 FROM experiments_seriesbatch
+    WHERE trial_id = %s AND attempt = %s AND batch >= %s AND batch - joined < %s
+)
+"""
 
 
-def append(
-    *,
-    trial_id: int,
-    attempt: int,
-    batch: int,
-    payload: bytes,
-    points: int,
-    first_step: int,
-    last_step: int,
-    latest_value: float | None = None,
-    latest_step: int | None = None,
-) -> bool:
-    """Append one flush; the same (trial, attempt, batch) again changes nothing.
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """A flush on its way into the database; (trial, attempt, batch) says which one it is.
 
-    A flush of an attempt that was taken over is kept and marked, never lost and never drawn.
-
-    Returns:
-        Whether the attempt still holds the trial.
+    `first_step` and `last_step` are the smallest and the largest step; `latest_value` is the last
+    value of the official metric by now, None before there is one.
     """
-    held = Trial.objects.filter(pk=trial_id, attempt=attempt, state=TrialState.RUNNING)
+
+    trial_id: int
+    attempt: int
+    batch: int
+    payload: bytes
+    points: int
+    first_step: int
+    last_step: int
+    latest_value: float | None = None
+    latest_step: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Appended:
+    """What became of a batch: whether it is new, and whether its attempt holds the trial."""
+
+    stored: bool
+    alive: bool
+
+
+def append(batch: Batch) -> Appended:
+    """Append one flush; see `append_all`."""
+    return append_all([batch])[0]
+
+
+def append_all(batches: Sequence[Batch]) -> list[Appended]:
+    """Append flushes of any trials in one transaction; one that is there already changes nothing.
+
+    A flush of an attempt that was taken over is kept and marked, never lost and never drawn. One
+    of a trial that was deleted meanwhile is dropped.
+    """
+    if not batches:
+        return []
     with transaction.atomic():
-        if latest_step is None:
-            alive = held.select_for_update().exists()
+        held = _lock({batch.trial_id for batch in batches})
+        done = [_append(batch, held.get(batch.trial_id)) for batch in batches]
+        newest = {
+            batch.trial_id: batch
+            for batch, each in zip(batches, done, strict=True)
+            if each.stored and each.alive and batch.latest_step is not None
+        }
+        for batch in newest.values():
+            _show_latest(batch)
+    return done
+
+
+def _lock(trial_ids: Iterable[int]) -> dict[int, tuple[int, int]]:
+    """Attempt and state of trials, held until the transaction ends; in one order for everyone."""
+    rows = (
+        Trial.objects.select_for_update(no_key=True)
+        .filter(pk__in=trial_ids)
+        .order_by("pk")
+        .values_list("pk", "attempt", "state")
+    )
+    return {trial_id: (attempt, state) for trial_id, attempt, state in rows}
+
+
+def _append(batch: Batch, held: tuple[int, int] | None) -> Appended:
+    if held is None:
+        return Appended(stored=False, alive=False)
+    alive = held == (batch.attempt, TrialState.RUNNING)
+    key = (batch.trial_id, batch.attempt, batch.batch)
+    values: list[Any] = [
+        *key,
+        batch.payload,
+        batch.points,
+        batch.first_step,
+        batch.last_step,
+        not alive,
+        connection.ops.adapt_datetimefield_value(timezone.now()),
+    ]
+    with connection.cursor() as cursor:
+        cursor.execute(_INSERT, [*values, *key, batch.batch])
+        return Appended(stored=cursor.rowcount == 1, alive=alive)
+
+
+def _show_latest(batch: Batch) -> None:
+    changes: dict[str, Any] = {"latest_step": batch.latest_step}
+    if batch.latest_value is not None and math.isfinite(batch.latest_value):
+        changes["latest_value"] = batch.latest_value
+    Trial.objects.filter(pk=batch.trial_id).update(**changes)
+
+
+def compact(trial_id: int) -> int:
+    """Join neighbouring rows of each attempt into rows of `ROW_POINTS` at most.
+
+    Readers find the same. Only flushes that follow each other without a gap are joined, so that
+    one that is still on its way finds its place. Returns the number of rows that are gone.
+    """
+    rows = SeriesBatch.objects.filter(trial_id=trial_id).order_by("attempt", "batch")
+    gone = 0
+    for first, last in _runs(rows.only("attempt", "batch", "joined", "points", "fenced")):
+        start = first.batch
+        while start < last.batch:  # several rounds where names alone fill a row
+            start, joined = _join(trial_id, first.attempt, start, last.batch)
+            gone += joined
+    return gone
+
+
+def _runs(rows: Iterable[SeriesBatch]) -> Iterable[tuple[SeriesBatch, SeriesBatch]]:
+    """First and last of the neighbours that are small enough for one row."""
+    first = last = None
+    points = 0
+    for row in rows:
+        if first is None or last is None or points + row.points > ROW_POINTS:
+            fits = False
         else:
-            finite = latest_value is not None and math.isfinite(latest_value)
-            alive = bool(
-                held.update(
-                    latest_value=latest_value if finite else F("latest_value"),
-                    latest_step=latest_step,
-                )
-            )
-        try:
-            with transaction.atomic():
-                SeriesBatch.objects.create(
-                    trial_id=trial_id,
-                    attempt=attempt,
-                    batch=batch,
-                    payload=payload,
-                    points=points,
-                    first_step=first_step,
-                    last_step=last_step,
-                    fenced=not alive,
-                )
-        except IntegrityError:
-            if not SeriesBatch.objects.filter(
-                trial_id=trial_id, attempt=attempt, batch=batch
-            ).exists():
-                raise
-    return alive
+            fits = _follows(row, last)
+        if not fits:
+            if first is not None and last is not None:
+                yield first, last
+            first, points = row, 0
+        last = row
+        points += row.points
+    if first is not None and last is not None:
+        yield first, last
+
+
+def _follows(row: SeriesBatch, before: SeriesBatch) -> bool:
+    return (row.attempt, row.fenced, row.batch - row.joined) == (
+        before.attempt,
+        before.fenced,
+        before.batch,
+    )
+
+
+def _join(trial_id: int, attempt: int, start: int, end: int) -> tuple[int, int]:
+    """Put the rows from batch `start` on, as many as fit, into one.
+
+    Returns where the next round starts and how many rows are gone.
+    """
+    with transaction.atomic():
+        _lock([trial_id])
+        found = SeriesBatch.objects.filter(
+            trial_id=trial_id, attempt=attempt, batch__gte=start, batch__lte=end
+        ).order_by("batch")
+        rows: list[SeriesBatch] = []
+        raw = 0
+        for row in found:
+            raw += raw_bytes(bytes(row.payload))
+            # Looked at again under the lock: somebody else may have joined them meanwhile.
+            if rows and (raw > ROW_RAW_BYTES or not _follows(row, rows[-1])):
+                break
+            rows.append(row)
+        if len(rows) > 1:
+            found.filter(batch__lte=rows[-1].batch).delete()
+            _joined(rows).save()
+    if len(rows) < 2:
+        return (rows[0].batch + 1 if rows else end), 0
+    return rows[-1].batch + 1, len(rows) - 1
+
+
+def _joined(rows: Sequence[SeriesBatch]) -> SeriesBatch:
+    last = rows[-1]
+    filled = [row for row in rows if row.points] or [last]
+    return SeriesBatch(
+        trial_id=last.trial_id,
+        attempt=last.attempt,
+        batch=last.batch,
+        joined=sum(row.joined for row in rows),
+        points=sum(row.points for row in rows),
+        first_step=min(row.first_step for row in filled),
+        last_step=max(row.last_step for row in filled),
+        payload=join([bytes(row.payload) for row in rows]),
+        fenced=last.fenced,
+    )
 
 
 def seal(*, trial_id: int, name: str, value: float) -> None:
