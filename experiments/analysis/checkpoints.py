@@ -69,7 +69,8 @@ def best_checkpoint(
     with np.errstate(all="ignore"):
         smoothed = smooth(errors)
         noise = step_noise(errors, resolution)
-        rivals = int((smoothed <= smoothed.min() + noise).sum()) if math.isfinite(noise) else 1
+        reach = smoothed.min() + thresholds.RIVAL_NOISE_FACTOR * noise
+        rivals = int((smoothed <= reach).sum()) if math.isfinite(noise) else 1
         # Turned back into the metric's unit.
         sign = 1.0 if direction is Direction.MINIMIZE else -1.0
         return Checkpoint(

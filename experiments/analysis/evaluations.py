@@ -173,7 +173,7 @@ def _without_trend(values: Floats) -> Floats:
     wide = max(thresholds.SMOOTHING_MINIMUM, values.size // thresholds.PERIOD_MIN_REPEATS)
     with np.errstate(all="ignore"):
         residual = values - smooth(values, wide + 1 - wide % 2)
-        scale = 3 * mad(residual)
+        scale = thresholds.PERIOD_OUTLIER * mad(residual)
         drawn_in: Floats = np.clip(residual, -scale, scale) if scale > 0 else residual
         centred: Floats = np.nan_to_num(drawn_in - drawn_in.mean())
         return centred

@@ -240,7 +240,9 @@ def _sudden_rise(steps: Floats, errors: Floats, resolution: float) -> int | None
         above = smoothed > smoothed[best] + height
         near = smoothed <= smoothed[best] + height / 4
     above[:best] = False
-    if not height > 0 or not bool(above.any()):
+    # A curve that never fell has nothing to jump from: it climbs.
+    fell = drop > thresholds.RISE_NOISE_FACTOR * step_noise(errors, resolution)
+    if not height > 0 or not fell or not bool(above.any()):
         return None
     reach = thresholds.DIVERGENCE_RUN_SHARE * float(steps[-1] - steps[0])
     for jump in np.flatnonzero(above & ~np.append(False, above[:-1])):

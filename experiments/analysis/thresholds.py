@@ -114,12 +114,18 @@ SPIKE_RATE: Final = 0.005
 CLIP_PERCENTILE: Final = 90.0
 CLIPPED_SHARE: Final = 0.5
 
+# --- Checkpoints -----------------------------------------------------------------------------
+# Chosen: evaluations within two deviations of the best could have been the best.
+RIVAL_NOISE_FACTOR: Final = 2.0
+
 # --- Evaluations -----------------------------------------------------------------------------
 # Chosen: an autocorrelation of a half, with a dip of a half before it, over four periods or more.
 PERIOD_MIN_EVALUATIONS: Final = 64
 PERIOD_CORRELATION: Final = 0.5
 PERIOD_DIP: Final = 0.5
 PERIOD_MIN_REPEATS: Final = 4
+# Chosen: residuals are drawn in to ten deviations, so that the first descent is no period.
+PERIOD_OUTLIER: Final = 10.0
 # Chosen: step distances varying by a fifth are not regular.
 INTERVAL_VARIATION: Final = 0.2
 # Chosen: below 1 % of the steps an instability at the start shows.
