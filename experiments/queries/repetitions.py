@@ -7,6 +7,8 @@ from typing import Any
 from experiments.models import Configuration, Experiment, Finding, Replication
 from experiments.models.experiment import ExperimentState
 from experiments.models.replication import Purpose
+from experiments.models.trial import StudyKind
+from experiments.trial_names import trial_name
 
 _EARLIER = 10
 
@@ -51,23 +53,44 @@ def searches_running(replication: Replication) -> int:
 
 
 def fired_findings(experiment: Experiment, *, dismissed: bool) -> list[dict[str, Any]]:
-    """Findings that fired, still open or dismissed, as plain data for a decision's evidence."""
+    """Findings that fired, still open or dismissed, as plain data for a decision's evidence.
+
+    What one rule saw in several trials stands there once, with the trials' names.
+    """
     found = (
         Finding.objects.filter(experiment=experiment, status="fired")
         .filter(dismissed_at__isnull=not dismissed)
-        .select_related("dismissed_by", "trial")
-        .order_by("pk")
+        .select_related("dismissed_by", "trial__study")
+        .order_by("trial__study__arm_index", "trial__number", "pk")
     )
-    return [
-        {
-            "rule": each.rule,
-            "version": each.version,
-            "subject": each.subject,
-            "severity": each.severity,
-            "title": each.title,
-            "trial": each.trial_id,
-            "dismissed_by": each.dismissed_by.get_username() if each.dismissed_by else None,
-            "dismiss_reason": each.dismiss_reason,
-        }
-        for each in found
+    arms = experiment.studies.filter(kind=StudyKind.SEARCH).count()
+    groups: dict[tuple[object, ...], list[Finding]] = {}
+    for each in found:
+        own = each.pk if each.trial is None else None
+        key = (each.trial is None, own, each.rule, each.severity, each.dismiss_reason)
+        groups.setdefault(key, []).append(each)
+    return [_group(group, arms) for group in groups.values()]
+
+
+def _group(group: list[Finding], arms: int) -> dict[str, Any]:
+    first = group[0]
+    names = [
+        trial_name(each.trial.number, arm=each.trial.study.arm_index, arms=arms)
+        for each in group
+        if each.trial is not None
     ]
+    title = first.title
+    if len(group) > 1:
+        title = f"{first.rule.replace('_', ' ').capitalize()} in {len(group)} trials"
+    elif names:
+        title = f"Trial {names[0]}: {title}"
+    return {
+        "rule": first.rule,
+        "version": first.version,
+        "subject": first.subject,
+        "severity": first.severity,
+        "title": title,
+        "trials": names,
+        "dismissed_by": first.dismissed_by.get_username() if first.dismissed_by else None,
+        "dismiss_reason": first.dismiss_reason,
+    }

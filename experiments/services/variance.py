@@ -234,7 +234,8 @@ def queue_winners() -> int:
     queued = 0
     for search in _searches_without_winner():
         with transaction.atomic():
-            replication = Replication.objects.select_for_update().get(pk=search.repeat_of_id)
+            assert search.repeat_of is not None
+            replication = Replication.objects.select_for_update().get(pk=search.repeat_of.pk)
             if _is_queued(search):
                 continue
             _queue_winner(replication, search)

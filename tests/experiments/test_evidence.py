@@ -101,3 +101,15 @@ def test_earlier_pairs_say_what_the_next_ones_can_show(repeated: Replication) ->
     gains = [each.gain for each in plan.detectable if each.gain is not None]
     assert len(gains) == 3 and gains == sorted(gains, reverse=True) and gains[-1] > 0.001
     assert plan.needed is not None and plan.needed.pairs is not None
+
+
+def test_what_one_rule_saw_in_several_trials_stands_there_once(repeated: Replication) -> None:
+    experiment = repeated.experiment
+    seen = Trial.objects.filter(study__experiment=experiment, state=TrialState.COMPLETE)[:3]
+    for trial in seen:
+        cast.finding(experiment, trial=trial, rule="late_oscillation", subject="")
+    cast.finding(experiment, rule="boundary", subject="dropout:high")
+    found = {each["rule"]: each for each in evidence.gather(repeated).open_findings}
+    assert found["late_oscillation"]["title"] == "Late oscillation in 3 trials"
+    assert len(found["late_oscillation"]["trials"]) == 3
+    assert found["boundary"]["trials"] == []
