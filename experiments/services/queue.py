@@ -254,7 +254,9 @@ def hand_back(*, trial_id: int, attempt: int, reason: str = "") -> bool:
     """Give an unfinished trial back to the queue: same number, row, parameters and seeds."""
     with transaction.atomic():
         trial = (
-            Trial.objects.select_for_update().select_related("study__experiment").get(pk=trial_id)
+            Trial.objects.select_for_update(of=("self",), no_key=True)
+            .select_related("study__experiment")
+            .get(pk=trial_id)
         )
         if trial.state != TrialState.RUNNING or trial.attempt != attempt:
             return False
