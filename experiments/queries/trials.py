@@ -85,7 +85,7 @@ def changes(
     with connection.cursor() as cursor:
         cursor.execute(" UNION ALL ".join(parts), [study_id, study_id, known])
         found = cursor.fetchall()
-    if not found:
+    if not any(each[0] is None for each in found):
         raise NotFound(f"There is no study with id {study_id}.")
     trials = [FoundTrial(from_columns(each[:-1]), bool(each[-1])) for each in found if each[0]]
     trials.sort(key=_number)
