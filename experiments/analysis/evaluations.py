@@ -170,9 +170,11 @@ def early_instability_unseen(
 
 def _without_trend(values: Floats) -> Floats:
     """Return the residuals around a wide rolling median, outliers drawn in."""
-    wide = max(thresholds.SMOOTHING_MINIMUM, values.size // thresholds.PERIOD_MIN_REPEATS)
+    half = values.size // (2 * thresholds.PERIOD_MIN_REPEATS)
     with np.errstate(all="ignore"):
-        residual = values - smooth(values, wide + 1 - wide % 2)
+        # Mirrored through the end points, so that a descent is continued, not turned.
+        longer = np.pad(values, half, mode="reflect", reflect_type="odd")
+        residual = values - smooth(longer, 2 * half + 1)[half:-half]
         scale = thresholds.PERIOD_OUTLIER * mad(residual)
         drawn_in: Floats = np.clip(residual, -scale, scale) if scale > 0 else residual
         centred: Floats = np.nan_to_num(drawn_in - drawn_in.mean())

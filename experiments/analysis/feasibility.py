@@ -200,12 +200,14 @@ def where_infeasible(feasible: NDArray[np.bool_], axes: Sequence[Axis]) -> Stump
     members = np.stack([inside for *_, inside in splits])
     counts, bad = members.sum(axis=1), (members & ~feasible).sum(axis=1)
     total, failures = int(feasible.size), int((~feasible).sum())
-    p_values = stats.hypergeom.sf(bad - 1, total, failures, counts) * len(splits)
-    best = int(np.argmin(p_values))
-    if not p_values[best] < thresholds.EDGE_LEVEL:
+    # In logarithms: of many trials several splits would be equally impossible.
+    surprise = stats.hypergeom.logsf(bad - 1, total, failures, counts)
+    best = int(np.argmin(surprise))
+    p_value = math.exp(float(surprise[best])) * len(splits)
+    if not p_value < thresholds.EDGE_LEVEL:
         return None
     axis, side, value, _ = splits[best]
-    return Stump(axis.name, side, value, int(counts[best]), int(bad[best]), float(p_values[best]))
+    return Stump(axis.name, side, value, int(counts[best]), int(bad[best]), p_value)
 
 
 def instability_edge(axis: Axis, direction: Direction) -> Diagnosis:

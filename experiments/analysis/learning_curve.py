@@ -38,9 +38,9 @@ class Direction(StrEnum):
     MAXIMIZE = "maximize"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Curve:
-    """Values of one series in the order they were logged.
+    """Values of one series in the order they were logged. Equal only to itself.
 
     steps: [T] training steps, finite. values: [T] float64, non-finite values are data.
     Raises ValueError if the two are not one-dimensional and equally long or a step is not finite.

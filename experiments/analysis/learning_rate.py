@@ -196,22 +196,33 @@ def _regime(
     others = [other for other in reads if not other.trial.pruned and other.trial.rate > 0]
     smaller = [o for o in others if o.trial.rate * thresholds.REGIME_FACTOR <= read.trial.rate]
     larger = [o for o in others if o.trial.rate >= thresholds.REGIME_FACTOR * read.trial.rate]
+    twins = {id(o) for o in others if o.trial.others == read.trial.others}
     if _did_not_train(read, best_fall):
-        below = [o for o in others if o.trial.rate < read.trial.rate]
-        trains = any(not _did_not_train(o, best_fall) for o in below)
-        return Regime.TOO_LARGE if trains else Regime.CANNOT_TELL
+        return _of_untrained(read, others, twins, best_fall)
     gap = thresholds.REGIME_DEVIATIONS * (read.noise if trial_sd is None else trial_sd)
-    twins = [o for o in others if o.trial.others == read.trial.others]
-    below_better = [o for o in smaller if o in twins and o.best < read.best - gap]
-    above_better = [o for o in larger if o in twins and o.best < read.best - gap]
+    below_better = [o for o in smaller if id(o) in twins and o.best < read.best - gap]
+    above_better = [o for o in larger if id(o) in twins and o.best < read.best - gap]
     if above_better and not below_better:
         ahead = any(_loss_at_end(o, read) < _loss_at_end(read, read) for o in above_better)
         return Regime.TOO_SMALL if ahead or read.improving else Regime.CANNOT_TELL
     if below_better and not above_better:
         return Regime.TOO_LARGE
-    sides = any(o in twins for o in smaller) and any(o in twins for o in larger)
+    sides = any(id(o) in twins for o in smaller) and any(id(o) in twins for o in larger)
     settled = not below_better and not above_better and not read.improving
     return Regime.FITS if sides and settled else Regime.CANNOT_TELL
+
+
+def _of_untrained(
+    read: _Read, others: Sequence[_Read], twins: set[int], best_fall: float
+) -> Regime:
+    trained = [other for other in others if not _did_not_train(other, best_fall)]
+    enough = thresholds.REGIME_FACTOR * read.trial.rate
+    smaller = any(other.trial.rate < read.trial.rate for other in trained)
+    larger = any(other.trial.rate >= enough and id(other) in twins for other in trained)
+    if smaller and (read.diverged or not larger):
+        return Regime.TOO_LARGE
+    falls = read.first_loss > read.lowest_late and not read.diverged
+    return Regime.TOO_SMALL if larger and falls and not smaller else Regime.CANNOT_TELL
 
 
 def _did_not_train(read: _Read, best_fall: float) -> bool:

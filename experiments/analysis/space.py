@@ -29,7 +29,7 @@ class Edge(StrEnum):
     HIGH = "high"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Axis:
     """All trials of an experiment along one hyperparameter.
 

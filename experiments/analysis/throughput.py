@@ -189,7 +189,8 @@ def _waiting_share(step_seconds: Floats, waiting_seconds: Floats | None) -> floa
 
 def _doubling(small: int, large: int, before: float, after: float) -> Doubling:
     # As if the batch had exactly doubled, whatever the sizes tried.
-    factor = (after / before) ** (1 / math.log2(large / small))
+    growth = (math.log(after) - math.log(before)) / math.log2(large / small)
+    factor = math.exp(min(growth, 700.0))
     if factor >= thresholds.DOUBLING_FULL:
         verdict = "not saturated"
     elif factor >= thresholds.DOUBLING_NONE:
