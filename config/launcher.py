@@ -40,6 +40,28 @@ class CannotStart(Exception):
     """One line for the person at the terminal."""
 
 
+class _Signals:
+    """Whether somebody asked the launcher to stop.
+
+    The first signal is only noted, because an exception raised just anywhere may be swallowed
+    (in a destructor, in a fork hook) or cut a migration in two; each step asks before it goes on.
+    The second one interrupts whatever is going on.
+    """
+
+    asked = False
+
+    @classmethod
+    def receive(cls, number: int, frame: FrameType | None) -> None:
+        if cls.asked:
+            raise KeyboardInterrupt
+        cls.asked = True
+
+    @classmethod
+    def check(cls) -> None:
+        if cls.asked:
+            raise KeyboardInterrupt
+
+
 def main() -> int:
     """Run until stopped.
 
@@ -47,7 +69,7 @@ def main() -> int:
         0 when a person stopped it, 1 when it could not start or a child died.
     """
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, _interrupt)
+        signal.signal(number, _Signals.receive)
     children.adopt_orphans()
     started: list[Child] = []
     try:
@@ -82,6 +104,7 @@ def _start(started: list[Child]) -> None:
     _check_port(settings.HOST, settings.PORT)
     if collect_if_changed():
         _say("Static files collected.")
+    _Signals.check()
     try:
         call_command("migrate", interactive=False, verbosity=0)
     except DatabaseError as error:
@@ -91,6 +114,7 @@ def _start(started: list[Child]) -> None:
     _wait_for_redis(started)
     password = first_start.prepare()
     connection.close()
+    _Signals.check()
     started.append(_python("worker", "manage.py", "worker"))
     started.append(_python("web", "-m", "uvicorn", *_web_options()))
     _wait_for_web(started)
@@ -130,6 +154,7 @@ def _stop(started: list[Child]) -> None:
 
 
 def _check_alive(started: list[Child]) -> None:
+    _Signals.check()
     for child in started:
         status = child.exit_status
         if status is None:
@@ -268,10 +293,6 @@ def _names_of_this_machine() -> list[str]:
             f"[{a.address.partition('%')[0]}]" for a in addresses if a.family == socket.AF_INET6
         ]
     return list(dict.fromkeys(names))
-
-
-def _interrupt(number: int, frame: FrameType | None) -> None:
-    raise KeyboardInterrupt
 
 
 def _first_line(error: Exception) -> str:

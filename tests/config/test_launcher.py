@@ -97,7 +97,7 @@ def wait_until(holds: Callable[[], bool], what: str, patience: float = PATIENCE)
     deadline = time.monotonic() + patience
     while not holds():
         assert time.monotonic() < deadline, f"waited in vain until {what}"
-        time.sleep(0.05)
+        time.sleep(0.02)
 
 
 @pytest.fixture
@@ -250,14 +250,16 @@ def test_a_killed_launcher_leaves_no_process_and_the_next_start_works(
     assert again.processes() == []
 
 
+@pytest.mark.parametrize("milestone", ["running.lock", "redis.sock", "logs/web.log"])
 def test_ctrl_c_while_it_is_still_starting_leaves_no_process(
-    launch: Callable[..., Launched], used: Path
+    launch: Callable[..., Launched], used: Path, milestone: str
 ) -> None:
     running = launch(used)
-    wait_until(lambda: (used / "redis.sock").exists(), "Redis listens")
+    wait_until((used / milestone).exists, f"there is {milestone}")
     assert running.end(signal.SIGINT) < 15
     assert running.process.returncode == 0
     assert running.processes() == []
+    assert running.printed.endswith("Stopped. All data is kept.\n")
 
 
 def test_a_given_redis_is_used_and_none_is_started(
