@@ -11,6 +11,7 @@ from experiments.views import (
     experiments,
     findings,
     live,
+    measuring,
     new_experiment,
     projects,
     seeds,
@@ -53,6 +54,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path(f"{E}seeds/<int:repetition>/continue/", seeds.continue_seeds, name="seeds_continue"),
     path(f"{E}seeds/<int:repetition>/repeat/", seeds.repeat_accidents, name="seeds_repeat"),
     path(f"{E}seeds/<int:repetition>/open-test/", decide.open_test, name="open_test"),
+    path(f"{E}seeds/measure/<str:purpose>/", measuring.measure, name="seeds_measure"),
     path(f"{E}decide/", decide.decide_page, name="decide"),
     path(f"{E}decide/record/", decide.record_decision, name="decide_record"),
 ]

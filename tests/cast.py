@@ -305,6 +305,7 @@ def running_trial(study: Study, *, epochs: int = 20) -> Trial:
     """A trial that has logged so many epochs."""
     rng = np.random.default_rng(90 + study.arm_index)
     series = curves(0.962, rng, epochs=epochs)
+    started = timezone.now() - dt.timedelta(seconds=4)
     trial_id, _ = trials.create(
         study_id=study.pk,
         state=TrialState.RUNNING,
@@ -313,14 +314,14 @@ def running_trial(study: Study, *, epochs: int = 20) -> Trial:
         parameters=sampled(rng),
         attempt=1,
         device="cpu",
-        started_at=timezone.now() - dt.timedelta(seconds=4),
+        started_at=started,
         heartbeat_at=timezone.now(),
     )
     accuracy = series["validation_accuracy"]
     Trial.objects.filter(pk=trial_id).update(
         latest_value=float(accuracy[-1]), latest_step=len(accuracy)
     )
-    log(trial_id, series)
+    log(trial_id, series, started=started)
     return Trial.objects.get(pk=trial_id)
 
 
@@ -546,3 +547,8 @@ def everything() -> None:
     long = "a-name-of-two-hundred-characters-" + "x" * 160
     search(long, goal="Does it still fit? " + "All of it, on a phone as well. " * 12)
     Project.objects.filter(pk=digits.pk).update(name="Digits")
+
+
+def address(experiment: Experiment, rest: str = "") -> str:
+    """The path of an experiment's page, or of one below it."""
+    return f"/projects/{experiment.project.slug}/experiments/{experiment.name}/{rest}"

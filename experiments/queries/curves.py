@@ -7,16 +7,15 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-from django.db.models import F, Max, Q
 from numpy.typing import NDArray
 from tsdownsample import MinMaxLTTBDownsampler
 
-from experiments.metrics import Metric, is_test
-from experiments.models import SeriesBatch, Trial
+from experiments.metrics import Metric
+from experiments.models import Trial
 from experiments.models.trial import TrialState
 from experiments.queries import series
-from experiments.queries.trial_table import STATE_WORDS, search_trials
-from experiments.series_encoding import SeriesColumns, decode
+from experiments.queries.trial_table import HEAVY, STATE_WORDS, search_trials
+from experiments.series_encoding import SeriesColumns
 from experiments.trial_names import trial_name
 
 BEST_TRIALS = 3
@@ -36,6 +35,7 @@ class CurveTrial:
     attempt: int
     score: float | None
     best_step: int | None
+    started_ms: int | None  # since 1970; curves by time count from there
 
     @property
     def finished(self) -> bool:
@@ -46,7 +46,7 @@ class CurveTrial:
 class DrawnSeries:
     """Points of one series that are drawn [T], of `total` that there are.
 
-    `seconds` [T] counts from the trial's first point.
+    `seconds` [T] counts from the start of the trial's present attempt.
     """
 
     steps: NDArray[np.int64]
@@ -67,7 +67,7 @@ class TrialCurves:
 
 def leading_trials(experiment_id: int, arms: int, *, direction: str) -> list[CurveTrial]:
     """The best complete trials and the running ones, in one query each."""
-    rows = search_trials(experiment_id).select_related("study")
+    rows = search_trials(experiment_id).select_related("study").defer(*HEAVY)
     best = rows.filter(state=TrialState.COMPLETE, value__isnull=False).order_by(
         "value" if direction == "minimize" else "-value", "number"
     )[:BEST_TRIALS]
@@ -82,7 +82,7 @@ def named_trials(trials: Sequence[Trial], arms: int) -> list[CurveTrial]:
 
 def chosen_trials(experiment_id: int, arms: int, ids: Sequence[int]) -> list[CurveTrial]:
     """The search trials among these ids, in their given order."""
-    rows = search_trials(experiment_id).select_related("study").in_bulk(list(ids))
+    rows = search_trials(experiment_id).select_related("study").defer(*HEAVY).in_bulk(list(ids))
     return [_trial(rows[each], arms) for each in ids if each in rows]
 
 
@@ -95,24 +95,13 @@ def _trial(trial: Trial, arms: int) -> CurveTrial:
         attempt=trial.attempt,
         score=trial.latest_value if running else trial.value,
         best_step=trial.best_step,
+        started_ms=int(trial.started_at.timestamp() * 1000) if trial.started_at else None,
     )
 
 
 def curves_of(trials: Sequence[CurveTrial], declared: Mapping[str, Metric]) -> list[TrialCurves]:
-    """The whole curves of some trials, thinned for drawing. Two queries."""
-    if not trials:
-        return []
-    # Before the points, so that one written in between is sent again rather than lost.
-    newest = _newest_batches([trial.id for trial in trials])
-    read = series.read([trial.id for trial in trials], declared=dict(declared))
-    return [
-        TrialCurves(
-            trial=trial,
-            cursor=(*newest.get(trial.id, (trial.attempt, -1)), trial.finished),
-            series=_drawn(read.get(trial.id, {})),
-        )
-        for trial in trials
-    ]
+    """The whole curves of some trials, thinned for drawing. One query."""
+    return _read(trials, {}, declared)
 
 
 def news(
@@ -123,93 +112,41 @@ def news(
     A trial that was not seen, has another attempt, or has finished meanwhile comes whole.
     One query when nothing is new.
     """
-    newest = _newest_batches([trial.id for trial in trials])
-    whole, more = [], []
-    for trial in trials:
-        attempt, batch = newest.get(trial.id, (trial.attempt, -1))
-        before = seen.get(trial.id)
-        if before is None or before[0] != attempt or before[2] != trial.finished:
-            whole.append(trial)
-        elif batch > before[1]:
-            more.append((trial, before[0], before[1]))
-    return curves_of(whole, declared) + _added(more, declared)
+    held = {
+        trial.id: seen[trial.id]
+        for trial in trials
+        if trial.id in seen and seen[trial.id][2] == trial.finished
+    }
+    found = _read(trials, held, declared)
+    return [each for each in found if each.series or each.trial.id not in seen]
 
 
-def _newest_batches(trial_ids: Sequence[int]) -> dict[int, tuple[int, int]]:
-    rows = (
-        SeriesBatch.objects.filter(
-            trial_id__in=trial_ids, fenced=False, attempt=F("trial__attempt")
-        )
-        .values("trial_id", "attempt")
-        .annotate(newest=Max("batch"))
-    )
-    return {row["trial_id"]: (row["attempt"], row["newest"]) for row in rows}
-
-
-def _added(
-    wanted: Sequence[tuple[CurveTrial, int, int]], declared: Mapping[str, Metric]
+def _read(
+    trials: Sequence[CurveTrial], held: Cursors, declared: Mapping[str, Metric]
 ) -> list[TrialCurves]:
-    if not wanted:
-        return []
-    after = Q()
-    for trial, attempt, batch in wanted:
-        after |= Q(trial_id=trial.id, attempt=attempt, batch__gt=batch)
-    rows = (
-        SeriesBatch.objects.filter(after, fenced=False)
-        .order_by("trial_id", "batch")
-        .values_list("trial_id", "batch", "payload")
-    )
-    pieces: dict[int, dict[str, list[SeriesColumns]]] = {}
-    newest: dict[int, int] = {}
-    for trial_id, batch, payload in rows:
-        newest[trial_id] = batch
-        for name, columns in decode(bytes(payload)).items():
-            if not is_test(name, declared):
-                pieces.setdefault(trial_id, {}).setdefault(name, []).append(columns)
-    starts = _first_times([trial.id for trial, _, _ in wanted])
-    return [
-        TrialCurves(
-            trial=trial,
-            cursor=(attempt, newest[trial.id], trial.finished),
-            series=_drawn(
-                {name: _joined(parts) for name, parts in pieces.get(trial.id, {}).items()},
-                start=starts.get(trial.id),
-            ),
-            whole=False,
+    """Curves after the cursors that still hold, whole ones where there is none."""
+    places = {trial.id: held[trial.id][:2] if trial.id in held else None for trial in trials}
+    read = series.since(places, declared=declared) if places else {}
+    found = []
+    for trial in trials:
+        new = read.get(trial.id)
+        if new is None and trial.id in held:
+            continue
+        attempt, batch = new.cursor if new else (trial.attempt, -1)
+        found.append(
+            TrialCurves(
+                trial=trial,
+                cursor=(attempt, batch, trial.finished),
+                series=_drawn(new.series, trial.started_ms) if new else {},
+                whole=new is None or new.whole,
+            )
         )
-        for trial, attempt, _ in wanted
-        if trial.id in newest
-    ]
+    return found
 
 
-def _first_times(trial_ids: Sequence[int]) -> dict[int, int]:
-    """Milliseconds of the first point of each trial's present attempt."""
-    rows = SeriesBatch.objects.filter(
-        trial_id__in=trial_ids, fenced=False, attempt=F("trial__attempt"), batch__lte=1
-    ).order_by("trial_id", "-batch")
-    starts: dict[int, int] = {}
-    for row in rows:
-        times = [int(each.times_ms[0]) for each in decode(bytes(row.payload)).values()]
-        if times:
-            starts[row.trial_id] = min(times)
-    return starts
-
-
-def _joined(parts: list[SeriesColumns]) -> SeriesColumns:
-    return SeriesColumns(
-        np.concatenate([part.steps for part in parts]),
-        np.concatenate([part.values for part in parts]),
-        np.concatenate([part.times_ms for part in parts]),
-    )
-
-
-def _drawn(
-    columns: Mapping[str, SeriesColumns], start: int | None = None
-) -> dict[str, DrawnSeries]:
-    if start is None:
-        start = min(
-            (int(each.times_ms[0]) for each in columns.values() if len(each.steps)), default=0
-        )
+def _drawn(columns: Mapping[str, SeriesColumns], started_ms: int | None) -> dict[str, DrawnSeries]:
+    firsts = [int(each.times_ms[0]) for each in columns.values() if len(each.steps)]
+    start = min(firsts, default=0) if started_ms is None else started_ms
     return {name: thinned(each, start) for name, each in columns.items()}
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from django.db.models import Count, OuterRef, Q, Subquery
+from django.db.models import Count, F, OuterRef, Q, Subquery
 from django.db.models.functions import Coalesce
 
 from experiments.models import Decision, Experiment, Finding, Study, Trial
@@ -82,7 +82,9 @@ class Tally:
 
 def list_experiments(access: Access, wanted: ExperimentFilter) -> Page[ExperimentRow]:
     """A page of a project's experiments, narrowed and ordered by the database."""
-    rows = Experiment.objects.filter(project_id=access.project_id, archived_at__isnull=True)
+    rows = Experiment.objects.filter(
+        project_id=access.project_id, archived_at__isnull=True, repeat_of__isnull=True
+    )
     if wanted.state in STATES:
         rows = rows.filter(state=wanted.state)
     if wanted.text:
@@ -93,9 +95,10 @@ def list_experiments(access: Access, wanted: ExperimentFilter) -> Page[Experimen
         )
     total = rows.count()
     number, start, end = page_bounds(wanted.page, total)
-    order = ORDERS.get(wanted.order, ORDERS["activity"])
+    order: Any = ORDERS.get(wanted.order, ORDERS["activity"])
     if wanted.order == "best":
-        order = "best_value" if access.direction == "minimize" else "-best_value"
+        best = F("best_value")
+        order = (best.asc if access.direction == "minimize" else best.desc)(nulls_last=True)
     decided = Decision.objects.filter(experiment=OuterRef("pk")).order_by("-sequence")
     page = (
         rows.select_related("created_by")

@@ -36,6 +36,8 @@ _PLAIN_ORDERS = {
     "state": ("state", "number"),
 }
 ROWS = 25
+# Columns that no table shows.
+HEAVY = ("log_tail", "traceback", "reports", "system_attributes", "user_attributes")
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,11 +93,7 @@ def list_trials(
     total = rows.count()
     number, start, end = page_bounds(wanted.page, total, ROWS)
     ordered = rows.order_by(*_order(wanted, direction, parameters))
-    page = list(
-        ordered.select_related("study").defer(
-            "log_tail", "traceback", "reports", "system_attributes", "user_attributes"
-        )[start:end]
-    )
+    page = list(ordered.select_related("study").defer(*HEAVY)[start:end])
     fired = fired_by_trial([row.pk for row in page])
     labels = {arm.study_id: arm.label for arm in arms}
     built = [_row(row, len(arms), labels, fired.get(row.pk, ())) for row in page]

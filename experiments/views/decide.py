@@ -17,6 +17,7 @@ from experiments.services import decisions, replications
 from experiments.views.evidence_view import evidence_page
 from experiments.views.experiment_parts import ExperimentParts, gather, shared_context
 from experiments.views.guard import attempted, in_project, required
+from experiments.views.measuring import measuring
 
 
 @require_safe
@@ -47,6 +48,7 @@ def _evidence_context(parts: ExperimentParts) -> dict[str, Any]:
         "replication": replication,
         "evidence": evidence_page(evidence.document(), judged=verdict is not None),
         "waiting": evidence.waiting,
+        "measuring": measuring(parts.experiment, replication.candidate),
         "state": evidence.state,
         "outcome": evidence.outcome,
         "test_metric": evidence.test_metric,

@@ -20,6 +20,11 @@ from experiments.search_space import show
 from experiments.templatetags.figures import duration, megabytes, number, score, signed
 
 SIDES = ("candidate", "baseline")
+PURPOSES = {
+    "training seed": "training_seed",
+    "data split": "split_seed",
+    "search seed": "search_seed",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +55,7 @@ class Row:
     name: str
     value: str
     note: str = ""
+    purpose: str = ""  # of a measurement that is missing
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +103,7 @@ def evidence_page(document: Mapping[str, Any], *, judged: bool = True) -> Eviden
         document=document if decided else {**document, "verdict": None, "selection": None},
         pairs=pairs,
         changes=_changes(document),
-        sources=_sources(document, pairs) if decided else (),
+        sources=_sources(document, pairs, decided),
         costs=_costs(document),
         test=_test(document) if decided else (),
         bounds=", ".join(
@@ -218,9 +224,9 @@ def _spread_note(document: Mapping[str, Any]) -> str:
     return str(told.get("text", "")) if told.get("measured") else ""
 
 
-def _sources(document: Mapping[str, Any], pairs: Sequence[PairRow]) -> list[Row]:
+def _sources(document: Mapping[str, Any], pairs: Sequence[PairRow], decided: bool) -> list[Row]:
     rows = []
-    for side in SIDES:
+    for side in SIDES if decided else ():
         scores = _column(pairs, side)
         finite = scores[np.isfinite(scores)]
         if finite.size > 1:
@@ -228,8 +234,11 @@ def _sources(document: Mapping[str, Any], pairs: Sequence[PairRow]) -> list[Row]
             rows.append(Row(f"seed and split together, {side}", deviation, f"{finite.size} pairs"))
     told = document.get("sources_of_variance") or {}
     for each in told.get("measured", []):
-        rows.append(Row(each["source"], number(real(each["sd"])), each.get("measured_by", "")))
-    rows += [Row(f"{name} alone", "not measured") for name in told.get("not_measured", [])]
+        rows.append(
+            Row(f"{each['source']} alone", number(real(each["sd"])), each.get("measured_by", ""))
+        )
+    for name in told.get("not_measured", []):
+        rows.append(Row(f"{name} alone", "not measured", purpose=PURPOSES.get(name, "")))
     return rows
 
 

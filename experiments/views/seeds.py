@@ -30,6 +30,7 @@ from experiments.views.evidence_view import evidence_page
 from experiments.views.experiment_parts import ExperimentParts, gather, shared_context
 from experiments.views.guard import attempted, explain, in_project, required
 from experiments.views.live import marks, read_cursor, write_cursor
+from experiments.views.measuring import measuring
 
 DEFAULT_LOOKS = "10, 20, 30"
 
@@ -73,6 +74,7 @@ def _repetition_context(parts: ExperimentParts) -> dict[str, Any]:
         "replication": replication,
         "evidence": page,
         "waiting": evidence.waiting,
+        "measuring": measuring(parts.experiment, replication.candidate),
         "accidents": evidence.accidents,
         "score_rule": SCORE_RULES.get(replication.score_rule, replication.score_rule),
         "done": held.replicates_done,

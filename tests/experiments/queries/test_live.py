@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import numpy as np
 import pytest
 from pytest_django import DjangoAssertNumQueries
 
@@ -30,8 +31,6 @@ def test_the_pulse_stands_still_when_nothing_happens(
 def _finish(experiment: Experiment) -> None:
     study = experiment.studies.first()
     assert study is not None
-    import numpy as np
-
     cast.finished_trial(study, 99, np.random.default_rng(1))
 
 

@@ -1,0 +1,86 @@
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+
+from experiments.charts.axes import MOST_DRAWN, AxisPoints, axis_plot, frame
+
+
+def points(scores: np.ndarray, **more: object) -> AxisPoints:
+    count = len(scores)
+    fields: dict[str, object] = {
+        "name": "learning_rate",
+        "values": np.geomspace(1e-4, 1e-1, count).tolist() if count else [],
+        "scores": scores,
+        "names": [str(i) for i in range(count)],
+        "groups": np.zeros(count, dtype=np.int64),
+        "log": True,
+        "low": 1e-4,
+        "high": 1e-1,
+    }
+    return AxisPoints(**(fields | more))  # type: ignore[arg-type]
+
+
+def draw(scores: np.ndarray, maximize: bool = True, **more: object) -> dict[str, object]:
+    return axis_plot(points(scores, **more), metric="accuracy", maximize=maximize)
+
+
+def test_an_infeasible_trial_is_a_cross_at_the_bad_edge() -> None:
+    figure = draw(np.array([0.9, np.nan, 0.8]))
+    dots, crosses = figure["data"]  # type: ignore[misc]
+    assert len(dots["x"]) == 2 and crosses["marker"]["symbol"] == "x"
+    assert crosses["y"][0] < 0.8
+    lowest = draw(np.array([0.9, np.nan, 0.8]), maximize=False)["data"][1]["y"][0]  # type: ignore[index]
+    assert lowest > 0.9
+
+
+def test_one_terrible_trial_does_not_squash_the_others() -> None:
+    scores = np.concatenate([np.linspace(0.9, 0.95, 20), [-1e6]])
+    low, high = frame(scores, maximize=True)
+    assert low > 0.7 and high > 0.95
+    dots = draw(scores)["data"][0]  # type: ignore[index]
+    assert dots["marker"]["symbol"].count("triangle-down-open") == 1
+    assert dots["customdata"][-1][1] == "-1e+06", "its true score is told on hover"
+
+
+@given(
+    hnp.arrays(np.float64, st.integers(0, 60), elements=st.floats(-1e12, 1e12)),
+    st.booleans(),
+)
+def test_the_frame_always_holds_the_best_score(scores: np.ndarray, maximize: bool) -> None:
+    low, high = frame(scores, maximize=maximize)
+    assert low < high
+    if len(scores):
+        assert low <= (scores.max() if maximize else scores.min()) <= high
+
+
+def test_of_too_many_trials_the_best_are_drawn_all() -> None:
+    rng = np.random.default_rng(0)
+    scores = rng.normal(size=10_000)
+    data = draw(scores)["data"]
+    drawn = {float(cell[1]) for trace in data for cell in trace["customdata"]}  # type: ignore[attr-defined]
+    assert sum(len(trace["x"]) for trace in data) <= MOST_DRAWN  # type: ignore[attr-defined]
+    best = np.sort(scores)[-100:]
+    assert all(float(f"{value:.4g}") in drawn for value in best)
+
+
+def test_choices_keep_their_order() -> None:
+    figure = draw(np.array([0.1, 0.2]), values=[64, 32], choices=(32, 64, 128), log=False)
+    axis = figure["layout"]["xaxis"]  # type: ignore[index]
+    assert axis["categoryarray"] == ["32", "64", "128"]
+    assert figure["data"][0]["x"] == ["64", "32"]  # type: ignore[index]
+
+
+def test_the_crowded_edge_is_shaded() -> None:
+    figure = draw(np.array([0.1, 0.2]), band=(1e-4, 4e-4))
+    assert figure["layout"]["shapes"][0]["x1"] == 4e-4  # type: ignore[index]
+
+
+@pytest.mark.parametrize("scores", [np.empty(0), np.array([np.nan]), np.array([0.5])])
+def test_few_or_no_points_make_a_figure_too(scores: np.ndarray) -> None:
+    json.dumps(draw(scores), allow_nan=False)

@@ -1,0 +1,57 @@
+from __future__ import annotations
+
+import json
+
+import numpy as np
+
+from experiments.charts.seeds import Arm, interval_plot, lineage_plot, seeds_plot
+
+SCORES = np.array([0.96, 0.97, np.nan, 0.98])
+
+
+def test_between_looks_only_the_seeds_are_drawn() -> None:
+    figure = seeds_plot(
+        Arm("candidate", "", SCORES), Arm("baseline", "", SCORES), metric="accuracy"
+    )
+    assert len(figure["data"]) == 2
+    assert all(trace["mode"] == "markers" for trace in figure["data"])
+    assert not figure["layout"]["annotations"]
+
+
+def test_at_a_look_the_means_and_the_tuning_score_are_drawn() -> None:
+    candidate = Arm("candidate", "", SCORES, 0.97, 0.96, 0.98, tuning_score=0.99)
+    figure = seeds_plot(candidate, Arm("baseline", "", SCORES, 0.96, 0.95, 0.97), metric="x")
+    assert len(figure["data"]) == 7
+    assert "not counted" in figure["layout"]["annotations"][0]["text"]
+
+
+def test_a_failed_replicate_has_no_dot_and_the_others_keep_their_pair() -> None:
+    figure = seeds_plot(Arm("candidate", "", SCORES), Arm("baseline", "", SCORES), metric="x")
+    assert figure["data"][1]["customdata"] == [1, 2, 4]
+    heights = [np.round(np.array(trace["y"]) - row, 4) for row, trace in enumerate(figure["data"])]
+    assert np.array_equal(*heights), "both dots of a pair lie at the same height"
+
+
+def test_the_interval_is_drawn_exactly_as_it_decides() -> None:
+    figure = interval_plot(
+        gain=0.004, lower=0.002, upper=0.006, margin=0.001, outcome="adopt", unit="accuracy"
+    )
+    assert figure["data"][0]["x"] == [0.002, 0.006]
+    assert [shape["x0"] for shape in figure["layout"]["shapes"]] == [0.0, 0.001]
+    low, high = figure["layout"]["xaxis"]["range"]
+    assert low < 0 and high > 0.006
+
+
+def test_without_a_margin_zero_is_what_has_to_be_cleared() -> None:
+    figure = interval_plot(
+        gain=0.1, lower=-0.1, upper=0.3, margin=0.0, outcome="undecided", unit="x"
+    )
+    assert [shape["x0"] for shape in figure["layout"]["shapes"]] == [0.0]
+    assert figure["layout"]["annotations"][0]["text"] == "no gain"
+
+
+def test_each_adoption_has_its_interval() -> None:
+    figure = lineage_plot(["a", "b"], [0.1, 0.2], [0.05, 0.1], [0.15, 0.4], metric="x")
+    bars = figure["data"][0]["error_y"]
+    assert bars["array"] == [0.05, 0.2] and bars["arrayminus"] == [0.05, 0.1]
+    json.dumps(figure, allow_nan=False)

@@ -1,0 +1,187 @@
+from __future__ import annotations
+
+import re
+
+import pytest
+from django.test import Client
+
+from experiments.models import Decision, Experiment, Finding, TestOpening
+from tests import cast
+
+pytestmark = pytest.mark.django_db
+
+
+def page(client: Client, experiment: Experiment, name: str = "ada") -> str:
+    client.force_login(cast.person(name))
+    answer = client.get(cast.address(experiment, "decide/"))
+    assert answer.status_code == 200
+    return answer.content.decode()
+
+
+def press(client: Client, experiment: Experiment, text: str, **told: str) -> str:
+    state = re.findall(r'name="state" value="(\w+)"', text)
+    fields = {"choice": "adopt", "reason": "It pays.", "state": state[0] if state else ""}
+    address = cast.address(experiment, "decide/record/")
+    return client.post(address, fields | told, follow=True).content.decode()
+
+
+@pytest.fixture
+def searched() -> Experiment:
+    cast.project()
+    return cast.finished_search(trials_per_arm=6)
+
+
+@pytest.fixture
+def repeated(searched: Experiment) -> Experiment:
+    cast.repeated(searched, looks=(6, 12), done=6, gain=0.02, spread=0.0005)
+    return searched
+
+
+def test_without_seeds_the_page_says_why_the_buttons_rest(
+    client: Client, searched: Experiment
+) -> None:
+    text = page(client, searched)
+    assert "The buttons rest: there are no fresh seeds" in text
+    assert 'value="adopt"' not in text and 'value="reject"' not in text
+
+
+def test_an_experiment_can_be_dropped_without_seeds_with_a_reason(
+    client: Client, searched: Experiment
+) -> None:
+    text = page(client, searched)
+    press(client, searched, text, choice="dropped without seeds", reason="Not worth it.")
+    decision = Decision.objects.get()
+    assert (decision.choice, decision.verdict) == ("dropped without seeds", "")
+    assert "Read the decision" in page(client, searched)
+
+
+def test_adopt_without_seeds_records_nothing(client: Client, searched: Experiment) -> None:
+    said = press(client, searched, page(client, searched))
+    assert "There is no verdict yet" in said
+    assert not Decision.objects.exists()
+
+
+def test_between_looks_nothing_can_be_decided(client: Client, searched: Experiment) -> None:
+    cast.repeated(searched, looks=(6, 12), done=5, gain=0.02, spread=0.0005)
+    text = page(client, searched)
+    assert "Nothing is tested between declared looks" in text
+    for word in ("evidence says", "figure-interval", 'value="adopt"'):
+        assert word not in text
+    press(client, searched, text)
+    assert not Decision.objects.exists()
+
+
+def test_the_verdict_stands_with_its_interval_and_what_it_rests_on(
+    client: Client, repeated: Experiment
+) -> None:
+    text = page(client, repeated)
+    for words in ("The evidence says adopt", "figure-interval", "Look 1 of 2", "What changes"):
+        assert words in text, words
+    for words in ("What it costs", "Holds for optimizer adam", "not measured", "left out"):
+        assert words in text, words
+
+
+def test_adopting_freezes_the_evidence(client: Client, repeated: Experiment) -> None:
+    said = press(client, repeated, page(client, repeated))
+    assert "Recorded as decision 1" in said
+    decision = Decision.objects.get()
+    assert (decision.choice, decision.reason, decision.verdict) == ("adopt", "It pays.", "adopt")
+    assert '"replicates"' in decision.evidence
+
+
+def test_a_second_click_records_nothing_twice(client: Client, repeated: Experiment) -> None:
+    text = page(client, repeated)
+    press(client, repeated, text)
+    said = press(client, repeated, text)
+    assert Decision.objects.count() == 1
+    assert "decided this already" in said
+
+
+def test_a_reason_is_required_and_kept_when_something_else_is_wrong(
+    client: Client, repeated: Experiment
+) -> None:
+    text = page(client, repeated)
+    assert "A decision needs a reason" in press(client, repeated, text, reason="  ")
+    said = press(client, repeated, text, state="0" * 64, reason="Long and thoughtful.")
+    assert "The evidence changed since this page was opened" in said
+    assert "Long and thoughtful." in said
+    assert not Decision.objects.exists()
+
+
+def test_a_stale_page_records_nothing(client: Client, repeated: Experiment) -> None:
+    text = page(client, repeated)
+    finding = cast.finding(repeated)
+    Finding.objects.filter(pk=finding.pk).update(
+        dismissed_by=cast.person("cleo"), dismissed_at=cast.START, dismiss_reason="Known."
+    )
+    assert "Look at it again, then decide" in press(client, repeated, text)
+    assert not Decision.objects.exists()
+
+
+def test_an_editor_reads_the_verdict_but_cannot_decide(
+    client: Client, repeated: Experiment
+) -> None:
+    text = page(client, repeated, "cleo")
+    assert "The evidence says adopt" in text and "ada can decide; your role is editor" in text
+    assert 'value="adopt"' not in text
+    address = cast.address(repeated, "decide/record/")
+    fields = {"choice": "adopt", "reason": "x", "state": "x"}
+    assert client.post(address, fields).status_code == 403
+    assert not Decision.objects.exists()
+
+
+def test_test_scores_stay_sealed_until_somebody_opens_them(
+    client: Client, repeated: Experiment
+) -> None:
+    text = page(client, repeated)
+    assert "Open the test scores" in text and "test_accuracy" not in text
+    replication = repeated.replications.get()
+    opened = client.post(
+        cast.address(repeated, f"seeds/{replication.pk}/open-test/"), follow=True
+    ).content.decode()
+    assert "test_accuracy" in opened and "opened 1 time" in opened
+    assert TestOpening.objects.get().opened_by == cast.person("ada")
+
+
+def test_test_scores_cannot_be_opened_between_looks(client: Client, searched: Experiment) -> None:
+    replication = cast.repeated(searched, looks=(6, 12), done=5)
+    page(client, searched)
+    client.post(cast.address(searched, f"seeds/{replication.pk}/open-test/"))
+    assert not TestOpening.objects.exists()
+
+
+def test_opened_test_scores_are_frozen_into_the_decision(
+    client: Client, repeated: Experiment
+) -> None:
+    page(client, repeated)
+    replication = repeated.replications.get()
+    client.post(cast.address(repeated, f"seeds/{replication.pk}/open-test/"))
+    press(client, repeated, page(client, repeated))
+    text = client.get("/projects/digits/decisions/1/").content.decode()
+    assert "test_accuracy" in text and "opened 1 time" in text
+
+
+def test_an_undecided_look_offers_to_continue(client: Client, searched: Experiment) -> None:
+    cast.repeated(searched, looks=(6, 12), done=6, gain=0.0, spread=0.004)
+    text = page(client, searched)
+    assert "The evidence does not decide" in text and "Continue to 12 pairs" in text
+    assert "goes against the verdict" in text
+
+
+def test_findings_stand_with_the_evidence(client: Client, repeated: Experiment) -> None:
+    cast.finding(repeated)
+    Finding.objects.update(
+        dismissed_by=cast.person("ada"), dismissed_at=cast.START, dismiss_reason="Known limit."
+    )
+    assert "Known limit." in page(client, repeated)
+
+
+def test_a_repetition_of_another_experiment_is_not_found(
+    client: Client, repeated: Experiment
+) -> None:
+    other = cast.search("other")
+    replication = repeated.replications.get()
+    client.force_login(cast.person("ada"))
+    for action in ("open-test", "continue", "repeat"):
+        address = cast.address(other, f"seeds/{replication.pk}/{action}/")
+        assert client.post(address).status_code == 404

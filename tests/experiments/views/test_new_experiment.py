@@ -1,0 +1,115 @@
+from __future__ import annotations
+
+import pytest
+import yaml
+from django.test import Client
+
+from experiments import experiment_file
+from experiments.models import Experiment
+from experiments.views.new_experiment import extended
+from tests import cast
+
+pytestmark = pytest.mark.django_db
+
+ADDRESS = "/projects/digits/experiments/new/"
+GOOD = cast.LABEL_SMOOTHING.format(name="smooth", goal="Does it help?", trials=4)
+
+
+def test_the_example_in_the_form_can_run(client: Client) -> None:
+    cast.project()
+    client.force_login(cast.person("cleo"))
+    text = client.get(ADDRESS).context["text"]
+    file = experiment_file.parse(text)
+    assert file.project == "digits" and file.official == "validation_accuracy"
+
+
+def test_a_good_file_becomes_an_experiment(client: Client) -> None:
+    cast.project()
+    client.force_login(cast.person("cleo"))
+    answer = client.post(ADDRESS, {"text": GOOD.replace("\n", "\r\n")}, follow=True)
+    assert "is on its way" in answer.content.decode()
+    experiment = Experiment.objects.get()
+    assert experiment.source == GOOD
+    assert answer.redirect_chain == [(cast.address(experiment), 302)]
+
+
+def test_every_error_is_listed_with_its_key_and_the_text_is_kept(client: Client) -> None:
+    cast.project()
+    client.force_login(cast.person("cleo"))
+    bad = GOOD.replace("goal: Does it help?\n", "").replace("log: true", "log: true, bins: 3")
+    answer = client.post(ADDRESS, {"text": bad})
+    text = answer.content.decode()
+    assert answer.status_code == 400
+    assert "<code>goal</code>" in text and "hyperparameters.learning_rate.bins" in text
+    assert answer.context["text"] == bad
+    assert not Experiment.objects.exists()
+
+
+def test_a_file_of_another_project_is_refused_here(client: Client) -> None:
+    cast.project()
+    cast.project("other")
+    client.force_login(cast.person("cleo"))
+    answer = client.post(ADDRESS, {"text": GOOD.replace("project: digits", "project: other")})
+    assert "this page belongs to digits" in answer.content.decode()
+
+
+def test_a_name_that_is_taken_is_said(client: Client) -> None:
+    cast.project()
+    cast.search("smooth")
+    client.force_login(cast.person("cleo"))
+    assert "choose another name" in client.post(ADDRESS, {"text": GOOD}).content.decode()
+
+
+def test_a_viewer_can_look_but_not_start(client: Client) -> None:
+    cast.project()
+    client.force_login(cast.person("ben"))
+    assert "your role is viewer" in client.get(ADDRESS).content.decode()
+    assert client.post(ADDRESS, {"text": GOOD}).status_code == 403
+
+
+def test_the_check_tells_what_would_run(client: Client) -> None:
+    cast.project()
+    client.force_login(cast.person("cleo"))
+    told = client.post(f"{ADDRESS}check/", {"text": GOOD}).json()
+    assert told["ok"]
+    assert told["design"][0] == "2 arms of 4 trials, 8 in all, 2 at once."
+    assert "optimizer, epochs" in told["design"][2]
+
+
+@pytest.mark.parametrize("text", ["", "a: [", "x" * 300_000, "- 1", "project: other\n"])
+def test_the_check_lists_what_is_wrong(client: Client, text: str) -> None:
+    cast.project()
+    client.force_login(cast.person("cleo"))
+    told = client.post(f"{ADDRESS}check/", {"text": text}).json()
+    assert not told["ok"] and told["problems"]
+    assert all(set(each) == {"where", "message"} for each in told["problems"])
+
+
+def test_a_boundary_finding_widens_the_range_in_a_new_file(client: Client) -> None:
+    cast.project()
+    experiment = cast.finished_search(trials_per_arm=2)
+    finding = cast.finding(experiment)
+    client.force_login(cast.person("cleo"))
+    answer = client.get(ADDRESS, {"extends": experiment.name, "finding": finding.pk})
+    file = experiment_file.parse(answer.context["text"])
+    assert file.space["learning_rate"].domain.low == 1e-5  # type: ignore[union-attr]
+    assert file.name == "label-smoothing-wider"
+    client.post(
+        f"{ADDRESS}?extends={experiment.name}&finding={finding.pk}",
+        {"text": answer.context["text"]},
+    )
+    made = Experiment.objects.get(name="label-smoothing-wider")
+    assert made.extends == experiment
+
+
+def test_an_extension_keeps_everything_else() -> None:
+    before, after = yaml.safe_load(GOOD), yaml.safe_load(extended(GOOD, "smooth", {}))
+    assert after.pop("experiment") == "smooth-2"
+    before.pop("experiment")
+    assert after == before
+
+
+def test_extending_what_is_not_there_is_not_found(client: Client) -> None:
+    cast.project()
+    client.force_login(cast.person("cleo"))
+    assert client.get(ADDRESS, {"extends": "nothing"}).status_code == 404

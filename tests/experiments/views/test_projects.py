@@ -1,0 +1,123 @@
+from __future__ import annotations
+
+import re
+
+import pytest
+from django.test import Client
+from pytest_django import DjangoAssertNumQueries
+
+from experiments.models import Experiment
+from tests import cast
+
+pytestmark = pytest.mark.django_db
+
+
+def test_nobody_sees_anything_without_logging_in(client: Client) -> None:
+    project = cast.project()
+    experiment = cast.search()
+    for address in ("/", f"/projects/{project.slug}/", cast.address(experiment)):
+        answer = client.get(address)
+        assert answer.status_code == 302
+        assert answer.headers["Location"].startswith("/login/?next=")
+
+
+def test_the_first_page_lists_own_projects_only(client: Client) -> None:
+    cast.project()
+    cast.project("other").memberships.all().delete()
+    client.force_login(cast.person("ben"))
+    text = client.get("/").content.decode()
+    assert "Digits" in text and "Other" not in text
+
+
+def test_somebody_without_projects_reads_what_to_do(client: Client) -> None:
+    cast.project()
+    client.force_login(cast.person("dan"))
+    assert "No projects yet" in client.get("/").content.decode()
+
+
+@pytest.mark.parametrize(
+    "rest", ["", "members/", "decisions/", "experiments/new/", "decisions/1/"]
+)
+def test_a_stranger_gets_no_hint_that_a_project_exists(client: Client, rest: str) -> None:
+    cast.project()
+    client.force_login(cast.person("dan"))
+    pages = []
+    for slug in ("digits", "no-such"):
+        answer = client.get(f"/projects/{slug}/{rest}")
+        assert answer.status_code == 404
+        text = re.sub(r'value="\w{64}"', "", answer.content.decode())  # a token that differs
+        pages.append(text.replace(slug, ""))
+    assert pages[0] == pages[1]
+
+
+def test_an_empty_project_invites_the_first_question(client: Client) -> None:
+    cast.project()
+    client.force_login(cast.person("cleo"))
+    assert "Ask the first question" in client.get("/projects/digits/").content.decode()
+
+
+def test_a_viewer_is_told_who_can_add_experiments(client: Client) -> None:
+    cast.project()
+    client.force_login(cast.person("ben"))
+    text = client.get("/projects/digits/").content.decode()
+    assert "your role is viewer" in text
+    assert "New experiment" not in text
+
+
+def test_the_champion_stands_with_its_score_and_lineage(client: Client) -> None:
+    cast.project()
+    cast.decided("wider", "adopt", "It pays.")
+    client.force_login(cast.person("ben"))
+    text = client.get("/projects/digits/").content.decode()
+    assert "mean of fresh seeds" in text and "figure-lineage" in text
+    assert "adopted" in text
+
+
+def test_a_search_that_finds_nothing_says_so(client: Client) -> None:
+    cast.project()
+    cast.search()
+    client.force_login(cast.person("ada"))
+    text = client.get("/projects/digits/?q=zebra").content.decode()
+    assert "Nothing matches" in text
+
+
+def test_a_broken_address_is_no_error(client: Client) -> None:
+    cast.project()
+    cast.search()
+    client.force_login(cast.person("ada"))
+    for query in ("page=x", "page=-1", "page=999999999999", "state=none", "order='"):
+        assert client.get(f"/projects/digits/?{query}").status_code == 200
+
+
+def test_the_page_costs_the_same_at_ten_and_at_forty_experiments(
+    client: Client, django_assert_num_queries: DjangoAssertNumQueries
+) -> None:
+    cast.project()
+    first = cast.search("first")
+    same = ("project_id", "goal", "official_metric", "direction", "sampler", "created_by_id")
+    fields = {name: getattr(first, name) for name in same}
+    client.force_login(cast.person("ada"))
+    for start, end in ((1, 10), (10, 40)):
+        Experiment.objects.bulk_create(
+            Experiment(name=f"e{n}", **fields) for n in range(start, end)
+        )
+        with django_assert_num_queries(7):
+            client.get("/projects/digits/")
+
+
+def test_names_cannot_bring_markup_along(client: Client) -> None:
+    cast.project()
+    Experiment.objects.filter(pk=cast.search().pk).update(
+        name="x", goal="<script>alert(1)</script>", notes="<img src=x onerror=alert(1)>"
+    )
+    client.force_login(cast.person("ada"))
+    for address in ("/projects/digits/", "/projects/digits/experiments/x/"):
+        text = client.get(address).content.decode()
+        assert "<script>alert" not in text and "<img" not in text
+
+
+def test_members_and_what_they_may_do_are_listed(client: Client) -> None:
+    cast.project()
+    client.force_login(cast.person("ben"))
+    text = client.get("/projects/digits/members/").content.decode()
+    assert "ada" in text and "viewer, you" in text and "ask ada" in text

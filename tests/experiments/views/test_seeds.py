@@ -1,0 +1,183 @@
+from __future__ import annotations
+
+import pytest
+from django.test import Client
+
+from experiments.models import Experiment, Replication, Trial
+from experiments.models.trial import FailureKind, TrialState
+from tests import cast
+
+pytestmark = pytest.mark.django_db
+
+
+def page(client: Client, experiment: Experiment, name: str = "cleo") -> str:
+    client.force_login(cast.person(name))
+    answer = client.get(cast.address(experiment, "seeds/"))
+    assert answer.status_code == 200
+    return answer.content.decode()
+
+
+def declare(client: Client, experiment: Experiment, **told: object) -> str:
+    best = experiment.best_trial
+    assert best is not None
+    other = (
+        Trial.objects.filter(study__experiment=experiment, state=TrialState.COMPLETE)
+        .exclude(pk=best.pk)
+        .order_by("-value")
+        .first()
+    )
+    assert other is not None
+    fields = {
+        "candidate": best.pk,
+        "baseline": other.pk,
+        "looks": "3, 6",
+        "margin": "0.001",
+        "score_rule": "tail_median",
+    }
+    answer = client.post(cast.address(experiment, "seeds/"), fields | told, follow=True)
+    return answer.content.decode()
+
+
+@pytest.fixture
+def experiment() -> Experiment:
+    cast.project()
+    return cast.finished_search(trials_per_arm=6)
+
+
+def test_before_the_first_trial_the_page_says_when_it_opens(client: Client) -> None:
+    cast.project()
+    assert "It opens with the first complete trial" in page(client, cast.search())
+
+
+def test_what_so_many_pairs_can_show_is_said_beforehand(
+    client: Client, experiment: Experiment
+) -> None:
+    text = page(client, experiment)
+    assert "What so many pairs can show" in text and "30 pairs" in text
+    assert "no champion yet" in text
+
+
+def test_a_viewer_cannot_queue_seeds(client: Client, experiment: Experiment) -> None:
+    assert "Queue the first look" not in page(client, experiment, "ben")
+    declare(client, experiment)
+    assert not Replication.objects.exists()
+
+
+def test_pairs_are_queued_as_declared(client: Client, experiment: Experiment) -> None:
+    page(client, experiment)
+    text = declare(client, experiment, margin="0.002")
+    assert "3 pairs are queued" in text
+    replication = Replication.objects.get()
+    assert (replication.looks, replication.margin) == ("[3, 6]", 0.002)
+    assert Trial.objects.filter(study__replication=replication).count() == 6
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        ({"looks": "ten"}, "Want numbers of pairs"),
+        ({"looks": "2"}, "at least 3 pairs"),
+        ({"looks": "10, 5"}, "increasing"),
+        ({"margin": "-1"}, "margin"),
+        ({"score_rule": "luck"}, "score_rule"),
+    ],
+)
+def test_a_wrong_declaration_queues_nothing_and_says_why(
+    client: Client, experiment: Experiment, wrong: dict[str, object], said: str
+) -> None:
+    page(client, experiment)
+    assert said in declare(client, experiment, **wrong)
+    assert not Replication.objects.exists()
+
+
+def test_a_foreign_trial_is_no_candidate(client: Client, experiment: Experiment) -> None:
+    foreign = cast.finished_search("other", trials_per_arm=2).best_trial
+    assert foreign is not None
+    page(client, experiment)
+    best = experiment.best_trial
+    assert best is not None
+    fields = {"candidate": foreign.pk, "baseline": best.pk, "looks": "3", "score_rule": "last"}
+    assert client.post(cast.address(experiment, "seeds/"), fields).status_code == 404
+
+
+def test_the_champion_is_the_baseline(client: Client) -> None:
+    cast.project()
+    cast.decided("wider", "adopt", "It pays.")
+    experiment = cast.finished_search("next", trials_per_arm=6)
+    text = page(client, experiment)
+    assert "The champion, from wider (decision 1)" in text
+    declare(client, experiment)
+    assert Replication.objects.get(experiment=experiment).against_champion
+
+
+def test_between_looks_there_is_no_test_no_interval_and_no_verdict(
+    client: Client, experiment: Experiment
+) -> None:
+    cast.repeated(experiment, looks=(6, 12), done=5, gain=0.02, spread=0.0005)
+    text = page(client, experiment)
+    assert "10 of 12 replicates are done" in text
+    assert "Every seed" in text and "figure-seeds" in text
+    for word in ("evidence says", "interval", "adopt", "p =", "deviations above", "standard dev"):
+        assert word not in text.replace("Adopt or reject", "").replace(
+            '<th class="n">standard deviation</th>', ""
+        ), word
+
+
+def test_a_complete_look_shows_the_verdict(client: Client, experiment: Experiment) -> None:
+    cast.repeated(experiment, looks=(6, 12), done=6, gain=0.02, spread=0.0005)
+    assert "The evidence says adopt" in page(client, experiment)
+
+
+def test_continue_exists_only_after_an_undecided_look(
+    client: Client, experiment: Experiment
+) -> None:
+    replication = cast.repeated(experiment, looks=(6, 12), done=6, gain=0.02, spread=0.0005)
+    page(client, experiment)
+    address = cast.address(experiment, f"seeds/{replication.pk}/continue/")
+    assert "Only an undecided look" in client.post(address, follow=True).content.decode()
+    replication.refresh_from_db()
+    assert replication.pairs_queued == 6
+
+
+def test_an_undecided_look_leads_to_the_next_declared_one(
+    client: Client, experiment: Experiment
+) -> None:
+    replication = cast.repeated(experiment, looks=(6, 12), done=6, gain=0.0, spread=0.004)
+    page(client, experiment)
+    address = cast.address(experiment, f"seeds/{replication.pk}/continue/")
+    assert "On to 12 pairs" in client.post(address, follow=True).content.decode()
+    replication.refresh_from_db()
+    assert replication.pairs_queued == 12
+    assert "evidence says" not in page(client, experiment)
+
+
+def test_accidents_are_repeated_with_the_same_seeds(
+    client: Client, experiment: Experiment
+) -> None:
+    replication = cast.repeated(experiment, looks=(3,), done=3)
+    lost = Trial.objects.filter(study__replication=replication).order_by("pk").first()
+    assert lost is not None
+    Trial.objects.filter(pk=lost.pk).update(state=TrialState.FAILED, failure_kind=FailureKind.LOST)
+    text = page(client, experiment)
+    assert "Repeat with the same seeds" in text
+    client.post(cast.address(experiment, f"seeds/{replication.pk}/repeat/"))
+    again = Trial.objects.get(retry_of=lost)
+    assert (again.train_seed, again.split_seed) == (lost.train_seed, lost.split_seed)
+
+
+def test_each_source_of_variance_has_its_button(client: Client, experiment: Experiment) -> None:
+    cast.repeated(experiment, looks=(3,), done=3)
+    text = page(client, experiment)
+    for words in ("Run 5 seeds", "Run 5 splits", "Repeat the search 3 times"):
+        assert words in text
+    client.post(cast.address(experiment, "seeds/measure/training_seed/"))
+    assert Replication.objects.filter(purpose="training_seed").count() == 1
+    assert "being measured: 0 of 5 runs" in page(client, experiment)
+    assert "Run 5 seeds" not in page(client, experiment, "ben")
+
+
+def test_an_unknown_source_measures_nothing(client: Client, experiment: Experiment) -> None:
+    cast.repeated(experiment, looks=(3,), done=3)
+    page(client, experiment)
+    client.post(cast.address(experiment, "seeds/measure/luck/"))
+    assert Replication.objects.count() == 1
