@@ -79,8 +79,10 @@ class Report:
 
 @dataclass(frozen=True, slots=True)
 class ReportAnswer:
+    """`prune` None: whether to prune cannot be known just now."""
+
     number: int
-    prune: bool
+    prune: bool | None
 
 
 @dataclass(frozen=True, slots=True)

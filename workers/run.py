@@ -172,6 +172,7 @@ class Run:
             answer = self._sink.report(step, official)
             if answer is None:
                 self.unanswered += 1
+                self._warn(("unanswered", step), f"step {step}: no pruner answered, not pruned")
             elif answer:
                 self.ending = "pruned"
         if self.ending == "stopped":

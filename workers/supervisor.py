@@ -19,13 +19,13 @@ from workers.messages import (
     Job,
     Outcome,
     Report,
-    ReportAnswer,
     Score,
     Sealed,
     SeriesFlush,
     Started,
     Stop,
 )
+from workers.report_desk import ReportDesk
 from workers.training_process import Gone, TrainingProcess
 
 Order = Literal["stop", "kill"]
@@ -35,17 +35,23 @@ _STATES_OF_A_SOUND_PROCESS = ("complete", "pruned", "stopped", "infeasible")
 
 @dataclass(frozen=True, slots=True)
 class Callbacks:
-    """What a supervisor's owner wants to know, in the supervisor's thread.
+    """What a supervisor's owner wants to know, in the supervisor's thread; none of it may wait.
 
-    `on_report` answers whether to prune; `on_tick` may order an end. An exception of any of
-    them ends the training process and passes through `Slot.run`.
+    `on_report` may: it has a thread of its own, which calls `on_reports_end` when it ends, and
+    answers whether to prune, None when it cannot be known just now. `on_tick` may order an end.
+    An exception of any of them ends the training process and passes through `Slot.run`.
     """
 
     on_series: Callable[[SeriesFlush], None]
-    on_report: Callable[[int, float], bool]
+    on_report: Callable[[int, float], bool | None]
     on_sealed: Callable[[Sealed], None]
     on_log_tail: Callable[[str], None]
     on_tick: Callable[[], Order | None]
+    on_reports_end: Callable[[], None]
+
+
+def _nothing() -> None:
+    pass
 
 
 class Slot:
@@ -76,10 +82,11 @@ class Slot:
         job: Job,
         *,
         on_series: Callable[[SeriesFlush], None],
-        on_report: Callable[[int, float], bool],
+        on_report: Callable[[int, float], bool | None],
         on_sealed: Callable[[Sealed], None],
         on_log_tail: Callable[[str], None],
         on_tick: Callable[[], Order | None],
+        on_reports_end: Callable[[], None] = _nothing,
         tick_seconds: float = 1.0,
     ) -> Outcome:
         """Run one job to its end, whatever that is, and say how it ended.
@@ -88,7 +95,9 @@ class Slot:
         orders "stop" (at the next log call; killed after the grace) or "kill". `on_log_tail` is
         told at ticks, when there is something new, and the outcome holds the last one.
         """
-        callbacks = Callbacks(on_series, on_report, on_sealed, on_log_tail, on_tick)
+        callbacks = Callbacks(
+            on_series, on_report, on_sealed, on_log_tail, on_tick, on_reports_end
+        )
         timing = (tick_seconds, self._grace_seconds)
         try:
             was_warm = self._prepare(job)
@@ -141,6 +150,7 @@ class _Watch:
         self._callbacks = callbacks
         self._tick_seconds = tick_seconds
         self._grace = grace
+        self._desk = ReportDesk(callbacks.on_report, self._send, callbacks.on_reports_end)
         self.started = False
         self._began = time.monotonic()
         self._next_tick = self._began + tick_seconds
@@ -151,21 +161,31 @@ class _Watch:
         self._names: dict[str, None] = {}
 
     def until_the_end(self) -> Outcome:
+        try:
+            outcome = self._watch()
+        finally:
+            self._desk.close()
+        self._raise_what_the_desk_raised()
+        self._tell_tail()
+        return replace(outcome, log_tail=self._tail)
+
+    def _watch(self) -> Outcome:
         while True:
             try:
                 message = self._process.receive(max(0.0, self._next_tick - time.monotonic()))
             except Gone:
-                outcome = self._without_last_words()
-                break
+                return self._without_last_words()
             if isinstance(message, Finished):
-                outcome = message.outcome
-                break
+                return message.outcome
             if message is not None:
                 self._handle(message)
+            self._raise_what_the_desk_raised()
             if time.monotonic() >= self._next_tick:
                 self._tick()
-        self._tell_tail()
-        return replace(outcome, log_tail=self._tail)
+
+    def _raise_what_the_desk_raised(self) -> None:
+        if self._desk.error is not None:
+            raise self._desk.error
 
     def _handle(self, message: FromChild) -> None:
         match message:
@@ -175,9 +195,8 @@ class _Watch:
                 self._score = message.score
                 self._names.update(dict.fromkeys(message.names))
                 self._callbacks.on_series(message)
-            case Report(number, step, value):
-                prune = self._callbacks.on_report(step, value)
-                self._send(ReportAnswer(number, prune))
+            case Report():
+                self._desk.ask(message)
             case Sealed():
                 self._callbacks.on_sealed(message)
 

@@ -31,7 +31,7 @@ class Gone(Exception):
 
 
 class TrainingProcess:
-    """One spawned child. Not for use by several threads, except for `kill`."""
+    """One spawned child. Not for use by several threads, except for `send` and `kill`."""
 
     def __init__(self, hidden: Sequence[str] = ()) -> None:
         self._connection, connection = _SPAWN.Pipe()
@@ -44,6 +44,7 @@ class TrainingProcess:
         _STARTER.submit(self._process.start).result()
         connection.close()
         output.close()
+        self._sending = threading.Lock()
         self.log_tail = LogTail(reader)
         self._inbox: queue.Queue[FromChild | None] = queue.Queue(_INBOX)
         self._reader = threading.Thread(target=self._read, name="child link", daemon=True)
@@ -61,7 +62,8 @@ class TrainingProcess:
     def send(self, message: FromSupervisor) -> None:
         """Raises `Gone` when nobody is there to read it."""
         try:
-            self._connection.send(message)
+            with self._sending:
+                self._connection.send(message)
         except OSError as error:
             raise Gone from error
 
