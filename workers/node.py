@@ -15,7 +15,7 @@ from django.conf import settings
 from django.db import DatabaseError, close_old_connections, connections
 
 from experiments import dispatch
-from experiments.services import queue, variance, workers
+from experiments.services import queue, series, variance, workers
 from workers.runner import TrialRunner
 from workers.search.storage import VerdictStorage
 from workers.supervisor import Slot
@@ -76,6 +76,7 @@ class Node:
         self.stopping.set()
         for slot in self._all_slots:
             slot.close()
+        self._runner.close()
         try:
             workers.leave(worker_id=self.worker_id)
         except DatabaseError:
@@ -94,7 +95,10 @@ class Node:
 
     def _look_once(self) -> None:
         workers.heartbeat(worker_id=self.worker_id)
-        queue.reap(stale_after=dt.timedelta(seconds=settings.STALE_AFTER_SECONDS))
+        for trial_id in queue.reap(
+            stale_after=dt.timedelta(seconds=settings.STALE_AFTER_SECONDS)
+        ):
+            series.compact(trial_id)
         variance.queue_winners()
         free = self._slots.qsize()
         for name in self.queue_names:

@@ -4,12 +4,19 @@ from __future__ import annotations
 
 import logging
 import threading
-import time
 from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import replace
 from typing import Any, TypeVar
 
 from django.conf import settings
-from django.db import InterfaceError, OperationalError, close_old_connections
+from django.db import (
+    DatabaseError,
+    InterfaceError,
+    OperationalError,
+    close_old_connections,
+    connections,
+)
 from optuna.trial import TrialState
 
 from experiments import code_version
@@ -18,7 +25,9 @@ from experiments.queries import assignments
 from experiments.queries.assignments import Assignment
 from experiments.services import experiments, queue, series, trials
 from workers import environment, findings
+from workers.courier import Courier, Undelivered
 from workers.messages import Job, Outcome, Sealed, SeriesFlush
+from workers.pulse import Pulse, Watched
 from workers.search.asking import AskedTrial
 from workers.search.storage import VerdictStorage
 from workers.supervisor import Order, Slot
@@ -27,6 +36,8 @@ logger = logging.getLogger(__name__)
 Result = TypeVar("Result")
 
 _RETRY_SECONDS = 1.0
+_HAND_BACK_SECONDS = 3.0  # for the last flushes of a worker that is asked to end
+UNANSWERED = "verdict:reports_without_answer"  # how often no pruner answered in time
 
 
 def persistently(action: Callable[[], Result], *, give_up: threading.Event) -> Result:
@@ -56,6 +67,13 @@ class TrialRunner:
         self._storage = storage
         self._stopping = stopping
         self._environment = environment.describe(code_version.FOLDER)
+        self._courier = Courier(settings.DATA_DIR / "spool")
+        self._pulse = Pulse()
+
+    def close(self) -> None:
+        """End its threads; flushes that the database did not take stay on disk."""
+        self._pulse.close()
+        self._courier.close()
 
     def run_next(self, queue_name: str, slot: Slot) -> bool:
         """Claim and run one trial; False when there was nothing to do."""
@@ -66,9 +84,14 @@ class TrialRunner:
             return False
         logger.info("trial %s attempt %s claimed", claim.trial_id, claim.attempt)
         try:
-            _OneTrial(claim, self._storage, self._stopping, self._environment).run(slot)
+            _OneTrial(claim, self._storage, self._stopping, self._environment).run(
+                slot, self._courier, self._pulse
+            )
         except (TrialFenced, TrialFinished) as error:
             logger.warning("trial %s was taken over: %s", claim.trial_id, error)
+        except Undelivered as error:
+            logger.warning("trial %s is left to another worker: %s", claim.trial_id, error)
+            return True
         persistently(lambda: experiments.advance(claim.experiment_id), give_up=self._stopping)
         return True
 
@@ -87,11 +110,10 @@ class _OneTrial:
         self._storage = storage
         self._stopping = stopping
         self._environment = environment
-        self._heartbeat_at = 0.0
-        self._control = ""
-        self._fenced = False
+        self._sealed: list[Sealed] = []
+        self._unreported: list[tuple[int, float]] = []
 
-    def run(self, slot: Slot) -> None:
+    def run(self, slot: Slot, courier: Courier, pulse: Pulse) -> None:
         try:
             assignment = assignments.read(self._claim.trial_id)
             asked = AskedTrial(self._storage, assignment)
@@ -107,15 +129,23 @@ class _OneTrial:
                 failure_reason=f"could not start: {error}",
             )
             return
-        outcome = slot.run(
-            job,
-            on_series=self._on_series,
-            on_report=asked.should_prune,
-            on_sealed=self._on_sealed,
-            on_log_tail=self._on_log_tail,
-            on_tick=self._on_tick,
-        )
-        self._conclude(assignment, asked, outcome)
+        watched = pulse.watch(self._claim.trial_id, self._claim.attempt)
+        close_old_connections()  # this thread needs none while the trial trains
+        try:
+            outcome = slot.run(
+                job,
+                on_series=lambda flush: courier.put(self._batch(flush)),
+                on_report=lambda step, value: self._report(asked, step, value),
+                on_sealed=self._sealed.append,
+                on_log_tail=lambda text: setattr(watched, "log_tail", text),
+                on_tick=lambda: self._order(watched),
+                on_reports_end=connections.close_all,
+            )
+        finally:
+            pulse.forget(watched)
+        if not watched.fenced:
+            self._conclude(assignment, asked, self._delivered(courier, outcome))
+        self._compact()
 
     def _begin(self, assignment: Assignment, asked: AskedTrial) -> Job:
         parameters = dict(asked.parameters())
@@ -140,31 +170,38 @@ class _OneTrial:
             pruning=assignment.pruner != "none",
         )
 
-    def _on_series(self, flush: SeriesFlush) -> None:
-        persistently(
-            lambda: series.append(
-                series.Batch(
-                    trial_id=self._claim.trial_id,
-                    attempt=self._claim.attempt,
-                    batch=flush.batch,
-                    payload=flush.payload,
-                    points=flush.points,
-                    first_step=flush.first_step,
-                    last_step=flush.last_step,
-                    latest_value=flush.score.last_value,
-                    latest_step=flush.score.last_step,
-                )
-            ),
-            give_up=self._stopping,
+    def _batch(self, flush: SeriesFlush) -> series.Batch:
+        return series.Batch(
+            trial_id=self._claim.trial_id,
+            attempt=self._claim.attempt,
+            batch=flush.batch,
+            payload=flush.payload,
+            points=flush.points,
+            first_step=flush.first_step,
+            last_step=flush.last_step,
+            latest_value=flush.score.last_value,
+            latest_step=flush.score.last_step,
         )
 
-    def _on_sealed(self, sealed: Sealed) -> None:
-        persistently(
-            lambda: series.seal(
-                trial_id=self._claim.trial_id, name=sealed.name, value=sealed.value
-            ),
-            give_up=self._stopping,
-        )
+    def _report(self, asked: AskedTrial, step: int, value: float) -> bool | None:
+        """Whether to prune; None while the database is away, which is told everything later."""
+        self._unreported.append((step, value))
+        try:
+            return self._report_all(asked)
+        except (OperationalError, InterfaceError):
+            close_old_connections()
+            return None
+
+    def _report_all(self, asked: AskedTrial) -> bool:
+        prune = False
+        while self._unreported:
+            prune = asked.should_prune(*self._unreported[0])
+            self._unreported.pop(0)
+        return prune
+
+    def _seal(self) -> None:
+        for sealed in self._sealed:
+            series.seal(trial_id=self._claim.trial_id, name=sealed.name, value=sealed.value)
 
     def _on_log_tail(self, text: str) -> None:
         persistently(
@@ -174,29 +211,32 @@ class _OneTrial:
             give_up=self._stopping,
         )
 
-    def _on_tick(self) -> Order | None:
-        """Heartbeat now and then; what a person or the worker's end asks of the child."""
-        if self._stopping.is_set():
+    def _order(self, watched: Watched) -> Order | None:
+        """What a person or the worker's end asks of the child."""
+        if self._stopping.is_set() or watched.fenced or watched.control == "cancel":
             return "kill"
-        now = time.monotonic()
-        if now - self._heartbeat_at >= 1.0:
-            self._heartbeat_at = now
-            try:
-                control = queue.heartbeat(
-                    trial_id=self._claim.trial_id, attempt=self._claim.attempt
-                )
-            except (OperationalError, InterfaceError):
-                close_old_connections()
-                return None  # training goes on while the database is away
-            self._fenced = control is None
-            self._control = control or ""
-        if self._fenced or self._control == "cancel":
-            return "kill"
-        return "stop" if self._control == "stop" else None
+        return "stop" if watched.control == "stop" else None
+
+    def _delivered(self, courier: Courier, outcome: Outcome) -> Outcome:
+        """Wait until the database has all series: the result follows them."""
+        ending = outcome.state == "killed" and self._stopping.is_set()
+        give_up = threading.Event() if ending else self._stopping
+        if ending:
+            threading.Timer(_HAND_BACK_SECONDS, give_up.set).start()
+        try:
+            courier.wait(self._claim.trial_id, self._claim.attempt, give_up=give_up)
+        except Undelivered:
+            if not ending:
+                raise
+        except Exception as error:
+            return replace(outcome, state="failed", reason=f"series cannot be stored: {error}")
+        return outcome
+
+    def _compact(self) -> None:
+        with suppress(DatabaseError):  # they are stored, only in more rows
+            series.compact(self._claim.trial_id)
 
     def _conclude(self, assignment: Assignment, asked: AskedTrial, outcome: Outcome) -> None:
-        if self._fenced:
-            return
         if outcome.state == "killed" and self._stopping.is_set():
             queue.hand_back(trial_id=self._claim.trial_id, attempt=self._claim.attempt)
             return
@@ -212,6 +252,18 @@ class _OneTrial:
             return
         if outcome.log_tail:
             self._on_log_tail(outcome.log_tail)
+        persistently(lambda: self._report_all(asked), give_up=self._stopping)
+        persistently(self._seal, give_up=self._stopping)
+        if outcome.unanswered:
+            persistently(
+                lambda: trials.set_system_attribute(
+                    trial_id=self._claim.trial_id,
+                    key=UNANSWERED,
+                    value=outcome.unanswered,
+                    attempt=self._claim.attempt,
+                ),
+                give_up=self._stopping,
+            )
         state, values = _result(outcome)
         asked.after(state, values)
         self._finish(state, values, **_facts(outcome))
