@@ -95,9 +95,7 @@ class Node:
 
     def _look_once(self) -> None:
         workers.heartbeat(worker_id=self.worker_id)
-        for trial_id in queue.reap(
-            stale_after=dt.timedelta(seconds=settings.STALE_AFTER_SECONDS)
-        ):
+        for trial_id in queue.reap(stale_after=dt.timedelta(seconds=settings.STALE_AFTER_SECONDS)):
             series.compact(trial_id)
         variance.queue_winners()
         free = self._slots.qsize()
