@@ -32,6 +32,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("account/tokens/", tokens.tokens_page, name="tokens"),
     path("account/tokens/<int:token>/revoke/", tokens.revoke_token, name="token_revoke"),
     path("", projects.projects_page, name="projects"),
+    path("under-way/", projects.projects_live, name="projects_live"),
     path(P, projects.project_page, name="project"),
     path(f"{P}members/", projects.members_page, name="members"),
     path(f"{P}decisions/", decisions.decisions_page, name="decisions"),

@@ -15,6 +15,8 @@ from experiments.models.decision import CHAMPION_CHOICES, Choice
 from experiments.models.experiment import ExperimentState
 from experiments.queries.access import visible_projects
 
+MOST_UNDER_WAY = 3  # on a project's card
+
 
 @dataclass(frozen=True, slots=True)
 class Champion:
@@ -30,6 +32,16 @@ class Champion:
 
 
 @dataclass(frozen=True, slots=True)
+class UnderWay:
+    """A search that runs now; `best` in the official metric's unit."""
+
+    name: str
+    done: int
+    budget: int
+    best: float | None
+
+
+@dataclass(frozen=True, slots=True)
 class ProjectRow:
     slug: str
     name: str
@@ -37,6 +49,7 @@ class ProjectRow:
     direction: str
     experiments: int
     running: int
+    under_way: tuple[UnderWay, ...]
     active_at: datetime | None
     champion: Champion | None
     last_choice: str
@@ -75,6 +88,7 @@ def list_projects(user: Any) -> tuple[ProjectRow, ...]:
         .order_by("slug")
     )
     champions = _champions(projects)
+    under_way = _under_way(projects)
     return tuple(
         ProjectRow(
             slug=each.slug,
@@ -83,6 +97,7 @@ def list_projects(user: Any) -> tuple[ProjectRow, ...]:
             direction=each.direction,
             experiments=each.experiment_count,
             running=each.running_count,
+            under_way=tuple(under_way.get(each.pk, ())[:MOST_UNDER_WAY]),
             active_at=each.active,
             champion=champions.get(each.pk),
             last_choice=each.last_choice or "",
@@ -90,6 +105,18 @@ def list_projects(user: Any) -> tuple[ProjectRow, ...]:
         )
         for each in projects
     )
+
+
+def _under_way(projects: Sequence[Project]) -> dict[int, list[UnderWay]]:
+    """Running searches by project, the latest activity first. One query."""
+    rows = Experiment.objects.filter(
+        project__in=projects, state=ExperimentState.RUNNING, repeat_of__isnull=True
+    ).order_by("-active_at", "-pk")
+    found: dict[int, list[UnderWay]] = {}
+    for row in rows.only("project_id", "name", "trial_count", "budget", "best_value"):
+        one = UnderWay(row.name, row.trial_count, row.budget, row.best_value)
+        found.setdefault(row.project_id, []).append(one)
+    return found
 
 
 def champion_of(project_id: int) -> Champion | None:

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import hashlib
+
 from django.contrib.auth.decorators import login_required
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
+from django.template.loader import render_to_string
 from django.views.decorators.http import require_safe
 
 from experiments.charts.seeds import lineage_plot
 from experiments.queries.access import Access, members, people_who_may
 from experiments.queries.experiments import STATES, ExperimentFilter, list_experiments
-from experiments.queries.projects import champion_of, lineage, list_projects
+from experiments.queries.projects import ProjectRow, champion_of, lineage, list_projects
 from experiments.views.guard import in_project, whole_number
 
 ORDER_WORDS = {
@@ -27,7 +30,24 @@ ORDER_WORDS = {
 def projects_page(request: HttpRequest) -> HttpResponse:
     """What is each project's champion, and what is under way?"""
     rows = list_projects(request.user)
-    return render(request, "projects/list.html", {"projects": rows})
+    return render(request, "projects/list.html", {"projects": rows, "cursor": _mark(rows)})
+
+
+@require_safe
+@login_required
+def projects_live(request: HttpRequest) -> HttpResponse:
+    """News for the open list: nothing (204) while nothing changed."""
+    rows = list_projects(request.user)
+    mark = _mark(rows)
+    if mark == request.GET.get("since"):
+        return HttpResponse(status=204)
+    cards = render_to_string("projects/_cards.html", {"projects": rows}, request)
+    again = any(row.running for row in rows)
+    return JsonResponse({"since": mark, "again": again, "parts": {"projects": cards}})
+
+
+def _mark(rows: tuple[ProjectRow, ...]) -> str:
+    return hashlib.sha256(repr(rows).encode()).hexdigest()[:16]
 
 
 @require_safe

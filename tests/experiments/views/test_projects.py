@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import re
 
+import numpy as np
 import pytest
 from django.test import Client
 from pytest_django import DjangoAssertNumQueries
@@ -121,3 +122,22 @@ def test_members_and_what_they_may_do_are_listed(client: Client) -> None:
     client.force_login(cast.person("ben"))
     text = client.get("/projects/digits/members/").content.decode()
     assert "ada" in text and "viewer, you" in text and "ask ada" in text
+
+
+def test_the_first_page_shows_what_is_under_way_and_moves(client: Client) -> None:
+    cast.project()
+    experiment = cast.running_search(done=5)
+    client.force_login(cast.person("ben"))
+    answer = client.get("/")
+    text = answer.content.decode()
+    assert f"{experiment.name}</a>" in text and "10 of 48 trials" in text
+    cursor = answer.context["cursor"]
+    assert client.get(f"/under-way/?since={cursor}").status_code == 204
+    study = experiment.studies.first()
+    assert study is not None
+    cast.finished_trial(study, 40, np.random.default_rng(1))
+    news = client.get(f"/under-way/?since={cursor}").json()
+    assert "11 of 48 trials" in news["parts"]["projects"] and news["again"]
+    cast.end(experiment)
+    news = client.get(f"/under-way/?since={news['since']}").json()
+    assert not news["again"]
