@@ -122,16 +122,30 @@ def smooth(values: Floats, window: int | None = None) -> Floats:
     return filtered
 
 
+def median(values: Floats) -> float:
+    """Return the median of one row without NaN; several times as quick as NumPy's on short rows.
+
+    Equal to numpy.median otherwise. Raises ValueError for an empty row.
+    """
+    half, odd = divmod(values.size, 2)
+    if values.size == 0:
+        raise ValueError("no values, no median")
+    if odd:
+        return float(np.partition(values, half)[half])
+    parts = np.partition(values, (half - 1, half))
+    return float(parts[half - 1] + parts[half]) / 2
+
+
 def tail(values: Floats, window: int | None = None) -> float:
     """Return the median of the last window of points."""
-    return float(np.median(values[-(window or window_of(values.size)) :]))
+    return median(values[-(window or window_of(values.size)) :])
 
 
 def mad(values: Floats) -> float:
     """Return the median absolute deviation scaled to a normal standard deviation."""
     if values.size == 0:
         return 0.0
-    return float(thresholds.MAD_TO_SD * np.median(np.abs(values - np.median(values))))
+    return thresholds.MAD_TO_SD * median(np.abs(values - median(values)))
 
 
 def step_noise(values: Floats, resolution: float = 0.0) -> float:
@@ -183,8 +197,8 @@ def trend(steps: Floats, values: Floats, confidence: float = 0.90) -> Trend:
     with np.errstate(all="ignore"):
         run = x[right] - x[left]
         slopes = np.sort((y[right] - y[left])[run > 0] / run[run > 0])
-        slope = float(np.median(slopes))
-        intercept = float(np.median(y) - slope * np.median(x))
+        slope = median(slopes)
+        intercept = median(y) - slope * median(x)
     low, high = _slope_ranks(x, y, slopes.size, confidence)
     return Trend(slope, float(slopes[low]), float(slopes[high]), intercept)
 

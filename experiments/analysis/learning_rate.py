@@ -67,17 +67,50 @@ class RateTrial:
 
 @dataclass(frozen=True, slots=True)
 class _Read:
-    """What is read off one trial once: errors have lower is better."""
+    """What is read off one trial once: errors have lower is better.
+
+    gain: what the last quarter of its steps brought to validation; first, late: its training
+    loss at the start, and the lowest after a quarter of its steps.
+    """
 
     trial: RateTrial
     diverged: bool
-    improving: bool
+    gain: float
     best: float
     noise: float
-    first_loss: float
-    lowest_late: float
-    fall: float
+    first: float
+    late: float
     jitter: float
+
+
+@dataclass(frozen=True, slots=True)
+class _Study:
+    """What all trials together tell: training loss before training, and the best one's fall."""
+
+    reads: tuple[_Read, ...]
+    start: float
+    fall: float
+    trial_sd: float | None
+
+    def gap(self, read: _Read) -> float:
+        """Return by how much another run must beat this one to be better."""
+        deviation = max(read.noise, self.trial_sd or 0.0)
+        # Two single runs differ by the root of two more than one does from its mean.
+        return thresholds.REGIME_DEVIATIONS * math.sqrt(2) * deviation
+
+    def tie(self, read: _Read) -> float:
+        """Return by how much another run may beat this one and still be no better."""
+        deviation = read.noise if self.trial_sd is None else self.trial_sd
+        return thresholds.REGIME_TIE * math.sqrt(2) * deviation
+
+    def trained(self, read: _Read) -> bool:
+        """Whether training loss fell by a tenth of the best fall, whatever happened first."""
+        if read.diverged or not math.isfinite(read.late):
+            return False
+        # A first value far above the others' is an explosion, not a start.
+        start = max(self.start, min(read.first, self.start + self.fall))
+        needed = start - thresholds.REGIME_TRAINED_SHARE * self.fall + read.jitter
+        return read.late < needed
 
 
 def learning_rate_regimes(
@@ -90,16 +123,16 @@ def learning_rate_regimes(
     """Return the regime of each trial's learning rate; pruned trials cannot be told.
 
     Too large: it diverged, or its training loss never fell by a tenth of the best trial's fall
-    after a quarter of the steps, while a smaller rate trains; or, all else equal, a rate at least
-    three times smaller validates better and trains no worse. Too small: a rate at least three
-    times larger has a better training loss at the same step and validates better, all else
-    equal. Fits: neither, with rates on both sides, and no longer improving. "Better": by two
-    deviations over seeds (`trial_sd`), or of the evaluation noise where that is unknown.
+    after a quarter of the steps, while a smaller rate trains; or, all else equal, about a tenth
+    of the rate validates better. Too small: all else equal, about ten times the rate validates
+    better and has the better training loss at the same step. Fits: neither is better, both were
+    tried, and validation has settled. "About": the nearest to a factor of ten among those three
+    to thirty times apart. "Better": by two deviations over seeds (`trial_sd`) of a difference, or
+    of the evaluation noise where that is unknown.
     """
-    reads = [_read(trial, direction, resolution) for trial in trials]
-    trained = [read for read in reads if not read.diverged and math.isfinite(read.fall)]
-    best_fall = max((read.fall for read in trained), default=0.0)
-    return [_regime(read, reads, best_fall, trial_sd) for read in reads]
+    reads = tuple(_read(trial, direction, resolution) for trial in trials)
+    study = _study(reads, trial_sd)
+    return [_regime(read, study) for read in reads]
 
 
 def learning_rate_regime(
@@ -168,66 +201,73 @@ def _read(trial: RateTrial, direction: Direction, resolution: float) -> _Read:
     loss = trial.train_loss.in_step_order().finite()
     errors = to_errors(trial.validation.in_step_order().finite().values, direction)
     end = ending(trial.validation, direction=direction, resolution=resolution)
-    first, lowest_late, fall = math.nan, math.nan, math.nan
+    first, late = math.nan, math.nan
     if len(loss) >= 2:
-        smoothed = smooth(loss.values)
         after = loss.steps[0] + thresholds.REGIME_TRAINED_AFTER * (loss.steps[-1] - loss.steps[0])
         first = float(loss.values[0])
-        lowest_late = float(smoothed[loss.steps >= after].min())
-        fall = first - float(smoothed.min())
+        late = float(smooth(loss.values)[loss.steps >= after].min())
     return _Read(
         trial=trial,
         diverged=find_break(trial.train_loss) is not None,
-        improving=end is not None and end.improving,
+        gain=end.gain if end is not None and end.improving else 0.0,
         best=float(smooth(errors).min()) if errors.size else math.inf,
         noise=step_noise(errors, resolution),
-        first_loss=first,
-        lowest_late=lowest_late,
-        fall=fall,
+        first=first,
+        late=late,
         jitter=step_noise(loss.values),
     )
 
 
-def _regime(
-    read: _Read, reads: Sequence[_Read], best_fall: float, trial_sd: float | None
-) -> Regime:
-    if read.trial.pruned or not read.trial.rate > 0:
+def _study(reads: tuple[_Read, ...], trial_sd: float | None) -> _Study:
+    steady = [read for read in reads if not read.diverged and math.isfinite(read.late)]
+    start = float(np.median([read.first for read in steady])) if steady else math.nan
+    fall = max((start - read.late for read in steady), default=0.0)
+    return _Study(reads, start, max(fall, 0.0), trial_sd)
+
+
+def _regime(read: _Read, study: _Study) -> Regime:
+    rate = read.trial.rate
+    if read.trial.pruned or not 0 < rate < math.inf or not study.fall > 0:
         return Regime.CANNOT_TELL
-    others = [other for other in reads if not other.trial.pruned and other.trial.rate > 0]
-    smaller = [o for o in others if o.trial.rate * thresholds.REGIME_FACTOR <= read.trial.rate]
-    larger = [o for o in others if o.trial.rate >= thresholds.REGIME_FACTOR * read.trial.rate]
-    twins = {id(o) for o in others if o.trial.others == read.trial.others}
-    if _did_not_train(read, best_fall):
-        return _of_untrained(read, others, twins, best_fall)
-    gap = thresholds.REGIME_DEVIATIONS * (read.noise if trial_sd is None else trial_sd)
-    below_better = [o for o in smaller if id(o) in twins and o.best < read.best - gap]
-    above_better = [o for o in larger if id(o) in twins and o.best < read.best - gap]
-    if above_better and not below_better:
-        ahead = any(_loss_at_end(o, read) < _loss_at_end(read, read) for o in above_better)
-        return Regime.TOO_SMALL if ahead or read.improving else Regime.CANNOT_TELL
-    if below_better and not above_better:
+    others = [o for o in study.reads if not o.trial.pruned and 0 < o.trial.rate < math.inf]
+    if not study.trained(read):
+        return _of_untrained(read, others, study)
+    tenth, tenfold = _neighbour(read, others, -1), _neighbour(read, others, 1)
+    gains = [-math.inf if o is None else read.best - o.best for o in (tenth, tenfold)]
+    gap, tie = study.gap(read), study.tie(read)
+    if tenfold is not None and gains[1] > gap and gains[0] <= tie:
+        ahead = _loss_at_end(tenfold, read) < _loss_at_end(read, read)
+        return Regime.TOO_SMALL if ahead else Regime.CANNOT_TELL
+    if gains[0] > gap and gains[1] <= tie:
         return Regime.TOO_LARGE
-    sides = any(id(o) in twins for o in smaller) and any(id(o) in twins for o in larger)
-    settled = not below_better and not above_better and not read.improving
-    return Regime.FITS if sides and settled else Regime.CANNOT_TELL
+    settled = read.gain <= tie
+    both = tenth is not None and tenfold is not None
+    return Regime.FITS if both and settled and max(gains) <= tie else Regime.CANNOT_TELL
 
 
-def _of_untrained(
-    read: _Read, others: Sequence[_Read], twins: set[int], best_fall: float
-) -> Regime:
-    trained = [other for other in others if not _did_not_train(other, best_fall)]
-    enough = thresholds.REGIME_FACTOR * read.trial.rate
+def _neighbour(read: _Read, others: Sequence[_Read], side: int) -> _Read | None:
+    """Return the trial, all else equal, whose rate is nearest to ten times (or a tenth of) it."""
+    closest: tuple[float, _Read] | None = None
+    for other in others:
+        decades = side * (math.log10(other.trial.rate) - math.log10(read.trial.rate))
+        apart = abs(decades - 1)
+        twin = other.trial.others == read.trial.others
+        if twin and apart <= thresholds.REGIME_REACH and (closest is None or apart < closest[0]):
+            closest = apart, other
+    return None if closest is None else closest[1]
+
+
+def _of_untrained(read: _Read, others: Sequence[_Read], study: _Study) -> Regime:
+    trained = [other for other in others if study.trained(other)]
     smaller = any(other.trial.rate < read.trial.rate for other in trained)
-    larger = any(other.trial.rate >= enough and id(other) in twins for other in trained)
+    enough = thresholds.REGIME_FACTOR * read.trial.rate
+    larger = any(
+        other.trial.rate >= enough and other.trial.others == read.trial.others for other in trained
+    )
     if smaller and (read.diverged or not larger):
         return Regime.TOO_LARGE
-    falls = read.first_loss > read.lowest_late and not read.diverged
+    falls = read.first > read.late and not read.diverged
     return Regime.TOO_SMALL if larger and falls and not smaller else Regime.CANNOT_TELL
-
-
-def _did_not_train(read: _Read, best_fall: float) -> bool:
-    needed = read.first_loss - thresholds.REGIME_TRAINED_SHARE * best_fall + read.jitter
-    return read.diverged or (best_fall > 0 and read.lowest_late > needed)
 
 
 def _loss_at_end(read: _Read, until: _Read) -> float:

@@ -80,7 +80,7 @@ class Ending:
             thresholds.IMPROVING_GAIN_SHARE * self.drop,
             thresholds.IMPROVING_NOISE_FACTOR * self.noise,
         )
-        return self.drop > 0 and self.gain > needed and self.slope < 0
+        return self.drop > 0 and self.gain > needed and self.low < 0
 
     @property
     def settled_share(self) -> float:
@@ -158,9 +158,9 @@ def still_improving(
     """Tell whether the validation metric was still improving when the trial ended.
 
     It was if the smoothed best of the last quarter beats the best before by more than 0.25 % of
-    all improvement since the first evaluation (1 % over another run as long), by more than three
-    tenths of the noise, and the Theil-Sen line of that quarter leads downhill. A pruned trial is
-    never judged: it always looks that way.
+    all improvement since the first evaluation (1 % over another run as long), by more than half
+    of the noise, and the Theil-Sen line of that quarter does not lead uphill (90 % interval). A
+    pruned trial is never judged: it always looks that way.
     """
     return progress(
         validation,

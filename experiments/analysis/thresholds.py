@@ -79,9 +79,9 @@ INSTABILITY_DECADES: Final = 0.5
 # of the improvement so far in a quarter, another run as long would bring 1 %.
 IMPROVING_PART: Final = 0.25
 IMPROVING_GAIN_SHARE: Final = 0.0025
-# Chosen: what the last quarter gained exceeds three tenths of one evaluation's noise (both ends
-# are medians of three or more).
-IMPROVING_NOISE_FACTOR: Final = 0.3
+# Chosen: what the last quarter gained exceeds half of one evaluation's noise (both ends are
+# medians of three or more).
+IMPROVING_NOISE_FACTOR: Final = 0.5
 # Chosen: within one deviation of the best before half of the run, and flat at the end.
 SATURATED_SHARE: Final = 0.5
 # Chosen: a learning rate above half its highest has not decayed yet.
@@ -143,6 +143,10 @@ DENSITY_MIN_TRIALS: Final = 8
 # is a gain.
 REGIME_FACTOR: Final = 3.0
 REGIME_DEVIATIONS: Final = 2.0
+# Chosen: half a decade to either side of a factor of ten still counts as ten times.
+REGIME_REACH: Final = 0.53
+# Chosen: up to one deviation better is no better; between one and two nothing is said.
+REGIME_TIE: Final = 1.0
 # Chosen: after a quarter of the steps a trial that trains has a tenth of the best one's fall.
 REGIME_TRAINED_AFTER: Final = 0.25
 REGIME_TRAINED_SHARE: Final = 0.1

@@ -14,6 +14,7 @@ from experiments.analysis.learning_curve import (
     MetricKind,
     at,
     is_bounded,
+    median,
     smooth,
     step_noise,
     tail,
@@ -133,3 +134,13 @@ def test_long_curves_are_thinned_to_block_medians_up_to_their_end() -> None:
 def test_a_value_between_points_is_interpolated() -> None:
     assert at(Curve.of([0.0, 1.0], [0, 10]), 5) == 0.5
     assert math.isnan(at(Curve.of([]), 5))
+
+
+@given(st.lists(finite, min_size=1, max_size=30))
+def test_the_quick_median_is_numpys(values: list[float]) -> None:
+    assert median(np.array(values)) == pytest.approx(float(np.median(values)))
+
+
+def test_an_empty_row_has_no_median() -> None:
+    with pytest.raises(ValueError, match="no median"):
+        median(np.array([]))

