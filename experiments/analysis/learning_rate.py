@@ -130,9 +130,11 @@ def learning_rate_regimes(
     to thirty times apart. "Better": by two deviations over seeds (`trial_sd`) of a difference, or
     of the evaluation noise where that is unknown.
     """
-    reads = tuple(_read(trial, direction, resolution) for trial in trials)
-    study = _study(reads, trial_sd)
-    return [_regime(read, study) for read in reads]
+    # Differences of extreme finite values overflow: data, not an error.
+    with np.errstate(all="ignore"):
+        reads = tuple(_read(trial, direction, resolution) for trial in trials)
+        study = _study(reads, trial_sd)
+        return [_regime(read, study) for read in reads]
 
 
 def learning_rate_regime(
