@@ -107,7 +107,11 @@ def test_bounds_are_read_off_a_metric_but_never_off_a_loss() -> None:
     assert not is_bounded(curve, MetricKind.METRIC, bounded=False)
 
 
-@given(st.lists(st.tuples(st.integers(0, 50), finite), min_size=3, max_size=40))
+@given(
+    st.lists(
+        st.tuples(st.integers(0, 50), finite), min_size=3, max_size=40, unique_by=lambda p: p[0]
+    )
+)
 def test_the_trend_is_the_theil_sen_line_of_scipy(points: list[tuple[int, float]]) -> None:
     ordered = sorted(points)
     x = np.array([float(step) for step, _ in ordered])
