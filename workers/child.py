@@ -36,6 +36,7 @@ from workers.messages import (
 from workers.objectives.python_function import ObjectiveError, load
 from workers.parent_death import end_with_parent
 from workers.run import Run, Stopped
+from workers.system_metrics import SECONDS
 from workers.threads import set_threads
 
 ANSWER_SECONDS = 1.0  # how long a report waits for the pruner
@@ -130,7 +131,7 @@ def run_job(job: Job, link: SupervisorLink) -> Outcome:
     set_threads(job.threads)
     _reset_peak_memory()
     started = time.monotonic()
-    run = Run(job, link)
+    run = Run(job, link, system_seconds=SECONDS)
     state, reason, trace = _train(job, run)
     seconds = time.monotonic() - started
     try:

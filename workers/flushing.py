@@ -34,19 +34,38 @@ class Flusher:
         self._score = score
         self._seconds = seconds
         self._batch = 0
-        self._closing = threading.Event()
+        self._wake = threading.Event()
+        self._closing = False
+        self._asked: deque[threading.Event] = deque()
         self._thread = threading.Thread(target=self._run, name="flusher", daemon=True)
         self._thread.start()
 
+    def flush(self) -> None:
+        """Return when all calls added before have been sent. Raises what kept them from it."""
+        sent = threading.Event()
+        self._asked.append(sent)
+        self._wake.set()
+        while not sent.wait(0.1):
+            if not self._thread.is_alive():
+                break
+        if self.error is not None:
+            raise self.error
+
     def close(self) -> None:
         """Send what is left, then end."""
-        self._closing.set()
+        self._closing = True
+        self._wake.set()
         self._thread.join()
 
     def _run(self) -> None:
         try:
-            while not self._closing.wait(self._seconds):
+            while not self._closing:
+                self._wake.wait(self._seconds)
+                self._wake.clear()
+                asked = [self._asked.popleft() for _ in range(len(self._asked))]
                 self._flush()
+                for sent in asked:
+                    sent.set()
             self._flush()
         except Exception as error:
             self.error = error

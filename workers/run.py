@@ -21,6 +21,7 @@ from typing import Any, Literal, Protocol, SupportsFloat, SupportsIndex, cast
 from experiments.metrics import guess
 from workers.flushing import FLUSH_SECONDS, Flusher
 from workers.messages import Job, Score, Sealed, SeriesFlush
+from workers.system_metrics import SystemSampler
 
 MAX_NAME = 200  # characters
 MAX_WARNINGS = 100
@@ -47,7 +48,13 @@ class Sink(Protocol):
 class Run:
     """One run of a training function. Made by a worker, not by the training function."""
 
-    def __init__(self, job: Job, sink: Sink, flush_seconds: float = FLUSH_SECONDS) -> None:
+    def __init__(
+        self,
+        job: Job,
+        sink: Sink,
+        flush_seconds: float = FLUSH_SECONDS,
+        system_seconds: float | None = None,
+    ) -> None:
         self._job = job
         self._sink = sink
         self._params = MappingProxyType(dict(job.params))
@@ -58,6 +65,7 @@ class Run:
         self._sealed: dict[str, Sealed] = {}
         self._warnings: dict[object, str] = {}
         self._flusher = Flusher(sink.series, lambda: self._score, flush_seconds)
+        self._sampler = SystemSampler(self._observe, system_seconds) if system_seconds else None
         self.read_split_seed = False
         self.unanswered = 0
         self.ending: Literal["", "pruned", "stopped"] = ""
@@ -148,11 +156,24 @@ class Run:
             self._flusher.add((self._last_step, time.time_ns() // 1_000_000, {name: value}))
             self._evaluate(self._last_step, value)
 
+    def flush(self) -> None:
+        """Return when all that was logged so far has left this process, as before a checkpoint.
+
+        Raises what kept the flusher from sending.
+        """
+        self._flusher.flush()
+
     def close(self) -> None:
         """Send what is left. Raises what kept the flusher from sending."""
+        if self._sampler is not None:
+            self._sampler.close()
         self._flusher.close()
         if self._flusher.error is not None:
             raise self._flusher.error
+
+    def _observe(self, values: Mapping[str, float]) -> None:
+        """Record what was measured beside training, at the step that training has reached."""
+        self._flusher.add((self._last_step, time.time_ns() // 1_000_000, values))
 
     def _evaluate(self, step: int, value: float) -> None:
         before = self._score

@@ -3,6 +3,7 @@ from __future__ import annotations
 import math
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -13,10 +14,12 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from experiments.analysis.early_stopping import Patience
 from experiments.series_encoding import decode
+from experiments.training_rules import EarlyStopping
 from workers import flushing
 from workers.messages import Job, Score, Sealed, SeriesFlush
-from workers.run import Run, Stopped
+from workers.run import Run, Stopped, StoppedEarly
 
 
 class Recorder:
@@ -314,6 +317,44 @@ def test_a_flush_that_cannot_be_sent_is_told_at_the_end() -> None:
         run.close()
 
 
+def test_flushing_returns_when_all_that_was_logged_has_left(start: Start) -> None:
+    run, sink = start()
+    for step in range(5):
+        run.log({"loss": 1.0 / (step + 1)}, step=step)
+    assert sink.flushes == []
+    run.flush()
+    assert [step for step, _ in sink.points()["loss"]] == [0, 1, 2, 3, 4]
+    run.flush()
+    assert len(sink.flushes) == 1
+
+
+def test_flushing_tells_what_kept_it_from_sending() -> None:
+    class Broken(Recorder):
+        def series(self, flush: SeriesFlush) -> None:
+            raise BrokenPipeError("nobody reads")
+
+    run = Run(job(), Broken(), flush_seconds=3600)
+    run.log({"loss": 1.0})
+    for _ in range(2):
+        with pytest.raises(BrokenPipeError):
+            run.flush()
+    with pytest.raises(BrokenPipeError):
+        run.close()
+
+
+def test_what_the_machine_does_is_logged_at_the_step_that_training_has_reached() -> None:
+    sink = Recorder()
+    run = Run(job(), sink, flush_seconds=0.01, system_seconds=0.01)
+    run.log({"loss": 1.0}, step=7)
+    deadline = time.monotonic() + 20
+    while "system/memory_mb" not in sink.points() and time.monotonic() < deadline:
+        time.sleep(0.01)
+    run.close()
+    steps = {step for step, _ in sink.points()["system/memory_mb"]}
+    assert steps <= {0, 7} and 7 in steps
+    assert (run.names, run.score.evaluations) == (("loss",), 0)
+
+
 def test_a_training_process_needs_neither_django_nor_optuna_nor_torch() -> None:
     code = (
         "import sys, workers.child, workers.supervisor\n"
@@ -321,3 +362,44 @@ def test_a_training_process_needs_neither_django_nor_optuna_nor_torch() -> None:
     )
     told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert told.stdout.strip() == "[]"
+
+
+RULE = EarlyStopping("validation_accuracy", True, Patience(2))
+
+
+def test_a_metric_that_got_no_better_for_long_enough_ends_the_run(start: Start) -> None:
+    run, sink = start(early_stopping=RULE)
+    values = iter([0.5, 0.7, 0.6, 0.65, 0.9])
+    with pytest.raises(StoppedEarly, match=r"patience of 2 \(since_best\) at step 3"):
+        for step, value in enumerate(values):
+            run.log({"validation_accuracy": value}, step=step)
+    assert run.ending == "early" and next(values) == 0.9
+    assert run.score == Score(0.7, 1, 0.65, 3, 4)
+    run.close()
+    assert len(sink.points()["validation_accuracy"]) == 4
+
+
+def test_after_early_stopping_a_test_score_can_still_be_logged(start: Start) -> None:
+    run, _ = start(early_stopping=RULE)
+    with pytest.raises(StoppedEarly):
+        for step in range(9):
+            run.log({"validation_accuracy": 0.5}, step=step)
+    run.log({"test_accuracy": 0.4}, step=9)
+    assert run.sealed == (Sealed("test_accuracy", 0.4, 9),)
+
+
+def test_early_stopping_watches_the_metric_it_names(start: Start) -> None:
+    run, _ = start(early_stopping=EarlyStopping("validation_loss", False, Patience(1)))
+    for step in range(5):
+        run.log({"validation_accuracy": 0.5}, step=step)
+    run.log({"validation_loss": 1.0}, step=5)
+    with pytest.raises(StoppedEarly):
+        run.log({"validation_loss": 1.1, "validation_accuracy": 0.6}, step=6)
+    assert run.score.value == 0.6
+
+
+def test_the_budget_and_the_fold_are_what_the_job_says(start: Start) -> None:
+    run, _ = start(budget=0.25, folds=5, fold=3)
+    assert (run.budget, run.folds, run.fold) == (0.25, 5, 3)
+    plain, _ = start()
+    assert (plain.budget, plain.folds, plain.fold) == (None, 0, None)
