@@ -68,7 +68,7 @@ def isolation_plot(arms: Sequence[ArmScores], *, metric: str, maximize: bool) ->
                 _dots([place], arm.scores[[best]], [arm.names[best]], f"best {metric}", marker)
             )
     every = np.concatenate([arm.scores for arm in arms]) if arms else np.empty(0)
-    ticks = [f"{escaped(shortened(arm.label))}<br>{arm.scores.size} trials" for arm in arms]
+    ticks = [f"{escaped(shortened(arm.label, 22))}<br>{arm.scores.size} trials" for arm in arms]
     return {
         "data": data,
         "layout": layout(
@@ -77,6 +77,7 @@ def isolation_plot(arms: Sequence[ArmScores], *, metric: str, maximize: bool) ->
                 tickvals=list(range(len(arms))),
                 ticktext=ticks,
                 range=[-0.6, len(arms) - 0.4],
+                tickangle=0 if len(arms) < 5 else 30,
                 showgrid=False,
             ),
             yaxis=axis(escaped(metric), range=list(frame(every, maximize=maximize))),

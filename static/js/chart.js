@@ -44,7 +44,8 @@
     const fit = { ...layout, font, margin, autosize: true };
     if (narrow && layout.xaxis.title) {
       const text = layout.xaxis.title.text.replace(/, /, ",<br>");
-      fit.xaxis = { ...layout.xaxis, nticks: 4, title: { ...layout.xaxis.title, text } };
+      const fewer = layout.xaxis.tickvals ? {} : { nticks: 4 };
+      fit.xaxis = { ...layout.xaxis, ...fewer, title: { ...layout.xaxis.title, text } };
     }
     return fit;
   }
@@ -79,5 +80,14 @@
   document.addEventListener("verdict:content", (event) => watch(event.target));
   document.addEventListener("verdict:redraw", (event) => draw(event.target));
   document.addEventListener("verdict:theme", () => drawn().forEach(draw));
-  window.addEventListener("beforeprint", () => document.querySelectorAll("[data-figure]").forEach(draw));
+
+  // Paper is light whatever the screen is, and needs the charts further down as well.
+  window.addEventListener("beforeprint", () => {
+    document.documentElement.dataset.printing = "yes";
+    document.querySelectorAll("[data-figure]").forEach(draw);
+  });
+  window.addEventListener("afterprint", () => {
+    delete document.documentElement.dataset.printing;
+    drawn().forEach(draw);
+  });
 })();

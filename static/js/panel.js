@@ -28,7 +28,7 @@
   }
 
   function go(query) {
-    history.pushState(null, "", `?${query}`);
+    history.pushState(null, "", query ? `?${query}` : location.pathname);
     show(query);
   }
 
@@ -50,7 +50,7 @@
     query.delete("tab");
     if (event.detail) query.set("trials", event.detail);
     else query.delete("trials");
-    history.replaceState(null, "", `?${query}`);
+    history.replaceState(null, "", query.size ? `?${query}` : location.pathname);
     show(query.toString());
   });
   document.addEventListener("verdict:panel", () => show(location.search.slice(1)));
