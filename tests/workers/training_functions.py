@@ -6,9 +6,11 @@ import ctypes
 import math
 import os
 import signal
+import struct
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 from workers.run import Run, Stopped
@@ -62,6 +64,32 @@ def fills_its_log(run: Run) -> None:
 def evaluates_twice(run: Run) -> None:
     run.log({"validation_accuracy": 0.1}, step=1)
     run.log({"validation_accuracy": 0.2}, step=2)
+
+
+def odd_calls() -> Iterator[tuple[dict[str, float], int | None]]:
+    """Calls of every kind: values that are not finite, steps repeated, turned round and missing,
+    several calls a step, groups of names, thousands of names at once.
+    """
+    nan_with_bits = struct.unpack("<d", struct.pack("<Q", 0x7FF8000000000123))[0]
+    odd = [math.nan, nan_with_bits, math.inf, -math.inf, -0.0, 5e-324, 0.1 + 0.2]
+    for number in range(1500):
+        values = {f"train/s{k}": odd[(number + k) % len(odd)] for k in range(9)}
+        values["steady"] = number / 7
+        yield values, (None, number, number // 2, 10_000 - number, -number)[number % 5]
+        if number % 500 == 0:
+            yield {f"layer {k} \N{GREEK SMALL LETTER LAMDA}/norm": k / 3 for k in range(3000)}, 5
+
+
+def logs_a_thousand_a_second(run: Run) -> None:
+    took = []
+    began = time.perf_counter()
+    for number, (values, step) in enumerate(odd_calls()):
+        before = time.perf_counter()
+        run.log(values, step=step)
+        took.append(time.perf_counter() - before)
+        time.sleep(max(0.0, began + number / 1000 - time.perf_counter()))
+    p99 = sorted(took)[int(0.99 * len(took))]
+    run.log({"p99_ms": 1000 * p99, "validation_accuracy": 1.0})
 
 
 def logs_until_ended(run: Run) -> None:
