@@ -18,7 +18,7 @@ from optuna.trial import FrozenTrial, TrialState
 from experiments.queries import trials as queries
 from experiments.queries.trials import FoundTrial
 from experiments.trial_rows import TrialRow
-from workers.search.frozen_trials import frozen
+from workers.search.frozen_trials import frozen, many_objects
 
 _UNFINISHED = (TrialState.RUNNING, TrialState.WAITING)
 _number = attrgetter("number")
@@ -47,6 +47,13 @@ class StudyCache:
         Raises:
             NotFound: when the study is not there any more.
         """
+        if self._trials:
+            self._refresh(states)
+        else:
+            with many_objects():
+                self._refresh(states)
+
+    def _refresh(self, states: Container[TrialState] | None) -> None:
         finished_only = states is not None and not any(state in states for state in _UNFINISHED)
         waiting = {key for key, row in self._open.items() if row.state == TrialState.WAITING.value}
         waiting -= self._touched
