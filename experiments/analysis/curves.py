@@ -1,6 +1,7 @@
 """Rules on one validation curve: overfitting and late oscillation.
 
-Both read a declared metric (kind, direction, resolution); both need eight evaluations.
+Both read a declared metric (kind, direction, resolution). Overfitting
+needs eight evaluations, late oscillation sixteen.
 """
 
 from __future__ import annotations
@@ -178,36 +179,51 @@ def late_oscillation(
     if len(curve) < 2 * thresholds.LATE_MINIMUM:
         return _too_few(LATE_OSCILLATION, curve, 2 * thresholds.LATE_MINIMUM)
     errors = to_errors(curve.values, direction)
-    count = max(thresholds.LATE_MINIMUM, math.ceil(thresholds.LATE_SHARE * len(curve)))
-    sigma = _detrended_deviation(curve.steps[-count:], errors[-count:])
-    smoothed = smooth(errors)
-    drop = float(smoothed[0] - smoothed.min())
-    limit, against = _oscillation_limit(trial_sd, rival_gap, drop)
-    luck = sigma * normal_maximum(count)
-    start = float(curve.steps[-count])
+    swing = _swing(curve.steps, errors)
+    limit, against = _oscillation_limit(trial_sd, rival_gap, swing.drop)
     evidence = {
-        "deviation": sigma,
+        "kind": kind,
+        "deviation": swing.deviation,
         "limit": limit,
         "limit_is": against,
         "resolution": resolution,
-        "evaluations": count,
-        "from_step": start,
-        "luck_of_best": luck,
-        "improvement": drop,
-        "kind": kind,
+        "evaluations": swing.count,
+        "from_step": swing.start,
+        "luck_of_best": swing.luck,
+        "improvement": swing.drop,
     }
     detail = (
-        f"Over the last {count} evaluations it varies by {figure(sigma)} (standard deviation) "
-        f"around its trend; {against} is {figure(limit)}. The best of them is lucky by about "
-        f"{figure(luck)}."
+        f"Over the last {swing.count} evaluations it varies by {figure(swing.deviation)} "
+        f"(standard deviation) around its trend; {against} is {figure(limit)}. The best of them "
+        f"is lucky by about {figure(swing.luck)}."
     )
-    if sigma > limit and sigma > resolution:
-        return LATE_OSCILLATION.fires(
-            f"The validation metric jumps about from step {figure(start)}",
-            detail,
-            evidence,
-        )
+    if swing.deviation > limit and swing.deviation > resolution:
+        title = f"The validation metric jumps about from step {figure(swing.start)}"
+        return LATE_OSCILLATION.fires(title, detail, evidence)
     return LATE_OSCILLATION.passes(detail, evidence)
+
+
+@dataclass(frozen=True, slots=True)
+class _Swing:
+    """How the last fifth of a curve varies around its trend, and the improvement before."""
+
+    count: int
+    start: float
+    deviation: float
+    drop: float
+
+    @property
+    def luck(self) -> float:
+        return self.deviation * normal_maximum(self.count)
+
+
+def _swing(steps: Floats, errors: Floats) -> _Swing:
+    count = max(thresholds.LATE_MINIMUM, math.ceil(thresholds.LATE_SHARE * errors.size))
+    with np.errstate(all="ignore"):
+        smoothed = smooth(errors)
+        drop = float(smoothed[0] - smoothed.min())
+    deviation = _detrended_deviation(steps[-count:], errors[-count:])
+    return _Swing(count, float(steps[-count]), deviation, drop)
 
 
 def _too_few(rule: Rule, curve: Curve, needed: int = thresholds.MIN_EVALUATIONS) -> Diagnosis:

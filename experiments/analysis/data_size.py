@@ -63,14 +63,12 @@ def data_set_too_small(
         f"the trials overfit; the best training loss is {share(best_fit)} of its start."
     )
     if min(shares) >= thresholds.SMALL_DATA_SHARE and best_fit <= thresholds.SMALL_DATA_FIT:
-        advice = SMALL_DATA.advice
-        if not regulariser_swept:
-            advice += " Or add regularisation: none was searched."
+        other = "" if regulariser_swept else " Or add regularisation: none was searched."
         return SMALL_DATA.fires(
             "The model overfits at every learning rate",
             detail,
             evidence,
-            advice=advice,
+            advice=SMALL_DATA.advice + other,
             action="show_curve" if regulariser_swept else "add_dropout",
         )
     return SMALL_DATA.passes(detail, evidence)

@@ -111,7 +111,6 @@ def warmup_advice(
         "decades_below_instability": decades_below_instability,
         "unstable_learning_rate": unstable_learning_rate,
         "best_learning_rate": best_learning_rate,
-        "early_divergences": list(early_divergences),
         "early_divergences_up_to_best": len(below_best),
     }
     if best_learning_rate is None:
