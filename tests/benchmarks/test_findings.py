@@ -1,0 +1,138 @@
+from __future__ import annotations
+
+import gzip
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from benchmarks import findings, findings_algoperf, findings_rates, findings_space
+from experiments.analysis.learning_curve import Direction
+from experiments.analysis.learning_rate import Regime
+from experiments.analysis.space import Edge
+
+STEPS = np.arange(60)
+FALLING = np.exp(-STEPS / 10) + 0.3
+TURNING = FALLING + np.where(STEPS > 25, 0.01 * (STEPS - 25), 0)
+
+
+def labelled(path: Path, curves: list[tuple[np.ndarray, str]]) -> Path:
+    lines = [
+        {"train": np.exp(-STEPS / 12).tolist(), "validation": curve.tolist(), "kind": "loss"}
+        | {"label": label}
+        for curve, label in curves
+    ]
+    path.write_text("\n".join(json.dumps(line) for line in lines))
+    return path
+
+
+def test_labelled_curves_are_counted(tmp_path: Path) -> None:
+    path = labelled(
+        tmp_path / "curves.jsonl",
+        [(TURNING, "overfit"), (FALLING, "non_overfit"), (TURNING, "non_overfit")],
+    )
+    first, *_ = findings.labelled_rows(path)
+    assert first.ours == pytest.approx(2 / 3)
+    assert first.met is False
+
+
+def test_without_labelled_curves_the_row_says_not_measured() -> None:
+    (only,) = findings.labelled_rows(None)
+    assert only.ours is None
+    assert only.met is None
+    assert "not measured" in only.what
+
+
+def test_counts_give_precision_recall_and_f1() -> None:
+    counts = findings_algoperf.count([(True, True), (True, False), (False, True), (True, True)])
+    assert (counts.precision, counts.recall) == pytest.approx((2 / 3, 2 / 3))
+    assert counts.f1 == pytest.approx(2 / 3)
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    """Two runs of one workload: the first overfits on validation and test, the second does not."""
+    folder = tmp_path / "algoperf"
+    folder.mkdir()
+    with gzip.open(folder / "trials.csv.gz", "wt") as file:
+        file.write("run_id,workload,target_metric_name,num_validation_examples\n")
+        for name in ("one", "two"):
+            file.write(f"set/{name}/study_0/criteo_jax/trial_1,criteo_jax,loss,100\n")
+    with gzip.open(folder / "eval_curves.csv.gz", "wt") as file:
+        file.write("run_id,global_step,train/loss,validation/loss,test/loss\n")
+        for name, curve in (("one", TURNING), ("two", FALLING)):
+            for step, value in zip(STEPS, curve, strict=True):
+                train = np.exp(-step / 12)
+                run = f"set/{name}/study_0/criteo_jax/trial_1"
+                file.write(f"{run},{step},{train},{value},{value}\n")
+    return tmp_path
+
+
+def test_algoperf_runs_are_read_and_judged(data: Path) -> None:
+    runs = findings_algoperf.read_runs(data)
+    assert [run.workload for run in runs] == ["criteo_jax", "criteo_jax"]
+    assert findings_algoperf.false_overfitting(runs, findings_algoperf.our_onset) == (1, 0)
+    assert findings_algoperf.divergence_counts(runs).false_alarms == 0
+
+
+def test_a_missing_set_is_said(tmp_path: Path) -> None:
+    (only,) = findings.algoperf_rows(tmp_path)
+    assert "not measured" in only.what
+
+
+def test_every_row_has_the_same_keys(data: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    findings.main([str(data), "--json", "--quick"])
+    for line in capsys.readouterr().out.splitlines():
+        assert list(json.loads(line)) == ["what", "ours", "peer", "ratio", "unit", "goal", "met"]
+
+
+def bowl() -> findings_space.Table:
+    """A grid of 10 x 10 whose best lies at (2, 5), with three seeds of little noise."""
+    rng = np.random.default_rng(0)
+    first, second = np.meshgrid(np.arange(10), np.arange(10), indexing="ij")
+    errors = (first - 2) ** 2 + 0.1 * (second - 5) ** 2
+    choices: dict[str, list[object]] = {
+        "rate": [10.0**power for power in range(10)],
+        "width": [2.0**power for power in range(10)],
+    }
+    scores = errors[..., None] + rng.normal(0, 0.01, (10, 10, 3))
+    return findings_space.Table.of("bowl", choices, scores, Direction.MINIMIZE)
+
+
+def test_a_cut_that_costs_is_found_and_caught() -> None:
+    table = bowl()
+    assert table.best == (2, 5)
+    found = findings_space.cuts(table)
+    assert {(cut.name, cut.edge) for cut in found} >= {("rate", Edge.LOW)}
+    counts = findings_space.measure([table], studies=2)
+    assert counts.false_any == 0
+    assert counts.caught_any / counts.cut_studies > 0.5
+
+
+@pytest.mark.parametrize(
+    ("regime", "label", "right"),
+    [
+        (Regime.TOO_SMALL, (True, False), True),
+        (Regime.TOO_LARGE, (True, False), False),
+        (Regime.FITS, (False, False), True),
+        (Regime.FITS, (False, True), False),
+    ],
+)
+def test_a_regime_is_right_by_its_label(
+    regime: Regime, label: tuple[bool, bool], right: bool
+) -> None:
+    assert findings_rates._is_right(regime, *label) is right
+
+
+def test_labels_follow_from_ten_times_a_tenth_and_longer_runs() -> None:
+    good, bad = np.array([0.1, 0.11, 0.12]), np.array([0.5, 0.51, 0.52])
+    scores = [bad, good, good, good, bad]
+    labels = findings_rates._labels(scores, [bad, good, good, good, bad])
+    assert labels == [
+        (True, False),
+        (False, False),
+        (False, False),
+        (False, False),
+        (False, True),
+    ]
