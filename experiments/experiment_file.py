@@ -10,6 +10,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from experiments import experiment_yaml, metrics
+from experiments.analysis.early_stopping import EarlyStopping
 from experiments.catalogue import SAMPLERS
 from experiments.errors import InvalidExperiment, Problem
 from experiments.fidelity import Fidelity
@@ -28,7 +29,6 @@ from experiments.search_space import (
 from experiments.search_space_parsing import parse_search_space
 from experiments.stop_rules import parse_stop, parse_terminator
 from experiments.training_rules import (
-    EarlyStopping,
     parse_early_stopping,
     parse_fidelity,
     parse_folds,

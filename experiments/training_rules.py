@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any, cast
 
-from experiments.analysis.early_stopping import PATIENCE_RULES, Patience, PatienceRule
+from experiments.analysis.early_stopping import (
+    PATIENCE_RULES,
+    EarlyStopping,
+    Patience,
+    PatienceRule,
+)
 from experiments.errors import Problem
 from experiments.fidelity import FIDELITY_NAMES, Fidelity, FidelityName
 from experiments.file_fields import is_number, mapping, unknown_keys, whole
@@ -16,15 +20,6 @@ from experiments.search_space import Fixed, Hyperparameter, SearchSpace, same_sc
 MOST_FOLDS = 100
 _EARLY_STOPPING_KEYS = ("metric", "patience", "min_delta", "rule")
 _FIDELITY_KEYS = ("name", "min", "max")
-
-
-@dataclass(frozen=True, slots=True)
-class EarlyStopping:
-    """A patience and the metric it watches; "" is the official one, whose direction is known."""
-
-    metric: str
-    maximize: bool | None
-    patience: Patience
 
 
 def parse_early_stopping(

@@ -35,7 +35,8 @@ from workers.messages import (
 )
 from workers.objectives.python_function import ObjectiveError, load
 from workers.parent_death import end_with_parent
-from workers.run import Run, Stopped
+from workers.passes import Passes
+from workers.run import Run, Stopped, StoppedEarly
 from workers.system_metrics import SECONDS
 from workers.threads import set_threads
 
@@ -131,7 +132,7 @@ def run_job(job: Job, link: SupervisorLink) -> Outcome:
     set_threads(job.threads)
     _reset_peak_memory()
     started = time.monotonic()
-    run = Run(job, link, system_seconds=SECONDS)
+    run = Passes(job, link) if job.folds or job.rungs else Run(job, link, system_seconds=SECONDS)
     state, reason, trace = _train(job, run)
     seconds = time.monotonic() - started
     try:
@@ -154,28 +155,38 @@ def run_job(job: Job, link: SupervisorLink) -> Outcome:
         names=run.names,
         peak_memory_mb=_peak_memory_mb(),
         seconds=seconds,
+        stopped_early=run.ending == "early",
+        folds=run.folds if isinstance(run, Passes) else (),
     )
 
 
-def _train(job: Job, run: Run) -> tuple[State, str, str]:
+def _train(job: Job, run: Run | Passes) -> tuple[State, str, str]:
     """State, reason and traceback of the objective's end."""
     try:
         function = load(job.objective, job.allowed)
         set_threads(job.threads)  # again: torch is known only now
-        run.finish(function(run))
+        if isinstance(run, Passes):
+            run.call(function)
+        else:
+            run.finish(function(run))
     except ObjectiveError as error:
         return "failed", str(error), ""
     except BaseException as error:  # an objective's sys.exit() must not end this process
+        if isinstance(error, StoppedEarly):
+            state, _, trace = _judge(job, run)
+            return state, str(error), trace
         if isinstance(error, Stopped):
             return "stopped", str(error), ""
         if _is_pruned(error):
             return "pruned", str(error), ""
         return "failed", _in_one_line(error), traceback.format_exc()
     # It may have caught what log() raised, in order to save its work.
-    return (run.ending, "", "") if run.ending else _judge(job, run)
+    if run.ending in ("pruned", "stopped"):
+        return run.ending, "", ""
+    return _judge(job, run)
 
 
-def _judge(job: Job, run: Run) -> tuple[State, str, str]:
+def _judge(job: Job, run: Run | Passes) -> tuple[State, str, str]:
     """What a run is that returned by itself."""
     score, metric = run.score, job.official_metric
     if score.evaluations == 0:

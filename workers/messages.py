@@ -6,6 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from experiments.analysis.early_stopping import EarlyStopping
+from experiments.fidelity import Rung
+
 Direction = Literal["minimize", "maximize"]
 State = Literal["complete", "pruned", "stopped", "infeasible", "failed", "lost", "killed"]
 
@@ -19,6 +22,10 @@ class Job:
     that is not in it has the split that its words tell. `environment` is set before anything of
     the objective is imported. `threads` is the number of CPU threads that numeric libraries may
     use; None leaves it to them.
+
+    `budget` is what `run.budget` says. With `folds` the objective runs once for each, with `rungs`
+    once on each budget, which then also stands in the parameter `fidelity`; `fold` and `suffix`
+    (of the names in series) tell such runs apart.
     """
 
     label: str
@@ -32,6 +39,13 @@ class Job:
     search_seed: int | None = None
     splits: Mapping[str, str] = field(default_factory=dict)
     pruning: bool = False
+    early_stopping: EarlyStopping | None = None
+    budget: float | None = None
+    fidelity: str = ""
+    rungs: tuple[Rung, ...] = ()
+    folds: int = 0
+    fold: int | None = None
+    suffix: str = ""
     environment: Mapping[str, str] = field(default_factory=dict)
     threads: int | None = 1
 
@@ -112,6 +126,8 @@ class Outcome:
     finite; failed: an exception; lost: the process died; killed: on request. `unanswered` counts
     reports that waited in vain, `warnings` names metrics that were skipped. `peak_memory_mb` is
     the largest resident set during the trial, `seconds` the time in the objective.
+    `stopped_early`: the patience of its early stopping ended it. `folds` are the values of the
+    folds whose mean the score is.
     """
 
     state: State
@@ -125,6 +141,8 @@ class Outcome:
     peak_memory_mb: float | None = None
     seconds: float = 0.0
     log_tail: str = ""
+    stopped_early: bool = False
+    folds: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

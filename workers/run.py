@@ -18,6 +18,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any, Literal, Protocol, SupportsFloat, SupportsIndex, cast
 
+from experiments.analysis.early_stopping import Waiting, after
 from experiments.metrics import guess
 from workers.flushing import FLUSH_SECONDS, Flusher
 from workers.messages import Job, Score, Sealed, SeriesFlush
@@ -29,6 +30,13 @@ MAX_WARNINGS = 100
 
 class Stopped(Exception):
     """Raised by `Run.log` when a person or a stop rule asked the run to end."""
+
+
+class StoppedEarly(Stopped):
+    """Raised by `Run.log` when the watched metric got no better for as long as was agreed.
+
+    What is logged after it was caught is kept, so that a test score can still be taken.
+    """
 
 
 class Sink(Protocol):
@@ -68,7 +76,9 @@ class Run:
         self._sampler = SystemSampler(self._observe, system_seconds) if system_seconds else None
         self.read_split_seed = False
         self.unanswered = 0
-        self.ending: Literal["", "pruned", "stopped"] = ""
+        self.ending: Literal["", "pruned", "stopped", "early"] = ""
+        self._watched = job.early_stopping.metric if job.early_stopping else ""
+        self._waiting = Waiting()
 
     @property
     def params(self) -> Mapping[str, Any]:
@@ -95,9 +105,21 @@ class Run:
         return self._job.search_seed
 
     @property
-    def budget(self) -> None:
-        """How long to train, when a scheduler says so; none does yet."""
-        return None
+    def budget(self) -> float | None:
+        """How much to spend: epochs, a fraction of the data, or a width, whichever the experiment
+        file names under `fidelity:`; None when it names none.
+        """
+        return self._job.budget
+
+    @property
+    def folds(self) -> int:
+        """How many folds there are, 0 when the data are split once."""
+        return self._job.folds
+
+    @property
+    def fold(self) -> int | None:
+        """Which fold, from 0, is held out to validate on; None when there are none."""
+        return self._job.fold
 
     @property
     def score(self) -> Score:
@@ -124,8 +146,8 @@ class Run:
         no number is skipped and named once. Returns at once, except for a call that carries the
         official metric while a pruner is on: it waits for the pruner, a second at most.
 
-        Raises optuna.TrialPruned when the pruner ends the trial and `Stopped` when the run was
-        asked to stop.
+        Raises optuna.TrialPruned when the pruner ends the trial, `Stopped` when the run was asked
+        to stop, and `StoppedEarly` when its early stopping ends it.
         """
         number = next(self._numbers)
         at = number if step is None else self._step(step, number)
@@ -141,11 +163,13 @@ class Run:
                 self._sealed[name] = Sealed(name, value, at)
         self._last_step = at
         if values:
-            self._flusher.add((at, time.time_ns() // 1_000_000, values))
+            self._add(at, values)
         official = values.get(self._job.official_metric)
         if official is not None:
             self._evaluate(at, official)
         self._heed(at, official)
+        if self._watched in values:
+            self._wait(at, values[self._watched])
 
     def finish(self, returned: object) -> None:
         """Take what the training function returned: a number counts if nothing was logged."""
@@ -153,7 +177,7 @@ class Run:
         if self._score.evaluations == 0 and value is not None:
             name = self._job.official_metric
             self._places[name] = "series"
-            self._flusher.add((self._last_step, time.time_ns() // 1_000_000, {name: value}))
+            self._add(self._last_step, {name: value})
             self._evaluate(self._last_step, value)
 
     def flush(self) -> None:
@@ -170,6 +194,11 @@ class Run:
         self._flusher.close()
         if self._flusher.error is not None:
             raise self._flusher.error
+
+    def _add(self, step: int, values: dict[str, float]) -> None:
+        if self._job.suffix:
+            values = {name + self._job.suffix: value for name, value in values.items()}
+        self._flusher.add((step, time.time_ns() // 1_000_000, values))
 
     def _observe(self, values: Mapping[str, float]) -> None:
         """Record what was measured beside training, at the step that training has reached."""
@@ -202,6 +231,19 @@ class Run:
             import optuna  # only here: a run without a pruner does without its import
 
             raise optuna.TrialPruned(f"pruned at step {step}")
+
+    def _wait(self, step: int, value: float) -> None:
+        rule = self._job.early_stopping
+        if rule is None:
+            return
+        patience = rule.patience
+        self._waiting = after(self._waiting, value, patience, maximize=bool(rule.maximize))
+        if self._waiting.used >= patience.patience:
+            self.ending = "early"
+            raise StoppedEarly(
+                f"{rule.metric} has used up its patience of {patience.patience} "
+                f"({patience.rule}) at step {step}"
+            )
 
     def _meet(self, name: object) -> _Place:
         """Decide once where a metric goes."""

@@ -168,6 +168,11 @@ class _OneTrial:
             direction="minimize" if assignment.direction == "minimize" else "maximize",
             splits={name: metric.split for name, metric in assignment.metrics.items()},
             pruning=assignment.pruner != "none",
+            early_stopping=assignment.early_stopping,
+            budget=assignment.budget,
+            fidelity=assignment.fidelity.name if assignment.fidelity else "",
+            rungs=asked.rungs(),
+            folds=assignment.folds,
         )
 
     def _batch(self, flush: SeriesFlush) -> series.Batch:
@@ -264,7 +269,9 @@ class _OneTrial:
                 ),
                 give_up=self._stopping,
             )
-        state, values = _result(outcome)
+        state, values = _result(outcome, has_fidelity=assignment.fidelity is not None)
+        if outcome.folds:
+            asked.keep_folds(outcome.folds)
         asked.after(state, values)
         self._finish(state, values, **_facts(outcome))
         findings.look(assignment)
@@ -282,10 +289,15 @@ class _OneTrial:
         )
 
 
-def _result(outcome: Outcome) -> tuple[TrialState, list[float] | None]:
-    """Optuna's state and values. A stopped run counts with what it reached."""
+def _result(
+    outcome: Outcome, *, has_fidelity: bool = False
+) -> tuple[TrialState, list[float] | None]:
+    """Optuna's state and values. A stopped run counts with what it reached.
+
+    Not so where trials have budgets: what it reached is of a smaller one.
+    """
     value = outcome.score.value
-    if outcome.state == "pruned":
+    if outcome.state == "pruned" or (outcome.state == "stopped" and has_fidelity):
         return TrialState.PRUNED, None if value is None else [value]
     if outcome.state in ("complete", "stopped") and value is not None:
         return TrialState.COMPLETE, [value]
@@ -310,5 +322,5 @@ def _facts(outcome: Outcome) -> dict[str, Any]:
         "seconds": outcome.seconds,
         "peak_memory_mb": outcome.peak_memory_mb,
         "read_split_seed": outcome.read_split_seed,
-        "stopped_early": outcome.state == "stopped",
+        "stopped_early": outcome.stopped_early or outcome.state == "stopped",
     }

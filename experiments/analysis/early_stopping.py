@@ -44,6 +44,16 @@ class Patience:
 
 
 @dataclass(frozen=True, slots=True)
+class EarlyStopping:
+    """A patience and the metric it watches; "" is the official one, whose direction is known
+    elsewhere."""
+
+    metric: str
+    maximize: bool | None
+    patience: Patience
+
+
+@dataclass(frozen=True, slots=True)
 class Waiting:
     """What is remembered between evaluations; losses, so lower is better."""
 

@@ -9,10 +9,14 @@ from functools import lru_cache
 from typing import Any
 
 from experiments import experiment_file
+from experiments.analysis.early_stopping import EarlyStopping
 from experiments.experiment_file import ExperimentFile
+from experiments.fidelity import Fidelity
+from experiments.grid import arm_grid
 from experiments.metrics import Metric
 from experiments.models import Trial
-from experiments.search_space import Arm
+from experiments.search_methods import Chosen
+from experiments.search_space import Arm, Scalar
 from experiments.trial_encoding import decode
 
 
@@ -21,7 +25,8 @@ class Assignment:
     """One claimed trial: what to train, where its parameters come from, what to watch.
 
     `parameters` are complete (fixed ones included) when they were fixed beforehand, else None:
-    then `arm` says what the sampler draws.
+    then `arm` says what the sampler draws. `grid` holds a grid's values by parameter, else
+    nothing. `budget` is the whole budget of a trial where there is a fidelity.
     """
 
     trial_id: int
@@ -41,6 +46,12 @@ class Assignment:
     sampler_options: Mapping[str, Any]
     pruner: str
     pruner_options: Mapping[str, Any]
+    terminator: Chosen | None
+    early_stopping: EarlyStopping | None
+    fidelity: Fidelity | None
+    budget: float | None
+    folds: int
+    grid: Mapping[str, tuple[Scalar, ...]]
     arm: Arm
     row: int | None
     parameters: Mapping[str, Any] | None
@@ -66,6 +77,7 @@ def read(trial_id: int) -> Assignment:
     arm = file.arms()[study.arm_index]
     replicate = study.kind == "replication"
     configuration = json.loads(trial.configuration.document) if trial.configuration else None
+    parameters = _fixed_parameters(trial, arm, configuration)
     return Assignment(
         trial_id=trial.pk,
         number=trial.number,
@@ -85,13 +97,36 @@ def read(trial_id: int) -> Assignment:
         # A replicate runs to its end: a pruned one would have no score.
         pruner="none" if replicate else file.pruner,
         pruner_options={} if replicate else file.pruner_options,
+        terminator=None if replicate else file.terminator,
+        # Replicates of both sides end by the same rule and have the same folds.
+        early_stopping=_early_stopping(file, experiment.official_metric, experiment.direction),
+        fidelity=file.fidelity,
+        budget=_budget(file.fidelity, parameters),
+        folds=file.folds,
+        grid=arm_grid(arm, file.grid_points) if file.sampler == "grid" else {},
         arm=arm,
         row=trial.row,
-        parameters=_fixed_parameters(trial, arm, configuration),
+        parameters=parameters,
         train_seed=trial.train_seed or 0,
         split_seed=trial.split_seed or 0,
         search_seed=trial.search_seed or 0,
     )
+
+
+def _early_stopping(file: ExperimentFile, official: str, direction: str) -> EarlyStopping | None:
+    """The experiment's rule with its metric named."""
+    rule = file.early_stopping
+    if rule is None or rule.metric not in ("", official):
+        return rule
+    return EarlyStopping(official, direction == "maximize", rule.patience)
+
+
+def _budget(fidelity: Fidelity | None, parameters: Mapping[str, Any] | None) -> float | None:
+    """The whole budget; a configuration from another experiment keeps the one it was found on."""
+    if fidelity is None:
+        return None
+    found = (parameters or {}).get(fidelity.name, fidelity.high)
+    return found if isinstance(found, (int, float)) else fidelity.high
 
 
 def _fixed_parameters(

@@ -5,11 +5,10 @@ from typing import Any
 
 import pytest
 
-from experiments.analysis.early_stopping import Patience
+from experiments.analysis.early_stopping import EarlyStopping, Patience
 from experiments.experiment_file import as_document
 from experiments.fidelity import Fidelity
 from experiments.search_space import Fixed
-from experiments.training_rules import EarlyStopping
 from tests.experiments.test_search_methods import parsed, problems
 
 EPOCHS = {"name": "epochs", "min": 2, "max": 60}

@@ -14,9 +14,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from experiments.analysis.early_stopping import Patience
+from experiments.analysis.early_stopping import EarlyStopping, Patience
 from experiments.series_encoding import decode
-from experiments.training_rules import EarlyStopping
 from workers import flushing
 from workers.messages import Job, Score, Sealed, SeriesFlush
 from workers.run import Run, Stopped, StoppedEarly

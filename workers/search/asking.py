@@ -2,21 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-import optuna
+from optuna import Study
 from optuna.distributions import (
     BaseDistribution,
     CategoricalDistribution,
     FloatDistribution,
     IntDistribution,
 )
+from optuna.pruners import HyperbandPruner
+from optuna.samplers import BaseSampler, RandomSampler
 from optuna.trial import Trial, TrialState
 
+from experiments.fidelity import Rung
 from experiments.queries.assignments import Assignment
-from workers.search.samplers import build_pruner, build_sampler
+from workers.search.pruners import build_pruner, rungs
+from workers.search.samplers import Draw, build_sampler
 from workers.search.storage import VerdictStorage
+
+# Optuna's name for the values of the folds; its terminator reads them.
+FOLDS_ATTRIBUTE = "terminator:cv_scores"
+
+
+class StudyOfRows(Study):
+    """A study whose end is decided by its rows: samplers that would stop it are not heeded."""
+
+    def stop(self) -> None:
+        """Optuna's grid calls it when the last point has been tried; no row is left then."""
 
 
 class AskedTrial:
@@ -26,19 +40,16 @@ class AskedTrial:
         self._assignment = assignment
         self._storage = storage
         storage.claimed(assignment.trial_id, assignment.attempt)
-        self._study = optuna.load_study(
+        self._study = StudyOfRows(
             study_name=assignment.study_name,
             storage=storage,
-            sampler=build_sampler(
-                assignment.sampler,
-                assignment.sampler_options,
-                seed=assignment.search_seed,
-                number=assignment.number,
-                row=assignment.row or 0,
-                space=assignment.arm.distributions(),
-            ),
-            pruner=build_pruner(assignment.pruner, assignment.pruner_options),
+            sampler=_sampler(assignment),
+            pruner=build_pruner(assignment.pruner, assignment.pruner_options, assignment.fidelity),
         )
+        if isinstance(self._study.pruner, HyperbandPruner):
+            # Optuna does this at the first report; but samplers ask for the bracket before, and
+            # would be shown the trials of all brackets as if they were of one.
+            self._study.pruner._try_initialization(self._study)
         self._trial: Trial | None = None
 
     def parameters(self) -> Mapping[str, Any]:
@@ -53,11 +64,28 @@ class AskedTrial:
             }
         return self._assignment.arm.complete(drawn)
 
+    def rungs(self) -> tuple[Rung, ...]:
+        """The budgets on which the trial is trained anew, from the first that can end it."""
+        found = rungs(
+            self._assignment.pruner, self._assignment.pruner_options, self._assignment.fidelity
+        )
+        first: int = self._assignment.pruner_options.get("min_early_stopping_rate", 0)
+        if found and isinstance(self._study.pruner, HyperbandPruner):
+            trial = self._storage.get_trial(self._assignment.trial_id)
+            first = self._study.pruner._get_bracket_id(self._study, trial)
+        return found[min(first, len(found) - 1) :] if found else ()
+
     def should_prune(self, step: int, value: float) -> bool:
         """Report an evaluation of the official metric and ask the pruner."""
         trial = self._optuna_trial()
         trial.report(value, step)
         return trial.should_prune()
+
+    def keep_folds(self, values: Sequence[float]) -> None:
+        """Keep the value of each fold beside the trial's own, which is their mean."""
+        self._storage.set_trial_system_attr(
+            self._assignment.trial_id, FOLDS_ATTRIBUTE, list(values)
+        )
 
     def after(self, state: TrialState, values: list[float] | None) -> None:
         """Let the sampler note the end of the trial, before the result is written."""
@@ -70,6 +98,23 @@ class AskedTrial:
         if self._trial is None:
             self._trial = Trial(self._study, self._assignment.trial_id)
         return self._trial
+
+
+def _sampler(assignment: Assignment) -> BaseSampler:
+    if assignment.parameters is not None:
+        # Nothing is drawn, and no sampler shall take the trial for one of its own.
+        return RandomSampler(seed=assignment.search_seed)
+    return build_sampler(
+        assignment.sampler,
+        assignment.sampler_options,
+        Draw(
+            seed=assignment.search_seed,
+            number=assignment.number,
+            row=assignment.row or 0,
+            space=assignment.arm.distributions(),
+            grid=assignment.grid,
+        ),
+    )
 
 
 def _suggest(trial: Trial, name: str, distribution: BaseDistribution) -> Any:

@@ -1,16 +1,26 @@
-"""Build Optuna samplers and pruners from their names and options in the catalogue."""
+"""Build Optuna samplers from their names and options in the catalogue."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from optuna.distributions import BaseDistribution
-from optuna.pruners import BasePruner, MedianPruner, NopPruner
-from optuna.samplers import BaseSampler, RandomSampler, TPESampler
+from optuna.samplers import (
+    BaseSampler,
+    CmaEsSampler,
+    GPSampler,
+    NSGAIISampler,
+    RandomSampler,
+    TPESampler,
+)
 
-from workers.search.halton import HaltonSampler
+from experiments.search_space import Scalar
+from workers.search.annealing import SimulatedAnnealingSampler
+from workers.search.grid import RowGridSampler
+from workers.search.quasi_random import HaltonSampler, SobolSampler
 
 
 def trial_seed(seed: int, number: int) -> int:
@@ -18,16 +28,85 @@ def trial_seed(seed: int, number: int) -> int:
     return int(np.random.SeedSequence([seed, number]).generate_state(1)[0])
 
 
-def build_sampler(
-    name: str,
-    options: Mapping[str, Any],
-    *,
-    seed: int,
-    number: int,
-    row: int,
-    space: Mapping[str, BaseDistribution],
-) -> BaseSampler:
-    """The sampler that draws trial `number` of a study, at `row` of a quasi-random sequence.
+@dataclass(frozen=True, slots=True)
+class Draw:
+    """What a sampler may need to know of the trial that it draws.
+
+    `row` counts the sampler's own trials of a study: known-good ones take none. `grid` holds the
+    values of each parameter for a grid search, else nothing.
+    """
+
+    seed: int
+    number: int
+    row: int
+    space: Mapping[str, BaseDistribution]
+    grid: Mapping[str, tuple[Scalar, ...]]
+
+    @property
+    def trial_seed(self) -> int:
+        return trial_seed(self.seed, self.number)
+
+
+_Options = Mapping[str, Any]
+
+
+def _halton(draw: Draw, options: _Options) -> BaseSampler:
+    return HaltonSampler(draw.seed, space=draw.space, row_of=lambda _: draw.row, **options)
+
+
+def _sobol(draw: Draw, options: _Options) -> BaseSampler:
+    return SobolSampler(draw.seed, space=draw.space, row_of=lambda _: draw.row, **options)
+
+
+def _grid(draw: Draw, options: _Options) -> BaseSampler:
+    return RowGridSampler(draw.grid, row=draw.row, seed=draw.seed)
+
+
+def _random(draw: Draw, options: _Options) -> BaseSampler:
+    return RandomSampler(seed=draw.trial_seed)
+
+
+def _tpe(draw: Draw, options: _Options) -> BaseSampler:
+    return TPESampler(seed=draw.trial_seed, **options)
+
+
+def _gp(draw: Draw, options: _Options) -> BaseSampler:
+    import torch  # only here: a worker that asks no Gaussian process does without its import
+
+    # Small matrices: more threads make it slower, and sums that depend on their number.
+    torch.set_num_threads(1)
+    return GPSampler(seed=draw.trial_seed, warn_independent_sampling=False, **options)
+
+
+def _cmaes(draw: Draw, options: _Options) -> BaseSampler:
+    return CmaEsSampler(seed=draw.trial_seed, warn_independent_sampling=False, **options)
+
+
+def _genetic(draw: Draw, options: _Options) -> BaseSampler:
+    return NSGAIISampler(seed=draw.trial_seed, **options)
+
+
+def _annealing(draw: Draw, options: _Options) -> BaseSampler:
+    # The study's seed: which steps were accepted must look the same from every later trial.
+    return SimulatedAnnealingSampler(seed=draw.seed, **options)
+
+
+_BUILDERS: Mapping[str, Callable[[Draw, _Options], BaseSampler]] = {
+    "halton": _halton,
+    "sobol": _sobol,
+    "grid": _grid,
+    "random": _random,
+    "tpe": _tpe,
+    "gp": _gp,
+    "cmaes": _cmaes,
+    "genetic": _genetic,
+    "bohb": _tpe,
+    "annealing": _annealing,
+}
+
+
+def build_sampler(name: str, options: Mapping[str, Any], draw: Draw) -> BaseSampler:
+    """The sampler that draws one trial of a study.
 
     A sampler is built for every trial and keeps nothing: the study is its only memory, so the
     same history and seed give the same draw wherever it is made.
@@ -35,24 +114,6 @@ def build_sampler(
     Raises:
         ValueError: for a name that is not in the catalogue.
     """
-    if name == "halton":
-        return HaltonSampler(seed, space=space, row_of=lambda _: row, **options)
-    if name == "random":
-        return RandomSampler(seed=trial_seed(seed, number))
-    if name == "tpe":
-        # While others run, their parameters count as bad, so that workers do not crowd one spot.
-        return TPESampler(seed=trial_seed(seed, number), **{"constant_liar": True, **options})
-    raise ValueError(f"no sampler is called {name!r}")
-
-
-def build_pruner(name: str, options: Mapping[str, Any]) -> BasePruner:
-    """The pruner of a study.
-
-    Raises:
-        ValueError: for a name that is not in the catalogue.
-    """
-    if name == "none":
-        return NopPruner()
-    if name == "median":
-        return MedianPruner(**options)
-    raise ValueError(f"no pruner is called {name!r}")
+    if name not in _BUILDERS:
+        raise ValueError(f"no sampler is called {name!r}")
+    return _BUILDERS[name](draw, options)

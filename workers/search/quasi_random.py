@@ -1,4 +1,4 @@
-"""Quasi-random search on SciPy's scrambled Halton sequence.
+"""Quasi-random search on SciPy's scrambled Halton and Sobol sequences.
 
 The row a trial takes is a number that it was given when it was created, so one worker or forty
 draw the same set, a retry repeats its point, and a larger budget continues the sequence.
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
-from typing import Any
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,34 +20,43 @@ from scipy.stats import qmc
 
 from experiments.search_space import domain_of
 
+SequenceName = Literal["halton", "sobol"]
+_ENGINES: Mapping[SequenceName, type[qmc.Halton] | type[qmc.Sobol]] = {
+    "halton": qmc.Halton,
+    "sobol": qmc.Sobol,
+}
 _WIDEST = 1000  # dimensions; scipy holds permutations for each
 
 
-def halton_point(
-    *, dimensions: int, row: int, seed: int, scramble: bool = True
+def point(
+    sequence: SequenceName, *, dimensions: int, row: int, seed: int, scramble: bool = True
 ) -> NDArray[np.float64]:
-    """Row `row` [dimensions] of SciPy's Halton sequence, each coordinate in [0, 1).
+    """Row `row` [dimensions] of a sequence of SciPy's, each coordinate in [0, 1).
 
-    Equal to `qmc.Halton(d, scramble=..., rng=default_rng(seed)).random(row + 1)[-1]`.
+    For Halton equal to `qmc.Halton(d, scramble=..., rng=default_rng(seed)).random(row + 1)[-1]`,
+    and likewise for Sobol.
     """
-    engine = qmc.Halton(dimensions, scramble=scramble, rng=np.random.default_rng(seed))
-    engine.fast_forward(row)
-    point: NDArray[np.float64] = engine.random(1)[0]
-    return point
+    engine = _ENGINES[sequence](dimensions, scramble=scramble, rng=np.random.default_rng(seed))
+    if row:  # scipy 1.17 cannot forward Sobol by nothing
+        engine.fast_forward(row)
+    found: NDArray[np.float64] = engine.random(1)[0]
+    return found
 
 
 @lru_cache(maxsize=1024)
-def _cached_point(dimensions: int, row: int, seed: int, scramble: bool) -> tuple[float, ...]:
-    point = halton_point(dimensions=dimensions, row=row, seed=seed, scramble=scramble)
-    return tuple(float(u) for u in point)
+def _cached_point(
+    sequence: SequenceName, dimensions: int, row: int, seed: int, scramble: bool
+) -> tuple[float, ...]:
+    found = point(sequence, dimensions=dimensions, row=row, seed=seed, scramble=scramble)
+    return tuple(float(u) for u in found)
 
 
 def _number(trial: FrozenTrial) -> int:
     return trial.number
 
 
-class HaltonSampler(BaseSampler):
-    """Draws row `row_of(trial)` of a scrambled Halton sequence over a fixed search space.
+class QuasiRandomSampler(BaseSampler):
+    """Draws row `row_of(trial)` of a quasi-random sequence over a fixed search space.
 
     Args:
         seed: of the scramble; another seed gives another set of points.
@@ -57,6 +66,8 @@ class HaltonSampler(BaseSampler):
         scramble: whether digits are permuted; unscrambled sequences start at the lower bounds.
         row_of: the row of a trial; by default its number.
     """
+
+    sequence: ClassVar[SequenceName]
 
     def __init__(
         self,
@@ -96,10 +107,12 @@ class HaltonSampler(BaseSampler):
     ) -> dict[str, Any]:
         if not search_space:
             return {}
-        point = _cached_point(len(search_space), self._row_of(trial), self.seed, self.scramble)
+        coordinates = _cached_point(
+            self.sequence, len(search_space), self._row_of(trial), self.seed, self.scramble
+        )
         return {
             name: domain_of(distribution).from_unit(u)
-            for (name, distribution), u in zip(search_space.items(), point, strict=True)
+            for (name, distribution), u in zip(search_space.items(), coordinates, strict=True)
         }
 
     def sample_independent(
@@ -121,9 +134,21 @@ class HaltonSampler(BaseSampler):
         self._independent.after_trial(study, trial, state, values)
 
 
+class HaltonSampler(QuasiRandomSampler):
+    """Halton's sequence; any number of points is as good as any other."""
+
+    sequence = "halton"
+
+
+class SobolSampler(QuasiRandomSampler):
+    """Sobol's sequence; most even when the number of trials is a power of two."""
+
+    sequence = "sobol"
+
+
 def _drawn(space: Mapping[str, BaseDistribution]) -> dict[str, BaseDistribution]:
     """The dimensions of a space; a parameter with a single value takes none."""
     drawn = {name: each for name, each in space.items() if not each.single()}
     if len(drawn) > _WIDEST:
-        raise ValueError(f"{len(drawn)} searched parameters; Halton takes {_WIDEST} at most")
+        raise ValueError(f"{len(drawn)} searched parameters; {_WIDEST} are the most")
     return drawn

@@ -1,0 +1,83 @@
+"""Build Optuna pruners from their names and options in the catalogue."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from optuna.pruners import (
+    BasePruner,
+    HyperbandPruner,
+    MedianPruner,
+    NopPruner,
+    PatientPruner,
+    PercentilePruner,
+    SuccessiveHalvingPruner,
+    ThresholdPruner,
+    WilcoxonPruner,
+)
+
+from experiments.fidelity import REDUCTION_FACTORS, RUNG_PRUNERS, Fidelity, Rung
+from workers.search.extrapolation import ExtrapolationPruner
+
+_Options = Mapping[str, Any]
+
+
+def _patient(options: _Options) -> BasePruner:
+    rest = dict(options)
+    wrapped = rest.pop("wrapped_pruner", None)
+    inner = None
+    if wrapped is not None:
+        inside = dict(wrapped)
+        inner = build_pruner(inside.pop("name"), inside)
+        if isinstance(inner, NopPruner):
+            inner = None
+    return PatientPruner(inner, **rest)
+
+
+_BUILDERS: Mapping[str, Callable[[_Options], BasePruner]] = {
+    "none": lambda _: NopPruner(),
+    "median": lambda options: MedianPruner(**options),
+    "percentile": lambda options: PercentilePruner(**options),
+    "successive_halving": lambda options: SuccessiveHalvingPruner(**options),
+    "hyperband": lambda options: HyperbandPruner(**options),
+    "patient": _patient,
+    "threshold": lambda options: ThresholdPruner(**options),
+    "wilcoxon": lambda options: WilcoxonPruner(**options),
+    "extrapolation": lambda options: ExtrapolationPruner(**options),
+}
+
+
+def build_pruner(
+    name: str, options: Mapping[str, Any], fidelity: Fidelity | None = None
+) -> BasePruner:
+    """The pruner of a study; a fidelity gives its resources their smallest and largest value.
+
+    Raises:
+        ValueError: for a name that is not in the catalogue.
+    """
+    if name not in _BUILDERS:
+        raise ValueError(f"no pruner is called {name!r}")
+    return _BUILDERS[name]({**options, **_resources(name, options, fidelity)})
+
+
+def rungs(name: str, options: Mapping[str, Any], fidelity: Fidelity | None) -> tuple[Rung, ...]:
+    """The budgets on which a trial is trained anew, one after the other.
+
+    Empty when one training passes them all, or when the pruner does not go by budgets.
+    """
+    if fidelity is None or fidelity.grows_within_a_run or name not in RUNG_PRUNERS:
+        return ()
+    return fidelity.rungs(options.get("reduction_factor", REDUCTION_FACTORS[name]))
+
+
+def _resources(name: str, options: _Options, fidelity: Fidelity | None) -> dict[str, Any]:
+    if fidelity is None:
+        return {}
+    if name == "extrapolation" and fidelity.grows_within_a_run:
+        return {"max_resource": int(fidelity.high), **options}
+    if name not in RUNG_PRUNERS:
+        return {}
+    anew = rungs(name, options, fidelity)
+    low, high = (anew[0].step, anew[-1].step) if anew else (int(fidelity.low), int(fidelity.high))
+    return {"min_resource": low} | ({"max_resource": high} if name == "hyperband" else {})
