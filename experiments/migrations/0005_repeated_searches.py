@@ -5,15 +5,20 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     dependencies = [
-        ('experiments', '0004_series_joined'),
+        ("experiments", "0004_series_joined"),
     ]
 
     operations = [
         migrations.AddField(
-            model_name='experiment',
-            name='repeat_of',
-            field=models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.CASCADE, related_name='searches', to='experiments.replication'),
+            model_name="experiment",
+            name="repeat_of",
+            field=models.ForeignKey(
+                blank=True,
+                null=True,
+                on_delete=django.db.models.deletion.CASCADE,
+                related_name="searches",
+                to="experiments.replication",
+            ),
         ),
     ]

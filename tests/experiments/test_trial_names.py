@@ -36,10 +36,19 @@ def test_replicates_are_named_by_their_study(number: int, study: int) -> None:
 
 
 def test_letters_run_as_columns_of_a_sheet() -> None:
-    assert [arm_letter(i) for i in (0, 25, 26, 27, 701, 702)] == ["A", "Z", "AA", "AB", "ZZ", "AAA"]
+    assert [arm_letter(i) for i in (0, 25, 26, 27, 701, 702)] == [
+        "A",
+        "Z",
+        "AA",
+        "AB",
+        "ZZ",
+        "AAA",
+    ]
 
 
-@pytest.mark.parametrize("text", ["", "b3", "B", "B03", "-1", "1e3", "B3x", "s-1", "s0-1", "9" * 12])
+@pytest.mark.parametrize(
+    "text", ["", "b3", "B", "B03", "-1", "1e3", "B3x", "s-1", "s0-1", "9" * 12]
+)
 def test_what_is_no_name_means_nothing(text: str) -> None:
     assert parse_trial_name(text) is None
 
