@@ -10,6 +10,8 @@ from pathlib import Path
 
 # sockaddr_un holds 107 bytes on Linux and 103 on macOS.
 LONGEST_PATH = 100
+SHORT_FOLDERS = Path("/tmp")
+PREFIX = "verdict-"
 
 
 def socket_path(data: Path) -> Path:
@@ -22,7 +24,7 @@ def socket_path(data: Path) -> Path:
     if len(os.fsencode(path)) <= LONGEST_PATH:
         return path
     digest = hashlib.sha256(os.fsencode(data)).hexdigest()[:16]
-    return Path(f"/tmp/verdict-{os.getuid()}-{digest}") / "redis.sock"
+    return SHORT_FOLDERS / f"{PREFIX}{os.getuid()}-{digest}" / "redis.sock"
 
 
 def prepare_folder(path: Path) -> None:
@@ -33,7 +35,7 @@ def prepare_folder(path: Path) -> None:
     """
     folder = path.parent
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    if folder.parent == Path("/tmp"):
+    if folder.parent == SHORT_FOLDERS and folder.name.startswith(PREFIX):
         found = folder.lstat()
         if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid() or found.st_mode & 0o077:
             raise PermissionError(f"{folder} is not private to this user; remove it and try again")
