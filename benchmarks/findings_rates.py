@@ -19,8 +19,8 @@ from experiments.analysis.learning_curve import Curve, Direction, to_errors
 from experiments.analysis.learning_rate import RateTrial, Regime, learning_rate_regimes
 
 Floats = NDArray[np.float64]
-SEEDS = 5
-LONG_SEEDS = 3
+SEEDS = 8
+LONG_SEEDS = 8
 LONGER = 4
 # Half decades from 1e-5 to 1; a factor of ten is two places.
 RATES = tuple(10 ** (half / 2) for half in range(-10, 1))

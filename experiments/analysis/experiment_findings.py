@@ -36,7 +36,7 @@ from experiments.analysis.phase import ready_to_exploit
 from experiments.analysis.rules import RULES
 from experiments.analysis.space import Axis, AxisKind, better_first, unit_positions
 from experiments.analysis.steps import best_steps, compute_bound
-from experiments.analysis.warmup import warmup_advice
+from experiments.analysis.warmup import unstable_above_best, warmup_advice
 
 # Rules on single trials whose word about the best trials belongs on the experiment's page.
 GATHERED = ("overfitting", "late_oscillation", "train_loss_rising", "loss_metric_divergence")
@@ -250,19 +250,35 @@ def _of_learning_rates(view: ExperimentView) -> Iterator[Diagnosis]:
             regulariser_swept=view.regulariser_swept,
         )
     axis = next((axis for axis in view.axes if axis.name == view.rate_axis), None)
-    if axis is not None and not view.warmed_up:
-        yield _warmup(axis, view)
+    if axis is None:
+        return
+    finished = [trial for trial in view.trials if not trial.pruned]
+    best = _best_rate(view)
+    yield unstable_above_best(
+        [trial.rate for trial in finished], [_unstable(trial) for trial in finished], best
+    )
+    if not view.warmed_up:
+        yield _warmup(axis, view, best)
 
 
-def _warmup(axis: Axis, view: ExperimentView) -> Diagnosis:
-    edge = infeasibility_threshold(axis)
+def _best_rate(view: ExperimentView) -> float | None:
     best = min(_feasible(view), key=lambda trial: _error(trial, view.direction), default=None)
-    rate = None if best is None or not math.isfinite(best.rate) else best.rate
+    return None if best is None or not math.isfinite(best.rate) else best.rate
+
+
+def _unstable(trial: TrialSummary) -> bool | None:
+    """Whether a trial diverged or its training loss rose; None if neither could be told."""
+    said = [trial.says(rule) for rule in ("divergence", "train_loss_rising")]
+    return None if set(said) == {None} else any(said)
+
+
+def _warmup(axis: Axis, view: ExperimentView, best: float | None) -> Diagnosis:
+    edge = infeasibility_threshold(axis)
     return warmup_advice(
         max_train_steps=view.max_train_steps,
         decades_below_instability=decades_to_infeasible(axis, view.direction),
         unstable_learning_rate=None if edge is None else axis.value_at(edge),
-        best_learning_rate=rate,
+        best_learning_rate=best,
         early_divergences=[t.rate for t in view.trials if t.early_divergence and t.rate > 0],
     )
 

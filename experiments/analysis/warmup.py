@@ -26,6 +26,24 @@ WARMUP_ADVICE = Rule(
     action="add_warmup",
 )
 
+UNSTABLE_ABOVE_BEST = Rule(
+    name="unstable_above_best",
+    version=1,
+    severity=Severity.NOTICE,
+    question="Is training unstable just above the best learning rate?",
+    passed_title="Training is stable above the best learning rate",
+    meaning=(
+        "Loss rises for a while at learning rates just above the best: making training stable "
+        "would probably allow a better one."
+    ),
+    advice=(
+        "In this order: learning-rate warm-up, gradient clipping, another optimiser, "
+        "normalisation inside residual branches."
+    ),
+    section="Tuning Playbook, 'How can optimization failures be debugged and mitigated?'",
+    action="add_warmup",
+)
+
 # Playbook: the base rate is ten times the rate at which training becomes unstable.
 BASE_FACTOR = 10.0
 # Playbook: warm-up lengths to sweep.
@@ -134,6 +152,38 @@ def warmup_advice(
         evidence,
         advice=advice,
     )
+
+
+def unstable_above_best(
+    rates: Sequence[float], unstable: Sequence[bool | None], best: float | None
+) -> Diagnosis:
+    """Tell whether most trials at up to ten times the best learning rate were unstable.
+
+    rates: learning rate of each finished trial; unstable: whether it diverged or its training
+    loss rose, None where that could not be told. Source: Tuning Playbook, looking at curves for
+    learning rates just above the best, and at five and ten times it.
+    """
+    above = [
+        broke
+        for rate, broke in zip(rates, unstable, strict=True)
+        if broke is not None and best is not None and best < rate <= PROBE_FACTORS[-1] * best
+    ]
+    evidence: dict[str, object] = {"best_learning_rate": best, "trials_above": len(above)}
+    if best is None or not above:
+        return UNSTABLE_ABOVE_BEST.cannot_tell(
+            "No judged trial has a learning rate between the best and ten times the best.",
+            evidence,
+        )
+    evidence |= {"unstable": sum(above), "probes": list(probe_learning_rates(best))}
+    detail = (
+        f"{sum(above)} of {len(above)} trials between {figure(best)} and "
+        f"{figure(PROBE_FACTORS[-1] * best)} diverged or saw training loss rise."
+    )
+    if 2 * sum(above) > len(above):
+        return UNSTABLE_ABOVE_BEST.fires(
+            "Training is unstable just above the best learning rate", detail, evidence
+        )
+    return UNSTABLE_ABOVE_BEST.passes(detail, evidence)
 
 
 def _reason(decades: float | None, below_best: Sequence[float], near: bool) -> str:

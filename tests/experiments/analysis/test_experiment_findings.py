@@ -163,3 +163,13 @@ def test_a_notice_is_not_a_warning_on_the_checklist() -> None:
 def test_every_rule_of_the_checklist_exists() -> None:
     for item in checklist([rule.passes("", {}) for rule in RULES.values()]):
         assert item.state is CheckState.PASSED, item.question
+
+
+def test_unstable_trials_above_the_best_rate_are_gathered() -> None:
+    about = view()
+    best = min(about.trials, key=lambda trial: trial.score)
+    trials = [
+        replace(trial, rules={"train_loss_rising": FIRED if trial.rate > best.rate else PASSED})
+        for trial in about.trials
+    ]
+    assert found(replace(about, trials=trials))["unstable_above_best", ""].fired

@@ -3,7 +3,12 @@ from __future__ import annotations
 import pytest
 
 from experiments.analysis.diagnosis import Status
-from experiments.analysis.warmup import probe_learning_rates, warmup_advice, warmup_plan
+from experiments.analysis.warmup import (
+    probe_learning_rates,
+    unstable_above_best,
+    warmup_advice,
+    warmup_plan,
+)
 
 
 def test_the_playbooks_example_ten_thousand_steps_and_a_thousand_make_eleven_thousand() -> None:
@@ -88,3 +93,21 @@ def test_runs_too_short_for_ten_steps_of_warm_up_are_told_so() -> None:
         best_learning_rate=0.01,
     )
     assert "too short" in found.advice
+
+
+def test_trials_that_break_just_above_the_best_rate_are_told() -> None:
+    rates, broke = [0.01, 0.02, 0.05, 0.1, 1.0], [False, True, True, False, False]
+    found = unstable_above_best(rates, broke, 0.01)
+    assert found.fired
+    assert (found.evidence["unstable"], found.evidence["trials_above"]) == (2, 3)
+
+
+def test_steady_trials_above_the_best_rate_pass() -> None:
+    assert unstable_above_best([0.01, 0.02], [False, False], 0.01).status is Status.PASSED
+
+
+def test_without_trials_above_the_best_rate_nothing_can_be_said() -> None:
+    for best in (0.02, None):
+        assert unstable_above_best([0.01, 0.02], [None, True], best).status is (
+            Status.NOT_CHECKABLE
+        )
