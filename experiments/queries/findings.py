@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -36,6 +36,7 @@ class FindingRow:
     dismissed_by: str
     dismissed_at: datetime | None
     dismiss_reason: str
+    others: tuple[str, ...] = ()  # further trials, or subjects, of which the rule says the same
 
     @property
     def is_open(self) -> bool:
@@ -121,11 +122,24 @@ def findings_of(experiment_id: int, arms: int) -> Findings:
         (row for row in every if row.trial),
         key=lambda row: (not row.is_open, _GRAVITY.get(row.severity, 3)),
     )
-    shown = own + of_trials[:MOST_TRIAL_FINDINGS]
+    shown = _together(own) + _together(of_trials)[:MOST_TRIAL_FINDINGS]
     return Findings(
         rows=tuple(sorted(shown, key=_standing)),
         trial_warnings=sum(row.is_warning for row in of_trials),
     )
+
+
+def _together(rows: Sequence[FindingRow]) -> list[FindingRow]:
+    """One row for what a rule says of several trials, or cannot say yet of several subjects."""
+    groups: dict[tuple[object, ...], list[FindingRow]] = {}
+    for row in rows:
+        alike = row.status == "not_checkable" or (bool(row.trial) and row.is_open)
+        key = (row.rule, row.status, row.severity) if alike else (row.id,)
+        groups.setdefault(key, []).append(row)
+    return [
+        replace(first, others=tuple(sorted(row.trial or row.subject for row in rest)))
+        for first, *rest in groups.values()
+    ]
 
 
 def _standing(row: FindingRow) -> tuple[int, int, str, str]:

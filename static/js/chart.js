@@ -62,15 +62,26 @@
   }
 
   // Charts further down are drawn when they come near, so that the first ones are there at once.
+  // One at a time, so that the page answers to clicks in between.
+  const queue = [];
+  function next() {
+    const element = queue.shift();
+    if (!element) return;
+    draw(element);
+    if (queue.length) setTimeout(next, 0);
+  }
   const near = new IntersectionObserver(
-    (entries) =>
+    (entries) => {
+      const idle = queue.length === 0;
       entries
         .filter((entry) => entry.isIntersecting)
         .forEach((entry) => {
           near.unobserve(entry.target);
           entry.target.dataset.drawn = "yes";
-          draw(entry.target);
-        }),
+          queue.push(entry.target);
+        });
+      if (idle) next();
+    },
     { rootMargin: "300px" },
   );
   const watch = (root) => root.querySelectorAll("[data-figure]:not([data-drawn])").forEach((each) => near.observe(each));

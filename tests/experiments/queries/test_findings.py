@@ -69,3 +69,19 @@ def test_a_finding_is_known_in_its_own_project_only() -> None:
     assert experiment_of_finding(other.pk, finding.pk) is None
     assert evidence_of_finding(experiment.pk, finding.pk)["edge"] == "low"
     assert evidence_of_finding(experiment.pk, 999_999) == {}
+
+
+def test_what_a_rule_says_of_many_trials_stands_there_once_with_their_names() -> None:
+    cast.project()
+    experiment = cast.finished_search()
+    trials = list(Trial.objects.filter(study__experiment=experiment)[:4])
+    for trial in trials:
+        cast.finding(experiment, trial=trial, rule="late_oscillation", subject="")
+    for name in ("dropout", "learning_rate"):
+        cast.finding(experiment, rule="density", subject=name, status="not_checkable")
+    found = findings_of(experiment.pk, arms=2)
+    (oscillation,) = [row for row in found.rows if row.rule == "late_oscillation"]
+    assert len(oscillation.others) == 3 and oscillation.trial not in oscillation.others
+    (density,) = [row for row in found.rows if row.rule == "density"]
+    assert len(density.others) == 1
+    assert found.trial_warnings == 4
