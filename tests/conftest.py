@@ -23,6 +23,7 @@ DATABASES = ("sqlite", "postgresql")
 # Carry the controller's choice into the processes of pytest-xdist.
 CHOICE = "VERDICT_TEST_DATABASE"
 POSTGRESQL_URL = "VERDICT_TEST_POSTGRESQL"
+FOLDER = "VERDICT_TEST_FOLDER"
 DATABASE_FIXTURES = frozenset(
     {"db", "transactional_db", "django_db_reset_sequences", "django_db_serialized_rollback"}
 )
@@ -89,8 +90,7 @@ def pytest_report_header(config: pytest.Config) -> str:
 
 def _set_up_django(database: str) -> None:
     """A data folder of this process's own; file databases, so that other processes can share."""
-    data = Path(tempfile.mkdtemp(prefix="verdict-test-"))
-    atexit.register(shutil.rmtree, data, ignore_errors=True)
+    data = Path(tempfile.mkdtemp(prefix="data-", dir=_folder_of_the_run()))
     for name in ("REDIS_URL", "ALLOWED_HOSTS", "HOST", "PORT", "DEBUG", "LOG_LEVEL"):
         os.environ.pop(name, None)
     os.environ["DJANGO_SETTINGS_MODULE"] = "config.settings"
@@ -118,6 +118,14 @@ def _set_up_django(database: str) -> None:
         *settings.PASSWORD_HASHERS[1:],
     ]
     django.setup()
+
+
+def _folder_of_the_run() -> str:
+    """Removed by the process that made it: pytest-xdist may end the others at once."""
+    if FOLDER not in os.environ:
+        os.environ[FOLDER] = tempfile.mkdtemp(prefix="verdict-test-")
+        atexit.register(shutil.rmtree, os.environ[FOLDER], ignore_errors=True)
+    return os.environ[FOLDER]
 
 
 def _start_postgresql() -> str:
