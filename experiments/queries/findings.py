@@ -137,9 +137,14 @@ def _together(rows: Sequence[FindingRow]) -> list[FindingRow]:
         key = (row.rule, row.status, row.severity) if alike else (row.id,)
         groups.setdefault(key, []).append(row)
     return [
-        replace(first, others=tuple(sorted(row.trial or row.subject for row in rest)))
+        replace(first, others=_in_order(row.trial or row.subject for row in rest))
         for first, *rest in groups.values()
     ]
+
+
+def _in_order(names: Iterable[str]) -> tuple[str, ...]:
+    """A2 before A10."""
+    return tuple(sorted(names, key=lambda name: (name[:1], len(name), name)))
 
 
 def _standing(row: FindingRow) -> tuple[int, int, str, str]:
