@@ -59,7 +59,7 @@ def test_findings_cost_one_query(django_assert_num_queries: DjangoAssertNumQueri
         found = findings_of(experiment.pk, 2)
     assert found.trial_warnings == 12
     assert len(found.rows) == 1, "one line names them all"
-        assert len(found.rows[0].others) == 11
+    assert len(found.rows[0].others) == 11
 
 
 def test_a_finding_is_known_in_its_own_project_only() -> None:
