@@ -99,9 +99,12 @@ class ExperimentFile:
 
     def budget_of(self, arm: Arm) -> int:
         """The sampler's trials in one arm: `trials`, and never more than a grid has points."""
-        if self.sampler != "grid":
-            return self.trials
-        return min(self.trials, grid_size(arm, self.grid_points))
+        most = self.most_trials(arm)
+        return self.trials if most is None else min(self.trials, most)
+
+    def most_trials(self, arm: Arm) -> int | None:
+        """How many trials an arm can have: as many as a grid has points, else None."""
+        return grid_size(arm, self.grid_points) if self.sampler == "grid" else None
 
     @property
     def grid_points(self) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-_ROW, _FIRST = 1, 2
+_ROW, _FIRST, _ASKED = 1, 2, 3
 
 
 def _derive(seed: int, branch: int, index: int) -> int:
@@ -19,3 +19,8 @@ def row_seed(seed: int, row: int) -> int:
 def first_seed(seed: int, index: int) -> int:
     """Training seed of the known-good configuration `index` of an experiment file."""
     return _derive(seed, _FIRST, index)
+
+
+def asked_seed(seed: int, number: int) -> int:
+    """Training seed of a configuration that a person asked for, tried as trial `number`."""
+    return _derive(seed, _ASKED, number)

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import json
-from typing import Any
 
 from django.conf import settings
 from django.db import IntegrityError, transaction
-from django.db.models import F
+from django.db.models import F, Q, QuerySet
 from django.utils import timezone
 
 from experiments import dispatch, experiment_file
@@ -17,11 +16,11 @@ from experiments.experiment_file import ExperimentFile, first_arms
 from experiments.models import Experiment, ExperimentTag, Project, Study, Trial
 from experiments.models.experiment import ExperimentState
 from experiments.models.project import Role
-from experiments.models.trial import Origin, StudyKind, TrialState
+from experiments.models.trial import FailureKind, Origin, StudyKind, TrialState
 from experiments.objectives import is_allowed
 from experiments.search_space import Arm, searched_domain
 from experiments.seeds import first_seed
-from experiments.services import trials
+from experiments.services import stop_rules, trials
 from experiments.services.permissions import Person, require
 
 
@@ -109,7 +108,7 @@ def _insert(
         seed=file.seed,
         split_seed=file.split_seed,
         parallel=file.parallel,
-        budget=len(file.arms()) * file.trials + firsts,
+        budget=sum(file.budget_of(arm) for arm in file.arms()) + firsts,
         queue=file.queue,
         commit=commit(),
         extends=extends,
@@ -131,7 +130,7 @@ def _add_study(experiment: Experiment, file: ExperimentFile, arm: Arm) -> None:
         arm=json.dumps(dict(arm.values)),
         name=f"{name}/{arm.index}" if arm.values else name,
         directions=experiment.direction,
-        budget=file.trials,
+        budget=file.budget_of(arm),
     )
     for index, first in enumerate(file.first):
         if arm not in first_arms(file.space, first):
@@ -192,12 +191,25 @@ def _end(experiment_id: int, state: ExperimentState, reason: str) -> bool:
             pk=experiment_id, state__in=(ExperimentState.RUNNING, ExperimentState.PAUSED)
         ).update(state=state, stop_reason=reason[:300], finished_at=now, active_at=now)
         if changed and state == ExperimentState.STOPPED:
-            Trial.objects.filter(
-                study__experiment_id=experiment_id,
-                study__kind=StudyKind.SEARCH,
-                state=TrialState.RUNNING,
-            ).update(control="stop")
+            searching = Trial.objects.filter(
+                study__experiment_id=experiment_id, study__kind=StudyKind.SEARCH
+            )
+            searching.filter(state=TrialState.RUNNING).update(control="stop")
+            _call_off(searching)
     return bool(changed)
+
+
+def _call_off(searching: QuerySet[Trial]) -> None:
+    """What a person asked for beside the search would still be claimed after its end."""
+    asked = searching.filter(state=TrialState.WAITING, origin__in=(Origin.MANUAL, Origin.RETRY))
+    for trial_id in asked.values_list("pk", flat=True):
+        trials.finish(
+            trial_id=trial_id,
+            state=TrialState.FAILED,
+            values=None,
+            failure_kind=FailureKind.CANCELLED,
+            failure_reason="the experiment was stopped before it began",
+        )
 
 
 def advance(experiment_id: int) -> None:
@@ -210,29 +222,22 @@ def advance(experiment_id: int) -> None:
         study__in=searches, state__in=(TrialState.WAITING, TrialState.RUNNING)
     )
     left = searches.filter(next_row__lt=F("budget")).exists()
-    if not left and not unfinished.exists():
-        _end(experiment_id, ExperimentState.FINISHED, "all trials done")
+    if not (left and stop_rules.may_start(experiment)) and not unfinished.exists():
+        why, by_rule = stop_rules.why_all_done(experiment)
+        state = ExperimentState.STOPPED if by_rule else ExperimentState.FINISHED
+        _end(experiment_id, state, why)
         return
-    reason = _stop_reason(experiment)
+    reason = stop_rules.reason(experiment)
     if reason:
         _end(experiment_id, ExperimentState.STOPPED, reason)
 
 
-def _stop_reason(experiment: Experiment) -> str:
-    stop: dict[str, Any] = json.loads(experiment.document).get("stop", {})
-    minutes = stop.get("minutes")
-    if minutes is not None:
-        spent = (timezone.now() - experiment.created_at).total_seconds() / 60
-        if spent >= minutes:
-            return f"ran for {minutes:g} minutes"
-    patience = stop.get("no_improvement_for")
-    if patience is not None and experiment.best_trial_id is not None:
-        since = Trial.objects.filter(
-            study__experiment=experiment,
-            study__kind=StudyKind.SEARCH,
-            state__in=(TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAILED),
-            finished_at__gt=experiment.best_trial.finished_at,  # type: ignore[union-attr]
-        ).count()
-        if since >= patience:
-            return f"no improvement for {since} trials"
-    return ""
+def stop_overdue() -> None:
+    """Stop experiments whose time is up, also while none of their trials ends.
+
+    Called by workers at every heartbeat; doing it twice is harmless.
+    """
+    timed = Q(document__contains='"minutes"') | Q(document__contains='"gpu_hours"')
+    running = Experiment.objects.filter(timed, state=ExperimentState.RUNNING)
+    for experiment_id in running.values_list("pk", flat=True):
+        advance(experiment_id)

@@ -22,9 +22,11 @@ from experiments.models import Configuration, Environment, Experiment, Study, Tr
 from experiments.models.experiment import ExperimentState
 from experiments.models.trial import FailureKind, Origin, StudyKind, TrialState
 from experiments.seeds import row_seed
-from experiments.services import attempts, trials
+from experiments.services import attempts, stop_rules, trials
 
 MOST_ATTEMPTS = 3
+# What runs also when its search has ended: a person asked for it.
+_ALWAYS = Q(study__kind=StudyKind.REPLICATION) | Q(origin__in=(Origin.MANUAL, Origin.RETRY))
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,8 +80,8 @@ def _running(experiment_id: int) -> int:
 
 def _candidates(queue: str) -> list[int]:
     waiting = Trial.objects.filter(
+        _ALWAYS,
         study__experiment=OuterRef("pk"),
-        study__kind=StudyKind.REPLICATION,
         study__deleted_at__isnull=True,
         state=TrialState.WAITING,
     )
@@ -95,13 +97,13 @@ def _candidates(queue: str) -> list[int]:
 
 
 def _waiting(experiment: Experiment) -> QuerySet[Trial]:
-    """Trials fixed beforehand: searches only while the experiment runs, replicates always."""
-    kinds = [StudyKind.REPLICATION]
+    """Trials fixed beforehand: those of a search's file only while the experiment runs."""
+    wanted = _ALWAYS
     if experiment.state == ExperimentState.RUNNING:
-        kinds.append(StudyKind.SEARCH)
+        wanted |= Q(study__kind=StudyKind.SEARCH)
     return Trial.objects.filter(
+        wanted,
         study__experiment=experiment,
-        study__kind__in=kinds,
         study__deleted_at__isnull=True,
         state=TrialState.WAITING,
     )
@@ -137,7 +139,7 @@ def _claim_waiting(experiment: Experiment, worker_id: int | None, device: str) -
 
 def _with_rows(experiment: Experiment) -> Iterator[Study]:
     """Searches with sampler rows left, the one that is behind first."""
-    if experiment.state != ExperimentState.RUNNING:
+    if experiment.state != ExperimentState.RUNNING or not stop_rules.may_start(experiment):
         return iter(())
     return (
         Study.objects.filter(

@@ -178,6 +178,8 @@ def repeated_search_file(source: str, *, arm: Mapping[str, Any], name: str, seed
     document.pop("first", None)
     hyperparameters = {}
     for each in file.space.hyperparameters:
+        if each.name not in document["hyperparameters"]:
+            continue  # the whole budget of a fidelity, which stands elsewhere in the file
         entry = dict(document["hyperparameters"][each.name])
         if each.name in arm:
             entry = {"role": "fixed", "value": arm[each.name]}

@@ -1,0 +1,121 @@
+"""Whether a running search is to end before its budget is used, and why, in words."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from django.db import transaction
+from django.db.models import F, QuerySet, Sum
+from django.utils import timezone
+
+from experiments.models import Experiment, Study, Trial
+from experiments.models.trial import FINISHED, StudyKind, TrialState
+from experiments.services import studies
+from experiments.trial_encoding import decode
+
+# Of a study whose arm ended before its budget was used: why.
+STOPPED_ATTRIBUTE = "verdict:stopped"
+_NO_GPU = ("", "cpu")
+
+
+def reason(experiment: Experiment) -> str:
+    """Why a running experiment is to be stopped now; "" when it is not.
+
+    The number of trials is no such reason: `may_start` holds further ones back, and those that
+    run are let finish.
+    """
+    stop = _rules(experiment)
+    minutes = stop.get("minutes")
+    if minutes is not None:
+        spent = (timezone.now() - experiment.created_at).total_seconds() / 60
+        if spent >= minutes:
+            return f"ran for {minutes:g} minutes"
+    hours = stop.get("gpu_hours")
+    if hours is not None and gpu_hours(experiment) >= hours:
+        return f"used {hours:g} GPU hours"
+    patience = stop.get("no_improvement_for")
+    if patience is not None:
+        since = _since_the_best(experiment)
+        if since >= patience:
+            return f"no improvement for {since} trials"
+    return ""
+
+
+def may_start(experiment: Experiment) -> bool:
+    """Whether the sampler may begin another trial under the rule on their number."""
+    most = _rules(experiment).get("trials")
+    return most is None or _search_trials(experiment).count() < most
+
+
+def why_all_done(experiment: Experiment) -> tuple[str, bool]:
+    """Why nothing is left to run, and whether a rule is the reason."""
+    most = _rules(experiment).get("trials")
+    if most is not None and _search_trials(experiment).count() >= most:
+        return f"ran {most:g} trials, as many as its file allows", True
+    ended = arms_ended(experiment)
+    if not ended:
+        return "all trials done", False
+    arms = Study.objects.filter(experiment=experiment, kind=StudyKind.SEARCH).count()
+    where = f" in {len(ended)} of {arms} arms" if arms > 1 else ""
+    return f"{ended[0]}{where}", True
+
+
+def gpu_hours(experiment: Experiment) -> float:
+    """Hours that search trials have held a GPU, those still running included."""
+    on_gpu = _search_trials(experiment).exclude(device__in=_NO_GPU)
+    spent = on_gpu.filter(state__in=FINISHED).aggregate(total=Sum("seconds"))["total"] or 0.0
+    now = timezone.now()
+    running = on_gpu.filter(state=TrialState.RUNNING, started_at__isnull=False)
+    spent += sum(
+        (now - started).total_seconds()
+        for started in running.values_list("started_at", flat=True)
+        if started is not None
+    )
+    return float(spent) / 3600
+
+
+def arms_ended(experiment: Experiment) -> list[str]:
+    """Why arms ended before their budget was used, one reason for each that did."""
+    rows = Study.objects.filter(experiment=experiment, kind=StudyKind.SEARCH)
+    found = [
+        decode(text).get(STOPPED_ATTRIBUTE)
+        for text in rows.order_by("arm_index").values_list("system_attributes", flat=True)
+    ]
+    return [reason for reason in found if reason]
+
+
+def end_arm(*, study_id: int, why: str) -> None:
+    """Let an arm begin no further trials of its sampler; those that run are let finish."""
+    with transaction.atomic():
+        Study.objects.filter(pk=study_id).update(budget=F("next_row"))
+        studies.set_system_attribute(study_id=study_id, key=STOPPED_ATTRIBUTE, value=why)
+
+
+def is_ended(study: Study) -> bool:
+    """Whether an arm begins no further trials of its sampler."""
+    return STOPPED_ATTRIBUTE in decode(study.system_attributes)
+
+
+def _rules(experiment: Experiment) -> dict[str, Any]:
+    rules: dict[str, Any] = json.loads(experiment.document).get("stop", {})
+    return rules
+
+
+def _search_trials(experiment: Experiment) -> QuerySet[Trial]:
+    return Trial.objects.filter(
+        study__experiment=experiment,
+        study__kind=StudyKind.SEARCH,
+        study__deleted_at__isnull=True,
+    )
+
+
+def _since_the_best(experiment: Experiment) -> int:
+    """How many trials have finished after the best one; all of them when none is complete."""
+    finished = _search_trials(experiment).filter(state__in=FINISHED)
+    best = experiment.best_trial
+    return (
+        finished.count()
+        if best is None
+        else finished.filter(finished_at__gt=best.finished_at).count()
+    )
