@@ -197,6 +197,8 @@ def _name(document: Mapping[str, Any], problems: list[Problem]) -> str:
         problems.append(
             Problem("experiment", f"found {name!r}, want letters, digits, spaces and . + = _ -")
         )
+    if name == "new":
+        problems.append(Problem("experiment", "new is the address of the form; choose another"))
     return name
 
 

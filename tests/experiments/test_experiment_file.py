@@ -82,6 +82,7 @@ def test_all_errors_are_reported_together_with_their_keys() -> None:
         (("low: 1e-4", "low: 1"), "hyperparameters.learning_rate", "is not below"),
         (("trials: 24", "trials: 0"), "search.trials", "from 1"),
         (("trials: 24", "trials: 1.5"), "search.trials", "whole number"),
+        (("experiment: label-smoothing", "experiment: new"), "experiment", "address"),
         (("parallel: 2", "paralel: 2"), "search.paralel", "unknown key"),
         (("official: true", "oficial: true"), "metrics.validation_accuracy.oficial", "unknown"),
         (("direction: maximize", "direction: up"), "metrics.validation_accuracy.direction", "one"),
