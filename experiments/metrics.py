@@ -69,6 +69,11 @@ def guess(name: str) -> Metric:
     return Metric(name, cast(Split, split), kind, "minimize" if falling else "maximize")
 
 
+def from_document(document: Mapping[str, Any]) -> dict[str, Metric]:
+    """The declared metrics of an experiment's stored document (`Experiment.document`)."""
+    return {name: Metric(**fields) for name, fields in document.get("metrics", {}).items()}
+
+
 def is_test(name: str, declared: Mapping[str, Metric]) -> bool:
     """Whether a metric is of the test split: declared so, or named so and not declared."""
     return (declared[name] if name in declared else guess(name)).split == "test"

@@ -15,7 +15,7 @@ from django.conf import settings
 from django.db import DatabaseError, close_old_connections, connections
 
 from experiments import dispatch
-from experiments.services import experiments, queue, series, variance, workers
+from experiments.services import experiments, queue, runs, series, variance, workers
 from workers.runner import TrialRunner
 from workers.search.storage import VerdictStorage
 from workers.supervisor import Slot
@@ -97,6 +97,7 @@ class Node:
         workers.heartbeat(worker_id=self.worker_id)
         for trial_id in queue.reap(stale_after=dt.timedelta(seconds=settings.STALE_AFTER_SECONDS)):
             series.compact(trial_id)
+        runs.lose_silent()
         variance.queue_winners()
         experiments.stop_overdue()
         free = self._slots.qsize()

@@ -6,6 +6,9 @@ from django.urls import URLPattern, URLResolver, path, re_path
 
 from experiments.api.errors import unknown_path
 from experiments.api.routes import api
+from experiments.api.runs import router
+
+api.add_router("/runs", router)
 
 urlpatterns: list[URLPattern | URLResolver] = [
     path("v1/", api.urls),

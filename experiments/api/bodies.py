@@ -1,0 +1,83 @@
+"""Request bodies: JSON, gzip accepted, limited in size before and after, with clear errors."""
+
+from __future__ import annotations
+
+import json
+import zlib
+from typing import TypeVar
+
+from django.core.exceptions import RequestDataTooBig
+from django.http import HttpRequest
+from ninja import Schema
+from pydantic import ValidationError
+
+from experiments.errors import Problem, VerdictError
+
+MOST_BYTES = 32 * 2**20  # of a body after decompression; Django limits what arrives
+Read = TypeVar("Read", bound=Schema)
+
+
+class BadBody(VerdictError):
+    """The body cannot be read at all."""
+
+
+class InvalidBody(VerdictError):
+    """The body was read, but fields are wrong."""
+
+    status = 422
+
+
+class BodyTooLarge(VerdictError):
+    status = 413
+
+
+class UnknownEncoding(VerdictError):
+    status = 415
+
+
+def read(request: HttpRequest, schema: type[Read]) -> Read:
+    """The body of a request as `schema` has it.
+
+    Raises:
+        VerdictError: with 400, 413, 415 or 422 and what would be right.
+    """
+    try:
+        document = json.loads(_decompressed(request))
+    except (ValueError, RecursionError) as error:
+        raise BadBody(f"The body is no JSON: {error}.") from None
+    if not isinstance(document, dict):
+        raise BadBody("The body is no JSON object.")
+    try:
+        return schema.model_validate(document)
+    except ValidationError as error:
+        problems = [
+            Problem(".".join(str(part) for part in each["loc"]), each["msg"])
+            for each in error.errors(include_url=False, include_input=False)
+        ]
+        raise InvalidBody("The request has errors.", problems) from None
+
+
+def _decompressed(request: HttpRequest) -> bytes:
+    try:
+        body = request.body
+    except RequestDataTooBig:
+        raise BodyTooLarge(
+            "The body is too large: want at most 2.5 MB as it is sent; split it."
+        ) from None
+    encoding = request.headers.get("Content-Encoding", "identity").strip().lower()
+    if encoding == "identity":
+        return body
+    if encoding != "gzip":
+        raise UnknownEncoding(
+            f"Content-Encoding {encoding!r:.40} is not known; want gzip or none."
+        )
+    unpacker = zlib.decompressobj(wbits=zlib.MAX_WBITS | 16)
+    try:
+        unpacked = unpacker.decompress(body, MOST_BYTES)
+    except zlib.error as error:
+        raise BadBody(f"The body is no gzip: {error}.") from None
+    if unpacker.unconsumed_tail:
+        raise BodyTooLarge(f"The body unpacks to more than {MOST_BYTES // 2**20} MiB; split it.")
+    if not unpacker.eof or unpacker.unused_data:
+        raise BadBody("The body is cut off, or holds more than one gzip stream.")
+    return unpacked
