@@ -23,13 +23,14 @@ from experiments import code_version
 from experiments.errors import TrialFenced, TrialFinished
 from experiments.queries import assignments
 from experiments.queries.assignments import Assignment
-from experiments.services import experiments, queue, series, trials
+from experiments.services import experiments, queue, series, stop_rules, trials
 from workers import environment, findings
 from workers.courier import Courier, Undelivered
 from workers.messages import Job, Outcome, Sealed, SeriesFlush
 from workers.pulse import Pulse, Watched
 from workers.search.asking import AskedTrial
 from workers.search.storage import VerdictStorage
+from workers.search.terminator import why_to_end
 from workers.supervisor import Order, Slot
 
 logger = logging.getLogger(__name__)
@@ -274,7 +275,24 @@ class _OneTrial:
             asked.keep_folds(outcome.folds)
         asked.after(state, values)
         self._finish(state, values, **_facts(outcome))
+        self._end_arm(assignment)
         findings.look(assignment)
+
+    def _end_arm(self, assignment: Assignment) -> None:
+        """Begin no further trials in an arm that has little left to gain."""
+        if assignment.kind != "search" or assignment.terminator is None:
+            return
+        why = why_to_end(
+            self._storage,
+            assignment.study_name,
+            assignment.terminator,
+            seed=assignment.search_seed,
+        )
+        if why is not None:
+            persistently(
+                lambda: stop_rules.end_arm(study_id=self._claim.study_id, why=why),
+                give_up=self._stopping,
+            )
 
     def _finish(self, state: TrialState, values: list[float] | None, **facts: Any) -> None:
         persistently(

@@ -1,0 +1,88 @@
+"""Optuna's terminator: whether a search has little left to gain."""
+
+from __future__ import annotations
+
+import logging
+import warnings
+from collections.abc import Mapping
+from functools import lru_cache
+from typing import Any
+
+import optuna
+from optuna.terminator import (
+    BaseImprovementEvaluator,
+    BestValueStagnationEvaluator,
+    CrossValidationErrorEvaluator,
+    EMMREvaluator,
+    MedianErrorEvaluator,
+    RegretBoundEvaluator,
+    StaticErrorEvaluator,
+    Terminator,
+)
+from optuna.terminator.erroreval import BaseErrorEvaluator
+from optuna.trial import TrialState
+
+from experiments.catalogue import TERMINATORS
+from experiments.search_methods import Chosen
+from workers.search.storage import VerdictStorage
+
+logger = logging.getLogger(__name__)
+
+
+def build_terminator(chosen: Chosen, *, seed: int) -> Terminator:
+    """The terminator of that name and options; same history and seed, same answer.
+
+    Raises:
+        ValueError: for a name that is not in the catalogue.
+    """
+    if chosen.name not in TERMINATORS:
+        raise ValueError(f"no terminator is called {chosen.name!r}")
+    options = dict(chosen.options)
+    fewest = options.pop("min_n_trials", TERMINATORS[chosen.name].options["min_n_trials"].default)
+    with warnings.catch_warnings():
+        # Optuna 5 announces that it will remove the module in 6; it is pinned below that.
+        warnings.simplefilter("ignore", FutureWarning)
+        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+        improvement, error = _evaluators(chosen.name, options, seed)
+        return Terminator(improvement, error, min_n_trials=fewest)
+
+
+def _evaluators(
+    name: str, options: Mapping[str, Any], seed: int
+) -> tuple[BaseImprovementEvaluator, BaseErrorEvaluator]:
+    """What is left to gain, and below which it counts as nothing: the pairs Optuna proposes."""
+    if name == "regret_bound":
+        return RegretBoundEvaluator(seed=seed, **options), CrossValidationErrorEvaluator()
+    if name == "best_value_stagnation":
+        return BestValueStagnationEvaluator(**options), StaticErrorEvaluator(constant=0)
+    own = {key: options[key] for key in ("deterministic_objective", "delta") if key in options}
+    rest = {key: value for key, value in options.items() if key not in own}
+    emmr = EMMREvaluator(seed=seed, **own)
+    return emmr, MedianErrorEvaluator(emmr, **rest)
+
+
+@lru_cache(maxsize=64)
+def _of_study(
+    study_name: str, name: str, options: tuple[tuple[str, Any], ...], seed: int
+) -> Terminator:
+    """Kept for a study: what counts as nothing costs EMMR twenty fits of a model to find out."""
+    return build_terminator(Chosen(name, dict(options)), seed=seed)
+
+
+def why_to_end(
+    storage: VerdictStorage, study_name: str, chosen: Chosen, *, seed: int
+) -> str | None:
+    """Why a search has little left to gain, None while it has, or while nobody can tell."""
+    study = optuna.load_study(study_name=study_name, storage=storage)
+    terminator = _of_study(study_name, chosen.name, tuple(sorted(chosen.options.items())), seed)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+            ends = terminator.should_terminate(study)
+    except Exception:  # a model that cannot be fitted must not cost a trial
+        logger.exception("the terminator of %s could not judge", study_name)
+        return None
+    if not ends:
+        return None
+    complete = len(study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,)))
+    return f"Optuna's terminator ({chosen.name}): little left to gain after {complete} trials"
