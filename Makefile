@@ -41,12 +41,19 @@ lint: $(VENV)/.installed-all  ## Check style, types and migrations.
 	$(BIN)/mypy
 	$(BIN)/python manage.py makemigrations --check --dry-run
 
-bench: $(VENV)/.installed-all  ## Run every benchmark (make setup PEERS=1 first to compare with peers).
+# Those that replay published results take their folder as an argument.
+WITH_DATA := verdicts findings extrapolation
+
+bench: $(VENV)/.installed-all  ## Run every benchmark (make setup PEERS=1 first); DATA=folder for those that replay results.
 	@for file in benchmarks/*.py; do \
-		case "$$file" in benchmarks/_*) continue;; esac; \
-		module=$$(basename "$$file" .py); echo "== $$module"; \
-		$(BIN)/python -m "benchmarks.$$module" || failed="$${failed:-} $$module"; done; \
-	if [ -n "$${failed:-}" ]; then echo "failed:$$failed" >&2; exit 1; fi
+		module=$$(basename "$$file" .py); data=""; \
+		case "$$module" in _*) continue;; esac; \
+		grep -q '^if __name__ == "__main__"' "$$file" || continue; \
+		for each in $(WITH_DATA); do if [ "$$module" = "$$each" ]; then data="$(DATA)"; \
+			if [ -z "$$data" ]; then echo "== $$module: left out, it needs DATA=folder"; continue 2; fi; fi; done; \
+		echo "== $$module"; \
+		$(BIN)/python -m "benchmarks.$$module" $$data || failed="$${failed:-} $$module"; done; \
+	if [ -n "$${failed:-}" ]; then echo "short of a goal, or failed:$$failed" >&2; exit 1; fi
 
 clean:  ## Remove .venv and caches; data in var/ stays.
 	rm -rf $(VENV) staticfiles .mypy_cache .pytest_cache .ruff_cache .hypothesis *.egg-info
