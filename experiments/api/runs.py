@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import time
-from typing import Any
+from typing import Any, Literal
 
 from django.http import HttpRequest
 from ninja import Router, Schema, Status
 
-from experiments import metrics
+from experiments import metrics, series_files
 from experiments.api import bodies
 from experiments.api.run_schemas import (
     CreatedOut,
@@ -23,9 +23,10 @@ from experiments.api.schemas import ErrorOut
 from experiments.errors import Conflict, NotAllowed, NotFound, Problem
 from experiments.logged_points import InvalidPoints, LoggedPoints, read_points
 from experiments.queries import runs as queries
-from experiments.queries import token_access
+from experiments.queries import series_exports, token_access
 from experiments.queries.runs import RunView
 from experiments.services import runs as services
+from experiments.streaming import download
 
 router = Router(tags=["runs"])
 _ERRORS = dict.fromkeys((400, 401, 403, 404, 409, 413, 415, 422), ErrorOut)
@@ -104,6 +105,19 @@ def read_run(request: HttpRequest, run_id: int) -> dict[str, Any]:
         "value": run.value,
         "stop": run.stop_requested,
     }
+
+
+@router.get("/{int:run_id}/series.{kind}", openapi_extra={"responses": {200: {}}})
+def read_series(request: HttpRequest, run_id: int, kind: Literal["csv", "parquet"]) -> Any:
+    """All points of a run, of a worker's trial, too, without test scores."""
+    run = _run(request, run_id, write=False)
+    pieces = series_exports.exact({run.id: str(run.number)}, declared=run.declared)
+    return download(
+        request,
+        series_files.write(pieces, kind),
+        content_type=series_files.CONTENT_TYPES[kind],
+        filename=f"{run.experiment} {run.number}.{kind}",
+    )
 
 
 @router.post(
