@@ -67,7 +67,7 @@ def start_worker(
 
 
 def wait_until(
-    condition: Callable[[], bool], *, seconds: float = 60, worker: WorkerProcess | None = None
+    condition: Callable[[], bool], *, seconds: float = 180, worker: WorkerProcess | None = None
 ) -> None:
     """Wait for a condition; fail with the worker's last lines when it does not come."""
     deadline = time.monotonic() + seconds

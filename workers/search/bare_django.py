@@ -23,7 +23,7 @@ from django.db.migrations.executor import MigrationExecutor
 # What our migrations build on; the same tables as the server's.
 APPS = ("experiments", "django.contrib.auth", "django.contrib.contenttypes")
 # How long nobody else may have got on with building the tables before we give up.
-PATIENCE_SECONDS = 5.0
+PATIENCE_SECONDS = 30.0
 
 _parents: list[Any] = []  # connections of processes that we were forked from, never closed here
 

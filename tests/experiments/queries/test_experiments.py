@@ -129,5 +129,5 @@ def test_time_left_follows_the_pace_of_the_last_trials() -> None:
 
 def test_time_left_is_unknown_before_two_trials_and_after_the_end() -> None:
     cast.project()
-    assert seconds_left(cast.search("new"), 0) is None
+    assert seconds_left(cast.search("fresh"), 0) is None
     assert seconds_left(cast.finished_search("old", trials_per_arm=3), 0) is None

@@ -138,6 +138,8 @@ def test_the_database_itself_refuses_to_change_a_decision(
     assert Decision.objects.get().hash == decision.hash
 
 
+# TRUNCATE is refused by PostgreSQL itself while the transaction's own checks are pending.
+@pytest.mark.django_db(transaction=True)
 def test_the_database_refuses_to_empty_or_replace_the_log(repeated: Replication) -> None:
     decision = _record(repeated)
     statement = (
