@@ -1,0 +1,290 @@
+from __future__ import annotations
+
+import ast
+import importlib.util
+import os
+import statistics
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from experiments.models import Experiment, Trial
+from experiments.queries import series
+from experiments.services import tokens
+from tests import cast
+from tests.client.fake_server import FakeServer
+from tests.services_under_test.web_server import WebServer
+
+FILE = Path(__file__).parents[2] / "client" / "verdict.py"
+
+
+@pytest.fixture
+def client(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    spec = importlib.util.spec_from_file_location("verdict_client", FILE)
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    for name, value in {"SEND_SECONDS": 0.01, "CLOSE_SECONDS": 5.0, "LONGEST_PAUSE": 0.02}.items():
+        monkeypatch.setattr(module, name, value)
+    for name in ("RANK", "VERDICT_URL", "VERDICT_TOKEN"):
+        monkeypatch.delenv(name, raising=False)
+    return module
+
+
+@pytest.fixture
+def server() -> Iterator[FakeServer]:
+    made = FakeServer()
+    yield made
+    made.close()
+
+
+def start(client: ModuleType, server: FakeServer, **more: Any) -> Any:
+    return client.run(project="digits", experiment="laptop", url=server.url, token="vd_x", **more)
+
+
+def until(condition: Any) -> None:
+    deadline = time.monotonic() + 20
+    while not condition():
+        assert time.monotonic() < deadline, "waited in vain"
+        time.sleep(0.005)
+
+
+def test_it_needs_nothing_but_the_standard_library() -> None:
+    names = set()
+    for node in ast.walk(ast.parse(FILE.read_text())):
+        if isinstance(node, ast.Import):
+            names |= {alias.name.split(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            names.add(str(node.module).split(".")[0])
+    assert names <= set(sys.stdlib_module_names)
+
+
+def test_a_run_sends_all_that_was_logged_in_order(client: ModuleType, server: FakeServer) -> None:
+    with start(client, server, params={"lr": 0.1, "optimizer": {"name": "adam"}}) as run:
+        for step in range(50):
+            run.log({"loss": 1 / (step + 1), "acc": step}, step=step)
+    assert server.points == [(s, {"loss": 1 / (s + 1), "acc": float(s)}) for s in range(50)]
+    created = server.requests[0][1]
+    assert created["params"] == {"lr": 0.1, "optimizer.name": "adam"}
+    assert server.requests[0][2]["Authorization"] == "Bearer vd_x"
+    assert server.bodies("/finish") == [{"state": "complete", "value": None, "reason": ""}]
+    assert server.connections == 1
+
+
+def test_values_of_any_library_and_what_is_not_finite_are_sent(
+    client: ModuleType, server: FakeServer, capfd: pytest.CaptureFixture[str]
+) -> None:
+    with start(client, server, params={"n": np.int64(3), "path": Path("a")}) as run:
+        run.log({"a": np.float32(0.5), "b": torch.tensor(2), "c": float("nan"), "d": True}, step=1)
+        for _ in range(3):
+            run.log({"bad": [1.0], "worse": "0.5", "e": float("-inf")}, step=np.int64(2))
+        run.log({"f": 1}, step=2.5)
+    assert server.points[0] == (1, {"a": 0.5, "b": 2.0, "c": "NaN", "d": 1.0})
+    assert server.points[1:4] == [(2, {"e": "-Infinity"})] * 3
+    assert server.points[4] == (4, {"f": 1.0})  # calls are counted
+    assert server.requests[0][1]["params"] == {"n": 3, "path": "a"}
+    said = capfd.readouterr().err
+    assert said.count("'bad'") == said.count("'worse'") == 1
+
+
+def test_large_calls_and_long_buffers_are_split(
+    client: ModuleType, server: FakeServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(client, "MAX_POINTS", 10)
+    with start(client, server) as run:
+        for step in range(8):
+            run.log({f"m{k}": k for k in range(3)}, step=step)
+        run.log({f"m{k}": k for k in range(25)}, step=8)
+    sizes = [sum(len(call["metrics"]) for call in calls) for calls in server.batches.values()]
+    assert max(sizes) <= 10 and sum(sizes) == 8 * 3 + 25
+
+
+def test_while_the_server_is_away_nothing_waits_and_nothing_is_lost(
+    client: ModuleType, server: FakeServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(client, "MEMORY_BYTES", 2000)
+    run = start(client, server)
+    server.status = 503
+    took = []
+    for step in range(3000):
+        began = time.perf_counter()
+        run.log({"loss": step / 7}, step=step)
+        took.append(time.perf_counter() - began)
+        if step % 500 == 0:
+            time.sleep(0.02)
+    assert statistics.quantiles(took, n=100)[98] < 0.001
+    until(lambda: run._sender._queue._file._rolled)  # on disk
+    server.status = 200
+    run.finish()
+    assert server.points == [(s, {"loss": s / 7}) for s in range(3000)]
+
+
+def test_a_lost_answer_doubles_nothing(client: ModuleType, server: FakeServer) -> None:
+    run = start(client, server)
+    server.losing = True
+    run.log({"loss": 1.0}, step=1)
+    until(lambda: len(server.bodies("/points")) >= 2)
+    server.losing = False
+    run.finish()
+    assert server.points == [(1, {"loss": 1.0})]
+
+
+def test_creating_is_tried_again_with_the_same_key(client: ModuleType, server: FakeServer) -> None:
+    server.losing = True
+    threading.Timer(0.2, lambda: setattr(server, "losing", False)).start()
+    start(client, server).finish()
+    created = server.bodies("/runs")
+    assert len(created) > 1 and len({body["key"] for body in created}) == 1
+
+
+def test_what_was_not_delivered_is_told_at_the_end(
+    client: ModuleType, server: FakeServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(client, "CLOSE_SECONDS", 0.05)
+    run = start(client, server)
+    server.status = 503
+    run.log({"loss": 1.0, "acc": 2.0}, step=1)
+    with pytest.raises(client.VerdictError, match="2 points were not delivered"):
+        run.finish()
+
+
+@pytest.mark.parametrize("status", [401, 404, 422])
+def test_a_refusal_says_why_and_is_not_repeated(
+    client: ModuleType, server: FakeServer, status: int
+) -> None:
+    server.status = status
+    with pytest.raises(client.VerdictError, match=f"{status}.*refused.*params.x: is wrong"):
+        start(client, server)
+    assert len(server.requests) == 1
+
+
+def test_a_refusal_while_logging_ends_the_logging_and_not_the_training(
+    client: ModuleType, server: FakeServer
+) -> None:
+    run = start(client, server)
+    server.status = 403
+    run.log({"loss": 1.0})
+    until(lambda: run._sender._error)
+    for _ in range(1000):
+        run.log({"loss": 1.0})
+    assert len(run._calls) == 0
+    with pytest.raises(client.VerdictError, match="403"):
+        run.finish()
+
+
+def test_an_exception_fails_the_run_and_passes_through(
+    client: ModuleType, server: FakeServer
+) -> None:
+    with pytest.raises(RuntimeError, match="diverged"), start(client, server) as run:
+        run.log({"loss": 1.0}, step=3)
+        raise RuntimeError("diverged")
+    (ending,) = server.bodies("/finish")
+    assert ending["state"] == "failed" and "RuntimeError: diverged" in ending["reason"]
+    assert server.points == [(3, {"loss": 1.0})]
+
+
+def test_an_error_of_the_program_is_not_hidden_by_one_of_ours(
+    client: ModuleType, server: FakeServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(client, "CLOSE_SECONDS", 0.05)
+    with pytest.raises(RuntimeError, match="diverged"), start(client, server) as run:
+        server.status = 503
+        run.log({"loss": 1.0})
+        raise RuntimeError("diverged")
+
+
+@pytest.mark.parametrize("rank", ["1", "7"])
+def test_ranks_above_0_send_nothing(
+    client: ModuleType, server: FakeServer, monkeypatch: pytest.MonkeyPatch, rank: str
+) -> None:
+    monkeypatch.setenv("RANK", rank)
+    with start(client, server) as run:
+        run.log({"loss": 1.0})
+        assert not run.stop_requested
+    assert server.requests == []
+
+
+def test_rank_0_sends(
+    client: ModuleType, server: FakeServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RANK", "0")
+    with start(client, server) as run:
+        run.log({"loss": 1.0})
+    assert len(server.points) == 1
+
+
+def test_a_stop_is_heard(client: ModuleType, server: FakeServer) -> None:
+    run = start(client, server)
+    server.stop = True
+    run.log({"loss": 1.0})
+    until(lambda: run.stop_requested)
+    run.finish()
+
+
+def test_a_run_that_only_thinks_is_kept_alive(
+    client: ModuleType, server: FakeServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(client, "KEEP_ALIVE_SECONDS", 0.02)
+    run = start(client, server)
+    until(lambda: {} in server.bodies("/points"))
+    run.finish()
+
+
+def test_address_and_token_come_from_the_environment(
+    client: ModuleType, server: FakeServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("VERDICT_URL", server.url)
+    monkeypatch.setenv("VERDICT_TOKEN", "vd_env")
+    client.run(project="digits", experiment="laptop").finish()
+    assert server.requests[0][2]["Authorization"] == "Bearer vd_env"
+    with pytest.raises(client.VerdictError, match="no http or https address"):
+        client.run(project="digits", experiment="laptop", url="localhost:8000")
+
+
+def test_a_program_that_forgets_to_finish_delivers_and_fails_the_run(server: FakeServer) -> None:
+    code = (
+        f"import sys; sys.path.insert(0, {str(FILE.parent)!r}); import verdict\n"
+        f"run = verdict.run(project='a', experiment='b', url={server.url!r}, token='t')\n"
+        "run.log({'loss': 1.0}, step=5)"
+    )
+    environment = {name: value for name, value in os.environ.items() if name != "RANK"}
+    subprocess.run([sys.executable, "-c", code], check=True, env=environment)
+    assert server.points == [(5, {"loss": 1.0})]
+    assert server.bodies("/finish")[0]["state"] == "failed"
+
+
+@pytest.mark.django_db(transaction=True)
+def test_against_the_real_server_all_is_read_back_exactly(
+    client: ModuleType, web_server: WebServer, transactional_db: None
+) -> None:
+    cast.project()
+    _, secret = tokens.create(
+        user=cast.person("cleo"), project=None, name="laptop", scopes=("write",)
+    )
+    with client.run(
+        project="digits",
+        experiment="laptop",
+        url=web_server.url,
+        token=secret,
+        params={"lr": 0.1},
+        train_seed=3,
+    ) as run:
+        for step in range(2000):
+            values = {"train/loss": step / 7, "λ": float("nan"), "test_accuracy": 0.5}
+            run.log({**values, "validation_accuracy": step / 2000}, step=step)
+    trial = Trial.objects.get()
+    assert (trial.value, trial.best_step, trial.train_seed) == (1999 / 2000, 1999, 3)
+    curves = series.read([trial.pk])[trial.pk]
+    assert set(curves) == {"train/loss", "λ", "validation_accuracy"}
+    assert curves["train/loss"].values.tolist() == [step / 7 for step in range(2000)]
+    assert np.isnan(curves["λ"].values).all() and len(curves["λ"].values) == 2000
+    assert Experiment.objects.get().state == "finished"
