@@ -21,8 +21,9 @@ from experiments.views.experiment_parts import (
 )
 from experiments.views.guard import attempted, in_project, required
 from experiments.views.live import page_cursor
+from experiments.views.panels import Panel
 from experiments.views.reproduce import line_of
-from experiments.views.search_charts import TABS, Panel, panel
+from experiments.views.search_charts import TABS, panel
 
 
 @require_safe

@@ -18,6 +18,7 @@ from experiments.queries.access import Access
 from experiments.queries.curves import CurveTrial, TrialCurves, news
 from experiments.queries.experiments import arms_of, find_experiment
 from experiments.queries.live import Pulse, pulse
+from experiments.views.curve_panel import curve_news, encode_cursor, wanted_trials
 from experiments.views.experiment_parts import (
     ExperimentParts,
     gather,
@@ -27,7 +28,7 @@ from experiments.views.experiment_parts import (
 )
 from experiments.views.guard import in_project, required
 from experiments.views.metric_families import families, first_family
-from experiments.views.search_charts import Panel, curve_news, encode_cursor, wanted_trials
+from experiments.views.panels import Panel
 
 
 @dataclass(frozen=True, slots=True)

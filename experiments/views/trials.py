@@ -14,17 +14,12 @@ from experiments.queries.experiments import arms_of, find_experiment
 from experiments.queries.findings import findings_of_trial
 from experiments.queries.trial_detail import detail_of, find_trial
 from experiments.trial_names import parse_trial_name
+from experiments.views.curve_panel import curve_news, curves_panel, encode_cursor, onsets_of
 from experiments.views.experiment_parts import ExperimentParts, gather, read_file
 from experiments.views.guard import in_project, required
 from experiments.views.live import read_cursor
 from experiments.views.metric_families import families, first_family
 from experiments.views.reproduce import line_of
-from experiments.views.search_charts import (
-    curve_news,
-    curves_panel,
-    encode_cursor,
-    onsets_of,
-)
 
 
 @require_safe

@@ -1,0 +1,36 @@
+"""What one tab of an experiment's charts is made of."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from experiments.charts.theme import Figure
+from experiments.views.metric_families import Family
+
+
+@dataclass(frozen=True, slots=True)
+class Chart:
+    """A figure with its place on the page."""
+
+    id: str
+    title: str
+    figure: Figure
+    label: str
+    shape: str = ""
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Panel:
+    """One tab: its charts, what they leave out, and what the script needs to continue them."""
+
+    tab: str
+    charts: Sequence[Chart] = ()
+    note: str = ""
+    empty: str = ""
+    families: Sequence[Family] = ()
+    family: str = ""
+    log_y: bool = False
+    cursor: str = ""
+    picked: str = ""
