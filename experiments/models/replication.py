@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 from django.conf import settings
 from django.db import models
 from django.db.models import Q
@@ -48,8 +50,16 @@ class Replication(models.Model):
     level_source = models.CharField(max_length=300, blank=True)
     root_seed = models.BigIntegerField()
     pairs_queued = models.PositiveIntegerField(default=0)
-    # Set when a person asked for seeds beyond the declared schedule.
-    after_peeking = models.BooleanField(default=False)
+    # JSON list: totals of pairs at looks that a person asked for after the schedule's last.
+    extra_looks = models.TextField(default="[]")
+    # JSON list of {"metric", "bound", "limit"}: what the candidate's mean may not break.
+    guards = models.TextField(default="[]")
+    # How many candidates were declared together against this baseline; they share its replicates,
+    # which stand with the first of them.
+    candidates = models.PositiveSmallIntegerField(default=1)
+    first_of_family = models.ForeignKey(
+        "self", models.CASCADE, null=True, blank=True, related_name="others_of_family"
+    )
     created_by = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, related_name="+")
     created_at = models.DateTimeField(auto_now_add=True)
 
@@ -66,7 +76,27 @@ class Replication(models.Model):
                 condition=~Q(purpose="verdict") | Q(baseline__isnull=False),
                 name="replication_verdict_has_a_baseline",
             ),
+            models.CheckConstraint(
+                condition=Q(candidates__gte=1), name="replication_has_a_candidate"
+            ),
         )
 
     def __str__(self) -> str:
         return f"{self.purpose} of {self.experiment_id}"
+
+    @property
+    def family(self) -> int:
+        """The id of the first of the repetitions that share their baseline's replicates."""
+        return self.first_of_family_id or self.pk
+
+    @property
+    def declared_looks(self) -> tuple[int, ...]:
+        return tuple(json.loads(self.looks))
+
+    @property
+    def looks_after_the_last(self) -> tuple[int, ...]:
+        return tuple(json.loads(self.extra_looks))
+
+    @property
+    def declared_guards(self) -> tuple[dict[str, str | float], ...]:
+        return tuple(json.loads(self.guards))

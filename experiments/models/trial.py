@@ -7,6 +7,7 @@ from django.db.models import Q
 
 from experiments.models.experiment import Experiment
 from experiments.models.project import Configuration, Project
+from experiments.models.replication import Purpose, Replication
 
 
 class StudyKind(models.TextChoices):
@@ -106,6 +107,19 @@ class Environment(models.Model):
         return self.digest[:12]
 
 
+class TrialQuerySet(models.QuerySet["Trial"]):
+    def replicates_of(self, replication: Replication) -> TrialQuerySet:
+        """Runs of a repetition, those of a baseline that it shares with others included.
+
+        Others may have gone on to later looks, so pairs beyond its own are left out.
+        """
+        if replication.purpose != Purpose.VERDICT:
+            return self.filter(study__replication=replication)
+        shared = Q(study__replication=replication.family, study__side=Side.BASELINE)
+        own = Q(study__replication=replication, study__side=Side.CANDIDATE)
+        return self.filter(shared | own, pair__lt=replication.pairs_queued)
+
+
 class Trial(models.Model):
     """One evaluation of one configuration. Finished trials never change."""
 
@@ -161,6 +175,8 @@ class Trial(models.Model):
     environment = models.ForeignKey(
         Environment, models.PROTECT, null=True, blank=True, related_name="trials"
     )
+
+    objects = TrialQuerySet.as_manager()
 
     class Meta:
         ordering = ("study", "number")
