@@ -3,7 +3,7 @@
 from experiments.models.access import ApiToken, TestOpening
 from experiments.models.decision import Decision
 from experiments.models.experiment import Experiment, ExperimentTag
-from experiments.models.finding import Finding
+from experiments.models.finding import Finding, TrialReading
 from experiments.models.project import Configuration, Membership, Project
 from experiments.models.replication import Replication
 from experiments.models.series import Report, SealedScore, SeriesBatch
@@ -28,5 +28,6 @@ __all__ = [
     "Study",
     "TestOpening",
     "Trial",
+    "TrialReading",
     "Worker",
 ]

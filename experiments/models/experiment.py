@@ -57,6 +57,8 @@ class Experiment(models.Model):
     finished_at = models.DateTimeField(null=True, blank=True)
     active_at = models.DateTimeField(auto_now_add=True)
     archived_at = models.DateTimeField(null=True, blank=True)
+    # Members of an ensemble may overfit a little: what that rule says then asks for nothing.
+    mutes_overfitting = models.BooleanField(default=False)
     # Kept true in the transaction that finishes a search trial; replicates never count.
     trial_count = models.PositiveIntegerField(default=0)
     complete_count = models.PositiveIntegerField(default=0)

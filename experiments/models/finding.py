@@ -57,3 +57,15 @@ class Finding(models.Model):
 
     def __str__(self) -> str:
         return f"{self.rule} {self.status}"
+
+
+class TrialReading(models.Model):
+    """What rules across trials need of one trial's curves, read off once when it finished."""
+
+    trial = models.OneToOneField(
+        Trial, models.CASCADE, primary_key=True, related_name="curve_reading"
+    )
+    document = models.TextField()  # JSON, see `experiments.analysis.trial_reading`
+
+    def __str__(self) -> str:
+        return f"reading of trial {self.trial_id}"

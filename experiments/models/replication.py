@@ -25,6 +25,12 @@ class ScoreRule(models.TextChoices):
     BEST = "best"
 
 
+class ReplicationQuerySet(models.QuerySet["Replication"]):
+    def family_of(self, first: int) -> ReplicationQuerySet:
+        """All repetitions declared together: the first one and those that share its baseline."""
+        return self.filter(Q(pk=first) | Q(first_of_family=first))
+
+
 class Replication(models.Model):
     """Everything that must be fixed before the first replicate runs."""
 
@@ -62,6 +68,8 @@ class Replication(models.Model):
     )
     created_by = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, related_name="+")
     created_at = models.DateTimeField(auto_now_add=True)
+
+    objects = ReplicationQuerySet.as_manager()
 
     class Meta:
         ordering = ("-id",)
