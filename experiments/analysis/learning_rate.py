@@ -19,10 +19,8 @@ from experiments.analysis.diagnosis import Diagnosis, Rule, Severity, figure
 from experiments.analysis.learning_curve import (
     Curve,
     Direction,
-    at,
     smooth,
     step_noise,
-    tail,
     to_errors,
 )
 from experiments.analysis.progress import ending
@@ -39,6 +37,10 @@ LEARNING_RATE_REGIME = Rule(
     section="Tuning Playbook, 'Examining the training curves'",
     action="extend",
 )
+
+
+# Points of a training loss that are kept to compare it with another's end.
+_LOSS_POINTS = 64
 
 
 class Regime(StrEnum):
@@ -66,14 +68,15 @@ class RateTrial:
 
 
 @dataclass(frozen=True, slots=True)
-class _Read:
-    """What is read off one trial once: errors have lower is better.
+class RateReading:
+    """What is read off one trial once, so that its curves need not be read again.
 
-    gain: what the last quarter of its steps brought to validation; first, late: its training
-    loss at the start, and the lowest after a quarter of its steps.
+    Errors have lower is better. gain: what the last quarter of its steps brought to validation;
+    first, late: its training loss at the start, and the lowest after a quarter of its steps.
+    loss_steps, loss: its smoothed training loss at a few steps; last_step: where it ended.
     """
 
-    trial: RateTrial
+    rate: float
     diverged: bool
     gain: float
     best: float
@@ -81,29 +84,34 @@ class _Read:
     first: float
     late: float
     jitter: float
+    last_step: float = math.nan
+    loss_steps: tuple[float, ...] = ()
+    loss: tuple[float, ...] = ()
+    others: str = ""
+    pruned: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class _Study:
     """What all trials together tell: training loss before training, and the best one's fall."""
 
-    reads: tuple[_Read, ...]
+    reads: tuple[RateReading, ...]
     start: float
     fall: float
     trial_sd: float | None
 
-    def gap(self, read: _Read) -> float:
+    def gap(self, read: RateReading) -> float:
         """Return by how much another run must beat this one to be better."""
         deviation = max(read.noise, self.trial_sd or 0.0)
         # Two single runs differ by the root of two more than one does from its mean.
         return thresholds.REGIME_DEVIATIONS * math.sqrt(2) * deviation
 
-    def tie(self, read: _Read) -> float:
+    def tie(self, read: RateReading) -> float:
         """Return by how much another run may beat this one and still be no better."""
         deviation = read.noise if self.trial_sd is None else self.trial_sd
         return thresholds.REGIME_TIE * math.sqrt(2) * deviation
 
-    def trained(self, read: _Read) -> bool:
+    def trained(self, read: RateReading) -> bool:
         """Whether training loss fell by a tenth of the best fall, whatever happened first."""
         if read.diverged or not math.isfinite(read.late):
             return False
@@ -114,7 +122,7 @@ class _Study:
 
 
 def learning_rate_regimes(
-    trials: Sequence[RateTrial],
+    trials: Sequence[RateTrial | RateReading],
     *,
     direction: Direction = Direction.MINIMIZE,
     resolution: float = 0.0,
@@ -132,20 +140,32 @@ def learning_rate_regimes(
     """
     # Differences of extreme finite values overflow: data, not an error.
     with np.errstate(all="ignore"):
-        reads = tuple(_read(trial, direction, resolution) for trial in trials)
+        reads = tuple(_readings(trials, direction, resolution))
         study = _study(reads, trial_sd)
         return [_regime(read, study) for read in reads]
 
 
+def _readings(
+    trials: Sequence[RateTrial | RateReading], direction: Direction, resolution: float
+) -> list[RateReading]:
+    return [
+        each
+        if isinstance(each, RateReading)
+        else read_rate_trial(each, direction=direction, resolution=resolution)
+        for each in trials
+    ]
+
+
 def learning_rate_regime(
-    trials: Sequence[RateTrial],
+    trials: Sequence[RateTrial | RateReading],
     *,
     direction: Direction = Direction.MINIMIZE,
     resolution: float = 0.0,
     trial_sd: float | None = None,
 ) -> Diagnosis:
     """Tell whether the best trial's learning rate is too large or too small, and which fit."""
-    finished = [trial for trial in trials if not trial.pruned]
+    with np.errstate(all="ignore"):
+        finished = _readings([t for t in trials if not t.pruned], direction, resolution)
     regimes = learning_rate_regimes(
         finished, direction=direction, resolution=resolution, trial_sd=trial_sd
     )
@@ -157,8 +177,7 @@ def learning_rate_regime(
         return LEARNING_RATE_REGIME.cannot_tell(
             "No two finished trials tell learning rates apart.", evidence
         )
-    scores = [_best_error(trial, direction) for trial in finished]
-    best = int(np.argmin(np.where(np.isnan(scores), np.inf, scores)))
+    best = int(np.argmin([trial.best for trial in finished]))
     evidence |= {"best_rate": finished[best].rate, "best_regime": regimes[best]}
     detail = "; ".join(
         f"{words}: {_spread(rates[regime])}"
@@ -182,7 +201,7 @@ def _title(regime: Regime) -> str | None:
 
 
 def _rates_of(
-    trials: Sequence[RateTrial], regimes: Sequence[Regime], wanted: Regime
+    trials: Sequence[RateReading], regimes: Sequence[Regime], wanted: Regime
 ) -> list[float]:
     return sorted(
         trial.rate for trial, regime in zip(trials, regimes, strict=True) if regime is wanted
@@ -194,22 +213,28 @@ def _spread(rates: Sequence[float]) -> str:
     return low if low == high else f"{low} to {high}"
 
 
-def _best_error(trial: RateTrial, direction: Direction) -> float:
-    values = trial.validation.in_step_order().finite().values
-    return float(smooth(to_errors(values, direction)).min()) if values.size else math.nan
+def read_rate_trial(
+    trial: RateTrial, *, direction: Direction = Direction.MINIMIZE, resolution: float = 0.0
+) -> RateReading:
+    """Return what the rule needs of one trial's curves."""
+    with np.errstate(all="ignore"):
+        return _read(trial, direction, resolution)
 
 
-def _read(trial: RateTrial, direction: Direction, resolution: float) -> _Read:
+def _read(trial: RateTrial, direction: Direction, resolution: float) -> RateReading:
     loss = trial.train_loss.in_step_order().finite()
     errors = to_errors(trial.validation.in_step_order().finite().values, direction)
     end = ending(trial.validation, direction=direction, resolution=resolution)
     first, late = math.nan, math.nan
+    smoothed = smooth(loss.values)
     if len(loss) >= 2:
         after = loss.steps[0] + thresholds.REGIME_TRAINED_AFTER * (loss.steps[-1] - loss.steps[0])
         first = float(loss.values[0])
-        late = float(smooth(loss.values)[loss.steps >= after].min())
-    return _Read(
-        trial=trial,
+        late = float(smoothed[loss.steps >= after].min())
+    shown = np.unique(np.linspace(0, len(loss) - 1, _LOSS_POINTS).astype(int)) if len(loss) else []
+    ended = float(trial.train_loss.steps.max()) if len(trial.train_loss) else math.nan
+    return RateReading(
+        rate=trial.rate,
         diverged=find_break(trial.train_loss) is not None,
         gain=end.gain if end is not None and end.improving else 0.0,
         best=float(smooth(errors).min()) if errors.size else math.inf,
@@ -217,21 +242,26 @@ def _read(trial: RateTrial, direction: Direction, resolution: float) -> _Read:
         first=first,
         late=late,
         jitter=step_noise(loss.values),
+        last_step=ended,
+        loss_steps=tuple(float(loss.steps[at]) for at in shown),
+        loss=tuple(float(smoothed[at]) for at in shown),
+        others=trial.others,
+        pruned=trial.pruned,
     )
 
 
-def _study(reads: tuple[_Read, ...], trial_sd: float | None) -> _Study:
+def _study(reads: tuple[RateReading, ...], trial_sd: float | None) -> _Study:
     steady = [read for read in reads if not read.diverged and math.isfinite(read.late)]
     start = float(np.median([read.first for read in steady])) if steady else math.nan
     fall = max((start - read.late for read in steady), default=0.0)
     return _Study(reads, start, max(fall, 0.0), trial_sd)
 
 
-def _regime(read: _Read, study: _Study) -> Regime:
-    rate = read.trial.rate
-    if read.trial.pruned or not 0 < rate < math.inf or not study.fall > 0:
+def _regime(read: RateReading, study: _Study) -> Regime:
+    rate = read.rate
+    if read.pruned or not 0 < rate < math.inf or not study.fall > 0:
         return Regime.CANNOT_TELL
-    others = [o for o in study.reads if not o.trial.pruned and 0 < o.trial.rate < math.inf]
+    others = [o for o in study.reads if not o.pruned and 0 < o.rate < math.inf]
     if not study.trained(read):
         return _of_untrained(read, others, study)
     tenth, tenfold = _neighbour(read, others, -1), _neighbour(read, others, 1)
@@ -247,37 +277,31 @@ def _regime(read: _Read, study: _Study) -> Regime:
     return Regime.FITS if both and settled and max(gains) <= tie else Regime.CANNOT_TELL
 
 
-def _neighbour(read: _Read, others: Sequence[_Read], side: int) -> _Read | None:
+def _neighbour(read: RateReading, others: Sequence[RateReading], side: int) -> RateReading | None:
     """Return the trial, all else equal, whose rate is nearest to ten times (or a tenth of) it."""
-    closest: tuple[float, _Read] | None = None
+    closest: tuple[float, RateReading] | None = None
     for other in others:
-        decades = side * (math.log10(other.trial.rate) - math.log10(read.trial.rate))
+        decades = side * (math.log10(other.rate) - math.log10(read.rate))
         apart = abs(decades - 1)
-        twin = other.trial.others == read.trial.others
+        twin = other.others == read.others
         if twin and apart <= thresholds.REGIME_REACH and (closest is None or apart < closest[0]):
             closest = apart, other
     return None if closest is None else closest[1]
 
 
-def _of_untrained(read: _Read, others: Sequence[_Read], study: _Study) -> Regime:
+def _of_untrained(read: RateReading, others: Sequence[RateReading], study: _Study) -> Regime:
     trained = [other for other in others if study.trained(other)]
-    smaller = any(other.trial.rate < read.trial.rate for other in trained)
-    enough = thresholds.REGIME_FACTOR * read.trial.rate
-    larger = any(
-        other.trial.rate >= enough and other.trial.others == read.trial.others for other in trained
-    )
+    smaller = any(other.rate < read.rate for other in trained)
+    enough = thresholds.REGIME_FACTOR * read.rate
+    larger = any(other.rate >= enough and other.others == read.others for other in trained)
     if smaller and (read.diverged or not larger):
         return Regime.TOO_LARGE
     falls = read.first > read.late and not read.diverged
     return Regime.TOO_SMALL if larger and falls and not smaller else Regime.CANNOT_TELL
 
 
-def _loss_at_end(read: _Read, until: _Read) -> float:
+def _loss_at_end(read: RateReading, until: RateReading) -> float:
     """Return the smoothed training loss of a trial where another trial ended."""
-    loss = read.trial.train_loss.in_step_order().finite()
-    if not len(loss) or not len(until.trial.train_loss):
+    if not read.loss or not math.isfinite(until.last_step):
         return math.inf
-    last = float(until.trial.train_loss.steps.max())
-    if last >= float(loss.steps[-1]):
-        return tail(loss.values)
-    return at(Curve(loss.steps, smooth(loss.values)), last)
+    return float(np.interp(until.last_step, read.loss_steps, read.loss))
