@@ -4,12 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import isnan
+from math import isfinite, isnan
 from typing import Literal
 
 from experiments.analysis.number_words import significant
 
 Bound = Literal["at most", "at least"]
+
+
+@dataclass(frozen=True, slots=True)
+class Limit:
+    """What the mean of one metric may be at most or must be at least, in its unit."""
+
+    metric: str
+    bound: Bound
+    limit: float
+
+    def __post_init__(self) -> None:
+        if self.bound not in ("at most", "at least"):
+            raise ValueError(f"Unknown bound {self.bound!r}: at most or at least.")
+        if not isfinite(self.limit):
+            raise ValueError(f"The limit of {self.metric} is not a finite number.")
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,6 +17,7 @@ class Purpose(models.TextChoices):
     TRAINING_SEED = "training_seed"
     SPLIT_SEED = "split_seed"
     SEARCH_SEED = "search_seed"
+    BASELINE = "baseline"  # a project's first configuration alone, both seeds fresh
 
 
 class ScoreRule(models.TextChoices):

@@ -96,7 +96,7 @@ def _check(choice: str, reason: str, verdict: str, replication: Replication | No
 
 def replication_state(replication: Replication) -> str:
     """A digest of what the replicates have become; another one means other evidence."""
-    rows = Trial.objects.filter(study__replication=replication).order_by("pk")
+    rows = Trial.objects.replicates_of(replication).order_by("pk")
     text = json.dumps(
         [
             list(rows.values_list("pk", "state", "attempt", "value")),

@@ -5,34 +5,45 @@ from __future__ import annotations
 import json
 import secrets
 from collections.abc import Sequence
+from dataclasses import asdict
 from itertools import pairwise
 
 from django.db import transaction
-from django.db.models import QuerySet
-from django.utils import timezone
 
-from experiments import dispatch
-from experiments.analysis.looks import Schedule, plan
-from experiments.analysis.seeds import fresh_seeds
+from experiments import dispatch, experiment_file
+from experiments.analysis.guards import Limit
+from experiments.analysis.looks import Schedule, check_looks, plan
 from experiments.errors import Conflict, NotOpenYet, Problem, VerdictError
+from experiments.metrics import is_test
 from experiments.models import (
     Configuration,
     Decision,
     Experiment,
     Replication,
-    Study,
     TestOpening,
     Trial,
 )
 from experiments.models.decision import Choice
 from experiments.models.project import Role
 from experiments.models.replication import Purpose, ScoreRule
-from experiments.models.trial import FailureKind, Origin, Side, StudyKind, TrialState
+from experiments.models.trial import Origin, StudyKind, TrialState
 from experiments.services import trials
+from experiments.services.pairs import accidents, add_studies, queue_pairs, unfinished
 from experiments.services.permissions import Person, require
+
+__all__ = [
+    "add_extra_look",
+    "continue_to_next_look",
+    "declare",
+    "open_test",
+    "repeat_failed",
+    "unfinished",
+]
 
 DEFAULT_LOOKS = (10, 20, 30)
 MOST_PAIRS = 1000
+MOST_CANDIDATES = 10
+MOST_GUARDS = 20
 
 
 def declare(
@@ -40,53 +51,119 @@ def declare(
     user: Person,
     experiment: Experiment,
     candidate_trial: Trial,
+    further_candidates: Sequence[Trial] = (),
     baseline_trial: Trial | None = None,
     looks: Sequence[int] = DEFAULT_LOOKS,
     margin: float | None = None,
     score_rule: str = ScoreRule.TAIL_MEDIAN,
+    guards: Sequence[Limit] = (),
 ) -> Replication:
     """Fix what is compared and when it is looked at, and queue the pairs of the first look.
 
     The baseline is the project's champion; before the first adopt, the configuration of
-    `baseline_trial`. Replicate i of both sides gets the same fresh training and split seed, and
-    no seed that any trial of the project has used.
+    `baseline_trial`. Replicate i of all sides gets the same fresh training and split seed, and
+    no seed that any trial of the project has used. `further_candidates` are compared with the
+    same replicates of the baseline, each in a repetition of its own and all at a level divided by
+    their number; the first one's is returned. `guards`: limits on the mean of other metrics over
+    a candidate's replicates.
 
     Raises:
-        NotOpenYet: when the candidate has no result, or there is nothing to compare it with.
-        VerdictError: for looks or a margin that cannot be.
-        Conflict: when both sides are the same configuration, or an earlier repetition is open.
+        NotOpenYet: when a candidate has no result, or there is nothing to compare it with.
+        VerdictError: for looks, a margin, a score or a guard that cannot be.
+        Conflict: when two sides are the same configuration, or an earlier repetition is open.
     """
     require(user, experiment.project, Role.EDITOR)
-    candidate = _configuration_of(candidate_trial, experiment, "candidate")
+    candidates = [candidate_trial, *further_candidates]
     baseline, champion = _baseline(experiment, baseline_trial)
-    if candidate.pk == baseline.pk:
-        raise Conflict("The candidate and the baseline are the same configuration.")
+    configurations = _distinct(candidates, experiment, baseline)
     schedule = _schedule(looks)
-    if margin is not None and not 0 <= margin < float("inf"):
-        raise VerdictError("The margin is wrong.", [Problem("margin", "want 0 or more")])
+    _check_rules(experiment, margin, score_rule, guards)
     with transaction.atomic():
         _check_none_open(Experiment.objects.select_for_update().get(pk=experiment.pk))
-        replication = Replication.objects.create(
-            experiment=experiment,
-            purpose=Purpose.VERDICT,
-            candidate=candidate,
-            baseline=baseline,
-            candidate_trial=candidate_trial,
-            baseline_trial=None if champion else baseline_trial,
-            against_champion=champion,
-            score_rule=score_rule,
-            margin=experiment.margin if margin is None else margin,
-            smallest_gain=experiment.smallest_gain,
-            looks=json.dumps(list(schedule.looks)),
-            level=schedule.level,
-            level_source=schedule.source,
-            root_seed=secrets.randbits(31),
-            created_by_id=user.pk,
+        common = {
+            "experiment": experiment,
+            "purpose": Purpose.VERDICT,
+            "baseline": baseline,
+            "baseline_trial": None if champion else baseline_trial,
+            "against_champion": champion,
+            "score_rule": score_rule,
+            "margin": experiment.margin if margin is None else margin,
+            "smallest_gain": experiment.smallest_gain,
+            "looks": json.dumps(list(schedule.looks)),
+            "level": schedule.level,
+            "level_source": schedule.source,
+            "guards": json.dumps([asdict(each) for each in guards]),
+            "candidates": len(candidates),
+            "root_seed": secrets.randbits(31),
+            "created_by_id": user.pk,
+        }
+        first = None
+        for trial, configuration in zip(candidates, configurations, strict=True):
+            replication = Replication.objects.create(
+                **common,
+                candidate=configuration,
+                candidate_trial=trial,
+                first_of_family=first,
+            )
+            first = first or replication
+            add_studies(replication)
+            queue_pairs(replication, schedule.looks[0])
+    assert first is not None
+    return first
+
+
+def _distinct(
+    candidates: Sequence[Trial], experiment: Experiment, baseline: Configuration
+) -> list[Configuration]:
+    """The candidates' configurations, no two of all sides the same."""
+    if len(candidates) > MOST_CANDIDATES:
+        raise VerdictError(
+            "There are too many candidates.",
+            [Problem("candidates", f"want at most {MOST_CANDIDATES}, found {len(candidates)}")],
         )
-        for side in Side:
-            _add_study(replication, side)
-        _queue_pairs(replication, schedule.looks[0])
-    return replication
+    found = [_configuration_of(trial, experiment, "candidate") for trial in candidates]
+    if baseline.pk in {each.pk for each in found}:
+        raise Conflict("The candidate and the baseline are the same configuration.")
+    if len({each.pk for each in found}) < len(found):
+        raise Conflict("Two of the candidates are the same configuration; choose each once.")
+    return found
+
+
+def _check_rules(
+    experiment: Experiment, margin: float | None, score_rule: str, guards: Sequence[Limit]
+) -> None:
+    problems = []
+    if margin is not None and not 0 <= margin < float("inf"):
+        problems.append(Problem("margin", f"want 0 or more, found {margin}"))
+    if score_rule == ScoreRule.BEST:
+        problems.append(
+            Problem(
+                "score_rule",
+                "the best evaluation favours the noisier side and is shown beside the verdict; "
+                "want tail_median or last",
+            )
+        )
+    elif score_rule not in ScoreRule.values:
+        problems.append(Problem("score_rule", f"want tail_median or last, found {score_rule!r}"))
+    problems += _guard_problems(experiment, guards)
+    if problems:
+        raise VerdictError("The repetition cannot be declared like this.", problems)
+
+
+def _guard_problems(experiment: Experiment, guards: Sequence[Limit]) -> list[Problem]:
+    declared = experiment_file.parse(experiment.source).metrics if experiment.source else {}
+    names = [guard.metric for guard in guards]
+    problems = []
+    for name in dict.fromkeys(names):
+        if name == experiment.official_metric:
+            problems.append(Problem("guards", f"{name} is what the margin judges already"))
+        elif is_test(name, declared):
+            problems.append(Problem("guards", f"{name} is sealed until the verdict"))
+        elif names.count(name) > 1:
+            problems.append(Problem("guards", f"{name} stands there twice"))
+    if len(names) > MOST_GUARDS:
+        problems.append(Problem("guards", f"want at most {MOST_GUARDS}, found {len(names)}"))
+    return problems
 
 
 def _configuration_of(trial: Trial, experiment: Experiment, side: str) -> Configuration:
@@ -127,62 +204,18 @@ def _schedule(looks: Sequence[int]) -> Schedule:
 
 def _check_none_open(experiment: Experiment) -> None:
     latest = experiment.replications.filter(purpose=Purpose.VERDICT).first()
-    if latest is not None and not latest.decisions.exclude(choice=Choice.CONTINUE).exists():
+    if latest is None:
+        return
+    if any(not is_decided(each) for each in Replication.objects.family_of(latest.family)):
         raise Conflict(
             "A repetition of this experiment is open: decide it before declaring another, "
             "because declared looks must not be chosen after seeing seeds."
         )
 
 
-def _add_study(replication: Replication, side: Side) -> Study:
-    experiment = replication.experiment
-    return Study.objects.create(
-        project=experiment.project,
-        experiment=experiment,
-        replication=replication,
-        kind=StudyKind.REPLICATION,
-        side=side,
-        name=f"{experiment.project.slug}/{experiment.name}/replication {replication.pk}/{side}",
-        directions=experiment.direction,
-    )
-
-
-def _queue_pairs(replication: Replication, upto: int) -> None:
-    """Queue pairs until there are `upto`; both sides of a pair share fresh seeds."""
-    experiment = replication.experiment
-    had = replication.pairs_queued
-    seeds = _fresh(replication, 2 * (upto - had))
-    studies = list(Study.objects.filter(replication=replication).order_by("pk"))
-    for offset, pair in enumerate(range(had, upto)):
-        for study in studies:
-            baseline = study.side == Side.BASELINE
-            trials.create(
-                study_id=study.pk,
-                state=TrialState.WAITING,
-                origin=Origin.REPLICATE,
-                configuration_id=(
-                    replication.baseline_id if baseline else replication.candidate_id
-                ),
-                pair=pair,
-                train_seed=seeds[2 * offset],
-                split_seed=seeds[2 * offset + 1],
-                search_seed=experiment.seed,
-            )
-    Replication.objects.filter(pk=replication.pk).update(pairs_queued=upto)
-    replication.pairs_queued = upto
-    Experiment.objects.filter(pk=experiment.pk).update(active_at=timezone.now())
-    dispatch.wake(experiment.queue, min(experiment.parallel, 2 * (upto - had)))
-
-
-def _fresh(replication: Replication, count: int) -> list[int]:
-    project = replication.experiment.project
-    taken = Trial.objects.filter(study__project=project).values_list("train_seed", "split_seed")
-    used = {seed for both in taken.iterator() for seed in both if seed is not None}
-    return fresh_seeds(count, root=replication.root_seed, taken=used)
-
-
-def looks_of(replication: Replication) -> tuple[int, ...]:
-    return tuple(json.loads(replication.looks))
+def is_decided(replication: Replication) -> bool:
+    """Whether an adopt or a reject has ended the repetition."""
+    return replication.decisions.exclude(choice=Choice.CONTINUE).exists()
 
 
 def continue_to_next_look(*, user: Person, replication: Replication) -> Replication:
@@ -196,23 +229,63 @@ def continue_to_next_look(*, user: Person, replication: Replication) -> Replicat
     """
     require(user, replication.experiment.project, Role.EDITOR)
     with transaction.atomic():
-        held = Replication.objects.select_for_update().get(pk=replication.pk)
-        if unfinished(held).exists():
-            raise NotOpenYet("This look is not complete yet.")
-        if held.decisions.exclude(choice=Choice.CONTINUE).exists():
-            raise Conflict("This repetition has been decided.")
-        following = dict(pairwise(looks_of(held))).get(held.pairs_queued)
+        held = _held(replication)
+        _check_complete(held)
+        following = dict(pairwise(held.declared_looks)).get(held.pairs_queued)
         if following is None:
             raise Conflict("That was the last declared look.")
-        _queue_pairs(held, following)
+        queue_pairs(held, following)
     return held
 
 
-def unfinished(replication: Replication) -> QuerySet[Trial]:
-    """Replicates that have no outcome yet: waiting, running, or failed by accident."""
-    return Trial.objects.filter(
-        study__replication=replication, state__in=(TrialState.WAITING, TrialState.RUNNING)
-    )
+def add_extra_look(*, user: Person, replication: Replication, pairs: int) -> Replication:
+    """Queue `pairs` more pairs after the last declared look; recorded as looks after peeking.
+
+    The caller has seen that the last look is undecided. Everything shown from then on says that
+    it comes after peeking, with the error rate that this has.
+
+    Raises:
+        NotOpenYet, Conflict, VerdictError.
+    """
+    require(user, replication.experiment.project, Role.EDITOR)
+    with transaction.atomic():
+        held = _held(replication)
+        _check_complete(held)
+        looks = held.declared_looks + held.looks_after_the_last
+        if held.pairs_queued != looks[-1]:
+            raise Conflict("Declared looks are still to come; continue to the next one.")
+        total = held.pairs_queued + pairs
+        if pairs < 1 or total > MOST_PAIRS:
+            most = MOST_PAIRS - held.pairs_queued
+            raise VerdictError(
+                "The number of extra pairs is wrong.",
+                [Problem("pairs", f"want 1 to {most}, found {pairs}")],
+            )
+        _check_number_of_looks(looks, total)
+        held.extra_looks = json.dumps([*held.looks_after_the_last, total])
+        held.save(update_fields=["extra_looks"])
+        queue_pairs(held, total)
+    return held
+
+
+def _check_number_of_looks(looks: Sequence[int], total: int) -> None:
+    try:
+        check_looks([*looks, total])
+    except ValueError as error:
+        raise Conflict(f"No extra seeds: {error}") from None
+
+
+def _held(replication: Replication) -> Replication:
+    """The repetition, locked after its experiment, as everywhere."""
+    Experiment.objects.select_for_update().get(pk=replication.experiment_id)
+    return Replication.objects.select_for_update().get(pk=replication.pk)
+
+
+def _check_complete(held: Replication) -> None:
+    if unfinished(held).exists() or accidents(held).exists():
+        raise NotOpenYet("This look is not complete yet.")
+    if is_decided(held):
+        raise Conflict("This repetition has been decided.")
 
 
 def repeat_failed(*, user: Person, replication: Replication) -> int:
@@ -222,12 +295,8 @@ def repeat_failed(*, user: Person, replication: Replication) -> int:
     """
     require(user, replication.experiment.project, Role.EDITOR)
     with transaction.atomic():
-        held = Replication.objects.select_for_update().get(pk=replication.pk)
-        failed = (
-            Trial.objects.filter(study__replication=held, state=TrialState.FAILED)
-            .exclude(failure_kind=FailureKind.INFEASIBLE)
-            .filter(retries__isnull=True)
-        )
+        held = _held(replication)
+        failed = list(accidents(held))
         for trial in failed:
             trials.create(
                 study_id=trial.study_id,
