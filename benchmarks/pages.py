@@ -1,0 +1,235 @@
+"""Measure how long pages of a big experiment take to be seen, in a real Chromium.
+
+    python -m benchmarks.pages [--json] [--trials 10000] [--points 100] [--runs 5]
+                               [--peer-trials 1000] [--pictures FOLDER]
+
+Generates an experiment in a database of its own, serves it as in production, and opens each of
+its charts in a fresh browser profile whose cache holds the scripts. Measured from the start of
+navigation until every chart within the window is drawn; bytes without the cached scripts; the
+longest time that the page did not answer. optuna-dashboard runs in the same way on a study of its
+own when it is installed. Exits with 1 when a goal is missed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from benchmarks._page_database import EXPERIMENT, PASSWORD, PERSON, PROJECT, fill
+from benchmarks._page_visits import Visit, browser, visit
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+SECONDS, BYTES, BLOCK_MS = 1.5, 1_000_000, 200.0
+TABS = {
+    "curves": "learning curves",
+    "axes": "axes",
+    "isolation": "isolation",
+    "importance": "importance",
+    "parallel": "parallel coordinates",
+    "contour": "contour",
+    "history": "progress",
+}
+SAME = {"progress": "history", "axes": "analytics"}  # of ours and of the peer
+PEER_PAGES = {"": "history", "/analytics": "analytics", "/smartSelection": "parallel coordinates"}
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One line of the table; `ratio` is ours / peer."""
+
+    what: str
+    ours: float
+    peer: float | None
+    ratio: float | None
+    unit: str
+    goal: str
+    met: bool | None
+
+
+def rows_of(name: str, visits: list[Visit], peer: float | None) -> Iterator[Row]:
+    """Median time, largest answer, and the median of the longest blocks."""
+    seconds = statistics.median(each.seconds for each in visits)
+    size = max(each.bytes for each in visits)
+    block = statistics.median(each.longest_block_ms for each in visits)
+    ratio = None if peer is None else seconds / peer
+    yield Row(f"{name}: visible", seconds, peer, ratio, "s", "under 1.5", seconds < SECONDS)
+    yield Row(f"{name}: data", size / 1e6, None, None, "MB", "under 1", size < BYTES)
+    yield Row(f"{name}: longest block", block, None, None, "ms", "under 200", block < BLOCK_MS)
+
+
+@contextmanager
+def served(folder: Path, trials: int, points: int) -> Iterator[str]:
+    """The address of a web server on a generated database."""
+    os.environ |= {
+        "VERDICT_DATA": str(folder),
+        "DJANGO_SETTINGS_MODULE": "config.settings",
+        "DATABASE_URL": f"sqlite:///{folder}/bench.sqlite3",
+    }
+    import django
+
+    django.setup()
+    from django.core.management import call_command
+
+    from config.static_files import collect_if_changed
+
+    call_command("migrate", verbosity=0)
+    collect_if_changed()
+    began = time.perf_counter()
+    fill(trials, points)
+    print(f"# {trials:,} trials of {points} points in {time.perf_counter() - began:.0f} s",
+          file=sys.stderr)  # fmt: skip
+    command = [sys.executable, "-m", "uvicorn", "config.asgi:application", "--lifespan", "off"]
+    with running([*command, "--no-access-log"], folder / "web.log") as url:
+        yield url
+
+
+@contextmanager
+def running(command: list[str], log: Path) -> Iterator[str]:
+    """The address of a server that takes `--port`, once it answers."""
+    from tests.services_under_test.web_server import free_port
+
+    port = free_port()
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            [*command, "--port", str(port)], cwd=ROOT, stdout=output, stderr=subprocess.STDOUT
+        )
+    url = f"http://127.0.0.1:{port}"
+    try:
+        for _ in range(600):
+            try:
+                urllib.request.urlopen(f"{url}/login/", timeout=5).close()
+                break
+            except urllib.error.HTTPError:
+                break
+            except OSError:
+                if process.poll() is not None:
+                    raise SystemExit(log.read_text()) from None
+                time.sleep(0.1)
+        yield url
+    finally:
+        process.terminate()
+        process.wait()
+
+
+def ours(chromium: Any, url: str, options: argparse.Namespace) -> dict[str, list[Visit]]:
+    """Visits of every chart by its name; the runs of all charts take turns."""
+    session = _signed_in(chromium, url)
+    root = f"{url}/projects/{PROJECT}"
+    page = f"{root}/experiments/{EXPERIMENT}/"
+    addresses = {title: f"{page}?tab={tab}" for tab, title in TABS.items()}
+    addresses["comparison"] = f"{root}/compare/?a={EXPERIMENT}&b={EXPERIMENT}-again"
+    found: dict[str, list[Visit]] = {title: [] for title in addresses}
+    for turn in range(options.runs):
+        for title, address in addresses.items():
+            picture = f"{options.pictures}/{title}.png" if options.pictures and not turn else ""
+            found[title].append(
+                visit(
+                    chromium, address, session=session, warm_up=f"{page}?tab=none", picture=picture
+                )
+            )
+    return found
+
+
+def _signed_in(chromium: Any, url: str) -> Any:
+    context = chromium.new_context(base_url=url)
+    page = context.new_page()
+    page.goto("/login/")
+    page.get_by_label("User name").fill(PERSON)
+    page.get_by_label("Password").fill(PASSWORD)
+    page.get_by_role("button", name="Log in").click()
+    page.wait_for_url("**/")
+    state = context.storage_state()
+    context.close()
+    return state
+
+
+def peers(chromium: Any, folder: Path, options: argparse.Namespace) -> dict[str, list[Visit]]:
+    """optuna-dashboard's pages on a study in the fastest of its storages, a journal file."""
+    dashboard = Path(sys.executable).with_name("optuna-dashboard")
+    if not options.peer_trials or not dashboard.exists():
+        print("# optuna-dashboard: not measured (make setup PEERS=1)", file=sys.stderr)
+        return {}
+    journal = folder / "journal.log"
+    code = (
+        "from benchmarks._page_database import fill_optuna; import sys; fill_optuna(*sys.argv[1:])"
+    )
+    subprocess.run(
+        [sys.executable, "-c", code, str(journal), str(options.peer_trials), str(options.points)],
+        cwd=ROOT, check=True,
+    )  # fmt: skip
+    found: dict[str, list[Visit]] = {}
+    with running([str(dashboard), str(journal)], folder / "dashboard.log") as url:
+        for path, title in PEER_PAGES.items():
+            address = f"{url}/dashboard/studies/0{path}"
+            found[title] = [
+                visit(chromium, address, warm_up=address, limit=options.peer_limit)
+                for _ in range(min(3, options.runs))
+            ]
+    return found
+
+
+def show(each: Row, as_json: bool) -> None:
+    if as_json:
+        print(json.dumps(asdict(each)), flush=True)
+        return
+    peer = "" if each.peer is None else f"{each.peer:.2f}"
+    ratio = "" if each.ratio is None else f"{each.ratio:.3f}"
+    met = {True: "met", False: "short", None: ""}[each.met]
+    print(f"{each.what:<46} {each.ours:>9.3f} {peer:>8} {ratio:>7} {each.unit:<3} "
+          f"{each.goal:<10} {met}", flush=True)  # fmt: skip
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--json", action="store_true", help="one JSON object a line")
+    parser.add_argument("--trials", type=int, default=10_000)
+    parser.add_argument("--points", type=int, default=100)
+    parser.add_argument("--runs", type=int, default=5)
+    parser.add_argument("--peer-trials", type=int, default=1000, help="0 leaves the peer out")
+    parser.add_argument("--peer-limit", type=float, default=120, help="seconds for one page")
+    parser.add_argument("--pictures", default="", help="folder for a picture of each page")
+    options = parser.parse_args()
+    folder = Path(tempfile.mkdtemp(prefix="verdict-bench-"))
+    short = False
+    try:
+        with browser() as chromium:
+            beside = peers(chromium, folder, options)
+            for title, visits in beside.items():
+                times = statistics.median(each.seconds for each in visits)
+                size = max(each.bytes for each in visits) / 1e6
+                print(f"# optuna-dashboard {options.peer_trials:,} trials, {title}: "
+                      f"{times:.1f} s, {size:.1f} MB", file=sys.stderr)  # fmt: skip
+            with served(folder, options.trials, options.points) as url:
+                for title, visits in ours(chromium, url, options).items():
+                    peer = beside.get(
+                        {"progress": "history", "axes": "analytics"}.get(title, title)
+                    )
+                    times = [each.seconds for each in peer or ()]
+                    for each in rows_of(
+                        title, visits, statistics.median(times) if times else None
+                    ):
+                        show(each, options.json)
+                        short = short or each.met is False
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+    return int(short)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
