@@ -13,6 +13,7 @@ from experiments import experiment_yaml, metrics
 from experiments.analysis.early_stopping import EarlyStopping
 from experiments.catalogue import SAMPLERS
 from experiments.errors import InvalidExperiment, Problem
+from experiments.extension_rules import parse_extension
 from experiments.fidelity import Fidelity
 from experiments.file_fields import is_number, mapping, text, unknown_keys, whole
 from experiments.grid import grid_size
@@ -38,6 +39,7 @@ from experiments.training_rules import (
 _KEYS = (
     "project",
     "experiment",
+    "extends",
     "goal",
     "objective",
     "config_link",
@@ -55,7 +57,7 @@ _KEYS = (
     "smallest_gain",
     "queue",
 )
-_SEARCH_KEYS = ("sampler", "trials", "parallel", "seed", "split_seed", "pruner")
+_SEARCH_KEYS = ("sampler", "trials", "parallel", "seed", "split_seed", "pruner", "earlier_trials")
 _MOST_TRIALS = 1_000_000
 
 
@@ -93,6 +95,8 @@ class ExperimentFile:
     margin: float | None = None
     smallest_gain: float | None = None
     queue: str = "cpu"
+    extends: str = ""  # name of an experiment of the project
+    earlier_trials: bool = False  # the sampler begins with its trials
 
     def arms(self) -> tuple[Arm, ...]:
         return self.space.arms()
@@ -145,6 +149,7 @@ def parse_document(document: Any) -> ExperimentFile:
     fidelity = parse_fidelity(document, folds, problems)
     space = with_budget(space, fidelity, problems)
     pruner = parse_pruner(search, sampler, folds=folds, fidelity=fidelity, problems=problems)
+    extends, earlier_trials = parse_extension(document, search, sampler, problems)
     parsed = ExperimentFile(
         project=_slug(document, problems),
         name=_name(document, problems),
@@ -173,6 +178,8 @@ def parse_document(document: Any) -> ExperimentFile:
         margin=_gain(document, "margin", problems, zero=True),
         smallest_gain=_gain(document, "smallest_gain", problems, zero=False),
         queue=_queue(document, problems),
+        extends=extends,
+        earlier_trials=earlier_trials,
     )
     if problems:
         count = len(problems)

@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal, cast, get_args
 
 from experiments.errors import Problem
+from experiments.file_fields import is_number
 
 Split = Literal["train", "validation", "test", ""]
 Kind = Literal["loss", "metric", "gradient_norm", "learning_rate", "other"]
@@ -31,12 +32,16 @@ _SPLIT_WORDS: Mapping[str, Split] = {
 _RISING = {"accuracy", "acc", "f1", "auc", "auroc", "map", "r2", "recall", "precision", "bleu"}
 _FALLING = {"loss", "nll", "error", "rmse", "mse", "mae", "perplexity", "ppl", "wer"}
 _LOSSES = {"loss", "nll", "crossentropy", "xent"}
-_KEYS = ("official", "split", "kind", "direction", "resolution")
+_KEYS = ("official", "split", "kind", "direction", "resolution", "chance")
 
 
 @dataclass(frozen=True, slots=True)
 class Metric:
-    """A declared metric; `resolution` is the smallest step it can take, in its own unit."""
+    """A declared metric; `resolution` is the smallest step it can take, in its own unit.
+
+    `chance` is what a model reaches that knows nothing of the input: the share of the largest
+    class, 1 over the number of classes, 0 for R2, the loss of always predicting the mean.
+    """
 
     name: str
     split: Split = ""
@@ -44,6 +49,7 @@ class Metric:
     direction: Direction | None = None
     resolution: float = 0.0
     official: bool = False
+    chance: float | None = None
 
     def as_dict(self) -> dict[str, Any]:
         return asdict(self)
@@ -130,6 +136,11 @@ def _with_numbers(
         problems.append(Problem(f"{where}.resolution", "want a finite number, 0 or more"))
     else:
         metric = replace(metric, resolution=float(resolution))
+    chance = entry.get("chance")
+    if chance is not None and not is_number(chance):
+        problems.append(Problem(f"{where}.chance", f"found {chance!r}, want a finite number"))
+    elif chance is not None:
+        metric = replace(metric, chance=float(chance))
     official = entry.get("official", False)
     if not isinstance(official, bool):
         problems.append(Problem(f"{where}.official", f"found {official!r}, want true or false"))
