@@ -42,6 +42,10 @@ from workers.threads import set_threads
 
 ANSWER_SECONDS = 1.0  # how long a report waits for the pruner
 MAX_TRACEBACK = 64_000  # characters, of its end
+_NO_TEST_SCORE = (
+    "ended early, before any test score was logged: "
+    "loop over run.until_stopped(...) and what follows the loop still runs"
+)
 
 
 def main(
@@ -173,6 +177,8 @@ def _train(job: Job, run: Run | Passes) -> tuple[State, str, str]:
         return "failed", str(error), ""
     except BaseException as error:  # an objective's sys.exit() must not end this process
         if isinstance(error, StoppedEarly):
+            if not run.sealed:
+                print(_NO_TEST_SCORE, file=sys.stderr, flush=True)
             state, _, trace = _judge(job, run)
             return state, str(error), trace
         if isinstance(error, Stopped):

@@ -14,15 +14,17 @@ import math
 import operator
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from types import MappingProxyType
-from typing import Any, Literal, Protocol, SupportsFloat, SupportsIndex, cast
+from typing import Any, Literal, Protocol, SupportsFloat, SupportsIndex, TypeVar, cast
 
 from experiments.analysis.early_stopping import Waiting, after
 from experiments.metrics import guess
 from workers.flushing import FLUSH_SECONDS, Flusher
 from workers.messages import Job, Score, Sealed, SeriesFlush
 from workers.system_metrics import SystemSampler
+
+Item = TypeVar("Item")
 
 MAX_NAME = 200  # characters
 MAX_WARNINGS = 100
@@ -35,7 +37,7 @@ class Stopped(Exception):
 class StoppedEarly(Stopped):
     """Raised by `Run.log` when the watched metric got no better for as long as was agreed.
 
-    What is logged after it was caught is kept, so that a test score can still be taken.
+    A loop over `Run.until_stopped` just ends instead, so that a test score can still be taken.
     """
 
 
@@ -79,6 +81,8 @@ class Run:
         self.ending: Literal["", "pruned", "stopped", "early"] = ""
         self._watched = job.early_stopping.metric if job.early_stopping else ""
         self._waiting = Waiting()
+        self._loops = 0  # of `until_stopped` under way
+        self._ends_by_itself = False  # one of them saw the end coming
 
     @property
     def params(self) -> Mapping[str, Any]:
@@ -147,7 +151,8 @@ class Run:
         official metric while a pruner is on: it waits for the pruner, a second at most.
 
         Raises optuna.TrialPruned when the pruner ends the trial, `Stopped` when the run was asked
-        to stop, and `StoppedEarly` when its early stopping ends it.
+        to stop, and `StoppedEarly` when its early stopping ends it. Within `until_stopped` the
+        last two are not raised: its loop ends.
         """
         number = next(self._numbers)
         at = number if step is None else self._step(step, number)
@@ -170,6 +175,31 @@ class Run:
         self._heed(at, official)
         if self._watched in values:
             self._wait(at, values[self._watched])
+
+    def until_stopped(self, steps: Iterable[Item]) -> Iterator[Item]:
+        """Go through `steps` until the run was asked to stop or its early stopping ends it.
+
+            for epoch in run.until_stopped(range(1, epochs + 1)):
+                ...
+                run.log({"validation_accuracy": accuracy}, step=epoch)
+            run.log({"test_accuracy": evaluate(model, test)})
+
+        The loop ends after the round in which that came about, and what follows it still runs and
+        is recorded. So a run that ended early has a test score like any other. A run that was
+        asked to stop and does not come to its end is killed after a while; a pruned one ends in
+        its log call at once.
+        """
+        items = iter(steps)
+        self._loops += 1
+        try:
+            while not self.ending:
+                try:
+                    item = next(items)
+                except StopIteration:
+                    return
+                yield item
+        finally:
+            self._loops -= 1
 
     def finish(self, returned: object) -> None:
         """Take what the training function returned: a number counts if nothing was logged."""
@@ -225,12 +255,17 @@ class Run:
                 self._warn(("unanswered", step), f"step {step}: no pruner answered, not pruned")
             elif answer:
                 self.ending = "pruned"
-        if self.ending == "stopped":
+        if self.ending == "stopped" and not self._in_a_loop_that_ends():
             raise Stopped(f"asked to stop at step {step}")
         if self.ending == "pruned":
             import optuna  # only here: a run without a pruner does without its import
 
             raise optuna.TrialPruned(f"pruned at step {step}")
+
+    def _in_a_loop_that_ends(self) -> bool:
+        """Whether nothing need be raised; what follows such a loop is let finish, too."""
+        self._ends_by_itself = self._ends_by_itself or self._loops > 0
+        return self._ends_by_itself
 
     def _wait(self, step: int, value: float) -> None:
         rule = self._job.early_stopping
@@ -240,6 +275,8 @@ class Run:
         self._waiting = after(self._waiting, value, patience, maximize=bool(rule.maximize))
         if self._waiting.used >= patience.patience:
             self.ending = "early"
+            if self._in_a_loop_that_ends():
+                return
             raise StoppedEarly(
                 f"{rule.metric} has used up its patience of {patience.patience} "
                 f"({patience.rule}) at step {step}"

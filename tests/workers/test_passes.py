@@ -149,6 +149,20 @@ def test_early_stopping_ends_each_fold_and_the_trial_goes_on() -> None:
     assert len(sink.points()["validation_accuracy[fold=1]"]) == 3
 
 
+def test_folds_that_stopped_early_have_test_scores() -> None:
+    rule = EarlyStopping("validation_accuracy", True, Patience(2))
+
+    def declining(run: Run) -> None:
+        for step in run.until_stopped(range(10)):
+            run.log({"validation_accuracy": 0.5 - step / 100}, step=step)
+        run.log({"test_accuracy": 0.2 + (run.fold or 0) / 10})
+
+    passes, _ = _passes(folds=3, early_stopping=rule)
+    passes.call(declining)
+    assert passes.ending == "early" and passes.score.value == pytest.approx(0.5)
+    assert [each.value for each in passes.sealed] == [pytest.approx(0.3)]
+
+
 def _reads_split(run: Run) -> float:
     return float(run.split_seed)
 

@@ -387,6 +387,61 @@ def test_after_early_stopping_a_test_score_can_still_be_logged(start: Start) -> 
     assert run.sealed == (Sealed("test_accuracy", 0.4, 9),)
 
 
+def test_a_loop_until_stopped_just_ends_and_what_follows_it_is_recorded(start: Start) -> None:
+    run, sink = start(early_stopping=RULE)
+    seen = []
+    for step in run.until_stopped(range(9)):
+        run.log({"validation_accuracy": 0.5 - step / 10}, step=step)
+        seen.append(step)  # the round in which patience ran out is finished
+    assert seen == [0, 1, 2] and run.ending == "early"
+    run.log({"test_accuracy": 0.4, "validation_accuracy": 0.45}, step=2)
+    run.close()
+    assert run.sealed == (Sealed("test_accuracy", 0.4, 2),)
+    assert len(sink.points()["validation_accuracy"]) == 4
+
+
+def test_a_loop_until_stopped_ends_when_a_person_asks_and_a_test_score_is_taken(
+    start: Start,
+) -> None:
+    run, sink = start()
+    for step in run.until_stopped(range(9)):
+        sink.stop_requested = step == 3
+        run.log({"validation_accuracy": 0.5}, step=step)
+    assert run.ending == "stopped" and run.score.last_step == 3
+    run.log({"test_loss": 1.4})
+    run.log({"test_accuracy": 0.4})
+    assert [each.name for each in run.sealed] == ["test_loss", "test_accuracy"]
+
+
+def test_a_loop_until_stopped_goes_through_all_steps_and_takes_no_further_one(
+    start: Start,
+) -> None:
+    run, _ = start(early_stopping=RULE)
+    assert list(run.until_stopped("abc")) == ["a", "b", "c"]
+    batches = iter(range(9))
+    for step in run.until_stopped(batches):
+        run.log({"validation_accuracy": 0.5}, step=step)
+    assert next(batches) == 3
+    assert list(run.until_stopped("abc")) == []
+
+
+def test_a_loop_that_was_left_ends_no_later_one(start: Start) -> None:
+    run, _ = start(early_stopping=RULE)
+    for _ in run.until_stopped(range(9)):
+        break
+    with pytest.raises(StoppedEarly):
+        for step in range(9):
+            run.log({"validation_accuracy": 0.5}, step=step)
+
+
+def test_a_pruned_run_ends_at_once_also_in_a_loop_until_stopped(start: Start) -> None:
+    run, _ = start([False, True], pruning=True)
+    with pytest.raises(optuna.TrialPruned):
+        for step in run.until_stopped(range(9)):
+            run.log({"validation_accuracy": 0.5}, step=step)
+    assert run.score.last_step == 1
+
+
 def test_early_stopping_watches_the_metric_it_names(start: Start) -> None:
     run, _ = start(early_stopping=EarlyStopping("validation_loss", False, Patience(1)))
     for step in range(5):

@@ -188,7 +188,7 @@ def train(run: Run) -> None:
     that curves with and without smoothing or dropout can be compared. `gradient_norm` is the
     mean over the epoch of the whole gradient's L2 norm before clipping, `learning_rate` that of
     the epoch's last step. A network whose outputs are not finite has no accuracy (NaN).
-    The test accuracy, logged once, is that of the final weights.
+    The test accuracy, logged once, is that of the final weights, also of a run that ended early.
     """
     hp = Hyperparameters.read(run.params)
     torch.use_deterministic_algorithms(True)
@@ -200,7 +200,8 @@ def train(run: Run) -> None:
     network = Network(hp, rng, device)
     optimizer = make_optimizer(hp, network)
     rates = learning_rates(hp, steps_of_an_epoch=math.ceil(len(data.train.digits) / hp.batch_size))
-    for epoch in range(1, hp.epochs + 1):
+    epoch = 0
+    for epoch in run.until_stopped(range(1, hp.epochs + 1)):
         permutation = torch.randperm(len(data.train.digits), generator=order).to(device)
         norm = train_epoch(hp, network, optimizer, rates, data.train, permutation)
         train_loss, train_accuracy = evaluate(network, data.train)
@@ -215,7 +216,7 @@ def train(run: Run) -> None:
         }
         run.log(metrics, step=epoch)
     _, test_accuracy = evaluate(network, data.test)
-    run.log({"test_accuracy": test_accuracy}, step=hp.epochs)
+    run.log({"test_accuracy": test_accuracy}, step=epoch)
 
 
 def train_epoch(

@@ -81,7 +81,7 @@ def descend(run: Run) -> None:
         eta0=params.get("learning_rate", 1e-2),
         random_state=run.train_seed % 2**32,
     )
-    for epoch in range(1, epochs + 1):
+    for epoch in run.until_stopped(range(1, epochs + 1)):
         machine.partial_fit(train, truth, classes=[0, 1])
         signs = np.where(truth == 1, 1.0, -1.0)
         hinge = np.maximum(0.0, 1.0 - signs * machine.decision_function(train))

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 from experiments import experiment_file, metrics
+from experiments.analysis.early_stopping import EarlyStopping, Patience
 from tests.workers.problems.trained_digits import fingerprint, trained
 from workers.problems import digits
 from workers.problems.digits import Hyperparameters, learning_rates, load
@@ -76,6 +77,14 @@ def test_losses_are_measured_without_label_smoothing() -> None:
     smoothed = trained(label_smoothing=0.1, epochs=40)
     floor = -(0.91 * math.log(0.91) + 0.09 * math.log(0.01))  # the smoothed loss at its best
     assert smoothed["train_loss"][-1] < floor
+
+
+def test_a_run_that_stopped_early_has_the_test_score_of_its_last_weights() -> None:
+    rule = EarlyStopping("validation_accuracy", True, Patience(1, 0.5))
+    early = trained(early_stopping=rule, epochs=9, hidden_units=8)
+    short = trained(epochs=2, hidden_units=8)
+    assert early.steps == [1, 2] and early["train_loss"] == short["train_loss"]
+    assert early.sealed == short.sealed and early.sealed[0].step == 2
 
 
 def test_a_run_that_diverges_logs_nan_and_goes_on() -> None:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import json
+from dataclasses import replace
 from typing import Any
 
+from experiments.analysis.early_stopping import EarlyStopping
 from experiments.series_encoding import decode
 from workers.messages import Job, Score, Sealed, SeriesFlush
 from workers.problems.digits import train
@@ -36,9 +38,15 @@ class Kept:
         return self.series_by_name[name]
 
 
-def trained(train_seed: int = 1, split_seed: int = 2, **params: Any) -> Kept:
+def trained(
+    train_seed: int = 1,
+    split_seed: int = 2,
+    early_stopping: EarlyStopping | None = None,
+    **params: Any,
+) -> Kept:
     kept = Kept()
     job = Job("t", "", (), params, train_seed, split_seed, "validation_accuracy", "maximize")
+    job = replace(job, early_stopping=early_stopping)
     run = Run(job, kept)
     try:
         train(run)

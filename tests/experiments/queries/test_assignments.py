@@ -1,0 +1,62 @@
+from __future__ import annotations
+
+import pytest
+
+from experiments.analysis.early_stopping import EarlyStopping, Patience
+from experiments.models import Experiment, Trial
+from experiments.models.replication import Replication
+from experiments.queries import assignments
+from tests import cast
+
+pytestmark = pytest.mark.django_db
+
+RULE = "early_stopping: {patience: 7, min_delta: 0.001, rule: cumulative}\n"
+
+
+def _searched(name: str, more: str) -> Experiment:
+    source = cast.LABEL_SMOOTHING.format(name=name, goal=cast.GOAL, trials=3) + more
+    experiment = cast.search(source=source)
+    cast.finish_search(experiment)
+    experiment.refresh_from_db()
+    return experiment
+
+
+def _of_both_sides(replication: Replication) -> list[assignments.Assignment]:
+    trials = Trial.objects.filter(study__replication=replication, pair=0)
+    found = [assignments.read(trial.pk) for trial in trials.order_by("study__side")]
+    assert len(found) == 2
+    return found
+
+
+def test_both_arms_of_a_verdict_stop_early_by_the_same_rule() -> None:
+    cast.project()
+    replication = cast.repeated(_searched("patient", RULE), done=0)
+    baseline, candidate = _of_both_sides(replication)
+    assert baseline.parameters != candidate.parameters
+    assert baseline.early_stopping == candidate.early_stopping
+    held = EarlyStopping("validation_accuracy", True, Patience(7, 0.001, "cumulative"))
+    assert candidate.early_stopping == held
+    assert baseline.folds == candidate.folds
+
+
+@pytest.mark.parametrize("more", ["", RULE])
+def test_a_champion_found_under_another_rule_is_run_under_that_of_its_challenger(
+    more: str,
+) -> None:
+    cast.project()
+    cast.decided("champion", "adopt", "It is clearly better than what we had before.")
+    replication = cast.repeated(_searched("challenger", more), done=0)
+    baseline, candidate = _of_both_sides(replication)
+    assert baseline.early_stopping == candidate.early_stopping
+    assert (candidate.early_stopping is not None) is bool(more)
+
+
+def test_a_replicate_is_neither_pruned_nor_ended_with_its_search() -> None:
+    cast.project()
+    search = _searched("pruned", "stop: {terminator: true}\n")
+    trial = Trial.objects.filter(study__experiment=search).first()
+    assert trial is not None
+    searched = assignments.read(trial.pk)
+    assert searched.terminator is not None
+    for each in _of_both_sides(cast.repeated(search, done=0)):
+        assert (each.pruner, each.terminator) == ("none", None)
