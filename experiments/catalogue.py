@@ -13,6 +13,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from experiments.file_fields import short
+
 
 @dataclass(frozen=True, slots=True)
 class Option:
@@ -39,7 +41,7 @@ class Option:
         if isinstance(value, str) and value in self.words:
             return None
         if not self._is_of_kind(value) or (self.kind is str and self.words):
-            return f"found {value!r}, want {self.wanted()}"
+            return f"found {short(value)}, want {self.wanted()}"
         if isinstance(value, (int, float)):
             return self._out_of_bounds(value)
         return None
@@ -64,7 +66,7 @@ class Option:
             (self.below is not None and value >= self.below, f"less than {self.below}"),
         ):
             if wrong:
-                return f"found {value!r}, want {want}"
+                return f"found {short(value)}, want {want}"
         return None
 
 

@@ -11,22 +11,17 @@ from urllib.parse import urlsplit
 
 from experiments import experiment_yaml, metrics
 from experiments.analysis.early_stopping import EarlyStopping
+from experiments.arms_parsing import check_named_arms, parse_arms, parse_code_and_data
 from experiments.catalogue import SAMPLERS
 from experiments.errors import InvalidExperiment, Problem
 from experiments.extension_rules import parse_extension
 from experiments.fidelity import Fidelity
-from experiments.file_fields import is_number, mapping, text, unknown_keys, whole
+from experiments.file_fields import is_number, mapping, short, text, unknown_keys, whole
+from experiments.first_configurations import parse_first
 from experiments.grid import grid_size
 from experiments.metrics import Metric
 from experiments.search_methods import Chosen, check_space, parse_pruner, parse_sampler
-from experiments.search_space import (
-    Arm,
-    Fixed,
-    Scalar,
-    SearchSpace,
-    same_scalar,
-    searched_domain,
-)
+from experiments.search_space import Arm, Scalar, SearchSpace
 from experiments.search_space_parsing import parse_search_space
 from experiments.stop_rules import parse_stop, parse_terminator
 from experiments.training_rules import (
@@ -42,6 +37,8 @@ _KEYS = (
     "extends",
     "goal",
     "objective",
+    "commit",
+    "data",
     "config_link",
     "notes",
     "tags",
@@ -51,6 +48,7 @@ _KEYS = (
     "fidelity",
     "folds",
     "stop",
+    "arms",
     "hyperparameters",
     "first",
     "margin",
@@ -140,7 +138,10 @@ def parse_document(document: Any) -> ExperimentFile:
         )
     problems: list[Problem] = []
     unknown_keys(document, _KEYS, "", problems)
-    space = parse_search_space(document.get("hyperparameters"), problems)
+    runs = parse_code_and_data(document, "", problems)
+    named = parse_arms(document, runs, problems)
+    check_named_arms(document, named, problems)
+    space = parse_search_space(document.get("hyperparameters"), problems, named=named, runs=runs)
     declared = metrics.parse(document.get("metrics"), problems)
     search = mapping(document, "search", problems)
     unknown_keys(search, _SEARCH_KEYS, "search.", problems)
@@ -171,7 +172,7 @@ def parse_document(document: Any) -> ExperimentFile:
         early_stopping=parse_early_stopping(document, declared, problems),
         fidelity=fidelity,
         folds=folds,
-        first=_first(document, space, problems),
+        first=parse_first(document, space, problems),
         config_link=_link(document, problems),
         notes=text(document, "notes", problems, longest=100_000),
         tags=_tags(document, problems),
@@ -193,7 +194,7 @@ def _slug(document: Mapping[str, Any], problems: list[Problem]) -> str:
     slug = text(document, "project", problems, required=True, longest=100)
     if slug and not re.fullmatch(r"[a-z0-9][a-z0-9_-]*", slug):
         problems.append(
-            Problem("project", f"found {slug!r}, want lower-case letters, digits, - and _")
+            Problem("project", f"found {short(slug)}, want lower-case letters, digits, - and _")
         )
     return slug
 
@@ -202,7 +203,9 @@ def _name(document: Mapping[str, Any], problems: list[Problem]) -> str:
     name = text(document, "experiment", problems, required=True)
     if name and not re.fullmatch(r"[\w][\w .+=-]*", name):
         problems.append(
-            Problem("experiment", f"found {name!r}, want letters, digits, spaces and . + = _ -")
+            Problem(
+                "experiment", f"found {short(name)}, want letters, digits, spaces and . + = _ -"
+            )
         )
     if name == "new":
         problems.append(Problem("experiment", "new is the address of the form; choose another"))
@@ -213,7 +216,9 @@ def _objective(document: Mapping[str, Any], problems: list[Problem]) -> str:
     objective = text(document, "objective", problems, required=True, longest=300)
     part = r"[A-Za-z_]\w*"
     if objective and not re.fullmatch(rf"{part}(\.{part})*:{part}", objective, re.ASCII):
-        problems.append(Problem("objective", f"found {objective!r}, want package.module:function"))
+        problems.append(
+            Problem("objective", f"found {short(objective)}, want package.module:function")
+        )
     return objective
 
 
@@ -254,70 +259,6 @@ def _trials(
     return whole(search, "search.trials", problems, low=1, high=_MOST_TRIALS, default=default)
 
 
-def _first(
-    document: Mapping[str, Any], space: SearchSpace, problems: list[Problem]
-) -> tuple[dict[str, Scalar], ...]:
-    first = document.get("first", [])
-    if not isinstance(first, list):
-        problems.append(Problem("first", "want a list of configurations"))
-        return ()
-    named = document.get("hyperparameters")
-    broken = (
-        {str(name) for name in named if name not in space} if isinstance(named, Mapping) else set()
-    )
-    for index, each in enumerate(first):
-        where = f"first.{index + 1}"
-        if not isinstance(each, Mapping):
-            problems.append(Problem(where, "want a mapping of hyperparameters to values"))
-            continue
-        for name, value in each.items():
-            _check_first_value(space, broken, str(name), value, f"{where}.{name}", problems)
-        if not problems:
-            _check_first_covers(space, each, where, problems)
-    return tuple(dict(each) for each in first if isinstance(each, Mapping))
-
-
-def _check_first_value(
-    space: SearchSpace,
-    broken: set[str],
-    name: str,
-    value: Any,
-    where: str,
-    problems: list[Problem],
-) -> None:
-    if name in broken:
-        return  # said already, where it stands
-    if name not in space:
-        problems.append(Problem(where, "no hyperparameter of that name is searched"))
-    elif isinstance(space[name].domain, Fixed):
-        problems.append(Problem(where, "is fixed; leave it out"))
-    elif not searched_domain(space[name]).holds(value):
-        problems.append(Problem(where, f"{value!r} lies outside its range or choices"))
-
-
-def _check_first_covers(
-    space: SearchSpace, first: Mapping[str, Any], where: str, problems: list[Problem]
-) -> None:
-    for arm in first_arms(space, first):
-        missing = [each.name for each in arm.searched if each.name not in first]
-        if missing:
-            beside = f" (needed where {arm.label})" if arm.label else ""
-            problems.append(Problem(where, f"says nothing about {', '.join(missing)}{beside}"))
-            return
-
-
-def first_arms(space: SearchSpace, first: Mapping[str, Any]) -> tuple[Arm, ...]:
-    """The arms in which a known-good configuration is tried: those it does not contradict."""
-    return tuple(
-        arm
-        for arm in space.arms()
-        if all(
-            name not in first or same_scalar(first[name], value)
-            for name, value in arm.values.items()
-        )
-    )
-
-
 def _link(document: Mapping[str, Any], problems: list[Problem]) -> str:
     link = text(document, "config_link", problems, longest=1000)
     try:
@@ -325,7 +266,9 @@ def _link(document: Mapping[str, Any], problems: list[Problem]) -> str:
     except ValueError:
         good = False
     if not good or re.search(r"\s", link):
-        problems.append(Problem("config_link", f"found {link!r}, want an http or https address"))
+        problems.append(
+            Problem("config_link", f"found {short(link)}, want an http or https address")
+        )
         return ""
     return link
 
@@ -348,7 +291,7 @@ def _gain(
         return None
     if not is_number(value) or value < 0 or (value == 0 and not zero):
         want = "0 or more" if zero else "more than 0"
-        problems.append(Problem(key, f"found {value!r}, want {want}, in the metric's unit"))
+        problems.append(Problem(key, f"found {short(value)}, want {want}, in the metric's unit"))
         return None
     return float(value)
 
@@ -356,7 +299,7 @@ def _gain(
 def _queue(document: Mapping[str, Any], problems: list[Problem]) -> str:
     queue = document.get("queue", "cpu")
     if not isinstance(queue, str) or not re.fullmatch(r"[a-z0-9_-]{1,40}", queue):
-        problems.append(Problem("queue", f"found {queue!r}, want a name such as cpu or gpu"))
+        problems.append(Problem("queue", f"found {short(queue)}, want a name such as cpu or gpu"))
         return "cpu"
     return queue
 

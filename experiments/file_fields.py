@@ -15,7 +15,7 @@ def unknown_keys(
     for key in found:
         if key not in known:
             problems.append(
-                Problem(f"{prefix}{key}", f"unknown key; want one of {', '.join(known)}")
+                Problem(f"{prefix}{key_text(key)}", f"unknown key; want one of {', '.join(known)}")
             )
 
 
@@ -50,7 +50,7 @@ def text(
             )
         return ""
     if not isinstance(value, str):
-        problems.append(Problem(key, f"found {value!r}, want text"))
+        problems.append(Problem(key, f"found {short(value)}, want text"))
         return ""
     if len(value) > longest or "\x00" in value:
         problems.append(Problem(key, f"want at most {longest} characters and no NUL"))
@@ -74,11 +74,36 @@ def whole(
         return low
     if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
         problems.append(
-            Problem(where, f"found {value!r}, want a whole number from {low} to {high}")
+            Problem(where, f"found {short(value)}, want a whole number from {low} to {high}")
         )
         return low
     return value
 
 
 def is_number(value: Any) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+    """Whether a value is a number that a float can hold, and finite."""
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        return False
+    try:
+        return math.isfinite(float(value))
+    except OverflowError:
+        return False
+
+
+def short(value: Any, longest: int = 60) -> str:
+    """A value as Python writes it, for a message: never long, whatever it is."""
+    if isinstance(value, int) and not isinstance(value, bool) and abs(value) >= 10**longest:
+        return f"a whole number of {value.bit_length()} bits"  # Python refuses to write long ones
+    if isinstance(value, (list, tuple, Mapping)) and len(value) > longest:
+        return f"{'a mapping' if isinstance(value, Mapping) else 'a list'} of {len(value)}"
+    try:
+        text = repr(value[: longest + 1] if isinstance(value, (str, bytes)) else value)
+    except ValueError:  # a long whole number inside
+        return f"a {type(value).__name__}"
+    return text if len(text) <= longest else text[: longest - 3] + "..."
+
+
+def key_text(key: Any, longest: int = 200) -> str:
+    """A key as a message names it."""
+    text = key if isinstance(key, str) else short(key, longest)
+    return text if len(text) <= longest else text[: longest - 3] + "..."

@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal, cast, get_args
 
 from experiments.errors import Problem
-from experiments.file_fields import is_number
+from experiments.file_fields import is_number, key_text, short
 
 Split = Literal["train", "validation", "test", ""]
 Kind = Literal["loss", "metric", "gradient_norm", "learning_rate", "other"]
@@ -96,7 +96,7 @@ def parse(document: Any, problems: list[Problem]) -> dict[str, Metric]:
 
 
 def _parse_one(name: str, entry: Any, problems: list[Problem]) -> Metric:
-    where = f"metrics.{name}"
+    where = f"metrics.{key_text(name)}"
     metric = guess(name)
     if entry is None:
         return metric
@@ -106,7 +106,7 @@ def _parse_one(name: str, entry: Any, problems: list[Problem]) -> Metric:
     for key in entry:
         if key not in _KEYS:
             problems.append(
-                Problem(f"{where}.{key}", f"unknown key; want one of {', '.join(_KEYS)}")
+                Problem(f"{where}.{key_text(key)}", f"unknown key; want one of {', '.join(_KEYS)}")
             )
     choices = {
         "split": get_args(Split)[:3],
@@ -119,7 +119,9 @@ def _parse_one(name: str, entry: Any, problems: list[Problem]) -> Metric:
             continue
         if value not in allowed:
             problems.append(
-                Problem(f"{where}.{key}", f"found {value!r}, want one of {', '.join(allowed)}")
+                Problem(
+                    f"{where}.{key}", f"found {short(value)}, want one of {', '.join(allowed)}"
+                )
             )
             continue
         metric = replace(metric, **{key: value})
@@ -130,10 +132,13 @@ def _with_numbers(
     metric: Metric, entry: Mapping[str, Any], where: str, problems: list[Problem]
 ) -> Metric:
     resolution = entry.get("resolution", 0.0)
-    if isinstance(resolution, bool) or not isinstance(resolution, (int, float)):
-        problems.append(Problem(f"{where}.resolution", f"found {resolution!r}, want a number"))
-    elif not 0 <= resolution < float("inf"):
-        problems.append(Problem(f"{where}.resolution", "want a finite number, 0 or more"))
+    if not is_number(resolution) or resolution < 0:
+        problems.append(
+            Problem(
+                f"{where}.resolution",
+                f"found {short(resolution)}, want a finite number, 0 or more",
+            )
+        )
     else:
         metric = replace(metric, resolution=float(resolution))
     chance = entry.get("chance")
@@ -143,7 +148,9 @@ def _with_numbers(
         metric = replace(metric, chance=float(chance))
     official = entry.get("official", False)
     if not isinstance(official, bool):
-        problems.append(Problem(f"{where}.official", f"found {official!r}, want true or false"))
+        problems.append(
+            Problem(f"{where}.official", f"found {short(official)}, want true or false")
+        )
     else:
         metric = replace(metric, official=official)
     return metric

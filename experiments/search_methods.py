@@ -9,6 +9,7 @@ from typing import Any
 from experiments.catalogue import PRUNER_SYNONYMS, PRUNERS, SAMPLERS, Method
 from experiments.errors import Problem
 from experiments.fidelity import RUNG_PRUNERS, Fidelity
+from experiments.file_fields import key_text, short
 from experiments.grid import MOST_DIMENSIONS, MOST_POINTS, grid_size
 from experiments.search_space import Range, SearchSpace, searched_domain
 
@@ -74,7 +75,7 @@ def parse_method(
     if isinstance(given, str):
         given = (synonyms or {}).get(given, given)
     if not isinstance(given, str) or given not in known:
-        problems.append(Problem(where, f"found {given!r}, want one of {', '.join(known)}"))
+        problems.append(Problem(where, f"found {short(given)}, want one of {', '.join(known)}"))
         return Chosen(next(iter(known)), known=False)
     method = known[given]
     before = len(problems)
@@ -84,7 +85,7 @@ def parse_method(
                 inner = parse_method(value, f"{where}.{name}", known, problems, synonyms)
                 options[name] = {"name": inner.name, **inner.options}
         elif name not in method.options:
-            problems.append(Problem(f"{where}.{name}", f"{given} takes {method.takes}"))
+            problems.append(Problem(f"{where}.{key_text(name)}", f"{given} takes {method.takes}"))
         elif wrong := method.options[name].problem(value):
             problems.append(Problem(f"{where}.{name}", wrong))
     for name, option in method.options.items():

@@ -10,124 +10,51 @@ import itertools
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Literal
 
-from optuna.distributions import (
-    BaseDistribution,
-    CategoricalDistribution,
-    FloatDistribution,
-    IntDistribution,
+from optuna.distributions import BaseDistribution
+
+from experiments.domains import (
+    Choices,
+    Domain,
+    Fixed,
+    Range,
+    Scalar,
+    domain_of,
+    same_scalar,
+    scalar_key,
+    show,
+)
+
+__all__ = (
+    "ARM",
+    "MOST_ARMS",
+    "ROLES",
+    "Arm",
+    "Choices",
+    "CodeAndData",
+    "Domain",
+    "Fixed",
+    "Hyperparameter",
+    "Range",
+    "Role",
+    "Scalar",
+    "SearchSpace",
+    "choices",
+    "domain_of",
+    "same_scalar",
+    "scalar_key",
+    "searched_domain",
+    "show",
+    "values_in_words",
 )
 
 Role = Literal["scientific", "nuisance", "fixed"]
-Scalar = str | int | float | bool | None
 ROLES: tuple[Role, ...] = ("scientific", "nuisance", "fixed")
 # Few scientific values make one study an arm; more make one mixed, quasi-random space.
 MOST_ARMS = 12
-
-
-@dataclass(frozen=True, slots=True)
-class Range:
-    """Numbers from `low` to `high`; integers when `integer`; `step` counts from `low`."""
-
-    low: float
-    high: float
-    log: bool = False
-    step: float | None = None
-    integer: bool = False
-
-    @property
-    def bins(self) -> int | None:
-        """How many values there are, None for a continuum."""
-        if self.step is not None:
-            return math.floor((self.high - self.low) / self.step + 1e-9) + 1
-        return int(self.high) - int(self.low) + 1 if self.integer else None
-
-    def from_unit(self, u: float) -> float | int:
-        """The value at position `u` in [0, 1) of the range; every bin is equally wide."""
-        if self.integer and self.log:
-            low, top = math.log(self.low), math.log(self.high + 1)
-            whole = math.floor(math.exp(low + u * (top - low)) + 1e-12)
-            return min(max(whole, int(self.low)), int(self.high))
-        bins = self.bins
-        if bins is not None:
-            index = min(int(u * bins), bins - 1)
-            value = self.low + index * (self.step or 1)
-            return int(value) if self.integer else float(min(value, self.high))
-        if self.log:
-            low, top = math.log(self.low), math.log(self.high)
-            return min(max(math.exp(low + u * (top - low)), self.low), self.high)
-        return min(self.low + u * (self.high - self.low), self.high)
-
-    def to_unit(self, value: float) -> float:
-        """Position of `value` after the transform; the middle of its bin if binned."""
-        if self.integer and self.log:
-            low, top = math.log(self.low), math.log(self.high + 1)
-            return (math.log(value + 0.5) - low) / (top - low)
-        bins = self.bins
-        if bins is not None:
-            return ((value - self.low) / (self.step or 1) + 0.5) / bins
-        if self.log:
-            return (math.log(value) - math.log(self.low)) / (
-                math.log(self.high) - math.log(self.low)
-            )
-        return (value - self.low) / (self.high - self.low)
-
-    def distribution(self) -> BaseDistribution:
-        if self.integer:
-            return IntDistribution(
-                int(self.low), int(self.high), log=self.log, step=int(self.step or 1)
-            )
-        return FloatDistribution(self.low, self.high, log=self.log, step=self.step)
-
-    def holds(self, value: Any) -> bool:
-        """Whether `value` is a number inside the range (and whole, if the range is)."""
-        if isinstance(value, bool) or not isinstance(value, (int, float)):
-            return False
-        return self.low <= value <= self.high and (not self.integer or float(value).is_integer())
-
-
-@dataclass(frozen=True, slots=True)
-class Choices:
-    """A set of values; `ordered` ones form a scale with edges."""
-
-    values: tuple[Scalar, ...]
-    ordered: bool = False
-
-    def from_unit(self, u: float) -> Scalar:
-        return self.values[min(int(u * len(self.values)), len(self.values) - 1)]
-
-    def to_unit(self, value: Scalar) -> float:
-        return (self.index(value) + 0.5) / len(self.values)
-
-    def index(self, value: Scalar) -> int:
-        """Position of `value`; True and 1 are different values.
-
-        Raises:
-            ValueError: when `value` is no choice.
-        """
-        for position, choice in enumerate(self.values):
-            if same_scalar(choice, value):
-                return position
-        raise ValueError(f"{value!r} is none of {list(self.values)}")
-
-    def distribution(self) -> BaseDistribution:
-        return CategoricalDistribution(self.values)
-
-    def holds(self, value: Any) -> bool:
-        return any(same_scalar(choice, value) for choice in self.values)
-
-
-@dataclass(frozen=True, slots=True)
-class Fixed:
-    """One value, or one for each value of another hyperparameter (`by`)."""
-
-    value: Scalar = None
-    by: str = ""
-    values: Mapping[str, Scalar] = field(default_factory=dict)
-
-
-Domain = Range | Choices | Fixed
+# The name under which arms that differ in code or data stand among the scientific values.
+ARM = "arm"
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,6 +71,12 @@ class Hyperparameter:
     natural: frozenset[str] = frozenset()
     when: Mapping[str, tuple[Scalar, ...]] = field(default_factory=dict)
 
+    @property
+    def needs(self) -> frozenset[str]:
+        """The hyperparameters that decide whether it exists, or its value."""
+        value = self.domain.needs if isinstance(self.domain, Fixed) else frozenset()
+        return value | self.when.keys()
+
     def exists_under(self, values: Mapping[str, Scalar]) -> bool:
         """Whether its condition holds for an assignment of the other hyperparameters."""
         return all(
@@ -153,17 +86,39 @@ class Hyperparameter:
 
 
 @dataclass(frozen=True, slots=True)
+class CodeAndData:
+    """What a training runs on beside its parameters.
+
+    `commit` of the code, "" for whatever the worker runs; `data` with the keys name, version
+    and checksum, as far as they are given.
+    """
+
+    commit: str = ""
+    data: Mapping[str, str] = field(default_factory=dict)
+
+    def over(self, default: CodeAndData) -> CodeAndData:
+        """This one, with what it leaves open taken from `default`."""
+        return CodeAndData(self.commit or default.commit, self.data or default.data)
+
+
+@dataclass(frozen=True, slots=True)
 class Arm:
-    """One assignment of the scientific hyperparameters, with what it searches and fixes."""
+    """One assignment of the scientific hyperparameters, with what it searches and fixes.
+
+    Where the file names arms, the `name` is among the `values` under `ARM`; it is no parameter
+    of the training. `runs` is the code and the data of the arm.
+    """
 
     index: int
     values: Mapping[str, Scalar]
     fixed: Mapping[str, Scalar]
     searched: tuple[Hyperparameter, ...]
+    name: str = ""
+    runs: CodeAndData = CodeAndData()
 
     @property
     def label(self) -> str:
-        return ", ".join(f"{name} = {show(value)}" for name, value in self.values.items())
+        return values_in_words(self.values)
 
     def distributions(self) -> dict[str, BaseDistribution]:
         """Optuna's distributions of what this arm searches, in the file's order."""
@@ -183,14 +138,23 @@ class Arm:
 
     def complete(self, searched: Mapping[str, Scalar]) -> dict[str, Scalar]:
         """All parameters of a trial: fixed, scientific and searched ones."""
-        return {**self.fixed, **self.values, **searched}
+        scientific = dict(self.values)
+        if self.name:
+            del scientific[ARM]
+        return {**self.fixed, **scientific, **searched}
 
 
 @dataclass(frozen=True, slots=True)
 class SearchSpace:
-    """All hyperparameters of an experiment, in the file's order."""
+    """All hyperparameters of an experiment, in the file's order.
+
+    `named` holds code and data of the arms that the file names (they are the choices of the
+    scientific `ARM`), `runs` those of all others.
+    """
 
     hyperparameters: tuple[Hyperparameter, ...]
+    named: Mapping[str, CodeAndData] = field(default_factory=dict)
+    runs: CodeAndData = CodeAndData()
 
     def of_role(self, role: Role) -> tuple[Hyperparameter, ...]:
         return tuple(each for each in self.hyperparameters if each.role == role)
@@ -219,36 +183,45 @@ class SearchSpace:
         return tuple(self._arm(index, values) for index, values in enumerate(assignments))
 
     def _assignments(self, scientific: Sequence[Hyperparameter]) -> Iterator[dict[str, Scalar]]:
-        """Assignments whose conditions hold, each once."""
-        seen: list[dict[str, Scalar]] = []
+        """Assignments of those that exist, each once."""
+        seen = set()
         for combination in itertools.product(*(choices(each).values for each in scientific)):
-            values = dict(zip((each.name for each in scientific), combination, strict=True))
-            known = {**self._constants(values), **values}
-            values = {
-                each.name: values[each.name] for each in scientific if each.exists_under(known)
-            }
-            if values not in seen:
-                seen.append(values)
+            given = dict(zip((each.name for each in scientific), combination, strict=True))
+            known = self.known_under(given)
+            values = {name: value for name, value in given.items() if name in known}
+            key = tuple((name, isinstance(value, bool), value) for name, value in values.items())
+            if key not in seen:
+                seen.add(key)
                 yield values
 
-    def _constants(self, values: Mapping[str, Scalar]) -> dict[str, Scalar]:
-        fixed: dict[str, Scalar] = {}
-        for each in self.of_role("fixed"):
-            domain = each.domain
-            if isinstance(domain, Fixed):
-                known = {**fixed, **values}
-                if not domain.by:
-                    fixed[each.name] = domain.value
-                elif domain.by in known and str(known[domain.by]) in domain.values:
-                    fixed[each.name] = domain.values[str(known[domain.by])]
-        return fixed
+    def known_under(self, given: Mapping[str, Scalar]) -> dict[str, Scalar]:
+        """Values of the fixed hyperparameters and of the `given` ones, of those that exist.
+
+        Whatever decides over another is settled before it; those that wait for one another in a
+        circle are left out.
+        """
+        known: dict[str, Scalar] = {}
+        waiting = {
+            each.name: each
+            for each in self.hyperparameters
+            if isinstance(each.domain, Fixed) or each.name in given
+        }
+        while ready := [each for each in waiting.values() if not each.needs & waiting.keys()]:
+            for each in ready:
+                del waiting[each.name]
+                domain = each.domain
+                if not each.exists_under(known):
+                    continue
+                if not isinstance(domain, Fixed):
+                    known[each.name] = given[each.name]
+                elif domain.has_value_under(known):
+                    known[each.name] = domain.value_under(known)
+        return known
 
     def _arm(self, index: int, values: Mapping[str, Scalar]) -> Arm:
-        constants = self._constants(values)
-        known = {**constants, **values}
-        fixed = {
-            name: value for name, value in constants.items() if self[name].exists_under(known)
-        }
+        known = self.known_under(values)
+        constants = self.of_role("fixed")
+        fixed = {each.name: known[each.name] for each in constants if each.name in known}
         searched = tuple(
             each
             for each in self.hyperparameters
@@ -257,7 +230,9 @@ class SearchSpace:
             and (each.role == "nuisance" or self.is_mixed)
             and each.exists_under(known)
         )
-        return Arm(index, dict(values), fixed, searched)
+        name = str(values.get(ARM, "")) if self.named else ""
+        runs = self.named[name].over(self.runs) if name else self.runs
+        return Arm(index, dict(values), fixed, searched, name, runs)
 
 
 def searched_domain(parameter: Hyperparameter) -> Range | Choices:
@@ -282,33 +257,8 @@ def choices(parameter: Hyperparameter) -> Choices:
     return parameter.domain
 
 
-def same_scalar(left: Any, right: Any) -> bool:
-    """Equality that keeps true and 1 apart and takes 1 and 1.0 for the same."""
-    if isinstance(left, bool) is not isinstance(right, bool):
-        return False
-    return bool(left == right)
-
-
-def show(value: Scalar) -> str:
-    """A value as a person writes it."""
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    if isinstance(value, float):
-        return f"{value:.4g}"
-    return "none" if value is None else str(value)
-
-
-def domain_of(distribution: BaseDistribution) -> Range | Choices:
-    """The domain that an Optuna distribution describes.
-
-    Raises:
-        TypeError: for a kind of distribution that Optuna adds later.
-    """
-    if isinstance(distribution, IntDistribution):
-        step = None if distribution.step == 1 else float(distribution.step)
-        return Range(distribution.low, distribution.high, distribution.log, step, integer=True)
-    if isinstance(distribution, FloatDistribution):
-        return Range(distribution.low, distribution.high, distribution.log, distribution.step)
-    if isinstance(distribution, CategoricalDistribution):
-        return Choices(tuple(distribution.choices))
-    raise TypeError(f"cannot read {type(distribution).__name__}")
+def values_in_words(values: Mapping[str, Scalar]) -> str:
+    """Scientific values as a label: "label_smoothing = 0.1"; a named arm by its name."""
+    return ", ".join(
+        str(value) if name == ARM else f"{name} = {show(value)}" for name, value in values.items()
+    )

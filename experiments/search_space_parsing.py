@@ -7,9 +7,13 @@ from collections.abc import Mapping
 from typing import Any, cast
 
 from experiments.errors import Problem
+from experiments.file_fields import is_number, key_text, short
 from experiments.search_space import (
+    ARM,
+    MOST_ARMS,
     ROLES,
     Choices,
+    CodeAndData,
     Domain,
     Fixed,
     Hyperparameter,
@@ -18,7 +22,9 @@ from experiments.search_space import (
     Scalar,
     SearchSpace,
     same_scalar,
+    scalar_key,
 )
+from experiments.search_space_references import check_references
 
 MOST_HYPERPARAMETERS = 200
 LONGEST_NAME = 200
@@ -26,12 +32,24 @@ MOST_CHOICES = 1000
 _RANGE_KEYS = ("low", "high", "log", "step", "type")
 _KEYS = ("role", *_RANGE_KEYS, "choices", "ordered", "value", "natural", "when")
 _EDGES = ("low", "high")
+_MOST_STEPS = 2**31
+_NO_ARMS_WHEN_MIXED = (
+    "each needs a study of its own, but the scientific hyperparameters have a range, or together "
+    f"with the arms more than {MOST_ARMS} combinations; give them fewer choices"
+)
 
 
-def parse_search_space(document: Any, problems: list[Problem]) -> SearchSpace:
+def parse_search_space(
+    document: Any,
+    problems: list[Problem],
+    *,
+    named: Mapping[str, CodeAndData] | None = None,
+    runs: CodeAndData | None = None,
+) -> SearchSpace:
     """The search space of an experiment file; what is wrong is added to `problems`.
 
-    Hyperparameters with something wrong are left out of the result.
+    Hyperparameters with something wrong are left out of the result. `named` are arms that differ
+    in code or data, `runs` is what all others run on.
     """
     if not isinstance(document, Mapping) or not document:
         problems.append(
@@ -50,26 +68,37 @@ def parse_search_space(document: Any, problems: list[Problem]) -> SearchSpace:
         )
         return SearchSpace(())
     parsed = [_parse_one(name, entry, problems) for name, entry in document.items()]
-    space = SearchSpace(tuple(each for each in parsed if each is not None))
-    _check_references(space, set(map(str, document)), problems)
+    good = tuple(each for each in parsed if each is not None)
+    names = {name for name in document if isinstance(name, str)}
+    if named:
+        good = (Hyperparameter(ARM, "scientific", Choices(tuple(named))), *good)
+        names.add(ARM)
+    space = SearchSpace(good, named or {}, runs or CodeAndData())
+    if named and space.is_mixed:
+        problems.append(Problem("arms", _NO_ARMS_WHEN_MIXED))
+    check_references(space, names, problems)
     return space
 
 
 def _parse_one(name: Any, entry: Any, problems: list[Problem]) -> Hyperparameter | None:
-    where = f"hyperparameters.{name}"
+    where = f"hyperparameters.{key_text(name)}"
     found: list[Problem] = []
     if not isinstance(name, str) or not name.strip() or len(name) > LONGEST_NAME:
         found.append(Problem(where, f"want a name of 1 to {LONGEST_NAME} characters"))
+    elif not name.isprintable() or name != name.strip():
+        found.append(Problem(where, "want a name of visible characters, no space around it"))
     if not isinstance(entry, Mapping):
         found.append(Problem(where, "want a mapping with a role and a range, choices or a value"))
         problems.extend(found)
         return None
     for key in entry:
         if key not in _KEYS:
-            found.append(Problem(f"{where}.{key}", f"unknown key; want one of {', '.join(_KEYS)}"))
+            found.append(
+                Problem(f"{where}.{key_text(key)}", f"unknown key; want one of {', '.join(_KEYS)}")
+            )
     role = entry.get("role")
     if role not in ROLES:
-        had = "is missing" if role is None else f"found {role!r}"
+        had = "is missing" if role is None else f"found {short(role)}"
         found.append(Problem(f"{where}.role", f"{had}; want one of {', '.join(ROLES)}"))
     domain = _domain(entry, where, role, found)
     natural = _natural(entry, where, domain, found)
@@ -111,31 +140,22 @@ def _domain(
     )
 
 
-def _number(value: Any) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and _fits_a_float(value)
-
-
-def _fits_a_float(value: float) -> bool:
-    try:
-        return math.isfinite(float(value))
-    except OverflowError:
-        return False
-
-
 def _range(entry: Mapping[str, Any], where: str, problems: list[Problem]) -> Range | None:
     before = len(problems)
     for edge in _EDGES:
         if edge not in entry:
             problems.append(Problem(f"{where}.{edge}", "is missing; want a number"))
-        elif not _number(entry[edge]):
+        elif not is_number(entry[edge]):
             problems.append(
-                Problem(f"{where}.{edge}", f"found {entry[edge]!r}, want a finite number")
+                Problem(f"{where}.{edge}", f"found {short(entry[edge])}, want a finite number")
             )
     log = entry.get("log", False)
     if not isinstance(log, bool):
-        problems.append(Problem(f"{where}.log", f"found {log!r}, want true or false"))
+        problems.append(Problem(f"{where}.log", f"found {short(log)}, want true or false"))
     if entry.get("type", "float") not in ("int", "float"):
-        problems.append(Problem(f"{where}.type", f"found {entry['type']!r}, want int or float"))
+        problems.append(
+            Problem(f"{where}.type", f"found {short(entry['type'])}, want int or float")
+        )
     if len(problems) > before:
         return None
     low, high = entry["low"], entry["high"]
@@ -153,11 +173,14 @@ def _check_edges(
 ) -> None:
     if low >= high:
         problems.append(
-            Problem(where, f"low {low} is not below high {high}; for one value use value")
+            Problem(
+                where,
+                f"low {short(low)} is not below high {short(high)}; for one value use value",
+            )
         )
     if log and low <= 0:
         problems.append(
-            Problem(f"{where}.low", f"a log scale cannot hold {low}; want a number above 0")
+            Problem(f"{where}.low", f"a log scale cannot hold {short(low)}; want more than 0")
         )
     if integer and not (float(low).is_integer() and float(high).is_integer()):
         problems.append(Problem(where, "type int needs whole low and high"))
@@ -173,15 +196,20 @@ def _step(
     step = entry.get("step")
     if step is None:
         return None
-    if not _number(step) or step <= 0:
-        problems.append(Problem(f"{where}.step", f"found {step!r}, want a number above 0"))
+    if not is_number(step) or step <= 0:
+        problems.append(Problem(f"{where}.step", f"found {short(step)}, want a number above 0"))
         return None
     if log:
         problems.append(Problem(f"{where}.step", "a log scale takes no step; leave one out"))
     if integer and not float(step).is_integer():
         problems.append(Problem(f"{where}.step", "type int needs a whole step"))
-    if not log and _number(entry["high"]) and step > entry["high"] - entry["low"]:
+    width = float(entry["high"]) - float(entry["low"])
+    if not log and step > width:
         problems.append(Problem(f"{where}.step", "is wider than the range"))
+    elif not log and width / step > _MOST_STEPS:
+        problems.append(
+            Problem(f"{where}.step", "makes more than 2**31 values; leave it out or widen it")
+        )
     return float(step)
 
 
@@ -200,7 +228,7 @@ def _choices(entry: Mapping[str, Any], where: str, problems: list[Problem]) -> C
     ordered = entry.get("ordered", False)
     before = len(problems)
     if not isinstance(ordered, bool):
-        problems.append(Problem(f"{where}.ordered", f"found {ordered!r}, want true or false"))
+        problems.append(Problem(f"{where}.ordered", f"found {short(ordered)}, want true or false"))
     if not isinstance(values, list) or not 2 <= len(values) <= MOST_CHOICES:
         problems.append(Problem(f"{where}.choices", f"want a list of 2 to {MOST_CHOICES} values"))
         return None
@@ -209,21 +237,21 @@ def _choices(entry: Mapping[str, Any], where: str, problems: list[Problem]) -> C
             problems.append(
                 Problem(
                     f"{where}.choices",
-                    f"found {_short(value)}, want text, finite numbers, true, false or null",
+                    f"found {short(value)}, want text, finite numbers, true, false or null",
                 )
             )
             return None
     for position, value in enumerate(values):
         if any(same_scalar(value, other) for other in values[:position]):
-            problems.append(Problem(f"{where}.choices", f"{value!r} stands there twice"))
+            problems.append(Problem(f"{where}.choices", f"{short(value)} stands there twice"))
     return None if len(problems) > before else Choices(tuple(values), ordered)
 
 
 def _fixed(value: Any, where: str, problems: list[Problem]) -> Fixed | None:
     if isinstance(value, Mapping):
         by = value.get("by")
-        values = {str(key): each for key, each in value.items() if key != "by"}
-        if not isinstance(by, str) or not values:
+        values = {scalar_key(key): each for key, each in value.items() if key != "by"}
+        if not isinstance(by, str) or not values or len(values) < len(value) - 1:
             problems.append(
                 Problem(
                     f"{where}.value",
@@ -239,7 +267,7 @@ def _fixed(value: Any, where: str, problems: list[Problem]) -> Fixed | None:
         problems.append(
             Problem(
                 f"{where}.value",
-                f"found {_short(value)}, want text, a finite number, true, false or null",
+                f"found {short(value)}, want text, a finite number, true, false or null",
             )
         )
         return None
@@ -271,67 +299,8 @@ def _when(
     for name, among in when.items():
         values = among if isinstance(among, list) else [among]
         if not values or not all(_scalar(value) for value in values):
-            problems.append(Problem(f"{where}.when.{name}", "want a value or a list of values"))
+            at = f"{where}.when.{key_text(name)}"
+            problems.append(Problem(at, "want a value or a list of values"))
             continue
-        conditions[str(name)] = tuple(values)
+        conditions[scalar_key(name)] = tuple(values)
     return conditions
-
-
-def _check_references(space: SearchSpace, named: set[str], problems: list[Problem]) -> None:
-    """Conditions and per-arm values may look only at scientific and fixed hyperparameters."""
-    for each in space.hyperparameters:
-        where = f"hyperparameters.{each.name}"
-        domain = each.domain
-        if isinstance(domain, Fixed) and domain.by:
-            _check_reference(space, domain.by, f"{where}.value.by", named, problems)
-            if domain.by in space:
-                _check_covered(space[domain.by], domain, where, problems)
-        for name, among in each.when.items():
-            _check_reference(space, name, f"{where}.when.{name}", named, problems)
-            if name in space and isinstance(space[name].domain, Choices):
-                _check_among(space[name], among, f"{where}.when.{name}", problems)
-
-
-def _check_reference(
-    space: SearchSpace, name: str, where: str, named: set[str], problems: list[Problem]
-) -> None:
-    if name not in named:
-        problems.append(Problem(where, f"there is no hyperparameter {name!r}"))
-    elif name in space and space[name].role == "nuisance":
-        problems.append(
-            Problem(
-                where,
-                f"{name} is a nuisance hyperparameter; only scientific and fixed ones "
-                "can decide what exists, because each of their values has its own study",
-            )
-        )
-    elif name in space and isinstance(space[name].domain, Range):
-        problems.append(
-            Problem(where, f"{name} has a range; give it choices, so that each value is an arm")
-        )
-
-
-def _check_covered(
-    other: Hyperparameter, domain: Fixed, where: str, problems: list[Problem]
-) -> None:
-    if isinstance(other.domain, Choices):
-        for value in other.domain.values:
-            if str(value) not in domain.values:
-                problems.append(
-                    Problem(f"{where}.value", f"says nothing for {other.name} = {value}")
-                )
-
-
-def _check_among(
-    other: Hyperparameter, among: tuple[Scalar, ...], where: str, problems: list[Problem]
-) -> None:
-    if not isinstance(other.domain, Choices):
-        return
-    for value in among:
-        if not other.domain.holds(value):
-            problems.append(Problem(where, f"{value!r} is none of {list(other.domain.values)}"))
-
-
-def _short(value: Any) -> str:
-    text = repr(value)
-    return text if len(text) <= 60 else text[:57] + "..."

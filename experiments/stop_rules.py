@@ -7,7 +7,7 @@ from typing import Any
 
 from experiments.catalogue import TERMINATORS
 from experiments.errors import Problem
-from experiments.file_fields import is_number, mapping, unknown_keys
+from experiments.file_fields import is_number, mapping, short, unknown_keys
 from experiments.search_methods import Chosen, parse_method
 
 # Rules that are numbers; trials and no_improvement_for count trials of all arms together.
@@ -26,9 +26,9 @@ def parse_stop(document: Mapping[str, Any], problems: list[Problem]) -> dict[str
             continue
         value = stop[key]
         if not is_number(value) or value <= 0:
-            problems.append(Problem(f"stop.{key}", f"found {value!r}, want a number above 0"))
+            problems.append(Problem(f"stop.{key}", f"found {short(value)}, want a number above 0"))
         elif key in _WHOLE and not float(value).is_integer():
-            problems.append(Problem(f"stop.{key}", f"found {value!r}, want a whole number"))
+            problems.append(Problem(f"stop.{key}", f"found {short(value)}, want a whole number"))
         else:
             rules[key] = float(value)
     return rules

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, cast
 
 from experiments.analysis.early_stopping import (
@@ -13,7 +14,7 @@ from experiments.analysis.early_stopping import (
 )
 from experiments.errors import Problem
 from experiments.fidelity import FIDELITY_NAMES, Fidelity, FidelityName
-from experiments.file_fields import is_number, mapping, unknown_keys, whole
+from experiments.file_fields import is_number, mapping, short, unknown_keys, whole
 from experiments.metrics import Metric, guess
 from experiments.search_space import Fixed, Hyperparameter, SearchSpace, same_scalar
 
@@ -35,13 +36,16 @@ def parse_early_stopping(
     min_delta = found.get("min_delta", 0.0)
     if not is_number(min_delta) or min_delta < 0:
         problems.append(
-            Problem("early_stopping.min_delta", f"found {min_delta!r}, want a number, 0 or more")
+            Problem(
+                "early_stopping.min_delta", f"found {short(min_delta)}, want a number, 0 or more"
+            )
         )
     rule = found.get("rule", "since_best")
     if rule not in PATIENCE_RULES:
         problems.append(
             Problem(
-                "early_stopping.rule", f"found {rule!r}, want one of {', '.join(PATIENCE_RULES)}"
+                "early_stopping.rule",
+                f"found {short(rule)}, want one of {', '.join(PATIENCE_RULES)}",
             )
         )
     metric, maximize = _watched(found.get("metric"), declared, problems)
@@ -59,15 +63,15 @@ def _watched(
     if name is None:
         return "", None
     if not isinstance(name, str) or not name:
-        problems.append(Problem(where, f"found {name!r}, want the name of a metric"))
+        problems.append(Problem(where, f"found {short(name)}, want the name of a metric"))
         return "", None
     metric = declared.get(name) or guess(name)
     if metric.split == "test":
         problems.append(
-            Problem(where, f"{name} is a test metric: it would choose what it should judge")
+            Problem(where, f"{short(name)} is a test metric: it would choose what it should judge")
         )
     if metric.direction is None:
-        problems.append(Problem(where, f"declare {name} under metrics: with its direction"))
+        problems.append(Problem(where, f"declare {short(name)} under metrics: with its direction"))
     return name, metric.direction == "maximize"
 
 
@@ -90,7 +94,9 @@ def parse_fidelity(
     name = found.get("name")
     if name not in FIDELITY_NAMES:
         problems.append(
-            Problem("fidelity.name", f"found {name!r}, want one of {', '.join(FIDELITY_NAMES)}")
+            Problem(
+                "fidelity.name", f"found {short(name)}, want one of {', '.join(FIDELITY_NAMES)}"
+            )
         )
         return None
     for key in ("min", "max"):
@@ -112,9 +118,9 @@ def _wrong_budget(name: str, value: Any) -> str | None:
         return "is missing"
     if name == "data_fraction":
         good = is_number(value) and 0 < value <= 1
-        return None if good else f"found {value!r}, want a fraction above 0, at most 1"
+        return None if good else f"found {short(value)}, want a fraction above 0, at most 1"
     good = isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= 2**31
-    return None if good else f"found {value!r}, want a whole number, 1 or more"
+    return None if good else f"found {short(value)}, want a whole number, 1 or more"
 
 
 def with_budget(
@@ -129,7 +135,7 @@ def with_budget(
     whole_budget = Fixed(fidelity.high)
     if fidelity.name not in space:
         budget = Hyperparameter(fidelity.name, "fixed", whole_budget)
-        return SearchSpace((*space.hyperparameters, budget))
+        return replace(space, hyperparameters=(*space.hyperparameters, budget))
     domain = space[fidelity.name].domain
     if not isinstance(domain, Fixed) or not same_scalar(domain.value, fidelity.high):
         problems.append(

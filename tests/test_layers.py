@@ -27,7 +27,12 @@ ALLOWED: dict[str, tuple[str, ...]] = {
         "experiments.canonical_json",
         "experiments.series_encoding",
     ),
-    "experiments.search_space": ("experiments.errors", "experiments.catalogue"),
+    "experiments.search_space": (
+        "experiments.errors",
+        "experiments.catalogue",
+        "experiments.domains",
+    ),
+    "experiments.domains": (),
     "experiments.series_encoding": (),
     "experiments.analysis": (),
     "experiments.charts": ("experiments.analysis",),

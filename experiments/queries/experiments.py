@@ -15,7 +15,7 @@ from experiments.models.experiment import ExperimentState
 from experiments.models.trial import Origin, StudyKind, TrialState
 from experiments.queries.access import Access
 from experiments.queries.pages import Page, page_bounds
-from experiments.search_space import show
+from experiments.search_space import values_in_words
 from experiments.trial_names import arm_letter, trial_name
 
 STATES: tuple[str, ...] = tuple(ExperimentState.values)
@@ -182,7 +182,7 @@ def arms_of(experiment_id: int) -> tuple[ArmRow, ...]:
 
 def arm_label(document: str) -> str:
     """The scientific values of an arm in words: "label_smoothing = 0.1"."""
-    return ", ".join(f"{name} = {show(value)}" for name, value in json.loads(document).items())
+    return values_in_words(json.loads(document))
 
 
 def best_trial_name(experiment: Experiment, arms: int) -> str:

@@ -11,7 +11,8 @@ from django.utils import timezone
 
 from experiments import dispatch, experiment_file
 from experiments.errors import Conflict, InvalidExperiment, NotFound, Problem
-from experiments.experiment_file import ExperimentFile, first_arms
+from experiments.experiment_file import ExperimentFile
+from experiments.first_configurations import first_arms
 from experiments.models import Experiment, Study, Trial
 from experiments.models.experiment import ExperimentState
 from experiments.models.project import Role
