@@ -428,6 +428,32 @@ def repeated(
     return replication
 
 
+def rivals(
+    experiment: Experiment,
+    *,
+    looks: Sequence[int] = (5, 10),
+    done: int = 5,
+    gain: float = 0.0047,
+    spread: float = 0.002,
+) -> tuple[Replication, Replication]:
+    """The two best trials against the third, `done` pairs of each finished."""
+    ranked = Trial.objects.filter(
+        study__experiment=experiment, state=TrialState.COMPLETE
+    ).order_by("-value")
+    first = replications.declare(
+        user=person("ada"),
+        experiment=experiment,
+        candidate_trial=ranked[0],
+        further_candidates=[ranked[1]],
+        baseline_trial=ranked[2],
+        looks=looks,
+    )
+    second = first.others_of_family.get()
+    for each in (first, second):
+        finish_pairs(each, done, gain=gain, spread=spread)
+    return first, second
+
+
 def finish_pairs(
     replication: Replication, done: int, *, gain: float = 0.0047, spread: float = 0.002
 ) -> None:
@@ -501,16 +527,21 @@ def many_trials(experiment: Experiment, count: int) -> None:
 
 def decided(name: str, choice: str, reason: str, *, gain: float = 0.0047) -> Experiment:
     """A search, its seeds and a decision on them."""
+    experiment = finished_search(name)
+    some_findings(experiment, warn=False)
+    decide(repeated(experiment, gain=gain, looks=(10,)), choice, reason)
+    return experiment
+
+
+def decide(replication: Replication, choice: str, reason: str = "It pays.") -> Decision:
+    """Press a button of the Decide page as it stands."""
     from experiments.evidence import gather
     from experiments.services import decisions
 
-    experiment = finished_search(name)
-    some_findings(experiment, warn=False)
-    replication = repeated(experiment, gain=gain, looks=(10,))
     evidence = gather(replication)
-    decisions.record(
+    return decisions.record(
         user=person("ada"),
-        experiment=experiment,
+        experiment=replication.experiment,
         choice=choice,
         reason=reason,
         evidence=evidence.document(),
@@ -518,7 +549,6 @@ def decided(name: str, choice: str, reason: str, *, gain: float = 0.0047) -> Exp
         replication=replication,
         state=evidence.state,
     )
-    return experiment
 
 
 def everything() -> None:

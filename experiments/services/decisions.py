@@ -54,6 +54,7 @@ def record(
             project = Project.objects.select_for_update().get(pk=experiment.project_id)
             if replication is not None:
                 _check_fresh(replication, state)
+                _check_champion(replication, choice, target)
             decision = _insert(
                 project=project,
                 target=target,
@@ -124,6 +125,19 @@ def _check_fresh(replication: Replication, state: str) -> None:
     if state != replication_state(held):
         raise StaleEvidence(
             "The evidence changed since this page was opened. Look at it again, then decide."
+        )
+
+
+def _check_champion(replication: Replication, choice: str, target: str) -> None:
+    """A candidate is adopted over the champion that it was compared with, and no other."""
+    if choice != Choice.ADOPT:
+        return
+    crowning = Decision.objects.crowning(replication.experiment.project, target)
+    if crowning is not None and crowning.candidate_id != replication.baseline_id:
+        raise Conflict(
+            f"The champion changed since this repetition was declared (decision "
+            f"{crowning.sequence}), so its baseline is no longer what stands. Reject this, then "
+            "repeat the candidate against the new champion."
         )
 
 

@@ -13,7 +13,7 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 from experiments.analysis.looks import plan
 from experiments.errors import VerdictError
 from experiments.evidence import gather as gather_evidence
-from experiments.evidence import plan_ahead
+from experiments.planning import plan_ahead
 from experiments.forms.repetition import PRESETS, SCORE_RULES, RepetitionForm
 from experiments.queries.access import Access
 from experiments.queries.experiments import find_experiment

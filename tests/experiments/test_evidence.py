@@ -5,7 +5,6 @@ import json
 import pytest
 
 from experiments import evidence
-from experiments.analysis.looks import DEFAULT
 from experiments.models import Replication, Trial
 from experiments.models.trial import FailureKind, TrialState
 from experiments.services import replications
@@ -90,19 +89,6 @@ def test_the_frozen_document_is_plain_json(repeated: Replication) -> None:
     assert len(again["replicates"]["candidate"]) == len(again["replicates"]["baseline"]) == 10
 
 
-def test_before_any_repetition_what_can_be_shown_is_unknown() -> None:
-    cast.project()
-    plan = evidence.plan_ahead(cast.finished_search(), DEFAULT, margin=0.001)
-    assert plan.spread.sd is None and all(each.gain is None for each in plan.detectable)
-
-
-def test_earlier_pairs_say_what_the_next_ones_can_show(repeated: Replication) -> None:
-    plan = evidence.plan_ahead(repeated.experiment, DEFAULT, margin=0.001)
-    gains = [each.gain for each in plan.detectable if each.gain is not None]
-    assert len(gains) == 3 and gains == sorted(gains, reverse=True) and gains[-1] > 0.001
-    assert plan.needed is not None and plan.needed.pairs is not None
-
-
 def test_what_one_rule_saw_in_several_trials_stands_there_once(repeated: Replication) -> None:
     experiment = repeated.experiment
     seen = Trial.objects.filter(study__experiment=experiment, state=TrialState.COMPLETE)[:3]
@@ -113,3 +99,95 @@ def test_what_one_rule_saw_in_several_trials_stands_there_once(repeated: Replica
     assert found["late_oscillation"]["title"] == "Late oscillation in 3 trials"
     assert len(found["late_oscillation"]["trials"]) == 3
     assert found["boundary"]["trials"] == []
+
+
+def test_a_guard_that_a_cost_breaks_blocks_adopting(repeated: Replication) -> None:
+    limits = [{"metric": "seconds", "bound": "at most", "limit": 11.25}]
+    Replication.objects.filter(pk=repeated.pk).update(guards=json.dumps(limits))
+    repeated.refresh_from_db()
+    found = evidence.gather(repeated)
+    assert found.verdict is not None and found.verdict.tested == "adopt"
+    assert found.outcome == "undecided"
+    assert "the mean seconds is 11.3, not at most 11.25" in found.verdict.sentence
+    assert found.document()["guards"][0]["baseline_mean"] == pytest.approx(11.2)
+
+
+def test_a_guard_on_a_logged_metric_reads_the_tail_of_each_replicate(
+    repeated: Replication,
+) -> None:
+    limits = [{"metric": "validation_loss", "bound": "at most", "limit": 5.0}]
+    Replication.objects.filter(pk=repeated.pk).update(guards=json.dumps(limits))
+    repeated.refresh_from_db()
+    found = evidence.gather(repeated)
+    assert found.verdict is not None and found.outcome == "adopt"
+    (guard,) = found.verdict.guards
+    assert (guard.broken, guard.measured) == (False, 10) and guard.mean is not None
+
+
+def test_a_guard_that_nobody_logged_blocks_adopting(repeated: Replication) -> None:
+    limits = [{"metric": "latency_ms", "bound": "at most", "limit": 5.0}]
+    Replication.objects.filter(pk=repeated.pk).update(guards=json.dumps(limits))
+    repeated.refresh_from_db()
+    found = evidence.gather(repeated)
+    assert found.outcome == "undecided" and found.verdict is not None
+    assert "latency_ms was not measured in any replicate" in found.verdict.sentence
+
+
+def test_replicates_without_a_single_value_of_the_metric_are_named(repeated: Replication) -> None:
+    runs = Trial.objects.filter(study__replication=repeated)
+    runs.update(state=TrialState.FAILED, failure_kind=FailureKind.INFEASIBLE, value=None)
+    for run in runs:
+        run.series.all().delete()
+    found = evidence.gather(repeated)
+    assert found.outcome == "" and found.verdict is not None
+    assert "Only 0 pairs are finite" in found.verdict.reason
+    assert found.unmeasured == "20 replicates ended without a single value of validation_accuracy."
+
+
+def test_a_run_that_told_one_value_and_no_series_is_scored_by_it(repeated: Replication) -> None:
+    runs = Trial.objects.filter(study__replication=repeated)
+    for run in runs:
+        run.series.all().delete()
+    found = evidence.gather(repeated)
+    assert found.verdict is not None and found.verdict.finite_pairs == 10
+    assert found.scores["candidate"][0] == found.runs["candidate"][0].best
+
+
+def test_the_best_evaluation_is_shown_beside_what_decides(repeated: Replication) -> None:
+    best = evidence.gather(repeated).best
+    assert best["candidate"] is not None and best["baseline"] is not None
+
+
+def test_extra_seeds_are_judged_as_after_peeking() -> None:
+    cast.project()
+    held = cast.repeated(cast.finished_search(), looks=(3,), done=3, gain=0.0, spread=0.004)
+    assert evidence.gather(held).outcome == "undecided"
+    held = replications.add_extra_look(user=cast.person("cleo"), replication=held, pairs=2)
+    assert evidence.gather(held).verdict is None
+    cast.finish_pairs(held, 5, gain=0.0, spread=0.004)
+    found = evidence.gather(held)
+    assert found.verdict is not None and found.look_index is None
+    assert found.verdict.peeking_error is not None and found.verdict.peeking_error > 0.05
+    assert found.verdict.sentence.startswith("After peeking (equal arms are adopted in ")
+
+
+def test_several_candidates_are_each_tested_at_their_share_of_the_level() -> None:
+    cast.project()
+    experiment = cast.finished_search()
+    first, second = cast.rivals(experiment, looks=(5, 10), done=5)
+    found = evidence.gather(first)
+    assert found.verdict is not None
+    assert found.verdict.level == pytest.approx(first.level / 2)
+    assert "shared by 2 candidates" in found.verdict.sentence
+    other = evidence.gather(second)
+    assert other.scores["baseline"] == found.scores["baseline"]
+    assert other.scores["candidate"] != found.scores["candidate"]
+
+
+def test_one_candidate_may_go_on_while_the_other_keeps_its_look() -> None:
+    cast.project()
+    first, second = cast.rivals(cast.finished_search(), looks=(3, 6), done=3)
+    held = replications.continue_to_next_look(user=cast.person("cleo"), replication=second)
+    assert evidence.gather(held).verdict is None
+    stays = evidence.gather(first)
+    assert stays.verdict is not None and stays.verdict.pairs == 3

@@ -163,3 +163,13 @@ def test_a_cited_experiment_cannot_be_deleted(repeated: Replication) -> None:
     with pytest.raises(DatabaseError), transaction.atomic():
         Experiment.objects.filter(pk=decision.experiment_id).delete()
     assert Experiment.objects.filter(pk=decision.experiment_id).exists()
+
+
+def test_of_several_candidates_only_one_is_adopted_over_the_same_baseline() -> None:
+    cast.project()
+    first, second = cast.rivals(cast.finished_search(), looks=(10,), done=10, gain=0.02)
+    cast.decide(first, "adopt")
+    with pytest.raises(Conflict, match="champion changed"):
+        cast.decide(second, "adopt")
+    assert cast.decide(second, "reject").choice == "reject"
+    assert Decision.objects.count() == 2

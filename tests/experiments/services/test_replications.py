@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import pytest
 
+from experiments.analysis.guards import Limit
 from experiments.errors import Conflict, NotAllowed, NotOpenYet, VerdictError
 from experiments.models import Experiment, Replication, Trial
 from experiments.models.trial import FailureKind, TrialState
@@ -169,3 +170,104 @@ def test_the_test_scores_stay_sealed_while_replicates_run(searched: Experiment) 
     replications.open_test(user=cast.person("ada"), replication=replication)
     replications.open_test(user=cast.person("ada"), replication=replication)
     assert replication.test_openings.count() == 2
+
+
+def test_candidates_declared_together_share_seeds_and_the_baseline(searched: Experiment) -> None:
+    first, second = cast.rivals(searched, looks=(3, 6), done=0)
+    assert (first.candidates, second.candidates, second.family) == (2, 2, first.pk)
+    queued = Trial.objects.filter(study__replication__in=(first, second))
+    assert queued.count() == 9  # three pairs, of which the baseline runs once
+    for pair in range(3):
+        of_pair = queued.filter(pair=pair).values_list("train_seed", "split_seed")
+        assert len(set(of_pair)) == 1
+    sides = second.studies.values_list("side", flat=True)
+    assert list(sides) == ["candidate"]
+
+
+def test_a_candidate_that_goes_on_finds_the_baseline_runs_of_the_other(
+    searched: Experiment,
+) -> None:
+    first, second = cast.rivals(searched, looks=(3, 6), done=3)
+    for held in (second, first):
+        replications.continue_to_next_look(user=cast.person("cleo"), replication=held)
+    runs = Trial.objects.filter(study__replication__in=(first, second))
+    assert runs.filter(study__side="baseline").count() == 6
+    assert runs.filter(study__side="candidate").count() == 12
+    assert len(set(runs.values_list("pair", "train_seed"))) == 6
+
+
+def test_candidates_that_are_the_same_are_refused(searched: Experiment) -> None:
+    candidate, _ = _two_trials(searched)
+    with pytest.raises(Conflict, match="choose each once"):
+        _declare(searched, further_candidates=[candidate])
+    assert not Replication.objects.exists()
+
+
+def test_another_schedule_waits_for_every_candidate_of_the_first(searched: Experiment) -> None:
+    first, _ = cast.rivals(searched, looks=(3,), done=3)
+    cast.decide(first, "reject")
+    with pytest.raises(Conflict, match="is open"):
+        _declare(searched)
+
+
+@pytest.mark.parametrize(
+    ("guards", "said"),
+    [
+        ([Limit("test_accuracy", "at least", 0.9)], "sealed"),
+        ([Limit("validation_accuracy", "at least", 0.9)], "margin judges"),
+        ([Limit("seconds", "at most", 9), Limit("seconds", "at most", 8)], "twice"),
+    ],
+)
+def test_guards_that_cannot_be_are_refused(
+    searched: Experiment, guards: list[Limit], said: str
+) -> None:
+    with pytest.raises(VerdictError) as raised:
+        _declare(searched, guards=guards)
+    assert said in str(raised.value.problems[0])
+    assert raised.value.problems[0].where == "guards"
+
+
+@pytest.mark.parametrize("rule", ["best", "luckiest"])
+def test_the_best_evaluation_does_not_decide(searched: Experiment, rule: str) -> None:
+    with pytest.raises(VerdictError) as raised:
+        _declare(searched, score_rule=rule)
+    assert raised.value.problems[0].where == "score_rule"
+
+
+def test_extra_seeds_come_after_the_last_declared_look_only(searched: Experiment) -> None:
+    replication = _declare(searched, looks=(3, 6))
+    cleo = cast.person("cleo")
+    with pytest.raises(NotOpenYet):
+        replications.add_extra_look(user=cleo, replication=replication, pairs=2)
+    cast.finish_pairs(replication, 3)
+    with pytest.raises(Conflict, match="still to come"):
+        replications.add_extra_look(user=cleo, replication=replication, pairs=2)
+    held = replications.continue_to_next_look(user=cleo, replication=replication)
+    cast.finish_pairs(held, 6)
+    for wrong in (0, -1, 5000):
+        with pytest.raises(VerdictError, match="number of extra pairs"):
+            replications.add_extra_look(user=cleo, replication=held, pairs=wrong)
+    held = replications.add_extra_look(user=cleo, replication=held, pairs=2)
+    assert (held.looks_after_the_last, held.pairs_queued) == ((8,), 8)
+    cast.finish_pairs(held, 8)
+    held = replications.add_extra_look(user=cleo, replication=held, pairs=1)
+    assert held.looks_after_the_last == (8, 9)
+
+
+def test_a_look_with_an_accident_is_not_complete(searched: Experiment) -> None:
+    replication = _declare(searched)
+    cast.finish_pairs(replication, 3)
+    lost = Trial.objects.filter(study__replication=replication).first()
+    assert lost is not None
+    Trial.objects.filter(pk=lost.pk).update(state=TrialState.FAILED, failure_kind=FailureKind.LOST)
+    with pytest.raises(NotOpenYet):
+        replications.continue_to_next_look(user=cast.person("cleo"), replication=replication)
+
+
+def test_a_second_press_of_continue_queues_nothing_twice(searched: Experiment) -> None:
+    replication = _declare(searched, looks=(3, 6, 9))
+    cast.finish_pairs(replication, 3)
+    replications.continue_to_next_look(user=cast.person("cleo"), replication=replication)
+    with pytest.raises(NotOpenYet):
+        replications.continue_to_next_look(user=cast.person("cleo"), replication=replication)
+    assert Trial.objects.filter(study__replication=replication).count() == 12
