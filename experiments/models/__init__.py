@@ -4,6 +4,7 @@ from experiments.models.access import ApiToken, TestOpening
 from experiments.models.decision import Decision
 from experiments.models.experiment import Experiment, ExperimentTag
 from experiments.models.finding import Finding, TrialReading
+from experiments.models.importance import ParameterImportance
 from experiments.models.project import Configuration, Membership, Project
 from experiments.models.replication import Replication
 from experiments.models.series import Report, SealedScore, SeriesBatch
@@ -20,6 +21,7 @@ __all__ = [
     "ExperimentTag",
     "Finding",
     "Membership",
+    "ParameterImportance",
     "Project",
     "Replication",
     "Report",
