@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 import warnings
 from multiprocessing.connection import Connection
 
@@ -70,24 +69,14 @@ def set_attributes(url: str, name: str, process: int, count: int) -> None:
         storage.set_trial_user_attr(trial_id, f"{process}-{index}", index)
 
 
-def write_until(url: str, name: str, deadline: float) -> int:
-    """Run trials until a time; returns how many."""
-    study = open_study(url, name)
-    done = 0
-    while time.time() < deadline:
-        study.optimize(objective, n_trials=1)
-        done += 1
-    return done
-
-
-def read_until(url: str, name: str, deadline: float) -> int:
-    """Read the whole study again and again, as a page without memory does; returns how often."""
-    done = 0
-    while time.time() < deadline:
-        seen = len(open_study(url, name).trials)
-        assert seen >= 0
-        done += 1
-    return done
+def read_until(url: str, name: str, trials: int) -> list[int]:
+    """Read the whole study again and again, as a page without memory does, until it has so many
+    finished trials; returns how many were there each time."""
+    seen: list[int] = []
+    while not seen or seen[-1] < trials:
+        finished = [trial.state.is_finished() for trial in open_study(url, name).trials]
+        seen.append(sum(finished))
+    return seen
 
 
 def finish_trials(url: str, study_id: int, values: list[float]) -> None:

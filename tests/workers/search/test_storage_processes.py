@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import multiprocessing
-import time
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from itertools import repeat
@@ -105,6 +104,7 @@ def test_another_process_sees_a_running_trial_grow(study: optuna.Study, url: str
     ours, theirs = SPAWN.Pipe()
     process = SPAWN.Process(target=programs.answer, args=(url, NAME, theirs))
     process.start()
+    theirs.close()  # so that the end of the process ends the wait
     assert ours.recv() == "ready"
 
     def seen() -> object:
@@ -130,13 +130,11 @@ def test_six_writers_and_a_reader_share_the_database(
     study: optuna.Study, url: str, eight: ProcessPoolExecutor
 ) -> None:
     """A minute of this is in `benchmarks/storage.py`; an error here would be raised here."""
-    deadline = time.time() + 3.0
-    writers = [eight.submit(programs.write_until, url, NAME, deadline) for _ in range(6)]
-    reader = eight.submit(programs.read_until, url, NAME, deadline)
-    written = sum(writer.result() for writer in writers)
-    assert reader.result() > 0 and written >= 6
-    assert len(study.trials) == written
-    assert StoredTrial.objects.filter(state=TrialState.COMPLETE.value).count() == written
+    reader = eight.submit(programs.read_until, url, NAME, 6 * 12)
+    writers = [eight.submit(programs.optimize, url, NAME, 12) for _ in range(6)]
+    assert [writer.result() for writer in writers] == [12] * 6
+    assert (counts := reader.result(timeout=60)) == sorted(counts)
+    assert StoredTrial.objects.filter(state=TrialState.COMPLETE.value).count() == 72
     assert all(len(trial.intermediate_values) == 3 for trial in study.trials)
 
 
