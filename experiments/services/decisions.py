@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
-import datetime as dt
 import hashlib
-import hmac
 import json
 from collections.abc import Mapping
 from typing import Any
 
-from django.conf import settings
 from django.db import IntegrityError, transaction
-from django.utils import timezone
 
 from experiments.errors import Conflict, NotOpenYet, Problem, StaleEvidence, VerdictError
-from experiments.models import Decision, Experiment, Project, Replication, Trial
+from experiments.models import (
+    Configuration,
+    Decision,
+    Experiment,
+    Project,
+    Replication,
+    Trial,
+)
 from experiments.models.decision import Choice
 from experiments.models.project import Role
-from experiments.services import replications
+from experiments.services import decision_log, replications
 from experiments.services.permissions import Person, require
 
 LONGEST_REASON = 10_000
@@ -55,15 +58,18 @@ def record(
             if replication is not None:
                 _check_fresh(replication, state)
                 _check_champion(replication, choice, target)
-            decision = _insert(
+            decision = decision_log.append(
                 project=project,
                 target=target,
                 choice=choice,
                 experiment=experiment,
                 replication=replication,
+                candidate=replication.candidate if replication else _dropped(experiment),
+                baseline=replication.baseline if replication else None,
                 reason=reason.strip(),
                 evidence=json.dumps(evidence, sort_keys=True, allow_nan=False),
                 verdict=verdict,
+                overrides_verdict=_overrides(choice, verdict),
                 user=user,
             )
             if choice == Choice.CONTINUE and replication is not None:
@@ -141,77 +147,9 @@ def _check_champion(replication: Replication, choice: str, target: str) -> None:
         )
 
 
-def first_previous_hash(project_id: int) -> str:
-    """What stands in the place of a previous hash in a project's first decision."""
-    return hashlib.sha256(f"verdict project {project_id}".encode()).hexdigest()
-
-
-def signed_fields(decision: Decision) -> str:
-    """Canonical text of everything a decision says; what the hash signs."""
-    return json.dumps(
-        [
-            decision.project_id,
-            decision.target,
-            decision.sequence,
-            decision.choice,
-            decision.experiment_id,
-            decision.replication_id,
-            decision.candidate.document if decision.candidate else None,
-            decision.baseline.document if decision.baseline else None,
-            decision.verdict,
-            decision.overrides_verdict,
-            decision.reason,
-            decision.evidence,
-            decision.decided_by_id,
-            decision.decided_by_name,
-            decision.decided_at.astimezone(dt.UTC).isoformat(),
-            decision.previous_hash,
-        ],
-        ensure_ascii=False,
-    )
-
-
-def sign(text: str) -> str:
-    """HMAC-SHA256 under `DECISION_KEY`, in hexadecimal."""
-    return hmac.new(settings.DECISION_KEY.encode(), text.encode(), hashlib.sha256).hexdigest()
-
-
-def _insert(
-    *,
-    project: Project,
-    target: str,
-    choice: str,
-    experiment: Experiment,
-    replication: Replication | None,
-    reason: str,
-    evidence: str,
-    verdict: str,
-    user: Person,
-) -> Decision:
-    last = Decision.objects.filter(project=project).order_by("-sequence").first()
-    dropped = experiment.best_trial.configuration if experiment.best_trial else None
-    decision = Decision(
-        project=project,
-        target=target,
-        sequence=last.sequence + 1 if last else 1,
-        choice=choice,
-        experiment=experiment,
-        replication=replication,
-        candidate=replication.candidate if replication else dropped,
-        baseline=replication.baseline if replication else None,
-        verdict=verdict,
-        overrides_verdict=_overrides(choice, verdict),
-        reason=reason,
-        evidence=evidence,
-        decided_by_id=user.pk,
-        decided_by_name=user.get_username(),
-        decided_at=timezone.now(),
-        previous_hash=last.hash if last else first_previous_hash(project.pk),
-    )
-    decision.hash = sign(signed_fields(decision))
-    decision.save(force_insert=True)
-    Experiment.objects.filter(pk=experiment.pk).update(active_at=timezone.now())
-    return decision
+def _dropped(experiment: Experiment) -> Configuration | None:
+    """What is dropped without seeds: the configuration of the best trial."""
+    return experiment.best_trial.configuration if experiment.best_trial else None
 
 
 def _overrides(choice: str, verdict: str) -> bool:

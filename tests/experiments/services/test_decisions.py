@@ -5,6 +5,7 @@ from django.db import DatabaseError, connection, transaction
 from django.db.models import F
 
 from experiments import evidence
+from experiments.decision_chain import first_previous_hash, sign, signed_fields
 from experiments.errors import Conflict, NotAllowed, NotOpenYet, StaleEvidence, VerdictError
 from experiments.models import Decision, Experiment, Replication
 from experiments.services import decisions
@@ -49,13 +50,13 @@ def test_a_decision_freezes_its_evidence_and_makes_a_champion(repeated: Replicat
 def test_decisions_form_a_signed_chain(repeated: Replication) -> None:
     first = _record(repeated, choice="reject", reason="Too slow.")
     project = repeated.experiment.project
-    assert first.previous_hash == decisions.first_previous_hash(project.pk)
+    assert first.previous_hash == first_previous_hash(project.pk)
     other = cast.repeated(cast.finished_search("dropout"), done=10)
     second = _record(other)
     assert second.sequence == 2 and second.previous_hash == first.hash
     for decision in (first, second):
         stored = Decision.objects.get(pk=decision.pk)
-        assert stored.hash == decisions.sign(decisions.signed_fields(stored))
+        assert stored.hash == sign(signed_fields(stored))
 
 
 def test_without_a_reason_nothing_is_recorded(repeated: Replication) -> None:
