@@ -16,6 +16,16 @@ from experiments.models.trial import StudyKind, TrialState
 from experiments.queries import access
 from experiments.queries.trial_table import STATE_WORDS
 
+_OF_STUDY = (
+    "study__project_id",
+    "study__kind",
+    "study__project__slug",
+    "study__experiment__name",
+    "study__experiment__official_metric",
+    "study__experiment__document",
+    "study__experiment__sampler",
+)
+
 
 @dataclass(frozen=True, slots=True)
 class RunView:
@@ -45,32 +55,34 @@ def find(token: ApiToken, run_id: int) -> RunView | None:
     membership = Membership.objects.filter(
         user_id=token.owner_id, project_id=OuterRef("study__project_id")
     )
-    trial = (
-        Trial.objects.select_related("study__experiment", "study__project")
-        .annotate(role=Subquery(membership.values("role")[:1]))
-        .filter(
+    # Only what is needed, as every batch of points asks this: no model of four wide tables.
+    found = (
+        Trial.objects.filter(
             pk=run_id,
             study__experiment__isnull=False,
             study__deleted_at__isnull=True,
             study__project__in=access.visible_projects(token.owner),
         )
+        .annotate(role=Subquery(membership.values("role")[:1]))
+        .values_list("role", "number", "state", "control", "value", *_OF_STUDY)
         .first()
     )
-    if trial is None or token.project_id not in (None, trial.study.project_id):
+    if found is None:
         return None
-    experiment = trial.study.experiment
-    if experiment is None:
+    role, number, state, control, value, project_id, kind, slug, name, metric, *more = found
+    if token.project_id not in (None, project_id):
         return None
+    document, sampler = more
     return RunView(
-        id=trial.pk,
-        project=trial.study.project.slug,
-        experiment=experiment.name,
-        number=trial.number,
-        state=STATE_WORDS[TrialState(trial.state)],
-        official_metric=experiment.official_metric,
-        declared=metrics.from_document(json.loads(experiment.document)),
-        stop_requested=bool(trial.control),
-        from_outside=experiment.sampler == "outside" and trial.study.kind == StudyKind.SEARCH,
-        value=trial.value,
-        role=trial.role or Role.ADMIN,  # a superuser sees it without being a member
+        id=run_id,
+        project=slug,
+        experiment=name,
+        number=number,
+        state=STATE_WORDS[TrialState(state)],
+        official_metric=metric,
+        declared=metrics.from_document(json.loads(document)),
+        stop_requested=bool(control),
+        from_outside=sampler == "outside" and kind == StudyKind.SEARCH,
+        value=value,
+        role=role or Role.ADMIN,  # a superuser sees it without being a member
     )

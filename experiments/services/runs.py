@@ -237,12 +237,12 @@ def log(*, run_id: int, official_metric: str, batch: int, logged: LoggedPoints) 
                 last_step=max(steps),
                 latest_value=latest[0] if latest else None,
                 latest_step=latest[1] if latest else None,
-            )
+            ),
+            heard_at=timezone.now(),
         )
         if appended.stored and appended.alive:
             for name, value in logged.sealed.items():
                 series.seal(trial_id=run_id, name=name, value=value)
-        keep_alive(run_id=run_id)
     if batch % COMPACT_EVERY == COMPACT_EVERY - 1:
         series.compact(run_id)
     return appended

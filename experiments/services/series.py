@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -56,29 +57,31 @@ class Appended:
     alive: bool
 
 
-def append(batch: Batch) -> Appended:
+def append(batch: Batch, *, heard_at: dt.datetime | None = None) -> Appended:
     """Append one flush; see `append_all`."""
-    return append_all([batch])[0]
+    return append_all([batch], heard_at=heard_at)[0]
 
 
-def append_all(batches: Sequence[Batch]) -> list[Appended]:
+def append_all(batches: Sequence[Batch], *, heard_at: dt.datetime | None = None) -> list[Appended]:
     """Append flushes of any trials in one transaction; one that is there already changes nothing.
 
     A flush of an attempt that was taken over is kept and marked, never lost and never drawn. One
-    of a trial that was deleted meanwhile is dropped.
+    of a trial that was deleted meanwhile is dropped. `heard_at`: the flushes are a sign of life,
+    too, of trials that no worker runs.
     """
     if not batches:
         return []
-    with transaction.atomic():
+    with transaction.atomic(savepoint=False):
         held = _lock({batch.trial_id for batch in batches})
         done = [_append(batch, held.get(batch.trial_id)) for batch in batches]
-        newest = {
-            batch.trial_id: batch
-            for batch, each in zip(batches, done, strict=True)
-            if each.stored and each.alive and batch.latest_step is not None
-        }
-        for batch in newest.values():
-            _show_latest(batch)
+        newest: dict[int, Batch | None] = {}
+        for batch, each in zip(batches, done, strict=True):
+            if each.stored and each.alive and batch.latest_step is not None:
+                newest[batch.trial_id] = batch
+            elif each.alive and heard_at is not None:
+                newest.setdefault(batch.trial_id, None)
+        for trial_id, latest in newest.items():
+            _show_latest(trial_id, latest, heard_at)
     return done
 
 
@@ -112,11 +115,13 @@ def _append(batch: Batch, held: tuple[int, int] | None) -> Appended:
         return Appended(stored=cursor.rowcount == 1, alive=alive)
 
 
-def _show_latest(batch: Batch) -> None:
-    changes: dict[str, Any] = {"latest_step": batch.latest_step}
-    if batch.latest_value is not None and math.isfinite(batch.latest_value):
-        changes["latest_value"] = batch.latest_value
-    Trial.objects.filter(pk=batch.trial_id).update(**changes)
+def _show_latest(trial_id: int, batch: Batch | None, heard_at: dt.datetime | None) -> None:
+    changes: dict[str, Any] = {} if heard_at is None else {"heartbeat_at": heard_at}
+    if batch is not None:
+        changes["latest_step"] = batch.latest_step
+        if batch.latest_value is not None and math.isfinite(batch.latest_value):
+            changes["latest_value"] = batch.latest_value
+    Trial.objects.filter(pk=trial_id).update(**changes)
 
 
 def compact(trial_id: int) -> int:
