@@ -73,6 +73,7 @@ class Evidence:
     varied: Sequence[Mapping[str, str]]
     open_findings: Sequence[Mapping[str, Any]]
     dismissed_findings: Sequence[Mapping[str, Any]]
+    passed_checks: Sequence[str]
     state: str
 
     @property
@@ -112,6 +113,7 @@ class Evidence:
             "bounds": plain(self.bounds),
             "open_findings": plain(self.open_findings),
             "dismissed_findings": plain(self.dismissed_findings),
+            "passed_checks": list(self.passed_checks),
             "state": self.state,
         }
 
@@ -191,6 +193,7 @@ def gather(replication: Replication) -> Evidence:
         varied=varied(file.space),
         open_findings=repetitions.fired_findings(experiment, dismissed=False),
         dismissed_findings=repetitions.fired_findings(experiment, dismissed=True),
+        passed_checks=repetitions.passed_checks(experiment),
         state=replication_state(replication),
     )
 

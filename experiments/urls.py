@@ -8,6 +8,7 @@ from django.urls import URLPattern, URLResolver, path
 from experiments.views import (
     decide,
     decisions,
+    declaring,
     experiments,
     exports,
     findings,
@@ -54,10 +55,13 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path(f"{E}trials/<str:trial>/live/", trials.trial_live, name="trial_live"),
     path(f"{E}seeds/", seeds.seeds_page, name="seeds"),
     path(f"{E}seeds/live/", seeds.seeds_live, name="seeds_live"),
+    path(f"{E}seeds/power/", declaring.power, name="seeds_power"),
+    path(f"{E}seeds/<int:repetition>/extra/", seeds.extra_seeds, name="seeds_extra"),
     path(f"{E}seeds/<int:repetition>/continue/", seeds.continue_seeds, name="seeds_continue"),
     path(f"{E}seeds/<int:repetition>/repeat/", seeds.repeat_accidents, name="seeds_repeat"),
     path(f"{E}seeds/<int:repetition>/open-test/", decide.open_test, name="open_test"),
     path(f"{E}seeds/measure/<str:purpose>/", measuring.measure, name="seeds_measure"),
     path(f"{E}decide/", decide.decide_page, name="decide"),
+    path(f"{E}decide.md", decide.decide_file, name="decide_file"),
     path(f"{E}decide/record/", decide.record_decision, name="decide_record"),
 ]

@@ -72,6 +72,12 @@ def fired_findings(experiment: Experiment, *, dismissed: bool) -> list[dict[str,
     return [_group(group, arms) for group in groups.values()]
 
 
+def passed_checks(experiment: Experiment) -> list[str]:
+    """What rules looked at and found in order, each rule once."""
+    rows = Finding.objects.filter(experiment=experiment, status="passed", trial__isnull=True)
+    return list(dict.fromkeys(rows.order_by("pk").values_list("title", flat=True)))
+
+
 def _group(group: list[Finding], arms: int) -> dict[str, Any]:
     first = group[0]
     names = [

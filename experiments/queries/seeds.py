@@ -11,6 +11,7 @@ from django.db.models import Count, Q
 from experiments.models import Experiment, Replication, Trial
 from experiments.models.replication import Purpose
 from experiments.models.trial import FailureKind, StudyKind, TrialState
+from experiments.queries import series
 from experiments.queries.access import Access
 from experiments.search_space import show
 from experiments.trial_names import trial_name
@@ -19,11 +20,26 @@ _OPEN = (TrialState.WAITING, TrialState.RUNNING)
 
 
 @dataclass(frozen=True, slots=True)
+class Rival:
+    """One of the candidates that were declared together, and what was decided on it."""
+
+    position: int
+    repetition: int
+    name: str
+    decision: int | None
+    choice: str
+
+
+@dataclass(frozen=True, slots=True)
 class RepetitionState:
-    """The newest repetition for a verdict; no scores, so it may be read at any time."""
+    """A repetition for a verdict; no scores, so it may be read at any time.
+
+    `rivals` are all candidates declared together, this one (`position`) included.
+    """
 
     id: int
     looks: tuple[int, ...]
+    extra_looks: tuple[int, ...]
     pairs_queued: int
     replicates_done: int
     replicates_open: int
@@ -32,6 +48,8 @@ class RepetitionState:
     choice: str
     created_at: datetime
     author: str
+    position: int = 1
+    rivals: tuple[Rival, ...] = ()
 
     @property
     def complete(self) -> bool:
@@ -40,13 +58,18 @@ class RepetitionState:
 
     @property
     def look(self) -> int:
-        """Number of the present look, from 1."""
+        """Number of the present look, from 1; 0 at a look beyond the declared ones."""
         return self.looks.index(self.pairs_queued) + 1 if self.pairs_queued in self.looks else 0
 
     @property
     def schedule(self) -> str:
         """10, 20, 30 pairs."""
         return f"{', '.join(map(str, self.looks))} pairs"
+
+    @property
+    def all_decided(self) -> bool:
+        """Whether every candidate declared together has been decided."""
+        return all(rival.decision is not None for rival in self.rivals)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,44 +82,81 @@ class Choosable:
     parameters: str
 
 
-def repetition_state(experiment_id: int) -> RepetitionState | None:
-    """One query; None when seeds were never asked for."""
-    accident = Q(
-        studies__trials__state=TrialState.FAILED,
-        studies__trials__retries__isnull=True,
-    ) & ~Q(studies__trials__failure_kind=FailureKind.INFEASIBLE)
-    row = (
-        Replication.objects.filter(experiment_id=experiment_id, purpose=Purpose.VERDICT)
-        .select_related("created_by")
-        .annotate(
-            done=Count(
-                "studies__trials",
-                distinct=True,
-                filter=Q(studies__trials__state__in=(TrialState.COMPLETE, TrialState.PRUNED))
-                | Q(studies__trials__failure_kind=FailureKind.INFEASIBLE),
-            ),
-            open=Count(
-                "studies__trials", distinct=True, filter=Q(studies__trials__state__in=_OPEN)
-            ),
-            broken=Count("studies__trials", distinct=True, filter=accident),
-        )
-        .order_by("-pk")
-        .first()
-    )
-    if row is None:
+def repetition_state(experiment_id: int, candidate: int = 0) -> RepetitionState | None:
+    """The newest repetition; None when seeds were never asked for.
+
+    `candidate`: which of several declared together, from 1. Otherwise the first undecided one,
+    or the adopted one when all are decided.
+    """
+    rows = Replication.objects.filter(experiment_id=experiment_id, purpose=Purpose.VERDICT)
+    newest = rows.select_related("experiment").order_by("-pk").first()
+    if newest is None:
         return None
-    decided = row.decisions.exclude(choice="continue").order_by("-sequence").first()
+    family = list(
+        rows.filter(pk__in=Replication.objects.family_of(newest.family).values("pk"))
+        .select_related("created_by", "candidate_trial__study")
+        .prefetch_related("decisions")
+        .order_by("pk")
+    )
+    arms = 1
+    if len(family) > 1:
+        arms = newest.experiment.studies.filter(kind=StudyKind.SEARCH).count()
+    rivals = tuple(_rival(place, row, arms) for place, row in enumerate(family, start=1))
+    place = _chosen(rivals, candidate)
+    row, rival = family[place - 1], rivals[place - 1]
+    tally = _tally(row)
     return RepetitionState(
         id=row.pk,
-        looks=tuple(json.loads(row.looks)),
+        looks=row.declared_looks,
+        extra_looks=row.looks_after_the_last,
         pairs_queued=row.pairs_queued,
-        replicates_done=row.done,
-        replicates_open=row.open,
-        accidents=row.broken,
-        decision=decided.sequence if decided else None,
-        choice=decided.choice if decided else "",
+        replicates_done=tally["done"],
+        replicates_open=tally["open"],
+        accidents=tally["broken"],
+        decision=rival.decision,
+        choice=rival.choice,
         created_at=row.created_at,
         author=row.created_by.get_username(),
+        position=place,
+        rivals=rivals,
+    )
+
+
+def _rival(place: int, row: Replication, arms: int) -> Rival:
+    made = [each for each in row.decisions.all() if each.choice != "continue"]
+    decided = max(made, key=lambda each: each.sequence, default=None)
+    trial = row.candidate_trial
+    name = f"candidate {place}"
+    if trial is not None:
+        name = f"trial {trial_name(trial.number, arm=trial.study.arm_index, arms=arms)}"
+    return Rival(
+        place,
+        row.pk,
+        name,
+        decided.sequence if decided else None,
+        decided.choice if decided else "",
+    )
+
+
+def _chosen(rivals: tuple[Rival, ...], wanted: int) -> int:
+    if 1 <= wanted <= len(rivals):
+        return wanted
+    undecided = (rival.position for rival in rivals if rival.decision is None)
+    adopted = (rival.position for rival in rivals if rival.choice == "adopt")
+    return next(undecided, None) or next(adopted, None) or 1
+
+
+def _tally(row: Replication) -> dict[str, int]:
+    infeasible = Q(failure_kind=FailureKind.INFEASIBLE)
+    accident = Q(state=TrialState.FAILED, retries__isnull=True) & ~infeasible
+    return Trial.objects.replicates_of(row).aggregate(
+        done=Count(
+            "pk",
+            distinct=True,
+            filter=Q(state__in=(TrialState.COMPLETE, TrialState.PRUNED)) | infeasible,
+        ),
+        open=Count("pk", distinct=True, filter=Q(state__in=_OPEN)),
+        broken=Count("pk", distinct=True, filter=accident),
     )
 
 
@@ -144,6 +204,15 @@ def _complete(experiment: Experiment) -> list[Trial]:
         .only("number", "value", "parameters", "origin", "study__arm", "study__arm_index")
         .order_by(order, "number")[:2000]
     )
+
+
+def guard_metrics(experiment: Experiment) -> tuple[str, ...]:
+    """What the best trial logged beside the official metric: what a guard can watch."""
+    trial = experiment.best_trial_id
+    if trial is None:
+        return ()
+    logged = series.read([trial]).get(trial, {})
+    return tuple(sorted(name for name in logged if name != experiment.official_metric))
 
 
 def find_choosable(experiment: Experiment, trial_id: int) -> Trial | None:

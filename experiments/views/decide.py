@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from django.contrib import messages
@@ -9,11 +10,16 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_POST, require_safe
 
+from experiments.analysis.power import SeedsNeeded
+from experiments.evidence import Evidence
 from experiments.evidence import gather as gather_evidence
+from experiments.planning import earlier_spread, seeds_still_needed
 from experiments.queries.access import Access, people_who_may
 from experiments.queries.experiments import find_experiment
 from experiments.queries.seeds import find_repetition
 from experiments.services import decisions, replications
+from experiments.views.candidates import asked, to_page
+from experiments.views.decision_text import open_markdown
 from experiments.views.evidence_view import evidence_page
 from experiments.views.experiment_parts import ExperimentParts, gather, shared_context
 from experiments.views.guard import attempted, in_project, required
@@ -24,7 +30,7 @@ from experiments.views.measuring import measuring
 @in_project
 def decide_page(request: HttpRequest, access: Access, name: str) -> HttpResponse:
     """Everything the decision rests on, and the buttons that make it."""
-    parts = gather(access, required(find_experiment(access, name)))
+    parts = gather(access, required(find_experiment(access, name)), candidate=asked(request))
     context = {
         **shared_context(parts),
         **_evidence_context(parts),
@@ -42,9 +48,10 @@ def _evidence_context(parts: ExperimentParts) -> dict[str, Any]:
     evidence = gather_evidence(replication)
     verdict = evidence.verdict
     looks = evidence.schedule.looks
-    following = looks[evidence.look_index + 1] if evidence.look_index + 1 < len(looks) else None
+    following = next((look for look in looks if look > replication.pairs_queued), None)
     return {
         "repetition": held,
+        "to_candidate": f"?candidate={held.position}" if len(held.rivals) > 1 else "",
         "replication": replication,
         "evidence": evidence_page(evidence.document(), judged=verdict is not None),
         "waiting": evidence.waiting,
@@ -54,14 +61,43 @@ def _evidence_context(parts: ExperimentParts) -> dict[str, Any]:
         "test_metric": evidence.test_metric,
         "may_continue": bool(verdict and verdict.may_continue),
         "following": following,
+        "may_add": bool(verdict and verdict.outcome == "undecided" and verdict.is_last_look),
+        "needed": _needed(evidence) if evidence.outcome == "undecided" else None,
     }
+
+
+def _needed(evidence: Evidence) -> SeedsNeeded | None:
+    """Pairs that the smallest gain that matters still needs."""
+    replication = evidence.replication
+    return seeds_still_needed(
+        replication.experiment,
+        evidence.schedule,
+        earlier_spread(replication.experiment),
+        margin=replication.margin,
+        candidates=replication.candidates,
+        have=replication.pairs_queued,
+    )
+
+
+@require_safe
+@in_project
+def decide_file(request: HttpRequest, access: Access, name: str) -> HttpResponse:
+    """What the page says, as Markdown to download."""
+    parts = gather(access, required(find_experiment(access, name)), candidate=asked(request))
+    context = _evidence_context(parts)
+    page = context["evidence"] if required(context["repetition"]) else None
+    text = open_markdown(parts.experiment, required(page), access, waiting=context["waiting"])
+    answer = HttpResponse(text, content_type="text/markdown; charset=utf-8")
+    file = re.sub(r"[^A-Za-z0-9]+", "-", f"{access.slug}-{name}").strip("-")[:100]
+    answer.headers["Content-Disposition"] = f'attachment; filename="{file}-evidence.md"'
+    return answer
 
 
 @require_POST
 @in_project
 def record_decision(request: HttpRequest, access: Access, name: str) -> HttpResponse:
     """Write the decision with its evidence frozen; a stale page records nothing."""
-    parts = gather(access, required(find_experiment(access, name)))
+    parts = gather(access, required(find_experiment(access, name)), candidate=asked(request))
     choice = request.POST.get("choice", "")
     reason = request.POST.get("reason", "")
     fields = _frozen(parts) | {"state": request.POST.get("state", "")}
@@ -77,7 +113,7 @@ def record_decision(request: HttpRequest, access: Access, name: str) -> HttpResp
     )
     if made is None:
         request.session[f"reason-{parts.experiment.pk}"] = reason[:10_000]
-        return redirect("decide", access.slug, name)
+        return to_page(request, "decide", access, name)
     messages.success(request, f"Recorded as decision {made.sequence}. It cannot be changed.")
     return redirect("decision", access.slug, made.sequence)
 
@@ -115,7 +151,7 @@ def open_test(request: HttpRequest, access: Access, name: str, repetition: int) 
     replication = required(find_repetition(access, experiment.pk, repetition))
     if gather_evidence(replication).verdict is None:
         messages.error(request, "The test scores open after the verdict.")
-        return redirect("decide", access.slug, name)
+        return to_page(request, "decide", access, name)
     opened = attempted(
         request,
         lambda: replications.open_test(
@@ -125,4 +161,4 @@ def open_test(request: HttpRequest, access: Access, name: str, repetition: int) 
     )
     if opened is not None:
         messages.success(request, "The test scores are open. This was recorded with your name.")
-    return redirect("decide", access.slug, name)
+    return to_page(request, "decide", access, name)

@@ -1,6 +1,8 @@
-"""A decision as Markdown."""
+"""A decision, or the evidence before one, as Markdown."""
 
 from __future__ import annotations
+
+from typing import Any
 
 from experiments.queries.access import Access
 from experiments.queries.decisions import DecisionRecord
@@ -21,26 +23,48 @@ def decision_markdown(decision: DecisionRecord, page: EvidencePage, access: Acce
     if document.get("goal"):
         lines += ["", f"> {document['goal']}"]
     lines += ["", "## Reason", "", decision.reason, ""]
-    lines += _verdict(decision, page)
-    lines += _tables(page)
-    if page.bounds:
-        lines += ["## Bounds of this conclusion", "", f"Holds for {page.bounds}.", ""]
-    lines += _findings(page)
+    lines += _verdict(page)
+    if decision.overrides_verdict:
+        lines += ["**This decision goes against the verdict.**", ""]
+    lines += _rest(page)
     lines += ["## Record", "", f"- previous hash `{decision.previous_hash}`"]
     lines += [f"- hash `{decision.hash}`", ""]
     return "\n".join(lines)
 
 
-def _verdict(decision: DecisionRecord, page: EvidencePage) -> list[str]:
+def open_markdown(experiment: Any, page: EvidencePage, access: Access, *, waiting: str) -> str:
+    """What the Decide page says before anybody has decided; between looks only the seeds."""
+    lines = [f"# {access.name}, {experiment.name}: adopt?", ""]
+    if page.document.get("goal"):
+        lines += [f"> {page.document['goal']}", ""]
+    lines += [waiting, ""] if waiting else _verdict(page)
+    return "\n".join([*lines, *_rest(page)])
+
+
+def _verdict(page: EvidencePage) -> list[str]:
     verdict = page.verdict
     if not verdict:
         return ["Decided without fresh seeds: there is no verdict.", ""]
-    lines = [f"## The evidence says {verdict.get('outcome')}", ""]
-    lines.append(str(verdict.get("sentence") or verdict.get("reason") or ""))
+    outcome = page.outcome
+    title = f"The evidence says {outcome}" if outcome else "There is no verdict"
+    if outcome == "undecided":
+        title = "The evidence does not decide"
+    lines = [f"## {title}", "", str(verdict.get("sentence") or verdict.get("reason") or ""), ""]
     lines += [f"- {note}" for note in verdict.get("notes", [])]
-    if decision.overrides_verdict:
-        lines += ["", "**This decision goes against the verdict.**"]
+    if page.look_words:
+        lines.append(f"- {page.look_words}; interval shown: {verdict.get('interval_name')}")
+    lines += [f"- {note}" for note in (page.luck, page.best_note) if note]
     return [*lines, ""]
+
+
+def _rest(page: EvidencePage) -> list[str]:
+    lines = _tables(page)
+    if page.varied or page.bounds:
+        lines += ["## Bounds of this conclusion", ""]
+        lines += [f"- varied by the search: {page.varied}"] if page.varied else []
+        lines += [f"- holds for {page.bounds}: those were fixed"] if page.bounds else []
+        lines.append("")
+    return lines + _findings(page)
 
 
 def _tables(page: EvidencePage) -> list[str]:
@@ -67,6 +91,14 @@ def _tables(page: EvidencePage) -> list[str]:
                 f"| {score(row.baseline)} | {signed(row.gain)} |"
             )
         lines.append("")
+    if page.guards:
+        lines += ["## Guard metrics", ""]
+        lines += [
+            f"- {each.name}: {each.value}, {each.limit}: {'broken' if each.broken else 'kept'}"
+            f"{f' ({each.note})' if each.note else ''}"
+            for each in page.guards
+        ]
+        lines.append("")
     for title, rows in (
         ("Where the spread comes from", page.sources),
         ("What it costs", page.costs),
@@ -91,4 +123,7 @@ def _findings(page: EvidencePage) -> list[str]:
                 reason = each.get("dismiss_reason")
                 lines.append(f"- {each['title']}{f': {reason}' if reason else ''}")
             lines.append("")
+    passed = page.document.get("passed_checks") or []
+    if passed:
+        lines += ["## Passed checks", "", *(f"- {title}" for title in passed), ""]
     return lines

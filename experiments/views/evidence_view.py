@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from experiments.charts.seeds import Arm, interval_plot, seeds_plot
 from experiments.charts.theme import Figure
+from experiments.replicate_readings import COST_GUARDS
 from experiments.search_space import show
 from experiments.templatetags.figures import duration, megabytes, number, score, signed
 
@@ -59,6 +60,17 @@ class Row:
 
 
 @dataclass(frozen=True, slots=True)
+class GuardRow:
+    """A guard metric before and after, held against its limit."""
+
+    name: str
+    value: str
+    limit: str
+    broken: bool
+    note: str
+
+
+@dataclass(frozen=True, slots=True)
 class EvidencePage:
     """A document with what is derived from it for showing."""
 
@@ -67,12 +79,15 @@ class EvidencePage:
     changes: Sequence[Change]
     sources: Sequence[Row]
     costs: Sequence[Row]
+    guards: Sequence[GuardRow]
     test: Sequence[Row]
+    varied: str
     bounds: str
     seeds: Figure | None
     interval: Figure | None
     luck: str
     spread_note: str
+    best_note: str
 
     @property
     def verdict(self) -> Mapping[str, Any]:
@@ -89,10 +104,19 @@ class EvidencePage:
     def look_words(self) -> str:
         """Look 1 of 3, 10 pairs."""
         looks = self.document.get("looks") or []
+        if self.document.get("extra_looks"):
+            extra = self.document["pairs"] - looks[-1]
+            return f"after peeking: {extra} extra pairs beyond the last look at {looks[-1]}"
         look = self.document.get("look") or 0
         if not looks or not 0 < look <= len(looks):
             return ""
         return f"look {look} of {len(looks)}, {looks[look - 1]} pairs"
+
+    @property
+    def extra_pairs(self) -> int:
+        """From which pair on seeds are extra, asked for after the last declared look; 0: none."""
+        looks = self.document.get("looks") or [0]
+        return int(looks[-1]) if self.document.get("extra_looks") else 0
 
 
 def evidence_page(document: Mapping[str, Any], *, judged: bool = True) -> EvidencePage:
@@ -105,7 +129,9 @@ def evidence_page(document: Mapping[str, Any], *, judged: bool = True) -> Eviden
         changes=_changes(document),
         sources=_sources(document, pairs, decided),
         costs=_costs(document),
+        guards=_guards(document) if decided else (),
         test=_test(document) if decided else (),
+        varied=_varied(document),
         bounds=", ".join(
             f"{name} {show(value)}" for name, value in (document.get("bounds") or {}).items()
         ),
@@ -113,6 +139,7 @@ def evidence_page(document: Mapping[str, Any], *, judged: bool = True) -> Eviden
         interval=_interval(document) if decided else None,
         luck=_luck(document) if decided else "",
         spread_note=_spread_note(document) if decided else "",
+        best_note=_best_note(document) if decided else "",
     )
 
 
@@ -255,6 +282,38 @@ def _costs(document: Mapping[str, Any]) -> list[Row]:
             rows.append(Row(title, value))
     rows.append(Row("margin to earn", number(real(document.get("margin")) or 0)))
     return rows
+
+
+def _guards(document: Mapping[str, Any]) -> list[GuardRow]:
+    rows = []
+    for each in document.get("guards") or []:
+        before, after = (number(real(each.get(key))) for key in ("baseline_mean", "mean"))
+        measured, runs = each.get("measured", 0), each.get("replicates", 0)
+        note = "" if measured == runs else f"measured in {measured} of {runs} replicates"
+        name = COST_GUARDS.get(each["name"], each["name"])
+        limit = f"{each['bound']} {number(real(each['limit']))}"
+        rows.append(
+            GuardRow(name, f"{before or '?'} → {after or '?'}", limit, bool(each["broken"]), note)
+        )
+    return rows
+
+
+def _varied(document: Mapping[str, Any]) -> str:
+    return ", ".join(
+        f"{each['name']} ({each['role']}: {each['values']})"
+        for each in document.get("varied") or []
+    )
+
+
+def _best_note(document: Mapping[str, Any]) -> str:
+    best = document.get("best_evaluation") or {}
+    ours, theirs = (real(best.get(side)) for side in SIDES)
+    if ours is None or theirs is None:
+        return ""
+    return (
+        f"Best evaluations, mean: {score(theirs)} → {score(ours)}. They favour the noisier side "
+        "and do not decide."
+    )
 
 
 def _test(document: Mapping[str, Any]) -> list[Row]:

@@ -12,6 +12,7 @@ from experiments import experiment_file
 from experiments.catalogue import SAMPLERS
 from experiments.errors import InvalidExperiment
 from experiments.experiment_file import ExperimentFile
+from experiments.grid import MOST_DIMENSIONS
 from experiments.metrics import Metric
 from experiments.queries.access import Access
 from experiments.queries.decisions import decision_without_seeds
@@ -26,6 +27,7 @@ from experiments.queries.experiments import (
 from experiments.queries.findings import Findings, findings_of
 from experiments.queries.seeds import RepetitionState, repetition_state
 from experiments.queries.trial_table import TrialFilter, TrialRow, list_trials
+from experiments.refinement import may_refine
 from experiments.views.guard import whole_number
 from experiments.views.path import Standpoint, next_step, steps
 
@@ -80,8 +82,11 @@ class ExperimentParts:
         )
 
 
-def gather(access: Access, experiment: Any) -> ExperimentParts:
-    """Read the parts of a page. The number of queries does not depend on the number of trials."""
+def gather(access: Access, experiment: Any, *, candidate: int = 0) -> ExperimentParts:
+    """Read the parts of a page. The number of queries does not depend on the number of trials.
+
+    `candidate`: which of several that are repeated together, from 1; 0 leaves it open.
+    """
     arms = arms_of(experiment.pk)
     return ExperimentParts(
         access=access,
@@ -90,7 +95,7 @@ def gather(access: Access, experiment: Any) -> ExperimentParts:
         arms=arms,
         tally=tally(experiment.pk),
         findings=findings_of(experiment.pk, len(arms)),
-        repetition=repetition_state(experiment.pk),
+        repetition=repetition_state(experiment.pk, candidate),
         dropped=decision_without_seeds(experiment.pk),
     )
 
@@ -112,7 +117,16 @@ def shared_context(parts: ExperimentParts) -> dict[str, Any]:
         "seconds_left": seconds_left(experiment, parts.tally.running),
         "sampler": sampler.title if sampler else experiment.sampler,
         "ended": experiment.state in ("finished", "stopped"),
+        "may_add": parts.access.can_edit and parts.file is not None,
+        "may_refine": parts.access.can_edit and _refines_at_once(parts),
     }
+
+
+def _refines_at_once(parts: ExperimentParts) -> bool:
+    """Whether a grid over the good region is one press of a button away."""
+    if parts.file is None or not may_refine(parts.experiment):
+        return False
+    return max(len(arm.searched) for arm in parts.file.arms()) <= MOST_DIMENSIONS
 
 
 def table_context(parts: ExperimentParts, request: HttpRequest) -> dict[str, Any]:

@@ -10,39 +10,31 @@ from django.shortcuts import redirect, render
 from django.template.loader import render_to_string
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
-from experiments.analysis.looks import plan
 from experiments.errors import VerdictError
 from experiments.evidence import gather as gather_evidence
-from experiments.planning import plan_ahead
-from experiments.forms.repetition import PRESETS, SCORE_RULES, RepetitionForm
+from experiments.forms.repetition import SCORE_RULES, RepetitionForm
 from experiments.queries.access import Access
 from experiments.queries.experiments import find_experiment
 from experiments.queries.live import pulse
-from experiments.queries.projects import champion_of
-from experiments.queries.seeds import (
-    best_of_each_arm,
-    best_trials,
-    find_choosable,
-    find_repetition,
-)
+from experiments.queries.seeds import find_repetition
 from experiments.services import replications
+from experiments.views.candidates import asked, to_page
+from experiments.views.declaring import declaration_context, declare
 from experiments.views.evidence_view import evidence_page
 from experiments.views.experiment_parts import ExperimentParts, gather, shared_context
-from experiments.views.guard import attempted, explain, in_project, required
+from experiments.views.guard import attempted, explain, in_project, required, whole_number
 from experiments.views.live import marks, read_cursor, write_cursor
 from experiments.views.measuring import measuring
-
-DEFAULT_LOOKS = "10, 20, 30"
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
 @in_project
 def seeds_page(request: HttpRequest, access: Access, name: str) -> HttpResponse:
     """The seeds of the newest repetition; a POST declares one."""
-    parts = gather(access, required(find_experiment(access, name)))
+    parts = gather(access, required(find_experiment(access, name)), candidate=asked(request))
     form = RepetitionForm(request.POST or None)
     if request.method == "POST":
-        if form.is_valid() and _declare(request, parts, form):
+        if form.is_valid() and declare(request, parts, form):
             return redirect("seeds", access.slug, name)
         for field, wrong in form.reasons():
             messages.error(request, f"{field}: {wrong}")
@@ -50,7 +42,7 @@ def seeds_page(request: HttpRequest, access: Access, name: str) -> HttpResponse:
     context = {
         **shared_context(parts),
         **_repetition_context(parts),
-        **(_declaration_context(parts, form) if _may_declare(parts) else {}),
+        **(declaration_context(parts, form) if _may_declare(parts) else {}),
         "cursor": write_cursor(words, "", ""),
     }
     return render(request, "experiments/seeds.html", context)
@@ -58,7 +50,7 @@ def seeds_page(request: HttpRequest, access: Access, name: str) -> HttpResponse:
 
 def _may_declare(parts: ExperimentParts) -> bool:
     held = parts.repetition
-    return (held is None or held.decision is not None) and parts.experiment.best_trial_id
+    return bool((held is None or held.all_decided) and parts.experiment.best_trial_id)
 
 
 def _repetition_context(parts: ExperimentParts) -> dict[str, Any]:
@@ -73,6 +65,7 @@ def _repetition_context(parts: ExperimentParts) -> dict[str, Any]:
         "repetition": held,
         "replication": replication,
         "evidence": page,
+        "outcome": evidence.outcome,
         "waiting": evidence.waiting,
         "measuring": measuring(parts.experiment, replication.candidate),
         "accidents": evidence.accidents,
@@ -80,53 +73,6 @@ def _repetition_context(parts: ExperimentParts) -> dict[str, Any]:
         "done": held.replicates_done,
         "total": 2 * held.pairs_queued,
     }
-
-
-def _declaration_context(parts: ExperimentParts, form: RepetitionForm) -> dict[str, Any]:
-    experiment, arms = parts.experiment, len(parts.arms)
-    champion = champion_of(experiment.project_id)
-    looks = form.data.get("looks", DEFAULT_LOOKS) if form.is_bound else DEFAULT_LOOKS
-    candidates = best_trials(experiment, arms)
-    baselines = () if champion else best_of_each_arm(experiment, arms)
-    chosen = candidates[0].id if candidates else 0
-    others = [each.id for each in baselines if each.id != chosen]
-    return {
-        "may_declare": True,
-        "form": form,
-        "candidates": candidates,
-        "baselines": baselines,
-        "first_baseline": others[0] if others else 0,
-        "champion": champion,
-        "presets": PRESETS,
-        "looks": looks,
-        "score_rules": SCORE_RULES,
-        "planning": plan_ahead(experiment, plan((10, 20, 30)), margin=experiment.margin),
-    }
-
-
-def _declare(request: HttpRequest, parts: ExperimentParts, form: RepetitionForm) -> bool:
-    told = form.cleaned_data
-    experiment = parts.experiment
-    candidate = required(find_choosable(experiment, told["candidate"]))
-    baseline = None
-    if told["baseline"] and champion_of(experiment.project_id) is None:
-        baseline = required(find_choosable(experiment, told["baseline"]))
-    made = attempted(
-        request,
-        lambda: replications.declare(
-            user=request.user,  # type: ignore[arg-type]
-            experiment=experiment,
-            candidate_trial=candidate,
-            baseline_trial=baseline,
-            looks=told["looks"],
-            margin=told["margin"],
-            score_rule=told["score_rule"],
-        ),
-    )
-    if made is None:
-        return False
-    messages.success(request, f"{made.pairs_queued} pairs are queued, each with fresh seeds.")
-    return True
 
 
 @require_safe
@@ -138,7 +84,7 @@ def seeds_live(request: HttpRequest, access: Access, name: str) -> HttpResponse:
     words, _ = marks(held)
     if read_cursor(request.GET.get("since", "")).words == words:
         return HttpResponse(status=204)
-    parts = gather(access, experiment)
+    parts = gather(access, experiment, candidate=asked(request))
     context = {**shared_context(parts), **_repetition_context(parts)}
     fragments = {
         "path": render_to_string("experiments/_path.html", context, request),
@@ -159,7 +105,7 @@ def continue_seeds(
     evidence = gather_evidence(replication)
     if evidence.verdict is None or not evidence.verdict.may_continue:
         explain(request, VerdictError("Only an undecided look leads on to the next one."))
-        return redirect("decide", access.slug, name)
+        return to_page(request, "decide", access, name)
     held = attempted(
         request,
         lambda: replications.continue_to_next_look(
@@ -168,9 +114,33 @@ def continue_seeds(
         ),
     )
     if held is None:
-        return redirect("decide", access.slug, name)
+        return to_page(request, "decide", access, name)
     messages.success(request, f"On to {held.pairs_queued} pairs.")
-    return redirect("seeds", access.slug, name)
+    return to_page(request, "seeds", access, name)
+
+
+@require_POST
+@in_project
+def extra_seeds(request: HttpRequest, access: Access, name: str, repetition: int) -> HttpResponse:
+    """Queue pairs beyond the declared looks; from then on everything is called after peeking."""
+    experiment = required(find_experiment(access, name))
+    replication = required(find_repetition(access, experiment.pk, repetition))
+    evidence = gather_evidence(replication)
+    if evidence.outcome != "undecided" or evidence.verdict is None:
+        explain(request, VerdictError("Extra seeds follow an undecided last look only."))
+        return to_page(request, "decide", access, name)
+    held = attempted(
+        request,
+        lambda: replications.add_extra_look(
+            user=request.user,  # type: ignore[arg-type]
+            replication=replication,
+            pairs=whole_number(request.POST.get("pairs"), 0),
+        ),
+    )
+    if held is None:
+        return to_page(request, "decide", access, name)
+    messages.success(request, f"Extra seeds are queued, {held.pairs_queued} pairs in all.")
+    return to_page(request, "seeds", access, name)
 
 
 @require_POST
@@ -190,4 +160,4 @@ def repeat_accidents(
     )
     if count:
         messages.success(request, f"{count} queued again with the same seeds.")
-    return redirect("seeds", access.slug, name)
+    return to_page(request, "seeds", access, name)

@@ -11,6 +11,7 @@ from experiments.queries.seeds import (
     best_trials,
     find_choosable,
     find_repetition,
+    guard_metrics,
     repetition_state,
 )
 from tests import cast
@@ -46,7 +47,7 @@ def test_replicates_are_counted_by_what_became_of_them(
     Trial.objects.filter(pk=second.pk).update(
         state=TrialState.FAILED, failure_kind=FailureKind.INFEASIBLE
     )
-    with django_assert_num_queries(2):
+    with django_assert_num_queries(4):
         state = repetition_state(experiment.pk)
     assert state is not None
     assert (state.replicates_done, state.replicates_open, state.accidents) == (5, 4, 1)
@@ -94,3 +95,25 @@ def test_only_trials_of_this_search_can_be_chosen(experiment: Experiment) -> Non
     best = experiment.best_trial
     assert best is not None
     assert find_choosable(experiment, best.pk) == best
+
+
+def test_of_several_candidates_the_first_undecided_is_shown_unless_one_is_asked_for(
+    experiment: Experiment,
+) -> None:
+    first, second = cast.rivals(experiment, looks=(10,), done=10, gain=0.02)
+    state = repetition_state(experiment.pk)
+    assert state is not None and (state.id, state.position) == (first.pk, 1)
+    assert [rival.decision for rival in state.rivals] == [None, None]
+    asked = repetition_state(experiment.pk, 2)
+    assert asked is not None and asked.id == second.pk and asked.complete
+    cast.decide(first, "adopt")
+    state = repetition_state(experiment.pk)
+    assert state is not None and state.id == second.pk and not state.all_decided
+    cast.decide(second, "reject")
+    state = repetition_state(experiment.pk)
+    assert state is not None and state.id == first.pk and state.all_decided
+
+
+def test_guards_can_watch_what_the_best_trial_logged(experiment: Experiment) -> None:
+    assert "validation_loss" in guard_metrics(experiment)
+    assert experiment.official_metric not in guard_metrics(experiment)

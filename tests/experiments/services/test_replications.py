@@ -19,7 +19,9 @@ def searched() -> Experiment:
 
 
 def _two_trials(experiment: Experiment) -> tuple[Trial, Trial]:
-    done = Trial.objects.filter(study__experiment=experiment, state=TrialState.COMPLETE)
+    done = Trial.objects.filter(
+        study__experiment=experiment, study__kind="search", state=TrialState.COMPLETE
+    )
     first = done.order_by("-value")[0]
     other = done.exclude(study=first.study).order_by("-value")[0]
     return first, other
