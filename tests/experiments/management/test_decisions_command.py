@@ -21,7 +21,10 @@ PROTECTED_BY = {
         "DROP TRIGGER verdict_decision_no_delete",
         "DROP TRIGGER verdict_decision_no_replace",
     ),
-    "postgresql": ("ALTER TABLE experiments_decision DISABLE TRIGGER USER",),
+    "postgresql": (
+        "SET CONSTRAINTS ALL IMMEDIATE",
+        "ALTER TABLE experiments_decision DISABLE TRIGGER USER",
+    ),
 }
 
 
