@@ -6,6 +6,7 @@ from django.contrib.auth.views import LoginView, LogoutView
 from django.urls import URLPattern, URLResolver, path
 
 from experiments.views import (
+    added_trials,
     decide,
     decisions,
     declaring,
@@ -51,6 +52,11 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path(f"{E}stop/", experiments.stop, name="experiment_stop"),
     path(f"{E}pause/", experiments.pause, name="experiment_pause"),
     path(f"{E}resume/", experiments.resume, name="experiment_resume"),
+    path(f"{E}add/", added_trials.add_page, name="add_trials"),
+    path(f"{E}add/configuration/", added_trials.try_configuration, name="try_configuration"),
+    path(f"{E}add/trials/", added_trials.extend_budget, name="extend_budget"),
+    path(f"{E}add/grid/", added_trials.refine, name="refine"),
+    path(f"{E}trials/<str:trial>/retry/", added_trials.retry, name="trial_retry"),
     path(f"{E}trials/<str:trial>/", trials.trial_page, name="trial"),
     path(f"{E}trials/<str:trial>/live/", trials.trial_live, name="trial_live"),
     path(f"{E}seeds/", seeds.seeds_page, name="seeds"),

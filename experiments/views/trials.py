@@ -9,6 +9,7 @@ from django.shortcuts import render
 from django.views.decorators.http import require_safe
 
 from experiments.queries.access import Access
+from experiments.queries.added_trials import may_be_retried
 from experiments.queries.curves import named_trials, news
 from experiments.queries.experiments import arms_of, find_experiment
 from experiments.queries.findings import findings_of_trial
@@ -42,6 +43,8 @@ def trial_page(request: HttpRequest, access: Access, name: str, trial: str) -> H
         "panel": shown,
         "cursor": f"||{shown.cursor}" if running else "",
         "reproduce": line_of(parts.experiment, found),
+        "may_retry": access.can_edit and may_be_retried(found),
+        "may_try": access.can_edit and parts.file is not None and not detail.is_replicate,
         "is_best": parts.experiment.best_trial_id == found.pk,
     }
     return render(request, "experiments/trial.html", context)
