@@ -3,85 +3,164 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Mapping
+import threading
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
 
-import numpy as np
+from django.db import DatabaseError, close_old_connections
 
-from experiments.analysis.boundary import boundary
-from experiments.analysis.curves import late_oscillation, overfitting
-from experiments.analysis.diagnosis import Diagnosis
-from experiments.analysis.learning_curve import Curve, Direction, MetricKind
-from experiments.catalogue import SAMPLERS
-from experiments.metrics import Metric, guess
-from experiments.queries import axes, series
+from experiments.analysis.experiment_findings import arm_gap, diagnose_experiment
+from experiments.analysis.learning_curve import Direction
+from experiments.analysis.trial_findings import diagnose_trial
+from experiments.analysis.trial_reading import read_trial
+from experiments.queries import series
 from experiments.queries.assignments import Assignment
-from experiments.series_encoding import SeriesColumns
+from experiments.queries.experiment_view import ReadingCache, experiment_view, has_ended
 from experiments.services import findings
+from workers.declared_series import (
+    all_but_the_rate,
+    circumstances,
+    declared_series,
+    learning_rate,
+)
 
 logger = logging.getLogger(__name__)
 
+SHARE = 0.02  # of the time in training functions that reading their results may take
 
-def look(assignment: Assignment) -> None:
-    """Record what the rules see in a finished search trial and in its experiment.
+
+@dataclass(slots=True)
+class _Account:
+    """What one experiment's trials have earned, and what looking at all of them costs.
+
+    Seconds. `trial_sd` and `rival_gap` are those of the last look. `stale`: a trial has finished
+    since.
+    """
+
+    earned: float = 0.0
+    cost: float = 0.0
+    stale: bool = False
+    trial_sd: float | None = None
+    rival_gap: float | None = None
+
+
+class Looker:
+    """Applies the rules; one for a worker process.
+
+    Each finished search trial is read at once. The rules across trials follow after every trial
+    as long as that takes no more than `SHARE` of the time spent in training; where trials are too
+    short for that they wait for the next one, and always follow at the experiment's end.
 
     A rule that breaks is logged and costs its finding, never the trial.
     """
-    if assignment.kind != "search":
-        return
+
+    def __init__(self, clock: Callable[[], float] = time.perf_counter) -> None:
+        self._clock = clock
+        self._accounts: dict[int, _Account] = {}
+        self._cache = ReadingCache()
+        self._lock = threading.Lock()
+
+    def after_trial(
+        self,
+        assignment: Assignment,
+        parameters: Mapping[str, Any],
+        *,
+        seconds: float,
+        pruned: bool,
+    ) -> None:
+        """Record what the rules see in a finished search trial, and in its experiment."""
+        if assignment.kind != "search":
+            return
+        with self._lock:
+            account = self._accounts.setdefault(assignment.experiment_id, _Account())
+            began = self._clock()
+            _tried(
+                f"the findings of trial {assignment.trial_id}",
+                lambda: _look_at_trial(assignment, parameters, pruned, account),
+            )
+            account.stale = True
+            account.earned += SHARE * seconds - (self._clock() - began)
+            if account.cost == 0.0 or account.earned >= account.cost:  # the first time, always
+                self._look_across(assignment.experiment_id, account)
+
+    def at_the_end(self, experiment_id: int) -> None:
+        """Look once more if the experiment has ended and its last trials were not looked at."""
+        with self._lock:
+            account = self._accounts.get(experiment_id)
+            if account is None or not account.stale:
+                return
+            ended = _tried("the end of an experiment", lambda: has_ended(experiment_id))
+            if ended:
+                self._look_across(experiment_id, account)
+                del self._accounts[experiment_id]
+
+    def _look_across(self, experiment_id: int, account: _Account) -> None:
+        began = self._clock()
+        done = _tried(
+            f"the findings of experiment {experiment_id}",
+            lambda: self._look_at_experiment(experiment_id, account),
+        )
+        account.stale = done is None
+        account.cost = self._clock() - began
+        account.earned = min(account.earned - account.cost, account.cost)
+
+    def _look_at_experiment(self, experiment_id: int, account: _Account) -> bool:
+        view = experiment_view(experiment_id, self._cache)
+        account.trial_sd, account.rival_gap = view.trial_sd, arm_gap(view)
+        findings.record(
+            experiment_id=experiment_id,
+            diagnoses=diagnose_experiment(view, _on_failure(f"experiment {experiment_id}")),
+        )
+        return True
+
+
+def _look_at_trial(
+    assignment: Assignment, parameters: Mapping[str, Any], pruned: bool, account: _Account
+) -> bool:
+    trial_id = assignment.trial_id
+    read = series.read([trial_id], declared=dict(assignment.metrics)).get(trial_id, {})
+    judged = declared_series(read, assignment)
+    about = circumstances(
+        read,
+        parameters,
+        pruned=pruned,
+        trial_sd=account.trial_sd,
+        rival_gap=account.rival_gap,
+    )
+    diagnoses = diagnose_trial(judged, about, _on_failure(f"trial {trial_id}"))
+    reading = read_trial(
+        judged,
+        diagnoses,
+        direction=Direction(assignment.direction),
+        rate=learning_rate(parameters),
+        others=all_but_the_rate(parameters),
+        pruned=pruned,
+    )
+    findings.record_trial(
+        experiment_id=assignment.experiment_id,
+        trial_id=trial_id,
+        diagnoses=diagnoses,
+        reading=reading.document(),
+    )
+    return True
+
+
+def _on_failure(subject: str) -> Callable[[Exception], None]:
+    def tell(error: Exception) -> None:
+        logger.error("a rule broke on %s", subject, exc_info=error)
+
+    return tell
+
+
+def _tried(what: str, action: Callable[[], bool]) -> bool | None:
+    """Do it; None when it broke, which is logged."""
     try:
-        findings.record(
-            experiment_id=assignment.experiment_id,
-            trial_id=assignment.trial_id,
-            diagnoses=list(_of_trial(assignment)),
-        )
-        findings.record(
-            experiment_id=assignment.experiment_id, diagnoses=_of_experiment(assignment)
-        )
+        return action()
+    except DatabaseError:
+        logger.exception("%s: the database is away", what)
+        close_old_connections()
     except Exception:
-        logger.exception("the findings of trial %s could not be made", assignment.trial_id)
-
-
-def _of_trial(assignment: Assignment) -> Iterator[Diagnosis]:
-    read = series.read([assignment.trial_id], declared=dict(assignment.metrics))
-    curves = read.get(assignment.trial_id, {})
-    official = assignment.official_metric
-    if official not in curves:
-        return
-    declared = {name: assignment.metrics.get(name) or guess(name) for name in curves}
-    metric = declared[official]
-    validation = _curve(curves[official])
-    kind = MetricKind.LOSS if metric.kind == "loss" else MetricKind.METRIC
-    direction = Direction(assignment.direction)
-    yield overfitting(
-        validation,
-        _train_loss(curves, declared),
-        kind=kind,
-        direction=direction,
-        resolution=metric.resolution,
-    )
-    yield late_oscillation(
-        validation, kind=kind, direction=direction, resolution=metric.resolution
-    )
-
-
-def _train_loss(
-    curves: Mapping[str, SeriesColumns], declared: Mapping[str, Metric]
-) -> Curve | None:
-    names = [
-        name
-        for name, metric in declared.items()
-        if metric.split == "train" and metric.kind == "loss"
-    ]
-    return _curve(curves[names[0]]) if names else None
-
-
-def _curve(columns: SeriesColumns) -> Curve:
-    return Curve(columns.steps.astype(np.float64), columns.values)
-
-
-def _of_experiment(assignment: Assignment) -> list[Diagnosis]:
-    return boundary(
-        axes.axes(assignment.experiment_id),
-        Direction(assignment.direction),
-        adaptive=SAMPLERS[assignment.sampler].adaptive,
-    )
+        logger.exception("%s could not be made", what)
+    return None

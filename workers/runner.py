@@ -24,8 +24,9 @@ from experiments.errors import TrialFenced, TrialFinished
 from experiments.queries import assignments
 from experiments.queries.assignments import Assignment
 from experiments.services import experiments, queue, series, stop_rules, trials
-from workers import environment, findings
+from workers import environment, importance
 from workers.courier import Courier, Undelivered
+from workers.findings import Looker
 from workers.messages import Job, Outcome, Sealed, SeriesFlush
 from workers.pulse import Pulse, Watched
 from workers.search.asking import AskedTrial
@@ -70,6 +71,7 @@ class TrialRunner:
         self._environment = environment.describe(code_version.FOLDER)
         self._courier = Courier(settings.DATA_DIR / "spool")
         self._pulse = Pulse()
+        self._looker = Looker()
 
     def close(self) -> None:
         """End its threads; flushes that the database did not take stay on disk."""
@@ -86,7 +88,7 @@ class TrialRunner:
         logger.info("trial %s attempt %s claimed", claim.trial_id, claim.attempt)
         try:
             _OneTrial(claim, self._storage, self._stopping, self._environment).run(
-                slot, self._courier, self._pulse
+                slot, self._courier, self._pulse, self._looker
             )
         except (TrialFenced, TrialFinished) as error:
             logger.warning("trial %s was taken over: %s", claim.trial_id, error)
@@ -94,6 +96,8 @@ class TrialRunner:
             logger.warning("trial %s is left to another worker: %s", claim.trial_id, error)
             return True
         persistently(lambda: experiments.advance(claim.experiment_id), give_up=self._stopping)
+        self._looker.at_the_end(claim.experiment_id)
+        importance.look(claim.experiment_id)
         return True
 
 
@@ -114,7 +118,7 @@ class _OneTrial:
         self._sealed: list[Sealed] = []
         self._unreported: list[tuple[int, float]] = []
 
-    def run(self, slot: Slot, courier: Courier, pulse: Pulse) -> None:
+    def run(self, slot: Slot, courier: Courier, pulse: Pulse, looker: Looker) -> None:
         try:
             assignment = assignments.read(self._claim.trial_id)
             asked = AskedTrial(self._storage, assignment)
@@ -145,7 +149,14 @@ class _OneTrial:
         finally:
             pulse.forget(watched)
         if not watched.fenced:
-            self._conclude(assignment, asked, self._delivered(courier, outcome))
+            outcome = self._delivered(courier, outcome)
+            if self._conclude(assignment, asked, outcome):
+                looker.after_trial(
+                    assignment,
+                    job.params,
+                    seconds=outcome.seconds,
+                    pruned=outcome.state in ("pruned", "stopped"),
+                )
         self._compact()
 
     def _begin(self, assignment: Assignment, asked: AskedTrial) -> Job:
@@ -242,10 +253,11 @@ class _OneTrial:
         with suppress(DatabaseError):  # they are stored, only in more rows
             series.compact(self._claim.trial_id)
 
-    def _conclude(self, assignment: Assignment, asked: AskedTrial, outcome: Outcome) -> None:
+    def _conclude(self, assignment: Assignment, asked: AskedTrial, outcome: Outcome) -> bool:
+        """Record the result; whether the trial has one."""
         if outcome.state == "killed" and self._stopping.is_set():
             queue.hand_back(trial_id=self._claim.trial_id, attempt=self._claim.attempt)
-            return
+            return False
         if outcome.state == "lost":
             persistently(
                 lambda: queue.lose(
@@ -255,7 +267,7 @@ class _OneTrial:
                 ),
                 give_up=self._stopping,
             )
-            return
+            return False
         if outcome.log_tail:
             self._on_log_tail(outcome.log_tail)
         persistently(lambda: self._report_all(asked), give_up=self._stopping)
@@ -276,7 +288,7 @@ class _OneTrial:
         asked.after(state, values)
         self._finish(state, values, **_facts(outcome))
         self._end_arm(assignment)
-        findings.look(assignment)
+        return True
 
     def _end_arm(self, assignment: Assignment) -> None:
         """Begin no further trials in an arm that has little left to gain."""

@@ -62,7 +62,7 @@ OVERFITTING = Rule(
 
 LATE_OSCILLATION = Rule(
     name="late_oscillation",
-    version=1,
+    version=2,
     severity=Severity.WARNING,
     question="Does the validation metric jump from step to step late in training?",
     passed_title="The validation metric is steady late in training",
@@ -171,7 +171,8 @@ def late_oscillation(
     The last fifth (at least eight evaluations) is freed of its Theil-Sen line; what is left has
     the robust deviation sigma. It is too large above the deviation over seeds (`trial_sd`), above
     half the distance to the best rival (`rival_gap`), or, with neither known, above 5 % of the
-    whole improvement. All in the metric's unit.
+    whole improvement. All in the metric's unit. A metric that moves by no more than two of its
+    steps (`resolution`) does not jump about.
 
     Source: Tuning Playbook, "Examining the training curves" (step-to-step variance).
     """
@@ -180,7 +181,7 @@ def late_oscillation(
         return _too_few(LATE_OSCILLATION, curve, 2 * thresholds.LATE_MINIMUM)
     errors = to_errors(curve.values, direction)
     swing = _swing(curve.steps, errors)
-    limit, against = _oscillation_limit(trial_sd, rival_gap, swing.drop)
+    limit, against = oscillation_limit(trial_sd, rival_gap, swing.drop, resolution)
     evidence = {
         "kind": kind,
         "deviation": swing.deviation,
@@ -197,7 +198,7 @@ def late_oscillation(
         f"(standard deviation) around its trend; {against} is {figure(limit)}. The best of them "
         f"is lucky by about {figure(swing.luck)}."
     )
-    if swing.deviation > limit and swing.deviation > resolution:
+    if swing.deviation > limit:
         title = f"The validation metric jumps about from step {figure(swing.start)}"
         return LATE_OSCILLATION.fires(title, detail, evidence)
     return LATE_OSCILLATION.passes(detail, evidence)
@@ -305,10 +306,13 @@ def _detrended_deviation(steps: Floats, errors: Floats) -> float:
     return deviation if math.isfinite(deviation) else math.inf
 
 
-def _oscillation_limit(
-    trial_sd: float | None, rival_gap: float | None, drop: float
+def oscillation_limit(
+    trial_sd: float | None, rival_gap: float | None, drop: float, resolution: float
 ) -> tuple[float, str]:
-    """Return the tightest known limit and what it is."""
+    """Return the tightest known limit of a late deviation and what it is, in the metric's unit.
+
+    Never below two steps of the metric. drop: the whole improvement.
+    """
     limits: list[tuple[float, str]] = []
     if trial_sd is not None and trial_sd > 0:
         limits.append((trial_sd, "the deviation over seeds"))
@@ -318,4 +322,6 @@ def _oscillation_limit(
         )
     if not limits:
         limits.append((thresholds.OSCILLATION_DROP_SHARE * drop, "5 % of the improvement"))
-    return min(limits)
+    finest = thresholds.OSCILLATION_RESOLUTIONS * resolution
+    limit = min(limits)
+    return (finest, "two steps of the metric") if limit[0] < finest else limit

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import TypeAlias
@@ -159,6 +159,18 @@ def plain(value: object) -> Plain:
         number = float(value)
         return number if math.isfinite(number) else str(number)
     return str(value)
+
+
+def guarded(
+    diagnoses: Iterable[Diagnosis], on_failure: Callable[[Exception], None] | None
+) -> Iterator[Diagnosis]:
+    """Yield diagnoses until a rule breaks: `on_failure` is told, else the error is raised."""
+    try:
+        yield from diagnoses
+    except Exception as error:
+        if on_failure is None:
+            raise
+        on_failure(error)
 
 
 def fired(diagnoses: Iterable[Diagnosis]) -> list[Diagnosis]:

@@ -7,23 +7,26 @@ playbook asks to look at first.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from experiments.analysis import thresholds
 from experiments.analysis.boundary import boundary
+from experiments.analysis.curves import oscillation_limit
 from experiments.analysis.data_size import data_set_too_small
 from experiments.analysis.density import budget_pays, density
-from experiments.analysis.diagnosis import Diagnosis, Severity, Status
+from experiments.analysis.diagnosis import Diagnosis, Severity, Status, guarded
 from experiments.analysis.edge_slope import edge_slopes
+from experiments.analysis.evaluations import one_example
 from experiments.analysis.feasibility import (
     decades_to_infeasible,
     infeasibility_threshold,
     infeasible_share,
     instability_edge,
 )
+from experiments.analysis.hyperparameter_kinds import HyperparameterKind, number_of
 from experiments.analysis.isolation import (
     best_of_unequal,
     fair_comparison,
@@ -31,11 +34,13 @@ from experiments.analysis.isolation import (
     points_per_value,
 )
 from experiments.analysis.learning_curve import Direction
-from experiments.analysis.learning_rate import RateTrial, learning_rate_regime
+from experiments.analysis.learning_rate import RateReading, RateTrial, learning_rate_regime
 from experiments.analysis.phase import ready_to_exploit
+from experiments.analysis.practice import more_gradient_noise
 from experiments.analysis.rules import RULES
 from experiments.analysis.space import Axis, AxisKind, better_first, unit_positions
 from experiments.analysis.steps import best_steps, compute_bound
+from experiments.analysis.throughput import batch_size
 from experiments.analysis.warmup import unstable_above_best, warmup_advice
 
 # Rules on single trials whose word about the best trials belongs on the experiment's page.
@@ -49,7 +54,10 @@ class TrialSummary:
     number: its name for people. score: official metric, nan if none. finished: complete or
     failed (pruned ones are apart). rules: status of each rule on this trial. best_step_share:
     when in its run it was best. rate: its learning rate; fit: lowest training loss as a share of
-    where it began; early_divergence: it diverged in the first tenth.
+    where it began; early_divergence: it diverged in the first tenth; fit_step: first step of a
+    perfect fit; throughput: examples per second; late_deviation, improvement: deviation of its
+    last evaluations around their trend, and all it gained, in the metric's unit; resolution: the
+    metric's. Each nan where unknown.
     """
 
     number: int
@@ -62,6 +70,12 @@ class TrialSummary:
     rate: float = math.nan
     fit: float = math.nan
     early_divergence: bool = False
+    fit_step: float = math.nan
+    batch_size: float = math.nan
+    throughput: float = math.nan
+    late_deviation: float = math.nan
+    improvement: float = math.nan
+    resolution: float = 0.0
 
     def says(self, rule: str) -> bool | None:
         """Whether a rule fired on this trial; None if it could not tell."""
@@ -77,7 +91,8 @@ class ExperimentView:
     names of the scientific ones among them. arms: name of each arm by number. rate_axis: name of
     the learning rate's axis, if searched. rate_trials: curves for the learning-rate regime.
     adaptive: the sampler follows good trials. regulariser_is_scientific: weak ones are expected
-    to overfit. max_train_steps: planned length of a trial.
+    to overfit. max_train_steps: planned length of a trial. baseline, best: the hyperparameters of
+    the champion and of the best trial, as far as both are known.
     """
 
     axes: Sequence[Axis]
@@ -86,7 +101,7 @@ class ExperimentView:
     arms: Mapping[int, str]
     scientific: frozenset[str] = frozenset()
     rate_axis: str | None = None
-    rate_trials: Sequence[RateTrial] = ()
+    rate_trials: Sequence[RateTrial | RateReading] = ()
     resolution: float = 0.0
     trial_sd: float | None = None
     adaptive: bool = False
@@ -94,19 +109,38 @@ class ExperimentView:
     regulariser_swept: bool = False
     max_train_steps: int | None = None
     warmed_up: bool = False
+    baseline: Mapping[str, object] | None = None
+    best: Mapping[str, object] | None = None
 
 
-def diagnose_experiment(view: ExperimentView) -> list[Diagnosis]:
-    """Return what every rule across trials says; each rule (and subject) once."""
-    space = [*_of_space(view)]
-    return [
-        *space,
-        *_of_curves(view),
-        *_of_arms(view),
-        *_of_learning_rates(view),
-        *_of_length(view),
-        ready_to_exploit(space, view.axes, view.direction),
-    ]
+def diagnose_experiment(
+    view: ExperimentView, on_failure: Callable[[Exception], None] | None = None
+) -> list[Diagnosis]:
+    """Return what every rule across trials says; each rule (and subject) once.
+
+    on_failure: told of a rule that breaks, which then costs its own group of rules only; without
+    it the error is raised.
+    """
+    space = [*guarded(_of_space(view), on_failure)]
+    groups = (
+        _of_curves(view),
+        _of_arms(view),
+        _of_learning_rates(view),
+        _of_length(view),
+        _of_practice(view),
+        _of_phase(space, view),
+    )
+    return [*space, *(d for group in groups for d in guarded(group, on_failure))]
+
+
+def _of_phase(space: Sequence[Diagnosis], view: ExperimentView) -> Iterator[Diagnosis]:
+    yield ready_to_exploit(space, view.axes, view.direction)
+
+
+def arm_gap(view: ExperimentView) -> float | None:
+    """Return the distance between the best scores of the two best arms; None below two arms."""
+    errors = sorted(_error(trial, view.direction) for trial in best_of_arms(view))
+    return errors[1] - errors[0] if len(errors) > 1 else None
 
 
 def best_of_arms(view: ExperimentView) -> list[TrialSummary]:
@@ -147,11 +181,23 @@ def _of_space(view: ExperimentView) -> Iterator[Diagnosis]:
 
 
 def _of_curves(view: ExperimentView) -> Iterator[Diagnosis]:
-    best = best_of_arms(view)
+    gap = arm_gap(view)
+    best = [_with_oscillation(trial, view, gap) for trial in best_of_arms(view)]
     for rule in GATHERED:
         diagnosis = gather(rule, best, view)
         if diagnosis is not None:
             yield diagnosis
+
+
+def _with_oscillation(
+    trial: TrialSummary, view: ExperimentView, gap: float | None
+) -> TrialSummary:
+    """Return the trial with its oscillation judged by what is known of its rivals by now."""
+    if trial.says("late_oscillation") is None or not math.isfinite(trial.late_deviation):
+        return trial
+    limit, _ = oscillation_limit(view.trial_sd, gap, trial.improvement, trial.resolution)
+    status = Status.FIRED if trial.late_deviation > limit else Status.PASSED
+    return replace(trial, rules={**(trial.rules or {}), "late_oscillation": status})
 
 
 def gather(rule: str, best: Sequence[TrialSummary], view: ExperimentView) -> Diagnosis | None:
@@ -212,6 +258,10 @@ def _of_arms(view: ExperimentView) -> Iterator[Diagnosis]:
         rows = isolation_table(_arm_axis(view), view.direction)
         yield best_of_unequal(rows, view.direction)
         yield points_per_value(rows)
+        bests = sorted(row.best for row in rows)
+        if view.resolution > 0 and len(bests) > 1:
+            leads = bests[:2] if view.direction is Direction.MINIMIZE else bests[-2:]
+            yield one_example(leads[1] - leads[0], view.resolution)
     for axis in view.axes:
         if axis.name in view.scientific:
             rows = isolation_table(axis, view.direction)
@@ -289,8 +339,39 @@ def _of_length(view: ExperimentView) -> Iterator[Diagnosis]:
     bound = compute_bound(
         [trial.says("still_improving") for trial in feasible[:count]],
         [trial.says("saturated") for trial in feasible[:count]],
+        planned_steps=view.max_train_steps,
+        budget=len(view.trials),
+        fit_steps=[trial.fit_step for trial in view.trials],
     )
     yield bound
     yield best_steps(
         np.array([trial.best_step_share for trial in feasible]), still_improving=bound.fired
     )
+
+
+def _of_practice(view: ExperimentView) -> Iterator[Diagnosis]:
+    measured: dict[int, list[float]] = {}
+    for trial in view.trials:
+        if trial.batch_size > 0 and math.isfinite(trial.throughput):
+            measured.setdefault(int(trial.batch_size), []).append(trial.throughput)
+    best = min(_feasible(view), key=lambda trial: _error(trial, view.direction), default=None)
+    if best is not None and measured and best.batch_size > 0:
+        rates = {size: float(np.median(each)) for size, each in measured.items()}
+        yield batch_size(int(best.batch_size), rates)
+    if view.baseline is not None and view.best is not None:
+        before, after = numbers_of(view.baseline), numbers_of(view.best)
+        yield more_gradient_noise(before, after, equal_steps=_equal_steps(before, after))
+
+
+def numbers_of(parameters: Mapping[str, object]) -> dict[str, float]:
+    """Return the hyperparameters whose values are numbers."""
+    return {
+        name: float(value)
+        for name, value in parameters.items()
+        if isinstance(value, int | float) and not isinstance(value, bool)
+    }
+
+
+def _equal_steps(before: Mapping[str, float], after: Mapping[str, float]) -> bool:
+    kinds = (HyperparameterKind.STEPS, HyperparameterKind.EPOCHS)
+    return number_of(before, *kinds) == number_of(after, *kinds)

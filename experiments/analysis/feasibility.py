@@ -16,7 +16,7 @@ from scipy import stats
 
 from experiments.analysis import thresholds
 from experiments.analysis.diagnosis import Diagnosis, Rule, Severity, figure, share
-from experiments.analysis.learning_curve import Curve, Direction, Floats
+from experiments.analysis.learning_curve import Curve, Direction, Floats, step_noise, tail
 from experiments.analysis.space import Axis, AxisKind, better_first
 
 INFEASIBLE_SHARE = Rule(
@@ -135,16 +135,19 @@ def feasible_trials(
 def infeasible_trial(train_loss: Curve, *, failed: bool = False) -> bool:
     """Whether a single trial's training loss shows that it did not train.
 
-    It failed, a value is non-finite, or it ends above where it began. A pruned trial is judged
-    by what it has.
+    It failed, a value is non-finite, or it ends above where it began by more than three times its
+    noise. A pruned trial is judged by what it has.
     """
     curve = train_loss.in_step_order()
     if failed or not len(curve):
         return failed
     values = curve.values
-    return not bool(np.isfinite(values).all()) or (
-        len(curve) > 1 and float(values[-1]) > float(values[0])
-    )
+    if not bool(np.isfinite(values).all()):
+        return True
+    with np.errstate(all="ignore"):
+        end = min(tail(values), float(values[-1]))
+        noise = step_noise(values) if len(curve) >= thresholds.MIN_EVALUATIONS else 0.0
+        return end - float(values[0]) > thresholds.RISE_NOISE_FACTOR * noise
 
 
 def infeasible_share(feasible: NDArray[np.bool_], axes: Sequence[Axis] = ()) -> Diagnosis:
@@ -194,6 +197,8 @@ def where_infeasible(feasible: NDArray[np.bool_], axes: Sequence[Axis]) -> Stump
     A decision stump over positions: above or below each midpoint, or each choice; among equally
     surprising splits the first. Source: Tuning Playbook, infeasible points.
     """
+    if bool(feasible.all()):
+        return None
     splits = [(axis, *split) for axis in axes for split in _splits(axis)]
     if not splits:
         return None

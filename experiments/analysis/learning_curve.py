@@ -160,6 +160,26 @@ def step_noise(values: Floats, resolution: float = 0.0) -> float:
     return max(noise, resolution) if math.isfinite(noise) else math.inf
 
 
+def observed_resolution(values: Floats) -> float:
+    """Return the step of a metric that moves in equal steps, as a share of n examples does.
+
+    0 unless there are at least three distinct finite values whose distances are all whole
+    multiples of the smallest one. For metrics whose resolution was not declared.
+    """
+    distinct = np.unique(values[np.isfinite(values)])
+    if distinct.size < 3:
+        return 0.0
+    with np.errstate(over="ignore", invalid="ignore"):
+        gaps = np.diff(distinct)
+        # Equal values that were computed in two ways differ by rounding.
+        gaps = gaps[gaps > 1e-9 * max(abs(float(distinct[0])), abs(float(distinct[-1])))]
+        if gaps.size < 2 or not bool(np.isfinite(gaps).all()):
+            return 0.0
+        steps = gaps / gaps.min()
+        on_grid = bool((np.abs(steps - np.round(steps)) < 1e-3 * steps).all())
+    return float(gaps.min()) if on_grid else 0.0
+
+
 @dataclass(frozen=True, slots=True)
 class Trend:
     """A robust line: slope per step with its confidence limits, and the intercept."""

@@ -231,7 +231,7 @@ def _read(trial: RateTrial, direction: Direction, resolution: float) -> RateRead
         after = loss.steps[0] + thresholds.REGIME_TRAINED_AFTER * (loss.steps[-1] - loss.steps[0])
         first = float(loss.values[0])
         late = float(smoothed[loss.steps >= after].min())
-    shown = np.unique(np.linspace(0, len(loss) - 1, _LOSS_POINTS).astype(int)) if len(loss) else []
+    shown = np.unique(np.linspace(0, len(loss) - 1, _LOSS_POINTS).astype(int))[: len(loss)]
     ended = float(trial.train_loss.steps.max()) if len(trial.train_loss) else math.nan
     return RateReading(
         rate=trial.rate,

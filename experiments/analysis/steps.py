@@ -19,7 +19,7 @@ _SECTION = "Tuning Playbook, 'Determining the number of steps for each training 
 
 COMPUTE_BOUND = Rule(
     name="compute_bound",
-    version=1,
+    version=2,
     severity=Severity.NOTICE,
     question="Do the best trials need more steps?",
     passed_title="The best trials have enough steps",
@@ -88,19 +88,35 @@ class Round:
     trials: int
     purpose: str
 
+    @property
+    def words(self) -> str:
+        """Round 1: 216 trials of 6 steps."""
+        trials = "1 trial" if self.trials == 1 else f"{self.trials} trials"
+        return f"Round {self.number}: {trials} of {self.steps} steps, to {self.purpose}"
 
-def compute_bound(improving: Sequence[bool | None], saturated: Sequence[bool | None]) -> Diagnosis:
+
+def compute_bound(
+    improving: Sequence[bool | None],
+    saturated: Sequence[bool | None],
+    *,
+    planned_steps: int | None = None,
+    budget: int = 0,
+    fit_steps: Sequence[float] = (),
+) -> Diagnosis:
     """Tell whether most of the best trials were still improving when they ended.
 
     improving, saturated: of the best finished trials (not the pruned ones), the best first; None
     where a trial could not be judged. "Most" is over half of those judged, at least five.
+    planned_steps, budget: length of a trial and how many there were, to plan two rounds with.
+    fit_steps: of every trial the first step of a perfect fit, nan if there was none.
     """
     judged = [value for value in improving if value is not None]
     settled = [value for value in saturated if value is not None]
-    evidence = {
+    evidence: dict[str, object] = {
         "judged": len(judged),
         "improving": sum(judged),
         "saturated": sum(settled),
+        "fastest_perfect_fit": initial_steps(fit_steps),
     }
     if len(judged) < thresholds.STEPS_MIN_TRIALS:
         return COMPUTE_BOUND.cannot_tell(
@@ -113,13 +129,28 @@ def compute_bound(improving: Sequence[bool | None], saturated: Sequence[bool | N
         f"{sum(settled)} had stopped before half of their steps."
     )
     if 2 * sum(judged) > len(judged):
+        plan = _rounds_for(planned_steps, budget)
         return COMPUTE_BOUND.fires(
-            "The best trials were still improving when they ended", detail, evidence
+            "The best trials were still improving when they ended",
+            detail,
+            evidence | {f"round_{each.number}": each.words for each in plan},
+            advice=" ".join([COMPUTE_BOUND.advice, *(f"{each.words}." for each in plan)]),
         )
     if settled and 2 * sum(settled) > len(settled):
         title = "The best trials stopped improving before half of their steps"
         return COMPUTE_BOUND.passes(detail, evidence, title=title)
     return COMPUTE_BOUND.passes(detail, evidence)
+
+
+def _rounds_for(planned_steps: int | None, budget: int) -> tuple[Round, ...]:
+    """Plan two rounds: as short as the trials so far, then ten times as long.
+
+    They may cost what the trials so far have cost, and one long run.
+    """
+    if not planned_steps or budget < 1:
+        return ()
+    full = round(planned_steps / thresholds.FIRST_ROUND_SHARE)
+    return two_round_plan(full, full + budget * planned_steps)
 
 
 def best_steps(shares: Floats, *, still_improving: bool = False) -> Diagnosis:
@@ -175,10 +206,8 @@ def two_round_plan(full_steps: int, budget_steps: int) -> tuple[Round, Round]:
     final = max(1, budget_steps // (3 * full_steps))
     first = (budget_steps - final * full_steps) // short
     return (
-        Round(1, short, first, "settle warm-up, initialisation, architecture; narrow the rest"),
-        Round(
-            2, full_steps, final, "very few runs; keep the decay's length or stretch the cosine"
-        ),
+        Round(1, short, first, "settle warm-up, initialisation, architecture and narrow the rest"),
+        Round(2, full_steps, final, "confirm, with the decay as long or the cosine stretched"),
     )
 
 

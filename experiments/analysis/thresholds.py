@@ -39,6 +39,9 @@ LATE_MINIMUM: Final = 8
 OSCILLATION_DROP_SHARE: Final = 0.05
 # Chosen: an oscillation of half the distance to the rival can change their order.
 OSCILLATION_GAP_SHARE: Final = 0.5
+# Chosen: a metric that moves by one step has a robust deviation of 1.48 steps; two steps are the
+# least that can be told from that.
+OSCILLATION_RESOLUTIONS: Final = 2.0
 
 # --- Search-space boundary -----------------------------------------------------------------
 # Chosen: the notice's band. Under no effect it holds with probability 0.2 per axis, so it

@@ -6,7 +6,7 @@ Only declared series are judged, and never one of the test split.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from experiments.analysis.checkpoints import BEST_CHECKPOINT, checkpoint_regret
@@ -16,7 +16,7 @@ from experiments.analysis.curves import (
     late_oscillation,
     overfitting,
 )
-from experiments.analysis.diagnosis import Diagnosis
+from experiments.analysis.diagnosis import Diagnosis, guarded
 from experiments.analysis.evaluations import (
     early_instability_unseen,
     periodic_validation,
@@ -77,25 +77,29 @@ class Circumstances:
 
 
 def diagnose_trial(
-    series: Sequence[DeclaredSeries], circumstances: Circumstances | None = None
+    series: Sequence[DeclaredSeries],
+    circumstances: Circumstances | None = None,
+    on_failure: Callable[[Exception], None] | None = None,
 ) -> list[Diagnosis]:
     """Return what every rule says about one trial; each rule (and subject) once.
 
     A rule whose series is not declared or not logged says nothing. After a divergence the rules
-    about the validation curve are not checkable.
+    about the validation curve are not checkable. on_failure: told of a rule that breaks, which
+    then costs its own group of rules only; without it the error is raised.
     """
     about = circumstances or Circumstances()
     seen = [each for each in series if each.split != "test" and len(each.curve)]
     if not seen:
         return []
-    stability = list(_stability(seen, about))
+    stability = [*guarded(_stability(seen, about), on_failure)]
     diverged = any(d.fired for d in stability if d.rule == "divergence")
-    return [
-        *stability,
-        *_of_validation(seen, about, diverged=diverged),
-        *_of_gradients(seen, about),
-        *_of_time(seen, about),
-    ]
+    groups = (
+        _of_validation(seen, about, diverged=diverged),
+        _of_evaluations(seen, about),
+        _of_gradients(seen, about),
+        _of_time(seen, about),
+    )
+    return [*stability, *(d for group in groups for d in guarded(group, on_failure))]
 
 
 def diverging(
@@ -157,7 +161,6 @@ def _of_validation(
         else:
             for rule in _AT_THE_END:
                 yield rule.cannot_tell("The trial is still running.")
-    yield from _of_evaluations(series, official, train_curve, about)
 
 
 _ANY_TIME = (OVERFITTING, BEST_CHECKPOINT)
@@ -178,14 +181,17 @@ def _overfitting(official: DeclaredSeries, train: Curve | None) -> Diagnosis:
 def _at_the_end(
     official: DeclaredSeries, rate: DeclaredSeries | None, about: Circumstances
 ) -> Iterator[Diagnosis]:
-    yield late_oscillation(
-        official.curve,
-        kind=official.kind,
-        direction=official.direction,
-        resolution=official.resolution,
-        trial_sd=about.trial_sd,
-        rival_gap=about.rival_gap,
-    )
+    if about.pruned:
+        yield LATE_OSCILLATION.cannot_tell("The trial was pruned: its curve stops on the way.")
+    else:
+        yield late_oscillation(
+            official.curve,
+            kind=official.kind,
+            direction=official.direction,
+            resolution=official.resolution,
+            trial_sd=about.trial_sd,
+            rival_gap=about.rival_gap,
+        )
     yield from progress(
         official.curve,
         kind=official.kind,
@@ -196,12 +202,12 @@ def _at_the_end(
     )
 
 
-def _of_evaluations(
-    series: Sequence[DeclaredSeries],
-    official: DeclaredSeries,
-    train: Curve | None,
-    about: Circumstances,
-) -> Iterator[Diagnosis]:
+def _of_evaluations(series: Sequence[DeclaredSeries], about: Circumstances) -> Iterator[Diagnosis]:
+    official = _official(series)
+    if official is None:
+        return
+    train_loss = _find(series, "train", MetricKind.LOSS)
+    train = None if train_loss is None else train_loss.curve
     loss = _find(series, "validation", MetricKind.LOSS)
     if loss is not None and loss is not official and official.kind is MetricKind.METRIC:
         yield loss_metric_divergence(

@@ -1,47 +1,38 @@
-"""Read the trials of a search along its hyperparameters: the input of rules about the space."""
+"""The trials of a search along its hyperparameters: the input of rules about the space."""
 
 from __future__ import annotations
 
-import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
-from experiments import experiment_file
 from experiments.analysis.space import Axis, AxisKind, unit_positions
-from experiments.models import Experiment, Trial
-from experiments.models.trial import StudyKind, TrialState
-from experiments.search_space import Hyperparameter, Range, searched_domain
-from experiments.trial_encoding import decode
+from experiments.search_space import Hyperparameter, Range, SearchSpace, searched_domain
 
 
-def axes(experiment_id: int) -> list[Axis]:
-    """One axis for each searched hyperparameter over all finished search trials. Two queries.
+@dataclass(frozen=True, slots=True)
+class TrialPoint:
+    """A finished trial as a point of its search space; `score` is NaN where it has none."""
 
-    Complete and pruned trials count; failed ones are infeasible. Pruned ones have no score that
-    could be compared, so they are left out.
-    """
-    source = Experiment.objects.values_list("source", flat=True).get(pk=experiment_id)
-    space = experiment_file.parse(source).space
-    rows = list(
-        Trial.objects.filter(
-            study__experiment_id=experiment_id,
-            study__kind=StudyKind.SEARCH,
-            study__deleted_at__isnull=True,
-            state__in=(TrialState.COMPLETE, TrialState.FAILED),
-        )
-        .order_by("study__arm_index", "number")
-        .values_list("parameters", "value", "state", "study__arm_index")
-    )
-    parameters = [decode(text) for text, *_ in rows]
-    scores = np.array([math.nan if value is None else value for _, value, *_ in rows])
-    feasible = np.array([state == TrialState.COMPLETE for *_, state, _ in rows], dtype=bool)
-    arms = np.array([arm for *_, arm in rows], dtype=np.int64)
+    parameters: Mapping[str, Any]
+    score: float
+    feasible: bool
+    arm: int
+
+
+def axes(space: SearchSpace, trials: Sequence[TrialPoint]) -> list[Axis]:
+    """One axis for each searched hyperparameter over these trials, in their order."""
+    scores = np.array([each.score for each in trials], dtype=np.float64)
+    feasible = np.array([each.feasible for each in trials], dtype=np.bool_)
+    arms = np.array([each.arm for each in trials], dtype=np.int64)
     several = len(set(arms.tolist())) > 1
     searched = {each.name: each for arm in space.arms() for each in arm.searched}
     return [
         _axis(
             each,
-            [found.get(name) for found in parameters],
+            [trial.parameters.get(name) for trial in trials],
             scores,
             feasible,
             arms if several else None,

@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable
 
-from django.db import transaction
+from django.db import connection, transaction
 from django.utils import timezone
 
 from experiments.analysis.diagnosis import Diagnosis
 from experiments.errors import NotFound, Problem, VerdictError
-from experiments.models import Finding
+from experiments.models import Finding, TrialReading
 from experiments.models.project import Role
 from experiments.services.permissions import Person, require
 
@@ -68,16 +68,46 @@ def record(
             for key, each in kept.items()
             if key not in fresh and each.rule in rules and each.dismissed_at is None
         ]
-        Finding.objects.filter(pk__in=gone).delete()
-        changed = []
-        for key, each in fresh.items():
-            if key in kept:
-                each.pk = kept[key].pk
-                changed.append(each)
-        Finding.objects.bulk_update(changed, _FIELDS)
+        if gone:
+            Finding.objects.filter(pk__in=gone).delete()
+        _update(
+            (kept[key].pk, each)
+            for key, each in fresh.items()
+            if key in kept and _differs(each, kept[key])
+        )
         Finding.objects.bulk_create(
             [each for key, each in fresh.items() if key not in kept], ignore_conflicts=True
         )
+
+
+def _differs(one: Finding, other: Finding) -> bool:
+    return any(getattr(one, name) != getattr(other, name) for name in _FIELDS[:-1])
+
+
+def _update(changed: Iterable[tuple[int, Finding]]) -> None:
+    """Write rows one by one: Django's bulk update spends most of its time on building SQL."""
+    rows = [
+        (
+            *(getattr(each, name) for name in _FIELDS[:-1]),
+            connection.ops.adapt_datetimefield_value(each.found_at),
+            pk,
+        )
+        for pk, each in changed
+    ]
+    if not rows:
+        return
+    columns = ", ".join(f"{name} = %s" for name in _FIELDS)
+    with connection.cursor() as cursor:
+        cursor.executemany(f"UPDATE {Finding._meta.db_table} SET {columns} WHERE id = %s", rows)
+
+
+def record_trial(
+    *, experiment_id: int, trial_id: int, diagnoses: Iterable[Diagnosis], reading: str
+) -> None:
+    """Keep what the rules saw in a finished trial, and what rules across trials need of it."""
+    with transaction.atomic():
+        record(experiment_id=experiment_id, trial_id=trial_id, diagnoses=diagnoses)
+        TrialReading.objects.update_or_create(trial_id=trial_id, defaults={"document": reading})
 
 
 def dismiss(*, user: Person, finding_id: int, reason: str) -> Finding:

@@ -117,7 +117,7 @@ def test_after_each_trial_the_rules_have_looked(start_worker: Start) -> None:
     wait_until(
         lambda: Finding.objects.filter(trial__isnull=False, rule="overfitting").count() == 3
     )
-    assert Finding.objects.filter(trial__isnull=True, rule="boundary").exists()
+    wait_until(lambda: Finding.objects.filter(trial__isnull=True, rule="boundary").exists())
 
 
 def test_tpe_and_the_median_pruner_work_on_our_tables(start_worker: Start) -> None:
