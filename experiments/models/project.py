@@ -21,6 +21,11 @@ class Role(models.TextChoices):
     ADMIN = "admin"
 
 
+def only_production() -> list[str]:
+    """Where a project's champions run until somebody names other places."""
+    return ["production"]
+
+
 class Project(models.Model):
     """A model that a team tunes: one official metric, one champion per target."""
 
@@ -31,6 +36,8 @@ class Project(models.Model):
     # Both in the official metric's unit; defaults for the project's experiments.
     margin = models.FloatField(default=0.0)
     smallest_gain = models.FloatField(null=True, blank=True)
+    # Where champions run: production, staging, a device. Each has a champion of its own.
+    targets = models.JSONField(default=only_production)
     created_at = models.DateTimeField(auto_now_add=True)
     archived_at = models.DateTimeField(null=True, blank=True)
 
