@@ -16,7 +16,15 @@ from experiments.catalogue import SAMPLERS
 from experiments.errors import InvalidExperiment, Problem
 from experiments.extension_rules import parse_extension
 from experiments.fidelity import Fidelity
-from experiments.file_fields import is_number, mapping, short, text, unknown_keys, whole
+from experiments.file_fields import (
+    check_texts,
+    is_number,
+    mapping,
+    short,
+    text,
+    unknown_keys,
+    whole,
+)
 from experiments.first_configurations import parse_first
 from experiments.grid import grid_size
 from experiments.metrics import Metric
@@ -137,6 +145,9 @@ def parse_document(document: Any) -> ExperimentFile:
             [Problem("", "want a mapping that starts with project:, experiment: and goal:")],
         )
     problems: list[Problem] = []
+    check_texts(document, problems)
+    if problems:
+        raise InvalidExperiment("The experiment file holds text that cannot be kept.", problems)
     unknown_keys(document, _KEYS, "", problems)
     runs = parse_code_and_data(document, "", problems)
     named = parse_arms(document, runs, problems)

@@ -1,7 +1,12 @@
-"""YAML as experiment files need it: 1e-4 is a number, no key stands twice, no aliases."""
+"""YAML as experiment files need it.
+
+1e-4 is a number, 2024-06-01, 12:30 and 0123 are text, no key stands twice; aliases and tags, which
+can make much or anything out of little, are refused.
+"""
 
 from __future__ import annotations
 
+import json
 import re
 from typing import Any
 
@@ -24,6 +29,10 @@ class _Loader(yaml.SafeLoader):
             raise yaml.MarkedYAMLError(
                 problem="aliases (*name) are not allowed",
                 problem_mark=self.get_mark(),
+            )
+        if getattr(self.peek_event(), "tag", None) is not None:
+            raise yaml.MarkedYAMLError(
+                problem="tags (!name) are not allowed", problem_mark=self.get_mark()
             )
         self.depth += 1
         if self.depth > DEEPEST:
@@ -54,12 +63,38 @@ class _Loader(yaml.SafeLoader):
         return super().construct_mapping(node, deep)
 
 
-# YAML 1.1 wants a dot and a sign in 1.0e+4; people write 1e-4.
-_Loader.add_implicit_resolver(
-    "tag:yaml.org,2002:float",
-    re.compile(r"^[-+]?(?:[0-9][0-9_]*\.?[0-9_]*|\.[0-9]+)[eE][-+]?[0-9]+$"),
-    list("-+0123456789."),
+# YAML 1.1 reads 12:30 as 750, 0123 as 83 and 1e-4 as text; people mean what they see. None of the
+# patterns can match one text in several ways, so that long digits cost no more than their length.
+_DIGITS = r"[0-9][0-9_]*"
+_Loader.yaml_implicit_resolvers = {}
+for _tag, _pattern, _first in (
+    (
+        "bool",
+        "yes|Yes|YES|no|No|NO|true|True|TRUE|false|False|FALSE|on|On|ON|off|Off|OFF",
+        "yYnNtTfFoO",
+    ),
+    ("null", "~|null|Null|NULL|", ["~", "n", "N", ""]),
+    ("int", r"[-+]?(?:0|[1-9][0-9_]*|0x[0-9a-fA-F]+|0b[01]+)", "-+0123456789"),
+    (
+        "float",
+        rf"[-+]?(?:{_DIGITS}\.[0-9_]*|\.{_DIGITS})(?:[eE][-+]?[0-9]+)?|[-+]?{_DIGITS}[eE][-+]?[0-9]+"
+        r"|[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN)",
+        "-+0123456789.",
+    ),
+):
+    _Loader.add_implicit_resolver(
+        f"tag:yaml.org,2002:{_tag}", re.compile(rf"^(?:{_pattern})$"), list(_first)
+    )
+
+
+# JSON writes a character beyond U+FFFF as two escapes, which YAML takes for two characters.
+_PAIR = re.compile(
+    r"(?<!\\)((?:\\\\)*)((?:\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2})+)"
 )
+
+
+def _joined(found: re.Match[str]) -> str:
+    return found[1] + str(json.loads(f'"{found[2]}"'))
 
 
 def load(text: str, problems: list[Problem]) -> Any:
@@ -69,12 +104,16 @@ def load(text: str, problems: list[Problem]) -> Any:
             Problem("", f"the file has {len(text)} characters, want {LONGEST} at most")
         )
         return None
+    if text.lstrip().startswith("{"):
+        text = _PAIR.sub(_joined, text)
     try:
         return yaml.load(text, Loader=_Loader)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         line = f"line {mark.line + 1}" if mark else ""
         problems.append(Problem(line, f"not YAML: {error.problem or error.context}"))
-    except (yaml.YAMLError, ValueError, OverflowError) as error:
+    except ValueError:
+        problems.append(Problem("", "not YAML: a whole number has too many digits"))
+    except yaml.YAMLError as error:
         problems.append(Problem("", f"not YAML: {str(error).splitlines()[0]}"))
     return None

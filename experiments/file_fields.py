@@ -107,3 +107,28 @@ def key_text(key: Any, longest: int = 200) -> str:
     """A key as a message names it."""
     text = key if isinstance(key, str) else short(key, longest)
     return text if len(text) <= longest else text[: longest - 3] + "..."
+
+
+def check_texts(document: Any, problems: list[Problem]) -> None:
+    """Add every text that cannot be stored: with NUL, or half of a surrogate pair."""
+    waiting: list[tuple[str, Any]] = [("", document)]
+    while waiting:
+        where, value = waiting.pop()
+        if isinstance(value, Mapping):
+            prefix = f"{where}." if where else ""
+            for key, each in value.items():
+                at = f"{prefix}{key_text(key)}"
+                waiting.append((at, each))
+                if isinstance(key, str) and not _storable(key):
+                    problems.append(Problem(ascii(at)[1:-1], "holds NUL or half a character"))
+        elif isinstance(value, list):
+            waiting += [(f"{where}.{index + 1}", each) for index, each in enumerate(value)]
+        elif isinstance(value, str) and not _storable(value):
+            problems.append(Problem(where, "holds NUL or half a character; leave them out"))
+
+
+def _storable(text: str) -> bool:
+    try:
+        return "\x00" not in text and bool(text.encode() or True)
+    except UnicodeEncodeError:
+        return False

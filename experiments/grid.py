@@ -42,8 +42,15 @@ def arm_grid(arm: Arm, points: int) -> dict[str, tuple[Scalar, ...]]:
 
 
 def grid_size(arm: Arm, points: int) -> int:
-    """How many trials the whole grid of an arm takes."""
-    return math.prod(len(values) for values in arm_grid(arm, points).values())
+    """How many trials the whole grid of an arm takes; counted, as it may be too many to build."""
+    return math.prod(_count(searched_domain(each), points) for each in arm.searched)
+
+
+def _count(domain: Range | Choices, points: int) -> int:
+    stepped = isinstance(domain, Range) and domain.step is not None
+    if stepped and isinstance(domain, Range) and domain.bins is not None:
+        return domain.bins
+    return len(grid_values(domain, points))
 
 
 def _typed(domain: Range, value: float) -> int | float:

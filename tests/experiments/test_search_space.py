@@ -181,3 +181,135 @@ def test_any_document_parses_or_gives_problems_that_name_keys(document: object) 
     if not problems:
         for arm in space.arms():
             arm.from_unit([0.5] * len(arm.searched))
+
+
+def _problems(document: object) -> dict[str, str]:
+    problems: list[Problem] = []
+    parse_search_space(document, problems)
+    return {problem.where: problem.message for problem in problems}
+
+
+def test_a_condition_in_a_mixed_space_is_refused_with_the_way_out() -> None:
+    many = {"role": "scientific", "choices": [f"o{i}" for i in range(13)]}
+    found = _problems(
+        {
+            "optimizer": many,
+            "momentum": {
+                "role": "nuisance",
+                "low": 0.8,
+                "high": 0.99,
+                "when": {"optimizer": "o1"},
+            },
+            "epochs": {
+                "role": "fixed",
+                "value": {"by": "optimizer", **{f"o{i}": i + 1 for i in range(13)}},
+            },
+        }
+    )
+    assert set(found) == {
+        "hyperparameters.momentum.when.optimizer",
+        "hyperparameters.epochs.value.by",
+    }
+    assert "at most 12 combinations, so that each is an arm" in found[
+        "hyperparameters.momentum.when.optimizer"
+    ]  # fmt: skip
+
+
+def test_a_condition_on_a_nuisance_hyperparameter_names_the_way_out() -> None:
+    found = _problems(
+        {
+            "optimizer": {"role": "nuisance", "choices": ["adam", "sgd"]},
+            "momentum": {
+                "role": "nuisance",
+                "low": 0.8,
+                "high": 0.99,
+                "when": {"optimizer": "sgd"},
+            },
+        }
+    )
+    assert "make optimizer scientific with choices" in found[
+        "hyperparameters.momentum.when.optimizer"
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("document", "where", "says"),
+    [
+        ({"a": {"role": "scientific", "choices": [1, 2], "when": {"a": 1}}},
+         "hyperparameters.a.when.a", "refers to itself"),
+        ({"a": {"role": "scientific", "choices": [1, 2], "when": {"b": 1}},
+          "b": {"role": "scientific", "choices": [1, 2], "when": {"a": 1}}},
+         "hyperparameters.a", "depends on itself by way of b"),
+        ({"a": {"role": "fixed", "value": "adam"},
+          "b": {"role": "nuisance", "low": 0.0, "high": 1.0, "when": {"a": "sgd"}}},
+         "hyperparameters.b", "exists in no arm"),
+        ({**TWO_OPTIMIZERS, "epochs": {"role": "fixed", "value": {"by": "optimizer", "adam": 1}}},
+         "hyperparameters.epochs.value", "says nothing for optimizer = 'sgd'"),
+        ({**TWO_OPTIMIZERS,
+          "epochs": {"role": "fixed",
+                     "value": {"by": "optimizer", "adam": 1, "sgd": 2, "sdg": 3}}},
+         "hyperparameters.epochs.value.sdg", "is no value of optimizer"),
+        ({"a": {"role": "scientific", "choices": [1, "1"]},
+          "b": {"role": "fixed", "value": {"by": "a", "1": 2}}},
+         "hyperparameters.b.value", "cannot tell the choices 1 and '1' of a apart"),
+        ({**TWO_OPTIMIZERS,
+          "nesterov": {"role": "scientific", "choices": [True, False],
+                       "when": {"optimizer": "sgd"}},
+          "steps": {"role": "fixed", "value": {"by": "nesterov", True: 1, False: 2}}},
+         "hyperparameters.steps.value", "as nesterov does not exist there"),
+    ],
+)  # fmt: skip
+def test_conditions_that_cannot_hold_are_named(
+    document: dict[str, object], where: str, says: str
+) -> None:
+    found = _problems(document)
+    assert says in found[where]
+
+
+def test_a_condition_on_something_conditional_holds_only_where_that_exists() -> None:
+    space = _space(
+        {
+            "momentum": {"role": "nuisance", "low": 0.8, "high": 0.99, "when": {"nesterov": True}},
+            "nesterov": {
+                "role": "scientific",
+                "choices": [True, False],
+                "when": {"optimizer": "sgd"},
+            },
+            "optimizer": {"role": "scientific", "choices": ["adam", "sgd"]},
+            "rate": {"role": "nuisance", "low": 1e-4, "high": 1e-1, "log": True},
+        }
+    )
+    assert [(arm.label, [each.name for each in arm.searched]) for arm in space.arms()] == [
+        ("optimizer = adam", ["rate"]),
+        ("nesterov = yes, optimizer = sgd", ["momentum", "rate"]),
+        ("nesterov = no, optimizer = sgd", ["rate"]),
+    ]
+
+
+def test_a_fixed_value_may_follow_another_fixed_one_in_any_order_of_the_file() -> None:
+    (arm,) = _space(
+        {
+            "epochs": {"role": "fixed", "value": {"by": "corpus", "small": 50, "large": 5}},
+            "corpus": {"role": "fixed", "value": "large"},
+            "rate": {"role": "nuisance", "low": 1e-4, "high": 1e-1, "log": True},
+        }
+    ).arms()
+    assert arm.fixed == {"epochs": 5, "corpus": "large"}
+
+
+def test_yes_and_one_are_two_arms() -> None:
+    space = _space(
+        {
+            "a": {"role": "scientific", "choices": [1, True]},
+            "b": {"role": "nuisance", "low": 0.0, "high": 1.0},
+        }
+    )
+    assert [arm.values["a"] for arm in space.arms()] == [1, True]
+
+
+def test_keys_of_values_by_arm_are_the_same_in_yaml_and_json() -> None:
+    by = {"role": "scientific", "choices": [True, None, 0.5, 2]}
+    for keys in ((True, None, 0.5, 2), ("true", "null", "0.5", "2")):
+        value = {"by": "a", **{key: index for index, key in enumerate(keys)}}  # type: ignore[dict-item]
+        space = _space({"a": by, "b": {"role": "fixed", "value": value}})
+        assert [arm.fixed["b"] for arm in space.arms()] == [0, 1, 2, 3]
