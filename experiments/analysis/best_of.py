@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import lru_cache
 
 import numpy as np
@@ -68,12 +69,35 @@ def expected_best_with_replacement(
     return _turned_back(float(ordered @ weights), direction)
 
 
-def expected_best_curve(values: ArrayLike, direction: Direction = Direction.MAXIMIZE) -> Floats:
-    """Return [B] the unbiased expected best of 1, 2, ..., B of the B finite values."""
+def expected_best_curve(
+    values: ArrayLike,
+    direction: Direction = Direction.MAXIMIZE,
+    draws: Sequence[int] | None = None,
+) -> Floats:
+    """Return the unbiased expected best of so many of the B finite values, for each of `draws`.
+
+    [B] the best of 1, 2, ..., B without `draws`. Raises ValueError for a draw outside 1..B.
+    """
     kept = _finite(values)
-    return np.array(
-        [expected_best_unbiased(kept, draws, direction) for draws in range(1, kept.size + 1)]
-    )
+    ordered = _worst_first(kept, direction)
+    count = ordered.size
+    wanted = range(1, count + 1) if draws is None else draws
+    if any(not 1 <= each <= count for each in wanted):
+        raise ValueError(f"the best of so many cannot be told from {count} values")
+    # log k! for k = 0..B: each curve point then is a few look-ups, not B gamma functions.
+    factorials = special.gammaln(np.arange(count + 1) + 1.0)
+    best = np.empty(len(wanted))
+    for place, each in enumerate(wanted):
+        rank = np.arange(each, count + 1)
+        # C(rank - 1, each - 1) / C(count, each): chance that the value of this rank is the best.
+        weights = np.exp(
+            factorials[rank - 1]
+            - factorials[rank - each]
+            - factorials[each - 1]
+            - (factorials[count] - factorials[each] - factorials[count - each])
+        )
+        best[place] = float(ordered[each - 1 :] @ weights)
+    return best if direction is Direction.MAXIMIZE else -best
 
 
 def _finite(values: ArrayLike) -> Floats:

@@ -105,6 +105,14 @@ def isolation_table(axis: Axis, direction: Direction) -> tuple[IsolationRow, ...
     return tuple(rows)
 
 
+def isolation_groups(axis: Axis) -> list[tuple[str, NDArray[np.int64]]]:
+    """Return the label of each value (or bucket) and the positions of its feasible trials."""
+    return [
+        (_label(axis, float(axis.unit[members].min()), float(axis.unit[members].max())), members)
+        for members in _buckets(axis)
+    ]
+
+
 def best_of_unequal(rows: Sequence[IsolationRow], direction: Direction) -> Diagnosis:
     """Tell whether another arm leads once all are compared at the smallest number of trials."""
     if len(rows) < 2:

@@ -25,6 +25,7 @@ from experiments.charts.theme import (
     plain,
     text_of,
 )
+from experiments.charts.thinning import leading_and_even
 
 MOST_DRAWN = 800
 FAR = 4.0  # scores further below the median than this many times (best - median) leave the frame
@@ -57,7 +58,7 @@ def axis_plot(points: AxisPoints, *, metric: str, maximize: bool) -> Figure:
     scores = np.asarray(points.scores, dtype=np.float64)
     feasible = np.isfinite(scores)
     low, high = frame(scores[feasible], maximize=maximize)
-    shown = _drawn(scores, feasible, maximize=maximize)
+    shown = leading_and_even(scores, MOST_DRAWN, maximize=maximize)
     data: list[dict[str, Any]] = []
     for group in sorted(set(points.groups[feasible & shown].tolist())):
         chosen = feasible & shown & (points.groups == group)
@@ -91,22 +92,6 @@ def frame(scores: NDArray[np.float64], *, maximize: bool) -> tuple[float, float]
     return ends
 
 
-def _drawn(
-    scores: NDArray[np.float64], feasible: NDArray[np.bool_], *, maximize: bool
-) -> NDArray[np.bool_]:
-    """Which trials are drawn: all, or the best ones and an even draw of the rest."""
-    if scores.size <= MOST_DRAWN:
-        return np.ones(scores.size, dtype=bool)
-    worth = np.where(feasible, scores if maximize else -scores, -np.inf)
-    order = np.argsort(-worth, kind="stable")
-    rest = order[MOST_DRAWN // 3 :]
-    places = np.linspace(0, rest.size - 1, MOST_DRAWN - MOST_DRAWN // 3).astype(np.int64)
-    shown = np.zeros(scores.size, dtype=bool)
-    shown[order[: MOST_DRAWN // 3]] = True
-    shown[rest[places]] = True
-    return shown
-
-
 def _dots(
     points: AxisPoints,
     scores: NDArray[np.float64],
@@ -116,6 +101,9 @@ def _dots(
     metric: str,
 ) -> list[dict[str, Any]]:
     clipped = np.clip(scores, *ends)
+    finite = scores[chosen]
+    # A triangle that points to where the trial lies, outside the frame.
+    beyond = "triangle-down-open" if finite.min() < ends[0] else "triangle-up-open"
     inside = chosen & (clipped == scores)
     hue = HUES[group % len(HUES)]
     opacity = 0.78 if int(chosen.sum()) < 200 else 0.45
@@ -134,7 +122,7 @@ def _dots(
         }
         for where, size, symbol in (
             (np.flatnonzero(inside), 8, "circle"),
-            (np.flatnonzero(chosen & ~inside), 7, "triangle-down-open"),
+            (np.flatnonzero(chosen & ~inside), 7, beyond),
         )
         if where.size
     ]

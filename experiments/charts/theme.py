@@ -44,6 +44,8 @@ def log_axis(title: str, low: float, high: float, **more: Any) -> dict[str, Any]
     steps = (1,) if last - first > 2 else (1, 2, 5)
     ticks = [step * 10.0**power for power in range(first, last + 1) for step in steps]
     shown = [tick for tick in ticks if low * 0.999 <= tick <= high * 1.001]
+    if len(shown) < 2:  # less than a step: round numbers, as on a linear axis
+        shown = nice_ticks(low, high)[0]
     pad = 0.03 * math.log10(high / low)
     ends = [math.log10(low) - pad, math.log10(high) + pad]
     labels = [
@@ -52,6 +54,19 @@ def log_axis(title: str, low: float, high: float, **more: Any) -> dict[str, Any]
     return axis(
         title, **{"type": "log", "tickvals": shown, "ticktext": labels, "range": ends, **more}
     )
+
+
+def nice_ticks(low: float, high: float, *, log: bool = False) -> tuple[list[float], list[str]]:
+    """Round numbers within a range, about five, and how they are written."""
+    if log:
+        shown = log_axis("", low, high)
+        return shown["tickvals"], shown["ticktext"]
+    rough = (high - low) / 5
+    size = 10.0 ** math.floor(math.log10(rough))
+    step = next((each * size for each in (1, 2, 5) if each * size >= rough), 10 * size)
+    first = math.ceil(low / step - 1e-9)
+    ticks = [each * step for each in range(first, math.floor(high / step + 1e-9) + 1)]
+    return ticks, [f"{tick:.6g}" for tick in ticks]
 
 
 def layout(**more: Any) -> dict[str, Any]:

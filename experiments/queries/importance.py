@@ -57,9 +57,11 @@ def importance_due(experiment_id: int) -> bool:
         .values_list("complete_count", "trial_count", "budget", "state", "importance__trials")
         .first()
     )
-    if row is None or row[0] < LEAST_TRIALS:
+    if row is None:
         return False
     complete, done, budget, state, read = row
+    if complete < LEAST_TRIALS:
+        return False
     if read is None:
         return True
     ended = done >= budget or state != ExperimentState.RUNNING
@@ -88,7 +90,7 @@ def scored_trials(experiment_id: int) -> list[ScoredTrial]:
     )
     found = []
     for study, parameters, distributions, value in rows:
-        if math.isfinite(value):
+        if value is not None and math.isfinite(value):
             arm = {name: arms[study][name] for name in scientific if name in arms[study]}
             found.append(
                 ScoredTrial(

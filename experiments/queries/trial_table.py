@@ -13,7 +13,7 @@ from django.db.models import Case, F, FloatField, Func, IntegerField, QuerySet, 
 from django.db.models.expressions import OrderBy
 
 from experiments.models import Trial
-from experiments.models.trial import FINISHED, StudyKind, TrialState
+from experiments.models.trial import StudyKind, TrialState
 from experiments.queries.experiments import ArmRow
 from experiments.queries.findings import fired_by_trial
 from experiments.queries.pages import Page, page_bounds
@@ -165,34 +165,3 @@ def _row(
         findings=findings,
         started_at=trial.started_at,
     )
-
-
-@dataclass(frozen=True, slots=True)
-class Point:
-    """A finished search trial as a chart of the whole search needs it."""
-
-    name: str
-    state: str
-    arm: int
-    parameters: dict[str, Any]
-    score: float | None
-
-
-def finished_trials(experiment_id: int, arms: int) -> list[Point]:
-    """All finished search trials by number, in one query of plain columns."""
-    rows = (
-        search_trials(experiment_id)
-        .filter(state__in=FINISHED)
-        .order_by("number", "study__arm_index")
-        .values_list("number", "state", "study__arm_index", "parameters", "value")
-    )
-    return [
-        Point(
-            trial_name(number, arm=arm, arms=arms),
-            STATE_WORDS[state],
-            arm,
-            decode(parameters),
-            value,
-        )
-        for number, state, arm, parameters, value in rows
-    ]

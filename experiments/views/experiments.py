@@ -61,12 +61,7 @@ def charts_fragment(request: HttpRequest, access: Access, name: str) -> HttpResp
 
 
 def asked_panel(request: HttpRequest, parts: ExperimentParts) -> Panel:
-    return panel(
-        parts,
-        tab=request.GET.get("tab", "curves"),
-        family=request.GET.get("metric", ""),
-        picked=request.GET.get("trials", ""),
-    )
+    return panel(parts, request.GET.dict())
 
 
 def panel_context(shown: Panel, request: HttpRequest) -> dict[str, Any]:

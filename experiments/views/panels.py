@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from experiments.charts.theme import Figure
+from experiments.queries.findings import FindingRow
 from experiments.views.metric_families import Family
 
 
@@ -19,6 +20,17 @@ class Chart:
     label: str
     shape: str = ""
     note: str = ""
+    findings: Sequence[FindingRow] = ()  # that speak of what it shows
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """A field above the charts: `name` in the address, what can be chosen, what is."""
+
+    name: str
+    label: str
+    values: Sequence[str]
+    chosen: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,3 +46,5 @@ class Panel:
     log_y: bool = False
     cursor: str = ""
     picked: str = ""
+    findings: Sequence[FindingRow] = ()  # that speak of all its charts
+    choices: Sequence[Choice] = ()

@@ -44,6 +44,12 @@
       query.set("metric", event.target.value);
       go(query.toString());
     }
+    const choice = event.target.closest("[data-panel-choice]");
+    if (choice) {
+      const query = new URLSearchParams(location.search);
+      new FormData(choice).forEach((value, key) => query.set(key, value));
+      go(query.toString());
+    }
   });
   document.addEventListener("verdict:pick", (event) => {
     const query = new URLSearchParams(location.search);

@@ -6,7 +6,7 @@ from pytest_django import DjangoAssertNumQueries
 from experiments.models import Experiment, Trial
 from experiments.queries.experiments import arms_of
 from experiments.queries.pages import Page
-from experiments.queries.trial_table import TrialFilter, TrialRow, finished_trials, list_trials
+from experiments.queries.trial_table import TrialFilter, TrialRow, list_trials
 from tests import cast
 
 pytestmark = pytest.mark.django_db
@@ -112,15 +112,3 @@ def test_the_table_costs_the_same_at_ten_and_at_a_hundred_rows(
     cast.many_trials(experiment, 90)
     with django_assert_num_queries(3):
         assert read().total == 100
-
-
-def test_charts_of_the_search_read_all_finished_trials_in_one_query(
-    django_assert_num_queries: DjangoAssertNumQueries,
-) -> None:
-    cast.project()
-    experiment = cast.running_search(done=4, trials_per_arm=6)
-    with django_assert_num_queries(1):
-        points = finished_trials(experiment.pk, 2)
-    assert len(points) == 8
-    assert {point.name[0] for point in points} == {"A", "B"}
-    assert all(set(point.parameters) == set(NAMES) for point in points)

@@ -1,0 +1,169 @@
+"""Contours: the mean score around each place of the plane of two hyperparameters."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from experiments.charts.axes import frame
+from experiments.charts.theme import (
+    ACCENT,
+    BAD,
+    INK,
+    SURFACE,
+    Figure,
+    axis,
+    escaped,
+    layout,
+    plain,
+)
+from experiments.charts.thinning import leading_and_even
+
+MOST_DOTS = 500
+MOST_CROSSES = 150
+
+
+@dataclass(frozen=True, slots=True)
+class Ticks:
+    """Labels of a hyperparameter's axis and their positions 0..1."""
+
+    title: str
+    positions: Sequence[float]
+    labels: Sequence[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Plane:
+    """Trials [N] in the plane of two hyperparameters.
+
+    x, y: positions 0..1 in the ranges. scores: NaN for infeasible trials. surface [C, C]: the
+    smoothed score by row of y, NaN where no trial is near.
+    """
+
+    x: NDArray[np.float64] = field(repr=False)
+    y: NDArray[np.float64] = field(repr=False)
+    scores: NDArray[np.float64] = field(repr=False)
+    names: Sequence[str] = field(repr=False)
+    surface: NDArray[np.float64] = field(repr=False)
+
+
+def contour_plot(plane: Plane, across: Ticks, up: Ticks, *, metric: str, maximize: bool) -> Figure:
+    """The surface in shades of one hue, the stronger the better, and the trials over it."""
+    placed = np.isfinite(plane.x) & np.isfinite(plane.y)
+    feasible = placed & np.isfinite(plane.scores)
+    low, high = _shades(plane.surface, plane.scores[feasible], maximize)
+    return {
+        "data": [
+            _surface(plane.surface, low, high, metric, maximize),
+            *_trials(plane, feasible, placed & ~feasible, metric, maximize),
+        ],
+        "layout": layout(
+            xaxis=_axis(across),
+            yaxis=_axis(up),
+            margin={"l": 60, "r": 14, "t": 10, "b": 50},
+        ),
+    }
+
+
+def _shades(
+    surface: NDArray[np.float64], scores: NDArray[np.float64], maximize: bool
+) -> tuple[float, float]:
+    """The scores of the faintest and of the strongest shade: very bad places share one."""
+    told = surface[np.isfinite(surface)]
+    if not told.size:
+        return 0.0, 1.0
+    low, high = frame(scores, maximize=maximize)
+    low, high = max(low, float(told.min())), min(high, float(told.max()))
+    return (low, high) if high > low else (low - 0.5, low + 0.5)
+
+
+def _surface(
+    surface: NDArray[np.float64], low: float, high: float, metric: str, maximize: bool
+) -> dict[str, Any]:
+    cells = surface.shape[0]
+    middles = [round((i + 0.5) / cells, 4) for i in range(cells)]
+    # Places as text: the script that puts in the page's colours leaves rows of numbers alone.
+    faint, strong = (SURFACE, ACCENT) if maximize else (ACCENT, SURFACE)
+    scale = [["0", faint], ["1", strong]]
+    return {
+        "type": "contour",
+        "x": middles,
+        "y": middles,
+        "z": [plain(row) for row in np.clip(surface, low, high)],
+        "connectgaps": False,
+        "autocontour": False,
+        "contours": {
+            "start": low,
+            "end": high,
+            "size": (high - low) / 9,
+            "coloring": "fill",
+        },
+        "line": {"width": 0.6, "color": SURFACE},
+        "colorscale": scale,
+        "zmin": low,
+        "zmax": high,
+        "opacity": 0.75,
+        "colorbar": {
+            "title": {"text": escaped(metric), "side": "right"},
+            "thickness": 12,
+            "outlinewidth": 0,
+            "exponentformat": "e",
+        },
+        "hoverinfo": "skip",
+    }
+
+
+def _trials(
+    plane: Plane,
+    feasible: NDArray[np.bool_],
+    failed: NDArray[np.bool_],
+    metric: str,
+    maximize: bool,
+) -> list[dict[str, Any]]:
+    held, lost = np.flatnonzero(feasible), np.flatnonzero(failed)
+    held = held[leading_and_even(plane.scores[held], MOST_DOTS, maximize=maximize)]
+    lost = lost[:: max(1, -(-lost.size // MOST_CROSSES))]
+    data = []
+    if lost.size:
+        cross = {"symbol": "x", "size": 7, "color": BAD, "opacity": 0.7}
+        data.append(_marks(plane, lost, cross, "failed"))
+    if held.size:
+        dot = {"size": 5, "color": INK, "opacity": 0.45}
+        data.append(_marks(plane, held, dot, f"{escaped(metric)} %{{customdata[1]}}"))
+        top = int(np.argmax(plane.scores[held]) if maximize else np.argmin(plane.scores[held]))
+        star = {
+            "size": 14,
+            "symbol": "diamond",
+            "color": ACCENT,
+            "line": {"color": SURFACE, "width": 2},
+        }
+        data.append(_marks(plane, held[[top]], star, f"best {escaped(metric)} %{{customdata[1]}}"))
+    return data
+
+
+def _marks(
+    plane: Plane, where: NDArray[np.int64], marker: dict[str, Any], words: str
+) -> dict[str, Any]:
+    return {
+        "type": "scatter",
+        "mode": "markers",
+        "x": plain(np.round(plane.x[where], 4)),
+        "y": plain(np.round(plane.y[where], 4)),
+        "customdata": [[plane.names[int(i)], f"{plane.scores[i]:.4g}"] for i in where],
+        "marker": marker,
+        "hovertemplate": f"trial %{{customdata[0]}}<br>{words}<extra></extra>",
+    }
+
+
+def _axis(ticks: Ticks) -> dict[str, Any]:
+    return axis(
+        escaped(ticks.title),
+        tickvals=[round(each, 5) for each in ticks.positions],
+        ticktext=[escaped(each) for each in ticks.labels],
+        range=[-0.02, 1.02],
+        showgrid=False,
+    )

@@ -1,0 +1,137 @@
+"""Isolation plots: the best over the nuisance hyperparameters for each scientific value.
+
+Source: Tuning Playbook, "Extracting insight from experimental results" (isolation plots).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from experiments.charts.axes import frame
+from experiments.charts.theme import (
+    HUES,
+    INK,
+    SURFACE,
+    Figure,
+    axis,
+    escaped,
+    layout,
+    plain,
+    shortened,
+)
+from experiments.charts.thinning import leading_and_even
+
+MOST_DOTS = 1200  # of all values together
+GOLDEN = (math.sqrt(5) - 1) / 2  # its multiples fill an interval evenly
+
+
+@dataclass(frozen=True, slots=True)
+class ValueScores:
+    """Scores [N] of the feasible trials of one scientific value (an arm, a bucket).
+
+    `equalised` is the expected best of as many trials as the value with the fewest has.
+    """
+
+    label: str
+    scores: NDArray[np.float64] = field(repr=False)
+    names: Sequence[str] = field(repr=False)
+    equalised: float | None = None
+
+
+def isolation_plot(values: Sequence[ValueScores], *, metric: str, maximize: bool) -> Figure:
+    """Each value with its trials, the best of them, and the best that a fair count would give."""
+    most = max(1, MOST_DOTS // max(1, len(values)))
+    data: list[dict[str, Any]] = []
+    for place, each in enumerate(values):
+        data += _one_value(place, each, most, metric, maximize)
+    fewest = min((each.scores.size for each in values if each.scores.size), default=0)
+    data += _fair(values, fewest, metric)
+    every = np.concatenate([each.scores for each in values]) if values else np.empty(0)
+    ticks = [
+        f"{escaped(shortened(each.label, 22))}<br>"
+        f"{each.scores.size:,} trial{'' if each.scores.size == 1 else 's'}"
+        for each in values
+    ]
+    return {
+        "data": data,
+        "layout": layout(
+            showlegend=bool(data),
+            legend={"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0},
+            xaxis=axis(
+                "",
+                tickvals=list(range(len(values))),
+                ticktext=ticks,
+                range=[-0.6, len(values) - 0.4],
+                tickangle=0 if len(values) < 5 else 30,
+                showgrid=False,
+            ),
+            yaxis=axis(escaped(metric), range=list(frame(every, maximize=maximize))),
+            margin={"l": 60, "r": 14, "t": 36, "b": 56},
+        ),
+    }
+
+
+def _one_value(
+    place: int, each: ValueScores, most: int, metric: str, maximize: bool
+) -> list[dict[str, Any]]:
+    if not each.scores.size:
+        return []
+    hue = HUES[place % len(HUES)]
+    shown = np.flatnonzero(leading_and_even(each.scores, most, maximize=maximize))
+    spread = [place + 0.44 * ((int(i) * GOLDEN) % 1 - 0.5) for i in shown]
+    best = int(np.argmax(each.scores) if maximize else np.argmin(each.scores))
+    diamond = {"size": 14, "symbol": "diamond", "line": {"color": SURFACE, "width": 2}}
+    return [
+        _dots(spread, each.scores[shown], [each.names[int(i)] for i in shown], metric)
+        | {"marker": {"color": hue, "size": 6, "opacity": 0.4}, "showlegend": False},
+        _dots([place], each.scores[[best]], [each.names[best]], f"best {metric}")
+        | {
+            "marker": {"color": hue, **diamond},
+            "name": "best trial",
+            "legendgroup": "best",
+            "showlegend": place == 0,
+        },
+    ]
+
+
+def _fair(values: Sequence[ValueScores], fewest: int, metric: str) -> list[dict[str, Any]]:
+    """A bar at each value: what its best would be had it had as few trials as any other."""
+    told = [(i, each.equalised) for i, each in enumerate(values) if each.equalised is not None]
+    if len(told) < 2:
+        return []
+    name = f"expected best of {fewest:,}"
+    return [
+        {
+            "type": "scatter",
+            "mode": "markers",
+            "x": [place for place, _ in told],
+            "y": plain([value for _, value in told]),
+            "name": name,
+            "marker": {
+                "symbol": "line-ew",
+                "size": 46,
+                "color": INK,
+                "line": {"color": INK, "width": 2.5},
+            },
+            "hovertemplate": f"{name} trials: {escaped(metric)} %{{y:.4g}}<extra></extra>",
+        }
+    ]
+
+
+def _dots(
+    x: Sequence[float], y: NDArray[np.float64], names: Sequence[str], metric: str
+) -> dict[str, Any]:
+    return {
+        "type": "scatter",
+        "mode": "markers",
+        "x": [round(float(each), 4) for each in x],
+        "y": plain(y),
+        "customdata": list(names),
+        "hovertemplate": f"trial %{{customdata}}<br>{escaped(metric)} %{{y:.4g}}<extra></extra>",
+    }

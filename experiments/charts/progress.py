@@ -1,0 +1,212 @@
+"""How a search went: its history, what more trials would bring, its scores, its time."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from experiments.charts.axes import frame
+from experiments.charts.theme import (
+    ACCENT,
+    BAD,
+    HUES,
+    INK_3,
+    Figure,
+    axis,
+    escaped,
+    layout,
+    plain,
+    shortened,
+)
+from experiments.charts.thinning import evenly
+
+MOST_DOTS = 1500
+MOST_STEPS = 300
+MOST_BARS = 1500
+LEGEND = {"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0}
+WITH_LEGEND = {"l": 56, "r": 14, "t": 32, "b": 46}
+UNITS = ((86400.0, "days"), (3600.0, "hours"), (60.0, "minutes"), (1.0, "seconds"))
+
+
+@dataclass(frozen=True, slots=True)
+class Curve:
+    """A named line: `x` and `y` [K]."""
+
+    label: str
+    x: Sequence[float] = field(repr=False)
+    y: Sequence[float] = field(repr=False)
+
+
+def history_plot(
+    scores: NDArray[np.float64], names: Sequence[str], *, metric: str, maximize: bool
+) -> Figure:
+    """Scores [N] in the order the trials were numbered, and the best so far."""
+    order = np.arange(1, scores.size + 1)
+    filled = np.where(np.isfinite(scores), scores, -np.inf if maximize else np.inf)
+    best = np.maximum.accumulate(filled) if maximize else np.minimum.accumulate(filled)
+    # The line bends only where the best improves; of many dots an even draw is enough.
+    shown = evenly(scores.size, MOST_DOTS)
+    bends = np.union1d(np.flatnonzero(np.diff(best, prepend=np.nan) != 0), [scores.size - 1])
+    dots = {
+        "type": "scatter",
+        "mode": "markers",
+        "x": order[shown].tolist(),
+        "y": plain(scores[shown]),
+        "customdata": [names[int(i)] for i in shown],
+        "marker": {"color": INK_3, "size": 6, "opacity": 0.6},
+        "hovertemplate": f"trial %{{customdata}}<br>{escaped(metric)} %{{y:.4g}}<extra></extra>",
+    }
+    line = {
+        "type": "scatter",
+        "mode": "lines",
+        "x": order[bends].tolist(),
+        "y": plain(best[bends]),
+        "line": {"color": ACCENT, "width": 2.2, "shape": "hv"},
+        "hovertemplate": "best so far %{y:.4g}<extra></extra>",
+    }
+    finite = scores[np.isfinite(scores)]
+    return {
+        "data": [dots, line],
+        "layout": layout(
+            xaxis=axis("trials, in the order they were started"),
+            yaxis=axis(escaped(metric), range=list(frame(finite, maximize=maximize))),
+        ),
+    }
+
+
+def best_of_plot(curves: Sequence[Curve], *, metric: str) -> Figure:
+    """The expected best score of n trials, for every n up to what was run. No line goes beyond.
+
+    Source: Dodge et al. (2019), "Show your work"; Tang et al. (2020) for the unbiased estimator.
+    """
+    most = max((each.x[-1] for each in curves if len(each.x)), default=1)
+    return {
+        "data": [_line(each, place, "hv") for place, each in enumerate(curves) if len(each.x)],
+        "layout": layout(
+            showlegend=len(curves) > 1,
+            legend=LEGEND,
+            margin=WITH_LEGEND if len(curves) > 1 else {**WITH_LEGEND, "t": 10},
+            xaxis=axis("number of trials", type="log", **_counts(most)),
+            yaxis=axis(f"expected best {escaped(metric)}"),
+        ),
+    }
+
+
+def _counts(most: float) -> dict[str, Any]:
+    """Labels of a logarithmic axis of counts: 1, 2, 5, 10, ..."""
+    ticks = [step * 10**power for power in range(7) for step in (1, 2, 5)]
+    shown = [tick for tick in ticks if tick <= most]
+    shown = shown if len(shown) < 9 else [tick for tick in shown if str(tick)[0] == "1"]
+    return {"tickvals": shown, "ticktext": [f"{tick:,}" for tick in shown]}
+
+
+def _line(each: Curve, place: int, shape: str = "linear") -> dict[str, Any]:
+    name = escaped(shortened(each.label, 36))
+    return {
+        "type": "scatter",
+        "mode": "lines" if len(each.x) > 1 else "markers",
+        "x": list(each.x),
+        "y": plain(np.asarray(each.y, dtype=np.float64)),
+        "name": name,
+        "line": {"color": HUES[place % len(HUES)], "width": 2.2, "shape": shape},
+        "marker": {"color": HUES[place % len(HUES)], "size": 8},
+        "hovertemplate": f"{name}<br>%{{x}}: %{{y:.4g}}<extra></extra>",
+    }
+
+
+def distribution_plot(
+    scores: Sequence[tuple[str, NDArray[np.float64]]], *, metric: str, maximize: bool
+) -> Figure:
+    """The share of feasible trials that reach a score or better, a line for each named set."""
+    curves = []
+    for label, row in scores:
+        worth = np.sort(row)[::-1] if maximize else np.sort(row)
+        if worth.size:
+            shown = evenly(worth.size, MOST_STEPS)
+            share = 100 * (shown + 1) / worth.size
+            curves.append(Curve(label, plain(worth[shown]), plain(share)))  # type: ignore[arg-type]
+    every = np.concatenate([row for _, row in scores]) if scores else np.empty(0)
+    several = len(curves) > 1
+    return {
+        "data": [
+            _line(each, place)
+            | {
+                "hovertemplate": "%{y:.3g} % reach %{x:.4g}<extra>"
+                + escaped(each.label)
+                + "</extra>"
+            }
+            for place, each in enumerate(curves)
+        ],
+        "layout": layout(
+            showlegend=several,
+            legend=LEGEND,
+            margin=WITH_LEGEND if several else {**WITH_LEGEND, "t": 10},
+            xaxis=axis(escaped(metric), range=list(frame(every, maximize=maximize))),
+            yaxis=axis("% of feasible trials at least as good", range=[0, 103]),
+        ),
+    }
+
+
+def timeline_plot(
+    started: NDArray[np.float64],
+    finished: NDArray[np.float64],
+    groups: Sequence[tuple[str, NDArray[np.bool_]]],
+) -> Figure:
+    """When each trial [N] ran, in seconds since the first began: a stroke from start to end.
+
+    `groups` names the trials by how they ended; the colours are neutral, grey, and red.
+    """
+    known = np.isfinite(started) & np.isfinite(finished)
+    last = float(finished[known].max()) if known.any() else 1.0
+    size, unit = next((each for each in UNITS if last >= 2 * each[0]), UNITS[-1])
+    order = np.empty(started.size)
+    order[np.argsort(np.where(known, started, np.inf), kind="stable")] = np.arange(
+        1, started.size + 1
+    )
+    shown = np.zeros(started.size, dtype=bool)
+    shown[evenly(started.size, MOST_BARS)] = started.size > 0
+    colours = {"complete": ACCENT, "pruned": INK_3, "failed": BAD}
+    data = [
+        _strokes(started / size, finished / size, order, np.flatnonzero(held & known & shown))
+        | {"name": name, "line": {"color": colours.get(name, INK_3), "width": _thick(known)}}
+        for name, held in groups
+        if (held & known & shown).any()
+    ]
+    return {
+        "data": data,
+        "layout": layout(
+            showlegend=True,
+            legend=LEGEND,
+            margin=WITH_LEGEND,
+            hovermode=False,
+            xaxis=axis(f"{unit} since the first trial began", rangemode="tozero"),
+            yaxis=axis("trials, in the order they were started"),
+        ),
+    }
+
+
+def _thick(known: NDArray[np.bool_]) -> float:
+    return max(1.2, min(8.0, 160 / max(1, int(known.sum()))))
+
+
+def _strokes(
+    started: NDArray[np.float64],
+    finished: NDArray[np.float64],
+    order: NDArray[np.float64],
+    where: NDArray[np.int64],
+) -> dict[str, Any]:
+    """Many strokes as one trace, a gap after each."""
+    gap = np.full(where.size, np.nan)
+    x = np.column_stack([started[where], finished[where], gap]).ravel()
+    y = np.column_stack([order[where], order[where], gap]).ravel()
+    return {
+        "type": "scatter",
+        "mode": "lines",
+        "x": plain(x),
+        "y": plain(y),
+        "hoverinfo": "skip",
+    }
