@@ -5,9 +5,46 @@ from __future__ import annotations
 from django.utils import timezone
 
 from experiments.decision_chain import first_previous_hash, sign, signed_fields
+from experiments.errors import Problem, VerdictError
 from experiments.models import Configuration, Decision, Experiment, Project, Replication
 from experiments.models.decision import Choice
 from experiments.services.permissions import Person
+
+LONGEST_REASON = 10_000
+
+
+def checked_reason(reason: str) -> str:
+    """The reason without the space around it.
+
+    Raises:
+        VerdictError: for none, or one that is too long to keep.
+    """
+    said = reason.strip()
+    if not said:
+        raise VerdictError(
+            "A decision needs a reason.",
+            [Problem("reason", "say why; it is recorded with your name and cannot be edited")],
+        )
+    if len(said) > LONGEST_REASON or "\x00" in said:
+        raise VerdictError(
+            "The reason is too long.",
+            [Problem("reason", f"want at most {LONGEST_REASON} characters and no NUL")],
+        )
+    return said
+
+
+def checked_target(project: Project, target: str) -> str:
+    """The target, which must be one of the project's.
+
+    Raises:
+        VerdictError: for any other; the message lists those there are.
+    """
+    if target not in project.targets:
+        raise VerdictError(
+            f"{project.slug} has no target {target!r}.",
+            [Problem("target", f"want one of {', '.join(project.targets)}")],
+        )
+    return target
 
 
 def append(

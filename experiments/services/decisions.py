@@ -23,7 +23,6 @@ from experiments.models.project import Role
 from experiments.services import decision_log, replications
 from experiments.services.permissions import Person, require
 
-LONGEST_REASON = 10_000
 _NEEDS_A_VERDICT = (Choice.ADOPT, Choice.REJECT, Choice.CONTINUE)
 
 
@@ -51,12 +50,14 @@ def record(
         Conflict: when somebody else decided meanwhile.
     """
     require(user, experiment.project, Role.APPROVER)
-    _check(choice, reason, verdict, replication)
+    said = decision_log.checked_reason(reason)
+    _check(choice, verdict, replication)
+    decision_log.checked_target(experiment.project, target)
     try:
         with transaction.atomic():
             project = Project.objects.select_for_update().get(pk=experiment.project_id)
             if replication is not None:
-                _check_fresh(replication, state)
+                _check_fresh(replication, state, choice, target)
                 _check_champion(replication, choice, target)
             decision = decision_log.append(
                 project=project,
@@ -66,7 +67,7 @@ def record(
                 replication=replication,
                 candidate=replication.candidate if replication else _dropped(experiment),
                 baseline=replication.baseline if replication else None,
-                reason=reason.strip(),
+                reason=said,
                 evidence=json.dumps(evidence, sort_keys=True, allow_nan=False),
                 verdict=verdict,
                 overrides_verdict=_overrides(choice, verdict),
@@ -79,20 +80,9 @@ def record(
     return decision
 
 
-def _check(choice: str, reason: str, verdict: str, replication: Replication | None) -> None:
+def _check(choice: str, verdict: str, replication: Replication | None) -> None:
     if choice not in (*_NEEDS_A_VERDICT, Choice.DROPPED):
         raise VerdictError("There is no such choice.", [Problem("choice", f"found {choice!r}")])
-    said = reason.strip()
-    if not said:
-        raise VerdictError(
-            "A decision needs a reason.",
-            [Problem("reason", "say why; it is recorded with your name and cannot be edited")],
-        )
-    if len(said) > LONGEST_REASON or "\x00" in said:
-        raise VerdictError(
-            "The reason is too long.",
-            [Problem("reason", f"want at most {LONGEST_REASON} characters and no NUL")],
-        )
     if choice == Choice.CONTINUE and verdict != "undecided":
         raise Conflict("Only an undecided look is continued; the first adopt or reject ends it.")
     if choice in _NEEDS_A_VERDICT and (replication is None or verdict in ("", "none")):
@@ -120,10 +110,13 @@ def replication_state(replication: Replication) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def _check_fresh(replication: Replication, state: str) -> None:
+def _check_fresh(replication: Replication, state: str, choice: str, target: str) -> None:
     held = Replication.objects.select_for_update().get(pk=replication.pk)
-    earlier = held.decisions.exclude(choice=Choice.CONTINUE).first()
-    if earlier is not None:
+    earlier = held.decisions.exclude(choice=Choice.CONTINUE).order_by("-sequence").first()
+    # What one target adopted, another may adopt as well: staging first, then production.
+    elsewhere = choice == Choice.ADOPT and earlier is not None and earlier.choice == Choice.ADOPT
+    taken = elsewhere and held.decisions.filter(target=target, choice=Choice.ADOPT).exists()
+    if earlier is not None and (taken or not elsewhere):
         raise Conflict(
             f"{earlier.decided_by_name} decided this already: {earlier.choice}. "
             "Nothing was recorded twice."
