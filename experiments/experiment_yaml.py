@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import json
 import re
-from typing import Any
+from collections.abc import Callable
+from typing import Any, cast
 
 import yaml
 from yaml.nodes import MappingNode, Node
@@ -30,7 +31,7 @@ class _Loader(yaml.SafeLoader):
                 problem="aliases (*name) are not allowed",
                 problem_mark=self.get_mark(),
             )
-        if getattr(self.peek_event(), "tag", None) is not None:
+        if getattr(self.peek_event(), "tag", None) is not None:  # type: ignore[no-untyped-call]
             raise yaml.MarkedYAMLError(
                 problem="tags (!name) are not allowed", problem_mark=self.get_mark()
             )
@@ -99,15 +100,29 @@ def _joined(found: re.Match[str]) -> str:
 
 def load(text: str, problems: list[Problem]) -> Any:
     """Plain data of one YAML (or JSON) document; None and a problem when it is not one."""
+    if text.lstrip().startswith("{"):
+        text = _PAIR.sub(_joined, text)
+    return _read(text, yaml.load, problems)
+
+
+def compose(text: str, problems: list[Problem]) -> Node | None:
+    """The same document as nodes that know where in the text they stand."""
+    return cast("Node | None", _read(text, yaml.compose, problems))
+
+
+def construct(node: Node) -> Any:
+    """The plain data that a node stands for."""
+    return _Loader("").construct_document(node)
+
+
+def _read(text: str, read: Callable[..., Any], problems: list[Problem]) -> Any:
     if len(text) > LONGEST:
         problems.append(
             Problem("", f"the file has {len(text)} characters, want {LONGEST} at most")
         )
         return None
-    if text.lstrip().startswith("{"):
-        text = _PAIR.sub(_joined, text)
     try:
-        return yaml.load(text, Loader=_Loader)
+        return read(text, Loader=_Loader)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         line = f"line {mark.line + 1}" if mark else ""
