@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
 
@@ -15,8 +15,9 @@ from experiments.fidelity import Fidelity
 from experiments.grid import arm_grid
 from experiments.metrics import Metric
 from experiments.models import Trial
+from experiments.queries.earlier_trials import ids_in
 from experiments.search_methods import Chosen
-from experiments.search_space import Arm, Scalar
+from experiments.search_space import Arm, CodeAndData, Scalar
 from experiments.trial_encoding import decode
 
 
@@ -26,7 +27,8 @@ class Assignment:
 
     `parameters` are complete (fixed ones included) when they were fixed beforehand, else None:
     then `arm` says what the sampler draws. `grid` holds a grid's values by parameter, else
-    nothing. `budget` is the whole budget of a trial where there is a fidelity.
+    nothing. `runs` holds the commit that the code must have, "" for any, and the data to train
+    on. `budget` is the whole budget of a trial where there is a fidelity.
     """
 
     trial_id: int
@@ -58,6 +60,9 @@ class Assignment:
     train_seed: int
     split_seed: int
     search_seed: int
+    runs: CodeAndData = field(default_factory=CodeAndData)
+    arms_differ_in_data: bool = False
+    earlier_trials: tuple[int, ...] = ()  # of another experiment, for the sampler to learn from
 
 
 @lru_cache(maxsize=128)
@@ -110,6 +115,9 @@ def read(trial_id: int) -> Assignment:
         train_seed=trial.train_seed or 0,
         split_seed=trial.split_seed or 0,
         search_seed=trial.search_seed or 0,
+        runs=_code_and_data(trial, arm, configuration) if replicate else arm.runs,
+        arms_differ_in_data=_differ_in_data(file),
+        earlier_trials=() if replicate else ids_in(study.system_attributes),
     )
 
 
@@ -127,6 +135,35 @@ def _budget(fidelity: Fidelity | None, parameters: Mapping[str, Any] | None) -> 
         return None
     found = (parameters or {}).get(fidelity.name, fidelity.high)
     return found if isinstance(found, (int, float)) else fidelity.high
+
+
+def _differ_in_data(file: ExperimentFile) -> bool:
+    return len({tuple(sorted(arm.runs.data.items())) for arm in file.arms()}) > 1
+
+
+def _code_and_data(trial: Trial, arm: Arm, configuration: Mapping[str, Any] | None) -> CodeAndData:
+    """What a replicate runs on: its configuration's data, and the commit if an arm asked for it.
+
+    A configuration holds the commit that it was found with. Only where an arm named a commit is
+    other code refused: elsewhere the champion of last month could never be run again.
+    """
+    if configuration is None:
+        return arm.runs
+    data = configuration.get("data") or {}
+    origin = (
+        Trial.objects.filter(
+            configuration=trial.configuration,
+            study__kind="search",
+            study__experiment__isnull=False,
+        )
+        .select_related("study__experiment")
+        .first()
+    )
+    if origin is None or origin.study.experiment is None:
+        return CodeAndData("", data)
+    held = origin.study.experiment
+    found = _parsed(held.pk, held.source).arms()[origin.study.arm_index]
+    return CodeAndData(configuration.get("commit", "") if found.runs.commit else "", data)
 
 
 def _fixed_parameters(

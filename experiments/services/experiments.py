@@ -9,7 +9,7 @@ from django.db import IntegrityError, transaction
 from django.db.models import F, Q, QuerySet
 from django.utils import timezone
 
-from experiments import dispatch, experiment_file
+from experiments import dispatch, experiment_file, followups
 from experiments.code_version import commit
 from experiments.errors import Conflict, InvalidExperiment, NotFound, Problem
 from experiments.experiment_file import ExperimentFile
@@ -21,12 +21,16 @@ from experiments.models.trial import FailureKind, Origin, StudyKind, TrialState
 from experiments.objectives import is_allowed
 from experiments.search_space import Arm, searched_domain
 from experiments.seeds import first_seed
-from experiments.services import stop_rules, trials
+from experiments.services import earlier_trials, stop_rules, trials
 from experiments.services.permissions import Person, require
 
 
 def create(*, user: Person, text: str, extends: Experiment | None = None) -> Experiment:
     """Create an experiment from its file and queue its trials.
+
+    A file that says what it `extends` is held against that experiment: its range must not pass a
+    natural limit or an edge of failing trials, and Bayesian search waits for a settled space.
+    `extends` marks a copy that Verdict makes itself.
 
     Raises:
         InvalidExperiment: with one problem for each key that is wrong.
@@ -40,11 +44,14 @@ def create(*, user: Person, text: str, extends: Experiment | None = None) -> Exp
         raise NotFound(f"There is no project {file.project}.", [Problem("project", "not found")])
     require(user, project, Role.EDITOR)
     _check_against(file, project)
+    older = extends or _extended(file, project)
     try:
         with transaction.atomic():
-            experiment = _insert(file, text, project, user, extends)
+            experiment = _insert(file, text, project, user, older)
             for arm in file.arms():
                 _add_study(experiment, file, arm)
+            if older is not None and file.earlier_trials:
+                earlier_trials.give(experiment, file, older)
             dispatch.wake(experiment.queue, min(experiment.parallel, experiment.budget))
     except IntegrityError:
         raise Conflict(
@@ -52,6 +59,20 @@ def create(*, user: Person, text: str, extends: Experiment | None = None) -> Exp
             [Problem("experiment", "is taken; choose another name")],
         ) from None
     return experiment
+
+
+def _extended(file: ExperimentFile, project: Project) -> Experiment | None:
+    """The experiment that the file names under `extends`, once nothing forbids it."""
+    if not file.extends:
+        return None
+    older = Experiment.objects.filter(project=project, name=file.extends).first()
+    if older is None:
+        problem = Problem("extends", f"found {file.extends}, no experiment of {project.slug}")
+        raise InvalidExperiment("What the file extends is not there.", [problem])
+    problems = followups.against_older(older, file)
+    if problems:
+        raise InvalidExperiment(f"This must not follow {older.name}.", problems)
+    return older
 
 
 def _check_against(file: ExperimentFile, project: Project) -> None:

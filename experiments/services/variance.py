@@ -22,7 +22,7 @@ from experiments.models.experiment import ExperimentState
 from experiments.models.project import Role
 from experiments.models.replication import Purpose
 from experiments.models.trial import Origin, Side, StudyKind, TrialState
-from experiments.search_space import Fixed
+from experiments.search_space import ARM, Fixed
 from experiments.services import experiments, trials
 from experiments.services.permissions import Person, require
 
@@ -175,7 +175,9 @@ def repeated_search_file(source: str, *, arm: Mapping[str, Any], name: str, seed
     document = experiment_yaml.load(source, problems)
     document["experiment"] = name
     document["search"] = {**document["search"], "seed": seed}
-    document.pop("first", None)
+    document["search"].pop("earlier_trials", None)  # a repeated search begins from nothing
+    for key in ("first", "extends"):
+        document.pop(key, None)
     hyperparameters = {}
     for each in file.space.hyperparameters:
         if each.name not in document["hyperparameters"]:
@@ -186,10 +188,13 @@ def repeated_search_file(source: str, *, arm: Mapping[str, Any], name: str, seed
         elif isinstance(each.domain, Fixed) and each.domain.by in arm:
             entry = {
                 "role": "fixed",
-                "value": each.domain.values[str(arm[each.domain.by])],
+                "value": each.domain.value_under(arm),
             }
         hyperparameters[each.name] = entry
     document["hyperparameters"] = _in_this_arm(hyperparameters, arm)
+    if file.space.named:
+        runs = document.pop("arms")[arm[ARM]] or {}
+        document.update({key: runs[key] for key in ("commit", "data") if runs.get(key)})
     return yaml.safe_dump(document, sort_keys=False, allow_unicode=True)
 
 

@@ -18,6 +18,8 @@ from optuna.trial import Trial, TrialState
 
 from experiments.fidelity import Rung
 from experiments.queries.assignments import Assignment
+from experiments.queries.earlier_trials import remembered
+from workers.search.history import SamplerWithHistory, earlier
 from workers.search.pruners import build_pruner, rungs
 from workers.search.samplers import Draw, build_sampler
 from workers.search.storage import VerdictStorage
@@ -104,7 +106,7 @@ def _sampler(assignment: Assignment) -> BaseSampler:
     if assignment.parameters is not None:
         # Nothing is drawn, and no sampler shall take the trial for one of its own.
         return RandomSampler(seed=assignment.search_seed)
-    return build_sampler(
+    sampler = build_sampler(
         assignment.sampler,
         assignment.sampler_options,
         Draw(
@@ -115,6 +117,11 @@ def _sampler(assignment: Assignment) -> BaseSampler:
             grid=assignment.grid,
         ),
     )
+    if not assignment.earlier_trials:
+        return sampler
+    distributions = assignment.arm.distributions()
+    learnt = remembered(assignment.earlier_trials, tuple(distributions))
+    return SamplerWithHistory(sampler, earlier(learnt, distributions))
 
 
 def _suggest(trial: Trial, name: str, distribution: BaseDistribution) -> Any:

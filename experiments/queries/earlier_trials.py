@@ -1,0 +1,173 @@
+"""Trials of an experiment that lie inside the space of another one that extends it."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+from experiments import experiment_file
+from experiments.errors import InvalidExperiment
+from experiments.experiment_file import ExperimentFile
+from experiments.models import Experiment, Study, Trial
+from experiments.models.trial import StudyKind, TrialState
+from experiments.search_space import Arm, Range, Scalar, same_scalar, searched_domain
+from experiments.trial_encoding import decode
+from experiments.trial_names import trial_name
+
+# Of a study: the ids of the earlier trials that its sampler was given, frozen at its creation.
+ATTRIBUTE = "verdict:earlier_trials"
+# What must be the same for two scores to be comparable, with the words for it.
+_SAME = {
+    "objective": "the objective",
+    "folds": "the number of folds",
+    "fidelity": "the budget of a trial",
+    "early_stopping": "early stopping",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class EarlierTrial:
+    """A complete trial of the older experiment; `arm` is the newer one's arm it would lie in."""
+
+    id: int
+    name: str
+    arm: int
+    score: float
+    parameters: Mapping[str, Scalar]  # all of them, fixed ones too
+
+
+@dataclass(frozen=True, slots=True)
+class EarlierTrials:
+    """How many complete trials the older experiment has, and those inside the newer space.
+
+    `why_none` says what keeps the two from being compared at all.
+    """
+
+    experiment: str
+    complete: int
+    inside: tuple[EarlierTrial, ...]
+    why_none: str = ""
+
+
+def earlier_trials(older: Experiment, newer: ExperimentFile) -> EarlierTrials:
+    """Which trials of `older` the space of `newer` holds, best first. Three queries at most.
+
+    A trial lies inside when every one of its parameters has a value that an arm of `newer` fixes
+    or searches, and there is no other. Scores are compared only between experiments of the same
+    objective, folds, budget and early stopping. Kept until another trial of `older` is complete.
+    """
+    key = Experiment.objects.values_list("created_at", "complete_count").get(pk=older.pk)
+    for held, found in _held:
+        if held[:2] == (older.pk, key) and held[2] == newer:
+            return found
+    found = _earlier_trials(older, newer)
+    _held.append(((older.pk, key, newer), found))
+    return found
+
+
+# The newest few answers; an experiment file holds mappings and so has no hash.
+_held: deque[tuple[tuple[int, object, ExperimentFile], EarlierTrials]] = deque(maxlen=8)
+
+
+def _earlier_trials(older: Experiment, newer: ExperimentFile) -> EarlierTrials:
+    try:
+        file = experiment_file.parse(older.source)
+    except InvalidExperiment:
+        return EarlierTrials(older.name, older.complete_count, (), "it has no experiment file")
+    differs = [words for key, words in _SAME.items() if getattr(file, key) != getattr(newer, key)]
+    if differs:
+        return EarlierTrials(older.name, older.complete_count, (), f"{', '.join(differs)} changed")
+    studies = Study.objects.filter(experiment=older, kind=StudyKind.SEARCH)
+    arms, count = file.arms(), studies.filter(deleted_at__isnull=True).count()
+    rows = Trial.objects.filter(
+        study__experiment=older,
+        study__kind=StudyKind.SEARCH,
+        study__deleted_at__isnull=True,
+        state=TrialState.COMPLETE,
+        value__isnull=False,
+    ).order_by("-value" if older.direction == "maximize" else "value", "pk")
+    found = [
+        EarlierTrial(key, trial_name(number, arm=index, arms=count), into.index, value, parameters)
+        for key, number, index, text, value in rows.values_list(
+            "pk", "number", "study__arm_index", "parameters", "value"
+        )
+        for parameters in [arms[index].complete(decode(text))]
+        for into in _arms_holding(newer.arms(), parameters, arms[index])
+        if value is not None
+    ]
+    return EarlierTrials(older.name, older.complete_count, tuple(found))
+
+
+def _arms_holding(
+    arms: Sequence[Arm], parameters: Mapping[str, Any], came_from: Arm
+) -> Iterator[Arm]:
+    for arm in arms:
+        if arm.runs == came_from.runs and holds(arm, parameters):
+            yield arm
+
+
+def holds(arm: Arm, parameters: Mapping[str, Any]) -> bool:
+    """Whether an arm could have drawn exactly these parameters."""
+    constants = arm.complete({})
+    searched = {each.name: searched_domain(each) for each in arm.searched}
+    if set(parameters) != {*constants, *searched}:
+        return False
+    return all(
+        same_scalar(value, constants[name])
+        if name in constants
+        else searched[name].holds(value) and _on_grid(searched[name], value)
+        for name, value in parameters.items()
+    )
+
+
+def _on_grid(domain: Any, value: Any) -> bool:
+    if not isinstance(domain, Range) or domain.step is None:
+        return True
+    steps = (value - domain.low) / domain.step
+    return bool(abs(steps - round(steps)) < 1e-8)
+
+
+@dataclass(frozen=True, slots=True)
+class Remembered:
+    """An earlier trial as a sampler's history needs it: what the newer arm searches, and score."""
+
+    id: int
+    searched: Mapping[str, Scalar]
+    value: float
+
+
+@lru_cache(maxsize=32)
+def remembered(ids: tuple[int, ...], names: tuple[str, ...]) -> tuple[Remembered, ...]:
+    """Earlier trials by their ids, in that order; `names` are what the newer arm searches.
+
+    Kept: finished trials never change. One query.
+    """
+    rows = Trial.objects.filter(pk__in=ids, value__isnull=False).values_list(
+        "pk", "parameters", "value", "study__arm_index", "study__experiment__source"
+    )
+    arms: dict[str, tuple[Arm, ...]] = {}
+    found = {}
+    for key, text, value, index, source in rows:
+        if value is None:
+            continue
+        if source not in arms:
+            arms[source] = experiment_file.parse(source).arms()
+        everything = arms[source][index].complete(decode(text))
+        found[key] = Remembered(key, {name: everything[name] for name in names}, value)
+    return tuple(found[key] for key in ids if key in found)
+
+
+def given_to_samplers(experiment_id: int) -> dict[int, tuple[int, ...]]:
+    """Ids of the earlier trials that each arm's sampler was given, by the arm's index."""
+    rows = Study.objects.filter(experiment_id=experiment_id, kind=StudyKind.SEARCH).values_list(
+        "arm_index", "system_attributes"
+    )
+    return {index: ids for index, text in rows if (ids := ids_in(text))}
+
+
+def ids_in(system_attributes: str) -> tuple[int, ...]:
+    """The earlier trials that stand in a study's system attributes."""
+    return tuple(decode(system_attributes).get(ATTRIBUTE, ()))

@@ -1,0 +1,23 @@
+"""Let the samplers of a new search begin with trials of the experiment that it extends."""
+
+from __future__ import annotations
+
+from experiments.experiment_file import ExperimentFile
+from experiments.models import Experiment, Study
+from experiments.models.trial import StudyKind
+from experiments.queries.earlier_trials import ATTRIBUTE, EarlierTrials, earlier_trials
+from experiments.trial_encoding import decode, encode
+
+
+def give(experiment: Experiment, file: ExperimentFile, older: Experiment) -> EarlierTrials:
+    """Freeze which complete trials of `older` each arm's sampler learns from.
+
+    Only their ids are written, with the study: no trial is copied, none counts as one of the new
+    search, none takes a row or any of its budget. Later trials of `older` change nothing.
+    """
+    found = earlier_trials(older, file)
+    for study in Study.objects.filter(experiment=experiment, kind=StudyKind.SEARCH):
+        ids = [trial.id for trial in found.inside if trial.arm == study.arm_index]
+        attributes = {**decode(study.system_attributes), ATTRIBUTE: sorted(ids)}
+        Study.objects.filter(pk=study.pk).update(system_attributes=encode(attributes))
+    return found

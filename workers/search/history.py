@@ -1,0 +1,122 @@
+"""A sampler that learns from trials of an earlier study as well as from those of its own."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Container, Mapping, Sequence
+from typing import Any, cast
+
+from optuna.distributions import BaseDistribution
+from optuna.samplers import BaseSampler
+from optuna.study import Study
+from optuna.trial import FrozenTrial, TrialState
+
+from experiments.queries.earlier_trials import Remembered
+
+# Below every number of the study itself: what stands first is oldest.
+BEFORE_ALL = -1
+
+
+def earlier(
+    remembered: Sequence[Remembered], distributions: Mapping[str, BaseDistribution]
+) -> list[FrozenTrial]:
+    """Trials of an earlier study as if they had been complete before the study began.
+
+    `distributions` are those of the study that learns: only trials inside its space are given.
+    """
+    return [
+        FrozenTrial(
+            number=BEFORE_ALL,
+            state=TrialState.COMPLETE,
+            value=each.value,
+            datetime_start=None,
+            datetime_complete=None,
+            params=dict(each.searched),
+            distributions=dict(distributions),
+            user_attrs={},
+            system_attrs={},
+            intermediate_values={},
+            trial_id=each.id,
+        )
+        for each in remembered
+    ]
+
+
+class StudyWithHistory:
+    """A study as a sampler sees it: earlier trials first, then its own; all else as it is."""
+
+    def __init__(self, study: Study, history: Sequence[FrozenTrial]) -> None:
+        self._study = study
+        self._history = history
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._study, name)
+
+    @property
+    def trials(self) -> list[FrozenTrial]:
+        return self.get_trials()
+
+    def get_trials(
+        self, deepcopy: bool = True, states: Container[TrialState] | None = None
+    ) -> list[FrozenTrial]:
+        return self._get_trials(deepcopy, states)
+
+    def _get_trials(
+        self,
+        deepcopy: bool = True,
+        states: Container[TrialState] | None = None,
+        use_cache: bool = False,
+    ) -> list[FrozenTrial]:
+        before = [] if states is not None and TrialState.COMPLETE not in states else self._history
+        found = [*before, *self._study._get_trials(False, states, use_cache)]
+        return copy.deepcopy(found) if deepcopy else found
+
+
+class SamplerWithHistory(BaseSampler):
+    """Lets another sampler draw as if `history` were the first trials of the study.
+
+    The study itself keeps its trials: its counts, its best trial and its pruner see no others.
+    """
+
+    def __init__(self, sampler: BaseSampler, history: Sequence[FrozenTrial]) -> None:
+        self.sampler = sampler
+        self.history = history
+
+    def _seen(self, study: Study) -> Study:
+        return cast(Study, StudyWithHistory(study, self.history))
+
+    def reseed_rng(self) -> None:
+        self.sampler.reseed_rng()
+
+    def infer_relative_search_space(
+        self, study: Study, trial: FrozenTrial
+    ) -> dict[str, BaseDistribution]:
+        return self.sampler.infer_relative_search_space(self._seen(study), trial)
+
+    def sample_relative(
+        self, study: Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
+    ) -> dict[str, Any]:
+        return self.sampler.sample_relative(self._seen(study), trial, search_space)
+
+    def sample_independent(
+        self,
+        study: Study,
+        trial: FrozenTrial,
+        param_name: str,
+        param_distribution: BaseDistribution,
+    ) -> Any:
+        return self.sampler.sample_independent(
+            self._seen(study), trial, param_name, param_distribution
+        )
+
+    def before_trial(self, study: Study, trial: FrozenTrial) -> None:
+        self.sampler.before_trial(study, trial)
+
+    def after_trial(
+        self,
+        study: Study,
+        trial: FrozenTrial,
+        state: TrialState,
+        values: Sequence[float] | None,
+    ) -> None:
+        self.sampler.after_trial(study, trial, state, values)
