@@ -36,7 +36,7 @@ from workers.messages import (
 from workers.objectives.python_function import ObjectiveError, load
 from workers.parent_death import end_with_parent
 from workers.passes import Passes
-from workers.run import Run, Stopped, StoppedEarly
+from workers.run import OfficialMetricMissing, Run, Stopped, StoppedEarly
 from workers.system_metrics import SECONDS
 from workers.threads import set_threads
 
@@ -185,11 +185,19 @@ def _train(job: Job, run: Run | Passes) -> tuple[State, str, str]:
             return "stopped", str(error), ""
         if _is_pruned(error):
             return "pruned", str(error), ""
+        if isinstance(error, OfficialMetricMissing):
+            return "failed", _log_it(job, str(error)), ""
         return "failed", _in_one_line(error), traceback.format_exc()
     # It may have caught what log() raised, in order to save its work.
     if run.ending in ("pruned", "stopped"):
         return run.ending, "", ""
+    if isinstance(run, Run) and run.ending == "unjudged":
+        return "failed", _log_it(job, run.without_official()), ""
     return _judge(job, run)
+
+
+def _log_it(job: Job, what: str) -> str:
+    return f"{what}. Log it under the name {job.official_metric} at every evaluation"
 
 
 def _judge(job: Job, run: Run | Passes) -> tuple[State, str, str]:

@@ -25,6 +25,8 @@ from workers.messages import Job, Score, Sealed, SeriesFlush
 from workers.system_metrics import SystemSampler
 
 Item = TypeVar("Item")
+# "unjudged": the official metric was not logged in the first evaluation.
+Ending = Literal["", "pruned", "stopped", "early", "unjudged"]
 
 MAX_NAME = 200  # characters
 MAX_WARNINGS = 100
@@ -39,6 +41,10 @@ class StoppedEarly(Stopped):
 
     A loop over `Run.until_stopped` just ends instead, so that a test score can still be taken.
     """
+
+
+class OfficialMetricMissing(Exception):
+    """Raised by `Run.log` after an evaluation in which the official metric was not logged."""
 
 
 class Sink(Protocol):
@@ -78,10 +84,12 @@ class Run:
         self._sampler = SystemSampler(self._observe, system_seconds) if system_seconds else None
         self.read_split_seed = False
         self.unanswered = 0
-        self.ending: Literal["", "pruned", "stopped", "early"] = ""
+        self.ending: Ending = ""
         self._watched = job.early_stopping.metric if job.early_stopping else ""
         self._waiting = Waiting()
         self._loops = 0  # of `until_stopped` under way
+        # Steps at which validation metrics were logged before the official one; None: never mind.
+        self._evaluated: dict[str, int] | None = {} if self._declares_official() else None
         self._ends_by_itself = False  # one of them saw the end coming
 
     @property
@@ -152,7 +160,8 @@ class Run:
 
         Raises optuna.TrialPruned when the pruner ends the trial, `Stopped` when the run was asked
         to stop, and `StoppedEarly` when its early stopping ends it. Within `until_stopped` the
-        last two are not raised: its loop ends.
+        last two are not raised: its loop ends. Raises `OfficialMetricMissing` when a validation
+        metric comes a second time and the metric declared official has not come at all.
         """
         number = next(self._numbers)
         at = number if step is None else self._step(step, number)
@@ -181,6 +190,9 @@ class Run:
 
             for epoch in run.until_stopped(range(1, epochs + 1)):
                 ...
+            self._evaluated = None
+        elif self._evaluated is not None:
+            self._miss(at, values)
                 run.log({"validation_accuracy": accuracy}, step=epoch)
             run.log({"test_accuracy": evaluate(model, test)})
 
@@ -253,6 +265,27 @@ class Run:
             if answer is None:
                 self.unanswered += 1
                 self._warn(("unanswered", step), f"step {step}: no pruner answered, not pruned")
+    def _declares_official(self) -> bool:
+        """Whether it must be logged; one that nobody declared may be returned at the end."""
+        return self._job.official_metric in self._job.splits
+
+    def _miss(self, step: int, values: Mapping[str, float]) -> None:
+        """Fail soon, not after hours, where the metric that counts is not logged at all."""
+        if self._evaluated is None:
+            return
+        for name in values:
+            if (
+                self._split(name) == "validation"
+                and self._evaluated.setdefault(name, step) != step
+            ):
+                self.ending = "unjudged"
+                raise OfficialMetricMissing(self.without_official())
+
+    def without_official(self) -> str:
+        """What is wrong with a run that never logged its official metric."""
+        seen = ", ".join(sorted(self.names)) or "none"
+        return f"{self._job.official_metric} was never logged; names seen: {seen}"
+
             elif answer:
                 self.ending = "pruned"
         if self.ending == "stopped" and not self._in_a_loop_that_ends():

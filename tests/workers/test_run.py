@@ -18,7 +18,7 @@ from experiments.analysis.early_stopping import EarlyStopping, Patience
 from experiments.series_encoding import decode
 from workers import flushing
 from workers.messages import Job, Score, Sealed, SeriesFlush
-from workers.run import Run, Stopped, StoppedEarly
+from workers.run import OfficialMetricMissing, Run, Stopped, StoppedEarly
 
 
 class Recorder:
@@ -457,3 +457,45 @@ def test_the_budget_and_the_fold_are_what_the_job_says(start: Start) -> None:
     assert (run.budget, run.folds, run.fold) == (0.25, 5, 3)
     plain, _ = start()
     assert (plain.budget, plain.folds, plain.fold) == (None, 0, None)
+
+
+DECLARED = {"validation_accuracy": "validation"}
+
+
+def test_a_declared_official_metric_that_is_not_logged_ends_the_run_after_one_evaluation(
+    start: Start,
+) -> None:
+    run, sink = start(splits=DECLARED)
+    run.log({"train_loss": 0.5, "validation_acc": 0.7}, step=1)
+    with pytest.raises(OfficialMetricMissing) as caught:
+        run.log({"train_loss": 0.4, "validation_acc": 0.8}, step=2)
+    assert "validation_accuracy was never logged" in str(caught.value)
+    assert "train_loss, validation_acc" in str(caught.value)
+    run.close()
+    assert [step for step, _ in sink.points()["validation_acc"]] == [1, 2]
+
+
+def test_an_evaluation_may_be_logged_in_several_calls(start: Start) -> None:
+    run, _ = start(splits=DECLARED)
+    for step in range(3):
+        run.log({"validation_loss": 0.4}, step=step)
+        run.log({"train_loss": 0.5}, step=step)
+        run.log({"validation_accuracy": 0.8}, step=step)
+    for _call in range(3):  # steps are counted by calls
+        run.log({"validation_loss": 0.4})
+        run.log({"validation_accuracy": 0.8})
+
+
+def test_training_metrics_alone_are_no_evaluation(start: Start) -> None:
+    run, _ = start(splits=DECLARED)
+    for step in range(20):
+        run.log({"train_loss": 0.5, "learning_rate": 0.1, "test_accuracy": 0.1}, step=step)
+    assert run.ending == ""
+
+
+def test_an_official_metric_that_nobody_declared_may_be_returned(start: Start) -> None:
+    run, _ = start()
+    for step in range(3):
+        run.log({"validation_loss": 0.4}, step=step)
+    run.finish(0.9)
+    assert run.score.value == 0.9

@@ -87,6 +87,15 @@ def test_a_metric_that_never_came_names_those_that_did(warm: Slot) -> None:
     assert "0.125" not in outcome.reason + outcome.log_tail
 
 
+def test_a_declared_official_metric_that_does_not_come_fails_the_trial_at_once(warm: Slot) -> None:
+    declared = {"validation_accuracy": "validation", "val_acc": "validation"}
+    outcome = Owner().run(warm, "never_logs_the_official_metric", splits=declared)
+    assert outcome.state == "failed"
+    assert "validation_accuracy was never logged" in outcome.reason
+    assert "train_loss, val_acc" in outcome.reason
+    assert outcome.log_tail.split() == ["epoch", "0", "epoch", "1"]
+
+
 def test_no_finite_score_is_infeasible_and_no_accident(warm: Slot) -> None:
     outcome = Owner().run(warm, "never_finite")
     assert (outcome.state, outcome.score.value) == ("infeasible", None)

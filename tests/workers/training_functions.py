@@ -31,6 +31,14 @@ def logs_something_else(run: Run) -> None:
     run.log({"loss": 1.0, "val_acc": 0.5, "test_accuracy": 0.125})
 
 
+def never_logs_the_official_metric(run: Run) -> None:
+    for epoch in range(1000):
+        try:
+            run.log({"train_loss": 1 / (epoch + 1), "val_acc": 0.5}, step=epoch)
+        finally:
+            print("epoch", epoch)
+
+
 def never_finite(run: Run) -> None:
     run.log({"validation_accuracy": math.nan})
     run.log({"validation_accuracy": math.inf})
