@@ -7,6 +7,8 @@ from django.urls import URLPattern, URLResolver, path
 
 from experiments.views import (
     added_trials,
+    champions,
+    compare,
     decide,
     decisions,
     declaring,
@@ -38,6 +40,9 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("under-way/", projects.projects_live, name="projects_live"),
     path(P, projects.project_page, name="project"),
     path(f"{P}members/", projects.members_page, name="members"),
+    path(f"{P}compare/", compare.compare_page, name="compare"),
+    path(f"{P}champions/", champions.champions_page, name="champions"),
+    path(f"{P}champions/revert/", champions.revert_champion, name="champion_revert"),
     path(f"{P}decisions/", decisions.decisions_page, name="decisions"),
     path(f"{P}decisions.csv", decisions.decisions_csv, name="decisions_csv"),
     path(f"{P}decisions/<int:sequence>/", decisions.decision_page, name="decision"),

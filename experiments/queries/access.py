@@ -66,6 +66,11 @@ def find_project(user: Any, slug: str) -> Access | None:
     return _access(membership.project, membership.role) if membership else None
 
 
+def project_record(access: Access) -> Project:
+    """The project itself, for a service that takes it."""
+    return Project.objects.get(pk=access.project_id)
+
+
 def visible_projects(user: Any) -> QuerySet[Project]:
     """All projects that this person may see."""
     if getattr(user, "is_superuser", False):

@@ -15,6 +15,7 @@ from experiments.evidence import Evidence
 from experiments.evidence import gather as gather_evidence
 from experiments.planning import earlier_spread, seeds_still_needed
 from experiments.queries.access import Access, people_who_may
+from experiments.queries.champions import targets_of
 from experiments.queries.experiments import find_experiment
 from experiments.queries.seeds import find_repetition
 from experiments.services import decisions, replications
@@ -34,6 +35,7 @@ def decide_page(request: HttpRequest, access: Access, name: str) -> HttpResponse
     context = {
         **shared_context(parts),
         **_evidence_context(parts),
+        "targets": targets_of(access),
         "reason": request.session.pop(f"reason-{parts.experiment.pk}", ""),
         "approvers": () if access.can_decide else people_who_may(access.project_id, "approver"),
     }
@@ -108,6 +110,7 @@ def record_decision(request: HttpRequest, access: Access, name: str) -> HttpResp
             experiment=parts.experiment,
             choice=choice,
             reason=reason,
+            target=request.POST.get("target", "production"),
             **fields,
         ),
     )
