@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -149,6 +150,18 @@ def _row(experiment: Any) -> ExperimentRow:
         author=experiment.created_by.get_username(),
         active_at=experiment.active_at,
     )
+
+
+def experiment_names(access: Access, wanted: Sequence[str] = (), most: int = 300) -> list[str]:
+    """Names of a project's experiments, the latest activity first; `wanted` ones are kept."""
+    rows = Experiment.objects.filter(project_id=access.project_id, repeat_of__isnull=True)
+    names = list(
+        rows.filter(archived_at__isnull=True)
+        .order_by("-active_at", "-pk")
+        .values_list("name", flat=True)[:most]
+    )
+    missing = [name for name in wanted if name and name not in names]
+    return [*rows.filter(name__in=missing).values_list("name", flat=True), *names]
 
 
 def find_experiment(access: Access, name: str) -> Experiment | None:
