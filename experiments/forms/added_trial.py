@@ -16,7 +16,7 @@ from experiments.search_space import (
     searched_domain,
     show,
 )
-from experiments.templatetags.search_words import domain_words, scale_words
+from experiments.templatetags.search_words import domain_words
 
 PREFIX = "value"  # of a hyperparameter's field, so that none is called "arm"
 _LONGEST = 100  # characters of a number
@@ -39,7 +39,7 @@ class ConfigurationForm(forms.Form):
         arm: int | None = None,
     ) -> None:
         """`searched` with their domains; `arms` as index and label; `values` to begin with."""
-        super().__init__(data)
+        super().__init__(data, label_suffix="")
         self._searched = {each.name: searched_domain(each) for each in searched}
         if len(arms) > 1:
             self.fields["arm"] = forms.ChoiceField(
@@ -120,7 +120,7 @@ def _field(each: Hyperparameter, start: Scalar) -> forms.Field:
     domain = searched_domain(each)
     if isinstance(domain, Range):
         shown = "" if start is None else repr(start)
-        said = f"{domain_words(each)}, {scale_words(each)}"
+        said = domain_words(each) + (", log" if domain.log else "")
         number = NumberField(
             domain, required=False, initial=shown, label=each.name, help_text=said
         )

@@ -59,7 +59,7 @@ def try_configuration(request: HttpRequest, access: Access, name: str) -> HttpRe
 def extend_budget(request: HttpRequest, access: Access, name: str) -> HttpResponse:
     """Let the sampler go on to so many trials in every arm."""
     parts = _editable(access, name)
-    form = BudgetForm(request.POST)
+    form = BudgetForm(request.POST, label_suffix="")
     if form.is_valid():
         try:
             added = added_trials.extend_budget(
@@ -151,7 +151,8 @@ def _page(
         **shared_context(parts),
         "configuration": configuration or _configuration_form(parts, None, like),
         "like": name_of(like, len(parts.arms)) if like else "",
-        "budget": budget or BudgetForm(initial={"per_arm": held + max(1, held // 2)}),
+        "budget": budget
+        or BudgetForm(initial={"per_arm": held + max(1, held // 2)}, label_suffix=""),
         "held": held,
         "grid": grid,
         **_region_context(parts, asked_for=grid is not None),

@@ -30,3 +30,13 @@ def fails_above_a_half(run: Run) -> None:
     if float(run.params["x"]) > 0.5:
         raise RuntimeError("x is too large for me")
     run.log({"validation_accuracy": 0.5}, step=1)
+
+
+def breaks_at_the_edge(run: Run) -> None:
+    """A bowl that raises above x = 0.95, and takes ten times `pause` seconds elsewhere."""
+    x = float(run.params["x"])
+    if x > 0.95:
+        raise RuntimeError("x is too large for me")
+    for step in range(1, 11):
+        time.sleep(float(run.params.get("pause", 0.0)))
+        run.log({"validation_accuracy": 1 - (x - 0.3) ** 2}, step=step)
