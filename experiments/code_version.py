@@ -25,6 +25,14 @@ def commit() -> str:
     return f"{head}-dirty" if _git("status", "--porcelain", "--untracked-files=no") else head
 
 
+def is_running(wanted: str, running: str) -> bool:
+    """Whether `running`, as `commit` tells it, is the `wanted` commit, which may be abbreviated.
+
+    Code with files that differ from their commit is no commit; nor is what is unknown.
+    """
+    return bool(wanted) and not running.endswith("-dirty") and running.startswith(wanted)
+
+
 def _git(*arguments: str) -> str:
     try:
         done = subprocess.run(

@@ -20,13 +20,14 @@ def reproduce_line(
     search_seed: int | None = None,
     last_step: int | None = None,
     commit: str = "",
+    data: Mapping[str, str] | None = None,
     threads: int | None = 1,
 ) -> str:
     """A line to paste into a shell in a clone of the repository at `commit`.
 
-    It carries all that the run depends on: objective, parameters, seeds. `score` is the recorded
-    one (the best evaluation of `metric`), written so that no bit is lost; None when there is
-    none. `last_step` is given for runs that did not end by themselves: pruned or stopped ones.
+    It carries all that the run depends on: objective, parameters, data, seeds. `score` is the
+    recorded one (the best evaluation of `metric`), written so that no bit is lost; None when there
+    is none. `last_step` is given for runs that did not end by themselves: pruned or stopped ones.
     """
     options: dict[str, object] = {
         "objective": objective,
@@ -40,6 +41,7 @@ def reproduce_line(
         "last-step": last_step,
         "threads": threads if threads != 1 else None,
         "commit": commit or None,
+        "data": json.dumps(dict(data), separators=(",", ":")) if data else None,
         "score": None if score is None else repr(float(score)),
     }
     # One word each: a separate value that begins with "-" would be read as an option.

@@ -203,6 +203,14 @@ def _log_it(job: Job, what: str) -> str:
 def _judge(job: Job, run: Run | Passes) -> tuple[State, str, str]:
     """What a run is that returned by itself."""
     score, metric = run.score, job.official_metric
+    if job.data_must_be_read and not run.read_data:
+        return (
+            "failed",
+            f"the arms differ in their data, and this one is to train on "
+            f"{' '.join(job.data.values()) or 'the usual ones'}, but the training function never "
+            "read run.data: it would have trained on the same data in every arm",
+            "",
+        )
     if score.evaluations == 0:
         seen = ", ".join(sorted(run.names)) or "none"
         return (

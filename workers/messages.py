@@ -26,6 +26,9 @@ class Job:
     `budget` is what `run.budget` says. With `folds` the objective runs once for each, with `rungs`
     once on each budget, which then also stands in the parameter `fidelity`; `fold` and `suffix`
     (of the names in series) tell such runs apart.
+
+    `data` is what `run.data` says. Where it is what the arms of a search differ in, it must be
+    read: a run that never does has trained on the same data as the other arms.
     """
 
     label: str
@@ -48,6 +51,8 @@ class Job:
     suffix: str = ""
     environment: Mapping[str, str] = field(default_factory=dict)
     threads: int | None = 1
+    data: Mapping[str, str] = field(default_factory=dict)
+    data_must_be_read: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,6 +27,7 @@ class Passes:
         self.score = Score()
         self.folds: tuple[float, ...] = ()
         self.read_split_seed = False
+        self.read_data = False
         self.unanswered = 0
         self.ending: Literal["", "pruned", "stopped", "early"] = ""
         self._warnings: dict[str, None] = {}
@@ -108,6 +109,7 @@ class Passes:
         finally:
             run.close()
             self.read_split_seed |= run.read_split_seed
+            self.read_data |= run.read_data
             self._warnings.update(dict.fromkeys(run.warnings))
             self._names.update(dict.fromkeys(run.names))
             for sealed in run.sealed:

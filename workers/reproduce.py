@@ -45,6 +45,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     if not isinstance(options.params, dict):
         _parser().error("--params: want a JSON object")
+    if not isinstance(options.data, dict):
+        _parser().error("--data: want a JSON object")
     _warn_of_other_code(options.commit)
     set_threads(options.threads)
     job = Job(
@@ -60,6 +62,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         direction=options.direction,
         pruning=options.last_step is not None,
         threads=options.threads,
+        data=options.data,
     )
     try:
         score, names = run_again(job, options.last_step)
@@ -137,6 +140,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--last-step", type=int, help="end after its evaluation at this step")
     parser.add_argument("--threads", type=int, default=1, help="CPU threads of the run")
     parser.add_argument("--commit", default="", help="the code that the score was recorded with")
+    parser.add_argument(
+        "--data", default={}, type=_json, help="a JSON object: name, version, checksum"
+    )
     parser.add_argument("--score", type=float, help="the recorded score")
     return parser
 

@@ -83,13 +83,14 @@ class Run:
         self._flusher = Flusher(sink.series, lambda: self._score, flush_seconds)
         self._sampler = SystemSampler(self._observe, system_seconds) if system_seconds else None
         self.read_split_seed = False
+        self.read_data = False
         self.unanswered = 0
         self.ending: Ending = ""
         self._watched = job.early_stopping.metric if job.early_stopping else ""
         self._waiting = Waiting()
-        self._loops = 0  # of `until_stopped` under way
         # Steps at which validation metrics were logged before the official one; None: never mind.
         self._evaluated: dict[str, int] | None = {} if self._declares_official() else None
+        self._loops = 0  # of `until_stopped` under way
         self._ends_by_itself = False  # one of them saw the end coming
 
     @property
@@ -110,6 +111,14 @@ class Run:
         """
         self.read_split_seed = True
         return self._job.split_seed
+
+    @property
+    def data(self) -> Mapping[str, str]:
+        """The data to train on as the experiment file names them: name, version and checksum, as
+        far as they are given; empty when it names none.
+        """
+        self.read_data = True
+        return MappingProxyType(dict(self._job.data))
 
     @property
     def search_seed(self) -> int | None:
@@ -181,6 +190,9 @@ class Run:
         official = values.get(self._job.official_metric)
         if official is not None:
             self._evaluate(at, official)
+            self._evaluated = None
+        elif self._evaluated is not None:
+            self._miss(at, values)
         self._heed(at, official)
         if self._watched in values:
             self._wait(at, values[self._watched])
@@ -190,9 +202,6 @@ class Run:
 
             for epoch in run.until_stopped(range(1, epochs + 1)):
                 ...
-            self._evaluated = None
-        elif self._evaluated is not None:
-            self._miss(at, values)
                 run.log({"validation_accuracy": accuracy}, step=epoch)
             run.log({"test_accuracy": evaluate(model, test)})
 
@@ -256,15 +265,6 @@ class Run:
     def _better(self, value: float, best: float) -> bool:
         return value > best if self._job.direction == "maximize" else value < best
 
-    def _heed(self, step: int, official: float | None) -> None:
-        """Ask whether to go on; the call's points are already on their way."""
-        if self._sink.stop_requested:
-            self.ending = "stopped"
-        elif official is not None and self._job.pruning and not self.ending:
-            answer = self._sink.report(step, official)
-            if answer is None:
-                self.unanswered += 1
-                self._warn(("unanswered", step), f"step {step}: no pruner answered, not pruned")
     def _declares_official(self) -> bool:
         """Whether it must be logged; one that nobody declared may be returned at the end."""
         return self._job.official_metric in self._job.splits
@@ -286,6 +286,15 @@ class Run:
         seen = ", ".join(sorted(self.names)) or "none"
         return f"{self._job.official_metric} was never logged; names seen: {seen}"
 
+    def _heed(self, step: int, official: float | None) -> None:
+        """Ask whether to go on; the call's points are already on their way."""
+        if self._sink.stop_requested:
+            self.ending = "stopped"
+        elif official is not None and self._job.pruning and not self.ending:
+            answer = self._sink.report(step, official)
+            if answer is None:
+                self.unanswered += 1
+                self._warn(("unanswered", step), f"step {step}: no pruner answered, not pruned")
             elif answer:
                 self.ending = "pruned"
         if self.ending == "stopped" and not self._in_a_loop_that_ends():

@@ -27,6 +27,7 @@ from experiments.services import experiments, queue, series, stop_rules, trials
 from workers import environment, importance
 from workers.courier import Courier, Undelivered
 from workers.findings import Looker
+from workers.live_findings import LiveFindings
 from workers.messages import Job, Outcome, Sealed, SeriesFlush
 from workers.pulse import Pulse, Watched
 from workers.search.asking import AskedTrial
@@ -72,10 +73,12 @@ class TrialRunner:
         self._courier = Courier(settings.DATA_DIR / "spool")
         self._pulse = Pulse()
         self._looker = Looker()
+        self._live = LiveFindings()
 
     def close(self) -> None:
         """End its threads; flushes that the database did not take stay on disk."""
         self._pulse.close()
+        self._live.close()
         self._courier.close()
 
     def run_next(self, queue_name: str, slot: Slot) -> bool:
@@ -88,7 +91,7 @@ class TrialRunner:
         logger.info("trial %s attempt %s claimed", claim.trial_id, claim.attempt)
         try:
             _OneTrial(claim, self._storage, self._stopping, self._environment).run(
-                slot, self._courier, self._pulse, self._looker
+                slot, self._courier, self._pulse, self._looker, self._live
             )
         except (TrialFenced, TrialFinished) as error:
             logger.warning("trial %s was taken over: %s", claim.trial_id, error)
@@ -118,7 +121,9 @@ class _OneTrial:
         self._sealed: list[Sealed] = []
         self._unreported: list[tuple[int, float]] = []
 
-    def run(self, slot: Slot, courier: Courier, pulse: Pulse, looker: Looker) -> None:
+    def run(
+        self, slot: Slot, courier: Courier, pulse: Pulse, looker: Looker, live: LiveFindings
+    ) -> None:
         try:
             assignment = assignments.read(self._claim.trial_id)
             asked = AskedTrial(self._storage, assignment)
@@ -135,11 +140,17 @@ class _OneTrial:
             )
             return
         watched = pulse.watch(self._claim.trial_id, self._claim.attempt)
+        curves = live.watch(assignment, job.params)
         close_old_connections()  # this thread needs none while the trial trains
+
+        def on_series(flush: SeriesFlush) -> None:
+            courier.put(self._batch(flush))
+            live.put(curves, flush)
+
         try:
             outcome = slot.run(
                 job,
-                on_series=lambda flush: courier.put(self._batch(flush)),
+                on_series=on_series,
                 on_report=lambda step, value: self._report(asked, step, value),
                 on_sealed=self._sealed.append,
                 on_log_tail=lambda text: setattr(watched, "log_tail", text),
@@ -148,6 +159,7 @@ class _OneTrial:
             )
         finally:
             pulse.forget(watched)
+            live.forget(curves)
         if not watched.fenced:
             outcome = self._delivered(courier, outcome)
             if self._conclude(assignment, asked, outcome):
@@ -160,6 +172,7 @@ class _OneTrial:
         self._compact()
 
     def _begin(self, assignment: Assignment, asked: AskedTrial) -> Job:
+        check_code(assignment.runs.commit)
         parameters = dict(asked.parameters())
         queue.begin(
             claim=self._claim,
@@ -167,6 +180,7 @@ class _OneTrial:
             objective=assignment.objective,
             commit=code_version.commit(),
             environment=self._environment,
+            data=assignment.runs.data,
         )
         return Job(
             label=assignment.label,
@@ -185,6 +199,8 @@ class _OneTrial:
             fidelity=assignment.fidelity.name if assignment.fidelity else "",
             rungs=asked.rungs(),
             folds=assignment.folds,
+            data=assignment.runs.data,
+            data_must_be_read=assignment.arms_differ_in_data,
         )
 
     def _batch(self, flush: SeriesFlush) -> series.Batch:
@@ -316,6 +332,21 @@ class _OneTrial:
                 **facts,
             ),
             give_up=self._stopping,
+        )
+
+
+def check_code(wanted: str) -> None:
+    """Refuse to run other code than an arm names: its result would stand under a wrong name.
+
+    Raises:
+        ValueError: when this worker's code is not that commit.
+    """
+    running = code_version.commit()
+    if wanted and not code_version.is_running(wanted, running):
+        here = running or "an unknown commit"
+        raise ValueError(
+            f"this arm needs the code of commit {wanted}, and this worker runs {here}. Start a "
+            "worker in a clean checkout of that commit, on a queue of its own, and try it again"
         )
 
 

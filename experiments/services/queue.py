@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import datetime as dt
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -194,6 +194,7 @@ def begin(
     objective: str,
     commit: str,
     environment: dict[str, Any],
+    data: Mapping[str, str] | None = None,
 ) -> Configuration:
     """Record which configuration runs, and where, before the first step.
 
@@ -205,7 +206,10 @@ def begin(
     with transaction.atomic():
         trial = Trial.objects.select_related("configuration", "study").get(pk=claim.trial_id)
         held = trial.configuration or _configuration(
-            trial.study.project_id, objective, parameters, commit
+            trial.study.project_id,
+            configurations.canonical(
+                objective=objective, parameters=parameters, commit=commit, data=data
+            ),
         )
         attempts.require_attempt(trial_id=claim.trial_id, attempt=claim.attempt)
         Trial.objects.filter(pk=claim.trial_id).update(
@@ -214,10 +218,7 @@ def begin(
     return held
 
 
-def _configuration(
-    project_id: int, objective: str, parameters: dict[str, Any], commit: str
-) -> Configuration:
-    document = configurations.canonical(objective=objective, parameters=parameters, commit=commit)
+def _configuration(project_id: int, document: str) -> Configuration:
     held, _ = Configuration.objects.get_or_create(
         project_id=project_id,
         digest=configurations.digest(document),

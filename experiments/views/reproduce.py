@@ -28,4 +28,5 @@ def line_of(experiment: Any, trial: Any) -> str:
         score=trial.value,
         last_step=trial.latest_step if ended_early else None,
         commit=document.get("commit", ""),
+        data=document.get("data"),
     )

@@ -310,6 +310,6 @@ def test_yes_and_one_are_two_arms() -> None:
 def test_keys_of_values_by_arm_are_the_same_in_yaml_and_json() -> None:
     by = {"role": "scientific", "choices": [True, None, 0.5, 2]}
     for keys in ((True, None, 0.5, 2), ("true", "null", "0.5", "2")):
-        value = {"by": "a", **{key: index for index, key in enumerate(keys)}}  # type: ignore[dict-item]
+        value = {"by": "a", **{key: index for index, key in enumerate(keys)}}
         space = _space({"a": by, "b": {"role": "fixed", "value": value}})
         assert [arm.fixed["b"] for arm in space.arms()] == [0, 1, 2, 3]

@@ -384,3 +384,12 @@ def test_a_supervisor_that_forgets_to_close_ends_all_the_same(tmp_path: Path) ->
 )
 def test_exit_codes_are_told_in_words(code: int, memory_ran_out: bool, said: str) -> None:
     assert said in describe_exit(code, memory_ran_out)
+
+
+def test_arms_that_differ_in_data_need_a_function_that_reads_them(warm: Slot) -> None:
+    data = {"name": "digits", "version": "2"}
+    blind = Owner().run(warm, "complete", data=data, data_must_be_read=True)
+    assert blind.state == "failed" and "never read run.data" in blind.reason
+    assert "digits 2" in blind.reason
+    reading = Owner().run(warm, "reads_its_data", data=data, data_must_be_read=True)
+    assert (reading.state, reading.score.value) == ("complete", 2.0)

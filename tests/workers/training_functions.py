@@ -163,3 +163,7 @@ def writes_its_process_and_blocks(run: Run) -> None:
 
 
 imported_elsewhere = Path
+
+
+def reads_its_data(run: Run) -> float:
+    return float(run.data["version"])

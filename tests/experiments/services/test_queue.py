@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import json
 
 import pytest
 from django.utils import timezone
@@ -8,7 +9,9 @@ from django.utils import timezone
 from experiments.errors import TrialFenced
 from experiments.models import Experiment, Trial
 from experiments.models.trial import Origin, TrialState
+from experiments.queries import assignments
 from experiments.services import experiments, queue, trials
+from experiments.views.reproduce import line_of
 from tests import cast
 
 pytestmark = pytest.mark.django_db
@@ -169,3 +172,44 @@ def test_claimable_counts_what_could_start_now(search: Experiment) -> None:
     assert queue.claimable("cpu") == 3
     _claim()
     assert queue.claimable("cpu") == 2
+
+
+CODE_AND_DATA = """
+commit: {commit}
+arms:
+  before: {{data: {{name: digits, version: 1}}}}
+  relabelled: {{data: {{name: digits, version: 2, checksum: "sha256:00"}}}}
+"""
+
+
+def test_code_and_data_of_an_arm_are_part_of_its_configuration_and_of_the_line_to_repeat_it() -> (
+    None
+):
+    cast.project()
+    text = cast.LABEL_SMOOTHING.format(name="data", goal="Do labels help?", trials=1)
+    search = cast.search(source=text + CODE_AND_DATA.format(commit="4f1c2e9"))
+    assert search.budget == 4
+    Experiment.objects.filter(pk=search.pk).update(parallel=4)
+    configurations = set()
+    for _ in range(4):
+        claim = _claim()
+        assigned = assignments.read(claim.trial_id)
+        assert assigned.runs.commit == "4f1c2e9" and assigned.arms_differ_in_data
+        held = queue.begin(
+            claim=claim,
+            parameters={"learning_rate": 0.1},
+            objective=assigned.objective,
+            commit="4f1c2e9" + "0" * 33,
+            environment={},
+            data=assigned.runs.data,
+        )
+        document = json.loads(held.document)
+        configurations.add(held.digest)
+        assert document["data"] == assigned.runs.data
+        assert document["data"]["version"] == ("1" if "before" in assigned.arm.label else "2")
+        trial = Trial.objects.get(pk=claim.trial_id)
+        line = line_of(search, trial)
+        assert f"--commit={'4f1c2e9' + '0' * 33}" in line
+        assert '"name":"digits"' in line and f'"version":"{document["data"]["version"]}"' in line
+        assert "arm" not in assigned.arm.complete({})
+    assert len(configurations) == 2  # the same parameters on other data are another configuration

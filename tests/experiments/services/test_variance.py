@@ -144,3 +144,17 @@ def test_a_repeated_search_holds_what_its_arm_holds(
     assert [each.name for each in only.searched] == searched_names
     assert only.fixed == {"optimizer": arm, "epochs": epochs}
     assert (file.name, file.seed, file.first) == ("r", 9, ())
+
+
+def test_a_repeated_search_stays_on_code_and_data_of_its_arm() -> None:
+    source = cast.LABEL_SMOOTHING.format(name="data", goal=cast.GOAL, trials=4) + (
+        "commit: 4f1c2e9\n"
+        "arms:\n"
+        "  before: {data: {name: digits, version: 1}}\n"
+        "  after: {commit: 9a0b1c2, data: {name: digits, version: 2}}\n"
+    )
+    for arm in parse(source).arms():
+        again = variance.repeated_search_file(source, arm=arm.values, name="again", seed=7)
+        (same,) = parse(again).arms()
+        assert same.runs == arm.runs and same.values == {}
+        assert same.complete({}) == arm.complete({})

@@ -1,0 +1,27 @@
+from __future__ import annotations
+
+import pytest
+
+from experiments import code_version
+from workers.runner import check_code
+
+HEAD = "4f1c2e9" + "0" * 33
+
+
+@pytest.mark.parametrize("running", [HEAD + "-dirty", "9a0b1c2" + "0" * 33, ""])
+def test_an_arm_of_other_code_is_refused_with_what_to_do(
+    monkeypatch: pytest.MonkeyPatch, running: str
+) -> None:
+    monkeypatch.setattr(code_version, "commit", lambda: running)
+    with pytest.raises(ValueError, match="needs the code of commit 4f1c2e9") as raised:
+        check_code("4f1c2e9")
+    assert (running or "an unknown commit") in str(raised.value)
+    assert "Start a worker in a clean checkout of that commit" in str(raised.value)
+
+
+@pytest.mark.parametrize("wanted", ["", "4f1c2e9", HEAD])
+def test_the_code_that_an_arm_names_runs_and_so_does_any_where_it_names_none(
+    monkeypatch: pytest.MonkeyPatch, wanted: str
+) -> None:
+    monkeypatch.setattr(code_version, "commit", lambda: HEAD)
+    check_code(wanted)
