@@ -21,8 +21,10 @@ from experiments.views import (
     new_experiment,
     projects,
     seeds,
+    space_rows,
     tokens,
     trials,
+    zoom,
 )
 
 P = "projects/<slug:slug>/"
@@ -51,9 +53,12 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path(f"{P}findings/<int:finding>/dismiss/", findings.dismiss_finding, name="finding_dismiss"),
     path(f"{P}experiments/new/", new_experiment.new_experiment_page, name="new_experiment"),
     path(f"{P}experiments/new/check/", new_experiment.check_experiment, name="check_experiment"),
+    path(f"{P}experiments/new/rows/", space_rows.edit_experiment, name="edit_experiment"),
     path(E, experiments.experiment_page, name="experiment"),
     path(f"{E}live/", live.experiment_live, name="experiment_live"),
     path(f"{E}charts/", experiments.charts_fragment, name="experiment_charts"),
+    path(f"{E}curves/", zoom.closer_curves, name="experiment_curves"),
+    path(f"{E}trials.csv", exports.trials_csv, name="experiment_trials_csv"),
     path(f"{E}series.<str:kind>", exports.series_file, name="experiment_series"),
     path(f"{E}stop/", experiments.stop, name="experiment_stop"),
     path(f"{E}pause/", experiments.pause, name="experiment_pause"),

@@ -83,6 +83,19 @@ def list_trials(
     parameters: Sequence[str],
 ) -> Page[TrialRow]:
     """A page of search trials with their open findings. Three queries."""
+    rows = narrowed(experiment_id, arms, wanted)
+    total = rows.count()
+    number, start, end = page_bounds(wanted.page, total, ROWS)
+    ordered = rows.order_by(*table_order(wanted, direction, parameters))
+    page = list(ordered.select_related("study").defer(*HEAVY)[start:end])
+    fired = fired_by_trial([row.pk for row in page])
+    labels = {arm.study_id: arm.label for arm in arms}
+    built = [_row(row, len(arms), labels, fired.get(row.pk, ())) for row in page]
+    return Page(built, number, total, ROWS)
+
+
+def narrowed(experiment_id: int, arms: Sequence[ArmRow], wanted: TrialFilter) -> QuerySet[Trial]:
+    """The search trials that the filter lets through, in no order yet."""
     rows = search_trials(experiment_id)
     states = {word: state for state, word in STATE_WORDS.items()}
     if wanted.state in states:
@@ -90,14 +103,7 @@ def list_trials(
     letters = {arm.letter: arm.study_id for arm in arms}
     if wanted.arm in letters:
         rows = rows.filter(study_id=letters[wanted.arm])
-    total = rows.count()
-    number, start, end = page_bounds(wanted.page, total, ROWS)
-    ordered = rows.order_by(*_order(wanted, direction, parameters))
-    page = list(ordered.select_related("study").defer(*HEAVY)[start:end])
-    fired = fired_by_trial([row.pk for row in page])
-    labels = {arm.study_id: arm.label for arm in arms}
-    built = [_row(row, len(arms), labels, fired.get(row.pk, ())) for row in page]
-    return Page(built, number, total, ROWS)
+    return rows
 
 
 def search_trials(experiment_id: int) -> QuerySet[Trial]:
@@ -109,7 +115,8 @@ def search_trials(experiment_id: int) -> QuerySet[Trial]:
     )
 
 
-def _order(wanted: TrialFilter, direction: str, parameters: Sequence[str]) -> list[Any]:
+def table_order(wanted: TrialFilter, direction: str, parameters: Sequence[str]) -> list[Any]:
+    """What `order_by` takes for the order that is wanted."""
     if wanted.order == "score":
         best_first = F("value").asc if direction == "minimize" else F("value").desc
         worst_first = F("value").desc if direction == "minimize" else F("value").asc

@@ -1,4 +1,4 @@
-"""Series as files: everything, exact, or what a chart shows."""
+"""Series and trials as files: everything, exact, or what a chart or a table shows."""
 
 from __future__ import annotations
 
@@ -8,11 +8,12 @@ from typing import Any
 from django.http import HttpRequest, HttpResponseBase
 from django.views.decorators.http import require_safe
 
-from experiments import metrics
+from experiments import metrics, trial_files
 from experiments.errors import NotFound
-from experiments.queries import series_exports
+from experiments.queries import series_exports, trial_exports
 from experiments.queries.access import Access
-from experiments.queries.experiments import find_experiment
+from experiments.queries.experiments import arms_of, find_experiment
+from experiments.queries.trial_table import TrialFilter
 from experiments.series_files import CONTENT_TYPES, Kind, write
 from experiments.streaming import download
 from experiments.views.guard import in_project, required
@@ -36,7 +37,7 @@ def series_file(request: HttpRequest, access: Access, name: str, kind: str) -> H
     chosen: dict[str, Any] = {
         "metrics": request.GET.getlist("metric") or None,
         "declared": metrics.from_document(json.loads(experiment.document)),
-        "steps": _range(request),
+        "steps": step_range(request),
     }
     names = series_exports.trial_names(experiment, ids or None)
     points = _numbers(request.GET.get("points", ""))
@@ -53,12 +54,36 @@ def series_file(request: HttpRequest, access: Access, name: str, kind: str) -> H
     )
 
 
+@require_safe
+@in_project
+def trials_csv(request: HttpRequest, access: Access, name: str) -> HttpResponseBase:
+    """The trials of a search as CSV, streamed: all of them, or those of a table's address.
+
+    `?state=`, `?arm=`, `?order=` and `?down=1` mean what they mean for the table.
+    """
+    experiment: Any = required(find_experiment(access, name))
+    wanted = TrialFilter(
+        state=request.GET.get("state", ""),
+        arm=request.GET.get("arm", ""),
+        order=request.GET.get("order", "score"),
+        descending=request.GET.get("down") == "1",
+    )
+    parameters = trial_exports.parameter_names(experiment.pk)
+    rows = trial_exports.exported_trials(experiment, arms_of(experiment.pk), wanted, parameters)
+    return download(
+        request,
+        trial_files.write(rows, metric=experiment.official_metric, parameters=parameters),
+        content_type=trial_files.CONTENT_TYPE,
+        filename=f"{access.slug} {experiment.name} trials.csv",
+    )
+
+
 def _numbers(text: str) -> list[int]:
     parts = [part.strip() for part in text.split(",")]
     return [int(part) for part in parts if part.isdecimal() and len(part) < 16]
 
 
-def _range(request: HttpRequest) -> tuple[int, int] | None:
+def step_range(request: HttpRequest) -> tuple[int, int] | None:
     """Steps from the address; a missing end is open."""
     ends = []
     for key, default in (("from", -(2**63)), ("to", 2**63 - 1)):

@@ -8,10 +8,15 @@ import pyarrow.parquet
 import pytest
 from asgiref.sync import async_to_sync
 from django.test import AsyncClient, Client
+from pytest_django import DjangoAssertNumQueries
 
 from experiments.models import Trial
 from experiments.models.trial import TrialState
+from experiments.queries.experiments import arms_of
+from experiments.queries.trial_exports import exported_trials
+from experiments.queries.trial_table import TrialFilter
 from experiments.services import studies, tokens
+from experiments.trial_encoding import decode, encode
 from tests import cast
 
 pytestmark = pytest.mark.django_db
@@ -127,3 +132,61 @@ def test_a_free_study_s_trial_is_no_run(trials: list[Trial]) -> None:
     client = Client(headers={"Authorization": f"Bearer {secret}"})
     assert client.get(f"/api/v1/runs/{free.pk}/series.csv").status_code == 404
     assert client.get(f"/api/v1/runs/{trials[0].pk}/series.xls").status_code == 422
+
+
+def test_trials_are_exported_exactly_with_the_values_of_their_arms(trials: list[Trial]) -> None:
+    Trial.objects.filter(pk=trials[0].pk).update(value=0.1 + 0.2)
+    found = {row["trial"]: row for row in rows(get(f"{PAGE}/trials.csv"))}
+    assert set(found) == {"A0", "A1", "B0", "B1"}
+    assert float(found["A0"]["validation_accuracy"]) == 0.1 + 0.2
+    assert {found["A0"]["params.label_smoothing"], found["B0"]["params.label_smoothing"]} == {
+        "0.0",
+        "0.1",
+    }
+    held = decode(trials[0].parameters)
+    assert float(found["A0"]["params.learning_rate"]) == held["learning_rate"]
+    assert int(found["A0"]["params.hidden_units"]) == held["hidden_units"]
+
+
+def test_a_trials_file_is_narrowed_and_ordered_as_its_table() -> None:
+    cast.project()
+    cast.finished_search(trials_per_arm=12)
+    failed = rows(get(f"{PAGE}/trials.csv?state=failed"))
+    assert failed and {row["state"] for row in failed} == {"failed"}
+    assert {row["validation_accuracy"] for row in failed} == {""}
+    one_arm = rows(get(f"{PAGE}/trials.csv?arm=B&state=complete&order=p.dropout&down=1"))
+    dropouts = [float(row["params.dropout"]) for row in one_arm]
+    assert dropouts == sorted(dropouts, reverse=True)
+    assert all(row["trial"].startswith("B") for row in one_arm)
+    complete = rows(get(f"{PAGE}/trials.csv?state=complete"))
+    scores = [float(row["validation_accuracy"]) for row in complete]
+    assert scores == sorted(scores, reverse=True)
+
+
+@pytest.mark.parametrize("start", ["=", "+", "-", "@", "\t", "\r"])
+def test_no_cell_of_a_trials_file_is_a_formula(trials: list[Trial], start: str) -> None:
+    evil = f'{start}HYPERLINK("https://evil.example")'
+    parameters = encode({evil: evil, "loss": -1.5})
+    Trial.objects.filter(pk=trials[0].pk).update(failure_reason=evil, parameters=parameters)
+    raw = get(f"{PAGE}/trials.csv").decode()
+    found = {row["trial"]: row for row in csv.DictReader(io.StringIO(raw, newline=""))}["A0"]
+    assert found["failure_reason"] == f"'{evil}"
+    assert found[f"params.{evil}"] == f"'{evil}"
+    assert found["params.loss"] == "-1.5", "a number is no formula"
+
+
+def test_a_trials_file_is_read_in_few_queries_whatever_its_length(
+    django_assert_max_num_queries: DjangoAssertNumQueries,
+) -> None:
+    cast.project()
+    experiment = cast.finished_search(trials_per_arm=12)
+    arms = arms_of(experiment.pk)
+    with django_assert_max_num_queries(3):
+        found = list(exported_trials(experiment, arms, TrialFilter(), ()))
+    assert len(found) == 24
+
+
+def test_a_stranger_gets_no_trials(trials: list[Trial]) -> None:
+    client = Client()
+    client.force_login(cast.person("dan"))
+    assert client.get(f"{PAGE}/trials.csv").status_code == 404

@@ -1,0 +1,94 @@
+"""Trials as CSV: every double exact, nothing that a spreadsheet would run as a formula.
+
+Columns: trial, state, arm, `params.` and each parameter, the score under the metric's name, then
+where and when. Times are UTC in ISO 8601; what is not finite reads nan, inf or -inf.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+CONTENT_TYPE = "text/csv; charset=utf-8"
+ROWS = 500  # of one part
+_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+
+
+@dataclass(frozen=True, slots=True)
+class ExportedTrial:
+    """One trial; the scientific values of its arm are among the parameters."""
+
+    name: str
+    state: str
+    arm: str
+    parameters: dict[str, Any]
+    score: float | None
+    best_step: int | None
+    seconds: float | None
+    started_at: datetime | None
+    finished_at: datetime | None
+    train_seed: int | None
+    split_seed: int | None
+    origin: str
+    failure_kind: str
+    failure_reason: str
+
+
+def write(
+    trials: Iterable[ExportedTrial], *, metric: str, parameters: Sequence[str]
+) -> Iterator[bytes]:
+    """The bytes of the file, in parts."""
+    header = ["trial", "state", "arm", *(f"params.{name}" for name in parameters), metric]
+    header += ["at_step", "seconds", "started_at", "finished_at", "train_seed", "split_seed"]
+    header += ["origin", "failure_kind", "failure_reason"]
+    part: list[list[Any]] = [header]
+    for each in trials:
+        part.append(_cells(each, parameters))
+        if len(part) >= ROWS:
+            yield _text(part)
+            part = []
+    if part:
+        yield _text(part)
+
+
+def _cells(each: ExportedTrial, parameters: Sequence[str]) -> list[Any]:
+    return [
+        each.name,
+        each.state,
+        each.arm,
+        *(each.parameters.get(name) for name in parameters),
+        each.score,
+        each.best_step,
+        each.seconds,
+        each.started_at,
+        each.finished_at,
+        each.train_seed,
+        each.split_seed,
+        each.origin,
+        each.failure_kind,
+        each.failure_reason,
+    ]
+
+
+def _text(rows: Sequence[Sequence[Any]]) -> bytes:
+    lines = io.StringIO(newline="")
+    csv.writer(lines).writerows([[_cell(value) for value in row] for row in rows])
+    return lines.getvalue().encode()
+
+
+def _cell(value: Any) -> str:
+    """A value as text; text that a spreadsheet would run gets an apostrophe in front."""
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, int | float):
+        return repr(value)  # the shortest text that reads back as the same double
+    if isinstance(value, datetime):
+        return value.isoformat()
+    text = str(value).replace("\x00", "")
+    return f"'{text}" if text.startswith(_FORMULA) else text
