@@ -85,12 +85,13 @@ class TrialRunner:
         """Claim and run one trial; False when there was nothing to do."""
         if self._stopping.is_set():
             return False
-        claim = queue.claim(queue=queue_name, worker_id=self.worker_id, device="cpu")
+        claim = queue.claim(queue=queue_name, worker_id=self.worker_id, device=slot.device)
         if claim is None:
             return False
         logger.info("trial %s attempt %s claimed", claim.trial_id, claim.attempt)
         try:
-            _OneTrial(claim, self._storage, self._stopping, self._environment).run(
+            environment = {**self._environment, "device": slot.device}
+            _OneTrial(claim, self._storage, self._stopping, environment).run(
                 slot, self._courier, self._pulse, self._looker, self._live
             )
         except (TrialFenced, TrialFinished) as error:

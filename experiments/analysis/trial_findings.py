@@ -88,27 +88,37 @@ def diagnose_trial(
     then costs its own group of rules only; without it the error is raised.
     """
     about = circumstances or Circumstances()
-    seen = [each for each in series if each.split != "test" and len(each.curve)]
+    seen = _judged(series)
     if not seen:
         return []
-    stability = [*guarded(_stability(seen, about), on_failure)]
-    diverged = any(d.fired for d in stability if d.rule == "divergence")
+    steady = [*guarded(_stability(seen, about), on_failure)]
+    diverged = any(d.fired for d in steady if d.rule == "divergence")
     groups = (
         _of_validation(seen, about, diverged=diverged),
         _of_evaluations(seen, about),
         _of_gradients(seen, about),
         _of_time(seen, about),
     )
-    return [*stability, *(d for group in groups for d in guarded(group, on_failure))]
+    return [*steady, *(d for group in groups for d in guarded(group, on_failure))]
+
+
+def stability(
+    series: Sequence[DeclaredSeries], *, planned_steps: float | None = None
+) -> list[Diagnosis]:
+    """Return what the rules about stability say: cheap enough for a running trial."""
+    about = Circumstances(finished=False, planned_steps=planned_steps)
+    return [*_stability(_judged(series), about)] if _judged(series) else []
 
 
 def diverging(
     series: Sequence[DeclaredSeries], *, planned_steps: float | None = None
 ) -> list[Diagnosis]:
-    """Return only what fired about stability: cheap enough for every flush of a running trial."""
-    about = Circumstances(finished=False, planned_steps=planned_steps)
-    seen = [each for each in series if each.split != "test" and len(each.curve)]
-    return [d for d in _stability(seen, about) if d.fired]
+    """Return only what fired about stability."""
+    return [d for d in stability(series, planned_steps=planned_steps) if d.fired]
+
+
+def _judged(series: Sequence[DeclaredSeries]) -> list[DeclaredSeries]:
+    return [each for each in series if each.split != "test" and len(each.curve)]
 
 
 def _find(

@@ -110,6 +110,11 @@ def record_trial(
         TrialReading.objects.update_or_create(trial_id=trial_id, defaults={"document": reading})
 
 
+def forget(*, trial_id: int) -> None:
+    """Drop what an earlier attempt of a trial showed, but for what a person set aside."""
+    Finding.objects.filter(trial_id=trial_id, dismissed_at__isnull=True).delete()
+
+
 def dismiss(*, user: Person, finding_id: int, reason: str) -> Finding:
     """Set a finding aside, with a reason that becomes part of a decision's evidence.
 

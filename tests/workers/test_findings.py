@@ -4,6 +4,7 @@ import json
 import logging
 from collections.abc import Callable, Iterator
 from itertools import count
+from typing import Any
 
 import pytest
 
@@ -13,7 +14,6 @@ from experiments.models import Experiment, Finding, Trial, TrialReading
 from experiments.queries import assignments
 from experiments.queries.experiment_view import experiment_view
 from tests import cast
-from workers import findings
 from workers.findings import Looker
 
 pytestmark = pytest.mark.django_db
@@ -35,7 +35,7 @@ def look_at_all(
 @pytest.fixture
 def experiment() -> Experiment:
     cast.project()
-    return cast.finished_search(trials_per_arm=7)
+    return cast.finished_search(trials_per_arm=9)
 
 
 def test_a_finished_trial_is_read_by_every_rule_whose_series_it_logged(
@@ -115,7 +115,7 @@ def test_reading_that_fails_altogether_never_reaches_the_worker(
     def broken(*_: object, **__: object) -> object:
         raise RuntimeError("no curves")
 
-    monkeypatch.setattr(findings.series, "read", broken)
+    monkeypatch.setattr("workers.findings.series.read", broken)
     look_at_all(experiment)
     assert "could not be made" in caplog.text
     assert not Finding.objects.filter(trial__isnull=False).exists()
@@ -125,11 +125,15 @@ def looks_across(
     experiment: Experiment, monkeypatch: pytest.MonkeyPatch, looker: Looker, seconds: float
 ) -> int:
     """How often the rules across trials were applied."""
-    times: list[int] = []
-    real = findings.experiment_view
-    monkeypatch.setattr(findings, "experiment_view", lambda *args: times.append(1) or real(*args))
+    views: list[object] = []
+
+    def counted(*args: Any) -> object:
+        views.append(experiment_view(*args))
+        return views[-1]
+
+    monkeypatch.setattr("workers.findings.experiment_view", counted)
     look_at_all(experiment, looker, seconds)
-    return len(times)
+    return len(views)
 
 
 def ticking(step: float) -> Callable[[], float]:
