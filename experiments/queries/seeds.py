@@ -67,6 +67,14 @@ class RepetitionState:
         return f"{', '.join(map(str, self.looks))} pairs"
 
     @property
+    def progress(self) -> str:
+        """20 of 10, 20, 30 pairs; beyond the declared looks: 35 pairs, 5 of them extra."""
+        extra = self.pairs_queued - self.looks[-1]
+        if extra > 0:
+            return f"{self.pairs_queued} pairs, {extra} of them extra"
+        return f"{self.pairs_queued} of {self.schedule}"
+
+    @property
     def all_decided(self) -> bool:
         """Whether every candidate declared together has been decided."""
         return all(rival.decision is not None for rival in self.rivals)

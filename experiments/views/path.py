@@ -120,8 +120,7 @@ def _repeat(at: Standpoint) -> Step:
             return Step(title, "later", "needs a complete trial", url)
         return Step(title, "later" if at.warnings else "now", "first look at 10 pairs", url)
     if repetition.complete:
-        say = f"{repetition.pairs_queued} of {repetition.schedule}"
-        return Step(title, "done", say, url)
+        return Step(title, "done", repetition.progress, url)
     if repetition.accidents and not repetition.replicates_open:
         return Step(title, "now", f"{repetition.accidents} to repeat after accidents", url)
     say = f"{repetition.replicates_done} of {2 * repetition.pairs_queued} replicates"

@@ -1,11 +1,20 @@
 from __future__ import annotations
 
+import json
 import re
 
 import pytest
 from django.test import Client
 
-from experiments.models import Decision, Experiment, Finding, TestOpening
+from experiments.models import (
+    Decision,
+    Experiment,
+    Finding,
+    SeriesBatch,
+    TestOpening,
+    Trial,
+)
+from experiments.models.trial import FailureKind, TrialState
 from tests import cast
 
 pytestmark = pytest.mark.django_db
@@ -185,3 +194,120 @@ def test_a_repetition_of_another_experiment_is_not_found(
     for action in ("open-test", "continue", "repeat"):
         address = cast.address(other, f"seeds/{replication.pk}/{action}/")
         assert client.post(address).status_code == 404
+
+
+def test_everything_a_decision_rests_on_stands_on_the_page(
+    client: Client, repeated: Experiment
+) -> None:
+    cast.some_findings(repeated)
+    limits = [{"metric": "seconds", "bound": "at most", "limit": 11.25}]
+    repeated.replications.update(guards=json.dumps(limits))
+    text = page(client, repeated)
+    for words in (
+        "The search varied label_smoothing (scientific: 0, 0.1), learning_rate (nuisance",
+        "Those were fixed, so they bound the conclusion",
+        "Checklist of the search",
+        "The best trials crowd the lower edge",
+        "Passed: No oscillation late in training",
+        "favour the noisier side and do not decide",
+        "Guard metrics",
+        "11.2 → 11.3",
+        "broken",
+        "adopting is blocked because the mean seconds is 11.3, not at most 11.25",
+    ):
+        assert words in text, words
+
+
+def test_the_evidence_downloads_as_markdown(client: Client, repeated: Experiment) -> None:
+    cast.some_findings(repeated)
+    limits = [{"metric": "seconds", "bound": "at most", "limit": 20.0}]
+    repeated.replications.update(guards=json.dumps(limits))
+    client.force_login(cast.person("ben"))
+    answer = client.get(cast.address(repeated, "decide.md"))
+    assert answer.headers["Content-Disposition"].endswith('-evidence.md"')
+    text = answer.content.decode()
+    for words in ("# Digits, label-smoothing: adopt?", "## The evidence says adopt", "| pair |",
+                  "- training time in seconds: 11.2 → 11.3, at most 20: kept", "## Open findings",
+                  "## Passed checks", "varied by the search: label_smoothing"):  # fmt: skip
+        assert words in text, words
+
+
+def test_between_looks_the_markdown_holds_the_seeds_only(
+    client: Client, searched: Experiment
+) -> None:
+    cast.repeated(searched, looks=(6, 12), done=5, gain=0.02, spread=0.0005)
+    client.force_login(cast.person("ben"))
+    text = client.get(cast.address(searched, "decide.md")).content.decode()
+    assert "10 of 12 replicates are done" in text and "| pair |" in text
+    for words in ("evidence says", "interval", "better by"):
+        assert words not in text
+    assert client.get(cast.address(cast.search("bare"), "decide.md")).status_code == 404
+
+
+def test_each_candidate_is_decided_on_its_own_page(client: Client, searched: Experiment) -> None:
+    first, second = cast.rivals(searched, looks=(6,), done=6, gain=0.02, spread=0.0005)
+    client.force_login(cast.person("ada"))
+    text = client.get(cast.address(searched, "decide/?candidate=2")).content.decode()
+    assert "shared by 2 candidates" in text and "decide/record/?candidate=2" in text
+    state = re.findall(r'name="state" value="(\w+)"', text)[0]
+    fields = {"choice": "reject", "reason": "The other one is simpler.", "state": state}
+    client.post(cast.address(searched, "decide/record/?candidate=2"), fields)
+    assert Decision.objects.get().replication == second
+    # A second click on the same page finds it decided and does not touch the other candidate.
+    said = client.post(cast.address(searched, "decide/record/?candidate=2"), fields, follow=True)
+    assert "decided this already" in said.content.decode()
+    assert Decision.objects.count() == 1 and not first.decisions.exists()
+
+
+def test_a_candidate_is_not_adopted_over_a_champion_it_never_met(
+    client: Client, searched: Experiment
+) -> None:
+    cast.rivals(searched, looks=(6,), done=6, gain=0.02, spread=0.0005)
+    for place in (1, 2):
+        client.force_login(cast.person("ada"))
+        address = cast.address(searched, f"decide/?candidate={place}")
+        state = re.findall(r'name="state" value="(\w+)"', client.get(address).content.decode())[0]
+        said = client.post(
+            cast.address(searched, f"decide/record/?candidate={place}"),
+            {"choice": "adopt", "reason": "It pays.", "state": state},
+            follow=True,
+        ).content.decode()
+    assert "The champion changed since this repetition was declared" in said
+    assert Decision.objects.count() == 1
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ("equal values", "All 6 differences are equal"),
+        ("a failed arm", "Only 0 pairs are finite in both arms"),
+        ("unequal counts", "were not evaluated equally often"),
+        ("missing metrics", "ended without a single value of validation_accuracy"),
+    ],
+)
+def test_evidence_that_cannot_be_judged_says_why_and_records_nothing(
+    client: Client, repeated: Experiment, change: str, said: str
+) -> None:
+    spoil(repeated, change)
+    text = page(client, repeated)
+    assert said in text and "There is no verdict." in text and 'value="adopt"' not in text
+    press(client, repeated, text)
+    assert not Decision.objects.exists()
+
+
+def spoil(experiment: Experiment, change: str) -> None:
+    """Make the replicates such that nothing can be judged."""
+    runs = Trial.objects.filter(study__replication__experiment=experiment)
+    candidates = runs.filter(study__side="candidate")
+    broken = {"state": TrialState.FAILED, "failure_kind": FailureKind.INFEASIBLE, "value": None}
+    if change == "equal values":
+        SeriesBatch.objects.filter(trial__in=runs).delete()
+        runs.update(value=0.5)
+    elif change == "a failed arm":
+        SeriesBatch.objects.filter(trial__in=candidates).delete()
+        candidates.update(**broken)
+    elif change == "unequal counts":
+        SeriesBatch.objects.filter(trial__in=candidates).delete()
+    else:
+        SeriesBatch.objects.filter(trial__in=runs).delete()
+        runs.update(**broken)

@@ -181,3 +181,139 @@ def test_an_unknown_source_measures_nothing(client: Client, experiment: Experime
     page(client, experiment)
     client.post(cast.address(experiment, "seeds/measure/luck/"))
     assert Replication.objects.count() == 1
+
+
+def test_the_power_of_a_schedule_is_told_before_it_is_queued(
+    client: Client, experiment: Experiment
+) -> None:
+    cast.repeated(cast.finished_search("earlier", trials_per_arm=4), looks=(10,), done=10)
+    client.force_login(cast.person("cleo"))
+    address = cast.address(experiment, "seeds/power/")
+    alone = client.get(address, {"looks": "5, 10", "margin": "0.001"}).content.decode()
+    assert "<b>5 pairs</b>" in alone and "<b>10 pairs</b>" in alone
+    assert "level of 0.0294" in alone and "earlier pairs" in alone and "over all 2 looks" in alone
+    shared = client.get(address, {"looks": "5, 10", "candidates": "2"}).content.decode()
+    assert "level of 0.0147 (shared by 2 candidates)" in shared
+    assert not Replication.objects.filter(experiment=experiment).exists()
+
+
+@pytest.mark.parametrize(
+    ("looks", "said"),
+    [
+        ("", "required"),
+        ("2, 5", "at least 3 pairs"),
+        ("x", "Want numbers"),
+        ("5000", "at most 1000"),
+    ],
+)
+def test_a_schedule_that_cannot_be_says_why_instead_of_its_power(
+    client: Client, experiment: Experiment, looks: str, said: str
+) -> None:
+    client.force_login(cast.person("cleo"))
+    answer = client.get(cast.address(experiment, "seeds/power/"), {"looks": looks})
+    assert answer.status_code == 200 and said in answer.content.decode()
+
+
+def test_several_candidates_and_guards_are_declared_together(
+    client: Client, experiment: Experiment
+) -> None:
+    page(client, experiment)
+    ranked = Trial.objects.filter(study__experiment=experiment).order_by("-value")
+    text = declare(
+        client,
+        experiment,
+        baseline=ranked[4].pk,
+        further=[ranked[1].pk, ranked[2].pk, ranked[0].pk],
+        guard_metric=["seconds", "validation_loss", ""],
+        guard_bound=["at most", "at most", "at most"],
+        guard_limit=["20", "0.5", ""],
+    )
+    assert "3 pairs are queued, 3 candidates" in text
+    assert "Candidate 1 of 3" in text and "guard: validation_loss" in text
+    held = Replication.objects.order_by("pk")
+    assert [each.candidates for each in held] == [3, 3, 3]
+    assert held[1].declared_guards == (
+        {"metric": "seconds", "bound": "at most", "limit": 20.0},
+        {"metric": "validation_loss", "bound": "at most", "limit": 0.5},
+    )
+
+
+@pytest.mark.parametrize(
+    ("metric", "limit", "said"),
+    [
+        ("seconds", "soon", "want a metric and a finite number"),
+        ("seconds", "nan", "want a metric and a finite number"),
+        ("", "3", "want a metric and a finite number"),
+        ("test_accuracy", "0.9", "sealed until the verdict"),
+    ],
+)
+def test_a_guard_that_cannot_be_queues_nothing_and_stays_in_the_form(
+    client: Client, experiment: Experiment, metric: str, limit: str, said: str
+) -> None:
+    page(client, experiment)
+    text = declare(
+        client, experiment, guard_metric=metric, guard_bound="at most", guard_limit=limit
+    )
+    assert said in text and f'value="{limit}"' in text
+    assert not Replication.objects.exists()
+
+
+def test_each_candidate_has_its_own_seeds_page(client: Client, experiment: Experiment) -> None:
+    first, second = cast.rivals(experiment, looks=(3, 6), done=3, gain=0.0, spread=0.004)
+    client.force_login(cast.person("cleo"))
+    address = cast.address(experiment, "seeds/?candidate=2")
+    text = client.get(address).content.decode()
+    assert 'aria-current="page">Candidate 2 of 2' in text
+    client.post(cast.address(experiment, f"seeds/{second.pk}/continue/"))
+    second.refresh_from_db()
+    first.refresh_from_db()
+    assert (first.pairs_queued, second.pairs_queued) == (3, 6)
+    text = client.get(address).content.decode()
+    assert "Between two looks only the seeds are shown" in text
+    for word in ("evidence says", "not shown", "better by", "mean; bar"):
+        assert word not in text
+
+
+def test_extra_seeds_are_labelled_wherever_they_are_shown(
+    client: Client, experiment: Experiment
+) -> None:
+    held = cast.repeated(experiment, looks=(3,), done=3, gain=0.0, spread=0.004)
+    client.force_login(cast.person("cleo"))
+    assert (
+        "More seeds after the last look"
+        in client.get(cast.address(experiment, "decide/")).content.decode()
+    )
+    client.post(cast.address(experiment, f"seeds/{held.pk}/extra/"), {"pairs": "2"})
+    held.refresh_from_db()
+    assert held.looks_after_the_last == (5,)
+    cast.finish_pairs(held, 5, gain=0.0, spread=0.004)
+    text = page(client, experiment)
+    assert text.count(">extra</span>") == 2 and "After peeking" in text
+    assert "5 pairs, 2 of them extra" in text
+    text = client.get(cast.address(experiment, "decide/")).content.decode()
+    assert "extra seeds, after peeking" in text and "2 extra pairs beyond the last look" in text
+
+
+@pytest.mark.parametrize("pairs", ["0", "-3", "many", "99999"])
+def test_a_wrong_number_of_extra_seeds_queues_nothing(
+    client: Client, experiment: Experiment, pairs: str
+) -> None:
+    held = cast.repeated(experiment, looks=(3,), done=3, gain=0.0, spread=0.004)
+    client.force_login(cast.person("cleo"))
+    answer = client.post(
+        cast.address(experiment, f"seeds/{held.pk}/extra/"), {"pairs": pairs}, follow=True
+    )
+    assert "The number of extra pairs is wrong" in answer.content.decode()
+    held.refresh_from_db()
+    assert held.pairs_queued == 3
+
+
+def test_extra_seeds_do_not_follow_a_verdict_that_decides(
+    client: Client, experiment: Experiment
+) -> None:
+    held = cast.repeated(experiment, looks=(6,), done=6, gain=0.02, spread=0.0005)
+    client.force_login(cast.person("cleo"))
+    answer = client.post(
+        cast.address(experiment, f"seeds/{held.pk}/extra/"), {"pairs": "5"}, follow=True
+    )
+    assert "follow an undecided last look only" in answer.content.decode()
