@@ -59,14 +59,18 @@ class Slot:
 
     Used by one thread at a time. `grace_seconds` is how long a process that was asked to stop
     may take to its next log call; `hidden_environment` names variables (addresses and keys of
-    the database and the queue) that training functions do not get to see.
+    the database and the queue) that training functions do not get to see. `device` is what the
+    slot's trials hold while they run, "cpu" or a GPU's name such as "cuda:0": it is recorded with
+    each trial, and the hours of GPUs are counted from it.
     """
 
     def __init__(
         self,
         grace_seconds: float = GRACE_SECONDS,
         hidden_environment: Sequence[str] = (),
+        device: str = "cpu",
     ) -> None:
+        self.device = device
         self._grace_seconds = grace_seconds
         self._hidden = tuple(hidden_environment)
         self._process: TrainingProcess | None = None

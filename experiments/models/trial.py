@@ -167,6 +167,8 @@ class Trial(models.Model):
     read_split_seed = models.BooleanField(null=True, blank=True)
     stopped_early = models.BooleanField(default=False)
     seconds = models.FloatField(null=True, blank=True)
+    # What earlier attempts have held a GPU for; their result is lost, the time is spent.
+    earlier_gpu_seconds = models.FloatField(default=0.0, db_default=0.0)
     peak_memory_mb = models.FloatField(null=True, blank=True)
     failure_kind = models.CharField(max_length=10, choices=FailureKind, blank=True)
     failure_reason = models.TextField(blank=True)

@@ -263,11 +263,20 @@ def hand_back(*, trial_id: int, attempt: int, reason: str = "") -> bool:
         )
         if trial.state != TrialState.RUNNING or trial.attempt != attempt:
             return False
+        trial.earlier_gpu_seconds += stop_rules.gpu_seconds_of_attempt(trial)
         trial.state = TrialState.WAITING
         trial.failure_reason = reason
         trial.worker = None
         trial.heartbeat_at = None
-        trial.save(update_fields=["state", "failure_reason", "worker", "heartbeat_at"])
+        trial.save(
+            update_fields=[
+                "state",
+                "failure_reason",
+                "worker",
+                "heartbeat_at",
+                "earlier_gpu_seconds",
+            ]  # fmt: skip
+        )
         trial.open_reports.all().delete()
         experiment = trial.study.experiment
         if experiment is not None:

@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 from django.db import transaction
-from django.db.models import F, QuerySet, Sum
+from django.db.models import DurationField, F, QuerySet, Sum
 from django.utils import timezone
 
 from experiments.models import Experiment, Study, Trial
@@ -16,7 +16,8 @@ from experiments.trial_encoding import decode
 
 # Of a study whose arm ended before its budget was used: why.
 STOPPED_ATTRIBUTE = "verdict:stopped"
-_NO_GPU = ("", "cpu")
+# What a slot without a GPU calls its device; every other name, such as cuda:0, is a GPU's.
+NO_GPU = ("", "cpu")
 
 
 def reason(experiment: Experiment) -> str:
@@ -62,17 +63,31 @@ def why_all_done(experiment: Experiment) -> tuple[str, bool]:
 
 
 def gpu_hours(experiment: Experiment) -> float:
-    """Hours that search trials have held a GPU, those still running included."""
-    on_gpu = _search_trials(experiment).exclude(device__in=_NO_GPU)
-    spent = on_gpu.filter(state__in=FINISHED).aggregate(total=Sum("seconds"))["total"] or 0.0
+    """Hours that search trials have held a GPU, from their claim to their end.
+
+    Those still running count until now, and attempts that were lost or handed back as long as
+    they lasted. Replicates are no part of the search.
+    """
+    rows = _search_trials(experiment)
+    spent: float = rows.aggregate(total=Sum("earlier_gpu_seconds"))["total"] or 0.0
+    on_gpu = rows.exclude(device__in=NO_GPU).filter(started_at__isnull=False)
+    held = on_gpu.filter(state__in=FINISHED).aggregate(
+        total=Sum(F("finished_at") - F("started_at"), output_field=DurationField())
+    )["total"]
+    if held is not None:
+        spent += held.total_seconds()
     now = timezone.now()
-    running = on_gpu.filter(state=TrialState.RUNNING, started_at__isnull=False)
-    spent += sum(
-        (now - started).total_seconds()
-        for started in running.values_list("started_at", flat=True)
-        if started is not None
-    )
-    return float(spent) / 3600
+    for started in on_gpu.filter(state=TrialState.RUNNING).values_list("started_at", flat=True):
+        if started is not None:
+            spent += (now - started).total_seconds()
+    return spent / 3600
+
+
+def gpu_seconds_of_attempt(trial: Trial) -> float:
+    """How long a running trial's attempt has held a GPU: until it was last heard of."""
+    if trial.device in NO_GPU or trial.started_at is None or trial.heartbeat_at is None:
+        return 0.0
+    return max(0.0, (trial.heartbeat_at - trial.started_at).total_seconds())
 
 
 def arms_ended(experiment: Experiment) -> list[str]:

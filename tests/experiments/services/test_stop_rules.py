@@ -67,8 +67,14 @@ def test_no_trial_begins_beyond_the_number_and_those_that_run_are_let_finish() -
 
 def test_gpu_hours_count_what_ran_and_what_runs_on_a_gpu_only() -> None:
     experiment = _create("{gpu_hours: 1}")
-    _finish(_claim("cuda:0"), seconds=1800.0)
-    _finish(_claim("cpu"), seconds=9000.0)
+    for device, minutes in (("cuda:0", 30), ("cpu", 150)):
+        claim = _claim(device)
+        assert claim is not None
+        _finish(claim, seconds=1.0)  # of training; the GPU was held from the claim on
+        finished = Trial.objects.get(pk=claim.trial_id).finished_at or timezone.now()
+        Trial.objects.filter(pk=claim.trial_id).update(
+            started_at=finished - dt.timedelta(minutes=minutes)
+        )
     running = _claim("cuda:1")
     assert running is not None
     assert stop_rules.gpu_hours(experiment) == pytest.approx(0.5, abs=0.01)
@@ -80,6 +86,22 @@ def test_gpu_hours_count_what_ran_and_what_runs_on_a_gpu_only() -> None:
     experiments.advance(experiment.pk)
     assert _now() == ("stopped", "used 1 GPU hours")
     assert Trial.objects.get(pk=running.trial_id).control == "stop"
+
+
+def test_gpu_hours_of_lost_and_handed_back_attempts_are_spent() -> None:
+    experiment = _create("{gpu_hours: 1}")
+    now = timezone.now()
+    for device, reason in (("cuda:0", "its worker was not heard of"), ("cuda:1", ""), ("cpu", "")):
+        claim = _claim(device)
+        assert claim is not None
+        Trial.objects.filter(pk=claim.trial_id).update(
+            started_at=now - dt.timedelta(minutes=50), heartbeat_at=now - dt.timedelta(minutes=35)
+        )
+        assert queue.hand_back(trial_id=claim.trial_id, attempt=claim.attempt, reason=reason)
+        # The same trial waits again and is claimed by the next one.
+    assert stop_rules.gpu_hours(experiment) == pytest.approx(0.5, abs=0.01)
+    _finish(_claim("cuda:0"), seconds=1.0)
+    assert stop_rules.gpu_hours(experiment) == pytest.approx(0.5, abs=0.01)
 
 
 def test_time_is_up_also_while_no_trial_ends() -> None:
