@@ -268,15 +268,8 @@ def hand_back(*, trial_id: int, attempt: int, reason: str = "") -> bool:
         trial.failure_reason = reason
         trial.worker = None
         trial.heartbeat_at = None
-        trial.save(
-            update_fields=[
-                "state",
-                "failure_reason",
-                "worker",
-                "heartbeat_at",
-                "earlier_gpu_seconds",
-            ]  # fmt: skip
-        )
+        changed = ["state", "failure_reason", "worker", "heartbeat_at", "earlier_gpu_seconds"]
+        trial.save(update_fields=changed)
         trial.open_reports.all().delete()
         experiment = trial.study.experiment
         if experiment is not None:
