@@ -11,7 +11,7 @@ from typing import Any
 from django.db.models import Count, F, OuterRef, Q, Subquery
 from django.db.models.functions import Coalesce
 
-from experiments.models import Decision, Experiment, Finding, Study, Trial
+from experiments.models import Decision, Experiment, ExperimentTag, Finding, Study, Trial
 from experiments.models.experiment import ExperimentState
 from experiments.models.trial import Origin, StudyKind, TrialState
 from experiments.queries.access import Access
@@ -173,6 +173,12 @@ def find_experiment(access: Access, name: str) -> Experiment | None:
         .filter(project_id=access.project_id, name=name)
         .first()
     )
+
+
+def tags_of(experiment_id: int) -> tuple[str, ...]:
+    """An experiment's tags, in the order of the alphabet."""
+    rows = ExperimentTag.objects.filter(experiment_id=experiment_id).order_by("name")
+    return tuple(rows.values_list("name", flat=True))
 
 
 def arms_of(experiment_id: int) -> tuple[ArmRow, ...]:

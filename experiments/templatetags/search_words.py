@@ -10,6 +10,7 @@ from django import template
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
+from experiments.followups import FOLLOWUPS
 from experiments.search_space import Choices, Fixed, Hyperparameter, show
 from experiments.templatetags.figures import number
 
@@ -81,7 +82,19 @@ def extend_words(finding: Any) -> str:
         bound = finding.evidence.get(key)
         if isinstance(bound, int | float):
             return f"Extend {side} to {number(float(bound))}"
-    return "Extend the space"
+    return "Leave that part out" if finding.evidence.get("side") else "Extend the space"
+
+
+@register.filter
+def is_follow_up(action: str) -> bool:
+    """Whether the action of a rule makes a new experiment."""
+    return action in FOLLOWUPS
+
+
+@register.filter
+def follow_up_words(action: str) -> str:
+    """What its button says: add_dropout gives Add dropout."""
+    return FOLLOWUPS[action].title
 
 
 @register.filter

@@ -11,7 +11,7 @@ from django.shortcuts import redirect, render
 from django.views.decorators.http import require_POST, require_safe
 
 from experiments.queries.access import Access
-from experiments.queries.experiments import find_experiment
+from experiments.queries.experiments import find_experiment, tags_of
 from experiments.services import experiments
 from experiments.views.experiment_parts import (
     ExperimentParts,
@@ -19,6 +19,7 @@ from experiments.views.experiment_parts import (
     shared_context,
     table_context,
 )
+from experiments.views.followups import followed_by
 from experiments.views.guard import attempted, in_project, required
 from experiments.views.live import page_cursor
 from experiments.views.panels import Panel
@@ -38,7 +39,8 @@ def experiment_page(request: HttpRequest, access: Access, name: str) -> HttpResp
         **panel_context(shown, request),
         "space": parts.file.space.hyperparameters if parts.file else (),
         "conditional": parts.file and any(each.when for each in parts.file.space.hyperparameters),
-        "tags": parts.file.tags if parts.file else (),
+        "tags": tags_of(parts.experiment.pk),
+        "followed": followed_by(parts),
         "reproduce": line_of(parts.experiment, parts.experiment.best_trial),
         "cursor": page_cursor(parts, shown),
     }

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import yaml
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import redirect, render
@@ -13,11 +12,20 @@ from django.views.decorators.http import require_http_methods, require_POST
 from experiments import experiment_file
 from experiments.errors import InvalidExperiment, Problem, VerdictError
 from experiments.experiment_file import ExperimentFile
+from experiments.presets import all_presets
 from experiments.queries.access import Access, people_who_may
 from experiments.queries.experiments import find_experiment
-from experiments.queries.findings import evidence_of_finding
 from experiments.services import experiments
-from experiments.views.guard import in_project, required, whole_number
+from experiments.views.design_checks import (
+    DesignChecks,
+    checks_as_data,
+    checks_html,
+    design_checks,
+)
+from experiments.views.experiment_parts import read_file
+from experiments.views.followups import asked_proposal, followed, forbidden
+from experiments.views.guard import in_project, required
+from experiments.views.space_rows import state_of_form
 
 LONGEST = 200_000
 EXAMPLE = """\
@@ -50,7 +58,7 @@ def new_experiment_page(request: HttpRequest, access: Access) -> HttpResponse:
     if request.method == "POST":
         text = text.replace("\r\n", "\n")
         try:
-            made = _create(request, access, text, older)
+            made = _create(request, access, text)
         except VerdictError as error:
             if error.status in (403, 404) and not error.problems:
                 raise
@@ -59,8 +67,7 @@ def new_experiment_page(request: HttpRequest, access: Access) -> HttpResponse:
             messages.success(request, f"{made.name} is on its way: its trials are queued.")
             return redirect("experiment", access.slug, made.name)
     elif older is not None:
-        finding = whole_number(request.GET.get("finding"), 0)
-        text = extended(older.source, older.name, evidence_of_finding(older.pk, finding))
+        text, said = _follow_up(request, older)
     else:
         metric, direction = access.official_metric, access.direction
         text = EXAMPLE.format(slug=access.slug, metric=metric, direction=direction)
@@ -71,15 +78,41 @@ def new_experiment_page(request: HttpRequest, access: Access) -> HttpResponse:
         "said": said,
         "problems": problems,
         "extends": older,
+        "form_state": state_of_form(access, text),
+        "checks": _checks(access, text),
+        "presets": all_presets(),
+        "followed": followed(access, read_file(text)),
         "editors": () if access.can_edit else people_who_may(access.project_id, "editor"),
     }
     return render(request, "experiments/new.html", context, status=400 if problems else 200)
 
 
-def _create(request: HttpRequest, access: Access, text: str, older: Any) -> Any:
+def _checks(access: Access, text: str) -> DesignChecks | None:
+    file = read_file(text)
+    return design_checks(file, access.official_metric) if file else None
+
+
+def _follow_up(request: HttpRequest, older: Any) -> tuple[str, str]:
+    """The file that the address asks for, and what to know of it.
+
+    Where the follow-up is refused: a clone, beside the reason.
+    """
+    try:
+        proposal = asked_proposal(older, request.GET.dict())
+        if proposal.refused:
+            messages.warning(request, proposal.refused)
+            proposal = asked_proposal(older, {"follow": "clone"})
+        elif proposal.why:
+            messages.info(request, proposal.why)
+    except InvalidExperiment as error:
+        return "", error.message
+    return proposal.text, ""
+
+
+def _create(request: HttpRequest, access: Access, text: str) -> Any:
     file = experiment_file.parse(text)
     _check_project(file, access)
-    return experiments.create(user=request.user, text=text, extends=older)  # type: ignore[arg-type]
+    return experiments.create(user=request.user, text=text)  # type: ignore[arg-type]
 
 
 def _check_project(file: ExperimentFile, access: Access) -> None:
@@ -96,10 +129,26 @@ def check_experiment(request: HttpRequest, access: Access) -> JsonResponse:
     try:
         file = experiment_file.parse(text)
         _check_project(file, access)
+        problems = forbidden(access, file)
+        if problems:
+            raise InvalidExperiment(f"This must not follow {file.extends}.", problems)
     except InvalidExperiment as error:
-        problems = [{"where": each.where, "message": each.message} for each in error.problems]
-        return JsonResponse({"ok": False, "error": error.message, "problems": problems})
-    return JsonResponse({"ok": True, "design": design_words(file)})
+        listed = [{"where": each.where, "message": each.message} for each in error.problems]
+        return JsonResponse(
+            {"ok": False, "error": error.message, "problems": listed, "checks": checks_html(None)}
+        )
+    follows = followed(access, file)
+    told = follows.sentences() if follows else []
+    checks = design_checks(file, access.official_metric)
+    return JsonResponse(
+        {
+            "ok": True,
+            "design": design_words(file),
+            "difference": told,
+            "checks": checks_html(checks),
+            "rules": checks_as_data(checks),
+        }
+    )
 
 
 def design_words(file: ExperimentFile) -> list[str]:
@@ -107,7 +156,7 @@ def design_words(file: ExperimentFile) -> list[str]:
     arms = file.arms()
     searched = sorted({len(arm.searched) for arm in arms})
     dimensions = " to ".join(str(count) for count in dict.fromkeys((searched[0], searched[-1])))
-    total = len(arms) * file.trials
+    total = sum(file.budget_of(arm) for arm in arms)
     found = [
         f"{len(arms)} {'arm' if len(arms) == 1 else 'arms'} of {file.trials} trials, "
         f"{total} in all, {file.parallel} at once.",
@@ -117,18 +166,3 @@ def design_words(file: ExperimentFile) -> list[str]:
     if fixed:
         found.append(f"What is found holds for the fixed values of {', '.join(fixed)} only.")
     return found
-
-
-def extended(source: str, name: str, evidence: dict[str, Any]) -> str:
-    """An experiment's file under a new name, its range widened as a boundary finding suggests."""
-    document = yaml.safe_load(source) or {}
-    document["experiment"] = f"{name}-wider" if evidence else f"{name}-2"
-    parameter = document.get("hyperparameters", {}).get(evidence.get("hyperparameter"))
-    if isinstance(parameter, dict):
-        for key, bound in (("low", "suggested_low"), ("high", "suggested_high")):
-            if isinstance(evidence.get(bound), int | float):
-                parameter[key] = evidence[bound]
-    text: str = yaml.safe_dump(
-        document, sort_keys=False, allow_unicode=True, default_flow_style=None, width=110
-    )
-    return text

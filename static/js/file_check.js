@@ -28,7 +28,20 @@
     part("title").textContent = answer.ok ? "This can run" : answer.error;
     part("problems").replaceChildren(...(answer.problems || []).map(item));
     part("design").replaceChildren(...(answer.design || []).map(sentence));
+    if (part("difference")) part("difference").replaceChildren(...(answer.difference || []).map(sentence));
+    showChecks(answer.checks);
     form.toggleAttribute("data-sound", answer.ok);
+    form.dispatchEvent(new CustomEvent("file-checked", { detail: answer, bubbles: true }));
+  }
+
+  // The server's own markup, so that the page looks the same with and without this script.
+  function showChecks(markup) {
+    const panel = part("checks");
+    if (!panel || markup === undefined || panel.dataset.shown === markup) return;
+    const open = [...panel.querySelectorAll("details[open]")].map((each) => each.dataset.key);
+    panel.innerHTML = markup;
+    panel.dataset.shown = markup;
+    for (const each of panel.querySelectorAll("details")) each.open = open.includes(each.dataset.key);
   }
 
   async function check() {
@@ -47,7 +60,7 @@
 
   field.addEventListener("input", () => {
     clearTimeout(timer);
-    timer = setTimeout(check, 300);
+    timer = setTimeout(check, 120);
   });
   if (!part("problems").children.length) check();
 })();

@@ -5,7 +5,7 @@ import yaml
 
 from experiments import experiment_file
 from experiments.errors import InvalidExperiment
-from experiments.experiment_changes import Change, Difference, differences, with_changes
+from experiments.experiment_changes import Change, differences, with_changes
 from tests import cast
 
 SOURCE = cast.LABEL_SMOOTHING.format(name="smooth", goal="Does it help?", trials=4)
@@ -56,7 +56,7 @@ def test_every_difference_is_told_old_to_new() -> None:
 def test_a_difference_says_whether_the_range_grew(key: str, value: object, kind: str) -> None:
     text = changed(Change(("hyperparameters", "learning_rate", key), value))
     (found,) = differences(experiment_file.parse(SOURCE), experiment_file.parse(text))
-    assert isinstance(found, Difference) and found.kind == kind
+    assert found.kind == kind
 
 
 def test_the_same_file_has_no_differences() -> None:

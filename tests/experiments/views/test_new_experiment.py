@@ -1,12 +1,10 @@
 from __future__ import annotations
 
 import pytest
-import yaml
 from django.test import Client
 
 from experiments import experiment_file
 from experiments.models import Experiment
-from experiments.views.new_experiment import extended
 from tests import cast
 
 pytestmark = pytest.mark.django_db
@@ -100,13 +98,6 @@ def test_a_boundary_finding_widens_the_range_in_a_new_file(client: Client) -> No
     )
     made = Experiment.objects.get(name="label-smoothing-wider")
     assert made.extends == experiment
-
-
-def test_an_extension_keeps_everything_else() -> None:
-    before, after = yaml.safe_load(GOOD), yaml.safe_load(extended(GOOD, "smooth", {}))
-    assert after.pop("experiment") == "smooth-2"
-    before.pop("experiment")
-    assert after == before
 
 
 def test_extending_what_is_not_there_is_not_found(client: Client) -> None:

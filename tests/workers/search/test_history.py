@@ -5,14 +5,14 @@ from collections.abc import Callable
 
 import optuna
 import pytest
-from optuna.distributions import FloatDistribution
+from optuna.distributions import BaseDistribution, FloatDistribution
 from optuna.pruners import MedianPruner
 from optuna.samplers import BaseSampler, GPSampler, TPESampler
 
 from experiments.queries.earlier_trials import Remembered
 from workers.search.history import SamplerWithHistory, earlier
 
-SPACE = {"x": FloatDistribution(0.0, 1.0), "y": FloatDistribution(0.0, 1.0)}
+SPACE: dict[str, BaseDistribution] = {"x": FloatDistribution(0.0, 1.0), "y": FloatDistribution(0.0, 1.0)}
 # Best at x = 0.8 and y = 0.2.
 KNOWN = earlier(
     [
