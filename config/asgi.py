@@ -15,6 +15,8 @@ for _database in settings.DATABASES.values():
     _database["ENGINE"] = ENGINES.get(_database["ENGINE"], _database["ENGINE"])
 _django = get_asgi_application()
 
-from config.static_files import StaticFiles  # noqa: E402  (needs the settings)
+from config.static_files import StaticFiles  # noqa: E402  (these need the settings)
+from experiments.api.long_poll import LongPoll, News  # noqa: E402
+from experiments.queries.champion import newest_decision  # noqa: E402
 
-application = StaticFiles(_django)
+application = StaticFiles(LongPoll(_django, News(newest_decision)))

@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from django.db.models import QuerySet
+from django.db import connection
+from django.db.models import Max, QuerySet
 
 from experiments.models import Decision, Project
 
@@ -20,6 +21,17 @@ def head(project: Project) -> tuple[int, str]:
     newest = Decision.objects.filter(project=project).order_by("-sequence").first()
     count = Decision.objects.filter(project=project).count()
     return count, newest.hash if newest else ""
+
+
+def newest_decision() -> int:
+    """A number that grows with every decision of the installation; for whoever waits for one.
+
+    Asked in a thread of its own, so it gives its connection back.
+    """
+    try:
+        return Decision.objects.aggregate(newest=Max("pk"))["newest"] or 0
+    finally:
+        connection.close()
 
 
 def decisions(project: Project, target: str = "") -> QuerySet[Decision]:

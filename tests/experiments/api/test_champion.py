@@ -141,3 +141,32 @@ def test_test_scores_that_nobody_opened_are_in_no_answer(adopted: Decision) -> N
 def test_every_error_has_the_one_shape(adopted: Decision, address: str, status: int) -> None:
     found, answer = _get(address, _token())
     assert found == status and _is_an_error(answer, status)
+
+
+def test_a_deployment_that_has_the_champion_is_told_so_without_a_body(adopted: Decision) -> None:
+    headers = {"Authorization": f"Bearer {_token()}"}
+    first = Client().get(ADDRESS, headers=headers)
+    assert first.headers["Verdict-Log-Head"] == f"1:{adopted.hash}"
+    again = Client().get(
+        f"{ADDRESS}?wait=30", headers={**headers, "If-None-Match": first.headers["ETag"]}
+    )
+    assert (again.status_code, again.content) == (304, b"")
+    assert again.headers["Verdict-Log-Head"] == f"1:{adopted.hash}"
+    cast.decided("other", "reject", "No gain.", gain=-0.01)
+    rejected = Client().get(ADDRESS, headers={**headers, "If-None-Match": first.headers["ETag"]})
+    assert rejected.status_code == 304 and rejected.headers["Verdict-Log-Head"][0] == "2"
+
+
+def test_the_log_is_sent_again_only_when_it_grew(adopted: Decision) -> None:
+    headers = {"Authorization": f"Bearer {_token()}"}
+    address = "/api/v1/projects/digits/decisions"
+    tag = Client().get(address, headers=headers).headers["ETag"]
+    headers["If-None-Match"] = tag
+    assert Client().get(address, headers=headers).status_code == 304
+    cast.decided("other", "reject", "No gain.", gain=-0.01)
+    assert Client().get(address, headers=headers).status_code == 200
+
+
+def test_a_wait_beyond_a_minute_is_refused(adopted: Decision) -> None:
+    status, answer = _get(f"{ADDRESS}?wait=61", _token())
+    assert status == 422 and answer["errors"][0]["where"] == "wait"

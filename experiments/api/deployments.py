@@ -1,0 +1,125 @@
+"""What deployments read: champions and the log behind them."""
+
+from __future__ import annotations
+
+import json
+from typing import Annotated, Any
+
+from django.http import HttpRequest, HttpResponse
+from django.utils.cache import get_conditional_response
+from ninja import Query, Router
+
+from experiments.api.errors import error_response
+from experiments.api.long_poll import LONGEST_WAIT, WORTH_WAITING
+from experiments.api.schemas import (
+    ChampionOut,
+    DecisionsOut,
+    DecisionWithEvidenceOut,
+    ErrorOut,
+)
+from experiments.errors import NotFound
+from experiments.queries import champion as champions
+from experiments.queries import token_access
+from experiments.queries.token_access import Project
+
+PAGE = 100
+Page = Annotated[int, Query(ge=1, le=10**6)]
+Wait = Annotated[
+    int,
+    Query(
+        ge=0,
+        le=LONGEST_WAIT,
+        description="Seconds to wait while nothing changed since If-None-Match",
+    ),
+]
+HEAD = "Verdict-Log-Head"
+_ERRORS = {401: ErrorOut, 404: ErrorOut, 422: ErrorOut}
+
+router = Router(tags=["deployments"])
+
+
+def _project(request: HttpRequest, slug: str) -> Project:
+    project = token_access.project_for(request.auth, slug)  # type: ignore[attr-defined]
+    if project is None:
+        raise NotFound(f"There is no project {slug}.")
+    return project
+
+
+def _unchanged(request: HttpRequest, response: HttpResponse, etag: str) -> HttpResponse | None:
+    """The answer 304 for a client that has this already; sets the ETag of any other answer."""
+    response.headers["ETag"] = etag
+    response.headers["Cache-Control"] = "private, no-cache"
+    found = get_conditional_response(request, etag=etag)
+    if found is None:
+        return None
+    answer = HttpResponse(status=304, headers={"ETag": etag, WORTH_WAITING: "1"})
+    answer.headers[HEAD] = response.headers[HEAD]
+    return answer
+
+
+@router.get("/{slug}/champion", response={200: ChampionOut, 304: None, **_ERRORS})
+def read_champion(
+    request: HttpRequest,
+    response: HttpResponse,
+    slug: str,
+    target: str = "production",
+    wait: Wait = 0,
+) -> Any:
+    """The configuration to deploy. 404 before the first adopt.
+
+    Send the ETag back as If-None-Match: the answer is 304 until another champion stands. With
+    `wait` it is held back until then, or until so many seconds have gone by.
+    """
+    project = _project(request, slug)
+    decision = champions.champion(project, target)
+    head = champions.head(project)
+    response.headers[HEAD] = f"{head[0]}:{head[1]}"
+    if decision is None or decision.candidate is None:
+        answer = error_response(
+            404, f"{slug} has no champion for {target} yet: nothing was adopted."
+        )
+        answer.headers[WORTH_WAITING] = "1"
+        return answer
+    same = _unchanged(request, response, f'W/"{decision.hash}"')
+    return same or {
+        "project": project.slug,
+        "target": target,
+        "configuration": json.loads(decision.candidate.document),
+        "digest": decision.candidate.digest,
+        "decision": champions.as_document(decision),
+        "head": {"count": head[0], "hash": head[1]},
+    }
+
+
+@router.get("/{slug}/decisions", response={200: DecisionsOut, 304: None, **_ERRORS})
+def list_decisions(
+    request: HttpRequest,
+    response: HttpResponse,
+    slug: str,
+    target: str = "",
+    page: Page = 1,
+    wait: Wait = 0,
+) -> Any:
+    """The log, newest first, a hundred a page. ETag and `wait` as for the champion."""
+    project = _project(request, slug)
+    count, newest = champions.head(project)
+    response.headers[HEAD] = f"{count}:{newest}"
+    same = _unchanged(request, response, f'W/"{count}-{newest}"')
+    if same is not None:
+        return same
+    found = champions.decisions(project, target)
+    start = (page - 1) * PAGE
+    return {
+        "decisions": [champions.as_document(each) for each in found[start : start + PAGE]],
+        "total": found.count(),
+        "head": {"count": count, "hash": newest},
+    }
+
+
+@router.get("/{slug}/decisions/{int:sequence}", response={200: DecisionWithEvidenceOut, **_ERRORS})
+def read_decision(request: HttpRequest, slug: str, sequence: int) -> dict[str, Any]:
+    """One decision with the evidence as it was when the button was pressed."""
+    found = champions.decisions(_project(request, slug)).filter(sequence=sequence).first()
+    if found is None:
+        raise NotFound(f"{slug} has no decision {sequence}.")
+    return {**champions.as_document(found), "evidence": json.loads(found.evidence)}
