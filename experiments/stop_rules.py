@@ -13,6 +13,8 @@ from experiments.search_methods import Chosen, parse_method
 # Rules that are numbers; trials and no_improvement_for count trials of all arms together.
 _NUMBERS = ("trials", "minutes", "gpu_hours", "no_improvement_for")
 _WHOLE = ("trials", "no_improvement_for")
+# Of a study whose arm ended before its budget was used: why.
+STOPPED_ATTRIBUTE = "verdict:stopped"
 STOP_KEYS = (*_NUMBERS, "terminator")
 
 

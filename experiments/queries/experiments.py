@@ -17,6 +17,8 @@ from experiments.models.trial import Origin, StudyKind, TrialState
 from experiments.queries.access import Access
 from experiments.queries.pages import Page, page_bounds
 from experiments.search_space import values_in_words
+from experiments.stop_rules import STOPPED_ATTRIBUTE
+from experiments.trial_encoding import decode
 from experiments.trial_names import arm_letter, trial_name
 
 STATES: tuple[str, ...] = tuple(ExperimentState.values)
@@ -63,7 +65,10 @@ class ExperimentRow:
 
 @dataclass(frozen=True, slots=True)
 class ArmRow:
-    """One arm of a search: its letter, what it fixes, how far it is, its best score."""
+    """One arm of a search: its letter, what it fixes, how far it is.
+
+    `stopped` says why it begins no more trials before its budget is used, else it is empty.
+    """
 
     study_id: int
     index: int
@@ -71,6 +76,7 @@ class ArmRow:
     label: str
     budget: int | None
     trials: int
+    stopped: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,9 +130,7 @@ def _count_of(rows: Any, key: str) -> Coalesce:
 
 
 def _open_warnings() -> Any:
-    return Finding.objects.filter(
-        status="fired", severity__in=("warning", "problem"), dismissed_at__isnull=True
-    )
+    return Finding.objects.asking().filter(severity__in=("warning", "problem"))
 
 
 def _tagged(text: str) -> Any:
@@ -194,6 +198,7 @@ def arms_of(experiment_id: int) -> tuple[ArmRow, ...]:
             label=arm_label(row.arm),
             budget=row.budget,
             trials=row.next_number,
+            stopped=decode(row.system_attributes).get(STOPPED_ATTRIBUTE, ""),
         )
         for row in rows
     )

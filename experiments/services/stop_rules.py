@@ -12,10 +12,9 @@ from django.utils import timezone
 from experiments.models import Experiment, Study, Trial
 from experiments.models.trial import FINISHED, StudyKind, TrialState
 from experiments.services import studies
+from experiments.stop_rules import STOPPED_ATTRIBUTE
 from experiments.trial_encoding import decode
 
-# Of a study whose arm ended before its budget was used: why.
-STOPPED_ATTRIBUTE = "verdict:stopped"
 # What a slot without a GPU calls its device; every other name, such as cuda:0, is a GPU's.
 NO_GPU = ("", "cpu")
 

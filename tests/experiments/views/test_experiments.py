@@ -6,8 +6,9 @@ import pytest
 from django.test import Client
 from pytest_django import DjangoAssertNumQueries
 
-from experiments.models import Experiment
+from experiments.models import Experiment, Study
 from experiments.models.experiment import ExperimentState
+from experiments.services import experiments, stop_rules
 from tests import cast
 
 pytestmark = pytest.mark.django_db
@@ -194,3 +195,23 @@ def test_the_page_costs_the_same_with_ten_and_with_a_thousand_trials(
     with django_assert_num_queries(18):
         answer = client.get(address)
     assert len(answer.content) < 200_000
+
+
+@pytest.mark.parametrize(
+    "why", ["used 2 GPU hours", "ran for 60 minutes", "no improvement for 20 trials"]
+)
+def test_what_stopped_a_search_is_on_its_page(client: Client, why: str) -> None:
+    cast.project()
+    experiment = cast.search()
+    experiments.stop(user=cast.person("cleo"), experiment=experiment, reason=why)
+    assert why in page(client, experiment)
+
+
+def test_an_arm_that_a_terminator_ended_says_so_while_others_go_on(client: Client) -> None:
+    cast.project()
+    experiment = cast.search()
+    study = Study.objects.get(experiment=experiment, arm_index=1)
+    assert "arm B ended" not in page(client, experiment)
+    stop_rules.end_arm(study_id=study.pk, why="little left to gain after 20 trials")
+    text = page(client, experiment)
+    assert "arm B ended" in text and "little left to gain after 20 trials" in text
