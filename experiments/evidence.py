@@ -29,6 +29,7 @@ from experiments.replicate_readings import (
     costs_of,
     direction_of,
     finite_mean,
+    guard_name,
     guard_of,
     guard_value,
     mean_best,
@@ -182,7 +183,9 @@ def gather(replication: Replication) -> Evidence:
         best={side: mean_best(runs[side], experiment) if verdict else None for side in SIDES},
         costs={side: costs_of(runs[side]) for side in SIDES},
         guards_of_baseline={
-            limit.metric: finite_mean([guard_value(run, limit.metric) for run in runs["baseline"]])
+            guard_name(limit.metric): finite_mean(
+                [guard_value(run, limit.metric) for run in runs["baseline"]]
+            )
             for limit in limits
         },
         unmeasured=unmeasured(everything, experiment.official_metric),

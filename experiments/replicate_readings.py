@@ -81,7 +81,12 @@ def unmeasured(runs: Sequence[ReplicateRun], metric: str) -> str:
 
 def guard_of(limit: Limit, runs: Sequence[ReplicateRun]) -> Guard:
     values = tuple(guard_value(run, limit.metric) for run in runs)
-    return Guard(limit.metric, values, limit.limit, limit.bound)
+    return Guard(guard_name(limit.metric), values, limit.limit, limit.bound)
+
+
+def guard_name(metric: str) -> str:
+    """How sentences call a guard metric: costs in words, logged metrics by their name."""
+    return COST_GUARDS.get(metric, metric)
 
 
 def guard_value(run: ReplicateRun, metric: str) -> float:

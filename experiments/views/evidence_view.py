@@ -16,7 +16,6 @@ from numpy.typing import NDArray
 
 from experiments.charts.seeds import Arm, interval_plot, seeds_plot
 from experiments.charts.theme import Figure
-from experiments.replicate_readings import COST_GUARDS
 from experiments.search_space import show
 from experiments.templatetags.figures import duration, megabytes, number, score, signed
 
@@ -290,10 +289,15 @@ def _guards(document: Mapping[str, Any]) -> list[GuardRow]:
         before, after = (number(real(each.get(key))) for key in ("baseline_mean", "mean"))
         measured, runs = each.get("measured", 0), each.get("replicates", 0)
         note = "" if measured == runs else f"measured in {measured} of {runs} replicates"
-        name = COST_GUARDS.get(each["name"], each["name"])
         limit = f"{each['bound']} {number(real(each['limit']))}"
         rows.append(
-            GuardRow(name, f"{before or '?'} → {after or '?'}", limit, bool(each["broken"]), note)
+            GuardRow(
+                each["name"],
+                f"{before or '?'} → {after or '?'}",
+                limit,
+                bool(each["broken"]),
+                note,
+            )
         )
     return rows
 

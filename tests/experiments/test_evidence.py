@@ -108,7 +108,7 @@ def test_a_guard_that_a_cost_breaks_blocks_adopting(repeated: Replication) -> No
     found = evidence.gather(repeated)
     assert found.verdict is not None and found.verdict.tested == "adopt"
     assert found.outcome == "undecided"
-    assert "the mean seconds is 11.3, not at most 11.25" in found.verdict.sentence
+    assert "the mean training time in seconds is 11.3, not at most 11.25" in found.verdict.sentence
     assert found.document()["guards"][0]["baseline_mean"] == pytest.approx(11.2)
 
 

@@ -213,7 +213,7 @@ def test_everything_a_decision_rests_on_stands_on_the_page(
         "Guard metrics",
         "11.2 → 11.3",
         "broken",
-        "adopting is blocked because the mean seconds is 11.3, not at most 11.25",
+        "adopting is blocked because the mean training time in seconds is 11.3, not at most 11.25",
     ):
         assert words in text, words
 
