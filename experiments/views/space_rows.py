@@ -1,0 +1,90 @@
+"""The form's rows and the file's text, each following the other: the server is the one parser."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from django.http import HttpRequest, JsonResponse
+from django.views.decorators.http import require_POST
+
+from experiments import experiment_file
+from experiments.errors import InvalidExperiment, Problem, VerdictError
+from experiments.experiment_yaml import LONGEST
+from experiments.forms.file_edits import HEAD, edited, head_of
+from experiments.forms.space_rows import conditions_of, problems_of_rows, rows_of, space_of
+from experiments.forms.yaml_editing import compose, problem_of
+from experiments.queries.access import Access
+from experiments.queries.experiment_names import is_taken
+from experiments.views.guard import in_project
+
+_HEAD_CELLS = {".".join(path): cell for cell, (path, _) in HEAD.items()}
+
+
+@require_POST
+@in_project
+def edit_experiment(request: HttpRequest, access: Access) -> JsonResponse:
+    """The file after one edit of a row, with its rows and what is wrong in them; writes nothing.
+
+    A refused edit answers with the file as it was, `refused` and the cell it belongs to.
+    """
+    text = request.POST.get("text", "")[: LONGEST + 1].replace("\r\n", "\n")
+    refused: dict[str, Any] = {}
+    try:
+        text = edited(text, _edit(request))
+    except InvalidExperiment as error:
+        wrong = [{"where": each.where, "message": each.message} for each in error.problems]
+        return JsonResponse({"error": error.message, "problems": wrong}, status=400)
+    except VerdictError as error:
+        cells = [{"cell": each.where, "message": each.message} for each in error.problems]
+        refused = {"refused": error.message, "refused_cells": cells}
+    return JsonResponse({**state_of_form(access, text), **refused})
+
+
+def state_of_form(access: Access, text: str) -> dict[str, Any]:
+    """What the form shows of a text: `unreadable` says why there are no rows."""
+    unreadable = problem_of(text)
+    if unreadable is not None:
+        return {"text": text, "unreadable": str(unreadable)}
+    rows = rows_of(text, space_of(compose(text)))
+    problems = _problems(text)
+    head = head_of(text)
+    return {
+        "text": text,
+        "rows": [row.as_dict() for row in rows],
+        "head": head,
+        "conditions": conditions_of(rows),
+        "problems": problems_of_rows(rows, problems),
+        "head_problems": [
+            {"cell": _HEAD_CELLS[each.where], "message": each.message}
+            for each in (*problems, *taken_name(access, head["experiment"].strip()))
+            if each.where in _HEAD_CELLS
+        ],
+    }
+
+
+def taken_name(access: Access, name: str) -> list[Problem]:
+    """The problem of a name that the project has given away already."""
+    if name and is_taken(access, name):
+        return [Problem("experiment", f"{name} is taken in this project; choose another name")]
+    return []
+
+
+def _problems(text: str) -> tuple[Problem, ...]:
+    try:
+        experiment_file.parse(text)
+    except InvalidExperiment as error:
+        return error.problems
+    return ()
+
+
+def _edit(request: HttpRequest) -> dict[str, Any]:
+    try:
+        edit = json.loads(request.POST.get("edit") or "{}")
+    except ValueError:
+        edit = None
+    if not isinstance(edit, dict):
+        raise InvalidExperiment(
+            "The edit is no JSON mapping.", [Problem("edit", "want a mapping")]
+        )
+    return edit
