@@ -60,6 +60,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path(f"{E}curves/", zoom.closer_curves, name="experiment_curves"),
     path(f"{E}trials.csv", exports.trials_csv, name="experiment_trials_csv"),
     path(f"{E}series.<str:kind>", exports.series_file, name="experiment_series"),
+    path(f"{E}mute/", findings.mute_overfitting, name="experiment_mute"),
     path(f"{E}stop/", experiments.stop, name="experiment_stop"),
     path(f"{E}pause/", experiments.pause, name="experiment_pause"),
     path(f"{E}resume/", experiments.resume, name="experiment_resume"),

@@ -44,15 +44,27 @@ from experiments.analysis.throughput import batch_size
 from experiments.analysis.warmup import unstable_above_best, warmup_advice
 
 # Rules on single trials whose word about the best trials belongs on the experiment's page.
-GATHERED = ("overfitting", "late_oscillation", "train_loss_rising", "loss_metric_divergence")
+GATHERED: Mapping[str, str] = {
+    "overfitting": "Validation error rises",
+    "late_oscillation": "The validation metric jumps about late",
+    "train_loss_rising": "Training loss rises",
+    "loss_metric_divergence": "Validation loss rises while the metric holds or gains",
+    "gradient_spikes": "The gradient norm spikes often",
+    "clipped_updates": "More than half of the updates are clipped",
+    "learning_rate_schedule": "The learning rate does not follow one decaying schedule",
+    "periodic_validation": "The validation metric repeats itself",
+    "regular_evaluations": "Evaluations come at irregular steps",
+    "early_instability_unseen": "An instability in the first steps would not be seen",
+    "input_bound": "Training waits for its input",
+}
 
 
 @dataclass(frozen=True, slots=True)
 class TrialSummary:
     """One search trial as the rules across trials see it.
 
-    number: its name for people. score: official metric, nan if none. finished: complete or
-    failed (pruned ones are apart). rules: status of each rule on this trial. best_step_share:
+    number: its name for people, within its arm; id: that of its record. score: official metric,
+    nan if none. finished: complete or failed (pruned ones are apart). rules: status of each rule on this trial. best_step_share:
     when in its run it was best. rate: its learning rate; fit: lowest training loss as a share of
     where it began; early_divergence: it diverged in the first tenth; fit_step: first step of a
     perfect fit; throughput: examples per second; late_deviation, improvement: deviation of its
@@ -70,6 +82,7 @@ class TrialSummary:
     rate: float = math.nan
     fit: float = math.nan
     early_divergence: bool = False
+    id: int = 0
     fit_step: float = math.nan
     batch_size: float = math.nan
     throughput: float = math.nan
@@ -214,6 +227,7 @@ def gather(rule: str, best: Sequence[TrialSummary], view: ExperimentView) -> Dia
     evidence = {
         "best_trials": [trial.number for trial in judged],
         "fired_trials": [trial.number for trial in fired],
+        "trial_ids": [trial.id for trial in fired if trial.id],
         "judged": len(known),
     }
     if not known:
@@ -227,19 +241,11 @@ def gather(rule: str, best: Sequence[TrialSummary], view: ExperimentView) -> Dia
             f"trial {trial.number} ({view.arms.get(trial.arm, trial.arm)})" for trial in fired
         )
     return definition.fires(
-        f"{_WORDS[rule]} in {_counted(len(fired), len(known))}",
+        f"{GATHERED[rule]} in {_counted(len(fired), len(known))}",
         detail,
         evidence,
         severity=Severity.NOTICE if expected else None,
     )
-
-
-_WORDS = {
-    "overfitting": "Validation error rises",
-    "late_oscillation": "The validation metric jumps about late",
-    "train_loss_rising": "Training loss rises",
-    "loss_metric_divergence": "Validation loss rises while the metric holds or gains",
-}
 
 
 def _counted(fired: int, known: int) -> str:

@@ -9,6 +9,21 @@ from django.db.models import Q
 from experiments.models.experiment import Experiment
 from experiments.models.trial import Trial
 
+MUTED = "overfitting"  # the rule that `Experiment.mutes_overfitting` silences
+
+
+class FindingQuerySet(models.QuerySet["Finding"]):
+    def asking(self) -> FindingQuerySet:
+        """Those that ask for something: fired, not set aside, and not muted."""
+        return self.filter(status="fired", dismissed_at__isnull=True).exclude(
+            rule=MUTED, experiment__mutes_overfitting=True
+        )
+
+    def set_aside(self) -> FindingQuerySet:
+        """Those that fired and ask for nothing: a person set them aside, or they are muted."""
+        muted = Q(rule=MUTED, experiment__mutes_overfitting=True)
+        return self.filter(Q(dismissed_at__isnull=False) | muted, status="fired")
+
 
 class Finding(models.Model):
     """The newest result of one rule on one subject. Written by workers, read by pages."""
@@ -35,6 +50,8 @@ class Finding(models.Model):
     )
     dismissed_at = models.DateTimeField(null=True, blank=True)
     dismiss_reason = models.TextField(blank=True)
+
+    objects = FindingQuerySet.as_manager()
 
     class Meta:
         constraints = (

@@ -208,6 +208,7 @@ def _summary(
     read = reading or TrialReading()
     complete = _complete(row, arms)
     return TrialSummary(
+        id=row.id,
         number=row.number,
         score=row.score,
         feasible=feasible,

@@ -9,6 +9,7 @@ from datetime import datetime
 from typing import Any
 
 from experiments.models import Finding
+from experiments.models.finding import MUTED
 from experiments.trial_names import trial_name
 
 _GRAVITY = {"problem": 0, "warning": 1, "notice": 2}
@@ -21,6 +22,7 @@ class FindingRow:
 
     id: int
     rule: str
+    version: int
     subject: str
     status: str
     severity: str
@@ -36,12 +38,18 @@ class FindingRow:
     dismissed_by: str
     dismissed_at: datetime | None
     dismiss_reason: str
+    is_muted: bool = False  # by the experiment's switch
     others: tuple[str, ...] = ()  # further trials, or subjects, of which the rule says the same
 
     @property
     def is_open(self) -> bool:
         """Whether it asks for something: it fired and nobody set it aside."""
-        return self.status == "fired" and self.dismissed_at is None
+        return self.status == "fired" and not self.is_aside
+
+    @property
+    def is_aside(self) -> bool:
+        """Whether a person set it aside, or the experiment mutes its rule."""
+        return self.dismissed_at is not None or self.is_muted
 
     @property
     def is_warning(self) -> bool:
@@ -54,7 +62,7 @@ class FindingRow:
             return "passed"
         if self.status != "fired":
             return "waiting"
-        return self.severity if self.dismissed_at is None else "waiting"
+        return "waiting" if self.is_aside else self.severity
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,19 +82,22 @@ class Findings:
 
     @property
     def dismissed(self) -> tuple[FindingRow, ...]:
-        return tuple(row for row in self.rows if row.dismissed_at is not None)
+        return tuple(row for row in self.rows if row.is_aside)
 
     @property
     def passed(self) -> tuple[FindingRow, ...]:
-        return tuple(
-            row for row in self.rows if row.status == "passed" and row.dismissed_at is None
-        )
+        return tuple(row for row in self.rows if row.status == "passed" and not row.is_aside)
 
     @property
     def waiting(self) -> tuple[FindingRow, ...]:
         return tuple(
-            row for row in self.rows if row.status == "not_checkable" and row.dismissed_at is None
+            row for row in self.rows if row.status == "not_checkable" and not row.is_aside
         )
+
+    @property
+    def speaks_of_overfitting(self) -> bool:
+        """Whether muting that rule would change anything."""
+        return any(row.rule == MUTED and row.is_open for row in self.rows)
 
     @property
     def summary(self) -> str:
@@ -113,7 +124,7 @@ def findings_of(experiment_id: int, arms: int) -> Findings:
         Finding.objects.filter(experiment_id=experiment_id)
         .exclude(trial__isnull=False, status__in=("passed", "not_checkable"))
         .exclude(trial__study__kind="replication")
-        .select_related("trial__study", "dismissed_by")
+        .select_related("trial__study", "dismissed_by", "experiment")
         .order_by("-found_at", "pk")
     )
     every = [_row(row, arms) for row in rows[:2000]]
@@ -133,7 +144,8 @@ def _together(rows: Sequence[FindingRow]) -> list[FindingRow]:
     """One row for what a rule says of several trials, or cannot say yet of several subjects."""
     groups: dict[tuple[object, ...], list[FindingRow]] = {}
     for row in rows:
-        alike = row.status == "not_checkable" or (bool(row.trial) and row.is_open)
+        repeated = bool(row.trial) and (row.is_open or row.is_muted)
+        alike = row.status == "not_checkable" or repeated
         key = (row.rule, row.status, row.severity) if alike else (row.id,)
         groups.setdefault(key, []).append(row)
     return [
@@ -149,21 +161,22 @@ def _in_order(names: Iterable[str]) -> tuple[str, ...]:
 
 def _standing(row: FindingRow) -> tuple[int, int, str, str]:
     status = {"fired": 0, "passed": 2, "not_checkable": 3}.get(row.status, 4)
-    if row.dismissed_at is not None:
+    if row.is_aside:
         status = 1
     return (status, _GRAVITY.get(row.severity, 3), row.rule, row.subject)
 
 
 def findings_of_trial(trial_id: int) -> tuple[FindingRow, ...]:
     """Every finding of one trial, those that fired first."""
-    rows = Finding.objects.filter(trial_id=trial_id).select_related("dismissed_by")
+    rows = Finding.objects.filter(trial_id=trial_id).select_related("dismissed_by", "experiment")
     return tuple(sorted((_row(row, 1, own=True) for row in rows), key=_standing))
 
 
 def fired_by_trial(trial_ids: Sequence[int]) -> dict[int, tuple[tuple[str, str], ...]]:
     """(rule, severity) of the open findings of many trials, in one query."""
     rows: Iterable[tuple[int | None, str, str]] = (
-        Finding.objects.filter(trial_id__in=trial_ids, status="fired", dismissed_at__isnull=True)
+        Finding.objects.asking()
+        .filter(trial_id__in=trial_ids)
         .order_by("rule")
         .values_list("trial_id", "rule", "severity")
     )
@@ -179,6 +192,7 @@ def _row(finding: Finding, arms: int, *, own: bool = False) -> FindingRow:
     return FindingRow(
         id=finding.pk,
         rule=finding.rule,
+        version=finding.version,
         subject=finding.subject,
         status=finding.status,
         severity=finding.severity,
@@ -194,6 +208,9 @@ def _row(finding: Finding, arms: int, *, own: bool = False) -> FindingRow:
         dismissed_by=finding.dismissed_by.get_username() if finding.dismissed_by else "",
         dismissed_at=finding.dismissed_at,
         dismiss_reason=finding.dismiss_reason,
+        is_muted=finding.status == "fired"
+        and finding.rule == MUTED
+        and finding.experiment.mutes_overfitting,
     )
 
 

@@ -46,6 +46,7 @@ def pulse(experiment: Experiment) -> Pulse:
     findings = Finding.objects.filter(experiment=experiment).aggregate(
         count=Count("pk"), newest=Max("found_at"), dismissed=Count("dismissed_at")
     )
+    counters = (*counters, experiment.mutes_overfitting)
     words = (counters, unfinished["count"], unfinished["running"], tuple(findings.values()))
     seen = (findings["count"], findings["dismissed"])
     searching = experiment.state in (ExperimentState.RUNNING, ExperimentState.PAUSED)

@@ -10,6 +10,7 @@ from django.utils import timezone
 
 from experiments.errors import NotFound
 from experiments.models import Experiment, Worker
+from experiments.models.finding import MUTED
 from experiments.models.trial import StudyKind, TrialState
 
 
@@ -82,7 +83,8 @@ def _read(condition: Q) -> list[Progress]:
             findings__status="fired",
             findings__severity__in=("warning", "problem"),
             findings__dismissed_at__isnull=True,
-        ),
+        )
+        & ~Q(findings__rule=MUTED, mutes_overfitting=True),
         distinct=True,
     )
     rows = (

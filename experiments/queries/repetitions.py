@@ -6,11 +6,14 @@ from typing import Any
 
 from experiments.models import Configuration, Experiment, Finding, Replication
 from experiments.models.experiment import ExperimentState
+from experiments.models.finding import MUTED
 from experiments.models.replication import Purpose
 from experiments.models.trial import StudyKind
 from experiments.trial_names import trial_name
 
 _EARLIER = 10
+MUTED_BY = "the experiment's switch"
+MUTED_WHY = "overfitting is muted here: members of an ensemble may overfit a little"
 
 
 def latest(experiment: Experiment) -> Replication | None:
@@ -57,10 +60,10 @@ def fired_findings(experiment: Experiment, *, dismissed: bool) -> list[dict[str,
 
     What one rule saw in several trials stands there once, with the trials' names.
     """
+    every = Finding.objects.filter(experiment=experiment)
     found = (
-        Finding.objects.filter(experiment=experiment, status="fired")
-        .filter(dismissed_at__isnull=not dismissed)
-        .select_related("dismissed_by", "trial__study")
+        (every.set_aside() if dismissed else every.asking())
+        .select_related("dismissed_by", "trial__study", "experiment")
         .order_by("trial__study__arm_index", "trial__number", "pk")
     )
     arms = experiment.studies.filter(kind=StudyKind.SEARCH).count()
@@ -97,6 +100,15 @@ def _group(group: list[Finding], arms: int) -> dict[str, Any]:
         "severity": first.severity,
         "title": title,
         "trials": names,
-        "dismissed_by": first.dismissed_by.get_username() if first.dismissed_by else None,
-        "dismiss_reason": first.dismiss_reason,
+        **_why_aside(first),
     }
+
+
+def _why_aside(finding: Finding) -> dict[str, str | None]:
+    """Who set a finding aside and why; the experiment's own switch, where that mutes it."""
+    if finding.dismissed_by is not None:
+        by: str | None = finding.dismissed_by.get_username()
+        return {"dismissed_by": by, "dismiss_reason": finding.dismiss_reason}
+    if finding.rule == MUTED and finding.experiment.mutes_overfitting:
+        return {"dismissed_by": MUTED_BY, "dismiss_reason": MUTED_WHY}
+    return {"dismissed_by": None, "dismiss_reason": finding.dismiss_reason}

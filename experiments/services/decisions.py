@@ -105,6 +105,7 @@ def replication_state(replication: Replication) -> str:
                 .order_by("pk")
                 .values_list("pk", "dismiss_reason")
             ),
+            replication.experiment.mutes_overfitting,
         ]
     )
     return hashlib.sha256(text.encode()).hexdigest()

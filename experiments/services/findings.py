@@ -10,7 +10,7 @@ from django.utils import timezone
 
 from experiments.analysis.diagnosis import Diagnosis
 from experiments.errors import NotFound, Problem, VerdictError
-from experiments.models import Finding, TrialReading
+from experiments.models import Experiment, Finding, TrialReading
 from experiments.models.project import Role
 from experiments.services.permissions import Person, require
 
@@ -108,6 +108,15 @@ def record_trial(
     with transaction.atomic():
         record(experiment_id=experiment_id, trial_id=trial_id, diagnoses=diagnoses)
         TrialReading.objects.update_or_create(trial_id=trial_id, defaults={"document": reading})
+
+
+def mute_overfitting(*, user: Person, experiment: Experiment, muted: bool) -> None:
+    """Say whether overfitting asks for anything here: members of an ensemble may overfit a little.
+
+    What the rule sees is recorded all the same, and stands with a decision's evidence as muted.
+    """
+    require(user, experiment.project, Role.EDITOR)
+    Experiment.objects.filter(pk=experiment.pk).update(mutes_overfitting=muted)
 
 
 def forget(*, trial_id: int) -> None:

@@ -16,6 +16,7 @@ from experiments.grid import MOST_DIMENSIONS
 from experiments.metrics import Metric
 from experiments.queries.access import Access
 from experiments.queries.decisions import decision_without_seeds
+from experiments.queries.checklist import checklist
 from experiments.queries.experiments import (
     ArmRow,
     Tally,
@@ -124,6 +125,7 @@ def shared_context(parts: ExperimentParts) -> dict[str, Any]:
 
 def _refines_at_once(parts: ExperimentParts) -> bool:
     """Whether a grid over the good region is one press of a button away."""
+        "checklist": checklist(experiment, parts.findings),
     if parts.file is None or not may_refine(parts.experiment):
         return False
     return max(len(arm.searched) for arm in parts.file.arms()) <= MOST_DIMENSIONS

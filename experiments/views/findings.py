@@ -1,14 +1,18 @@
-"""Set a finding aside, with a reason."""
+"""Set a finding aside, with a reason; mute overfitting where it is meant."""
 
 from __future__ import annotations
+
+from typing import Any
 
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
+from django.urls import reverse
 from django.utils.http import url_has_allowed_host_and_scheme
 from django.views.decorators.http import require_POST
 
 from experiments.queries.access import Access
+from experiments.queries.experiments import find_experiment
 from experiments.queries.findings import experiment_of_finding
 from experiments.services import findings
 from experiments.views.guard import attempted, in_project, required
@@ -30,3 +34,20 @@ def dismiss_finding(request: HttpRequest, access: Access, finding: int) -> HttpR
     if url_has_allowed_host_and_scheme(back, allowed_hosts=None) and back.startswith("/"):
         return redirect(f"{back}#findings")
     return redirect("experiment", access.slug, name)
+
+
+@require_POST
+@in_project
+def mute_overfitting(request: HttpRequest, access: Access, name: str) -> HttpResponse:
+    """Let overfitting ask for nothing in this experiment, or let it ask again."""
+    experiment: Any = required(find_experiment(access, name))
+    muted = request.POST.get("muted") == "1"
+
+    def act() -> bool:
+        findings.mute_overfitting(user=request.user, experiment=experiment, muted=muted)  # type: ignore[arg-type]
+        return True
+
+    if attempted(request, act):
+        done = "Overfitting is muted here." if muted else "Overfitting is told again."
+        messages.success(request, done)
+    return redirect(f"{reverse('experiment', args=(access.slug, name))}#findings")

@@ -114,7 +114,7 @@ def _words(request: HttpRequest, parts: ExperimentParts) -> dict[str, str]:
     context = shared_context(parts)
     return {
         name: render_to_string(f"experiments/_{name}.html", context, request)
-        for name in ("head", "facts", "path", "next", "findings")
+        for name in ("head", "facts", "path", "next", "findings", "checklist")
     }
 
 

@@ -10,7 +10,9 @@ from experiments.queries.findings import (
     experiment_of_finding,
     findings_of,
     findings_of_trial,
+    fired_by_trial,
 )
+from experiments.queries.repetitions import fired_findings
 from tests import cast
 
 pytestmark = pytest.mark.django_db
@@ -86,3 +88,22 @@ def test_what_a_rule_says_of_many_trials_stands_there_once_with_their_names() ->
     (density,) = [row for row in found.rows if row.rule == "density"]
     assert len(density.others) == 1
     assert found.trial_warnings == 4
+
+
+def test_a_muted_experiment_keeps_what_the_rule_saw_and_asks_for_nothing() -> None:
+    cast.project()
+    experiment = cast.finished_search(trials_per_arm=3)
+    for trial in Trial.objects.filter(study__experiment=experiment)[:2]:
+        cast.finding(experiment, trial=trial, rule="overfitting", subject="")
+    cast.finding(experiment)
+    assert len(fired_findings(experiment, dismissed=False)) == 2
+    experiment.mutes_overfitting = True
+    experiment.save()
+    found = findings_of(experiment.pk, 2)
+    assert [row.rule for row in found.open] == ["boundary"] and found.trial_warnings == 0
+    (muted,) = found.dismissed
+    assert muted.is_muted and len(muted.others) == 1 and muted.look == "waiting"
+    assert fired_by_trial([trial.pk for trial in Trial.objects.all()]) == {}
+    (aside,) = fired_findings(experiment, dismissed=True)
+    assert "muted" in str(aside["dismiss_reason"]) and aside["dismissed_by"]
+    assert [each["rule"] for each in fired_findings(experiment, dismissed=False)] == ["boundary"]

@@ -60,3 +60,58 @@ def test_a_finding_of_another_project_is_not_found(client: Client) -> None:
     client.force_login(cast.person("ada"))
     address = f"/projects/other/findings/{finding.pk}/dismiss/"
     assert client.post(address, {"reason": "x"}).status_code == 404
+
+
+def test_overfitting_is_muted_visibly_and_told_again(client: Client) -> None:
+    cast.project()
+    experiment = cast.finished_search(trials_per_arm=2)
+    cast.finding(experiment, trial=experiment.best_trial, rule="overfitting", subject="")
+    client.force_login(cast.person("cleo"))
+    assert "Mute overfitting" in client.get(cast.address(experiment)).content.decode()
+    address = f"{cast.address(experiment)}mute/"
+    text = client.post(address, {"muted": "1"}, follow=True).content.decode()
+    assert "Overfitting is muted here" in text and "Muted in this experiment" in text
+    assert "Tell of it again" in text
+    text = client.post(address, {"muted": "0"}, follow=True).content.decode()
+    assert "Overfitting is muted here: " not in text
+
+
+@pytest.mark.parametrize(("name", "status"), [("ben", 403), ("dan", 404)])
+def test_only_editors_mute_overfitting(client: Client, name: str, status: int) -> None:
+    cast.project()
+    experiment = cast.finished_search(trials_per_arm=2)
+    client.force_login(cast.person(name))
+    answer = client.post(f"{cast.address(experiment)}mute/", {"muted": "1"})
+    assert answer.status_code == status
+    experiment.refresh_from_db()
+    assert not experiment.mutes_overfitting
+
+
+def test_the_page_carries_the_checklist_and_so_do_its_news(client: Client) -> None:
+    cast.project()
+    experiment = cast.finished_search(trials_per_arm=2)
+    cast.finding(experiment)
+    client.force_login(cast.person("ben"))
+    text = client.get(cast.address(experiment)).content.decode()
+    assert "Is the search space large enough?" in text and "1 warned" in text
+    news = client.get(f"{cast.address(experiment)}live/").json()
+    assert "Is the search space large enough?" in news["parts"]["checklist"]
+
+
+def test_a_finding_of_the_best_trials_shows_their_curves(client: Client) -> None:
+    cast.project()
+    experiment = cast.finished_search(trials_per_arm=2)
+    cast.finding(
+        experiment, rule="late_oscillation", subject="", action="show_curve",
+        evidence='{"trial_ids": [3, 4]}',
+    )  # fmt: skip
+    client.force_login(cast.person("ben"))
+    assert "?trials=3,4" in client.get(cast.address(experiment)).content.decode()
+
+
+def test_every_button_of_a_rule_does_something() -> None:
+    from experiments.analysis.rules import RULES
+    from experiments.followups import FOLLOWUPS
+
+    actions = {rule.action for rule in RULES.values() if rule.action}
+    assert actions <= {"show_curve", *FOLLOWUPS}
