@@ -19,6 +19,9 @@ def reproduce_line(
     score: float | None,
     search_seed: int | None = None,
     last_step: int | None = None,
+    folds: int = 0,
+    budget: float | None = None,
+    early_stopping: Mapping[str, Any] | None = None,
     commit: str = "",
     data: Mapping[str, str] | None = None,
     threads: int | None = 1,
@@ -28,6 +31,8 @@ def reproduce_line(
     It carries all that the run depends on: objective, parameters, data, seeds. `score` is the
     recorded one (the best evaluation of `metric`), written so that no bit is lost; None when there
     is none. `last_step` is given for runs that did not end by themselves: pruned or stopped ones.
+    `folds` is how often the objective runs for one value, 0 when once; `budget` what `run.budget`
+    says; `early_stopping` the rule by which each fold ends, for which no single last step stands.
     """
     options: dict[str, object] = {
         "objective": objective,
@@ -39,9 +44,12 @@ def reproduce_line(
         "metric": metric,
         "direction": direction,
         "last-step": last_step,
+        "folds": folds or None,
+        "budget": None if budget is None else repr(budget),
+        "early-stopping": _json(early_stopping),
         "threads": threads if threads != 1 else None,
         "commit": commit or None,
-        "data": json.dumps(dict(data), separators=(",", ":")) if data else None,
+        "data": _json(data),
         "score": None if score is None else repr(float(score)),
     }
     # One word each: a separate value that begins with "-" would be read as an option.
@@ -49,3 +57,7 @@ def reproduce_line(
     return "make setup && .venv/bin/python -m workers.reproduce " + " ".join(
         shlex.quote(word) for word in words
     )
+
+
+def _json(mapping: Mapping[str, Any] | None) -> str | None:
+    return json.dumps(dict(mapping), separators=(",", ":")) if mapping else None

@@ -16,9 +16,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from experiments.analysis.early_stopping import EarlyStopping, Patience
 from workers import environment
 from workers.messages import Job, Score, SeriesFlush
 from workers.objectives.python_function import ObjectiveError, load
+from workers.passes import Passes
 from workers.run import Run, Stopped
 from workers.threads import set_threads
 
@@ -61,6 +63,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         official_metric=options.metric,
         direction=options.direction,
         pruning=options.last_step is not None,
+        early_stopping=options.early_stopping,
+        budget=options.budget,
+        folds=options.folds,
         threads=options.threads,
         data=options.data,
     )
@@ -88,9 +93,13 @@ def run_again(job: Job, last_step: int | None) -> tuple[Score, tuple[str, ...]]:
     """
     function = load(job.objective, job.allowed)
     set_threads(job.threads)  # again: torch is known only now
-    run = Run(job, LastStep(last_step))
+    sink = LastStep(last_step)
+    run = Passes(job, sink) if job.folds else Run(job, sink)
     try:
-        run.finish(function(run))
+        if isinstance(run, Passes):
+            run.call(function)
+        else:
+            run.finish(function(run))
     except Stopped:
         pass
     except Exception:
@@ -138,6 +147,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--metric", required=True, help="the official metric")
     parser.add_argument("--direction", required=True, choices=("minimize", "maximize"))
     parser.add_argument("--last-step", type=int, help="end after its evaluation at this step")
+    parser.add_argument("--folds", type=int, default=0, help="train once a fold, take the mean")
+    parser.add_argument("--budget", type=_number, help="what run.budget says")
+    parser.add_argument("--early-stopping", type=_rule, help="a JSON object: the rule of a fold")
     parser.add_argument("--threads", type=int, default=1, help="CPU threads of the run")
     parser.add_argument("--commit", default="", help="the code that the score was recorded with")
     parser.add_argument(
@@ -145,6 +157,21 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--score", type=float, help="the recorded score")
     return parser
+
+
+def _number(text: str) -> float:
+    """A whole number stays one: budgets of epochs are counted with it."""
+    number = float(text)
+    return int(text) if text.lstrip("-").isdecimal() else number
+
+
+def _rule(text: str) -> EarlyStopping:
+    told = _json(text)
+    try:
+        metric, maximize = str(told.pop("metric")), bool(told.pop("maximize"))
+        return EarlyStopping(metric, maximize, Patience(**told))
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise argparse.ArgumentTypeError(f"no early-stopping rule: {error}") from error
 
 
 def _json(text: str) -> Any:

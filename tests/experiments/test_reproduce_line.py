@@ -71,3 +71,10 @@ def test_what_is_not_known_is_not_in_the_line() -> None:
 def test_what_differs_from_the_usual_is_in_the_line() -> None:
     found = options(line(search_seed=-3, last_step=7, threads=4))
     assert (found["search-seed"], found["last-step"], found["threads"]) == ("-3", "7", "4")
+
+
+def test_folds_budget_and_the_rule_of_a_fold_are_in_the_line() -> None:
+    rule = {"metric": "loss", "maximize": False, "patience": 3}
+    found = options(line(folds=5, budget=9, early_stopping=rule))
+    assert (found["folds"], found["budget"]) == ("5", "9")
+    assert json.loads(found["early-stopping"]) == rule

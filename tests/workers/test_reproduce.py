@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from experiments.analysis.early_stopping import EarlyStopping, Patience
 from experiments.reproduce_line import reproduce_line
 from workers import environment, reproduce
 from workers.messages import Job
@@ -105,6 +106,44 @@ def test_no_score_of_the_test_split_is_printed(capsys: pytest.CaptureFixture[str
     captured = capsys.readouterr()
     assert "test" not in captured.out
     assert "0.25" not in captured.out + captured.err
+
+
+@pytest.mark.parametrize("early_stopping", [None, {"patience": 2, "min_delta": 0.001}])
+def test_a_run_over_folds_is_run_over_the_same_folds(
+    capsys: pytest.CaptureFixture[str], early_stopping: dict[str, Any] | None
+) -> None:
+    job = Job(
+        "recorded", "workers.problems.svm:descend", ("workers",), {"epochs": 12}, 1, 2,
+        "validation_accuracy", "maximize", folds=3,
+        early_stopping=early_stopping and EarlyStopping(
+            "validation_accuracy", True, Patience(**early_stopping)
+        ),
+    )  # fmt: skip
+    score, _ = run_again(job, None)
+    told = {"metric": "validation_accuracy", "maximize": True, "rule": "since_best"}
+    arguments = words(
+        objective="workers.problems.svm:descend",
+        params={"epochs": 12},
+        folds=3,
+        early_stopping=early_stopping and {**told, **early_stopping},
+        score=score.value,
+    )
+    assert reproduce.main(arguments) == reproduce.SAME
+    assert "same" in capsys.readouterr().out
+    assert reproduce.main([each for each in arguments if "folds" not in each]) == 1
+
+
+def test_a_budget_is_what_the_run_is_told() -> None:
+    function = f"{FUNCTIONS}:tells_its_budget"
+    for budget in (9, 0.25):
+        assert reproduce.main(words(objective=function, budget=budget, score=budget)) == 0
+
+
+@pytest.mark.parametrize("rule", ["[1]", "{}", '{"metric": "x", "maximize": true, "patience": 0}'])
+def test_a_rule_that_is_none_is_refused(capsys: pytest.CaptureFixture[str], rule: str) -> None:
+    with pytest.raises(SystemExit):
+        reproduce.main([*words(), f"--early-stopping={rule}"])
+    assert "no early-stopping rule" in capsys.readouterr().err
 
 
 def test_a_run_that_had_been_ended_is_ended_at_the_same_step(

@@ -167,3 +167,8 @@ imported_elsewhere = Path
 
 def reads_its_data(run: Run) -> float:
     return float(run.data["version"])
+
+
+def tells_its_budget(run: Run) -> float:
+    assert run.budget is not None
+    return run.budget
