@@ -44,6 +44,7 @@ _KEYS = (
     "experiment",
     "extends",
     "goal",
+    "compares",
     "objective",
     "commit",
     "data",
@@ -95,6 +96,7 @@ class ExperimentFile:
     fidelity: Fidelity | None = None
     folds: int = 0
     first: tuple[Mapping[str, Scalar], ...] = ()
+    compares: bool = False  # the goal is a comparison, which needs something scientific
     config_link: str = ""
     notes: str = ""
     tags: tuple[str, ...] = ()
@@ -184,6 +186,7 @@ def parse_document(document: Any) -> ExperimentFile:
         fidelity=fidelity,
         folds=folds,
         first=parse_first(document, space, problems),
+        compares=_yes(document, "compares", problems),
         config_link=_link(document, problems),
         notes=text(document, "notes", problems, longest=100_000),
         tags=_tags(document, problems),
@@ -193,6 +196,14 @@ def parse_document(document: Any) -> ExperimentFile:
         extends=extends,
         earlier_trials=earlier_trials,
     )
+    if parsed.compares and not space.of_role("scientific"):
+        problems.append(
+            Problem(
+                "compares",
+                "nothing is compared: no hyperparameter is scientific and no arm is named. Give "
+                "the one that the goal asks about the role scientific, or leave compares out",
+            )
+        )
     if problems:
         count = len(problems)
         raise InvalidExperiment(
@@ -268,6 +279,13 @@ def _trials(
         points = sampler.option("points", SAMPLERS)
         default = max((grid_size(arm, points) for arm in space.arms()), default=1)
     return whole(search, "search.trials", problems, low=1, high=_MOST_TRIALS, default=default)
+
+
+def _yes(document: Mapping[str, Any], key: str, problems: list[Problem]) -> bool:
+    value = document.get(key, False)
+    if not isinstance(value, bool):
+        problems.append(Problem(key, f"found {short(value)}, want true or false"))
+    return value is True
 
 
 def _link(document: Mapping[str, Any], problems: list[Problem]) -> str:

@@ -12,6 +12,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from experiments import configuration, experiment_file
+from experiments.analysis.design_checks import DESIGN_RULES, check_design
+from experiments.design_description import describe
 from experiments.errors import InvalidExperiment, Problem
 from experiments.experiment_file import ExperimentFile
 from experiments.search_space import Range, searched_domain
@@ -110,7 +112,7 @@ documents = st.fixed_dictionaries(
         "early_stopping": anything, "fidelity": anything, "folds": numbers, "stop": anything,
         "first": _or_anything(st.lists(st.dictionaries(words, scalars, max_size=2), max_size=2)),
         "margin": numbers, "smallest_gain": numbers, "tags": anything, "notes": scalars,
-        "queue": scalars, "config_link": scalars, "extends": scalars,
+        "queue": scalars, "config_link": scalars, "extends": scalars, "compares": scalars,
     },
 )  # fmt: skip
 
@@ -118,6 +120,7 @@ documents = st.fixed_dictionaries(
 def _holds(file: ExperimentFile) -> None:
     """Everything that is done with a valid file before a trial runs can be done with this one."""
     json.loads(experiment_file.as_document(file))
+    assert len(check_design(describe(file))) == len(DESIGN_RULES)
     for arm in file.arms():
         arm.distributions()
         for u in (0.0, 0.5, math.nextafter(1, 0)):
