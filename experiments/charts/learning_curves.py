@@ -1,14 +1,18 @@
-"""Learning curves: validation solid, training dotted, one hue a trial, best checkpoint marked."""
+"""Learning curves: validation solid, training dotted, one hue a trial, ends and best marked.
+
+Runs that differ in nothing but seeds share a hue; their mean is drawn over them with a band.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from experiments.analysis.mean_curve import MeanCurve
 from experiments.charts.theme import (
     HUES,
     SURFACE,
@@ -25,7 +29,9 @@ from experiments.charts.theme import (
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One series of one trial. `steps`, `values`, `seconds` [T]; `seconds` since its start."""
+    """One series of one trial. `steps`, `values`, `seconds`, `epochs` [T]; `seconds` since its
+    start. Lines of one `group` share a hue and stand in the legend by their mean.
+    """
 
     trial: int
     trial_name: str
@@ -35,16 +41,38 @@ class Line:
     values: NDArray[np.float64] = field(repr=False)
     seconds: NDArray[np.float64] = field(repr=False)
     running: bool = False
+    epochs: NDArray[np.float64] | None = field(default=None, repr=False)
+    group: str = ""
+
+
+Ending = Literal["best", "pruned", "failed"]
+_MARKS: dict[Ending, tuple[str, str]] = {
+    "best": ("circle", "best checkpoint"),
+    "pruned": ("square", "pruned here"),
+    "failed": ("x", "failed here"),
+}
 
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """The best checkpoint of a trial."""
+    """A point of a trial's curve that means something: its best checkpoint, or how it ended."""
 
     trial: int
     step: float
     value: float
     seconds: float
+    kind: Ending = "best"
+    epoch: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Mean:
+    """The mean curve of a group in one series."""
+
+    group: str
+    series: str
+    is_train: bool
+    curve: MeanCurve = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,12 +89,13 @@ def learning_curves(
     lines: Sequence[Line],
     marks: Sequence[Mark] = (),
     onsets: Sequence[Onset] = (),
+    means: Sequence[Mean] = (),
     *,
     x_title: str = "step",
     y_title: str = "",
 ) -> Figure:
     """The figure of some trials' curves; the script behind it can add points to its lines."""
-    trials = list(dict.fromkeys(line.trial for line in lines))
+    trials = list(dict.fromkeys(line.group or line.trial for line in lines))
     hues = {trial: HUES[i % len(HUES)] for i, trial in enumerate(trials)}
     named: set[int] = set()
     data = []
@@ -74,8 +103,11 @@ def learning_curves(
         first = line.trial not in named and (not line.is_train or _only_train(lines, line.trial))
         if first:
             named.add(line.trial)
-        data.append(line_trace(line, hues[line.trial], in_legend=first))
+        shown = first and not line.group
+        data.append(line_trace(line, hues[line.group or line.trial], in_legend=shown))
     data += [mark_trace(mark, hues.get(mark.trial, HUES[0])) for mark in marks]
+    for mean in means:
+        data += mean_traces(mean, hues.get(mean.group, HUES[0]))
     shapes, words = _onsets(onsets)
     return {
         "data": data,
@@ -108,20 +140,54 @@ def line_trace(line: Line, hue: str, *, in_legend: bool) -> dict[str, Any]:
         "name": escaped(line.trial_name + (" (running)" if line.running else "")),
         "legendgroup": str(line.trial),
         "showlegend": in_legend,
-        "opacity": 0.75 if line.is_train else 1,
+        "opacity": 0.35 if line.group else 0.75 if line.is_train else 1,
         "line": {
             "color": hue,
-            "width": 1.3 if line.is_train else 2.1,
+            "width": 1.0 if line.group else 1.3 if line.is_train else 2.1,
             "dash": "dot" if line.is_train else "solid",
         },
         "marker": {"size": 5},
         "hovertemplate": f"%{{y:.4g}}<extra>{escaped(label)}</extra>",
-        "meta": {"trial": line.trial, "series": line.series, "train": line.is_train},
+        "meta": {
+            "trial": line.trial,
+            "series": line.series,
+            "train": line.is_train,
+            "epochs": None if line.epochs is None else plain(line.epochs),
+        },
     }
 
 
+def mean_traces(mean: Mean, hue: str) -> list[dict[str, Any]]:
+    """The band between one deviation below and above, then the mean as a line."""
+    steps = plain(mean.curve.steps)
+    shared = {
+        "type": "scatter",
+        "mode": "lines",
+        "x": steps,
+        "legendgroup": mean.group,
+        "meta": {"mean": mean.group, "series": mean.series},
+    }
+    edge = {**shared, "line": {"width": 0}, "showlegend": False, "hoverinfo": "skip"}
+    dash = "dot" if mean.is_train else "solid"
+    label = f"{mean.group} {mean.series}, mean of %{{customdata}} seeds"
+    return [
+        {**edge, "y": plain(mean.curve.low)},
+        {**edge, "y": plain(mean.curve.high), "fill": "tonexty", "fillcolor": f"{hue} / 0.2"},
+        {
+            **shared,
+            "y": plain(mean.curve.mean),
+            "customdata": mean.curve.count.tolist(),
+            "name": escaped(f"{mean.group}, mean"),
+            "showlegend": not mean.is_train,
+            "line": {"color": hue, "width": 2.6, "dash": dash},
+            "hovertemplate": f"%{{y:.4g}}<extra>{escaped(label)}</extra>",
+        },
+    ]
+
+
 def mark_trace(mark: Mark, hue: str) -> dict[str, Any]:
-    """The best checkpoint as a ringed dot."""
+    """The best checkpoint as a ringed dot, a pruned end as a square, a failed one as a cross."""
+    symbol, words = _MARKS[mark.kind]
     return {
         "type": "scatter",
         "mode": "markers",
@@ -130,9 +196,18 @@ def mark_trace(mark: Mark, hue: str) -> dict[str, Any]:
         "customdata": plain([mark.seconds]),
         "legendgroup": str(mark.trial),
         "showlegend": False,
-        "marker": {"size": 10, "color": hue, "line": {"color": SURFACE, "width": 2}},
-        "hovertemplate": "%{y:.4g}<extra>best checkpoint</extra>",
-        "meta": {"trial": mark.trial, "mark": True},
+        "marker": {
+            "size": 10,
+            "color": hue,
+            "symbol": symbol,
+            "line": {"color": SURFACE, "width": 2 if mark.kind == "best" else 1},
+        },
+        "hovertemplate": f"%{{y:.4g}}<extra>{words}</extra>",
+        "meta": {
+            "trial": mark.trial,
+            "mark": mark.kind,
+            "epochs": None if mark.epoch is None else [mark.epoch],
+        },
     }
 
 

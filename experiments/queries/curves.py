@@ -2,24 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from tsdownsample import MinMaxLTTBDownsampler
 
+from experiments.analysis.mean_curve import MeanCurve, mean_curve
 from experiments.metrics import Metric
-from experiments.models import Trial
+from experiments.models import Replication, Trial
 from experiments.models.trial import TrialState
 from experiments.queries import series
+from experiments.queries.trial_detail import name_of
 from experiments.queries.trial_table import HEAVY, STATE_WORDS, search_trials
 from experiments.series_encoding import SeriesColumns
-from experiments.trial_names import trial_name
 
 BEST_TRIALS = 3
 MOST_RUNNING = 5
+MOST_ENDED = 6  # pruned and failed ones beside the best of an arm
+MOST_REPLICATES = 40
+EPOCHS = ("epoch", "epochs")  # series that say which epoch a step belongs to
 MOST_POINTS = 600  # of one drawn line; a page is about that wide
 
 Cursors = Mapping[int, tuple[int, int, bool]]  # trial id -> attempt, batch, finished
@@ -36,6 +40,7 @@ class CurveTrial:
     score: float | None
     best_step: int | None
     started_ms: int | None  # since 1970; curves by time count from there
+    side: str = ""  # of a replicate: candidate or baseline
 
     @property
     def finished(self) -> bool:
@@ -46,13 +51,15 @@ class CurveTrial:
 class DrawnSeries:
     """Points of one series that are drawn [T], of `total` that there are.
 
-    `seconds` [T] counts from the start of the trial's present attempt.
+    `seconds` [T] counts from the start of the trial's present attempt; `epochs` [T] is None for a
+    trial that logged no epochs.
     """
 
     steps: NDArray[np.int64]
     values: NDArray[np.float64]
     seconds: NDArray[np.float64]
     total: int
+    epochs: NDArray[np.float64] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +82,38 @@ def leading_trials(experiment_id: int, arms: int, *, direction: str) -> list[Cur
     return [_trial(row, arms) for row in (*best, *reversed(running))]
 
 
+def best_trials(
+    experiment_id: int, arms: int, *, direction: str, count: int, arm: int | None = None
+) -> list[CurveTrial]:
+    """The best complete trials, of one arm if it is given; with an arm also its running trials
+    and the last ones that were pruned or failed.
+    """
+    rows = search_trials(experiment_id).select_related("study").defer(*HEAVY)
+    if arm is not None:
+        rows = rows.filter(study__arm_index=arm)
+    best = rows.filter(state=TrialState.COMPLETE, value__isnull=False).order_by(
+        "value" if direction == "minimize" else "-value", "number"
+    )[:count]
+    if arm is None:
+        return [_trial(row, arms) for row in best]
+    ended = rows.filter(state__in=(TrialState.PRUNED, TrialState.FAILED)).order_by("-pk")
+    running = rows.filter(state=TrialState.RUNNING).order_by("-pk")[:MOST_RUNNING]
+    return [_trial(row, arms) for row in (*best, *ended[:MOST_ENDED], *running)]
+
+
+def replicates(repetition_id: int, arms: int) -> list[CurveTrial]:
+    """The replicates of a repetition that have begun, the candidate's first, in pairs."""
+    repetition = Replication.objects.get(pk=repetition_id)
+    rows = (
+        Trial.objects.replicates_of(repetition)
+        .exclude(state=TrialState.WAITING)
+        .select_related("study")
+        .defer(*HEAVY)
+        .order_by("-study__side", "pair", "pk")
+    )
+    return [_trial(row, arms) for row in rows[:MOST_REPLICATES]]
+
+
 def named_trials(trials: Sequence[Trial], arms: int) -> list[CurveTrial]:
     """Trials that somebody chose to see."""
     return [_trial(trial, arms) for trial in trials]
@@ -90,18 +129,60 @@ def _trial(trial: Trial, arms: int) -> CurveTrial:
     running = trial.state == TrialState.RUNNING
     return CurveTrial(
         id=trial.pk,
-        name=trial_name(trial.number, arm=trial.study.arm_index, arms=arms),
+        name=name_of(trial, arms),
         state=STATE_WORDS[TrialState(trial.state)],
         attempt=trial.attempt,
         score=trial.latest_value if running else trial.value,
         best_step=trial.best_step,
         started_ms=int(trial.started_at.timestamp() * 1000) if trial.started_at else None,
+        side=trial.study.side,
     )
 
 
 def curves_of(trials: Sequence[CurveTrial], declared: Mapping[str, Metric]) -> list[TrialCurves]:
     """The whole curves of some trials, thinned for drawing. One query."""
     return _read(trials, {}, declared)
+
+
+def zoomed(
+    trials: Sequence[CurveTrial],
+    declared: Mapping[str, Metric],
+    names: Collection[str],
+    steps: tuple[int, int],
+) -> list[TrialCurves]:
+    """Some series of some trials between two steps, thinned anew: what a closer look shows.
+
+    One query, which leaves out rows that lie outside.
+    """
+    read = series.read(
+        [trial.id for trial in trials], names={*names, *EPOCHS}, declared=declared, steps=steps
+    )
+    return [
+        TrialCurves(
+            trial=trial,
+            cursor=(trial.attempt, -1, trial.finished),
+            series=_drawn(read.get(trial.id, {}), trial.started_ms),
+        )
+        for trial in trials
+    ]
+
+
+def mean_curves(
+    trials: Sequence[CurveTrial], declared: Mapping[str, Metric], names: Collection[str]
+) -> dict[tuple[str, str], MeanCurve]:
+    """Mean and spread over seeds by side and metric name, of every point that there is."""
+    read = series.read([trial.id for trial in trials], names=names, declared=declared)
+    found = {}
+    for side in dict.fromkeys(trial.side for trial in trials):
+        for name in names:
+            members = [
+                (read[trial.id][name].steps, read[trial.id][name].values)
+                for trial in trials
+                if trial.side == side and name in read.get(trial.id, {})
+            ]
+            if len(members) > 1:
+                found[side, name] = mean_curve(members, points=MOST_POINTS)
+    return found
 
 
 def news(
@@ -147,7 +228,20 @@ def _read(
 def _drawn(columns: Mapping[str, SeriesColumns], started_ms: int | None) -> dict[str, DrawnSeries]:
     firsts = [int(each.times_ms[0]) for each in columns.values() if len(each.steps)]
     start = min(firsts, default=0) if started_ms is None else started_ms
-    return {name: thinned(each, start) for name, each in columns.items()}
+    epochs = next((columns[name] for name in EPOCHS if name in columns), None)
+    return {name: _with_epochs(thinned(each, start), epochs) for name, each in columns.items()}
+
+
+def _with_epochs(drawn: DrawnSeries, epochs: SeriesColumns | None) -> DrawnSeries:
+    """Between two logged epochs the steps of a line lie evenly."""
+    if epochs is None:
+        return drawn
+    finite = np.isfinite(epochs.values)
+    steps, first = np.unique(epochs.steps[finite], return_index=True)
+    if not len(steps):
+        return drawn
+    found = np.interp(drawn.steps, steps, epochs.values[finite][first])
+    return replace(drawn, epochs=found)
 
 
 def thinned(columns: SeriesColumns, start: int, points: int = MOST_POINTS) -> DrawnSeries:

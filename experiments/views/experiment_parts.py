@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
 from django.http import HttpRequest
 
-from experiments import experiment_file
+from experiments import experiment_file, metrics
 from experiments.catalogue import SAMPLERS
 from experiments.errors import InvalidExperiment
 from experiments.experiment_file import ExperimentFile
 from experiments.grid import MOST_DIMENSIONS
 from experiments.metrics import Metric
 from experiments.queries.access import Access
-from experiments.queries.decisions import decision_without_seeds
 from experiments.queries.checklist import checklist
+from experiments.queries.decisions import decision_without_seeds
 from experiments.queries.experiments import (
     ArmRow,
     Tally,
@@ -59,7 +60,7 @@ class ExperimentParts:
 
     @property
     def declared(self) -> dict[str, Metric]:
-        return dict(self.file.metrics) if self.file else {}
+        return declared_of(self.experiment)
 
     @property
     def parameters(self) -> tuple[str, ...]:
@@ -81,6 +82,18 @@ class ExperimentParts:
             self.repetition,
             self.dropped,
         )
+
+
+def declared_of(experiment: Any) -> dict[str, Metric]:
+    """The experiment's declared metrics: of its file, or as programs outside declared them."""
+    file = read_file(experiment.source)
+    return dict(file.metrics) if file else metrics.from_document(json.loads(experiment.document))
+
+
+def count_arms(experiment: Any) -> int:
+    """How many arms its search has."""
+    file = read_file(experiment.source)
+    return len(file.arms()) if file else len(arms_of(experiment.pk))
 
 
 def gather(access: Access, experiment: Any, *, candidate: int = 0) -> ExperimentParts:
@@ -112,6 +125,7 @@ def shared_context(parts: ExperimentParts) -> dict[str, Any]:
         "arms": parts.arms,
         "tally": parts.tally,
         "findings": parts.findings,
+        "checklist": checklist(experiment, parts.findings),
         "steps": steps(parts.standpoint),
         "next": next_step(parts.standpoint),
         "best_name": best_trial_name(experiment, len(parts.arms)),
@@ -125,7 +139,6 @@ def shared_context(parts: ExperimentParts) -> dict[str, Any]:
 
 def _refines_at_once(parts: ExperimentParts) -> bool:
     """Whether a grid over the good region is one press of a button away."""
-        "checklist": checklist(experiment, parts.findings),
     if parts.file is None or not may_refine(parts.experiment):
         return False
     return max(len(arm.searched) for arm in parts.file.arms()) <= MOST_DIMENSIONS

@@ -16,13 +16,14 @@ from django.views.decorators.http import require_safe
 
 from experiments.queries.access import Access
 from experiments.queries.curves import CurveTrial, TrialCurves, news
-from experiments.queries.experiments import arms_of, find_experiment
+from experiments.queries.experiments import find_experiment
 from experiments.queries.live import Pulse, pulse
 from experiments.views.curve_panel import curve_news, encode_cursor, wanted_trials
 from experiments.views.experiment_parts import (
     ExperimentParts,
+    count_arms,
+    declared_of,
     gather,
-    read_file,
     shared_context,
     table_context,
 )
@@ -120,9 +121,8 @@ def _words(request: HttpRequest, parts: ExperimentParts) -> dict[str, str]:
 
 def _curves(request: HttpRequest, experiment: Any, seen: Seen) -> tuple[dict[str, Any], str]:
     """Points to add and trials to take away, and the cursor after them."""
-    file = read_file(experiment.source)
-    declared = dict(file.metrics) if file else {}
-    arms = len(file.arms()) if file else len(arms_of(experiment.pk))
+    declared = declared_of(experiment)
+    arms = count_arms(experiment)
     trials = wanted_trials(experiment, arms, request.GET.get("trials", ""))
     had = seen.curves or {}
     added = news(trials, had, declared)

@@ -11,12 +11,12 @@ from django.views.decorators.http import require_safe
 from experiments.queries.access import Access
 from experiments.queries.added_trials import may_be_retried
 from experiments.queries.curves import named_trials, news
-from experiments.queries.experiments import arms_of, find_experiment
+from experiments.queries.experiments import find_experiment
 from experiments.queries.findings import findings_of_trial
 from experiments.queries.trial_detail import detail_of, find_trial
 from experiments.trial_names import parse_trial_name
 from experiments.views.curve_panel import curve_news, curves_panel, encode_cursor, onsets_of
-from experiments.views.experiment_parts import ExperimentParts, gather, read_file
+from experiments.views.experiment_parts import ExperimentParts, count_arms, declared_of, gather
 from experiments.views.guard import in_project, required
 from experiments.views.live import read_cursor
 from experiments.views.metric_families import families, first_family
@@ -55,20 +55,20 @@ def trial_page(request: HttpRequest, access: Access, name: str, trial: str) -> H
 def trial_live(request: HttpRequest, access: Access, name: str, trial: str) -> HttpResponse:
     """New points of a running trial; when it has ended, the page is told to read itself again."""
     experiment: Any = required(find_experiment(access, name))
-    file = read_file(experiment.source)
-    arms = len(arms_of(experiment.pk))
+    arms = count_arms(experiment)
     found = required(find_trial(experiment, required(parse_trial_name(trial))))
     drawn = named_trials([found], arms)
     seen = read_cursor(request.GET.get("since", ""))
-    declared = dict(file.metrics) if file else {}
+    declared = declared_of(experiment)
     added = news(drawn, seen.curves or {}, declared)
     ended = drawn[0].finished
     if not added and not ended:
         return HttpResponse(status=204)
     names = {series for each in added for series in each.series}
     every = families(names, declared, experiment.official_metric)
-    family = first_family(every, request.GET.get("metric", ""))
-    traces = curve_news(added, family) if family else []
+    wanted = request.GET.get("metric", "")
+    family = every.get(wanted) if wanted else first_family(every)
+    traces = curve_news(added, family)
     cursor = encode_cursor(added) if added else request.GET.get("since", "").rpartition("|")[2]
     return JsonResponse(
         {

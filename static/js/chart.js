@@ -18,8 +18,10 @@
     const known = new Map();
     return (text) => {
       if (!known.has(text)) {
-        probe.style.color = text;
-        known.set(text, getComputedStyle(probe).color);
+        const [name, alpha] = text.split(" / "); // "var(--hue-1) / 0.2" is that hue, a fifth of it
+        probe.style.color = name;
+        const found = getComputedStyle(probe).color;
+        known.set(text, alpha ? found.replace("rgb(", "rgba(").replace(")", `, ${alpha})`) : found);
       }
       return known.get(text);
     };
@@ -59,6 +61,7 @@
     const layout = fitted(coloured(shown.layout, colour), element);
     layout.modebar = { bgcolor: "rgba(0,0,0,0)", color: colour("var(--ink-3)"), activecolor: colour("var(--ink)") };
     Plotly.react(element, coloured(shown.data, colour), layout, CONFIG);
+    element.dispatchEvent(new CustomEvent("verdict:drawn", { bubbles: true }));
   }
 
   // Charts further down are drawn when they come near, so that the first ones are there at once.

@@ -1,10 +1,28 @@
-// The controls of learning curves (logarithmic axes, x by step or time, smoothing) and the points
-// that arrive while trials run: "verdict:curves" carries traces to add, to replace or to remove.
+// The controls of learning curves (logarithmic axes, x by step, epoch or wall time, smoothing), kept
+// in the address. What they draw is shared with the scripts beside this one (window.verdictCurves).
 (function () {
   "use strict";
-  const MOST_POINTS = 3000; // of one line; beyond it the trial is asked for again, thinned
-  const HUES = Array.from({ length: 8 }, (_, i) => `var(--hue-${i + 1})`);
-  const settings = { logX: false, x: "step", smooth: 0 }; // logY comes with each panel
+  const TITLES = { time: "seconds since the trial began", epoch: "epoch" };
+  const address = new URLSearchParams(location.search);
+  const settings = {
+    x: ["epoch", "time"].includes(address.get("x")) ? address.get("x") : "step",
+    logX: address.get("logx") === "1",
+    logY: address.has("logy") ? address.get("logy") === "1" : null, // null: as the server thinks
+    smooth: Math.min(0.95, Math.max(0, Number(address.get("smooth")) || 0)),
+    from: address.get("from") === null ? null : Number(address.get("from")),
+    to: address.get("to") === null ? null : Number(address.get("to")),
+  };
+  if (!Number.isFinite(settings.from) || !Number.isFinite(settings.to)) settings.from = settings.to = null;
+
+  // curve_zoom.js puts its own in place of the last two.
+  const curves = { settings, across, remember, closer: (_, traces) => traces, shownRange: () => null };
+  window.verdictCurves = curves;
+
+  const chart = () => document.querySelector("[data-learning-curves]");
+  const beside = () => [...document.querySelectorAll("[data-beside-curves]")];
+  const redraw = (element) => element.dispatchEvent(new CustomEvent("verdict:redraw", { bubbles: true }));
+  Object.assign(curves, { chart, beside, redraw });
+  const redrawAll = () => [chart(), ...beside()].forEach((each) => each && redraw(each));
 
   // Exponential moving average without the pull to zero at its start (as in Adam's moments).
   function smoothed(values, weight) {
@@ -18,96 +36,111 @@
     });
   }
 
-  function prepare(figure) {
-    const byTime = settings.x === "time";
-    const placed = figure.data.map((trace) => (byTime ? { ...trace, x: trace.customdata } : trace));
-    const data = settings.smooth ? placed.flatMap(withSmoothing) : placed;
-    const layout = structuredClone(figure.layout);
-    layout.xaxis.type = settings.logX ? "log" : "linear";
-    layout.yaxis.type = settings.logY ? "log" : "linear";
-    if (settings.logY) Object.assign(layout.yaxis, { dtick: "D2" });
-    layout.xaxis.title.text = byTime ? "seconds since the trial began" : figure.layout.xaxis.title.text;
-    layout.uirevision = JSON.stringify([settings.logX, settings.logY, settings.x]);
-    if (byTime) Object.assign(layout, { shapes: [], annotations: [] });
-    return { data, layout };
+  // A trace's place on the chosen x axis; null for one that has none, such as a mean by time.
+  function across(trace) {
+    if (settings.x === "step") return trace.x;
+    if (trace.meta.mean) return null;
+    return settings.x === "time" ? trace.customdata : trace.meta.epochs;
+  }
+
+  function placed(trace) {
+    const x = across(trace);
+    return x ? [{ ...trace, x }] : [];
   }
 
   function withSmoothing(trace) {
-    if (trace.meta.mark) return [trace];
+    if (trace.meta.mark || trace.meta.mean) return [trace];
     const raw = { ...trace, opacity: 0.22, showlegend: false, hoverinfo: "skip", hovertemplate: null };
     return [raw, { ...trace, y: smoothed(trace.y, settings.smooth) }];
   }
 
-  function freeHue(figure) {
-    const taken = new Set(figure.data.filter((trace) => trace.line).map((trace) => trace.line.color));
-    return HUES.find((hue) => !taken.has(hue)) || HUES[figure.data.length % HUES.length];
+  function prepare(figure) {
+    const traces = curves.closer(chart(), figure.data).flatMap(placed);
+    const data = settings.smooth ? traces.flatMap(withSmoothing) : traces;
+    const layout = axes(figure);
+    layout.yaxis.type = settings.logY ? "log" : "linear";
+    if (settings.logY) Object.assign(layout.yaxis, { dtick: "D2" });
+    layout.uirevision = JSON.stringify([settings.logX, settings.logY, settings.x]);
+    if (settings.x !== "step") Object.assign(layout, { shapes: [], annotations: [] });
+    const range = curves.shownRange(figure);
+    if (range) layout.xaxis.range = settings.logX ? range.map((end) => Math.log10(Math.max(end, 1e-3))) : range;
+    return { data, layout };
   }
 
-  function replace(figure, news) {
-    const old = figure.data.find((trace) => trace.meta.trial === news.trial && trace.line);
-    const hue = old ? old.line.color : freeHue(figure);
-    figure.data = figure.data.filter((trace) => trace.meta.trial !== news.trial);
-    news.figure.forEach((trace) => {
-      if (trace.line) trace.line.color = hue;
-      else trace.marker.color = hue;
-      figure.data.push(trace);
-    });
+  // Charts of the machine follow the x axis of the curves above them.
+  function prepareBeside(figure) {
+    const layout = axes(figure);
+    layout.yaxis.rangemode = "tozero";
+    layout.uirevision = JSON.stringify([settings.logX, settings.x]);
+    return { data: figure.data.flatMap(placed), layout };
   }
 
-  function extend(figure, news) {
-    news.figure.forEach((added) => {
-      const trace = figure.data.find((each) => each.meta.trial === news.trial && each.meta.series === added.meta.series);
-      if (!trace) {
-        const sibling = figure.data.find((each) => each.meta.trial === news.trial && each.line);
-        if (sibling) added.line.color = sibling.line.color;
-        figure.data.push(added);
-        return;
+  function axes(figure) {
+    const layout = structuredClone(figure.layout);
+    layout.xaxis.type = settings.logX ? "log" : "linear";
+    layout.xaxis.title.text = TITLES[settings.x] || figure.layout.xaxis.title.text;
+    return layout;
+  }
+
+  // The address
+
+  function remember() {
+    const query = new URLSearchParams(location.search);
+    const keep = (name, value) => (value ? query.set(name, value) : query.delete(name));
+    keep("x", settings.x === "step" ? "" : settings.x);
+    keep("logx", settings.logX ? "1" : "");
+    if (settings.logYChosen) query.set("logy", settings.logY ? "1" : "0");
+    keep("smooth", settings.smooth ? String(settings.smooth) : "");
+    keep("from", settings.from === null ? "" : String(settings.from));
+    keep("to", settings.to === null ? "" : String(settings.to));
+    history.replaceState(null, "", query.size ? `?${query}` : location.pathname);
+    document.querySelectorAll("[data-tab-link]").forEach((link) => {
+      const theirs = new URL(link.href);
+      for (const name of ["x", "logx", "logy", "smooth", "from", "to"]) {
+        if (query.has(name)) theirs.searchParams.set(name, query.get(name));
+        else theirs.searchParams.delete(name);
       }
-      for (const key of ["x", "y", "customdata"]) trace[key] = trace[key].concat(added[key]);
-      trace.mode = trace.x.length > 1 ? "lines" : "lines+markers";
+      link.href = theirs;
+    });
+    document.querySelectorAll("[data-export]").forEach((link) => {
+      const theirs = new URL(link.href);
+      for (const name of ["from", "to"]) {
+        if (settings.from === null) theirs.searchParams.delete(name);
+        else theirs.searchParams.set(name, settings[name]);
+      }
+      link.href = theirs;
     });
   }
 
-  function tooLong(figure) {
-    return figure.data.some((trace) => trace.x.length > MOST_POINTS);
-  }
-
-  const chart = () => document.querySelector("[data-learning-curves]");
-  const redraw = (element) => element.dispatchEvent(new CustomEvent("verdict:redraw", { bubbles: true }));
-
-  document.addEventListener("verdict:curves", (event) => {
-    const element = chart();
-    if (!element || !element.figure) {
-      document.dispatchEvent(new CustomEvent("verdict:panel")); // the first curves: fetch the chart
-      return;
-    }
-    const gone = new Set(event.detail.gone);
-    element.figure.data = element.figure.data.filter((trace) => !gone.has(trace.meta.trial));
-    event.detail.traces.forEach((news) => (news.whole ? replace : extend)(element.figure, news));
-    if (tooLong(element.figure)) document.dispatchEvent(new CustomEvent("verdict:panel"));
-    else redraw(element);
-  });
+  // The controls
 
   function adopt() {
     const element = chart();
     if (element) element.prepare = prepare;
+    beside().forEach((each) => (each.prepare = prepareBeside));
     document.querySelectorAll("[data-curve-setting]").forEach((field) => {
-      if (field.dataset.curveSetting === "logY") {
+      const name = field.dataset.curveSetting;
+      if (name === "logY" && !settings.logYChosen && !address.has("logy")) {
         settings.logY = field.checked;
         return;
       }
-      const value = settings[field.dataset.curveSetting];
-      if (field.type === "checkbox") field.checked = value;
-      else field.value = value;
+      if (name === "x" && ![...field.options].some((option) => option.value === settings.x)) settings.x = "step";
+      if (field.type === "checkbox") field.checked = settings[name];
+      else field.value = settings[name];
     });
+    remember();
   }
   document.addEventListener("input", (event) => {
     const field = event.target.closest("[data-curve-setting]");
     if (!field) return;
-    const number = field.type === "range" ? Number(field.value) : field.value;
-    settings[field.dataset.curveSetting] = field.type === "checkbox" ? field.checked : number;
-    if (chart()) redraw(chart());
+    const name = field.dataset.curveSetting;
+    const value = field.type === "range" ? Number(field.value) : field.value;
+    settings[name] = field.type === "checkbox" ? field.checked : value;
+    if (name === "logY") settings.logYChosen = true;
+    remember();
+    redrawAll();
   });
   document.addEventListener("verdict:content", adopt);
+  settings.logYChosen = address.has("logy");
   adopt();
 })();

@@ -2,7 +2,7 @@
 (function () {
   "use strict";
   const ticks = () => [...document.querySelectorAll("[data-pick]")];
-  const picked = new Set(new URLSearchParams(location.search).get("trials")?.split(",").filter(Boolean) || []);
+  const picked = new Set(new URLSearchParams(location.search).get("trials")?.split(",").filter((each) => /^\d+$/.test(each)) || []);
   let place = -1;
 
   function mark() {

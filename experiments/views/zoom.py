@@ -1,0 +1,54 @@
+"""A closer look at drawn curves: the points between two steps, thinned anew."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.http import HttpRequest, JsonResponse
+from django.views.decorators.http import require_safe
+
+from experiments.queries.access import Access
+from experiments.queries.curves import CurveTrial, named_trials, zoomed
+from experiments.queries.experiments import find_experiment
+from experiments.queries.trial_detail import find_trial
+from experiments.trial_names import parse_trial_name
+from experiments.views.curve_panel import curve_news, points_words, wanted_trials
+from experiments.views.experiment_parts import count_arms, declared_of
+from experiments.views.exports import step_range
+from experiments.views.guard import in_project, required
+from experiments.views.metric_families import Family, families
+
+MOST_NAMES = 20
+
+
+@require_safe
+@in_project
+def closer_curves(request: HttpRequest, access: Access, name: str) -> JsonResponse:
+    """`?trials=` as the page's address has it, or `?of=` one trial's name; the series of
+    `?metric=a&metric=b` from step `?from=` to `?to=`.
+    """
+    experiment: Any = required(find_experiment(access, name))
+    names = tuple(request.GET.getlist("metric")[:MOST_NAMES])
+    declared = declared_of(experiment)
+    curves = zoomed(
+        _trials(request, experiment),
+        declared,
+        names,
+        step_range(request) or (-(2**63), 2**63 - 1),
+    )
+    train = frozenset(
+        each for found in families(names, declared, "").values() for each in found.train
+    )
+    family = Family(key="", members=names, train=train)
+    return JsonResponse(
+        {"traces": curve_news(curves, family), "words": points_words(curves, family)}
+    )
+
+
+def _trials(request: HttpRequest, experiment: Any) -> list[CurveTrial]:
+    arms = count_arms(experiment)
+    one = request.GET.get("of", "")
+    if one:
+        found = required(find_trial(experiment, required(parse_trial_name(one))))
+        return named_trials([found], arms)
+    return wanted_trials(experiment, arms, request.GET.get("trials", ""))
