@@ -14,6 +14,8 @@ WIDEST, NARROWEST = 0.16, 0.045
 def smooth_surface(x: Floats, y: Floats, scores: Floats, *, cells: int = 28) -> Floats:
     """Return [cells, cells] the mean score around each place, rows along y; nan where none is.
 
+    The places lie evenly from 0 to 1, both ends included.
+
     A Nadaraya-Watson mean with a Gaussian kernel whose width shrinks with the number of trials
     (Scott's rule in two dimensions, n to the power -1/6). `x`, `y` [N]: positions 0..1 in the
     ranges; `scores` [N]. Trials with a nan in any of them are left out.
@@ -24,7 +26,7 @@ def smooth_surface(x: Floats, y: Floats, scores: Floats, *, cells: int = 28) -> 
     if not count:
         return surface
     width = float(np.clip(0.29 * count ** (-1 / 6), NARROWEST, WIDEST))
-    grid = (np.arange(cells) + 0.5) / cells
+    grid = np.linspace(0.0, 1.0, cells)
     across, up = _kernel(grid, x[usable], width), _kernel(grid, y[usable], width)
     weights = up @ across.T
     sums = (up * scores[usable]) @ across.T

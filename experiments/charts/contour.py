@@ -14,11 +14,13 @@ from experiments.charts.theme import (
     ACCENT,
     BAD,
     INK,
+    INK_2,
     SURFACE,
     Figure,
     axis,
     escaped,
     layout,
+    nice_ticks,
     plain,
 )
 from experiments.charts.thinning import leading_and_even
@@ -85,21 +87,23 @@ def _surface(
     surface: NDArray[np.float64], low: float, high: float, metric: str, maximize: bool
 ) -> dict[str, Any]:
     cells = surface.shape[0]
-    middles = [round((i + 0.5) / cells, 4) for i in range(cells)]
+    places = [round(i / (cells - 1), 4) for i in range(cells)]
+    levels, _ = nice_ticks(low, high, about=8)
+    size = levels[1] - levels[0] if len(levels) > 1 else (high - low) / 8
     # Places as text: the script that puts in the page's colours leaves rows of numbers alone.
     faint, strong = (SURFACE, ACCENT) if maximize else (ACCENT, SURFACE)
     scale = [["0", faint], ["1", strong]]
     return {
         "type": "contour",
-        "x": middles,
-        "y": middles,
+        "x": places,
+        "y": places,
         "z": [plain(row) for row in np.clip(surface, low, high)],
         "connectgaps": False,
         "autocontour": False,
         "contours": {
-            "start": low,
-            "end": high,
-            "size": (high - low) / 9,
+            "start": levels[0] if levels else low,
+            "end": levels[-1] if levels else high,
+            "size": size,
             "coloring": "fill",
         },
         "line": {"width": 0.6, "color": SURFACE},
@@ -108,7 +112,11 @@ def _surface(
         "zmax": high,
         "opacity": 0.75,
         "colorbar": {
-            "title": {"text": escaped(metric), "side": "right"},
+            "title": {
+                "text": escaped(metric),
+                "side": "right",
+                "font": {"size": 12.5, "color": INK_2},
+            },
             "thickness": 12,
             "outlinewidth": 0,
             "exponentformat": "e",

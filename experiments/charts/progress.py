@@ -72,7 +72,7 @@ def history_plot(
     return {
         "data": [dots, line],
         "layout": layout(
-            xaxis=axis("trials, in the order they were started"),
+            xaxis=axis("trials, in the order they were started", tickformat=",d"),
             yaxis=axis(escaped(metric), range=list(frame(finite, maximize=maximize))),
         ),
     }
@@ -184,7 +184,7 @@ def timeline_plot(
             margin=WITH_LEGEND,
             hovermode=False,
             xaxis=axis(f"{unit} since the first trial began", rangemode="tozero"),
-            yaxis=axis("trials, in the order they were started"),
+            yaxis=axis("trials, in the order they were started", tickformat=",d"),
         ),
     }
 

@@ -56,12 +56,14 @@ def log_axis(title: str, low: float, high: float, **more: Any) -> dict[str, Any]
     )
 
 
-def nice_ticks(low: float, high: float, *, log: bool = False) -> tuple[list[float], list[str]]:
-    """Round numbers within a range, about five, and how they are written."""
+def nice_ticks(
+    low: float, high: float, *, log: bool = False, about: int = 5
+) -> tuple[list[float], list[str]]:
+    """Round numbers within a range, `about` so many of a linear one, and how they are written."""
     if log:
         shown = log_axis("", low, high)
         return shown["tickvals"], shown["ticktext"]
-    rough = (high - low) / 5
+    rough = (high - low) / about
     size = 10.0 ** math.floor(math.log10(rough))
     step = next((each * size for each in (1, 2, 5) if each * size >= rough), 10 * size)
     first = math.ceil(low / step - 1e-9)

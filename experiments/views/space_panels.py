@@ -72,8 +72,8 @@ def _axis(
     place: int,
     told: Sequence[FindingRow],
 ) -> Chart:
-    values = points.column(each.name)
-    where = [i for i, value in enumerate(values) if value is not None and not points.pruned[i]]
+    values, pruned = points.column(each.name), points.pruned.tolist()
+    where = [i for i, value in enumerate(values) if value is not None and not pruned[i]]
     domain = searched_domain(each)
     is_range = isinstance(domain, Range)
     about = [row for row in told if row.evidence.get("hyperparameter") == each.name]
@@ -102,9 +102,7 @@ def _axis(
     )
 
 
-def _band(
-    findings: Sequence[FindingRow], domain: Range | Choices
-) -> tuple[float, float] | None:
+def _band(findings: Sequence[FindingRow], domain: Range | Choices) -> tuple[float, float] | None:
     """The edge of the range that an open boundary finding speaks of: the outer fifth, a choice."""
     for row in findings:
         if row.rule != "boundary":
