@@ -207,7 +207,7 @@ def lines_of(curves: Sequence[TrialCurves], family: Family) -> tuple[list[Line],
 
 
 def _marks(trial: CurveTrial, drawn: DrawnSeries) -> list[Mark]:
-    found = []
+    found: list[Mark] = []
     finite = np.flatnonzero(np.isfinite(drawn.values))
     if not len(finite) or not trial.finished or trial.side:
         return found

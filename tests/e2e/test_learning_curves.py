@@ -1,0 +1,121 @@
+"""The chief things that people do with learning curves, in a real browser."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from playwright.sync_api import Page, expect
+
+from experiments.models import Experiment, Trial
+from tests import cast
+from tests.e2e.test_pages import sign_in, wait_until
+
+pytestmark = pytest.mark.django_db(transaction=True)
+LONG = 5000
+CHART = "document.querySelector('[data-learning-curves]')"
+
+
+def drawn(page: Page) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = page.evaluate(
+        f"{CHART}.data.map((t) => ({{x: t.x, y: t.y, name: t.name, meta: t.meta}}))"
+    )
+    return found
+
+
+def zoom(page: Page, low: float, high: float) -> None:
+    """As a drag across the chart would."""
+    page.evaluate(f"Plotly.relayout({CHART}, {{'xaxis.range': [{low}, {high}]}})")
+
+
+@pytest.fixture
+def search() -> Experiment:
+    cast.project()
+    experiment = cast.finished_search(trials_per_arm=6)
+    best = experiment.best_trial
+    assert best is not None
+    noise = np.random.default_rng(0).normal(size=LONG)
+    cast.log(best.pk, {"validation_noise": noise}, first_batch=60)
+    cpu = {"system/cpu_percent": np.full(60, 90.0)}
+    cast.log(best.pk, cpu, first_batch=70)
+    return experiment
+
+
+def test_zooming_brings_every_point_and_the_address_keeps_the_view(
+    page: Page, search: Experiment
+) -> None:
+    sign_in(page)
+    best = search.best_trial
+    assert best is not None
+    page.goto(cast.address(search, f"?trials={best.pk}&metric=noise"))
+    expect(page.locator("svg.main-svg").first).to_be_attached()
+    assert len(drawn(page)[0]["x"]) < LONG
+    words = page.locator("[data-curve-words]")
+    expect(words).to_contain_text("of 5,000 points shown; zoom in for more")
+
+    zoom(page, 1000, 1100)
+    expect(words).to_contain_text("101 of 101 points shown between these steps")
+    assert drawn(page)[0]["x"] == list(range(1000, 1101))
+    assert "from=1000" in page.url and "to=1100" in page.url
+    every, _, shown = (link.get_attribute("href") or "" for link in page.locator(
+        "[data-export]").all())  # fmt: skip
+    assert "from=1000&to=1100" in every and "from=1000&to=1100" in shown
+
+    page.reload()
+    expect(words).to_contain_text("101 of 101 points shown")
+    ends = page.evaluate(f"{CHART}.layout.xaxis.range")
+    assert ends == [1000, 1100]
+    page.evaluate(f"Plotly.relayout({CHART}, {{'xaxis.autorange': true}})")
+    expect(words).to_contain_text("of 5,000 points shown")
+    assert "from=" not in page.url
+
+
+def test_settings_are_kept_in_the_address_and_the_raw_line_stays(
+    page: Page, search: Experiment
+) -> None:
+    sign_in(page)
+    page.goto(cast.address(search, "?metric=loss"))
+    expect(page.locator("svg.main-svg").first).to_be_attached()
+    before = drawn(page)
+    page.locator("[data-curve-setting=smooth]").fill("0.8")
+    page.get_by_label("log x").check()
+    page.locator("[data-curve-setting=x]").select_option("time")
+    after = drawn(page)
+    lines = [each for each in before if "mark" not in each["meta"]]
+    assert len(after) == len(before) + len(lines), "the raw lines and the smoothed ones"
+    assert after[0]["y"] == before[0]["y"] and after[1]["y"] != before[0]["y"]
+    page.get_by_label("trials").first.select_option("best-3")
+    wait_until(page, lambda: "trials=best-3" in page.url, seconds=5)
+    for part in ("smooth=0.8", "logx=1", "x=time"):
+        assert part in page.url
+    page.reload()
+    expect(page.locator("[data-curve-setting=smooth]")).to_have_value("0.8")
+    expect(page.locator("[data-curve-setting=x]")).to_have_value("time")
+    assert page.evaluate(f"{CHART}.layout.xaxis.type") == "log"
+
+
+def test_seeds_show_mean_and_band_by_a_choice_above_the_chart(
+    page: Page, search: Experiment
+) -> None:
+    cast.repeated(search, looks=(3, 6), done=3)
+    sign_in(page)
+    page.goto(cast.address(search))
+    page.get_by_label("trials").first.select_option("seeds")
+    expect(page.get_by_text("candidate, mean")).to_be_visible()
+    band = page.evaluate(f"{CHART}.data.find((t) => t.fill === 'tonexty').fillcolor")
+    assert band.startswith("rgba(") and band.endswith(", 0.2)")
+
+
+def test_the_pointer_is_shared_with_the_charts_of_the_machine(
+    page: Page, search: Experiment
+) -> None:
+    best = Trial.objects.select_related("study").get(pk=search.best_trial_id)
+    sign_in(page)
+    page.goto(cast.address(search, f"trials/{'AB'[best.study.arm_index]}{best.number}/"))
+    machine = page.locator("[data-beside-curves]")
+    machine.scroll_into_view_if_needed()
+    expect(machine.locator("svg.main-svg").first).to_be_attached()
+    chart = page.locator("[data-learning-curves] .nsewdrag").first
+    chart.hover()
+    expect(machine.locator(".hoverlayer .hovertext, .hoverlayer .legend").first).to_be_attached()
