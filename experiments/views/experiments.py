@@ -13,6 +13,7 @@ from django.views.decorators.http import require_POST, require_safe
 from experiments.queries.access import Access
 from experiments.queries.experiments import find_experiment, tags_of
 from experiments.services import experiments
+from experiments.views.design_checks import design_checks
 from experiments.views.experiment_parts import (
     ExperimentParts,
     gather,
@@ -39,6 +40,11 @@ def experiment_page(request: HttpRequest, access: Access, name: str) -> HttpResp
         **panel_context(shown, request),
         "space": parts.file.space.hyperparameters if parts.file else (),
         "conditional": parts.file and any(each.when for each in parts.file.space.hyperparameters),
+        "named_arms": parts.file.arms() if parts.file and parts.file.space.named else (),
+        "runs": parts.file.space.runs if parts.file else None,
+        "checks": design_checks(parts.file, parts.experiment.official_metric)
+        if parts.file
+        else None,
         "tags": tags_of(parts.experiment.pk),
         "followed": followed_by(parts),
         "reproduce": line_of(parts.experiment, parts.experiment.best_trial),

@@ -1,4 +1,4 @@
-"""`manage.py experiment run FILE | list | show | stop`."""
+"""`manage.py experiment run FILE | check FILE | list | show | stop`."""
 
 from __future__ import annotations
 
@@ -14,6 +14,10 @@ from rich.progress import BarColumn, MofNCompleteColumn, TextColumn
 from rich.progress import Progress as Bar
 from rich.table import Table
 
+from experiments import experiment_file
+from experiments.analysis.design_checks import check_design
+from experiments.analysis.diagnosis import Severity
+from experiments.design_description import describe
 from experiments.errors import VerdictError
 from experiments.management.acting_person import person
 from experiments.models import Experiment
@@ -25,7 +29,7 @@ POLL_SECONDS = 1.0
 
 
 class Command(BaseCommand):
-    help = "Run, list, show and stop experiments."
+    help = "Run, check, list, show and stop experiments."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("--user", help="act as this user (default: the first superuser)")
@@ -33,6 +37,9 @@ class Command(BaseCommand):
         run = actions.add_parser("run", help="create an experiment from a file and watch it")
         run.add_argument("file", type=Path)
         run.add_argument("--detach", action="store_true", help="do not wait for its end")
+        check = actions.add_parser("check", help="what is wrong with a file, and what rules say")
+        check.add_argument("file", type=Path)
+        check.add_argument("--strict", action="store_true", help="fail on warnings, too")
         listing = actions.add_parser("list", help="all experiments, newest first")
         listing.add_argument("--project", default="")
         for name, text in (("show", "one experiment"), ("stop", "end its search")):
@@ -48,10 +55,7 @@ class Command(BaseCommand):
             raise CommandError("\n".join(lines)) from None
 
     def _run(self, options: dict[str, Any]) -> None:
-        try:
-            text = options["file"].read_text(encoding="utf-8")
-        except (OSError, UnicodeDecodeError) as error:
-            raise CommandError(f"{options['file']} cannot be read: {error}") from None
+        text = _read(options["file"])
         experiment = experiments.create(user=person(options["user"]), text=text)
         reference = f"{experiment.project.slug}/{experiment.name}"
         self.console.print(f"{reference}: {experiment.budget} trials queued.")
@@ -62,6 +66,27 @@ class Command(BaseCommand):
             )
         if not options["detach"]:
             self._watch(experiment)
+
+    def _check(self, options: dict[str, Any]) -> None:
+        """Needs no database: so a repository can check its files before they are merged."""
+        file = experiment_file.parse(_read(options["file"]))
+        arms = file.arms()
+        total = sum(file.budget_of(arm) for arm in arms)
+        self.console.print(
+            f"{file.project}/{file.name}: {len(arms)} {'arm' if len(arms) == 1 else 'arms'}, "
+            f"{total} trials. It can run.",
+            markup=False,
+        )
+        fired = [each for each in check_design(describe(file)) if each.diagnosis.fired]
+        for each in fired:
+            told = each.diagnosis
+            self.console.print(f"{each.number} {told.severity}: {told.title}", markup=False)
+            self.console.print(f"  {told.detail} {told.advice}", markup=False)
+            where = f"{told.subject}; " if told.subject else ""
+            self.console.print(f"  {where}{told.section}", markup=False)
+        warnings = [each for each in fired if each.diagnosis.severity is not Severity.NOTICE]
+        if options["strict"] and warnings:
+            raise CommandError(f"{len(warnings)} of the rules warn.")
 
     def _watch(self, experiment: Experiment) -> None:
         columns = (
@@ -121,6 +146,13 @@ class Command(BaseCommand):
             best += f" (trial {now.best_number})"
         self.console.print(f"  best      {now.official_metric} {best}", markup=False)
         self.console.print(f"  findings  {now.warnings} open warnings")
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise CommandError(f"{path} cannot be read: {error}") from None
 
 
 def _facts(now: Progress) -> str:

@@ -95,3 +95,21 @@ def test_seeding_digits_twice_makes_one_project_and_one_experiment() -> None:
         call_command("seed_digits", stdout=StringIO())
     assert Project.objects.get().slug == "digits"
     assert Experiment.objects.get().name == "label-smoothing"
+
+
+def test_check_says_what_would_run_and_what_the_rules_see(file: Path) -> None:
+    file.write_text(TEXT.replace("{role: fixed, value: 60}", "{role: nuisance, low: 5, high: 60}"))
+    said = _call("check", str(file))
+    assert "digits/from-a-file: 2 arms, 4 trials. It can run." in said
+    assert "R12 warning: epochs varies inside a study" in said
+    assert "hyperparameters.epochs; Tuning Playbook" in said
+    with pytest.raises(CommandError, match="of the rules warn"):
+        _call("check", str(file), "--strict")
+    assert not Experiment.objects.exists()
+
+
+def test_check_names_every_key_that_is_wrong(file: Path) -> None:
+    file.write_text(TEXT.replace("log: true", "log: maybe").replace("goal:", "goel:"))
+    with pytest.raises(CommandError) as raised:
+        _call("check", str(file))
+    assert "hyperparameters.learning_rate.log" in str(raised.value) and "goel" in str(raised.value)

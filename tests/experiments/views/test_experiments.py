@@ -215,3 +215,28 @@ def test_an_arm_that_a_terminator_ended_says_so_while_others_go_on(client: Clien
     stop_rules.end_arm(study_id=study.pk, why="little left to gain after 20 trials")
     text = page(client, experiment)
     assert "arm B ended" in text and "little left to gain after 20 trials" in text
+
+
+def test_the_page_shows_what_the_rules_say_of_the_design(client: Client) -> None:
+    cast.project()
+    source = cast.LABEL_SMOOTHING.format(name="unfair", goal="Is it fair?", trials=3).replace(
+        "learning_rate:   {role: nuisance, low: 1.0e-4, high: 1.0e-1, log: true}",
+        "learning_rate:   {role: fixed, value: 0.001}",
+    )
+    experiment = cast.search(source=source)
+    client.force_login(cast.person("ben"))
+    text = client.get(cast.address(experiment)).content.decode()
+    assert "Unfair comparison: everything of the optimizer is fixed" in text
+    assert "Rule R2." in text
+
+
+def test_the_page_names_code_and_data_of_each_arm(client: Client) -> None:
+    cast.project()
+    source = cast.LABEL_SMOOTHING.format(name="data", goal="Do labels help?", trials=3) + (
+        "arms:\n  before: {}\n  relabelled: {commit: 4f1c2e9, data: {name: digits, version: 2}}\n"
+    )
+    experiment = cast.search(source=source)
+    client.force_login(cast.person("ben"))
+    text = client.get(cast.address(experiment)).content.decode()
+    assert "relabelled, label_smoothing = 0.1" in text
+    assert "4f1c2e9" in text and "digits · 2" in text and "as the worker has it" in text
