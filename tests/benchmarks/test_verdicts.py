@@ -85,7 +85,9 @@ def live(gain: float, held_out: float, cluster: str = "digits") -> LiveCompariso
 def test_an_end_to_end_adopt_is_false_when_the_held_out_gain_is_not_above_the_margin() -> None:
     comparisons = [live(1.0, held_out=-0.1), live(1.0, held_out=0.9), live(-1.0, held_out=-1.0)]
     (found,) = verdicts.live_rows(comparisons)
-    assert found.ours == pytest.approx(1 / 3)
+    assert found.ours == pytest.approx(1 / 3) and "digits, 3 pairs" in found.what
+    both = [live(1.0, held_out=0.9), live(1.0, held_out=0.9, cluster="noise")]
+    assert len(verdicts.live_rows(both)) == 2
     assert verdicts.live_rows([live(1.0, held_out=0.9)] * 20)[0].met
 
 
@@ -114,7 +116,7 @@ def test_the_table_is_written_as_json_lines_with_the_end_to_end_row(
     assert {frozenset(found) for found in rows} == {
         frozenset({"what", "ours", "peer", "ratio", "unit", "goal", "met"})
     }
-    assert any("end to end, 1 pairs" in found["what"] for found in rows)
+    assert any("end to end, digits, 1 pairs" in found["what"] for found in rows)
 
 
 def test_the_exit_status_tells_a_missed_goal(
