@@ -150,6 +150,8 @@ class Trial(models.Model):
     search_seed = models.BigIntegerField(null=True, blank=True)
 
     attempt = models.PositiveSmallIntegerField(default=0)
+    # JSON: attempt -> step of the checkpoint that it went on from. Others began anew.
+    resumed = models.TextField(default="{}", db_default="{}")
     worker = models.ForeignKey(
         "Worker", models.SET_NULL, null=True, blank=True, related_name="trials"
     )
