@@ -45,11 +45,15 @@ class Band:
 
 @dataclass(frozen=True, slots=True)
 class Preset:
-    """`source` says where the numbers come from, `note` what to know before it is used."""
+    """`source` says where the numbers come from, `note` what to know before it is used.
+
+    `link` is the source's address, "" when it has none.
+    """
 
     name: str
     title: str
     source: str
+    link: str
     note: str
     lines: str
     space: Mapping[str, Mapping[str, Any]]
@@ -124,6 +128,7 @@ def _read(path: Path) -> Preset:
         name=path.stem,
         title=data["title"],
         source=data["source"],
+        link=data.get("link", ""),
         note=data["note"],
         lines=lines[1],
         space=data["hyperparameters"],

@@ -12,12 +12,20 @@ from django.views.decorators.http import require_http_methods, require_POST
 from experiments import experiment_file
 from experiments.errors import InvalidExperiment, Problem, VerdictError
 from experiments.experiment_file import ExperimentFile
+from experiments.presets import all_presets
 from experiments.queries.access import Access, people_who_may
 from experiments.queries.experiments import find_experiment
 from experiments.services import experiments
+from experiments.views.design_checks import (
+    DesignChecks,
+    checks_as_data,
+    checks_html,
+    design_checks,
+)
 from experiments.views.experiment_parts import read_file
 from experiments.views.followups import asked_proposal, followed, forbidden
 from experiments.views.guard import in_project, required
+from experiments.views.space_rows import state_of_form, taken_name
 
 LONGEST = 200_000
 EXAMPLE = """\
@@ -70,10 +78,18 @@ def new_experiment_page(request: HttpRequest, access: Access) -> HttpResponse:
         "said": said,
         "problems": problems,
         "extends": older,
+        "form_state": state_of_form(access, text),
+        "checks": _checks(access, text),
+        "presets": all_presets(),
         "followed": followed(access, read_file(text)),
         "editors": () if access.can_edit else people_who_may(access.project_id, "editor"),
     }
     return render(request, "experiments/new.html", context, status=400 if problems else 200)
+
+
+def _checks(access: Access, text: str) -> DesignChecks | None:
+    file = read_file(text)
+    return design_checks(file, access.official_metric) if file else None
 
 
 def _follow_up(request: HttpRequest, older: Any) -> tuple[str, str]:
@@ -116,12 +132,26 @@ def check_experiment(request: HttpRequest, access: Access) -> JsonResponse:
         problems = forbidden(access, file)
         if problems:
             raise InvalidExperiment(f"This must not follow {file.extends}.", problems)
+        taken = taken_name(access, file.name)
+        if taken:
+            raise InvalidExperiment("The name is taken.", taken)
     except InvalidExperiment as error:
         listed = [{"where": each.where, "message": each.message} for each in error.problems]
-        return JsonResponse({"ok": False, "error": error.message, "problems": listed})
+        return JsonResponse(
+            {"ok": False, "error": error.message, "problems": listed, "checks": checks_html(None)}
+        )
     follows = followed(access, file)
     told = follows.sentences() if follows else []
-    return JsonResponse({"ok": True, "design": design_words(file), "difference": told})
+    checks = design_checks(file, access.official_metric)
+    return JsonResponse(
+        {
+            "ok": True,
+            "design": design_words(file),
+            "difference": told,
+            "checks": checks_html(checks),
+            "rules": checks_as_data(checks),
+        }
+    )
 
 
 def design_words(file: ExperimentFile) -> list[str]:
@@ -129,7 +159,7 @@ def design_words(file: ExperimentFile) -> list[str]:
     arms = file.arms()
     searched = sorted({len(arm.searched) for arm in arms})
     dimensions = " to ".join(str(count) for count in dict.fromkeys((searched[0], searched[-1])))
-    total = len(arms) * file.trials
+    total = sum(file.budget_of(arm) for arm in arms)
     found = [
         f"{len(arms)} {'arm' if len(arms) == 1 else 'arms'} of {file.trials} trials, "
         f"{total} in all, {file.parallel} at once.",
