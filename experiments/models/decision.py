@@ -20,12 +20,12 @@ class Choice(models.TextChoices):
     DROPPED = "dropped without seeds"
 
 
-CHAMPION_CHOICES = (Choice.ADOPT, Choice.REVERT)
+CHAMPION_CHOICES = (Choice.BASELINE, Choice.ADOPT, Choice.REVERT)
 
 
 class DecisionQuerySet(models.QuerySet["Decision"]):
     def crowning(self, project: Project, target: str = "production") -> Decision | None:
-        """The decision that made the project's present champion; None before the first adopt."""
+        """The decision that made the project's present champion; None before the first one."""
         return (
             self.filter(project=project, target=target, choice__in=CHAMPION_CHOICES)
             .select_related("candidate", "experiment", "replication")

@@ -29,6 +29,7 @@ class Champion:
     decided_at: datetime
     digest: str
     score: float | None
+    by_hand: bool = False  # a baseline whose scores a person entered
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,6 +169,7 @@ def _champion(decision: Decision) -> Champion:
         decided_at=decision.decided_at,
         digest=decision.candidate.digest if decision.candidate else "",
         score=_fresh_mean(decision),
+        by_hand=bool(json.loads(decision.evidence or "{}").get("entered_by_hand")),
     )
 
 

@@ -12,6 +12,7 @@ from django.views.decorators.http import require_safe
 
 from experiments.charts.seeds import lineage_plot
 from experiments.queries.access import Access, members, people_who_may
+from experiments.queries.baselines import newest_baseline
 from experiments.queries.experiments import STATES, ExperimentFilter, list_experiments
 from experiments.queries.projects import ProjectRow, champion_of, lineage, list_projects
 from experiments.views.guard import in_project, whole_number
@@ -70,6 +71,7 @@ def project_page(request: HttpRequest, access: Access) -> HttpResponse:
             [step.gain if step.upper is None else step.upper for step in steps],  # type: ignore[misc]
             metric=access.official_metric,
         )
+    champion = champion_of(access.project_id)
     context = {
         "project": access,
         "section": "experiments",
@@ -77,7 +79,8 @@ def project_page(request: HttpRequest, access: Access) -> HttpResponse:
         "states": STATES,
         "orders": ORDER_WORDS,
         "page": list_experiments(access, wanted),
-        "champion": champion_of(access.project_id),
+        "champion": champion,
+        "baseline": None if champion else newest_baseline(access),
         "lineage": figure,
     }
     return render(request, "projects/project.html", context)
