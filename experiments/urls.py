@@ -7,6 +7,7 @@ from django.urls import URLPattern, URLResolver, path
 
 from experiments.views import (
     added_trials,
+    baselines,
     champions,
     compare,
     decide,
@@ -48,6 +49,11 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path(f"{P}compare/", compare.compare_page, name="compare"),
     path(f"{P}champions/", champions.champions_page, name="champions"),
     path(f"{P}champions/revert/", champions.revert_champion, name="champion_revert"),
+    path(f"{P}baseline/", baselines.baseline_page, name="baseline"),
+    path(f"{P}baseline/start/", baselines.start_baseline, name="baseline_start"),
+    path(f"{P}baseline/record/", baselines.record_baseline, name="baseline_record"),
+    path(f"{P}baseline/repeat/", baselines.repeat_baseline, name="baseline_repeat"),
+    path(f"{P}baseline/enter/", baselines.enter_baseline, name="baseline_enter"),
     path(f"{P}decisions/", decisions.decisions_page, name="decisions"),
     path(f"{P}decisions.csv", decisions.decisions_csv, name="decisions_csv"),
     path(f"{P}decisions/<int:sequence>/", decisions.decision_page, name="decision"),
