@@ -90,18 +90,23 @@ def scored_trials(experiment_id: int) -> list[ScoredTrial]:
     )
     found = []
     for study, parameters, distributions, value in rows:
-        if value is not None and math.isfinite(value):
-            arm = {name: arms[study][name] for name in scientific if name in arms[study]}
-            found.append(
-                ScoredTrial(
-                    {**arm, **decode(parameters)},
-                    {
-                        **{name: scientific[name] for name in arm},
-                        **decode_distributions(distributions),
-                    },
-                    value,
-                )
+        if value is None or not math.isfinite(value):
+            continue
+        arm = {name: arms[study][name] for name in scientific if name in arms[study]}
+        spaces = {
+            **{name: scientific[name] for name in arm},
+            **decode_distributions(distributions),
+        }
+        values = {**arm, **decode(parameters)}
+        # A program outside may have told values without saying where they came from.
+        known = [name for name in values if name in spaces]
+        found.append(
+            ScoredTrial(
+                {name: values[name] for name in known},
+                {name: spaces[name] for name in known},
+                value,
             )
+        )
     return found
 
 

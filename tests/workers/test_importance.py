@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution
 
-from experiments.models import Experiment, ParameterImportance
+from experiments.models import Experiment, ParameterImportance, Trial
 from experiments.queries.importance import (
     LEAST_TRIALS,
     ScoredTrial,
@@ -131,6 +131,15 @@ def test_a_broken_computation_is_logged_and_costs_nothing_else(
 def test_failed_trials_are_not_read() -> None:
     experiment = finished()
     assert len(scored_trials(experiment.pk)) == experiment.complete_count < experiment.trial_count
+
+
+@pytest.mark.django_db
+def test_values_whose_range_nobody_told_are_left_out() -> None:
+    experiment = finished()
+    Trial.objects.filter(study__experiment=experiment).update(distributions="{}")
+    importance.look(experiment.pk)
+    held = importance_of(experiment.pk)
+    assert held is not None and set(held.shares) == {"label_smoothing"}
 
 
 @pytest.mark.django_db
