@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from experiments.charts.facets import Facet, facets, framed
 from experiments.charts.theme import (
     BAD,
     HUES,
@@ -54,27 +55,55 @@ class AxisPoints:
 
 
 def axis_plot(points: AxisPoints, *, metric: str, maximize: bool) -> Figure:
-    """The figure of one hyperparameter, and in `note` what it leaves out."""
+    """The figure of one hyperparameter, each arm in a frame of its own on the same scales.
+
+    Under another scientific value it is another hyperparameter: arms are never drawn into one
+    (Tuning Playbook, "Identifying scientific, nuisance, and fixed hyperparameters").
+    """
     scores = np.asarray(points.scores, dtype=np.float64)
     feasible = np.isfinite(scores)
     low, high = frame(scores[feasible], maximize=maximize)
     shown = leading_and_even(scores, MOST_DRAWN, maximize=maximize)
+    groups = sorted(set(points.groups.tolist())) if points.group_labels else []
+    if len(groups) < 2:
+        data = _traces(points, scores, shown, (low, high), metric, maximize)
+        y_axis = axis(escaped(metric), range=[low, high] if feasible.any() else None)
+        return _figure(data, xaxis=_x_axis(points), yaxis=y_axis, shapes=_bands(points))
+    data, axes, titles, bands = [], {}, [], []
+    y_axis = axis("", range=[low, high] if feasible.any() else None)
+    for place, group in zip(facets(len(groups)), groups, strict=True):
+        inside = shown & (points.groups == group)
+        traces = _traces(points, scores, inside, (low, high), metric, maximize)
+        data += [{**trace, **place.axes} for trace in traces]
+        frame_axes, title = framed(place, points.group_labels[group], _x_axis(points), y_axis)
+        axes |= frame_axes
+        titles.append(title)
+        bands += _bands(points, place)
+    return _figure(data, **axes, annotations=titles, shapes=bands)
+
+
+def _figure(data: list[dict[str, Any]], **more: Any) -> Figure:
+    return {"data": data, "layout": layout(margin={"l": 56, "r": 12, "t": 8, "b": 40}, **more)}
+
+
+def _traces(
+    points: AxisPoints,
+    scores: NDArray[np.float64],
+    shown: NDArray[np.bool_],
+    ends: tuple[float, float],
+    metric: str,
+    maximize: bool,
+) -> list[dict[str, Any]]:
+    """Dots of each arm among the shown trials, and crosses of their infeasible ones."""
+    feasible = np.isfinite(scores)
     data: list[dict[str, Any]] = []
     for group in sorted(set(points.groups[feasible & shown].tolist())):
         chosen = feasible & shown & (points.groups == group)
-        data += _dots(points, scores, chosen, group, (low, high), metric)
+        data += _dots(points, scores, chosen, group, ends, metric)
     failed = ~feasible & shown
     if failed.any():
-        data.append(_failures(points, failed, low, high, maximize))
-    return {
-        "data": data,
-        "layout": layout(
-            xaxis=_x_axis(points),
-            yaxis=axis(escaped(metric), range=[low, high] if feasible.any() else None),
-            shapes=_bands(points),
-            margin={"l": 56, "r": 12, "t": 8, "b": 40},
-        ),
-    }
+        data.append(_failures(points, failed, *ends, maximize))
+    return data
 
 
 def frame(scores: NDArray[np.float64], *, maximize: bool) -> tuple[float, float]:
@@ -159,14 +188,14 @@ def _x_axis(points: AxisPoints) -> dict[str, Any]:
     return axis("")
 
 
-def _bands(points: AxisPoints) -> list[dict[str, Any]]:
+def _bands(points: AxisPoints, place: Facet | None = None) -> list[dict[str, Any]]:
     if points.band is None:
         return []
     return [
         {
             "type": "rect",
-            "xref": "x",
-            "yref": "paper",
+            "xref": place.axes["xaxis"] if place else "x",
+            "yref": f"{place.axes['yaxis']} domain" if place else "paper",
             "x0": points.band[0],
             "x1": points.band[1],
             "y0": 0,

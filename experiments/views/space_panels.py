@@ -61,7 +61,7 @@ def axes_panel(parts: ExperimentParts, points: SearchPoints) -> Panel:
     if points.pruned.any():
         note += f" {int(points.pruned.sum()):,} pruned ones have no score to compare."
     if len(parts.arms) > 1:
-        note += " One colour an arm."
+        note += " Each arm has a frame of its own, on the same scales."
     return Panel("axes", charts, note=note)
 
 
@@ -97,9 +97,14 @@ def _axis(
         title=f"{each.name}{scale}",
         figure=axis_plot(held, metric=metric, maximize=is_maximized(parts)),
         label=f"Scores along {each.name}",
-        shape="short",
+        shape=_shape(len(set(held.groups.tolist())) if held.group_labels else 1),
         findings=about,
     )
+
+
+def _shape(frames: int) -> str:
+    """How tall a chart is, by how many arms it shows in frames of their own."""
+    return "short" if frames < 2 else "" if frames == 2 else "tall"
 
 
 def _band(findings: Sequence[FindingRow], domain: Range | Choices) -> tuple[float, float] | None:

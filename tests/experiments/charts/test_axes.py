@@ -85,3 +85,28 @@ def test_the_crowded_edge_is_shaded() -> None:
 @pytest.mark.parametrize("scores", [np.empty(0), np.array([np.nan]), np.array([0.5])])
 def test_few_or_no_points_make_a_figure_too(scores: np.ndarray) -> None:
     json.dumps(draw(scores), allow_nan=False)
+
+
+def test_arms_are_never_merged_each_has_its_frame_on_the_same_scales() -> None:
+    scores = np.array([0.9, 0.8, np.nan, 0.7, 0.6, np.nan])
+    groups = np.array([0, 0, 0, 1, 1, 1])
+    labels = ["optimizer = adam", "optimizer = <sgd>"]
+    figure = draw(scores, groups=groups, group_labels=labels, band=(1e-4, 1e-3))
+    data, layout = figure["data"], figure["layout"]
+    frames: dict[str, list[str]] = {}
+    for trace in data:  # type: ignore[attr-defined]
+        for each in trace["customdata"]:
+            frames.setdefault(trace["xaxis"], []).append(each[0] if len(each) == 2 else each)
+    assert frames == {"x": ["0", "1", "2"], "x2": ["3", "4", "5"]}, "crosses stay in their arm"
+    assert layout["yaxis"]["range"] == layout["yaxis2"]["range"]  # type: ignore[index]
+    assert layout["xaxis"]["range"] == layout["xaxis2"]["range"]  # type: ignore[index]
+    titles = [each["text"] for each in layout["annotations"]]  # type: ignore[index]
+    assert titles == ["optimizer = adam", "optimizer = &lt;sgd&gt;"]
+    assert [each["xref"] for each in layout["shapes"]] == ["x", "x2"]  # type: ignore[index]
+    json.dumps(figure, allow_nan=False)
+
+
+def test_a_hyperparameter_of_one_arm_only_fills_the_figure() -> None:
+    figure = draw(np.array([0.9, 0.8]), groups=np.array([1, 1]), group_labels=["adam", "sgd"])
+    assert "xaxis2" not in figure["layout"]  # type: ignore[operator]
+    assert {trace.get("xaxis", "x") for trace in figure["data"]} == {"x"}  # type: ignore[attr-defined]
