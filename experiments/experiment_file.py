@@ -166,7 +166,7 @@ def parse_document(document: Any) -> ExperimentFile:
     extends, earlier_trials = parse_extension(document, search, sampler, problems)
     parsed = ExperimentFile(
         project=_slug(document, problems),
-        name=_name(document, problems),
+        name=name_in(document, problems),
         goal=text(document, "goal", problems, required=True, longest=2000),
         objective=_objective(document, problems),
         space=space,
@@ -221,7 +221,8 @@ def _slug(document: Mapping[str, Any], problems: list[Problem]) -> str:
     return slug
 
 
-def _name(document: Mapping[str, Any], problems: list[Problem]) -> str:
+def name_in(document: Mapping[str, Any], problems: list[Problem]) -> str:
+    """The name of an experiment, adding to `problems` why it cannot be one."""
     name = text(document, "experiment", problems, required=True)
     if name and not re.fullmatch(r"[\w][\w .+=-]*", name):
         problems.append(
