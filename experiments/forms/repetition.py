@@ -47,13 +47,18 @@ class RepetitionForm(forms.Form):
     def clean(self) -> dict[str, Any]:
         """Add `further` (ids of trials) and `guards`."""
         told: dict[str, Any] = super().clean() or {}
-        further = self._texts("further")
+        further = self.further
         if any(not text.isdecimal() or len(text) > 18 for text in further):
             self.add_error("candidate", "Want trials of this search as further candidates.")
             further = []
         told["further"] = tuple(int(text) for text in further)
         told["guards"] = tuple(guard for guard in map(self._guard, self.guard_rows) if guard)
         return told
+
+    @property
+    def further(self) -> list[str]:
+        """Ids of further candidates as they were ticked."""
+        return self._texts("further")
 
     @property
     def guard_rows(self) -> list[tuple[str, str, str]]:

@@ -76,7 +76,7 @@ def _seeds(replication: Replication, upto: int) -> dict[int, Seeds]:
     rows = Trial.objects.filter(
         study__replication__in=Replication.objects.family_of(family)
     ).values_list("pair", "train_seed", "split_seed")
-    known = {pair: (train, split) for pair, train, split in rows}
+    known = {pair or 0: (train or 0, split or 0) for pair, train, split in rows}
     missing = [pair for pair in range(replication.pairs_queued, upto) if pair not in known]
     fresh = _fresh(replication, 2 * len(missing))
     return known | {

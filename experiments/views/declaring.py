@@ -39,7 +39,7 @@ def declaration_context(parts: ExperimentParts, form: RepetitionForm) -> dict[st
     others = [each.id for each in baselines if each.id != chosen]
     typed = form.data if form.is_bound else {}
     looks = typed.get("looks", ", ".join(map(str, DEFAULT_LOOKS)))
-    further = set(form.data.getlist("further")) if form.is_bound else set()
+    further = set(form.further)
     return {
         "may_declare": True,
         "form": form,

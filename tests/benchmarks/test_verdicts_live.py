@@ -3,6 +3,7 @@ from __future__ import annotations
 import pytest
 
 from benchmarks import verdicts_live
+from benchmarks.verdicts import live_adopts
 from experiments.models import Decision, Replication, Trial
 
 pytestmark = pytest.mark.django_db
@@ -16,7 +17,7 @@ def test_a_training_against_itself_goes_through_the_services_to_a_decision() -> 
     runs = Trial.objects.filter(study__replication=replication)
     assert runs.count() == 2 * replication.pairs_queued
     decision = Decision.objects.get()
-    assert decision.choice == ("adopt" if verdicts_live.live_adopts(found) else "reject")
+    assert decision.choice == ("adopt" if live_adopts(found) else "reject")
 
 
 def test_two_searches_of_a_real_problem_have_a_truth_that_the_verdict_did_not_see(
