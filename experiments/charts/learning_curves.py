@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from experiments.analysis.mean_curve import MeanCurve
 from experiments.charts.theme import (
     HUES,
+    INK_3,
     SURFACE,
     WARN,
     WARN_BAND,
@@ -30,7 +31,8 @@ from experiments.charts.theme import (
 @dataclass(frozen=True, slots=True)
 class Line:
     """One series of one trial. `steps`, `values`, `seconds`, `epochs` [T]; `seconds` since its
-    start. Lines of one `group` share a hue and stand in the legend by their mean.
+    start. Lines of one `group` share a hue and stand in the legend by their mean. `earlier`: the
+    number of an ended attempt that logged it, 0 for the trial's curve.
     """
 
     trial: int
@@ -43,6 +45,7 @@ class Line:
     running: bool = False
     epochs: NDArray[np.float64] | None = field(default=None, repr=False)
     group: str = ""
+    earlier: int = 0
 
 
 Ending = Literal["best", "pruned", "failed"]
@@ -97,12 +100,13 @@ def learning_curves(
     """The figure of some trials' curves; the script behind it can add points to its lines."""
     trials = list(dict.fromkeys(line.group or line.trial for line in lines))
     hues = {trial: HUES[i % len(HUES)] for i, trial in enumerate(trials)}
-    named: set[int] = set()
+    named: set[tuple[int, int]] = set()
     data = []
     for line in lines:
-        first = line.trial not in named and (not line.is_train or _only_train(lines, line.trial))
+        own = (line.trial, line.earlier)
+        first = own not in named and (not line.is_train or _only_train(lines, line.trial))
         if first:
-            named.add(line.trial)
+            named.add(own)
         shown = first and not line.group
         data.append(line_trace(line, hues[line.group or line.trial], in_legend=shown))
     data += [mark_trace(mark, hues.get(mark.trial, HUES[0])) for mark in marks]
@@ -131,14 +135,17 @@ def _only_train(lines: Sequence[Line], trial: int) -> bool:
 def line_trace(line: Line, hue: str, *, in_legend: bool) -> dict[str, Any]:
     """One line as a Plotly trace; `meta` tells the script what it is."""
     label = f"{line.trial_name} {line.series}"
+    if line.earlier:
+        label += f", attempt {line.earlier}"
+        hue = INK_3
     return {
         "type": "scatter",
         "mode": "lines+markers" if len(line.steps) == 1 else "lines",
         "x": plain(line.steps),
         "y": plain(line.values),
         "customdata": plain(line.seconds),
-        "name": escaped(line.trial_name + (" (running)" if line.running else "")),
-        "legendgroup": str(line.trial),
+        "name": escaped(_name(line)),
+        "legendgroup": f"{line.trial} {line.earlier or ''}".rstrip(),
         "showlegend": in_legend,
         "opacity": 0.35 if line.group else 0.75 if line.is_train else 1,
         "line": {
@@ -149,12 +156,18 @@ def line_trace(line: Line, hue: str, *, in_legend: bool) -> dict[str, Any]:
         "marker": {"size": 5},
         "hovertemplate": f"%{{y:.4g}}<extra>{escaped(label)}</extra>",
         "meta": {
-            "trial": line.trial,
+            "trial": f"{line.trial} attempt {line.earlier}" if line.earlier else line.trial,
             "series": line.series,
             "train": line.is_train,
             "epochs": None if line.epochs is None else plain(line.epochs),
         },
     }
+
+
+def _name(line: Line) -> str:
+    if line.earlier:
+        return f"attempt {line.earlier}, taken over"
+    return line.trial_name + (" (running)" if line.running else "")
 
 
 def mean_traces(mean: Mean, hue: str) -> list[dict[str, Any]]:

@@ -167,6 +167,16 @@ def zoomed(
     ]
 
 
+def earlier_attempts(
+    trial: CurveTrial, declared: Mapping[str, Metric], names: Collection[str]
+) -> dict[int, dict[str, DrawnSeries]]:
+    """What ended attempts of a trial logged that is not on its curve, thinned for drawing."""
+    if trial.attempt < 2:
+        return {}
+    found = series.earlier_attempts(trial.id, names={*names, *EPOCHS}, declared=declared)
+    return {attempt: _drawn(each, trial.started_ms) for attempt, each in found.items()}
+
+
 def mean_curves(
     trials: Sequence[CurveTrial], declared: Mapping[str, Metric], names: Collection[str]
 ) -> dict[tuple[str, str], MeanCurve]:

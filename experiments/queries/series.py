@@ -1,20 +1,28 @@
-"""Read series: whole flushes, decoded, in one query for any number of trials."""
+"""Read series: whole flushes, decoded, in one query for any number of trials.
+
+A trial's curve is that of its newest attempt. Where that went on from a checkpoint, it continues
+those before it at the checkpoint's step (`experiments.lineage`); what they had logged beyond is
+kept and read by `earlier_attempts`.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import islice
+from typing import Any
 
 import numpy as np
 from django.db.models import F, Q, QuerySet
 from numpy.typing import NDArray
 
+from experiments.lineage import last_steps, resumed_steps
 from experiments.metrics import Metric, is_test
 from experiments.models import SeriesBatch
 from experiments.series_encoding import SeriesColumns, decode
 
 _MOST_TRIALS = 200  # of one statement
+_FIRST, _LAST = -(2**63), 2**63 - 1
 
 Cursor = tuple[int, int]  # attempt and batch up to which a reader has seen a trial
 
@@ -49,7 +57,7 @@ def flushes(
     declared: Mapping[str, Metric] | None = None,
     after: Mapping[int, Cursor] | None = None,
 ) -> list[Flush]:
-    """Flushes of the newest attempt of each trial, in the order they were logged.
+    """Flushes of the curve of each trial, in the order they were logged.
 
     `after` maps a trial to (attempt, batch) already seen. Metrics of the test split are never
     returned, whatever was stored.
@@ -74,13 +82,63 @@ def iterate(
         rows = _rows(some, after or {})
         if steps is not None:
             rows = rows.filter(last_step__gte=steps[0], first_step__lte=steps[1])
-        columns = rows.order_by("trial_id", "batch").values_list(
-            "trial_id", "attempt", "batch", "joined", "payload"
+        columns = rows.order_by("trial_id", "attempt", "batch").values_list(
+            "trial_id",
+            "attempt",
+            "batch",
+            "joined",
+            "trial__attempt",
+            "trial__resumed",
+            "payload",
         )
-        for trial_id, attempt, batch, joined, payload in columns.iterator(chunk_size=16):
-            series = decode(bytes(payload), names)
-            shown = {name: series[name] for name in series if not is_test(name, declared or {})}
+        for trial_id, attempt, batch, joined, newest, resumed, payload in columns.iterator(
+            chunk_size=16
+        ):
+            last = None
+            if attempt != newest:
+                kept = last_steps(newest, resumed_steps(resumed))
+                if attempt not in kept:
+                    continue
+                last = kept[attempt]
+            shown = _shown(payload, names, declared)
+            if last is not None:
+                shown = _within(shown, _FIRST, last)
+                if not shown:
+                    continue
             yield Flush(trial_id, attempt, batch, shown, batch - joined + 1)
+
+
+def _shown(
+    payload: Any, names: Collection[str] | None, declared: Mapping[str, Metric] | None
+) -> dict[str, SeriesColumns]:
+    series = decode(bytes(payload), names)
+    return {name: series[name] for name in series if not is_test(name, declared or {})}
+
+
+def earlier_attempts(
+    trial_id: int,
+    *,
+    names: Collection[str] | None = None,
+    declared: Mapping[str, Metric] | None = None,
+) -> dict[int, dict[str, SeriesColumns]]:
+    """What ended attempts logged that is not on the trial's curve: attempt -> name -> columns.
+
+    They were trained again, or their attempt had been taken over; no point is ever dropped.
+    """
+    rows = SeriesBatch.objects.filter(trial_id=trial_id).order_by("attempt", "batch")
+    parts: dict[int, list[Flush]] = {}
+    for attempt, batch, newest, resumed, payload in (
+        rows.filter(attempt__lt=F("trial__attempt"))
+        .values_list("attempt", "batch", "trial__attempt", "trial__resumed", "payload")
+        .iterator(chunk_size=16)
+    ):
+        shown = _shown(payload, names, declared)
+        last = last_steps(newest, resumed_steps(resumed)).get(attempt)
+        if last is not None:
+            shown = _within(shown, last + 1, _LAST)
+        if shown:
+            parts.setdefault(attempt, []).append(Flush(trial_id, attempt, batch, shown))
+    return {attempt: _together(flushes) for attempt, flushes in parts.items()}
 
 
 def _portions(trial_ids: Iterable[int]) -> Iterator[list[int]]:
@@ -98,7 +156,10 @@ def _rows(trial_ids: Collection[int], after: Mapping[int, Cursor]) -> QuerySet[S
             wanted |= Q(trial_id=trial_id) & (
                 Q(attempt__gt=attempt) | Q(attempt=attempt, batch__gt=batch)
             )
-    return SeriesBatch.objects.filter(wanted, fenced=False, attempt=F("trial__attempt"))
+    newest = Q(fenced=False, attempt=F("trial__attempt"))
+    # Of a resumed trial also what came late: it may lie before the checkpoint.
+    before = ~Q(trial__resumed="{}") & Q(attempt__lt=F("trial__attempt"))
+    return SeriesBatch.objects.filter(wanted, newest | before)
 
 
 def since(
@@ -162,6 +223,12 @@ def read(
         trial_id: {name: within(columns, *steps) for name, columns in series.items()}
         for trial_id, series in found.items()
     }
+
+
+def _within(series: dict[str, SeriesColumns], first: int, last: int) -> dict[str, SeriesColumns]:
+    """The points of that range; names without any are left out."""
+    cut = {name: within(columns, first, last) for name, columns in series.items()}
+    return {name: columns for name, columns in cut.items() if len(columns.steps)}
 
 
 def within(columns: SeriesColumns, first: int, last: int) -> SeriesColumns:

@@ -11,9 +11,11 @@ from typing import Any
 from django.db import connection, transaction
 from django.utils import timezone
 
+from experiments.lineage import with_resumed
 from experiments.models import SealedScore, SeriesBatch, Trial
 from experiments.models.trial import TrialState
 from experiments.series_encoding import join, raw_bytes
+from experiments.services.attempts import require_attempt
 
 ROW_POINTS = 200_000  # of a joined row: some 1.3 MB, decoded in a few ms
 ROW_RAW_BYTES = 16 * 2**20  # far below what a reader accepts
@@ -122,6 +124,20 @@ def _show_latest(trial_id: int, batch: Batch | None, heard_at: dt.datetime | Non
         if batch.latest_value is not None and math.isfinite(batch.latest_value):
             changes["latest_value"] = batch.latest_value
     Trial.objects.filter(pk=trial_id).update(**changes)
+
+
+def resume(*, trial_id: int, attempt: int, step: int) -> None:
+    """Record that an attempt goes on from a checkpoint: its curve continues the earlier one there.
+
+    Raises:
+        TrialFenced, TrialFinished, NotFound: when the attempt does not hold the trial.
+    """
+    with transaction.atomic():
+        require_attempt(trial_id=trial_id, attempt=attempt)
+        trial = Trial.objects.only("resumed").get(pk=trial_id)
+        Trial.objects.filter(pk=trial_id).update(
+            resumed=with_resumed(trial.resumed, attempt, step)
+        )
 
 
 def compact(trial_id: int) -> int:

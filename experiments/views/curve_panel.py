@@ -22,6 +22,7 @@ from experiments.queries.curves import (
     best_trials,
     chosen_trials,
     curves_of,
+    earlier_attempts,
     leading_trials,
     mean_curves,
     replicates,
@@ -116,6 +117,8 @@ def curves_panel(
     if chosen is None:
         return CurvePanel("curves", empty=_no_curves(parts, picked), **shared)
     lines, marks = lines_of(curves, chosen)
+    if onsets is not None:
+        lines += earlier_lines(trials, parts, chosen)
     told = onsets_of(parts.findings.open) if onsets is None else onsets
     means = means_of(trials, parts, chosen)
     figure = learning_curves(
@@ -148,6 +151,29 @@ def means_of(trials: Sequence[CurveTrial], parts: ExperimentParts, family: Famil
         return []
     found = mean_curves(trials, parts.declared, family.members)
     return [Mean(side, name, name in family.train, curve) for (side, name), curve in found.items()]
+
+
+def earlier_lines(
+    trials: Sequence[CurveTrial], parts: ExperimentParts, family: Family
+) -> list[Line]:
+    """What ended attempts had shown before they were taken over: nothing is taken back."""
+    return [
+        Line(
+            trial=trial.id,
+            trial_name=trial.name,
+            series=name,
+            is_train=name in family.train,
+            steps=drawn.steps,
+            values=drawn.values,
+            seconds=drawn.seconds,
+            epochs=drawn.epochs,
+            earlier=attempt,
+        )
+        for trial in trials
+        for attempt, held in earlier_attempts(trial, parts.declared, family.members).items()
+        for name, drawn in held.items()
+        if name in family.members
+    ]
 
 
 def beside_charts(curves: Sequence[TrialCurves]) -> list[Chart]:

@@ -4,12 +4,16 @@ from collections.abc import Mapping
 
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from experiments.errors import TrialFenced
 from experiments.metrics import Metric
 from experiments.models import Trial
 from experiments.models.trial import TrialState
 from experiments.queries import series
+from experiments.series_encoding import encode
 from experiments.services import series as writing
 from experiments.services import studies, trials
 from tests import cast
@@ -110,3 +114,70 @@ def test_a_test_metric_that_was_stored_all_the_same_is_never_returned(trial: int
     assert list(series.read([trial], declared=declared)[trial]) == ["loss"]
     assert list(series.since({trial: None}, declared=declared)[trial].series) == ["loss"]
     assert list(series.read([trial], names=["test_accuracy"]).get(trial, {})) == []
+
+
+def test_a_resumed_curve_is_cut_at_the_checkpoint_and_goes_on_from_there(trial: int) -> None:
+    cast.log(trial, counted(count=10), batches=3)  # steps 1 to 10, died
+    Trial.objects.filter(pk=trial).update(attempt=2)
+    writing.resume(trial_id=trial, attempt=2, step=6)
+    again = {"loss": np.arange(100.0, 105.0)}
+    cast.log(trial, again, attempt=2, batches=2, first_step=7)
+    news = series.since({trial: (1, 2)})[trial]
+    assert (news.cursor, news.whole) == ((2, 1), True)
+    assert steps(news.series) == list(range(1, 12))
+    assert news.series["loss"].values.tolist() == [*range(1, 7), *range(100, 105)]
+    assert series.since({trial: news.cursor}) == {}
+    beyond = series.earlier_attempts(trial)
+    assert list(beyond) == [1] and steps(beyond[1]) == [7, 8, 9, 10]
+
+
+def test_a_flush_that_comes_after_the_resume_counts_up_to_the_checkpoint(trial: int) -> None:
+    cast.log(trial, counted(count=4), batches=1)
+    Trial.objects.filter(pk=trial).update(attempt=2)
+    writing.resume(trial_id=trial, attempt=2, step=6)
+    late = encode([(step, 0, {"loss": 0.5}) for step in range(5, 9)])
+    assert not writing.append(writing.Batch(trial, 1, 1, late, 4, 5, 8)).alive
+    assert steps(series.read([trial])[trial]) == [1, 2, 3, 4, 5, 6]
+    assert steps(series.earlier_attempts(trial)[1]) == [7, 8]
+
+
+def test_only_the_attempt_that_holds_a_trial_goes_on_from_a_checkpoint(trial: int) -> None:
+    with pytest.raises(TrialFenced):
+        writing.resume(trial_id=trial, attempt=2, step=6)
+
+
+def test_what_an_attempt_logged_that_was_run_anew_stays_readable(trial: int) -> None:
+    cast.log(trial, counted(count=5), batches=1)
+    Trial.objects.filter(pk=trial).update(attempt=2)
+    cast.log(trial, counted(count=2), attempt=2, batches=1)
+    assert steps(series.read([trial])[trial]) == [1, 2]
+    assert steps(series.earlier_attempts(trial)[1]) == [1, 2, 3, 4, 5]
+    assert series.earlier_attempts(trial, names=["other"]) == {}
+
+
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    st.lists(
+        st.tuples(st.integers(1, 12), st.one_of(st.none(), st.integers(0, 12))),
+        min_size=1,
+        max_size=4,
+    )
+)
+def test_every_point_is_on_the_curve_or_among_earlier_attempts_never_both(
+    trial: int, attempts: list[tuple[int, int | None]]
+) -> None:
+    trial = a_trial()
+    logged = []
+    for attempt, (count, checkpoint) in enumerate(attempts, start=1):
+        Trial.objects.filter(pk=trial).update(attempt=attempt)
+        start = 1
+        if attempt > 1 and checkpoint is not None:
+            writing.resume(trial_id=trial, attempt=attempt, step=checkpoint)
+            start = checkpoint + 1
+        values = {"loss": 1000.0 * attempt + np.arange(start, start + count)}
+        cast.log(trial, values, attempt=attempt, batches=2, first_step=start)
+        logged += values["loss"].tolist()
+    curve = series.read([trial])[trial]["loss"]
+    assert np.all(np.diff(curve.steps) > 0), "no step twice"
+    beyond = [each["loss"].values for each in series.earlier_attempts(trial).values()]
+    assert sorted(np.concatenate([curve.values, *beyond])) == sorted(logged)

@@ -173,3 +173,18 @@ def test_a_trials_page_shows_what_it_took_of_its_machine(
     text = viewer.get(cast.address(search, f"trials/{name}/")).content.decode()
     assert text.count("data-beside-curves") == 2
     assert "CPU, %" in text and "GPU 0 memory, MiB" in text
+
+
+def test_a_trials_page_keeps_what_an_earlier_attempt_had_shown(
+    viewer: Client, search: Experiment
+) -> None:
+    trial = Trial.objects.get(pk=ranked(search)[0])
+    Trial.objects.filter(pk=trial.pk).update(attempt=2)
+    cast.log(trial.pk, {"validation_loss": np.array([0.5, 0.4])}, attempt=2, first_step=1)
+    name = f"{'AB'[trial.study.arm_index]}{trial.number}"
+    text = viewer.get(cast.address(search, f"trials/{name}/?metric=loss")).content.decode()
+    found = re.search(r'id="figure-curves">(.*?)</script>', text, re.S)
+    assert found is not None
+    lines = {e["name"]: e for e in json.loads(found[1])["data"] if e["showlegend"]}
+    assert lines[name]["x"] == [1, 2]
+    assert len(lines["attempt 1, taken over"]["x"]) == cast.EPOCHS
