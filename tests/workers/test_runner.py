@@ -1,9 +1,14 @@
 from __future__ import annotations
 
+import threading
+
 import pytest
 
 from experiments import code_version
-from workers.runner import check_code
+from experiments.services import queue
+from workers.runner import TrialRunner, check_code
+from workers.search.storage import VerdictStorage
+from workers.supervisor import Slot
 
 HEAD = "4f1c2e9" + "0" * 33
 
@@ -25,3 +30,18 @@ def test_the_code_that_an_arm_names_runs_and_so_does_any_where_it_names_none(
 ) -> None:
     monkeypatch.setattr(code_version, "commit", lambda: HEAD)
     check_code(wanted)
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("device", ["cpu", "cuda:1"])
+def test_a_trial_is_claimed_for_the_device_of_its_slot(
+    monkeypatch: pytest.MonkeyPatch, device: str
+) -> None:
+    asked: list[str] = []
+    monkeypatch.setattr(queue, "claim", lambda **how: asked.append(how["device"]))
+    runner = TrialRunner(worker_id=1, storage=VerdictStorage(), stopping=threading.Event())
+    try:
+        assert not runner.run_next("gpu", Slot(device=device))
+    finally:
+        runner.close()
+    assert asked == [device]
