@@ -39,6 +39,8 @@ class ExperimentFilter:
     state: str = ""
     order: str = "activity"
     page: int = 1
+    tag: str = ""
+    archived: bool = False  # those that lists leave out, instead of the others
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +59,7 @@ class ExperimentRow:
     decision_sequence: int | None
     author: str
     active_at: datetime
+    tags: tuple[str, ...] = ()
 
     @property
     def done(self) -> int:
@@ -90,8 +93,12 @@ class Tally:
 def list_experiments(access: Access, wanted: ExperimentFilter) -> Page[ExperimentRow]:
     """A page of a project's experiments, narrowed and ordered by the database."""
     rows = Experiment.objects.filter(
-        project_id=access.project_id, archived_at__isnull=True, repeat_of__isnull=True
+        project_id=access.project_id,
+        archived_at__isnull=not wanted.archived,
+        repeat_of__isnull=True,
     )
+    if wanted.tag:
+        rows = rows.filter(tags__name=wanted.tag)
     if wanted.state in STATES:
         rows = rows.filter(state=wanted.state)
     if wanted.text:
@@ -109,6 +116,7 @@ def list_experiments(access: Access, wanted: ExperimentFilter) -> Page[Experimen
     decided = Decision.objects.filter(experiment=OuterRef("pk")).order_by("-sequence")
     page = (
         rows.select_related("created_by")
+        .prefetch_related("tags")
         .annotate(
             running_count=_count_of(
                 Trial.objects.filter(study__kind=StudyKind.SEARCH, state=TrialState.RUNNING),
@@ -153,6 +161,7 @@ def _row(experiment: Any) -> ExperimentRow:
         decision_sequence=experiment.decision_sequence,
         author=experiment.created_by.get_username(),
         active_at=experiment.active_at,
+        tags=tuple(sorted(tag.name for tag in experiment.tags.all())),
     )
 
 
@@ -177,6 +186,21 @@ def find_experiment(access: Access, name: str) -> Experiment | None:
         .filter(project_id=access.project_id, name=name)
         .first()
     )
+
+
+def tags_in(access: Access) -> tuple[str, ...]:
+    """Every tag of a project's listed experiments, in the order of the alphabet."""
+    rows = ExperimentTag.objects.filter(
+        experiment__project_id=access.project_id, experiment__archived_at__isnull=True
+    )
+    return tuple(rows.order_by("name").values_list("name", flat=True).distinct())
+
+
+def archived_count(access: Access) -> int:
+    """How many experiments of a project lists leave out."""
+    return Experiment.objects.filter(
+        project_id=access.project_id, archived_at__isnull=False, repeat_of__isnull=True
+    ).count()
 
 
 def tags_of(experiment_id: int) -> tuple[str, ...]:

@@ -12,6 +12,7 @@ from experiments.queries.access import Access
 from experiments.queries.experiments import Tally
 from experiments.queries.findings import Findings
 from experiments.queries.seeds import RepetitionState
+from experiments.services.baselines import NOT_SEARCHED
 
 Standing = Literal["done", "warned", "now", "later"]
 ENDED = ("finished", "stopped")
@@ -52,6 +53,11 @@ class Standpoint:
     @property
     def searching(self) -> bool:
         return self.experiment.state not in ENDED
+
+    @property
+    def is_baseline(self) -> bool:
+        """Whether it is one configuration over seeds and no search."""
+        return bool(self.experiment.stop_reason == NOT_SEARCHED)
 
     @property
     def warnings(self) -> int:
@@ -116,6 +122,8 @@ def _repeat(at: Standpoint) -> Step:
             return Step(title, "later", "left out", url)
         if at.searching:
             return Step(title, "later", "after the search", url)
+        if at.is_baseline:
+            return Step(title, "done", "a baseline", reverse("baseline", args=[at.access.slug]))
         if not at.experiment.best_trial_id:
             return Step(title, "later", "needs a complete trial", url)
         return Step(title, "later" if at.warnings else "now", "first look at 10 pairs", url)
@@ -152,6 +160,12 @@ def next_step(at: Standpoint) -> NextStep:
         return _next_after_seeds(at, at.repetition)
     if at.searching:
         return _next_while_searching(at)
+    if at.is_baseline:
+        return NextStep(
+            "This is a baseline: one configuration over seeds, nothing is searched.",
+            "See its seeds",
+            reverse("baseline", args=[at.access.slug]),
+        )
     if not at.experiment.best_trial_id:
         return NextStep(
             "The search ended without a complete trial: look at the failures, then ask again."

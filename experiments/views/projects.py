@@ -13,7 +13,13 @@ from django.views.decorators.http import require_safe
 from experiments.charts.seeds import lineage_plot
 from experiments.queries.access import Access, members, people_who_may
 from experiments.queries.baselines import newest_baseline
-from experiments.queries.experiments import STATES, ExperimentFilter, list_experiments
+from experiments.queries.experiments import (
+    STATES,
+    ExperimentFilter,
+    archived_count,
+    list_experiments,
+    tags_in,
+)
 from experiments.queries.projects import ProjectRow, champion_of, lineage, list_projects
 from experiments.views.guard import in_project, whole_number
 
@@ -60,6 +66,8 @@ def project_page(request: HttpRequest, access: Access) -> HttpResponse:
         state=request.GET.get("state", ""),
         order=request.GET.get("order", "activity"),
         page=whole_number(request.GET.get("page")),
+        tag=request.GET.get("tag", "")[:60],
+        archived=request.GET.get("archived") == "1",
     )
     steps = [step for step in lineage(access.project_id) if step.gain is not None]
     figure = None
@@ -78,6 +86,8 @@ def project_page(request: HttpRequest, access: Access) -> HttpResponse:
         "wanted": wanted,
         "states": STATES,
         "orders": ORDER_WORDS,
+        "tags": tags_in(access),
+        "archived": archived_count(access),
         "page": list_experiments(access, wanted),
         "champion": champion,
         "baseline": None if champion else newest_baseline(access),
