@@ -21,7 +21,7 @@ from experiments.analysis.power import (
 from experiments.models import Experiment
 from experiments.queries import repetitions
 from experiments.queries.replicates import replicate_runs
-from experiments.replicate_readings import SIDES, by_side, score_of
+from experiments.replicate_readings import by_side, score_of
 
 _SEED = 0
 
@@ -55,6 +55,10 @@ def earlier_spread(experiment: Experiment) -> Spread:
         if replication.family not in families:
             families.add(replication.family)
             baseline_scores += [score for score in theirs if score is not None]
+    for replication in repetitions.baselines(experiment):
+        runs_alone = replicate_runs(replication)
+        scores = [score_of(run, replication) for run in runs_alone]
+        baseline_scores += [score for score in scores if score is not None]
     return expected_spread(earlier, baseline_scores)
 
 

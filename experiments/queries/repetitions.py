@@ -38,6 +38,19 @@ def past(experiment: Experiment) -> list[Replication]:
     )
 
 
+def baselines(experiment: Experiment) -> list[Replication]:
+    """The project's first configuration over seeds, in the same official metric, newest first."""
+    return list(
+        Replication.objects.filter(
+            experiment__project_id=experiment.project_id,
+            experiment__official_metric=experiment.official_metric,
+            purpose=Purpose.BASELINE,
+        )
+        .select_related("experiment")
+        .order_by("-pk")[:1]
+    )
+
+
 def measurements(experiment: Experiment, candidate: Configuration) -> list[Replication]:
     """The newest measurement of each single source of variance of a candidate."""
     rows = (

@@ -1,12 +1,27 @@
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from experiments import planning
 from experiments.analysis.looks import DEFAULT, plan
+from experiments.models import Trial
+from experiments.models.trial import TrialState
+from experiments.services import baselines
 from tests import cast
 
 pytestmark = pytest.mark.django_db
+
+SINGLE = """\
+project: {project}
+experiment: baseline
+goal: Where do we begin?
+objective: workers.problems.digits:train
+search: {{trials: 1}}
+hyperparameters:
+  learning_rate: {{role: fixed, value: 0.001}}
+"""
 
 
 def test_before_any_repetition_what_can_be_shown_is_unknown() -> None:
@@ -44,3 +59,18 @@ def test_the_seeds_still_needed_go_by_the_smallest_gain_that_matters() -> None:
     assert told is not None and told.pairs is not None and "0.003" in told.text
     experiment.smallest_gain = None
     assert planning.seeds_still_needed(experiment, DEFAULT, spread, margin=0.0) is None
+
+
+def test_without_earlier_pairs_the_projects_baseline_over_seeds_gives_an_assumption() -> None:
+    held = cast.project()
+    replication = baselines.start(
+        user=cast.person("cleo"), project=held, text=SINGLE.format(project=held.slug), seeds=3
+    )
+    runs = Trial.objects.filter(study__replication=replication).order_by("pair")
+    for trial, score in zip(runs, (0.95, 0.952, 0.954), strict=True):
+        Trial.objects.filter(pk=trial.pk).update(
+            state=TrialState.COMPLETE, value=score, values=json.dumps([score])
+        )
+    spread = planning.earlier_spread(cast.finished_search(trials_per_arm=4))
+    assert spread.sd == pytest.approx(0.002 * 2**0.5)
+    assert "an assumption for want of earlier pairs" in spread.text
