@@ -3,9 +3,11 @@
     python benchmarks/extrapolation.py DATA [--json] [--studies N] [--trials N] [--seed N]
 
 DATA holds `algoperf/trials.csv.gz` and `eval_curves.csv.gz` (mlcommons/submissions_algorithms,
-Apache-2.0). A study takes runs of one workload in random order, one after the other; each reports
-its evaluations until a pruner ends it. A run's value is the best of all its evaluations, as in a
-search. Peers: Optuna's median pruner and successive halving, told the same.
+Apache-2.0). A study takes runs of one workload and ruleset in random order, one after the other;
+each reports its evaluations until a pruner ends it. Steps are thousandths of a run, as AlgoPerf
+bounds runs by time and every submission gets another number of steps out of it. A run's value is
+the best of all its evaluations, as in a search. Peers: Optuna's median pruner and successive
+halving, told the same.
 Exits with 1 when a goal is missed.
 """
 
@@ -16,7 +18,7 @@ import re
 import sys
 from collections import defaultdict
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -33,7 +35,8 @@ from workers.search.extrapolation import ExtrapolationPruner
 
 MOST_KILLED = 0.02  # of the runs that ended in the best tenth
 BEST_SHARE = 0.1
-FEWEST_EVALUATIONS = 8
+FEWEST_EVALUATIONS = 20
+WHOLE = 1000  # steps of a run
 PRUNERS: dict[str, Callable[[], BasePruner]] = {
     "extrapolation": ExtrapolationPruner,
     "median": lambda: MedianPruner(n_startup_trials=10),
@@ -43,7 +46,7 @@ PRUNERS: dict[str, Callable[[], BasePruner]] = {
 
 @dataclass(frozen=True, slots=True)
 class Saved:
-    """What a pruner did over all studies, in training steps and runs."""
+    """What a pruner did over all studies, in thousandths of runs and runs."""
 
     steps: int
     steps_run: int
@@ -54,7 +57,7 @@ class Saved:
 
     @property
     def saved(self) -> float:
-        """Share of all training steps that were not run."""
+        """Share of all training that was not run."""
         return 1 - self.steps_run / self.steps
 
     @property
@@ -74,12 +77,21 @@ class Saved:
 
 
 def workloads(folder: Path, fewest: int) -> dict[str, list[Run]]:
-    """The runs of each workload that has at least `fewest` of them, whatever framework ran it."""
+    """The runs of each ruleset and workload with at least `fewest`, whatever framework ran it."""
     found: dict[str, list[Run]] = defaultdict(list)
     for run in read_runs(folder):
         if len(run.validation.finite()) >= FEWEST_EVALUATIONS:
-            found[re.sub("_(jax|pytorch)$", "", run.workload)].append(run)
+            ruleset = "self" if "self_tuning" in run.name else "external"
+            workload = re.sub("_(jax|pytorch)$", "", run.workload)
+            found[f"{ruleset} {workload}"].append(replace(run, validation=in_shares(run)))
     return {name: runs for name, runs in sorted(found.items()) if len(runs) >= fewest}
+
+
+def in_shares(run: Run) -> Curve:
+    """A run's validation curve by thousandths of the run; of equal ones the last."""
+    steps = run.validation.steps
+    shares = np.maximum(1, np.floor(WHOLE * steps / steps[-1]))
+    return Curve(shares, run.validation.values).in_step_order()
 
 
 def best_value(curve: Curve, direction: Direction) -> float:
