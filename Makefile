@@ -11,7 +11,7 @@ JOBS ?= 2
 # A worker and a web server share this machine with whoever waits for the tests.
 PYTEST := $(BIN)/python -m pytest --quiet
 
-.PHONY: help setup run test test-sqlite test-postgresql test-browser lint bench clean
+.PHONY: help setup run test test-sqlite test-postgresql test-browser lint bench screenshots clean
 
 help:  ## List the commands.
 	@sed -n 's/^\([a-z-]*\):.*  ## /\1|/p' $(MAKEFILE_LIST) | while IFS='|' read -r name text; do \
@@ -54,6 +54,9 @@ bench: $(VENV)/.installed-all  ## Run every benchmark (make setup PEERS=1 first)
 		echo "== $$module"; \
 		$(BIN)/python -m "benchmarks.$$module" $$data || failed="$${failed:-} $$module"; done; \
 	if [ -n "$${failed:-}" ]; then echo "short of a goal, or failed:$$failed" >&2; exit 1; fi
+
+screenshots: $(VENV)/.installed-all  ## Take the README's pictures anew; EVERY=folder: of every page, wide and narrow, light and dark.
+	$(BIN)/python -m tests.screenshots $(if $(EVERY),--every $(EVERY),docs/images)
 
 clean:  ## Remove .venv and caches; data in var/ stays.
 	rm -rf $(VENV) staticfiles .mypy_cache .pytest_cache .ruff_cache .hypothesis *.egg-info

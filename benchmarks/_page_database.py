@@ -40,29 +40,37 @@ def fill(trials: int, points: int) -> None:
     """Two experiments of one project, migrated tables given; the second has a twentieth."""
     from django.contrib.auth.models import User
 
-    from experiments.models import Membership, Project
+    from experiments.models import Experiment, Membership, Project
 
     user = User.objects.create_user(PERSON, password=PASSWORD)
     project = Project.objects.create(
         slug=PROJECT, name="Bench", official_metric=METRIC, direction="maximize"
     )
     Membership.objects.create(user=user, project=project, role="admin")
+    from workers import importance
+
     _experiment(user, EXPERIMENT, trials, points, seed=0)
     _experiment(user, f"{EXPERIMENT}-again", max(40, trials // 20), points, seed=1)
+    importance.compute(Experiment.objects.get(name=EXPERIMENT).pk)
 
 
 def _experiment(user: Any, name: str, trials: int, points: int, seed: int) -> None:
     from django.db import transaction
 
+    from experiments import experiment_file
     from experiments.models import Experiment, SeriesBatch, Study, Trial
     from experiments.services import experiments
+    from experiments.trial_encoding import encode, encode_distribution
 
     text = FILE.format(project=PROJECT, name=name, trials=trials // 2, seed=seed)
     experiment = experiments.create(user=user, text=text)
     studies = list(Study.objects.filter(experiment=experiment).order_by("arm_index"))
     rng = np.random.default_rng(seed)
+    arm = experiment_file.parse(text).arms()[0]
+    told = {name: encode_distribution(each) for name, each in arm.distributions().items()}
+    space = "{" + ",".join(f"{encode(name)}:{each}" for name, each in told.items()) + "}"
     with transaction.atomic():
-        rows = (_trial(studies[i % 2], i // 2, i, rng) for i in range(trials))
+        rows = (_trial(studies[i % 2], i // 2, i, rng, space) for i in range(trials))
         made = [row for part in _parts(rows, 500) for row in Trial.objects.bulk_create(part)]
         batches = (
             SeriesBatch(trial=row, attempt=1, batch=0, points=2 * points, first_step=1,
@@ -87,7 +95,7 @@ def _parts(rows: Iterator[Any], size: int) -> Iterator[list[Any]]:
         yield part
 
 
-def _trial(study: Any, number: int, index: int, rng: np.random.Generator) -> Any:
+def _trial(study: Any, number: int, index: int, rng: np.random.Generator, space: str) -> Any:
     from experiments.models import Trial
     from experiments.models.trial import FailureKind, TrialState
 
@@ -100,7 +108,8 @@ def _trial(study: Any, number: int, index: int, rng: np.random.Generator) -> Any
     return Trial(
         study=study, number=number, row=number, origin="sampler", attempt=1,
         state=TrialState.FAILED if broken else TrialState.COMPLETE,
-        parameters=json.dumps(drawn), value=None if broken else value,
+        parameters=json.dumps(drawn),
+        distributions=space, value=None if broken else value,
         values=None if broken else json.dumps([value]), best_step=None if broken else 80,
         failure_kind=FailureKind.INFEASIBLE if broken else "",
         failure_reason="validation_loss is not a number" if broken else "",

@@ -1,13 +1,18 @@
-"""One visit of a page in a fresh browser profile, timed from inside the page."""
+"""Servers to visit, and one visit in a fresh browser profile, timed from inside the page."""
 
 from __future__ import annotations
 
+import subprocess
 import time
+import urllib.error
+import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
+ROOT = Path(__file__).resolve().parents[1]
 WINDOW = {"width": 1440, "height": 900}
 # A plot is there once Plotly has drawn its frame and something in it.
 WATCH = """
@@ -63,6 +68,48 @@ def browser() -> Iterator[Any]:
         )
         yield chromium
         chromium.close()
+
+
+@contextmanager
+def running(command: list[str], log: Path) -> Iterator[str]:
+    """The address of a server that takes `--port`, once it answers."""
+    from tests.services_under_test.web_server import free_port
+
+    port = free_port()
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            [*command, "--port", str(port)], cwd=ROOT, stdout=output, stderr=subprocess.STDOUT
+        )
+    url = f"http://127.0.0.1:{port}"
+    try:
+        for _ in range(600):
+            try:
+                urllib.request.urlopen(f"{url}/login/", timeout=5).close()
+                break
+            except urllib.error.HTTPError:
+                break
+            except OSError:
+                if process.poll() is not None:
+                    raise SystemExit(log.read_text()) from None
+                time.sleep(0.1)
+        yield url
+    finally:
+        process.terminate()
+        process.wait()
+
+
+def signed_in(chromium: Any, url: str, person: str, password: str) -> Any:
+    """What a browser keeps of a person who has logged in."""
+    context = chromium.new_context(base_url=url)
+    page = context.new_page()
+    page.goto("/login/")
+    page.get_by_label("User name").fill(person)
+    page.get_by_label("Password").fill(password)
+    page.get_by_role("button", name="Log in").click()
+    page.wait_for_url("**/")
+    state = context.storage_state()
+    context.close()
+    return state
 
 
 def visit(

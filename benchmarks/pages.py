@@ -21,8 +21,6 @@ import subprocess
 import sys
 import tempfile
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -30,10 +28,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks._page_database import EXPERIMENT, PASSWORD, PERSON, PROJECT, fill
-from benchmarks._page_visits import Visit, browser, visit
-
-ROOT = Path(__file__).resolve().parents[1]
-
+from benchmarks._page_visits import ROOT, Visit, browser, running, signed_in, visit
 
 SECONDS, BYTES, BLOCK_MS = 1.5, 1_000_000, 200.0
 TABS = {
@@ -99,37 +94,9 @@ def served(folder: Path, trials: int, points: int) -> Iterator[str]:
         yield url
 
 
-@contextmanager
-def running(command: list[str], log: Path) -> Iterator[str]:
-    """The address of a server that takes `--port`, once it answers."""
-    from tests.services_under_test.web_server import free_port
-
-    port = free_port()
-    with log.open("wb") as output:
-        process = subprocess.Popen(
-            [*command, "--port", str(port)], cwd=ROOT, stdout=output, stderr=subprocess.STDOUT
-        )
-    url = f"http://127.0.0.1:{port}"
-    try:
-        for _ in range(600):
-            try:
-                urllib.request.urlopen(f"{url}/login/", timeout=5).close()
-                break
-            except urllib.error.HTTPError:
-                break
-            except OSError:
-                if process.poll() is not None:
-                    raise SystemExit(log.read_text()) from None
-                time.sleep(0.1)
-        yield url
-    finally:
-        process.terminate()
-        process.wait()
-
-
 def ours(chromium: Any, url: str, options: argparse.Namespace) -> dict[str, list[Visit]]:
     """Visits of every chart by its name; the runs of all charts take turns."""
-    session = _signed_in(chromium, url)
+    session = signed_in(chromium, url, PERSON, PASSWORD)
     root = f"{url}/projects/{PROJECT}"
     page = f"{root}/experiments/{EXPERIMENT}/"
     addresses = {title: f"{page}?tab={tab}" for tab, title in TABS.items()}
@@ -144,19 +111,6 @@ def ours(chromium: Any, url: str, options: argparse.Namespace) -> dict[str, list
                 )
             )
     return found
-
-
-def _signed_in(chromium: Any, url: str) -> Any:
-    context = chromium.new_context(base_url=url)
-    page = context.new_page()
-    page.goto("/login/")
-    page.get_by_label("User name").fill(PERSON)
-    page.get_by_label("Password").fill(PASSWORD)
-    page.get_by_role("button", name="Log in").click()
-    page.wait_for_url("**/")
-    state = context.storage_state()
-    context.close()
-    return state
 
 
 def peers(chromium: Any, folder: Path, options: argparse.Namespace) -> dict[str, list[Visit]]:

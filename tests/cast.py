@@ -293,7 +293,9 @@ def running_search(
         running_trial(study, epochs=14 + 9 * study.arm_index)
     if recent:
         now = timezone.now()
-        for index, trial in enumerate(Trial.objects.filter(finished_at__isnull=False)):
+        for index, trial in enumerate(
+            Trial.objects.filter(study__experiment=experiment, finished_at__isnull=False)
+        ):
             Trial.objects.filter(pk=trial.pk).update(
                 finished_at=now - dt.timedelta(seconds=6 * (60 - index % 60))
             )

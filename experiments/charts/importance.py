@@ -45,7 +45,13 @@ def importance_plot(shares: Sequence[Share]) -> Figure:
             },
             xaxis=axis("% of what decides", rangemode="tozero"),
             # Numbers with labels: two long names that look alike when cut stay two bars.
-            yaxis=axis("", showgrid=False, tickvals=list(range(len(rows))), ticktext=names),
+            yaxis=axis(
+                "",
+                showgrid=False,
+                tickvals=list(range(len(rows))),
+                ticktext=names,
+                ticklabelstandoff=6,
+            ),
             margin={"l": 60, "r": 30, "t": 36, "b": 46},
         ),
     }

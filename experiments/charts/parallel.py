@@ -72,7 +72,10 @@ def parallel_plot(
             xaxis=axis(
                 "",
                 tickvals=list(range(len(uprights))),
-                ticktext=[escaped(shortened(each.name, 18)) for each in uprights],
+                ticktext=[
+                    escaped(shortened(each.name, 18 if len(uprights) > 5 else 24))
+                    for each in uprights
+                ],
                 range=[-0.25, len(uprights) - 0.75],
                 gridcolor=LINE,
                 side="bottom",

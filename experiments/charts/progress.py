@@ -190,7 +190,7 @@ def timeline_plot(
 
 
 def _thick(known: NDArray[np.bool_]) -> float:
-    return max(1.2, min(8.0, 160 / max(1, int(known.sum()))))
+    return max(1.2, min(5.0, 110 / max(1, int(known.sum()))))
 
 
 def _strokes(

@@ -23,17 +23,22 @@ def isolated_values(parts: ExperimentParts, points: SearchPoints) -> dict[str, l
     direction = Direction(parts.experiment.direction)
     found: dict[str, list[ValueScores]] = {}
     if len(parts.arms) > 1:
-        groups = [
-            (arm.label, np.flatnonzero(points.complete & (points.arms == arm.index)))
+        title = _arms_title(parts)
+        arms = [
+            (
+                _without(arm.label, title),
+                np.flatnonzero(points.complete & (points.arms == arm.index)),
+            )
             for arm in parts.arms
         ]
-        found["" if parts.file is None else _arms_title(parts)] = _fairly(
-            points, groups, direction
-        )
+        found[title] = _fairly(points, arms, direction)
     for name in parts.parameters:
         each = parts.file.space[name] if parts.file else None
         if each is not None and each.role == "scientific":
-            groups = isolation_groups(_axis(each, points))
+            groups = [
+                (_without(label, name).removeprefix(f"{name} "), members)
+                for label, members in isolation_groups(_axis(each, points))
+            ]
             found[name] = _fairly(points, groups, direction)
     return found
 
@@ -47,6 +52,11 @@ def _arms_title(parts: ExperimentParts) -> str:
         if " = " in part
     )
     return ", ".join(names)
+
+
+def _without(label: str, name: str) -> str:
+    """A value without the name that stands above the plot already."""
+    return label.removeprefix(f"{name} = ")
 
 
 def _fairly(

@@ -196,7 +196,7 @@ def parallel_panel(parts: ExperimentParts, points: SearchPoints) -> Panel:
     )
     label = "Each trial as a line across its values"
     note = f"The best {min(MOST_LINES, where.size):,} of {where.size:,} feasible trials."
-    shape = "tall wide" if len(uprights) > 6 else "tall"
+    shape = "tall wide" if len(uprights) > 2 else "tall"
     return Panel("parallel", [Chart("figure-parallel", "", figure, label, shape)], note=note)
 
 
