@@ -40,7 +40,7 @@ def reverted(client: Client) -> str:
 
 def test_the_page_shows_each_champion_with_what_it_changed(reverted: str) -> None:
     assert "back to 1" in reverted and "wider" in reverted and "deeper" in reverted
-    assert "label_smoothing" in reverted and "0.0 → 0.1" in reverted
+    assert "label_smoothing" in reverted and "0 → 0.1" in reverted
     assert "Nothing was adopted for staging yet." in reverted
 
 
