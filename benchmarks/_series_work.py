@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import random
+import signal
 import statistics
 import time
 from collections.abc import Callable, Mapping
@@ -85,3 +87,15 @@ def log_at_a_rate(run: Any) -> None:
         run.log(values, step)
         times.append(clock() - before)
     (folder / f"told-{run.params['seed']}").write_text(json.dumps(spread(times)))
+
+
+def log_until_killed(run: Any) -> None:
+    """A training function: logs the time a thousand times a second, then is killed."""
+    folder, seed = Path(run.params["folder"]), run.params["seed"]
+    (folder / f"ready-{seed}").touch()
+    wait_for(folder / "go")
+    for _ in range(run.params["steps"]):
+        run.log({"s0": time.time()})
+        time.sleep(0.001)
+    (folder / f"told-{seed}").write_text(json.dumps({"killed": time.time()}))
+    os.kill(os.getpid(), signal.SIGKILL)

@@ -381,6 +381,15 @@ def outage(places: Places, seconds: float) -> Iterator[Row]:
     yield row(f"{name}: reads back other than logged", wrong, None, "", "0", wrong == 0)
 
 
+def killed(places: Places, scale: float) -> Iterator[Row]:
+    """What kill -9 of a training process costs: the newest of five times that it happens."""
+    steps = max(100, int(2000 * scale))
+    with Worker(places, "PostgreSQL") as worker:
+        lost = max(worker.do("killed", steps + 170 * turn) for turn in range(5))
+    yield row("seconds of points that kill -9 of a training process loses, worst of 5", lost,
+              None, "s", "<= 1", lost <= 1)  # fmt: skip
+
+
 @contextmanager
 def _web(worker: Worker) -> Iterator[str]:
     worker.do("collect_static")
@@ -443,7 +452,7 @@ def main() -> int:
     short = False
     parts = {
         each.__name__: each
-        for each in (one_process, eight_processes, over_http, at_rest, reading, poll)
+        for each in (one_process, eight_processes, over_http, at_rest, reading, poll, killed)
     }
     places = Places(folder)
     try:
