@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from yaml.nodes import MappingNode, ScalarNode
+from yaml.nodes import MappingNode, Node, ScalarNode
 
 from experiments import presets
 from experiments.errors import InvalidExperiment, Problem, VerdictError
@@ -65,9 +65,8 @@ def edited(text: str, edit: Mapping[str, Any]) -> str:
     return known[do](text, edit)
 
 
-def head_of(text: str) -> dict[str, str]:
-    """The cells above the rows as the file has them."""
-    root = compose(text)
+def head_of(root: Node | None) -> dict[str, str]:
+    """The cells above the rows as a composed file has them."""
     found = {}
     for name, (path, is_text) in HEAD.items():
         node = root

@@ -16,7 +16,6 @@ import yaml
 from yaml.nodes import CollectionNode, MappingNode, Node, ScalarNode, SequenceNode
 
 from experiments import experiment_yaml
-from experiments.errors import Problem
 
 
 @dataclass(frozen=True, slots=True)
@@ -260,10 +259,3 @@ def wrapped(written: str, opening: str, closing: str) -> str:
     kind = SequenceNode if opening == "[" else MappingNode
     good = isinstance(node, kind) and end_of(node) == len(inside) and "\n" not in written
     return inside if good and load(inside) is not None else scalar(written)
-
-
-def problem_of(text: str) -> Problem | None:
-    """Why a text is not YAML."""
-    problems: list[Problem] = []
-    experiment_yaml.load(text, problems)
-    return problems[0] if problems else None

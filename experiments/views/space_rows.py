@@ -8,12 +8,12 @@ from typing import Any
 from django.http import HttpRequest, JsonResponse
 from django.views.decorators.http import require_POST
 
-from experiments import experiment_file
+from experiments import experiment_file, experiment_yaml
 from experiments.errors import InvalidExperiment, Problem, VerdictError
 from experiments.experiment_yaml import LONGEST
 from experiments.forms.file_edits import HEAD, edited, head_of
 from experiments.forms.space_rows import conditions_of, problems_of_rows, rows_of, space_of
-from experiments.forms.yaml_editing import compose, problem_of
+from experiments.forms.yaml_editing import compose
 from experiments.queries.access import Access
 from experiments.queries.experiment_names import is_taken
 from experiments.views.guard import in_project
@@ -43,12 +43,14 @@ def edit_experiment(request: HttpRequest, access: Access) -> JsonResponse:
 
 def state_of_form(access: Access, text: str) -> dict[str, Any]:
     """What the form shows of a text: `unreadable` says why there are no rows."""
-    unreadable = problem_of(text)
-    if unreadable is not None:
-        return {"text": text, "unreadable": str(unreadable)}
-    rows = rows_of(text, space_of(compose(text)))
-    problems = _problems(text)
-    head = head_of(text)
+    wrong: list[Problem] = []
+    document = experiment_yaml.load(text, wrong)
+    if wrong:
+        return {"text": text, "unreadable": str(wrong[0])}
+    root = compose(text)
+    rows = rows_of(text, space_of(root))
+    problems = _problems(document)
+    head = head_of(root)
     return {
         "text": text,
         "rows": [row.as_dict() for row in rows],
@@ -70,9 +72,9 @@ def taken_name(access: Access, name: str) -> list[Problem]:
     return []
 
 
-def _problems(text: str) -> tuple[Problem, ...]:
+def _problems(document: Any) -> tuple[Problem, ...]:
     try:
-        experiment_file.parse(text)
+        experiment_file.parse_document(document)
     except InvalidExperiment as error:
         return error.problems
     return ()

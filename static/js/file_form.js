@@ -102,11 +102,11 @@
   field.addEventListener("input", () => {
     if (own) return;
     lastCell = "";
-    soon(field, () => ({}), 200);
+    soon(field, () => ({}), 150);
   });
   heads.forEach((head) => {
     const edit = () => ({ do: "head", key: head.dataset.head, value: head.value });
-    head.addEventListener("input", () => soon(head, edit, 150));
+    head.addEventListener("input", () => soon(head, edit, 100));
   });
   root.addEventListener("change", (event) => flush(event.target));
   root.querySelectorAll("[data-preset]").forEach((button) => {
@@ -124,7 +124,7 @@
   });
   document.addEventListener("verdict:edit", (event) => {
     const { control, make } = event.detail;
-    if (control) soon(control, make, 150);
+    if (control) soon(control, make, 100);
     else send(make);
   });
   document.addEventListener("DOMContentLoaded", () => {

@@ -119,7 +119,7 @@ def test_presets_fill_rows_that_fit_the_window(page: Page, size: str, theme: str
     page.emulate_media(color_scheme=theme)  # type: ignore[arg-type]
     sign_in(page)
     page.goto("/projects/digits/experiments/new/")
-    page.get_by_text("Begin with a preset").click()
+    page.get_by_text("Use a preset").click()
     expect(page.get_by_text("How should Adam's hyperparameters be tuned?")).to_be_visible()
     page.get_by_role("button", name="Use Text classification").click()
     expect(cell(page, 1, "value")).to_have_value("{by: optimizer, adam: 100, bert_adam: 3}")

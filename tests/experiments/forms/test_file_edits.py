@@ -60,7 +60,7 @@ def test_rows_show_the_file_in_its_own_words() -> None:
     assert found["label_smoothing"].choices == "0.0, 0.1"
     assert found["dropout"].natural_low and not found["dropout"].natural_high
     assert found["optimizer"].value == '"adam"'
-    head = head_of(FILE)
+    head = head_of(compose(FILE))
     assert (head["experiment"], head["goal"]) == ("smooth", "Does it help, after all?\n")
     assert head["trials"] == "24"
 
