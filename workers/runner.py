@@ -168,7 +168,7 @@ class _OneTrial:
                     assignment,
                     job.params,
                     seconds=outcome.seconds,
-                    pruned=outcome.state in ("pruned", "stopped"),
+                    pruned=outcome.state not in ("complete", "infeasible"),
                 )
         self._compact()
 

@@ -136,7 +136,7 @@ def progress(
 ) -> tuple[Diagnosis, Diagnosis]:
     """Return what `still_improving` and `saturated` say, reading the curve once."""
     if pruned:
-        reason = "The trial was pruned: its curve stops on the way."
+        reason = "The trial was stopped on the way: its curve does not show an end."
         return STILL_IMPROVING.cannot_tell(reason), SATURATED.cannot_tell(reason)
     bounded = is_bounded(validation, kind)
     end = ending(validation, direction=direction, resolution=resolution, bounded=bounded)

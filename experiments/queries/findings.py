@@ -71,6 +71,7 @@ class Findings:
 
     rows: tuple[FindingRow, ...]
     trial_warnings: int = 0
+    trial_notices: int = 0
 
     @property
     def open(self) -> tuple[FindingRow, ...]:
@@ -119,7 +120,10 @@ class Findings:
 
 
 def findings_of(experiment_id: int, arms: int) -> Findings:
-    """An experiment's own findings and the gravest open ones of its search trials."""
+    """An experiment's own findings and the warnings of its search trials, the gravest first.
+
+    Notices of single trials stand with their trials.
+    """
     rows = (
         Finding.objects.filter(experiment_id=experiment_id)
         .exclude(trial__isnull=False, status__in=("passed", "not_checkable"))
@@ -133,10 +137,15 @@ def findings_of(experiment_id: int, arms: int) -> Findings:
         (row for row in every if row.trial),
         key=lambda row: (not row.is_open, _GRAVITY.get(row.severity, 3)),
     )
-    shown = _together(own) + _together(of_trials)[:MOST_TRIAL_FINDINGS]
+    told = [row for row in of_trials if row.is_warning or row.is_aside]
+    diverged = {row.trial for row in told if row.rule == "divergence"}
+    # Divergence says already that a value was no number.
+    told = [row for row in told if row.rule != "non_finite" or row.trial not in diverged]
+    shown = _together(own) + _together(told)[:MOST_TRIAL_FINDINGS]
     return Findings(
         rows=tuple(sorted(shown, key=_standing)),
         trial_warnings=sum(row.is_warning for row in of_trials),
+        trial_notices=sum(row.is_open and not row.is_warning for row in of_trials),
     )
 
 

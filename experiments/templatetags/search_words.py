@@ -15,6 +15,7 @@ from experiments.search_space import Choices, Fixed, Hyperparameter, show
 from experiments.templatetags.figures import number
 
 register = template.Library()
+MOST_SEEN = 8  # values of one piece of evidence
 
 
 @register.filter
@@ -83,6 +84,20 @@ def extend_words(finding: Any) -> str:
         if isinstance(bound, int | float):
             return f"Extend {side} to {number(float(bound))}"
     return "Leave that part out" if finding.evidence.get("side") else "Extend the space"
+
+
+@register.filter
+def seen(value: Any) -> str:
+    """A number, text or list of a finding's evidence; nothing for what is not known."""
+    if isinstance(value, list):
+        shown = ", ".join(seen(each) for each in value[:MOST_SEEN])
+        rest = len(value) - MOST_SEEN
+        return f"{shown} and {rest} more" if rest > 0 else shown
+    if value is None or isinstance(value, str):
+        return (value or "").replace("_", " ")
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return str(number(value))
 
 
 @register.filter

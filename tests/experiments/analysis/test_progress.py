@@ -46,7 +46,7 @@ def test_noise_without_any_trend_is_not_improvement() -> None:
 def test_a_pruned_curve_is_never_called_still_improving() -> None:
     diagnosis = still_improving(FALLING, pruned=True)
     assert diagnosis.status is Status.NOT_CHECKABLE
-    assert "pruned" in diagnosis.detail
+    assert "stopped on the way" in diagnosis.detail
     assert saturated(SETTLED, pruned=True).status is Status.NOT_CHECKABLE
 
 

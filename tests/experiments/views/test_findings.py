@@ -115,3 +115,18 @@ def test_every_button_of_a_rule_does_something() -> None:
 
     actions = {rule.action for rule in RULES.values() if rule.action}
     assert actions <= {"show_curve", *FOLLOWUPS}
+
+
+def test_evidence_of_every_kind_is_shown(client: Client) -> None:
+    cast.project()
+    experiment = cast.finished_search(trials_per_arm=2)
+    evidence = (
+        '{"rates_fits": [0.001, 0.01], "many": [1, 2, 3, 4, 5, 6, 7, 8, 9, 10], "none": [], '
+        '"judged_by": "generalisation_loss", "decays": true, "limit": "nan"}'
+    )
+    cast.finding(experiment, rule="density", subject="", evidence=evidence)
+    client.force_login(cast.person("ben"))
+    text = client.get(cast.address(experiment)).content.decode()
+    assert "<dt>rates fits</dt><dd>0.001, 0.01</dd>" in text
+    assert "7, 8 and 2 more" in text and "<dt>none</dt>" not in text
+    assert "<dd>generalisation loss</dd>" in text and "<dd>yes</dd>" in text
