@@ -182,12 +182,7 @@ def gather(replication: Replication) -> Evidence:
         selection=selection_of(replication, scores["candidate"]) if verdict else None,
         best={side: mean_best(runs[side], experiment) if verdict else None for side in SIDES},
         costs={side: costs_of(runs[side]) for side in SIDES},
-        guards_of_baseline={
-            guard_name(limit.metric): finite_mean(
-                [guard_value(run, limit.metric) for run in runs["baseline"]]
-            )
-            for limit in limits
-        },
+        guards_of_baseline=_means(limits, runs["baseline"]),
         unmeasured=unmeasured(everything, experiment.official_metric),
         sources=spread.of_candidate(experiment, replication.candidate).sources,
         test=test_look(replication, runs, scores, named_test) if verdict else None,
@@ -199,6 +194,14 @@ def gather(replication: Replication) -> Evidence:
         passed_checks=repetitions.passed_checks(experiment),
         state=replication_state(replication),
     )
+
+
+def _means(limits: Sequence[Limit], runs: Sequence[ReplicateRun]) -> dict[str, float | None]:
+    """The mean of each guard metric over one side's replicates."""
+    return {
+        guard_name(limit.metric): finite_mean([guard_value(run, limit.metric) for run in runs])
+        for limit in limits
+    }
 
 
 def _waiting(open_runs: int, accidents: int, pairs: int) -> str:

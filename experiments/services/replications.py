@@ -7,6 +7,7 @@ import secrets
 from collections.abc import Sequence
 from dataclasses import asdict
 from itertools import pairwise
+from typing import Any
 
 from django.db import transaction
 
@@ -80,36 +81,45 @@ def declare(
     _check_rules(experiment, margin, score_rule, guards)
     with transaction.atomic():
         _check_none_open(Experiment.objects.select_for_update().get(pk=experiment.pk))
-        common = {
-            "experiment": experiment,
-            "purpose": Purpose.VERDICT,
-            "baseline": baseline,
-            "baseline_trial": None if champion else baseline_trial,
-            "against_champion": champion,
-            "score_rule": score_rule,
-            "margin": experiment.margin if margin is None else margin,
-            "smallest_gain": experiment.smallest_gain,
-            "looks": json.dumps(list(schedule.looks)),
-            "level": schedule.level,
-            "level_source": schedule.source,
-            "guards": json.dumps([asdict(each) for each in guards]),
-            "candidates": len(candidates),
-            "root_seed": secrets.randbits(31),
-            "created_by_id": user.pk,
-        }
-        first = None
-        for trial, configuration in zip(candidates, configurations, strict=True):
-            replication = Replication.objects.create(
-                **common,
-                candidate=configuration,
-                candidate_trial=trial,
-                first_of_family=first,
-            )
-            first = first or replication
-            add_studies(replication)
-            queue_pairs(replication, schedule.looks[0])
-    assert first is not None
-    return first
+        return _create(
+            list(zip(candidates, configurations, strict=True)),
+            schedule,
+            experiment=experiment,
+            baseline=baseline,
+            baseline_trial=None if champion else baseline_trial,
+            against_champion=champion,
+            score_rule=score_rule,
+            margin=experiment.margin if margin is None else margin,
+            guards=json.dumps([asdict(each) for each in guards]),
+            created_by_id=user.pk,
+        )
+
+
+def _create(
+    candidates: Sequence[tuple[Trial, Configuration]], schedule: Schedule, **declared: Any
+) -> Replication:
+    """A repetition for each candidate with its first pairs; the first one holds the baseline's."""
+    experiment: Experiment = declared["experiment"]
+    root_seed = secrets.randbits(31)
+    family: list[Replication] = []
+    for trial, configuration in candidates:
+        replication = Replication.objects.create(
+            **declared,
+            purpose=Purpose.VERDICT,
+            candidate=configuration,
+            candidate_trial=trial,
+            candidates=len(candidates),
+            first_of_family=family[0] if family else None,
+            smallest_gain=experiment.smallest_gain,
+            looks=json.dumps(list(schedule.looks)),
+            level=schedule.level,
+            level_source=schedule.source,
+            root_seed=root_seed,
+        )
+        family.append(replication)
+        add_studies(replication)
+        queue_pairs(replication, schedule.looks[0])
+    return family[0]
 
 
 def _distinct(

@@ -91,14 +91,7 @@ def _tables(page: EvidencePage) -> list[str]:
                 f"| {score(row.baseline)} | {signed(row.gain)} |"
             )
         lines.append("")
-    if page.guards:
-        lines += ["## Guard metrics", ""]
-        lines += [
-            f"- {each.name}: {each.value}, {each.limit}: {'broken' if each.broken else 'kept'}"
-            f"{f' ({each.note})' if each.note else ''}"
-            for each in page.guards
-        ]
-        lines.append("")
+    lines += _guards(page)
     for title, rows in (
         ("Where the spread comes from", page.sources),
         ("What it costs", page.costs),
@@ -111,6 +104,17 @@ def _tables(page: EvidencePage) -> list[str]:
             ]
             lines.append("")
     return lines
+
+
+def _guards(page: EvidencePage) -> list[str]:
+    if not page.guards:
+        return []
+    lines = [
+        f"- {each.name}: {each.value}, {each.limit}: {'broken' if each.broken else 'kept'}"
+        f"{f' ({each.note})' if each.note else ''}"
+        for each in page.guards
+    ]
+    return ["## Guard metrics", "", *lines, ""]
 
 
 def _findings(page: EvidencePage) -> list[str]:
