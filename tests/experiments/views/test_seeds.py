@@ -317,3 +317,17 @@ def test_extra_seeds_do_not_follow_a_verdict_that_decides(
         cast.address(experiment, f"seeds/{held.pk}/extra/"), {"pairs": "5"}, follow=True
     )
     assert "follow an undecided last look only" in answer.content.decode()
+
+
+def test_a_second_click_declares_nothing_twice(client: Client, experiment: Experiment) -> None:
+    page(client, experiment)
+    declare(client, experiment)
+    assert "A repetition of this experiment is open" in declare(client, experiment)
+    assert Replication.objects.count() == 1
+    assert Trial.objects.filter(study__replication__isnull=False).count() == 6
+
+
+def test_fewer_than_three_pairs_cannot_be_declared(client: Client, experiment: Experiment) -> None:
+    page(client, experiment)
+    assert "at least 3 pairs" in declare(client, experiment, looks="2")
+    assert not Replication.objects.exists()
