@@ -28,9 +28,14 @@ class DesignChecks:
         return f"{count or 'nothing'} to consider, {len(self.passed)} passed"
 
 
-def design_checks(file: ExperimentFile, official: str) -> DesignChecks:
-    """What the rules say; `official` is the project's metric."""
-    return _sorted(check_design(describe(file, official=official)))
+def design_checks(file: ExperimentFile, official: str, *, settled: bool = True) -> DesignChecks:
+    """What the rules say; `official` is the project's metric.
+
+    settled: whether the search that the file extends leaves nothing open about its space. So it
+    is with whatever was created: an adaptive search may not extend another one.
+    """
+    ready = settled if file.extends else None
+    return _sorted(check_design(describe(file, official=official, ready_to_exploit=ready)))
 
 
 def _sorted(checks: Sequence[Check]) -> DesignChecks:

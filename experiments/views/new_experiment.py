@@ -126,10 +126,13 @@ def _check_project(file: ExperimentFile, access: Access) -> None:
 def check_experiment(request: HttpRequest, access: Access) -> JsonResponse:
     """What is wrong with a file, while it is being written; what it would run when nothing is."""
     text = request.POST.get("text", "")[: LONGEST + 1]
+    checks = None
     try:
         file = experiment_file.parse(text)
-        _check_project(file, access)
         problems = forbidden(access, file)
+        # A design can be judged before its name is free.
+        checks = design_checks(file, access.official_metric, settled=not problems)
+        _check_project(file, access)
         if problems:
             raise InvalidExperiment(f"This must not follow {file.extends}.", problems)
         taken = taken_name(access, file.name)
@@ -137,20 +140,13 @@ def check_experiment(request: HttpRequest, access: Access) -> JsonResponse:
             raise InvalidExperiment("The name is taken.", taken)
     except InvalidExperiment as error:
         listed = [{"where": each.where, "message": each.message} for each in error.problems]
-        return JsonResponse(
-            {"ok": False, "error": error.message, "problems": listed, "checks": checks_html(None)}
-        )
-    follows = followed(access, file)
-    told = follows.sentences() if follows else []
-    checks = design_checks(file, access.official_metric)
+        told: dict[str, Any] = {"ok": False, "error": error.message, "problems": listed}
+    else:
+        follows = followed(access, file)
+        difference = follows.sentences() if follows else []
+        told = {"ok": True, "design": design_words(file), "difference": difference}
     return JsonResponse(
-        {
-            "ok": True,
-            "design": design_words(file),
-            "difference": told,
-            "checks": checks_html(checks),
-            "rules": checks_as_data(checks),
-        }
+        {**told, "checks": checks_html(checks), "rules": checks_as_data(checks) if checks else []}
     )
 
 

@@ -61,7 +61,8 @@ def axes_panel(parts: ExperimentParts, points: SearchPoints) -> Panel:
     if points.pruned.any():
         note += f" {int(points.pruned.sum()):,} pruned ones have no score to compare."
     if len(parts.arms) > 1:
-        note += " Each arm has a frame of its own, on the same scales."
+        metric = parts.experiment.official_metric
+        note += f" Each arm has a frame of its own, on the same scales; upwards {metric}."
     return Panel("axes", charts, note=note)
 
 
@@ -248,8 +249,8 @@ def contour_panel(parts: ExperimentParts, points: SearchPoints, across: str, up:
     return Panel(
         "contour",
         [Chart("figure-contour", "", figure, label, "tall")],
-        note="Shades are the mean score of the trials around a place, all other hyperparameters "
-        "as they came; places without trials near are left empty. The diamond is the best trial"
+        note=f"Shades and lines are the mean {parts.experiment.official_metric} of the trials "
+        "around a place, all other hyperparameters as they came, the stronger the better; places without trials near are left empty. The diamond is the best trial"
         f"{', crosses are infeasible ones' if points.failed.any() else ''}.",
         choices=(
             Choice("across", "across", list(found), first),

@@ -104,3 +104,50 @@ def test_extending_what_is_not_there_is_not_found(client: Client) -> None:
     cast.project()
     client.force_login(cast.person("cleo"))
     assert client.get(ADDRESS, {"extends": "nothing"}).status_code == 404
+
+
+def test_the_check_says_what_the_rules_see_while_the_file_is_written(client: Client) -> None:
+    cast.project()
+    client.force_login(cast.person("cleo"))
+    unfair = GOOD.replace(
+        "learning_rate:   {role: nuisance, low: 1.0e-4, high: 1.0e-1, log: true}",
+        "learning_rate:   {role: fixed, value: 0.001}",
+    )
+    assert unfair != GOOD
+    told = client.post(f"{ADDRESS}check/", {"text": unfair}).json()
+    assert {
+        "rule": "R2",
+        "severity": "warning",
+        "where": "hyperparameters.learning_rate",
+        "title": "Unfair comparison: everything of the optimizer is fixed",
+    } in told["rules"]
+    assert "Unfair comparison" in told["checks"] and "Tuning Playbook" in told["checks"]
+    broken = client.post(f"{ADDRESS}check/", {"text": "a: ["}).json()
+    assert "Once the file can run" in broken["checks"]
+
+
+def test_the_page_shows_the_checks_before_any_script_runs(client: Client) -> None:
+    cast.project()
+    client.force_login(cast.person("cleo"))
+    answer = client.get(ADDRESS)
+    assert "rules passed" in answer.content.decode()
+    assert answer.context["checks"].fired or answer.context["checks"].passed
+    text = client.post(ADDRESS, {"text": "project: digits\n"}).content.decode()
+    assert "Once the file can run" in text
+
+
+def test_names_in_checks_are_escaped(client: Client) -> None:
+    cast.project()
+    client.force_login(cast.person("cleo"))
+    text = GOOD.replace("dropout:", "dropout<script>alert(1)</script>:")
+    told = client.post(f"{ADDRESS}check/", {"text": text}).json()
+    assert told["ok"] and "<script>" not in told["checks"]
+    assert "dropout&lt;script&gt;" in told["checks"]
+
+
+def test_a_design_is_judged_before_its_name_is_free(client: Client) -> None:
+    cast.project()
+    cast.search("smooth")
+    client.force_login(cast.person("cleo"))
+    told = client.post(f"{ADDRESS}check/", {"text": GOOD}).json()
+    assert not told["ok"] and told["rules"] and "rules passed" in told["checks"]
