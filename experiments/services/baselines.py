@@ -231,7 +231,7 @@ def enter_known(
 
 def _known_problems(
     objective: str,
-    parameters: Mapping[str, Any],
+    parameters: Mapping[Any, Any],
     scores: Sequence[float],
     source: str,
     chance: float | None,

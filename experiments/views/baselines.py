@@ -23,7 +23,7 @@ project: {slug}
 experiment: baseline
 goal: How good is the configuration we begin with?
 objective: workers.problems.digits:train
-metrics:
+metrics:   # chance: what a model reaches that knows nothing of the input; put yours
   {metric}: {{official: true, direction: {direction}, chance: {chance}}}
 search: {{sampler: halton, trials: 1, parallel: 2, seed: 0}}
 hyperparameters:

@@ -136,7 +136,7 @@ def test_a_taken_name_and_running_trials_keep_the_old_name(experiment: Experimen
 def test_deleting_takes_trials_and_series_along(experiment: Experiment) -> None:
     delete(experiment)
     for model in (Experiment, Study, Trial, SeriesBatch):
-        assert not model.objects.exists()  # type: ignore[attr-defined]
+        assert not model.objects.exists()
 
 
 def test_deleting_needs_the_name_and_an_admin(experiment: Experiment) -> None:

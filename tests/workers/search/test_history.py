@@ -9,10 +9,19 @@ from optuna.distributions import BaseDistribution, FloatDistribution
 from optuna.pruners import MedianPruner
 from optuna.samplers import BaseSampler, GPSampler, TPESampler
 
+from experiments.experiment_changes import Change, with_changes
+from experiments.queries import assignments
 from experiments.queries.earlier_trials import Remembered
+from experiments.services import experiments, queue
+from tests import cast
+from workers.search.asking import AskedTrial
 from workers.search.history import SamplerWithHistory, earlier
+from workers.search.storage import VerdictStorage
 
-SPACE: dict[str, BaseDistribution] = {"x": FloatDistribution(0.0, 1.0), "y": FloatDistribution(0.0, 1.0)}
+SPACE: dict[str, BaseDistribution] = {
+    "x": FloatDistribution(0.0, 1.0),
+    "y": FloatDistribution(0.0, 1.0),
+}
 # Best at x = 0.8 and y = 0.2.
 KNOWN = earlier(
     [
@@ -73,3 +82,37 @@ def test_a_pruner_never_sees_the_history() -> None:
     trial = study.ask(SPACE)
     trial.report(1e9, 1)
     assert not trial.should_prune()
+
+
+@pytest.mark.django_db
+def test_a_worker_draws_with_the_earlier_trials_and_counts_only_its_own() -> None:
+    cast.project()
+    text = cast.LABEL_SMOOTHING.format(name="older", goal="Why?", trials=20)
+    older = cast.search(source=text.replace("halton", "tpe"))
+    cast.many_trials(older, 60)
+    cast.end(older)
+    given = (Change(("search", "earlier_trials"), True),)
+    made = {
+        name: experiments.create(
+            user=cast.person("cleo"),
+            text=with_changes(older.source, changes, name=name, extends="older"),
+        )
+        for name, changes in (("with", given), ("without", ()))
+    }
+    storage = VerdictStorage()
+    drawn = {}
+    for _ in range(4):
+        claim = queue.claim(queue="cpu", worker_id=None)
+        assert claim is not None
+        assignment = assignments.read(claim.trial_id)
+        found = AskedTrial(storage, assignment).parameters()["learning_rate"]
+        drawn.setdefault((assignment.experiment, assignment.arm.index), found)
+    assert set(drawn) == {("with", 0), ("with", 1), ("without", 0), ("without", 1)}
+    # The older search had trials in the first arm only; there the two differ, not in the second.
+    assert drawn["with", 0] != drawn["without", 0]
+    assert drawn["with", 1] == drawn["without", 1]
+    assert abs(math.log10(drawn["with", 0]) + 2.3) < 0.6
+    for experiment in made.values():
+        studies = experiment.studies.order_by("arm_index")
+        assert [len(storage.get_all_trials(each.pk)) for each in studies] == [1, 1]
+        assert list(studies.values_list("next_row", flat=True)) == [1, 1]
