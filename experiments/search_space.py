@@ -222,17 +222,19 @@ class SearchSpace:
         known = self.known_under(values)
         constants = self.of_role("fixed")
         fixed = {each.name: known[each.name] for each in constants if each.name in known}
-        searched = tuple(
+        searched = [
             each
             for each in self.hyperparameters
             if not isinstance(each.domain, Fixed)
             and each.name not in values
             and (each.role == "nuisance" or self.is_mixed)
             and each.exists_under(known)
-        )
+        ]
+        # Those of every arm come first: they get the same quasi-random dimensions in all arms.
+        searched.sort(key=lambda each: bool(each.when))
         name = str(values.get(ARM, "")) if self.named else ""
         runs = self.named[name].over(self.runs) if name else self.runs
-        return Arm(index, dict(values), fixed, searched, name, runs)
+        return Arm(index, dict(values), fixed, tuple(searched), name, runs)
 
 
 def searched_domain(parameter: Hyperparameter) -> Range | Choices:

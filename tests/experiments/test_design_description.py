@@ -41,7 +41,7 @@ def test_a_file_is_described_in_plain_values() -> None:
     adam, sgd = found.arms
     assert adam.searched == ("learning_rate", "units") and adam.trials == 12
     assert sgd.values == {"epochs": 100, "optimizer": "sgd"}
-    assert sgd.searched == ("momentum", "learning_rate", "units")
+    assert sgd.searched == ("learning_rate", "units", "momentum")
 
 
 def test_named_arms_are_what_is_compared() -> None:

@@ -10,6 +10,7 @@ from scipy import stats
 
 from experiments.errors import Problem
 from experiments.search_space import (
+    Arm,
     Choices,
     Hyperparameter,
     Range,
@@ -281,7 +282,7 @@ def test_a_condition_on_something_conditional_holds_only_where_that_exists() -> 
     )
     assert [(arm.label, [each.name for each in arm.searched]) for arm in space.arms()] == [
         ("optimizer = adam", ["rate"]),
-        ("nesterov = yes, optimizer = sgd", ["momentum", "rate"]),
+        ("nesterov = yes, optimizer = sgd", ["rate", "momentum"]),
         ("nesterov = no, optimizer = sgd", ["rate"]),
     ]
 
@@ -313,3 +314,19 @@ def test_keys_of_values_by_arm_are_the_same_in_yaml_and_json() -> None:
         value = {"by": "a", **{key: index for index, key in enumerate(keys)}}
         space = _space({"a": by, "b": {"role": "fixed", "value": value}})
         assert [arm.fixed["b"] for arm in space.arms()] == [0, 1, 2, 3]
+
+
+def test_arms_share_quasi_random_points_in_what_they_share_whatever_else_one_searches() -> None:
+    first = {"momentum": TWO_OPTIMIZERS["momentum"], **TWO_OPTIMIZERS}
+    first["dropout"] = {"role": "nuisance", "low": 0.0, "high": 0.5}
+    adam, sgd = _space(first).arms()
+    assert [each.name for each in adam.searched] == ["learning_rate", "dropout"]
+    assert [each.name for each in sgd.searched] == ["learning_rate", "dropout", "momentum"]
+
+    def rows(arm: Arm) -> list[dict[str, object]]:
+        rng = np.random.default_rng(7)
+        drawn = stats.qmc.Halton(len(arm.searched), scramble=True, rng=rng).random(8)
+        return [dict(arm.from_unit(row.tolist())) for row in drawn]
+
+    shared = [{name: row[name] for name in ("learning_rate", "dropout")} for row in rows(sgd)]
+    assert shared == rows(adam)
