@@ -167,11 +167,12 @@ def quality_of(values: Mapping[str, Any], smoothing: float) -> float:
     """The accuracy that these parameters reach without noise."""
     rate = math.log10(values["learning_rate"]) + 2.3
     units = math.log2(values["hidden_units"]) - 7
+    dropout = float(values["dropout"])
     return (
         0.9705
         - 0.013 * rate**2
         - 0.0012 * units**2
-        - 0.012 * (values["dropout"] - 0.15) ** 2
+        - 0.012 * (dropout - 0.15) ** 2
         + 0.03 * smoothing
     )
 
