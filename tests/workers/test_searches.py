@@ -21,7 +21,7 @@ from tests.services_under_test.worker import WorkerProcess, wait_until
 pytestmark = pytest.mark.django_db(transaction=True)
 Start = Callable[..., WorkerProcess]
 
-TRIALS = 12
+TRIALS = 10
 MACHINE = {
     "C": {"role": "nuisance", "low": 0.01, "high": 1000.0, "log": True},
     "gamma": {"role": "nuisance", "low": 1e-4, "high": 10.0, "log": True},
@@ -182,7 +182,7 @@ def _one_of_each_pruner() -> dict[str, Experiment]:
         fidelity=epochs,
     )
     made["wilcoxon"] = _create(
-        "wilcoxon", search={"sampler": "random", "pruner": "wilcoxon"}, folds=5
+        "wilcoxon", search={"sampler": "random", "pruner": "wilcoxon", "trials": 12}, folds=5
     )
     return made
 
@@ -206,7 +206,7 @@ def _other_rules() -> dict[str, Experiment]:
     rule = {"name": "best_value_stagnation", "min_n_trials": 5, "max_stagnation_trials": 4}
     made = {"folds": _create("folds", search=grid, folds=4)}
     for name in ("successive_halving", "hyperband"):
-        search = {"sampler": "random", "pruner": name, "trials": 18}
+        search = {"sampler": "random", "pruner": name, "trials": 14}
         made[name] = _create(f"share-{name}", search=search, fidelity=share)
     made["early"] = _create(
         "early",
@@ -267,7 +267,7 @@ def _seeded_searches() -> list[Experiment]:
             f"seeded-{name}",
             objective="descend",
             space=DESCENT,
-            search={"sampler": SEEDED[name], "trials": 8, "parallel": 1},
+            search={"sampler": SEEDED[name], "trials": 7, "parallel": 1},
             fidelity={"name": "epochs", "min": 1, "max": 9},
         )
         for name in SEEDED
@@ -278,5 +278,5 @@ def _facts(experiment: Experiment) -> list[tuple[Any, ...]]:
     trials = Trial.objects.filter(study__experiment=experiment).order_by("number")
     facts = ("number", "parameters", "state", "value", "train_seed")
     found = list(trials.values_list(*facts))
-    assert len(found) == 8
+    assert len(found) == 7
     return found
