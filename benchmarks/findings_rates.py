@@ -1,14 +1,14 @@
 """The learning-rate regime on bundled problems, with labels that follow from their definition.
 
 A rate is too small if ten times it, or four times the steps, validates better; too large if a
-tenth of it does. "Better": in the mean over seeds, by two seed deviations. The rule sees sweeps
-of single runs.
+tenth of it does, or if no run with it has a finite score while a smaller rate trains. "Better":
+in the mean over seeds, by two seed deviations. The rule sees sweeps of single runs.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -63,22 +63,36 @@ class Recorder:
         for name, value in metrics.items():
             self.rows.setdefault(name, []).append((float(step), float(value)))
 
+    def until_stopped(self, steps: Iterable[Any]) -> Iterable[Any]:
+        return steps
+
     def curve(self, name: str) -> Curve:
         rows = self.rows.get(name, [])
         return Curve.of([value for _, value in rows], [step for step, _ in rows])
 
 
 def cases() -> list[Case]:
-    from workers.problems import digits
+    from workers.problems import diabetes, digits
 
     resolution = 1 / digits.HELD_OUT
     settings = {
         "digits with Adam": {"optimizer": "adam", "epochs": 20},
         "digits with SGD and momentum": {"optimizer": "sgd", "momentum": 0.9, "epochs": 40},
     }
+    regression = {"optimizer": "sgd", "momentum": 0.9, "epochs": 20}
     return [
-        Case(name, digits.train, params, "validation_accuracy", Direction.MAXIMIZE, resolution)
-        for name, params in settings.items()
+        *(
+            Case(name, digits.train, params, "validation_accuracy", Direction.MAXIMIZE, resolution)
+            for name, params in settings.items()
+        ),
+        Case(
+            "diabetes with SGD and momentum",
+            diabetes.train,
+            regression,
+            "validation_rmse",
+            Direction.MINIMIZE,
+            0.0,
+        ),
     ]
 
 
@@ -127,11 +141,18 @@ def _labels(scores: Sequence[Floats], longer: Sequence[Floats]) -> list[tuple[bo
     for at, own in enumerate(scores):
         tenfold = at + DECADE < len(scores) and _better(scores[at + DECADE], own)
         tenth = at >= DECADE and _better(scores[at - DECADE], own)
+        # Nothing can be compared where no run had a finite score: it diverged from the start.
+        smaller = any(bool(np.isfinite(other).all()) for other in scores[:at])
+        tenth = tenth or (smaller and not bool(np.isfinite(own).any()))
         labels.append((tenfold or _better(longer[at], own), tenth))
     return labels
 
 
 def _better(other: Floats, own: Floats) -> bool:
+    if not np.isfinite(other).all():
+        return False
+    if not np.isfinite(own).all():
+        return True
     deviation = math.sqrt((other.var(ddof=1) + own.var(ddof=1)) / 2)
     return bool(other.mean() < own.mean() - DEVIATIONS * deviation)
 
