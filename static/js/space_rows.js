@@ -23,6 +23,7 @@
 
   function fill(item, row, settled) {
     item.dataset.was = row.was;
+    item.setAttribute("aria-label", row.name);
     if (!settled) return;
     for (const control of cellsOf(item)) {
       const value = row[control.dataset.cell];
@@ -97,7 +98,7 @@
   }
 
   function press(button) {
-    const item = button.closest("li.space-row");
+    const item = button.closest(".space-row");
     const act = button.dataset.do;
     if (act === "add") {
       focusAfter = (items) => items.at(-1)?.querySelector("[data-cell=name]").select();
@@ -112,7 +113,7 @@
 
   list.addEventListener("input", (event) => {
     const control = event.target.closest("[data-cell]");
-    const item = control.closest("li.space-row");
+    const item = control.closest(".space-row");
     const cells = { [control.dataset.cell]: read(control) };
     tell(() => ({ do: "set", was: item.dataset.was, cells }), control);
   });
@@ -126,7 +127,7 @@
     if (!event.altKey || !by || !control) return;
     event.preventDefault();
     const { cell, do: act } = control.dataset;
-    move(control.closest("li.space-row"), by, cell ? `[data-cell=${cell}]` : `[data-do=${act}]`);
+    move(control.closest(".space-row"), by, cell ? `[data-cell=${cell}]` : `[data-do=${act}]`);
   });
   document.addEventListener("verdict:form", (event) => show(event.detail));
 })();

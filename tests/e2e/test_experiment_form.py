@@ -26,7 +26,7 @@ def form(page: Page) -> Page:
 
 
 def row(page: Page, index: int) -> Locator:
-    return page.locator("li.space-row").nth(index)
+    return page.locator(".space-row").nth(index)
 
 
 def cell(page: Page, index: int, name: str) -> Locator:
@@ -95,10 +95,10 @@ def test_the_keyboard_adds_moves_and_removes(form: Page) -> None:
     form.keyboard.press("Alt+ArrowDown")
     expect(cell(form, 6, "name")).to_be_focused()
     row(form, 0).get_by_role("button", name="Remove").press("Enter")
-    expect(form.locator("li.space-row")).to_have_count(6)
+    expect(form.locator(".space-row")).to_have_count(6)
     assert names(form)[0] == "learning_rate"
     form.get_by_role("button", name="Undo").press("Enter")
-    expect(form.locator("li.space-row")).to_have_count(7)
+    expect(form.locator(".space-row")).to_have_count(7)
     assert "label_smoothing: {role: scientific" in yaml_of(form).input_value()
 
 
@@ -123,7 +123,7 @@ def test_presets_fill_rows_that_fit_the_window(page: Page, size: str, theme: str
     expect(page.get_by_text("How should Adam's hyperparameters be tuned?")).to_be_visible()
     page.get_by_role("button", name="Use Text classification").click()
     expect(cell(page, 1, "value")).to_have_value("{by: optimizer, adam: 100, bert_adam: 3}")
-    for more in page.locator("li.space-row summary").all():
+    for more in page.locator(".space-row summary").all():
         more.click()
     wide = int(page.evaluate("document.documentElement.scrollWidth"))
     assert wide <= SIZES[size]["width"]
