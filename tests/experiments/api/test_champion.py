@@ -8,7 +8,7 @@ import pytest
 from django.test import Client
 from django.utils import timezone
 
-from experiments import evidence
+from experiments import configuration, evidence
 from experiments.models import ApiToken, Decision, Membership
 from experiments.services import decisions, tokens
 from tests import cast
@@ -170,3 +170,19 @@ def test_the_log_is_sent_again_only_when_it_grew(adopted: Decision) -> None:
 def test_a_wait_beyond_a_minute_is_refused(adopted: Decision) -> None:
     status, answer = _get(f"{ADDRESS}?wait=61", _token())
     assert status == 422 and answer["errors"][0]["where"] == "wait"
+
+
+def test_the_champion_says_which_code_and_data_it_was_trained_on(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    data = {"name": "digits", "version": "2", "checksum": "sha256:00"}
+    canonical = configuration.canonical
+    monkeypatch.setattr(configuration, "canonical", lambda **parts: canonical(**parts, data=data))
+    cast.project()
+    cast.decide(cast.repeated(cast.finished_search(trials_per_arm=3), looks=(10,)), "adopt")
+    status, answer = _get(ADDRESS, _token())
+    assert status == 200
+    assert answer["configuration"]["data"] == data
+    assert answer["configuration"]["commit"] == "4f1c2e9" * 5
+    held = canonical(**{**answer["configuration"]})
+    assert answer["digest"] == configuration.digest(held)
