@@ -16,12 +16,21 @@ ROOT = Path(__file__).resolve().parents[1]
 WINDOW = {"width": 1440, "height": 900}
 # A plot is there once Plotly has drawn its frame and something in it.
 WATCH = """
-window.bench = { longest: 0, visible: 0, frames: 0 };
+window.bench = { longest: 0, drawing: 0, visible: 0, frames: 0 };
 new PerformanceObserver((list) => {
   for (const { duration } of list.getEntries()) {
     window.bench.longest = Math.max(window.bench.longest, duration);
   }
 }).observe({ type: "longtask", buffered: true });
+// Without the evaluation of scripts that are loaded: what drawing itself holds up.
+new PerformanceObserver((list) => {
+  for (const { scripts } of list.getEntries()) {
+    for (const { invokerType, duration } of scripts) {
+      if (invokerType === "classic-script") continue;
+      window.bench.drawing = Math.max(window.bench.drawing, duration);
+    }
+  }
+}).observe({ type: "long-animation-frame", buffered: true });
 const drawn = ".scatterlayer .trace, .barlayer .trace, .heatmaplayer image, .contourlayer path, "
   + ".parcoords, .gl-canvas";
 function look() {
@@ -44,12 +53,14 @@ requestAnimationFrame(look);
 class Visit:
     """`seconds` until the charts within the window stood; infinite when they never did.
 
-    `bytes` as sent, without what lay in the cache; `longest_block_ms` of the main thread.
+    `bytes` as sent, without what lay in the cache; `longest_block_ms` of the main thread, and
+    `drawing_block_ms` without the evaluation of scripts.
     """
 
     seconds: float
     bytes: int
     longest_block_ms: float
+    drawing_block_ms: float
 
 
 @contextmanager
@@ -144,6 +155,7 @@ def visit(
         if picture:
             page.screenshot(path=picture)
         longest = float(page.evaluate("window.bench.longest"))
-        return Visit(visible / 1000, int(sum(sizes)), longest)
+        drawing = float(page.evaluate("window.bench.drawing"))
+        return Visit(visible / 1000, int(sum(sizes)), longest, drawing)
     finally:
         context.close()

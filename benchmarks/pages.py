@@ -66,6 +66,9 @@ def rows_of(name: str, visits: list[Visit], peer: float | None) -> Iterator[Row]
     yield Row(f"{name}: visible", seconds, peer, ratio, "s", "under 1.5", seconds < SECONDS)
     yield Row(f"{name}: data", size / 1e6, None, None, "MB", "under 1", size < BYTES)
     yield Row(f"{name}: longest block", block, None, None, "ms", "under 200", block < BLOCK_MS)
+    drawing = statistics.median(each.drawing_block_ms for each in visits)
+    what = f"{name}: longest block of drawing"
+    yield Row(what, drawing, None, None, "ms", "under 200", drawing < BLOCK_MS)
 
 
 @contextmanager

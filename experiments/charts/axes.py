@@ -54,16 +54,19 @@ class AxisPoints:
     band: tuple[float, float] | None = None
 
 
-def axis_plot(points: AxisPoints, *, metric: str, maximize: bool) -> Figure:
+def axis_plot(
+    points: AxisPoints, *, metric: str, maximize: bool, most: int = MOST_DRAWN
+) -> Figure:
     """The figure of one hyperparameter, each arm in a frame of its own on the same scales.
 
-    Under another scientific value it is another hyperparameter: arms are never drawn into one
-    (Tuning Playbook, "Identifying scientific, nuisance, and fixed hyperparameters").
+    At most `most` trials are drawn. Under another scientific value it is another hyperparameter:
+    arms are never drawn into one (Tuning Playbook, "Identifying scientific, nuisance, and fixed
+    hyperparameters").
     """
     scores = np.asarray(points.scores, dtype=np.float64)
     feasible = np.isfinite(scores)
     low, high = frame(scores[feasible], maximize=maximize)
-    shown = leading_and_even(scores, MOST_DRAWN, maximize=maximize)
+    shown = leading_and_even(scores, most, maximize=maximize)
     groups = sorted(set(points.groups.tolist())) if points.group_labels else []
     if len(groups) < 2:
         data = _traces(points, scores, shown, (low, high), metric, maximize)

@@ -60,7 +60,7 @@ def contour_plot(plane: Plane, across: Ticks, up: Ticks, *, metric: str, maximiz
     low, high = _shades(plane.surface, plane.scores[feasible], maximize)
     return {
         "data": [
-            _surface(plane.surface, low, high, metric, maximize),
+            _surface(plane.surface, low, high, maximize),
             *_trials(plane, feasible, placed & ~feasible, metric, maximize),
         ],
         "layout": layout(
@@ -84,7 +84,7 @@ def _shades(
 
 
 def _surface(
-    surface: NDArray[np.float64], low: float, high: float, metric: str, maximize: bool
+    surface: NDArray[np.float64], low: float, high: float, maximize: bool
 ) -> dict[str, Any]:
     cells = surface.shape[0]
     places = [round(i / (cells - 1), 4) for i in range(cells)]
@@ -105,22 +105,18 @@ def _surface(
             "end": levels[-1] if levels else high,
             "size": size,
             "coloring": "fill",
+            "showlabels": True,
+            "labelfont": {"size": 11.5, "color": INK_2},
+            "labelformat": ".4~g",
         },
         "line": {"width": 0.6, "color": SURFACE},
         "colorscale": scale,
         "zmin": low,
         "zmax": high,
         "opacity": 0.75,
-        "colorbar": {
-            "title": {
-                "text": escaped(metric),
-                "side": "right",
-                "font": {"size": 12.5, "color": INK_2},
-            },
-            "thickness": 12,
-            "outlinewidth": 0,
-            "exponentformat": "e",
-        },
+        # The levels are written on their lines: a colour bar would take the page's width, and
+        # sets style attributes, which the page forbids.
+        "showscale": False,
         "hoverinfo": "skip",
     }
 

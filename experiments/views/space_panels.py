@@ -24,6 +24,7 @@ from experiments.views.experiment_parts import ExperimentParts
 from experiments.views.isolated_values import isolated_values
 from experiments.views.panels import Chart, Choice, Panel
 
+ALL_DRAWN, LEAST_DRAWN = 3200, 300  # marks of all axis plots together, of each at least
 NO_SPACE = "No search space is known: these trials came without one."
 OF_AN_AXIS = ("boundary", "edge_slope", "instability_edge", "infeasible_share")
 OF_ISOLATION = ("best_of_unequal", "fair_comparison", "points_per_value")
@@ -45,16 +46,16 @@ def is_maximized(parts: ExperimentParts) -> bool:
 
 def axes_panel(parts: ExperimentParts, points: SearchPoints) -> Panel:
     """Every trial's score along each hyperparameter, infeasible ones marked, arms apart."""
-    told = open_findings(parts, OF_AN_AXIS)
-    charts = [
-        _axis(parts, points, each, place, told) for place, each in enumerate(searched(parts))
-    ]
+    told, names = open_findings(parts, OF_AN_AXIS), searched(parts)
+    # All charts together have a budget of marks: a page of many answers as quickly as one of few.
+    most = max(LEAST_DRAWN, min(MOST_DRAWN, ALL_DRAWN // max(1, len(names))))
+    charts = [_axis(parts, points, each, place, told, most) for place, each in enumerate(names)]
     if not charts:
         return Panel("axes", empty=NO_SPACE)
     held = int((~points.pruned).sum())
     note = f"{held:,} trials, each dot one."
-    if held > MOST_DRAWN:
-        note = f"{MOST_DRAWN:,} of {held:,} trials drawn: the best and an even draw of the rest."
+    if held > most:
+        note = f"{most:,} of {held:,} trials drawn: the best and an even draw of the rest."
     failed = int(points.failed.sum())
     if failed:
         note += f" {failed:,} infeasible: crosses at the edge."
@@ -72,6 +73,7 @@ def _axis(
     each: Hyperparameter,
     place: int,
     told: Sequence[FindingRow],
+    most: int,
 ) -> Chart:
     values, pruned = points.column(each.name), points.pruned.tolist()
     where = [i for i, value in enumerate(values) if value is not None and not pruned[i]]
@@ -96,7 +98,7 @@ def _axis(
     return Chart(
         id=f"figure-axis-{place}",
         title=f"{each.name}{scale}",
-        figure=axis_plot(held, metric=metric, maximize=is_maximized(parts)),
+        figure=axis_plot(held, metric=metric, maximize=is_maximized(parts), most=most),
         label=f"Scores along {each.name}",
         shape=_shape(len(set(held.groups.tolist())) if held.group_labels else 1),
         findings=about,
@@ -250,7 +252,8 @@ def contour_panel(parts: ExperimentParts, points: SearchPoints, across: str, up:
         "contour",
         [Chart("figure-contour", "", figure, label, "tall")],
         note=f"Shades and lines are the mean {parts.experiment.official_metric} of the trials "
-        "around a place, all other hyperparameters as they came, the stronger the better; places without trials near are left empty. The diamond is the best trial"
+        "around a place, all other hyperparameters as they came, the stronger the better; places "
+        "without trials near are left empty. The diamond is the best trial"
         f"{', crosses are infeasible ones' if points.failed.any() else ''}.",
         choices=(
             Choice("across", "across", list(found), first),
