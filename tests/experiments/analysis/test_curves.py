@@ -219,3 +219,15 @@ def test_the_best_step_is_the_first_of_equals() -> None:
     assert best_step(Curve.of([3, 1, 2, 1]), Direction.MINIMIZE) == 1
     assert best_step(Curve.of([3, 1, 3, math.nan]), Direction.MAXIMIZE) == 0
     assert math.isnan(best_step(Curve.of([math.nan]), Direction.MAXIMIZE))
+
+
+def test_a_metric_that_moves_by_one_or_two_examples_does_not_jump_about() -> None:
+    rng = np.random.default_rng(8)
+    rise = np.minimum(0.93 + 0.004 * np.arange(60), 0.98)
+    accuracy = np.round((rise + rng.choice([-1, 0, 1], 60) / 360) * 360) / 360
+    more = {"kind": MetricKind.METRIC, "direction": Direction.MAXIMIZE}
+    blind = late_oscillation(Curve.of(accuracy), **more)
+    assert blind.fired, "the reason why the resolution must be known"
+    assert not late_oscillation(Curve.of(accuracy), resolution=1 / 360, **more).fired
+    jumping = accuracy + rng.choice([-9, 0, 9], 60) / 360
+    assert late_oscillation(Curve.of(jumping), resolution=1 / 360, **more).fired

@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
@@ -15,6 +15,7 @@ from experiments.analysis.learning_curve import (
     at,
     is_bounded,
     median,
+    observed_resolution,
     smooth,
     step_noise,
     tail,
@@ -148,3 +149,22 @@ def test_the_quick_median_is_numpys(values: list[float]) -> None:
 def test_an_empty_row_has_no_median() -> None:
     with pytest.raises(ValueError, match="no median"):
         median(np.array([]))
+
+
+def test_the_step_of_a_metric_that_moves_by_examples_is_seen() -> None:
+    counts = np.random.default_rng(2).integers(300, 345, size=60)
+    assert math.isclose(observed_resolution(counts / 360), 1 / 360)
+
+
+@given(st.lists(st.floats(), max_size=30))
+@settings(max_examples=50)
+def test_a_step_is_never_larger_than_the_spread_of_the_values(values: list[float]) -> None:
+    row = np.array(values, dtype=np.float64)
+    found = observed_resolution(row)
+    finite = row[np.isfinite(row)]
+    assert found == 0 or 0 < found <= finite.max() - finite.min()
+
+
+def test_values_on_no_grid_have_no_step() -> None:
+    assert observed_resolution(np.array([0.1, 0.25, 0.27, 0.9])) == 0
+    assert observed_resolution(np.array([0.5, 0.5, 0.75])) == 0
