@@ -16,7 +16,14 @@ import yaml
 from experiments import experiment_file, experiment_yaml
 from experiments.errors import InvalidExperiment, Problem
 from experiments.experiment_file import ExperimentFile
-from experiments.search_space import Choices, Fixed, Hyperparameter, Range, show
+from experiments.search_space import (
+    Choices,
+    CodeAndData,
+    Fixed,
+    Hyperparameter,
+    Range,
+    show,
+)
 
 LONGEST_NAME = 200
 DifferenceKind = Literal["added", "removed", "wider", "narrower", "changed"]
@@ -117,8 +124,12 @@ def _first_is_wrong(document: Mapping[str, Any]) -> bool:
 
 
 def differences(older: ExperimentFile, newer: ExperimentFile) -> tuple[Difference, ...]:
-    """What two files do not share: hyperparameters in their order, then settings."""
-    return (*_of_space(older, newer), *_of_settings(older, newer))
+    """What two files do not share: hyperparameters in their order, code and data, settings."""
+    return (
+        *_of_space(older, newer),
+        *_of_code_and_data(older, newer),
+        *_of_settings(older, newer),
+    )
 
 
 def _of_space(older: ExperimentFile, newer: ExperimentFile) -> Iterator[Difference]:
@@ -183,6 +194,28 @@ def hyperparameter_words(each: Hyperparameter) -> str:
         for name, among in each.when.items()
     )
     return ", ".join(part for part in (words, each.role, when) if part)
+
+
+def _of_code_and_data(older: ExperimentFile, newer: ExperimentFile) -> Iterator[Difference]:
+    old, new = older.space, newer.space
+    if old.runs != new.runs:
+        yield Difference("code and data", _runs_words(old.runs), _runs_words(new.runs), "changed")
+    for name in dict.fromkeys((*old.named, *new.named)):
+        before, after = old.named.get(name), new.named.get(name)
+        if before != after:
+            yield Difference(
+                f"arm {name}",
+                _runs_words(before) if before else "",
+                _runs_words(after) if after else "",
+                "changed" if before and after else "added" if after else "removed",
+            )
+
+
+def _runs_words(runs: CodeAndData) -> str:
+    """Commit and data: "commit 4f1c2e9, name digits, version 2"."""
+    data = [f"{key} {value}" for key, value in runs.data.items()]
+    commit = [f"commit {runs.commit}"] if runs.commit else []
+    return ", ".join([*commit, *data]) or "whatever the worker runs"
 
 
 def _of_settings(older: ExperimentFile, newer: ExperimentFile) -> Iterator[Difference]:

@@ -13,18 +13,13 @@ from experiments.analysis import thresholds
 from experiments.analysis.boundary import suggested_bound
 from experiments.analysis.learning_curve import Direction
 from experiments.analysis.space import Axis, AxisKind, Edge, better_first
-from experiments.catalogue import SAMPLERS
 from experiments.experiment_changes import Change
 from experiments.experiment_file import ExperimentFile
-from experiments.extension_rules import READ_EARLIER_TRIALS
 from experiments.models import Experiment
 from experiments.queries.exploration import Exploration
-from experiments.search_space import Choices, Fixed, Range, Scalar, searched_domain
+from experiments.search_space import ARM, Arm, Choices, Fixed, Range
 from experiments.space_limits import not_ready
 
-# Names under which training functions take their length.
-LENGTHS = ("epochs", "max_epochs", "num_epochs", "steps", "max_steps", "max_train_steps",
-           "train_steps", "num_steps")  # fmt: skip
 _ROOM = 0.1  # of the old range, left on each side of the best trials
 
 
@@ -59,16 +54,18 @@ class Followup:
     make: Callable[[Asked], Made]
 
 
-def _set(name: str, key: str, value: Any) -> Change:
+def set_key(name: str, key: str, value: Any) -> Change:
+    """Change one key of a hyperparameter."""
     return Change(("hyperparameters", name, key), value)
 
 
-def _tidy(value: float, *, integer: bool = False) -> float | int:
+def tidy(value: float, *, integer: bool = False) -> float | int:
     """A limit as a person would write it: three significant digits."""
     return round(value) if integer else float(f"{value:.3g}")
 
 
-def _extend(asked: Asked) -> Made:
+def extend(asked: Asked) -> Made:
+    """Wider limits: as a finding suggests, at an end chosen by hand, or where rules point."""
     changes = tuple(_wider(asked))
     if not changes and asked.hyperparameter:
         return Made(refused=_no_further(asked))
@@ -103,7 +100,7 @@ def _wider(asked: Asked) -> Iterator[Change]:
 
 def _bound(asked: Asked, name: str, key: str, bound: float) -> Change:
     domain = asked.file.space[name].domain
-    return _set(name, key, _tidy(bound, integer=isinstance(domain, Range) and domain.integer))
+    return set_key(name, key, tidy(bound, integer=isinstance(domain, Range) and domain.integer))
 
 
 def _no_further(asked: Asked) -> str:
@@ -117,7 +114,8 @@ def _no_further(asked: Asked) -> str:
     return f"{axis.name} cannot go further at this end."
 
 
-def _narrow(asked: Asked) -> Made:
+def narrow(asked: Asked) -> Made:
+    """Narrower limits: without the part where training fails, or around the best trials."""
     if asked.evidence.get("side"):
         return _without_failing(asked)
     usable = max((int(axis.usable.sum()) for axis in asked.seen.axes), default=0)
@@ -145,14 +143,14 @@ def _around_best(axis: Axis, direction: Direction) -> Iterator[Change]:
     best = unit[np.argsort(errors, kind="stable")[:count]]
     low, high = float(best.min()) - _ROOM, float(best.max()) + _ROOM
     integer = axis.kind is AxisKind.INTEGER
-    new_low = _tidy(axis.value_at(low), integer=integer) if low > _ROOM / 2 else axis.low
-    new_high = _tidy(axis.value_at(high), integer=integer) if high < 1 - _ROOM / 2 else axis.high
+    new_low = tidy(axis.value_at(low), integer=integer) if low > _ROOM / 2 else axis.low
+    new_high = tidy(axis.value_at(high), integer=integer) if high < 1 - _ROOM / 2 else axis.high
     if not axis.low <= new_low < new_high <= axis.high:
         return
     if new_low > axis.low:
-        yield _set(axis.name, "low", new_low)
+        yield set_key(axis.name, "low", new_low)
     if new_high < axis.high:
-        yield _set(axis.name, "high", new_high)
+        yield set_key(axis.name, "high", new_high)
 
 
 def _without_failing(asked: Asked) -> Made:
@@ -167,13 +165,13 @@ def _without_failing(asked: Asked) -> Made:
         kept = [each for at, each in enumerate(domain.values) if not _is_cut(domain, at, asked)]
         if not kept or len(kept) == len(domain.values):
             return Made(refused=f"No choice of {name} would be left to search.")
-        return Made((_set(name, "choices", kept),), why)
+        return Made((set_key(name, "choices", kept),), why)
     if not isinstance(domain, Range) or not isinstance(value, int | float):
         return Made(refused=f"{name} has no range that could be cut.")
-    limit = _tidy(float(value), integer=domain.integer)
+    limit = tidy(float(value), integer=domain.integer)
     if not domain.low < limit < domain.high or side not in ("above", "below"):
         return Made(refused=f"{name} cannot be cut at {value}.")
-    return Made((_set(name, "high" if side == "above" else "low", limit),), why)
+    return Made((set_key(name, "high" if side == "above" else "low", limit),), why)
 
 
 def _is_cut(domain: Choices, at: int, asked: Asked) -> bool:
@@ -184,7 +182,8 @@ def _is_cut(domain: Choices, at: int, asked: Asked) -> bool:
     return at > value if side == "above" else at < value
 
 
-def _exploit(asked: Asked) -> Made:
+def exploit(asked: Asked) -> Made:
+    """Bayesian search in the best arm, once the space is settled."""
     if asked.older.state not in ("finished", "stopped"):
         return Made(refused="Its search is still under way.")
     reason = not_ready(asked.seen)
@@ -194,7 +193,8 @@ def _exploit(asked: Asked) -> Made:
     if best is None:
         return Made(refused="It has no complete trial.")
     arm = asked.file.arms()[best.study.arm_index]
-    changes = [Change(("search", "sampler"), "tpe"), *_fixed(asked, arm.complete({}))]
+    changes = [Change(("compares",)), *_only(asked, arm)]
+    changes.append(Change(("search", "sampler"), "tpe"))
     changes.append(Change(("search", "earlier_trials"), True))
     return Made(
         tuple(changes),
@@ -203,129 +203,32 @@ def _exploit(asked: Asked) -> Made:
     )
 
 
-def _fixed(asked: Asked, values: Mapping[str, Scalar]) -> Iterator[Change]:
-    """Scientific hyperparameters at the values of the best arm: the question is settled."""
-    for each in asked.file.space.of_role("scientific"):
+def _only(asked: Asked, arm: Arm) -> Iterator[Change]:
+    """What makes a file of one of its arms: the question between them is settled."""
+    values = arm.complete({})
+    searched = {each.name for each in arm.searched}
+    if asked.file.space.named:
+        yield Change(("arms",))
+        yield Change(("commit",), arm.runs.commit or None)
+        yield Change(("data",), dict(arm.runs.data) or None)
+    elsewhere = {ARM, asked.file.fidelity.name if asked.file.fidelity else ARM}
+    for each in asked.file.space.hyperparameters:
+        if each.name in elsewhere:
+            continue  # does not stand among the hyperparameters of the file
+        where = ("hyperparameters", each.name)
         if each.name in values:
-            entry: dict[str, Any] = {"role": "fixed", "value": values[each.name]}
+            plain = isinstance(each.domain, Fixed) and not each.domain.by and not each.when
+            if not plain:
+                yield Change(where, {"role": "fixed", "value": values[each.name]})
+        elif each.name not in searched:
+            yield Change(where)
+        else:
             if each.when:
-                entry["when"] = {name: list(among) for name, among in each.when.items()}
-            yield Change(("hyperparameters", each.name), entry)
-        elif not asked.file.space.is_mixed:
-            yield Change(("hyperparameters", each.name))
+                yield Change((*where, "when"))
+            if each.role == "scientific":
+                yield Change((*where, "role"), "nuisance")
 
 
-def _clone(asked: Asked) -> Made:
+def clone(asked: Asked) -> Made:
+    """Nothing but another name."""
     return Made(why="The same file under a new name: change what the new question changes.")
-
-
-def _longer(asked: Asked, factor: float = 2.0) -> Made:
-    word = "longer" if factor > 1 else "shorter"
-    if asked.file.fidelity is not None:
-        most = asked.file.fidelity.high * factor
-        return Made(
-            (Change(("fidelity", "max"), round(most)),), f"Each trial may run {factor:g} times."
-        )
-    for each in asked.file.space.of_role("fixed"):
-        domain = each.domain
-        if each.name in LENGTHS and isinstance(domain, Fixed):
-            if domain.by:
-                by = {"by": domain.by, **{k: _times(v, factor) for k, v in domain.values.items()}}
-                return Made((_set(each.name, "value", by),), f"Trains {word}: {each.name}.")
-            if isinstance(domain.value, int | float):
-                longer = _times(domain.value, factor)
-                return Made(
-                    (_set(each.name, "value", longer),),
-                    f"Trains {word}: {each.name} from {domain.value} to {longer}.",
-                )
-    return Made(refused=f"No fixed hyperparameter is called {', '.join(LENGTHS[:4])} or the like.")
-
-
-def _times(value: Any, factor: float) -> Any:
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return value
-    return max(1, round(value * factor)) if isinstance(value, int) else value * factor
-
-
-def _shorter(asked: Asked) -> Made:
-    return _longer(asked, 0.5)
-
-
-def _dropout(asked: Asked) -> Made:
-    entry = {"role": "nuisance", "low": 0.0, "high": 0.5, "natural": ["low"]}
-    return _searched(asked, ("dropout",), "dropout", entry)
-
-
-def _warmup(asked: Asked) -> Made:
-    entry = {"role": "nuisance", "low": 0.0, "high": 0.2, "natural": ["low"]}
-    return _searched(asked, ("warmup", "warm_up"), "warmup_fraction", entry)
-
-
-def _clipping(asked: Asked) -> Made:
-    entry = {"role": "nuisance", "low": 0.1, "high": 10.0, "log": True}
-    return _searched(asked, ("clip",), "gradient_clipping", entry)
-
-
-def _searched(asked: Asked, words: tuple[str, ...], name: str, entry: Mapping[str, Any]) -> Made:
-    """A hyperparameter searched that was fixed or absent."""
-    for each in asked.file.space.hyperparameters:
-        if any(word in each.name.lower() for word in words):
-            if not isinstance(each.domain, Fixed):
-                return Made(refused=f"{each.name} is searched already: extend its range.")
-            name = each.name
-            break
-    return Made(
-        (Change(("hyperparameters", name), dict(entry)),),
-        f"Searches {name}, as a nuisance that every arm retunes. The training function has to "
-        f"read it under this name.",
-    )
-
-
-def _lower_rate(asked: Asked) -> Made:
-    for each in asked.file.space.hyperparameters:
-        if each.name.lower() not in ("learning_rate", "lr"):
-            continue
-        if isinstance(each.domain, Range):
-            high = _tidy(math.sqrt(each.domain.low * each.domain.high))
-            if each.domain.log and each.domain.low < high:
-                return Made(
-                    (_set(each.name, "high", high),), f"Searches the lower half of {each.name}."
-                )
-    return Made(refused="No learning rate is searched on a log scale.")
-
-
-def _more(asked: Asked) -> Made:
-    trials = 2 * asked.file.trials
-    changes = [Change(("search", "trials"), trials)]
-    if asked.file.sampler in READ_EARLIER_TRIALS:
-        changes.append(Change(("search", "earlier_trials"), True))
-    elif SAMPLERS[asked.file.sampler].quasi_random:
-        changes.append(Change(("search", "seed"), asked.file.seed + 1))
-    return Made(tuple(changes), f"{trials} trials of each arm, other points than before.")
-
-
-FOLLOWUPS: Mapping[str, Followup] = {
-    "extend": Followup("Extend", "the same question in a wider space", "wider", _extend),
-    "narrow": Followup("Narrow", "more points where the best trials lie", "narrower", _narrow),
-    "exploit": Followup("Exploit", "Bayesian search in the settled space", "exploit", _exploit),
-    "clone": Followup("Clone", "the same file for a new question", "2", _clone),
-    "run_longer": Followup("Run longer", "the same with twice the length", "longer", _longer),
-    "run_shorter": Followup("Run shorter", "the same with half the length", "shorter", _shorter),
-    "add_dropout": Followup("Add dropout", "the same with dropout searched", "dropout", _dropout),
-    "add_warmup": Followup("Add warm-up", "the same with warm-up searched", "warmup", _warmup),
-    "add_clipping": Followup("Add clipping", "with clipping searched", "clipping", _clipping),
-    "lower_learning_rate": Followup(
-        "Lower the learning rate", "the lower half of its range", "lower-rate", _lower_rate
-    ),
-    "more_trials": Followup("More trials", "the same space, other points", "more", _more),
-}
-
-
-def searched_names(file: ExperimentFile) -> tuple[str, ...]:
-    """Names of what any arm searches as a range, in the file's order."""
-    found = {each.name for arm in file.arms() for each in arm.searched}
-    return tuple(
-        each.name
-        for each in file.space.hyperparameters
-        if each.name in found and isinstance(searched_domain(each), Range)
-    )

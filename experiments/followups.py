@@ -12,15 +12,48 @@ from dataclasses import dataclass
 from typing import Any
 
 from experiments import experiment_file
+from experiments import followup_changes as changes_of
+from experiments import followup_remedies as remedies
 from experiments.errors import InvalidExperiment, Problem
 from experiments.experiment_changes import Change, Difference, differences, with_changes
 from experiments.experiment_file import ExperimentFile
-from experiments.followup_changes import FOLLOWUPS, Asked, Followup
+from experiments.followup_changes import Asked, Followup
 from experiments.models import Experiment
 from experiments.queries.exploration import Exploration, explored
 from experiments.space_limits import refusals
 
 __all__ = ["FOLLOWUPS", "Followup", "Proposal", "against_older", "propose"]
+
+
+FOLLOWUPS: Mapping[str, Followup] = {
+    "extend": Followup("Extend", "the same question in a wider space", "wider", changes_of.extend),
+    "narrow": Followup(
+        "Narrow", "more points where the best trials lie", "narrower", changes_of.narrow
+    ),
+    "exploit": Followup(
+        "Exploit", "Bayesian search in the settled space", "exploit", changes_of.exploit
+    ),
+    "clone": Followup("Clone", "the same file for a new question", "2", changes_of.clone),
+    "run_longer": Followup(
+        "Run longer", "the same with twice the length", "longer", remedies.longer
+    ),
+    "run_shorter": Followup(
+        "Run shorter", "the same with half the length", "shorter", remedies.shorter
+    ),
+    "add_dropout": Followup(
+        "Add dropout", "the same with dropout searched", "dropout", remedies.dropout
+    ),
+    "add_warmup": Followup(
+        "Add warm-up", "the same with warm-up searched", "warmup", remedies.warmup
+    ),
+    "add_clipping": Followup(
+        "Add clipping", "with clipping searched", "clipping", remedies.clipping
+    ),
+    "lower_learning_rate": Followup(
+        "Lower the learning rate", "the lower half of its range", "lower-rate", remedies.lower_rate
+    ),
+    "more_trials": Followup("More trials", "the same space, other points", "more", remedies.more),
+}
 
 
 @dataclass(frozen=True, slots=True)

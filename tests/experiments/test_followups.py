@@ -166,6 +166,39 @@ def test_exploiting_takes_the_best_arm_and_begins_with_its_trials() -> None:
     assert len(file.arms()) == 1 and file.arms()[0].fixed["label_smoothing"] == 0.0
 
 
+CONDITIONAL = """\
+project: digits
+experiment: optimizers
+goal: Which optimizer?
+objective: workers.problems.digits:train
+metrics: {validation_accuracy: {official: true, direction: maximize}}
+search: {sampler: halton, trials: 60}
+arms:
+  before: {commit: 4f1c2e9a}
+  after: {commit: 9a0b1c2d, data: {name: digits, version: v2}}
+hyperparameters:
+  optimizer: {role: scientific, choices: [adam, sgd]}
+  learning_rate: {role: nuisance, low: 1.0e-4, high: 1.0e-1, log: true}
+  dropout: {role: nuisance, low: 0.0, high: 0.5, natural: [low]}
+  hidden_units: {role: nuisance, choices: [32, 64, 128, 256, 512], ordered: true}
+  beta1: {role: nuisance, low: 0.8, high: 0.99, when: {optimizer: adam}}
+  momentum: {role: nuisance, low: 0.8, high: 0.99, when: {optimizer: sgd}}
+  epochs: {role: fixed, value: {by: optimizer, adam: 50, sgd: 100}}
+"""
+
+
+def test_exploiting_leaves_what_exists_in_the_best_arm_only() -> None:
+    older = searched(source=CONDITIONAL)
+    made = propose(older, "exploit")
+    file = experiment_file.parse(made.text)
+    (arm,) = file.arms()
+    best = experiment_file.parse(CONDITIONAL).arms()[0]
+    assert arm.complete({}) == best.complete({}) and arm.runs == best.runs
+    assert {each.name for each in arm.searched} == {each.name for each in best.searched}
+    assert "momentum" not in file.space or best.values["optimizer"] == "sgd"
+    assert any(str(each).startswith("arm before: left out") for each in made.differences)
+
+
 def test_exploiting_waits_until_the_space_is_settled() -> None:
     older = searched(best_rate=2e-4)
     made = propose(older, "exploit")
