@@ -13,6 +13,7 @@
   let busy = false;
   let own = false;
   let lastCell = "";
+  let shown = ""; // the text whose rows are on the page
 
   // `make` is called when it is the edit's turn, because a row may have been renamed meanwhile.
   function send(make) {
@@ -30,11 +31,15 @@
       body.set("edit", JSON.stringify(edit));
       try {
         const answer = await fetch(root.dataset.edit, { method: "POST", body });
-        if (!answer.ok || answer.redirected) throw new Error(answer.status);
+        if ((!answer.ok && answer.status !== 400) || answer.redirected) throw new Error(answer.status);
         const told = await answer.json();
         if (field.value !== text) continue; // written meanwhile: the same edit on the new text
         queue.shift();
-        if (told.text !== text) take(text, told.text, edit);
+        if (told.error) {
+          say(told.error);
+          continue;
+        }
+        if (!told.unreadable && told.text !== text) take(text, told.text, edit);
         show(told, edit);
       } catch {
         queue.length = 0;
@@ -65,6 +70,7 @@
   }
 
   function show(told, edit) {
+    shown = field.value;
     const settled = queue.length === 0;
     say(told.refused || (told.unreadable ? `The rows wait until the YAML can be read again. ${told.unreadable}` : ""));
     if (!told.unreadable) heads.forEach((head) => showHead(head, told, settled));
@@ -127,8 +133,12 @@
     if (control) soon(control, make, 100);
     else send(make);
   });
+  // A browser that comes back to the page may put an older text into the field.
+  window.addEventListener("pageshow", () => field.value !== shown && send(() => ({})));
   document.addEventListener("DOMContentLoaded", () => {
     root.hidden = false;
-    show(JSON.parse(document.getElementById("form-state").textContent), {});
+    const state = JSON.parse(document.getElementById("form-state").textContent);
+    show(state, {});
+    shown = state.text;
   });
 })();

@@ -107,6 +107,10 @@ def test_a_broken_file_holds_the_rows_until_it_is_mended(form: Page) -> None:
     yaml_of(form).fill(good + "a: [\n")
     expect(form.get_by_text("The rows wait until the YAML can be read again")).to_be_visible()
     expect(cell(form, 0, "name")).to_be_disabled()
+    long = good + "#" * 200_000
+    yaml_of(form).fill(long)
+    expect(form.get_by_text("characters, want 200000 at most").first).to_be_visible()
+    assert yaml_of(form).input_value() == long, "nothing that was written is cut off"
     yaml_of(form).fill(good)
     expect(cell(form, 0, "name")).to_be_enabled()
     expect(form.get_by_text("The rows wait until")).to_be_hidden()
@@ -129,6 +133,16 @@ def test_presets_fill_rows_that_fit_the_window(page: Page, size: str, theme: str
     assert wide <= SIZES[size]["width"]
     page.get_by_role("button", name="Undo").click()
     expect(cell(page, 0, "name")).to_have_value("label_smoothing")
+
+
+def test_coming_back_to_the_page_shows_the_rows_of_its_text(form: Page) -> None:
+    yaml_of(form).fill(yaml_of(form).input_value().replace("dropout:", "drop:"))
+    expect(cell(form, 2, "name")).to_have_value("drop")
+    form.goto("/projects/digits/")
+    form.go_back()
+    expect(row(form, 5)).to_be_visible()
+    written = "drop:" in yaml_of(form).input_value()
+    expect(cell(form, 2, "name")).to_have_value("drop" if written else "dropout")
 
 
 def test_a_viewer_sees_the_form_and_cannot_start(page: Page) -> None:
