@@ -44,7 +44,10 @@ EVERY = {
     "decide": f"{SEARCH}/decide/",
     "decisions": f"{DIGITS}/decisions/",
     "new": f"{DIGITS}/experiments/new/",
+    "jump": f"{SEARCH}/",
+    "keys": f"{SEARCH}/",
 }
+PRESSED = {"jump": "Control+k", "keys": "?"}  # before the picture
 
 
 @contextmanager
@@ -80,7 +83,15 @@ def cast_on_stage() -> Iterator[str]:
 
 
 def picture(
-    chromium: Any, session: Any, address: str, file: Path, size: Any, *, dark: bool, whole: bool
+    chromium: Any,
+    session: Any,
+    address: str,
+    file: Path,
+    size: Any,
+    *,
+    dark: bool = False,
+    whole: bool = False,
+    key: str = "",
 ) -> None:
     """One page as it looks when everything on it is drawn."""
     context = chromium.new_context(
@@ -93,6 +104,8 @@ def picture(
         page.evaluate(f"window.scrollTo(0, {place})")
         page.wait_for_timeout(80)
     page.evaluate("window.scrollTo(0, 0)")
+    if key:
+        page.keyboard.press(key)
     page.wait_for_timeout(600)
     file.parent.mkdir(parents=True, exist_ok=True)
     page.screenshot(path=file, full_page=whole)
@@ -110,7 +123,7 @@ def main() -> None:
         if not options.every:
             for name, (path, size) in README.items():
                 file = options.folder / f"{name}.png"
-                picture(chromium, session, url + path, file, size, dark=False, whole=False)
+                picture(chromium, session, url + path, file, size)
             return
         for name, path in EVERY.items():
             if options.only and name not in options.only:
@@ -122,7 +135,10 @@ def main() -> None:
                 ("narrow-dark", NARROW, True),
             ):
                 file = options.folder / f"{name}-{look}.png"
-                picture(chromium, session, url + path, file, size, dark=dark, whole=True)
+                key = PRESSED.get(name, "")
+                picture(
+                    chromium, session, url + path, file, size, dark=dark, whole=not key, key=key
+                )
 
 
 if __name__ == "__main__":
