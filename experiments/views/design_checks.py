@@ -9,8 +9,12 @@ from django.template.loader import render_to_string
 
 from experiments.analysis.design_checks import Check, check_design
 from experiments.analysis.diagnosis import Status
+from experiments.analysis.interactions import interaction_shares
 from experiments.design_description import describe
 from experiments.experiment_file import ExperimentFile
+from experiments.queries.access import Access
+from experiments.queries.experiments import find_experiment
+from experiments.queries.exploration import explored
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,14 +32,22 @@ class DesignChecks:
         return f"{count or 'nothing'} to consider, {len(self.passed)} passed"
 
 
-def design_checks(file: ExperimentFile, official: str, *, settled: bool = True) -> DesignChecks:
-    """What the rules say; `official` is the project's metric.
+def design_checks(
+    file: ExperimentFile, access: Access, official: str = "", *, settled: bool = True
+) -> DesignChecks:
+    """What the rules say; `official` is the experiment's metric, the project's by default.
 
     settled: whether the search that the file extends leaves nothing open about its space. So it
     is with whatever was created: an adaptive search may not extend another one.
     """
-    ready = settled if file.extends else None
-    return _sorted(check_design(describe(file, official=official, ready_to_exploit=ready)))
+    older = find_experiment(access, file.extends) if file.extends else None
+    design = describe(
+        file,
+        official=official or access.official_metric,
+        ready_to_exploit=settled if file.extends else None,
+        interactions=interaction_shares(explored(older).axes) if older else None,
+    )
+    return _sorted(check_design(design))
 
 
 def _sorted(checks: Sequence[Check]) -> DesignChecks:

@@ -42,7 +42,7 @@ def experiment_page(request: HttpRequest, access: Access, name: str) -> HttpResp
         "conditional": parts.file and any(each.when for each in parts.file.space.hyperparameters),
         "named_arms": parts.file.arms() if parts.file and parts.file.space.named else (),
         "runs": parts.file.space.runs if parts.file else None,
-        "checks": design_checks(parts.file, parts.experiment.official_metric)
+        "checks": design_checks(parts.file, access, parts.experiment.official_metric)
         if parts.file
         else None,
         "tags": tags_of(parts.experiment.pk),

@@ -89,7 +89,7 @@ def new_experiment_page(request: HttpRequest, access: Access) -> HttpResponse:
 
 def _checks(access: Access, text: str) -> DesignChecks | None:
     file = read_file(text)
-    return design_checks(file, access.official_metric) if file else None
+    return design_checks(file, access) if file else None
 
 
 def _follow_up(request: HttpRequest, older: Any) -> tuple[str, str]:
@@ -131,7 +131,7 @@ def check_experiment(request: HttpRequest, access: Access) -> JsonResponse:
         file = experiment_file.parse(text)
         problems = forbidden(access, file)
         # A design can be judged before its name is free.
-        checks = design_checks(file, access.official_metric, settled=not problems)
+        checks = design_checks(file, access, settled=not problems)
         _check_project(file, access)
         if problems:
             raise InvalidExperiment(f"This must not follow {file.extends}.", problems)

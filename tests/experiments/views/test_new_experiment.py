@@ -151,3 +151,29 @@ def test_a_design_is_judged_before_its_name_is_free(client: Client) -> None:
     client.force_login(cast.person("cleo"))
     told = client.post(f"{ADDRESS}check/", {"text": GOOD}).json()
     assert not told["ok"] and told["rules"] and "rules passed" in told["checks"]
+
+
+def test_what_the_extended_search_saw_interact_is_told_when_one_of_it_is_fixed(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cast.project()
+    older = cast.finished_search(trials_per_arm=3)
+    asked = []
+
+    def shares(axes: object) -> dict[tuple[str, str], float]:
+        asked.append(axes)
+        return {("learning_rate", "dropout"): 0.31}
+
+    monkeypatch.setattr("experiments.views.design_checks.interaction_shares", shares)
+    client.force_login(cast.person("cleo"))
+    text = (
+        GOOD.replace("role: scientific, choices: [0.0, 0.1]", "role: fixed, value: 0.1")
+        .replace("{role: nuisance, low: 1.0e-4,", "{role: scientific, low: 1.0e-4,")
+        .replace(
+            "{role: nuisance, low: 0.0, high: 0.5, natural: [low]}", "{role: fixed, value: 0.2}"
+        )
+    )
+    told = client.post(f"{ADDRESS}check/", {"text": f"extends: {older.name}\n{text}"}).json()
+    rules = {each["rule"]: each for each in told["rules"]}
+    assert asked and rules["R4"]["severity"] == "warning"
+    assert "dropout (31 %)" in told["checks"]
