@@ -40,6 +40,10 @@ class Experiment(models.Model):
     budget = models.PositiveIntegerField(default=0)  # trials of all arms together
     queue = models.CharField(max_length=40, default="cpu")
     priority = models.IntegerField(default=0)
+    gpus = models.PositiveSmallIntegerField(default=0, db_default=0)  # that each trial asks for
+    # New trials wait while it has used as much; null: no cap of its own.
+    gpu_hours_cap = models.FloatField(null=True, blank=True)
+    claimed_at = models.DateTimeField(null=True, blank=True)  # of its newest claim: fair turns
     state = models.CharField(
         max_length=8, choices=ExperimentState, default=ExperimentState.RUNNING
     )

@@ -150,14 +150,16 @@ class Trial(models.Model):
     search_seed = models.BigIntegerField(null=True, blank=True)
 
     attempt = models.PositiveSmallIntegerField(default=0)
+    losses = models.PositiveSmallIntegerField(default=0, db_default=0)  # attempts that died
     # JSON: attempt -> step of the checkpoint that it went on from. Others began anew.
     resumed = models.TextField(default="{}", db_default="{}")
     worker = models.ForeignKey(
         "Worker", models.SET_NULL, null=True, blank=True, related_name="trials"
     )
-    device = models.CharField(max_length=60, blank=True)
+    device = models.CharField(max_length=400, blank=True)  # "cpu", or "cuda:0,cuda:1"
     heartbeat_at = models.DateTimeField(null=True, blank=True)
-    control = models.CharField(max_length=6, blank=True)  # "stop" or "cancel", asked by a person
+    # Asked by a person: "stop", "cancel" or "back" (to the queue).
+    control = models.CharField(max_length=6, blank=True)
     queued_at = models.DateTimeField(null=True, blank=True)
     started_at = models.DateTimeField(null=True, blank=True)
     finished_at = models.DateTimeField(null=True, blank=True)
