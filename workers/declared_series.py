@@ -20,6 +20,7 @@ from experiments.analysis.throughput import seconds_per_step
 from experiments.analysis.trial_findings import Circumstances, DeclaredSeries
 from experiments.metrics import Metric, guess
 from experiments.queries.assignments import Assignment
+from experiments.queries.runs import UnreadRun
 from experiments.series_encoding import SeriesColumns
 
 # Seconds of each step that went into waiting for data, where a training loop logs them.
@@ -28,7 +29,7 @@ _SYSTEM = "system/"
 
 
 def declared_series(
-    series: Mapping[str, SeriesColumns], assignment: Assignment
+    series: Mapping[str, SeriesColumns], assignment: Assignment | UnreadRun
 ) -> list[DeclaredSeries]:
     """Every series that a rule may judge.
 
@@ -42,7 +43,7 @@ def declared_series(
     ]
 
 
-def _declared(name: str, curve: Curve, assignment: Assignment) -> DeclaredSeries:
+def _declared(name: str, curve: Curve, assignment: Assignment | UnreadRun) -> DeclaredSeries:
     metric = assignment.metrics.get(name) or guess(name)
     official = name == assignment.official_metric
     kind = MetricKind(metric.kind)

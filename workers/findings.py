@@ -18,6 +18,7 @@ from experiments.analysis.trial_reading import read_trial
 from experiments.queries import series
 from experiments.queries.assignments import Assignment
 from experiments.queries.experiment_view import ReadingCache, experiment_view, has_ended
+from experiments.queries.runs import UnreadRun
 from experiments.services import findings
 from workers.declared_series import (
     all_but_the_rate,
@@ -32,7 +33,7 @@ SHARE = 0.02  # of the time in training functions that reading their results may
 
 
 @dataclass(slots=True)
-class _Account:
+class Account:
     """What one experiment's trials have earned, and what looking at all of them costs.
 
     Seconds. `trial_sd` and `rival_gap` are those of the last look. `stale`: a trial has finished
@@ -58,7 +59,7 @@ class Looker:
 
     def __init__(self, clock: Callable[[], float] = time.perf_counter) -> None:
         self._clock = clock
-        self._accounts: dict[int, _Account] = {}
+        self._accounts: dict[int, Account] = {}
         self._cache = ReadingCache()
         self._lock = threading.Lock()
 
@@ -74,11 +75,11 @@ class Looker:
         if assignment.kind != "search":
             return
         with self._lock:
-            account = self._accounts.setdefault(assignment.experiment_id, _Account())
+            account = self._accounts.setdefault(assignment.experiment_id, Account())
             began = self._clock()
             _tried(
                 f"the findings of trial {assignment.trial_id}",
-                lambda: _look_at_trial(assignment, parameters, pruned, account),
+                lambda: look_at_trial(assignment, parameters, pruned, account),
             )
             account.stale = True
             account.earned += SHARE * seconds - (self._clock() - began)
@@ -96,7 +97,7 @@ class Looker:
                 self._look_across(experiment_id, account)
                 del self._accounts[experiment_id]
 
-    def _look_across(self, experiment_id: int, account: _Account) -> None:
+    def _look_across(self, experiment_id: int, account: Account) -> None:
         began = self._clock()
         done = _tried(
             f"the findings of experiment {experiment_id}",
@@ -106,7 +107,7 @@ class Looker:
         account.cost = self._clock() - began
         account.earned = min(account.earned - account.cost, account.cost)
 
-    def _look_at_experiment(self, experiment_id: int, account: _Account) -> bool:
+    def _look_at_experiment(self, experiment_id: int, account: Account) -> bool:
         view = experiment_view(experiment_id, self._cache)
         account.trial_sd, account.rival_gap = view.trial_sd, arm_gap(view)
         findings.record(
@@ -116,9 +117,13 @@ class Looker:
         return True
 
 
-def _look_at_trial(
-    assignment: Assignment, parameters: Mapping[str, Any], pruned: bool, account: _Account
+def look_at_trial(
+    assignment: Assignment | UnreadRun,
+    parameters: Mapping[str, Any],
+    pruned: bool,
+    account: Account,
 ) -> bool:
+    """Apply the rules on one trial's curves and record what they saw."""
     trial_id = assignment.trial_id
     read = series.read([trial_id], declared=dict(assignment.metrics)).get(trial_id, {})
     judged = declared_series(read, assignment)

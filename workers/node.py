@@ -16,6 +16,7 @@ from django.db import DatabaseError, close_old_connections, connections
 
 from experiments import dispatch
 from experiments.services import experiments, queue, runs, series, variance, workers
+from workers import outside_runs
 from workers.runner import TrialRunner
 from workers.search.storage import VerdictStorage
 from workers.supervisor import Slot
@@ -98,6 +99,7 @@ class Node:
         for trial_id in queue.reap(stale_after=dt.timedelta(seconds=settings.STALE_AFTER_SECONDS)):
             series.compact(trial_id)
         runs.lose_silent()
+        outside_runs.look()
         variance.queue_winners()
         experiments.stop_overdue()
         free = self._slots.qsize()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from django.db.models import OuterRef, Subquery
 
@@ -15,6 +16,9 @@ from experiments.models.project import Role
 from experiments.models.trial import StudyKind, TrialState
 from experiments.queries import access
 from experiments.queries.trial_table import STATE_WORDS
+from experiments.trial_encoding import decode
+
+OUTSIDE = "outside"  # the sampler of an experiment whose runs choose their own parameters
 
 _OF_STUDY = (
     "study__project_id",
@@ -50,6 +54,52 @@ class RunView:
         return access.ROLES.index(Role(self.role)) >= access.ROLES.index(Role.EDITOR)
 
 
+@dataclass(frozen=True, slots=True)
+class UnreadRun:
+    """A run from outside that has ended and whose curves no rule has read; with what rules need
+    to know of it.
+    """
+
+    trial_id: int
+    experiment_id: int
+    official_metric: str
+    direction: str
+    metrics: Mapping[str, Metric]
+    parameters: Mapping[str, Any]
+    pruned: bool
+
+
+def unread(most: int) -> list[UnreadRun]:
+    """The runs that ended first among those not read yet. One query."""
+    rows = (
+        Trial.objects.filter(
+            study__experiment__sampler=OUTSIDE,
+            study__kind=StudyKind.SEARCH,
+            study__deleted_at__isnull=True,
+            state__in=(TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAILED),
+            curve_reading__isnull=True,
+        )
+        .select_related("study__experiment")
+        .order_by("finished_at", "pk")[:most]
+    )
+    return [_unread(row) for row in rows]
+
+
+def _unread(trial: Trial) -> UnreadRun:
+    experiment = trial.study.experiment
+    assert experiment is not None
+    values = decode(trial.parameters)
+    return UnreadRun(
+        trial_id=trial.pk,
+        experiment_id=experiment.pk,
+        official_metric=experiment.official_metric,
+        direction=experiment.direction,
+        metrics=metrics.from_document(json.loads(experiment.document)),
+        parameters=values,
+        pruned=trial.state == TrialState.PRUNED,
+    )
+
+
 def find(token: ApiToken, run_id: int) -> RunView | None:
     """The run behind an id, None when the token does not open its project. One query."""
     membership = Membership.objects.filter(
@@ -82,7 +132,7 @@ def find(token: ApiToken, run_id: int) -> RunView | None:
         official_metric=metric,
         declared=metrics.from_document(json.loads(document)),
         stop_requested=bool(control),
-        from_outside=sampler == "outside" and kind == StudyKind.SEARCH,
+        from_outside=sampler == OUTSIDE and kind == StudyKind.SEARCH,
         value=value,
         role=role or Role.ADMIN,  # a superuser sees it without being a member
     )

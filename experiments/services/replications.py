@@ -183,6 +183,11 @@ def _configuration_of(trial: Trial, experiment: Experiment, side: str) -> Config
         )
     if trial.state != TrialState.COMPLETE or trial.configuration is None:
         raise NotOpenYet(f"The {side} trial has no result yet; choose a complete one.")
+    if not json.loads(trial.configuration.document).get("objective"):
+        raise NotOpenYet(
+            f"The {side} was run by a program outside: workers have no training function to "
+            "repeat it with. Describe it in an experiment file with an objective."
+        )
     return trial.configuration
 
 

@@ -51,6 +51,11 @@ class Standpoint:
     dropped: int | None = None  # sequence of a decision without seeds
 
     @property
+    def outside(self) -> bool:
+        """Whether programs outside run its trials: workers could not repeat them."""
+        return self.file is None and not self.experiment.objective
+
+    @property
     def searching(self) -> bool:
         return self.experiment.state not in ENDED
 
@@ -126,6 +131,8 @@ def _repeat(at: Standpoint) -> Step:
             return Step(title, "done", "a baseline", reverse("baseline", args=[at.access.slug]))
         if not at.experiment.best_trial_id:
             return Step(title, "later", "needs a complete trial", url)
+        if at.outside:
+            return Step(title, "later", "needs a training function", url)
         return Step(title, "later" if at.warnings else "now", "first look at 10 pairs", url)
     if repetition.complete:
         return Step(title, "done", repetition.progress, url)
@@ -169,6 +176,14 @@ def next_step(at: Standpoint) -> NextStep:
     if not at.experiment.best_trial_id:
         return NextStep(
             "The search ended without a complete trial: look at the failures, then ask again."
+        )
+    if at.outside:
+        return NextStep(
+            "Programs outside ran these trials, and workers have no training function to repeat "
+            "one with over fresh seeds. To decide on it, describe it in an experiment file with "
+            "an objective; or drop it with a reason.",
+            "Describe it",
+            reverse("new_experiment", args=[at.access.slug]),
         )
     if at.warnings:
         return NextStep(

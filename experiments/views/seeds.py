@@ -50,7 +50,8 @@ def seeds_page(request: HttpRequest, access: Access, name: str) -> HttpResponse:
 
 def _may_declare(parts: ExperimentParts) -> bool:
     held = parts.repetition
-    return bool((held is None or held.all_decided) and parts.experiment.best_trial_id)
+    ready = (held is None or held.all_decided) and parts.experiment.best_trial_id
+    return bool(ready) and not parts.standpoint.outside
 
 
 def _repetition_context(parts: ExperimentParts) -> dict[str, Any]:
