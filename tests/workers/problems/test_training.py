@@ -12,11 +12,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from tests.workers.problems.trained import fingerprint, trained
-from workers.problems import diabetes, text
+from tests.workers.problems.trained import short_runs
 from workers.problems.training import BestWeights, drop, three_parts
 
-PRINT = "from tests.workers.problems.test_training import prints; print(*prints())"
+PRINT = "from tests.workers.problems.trained import short_runs; print(*short_runs())"
 CLASSES = np.arange(300) % 3
 
 
@@ -67,24 +66,6 @@ def test_dropout_keeps_the_mean_and_follows_its_generator() -> None:
     assert torch.equal(dropped, drop(values, 0.25, torch.Generator().manual_seed(3)))
 
 
-def prints() -> list[str]:
-    """Fingerprints of a short run of each problem, dropout included."""
-    return [
-        fingerprint(trained(diabetes.train, diabetes.METRICS, epochs=8, dropout=0.2)),
-        fingerprint(
-            trained(
-                text.train,
-                text.METRICS,
-                epochs=1,
-                hidden_units=32,
-                batch_size=64,
-                dropout=0.2,
-                optimizer="bert_adam",
-            )
-        ),
-    ]
-
-
 def test_the_same_seeds_give_the_same_curves_in_a_fresh_process() -> None:
     told = subprocess.run(
         [sys.executable, "-c", PRINT],
@@ -94,4 +75,4 @@ def test_the_same_seeds_give_the_same_curves_in_a_fresh_process() -> None:
         check=True,
     )
     torch.rand(1000)
-    assert told.stdout.split() == prints()
+    assert told.stdout.split() == short_runs()

@@ -10,9 +10,26 @@ from typing import Any
 
 from experiments.analysis.early_stopping import EarlyStopping
 from experiments.metrics import parse
-from tests.workers.test_run import Recorder, job
-from workers.messages import Score
+from experiments.series_encoding import decode
+from workers.messages import Job, Score, SeriesFlush
+from workers.problems import diabetes, text
 from workers.run import Run
+
+
+class Kept:
+    """A sink that keeps the values of every series."""
+
+    stop_requested = False
+
+    def __init__(self) -> None:
+        self.values: dict[str, list[float]] = {}
+
+    def series(self, flush: SeriesFlush) -> None:
+        for name, columns in decode(flush.payload).items():
+            self.values.setdefault(name, []).extend(columns.values.tolist())
+
+    def report(self, step: int, value: float) -> bool:
+        return False
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,23 +52,22 @@ def trained(
 ) -> Trained:
     """Train once, with the official metric of `metrics`."""
     (official,) = (metric for metric in parse(metrics, []).values() if metric.official)
-    sink = Recorder()
-    run = Run(
-        job(
-            params=params,
-            train_seed=train_seed,
-            split_seed=split_seed,
-            official_metric=official.name,
-            direction=official.direction,
-            early_stopping=early_stopping,
-        ),
-        sink,
-        flush_seconds=3600,
+    job = Job(
+        "t",
+        "",
+        (),
+        params,
+        train_seed,
+        split_seed,
+        official.name,
+        official.direction or "",
+        early_stopping=early_stopping,
     )
+    kept = Kept()
+    run = Run(job, kept, flush_seconds=3600)
     train(run)
     run.close()
-    series = {name: [value for _, value in points] for name, points in sink.points().items()}
-    return Trained(series, {each.name: each.value for each in run.sealed}, run.score)
+    return Trained(kept.values, {each.name: each.value for each in run.sealed}, run.score)
 
 
 def fingerprint(kept: Trained) -> str:
@@ -59,3 +75,21 @@ def fingerprint(kept: Trained) -> str:
     bits = {name: [value.hex() for value in values] for name, values in kept.series.items()}
     tests = {name: value.hex() for name, value in kept.sealed.items()}
     return hashlib.sha256(json.dumps([bits, tests], sort_keys=True).encode()).hexdigest()
+
+
+def short_runs() -> list[str]:
+    """Fingerprints of a short run of each problem, dropout included."""
+    return [
+        fingerprint(trained(diabetes.train, diabetes.METRICS, epochs=8, dropout=0.2)),
+        fingerprint(
+            trained(
+                text.train,
+                text.METRICS,
+                epochs=1,
+                hidden_units=32,
+                batch_size=64,
+                dropout=0.2,
+                optimizer="bert_adam",
+            )
+        ),
+    ]
