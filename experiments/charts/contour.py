@@ -24,8 +24,8 @@ from experiments.charts.theme import (
 )
 from experiments.charts.thinning import leading_and_even
 
-MOST_DOTS = 500
-MOST_CROSSES = 150
+MOST_DOTS = 300
+MOST_CROSSES = 80
 
 
 @dataclass(frozen=True, slots=True)

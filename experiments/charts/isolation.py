@@ -27,7 +27,7 @@ from experiments.charts.theme import (
 )
 from experiments.charts.thinning import leading_and_even
 
-MOST_DOTS = 1200  # of all values together
+MOST_DOTS = 600  # of all values together
 GOLDEN = (math.sqrt(5) - 1) / 2  # its multiples fill an interval evenly
 
 

@@ -25,7 +25,7 @@ from experiments.charts.theme import (
     shortened,
 )
 
-MOST_LINES = 300
+MOST_LINES = 200
 
 
 @dataclass(frozen=True, slots=True)

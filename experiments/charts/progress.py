@@ -24,9 +24,9 @@ from experiments.charts.theme import (
 )
 from experiments.charts.thinning import evenly
 
-MOST_DOTS = 1500
+MOST_DOTS = 600
 MOST_STEPS = 300
-MOST_BARS = 1500
+MOST_BARS = 1000
 LEGEND = {"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0}
 WITH_LEGEND = {"l": 56, "r": 14, "t": 32, "b": 46}
 UNITS = ((86400.0, "days"), (3600.0, "hours"), (60.0, "minutes"), (1.0, "seconds"))

@@ -24,7 +24,7 @@ from experiments.views.experiment_parts import ExperimentParts
 from experiments.views.isolated_values import isolated_values
 from experiments.views.panels import Chart, Choice, Panel
 
-ALL_DRAWN, LEAST_DRAWN = 3200, 300  # marks of all axis plots together, of each at least
+ALL_DRAWN, LEAST_DRAWN = 2400, 300  # marks of all axis plots together, of each at least
 NO_SPACE = "No search space is known: these trials came without one."
 OF_AN_AXIS = ("boundary", "edge_slope", "instability_edge", "infeasible_share")
 OF_ISOLATION = ("best_of_unequal", "fair_comparison", "points_per_value")
