@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -89,38 +89,40 @@ def _earlier_trials(older: Experiment, newer: ExperimentFile) -> EarlierTrials:
         state=TrialState.COMPLETE,
         value__isnull=False,
     ).order_by("-value" if older.direction == "maximize" else "value", "pk")
+    into = [Holder(arm) for arm in newer.arms()]
     found = [
-        EarlierTrial(key, trial_name(number, arm=index, arms=count), into.index, value, parameters)
+        EarlierTrial(
+            key, trial_name(number, arm=index, arms=count), each.arm.index, value, parameters
+        )
         for key, number, index, text, value in rows.values_list(
             "pk", "number", "study__arm_index", "parameters", "value"
         )
         for parameters in [arms[index].complete(decode(text))]
-        for into in _arms_holding(newer.arms(), parameters, arms[index])
-        if value is not None
+        for each in into
+        if value is not None and each.arm.runs == arms[index].runs and each.holds(parameters)
     ]
     return EarlierTrials(older.name, older.complete_count, tuple(found))
 
 
-def _arms_holding(
-    arms: Sequence[Arm], parameters: Mapping[str, Any], came_from: Arm
-) -> Iterator[Arm]:
-    for arm in arms:
-        if arm.runs == came_from.runs and holds(arm, parameters):
-            yield arm
+class Holder:
+    """Tells which parameters an arm could have drawn."""
 
+    def __init__(self, arm: Arm) -> None:
+        self.arm = arm
+        self._constants = arm.complete({})
+        self._searched = {each.name: searched_domain(each) for each in arm.searched}
+        self._names = {*self._constants, *self._searched}
 
-def holds(arm: Arm, parameters: Mapping[str, Any]) -> bool:
-    """Whether an arm could have drawn exactly these parameters."""
-    constants = arm.complete({})
-    searched = {each.name: searched_domain(each) for each in arm.searched}
-    if set(parameters) != {*constants, *searched}:
-        return False
-    return all(
-        same_scalar(value, constants[name])
-        if name in constants
-        else searched[name].holds(value) and _on_grid(searched[name], value)
-        for name, value in parameters.items()
-    )
+    def holds(self, parameters: Mapping[str, Any]) -> bool:
+        """Whether the arm could have drawn exactly these, fixed ones included."""
+        if parameters.keys() != self._names:
+            return False
+        return all(
+            same_scalar(value, self._constants[name])
+            if name in self._constants
+            else self._searched[name].holds(value) and _on_grid(self._searched[name], value)
+            for name, value in parameters.items()
+        )
 
 
 def _on_grid(domain: Any, value: Any) -> bool:

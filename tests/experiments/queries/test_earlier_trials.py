@@ -3,6 +3,8 @@ from __future__ import annotations
 import json
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from experiments import experiment_file
 from experiments.errors import InvalidExperiment
@@ -10,7 +12,7 @@ from experiments.experiment_changes import Change, with_changes
 from experiments.models import Experiment, Study, Trial
 from experiments.models.trial import TrialState
 from experiments.queries import assignments
-from experiments.queries.earlier_trials import ATTRIBUTE, earlier_trials, given_to_samplers
+from experiments.queries.earlier_trials import ATTRIBUTE, Holder, earlier_trials, given_to_samplers
 from experiments.services import experiments, queue
 from experiments.trial_encoding import decode
 from tests import cast
@@ -48,6 +50,20 @@ def test_the_trials_inside_a_narrower_range_are_those_with_such_values(older: Ex
     assert scores == sorted(scores, reverse=True)
 
 
+@settings(max_examples=30)
+@given(
+    u=st.lists(st.floats(0, 1, exclude_max=True), min_size=3, max_size=3), arm=st.integers(0, 1)
+)
+def test_an_arm_holds_what_it_draws_and_no_other_arm_does(u: list[float], arm: int) -> None:
+    text = cast.LABEL_SMOOTHING.format(name="older", goal="Why?", trials=4)
+    arms = experiment_file.parse(text).arms()
+    drawn = arms[arm].complete(arms[arm].from_unit(u))
+    assert Holder(arms[arm]).holds(drawn)
+    assert not Holder(arms[1 - arm]).holds(drawn)
+    assert not Holder(arms[arm]).holds(drawn | {"momentum": 0.9})
+    assert not Holder(arms[arm]).holds(drawn | {"learning_rate": 0.2})
+
+
 def test_a_new_hyperparameter_or_another_fixed_value_leaves_none_inside(older: Experiment) -> None:
     for change in (
         Change(("hyperparameters", "momentum"), {"role": "fixed", "value": 0.9}),
@@ -70,6 +86,17 @@ def test_a_sampler_that_learns_is_given_ids_and_no_trial_is_copied(older: Experi
     assert made.extends == older and made.trial_count == 0
     assert not Trial.objects.filter(study__experiment=made).exists()
     assert made.studies.get(arm_index=0).next_row == 0
+
+
+def test_of_very_many_an_even_choice_from_best_to_worst_is_given(
+    older: Experiment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("experiments.services.earlier_trials.MOST_GIVEN", 10)
+    made = experiments.create(user=cast.person("cleo"), text=rewritten(older, *TPE))
+    ranked = [
+        trial.id for trial in earlier_trials(older, experiment_file.parse(made.source)).inside
+    ]
+    assert given_to_samplers(made.pk)[0] == tuple(sorted(ranked[::4]))
 
 
 def test_they_are_not_given_unless_the_file_says_so(older: Experiment) -> None:

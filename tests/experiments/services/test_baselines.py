@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 
 import pytest
+from django.test import Client
 
 from experiments import baseline_evidence, evidence
 from experiments.decision_chain import first_previous_hash, sign, signed_fields
@@ -10,7 +11,7 @@ from experiments.errors import Conflict, InvalidExperiment, NotAllowed, NotOpenY
 from experiments.models import Decision, Experiment, Project, Replication, Trial
 from experiments.models.trial import FailureKind, TrialState
 from experiments.queries import champion as champion_queries
-from experiments.services import baselines, experiments, queue
+from experiments.services import baselines, decisions, experiments, queue, tokens
 from tests import cast
 
 pytestmark = pytest.mark.django_db
@@ -87,13 +88,22 @@ def test_the_baseline_is_decision_0_and_the_champion_at_once() -> None:
     assert document["above_chance"]["status"] == "passed" and not document["entered_by_hand"]
 
 
+def test_deployments_read_it_over_http(client: Client) -> None:
+    decision = recorded()
+    _, secret = tokens.create(user=cast.person("ben"), project=None, name="deploy")
+    answer = client.get(
+        "/api/v1/projects/digits/champion", headers={"Authorization": f"Bearer {secret}"}
+    )
+    told = answer.json()["decision"]
+    assert (told["sequence"], told["choice"]) == (0, "baseline")
+    assert told["hash"] == decision.hash
+
+
 def test_the_next_decision_is_1_and_is_held_against_the_baseline() -> None:
     first = recorded()
     replication = cast.repeated(cast.finished_search(), done=10)
     assert replication.baseline == first.candidate and replication.against_champion
     gathered = evidence.gather(replication)
-    from experiments.services import decisions
-
     second = decisions.record(
         user=cast.person("ada"),
         experiment=replication.experiment,
