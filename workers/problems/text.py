@@ -6,12 +6,13 @@ the same share of every package; the vocabulary is that of the training part. A 
 seconds to a minute on one core.
 
 The same parameters and seeds give the same curve to the last bit on the same kind of processor
-and the same version of Python.
+and the same version of Python. An experiment whose `data:` names other texts is refused.
 """
 
 from __future__ import annotations
 
 import math
+import sys
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -22,7 +23,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from workers.problems import parameters
+from workers.problems import docstrings, parameters
 from workers.problems.docstrings import MOST_WORDS, PACKAGES, corpus
 from workers.problems.training import BestWeights, drop, exact_device, three_parts
 from workers.run import Run
@@ -183,6 +184,7 @@ def train(run: Run) -> None:
     validation accuracy, also when the run ended early.
     """
     hp = Hyperparameters.read(run.params)
+    check_corpus(run.data)
     device = exact_device()
     data = load(run.split_seed, device)
     rng = torch.Generator(device).manual_seed(run.train_seed)
@@ -208,6 +210,23 @@ def train(run: Run) -> None:
     best.restore()
     _, accuracy = evaluate(network, data.test)
     run.log({"test_accuracy": accuracy}, step=epoch)
+
+
+def check_corpus(wanted: Mapping[str, str]) -> None:
+    """Raises ValueError when an experiment names other data than there are.
+
+    There is one corpus for a version of Python, as in {name: docstrings, version: "3.11"}.
+    """
+    there = {
+        "name": "docstrings",
+        "version": f"{sys.version_info.major}.{sys.version_info.minor}",
+        "checksum": docstrings.checksum(),
+    }
+    for key, value in wanted.items():
+        if value and value != there.get(key):
+            raise ValueError(
+                f"data.{key}: the experiment names {value}, there is {there.get(key)}"
+            )
 
 
 def train_epoch(

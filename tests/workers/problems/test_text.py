@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -100,6 +101,19 @@ def test_berts_rate_warms_up_and_falls_to_nearly_nothing() -> None:
 def test_a_wrong_parameter_is_named(params: dict[str, Any], said: str) -> None:
     with pytest.raises(ValueError, match=said):
         Hyperparameters.read(params)
+
+
+def test_an_experiment_that_names_the_docstrings_of_this_python_is_taken() -> None:
+    text.check_corpus({})
+    version = f"{sys.version_info.major}.{sys.version_info.minor}"
+    data = {"name": "docstrings", "version": version, "checksum": docstrings.checksum()}
+    text.check_corpus(data)
+
+
+@pytest.mark.parametrize("key", ["name", "version", "checksum"])
+def test_an_experiment_that_names_other_data_is_refused(key: str) -> None:
+    with pytest.raises(ValueError, match=f"data.{key}: the experiment names 2.7, there is"):
+        text.check_corpus({key: "2.7"})
 
 
 def test_declared_metrics_are_what_an_experiment_file_takes() -> None:
