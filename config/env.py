@@ -7,6 +7,7 @@ right. An empty value counts as unset, so a line ``NAME=`` in an env file change
 
 from __future__ import annotations
 
+import ipaddress
 import os
 import re
 import secrets
@@ -144,6 +145,15 @@ def web_origin(item: str) -> bool:
     """Whether it is scheme and host alone, as browsers send in the Origin header."""
     parts = urlsplit(item)
     return parts.scheme in ("http", "https") and bool(parts.netloc) and parts.path == ""
+
+
+def network(item: str) -> bool:
+    """Whether it is an IP address or network without host bits, such as 10.0.0.0/8."""
+    try:
+        ipaddress.ip_network(item)
+    except ValueError:
+        return False
+    return True
 
 
 def _secret_in_file(name: str, file: Path) -> str:

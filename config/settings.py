@@ -20,6 +20,7 @@ from config.env import (
     env_secret,
     env_text,
     env_url,
+    network,
     web_origin,
 )
 from config.redis_socket import socket_path
@@ -55,6 +56,30 @@ CSRF_TRUSTED_ORIGINS = env_list(
     wanted="origins such as https://verdict.example.org, separated by commas",
     accepts=web_origin,
 )
+# Where people reach this server: the links in mails and webhooks begin with it.
+PUBLIC_URL = env_url("PUBLIC_URL", f"http://{HOST}:{PORT}", schemes=("http", "https")).rstrip("/")
+
+# Messages: mail goes to the console until a mail server is named.
+EMAIL_HOST = env_text("EMAIL_HOST", "")
+EMAIL_BACKEND = (
+    "django.core.mail.backends.smtp.EmailBackend"
+    if EMAIL_HOST
+    else "django.core.mail.backends.console.EmailBackend"
+)
+EMAIL_PORT = env_int("EMAIL_PORT", 587, minimum=1, maximum=65535)
+EMAIL_HOST_USER = env_text("EMAIL_HOST_USER", "")
+EMAIL_HOST_PASSWORD = env_text("EMAIL_HOST_PASSWORD", "")
+EMAIL_USE_TLS = env_bool("EMAIL_USE_TLS", True)
+EMAIL_TIMEOUT = 10
+DEFAULT_FROM_EMAIL = env_text("DEFAULT_FROM_EMAIL", "verdict@localhost")
+# Networks that webhooks may reach beside public addresses.
+WEBHOOK_NETWORKS = env_list(
+    "WEBHOOK_NETWORKS",
+    [],
+    wanted="networks such as 10.0.0.0/8 or fd00::/8, separated by commas",
+    accepts=network,
+)
+STALLED_AFTER_MINUTES = env_int("STALLED_AFTER_MINUTES", 30, minimum=1)
 
 # Trials
 OBJECTIVES = env_list(

@@ -24,7 +24,7 @@ from workers.supervisor import Slot
 logger = logging.getLogger(__name__)
 
 # What training code does not get to see.
-_SECRETS = ("DATABASE_URL", "REDIS_URL", "SECRET_KEY", "DECISION_KEY")
+_SECRETS = ("DATABASE_URL", "REDIS_URL", "SECRET_KEY", "DECISION_KEY", "EMAIL_HOST_PASSWORD")
 
 _current: Node | None = None
 _starting = threading.Lock()

@@ -9,6 +9,7 @@ from experiments.models.project import Configuration, Membership, Project
 from experiments.models.replication import Replication
 from experiments.models.series import Report, SealedScore, SeriesBatch
 from experiments.models.trial import Environment, Study, Trial
+from experiments.models.webhook import Delivery, Event, MessageChoice, Webhook
 from experiments.models.worker import Artifact, Worker
 
 __all__ = [
@@ -16,11 +17,14 @@ __all__ = [
     "Artifact",
     "Configuration",
     "Decision",
+    "Delivery",
     "Environment",
+    "Event",
     "Experiment",
     "ExperimentTag",
     "Finding",
     "Membership",
+    "MessageChoice",
     "ParameterImportance",
     "Project",
     "Replication",
@@ -31,5 +35,6 @@ __all__ = [
     "TestOpening",
     "Trial",
     "TrialReading",
+    "Webhook",
     "Worker",
 ]

@@ -70,6 +70,8 @@ def test_the_example_file_taken_as_it_is_changes_nothing(tmp_path: Path) -> None
         ("PORT", "eighty", "from 1 to 65535"),
         ("PORT", "70000", "from 1 to 65535"),
         ("ALLOWED_HOSTS", "https://verdict.example.org", "without scheme"),
+        ("PUBLIC_URL", "verdict.example.org", "http://"),
+        ("WEBHOOK_NETWORKS", "10.0.0.1/8", "10.0.0.0/8"),
         ("CSRF_TRUSTED_ORIGINS", "verdict.example.org", "https://verdict.example.org"),
         ("BEHIND_TLS", "perhaps", "1 or 0"),
         ("DEBUG", "2", "1 or 0"),
