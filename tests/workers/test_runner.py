@@ -5,7 +5,11 @@ import threading
 import pytest
 
 from experiments import code_version
+from experiments.models import Trial
+from experiments.models.trial import TrialState
+from experiments.queries import assignments
 from experiments.services import queue
+from tests import cast
 from workers.runner import TrialRunner, check_code
 from workers.search.storage import VerdictStorage
 from workers.supervisor import Slot
@@ -45,3 +49,29 @@ def test_a_trial_is_claimed_for_the_device_of_its_slot(
     finally:
         runner.close()
     assert asked == [device]
+
+
+@pytest.mark.django_db
+def test_a_trial_of_an_arm_of_other_code_fails_with_the_reason_and_trains_nothing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(code_version, "commit", lambda: HEAD)
+    cast.project()
+    source = cast.LABEL_SMOOTHING.format(name="code", goal="Is it the code?", trials=1) + (
+        "arms:\n  older: {commit: 8b7e6d5}\n  newer: {commit: 9a0b1c2}\n"
+    )
+    search = cast.search(source=source)
+    slot = Slot()
+    runner = TrialRunner(worker_id=None, storage=VerdictStorage(), stopping=threading.Event())  # type: ignore[arg-type]
+    try:
+        while runner.run_next("cpu", slot):
+            pass
+    finally:
+        runner.close()
+    assert slot.pid is None, "no training process was started"
+    trials = Trial.objects.filter(study__experiment=search)
+    assert len(trials) == 4
+    for trial in trials:
+        assert trial.state == TrialState.FAILED and trial.configuration is None
+        wanted = assignments.read(trial.pk).runs.commit
+        assert f"this arm needs the code of commit {wanted}" in trial.failure_reason
