@@ -5,22 +5,30 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     dependencies = [
-        ('experiments', '0006_several_candidates_guards_extra_looks'),
+        ("experiments", "0006_several_candidates_guards_extra_looks"),
     ]
 
     operations = [
         migrations.CreateModel(
-            name='TrialReading',
+            name="TrialReading",
             fields=[
-                ('trial', models.OneToOneField(on_delete=django.db.models.deletion.CASCADE, primary_key=True, related_name='curve_reading', serialize=False, to='experiments.trial')),
-                ('document', models.TextField()),
+                (
+                    "trial",
+                    models.OneToOneField(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        primary_key=True,
+                        related_name="curve_reading",
+                        serialize=False,
+                        to="experiments.trial",
+                    ),
+                ),
+                ("document", models.TextField()),
             ],
         ),
         migrations.AddField(
-            model_name='experiment',
-            name='mutes_overfitting',
+            model_name="experiment",
+            name="mutes_overfitting",
             field=models.BooleanField(default=False),
         ),
     ]

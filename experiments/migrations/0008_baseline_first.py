@@ -4,15 +4,24 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     dependencies = [
-        ('experiments', '0007_trial_readings_muted_overfitting'),
+        ("experiments", "0007_trial_readings_muted_overfitting"),
     ]
 
     operations = [
         migrations.AlterField(
-            model_name='replication',
-            name='purpose',
-            field=models.CharField(choices=[('verdict', 'Verdict'), ('training_seed', 'Training Seed'), ('split_seed', 'Split Seed'), ('search_seed', 'Search Seed'), ('baseline', 'Baseline')], default='verdict', max_length=13),
+            model_name="replication",
+            name="purpose",
+            field=models.CharField(
+                choices=[
+                    ("verdict", "Verdict"),
+                    ("training_seed", "Training Seed"),
+                    ("split_seed", "Split Seed"),
+                    ("search_seed", "Search Seed"),
+                    ("baseline", "Baseline"),
+                ],
+                default="verdict",
+                max_length=13,
+            ),
         ),
     ]
