@@ -98,7 +98,9 @@ def picture(
         viewport=size, storage_state=session, color_scheme="dark" if dark else "light"
     )
     page = context.new_page()
-    page.goto(address, wait_until="load")
+    answer = page.goto(address, wait_until="load")
+    if answer is None or answer.status != 200:
+        raise SystemExit(f"{address} answers {answer.status if answer else 'nothing'}")
     height = int(page.evaluate("document.documentElement.scrollHeight")) if whole else 0
     for place in range(0, height, 600):
         page.evaluate(f"window.scrollTo(0, {place})")
