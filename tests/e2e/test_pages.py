@@ -93,7 +93,9 @@ def test_every_page_draws_without_complaint_and_fits(page: Page, size: str, them
                   "?metric=accuracy", "trials/A0/", "seeds/", "decide/")]  # fmt: skip
     addresses += [cast.address(moving), cast.address(new), cast.address(fresh, "seeds/")]
     addresses += [cast.address(fresh, "decide/"), "/", "/account/tokens/"]
-    project = ("", "members/", "decisions/", "decisions/1/", "experiments/new/")
+    addresses += [cast.address(fresh, rest) for rest in ("follow-ups/", "edit/", "delete/")]
+    project = ("", "baseline/", "members/", "decisions/", "decisions/1/", "experiments/new/",
+               "experiments/new/?extends=fresh&follow=run_longer")  # fmt: skip
     addresses += [f"/projects/digits/{rest}" for rest in project]
     for address in addresses:
         answer = page.goto(address)
