@@ -40,3 +40,10 @@ def breaks_at_the_edge(run: Run) -> None:
     for step in range(1, 11):
         time.sleep(float(run.params.get("pause", 0.0)))
         run.log({"validation_accuracy": 1 - (x - 0.3) ** 2}, step=step)
+
+
+def diverges_and_goes_on(run: Run) -> None:
+    for step in range(1, 2000):
+        loss = 1.0 / step if step < 4 else math.nan
+        run.log({"train_loss": loss, "validation_accuracy": 0.5}, step=step)
+        time.sleep(0.05)

@@ -110,6 +110,17 @@ def test_an_exception_fails_its_trial_with_the_traceback(start_worker: Start) ->
     assert Trial.objects.filter(state=TrialState.COMPLETE).exists()
 
 
+def test_a_divergence_is_recorded_while_its_trial_runs(start_worker: Start) -> None:
+    experiment = _experiment(objective="diverges_and_goes_on", trials=1)
+    worker = start_worker()
+    found = Finding.objects.filter(rule="divergence", status="fired")
+    wait_until(found.exists, worker=worker)
+    assert Trial.objects.get().state == TrialState.RUNNING
+    assert "step 4" in found.get().title
+    experiments.stop(user=cast.person("ada"), experiment=experiment)
+    wait_until(lambda: Trial.objects.get().state != TrialState.RUNNING, worker=worker)
+
+
 def test_after_each_trial_the_rules_have_looked(start_worker: Start) -> None:
     experiment = _experiment(trials=3)
     wait_until(lambda: _is_finished(experiment), worker=start_worker())
