@@ -33,6 +33,7 @@ def pulse(experiment: Experiment) -> Pulse:
         experiment.best_trial_id,
         experiment.failed_count,
         experiment.pruned_count,
+        experiment.mutes_overfitting,
     )
     unfinished = Trial.objects.filter(
         study__experiment=experiment, state__in=(TrialState.RUNNING, TrialState.WAITING)
@@ -46,7 +47,6 @@ def pulse(experiment: Experiment) -> Pulse:
     findings = Finding.objects.filter(experiment=experiment).aggregate(
         count=Count("pk"), newest=Max("found_at"), dismissed=Count("dismissed_at")
     )
-    counters = (*counters, experiment.mutes_overfitting)
     words = (counters, unfinished["count"], unfinished["running"], tuple(findings.values()))
     seen = (findings["count"], findings["dismissed"])
     searching = experiment.state in (ExperimentState.RUNNING, ExperimentState.PAUSED)
