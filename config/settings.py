@@ -94,6 +94,21 @@ _USABLE_CPUS = (
 # The commit of this code, where it does not lie in a repository (an image).
 VERDICT_COMMIT = env_text("VERDICT_COMMIT", "")
 WORKER_SLOTS = env_int("WORKER_SLOTS", min(4, _USABLE_CPUS), minimum=1, maximum=1024)
+# "auto" finds the node's GPUs; a number is taken at its word, 0 uses none.
+WORKER_GPUS = env_text("WORKER_GPUS", "auto").lower()
+if WORKER_GPUS != "auto" and not (WORKER_GPUS.isdecimal() and int(WORKER_GPUS) <= 64):
+    raise ImproperlyConfigured(
+        f"WORKER_GPUS: found {WORKER_GPUS}; want auto, or how many GPUs to use, 0 to 64"
+    )
+TRIALS_PER_GPU = env_int("TRIALS_PER_GPU", 1, minimum=1, maximum=64)
+WORKER_NAME = env_text("WORKER_NAME", "")
+STOP_GRACE_SECONDS = env_int("STOP_GRACE_SECONDS", 10, minimum=1, maximum=3600)
+# How often a trial is begun again after its process or its worker died.
+TRIAL_RETRIES = env_int("TRIAL_RETRIES", 2, minimum=0, maximum=100)
+# Caps on GPU hours; 0: none. Those of a person count the last GPU_HOURS_DAYS days.
+GPU_HOURS_PER_EXPERIMENT = env_int("GPU_HOURS_PER_EXPERIMENT", 0, minimum=0)
+GPU_HOURS_PER_PERSON = env_int("GPU_HOURS_PER_PERSON", 0, minimum=0)
+GPU_HOURS_DAYS = env_int("GPU_HOURS_DAYS", 30, minimum=1, maximum=3660)
 HEARTBEAT_SECONDS = env_int("HEARTBEAT_SECONDS", 5, minimum=1, maximum=3600)
 STALE_AFTER_SECONDS = env_int("STALE_AFTER_SECONDS", 60, minimum=2)
 if STALE_AFTER_SECONDS < 2 * HEARTBEAT_SECONDS:

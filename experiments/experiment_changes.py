@@ -30,7 +30,7 @@ DifferenceKind = Literal["added", "removed", "wider", "narrower", "changed"]
 # Said elsewhere on the page, or without a part in what is compared.
 _UNSAID = frozenset(
     {"project", "name", "goal", "notes", "tags", "config_link", "space", "metrics", "parallel",
-     "queue", "extends", "earlier_trials", "margin", "smallest_gain"}
+     "queue", "gpus", "extends", "earlier_trials", "margin", "smallest_gain"}
 )  # fmt: skip
 _IN_WORDS = {"trials": "trials of each arm", "first": "known-good configurations"}
 

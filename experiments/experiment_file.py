@@ -28,6 +28,7 @@ from experiments.file_fields import (
 from experiments.first_configurations import parse_first
 from experiments.grid import grid_size
 from experiments.metrics import Metric
+from experiments.resources import parse_resources
 from experiments.search_methods import Chosen, check_space, parse_pruner, parse_sampler
 from experiments.search_space import Arm, Scalar, SearchSpace
 from experiments.search_space_parsing import parse_search_space
@@ -63,6 +64,7 @@ _KEYS = (
     "margin",
     "smallest_gain",
     "queue",
+    "resources",
 )
 _SEARCH_KEYS = ("sampler", "trials", "parallel", "seed", "split_seed", "pruner", "earlier_trials")
 _MOST_TRIALS = 1_000_000
@@ -103,6 +105,7 @@ class ExperimentFile:
     margin: float | None = None
     smallest_gain: float | None = None
     queue: str = "cpu"
+    gpus: int = 0  # that each trial asks for
     extends: str = ""  # name of an experiment of the project
     earlier_trials: bool = False  # the sampler begins with its trials
 
@@ -163,6 +166,7 @@ def parse_document(document: Any) -> ExperimentFile:
     fidelity = parse_fidelity(document, folds, problems)
     space = with_budget(space, fidelity, problems)
     pruner = parse_pruner(search, sampler, folds=folds, fidelity=fidelity, problems=problems)
+    queue, gpus = parse_resources(document, problems)
     extends, earlier_trials = parse_extension(document, search, sampler, problems)
     parsed = ExperimentFile(
         project=_slug(document, problems),
@@ -192,7 +196,8 @@ def parse_document(document: Any) -> ExperimentFile:
         tags=_tags(document, problems),
         margin=_gain(document, "margin", problems, zero=True),
         smallest_gain=_gain(document, "smallest_gain", problems, zero=False),
-        queue=_queue(document, problems),
+        queue=queue,
+        gpus=gpus,
         extends=extends,
         earlier_trials=earlier_trials,
     )
@@ -324,14 +329,6 @@ def _gain(
         problems.append(Problem(key, f"found {short(value)}, want {want}, in the metric's unit"))
         return None
     return float(value)
-
-
-def _queue(document: Mapping[str, Any], problems: list[Problem]) -> str:
-    queue = document.get("queue", "cpu")
-    if not isinstance(queue, str) or not re.fullmatch(r"[a-z0-9_-]{1,40}", queue):
-        problems.append(Problem("queue", f"found {short(queue)}, want a name such as cpu or gpu"))
-        return "cpu"
-    return queue
 
 
 def as_document(file: ExperimentFile) -> str:

@@ -6,7 +6,7 @@ import json
 
 from django.conf import settings
 from django.db import IntegrityError, transaction
-from django.db.models import F, Q, QuerySet
+from django.db.models import Exists, F, OuterRef, Q, QuerySet
 from django.utils import timezone
 
 from experiments import dispatch, experiment_file, followups
@@ -132,6 +132,7 @@ def _insert(
         parallel=file.parallel,
         budget=sum(file.budget_of(arm) for arm in file.arms()) + firsts,
         queue=file.queue,
+        gpus=file.gpus,
         commit=commit(),
         extends=extends,
         created_by_id=user.pk,
@@ -255,11 +256,19 @@ def advance(experiment_id: int) -> None:
 
 
 def stop_overdue() -> None:
-    """Stop experiments whose time is up, also while none of their trials ends.
+    """Stop experiments whose time is up, and end those of which nothing is left.
 
-    Called by workers at every heartbeat; doing it twice is harmless.
+    A worker may have died between its last result and this. Called by workers at every
+    heartbeat; doing it twice is harmless.
     """
     timed = Q(document__contains='"minutes"') | Q(document__contains='"gpu_hours"')
-    running = Experiment.objects.filter(timed, state=ExperimentState.RUNNING)
+    unfinished = Trial.objects.filter(
+        study__experiment=OuterRef("pk"),
+        study__kind=StudyKind.SEARCH,
+        state__in=(TrialState.WAITING, TrialState.RUNNING),
+    )
+    running = Experiment.objects.filter(
+        timed | ~Exists(unfinished), state=ExperimentState.RUNNING
+    ).exclude(source="")
     for experiment_id in running.values_list("pk", flat=True):
         advance(experiment_id)

@@ -8,25 +8,25 @@ from __future__ import annotations
 
 import datetime as dt
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
+from django.conf import settings
 from django.db import transaction
-from django.db.models import Count, Exists, F, OuterRef, Q, QuerySet
+from django.db.models import F, Q, QuerySet
 from django.utils import timezone
 
 from experiments import configuration as configurations
 from experiments import dispatch
+from experiments.errors import TrialFenced, TrialFinished
 from experiments.models import Configuration, Environment, Experiment, Study, Trial
 from experiments.models.experiment import ExperimentState
 from experiments.models.trial import FailureKind, Origin, StudyKind, TrialState
+from experiments.queries import gpu_hours
 from experiments.seeds import row_seed
-from experiments.services import attempts, stop_rules, trials
-
-MOST_ATTEMPTS = 3
-# What runs also when its search has ended: a person asked for it.
-_ALWAYS = Q(study__kind=StudyKind.REPLICATION) | Q(origin__in=(Origin.MANUAL, Origin.RETRY))
+from experiments.services import attempts, stop_rules, trials, turns
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,63 +42,67 @@ class Claim:
     has_parameters: bool  # fixed beforehand: a replicate, a known-good one, an earlier attempt
 
 
-def claim(*, queue: str, worker_id: int | None, device: str = "cpu") -> Claim | None:
-    """Claim the next trial of a queue: highest priority first, then fewest running.
+# Given the GPUs that a trial asks for: the device that is kept free for it, "cpu" for none, or
+# None when there is no room.
+Place = Callable[[int], str | None]
 
-    Returns None when nothing is to be done now.
+
+def claim(
+    *, queue: str, worker_id: int | None, device: str = "cpu", place: Place | None = None
+) -> Claim | None:
+    """Claim the next trial of a queue, in the order of `turns.candidates`.
+
+    Args:
+        device: what the trial is to run on, where there is no `place` to find it.
+        place: asked for room once there is a trial to run, by the experiment whose turn it is.
+
+    Returns:
+        None when nothing is to be done now, or there is no room for it.
     """
-    for experiment_id in _candidates(queue):
+    for experiment_id in turns.candidates(queue):
         with transaction.atomic():
             experiment = Experiment.objects.select_for_update().get(pk=experiment_id)
-            if _running(experiment_id) >= experiment.parallel:
+            if turns.running(experiment_id) >= experiment.parallel or not _open(experiment):
                 continue
-            claimed = _claim_waiting(experiment, worker_id, device) or _claim_row(
-                experiment, worker_id, device
+            if gpu_hours.why_held_back(experiment):
+                continue
+            where = place(experiment.gpus) if place is not None else device
+            if where is None:
+                continue
+            claimed = _claim_waiting(experiment, worker_id, where) or _claim_row(
+                experiment, worker_id, where
             )
-        if claimed is not None:
-            return claimed
+            if claimed is not None:
+                Experiment.objects.filter(pk=experiment_id).update(claimed_at=timezone.now())
+                return claimed
     return None
 
 
-def claimable(queue: str) -> int:
-    """How many trials of a queue could start now: for workers that look for themselves."""
+def claimable(queue: str, *, most_gpus: int | None = None) -> int:
+    """How many trials of a queue could start now: for workers that look for themselves.
+
+    `most_gpus`: leaves out experiments whose trials ask for more GPUs than a node has.
+    """
     total = 0
-    for experiment_id in _candidates(queue):
+    for experiment_id in turns.candidates(queue):
         experiment = Experiment.objects.get(pk=experiment_id)
-        free = max(0, experiment.parallel - _running(experiment_id))
-        waiting = _waiting(experiment).count()
-        rows = sum((study.budget or 0) - study.next_row for study in _with_rows(experiment))
-        total += min(free, waiting + rows)
+        if most_gpus is not None and experiment.gpus > most_gpus:
+            continue
+        free = max(0, experiment.parallel - turns.running(experiment_id))
+        if free and not gpu_hours.why_held_back(experiment):
+            total += min(free, _open(experiment))
     return total
 
 
-def _running(experiment_id: int) -> int:
-    return Trial.objects.filter(
-        study__experiment_id=experiment_id, state=TrialState.RUNNING
-    ).count()
-
-
-def _candidates(queue: str) -> list[int]:
-    waiting = Trial.objects.filter(
-        _ALWAYS,
-        study__experiment=OuterRef("pk"),
-        study__deleted_at__isnull=True,
-        state=TrialState.WAITING,
-    )
-    running = Count("studies__trials", filter=Q(studies__trials__state=TrialState.RUNNING))
-    return list(
-        Experiment.objects.filter(queue=queue)
-        .exclude(state=ExperimentState.PAUSED)
-        .filter(Q(state=ExperimentState.RUNNING) | Exists(waiting))
-        .annotate(running=running)
-        .order_by("-priority", "running", "pk")
-        .values_list("pk", flat=True)
-    )
+def _open(experiment: Experiment) -> int:
+    """How many of its trials wait or are still to be drawn."""
+    rows = sum((study.budget or 0) - study.next_row for study in _with_rows(experiment))
+    return _waiting(experiment).count() + rows
 
 
 def _waiting(experiment: Experiment) -> QuerySet[Trial]:
     """Trials fixed beforehand: those of a search's file only while the experiment runs."""
-    wanted = _ALWAYS
+    wanted = turns.ALWAYS
     if experiment.state == ExperimentState.RUNNING:
         wanted |= Q(study__kind=StudyKind.SEARCH)
     return Trial.objects.filter(
@@ -253,8 +257,15 @@ def keep_log_tail(*, trial_id: int, attempt: int, text: str) -> None:
     )
 
 
-def hand_back(*, trial_id: int, attempt: int, reason: str = "") -> bool:
-    """Give an unfinished trial back to the queue: same number, row, parameters and seeds."""
+def hand_back(*, trial_id: int, attempt: int, reason: str = "", died: bool = False) -> bool:
+    """Give an unfinished trial back to the queue: same number, row, parameters and seeds.
+
+    One that a person has asked to end meanwhile ends instead. `died`: its attempt counts against
+    the retry budget, as one that a worker gives back of itself does not.
+
+    Returns:
+        Whether the attempt still held it.
+    """
     with transaction.atomic():
         trial = (
             Trial.objects.select_for_update(of=("self",), no_key=True)
@@ -263,32 +274,52 @@ def hand_back(*, trial_id: int, attempt: int, reason: str = "") -> bool:
         )
         if trial.state != TrialState.RUNNING or trial.attempt != attempt:
             return False
-        trial.earlier_gpu_seconds += stop_rules.gpu_seconds_of_attempt(trial)
-        trial.state = TrialState.WAITING
-        trial.failure_reason = reason
-        trial.worker = None
-        trial.heartbeat_at = None
-        changed = ["state", "failure_reason", "worker", "heartbeat_at", "earlier_gpu_seconds"]
-        trial.save(update_fields=changed)
-        trial.open_reports.all().delete()
-        experiment = trial.study.experiment
-        if experiment is not None:
-            dispatch.wake(experiment.queue)
+        ends = trial.control in ("cancel", "stop")
+        if not ends:
+            _put_back(trial, reason, died)
+    if ends:
+        what = "cancelled" if trial.control == "cancel" else "its experiment was stopped"
+        after = f", after {reason}" if reason else ", and its worker ended"
+        _fail(trial_id, attempt, FailureKind.CANCELLED, f"{what}{after}")
     return True
 
 
+def _put_back(trial: Trial, reason: str, died: bool) -> None:
+    trial.earlier_gpu_seconds += stop_rules.gpu_seconds_of_attempt(trial)
+    trial.losses += died
+    trial.state = TrialState.WAITING
+    trial.failure_reason = reason
+    trial.worker = None
+    trial.heartbeat_at = None
+    changed = ["state", "failure_reason", "worker", "heartbeat_at", "earlier_gpu_seconds"]
+    trial.save(update_fields=[*changed, "losses"])
+    trial.open_reports.all().delete()
+    experiment = trial.study.experiment
+    if experiment is not None:
+        dispatch.wake(experiment.queue)
+
+
 def lose(*, trial_id: int, attempt: int, reason: str) -> None:
-    """An attempt died: try again, or fail the trial when it has died too often."""
-    if attempt < MOST_ATTEMPTS:
-        hand_back(trial_id=trial_id, attempt=attempt, reason=reason)
+    """An attempt died: try again, or fail the trial when its retry budget is used.
+
+    The last lines that it printed stay with the trial.
+    """
+    losses = Trial.objects.values_list("losses", flat=True).get(pk=trial_id)
+    if losses < settings.TRIAL_RETRIES:
+        hand_back(trial_id=trial_id, attempt=attempt, reason=reason, died=True)
         return
+    times = "once" if not losses else f"{losses + 1} times"
+    _fail(trial_id, attempt, FailureKind.LOST, f"{reason} (its process or worker died {times})")
+
+
+def _fail(trial_id: int, attempt: int, kind: FailureKind, reason: str) -> None:
     trials.finish(
         trial_id=trial_id,
         state=TrialState.FAILED,
         values=None,
         attempt=attempt,
-        failure_kind=FailureKind.LOST,
-        failure_reason=f"{reason} (attempt {attempt} of {MOST_ATTEMPTS})",
+        failure_kind=kind,
+        failure_reason=reason,
     )
 
 
@@ -302,13 +333,13 @@ def reap(*, stale_after: dt.timedelta) -> list[int]:
     stale = list(
         Trial.objects.filter(
             state=TrialState.RUNNING, heartbeat_at__lt=deadline, attempt__gte=1
-        ).values_list("pk", "attempt")
+        ).values_list("pk", "attempt", "worker__name")
     )
-    for trial_id, attempt in stale:
-        seconds = stale_after.total_seconds()
-        lose(
-            trial_id=trial_id,
-            attempt=attempt,
-            reason=f"its worker was not heard of for {seconds:.0f} s",
-        )
-    return [trial_id for trial_id, _ in stale]
+    taken = []
+    for trial_id, attempt, name in stale:
+        who = f"its worker {name}" if name else "its worker"
+        reason = f"{who} was not heard of for {stale_after.total_seconds():.0f} s"
+        with suppress(TrialFenced, TrialFinished):  # another worker was quicker
+            lose(trial_id=trial_id, attempt=attempt, reason=reason)
+            taken.append(trial_id)
+    return taken

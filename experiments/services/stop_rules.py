@@ -6,17 +6,15 @@ import json
 from typing import Any
 
 from django.db import transaction
-from django.db.models import DurationField, F, QuerySet, Sum
+from django.db.models import F, QuerySet
 from django.utils import timezone
 
 from experiments.models import Experiment, Study, Trial
-from experiments.models.trial import FINISHED, StudyKind, TrialState
+from experiments.models.trial import FINISHED, StudyKind
+from experiments.queries import gpu_hours
 from experiments.services import studies
 from experiments.stop_rules import STOPPED_ATTRIBUTE
 from experiments.trial_encoding import decode
-
-# What a slot without a GPU calls its device; every other name, such as cuda:0, is a GPU's.
-NO_GPU = ("", "cpu")
 
 
 def reason(experiment: Experiment) -> str:
@@ -32,7 +30,7 @@ def reason(experiment: Experiment) -> str:
         if spent >= minutes:
             return f"ran for {minutes:g} minutes"
     hours = stop.get("gpu_hours")
-    if hours is not None and gpu_hours(experiment) >= hours:
+    if hours is not None and gpu_hours.of_search(experiment) >= hours:
         return f"used {hours:g} GPU hours"
     patience = stop.get("no_improvement_for")
     if patience is not None:
@@ -61,32 +59,12 @@ def why_all_done(experiment: Experiment) -> tuple[str, bool]:
     return f"{ended[0]}{where}", True
 
 
-def gpu_hours(experiment: Experiment) -> float:
-    """Hours that search trials have held a GPU, from their claim to their end.
-
-    Those still running count until now, and attempts that were lost or handed back as long as
-    they lasted. Replicates are no part of the search.
-    """
-    rows = _search_trials(experiment)
-    spent: float = rows.aggregate(total=Sum("earlier_gpu_seconds"))["total"] or 0.0
-    on_gpu = rows.exclude(device__in=NO_GPU).filter(started_at__isnull=False)
-    held = on_gpu.filter(state__in=FINISHED).aggregate(
-        total=Sum(F("finished_at") - F("started_at"), output_field=DurationField())
-    )["total"]
-    if held is not None:
-        spent += held.total_seconds()
-    now = timezone.now()
-    for started in on_gpu.filter(state=TrialState.RUNNING).values_list("started_at", flat=True):
-        if started is not None:
-            spent += (now - started).total_seconds()
-    return spent / 3600
-
-
 def gpu_seconds_of_attempt(trial: Trial) -> float:
-    """How long a running trial's attempt has held a GPU: until it was last heard of."""
-    if trial.device in NO_GPU or trial.started_at is None or trial.heartbeat_at is None:
+    """GPU seconds that a running trial's attempt has held: until it was last heard of."""
+    if trial.started_at is None or trial.heartbeat_at is None:
         return 0.0
-    return max(0.0, (trial.heartbeat_at - trial.started_at).total_seconds())
+    held = (trial.heartbeat_at - trial.started_at).total_seconds()
+    return gpu_hours.gpus_in(trial.device) * max(0.0, held)
 
 
 def arms_ended(experiment: Experiment) -> list[str]:

@@ -106,3 +106,14 @@ def test_stopping_twice_says_that_it_has_ended() -> None:
     experiments.stop(user=cast.person("cleo"), experiment=experiment)
     with pytest.raises(Conflict, match="ended already"):
         experiments.stop(user=cast.person("cleo"), experiment=experiment)
+
+
+def test_an_experiment_whose_worker_died_after_the_last_result_is_ended_by_another() -> None:
+    cast.project()
+    search = cast.search("queued", trials_per_arm=1)
+    Experiment.objects.filter(pk=search.pk).update(parallel=2)
+    while claim := queue.claim(queue="cpu", worker_id=None):
+        trials.finish(trial_id=claim.trial_id, state=1, values=[0.5], attempt=claim.attempt)
+    assert Experiment.objects.get().state == "running"
+    experiments.stop_overdue()
+    assert Experiment.objects.get().state == "finished"

@@ -10,7 +10,7 @@ from experiments.errors import TrialFenced
 from experiments.models import Experiment, Trial
 from experiments.models.trial import Origin, TrialState
 from experiments.queries import assignments
-from experiments.services import experiments, queue, trials
+from experiments.services import experiments, queue, trials, workers
 from experiments.views.reproduce import line_of
 from tests import cast
 
@@ -143,14 +143,90 @@ def test_a_trial_without_a_heartbeat_goes_back_to_the_queue(search: Experiment) 
 
 
 def test_a_trial_that_dies_too_often_is_failed_with_the_reason(search: Experiment) -> None:
-    for _ in range(queue.MOST_ATTEMPTS):
+    for _ in range(3):
+        handed = _claim()  # which costs nothing of the retry budget
+        queue.hand_back(trial_id=handed.trial_id, attempt=handed.attempt)
         claim = _claim()
+        assert claim.trial_id == handed.trial_id
+        queue.keep_log_tail(trial_id=claim.trial_id, attempt=claim.attempt, text="step 7")
         queue.lose(trial_id=claim.trial_id, attempt=claim.attempt, reason="killed by signal 9")
     trial = Trial.objects.get(pk=claim.trial_id)
     assert (trial.state, trial.failure_kind) == (TrialState.FAILED, "lost")
-    assert "killed by signal 9 (attempt 3 of 3)" in trial.failure_reason
+    assert trial.failure_reason == "killed by signal 9 (its process or worker died 3 times)"
+    assert (trial.attempt, trial.losses, trial.log_tail) == (6, 2, "step 7")
     search.refresh_from_db()
     assert (search.trial_count, search.failed_count) == (1, 1)
+
+
+def test_the_reason_of_a_lost_trial_names_its_worker(search: Experiment) -> None:
+    worker_id = workers.register(
+        name="node-7", host="h", pid=1, queues=["cpu"], slots=1, devices=["cpu"]
+    )
+    claim = queue.claim(queue="cpu", worker_id=worker_id)
+    assert claim is not None
+    Trial.objects.update(heartbeat_at=timezone.now() - dt.timedelta(minutes=5))
+    queue.reap(stale_after=dt.timedelta(minutes=1))
+    reason = Trial.objects.get(pk=claim.trial_id).failure_reason
+    assert reason == "its worker node-7 was not heard of for 60 s"
+
+
+@pytest.mark.parametrize("control", ["cancel", "stop"])
+def test_a_trial_that_was_asked_to_end_ends_when_its_worker_dies(
+    search: Experiment, control: str
+) -> None:
+    claim = _claim()
+    Trial.objects.update(control=control)
+    queue.lose(trial_id=claim.trial_id, attempt=claim.attempt, reason="killed by signal 9")
+    trial = Trial.objects.get(pk=claim.trial_id)
+    assert (trial.state, trial.failure_kind) == (TrialState.FAILED, "cancelled")
+    assert trial.failure_reason.endswith("after killed by signal 9")
+    search.refresh_from_db()
+    assert search.failed_count == 1
+
+
+def test_experiments_of_one_slot_take_turns(search: Experiment) -> None:
+    other = cast.search("other", trials_per_arm=3)
+    claimed = []
+    for _ in range(6):
+        claim = _claim()
+        claimed.append(claim.experiment_id)
+        _finish(claim)
+    assert claimed == [search.pk, other.pk] * 3
+
+
+def test_a_trial_of_many_gpus_counts_for_as_many_in_the_share(search: Experiment) -> None:
+    other = cast.search("large", trials_per_arm=3)
+    Experiment.objects.filter(pk=other.pk).update(parallel=3, gpus=3)
+    claimed = [_claim().experiment_id for _ in range(4)]
+    assert sorted(claimed[:2]) == sorted([search.pk, other.pk])
+    assert claimed[2:] == [search.pk] * 2
+
+
+def test_who_finds_no_room_is_passed_over_and_keeps_its_turn(search: Experiment) -> None:
+    large = cast.search("large", trials_per_arm=3)
+    Experiment.objects.filter(pk=large.pk).update(gpus=4, priority=1)
+    asked: list[int] = []
+
+    def place(gpus: int) -> str | None:
+        asked.append(gpus)
+        return "cpu" if not gpus else None
+
+    claim = queue.claim(queue="cpu", worker_id=None, place=place)
+    assert claim is not None and claim.experiment_id == search.pk
+    assert asked == [4, 0]
+    assert queue.claimable("cpu", most_gpus=2) == 2
+
+
+def test_room_is_asked_for_only_when_there_is_a_trial(search: Experiment) -> None:
+    Experiment.objects.filter(pk=search.pk).update(parallel=100)
+    while queue.claim(queue="cpu", worker_id=None):
+        pass
+    assert Experiment.objects.get().state == "running"
+
+    def place(gpus: int) -> str | None:
+        raise AssertionError("nothing is left to run")
+
+    assert queue.claim(queue="cpu", worker_id=None, place=place) is None
 
 
 def test_a_trial_asked_from_outside_is_never_reaped(search: Experiment) -> None:

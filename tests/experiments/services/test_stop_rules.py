@@ -7,6 +7,7 @@ from django.utils import timezone
 
 from experiments.models import Experiment, Study, Trial
 from experiments.models.trial import TrialState
+from experiments.queries import gpu_hours
 from experiments.services import experiments, queue, stop_rules, trials
 from tests import cast
 
@@ -77,7 +78,7 @@ def test_gpu_hours_count_what_ran_and_what_runs_on_a_gpu_only() -> None:
         )
     running = _claim("cuda:1")
     assert running is not None
-    assert stop_rules.gpu_hours(experiment) == pytest.approx(0.5, abs=0.01)
+    assert gpu_hours.of_search(experiment) == pytest.approx(0.5, abs=0.01)
     experiments.advance(experiment.pk)
     assert _now() == ("running", "")
     Trial.objects.filter(pk=running.trial_id).update(
@@ -99,9 +100,9 @@ def test_gpu_hours_of_lost_and_handed_back_attempts_are_spent() -> None:
         )
         assert queue.hand_back(trial_id=claim.trial_id, attempt=claim.attempt, reason=reason)
         # The same trial waits again and is claimed by the next one.
-    assert stop_rules.gpu_hours(experiment) == pytest.approx(0.5, abs=0.01)
+    assert gpu_hours.of_search(experiment) == pytest.approx(0.5, abs=0.01)
     _finish(_claim("cuda:0"), seconds=1.0)
-    assert stop_rules.gpu_hours(experiment) == pytest.approx(0.5, abs=0.01)
+    assert gpu_hours.of_search(experiment) == pytest.approx(0.5, abs=0.01)
 
 
 def test_time_is_up_also_while_no_trial_ends() -> None:
