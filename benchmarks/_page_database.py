@@ -80,7 +80,7 @@ def _experiment(user: Any, name: str, trials: int, points: int, seed: int) -> No
         for part in _parts(batches, 200):
             SeriesBatch.objects.bulk_create(part)
         done = [row for row in made if row.value is not None]
-        best = max(done, key=lambda row: row.value)
+        best = max(done, key=lambda row: row.value or 0.0)
         Experiment.objects.filter(pk=experiment.pk).update(
             state="finished", trial_count=len(made), complete_count=len(done),
             failed_count=len(made) - len(done), best_value=best.value, best_trial=best,

@@ -168,10 +168,10 @@ def main() -> int:
         with browser() as chromium:
             beside = peers(chromium, folder, options)
             for title, visits in beside.items():
-                times = statistics.median(each.seconds for each in visits)
+                typical = statistics.median(each.seconds for each in visits)
                 size = max(each.bytes for each in visits) / 1e6
                 print(f"# optuna-dashboard {options.peer_trials:,} trials, {title}: "
-                      f"{times:.1f} s, {size:.1f} MB", file=sys.stderr)  # fmt: skip
+                      f"{typical:.1f} s, {size:.1f} MB", file=sys.stderr)  # fmt: skip
             with served(folder, options.trials, options.points) as url:
                 for title, visits in ours(chromium, url, options).items():
                     peer = beside.get(

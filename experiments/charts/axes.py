@@ -72,7 +72,9 @@ def axis_plot(
         data = _traces(points, scores, shown, (low, high), metric, maximize)
         y_axis = axis(escaped(metric), range=[low, high] if feasible.any() else None)
         return _figure(data, xaxis=_x_axis(points), yaxis=y_axis, shapes=_bands(points))
-    data, axes, titles, bands = [], {}, [], []
+    data = []
+    axes: dict[str, Any] = {}
+    titles, bands = [], []
     y_axis = axis("", range=[low, high] if feasible.any() else None)
     for place, group in zip(facets(len(groups)), groups, strict=True):
         inside = shown & (points.groups == group)

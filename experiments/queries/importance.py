@@ -52,7 +52,7 @@ def importance_of(experiment_id: int) -> Importance | None:
 
 def importance_due(experiment_id: int) -> bool:
     """Whether enough has changed since the last computation; at the end everything counts."""
-    row = (
+    row: Any = (
         Experiment.objects.filter(pk=experiment_id)
         .values_list("complete_count", "trial_count", "budget", "state", "importance__trials")
         .first()

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import numpy as np
 import pytest
@@ -28,7 +29,7 @@ SPACE: dict[str, BaseDistribution] = {
 def drawn(count: int, rng: np.random.Generator) -> list[ScoredTrial]:
     found = []
     for _ in range(count):
-        values = {
+        values: dict[str, Any] = {
             "decides": rng.random(),
             "idle": rng.random(),
             "kind": str(rng.choice(["a", "b"])),
