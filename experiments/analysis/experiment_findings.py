@@ -64,11 +64,11 @@ class TrialSummary:
     """One search trial as the rules across trials see it.
 
     number: its name for people, within its arm; id: that of its record. score: official metric,
-    nan if none. finished: complete or failed (pruned ones are apart). rules: status of each rule on this trial. best_step_share:
-    when in its run it was best. rate: its learning rate; fit: lowest training loss as a share of
-    where it began; early_divergence: it diverged in the first tenth; fit_step: first step of a
-    perfect fit; throughput: examples per second; late_deviation, improvement: deviation of its
-    last evaluations around their trend, and all it gained, in the metric's unit; resolution: the
+    nan if none. rules: status of each rule on this trial. best_step_share: when in its run it was
+    best. rate: its learning rate; fit: lowest training loss as a share of where it began;
+    early_divergence: it diverged in the first tenth; fit_step: first step of a perfect fit;
+    throughput: examples per second; late_deviation, improvement: deviation of its last
+    evaluations around their trend, and all it gained, in the metric's unit; resolution: the
     metric's. Each nan where unknown.
     """
 

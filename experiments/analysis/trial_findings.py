@@ -192,7 +192,8 @@ def _at_the_end(
     official: DeclaredSeries, rate: DeclaredSeries | None, about: Circumstances
 ) -> Iterator[Diagnosis]:
     if about.pruned:
-        yield LATE_OSCILLATION.cannot_tell("The trial was stopped on the way: its curve does not show an end.")
+        reason = "The trial was stopped on the way: its curve does not show an end."
+        yield LATE_OSCILLATION.cannot_tell(reason)
     else:
         yield late_oscillation(
             official.curve,
