@@ -11,6 +11,7 @@ from typing import Any, cast
 import numpy as np
 
 from experiments import experiment_file, spread
+from experiments.analysis.batch_size_fairness import unfair_batch_size
 from experiments.analysis.guards import Limit
 from experiments.analysis.looks import LevelSource, Schedule
 from experiments.analysis.variance import SourcesOfVariance
@@ -214,6 +215,19 @@ def _waiting(open_runs: int, accidents: int, pairs: int) -> str:
     return ""
 
 
+def _unfair(replication: Replication, file: ExperimentFile) -> list[str]:
+    """Why the candidate may not be compared with its baseline, as configurations."""
+    if replication.baseline is None:
+        return []
+    candidate, baseline = (
+        json.loads(each.document)["parameters"]
+        for each in (replication.candidate, replication.baseline)
+    )
+    tuned = [each.name for role in ("scientific", "nuisance") for each in file.space.of_role(role)]
+    reason = unfair_batch_size(candidate, baseline, tuned)
+    return [reason] if reason else []
+
+
 def _judge(
     replication: Replication,
     schedule: Schedule,
@@ -243,6 +257,7 @@ def _judge(
         on_this_split=not known or not all(known),
         candidates=replication.candidates,
         guards=[guard_of(limit, runs["candidate"]) for limit in limits],
+        unfair=_unfair(replication, file),
         candidate_evaluations=[len(run.values) for run in runs["candidate"]],
         baseline_evaluations=[len(run.values) for run in runs["baseline"]],
         metric_name=experiment.official_metric,

@@ -50,6 +50,7 @@ def judge(
     on_this_split: bool = False,
     candidates: int = 1,
     guards: Sequence[Guard] = (),
+    unfair: Sequence[str] = (),
     candidate_evaluations: Sequence[int | None] = (),
     baseline_evaluations: Sequence[int | None] = (),
     metric_name: str = "the metric",
@@ -67,6 +68,7 @@ def judge(
     under the same seeds; without it Welch's test is used and the arms may differ in size.
     `on_this_split`: the objective has no split seed, so one split bounds the conclusion.
     `candidates`: how many were declared against this baseline; each is tested at level / m.
+    `unfair`: why the sides were not given the same chance; any reason blocks adopt.
     `candidate_evaluations`, `baseline_evaluations` [N]: how often each run evaluated the metric.
     `resolution`: the metric's smallest step, called `resolution_name`.
     Data never raise: they give the outcome "none" with a reason. Raises ValueError for a question
@@ -92,6 +94,7 @@ def judge(
         resolution=resolution,
         resolution_name=resolution_name,
         guards=check_guards(guards),
+        unfair=tuple(unfair),
     )
     ours, theirs = (np.asarray(arm, np.float64).ravel() for arm in (candidate, baseline))
     arms = _Arms(ours, theirs, tuple(candidate_evaluations), tuple(baseline_evaluations))
@@ -265,7 +268,7 @@ def _decided(verdict: Verdict, result: Comparison) -> Verdict:
 
 def _blocks(verdict: Verdict) -> tuple[str, ...]:
     """Why the candidate may not be adopted although its gain is shown."""
-    blocked = [guard.text for guard in verdict.guards if guard.broken]
+    blocked = [*verdict.unfair, *(guard.text for guard in verdict.guards if guard.broken)]
     if verdict.candidate_failures > verdict.baseline_failures:
         blocked.insert(0, f"{failures_phrase(verdict)}")
     return tuple(blocked)

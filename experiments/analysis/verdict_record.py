@@ -27,6 +27,7 @@ class Verdict:
     `due`: pairs the look is made of. `candidate_failures`, `baseline_failures`: runs without a
     finite score. `won_share`: share of pairs won, ties counted half (unpaired: of all crossings,
     and `pairs_won`, `pairs_tied` are None).
+    `unfair`: why the sides were not given the same chance, in words.
     `peeking_error`: the rate of wrong adopts after looks beyond the schedule, else None.
     """
 
@@ -46,6 +47,7 @@ class Verdict:
     resolution: float | None
     resolution_name: str
     guards: tuple[GuardResult, ...]
+    unfair: tuple[str, ...] = ()
     pairs: int = 0
     candidate_runs: int = 0
     baseline_runs: int = 0

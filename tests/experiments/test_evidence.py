@@ -124,6 +124,23 @@ def test_a_guard_on_a_logged_metric_reads_the_tail_of_each_replicate(
     assert (guard.broken, guard.measured) == (False, 10) and guard.mean is not None
 
 
+def test_another_batch_size_needs_a_learning_rate_tuned_for_it(repeated: Replication) -> None:
+    for side, size in ((repeated.candidate, 256), (repeated.baseline, 64)):
+        assert side is not None
+        document = json.loads(side.document)
+        document["parameters"]["batch_size"] = size
+        side.document = json.dumps(document)
+        side.save(update_fields=["document"])
+    assert evidence.gather(repeated).outcome == "adopt"  # the search tuned it
+    experiment = repeated.experiment
+    tuned = "{role: nuisance, low: 1.0e-4, high: 1.0e-1, log: true}"
+    assert tuned in experiment.source
+    experiment.source = experiment.source.replace(tuned, "{role: fixed, value: 0.01}")
+    verdict = evidence.gather(repeated).verdict
+    assert verdict is not None and (verdict.outcome, verdict.tested) == ("undecided", "adopt")
+    assert "the batch size differs (64 to 256) and the learning rate" in verdict.sentence
+
+
 def test_a_guard_that_nobody_logged_blocks_adopting(repeated: Replication) -> None:
     limits = [{"metric": "latency_ms", "bound": "at most", "limit": 5.0}]
     Replication.objects.filter(pk=repeated.pk).update(guards=json.dumps(limits))
