@@ -5,6 +5,7 @@ from experiments.models.decision import Decision
 from experiments.models.experiment import Experiment, ExperimentTag
 from experiments.models.finding import Finding, TrialReading
 from experiments.models.importance import ParameterImportance
+from experiments.models.invitation import CountedAttempt, Invitation
 from experiments.models.project import Configuration, Membership, Project
 from experiments.models.replication import Replication
 from experiments.models.series import Report, SealedScore, SeriesBatch
@@ -16,6 +17,7 @@ __all__ = [
     "ApiToken",
     "Artifact",
     "Configuration",
+    "CountedAttempt",
     "Decision",
     "Delivery",
     "Environment",
@@ -23,6 +25,7 @@ __all__ = [
     "Experiment",
     "ExperimentTag",
     "Finding",
+    "Invitation",
     "Membership",
     "MessageChoice",
     "ParameterImportance",
