@@ -13,7 +13,6 @@ from django.conf import settings
 from django.db import (
     DatabaseError,
     InterfaceError,
-    OperationalError,
     close_old_connections,
     connections,
 )
@@ -26,6 +25,7 @@ from experiments.queries.assignments import Assignment
 from experiments.services import experiments, queue, series, stop_rules, trials
 from workers import environment, importance
 from workers.courier import Courier, Undelivered
+from workers.database_away import is_away
 from workers.findings import Looker
 from workers.live_findings import LiveFindings
 from workers.messages import Job, Outcome, Sealed, SeriesFlush
@@ -48,7 +48,9 @@ def persistently(action: Callable[[], Result], *, give_up: threading.Event) -> R
     while True:
         try:
             return action()
-        except (OperationalError, InterfaceError) as error:
+        except (DatabaseError, InterfaceError) as error:
+            if not is_away(error):
+                raise
             logger.warning("the database is away, trying again: %s", error)
             close_old_connections()
             if give_up.wait(_RETRY_SECONDS):
@@ -129,9 +131,11 @@ class _OneTrial:
             assignment = assignments.read(self._claim.trial_id)
             asked = AskedTrial(self._storage, assignment)
             job = self._begin(assignment, asked)
-        except (TrialFenced, TrialFinished, OperationalError, InterfaceError):
+        except (TrialFenced, TrialFinished):
             raise
         except Exception as error:  # a bad space or sampler must not stop the worker
+            if is_away(error):
+                raise
             logger.exception("trial %s could not start", self._claim.trial_id)
             self._finish(
                 TrialState.FAIL,
@@ -222,7 +226,9 @@ class _OneTrial:
         self._unreported.append((step, value))
         try:
             return self._report_all(asked)
-        except (OperationalError, InterfaceError):
+        except (DatabaseError, InterfaceError) as error:
+            if not is_away(error):
+                raise
             close_old_connections()
             return None
 
