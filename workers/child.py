@@ -14,11 +14,12 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import TextIO
 
+from workers.memory import free_gpu_memory, out_of_memory
 from workers.messages import (
     Finished,
     FromChild,
@@ -49,13 +50,19 @@ _NO_TEST_SCORE = (
 
 
 def main(
-    connection: Connection, output: Connection, parent: int, hidden: Sequence[str] = ()
+    connection: Connection,
+    output: Connection,
+    parent: int,
+    hidden: Sequence[str] = (),
+    environment: Mapping[str, str] | None = None,
 ) -> None:
     """Run jobs until the supervisor says quit or is gone.
 
     `output` replaces standard output and error, `parent` is the process to end with, `hidden`
-    names environment variables that a training function has no business with.
+    names environment variables that a training function has no business with, `environment` sets
+    some before any library of it is imported.
     """
+    os.environ.update(environment or {})
     os.setsid()  # Ctrl-C is for the supervisor; and whatever the objective starts dies with it
     end_with_parent(parent)
     _redirect_output(output)
@@ -161,6 +168,7 @@ def run_job(job: Job, link: SupervisorLink) -> Outcome:
         seconds=seconds,
         stopped_early=run.ending == "early",
         folds=run.folds if isinstance(run, Passes) else (),
+        gpu_memory_left_mb=free_gpu_memory(),
     )
 
 
@@ -187,7 +195,7 @@ def _train(job: Job, run: Run | Passes) -> tuple[State, str, str]:
             return "pruned", str(error), ""
         if isinstance(error, OfficialMetricMissing):
             return "failed", _log_it(job, str(error)), ""
-        return "failed", _in_one_line(error), traceback.format_exc()
+        return "failed", out_of_memory(error) or _in_one_line(error), traceback.format_exc()
     # It may have caught what log() raised, in order to save its work.
     if run.ending in ("pruned", "stopped"):
         return run.ending, "", ""

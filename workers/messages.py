@@ -132,7 +132,8 @@ class Outcome:
     reports that waited in vain, `warnings` names metrics that were skipped. `peak_memory_mb` is
     the largest resident set during the trial, `seconds` the time in the objective.
     `stopped_early`: the patience of its early stopping ended it. `folds` are the values of the
-    folds whose mean the score is.
+    folds whose mean the score is. `gpu_memory_left_mb`: what the process still holds on its
+    devices after it has let go of all that it can.
     """
 
     state: State
@@ -148,6 +149,7 @@ class Outcome:
     log_tail: str = ""
     stopped_early: bool = False
     folds: tuple[float, ...] = ()
+    gpu_memory_left_mb: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

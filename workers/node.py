@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import datetime as dt
 import logging
 import os
-import queue as queues
 import socket
 import threading
 from collections.abc import Iterable
@@ -15,11 +13,12 @@ from django.conf import settings
 from django.db import DatabaseError, close_old_connections, connections
 
 from experiments import dispatch
-from experiments.services import experiments, queue, runs, series, variance, workers
-from workers import outside_runs
+from experiments.services import experiments, queue, runs, variance, workers
+from workers import devices, outside_runs
+from workers.reaper import Reaper
 from workers.runner import TrialRunner
 from workers.search.storage import VerdictStorage
-from workers.supervisor import Slot
+from workers.slots import Slots
 
 logger = logging.getLogger(__name__)
 
@@ -37,21 +36,19 @@ class Node:
     finds the work in the database.
     """
 
-    def __init__(self, *, queue_names: Iterable[str], slots: int, name: str = "") -> None:
+    def __init__(self, *, queue_names: Iterable[str], slots: Slots, name: str = "") -> None:
         self.queue_names = tuple(queue_names)
         self.stopping = threading.Event()
         self.worker_id = workers.register(
-            name=name or f"{socket.gethostname()}:{os.getpid()}",
+            name=name,
             host=socket.gethostname(),
             pid=os.getpid(),
             queues=self.queue_names,
-            slots=slots,
-            devices=["cpu"],
+            slots=slots.total,
+            devices=slots.names,
         )
-        self._slots: queues.SimpleQueue[Slot] = queues.SimpleQueue()
-        self._all_slots = [Slot(hidden_environment=_SECRETS) for _ in range(slots)]
-        for slot in self._all_slots:
-            self._slots.put(slot)
+        self._slots = slots
+        self._reaper = Reaper(stale_after=settings.STALE_AFTER_SECONDS)
         self._runner = TrialRunner(
             worker_id=self.worker_id, storage=VerdictStorage(), stopping=self.stopping
         )
@@ -60,14 +57,13 @@ class Node:
 
     def run_next(self, queue_name: str) -> None:
         """Run one trial if a slot is free and there is work, then call for the next."""
-        try:
-            slot = self._slots.get_nowait()
-        except queues.Empty:
+        if not self._slots.free:
             return  # all busy: whoever ends next looks again
+        room = self._slots.reserve()
         try:
-            worked = self._runner.run_next(queue_name, slot)
+            worked = self._runner.run_next(queue_name, room)
         finally:
-            self._slots.put(slot)
+            room.release()
             connections.close_all()
         if worked and not self.stopping.is_set():
             dispatch.wake(queue_name)
@@ -75,8 +71,7 @@ class Node:
     def stop(self) -> None:
         """Hand trials back and end the training processes."""
         self.stopping.set()
-        for slot in self._all_slots:
-            slot.close()
+        self._slots.close()
         self._runner.close()
         try:
             workers.leave(worker_id=self.worker_id)
@@ -88,6 +83,7 @@ class Node:
             try:
                 self._look_once()
             except DatabaseError as error:
+                self._reaper.was_deaf()
                 logger.warning("heartbeat failed, the database is away: %s", error)
             except Exception:
                 logger.exception("heartbeat failed")
@@ -96,20 +92,23 @@ class Node:
 
     def _look_once(self) -> None:
         workers.heartbeat(worker_id=self.worker_id)
-        for trial_id in queue.reap(stale_after=dt.timedelta(seconds=settings.STALE_AFTER_SECONDS)):
-            series.compact(trial_id)
+        self._reaper.look()
         runs.lose_silent()
         outside_runs.look()
         variance.queue_winners()
         experiments.stop_overdue()
-        free = self._slots.qsize()
+        self._wake_for_work()
+
+    def _wake_for_work(self) -> None:
+        free = self._slots.free
+        most_gpus = len(self._slots.devices)
         for name in self.queue_names:
-            wanted = min(free, queue.claimable(name)) if free else 0
+            wanted = min(free, queue.claimable(name, most_gpus=most_gpus)) if free else 0
             if wanted:
                 dispatch.wake(name, wanted)
 
 
-def start(*, queue_names: Iterable[str], slots: int, name: str = "") -> Node:
+def start(*, queue_names: Iterable[str], slots: Slots, name: str = "") -> Node:
     """Make this process a worker node. Called once, when Celery is ready."""
     global _current
     with _starting:
@@ -129,11 +128,22 @@ def current() -> Node:
     return _current
 
 
+def slots_of_this_node() -> Slots:
+    """Places on the CPU, and on each GPU that was found, as the settings say."""
+    return Slots(
+        cpu=settings.WORKER_SLOTS,
+        devices=devices.find(settings.WORKER_GPUS),
+        per_device=settings.TRIALS_PER_GPU,
+        hidden_environment=_SECRETS,
+        grace_seconds=settings.STOP_GRACE_SECONDS,
+    )
+
+
 @signals.worker_ready.connect
 def _on_ready(sender: object, **_: object) -> None:
     consumer = getattr(sender, "app", None)
     names = list(consumer.amqp.queues.consume_from) if consumer is not None else ["cpu"]
-    start(queue_names=names, slots=settings.WORKER_SLOTS)
+    start(queue_names=names, slots=slots_of_this_node(), name=settings.WORKER_NAME)
 
 
 @signals.worker_shutting_down.connect

@@ -7,7 +7,7 @@ import threading
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from django.conf import settings
 from django.db import (
@@ -30,6 +30,7 @@ from workers.findings import Looker
 from workers.live_findings import LiveFindings
 from workers.messages import Job, Outcome, Sealed, SeriesFlush
 from workers.pulse import Pulse, Watched
+from workers.results import facts, state_and_values
 from workers.search.asking import AskedTrial
 from workers.search.storage import VerdictStorage
 from workers.search.terminator import why_to_end
@@ -41,6 +42,15 @@ Result = TypeVar("Result")
 _RETRY_SECONDS = 1.0
 _HAND_BACK_SECONDS = 3.0  # for the last flushes of a worker that is asked to end
 UNANSWERED = "verdict:reports_without_answer"  # how often no pruner answered in time
+
+
+class Room(Protocol):
+    """Where a trial may run, found while it is claimed; see `workers.slots.Reservation`."""
+
+    def place(self, gpus: int) -> str | None: ...
+
+    @property
+    def slot(self) -> Slot: ...
 
 
 def persistently(action: Callable[[], Result], *, give_up: threading.Event) -> Result:
@@ -83,13 +93,14 @@ class TrialRunner:
         self._live.close()
         self._courier.close()
 
-    def run_next(self, queue_name: str, slot: Slot) -> bool:
-        """Claim and run one trial; False when there was nothing to do."""
+    def run_next(self, queue_name: str, room: Room) -> bool:
+        """Claim and run one trial; False when there was nothing to do, or no room for it."""
         if self._stopping.is_set():
             return False
-        claim = queue.claim(queue=queue_name, worker_id=self.worker_id, device=slot.device)
+        claim = queue.claim(queue=queue_name, worker_id=self.worker_id, place=room.place)
         if claim is None:
             return False
+        slot = room.slot
         logger.info("trial %s attempt %s claimed", claim.trial_id, claim.attempt)
         try:
             environment = {**self._environment, "device": slot.device}
@@ -123,6 +134,7 @@ class _OneTrial:
         self._environment = environment
         self._sealed: list[Sealed] = []
         self._unreported: list[tuple[int, float]] = []
+        self._gives_back = False
 
     def run(
         self, slot: Slot, courier: Courier, pulse: Pulse, looker: Looker, live: LiveFindings
@@ -253,13 +265,18 @@ class _OneTrial:
 
     def _order(self, watched: Watched) -> Order | None:
         """What a person or the worker's end asks of the child."""
-        if self._stopping.is_set() or watched.fenced or watched.control == "cancel":
+        if watched.fenced or watched.control == "cancel":
             return "kill"
-        return "stop" if watched.control == "stop" else None
+        if watched.control == "stop":  # what it has reached counts
+            return "leave" if self._stopping.is_set() else "stop"
+        if self._stopping.is_set() or watched.control == "back":
+            self._gives_back = True
+            return "leave"
+        return None
 
     def _delivered(self, courier: Courier, outcome: Outcome) -> Outcome:
         """Wait until the database has all series: the result follows them."""
-        ending = outcome.state == "killed" and self._stopping.is_set()
+        ending = self._is_given_back(outcome) and self._stopping.is_set()
         give_up = threading.Event() if ending else self._stopping
         if ending:
             threading.Timer(_HAND_BACK_SECONDS, give_up.set).start()
@@ -272,16 +289,21 @@ class _OneTrial:
             return replace(outcome, state="failed", reason=f"series cannot be stored: {error}")
         return outcome
 
+    def _is_given_back(self, outcome: Outcome) -> bool:
+        """Ended before its time for the worker's sake, not its own: another goes on with it."""
+        return self._gives_back and outcome.state in ("killed", "stopped")
+
     def _compact(self) -> None:
         with suppress(DatabaseError):  # they are stored, only in more rows
             series.compact(self._claim.trial_id)
 
     def _conclude(self, assignment: Assignment, asked: AskedTrial, outcome: Outcome) -> bool:
         """Record the result; whether the trial has one."""
-        if outcome.state == "killed" and self._stopping.is_set():
+        if self._is_given_back(outcome):
             queue.hand_back(trial_id=self._claim.trial_id, attempt=self._claim.attempt)
             return False
         if outcome.state == "lost":
+            self._on_log_tail(outcome.log_tail)  # what it printed last may tell why
             persistently(
                 lambda: queue.lose(
                     trial_id=self._claim.trial_id,
@@ -305,11 +327,11 @@ class _OneTrial:
                 ),
                 give_up=self._stopping,
             )
-        state, values = _result(outcome, has_fidelity=assignment.fidelity is not None)
+        state, values = state_and_values(outcome, has_fidelity=assignment.fidelity is not None)
         if outcome.folds:
             asked.keep_folds(outcome.folds)
         asked.after(state, values)
-        self._finish(state, values, **_facts(outcome))
+        self._finish(state, values, **facts(outcome))
         self._end_arm(assignment)
         return True
 
@@ -355,40 +377,3 @@ def check_code(wanted: str) -> None:
             f"this arm needs the code of commit {wanted}, and this worker runs {here}. Start a "
             "worker in a clean checkout of that commit, on a queue of its own, and try it again"
         )
-
-
-def _result(
-    outcome: Outcome, *, has_fidelity: bool = False
-) -> tuple[TrialState, list[float] | None]:
-    """Optuna's state and values. A stopped run counts with what it reached.
-
-    Not so where trials have budgets: what it reached is of a smaller one.
-    """
-    value = outcome.score.value
-    if outcome.state == "pruned" or (outcome.state == "stopped" and has_fidelity):
-        return TrialState.PRUNED, None if value is None else [value]
-    if outcome.state in ("complete", "stopped") and value is not None:
-        return TrialState.COMPLETE, [value]
-    return TrialState.FAIL, None
-
-
-def _facts(outcome: Outcome) -> dict[str, Any]:
-    kinds = {
-        "failed": "exception",
-        "infeasible": "infeasible",
-        "killed": "cancelled",
-    }
-    kind = kinds.get(outcome.state, "")
-    if outcome.state == "stopped" and outcome.score.value is None:
-        kind = "cancelled"
-    return {
-        "failure_kind": kind,
-        "failure_reason": outcome.reason,
-        "traceback": outcome.traceback,
-        "best_step": outcome.score.best_step,
-        "evaluations": outcome.score.evaluations,
-        "seconds": outcome.seconds,
-        "peak_memory_mb": outcome.peak_memory_mb,
-        "read_split_seed": outcome.read_split_seed,
-        "stopped_early": outcome.stopped_early or outcome.state == "stopped",
-    }

@@ -7,8 +7,9 @@ happened when it is gone.
 from __future__ import annotations
 
 import contextlib
+import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -28,8 +29,12 @@ from workers.messages import (
 from workers.report_desk import ReportDesk
 from workers.training_process import Gone, TrainingProcess
 
-Order = Literal["stop", "kill"]
+# stop: end at the next log call, killed after the grace; leave: the same with a short grace, to be
+# taken up again elsewhere; kill: at once.
+Order = Literal["stop", "leave", "kill"]
 GRACE_SECONDS = 10.0
+LEAVE_SECONDS = 3.0  # for a last checkpoint
+MOST_GPU_MEMORY_LEFT_MB = 64.0  # what libraries keep for themselves is less
 _STATES_OF_A_SOUND_PROCESS = ("complete", "pruned", "stopped", "infeasible")
 
 
@@ -61,7 +66,8 @@ class Slot:
     may take to its next log call; `hidden_environment` names variables (addresses and keys of
     the database and the queue) that training functions do not get to see. `device` is what the
     slot's trials hold while they run, "cpu" or a GPU's name such as "cuda:0": it is recorded with
-    each trial, and the hours of GPUs are counted from it.
+    each trial, and the hours of GPUs are counted from it. `environment` is set in its training
+    processes before anything of theirs is imported: CUDA_VISIBLE_DEVICES, for one.
     """
 
     def __init__(
@@ -69,8 +75,10 @@ class Slot:
         grace_seconds: float = GRACE_SECONDS,
         hidden_environment: Sequence[str] = (),
         device: str = "cpu",
+        environment: Mapping[str, str] | None = None,
     ) -> None:
         self.device = device
+        self._own_environment = dict(environment or {})
         self._grace_seconds = grace_seconds
         self._hidden = tuple(hidden_environment)
         self._process: TrainingProcess | None = None
@@ -96,7 +104,7 @@ class Slot:
         """Run one job to its end, whatever that is, and say how it ended.
 
         `on_tick` is called every `tick_seconds`, also while the training process is stuck, and
-        orders "stop" (at the next log call; killed after the grace) or "kill". `on_log_tail` is
+        orders "stop", "leave" (see `Order`) or "kill". `on_log_tail` is
         told at ticks, when there is something new, and the outcome holds the last one.
         """
         callbacks = Callbacks(
@@ -115,6 +123,8 @@ class Slot:
             raise
         if outcome.state not in _STATES_OF_A_SOUND_PROCESS or not self._is_alive:
             self.close()
+        elif outcome.gpu_memory_left_mb > MOST_GPU_MEMORY_LEFT_MB:
+            self.close()  # the next trial would find less than the device has
         return outcome
 
     def close(self) -> None:
@@ -137,7 +147,7 @@ class Slot:
 
     def _give(self, job: Job) -> TrainingProcess:
         if self._process is None:
-            self._process = TrainingProcess(self._hidden)
+            self._process = TrainingProcess(self._hidden, self._own_environment)
         self._process.log_tail.clear()
         with contextlib.suppress(Gone):  # the first receive tells
             self._process.send(job)
@@ -159,6 +169,7 @@ class _Watch:
         self._began = time.monotonic()
         self._next_tick = self._began + tick_seconds
         self._stop_by: float | None = None
+        self._asked: Order | None = None
         self._ended_by: Order | None = None
         self._tail = ""
         self._score = Score()
@@ -208,13 +219,19 @@ class _Watch:
         self._next_tick = time.monotonic() + self._tick_seconds
         self._tell_tail()
         order = self._callbacks.on_tick()
-        if order == "stop" and self._stop_by is None:
-            self._stop_by = time.monotonic() + self._grace
-            self._send(Stop())
+        if order in ("stop", "leave"):
+            self._ask_to_end(order)
         grace_is_over = self._stop_by is not None and time.monotonic() >= self._stop_by
         if order == "kill" or grace_is_over:
-            self._ended_by = "kill" if order == "kill" else "stop"
+            self._ended_by = "kill" if order == "kill" else self._asked
             self._process.kill()
+
+    def _ask_to_end(self, order: Order) -> None:
+        grace = self._grace if order == "stop" else min(LEAVE_SECONDS, self._grace)
+        if self._stop_by is None:
+            self._send(Stop())
+        self._stop_by = min(self._stop_by or math.inf, time.monotonic() + grace)
+        self._asked = order
 
     def _send(self, message: FromSupervisor) -> None:
         with contextlib.suppress(Gone):  # the next receive tells
@@ -236,7 +253,7 @@ class _Watch:
             names=tuple(self._names),
             seconds=time.monotonic() - self._began,
         )
-        if self._ended_by == "kill":
+        if self._ended_by in ("kill", "leave"):
             return replace(outcome, state="killed", reason="killed on request")
         if self._ended_by == "stop":
             reason = f"asked to stop; killed, as no log call came within {self._grace:g} s"

@@ -10,9 +10,11 @@ import signal
 import socket
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+
+import psutil
 
 from workers import child
 from workers.log_tail import LogTail
@@ -33,12 +35,15 @@ class Gone(Exception):
 class TrainingProcess:
     """One spawned child. Not for use by several threads, except for `send` and `kill`."""
 
-    def __init__(self, hidden: Sequence[str] = ()) -> None:
+    def __init__(
+        self, hidden: Sequence[str] = (), environment: Mapping[str, str] | None = None
+    ) -> None:
+        self._has_gpus = bool(environment and environment.get("CUDA_VISIBLE_DEVICES"))
         self._connection, connection = _SPAWN.Pipe()
         reader, output = _SPAWN.Pipe(duplex=False)
         self._process = _SPAWN.Process(
             target=child.main,
-            args=(connection, output, os.getpid(), tuple(hidden)),
+            args=(connection, output, os.getpid(), tuple(hidden), dict(environment or {})),
             name="training",
         )
         _STARTER.submit(self._process.start).result()
@@ -104,6 +109,7 @@ class TrainingProcess:
         self._await_end(time.monotonic() + _QUIT_SECONDS)
         self.kill()
         self._process.join()
+        self._await_end_of_group()
         self._hang_up()
         while self._reader.is_alive():  # it may wait for room
             with contextlib.suppress(queue.Empty):
@@ -116,6 +122,20 @@ class TrainingProcess:
         with contextlib.suppress(Gone):
             while time.monotonic() < deadline:
                 self.receive(timeout=0.05)
+
+    def _await_end_of_group(self) -> None:
+        """What it started may hold memory of its device a moment longer than it does itself."""
+        deadline = time.monotonic() + _QUIT_SECONDS
+        while self._has_gpus and self._group_lives() and time.monotonic() < deadline:
+            time.sleep(0.01)
+
+    def _group_lives(self) -> bool:
+        for process in psutil.process_iter():
+            with contextlib.suppress(psutil.Error, OSError):
+                mine = os.getpgid(process.pid) == self._process.pid
+                if mine and process.status() != psutil.STATUS_ZOMBIE:
+                    return True
+        return False
 
     def _hang_up(self) -> None:
         """Let the reader take what is still in the pipe and then end."""
@@ -150,9 +170,23 @@ def describe_exit(code: int, memory_ran_out: bool) -> str:
 
 
 def _out_of_memory_kills() -> int:
-    """How often this machine's kernel has killed for memory so far; 0 where it does not say."""
-    with contextlib.suppress(OSError):
-        for line in Path("/proc/vmstat").read_text().splitlines():
-            if line.startswith("oom_kill "):
-                return int(line.split()[1])
+    """How often the kernel has killed for memory so far; 0 where it does not say.
+
+    Counted in this process's control group (cgroup v2) where it has one, else on the machine.
+    """
+    for file in (*_memory_events(), Path("/proc/vmstat")):
+        with contextlib.suppress(OSError):
+            for line in file.read_text().splitlines():
+                if line.startswith("oom_kill "):
+                    return int(line.split()[1])
     return 0
+
+
+def _memory_events() -> list[Path]:
+    with contextlib.suppress(OSError):
+        for line in Path("/proc/self/cgroup").read_text().splitlines():
+            hierarchy, _, group = line.split(":", 2)
+            if hierarchy == "0":
+                root = Path("/sys/fs/cgroup")
+                return [root / group.lstrip("/") / "memory.events", root / "memory.events"]
+    return []

@@ -2,20 +2,32 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Sequence
+from pathlib import Path
 
 from django.utils import timezone
 
 from experiments.models import Worker
 
+SILENCE = dt.timedelta(minutes=1)  # of a worker on another host, after which its name is free
+
 
 def register(
     *, name: str, host: str, pid: int, queues: Sequence[str], slots: int, devices: Sequence[str]
 ) -> int:
-    """A worker has started; returns its id."""
+    """A worker has started; returns its id.
+
+    Without a name it is called host:pid. One that starts again under its name takes its record
+    over; while another process that may still live has the name, the process id is added.
+    """
     now = timezone.now()
+    wanted = name[:180] or f"{host[:180]}:{pid}"
+    holder = Worker.objects.filter(name=wanted, stopped_at__isnull=True).first()
+    if holder is not None and _may_live(holder, host[:200], pid):
+        wanted = f"{wanted}:{pid}"
     worker, _ = Worker.objects.update_or_create(
-        name=name[:200],
+        name=wanted,
         defaults={
             "host": host[:200],
             "pid": pid,
@@ -28,6 +40,12 @@ def register(
         },
     )
     return worker.pk
+
+
+def _may_live(holder: Worker, host: str, pid: int) -> bool:
+    if holder.host == host:
+        return holder.pid != pid and Path(f"/proc/{holder.pid}").exists()
+    return holder.heartbeat_at > timezone.now() - SILENCE
 
 
 def heartbeat(*, worker_id: int) -> None:

@@ -10,9 +10,10 @@ from experiments.models.trial import TrialState
 from experiments.queries import assignments
 from experiments.services import queue
 from tests import cast
+from workers.devices import find
 from workers.runner import TrialRunner, check_code
 from workers.search.storage import VerdictStorage
-from workers.supervisor import Slot
+from workers.slots import Slots
 
 HEAD = "4f1c2e9" + "0" * 33
 
@@ -37,18 +38,18 @@ def test_the_code_that_an_arm_names_runs_and_so_does_any_where_it_names_none(
 
 
 @pytest.mark.django_db
-@pytest.mark.parametrize("device", ["cpu", "cuda:1"])
-def test_a_trial_is_claimed_for_the_device_of_its_slot(
-    monkeypatch: pytest.MonkeyPatch, device: str
+def test_a_trial_is_claimed_for_the_room_that_is_kept_for_it(
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    asked: list[str] = []
-    monkeypatch.setattr(queue, "claim", lambda **how: asked.append(how["device"]))
+    asked: list[str | None] = []
+    monkeypatch.setattr(queue, "claim", lambda **how: asked.append(how["place"](2)))
     runner = TrialRunner(worker_id=1, storage=VerdictStorage(), stopping=threading.Event())
+    room = Slots(cpu=1, devices=find("3", {}), per_device=1).reserve()
     try:
-        assert not runner.run_next("gpu", Slot(device=device))
+        assert not runner.run_next("gpu", room)
     finally:
         runner.close()
-    assert asked == [device]
+    assert asked == ["cuda:0,cuda:1"]
 
 
 @pytest.mark.django_db
@@ -61,14 +62,15 @@ def test_a_trial_of_an_arm_of_other_code_fails_with_the_reason_and_trains_nothin
         "arms:\n  older: {commit: 8b7e6d5}\n  newer: {commit: 9a0b1c2}\n"
     )
     search = cast.search(source=source)
-    slot = Slot()
+    slots = Slots(cpu=1)
+    room = slots.reserve()
     runner = TrialRunner(worker_id=None, storage=VerdictStorage(), stopping=threading.Event())  # type: ignore[arg-type]
     try:
-        while runner.run_next("cpu", slot):
+        while runner.run_next("cpu", room):
             pass
     finally:
         runner.close()
-    assert slot.pid is None, "no training process was started"
+    assert room.slot.pid is None, "no training process was started"
     trials = Trial.objects.filter(study__experiment=search)
     assert len(trials) == 4
     for trial in trials:

@@ -151,6 +151,17 @@ def tells_its_process(run: Run) -> None:
     run.log({"validation_accuracy": float(os.getpid())})
 
 
+_TORCH_AT_IMPORT = "torch" in sys.modules
+_VISIBLE_AT_IMPORT = os.environ.get("CUDA_VISIBLE_DEVICES")
+
+
+def tells_its_devices(run: Run) -> None:
+    """What CUDA would see, as it was when the first module of the objective was imported."""
+    print(f"CUDA_VISIBLE_DEVICES={_VISIBLE_AT_IMPORT!r} torch={_TORCH_AT_IMPORT}")
+    time.sleep(0.05)
+    run.log({"validation_accuracy": 0.5})
+
+
 def takes_memory(run: Run) -> None:
     block = bytearray(run.params["megabytes"] * 2**20)
     block[::4096] = b"x" * len(block[::4096])

@@ -7,32 +7,66 @@ from argparse import ArgumentParser
 from typing import Any
 
 from django.conf import settings
-from django.core.management.base import BaseCommand
+from django.core.management.base import BaseCommand, CommandError
 
+from workers import devices
 from workers.celery import app
 
 
 class Command(BaseCommand):
-    help = "Run trials from the queue: a Celery worker with one training process for each slot."
+    help = (
+        "Run trials from the queue: a Celery worker that finds this node's GPUs, with a warm "
+        "training process for each slot."
+    )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("--queues", default="cpu", help="comma-separated (default: cpu)")
-        parser.add_argument("--slots", type=int, help="trials at a time (default: WORKER_SLOTS)")
-        parser.add_argument("--name", default="", help="the node's name (default: Celery's)")
+        parser.add_argument(
+            "--queues", default="", help="comma-separated (default: cpu, and gpu with a GPU)"
+        )
+        parser.add_argument(
+            "--slots", type=int, help="trials without a GPU at a time (default: WORKER_SLOTS)"
+        )
+        parser.add_argument(
+            "--gpus", default="", help="auto, or how many; 0 for none (default: WORKER_GPUS)"
+        )
+        parser.add_argument(
+            "--per-device", type=int, help="trials that share a GPU (default: TRIALS_PER_GPU)"
+        )
+        parser.add_argument("--name", default="", help="its name on pages (default: host:pid)")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        slots = options["slots"] or settings.WORKER_SLOTS
+        slots = _within(options["slots"], "slots", settings.WORKER_SLOTS)
+        per_device = _within(options["per_device"], "per-device", settings.TRIALS_PER_GPU)
+        gpus = options["gpus"].lower() or settings.WORKER_GPUS
+        if gpus != "auto" and not (gpus.isdecimal() and int(gpus) <= 64):
+            raise CommandError(f"--gpus: found {gpus}; want auto, or 0 to 64")
+        # The node is made once Celery is ready, and reads these.
         settings.WORKER_SLOTS = slots
-        name = options["name"] or f"verdict-{os.getpid()}@%h"
+        settings.TRIALS_PER_GPU = per_device
+        settings.WORKER_GPUS = gpus
+        settings.WORKER_NAME = options["name"] or settings.WORKER_NAME
+        found = devices.find(gpus)
+        names = ", ".join(device.name for device in found) or "none"
+        self.stdout.write(f"GPUs: {names}; {slots} slots without one")
+        queues = options["queues"] or ("cpu,gpu" if found else "cpu")
+        name = settings.WORKER_NAME or f"verdict-{os.getpid()}@%h"
         app.worker_main(
             [
                 "worker",
                 "--pool=threads",
-                f"--concurrency={slots}",
-                f"--queues={options['queues']}",
+                f"--concurrency={slots + len(found) * per_device}",
+                f"--queues={queues}",
                 f"--hostname={name}",
                 f"--loglevel={settings.LOG_LEVEL}",
                 "--without-gossip",
                 "--without-mingle",
             ]
         )
+
+
+def _within(given: int | None, option: str, default: int) -> int:
+    if given is None:
+        return default
+    if not 1 <= given <= 1024:
+        raise CommandError(f"--{option}: found {given}; want 1 to 1024")
+    return given
