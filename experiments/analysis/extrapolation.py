@@ -69,7 +69,10 @@ def forecast(shares: Floats, errors: Floats) -> Forecast | None:
     ends, deviations, weights = _members(x, (y - y[-1]) / unit)
     mean = float(weights @ ends)
     spread = math.sqrt(float(weights @ (deviations**2 + (ends - mean) ** 2)))
-    return Forecast(float(y[-1]) + unit * mean, unit * spread, float(y.min()))
+    end, deviation = float(y[-1]) + unit * mean, unit * spread
+    if not (math.isfinite(end) and math.isfinite(deviation)):
+        return None  # beyond the largest float
+    return Forecast(end, deviation, float(y.min()))
 
 
 def chance_to_beat(

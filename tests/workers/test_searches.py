@@ -127,7 +127,8 @@ def _check_samplers(made: Mapping[str, Experiment]) -> None:
     for name, experiment in made.items():
         count = 9 if name == "grid" else TRIALS
         assert _states(experiment) == [TrialState.COMPLETE] * count, name
-        assert (experiment.best_value or 0) > 0.95, name
+        # Two workers: in which order results come, and so what is learnt from them, is open.
+        assert (experiment.best_value or 0) > 0.9, name
         points = Trial.objects.filter(study__experiment=experiment).values_list("parameters")
         # One that has learnt may come back to a point, also while another trial is at it.
         fewest = count // 2 if SAMPLERS[name].adaptive else count

@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
@@ -62,6 +62,7 @@ def test_a_flat_curve_stays_where_it_is() -> None:
     st.lists(st.floats(), min_size=4, max_size=30),
     st.floats(1e-6, 1e6),
 )
+@example([0.0, 0.0, 0.0, -1.27e308], 1.0)
 def test_any_values_give_a_finite_forecast_or_none(values: list[float], scale: float) -> None:
     shares = np.arange(1, len(values) + 1) / (2 * len(values))
     found = forecast(shares, np.array(values) * (scale if max(map(abs, values)) < 1e300 else 1))
