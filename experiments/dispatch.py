@@ -14,19 +14,25 @@ from django.db import transaction
 from kombu.exceptions import OperationalError
 
 RUN_NEXT = "workers.run_next"
+DELIVER = "workers.deliver"
 
 logger = logging.getLogger(__name__)
 
 
 def wake(queue: str, count: int = 1) -> None:
     """Send `count` messages to `queue` once the present transaction has committed."""
-    transaction.on_commit(lambda: _send(queue, count))
+    transaction.on_commit(lambda: _send(RUN_NEXT, [queue], queue, count))
 
 
-def _send(queue: str, count: int) -> None:
+def deliver(queue: str) -> None:
+    """Ask a worker node on `queue` to send what is due, once the transaction has committed."""
+    transaction.on_commit(lambda: _send(DELIVER, [], queue, 1))
+
+
+def _send(task: str, args: list[str], queue: str, count: int) -> None:
     try:
         for _ in range(count):
-            current_app.send_task(RUN_NEXT, args=[queue], queue=queue)
+            current_app.send_task(task, args=args, queue=queue)
     except (OperationalError, OSError) as error:
         # Nothing is lost: the work lies in the database and workers look there every heartbeat.
         logger.warning("the queue cannot be reached, workers will find the work: %s", error)

@@ -17,6 +17,7 @@ pytest_plugins = (
     "tests.services_under_test.web_server",
     "tests.services_under_test.chromium",
     "tests.services_under_test.worker",
+    "tests.services_under_test.receiver",
 )
 
 DATABASES = ("sqlite", "postgresql")

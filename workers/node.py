@@ -13,8 +13,9 @@ from django.conf import settings
 from django.db import DatabaseError, close_old_connections, connections
 
 from experiments import dispatch
-from experiments.services import experiments, queue, runs, variance, workers
+from experiments.services import experiments, queue, runs, standstill, variance, workers
 from workers import devices, outside_runs
+from workers.deliveries import Deliverer
 from workers.reaper import Reaper
 from workers.runner import TrialRunner
 from workers.search.storage import VerdictStorage
@@ -52,6 +53,7 @@ class Node:
         self._runner = TrialRunner(
             worker_id=self.worker_id, storage=VerdictStorage(), stopping=self.stopping
         )
+        self._deliverer = Deliverer()
         self._beat = threading.Thread(target=self._keep_beating, name="heartbeat", daemon=True)
         self._beat.start()
 
@@ -68,11 +70,16 @@ class Node:
         if worked and not self.stopping.is_set():
             dispatch.wake(queue_name)
 
+    def deliver(self) -> None:
+        """Send what is due, without waiting for it."""
+        self._deliverer.wake()
+
     def stop(self) -> None:
         """Hand trials back and end the training processes."""
         self.stopping.set()
         self._slots.close()
         self._runner.close()
+        self._deliverer.close()
         try:
             workers.leave(worker_id=self.worker_id)
         except DatabaseError:
@@ -98,6 +105,8 @@ class Node:
         variance.queue_winners()
         experiments.stop_overdue()
         self._wake_for_work()
+        standstill.look()
+        self._deliverer.look()
 
     def _wake_for_work(self) -> None:
         free = self._slots.free

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from celery import shared_task
 
-from experiments.dispatch import RUN_NEXT
+from experiments.dispatch import DELIVER, RUN_NEXT
 from workers import node
 
 
@@ -12,3 +12,9 @@ from workers import node
 def run_next(queue: str) -> None:
     """Claim the next trial of `queue` and run it; doing so twice is harmless."""
     node.current().run_next(queue)
+
+
+@shared_task(name=DELIVER, ignore_result=True)
+def deliver() -> None:
+    """Send the webhooks and mails that are due; doing so twice is harmless."""
+    node.current().deliver()

@@ -8,6 +8,7 @@ from experiments.decision_chain import first_previous_hash, sign, signed_fields
 from experiments.errors import Problem, VerdictError
 from experiments.models import Configuration, Decision, Experiment, Project, Replication
 from experiments.models.decision import Choice
+from experiments.services import messages
 from experiments.services.permissions import Person
 
 LONGEST_REASON = 10_000
@@ -92,4 +93,5 @@ def append(
     decision.save(force_insert=True)
     if experiment is not None:
         Experiment.objects.filter(pk=experiment.pk).update(active_at=decision.decided_at)
+    messages.decided(decision)
     return decision

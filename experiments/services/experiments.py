@@ -21,7 +21,7 @@ from experiments.models.trial import FailureKind, Origin, StudyKind, TrialState
 from experiments.objectives import is_allowed
 from experiments.search_space import Arm, searched_domain
 from experiments.seeds import first_seed
-from experiments.services import earlier_trials, stop_rules, trials
+from experiments.services import earlier_trials, messages, stop_rules, trials
 from experiments.services.permissions import Person, require
 
 
@@ -219,6 +219,8 @@ def _end(experiment_id: int, state: ExperimentState, reason: str) -> bool:
             )
             searching.filter(state=TrialState.RUNNING).update(control="stop")
             _call_off(searching)
+        if changed:
+            messages.ended(experiment_id)
     return bool(changed)
 
 

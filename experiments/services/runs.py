@@ -34,7 +34,7 @@ from experiments.models.experiment import ExperimentState
 from experiments.models.project import Role
 from experiments.models.trial import FailureKind, Origin, StudyKind, TrialState
 from experiments.series_encoding import decode, encode
-from experiments.services import series, trials
+from experiments.services import messages, series, trials
 from experiments.services.permissions import Person, require
 from experiments.services.series import Appended, Batch
 from experiments.trial_encoding import Parameter
@@ -350,6 +350,7 @@ def _end_experiment(trial: Trial) -> None:
                 finished_at=now,
                 active_at=now,
             )
+            messages.ended(experiment.pk)
 
 
 def lose_silent(*, silent_after: dt.timedelta = SILENT_AFTER) -> list[int]:

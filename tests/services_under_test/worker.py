@@ -45,13 +45,16 @@ def start_worker(
     """A function that starts a worker; all of them are gone after the test."""
     started: list[WorkerProcess] = []
 
-    def start(*, slots: int = 2, objectives: str = "tests.workers") -> WorkerProcess:
+    def start(
+        *, slots: int = 2, objectives: str = "tests.workers", **variables: str
+    ) -> WorkerProcess:
         environment = {
             **service_environment,
             "OBJECTIVES": objectives,
             "HEARTBEAT_SECONDS": "1",
             "STALE_AFTER_SECONDS": "3",
             "PYTHONPATH": os.pathsep.join([str(settings.BASE_DIR), *sys.path[1:]]),
+            **variables,
         }
         name = f"worker-{next(_numbers)}"
         command = [sys.executable, "manage.py", "worker", "--slots", str(slots), "--name", name]

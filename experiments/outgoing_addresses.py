@@ -1,0 +1,101 @@
+"""Which addresses this server may send to on somebody's word: public ones, and the operator's.
+
+Whoever may name an address could otherwise make the server speak to machines behind its own wall.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Sequence
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+from experiments.errors import Problem, VerdictError
+
+LONGEST = 2000
+_NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
+_UNICAST = ipaddress.IPv6Network("2000::/3")
+_PORTS = {"http": 80, "https": 443}
+
+Address = ipaddress.IPv4Address | ipaddress.IPv6Address
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """An address in its parts; `path` with the query, never empty."""
+
+    scheme: str
+    host: str
+    port: int
+    path: str
+
+    @property
+    def default_port(self) -> int:
+        return _PORTS[self.scheme]
+
+
+def parse(text: str) -> Target:
+    """The parts of an http or https address.
+
+    Raises:
+        VerdictError: for anything else, for one with a password in it, and for one with a space,
+            a line break or a letter outside ASCII.
+    """
+    if not 1 <= len(text) <= LONGEST or any(not "!" <= letter <= "~" for letter in text):
+        raise _wrong(f"want 1 to {LONGEST} printable ASCII characters without spaces")
+    try:
+        parts = urlsplit(text)
+        port = parts.port
+    except ValueError:
+        raise _wrong("is not an address such as https://hooks.example.org/verdict") from None
+    if parts.scheme not in _PORTS or not parts.hostname:
+        raise _wrong("want an address such as https://hooks.example.org/verdict")
+    if parts.username is not None or parts.password is not None:
+        raise _wrong("must not hold a user name or password")
+    if port == 0:
+        raise _wrong("has no port 0 to send to")
+    path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+    return Target(parts.scheme, parts.hostname, port or _PORTS[parts.scheme], path)
+
+
+def refusal(address: str, networks: Sequence[str]) -> str:
+    """Why nothing is sent to an IP address; "" when it may be. `networks` are allowed besides."""
+    try:
+        found = ipaddress.ip_address(address)
+    except ValueError:
+        return f"{address} is no IP address"
+    shown = {found, _inner(found)}
+    if any(each in ipaddress.ip_network(network) for network in networks for each in shown):
+        return ""
+    if _is_public(_inner(found)):
+        return ""
+    return f"{address} is not a public address, and the operator has not allowed its network"
+
+
+def literal(host: str) -> str:
+    """The host when it is an IP address itself, else ""."""
+    try:
+        return str(ipaddress.ip_address(host))
+    except ValueError:
+        return ""
+
+
+def _inner(address: Address) -> Address:
+    """The IPv4 address that an IPv6 address stands for, where it does."""
+    if isinstance(address, ipaddress.IPv4Address):
+        return address
+    if address in _NAT64:
+        return ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)
+    return address.ipv4_mapped or address.sixtofour or address
+
+
+def _is_public(address: Address) -> bool:
+    if isinstance(address, ipaddress.IPv6Address) and address not in _UNICAST:
+        return False
+    return address.is_global and not (
+        address.is_multicast or address.is_reserved or address.is_unspecified
+    )
+
+
+def _wrong(message: str) -> VerdictError:
+    return VerdictError("The address cannot be sent to.", [Problem("address", message)])

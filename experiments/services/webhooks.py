@@ -1,0 +1,103 @@
+"""Webhooks of a project: made by its admins, their secret shown once, deliveries sent again."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Collection
+
+from django.conf import settings
+from django.db import transaction
+from django.utils import timezone
+
+from experiments import outgoing_addresses
+from experiments.errors import NotFound, Problem, VerdictError
+from experiments.models import Delivery, Project, Webhook
+from experiments.models.project import Role
+from experiments.models.webhook import DeliveryState, WebhookKind
+from experiments.services.deliveries import MOST_TRIES
+from experiments.services.messages import call_senders, checked_events
+from experiments.services.permissions import Person, require
+from experiments.webhook_signature import secret_of
+
+MOST_WEBHOOKS = 20
+
+
+def create(
+    *, user: Person, project: Project, kind: str, address: str, events: Collection[str]
+) -> tuple[Webhook, str]:
+    """Make a webhook; its secret is returned here and never shown again.
+
+    Raises:
+        VerdictError: for an address that nothing may be sent to, an unknown kind or event.
+        NotAllowed: for someone who is no admin of the project.
+    """
+    require(user, project, Role.ADMIN)
+    if kind not in WebhookKind.values:
+        known = ", ".join(WebhookKind.values)
+        raise VerdictError("There is no such kind.", [Problem("kind", f"want one of {known}")])
+    wanted = checked_events(events)
+    if not wanted:
+        raise VerdictError("A webhook hears of something.", [Problem("events", "choose some")])
+    _check_address(address.strip())
+    with transaction.atomic():
+        held = Project.objects.select_for_update().get(pk=project.pk)
+        if Webhook.objects.filter(project=held).count() >= MOST_WEBHOOKS:
+            raise VerdictError(
+                f"A project has at most {MOST_WEBHOOKS} webhooks; remove one first."
+            )
+        made = Webhook.objects.create(
+            project=held,
+            kind=kind,
+            address=address.strip(),
+            events=wanted,
+            nonce=secrets.token_urlsafe(32),
+            created_by_id=user.pk,
+        )
+    return made, secret_of(made.nonce)
+
+
+def _check_address(address: str) -> None:
+    """A name is looked up when something is sent; what is refused for certain is refused now."""
+    target = outgoing_addresses.parse(address)
+    number = outgoing_addresses.literal(target.host)
+    why = outgoing_addresses.refusal(number, settings.WEBHOOK_NETWORKS) if number else ""
+    if why:
+        raise VerdictError("The address cannot be sent to.", [Problem("address", why)])
+
+
+def renew_secret(*, user: Person, project: Project, webhook_id: int) -> str:
+    """Another secret; the one before signs nothing any more. Returned here and never again."""
+    require(user, project, Role.ADMIN)
+    hook = _find(project, webhook_id)
+    hook.nonce = secrets.token_urlsafe(32)
+    hook.save(update_fields=["nonce"])
+    return secret_of(hook.nonce)
+
+
+def remove(*, user: Person, project: Project, webhook_id: int) -> None:
+    """Remove a webhook with the record of its deliveries."""
+    require(user, project, Role.ADMIN)
+    _find(project, webhook_id).delete()
+
+
+def send_again(*, user: Person, project: Project, delivery_id: int) -> None:
+    """Make a delivery due now, with all its attempts before it again.
+
+    Raises:
+        NotFound: for a delivery of another project.
+    """
+    require(user, project, Role.ADMIN)
+    with transaction.atomic():
+        changed = Delivery.objects.filter(pk=delivery_id, event__project=project).update(
+            state=DeliveryState.WAITING, tries_left=MOST_TRIES, due_at=timezone.now()
+        )
+        if not changed:
+            raise NotFound("There is no such delivery.")
+        call_senders()
+
+
+def _find(project: Project, webhook_id: int) -> Webhook:
+    found = Webhook.objects.filter(project=project, pk=webhook_id).first()
+    if found is None:
+        raise NotFound("There is no such webhook.")
+    return found
