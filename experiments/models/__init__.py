@@ -11,11 +11,12 @@ from experiments.models.replication import Replication
 from experiments.models.series import Report, SealedScore, SeriesBatch
 from experiments.models.trial import Environment, Study, Trial
 from experiments.models.webhook import Delivery, Event, MessageChoice, Webhook
-from experiments.models.worker import Artifact, Worker
+from experiments.models.worker import Artifact, BatchSizeProbe, Worker
 
 __all__ = [
     "ApiToken",
     "Artifact",
+    "BatchSizeProbe",
     "Configuration",
     "CountedAttempt",
     "Decision",

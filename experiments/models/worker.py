@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from django.db import models
 
+from experiments.models.project import Project
 from experiments.models.trial import Trial
 
 
@@ -25,7 +26,10 @@ class Worker(models.Model):
 
 
 class Artifact(models.Model):
-    """A file of a trial: where it lies, how big it is, its SHA-256."""
+    """A file of a trial: where it lies in the folder of artifacts, how big it is, its SHA-256.
+
+    `attempt` wrote it; `value` is the official metric's at a checkpoint, None when not finite.
+    """
 
     trial = models.ForeignKey(Trial, models.CASCADE, related_name="artifacts")
     kind = models.CharField(max_length=20)  # checkpoint, diff, output, file
@@ -34,6 +38,8 @@ class Artifact(models.Model):
     size = models.BigIntegerField()
     sha256 = models.CharField(max_length=64)
     step = models.BigIntegerField(null=True, blank=True)
+    attempt = models.PositiveIntegerField(null=True, blank=True)
+    value = models.FloatField(null=True, blank=True)
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:
@@ -43,3 +49,22 @@ class Artifact(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+
+class BatchSizeProbe(models.Model):
+    """How fast a training function goes with each batch size, measured on one device."""
+
+    project = models.ForeignKey(Project, models.CASCADE, related_name="batch_size_probes")
+    objective = models.CharField(max_length=300)
+    parameters = models.TextField(default="{}")  # JSON, without the batch size
+    device = models.CharField(max_length=400)
+    host = models.CharField(max_length=200)
+    rows = models.TextField(default="[]")  # JSON: what was measured at each size
+    ended = models.TextField(blank=True)  # why it went no further
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering = ("-created_at", "-pk")
+
+    def __str__(self) -> str:
+        return f"{self.objective} on {self.device}"
