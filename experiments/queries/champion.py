@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from typing import Any
 
 from django.db import connection
@@ -40,6 +41,14 @@ def decisions(project: Project, target: str = "") -> QuerySet[Decision]:
         "candidate", "baseline", "experiment"
     )
     return found.filter(target=target) if target else found
+
+
+def exported(project: Project) -> Iterator[str]:
+    """Every decision with its evidence as a line of JSON, oldest first."""
+    for decision in decisions(project).order_by("sequence").iterator(chunk_size=100):
+        document = as_document(decision)
+        document["evidence"] = json.loads(decision.evidence or "{}")
+        yield json.dumps(document, sort_keys=True)
 
 
 def as_document(decision: Decision) -> dict[str, Any]:

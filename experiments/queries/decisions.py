@@ -57,10 +57,12 @@ class DecisionRecord:
 
 
 def list_decisions(
-    access: Access, *, choice: str = "", text: str = "", page: int = 1
+    access: Access, *, choice: str = "", target: str = "", text: str = "", page: int = 1
 ) -> Page[DecisionRow]:
     """A page of a project's log, newest first."""
     rows = Decision.objects.filter(project_id=access.project_id)
+    if target:
+        rows = rows.filter(target=target)
     if choice in CHOICES:
         rows = rows.filter(choice=choice)
     if text:

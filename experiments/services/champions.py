@@ -42,8 +42,9 @@ def revert(
             wanted = _crowned(held, target, to)
             now = Decision.objects.crowning(held, target)
             if now is None or now.sequence != standing:
+                by = f" by {now.decided_by_name}, decision {now.sequence}" if now else ""
                 raise StaleEvidence(
-                    f"The champion of {target} changed since this page was opened. "
+                    f"The champion of {target} changed since this page was opened{by}. "
                     "Look at it again, then decide."
                 )
             if wanted.candidate_id == now.candidate_id:
@@ -60,7 +61,7 @@ def revert(
                 experiment=wanted.experiment,
             )
     except IntegrityError as error:
-        raise Conflict("Somebody else decided at the same moment; look at the log.") from error
+        raise decision_log.taken(project) from error
 
 
 def _crowned(project: Project, target: str, sequence: int) -> Decision:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from django.utils import timezone
 
 from experiments.decision_chain import first_previous_hash, sign, signed_fields
-from experiments.errors import Problem, VerdictError
+from experiments.errors import Conflict, Problem, VerdictError
 from experiments.models import Configuration, Decision, Experiment, Project, Replication
 from experiments.models.decision import Choice
 from experiments.services import messages
@@ -46,6 +46,13 @@ def checked_target(project: Project, target: str) -> str:
             [Problem("target", f"want one of {', '.join(project.targets)}")],
         )
     return target
+
+
+def taken(project: Project) -> Conflict:
+    """The refusal for who came second at the same moment; it says who came first."""
+    newest = Decision.objects.filter(project=project).order_by("-sequence").first()
+    first = f"{newest.decided_by_name} (decision {newest.sequence})" if newest else "Somebody else"
+    return Conflict(f"{first} decided at the same moment. Nothing was recorded; look at the log.")
 
 
 def append(

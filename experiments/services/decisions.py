@@ -59,6 +59,8 @@ def record(
             if replication is not None:
                 _check_fresh(replication, state, choice, target)
                 _check_champion(replication, choice, target)
+            else:
+                _check_not_dropped(experiment)
             decision = decision_log.append(
                 project=project,
                 target=target,
@@ -76,7 +78,7 @@ def record(
             if choice == Choice.CONTINUE and replication is not None:
                 replications.continue_to_next_look(user=user, replication=replication)
     except IntegrityError as error:
-        raise Conflict("Somebody else decided at the same moment; look at the log.") from error
+        raise decision_log.taken(experiment.project) from error
     return decision
 
 
@@ -128,6 +130,16 @@ def _check_fresh(replication: Replication, state: str, choice: str, target: str)
         )
 
 
+def _check_not_dropped(experiment: Experiment) -> None:
+    """What was dropped is not dropped again, by a second click or a second person."""
+    earlier = experiment.decisions.filter(choice=Choice.DROPPED).first()
+    if earlier is not None:
+        raise Conflict(
+            f"{earlier.decided_by_name} decided this already: {earlier.choice} "
+            f"(decision {earlier.sequence}). Nothing was recorded twice."
+        )
+
+
 def _check_champion(replication: Replication, choice: str, target: str) -> None:
     """A candidate is adopted over the champion that it was compared with, and no other."""
     if choice != Choice.ADOPT:
@@ -136,7 +148,7 @@ def _check_champion(replication: Replication, choice: str, target: str) -> None:
     if crowning is not None and crowning.candidate_id != replication.baseline_id:
         raise Conflict(
             f"The champion changed since this repetition was declared (decision "
-            f"{crowning.sequence}), so its baseline is no longer what stands. Reject this, then "
+            f"{crowning.sequence} by {crowning.decided_by_name}), so its baseline is no longer what stands. Reject this, then "
             "repeat the candidate against the new champion."
         )
 

@@ -4,15 +4,23 @@ from __future__ import annotations
 
 import csv
 
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import render
 from django.views.decorators.http import require_safe
 
-from experiments.queries.access import Access
+from experiments.queries.access import Access, project_record
+from experiments.queries.champion import exported
+from experiments.queries.champions import targets_of
 from experiments.queries.decisions import CHOICES, every_decision, find_decision, list_decisions
+from experiments.streaming import download
 from experiments.views.decision_text import decision_markdown
 from experiments.views.evidence_view import evidence_page
 from experiments.views.guard import in_project, required, whole_number
+
+COLUMNS = (
+    *("sequence", "choice", "target", "experiment", "verdict", "against the verdict", "gain"),
+    *("by", "at", "reason"),
+)
 
 
 @require_safe
@@ -20,8 +28,13 @@ from experiments.views.guard import in_project, required, whole_number
 def decisions_page(request: HttpRequest, access: Access) -> HttpResponse:
     """What changed, when, by whom, why?"""
     choice, text = request.GET.get("choice", ""), request.GET.get("q", "").strip()[:200]
+    target = request.GET.get("target", "").replace("\x00", "")[:60]
     page = list_decisions(
-        access, choice=choice, text=text, page=whole_number(request.GET.get("page"))
+        access,
+        choice=choice,
+        target=target,
+        text=text.replace("\x00", ""),
+        page=whole_number(request.GET.get("page")),
     )
     context = {
         "project": access,
@@ -29,6 +42,8 @@ def decisions_page(request: HttpRequest, access: Access) -> HttpResponse:
         "page": page,
         "choices": CHOICES,
         "choice": choice,
+        "targets": targets_of(access),
+        "target": target,
         "text": text,
     }
     return render(request, "decisions/list.html", context)
@@ -67,14 +82,30 @@ def decisions_csv(request: HttpRequest, access: Access) -> HttpResponse:
     answer = HttpResponse(content_type="text/csv; charset=utf-8")
     answer.headers["Content-Disposition"] = f'attachment; filename="{access.slug}-decisions.csv"'
     table = csv.writer(answer)
-    table.writerow(
-        ["sequence", "choice", "target", "experiment", "verdict", "gain", "by", "at", "reason"]
-    )
+    table.writerow(COLUMNS)
     for row in every_decision(access):
-        cells = [row.sequence, row.choice, row.target, row.experiment, row.verdict, row.gain]
-        cells += [row.decided_by, row.decided_at.isoformat(), row.reason]
+        cells = [row.sequence, row.choice, row.target, row.experiment, row.verdict]
+        cells += [
+            "yes" if row.overrides_verdict else "no",
+            row.gain,
+            row.decided_by,
+            row.decided_at.isoformat(),
+            row.reason,
+        ]
         table.writerow([_inert(cell) for cell in cells])
     return answer
+
+
+@require_safe
+@in_project
+def decisions_jsonl(request: HttpRequest, access: Access) -> HttpResponseBase:
+    """The whole log with its evidence, a JSON object a line, oldest first, streamed."""
+    return download(
+        request,
+        (f"{line}\n".encode() for line in exported(project_record(access))),
+        content_type="application/jsonl; charset=utf-8",
+        filename=f"{access.slug}-decisions.jsonl",
+    )
 
 
 def _inert(cell: object) -> object:

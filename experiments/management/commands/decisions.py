@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from argparse import ArgumentParser
 from typing import Any
 
@@ -55,11 +54,8 @@ class Command(BaseCommand):
             raise CommandError(f"The log of {', '.join(broken)} is not what was written.")
 
     def _export(self, options: dict[str, Any]) -> None:
-        log = champion.decisions(_project(options["project"])).order_by("sequence")
-        for decision in log.iterator(chunk_size=100):
-            document = champion.as_document(decision)
-            document["evidence"] = json.loads(decision.evidence or "{}")
-            self.stdout.write(json.dumps(document, sort_keys=True))
+        for line in champion.exported(_project(options["project"])):
+            self.stdout.write(line)
 
 
 def _project(slug: str) -> Project:

@@ -2,13 +2,14 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 
 import pytest
 from django.test import Client
 from pytest_django import DjangoAssertNumQueries
 
-from experiments.models import Trial
-from experiments.services import decisions
+from experiments.models import Decision, Experiment, Trial
+from experiments.services import champions, decision_log
 from tests import cast
 
 pytestmark = pytest.mark.django_db
@@ -84,6 +85,70 @@ def test_the_whole_log_is_exported_and_no_cell_is_a_formula(client: Client) -> N
     assert float(rows[0]["gain"]) > 0
 
 
+def test_the_log_is_narrowed_to_a_target(client: Client) -> None:
+    of = cast.project(targets=["production", "staging"])
+    cast.decided("wider", "adopt", "Twice the width pays.")
+    assert "Twice the width" in read(client, "/?target=production")
+    assert "Nothing matches" in read(client, "/?target=staging")
+    assert of.targets == ["production", "staging"]
+
+
+def test_the_whole_log_is_exported_as_json_lines_with_its_evidence(client: Client) -> None:
+    cast.project()
+    cast.decided("wider", "adopt", "Twice the width pays.")
+    cast.decided("drop", "reject", "Never again.", gain=-0.01)
+    client.force_login(cast.person("ben"))
+    answer = client.get("/projects/digits/decisions.jsonl")
+    lines = [json.loads(line) for line in answer.getvalue().decode().splitlines()]
+    assert [line["sequence"] for line in lines] == [1, 2]
+    assert lines[1]["previous_hash"] == lines[0]["hash"]
+    assert lines[0]["evidence"]["verdict"]["outcome"] == "adopt"
+
+
+def test_a_decision_against_the_verdict_is_marked_everywhere(client: Client) -> None:
+    cast.project()
+    cast.decided("wider", "reject", "It needs twice the memory.")
+    assert Decision.objects.get().overrides_verdict
+    assert "against the verdict" in read(client, "/")
+    assert "against the verdict" in read(client, "/1/")
+    assert "against the verdict" in read(client, "/1.md")
+    [row] = csv.DictReader(io.StringIO(read(client, ".csv")))
+    assert row["against the verdict"] == "yes"
+    line = client.get("/projects/digits/decisions.jsonl").getvalue()
+    assert json.loads(line)["overrides_verdict"] is True
+
+
+def test_a_revert_stands_in_the_log_with_the_evidence_it_rests_on(client: Client) -> None:
+    project = cast.project()
+    cast.decided("wider", "adopt", "Twice the width pays.")
+    second = cast.finished_search("deeper", trials_per_arm=2)
+    cast.decide(cast.repeated(second, looks=(10,)), "adopt", "Deeper is better.")
+    champions.revert(
+        user=cast.person("ada"),
+        project=project,
+        target="production",
+        to=1,
+        standing=2,
+        reason="Latency doubled.",
+    )
+    assert "revert" in read(client, "/") and "Latency doubled." in read(client, "/?choice=revert")
+    assert "Latency doubled." in read(client, "/3/") and "decision 3: revert" in read(
+        client, "/3.md"
+    )
+
+
+def test_a_search_is_dropped_once(client: Client) -> None:
+    cast.project()
+    experiment = cast.finished_search(trials_per_arm=3)
+    client.force_login(cast.person("ada"))
+    told = {"choice": "dropped without seeds", "reason": "Not worth it."}
+    address = cast.address(experiment, "decide/record/")
+    client.post(address, told)
+    again = client.post(address, told, follow=True).content.decode()
+    assert "ada decided this already: dropped without seeds" in again
+    assert Decision.objects.count() == 1 and Experiment.objects.count() == 1
+
+
 def test_a_decision_that_was_not_made_is_not_found(client: Client) -> None:
     cast.project()
     client.force_login(cast.person("ada"))
@@ -100,17 +165,20 @@ def test_the_log_costs_the_same_at_one_and_at_many(
 
     def add(count: int) -> None:
         for _ in range(count):
-            decisions.record(
+            decision_log.append(
+                project=experiment.project,
                 user=cast.person("ada"),
                 experiment=experiment,
                 choice="dropped without seeds",
                 reason="again",
-                evidence={},
+                target="production",
+                evidence="{}",
+                candidate=None,
             )
 
     add(10)
-    with django_assert_num_queries(5):
+    with django_assert_num_queries(6):
         client.get("/projects/digits/decisions/")
     add(30)
-    with django_assert_num_queries(5):
+    with django_assert_num_queries(6):
         client.get("/projects/digits/decisions/")
