@@ -148,8 +148,8 @@ def _check_champion(replication: Replication, choice: str, target: str) -> None:
     if crowning is not None and crowning.candidate_id != replication.baseline_id:
         raise Conflict(
             f"The champion changed since this repetition was declared (decision "
-            f"{crowning.sequence} by {crowning.decided_by_name}), so its baseline is no longer what stands. Reject this, then "
-            "repeat the candidate against the new champion."
+            f"{crowning.sequence} by {crowning.decided_by_name}), so its baseline is no "
+            "longer what stands. Reject this, then repeat the candidate against the new champion."
         )
 
 
