@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from django.contrib.auth.views import LogoutView
+from django.contrib.auth.views import LoginView, LogoutView
 from django.urls import URLPattern, URLResolver, path
 
 from experiments.views import (
-    account,
     added_trials,
     baselines,
     champions,
     compare,
-    control,
     decide,
     decisions,
     declaring,
@@ -23,7 +21,6 @@ from experiments.views import (
     jump,
     live,
     measuring,
-    members,
     messages,
     new_experiment,
     projects,
@@ -39,38 +36,21 @@ P = "projects/<slug:slug>/"
 E = f"{P}experiments/<str:name>/"
 
 urlpatterns: list[URLPattern | URLResolver] = [
-    path("login/", account.LoginView.as_view(), name="login"),
-    path("logout/", LogoutView.as_view(), name="logout"),
-    path("account/", account.account_page, name="account"),
-    path("account/password/", account.PasswordChangeView.as_view(), name="password_change"),
-    path("password/", account.PasswordResetView.as_view(), name="password_reset"),
-    path("password/sent/", account.PasswordResetSentView.as_view(), name="password_reset_sent"),
     path(
-        "password/<uidb64>/<token>/",
-        account.PasswordResetConfirmView.as_view(),
-        name="password_reset_confirm",
+        "login/",
+        LoginView.as_view(template_name="account/login.html", redirect_authenticated_user=True),
+        name="login",
     ),
-    path("invitations/<str:token>/", account.invitation_page, name="invitation"),
+    path("logout/", LogoutView.as_view(), name="logout"),
     path("account/tokens/", tokens.tokens_page, name="tokens"),
     path("account/tokens/<int:token>/revoke/", tokens.revoke_token, name="token_revoke"),
     path("account/messages/", messages.messages_page, name="messages"),
     path("account/messages/<slug:slug>/", messages.choose_messages, name="messages_choose"),
     path("", projects.projects_page, name="projects"),
     path("jump/", jump.jump, name="jump"),
-    path("new-project/", members.new_project_page, name="new_project"),
     path("under-way/", projects.projects_live, name="projects_live"),
     path(P, projects.project_page, name="project"),
-    path(f"{P}settings/", members.settings_page, name="project_settings"),
-    path(f"{P}members/", members.members_page, name="members"),
-    path(f"{P}members/add/", members.add_member, name="member_add"),
-    path(f"{P}members/invite/", members.invite_member, name="member_invite"),
-    path(f"{P}members/role/", members.change_member, name="member_change"),
-    path(f"{P}members/remove/", members.remove_member, name="member_remove"),
-    path(
-        f"{P}invitations/<int:invitation>/withdraw/",
-        members.withdraw_invitation,
-        name="invitation_withdraw",
-    ),
+    path(f"{P}members/", projects.members_page, name="members"),
     path(f"{P}webhooks/", webhooks.webhooks_page, name="webhooks"),
     path(f"{P}webhooks/<int:webhook>/secret/", webhooks.renew_secret, name="webhook_secret"),
     path(f"{P}webhooks/<int:webhook>/remove/", webhooks.remove_webhook, name="webhook_remove"),
@@ -102,10 +82,6 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path(f"{E}stop/", experiments.stop, name="experiment_stop"),
     path(f"{E}pause/", experiments.pause, name="experiment_pause"),
     path(f"{E}resume/", experiments.resume, name="experiment_resume"),
-    path(f"{E}control/", control.control_page, name="experiment_control"),
-    path(f"{E}hand-back/", control.hand_back, name="experiment_hand_back"),
-    path(f"{E}retry-failed/", control.retry_failed, name="experiment_retry_failed"),
-    path(f"{E}trials/<str:trial>/cancel/", control.cancel_trial, name="trial_cancel"),
     path(f"{E}edit/", editing.edit_page, name="experiment_edit"),
     path(f"{E}rename/", editing.rename, name="experiment_rename"),
     path(f"{E}archive/", editing.archive, name="experiment_archive"),
