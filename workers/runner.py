@@ -20,6 +20,7 @@ from optuna.trial import TrialState
 
 from experiments import code_version
 from experiments.errors import TrialFenced, TrialFinished
+from experiments.log_context import about
 from experiments.queries import assignments
 from experiments.queries.assignments import Assignment
 from experiments.services import experiments, queue, series, stop_rules, trials
@@ -100,7 +101,10 @@ class TrialRunner:
         claim = queue.claim(queue=queue_name, worker_id=self.worker_id, place=room.place)
         if claim is None:
             return False
-        slot = room.slot
+        with about(trial=claim.trial_id, attempt=claim.attempt):
+            return self._run(claim, room.slot)
+
+    def _run(self, claim: queue.Claim, slot: Slot) -> bool:
         logger.info("trial %s attempt %s claimed", claim.trial_id, claim.attempt)
         try:
             environment = {**self._environment, "device": slot.device}
@@ -299,6 +303,7 @@ class _OneTrial:
 
     def _conclude(self, assignment: Assignment, asked: AskedTrial, outcome: Outcome) -> bool:
         """Record the result; whether the trial has one."""
+        trial_id = self._claim.trial_id
         if self._is_given_back(outcome):
             queue.hand_back(trial_id=self._claim.trial_id, attempt=self._claim.attempt)
             return False
@@ -315,6 +320,9 @@ class _OneTrial:
             return False
         if outcome.log_tail:
             self._on_log_tail(outcome.log_tail)
+        if outcome.state == "killed":
+            by = persistently(lambda: queue.why_cancelled(trial_id), give_up=self._stopping)
+            outcome = replace(outcome, reason=by or outcome.reason)
         persistently(lambda: self._report_all(asked), give_up=self._stopping)
         persistently(self._seal, give_up=self._stopping)
         if outcome.unanswered:

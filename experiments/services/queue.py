@@ -242,12 +242,18 @@ def _environment(record: dict[str, Any]) -> Environment:
 def heartbeat(*, trial_id: int, attempt: int) -> str | None:
     """Say that an attempt is alive.
 
-    Returns what is asked of it: "" (go on), "stop", "cancel"; None when it is fenced.
+    Returns what is asked of it: "" (go on), "stop", "cancel", "back"; None when it is fenced.
     """
     held = Trial.objects.filter(pk=trial_id, attempt=attempt, state=TrialState.RUNNING)
     if not held.update(heartbeat_at=timezone.now()):
         return None
     return held.values_list("control", flat=True).first()
+
+
+def why_cancelled(trial_id: int) -> str:
+    """Who asked a running trial to end, in words; "" when nobody did."""
+    asked = Trial.objects.filter(pk=trial_id, control="cancel")
+    return asked.values_list("failure_reason", flat=True).first() or ""
 
 
 def keep_log_tail(*, trial_id: int, attempt: int, text: str) -> None:

@@ -15,6 +15,7 @@ from experiments.errors import InvalidExperiment
 from experiments.experiment_file import ExperimentFile
 from experiments.grid import MOST_DIMENSIONS
 from experiments.metrics import Metric
+from experiments.queries import gpu_hours
 from experiments.queries.access import Access
 from experiments.queries.checklist import checklist
 from experiments.queries.decisions import decision_without_seeds
@@ -29,6 +30,7 @@ from experiments.queries.experiments import (
 from experiments.queries.findings import Findings, findings_of
 from experiments.queries.seeds import RepetitionState, repetition_state
 from experiments.queries.trial_table import TrialFilter, TrialRow, list_trials
+from experiments.queries.waiting import why_waiting
 from experiments.refinement import may_refine
 from experiments.views.guard import whole_number
 from experiments.views.path import Standpoint, next_step, steps
@@ -132,6 +134,9 @@ def shared_context(parts: ExperimentParts) -> dict[str, Any]:
         "seconds_left": seconds_left(experiment, parts.tally.running),
         "sampler": sampler.title if sampler else experiment.sampler,
         "ended": experiment.state in ("finished", "stopped"),
+        "waits": why_waiting(experiment, parts.tally.running),
+        "gpu_hours": gpu_hours.of_experiment(experiment.pk) if experiment.gpus else None,
+        "gpu_cap": gpu_hours.cap_of(experiment) if experiment.gpus else None,
         "may_add": parts.access.can_edit and parts.file is not None,
         "may_refine": parts.access.can_edit and _refines_at_once(parts),
     }

@@ -14,6 +14,7 @@ from experiments.queries.curves import named_trials, news
 from experiments.queries.experiments import find_experiment
 from experiments.queries.findings import findings_of_trial
 from experiments.queries.trial_detail import detail_of, find_trial
+from experiments.queries.waiting import may_be_cancelled
 from experiments.trial_names import parse_trial_name
 from experiments.views.curve_panel import curve_news, curves_panel, encode_cursor, onsets_of
 from experiments.views.experiment_parts import ExperimentParts, count_arms, declared_of, gather
@@ -43,6 +44,7 @@ def trial_page(request: HttpRequest, access: Access, name: str, trial: str) -> H
         "panel": shown,
         "cursor": f"||{shown.cursor}" if running else "",
         "reproduce": line_of(parts.experiment, found),
+        "may_cancel": access.can_edit and may_be_cancelled(found),
         "may_retry": access.can_edit and may_be_retried(found),
         "may_try": access.can_edit and parts.file is not None and not detail.is_replicate,
         "is_best": parts.experiment.best_trial_id == found.pk,

@@ -1,0 +1,72 @@
+"""Why an experiment's trials wait, when they do: a cap, or no node that has what they ask for."""
+
+from __future__ import annotations
+
+import datetime as dt
+
+from django.utils import timezone
+
+from experiments.models import Experiment, Trial, Worker
+from experiments.models.experiment import ExperimentState
+from experiments.models.trial import FailureKind, StudyKind, TrialState
+from experiments.queries import gpu_hours
+from experiments.queries.gpu_hours import gpus_in
+
+HEARD_WITHIN = dt.timedelta(seconds=30)
+
+
+def why_waiting(experiment: Experiment, running: int) -> str:
+    """One sentence for the page; "" when nothing keeps its trials from starting.
+
+    `running`: how many run now, which proves that some node suits them.
+    """
+    if experiment.state != ExperimentState.RUNNING or not experiment.source:
+        return ""
+    held = gpu_hours.why_held_back(experiment)
+    if held or running:
+        return held
+    nodes = [gpus for queues, gpus in _nodes() if experiment.queue in queues]
+    asked = _counted(experiment.gpus, "GPU")
+    if not nodes:
+        need = f" with {asked}" if experiment.gpus else ""
+        return f"Waits for a worker{need} that listens to the queue {experiment.queue}; none does"
+    if max(nodes) < experiment.gpus:
+        return (
+            f"Waits for a worker with {asked}: those of the queue {experiment.queue} have at most "
+            f"{_counted(max(nodes), 'GPU')}"
+        )
+    return ""
+
+
+def _nodes() -> list[tuple[list[str], int]]:
+    """Queues and number of GPUs of each worker that was heard of lately."""
+    alive = Worker.objects.filter(
+        stopped_at__isnull=True, heartbeat_at__gte=timezone.now() - HEARD_WITHIN
+    )
+    return [
+        (queues.split(), sum(map(gpus_in, devices.split())))
+        for queues, devices in alive.values_list("queues", "devices")
+    ]
+
+
+def _counted(count: int, what: str) -> str:
+    return f"{count or 'no'} {what}{'' if count == 1 else 's'}"
+
+
+def accidents(experiment_id: int) -> int:
+    """How many search trials failed by an exception or were lost, and were not tried again."""
+    return Trial.objects.filter(
+        study__experiment_id=experiment_id,
+        study__kind=StudyKind.SEARCH,
+        study__deleted_at__isnull=True,
+        state=TrialState.FAILED,
+        failure_kind__in=(FailureKind.EXCEPTION, FailureKind.LOST),
+        retries__isnull=True,
+    ).count()
+
+
+def may_be_cancelled(trial: Trial) -> bool:
+    """Whether a trial waits for a worker of ours, or runs on one."""
+    if trial.state == TrialState.WAITING:
+        return True
+    return trial.state == TrialState.RUNNING and trial.heartbeat_at is not None
