@@ -1,4 +1,6 @@
-"""`manage.py experiment run FILE | check FILE | list | show | stop`."""
+"""`manage.py experiment run FILE | check FILE | list | show`, and what controls one under way:
+`pause | resume | stop | cancel | retry | set`.
+"""
 
 from __future__ import annotations
 
@@ -19,17 +21,19 @@ from experiments.analysis.design_checks import check_design
 from experiments.analysis.diagnosis import Severity
 from experiments.design_description import describe
 from experiments.errors import VerdictError
+from experiments.management import control_actions
 from experiments.management.acting_person import person
 from experiments.models import Experiment
 from experiments.queries import progress as progress_queries
 from experiments.queries.progress import Progress
+from experiments.queries.waiting import why_waiting
 from experiments.services import experiments
 
 POLL_SECONDS = 1.0
 
 
 class Command(BaseCommand):
-    help = "Run, check, list, show and stop experiments."
+    help = "Run, check, list, show and control experiments."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("--user", help="act as this user (default: the first superuser)")
@@ -42,14 +46,17 @@ class Command(BaseCommand):
         check.add_argument("--strict", action="store_true", help="fail on warnings, too")
         listing = actions.add_parser("list", help="all experiments, newest first")
         listing.add_argument("--project", default="")
-        for name, text in (("show", "one experiment"), ("stop", "end its search")):
-            action = actions.add_parser(name, help=text)
-            action.add_argument("experiment", help="PROJECT/NAME")
+        show = actions.add_parser("show", help="one experiment")
+        show.add_argument("experiment", help="PROJECT/NAME")
+        control_actions.add_to(actions)
 
     def handle(self, *args: Any, **options: Any) -> None:
         self.console = Console(file=self.stdout, highlight=False, soft_wrap=True)  # type: ignore[arg-type]
         try:
-            getattr(self, f"_{options['action']}")(options)
+            if options["action"] in control_actions.ACTIONS:
+                self.console.print(control_actions.act(options), markup=False)
+            else:
+                getattr(self, f"_{options['action']}")(options)
         except VerdictError as error:
             lines = [error.message, *(f"  {problem}" for problem in error.problems)]
             raise CommandError("\n".join(lines)) from None
@@ -127,13 +134,6 @@ class Command(BaseCommand):
         experiment = progress_queries.find(options["experiment"])
         self._describe(progress_queries.progress(experiment.pk))
 
-    def _stop(self, options: dict[str, Any]) -> None:
-        experiment = progress_queries.find(options["experiment"])
-        experiments.stop(user=person(options["user"]), experiment=experiment)
-        self.console.print(
-            f"{options['experiment']} ends; running trials stop at their next step."
-        )
-
     def _describe(self, now: Progress) -> None:
         self.console.print(f"{now.project}/{now.name}: {now.goal}", markup=False)
         state = f"{now.state}, {now.stop_reason}" if now.stop_reason else now.state
@@ -146,6 +146,9 @@ class Command(BaseCommand):
             best += f" (trial {now.best_number})"
         self.console.print(f"  best      {now.official_metric} {best}", markup=False)
         self.console.print(f"  findings  {now.warnings} open warnings")
+        waits = why_waiting(progress_queries.find(f"{now.project}/{now.name}"), now.running)
+        if waits:
+            self.console.print(f"  {waits}.", markup=False)
 
 
 def _read(path: Path) -> str:
