@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from django.contrib.auth.views import LoginView, LogoutView
+from django.contrib.auth.views import LogoutView
 from django.urls import URLPattern, URLResolver, path
 
 from experiments.views import (
+    account,
     added_trials,
     baselines,
     champions,
@@ -22,6 +23,7 @@ from experiments.views import (
     jump,
     live,
     measuring,
+    members,
     messages,
     new_experiment,
     projects,
@@ -38,20 +40,37 @@ E = f"{P}experiments/<str:name>/"
 
 urlpatterns: list[URLPattern | URLResolver] = [
     path(
-        "login/",
-        LoginView.as_view(template_name="account/login.html", redirect_authenticated_user=True),
-        name="login",
-    ),
+    path("login/", account.LoginView.as_view(), name="login"),
     path("logout/", LogoutView.as_view(), name="logout"),
+    path("account/", account.account_page, name="account"),
+    path("account/password/", account.PasswordChangeView.as_view(), name="password_change"),
+    path("password/", account.PasswordResetView.as_view(), name="password_reset"),
+    path("password/sent/", account.PasswordResetSentView.as_view(), name="password_reset_sent"),
+        "password/<uidb64>/<token>/",
+        account.PasswordResetConfirmView.as_view(),
+        name="password_reset_confirm",
+    ),
+    path("invitations/<str:token>/", account.invitation_page, name="invitation"),
     path("account/tokens/", tokens.tokens_page, name="tokens"),
     path("account/tokens/<int:token>/revoke/", tokens.revoke_token, name="token_revoke"),
     path("account/messages/", messages.messages_page, name="messages"),
     path("account/messages/<slug:slug>/", messages.choose_messages, name="messages_choose"),
     path("", projects.projects_page, name="projects"),
     path("jump/", jump.jump, name="jump"),
+    path("new-project/", members.new_project_page, name="new_project"),
     path("under-way/", projects.projects_live, name="projects_live"),
     path(P, projects.project_page, name="project"),
-    path(f"{P}members/", projects.members_page, name="members"),
+    path(f"{P}settings/", members.settings_page, name="project_settings"),
+    path(f"{P}members/", members.members_page, name="members"),
+    path(f"{P}members/add/", members.add_member, name="member_add"),
+    path(f"{P}members/invite/", members.invite_member, name="member_invite"),
+    path(f"{P}members/role/", members.change_member, name="member_change"),
+    path(f"{P}members/remove/", members.remove_member, name="member_remove"),
+    path(
+        f"{P}invitations/<int:invitation>/withdraw/",
+        members.withdraw_invitation,
+        name="invitation_withdraw",
+    ),
     path(f"{P}webhooks/", webhooks.webhooks_page, name="webhooks"),
     path(f"{P}webhooks/<int:webhook>/secret/", webhooks.renew_secret, name="webhook_secret"),
     path(f"{P}webhooks/<int:webhook>/remove/", webhooks.remove_webhook, name="webhook_remove"),

@@ -1,8 +1,9 @@
-"""Create projects."""
+"""Create projects and change what they say of themselves."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 from django.db import IntegrityError, transaction
 from django.utils.text import slugify
@@ -10,7 +11,8 @@ from django.utils.text import slugify
 from experiments.errors import Conflict, NotAllowed, Problem, VerdictError
 from experiments.models import Membership, Project
 from experiments.models.project import Direction, Role
-from experiments.services.permissions import Person
+from experiments.services.champions import set_targets
+from experiments.services.permissions import Person, require
 
 
 def create(
@@ -51,6 +53,37 @@ def create(
             f"A project {slug} exists already.", [Problem("slug", "is taken; choose another")]
         ) from None
     return project
+
+
+def change(
+    *,
+    user: Person,
+    project: Project,
+    name: str,
+    margin: float,
+    smallest_gain: float | None,
+    targets: Sequence[str],
+) -> None:
+    """Change the name, the defaults of new experiments and the targets, all or nothing.
+
+    The official metric and its direction stay: every comparison so far rests on them.
+
+    Raises:
+        VerdictError: when a field is wrong; `problems` names each.
+        Conflict: when a target that is left out has decisions.
+        NotAllowed: for someone who is no admin of the project.
+    """
+    require(user, project, Role.ADMIN)
+    metric, direction = project.official_metric, project.direction
+    problems = _problems(project.slug, name, metric, direction, margin, smallest_gain)
+    if problems:
+        raise VerdictError("The settings have errors.", problems)
+    with transaction.atomic():
+        set_targets(user=user, project=project, targets=targets)
+        project.name = name.strip()
+        project.margin = margin
+        project.smallest_gain = smallest_gain
+        project.save(update_fields=["name", "margin", "smallest_gain"])
 
 
 def _problems(

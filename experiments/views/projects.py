@@ -1,4 +1,4 @@
-"""The list of projects, a project with its experiments, and its members."""
+"""The list of projects, and a project with its experiments."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from django.template.loader import render_to_string
 from django.views.decorators.http import require_safe
 
 from experiments.charts.seeds import lineage_plot
-from experiments.queries.access import Access, members, people_who_may
+from experiments.queries.access import Access
 from experiments.queries.baselines import newest_baseline
 from experiments.queries.experiments import (
     STATES,
@@ -94,16 +94,3 @@ def project_page(request: HttpRequest, access: Access) -> HttpResponse:
         "lineage": figure,
     }
     return render(request, "projects/project.html", context)
-
-
-@require_safe
-@in_project
-def members_page(request: HttpRequest, access: Access) -> HttpResponse:
-    """Who is in the project, and what may they do?"""
-    context = {
-        "project": access,
-        "section": "members",
-        "members": members(access.project_id),
-        "admins": people_who_may(access.project_id, "admin"),
-    }
-    return render(request, "projects/members.html", context)
