@@ -39,13 +39,13 @@ P = "projects/<slug:slug>/"
 E = f"{P}experiments/<str:name>/"
 
 urlpatterns: list[URLPattern | URLResolver] = [
-    path(
     path("login/", account.LoginView.as_view(), name="login"),
     path("logout/", LogoutView.as_view(), name="logout"),
     path("account/", account.account_page, name="account"),
     path("account/password/", account.PasswordChangeView.as_view(), name="password_change"),
     path("password/", account.PasswordResetView.as_view(), name="password_reset"),
     path("password/sent/", account.PasswordResetSentView.as_view(), name="password_reset_sent"),
+    path(
         "password/<uidb64>/<token>/",
         account.PasswordResetConfirmView.as_view(),
         name="password_reset_confirm",
@@ -56,8 +56,8 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("account/messages/", messages.messages_page, name="messages"),
     path("account/messages/<slug:slug>/", messages.choose_messages, name="messages_choose"),
     path("", projects.projects_page, name="projects"),
-    path("jump/", jump.jump, name="jump"),
     path("new-project/", members.new_project_page, name="new_project"),
+    path("jump/", jump.jump, name="jump"),
     path("under-way/", projects.projects_live, name="projects_live"),
     path(P, projects.project_page, name="project"),
     path(f"{P}settings/", members.settings_page, name="project_settings"),
