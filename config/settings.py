@@ -34,6 +34,10 @@ LOGS_DIR = DATA_DIR / "logs"
 
 DEBUG = env_bool("DEBUG", False)
 LOG_LEVEL = env_log_level("LOG_LEVEL", "INFO")
+# "line" for people, "json" for machines: one object a line.
+LOG_FORMAT = env_text("LOG_FORMAT", "line").lower()
+if LOG_FORMAT not in ("line", "json"):
+    raise ImproperlyConfigured(f"LOG_FORMAT: found {LOG_FORMAT}; want line or json")
 
 # Keys. DECISION_KEY signs the decision log and stays outside the database, so that whoever can
 # write to the database alone cannot forge a decision.
@@ -79,6 +83,8 @@ WEBHOOK_NETWORKS = env_list(
     wanted="networks such as 10.0.0.0/8 or fd00::/8, separated by commas",
     accepts=network,
 )
+# Who may read /metrics: whoever sends this as a bearer token; empty: this machine only.
+METRICS_TOKEN = env_text("METRICS_TOKEN", "")
 STALLED_AFTER_MINUTES = env_int("STALLED_AFTER_MINUTES", 30, minimum=1)
 
 # Trials
@@ -200,6 +206,8 @@ INSTALLED_APPS = [
 # All of these run asynchronously, so a waiting page holds no thread; static files are served
 # by config.asgi before Django sees the request.
 MIDDLEWARE = [
+    "experiments.request_ids.RequestIds",
+    "experiments.views.health.Probes",
     "django.middleware.security.SecurityMiddleware",
     "experiments.security_headers.SecurityHeaders",
     "django.contrib.sessions.middleware.SessionMiddleware",
@@ -253,6 +261,12 @@ AUTH_PASSWORD_VALIDATORS = [
     )
 ]
 
+# Failed logins within a quarter of an hour, after which nothing more is tried.
+LOGIN_FAILURES_PER_NAME = env_int("LOGIN_FAILURES_PER_NAME", 10, minimum=1)
+LOGIN_FAILURES_PER_ADDRESS = env_int("LOGIN_FAILURES_PER_ADDRESS", 50, minimum=1)
+# A link to set a new password works for so long, and once.
+PASSWORD_RESET_TIMEOUT = 4 * 3600
+
 # Security
 SESSION_COOKIE_HTTPONLY = True
 SESSION_COOKIE_SAMESITE = "Lax"
@@ -261,12 +275,6 @@ CSRF_COOKIE_SECURE = BEHIND_TLS
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if BEHIND_TLS else None
 SECURE_SSL_REDIRECT = BEHIND_TLS
 SECURE_HSTS_SECONDS = 365 * 24 * 3600 if BEHIND_TLS else 0
-# Failed logins within a quarter of an hour, after which nothing more is tried.
-LOGIN_FAILURES_PER_NAME = env_int("LOGIN_FAILURES_PER_NAME", 10, minimum=1)
-LOGIN_FAILURES_PER_ADDRESS = env_int("LOGIN_FAILURES_PER_ADDRESS", 50, minimum=1)
-# A link to set a new password works for so long, and once.
-PASSWORD_RESET_TIMEOUT = 4 * 3600
-
 SECURE_CONTENT_TYPE_NOSNIFF = True
 SECURE_REFERRER_POLICY = "same-origin"
 SECURE_CROSS_ORIGIN_OPENER_POLICY = "same-origin"
@@ -283,11 +291,21 @@ MESSAGE_STORAGE = "django.contrib.messages.storage.session.SessionStorage"
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
+    "filters": {"context": {"()": "experiments.log_context.WithContext"}},
     "formatters": {
-        "line": {"format": "{asctime} {levelname} {name}: {message}", "style": "{"},
+        "line": {"format": "{asctime} {levelname} {name}: {about}{message}", "style": "{"},
+        "json": {"()": "experiments.log_context.JsonLines"},
     },
-    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line"}},
+    "handlers": {
+        "console": {
+            "class": "logging.StreamHandler",
+            "filters": ["context"],
+            "formatter": LOG_FORMAT,
+        },
+    },
     "root": {"handlers": ["console"], "level": LOG_LEVEL},
     # Django's own handlers mail admins and print only while debugging.
     "loggers": {"django": {"handlers": [], "level": "NOTSET"}},
 }
+if LOG_FORMAT == "json":  # the web server's own lines as well
+    LOGGING["loggers"]["uvicorn"] = {"handlers": [], "level": "NOTSET", "propagate": True}  # type: ignore[index]

@@ -32,6 +32,7 @@ from experiments.views import (
     tokens,
     trials,
     webhooks,
+    workers,
     zoom,
 )
 
@@ -58,6 +59,8 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("", projects.projects_page, name="projects"),
     path("new-project/", members.new_project_page, name="new_project"),
     path("jump/", jump.jump, name="jump"),
+    path("workers/", workers.workers_page, name="workers"),
+    path("workers/live/", workers.workers_live, name="workers_live"),
     path("under-way/", projects.projects_live, name="projects_live"),
     path(P, projects.project_page, name="project"),
     path(f"{P}settings/", members.settings_page, name="project_settings"),
