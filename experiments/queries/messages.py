@@ -28,7 +28,7 @@ KINDS: dict[str, str] = {
 
 @dataclass(frozen=True, slots=True)
 class WebhookRow:
-    """`address` in full is shown to admins only: in Slack's, the path is the key."""
+    """For admins. Of a Slack address only the end is shown: its path is the key to the channel."""
 
     id: int
     kind: str
@@ -68,7 +68,7 @@ def webhooks_of(access: Access) -> tuple[WebhookRow, ...]:
         WebhookRow(
             id=row.pk,
             kind=row.kind,
-            address=row.address,
+            address=_shown(row),
             events=tuple(row.events),
             made_by=row.created_by.get_username(),
             made_at=row.created_at,
@@ -92,6 +92,13 @@ def choices_of(user: Any) -> tuple[ProjectChoice, ...]:
     chosen = {row.project_id: tuple(row.events) for row in rows}
     projects = visible_projects(user).filter(archived_at__isnull=True).order_by("slug")
     return tuple(ProjectChoice(each.slug, each.name, chosen.get(each.pk, ())) for each in projects)
+
+
+def _shown(hook: Webhook) -> str:
+    if hook.kind != WebhookKind.SLACK:
+        return hook.address
+    parts = urlsplit(hook.address)
+    return f"{parts.scheme}://{parts.netloc}/…{hook.address[-4:]}"
 
 
 def _row(row: Delivery) -> DeliveryRow:

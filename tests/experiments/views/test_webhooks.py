@@ -79,3 +79,10 @@ def test_deliveries_show_their_last_answer_escaped_and_are_sent_again(admin: Cli
     again = f"/projects/digits/deliveries/{Delivery.objects.get().pk}/again/"
     assert "It is sent again" in admin.post(again, follow=True).content.decode()
     assert Delivery.objects.get().state == "waiting"
+
+
+def test_the_key_in_a_slack_address_is_not_shown_again(admin: Client) -> None:
+    address = "https://hooks.slack.com/services/T024/B024/abcdefghijkl"
+    admin.post(PAGE, FIELDS | {"address": address, "kind": "slack"})
+    page = admin.get(PAGE).content.decode()
+    assert "https://hooks.slack.com/…ijkl" in page and "abcdefgh" not in page
