@@ -19,6 +19,7 @@ from experiments.experiment_changes import Change, Difference, differences, with
 from experiments.experiment_file import ExperimentFile
 from experiments.followup_changes import Asked, Followup
 from experiments.models import Experiment
+from experiments.queries.experiments import free_name
 from experiments.queries.exploration import Exploration, explored
 from experiments.space_limits import refusals
 
@@ -136,16 +137,5 @@ def against_older(older: Experiment, newer: ExperimentFile) -> list[Problem]:
 
 def _free_name(older: Experiment, suffix: str) -> str:
     """The older name with the suffix, numbered when it is taken."""
-    first = f"{older.name[:180]}-{suffix}"
-    taken = set(
-        Experiment.objects.filter(
-            project_id=older.project_id, name__startswith=older.name[:180]
-        ).values_list("name", flat=True)
-    )
-    if first not in taken and not suffix.isdigit():
-        return first
-    stem = older.name[:180] if suffix.isdigit() else first
-    number = 2
-    while f"{stem}-{number}" in taken:
-        number += 1
-    return f"{stem}-{number}"
+    wanted = older.name if suffix.isdigit() else f"{older.name[:180]}-{suffix}"
+    return free_name(older.project_id, wanted)

@@ -38,6 +38,15 @@ class Checklist:
     rows: tuple[CheckRow, ...]
 
     @property
+    def answered(self) -> tuple[CheckRow, ...]:
+        return tuple(row for row in self.rows if row.state != CheckState.NOT_CHECKABLE)
+
+    @property
+    def unanswered(self) -> tuple[CheckRow, ...]:
+        """Those that are not checkable yet."""
+        return tuple(row for row in self.rows if row.state == CheckState.NOT_CHECKABLE)
+
+    @property
     def summary(self) -> str:
         """9 passed, 2 warned, 5 not checkable yet."""
         counts: dict[str, int] = {}

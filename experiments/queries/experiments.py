@@ -177,6 +177,19 @@ def experiment_names(access: Access, wanted: Sequence[str] = (), most: int = 300
     return [*rows.filter(name__in=missing).values_list("name", flat=True), *names]
 
 
+def free_name(project_id: int, name: str) -> str:
+    """The name if nobody has it, else with the first number from 2 that makes it free."""
+    stem = name[:190]
+    rows = Experiment.objects.filter(project_id=project_id, name__startswith=stem)
+    taken = set(rows.values_list("name", flat=True))
+    if name not in taken:
+        return name
+    number = 2
+    while f"{stem}-{number}" in taken:
+        number += 1
+    return f"{stem}-{number}"
+
+
 def find_experiment(access: Access, name: str) -> Experiment | None:
     """An experiment of a project by its name, with its best trial and who made it."""
     return (

@@ -12,6 +12,7 @@ from experiments.queries.experiments import (
     arms_of,
     best_trial_name,
     find_experiment,
+    free_name,
     list_experiments,
     seconds_left,
     tally,
@@ -131,3 +132,11 @@ def test_time_left_is_unknown_before_two_trials_and_after_the_end() -> None:
     cast.project()
     assert seconds_left(cast.search("fresh"), 0) is None
     assert seconds_left(cast.finished_search("old", trials_per_arm=3), 0) is None
+
+
+def test_a_taken_name_gets_the_first_number_that_makes_it_free() -> None:
+    project = cast.project()
+    assert free_name(project.pk, "label-smoothing") == "label-smoothing"
+    cast.search("label-smoothing")
+    cast.search("label-smoothing-2")
+    assert free_name(project.pk, "label-smoothing") == "label-smoothing-3"
