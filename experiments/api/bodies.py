@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
 import zlib
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from django.core.exceptions import RequestDataTooBig
 from django.http import HttpRequest
@@ -15,6 +16,8 @@ from experiments.errors import Problem, VerdictError
 
 MOST_BYTES = 32 * 2**20  # of a body after decompression; Django limits what arrives
 Read = TypeVar("Read", bound=Schema)
+# What a text needs to be looked at for characters that no database stores; most have neither.
+_MAYBE_UNSTORABLE = re.compile(rb"\\u(?:0000|[dD][89a-fA-F])")
 
 
 class BadBody(VerdictError):
@@ -41,10 +44,13 @@ def read(request: HttpRequest, schema: type[Read]) -> Read:
     Raises:
         VerdictError: with 400, 413, 415 or 422 and what would be right.
     """
+    raw = _decompressed(request)
     try:
-        document = json.loads(_decompressed(request))
+        document = json.loads(raw)
     except (ValueError, RecursionError) as error:
         raise BadBody(f"The body is no JSON: {error}.") from None
+    if _MAYBE_UNSTORABLE.search(raw) and not _storable(document):
+        raise BadBody("The body holds NUL or half a surrogate pair, which no text may hold.")
     if not isinstance(document, dict):
         raise BadBody("The body is no JSON object.")
     try:
@@ -81,3 +87,46 @@ def _decompressed(request: HttpRequest) -> bytes:
     if not unpacker.eof or unpacker.unused_data:
         raise BadBody("The body is cut off, or holds more than one gzip stream.")
     return unpacked
+
+
+def _storable(document: Any) -> bool:
+    return not any(
+        character == "\x00" or "\ud800" <= character <= "\udfff"
+        for text in _texts(document)
+        for character in text
+    )
+
+
+def _texts(document: Any) -> list[str]:
+    """Every text in a document, keys among them; without recursion, however deep it is."""
+    found: list[str] = []
+    left = [document]
+    while left:
+        each = left.pop()
+        if isinstance(each, str):
+            found.append(each)
+        elif isinstance(each, dict):
+            left += [*each.keys(), *each.values()]
+        elif isinstance(each, list):
+            left += each
+    return found
+
+
+def described(schema: type[Schema], *, required: bool = True) -> dict[str, Any]:
+    """The OpenAPI entry of a body that is read by `read`; what it refers to stands inside it."""
+    document = schema.model_json_schema()
+    parts = document.pop("$defs", {})
+    inside = _inlined(document, parts)
+    return {
+        "requestBody": {"content": {"application/json": {"schema": inside}}, "required": required}
+    }
+
+
+def _inlined(document: Any, parts: dict[str, Any]) -> Any:
+    if isinstance(document, list):
+        return [_inlined(each, parts) for each in document]
+    if not isinstance(document, dict):
+        return document
+    if "$ref" in document:
+        return _inlined(parts[document["$ref"].rpartition("/")[2]], parts)
+    return {key: _inlined(each, parts) for key, each in document.items()}

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import wraps
 from typing import Any
 
-from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseBase, JsonResponse
 from ninja import NinjaAPI
 from ninja.errors import AuthenticationError, HttpError, ValidationError
 
@@ -28,6 +29,22 @@ def error_response(status: int, message: str, problems: Sequence[Problem] = ()) 
 def unknown_path(request: HttpRequest) -> HttpResponse:
     """Any path under /api/ that is none of ours."""
     return error_response(404, "There is nothing at this address.")
+
+
+def in_one_shape(view: Callable[..., Any]) -> Callable[..., Any]:
+    """The view, but a method that it does not know is refused in the one shape."""
+
+    @wraps(view)
+    def shaped(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+        answer: HttpResponseBase = view(request, *args, **kwargs)
+        if answer.status_code != 405:
+            return answer
+        allowed = ", ".join(sorted(answer["Allow"].split(", ")))
+        refused = error_response(405, f"{request.method} is not known here; want {allowed}.")
+        refused["Allow"] = allowed
+        return refused
+
+    return shaped
 
 
 def install(api: NinjaAPI) -> None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.views.decorators.http import require_safe
 from ninja import NinjaAPI
 from ninja.security import HttpBearer
 
@@ -25,9 +26,21 @@ class TokenAuth(HttpBearer):
 api = NinjaAPI(
     title="Verdict",
     version="1",
-    description="Champions and decisions for deployments, runs from anywhere.",
+    description="Everything that the pages do, champions and decisions for deployments, and runs "
+    "from anywhere. Every error has one shape.",
     auth=TokenAuth(),
     docs_url=None,
+    openapi_url=None,
     urls_namespace="api",
 )
 errors.install(api)
+
+
+@require_safe
+def openapi_document(request: HttpRequest) -> HttpResponse:
+    """The description of the API, for who is logged in or sends a token."""
+    if not request.user.is_authenticated and TokenAuth()(request) is None:
+        return errors.error_response(
+            401, "Log in, or send a token as Authorization: Bearer TOKEN."
+        )
+    return JsonResponse(api.get_openapi_schema(path_prefix="/api/v1/"))

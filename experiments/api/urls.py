@@ -4,14 +4,45 @@ from __future__ import annotations
 
 from django.urls import URLPattern, URLResolver, path, re_path
 
-from experiments.api import deployments, runs
-from experiments.api.errors import unknown_path
-from experiments.api.routes import api
+from experiments.api import (
+    account,
+    baselines,
+    decisions,
+    deployments,
+    experiments,
+    findings,
+    follow_ups,
+    members,
+    projects,
+    repetitions,
+    runs,
+    trials,
+)
+from experiments.api.errors import in_one_shape, unknown_path
+from experiments.api.routes import api, openapi_document
 
-api.add_router("/projects", deployments.router)
+for _part in (
+    projects,
+    members,
+    deployments,
+    decisions,
+    baselines,
+    experiments,
+    follow_ups,
+    trials,
+    findings,
+    repetitions,
+):
+    api.add_router("/projects", _part.router)
 api.add_router("/runs", runs.router)
+api.add_router("/account", account.router)
+
+_patterns, _app, _namespace = api.urls
+for _pattern in _patterns:
+    _pattern.callback = in_one_shape(_pattern.callback)
 
 urlpatterns: list[URLPattern | URLResolver] = [
-    path("v1/", api.urls),
+    path("v1/openapi.json", openapi_document, name="openapi"),
+    path("v1/", (_patterns, _app, _namespace)),
     re_path(r"^", unknown_path),
 ]

@@ -8,7 +8,7 @@ from django import forms
 from django.utils import timezone
 
 LIFETIMES = {"30": "30 days", "90": "90 days", "365": "a year", "": "no end"}
-SCOPES = {"read": "read", "write": "read and write"}
+SCOPES = {"read": "read", "write": "read and write", "decide": "read, write and decide"}
 
 
 class TokenForm(forms.Form):
@@ -21,7 +21,8 @@ class TokenForm(forms.Form):
 
     def scopes(self) -> tuple[str, ...]:
         """The scopes that the choice stands for."""
-        return ("read", "write") if self.cleaned_data["scope"] == "write" else ("read",)
+        every = tuple(SCOPES)
+        return every[: every.index(self.cleaned_data["scope"]) + 1]
 
     def expires_at(self) -> dt.datetime | None:
         """When it ends, None for never."""

@@ -26,3 +26,8 @@ def project_for(token: ApiToken, slug: str) -> Project | None:
     if project is None or token.project_id not in (None, project.pk):
         return None
     return project
+
+
+def opens(token: ApiToken, slug: str) -> bool:
+    """Whether a token opens a project that its owner sees: its own, or any."""
+    return token.project is None or token.project.slug == slug

@@ -14,7 +14,8 @@ from experiments.models import ApiToken, Project
 from experiments.models.project import Role
 from experiments.services.permissions import Person, require
 
-SCOPES = ("read", "write")
+SCOPES = ("read", "write", "decide")
+_ROLES = {"read": Role.VIEWER, "write": Role.EDITOR, "decide": Role.APPROVER}
 _PREFIX = "vd_"
 
 
@@ -46,7 +47,8 @@ def create(
     if problems:
         raise VerdictError("The token has errors.", problems)
     if project is not None:
-        require(user, project, Role.EDITOR if "write" in scopes else Role.VIEWER)
+        for scope in scopes:
+            require(user, project, _ROLES[scope])
     secret = _PREFIX + secrets.token_urlsafe(32)
     token = ApiToken.objects.create(
         owner_id=user.pk,

@@ -13,6 +13,7 @@ from django.views.decorators.http import require_POST, require_safe
 from experiments.analysis.power import SeedsNeeded
 from experiments.evidence import Evidence
 from experiments.evidence import gather as gather_evidence
+from experiments.freezing import frozen
 from experiments.planning import earlier_spread, seeds_still_needed
 from experiments.queries.access import Access, people_who_may
 from experiments.queries.champions import targets_of
@@ -102,7 +103,11 @@ def record_decision(request: HttpRequest, access: Access, name: str) -> HttpResp
     parts = gather(access, required(find_experiment(access, name)), candidate=asked(request))
     choice = request.POST.get("choice", "")
     reason = request.POST.get("reason", "")
-    fields = _frozen(parts) | {"state": request.POST.get("state", "")}
+    held = parts.repetition
+    replication = None
+    if held is not None:
+        replication = required(find_repetition(access, parts.experiment.pk, held.id))
+    fields = frozen(parts.experiment, replication) | {"state": request.POST.get("state", "")}
     made = attempted(
         request,
         lambda: decisions.record(
@@ -119,31 +124,6 @@ def record_decision(request: HttpRequest, access: Access, name: str) -> HttpResp
         return to_page(request, "decide", access, name)
     messages.success(request, f"Recorded as decision {made.sequence}. It cannot be changed.")
     return redirect("decision", access.slug, made.sequence)
-
-
-def _frozen(parts: ExperimentParts) -> dict[str, Any]:
-    """The evidence at this moment; without seeds, what the search alone has shown."""
-    held = parts.repetition
-    if held is not None:
-        replication = required(find_repetition(parts.access, parts.experiment.pk, held.id))
-        evidence = gather_evidence(replication)
-        return {
-            "evidence": evidence.document(),
-            "verdict": evidence.outcome,
-            "replication": replication,
-        }
-    experiment = parts.experiment
-    return {
-        "evidence": {
-            "metric": experiment.official_metric,
-            "direction": experiment.direction,
-            "goal": experiment.goal,
-            "experiment": experiment.name,
-            "trials": experiment.trial_count,
-            "best_value": experiment.best_value,
-            "verdict": None,
-        }
-    }
 
 
 @require_POST

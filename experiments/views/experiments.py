@@ -10,10 +10,11 @@ from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_POST, require_safe
 
+from experiments.design_review import design_checks
 from experiments.queries.access import Access
 from experiments.queries.experiments import find_experiment, tags_of
+from experiments.reproduce_trial import line_of
 from experiments.services import experiments
-from experiments.views.design_checks import design_checks
 from experiments.views.experiment_parts import (
     ExperimentParts,
     gather,
@@ -24,7 +25,6 @@ from experiments.views.followups import followed_by
 from experiments.views.guard import attempted, in_project, required
 from experiments.views.live import page_cursor
 from experiments.views.panels import Panel
-from experiments.views.reproduce import line_of
 from experiments.views.search_charts import TABS, panel
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,7 +13,7 @@ from django.views.decorators.http import require_safe
 
 from experiments import followups
 from experiments.analysis.space import AxisKind, Edge
-from experiments.errors import InvalidExperiment, Problem
+from experiments.errors import InvalidExperiment
 from experiments.experiment_changes import Difference, differences
 from experiments.experiment_file import ExperimentFile
 from experiments.followups import Proposal
@@ -27,9 +26,8 @@ from experiments.queries.earlier_trials import (
 )
 from experiments.queries.experiments import find_experiment
 from experiments.queries.exploration import Exploration, explored
-from experiments.queries.findings import evidence_of_finding
 from experiments.views.experiment_parts import ExperimentParts, read_file
-from experiments.views.guard import in_project, required, whole_number
+from experiments.views.guard import in_project, required
 
 MOST_SHOWN = 20
 MAIN = ("extend", "narrow", "exploit", "clone")
@@ -128,26 +126,6 @@ def link(access: Access, older: str, kind: str, **more: str) -> str:
     return f"{reverse('new_experiment', args=[access.slug])}?{query}"
 
 
-def asked_proposal(older: Any, query: Mapping[str, str]) -> Proposal:
-    """The follow-up that an address asks for: by kind, by finding, or by end of a range.
-
-    Raises:
-        InvalidExperiment: for a kind that there is not, or an experiment without a file.
-    """
-    finding = whole_number(query.get("finding"), 0)
-    evidence = evidence_of_finding(older.pk, finding) if finding else {}
-    kind = query.get("follow") or ("extend" if finding else "clone")
-    if kind == "extend" and evidence.get("side"):
-        kind = "narrow"
-    return followups.propose(
-        older,
-        kind,
-        hyperparameter=query.get("hyperparameter", ""),
-        edge=query.get("edge", ""),
-        evidence=evidence,
-    )
-
-
 def followed(access: Access, file: ExperimentFile | None) -> Followed | None:
     """What a file that names another experiment has to do with it; None when it names none."""
     older: Any = find_experiment(access, file.extends) if file and file.extends else None
@@ -155,16 +133,6 @@ def followed(access: Access, file: ExperimentFile | None) -> Followed | None:
     if file is None or before is None:
         return None
     return Followed(older.name, differences(before, file), earlier_trials(older, file))
-
-
-def forbidden(access: Access, file: ExperimentFile) -> list[Problem]:
-    """What keeps a file from following the experiment that it names."""
-    if not file.extends:
-        return []
-    older: Any = find_experiment(access, file.extends)
-    if older is None:
-        return [Problem("extends", f"found {file.extends}, no experiment of {access.slug}")]
-    return followups.against_older(older, file)
 
 
 def followed_by(parts: ExperimentParts) -> Followed | None:

@@ -10,27 +10,31 @@ from django.shortcuts import redirect, render
 from django.views.decorators.http import require_http_methods, require_POST
 
 from experiments import experiment_file
+from experiments.asked_followup import asked_proposal
+from experiments.design_review import (
+    DesignChecks,
+    check_project,
+    checks_as_data,
+    design_checks,
+    design_words,
+    forbidden,
+    taken_name,
+)
 from experiments.errors import InvalidExperiment, Problem, VerdictError
-from experiments.experiment_file import ExperimentFile
 from experiments.presets import all_presets
 from experiments.queries.access import Access, people_who_may
-from experiments.queries.experiments import find_experiment
+from experiments.queries.experiments import find_experiment, free_name
 from experiments.services import experiments
-from experiments.views.design_checks import (
-    DesignChecks,
-    checks_as_data,
-    checks_html,
-    design_checks,
-)
+from experiments.views.design_checks import checks_html
 from experiments.views.experiment_parts import read_file
-from experiments.views.followups import asked_proposal, followed, forbidden
+from experiments.views.followups import followed
 from experiments.views.guard import in_project, required
-from experiments.views.space_rows import state_of_form, taken_name
+from experiments.views.space_rows import state_of_form
 
 LONGEST = 200_000
 EXAMPLE = """\
 project: {slug}
-experiment: label-smoothing
+experiment: {name}
 goal: Does label smoothing raise {metric} once the learning rate is retuned?
 objective: workers.problems.digits:train
 metrics:
@@ -70,7 +74,8 @@ def new_experiment_page(request: HttpRequest, access: Access) -> HttpResponse:
         text, said = _follow_up(request, older)
     else:
         metric, direction = access.official_metric, access.direction
-        text = EXAMPLE.format(slug=access.slug, metric=metric, direction=direction)
+        name = free_name(access.project_id, "label-smoothing")
+        text = EXAMPLE.format(slug=access.slug, name=name, metric=metric, direction=direction)
     context = {
         "project": access,
         "section": "experiments",
@@ -111,14 +116,8 @@ def _follow_up(request: HttpRequest, older: Any) -> tuple[str, str]:
 
 def _create(request: HttpRequest, access: Access, text: str) -> Any:
     file = experiment_file.parse(text)
-    _check_project(file, access)
+    check_project(file, access)
     return experiments.create(user=request.user, text=text)  # type: ignore[arg-type]
-
-
-def _check_project(file: ExperimentFile, access: Access) -> None:
-    if file.project != access.slug:
-        wrong = Problem("project", f"found {file.project}, but this page belongs to {access.slug}")
-        raise InvalidExperiment("The file names another project.", [wrong])
 
 
 @require_POST
@@ -132,7 +131,7 @@ def check_experiment(request: HttpRequest, access: Access) -> JsonResponse:
         problems = forbidden(access, file)
         # A design can be judged before its name is free.
         checks = design_checks(file, access, settled=not problems)
-        _check_project(file, access)
+        check_project(file, access)
         if problems:
             raise InvalidExperiment(f"This must not follow {file.extends}.", problems)
         taken = taken_name(access, file.name)
@@ -148,20 +147,3 @@ def check_experiment(request: HttpRequest, access: Access) -> JsonResponse:
     return JsonResponse(
         {**told, "checks": checks_html(checks), "rules": checks_as_data(checks) if checks else []}
     )
-
-
-def design_words(file: ExperimentFile) -> list[str]:
-    """What the file asks for, in sentences."""
-    arms = file.arms()
-    searched = sorted({len(arm.searched) for arm in arms})
-    dimensions = " to ".join(str(count) for count in dict.fromkeys((searched[0], searched[-1])))
-    total = sum(file.budget_of(arm) for arm in arms)
-    found = [
-        f"{len(arms)} {'arm' if len(arms) == 1 else 'arms'} of {file.trials} trials, "
-        f"{total} in all, {file.parallel} at once.",
-        f"{dimensions} searched {'dimension' if dimensions == '1' else 'dimensions'} in each arm.",
-    ]
-    fixed = [each.name for each in file.space.of_role("fixed")]
-    if fixed:
-        found.append(f"What is found holds for the fixed values of {', '.join(fixed)} only.")
-    return found

@@ -9,13 +9,13 @@ from django.http import HttpRequest, JsonResponse
 from django.views.decorators.http import require_POST
 
 from experiments import experiment_file, experiment_yaml
+from experiments.design_review import taken_name
 from experiments.errors import InvalidExperiment, Problem, VerdictError
 from experiments.experiment_yaml import LONGEST
 from experiments.forms.file_edits import HEAD, edited, head_of
 from experiments.forms.space_rows import conditions_of, problems_of_rows, rows_of, space_of
 from experiments.forms.yaml_editing import compose
 from experiments.queries.access import Access
-from experiments.queries.experiment_names import is_taken
 from experiments.views.guard import in_project
 
 _HEAD_CELLS = {".".join(path): cell for cell, (path, _) in HEAD.items()}
@@ -63,13 +63,6 @@ def state_of_form(access: Access, text: str) -> dict[str, Any]:
             if each.where in _HEAD_CELLS
         ],
     }
-
-
-def taken_name(access: Access, name: str) -> list[Problem]:
-    """The problem of a name that the project has given away already."""
-    if name and is_taken(access, name):
-        return [Problem("experiment", f"{name} is taken in this project; choose another name")]
-    return []
 
 
 def _problems(document: Any) -> tuple[Problem, ...]:

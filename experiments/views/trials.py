@@ -15,13 +15,13 @@ from experiments.queries.experiments import find_experiment
 from experiments.queries.findings import findings_of_trial
 from experiments.queries.trial_detail import detail_of, find_trial
 from experiments.queries.waiting import may_be_cancelled
+from experiments.reproduce_trial import line_of
 from experiments.trial_names import parse_trial_name
 from experiments.views.curve_panel import curve_news, curves_panel, encode_cursor, onsets_of
 from experiments.views.experiment_parts import ExperimentParts, count_arms, declared_of, gather
 from experiments.views.guard import in_project, required
 from experiments.views.live import read_cursor
 from experiments.views.metric_families import families, first_family
-from experiments.views.reproduce import line_of
 
 
 @require_safe

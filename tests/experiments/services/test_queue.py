@@ -11,7 +11,7 @@ from experiments.models import Experiment, Trial
 from experiments.models.trial import Origin, TrialState
 from experiments.queries import assignments
 from experiments.services import experiments, queue, trials, workers
-from experiments.views.reproduce import line_of
+from experiments.reproduce_trial import line_of
 from tests import cast
 
 pytestmark = pytest.mark.django_db

@@ -164,7 +164,7 @@ def test_what_the_extended_search_saw_interact_is_told_when_one_of_it_is_fixed(
         asked.append(axes)
         return {("learning_rate", "dropout"): 0.31}
 
-    monkeypatch.setattr("experiments.views.design_checks.interaction_shares", shares)
+    monkeypatch.setattr("experiments.design_review.interaction_shares", shares)
     client.force_login(cast.person("cleo"))
     text = (
         GOOD.replace("role: scientific, choices: [0.0, 0.1]", "role: fixed, value: 0.1")

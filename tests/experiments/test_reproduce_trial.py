@@ -8,8 +8,8 @@ import pytest
 
 from experiments.models import Experiment, Trial
 from experiments.models.trial import TrialState
+from experiments.reproduce_trial import line_of
 from experiments.trial_encoding import encode_reports
-from experiments.views.reproduce import line_of
 from tests import cast
 
 pytestmark = pytest.mark.django_db

@@ -1,0 +1,99 @@
+"""Who asks, in which project, and whether their token may do it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.http import HttpRequest
+
+from experiments.api.schemas import ErrorOut
+from experiments.errors import NotAllowed, NotFound
+from experiments.queries import access, token_access
+from experiments.queries.access import Access
+from experiments.queries.experiments import find_experiment
+from experiments.queries.seeds import find_repetition
+from experiments.queries.token_access import ApiToken
+from experiments.queries.trial_detail import find_trial
+from experiments.trial_names import parse_trial_name
+
+READ_ERRORS = dict.fromkeys((400, 401, 404, 422), ErrorOut)
+WRITE_ERRORS = dict.fromkeys((400, 401, 403, 404, 409, 413, 415, 422), ErrorOut)
+
+
+def token_of(request: HttpRequest, scope: str = "") -> ApiToken:
+    """The token behind a request.
+
+    Raises:
+        NotAllowed: when it was made without the scope that this needs.
+    """
+    token: ApiToken = request.auth  # type: ignore[attr-defined]
+    if scope and scope not in token.scopes.split():
+        raise NotAllowed(f"This token lacks the scope {scope}; make one that has it.")
+    return token
+
+
+def reading(request: HttpRequest, slug: str, scope: str = "") -> Access:
+    """A project as the owner of the token meets it.
+
+    Raises:
+        NotFound: for a project that the token does not open, or its owner may not know.
+        NotAllowed: without the scope.
+    """
+    token = token_of(request, scope)
+    if token_access.project_for(token, slug) is not None:
+        found = access.find_project(token.owner, slug)
+        if found is not None:
+            return found
+    raise NotFound(f"There is no project {slug}.")
+
+
+def writing(request: HttpRequest, slug: str) -> Access:
+    """The same for a request that changes something: the token needs the scope write."""
+    return reading(request, slug, "write")
+
+
+def deciding(request: HttpRequest, slug: str) -> Access:
+    """The same for what makes champions: the token needs the scope decide."""
+    return reading(request, slug, "decide")
+
+
+def person(request: HttpRequest) -> Any:
+    """In whose name the token acts."""
+    return token_of(request).owner
+
+
+def experiment_in(access: Access, name: str) -> Any:
+    """An experiment of a project.
+
+    Raises:
+        NotFound: when there is none of that name.
+    """
+    found = find_experiment(access, name)
+    if found is None:
+        raise NotFound(f"{access.slug} has no experiment {name}.")
+    return found
+
+
+def trial_in(experiment: Any, name: str) -> Any:
+    """A trial by the name that the pages call it: 17, B17, s31-4.
+
+    Raises:
+        NotFound: when there is none of that name.
+    """
+    reference = parse_trial_name(name)
+    found = find_trial(experiment, reference) if reference else None
+    if found is None:
+        raise NotFound(f"{experiment.name} has no trial {name}.")
+    return found
+
+
+def repetition_in(access: Access, experiment: Any, number: int) -> Any:
+    """A repetition over seeds by its id.
+
+    Raises:
+        NotFound: when the experiment has none with that id.
+    """
+    found = find_repetition(access, experiment.pk, number) if number < 2**63 else None
+    if found is None:
+        raise NotFound(f"{experiment.name} has no repetition {number}.")
+    return found
