@@ -10,15 +10,50 @@ from django.conf import settings
 
 FOLDER = Path(__file__).resolve().parent.parent
 
+_known: tuple[tuple[int, ...], str] | None = None
 
-@cache
+
 def commit() -> str:
     """The full commit hash, `-dirty` added when files differ from it; "" when unknown.
 
-    The setting VERDICT_COMMIT stands over it, for images that carry no repository.
+    Asked anew when a commit was made or a source file changed, as training processes then begin
+    anew, too. The setting VERDICT_COMMIT stands over it, for images that carry no repository.
     """
     if settings.VERDICT_COMMIT:
         return str(settings.VERDICT_COMMIT)
+    global _known
+    stamps = _stamps()
+    if _known is None or _known[0] != stamps:
+        _known = stamps, _ask()
+    return _known[1]
+
+
+def _stamps() -> tuple[int, ...]:
+    """When the repository and each source file in it changed last, ns; 0 for what is not there.
+
+    Far cheaper than to ask git.
+    """
+    return tuple(map(_changed_at, _watched()))
+
+
+def _changed_at(file: Path) -> int:
+    try:
+        return file.stat().st_mtime_ns
+    except OSError:
+        return 0
+
+
+@cache
+def _watched() -> tuple[Path, ...]:
+    folder = _git("rev-parse", "--absolute-git-dir")
+    if not folder:
+        return ()
+    repository = [Path(folder, name) for name in ("HEAD", "index", "logs/HEAD")]
+    sources = _git("ls-files", "--", "*.py", ":!tests", ":!benchmarks").splitlines()
+    return tuple(repository + [FOLDER / source for source in sources])
+
+
+def _ask() -> str:
     head = _git("rev-parse", "HEAD")
     if not head:
         return ""

@@ -19,6 +19,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import TextIO
 
+from workers.loaded_sources import LoadedSources
 from workers.memory import free_gpu_memory, out_of_memory
 from workers.messages import (
     Finished,
@@ -69,10 +70,15 @@ def main(
     for name in hidden:
         os.environ.pop(name, None)
     link = SupervisorLink(connection)
+    sources = LoadedSources()
     while True:
         job = link.next_job()
+        if sources.changed():
+            os._exit(0)  # nothing of the job has run: the supervisor gives it to a new process
         link.send(Started())
-        link.send(Finished(run_job(job, link)))
+        outcome = run_job(job, link)
+        sources.note()
+        link.send(Finished(outcome))
 
 
 class SupervisorLink:

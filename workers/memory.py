@@ -34,7 +34,7 @@ def free_gpu_memory() -> float:
     try:
         gc.collect()  # cycles keep a network alive, such as an exception with its frames
         torch.cuda.empty_cache()
-        held = sum(map(torch.cuda.memory_allocated, range(torch.cuda.device_count())))
+        held: int = sum(map(torch.cuda.memory_allocated, range(torch.cuda.device_count())))
     except RuntimeError:  # a device that an earlier error has left unusable
         return float("inf")
     return held / 2**20

@@ -393,3 +393,21 @@ def test_arms_that_differ_in_data_need_a_function_that_reads_them(warm: Slot) ->
     assert "digits 2" in blind.reason
     reading = Owner().run(warm, "reads_its_data", data=data, data_must_be_read=True)
     assert (reading.state, reading.score.value) == ("complete", 2.0)
+
+
+def test_a_change_of_code_begins_a_new_process(
+    slot: Slot, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = tmp_path / "changing_objective.py"
+    monkeypatch.syspath_prepend(str(tmp_path))  # a spawned process gets it, too
+    outcomes = []
+    for value in (0.25, 0.25, 0.75):
+        text = f"def train(run):\n    run.log({{'validation_accuracy': {value}}})\n"
+        if not source.exists() or source.read_text() != text:
+            source.write_text(text)
+            past = time.time_ns() - 10**9 * (10 - len(outcomes))
+            os.utime(source, ns=(past, past))
+        where = {"objective": "changing_objective:train", "allowed": ("changing_objective",)}
+        outcomes.append((Owner().run(slot, "", **where).score.value, slot.pid))
+    assert [value for value, _ in outcomes] == [0.25, 0.25, 0.75]
+    assert outcomes[0][1] == outcomes[1][1] != outcomes[2][1]

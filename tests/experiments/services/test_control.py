@@ -123,7 +123,7 @@ def test_parallelism_and_priority_change_while_it_runs(search: Experiment) -> No
 def test_a_cap_is_set_kept_and_taken_away(search: Experiment) -> None:
     caps = []
     for more in ({"gpu_hours": 2.5}, {"priority": 1}, {"gpu_hours": None}):
-        control.change(user=cast.person("cleo"), experiment=search, **more)  # type: ignore[arg-type]
+        control.change(user=cast.person("cleo"), experiment=search, **more)
         search.refresh_from_db()
         caps.append(search.gpu_hours_cap)
     assert caps == [2.5, 2.5, None]

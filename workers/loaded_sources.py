@@ -1,0 +1,69 @@
+"""Whether the code that this process has imported is still what lies on disk."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import site
+import sys
+import sysconfig
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType
+
+Stamp = tuple[int, int]  # time of the last change in ns, size
+_CLOCK = 20_000_000  # ns by which the clock of file systems may lag
+
+
+def _elsewhere() -> tuple[str, ...]:
+    """Folders of Python and of installed packages: they change with the environment only."""
+    names = ("stdlib", "platstdlib", "purelib", "platlib")
+    folders = [sysconfig.get_path(name) for name in names] + site.getsitepackages()
+    every = {name for folder in folders if folder for name in (folder, os.path.realpath(folder))}
+    return tuple(f"{folder}{os.sep}" for folder in every)
+
+
+class LoadedSources:
+    """Source files of imported modules, as they were when they were imported."""
+
+    def __init__(self) -> None:
+        self._elsewhere = _elsewhere()
+        self._seen: dict[str, Stamp | None] = {}
+        self._modules = 0
+        self._noted_at = time.time_ns()
+        self.note()
+
+    def note(self) -> None:
+        """Remember modules that were imported since the last call."""
+        if len(sys.modules) == self._modules:
+            return
+        self._modules = len(sys.modules)
+        for file in self._files():
+            if file not in self._seen:
+                stamp = _stamp(file)
+                # Changed since the last call, and maybe since it was read: never taken as known.
+                changed_since = stamp is not None and stamp[0] > self._noted_at - _CLOCK
+                self._seen[file] = None if changed_since else stamp
+        self._noted_at = time.time_ns()
+
+    def changed(self) -> bool:
+        """Whether a file is not any more what was imported from it."""
+        return any(stamp is None or _stamp(file) != stamp for file, stamp in self._seen.items())
+
+    def _files(self) -> Iterator[str]:
+        for module in list(sys.modules.values()):
+            file = getattr(module, "__file__", None) if isinstance(module, ModuleType) else None
+            if not isinstance(file, str) or not file.endswith(".py"):
+                continue
+            if not file.startswith(self._elsewhere):  # asked first: links are slow to follow
+                real = os.path.realpath(file)
+                if not real.startswith(self._elsewhere):
+                    yield real
+
+
+def _stamp(file: str) -> Stamp | None:
+    with contextlib.suppress(OSError):
+        status = Path(file).stat()
+        return status.st_mtime_ns, status.st_size
+    return None
