@@ -28,12 +28,12 @@ class Access:
 
     @property
     def can_edit(self) -> bool:
-        """Create and run experiments, repeat over seeds, dismiss findings."""
+        """Create and run experiments, repeat over seeds, open test scores, dismiss findings."""
         return self._at_least(Role.EDITOR)
 
     @property
     def can_decide(self) -> bool:
-        """Record decisions and open test scores."""
+        """Record decisions."""
         return self._at_least(Role.APPROVER)
 
     @property

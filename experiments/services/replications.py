@@ -332,9 +332,9 @@ def repeat_failed(*, user: Person, replication: Replication) -> int:
 def open_test(*, user: Person, replication: Replication) -> TestOpening:
     """Record that somebody looks at the test scores; the caller has seen that a verdict exists.
 
-    Each opening counts and is frozen into the decision.
+    Each opening counts and is frozen into the decision; a viewer only reads.
     """
-    require(user, replication.experiment.project, Role.VIEWER)
+    require(user, replication.experiment.project, Role.EDITOR)
     if unfinished(replication).exists():
         raise NotOpenYet("The test scores open after the verdict; replicates are still running.")
     return TestOpening.objects.create(replication=replication, opened_by_id=user.pk)
