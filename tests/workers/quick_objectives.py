@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ctypes
 import math
+import os
 import random
 import time
 
@@ -47,3 +49,16 @@ def diverges_and_goes_on(run: Run) -> None:
         loss = 1.0 / step if step < 4 else math.nan
         run.log({"train_loss": loss, "validation_accuracy": 0.5}, step=step)
         time.sleep(0.05)
+
+
+def tells_its_device(run: Run) -> None:
+    print(f"sees [{os.environ.get('CUDA_VISIBLE_DEVICES')}]", flush=True)
+    time.sleep(float(run.params["pause"]))
+    run.log({"validation_accuracy": 0.5}, step=1)
+
+
+def blocks_in_c(run: Run) -> None:
+    """One evaluation, then half a minute in which no thread of this process gets a turn."""
+    run.log({"validation_accuracy": 0.5}, step=1)
+    time.sleep(0.8)  # longer than a flush
+    ctypes.PyDLL(None).sleep(30)
