@@ -29,7 +29,8 @@ BASE_DIR = Path(__file__).resolve().parent.parent
 
 # Data folder: database file, Redis socket, keys, artifacts, logs.
 DATA_DIR = env_folder("VERDICT_DATA", BASE_DIR / "var")
-ARTIFACTS_DIR = DATA_DIR / "artifacts"
+# Checkpoints and other files of trials. Nodes that share trials share this folder.
+ARTIFACTS_DIR = env_folder("ARTIFACTS_DIR", DATA_DIR / "artifacts")
 LOGS_DIR = DATA_DIR / "logs"
 
 DEBUG = env_bool("DEBUG", False)
@@ -111,6 +112,11 @@ WORKER_NAME = env_text("WORKER_NAME", "")
 STOP_GRACE_SECONDS = env_int("STOP_GRACE_SECONDS", 10, minimum=1, maximum=3600)
 # How often a trial is begun again after its process or its worker died.
 TRIAL_RETRIES = env_int("TRIAL_RETRIES", 2, minimum=0, maximum=100)
+# Of each trial these checkpoints are kept: the last ones, and the best by the official metric.
+CHECKPOINTS_KEEP_LAST = env_int("CHECKPOINTS_KEEP_LAST", 1, minimum=1, maximum=100)
+CHECKPOINTS_KEEP_BEST = env_int("CHECKPOINTS_KEEP_BEST", 1, minimum=0, maximum=100)
+CHECKPOINT_MEGABYTES = env_int("CHECKPOINT_MEGABYTES", 4096, minimum=1)
+CHECKPOINT_SECONDS = env_int("CHECKPOINT_SECONDS", 60, minimum=0)
 # Caps on GPU hours; 0: none. Those of a person count the last GPU_HOURS_DAYS days.
 GPU_HOURS_PER_EXPERIMENT = env_int("GPU_HOURS_PER_EXPERIMENT", 0, minimum=0)
 GPU_HOURS_PER_PERSON = env_int("GPU_HOURS_PER_PERSON", 0, minimum=0)

@@ -11,24 +11,44 @@ import json
 from collections.abc import Mapping
 
 
-def resumed_steps(text: str) -> dict[int, int]:
-    """Attempt -> step of its checkpoint, as a trial's record has it."""
-    return {int(attempt): int(step) for attempt, step in json.loads(text).items()}
+Resumed = Mapping[int, tuple[int, int]]  # attempt -> step of its checkpoint, attempt that wrote it
 
 
-def with_resumed(text: str, attempt: int, step: int) -> str:
-    """The record with one more attempt."""
-    found = {**resumed_steps(text), attempt: step}
-    return json.dumps({str(each): found[each] for each in sorted(found)})
+def resumed_steps(text: str) -> dict[int, tuple[int, int]]:
+    """Which attempts went on from a checkpoint, as a trial's record has it.
+
+    A step alone stands for a checkpoint of the attempt just before.
+    """
+    return {
+        int(attempt): (int(held), int(attempt) - 1)
+        if isinstance(held, int)
+        else (int(held[0]), int(held[1]))
+        for attempt, held in json.loads(text).items()
+    }
 
 
-def last_steps(newest: int, resumed: Mapping[int, int]) -> dict[int, int | None]:
+def with_resumed(text: str, attempt: int, step: int, origin: int | None = None) -> str:
+    """The record with one more attempt; `origin` wrote its checkpoint, by default the one before.
+
+    The one before may have died before it got as far as the checkpoint that was there already.
+    """
+    found = {
+        **resumed_steps(text),
+        attempt: (step, attempt - 1 if origin is None else origin),
+    }
+    return json.dumps({str(each): list(found[each]) for each in sorted(found)})
+
+
+def last_steps(newest: int, resumed: Resumed) -> dict[int, int | None]:
     """Attempts with points on the curve -> the last step that counts, None for all of them."""
     kept: dict[int, int | None] = {newest: None}
     last: int | None = None
-    for attempt in range(newest, 0, -1):
-        if attempt not in resumed:
+    attempt = newest
+    while attempt in resumed:
+        step, origin = resumed[attempt]
+        if origin >= attempt:
             break
-        last = resumed[attempt] if last is None else min(last, resumed[attempt])
-        kept[attempt - 1] = last
+        last = step if last is None else min(last, step)
+        kept[origin] = last
+        attempt = origin
     return kept

@@ -22,6 +22,7 @@ from typing import TextIO
 from workers.loaded_sources import LoadedSources
 from workers.memory import free_gpu_memory, out_of_memory
 from workers.messages import (
+    CheckpointFile,
     Finished,
     FromChild,
     FromSupervisor,
@@ -30,6 +31,7 @@ from workers.messages import (
     Quit,
     Report,
     ReportAnswer,
+    Resumed,
     SeriesFlush,
     Started,
     State,
@@ -106,6 +108,9 @@ class SupervisorLink:
 
     def series(self, flush: SeriesFlush) -> None:
         self.send(flush)
+
+    def tell(self, message: CheckpointFile | Resumed) -> None:
+        self.send(message)
 
     def report(self, step: int, value: float) -> bool | None:
         """Whether to prune; None when nobody answered within `ANSWER_SECONDS`."""

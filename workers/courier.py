@@ -57,6 +57,7 @@ class Courier:
         self._adopt_at = 0.0
         self._deliver = deliver
         self._waiting: Counter[Key] = Counter()
+        self._done: Counter[Key] = Counter()
         self._refused: dict[Key, Exception] = {}
         self._changed = threading.Condition()
         self._wake = threading.Event()
@@ -90,9 +91,26 @@ class Courier:
                     raise Undelivered(f"{self._waiting[key]} flushes of trial {trial_id} wait")
                 self._changed.wait(0.1)
             del self._waiting[key]
+            self._done.pop(key, None)
             error = self._refused.pop(key, None)
         if error is not None:
             raise error
+
+    def reach(self, trial_id: int, attempt: int, *, give_up: threading.Event) -> None:
+        """Return when all flushes of an attempt that were put by now are in the database.
+
+        Raises:
+            Undelivered: when `give_up` was set before, or the database will never take one.
+        """
+        key = (trial_id, attempt)
+        with self._changed:
+            wanted = self._done[key] + self._waiting[key]
+            while self._done[key] < wanted and key in self._waiting:
+                if give_up.is_set():
+                    raise Undelivered(f"{self._waiting[key]} flushes of trial {trial_id} wait")
+                self._changed.wait(0.1)
+            if key in self._refused:
+                raise Undelivered(f"a flush of trial {trial_id} was refused")
 
     def close(self) -> None:
         """Deliver what can be delivered at once; the rest stays on disk."""
@@ -166,4 +184,5 @@ class Courier:
                 key = (batch.trial_id, batch.attempt)
                 if key in self._waiting:  # not of an adopted queue
                     self._waiting[key] -= 1
+                    self._done[key] += 1
             self._changed.notify_all()

@@ -14,6 +14,47 @@ State = Literal["complete", "pruned", "stopped", "infeasible", "failed", "lost",
 
 
 @dataclass(frozen=True, slots=True)
+class CheckpointFile:
+    """A checkpoint that lies whole on disk. `path` is relative to the folder of artifacts;
+    `value` the official metric's latest one at that time, None when it was not finite.
+    """
+
+    path: str
+    step: int
+    attempt: int
+    size: int
+    sha256: str
+    value: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoints:
+    """Where a trial's checkpoints go and which are there, the newest first.
+
+    `folder` is that of all artifacts, `place` the trial's in it. A checkpoint larger than
+    `largest` bytes is refused. `seconds`: after so long the next one is due.
+    """
+
+    folder: str
+    place: str
+    attempt: int
+    largest: int
+    seconds: float
+    saved: tuple[CheckpointFile, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Resumed:
+    """The run goes on from a checkpoint of attempt `origin`. `reports` are the evaluations of
+    the official metric up to it, step and value, for the pruner.
+    """
+
+    step: int
+    origin: int
+    reports: tuple[tuple[int, float], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Job:
     """One trial as its training process needs it.
 
@@ -53,6 +94,7 @@ class Job:
     threads: int | None = 1
     data: Mapping[str, str] = field(default_factory=dict)
     data_must_be_read: bool = False
+    checkpoints: Checkpoints | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,5 +204,5 @@ class Finished:
     outcome: Outcome
 
 
-FromChild = Started | SeriesFlush | Report | Sealed | Finished
+FromChild = Started | SeriesFlush | Report | Sealed | CheckpointFile | Resumed | Finished
 FromSupervisor = Job | ReportAnswer | Stop | Quit

@@ -12,7 +12,8 @@ from dataclasses import replace
 from typing import Literal
 
 from workers.messages import Job, Score, Sealed, SeriesFlush
-from workers.run import Run, Sink, Stopped
+from workers.run import Run, Stopped
+from workers.sink import Sink
 
 
 class Passes:

@@ -9,26 +9,28 @@ def train(run):
 
 from __future__ import annotations
 
-import itertools
 import math
-import operator
+import os
 import sys
 import time
-from collections.abc import Iterable, Iterator, Mapping
-from types import MappingProxyType
-from typing import Any, Literal, Protocol, SupportsFloat, SupportsIndex, TypeVar, cast
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict
+from typing import Any, Literal, SupportsFloat, SupportsIndex, TypeVar
 
 from experiments.analysis.early_stopping import Waiting, after
 from experiments.metrics import guess
+from workers.assigned import Assigned
+from workers.checkpoints import CheckpointSink, Shelf
 from workers.flushing import FLUSH_SECONDS, Flusher
-from workers.messages import Job, Score, Sealed, SeriesFlush
+from workers.messages import Job, Resumed, Score, Sealed
+from workers.metric_values import MAX_NAME, is_name, to_float, whole
+from workers.sink import Sink
 from workers.system_metrics import SystemSampler
 
 Item = TypeVar("Item")
 # "unjudged": the official metric was not logged in the first evaluation.
 Ending = Literal["", "pruned", "stopped", "early", "unjudged"]
 
-MAX_NAME = 200  # characters
 MAX_WARNINGS = 100
 
 
@@ -47,21 +49,7 @@ class OfficialMetricMissing(Exception):
     """Raised by `Run.log` after an evaluation in which the official metric was not logged."""
 
 
-class Sink(Protocol):
-    """Where a run's messages go."""
-
-    @property
-    def stop_requested(self) -> bool:
-        """Whether the run should end at its next log call."""
-
-    def series(self, flush: SeriesFlush) -> None:
-        """Pass a flush on; called from the flusher's thread."""
-
-    def report(self, step: int, value: float) -> bool | None:
-        """Whether to prune; None when no answer came in time."""
-
-
-class Run:
+class Run(Assigned):
     """One run of a training function. Made by a worker, not by the training function."""
 
     def __init__(
@@ -71,10 +59,9 @@ class Run:
         flush_seconds: float = FLUSH_SECONDS,
         system_seconds: float | None = None,
     ) -> None:
-        self._job = job
+        super().__init__(job)
         self._sink = sink
-        self._params = MappingProxyType(dict(job.params))
-        self._numbers = itertools.count()
+        self._calls = 0
         self._last_step = 0
         self._score = Score()
         self._places: dict[object, _Place] = {}
@@ -82,65 +69,20 @@ class Run:
         self._warnings: dict[object, str] = {}
         self._flusher = Flusher(sink.series, lambda: self._score, flush_seconds)
         self._sampler = SystemSampler(self._observe, system_seconds) if system_seconds else None
-        self.read_split_seed = False
-        self.read_data = False
         self.unanswered = 0
         self.ending: Ending = ""
         self._watched = job.early_stopping.metric if job.early_stopping else ""
         self._waiting = Waiting()
         # Steps at which validation metrics were logged before the official one; None: never mind.
         self._evaluated: dict[str, int] | None = {} if self._declares_official() else None
+        self._keeper = sink if job.checkpoints and isinstance(sink, CheckpointSink) else None
+        self._shelf = Shelf(job.checkpoints) if job.checkpoints and self._keeper else None
+        self._reports: list[tuple[int, float]] = []  # evaluations, for the pruner of a resumed run
+        self._kept_at = time.monotonic()
+        # Of a training job of several processes the first one logs.
+        self._is_another_rank = os.environ.get("RANK", "0").strip() not in ("", "0")
         self._loops = 0  # of `until_stopped` under way
         self._ends_by_itself = False  # one of them saw the end coming
-
-    @property
-    def params(self) -> Mapping[str, Any]:
-        """Hyperparameters by name, fixed ones included; read-only."""
-        return self._params
-
-    @property
-    def train_seed(self) -> int:
-        """Seed of everything random in training: initial weights, order of batches, dropout."""
-        return self._job.train_seed
-
-    @property
-    def split_seed(self) -> int:
-        """Seed of the split into training, validation and test data.
-
-        Reading it is recorded: a verdict over several splits says so only when splits varied.
-        """
-        self.read_split_seed = True
-        return self._job.split_seed
-
-    @property
-    def data(self) -> Mapping[str, str]:
-        """The data to train on as the experiment file names them: name, version and checksum, as
-        far as they are given; empty when it names none.
-        """
-        self.read_data = True
-        return MappingProxyType(dict(self._job.data))
-
-    @property
-    def search_seed(self) -> int | None:
-        """Seed of the search that chose these parameters; None when no search did."""
-        return self._job.search_seed
-
-    @property
-    def budget(self) -> float | None:
-        """How much to spend: epochs, a fraction of the data, or a width, whichever the experiment
-        file names under `fidelity:`; None when it names none.
-        """
-        return self._job.budget
-
-    @property
-    def folds(self) -> int:
-        """How many folds there are, 0 when the data are split once."""
-        return self._job.folds
-
-    @property
-    def fold(self) -> int | None:
-        """Which fold, from 0, is held out to validate on; None when there are none."""
-        return self._job.fold
 
     @property
     def score(self) -> Score:
@@ -172,7 +114,10 @@ class Run:
         last two are not raised: its loop ends. Raises `OfficialMetricMissing` when a validation
         metric comes a second time and the metric declared official has not come at all.
         """
-        number = next(self._numbers)
+        if self._is_another_rank:
+            return
+        number = self._calls
+        self._calls += 1
         at = number if step is None else self._step(step, number)
         values: dict[str, float] = {}
         for name, given in metrics.items():
@@ -191,6 +136,8 @@ class Run:
         if official is not None:
             self._evaluate(at, official)
             self._evaluated = None
+            if self._job.pruning:
+                self._reports.append((at, official))
         elif self._evaluated is not None:
             self._miss(at, values)
         self._heed(at, official)
@@ -224,7 +171,7 @@ class Run:
 
     def finish(self, returned: object) -> None:
         """Take what the training function returned: a number counts if nothing was logged."""
-        value = None if isinstance(returned, bool) else _to_float(returned)
+        value = None if isinstance(returned, bool) else to_float(returned)
         if self._score.evaluations == 0 and value is not None:
             name = self._job.official_metric
             self._places[name] = "series"
@@ -237,6 +184,91 @@ class Run:
         Raises what kept the flusher from sending.
         """
         self._flusher.flush()
+
+    @property
+    def checkpoint_due(self) -> bool:
+        """Whether a checkpoint would be good now: some time after the one before, and when the
+        run was asked to end. Never on ranks above 0, nor where the run has several passes.
+        """
+        if self._shelf is None or self._is_another_rank:
+            return False
+        waited = time.monotonic() - self._kept_at
+        return self.ending == "stopped" or waited >= self._shelf.about.seconds
+
+    def save_checkpoint(
+        self, state: Any, *, step: SupportsIndex, generators: Sequence[Any] = ()
+    ) -> bool:
+        """Keep all that is needed to go on after `step`; whether it was kept.
+
+        All points logged up to here are sent first, so a curve never has a gap before its
+        checkpoint. Random states of Python, NumPy, torch and CUDA are kept, and those of
+        `generators`: torch, NumPy or Python ones of your own, such as a data loader's.
+
+        A disk that does not take it is warned about and training goes on. Raises CheckpointError
+        for a state that is too large or could not be read back (tensors, numbers, text, and
+        lists, tuples and dictionaries of them can).
+        """
+        if self._is_another_rank:
+            return False
+        if self._shelf is None or self._keeper is None:
+            self._warn("checkpoints", "no checkpoints: a trial of several passes begins anew")
+            return False
+        at = self._step(step, self._last_step)
+        self.flush()
+        last = self._score.last_value
+        value = last if last is not None and math.isfinite(last) else None
+        try:
+            file = self._shelf.write(
+                state, step=at, value=value, memory=self._memory(), generators=generators
+            )
+        except OSError as error:
+            self._warn("disk", f"checkpoint at step {at} not kept: {error.strerror or error}")
+            return False
+        self._keeper.tell(file)
+        self._kept_at = time.monotonic()
+        return True
+
+    def load_checkpoint(self, *, generators: Sequence[Any] = ()) -> Any:
+        """The state of the newest checkpoint of this trial, None when it begins anew.
+
+        Random states are restored, those of `generators` in the order in which they were saved.
+        Tensors come on the CPU. Files that were altered are passed over for older ones.
+        """
+        loaded = self._shelf.read(generators) if self._shelf is not None else None
+        if loaded is None:
+            return None
+        for text in loaded.unreadable:
+            self._warn(text, text)
+        if not loaded.memory:
+            return None
+        self._remember(loaded.memory)
+        if self._keeper is not None:
+            file = loaded.file
+            self._keeper.tell(Resumed(file.step, file.attempt, tuple(self._reports)))
+        return loaded.state
+
+    def _memory(self) -> dict[str, Any]:
+        return {
+            "score": asdict(self._score),
+            "waiting": asdict(self._waiting),
+            "calls": self._calls,
+            "last_step": self._last_step,
+            "sealed": [asdict(each) for each in self._sealed.values()],
+            "reports": list(self._reports),
+        }
+
+    def _remember(self, memory: Mapping[str, Any]) -> None:
+        """Stand where the run stood that wrote a checkpoint."""
+        self._score = Score(**memory["score"])
+        self._waiting = Waiting(**memory["waiting"])
+        self._calls, self._last_step = memory["calls"], memory["last_step"]
+        for each in memory["sealed"]:
+            self._sealed[each["name"]] = Sealed(**each)
+            self._meet(each["name"])
+        self._reports = [(step, value) for step, value in memory["reports"]]
+        if self._score.evaluations:
+            self._meet(self._job.official_metric)
+            self._evaluated = None
 
     def close(self) -> None:
         """Send what is left. Raises what kept the flusher from sending."""
@@ -327,10 +359,10 @@ class Run:
     def _meet(self, name: object) -> _Place:
         """Decide once where a metric goes."""
         place: _Place = "series"
-        if not isinstance(name, str) or not 0 < len(name) <= MAX_NAME or not _printable(name):
+        if not is_name(name):
             place = "refused"
             self._warn(name, f"metric {name!r:.100}: skipped, want 1 to {MAX_NAME} characters")
-        elif self._split(name) == "test":
+        elif self._split(str(name)) == "test":
             place = "sealed"
         self._places[name] = place
         return place
@@ -340,18 +372,18 @@ class Run:
         return splits[name] if name in splits else guess(name).split
 
     def _number(self, name: object, given: object) -> float | None:
-        value = _to_float(given)
+        value = to_float(given)
         if value is None:
             kind = type(given).__name__
             self._warn(name, f"metric {name!r:.100}: skipped, its value is a {kind}, no number")
         return value
 
     def _step(self, step: object, number: int) -> int:
-        whole = _whole(step)
-        if whole is None or not -(2**63) <= whole < 2**63:
+        number_of = whole(step)
+        if number_of is None or not -(2**63) <= number_of < 2**63:
             self._warn(_STEP, f"step {step!r:.50} is no 64-bit whole number: calls are counted")
             return number
-        return whole
+        return number_of
 
     def _warn(self, key: object, text: str) -> None:
         if key not in self._warnings and len(self._warnings) < MAX_WARNINGS:
@@ -361,26 +393,3 @@ class Run:
 
 _Place = Literal["series", "sealed", "refused"]
 _STEP = object()  # the key under which a bad step is warned about
-
-
-def _to_float(value: object) -> float | None:
-    # float() itself would read "0.5" and take an array of one element for a number.
-    if isinstance(value, str | bytes | bytearray) or getattr(value, "ndim", 0) != 0:
-        return None
-    try:
-        return float(cast(SupportsFloat, value))
-    except Exception:  # whatever a foreign __float__ raises
-        return None
-
-
-def _whole(value: object) -> int | None:
-    try:
-        return operator.index(cast(SupportsIndex, value))
-    except TypeError:
-        number = _to_float(value)
-        return int(number) if number is not None and number.is_integer() else None
-
-
-def _printable(name: str) -> bool:
-    """Whether every database can hold it: no NUL, no half of a surrogate pair."""
-    return "\0" not in name and not any("\ud800" <= letter <= "\udfff" for letter in name)

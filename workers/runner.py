@@ -28,9 +28,18 @@ from workers import environment, importance
 from workers.courier import Courier, Undelivered
 from workers.database_away import is_away
 from workers.findings import Looker
+from workers.job_making import checkpoints_of, job_of
 from workers.live_findings import LiveFindings
-from workers.messages import Job, Outcome, Sealed, SeriesFlush
+from workers.messages import (
+    CheckpointFile,
+    Job,
+    Outcome,
+    Resumed,
+    Sealed,
+    SeriesFlush,
+)
 from workers.pulse import Pulse, Watched
+from workers.record_keeper import RecordKeeper
 from workers.results import facts, state_and_values
 from workers.search.asking import AskedTrial
 from workers.search.storage import VerdictStorage
@@ -84,6 +93,7 @@ class TrialRunner:
         self._stopping = stopping
         self._environment = environment.describe(code_version.FOLDER)
         self._courier = Courier(settings.DATA_DIR / "spool")
+        self._keeper = RecordKeeper(self._courier)
         self._pulse = Pulse()
         self._looker = Looker()
         self._live = LiveFindings()
@@ -92,6 +102,7 @@ class TrialRunner:
         """End its threads; flushes that the database did not take stay on disk."""
         self._pulse.close()
         self._live.close()
+        self._keeper.close()
         self._courier.close()
 
     def run_next(self, queue_name: str, room: Room) -> bool:
@@ -109,7 +120,7 @@ class TrialRunner:
         try:
             environment = {**self._environment, "device": slot.device}
             _OneTrial(claim, self._storage, self._stopping, environment).run(
-                slot, self._courier, self._pulse, self._looker, self._live
+                slot, self._courier, self._keeper, self._pulse, self._looker, self._live
             )
         except (TrialFenced, TrialFinished) as error:
             logger.warning("trial %s was taken over: %s", claim.trial_id, error)
@@ -141,7 +152,13 @@ class _OneTrial:
         self._gives_back = False
 
     def run(
-        self, slot: Slot, courier: Courier, pulse: Pulse, looker: Looker, live: LiveFindings
+        self,
+        slot: Slot,
+        courier: Courier,
+        keeper: RecordKeeper,
+        pulse: Pulse,
+        looker: Looker,
+        live: LiveFindings,
     ) -> None:
         try:
             assignment = assignments.read(self._claim.trial_id)
@@ -162,7 +179,6 @@ class _OneTrial:
             return
         watched = pulse.watch(self._claim.trial_id, self._claim.attempt)
         curves = live.watch(assignment, job.params)
-        close_old_connections()  # this thread needs none while the trial trains
 
         def on_series(flush: SeriesFlush) -> None:
             courier.put(self._batch(flush))
@@ -175,14 +191,15 @@ class _OneTrial:
                 on_report=lambda step, value: self._report(asked, step, value),
                 on_sealed=self._sealed.append,
                 on_log_tail=lambda text: setattr(watched, "log_tail", text),
-                on_tick=lambda: self._order(watched),
+                on_tick=lambda: self._on_tick(watched),
                 on_reports_end=connections.close_all,
+                on_checkpoint=lambda message: self._on_checkpoint(keeper, message),
             )
         finally:
             pulse.forget(watched)
             live.forget(curves)
         if not watched.fenced:
-            outcome = self._delivered(courier, outcome)
+            outcome = self._delivered(courier, keeper, outcome)
             if self._conclude(assignment, asked, outcome):
                 looker.after_trial(
                     assignment,
@@ -203,26 +220,7 @@ class _OneTrial:
             environment=self._environment,
             data=assignment.runs.data,
         )
-        return Job(
-            label=assignment.label,
-            objective=assignment.objective,
-            allowed=tuple(settings.OBJECTIVES),
-            params=parameters,
-            train_seed=assignment.train_seed,
-            split_seed=assignment.split_seed,
-            search_seed=assignment.search_seed,
-            official_metric=assignment.official_metric,
-            direction="minimize" if assignment.direction == "minimize" else "maximize",
-            splits={name: metric.split for name, metric in assignment.metrics.items()},
-            pruning=assignment.pruner != "none",
-            early_stopping=assignment.early_stopping,
-            budget=assignment.budget,
-            fidelity=assignment.fidelity.name if assignment.fidelity else "",
-            rungs=asked.rungs(),
-            folds=assignment.folds,
-            data=assignment.runs.data,
-            data_must_be_read=assignment.arms_differ_in_data,
-        )
+        return job_of(assignment, parameters, asked.rungs(), checkpoints_of(assignment))
 
     def _batch(self, flush: SeriesFlush) -> series.Batch:
         return series.Batch(
@@ -255,6 +253,11 @@ class _OneTrial:
             self._unreported.pop(0)
         return prune
 
+    def _on_checkpoint(self, keeper: RecordKeeper, message: CheckpointFile | Resumed) -> None:
+        if isinstance(message, Resumed):  # the pruner knows nothing of earlier attempts
+            self._unreported[:0] = message.reports
+        keeper.put(self._claim.trial_id, self._claim.attempt, message)
+
     def _seal(self) -> None:
         for sealed in self._sealed:
             series.seal(trial_id=self._claim.trial_id, name=sealed.name, value=sealed.value)
@@ -267,6 +270,10 @@ class _OneTrial:
             give_up=self._stopping,
         )
 
+    def _on_tick(self, watched: Watched) -> Order | None:
+        connections.close_all()  # a trial that takes its time needs none here
+        return self._order(watched)
+
     def _order(self, watched: Watched) -> Order | None:
         """What a person or the worker's end asks of the child."""
         if watched.fenced or watched.control == "cancel":
@@ -278,12 +285,13 @@ class _OneTrial:
             return "leave"
         return None
 
-    def _delivered(self, courier: Courier, outcome: Outcome) -> Outcome:
-        """Wait until the database has all series: the result follows them."""
+    def _delivered(self, courier: Courier, keeper: RecordKeeper, outcome: Outcome) -> Outcome:
+        """Wait until the database has all checkpoints and series: the result follows them."""
         ending = self._is_given_back(outcome) and self._stopping.is_set()
         give_up = threading.Event() if ending else self._stopping
         if ending:
             threading.Timer(_HAND_BACK_SECONDS, give_up.set).start()
+        keeper.wait(self._claim.trial_id, self._claim.attempt, give_up=give_up)
         try:
             courier.wait(self._claim.trial_id, self._claim.attempt, give_up=give_up)
         except Undelivered:

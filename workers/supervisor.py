@@ -14,12 +14,14 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from workers.messages import (
+    CheckpointFile,
     Finished,
     FromChild,
     FromSupervisor,
     Job,
     Outcome,
     Report,
+    Resumed,
     Score,
     Sealed,
     SeriesFlush,
@@ -53,9 +55,14 @@ class Callbacks:
     on_log_tail: Callable[[str], None]
     on_tick: Callable[[], Order | None]
     on_reports_end: Callable[[], None]
+    on_checkpoint: Callable[[CheckpointFile | Resumed], None]
 
 
 def _nothing() -> None:
+    pass
+
+
+def _unheard(message: CheckpointFile | Resumed) -> None:
     pass
 
 
@@ -99,6 +106,7 @@ class Slot:
         on_log_tail: Callable[[str], None],
         on_tick: Callable[[], Order | None],
         on_reports_end: Callable[[], None] = _nothing,
+        on_checkpoint: Callable[[CheckpointFile | Resumed], None] = _unheard,
         tick_seconds: float = 1.0,
     ) -> Outcome:
         """Run one job to its end, whatever that is, and say how it ended.
@@ -108,7 +116,13 @@ class Slot:
         told at ticks, when there is something new, and the outcome holds the last one.
         """
         callbacks = Callbacks(
-            on_series, on_report, on_sealed, on_log_tail, on_tick, on_reports_end
+            on_series,
+            on_report,
+            on_sealed,
+            on_log_tail,
+            on_tick,
+            on_reports_end,
+            on_checkpoint,
         )
         timing = (tick_seconds, self._grace_seconds)
         try:
@@ -214,6 +228,8 @@ class _Watch:
                 self._desk.ask(message)
             case Sealed():
                 self._callbacks.on_sealed(message)
+            case CheckpointFile() | Resumed():
+                self._callbacks.on_checkpoint(message)
 
     def _tick(self) -> None:
         self._next_tick = time.monotonic() + self._tick_seconds

@@ -126,8 +126,10 @@ def _show_latest(trial_id: int, batch: Batch | None, heard_at: dt.datetime | Non
     Trial.objects.filter(pk=trial_id).update(**changes)
 
 
-def resume(*, trial_id: int, attempt: int, step: int) -> None:
+def resume(*, trial_id: int, attempt: int, step: int, origin: int | None = None) -> None:
     """Record that an attempt goes on from a checkpoint: its curve continues the earlier one there.
+
+    `origin` is the attempt that wrote the checkpoint, by default the one before.
 
     Raises:
         TrialFenced, TrialFinished, NotFound: when the attempt does not hold the trial.
@@ -136,7 +138,7 @@ def resume(*, trial_id: int, attempt: int, step: int) -> None:
         require_attempt(trial_id=trial_id, attempt=attempt)
         trial = Trial.objects.only("resumed").get(pk=trial_id)
         Trial.objects.filter(pk=trial_id).update(
-            resumed=with_resumed(trial.resumed, attempt, step)
+            resumed=with_resumed(trial.resumed, attempt, step, origin)
         )
 
 

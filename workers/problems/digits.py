@@ -14,7 +14,7 @@ import os
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, fields
 from functools import cache, partial
-from itertools import pairwise
+from itertools import islice, pairwise
 from typing import Any
 
 import numpy as np
@@ -199,9 +199,16 @@ def train(run: Run) -> None:
     order = torch.Generator().manual_seed(run.train_seed)
     network = Network(hp, rng, device)
     optimizer = make_optimizer(hp, network)
-    rates = learning_rates(hp, steps_of_an_epoch=math.ceil(len(data.train.digits) / hp.batch_size))
-    epoch = 0
-    for epoch in run.until_stopped(range(1, hp.epochs + 1)):
+    steps_of_an_epoch = math.ceil(len(data.train.digits) / hp.batch_size)
+    done = 0  # epochs
+    held = run.load_checkpoint(generators=[rng, order])
+    if held is not None:
+        done = held["epoch"]
+        network.load_state_dict(held["network"])
+        optimizer.load_state_dict(held["optimizer"])
+    rates = islice(learning_rates(hp, steps_of_an_epoch), done * steps_of_an_epoch, None)
+    epoch = done
+    for epoch in run.until_stopped(range(done + 1, hp.epochs + 1)):
         permutation = torch.randperm(len(data.train.digits), generator=order).to(device)
         norm = train_epoch(hp, network, optimizer, rates, data.train, permutation)
         train_loss, train_accuracy = evaluate(network, data.train)
@@ -215,6 +222,13 @@ def train(run: Run) -> None:
             "gradient_norm": norm,
         }
         run.log(metrics, step=epoch)
+        if run.checkpoint_due:
+            kept = {
+                "epoch": epoch,
+                "network": network.state_dict(),
+                "optimizer": optimizer.state_dict(),
+            }
+            run.save_checkpoint(kept, step=epoch, generators=[rng, order])
     _, test_accuracy = evaluate(network, data.test)
     run.log({"test_accuracy": test_accuracy}, step=epoch)
 
