@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 from typing import Annotated, Any
+from urllib.parse import quote
 
-from django.http import HttpRequest, HttpResponse
+from django.http import FileResponse, HttpRequest, HttpResponse
 from django.utils.cache import get_conditional_response
 from ninja import Query, Router
 
@@ -17,10 +19,12 @@ from experiments.api.schemas import (
     DecisionWithEvidenceOut,
     ErrorOut,
 )
-from experiments.errors import NotFound
+from experiments.errors import Conflict, NotFound
 from experiments.queries import champion as champions
-from experiments.queries import token_access
+from experiments.queries import deployables, token_access
+from experiments.queries.champion import Decision
 from experiments.queries.token_access import Project
+from experiments.services import artifacts
 
 PAGE = 100
 Page = Annotated[int, Query(ge=1, le=10**6)]
@@ -86,9 +90,48 @@ def read_champion(
         "target": target,
         "configuration": json.loads(decision.candidate.document),
         "digest": decision.candidate.digest,
+        "score": _score(decision),
+        "checkpoint": _checkpoint(request, target, decision),
         "decision": champions.as_document(decision),
         "head": {"count": head[0], "hash": head[1]},
     }
+
+
+def _score(decision: Decision) -> dict[str, Any] | None:
+    found = deployables.score_of(decision)
+    return asdict(found) if found else None
+
+
+def _checkpoint(request: HttpRequest, target: str, decision: Decision) -> dict[str, Any] | None:
+    found = deployables.checkpoint_of(decision)
+    if found is None:
+        return None
+    where = f"{request.path.rstrip('/')}/checkpoint?target={quote(target)}&sha256={found.sha256}"
+    return {**asdict(found), "address": request.build_absolute_uri(where)}
+
+
+@router.get("/{slug}/champion/checkpoint", response={200: None, **_ERRORS, 409: ErrorOut})
+def read_checkpoint(
+    request: HttpRequest, slug: str, target: str = "production", sha256: str = ""
+) -> Any:
+    """The bytes of the champion's checkpoint; its SHA-256 is the ETag.
+
+    409 when `sha256` is given and another champion stands by now.
+    """
+    project = _project(request, slug)
+    decision = champions.champion(project, target)
+    found = deployables.checkpoint_of(decision) if decision else None
+    if found is None:
+        raise NotFound(f"{slug} has no checkpoint for {target}.")
+    if sha256 and sha256 != found.sha256:
+        raise Conflict("Another champion stands by now; read it again.")
+    try:
+        held = artifacts.whole_path(deployables.path_of(found)).open("rb")
+    except (OSError, ValueError):
+        raise NotFound("The file is recorded, but it does not lie on this server.") from None
+    answer = FileResponse(held, as_attachment=True, filename=f"{slug}-{target}.checkpoint")
+    answer.headers["ETag"] = f'"{found.sha256}"'
+    return answer
 
 
 @router.get("/{slug}/decisions", response={200: DecisionsOut, 304: None, **_ERRORS})

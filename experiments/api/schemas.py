@@ -49,6 +49,24 @@ class HeadOut(Schema):
     hash: str
 
 
+class CheckpointOut(Schema):
+    """The file to deploy. Its checksum was frozen into the signed decision that adopted it."""
+
+    trial: int
+    step: int | None
+    address: str = Field(description="Where the bytes are read, with the same token")
+    sha256: str
+    bytes: int
+
+
+class ScoreOut(Schema):
+    """Mean of `n` fresh seeds when it was decided: the checkpoint itself is one of them."""
+
+    mean: float
+    n: int
+    metric: str
+
+
 class ChampionOut(Schema):
     """The configuration to deploy and the decision that made it so."""
 
@@ -56,6 +74,10 @@ class ChampionOut(Schema):
     target: str
     configuration: ConfigurationOut
     digest: str = Field(description="SHA-256 of the configuration in canonical JSON")
+    score: ScoreOut | None
+    checkpoint: CheckpointOut | None = Field(
+        description="null where the training keeps no checkpoints"
+    )
     decision: DecisionOut
     head: HeadOut
 

@@ -9,7 +9,8 @@ from typing import Any
 from django.db import connection
 from django.db.models import Max, QuerySet
 
-from experiments.models import Decision, Project
+from experiments.models import Decision as Decision
+from experiments.models import Project
 
 
 def champion(project: Project, target: str) -> Decision | None:

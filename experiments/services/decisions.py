@@ -20,6 +20,7 @@ from experiments.models import (
 )
 from experiments.models.decision import Choice
 from experiments.models.project import Role
+from experiments.queries import deployables
 from experiments.services import decision_log, replications
 from experiments.services.permissions import Person, require
 
@@ -37,14 +38,17 @@ def record(
     replication: Replication | None = None,
     state: str = "",
     target: str = "production",
+    checkpoint: int | None = None,
 ) -> Decision:
     """Write a decision with its evidence frozen.
 
     `evidence` is JSON; `verdict` the computed outcome (adopt, reject, undecided, none);
-    `state` is what `replication_state` said when the evidence was gathered.
+    `state` is what `replication_state` said when the evidence was gathered. An adopt freezes
+    which checkpoint is deployed, with its checksum: the candidate's first replicate's best one,
+    or that of the replicate whose trial `checkpoint` names.
 
     Raises:
-        VerdictError: without a reason, or for an unknown choice.
+        VerdictError: without a reason, for an unknown choice, or for a `checkpoint` that is none.
         NotOpenYet: for a choice that needs a verdict before there is one.
         StaleEvidence: when replicates changed since the evidence was gathered.
         Conflict: when somebody else decided meanwhile.
@@ -70,7 +74,11 @@ def record(
                 candidate=replication.candidate if replication else _dropped(experiment),
                 baseline=replication.baseline if replication else None,
                 reason=said,
-                evidence=json.dumps(evidence, sort_keys=True, allow_nan=False),
+                evidence=json.dumps(
+                    {**evidence, **_deployed(choice, replication, checkpoint)},
+                    sort_keys=True,
+                    allow_nan=False,
+                ),
                 verdict=verdict,
                 overrides_verdict=_overrides(choice, verdict),
                 user=user,
@@ -80,6 +88,22 @@ def record(
     except IntegrityError as error:
         raise decision_log.taken(experiment.project) from error
     return decision
+
+
+def _deployed(
+    choice: str, replication: Replication | None, named: int | None
+) -> dict[str, dict[str, Any]]:
+    """What an adopt freezes of the checkpoint, where there is one."""
+    if choice != Choice.ADOPT or replication is None:
+        return {}
+    found = deployables.best_checkpoint(replication, named)
+    if found is None and named is not None:
+        raise VerdictError(
+            "That checkpoint cannot be deployed.",
+            [Problem("checkpoint", f"trial {named} is no replicate of the candidate with one")],
+        )
+    document = deployables.as_document(found)
+    return {"checkpoint": document} if document else {}
 
 
 def _check(choice: str, verdict: str, replication: Replication | None) -> None:

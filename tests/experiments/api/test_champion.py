@@ -9,7 +9,9 @@ from django.test import Client
 from django.utils import timezone
 
 from experiments import configuration, evidence
-from experiments.models import ApiToken, Decision, Membership
+from experiments.errors import VerdictError
+from experiments.models import ApiToken, Artifact, Decision, Membership, Replication, Trial
+from experiments.queries import deployables
 from experiments.services import decisions, tokens
 from tests import cast
 
@@ -62,6 +64,90 @@ def test_a_deployment_reads_the_configuration_and_why(adopted: Decision) -> None
     assert answer["configuration"] == json.loads(adopted.candidate.document)
     assert answer["decision"]["reason"] == "It earns its line."
     assert answer["head"] == {"count": 1, "hash": adopted.hash}
+
+
+def test_the_stated_score_is_the_mean_over_the_seeds(adopted: Decision) -> None:
+    runs = json.loads(adopted.evidence)["replicates"]["candidate"]
+    answer = _get(ADDRESS, _token())[1]
+    assert answer["score"]["metric"] == "validation_accuracy" and answer["score"]["n"] == 10
+    assert answer["score"]["mean"] == pytest.approx(sum(run["score"] for run in runs) / 10)
+    assert answer["checkpoint"] is None  # nothing was kept
+
+
+def _with_checkpoints(**more: Any) -> tuple[Replication, list[Trial]]:
+    """Replicates 0 and 1 of the candidate kept two checkpoints each; the first was the better."""
+    cast.project()
+    held = cast.repeated(cast.finished_search(), done=10)
+    first_two = list(
+        Trial.objects.replicates_of(held)
+        .filter(study__side="candidate", pair__lt=2)
+        .order_by("pair")
+    )
+    for trial in first_two:
+        for step, value in ((20, 0.98), (60, 0.97)):
+            Artifact.objects.create(
+                trial=trial,
+                kind="checkpoint",
+                name=f"{step}.pt",
+                path=f"{trial.pk}/{step}.pt",
+                size=step,
+                sha256=f"{trial.pk:032d}{step:032d}",
+                step=step,
+                value=value,
+            )
+    gathered = evidence.gather(held)
+    decisions.record(
+        user=cast.person("ada"),
+        experiment=held.experiment,
+        replication=held,
+        choice="adopt",
+        reason="It earns its line.",
+        verdict=gathered.outcome,
+        evidence=gathered.document(),
+        state=gathered.state,
+        **more,
+    )
+    return held, first_two
+
+
+def test_the_first_replicates_best_checkpoint_is_deployed_and_frozen() -> None:
+    _, (first, _) = _with_checkpoints()
+    told = _get(ADDRESS, _token())[1]["checkpoint"]
+    address = told.pop("address")
+    checksum = f"{first.pk:032d}{20:032d}"
+    assert told == {"trial": first.pk, "step": 20, "sha256": checksum, "bytes": 20}
+    assert f"/api/v1/projects/digits/champion/checkpoint?target=production&sha256={checksum}" in (
+        address
+    )
+    assert json.loads(Decision.objects.get().evidence)["checkpoint"] == told
+    # Another checkpoint that calls itself better later changes nothing; a swapped one is none.
+    Artifact.objects.filter(trial=first, step=60).update(value=1.0)
+    assert _get(ADDRESS, _token())[1]["checkpoint"]["step"] == 20
+    Artifact.objects.filter(trial=first, step=20).update(sha256="0" * 64)
+    assert _get(ADDRESS, _token())[1]["checkpoint"] is None
+
+
+def test_a_decision_may_name_another_replicates_checkpoint_but_no_other_trials() -> None:
+    stranger = 10**6
+    with pytest.raises(VerdictError) as raised:
+        _with_checkpoints(checkpoint=stranger)
+    assert raised.value.problems[0].where == "checkpoint" and not Decision.objects.exists()
+
+
+def test_the_checkpoint_that_a_decision_names_is_the_one() -> None:
+    held, (_, second) = _with_checkpoints()
+    found = deployables.best_checkpoint(held, second.pk)
+    assert found is not None and found.trial == second.pk and found.step == 20
+
+
+def test_a_checkpoint_whose_file_is_away_or_that_stands_no_more_is_said() -> None:
+    _with_checkpoints()
+    status, answer = _get(f"{ADDRESS}/checkpoint", _token())
+    assert status == 404 and "does not lie on this server" in answer["error"]
+    status, answer = _get(f"{ADDRESS}/checkpoint?sha256={'0' * 64}", _token())
+    assert status == 409 and _is_an_error(answer, 409)
+    assert _get(f"{ADDRESS}/checkpoint", _token("dan"))[0] == 404
+    assert _get(f"{ADDRESS}/checkpoint")[0] == 401
 
 
 def test_before_the_first_adopt_there_is_none() -> None:
