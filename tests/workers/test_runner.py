@@ -1,6 +1,9 @@
 from __future__ import annotations
 
 import threading
+import time
+from collections.abc import Callable
+from typing import Any
 
 import pytest
 
@@ -10,7 +13,9 @@ from experiments.models.trial import TrialState
 from experiments.queries import assignments
 from experiments.services import queue
 from tests import cast
+from workers import pulse
 from workers.devices import find
+from workers.messages import Job, Outcome, Score, State
 from workers.runner import TrialRunner, check_code
 from workers.search.storage import VerdictStorage
 from workers.slots import Slots
@@ -77,3 +82,73 @@ def test_a_trial_of_an_arm_of_other_code_fails_with_the_reason_and_trains_nothin
         assert trial.state == TrialState.FAILED and trial.configuration is None
         wanted = assignments.read(trial.pk).runs.commit
         assert f"this arm needs the code of commit {wanted}" in trial.failure_reason
+
+
+class _Room:
+    """A place whose training ends as the test says, after the orders it was given."""
+
+    device = "cpu"
+
+    def __init__(self, outcome: Outcome, control: str = "") -> None:
+        self.outcome, self.control = outcome, control
+        self.orders: list[str | None] = []
+        self.slot: Any = self
+
+    def place(self, gpus: int) -> str:
+        return self.device
+
+    def run(self, job: Job, *, on_tick: Callable[[], str | None], **_: object) -> Outcome:
+        Trial.objects.filter(state=TrialState.RUNNING).update(
+            control=self.control, failure_reason="cancelled by ada" if self.control else ""
+        )
+        while self.control and not any(self.orders):
+            self.orders.append(on_tick())
+            time.sleep(0.01)
+        return self.outcome
+
+
+def _run_one(monkeypatch: pytest.MonkeyPatch, room: _Room) -> Trial:
+    monkeypatch.setattr(pulse, "SECONDS", 0.01)
+    cast.project()
+    cast.search(trials_per_arm=1)
+    runner = TrialRunner(worker_id=None, storage=VerdictStorage(), stopping=threading.Event())  # type: ignore[arg-type]
+    runner._pulse.close()
+    runner._pulse = pulse.Pulse(seconds=0.01)
+    try:
+        assert runner.run_next("cpu", room)
+    finally:
+        runner.close()
+    return Trial.objects.get()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_process_that_died_leaves_its_reason_and_its_last_lines(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    died = Outcome(state="lost", reason="killed by signal 11 (SIGSEGV)", log_tail="Fatal error\n")
+    trial = _run_one(monkeypatch, _Room(died))
+    assert (trial.state, trial.losses, trial.log_tail) == (TrialState.WAITING, 1, "Fatal error\n")
+    assert trial.failure_reason == "killed by signal 11 (SIGSEGV)"
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize(
+    ("control", "order", "ends_as", "state"),
+    [
+        ("cancel", "kill", "killed", TrialState.FAILED),
+        ("back", "leave", "stopped", TrialState.WAITING),
+        ("back", "leave", "killed", TrialState.WAITING),
+        ("back", "leave", "complete", TrialState.COMPLETE),
+        ("stop", "stop", "stopped", TrialState.COMPLETE),
+    ],
+)
+def test_what_a_person_asks_becomes_an_order_and_then_a_state(
+    monkeypatch: pytest.MonkeyPatch, control: str, order: str, ends_as: State, state: TrialState
+) -> None:
+    score = Score(value=0.5, best_step=1, last_value=0.5, last_step=1, evaluations=1)
+    room = _Room(Outcome(state=ends_as, score=score, reason="killed on request"), control)
+    trial = _run_one(monkeypatch, room)
+    assert room.orders[-1] == order
+    assert trial.state == state
+    if control == "cancel":
+        assert (trial.failure_kind, trial.failure_reason) == ("cancelled", "cancelled by ada")

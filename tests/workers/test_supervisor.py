@@ -17,6 +17,7 @@ import psutil
 import pytest
 
 from tests.workers.slot_owner import FUNCTIONS, Owner, job
+from workers import training_process
 from workers.child import ANSWER_SECONDS
 from workers.messages import Outcome, Sealed
 from workers.supervisor import Order, Slot
@@ -211,14 +212,17 @@ def test_the_next_trial_of_a_stopped_process_is_not_stopped(warm: Slot) -> None:
     assert Owner().run(warm, "complete").state == "complete"
 
 
-def test_a_step_that_blocks_is_killed_after_the_grace(slot: Slot) -> None:
+@pytest.mark.parametrize(("order", "state"), [("stop", "stopped"), ("leave", "killed")])
+def test_a_step_that_blocks_is_killed_after_the_grace(
+    slot: Slot, order: Order, state: str
+) -> None:
     """No thread of it gets a turn, so that the order cannot wait for something to arrive."""
     owner = Owner()
     began = time.monotonic()
 
-    def stop_after_a_while() -> Order | None:
+    def end_after_a_while() -> Order | None:
         owner.ticks.append(time.monotonic())
-        return "stop" if time.monotonic() > began + 1.5 else None
+        return order if time.monotonic() > began + 1.5 else None
 
     outcome = slot.run(
         job("blocks_for_half_a_minute"),
@@ -226,11 +230,12 @@ def test_a_step_that_blocks_is_killed_after_the_grace(slot: Slot) -> None:
         on_report=owner.on_report,
         on_sealed=owner.sealed.append,
         on_log_tail=owner.tails.append,
-        on_tick=stop_after_a_while,
+        on_tick=end_after_a_while,
         tick_seconds=0.1,
     )
-    assert outcome.state == "stopped"
-    assert "killed, as no log call came within 0.5 s" in outcome.reason
+    assert outcome.state == state
+    if order == "stop":
+        assert "killed, as no log call came within 0.5 s" in outcome.reason
     assert time.monotonic() - began < 15
     assert len(owner.ticks) >= 10
     assert slot.pid is None
@@ -411,3 +416,32 @@ def test_a_change_of_code_begins_a_new_process(
         outcomes.append((Owner().run(slot, "", **where).score.value, slot.pid))
     assert [value for value, _ in outcomes] == [0.25, 0.25, 0.75]
     assert outcomes[0][1] == outcomes[1][1] != outcomes[2][1]
+
+
+def test_memory_that_ran_out_is_named_with_the_traceback(warm: Slot) -> None:
+    outcome = Owner().run(warm, "runs_out_of_memory")
+    assert outcome.state == "failed"
+    assert outcome.reason == "out of memory: the machine gave the process no more (8 TiB)"
+    assert "MemoryError" in outcome.traceback
+
+
+def test_a_process_that_leaves_memory_on_its_gpu_is_replaced(slot: Slot) -> None:
+    owner = Owner()
+    outcome = owner.run(slot, "leaves_memory_on_its_gpu")
+    assert (outcome.state, outcome.gpu_memory_left_mb) == ("complete", 512.0)
+    assert slot.pid is None
+
+
+@pytest.mark.parametrize("order", ["stop", "leave"])
+def test_who_is_to_leave_is_asked_before_it_is_killed(slot: Slot, order: Order) -> None:
+    outcome = Owner(order).run(slot, "logs_until_stopped_and_saves")
+    assert outcome.state == "stopped" and outcome.log_tail == "saved\n"
+
+
+def test_the_kernels_kills_are_counted_in_the_processs_own_group(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    events = tmp_path / "memory.events"
+    events.write_text("low 0\noom 4\noom_kill 3\n")
+    monkeypatch.setattr(training_process, "_memory_events", lambda: [tmp_path / "none", events])
+    assert training_process._out_of_memory_kills() == 3
