@@ -46,6 +46,7 @@ def record_decision(request: HttpRequest, slug: str, name: str) -> Any:
         choice=asked.choice,
         reason=asked.reason,
         target=asked.target,
+        checkpoint=asked.checkpoint,
         **frozen(experiment, replication) | {"state": asked.state},
     )
     return Status(201, champion.as_document(made))

@@ -104,6 +104,9 @@ class DecisionIn(Strict):
     target: Text = "production"
     repetition: Annotated[int, Field(ge=1, lt=2**63)] | None = None
     state: Text = ""
+    checkpoint: Annotated[int, Field(ge=1, lt=2**63)] | None = Field(
+        default=None, description="id of the candidate's replicate whose checkpoint is deployed"
+    )
 
 
 class RevertIn(Strict):

@@ -68,6 +68,20 @@ def best_checkpoint(replication: Replication, trial_id: int | None = None) -> Ch
     return _first_with_one(rows.order_by("pair", "number").values_list("pk", flat=True)[:1])
 
 
+def checkpoints_of(replication: Replication) -> list[tuple[int, Checkpoint]]:
+    """What can be deployed: for each complete replicate of the candidate that has a checkpoint
+    its pair, counted from 1, and its best one. The first is taken unless a decision names another.
+    """
+    kept = Trial.objects.replicates_of(replication).filter(
+        configuration_id=replication.candidate_id,
+        state=TrialState.COMPLETE,
+        artifacts__kind=KIND,
+    )
+    rows = kept.order_by("pair", "number").values_list("pk", "pair").distinct()
+    found = [(1 + (pair or 0), _first_with_one([pk])) for pk, pair in rows]
+    return [(pair, each) for pair, each in found if each is not None]
+
+
 def path_of(checkpoint: Checkpoint) -> str:
     """Where its file lies, relative to the folder of artifacts; "" when it is recorded no more."""
     rows = Artifact.objects.filter(

@@ -15,6 +15,7 @@ from experiments.evidence import Evidence
 from experiments.evidence import gather as gather_evidence
 from experiments.freezing import frozen
 from experiments.planning import earlier_spread, seeds_still_needed
+from experiments.queries import deployables
 from experiments.queries.access import Access, people_who_may
 from experiments.queries.champions import targets_of
 from experiments.queries.experiments import find_experiment
@@ -24,7 +25,7 @@ from experiments.views.candidates import asked, to_page
 from experiments.views.decision_text import open_markdown
 from experiments.views.evidence_view import evidence_page
 from experiments.views.experiment_parts import ExperimentParts, gather, shared_context
-from experiments.views.guard import attempted, in_project, required
+from experiments.views.guard import attempted, in_project, required, whole_number
 from experiments.views.measuring import measuring
 
 
@@ -60,6 +61,7 @@ def _evidence_context(parts: ExperimentParts) -> dict[str, Any]:
         "waiting": evidence.waiting,
         "measuring": measuring(parts.experiment, replication.candidate),
         "state": evidence.state,
+        "checkpoints": deployables.checkpoints_of(replication),
         "outcome": evidence.outcome,
         "test_metric": evidence.test_metric,
         "may_continue": bool(verdict and verdict.may_continue),
@@ -116,6 +118,7 @@ def record_decision(request: HttpRequest, access: Access, name: str) -> HttpResp
             choice=choice,
             reason=reason,
             target=request.POST.get("target", "production"),
+            checkpoint=whole_number(request.POST.get("checkpoint"), 0) or None,
             **fields,
         ),
     )

@@ -7,6 +7,7 @@ import pytest
 from django.test import Client
 
 from experiments.models import (
+    Artifact,
     Decision,
     Experiment,
     Finding,
@@ -175,6 +176,42 @@ def test_an_undecided_look_offers_to_continue(client: Client, searched: Experime
     text = page(client, searched)
     assert "The evidence does not decide" in text and "Continue to 12 pairs" in text
     assert "goes against the verdict" in text
+
+
+def test_to_continue_is_a_choice_that_is_recorded_with_its_reason(
+    client: Client, searched: Experiment
+) -> None:
+    held = cast.repeated(searched, looks=(6, 12), done=6, gain=0.0, spread=0.004)
+    answer = press(client, searched, page(client, searched), choice="continue")
+    held.refresh_from_db()
+    assert "Recorded as decision 1" in answer and held.pairs_queued == 12
+    assert "continue" in client.get("/projects/digits/decisions/").content.decode()
+    champions = client.get("/projects/digits/champions/").content.decode()
+    assert "Nothing was adopted for production yet" in champions
+
+
+def test_the_decision_may_name_which_replicates_checkpoint_is_deployed(
+    client: Client, repeated: Experiment
+) -> None:
+    held = repeated.replications.get()
+    kept = Trial.objects.replicates_of(held).filter(study__side="candidate", pair__lt=3)
+    for trial in kept:
+        Artifact.objects.create(
+            trial=trial,
+            kind="checkpoint",
+            name="best",
+            path="x",
+            size=2048,
+            sha256=f"{trial.pk:064d}",
+            step=60,
+            value=0.97,
+        )
+    text = page(client, repeated)
+    assert "Deploys the checkpoint of" in text and "pair 3, step 60" in text
+    second = kept.get(pair=1)
+    press(client, repeated, text, checkpoint=str(second.pk))
+    shown = client.get("/projects/digits/decisions/1/").content.decode()
+    assert f"{second.pk:064d}" in shown and f"trial {second.pk}, step 60" in shown
 
 
 def test_findings_stand_with_the_evidence(client: Client, repeated: Experiment) -> None:
