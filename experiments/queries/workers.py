@@ -13,7 +13,7 @@ from django.db.models import Avg, Count, F, Min, Q
 from django.utils import timezone
 
 from experiments.models import Experiment, Study, Trial, Worker
-from experiments.models.experiment import ExperimentState
+from experiments.models.experiment import OUTSIDE, ExperimentState
 from experiments.models.trial import StudyKind, TrialState
 from experiments.queries.access import visible_projects
 from experiments.trial_names import other_trial_name, trial_name
@@ -189,7 +189,9 @@ def _work() -> list[_Work]:
     rows = list(
         Experiment.objects.filter(
             Q(state=ExperimentState.RUNNING) | Q(pk__in=moving.values("study__experiment"))
-        ).exclude(state=ExperimentState.PAUSED)
+        )
+        .exclude(state=ExperimentState.PAUSED)
+        .exclude(sampler=OUTSIDE)
     )
     trials = _trials_of([row.pk for row in rows])
     to_draw = _to_draw([row.pk for row in rows if row.state == ExperimentState.RUNNING])
@@ -246,6 +248,11 @@ def slots_by_queue() -> dict[str, int]:
         for name in queues.split():
             found[name] += slots
     return dict(found)
+
+
+def lives_on(host: str) -> bool:
+    """Whether a worker of this host has said lately that it is there."""
+    return bool(_living().filter(host=host[:200]).exists())
 
 
 def workers_by_state() -> dict[str, int]:

