@@ -95,6 +95,9 @@ OBJECTIVES = env_list(
     wanted="dotted module prefixes such as workers.problems, separated by commas",
     accepts=dotted_name,
 )
+# Command lines that experiments may name; see docs/own_training.md.
+COMMANDS_FILE = env_text("COMMANDS_FILE", "")
+OUTPUT_MEGABYTES = env_int("OUTPUT_MEGABYTES", 64, minimum=1)
 _USABLE_CPUS = (
     len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 )

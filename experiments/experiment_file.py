@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 from urllib.parse import urlsplit
 
-from experiments import experiment_yaml, metrics
+from experiments import commands, experiment_yaml, metrics
 from experiments.analysis.early_stopping import EarlyStopping
 from experiments.arms_parsing import check_named_arms, parse_arms, parse_code_and_data
 from experiments.catalogue import SAMPLERS
@@ -47,6 +47,7 @@ _KEYS = (
     "goal",
     "compares",
     "objective",
+    "command",
     "commit",
     "data",
     "config_link",
@@ -241,6 +242,8 @@ def name_in(document: Mapping[str, Any], problems: list[Problem]) -> str:
 
 
 def _objective(document: Mapping[str, Any], problems: list[Problem]) -> str:
+    if "command" in document:
+        return _command(document, problems)
     objective = text(document, "objective", problems, required=True, longest=300)
     part = r"[A-Za-z_]\w*"
     if objective and not re.fullmatch(rf"{part}(\.{part})*:{part}", objective, re.ASCII):
@@ -248,6 +251,18 @@ def _objective(document: Mapping[str, Any], problems: list[Problem]) -> str:
             Problem("objective", f"found {short(objective)}, want package.module:function")
         )
     return objective
+
+
+def _command(document: Mapping[str, Any], problems: list[Problem]) -> str:
+    """An objective that names one of the operator's command lines."""
+    name = text(document, "command", problems, required=True, longest=100)
+    if "objective" in document:
+        problems.append(Problem("command", "stands beside objective; write one of them"))
+    if name and not commands.NAME.fullmatch(name):
+        problems.append(
+            Problem("command", f"found {short(name)}, want a name from the operator's list")
+        )
+    return f"{commands.PREFIX}{name}"
 
 
 def _official(declared: Mapping[str, Metric], problems: list[Problem]) -> str:

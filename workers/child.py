@@ -22,22 +22,21 @@ from typing import TextIO
 from workers.loaded_sources import LoadedSources
 from workers.memory import free_gpu_memory, out_of_memory
 from workers.messages import (
-    CheckpointFile,
     Finished,
     FromChild,
     FromSupervisor,
     Job,
+    Kept,
     Outcome,
     Quit,
     Report,
     ReportAnswer,
-    Resumed,
     SeriesFlush,
     Started,
     State,
     Stop,
 )
-from workers.objectives.python_function import ObjectiveError, load
+from workers.objectives.python_function import ObjectiveError, TrainingFunction, load
 from workers.parent_death import end_with_parent
 from workers.passes import Passes
 from workers.run import OfficialMetricMissing, Run, Stopped, StoppedEarly
@@ -109,7 +108,7 @@ class SupervisorLink:
     def series(self, flush: SeriesFlush) -> None:
         self.send(flush)
 
-    def tell(self, message: CheckpointFile | Resumed) -> None:
+    def tell(self, message: Kept) -> None:
         self.send(message)
 
     def report(self, step: int, value: float) -> bool | None:
@@ -155,7 +154,7 @@ def run_job(job: Job, link: SupervisorLink) -> Outcome:
     _reset_peak_memory()
     started = time.monotonic()
     run = Passes(job, link) if job.folds or job.rungs else Run(job, link, system_seconds=SECONDS)
-    state, reason, trace = _train(job, run)
+    state, reason, trace = _train(job, run, link)
     seconds = time.monotonic() - started
     try:
         run.close()
@@ -183,10 +182,10 @@ def run_job(job: Job, link: SupervisorLink) -> Outcome:
     )
 
 
-def _train(job: Job, run: Run | Passes) -> tuple[State, str, str]:
+def _train(job: Job, run: Run | Passes, link: SupervisorLink) -> tuple[State, str, str]:
     """State, reason and traceback of the objective's end."""
     try:
-        function = load(job.objective, job.allowed)
+        function = _function(job, link)
         set_threads(job.threads)  # again: torch is known only now
         if isinstance(run, Passes):
             run.call(function)
@@ -213,6 +212,14 @@ def _train(job: Job, run: Run | Passes) -> tuple[State, str, str]:
     if isinstance(run, Run) and run.ending == "unjudged":
         return "failed", _log_it(job, run.without_official()), ""
     return _judge(job, run)
+
+
+def _function(job: Job, link: SupervisorLink) -> TrainingFunction:
+    if job.command is None:
+        return load(job.objective, job.allowed)
+    from workers.objectives import command  # only here: most children never run one
+
+    return command.function_of(job.command, link.tell)
 
 
 def _log_it(job: Job, what: str) -> str:

@@ -7,10 +7,11 @@ from typing import Any
 
 from django.conf import settings
 
+from experiments import commands
 from experiments.fidelity import Rung
 from experiments.queries import artifacts
 from experiments.queries.assignments import Assignment
-from workers.messages import CheckpointFile, Checkpoints, Job
+from workers.messages import CheckpointFile, Checkpoints, Command, Job
 
 
 def job_of(
@@ -40,6 +41,7 @@ def job_of(
         data=assignment.runs.data,
         data_must_be_read=assignment.arms_differ_in_data,
         checkpoints=checkpoints,
+        command=command_of(assignment),
     )
 
 
@@ -58,4 +60,30 @@ def checkpoints_of(assignment: Assignment) -> Checkpoints:
             )
             for each in (() if first else artifacts.checkpoints(assignment.trial_id))
         ),
+    )
+
+
+def command_of(assignment: Assignment) -> Command | None:
+    """The operator's template that an experiment names; None for a Python function.
+
+    Raises:
+        ValueError: for one that this worker does not know.
+    """
+    name = commands.name_of(assignment.objective)
+    if name is None:
+        return None
+    problem = commands.problem_of(assignment.objective, [assignment.runs.commit])
+    if problem is not None:
+        raise ValueError(": ".join(problem))
+    template = commands.templates()[name]
+    return Command(
+        name=name,
+        repository=template.repository,
+        arguments=template.arguments,
+        commit=assignment.runs.commit,
+        copies=str(settings.DATA_DIR / "working_copies"),
+        folder=str(settings.ARTIFACTS_DIR),
+        output=f"trials/{assignment.trial_id}/attempt-{assignment.attempt}-output.txt",
+        largest_output=settings.OUTPUT_MEGABYTES * 2**20,
+        run_id=assignment.trial_id,
     )

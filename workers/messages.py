@@ -28,6 +28,34 @@ class CheckpointFile:
 
 
 @dataclass(frozen=True, slots=True)
+class OutputFile:
+    """All that a command printed; `path` is relative to the folder of artifacts."""
+
+    path: str
+    size: int
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """A command of the operator's list, at a full commit hash of its repository.
+
+    `copies` is the folder of working copies, `folder` that of artifacts and `output` where in it
+    the first `largest_output` bytes of what it prints go. `run_id` is what the program is told.
+    """
+
+    name: str
+    repository: str
+    arguments: tuple[str, ...]
+    commit: str
+    copies: str
+    folder: str
+    output: str
+    largest_output: int
+    run_id: int
+
+
+@dataclass(frozen=True, slots=True)
 class Checkpoints:
     """Where a trial's checkpoints go and which are there, the newest first.
 
@@ -95,6 +123,7 @@ class Job:
     data: Mapping[str, str] = field(default_factory=dict)
     data_must_be_read: bool = False
     checkpoints: Checkpoints | None = None
+    command: Command | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,5 +233,6 @@ class Finished:
     outcome: Outcome
 
 
-FromChild = Started | SeriesFlush | Report | Sealed | CheckpointFile | Resumed | Finished
+Kept = CheckpointFile | Resumed | OutputFile
+FromChild = Started | SeriesFlush | Report | Sealed | Kept | Finished
 FromSupervisor = Job | ReportAnswer | Stop | Quit

@@ -19,7 +19,7 @@ from experiments.services import artifacts, series
 from experiments.services.artifacts import NewFile
 from workers.courier import Courier, Undelivered
 from workers.database_away import is_away
-from workers.messages import CheckpointFile, Resumed
+from workers.messages import CheckpointFile, Kept, OutputFile, Resumed
 
 logger = logging.getLogger(__name__)
 
@@ -32,7 +32,7 @@ _CLOSE_SECONDS = 5.0
 class _Told:
     trial_id: int
     attempt: int
-    message: CheckpointFile | Resumed
+    message: Kept
 
 
 class RecordKeeper:
@@ -46,7 +46,7 @@ class RecordKeeper:
         self._thread = threading.Thread(target=self._run, name="record keeper", daemon=True)
         self._thread.start()
 
-    def put(self, trial_id: int, attempt: int, message: CheckpointFile | Resumed) -> None:
+    def put(self, trial_id: int, attempt: int, message: Kept) -> None:
         """Take a message over; never waits for the database."""
         dropped = None
         with self._changed:
@@ -121,6 +121,13 @@ class RecordKeeper:
                 attempt=told.attempt,
                 step=message.step,
                 origin=message.origin,
+            )
+            return
+        if isinstance(message, OutputFile):
+            artifacts.keep_output(
+                trial_id=told.trial_id,
+                attempt=told.attempt,
+                file=NewFile(message.path, message.size, message.sha256),
             )
             return
         self._courier.reach(told.trial_id, told.attempt, give_up=self._closing)

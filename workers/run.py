@@ -85,6 +85,11 @@ class Run(Assigned):
         self._ends_by_itself = False  # one of them saw the end coming
 
     @property
+    def stop_requested(self) -> bool:
+        """Whether the next log call ends the run."""
+        return self._sink.stop_requested
+
+    @property
     def score(self) -> Score:
         return self._score
 

@@ -18,7 +18,7 @@ from django.db import (
 )
 from optuna.trial import TrialState
 
-from experiments import code_version
+from experiments import code_version, commands
 from experiments.errors import TrialFenced, TrialFinished
 from experiments.log_context import about
 from experiments.queries import assignments
@@ -31,8 +31,8 @@ from workers.findings import Looker
 from workers.job_making import checkpoints_of, job_of
 from workers.live_findings import LiveFindings
 from workers.messages import (
-    CheckpointFile,
     Job,
+    Kept,
     Outcome,
     Resumed,
     Sealed,
@@ -210,13 +210,15 @@ class _OneTrial:
         self._compact()
 
     def _begin(self, assignment: Assignment, asked: AskedTrial) -> Job:
-        check_code(assignment.runs.commit)
+        command = commands.name_of(assignment.objective) is not None
+        if not command:  # which runs in a working copy of its own
+            check_code(assignment.runs.commit)
         parameters = dict(asked.parameters())
         queue.begin(
             claim=self._claim,
             parameters=parameters,
             objective=assignment.objective,
-            commit=code_version.commit(),
+            commit=assignment.runs.commit if command else code_version.commit(),
             environment=self._environment,
             data=assignment.runs.data,
         )
@@ -253,7 +255,7 @@ class _OneTrial:
             self._unreported.pop(0)
         return prune
 
-    def _on_checkpoint(self, keeper: RecordKeeper, message: CheckpointFile | Resumed) -> None:
+    def _on_checkpoint(self, keeper: RecordKeeper, message: Kept) -> None:
         if isinstance(message, Resumed):  # the pruner knows nothing of earlier attempts
             self._unreported[:0] = message.reports
         keeper.put(self._claim.trial_id, self._claim.attempt, message)

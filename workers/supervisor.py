@@ -19,7 +19,9 @@ from workers.messages import (
     FromChild,
     FromSupervisor,
     Job,
+    Kept,
     Outcome,
+    OutputFile,
     Report,
     Resumed,
     Score,
@@ -55,14 +57,14 @@ class Callbacks:
     on_log_tail: Callable[[str], None]
     on_tick: Callable[[], Order | None]
     on_reports_end: Callable[[], None]
-    on_checkpoint: Callable[[CheckpointFile | Resumed], None]
+    on_checkpoint: Callable[[Kept], None]
 
 
 def _nothing() -> None:
     pass
 
 
-def _unheard(message: CheckpointFile | Resumed) -> None:
+def _unheard(message: Kept) -> None:
     pass
 
 
@@ -106,7 +108,7 @@ class Slot:
         on_log_tail: Callable[[str], None],
         on_tick: Callable[[], Order | None],
         on_reports_end: Callable[[], None] = _nothing,
-        on_checkpoint: Callable[[CheckpointFile | Resumed], None] = _unheard,
+        on_checkpoint: Callable[[Kept], None] = _unheard,
         tick_seconds: float = 1.0,
     ) -> Outcome:
         """Run one job to its end, whatever that is, and say how it ended.
@@ -228,7 +230,7 @@ class _Watch:
                 self._desk.ask(message)
             case Sealed():
                 self._callbacks.on_sealed(message)
-            case CheckpointFile() | Resumed():
+            case CheckpointFile() | Resumed() | OutputFile():
                 self._callbacks.on_checkpoint(message)
 
     def _tick(self) -> None:

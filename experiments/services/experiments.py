@@ -9,7 +9,7 @@ from django.db import IntegrityError, transaction
 from django.db.models import Exists, F, OuterRef, Q, QuerySet
 from django.utils import timezone
 
-from experiments import dispatch, experiment_file, followups
+from experiments import commands, dispatch, experiment_file, followups
 from experiments.code_version import commit
 from experiments.errors import Conflict, InvalidExperiment, NotFound, Problem
 from experiments.experiment_file import ExperimentFile
@@ -77,7 +77,10 @@ def _extended(file: ExperimentFile, project: Project) -> Experiment | None:
 
 def _check_against(file: ExperimentFile, project: Project) -> None:
     problems = []
-    if not is_allowed(file.objective, settings.OBJECTIVES):
+    if commands.name_of(file.objective) is not None:
+        wrong = commands.problem_of(file.objective, [arm.runs.commit for arm in file.arms()])
+        problems += [Problem(*wrong)] if wrong else []
+    elif not is_allowed(file.objective, settings.OBJECTIVES):
         allowed = ", ".join(settings.OBJECTIVES)
         problems.append(
             Problem(

@@ -1,8 +1,9 @@
 from __future__ import annotations
 
 import hashlib
-import math
+import os
 import random
+import signal
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -12,49 +13,18 @@ import numpy as np
 import pytest
 import torch
 
-from experiments.series_encoding import decode
+from tests.workers.run_memory import Killed, Memory
 from tests.workers.slot_owner import job
 from workers.checkpoints import CheckpointError, Shelf, random_states, restore_random_states
-from workers.messages import CheckpointFile, Checkpoints, Job, Resumed, SeriesFlush
+from workers.messages import CheckpointFile, Checkpoints, Job, Outcome, Resumed, SeriesFlush
 from workers.problems import digits
 from workers.run import Run
+from workers.supervisor import Slot
 
-
-class Memory:
-    """A sink that keeps all, in the order in which it came."""
-
-    def __init__(self, die_after: int | None = None) -> None:
-        self.stop_requested = False
-        self.told: list[SeriesFlush | CheckpointFile | Resumed] = []
-        self.die_after = die_after
-
-    def series(self, flush: SeriesFlush) -> None:
-        self.told.append(flush)
-
-    def report(self, step: int, value: float) -> bool | None:
-        return False
-
-    def tell(self, message: CheckpointFile | Resumed) -> None:
-        self.told.append(message)
-        if self.die_after == message.step:
-            raise Killed
-
-    @property
-    def files(self) -> list[CheckpointFile]:
-        return [each for each in self.told if isinstance(each, CheckpointFile)]
-
-    def curve(self, name: str, last: float = math.inf) -> list[tuple[int, float]]:
-        points: list[tuple[int, float]] = []
-        for flush in self.told:
-            if isinstance(flush, SeriesFlush):
-                columns = decode(flush.payload).get(name)
-                if columns is not None:
-                    points += zip(columns.steps.tolist(), columns.values.tolist(), strict=True)
-        return [(step, value) for step, value in points if step <= last]
-
-
-class Killed(BaseException):
-    """Stands for kill -9: nothing of the training function runs after it."""
+REAL: dict[str, Any] = {
+    "objective": "workers.problems.digits:train",
+    "allowed": ("workers.problems",),
+}
 
 
 def shelf(folder: Path, *, attempt: int = 1, **changes: Any) -> Checkpoints:
@@ -228,3 +198,44 @@ def test_a_resumed_run_of_digits_equals_an_unbroken_one_bit_for_bit(tmp_path: Pa
     assert [step for step, _ in whole.curve("train_loss")] == [1, 2, 3, 4, 5, 6]
     assert resumed.score == unbroken.score
     assert resumed.sealed == unbroken.sealed
+
+
+def test_a_trial_that_is_killed_goes_on_in_a_new_process_as_if_nothing_had_been(
+    tmp_path: Path,
+) -> None:
+    params = {"epochs": 5, "dropout": 0.3, "hidden_units": 16}
+    whole = Memory()
+    run = Run(job("x", params=params, checkpoints=shelf(tmp_path / "whole")), whole)
+    digits.train(run)
+    run.close()
+
+    slot = Slot(grace_seconds=0.5)
+    before, after = Memory(), Memory()
+
+    def kill(message: CheckpointFile | Resumed) -> None:
+        before.tell(message)
+        if message.step == 2 and slot.pid is not None:
+            os.kill(slot.pid, signal.SIGKILL)
+
+    def train(sink: Memory, tell: Callable[[Any], None], about: Checkpoints) -> Outcome:
+        return slot.run(
+            job("x", **REAL, params=params, checkpoints=about),
+            on_series=sink.series,
+            on_report=sink.report,
+            on_sealed=lambda sealed: None,
+            on_log_tail=lambda text: None,
+            on_tick=lambda: None,
+            on_checkpoint=tell,
+        )
+
+    try:
+        assert train(before, kill, shelf(tmp_path)).state == "lost"
+        # Some may have been written between the signal and the end; the records say which count.
+        held = tuple(each for each in before.files if each.step <= 2)
+        outcome = train(after, after.tell, shelf(tmp_path, attempt=2, saved=held[::-1]))
+    finally:
+        slot.close()
+    assert outcome.state == "complete"
+    assert outcome.score == run.score
+    for name in ("train_loss", "validation_accuracy"):
+        assert before.curve(name, last=2) + after.curve(name) == whole.curve(name)

@@ -1,0 +1,55 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.workers.repositories import commit, new_repository
+from workers.working_copies import NoWorkingCopy, working_copy
+
+
+@pytest.fixture
+def repository(tmp_path: Path) -> Path:
+    return new_repository(tmp_path / "repository")
+
+
+def test_each_commit_has_a_copy_of_its_own_also_one_that_came_later(
+    repository: Path, tmp_path: Path
+) -> None:
+    first = commit(repository, "one")
+    older = working_copy(tmp_path / "copies", str(repository), first)
+    second = commit(repository, "two")
+    newer = working_copy(tmp_path / "copies", str(repository), second)
+    assert (older / "train.py").read_text() == "one"
+    assert (newer / "train.py").read_text() == "two"
+    assert working_copy(tmp_path / "copies", str(repository), first) == older
+
+
+def test_a_copy_that_a_program_has_changed_is_not_used_again(
+    repository: Path, tmp_path: Path
+) -> None:
+    made = commit(repository, "one")
+    spoiled = working_copy(tmp_path / "copies", str(repository), made)
+    (spoiled / "results.txt").write_text("a result beside the code is no change of it")
+    assert working_copy(tmp_path / "copies", str(repository), made) == spoiled
+    (spoiled / "train.py").write_text("other")
+    fresh = working_copy(tmp_path / "copies", str(repository), made)
+    assert fresh != spoiled and (fresh / "train.py").read_text() == "one"
+
+
+@pytest.mark.parametrize("wrong", ["main", "HEAD", "4f1c2e9", "--upload-pack=x", "A" * 40])
+def test_only_a_full_hash_names_a_commit(repository: Path, tmp_path: Path, wrong: str) -> None:
+    with pytest.raises(NoWorkingCopy, match="want the full hash of 40 digits"):
+        working_copy(tmp_path / "copies", str(repository), wrong)
+
+
+def test_a_commit_or_a_repository_that_is_not_there_is_named(
+    repository: Path, tmp_path: Path
+) -> None:
+    commit(repository, "one")
+    with pytest.raises(NoWorkingCopy, match="has no commit 0000"):
+        working_copy(tmp_path / "copies", str(repository), "0" * 40)
+    with pytest.raises(NoWorkingCopy, match="git clone failed"):
+        working_copy(tmp_path / "copies", str(tmp_path / "nowhere"), "0" * 40)
+    with pytest.raises(NoWorkingCopy, match="not allowed"):
+        working_copy(tmp_path / "copies", "ext::sh -c whoami", "0" * 40)
