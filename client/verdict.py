@@ -65,6 +65,9 @@ def run(
     search_seed: int | None = None,
     metrics: Mapping[str, Mapping[str, Any] | None] | None = None,
     goal: str = "",
+    repetition: int | None = None,
+    side: str | None = None,
+    pair: int | None = None,
     url: str | None = None,
     token: str | None = None,
     **more: Any,
@@ -78,13 +81,18 @@ def run(
         metrics: what the metrics are, as in an experiment file:
             {"cost": {"split": "validation", "kind": "loss", "direction": "minimize"}}.
         goal: the question that the experiment asks, when this run is its first.
+        repetition, side, pair: make the run a replicate of a repetition that was declared on the
+            experiment's Seeds page: its number there, "candidate" or "baseline", and, when it
+            must be a certain one, which (from 1). Train with `run.params`, `run.train_seed` and
+            `run.split_seed`. Seeds of your own that differ make the sides unpaired.
         more: notes, tags, commit, data and config_link, as the HTTP API takes them.
 
     Raises:
         VerdictError: when the server refuses, or does not answer for a minute.
     """
     if int(os.environ.get("RANK") or 0) > 0:
-        return Run(None, 0)
+        told = {"params": dict(params or {}), "train_seed": train_seed, "split_seed": split_seed}
+        return Run(None, 0, told)
     url = url or os.environ.get("VERDICT_URL") or "http://127.0.0.1:8000"
     token = token or os.environ.get("VERDICT_TOKEN") or ""
     body = {
@@ -97,22 +105,39 @@ def run(
         "metrics": {name: metric and dict(metric) for name, metric in (metrics or {}).items()},
         "goal": goal,
         "key": uuid.uuid4().hex,
+        **({} if repetition is None else {"repetition": repetition}),
+        **({} if side is None else {"side": side}),
+        **({} if pair is None else {"pair": pair}),
         **more,
     }
+    handed = repetition is not None
     server = _Server(url, token)
     try:
         answer = server.persist("POST", "/runs", body, time.monotonic() + START_SECONDS)
     except VerdictError:
         server.close()
         raise
-    return Run(server, int(answer["id"]))
+    return Run(server, int(answer["id"]), answer if handed else body, replicate=handed)
 
 
 class Run:
     """A run that is being logged. Made by `verdict.run`."""
 
-    def __init__(self, server: _Server | None, run_id: int) -> None:
+    def __init__(
+        self,
+        server: _Server | None,
+        run_id: int,
+        told: Mapping[str, Any] | None = None,
+        *,
+        replicate: bool = False,
+    ) -> None:
         self.id = run_id
+        self.params: dict[str, Any] = dict((told or {}).get("params") or {})
+        self.pair: int | None = (told or {}).get("pair")
+        self.train_seed: int | None = (told or {}).get("train_seed")
+        self._split_seed: int | None = (told or {}).get("split_seed")
+        self._replicate = replicate
+        self._read_split_seed = False
         self.stop_requested = False  # a person asks the run to end; heed it where it suits
         self._numbers = itertools.count()
         self._calls: deque[tuple[int, int, dict[str, Any]]] = deque()
@@ -121,6 +146,12 @@ class Run:
         self._sender = _Sender(self, server) if server is not None else None
         if self._sender is not None:
             atexit.register(self._left_open)
+
+    @property
+    def split_seed(self) -> int | None:
+        """The seed to split data by. Reading it tells the verdict that splits were varied."""
+        self._read_split_seed = True
+        return self._split_seed
 
     def log(self, metrics: Mapping[str, Any], step: Any = None) -> None:
         """Record metrics at a step; without one, the step is the number of earlier calls.
@@ -153,7 +184,10 @@ class Run:
             return
         self._ended = True
         atexit.unregister(self._left_open)
-        self._sender.close({"state": state, "value": value, "reason": reason[:10_000]})
+        ending = {"state": state, "value": value, "reason": reason[:10_000]}
+        if self._replicate:
+            ending["read_split_seed"] = self._read_split_seed
+        self._sender.close(ending)
 
     def __enter__(self) -> Run:
         return self

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from experiments.search_space import Choices, Domain, Fixed, Range, SearchSpace, show
@@ -24,6 +25,26 @@ def fixed(space: SearchSpace) -> dict[str, Any]:
         for name, domain in held
         if isinstance(domain, Fixed)
     }
+
+
+def varied_in(runs: Sequence[Mapping[str, Any]]) -> list[dict[str, str]]:
+    """As `varied`, of runs [N] whose programs chose their own parameters."""
+    held = {name: _distinct(name, runs) for name in dict.fromkeys(n for run in runs for n in run)}
+    return [
+        {"name": name, "role": "chosen by programs", "values": ", ".join(values)}
+        for name, values in held.items()
+        if len(values) > 1
+    ]
+
+
+def fixed_in(runs: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """As `fixed`, of runs [N] whose programs chose their own parameters."""
+    first = runs[0] if runs else {}
+    return {name: value for name, value in first.items() if len(_distinct(name, runs)) == 1}
+
+
+def _distinct(name: str, runs: Sequence[Mapping[str, Any]]) -> list[str]:
+    return list(dict.fromkeys(show(run[name]) if name in run else "absent" for run in runs))
 
 
 def _values(domain: Domain) -> str:

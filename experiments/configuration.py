@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -34,6 +35,14 @@ def canonical(
         ensure_ascii=False,
         allow_nan=False,
     )
+
+
+def storable(parameters: Mapping[str, Any]) -> dict[str, Any]:
+    """Parameters with numbers that are not finite as text, as `canonical` takes them."""
+    return {
+        name: repr(value) if isinstance(value, float) and not math.isfinite(value) else value
+        for name, value in parameters.items()
+    }
 
 
 def digest(document: str) -> str:

@@ -16,11 +16,12 @@ from experiments.analysis.guards import Limit
 from experiments.analysis.looks import LevelSource, Schedule
 from experiments.analysis.variance import SourcesOfVariance
 from experiments.analysis.verdict import Verdict, judge
-from experiments.conclusion_bounds import fixed, varied
-from experiments.experiment_file import ExperimentFile
-from experiments.models import Replication
+from experiments.conclusion_bounds import fixed, fixed_in, varied, varied_in
+from experiments.metrics import Metric, from_document
+from experiments.models import Experiment, Replication
 from experiments.queries import repetitions
 from experiments.queries.replicates import ReplicateRun, replicate_runs
+from experiments.queries.runs import parameters_of
 from experiments.replicate_readings import (
     SIDES,
     Costs,
@@ -36,6 +37,7 @@ from experiments.replicate_readings import (
     mean_best,
     score_of,
     selection_of,
+    share_seeds,
     test_look,
     test_metric_of,
     unmeasured,
@@ -166,10 +168,10 @@ def gather(replication: Replication) -> Evidence:
     looks = replication.declared_looks
     schedule = Schedule(looks, replication.level, cast(LevelSource, replication.level_source))
     look_index = looks.index(pairs) if (pairs := replication.pairs_queued) in looks else None
-    file = experiment_file.parse(experiment.source)
+    design = _design(experiment)
     limits = [Limit(**guard) for guard in replication.declared_guards]  # type: ignore[arg-type]
-    verdict = None if open_runs else _judge(replication, schedule, runs, scores, limits, file)
-    named_test = test_metric_of(experiment, file.metrics)
+    verdict = None if open_runs else _judge(replication, schedule, runs, scores, limits, design)
+    named_test = test_metric_of(experiment, design.metrics)
     return Evidence(
         replication=replication,
         schedule=schedule,
@@ -188,13 +190,35 @@ def gather(replication: Replication) -> Evidence:
         sources=spread.of_candidate(experiment, replication.candidate).sources,
         test=test_look(replication, runs, scores, named_test) if verdict else None,
         test_metric=named_test,
-        bounds=fixed(file.space),
-        varied=varied(file.space),
+        bounds=design.bounds,
+        varied=design.varied,
         open_findings=repetitions.fired_findings(experiment, dismissed=False),
         dismissed_findings=repetitions.fired_findings(experiment, dismissed=True),
         passed_checks=repetitions.passed_checks(experiment),
         state=replication_state(replication),
     )
+
+
+@dataclass(frozen=True, slots=True)
+class _Design:
+    """What was searched: of the experiment file, or of the runs that programs outside logged."""
+
+    metrics: Mapping[str, Metric]
+    varied: Sequence[Mapping[str, str]]
+    bounds: Mapping[str, Any]
+    tuned: Sequence[str]  # names of hyperparameters
+
+
+def _design(experiment: Experiment) -> _Design:
+    if experiment.source:
+        file = experiment_file.parse(experiment.source)
+        searched = (*file.space.of_role("scientific"), *file.space.of_role("nuisance"))
+        tuned = [each.name for each in searched]
+        return _Design(file.metrics, varied(file.space), fixed(file.space), tuned)
+    runs = parameters_of(experiment)
+    found = varied_in(runs)
+    declared = from_document(json.loads(experiment.document))
+    return _Design(declared, found, fixed_in(runs), [each["name"] for each in found])
 
 
 def _means(limits: Sequence[Limit], runs: Sequence[ReplicateRun]) -> dict[str, float | None]:
@@ -215,7 +239,7 @@ def _waiting(open_runs: int, accidents: int, pairs: int) -> str:
     return ""
 
 
-def _unfair(replication: Replication, file: ExperimentFile) -> list[str]:
+def _unfair(replication: Replication, tuned: Sequence[str]) -> list[str]:
     """Why the candidate may not be compared with its baseline, as configurations."""
     if replication.baseline is None:
         return []
@@ -223,7 +247,6 @@ def _unfair(replication: Replication, file: ExperimentFile) -> list[str]:
         json.loads(each.document)["parameters"]
         for each in (replication.candidate, replication.baseline)
     )
-    tuned = [each.name for role in ("scientific", "nuisance") for each in file.space.of_role(role)]
     reason = unfair_batch_size(candidate, baseline, tuned)
     return [reason] if reason else []
 
@@ -234,13 +257,13 @@ def _judge(
     runs: Mapping[str, Sequence[ReplicateRun]],
     scores: Mapping[str, Sequence[float | None]],
     limits: Sequence[Limit],
-    file: ExperimentFile,
+    design: _Design,
 ) -> Verdict:
     experiment = replication.experiment
     values = {
         side: [math.nan if score is None else score for score in scores[side]] for side in SIDES
     }
-    metric = file.metrics.get(experiment.official_metric)
+    metric = design.metrics.get(experiment.official_metric)
     # Only a run that read its split seed was repeated over splits.
     read = [run.read_split_seed for side in SIDES for run in runs[side]]
     known = [each for each in read if each is not None]
@@ -254,10 +277,11 @@ def _judge(
         schedule=schedule,
         look_index=last if extra else schedule.looks.index(replication.pairs_queued),
         extra_looks=extra,
+        paired=share_seeds(runs),
         on_this_split=not known or not all(known),
         candidates=replication.candidates,
         guards=[guard_of(limit, runs["candidate"]) for limit in limits],
-        unfair=_unfair(replication, file),
+        unfair=_unfair(replication, design.tuned),
         candidate_evaluations=[len(run.values) for run in runs["candidate"]],
         baseline_evaluations=[len(run.values) for run in runs["baseline"]],
         metric_name=experiment.official_metric,

@@ -58,6 +58,17 @@ def by_side(runs: Sequence[ReplicateRun]) -> dict[str, list[ReplicateRun]]:
     }
 
 
+def share_seeds(runs: Mapping[str, Sequence[ReplicateRun]]) -> bool:
+    """Whether replicate i of both sides ran under the same seeds, for every i.
+
+    Workers always do so; a program outside may have used seeds of its own.
+    """
+    ours, theirs = (
+        [(run.pair, run.train_seed, run.split_seed) for run in runs[side]] for side in SIDES
+    )
+    return ours == theirs
+
+
 def score_of(run: ReplicateRun, replication: Replication) -> float | None:
     if run.is_open:
         return None

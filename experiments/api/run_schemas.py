@@ -46,6 +46,15 @@ class RunIn(Strict):
     commit: Annotated[str, StringConstraints(max_length=64)] = ""
     data: dict[Short, Short] = Field(default_factory=dict, max_length=50)
     key: Key = Field(default="", description="a second request with the same key makes no run")
+    repetition: Annotated[int, Field(ge=1, lt=2**63)] | None = Field(
+        default=None,
+        description="makes the run a replicate of that declared repetition; what has no place "
+        "there (metrics, goal, notes, tags, commit, data, config_link, search_seed) is refused",
+    )
+    side: Literal["candidate", "baseline"] | None = None
+    pair: Annotated[int, Field(ge=1, le=10_000)] | None = Field(
+        default=None, description="which replicate, from 1; without it the next open one"
+    )
 
 
 class PointsIn(Strict):
@@ -59,6 +68,10 @@ class FinishIn(Strict):
     state: Literal["complete", "pruned", "failed"] = "complete"
     value: float | None = Field(default=None, allow_inf_nan=False)
     reason: Annotated[str, StringConstraints(max_length=10_000)] = ""
+    read_split_seed: bool | None = Field(
+        default=None,
+        description="of a replicate: whether the data was split by the seed that was handed out",
+    )
 
 
 class RunOut(Schema):
@@ -77,6 +90,36 @@ class CreatedOut(Schema):
     experiment: str
     official_metric: str
     direction: str
+    params: dict[str, Any] | None = Field(
+        default=None, description="of a replicate: what was declared and has to be trained"
+    )
+    side: str | None = None
+    pair: int | None = None
+    train_seed: int | None = None
+    split_seed: int | None = None
+
+
+class ReplicateOut(Schema):
+    side: str
+    pair: int
+    train_seed: int | None
+    split_seed: int | None
+    state: str
+    run: int | None
+
+
+class RepetitionOut(Schema):
+    """A declared repetition; no scores, which wait for the look."""
+
+    id: int
+    project: str
+    experiment: str
+    looks: list[int]
+    pairs: int
+    decided: bool
+    candidate: dict[str, Any]
+    baseline: dict[str, Any]
+    replicates: list[ReplicateOut]
 
 
 class PointsOut(Schema):

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import time
+from dataclasses import asdict
 from typing import Any, Literal
 
 from django.http import HttpRequest
-from ninja import Router, Schema, Status
+from ninja import Router, Status
 
 from experiments import metrics, series_files
 from experiments.api import bodies
@@ -16,6 +17,7 @@ from experiments.api.run_schemas import (
     FinishIn,
     PointsIn,
     PointsOut,
+    RepetitionOut,
     RunIn,
     RunOut,
 )
@@ -25,18 +27,16 @@ from experiments.logged_points import InvalidPoints, LoggedPoints, read_points
 from experiments.queries import runs as queries
 from experiments.queries import series_exports, token_access
 from experiments.queries.runs import RunView
+from experiments.services import outside_replicates
 from experiments.services import runs as services
 from experiments.streaming import download
 
 router = Router(tags=["runs"])
+_OF_REPLICATES = {"repetition", "side", "pair"}
+_TOLD_OF_REPLICATES = _OF_REPLICATES | {
+    "project", "experiment", "params", "train_seed", "split_seed", "key"
+}  # fmt: skip
 _ERRORS = dict.fromkeys((400, 401, 403, 404, 409, 413, 415, 422), ErrorOut)
-
-
-def _body(schema: type[Schema]) -> dict[str, Any]:
-    """The OpenAPI entry of a body that is read by `bodies.read`."""
-    document = schema.model_json_schema(ref_template="#/components/schemas/{model}")
-    document.pop("$defs", None)
-    return {"requestBody": {"content": {"application/json": {"schema": document}}}}
 
 
 def _require_write(request: HttpRequest) -> Any:
@@ -55,16 +55,22 @@ def _run(request: HttpRequest, run_id: int, *, write: bool = True) -> RunView:
         raise NotAllowed(f"Only an editor of {run.project} may do this; your role is {run.role}.")
     if write and not run.from_outside:
         raise Conflict(f"Run {run_id} is run by a worker, which alone logs to it.")
+    if write and run.state == "waiting":
+        raise Conflict(f"Nobody has taken run {run_id}: create it with its repetition and side.")
     return run
 
 
 @router.post(
-    "", response={201: CreatedOut, 200: CreatedOut, **_ERRORS}, openapi_extra=_body(RunIn)
+    "",
+    response={201: CreatedOut, 200: CreatedOut, **_ERRORS},
+    openapi_extra=bodies.described(RunIn),
 )
 def create_run(request: HttpRequest) -> Status[dict[str, Any]]:
     """Start a run; its experiment is made with the first one."""
     token = _require_write(request)
     asked = bodies.read(request, RunIn)
+    if asked.repetition is not None or asked.side is not None or asked.pair is not None:
+        return _take_replicate(token, asked)
     project = token_access.project_for(token, asked.project)
     if project is None:
         raise NotFound(f"There is no project {asked.project}.")
@@ -75,7 +81,7 @@ def create_run(request: HttpRequest) -> Status[dict[str, Any]]:
     if problems:
         raise bodies.InvalidBody("The request has errors.", problems)
     new = services.NewRun(
-        **asked.dict(exclude={"project", "metrics", "tags"}),
+        **asked.dict(exclude={"project", "metrics", "tags", *_OF_REPLICATES}),
         declared=declared,
         tags=tuple(asked.tags),
     )
@@ -90,6 +96,65 @@ def create_run(request: HttpRequest) -> Status[dict[str, Any]]:
             "direction": project.direction,
         },
     )
+
+
+def _take_replicate(token: Any, asked: RunIn) -> Status[dict[str, Any]]:
+    """A run that is a replicate of a declared repetition."""
+    told = asked.model_fields_set
+    problems = [
+        Problem(name, "is missing: a replicate names its repetition and its side")
+        for name in ("repetition", "side")
+        if getattr(asked, name) is None
+    ] + [
+        Problem(name, "was fixed when the repetition was declared; leave it out")
+        for name in sorted(told - _TOLD_OF_REPLICATES)
+        if getattr(asked, name)
+    ]
+    if problems:
+        raise bodies.InvalidBody("The request has errors.", problems)
+    project = token_access.project_for(token, asked.project)
+    if project is None:
+        raise NotFound(f"There is no project {asked.project}.")
+    assert asked.repetition is not None and asked.side is not None  # else a problem above
+    taken = outside_replicates.take(
+        user=token.owner,
+        project=project,
+        wanted=outside_replicates.Wanted(
+            experiment=asked.experiment,
+            repetition=asked.repetition,
+            side=asked.side,
+            pair=None if asked.pair is None else asked.pair - 1,
+            train_seed=asked.train_seed,
+            split_seed=asked.split_seed,
+            params=asked.params or None,
+            key=asked.key,
+        ),
+    )
+    return Status(
+        201 if taken.new else 200,
+        {
+            "id": taken.run_id,
+            "number": taken.number,
+            "experiment": asked.experiment,
+            "official_metric": taken.official_metric,
+            "direction": taken.direction,
+            "params": taken.parameters,
+            "side": asked.side,
+            "pair": taken.pair + 1,
+            "train_seed": taken.train_seed,
+            "split_seed": taken.split_seed,
+        },
+    )
+
+
+@router.get("/repetitions/{int:repetition}", response={200: RepetitionOut, **_ERRORS})
+def read_repetition(request: HttpRequest, repetition: int) -> dict[str, Any]:
+    """What a repetition compares, and which replicates are open, with their seeds."""
+    token = request.auth  # type: ignore[attr-defined]
+    found = queries.find_repetition(token, repetition) if repetition < 2**63 else None
+    if found is None:
+        raise NotFound(f"There is no repetition {repetition}.")
+    return asdict(found)
 
 
 @router.get("/{int:run_id}", response={200: RunOut, **_ERRORS})
@@ -107,7 +172,9 @@ def read_run(request: HttpRequest, run_id: int) -> dict[str, Any]:
     }
 
 
-@router.get("/{int:run_id}/series.{kind}", openapi_extra={"responses": {200: {}}})
+@router.get(
+    "/{int:run_id}/series.{kind}", openapi_extra=bodies.file(*series_files.CONTENT_TYPES.values())
+)
 def read_series(request: HttpRequest, run_id: int, kind: Literal["csv", "parquet"]) -> Any:
     """All points of a run, of a worker's trial, too, without test scores."""
     run = _run(request, run_id, write=False)
@@ -121,7 +188,9 @@ def read_series(request: HttpRequest, run_id: int, kind: Literal["csv", "parquet
 
 
 @router.post(
-    "/{int:run_id}/points", response={200: PointsOut, **_ERRORS}, openapi_extra=_body(PointsIn)
+    "/{int:run_id}/points",
+    response={200: PointsOut, **_ERRORS},
+    openapi_extra=bodies.described(PointsIn),
 )
 def log_points(request: HttpRequest, run_id: int) -> dict[str, Any]:
     """Log a batch; without points it says that the program is still there."""
@@ -155,14 +224,20 @@ def log_points(request: HttpRequest, run_id: int) -> dict[str, Any]:
 
 
 @router.post(
-    "/{int:run_id}/finish", response={200: FinishedOut, **_ERRORS}, openapi_extra=_body(FinishIn)
+    "/{int:run_id}/finish",
+    response={200: FinishedOut, **_ERRORS},
+    openapi_extra=bodies.described(FinishIn),
 )
 def finish_run(request: HttpRequest, run_id: int) -> dict[str, Any]:
     """End a run; the best official value that it logged counts unless it tells another."""
     run = _run(request, run_id)
     asked = bodies.read(request, FinishIn)
     state = services.finish(
-        run_id=run.id, state=asked.state, value=asked.value, reason=asked.reason
+        run_id=run.id,
+        state=asked.state,
+        value=asked.value,
+        reason=asked.reason,
+        read_split_seed=asked.read_split_seed,
     )
     ended = _run(request, run_id)
     return {"state": state, "value": ended.value}

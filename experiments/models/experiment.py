@@ -8,6 +8,8 @@ from django.db.models import F, Q
 
 from experiments.models.project import Direction, Project
 
+OUTSIDE = "outside"  # the sampler of an experiment whose runs choose their own parameters
+
 
 class ExperimentState(models.TextChoices):
     RUNNING = "running"
@@ -109,6 +111,11 @@ class Experiment(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+    @property
+    def is_from_outside(self) -> bool:
+        """Whether programs outside run its trials: no worker of ours could."""
+        return self.sampler == OUTSIDE
 
 
 class ExperimentTag(models.Model):

@@ -11,18 +11,25 @@ from django.db.models import OuterRef, Subquery
 
 from experiments import metrics
 from experiments.metrics import Metric
-from experiments.models import ApiToken, Membership, Trial
+from experiments.models import (
+    ApiToken,
+    Configuration,
+    Experiment,
+    Membership,
+    Replication,
+    Trial,
+)
+from experiments.models.decision import Choice
+from experiments.models.experiment import OUTSIDE
 from experiments.models.project import Role
+from experiments.models.replication import Purpose
 from experiments.models.trial import StudyKind, TrialState
 from experiments.queries import access
 from experiments.queries.trial_table import STATE_WORDS
 from experiments.trial_encoding import decode
 
-OUTSIDE = "outside"  # the sampler of an experiment whose runs choose their own parameters
-
 _OF_STUDY = (
     "study__project_id",
-    "study__kind",
     "study__project__slug",
     "study__experiment__name",
     "study__experiment__official_metric",
@@ -100,6 +107,89 @@ def _unread(trial: Trial) -> UnreadRun:
     )
 
 
+def parameters_of(experiment: Experiment) -> list[Mapping[str, Any]]:
+    """What each complete run of a search was trained with, configurations each once."""
+    documents = (
+        Configuration.objects.filter(
+            trials__study__experiment=experiment,
+            trials__study__kind=StudyKind.SEARCH,
+            trials__state=TrialState.COMPLETE,
+        )
+        .order_by("pk")
+        .distinct()
+        .values_list("document", flat=True)
+    )
+    return [json.loads(document)["parameters"] for document in documents]
+
+
+@dataclass(frozen=True, slots=True)
+class DeclaredReplicate:
+    """One replicate of a repetition as a program may see it: no score. `pair` counts from 1;
+    `run` is None while nobody has taken it.
+    """
+
+    side: str
+    pair: int
+    train_seed: int | None
+    split_seed: int | None
+    state: str
+    run: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class DeclaredRepetition:
+    """A repetition as it was declared, and its replicates at the present look."""
+
+    id: int
+    project: str
+    experiment: str
+    looks: tuple[int, ...]
+    pairs: int
+    decided: bool
+    candidate: Mapping[str, Any]
+    baseline: Mapping[str, Any]
+    replicates: tuple[DeclaredReplicate, ...]
+
+
+def find_repetition(token: ApiToken, repetition: int) -> DeclaredRepetition | None:
+    """The repetition for a verdict behind an id; None when the token does not open it."""
+    found = (
+        Replication.objects.filter(
+            pk=repetition,
+            purpose=Purpose.VERDICT,
+            experiment__project__in=access.visible_projects(token.owner),
+        )
+        .select_related("experiment__project", "candidate", "baseline")
+        .first()
+    )
+    if found is None or token.project_id not in (None, found.experiment.project_id):
+        return None
+    rows = Trial.objects.replicates_of(found).select_related("study")
+    baseline = found.baseline
+    return DeclaredRepetition(
+        id=found.pk,
+        project=found.experiment.project.slug,
+        experiment=found.experiment.name,
+        looks=found.declared_looks,
+        pairs=found.pairs_queued,
+        decided=found.decisions.exclude(choice=Choice.CONTINUE).exists(),
+        candidate=json.loads(found.candidate.document)["parameters"],
+        baseline=json.loads(baseline.document)["parameters"] if baseline else {},
+        replicates=tuple(_declared(row) for row in rows.order_by("pair", "study__side", "number")),
+    )
+
+
+def _declared(row: Trial) -> DeclaredReplicate:
+    return DeclaredReplicate(
+        side=row.study.side,
+        pair=(row.pair or 0) + 1,
+        train_seed=row.train_seed,
+        split_seed=row.split_seed,
+        state=STATE_WORDS[TrialState(row.state)],
+        run=None if row.state == TrialState.WAITING else row.pk,
+    )
+
+
 def find(token: ApiToken, run_id: int) -> RunView | None:
     """The run behind an id, None when the token does not open its project. One query."""
     membership = Membership.objects.filter(
@@ -119,7 +209,7 @@ def find(token: ApiToken, run_id: int) -> RunView | None:
     )
     if found is None:
         return None
-    role, number, state, control, value, project_id, kind, slug, name, metric, *more = found
+    role, number, state, control, value, project_id, slug, name, metric, *more = found
     if token.project_id not in (None, project_id):
         return None
     document, sampler = more
@@ -132,7 +222,7 @@ def find(token: ApiToken, run_id: int) -> RunView | None:
         official_metric=metric,
         declared=metrics.from_document(json.loads(document)),
         stop_requested=bool(control),
-        from_outside=sampler == OUTSIDE and kind == StudyKind.SEARCH,
+        from_outside=sampler == OUTSIDE,
         value=value,
         role=role or Role.ADMIN,  # a superuser sees it without being a member
     )

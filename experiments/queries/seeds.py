@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -17,6 +18,7 @@ from experiments.search_space import show
 from experiments.trial_names import trial_name
 
 _OPEN = (TrialState.WAITING, TrialState.RUNNING)
+_MOST_BASELINES = 50
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,19 +185,31 @@ def find_repetition(access: Access, experiment_id: int, number: int) -> Replicat
 
 def best_trials(experiment: Experiment, arms: int, count: int = 12) -> tuple[Choosable, ...]:
     """The best complete trials of a search, those that one may want to repeat."""
-    rows = _complete(experiment)[:count]
-    return tuple(_choosable(row, arms) for row in rows)
+    rows = _complete(experiment)
+    if experiment.is_from_outside:
+        rows = _one_of_each_configuration(rows)
+    return tuple(_choosable(row, arms) for row in rows[:count])
 
 
 def best_of_each_arm(experiment: Experiment, arms: int) -> tuple[Choosable, ...]:
     """The best trial of each arm, the best arm first, and the known-good configurations."""
     seen: set[int] = set()
     found = []
+    if experiment.is_from_outside:  # no arms: whatever parameters its programs chose
+        return best_trials(experiment, arms, _MOST_BASELINES)
     for row in _complete(experiment):
         if row.study_id not in seen or row.origin == "first":
             seen.add(row.study_id)
             found.append(_choosable(row, arms))
     return tuple(found)
+
+
+def _one_of_each_configuration(rows: Iterable[Trial]) -> list[Trial]:
+    """The first run of each: programs repeat parameters as they like."""
+    found: dict[int | None, Trial] = {}
+    for row in rows:
+        found.setdefault(row.configuration_id, row)
+    return list(found.values())
 
 
 def _complete(experiment: Experiment) -> list[Trial]:
@@ -209,7 +223,15 @@ def _complete(experiment: Experiment) -> list[Trial]:
     )
     return list(
         rows.select_related("study")
-        .only("number", "value", "parameters", "origin", "study__arm", "study__arm_index")
+        .only(
+            "number",
+            "value",
+            "parameters",
+            "origin",
+            "configuration",
+            "study__arm",
+            "study__arm_index",
+        )
         .order_by(order, "number")[:2000]
     )
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from django.db import transaction
 
-from experiments import dispatch, experiment_file
+from experiments import dispatch, experiment_file, metrics
 from experiments.analysis.guards import Limit
 from experiments.analysis.looks import Schedule, check_looks, plan
 from experiments.errors import Conflict, NotOpenYet, Problem, VerdictError
@@ -76,6 +76,7 @@ def declare(
     require(user, experiment.project, Role.EDITOR)
     candidates = [candidate_trial, *further_candidates]
     baseline, champion = _baseline(experiment, baseline_trial)
+    _check_runnable(experiment, baseline)
     configurations = _distinct(candidates, experiment, baseline)
     schedule = _schedule(looks)
     _check_rules(experiment, margin, score_rule, guards)
@@ -161,7 +162,10 @@ def _check_rules(
 
 
 def _guard_problems(experiment: Experiment, guards: Sequence[Limit]) -> list[Problem]:
-    declared = experiment_file.parse(experiment.source).metrics if experiment.source else {}
+    if experiment.source:
+        declared = dict(experiment_file.parse(experiment.source).metrics)
+    else:
+        declared = metrics.from_document(json.loads(experiment.document))
     names = [guard.metric for guard in guards]
     problems = []
     for name in dict.fromkeys(names):
@@ -183,12 +187,18 @@ def _configuration_of(trial: Trial, experiment: Experiment, side: str) -> Config
         )
     if trial.state != TrialState.COMPLETE or trial.configuration is None:
         raise NotOpenYet(f"The {side} trial has no result yet; choose a complete one.")
-    if not json.loads(trial.configuration.document).get("objective"):
-        raise NotOpenYet(
-            f"The {side} was run by a program outside: workers have no training function to "
-            "repeat it with. Describe it in an experiment file with an objective."
-        )
     return trial.configuration
+
+
+def _check_runnable(experiment: Experiment, baseline: Configuration) -> None:
+    """Workers repeat what names a training function; programs outside repeat anything."""
+    if experiment.is_from_outside or json.loads(baseline.document).get("objective"):
+        return
+    raise NotOpenYet(
+        "The champion was logged by programs outside: workers have no training function to run it "
+        "with beside a candidate. Log its replicates and the candidate's over HTTP, in an "
+        "experiment of runs from outside."
+    )
 
 
 def _baseline(experiment: Experiment, baseline_trial: Trial | None) -> tuple[Configuration, bool]:

@@ -30,7 +30,7 @@ from experiments.errors import Conflict, Problem, TrialFinished
 from experiments.logged_points import LoggedPoints, official_values
 from experiments.metrics import Metric
 from experiments.models import Configuration, Experiment, ExperimentTag, Project, Study, Trial
-from experiments.models.experiment import ExperimentState
+from experiments.models.experiment import OUTSIDE, ExperimentState
 from experiments.models.project import Role
 from experiments.models.trial import FailureKind, Origin, StudyKind, TrialState
 from experiments.series_encoding import decode, encode
@@ -39,7 +39,7 @@ from experiments.services.permissions import Person, require
 from experiments.services.series import Appended, Batch
 from experiments.trial_encoding import Parameter
 
-SAMPLER = "outside"  # of an experiment whose runs choose their own parameters
+SAMPLER = OUTSIDE
 GOAL = "Runs logged by programs outside."
 KEY = "verdict:key"  # system attribute: which request created the run
 SILENT_AFTER = dt.timedelta(hours=1)
@@ -203,12 +203,11 @@ def _parameter(value: Any) -> Parameter:
 
 
 def _configuration(project: Project, new: NewRun) -> Configuration:
-    parameters = {
-        name: repr(value) if isinstance(value, float) and not math.isfinite(value) else value
-        for name, value in new.params.items()
-    }
     document = configurations.canonical(
-        objective="", parameters=parameters, commit=new.commit, data=new.data
+        objective="",
+        parameters=configurations.storable(new.params),
+        commit=new.commit,
+        data=new.data,
     )
     held, _ = Configuration.objects.get_or_create(
         project=project,
@@ -253,12 +252,21 @@ def keep_alive(*, run_id: int) -> None:
     Trial.objects.filter(pk=run_id, state=TrialState.RUNNING).update(heartbeat_at=timezone.now())
 
 
-def finish(*, run_id: int, state: str, value: float | None = None, reason: str = "") -> str:
+def finish(
+    *,
+    run_id: int,
+    state: str,
+    value: float | None = None,
+    reason: str = "",
+    read_split_seed: bool | None = None,
+) -> str:
     """End a run with the value that its program tells, or the best that it logged.
 
     Args:
         state: complete, pruned or failed. A complete run without a finite official value is
-            stored as failed (infeasible when it was logged but never finite).
+            stored as failed (infeasible when it was logged but never finite). A replicate is
+            never pruned: it runs to its end.
+        read_split_seed: whether the data was split by the seed, of a program that was handed one.
 
     Returns:
         The state that is stored. Ending a run again the same way changes nothing.
@@ -267,6 +275,9 @@ def finish(*, run_id: int, state: str, value: float | None = None, reason: str =
         Conflict: when it has ended another way.
     """
     trial = Trial.objects.select_related("study__experiment").get(pk=run_id)
+    replicate = trial.study.kind == StudyKind.REPLICATION
+    if replicate and state == "pruned":
+        raise Conflict("A replicate runs to its end: finish it as complete or failed.")
     wanted, values, facts = _judged(trial, state, value, reason)
     started = trial.started_at or timezone.now()
     try:
@@ -275,15 +286,18 @@ def finish(*, run_id: int, state: str, value: float | None = None, reason: str =
             state=wanted,
             values=values,
             seconds=(timezone.now() - started).total_seconds(),
-            # Whoever gave a split seed has split by it.
-            read_split_seed=trial.split_seed is not None,
+            # Whoever gave a split seed has split by it; whoever was handed one tells.
+            read_split_seed=bool(trial.read_split_seed or read_split_seed)
+            if replicate
+            else trial.split_seed is not None,
             **facts,
         )
     except TrialFinished:
         trial.refresh_from_db(fields=["state"])
         if trial.state != wanted:
             raise
-    _end_experiment(trial)
+    if not replicate:
+        _end_experiment(trial)
     series.compact(run_id)
     return wanted.label.lower()
 
@@ -342,7 +356,11 @@ def _end_experiment(trial: Trial) -> None:
     with transaction.atomic():
         # Locked, so that no run begins in between.
         experiment = Experiment.objects.select_for_update().get(studies__trials=trial.pk)
-        running = Trial.objects.filter(study__experiment=experiment, state=TrialState.RUNNING)
+        running = Trial.objects.filter(
+            study__experiment=experiment,
+            study__kind=StudyKind.SEARCH,
+            state=TrialState.RUNNING,
+        )
         if experiment.state == ExperimentState.RUNNING and not running.exists():
             Experiment.objects.filter(pk=experiment.pk).update(
                 state=ExperimentState.FINISHED,
@@ -375,7 +393,8 @@ def lose_silent(*, silent_after: dt.timedelta = SILENT_AFTER) -> list[int]:
             )
         except TrialFinished:
             continue
-        _end_experiment(trial)
+        if trial.study.kind == StudyKind.SEARCH:
+            _end_experiment(trial)
         series.compact(trial.pk)
         lost.append(trial.pk)
     return lost

@@ -6,7 +6,7 @@ from django.db.models import Count, Exists, F, IntegerField, OuterRef, Q, Subque
 from django.db.models.functions import Coalesce, Greatest
 
 from experiments.models import Experiment, Trial
-from experiments.models.experiment import ExperimentState
+from experiments.models.experiment import OUTSIDE, ExperimentState
 from experiments.models.trial import Origin, StudyKind, TrialState
 
 # What runs also when its search has ended: a person asked for it.
@@ -30,6 +30,7 @@ def candidates(queue: str) -> list[int]:
     return list(
         Experiment.objects.filter(queue=queue)
         .exclude(state=ExperimentState.PAUSED)
+        .exclude(sampler=OUTSIDE)  # programs outside run these, replicates included
         .filter(Q(state=ExperimentState.RUNNING) | Exists(waiting))
         .annotate(share=share)
         .order_by("-priority", "share", F("claimed_at").asc(nulls_first=True), "pk")

@@ -121,5 +121,6 @@ def declare(request: HttpRequest, parts: ExperimentParts, form: RepetitionForm) 
     if made is None:
         return False
     of_each = f", {made.candidates} candidates" if made.candidates > 1 else ""
-    messages.success(request, f"{made.pairs_queued} pairs are queued{of_each}, with fresh seeds.")
+    what = "declared" if experiment.is_from_outside else "queued"
+    messages.success(request, f"{made.pairs_queued} pairs are {what}{of_each}, with fresh seeds.")
     return True

@@ -20,6 +20,7 @@ from experiments.search_space import show
 from experiments.templatetags.figures import duration, megabytes, number, score, signed
 
 SIDES = ("candidate", "baseline")
+SEEDS = ("train_seed", "split_seed")
 PURPOSES = {
     "training seed": "training_seed",
     "data split": "split_seed",
@@ -87,6 +88,15 @@ class EvidencePage:
     luck: str
     spread_note: str
     best_note: str
+
+    @property
+    def own_seeds(self) -> bool:
+        """Whether the sides of some pair ran under different seeds."""
+        return any(
+            isinstance(seed, str)
+            for row in self.pairs
+            for seed in (row.train_seed, row.split_seed)
+        )
 
     @property
     def verdict(self) -> Mapping[str, Any]:
@@ -161,14 +171,18 @@ def _pairs(document: Mapping[str, Any]) -> list[PairRow]:
     rows = []
     for pair, runs in sorted(held.items()):
         ours, theirs = (real(runs.get(side, {}).get("score")) for side in SIDES)
-        either = runs.get("candidate") or runs.get("baseline") or {}
-        gain = None if ours is None or theirs is None else sign * (ours - theirs)
-        rows.append(
-            PairRow(
-                pair + 1, either.get("train_seed"), either.get("split_seed"), ours, theirs, gain
-            )
-        )
+        both = [runs[side] for side in SIDES if side in runs]
+        paired = all(one.get(seed) == both[0].get(seed) for one in both for seed in SEEDS)
+        gain = None if ours is None or theirs is None or not paired else sign * (ours - theirs)
+        train, split = (_of_both([one.get(seed) for one in both]) for seed in SEEDS)
+        rows.append(PairRow(pair + 1, train, split, ours, theirs, gain))
     return rows
+
+
+def _of_both(seeds: Sequence[Any]) -> Any:
+    """The seed of a pair; of sides that ran under seeds of their own, candidate's / baseline's."""
+    different = list(dict.fromkeys(seeds))
+    return different[0] if len(different) == 1 else " / ".join(map(str, different))
 
 
 def _changes(document: Mapping[str, Any]) -> list[Change]:

@@ -52,7 +52,7 @@ class Standpoint:
 
     @property
     def outside(self) -> bool:
-        """Whether programs outside run its trials: workers could not repeat them."""
+        """Whether programs outside run its trials: they repeat them, too, not workers."""
         return self.file is None and not self.experiment.objective
 
     @property
@@ -131,8 +131,6 @@ def _repeat(at: Standpoint) -> Step:
             return Step(title, "done", "a baseline", reverse("baseline", args=[at.access.slug]))
         if not at.experiment.best_trial_id:
             return Step(title, "later", "needs a complete trial", url)
-        if at.outside:
-            return Step(title, "later", "needs a training function", url)
         return Step(title, "later" if at.warnings else "now", "first look at 10 pairs", url)
     if repetition.complete:
         return Step(title, "done", repetition.progress, url)
@@ -179,11 +177,9 @@ def next_step(at: Standpoint) -> NextStep:
         )
     if at.outside:
         return NextStep(
-            "Programs outside ran these trials, and workers have no training function to repeat "
-            "one with over fresh seeds. To decide on it, describe it in an experiment file with "
-            "an objective; or drop it with a reason.",
-            "Describe it",
-            reverse("new_experiment", args=[at.access.slug]),
+            "Programs outside ran these trials. To decide on one, declare what is compared: then "
+            "log the candidate and the baseline again, under fresh seeds.",
+            *_repeat_button(at),
         )
     if at.warnings:
         return NextStep(

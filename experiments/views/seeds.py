@@ -50,8 +50,7 @@ def seeds_page(request: HttpRequest, access: Access, name: str) -> HttpResponse:
 
 def _may_declare(parts: ExperimentParts) -> bool:
     held = parts.repetition
-    ready = (held is None or held.all_decided) and parts.experiment.best_trial_id
-    return bool(ready) and not parts.standpoint.outside
+    return bool((held is None or held.all_decided) and parts.experiment.best_trial_id)
 
 
 def _repetition_context(parts: ExperimentParts) -> dict[str, Any]:
@@ -68,7 +67,10 @@ def _repetition_context(parts: ExperimentParts) -> dict[str, Any]:
         "evidence": page,
         "outcome": evidence.outcome,
         "waiting": evidence.waiting,
-        "measuring": measuring(parts.experiment, replication.candidate),
+        # Only workers measure: they have a training function.
+        "measuring": None
+        if parts.experiment.is_from_outside
+        else measuring(parts.experiment, replication.candidate),
         "accidents": evidence.accidents,
         "score_rule": SCORE_RULES.get(replication.score_rule, replication.score_rule),
         "done": held.replicates_done,

@@ -18,6 +18,7 @@ class FakeServer:
         self.status = 200  # of every answer but 200: an error
         self.losing = False  # stores, but the answer never arrives
         self.stop = False
+        self.created: dict[str, Any] = {}  # answered beside the id of a new run
         self.connections = 0
         fake = self
 
@@ -61,7 +62,7 @@ class FakeServer:
             return 200, {"stored": True, "late": False, "stop": self.stop, "skipped": []}
         if path.endswith("/finish"):
             return 200, {"state": body["state"], "value": body["value"]}
-        return 201, {"id": 7, "number": 0}
+        return 201, {"id": 7, "number": 0, **self.created}
 
     @property
     def points(self) -> list[tuple[int, dict[str, Any]]]:

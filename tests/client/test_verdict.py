@@ -3,6 +3,7 @@ from __future__ import annotations
 import ast
 import importlib.util
 import os
+import re
 import statistics
 import subprocess
 import sys
@@ -16,8 +17,10 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from django.test import Client
 
-from experiments.models import Experiment, Trial
+from experiments.evidence import gather
+from experiments.models import Decision, Experiment, Replication, Trial
 from experiments.queries import series
 from experiments.services import tokens
 from tests import cast
@@ -288,3 +291,69 @@ def test_against_the_real_server_all_is_read_back_exactly(
     assert curves["train/loss"].values.tolist() == [step / 7 for step in range(2000)]
     assert np.isnan(curves["λ"].values).all() and len(curves["λ"].values) == 2000
     assert Experiment.objects.get().state == "finished"
+
+
+def test_a_verdict_over_runs_from_outside_from_the_first_run_to_the_adopt(
+    client: ModuleType, web_server: WebServer, transactional_db: None
+) -> None:
+    cast.project()
+    _, secret = tokens.create(
+        user=cast.person("cleo"), project=None, name="laptop", scopes=("write",)
+    )
+    place = {"project": "digits", "experiment": "laptop"}
+    place |= {"url": web_server.url, "token": secret}
+
+    def train(run: Any) -> None:
+        """Better with a lower rate; the seeds, both of them, move the score."""
+        noise = (run.train_seed % 100 + (run.split_seed or 0) % 10) / 20_000
+        for epoch in range(10):
+            accuracy = 0.9 - run.params["lr"] * (1 + noise) + noise - 0.5 / (epoch + 1)
+            run.log({"validation_accuracy": accuracy}, step=epoch)
+
+    for seed, lr in enumerate((0.1, 0.2)):
+        with client.run(**place, params={"lr": lr, "layers": 3}, train_seed=seed) as run:
+            train(run)
+    browser = Client()
+    browser.force_login(cast.person("ada"))
+    page = "/projects/digits/experiments/laptop/"
+    better, worse = Trial.objects.order_by("pk")
+    declared = {"candidate": better.pk, "baseline": worse.pk, "looks": "3, 6", "margin": "0.001"}
+    browser.post(f"{page}seeds/", declared | {"score_rule": "tail_median"})
+    repetition = Replication.objects.get()
+    for side in ("candidate", "baseline"):
+        for pair in range(1, 4):
+            with client.run(**place, repetition=repetition.pk, side=side) as run:
+                assert run.pair == pair
+                train(run)
+    with pytest.raises(client.VerdictError, match="All 3 replicates of the baseline"):
+        client.run(**place, repetition=repetition.pk, side="baseline")
+    evidence = gather(Replication.objects.get())
+    assert evidence.verdict is not None
+    assert (evidence.outcome, evidence.verdict.paired) == ("adopt", True)
+    assert not evidence.verdict.on_this_split
+    text = browser.get(f"{page}decide/").content.decode()
+    state = re.findall(r'name="state" value="(\w+)"', text)[0]
+    fields = {"choice": "adopt", "reason": "It gains a tenth.", "state": state}
+    browser.post(f"{page}decide/record/", fields)
+    decision = Decision.objects.get()
+    assert (decision.choice, decision.candidate) == ("adopt", better.configuration)
+    answer = browser.get(
+        "/api/v1/projects/digits/champion", headers={"Authorization": f"Bearer {secret}"}
+    )
+    assert answer.json()["configuration"]["parameters"] == {"lr": 0.1, "layers": 3}
+
+
+def test_a_replicate_is_handed_what_to_train_and_says_whether_it_split_by_its_seed(
+    client: ModuleType, server: FakeServer
+) -> None:
+    server.created = {"params": {"lr": 0.1}, "pair": 2, "train_seed": 7, "split_seed": 9}
+    with start(client, server, repetition=4, side="baseline", pair=2) as run:
+        assert (run.params, run.pair, run.train_seed) == ({"lr": 0.1}, 2, 7)
+    assert server.requests[0][1]["repetition"] == 4
+    with start(client, server, repetition=4, side="baseline") as run:
+        assert run.split_seed == 9
+    with start(client, server, params={"lr": 0.3}, train_seed=1) as run:
+        assert (run.params, run.train_seed, run.split_seed) == ({"lr": 0.3}, 1, None)
+    told = [each.get("read_split_seed") for each in server.bodies("/finish")]
+    assert told == [False, True, None]
+    assert "repetition" not in server.requests[-2][1]

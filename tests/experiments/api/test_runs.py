@@ -10,11 +10,10 @@ import pytest
 from django.test import Client
 from django.utils import timezone
 
-from experiments.errors import NotOpenYet
 from experiments.models import Experiment, SealedScore, SeriesBatch, Trial
 from experiments.models.trial import FailureKind, TrialState
 from experiments.queries import series
-from experiments.services import experiments, queue, replications, runs, tokens
+from experiments.services import experiments, queue, runs, tokens
 from tests import cast
 
 pytestmark = pytest.mark.django_db
@@ -349,25 +348,3 @@ def test_the_pages_show_such_an_experiment(program: Program) -> None:
     program.finish(run_id)
     for address in ("/projects/digits/", page, f"{page}trials/0/", f"{page}seeds/"):
         assert browser.get(address).status_code == 200, address
-
-
-def test_what_programs_ran_outside_is_not_offered_for_repetition(program: Program) -> None:
-    for rate in (0.1, 0.2):
-        run_id = program.create(params={"learning_rate": rate}, train_seed=1)
-        program.log(run_id, 0, (1, {"validation_accuracy": 0.8 + rate}))
-        program.finish(run_id)
-    browser = Client()
-    browser.force_login(cast.person("ada"))
-    page = "/projects/digits/experiments/from%20a%20laptop/"
-    assert "workers have no training function" in browser.get(page).content.decode()
-    seeds = browser.get(f"{page}seeds/").content.decode()
-    assert "Not from here" in seeds and "Look at the result after" not in seeds
-    assert browser.get(f"{page}decide/").status_code == 200
-    first, second = Trial.objects.order_by("pk")
-    with pytest.raises(NotOpenYet, match="run by a program outside"):
-        replications.declare(
-            user=cast.person("ada"),
-            experiment=Experiment.objects.get(),
-            candidate_trial=second,
-            baseline_trial=first,
-        )
