@@ -240,13 +240,29 @@ def _wrong_series(rows: list[Trial], steps: int) -> list[str]:
 
 
 def _wrong_starts(trace: Path) -> list[str]:
-    """A run goes on from the last checkpoint that was saved, never from an earlier one."""
+    """A run begins anew or goes on from a checkpoint that was saved."""
     found = []
+    saved: set[tuple[float, int]] = set()
+    for event in read_trace(trace):
+        step = event.get("start", 0)
+        if event["event"] == "saved":
+            saved.add((event["x"], event["step"]))
+        elif step and (event["x"], step) not in saved:
+            found.append(f"x = {event['x']} began at {step}, which was never saved")
+    return found
+
+
+def behind_the_last_save(trace: Path) -> int:
+    """Runs that went on from further back than the last checkpoint that was saved.
+
+    A checkpoint counts when its record has arrived in the database; a worker that is killed
+    before takes the record with it. The run repeats those steps, and its curve is whole.
+    """
+    count = 0
     saved: dict[float, int] = {}
     for event in read_trace(trace):
         if event["event"] == "saved":
-            saved[event["x"]] = max(saved.get(event["x"], 0), event["step"])
-        elif event["event"] == "begun" and event["start"] < saved.get(event["x"], 0):
-            last = saved[event["x"]]
-            found.append(f"x = {event['x']} began at {event['start']}, saved at {last}")
-    return found
+            saved[event["x"]] = event["step"]
+        elif event["event"] == "begun":
+            count += event["start"] < saved.get(event["x"], 0)
+    return count

@@ -93,6 +93,8 @@ def run(cluster: Cluster, trace: Path, arguments: argparse.Namespace) -> list[Ro
     rows.append(row("trials", Trial.objects.count(), unit=""))
     rows.append(row("attempts", attempts, unit=""))
     rows.append(row("resumed from a checkpoint", sum(one["start"] > 0 for one in begun), unit=""))
+    behind = _faults.behind_the_last_save(trace)
+    rows.append(row("went on from before the last checkpoint saved", behind, unit=""))
     rows.append(row("all over after", seconds, unit="s"))
     return rows
 

@@ -1,0 +1,89 @@
+"""A short version of `benchmarks/faults.py`: kills and an emptied Redis, and nothing is lost."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from django.conf import settings
+
+from benchmarks import _faults
+from benchmarks._cluster import Redis, Workers
+from benchmarks._faults_training import TRACE
+from experiments.models import Experiment
+from experiments.services import experiments
+from tests import cast
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+TRIALS, STEPS, PAUSE = 20, 6, 0.03
+SEED = 20260817
+
+
+@pytest.fixture
+def redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Redis]:
+    """One of this test's own: it is killed."""
+    server = Redis(tmp_path_factory.mktemp("redis"))
+    yield server
+    server.end()
+
+
+@pytest.fixture
+def workers(
+    service_environment: dict[str, str], redis: Redis, tmp_path: Path
+) -> Iterator[Workers]:
+    environment = {
+        **service_environment,
+        "REDIS_URL": redis.url,
+        TRACE: str(tmp_path / "trace.jsonl"),
+        "OBJECTIVES": "benchmarks._faults_training",
+        "HEARTBEAT_SECONDS": "1",
+        "STALE_AFTER_SECONDS": "2",
+        "TRIAL_RETRIES": "20",
+    }
+    found = Workers(tmp_path, environment)
+    yield found
+    for pid in list(found.running):
+        found.kill(pid)
+
+
+def test_killed_again_and_again_every_trial_is_complete_once_with_every_point(
+    workers: Workers, redis: Redis, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(settings, "OBJECTIVES", ["benchmarks._faults_training"])
+    cast.project("faults")
+    text = _faults.TEXT.format(trials=TRIALS, parallel=2, seed=5, steps=STEPS, pause=PAUSE)
+    experiment = experiments.create(user=cast.person("ada"), text=text)
+    for _ in range(2):
+        workers.start()
+    trace = tmp_path / "trace.jsonl"
+    killer = _faults.Killer(
+        experiment.pk,
+        workers,
+        trace,
+        np.random.default_rng(SEED),
+        step_seconds=PAUSE,
+        steps=STEPS,
+    )
+    moments = [_faults.MOMENTS[0], _faults.MOMENTS[2], _faults.MOMENTS[1], _faults.BEFORE_COMMIT]
+    for number, moment in enumerate(moments):
+        if number == 2:
+            redis.kill_and_restart_empty(away_seconds=0.2)
+        assert killer.kill(moment), f"{moment} never came\n{workers.logs()}"
+    deadline = time.monotonic() + 120
+    while Experiment.objects.get(pk=experiment.pk).state != "finished":
+        assert time.monotonic() < deadline, workers.logs()
+        time.sleep(0.05)
+    assert _faults.problems(experiment.pk, trials=TRIALS, steps=STEPS, trace=trace) == []
+    assert sum(killer.kills.values()) == 4
+
+
+def test_the_plan_of_kills_has_every_moment_and_resumes_what_was_killed() -> None:
+    for seed in range(20):
+        moments = _faults.plan(32, np.random.default_rng(seed))
+        assert len(moments) == 32 and moments[0] != _faults.MOMENTS[2]
+        counts = {moment: moments.count(moment) for moment in set(moments)}
+        assert len(counts) == 4 and set(counts.values()) == {8}
