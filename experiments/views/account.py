@@ -25,6 +25,7 @@ from experiments.services import accounts, invitations, throttle
 
 DEVICE_COOKIE = "device"
 _DEVICE_SALT = "experiments.device"
+_METHODS = ["get", "head", "post"]
 _YEAR = 365 * 24 * 3600
 RESET_MAILS = 5  # to ask for, from one address in a quarter of an hour
 
@@ -32,6 +33,7 @@ RESET_MAILS = 5  # to ask for, from one address in a quarter of an hour
 class LoginView(views.LoginView):
     """Django's, with failures counted per user name and per address."""
 
+    http_method_names = _METHODS
     template_name = "account/login.html"
     redirect_authenticated_user = True
 
@@ -115,6 +117,7 @@ def account_page(request: HttpRequest) -> HttpResponse:
 class PasswordChangeView(views.PasswordChangeView):
     """Ends the person's other sessions, too."""
 
+    http_method_names = _METHODS
     template_name = "account/password.html"
     success_url = reverse_lazy("account")
 
@@ -136,6 +139,7 @@ class PasswordChangeView(views.PasswordChangeView):
 class PasswordResetView(views.PasswordResetView):
     """Mails a link; the answer is the same whether there is such a person or not."""
 
+    http_method_names = _METHODS
     template_name = "account/reset.html"
     email_template_name = "account/reset_mail.txt"
     subject_template_name = "account/reset_subject.txt"
@@ -163,6 +167,7 @@ class PasswordResetView(views.PasswordResetView):
 class PasswordResetConfirmView(views.PasswordResetConfirmView):
     """Sets the new password; failures at the old one count no more."""
 
+    http_method_names = _METHODS
     template_name = "account/reset_confirm.html"
     success_url = reverse_lazy("login")
 

@@ -1,0 +1,235 @@
+"""Who gets what from each address: the table behind `test_every_address`.
+
+Six answers a line: nobody, an outsider, viewer, editor, approver, admin. Methods that a row does
+not name answer 405 to everybody.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """Answers by method; `ANY` stands for every method."""
+
+    GET: str = ""
+    POST: str = ""
+    PATCH: str = ""
+    PUT: str = ""
+    DELETE: str = ""
+    ANY: str = ""
+
+    def expected(self, method: str, who: int) -> int:
+        said = getattr(self, method) or self.ANY
+        return int(said.split()[who]) if said else 405
+
+
+READ = "302 404 200 200 200 200"
+READ_API = "401 404 200 200 200 200"
+EDIT = "302 404 403 302 302 302"
+ADMINISTER = "302 404 403 403 403 302"
+ADMINS_SEE = "302 404 403 403 403 200"
+OWN = "302 200 200 200 200 200"
+
+PAGES: dict[str, Row] = {
+    "login/": Row(
+        GET="200 302 302 302 302 302",
+        POST="200 302 302 302 302 302",
+        PUT="405 302 302 302 302 302",
+        PATCH="405 302 302 302 302 302",
+        DELETE="405 302 302 302 302 302",
+    ),
+    "logout/": Row(POST="302 302 302 302 302 302"),
+    "account/": Row(GET=OWN, POST=OWN),
+    "account/password/": Row(
+        GET=OWN,
+        POST=OWN,
+        PUT="302 405 405 405 405 405",
+        PATCH="302 405 405 405 405 405",
+        DELETE="302 405 405 405 405 405",
+    ),
+    "password/": Row(GET="200 200 200 200 200 200", POST="200 200 200 200 200 200"),
+    "password/sent/": Row(GET="200 200 200 200 200 200"),
+    "password/<uidb64>/<token>/": Row(ANY="200 200 200 200 200 200"),
+    "invitations/<str:token>/": Row(GET="200 200 200 200 200 200", POST="400 302 400 400 400 400"),
+    "account/tokens/": Row(GET=OWN, POST=OWN),
+    "account/tokens/<int:token>/revoke/": Row(POST="302 404 404 404 404 302"),
+    "account/messages/": Row(GET=OWN),
+    "account/messages/<slug:slug>/": Row(POST="302 404 302 302 302 302"),
+    "": Row(GET=OWN),
+    "new-project/": Row(GET="302 403 403 403 403 403", POST="302 403 403 403 403 403"),
+    "jump/": Row(GET=OWN),
+    "workers/": Row(GET=OWN),
+    "workers/live/": Row(GET=OWN),
+    "under-way/": Row(GET=OWN),
+    "projects/<slug:slug>/": Row(GET=READ),
+    "projects/<slug:slug>/settings/": Row(GET=ADMINS_SEE, POST=ADMINS_SEE),
+    "projects/<slug:slug>/members/": Row(GET=READ),
+    "projects/<slug:slug>/members/add/": Row(POST=ADMINISTER),
+    "projects/<slug:slug>/members/invite/": Row(POST=ADMINISTER),
+    "projects/<slug:slug>/members/role/": Row(POST=ADMINISTER),
+    "projects/<slug:slug>/members/remove/": Row(POST=ADMINISTER),
+    "projects/<slug:slug>/invitations/<int:invitation>/withdraw/": Row(POST=ADMINISTER),
+    "projects/<slug:slug>/webhooks/": Row(GET=ADMINS_SEE, POST=ADMINS_SEE),
+    "projects/<slug:slug>/webhooks/<int:webhook>/secret/": Row(POST=ADMINS_SEE),
+    "projects/<slug:slug>/webhooks/<int:webhook>/remove/": Row(POST=ADMINISTER),
+    "projects/<slug:slug>/deliveries/<int:delivery>/again/": Row(POST=ADMINISTER),
+    "projects/<slug:slug>/compare/": Row(GET=READ),
+    "projects/<slug:slug>/champions/": Row(GET=READ),
+    "projects/<slug:slug>/champions/revert/": Row(POST="302 404 403 403 302 302"),
+    "projects/<slug:slug>/baseline/": Row(GET=READ),
+    "projects/<slug:slug>/baseline/start/": Row(POST="302 404 403 400 400 400"),
+    "projects/<slug:slug>/baseline/record/": Row(POST="302 404 404 404 404 404"),
+    "projects/<slug:slug>/baseline/repeat/": Row(POST="302 404 404 404 404 404"),
+    "projects/<slug:slug>/baseline/enter/": Row(POST="302 404 403 403 400 400"),
+    "projects/<slug:slug>/decisions/": Row(GET=READ),
+    "projects/<slug:slug>/decisions.csv": Row(GET=READ),
+    "projects/<slug:slug>/decisions.jsonl": Row(GET=READ),
+    "projects/<slug:slug>/decisions/<int:sequence>/": Row(GET=READ),
+    "projects/<slug:slug>/decisions/<int:sequence>.md": Row(GET=READ),
+    "projects/<slug:slug>/findings/<int:finding>/dismiss/": Row(POST=EDIT),
+    "projects/<slug:slug>/experiments/new/": Row(GET=READ, POST=EDIT),
+    "projects/<slug:slug>/experiments/new/check/": Row(POST=READ),
+    "projects/<slug:slug>/experiments/new/rows/": Row(POST=READ),
+    "projects/<slug:slug>/experiments/<str:name>/": Row(GET=READ),
+    "projects/<slug:slug>/experiments/<str:name>/live/": Row(GET=READ),
+    "projects/<slug:slug>/experiments/<str:name>/charts/": Row(GET=READ),
+    "projects/<slug:slug>/experiments/<str:name>/curves/": Row(GET=READ),
+    "projects/<slug:slug>/experiments/<str:name>/trials.csv": Row(GET=READ),
+    "projects/<slug:slug>/experiments/<str:name>/series.<str:kind>": Row(GET=READ),
+    "projects/<slug:slug>/experiments/<str:name>/mute/": Row(POST=EDIT),
+    "projects/<slug:slug>/experiments/<str:name>/stop/": Row(POST=EDIT),
+    "projects/<slug:slug>/experiments/<str:name>/pause/": Row(POST=EDIT),
+    "projects/<slug:slug>/experiments/<str:name>/resume/": Row(POST=EDIT),
+    "projects/<slug:slug>/experiments/<str:name>/control/": Row(
+        GET="302 404 403 200 200 200", POST="302 404 403 400 400 400"
+    ),
+    "projects/<slug:slug>/experiments/<str:name>/hand-back/": Row(POST=EDIT),
+    "projects/<slug:slug>/experiments/<str:name>/retry-failed/": Row(POST=EDIT),
+    "projects/<slug:slug>/experiments/<str:name>/trials/<str:trial>/cancel/": Row(POST=EDIT),
+    "projects/<slug:slug>/experiments/<str:name>/edit/": Row(GET=READ, POST=EDIT),
+    "projects/<slug:slug>/experiments/<str:name>/rename/": Row(POST=EDIT),
+    "projects/<slug:slug>/experiments/<str:name>/archive/": Row(POST=EDIT),
+    "projects/<slug:slug>/experiments/<str:name>/bring-back/": Row(POST=EDIT),
+    "projects/<slug:slug>/experiments/<str:name>/delete/": Row(GET=READ, POST=ADMINS_SEE),
+    "projects/<slug:slug>/experiments/<str:name>/follow-ups/": Row(GET=READ),
+    "projects/<slug:slug>/experiments/<str:name>/add/": Row(GET="302 404 403 200 200 200"),
+    "projects/<slug:slug>/experiments/<str:name>/add/configuration/": Row(
+        POST="302 404 403 400 400 400"
+    ),
+    "projects/<slug:slug>/experiments/<str:name>/add/trials/": Row(POST="302 404 403 400 400 400"),
+    "projects/<slug:slug>/experiments/<str:name>/add/grid/": Row(POST="302 404 403 400 400 400"),
+    "projects/<slug:slug>/experiments/<str:name>/trials/<str:trial>/retry/": Row(POST=EDIT),
+    "projects/<slug:slug>/experiments/<str:name>/trials/<str:trial>/": Row(GET=READ),
+    "projects/<slug:slug>/experiments/<str:name>/trials/<str:trial>/live/": Row(GET=READ),
+    "projects/<slug:slug>/experiments/<str:name>/seeds/": Row(
+        GET=READ, POST="302 404 403 200 200 200"
+    ),
+    "projects/<slug:slug>/experiments/<str:name>/seeds/live/": Row(GET=READ),
+    "projects/<slug:slug>/experiments/<str:name>/seeds/power/": Row(GET=READ),
+    "projects/<slug:slug>/experiments/<str:name>/seeds/<int:repetition>/extra/": Row(POST=EDIT),
+    "projects/<slug:slug>/experiments/<str:name>/seeds/<int:repetition>/continue/": Row(
+        POST="302 404 302 302 302 302"
+    ),
+    "projects/<slug:slug>/experiments/<str:name>/seeds/<int:repetition>/repeat/": Row(POST=EDIT),
+    "projects/<slug:slug>/experiments/<str:name>/seeds/<int:repetition>/open-test/": Row(
+        POST=EDIT
+    ),
+    "projects/<slug:slug>/experiments/<str:name>/seeds/measure/<str:purpose>/": Row(POST=EDIT),
+    "projects/<slug:slug>/experiments/<str:name>/decide/": Row(GET=READ),
+    "projects/<slug:slug>/experiments/<str:name>/decide.md": Row(GET=READ),
+    "projects/<slug:slug>/experiments/<str:name>/decide/record/": Row(
+        POST="302 404 403 403 302 302"
+    ),
+}
+
+API: dict[str, Row] = {
+    "api/v1/openapi.json": Row(GET="401 200 200 200 200 200"),
+    "api/v1/projects": Row(GET="401 200 200 200 200 200", POST="401 403 403 403 403 403"),
+    "api/v1/projects/<slug>": Row(GET=READ_API),
+    "api/v1/projects/<slug>/champions": Row(GET=READ_API),
+    "api/v1/projects/<slug>/members": Row(GET=READ_API, POST="401 404 403 403 403 201"),
+    "api/v1/projects/<slug>/members/<username>": Row(
+        PATCH="401 404 403 403 403 200", DELETE="401 404 403 403 403 204"
+    ),
+    "api/v1/projects/<slug>/invitations": Row(
+        GET="401 404 403 403 403 200", POST="401 404 403 403 403 201"
+    ),
+    "api/v1/projects/<slug>/invitations/<int:invitation>": Row(DELETE="401 404 403 403 403 204"),
+    "api/v1/projects/<slug>/settings": Row(PUT="401 404 403 403 403 204"),
+    "api/v1/projects/<slug>/champion": Row(GET=READ_API),
+    "api/v1/projects/<slug>/champion/checkpoint": Row(GET="401 404 404 404 404 404"),
+    "api/v1/projects/<slug>/decisions": Row(GET=READ_API),
+    "api/v1/projects/<slug>/decisions/<int:sequence>": Row(GET=READ_API),
+    "api/v1/projects/<slug>/experiments/<name>/decisions": Row(POST="401 404 403 403 409 409"),
+    "api/v1/projects/<slug>/revert": Row(POST="401 404 403 403 409 409"),
+    "api/v1/projects/<slug>/baseline/record": Row(POST="401 404 404 404 404 404"),
+    "api/v1/projects/<slug>/baseline": Row(GET=READ_API, POST="401 404 403 409 409 409"),
+    "api/v1/projects/<slug>/baseline/repeat": Row(POST="401 404 404 404 404 404"),
+    "api/v1/projects/<slug>/baseline/known": Row(POST="401 404 403 403 409 409"),
+    "api/v1/projects/<slug>/experiments": Row(GET=READ_API, POST="401 404 403 201 201 201"),
+    "api/v1/projects/<slug>/check-experiment": Row(POST=READ_API),
+    "api/v1/projects/<slug>/experiments/<name>": Row(
+        GET=READ_API, PATCH="401 404 403 200 200 200", DELETE="401 404 403 403 403 400"
+    ),
+    "api/v1/projects/<slug>/experiments/<name>/rename": Row(POST="401 404 403 200 200 200"),
+    "api/v1/projects/<slug>/experiments/<name>/stop": Row(POST="401 404 403 409 409 409"),
+    "api/v1/projects/<slug>/experiments/<name>/pause": Row(POST="401 404 403 409 409 409"),
+    "api/v1/projects/<slug>/experiments/<name>/resume": Row(POST="401 404 403 409 409 409"),
+    "api/v1/projects/<slug>/experiments/<name>/archive": Row(POST="401 404 403 200 200 200"),
+    "api/v1/projects/<slug>/experiments/<name>/bring-back": Row(POST="401 404 403 409 409 409"),
+    "api/v1/projects/<slug>/experiments/<name>/follow-ups": Row(GET=READ_API),
+    "api/v1/projects/<slug>/experiments/<name>/follow-ups/<kind>": Row(
+        GET="401 404 400 400 400 400"
+    ),
+    "api/v1/projects/<slug>/experiments/<name>/trials": Row(
+        GET=READ_API, POST="401 404 403 400 400 400"
+    ),
+    "api/v1/projects/<slug>/experiments/<name>/trials.csv": Row(GET=READ_API),
+    "api/v1/projects/<slug>/experiments/<name>/series.<kind>": Row(GET=READ_API),
+    "api/v1/projects/<slug>/experiments/<name>/trials/<trial>": Row(GET=READ_API),
+    "api/v1/projects/<slug>/experiments/<name>/trials/<trial>/series": Row(GET=READ_API),
+    "api/v1/projects/<slug>/experiments/<name>/trials/<trial>/retry": Row(
+        POST="401 404 403 409 409 409"
+    ),
+    "api/v1/projects/<slug>/experiments/<name>/budget": Row(POST="401 404 403 200 200 200"),
+    "api/v1/projects/<slug>/experiments/<name>/grid": Row(POST="401 404 409 409 409 409"),
+    "api/v1/projects/<slug>/experiments/<name>/limits": Row(PUT="401 404 403 200 200 200"),
+    "api/v1/projects/<slug>/experiments/<name>/hand-back": Row(POST="401 404 403 409 409 409"),
+    "api/v1/projects/<slug>/experiments/<name>/retry-failed": Row(POST="401 404 403 409 409 409"),
+    "api/v1/projects/<slug>/experiments/<name>/trials/<trial>/cancel": Row(
+        POST="401 404 403 409 409 409"
+    ),
+    "api/v1/projects/<slug>/experiments/<name>/findings": Row(GET=READ_API),
+    "api/v1/projects/<slug>/findings/<int:finding>/dismiss": Row(POST="401 404 403 200 200 200"),
+    "api/v1/projects/<slug>/experiments/<name>/mute": Row(POST="401 404 403 200 200 200"),
+    "api/v1/projects/<slug>/experiments/<name>/repetitions": Row(
+        GET=READ_API, POST="401 404 403 409 409 409"
+    ),
+    "api/v1/projects/<slug>/experiments/<name>/repetitions/<int:repetition>": Row(GET=READ_API),
+    "api/v1/projects/<slug>/experiments/<name>/repetitions/<int:repetition>/continue": Row(
+        POST="401 404 409 409 409 409"
+    ),
+    "api/v1/projects/<slug>/experiments/<name>/repetitions/<int:repetition>/extra": Row(
+        POST="401 404 403 409 409 409"
+    ),
+    "api/v1/projects/<slug>/experiments/<name>/repetitions/<int:repetition>/repeat": Row(
+        POST="401 404 403 200 200 200"
+    ),
+    "api/v1/projects/<slug>/experiments/<name>/repetitions/<int:repetition>/open-test": Row(
+        POST="401 404 403 200 200 200"
+    ),
+    "api/v1/projects/<slug>/experiments/<name>/variance": Row(POST="401 404 403 201 201 201"),
+    "api/v1/runs": Row(POST="401 404 403 201 201 201"),
+    "api/v1/runs/repetitions/<int:repetition>": Row(GET=READ_API),
+    "api/v1/runs/<int:run_id>": Row(GET=READ_API),
+    "api/v1/runs/<int:run_id>/series.<kind>": Row(GET=READ_API),
+    "api/v1/runs/<int:run_id>/points": Row(POST="401 404 403 409 409 409"),
+    "api/v1/runs/<int:run_id>/finish": Row(POST="401 404 403 409 409 409"),
+    "api/v1/account": Row(GET="401 200 200 200 200 200"),
+    "api/v1/account/tokens": Row(GET="401 200 200 200 200 200"),
+    "api/v1/account/tokens/<int:token>": Row(DELETE="401 404 404 404 404 204"),
+    "api/v1/": Row(ANY="404 404 404 404 404 404"),
+    "api/^": Row(ANY="404 404 404 404 404 404"),
+}

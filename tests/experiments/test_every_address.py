@@ -1,0 +1,189 @@
+"""Every address x every method x everybody: the answer stands in a table, or the test fails.
+
+A new address without a row fails `test_every_address_has_a_row`. Whoever may not see a project
+meets 404, never 403: an answer that differs would tell that the project is there.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from django.db import transaction
+from django.test import Client
+from django.urls import URLResolver, get_resolver
+
+from experiments.models import Delivery, Event, Membership, Trial, Webhook
+from experiments.services import invitations, tokens
+from tests import cast
+from tests.experiments.asked_of_addresses import DOCUMENTS, FORMS
+from tests.experiments.expected_answers import API, PAGES
+
+pytestmark = pytest.mark.django_db
+
+PEOPLE = ("nobody", "outsider", "viewer", "editor", "approver", "admin")
+NAMES = {"outsider": "dan", "viewer": "ben", "editor": "cleo", "approver": "fay", "admin": "ada"}
+METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
+
+
+def routes() -> dict[str, str]:
+    """Every address of the resolver as it is written there, with its name."""
+    return dict(_below(get_resolver(), ""))
+
+
+def _below(resolver: URLResolver, before: str) -> Iterator[tuple[str, str]]:
+    for each in resolver.url_patterns:
+        route = before + str(each.pattern)
+        if isinstance(each, URLResolver):
+            yield from _below(each, route)
+        else:
+            yield route, each.name or ""
+
+
+def test_every_address_has_a_row() -> None:
+    missing = [route for route in routes() if route not in PAGES and route not in API]
+    assert not missing, "say in expected_answers.py who may do what there"
+
+
+@pytest.fixture
+def values() -> dict[str, str]:
+    """What stands for each part of an address: things of the project `digits`."""
+    digits = cast.project()
+    Membership.objects.create(user=cast.person("fay"), project=digits, role="approver")
+    speech = cast.project("speech")
+    Membership.objects.create(user=cast.person("dan"), project=speech, role="admin")
+    ada = cast.person("ada")
+    experiment = cast.finished_search(trials_per_arm=2)
+    finding = cast.finding(experiment)
+    repetition = cast.repeated(experiment, looks=(4,))
+    cast.decide(repetition, "adopt")
+    cast.person("root")
+    hook = Webhook.objects.create(
+        project=digits, address="https://example.org/", nonce="n" * 40, created_by=ada
+    )
+    event = Event.objects.create(project=digits, kind="decided", key="decided 1")
+    delivery = Delivery.objects.create(
+        event=event, webhook=hook, tries_left=1, due_at=cast.START, state="failed"
+    )
+    invitation = invitations.create(user=ada, project=digits, role="viewer")
+    token, _ = tokens.create(user=ada, project=digits, name="ada's")
+    trial = Trial.objects.filter(study__experiment=experiment).first()
+    assert trial is not None
+    return {
+        "slug": "digits",
+        "username": "fay",
+        "name": experiment.name,
+        "trial": "A0",
+        "kind": "csv",
+        "target": "production",
+        "purpose": "training_seed",
+        "finding": str(finding.pk),
+        "repetition": str(repetition.pk),
+        "sequence": "1",
+        "webhook": str(hook.pk),
+        "delivery": str(delivery.pk),
+        "invitation": str(invitation.pk),
+        "token": str(token.pk),
+        "run_id": str(trial.pk),
+        "uidb64": "MQ",
+        "link": invitations.token_of(invitation.pk),
+    }
+
+
+def path_of(route: str, values: dict[str, str]) -> str:
+    """An address with something real in every place."""
+    if route == "api/^":
+        return "/api/nothing/here"
+    filled = route.replace("invitations/<str:token>/", f"invitations/{values.get('link')}/")
+    return "/" + re.sub(r"<(?:\w+:)?(\w+)>", lambda part: values[part[1]], filled)
+
+
+class _RollBack(Exception):
+    """Whatever a request wrote is taken back."""
+
+
+def answer(client: Client, method: str, route: str, values: dict[str, str], **headers: Any) -> int:
+    """The status; nothing of what the request wrote stays."""
+    status = 0
+    path = path_of(route, values)
+    try:
+        with transaction.atomic():
+            if method == "POST" and route in FORMS:
+                sent = {
+                    key: str(each).format(**values) if str(each).startswith("{") else each
+                    for key, each in FORMS[route].items()
+                }
+                response = client.post(path, sent)
+            else:
+                document = DOCUMENTS.get(f"{method} {route}", {})
+                response = client.generic(
+                    method, path, json.dumps(document), "application/json", **headers
+                )
+            status = response.status_code
+            raise _RollBack
+    except _RollBack:
+        return status
+
+
+@pytest.mark.parametrize("who", PEOPLE)
+def test_every_page_answers_everybody_as_the_table_says(who: str, values: dict[str, str]) -> None:
+    client = Client()
+    if who != "nobody":
+        client.force_login(cast.person(NAMES[who]))
+    kept = {name: cookie.value for name, cookie in client.cookies.items()}
+    wrong = []
+    for route in routes():
+        if route not in PAGES:
+            continue
+        for method in METHODS:
+            client.cookies.clear()
+            client.cookies.load(kept)
+            got = answer(client, method, route, values)
+            if got != PAGES[route].expected(method, PEOPLE.index(who)):
+                wrong.append(f"{method} {route}: {got}")
+    assert not wrong, "\n".join(wrong)
+
+
+@pytest.mark.parametrize("who", PEOPLE)
+def test_every_address_of_the_api_answers_everybody_as_the_table_says(
+    who: str, values: dict[str, str]
+) -> None:
+    client, headers = Client(), {}
+    if who != "nobody":
+        owner = cast.person(NAMES[who])
+        _, secret = tokens.create(user=owner, project=None, name="all", scopes=tokens.SCOPES)
+        headers = {"HTTP_AUTHORIZATION": f"Bearer {secret}"}
+    wrong = []
+    for route in routes():
+        if route not in API:
+            continue
+        for method in METHODS:
+            got = answer(client, method, route, values, **headers)
+            if got != API[route].expected(method, PEOPLE.index(who)):
+                wrong.append(f"{method} {route}: {got}")
+    assert not wrong, "\n".join(wrong)
+
+
+def test_things_of_another_project_are_not_reached_through_ones_own(
+    values: dict[str, str],
+) -> None:
+    """The outsider administers `speech`; ids and names of `digits` lead nowhere below it."""
+    client = Client()
+    dan = cast.person("dan")
+    client.force_login(dan)
+    _, secret = tokens.create(user=dan, project=None, name="all", scopes=tokens.SCOPES)
+    headers = {"HTTP_AUTHORIZATION": f"Bearer {secret}"}
+    elsewhere = {**values, "slug": "speech"}
+    reached = []
+    for route in routes():
+        places = set(re.findall(r"<(?:\w+:)?(\w+)>", route))
+        if "slug" not in places or places == {"slug"}:
+            continue
+        for method in METHODS:
+            got = answer(client, method, route, elsewhere, **headers)
+            if got not in (404, 405):
+                reached.append(f"{method} {route}: {got}")
+    assert not reached, "\n".join(reached)
