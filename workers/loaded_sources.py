@@ -10,7 +10,6 @@ import sysconfig
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from types import ModuleType
 
 Stamp = tuple[int, int]  # time of the last change in ns, size
 _CLOCK = 20_000_000  # ns by which the clock of file systems may lag
@@ -53,7 +52,7 @@ class LoadedSources:
 
     def _files(self) -> Iterator[str]:
         for module in list(sys.modules.values()):
-            file = getattr(module, "__file__", None) if isinstance(module, ModuleType) else None
+            file = getattr(module, "__file__", None)  # some put other things there
             if not isinstance(file, str) or not file.endswith(".py"):
                 continue
             if not file.startswith(self._elsewhere):  # asked first: links are slow to follow
