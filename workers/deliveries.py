@@ -14,9 +14,9 @@ from smtplib import SMTPException
 from django.conf import settings
 from django.core.mail import EmailMessage
 from django.db import DatabaseError, connections
-from django.urls import reverse
 
 from experiments import message_texts
+from experiments.addresses import page
 from experiments.services import deliveries
 from experiments.services.deliveries import Answer, Parcel
 from experiments.webhook_signature import signature
@@ -80,7 +80,9 @@ def send_due(closing: threading.Event | None = None) -> int:
         answer = send(parcel)
         deliveries.record(parcel=parcel, answer=answer)
         made += 1
-        logger.info("delivery %s: %s", parcel.delivery_id, "sent" if answer.sent else answer.text)
+        # What a receiver says stands on the page of deliveries, not in our log.
+        outcome = "sent" if answer.sent else f"not sent ({answer.status or 'no answer'})"
+        logger.info("delivery %s: %s", parcel.delivery_id, outcome)
     return made
 
 
@@ -107,7 +109,7 @@ def send(parcel: Parcel) -> Answer:
 
 
 def _mail(parcel: Parcel) -> Answer:
-    choices = f"{settings.PUBLIC_URL}{reverse('messages')}"
+    choices = f"{settings.PUBLIC_URL}{page('messages')}"
     text = message_texts.mail(parcel.document, choices)
     try:
         EmailMessage(text.subject, text.body, to=[parcel.email]).send()

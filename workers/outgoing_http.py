@@ -86,7 +86,7 @@ def _exchange(
             connection.request("POST", target.path, body, dict(headers))
             response = connection.getresponse()
             text = response.read(MOST_READ).decode("utf-8", "replace")
-    except (OSError, http.client.HTTPException, ValueError, AttributeError) as error:
+    except (OSError, http.client.HTTPException, ValueError) as error:
         if overdue.is_set() or isinstance(error, TimeoutError):
             return Answer(False, "No answer in time.")
         return Answer(False, f"{type(error).__name__}: {error}")
