@@ -12,10 +12,10 @@ from typing import Any
 
 from django.conf import settings
 from django.db import transaction
-from django.urls import reverse
 from django.utils import timezone
 
 from experiments import dispatch
+from experiments.addresses import page
 from experiments.errors import Problem, VerdictError
 from experiments.models import (
     Decision,
@@ -118,7 +118,7 @@ def decided(decision: Decision) -> None:
             f"{decision.decided_by_name} decided{about}: {decision.choice}{against} "
             f"({decision.target}, decision {decision.sequence})."
         ),
-        path=reverse("decision", args=(decision.project.slug, decision.sequence)),
+        path=page("decision", decision.project.slug, decision.sequence),
         experiment=decision.experiment,
         decision=champion.as_document(decision),
     )
@@ -139,7 +139,7 @@ def ended(experiment_id: int) -> None:
         kind=EventKind.FAILED if nothing else EventKind.FINISHED,
         key=f"ended:{experiment_id}:{when.timestamp():.6f}",
         text=text,
-        path=reverse("experiment", args=(experiment.project.slug, experiment.name)),
+        path=page("experiment", experiment.project.slug, experiment.name),
         experiment=experiment,
     )
 

@@ -11,9 +11,9 @@ import datetime as dt
 from django.conf import settings
 from django.db import transaction
 from django.db.models import Max, Q, QuerySet
-from django.urls import reverse
 from django.utils import timezone
 
+from experiments.addresses import page
 from experiments.models import (
     Event,
     Experiment,
@@ -107,7 +107,7 @@ def _tell_of_look(replication: Replication) -> None:
             kind=EventKind.FAILED,
             key=f"broken:{replication.pk}:{newest}",
             text=f"{experiment.name}: {many} failed by accident; repeat with the same seeds.",
-            path=reverse("seeds", args=place),
+            path=page("seeds", *place),
             experiment=experiment,
         )
         return
@@ -120,7 +120,7 @@ def _tell_of_look(replication: Replication) -> None:
             f"{experiment.name}: the replicates{of_several if replication.candidates > 1 else ''} "
             f"are complete at {replication.pairs_queued} pairs; somebody has to decide."
         ),
-        path=reverse("decide", args=place),
+        path=page("decide", *place),
         experiment=experiment,
     )
 
@@ -140,7 +140,7 @@ def _tell_of_standstill(experiment: Experiment, deadline: dt.datetime) -> None:
         kind=EventKind.STALLED,
         key=f"stalled:{experiment.pk}:{last.timestamp():.6f}",
         text=f"{experiment.name} has not moved for {minutes} minutes: {why}.",
-        path=reverse("experiment", args=(experiment.project.slug, experiment.name)),
+        path=page("experiment", experiment.project.slug, experiment.name),
         experiment=experiment,
     )
 

@@ -1,0 +1,43 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+from django.conf import settings
+from django.urls import reverse
+
+from experiments.addresses import PAGES, page
+
+ARGUMENTS = {
+    "decide": ("digits", "wider net (2)"),
+    "decision": ("digits", 3),
+    "experiment": ("digits", "größer+50%"),
+    "messages": (),
+    "seeds": ("digits", "a.b_c-d"),
+}
+
+
+@pytest.mark.parametrize("name", sorted(PAGES))
+def test_addresses_are_those_of_the_pages(name: str) -> None:
+    assert page(name, *ARGUMENTS[name]) == reverse(name, args=ARGUMENTS[name])
+
+
+def test_a_worker_writes_messages_without_the_packages_of_the_web() -> None:
+    program = (
+        "import sys\n"
+        "for name in ('ninja', 'plotly', 'nh3', 'uvicorn', 'pyarrow'): sys.modules[name] = None\n"
+        "import django; django.setup()\n"
+        "import workers.tasks, workers.node\n"
+        "from experiments.services import messages, standstill\n"
+        "from experiments.addresses import page\n"
+        "print(page('experiment', 'p', 'e'), 'experiments.urls' in sys.modules)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", program],
+        cwd=settings.BASE_DIR,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.split() == ["/projects/p/experiments/e/", "False"]
