@@ -35,11 +35,12 @@ test-postgresql: $(VENV)/.installed-all
 test-browser: $(VENV)/.installed-all
 	$(PYTEST) -m browser -rs
 
-lint: $(VENV)/.installed-all  ## Check style, types and migrations.
+lint: $(VENV)/.installed-all  ## Check style, types, migrations and the settings for production.
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/python manage.py makemigrations --check --dry-run
+	BEHIND_TLS=1 $(BIN)/python manage.py check --deploy --fail-level WARNING
 
 # Those that replay published results take their folder as an argument.
 WITH_DATA := verdicts findings extrapolation
