@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shlex
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 
@@ -25,6 +25,7 @@ def reproduce_line(
     commit: str = "",
     data: Mapping[str, str] | None = None,
     threads: int | None = 1,
+    resumed: Sequence[int] = (),
 ) -> str:
     """A line to paste into a shell in a clone of the repository at `commit`.
 
@@ -33,6 +34,7 @@ def reproduce_line(
     is none. `last_step` is given for runs that did not end by themselves: pruned or stopped ones.
     `folds` is how often the objective runs for one value, 0 when once; `budget` what `run.budget`
     says; `early_stopping` the rule by which each fold ends, for which no single last step stands.
+    `resumed` are the steps of the checkpoints from which the recorded run went on.
     """
     options: dict[str, object] = {
         "objective": objective,
@@ -50,6 +52,7 @@ def reproduce_line(
         "threads": threads if threads != 1 else None,
         "commit": commit or None,
         "data": _json(data),
+        "resumed": ",".join(map(str, resumed)) or None,
         "score": None if score is None else repr(float(score)),
     }
     # One word each: a separate value that begins with "-" would be read as an option.

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+import shlex
 from typing import Any
 
+from experiments import commands
 from experiments.fidelity import REDUCTION_FACTORS, RUNG_PRUNERS, Fidelity
+from experiments.lineage import resumed_steps
 from experiments.queries.trial_table import STATE_WORDS
 from experiments.reproduce_line import reproduce_line
 from experiments.trial_encoding import decode_reports
@@ -18,6 +21,8 @@ def line_of(experiment: Any, trial: Any) -> str:
     document = json.loads(trial.configuration.document)
     if not document.get("objective"):
         return ""
+    if commands.name_of(document["objective"]) is not None:
+        return _command_line(document, trial)
     params, how = _training(experiment, trial, document.get("parameters", {}))
     return reproduce_line(
         objective=document["objective"],
@@ -30,7 +35,33 @@ def line_of(experiment: Any, trial: Any) -> str:
         score=trial.value,
         commit=document.get("commit", ""),
         data=document.get("data"),
+        resumed=sorted(step for step, _ in resumed_steps(trial.resumed).values()),
         **how,
+    )
+
+
+def _command_line(document: dict[str, Any], trial: Any) -> str:
+    """A clone at the commit and the program's arguments; empty once no such command is listed."""
+    template = commands.templates().get(commands.name_of(document["objective"]) or "")
+    if template is None:
+        return ""
+    values = {
+        **document.get("parameters", {}),
+        "train_seed": trial.train_seed,
+        "split_seed": trial.split_seed or 0,
+        "search_seed": trial.search_seed,
+        "budget": None,
+        "python": "python",
+        "params": json.dumps(document.get("parameters", {})),
+    }
+    try:
+        arguments = shlex.join(template.filled(values))
+    except commands.UnsafeValue:
+        return ""
+    commit = shlex.quote(document.get("commit", ""))
+    return (
+        f"git clone {shlex.quote(template.repository)} training && cd training && "
+        f"git checkout --detach {commit} && VERDICT_METRICS=/dev/stdout {arguments}"
     )
 
 

@@ -8,6 +8,7 @@ from django.urls import URLPattern, URLResolver, path
 from experiments.views import (
     account,
     added_trials,
+    artifacts,
     baselines,
     champions,
     compare,
@@ -120,6 +121,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path(f"{E}add/trials/", added_trials.extend_budget, name="extend_budget"),
     path(f"{E}add/grid/", added_trials.refine, name="refine"),
     path(f"{E}trials/<str:trial>/retry/", added_trials.retry, name="trial_retry"),
+    path(f"{E}trials/<str:trial>/files/<int:file>/", artifacts.trial_file, name="trial_file"),
     path(f"{E}trials/<str:trial>/", trials.trial_page, name="trial"),
     path(f"{E}trials/<str:trial>/live/", trials.trial_live, name="trial_live"),
     path(f"{E}seeds/", seeds.seeds_page, name="seeds"),

@@ -25,6 +25,10 @@ from workers.run import Run, Stopped
 from workers.threads import set_threads
 
 SAME, DIFFERS, FAILED = 0, 1, 2
+_RESUMED = (
+    "note: the recorded run went on from a checkpoint (step {}), this one is unbroken: the same "
+    "on a CPU when every generator was kept with it; on a GPU the last bits may differ"
+)
 
 
 class LastStep:
@@ -50,6 +54,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if not isinstance(options.data, dict):
         _parser().error("--data: want a JSON object")
     _warn_of_other_code(options.commit)
+    if options.resumed:
+        print(_RESUMED.format(options.resumed), file=sys.stderr)
     set_threads(options.threads)
     job = Job(
         label="reproduce",
@@ -155,6 +161,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--data", default={}, type=_json, help="a JSON object: name, version, checksum"
     )
+    parser.add_argument("--resumed", default="", help="checkpoints that it went on from")
     parser.add_argument("--score", type=float, help="the recorded score")
     return parser
 

@@ -1,11 +1,10 @@
-"""Files of trials: which checkpoint a resumed run takes, which one a champion deploys."""
+"""Files of trials: which checkpoint a resumed run takes, what may be downloaded."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-from experiments.models import Artifact, Decision, Experiment, Trial
-from experiments.models.trial import TrialState
+from experiments.models import Artifact, Experiment, Trial
 
 CHECKPOINT = "checkpoint"
 
@@ -38,33 +37,6 @@ def file_of(experiment: Experiment, trial: Trial, file_id: int) -> KeptFile | No
         pk=file_id, trial=trial, trial__study__experiment=experiment
     ).first()
     return _kept(row) if row else None
-
-
-def deployable(decision: Decision) -> KeptFile | None:
-    """The best checkpoint of the candidate's first replicate that was trained to its end; None
-    where its training keeps none, or nothing was repeated.
-    """
-    if decision.replication_id is None or decision.candidate_id is None:
-        return None
-    replicate = (
-        Trial.objects.filter(
-            study__replication=decision.replication_id,
-            configuration=decision.candidate_id,
-            state=TrialState.COMPLETE,
-        )
-        .select_related("study__experiment")
-        .order_by("pair", "number")
-        .first()
-    )
-    if replicate is None:
-        return None
-    held = checkpoints(replicate.pk)
-    scored = [each for each in held if each.value is not None]
-    experiment = replicate.study.experiment
-    if not scored or experiment is None:
-        return held[0] if held else None
-    best = max if experiment.direction == "maximize" else min
-    return best(scored, key=lambda each: each.value or 0.0)
 
 
 def _kept(row: Artifact) -> KeptFile:

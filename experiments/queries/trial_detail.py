@@ -36,6 +36,7 @@ class ParameterRow:
 
 @dataclass(frozen=True, slots=True)
 class FileRow:
+    id: int
     kind: str
     name: str
     size: int
@@ -157,4 +158,4 @@ def detail_of(trial: Trial, arms: int) -> TrialDetail:
 
 def _files(trial_id: int) -> list[FileRow]:
     rows = Artifact.objects.filter(trial_id=trial_id).order_by("kind", "name")
-    return [FileRow(row.kind, row.name, row.size, row.step, row.sha256) for row in rows]
+    return [FileRow(row.pk, row.kind, row.name, row.size, row.step, row.sha256) for row in rows]
