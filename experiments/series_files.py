@@ -1,6 +1,7 @@
 """Series as files: CSV and Parquet, written piece by piece, every double exact.
 
-Columns: trial, metric, step, time_ms (since 1970), value. What is not finite reads nan, inf or
+Columns: trial, metric, step, time_ms (since 1970), value, attempt, on_curve (false for what an
+earlier attempt logged and a later one trained again). What is not finite reads nan, inf or
 -inf in CSV.
 """
 
@@ -30,17 +31,21 @@ SCHEMA = pa.schema(
         ("step", pa.int64()),
         ("time_ms", pa.int64()),
         ("value", pa.float64()),
+        ("attempt", pa.int32()),
+        ("on_curve", pa.bool_()),
     ]
 )
 
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """Some points of one metric of one trial, in logging order."""
+    """Some points of one metric of one trial's attempt, in logging order."""
 
     trial: str
     metric: str
     columns: SeriesColumns
+    attempt: int = 0
+    on_curve: bool = True
 
 
 def write(pieces: Iterable[Piece], kind: Kind) -> Iterator[bytes]:
@@ -93,6 +98,8 @@ def _batch(piece: Piece) -> pa.RecordBatch:
             pa.array(piece.columns.steps),
             pa.array(piece.columns.times_ms),
             pa.array(piece.columns.values),
+            pa.repeat(pa.scalar(piece.attempt, pa.int32()), count),
+            pa.repeat(pa.scalar(piece.on_curve), count),
         ],
         schema=SCHEMA,
     )

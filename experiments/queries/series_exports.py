@@ -35,13 +35,36 @@ def exact(
     metrics: Collection[str] | None = None,
     steps: tuple[int, int] | None = None,
 ) -> Iterator[Piece]:
-    """Every point, to the last bit; one stored row at a time is in memory."""
+    """Every point, to the last bit; one stored row of a curve at a time is in memory.
+
+    Points of earlier attempts that are on no curve follow their trial's, marked as such.
+    """
+    several = set(
+        Trial.objects.filter(pk__in=list(names), attempt__gt=1).values_list("pk", flat=True)
+    )
     for trial_id, trial in names.items():
         for flush in series.iterate([trial_id], names=metrics, declared=declared, steps=steps):
             for metric, columns in flush.series.items():
                 kept = columns if steps is None else series.within(columns, *steps)
                 if len(kept.steps):
-                    yield Piece(trial, metric, kept)
+                    yield Piece(trial, metric, kept, flush.attempt)
+        if trial_id in several:
+            yield from _off_curve(trial_id, trial, declared, metrics, steps)
+
+
+def _off_curve(
+    trial_id: int,
+    trial: str,
+    declared: Mapping[str, Metric],
+    metrics: Collection[str] | None,
+    steps: tuple[int, int] | None,
+) -> Iterator[Piece]:
+    earlier = series.earlier_attempts(trial_id, names=metrics, declared=declared)
+    for attempt, found in earlier.items():
+        for metric, columns in found.items():
+            kept = columns if steps is None else series.within(columns, *steps)
+            if len(kept.steps):
+                yield Piece(trial, metric, kept, attempt, on_curve=False)
 
 
 def drawn(

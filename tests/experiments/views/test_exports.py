@@ -190,3 +190,18 @@ def test_a_stranger_gets_no_trials(trials: list[Trial]) -> None:
     client = Client()
     client.force_login(cast.person("dan"))
     assert client.get(f"{PAGE}/trials.csv").status_code == 404
+
+
+def test_points_of_an_earlier_attempt_are_exported_too_and_marked(trials: list[Trial]) -> None:
+    taken_over = trials[1]
+    newest = taken_over.attempt + 1
+    Trial.objects.filter(pk=taken_over.pk).update(attempt=newest)
+    cast.log(taken_over.pk, {"train_loss": np.array([0.5, 0.25])}, attempt=newest)
+    name = next(iter(rows(get(f"{PAGE}/series.csv?trials={taken_over.pk}"))))["trial"]
+    address = f"{PAGE}/series.csv?trials={taken_over.pk}&metric=train_loss"
+    found = [(row["attempt"], row["on_curve"]) for row in rows(get(address))]
+    assert found == [(str(newest), "true")] * 2 + [(str(newest - 1), "false")] * cast.EPOCHS
+    raw = get(f"{PAGE}/series.parquet?trials={taken_over.pk}&from=60")
+    table = pyarrow.parquet.read_table(io.BytesIO(raw)).to_pylist()
+    assert {(row["trial"], row["step"]) for row in table} == {(name, 60)}
+    assert {(row["attempt"], row["on_curve"]) for row in table} == {(newest - 1, False)}
