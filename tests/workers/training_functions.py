@@ -202,3 +202,9 @@ def reads_its_data(run: Run) -> float:
 def tells_its_budget(run: Run) -> float:
     assert run.budget is not None
     return run.budget
+
+
+def takes_a_gigabyte_of_torch(run: Run) -> None:
+    import torch
+
+    torch.ones(2**28)

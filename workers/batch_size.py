@@ -1,0 +1,239 @@
+"""Which batch size uses a device best: measured by running a training function at each.
+
+After the Tuning Playbook, "Determining the feasible batch sizes and estimating throughput": the
+size is doubled until memory ends or throughput rises no more. The function runs as it is; torch
+tells of each step of its optimizer, and of how many examples its network was given.
+"""
+
+from __future__ import annotations
+
+import gc
+import json
+import os
+import resource
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+from experiments.analysis import thresholds
+from workers.memory import out_of_memory
+
+WARM_UP = 3  # steps that are not timed
+LARGEST = 2**20
+_PATIENCE_SECONDS = 600
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """One batch size: examples and seconds of a step in the median, peak memory in MiB.
+
+    `ended`: "" when it was measured, else why not: memory, data (fewer examples than the size
+    asks for) or failed, with `reason` in words.
+    """
+
+    batch: int
+    examples_per_second: float | None = None
+    step_seconds: float | None = None
+    peak_memory_mb: float | None = None
+    ended: str = ""
+    reason: str = ""
+
+
+class _Over(BaseException):
+    """Ends the training function once enough steps were timed."""
+
+
+def sizes_up(
+    measure: Callable[[int], Measured], *, first: int, largest: int = LARGEST
+) -> list[Measured]:
+    """Measure `first`, its double, and so on, until memory or data end, or until a doubling
+    brings less than 1.2 times the throughput.
+    """
+    rows: list[Measured] = []
+    batch = first
+    while batch <= largest:
+        rows.append(measure(batch))
+        if rows[-1].ended:
+            break
+        before = rows[-2].examples_per_second if len(rows) > 1 else None
+        now = rows[-1].examples_per_second
+        if before and now and now / before < thresholds.DOUBLING_NONE:
+            break
+        batch *= 2
+    return rows
+
+
+def in_a_process(
+    objective: str,
+    parameters: Mapping[str, Any],
+    *,
+    parameter: str,
+    steps: int,
+    memory_mb: int = 0,
+    seconds: float = _PATIENCE_SECONDS,
+) -> Callable[[int], Measured]:
+    """A `measure` that runs each size in a process of its own: whatever runs out of memory there
+    takes nothing else with it. `memory_mb` caps what it may allocate on the CPU; 0: no cap.
+    """
+
+    def measure(batch: int) -> Measured:
+        told = {
+            "objective": objective,
+            "parameters": {**parameters, parameter: batch},
+            "batch": batch,
+            "steps": steps,
+            "memory_mb": memory_mb,
+        }
+        try:
+            done = subprocess.run(
+                [sys.executable, "-m", "workers.batch_size"],
+                input=json.dumps(told),
+                capture_output=True,
+                text=True,
+                timeout=seconds,
+                check=False,
+            )
+        except subprocess.TimeoutExpired:
+            reason = f"{steps} steps took longer than {seconds:g} s"
+            return Measured(batch, ended="failed", reason=reason)
+        lines = done.stdout.strip().splitlines()
+        if done.returncode == 0 and lines:
+            return Measured(**json.loads(lines[-1]))
+        if done.returncode in (-9, 137):
+            return Measured(batch, ended="memory", reason="the kernel ended it for its memory")
+        last = (done.stderr.strip().splitlines() or [f"exit code {done.returncode}"])[-1]
+        return Measured(batch, ended="failed", reason=last[:300])
+
+    return measure
+
+
+def measure_here(
+    function: Callable[[Any], object], run: Any, *, batch: int, steps: int
+) -> Measured:
+    """Run a training function until `steps` steps of its optimizer were timed.
+
+    `run` is what it is given; logging costs it nothing. Needs torch.
+    """
+    from torch.nn.modules.module import register_module_forward_pre_hook
+    from torch.optim.optimizer import register_optimizer_step_post_hook
+
+    clock = _Clock(steps)
+    hooks = [
+        register_optimizer_step_post_hook(clock.stepped),
+        register_module_forward_pre_hook(clock.entered),
+    ]
+    try:
+        function(run)
+    except _Over:
+        pass
+    except (RuntimeError, MemoryError) as error:
+        why = out_of_memory(error) or (str(error) if "can't allocate memory" in str(error) else "")
+        if not why:
+            raise
+        return Measured(batch, ended="memory", reason=why.splitlines()[0][:300])
+    finally:
+        for hook in hooks:
+            hook.remove()
+        gc.collect()
+    return clock.measured(batch)
+
+
+class _Clock:
+    """Times the steps of an optimizer, and counts the examples of each."""
+
+    def __init__(self, steps: int) -> None:
+        self._steps = steps
+        self._times: list[float] = []
+        self._given = 0  # examples since the last step
+        self._examples: list[int] = []
+
+    def entered(self, module: Any, arguments: tuple[Any, ...]) -> None:
+        first = arguments[0] if arguments else None
+        if module.training and not self._given and getattr(first, "ndim", 0):
+            self._given = int(first.shape[0])
+
+    def stepped(self, *_: Any) -> None:
+        _wait_for_device()
+        self._times.append(time.perf_counter())
+        self._examples.append(self._given)
+        self._given = 0
+        if len(self._times) > WARM_UP + self._steps:
+            raise _Over
+
+    def measured(self, batch: int) -> Measured:
+        times = self._times[WARM_UP:]
+        seconds = [b - a for a, b in pairwise(times)]
+        if not seconds:
+            reason = f"only {len(self._times)} steps of an optimizer were made"
+            return Measured(batch, ended="failed", reason=reason)
+        most = max(self._examples)
+        if 0 < most < batch:
+            reason = f"the network was given {most} examples at most"
+            return Measured(batch, ended="data", reason=reason)
+        # An epoch's last batch is smaller; evaluation falls between two epochs' steps.
+        step = statistics.median(seconds)
+        return Measured(batch, batch / step, step, _peak_memory_mb())
+
+
+def _wait_for_device() -> None:
+    import torch
+
+    if torch.cuda.is_available() and torch.cuda.is_initialized():
+        torch.cuda.synchronize()
+
+
+def _peak_memory_mb() -> float:
+    import torch
+
+    if torch.cuda.is_available() and torch.cuda.is_initialized():
+        return float(torch.cuda.max_memory_allocated()) / 2**20
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
+class _Unheard:
+    """A `workers.sink.Sink` that keeps nothing."""
+
+    stop_requested = False
+
+    def series(self, flush: Any) -> None: ...
+
+    def report(self, step: int, value: float) -> bool:
+        return False
+
+
+def main() -> int:
+    """The process of one size: the order on standard input, what was measured as its last line."""
+    from workers.messages import Job
+    from workers.objectives.python_function import load
+    from workers.run import Run
+
+    told = json.loads(sys.stdin.read())
+    objective = told["objective"]
+    job = Job(
+        label="batch size",
+        objective=objective,
+        allowed=(objective.partition(":")[0],),
+        params=told["parameters"],
+        train_seed=0,
+        split_seed=0,
+        official_metric="",
+        direction="maximize",
+    )
+    function = load(objective, job.allowed)
+    if told["memory_mb"]:
+        held = int(Path("/proc/self/statm").read_text().split()[5]) * os.sysconf("SC_PAGE_SIZE")
+        cap = held + told["memory_mb"] * 2**20
+        resource.setrlimit(resource.RLIMIT_DATA, (cap, cap))
+    found = measure_here(function, Run(job, _Unheard()), batch=told["batch"], steps=told["steps"])
+    print(json.dumps(asdict(found)), flush=True)
+    os._exit(0)  # whatever threads the function has left
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,118 @@
+"""`manage.py batch_size FILE`: which batch size uses this machine best."""
+
+from __future__ import annotations
+
+import os
+import platform
+from argparse import ArgumentParser
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from django.conf import settings
+from django.core.management.base import BaseCommand, CommandError
+
+from experiments import commands, experiment_file
+from experiments.batch_size_words import answer
+from experiments.errors import VerdictError
+from experiments.experiment_file import ExperimentFile
+from experiments.objectives import is_allowed
+from experiments.search_space import Arm
+from experiments.services import batch_sizes
+from workers.batch_size import Measured, in_a_process, sizes_up
+from workers.devices import find
+
+
+class Command(BaseCommand):
+    help = (
+        "Run the training function of an experiment file with doubled batch sizes until memory "
+        "ends or throughput rises no more, and say which size to take. The first known-good "
+        "configuration gives the other parameters, else the middle of the search space."
+    )
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("file", type=Path)
+        parser.add_argument("--parameter", default="batch_size", help="its name in the file")
+        parser.add_argument("--first", type=int, default=8)
+        parser.add_argument("--largest", type=int, default=2**20)
+        parser.add_argument("--steps", type=int, default=20, help="steps that are timed")
+        parser.add_argument("--memory", type=int, default=0, help="a cap on CPU memory, in MiB")
+        parser.add_argument("--no-record", action="store_true", help="print only")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        try:
+            file = experiment_file.parse(options["file"].read_text(encoding="utf-8"))
+        except OSError as error:
+            raise CommandError(f"{options['file']}: {error.strerror}") from error
+        except VerdictError as error:
+            raise CommandError("\n".join([error.message, *map(str, error.problems)])) from error
+        parameters = self._parameters(file, options["parameter"])
+        self.stdout.write(f"{'batch':>8}{'examples/s':>14}{'ms a step':>12}{'peak MiB':>11}")
+        rows = sizes_up(
+            self._aloud(
+                in_a_process(
+                    file.objective,
+                    parameters,
+                    parameter=options["parameter"],
+                    steps=options["steps"],
+                    memory_mb=options["memory"],
+                )
+            ),
+            first=options["first"],
+            largest=options["largest"],
+        )
+        self._say(file, parameters, [asdict(row) for row in rows], record=not options["no_record"])
+
+    def _parameters(self, file: ExperimentFile, parameter: str) -> dict[str, Any]:
+        if commands.name_of(file.objective) is not None:
+            raise CommandError("a command line's steps cannot be timed; name a Python function")
+        if not is_allowed(file.objective, settings.OBJECTIVES):
+            raise CommandError(f"{file.objective} is not on the operator's list (OBJECTIVES)")
+        arm = file.arms()[0]
+        known = dict(file.first[0]) if file.first else {}
+        parameters = arm.complete({**_middle(arm), **known})
+        return {name: value for name, value in parameters.items() if name != parameter}
+
+    def _aloud(self, measure: Any) -> Any:
+        def aloud(batch: int) -> Measured:
+            row: Measured = measure(batch)
+            if row.ended:
+                self.stdout.write(f"{batch:>8}  {row.ended}: {row.reason}")
+            else:
+                self.stdout.write(
+                    f"{batch:>8}{row.examples_per_second or 0:>14,.0f}"
+                    f"{1000 * (row.step_seconds or 0):>12.2f}{row.peak_memory_mb or 0:>11,.0f}"
+                )
+            return row
+
+        return aloud
+
+    def _say(
+        self,
+        file: ExperimentFile,
+        parameters: dict[str, Any],
+        rows: list[dict[str, Any]],
+        *,
+        record: bool,
+    ) -> None:
+        if not record:
+            self.stdout.write(answer(rows))
+            return
+        devices = find("auto", os.environ)
+        try:
+            said = batch_sizes.record(
+                project=file.project,
+                objective=file.objective,
+                parameters=parameters,
+                device=devices[0].name if devices else "cpu",
+                host=platform.node(),
+                rows=rows,
+            )
+        except VerdictError as error:
+            raise CommandError(f"{error.message} Measure with --no-record.") from error
+        self.stdout.write(said)
+
+
+def _middle(arm: Arm) -> dict[str, Any]:
+    """A plain point of the space: the middle of its unit cube."""
+    return dict(arm.from_unit([0.5] * len(arm.searched)))
