@@ -130,3 +130,13 @@ def _inlined(document: Any, parts: dict[str, Any]) -> Any:
     if "$ref" in document:
         return _inlined(parts[document["$ref"].rpartition("/")[2]], parts)
     return {key: _inlined(each, parts) for key, each in document.items()}
+
+
+def file(*kinds: str) -> dict[str, Any]:
+    """The OpenAPI entry of a file that is answered, with the errors in the one shape."""
+    error = {"application/json": {"schema": {"$ref": "#/components/schemas/ErrorOut"}}}
+    sent = {kind: {"schema": {"type": "string", "format": "binary"}} for kind in kinds}
+    errors = {
+        status: {"description": "Error", "content": error} for status in (400, 401, 404, 422)
+    }
+    return {"responses": {200: {"description": "The file", "content": sent}, **errors}}

@@ -7,6 +7,7 @@ from functools import wraps
 from typing import Any
 
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, JsonResponse
+from django.views.decorators.csrf import csrf_exempt
 from ninja import NinjaAPI
 from ninja.errors import AuthenticationError, HttpError, ValidationError
 
@@ -26,6 +27,7 @@ def error_response(status: int, message: str, problems: Sequence[Problem] = ()) 
     )
 
 
+@csrf_exempt  # it writes nothing, and a program is to be answered in the one shape
 def unknown_path(request: HttpRequest) -> HttpResponse:
     """Any path under /api/ that is none of ours."""
     return error_response(404, "There is nothing at this address.")

@@ -34,7 +34,7 @@ from experiments.errors import InvalidExperiment
 from experiments.queries import experiments as queries
 from experiments.queries.experiments import ExperimentFilter
 from experiments.reproduce_trial import line_of
-from experiments.services import editing
+from experiments.services import control, editing
 from experiments.services import experiments as services
 
 router = Router(tags=["experiments"])
@@ -186,7 +186,7 @@ def pause_experiment(request: HttpRequest, slug: str, name: str) -> Any:
 @router.post(f"{_PLACE}/resume", response=_DONE)
 def resume_experiment(request: HttpRequest, slug: str, name: str) -> Any:
     """Go on after a pause."""
-    return _done(request, slug, name, services.resume)
+    return _done(request, slug, name, control.resume)
 
 
 @router.post(f"{_PLACE}/archive", response=_DONE)

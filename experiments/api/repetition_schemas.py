@@ -173,13 +173,3 @@ class WhoOut(Schema):
     project: str
     scopes: list[str]
     expires_at: datetime | None
-
-
-class MemberOut(Schema):
-    username: str
-    name: str
-    role: str
-
-
-class MembersOut(Schema):
-    members: list[MemberOut]

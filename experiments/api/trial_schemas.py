@@ -22,6 +22,15 @@ class BudgetIn(Strict):
     per_arm: int = Field(description="to how many trials the sampler goes on in every arm")
 
 
+class LimitsIn(Strict):
+    """`gpu_hours` null: no cap of the experiment's own."""
+
+    parallel: int | None = None
+    priority: int | None = None
+    gpu_hours: float | None = None
+    per_arm: int | None = None
+
+
 class GridIn(Strict):
     insist: bool = Field(default=False, description="also over more than two dimensions")
 

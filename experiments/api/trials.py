@@ -42,7 +42,6 @@ Word = Annotated[str, StringConstraints(max_length=300)]
 Step = Annotated[int | None, Field(ge=-(2**62), le=2**62)]
 SEEDS = {"training seed": "train_seed", "split seed": "split_seed", "search seed": "search_seed"}
 _ALL: list[str] = []  # pydantic copies a default
-_FILE = {"responses": {200: {"content": {"text/csv": {"schema": {"type": "string"}}}}}}
 
 
 @router.get(f"{_PLACE}/trials", response={200: TrialsOut, **asking.READ_ERRORS})
@@ -77,7 +76,7 @@ def list_of_trials(
     }
 
 
-@router.get(f"{_PLACE}/trials.csv", openapi_extra=_FILE)
+@router.get(f"{_PLACE}/trials.csv", openapi_extra=bodies.file(trial_files.CONTENT_TYPE))
 def read_trials_file(
     request: HttpRequest,
     slug: str,
@@ -101,7 +100,9 @@ def read_trials_file(
     )
 
 
-@router.get(_PLACE + "/series.{kind}", openapi_extra={"responses": {200: {}}})
+@router.get(
+    _PLACE + "/series.{kind}", openapi_extra=bodies.file(*series_files.CONTENT_TYPES.values())
+)
 def read_series_file(
     request: HttpRequest,
     slug: str,

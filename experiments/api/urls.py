@@ -7,6 +7,7 @@ from django.urls import URLPattern, URLResolver, path, re_path
 from experiments.api import (
     account,
     baselines,
+    control,
     decisions,
     deployments,
     experiments,
@@ -30,6 +31,7 @@ for _part in (
     experiments,
     follow_ups,
     trials,
+    control,
     findings,
     repetitions,
 ):

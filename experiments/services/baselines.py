@@ -215,18 +215,19 @@ def enter_known(
     if problems:
         raise VerdictError("The baseline has errors.", problems)
     said = decision_log.checked_reason(reason)
-    held = _configuration(
-        project, objective=objective, parameters=parameters, commit=commit, data=data
-    )
-    document = baseline_evidence.known_document(
-        metric=project.official_metric,
-        direction=project.direction,
-        candidate=json.loads(held.document),
-        scores=scores,
-        source=source.strip(),
-        chance=chance,
-    )
-    return _enter(user, project, held, said, document, None)
+    with transaction.atomic():  # refused, it leaves no configuration behind
+        held = _configuration(
+            project, objective=objective, parameters=parameters, commit=commit, data=data
+        )
+        document = baseline_evidence.known_document(
+            metric=project.official_metric,
+            direction=project.direction,
+            candidate=json.loads(held.document),
+            scores=scores,
+            source=source.strip(),
+            chance=chance,
+        )
+        return _enter(user, project, held, said, document, None)
 
 
 def _known_problems(

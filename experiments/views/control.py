@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from django.contrib import messages
+from django.db import transaction
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_http_methods, require_POST
@@ -69,15 +70,16 @@ def _form(request: HttpRequest, parts: ExperimentParts, held: int) -> ControlFor
 def _apply(request: HttpRequest, parts: ExperimentParts, form: ControlForm, held: int) -> None:
     given = form.cleaned_data
     user: Any = request.user
-    if given["per_arm"] != held:
-        control.set_budget(user=user, experiment=parts.experiment, per_arm=given["per_arm"])
-    control.change(
-        user=user,
-        experiment=parts.experiment,
-        parallel=given["parallel"],
-        priority=given["priority"],
-        gpu_hours=given.get("gpu_hours") if parts.experiment.gpus else "keep",
-    )
+    with transaction.atomic():  # all of it or nothing
+        if given["per_arm"] != held:
+            control.set_budget(user=user, experiment=parts.experiment, per_arm=given["per_arm"])
+        control.change(
+            user=user,
+            experiment=parts.experiment,
+            parallel=given["parallel"],
+            priority=given["priority"],
+            gpu_hours=given.get("gpu_hours") if parts.experiment.gpus else "keep",
+        )
 
 
 @require_POST

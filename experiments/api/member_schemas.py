@@ -1,0 +1,59 @@
+"""What programs send and are answered about members, invitations and settings."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from ninja import Field, Schema
+
+from experiments.api.experiment_schemas import Text
+from experiments.api.run_schemas import Strict
+
+
+class MemberIn(Strict):
+    username: Text
+    role: Text = Field(default="viewer", description="viewer, editor, approver or admin")
+
+
+class RoleIn(Strict):
+    role: Text
+
+
+class InvitationIn(Strict):
+    role: Text = "viewer"
+    email: Text = ""
+
+
+class SettingsIn(Strict):
+    """What is left out stays as it is."""
+
+    name: Text | None = None
+    margin: float | None = None
+    smallest_gain: float | None = None
+    targets: list[Text] | None = Field(default=None, max_length=100)
+
+
+class MemberOut(Schema):
+    username: str
+    name: str
+    role: str
+
+
+class MembersOut(Schema):
+    members: list[MemberOut]
+
+
+class InvitationOut(Schema):
+    """`link` makes whoever follows it a member, once."""
+
+    id: int
+    role: str
+    email: str
+    invited_by: str
+    created_at: datetime
+    expires_at: datetime
+    link: str
+
+
+class InvitationsOut(Schema):
+    invitations: list[InvitationOut]
