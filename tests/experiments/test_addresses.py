@@ -5,6 +5,7 @@ import sys
 
 import pytest
 from django.conf import settings
+from django.core.management import load_command_class
 from django.urls import reverse
 
 from experiments.addresses import PAGES, page
@@ -41,3 +42,9 @@ def test_a_worker_writes_messages_without_the_packages_of_the_web() -> None:
     )
     assert done.returncode == 0, done.stderr
     assert done.stdout.split() == ["/projects/p/experiments/e/", "False"]
+
+
+@pytest.mark.parametrize("command", ["worker", "node_health"])
+def test_commands_of_a_worker_start_without_the_pages(command: str) -> None:
+    loaded = load_command_class("workers", command)
+    assert not loaded.requires_system_checks

@@ -14,6 +14,8 @@ from workers.celery import app
 
 
 class Command(BaseCommand):
+    # Those of addresses would import the pages, whose packages a worker does without.
+    requires_system_checks = ()
     help = (
         "Run trials from the queue: a Celery worker that finds this node's GPUs, with a warm "
         "training process for each slot."
