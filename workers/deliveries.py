@@ -17,7 +17,6 @@ from django.db import DatabaseError, connections
 
 from experiments import message_texts
 from experiments.addresses import page
-from experiments.addresses import page
 from experiments.services import deliveries
 from experiments.services.deliveries import Answer, Parcel
 from experiments.webhook_signature import signature
