@@ -155,7 +155,9 @@ class _Clock:
 
     def entered(self, module: Any, arguments: tuple[Any, ...]) -> None:
         first = arguments[0] if arguments else None
-        if module.training and not self._given and getattr(first, "ndim", 0):
+        if first is None or self._given or not module.training:
+            return
+        if getattr(first, "ndim", 0):
             self._given = int(first.shape[0])
 
     def stepped(self, *_: Any) -> None:
@@ -184,14 +186,14 @@ class _Clock:
 def _wait_for_device() -> None:
     import torch
 
-    if torch.cuda.is_available() and torch.cuda.is_initialized():
+    if torch.cuda.is_available() and torch.cuda.memory_allocated():
         torch.cuda.synchronize()
 
 
 def _peak_memory_mb() -> float:
     import torch
 
-    if torch.cuda.is_available() and torch.cuda.is_initialized():
+    if torch.cuda.is_available() and torch.cuda.memory_allocated():
         return float(torch.cuda.max_memory_allocated()) / 2**20
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
