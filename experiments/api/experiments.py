@@ -23,6 +23,7 @@ from experiments.api.experiment_schemas import (
     StopIn,
 )
 from experiments.design_review import (
+    DesignChecks,
     check_project,
     checks_as_data,
     design_checks,
@@ -30,7 +31,7 @@ from experiments.design_review import (
     forbidden,
     taken_name,
 )
-from experiments.errors import InvalidExperiment
+from experiments.errors import InvalidExperiment, Problem
 from experiments.queries import experiments as queries
 from experiments.queries.experiments import ExperimentFilter
 from experiments.reproduce_trial import line_of
@@ -95,7 +96,10 @@ def check_experiment(request: HttpRequest, slug: str) -> Any:
     """What is wrong with a file, and what the rules on designs say of it; nothing is created."""
     access = asking.reading(request, slug)
     text = _text(bodies.read(request, FileIn))
-    checks, words, error, problems = None, [], "", ()
+    checks: DesignChecks | None = None
+    words: list[str] = []
+    problems: tuple[Problem, ...] = ()
+    error = ""
     try:
         file = experiment_file.parse(text)
         check_project(file, access)

@@ -131,7 +131,7 @@ def read_trial(request: HttpRequest, slug: str, name: str, trial: str) -> Any:
     experiment = asking.experiment_in(asking.reading(request, slug), name)
     found = asking.trial_in(experiment, trial)
     detail = detail_of(found, len(arms_of(experiment.pk)))
-    same = set(TrialOut.model_fields) & set(detail.__slots__)  # type: ignore[attr-defined]
+    same = set(TrialOut.model_fields) & set(detail.__slots__)
     return {
         **{field: getattr(detail, field) for field in same},
         **{SEEDS[words]: seed for words, seed in detail.seeds},

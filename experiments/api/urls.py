@@ -41,7 +41,8 @@ api.add_router("/account", account.router)
 
 _patterns, _app, _namespace = api.urls
 for _pattern in _patterns:
-    _pattern.callback = in_one_shape(_pattern.callback)
+    if _pattern.callback is not None:
+        _pattern.callback = in_one_shape(_pattern.callback)
 
 urlpatterns: list[URLPattern | URLResolver] = [
     path("v1/openapi.json", openapi_document, name="openapi"),
