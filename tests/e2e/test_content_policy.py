@@ -17,7 +17,7 @@ from tests.experiments.test_every_address import path_of
 pytestmark = pytest.mark.django_db(transaction=True)
 
 FRAGMENTS = ("live/", "charts/", "curves/", "power/", "under-way/", "jump/", "logout/")
-FILES = (".csv", ".md", ".jsonl", "series.<str:kind>")
+FILES = (".csv", ".md", ".jsonl", "series.<str:kind>", "<int:file>/")
 
 
 def test_no_page_runs_what_a_name_brings_or_breaks_the_policy(

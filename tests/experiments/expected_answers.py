@@ -76,6 +76,7 @@ PAGES: dict[str, Row] = {
     "projects/<slug:slug>/webhooks/<int:webhook>/remove/": Row(POST=ADMINISTER),
     "projects/<slug:slug>/deliveries/<int:delivery>/again/": Row(POST=ADMINISTER),
     "projects/<slug:slug>/compare/": Row(GET=READ),
+    "projects/<slug:slug>/batch-sizes/": Row(GET=READ),
     "projects/<slug:slug>/champions/": Row(GET=READ),
     "projects/<slug:slug>/champions/revert/": Row(POST="302 404 403 403 302 302"),
     "projects/<slug:slug>/baseline/": Row(GET=READ),
@@ -121,6 +122,9 @@ PAGES: dict[str, Row] = {
     "projects/<slug:slug>/experiments/<str:name>/add/trials/": Row(POST="302 404 403 400 400 400"),
     "projects/<slug:slug>/experiments/<str:name>/add/grid/": Row(POST="302 404 403 400 400 400"),
     "projects/<slug:slug>/experiments/<str:name>/trials/<str:trial>/retry/": Row(POST=EDIT),
+    "projects/<slug:slug>/experiments/<str:name>/trials/<str:trial>/files/<int:file>/": Row(
+        GET=READ
+    ),
     "projects/<slug:slug>/experiments/<str:name>/trials/<str:trial>/": Row(GET=READ),
     "projects/<slug:slug>/experiments/<str:name>/trials/<str:trial>/live/": Row(GET=READ),
     "projects/<slug:slug>/experiments/<str:name>/seeds/": Row(

@@ -113,7 +113,7 @@ def test_no_name_note_metric_log_or_reason_becomes_markup(evil: dict[str, str]) 
     client.force_login(cast.person("ada"))
     seen = 0
     for route, row in PAGES.items():
-        if not row.GET.endswith("200"):
+        if not row.GET.endswith("200") or "<int:file>" in route:
             continue
         answer = client.get(path_of(route, evil))
         assert answer.status_code == 200, route

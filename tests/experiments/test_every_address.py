@@ -12,11 +12,12 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from django.conf import settings
 from django.db import transaction
 from django.test import Client
 from django.urls import URLResolver, get_resolver
 
-from experiments.models import Delivery, Event, Membership, Trial, Webhook
+from experiments.models import Artifact, Delivery, Event, Membership, Trial, Webhook
 from experiments.services import invitations, tokens
 from tests import cast
 from tests.experiments.asked_of_addresses import DOCUMENTS, FORMS
@@ -70,10 +71,17 @@ def values() -> dict[str, str]:
     )
     invitation = invitations.create(user=ada, project=digits, role="viewer")
     token, _ = tokens.create(user=ada, project=digits, name="ada's")
-    trial = Trial.objects.filter(study__experiment=experiment).first()
+    trial = Trial.objects.filter(study__experiment=experiment).order_by("pk").first()
     assert trial is not None
+    held = Artifact.objects.create(
+        trial=trial, kind="file", name="a.txt", path="every/a.txt", size=1, sha256="0" * 64
+    )
+    place = settings.ARTIFACTS_DIR / held.path
+    place.parent.mkdir(parents=True, exist_ok=True)
+    place.write_bytes(b"a")
     return {
         "slug": "digits",
+        "file": str(held.pk),
         "username": "fay",
         "name": experiment.name,
         "trial": "A0",
