@@ -124,6 +124,9 @@ def dispatch(cluster: Cluster, trials: int) -> list[Row]:
 
 def web(cluster: Cluster) -> list[Row]:
     """Memory of the web process after it has answered pages."""
+    from config.static_files import collect_if_changed
+
+    collect_if_changed()
     port = 18753
     command = [sys.executable, "-m", "uvicorn", "config.asgi:application", "--port", str(port)]
     server = subprocess.Popen([*command, "--log-level", "error"], cwd=ROOT)
@@ -134,8 +137,9 @@ def web(cluster: Cluster) -> list[Row]:
                 raise RuntimeError("the web server does not answer")
             time.sleep(0.1)
         for _ in range(50):
-            _answers(f"http://127.0.0.1:{port}/login/")
-            _answers(f"http://127.0.0.1:{port}/metrics")
+            for page in ("login/", "metrics"):
+                if not _answers(f"http://127.0.0.1:{port}/{page}"):
+                    raise RuntimeError(f"/{page} does not answer")
         memory = _rss_mb(server.pid)
     finally:
         server.terminate()
