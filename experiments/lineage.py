@@ -10,7 +10,6 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 
-
 Resumed = Mapping[int, tuple[int, int]]  # attempt -> step of its checkpoint, attempt that wrote it
 
 

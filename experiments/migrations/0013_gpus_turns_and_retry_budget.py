@@ -4,35 +4,34 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     dependencies = [
-        ('experiments', '0012_steps_of_resumed_attempts'),
+        ("experiments", "0012_steps_of_resumed_attempts"),
     ]
 
     operations = [
         migrations.AddField(
-            model_name='experiment',
-            name='claimed_at',
+            model_name="experiment",
+            name="claimed_at",
             field=models.DateTimeField(blank=True, null=True),
         ),
         migrations.AddField(
-            model_name='experiment',
-            name='gpu_hours_cap',
+            model_name="experiment",
+            name="gpu_hours_cap",
             field=models.FloatField(blank=True, null=True),
         ),
         migrations.AddField(
-            model_name='experiment',
-            name='gpus',
+            model_name="experiment",
+            name="gpus",
             field=models.PositiveSmallIntegerField(db_default=0, default=0),
         ),
         migrations.AddField(
-            model_name='trial',
-            name='losses',
+            model_name="trial",
+            name="losses",
             field=models.PositiveSmallIntegerField(db_default=0, default=0),
         ),
         migrations.AlterField(
-            model_name='trial',
-            name='device',
+            model_name="trial",
+            name="device",
             field=models.CharField(blank=True, max_length=400),
         ),
     ]

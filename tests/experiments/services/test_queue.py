@@ -10,8 +10,8 @@ from experiments.errors import TrialFenced
 from experiments.models import Experiment, Trial
 from experiments.models.trial import Origin, TrialState
 from experiments.queries import assignments
-from experiments.services import experiments, queue, trials, workers
 from experiments.reproduce_trial import line_of
+from experiments.services import experiments, queue, trials, workers
 from tests import cast
 
 pytestmark = pytest.mark.django_db
