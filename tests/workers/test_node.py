@@ -179,7 +179,7 @@ def test_an_emptied_redis_stops_nothing(start_worker: Start, redis_server: Redis
 
 
 def test_stopping_ends_running_trials_at_their_next_step(start_worker: Start) -> None:
-    experiment = _experiment(pause=0.3, trials=8)
+    experiment = _experiment(pause=1.0, trials=8)
     worker = start_worker()
     wait_until(lambda: Trial.objects.filter(latest_step__gte=1).count() >= 1, worker=worker)
     experiments.stop(user=cast.person("ada"), experiment=experiment)
