@@ -26,7 +26,7 @@ def dockerfile() -> str:
 
 
 def test_the_four_services_are_there_each_with_a_health_check(compose: dict[str, Any]) -> None:
-    assert sorted(compose["services"]) == sorted(SERVICES)
+    assert sorted(compose["services"]) == sorted([*SERVICES, "worker-gpu"])
     for name in SERVICES:
         check = compose["services"][name]["healthcheck"]
         assert check["test"][0] in ("CMD", "CMD-SHELL") and len(check["test"]) > 1, name
@@ -66,6 +66,18 @@ def test_only_the_web_is_reachable_from_outside(compose: dict[str, Any]) -> None
 
 def test_a_worker_has_time_to_hand_its_trials_back(compose: dict[str, Any]) -> None:
     assert compose["services"]["worker"]["stop_grace_period"] == "30s"
+
+
+def test_a_worker_for_gpus_starts_only_when_asked_for_and_is_given_them(
+    compose: dict[str, Any],
+) -> None:
+    worker, on_gpus = compose["services"]["worker"], compose["services"]["worker-gpu"]
+    assert on_gpus["profiles"] == ["gpu"]
+    assert on_gpus["command"][-2:] == ["--queues", "gpu"]
+    (devices,) = on_gpus["deploy"]["resources"]["reservations"]["devices"]
+    assert devices["capabilities"] == ["gpu"] and devices["count"] == "all"
+    own = {"profiles", "command", "deploy"}
+    assert {key: on_gpus[key] for key in on_gpus if key not in own} == worker
 
 
 def test_images_are_built_from_stages_that_exist_and_run_without_root(
