@@ -36,7 +36,11 @@ def client(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
-    for name, value in {"SEND_SECONDS": 0.01, "CLOSE_SECONDS": 60.0, "LONGEST_PAUSE": 0.02}.items():
+    for name, value in {
+        "SEND_SECONDS": 0.01,
+        "CLOSE_SECONDS": 60.0,
+        "LONGEST_PAUSE": 0.02,
+    }.items():
         monkeypatch.setattr(module, name, value)
     for name in ("RANK", "VERDICT_URL", "VERDICT_TOKEN"):
         monkeypatch.delenv(name, raising=False)
