@@ -12,6 +12,7 @@ from django.views.decorators.http import require_POST, require_safe
 from experiments import refinement
 from experiments.errors import InvalidExperiment, NotAllowed, NotFound, VerdictError
 from experiments.forms.added_trial import BudgetForm, ConfigurationForm, GridForm
+from experiments.panels.parts import ExperimentParts, gather
 from experiments.queries.access import Access
 from experiments.queries.added_trials import experiment_names, searched_values
 from experiments.queries.experiments import find_experiment
@@ -20,7 +21,7 @@ from experiments.refinement import GoodRegion
 from experiments.search_space import Hyperparameter
 from experiments.services import added_trials, experiments
 from experiments.trial_names import parse_trial_name
-from experiments.views.experiment_parts import ExperimentParts, gather, shared_context
+from experiments.views.experiment_parts import shared_context
 from experiments.views.guard import attempted, in_project, required
 
 

@@ -12,6 +12,7 @@ from django.views.decorators.http import require_http_methods, require_POST
 
 from experiments.errors import NotAllowed, NotFound, VerdictError
 from experiments.forms.control import ControlForm
+from experiments.panels.parts import ExperimentParts, gather
 from experiments.queries import gpu_hours
 from experiments.queries.access import Access
 from experiments.queries.experiments import find_experiment
@@ -19,7 +20,7 @@ from experiments.queries.trial_detail import find_trial
 from experiments.queries.waiting import accidents
 from experiments.services import control
 from experiments.trial_names import parse_trial_name
-from experiments.views.experiment_parts import ExperimentParts, gather, shared_context
+from experiments.views.experiment_parts import shared_context
 from experiments.views.guard import attempted, in_project, required
 
 

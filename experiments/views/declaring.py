@@ -11,6 +11,7 @@ from django.views.decorators.http import require_safe
 
 from experiments.analysis.looks import plan
 from experiments.forms.repetition import BOUNDS, PRESETS, SCORE_RULES, PowerForm, RepetitionForm
+from experiments.panels.parts import ExperimentParts
 from experiments.planning import Planning, plan_ahead
 from experiments.queries.access import Access
 from experiments.queries.experiments import find_experiment
@@ -23,7 +24,6 @@ from experiments.queries.seeds import (
 )
 from experiments.replicate_readings import COST_GUARDS
 from experiments.services import replications
-from experiments.views.experiment_parts import ExperimentParts
 from experiments.views.guard import attempted, in_project, required
 
 DEFAULT_LOOKS = (10, 20, 30)

@@ -11,21 +11,17 @@ from django.shortcuts import redirect, render
 from django.views.decorators.http import require_POST, require_safe
 
 from experiments.design_review import design_checks
+from experiments.panels.panel import Panel
+from experiments.panels.parts import ExperimentParts, gather
+from experiments.panels.search_charts import TABS, panel
 from experiments.queries.access import Access
 from experiments.queries.experiments import find_experiment, tags_of
 from experiments.reproduce_trial import line_of
 from experiments.services import experiments
-from experiments.views.experiment_parts import (
-    ExperimentParts,
-    gather,
-    shared_context,
-    table_context,
-)
+from experiments.views.experiment_parts import shared_context, table_context
 from experiments.views.followups import followed_by
 from experiments.views.guard import attempted, in_project, required
 from experiments.views.live import page_cursor
-from experiments.views.panels import Panel
-from experiments.views.search_charts import TABS, panel
 
 
 @require_safe

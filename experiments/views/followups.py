@@ -17,6 +17,7 @@ from experiments.errors import InvalidExperiment
 from experiments.experiment_changes import Difference, differences
 from experiments.experiment_file import ExperimentFile
 from experiments.followups import Proposal
+from experiments.panels.parts import ExperimentParts, read_file
 from experiments.queries.access import Access
 from experiments.queries.earlier_trials import (
     EarlierTrial,
@@ -26,7 +27,6 @@ from experiments.queries.earlier_trials import (
 )
 from experiments.queries.experiments import find_experiment
 from experiments.queries.exploration import Exploration, explored
-from experiments.views.experiment_parts import ExperimentParts, read_file
 from experiments.views.guard import in_project, required
 
 MOST_SHOWN = 20

@@ -14,22 +14,16 @@ from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.template.loader import render_to_string
 from django.views.decorators.http import require_safe
 
+from experiments.panels.curve_panel import curve_news, encode_cursor, wanted_trials
+from experiments.panels.metric_families import families, first_family
+from experiments.panels.panel import Panel
+from experiments.panels.parts import ExperimentParts, count_arms, declared_of, gather
 from experiments.queries.access import Access
 from experiments.queries.curves import CurveTrial, TrialCurves, news
 from experiments.queries.experiments import find_experiment
 from experiments.queries.live import Pulse, pulse
-from experiments.views.curve_panel import curve_news, encode_cursor, wanted_trials
-from experiments.views.experiment_parts import (
-    ExperimentParts,
-    count_arms,
-    declared_of,
-    gather,
-    shared_context,
-    table_context,
-)
+from experiments.views.experiment_parts import shared_context, table_context
 from experiments.views.guard import in_project, required
-from experiments.views.metric_families import families, first_family
-from experiments.views.panels import Panel
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,12 +21,12 @@ from experiments.design_review import (
     taken_name,
 )
 from experiments.errors import InvalidExperiment, Problem, VerdictError
+from experiments.panels.parts import read_file
 from experiments.presets import all_presets
 from experiments.queries.access import Access, people_who_may
 from experiments.queries.experiments import find_experiment, free_name
 from experiments.services import experiments
 from experiments.views.design_checks import checks_html
-from experiments.views.experiment_parts import read_file
 from experiments.views.followups import followed
 from experiments.views.guard import in_project, required
 from experiments.views.space_rows import state_of_form

@@ -8,6 +8,9 @@ from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
 from django.views.decorators.http import require_safe
 
+from experiments.panels.curve_panel import curve_news, curves_panel, encode_cursor, onsets_of
+from experiments.panels.metric_families import families, first_family
+from experiments.panels.parts import ExperimentParts, count_arms, declared_of, gather
 from experiments.queries.access import Access
 from experiments.queries.added_trials import may_be_retried
 from experiments.queries.curves import named_trials, news
@@ -17,11 +20,8 @@ from experiments.queries.trial_detail import detail_of, find_trial
 from experiments.queries.waiting import may_be_cancelled
 from experiments.reproduce_trial import line_of
 from experiments.trial_names import parse_trial_name
-from experiments.views.curve_panel import curve_news, curves_panel, encode_cursor, onsets_of
-from experiments.views.experiment_parts import ExperimentParts, count_arms, declared_of, gather
 from experiments.views.guard import in_project, required
 from experiments.views.live import read_cursor
-from experiments.views.metric_families import families, first_family
 
 
 @require_safe

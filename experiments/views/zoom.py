@@ -7,16 +7,16 @@ from typing import Any
 from django.http import HttpRequest, JsonResponse
 from django.views.decorators.http import require_safe
 
+from experiments.panels.curve_panel import curve_news, points_words, wanted_trials
+from experiments.panels.metric_families import Family, families
+from experiments.panels.parts import count_arms, declared_of
 from experiments.queries.access import Access
 from experiments.queries.curves import CurveTrial, named_trials, zoomed
 from experiments.queries.experiments import find_experiment
 from experiments.queries.trial_detail import find_trial
 from experiments.trial_names import parse_trial_name
-from experiments.views.curve_panel import curve_news, points_words, wanted_trials
-from experiments.views.experiment_parts import count_arms, declared_of
 from experiments.views.exports import step_range
 from experiments.views.guard import in_project, required
-from experiments.views.metric_families import Family, families
 
 MOST_NAMES = 20
 

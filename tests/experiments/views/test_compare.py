@@ -8,10 +8,10 @@ from django.test import Client
 from pytest_django import DjangoAssertNumQueries
 
 from experiments.models import Experiment
+from experiments.panels.parts import ExperimentParts, gather
+from experiments.panels.side_by_side import cautions, space_rows
 from experiments.queries.access import find_project
 from experiments.queries.experiments import find_experiment
-from experiments.views.experiment_parts import ExperimentParts, gather
-from experiments.views.side_by_side import cautions, space_rows
 from tests import cast
 
 pytestmark = pytest.mark.django_db

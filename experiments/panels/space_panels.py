@@ -16,13 +16,13 @@ from experiments.charts.importance import Share, importance_plot
 from experiments.charts.isolation import isolation_plot
 from experiments.charts.parallel import MOST_LINES, Coordinate, parallel_plot
 from experiments.charts.theme import nice_ticks
+from experiments.panels.isolated_values import isolated_values
+from experiments.panels.panel import Chart, Choice, Panel
+from experiments.panels.parts import ExperimentParts
 from experiments.queries.findings import FindingRow
 from experiments.queries.importance import LEAST_TRIALS, STEADY_TRIALS, importance_of
 from experiments.queries.search_points import SearchPoints
 from experiments.search_space import Choices, Hyperparameter, Range, searched_domain, show
-from experiments.views.experiment_parts import ExperimentParts
-from experiments.views.isolated_values import isolated_values
-from experiments.views.panels import Chart, Choice, Panel
 
 ALL_DRAWN, LEAST_DRAWN = 2400, 300  # marks of all axis plots together, of each at least
 NO_SPACE = "No search space is known: these trials came without one."

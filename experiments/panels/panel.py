@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from experiments.charts.theme import Figure
+from experiments.panels.metric_families import Family
 from experiments.queries.findings import FindingRow
-from experiments.views.metric_families import Family
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,9 +9,9 @@ from experiments.analysis.isolation import isolation_groups
 from experiments.analysis.learning_curve import Direction
 from experiments.analysis.space import Axis, AxisKind, unit_positions
 from experiments.charts.isolation import ValueScores
+from experiments.panels.parts import ExperimentParts
 from experiments.queries.search_points import SearchPoints
 from experiments.search_space import Hyperparameter, Range, searched_domain
-from experiments.views.experiment_parts import ExperimentParts
 
 
 def isolated_values(parts: ExperimentParts, points: SearchPoints) -> dict[str, list[ValueScores]]:

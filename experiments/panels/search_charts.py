@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from experiments.queries.search_points import SearchPoints, search_points
-from experiments.views.curve_panel import curves_panel, wanted_trials
-from experiments.views.experiment_parts import ExperimentParts
-from experiments.views.panels import Panel
-from experiments.views.progress_panel import progress_panel
-from experiments.views.space_panels import (
+from experiments.panels.curve_panel import curves_panel, wanted_trials
+from experiments.panels.panel import Panel
+from experiments.panels.parts import ExperimentParts
+from experiments.panels.progress_panel import progress_panel
+from experiments.panels.space_panels import (
     axes_panel,
     contour_panel,
     importance_panel,
     isolation_panel,
     parallel_panel,
 )
+from experiments.queries.search_points import SearchPoints, search_points
 
 TABS = {
     "curves": "Learning curves",

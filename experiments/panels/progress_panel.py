@@ -19,10 +19,10 @@ from experiments.charts.progress import (
     timeline_plot,
 )
 from experiments.charts.thinning import counts_up_to
+from experiments.panels.panel import Chart, Panel
+from experiments.panels.parts import ExperimentParts
+from experiments.panels.space_panels import is_maximized, open_findings
 from experiments.queries.search_points import SearchPoints
-from experiments.views.experiment_parts import ExperimentParts
-from experiments.views.panels import Chart, Panel
-from experiments.views.space_panels import is_maximized, open_findings
 
 
 def progress_panel(parts: ExperimentParts, points: SearchPoints) -> Panel:

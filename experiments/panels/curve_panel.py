@@ -15,6 +15,9 @@ from urllib.parse import urlencode
 import numpy as np
 
 from experiments.charts.learning_curves import Ending, Line, Mark, Mean, Onset, learning_curves
+from experiments.panels.metric_families import Family, families, first_family
+from experiments.panels.panel import Chart, Panel
+from experiments.panels.parts import ExperimentParts
 from experiments.queries.curves import (
     CurveTrial,
     DrawnSeries,
@@ -29,9 +32,6 @@ from experiments.queries.curves import (
 )
 from experiments.queries.findings import FindingRow
 from experiments.queries.seeds import repetition_state
-from experiments.views.experiment_parts import ExperimentParts
-from experiments.views.metric_families import Family, families, first_family
-from experiments.views.panels import Chart, Panel
 
 MOST_PICKED = 8
 BEST = (3, 10, 25)

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from experiments.metrics import Metric
-from experiments.views.metric_families import families, first_family
+from experiments.panels.metric_families import families, first_family
 
 NAMES = ["train_loss", "validation_loss", "validation_accuracy", "learning_rate", "grad_norm"]
 

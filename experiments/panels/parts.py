@@ -1,0 +1,84 @@
+"""What the charts, pages and answers about an experiment share: everything read once."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+from experiments import experiment_file, metrics
+from experiments.errors import InvalidExperiment
+from experiments.experiment_file import ExperimentFile
+from experiments.metrics import Metric
+from experiments.queries.access import Access
+from experiments.queries.decisions import decision_without_seeds
+from experiments.queries.experiments import ArmRow, Tally, arms_of, tally
+from experiments.queries.findings import Findings, findings_of
+from experiments.queries.seeds import RepetitionState, repetition_state
+
+
+@lru_cache(maxsize=64)
+def read_file(source: str) -> ExperimentFile | None:
+    """The experiment's file; None for an experiment that a program described another way."""
+    try:
+        return experiment_file.parse(source) if source else None
+    except InvalidExperiment:
+        return None
+
+
+@dataclass(frozen=True, slots=True)
+class ExperimentParts:
+    """An experiment as its pages need it."""
+
+    access: Access
+    experiment: Any
+    file: ExperimentFile | None
+    arms: tuple[ArmRow, ...]
+    tally: Tally
+    findings: Findings
+    repetition: RepetitionState | None
+    dropped: int | None
+
+    @property
+    def declared(self) -> dict[str, Metric]:
+        return declared_of(self.experiment)
+
+    @property
+    def parameters(self) -> tuple[str, ...]:
+        """Names of the searched hyperparameters, in the file's order."""
+        if self.file is None:
+            return ()
+        searched = {each.name for arm in self.file.arms() for each in arm.searched}
+        every = self.file.space.hyperparameters
+        return tuple(each.name for each in every if each.name in searched)
+
+
+def declared_of(experiment: Any) -> dict[str, Metric]:
+    """The experiment's declared metrics: of its file, or as programs outside declared them."""
+    file = read_file(experiment.source)
+    return dict(file.metrics) if file else metrics.from_document(json.loads(experiment.document))
+
+
+def count_arms(experiment: Any) -> int:
+    """How many arms its search has."""
+    file = read_file(experiment.source)
+    return len(file.arms()) if file else len(arms_of(experiment.pk))
+
+
+def gather(access: Access, experiment: Any, *, candidate: int = 0) -> ExperimentParts:
+    """Read the parts of a page. The number of queries does not depend on the number of trials.
+
+    `candidate`: which of several that are repeated together, from 1; 0 leaves it open.
+    """
+    arms = arms_of(experiment.pk)
+    return ExperimentParts(
+        access=access,
+        experiment=experiment,
+        file=read_file(experiment.source),
+        arms=arms,
+        tally=tally(experiment.pk),
+        findings=findings_of(experiment.pk, len(arms)),
+        repetition=repetition_state(experiment.pk, candidate),
+        dropped=decision_without_seeds(experiment.pk),
+    )
