@@ -36,8 +36,9 @@ from workers.training_process import Gone, TrainingProcess
 # stop: end at the next log call, killed after the grace; leave: the same with a short grace, to be
 # taken up again elsewhere; kill: at once.
 Order = Literal["stop", "leave", "kill"]
-GRACE_SECONDS = 10.0
+GRACE_SECONDS = 3.0  # with the ticks before it: a stop acts within 5 s whatever a step does
 LEAVE_SECONDS = 3.0  # for a last checkpoint
+TICK_SECONDS = 0.5
 MOST_GPU_MEMORY_LEFT_MB = 64.0  # what libraries keep for themselves is less
 _STATES_OF_A_SOUND_PROCESS = ("complete", "pruned", "stopped", "infeasible")
 
@@ -109,7 +110,7 @@ class Slot:
         on_tick: Callable[[], Order | None],
         on_reports_end: Callable[[], None] = _nothing,
         on_checkpoint: Callable[[Kept], None] = _unheard,
-        tick_seconds: float = 1.0,
+        tick_seconds: float = TICK_SECONDS,
     ) -> Outcome:
         """Run one job to its end, whatever that is, and say how it ended.
 
@@ -203,7 +204,7 @@ class _Watch:
     def _watch(self) -> Outcome:
         while True:
             try:
-                message = self._process.receive(max(0.0, self._next_tick - time.monotonic()))
+                message = self._process.receive(max(0.0, self._look_at() - time.monotonic()))
             except Gone:
                 return self._without_last_words()
             if isinstance(message, Finished):
@@ -211,8 +212,14 @@ class _Watch:
             if message is not None:
                 self._handle(message)
             self._raise_what_the_desk_raised()
-            if time.monotonic() >= self._next_tick:
+            if time.monotonic() >= self._look_at():
                 self._tick()
+
+    def _look_at(self) -> float:
+        """When to look next whether it must end: at a tick, or when a grace is over."""
+        if self._ended_by is not None:
+            return self._next_tick
+        return min(self._next_tick, self._stop_by or math.inf)
 
     def _raise_what_the_desk_raised(self) -> None:
         if self._desk.error is not None:

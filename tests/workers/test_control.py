@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import itertools
 from collections.abc import Callable
+from io import StringIO
 
 import pytest
 from django.conf import settings
+from django.contrib.auth.models import User
+from django.core.management import call_command
+from django.test import Client
 
-from experiments.models import Experiment, Trial
+from experiments.models import Experiment, Trial, Worker
 from experiments.models.trial import TrialState
-from experiments.services import control, experiments
+from experiments.services import experiments
 from tests import cast
 from tests.services_under_test.worker import WorkerProcess, wait_until
 
@@ -22,13 +27,14 @@ project: digits
 experiment: {name}
 goal: Does it obey?
 objective: tests.workers.quick_objectives:{objective}
-search: {{sampler: halton, trials: {trials}, parallel: 4, seed: 5}}
+search: {{sampler: halton, trials: {trials}, parallel: {parallel}, seed: 5}}
 resources: {{gpu: {gpus}}}
 hyperparameters:
   x: {{role: nuisance, low: 0.0, high: 1.0}}
-  pause: {{role: fixed, value: 0.2}}
+  pause: {{role: fixed, value: {pause}}}
 """
-BLOCKS = 30.0  # seconds for which the training process hears nothing
+BLOCKS = 90  # seconds for which the training process hears nothing
+A_HEARTBEAT = dt.timedelta(seconds=1)  # of the worker under test
 
 
 @pytest.fixture(autouse=True)
@@ -37,8 +43,10 @@ def project(transactional_db: None, monkeypatch: pytest.MonkeyPatch) -> None:
     cast.project()
 
 
-def _experiment(objective: str, *, trials: int, gpus: int = 0, name: str = "one") -> Experiment:
-    text = TEXT.format(objective=objective, trials=trials, gpus=gpus, name=name)
+def _experiment(objective: str, *, trials: int, **more: object) -> Experiment:
+    pause = BLOCKS if objective == "blocks_in_c" else 0.2
+    fields = {"gpus": 0, "name": "one", "parallel": 4, "pause": pause, **more}
+    text = TEXT.format(objective=objective, trials=trials, **fields)
     return experiments.create(user=cast.person("ada"), text=text)
 
 
@@ -59,26 +67,118 @@ def test_trials_hold_their_devices_alone_and_see_no_other(start_worker: Start) -
             assert before.finished_at <= after.started_at
 
 
-def test_orders_are_obeyed_while_a_step_blocks(start_worker: Start) -> None:
-    experiment = _experiment("blocks_in_c", trials=2)
-    ada = cast.person("ada")
-    worker = start_worker(STOP_GRACE_SECONDS="2")
+class Page:
+    """Orders given on pages."""
 
-    def wait(condition: Callable[[], bool]) -> None:
-        wait_until(condition, seconds=BLOCKS - 5, worker=worker)
+    def __init__(self) -> None:
+        self.client = Client()
+        self.client.force_login(cast.person("ada"))
 
-    wait(lambda: Trial.objects.filter(state=TrialState.RUNNING, latest_step=1).count() == 2)
-    first, second = Trial.objects.order_by("number")
-    control.cancel(user=ada, trial=first)
-    wait(lambda: Trial.objects.filter(pk=first.pk, state=TrialState.FAILED).exists())
-    first.refresh_from_db()
-    assert (first.failure_kind, first.failure_reason) == ("cancelled", "cancelled by ada")
-    control.pause(user=ada, experiment=experiment, hand_back=True)
-    wait(lambda: Trial.objects.filter(pk=second.pk, state=TrialState.WAITING).exists())
-    control.resume(user=ada, experiment=experiment)
-    again = Trial.objects.filter(pk=second.pk, attempt=2, latest_step=1)
-    wait(again.exists)
-    experiments.stop(user=ada, experiment=experiment)
-    wait(lambda: Trial.objects.filter(pk=second.pk, state=TrialState.COMPLETE).exists())
-    second.refresh_from_db()
-    assert (second.value, second.stopped_early, second.losses) == (0.5, True, 0)
+    def order(self, experiment: Experiment, name: str, **fields: object) -> None:
+        answer = self.client.post(cast.address(experiment, name), fields)
+        assert answer.status_code == 302
+
+    def cancel(self, trial: Trial) -> None:
+        self.order(_of(trial), f"trials/{trial.number}/cancel/")
+
+    def pause(self, experiment: Experiment) -> None:
+        self.order(experiment, "pause/")
+
+    def hand_back(self, experiment: Experiment) -> None:
+        self.order(experiment, "hand-back/")
+
+    def resume(self, experiment: Experiment) -> None:
+        self.order(experiment, "resume/")
+
+    def stop(self, experiment: Experiment) -> None:
+        self.order(experiment, "stop/")
+
+    def limit(self, experiment: Experiment, *, parallel: int, priority: int) -> None:
+        limits = {"parallel": parallel, "priority": priority}
+        self.order(experiment, "control/", **limits, per_arm=experiment.budget)
+
+
+class CommandLine:
+    """Orders given by `manage.py experiment`."""
+
+    def __init__(self) -> None:
+        User.objects.create_superuser("root")
+
+    def order(self, action: str, experiment: Experiment, *rest: str) -> None:
+        name = f"{experiment.project.slug}/{experiment.name}"
+        call_command("experiment", action, name, *rest, stdout=StringIO())
+
+    def cancel(self, trial: Trial) -> None:
+        self.order("cancel", _of(trial), str(trial.number))
+
+    def pause(self, experiment: Experiment) -> None:
+        self.order("pause", experiment)
+
+    def hand_back(self, experiment: Experiment) -> None:
+        self.order("pause", experiment, "--hand-back")
+
+    def resume(self, experiment: Experiment) -> None:
+        self.order("resume", experiment)
+
+    def stop(self, experiment: Experiment) -> None:
+        self.order("stop", experiment)
+
+    def limit(self, experiment: Experiment, *, parallel: int, priority: int) -> None:
+        self.order("set", experiment, f"--parallel={parallel}", f"--priority={priority}")
+
+
+def _of(trial: Trial) -> Experiment:
+    assert trial.study.experiment is not None
+    return trial.study.experiment
+
+
+@pytest.mark.parametrize("way", [Page, CommandLine])
+def test_every_order_is_obeyed_while_steps_block(
+    start_worker: Start, way: type[Page | CommandLine]
+) -> None:
+    """With the default grace. No step ever ends: what happens here, happens before that."""
+    person = way()
+    one = _experiment("blocks_in_c", trials=5, parallel=1)
+    worker = start_worker(slots=2)
+
+    def wait(**condition: object) -> Trial:
+        found = Trial.objects.filter(**condition)
+        wait_until(found.exists, seconds=BLOCKS / 2, worker=worker)
+        return found.get()
+
+    def runs(experiment: Experiment, number: int, attempt: int = 1) -> Trial:
+        where = {"study__experiment": experiment, "number": number, "attempt": attempt}
+        return wait(**where, state=TrialState.RUNNING, latest_step=1)
+
+    first = runs(one, 0)
+    person.limit(one, parallel=2, priority=0)
+    second = runs(one, 1)
+
+    two = _experiment("blocks_in_c", trials=2, parallel=1, name="two")
+    person.limit(two, parallel=1, priority=5)
+    person.cancel(first)
+    wait(pk=first.pk, state=TrialState.FAILED, failure_kind="cancelled")
+    third = runs(two, 0)  # before the waiting trials of the other, which was there earlier
+    assert Trial.objects.filter(study__experiment=one).count() == 2
+
+    person.stop(two)
+    stopped = wait(pk=third.pk, state=TrialState.COMPLETE)
+    assert (stopped.value, stopped.stopped_early, stopped.losses) == (0.5, True, 0)
+    runs(one, 2)
+
+    person.pause(one)
+    person.cancel(second)
+    cancelled = wait(pk=second.pk, state=TrialState.FAILED)
+    looks = Worker.objects.filter(heartbeat_at__gt=cancelled.finished_at + 2 * A_HEARTBEAT)
+    wait_until(looks.exists, worker=worker)
+    assert Trial.objects.filter(study__experiment=one).count() == 3, "nothing new begins"
+    person.resume(one)
+    fourth = runs(one, 3)
+
+    person.hand_back(one)
+    wait(pk=fourth.pk, state=TrialState.WAITING)
+    person.resume(one)
+    runs(one, 3, attempt=2)
+    ended = Trial.objects.exclude(seconds=None)
+    assert {trial.pk for trial in ended} == {first.pk, second.pk, third.pk}
+    assert all((trial.seconds or 0) < BLOCKS for trial in ended)

@@ -118,7 +118,7 @@ def logs_until_stopped_and_saves(run: Run) -> None:
 
 def blocks_for_half_a_minute(run: Run) -> None:
     run.log({"validation_accuracy": 0.5}, step=1)
-    time.sleep(0.1)
+    time.sleep(0.8)  # longer than a flush
     ctypes.PyDLL(None).sleep(30)  # holds the GIL all the while
 
 

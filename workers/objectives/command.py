@@ -35,7 +35,7 @@ from workers.run import Run
 from workers.working_copies import NoWorkingCopy, working_copy
 
 POLL_SECONDS = 0.1
-TERMINATE_SECONDS = 3.0  # from SIGTERM to SIGKILL
+TERMINATE_SECONDS = 1.5  # from SIGTERM to SIGKILL, within the grace of this process itself
 _LEFT_OPEN_SECONDS = 2.0  # for output that something it left behind still holds open
 _END = b'\n{"verdict":"end"}\n'
 _BLOCK = 2**16
