@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import os
+import re
 import shutil
 import subprocess
 from collections.abc import Iterator
@@ -14,6 +15,7 @@ from pathlib import Path
 from experiments.commands import FULL_COMMIT
 
 _FETCH_SECONDS = 900
+_COPY = re.compile(r"[0-9a-f]{40}(-[0-9]+)?(\.part)?")
 _PROTOCOLS = "file:git:http:https:ssh"  # no ext::, which runs programs
 
 
@@ -48,8 +50,26 @@ def working_copy(folder: Path, repository: str, commit: str) -> Path:
             if not copy.exists():
                 _check_out(mirror, copy, commit)
             if _is_unaltered(copy, commit):
+                os.utime(copy)  # used just now
                 return copy
             number += 1
+
+
+def unused(folder: Path, *, since: float) -> list[Path]:
+    """Copies that no trial has begun in since that time (seconds since 1970)."""
+    copies = [each for each in folder.glob("*/*") if _COPY.fullmatch(each.name) and each.is_dir()]
+    return sorted(each for each in copies if each.stat().st_mtime < since)
+
+
+def remove(copy: Path, *, since: float) -> bool:
+    """Delete a copy unless it is used again by now; whether it was. Its commit stays in the
+    repository's mirror, so that the next trial that asks for it gets a new one.
+    """
+    with _locked(copy.parent / "lock"):
+        if not copy.is_dir() or copy.stat().st_mtime >= since:
+            return False
+        shutil.rmtree(copy, ignore_errors=True)
+        return True
 
 
 def _clone(repository: str, mirror: Path) -> None:

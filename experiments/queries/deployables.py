@@ -82,6 +82,15 @@ def checkpoints_of(replication: Replication) -> list[tuple[int, Checkpoint]]:
     return [(pair, each) for pair, each in found if each is not None]
 
 
+def trials_cited() -> frozenset[int]:
+    """Trials whose checkpoint a decision has frozen as what is to be deployed."""
+    rows = Decision.objects.filter(evidence__contains='"checkpoint"')
+    frozen = (
+        json.loads(text).get("checkpoint") for text in rows.values_list("evidence", flat=True)
+    )
+    return frozenset(each["trial"] for each in frozen if isinstance(each, dict))
+
+
 def path_of(checkpoint: Checkpoint) -> str:
     """Where its file lies, relative to the folder of artifacts; "" when it is recorded no more."""
     rows = Artifact.objects.filter(

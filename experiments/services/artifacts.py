@@ -12,13 +12,15 @@ from pathlib import Path
 from django.conf import settings
 from django.db import transaction
 
-from experiments.models import Artifact, Experiment
+from experiments.models import Artifact, Experiment, Trial
+from experiments.services import orphans
 from experiments.services.attempts import require_attempt
 
 logger = logging.getLogger(__name__)
 
 CHECKPOINT = "checkpoint"
 OUTPUT = "output"
+_AT_ONCE = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,14 +64,27 @@ def remove_files(paths: Iterable[str]) -> None:
     for path in paths:
         try:
             whole_path(path).unlink(missing_ok=True)
-        except OSError as error:
+        except (OSError, ValueError) as error:
             logger.warning("%s could not be deleted: %s", path, error)
 
 
 def remove_files_of(experiment: Experiment) -> None:
-    """Delete what an experiment's trials have left, once its deletion is committed."""
-    paths = Artifact.objects.filter(trial__study__experiment=experiment)
-    transaction.on_commit(partial(remove_files, list(paths.values_list("path", flat=True))))
+    """Delete what an experiment's trials have left on this machine, once its own deletion is
+    committed: recorded files that nothing else records, and what was never recorded.
+    """
+    trials = Trial.objects.filter(study__experiment=experiment)
+    recorded = Artifact.objects.filter(trial__in=trials).values_list("path", flat=True)
+    left = list(recorded), list(trials.values_list("pk", flat=True))
+    transaction.on_commit(partial(_remove_left, *left))
+
+
+def _remove_left(paths: list[str], trials: list[int]) -> None:
+    for start in range(0, len(paths), _AT_ONCE):
+        part = paths[start : start + _AT_ONCE]
+        held = Artifact.objects.filter(path__in=part).values_list("path", flat=True)
+        remove_files(set(part) - set(held))
+    orphans.remove(orphans.of_trials(trials))
+    orphans.remove_empty_folders(trials)
 
 
 def whole_path(path: str) -> Path:

@@ -15,6 +15,7 @@ from experiments.models.experiment import ExperimentState
 from experiments.models.project import Role
 from experiments.models.trial import TrialState
 from experiments.queries.citations import citations
+from experiments.services import artifacts
 from experiments.services.permissions import Person, require
 
 LONGEST_NOTES = 100_000
@@ -116,7 +117,7 @@ def _rename_studies(experiment: Experiment, before: str, after: str) -> None:
 
 
 def delete(*, user: Person, experiment: Experiment, typed_name: str) -> None:
-    """Delete an experiment with its trials and series, for good.
+    """Delete an experiment with its trials, series and files, for good.
 
     `typed_name` is the name as the person wrote it to confirm.
 
@@ -137,6 +138,7 @@ def delete(*, user: Person, experiment: Experiment, typed_name: str) -> None:
                 raise Conflict(f"{held.name} is still under way: stop it first.")
             _check_idle(held)
             _check_uncited(held)
+            artifacts.remove_files_of(held)
             held.delete()
     except ProtectedError:
         raise StudyCited(f"Something cites {experiment.name}: it cannot be deleted.") from None

@@ -1,11 +1,12 @@
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
 
 from tests.workers.repositories import commit, new_repository
-from workers.working_copies import NoWorkingCopy, working_copy
+from workers.working_copies import NoWorkingCopy, remove, unused, working_copy
 
 
 @pytest.fixture
@@ -53,3 +54,16 @@ def test_a_commit_or_a_repository_that_is_not_there_is_named(
         working_copy(tmp_path / "copies", str(tmp_path / "nowhere"), "0" * 40)
     with pytest.raises(NoWorkingCopy, match="not allowed"):
         working_copy(tmp_path / "copies", "ext::sh -c whoami", "0" * 40)
+
+
+def test_a_copy_that_was_not_used_for_long_is_removed_and_made_again_when_it_is_wanted(
+    repository: Path, tmp_path: Path
+) -> None:
+    copies = tmp_path / "copies"
+    older, newer = (commit(repository, text) for text in ("one", "two"))
+    first, second = (working_copy(copies, str(repository), each) for each in (older, newer))
+    os.utime(first, (1000, 1000))
+    assert unused(copies, since=2000) == [first]
+    assert remove(first, since=2000) and not first.exists()
+    assert not remove(second, since=2000) and second.exists()
+    assert working_copy(copies, str(repository), older) == first
