@@ -4,22 +4,21 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
-import psutil
 import pytest
 
 from config import children
+from tests.waiting import PATIENCE, is_running, wait_until, wait_until_gone
 
 # A process that ignores SIGTERM, with a child of its own that does so too.
 STUBBORN = """
 import signal, subprocess, sys, time
 signal.signal(signal.SIGTERM, signal.SIG_IGN)
-inner = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); time.sleep(60)"
+inner = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); time.sleep(3600)"
 child = subprocess.Popen([sys.executable, "-c", inner])
 print(child.pid, flush=True)
-time.sleep(60)
+time.sleep(3600)
 """
 
 
@@ -29,25 +28,8 @@ def start(tmp_path: Path, program: str) -> children.Child:
 
 
 def wait_for_lines(child: children.Child, count: int) -> list[str]:
-    deadline = time.monotonic() + 20
-    while len(lines := child.last_lines()) < count:
-        assert time.monotonic() < deadline, lines
-        time.sleep(0.01)
-    return lines
-
-
-def is_running(process: int) -> bool:
-    try:
-        return psutil.Process(process).status() != psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
-        return False
-
-
-def wait_until_gone(process: int) -> None:
-    deadline = time.monotonic() + 10
-    while is_running(process):
-        assert time.monotonic() < deadline, f"process {process} is still there"
-        time.sleep(0.01)
+    wait_until(lambda: len(child.last_lines()) >= count, what=f"{count} lines are printed")
+    return child.last_lines()
 
 
 def test_the_last_lines_are_those_of_this_start(tmp_path: Path) -> None:
@@ -81,11 +63,11 @@ def test_a_polite_child_is_not_killed(tmp_path: Path) -> None:
         "import signal, sys, time\n"
         "signal.signal(signal.SIGTERM, lambda *_: sys.exit(5))\n"
         "print('ready')\n"
-        "time.sleep(60)"
+        "time.sleep(3600)"
     )
     child = start(tmp_path, program)
     wait_for_lines(child, 1)
-    children.stop([child], grace=10)
+    children.stop([child], grace=PATIENCE)
     assert child.exit_status == 5
 
 
@@ -102,10 +84,10 @@ def test_children_die_with_a_launcher_that_is_killed(tmp_path: Path) -> None:
     launcher = f"""
 import os, pathlib, sys, time
 from config import children
-child = children.start("sample", [sys.executable, "-c", "import time; time.sleep(60)"],
+child = children.start("sample", [sys.executable, "-c", "import time; time.sleep(3600)"],
                        environment=os.environ, logs=pathlib.Path({str(tmp_path)!r}))
 print(child.process.pid, flush=True)
-time.sleep(60)
+time.sleep(3600)
 """
     with subprocess.Popen(
         [sys.executable, "-c", launcher], stdout=subprocess.PIPE, text=True
@@ -126,7 +108,7 @@ from config import children
 children.adopt_orphans()
 program = '''
 import subprocess, sys
-child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"],
+child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(3600)"],
                          start_new_session=True)
 print(child.pid, flush=True)
 '''

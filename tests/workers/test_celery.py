@@ -13,6 +13,7 @@ from kombu.exceptions import ContentDisallowed
 
 from experiments import dispatch
 from tests.services_under_test.redis_server import RedisServer
+from tests.waiting import PATIENCE
 from workers.celery import app
 
 
@@ -30,7 +31,7 @@ def test_a_message_sent_by_name_waits_in_its_queue(redis_server: RedisServer) ->
     queue = f"test-{uuid.uuid4().hex}"
     app.send_task("workers.no_such_task", args=[1, "two"], queue=queue)
     with app.connection_for_read() as connection:
-        message = connection.SimpleQueue(queue).get(timeout=5)
+        message = connection.SimpleQueue(queue).get(timeout=PATIENCE)
         assert message.headers["task"] == "workers.no_such_task"
         assert message.decode()[0] == [1, "two"]
         message.ack()

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
@@ -9,6 +8,7 @@ import pytest
 from django.db import IntegrityError, OperationalError
 
 from experiments.services.series import Batch
+from tests.waiting import PATIENCE, wait_until
 from workers import courier as couriers
 from workers import spool as spools
 from workers.courier import Courier, Undelivered
@@ -32,7 +32,7 @@ class Database:
 
     def deliver(self, batches: Sequence[Batch]) -> None:
         self.calls += 1
-        assert self.answers.wait(30)
+        assert self.answers.wait(PATIENCE)
         if self.away:
             raise OperationalError("connection refused")
         if any(batch.batch == self.refuses for batch in batches):
@@ -46,7 +46,7 @@ class Database:
 @pytest.fixture
 def database(monkeypatch: pytest.MonkeyPatch) -> Database:
     monkeypatch.setattr(couriers, "RETRY_SECONDS", 0.01)
-    monkeypatch.setattr(couriers, "_CLOSE_SECONDS", 0.3)
+    monkeypatch.setattr(couriers, "_CLOSE_SECONDS", PATIENCE)
     monkeypatch.setattr(couriers.series, "compact", lambda _: None)
     return Database()
 
@@ -72,13 +72,6 @@ def batch(number: int, trial: int = 1, attempt: int = 1, size: int = 1000) -> Ba
     return Batch(trial, attempt, number, b"x" * size, 1, number, number)
 
 
-def until(condition: Callable[[], object]) -> None:
-    deadline = time.monotonic() + 20
-    while not condition():
-        assert time.monotonic() < deadline, "waited in vain"
-        time.sleep(0.005)
-
-
 def test_flushes_arrive_in_order_and_whoever_waits_goes_on(
     start: Start, database: Database
 ) -> None:
@@ -97,7 +90,7 @@ def test_while_the_database_is_away_flushes_go_to_disk_and_arrive_later_in_order
     courier = start()
     for number in range(50):
         courier.put(batch(number))
-    until(lambda: courier.memory_bytes == 0)
+    wait_until(lambda: courier.memory_bytes == 0)
     assert sum(path.stat().st_size for path in tmp_path.iterdir()) > 50_000
     with pytest.raises(Undelivered):
         courier.wait(1, 1, give_up=ALREADY)
@@ -112,13 +105,10 @@ def test_while_the_database_hangs_nobody_waits_and_memory_is_bounded(
     monkeypatch.setattr(spools, "MEMORY_BYTES", 20_000)
     database.answers.clear()
     courier = start()
-    slowest = 0.0
     for number in range(500):
-        began = time.perf_counter()
         courier.put(batch(number))
-        slowest = max(slowest, time.perf_counter() - began)
         assert courier.memory_bytes <= 20_000
-    assert slowest < 1.0
+    assert database.taken == [], "it still hangs, and nobody waited for it"
     database.answers.set()
     courier.wait(1, 1, give_up=NEVER)
     assert database.numbers() == list(range(500))
@@ -149,8 +139,8 @@ def test_what_a_dead_process_left_is_delivered_by_the_next(
     left.close()
     courier = start()
     courier.put(batch(3))
-    until(lambda: len(database.taken) == 4)
-    until(lambda: not list(tmp_path.glob("*.spool")))
+    wait_until(lambda: len(database.taken) == 4)
+    wait_until(lambda: not list(tmp_path.glob("*.spool")))
     assert sorted(database.numbers()) == [0, 1, 2, 3]
 
 
@@ -165,17 +155,18 @@ def test_closing_leaves_what_cannot_be_delivered_on_disk(
     assert database.taken == []
     database.away = False
     start().put(batch(3))
-    until(lambda: len(database.taken) == 4)
+    wait_until(lambda: len(database.taken) == 4)
 
 
 def test_closing_while_the_database_hangs_leaves_all_on_disk(
-    start: Start, database: Database, tmp_path: Path
+    start: Start, database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(couriers, "_CLOSE_SECONDS", 0.3)
     database.answers.clear()
     courier = start()
     for number in range(3):
         courier.put(batch(number))
-    until(lambda: database.calls)
+    wait_until(lambda: database.calls)
     courier.close()
     (left,) = [Spool.found(path, path.open("r+b")) for path in tmp_path.glob("*.spool")]
     assert [each.batch for each in left.front(9, 10**6)] == [0, 1, 2]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import struct
 import threading
-import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -12,14 +11,13 @@ import pytest
 
 from experiments.series_encoding import decode
 from experiments.services.series import Batch
+from tests.waiting import PATIENCE, wait_until
 from tests.workers.slot_owner import Owner, job
 from tests.workers.training_functions import odd_calls
 from workers import spool as spools
 from workers.courier import Courier
 from workers.messages import Outcome, SeriesFlush
 from workers.supervisor import Slot
-
-HANGS_SECONDS = 1.5
 
 
 @pytest.fixture
@@ -37,7 +35,7 @@ class HangingDatabase:
         self.taken: list[Batch] = []
 
     def deliver(self, batches: Sequence[Batch]) -> None:
-        assert self.answers.wait(60)
+        assert self.answers.wait(PATIENCE)
         self.taken += batches
 
     def points(self) -> dict[str, list[tuple[int, bytes]]]:
@@ -69,7 +67,7 @@ def run_beside(slot: Slot, owner: Owner, courier: Courier, function: str) -> Out
     )
 
 
-def test_a_database_that_hangs_slows_no_call_and_loses_no_bit(
+def test_a_database_that_hangs_holds_up_no_call_and_loses_no_bit(
     slot: Slot, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(spools, "MEMORY_BYTES", 20_000)
@@ -78,7 +76,7 @@ def test_a_database_that_hangs_slows_no_call_and_loses_no_bit(
     try:
         outcome = run_beside(slot, owner, courier, "logs_a_thousand_a_second")
         assert outcome.state == "complete"
-        assert database.taken == [] and len(owner.ticks) >= 10
+        assert database.taken == [], "it still hangs, and nobody waited for it"
         assert courier.memory_bytes <= 20_000
         database.answers.set()
         courier.wait(1, 1, give_up=threading.Event())
@@ -86,8 +84,6 @@ def test_a_database_that_hangs_slows_no_call_and_loses_no_bit(
         database.answers.set()
         courier.close()
     found = database.points()
-    p99_ms = struct.unpack("<d", found.pop("p99_ms")[0][1])[0]
-    assert p99_ms < 1.0
     expected: dict[str, list[tuple[int, bytes]]] = {}
     for number, (values, step) in enumerate(odd_calls()):
         for name, value in values.items():
@@ -96,11 +92,15 @@ def test_a_database_that_hangs_slows_no_call_and_loses_no_bit(
     assert {name: found[name] for name in expected} == expected
 
 
-def test_a_supervisor_whose_owner_blocks_slows_no_call_either(slot: Slot) -> None:
+def test_a_supervisor_whose_owner_blocks_holds_up_no_call_either(
+    slot: Slot, tmp_path: Path
+) -> None:
+    done = tmp_path / "done"
+
     class Blocking(Owner):
         def run(self, slot: Slot, function: str, **changes: object) -> Outcome:
             return slot.run(
-                job(function),
+                job(function, params={"file": str(done)}),
                 on_series=self.keep_slowly,
                 on_report=self.on_report,
                 on_sealed=self.sealed.append,
@@ -111,11 +111,10 @@ def test_a_supervisor_whose_owner_blocks_slows_no_call_either(slot: Slot) -> Non
 
         def keep_slowly(self, flush: SeriesFlush) -> None:
             if not self.flushes:
-                time.sleep(HANGS_SECONDS)
+                wait_until(done.exists, what="all has been logged while this one blocks")
             self.flushes.append(flush)
 
     owner = Blocking()
     assert owner.run(slot, "logs_a_thousand_a_second").state == "complete"
     points = owner.points()
-    assert points["p99_ms"][0] < 1.0
     assert len(points["steady"]) == sum("steady" in values for values, _ in odd_calls())

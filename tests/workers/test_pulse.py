@@ -1,13 +1,13 @@
 from __future__ import annotations
 
 import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import pytest
 from django.db import OperationalError
 
 from experiments.services import queue
+from tests.waiting import PATIENCE, wait_until
 from workers.pulse import Pulse, Watched
 
 
@@ -19,9 +19,11 @@ class Record:
         self.tails: list[str] = []
         self.control: str | None = ""
         self.away = False
+        self.refused = 0
 
     def heartbeat(self, *, trial_id: int, attempt: int) -> str | None:
         if self.away:
+            self.refused += 1
             raise OperationalError("connection refused")
         self.beats.append(trial_id)
         return self.control
@@ -45,35 +47,28 @@ def pulse(record: Record) -> Iterator[Pulse]:
     made.close()
 
 
-def until(condition: Callable[[], object]) -> None:
-    deadline = time.monotonic() + 20
-    while not condition():
-        assert time.monotonic() < deadline, "waited in vain"
-        time.sleep(0.005)
-
-
 def test_watched_trials_beat_and_hear_what_is_asked_of_them(pulse: Pulse, record: Record) -> None:
     first, second = pulse.watch(1, 1), pulse.watch(2, 4)
-    until(lambda: {1, 2} <= set(record.beats))
+    wait_until(lambda: {1, 2} <= set(record.beats))
     assert (first.control, first.fenced) == ("", False)
     record.control = "stop"
-    until(lambda: first.control == second.control == "stop")
+    wait_until(lambda: first.control == second.control == "stop")
     record.control = None
-    until(lambda: first.fenced and second.fenced)
+    wait_until(lambda: first.fenced and second.fenced)
     pulse.forget(first)
     record.beats.clear()
-    until(lambda: len(record.beats) > 3)
+    wait_until(lambda: len(record.beats) > 3)
     assert record.beats.count(1) <= 1  # one that was on its way
 
 
 def test_a_log_tail_is_written_once_and_the_newest_wins(pulse: Pulse, record: Record) -> None:
     watched = pulse.watch(1, 1)
     watched.log_tail = "first"
-    until(lambda: record.tails)
+    wait_until(lambda: record.tails)
     watched.log_tail = "second"
-    until(lambda: len(record.tails) == 2)
+    wait_until(lambda: len(record.tails) == 2)
     count = len(record.beats)
-    until(lambda: len(record.beats) > count + 2)
+    wait_until(lambda: len(record.beats) > count + 2)
     assert record.tails == ["first", "second"]
 
 
@@ -81,9 +76,9 @@ def test_a_database_that_is_away_ends_nothing(pulse: Pulse, record: Record) -> N
     watched = pulse.watch(1, 1)
     record.away = True
     watched.log_tail = "later"
-    time.sleep(0.05)
+    wait_until(lambda: record.refused > 2)
     record.away = False
-    until(lambda: record.tails == ["later"])
+    wait_until(lambda: record.tails == ["later"])
     assert not watched.fenced
 
 
@@ -94,16 +89,16 @@ def test_after_forgetting_nothing_is_written(
 
     def slow(*, trial_id: int, attempt: int, text: str) -> None:
         entered.set()
-        assert go_on.wait(20)
+        assert go_on.wait(PATIENCE)
         record.tails.append(text)
 
     monkeypatch.setattr(queue, "keep_log_tail", slow)
     watched: Watched = pulse.watch(1, 1)
     watched.log_tail = "on its way"
-    assert entered.wait(20)
+    assert entered.wait(PATIENCE)
     done = threading.Event()
     threading.Thread(target=lambda: (pulse.forget(watched), done.set())).start()
     assert not done.wait(0.05)
     go_on.set()
-    assert done.wait(20)
+    assert done.wait(PATIENCE)
     assert record.tails == ["on its way"]

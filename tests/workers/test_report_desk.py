@@ -1,10 +1,10 @@
 from __future__ import annotations
 
 import threading
-import time
 
 import pytest
 
+from tests.waiting import PATIENCE
 from workers.messages import Report, ReportAnswer
 from workers.report_desk import ReportDesk
 
@@ -34,11 +34,10 @@ def test_reports_are_answered_in_order_in_another_thread() -> None:
 def test_asking_does_not_wait_for_a_judge_that_hangs() -> None:
     go_on = threading.Event()
     answers: list[ReportAnswer] = []
-    desk = ReportDesk(lambda *_: go_on.wait(30), answers.append)
-    began = time.perf_counter()
+    desk = ReportDesk(lambda *_: go_on.wait(PATIENCE), answers.append)
     for number in range(100):
         desk.ask(Report(number, number, 0.5))
-    assert time.perf_counter() - began < 1.0 and answers == []
+    assert answers == [], "the judge still thinks about the first"
     go_on.set()
     desk.close()
     assert len(answers) == 100

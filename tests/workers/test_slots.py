@@ -5,9 +5,9 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-import psutil
 import pytest
 
+from tests.waiting import is_running
 from tests.workers.slot_owner import Owner
 from workers.devices import Device
 from workers.slots import Slots
@@ -151,5 +151,4 @@ def test_all_that_a_lost_trial_started_is_gone_before_its_device_is_used_again(
     room.place(1)
     outcome = Owner().run(room.slot, "leaves_a_child_behind", params={"file": str(file)})
     assert outcome.state == "lost"
-    left = int(file.read_text())
-    assert not psutil.pid_exists(left) or psutil.Process(left).status() == "zombie"
+    assert not is_running(int(file.read_text()))

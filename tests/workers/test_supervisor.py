@@ -11,11 +11,10 @@ import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
-import psutil
 import pytest
 
+from tests.waiting import PATIENCE, is_running, wait_until, wait_until_gone
 from tests.workers.slot_owner import FUNCTIONS, Owner, job
 from workers.child import ANSWER_SECONDS
 from workers.messages import Outcome, Sealed
@@ -23,36 +22,22 @@ from workers.supervisor import Order, Slot
 from workers.training_process import describe_exit
 
 ROOT = Path(__file__).parents[2]
-PATIENCE = 30.0  # seconds until a test gives up
 
 
 @pytest.fixture(scope="module")
 def warm() -> Iterator[Slot]:
     """One slot for all tests that do not look at the process itself."""
-    slot = Slot(grace_seconds=0.5)
+    slot = Slot(grace_seconds=PATIENCE)
     yield slot
     slot.close()
 
 
 @pytest.fixture
 def slot() -> Iterator[Slot]:
+    """A new one, which kills soon what does not listen."""
     slot = Slot(grace_seconds=0.5, hidden_environment=["DATABASE_URL"])
     yield slot
     slot.close()
-
-
-def wait_for(condition: Any) -> None:
-    deadline = time.monotonic() + PATIENCE
-    while not condition():
-        assert time.monotonic() < deadline, "waited in vain"
-        time.sleep(0.02)
-
-
-def is_running(pid: int) -> bool:
-    try:
-        return bool(psutil.Process(pid).status() != psutil.STATUS_ZOMBIE)
-    except psutil.NoSuchProcess:
-        return False
 
 
 def test_a_trial_completes_with_its_score_series_and_sealed_scores(warm: Slot) -> None:
@@ -171,11 +156,14 @@ def test_each_trial_has_its_own_memory_peak(warm: Slot) -> None:
 
 
 def test_a_pruner_ends_a_trial(warm: Slot) -> None:
-    owner = Owner(prune_at=3)
+    owner = Owner(prune_from=3)
     outcome = owner.run(warm, "logs_until_ended", pruning=True)
     assert outcome.state == "pruned"
-    assert [step for step, _ in owner.reports] == [1, 2, 3]
-    assert outcome.score.evaluations == len(owner.points()["validation_accuracy"]) == 3
+    # Where a busy machine answers a report too late, the next one ends the trial.
+    steps = [step for step, _ in owner.reports]
+    assert steps == list(range(1, len(steps) + 1))
+    assert 3 <= len(steps) <= 3 + outcome.unanswered
+    assert outcome.score.evaluations == len(owner.points()["validation_accuracy"]) == len(steps)
 
 
 def test_a_pruner_that_answers_too_late_prunes_neither_this_nor_the_next_step(
@@ -185,12 +173,12 @@ def test_a_pruner_that_answers_too_late_prunes_neither_this_nor_the_next_step(
         def on_report(self, step: int, value: float) -> bool:
             super().on_report(step, value)
             if step == 1:
-                time.sleep(ANSWER_SECONDS + 0.3)
+                time.sleep(2 * ANSWER_SECONDS)
             return step == 1
 
     owner = Slow()
     outcome = owner.run(warm, "evaluates_twice", pruning=True)
-    assert (outcome.state, outcome.unanswered) == ("complete", 1)
+    assert outcome.state == "complete" and outcome.unanswered >= 1
     assert [step for step, _ in owner.reports] == [1, 2]
 
 
@@ -213,20 +201,18 @@ def test_the_next_trial_of_a_stopped_process_is_not_stopped(warm: Slot) -> None:
 
 @pytest.mark.parametrize(("order", "state"), [("stop", "stopped"), ("leave", "killed")])
 def test_a_step_that_blocks_is_killed_after_the_grace(
-    slot: Slot, order: Order, state: str
+    slot: Slot, tmp_path: Path, order: Order, state: str
 ) -> None:
     owner = Owner()
-    ordered: list[float] = []
+    file = tmp_path / "pid"
 
     def end_after_a_while() -> Order | None:
-        owner.ticks.append(time.monotonic())
-        if not owner.flushes:
-            return None
-        ordered.append(time.monotonic())
-        return order if ordered[-1] > ordered[0] + 1.0 else None  # by then it blocks
+        if file.exists() and file.read_text():
+            owner.ticks.append(time.monotonic())
+        return order if len(owner.ticks) > 10 else None
 
     outcome = slot.run(
-        job("blocks_for_half_a_minute"),
+        job("writes_its_process_and_blocks", params={"file": str(file)}),
         on_series=owner.flushes.append,
         on_report=owner.on_report,
         on_sealed=owner.sealed.append,
@@ -237,8 +223,6 @@ def test_a_step_that_blocks_is_killed_after_the_grace(
     assert outcome.state == state
     if order == "stop":
         assert "killed, as no log call came within 0.5 s" in outcome.reason
-    assert time.monotonic() - ordered[0] < 25, "before the step's end"
-    assert len(owner.ticks) >= 10
     assert slot.pid is None
 
 
@@ -255,12 +239,22 @@ def test_a_trial_is_killed_on_request_with_all_it_started(slot: Slot, tmp_path: 
         tick_seconds=0.05,
     )
     assert (outcome.state, outcome.reason) == ("killed", "killed on request")
-    wait_for(lambda: not is_running(int(file.read_text())))
+    wait_until_gone(int(file.read_text()))
 
 
-def test_kill_9_in_mid_training_is_a_lost_trial_with_what_had_arrived(slot: Slot) -> None:
-    owner = Owner()
-    outcome = owner.run(slot, "logs_and_kills_itself")
+def test_kill_9_in_mid_training_is_a_lost_trial_with_what_had_arrived(
+    slot: Slot, tmp_path: Path
+) -> None:
+    file = tmp_path / "arrived"
+
+    class Told(Owner):
+        def on_tick(self) -> Order | None:
+            if len(self.points().get("validation_accuracy", [])) == 3:
+                file.touch()
+            return super().on_tick()
+
+    owner = Told()
+    outcome = owner.run(slot, "logs_and_kills_itself", params={"file": str(file)})
     assert outcome.state == "lost"
     assert "killed by signal 9 (SIGKILL); out of memory" in outcome.reason
     assert owner.points() == {"validation_accuracy": [0.0, 0.25, 0.5]}
@@ -294,7 +288,7 @@ def test_a_lost_process_is_noticed_though_a_child_of_it_holds_its_pipes(
     file = tmp_path / "pid"
     outcome = Owner().run(slot, "leaves_a_child_behind", params={"file": str(file)})
     assert outcome.state == "lost"
-    wait_for(lambda: not is_running(int(file.read_text())))
+    wait_until_gone(int(file.read_text()))
 
 
 def test_the_end_of_a_long_log_is_kept(warm: Slot) -> None:
@@ -359,12 +353,12 @@ def test_a_busy_training_process_ends_when_its_supervisor_is_killed(tmp_path: Pa
     run = "Owner().run(slot, 'writes_its_process_and_blocks', params={{'file': {file!r}}})"
     with supervising(run, file) as supervisor:
         try:
-            wait_for(lambda: file.exists() and file.read_text())
+            wait_until(lambda: file.exists() and file.read_text())
             pid = int(file.read_text())
             assert is_running(pid)
         finally:
             supervisor.kill()
-    wait_for(lambda: not is_running(pid))
+    wait_until_gone(pid)
 
 
 def test_a_supervisor_that_forgets_to_close_ends_all_the_same(tmp_path: Path) -> None:
@@ -375,7 +369,7 @@ def test_a_supervisor_that_forgets_to_close_ends_all_the_same(tmp_path: Path) ->
             assert supervisor.wait(PATIENCE) == 0
         finally:
             supervisor.kill()
-    wait_for(lambda: not is_running(int(file.read_text())))
+    wait_until_gone(int(file.read_text()))
 
 
 @pytest.mark.parametrize(

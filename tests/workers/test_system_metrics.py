@@ -8,6 +8,7 @@ import types
 
 import pytest
 
+from tests.waiting import PATIENCE
 from workers.system_metrics import Machine, SystemSampler
 
 HOST = {
@@ -112,7 +113,7 @@ def test_a_sampler_records_until_it_is_closed(no_gpu: None) -> None:
     samples: list[dict[str, float]] = []
     came = threading.Event()
     sampler = SystemSampler(lambda values: (samples.append(values), came.set())[0], 0.01)
-    assert came.wait(20)
+    assert came.wait(PATIENCE)
     sampler.close()
     count = len(samples)
     assert count and set(samples[0]) == HOST
@@ -123,5 +124,5 @@ def test_a_sampler_records_until_it_is_closed(no_gpu: None) -> None:
 def test_without_psutil_nothing_is_sampled(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "psutil", None)
     sampler = SystemSampler(lambda _: pytest.fail("a sample"), 0.001)
-    sampler._thread.join(20)
+    sampler._thread.join(PATIENCE)
     sampler.close()

@@ -90,15 +90,14 @@ def odd_calls() -> Iterator[tuple[dict[str, float], int | None]]:
 
 
 def logs_a_thousand_a_second(run: Run) -> None:
-    took = []
+    """The file, where there is one, says that all calls have returned."""
     began = time.perf_counter()
     for number, (values, step) in enumerate(odd_calls()):
-        before = time.perf_counter()
         run.log(values, step=step)
-        took.append(time.perf_counter() - before)
         time.sleep(max(0.0, began + number / 1000 - time.perf_counter()))
-    p99 = sorted(took)[int(0.99 * len(took))]
-    run.log({"p99_ms": 1000 * p99, "validation_accuracy": 1.0})
+    run.log({"validation_accuracy": 1.0})
+    if "file" in run.params:
+        Path(run.params["file"]).touch()
 
 
 def logs_until_ended(run: Run) -> None:
@@ -116,16 +115,12 @@ def logs_until_stopped_and_saves(run: Run) -> None:
         print("saved")
 
 
-def blocks_for_half_a_minute(run: Run) -> None:
-    run.log({"validation_accuracy": 0.5}, step=1)
-    time.sleep(0.8)  # longer than a flush
-    ctypes.PyDLL(None).sleep(30)  # holds the GIL all the while
-
-
 def logs_and_kills_itself(run: Run) -> None:
+    """The file says that all three points have arrived."""
     for step in range(3):
         run.log({"validation_accuracy": step / 4}, step=step)
-    time.sleep(0.8)  # longer than a flush
+    while not Path(run.params["file"]).exists():
+        time.sleep(0.01)
     os.kill(os.getpid(), signal.SIGKILL)
 
 
@@ -133,14 +128,14 @@ def leaves_a_child_behind(run: Run) -> None:
     """Forked, so that it holds copies of all pipes, and still there when its parent is not."""
     pid = os.fork()
     if pid == 0:
-        time.sleep(60)
+        time.sleep(3600)
         os._exit(0)
     Path(run.params["file"]).write_text(str(pid))
     os.kill(os.getpid(), signal.SIGKILL)
 
 
 def starts_a_child_and_waits(run: Run) -> None:
-    child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
+    child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(3600)"])
     Path(run.params["file"]).write_text(str(child.pid))
     child.wait()
 
@@ -189,7 +184,7 @@ def takes_memory(run: Run) -> None:
 
 def writes_its_process_and_blocks(run: Run) -> None:
     Path(run.params["file"]).write_text(str(os.getpid()))
-    ctypes.PyDLL(None).sleep(60)  # no thread of this process gets a turn
+    ctypes.PyDLL(None).sleep(3600)  # no thread of this process gets a turn
 
 
 imported_elsewhere = Path

@@ -20,6 +20,7 @@ from experiments.services import champions, tokens
 from experiments.webhook_signature import secret_of, signature
 from tests import cast
 from tests.services_under_test.web_server import WebServer
+from tests.waiting import PATIENCE
 
 PAGE = Path(settings.BASE_DIR) / "docs" / "deployments.md"
 
@@ -45,7 +46,7 @@ class Deployment:
             env={**os.environ, "VERDICT_TOKEN": self.token},
             capture_output=True,
             text=True,
-            timeout=120,
+            timeout=PATIENCE,
         )
 
     def read(self, name: str) -> Any:

@@ -21,6 +21,7 @@ from django.db import connection
 from pytest_django import DjangoDbBlocker
 
 from tests.services_under_test.redis_server import database_url_of_the_tests
+from tests.waiting import PATIENCE
 from workers.search import bare_django
 from workers.search.storage import VerdictStorage
 
@@ -54,7 +55,7 @@ def start(program: str, *arguments: str, **environment: str) -> subprocess.Popen
 def run(program: str, *arguments: str, **environment: str) -> Any:
     """The JSON that a program prints."""
     process = start(program, *arguments, **environment)
-    out, errors = process.communicate(timeout=120)
+    out, errors = process.communicate(timeout=PATIENCE)
     assert process.returncode == 0, errors
     return json.loads(out)
 
@@ -119,7 +120,7 @@ def test_processes_that_start_together_build_the_tables_together(empty_database:
     program = NEW_STUDY + "    study.optimize(lambda t: t.suggest_float('x', 0, 1), n_trials=3)"
     processes = [start(program, empty_database) for _ in range(3)]
     for process in processes:
-        _, errors = process.communicate(timeout=120)
+        _, errors = process.communicate(timeout=PATIENCE)
         assert process.returncode == 0, errors
     seen = run(NEW_STUDY + "    import json; print(json.dumps(len(study.trials)))", empty_database)
     assert seen == 9
@@ -178,7 +179,7 @@ def test_inside_verdict_another_database_is_refused(url: str) -> None:
 
 def test_without_a_url_and_without_django_there_is_nothing_to_open() -> None:
     process = start("from workers.search.storage import VerdictStorage; VerdictStorage()")
-    _, errors = process.communicate(timeout=60)
+    _, errors = process.communicate(timeout=PATIENCE)
     assert process.returncode == 1
     assert "needs a database's URL" in errors
 
@@ -190,7 +191,7 @@ def test_another_projects_django_is_left_alone() -> None:
         from workers.search.storage import VerdictStorage
         VerdictStorage("sqlite:////tmp/another.sqlite3")
     """)
-    _, errors = process.communicate(timeout=60)
+    _, errors = process.communicate(timeout=PATIENCE)
     assert process.returncode == 1
     assert "set up without Verdict" in errors
 
@@ -216,7 +217,8 @@ def test_tables_of_another_version_are_not_touched(
     run(NEW_STUDY + "    print(0)", empty_database)
     forget = """
         import sys
-        from workers.search import bare_django
+        from tests.waiting import PATIENCE
+from workers.search import bare_django
         bare_django.connect(sys.argv[1])
         from django.db import connection
         with connection.cursor() as cursor:

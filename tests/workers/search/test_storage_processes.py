@@ -15,6 +15,7 @@ from experiments.models import Report
 from experiments.models import Trial as StoredTrial
 from tests import cast
 from tests.services_under_test.redis_server import database_url_of_the_tests
+from tests.waiting import PATIENCE
 from tests.workers.search import outside_programs as programs
 from workers.search.storage import VerdictStorage
 
@@ -122,7 +123,7 @@ def test_another_process_sees_a_running_trial_grow(study: optuna.Study, url: str
     study.tell(trial, 0.75)
     assert seen() == ("COMPLETE", {"x": x}, {0: 0.25, 1: 0.5}, [0.75])
     ours.send("end")
-    process.join(timeout=10)
+    process.join(timeout=PATIENCE)
     assert process.exitcode == 0
 
 
@@ -133,7 +134,7 @@ def test_six_writers_and_a_reader_share_the_database(
     reader = eight.submit(programs.read_until, url, NAME, 6 * 12)
     writers = [eight.submit(programs.optimize, url, NAME, 12) for _ in range(6)]
     assert [writer.result() for writer in writers] == [12] * 6
-    assert (counts := reader.result(timeout=60)) == sorted(counts)
+    assert (counts := reader.result(timeout=PATIENCE)) == sorted(counts)
     assert StoredTrial.objects.filter(state=TrialState.COMPLETE.value).count() == 72
     assert all(len(trial.intermediate_values) == 3 for trial in study.trials)
 
@@ -143,7 +144,7 @@ def test_a_forked_child_leaves_its_parents_connection_alone(study: optuna.Study)
     process = fork.Process(target=study.optimize, args=(programs.objective, 3))
     trial = study.ask()
     process.start()
-    process.join(timeout=30)
+    process.join(timeout=PATIENCE)
     assert process.exitcode == 0
     study.tell(trial, 0.5)
     assert [trial.state for trial in study.trials] == [TrialState.COMPLETE] * 4
