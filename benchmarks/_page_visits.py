@@ -84,7 +84,7 @@ def browser() -> Iterator[Any]:
 @contextmanager
 def running(command: list[str], log: Path) -> Iterator[str]:
     """The address of a server that takes `--port`, once it answers."""
-    from tests.services_under_test.web_server import free_port
+    from tests.services_under_test.ports import free_port
 
     port = free_port()
     with log.open("wb") as output:

@@ -113,6 +113,8 @@ if WORKER_GPUS != "auto" and not (WORKER_GPUS.isdecimal() and int(WORKER_GPUS) <
 TRIALS_PER_GPU = env_int("TRIALS_PER_GPU", 1, minimum=1, maximum=64)
 WORKER_NAME = env_text("WORKER_NAME", "")
 STOP_GRACE_SECONDS = env_int("STOP_GRACE_SECONDS", 3, minimum=1, maximum=3600)
+# How long a trial waits for its pruner's answer; an answer that is late prunes a step later.
+PRUNER_SECONDS = env_int("PRUNER_SECONDS", 1, minimum=1, maximum=3600)
 # How often a trial is begun again after its process or its worker died.
 TRIAL_RETRIES = env_int("TRIAL_RETRIES", 2, minimum=0, maximum=100)
 # Of each trial these checkpoints are kept: the last ones, and the best by the official metric.

@@ -43,7 +43,6 @@ from workers.run import OfficialMetricMissing, Run, Stopped, StoppedEarly
 from workers.system_metrics import SECONDS
 from workers.threads import set_threads
 
-ANSWER_SECONDS = 1.0  # how long a report waits for the pruner
 MAX_TRACEBACK = 64_000  # characters, of its end
 _NO_TEST_SCORE = (
     "ended early, before any test score was logged: "
@@ -96,6 +95,7 @@ class SupervisorLink:
         self._jobs: queue.SimpleQueue[Job] = queue.SimpleQueue()
         self._answers: queue.SimpleQueue[ReportAnswer] = queue.SimpleQueue()
         self._reports = 0
+        self._pruner_seconds = 0.0
         threading.Thread(target=self._receive, name="supervisor link", daemon=True).start()
 
     def next_job(self) -> Job:
@@ -112,11 +112,11 @@ class SupervisorLink:
         self.send(message)
 
     def report(self, step: int, value: float) -> bool | None:
-        """Whether to prune; None when nobody answered within `ANSWER_SECONDS`."""
-        deadline = time.monotonic() + ANSWER_SECONDS
+        """Whether to prune; None when nobody answered within the job's `pruner_seconds`."""
+        deadline = time.monotonic() + self._pruner_seconds
         self._reports += 1
         # The pipe may be full of series that nobody takes just now.
-        if not self._sending.acquire(timeout=ANSWER_SECONDS):
+        if not self._sending.acquire(timeout=self._pruner_seconds):
             return None
         try:
             self._connection.send(Report(self._reports, step, value))
@@ -138,6 +138,7 @@ class SupervisorLink:
             match message:
                 case Job():
                     self.stop_requested = False  # one that came too late for the job before
+                    self._pruner_seconds = message.pruner_seconds
                     self._jobs.put(message)
                 case ReportAnswer():
                     self._answers.put(message)

@@ -33,6 +33,7 @@ def job_of(
         direction="minimize" if assignment.direction == "minimize" else "maximize",
         splits={name: metric.split for name, metric in assignment.metrics.items()},
         pruning=assignment.pruner != "none",
+        pruner_seconds=settings.PRUNER_SECONDS,
         early_stopping=assignment.early_stopping,
         budget=assignment.budget,
         fidelity=assignment.fidelity.name if assignment.fidelity else "",

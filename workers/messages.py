@@ -98,6 +98,8 @@ class Job:
 
     `data` is what `run.data` says. Where it is what the arms of a search differ in, it must be
     read: a run that never does has trained on the same data as the other arms.
+
+    `pruner_seconds` is how long a report waits for the pruner's answer.
     """
 
     label: str
@@ -111,6 +113,7 @@ class Job:
     search_seed: int | None = None
     splits: Mapping[str, str] = field(default_factory=dict)
     pruning: bool = False
+    pruner_seconds: float = 1.0
     early_stopping: EarlyStopping | None = None
     budget: float | None = None
     fidelity: str = ""

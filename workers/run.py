@@ -112,7 +112,7 @@ class Run(Assigned):
 
         Anything that `float` takes will do: numbers, NumPy scalars, 0-d tensors. A value that is
         no number is skipped and named once. Returns at once, except for a call that carries the
-        official metric while a pruner is on: it waits for the pruner, a second at most.
+        official metric while a pruner is on: it waits for the pruner, PRUNER_SECONDS at most (1).
 
         Raises optuna.TrialPruned when the pruner ends the trial, `Stopped` when the run was asked
         to stop, and `StoppedEarly` when its early stopping ends it. Within `until_stopped` the

@@ -8,6 +8,8 @@ import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
+from tests.waiting import PATIENCE
+
 
 class FakeServer:
     """`requests` are (path, body, headers); `points` what a run has logged, in order, once."""
@@ -16,6 +18,8 @@ class FakeServer:
         self.requests: list[tuple[str, Any, dict[str, str]]] = []
         self.batches: dict[int, Any] = {}
         self.status = 200  # of every answer but 200: an error
+        self.answers = threading.Event()  # cleared: whoever asks hangs
+        self.answers.set()
         self.losing = False  # stores, but the answer never arrives
         self.stop = False
         self.created: dict[str, Any] = {}  # answered beside the id of a new run
@@ -34,6 +38,7 @@ class FakeServer:
                 raw = self.rfile.read(int(self.headers["Content-Length"]))
                 body = json.loads(gzip.decompress(raw))
                 fake.requests.append((self.path, body, dict(self.headers)))
+                assert fake.answers.wait(PATIENCE)
                 status, answer = fake.answer(self.path, body)
                 if fake.losing:
                     self.close_connection = True
@@ -77,5 +82,6 @@ class FakeServer:
         return [body for path, body, _ in self.requests if path.endswith(ending)]
 
     def close(self) -> None:
+        self.answers.set()
         self._http.shutdown()
         self._http.server_close()

@@ -15,6 +15,7 @@ from experiments.services import experiments
 from tests import cast
 from tests.services_under_test.web_server import WebServer
 from tests.services_under_test.worker import WorkerProcess, wait_until
+from tests.waiting import PATIENCE
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -44,7 +45,7 @@ def _champion(server: WebServer, token: str) -> dict[str, object]:
         f"{server.url}/api/v1/projects/digits/champion",
         headers={"Authorization": f"Bearer {token}"},
     )
-    with urllib.request.urlopen(request, timeout=10) as answer:
+    with urllib.request.urlopen(request, timeout=PATIENCE) as answer:
         document: dict[str, object] = json.load(answer)
         return document
 
@@ -61,8 +62,8 @@ def test_a_running_study_becomes_a_champion_that_deployments_read(
     page.get_by_role("link", name="wider").first.click()
 
     # The page moves by itself while trials end.
-    expect(page.get_by_text(re.compile(r"[1-6] of 6")).first).to_be_visible(timeout=60_000)
-    expect(page.get_by_text("finished").first).to_be_visible(timeout=60_000)
+    expect(page.get_by_text(re.compile(r"[1-6] of 6")).first).to_be_visible()
+    expect(page.get_by_text("finished").first).to_be_visible()
     expect(page.locator("table tr", has_text="complete")).to_have_count(6)
 
     # The best trial and its curves.
@@ -75,7 +76,7 @@ def test_a_running_study_becomes_a_champion_that_deployments_read(
     page.get_by_role("link", name="Repeat over seeds").first.click()
     page.get_by_label("Look at the result after so many pairs").fill("3")
     page.get_by_role("button", name="Queue the first look").click()
-    wait_until(lambda: "none" not in _replicate_states(), seconds=120, worker=worker)
+    wait_until(lambda: "none" not in _replicate_states(), worker=worker)
     page.goto("/projects/digits/experiments/wider/decide/")
     expect(page.get_by_text("The evidence says adopt")).to_be_visible()
     assert "test_accuracy" not in page.content()

@@ -12,6 +12,8 @@ from typing import Any
 import pytest
 import trustme
 
+from tests.waiting import PATIENCE
+
 
 @dataclass(slots=True)
 class Receiver:
@@ -40,7 +42,7 @@ def _handler(receiver: Receiver) -> type[BaseHTTPRequestHandler]:
             receiver.got.append(({**dict(self.headers), ":path": self.path}, body))
             answer = receiver.next_answer()
             if answer == "hang":
-                receiver.released.wait(30)
+                receiver.released.wait(PATIENCE)
             elif answer == "drip":
                 self.wfile.write(b"HTTP/1.0 200 OK\r\nX-Slow: ")
                 while not receiver.released.wait(0.05):

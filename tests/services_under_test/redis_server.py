@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +14,7 @@ from django.conf import settings
 from django.db import connection
 
 from config import children, redis_socket
+from tests.waiting import wait_until
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,12 +69,12 @@ def database_url_of_the_tests() -> str:
 
 
 def _wait_until_it_answers(child: children.Child, client: redis.Redis) -> None:
-    deadline = time.monotonic() + 30
-    while True:
+    def answers() -> bool:
+        if child.exit_status is not None:
+            pytest.fail("Redis ended:\n" + "\n".join(child.last_lines()))
         try:
-            client.ping()
-            return
+            return bool(client.ping())
         except redis.RedisError:
-            if child.exit_status is not None or time.monotonic() > deadline:
-                pytest.fail("Redis does not answer:\n" + "\n".join(child.last_lines()))
-            time.sleep(0.01)
+            return False
+
+    wait_until(answers, what="Redis answers", told=lambda: "\n".join(child.last_lines()))

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import socket
+import re
 import subprocess
 import sys
-import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
@@ -15,13 +14,15 @@ import pytest
 from django.conf import settings
 
 from config import children
+from tests.waiting import PATIENCE, wait_until
 
 
 @dataclass(frozen=True, slots=True)
 class WebServer:
-    """``url`` without a final slash."""
+    """``url`` without a final slash; ``pid`` for looking at the process from outside."""
 
     url: str
+    pid: int
 
 
 @pytest.fixture(scope="session")
@@ -37,35 +38,39 @@ def web_server(service_environment: dict[str, str]) -> Iterator[WebServer]:
         cwd=settings.BASE_DIR,
         check=True,
     )
-    port = free_port()
-    command = [sys.executable, "-m", "uvicorn", "config.asgi:application", "--port", str(port)]
+    command = [sys.executable, "-m", "uvicorn", "config.asgi:application", "--port", "0"]
     command += ["--lifespan", "off", "--no-access-log", "--timeout-graceful-shutdown", "1"]
     child = children.start("web", command, environment=service_environment, logs=settings.LOGS_DIR)
     try:
-        _wait_until_it_answers(child, port)
-        yield WebServer(f"http://127.0.0.1:{port}")
+        yield WebServer(_address_of(child), child.process.pid)
     finally:
         children.stop([child], grace=3)
 
 
-def free_port() -> int:
-    """A port that nothing listens on now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+def _address_of(child: children.Child) -> str:
+    """Where it listens, once it answers there: the kernel chose the port."""
+    found: list[str] = []
+
+    def answers() -> bool:
+        said = "\n".join(child.last_lines(60))
+        if child.exit_status is not None:
+            pytest.fail(f"the web server ended:\n{said}")
+        found[:] = re.findall(r"running on (http://127\.0\.0\.1:\d+)", said)
+        return bool(found) and _answers(found[0])
+
+    wait_until(
+        answers,
+        what="the web server answers",
+        told=lambda: "\n".join(child.last_lines(60)),
+    )
+    return found[0]
 
 
-def _wait_until_it_answers(child: children.Child, port: int) -> None:
-    deadline = time.monotonic() + 60
-    while True:
-        try:
-            urllib.request.urlopen(f"http://127.0.0.1:{port}/no-such-page", timeout=5).close()
-            return
-        except urllib.error.HTTPError as error:
-            error.close()
-            return
-        except OSError:
-            if child.exit_status is not None or time.monotonic() > deadline:
-                pytest.fail("the web server does not answer:\n" + "\n".join(child.last_lines(60)))
-            time.sleep(0.05)
+def _answers(url: str) -> bool:
+    try:
+        urllib.request.urlopen(f"{url}/no-such-page", timeout=PATIENCE).close()
+    except urllib.error.HTTPError as error:
+        error.close()
+    except OSError:
+        return False
+    return True

@@ -60,5 +60,5 @@ def tells_its_device(run: Run) -> None:
 def blocks_in_c(run: Run) -> None:
     """One evaluation, then `pause` seconds in which no thread of this process gets a turn."""
     run.log({"validation_accuracy": 0.5}, step=1)
-    time.sleep(0.8)  # longer than a flush
+    run.flush()
     ctypes.PyDLL(None).sleep(int(run.params["pause"]))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import time
 from typing import Any
 
@@ -16,9 +15,9 @@ FUNCTIONS = "tests.workers.training_functions"
 class Owner:
     """Keeps all that a slot tells and gives the orders it was made with."""
 
-    def __init__(self, order: Order | None = None, prune_from: float = math.inf) -> None:
+    def __init__(self, order: Order | None = None, prune_at: int | None = None) -> None:
         self.order: Order | None = order
-        self.prune_from = prune_from
+        self.prune_at = prune_at
         self.flushes: list[SeriesFlush] = []
         self.reports: list[tuple[int, float]] = []
         self.sealed: list[Sealed] = []
@@ -38,7 +37,7 @@ class Owner:
 
     def on_report(self, step: int, value: float) -> bool:
         self.reports.append((step, value))
-        return step >= self.prune_from
+        return step == self.prune_at
 
     def on_tick(self) -> Order | None:
         self.ticks.append(time.monotonic())

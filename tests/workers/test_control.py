@@ -33,7 +33,7 @@ hyperparameters:
   x: {{role: nuisance, low: 0.0, high: 1.0}}
   pause: {{role: fixed, value: {pause}}}
 """
-BLOCKS = 90  # seconds for which the training process hears nothing
+BLOCKS = 3600  # seconds for which the training process hears nothing
 A_HEARTBEAT = dt.timedelta(seconds=1)  # of the worker under test
 
 
@@ -143,7 +143,7 @@ def test_every_order_is_obeyed_while_steps_block(
 
     def wait(**condition: object) -> Trial:
         found = Trial.objects.filter(**condition)
-        wait_until(found.exists, seconds=BLOCKS / 2, worker=worker)
+        wait_until(found.exists, worker=worker)
         return found.get()
 
     def runs(experiment: Experiment, number: int, attempt: int = 1) -> Trial:

@@ -13,7 +13,7 @@ from django.core.management import call_command
 from experiments import dispatch
 from experiments.models import Delivery
 from experiments.services import deliveries, messages, webhooks
-from tests import cast
+from tests import cast, waiting
 from tests.services_under_test.receiver import Receiver
 from tests.services_under_test.worker import WorkerProcess, wait_until
 from workers.deliveries import Deliverer, send_due
@@ -147,7 +147,7 @@ def test_the_threads_send_when_they_are_woken_and_end(receiver: Receiver) -> Non
     deliverer = Deliverer()
     try:
         deliverer.look()
-        wait_until(lambda: Delivery.objects.get().state == "sent", seconds=20)
+        waiting.wait_until(lambda: Delivery.objects.get().state == "sent")
     finally:
         deliverer.close()
     assert len(receiver.got) == 1 and deliveries.claim() is None
@@ -164,7 +164,7 @@ def test_a_worker_node_sends_what_lies_in_the_database(
     secret = _hook(receiver)
     _adopt()
     worker = start_worker(slots=1, WEBHOOK_NETWORKS="127.0.0.0/8")
-    wait_until(lambda: Delivery.objects.get().state == "sent", worker=worker, seconds=120)
+    wait_until(lambda: Delivery.objects.get().state == "sent", worker=worker)
     headers, body = receiver.got[0]
     signed = headers["Verdict-Timestamp"].encode() + b"." + body
     expected = hmac.new(secret.encode(), signed, hashlib.sha256).hexdigest()

@@ -123,12 +123,13 @@ def test_a_divergence_is_recorded_while_its_trial_runs(start_worker: Start) -> N
 
 def test_after_each_trial_the_rules_have_looked(start_worker: Start) -> None:
     experiment = _experiment(trials=3)
-    wait_until(lambda: _is_finished(experiment), worker=start_worker())
+    worker = start_worker()
+    wait_until(lambda: _is_finished(experiment), worker=worker)
     # The last look follows the result.
-    wait_until(
-        lambda: Finding.objects.filter(trial__isnull=False, rule="overfitting").count() == 3
-    )
-    wait_until(lambda: Finding.objects.filter(trial__isnull=True, rule="boundary").exists())
+    seen = Finding.objects.filter(trial__isnull=False, rule="overfitting")
+    wait_until(lambda: seen.count() == 3, worker=worker)
+    of_the_search = Finding.objects.filter(trial__isnull=True, rule="boundary")
+    wait_until(of_the_search.exists, worker=worker)
 
 
 def test_tpe_and_the_median_pruner_work_on_our_tables(start_worker: Start) -> None:
@@ -148,6 +149,7 @@ def test_a_killed_worker_loses_no_trial(start_worker: Start) -> None:
     first = start_worker()
     wait_until(lambda: Trial.objects.filter(state=TrialState.RUNNING).count() == 2, worker=first)
     first.kill()
+    first.has_long_been_silent()
     second = start_worker()
     wait_until(lambda: _is_finished(experiment), worker=second)
     trials = Trial.objects.order_by("number")

@@ -66,9 +66,11 @@ def _kill_one_in_a_trial(workers: list[WorkerProcess]) -> int:
         if trial is None or trial.worker is None:
             continue
         pids = [each.child.process.pid for each in workers]
-        workers.pop(pids.index(trial.worker.pid)).kill()
+        killed = workers.pop(pids.index(trial.worker.pid))
+        killed.kill()
         trial.refresh_from_db()
         if trial.state == TrialState.RUNNING:
+            killed.has_long_been_silent()
             return trial.pk
     raise AssertionError("no worker was caught in the middle of a trial")
 

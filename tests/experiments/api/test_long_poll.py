@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
@@ -11,6 +12,7 @@ from experiments.api.long_poll import LongPoll, News, Scope
 from experiments.services import tokens
 from tests import cast
 from tests.services_under_test.web_server import WebServer
+from tests.waiting import PATIENCE
 
 PATH = "/api/v1/projects/digits/champion"
 
@@ -21,10 +23,12 @@ class Log:
     def __init__(self) -> None:
         self.length = 0
         self.looks = 0
+        self.refused = 0
         self.broken = False
 
     def newest(self) -> int:
         if self.broken:
+            self.refused += 1
             raise ConnectionError("no database")
         return self.length
 
@@ -55,14 +59,21 @@ async def _get(log: Log, query: str, *, path: str = PATH, leaves_after: float = 
     return b"".join(bodies)
 
 
-async def _grow(log: Log, after: float = 0.05) -> None:
-    await asyncio.sleep(after)
+async def _until(holds: Callable[[], object]) -> None:
+    async with asyncio.timeout(PATIENCE):
+        while not holds():
+            await asyncio.sleep(0.01)
+
+
+async def _grow(log: Log) -> None:
+    await _until(lambda: log.looks)
+    await asyncio.sleep(0.05)
     log.length += 1
 
 
 def test_a_client_that_waits_is_answered_when_the_log_grows() -> None:
     async def scene() -> tuple[bytes, None]:
-        return await asyncio.gather(_get(log, "wait=30"), _grow(log))
+        return await asyncio.gather(_get(log, "wait=60"), _grow(log))
 
     log = Log()
     assert asyncio.run(scene())[0] == b"1" and log.looks == 2
@@ -70,7 +81,7 @@ def test_a_client_that_waits_is_answered_when_the_log_grows() -> None:
 
 def test_a_wait_that_is_over_gives_the_answer_as_it_is() -> None:
     log = Log()
-    assert asyncio.run(_get(log, "wait=1")) == b"0"
+    assert asyncio.run(_get(log, "wait=2")) == b"0"
     assert log.looks == 2
 
 
@@ -91,10 +102,10 @@ def test_who_leaves_is_waited_for_no_longer() -> None:
 
 def test_a_database_that_is_away_for_a_while_ends_no_wait() -> None:
     async def scene() -> bytes:
-        waiting = asyncio.create_task(_get(log, "wait=30"))
-        await asyncio.sleep(0.05)
+        waiting = asyncio.create_task(_get(log, "wait=60"))
+        await _until(lambda: log.looks)
         log.broken = True
-        await asyncio.sleep(0.05)
+        await _until(lambda: log.refused > 2)
         log.broken = False
         log.length = 1
         return await waiting
@@ -113,11 +124,7 @@ def test_two_hundred_waiting_clients_hold_no_thread(
     ask = (
         f"GET {PATH}?wait=60 HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer {secret}\r\n\r\n"
     )
-    server = next(
-        process
-        for process in psutil.process_iter(["cmdline"])
-        if str(port) in (process.info["cmdline"] or ())
-    )
+    server = psutil.Process(web_server.pid)
 
     async def client() -> bytes:
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
@@ -131,8 +138,9 @@ def test_two_hundred_waiting_clients_hold_no_thread(
     async def scene() -> tuple[int, list[bytes]]:
         waiting = [asyncio.create_task(client()) for _ in range(200)]
         await asyncio.sleep(0)
-        while len(await asyncio.to_thread(server.net_connections)) < 201:
-            await asyncio.sleep(0.1)
+        async with asyncio.timeout(PATIENCE):
+            while len(await asyncio.to_thread(server.net_connections)) < 201:
+                await asyncio.sleep(0.1)
         threads = []
         for _ in range(20):
             await asyncio.sleep(0.1)
