@@ -54,21 +54,21 @@ def test_the_three_variances_are_measured_by_their_buttons_and_stand_side_by_sid
     cast.project(margin=0.001)
     worker = start_worker(objectives="workers.problems")
     experiments.create(user=cast.person("ada"), text=SMALL)
-    wait_until(lambda: Experiment.objects.get().state == "finished", seconds=120, worker=worker)
+    wait_until(lambda: Experiment.objects.get().state == "finished", worker=worker)
 
     sign_in(page)
     page.goto("/projects/digits/experiments/small/seeds/")
     page.get_by_label("Look at the result after so many pairs").fill("3")
     expect(page.get_by_text(re.compile(r"^3 pairs$"))).to_be_visible()
     page.get_by_role("button", name="Queue the first look").click()
-    wait_until(lambda: replicates_done("verdict"), seconds=120, worker=worker)
+    wait_until(lambda: replicates_done("verdict"), worker=worker)
 
     page.goto("/projects/digits/experiments/small/seeds/")
     for name in BUTTONS:
         page.get_by_role("button", name=name).click()
         expect(page.get_by_text("The runs that measure this source are queued.")).to_be_visible()
-    wait_until(lambda: replicates_done("training_seed"), seconds=120, worker=worker)
-    wait_until(lambda: replicates_done("split_seed"), seconds=120, worker=worker)
+    wait_until(lambda: replicates_done("training_seed"), worker=worker)
+    wait_until(lambda: replicates_done("split_seed"), worker=worker)
     winners = Trial.objects.filter(study__replication__purpose="search_seed")
     wait_until(lambda: winners.filter(state=TrialState.COMPLETE).count() == 9, worker=worker)
 
