@@ -7,12 +7,15 @@ import re
 from pathlib import Path
 
 import pytest
+from plotly import graph_objects
+from plotly.basedatatypes import BaseTraceType
 from plotly.offline import get_plotlyjs_version
 
 ROOT = Path(__file__).resolve().parent.parent
 TEMPLATES = sorted((ROOT / "templates").rglob("*.html"))
 SCRIPTS = sorted((ROOT / "static" / "js").glob("*.js"))
 VENDOR = ROOT / "static" / "vendor"
+CHARTS = sorted((ROOT / "experiments" / "charts").glob("*.py"))
 
 
 @pytest.mark.parametrize("path", TEMPLATES, ids=lambda path: path.name)
@@ -55,11 +58,24 @@ def test_every_script_is_used_by_a_template() -> None:
 
 def test_the_vendored_plotly_is_the_one_that_python_bundles() -> None:
     version = get_plotlyjs_version()
-    script = VENDOR / f"plotly-cartesian-{version}.min.js"
-    head = script.read_text(encoding="utf-8")[:200]
-    assert f"plotly.js (cartesian - minified) v{version}" in head
+    script = VENDOR / f"plotly-charts-{version}.min.js"
+    assert script.read_text(encoding="utf-8").startswith(f"/* plotly.js v{version} with ")
     used = (ROOT / "templates" / "parts" / "plotly.html").read_text(encoding="utf-8")
     assert script.name in used and f"plotly-{version}.css" in used
+
+
+def test_the_vendored_plotly_draws_every_kind_of_trace_that_charts_use() -> None:
+    kinds = {name.lower() for name in graph_objects.__all__ if _is_trace(name)}
+    charts = "".join(path.read_text(encoding="utf-8") for path in CHARTS)
+    used = set(re.findall(r'"type": "([a-z0-9]+)"', charts)) & kinds
+    script = next(VENDOR.glob("plotly-charts-*.min.js")).read_text(encoding="utf-8")
+    assert {"scatter", "bar", "contour"} <= used
+    assert used <= set(re.findall(r'moduleType:"trace",name:"([a-z0-9]+)"', script))
+
+
+def _is_trace(name: str) -> bool:
+    each = getattr(graph_objects, name)
+    return isinstance(each, type) and issubclass(each, BaseTraceType)
 
 
 def test_the_vendored_files_are_those_on_record() -> None:
@@ -76,7 +92,7 @@ def test_the_stylesheet_defines_every_colour_that_charts_ask_for() -> None:
     sheet = (ROOT / "static" / "css" / "app.css").read_text(encoding="utf-8")
     defined = set(re.findall(r"(--[a-z0-9-]+):", sheet))
     asked = set()
-    for path in (ROOT / "experiments" / "charts").glob("*.py"):
+    for path in CHARTS:
         asked |= set(re.findall(r"var\((--[a-z-]+[a-z0-9])\)", path.read_text(encoding="utf-8")))
     asked.discard("--name")  # of an explanation
     assert asked and asked <= defined
