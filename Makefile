@@ -8,7 +8,6 @@ BIN := $(VENV)/bin
 RUN_GROUPS := web,workers,embedded
 ALL_GROUPS := $(RUN_GROUPS),test,lint
 JOBS ?= 2
-# A worker and a web server share this machine with whoever waits for the tests.
 PYTEST := $(BIN)/python -m pytest --quiet
 
 .PHONY: help setup run test test-sqlite test-postgresql test-browser lint bench screenshots clean

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck
 from hypothesis import settings as hypothesis_settings
 
 pytest_plugins = (
@@ -29,8 +30,10 @@ DATABASE_FIXTURES = frozenset(
     {"db", "transactional_db", "django_db_reset_sequences", "django_db_serialized_rollback"}
 )
 
-hypothesis_settings.register_profile("local", deadline=None)
-hypothesis_settings.register_profile("ci", deadline=None, derandomize=True)
+# Nothing that hypothesis says is about how fast the machine is.
+_ANY_MACHINE = {"deadline": None, "suppress_health_check": [HealthCheck.too_slow]}
+hypothesis_settings.register_profile("local", **_ANY_MACHINE)
+hypothesis_settings.register_profile("ci", **_ANY_MACHINE, derandomize=True, print_blob=True)
 hypothesis_settings.load_profile("ci" if os.environ.get("CI") else "local")
 
 
@@ -87,6 +90,17 @@ def django_db_setup(django_db_setup: None) -> Iterator[None]:
 
 def pytest_report_header(config: pytest.Config) -> str:
     return f"database: {config.getoption('--database')}"
+
+
+def pytest_terminal_summary(
+    terminalreporter: pytest.TerminalReporter, config: pytest.Config
+) -> None:
+    """How to have the same order and the same random numbers again; --quiet leaves it out."""
+    if terminalreporter.stats.keys() & {"failed", "error"}:
+        seed = config.getoption("randomly_seed", None)
+        terminalreporter.write_line(
+            f"database {config.getoption('--database')}, --randomly-seed={seed}"
+        )
 
 
 def _set_up_django(database: str) -> None:

@@ -17,7 +17,6 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.optimize import brentq
 from scipy.special import stdtr
-from statsmodels.stats.power import TTestIndPower, TTestPower
 
 from experiments.analysis.looks import FEWEST_PAIRS, Schedule, t_paths
 from experiments.analysis.number_words import counted, percent, significant
@@ -141,6 +140,9 @@ def detectable_effect(
 
 def achieved_power(effect: float, pairs: int, *, level: float, paired: bool = True) -> float:
     """Probability that one test at one-sided `level` shows a true `effect` (in deviations)."""
+    # Here: it loads pandas, a quarter of what a web server takes to start.
+    from statsmodels.stats.power import TTestIndPower, TTestPower
+
     if paired:
         found = TTestPower().power(effect, pairs, level, alternative="larger")
     else:

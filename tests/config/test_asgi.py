@@ -26,3 +26,4 @@ def test_the_web_process_loads_nothing_that_only_workers_need() -> None:
     loaded = set(done.stdout.split())
     assert "experiments.urls" in loaded
     assert not WORKERS_ONLY & loaded
+    assert "pandas" not in loaded, "a second of the start, for one page"
