@@ -58,6 +58,7 @@ class Recorder:
     train_seed: int
     split_seed: int = 0
     rows: dict[str, list[tuple[float, float]]] = field(default_factory=dict)
+    checkpoint_due: bool = False
 
     def log(self, metrics: Mapping[str, float], step: int) -> None:
         for name, value in metrics.items():
@@ -65,6 +66,9 @@ class Recorder:
 
     def until_stopped(self, steps: Iterable[Any]) -> Iterable[Any]:
         return steps
+
+    def load_checkpoint(self, *, generators: Sequence[Any] = ()) -> None:
+        """Nothing to go on from: every run here begins anew."""
 
     def curve(self, name: str) -> Curve:
         rows = self.rows.get(name, [])

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import gzip
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -123,6 +124,15 @@ def test_a_regime_is_right_by_its_label(
     regime: Regime, label: tuple[bool, bool], right: bool
 ) -> None:
     assert findings_rates._is_right(regime, *label) is right
+
+
+@pytest.mark.parametrize("case", findings_rates.cases(), ids=lambda case: case.name)
+def test_the_bundled_problems_train_as_the_benchmark_runs_them(
+    case: findings_rates.Case,
+) -> None:
+    short = replace(case, params={**case.params, "epochs": 2})
+    run = findings_rates._run(short, rate=1e-3, seed=0)
+    assert len(run.curve("train_loss")) == len(run.curve(case.metric)) == 2
 
 
 def test_labels_follow_from_ten_times_a_tenth_and_longer_runs() -> None:
