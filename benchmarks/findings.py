@@ -3,9 +3,11 @@
     python benchmarks/findings.py DATA [--json] [--labelled FILE] [--studies N] [--quick]
 
 DATA holds `algoperf/trials.csv.gz`, `eval_curves.csv.gz` and `step_grad_loss.csv.gz`. --labelled
-reads human-labelled curves as JSON lines: {"train": [...], "validation": [...], "kind": "loss",
-"label": "overfit" | "non_overfit"}. --studies: replayed studies of each table and cut. --quick
-leaves out what takes minutes. Exits with 1 when a goal is missed.
+reads human-labelled curves as JSON lines, from a file or from the *.jsonl of a folder (by default
+of DATA): {"train": [...], "validation": [...], "kind": "loss", "label": "overfit" |
+"non_overfit"}; "train" may be missing, null is a value that is no number, a "kind": "metric" may
+name its "direction" ("maximize" unless told). --studies: replayed studies of each table and cut.
+--quick leaves out what takes minutes. Exits with 1 when a goal is missed.
 """
 
 from __future__ import annotations
@@ -23,10 +25,10 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from benchmarks import findings_algoperf as algoperf
+from benchmarks import findings_labelled as labelled
 from benchmarks import findings_rates as rates
 from benchmarks import findings_space as space
-from experiments.analysis.curves import overfitting
-from experiments.analysis.learning_curve import Curve, Direction, MetricKind, to_errors
+from experiments.analysis.learning_curve import Curve, MetricKind
 from experiments.analysis.trial_findings import DeclaredSeries, diagnose_trial
 
 # Published or known before: what ours is compared with.
@@ -69,7 +71,8 @@ def row(
 
 def labelled_rows(path: Path | None) -> list[Row]:
     goal = "at least 0.97"
-    if path is None:
+    files = labelled.files(path) if path is not None else []
+    if not files:
         return [
             row(
                 "overfitting on labelled curves, F1: not measured, none given; peer: published",
@@ -79,44 +82,22 @@ def labelled_rows(path: Path | None) -> list[Row]:
                 goal=goal,
             )
         ]
-    lines = [json.loads(line) for line in path.read_text().splitlines() if line.strip()]
-    truth = [line["label"] == "overfit" for line in lines]
-    ours = algoperf.count(list(zip(map(_says_overfit, lines), truth, strict=True)))
-    raw = algoperf.count(list(zip(map(_raw_says_overfit, lines), truth, strict=True)))
-    named = f"overfitting on {len(lines)} labelled curves"
-    return [
-        row(f"{named}, F1; peer: published", ours.f1, PUBLISHED_F1, unit="F1", goal=goal,
-            met=ours.f1 >= 0.97),
-        row(f"{named}, F1; peer: Prechelt's GL5 on raw values", ours.f1, raw.f1, unit="F1"),
-        row(f"{named}, precision; peer: Prechelt's GL5", ours.precision, raw.precision),
-        row(f"{named}, recall; peer: Prechelt's GL5", ours.recall, raw.recall),
-    ]  # fmt: skip
-
-
-def _curves(line: dict[str, object]) -> tuple[Curve, Curve | None, MetricKind, Direction]:
-    kind = MetricKind(str(line.get("kind", "loss")))
-    direction = Direction.MINIMIZE if kind is MetricKind.LOSS else Direction.MAXIMIZE
-    train = line.get("train")
-    return (
-        Curve.of(np.array(line["validation"], dtype=np.float64)),
-        Curve.of(np.array(train, dtype=np.float64)) if train else None,
-        kind,
-        Direction(str(line.get("direction", direction))),
-    )
-
-
-def _says_overfit(line: dict[str, object]) -> bool:
-    validation, train, kind, direction = _curves(line)
-    # The training curve of a metric is no training loss.
-    loss = train if kind is MetricKind.LOSS else None
-    return overfitting(validation, loss, kind=kind, direction=direction).fired
-
-
-def _raw_says_overfit(line: dict[str, object]) -> bool:
-    validation, _, kind, direction = _curves(line)
-    values = validation.finite().values
-    errors = to_errors(values, direction, bounded=kind is MetricKind.METRIC)
-    return bool(errors.size and errors[-1] > 1.05 * errors.min())
+    sets = {file.name: labelled.read(file) for file in files}
+    if len(sets) > 1:
+        sets["all files"] = [line for lines in sets.values() for line in lines]
+    rows = []
+    for name, lines in sets.items():
+        ours = labelled.counts(lines, labelled.says_overfit)
+        raw = labelled.counts(lines, labelled.raw_says_overfit)
+        named = f"overfitting on {len(lines)} labelled curves ({name})"
+        rows += [
+            row(f"{named}, F1; peer: published", ours.f1, PUBLISHED_F1, unit="F1", goal=goal,
+                met=ours.f1 >= 0.97),
+            row(f"{named}, F1; peer: Prechelt's GL5 on raw values", ours.f1, raw.f1, unit="F1"),
+            row(f"{named}, precision; peer: Prechelt's GL5", ours.precision, raw.precision),
+            row(f"{named}, recall; peer: Prechelt's GL5", ours.recall, raw.recall),
+        ]  # fmt: skip
+    return rows
 
 
 # AlgoPerf
@@ -285,9 +266,9 @@ def speed_rows() -> list[Row]:
 # The table
 
 
-def measure(folder: Path, labelled: Path | None, studies: int, *, quick: bool) -> list[Row]:
+def measure(folder: Path, curves: Path | None, studies: int, *, quick: bool) -> list[Row]:
     return [
-        *labelled_rows(labelled),
+        *labelled_rows(curves or folder),
         *algoperf_rows(folder),
         *rate_rows(quick=quick),
         *space_rows(studies, quick=quick),
@@ -310,7 +291,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("data", type=Path)
     parser.add_argument("--json", action="store_true", help="JSON lines instead of a table")
-    parser.add_argument("--labelled", type=Path, help="human-labelled curves, JSON lines")
+    parser.add_argument(
+        "--labelled",
+        type=Path,
+        help="human-labelled curves, JSON lines: a file or a folder of *.jsonl",
+    )
     parser.add_argument("--studies", type=int, default=10)
     parser.add_argument("--quick", action="store_true", help="leave out what takes minutes")
     options = parser.parse_args(arguments)

@@ -23,8 +23,8 @@ from experiments.analysis.learning_curve import (
     first_at_best,
     is_bounded,
     mad,
+    noise_beside_trend,
     smooth,
-    step_noise,
     tail,
     to_errors,
     trend,
@@ -44,7 +44,7 @@ __all__ = [
 
 OVERFITTING = Rule(
     name="overfitting",
-    version=1,
+    version=2,
     severity=Severity.WARNING,
     question="Does validation error rise while training goes on?",
     passed_title="Validation error does not rise",
@@ -91,16 +91,51 @@ class _Rise:
     loss_percent: float
     share_of_drop: float
     by_ratio: bool
+    is_loss: bool
 
     @property
     def height(self) -> float:
         return self.tail - self.lowest
 
     @property
-    def large(self) -> bool:
+    def judged_by(self) -> str:
+        by_ratio = self.by_ratio and not self.hidden
+        return "generalisation loss" if by_ratio else "share of improvement"
+
+    @property
+    def hidden(self) -> bool:
+        """Whether a loss rose by less than 5 %, yet lost a quarter of what it had gained."""
+        small = self.loss_percent <= thresholds.GENERALISATION_LOSS_PERCENT
+        lost = self.share_of_drop > thresholds.RISE_SHARE_LARGE
+        return self.is_loss and self.by_ratio and small and lost
+
+    def large(self, train: _TrainChange | None) -> bool:
+        if not self.height > thresholds.RISE_NOISE_FACTOR * self.noise:
+            return False
+        if self.hidden:
+            return train is not None and train.falls_on
         if self.by_ratio:
             return self.loss_percent > thresholds.GENERALISATION_LOSS_PERCENT
         return self.share_of_drop > thresholds.RISE_SHARE
+
+
+@dataclass(frozen=True, slots=True)
+class _TrainChange:
+    """How the smoothed training loss changed since the onset, and as a share of its whole fall."""
+
+    height: float
+    share: float
+
+    @property
+    def falls_on(self) -> bool:
+        return self.share < -thresholds.TRAIN_RISE_SHARE
+
+    def rises_with(self, rise: _Rise) -> bool:
+        """Whether it rises too: a training loss that wanders at its floor does not."""
+        if not self.share > thresholds.TRAIN_RISE_SHARE:
+            return False
+        half = thresholds.TRAIN_RISE_HALF
+        return not rise.is_loss or self.height > half * rise.height or self.share > half
 
 
 def best_step(curve: Curve, direction: Direction) -> float:
@@ -124,9 +159,10 @@ def overfitting(
 
     The curve is smoothed by a rolling median. Errors of losses and of metrics in [0, 1]
     (1 - metric) are compared as a ratio: Prechelt's generalisation loss above 5 %. Other metrics,
-    and losses that are signed or near zero, use the rise as a share of the drop before it.
+    and losses that are signed or near zero, use the rise as a share of the drop before it, above
+    5 %; so do, above 25 %, losses with a large constant in them whose training loss falls on.
     The rise must also exceed three times the evaluation noise, and training loss must not have
-    risen since (that is another problem).
+    risen with it (that is another problem).
 
     bounded: whether the metric lies in [0, 1]; None reads it from the values.
     Source: Prechelt (1998), "Early stopping - but when?"; Tuning Playbook, "Examining the
@@ -137,16 +173,16 @@ def overfitting(
         return _too_few(OVERFITTING, curve)
     inside = is_bounded(curve, kind, bounded)
     errors = to_errors(curve.values, direction, bounded=inside)
-    rise = _rise(errors, resolution, ratio_possible=inside or kind is MetricKind.LOSS)
+    rise = _rise(errors, resolution, kind, bounded=inside)
     step = float(curve.steps[rise.best])
     train = _train_change(train_loss, step, float(curve.steps[-1]))
     evidence = _rise_evidence(rise, step, float(curve.steps[-1]), len(curve), train)
-    if not rise.large or not rise.height > thresholds.RISE_NOISE_FACTOR * rise.noise:
+    if not rise.large(train):
         return OVERFITTING.passes(
             f"At the end it lies {figure(rise.height)} above its best, step {figure(step)}.",
             evidence,
         )
-    if train is not None and train > thresholds.TRAIN_RISE_SHARE:
+    if train is not None and train.rises_with(rise):
         return OVERFITTING.passes(
             f"It rises from step {figure(step)}, but so does the training loss.",
             evidence,
@@ -234,7 +270,7 @@ def _too_few(rule: Rule, curve: Curve, needed: int = thresholds.MIN_EVALUATIONS)
     )
 
 
-def _rise(errors: Floats, resolution: float, *, ratio_possible: bool) -> _Rise:
+def _rise(errors: Floats, resolution: float, kind: MetricKind, *, bounded: bool) -> _Rise:
     window = window_of(errors.size)
     with np.errstate(all="ignore"):
         smoothed = smooth(errors, window)
@@ -247,18 +283,16 @@ def _rise(errors: Floats, resolution: float, *, ratio_possible: bool) -> _Rise:
             start=start,
             lowest=lowest,
             tail=end,
-            noise=step_noise(errors, resolution),
+            noise=noise_beside_trend(errors, resolution),
             loss_percent=100 * (end / lowest - 1) if lowest > 0 else math.nan,
             share_of_drop=height / drop if drop > 0 else math.nan,
-            by_ratio=ratio_possible and not near_zero,
+            by_ratio=(bounded or kind is MetricKind.LOSS) and not near_zero,
+            is_loss=kind is MetricKind.LOSS,
         )
 
 
-def _train_change(train: Curve | None, start: float, end: float) -> float | None:
-    """Return the change of the smoothed training loss between two steps; None if unknown.
-
-    As a share of its whole fall: a loss that wanders at its floor has not risen.
-    """
+def _train_change(train: Curve | None, start: float, end: float) -> _TrainChange | None:
+    """Return the change of the smoothed training loss between two steps; None if unknown."""
     curve = None if train is None else train.in_step_order().finite()
     if curve is None or len(curve) < thresholds.SMOOTHING_MINIMUM:
         return None
@@ -266,11 +300,12 @@ def _train_change(train: Curve | None, start: float, end: float) -> float | None
         smoothed = Curve(curve.steps, smooth(curve.values))
         change = at(smoothed, end) - at(smoothed, start)
         fall = float(smoothed.values[0] - smoothed.values.min())
-    return change / fall if fall > 0 else math.copysign(math.inf, change) if change else 0.0
+    unfallen = math.copysign(math.inf, change) if change else 0.0
+    return _TrainChange(change, change / fall if fall > 0 else unfallen)
 
 
 def _rise_evidence(
-    rise: _Rise, step: float, last: float, count: int, train: float | None
+    rise: _Rise, step: float, last: float, count: int, train: _TrainChange | None
 ) -> dict[str, object]:
     return {
         "onset_step": step,
@@ -282,13 +317,13 @@ def _rise_evidence(
         "noise": rise.noise,
         "generalisation_loss_percent": rise.loss_percent,
         "share_of_improvement": rise.share_of_drop,
-        "judged_by": "generalisation loss" if rise.by_ratio else "share of improvement",
-        "train_loss_change_share": train,
+        "judged_by": rise.judged_by,
+        "train_loss_change_share": None if train is None else train.share,
     }
 
 
 def _rise_detail(rise: _Rise) -> str:
-    if rise.by_ratio:
+    if rise.judged_by == "generalisation loss":
         size = f"{figure(rise.loss_percent, 3)} % above its best"
     else:
         size = f"{share(rise.share_of_drop)} of its improvement above its best"

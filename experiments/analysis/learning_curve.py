@@ -160,6 +160,20 @@ def step_noise(values: Floats, resolution: float = 0.0) -> float:
     return max(noise, resolution) if math.isfinite(noise) else math.inf
 
 
+def noise_beside_trend(values: Floats, resolution: float = 0.0) -> float:
+    """Return the lesser of `step_noise` and the same from changes of the changes.
+
+    Where ten evaluations fall steeply and rise again, nearly all of a one-step change is trend;
+    a second difference is free of a straight one. Its variance is six times one evaluation's.
+    """
+    noise = step_noise(values, resolution)
+    if values.size < 3:
+        return noise
+    with np.errstate(over="ignore", invalid="ignore"):
+        bend = mad(np.diff(values, 2)) / math.sqrt(6)
+    return max(min(noise, bend), resolution) if math.isfinite(bend) else noise
+
+
 def observed_resolution(values: Floats) -> float:
     """Return the step of a metric that moves in equal steps, as a share of n examples does.
 

@@ -8,7 +8,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmarks import findings, findings_algoperf, findings_rates, findings_space
+from benchmarks import (
+    findings,
+    findings_algoperf,
+    findings_labelled,
+    findings_rates,
+    findings_space,
+)
 from experiments.analysis.learning_curve import Direction
 from experiments.analysis.learning_rate import Regime
 from experiments.analysis.space import Edge
@@ -36,6 +42,55 @@ def test_labelled_curves_are_counted(tmp_path: Path) -> None:
     first, *_ = findings.labelled_rows(path)
     assert first.ours == pytest.approx(2 / 3)
     assert first.met is False
+
+
+def test_a_folder_of_labelled_curves_is_read_file_by_file_and_as_one(tmp_path: Path) -> None:
+    labelled(tmp_path / "one.jsonl", [(TURNING, "overfit"), (FALLING, "non_overfit")])
+    labelled(tmp_path / "two.jsonl", [(TURNING, "non_overfit"), (TURNING, "overfit")])
+    told = [row for row in findings.labelled_rows(tmp_path) if "published" in row.what]
+    assert [row.ours for row in told] == pytest.approx([1.0, 2 / 3, 0.8])
+    assert "4 labelled curves (all files)" in told[-1].what
+
+
+@pytest.mark.parametrize("label", ["overfit", "non_overfit"])
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"train": None},
+        {"train": np.exp(-np.arange(120) / 24).tolist()},
+        {"kind": "metric", "direction": "minimize", "train": None},
+        {"gap": True},
+    ],
+    ids=["no training curve", "twice as dense a training curve", "metric", "null"],
+)
+def test_every_form_of_a_labelled_curve_is_read(
+    tmp_path: Path, changes: dict[str, object], label: str
+) -> None:
+    curve = (TURNING if label == "overfit" else FALLING).tolist()
+    line = {"train": np.exp(-STEPS / 12).tolist(), "validation": curve, "label": label}
+    if changes.pop("gap", False):
+        line["validation"] = [None if at % 7 == 3 else value for at, value in enumerate(curve)]
+    path = tmp_path / "curves.jsonl"
+    path.write_text(json.dumps(line | changes))
+    (read,) = findings_labelled.read(path)
+    assert read.overfit is (label == "overfit")
+    assert findings_labelled.says_overfit(read) is read.overfit
+
+
+def test_a_metric_is_better_higher_unless_it_says_otherwise(tmp_path: Path) -> None:
+    accuracy = {"validation": (1 - TURNING / 2).tolist(), "kind": "metric", "label": "overfit"}
+    path = tmp_path / "curves.jsonl"
+    path.write_text(json.dumps(accuracy | {"train": (1 - np.exp(-STEPS / 12) / 2).tolist()}))
+    (read,) = findings_labelled.read(path)
+    assert read.train is not None
+    assert read.train.values[0] > read.train.values[-1]
+    assert findings_labelled.says_overfit(read)
+
+
+def test_a_line_that_is_no_labelled_curve_is_named(tmp_path: Path) -> None:
+    path = labelled(tmp_path / "curves.jsonl", [(TURNING, "overfit"), (TURNING, "maybe")])
+    with pytest.raises(ValueError, match="line 2 is no labelled curve: KeyError"):
+        findings_labelled.read(path)
 
 
 def test_without_labelled_curves_the_row_says_not_measured() -> None:

@@ -71,6 +71,57 @@ def test_a_training_loss_that_wanders_at_its_floor_has_not_risen() -> None:
     assert overfitting(falling_then_rising(), floor).fired
 
 
+def test_a_training_loss_that_rises_far_less_has_not_risen_with_it() -> None:
+    wander = np.where(np.arange(100) > 60, 0.15, 0.0)
+    floor = Curve.of(np.r_[np.linspace(2, 0, 30), np.zeros(70)] + wander)
+    diagnosis = overfitting(Curve.of(3 * falling_then_rising().values), floor)
+    assert float(str(diagnosis.evidence["train_loss_change_share"])) > 0.05
+    assert diagnosis.fired
+
+
+def test_a_constant_training_loss_is_no_objection() -> None:
+    assert overfitting(falling_then_rising(), Curve.of(np.full(100, 0.3))).fired
+
+
+@pytest.mark.parametrize("count", [8, 9, 10, 12, 15, 20])
+def test_a_short_curve_that_falls_and_rises_steeply_is_seen(count: int) -> None:
+    # Nearly every one-step change is trend here, not noise.
+    place = np.linspace(-1, 1, count)
+    curve = Curve.of(0.3 + np.where(place < 0, 2 * place**2, place))
+    assert overfitting(curve, Curve.of(np.linspace(2, 0.1, count))).fired
+
+
+def test_a_loss_that_fell_to_next_to_nothing_is_not_judged_by_the_ratio() -> None:
+    # 2.3 to 0.01, then 0.012: 20 % above its best, yet a thousandth of what it gained.
+    steps = np.arange(100)
+    curve = Curve.of(0.01 + 2.3 * np.exp(-steps / 5) + np.maximum(steps - 70, 0) * 7e-5)
+    diagnosis = overfitting(curve, TRAIN)
+    assert float(str(diagnosis.evidence["generalisation_loss_percent"])) > 5
+    assert diagnosis.status is Status.PASSED
+
+
+def barely_falling(rise: float) -> Curve:
+    """A loss from 3.0 to 2.8 and up again, as of a language model that is tuned further."""
+    steps = np.arange(40)
+    noise = np.random.default_rng(6).normal(0, 0.003, 40)
+    return Curve.of(2.8 + 0.2 * np.exp(-steps / 3) + rise * np.maximum(steps - 15, 0) / 24 + noise)
+
+
+def test_a_loss_with_a_large_constant_is_judged_by_what_it_gained() -> None:
+    train = Curve.of(2.9 * np.exp(-np.arange(40) / 20))
+    diagnosis = overfitting(barely_falling(0.1), train)
+    assert float(str(diagnosis.evidence["generalisation_loss_percent"])) < 5
+    assert diagnosis.evidence["judged_by"] == "share of improvement"
+    assert "of its improvement above its best" in diagnosis.detail
+    assert diagnosis.fired
+    assert overfitting(barely_falling(0.03), train).status is Status.PASSED
+
+
+def test_a_small_rise_counts_only_where_training_is_known_to_go_on() -> None:
+    assert overfitting(barely_falling(0.1)).status is Status.PASSED
+    assert overfitting(barely_falling(0.1), Curve.of(np.full(40, 2.0))).status is Status.PASSED
+
+
 def test_below_eight_evaluations_there_is_no_diagnosis() -> None:
     diagnosis = overfitting(Curve.of([3, 2, 1, 2, 3, 4, 5]))
     assert diagnosis.status is Status.NOT_CHECKABLE
