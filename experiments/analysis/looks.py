@@ -110,16 +110,18 @@ def simulated_level(looks: tuple[int, ...]) -> float:
 
 
 @lru_cache(maxsize=256)
-def after_peeking_error(schedule: Schedule, extra_looks: tuple[int, ...] = ()) -> float:
-    """How often equal truth is adopted by someone who goes on looking after the last look.
+def after_peeking_error(
+    schedule: Schedule, extra_looks: tuple[int, ...] = (), *, candidates: int = 1
+) -> float:
+    """How often an equal candidate is adopted by someone who goes on looking after the last look.
 
     `extra_looks`: totals of pairs at which the extra looks were taken, increasing and above the
-    schedule's last. Returns a rate in 0..1, from a million simulations under normal differences;
+    schedule's last. `candidates`: how many share the level; the rate is that of each. Returns a rate in 0..1, from a million simulations under normal differences;
     without extra looks the schedule's own error. Raises ValueError as `check_looks`.
     """
     looks = schedule.looks + tuple(extra_looks)
     check_looks(looks)
-    critical = stdtrit(_degrees(looks), 1 - schedule.level)
+    critical = stdtrit(_degrees(looks), 1 - schedule.level / candidates)
     crossed = [(t > critical).any(axis=0).mean() for t in _null_statistics(looks)]
     return float(np.mean(crossed))
 

@@ -90,7 +90,9 @@ def judge(
         is_last_look=bool(extra) or look_index == len(schedule.looks) - 1,
         level=level,
         interval_name=interval_name(level),
-        peeking_error=after_peeking_error(schedule, extra) if extra else None,
+        peeking_error=after_peeking_error(schedule, extra, candidates=candidates)
+        if extra
+        else None,
         resolution=resolution,
         resolution_name=resolution_name,
         guards=check_guards(guards),

@@ -28,7 +28,8 @@ class Verdict:
     finite score. `won_share`: share of pairs won, ties counted half (unpaired: of all crossings,
     and `pairs_won`, `pairs_tied` are None).
     `unfair`: why the sides were not given the same chance, in words.
-    `peeking_error`: the rate of wrong adopts after looks beyond the schedule, else None.
+    `peeking_error`: the rate of wrong adopts of this candidate after looks beyond the schedule,
+    else None.
     """
 
     metric_name: str

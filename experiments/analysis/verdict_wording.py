@@ -56,14 +56,22 @@ def _opened(verdict: Verdict, said: str) -> str:
     if verdict.on_this_split:
         openings.append("on this split")
     if verdict.peeking_error is not None:
-        openings.append(
-            f"after peeking (equal arms are adopted in {percent(verdict.peeking_error)} of cases, "
-            f"not {percent(TOTAL_ERROR)})"
-        )
+        openings.append(f"after peeking ({_peeking(verdict.candidates, verdict.peeking_error)})")
     if not openings:
         return said
     start = ", ".join(openings)
     return f"{start[0].upper()}{start[1:]}, {said[0].lower()}{said[1:]}"
+
+
+def _peeking(candidates: int, error: float) -> str:
+    if candidates == 1:
+        said = f"equal arms are adopted in {percent(error)} of cases"
+    else:
+        said = (
+            f"a candidate that is no better is adopted in {percent(error)} of cases, one of "
+            f"{candidates} such in up to {percent(min(1.0, candidates * error))}"
+        )
+    return f"{said}, not {percent(TOTAL_ERROR)}"
 
 
 def _adopting(verdict: Verdict) -> str:

@@ -199,6 +199,18 @@ def test_seeds_after_the_last_look_are_labelled_with_the_error_rate_they_have() 
     assert said.sentence.startswith("After peeking (equal arms are adopted in ")
 
 
+def test_after_peeking_each_of_several_candidates_has_its_own_error_rate() -> None:
+    asked = {"schedule": plan([10, 20]), "extra_looks": [25]}
+    alone = verdict(*arms(0.0, n=25), **asked)
+    shared = verdict(*arms(0.0, n=25), **asked, candidates=4)
+    assert alone.peeking_error is not None and shared.peeking_error is not None
+    assert alone.peeking_error / 4 < shared.peeking_error < alone.peeking_error / 3
+    rate = f"{100 * shared.peeking_error:.4g} %"
+    together = f"{400 * shared.peeking_error:.4g} %"
+    assert f"a candidate that is no better is adopted in {rate} of cases" in shared.sentence
+    assert f"one of 4 such in up to {together}, not 5 %" in shared.sentence
+
+
 # Failures, guards
 
 
