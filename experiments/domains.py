@@ -16,6 +16,9 @@ from optuna.distributions import (
 
 Scalar = str | int | float | bool | None
 
+# In steps: how far a value that was computed may lie from its step.
+_STEP_ROUNDING = 1e-8
+
 
 @dataclass(frozen=True, slots=True)
 class Range:
@@ -63,6 +66,28 @@ class Range:
                 math.log(self.high) - math.log(self.low)
             )
         return (value - self.low) / (self.high - self.low)
+
+    def on_step(self, value: float) -> bool:
+        """Whether `value` is one of those that can be drawn, up to rounding; a continuum has all.
+
+        Outside the range this says nothing.
+        """
+        if self.bins is None:
+            return True
+        place = (value - self.low) / (self.step or 1)
+        return abs(place - round(place)) < _STEP_ROUNDING and round(place) < self.bins
+
+    def beside(self, value: float) -> tuple[float | int, ...]:
+        """The values that can be drawn next to one between them: two, or one beyond the last."""
+        last = (self.bins or 1) - 1
+        below = min(max(math.floor((value - self.low) / (self.step or 1)), 0), last)
+        places = sorted({below, min(below + 1, last)})
+        return tuple(self._at(place) for place in places)
+
+    def _at(self, place: int) -> float | int:
+        value = self.low + place * (self.step or 1)
+        # 0.30000000000000004 is what a person calls 0.3.
+        return int(value) if self.integer else float(f"{min(value, self.high):.12g}")
 
     def distribution(self) -> BaseDistribution:
         if self.integer:
@@ -139,6 +164,18 @@ class Fixed:
 
 
 Domain = Range | Choices | Fixed
+
+
+def refusal(domain: Range | Choices, value: Any) -> str:
+    """Why a trial may not have this value, to follow it in a sentence; "" when it may."""
+    is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    if isinstance(domain, Range) and is_number and domain.low <= value <= domain.high:
+        if domain.on_step(value):
+            return ""
+        return (
+            f"lies between its steps; the nearest is {' or '.join(map(str, domain.beside(value)))}"
+        )
+    return "" if domain.holds(value) else "lies outside its range or choices"
 
 
 def same_scalar(left: Any, right: Any) -> bool:

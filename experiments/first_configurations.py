@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from experiments.domains import refusal
 from experiments.errors import Problem
 from experiments.file_fields import key_text, short
 from experiments.search_space import Arm, Fixed, Scalar, SearchSpace, same_scalar, searched_domain
@@ -52,8 +53,8 @@ def _check_value(
         problems.append(Problem(where, "no hyperparameter of that name is searched"))
     elif isinstance(space[name].domain, Fixed):
         problems.append(Problem(where, "is fixed; leave it out"))
-    elif not searched_domain(space[name]).holds(value):
-        problems.append(Problem(where, f"{short(value)} lies outside its range or choices"))
+    elif reason := refusal(searched_domain(space[name]), value):
+        problems.append(Problem(where, f"{short(value)} {reason}"))
 
 
 def _check_covers(

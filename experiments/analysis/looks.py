@@ -116,8 +116,9 @@ def after_peeking_error(
     """How often an equal candidate is adopted by someone who goes on looking after the last look.
 
     `extra_looks`: totals of pairs at which the extra looks were taken, increasing and above the
-    schedule's last. `candidates`: how many share the level; the rate is that of each. Returns a rate in 0..1, from a million simulations under normal differences;
-    without extra looks the schedule's own error. Raises ValueError as `check_looks`.
+    schedule's last. `candidates`: how many share the level; the rate is that of each. Returns a
+    rate in 0..1, from a million simulations under normal differences; without extra looks the
+    schedule's own error. Raises ValueError as `check_looks`.
     """
     looks = schedule.looks + tuple(extra_looks)
     check_looks(looks)

@@ -9,11 +9,12 @@ from functools import lru_cache
 from typing import Any
 
 from experiments import experiment_file
+from experiments.domains import refusal
 from experiments.errors import InvalidExperiment
 from experiments.experiment_file import ExperimentFile
 from experiments.models import Experiment, Study, Trial
 from experiments.models.trial import StudyKind, TrialState
-from experiments.search_space import Arm, Range, Scalar, same_scalar, searched_domain
+from experiments.search_space import Arm, Scalar, same_scalar, searched_domain
 from experiments.trial_encoding import decode
 from experiments.trial_names import trial_name
 
@@ -120,16 +121,9 @@ class Holder:
         return all(
             same_scalar(value, self._constants[name])
             if name in self._constants
-            else self._searched[name].holds(value) and _on_grid(self._searched[name], value)
+            else not refusal(self._searched[name], value)
             for name, value in parameters.items()
         )
-
-
-def _on_grid(domain: Any, value: Any) -> bool:
-    if not isinstance(domain, Range) or domain.step is None:
-        return True
-    steps = (value - domain.low) / domain.step
-    return bool(abs(steps - round(steps)) < 1e-8)
 
 
 @dataclass(frozen=True, slots=True)

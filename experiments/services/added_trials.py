@@ -10,6 +10,7 @@ from django.db.models import F
 from django.utils import timezone
 
 from experiments import dispatch, experiment_file
+from experiments.domains import refusal
 from experiments.errors import Conflict, InvalidExperiment, NotFound, Problem
 from experiments.experiment_file import ExperimentFile
 from experiments.first_configurations import first_arms
@@ -73,8 +74,8 @@ def _check(file: ExperimentFile, arms: list[Arm], parameters: Mapping[str, Any])
         value = parameters[each.name]
         if isinstance(each.domain, Fixed):
             problems.append(Problem(each.name, "is fixed; leave it out"))
-        elif not searched_domain(each).holds(value):
-            problems.append(Problem(each.name, f"{value!r} lies outside its range or choices"))
+        elif reason := refusal(searched_domain(each), value):
+            problems.append(Problem(each.name, f"{value!r} {reason}"))
     if not arms and not problems:
         problems.append(Problem("arm", "there is no such arm, or the values contradict it"))
     for missing in dict.fromkeys(

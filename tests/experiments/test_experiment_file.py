@@ -88,6 +88,11 @@ def test_all_errors_are_reported_together_with_their_keys() -> None:
         (("direction: maximize", "direction: up"), "metrics.validation_accuracy.direction", "one"),
         (("choices: [0.0, 0.1]", "choices: [1]"), "hyperparameters.label_smoothing.choices", "2"),
         (("dropout: 0.2", "dropout: 0.9"), "first.1.dropout", "outside"),
+        (
+            ("high: 0.5, natural", "high: 0.5, step: 0.25, natural"),
+            "first.1.dropout",
+            "0.2 lies between its steps; the nearest is 0.0 or 0.25",
+        ),
         (("dropout: 0.2, ", ""), "first.1", "says nothing about dropout"),
         (("https://git", "javascript:git"), "config_link", "http or https"),
         (("minutes: 60", "minutes: -1"), "stop.minutes", "above 0"),

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
+from experiments.domains import refusal
 from experiments.errors import Problem
 from experiments.search_space import (
     Arm,
@@ -70,6 +71,28 @@ def test_a_range_survives_the_way_through_its_optuna_distribution(space: Range) 
     assert isinstance(again, Range)
     for u in (0.0, 0.3, 0.999):
         assert again.from_unit(u) == pytest.approx(space.from_unit(u))
+
+
+@given(ranges, unit)
+def test_every_value_that_is_drawn_may_be_tried(space: Range, u: float) -> None:
+    assert refusal(space, space.from_unit(u)) == ""
+
+
+@given(ranges, st.floats(0, 1))
+def test_what_lies_between_two_steps_is_refused_with_values_that_are_not(
+    space: Range, place: float
+) -> None:
+    value = space.low + place * (space.high - space.low)
+    if value <= space.high and not space.on_step(value):
+        assert "between its steps" in refusal(space, value)
+        nearest = space.beside(value)
+        assert nearest and all(refusal(space, each) == "" for each in nearest)
+        assert min(abs(each - value) for each in nearest) <= (space.step or 1)
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, True, "0.1", None, -1.0, 2.0])
+def test_what_is_no_number_of_the_range_lies_outside(value: object) -> None:
+    assert "outside" in refusal(Range(0, 1, False, 0.1), value)
 
 
 def test_integers_get_bins_of_equal_width() -> None:

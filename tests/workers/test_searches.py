@@ -98,7 +98,7 @@ def test_every_sampler_and_every_pruner_finds_a_good_machine(start_worker: Start
     cast.project()
     samplers, pruners = _one_of_each_sampler(), _one_of_each_pruner()
     others = _other_rules()
-    seeded = _seeded_searches()
+    seeded = _seeded_searches("seeded")
     workers = [start_worker(objectives="workers.problems") for _ in range(2)]
     _wait(workers[0], [*samplers.values(), *pruners.values(), *others.values(), *seeded])
     _check_samplers(samplers)
@@ -110,7 +110,7 @@ def test_every_sampler_and_every_pruner_finds_a_good_machine(start_worker: Start
     _check_terminator(others["terminated"])
     facts = [_facts(each) for each in seeded]
     Experiment.objects.filter(pk__in=[each.pk for each in seeded]).delete()
-    again = _seeded_searches()  # under the same names: Hyperband's brackets go by them
+    again = _seeded_searches("again")
     _wait(workers[0], again)
     assert [_facts(each) for each in again] == facts
 
@@ -261,11 +261,14 @@ def _check_early_stopping(experiment: Experiment) -> None:
         assert len(values) < 40 and trial.value == max(values)
 
 
-def _seeded_searches() -> list[Experiment]:
-    """Searches that run one trial after the other: the same files give the same studies."""
+def _seeded_searches(named: str) -> list[Experiment]:
+    """Searches that run one trial after the other: the same files give the same studies.
+
+    Whatever the experiments are called.
+    """
     return [
         _create(
-            f"seeded-{name}",
+            f"{named}-{name}",
             objective="descend",
             space=DESCENT,
             search={"sampler": SEEDED[name], "trials": 7, "parallel": 1},

@@ -46,7 +46,12 @@ class AskedTrial:
             study_name=assignment.study_name,
             storage=storage,
             sampler=_sampler(assignment),
-            pruner=build_pruner(assignment.pruner, assignment.pruner_options, assignment.fidelity),
+            pruner=build_pruner(
+                assignment.pruner,
+                assignment.pruner_options,
+                assignment.fidelity,
+                seed=assignment.search_seed,
+            ),
         )
         if isinstance(self._study.pruner, HyperbandPruner):
             # Optuna does this at the first report; but samplers ask for the bracket before, and

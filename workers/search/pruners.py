@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 from optuna.pruners import (
     BasePruner,
@@ -16,6 +17,8 @@ from optuna.pruners import (
     ThresholdPruner,
     WilcoxonPruner,
 )
+from optuna.study import Study
+from optuna.trial import FrozenTrial
 
 from experiments.fidelity import REDUCTION_FACTORS, RUNG_PRUNERS, Fidelity, Rung
 from workers.search.extrapolation import ExtrapolationPruner
@@ -23,42 +26,59 @@ from workers.search.extrapolation import ExtrapolationPruner
 _Options = Mapping[str, Any]
 
 
-def _patient(options: _Options) -> BasePruner:
+class SeededHyperbandPruner(HyperbandPruner):
+    """Hyperband whose brackets go by a seed.
+
+    Optuna's go by the name of the study: a study of the same file under another name, or one
+    that is renamed on the way, would have others.
+    """
+
+    def __init__(self, seed: int, **options: Any) -> None:
+        super().__init__(**options)
+        self._named_by_seed = SimpleNamespace(study_name=str(seed))
+
+    def _get_bracket_id(self, study: Study, trial: FrozenTrial) -> int:
+        return super()._get_bracket_id(cast(Study, self._named_by_seed), trial)
+
+
+def _patient(options: _Options, seed: int) -> BasePruner:
     rest = dict(options)
     wrapped = rest.pop("wrapped_pruner", None)
     inner = None
     if wrapped is not None:
         inside = dict(wrapped)
-        inner = build_pruner(inside.pop("name"), inside)
+        inner = build_pruner(inside.pop("name"), inside, seed=seed)
         if isinstance(inner, NopPruner):
             inner = None
     return PatientPruner(inner, **rest)
 
 
-_BUILDERS: Mapping[str, Callable[[_Options], BasePruner]] = {
-    "none": lambda _: NopPruner(),
-    "median": lambda options: MedianPruner(**options),
-    "percentile": lambda options: PercentilePruner(**options),
-    "successive_halving": lambda options: SuccessiveHalvingPruner(**options),
-    "hyperband": lambda options: HyperbandPruner(**options),
+_BUILDERS: Mapping[str, Callable[[_Options, int], BasePruner]] = {
+    "none": lambda _, __: NopPruner(),
+    "median": lambda options, _: MedianPruner(**options),
+    "percentile": lambda options, _: PercentilePruner(**options),
+    "successive_halving": lambda options, _: SuccessiveHalvingPruner(**options),
+    "hyperband": lambda options, seed: SeededHyperbandPruner(seed, **options),
     "patient": _patient,
-    "threshold": lambda options: ThresholdPruner(**options),
-    "wilcoxon": lambda options: WilcoxonPruner(**options),
-    "extrapolation": lambda options: ExtrapolationPruner(**options),
+    "threshold": lambda options, _: ThresholdPruner(**options),
+    "wilcoxon": lambda options, _: WilcoxonPruner(**options),
+    "extrapolation": lambda options, _: ExtrapolationPruner(**options),
 }
 
 
 def build_pruner(
-    name: str, options: Mapping[str, Any], fidelity: Fidelity | None = None
+    name: str, options: Mapping[str, Any], fidelity: Fidelity | None = None, *, seed: int = 0
 ) -> BasePruner:
     """The pruner of a study; a fidelity gives its resources their smallest and largest value.
+
+    `seed`: of the search; the same one has the same brackets of Hyperband.
 
     Raises:
         ValueError: for a name that is not in the catalogue.
     """
     if name not in _BUILDERS:
         raise ValueError(f"no pruner is called {name!r}")
-    return _BUILDERS[name]({**options, **_resources(name, options, fidelity)})
+    return _BUILDERS[name]({**options, **_resources(name, options, fidelity)}, seed)
 
 
 def rungs(name: str, options: Mapping[str, Any], fidelity: Fidelity | None) -> tuple[Rung, ...]:

@@ -133,6 +133,29 @@ def test_a_configuration_that_cannot_be_tried_is_refused_with_the_reason(
     assert not Trial.objects.exists()
 
 
+@pytest.mark.parametrize(
+    ("search", "value", "nearest"),
+    [
+        ("low: 0.0, high: 1.0, step: 0.1", 0.25, "0.2 or 0.3"),
+        ("low: 0.0, high: 1.0, step: 0.3", 0.95, "0.9"),
+        ("low: 16, high: 64, step: 16", 40, "32 or 48"),
+        ("low: 1, high: 3", 1.5, "1 or 2"),
+    ],
+)
+def test_a_value_between_the_steps_of_a_range_is_refused_with_the_nearest(
+    search: str, value: float, nearest: str
+) -> None:
+    cast.project()
+    wide = "{role: nuisance, low: 1e-4, high: 1e-1, log: true}"
+    assert wide in TEXT
+    text = TEXT.replace(wide, f"{{role: nuisance, {search}}}")
+    experiment = experiments.create(user=cast.person("cleo"), text=text)
+    with pytest.raises(InvalidExperiment) as raised:
+        _try(experiment, {"learning_rate": value})
+    (problem,) = raised.value.problems
+    assert problem.message == f"{value} lies between its steps; the nearest is {nearest}"
+
+
 def test_an_arm_that_is_not_there_is_refused(experiment: Experiment) -> None:
     with pytest.raises(InvalidExperiment, match="cannot be tried"):
         _try(experiment, arm=2)
