@@ -12,7 +12,9 @@ in the file, and no value can become an option or another argument.
 
 from __future__ import annotations
 
+import logging
 import re
+import shlex
 import string
 import tomllib
 from collections.abc import Mapping, Sequence
@@ -22,6 +24,8 @@ from typing import Any
 
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
+
+logger = logging.getLogger(__name__)
 
 PREFIX = "command:"
 NAME = re.compile(r"[A-Za-z_]\w{0,99}", re.ASCII)
@@ -40,6 +44,16 @@ class CommandTemplate:
     name: str
     repository: str
     arguments: tuple[str, ...]
+
+    @property
+    def address(self) -> str:
+        """The repository as pages show it."""
+        return shown(self.repository)
+
+    @property
+    def line(self) -> str:
+        """The arguments in one line, for people to read."""
+        return shlex.join(self.arguments)
 
     def filled(self, values: Mapping[str, Any]) -> list[str]:
         """The arguments with their values.
@@ -82,6 +96,11 @@ def as_text(value: Any) -> str:
     return repr(value) if isinstance(value, float) else str(value)
 
 
+def shown(repository: str) -> str:
+    """Its address without user and password, as pages and messages show it."""
+    return re.sub(r"^([a-z+]+://)[^/@]*@", r"\1", repository)
+
+
 def name_of(objective: str) -> str | None:
     """The template that an objective names, None for a Python function."""
     return objective.removeprefix(PREFIX) if objective.startswith(PREFIX) else None
@@ -100,6 +119,15 @@ def templates() -> dict[str, CommandTemplate]:
         return parse(tomllib.loads(path.read_text(encoding="utf-8")))
     except (OSError, ValueError) as error:
         raise ImproperlyConfigured(f"COMMANDS_FILE {path}: {error}") from None
+
+
+def listed() -> list[CommandTemplate]:
+    """The operator's templates in the order of their file; none while it cannot be read."""
+    try:
+        return list(templates().values())
+    except ImproperlyConfigured as error:
+        logger.error("%s", error)
+        return []
 
 
 def parse(document: Mapping[str, Any]) -> dict[str, CommandTemplate]:
@@ -135,7 +163,11 @@ def _check(name: str, arguments: Any) -> None:
 def problem_of(objective: str, commits: Sequence[str]) -> tuple[str, str] | None:
     """What keeps a command from being run, with the key of the file that it stands under."""
     name = name_of(objective)
-    known = templates()
+    try:
+        known = templates()
+    except ImproperlyConfigured as error:
+        logger.error("%s", error)
+        return "command", "the operator's list cannot be read; the server's log says why"
     if name not in known:
         return "command", (
             f"{name} is not on the operator's list, which names {', '.join(known) or 'none'}"

@@ -42,7 +42,8 @@ def line_of(experiment: Any, trial: Any) -> str:
 
 def _command_line(document: dict[str, Any], trial: Any) -> str:
     """A clone at the commit and the program's arguments; empty once no such command is listed."""
-    template = commands.templates().get(commands.name_of(document["objective"]) or "")
+    name = commands.name_of(document["objective"])
+    template = next((each for each in commands.listed() if each.name == name), None)
     if template is None:
         return ""
     values = {
@@ -51,6 +52,8 @@ def _command_line(document: dict[str, Any], trial: Any) -> str:
         "split_seed": trial.split_seed or 0,
         "search_seed": trial.search_seed,
         "budget": None,
+        "fold": 0,
+        "folds": 0,
         "python": "python",
         "params": json.dumps(document.get("parameters", {})),
     }
@@ -60,7 +63,7 @@ def _command_line(document: dict[str, Any], trial: Any) -> str:
         return ""
     commit = shlex.quote(document.get("commit", ""))
     return (
-        f"git clone {shlex.quote(template.repository)} training && cd training && "
+        f"git clone {shlex.quote(template.address)} training && cd training && "
         f"git checkout --detach {commit} && VERDICT_METRICS=/dev/stdout {arguments}"
     )
 

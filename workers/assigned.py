@@ -66,3 +66,10 @@ class Assigned:
     def fold(self) -> int | None:
         """Which fold, from 0, is held out to validate on; None when there are none."""
         return self._job.fold
+
+    @property
+    def suffix(self) -> str:
+        """What tells this pass of several from the others, as in the names of its series:
+        `[fold=2]`, `[width=8]`; empty for the one that counts.
+        """
+        return self._job.suffix

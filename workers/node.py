@@ -25,7 +25,14 @@ from workers.slots import Slots
 logger = logging.getLogger(__name__)
 
 # What training code does not get to see.
-_SECRETS = ("DATABASE_URL", "REDIS_URL", "SECRET_KEY", "DECISION_KEY", "EMAIL_HOST_PASSWORD")
+_SECRETS = (
+    "DATABASE_URL",
+    "REDIS_URL",
+    "SECRET_KEY",
+    "DECISION_KEY",
+    "EMAIL_HOST_PASSWORD",
+    "METRICS_TOKEN",
+)
 
 BURST_SECONDS = 1.0  # how long trials follow each other without a message
 

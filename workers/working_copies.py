@@ -12,10 +12,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from experiments.commands import FULL_COMMIT
+from experiments.commands import FULL_COMMIT, shown
 
 _FETCH_SECONDS = 900
 _COPY = re.compile(r"[0-9a-f]{40}(-[0-9]+)?(\.part)?")
+# Of branches and tags only: a commit that somebody merely proposes (refs/pull/...) is not run.
+_REFS = ("+refs/heads/*:refs/heads/*", "+refs/tags/*:refs/tags/*")
 _PROTOCOLS = "file:git:http:https:ssh"  # no ext::, which runs programs
 
 
@@ -41,9 +43,9 @@ def working_copy(folder: Path, repository: str, commit: str) -> Path:
         if not mirror.is_dir():
             _clone(repository, mirror)
         if not _has(mirror, commit):
-            _git(mirror, "fetch", "--quiet", "--prune", "origin", "+refs/*:refs/*")
+            _git(mirror, "fetch", "--quiet", "--prune", "origin", *_REFS)
         if not _has(mirror, commit):
-            raise NoWorkingCopy(f"{repository} has no commit {commit}")
+            raise NoWorkingCopy(f"{shown(repository)} has no commit {commit} on a branch or tag")
         number = 1
         while True:
             copy = home / (commit if number == 1 else f"{commit}-{number}")
@@ -75,7 +77,8 @@ def remove(copy: Path, *, since: float) -> bool:
 def _clone(repository: str, mirror: Path) -> None:
     draft = mirror.with_suffix(".part")
     shutil.rmtree(draft, ignore_errors=True)
-    _git(mirror.parent, "clone", "--quiet", "--mirror", "--", repository, str(draft))
+    # Over the protocol also from a folder: its objects that no branch holds stay behind.
+    _git(mirror.parent, "clone", "--quiet", "--bare", "--no-local", "--", repository, str(draft))
     draft.rename(mirror)
 
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
+from django.conf import settings
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_http_methods, require_POST
 
-from experiments import experiment_file
+from experiments import commands, experiment_file
 from experiments.asked_followup import asked_proposal
 from experiments.design_review import (
     DesignChecks,
@@ -86,6 +87,8 @@ def new_experiment_page(request: HttpRequest, access: Access) -> HttpResponse:
         "form_state": state_of_form(access, text),
         "checks": _checks(access, text),
         "presets": all_presets(),
+        "modules": settings.OBJECTIVES,
+        "commands": commands.listed(),
         "followed": followed(access, read_file(text)),
         "editors": () if access.can_edit else people_who_may(access.project_id, "editor"),
     }

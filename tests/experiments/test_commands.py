@@ -92,3 +92,9 @@ def test_a_command_runs_only_when_it_is_listed_and_at_a_full_commit(tmp_path: Pa
             where == "command" and why == "other is not on the operator's list, which names train"
         )
     assert commands.templates() == {}
+
+
+def test_pages_and_lines_show_no_password_of_a_repository() -> None:
+    shown = commands.shown("https://bot:secret@git.example.org/team/x.git")
+    assert shown == "https://git.example.org/team/x.git"
+    assert commands.shown("/srv/git/x@y.git") == "/srv/git/x@y.git"

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.workers.repositories import commit, new_repository
+from tests.workers.repositories import commit, git, new_repository
 from workers.working_copies import NoWorkingCopy, remove, unused, working_copy
 
 
@@ -67,3 +67,17 @@ def test_a_copy_that_was_not_used_for_long_is_removed_and_made_again_when_it_is_
     assert remove(first, since=2000) and not first.exists()
     assert not remove(second, since=2000) and second.exists()
     assert working_copy(copies, str(repository), older) == first
+
+
+def test_a_commit_that_lies_on_no_branch_or_tag_is_not_run(
+    repository: Path, tmp_path: Path
+) -> None:
+    """As one that a stranger proposes to a public repository."""
+    commit(repository, "one")
+    branch = git(repository, "branch", "--show-current")
+    git(repository, "checkout", "-q", "--detach")
+    proposed = commit(repository, "evil")
+    git(repository, "update-ref", "refs/pull/7/head", proposed)
+    git(repository, "checkout", "-q", branch)
+    with pytest.raises(NoWorkingCopy, match="on a branch or tag"):
+        working_copy(tmp_path / "copies", str(repository), proposed)

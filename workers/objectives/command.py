@@ -15,6 +15,7 @@ import hashlib
 import json
 import os
 import queue
+import re
 import subprocess
 import sys
 import tempfile
@@ -39,6 +40,7 @@ TERMINATE_SECONDS = 1.5  # from SIGTERM to SIGKILL, within the grace of this pro
 _LEFT_OPEN_SECONDS = 2.0  # for output that something it left behind still holds open
 _END = b'\n{"verdict":"end"}\n'
 _BLOCK = 2**16
+_LONGEST_LINE = 2**20  # of metrics
 
 
 class CommandFailed(Exception):
@@ -65,7 +67,8 @@ class _Process:
     def train(self, tell: Callable[[OutputFile], None]) -> None:
         """Raises ObjectiveError, CommandFailed, and what `Run.log` raises."""
         arguments, folder = self._prepare()
-        output = Path(self._command.folder) / self._command.output
+        name = self._output_name()
+        output = Path(self._command.folder) / name
         output.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         try:
             with (
@@ -78,12 +81,18 @@ class _Process:
                 code = self._watch(arguments, folder, environment, file)
             self._log_what_is_left()
         finally:
-            tell(_described(output, self._command.output))
+            tell(_described(output, name))
         if code:
             what = f"killed by signal {-code}" if code < 0 else f"exited with code {code}"
             raise CommandFailed(
                 f"{Path(arguments[0]).name} {what}; what it printed last tells why"
             )
+
+    def _output_name(self) -> str:
+        """A file of its own for each pass."""
+        name = Path(self._command.output)
+        suffix = re.sub(r"[^\w.]+", "-", self._run.suffix, flags=re.ASCII).strip("-")
+        return str(name.with_stem(f"{name.stem}-{suffix}") if suffix else name)
 
     def _prepare(self) -> tuple[list[str], Path]:
         command = self._command
@@ -103,6 +112,8 @@ class _Process:
             "split_seed": run.split_seed,
             "search_seed": run.search_seed,
             "budget": run.budget,
+            "fold": run.fold,
+            "folds": run.folds,
             "python": sys.executable,
             "params": json.dumps(dict(run.params)),
         }
@@ -208,6 +219,7 @@ def _read_lines(pipe: int, items: queue.SimpleQueue[Item]) -> None:
     rest = b""
     while True:
         *lines, rest = (rest + os.read(pipe, _BLOCK)).split(b"\n")
+        rest = rest[: _LONGEST_LINE + 1]
         for line in lines:
             if line + b"\n" == _END[1:]:
                 return
@@ -217,10 +229,12 @@ def _read_lines(pipe: int, items: queue.SimpleQueue[Item]) -> None:
 
 def _read_line(line: bytes, items: queue.SimpleQueue[Item]) -> None:
     try:
+        if len(line) > _LONGEST_LINE:
+            raise ValueError(f"a line has at most {_LONGEST_LINE} bytes")
         found = json.loads(line)
         if not isinstance(found, dict):
             raise ValueError('want an object such as {"step": 1, "train_loss": 0.5}')
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         said = line[:100].decode(errors="replace")
         print(f"VERDICT_METRICS: skipped {said}: {error}", file=sys.stderr, flush=True)
         return

@@ -140,7 +140,7 @@ def _body(request: BaseHTTPRequestHandler) -> Any:
             if unpacker.unconsumed_tail:
                 return None
         return json.loads(raw or b"{}")
-    except (ValueError, zlib.error, gzip.BadGzipFile, OSError):
+    except (ValueError, RecursionError, zlib.error, gzip.BadGzipFile, OSError):
         return None
 
 
