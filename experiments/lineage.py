@@ -8,46 +8,90 @@ that began anew has a curve of its own.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 
-Resumed = Mapping[int, tuple[int, int]]  # attempt -> step of its checkpoint, attempt that wrote it
+NONE, ALL = -(2**63) - 1, 2**63 - 1  # beyond any step
+_LOWER = "lower"  # the key that says that a run went on from the checkpoint of a lower budget
 
 
-def resumed_steps(text: str) -> dict[int, tuple[int, int]]:
+@dataclass(frozen=True, slots=True)
+class Resumption:
+    """Where an attempt took a trial up: at a checkpoint that attempt `origin` wrote.
+
+    Of a trial of several passes `finished` holds the suffixes of those whose curves stand whole
+    and `suffix` that of the pass it went on in, "" for names without one. `step` is the
+    checkpoint's, None where that pass began anew.
+    """
+
+    step: int | None
+    origin: int
+    suffix: str = ""
+    finished: tuple[str, ...] = ()
+
+    def last_step(self, name: str) -> int:
+        """The last step that counts of a series of the attempts before: up to `ALL` or `NONE`."""
+        if any(name.endswith(each) for each in self.finished):
+            return ALL
+        if self.step is None or (self.suffix and not name.endswith(self.suffix)):
+            return NONE
+        return self.step
+
+
+def resumptions(text: str) -> dict[int, Resumption]:
     """Which attempts went on from a checkpoint, as a trial's record has it.
 
     A step alone stands for a checkpoint of the attempt just before.
     """
-    return {
-        int(attempt): (int(held), int(attempt) - 1)
-        if isinstance(held, int)
-        else (int(held[0]), int(held[1]))
-        for attempt, held in json.loads(text).items()
-    }
+    found = {}
+    for key, held in json.loads(text).items():
+        if key == _LOWER:
+            continue
+        attempt = int(key)
+        if isinstance(held, int):
+            found[attempt] = Resumption(held, attempt - 1)
+        else:
+            step, origin, *rest = held
+            suffix, finished = rest or ("", ())
+            found[attempt] = Resumption(step, origin, suffix, tuple(finished))
+    return found
 
 
-def with_resumed(text: str, attempt: int, step: int, origin: int | None = None) -> str:
-    """The record with one more attempt; `origin` wrote its checkpoint, by default the one before.
+def with_resumption(text: str, attempt: int, resumption: Resumption) -> str:
+    """The record with one more attempt.
 
-    The one before may have died before it got as far as the checkpoint that was there already.
+    The one before may have died before it got as far as the checkpoint that was there already,
+    which is why each names its origin.
     """
-    found = {
-        **resumed_steps(text),
-        attempt: (step, attempt - 1 if origin is None else origin),
-    }
-    return json.dumps({str(each): list(found[each]) for each in sorted(found)})
+    held: list[object] = [resumption.step, resumption.origin]
+    if resumption.suffix or resumption.finished:
+        held += [resumption.suffix, list(resumption.finished)]
+    return json.dumps({**json.loads(text), str(attempt): held})
 
 
-def last_steps(newest: int, resumed: Resumed) -> dict[int, int | None]:
-    """Attempts with points on the curve -> the last step that counts, None for all of them."""
-    kept: dict[int, int | None] = {newest: None}
-    last: int | None = None
+def with_lower_budget(text: str) -> str:
+    """The record of a run that went on from the checkpoint of a lower budget."""
+    return json.dumps({**json.loads(text), _LOWER: True})
+
+
+def from_lower_budget(text: str) -> bool:
+    """Whether a run on one budget went on from the checkpoint of a lower one."""
+    return bool(json.loads(text).get(_LOWER))
+
+
+def on_the_curve(
+    newest: int, resumed: Mapping[int, Resumption]
+) -> dict[int, tuple[Resumption, ...]]:
+    """Attempts with points on the curve -> the resumptions that bound what of theirs counts."""
+    kept: dict[int, tuple[Resumption, ...]] = {newest: ()}
     attempt = newest
-    while attempt in resumed:
-        step, origin = resumed[attempt]
-        if origin >= attempt:
-            break
-        last = step if last is None else min(last, step)
-        kept[origin] = last
+    while attempt in resumed and resumed[attempt].origin < attempt:
+        origin = resumed[attempt].origin
+        kept[origin] = (*kept[attempt], resumed[attempt])
         attempt = origin
     return kept
+
+
+def last_step(name: str, bounds: Iterable[Resumption]) -> int:
+    """The last step of a series that all bounds let stand; `ALL` or `NONE` of them."""
+    return min((each.last_step(name) for each in bounds), default=ALL)

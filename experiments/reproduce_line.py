@@ -25,7 +25,8 @@ def reproduce_line(
     commit: str = "",
     data: Mapping[str, str] | None = None,
     threads: int | None = 1,
-    resumed: Sequence[int] = (),
+    resumed: Sequence[str] = (),
+    lower_budgets: bool = False,
 ) -> str:
     """A line to paste into a shell in a clone of the repository at `commit`.
 
@@ -34,7 +35,8 @@ def reproduce_line(
     is none. `last_step` is given for runs that did not end by themselves: pruned or stopped ones.
     `folds` is how often the objective runs for one value, 0 when once; `budget` what `run.budget`
     says; `early_stopping` the rule by which each fold ends, for which no single last step stands.
-    `resumed` are the steps of the checkpoints from which the recorded run went on.
+    `resumed` are the steps of the checkpoints from which the recorded run went on, each with the
+    suffix of its pass; `lower_budgets`: it built on what was trained on lower ones.
     """
     options: dict[str, object] = {
         "objective": objective,
@@ -52,7 +54,8 @@ def reproduce_line(
         "threads": threads if threads != 1 else None,
         "commit": commit or None,
         "data": _json(data),
-        "resumed": ",".join(map(str, resumed)) or None,
+        "resumed": ",".join(resumed) or None,
+        "lower-budgets": "built-on" if lower_budgets else None,
         "score": None if score is None else repr(float(score)),
     }
     # One word each: a separate value that begins with "-" would be read as an option.

@@ -8,7 +8,7 @@ from typing import Any
 
 from experiments import commands
 from experiments.fidelity import REDUCTION_FACTORS, RUNG_PRUNERS, Fidelity
-from experiments.lineage import resumed_steps
+from experiments.lineage import from_lower_budget, resumptions
 from experiments.queries.trial_table import STATE_WORDS
 from experiments.reproduce_line import reproduce_line
 from experiments.trial_encoding import decode_reports
@@ -35,9 +35,16 @@ def line_of(experiment: Any, trial: Any) -> str:
         score=trial.value,
         commit=document.get("commit", ""),
         data=document.get("data"),
-        resumed=sorted(step for step, _ in resumed_steps(trial.resumed).values()),
+        resumed=_resumed(trial.resumed),
+        lower_budgets=from_lower_budget(trial.resumed),
         **how,
     )
+
+
+def _resumed(text: str) -> list[str]:
+    """Where the run was taken up again, in the order of its attempts: `12`, `12[fold=2]`."""
+    found = resumptions(text)
+    return [f"{found[each].step or 0}{found[each].suffix}" for each in sorted(found)]
 
 
 def _command_line(document: dict[str, Any], trial: Any) -> str:

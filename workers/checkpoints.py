@@ -18,7 +18,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
-from workers.messages import CheckpointFile, Checkpoints, Resumed
+from workers.messages import (
+    BuiltOnLowerBudget,
+    CheckpointFile,
+    CheckpointKind,
+    Checkpoints,
+    Resumed,
+)
 
 _PLAIN = (type(None), bool, int, float, str, bytes)
 _ARRAY = "verdict:array"
@@ -36,7 +42,7 @@ class _Unreadable(Exception):
 class CheckpointSink(Protocol):
     """Who is told of checkpoints; a run whose sink is none has none."""
 
-    def tell(self, message: CheckpointFile | Resumed) -> None: ...
+    def tell(self, message: CheckpointFile | Resumed | BuiltOnLowerBudget) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +70,7 @@ class Shelf:
         value: float | None,
         memory: dict[str, Any],
         generators: Sequence[Any] = (),
+        kind: CheckpointKind = "checkpoint",
     ) -> CheckpointFile:
         """Write a checkpoint to disk.
 
@@ -82,7 +89,8 @@ class Shelf:
                 "CHECKPOINT_MEGABYTES raised"
             )
         self._written += 1
-        name = f"attempt-{self.about.attempt}-{self._written:06}-step-{step}.pt"
+        what = "finished" if kind == "progress" else f"{self._written:06}-step-{step}"
+        name = f"{self._prefix()}-{what}.pt"
         path = Path(self.about.place) / name
         _write_whole(Path(self.about.folder) / path, content)
         return CheckpointFile(
@@ -92,7 +100,13 @@ class Shelf:
             size=len(content),
             sha256=hashlib.sha256(content).hexdigest(),
             value=value,
+            kind=kind,
         )
+
+    def _prefix(self) -> str:
+        number = self.about.number
+        one_pass = "" if number is None else f"-pass-{number + 1}"
+        return f"attempt-{self.about.attempt}{one_pass}"
 
     def read(self, generators: Sequence[Any] = ()) -> Loaded | None:
         """The newest checkpoint that is whole, its random states restored; None without one.

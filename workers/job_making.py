@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, cast
 
 from django.conf import settings
 
@@ -11,7 +11,7 @@ from experiments import commands
 from experiments.fidelity import Rung
 from experiments.queries import artifacts
 from experiments.queries.assignments import Assignment
-from workers.messages import CheckpointFile, Checkpoints, Command, Job
+from workers.messages import CheckpointFile, CheckpointKind, Checkpoints, Command, Job
 
 
 def job_of(
@@ -57,7 +57,13 @@ def checkpoints_of(assignment: Assignment) -> Checkpoints:
         seconds=settings.CHECKPOINT_SECONDS,
         saved=tuple(
             CheckpointFile(
-                each.path, each.step or 0, each.attempt, each.size, each.sha256, each.value
+                each.path,
+                each.step or 0,
+                each.attempt,
+                each.size,
+                each.sha256,
+                each.value,
+                cast(CheckpointKind, each.kind),
             )
             for each in (() if first else artifacts.checkpoints(assignment.trial_id))
         ),

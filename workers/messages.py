@@ -9,6 +9,7 @@ from typing import Any, Literal
 from experiments.analysis.early_stopping import EarlyStopping
 from experiments.fidelity import Rung
 
+CheckpointKind = Literal["checkpoint", "pass checkpoint", "progress"]
 Direction = Literal["minimize", "maximize"]
 State = Literal["complete", "pruned", "stopped", "infeasible", "failed", "lost", "killed"]
 
@@ -17,6 +18,9 @@ State = Literal["complete", "pruned", "stopped", "infeasible", "failed", "lost",
 class CheckpointFile:
     """A checkpoint that lies whole on disk. `path` is relative to the folder of artifacts;
     `value` the official metric's latest one at that time, None when it was not finite.
+
+    `kind`: a checkpoint of one of several passes is none of the trial's whole training, and has
+    no value to compare with it; "progress" holds what is known of the passes that are finished.
     """
 
     path: str
@@ -25,6 +29,7 @@ class CheckpointFile:
     size: int
     sha256: str
     value: float | None = None
+    kind: CheckpointKind = "checkpoint"
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +66,9 @@ class Checkpoints:
 
     `folder` is that of all artifacts, `place` the trial's in it. A checkpoint larger than
     `largest` bytes is refused. `seconds`: after so long the next one is due.
+
+    For one of several passes: its `number` from 0, the suffixes of those that are `finished`, and
+    the newest ones of the pass on the `lower` budget.
     """
 
     folder: str
@@ -69,17 +77,28 @@ class Checkpoints:
     largest: int
     seconds: float
     saved: tuple[CheckpointFile, ...] = ()
+    number: int | None = None
+    finished: tuple[str, ...] = ()
+    lower: tuple[CheckpointFile, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Resumed:
     """The run goes on from a checkpoint of attempt `origin`. `reports` are the evaluations of
-    the official metric up to it, step and value, for the pruner.
+    the official metric up to it, step and value, for the pruner. `step`, `suffix` and `finished`
+    as in `experiments.lineage.Resumption`.
     """
 
-    step: int
+    step: int | None
     origin: int
     reports: tuple[tuple[int, float], ...] = ()
+    suffix: str = ""
+    finished: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class BuiltOnLowerBudget:
+    """The pass on one budget goes on from the checkpoint of a lower one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -236,6 +255,6 @@ class Finished:
     outcome: Outcome
 
 
-Kept = CheckpointFile | Resumed | OutputFile
+Kept = CheckpointFile | Resumed | BuiltOnLowerBudget | OutputFile
 FromChild = Started | SeriesFlush | Report | Sealed | Kept | Finished
 FromSupervisor = Job | ReportAnswer | Stop | Quit

@@ -15,11 +15,12 @@ from dataclasses import dataclass
 from django.db import connections
 
 from experiments.errors import VerdictError
+from experiments.lineage import Resumption
 from experiments.services import artifacts, series
 from experiments.services.artifacts import NewFile
 from workers.courier import Courier, Undelivered
 from workers.database_away import is_away
-from workers.messages import CheckpointFile, Kept, OutputFile, Resumed
+from workers.messages import BuiltOnLowerBudget, CheckpointFile, Kept, OutputFile, Resumed
 
 logger = logging.getLogger(__name__)
 
@@ -54,7 +55,7 @@ class RecordKeeper:
             waiting = [
                 each
                 for each in self._told
-                if each.trial_id == trial_id and isinstance(each.message, CheckpointFile)
+                if each.trial_id == trial_id and _may_be_dropped(each.message)
             ]
             if len(waiting) > MOST_WAITING:
                 dropped = waiting[1]  # the first one may be in the making of its record
@@ -119,9 +120,13 @@ class RecordKeeper:
             series.resume(
                 trial_id=told.trial_id,
                 attempt=told.attempt,
-                step=message.step,
-                origin=message.origin,
+                resumption=Resumption(
+                    message.step, message.origin, message.suffix, message.finished
+                ),
             )
+            return
+        if isinstance(message, BuiltOnLowerBudget):
+            series.build_on_lower_budget(trial_id=told.trial_id, attempt=told.attempt)
             return
         if isinstance(message, OutputFile):
             artifacts.keep_output(
@@ -135,9 +140,15 @@ class RecordKeeper:
             trial_id=told.trial_id,
             attempt=told.attempt,
             file=NewFile(message.path, message.size, message.sha256, message.step, message.value),
+            kind=message.kind,
         )
 
     def _refuse(self, told: _Told, error: Exception) -> None:
         logger.warning("trial %s attempt %s: %s", told.trial_id, told.attempt, error)
         if isinstance(told.message, CheckpointFile):
             artifacts.remove_files([told.message.path])
+
+
+def _may_be_dropped(message: Kept) -> bool:
+    """Of what is known of finished passes each replaces the one before, and is small."""
+    return isinstance(message, CheckpointFile) and message.kind != "progress"

@@ -29,6 +29,10 @@ _RESUMED = (
     "note: the recorded run went on from a checkpoint (step {}), this one is unbroken: the same "
     "on a CPU when every generator was kept with it; on a GPU the last bits may differ"
 )
+_BUILT_ON = (
+    "note: the recorded run built on what it had trained on lower budgets, this one begins anew "
+    "on its budget alone: scores differ"
+)
 
 
 class LastStep:
@@ -56,6 +60,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     _warn_of_other_code(options.commit)
     if options.resumed:
         print(_RESUMED.format(options.resumed), file=sys.stderr)
+    if options.lower_budgets:
+        print(_BUILT_ON, file=sys.stderr)
     set_threads(options.threads)
     job = Job(
         label="reproduce",
@@ -162,6 +168,7 @@ def _parser() -> argparse.ArgumentParser:
         "--data", default={}, type=_json, help="a JSON object: name, version, checksum"
     )
     parser.add_argument("--resumed", default="", help="checkpoints that it went on from")
+    parser.add_argument("--lower-budgets", default="", help="it built on lower ones: built-on")
     parser.add_argument("--score", type=float, help="the recorded score")
     return parser
 

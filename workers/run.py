@@ -20,10 +20,10 @@ from typing import Any, Literal, SupportsFloat, SupportsIndex, TypeVar
 from experiments.analysis.early_stopping import Waiting, after
 from experiments.metrics import guess
 from workers.assigned import Assigned
-from workers.checkpoints import CheckpointSink, Shelf
 from workers.flushing import FLUSH_SECONDS, Flusher
-from workers.messages import Job, Resumed, Score, Sealed
+from workers.messages import Job, Score, Sealed
 from workers.metric_values import MAX_NAME, is_name, to_float, whole
+from workers.run_checkpoints import RunCheckpoints
 from workers.sink import Sink
 from workers.system_metrics import SystemSampler
 
@@ -75,10 +75,8 @@ class Run(Assigned):
         self._waiting = Waiting()
         # Steps at which validation metrics were logged before the official one; None: never mind.
         self._evaluated: dict[str, int] | None = {} if self._declares_official() else None
-        self._keeper = sink if job.checkpoints and isinstance(sink, CheckpointSink) else None
-        self._shelf = Shelf(job.checkpoints) if job.checkpoints and self._keeper else None
+        self._checkpoints = RunCheckpoints(job, sink, self._warn)
         self._reports: list[tuple[int, float]] = []  # evaluations, for the pruner of a resumed run
-        self._kept_at = time.monotonic()
         # Of a training job of several processes the first one logs.
         self._is_another_rank = os.environ.get("RANK", "0").strip() not in ("", "0")
         self._loops = 0  # of `until_stopped` under way
@@ -193,12 +191,11 @@ class Run(Assigned):
     @property
     def checkpoint_due(self) -> bool:
         """Whether a checkpoint would be good now: some time after the one before, and when the
-        run was asked to end. Never on ranks above 0, nor where the run has several passes.
+        run was asked to end. Never on ranks above 0.
         """
-        if self._shelf is None or self._is_another_rank:
+        if self._is_another_rank or not self._checkpoints.are_kept:
             return False
-        waited = time.monotonic() - self._kept_at
-        return self.ending == "stopped" or waited >= self._shelf.about.seconds
+        return self.ending == "stopped" or self._checkpoints.is_due()
 
     def save_checkpoint(
         self, state: Any, *, step: SupportsIndex, generators: Sequence[Any] = ()
@@ -215,42 +212,30 @@ class Run(Assigned):
         """
         if self._is_another_rank:
             return False
-        if self._shelf is None or self._keeper is None:
-            self._warn("checkpoints", "no checkpoints: a trial of several passes begins anew")
+        if not self._checkpoints.are_kept:
+            self._warn("checkpoints", "no checkpoints are kept here")
             return False
         at = self._step(step, self._last_step)
         self.flush()
-        last = self._score.last_value
-        value = last if last is not None and math.isfinite(last) else None
-        try:
-            file = self._shelf.write(
-                state, step=at, value=value, memory=self._memory(), generators=generators
-            )
-        except OSError as error:
-            self._warn("disk", f"checkpoint at step {at} not kept: {error.strerror or error}")
-            return False
-        self._keeper.tell(file)
-        self._kept_at = time.monotonic()
-        return True
+        return self._checkpoints.save(
+            state, step=at, score=self._score, memory=self._memory(), generators=generators
+        )
 
-    def load_checkpoint(self, *, generators: Sequence[Any] = ()) -> Any:
+    def load_checkpoint(
+        self, *, generators: Sequence[Any] = (), from_lower_budget: bool = False
+    ) -> Any:
         """The state of the newest checkpoint of this trial, None when it begins anew.
 
         Random states are restored, those of `generators` in the order in which they were saved.
         Tensors come on the CPU. Files that were altered are passed over for older ones.
+
+        A trial of several folds or budgets gets those of the fold or budget that it is in. With
+        `from_lower_budget` a budget that has none yet goes on from the last one of the budget
+        below; only the state comes from there, no value does.
         """
-        loaded = self._shelf.read(generators) if self._shelf is not None else None
-        if loaded is None:
-            return None
-        for text in loaded.unreadable:
-            self._warn(text, text)
-        if not loaded.memory:
-            return None
-        self._remember(loaded.memory)
-        if self._keeper is not None:
-            file = loaded.file
-            self._keeper.tell(Resumed(file.step, file.attempt, tuple(self._reports)))
-        return loaded.state
+        return self._checkpoints.load(
+            generators, remember=self._remember, from_lower_budget=from_lower_budget
+        )
 
     def _memory(self) -> dict[str, Any]:
         return {
@@ -262,8 +247,8 @@ class Run(Assigned):
             "reports": list(self._reports),
         }
 
-    def _remember(self, memory: Mapping[str, Any]) -> None:
-        """Stand where the run stood that wrote a checkpoint."""
+    def _remember(self, memory: Mapping[str, Any]) -> tuple[tuple[int, float], ...]:
+        """Stand where the run stood that wrote a checkpoint; its reports to the pruner so far."""
         self._score = Score(**memory["score"])
         self._waiting = Waiting(**memory["waiting"])
         self._calls, self._last_step = memory["calls"], memory["last_step"]
@@ -274,6 +259,7 @@ class Run(Assigned):
         if self._score.evaluations:
             self._meet(self._job.official_metric)
             self._evaluated = None
+        return tuple(self._reports)
 
     def close(self) -> None:
         """Send what is left. Raises what kept the flusher from sending."""

@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from workers.messages import (
+    BuiltOnLowerBudget,
     CheckpointFile,
     Finished,
     FromChild,
@@ -237,7 +238,7 @@ class _Watch:
                 self._desk.ask(message)
             case Sealed():
                 self._callbacks.on_sealed(message)
-            case CheckpointFile() | Resumed() | OutputFile():
+            case CheckpointFile() | Resumed() | BuiltOnLowerBudget() | OutputFile():
                 self._callbacks.on_checkpoint(message)
 
     def _tick(self) -> None:

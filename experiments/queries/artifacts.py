@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from experiments.models import Artifact, Experiment, Trial
 
-CHECKPOINT = "checkpoint"
+OF_TRAINING = ("checkpoint", "pass checkpoint", "progress")
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,8 +26,8 @@ class KeptFile:
 
 
 def checkpoints(trial_id: int) -> list[KeptFile]:
-    """A trial's checkpoints, those of the newest attempt first, the latest first."""
-    rows = Artifact.objects.filter(trial_id=trial_id, kind=CHECKPOINT)
+    """All that a trial can go on from, that of the newest attempt first, the latest first."""
+    rows = Artifact.objects.filter(trial_id=trial_id, kind__in=OF_TRAINING)
     return [_kept(row) for row in rows.order_by("-attempt", "-pk")]
 
 

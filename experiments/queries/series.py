@@ -16,13 +16,12 @@ import numpy as np
 from django.db.models import F, Q, QuerySet
 from numpy.typing import NDArray
 
-from experiments.lineage import last_steps, resumed_steps
+from experiments.lineage import Resumption, last_step, on_the_curve, resumptions
 from experiments.metrics import Metric, is_test
 from experiments.models import SeriesBatch
 from experiments.series_encoding import SeriesColumns, decode
 
 _MOST_TRIALS = 200  # of one statement
-_FIRST, _LAST = -(2**63), 2**63 - 1
 
 Cursor = tuple[int, int]  # attempt and batch up to which a reader has seen a trial
 
@@ -94,15 +93,15 @@ def iterate(
         for trial_id, attempt, batch, joined, newest, resumed, payload in columns.iterator(
             chunk_size=16
         ):
-            last = None
+            bounds: tuple[Resumption, ...] = ()
             if attempt != newest:
-                kept = last_steps(newest, resumed_steps(resumed))
+                kept = on_the_curve(newest, resumptions(resumed))
                 if attempt not in kept:
                     continue
-                last = kept[attempt]
+                bounds = kept[attempt]
             shown = _shown(payload, names, declared)
-            if last is not None:
-                shown = _within(shown, _FIRST, last)
+            if bounds:
+                shown = _cut(shown, bounds, before=True)
                 if not shown:
                     continue
             yield Flush(trial_id, attempt, batch, shown, batch - joined + 1)
@@ -133,9 +132,9 @@ def earlier_attempts(
         .iterator(chunk_size=16)
     ):
         shown = _shown(payload, names, declared)
-        last = last_steps(newest, resumed_steps(resumed)).get(attempt)
-        if last is not None:
-            shown = _within(shown, last + 1, _LAST)
+        bounds = on_the_curve(newest, resumptions(resumed)).get(attempt)
+        if bounds is not None:
+            shown = _cut(shown, bounds, before=False)
         if shown:
             parts.setdefault(attempt, []).append(Flush(trial_id, attempt, batch, shown))
     return {attempt: _together(flushes) for attempt, flushes in parts.items()}
@@ -225,15 +224,23 @@ def read(
     }
 
 
-def _within(series: dict[str, SeriesColumns], first: int, last: int) -> dict[str, SeriesColumns]:
-    """The points of that range; names without any are left out."""
-    cut = {name: within(columns, first, last) for name, columns in series.items()}
+def _cut(
+    series: dict[str, SeriesColumns], bounds: tuple[Resumption, ...], *, before: bool
+) -> dict[str, SeriesColumns]:
+    """What stands of an earlier attempt, or what was trained again; names without any left out."""
+    cut = {}
+    for name, columns in series.items():
+        stands = columns.steps <= last_step(name, bounds)
+        cut[name] = _chosen(columns, stands if before else ~stands)
     return {name: columns for name, columns in cut.items() if len(columns.steps)}
 
 
 def within(columns: SeriesColumns, first: int, last: int) -> SeriesColumns:
     """The points with a step from `first` to `last`."""
-    kept = (columns.steps >= first) & (columns.steps <= last)
+    return _chosen(columns, (columns.steps >= first) & (columns.steps <= last))
+
+
+def _chosen(columns: SeriesColumns, kept: NDArray[np.bool_]) -> SeriesColumns:
     if kept.all():
         return columns
     return SeriesColumns(columns.steps[kept], columns.values[kept], columns.times_ms[kept])

@@ -19,6 +19,8 @@ from experiments.services.attempts import require_attempt
 logger = logging.getLogger(__name__)
 
 CHECKPOINT = "checkpoint"
+PASS_CHECKPOINT = "pass checkpoint"  # of a fold or a smaller budget
+PROGRESS = "progress"  # what is known of finished passes
 OUTPUT = "output"
 _AT_ONCE = 500
 
@@ -34,18 +36,18 @@ class NewFile:
     value: float | None = None
 
 
-def keep_checkpoint(*, trial_id: int, attempt: int, file: NewFile) -> None:
-    """Record a checkpoint of a running attempt, and drop those that are neither among the last
-    CHECKPOINTS_KEEP_LAST nor among the CHECKPOINTS_KEEP_BEST by the official metric.
+def keep_checkpoint(*, trial_id: int, attempt: int, file: NewFile, kind: str = CHECKPOINT) -> None:
+    """Record a checkpoint of a running attempt, and drop those of its kind that are neither among
+    the last CHECKPOINTS_KEEP_LAST nor among the CHECKPOINTS_KEEP_BEST by the official metric.
 
     Raises:
         TrialFenced, TrialFinished, NotFound: when the attempt does not hold the trial.
     """
     with transaction.atomic():
         require_attempt(trial_id=trial_id, attempt=attempt)
-        _record(CHECKPOINT, trial_id, attempt, file)
+        _record(kind, trial_id, attempt, file)
         held = list(
-            Artifact.objects.filter(trial_id=trial_id, kind=CHECKPOINT).order_by("attempt", "pk")
+            Artifact.objects.filter(trial_id=trial_id, kind=kind).order_by("attempt", "pk")
         )
         gone = _dropped(held, maximize=_maximizes(trial_id))
         Artifact.objects.filter(pk__in=[each.pk for each in gone]).delete()

@@ -11,7 +11,7 @@ from typing import Any
 from django.db import connection, transaction
 from django.utils import timezone
 
-from experiments.lineage import with_resumed
+from experiments.lineage import Resumption, with_lower_budget, with_resumption
 from experiments.models import SealedScore, SeriesBatch, Trial
 from experiments.models.trial import TrialState
 from experiments.series_encoding import join, raw_bytes
@@ -126,10 +126,8 @@ def _show_latest(trial_id: int, batch: Batch | None, heard_at: dt.datetime | Non
     Trial.objects.filter(pk=trial_id).update(**changes)
 
 
-def resume(*, trial_id: int, attempt: int, step: int, origin: int | None = None) -> None:
+def resume(*, trial_id: int, attempt: int, resumption: Resumption) -> None:
     """Record that an attempt goes on from a checkpoint: its curve continues the earlier one there.
-
-    `origin` is the attempt that wrote the checkpoint, by default the one before.
 
     Raises:
         TrialFenced, TrialFinished, NotFound: when the attempt does not hold the trial.
@@ -138,8 +136,20 @@ def resume(*, trial_id: int, attempt: int, step: int, origin: int | None = None)
         require_attempt(trial_id=trial_id, attempt=attempt)
         trial = Trial.objects.only("resumed").get(pk=trial_id)
         Trial.objects.filter(pk=trial_id).update(
-            resumed=with_resumed(trial.resumed, attempt, step, origin)
+            resumed=with_resumption(trial.resumed, attempt, resumption)
         )
+
+
+def build_on_lower_budget(*, trial_id: int, attempt: int) -> None:
+    """Record that training on one budget went on from the checkpoint of a lower one.
+
+    Raises:
+        TrialFenced, TrialFinished, NotFound: when the attempt does not hold the trial.
+    """
+    with transaction.atomic():
+        require_attempt(trial_id=trial_id, attempt=attempt)
+        trial = Trial.objects.only("resumed").get(pk=trial_id)
+        Trial.objects.filter(pk=trial_id).update(resumed=with_lower_budget(trial.resumed))
 
 
 def compact(trial_id: int) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from experiments.series_encoding import decode
-from workers.messages import CheckpointFile, Resumed, SeriesFlush
+from workers.messages import BuiltOnLowerBudget, CheckpointFile, Resumed, SeriesFlush
 
 
 class Memory:
@@ -13,7 +13,7 @@ class Memory:
 
     def __init__(self, die_after: int | None = None) -> None:
         self.stop_requested = False
-        self.told: list[SeriesFlush | CheckpointFile | Resumed] = []
+        self.told: list[SeriesFlush | CheckpointFile | Resumed | BuiltOnLowerBudget] = []
         self.die_after = die_after
 
     def series(self, flush: SeriesFlush) -> None:
@@ -22,9 +22,10 @@ class Memory:
     def report(self, step: int, value: float) -> bool | None:
         return False
 
-    def tell(self, message: CheckpointFile | Resumed) -> None:
+    def tell(self, message: CheckpointFile | Resumed | BuiltOnLowerBudget) -> None:
         self.told.append(message)
-        if self.die_after == message.step:
+        step = getattr(message, "step", None)
+        if step is not None and step == self.die_after:
             raise Killed
 
     @property

@@ -2,15 +2,26 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import pytest
 from django.conf import settings
+from django.test import override_settings
 from scipy.stats import qmc
 
 from experiments import evidence
-from experiments.models import Experiment, Finding, SealedScore, SeriesBatch, Trial, Worker
+from experiments.models import (
+    Artifact,
+    Experiment,
+    Finding,
+    SealedScore,
+    SeriesBatch,
+    Trial,
+    Worker,
+)
 from experiments.models.trial import Origin, StudyKind, TrialState
 from experiments.queries import series
 from experiments.search_space import Range
@@ -18,6 +29,10 @@ from experiments.services import experiments, replications
 from tests import cast
 from tests.services_under_test.redis_server import RedisServer
 from tests.services_under_test.worker import WorkerProcess, wait_until
+from tests.workers.run_memory import Memory
+from tests.workers.slot_owner import job
+from workers.passes import Passes
+from workers.problems import svm
 
 pytestmark = pytest.mark.django_db(transaction=True)
 Start = Callable[..., WorkerProcess]
@@ -211,4 +226,48 @@ def test_a_repetition_over_seeds_reaches_its_verdict(start_worker: Start) -> Non
     replicates = Trial.objects.filter(origin=Origin.REPLICATE)
     assert replicates.count() == 8 and set(replicates.values_list("pair", flat=True)) == set(
         range(4)
+    )
+
+
+FOLDED = """
+project: digits
+experiment: folded
+goal: Is a machine that dies between two folds as good as one that lives?
+objective: workers.problems.svm:descend
+search: {sampler: halton, trials: 1, parallel: 1, seed: 5}
+folds: 3
+hyperparameters:
+  learning_rate: {role: nuisance, low: 0.001, high: 0.002}
+  epochs: {role: fixed, value: 150}
+"""
+
+
+def test_a_trial_whose_worker_dies_within_a_fold_loses_no_fold_and_no_point(
+    start_worker: Start, tmp_path: Path
+) -> None:
+    told = {"objectives": "workers.problems", "CHECKPOINT_SECONDS": "0"}
+    told["ARTIFACTS_DIR"] = str(tmp_path / "artifacts")
+    cast.project()
+    with override_settings(OBJECTIVES=["workers.problems"]):
+        experiment = experiments.create(user=cast.person("ada"), text=FOLDED)
+    first = start_worker(**told)
+    in_the_second = Artifact.objects.filter(kind="pass checkpoint", name__contains="-pass-2-")
+    wait_until(in_the_second.exists, worker=first)
+    first.kill()
+    second = start_worker(**told)
+    wait_until(lambda: _is_finished(experiment), worker=second)
+
+    trial = Trial.objects.get()
+    assert trial.attempt == 2 and '"[fold=1]"' in trial.resumed
+    curves = series.read([trial.pk])[trial.pk]
+    for fold in (1, 2, 3):
+        steps = curves[f"validation_accuracy[fold={fold}]"].steps
+        assert steps.tolist() == list(range(1, 151)), "without a gap, none twice"
+    params = {"epochs": 150, **json.loads(trial.parameters)}
+    seeds = {"train_seed": trial.train_seed, "split_seed": trial.split_seed}
+    unbroken = Passes(job("x", params=params, folds=3, **seeds), Memory())
+    unbroken.call(svm.descend)
+    assert (trial.value, list(unbroken.folds)) == (
+        unbroken.score.value,
+        [float(curves[f"validation_accuracy[fold={fold}]"].values.max()) for fold in (1, 2, 3)],
     )

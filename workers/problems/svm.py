@@ -67,7 +67,8 @@ def fit(run: Run) -> None:
 
 
 def descend(run: Run) -> None:
-    """Fit a linear machine by stochastic gradient descent, evaluated after every epoch.
+    """Fit a linear machine by stochastic gradient descent, evaluated after every epoch. Goes on
+    from a checkpoint where it was taken up again.
 
     Hyperparameters: alpha (how strongly it is regularised), learning_rate, epochs.
     """
@@ -81,7 +82,8 @@ def descend(run: Run) -> None:
         eta0=params.get("learning_rate", 1e-2),
         random_state=run.train_seed % 2**32,
     )
-    for epoch in run.until_stopped(range(1, epochs + 1)):
+    done = _taken_up(machine, run.load_checkpoint())
+    for epoch in run.until_stopped(range(done + 1, epochs + 1)):
         machine.partial_fit(train, truth, classes=[0, 1])
         signs = np.where(truth == 1, 1.0, -1.0)
         hinge = np.maximum(0.0, 1.0 - signs * machine.decision_function(train))
@@ -93,6 +95,26 @@ def descend(run: Run) -> None:
             },
             step=epoch,
         )
+        if run.checkpoint_due:
+            run.save_checkpoint(_state(machine, epoch), step=epoch)
+
+
+def _state(machine: SGDClassifier, epoch: int) -> dict[str, Any]:
+    return {
+        "epoch": epoch,
+        "weights": machine.coef_.tolist(),
+        "offset": machine.intercept_.tolist(),
+        "steps": float(machine.t_),
+    }
+
+
+def _taken_up(machine: SGDClassifier, state: dict[str, Any] | None) -> int:
+    """Give a machine what a checkpoint holds; the epochs that it has been through."""
+    if state is None:
+        return 0
+    machine.coef_, machine.intercept_ = np.array(state["weights"]), np.array(state["offset"])
+    machine.t_ = state["steps"]
+    return int(state["epoch"])
 
 
 def split(split_seed: int, *, folds: int = 0, fold: int | None = None) -> Parts:

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from experiments.errors import TrialFenced
+from experiments.lineage import Resumption
 from experiments.metrics import Metric
 from experiments.models import Trial
 from experiments.models.trial import TrialState
@@ -119,7 +120,7 @@ def test_a_test_metric_that_was_stored_all_the_same_is_never_returned(trial: int
 def test_a_resumed_curve_is_cut_at_the_checkpoint_and_goes_on_from_there(trial: int) -> None:
     cast.log(trial, counted(count=10), batches=3)  # steps 1 to 10, died
     Trial.objects.filter(pk=trial).update(attempt=2)
-    writing.resume(trial_id=trial, attempt=2, step=6)
+    writing.resume(trial_id=trial, attempt=2, resumption=Resumption(6, 1))
     again = {"loss": np.arange(100.0, 105.0)}
     cast.log(trial, again, attempt=2, batches=2, first_step=7)
     news = series.since({trial: (1, 2)})[trial]
@@ -134,7 +135,7 @@ def test_a_resumed_curve_is_cut_at_the_checkpoint_and_goes_on_from_there(trial: 
 def test_a_flush_that_comes_after_the_resume_counts_up_to_the_checkpoint(trial: int) -> None:
     cast.log(trial, counted(count=4), batches=1)
     Trial.objects.filter(pk=trial).update(attempt=2)
-    writing.resume(trial_id=trial, attempt=2, step=6)
+    writing.resume(trial_id=trial, attempt=2, resumption=Resumption(6, 1))
     late = encode([(step, 0, {"loss": 0.5}) for step in range(5, 9)])
     assert not writing.append(writing.Batch(trial, 1, 1, late, 4, 5, 8)).alive
     assert steps(series.read([trial])[trial]) == [1, 2, 3, 4, 5, 6]
@@ -143,7 +144,7 @@ def test_a_flush_that_comes_after_the_resume_counts_up_to_the_checkpoint(trial: 
 
 def test_only_the_attempt_that_holds_a_trial_goes_on_from_a_checkpoint(trial: int) -> None:
     with pytest.raises(TrialFenced):
-        writing.resume(trial_id=trial, attempt=2, step=6)
+        writing.resume(trial_id=trial, attempt=2, resumption=Resumption(6, 1))
 
 
 def test_what_an_attempt_logged_that_was_run_anew_stays_readable(trial: int) -> None:
@@ -172,7 +173,8 @@ def test_every_point_is_on_the_curve_or_among_earlier_attempts_never_both(
         Trial.objects.filter(pk=trial).update(attempt=attempt)
         start = 1
         if attempt > 1 and checkpoint is not None:
-            writing.resume(trial_id=trial, attempt=attempt, step=checkpoint)
+            resumption = Resumption(checkpoint, attempt - 1)
+            writing.resume(trial_id=trial, attempt=attempt, resumption=resumption)
             start = checkpoint + 1
         values = {"loss": 1000.0 * attempt + np.arange(start, start + count)}
         cast.log(trial, values, attempt=attempt, batches=2, first_step=start)

@@ -71,3 +71,6 @@ def test_the_line_that_reproduces_a_trial_tells_that_it_was_resumed(kept: Artifa
     assert "--resumed" not in line_of(experiment, trial)
     trial.resumed = '{"2": [12, 1], "4": [30, 2]}'
     assert "--resumed=12,30" in line_of(experiment, trial)
+    trial.resumed = '{"2": [12, 1, "[fold=2]", ["[fold=1]"]], "lower": true}'
+    line = line_of(experiment, trial)
+    assert "'--resumed=12[fold=2]'" in line and "--lower-budgets=built-on" in line
