@@ -86,7 +86,7 @@ def test_settings_are_kept_in_the_address_and_the_raw_line_stays(
     assert len(after) == len(before) + len(lines), "the raw lines and the smoothed ones"
     assert after[0]["y"] == before[0]["y"] and after[1]["y"] != before[0]["y"]
     page.get_by_label("trials").first.select_option("best-3")
-    wait_until(page, lambda: "trials=best-3" in page.url, seconds=5)
+    wait_until(page, lambda: "trials=best-3" in page.url)
     for part in ("smooth=0.8", "logx=1", "x=time"):
         assert part in page.url
     page.reload()

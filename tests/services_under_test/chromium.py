@@ -7,10 +7,11 @@ import shutil
 from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import Browser, ConsoleMessage, Page, sync_playwright
+from playwright.sync_api import Browser, ConsoleMessage, Page, expect, sync_playwright
 
 from tests.services_under_test.web_server import WebServer
 
+MILLISECONDS = 60_000  # until an expectation fails; none that holds comes near it
 QUIET_FLAGS = (
     "--no-sandbox",
     "--disable-gpu",
@@ -42,6 +43,7 @@ def browser() -> Iterator[Browser]:
     os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"] = "1"
     try:
         with sync_playwright() as playwright:
+            expect.set_options(timeout=MILLISECONDS)
             chromium = playwright.chromium.launch(
                 executable_path=executable, args=list(QUIET_FLAGS)
             )
@@ -68,7 +70,7 @@ def page(
     context = browser.new_context(
         base_url=web_server.url, viewport={"width": 1440, "height": 900}, locale="en-GB"
     )
-    context.set_default_timeout(15_000)
+    context.set_default_timeout(MILLISECONDS)
     window = context.new_page()
 
     def note(message: ConsoleMessage) -> None:
