@@ -11,6 +11,7 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
+import numpy as np
 import pytest
 from django.conf import settings
 from django.test import Client
@@ -49,7 +50,7 @@ def evil() -> dict[str, str]:
     trial = Trial.objects.filter(study__experiment=experiment).order_by("pk")[0]
     cast.log(
         trial.pk,
-        {f"x{EVIL}": cast.curves(0.9, cast.np.random.default_rng(0))["train_loss"]},
+        {f"x{EVIL}": cast.curves(0.9, np.random.default_rng(0))["train_loss"]},
         first_batch=50,
     )
     finding = cast.finding(experiment, trial=trial)

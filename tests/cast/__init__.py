@@ -1,0 +1,30 @@
+"""Named people, projects, searches and decisions with the same numbers every time.
+
+Tests write `from tests import cast` and use single members of it; `cast.everything()` builds a
+database in which every page has something to show. A member lives in the room whose name says so.
+"""
+
+from tests.cast.experiment_files import EPOCHS, GOAL, LABEL_SMOOTHING, LEARNING_RATE, OBJECTIVE
+from tests.cast.findings import finding, some_findings
+from tests.cast.people import person, project
+from tests.cast.recorded_decisions import decide, decided
+from tests.cast.searches import (
+    address,
+    end,
+    finish_search,
+    finished_search,
+    running_search,
+    search,
+)
+from tests.cast.seeds import finish_pairs, repeated, rivals
+from tests.cast.training_curves import START, curves, log
+from tests.cast.training_runs import finished_trial, many_trials, running_trial, sampled
+from tests.cast.whole_database import everything
+
+__all__ = [
+    "EPOCHS", "GOAL", "LABEL_SMOOTHING", "LEARNING_RATE", "OBJECTIVE", "START",
+    "address", "curves", "decide", "decided", "end", "everything", "finding", "finish_pairs",
+    "finish_search", "finished_search", "finished_trial", "log", "many_trials", "person",
+    "project", "repeated", "rivals", "running_search", "running_trial", "sampled", "search",
+    "some_findings",
+]  # fmt: skip

@@ -1,0 +1,87 @@
+"""Searches in each of their states."""
+
+from __future__ import annotations
+
+import datetime as dt
+from zlib import crc32
+
+import numpy as np
+from django.utils import timezone
+
+from experiments.models import Experiment, Trial
+from experiments.models.experiment import ExperimentState
+from experiments.services import experiments
+from tests.cast.experiment_files import GOAL, LABEL_SMOOTHING
+from tests.cast.people import person
+from tests.cast.training_curves import START
+from tests.cast.training_runs import finished_trial, running_trial
+
+
+def search(
+    name: str = "label-smoothing",
+    *,
+    trials_per_arm: int = 12,
+    goal: str = GOAL,
+    source: str = "",
+) -> Experiment:
+    """An experiment with two arms, just created."""
+    text = source or LABEL_SMOOTHING.format(name=name, goal=goal, trials=trials_per_arm)
+    return experiments.create(user=person("ada"), text=text)
+
+
+def finished_search(name: str = "label-smoothing", *, trials_per_arm: int = 12) -> Experiment:
+    """A search whose budget is used."""
+    experiment = search(name, trials_per_arm=trials_per_arm)
+    _run(experiment, trials_per_arm)
+    end(experiment)
+    experiment.refresh_from_db()
+    return experiment
+
+
+def finish_search(experiment: Experiment, count: int = 3) -> None:
+    """Let every study of a search end with so many trials."""
+    _run(experiment, count)
+    end(experiment)
+
+
+def end(experiment: Experiment, state: str = ExperimentState.FINISHED) -> None:
+    Experiment.objects.filter(pk=experiment.pk).update(
+        state=state, finished_at=START + dt.timedelta(minutes=9), stop_reason="all trials done"
+    )
+
+
+def _run(experiment: Experiment, count: int) -> None:
+    rng = np.random.default_rng(crc32(experiment.name.encode()))
+    studies = list(experiment.studies.order_by("arm_index"))
+    for index in range(count):
+        for study in studies:
+            finished_trial(study, len(studies) * index + study.arm_index, rng)
+
+
+def running_search(
+    name: str = "weight-decay", *, done: int = 19, trials_per_arm: int = 24, recent: bool = False
+) -> Experiment:
+    """A search under way: `done` finished trials an arm and one running in each."""
+    experiment = search(
+        name,
+        trials_per_arm=trials_per_arm,
+        goal="Is weight decay worth its place beside label smoothing?",
+    )
+    _run(experiment, done)
+    for study in experiment.studies.order_by("arm_index"):
+        running_trial(study, epochs=14 + 9 * study.arm_index)
+    if recent:
+        now = timezone.now()
+        for index, trial in enumerate(
+            Trial.objects.filter(study__experiment=experiment, finished_at__isnull=False)
+        ):
+            Trial.objects.filter(pk=trial.pk).update(
+                finished_at=now - dt.timedelta(seconds=6 * (60 - index % 60))
+            )
+    experiment.refresh_from_db()
+    return experiment
+
+
+def address(experiment: Experiment, rest: str = "") -> str:
+    """The path of an experiment's page, or of one below it."""
+    return f"/projects/{experiment.project.slug}/experiments/{experiment.name}/{rest}"
