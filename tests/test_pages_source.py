@@ -14,6 +14,7 @@ from plotly.offline import get_plotlyjs_version
 ROOT = Path(__file__).resolve().parent.parent
 TEMPLATES = sorted((ROOT / "templates").rglob("*.html"))
 SCRIPTS = sorted((ROOT / "static" / "js").glob("*.js"))
+STYLES = sorted((ROOT / "static" / "css").glob("*.css"))
 VENDOR = ROOT / "static" / "vendor"
 CHARTS = sorted((ROOT / "experiments" / "charts").glob("*.py"))
 
@@ -89,7 +90,7 @@ def test_the_vendored_files_are_those_on_record() -> None:
 
 
 def test_the_stylesheet_defines_every_colour_that_charts_ask_for() -> None:
-    sheet = (ROOT / "static" / "css" / "app.css").read_text(encoding="utf-8")
+    sheet = "".join(path.read_text(encoding="utf-8") for path in STYLES)
     defined = set(re.findall(r"(--[a-z0-9-]+):", sheet))
     asked = set()
     for path in CHARTS:
@@ -97,3 +98,10 @@ def test_the_stylesheet_defines_every_colour_that_charts_ask_for() -> None:
     asked.discard("--name")  # of an explanation
     assert asked and asked <= defined
     assert all(f"--hue-{number}" in defined for number in range(1, 9))
+
+
+def test_every_stylesheet_is_on_every_page_and_short() -> None:
+    base = (ROOT / "templates" / "base.html").read_text(encoding="utf-8")
+    linked = re.findall(r"css/(\w+\.css)", base)
+    assert sorted(linked) == [path.name for path in STYLES]
+    assert all(len(path.read_text(encoding="utf-8").splitlines()) <= 150 for path in STYLES)

@@ -19,11 +19,13 @@ from experiments.charts.theme import (
     HUES,
     WARN_BAND,
     Figure,
+    annotation,
     axis,
     escaped,
     layout,
     log_axis,
     plain,
+    shortened,
     text_of,
 )
 from experiments.charts.thinning import leading_and_even
@@ -84,11 +86,26 @@ def axis_plot(
         axes |= frame_axes
         titles.append(title)
         bands += _bands(points, place)
+    titles.append(_upwards(metric))
     return _figure(data, **axes, annotations=titles, shapes=bands)
 
 
+def _upwards(metric: str) -> dict[str, Any]:
+    """What all frames show upwards, written once beside them."""
+    return annotation(
+        escaped(shortened(metric)),
+        textangle=-90,
+        xref="paper",
+        yref="paper",
+        x=0,
+        y=0.5,
+        xshift=-56,
+        yanchor="middle",
+    )
+
+
 def _figure(data: list[dict[str, Any]], **more: Any) -> Figure:
-    return {"data": data, "layout": layout(margin={"l": 56, "r": 12, "t": 8, "b": 40}, **more)}
+    return {"data": data, "layout": layout(margin={"l": 66, "r": 12, "t": 8, "b": 40}, **more)}
 
 
 def _traces(

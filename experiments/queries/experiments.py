@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -15,6 +16,7 @@ from experiments.models import Decision, Experiment, ExperimentTag, Finding, Stu
 from experiments.models.experiment import ExperimentState
 from experiments.models.trial import Origin, StudyKind, TrialState
 from experiments.queries.access import Access
+from experiments.queries.decisions_wanted import decisions_wanted
 from experiments.queries.pages import Page, page_bounds
 from experiments.search_space import values_in_words
 from experiments.stop_rules import STOPPED_ATTRIBUTE
@@ -60,6 +62,7 @@ class ExperimentRow:
     author: str
     active_at: datetime
     tags: tuple[str, ...] = ()
+    wants_decision: bool = False
 
     @property
     def done(self) -> int:
@@ -128,7 +131,8 @@ def list_experiments(access: Access, wanted: ExperimentFilter) -> Page[Experimen
         )
         .order_by(order, "-pk")[start:end]
     )
-    return Page([_row(each) for each in page], number, total)
+    waiting = decisions_wanted([access.project_id]).get(access.project_id, ())
+    return Page([_row(each, waiting) for each in page], number, total)
 
 
 def _count_of(rows: Any, key: str) -> Coalesce:
@@ -145,7 +149,7 @@ def _tagged(text: str) -> Any:
     return Experiment.objects.filter(tags__name__icontains=text).values("pk")
 
 
-def _row(experiment: Any) -> ExperimentRow:
+def _row(experiment: Any, waiting: Sequence[str]) -> ExperimentRow:
     return ExperimentRow(
         name=experiment.name,
         goal=experiment.goal,
@@ -162,6 +166,7 @@ def _row(experiment: Any) -> ExperimentRow:
         author=experiment.created_by.get_username(),
         active_at=experiment.active_at,
         tags=tuple(sorted(tag.name for tag in experiment.tags.all())),
+        wants_decision=experiment.name in waiting,
     )
 
 
@@ -268,6 +273,18 @@ def tally(experiment_id: int) -> Tally:
     )
     found = {row["state"]: row["n"] for row in counts}
     return Tally(found.get(TrialState.RUNNING, 0), found.get(TrialState.WAITING, 0))
+
+
+def look_seconds(experiment: Experiment, pairs: int, *, candidates: int = 1) -> float | None:
+    """How long so many pairs of replicates will take: each run as long as the best trial.
+
+    As many run at once as in the search. None before there is a best trial that a worker ran.
+    """
+    best = experiment.best_trial
+    if best is None or best.seconds is None or experiment.is_from_outside:
+        return None
+    rounds = math.ceil((1 + candidates) * pairs / experiment.parallel)
+    return rounds * best.seconds
 
 
 def seconds_left(experiment: Experiment, running: int) -> float | None:

@@ -14,6 +14,7 @@ from experiments.models import Decision, Experiment, Project
 from experiments.models.decision import CHAMPION_CHOICES, Choice
 from experiments.models.experiment import ExperimentState
 from experiments.queries.access import visible_projects
+from experiments.queries.decisions_wanted import decisions_wanted
 
 MOST_UNDER_WAY = 3  # on a project's card
 
@@ -37,6 +38,7 @@ class UnderWay:
     """A search that runs now; `best` in the official metric's unit."""
 
     name: str
+    goal: str
     done: int
     budget: int
     best: float | None
@@ -55,6 +57,7 @@ class ProjectRow:
     champion: Champion | None
     last_choice: str
     last_decided_at: datetime | None
+    to_decide: tuple[str, ...] = ()  # experiments that wait for a person's decision
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +93,7 @@ def list_projects(user: Any) -> tuple[ProjectRow, ...]:
     )
     champions = _champions(projects)
     under_way = _under_way(projects)
+    wanted = decisions_wanted(each.pk for each in projects)
     return tuple(
         ProjectRow(
             slug=each.slug,
@@ -103,6 +107,7 @@ def list_projects(user: Any) -> tuple[ProjectRow, ...]:
             champion=champions.get(each.pk),
             last_choice=each.last_choice or "",
             last_decided_at=each.last_decided_at,
+            to_decide=wanted.get(each.pk, ()),
         )
         for each in projects
     )
@@ -114,8 +119,8 @@ def _under_way(projects: Sequence[Project]) -> dict[int, list[UnderWay]]:
         project__in=projects, state=ExperimentState.RUNNING, repeat_of__isnull=True
     ).order_by("-active_at", "-pk")
     found: dict[int, list[UnderWay]] = {}
-    for row in rows.only("project_id", "name", "trial_count", "budget", "best_value"):
-        one = UnderWay(row.name, row.trial_count, row.budget, row.best_value)
+    for row in rows.only("project_id", "name", "goal", "trial_count", "budget", "best_value"):
+        one = UnderWay(row.name, row.goal, row.trial_count, row.budget, row.best_value)
         found.setdefault(row.project_id, []).append(one)
     return found
 

@@ -12,6 +12,8 @@ from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
+from experiments.charts.in_words import in_words
+
 register = template.Library()
 
 DIGITS = 4
@@ -36,6 +38,20 @@ def signed(value: Any) -> str:
     """As `score`, with its sign: +0.0047."""
     text = _number(value, keep_zeros=False)
     return f"+{text}" if isinstance(value, int | float) and value > 0 else text
+
+
+@register.filter
+def difference(value: Any, beside: Any) -> str:
+    """A difference of scores with one decimal more than the score beside it: +0.00205.
+
+    So that a column of differences lines up, whatever the size of each.
+    """
+    if not isinstance(value, int | float) or not math.isfinite(value):
+        return signed(value)
+    text = score(beside)
+    if "e" in text or not isinstance(beside, int | float) or not math.isfinite(beside):
+        return signed(value)
+    return f"{value:+.{len(text.partition('.')[2]) + 1}f}"
 
 
 @register.filter
@@ -156,8 +172,14 @@ def item(mapping: Any, key: Any) -> Any:
 
 @register.simple_tag
 def figure(data: Any, name: str) -> SafeString:
-    """A figure for the chart `name`: JSON that the chart's script reads; NaN becomes null."""
+    """A figure for the chart `name`: JSON that the chart's script reads; NaN becomes null.
+
+    Its words come with it, for those who do not see the chart.
+    """
     text = json.dumps(data, separators=(",", ":"), allow_nan=False).translate(_ESCAPES)
     return format_html(
-        '<script type="application/json" id="{}">{}</script>', name, SafeString(text)
+        '<script type="application/json" id="{}">{}</script><p class="sr">{}</p>',
+        name,
+        SafeString(text),
+        in_words(data),
     )

@@ -116,7 +116,8 @@ def follow_up_words(action: str) -> str:
 def verdict_words(sentence: str) -> str:
     """A verdict's sentence under a headline that says its outcome already."""
     rest = re.sub(r"[Tt]he evidence says \w+: ", "", sentence, count=1)
-    return rest[:1].upper() + rest[1:]
+    is_name = not rest.partition(" ")[0].isalpha()  # of a metric, which keeps its spelling
+    return rest if is_name else rest[:1].upper() + rest[1:]
 
 
 @register.simple_tag(takes_context=True)

@@ -14,7 +14,7 @@ from experiments.forms.repetition import BOUNDS, PRESETS, SCORE_RULES, PowerForm
 from experiments.panels.parts import ExperimentParts
 from experiments.planning import Planning, plan_ahead
 from experiments.queries.access import Access
-from experiments.queries.experiments import find_experiment
+from experiments.queries.experiments import find_experiment, look_seconds
 from experiments.queries.projects import champion_of
 from experiments.queries.seeds import (
     best_of_each_arm,
@@ -24,9 +24,8 @@ from experiments.queries.seeds import (
 )
 from experiments.replicate_readings import COST_GUARDS
 from experiments.services import replications
+from experiments.services.replications import DEFAULT_LOOKS
 from experiments.views.guard import attempted, in_project, required
-
-DEFAULT_LOOKS = (10, 20, 30)
 
 
 def declaration_context(parts: ExperimentParts, form: RepetitionForm) -> dict[str, Any]:
@@ -53,11 +52,23 @@ def declaration_context(parts: ExperimentParts, form: RepetitionForm) -> dict[st
         "score_rules": SCORE_RULES,
         "bounds": BOUNDS,
         "guard_metrics": dict.fromkeys(guard_metrics(experiment), "") | COST_GUARDS,
-        "planning": _planning(
-            parts.experiment,
+        **_planning_context(
+            experiment,
             {"looks": looks, "margin": typed.get("margin"), "candidates": 1 + len(further)},
         ),
     }
+
+
+def _planning_context(experiment: Any, typed: dict[str, Any]) -> dict[str, Any]:
+    """What a schedule can show, and how long it takes until each of its looks."""
+    planning = _planning(experiment, typed)
+    if planning is None:
+        return {"planning": None, "takes": {}}
+    takes = {
+        each.pairs: look_seconds(experiment, each.pairs, candidates=planning.candidates)
+        for each in planning.detectable
+    }
+    return {"planning": planning, "takes": takes}
 
 
 def _number(text: Any) -> int:
@@ -82,12 +93,8 @@ def power(request: HttpRequest, access: Access, name: str) -> HttpResponse:
     experiment = required(find_experiment(access, name))
     typed = {key: request.GET.get(key) for key in ("looks", "margin", "candidates")}
     form = PowerForm(typed)
-    planning = _planning(experiment, typed)
-    context = {
-        "planning": planning,
-        "wrong": [] if planning else [f"{name}: {wrong}" for name, wrong in form.reasons()],
-        "experiment": experiment,
-    }
+    wrong = [] if form.is_valid() else [f"{name}: {wrong}" for name, wrong in form.reasons()]
+    context = {**_planning_context(experiment, typed), "wrong": wrong, "experiment": experiment}
     return render(request, "experiments/_power.html", context)
 
 

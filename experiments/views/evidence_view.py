@@ -270,12 +270,12 @@ def _sources(document: Mapping[str, Any], pairs: Sequence[PairRow], decided: boo
         scores = _column(pairs, side)
         finite = scores[np.isfinite(scores)]
         if finite.size > 1:
-            deviation = number(float(finite.std(ddof=1)))
+            deviation = score(float(finite.std(ddof=1)))
             rows.append(Row(f"seed and split together, {side}", deviation, f"{finite.size} pairs"))
     told = document.get("sources_of_variance") or {}
     for each in told.get("measured", []):
         rows.append(
-            Row(f"{each['source']} alone", number(real(each["sd"])), each.get("measured_by", ""))
+            Row(f"{each['source']} alone", score(real(each["sd"])), each.get("measured_by", ""))
         )
     for name in told.get("not_measured", []):
         rows.append(Row(f"{name} alone", "not measured", purpose=PURPOSES.get(name, "")))

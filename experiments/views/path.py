@@ -9,10 +9,12 @@ from django.urls import reverse
 
 from experiments.experiment_file import ExperimentFile
 from experiments.queries.access import Access
-from experiments.queries.experiments import Tally
+from experiments.queries.experiments import Tally, look_seconds
 from experiments.queries.findings import Findings
 from experiments.queries.seeds import RepetitionState
 from experiments.services.baselines import NOT_SEARCHED
+from experiments.services.replications import DEFAULT_LOOKS
+from experiments.templatetags.figures import about
 
 Standing = Literal["done", "warned", "now", "later"]
 ENDED = ("finished", "stopped")
@@ -131,13 +133,21 @@ def _repeat(at: Standpoint) -> Step:
             return Step(title, "done", "a baseline", reverse("baseline", args=[at.access.slug]))
         if not at.experiment.best_trial_id:
             return Step(title, "later", "needs a complete trial", url)
-        return Step(title, "later" if at.warnings else "now", "first look at 10 pairs", url)
+        return Step(title, "later" if at.warnings else "now", _first_look(at), url)
     if repetition.complete:
         return Step(title, "done", repetition.progress, url)
     if repetition.accidents and not repetition.replicates_open:
         return Step(title, "now", f"{repetition.accidents} to repeat after accidents", url)
     say = f"{repetition.replicates_done} of {2 * repetition.pairs_queued} replicates"
     return Step(title, "now", say, url)
+
+
+def _first_look(at: Standpoint) -> str:
+    """What the first look costs: first look at 10 pairs, about 4 min."""
+    pairs = DEFAULT_LOOKS[0]
+    seconds = look_seconds(at.experiment, pairs)
+    say = f"first look at {pairs} pairs"
+    return say if seconds is None else f"{say}, {about(seconds)}"
 
 
 def _decide(at: Standpoint) -> Step:
@@ -181,15 +191,16 @@ def next_step(at: Standpoint) -> NextStep:
             "log the candidate and the baseline again, under fresh seeds.",
             *_repeat_button(at),
         )
+    cost = f"The {_first_look(at)}."
     if at.warnings:
         return NextStep(
             "The search is done. Answer the findings, or repeat the best configuration over fresh "
-            "seeds: only those count for a decision.",
+            f"seeds: only those count for a decision. {cost}",
             *_repeat_button(at),
         )
     return NextStep(
         "The search is done and nothing speaks against it. Its best score is the luckiest of "
-        "many: repeat the configuration over fresh seeds.",
+        f"many: repeat the configuration over fresh seeds. {cost}",
         *_repeat_button(at),
     )
 

@@ -37,7 +37,8 @@ ORDER_WORDS = {
 def projects_page(request: HttpRequest) -> HttpResponse:
     """What is each project's champion, and what is under way?"""
     rows = list_projects(request.user)
-    return render(request, "projects/list.html", {"projects": rows, "cursor": _mark(rows)})
+    context = {"projects": rows, "cursor": _mark(rows), "section": "projects"}
+    return render(request, "projects/list.html", context)
 
 
 @require_safe

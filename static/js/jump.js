@@ -34,9 +34,10 @@
     list.replaceChildren(
       ...places.map((place, index) => {
         const row = part("li", "");
-        row.id = `jump-place-${index}`;
-        row.setAttribute("role", "option");
+        row.setAttribute("role", "presentation");
         const link = part("a", "");
+        link.id = `jump-place-${index}`;
+        link.setAttribute("role", "option");
         link.href = place.url;
         link.tabIndex = -1;
         link.append(part("span", place.kind, "place-kind"), part("b", place.title, "clip"), part("span", place.detail, "small clip"));
@@ -77,7 +78,7 @@
   box.addEventListener("keydown", (event) => {
     if (event.key === "ArrowDown") choose(at + 1);
     else if (event.key === "ArrowUp") choose(at - 1);
-    else if (event.key === "Enter") options()[at]?.querySelector("a").click();
+    else if (event.key === "Enter") options()[at]?.click();
     else return;
     event.preventDefault();
   });

@@ -59,7 +59,7 @@
     const data = settings.smooth ? traces.flatMap(withSmoothing) : traces;
     const layout = axes(figure);
     layout.yaxis.type = settings.logY ? "log" : "linear";
-    if (settings.logY) Object.assign(layout.yaxis, { dtick: "D2" });
+    if (settings.logY) Object.assign(layout.yaxis, { dtick: "D2", tickformat: "~g" });
     layout.uirevision = JSON.stringify([settings.logX, settings.logY, settings.x]);
     if (settings.x !== "step") Object.assign(layout, { shapes: [], annotations: [] });
     const range = curves.shownRange(figure);

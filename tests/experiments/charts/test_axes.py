@@ -101,7 +101,7 @@ def test_arms_are_never_merged_each_has_its_frame_on_the_same_scales() -> None:
     assert layout["yaxis"]["range"] == layout["yaxis2"]["range"]  # type: ignore[index]
     assert layout["xaxis"]["range"] == layout["xaxis2"]["range"]  # type: ignore[index]
     titles = [each["text"] for each in layout["annotations"]]  # type: ignore[index]
-    assert titles == ["optimizer = adam", "optimizer = &lt;sgd&gt;"]
+    assert titles == ["optimizer = adam", "optimizer = &lt;sgd&gt;", "accuracy"]
     assert [each["xref"] for each in layout["shapes"]] == ["x", "x2"]  # type: ignore[index]
     json.dumps(figure, allow_nan=False)
 

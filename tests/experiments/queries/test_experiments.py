@@ -93,10 +93,10 @@ def test_the_table_costs_the_same_at_ten_and_at_a_hundred_rows(
 
     add(1, 10)
     seen = access()
-    with django_assert_num_queries(3):
+    with django_assert_num_queries(4):
         list_experiments(seen, ExperimentFilter())
     add(10, 100)
-    with django_assert_num_queries(3):
+    with django_assert_num_queries(4):
         page = list_experiments(seen, ExperimentFilter(page=2))
     assert (page.total, page.pages, page.first, page.last) == (100, 2, 51, 100)
 

@@ -54,6 +54,15 @@ def test_a_gain_carries_its_sign() -> None:
     assert figures.signed(0.0) == "0"
 
 
+def test_a_column_of_differences_lines_up() -> None:
+    assert figures.difference(0.002035, 0.9696) == "+0.00203"
+    assert figures.difference(-0.00045, 0.9714) == "-0.00045"
+    assert figures.difference(1.5, 123.4) == "+1.50"
+    assert figures.difference(None, 0.97) == figures.NOTHING
+    assert figures.difference(3.2e-7, 3.1e-6) == "+3.2e-7", "no decimals to go by"
+    assert figures.difference(0.25, None) == "+0.25"
+
+
 @pytest.mark.parametrize(
     ("seconds", "text"),
     [
@@ -89,6 +98,15 @@ def test_a_figure_cannot_leave_its_script_element() -> None:
     assert tag.count("</script>") == 1 and "<b>" not in tag
     inner = re.search(r">(.*)</script>", tag)
     assert inner and json.loads(inner[1]) == {"name": "</script><b>&"}
+
+
+def test_a_figure_comes_with_its_words() -> None:
+    line = {"type": "scatter", "x": [1, 2], "y": [0.5, 0.25], "name": "<b>A0</b>"}
+    tag = str(figures.figure({"data": [line], "layout": {}}, "one"))
+    assert (
+        '<p class="sr">&lt;b&gt;A0&lt;/b&gt;: 2 points, from 0.25 to 0.5, the last 0.25.</p>'
+        in tag
+    )
 
 
 def test_a_figure_with_a_number_that_json_cannot_hold_is_refused() -> None:

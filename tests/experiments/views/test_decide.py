@@ -51,7 +51,7 @@ def test_without_seeds_the_page_says_why_the_buttons_rest(
     client: Client, searched: Experiment
 ) -> None:
     text = page(client, searched)
-    assert "The buttons rest: there are no fresh seeds" in text
+    assert "Not open yet: there are no fresh seeds" in text
     assert 'value="adopt"' not in text and 'value="reject"' not in text
 
 

@@ -102,7 +102,7 @@ def test_the_page_costs_the_same_at_ten_and_at_forty_experiments(
         Experiment.objects.bulk_create(
             Experiment(name=f"e{n}", **fields) for n in range(start, end)
         )
-        with django_assert_num_queries(11):
+        with django_assert_num_queries(12):
             client.get("/projects/digits/")
 
 

@@ -190,7 +190,7 @@ def test_the_power_of_a_schedule_is_told_before_it_is_queued(
     client.force_login(cast.person("cleo"))
     address = cast.address(experiment, "seeds/power/")
     alone = client.get(address, {"looks": "5, 10", "margin": "0.001"}).content.decode()
-    assert "<b>5 pairs</b>" in alone and "<b>10 pairs</b>" in alone
+    assert all(f'<tr><td class="n">{pairs}</td>' in alone for pairs in (5, 10))
     assert "level of 0.0294" in alone and "earlier pairs" in alone and "over all 2 looks" in alone
     shared = client.get(address, {"looks": "5, 10", "candidates": "2"}).content.decode()
     assert "level of 0.0147 (shared by 2 candidates)" in shared

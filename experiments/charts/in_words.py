@@ -1,0 +1,93 @@
+"""A figure in words, for people who hear a page: what its axes are, and how far each line goes."""
+
+from __future__ import annotations
+
+import html
+import math
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from experiments.charts.theme import Figure
+
+MOST_TRACES = 8
+MOST_PAIRS = 12  # of a category and its value that are told one by one
+
+
+def in_words(figure: Figure) -> str:
+    """Axes, then each named trace: its points, the span of its values, the last one."""
+    layout = figure.get("layout") or {}
+    across, upwards = (_title(layout.get(key)) for key in ("xaxis", "yaxis"))
+    # Where rows are named, their places upwards are no values; named columns are told by name.
+    upright = not (layout.get("yaxis") or {}).get("ticktext")
+    named = _named(layout.get("xaxis") or {})
+    said = []
+    if across:
+        said.append(f"Across: {across}.")
+    if upwards:
+        said.append(f"Upwards: {upwards}.")
+    every = (_trace(trace, upright=upright, named=named) for trace in figure.get("data", ()))
+    traces = [words for words in every if words]
+    said += [f"{words}." for words in traces[:MOST_TRACES]]
+    if len(traces) > MOST_TRACES:
+        said.append(f"And {len(traces) - MOST_TRACES} more.")
+    return " ".join(said)
+
+
+def _title(axis: Mapping[str, Any] | None) -> str:
+    return _plain_text(((axis or {}).get("title") or {}).get("text", ""))
+
+
+def _named(axis: Mapping[str, Any]) -> dict[Any, str]:
+    """Values of an axis that stand for words; none where they are written as numbers."""
+    words = axis.get("ticktext") or ()
+    if all(_is_numeral(text) for text in words):
+        return {}
+    return dict(zip(axis.get("tickvals") or (), words, strict=False))
+
+
+def _is_numeral(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _plain_text(text: str) -> str:
+    """Without the tags and entities that Plotly reads."""
+    return html.unescape(re.sub(r"<br ?/?>", ", ", text)).strip()
+
+
+def _trace(trace: Mapping[str, Any], *, upright: bool, named: Mapping[Any, str]) -> str:
+    """Empty for what only decorates: bands, outlines, and unnamed marks of a few points."""
+    x, y = trace.get("x"), trace.get("y")
+    if not x or not y or trace.get("hoverinfo") == "skip" or isinstance(y[0], list):
+        return ""
+    name = _plain_text(trace.get("name") or "")
+    categories, values = (y, x) if trace.get("orientation") == "h" else (x, y)
+    if named and set(categories) <= set(named):
+        categories = [named[each] for each in categories]
+    if isinstance(categories[0], str) and len(categories) <= MOST_PAIRS:
+        told = ", ".join(
+            f"{_plain_text(each)} {value:.4g}"
+            for each, value in zip(categories, values, strict=False)
+            if _is_number(value)
+        )
+        return f"{name}: {told}" if name else told
+    numbers = [each for each in (y if upright else x) if _is_number(each)]
+    if not numbers or (not name and len(numbers) < 3):
+        return ""
+    points = f"{len(numbers)} {'point' if len(numbers) == 1 else 'points'}, {_span(numbers)}"
+    return f"{name or 'All'}: {points}"
+
+
+def _span(numbers: Sequence[float]) -> str:
+    low, high, last = min(numbers), max(numbers), numbers[-1]
+    if len(numbers) == 1:
+        return f"{last:.4g}"
+    return f"from {low:.4g} to {high:.4g}, the last {last:.4g}"
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and math.isfinite(value)
