@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 
 _SEARCH = re.compile(r"([A-Z]{0,3})(0|[1-9]\d{0,8})")
 _OTHER = re.compile(r"s([1-9]\d{0,17})-(0|[1-9]\d{0,8})")
@@ -22,6 +23,7 @@ class TrialReference:
     study: int | None = None
 
 
+@lru_cache(maxsize=256)
 def arm_letter(index: int) -> str:
     """A for arm 0, B for 1, .. Z, AA, as columns of a sheet."""
     letters = ""

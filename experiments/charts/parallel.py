@@ -49,8 +49,7 @@ def parallel_plot(
 
     `scores` [N]; infeasible trials (NaN) are left out, and so are the worst beyond `MOST_LINES`.
     """
-    feasible = np.flatnonzero(np.isfinite(scores))
-    order = feasible[np.argsort(-scores[feasible] if maximize else scores[feasible])][:MOST_LINES]
+    order = leading(scores, maximize=maximize)
     finite = scores[order]
     low, high = (float(finite.min()), float(finite.max())) if order.size else (0.0, 1.0)
     position = (scores - low) / (high - low) if high > low else np.full(scores.size, 0.5)
@@ -84,6 +83,14 @@ def parallel_plot(
             annotations=_ends(uprights),
         ),
     }
+
+
+def leading(
+    scores: NDArray[np.float64], *, maximize: bool, most: int = MOST_LINES
+) -> NDArray[np.int64]:
+    """Positions [M] of the trials that are drawn, the best first; `scores` [N] may be NaN."""
+    feasible = np.flatnonzero(np.isfinite(scores))
+    return feasible[np.argsort(-scores[feasible] if maximize else scores[feasible])][:most]
 
 
 def _bundle(

@@ -14,7 +14,7 @@ from experiments.charts.axes import MOST_DRAWN, AxisPoints, axis_plot
 from experiments.charts.contour import Plane, Ticks, contour_plot
 from experiments.charts.importance import Share, importance_plot
 from experiments.charts.isolation import isolation_plot
-from experiments.charts.parallel import MOST_LINES, Coordinate, parallel_plot
+from experiments.charts.parallel import Coordinate, leading, parallel_plot
 from experiments.charts.theme import nice_ticks
 from experiments.panels.isolated_values import isolated_values
 from experiments.panels.panel import Chart, Choice, Panel
@@ -186,9 +186,10 @@ def _no_importance(complete: int) -> str:
 
 def parallel_panel(parts: ExperimentParts, points: SearchPoints) -> Panel:
     """Each trial as a line across its hyperparameters."""
-    where = np.flatnonzero(points.complete)
+    feasible = np.where(points.complete, points.scores, math.nan)
+    where = leading(feasible, maximize=is_maximized(parts))
     uprights = [
-        Coordinate(each.name, positions(each, points)[where], *_ends(each))
+        Coordinate(each.name, positions(each, points, where), *_ends(each))
         for each in searched(parts)
     ]
     if not uprights:
@@ -198,26 +199,31 @@ def parallel_panel(parts: ExperimentParts, points: SearchPoints) -> Panel:
         uprights, points.scores[where], metric=metric, maximize=is_maximized(parts)
     )
     label = "Each trial as a line across its values"
-    note = f"The best {min(MOST_LINES, where.size):,} of {where.size:,} feasible trials."
+    note = f"The best {where.size:,} of {int(points.complete.sum()):,} feasible trials."
     shape = "tall wide" if len(uprights) > 2 else "tall"
     return Panel("parallel", [Chart("figure-parallel", "", figure, label, shape)], note=note)
 
 
-def positions(each: Hyperparameter, points: SearchPoints) -> NDArray[np.float64]:
-    """Where each trial [N] lies in the range, 0..1; NaN outside it and where a trial lacks it."""
+def positions(
+    each: Hyperparameter, points: SearchPoints, where: NDArray[np.int64] | None = None
+) -> NDArray[np.float64]:
+    """Where each trial [N] lies in the range, 0..1; NaN outside it and where a trial lacks it.
+
+    `where` [M] asks for some of the trials only.
+    """
     domain = searched_domain(each)
+    values = points.column(each.name)
+    chosen = values if where is None else [values[int(i)] for i in where]
     if isinstance(domain, Choices):
         return np.array(
             [
                 domain.to_unit(value) if value is not None and domain.holds(value) else math.nan
-                for value in points.column(each.name)
-            ]
+                for value in chosen
+            ],
+            dtype=np.float64,
         )
     return np.array(
-        [
-            domain.to_unit(value) if domain.holds(value) else math.nan
-            for value in points.column(each.name)
-        ],
+        [domain.to_unit(value) if domain.holds(value) else math.nan for value in chosen],
         dtype=np.float64,
     )
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from experiments.models.trial import FINISHED, TrialState
 from experiments.queries.trial_table import search_trials
-from experiments.trial_encoding import decode
+from experiments.trial_encoding import decode_all
 from experiments.trial_names import trial_name
 
 
@@ -88,7 +88,7 @@ def search_points(
         states=states,
         arms=np.array([row[1] for row in rows], dtype=np.int64),
         scores=scores,
-        parameters=[decode(row[4]) for row in rows] if parameters else [],
+        parameters=decode_all([row[4] for row in rows]) if parameters else [],
         started=started,
         finished=finished,
     )

@@ -68,6 +68,12 @@ def test_what_json_can_hold_comes_back_as_it_went_in(value: Any) -> None:
     assert same(encoding.decode(text), value)
 
 
+@given(st.lists(documents, max_size=4))
+def test_many_texts_are_read_as_one_by_one(values: list[Any]) -> None:
+    read = encoding.decode_all([encoding.encode(value) for value in values])
+    assert same(read, values)
+
+
 @given(distributions())
 def test_a_distribution_comes_back_equal(distribution: BaseDistribution) -> None:
     back = encoding.decode_distribution(encoding.encode_distribution(distribution))

@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from experiments.charts.parallel import MOST_LINES, Coordinate, parallel_plot
+from experiments.charts.parallel import MOST_LINES, Coordinate, leading, parallel_plot
 
 
 def test_the_best_tenth_stands_out_and_is_drawn_last() -> None:
@@ -44,3 +44,9 @@ def test_a_trial_that_lacks_a_hyperparameter_has_a_gap() -> None:
 def test_nothing_feasible_makes_an_empty_figure(scores: np.ndarray) -> None:
     coordinates = [Coordinate("rate", np.full(len(scores), 0.5))]
     assert parallel_plot(coordinates, scores, metric="x", maximize=True)["data"] == []
+
+
+@pytest.mark.parametrize(("maximize", "first"), [(True, [2, 0]), (False, [3, 0])])
+def test_the_best_feasible_trials_are_drawn(maximize: bool, first: list[int]) -> None:
+    scores = np.array([0.5, np.nan, 0.9, 0.1])
+    assert leading(scores, maximize=maximize, most=2).tolist() == first

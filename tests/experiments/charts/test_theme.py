@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from experiments.charts.theme import escaped, log_axis, plain, shortened, text_of
+from experiments.charts.theme import axis, escaped, layout, log_axis, plain, shortened, text_of
 
 
 @given(st.lists(st.floats()))
@@ -47,3 +47,10 @@ def test_a_logarithmic_axis_is_labelled_at_its_decades() -> None:
 
 def test_a_short_logarithmic_axis_has_more_labels() -> None:
     assert log_axis("x", 1.0, 100.0)["ticktext"] == ["1", "2", "5", "10", "20", "50", "100"]
+
+
+def test_labels_of_upward_axes_are_not_measured_and_may_be_asked_to_be() -> None:
+    found = layout(yaxis2=axis("loss"), yaxis3=axis("", ticklabeloverflow="hide past div"))
+    assert found["yaxis"]["ticklabeloverflow"] == found["yaxis2"]["ticklabeloverflow"] == "allow"
+    assert found["yaxis3"]["ticklabeloverflow"] == "hide past div"
+    assert "ticklabeloverflow" not in found["xaxis"]
