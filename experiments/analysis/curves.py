@@ -277,7 +277,8 @@ def _rise(errors: Floats, resolution: float, kind: MetricKind, *, bounded: bool)
         best = first_at_best(smoothed)
         lowest, end, start = float(smoothed[best]), tail(errors, window), float(smoothed[0])
         drop, height = start - lowest, end - lowest
-        near_zero = lowest <= thresholds.NEAR_ZERO_SHARE * max(start, 0.0) or lowest <= 0
+        # An error in [0, 1] is a share of examples: its noise, never below one, guards the ratio.
+        floor = 0.0 if bounded else thresholds.NEAR_ZERO_SHARE * max(start, 0.0)
         return _Rise(
             best=best,
             start=start,
@@ -286,7 +287,7 @@ def _rise(errors: Floats, resolution: float, kind: MetricKind, *, bounded: bool)
             noise=noise_beside_trend(errors, resolution),
             loss_percent=100 * (end / lowest - 1) if lowest > 0 else math.nan,
             share_of_drop=height / drop if drop > 0 else math.nan,
-            by_ratio=(bounded or kind is MetricKind.LOSS) and not near_zero,
+            by_ratio=(bounded or kind is MetricKind.LOSS) and lowest > floor,
             is_loss=kind is MetricKind.LOSS,
         )
 

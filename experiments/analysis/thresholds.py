@@ -26,8 +26,8 @@ GENERALISATION_LOSS_PERCENT: Final = 5.0
 RISE_SHARE: Final = 0.05
 # Chosen: three robust standard deviations of the evaluation noise.
 RISE_NOISE_FACTOR: Final = 3.0
-# Chosen: a loss that fell to a twentieth of where it began is "near zero": ratios mislead.
-NEAR_ZERO_SHARE: Final = 0.05
+# Chosen: a loss that fell to a hundredth of where it began is "near zero": ratios mislead.
+NEAR_ZERO_SHARE: Final = 0.01
 # Chosen: a loss with a large constant in it (0.69 to 0.64, or a language model tuned further)
 # hardly rises by 5 %; a quarter of its improvement lost while training goes on is overfitting too.
 RISE_SHARE_LARGE: Final = 0.25

@@ -100,6 +100,22 @@ def test_a_loss_that_fell_to_next_to_nothing_is_not_judged_by_the_ratio() -> Non
     assert diagnosis.status is Status.PASSED
 
 
+def test_an_accuracy_near_one_is_judged_by_the_ratio_of_its_errors() -> None:
+    # 97 % right, then 95.5 %: half as many errors again, though little of what it gained.
+    steps = np.arange(100)
+    accuracy = 0.97 - 0.87 * np.exp(-steps / 6) - np.maximum(steps - 60, 0) * 0.015 / 39
+    found = overfitting(
+        Curve.of(accuracy),
+        TRAIN,
+        kind=MetricKind.METRIC,
+        direction=Direction.MAXIMIZE,
+        resolution=1 / 2000,
+    )
+    assert found.evidence["judged_by"] == "generalisation loss"
+    assert float(str(found.evidence["share_of_improvement"])) < 0.05
+    assert found.fired
+
+
 def barely_falling(rise: float) -> Curve:
     """A loss from 3.0 to 2.8 and up again, as of a language model that is tuned further."""
     steps = np.arange(40)
