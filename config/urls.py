@@ -9,3 +9,9 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("api/", include("experiments.api.urls")),
     path("", include("experiments.urls")),
 ]
+
+# Django takes these names from here.
+handler400 = "experiments.error_handlers.bad_request"
+handler403 = "experiments.error_handlers.permission_denied"
+handler404 = "experiments.error_handlers.page_not_found"
+handler500 = "experiments.error_handlers.server_error"

@@ -36,6 +36,11 @@ def begin(**fields: str | int) -> None:
     _context.set(fields)
 
 
+def told(name: str) -> str:
+    """A field that log lines carry here, empty where they carry none of that name."""
+    return str(_context.get().get(name, ""))
+
+
 class WithContext(logging.Filter):
     """Gives records `context`, the fields, and `about`, the same as text in front of a message."""
 

@@ -102,12 +102,19 @@ class LongPoll:
         deadline = loop.time() + seconds
         while True:
             async with self.looks:
-                seen = await self.news.now()  # before the look, so that nothing falls between
+                seen = await self._newest()  # before the look, so that nothing falls between
                 messages = await self._look(scope)
             left = deadline - loop.time()
             if left <= 0 or not _worth_waiting(messages):
                 return messages
             await self.news.beyond(seen, left)
+
+    async def _newest(self) -> int:
+        try:
+            return await self.news.now()
+        except Exception:  # the look that follows tells the client what is wrong
+            _logger.warning("a waiting client: the log cannot be read", exc_info=True)
+            return -1
 
     async def _look(self, scope: Scope) -> list[Message]:
         messages: list[Message] = []
@@ -131,7 +138,11 @@ def _seconds(scope: Scope) -> float:
     """How long a request wants to wait; 0 for any other, and for one that will be refused."""
     if scope["type"] != "http" or scope["method"] != "GET" or not _PATHS.fullmatch(scope["path"]):
         return 0
-    asked = parse_qs(scope["query_string"].decode("latin-1"), max_num_fields=20).get("wait", [])
+    try:
+        fields = parse_qs(scope["query_string"].decode("latin-1"), max_num_fields=20)
+    except ValueError:  # too many of them
+        return 0
+    asked = fields.get("wait", [])
     if len(asked) != 1 or not re.fullmatch(r"\d{1,2}", asked[0], re.ASCII):
         return 0
     return float(asked[0]) if int(asked[0]) <= LONGEST_WAIT else 0

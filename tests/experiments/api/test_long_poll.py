@@ -1,7 +1,12 @@
 from __future__ import annotations
 
 import asyncio
+import json
+import time
+import urllib.error
+import urllib.request
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from typing import Any
 
@@ -9,6 +14,7 @@ import psutil
 import pytest
 
 from experiments.api.long_poll import LongPoll, News, Scope
+from experiments.models import ApiToken, Membership
 from experiments.services import tokens
 from tests import cast
 from tests.services_under_test.web_server import WebServer
@@ -112,6 +118,44 @@ def test_a_database_that_is_away_for_a_while_ends_no_wait() -> None:
 
     log = Log()
     assert asyncio.run(scene()) == b"1"
+
+
+def test_a_database_that_is_away_at_first_is_told_by_the_application() -> None:
+    log = Log()
+    log.broken, log.length = True, 1
+    assert asyncio.run(_get(log, "wait=30")) == b"1" and log.looks == 1
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("ended", ["the membership", "the token"])
+def test_who_may_no_longer_see_the_project_waits_in_vain(
+    ended: str, web_server: WebServer, transactional_db: None
+) -> None:
+    cast.project()
+    token, secret = tokens.create(user=cast.person("ben"), project=None, name="deploy")
+
+    def ask() -> int:
+        headers = {"Authorization": f"Bearer {secret}"}
+        request = urllib.request.Request(f"{web_server.url}{PATH}?wait=60", headers=headers)
+        try:
+            with urllib.request.urlopen(request, timeout=120) as answer:
+                return int(answer.status)
+        except urllib.error.HTTPError as error:
+            told = json.loads(error.read())
+            assert "no champion" not in told["error"], "not even whether there is one"
+            return error.code
+
+    with ThreadPoolExecutor() as pool:
+        waiting = pool.submit(ask)
+        deadline = time.monotonic() + 60
+        while ApiToken.objects.get().last_used_at is None and time.monotonic() < deadline:
+            time.sleep(0.05)
+        if ended == "the membership":
+            Membership.objects.filter(user__username="ben").delete()
+        else:
+            tokens.revoke(user=cast.person("ben"), token_id=token.pk)
+        cast.decided("wider", "adopt", "It pays.")
+        assert waiting.result(timeout=120) == (404 if ended == "the membership" else 401)
 
 
 @pytest.mark.django_db(transaction=True)
