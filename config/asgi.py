@@ -16,7 +16,8 @@ for _database in settings.DATABASES.values():
 _django = get_asgi_application()
 
 from config.static_files import StaticFiles  # noqa: E402  (these need the settings)
+from config.watch import Watch  # noqa: E402
 from experiments.api.long_poll import LongPoll, News  # noqa: E402
 from experiments.queries.champion import newest_decision  # noqa: E402
 
-application = StaticFiles(LongPoll(_django, News(newest_decision)))
+application = Watch(StaticFiles(LongPoll(_django, News(newest_decision))))

@@ -253,7 +253,7 @@ def _web_options() -> list[str]:
     return [
         "config.asgi:application",
         *("--host", settings.HOST, "--port", str(settings.PORT)),
-        *("--loop", "uvloop", "--http", "httptools", "--lifespan", "off"),
+        *("--loop", "uvloop", "--http", "httptools", "--lifespan", "on"),
         *("--log-level", settings.LOG_LEVEL.lower()),
         *("--timeout-keep-alive", "30", "--timeout-graceful-shutdown", "2"),
         *("--no-access-log", "--no-server-header"),

@@ -86,6 +86,8 @@ WEBHOOK_NETWORKS = env_list(
 )
 # Who may read /metrics: whoever sends this as a bearer token; empty: this machine only.
 METRICS_TOKEN = env_text("METRICS_TOKEN", "")
+# Finished deliveries of webhooks and mails are listed for so long, then only counted; 0: for ever.
+DELIVERIES_KEEP_DAYS = env_int("DELIVERIES_KEEP_DAYS", 90, minimum=0, maximum=36_500)
 STALLED_AFTER_MINUTES = env_int("STALLED_AFTER_MINUTES", 30, minimum=1)
 
 # Trials

@@ -16,6 +16,11 @@ class EventKind(models.TextChoices):
     STALLED = "stalled"  # an experiment runs, but nothing moves
     WANTED = "decision wanted"  # all replicates of a look are there
     DECIDED = "decided"  # the log of decisions has grown
+    TEST = "test"  # an admin tries a webhook; nobody subscribes to it
+
+
+# What webhooks and members may ask to hear of.
+ASKED = tuple(kind for kind in EventKind.values if kind != EventKind.TEST)
 
 
 class WebhookKind(models.TextChoices):
@@ -32,7 +37,7 @@ class Webhook(models.Model):
     project = models.ForeignKey(Project, models.CASCADE, related_name="webhooks")
     kind = models.CharField(max_length=5, choices=WebhookKind, default=WebhookKind.JSON)
     address = models.CharField(max_length=2000)
-    events = models.JSONField(default=list)  # of EventKind
+    events = models.JSONField(default=list)  # of ASKED
     nonce = models.CharField(max_length=64)
     created_by = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, related_name="+")
     created_at = models.DateTimeField(auto_now_add=True)
@@ -56,7 +61,7 @@ class MessageChoice(models.Model):
         settings.AUTH_USER_MODEL, models.CASCADE, related_name="message_choices"
     )
     project = models.ForeignKey(Project, models.CASCADE, related_name="message_choices")
-    events = models.JSONField(default=list)  # of EventKind
+    events = models.JSONField(default=list)  # of ASKED
 
     class Meta:
         constraints = (
@@ -137,3 +142,16 @@ class Delivery(models.Model):
 
     def __str__(self) -> str:
         return f"{self.event_id} to {self.webhook_id or self.user_id}"
+
+
+class PrunedDeliveries(models.Model):
+    """How many finished deliveries of a project were deleted for their age; `until` is the
+    newest attempt among them."""
+
+    project = models.OneToOneField(Project, models.CASCADE, related_name="pruned_deliveries")
+    sent = models.PositiveBigIntegerField(default=0)
+    failed = models.PositiveBigIntegerField(default=0)
+    until = models.DateTimeField()
+
+    def __str__(self) -> str:
+        return f"{self.sent} sent, {self.failed} failed of {self.project_id}"

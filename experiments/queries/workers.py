@@ -255,6 +255,11 @@ def lives_on(host: str) -> bool:
     return bool(_living().filter(host=host[:200]).exists())
 
 
+def anyone_lives() -> bool:
+    """Whether any worker process has been heard of lately."""
+    return bool(_living().exists())
+
+
 def workers_by_state() -> dict[str, int]:
     """How many workers live, and how many fell silent without a goodbye within a week."""
     since = timezone.now() - SILENT_SHOWN

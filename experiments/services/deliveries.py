@@ -7,10 +7,11 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
+from django.db import transaction
 from django.db.models import F
 from django.utils import timezone
 
-from experiments.models import Delivery, Membership
+from experiments.models import Delivery, Membership, PrunedDeliveries
 from experiments.models.webhook import DeliveryState
 from experiments.webhook_signature import secret_of
 
@@ -20,6 +21,7 @@ LONGEST_WAIT = dt.timedelta(hours=6)
 # Longer than any attempt takes. A sender that dies leaves its delivery due again after this.
 LEASE = dt.timedelta(minutes=3)
 LONGEST_ANSWER = 500
+PRUNED_AT_ONCE = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +104,41 @@ def record(*, parcel: Parcel, answer: Answer) -> None:
         status=answer.status,
         answer=answer.text.replace("\x00", "\ufffd")[:LONGEST_ANSWER],
     )
+
+
+def prune(*, older_than: dt.timedelta, most: int = PRUNED_AT_ONCE) -> int:
+    """Delete finished deliveries whose last attempt is older, `most` at once; how many.
+
+    What they tell of stays: an event is never told twice. Their numbers stay with the project.
+    """
+    old = Delivery.objects.exclude(state=DeliveryState.WAITING).filter(
+        tried_at__lt=timezone.now() - older_than
+    )
+    rows = list(old.order_by("tried_at").values_list("pk", "event__project", "tried_at")[:most])
+    by_project: dict[int, list[tuple[int, dt.datetime]]] = {}
+    for pk, project, tried in rows:
+        if tried is not None:
+            by_project.setdefault(project, []).append((pk, tried))
+    return sum(_prune(project, found) for project, found in sorted(by_project.items()))
+
+
+def _prune(project: int, found: list[tuple[int, dt.datetime]]) -> int:
+    """Whoever deletes a row counts it, so of two that prune at once neither counts twice."""
+    newest = max(tried for _, tried in found)
+    with transaction.atomic():
+        held, _ = PrunedDeliveries.objects.select_for_update().get_or_create(
+            project_id=project, defaults={"until": newest}
+        )
+        rows = Delivery.objects.filter(pk__in=[pk for pk, _ in found])
+        gone = {
+            state: rows.filter(state=state).delete()[0]
+            for state in (DeliveryState.SENT, DeliveryState.FAILED)
+        }
+        held.sent += gone[DeliveryState.SENT]
+        held.failed += gone[DeliveryState.FAILED]
+        held.until = max(held.until, newest)
+        held.save()
+    return sum(gone.values())
 
 
 def _parcel(delivery_id: int) -> Parcel:
