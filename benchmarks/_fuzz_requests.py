@@ -123,6 +123,15 @@ def forms(text: str, made: dict[str, Any]) -> Iterator[Request]:
     yield form("members/remove/", username="ben")
     yield form("settings/", name="Digits", margin="0.001", smallest_gain="", targets="production")
     yield form("webhooks/", name="chat", url="https://hooks.example.org/x", events=["finished"])
+    yield form(f"webhooks/{made['webhook']}/secret/", x="")
+    yield form(f"webhooks/{made['webhook']}/test/", x="")
+    yield form(f"deliveries/{made['delivery']}/again/", x="")
+    yield Request("POST", "/account/messages/digits/", {"events": ["decided"]}, is_form=True)
+    yield Request(
+        "POST", "/account/", {"email": "x@example.org", "password": "secret"}, is_form=True
+    )
+    joining = {"username": "new", "password": "long and rare 7", "email": ""}
+    yield Request("POST", f"/invitations/{made['invitation']}/", joining, is_form=True)
     yield Request(
         "POST", "/account/tokens/", {"name": "x", "scope": "read", "lifetime": "30"}, is_form=True
     )
@@ -172,6 +181,16 @@ def bodies(text: str, document: dict[str, Any], made: dict[str, Any]) -> Iterato
     yield ask("PATCH", "members/ben", {"role": "editor"})
     yield ask("POST", "invitations", {"role": "viewer", "email": ""})
     yield ask("PUT", "settings", {"name": "D", "margin": 0.1, "targets": ["production"]})
+    hook = {"address": "https://hooks.example.org/x", "kind": "json", "events": ["decided"]}
+    one = f"webhooks/{made['webhook']}"
+    yield ask("POST", "webhooks", hook)
+    yield ask("PATCH", one, {"address": "https://hooks.example.org/y", "events": ["failed"]})
+    yield ask("POST", f"{one}/secret")
+    yield ask("POST", f"{one}/test")
+    yield ask("DELETE", one)
+    yield ask("POST", f"deliveries/{made['delivery']}/again")
+    yield Request("PUT", "/api/v1/account/messages/digits", {"events": ["decided", "failed"]})
+    yield Request("POST", f"/api/v1/account/invitations/{made['invitation']}/accept")
     run = {"project": "digits", "experiment": "outside", "params": {"lr": 0.1}}
     told = {"metrics": {"loss": {"split": "train"}}, "tags": ["x"], "data": {"name": "v"}}
     yield Request("POST", "/api/v1/runs", run | told)
@@ -207,6 +226,16 @@ def addresses(made: dict[str, Any]) -> Iterator[Request]:
         ("/experiments/s/series.csv", {"metric": "train_loss"}), ("/decisions", {"page": "1"}),
         (f"/experiments/s/repetitions/{made['repetition']}", {"x": "1"}),
         ("/champion", {"target": "production", "wait": "0"}),
+        ("/decisions", {"q": "pays", "choice": "adopt", "target": "production"}),
+        ("/experiments/s/charts", {"tab": "curves", "metric": "loss", "trials": "best-3"}),
+        ("/experiments/s/charts", {"tab": "contour", "across": "dropout", "up": "hidden_units"}),
+        ("/experiments/s/trials/A1/charts", {"metric": "loss"}),
+        ("/experiments/s/schedule", {"looks": "5, 10", "margin": "0.1", "candidates": "2"}),
+        (f"/experiments/s/trials/A1/files/{made['file']}", {"x": "1"}),
+        (f"/experiments/s/repetitions/{made['repetition']}/charts", {"x": "1"}),
+        ("/compare", {"a": "s", "b": "r"}), ("/deliveries", {"page": "1"}),
     ):  # fmt: skip
         yield Request("GET", API + path, None, query)
     yield Request("GET", "/jump/", None, {"q": "s"})
+    yield Request("GET", "/api/v1/places", None, {"q": "A1", "project": "digits"})
+    yield Request("GET", f"/api/v1/account/invitations/{made['invitation']}", None, {"x": "1"})

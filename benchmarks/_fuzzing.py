@@ -23,14 +23,14 @@ from django.test import Client
 
 from benchmarks import _fuzz_requests as requests
 from benchmarks._fuzz_requests import FORM, Request
-from experiments.models import Decision, Experiment, Replication, Trial
+from experiments.models import Artifact, Decision, Experiment, Replication, Trial
 from experiments.models.trial import StudyKind, TrialState
-from experiments.services import tokens
+from experiments.services import invitations, tokens, webhooks
 
 EPISODE = 25  # requests before all that they wrote is forgotten
 ERROR = {"ok", "error", "errors", "status"}
 # What a refused request may well touch: when a token was used, sessions, guesses of passwords.
-_NOT_COUNTED = ("ApiToken",)
+_NOT_COUNTED = ("ApiToken", "CountedAttempt")
 
 
 @dataclass(slots=True)
@@ -202,6 +202,7 @@ def prepared() -> tuple[list[Request], User]:
         "candidate_name": _name(best[0]),
         "other_name": _name(best[1]),
         "run": _outside_run(),
+        **_messages(searched),
     }
     document = yaml.safe_load(text)
     return [
@@ -209,6 +210,26 @@ def prepared() -> tuple[list[Request], User]:
         *requests.bodies(text, document, made),
         *requests.addresses(made),
     ], cast.person("ada")
+
+
+def _messages(experiment: Experiment) -> dict[str, Any]:
+    """A webhook with a delivery, an open invitation, and a file of a trial."""
+    project, user = experiment.project, User.objects.get(username="ada")
+    hook, _ = webhooks.create(
+        user=user, project=project, kind="json", address="https://hooks.example.org/",
+        events=["decided"],
+    )  # fmt: skip
+    invitation = invitations.create(user=user, project=project, role="viewer")
+    trial = Trial.objects.filter(study__experiment=experiment, number=1)[0]
+    file = Artifact.objects.create(
+        trial=trial, kind="file", name="a.txt", path="none/a.txt", size=1, sha256="0" * 64
+    )
+    return {
+        "webhook": hook.pk,
+        "delivery": webhooks.send_test(user=user, project=project, webhook_id=hook.pk).pk,
+        "invitation": invitations.token_of(invitation.pk),
+        "file": file.pk,
+    }
 
 
 def _name(trial: Trial) -> str:

@@ -15,6 +15,7 @@ PAGES = {
     "experiment": _EXPERIMENT,
     "messages": "/account/messages/",
     "seeds": f"{_EXPERIMENT}seeds/",
+    "webhooks": "/projects/{}/webhooks/",
 }
 
 

@@ -78,6 +78,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     ),
     path(f"{P}webhooks/", webhooks.webhooks_page, name="webhooks"),
     path(f"{P}webhooks/<int:webhook>/secret/", webhooks.renew_secret, name="webhook_secret"),
+    path(f"{P}webhooks/<int:webhook>/test/", webhooks.test_webhook, name="webhook_test"),
     path(f"{P}webhooks/<int:webhook>/remove/", webhooks.remove_webhook, name="webhook_remove"),
     path(f"{P}deliveries/<int:delivery>/again/", webhooks.send_again, name="delivery_again"),
     path(f"{P}batch-sizes/", batch_size.batch_size_page, name="batch_sizes"),

@@ -57,6 +57,14 @@ def deciding(request: HttpRequest, slug: str) -> Access:
     return reading(request, slug, "decide")
 
 
+def administering(request: HttpRequest, slug: str, scope: str = "write") -> Access:
+    """The same for what admins alone see or do."""
+    access = reading(request, slug, scope)
+    if not access.can_administer:
+        raise NotAllowed(f"Only an admin of {slug} may do this; your role is {access.role}.")
+    return access
+
+
 def person(request: HttpRequest) -> Any:
     """In whose name the token acts."""
     return token_of(request).owner

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from dataclasses import asdict
 from typing import Annotated, Any
 from urllib.parse import quote
@@ -10,7 +11,9 @@ from urllib.parse import quote
 from django.http import FileResponse, HttpRequest, HttpResponse
 from django.utils.cache import get_conditional_response
 from ninja import Query, Router
+from pydantic import StringConstraints
 
+from experiments.api import bodies
 from experiments.api.errors import error_response
 from experiments.api.long_poll import LONGEST_WAIT, WORTH_WAITING
 from experiments.api.schemas import (
@@ -22,9 +25,12 @@ from experiments.api.schemas import (
 from experiments.errors import Conflict, NotFound
 from experiments.queries import champion as champions
 from experiments.queries import deployables, token_access
+from experiments.queries.chain_check import is_genuine
 from experiments.queries.champion import Decision
+from experiments.queries.decisions import matching
 from experiments.queries.token_access import Project
 from experiments.services import artifacts
+from experiments.streaming import download
 
 PAGE = 100
 Page = Annotated[int, Query(ge=1, le=10**6)]
@@ -36,10 +42,13 @@ Wait = Annotated[
         description="Seconds to wait while nothing changed since If-None-Match",
     ),
 ]
+Word = Annotated[str, StringConstraints(max_length=200)]
+_JSON_LINES = "application/jsonl"
 HEAD = "Verdict-Log-Head"
 _ERRORS = {401: ErrorOut, 404: ErrorOut, 422: ErrorOut}
 
 router = Router(tags=["deployments"])
+_logger = logging.getLogger(__name__)
 
 
 def _project(request: HttpRequest, slug: str) -> Project:
@@ -61,7 +70,7 @@ def _unchanged(request: HttpRequest, response: HttpResponse, etag: str) -> HttpR
     return answer
 
 
-@router.get("/{slug}/champion", response={200: ChampionOut, 304: None, **_ERRORS})
+@router.get("/{slug}/champion", response={200: ChampionOut, 304: None, **_ERRORS, 409: ErrorOut})
 def read_champion(
     request: HttpRequest,
     response: HttpResponse,
@@ -69,13 +78,14 @@ def read_champion(
     target: str = "production",
     wait: Wait = 0,
 ) -> Any:
-    """The configuration to deploy. 404 before the first adopt.
+    """The configuration to deploy. 404 before the first adopt; 409 when the decision behind it
+    was altered in the database, which its signature tells.
 
     Send the ETag back as If-None-Match: the answer is 304 until another champion stands. With
     `wait` it is held back until then, or until so many seconds have gone by.
     """
     project = _project(request, slug)
-    decision = champions.champion(project, target)
+    decision = _champion(project, target)
     head = champions.head(project)
     response.headers[HEAD] = f"{head[0]}:{head[1]}"
     if decision is None or decision.candidate is None:
@@ -95,6 +105,23 @@ def read_champion(
         "decision": champions.as_document(decision),
         "head": {"count": head[0], "hash": head[1]},
     }
+
+
+def _champion(project: Project, target: str) -> Decision | None:
+    """The decision that stands; one that was forged or altered in the database is not handed out.
+
+    Raises:
+        Conflict: when its signature does not fit what it says.
+    """
+    decision = champions.champion(project, target)
+    if decision is not None and not is_genuine(decision):
+        _logger.error("%s: the signature of decision %s fails", project.slug, decision.sequence)
+        raise Conflict(
+            f"The signature of decision {decision.sequence}, which made the champion for "
+            f"{target}, does not fit what it says. Keep what is deployed, and let the operator "
+            "run manage.py decisions verify."
+        )
+    return decision
 
 
 def _score(decision: Decision) -> dict[str, Any] | None:
@@ -119,7 +146,7 @@ def read_checkpoint(
     409 when `sha256` is given and another champion stands by now.
     """
     project = _project(request, slug)
-    decision = champions.champion(project, target)
+    decision = _champion(project, target)
     found = deployables.checkpoint_of(decision) if decision else None
     if found is None:
         raise NotFound(f"{slug} has no checkpoint for {target}.")
@@ -140,23 +167,41 @@ def list_decisions(
     response: HttpResponse,
     slug: str,
     target: str = "",
+    choice: Word = "",
+    q: Word = "",
     page: Page = 1,
     wait: Wait = 0,
 ) -> Any:
-    """The log, newest first, a hundred a page. ETag and `wait` as for the champion."""
+    """The log, newest first, a hundred a page. ETag and `wait` as for the champion.
+
+    `choice` (adopt, reject, ...) and `q` (words of reason, experiment or person) narrow it.
+    """
     project = _project(request, slug)
     count, newest = champions.head(project)
     response.headers[HEAD] = f"{count}:{newest}"
     same = _unchanged(request, response, f'W/"{count}-{newest}"')
     if same is not None:
         return same
-    found = champions.decisions(project, target)
+    found = matching(champions.decisions(project, target), choice=choice, text=q.strip())
     start = (page - 1) * PAGE
     return {
         "decisions": [champions.as_document(each) for each in found[start : start + PAGE]],
         "total": found.count(),
         "head": {"count": count, "hash": newest},
     }
+
+
+@router.get("/{slug}/decisions.jsonl", openapi_extra=bodies.file(_JSON_LINES))
+def read_log(request: HttpRequest, slug: str) -> Any:
+    """The whole log with its evidence, a JSON object a line, oldest first: enough to check the
+    chain of hashes."""
+    lines = champions.exported(_project(request, slug))
+    return download(
+        request,
+        (f"{line}\n".encode() for line in lines),
+        content_type=f"{_JSON_LINES}; charset=utf-8",
+        filename=f"{slug}-decisions.jsonl",
+    )
 
 
 @router.get("/{slug}/decisions/{int:sequence}", response={200: DecisionWithEvidenceOut, **_ERRORS})

@@ -44,16 +44,33 @@ class MembersOut(Schema):
 
 
 class InvitationOut(Schema):
-    """`link` makes whoever follows it a member, once."""
-
     id: int
     role: str
     email: str
     invited_by: str
     created_at: datetime
     expires_at: datetime
+
+
+class InvitationMadeOut(InvitationOut):
+    """`link` makes whoever follows it a member, once; it is told this once."""
+
     link: str
 
 
 class InvitationsOut(Schema):
     invitations: list[InvitationOut]
+
+
+class InvitedOut(Schema):
+    """What an open invitation is to."""
+
+    project: str
+    role: str
+    invited_by: str
+    expires_at: datetime
+
+
+class JoinedOut(Schema):
+    project: str
+    role: str

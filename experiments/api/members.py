@@ -12,7 +12,7 @@ from ninja import Router, Status
 from experiments.api import asking, bodies
 from experiments.api.member_schemas import (
     InvitationIn,
-    InvitationOut,
+    InvitationMadeOut,
     InvitationsOut,
     MemberIn,
     MemberOut,
@@ -20,8 +20,8 @@ from experiments.api.member_schemas import (
     RoleIn,
     SettingsIn,
 )
-from experiments.errors import NotAllowed, NotFound
-from experiments.queries.access import Access, members, project_record
+from experiments.errors import NotFound
+from experiments.queries.access import members, project_record
 from experiments.queries.champions import targets_of
 from experiments.queries.invitations import open_invitations
 from experiments.services import invitations, projects
@@ -44,7 +44,7 @@ def list_members(request: HttpRequest, slug: str) -> Any:
 )
 def add_member(request: HttpRequest, slug: str) -> Any:
     """Make somebody who has an account a member."""
-    access = _administering(request, slug)
+    access = asking.administering(request, slug)
     told = bodies.read(request, MemberIn).dict()
     made = services.add(user=asking.person(request), project=project_record(access), **told)
     return Status(201, _member(made))
@@ -57,7 +57,7 @@ def add_member(request: HttpRequest, slug: str) -> Any:
 )
 def change_member(request: HttpRequest, slug: str, username: str) -> Any:
     """Another role for a member; a project keeps an admin."""
-    access = _administering(request, slug)
+    access = asking.administering(request, slug)
     return _member(
         services.change_role(
             user=asking.person(request),
@@ -71,37 +71,38 @@ def change_member(request: HttpRequest, slug: str, username: str) -> Any:
 @router.delete("/{slug}/members/{username}", response={204: None, **asking.WRITE_ERRORS})
 def remove_member(request: HttpRequest, slug: str, username: str) -> Any:
     """The person sees the project no longer; what they recorded stays."""
-    project = project_record(_administering(request, slug))
+    project = project_record(asking.administering(request, slug))
     services.remove(user=asking.person(request), project=project, username=username)
     return Status(204, None)
 
 
 @router.get("/{slug}/invitations", response={200: InvitationsOut, **asking.WRITE_ERRORS})
 def list_invitations(request: HttpRequest, slug: str) -> Any:
-    """Those whose link still works, for admins."""
-    access = _administering(request, slug)
+    """Those whose link still works, for admins; a link is told when it is made, and not again."""
+    access = asking.administering(request, slug)
     return {"invitations": [_invitation(each) for each in open_invitations(access)]}
 
 
 @router.post(
     "/{slug}/invitations",
-    response={201: InvitationOut, **asking.WRITE_ERRORS},
+    response={201: InvitationMadeOut, **asking.WRITE_ERRORS},
     openapi_extra=bodies.described(InvitationIn),
 )
 def invite_member(request: HttpRequest, slug: str) -> Any:
     """A link that makes whoever follows it a member, once; mailed where mail is set up."""
-    access = _administering(request, slug)
+    access = asking.administering(request, slug)
     told = bodies.read(request, InvitationIn).dict()
     made = invitations.create(user=asking.person(request), project=project_record(access), **told)
-    invitations.mail(invitation=made, link=_link(made.pk))
+    link = _link(made.pk)
+    invitations.mail(invitation=made, link=link)
     (row,) = (each for each in open_invitations(access) if each.id == made.pk)
-    return Status(201, _invitation(row))
+    return Status(201, {**_invitation(row), "link": link})
 
 
 @router.delete("/{slug}/invitations/{int:invitation}", response={204: None, **asking.WRITE_ERRORS})
 def withdraw_invitation(request: HttpRequest, slug: str, invitation: int) -> Any:
     """The link works no longer."""
-    project = project_record(_administering(request, slug))
+    project = project_record(asking.administering(request, slug))
     if invitation >= 2**63:
         raise NotFound("There is no such open invitation.")
     user = asking.person(request)
@@ -116,7 +117,7 @@ def withdraw_invitation(request: HttpRequest, slug: str, invitation: int) -> Any
 )
 def change_settings(request: HttpRequest, slug: str) -> Any:
     """The project's name, the defaults of its experiments, and its targets."""
-    access = _administering(request, slug)
+    access = asking.administering(request, slug)
     asked = bodies.read(request, SettingsIn).dict(exclude_unset=True)
     told = {key: value for key, value in asked.items() if value is not None or key == _MAY_BE_NULL}
     held = {
@@ -133,13 +134,6 @@ def change_settings(request: HttpRequest, slug: str) -> Any:
     return Status(204, None)
 
 
-def _administering(request: HttpRequest, slug: str) -> Access:
-    access = asking.writing(request, slug)
-    if not access.can_administer:
-        raise NotAllowed(f"Only an admin of {slug} may do this; your role is {access.role}.")
-    return access
-
-
 def _member(membership: Any) -> dict[str, str]:
     user = membership.user
     return {
@@ -151,7 +145,7 @@ def _member(membership: Any) -> dict[str, str]:
 
 def _invitation(row: Any) -> dict[str, Any]:
     same = ("id", "role", "email", "invited_by", "created_at", "expires_at")
-    return {**{name: getattr(row, name) for name in same}, "link": _link(row.id)}
+    return {name: getattr(row, name) for name in same}
 
 
 def _link(invitation_id: int) -> str:

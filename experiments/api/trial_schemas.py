@@ -59,11 +59,18 @@ class TrialsOut(Schema):
 
 
 class FileOut(Schema):
+    """`size` in bytes; the bytes stand at `files/{id}` below the trial."""
+
+    id: int
     kind: str
     name: str
     size: int
     step: int | None
     sha256: str
+
+
+class FilesOut(Schema):
+    files: list[FileOut]
 
 
 class FindingOut(Schema):

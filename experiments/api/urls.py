@@ -7,17 +7,22 @@ from django.urls import URLPattern, URLResolver, path, re_path
 from experiments.api import (
     account,
     baselines,
+    charts,
     control,
     decisions,
     deployments,
     experiments,
+    files,
     findings,
     follow_ups,
     members,
+    messages,
+    places,
     projects,
     repetitions,
     runs,
     trials,
+    webhooks,
 )
 from experiments.api.errors import in_one_shape, unknown_path
 from experiments.api.routes import api, openapi_document
@@ -32,12 +37,18 @@ for _part in (
     follow_ups,
     trials,
     control,
+    files,
+    charts,
     findings,
     repetitions,
+    webhooks,
 ):
     api.add_router("/projects", _part.router)
+api.add_router("/projects", places.of_projects)
 api.add_router("/runs", runs.router)
 api.add_router("/account", account.router)
+api.add_router("/account", messages.router)
+api.add_router("", places.router)
 
 _patterns, _app, _namespace = api.urls
 for _pattern in _patterns:

@@ -65,6 +65,11 @@ def check_log(project: Project, noted: Head | None = None) -> Checked:
     return Checked(project.slug, Head(len(hashes), hashes[-1] if hashes else ""), tuple(problems))
 
 
+def is_genuine(decision: Decision) -> bool:
+    """Whether an entry and its configurations are as they were signed, whatever stands around."""
+    return not _own_problems(decision)
+
+
 def _missing(place: int, sequence: int) -> str:
     begin = place + 1 if place >= 0 else 1
     if begin == sequence - 1:

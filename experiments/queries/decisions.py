@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from django.db.models import Q
+from django.db.models import Q, QuerySet
 
 from experiments.models import Decision
 from experiments.models.decision import Choice
@@ -63,6 +63,15 @@ def list_decisions(
     rows = Decision.objects.filter(project_id=access.project_id)
     if target:
         rows = rows.filter(target=target)
+    matched = matching(rows, choice=choice, text=text)
+    total = matched.count()
+    number, start, end = page_bounds(page, total)
+    found = matched.select_related("experiment").order_by("-sequence")[start:end]
+    return Page([_row(each) for each in found], number, total)
+
+
+def matching(rows: QuerySet[Decision], *, choice: str, text: str) -> QuerySet[Decision]:
+    """Those of one choice (of any, where there is no such choice) that speak of a text."""
     if choice in CHOICES:
         rows = rows.filter(choice=choice)
     if text:
@@ -71,10 +80,7 @@ def list_decisions(
             | Q(experiment__name__icontains=text)
             | Q(decided_by_name__icontains=text)
         )
-    total = rows.count()
-    number, start, end = page_bounds(page, total)
-    found = rows.select_related("experiment").order_by("-sequence")[start:end]
-    return Page([_row(each) for each in found], number, total)
+    return rows
 
 
 def find_decision(access: Access, sequence: int) -> DecisionRecord | None:

@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any
 from urllib.parse import urlsplit
 
-from experiments.models import Delivery, MessageChoice, Webhook
+from experiments.models import Delivery, MessageChoice, PrunedDeliveries, Webhook
 from experiments.models.webhook import EventKind, WebhookKind
 from experiments.queries.access import Access, visible_projects
 from experiments.queries.pages import Page, page_bounds
@@ -53,6 +53,15 @@ class DeliveryRow:
 
 
 @dataclass(frozen=True, slots=True)
+class Pruned:
+    """Finished deliveries that were deleted for their age; `until` is their newest attempt."""
+
+    sent: int
+    failed: int
+    until: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class ProjectChoice:
     """A project with the events that one person gets by mail."""
 
@@ -84,6 +93,18 @@ def deliveries_of(access: Access, page: int = 1) -> Page[DeliveryRow]:
     number, start, end = page_bounds(page, total)
     found = rows.select_related("event", "webhook", "user").order_by("-pk")[start:end]
     return Page([_row(each) for each in found], number, total)
+
+
+def find_delivery(access: Access, delivery_id: int) -> DeliveryRow:
+    """One delivery of a project."""
+    rows = Delivery.objects.select_related("event", "webhook", "user")
+    return _row(rows.get(pk=delivery_id, event__project_id=access.project_id))
+
+
+def pruned_of(access: Access) -> Pruned | None:
+    """How many finished deliveries are only counted by now; None while none is."""
+    held = PrunedDeliveries.objects.filter(project_id=access.project_id).first()
+    return Pruned(held.sent, held.failed, held.until) if held else None
 
 
 def choices_of(user: Any) -> tuple[ProjectChoice, ...]:

@@ -7,6 +7,7 @@ that commits loses nothing; worker nodes send what is due.
 from __future__ import annotations
 
 import json
+import uuid
 from collections.abc import Collection
 from typing import Any
 
@@ -29,7 +30,7 @@ from experiments.models import (
     Worker,
 )
 from experiments.models.project import Role
-from experiments.models.webhook import EventKind
+from experiments.models.webhook import ASKED, EventKind
 from experiments.queries import champion
 from experiments.services.deliveries import MOST_TRIES
 from experiments.services.permissions import Person, require
@@ -55,17 +56,10 @@ def announce(
     readers = _readers(project, kind)
     if not hooks and not readers:
         return None
-    count, newest = champion.head(project)
     now = timezone.now()
-    document = {
-        "event": kind,
-        "project": project.slug,
+    document = _document(project, kind, text, path) | {
         "experiment": experiment.name if experiment else None,
-        "text": text,
-        "address": f"{settings.PUBLIC_URL}{path}",
-        "at": now.isoformat(),
         "decision": decision,
-        "head": {"count": count, "hash": newest},
     }
     with transaction.atomic():
         event, told_now = Event.objects.get_or_create(
@@ -86,6 +80,36 @@ def announce(
         )
         call_senders()
     return event
+
+
+def _document(project: Project, kind: str, text: str, path: str) -> dict[str, Any]:
+    """What is sent of an event; the same fields for every kind."""
+    count, newest = champion.head(project)
+    return {
+        "event": kind,
+        "project": project.slug,
+        "experiment": None,
+        "text": text,
+        "address": f"{settings.PUBLIC_URL}{path}",
+        "at": timezone.now().isoformat(),
+        "decision": None,
+        "head": {"count": count, "hash": newest},
+    }
+
+
+def queue_test(hook: Webhook, *, by: str) -> Delivery:
+    """Queue a message to one webhook alone that tells of nothing; call it in a transaction."""
+    text = f"{by} tests this webhook of {hook.project.name}; nothing has happened."
+    path = page("webhooks", hook.project.slug)
+    event = Event.objects.create(
+        project=hook.project,
+        kind=EventKind.TEST,
+        key=f"test:{uuid.uuid4()}",
+        document=json.dumps(_document(hook.project, EventKind.TEST, text, path)),
+    )
+    made = Delivery.objects.create(event=event, webhook=hook, tries_left=1, due_at=timezone.now())
+    call_senders()
+    return made
 
 
 def call_senders() -> None:
@@ -144,8 +168,8 @@ def ended(experiment_id: int) -> None:
     )
 
 
-def choose(*, user: Person, project: Project, events: Collection[str]) -> None:
-    """Set which events of a project the person gets by mail; none ends them.
+def choose(*, user: Person, project: Project, events: Collection[str]) -> list[str]:
+    """Set which events of a project the person gets by mail, and return them; none ends them.
 
     Raises:
         VerdictError: for an unknown event, or for a person without a mail address.
@@ -161,6 +185,7 @@ def choose(*, user: Person, project: Project, events: Collection[str]) -> None:
     MessageChoice.objects.update_or_create(
         user_id=user.pk, project=project, defaults={"events": wanted}
     )
+    return wanted
 
 
 def checked_events(events: Collection[str]) -> list[str]:
@@ -169,11 +194,11 @@ def checked_events(events: Collection[str]) -> list[str]:
     Raises:
         VerdictError: for one that there is not.
     """
-    unknown = [each for each in events if each not in EventKind.values]
+    unknown = [each for each in events if each not in ASKED]
     if unknown:
-        known = ", ".join(EventKind.values)
+        known = ", ".join(ASKED)
         raise VerdictError(
             "There is no such event.",
             [Problem("events", f"found {unknown[0]!r:.80}; want some of {known}")],
         )
-    return [kind for kind in EventKind.values if kind in events]
+    return [kind for kind in ASKED if kind in events]

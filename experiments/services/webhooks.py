@@ -10,12 +10,12 @@ from django.db import transaction
 from django.utils import timezone
 
 from experiments import outgoing_addresses
-from experiments.errors import NotFound, Problem, VerdictError
+from experiments.errors import Conflict, NotFound, Problem, VerdictError
 from experiments.models import Delivery, Project, Webhook
 from experiments.models.project import Role
-from experiments.models.webhook import DeliveryState, WebhookKind
+from experiments.models.webhook import DeliveryState, EventKind, WebhookKind
 from experiments.services.deliveries import MOST_TRIES
-from experiments.services.messages import call_senders, checked_events
+from experiments.services.messages import call_senders, checked_events, queue_test
 from experiments.services.permissions import Person, require
 from experiments.webhook_signature import secret_of
 
@@ -35,9 +35,7 @@ def create(
     if kind not in WebhookKind.values:
         known = ", ".join(WebhookKind.values)
         raise VerdictError("There is no such kind.", [Problem("kind", f"want one of {known}")])
-    wanted = checked_events(events)
-    if not wanted:
-        raise VerdictError("A webhook hears of something.", [Problem("events", "choose some")])
+    wanted = _events(events)
     _check_address(address.strip())
     with transaction.atomic():
         held = Project.objects.select_for_update().get(pk=project.pk)
@@ -54,6 +52,56 @@ def create(
             created_by_id=user.pk,
         )
     return made, secret_of(made.nonce)
+
+
+def change(
+    *,
+    user: Person,
+    project: Project,
+    webhook_id: int,
+    address: str | None = None,
+    events: Collection[str] | None = None,
+) -> Webhook:
+    """Another address or other events; what is None stays. What waits goes to the new address.
+
+    Raises:
+        VerdictError: for an address that nothing may be sent to, or an unknown event.
+        NotFound: for a webhook of another project.
+    """
+    require(user, project, Role.ADMIN)
+    hook = _find(project, webhook_id)
+    if events is not None:
+        hook.events = _events(events)
+    if address is not None:
+        _check_address(address.strip())
+        hook.address = address.strip()
+    hook.save(update_fields=["events", "address"])
+    return hook
+
+
+def send_test(*, user: Person, project: Project, webhook_id: int) -> Delivery:
+    """Send a webhook a message that tells of nothing, in one attempt.
+
+    Raises:
+        Conflict: while the test before still waits.
+        NotFound: for a webhook of another project.
+    """
+    require(user, project, Role.ADMIN)
+    with transaction.atomic():
+        hook = Webhook.objects.select_for_update().get(pk=_find(project, webhook_id).pk)
+        waiting = Delivery.objects.filter(
+            webhook=hook, event__kind=EventKind.TEST, state=DeliveryState.WAITING
+        )
+        if waiting.exists():
+            raise Conflict("The test before is still on its way; its delivery says how it went.")
+        return queue_test(hook, by=user.get_username())
+
+
+def _events(events: Collection[str]) -> list[str]:
+    wanted = checked_events(events)
+    if not wanted:
+        raise VerdictError("A webhook hears of something.", [Problem("events", "choose some")])
+    return wanted
 
 
 def _check_address(address: str) -> None:

@@ -21,6 +21,7 @@ from django.views.decorators.http import require_http_methods
 
 from experiments.errors import NotFound, VerdictError
 from experiments.forms.members import AddressForm, JoinForm, blame
+from experiments.forms.reset import ResetForm
 from experiments.services import accounts, invitations, throttle
 
 DEVICE_COOKIE = "device"
@@ -140,6 +141,7 @@ class PasswordResetView(views.PasswordResetView):
     """Mails a link; the answer is the same whether there is such a person or not."""
 
     http_method_names = _METHODS
+    form_class = ResetForm
     template_name = "account/reset.html"
     email_template_name = "account/reset_mail.txt"
     subject_template_name = "account/reset_subject.txt"

@@ -14,6 +14,7 @@ from experiments.analysis.power import SeedsNeeded
 from experiments.evidence import Evidence
 from experiments.evidence import gather as gather_evidence
 from experiments.freezing import frozen
+from experiments.panels.evidence_view import evidence_page
 from experiments.panels.parts import ExperimentParts, gather
 from experiments.planning import earlier_spread, seeds_still_needed
 from experiments.queries import deployables
@@ -24,7 +25,6 @@ from experiments.queries.seeds import find_repetition
 from experiments.services import decisions, replications
 from experiments.views.candidates import asked, to_page
 from experiments.views.decision_text import open_markdown
-from experiments.views.evidence_view import evidence_page
 from experiments.views.experiment_parts import shared_context
 from experiments.views.guard import attempted, in_project, required, whole_number
 from experiments.views.measuring import measuring

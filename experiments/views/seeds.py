@@ -13,6 +13,7 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 from experiments.errors import VerdictError
 from experiments.evidence import gather as gather_evidence
 from experiments.forms.repetition import SCORE_RULES, RepetitionForm
+from experiments.panels.evidence_view import evidence_page
 from experiments.panels.parts import ExperimentParts, gather
 from experiments.queries.access import Access
 from experiments.queries.experiments import find_experiment
@@ -21,7 +22,6 @@ from experiments.queries.seeds import find_repetition
 from experiments.services import replications
 from experiments.views.candidates import asked, to_page
 from experiments.views.declaring import declaration_context, declare
-from experiments.views.evidence_view import evidence_page
 from experiments.views.experiment_parts import shared_context
 from experiments.views.guard import attempted, explain, in_project, required, whole_number
 from experiments.views.live import marks, read_cursor, write_cursor

@@ -13,7 +13,7 @@ from django.views.decorators.http import require_http_methods, require_POST
 
 from experiments.forms.webhook import WebhookForm
 from experiments.queries.access import Access, project_record
-from experiments.queries.messages import EVENTS, KINDS, deliveries_of, webhooks_of
+from experiments.queries.messages import EVENTS, KINDS, deliveries_of, pruned_of, webhooks_of
 from experiments.services import webhooks
 from experiments.views.guard import attempted, in_project, whole_number
 
@@ -43,6 +43,7 @@ def _page(
         "form": form or WebhookForm(events=list(EVENTS), initial={"kind": "json"}),
         "secret": secret,
         "webhooks": webhooks_of(access),
+        "pruned": pruned_of(access),
         "page": deliveries_of(access, whole_number(request.GET.get("page"))),
         "events": EVENTS,
         "kinds": KINDS,
@@ -76,6 +77,23 @@ def renew_secret(request: HttpRequest, access: Access, webhook: int) -> HttpResp
         webhook_id=webhook,
     )
     return _page(request, access, None, secret)
+
+
+@require_POST
+@in_project
+def test_webhook(request: HttpRequest, access: Access, webhook: int) -> HttpResponse:
+    """Send it a message that tells of nothing."""
+    made = attempted(
+        request,
+        lambda: webhooks.send_test(
+            user=request.user,  # type: ignore[arg-type]
+            project=project_record(access),
+            webhook_id=webhook,
+        ),
+    )
+    if made:
+        messages.success(request, "A test is on its way; below stands how it went.")
+    return redirect("webhooks", access.slug)
 
 
 @require_POST

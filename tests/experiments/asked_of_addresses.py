@@ -55,6 +55,12 @@ DOCUMENTS: dict[str, dict[str, Any]] = {
     "PATCH api/v1/projects/<slug>": {"name": "Ten"},
     "PATCH api/v1/projects/<slug>/members/<username>": {"role": "editor"},
     "POST api/v1/projects/<slug>/invitations": {"role": "viewer"},
+    "POST api/v1/projects/<slug>/webhooks": {
+        "address": "https://hooks.example.org/x",
+        "events": ["decided"],
+    },
+    "PATCH api/v1/projects/<slug>/webhooks/<int:webhook>": {"events": ["decided", "failed"]},
+    "PUT api/v1/account/messages/<slug>": {"events": []},
     f"POST {AE}/decisions": {
         "choice": "dropped without seeds",
         "reason": "No.",

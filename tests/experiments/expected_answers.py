@@ -73,6 +73,7 @@ PAGES: dict[str, Row] = {
     "projects/<slug:slug>/invitations/<int:invitation>/withdraw/": Row(POST=ADMINISTER),
     "projects/<slug:slug>/webhooks/": Row(GET=ADMINS_SEE, POST=ADMINS_SEE),
     "projects/<slug:slug>/webhooks/<int:webhook>/secret/": Row(POST=ADMINS_SEE),
+    "projects/<slug:slug>/webhooks/<int:webhook>/test/": Row(POST=ADMINISTER),
     "projects/<slug:slug>/webhooks/<int:webhook>/remove/": Row(POST=ADMINISTER),
     "projects/<slug:slug>/deliveries/<int:delivery>/again/": Row(POST=ADMINISTER),
     "projects/<slug:slug>/compare/": Row(GET=READ),
@@ -231,6 +232,34 @@ API: dict[str, Row] = {
     "api/v1/runs/<int:run_id>/series.<kind>": Row(GET=READ_API),
     "api/v1/runs/<int:run_id>/points": Row(POST="401 404 403 409 409 409"),
     "api/v1/runs/<int:run_id>/finish": Row(POST="401 404 403 409 409 409"),
+    "api/v1/projects/<slug>/webhooks": Row(
+        GET="401 404 403 403 403 200", POST="401 404 403 403 403 201"
+    ),
+    "api/v1/projects/<slug>/webhooks/<int:webhook>": Row(
+        PATCH="401 404 403 403 403 200", DELETE="401 404 403 403 403 204"
+    ),
+    "api/v1/projects/<slug>/webhooks/<int:webhook>/secret": Row(POST="401 404 403 403 403 200"),
+    "api/v1/projects/<slug>/webhooks/<int:webhook>/test": Row(POST="401 404 403 403 403 202"),
+    "api/v1/projects/<slug>/deliveries": Row(GET="401 404 403 403 403 200"),
+    "api/v1/projects/<slug>/deliveries/<int:delivery>/again": Row(POST="401 404 403 403 403 200"),
+    "api/v1/projects/<slug>/batch-sizes": Row(GET=READ_API),
+    "api/v1/projects/<slug>/compare": Row(GET="401 404 400 400 400 400"),
+    "api/v1/projects/<slug>/decisions.jsonl": Row(GET=READ_API),
+    "api/v1/projects/<slug>/experiments/<name>/charts": Row(GET=READ_API),
+    "api/v1/projects/<slug>/experiments/<name>/checklist": Row(GET=READ_API),
+    "api/v1/projects/<slug>/experiments/<name>/schedule": Row(GET="401 404 400 400 400 400"),
+    "api/v1/projects/<slug>/experiments/<name>/repetitions/<int:repetition>/charts": Row(
+        GET=READ_API
+    ),
+    "api/v1/projects/<slug>/experiments/<name>/trials/<trial>/charts": Row(GET=READ_API),
+    "api/v1/projects/<slug>/experiments/<name>/trials/<trial>/files": Row(GET=READ_API),
+    "api/v1/projects/<slug>/experiments/<name>/trials/<trial>/files/<int:file>": Row(GET=READ_API),
+    "api/v1/workers": Row(GET="401 200 200 200 200 200"),
+    "api/v1/places": Row(GET="401 200 200 200 200 200"),
+    "api/v1/account/messages": Row(GET="401 200 200 200 200 200"),
+    "api/v1/account/messages/<slug>": Row(PUT="401 404 200 200 200 200"),
+    "api/v1/account/invitations/<token>": Row(GET="401 200 200 200 200 200"),
+    "api/v1/account/invitations/<token>/accept": Row(POST="401 201 409 409 409 409"),
     "api/v1/account": Row(GET="401 200 200 200 200 200"),
     "api/v1/account/tokens": Row(GET="401 200 200 200 200 200"),
     "api/v1/account/tokens/<int:token>": Row(DELETE="401 404 404 404 404 204"),

@@ -16,6 +16,7 @@ ARGUMENTS = {
     "experiment": ("digits", "größer+50%"),
     "messages": (),
     "seeds": ("digits", "a.b_c-d"),
+    "webhooks": ("digits",),
 }
 
 

@@ -105,7 +105,7 @@ def path_of(route: str, values: dict[str, str]) -> str:
     """An address with something real in every place."""
     if route == "api/^":
         return "/api/nothing/here"
-    filled = route.replace("invitations/<str:token>/", f"invitations/{values.get('link')}/")
+    filled = re.sub(r"invitations/<(?:str:)?token>", f"invitations/{values.get('link')}", route)
     return "/" + re.sub(r"<(?:\w+:)?(\w+)>", lambda part: values[part[1]], filled)
 
 

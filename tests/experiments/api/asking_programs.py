@@ -36,7 +36,7 @@ class Program:
             headers={"Authorization": f"Bearer {self.secret}"},
         )
         content = b"".join(answer) if answer.streaming else answer.content
-        if content and answer.headers["Content-Type"].startswith("application/json"):
+        if content and answer.headers["Content-Type"].partition(";")[0] == "application/json":
             return answer.status_code, json.loads(content)
         return answer.status_code, content.decode(errors="replace")
 

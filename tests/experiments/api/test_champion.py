@@ -10,7 +10,15 @@ from django.utils import timezone
 
 from experiments import configuration, evidence
 from experiments.errors import VerdictError
-from experiments.models import ApiToken, Artifact, Decision, Membership, Replication, Trial
+from experiments.models import (
+    ApiToken,
+    Artifact,
+    Configuration,
+    Decision,
+    Membership,
+    Replication,
+    Trial,
+)
 from experiments.queries import deployables
 from experiments.services import decisions, tokens
 from tests import cast
@@ -148,6 +156,23 @@ def test_a_checkpoint_whose_file_is_away_or_that_stands_no_more_is_said() -> Non
     assert status == 409 and _is_an_error(answer, 409)
     assert _get(f"{ADDRESS}/checkpoint", _token("dan"))[0] == 404
     assert _get(f"{ADDRESS}/checkpoint")[0] == 401
+
+
+@pytest.mark.parametrize("forged", ["an entry", "a configuration"])
+def test_what_was_forged_in_the_database_is_not_handed_out(adopted: Decision, forged: str) -> None:
+    """Whoever owns the database but not the key inserts an entry, or changes what one names."""
+    if forged == "an entry":
+        entry = Decision.objects.get(pk=adopted.pk)
+        entry.pk, entry._state.adding = None, True
+        entry.sequence, entry.previous_hash = adopted.sequence + 1, adopted.hash
+        entry.hash, entry.reason = "0" * 64, "Trust me."
+        entry.save(force_insert=True)
+    else:
+        Configuration.objects.update(document='{"objective": "evil"}')
+    for address in (ADDRESS, f"{ADDRESS}/checkpoint", f"{ADDRESS}?wait=1"):
+        status, answer = _get(address, _token())
+        assert status == 409 and _is_an_error(answer, 409)
+        assert "signature" in answer["error"] and "Trust me" not in answer["error"]
 
 
 def test_before_the_first_adopt_there_is_none() -> None:

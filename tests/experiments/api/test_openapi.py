@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 import schemathesis
+from django.conf import settings as django_settings
 from django.core.signals import request_finished, request_started
 from django.core.wsgi import get_wsgi_application
 from django.db import close_old_connections, transaction
@@ -24,8 +25,8 @@ from schemathesis.specs.openapi.checks import (
 )
 
 from experiments.api.routes import api
-from experiments.models import Decision, Experiment, Finding, Replication
-from experiments.services import invitations
+from experiments.models import Artifact, Decision, Experiment, Finding, Replication, Trial
+from experiments.services import invitations, webhooks
 from tests import cast
 from tests.experiments.api.asking_programs import Program
 
@@ -41,6 +42,8 @@ EXAMPLES = 5  # of each kind of data for each operation
 # No run of the cast has left a checkpoint.
 WITHOUT = {"GET /api/v1/projects/{slug}/champion/checkpoint"}
 ERROR = {"ok", "error", "errors", "status"}
+# What makes sense together: no generator finds two names of experiments.
+QUERIES = {"/compare": {"a": "s", "b": "decided"}, "/schedule": {"looks": "5, 10"}}
 
 
 @pytest.fixture(autouse=True)
@@ -61,6 +64,21 @@ def places() -> dict[str, Any]:
     experiment = cast.finished_search("s", trials_per_arm=4)
     cast.some_findings(experiment)
     replication = cast.repeated(experiment)
+    invitation = invitations.create(user=ada, project=project, role="viewer")
+    hook, _ = webhooks.create(
+        user=ada,
+        project=project,
+        kind="json",
+        address="https://hooks.example.org/x",
+        events=["decided"],
+    )
+    trial = Trial.objects.filter(study__experiment=experiment, number=1)[0]
+    kept = Artifact.objects.create(
+        trial=trial, kind="file", name="a.txt", path="openapi/a.txt", size=1, sha256="0" * 64
+    )
+    place = django_settings.ARTIFACTS_DIR / kept.path
+    place.parent.mkdir(parents=True, exist_ok=True)
+    place.write_bytes(b"a")
     return {
         "slug": "digits",
         "name": "s",
@@ -71,8 +89,12 @@ def places() -> dict[str, Any]:
         "sequence": Decision.objects.values_list("sequence", flat=True)[0],
         "kind": "clone",
         "username": "ben",
-        "invitation": invitations.create(user=ada, project=project, role="viewer").pk,
+        "invitation": invitation.pk,
+        "link": invitations.token_of(invitation.pk),
         "token": Program("ada").token.pk,
+        "webhook": hook.pk,
+        "delivery": webhooks.send_test(user=ada, project=project, webhook_id=hook.pk).pk,
+        "file": kept.pk,
     }
 
 
@@ -133,6 +155,11 @@ def _try(
             case.path_parameters |= {k: v for k, v in places.items() if k in case.path_parameters}
             if ".{kind}" in operation.label:
                 case.path_parameters["kind"] = "csv"
+            for ending, query in QUERIES.items():
+                if operation.label.endswith(ending):
+                    case.query = query
+            if "account/invitations/" in operation.label:
+                case.path_parameters["token"] = places["link"]
         with _forgotten():
             answer = case.call(headers={"Authorization": f"Bearer {secret}"})
             case.validate_response(answer, checks=PROMISES)

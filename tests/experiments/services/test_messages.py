@@ -7,7 +7,7 @@ from django.db import transaction
 
 from experiments.errors import NotFound, VerdictError
 from experiments.models import Decision, Delivery, Event, Experiment, Membership, Project
-from experiments.models.webhook import EventKind
+from experiments.models.webhook import ASKED
 from experiments.services import experiments, messages, webhooks
 from tests import cast
 
@@ -20,7 +20,7 @@ def _hook(project: Project, *events: str) -> int:
         project=project,
         kind="json",
         address="https://hooks.example.org/x",
-        events=events or tuple(EventKind.values),
+        events=events or ASKED,
     )
     return made.pk
 

@@ -1,11 +1,16 @@
 from __future__ import annotations
 
 import re
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import pytest
 from django.core import mail
+from django.core.mail import EmailMultiAlternatives
 from django.test import Client
 
+from experiments.forms import reset
 from tests import cast
 
 pytestmark = pytest.mark.django_db
@@ -58,6 +63,36 @@ def test_the_mark_of_a_browser_is_of_no_use_for_another_name_or_when_forged() ->
     forged = Client()
     forged.cookies["device"] = own.cookies["device"].value[:-2] + "xx"
     assert guess(forged, 1) == 429
+
+
+@pytest.fixture(autouse=True)
+def mails_leave_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    class AtOnce:
+        def submit(self, send: Any, *arguments: Any, **named: Any) -> None:
+            send(*arguments, **named)
+
+    monkeypatch.setattr(reset, "MAILS", AtOnce())
+
+
+def test_the_answer_to_a_reset_waits_for_no_mail_server(
+    client: Client, settings, monkeypatch: pytest.MonkeyPatch
+) -> None:  # type: ignore[no-untyped-def]
+    settings.EMAIL_HOST = "mail.example.org"
+    cast.person("ada", email="ada@example.org")
+    answered, sent = threading.Event(), threading.Event()
+
+    def slow(self: EmailMultiAlternatives) -> int:
+        assert answered.wait(60)
+        sent.set()
+        return 1
+
+    monkeypatch.setattr(EmailMultiAlternatives, "send", slow)
+    with ThreadPoolExecutor() as mails:
+        monkeypatch.setattr(reset, "MAILS", mails)
+        assert client.post("/password/", {"email": "ada@example.org"}).status_code == 302
+        assert not sent.is_set()
+        answered.set()
+        assert sent.wait(60)
 
 
 def test_a_password_reset_opens_a_name_that_strangers_locked(client: Client, settings) -> None:  # type: ignore[no-untyped-def]

@@ -4,8 +4,9 @@ import re
 
 import pytest
 from django.test import Client
+from django.utils import timezone
 
-from experiments.models import Delivery, Webhook
+from experiments.models import Delivery, PrunedDeliveries, Webhook
 from experiments.services import messages
 from tests import cast
 
@@ -86,3 +87,17 @@ def test_the_key_in_a_slack_address_is_not_shown_again(admin: Client) -> None:
     admin.post(PAGE, FIELDS | {"address": address, "kind": "slack"})
     page = admin.get(PAGE).content.decode()
     assert "https://hooks.slack.com/…ijkl" in page and "abcdefgh" not in page
+
+
+def test_a_webhook_is_tested_at_a_click_and_what_was_pruned_is_counted(admin: Client) -> None:
+    admin.post(PAGE, FIELDS)
+    hook = Webhook.objects.get()
+    assert f"{PAGE}{hook.pk}/test/" in admin.get(PAGE).content.decode()
+    page = admin.post(f"{PAGE}{hook.pk}/test/", follow=True).content.decode()
+    assert "A test is on its way" in page and "ada tests this webhook of Digits" in page
+    page = admin.post(f"{PAGE}{hook.pk}/test/", follow=True).content.decode()
+    assert "still on its way" in page and Delivery.objects.count() == 1
+    PrunedDeliveries.objects.create(
+        project=hook.project, sent=1200, failed=3, until=timezone.now()
+    )
+    assert "1,200 sent, 3 failed" in admin.get(PAGE).content.decode()

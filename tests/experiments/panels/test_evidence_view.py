@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from experiments.views.evidence_view import evidence_page
+from experiments.panels.evidence_view import evidence_page
 
 
 def document(**more: Any) -> dict[str, Any]:
