@@ -8,6 +8,7 @@ from __future__ import annotations
 import ast
 import subprocess
 import sys
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -83,6 +84,7 @@ PACKAGES: dict[str, tuple[str, ...]] = {
 NEVER_IN_EXPERIMENTS = ("torch", "sklearn", "optuna", "redis")
 
 
+@cache
 def modules() -> dict[str, Path]:
     """Every module of ours by its dotted name."""
     found = {}

@@ -156,7 +156,10 @@ def test_what_an_attempt_logged_that_was_run_anew_stays_readable(trial: int) -> 
     assert series.earlier_attempts(trial, names=["other"]) == {}
 
 
-@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=25,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
 @given(
     st.lists(
         st.tuples(st.integers(1, 12), st.one_of(st.none(), st.integers(0, 12))),

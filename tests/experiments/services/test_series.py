@@ -146,7 +146,8 @@ def test_a_flush_without_points_is_remembered_and_moves_no_range(trial: int) -> 
 
 
 @settings(
-    max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None
+    max_examples=25,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 @given(
     sizes=st.lists(st.integers(1, 9), min_size=1, max_size=14),
