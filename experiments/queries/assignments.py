@@ -62,6 +62,7 @@ class Assignment:
     search_seed: int
     runs: CodeAndData = field(default_factory=CodeAndData)
     arms_differ_in_data: bool = False
+    dimensions: int = 0  # that the widest arm searches
     earlier_trials: tuple[int, ...] = ()  # of another experiment, for the sampler to learn from
 
 
@@ -117,6 +118,7 @@ def read(trial_id: int) -> Assignment:
         search_seed=trial.search_seed or 0,
         runs=_code_and_data(trial, arm, configuration) if replicate else arm.runs,
         arms_differ_in_data=_differ_in_data(file),
+        dimensions=max(len(each.searched) for each in file.arms()),
         earlier_trials=() if replicate else ids_in(study.system_attributes),
     )
 

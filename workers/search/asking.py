@@ -120,6 +120,7 @@ def _sampler(assignment: Assignment) -> BaseSampler:
             row=assignment.row or 0,
             space=assignment.arm.distributions(),
             grid=assignment.grid,
+            dimensions=assignment.dimensions,
         ),
     )
     if not assignment.earlier_trials:

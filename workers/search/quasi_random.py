@@ -65,6 +65,9 @@ class QuasiRandomSampler(BaseSampler):
             are not in it are drawn at random.
         scramble: whether digits are permuted; unscrambled sequences start at the lower bounds.
         row_of: the row of a trial; by default its number.
+        dimensions: of the sequence, of which the space takes the first; by default as many as
+            the space has. Sobol's scramble depends on them: arms of different width share their
+            common coordinates only if all draw from the widest.
     """
 
     sequence: ClassVar[SequenceName]
@@ -76,6 +79,7 @@ class QuasiRandomSampler(BaseSampler):
         space: Mapping[str, BaseDistribution] | None = None,
         scramble: bool = True,
         row_of: Callable[[FrozenTrial], int] = _number,
+        dimensions: int = 0,
     ) -> None:
         if seed is None:
             seed = int(np.random.default_rng().integers(2**31))
@@ -83,6 +87,7 @@ class QuasiRandomSampler(BaseSampler):
         self.scramble = scramble
         self._space = _drawn(space) if space is not None else None
         self._row_of = row_of
+        self._dimensions = dimensions
         self._independent = RandomSampler(seed=seed)
 
     def reseed_rng(self) -> None:
@@ -107,12 +112,13 @@ class QuasiRandomSampler(BaseSampler):
     ) -> dict[str, Any]:
         if not search_space:
             return {}
+        width = max(self._dimensions, len(search_space))
         coordinates = _cached_point(
-            self.sequence, len(search_space), self._row_of(trial), self.seed, self.scramble
+            self.sequence, width, self._row_of(trial), self.seed, self.scramble
         )
         return {
             name: domain_of(distribution).from_unit(u)
-            for (name, distribution), u in zip(search_space.items(), coordinates, strict=True)
+            for (name, distribution), u in zip(search_space.items(), coordinates, strict=False)
         }
 
     def sample_independent(

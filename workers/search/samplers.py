@@ -33,7 +33,8 @@ class Draw:
     """What a sampler may need to know of the trial that it draws.
 
     `row` counts the sampler's own trials of a study: known-good ones take none. `grid` holds the
-    values of each parameter for a grid search, else nothing.
+    values of each parameter for a grid search, else nothing. `dimensions` is how many the widest
+    arm of the experiment searches, 0 for as many as the space has.
     """
 
     seed: int
@@ -41,6 +42,7 @@ class Draw:
     row: int
     space: Mapping[str, BaseDistribution]
     grid: Mapping[str, tuple[Scalar, ...]]
+    dimensions: int = 0
 
     @property
     def trial_seed(self) -> int:
@@ -51,11 +53,19 @@ _Options = Mapping[str, Any]
 
 
 def _halton(draw: Draw, options: _Options) -> BaseSampler:
-    return HaltonSampler(draw.seed, space=draw.space, row_of=lambda _: draw.row, **options)
+    return HaltonSampler(draw.seed, **_drawing(draw), **options)
 
 
 def _sobol(draw: Draw, options: _Options) -> BaseSampler:
-    return SobolSampler(draw.seed, space=draw.space, row_of=lambda _: draw.row, **options)
+    return SobolSampler(draw.seed, **_drawing(draw), **options)
+
+
+def _drawing(draw: Draw) -> dict[str, Any]:
+    return {
+        "space": draw.space,
+        "row_of": lambda _: draw.row,
+        "dimensions": draw.dimensions,
+    }
 
 
 def _grid(draw: Draw, options: _Options) -> BaseSampler:

@@ -51,6 +51,20 @@ def test_a_champion_found_under_another_rule_is_run_under_that_of_its_challenger
     assert (candidate.early_stopping is not None) is bool(more)
 
 
+def test_every_arm_knows_how_many_dimensions_the_widest_searches() -> None:
+    cast.project()
+    wide = "  momentum: {role: nuisance, low: 0.8, high: 0.99, when: {label_smoothing: 0.1}}\n"
+    source = cast.LABEL_SMOOTHING.format(name="widths", goal=cast.GOAL, trials=1)
+    source = source.replace("hyperparameters:\n", f"hyperparameters:\n{wide}")
+    experiment = cast.search(source=source)
+    cast.finish_search(experiment, 1)
+    trials = Trial.objects.filter(study__experiment=experiment).order_by("study__arm_index")
+    found = [assignments.read(trial.pk) for trial in trials]
+    widths = [len(each.arm.searched) for each in found]
+    assert widths[1] == widths[0] + 1
+    assert [each.dimensions for each in found] == [widths[1], widths[1]]
+
+
 def test_a_replicate_is_neither_pruned_nor_ended_with_its_search() -> None:
     cast.project()
     search = _searched("pruned", "stop: {terminator: true}\n")

@@ -89,6 +89,17 @@ def test_every_trial_takes_its_row_from_the_first_on() -> None:
     assert _asked(HaltonSampler(3, space=SPACE), 20) == expected
 
 
+@pytest.mark.parametrize("sampler", [HaltonSampler, SobolSampler])
+def test_arms_of_different_width_share_what_they_have_in_common(
+    sampler: type[QuasiRandomSampler],
+) -> None:
+    narrow = dict(list(SPACE.items())[:2])
+    alone = optuna.create_study(sampler=sampler(3, space=narrow, dimensions=len(SPACE)))
+    params = [alone.ask(narrow).params for _ in range(8)]
+    wide = _asked(sampler(3, space=SPACE, dimensions=len(SPACE)), 8)
+    assert [{name: each[name] for name in narrow} for each in wide] == params
+
+
 def test_another_seed_gives_another_set() -> None:
     first, second = (_asked(HaltonSampler(seed, space=SPACE), 10) for seed in (0, 1))
     assert all(point not in second for point in first)
