@@ -23,6 +23,9 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 NAME = "many processes"
 SPAWN = multiprocessing.get_context("spawn")
+# Each a process of its own, forked from one that has imported what they need and nothing more.
+FORKSERVER = multiprocessing.get_context("forkserver")
+FORKSERVER.set_forkserver_preload([programs.__name__])
 
 
 @pytest.fixture
@@ -37,7 +40,7 @@ def url() -> str:
 
 @pytest.fixture(scope="module")
 def eight() -> Iterator[ProcessPoolExecutor]:
-    with ProcessPoolExecutor(8, SPAWN) as pool:
+    with ProcessPoolExecutor(8, FORKSERVER) as pool:
         yield pool
 
 
