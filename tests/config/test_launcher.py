@@ -88,6 +88,14 @@ class Launched:
         self.process.send_signal(number)
         return self.process.wait(PATIENCE)
 
+    def kill_what_is_left(self) -> None:
+        if self.process.poll() is None:
+            self.process.kill()
+            self.process.wait()
+        for process in self.processes():
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process.kill()
+
 
 @pytest.fixture
 def launch(tmp_path: Path) -> Iterator[Callable[..., Launched]]:
@@ -100,11 +108,7 @@ def launch(tmp_path: Path) -> Iterator[Callable[..., Launched]]:
 
     yield start
     for one in launched:
-        if one.process.poll() is None:
-            one.process.kill()
-            one.process.wait()
-        for process in one.processes():
-            process.kill()
+        one.kill_what_is_left()
 
 
 @pytest.fixture(scope="session")
@@ -132,6 +136,17 @@ get_user_model().objects.create_superuser("admin")
 def used(used_once: Path, tmp_path: Path) -> Path:
     """A data folder that has seen its first start: it has a user, and nothing to do."""
     return Path(shutil.copytree(used_once, tmp_path / "used"))
+
+
+@pytest.fixture(scope="module")
+def looked_at(used_once: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Launched]:
+    """One that runs, for tests that leave it running."""
+    data = Path(shutil.copytree(used_once, tmp_path_factory.mktemp("looked-at") / "used"))
+    launched = Launched(data)
+    try:
+        yield launched.wait_until_it_runs()
+    finally:
+        launched.kill_what_is_left()
 
 
 def signs_in(url: str, password: str) -> bool:
@@ -178,37 +193,31 @@ def test_a_first_start_lets_the_admin_in_and_the_next_keeps_everything(
     wait_until(lambda: second.processes() == [], what="all processes are gone")
 
 
-def test_pages_and_static_files_come_from_the_production_server(
-    launch: Callable[..., Launched], used: Path
-) -> None:
-    running = launch(used).wait_until_it_runs()
-    with urllib.request.urlopen(running.url + reverse("login"), timeout=PATIENCE) as answer:
+def test_pages_and_static_files_come_from_the_production_server(looked_at: Launched) -> None:
+    with urllib.request.urlopen(looked_at.url + reverse("login"), timeout=PATIENCE) as answer:
         assert answer.status == 200
         assert answer.headers["X-Frame-Options"] == "DENY"
         assert answer.headers["X-Content-Type-Options"] == "nosniff"
         assert answer.headers["Server"] is None
         style = re.search(r'href="(/static/[^"]+\.css)"', answer.read().decode())
     assert style is not None
-    with urllib.request.urlopen(running.url + style[1], timeout=PATIENCE) as answer:
+    with urllib.request.urlopen(looked_at.url + style[1], timeout=PATIENCE) as answer:
         assert "immutable" in answer.headers["Cache-Control"]
-    wrong_host = urllib.request.Request(running.url + "/", headers={"Host": "elsewhere.example"})
+    wrong_host = urllib.request.Request(looked_at.url + "/", headers={"Host": "elsewhere.example"})
     with pytest.raises(urllib.error.HTTPError, match="400") as refused:
         urllib.request.urlopen(wrong_host, timeout=PATIENCE)
     refused.value.close()
-    assert running.child("redis").net_connections("tcp") == []
+    assert looked_at.child("redis").net_connections("tcp") == []
 
 
-def test_a_second_start_on_the_same_data_is_refused(
-    launch: Callable[..., Launched], used: Path
-) -> None:
-    running = launch(used).wait_until_it_runs()
-    second = launch(used)
+def test_a_second_start_on_the_same_data_is_refused(looked_at: Launched) -> None:
+    second = Launched(looked_at.data)
     assert second.process.wait(PATIENCE) == 1
     assert second.printed == (
-        f"verdict: Verdict already runs on {used} (process {running.process.pid}); "
+        f"verdict: Verdict already runs on {looked_at.data} (process {looked_at.process.pid}); "
         "stop it first, or set VERDICT_DATA to another folder.\n"
     )
-    assert running.process.poll() is None
+    assert looked_at.process.poll() is None
 
 
 @pytest.mark.parametrize("name", ["redis", "worker", "web"])
