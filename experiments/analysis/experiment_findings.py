@@ -63,11 +63,11 @@ GATHERED: Mapping[str, str] = {
 class TrialSummary:
     """One search trial as the rules across trials see it.
 
-    number: its name for people, within its arm; id: that of its record. score: official metric,
-    nan if none. rules: status of each rule on this trial. best_step_share: when in its run it was
-    best. rate: its learning rate; fit: lowest training loss as a share of where it began;
-    early_divergence: it diverged in the first tenth; fit_step: first step of a perfect fit;
-    throughput: examples per second; late_deviation, improvement: deviation of its last
+    number: its place within its arm; name: what people call it; id: that of its record. score:
+    official metric, nan if none. rules: status of each rule on this trial. best_step_share: when
+    in its run it was best. rate: its learning rate; fit: lowest training loss as a share of where
+    it began; early_divergence: it diverged in the first tenth; fit_step: first step of a perfect
+    fit; throughput: examples per second; late_deviation, improvement: deviation of its last
     evaluations around their trend, and all it gained, in the metric's unit; resolution: the
     metric's. Each nan where unknown.
     """
@@ -89,6 +89,7 @@ class TrialSummary:
     late_deviation: float = math.nan
     improvement: float = math.nan
     resolution: float = 0.0
+    name: str = ""
 
     def says(self, rule: str) -> bool | None:
         """Whether a rule fired on this trial; None if it could not tell."""
@@ -237,9 +238,11 @@ def gather(rule: str, best: Sequence[TrialSummary], view: ExperimentView) -> Dia
         return definition.passes(detail, evidence)
     expected = rule == "overfitting" and view.regulariser_is_scientific
     if len(view.arms) > 1:
-        detail += " " + ", ".join(
-            f"trial {trial.number} ({view.arms.get(trial.arm, trial.arm)})" for trial in fired
+        named = ", ".join(
+            f"{trial.name or f'trial {trial.number}'} ({view.arms.get(trial.arm, trial.arm)})"
+            for trial in fired
         )
+        detail = f"{named[0].upper()}{named[1:]}."
     return definition.fires(
         f"{GATHERED[rule]} in {_counted(len(fired), len(known))}",
         detail,
@@ -279,7 +282,7 @@ def _arm_axis(view: ExperimentView) -> Axis:
     names = list(view.arms.values())
     finished = [trial for trial in view.trials if not trial.pruned]
     return Axis(
-        name="arm",
+        name="",  # its values speak for themselves
         unit=unit_positions([view.arms.get(t.arm) for t in finished], choices=names),
         scores=np.array([t.score for t in finished]),
         feasible=np.array([t.feasible for t in finished], dtype=np.bool_),

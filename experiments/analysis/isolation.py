@@ -208,7 +208,8 @@ def _buckets(axis: Axis) -> list[NDArray[np.int64]]:
 
 def _label(axis: Axis, low: float, high: float) -> str:
     if axis.choices is not None:
-        return f"{axis.name} = {axis.choices[round(axis.value_at(low))]}"
+        value = str(axis.choices[round(axis.value_at(low))])
+        return f"{axis.name} = {value}" if axis.name else value
     if low == high:
         return f"{axis.name} = {figure(axis.value_at(low))}"
     return f"{axis.name} {figure(axis.value_at(low), 3)} to {figure(axis.value_at(high), 3)}"

@@ -35,6 +35,7 @@ from experiments.models.trial import FailureKind, StudyKind, TrialState
 from experiments.queries.axes import TrialPoint, axes
 from experiments.search_space import Arm, show
 from experiments.trial_encoding import decode
+from experiments.trial_names import trial_name
 
 MOST_RATE_TRIALS = 400
 # Of the most recent replicates of a project, its deviation over seeds is estimated.
@@ -210,6 +211,7 @@ def _summary(
     return TrialSummary(
         id=row.id,
         number=row.number,
+        name=trial_name(row.number, arm=row.arm, arms=len(arms)),
         score=row.score,
         feasible=feasible,
         pruned=row.state == TrialState.PRUNED,

@@ -40,6 +40,7 @@ class FindingRow:
     dismiss_reason: str
     is_muted: bool = False  # by the experiment's switch
     others: tuple[str, ...] = ()  # further trials, or subjects, of which the rule says the same
+    trial_id: int | None = None
 
     @property
     def is_open(self) -> bool:
@@ -141,12 +142,20 @@ def findings_of(experiment_id: int, arms: int) -> Findings:
     diverged = {row.trial for row in told if row.rule == "divergence"}
     # Divergence says already that a value was no number.
     told = [row for row in told if row.rule != "non_finite" or row.trial not in diverged]
+    # Nor is a trial told of that the experiment's own finding of this rule names.
+    named = {(row.rule, each) for row in own if row.is_open for each in _trials_of(row)}
+    told = [row for row in told if not row.is_open or (row.rule, row.trial_id) not in named]
     shown = _together(own) + _together(told)[:MOST_TRIAL_FINDINGS]
     return Findings(
         rows=tuple(sorted(shown, key=_standing)),
         trial_warnings=sum(row.is_warning for row in of_trials),
         trial_notices=sum(row.is_open and not row.is_warning for row in of_trials),
     )
+
+
+def _trials_of(row: FindingRow) -> Sequence[int]:
+    found = row.evidence.get("trial_ids")
+    return found if isinstance(found, list) else ()
 
 
 def _together(rows: Sequence[FindingRow]) -> list[FindingRow]:
@@ -213,6 +222,7 @@ def _row(finding: Finding, arms: int, *, own: bool = False) -> FindingRow:
         action=finding.action,
         evidence=json.loads(finding.evidence or "{}"),
         trial=trial_name(trial.number, arm=trial.study.arm_index, arms=arms) if trial else "",
+        trial_id=finding.trial_id,
         found_at=finding.found_at,
         dismissed_by=finding.dismissed_by.get_username() if finding.dismissed_by else "",
         dismissed_at=finding.dismissed_at,

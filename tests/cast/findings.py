@@ -16,7 +16,7 @@ def finding(experiment: Experiment, *, trial: Trial | None = None, **more: Any) 
         "version": 1,
         "status": "fired",
         "severity": "warning",
-        "title": "The best trials crowd the lower edge of weight_decay",
+        "title": "The best trials crowd the lower edge of learning_rate",
         "detail": "6 of the best 8 trials lie in the outer fifth, as do 9 of all 38 feasible ones "
         "(p = 0.0011 after Holm's correction).",
         "meaning": "Better values may lie beyond the range that was searched.",

@@ -39,7 +39,7 @@ def test_before_any_trial_nothing_is_passed_that_was_not_looked_at() -> None:
 def test_a_warning_names_its_reason(experiment: Experiment) -> None:
     cast.finding(experiment)
     row = rows(experiment)["Is the search space large enough?"]
-    assert row.words == "warned" and "weight_decay" in row.reasons[0]
+    assert row.words == "warned" and "learning_rate" in row.reasons[0]
 
 
 def test_one_warning_outweighs_what_passed(experiment: Experiment) -> None:

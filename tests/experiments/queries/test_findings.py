@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import json
+
 import pytest
 from django.utils import timezone
 from pytest_django import DjangoAssertNumQueries
@@ -27,6 +29,24 @@ def test_what_fired_stands_before_what_passed() -> None:
     assert found.summary == "2 warnings, 3 passed, 1 not checkable yet"
     assert found.rows[0].evidence["suggested_low"] == 1e-5
     assert found.trial_warnings == 1
+
+
+def test_a_trial_that_the_experiments_own_finding_names_is_not_told_of_again() -> None:
+    cast.project()
+    experiment = cast.finished_search(trials_per_arm=4)
+    first, second = experiment.studies.get(arm_index=0).trials.order_by("number")[:2]
+    for trial in (first, second):
+        cast.finding(experiment, trial=trial, rule="late_oscillation", subject="accuracy")
+    named = json.dumps({"trial_ids": [first.pk]})
+    own = cast.finding(experiment, rule="late_oscillation", subject="", evidence=named)
+    told = findings_of(experiment.pk, 2)
+    assert [row.trial for row in told.open] == ["", "A1"], "A0 is named by the first"
+    assert told.trial_warnings == 2, "the table of trials still names both"
+    Finding.objects.filter(pk=own.pk).update(
+        dismissed_by=cast.person("ada"), dismissed_at=timezone.now(), dismiss_reason="known"
+    )
+    (row,) = findings_of(experiment.pk, 2).open
+    assert {row.trial, *row.others} == {"A0", "A1"}
 
 
 def test_a_finding_that_was_set_aside_asks_for_nothing() -> None:

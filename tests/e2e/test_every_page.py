@@ -1,0 +1,150 @@
+"""Every page, wide and dark, narrow and light: it draws without complaint, fits, can be used.
+
+That it can be used is axe-core's word: contrast, names, landmarks, headings, what the keyboard
+reaches. A page that is new to the address book has to be added here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from urllib.parse import urlsplit
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from django.urls import resolve
+from playwright.sync_api import Page
+
+from experiments.models import Experiment
+from tests import cast
+from tests.e2e.test_pages import SIZES, draw_all, sign_in
+from tests.experiments.expected_answers import PAGES
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+# What answers with no page of its own: fragments, files, machines' addresses.
+NO_PAGE = ("live/", "under-way/", "charts/", "curves/", "power/", "jump/", ".csv", ".jsonl", ".md",
+           "series.", "files/", "healthz", "readyz", "metrics")  # fmt: skip
+# Their links are in mails; they look as the login and the change of a password do.
+BY_LINK = {"password/<uidb64>/<token>/", "password/sent/", "invitations/<str:token>/"}
+BEFORE_LOGIN = ("/login/", "/password/")
+
+
+def pages() -> set[str]:
+    """Routes that a member opens in a browser, after the table of who gets what."""
+    opened = {route for route, row in PAGES.items() if row.GET and row.expected("GET", 5) != 403}
+    return {each for each in opened - BY_LINK if not any(part in each for part in NO_PAGE)}
+
+
+@pytest.fixture
+def addresses() -> list[str]:
+    """Of every page, those with charts in every tab."""
+    cast.project()
+    cast.project("speech", name="Nothing in it yet")
+    cast.decided("wider", "adopt", "Twice the width pays.")
+    done = cast.finished_search(trials_per_arm=6)
+    cast.some_findings(done)
+    cast.repeated(done, looks=(3, 6), done=3)
+    moving = cast.running_search(done=3, trials_per_arm=6)
+    fresh = cast.finished_search("fresh", trials_per_arm=4)
+    new = cast.search("n" * 200, goal="Does it still fit? " * 30)
+    return [*_of_experiments(done, moving, fresh, new), *_of_projects(), *_of_the_account()]
+
+
+def _of_experiments(
+    done: Experiment, moving: Experiment, fresh: Experiment, new: Experiment
+) -> Iterator[str]:
+    tabs = ("axes", "isolation", "importance", "parallel", "contour", "history")
+    for rest in ("", *(f"?tab={tab}" for tab in tabs), "?metric=accuracy", "trials/A0/"):
+        yield cast.address(done, rest)
+    yield from (cast.address(done, rest) for rest in ("seeds/", "decide/", "add/"))
+    yield from (cast.address(moving, rest) for rest in ("", "control/"))
+    yield cast.address(new)
+    rests = ("seeds/", "decide/", "follow-ups/", "edit/", "delete/")
+    yield from (cast.address(fresh, rest) for rest in rests)
+
+
+def _of_projects() -> Iterator[str]:
+    rests = ("", "baseline/", "members/", "decisions/", "champions/", "webhooks/", "settings/",
+             "batch-sizes/", "experiments/new/")  # fmt: skip
+    for slug in ("digits", "speech"):
+        yield from (f"/projects/{slug}/{rest}" for rest in rests)
+    yield "/projects/digits/decisions/1/"
+    yield "/projects/digits/experiments/new/?extends=fresh&follow=run_longer"
+    yield "/projects/digits/compare/?a=label-smoothing&b=fresh"
+
+
+def _of_the_account() -> Iterator[str]:
+    yield from ("/", "/workers/", "/account/", "/account/password/", "/account/messages/")
+    yield "/account/tokens/"
+
+
+@pytest.mark.parametrize(("size", "theme"), [("desk", "dark"), ("phone", "light")])
+def test_every_page_draws_fits_and_can_be_used(
+    page: Page, addresses: list[str], size: str, theme: str
+) -> None:
+    page.set_viewport_size(SIZES[size])  # type: ignore[arg-type]
+    page.emulate_media(color_scheme=theme)  # type: ignore[arg-type]
+    wrong: list[str] = []
+    for address in BEFORE_LOGIN:
+        wrong += look_at(page, address, SIZES[size]["width"])
+    sign_in(page)
+    for address in addresses:
+        wrong += look_at(page, address, SIZES[size]["width"])
+    assert not wrong, "\n".join(wrong)
+    visited = {resolve(urlsplit(each).path).route for each in (*BEFORE_LOGIN, *addresses)}
+    assert pages() <= visited, "a page that nobody looked at"
+
+
+def test_pages_that_refuse_can_be_used_as_well(page: Page, page_problems: list[str]) -> None:
+    cast.project()
+    sign_in(page)
+    wrong = []
+    for address, status in (("/projects/none/", 404), ("/new-project/", 403)):
+        wrong += look_at(page, address, SIZES["desk"]["width"], status=status)
+    page_problems.clear()  # a browser reports every answer of 400 and above
+    assert not wrong, "\n".join(wrong)
+
+
+def test_the_jump_box_and_the_keys_can_be_used(page: Page) -> None:
+    cast.project()
+    cast.search()
+    sign_in(page)
+    page.keyboard.press("Control+k")
+    page.get_by_role("option").first.wait_for()
+    assert violations(page) == []
+    page.keyboard.press("Escape")
+    page.keyboard.press("?")
+    page.get_by_role("heading", name="Keys").wait_for()
+    assert violations(page) == []
+
+
+def test_the_first_tab_leads_past_the_bar(page: Page) -> None:
+    cast.project()
+    sign_in(page)
+    page.keyboard.press("Tab")
+    page.keyboard.press("Enter")
+    assert page.url.endswith("#content")
+    page.keyboard.press("Tab")
+    inside = page.evaluate("document.querySelector('main').contains(document.activeElement)")
+    assert inside, "the next stop is within the page"
+
+
+def look_at(page: Page, address: str, width: int, *, status: int = 200) -> list[str]:
+    """What is wrong with the page at an address."""
+    answer = page.goto(address)
+    if answer is None or answer.status != status:
+        return [f"{address} answers {answer.status if answer else 'nothing'}"]
+    draw_all(page)
+    wide = int(page.evaluate("document.documentElement.scrollWidth"))
+    wrong = [f"{address} is {wide} pixels wide"] if wide > width else []
+    if page.locator("h1").count() != 1:
+        wrong.append(f"{address} has {page.locator('h1').count()} main headings")
+    return wrong + [f"{address}: {each}" for each in violations(page)]
+
+
+def violations(page: Page) -> list[str]:
+    """What axe-core finds: the rule, and the first element that breaks it."""
+    found = Axe().run(page, options={"resultTypes": ["violations"]}).response["violations"]
+    return [
+        f"{each['id']} ({len(each['nodes'])}): {each['nodes'][0]['html'][:160]}" for each in found
+    ]
