@@ -17,7 +17,16 @@ from django.db import transaction
 from django.test import Client
 from django.urls import URLResolver, get_resolver
 
-from experiments.models import Artifact, Delivery, Event, Membership, Trial, Webhook
+from experiments.models import (
+    ApiToken,
+    Artifact,
+    Delivery,
+    Event,
+    Membership,
+    Project,
+    Trial,
+    Webhook,
+)
 from experiments.services import invitations, tokens
 from tests import cast
 from tests.experiments.asked_of_addresses import DOCUMENTS, FORMS
@@ -193,5 +202,75 @@ def test_things_of_another_project_are_not_reached_through_ones_own(
         for method in METHODS:
             got = answer(client, method, route, elsewhere, **headers)
             if got not in (404, 405):
+                reached.append(f"{method} {route}: {got}")
+    assert not reached, "\n".join(reached)
+
+
+# What a token without the scope may ask with POST: nothing is written there.
+ASKS_ONLY = {"api/v1/projects/<slug>/check-experiment"}
+DECIDES = ("/decisions", "/revert", "/baseline/record", "/baseline/known")
+
+
+def changing(values: dict[str, str]) -> Iterator[tuple[str, str]]:
+    """Method and route of everything in the API that writes."""
+    for route in routes():
+        if route in API and route not in ASKS_ONLY and not API[route].ANY:
+            for method in METHODS[1:]:
+                if getattr(API[route], method):
+                    yield method, route
+
+
+@pytest.mark.parametrize("scope", tokens.SCOPES)
+def test_a_token_changes_only_what_its_scope_allows_also_in_the_hands_of_an_admin(
+    scope: str, values: dict[str, str]
+) -> None:
+    ada, client = cast.person("ada"), Client()
+    _, secret = tokens.create(user=ada, project=None, name="one", scopes=[scope])
+    headers = {"HTTP_AUTHORIZATION": f"Bearer {secret}"}
+    wrong, allowed = [], 0
+    for method, route in changing(values):
+        needed = "decide" if method == "POST" and route.endswith(DECIDES) else "write"
+        got = answer(client, method, route, values, **headers)
+        allowed += needed == scope
+        if got != (API[route].expected(method, PEOPLE.index("admin")) if needed == scope else 403):
+            wrong.append(f"{method} {route}: {got}")
+    assert not wrong, "\n".join(wrong)
+    assert bool(allowed) == (scope != "read")
+
+
+def test_a_token_that_has_ended_opens_no_address(values: dict[str, str]) -> None:
+    ada, client = cast.person("ada"), Client()
+    ended = []
+    for how in ("expired", "revoked", "of somebody who was shut out"):
+        token, secret = tokens.create(user=ada, project=None, name=how, scopes=tokens.SCOPES)
+        ended.append((token, secret))
+    ApiToken.objects.filter(name="expired").update(expires_at=cast.START)
+    tokens.revoke(user=ada, token_id=ended[1][0].pk)
+    opened = []
+    for token, secret in ended:
+        if token.name.startswith("of"):
+            type(ada).objects.filter(pk=ada.pk).update(is_active=False)
+        headers = {"HTTP_AUTHORIZATION": f"Bearer {secret}"}
+        for route, row in API.items():
+            method = next(each for each in METHODS if row.expected(each, 5) != 405)
+            if not row.ANY and answer(client, method, route, values, **headers) != 401:
+                opened.append(f"{token.name}: {method} {route}")
+    assert not opened, "\n".join(opened)
+
+
+def test_a_token_of_one_project_opens_no_other(values: dict[str, str]) -> None:
+    ada, client = cast.person("ada"), Client()
+    speech = Project.objects.get(slug="speech")
+    _, secret = tokens.create(user=ada, project=speech, name="bound", scopes=tokens.SCOPES)
+    headers = {"HTTP_AUTHORIZATION": f"Bearer {secret}"}
+    reached = []
+    for route, row in API.items():
+        if "<slug>" not in route and "<int:run_id>" not in route and "repetitions" not in route:
+            continue
+        for method in METHODS:
+            if row.expected(method, 5) == 405:
+                continue
+            got = answer(client, method, route, values, **headers)
+            if got != 404:
                 reached.append(f"{method} {route}: {got}")
     assert not reached, "\n".join(reached)

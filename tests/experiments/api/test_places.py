@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 from django.utils import timezone
 
-from experiments.models import Trial, Worker
+from experiments.models import Project, Trial, Worker
 from experiments.models.trial import TrialState
 from tests import cast
 from tests.experiments.api.asking_programs import HERE, Program
@@ -26,7 +26,7 @@ def test_workers_and_queues_are_told_and_what_runs_to_whoever_may_see_it() -> No
     assert (worker["name"], worker["state"], worker["queues"]) == ("n1", "alive", ["cpu", "gpu"])
     assert {each["experiment"] for each in worker["running"]} == {"r"}
     assert [queue["name"] for queue in told["queues"]].count("cpu") == 1
-    speech = Program("cleo", project=cast.Project.objects.get(slug="speech"), scopes=("read",))
+    speech = Program("cleo", project=Project.objects.get(slug="speech"), scopes=("read",))
     for program in (Program("dan"), speech):
         [worker] = program.get("/api/v1/workers")["workers"]
         assert len(worker["running"]) == running.count()
