@@ -37,8 +37,10 @@ class LabelledCurve:
 
 
 def files(path: Path) -> list[Path]:
-    """Return the file, or every *.jsonl of a folder and those below it, in the order of names."""
-    return [path] if path.is_file() else sorted(path.rglob("*.jsonl"))
+    """Return the file, or those of a folder's *.jsonl (and below) that begin with a label."""
+    return (
+        [path] if path.is_file() else sorted(filter(_begins_with_a_label, path.rglob("*.jsonl")))
+    )
 
 
 def read(path: Path) -> list[LabelledCurve]:
@@ -68,6 +70,15 @@ def raw_says_overfit(curve: LabelledCurve) -> bool:
     """Prechelt's GL5 as published, on raw values."""
     errors = _errors(curve.validation.finite(), curve.kind, curve.direction)
     return bool(errors.size and errors[-1] > 1.05 * errors.min())
+
+
+def _begins_with_a_label(path: Path) -> bool:
+    with path.open() as file:
+        first = next((line for line in file if line.strip()), "")
+    try:
+        return {"validation", "label"} <= set(json.loads(first))
+    except (TypeError, ValueError):
+        return False
 
 
 def _curve(line: dict[str, Any]) -> LabelledCurve:

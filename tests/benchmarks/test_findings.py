@@ -47,6 +47,9 @@ def test_labelled_curves_are_counted(tmp_path: Path) -> None:
 def test_a_folder_of_labelled_curves_is_read_file_by_file_and_as_one(tmp_path: Path) -> None:
     labelled(tmp_path / "one.jsonl", [(TURNING, "overfit"), (FALLING, "non_overfit")])
     labelled(tmp_path / "two.jsonl", [(TURNING, "non_overfit"), (TURNING, "overfit")])
+    (tmp_path / "another.jsonl").write_text('{"loss": [1, 2]}')
+    (tmp_path / "broken.jsonl").write_text("[1, 2")
+    (tmp_path / "empty.jsonl").write_text("")
     told = [row for row in findings.labelled_rows(tmp_path) if "published" in row.what]
     assert [row.ours for row in told] == pytest.approx([1.0, 2 / 3, 0.8])
     assert "4 labelled curves (all files)" in told[-1].what
