@@ -83,7 +83,7 @@ def _create(
 
 def _wait(worker: WorkerProcess, made: list[Experiment]) -> None:
     running = Experiment.objects.filter(pk__in=[each.pk for each in made], state="running")
-    wait_until(lambda: not running.exists(), seconds=600, worker=worker)
+    wait_until(lambda: not running.exists(), worker=worker)
     for each in made:
         each.refresh_from_db()
 
