@@ -14,22 +14,27 @@ _WHY = {
 }
 
 
+def measured(rows: Sequence[Mapping[str, Any]]) -> dict[int, float]:
+    """Examples per second by batch size, of the sizes that could be measured."""
+    return {
+        int(row["batch"]): float(row["examples_per_second"])
+        for row in rows
+        if row.get("examples_per_second")
+    }
+
+
 def answer(rows: Sequence[Mapping[str, Any]]) -> str:
     """Which size to take, and why nothing larger was tried.
 
     rows: batch, examples_per_second, ended and reason of each size, in the order of measurement.
     """
-    measured = {
-        int(row["batch"]): float(row["examples_per_second"])
-        for row in rows
-        if row.get("examples_per_second")
-    }
-    choice = choose_batch(measured)
+    rates = measured(rows)
+    choice = choose_batch(rates)
     last = rows[-1] if rows else None
     why = ""
     if last is not None and last["ended"]:
         why = f" {_WHY[last['ended']]} at {last['batch']}: {last['reason']}."
-    elif len(measured) > 1:
+    elif len(rates) > 1:
         why = f" From {rows[-2]['batch']} to {rows[-1]['batch']} throughput hardly rose."
         if choice is not None and choice.doublings and choice.doublings[-1].factor >= 1.2:
             why = f" Throughput still rose at {rows[-1]['batch']}, the largest size tried."

@@ -15,6 +15,7 @@ from kombu.exceptions import OperationalError
 
 RUN_NEXT = "workers.run_next"
 DELIVER = "workers.deliver"
+MEASURE = "workers.measure"
 
 logger = logging.getLogger(__name__)
 
@@ -27,6 +28,11 @@ def wake(queue: str, count: int = 1) -> None:
 def deliver(queue: str) -> None:
     """Ask a worker node on `queue` to send what is due, once the transaction has committed."""
     transaction.on_commit(lambda: _send(DELIVER, [], queue, 1))
+
+
+def measure(queue: str) -> None:
+    """Ask a worker node on `queue` for a measurement, once the transaction has committed."""
+    transaction.on_commit(lambda: _send(MEASURE, [queue], queue, 1))
 
 
 def _send(task: str, args: list[str], queue: str, count: int) -> None:

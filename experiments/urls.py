@@ -82,6 +82,12 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path(f"{P}webhooks/<int:webhook>/remove/", webhooks.remove_webhook, name="webhook_remove"),
     path(f"{P}deliveries/<int:delivery>/again/", webhooks.send_again, name="delivery_again"),
     path(f"{P}batch-sizes/", batch_size.batch_size_page, name="batch_sizes"),
+    path(f"{P}batch-sizes/live/", batch_size.batch_sizes_live, name="batch_sizes_live"),
+    path(
+        f"{P}batch-sizes/<int:probe>/cancel/",
+        batch_size.cancel_batch_size,
+        name="batch_size_cancel",
+    ),
     path(f"{P}compare/", compare.compare_page, name="compare"),
     path(f"{P}champions/", champions.champions_page, name="champions"),
     path(f"{P}champions/revert/", champions.revert_champion, name="champion_revert"),

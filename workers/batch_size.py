@@ -7,26 +7,31 @@ tells of each step of its optimizer, and of how many examples its network was gi
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import json
 import os
 import resource
+import signal
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from experiments.analysis import thresholds
 from workers.memory import out_of_memory
+from workers.parent_death import end_with_parent
 
 WARM_UP = 3  # steps that are not timed
 LARGEST = 2**20
 _PATIENCE_SECONDS = 600
+_POLL_SECONDS = 0.2
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +48,10 @@ class Measured:
     peak_memory_mb: float | None = None
     ended: str = ""
     reason: str = ""
+
+
+class Interrupted(Exception):
+    """Somebody wants no further sizes."""
 
 
 class _Over(BaseException):
@@ -77,9 +86,14 @@ def in_a_process(
     steps: int,
     memory_mb: int = 0,
     seconds: float = _PATIENCE_SECONDS,
+    environment: Mapping[str, str] | None = None,
+    goes_on: Callable[[], bool] = lambda: True,
 ) -> Callable[[int], Measured]:
     """A `measure` that runs each size in a process of its own: whatever runs out of memory there
     takes nothing else with it. `memory_mb` caps what it may allocate on the CPU; 0: no cap.
+
+    `environment` is all that the process sees, by default what this one does. While it measures
+    `goes_on` is asked; once that says no, it is killed and `Interrupted` raised.
     """
 
     def measure(batch: int) -> Measured:
@@ -89,28 +103,70 @@ def in_a_process(
             "batch": batch,
             "steps": steps,
             "memory_mb": memory_mb,
+            "parent": os.getpid(),
         }
-        try:
-            done = subprocess.run(
+        with tempfile.TemporaryFile() as errors:
+            process = subprocess.Popen(
                 [sys.executable, "-m", "workers.batch_size"],
-                input=json.dumps(told),
-                capture_output=True,
-                text=True,
-                timeout=seconds,
-                check=False,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=errors,
+                env=None if environment is None else dict(environment),
+                start_new_session=True,
             )
-        except subprocess.TimeoutExpired:
-            reason = f"{steps} steps took longer than {seconds:g} s"
-            return Measured(batch, ended="failed", reason=reason)
-        lines = done.stdout.strip().splitlines()
-        if done.returncode == 0 and lines:
-            return Measured(**json.loads(lines[-1]))
-        if done.returncode in (-9, 137):
-            return Measured(batch, ended="memory", reason="the kernel ended it for its memory")
-        last = (done.stderr.strip().splitlines() or [f"exit code {done.returncode}"])[-1]
-        return Measured(batch, ended="failed", reason=last[:300])
+            try:
+                said = _answer(process, json.dumps(told).encode(), seconds, goes_on)
+            except subprocess.TimeoutExpired:
+                reason = f"{steps} steps took longer than {seconds:g} s"
+                return Measured(batch, ended="failed", reason=reason)
+            finally:
+                _kill(process)
+            return _read(batch, process.returncode, said, _last_line(errors))
 
     return measure
+
+
+def _answer(
+    process: subprocess.Popen[bytes], told: bytes, seconds: float, goes_on: Callable[[], bool]
+) -> bytes:
+    """What the process says. Raises Interrupted, and TimeoutExpired after so many seconds."""
+    deadline = time.monotonic() + seconds
+    given: bytes | None = told
+    while True:
+        try:
+            return process.communicate(given, timeout=_POLL_SECONDS)[0]
+        except subprocess.TimeoutExpired:
+            given = None  # it has been sent
+            if not goes_on():
+                raise Interrupted from None
+            if time.monotonic() >= deadline:
+                raise
+
+
+def _kill(process: subprocess.Popen[bytes]) -> None:
+    """End it with all that it has started."""
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    for pipe in (process.stdin, process.stdout):
+        if pipe is not None:
+            with contextlib.suppress(OSError):
+                pipe.close()
+
+
+def _read(batch: int, code: int, said: bytes, last: str) -> Measured:
+    if code == 0 and said:
+        return Measured(**json.loads(said))
+    if code in (-signal.SIGKILL, 128 + signal.SIGKILL):
+        return Measured(batch, ended="memory", reason="the kernel ended it for its memory")
+    return Measured(batch, ended="failed", reason=last or f"exit code {code}")
+
+
+def _last_line(errors: IO[bytes]) -> str:
+    """Of what it printed: the error, if it ended with one."""
+    errors.seek(max(0, errors.seek(0, os.SEEK_END) - 4096))
+    lines = errors.read().decode(errors="replace").replace("\0", "").strip().splitlines()
+    return lines[-1][:300] if lines else ""
 
 
 def measure_here(
@@ -216,6 +272,9 @@ def main() -> int:
     from workers.run import Run
 
     told = json.loads(sys.stdin.read())
+    answer = os.dup(1)
+    os.dup2(2, 1)  # whatever the function prints is no answer
+    end_with_parent(told["parent"])
     objective = told["objective"]
     job = Job(
         label="batch size",
@@ -233,7 +292,7 @@ def main() -> int:
         cap = held + told["memory_mb"] * 2**20
         resource.setrlimit(resource.RLIMIT_DATA, (cap, cap))
     found = measure_here(function, Run(job, _Unheard()), batch=told["batch"], steps=told["steps"])
-    print(json.dumps(asdict(found)), flush=True)
+    os.write(answer, json.dumps(asdict(found)).encode())
     os._exit(0)  # whatever threads the function has left
 
 

@@ -14,9 +14,18 @@ from django.conf import settings
 from django.db import DatabaseError, close_old_connections, connections
 
 from experiments import dispatch
-from experiments.services import experiments, queue, runs, standstill, variance, workers
+from experiments.services import (
+    batch_sizes,
+    experiments,
+    queue,
+    runs,
+    standstill,
+    variance,
+    workers,
+)
 from workers import devices, outside_runs
 from workers.deliveries import Deliverer
+from workers.measuring import Measuring
 from workers.reaper import Reaper
 from workers.runner import TrialRunner
 from workers.search.storage import VerdictStorage
@@ -63,6 +72,9 @@ class Node:
         self._runner = TrialRunner(
             worker_id=self.worker_id, storage=VerdictStorage(), stopping=self.stopping
         )
+        self._measuring = Measuring(
+            worker_id=self.worker_id, stopping=self.stopping, hidden=_SECRETS
+        )
         self._deliverer = Deliverer()
         self._beat = threading.Thread(target=self._keep_beating, name="heartbeat", daemon=True)
         self._beat.start()
@@ -91,6 +103,19 @@ class Node:
             return self._runner.run_next(queue_name, room)
         finally:
             room.release()
+
+    def measure(self, queue_name: str) -> None:
+        """Measure batch sizes that somebody asked for, if a slot is free for it."""
+        if not self._slots.free or self.stopping.is_set():
+            return  # whoever looks at the next heartbeat finds it
+        room = self._slots.reserve()
+        try:
+            worked = self._measuring.run_next(queue_name, room)
+        finally:
+            room.release()
+            connections.close_all()
+        if worked and not self.stopping.is_set():
+            dispatch.wake(queue_name)
 
     def deliver(self) -> None:
         """Send what is due, without waiting for it."""
@@ -137,6 +162,8 @@ class Node:
             wanted = min(free, queue.claimable(name, most_gpus=most_gpus)) if free else 0
             if wanted:
                 dispatch.wake(name, wanted)
+            if free and batch_sizes.is_waiting(name, most_gpus=most_gpus):
+                dispatch.measure(name)
 
 
 def start(*, queue_names: Iterable[str], slots: Slots, name: str = "") -> Node:

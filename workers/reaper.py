@@ -6,7 +6,7 @@ import datetime as dt
 import logging
 import time
 
-from experiments.services import queue, series
+from experiments.services import batch_sizes, queue, series
 
 logger = logging.getLogger(__name__)
 
@@ -40,7 +40,9 @@ class Reaper:
         self._looked_at = now
         if now < self._judges_from:
             return []
-        taken = queue.reap(stale_after=dt.timedelta(seconds=self._stale_after))
+        silence = dt.timedelta(seconds=self._stale_after)
+        batch_sizes.fail_silent(stale_after=silence)
+        taken = queue.reap(stale_after=silence)
         for trial_id in taken:
             logger.warning("trial %s was taken from a worker that is gone", trial_id)
             series.compact(trial_id)

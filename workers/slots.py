@@ -155,6 +155,11 @@ class Reservation:
             self._slot = self._slots.slot(self._devices)
         return self._slot
 
+    @property
+    def environment(self) -> dict[str, str]:
+        """In which a process sees what was reserved, and no other device."""
+        return pinned(self._devices or ())
+
     def release(self) -> None:
         if self._slot is not None and self._devices is not None:
             self._slots.rest(self._devices, self._slot)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from celery import shared_task
 
-from experiments.dispatch import DELIVER, RUN_NEXT
+from experiments.dispatch import DELIVER, MEASURE, RUN_NEXT
 from workers import node
 
 
@@ -18,3 +18,9 @@ def run_next(queue: str) -> None:
 def deliver() -> None:
     """Send the webhooks and mails that are due; doing so twice is harmless."""
     node.current().deliver()
+
+
+@shared_task(name=MEASURE, ignore_result=True)
+def measure(queue: str) -> None:
+    """Measure the batch sizes that somebody asked for; doing so twice is harmless."""
+    node.current().measure(queue)

@@ -11,12 +11,11 @@ from ninja import Router, Schema
 from pydantic import StringConstraints
 
 from experiments.api import asking
-from experiments.api.experiment_schemas import Number, Plain
-from experiments.queries import batch_sizes, jump, workers
+from experiments.api.experiment_schemas import Number
+from experiments.queries import jump, workers
 from experiments.queries.token_access import opens
 
 router = Router(tags=["places"])
-of_projects = Router(tags=["places"])
 Word = Annotated[str, StringConstraints(max_length=200)]
 
 
@@ -76,28 +75,6 @@ class PlacesOut(Schema):
     places: list[PlaceOut]
 
 
-class SizeOut(Schema):
-    batch: int
-    examples_per_second: Number
-    milliseconds: Number
-    peak_memory_mb: Number
-    ended: str
-
-
-class MeasurementOut(Schema):
-    objective: str
-    parameters: Plain
-    device: str
-    host: str
-    at: datetime
-    answer: str
-    rows: list[SizeOut]
-
-
-class MeasurementsOut(Schema):
-    measurements: list[MeasurementOut]
-
-
 @router.get("/workers", response={200: WorkersOut, **asking.READ_ERRORS})
 def list_workers(request: HttpRequest) -> Any:
     """The nodes, what they run, and what waits in each queue.
@@ -124,10 +101,3 @@ def find_places(
     token = asking.token_of(request)
     found = jump.places(token.owner, q, project=project, experiment=experiment)
     return {"places": [each for each in found if opens(token, each.project)]}
-
-
-@of_projects.get("/{slug}/batch-sizes", response={200: MeasurementsOut, **asking.READ_ERRORS})
-def list_batch_sizes(request: HttpRequest, slug: str) -> Any:
-    """What was measured of batch sizes, the newest first."""
-    access = asking.reading(request, slug)
-    return {"measurements": batch_sizes.measurements(access.project_id)}

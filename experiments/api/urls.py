@@ -7,6 +7,7 @@ from django.urls import URLPattern, URLResolver, path, re_path
 from experiments.api import (
     account,
     baselines,
+    batch_sizes,
     charts,
     control,
     decisions,
@@ -39,12 +40,12 @@ for _part in (
     control,
     files,
     charts,
+    batch_sizes,
     findings,
     repetitions,
     webhooks,
 ):
     api.add_router("/projects", _part.router)
-api.add_router("/projects", places.of_projects)
 api.add_router("/runs", runs.router)
 api.add_router("/account", account.router)
 api.add_router("/account", messages.router)

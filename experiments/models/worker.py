@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from django.conf import settings
 from django.db import models
+from django.db.models import Q
 
+from experiments.models.experiment import Experiment
 from experiments.models.project import Project
 from experiments.models.trial import Trial
 
@@ -51,10 +54,36 @@ class Artifact(models.Model):
         return self.name
 
 
+class ProbeState(models.TextChoices):
+    WAITING = "waiting"
+    RUNNING = "running"
+    DONE = "done"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+
 class BatchSizeProbe(models.Model):
-    """How fast a training function goes with each batch size, measured on one device."""
+    """How fast a training function goes with each batch size, measured on one device: on the
+    command line, or by a worker after a person asked for it.
+    """
 
     project = models.ForeignKey(Project, models.CASCADE, related_name="batch_size_probes")
+    experiment = models.ForeignKey(
+        Experiment, models.SET_NULL, null=True, blank=True, related_name="batch_size_probes"
+    )
+    state = models.CharField(
+        max_length=9, choices=ProbeState, default=ProbeState.DONE, db_default=ProbeState.DONE
+    )
+    asked_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, models.SET_NULL, null=True, blank=True, related_name="+"
+    )
+    queue = models.CharField(max_length=100, blank=True, db_default="")
+    gpus = models.PositiveSmallIntegerField(default=0, db_default=0)
+    options = models.TextField(default="{}", db_default="{}")  # JSON: sizes, steps, what to vary
+    worker = models.ForeignKey(Worker, models.SET_NULL, null=True, blank=True, related_name="+")
+    heartbeat_at = models.DateTimeField(null=True, blank=True)
+    is_to_end = models.BooleanField(default=False, db_default=False)
+    finished_at = models.DateTimeField(null=True, blank=True)
     objective = models.CharField(max_length=300)
     parameters = models.TextField(default="{}")  # JSON, without the batch size
     device = models.CharField(max_length=400)
@@ -65,6 +94,18 @@ class BatchSizeProbe(models.Model):
 
     class Meta:
         ordering = ("-created_at", "-pk")
+        constraints = (
+            models.UniqueConstraint(
+                fields=("experiment",),
+                condition=Q(state__in=("waiting", "running")),
+                name="batch_size_probe_once_at_a_time",
+            ),
+        )
+        indexes = (
+            models.Index(
+                fields=("queue",), condition=Q(state="waiting"), name="batch_size_probe_waiting"
+            ),
+        )
 
     def __str__(self) -> str:
         return f"{self.objective} on {self.device}"

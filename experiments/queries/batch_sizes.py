@@ -1,4 +1,4 @@
-"""What was measured of batch sizes in a project."""
+"""What was measured of batch sizes in a project, and what is being measured."""
 
 from __future__ import annotations
 
@@ -8,9 +8,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from experiments.models import BatchSizeProbe
+from experiments.commands import PREFIX
+from experiments.models import BatchSizeProbe, Experiment
 
 MOST = 50
+OPEN = ("waiting", "running")
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,30 +28,71 @@ class SizeRow:
 
 @dataclass(frozen=True, slots=True)
 class Measurement:
+    """One measurement. `state`: waiting, running, done, failed or cancelled; `answer` is what it
+    says, or why it has none. `measuring` is the size under way; `experiment` and `asked_by` are
+    empty for one of the command line.
+    """
+
+    id: int
+    state: str
+    experiment: str
+    asked_by: str
+    queue: str
     objective: str
+    parameter: str
     parameters: Mapping[str, Any]
     device: str
     host: str
     at: datetime
+    finished_at: datetime | None
     answer: str
     rows: tuple[SizeRow, ...]
+    measuring: int | None
+    is_to_end: bool
+
+    @property
+    def is_open(self) -> bool:
+        """Whether a worker is at it, or is still to take it."""
+        return self.state in OPEN
 
 
-def measurements(project_id: int) -> list[Measurement]:
-    """The newest first."""
-    held = BatchSizeProbe.objects.filter(project_id=project_id)[:MOST]
-    return [
-        Measurement(
-            objective=each.objective,
-            parameters=json.loads(each.parameters),
-            device=each.device,
-            host=each.host,
-            at=each.created_at,
-            answer=each.ended,
-            rows=tuple(_row(row) for row in json.loads(each.rows)),
-        )
-        for each in held
-    ]
+def measurements(project_id: int, number: int | None = None) -> list[Measurement]:
+    """The newest first; `number` alone, if given."""
+    held = BatchSizeProbe.objects.filter(project_id=project_id)
+    if number is not None:
+        held = held.filter(pk=number)
+    return [_measurement(each) for each in held.select_related("experiment", "asked_by")[:MOST]]
+
+
+def measurable(project_id: int) -> list[str]:
+    """Names of experiments whose function can be timed, the latest active first."""
+    held = Experiment.objects.filter(project_id=project_id, archived_at__isnull=True)
+    held = held.exclude(source="").exclude(objective__startswith=PREFIX)
+    return list(held.order_by("-active_at").values_list("name", flat=True)[:MOST])
+
+
+def _measurement(each: BatchSizeProbe) -> Measurement:
+    rows = json.loads(each.rows)
+    options = json.loads(each.options)
+    measuring = 2 * rows[-1]["batch"] if rows else options.get("first")
+    return Measurement(
+        id=each.pk,
+        state=each.state,
+        experiment=each.experiment.name if each.experiment else "",
+        asked_by=each.asked_by.get_username() if each.asked_by else "",
+        queue=each.queue,
+        objective=each.objective,
+        parameter=options.get("parameter", ""),
+        parameters=json.loads(each.parameters),
+        device=each.device,
+        host=each.host,
+        at=each.created_at,
+        finished_at=each.finished_at,
+        answer=each.ended,
+        rows=tuple(_row(row) for row in rows),
+        measuring=measuring if each.state == "running" else None,
+        is_to_end=each.is_to_end,
+    )
 
 
 def _row(row: Mapping[str, Any]) -> SizeRow:

@@ -25,14 +25,19 @@ def why_waiting(experiment: Experiment, running: int) -> str:
     held = gpu_hours.why_held_back(experiment)
     if held or running:
         return held
-    nodes = [gpus for queues, gpus in _nodes() if experiment.queue in queues]
-    asked = _counted(experiment.gpus, "GPU")
+    return why_nobody_takes(experiment.queue, experiment.gpus, "Waits for a worker")
+
+
+def why_nobody_takes(queue: str, gpus: int, begins: str = "It needs a worker") -> str:
+    """One sentence on the worker that is missing for work of a queue; "" when there is one."""
+    nodes = [held for queues, held in _nodes() if queue in queues]
+    asked = _counted(gpus, "GPU")
     if not nodes:
-        need = f" with {asked}" if experiment.gpus else ""
-        return f"Waits for a worker{need} that listens to the queue {experiment.queue}; none does"
-    if max(nodes) < experiment.gpus:
+        need = f" with {asked}" if gpus else ""
+        return f"{begins}{need} that listens to the queue {queue}; none does"
+    if max(nodes) < gpus:
         return (
-            f"Waits for a worker with {asked}: those of the queue {experiment.queue} have at most "
+            f"{begins} with {asked}: those of the queue {queue} have at most "
             f"{_counted(max(nodes), 'GPU')}"
         )
     return ""

@@ -77,7 +77,9 @@ PAGES: dict[str, Row] = {
     "projects/<slug:slug>/webhooks/<int:webhook>/remove/": Row(POST=ADMINISTER),
     "projects/<slug:slug>/deliveries/<int:delivery>/again/": Row(POST=ADMINISTER),
     "projects/<slug:slug>/compare/": Row(GET=READ),
-    "projects/<slug:slug>/batch-sizes/": Row(GET=READ),
+    "projects/<slug:slug>/batch-sizes/": Row(GET=READ, POST="302 404 403 400 400 400"),
+    "projects/<slug:slug>/batch-sizes/live/": Row(GET=READ),
+    "projects/<slug:slug>/batch-sizes/<int:probe>/cancel/": Row(POST=EDIT),
     "projects/<slug:slug>/champions/": Row(GET=READ),
     "projects/<slug:slug>/champions/revert/": Row(POST="302 404 403 403 302 302"),
     "projects/<slug:slug>/baseline/": Row(GET=READ),
@@ -201,6 +203,12 @@ API: dict[str, Row] = {
     "api/v1/projects/<slug>/experiments/<name>/budget": Row(POST="401 404 403 200 200 200"),
     "api/v1/projects/<slug>/experiments/<name>/grid": Row(POST="401 404 409 409 409 409"),
     "api/v1/projects/<slug>/experiments/<name>/limits": Row(PUT="401 404 403 200 200 200"),
+    "api/v1/projects/<slug>/batch-sizes/<int:measurement>": Row(GET=READ_API),
+    "api/v1/projects/<slug>/batch-sizes/<int:measurement>/cancel": Row(
+        POST="401 404 403 204 204 204"
+    ),
+    # No worker runs beside this test.
+    "api/v1/projects/<slug>/experiments/<name>/batch-size": Row(POST="401 404 403 409 409 409"),
     "api/v1/projects/<slug>/experiments/<name>/hand-back": Row(POST="401 404 403 409 409 409"),
     "api/v1/projects/<slug>/experiments/<name>/retry-failed": Row(POST="401 404 403 409 409 409"),
     "api/v1/projects/<slug>/experiments/<name>/trials/<trial>/cancel": Row(

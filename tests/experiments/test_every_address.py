@@ -20,6 +20,7 @@ from django.urls import URLResolver, get_resolver
 from experiments.models import (
     ApiToken,
     Artifact,
+    BatchSizeProbe,
     Delivery,
     Event,
     Membership,
@@ -88,6 +89,7 @@ def values() -> dict[str, str]:
     place = settings.ARTIFACTS_DIR / held.path
     place.parent.mkdir(parents=True, exist_ok=True)
     place.write_bytes(b"a")
+    probe = BatchSizeProbe.objects.create(project=digits, state="waiting", objective="a:b")
     return {
         "slug": "digits",
         "file": str(held.pk),
@@ -105,6 +107,8 @@ def values() -> dict[str, str]:
         "invitation": str(invitation.pk),
         "token": str(token.pk),
         "run_id": str(trial.pk),
+        "probe": str(probe.pk),
+        "measurement": str(probe.pk),
         "uidb64": "MQ",
         "link": invitations.token_of(invitation.pk),
     }

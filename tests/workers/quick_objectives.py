@@ -62,3 +62,9 @@ def blocks_in_c(run: Run) -> None:
     run.log({"validation_accuracy": 0.5}, step=1)
     run.flush()
     ctypes.PyDLL(None).sleep(int(run.params["pause"]))
+
+
+def waits_for_ever(run: Run) -> None:
+    """Without a step of an optimizer."""
+    while True:
+        time.sleep(0.1)

@@ -25,7 +25,15 @@ from schemathesis.specs.openapi.checks import (
 )
 
 from experiments.api.routes import api
-from experiments.models import Artifact, Decision, Experiment, Finding, Replication, Trial
+from experiments.models import (
+    Artifact,
+    BatchSizeProbe,
+    Decision,
+    Experiment,
+    Finding,
+    Replication,
+    Trial,
+)
 from experiments.services import invitations, webhooks
 from tests import cast
 from tests.experiments.api.asking_programs import Program
@@ -79,6 +87,7 @@ def places() -> dict[str, Any]:
     place = django_settings.ARTIFACTS_DIR / kept.path
     place.parent.mkdir(parents=True, exist_ok=True)
     place.write_bytes(b"a")
+    probe = BatchSizeProbe.objects.create(project=project, state="waiting", objective="a:b")
     return {
         "slug": "digits",
         "name": "s",
@@ -95,6 +104,7 @@ def places() -> dict[str, Any]:
         "webhook": hook.pk,
         "delivery": webhooks.send_test(user=ada, project=project, webhook_id=hook.pk).pk,
         "file": kept.pk,
+        "measurement": probe.pk,
     }
 
 

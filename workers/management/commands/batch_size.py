@@ -9,15 +9,13 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
-from experiments import commands, experiment_file
+from experiments import experiment_file
+from experiments.batch_size_plan import parameters_of
 from experiments.batch_size_words import answer
 from experiments.errors import VerdictError
 from experiments.experiment_file import ExperimentFile
-from experiments.objectives import is_allowed
-from experiments.search_space import Arm
 from experiments.services import batch_sizes
 from workers.batch_size import Measured, in_a_process, sizes_up
 from workers.devices import find
@@ -46,7 +44,10 @@ class Command(BaseCommand):
             raise CommandError(f"{options['file']}: {error.strerror}") from error
         except VerdictError as error:
             raise CommandError("\n".join([error.message, *map(str, error.problems)])) from error
-        parameters = self._parameters(file, options["parameter"])
+        try:
+            parameters = parameters_of(file, options["parameter"])
+        except VerdictError as error:
+            raise CommandError(error.message) from error
         self.stdout.write(f"{'batch':>8}{'examples/s':>14}{'ms a step':>12}{'peak MiB':>11}")
         rows = sizes_up(
             self._aloud(
@@ -62,16 +63,6 @@ class Command(BaseCommand):
             largest=options["largest"],
         )
         self._say(file, parameters, [asdict(row) for row in rows], record=not options["no_record"])
-
-    def _parameters(self, file: ExperimentFile, parameter: str) -> dict[str, Any]:
-        if commands.name_of(file.objective) is not None:
-            raise CommandError("a command line's steps cannot be timed; name a Python function")
-        if not is_allowed(file.objective, settings.OBJECTIVES):
-            raise CommandError(f"{file.objective} is not on the operator's list (OBJECTIVES)")
-        arm = file.arms()[0]
-        known = dict(file.first[0]) if file.first else {}
-        parameters = arm.complete({**_middle(arm), **known})
-        return {name: value for name, value in parameters.items() if name != parameter}
 
     def _aloud(self, measure: Any) -> Any:
         def aloud(batch: int) -> Measured:
@@ -111,8 +102,3 @@ class Command(BaseCommand):
         except VerdictError as error:
             raise CommandError(f"{error.message} Measure with --no-record.") from error
         self.stdout.write(said)
-
-
-def _middle(arm: Arm) -> dict[str, Any]:
-    """A plain point of the space: the middle of its unit cube."""
-    return dict(arm.from_unit([0.5] * len(arm.searched)))
