@@ -161,13 +161,14 @@ def step_noise(values: Floats, resolution: float = 0.0) -> float:
 
 
 def noise_beside_trend(values: Floats, resolution: float = 0.0) -> float:
-    """Return the lesser of `step_noise` and the same from changes of the changes.
+    """Return `step_noise`; of a short curve the same from changes of the changes, if less.
 
     Where ten evaluations fall steeply and rise again, nearly all of a one-step change is trend;
     a second difference is free of a straight one. Its variance is six times one evaluation's.
+    Long curves have enough small changes, and wander in a way that second differences miss.
     """
     noise = step_noise(values, resolution)
-    if values.size < 3:
+    if not 3 <= values.size < thresholds.SHORT_CURVE:
         return noise
     with np.errstate(over="ignore", invalid="ignore"):
         bend = mad(np.diff(values, 2)) / math.sqrt(6)

@@ -14,6 +14,8 @@ MIN_EVALUATIONS: Final = 8
 # Chosen: the smoothing window is a twentieth of the curve, at least three, odd.
 SMOOTHING_SHARE: Final = 1 / 20
 SMOOTHING_MINIMUM: Final = 3
+# Chosen: below so many evaluations most one-step changes of a curve that turns are trend.
+SHORT_CURVE: Final = 30
 # Consistency of the median absolute deviation with a normal standard deviation.
 MAD_TO_SD: Final = 1.4826
 # Chosen: Theil-Sen compares all pairs; beyond this many points block medians stand in.
