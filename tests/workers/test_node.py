@@ -254,6 +254,7 @@ def test_a_trial_whose_worker_dies_within_a_fold_loses_no_fold_and_no_point(
     in_the_second = Artifact.objects.filter(kind="pass checkpoint", name__contains="-pass-2-")
     wait_until(in_the_second.exists, worker=first)
     first.kill()
+    first.has_long_been_silent()
     second = start_worker(**told)
     wait_until(lambda: _is_finished(experiment), worker=second)
 
