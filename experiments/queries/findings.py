@@ -191,7 +191,7 @@ def findings_of_trial(trial_id: int) -> tuple[FindingRow, ...]:
 
 
 def fired_by_trial(trial_ids: Sequence[int]) -> dict[int, tuple[tuple[str, str], ...]]:
-    """(rule, severity) of the open findings of many trials, in one query."""
+    """(rule, severity) of the open findings of many trials, the gravest first, in one query."""
     rows: Iterable[tuple[int | None, str, str]] = (
         Finding.objects.asking()
         .filter(trial_id__in=trial_ids)
@@ -202,7 +202,10 @@ def fired_by_trial(trial_ids: Sequence[int]) -> dict[int, tuple[tuple[str, str],
     for trial_id, rule, severity in rows:
         if trial_id is not None:
             found[trial_id] = (*found.get(trial_id, ()), (rule.replace("_", " "), severity))
-    return found
+    return {
+        trial: tuple(sorted(each, key=lambda named: _GRAVITY.get(named[1], 3)))
+        for trial, each in found.items()
+    }
 
 
 def _row(finding: Finding, arms: int, *, own: bool = False) -> FindingRow:
