@@ -92,7 +92,8 @@ def _ask(request: HttpRequest, access: Access, form: BatchSizeForm) -> bool:
 
 
 def _context(access: Access) -> dict[str, Any]:
-    return {"project": access, "measurements": measurements(access.project_id)}
+    found = measurements(access.project_id)
+    return {"project": access, "section": "experiments", "measurements": found}
 
 
 def _measurements_html(request: HttpRequest, context: dict[str, Any]) -> str:
