@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -78,6 +78,7 @@ def circumstances(
     pruned: bool,
     trial_sd: float | None = None,
     rival_gap: float | None = None,
+    resumed_at: Sequence[int] = (),
 ) -> Circumstances:
     """What is known about a finished trial beside its series."""
     clip = number_of(parameters, HyperparameterKind.CLIPPING)
@@ -89,6 +90,7 @@ def circumstances(
         trial_sd=trial_sd,
         rival_gap=rival_gap,
         clip_norm=clip if clip is not None and clip > 0 else None,
+        resumed_at=resumed_at,
         step_seconds=seconds,
         waiting_seconds=waiting,
     )

@@ -125,6 +125,7 @@ def look_at_trial(
 ) -> bool:
     """Apply the rules on one trial's curves and record what they saw."""
     trial_id = assignment.trial_id
+    attempt = assignment.attempt if isinstance(assignment, Assignment) else 1
     read = series.read([trial_id], declared=dict(assignment.metrics)).get(trial_id, {})
     judged = declared_series(read, assignment)
     about = circumstances(
@@ -133,6 +134,7 @@ def look_at_trial(
         pruned=pruned,
         trial_sd=account.trial_sd,
         rival_gap=account.rival_gap,
+        resumed_at=series.resumed_at(trial_id) if attempt > 1 else (),
     )
     diagnoses = diagnose_trial(judged, about, _on_failure(f"trial {trial_id}"))
     reading = read_trial(

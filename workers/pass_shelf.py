@@ -29,6 +29,7 @@ class PassShelf:
     def __init__(self, about: Checkpoints | None, sink: CheckpointSink) -> None:
         self._about = about
         self._sink = sink
+        self._origin = 0  # the attempt that knew of the finished passes
         self._newest: dict[int, CheckpointFile] = {}  # of each pass, written by this attempt
 
     def resume(self) -> dict[str, Any] | None:

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from experiments.lineage import Resumption, last_step, on_the_curve, resumptions
 from experiments.metrics import Metric, is_test
-from experiments.models import SeriesBatch
+from experiments.models import SeriesBatch, Trial
 from experiments.series_encoding import SeriesColumns, decode
 
 _MOST_TRIALS = 200  # of one statement
@@ -105,6 +105,13 @@ def iterate(
                 if not shown:
                     continue
             yield Flush(trial_id, attempt, batch, shown, batch - joined + 1)
+
+
+def resumed_at(trial_id: int) -> list[int]:
+    """The first steps of the trial's own curve that were made after it was taken up again."""
+    text = Trial.objects.values_list("resumed", flat=True).get(pk=trial_id)
+    found = resumptions(text).values()
+    return [each.step + 1 for each in found if each.step is not None and not each.suffix]
 
 
 def _shown(

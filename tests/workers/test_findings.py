@@ -6,11 +6,13 @@ from collections.abc import Callable, Iterator
 from itertools import count
 from typing import Any
 
+import numpy as np
 import pytest
 
 from experiments.analysis import trial_reading
 from experiments.analysis.rules import RULES
-from experiments.models import Experiment, Finding, Trial, TrialReading
+from experiments.lineage import Resumption, with_resumption
+from experiments.models import Experiment, Finding, SeriesBatch, Trial, TrialReading
 from experiments.queries import assignments
 from experiments.queries.experiment_view import experiment_view
 from tests import cast
@@ -180,3 +182,20 @@ def test_an_experiment_is_read_the_same_from_stored_readings(experiment: Experim
     assert view.regulariser_swept and view.regulariser_is_scientific
     best = max(view.trials, key=lambda each: each.score if each.feasible else -1)
     assert best.says("overfitting") is not None and 0 < best.fit < 1
+
+
+def test_a_rate_that_changes_where_a_trial_was_taken_up_again_is_told() -> None:
+    cast.project()
+    experiment = cast.search(trials_per_arm=1)
+    study = experiment.studies.order_by("arm_index")[0]
+    trial = cast.finished_trial(study, 0, np.random.default_rng(1))
+    rate = 1e-3 / np.arange(1, 61)
+    for attempt, first, values in ((1, 1, rate[:30]), (2, 31, rate[30:] / 4)):
+        series = {"learning_rate": values, "validation_accuracy": 1 - values}
+        SeriesBatch.objects.filter(trial=trial, attempt=attempt).delete()
+        cast.log(trial.pk, series, attempt=attempt, first_step=first)
+    text = with_resumption("{}", 2, Resumption(30, 1))
+    Trial.objects.filter(pk=trial.pk).update(attempt=2, resumed=text)
+    look_at_all(experiment)
+    found = Finding.objects.get(trial=trial, rule="learning_rate_schedule")
+    assert found.status == "fired" and "resumed at step 31" in found.title
