@@ -142,14 +142,14 @@ def accept(*, user: Person, token: str) -> Membership:
     """
     with transaction.atomic():
         invitation = _end(find(token))
-        membership = Membership.objects.filter(user_id=user.pk, project=invitation.project).first()
-        if membership is not None:
-            raise Conflict(f"You are a member of {invitation.project.name} already.")
         invitation.accepted_by_id = user.pk
         invitation.save(update_fields=["accepted_by"])
-        return Membership.objects.create(
-            user_id=user.pk, project=invitation.project, role=invitation.role
+        made, is_new = Membership.objects.get_or_create(
+            user_id=user.pk, project=invitation.project, defaults={"role": invitation.role}
         )
+        if not is_new:
+            raise Conflict(f"You are a member of {invitation.project.name} already.")
+        return made
 
 
 def join(*, token: str, username: str, password: str, email: str = "") -> User:

@@ -69,13 +69,14 @@ def change(
         NotFound: for a webhook of another project.
     """
     require(user, project, Role.ADMIN)
-    hook = _find(project, webhook_id)
-    if events is not None:
-        hook.events = _events(events)
-    if address is not None:
-        _check_address(address.strip())
-        hook.address = address.strip()
-    hook.save(update_fields=["events", "address"])
+    with transaction.atomic():
+        hook = _find(project, webhook_id)
+        if events is not None:
+            hook.events = _events(events)
+        if address is not None:
+            _check_address(address.strip())
+            hook.address = address.strip()
+        hook.save(update_fields=["events", "address"])
     return hook
 
 
@@ -88,7 +89,7 @@ def send_test(*, user: Person, project: Project, webhook_id: int) -> Delivery:
     """
     require(user, project, Role.ADMIN)
     with transaction.atomic():
-        hook = Webhook.objects.select_for_update().get(pk=_find(project, webhook_id).pk)
+        hook = _find(project, webhook_id)
         waiting = Delivery.objects.filter(
             webhook=hook, event__kind=EventKind.TEST, state=DeliveryState.WAITING
         )
@@ -116,16 +117,18 @@ def _check_address(address: str) -> None:
 def renew_secret(*, user: Person, project: Project, webhook_id: int) -> str:
     """Another secret; the one before signs nothing any more. Returned here and never again."""
     require(user, project, Role.ADMIN)
-    hook = _find(project, webhook_id)
-    hook.nonce = secrets.token_urlsafe(32)
-    hook.save(update_fields=["nonce"])
+    with transaction.atomic():
+        hook = _find(project, webhook_id)
+        hook.nonce = secrets.token_urlsafe(32)
+        hook.save(update_fields=["nonce"])
     return secret_of(hook.nonce)
 
 
 def remove(*, user: Person, project: Project, webhook_id: int) -> None:
     """Remove a webhook with the record of its deliveries."""
     require(user, project, Role.ADMIN)
-    _find(project, webhook_id).delete()
+    with transaction.atomic():
+        _find(project, webhook_id).delete()
 
 
 def send_again(*, user: Person, project: Project, delivery_id: int) -> None:
@@ -145,7 +148,9 @@ def send_again(*, user: Person, project: Project, delivery_id: int) -> None:
 
 
 def _find(project: Project, webhook_id: int) -> Webhook:
-    found = Webhook.objects.filter(project=project, pk=webhook_id).first()
+    """A webhook under its lock: of two admins at once the second meets what the first has left."""
+    rows = Webhook.objects.select_for_update(of=("self",)).select_related("project")
+    found = rows.filter(project=project, pk=webhook_id).first()
     if found is None:
         raise NotFound("There is no such webhook.")
     return found
