@@ -13,7 +13,7 @@ import psutil
 import pytest
 
 # Seconds until a test gives up. Nothing that works comes near it, so it costs nothing.
-PATIENCE = 240.0
+PATIENCE = 480.0
 
 
 def wait_until(
