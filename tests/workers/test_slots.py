@@ -156,8 +156,7 @@ def test_all_that_a_lost_trial_started_is_gone_before_its_device_is_used_again(
 
 @pytest.mark.parametrize(("gpus", "visible"), [(0, ""), (1, "0"), (2, "0,1")])
 def test_a_reservation_tells_what_a_process_there_sees(gpus: int, visible: str) -> None:
-    slots = Slots(cpu=1, devices=[Device("cuda:0", "0"), Device("cuda:1", "1")])
-    room = slots.reserve()
+    room = _slots().reserve()
     assert room.place(gpus) is not None
     assert room.environment["CUDA_VISIBLE_DEVICES"] == visible
     room.release()

@@ -124,3 +124,29 @@ def test_no_shell_reads_the_arguments(tmp_path: Path) -> None:
     program = Program(tmp_path, "import sys; print(sys.argv[1])", "--n=$(id)`id`;{lr}|x")
     program.train()
     assert program.output() == "--n=$(id)`id`;0.5|x\n"
+
+
+def test_each_fold_is_told_which_it_is_and_keeps_an_output_of_its_own(tmp_path: Path) -> None:
+    program = Program(tmp_path, "import sys; print(sys.argv[1:])", "--fold={fold}/{folds}")
+    for fold in (0, 1):
+        told = job("x", params={}, fold=fold, folds=2, suffix=f"[fold={fold + 1}]")
+        program.run = Run(told, program.sink)
+        program.train()
+    assert [Path(file.path).name for file in program.files] == [
+        "attempt-1-output-fold-1.txt",
+        "attempt-1-output-fold-2.txt",
+    ]
+    texts = [(tmp_path / "artifacts" / file.path).read_text() for file in program.files]
+    assert texts == ["['--fold=0/2']\n", "['--fold=1/2']\n"]
+
+
+def test_a_line_that_is_too_long_or_too_deep_costs_no_other(tmp_path: Path) -> None:
+    program = Program(
+        tmp_path,
+        "import os\n"
+        "with open(os.environ['VERDICT_METRICS'], 'a') as file:\n"
+        "    file.write('[' * 100000 + '\\n' + '{' + 'x' * 3000000 + '\\n')\n"
+        '    file.write(\'{"step": 1, "validation_accuracy": 0.5}\\n\')\n',
+    )
+    program.train()
+    assert program.sink.curve("validation_accuracy") == [(1, 0.5)]
