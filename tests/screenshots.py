@@ -26,9 +26,12 @@ README = {
     "charts": (f"{SEARCH}/?tab=history", {"width": 1440, "height": 1180}),
     "decide": (f"{SEARCH}/decide/", {"width": 1440, "height": 1180}),
 }
+SPEECH = "/projects/speech-recognition"  # nothing in it yet
 EVERY = {
     "projects": "/",
     "project": f"{DIGITS}/",
+    "project-empty": f"{SPEECH}/",
+    "running": f"{DIGITS}/experiments/weight-decay/",
     "experiment": f"{SEARCH}/",
     **{
         tab: f"{SEARCH}/?tab={tab}"
@@ -41,9 +44,24 @@ EVERY = {
     "compare-nothing": f"{DIGITS}/compare/",
     "trial": f"{SEARCH}/trials/A0/",
     "seeds": f"{SEARCH}/seeds/",
+    "seeds-declare": f"{DIGITS}/experiments/batch-size/seeds/",
+    "seeds-between": f"{DIGITS}/experiments/cosine-schedule/seeds/",
     "decide": f"{SEARCH}/decide/",
+    "decide-no-seeds": f"{DIGITS}/experiments/batch-size/decide/",
     "decisions": f"{DIGITS}/decisions/",
+    "decision": f"{DIGITS}/decisions/1/",
     "new": f"{DIGITS}/experiments/new/",
+    "extend": f"{DIGITS}/experiments/new/?extends=label-smoothing&follow=extend",
+    **{page: f"{SEARCH}/{page}/" for page in ("follow-ups", "add", "edit", "delete")},
+    "control": f"{DIGITS}/experiments/weight-decay/control/",
+    **{
+        page: f"{DIGITS}/{page}/"
+        for page in ("champions", "members", "settings", "webhooks", "batch-sizes")
+    },
+    **{f"{page}-empty": f"{SPEECH}/{page}/" for page in ("baseline", "champions", "decisions")},
+    "workers": "/workers/",
+    "account": "/account/",
+    **{page: f"/account/{page}/" for page in ("tokens", "messages", "password")},
     "jump": f"{SEARCH}/",
     "keys": f"{SEARCH}/",
 }
