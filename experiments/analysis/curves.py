@@ -104,8 +104,9 @@ class _Rise:
 
     @property
     def hidden(self) -> bool:
-        """Whether a loss rose by less than 5 %, yet lost a quarter of what it had gained."""
-        small = self.loss_percent <= thresholds.GENERALISATION_LOSS_PERCENT
+        """Whether a loss rose by 2 to 5 % only, yet lost a quarter of what it had gained."""
+        limits = thresholds.SMALL_LOSS_PERCENT, thresholds.GENERALISATION_LOSS_PERCENT
+        small = limits[0] < self.loss_percent <= limits[1]
         lost = self.share_of_drop > thresholds.RISE_SHARE_LARGE
         return self.is_loss and self.by_ratio and small and lost
 
@@ -160,7 +161,8 @@ def overfitting(
     The curve is smoothed by a rolling median. Errors of losses and of metrics in [0, 1]
     (1 - metric) are compared as a ratio: Prechelt's generalisation loss above 5 %. Other metrics,
     and losses that are signed or near zero, use the rise as a share of the drop before it, above
-    5 %; so do, above 25 %, losses with a large constant in them whose training loss falls on.
+    5 %; so do, above 25 %, losses with a large constant in them (they rise by 2 to 5 %) whose
+    training loss falls on.
     The rise must also exceed three times the evaluation noise, and training loss must not have
     risen with it (that is another problem).
 

@@ -24,6 +24,8 @@ THEIL_SEN_POINTS: Final = 60
 # --- Overfitting ---------------------------------------------------------------------------
 # Prechelt (1998), "Early stopping - but when?": generalisation loss GL, stop at 5 %.
 GENERALISATION_LOSS_PERCENT: Final = 5.0
+# The same source's smaller limit, which alone fires too often.
+SMALL_LOSS_PERCENT: Final = 2.0
 # Chosen, the same 5 % of the improvement so far, where a ratio of errors means nothing.
 RISE_SHARE: Final = 0.05
 # Chosen: three robust standard deviations of the evaluation noise.
@@ -31,7 +33,8 @@ RISE_NOISE_FACTOR: Final = 3.0
 # Chosen: a loss that fell to a hundredth of where it began is "near zero": ratios mislead.
 NEAR_ZERO_SHARE: Final = 0.01
 # Chosen: a loss with a large constant in it (0.69 to 0.64, or a language model tuned further)
-# hardly rises by 5 %; a quarter of its improvement lost while training goes on is overfitting too.
+# hardly rises by 5 %; by 2 %, with a quarter of its improvement lost while training goes on, it
+# overfits too.
 RISE_SHARE_LARGE: Final = 0.25
 # Chosen: training loss "rises too" when it regained a twentieth of its fall since the onset, and,
 # in the unit of a validation loss, half of what that rose or half of its own fall; it "falls"

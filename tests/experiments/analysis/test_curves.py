@@ -133,6 +133,13 @@ def test_a_loss_with_a_large_constant_is_judged_by_what_it_gained() -> None:
     assert overfitting(barely_falling(0.03), train).status is Status.PASSED
 
 
+def test_a_loss_that_hardly_moved_at_all_is_not_called_overfitting() -> None:
+    # 0.690 to 0.685 and up to 0.694: more than it gained, and 1.3 %.
+    steps = np.arange(15)
+    curve = Curve.of(np.interp(steps, [0, 4, 14], [0.690, 0.685, 0.694]))
+    assert overfitting(curve, Curve.of(0.69 - 0.01 * steps)).status is Status.PASSED
+
+
 def test_a_small_rise_counts_only_where_training_is_known_to_go_on() -> None:
     assert overfitting(barely_falling(0.1)).status is Status.PASSED
     assert overfitting(barely_falling(0.1), Curve.of(np.full(40, 2.0))).status is Status.PASSED
