@@ -17,8 +17,9 @@ from experiments.analysis.trial_findings import diagnose_trial
 from experiments.analysis.trial_reading import read_trial
 from experiments.queries import series
 from experiments.queries.assignments import Assignment
-from experiments.queries.experiment_view import ReadingCache, experiment_view, has_ended
+from experiments.queries.experiment_view import ReadingCache, experiment_view
 from experiments.queries.runs import UnreadRun
+from experiments.series_encoding import SeriesColumns
 from experiments.services import findings
 from workers.declared_series import (
     all_but_the_rate,
@@ -70,8 +71,12 @@ class Looker:
         *,
         seconds: float,
         pruned: bool,
+        logged: Mapping[str, SeriesColumns] | None = None,
     ) -> None:
-        """Record what the rules see in a finished search trial, and in its experiment."""
+        """Record what the rules see in a finished search trial, and in its experiment.
+
+        `logged`: its series where the caller has all of them; else they are read.
+        """
         if assignment.kind != "search":
             return
         with self._lock:
@@ -79,7 +84,7 @@ class Looker:
             began = self._clock()
             _tried(
                 f"the findings of trial {assignment.trial_id}",
-                lambda: look_at_trial(assignment, parameters, pruned, account),
+                lambda: look_at_trial(assignment, parameters, pruned, account, logged),
             )
             account.stale = True
             account.earned += SHARE * seconds - (self._clock() - began)
@@ -87,13 +92,10 @@ class Looker:
                 self._look_across(assignment.experiment_id, account)
 
     def at_the_end(self, experiment_id: int) -> None:
-        """Look once more if the experiment has ended and its last trials were not looked at."""
+        """The experiment has ended: look once more if its last trials were not looked at."""
         with self._lock:
             account = self._accounts.get(experiment_id)
-            if account is None or not account.stale:
-                return
-            ended = _tried("the end of an experiment", lambda: has_ended(experiment_id))
-            if ended:
+            if account is not None and account.stale:
                 self._look_across(experiment_id, account)
                 del self._accounts[experiment_id]
 
@@ -122,11 +124,14 @@ def look_at_trial(
     parameters: Mapping[str, Any],
     pruned: bool,
     account: Account,
+    logged: Mapping[str, SeriesColumns] | None = None,
 ) -> bool:
     """Apply the rules on one trial's curves and record what they saw."""
     trial_id = assignment.trial_id
     attempt = assignment.attempt if isinstance(assignment, Assignment) else 1
-    read = series.read([trial_id], declared=dict(assignment.metrics)).get(trial_id, {})
+    read = logged
+    if read is None:
+        read = series.read([trial_id], declared=dict(assignment.metrics)).get(trial_id, {})
     judged = declared_series(read, assignment)
     about = circumstances(
         read,

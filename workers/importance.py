@@ -7,9 +7,11 @@ Arbitrary Subspaces"; for conditional hyperparameters as Optuna's implementation
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
 
 from experiments.queries.importance import ScoredTrial, importance_due, is_maximized, scored_trials
+from experiments.queries.standing import Standing
 from experiments.services import importance
 
 logger = logging.getLogger(__name__)
@@ -18,19 +20,37 @@ logging.getLogger("optuna.storages._in_memory").setLevel(logging.WARNING)
 
 METHOD = "PED-ANOVA"
 BEST = 0.1  # what matters is to be among the best tenth
+SECONDS = 2.0  # between two computations while a search runs
 HALF = 0.5  # and, nearer to the best, which of the better half are
 
 
-def look(experiment_id: int) -> None:
-    """Compute again when a tenth more trials are complete, and at the end of the search.
+class Looker:
+    """Computes again when a tenth more trials are complete, and at the end of the search.
 
-    A computation that breaks is logged and costs its chart, never the trial.
+    Not more often than every `SECONDS`, so that short trials do not wait for it. One for a worker
+    process.
     """
-    try:
-        if importance_due(experiment_id):
-            compute(experiment_id)
-    except Exception:
-        logger.exception("the importance in experiment %s could not be computed", experiment_id)
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._next: dict[int, float] = {}
+
+    def look(self, standing: Standing) -> None:
+        """A computation that breaks is logged and costs its chart, never the trial."""
+        experiment_id = standing.experiment_id
+        if standing.has_ended:
+            self._next.pop(experiment_id, None)
+        elif self._clock() < self._next.get(experiment_id, 0.0):
+            return
+        try:
+            if importance_due(standing):
+                compute(experiment_id)
+                if not standing.has_ended:
+                    self._next[experiment_id] = self._clock() + SECONDS
+        except Exception:
+            logger.exception(
+                "the importance in experiment %s could not be computed", experiment_id
+            )
 
 
 def compute(experiment_id: int) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import replace
 from typing import Any, Protocol, TypeVar
 
@@ -25,6 +24,7 @@ from experiments.queries import assignments
 from experiments.queries.assignments import Assignment
 from experiments.services import experiments, queue, series, stop_rules, trials
 from workers import environment, importance
+from workers.attempt_series import AttemptSeries
 from workers.courier import Courier, Undelivered
 from workers.database_away import is_away
 from workers.findings import Looker
@@ -97,6 +97,7 @@ class TrialRunner:
         self._pulse = Pulse()
         self._looker = Looker()
         self._live = LiveFindings()
+        self._importance = importance.Looker()
 
     def close(self) -> None:
         """End its threads; flushes that the database did not take stay on disk."""
@@ -127,9 +128,12 @@ class TrialRunner:
         except Undelivered as error:
             logger.warning("trial %s is left to another worker: %s", claim.trial_id, error)
             return True
-        persistently(lambda: experiments.advance(claim.experiment_id), give_up=self._stopping)
-        self._looker.at_the_end(claim.experiment_id)
-        importance.look(claim.experiment_id)
+        standing = persistently(
+            lambda: experiments.advance(claim.experiment_id), give_up=self._stopping
+        )
+        if standing.has_ended:
+            self._looker.at_the_end(claim.experiment_id)
+        self._importance.look(standing)
         return True
 
 
@@ -149,6 +153,7 @@ class _OneTrial:
         self._environment = environment
         self._sealed: list[Sealed] = []
         self._unreported: list[tuple[int, float]] = []
+        self._series = AttemptSeries(claim.trial_id, claim.attempt)
         self._gives_back = False
 
     def run(
@@ -162,7 +167,7 @@ class _OneTrial:
     ) -> None:
         try:
             assignment = assignments.read(self._claim.trial_id)
-            asked = AskedTrial(self._storage, assignment)
+            asked = AskedTrial(self._storage, assignment, self._claim.row)
             job = self._begin(assignment, asked)
         except (TrialFenced, TrialFinished):
             raise
@@ -181,7 +186,7 @@ class _OneTrial:
         curves = live.watch(assignment, job.params)
 
         def on_series(flush: SeriesFlush) -> None:
-            courier.put(self._batch(flush))
+            courier.put(self._series.batch(flush))
             live.put(curves, flush)
 
         try:
@@ -206,36 +211,26 @@ class _OneTrial:
                     job.params,
                     seconds=outcome.seconds,
                     pruned=outcome.state not in ("complete", "infeasible"),
+                    logged=self._series.columns(assignment.metrics),
                 )
-        self._compact()
+        self._series.compact()
 
     def _begin(self, assignment: Assignment, asked: AskedTrial) -> Job:
-        command = commands.name_of(assignment.objective) is not None
-        if not command:  # which runs in a working copy of its own
-            check_code(assignment.runs.commit)
+        commit = assignment.runs.commit
+        if commands.name_of(assignment.objective) is None:  # one runs in a working copy of its own
+            commit = check_code(assignment.runs.commit)
         parameters = dict(asked.parameters())
         queue.begin(
             claim=self._claim,
             parameters=parameters,
             objective=assignment.objective,
-            commit=assignment.runs.commit if command else code_version.commit(),
+            commit=commit,
             environment=self._environment,
             data=assignment.runs.data,
+            drawn=asked.drawn,
         )
+        asked.begun()
         return job_of(assignment, parameters, asked.rungs(), checkpoints_of(assignment))
-
-    def _batch(self, flush: SeriesFlush) -> series.Batch:
-        return series.Batch(
-            trial_id=self._claim.trial_id,
-            attempt=self._claim.attempt,
-            batch=flush.batch,
-            payload=flush.payload,
-            points=flush.points,
-            first_step=flush.first_step,
-            last_step=flush.last_step,
-            latest_value=flush.score.last_value,
-            latest_step=flush.score.last_step,
-        )
 
     def _report(self, asked: AskedTrial, step: int, value: float) -> bool | None:
         """Whether to prune; None while the database is away, which is told everything later."""
@@ -306,10 +301,6 @@ class _OneTrial:
     def _is_given_back(self, outcome: Outcome) -> bool:
         """Ended before its time for the worker's sake, not its own: another goes on with it."""
         return self._gives_back and outcome.state in ("killed", "stopped")
-
-    def _compact(self) -> None:
-        with suppress(DatabaseError):  # they are stored, only in more rows
-            series.compact(self._claim.trial_id)
 
     def _conclude(self, assignment: Assignment, asked: AskedTrial, outcome: Outcome) -> bool:
         """Record the result; whether the trial has one."""
@@ -382,8 +373,10 @@ class _OneTrial:
         )
 
 
-def check_code(wanted: str) -> None:
-    """Refuse to run other code than an arm names: its result would stand under a wrong name.
+def check_code(wanted: str) -> str:
+    """The commit of this worker's code, once it is the one that an arm names.
+
+    Other code is refused: its result would stand under a wrong name.
 
     Raises:
         ValueError: when this worker's code is not that commit.
@@ -395,3 +388,4 @@ def check_code(wanted: str) -> None:
             f"this arm needs the code of commit {wanted}, and this worker runs {here}. Start a "
             "worker in a clean checkout of that commit, on a queue of its own, and try it again"
         )
+    return running

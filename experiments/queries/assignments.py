@@ -6,15 +6,18 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
+
+from django.db import connection
 
 from experiments import experiment_file
 from experiments.analysis.early_stopping import EarlyStopping
+from experiments.errors import NotFound
 from experiments.experiment_file import ExperimentFile
 from experiments.fidelity import Fidelity
 from experiments.grid import arm_grid
 from experiments.metrics import Metric
-from experiments.models import Trial
+from experiments.models import Experiment, Trial
 from experiments.queries.earlier_trials import ids_in
 from experiments.search_methods import Chosen
 from experiments.search_space import Arm, CodeAndData, Scalar
@@ -38,6 +41,7 @@ class Assignment:
     project: str
     experiment_id: int
     experiment: str
+    study_id: int
     study_name: str
     kind: str
     objective: str
@@ -66,37 +70,97 @@ class Assignment:
     earlier_trials: tuple[int, ...] = ()  # of another experiment, for the sampler to learn from
 
 
+class _Row(NamedTuple):
+    """A trial with what may change about what it belongs to."""
+
+    number: int
+    attempt: int
+    row: int | None
+    parameters: str
+    train_seed: int | None
+    split_seed: int | None
+    search_seed: int | None
+    configuration_id: int | None
+    configuration: str | None
+    study_id: int
+    study: str
+    kind: str
+    arm_index: int
+    study_attributes: str
+    project: str
+    experiment_id: int | None
+    experiment: str
+    objective: str
+    official_metric: str
+    direction: str
+    created_at: object
+
+
+_SELECT = """
+SELECT t.number, t.attempt, t."row", t.parameters, t.train_seed, t.split_seed, t.search_seed,
+    t.configuration_id, c.document, s.id, s.name, s.kind, s.arm_index, s.system_attributes,
+    p.slug, e.id, e.name, e.objective, e.official_metric, e.direction, e.created_at
+FROM experiments_trial t
+JOIN experiments_study s ON s.id = t.study_id
+JOIN experiments_project p ON p.id = s.project_id
+LEFT JOIN experiments_experiment e ON e.id = s.experiment_id
+LEFT JOIN experiments_configuration c ON c.id = t.configuration_id
+WHERE t.id = %s
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """What an experiment's file says; it never changes."""
+
+    file: ExperimentFile
+    arms: tuple[Arm, ...]
+    arms_differ_in_data: bool
+
+
 @lru_cache(maxsize=128)
-def _parsed(experiment_id: int, source: str) -> ExperimentFile:
-    return experiment_file.parse(source)
+def _asked(experiment_id: int, created_at: object) -> _Asked:
+    """Read and parsed once. The time tells apart what a restored database numbers alike."""
+    source = Experiment.objects.values_list("source", flat=True).get(pk=experiment_id)
+    file = experiment_file.parse(source)
+    arms = tuple(file.arms())
+    data = {tuple(sorted(arm.runs.data.items())) for arm in arms}
+    return _Asked(file, arms, len(data) > 1)
 
 
 def read(trial_id: int) -> Assignment:
-    """Read the assignment of one trial. One query."""
-    trial = Trial.objects.select_related(
-        "study__experiment", "study__project", "configuration"
-    ).get(pk=trial_id)
-    study, experiment = trial.study, trial.study.experiment
-    if experiment is None:
+    """Read the assignment of one trial. One query, and one more for the first of an experiment.
+
+    Raises:
+        NotFound: when there is no such trial.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute(_SELECT, [trial_id])
+        found = cursor.fetchone()
+    if found is None:
+        raise NotFound(f"There is no trial with id {trial_id}.")
+    row = _Row(*found)
+    if row.experiment_id is None:
         raise ValueError(f"trial {trial_id} belongs to no experiment")
-    file = _parsed(experiment.pk, experiment.source)
-    arm = file.arms()[study.arm_index]
-    replicate = study.kind == "replication"
-    configuration = json.loads(trial.configuration.document) if trial.configuration else None
-    parameters = _fixed_parameters(trial, arm, configuration)
+    asked = _asked(row.experiment_id, row.created_at)
+    file, arm = asked.file, asked.arms[row.arm_index]
+    replicate = row.kind == "replication"
+    configuration = json.loads(row.configuration) if row.configuration else None
+    parameters = _fixed_parameters(row.parameters, arm, configuration)
     return Assignment(
-        trial_id=trial.pk,
-        number=trial.number,
-        attempt=trial.attempt,
-        label=f"{study.name}/{trial.number}",
-        project=study.project.slug,
-        experiment_id=experiment.pk,
-        experiment=experiment.name,
-        study_name=study.name,
-        kind=study.kind,
-        objective=configuration["objective"] if configuration else experiment.objective,
-        official_metric=experiment.official_metric,
-        direction=experiment.direction,
+        trial_id=trial_id,
+        number=row.number,
+        attempt=row.attempt,
+        label=f"{row.study}/{row.number}",
+        project=row.project,
+        experiment_id=row.experiment_id,
+        experiment=row.experiment,
+        study_id=row.study_id,
+        study_name=row.study,
+        kind=row.kind,
+        objective=configuration["objective"] if configuration else row.objective,
+        official_metric=row.official_metric,
+        direction=row.direction,
         metrics=file.metrics,
         sampler=file.sampler,
         sampler_options=file.sampler_options,
@@ -105,21 +169,21 @@ def read(trial_id: int) -> Assignment:
         pruner_options={} if replicate else file.pruner_options,
         terminator=None if replicate else file.terminator,
         # Replicates of both sides end by the same rule and have the same folds.
-        early_stopping=_early_stopping(file, experiment.official_metric, experiment.direction),
+        early_stopping=_early_stopping(file, row.official_metric, row.direction),
         fidelity=file.fidelity,
         budget=_budget(file.fidelity, parameters),
         folds=file.folds,
         grid=arm_grid(arm, file.grid_points) if file.sampler == "grid" else {},
         arm=arm,
-        row=trial.row,
+        row=row.row,
         parameters=parameters,
-        train_seed=trial.train_seed or 0,
-        split_seed=trial.split_seed or 0,
-        search_seed=trial.search_seed or 0,
-        runs=_code_and_data(trial, arm, configuration) if replicate else arm.runs,
-        arms_differ_in_data=_differ_in_data(file),
-        dimensions=max(len(each.searched) for each in file.arms()),
-        earlier_trials=() if replicate else ids_in(study.system_attributes),
+        train_seed=row.train_seed or 0,
+        split_seed=row.split_seed or 0,
+        search_seed=row.search_seed or 0,
+        runs=_code_and_data(row.configuration_id, arm, configuration) if replicate else arm.runs,
+        arms_differ_in_data=asked.arms_differ_in_data,
+        dimensions=max(len(each.searched) for each in asked.arms),
+        earlier_trials=() if replicate else ids_in(row.study_attributes),
     )
 
 
@@ -139,22 +203,20 @@ def _budget(fidelity: Fidelity | None, parameters: Mapping[str, Any] | None) -> 
     return found if isinstance(found, (int, float)) else fidelity.high
 
 
-def _differ_in_data(file: ExperimentFile) -> bool:
-    return len({tuple(sorted(arm.runs.data.items())) for arm in file.arms()}) > 1
-
-
-def _code_and_data(trial: Trial, arm: Arm, configuration: Mapping[str, Any] | None) -> CodeAndData:
+def _code_and_data(
+    configuration_id: int | None, arm: Arm, configuration: Mapping[str, Any] | None
+) -> CodeAndData:
     """What a replicate runs on: its configuration's data, and the commit if an arm asked for it.
 
     A configuration holds the commit that it was found with. Only where an arm named a commit is
     other code refused: elsewhere the champion of last month could never be run again.
     """
-    if configuration is None:
+    if configuration is None or configuration_id is None:
         return arm.runs
     data = configuration.get("data") or {}
     origin = (
         Trial.objects.filter(
-            configuration=trial.configuration,
+            configuration_id=configuration_id,
             study__kind="search",
             study__experiment__isnull=False,
         )
@@ -164,17 +226,17 @@ def _code_and_data(trial: Trial, arm: Arm, configuration: Mapping[str, Any] | No
     if origin is None or origin.study.experiment is None:
         return CodeAndData("", data)
     held = origin.study.experiment
-    found = _parsed(held.pk, held.source).arms()[origin.study.arm_index]
+    found = _asked(held.pk, held.created_at).arms[origin.study.arm_index]
     return CodeAndData(configuration.get("commit", "") if found.runs.commit else "", data)
 
 
 def _fixed_parameters(
-    trial: Trial, arm: Arm, configuration: Mapping[str, Any] | None
+    text: str, arm: Arm, configuration: Mapping[str, Any] | None
 ) -> Mapping[str, Any] | None:
     if configuration is not None:
         parameters: Mapping[str, Any] = configuration["parameters"]
         return parameters
-    searched = decode(trial.parameters)
+    searched = decode(text)
     if not searched and arm.searched:
         return None
     return arm.complete(searched)

@@ -30,7 +30,6 @@ from experiments.experiment_file import ExperimentFile
 from experiments.metrics import guess
 from experiments.models import Decision, Experiment, Trial
 from experiments.models import TrialReading as StoredReading
-from experiments.models.experiment import ExperimentState
 from experiments.models.trial import FailureKind, StudyKind, TrialState
 from experiments.queries.axes import TrialPoint, axes
 from experiments.search_space import Arm, show
@@ -150,12 +149,6 @@ def seed_deviation(experiment: Experiment) -> float | None:
     freedom = sum(each for _, each in squares)
     found = math.sqrt(sum(float(square) * each for square, each in squares) / freedom)
     return found if found > 0 else None
-
-
-def has_ended(experiment_id: int) -> bool:
-    """Whether no further trial of an experiment will begin."""
-    ended = (ExperimentState.FINISHED, ExperimentState.STOPPED)
-    return Experiment.objects.filter(pk=experiment_id, state__in=ended).exists()
 
 
 def _rows(experiment: Experiment) -> list[_Row]:

@@ -12,8 +12,8 @@ from typing import Any
 from optuna.distributions import BaseDistribution, CategoricalDistribution
 
 from experiments.models import Experiment, ParameterImportance, Study
-from experiments.models.experiment import ExperimentState
 from experiments.models.trial import StudyKind, TrialState
+from experiments.queries.standing import Standing
 from experiments.queries.trial_table import search_trials
 from experiments.trial_encoding import decode, decode_distributions
 
@@ -50,22 +50,15 @@ def importance_of(experiment_id: int) -> Importance | None:
     return Importance(held.method, held.trials, shares, held.computed_at)
 
 
-def importance_due(experiment_id: int) -> bool:
+def importance_due(standing: Standing) -> bool:
     """Whether enough has changed since the last computation; at the end everything counts."""
-    row: Any = (
-        Experiment.objects.filter(pk=experiment_id)
-        .values_list("complete_count", "trial_count", "budget", "state", "importance__trials")
-        .first()
-    )
-    if row is None:
-        return False
-    complete, done, budget, state, read = row
+    complete, read = standing.complete, standing.read_for_importance
     if complete < LEAST_TRIALS:
         return False
     if read is None:
         return True
-    ended = done >= budget or state != ExperimentState.RUNNING
-    return bool(complete > read and (ended or complete >= GROWTH * read))
+    ended = standing.done >= standing.budget or not standing.is_running
+    return complete > read and (ended or complete >= GROWTH * read)
 
 
 def is_maximized(experiment_id: int) -> bool:

@@ -114,6 +114,13 @@ def resumed_at(trial_id: int) -> list[int]:
     return [each.step + 1 for each in found if each.step is not None and not each.suffix]
 
 
+def columns_of(
+    payload: bytes, *, declared: Mapping[str, Metric] | None = None
+) -> dict[str, SeriesColumns]:
+    """The series of one flush as a reader of the database finds them there."""
+    return _shown(payload, None, declared)
+
+
 def _shown(
     payload: Any, names: Collection[str] | None, declared: Mapping[str, Metric] | None
 ) -> dict[str, SeriesColumns]:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 from django.conf import settings
 from django.db import IntegrityError, transaction
-from django.db.models import Exists, F, OuterRef, Q, QuerySet
+from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.utils import timezone
 
 from experiments import commands, dispatch, experiment_file, followups
@@ -19,6 +20,7 @@ from experiments.models.experiment import ExperimentState
 from experiments.models.project import Role
 from experiments.models.trial import FailureKind, Origin, StudyKind, TrialState
 from experiments.objectives import is_allowed
+from experiments.queries.standing import Standing, standing_of
 from experiments.search_space import Arm, searched_domain
 from experiments.seeds import first_seed
 from experiments.services import earlier_trials, messages, stop_rules, trials
@@ -240,24 +242,37 @@ def _call_off(searching: QuerySet[Trial]) -> None:
         )
 
 
-def advance(experiment_id: int) -> None:
-    """After a trial: end the experiment when its budget is used or a stop rule holds."""
-    experiment = Experiment.objects.get(pk=experiment_id)
-    if experiment.state != ExperimentState.RUNNING:
-        return
-    searches = Study.objects.filter(experiment_id=experiment_id, kind=StudyKind.SEARCH)
-    unfinished = Trial.objects.filter(
-        study__in=searches, state__in=(TrialState.WAITING, TrialState.RUNNING)
-    )
-    left = searches.filter(next_row__lt=F("budget")).exists()
-    if not (left and stop_rules.may_start(experiment)) and not unfinished.exists():
-        why, by_rule = stop_rules.why_all_done(experiment)
-        state = ExperimentState.STOPPED if by_rule else ExperimentState.FINISHED
-        _end(experiment_id, state, why)
-        return
-    reason = stop_rules.reason(experiment)
-    if reason:
-        _end(experiment_id, ExperimentState.STOPPED, reason)
+def advance(experiment_id: int) -> Standing:
+    """After a trial: end the experiment when its budget is used or a stop rule holds.
+
+    Returns:
+        Where it stands then.
+
+    Raises:
+        NotFound: when there is no such experiment.
+    """
+    standing = standing_of(experiment_id)
+    if not standing.is_running:
+        return standing
+    state, why = _due_end(standing)
+    if state == ExperimentState.RUNNING:
+        return standing
+    _end(experiment_id, state, why)
+    return replace(standing, state=state)
+
+
+def _due_end(standing: Standing) -> tuple[ExperimentState, str]:
+    """What a running experiment is to be now, and why it ends if it does."""
+    experiment_id, document = standing.experiment_id, standing.document
+    goes_on = standing.has_rows and stop_rules.may_start(experiment_id, document)
+    if not goes_on and not standing.has_unfinished:
+        why, by_rule = stop_rules.why_all_done(Experiment.objects.get(pk=experiment_id))
+        return (ExperimentState.STOPPED if by_rule else ExperimentState.FINISHED), why
+    if stop_rules.has_rules(document):
+        reason = stop_rules.reason(Experiment.objects.get(pk=experiment_id))
+        if reason:
+            return ExperimentState.STOPPED, reason
+    return ExperimentState.RUNNING, ""
 
 
 def stop_overdue() -> None:

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
+from itertools import chain
 
-from django.db import connection, transaction
+from django.db import connection
 from django.utils import timezone
 
 from experiments.analysis.diagnosis import Diagnosis
 from experiments.errors import NotFound, Problem, VerdictError
-from experiments.models import Experiment, Finding, TrialReading
+from experiments.models import Experiment, Finding
 from experiments.models.project import Role
 from experiments.services.permissions import Person, require
+from experiments.services.statements import Statement, at_once
 
-_FIELDS = (
+# What a rule says; found again the same, it keeps the time when it was found.
+_SAID = (
     "version",
     "status",
     "severity",
@@ -25,8 +28,26 @@ _FIELDS = (
     "section",
     "action",
     "evidence",
-    "found_at",
 )
+_COLUMNS = ("experiment_id", "trial_id", "rule", "subject", *_SAID, "found_at", "dismiss_reason")
+# One order for everyone who writes an experiment's own findings: two workers may look at once.
+_LOCK = """
+SELECT 1 FROM experiments_finding WHERE {held} ORDER BY id FOR UPDATE
+"""
+_FORGET = """
+DELETE FROM experiments_finding WHERE {held} AND dismissed_at IS NULL
+AND rule IN ({rules}) AND (rule, subject) NOT IN (VALUES {keys})
+"""
+_KEEP = f"""
+INSERT INTO experiments_finding AS f ({", ".join(_COLUMNS)}) VALUES {{rows}}
+ON CONFLICT ({{of}}, rule, subject) WHERE {{which}} DO UPDATE SET
+    {", ".join(f"{name} = excluded.{name}" for name in (*_SAID, "found_at"))}
+WHERE {" OR ".join(f"f.{name} <> excluded.{name}" for name in _SAID)}
+"""
+_READING = """
+INSERT INTO experiments_trialreading (trial_id, document) VALUES (%s, %s)
+ON CONFLICT (trial_id) DO UPDATE SET document = excluded.document
+"""
 
 
 def record(
@@ -36,78 +57,70 @@ def record(
 
     Results of a rule on subjects that it no longer names are removed unless dismissed.
     """
-    now = timezone.now()
-    found = [
-        Finding(
-            experiment_id=experiment_id,
-            trial_id=trial_id,
-            rule=each.rule,
-            subject=each.subject[:260],
-            version=each.version,
-            status=each.status,
-            severity=each.severity,
-            title=each.title[:600],
-            detail=each.detail,
-            meaning=each.meaning,
-            advice=each.advice,
-            section=each.section[:200],
-            action=each.action,
-            evidence=json.dumps(dict(each.evidence), allow_nan=False),
-            found_at=now,
-        )
-        for each in diagnoses
+    statements = _keeping(experiment_id, trial_id, diagnoses)
+    if statements:
+        at_once(*statements)
+
+
+def _keeping(
+    experiment_id: int, trial_id: int | None, diagnoses: Iterable[Diagnosis]
+) -> list[Statement]:
+    found = {(each.rule, each.subject[:260]): each for each in diagnoses}
+    if not found:
+        return []
+    keys = sorted(found)
+    rules = sorted({rule for rule, _ in keys})
+    now = connection.ops.adapt_datetimefield_value(timezone.now())
+    rows = [(experiment_id, trial_id, *key, *_said(found[key]), now, "") for key in keys]
+    if trial_id is None:
+        held, of, which = "experiment_id = %s AND trial_id IS NULL", "experiment_id", "IS NULL"
+        subject = experiment_id
+    else:
+        held, of, which = "trial_id = %s", "trial_id", "IS NOT NULL"
+        subject = trial_id
+    forgetting = _FORGET.format(
+        held=held, rules=_places(len(rules)), keys=", ".join(["(%s, %s)"] * len(keys))
+    )
+    keeping = _KEEP.format(
+        rows=", ".join([f"({_places(len(_COLUMNS))})"] * len(rows)),
+        of=of,
+        which=f"trial_id {which}",
+    )
+    locking: list[Statement] = []
+    if trial_id is None and connection.vendor == "postgresql":
+        locking = [(_LOCK.format(held=held), [subject])]
+    return [
+        *locking,
+        (forgetting, [subject, *rules, *chain.from_iterable(keys)]),
+        (keeping, list(chain.from_iterable(rows))),
     ]
-    with transaction.atomic():
-        held = Finding.objects.filter(experiment_id=experiment_id)
-        held = held.filter(trial__isnull=True) if trial_id is None else held.filter(trial=trial_id)
-        kept = {(each.rule, each.subject): each for each in held}
-        fresh = {(each.rule, each.subject): each for each in found}
-        rules = {rule for rule, _ in fresh}
-        gone = [
-            each.pk
-            for key, each in kept.items()
-            if key not in fresh and each.rule in rules and each.dismissed_at is None
-        ]
-        if gone:
-            Finding.objects.filter(pk__in=gone).delete()
-        _update(
-            (kept[key].pk, each)
-            for key, each in fresh.items()
-            if key in kept and _differs(each, kept[key])
-        )
-        Finding.objects.bulk_create(
-            [each for key, each in fresh.items() if key not in kept], ignore_conflicts=True
-        )
 
 
-def _differs(one: Finding, other: Finding) -> bool:
-    return any(getattr(one, name) != getattr(other, name) for name in _FIELDS[:-1])
+def _said(each: Diagnosis) -> tuple[object, ...]:
+    """The columns of `_SAID`."""
+    return (
+        each.version,
+        each.status,
+        each.severity,
+        each.title[:600],
+        each.detail,
+        each.meaning,
+        each.advice,
+        each.section[:200],
+        each.action,
+        json.dumps(dict(each.evidence), allow_nan=False),
+    )
 
 
-def _update(changed: Iterable[tuple[int, Finding]]) -> None:
-    """Write rows one by one: Django's bulk update spends most of its time on building SQL."""
-    rows = [
-        (
-            *(getattr(each, name) for name in _FIELDS[:-1]),
-            connection.ops.adapt_datetimefield_value(each.found_at),
-            pk,
-        )
-        for pk, each in changed
-    ]
-    if not rows:
-        return
-    columns = ", ".join(f"{name} = %s" for name in _FIELDS)
-    with connection.cursor() as cursor:
-        cursor.executemany(f"UPDATE {Finding._meta.db_table} SET {columns} WHERE id = %s", rows)
+def _places(count: int) -> str:
+    return ", ".join(["%s"] * count)
 
 
 def record_trial(
     *, experiment_id: int, trial_id: int, diagnoses: Iterable[Diagnosis], reading: str
 ) -> None:
     """Keep what the rules saw in a finished trial, and what rules across trials need of it."""
-    with transaction.atomic():
-        record(experiment_id=experiment_id, trial_id=trial_id, diagnoses=diagnoses)
-        TrialReading.objects.update_or_create(trial_id=trial_id, defaults={"document": reading})
+    at_once(*_keeping(experiment_id, trial_id, diagnoses), (_READING, [trial_id, reading]))
 
 
 def mute_overfitting(*, user: Person, experiment: Experiment, muted: bool) -> None:

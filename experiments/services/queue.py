@@ -8,235 +8,113 @@ from __future__ import annotations
 
 import datetime as dt
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import Any
 
 from django.conf import settings
-from django.db import transaction
-from django.db.models import F, Q, QuerySet
+from django.db import connection, transaction
 from django.utils import timezone
 
 from experiments import configuration as configurations
 from experiments import dispatch
 from experiments.errors import TrialFenced, TrialFinished
-from experiments.models import Configuration, Environment, Experiment, Study, Trial
-from experiments.models.experiment import ExperimentState
-from experiments.models.trial import FailureKind, Origin, StudyKind, TrialState
-from experiments.queries import gpu_hours
-from experiments.seeds import row_seed
-from experiments.services import attempts, stop_rules, trials, turns
+from experiments.models import Environment, Trial
+from experiments.models.trial import FailureKind, TrialState
+from experiments.services import stop_rules, trials
+from experiments.services.attempts import may_write
+from experiments.services.claiming import Claim, Place, claim, claimable
+from experiments.services.statements import Statement, at_once
+from experiments.trial_encoding import Parameter
 
+__all__ = [
+    "Claim",
+    "Place",
+    "begin",
+    "claim",
+    "claimable",
+    "hand_back",
+    "heartbeat",
+    "keep_log_tail",
+    "lose",
+    "reap",
+    "why_cancelled",
+]
 
-@dataclass(frozen=True, slots=True)
-class Claim:
-    """A trial that one worker holds, with the attempt number that fences its writes."""
-
-    trial_id: int
-    study_id: int
-    experiment_id: int
-    number: int
-    attempt: int
-    kind: str
-    has_parameters: bool  # fixed beforehand: a replicate, a known-good one, an earlier attempt
-
-
-# Given the GPUs that a trial asks for: the device that is kept free for it, "cpu" for none, or
-# None when there is no room.
-Place = Callable[[int], str | None]
-
-
-def claim(
-    *, queue: str, worker_id: int | None, device: str = "cpu", place: Place | None = None
-) -> Claim | None:
-    """Claim the next trial of a queue, in the order of `turns.candidates`.
-
-    Args:
-        device: what the trial is to run on, where there is no `place` to find it.
-        place: asked for room once there is a trial to run, by the experiment whose turn it is.
-
-    Returns:
-        None when nothing is to be done now, or there is no room for it.
-    """
-    for experiment_id in turns.candidates(queue):
-        with transaction.atomic():
-            experiment = Experiment.objects.select_for_update().get(pk=experiment_id)
-            if turns.running(experiment_id) >= experiment.parallel or not _open(experiment):
-                continue
-            if gpu_hours.why_held_back(experiment):
-                continue
-            where = place(experiment.gpus) if place is not None else device
-            if where is None:
-                continue
-            claimed = _claim_waiting(experiment, worker_id, where) or _claim_row(
-                experiment, worker_id, where
-            )
-            if claimed is not None:
-                Experiment.objects.filter(pk=experiment_id).update(claimed_at=timezone.now())
-                return claimed
-    return None
-
-
-def claimable(queue: str, *, most_gpus: int | None = None) -> int:
-    """How many trials of a queue could start now: for workers that look for themselves.
-
-    `most_gpus`: leaves out experiments whose trials ask for more GPUs than a node has.
-    """
-    total = 0
-    for experiment_id in turns.candidates(queue):
-        experiment = Experiment.objects.get(pk=experiment_id)
-        if most_gpus is not None and experiment.gpus > most_gpus:
-            continue
-        free = max(0, experiment.parallel - turns.running(experiment_id))
-        if free and not gpu_hours.why_held_back(experiment):
-            total += min(free, _open(experiment))
-    return total
-
-
-def _open(experiment: Experiment) -> int:
-    """How many of its trials wait or are still to be drawn."""
-    rows = sum((study.budget or 0) - study.next_row for study in _with_rows(experiment))
-    return _waiting(experiment).count() + rows
-
-
-def _waiting(experiment: Experiment) -> QuerySet[Trial]:
-    """Trials fixed beforehand: those of a search's file only while the experiment runs."""
-    wanted = turns.ALWAYS
-    if experiment.state == ExperimentState.RUNNING:
-        wanted |= Q(study__kind=StudyKind.SEARCH)
-    return Trial.objects.filter(
-        wanted,
-        study__experiment=experiment,
-        study__deleted_at__isnull=True,
-        state=TrialState.WAITING,
-    )
-
-
-def _claim_waiting(experiment: Experiment, worker_id: int | None, device: str) -> Claim | None:
-    trial = (
-        _waiting(experiment)
-        .select_related("study")
-        .order_by(F("pair").asc(nulls_first=True), "number", "study_id")
-        .first()
-    )
-    if trial is None:
-        return None
-    now = timezone.now()
-    changed = Trial.objects.filter(pk=trial.pk, state=TrialState.WAITING).update(
-        state=TrialState.RUNNING,
-        attempt=F("attempt") + 1,
-        worker_id=worker_id,
-        device=device,
-        heartbeat_at=now,
-        started_at=now,
-        control="",
-        latest_value=None,
-        latest_step=None,
-    )
-    if not changed:
-        return None
-    trial.refresh_from_db(fields=["attempt"])
-    fixed = trial.parameters != "{}" or trial.configuration_id is not None
-    return _claimed(trial, trial.study, fixed)
-
-
-def _with_rows(experiment: Experiment) -> Iterator[Study]:
-    """Searches with sampler rows left, the one that is behind first."""
-    if experiment.state != ExperimentState.RUNNING or not stop_rules.may_start(experiment):
-        return iter(())
-    return (
-        Study.objects.filter(
-            experiment=experiment,
-            kind=StudyKind.SEARCH,
-            deleted_at__isnull=True,
-            next_row__lt=F("budget"),
-        )
-        .order_by("next_row", "arm_index")
-        .iterator()
-    )
-
-
-def _claim_row(experiment: Experiment, worker_id: int | None, device: str) -> Claim | None:
-    study = next(iter(_with_rows(experiment)), None)
-    if study is None:
-        return None
-    # The experiment's row is locked, so the counter cannot move before `create` takes it.
-    trial_id, _ = trials.create(
-        study_id=study.pk,
-        state=TrialState.RUNNING,
-        origin=Origin.SAMPLER,
-        take_row=True,
-        train_seed=row_seed(experiment.seed, study.next_row),
-        split_seed=experiment.split_seed,
-        search_seed=experiment.seed,
-        worker_id=worker_id,
-        attempt=1,
-    )
-    Trial.objects.filter(pk=trial_id).update(device=device, heartbeat_at=timezone.now())
-    return _claimed(Trial.objects.get(pk=trial_id), study, fixed=False)
-
-
-def _claimed(trial: Trial, study: Study, fixed: bool) -> Claim:
-    if study.experiment_id is None:
-        raise ValueError(f"study {study.pk} belongs to no experiment")
-    return Claim(
-        trial_id=trial.pk,
-        study_id=study.pk,
-        experiment_id=study.experiment_id,
-        number=trial.number,
-        attempt=trial.attempt,
-        kind=study.kind,
-        has_parameters=fixed,
-    )
+_HOLD = """
+INSERT INTO experiments_configuration (project_id, digest, document, created_at)
+SELECT s.project_id, %s, %s, %s FROM experiments_study s WHERE s.id = %s
+ON CONFLICT (project_id, digest) DO NOTHING
+"""
+_BEGIN = """
+UPDATE experiments_trial AS t SET
+    configuration_id = COALESCE(t.configuration_id, (
+        SELECT c.id FROM experiments_configuration c
+        JOIN experiments_study s ON s.project_id = c.project_id
+        WHERE s.id = t.study_id AND c.digest = %s
+    )),
+    environment_id = (SELECT n.id FROM experiments_environment n WHERE n.digest = %s){changes}
+WHERE t.id = %s AND {may_write}{unchanged}
+RETURNING configuration_id, environment_id
+"""
 
 
 def begin(
     *,
     claim: Claim,
-    parameters: dict[str, Any],
+    parameters: Mapping[str, Any],
     objective: str,
     commit: str,
     environment: dict[str, Any],
     data: Mapping[str, str] | None = None,
-) -> Configuration:
+    drawn: Mapping[str, Parameter] | None = None,
+) -> int:
     """Record which configuration runs, and where, before the first step.
 
-    A replicate's configuration was fixed when it was queued and stays.
+    A replicate's configuration was fixed when it was queued and stays. `drawn`: those of the
+    parameters that the sampler has drawn and that are not stored yet.
+
+    Returns:
+        The configuration's id.
 
     Raises:
         TrialFenced: when another worker has taken the trial over.
     """
-    with transaction.atomic():
-        trial = Trial.objects.select_related("configuration", "study").get(pk=claim.trial_id)
-        held = trial.configuration or _configuration(
-            trial.study.project_id,
-            configurations.canonical(
-                objective=objective, parameters=parameters, commit=commit, data=data
-            ),
-        )
-        attempts.require_attempt(trial_id=claim.trial_id, attempt=claim.attempt)
-        Trial.objects.filter(pk=claim.trial_id).update(
-            configuration=held, environment=_environment(environment)
-        )
-    return held
-
-
-def _configuration(project_id: int, document: str) -> Configuration:
-    held, _ = Configuration.objects.get_or_create(
-        project_id=project_id,
-        digest=configurations.digest(document),
-        defaults={"document": document},
+    document = configurations.canonical(
+        objective=objective, parameters=parameters, commit=commit, data=data
     )
-    return held
+    where = json.dumps(environment, sort_keys=True)
+    digests = [configurations.digest(document), configurations.digest(where)]
+    holding: list[Statement] = []
+    if claim.configuration_id is None:
+        now = connection.ops.adapt_datetimefield_value(timezone.now())
+        holding.append((_HOLD, [digests[0], document, now, claim.study_id]))
+    texts = claim.row.texts
+    while True:
+        columns = trials.with_parameters(texts, drawn or {})
+        found = at_once(*holding, _beginning(claim, digests, columns))
+        if found is not None:
+            break
+        texts = trials.read_texts(claim.trial_id, claim.attempt)
+    configuration_id, environment_id = found
+    if environment_id is None:
+        held, _ = Environment.objects.get_or_create(
+            digest=digests[1], defaults={"document": where}
+        )
+        Trial.objects.filter(pk=claim.trial_id, attempt=claim.attempt).update(environment=held)
+    return int(configuration_id)
 
 
-def _environment(record: dict[str, Any]) -> Environment:
-    document = json.dumps(record, sort_keys=True)
-    held, _ = Environment.objects.get_or_create(
-        digest=configurations.digest(document), defaults={"document": document}
-    )
-    return held
+def _beginning(
+    claim: Claim, digests: Sequence[str], columns: Mapping[str, tuple[str, str]]
+) -> Statement:
+    """`columns`: before and after of those that change, compared and set."""
+    changes = "".join(f", {name} = %s" for name in columns)
+    unchanged = "".join(f" AND t.{name} = %s" for name in columns)
+    before = [each[0] for each in columns.values()]
+    after = [each[1] for each in columns.values()]
+    text = _BEGIN.format(changes=changes, may_write=may_write(claim.attempt), unchanged=unchanged)
+    return text, [*digests, *after, claim.trial_id, *before]
 
 
 def heartbeat(*, trial_id: int, attempt: int) -> str | None:

@@ -16,20 +16,37 @@ from experiments.models import SealedScore, SeriesBatch, Trial
 from experiments.models.trial import TrialState
 from experiments.series_encoding import join, raw_bytes
 from experiments.services.attempts import require_attempt
+from experiments.services.statements import Statement, at_once
 
 ROW_POINTS = 200_000  # of a joined row: some 1.3 MB, decoded in a few ms
 ROW_RAW_BYTES = 16 * 2**20  # far below what a reader accepts
 
-_INSERT = """
-INSERT INTO experiments_seriesbatch (
-    trial_id, attempt, batch, joined, payload, points, first_step, last_step, fenced, written_at
+_COLUMNS = (
+    "trial_id, attempt, batch, joined, payload, points, first_step, last_step, fenced, written_at"
 )
-SELECT %s, %s, %s, 1, %s, %s, %s, %s, %s, %s
-WHERE NOT EXISTS (
+_IS_NEW = """
+NOT EXISTS (
     SELECT 1 FROM experiments_seriesbatch
     WHERE trial_id = %s AND attempt = %s AND batch >= %s AND batch - joined < %s
 )
 """
+_INSERT = f"""
+INSERT INTO experiments_seriesbatch ({_COLUMNS})
+SELECT %s, %s, %s, 1, %s, %s, %s, %s, %s, %s WHERE {_IS_NEW}
+"""
+# One flush of one attempt; the trial itself says whether that attempt holds it.
+_HOLDS = f"t.attempt = %s AND t.state = {TrialState.RUNNING:d}"
+_SHOW_ONE = f"""
+UPDATE experiments_trial AS t SET latest_step = %s, latest_value = COALESCE(%s, t.latest_value)
+WHERE t.id = %s AND {_HOLDS} AND {_IS_NEW}
+"""
+_INSERT_ONE = f"""
+INSERT INTO experiments_seriesbatch ({_COLUMNS})
+SELECT t.id, %s, %s, 1, %s, %s, %s, %s, NOT ({_HOLDS}), %s FROM experiments_trial t
+WHERE t.id = %s AND {_IS_NEW}
+RETURNING fenced
+"""
+_LOCK = "SELECT 1 FROM experiments_trial WHERE id = %s FOR NO KEY UPDATE"
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +90,10 @@ def append_all(batches: Sequence[Batch], *, heard_at: dt.datetime | None = None)
     """
     if not batches:
         return []
+    if len(batches) == 1 and heard_at is None:
+        appended = _append_one(batches[0])
+        if appended is not None:
+            return [appended]
     with transaction.atomic(savepoint=False):
         held = _lock({batch.trial_id for batch in batches})
         done = [_append(batch, held.get(batch.trial_id)) for batch in batches]
@@ -85,6 +106,34 @@ def append_all(batches: Sequence[Batch], *, heard_at: dt.datetime | None = None)
         for trial_id, latest in newest.items():
             _show_latest(trial_id, latest, heard_at)
     return done
+
+
+def _append_one(batch: Batch) -> Appended | None:
+    """What became of a flush, in one message; None when it is no news, which takes a look."""
+    key = (batch.trial_id, batch.attempt, batch.batch)
+    statements: list[Statement] = []
+    if connection.vendor == "postgresql":
+        statements.append((_LOCK, [batch.trial_id]))
+    if batch.latest_step is not None:
+        shown = (batch.latest_step, _finite(batch.latest_value))
+        statements.append((_SHOW_ONE, [*shown, batch.trial_id, batch.attempt, *key, batch.batch]))
+    values = [
+        batch.attempt,
+        batch.batch,
+        batch.payload,
+        batch.points,
+        batch.first_step,
+        batch.last_step,
+        batch.attempt,
+        connection.ops.adapt_datetimefield_value(timezone.now()),
+        batch.trial_id,
+    ]
+    found = at_once(*statements, (_INSERT_ONE, [*values, *key, batch.batch]))
+    return None if found is None else Appended(stored=True, alive=not found[0])
+
+
+def _finite(value: float | None) -> float | None:
+    return value if value is not None and math.isfinite(value) else None
 
 
 def _lock(trial_ids: Iterable[int]) -> dict[int, tuple[int, int]]:

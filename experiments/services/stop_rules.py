@@ -23,7 +23,7 @@ def reason(experiment: Experiment) -> str:
     The number of trials is no such reason: `may_start` holds further ones back, and those that
     run are let finish.
     """
-    stop = _rules(experiment)
+    stop = _rules(experiment.document)
     minutes = stop.get("minutes")
     if minutes is not None:
         spent = (timezone.now() - experiment.created_at).total_seconds() / 60
@@ -40,16 +40,24 @@ def reason(experiment: Experiment) -> str:
     return ""
 
 
-def may_start(experiment: Experiment) -> bool:
-    """Whether the sampler may begin another trial under the rule on their number."""
-    most = _rules(experiment).get("trials")
-    return most is None or _search_trials(experiment).count() < most
+def has_rules(document: str) -> bool:
+    """Whether an experiment's file holds any rule that could end it early."""
+    return bool(_rules(document))
+
+
+def may_start(experiment_id: int, document: str) -> bool:
+    """Whether the sampler may begin another trial under the rule on their number.
+
+    `document` is the experiment's.
+    """
+    most = _rules(document).get("trials")
+    return most is None or _search_trials(experiment_id).count() < most
 
 
 def why_all_done(experiment: Experiment) -> tuple[str, bool]:
     """Why nothing is left to run, and whether a rule is the reason."""
-    most = _rules(experiment).get("trials")
-    if most is not None and _search_trials(experiment).count() >= most:
+    most = _rules(experiment.document).get("trials")
+    if most is not None and _search_trials(experiment.pk).count() >= most:
         return f"ran {most:g} trials, as many as its file allows", True
     ended = arms_ended(experiment)
     if not ended:
@@ -89,14 +97,14 @@ def is_ended(study: Study) -> bool:
     return STOPPED_ATTRIBUTE in decode(study.system_attributes)
 
 
-def _rules(experiment: Experiment) -> dict[str, Any]:
-    rules: dict[str, Any] = json.loads(experiment.document).get("stop", {})
+def _rules(document: str) -> dict[str, Any]:
+    rules: dict[str, Any] = json.loads(document).get("stop", {})
     return rules
 
 
-def _search_trials(experiment: Experiment) -> QuerySet[Trial]:
+def _search_trials(experiment_id: int) -> QuerySet[Trial]:
     return Trial.objects.filter(
-        study__experiment=experiment,
+        study__experiment=experiment_id,
         study__kind=StudyKind.SEARCH,
         study__deleted_at__isnull=True,
     )
@@ -104,7 +112,7 @@ def _search_trials(experiment: Experiment) -> QuerySet[Trial]:
 
 def _since_the_best(experiment: Experiment) -> int:
     """How many trials have finished after the best one; all of them when none is complete."""
-    finished = _search_trials(experiment).filter(state__in=FINISHED)
+    finished = _search_trials(experiment.pk).filter(state__in=FINISHED)
     best = experiment.best_trial
     return (
         finished.count()

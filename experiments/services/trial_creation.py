@@ -14,8 +14,10 @@ from django.utils import timezone
 from experiments import trial_encoding as encoding
 from experiments.errors import Conflict, NotFound
 from experiments.models.trial import FINISHED, Trial, TrialState
+from experiments.services.statements import Statement, send
 from experiments.services.trial_finishing import count_finished, lock_experiment
 from experiments.trial_encoding import Parameter
+from experiments.trial_rows import COLUMNS, TrialRow, from_columns
 
 _NUMBER = """
 UPDATE experiments_study SET next_number = next_number + 1, next_row = next_row + {rows}
@@ -72,17 +74,30 @@ def create(
     state = int(fields["state"])
     if not reports and state not in FINISHED:
         with connection.cursor() as cursor:
-            return _insert(cursor, study_id, columns, take_row)
+            made = _insert(cursor, study_id, columns, take_row)
+        return made.id, made.number
     with transaction.atomic(savepoint=False), connection.cursor() as cursor:
         if state in FINISHED:
             lock_experiment(cursor, study_id)
-        trial_id, number = _insert(cursor, study_id, columns, take_row)
+        made = _insert(cursor, study_id, columns, take_row)
         if state in FINISHED:
             value = columns["value"]
-            count_finished(cursor, study_id=study_id, trial_id=trial_id, state=state, value=value)
+            count_finished(cursor, study_id=study_id, trial_id=made.id, state=state, value=value)
         else:
-            cursor.executemany(_REPORT, [(trial_id, *each) for each in _storable(reports)])
-    return trial_id, number
+            cursor.executemany(_REPORT, [(made.id, *each) for each in _storable(reports)])
+    return made.id, made.number
+
+
+def create_claimed(*, study_id: int, beside: Statement, **fields: Unpack[TrialFields]) -> TrialRow:
+    """Insert an unfinished trial with the study's next number and its next sampler row.
+
+    `beside` is written before it, in the same transaction and message.
+
+    Raises:
+        NotFound: when there is no such study, or it was deleted; then nothing is written.
+    """
+    with transaction.atomic(savepoint=False), connection.cursor() as cursor:
+        return _insert(cursor, study_id, _columns(fields), True, beside)
 
 
 def create_many(*, study_id: int, trials: Sequence[TrialFields]) -> None:
@@ -176,8 +191,12 @@ def _defaults(vendor: str) -> dict[str, Any]:
 
 
 def _insert(
-    cursor: CursorWrapper, study_id: int, columns: Mapping[str, Any], take_row: bool
-) -> tuple[int, int]:
+    cursor: CursorWrapper,
+    study_id: int,
+    columns: Mapping[str, Any],
+    take_row: bool,
+    *beside: Statement,
+) -> TrialRow:
     names = [name for name, value in columns.items() if value is not None]
     values = [columns[name] for name in names]
     listed = ", ".join(map(_quoted, ("study_id", "number", *names)))
@@ -187,15 +206,15 @@ def _insert(
     numbering = _NUMBER.format(rows=int(take_row))
     if connection.vendor == "postgresql":
         taken = ", taken" if take_row else ""
-        cursor.execute(
+        inserting = (
             f"WITH numbered AS ({numbering}) INSERT INTO experiments_trial ({listed}) "
-            f"SELECT id, number, {places}{taken} FROM numbered RETURNING id, number",
-            [study_id, *values],
+            f"SELECT id, number, {places}{taken} FROM numbered RETURNING {COLUMNS}"
         )
+        send(cursor, *beside, (inserting, [study_id, *values]))
         rows = cursor.fetchall()
     else:
         with transaction.atomic(savepoint=False):
-            cursor.execute(numbering, [study_id])
+            send(cursor, *beside, (numbering, [study_id]))
             rows = cursor.fetchall()
             if rows:
                 _, number, taken_row = rows[0]
@@ -203,14 +222,13 @@ def _insert(
                 marks = ", ".join(["%s"] * len(given))
                 cursor.execute(
                     f"INSERT INTO experiments_trial ({listed}) VALUES ({marks}) "
-                    "RETURNING id, number",
+                    f"RETURNING {COLUMNS}",
                     given,
                 )
                 rows = cursor.fetchall()
     if not rows:
         raise NotFound(f"There is no study with id {study_id}.")
-    trial_id, number = rows[0]
-    return trial_id, number
+    return from_columns(rows[0])
 
 
 def _storable(reports: Mapping[int, float]) -> Iterable[tuple[int, float | None]]:

@@ -18,16 +18,18 @@ from experiments import trial_encoding as encoding
 from experiments.errors import NotFound, TrialFinished
 from experiments.models.trial import TrialState
 from experiments.services.attempts import may_write, refusal, require_attempt
-from experiments.services.trial_creation import create, create_many
+from experiments.services.trial_creation import create, create_claimed, create_many
 from experiments.services.trial_finishing import finish
 from experiments.trial_encoding import Parameter
 from experiments.trial_rows import Texts
 
 __all__ = [
     "create",
+    "create_claimed",
     "create_many",
     "finish",
     "put_back",
+    "read_texts",
     "record_heartbeat",
     "report",
     "require_attempt",
@@ -36,6 +38,7 @@ __all__ = [
     "set_system_attribute",
     "set_user_attribute",
     "start",
+    "with_parameters",
 ]
 
 # Locks the trial first, so that the ids of a trial's reports grow in the order in which they
@@ -68,14 +71,14 @@ def set_parameters(
     Raises:
         NotFound, TrialFinished, TrialFenced, Conflict: when nothing was written.
     """
-    items = {
-        name: {
-            "parameters": encoding.encode(value),
-            "distributions": encoding.encode_distribution(distribution),
-        }
-        for name, (value, distribution) in parameters.items()
-    }
-    return _set_items(trial_id, items, attempt, seen)
+    return _set_items(trial_id, _items(parameters), attempt, seen)
+
+
+def with_parameters(
+    texts: Texts, parameters: Mapping[str, Parameter]
+) -> dict[str, tuple[str, str]]:
+    """By column the text that `texts` holds and the one with these parameters beside it."""
+    return _changes(texts, _items(parameters))
 
 
 def set_parameter(
@@ -183,35 +186,54 @@ def _set_items(
     seen: Texts | None,
 ) -> Texts:
     """Compare and set until nobody else wrote in between; somebody gets on in every round."""
-    texts = seen or _read(trial_id, attempt)
+    texts = seen or read_texts(trial_id, attempt)
     while True:
-        before: dict[str, str] = {}
-        after: dict[str, str] = {}
-        for key, columns in items.items():
-            for column, item in columns.items():
-                before.setdefault(column, getattr(texts, column))
-                text = after.get(column, before[column])
-                after[column] = encoding.with_item(text, key, item)
-        if _update(trial_id, attempt, after, before):
-            return replace(texts, **after)
-        texts = _read(trial_id, attempt)
+        changes = _changes(texts, items)
+        if _update(trial_id, attempt, changes):
+            return replace(texts, **{column: after for column, (_, after) in changes.items()})
+        texts = read_texts(trial_id, attempt)
 
 
-def _update(
-    trial_id: int, attempt: int | None, columns: Mapping[str, str], seen: Mapping[str, str]
-) -> bool:
-    set_to = ", ".join(f"{column} = %s" for column in columns)
-    unchanged = "".join(f" AND t.{column} = %s" for column in seen)
+def _items(parameters: Mapping[str, Parameter]) -> dict[str, dict[str, str]]:
+    return {
+        name: {
+            "parameters": encoding.encode(value),
+            "distributions": encoding.encode_distribution(distribution),
+        }
+        for name, (value, distribution) in parameters.items()
+    }
+
+
+def _changes(texts: Texts, items: Mapping[str, Mapping[str, str]]) -> dict[str, tuple[str, str]]:
+    """Before and after of each column."""
+    changes: dict[str, tuple[str, str]] = {}
+    for key, columns in items.items():
+        for column, item in columns.items():
+            before, text = changes.get(column, (getattr(texts, column),) * 2)
+            changes[column] = before, encoding.with_item(text, key, item)
+    return changes
+
+
+def _update(trial_id: int, attempt: int | None, changes: Mapping[str, tuple[str, str]]) -> bool:
+    set_to = ", ".join(f"{column} = %s" for column in changes)
+    unchanged = "".join(f" AND t.{column} = %s" for column in changes)
+    before = [each for each, _ in changes.values()]
+    after = [each for _, each in changes.values()]
     with connection.cursor() as cursor:
         cursor.execute(
             f"UPDATE experiments_trial AS t SET {set_to} "
             f"WHERE t.id = %s AND {may_write(attempt)}{unchanged}",
-            [*columns.values(), trial_id, *seen.values()],
+            [*after, trial_id, *before],
         )
         return bool(cursor.rowcount == 1)
 
 
-def _read(trial_id: int, attempt: int | None) -> Texts:
+def read_texts(trial_id: int, attempt: int | None) -> Texts:
+    """What an unfinished trial holds, for whoever compares and sets.
+
+    Raises:
+        NotFound, TrialFinished, TrialFenced, Conflict: when the caller may not write to it.
+    """
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT t.parameters, t.distributions, t.user_attributes, t.system_attributes "

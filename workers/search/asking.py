@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from copy import copy
+from functools import lru_cache
 from typing import Any
 
 from optuna import Study
@@ -19,6 +21,8 @@ from optuna.trial import Trial, TrialState
 from experiments.fidelity import Rung
 from experiments.queries.assignments import Assignment
 from experiments.queries.earlier_trials import remembered
+from experiments.trial_encoding import Parameter
+from experiments.trial_rows import TrialRow
 from workers.search.history import SamplerWithHistory, earlier
 from workers.search.pruners import build_pruner, rungs
 from workers.search.samplers import Draw, build_sampler
@@ -38,38 +42,48 @@ class StudyOfRows(Study):
 class AskedTrial:
     """A claimed trial as Optuna sees it, on Verdict's own tables."""
 
-    def __init__(self, storage: VerdictStorage, assignment: Assignment) -> None:
+    def __init__(
+        self, storage: VerdictStorage, assignment: Assignment, row: TrialRow | None = None
+    ) -> None:
+        """`row`: the trial as it was claimed, which saves reading it."""
         self._assignment = assignment
         self._storage = storage
-        storage.claimed(assignment.trial_id, assignment.attempt)
-        self._study = StudyOfRows(
-            study_name=assignment.study_name,
-            storage=storage,
-            sampler=_sampler(assignment),
-            pruner=build_pruner(
-                assignment.pruner,
-                assignment.pruner_options,
-                assignment.fidelity,
-                seed=assignment.search_seed,
-            ),
+        storage.claimed(assignment.trial_id, assignment.attempt, row)
+        self._study = copy(_study(storage, assignment.study_id, assignment.study_name))
+        self._study.sampler = _sampler(assignment)
+        self._study.pruner = build_pruner(
+            assignment.pruner,
+            assignment.pruner_options,
+            assignment.fidelity,
+            seed=assignment.search_seed,
         )
         if isinstance(self._study.pruner, HyperbandPruner):
             # Optuna does this at the first report; but samplers ask for the bracket before, and
             # would be shown the trials of all brackets as if they were of one.
             self._study.pruner._try_initialization(self._study)
         self._trial: Trial | None = None
+        self.drawn: Mapping[str, Parameter] = {}
 
     def parameters(self) -> Mapping[str, Any]:
-        """All parameters of the trial: as they were fixed, or drawn now, in one statement."""
+        """All parameters of the trial: as they were fixed, or drawn now.
+
+        What was drawn stands in `drawn`, and is stored by `queue.begin`; then call `begun`.
+        """
         if self._assignment.parameters is not None:
             return self._assignment.parameters
-        with self._storage.parameters_at_once(self._assignment.trial_id):
+        with self._storage.gathering(self._assignment.trial_id) as gathered:
             trial = self._optuna_trial()
             drawn = {
                 name: _suggest(trial, name, distribution)
                 for name, distribution in self._assignment.arm.distributions().items()
             }
+        self.drawn = gathered
         return self._assignment.arm.complete(drawn)
+
+    def begun(self) -> None:
+        """Say that what was drawn has been stored."""
+        if self.drawn:
+            self._storage.written(self._assignment.trial_id, self.drawn)
 
     def rungs(self) -> tuple[Rung, ...]:
         """The budgets on which the trial is trained anew, from the first that can end it."""
@@ -96,15 +110,30 @@ class AskedTrial:
 
     def after(self, state: TrialState, values: list[float] | None) -> None:
         """Let the sampler note the end of the trial, before the result is written."""
-        if self._assignment.kind != "search":
+        sampler = self._study.sampler
+        if self._assignment.kind != "search" or not _takes_note(sampler):
             return
         frozen = self._storage.get_trial(self._assignment.trial_id)
-        self._study.sampler.after_trial(self._study, frozen, state, values)
+        sampler.after_trial(self._study, frozen, state, values)
 
     def _optuna_trial(self) -> Trial:
         if self._trial is None:
             self._trial = Trial(self._study, self._assignment.trial_id)
         return self._trial
+
+
+@lru_cache(maxsize=64)
+def _study(storage: VerdictStorage, study_id: int, name: str) -> Study:
+    """The study of that name, looked up once; its trials are read from the database as ever.
+
+    A name may be given again, so the id is part of what is kept.
+    """
+    return StudyOfRows(study_name=name, storage=storage)
+
+
+def _takes_note(sampler: BaseSampler) -> bool:
+    """Whether a sampler does anything at the end of a trial; most go by what is stored."""
+    return type(sampler).after_trial is not BaseSampler.after_trial
 
 
 def _sampler(assignment: Assignment) -> BaseSampler:

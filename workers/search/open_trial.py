@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from experiments.trial_encoding import Parameter
-from experiments.trial_rows import Texts
+from experiments.trial_rows import Texts, TrialRow
 
 if TYPE_CHECKING:
     from experiments.services.trial_finishing import Outcome
@@ -18,9 +18,10 @@ class OpenTrial:
     """An unfinished trial that this process writes to."""
 
     study_id: int
-    texts: Texts  # as this process last saw them
+    texts: Texts | None  # as this process last saw them; None: to be read
     attempts: dict[int, int] = field(default_factory=dict)  # by the thread that holds it
     gathered: dict[str, Parameter] | None = None  # parameters that wait to be written together
+    row: TrialRow | None = None  # as it was claimed, while nothing has been written since
     outcome: Outcome = field(default_factory=dict)  # type: ignore[assignment]
 
     @property

@@ -6,7 +6,7 @@ draw the same set, a retry repeats its point, and a larger budget continues the 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from functools import lru_cache
 from typing import Any, ClassVar, Literal
 
@@ -129,15 +129,6 @@ class QuasiRandomSampler(BaseSampler):
         param_distribution: BaseDistribution,
     ) -> Any:
         return self._independent.sample_independent(study, trial, param_name, param_distribution)
-
-    def after_trial(
-        self,
-        study: Study,
-        trial: FrozenTrial,
-        state: TrialState,
-        values: Sequence[float] | None,
-    ) -> None:
-        self._independent.after_trial(study, trial, state, values)
 
 
 class HaltonSampler(QuasiRandomSampler):

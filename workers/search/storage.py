@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import datetime as dt
 import threading
-from collections.abc import Callable, Container, Iterator, Sequence
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Unpack
 
@@ -138,16 +138,34 @@ class VerdictStorage(StudyStorage, BaseHeartbeat):
 
         Nothing is written when the block raises.
         """
-        with optuna_errors():
-            trial = self._opened(trial_id)
-        trial.gathered = {}
-        try:
+        with self.gathering(trial_id) as gathered:
             yield
             with optuna_errors():
-                if trial.gathered:
-                    self._write_parameters(trial_id, trial, trial.gathered)
+                if gathered:
+                    self._write_parameters(trial_id, self._opened(trial_id), gathered)
+
+    @contextmanager
+    def gathering(self, trial_id: int) -> Iterator[dict[str, Parameter]]:
+        """What is suggested for a trial inside, in this order; whoever asks writes it.
+
+        Once that is done, tell it to `written`. A trial whose row was given to `claimed` is not
+        read inside: nobody else writes to it before it begins.
+        """
+        with optuna_errors():
+            trial = self._opened(trial_id)
+        gathered: dict[str, Parameter] = {}
+        trial.gathered = gathered
+        try:
+            yield gathered
         finally:
-            trial.gathered = None
+            trial.gathered = trial.row = None
+
+    def written(self, trial_id: int, parameters: Mapping[str, Parameter]) -> None:
+        """Say that parameters of an unfinished trial were written past this storage."""
+        with optuna_errors():
+            trial = self._opened(trial_id)
+            trial.texts = None
+            self._learn(trial_id, trial, parameters)
 
     def set_trial_intermediate_value(
         self, trial_id: int, step: int, intermediate_value: float
@@ -164,6 +182,7 @@ class VerdictStorage(StudyStorage, BaseHeartbeat):
     def set_trial_user_attr(self, trial_id: int, key: str, value: Any) -> None:
         with optuna_errors():
             trial = self._opened(trial_id)
+            trial.row = None
             trial.texts = records.trials.set_user_attribute(
                 trial_id=trial_id, key=key, value=value, attempt=trial.attempt, seen=trial.texts
             )
@@ -172,6 +191,7 @@ class VerdictStorage(StudyStorage, BaseHeartbeat):
     def set_trial_system_attr(self, trial_id: int, key: str, value: Any) -> None:
         with optuna_errors():
             trial = self._opened(trial_id)
+            trial.row = None
             trial.texts = records.trials.set_system_attribute(
                 trial_id=trial_id, key=key, value=value, attempt=trial.attempt, seen=trial.texts
             )
@@ -188,12 +208,17 @@ class VerdictStorage(StudyStorage, BaseHeartbeat):
             self._finish(trial_id, state, values)
             return True
 
-    def claimed(self, trial_id: int, attempt: int) -> None:
+    def claimed(self, trial_id: int, attempt: int, row: TrialRow | None = None) -> None:
         """Say that this thread holds a trial with that attempt: its later writes are fenced by it.
+
+        `row` is the trial as it was claimed just now, which saves reading it.
 
         Raises:
             KeyError: when there is no such trial.
         """
+        if row is not None:
+            trial = self._open.setdefault(trial_id, OpenTrial(row.study_id, row.texts))
+            trial.texts, trial.row = row.texts, row
         with optuna_errors():
             self._opened(trial_id).attempts[threading.get_ident()] = attempt
 
@@ -210,6 +235,9 @@ class VerdictStorage(StudyStorage, BaseHeartbeat):
                 trial = cache.finished(trial_id)
                 if trial is not None:
                     return trial
+        held = self._open.get(trial_id)
+        if held is not None and held.gathered is not None and held.row is not None:
+            return frozen(held.row)
         with optuna_errors():
             row, has_reports = records.trial_queries.get(trial_id)
             if TrialState(row.state).is_finished():
@@ -323,6 +351,10 @@ class VerdictStorage(StudyStorage, BaseHeartbeat):
         trial.texts = records.trials.set_parameters(
             trial_id=trial_id, parameters=parameters, attempt=trial.attempt, seen=trial.texts
         )
+        self._learn(trial_id, trial, parameters)
+
+    def _learn(self, trial_id: int, trial: OpenTrial, parameters: Mapping[str, Parameter]) -> None:
+        """That these parameters of a trial are stored."""
         self._touch(trial_id)
         with self._lock:
             known = self._cache(trial.study_id).distributions

@@ -271,7 +271,7 @@ def test_code_and_data_of_an_arm_are_part_of_its_configuration_and_of_the_line_t
         claim = _claim()
         assigned = assignments.read(claim.trial_id)
         assert assigned.runs.commit == "4f1c2e9" and assigned.arms_differ_in_data
-        held = queue.begin(
+        queue.begin(
             claim=claim,
             parameters={"learning_rate": 0.1},
             objective=assigned.objective,
@@ -279,11 +279,12 @@ def test_code_and_data_of_an_arm_are_part_of_its_configuration_and_of_the_line_t
             environment={},
             data=assigned.runs.data,
         )
-        document = json.loads(held.document)
-        configurations.add(held.digest)
+        trial = Trial.objects.get(pk=claim.trial_id)
+        assert trial.configuration is not None
+        document = json.loads(trial.configuration.document)
+        configurations.add(trial.configuration.digest)
         assert document["data"] == assigned.runs.data
         assert document["data"]["version"] == ("1" if "before" in assigned.arm.label else "2")
-        trial = Trial.objects.get(pk=claim.trial_id)
         line = line_of(search, trial)
         assert f"--commit={'4f1c2e9' + '0' * 33}" in line
         assert '"name":"digits"' in line and f'"version":"{document["data"]["version"]}"' in line
