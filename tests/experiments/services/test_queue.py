@@ -5,6 +5,7 @@ import json
 
 import pytest
 from django.utils import timezone
+from optuna.distributions import FloatDistribution
 
 from experiments.errors import TrialFenced
 from experiments.models import Experiment, Trial
@@ -248,6 +249,51 @@ def test_claimable_counts_what_could_start_now(search: Experiment) -> None:
     assert queue.claimable("cpu") == 3
     _claim()
     assert queue.claimable("cpu") == 2
+
+
+UNIT = FloatDistribution(0.0, 1.0)
+DRAWN = {"learning_rate": (0.01, UNIT), "dropout": (0.25, UNIT)}
+
+
+def _begin(claim: queue.Claim) -> int:
+    return queue.begin(
+        claim=claim,
+        parameters={name: value for name, (value, _) in DRAWN.items()},
+        objective="workers.problems.digits:train",
+        commit="",
+        environment={"host": "node-7"},
+        drawn=DRAWN,
+    )
+
+
+def test_what_was_drawn_is_stored_with_what_runs_and_where(search: Experiment) -> None:
+    first, second = _claim(), _claim()
+    held = [_begin(first), _begin(second)]
+    assert held[0] == held[1], "the same parameters are the same configuration"
+    for claim in (first, second):
+        trial = Trial.objects.get(pk=claim.trial_id)
+        assert trial.configuration_id == held[0] and trial.environment is not None
+        assert json.loads(trial.parameters) == {"learning_rate": 0.01, "dropout": 0.25}
+        assert list(json.loads(trial.distributions)) == list(DRAWN)
+        assert json.loads(trial.environment.document) == {"host": "node-7"}
+
+
+def test_what_a_trial_was_given_meanwhile_stays_beside_what_was_drawn(search: Experiment) -> None:
+    claim = _claim()
+    trials.set_parameter(trial_id=claim.trial_id, name="noise", parameter=(0.1, UNIT))
+    _begin(claim)
+    stored = json.loads(Trial.objects.get(pk=claim.trial_id).parameters)
+    assert stored == {"noise": 0.1, "learning_rate": 0.01, "dropout": 0.25}
+
+
+def test_an_attempt_that_was_taken_over_begins_nothing(search: Experiment) -> None:
+    old = _claim()
+    queue.hand_back(trial_id=old.trial_id, attempt=old.attempt)
+    _claim()
+    with pytest.raises(TrialFenced):
+        _begin(old)
+    trial = Trial.objects.get(pk=old.trial_id)
+    assert (trial.parameters, trial.configuration_id, trial.environment_id) == ("{}", None, None)
 
 
 CODE_AND_DATA = """
