@@ -8,6 +8,8 @@ from typing import Any
 
 import pytest
 from django.conf import settings
+from django.db.models import QuerySet
+from django.utils import timezone
 
 from experiments.catalogue import PRUNERS, SAMPLERS
 from experiments.grid import arm_grid
@@ -83,9 +85,16 @@ def _create(
 
 def _wait(worker: WorkerProcess, made: list[Experiment]) -> None:
     running = Experiment.objects.filter(pk__in=[each.pk for each in made], state="running")
-    wait_until(lambda: not running.exists(), worker=worker)
+    while running.exists():
+        _wait_for_the_next_trial(worker, running)
     for each in made:
         each.refresh_from_db()
+
+
+def _wait_for_the_next_trial(worker: WorkerProcess, running: QuerySet[Experiment]) -> None:
+    """Patience with each of them, as there are hundreds."""
+    later = Trial.objects.filter(finished_at__gt=timezone.now())
+    wait_until(lambda: later.exists() or not running.exists(), worker=worker)
 
 
 def _states(experiment: Experiment) -> list[int]:

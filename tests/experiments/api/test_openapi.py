@@ -161,7 +161,8 @@ def _try(
     )
     @given(case=operation.as_strategy(generation_mode=mode), somewhere=st.integers(0, 3))
     def ask(case: Case, somewhere: int) -> None:
-        if somewhere:
+        # What is drawn goes with what was imported before; each reading is to succeed once.
+        if somewhere or (operation.label.startswith("GET") and not seen & {200, 304}):
             case.path_parameters |= {k: v for k, v in places.items() if k in case.path_parameters}
             if ".{kind}" in operation.label:
                 case.path_parameters["kind"] = "csv"
