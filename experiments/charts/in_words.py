@@ -18,20 +18,29 @@ def in_words(figure: Figure) -> str:
     """Axes, then each named trace: its points, the span of its values, the last one."""
     layout = figure.get("layout") or {}
     across, upwards = (_title(layout.get(key)) for key in ("xaxis", "yaxis"))
-    # Where rows are named, their places upwards are no values; named columns are told by name.
+    # Where rows are named, their places upwards are no values.
     upright = not (layout.get("yaxis") or {}).get("ticktext")
-    named = _named(layout.get("xaxis") or {})
+    named = _named(layout.get("xaxis") or {}) | _named(layout.get("yaxis") or {})
     said = []
     if across:
         said.append(f"Across: {across}.")
     if upwards:
         said.append(f"Upwards: {upwards}.")
-    every = (_trace(trace, upright=upright, named=named) for trace in figure.get("data", ()))
-    traces = [words for words in every if words]
+    drawn = figure.get("data", ())
+    surfaces = [words for trace in drawn if (words := _surface(trace))]
+    lines = [words for trace in drawn if (words := _trace(trace, upright=upright, named=named))]
+    traces = surfaces or lines  # points upon a surface say nothing that it does not
     said += [f"{words}." for words in traces[:MOST_TRACES]]
     if len(traces) > MOST_TRACES:
         said.append(f"And {len(traces) - MOST_TRACES} more.")
     return " ".join(said)
+
+
+def _surface(trace: Mapping[str, Any]) -> str:
+    """The span of what a surface shows by colour."""
+    rows = trace.get("z") or ()
+    numbers = [each for row in rows for each in row if _is_number(each)]
+    return f"By colour: from {min(numbers):.4g} to {max(numbers):.4g}" if numbers else ""
 
 
 def _title(axis: Mapping[str, Any] | None) -> str:
@@ -62,9 +71,14 @@ def _plain_text(text: str) -> str:
 def _trace(trace: Mapping[str, Any], *, upright: bool, named: Mapping[Any, str]) -> str:
     """Empty for what only decorates: bands, outlines, and unnamed marks of a few points."""
     x, y = trace.get("x"), trace.get("y")
-    if not x or not y or trace.get("hoverinfo") == "skip" or isinstance(y[0], list):
+    if not x or not y or trace.get("hoverinfo") == "skip":
         return ""
+    if (trace.get("marker") or {}).get("symbol") == "x":  # it stands at an edge, not at a score
+        return f"{len(x)} failed"
     name = _plain_text(trace.get("name") or "")
+    series = (trace.get("meta") or {}).get("series", "")
+    if series and series not in name:
+        name = f"{name} {series}".strip()
     categories, values = (y, x) if trace.get("orientation") == "h" else (x, y)
     if named and set(categories) <= set(named):
         categories = [named[each] for each in categories]

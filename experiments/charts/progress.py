@@ -56,6 +56,7 @@ def history_plot(
         "mode": "markers",
         "x": order[shown].tolist(),
         "y": plain(scores[shown]),
+        "name": "trials",
         "customdata": [names[int(i)] for i in shown],
         "marker": {"color": INK_3, "size": 6, "opacity": 0.6},
         "hovertemplate": f"trial %{{customdata}}<br>{escaped(metric)} %{{y:.4g}}<extra></extra>",
@@ -65,6 +66,7 @@ def history_plot(
         "mode": "lines",
         "x": order[bends].tolist(),
         "y": plain(best[bends]),
+        "name": "best so far",
         "line": {"color": ACCENT, "width": 2.2, "shape": "hv"},
         "hovertemplate": "best so far %{y:.4g}<extra></extra>",
     }

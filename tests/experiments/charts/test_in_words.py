@@ -27,8 +27,8 @@ def test_curves_are_told_by_axes_span_and_end() -> None:
         y_title="accuracy",
     )
     assert in_words(drawn) == (
-        "Across: step. Upwards: accuracy. A0: 3 points, from 0.5 to 0.9, the last 0.8. "
-        "B1: 1 point, 0.7."
+        "Across: step. Upwards: accuracy. A0 validation_accuracy: 3 points, from 0.5 to 0.9, the "
+        "last 0.8. B1 validation_accuracy: 1 point, 0.7."
     )
 
 
@@ -54,8 +54,18 @@ def test_what_only_decorates_is_left_out() -> None:
     unnamed = {"x": [1], "y": [1]}
     empty = {"x": [], "y": [], "name": "nothing"}
     holes = {"x": [1, 2], "y": [None, math.nan], "name": "never finite"}
-    grid = {"z": [[1.0]], "x": [1.0], "y": [[1.0]]}
-    assert in_words(figure(band, unnamed, empty, holes, grid)) == ""
+    assert in_words(figure(band, unnamed, empty, holes)) == ""
+
+
+def test_failures_are_counted_wherever_their_crosses_stand() -> None:
+    crosses = {"x": [1, 2], "y": [0.1, 0.1], "marker": {"symbol": "x"}}
+    assert in_words(figure(crosses)) == "2 failed."
+
+
+def test_a_surface_is_told_by_the_span_of_its_colours() -> None:
+    surface = {"type": "contour", "x": [1, 2], "y": [1, 2], "z": [[0.5, None], [0.75, 1.0]]}
+    points = {"x": [1, 2, 3], "y": [1, 2, 3]}
+    assert in_words(figure(surface, points)) == "By colour: from 0.5 to 1."
 
 
 def test_of_many_traces_the_first_are_told_and_the_rest_counted() -> None:
