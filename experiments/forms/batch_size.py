@@ -7,12 +7,12 @@ from collections.abc import Sequence
 from django import forms
 
 from experiments.batch_size_plan import LARGEST, MOST_STEPS, ProbePlan
-from experiments.errors import VerdictError
+from experiments.forms.refusals import SaysRefusals
 
 _PLAN = ProbePlan()
 
 
-class BatchSizeForm(forms.Form):
+class BatchSizeForm(SaysRefusals):
     """Whose function, what it calls its batch size, which sizes, how many steps of each."""
 
     experiment = forms.ChoiceField(
@@ -41,11 +41,3 @@ class BatchSizeForm(forms.Form):
         field = self.fields["experiment"]
         assert isinstance(field, forms.ChoiceField)
         field.choices = [(name, name) for name in names]
-
-    def say(self, error: VerdictError) -> None:
-        """Put what a service refused to the fields it names; the rest above them."""
-        for problem in error.problems:
-            known = problem.where in self.fields
-            self.add_error(problem.where if known else None, problem.message)
-        if not error.problems:
-            self.add_error(None, error.message)

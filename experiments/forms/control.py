@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from django import forms
 
-from experiments.errors import VerdictError
+from experiments.forms.refusals import SaysRefusals
 
 
-class ControlForm(forms.Form):
+class ControlForm(SaysRefusals):
     """Trials at a time, priority and trials per arm; a cap on GPU hours where GPUs are asked for.
 
     An empty cap is none.
@@ -27,12 +27,3 @@ class ControlForm(forms.Form):
         min_value=0.01,
         help_text="No new trials start beyond it. Empty: no cap of its own.",
     )
-
-    def say(self, error: VerdictError) -> None:
-        """Put what a service refused to the fields it names; the rest above them."""
-        for problem in error.problems:
-            self.add_error(
-                problem.where if problem.where in self.fields else None, problem.message
-            )
-        if not error.problems:
-            self.add_error(None, error.message)
