@@ -191,6 +191,10 @@ def bodies(text: str, document: dict[str, Any], made: dict[str, Any]) -> Iterato
     yield ask("POST", f"deliveries/{made['delivery']}/again")
     yield Request("PUT", "/api/v1/account/messages/digits", {"events": ["decided", "failed"]})
     yield Request("POST", f"/api/v1/account/invitations/{made['invitation']}/accept")
+    sizes = {"parameter": "batch_size", "first": 16, "largest": 64, "steps": 5}
+    yield ask("POST", f"{s}/batch-size", sizes)
+    yield ask("GET", "batch-sizes/1")
+    yield ask("POST", "batch-sizes/1/cancel")
     run = {"project": "digits", "experiment": "outside", "params": {"lr": 0.1}}
     told = {"metrics": {"loss": {"split": "train"}}, "tags": ["x"], "data": {"name": "v"}}
     yield Request("POST", "/api/v1/runs", run | told)

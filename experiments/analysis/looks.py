@@ -146,7 +146,8 @@ def t_paths(
 ) -> NDArray[np.float64]:
     """Simulated t statistics [looks, draws] of growing samples of normal differences.
 
-    `effect`: true mean of the differences in their standard deviations. Each step between looks
+    `effect`: true mean of the differences in their standard deviations. It shifts the mean alone,
+    so sums are kept without it: a huge one would swallow the spread. Each step between looks
     enters by its sum and its sum of squares (a normal and a chi-square draw), so the cost does
     not grow with the number of pairs.
     """
@@ -156,12 +157,12 @@ def t_paths(
     before = 0
     for i, count in enumerate(looks):
         added = count - before
-        step = rng.standard_normal(draws) * np.sqrt(added) + added * effect
+        step = rng.standard_normal(draws) * np.sqrt(added)
         squares += step**2 / added
         if added > 1:
             squares += rng.chisquare(added - 1, draws)
         total += step
         deviation = np.sqrt((squares - total**2 / count) / (count - 1))
-        statistics[i] = total / count / (deviation / np.sqrt(count))
+        statistics[i] = (total / count + effect) / (deviation / np.sqrt(count))
         before = count
     return statistics

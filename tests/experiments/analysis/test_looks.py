@@ -59,6 +59,13 @@ def test_simulated_statistics_are_those_of_a_t_test_on_growing_samples() -> None
             assert reached == pytest.approx(share, abs=4 * np.sqrt(share * (1 - share) / 20_000))
 
 
+@pytest.mark.parametrize("effect", [1e18, -1e18, 1e300])
+def test_a_huge_effect_swallows_no_spread(effect: float) -> None:
+    """A margin of nine quadrillion is typed easily; each statistic has the effect's sign."""
+    paths = looks.t_paths((2, 5), effect=effect, draws=2_000, rng=np.random.default_rng(1))
+    assert np.isfinite(paths).all() and (np.sign(paths) == np.sign(effect)).all()
+
+
 @pytest.mark.parametrize(
     ("wrong", "said"),
     [
