@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 
+import django
 from django.conf import settings
-from django.core.asgi import get_asgi_application
 
 from config.kept_connections import ENGINES
 
@@ -13,11 +13,14 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 # Before anything asks for a connection. Only here: workers keep theirs as long as they need them.
 for _database in settings.DATABASES.values():
     _database["ENGINE"] = ENGINES.get(_database["ENGINE"], _database["ENGINE"])
-_django = get_asgi_application()
+django.setup(set_prefix=False)
 
 from config.static_files import StaticFiles  # noqa: E402  (these need the settings)
+from config.threads import ThreadedHandler  # noqa: E402
 from config.watch import Watch  # noqa: E402
 from experiments.api.long_poll import LongPoll, News  # noqa: E402
 from experiments.queries.champion import newest_decision  # noqa: E402
 
-application = Watch(StaticFiles(LongPoll(_django, News(newest_decision))))
+application = Watch(
+    StaticFiles(LongPoll(ThreadedHandler(settings.WEB_THREADS), News(newest_decision)))
+)

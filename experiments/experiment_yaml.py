@@ -9,7 +9,8 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable
-from typing import Any, cast
+from functools import lru_cache
+from typing import Any
 
 import yaml
 from yaml.nodes import MappingNode, Node
@@ -102,12 +103,26 @@ def load(text: str, problems: list[Problem]) -> Any:
     """Plain data of one YAML (or JSON) document; None and a problem when it is not one."""
     if text.lstrip().startswith("{"):
         text = _PAIR.sub(_joined, text)
-    return _read(text, yaml.load, problems)
+    node = compose(text, problems)
+    return None if node is None else _explained(lambda: construct(node), problems)
 
 
 def compose(text: str, problems: list[Problem]) -> Node | None:
-    """The same document as nodes that know where in the text they stand."""
-    return cast("Node | None", _read(text, yaml.compose, problems))
+    """The same document as nodes that know where in the text they stand; not to be changed."""
+    if len(text) > LONGEST:
+        problems.append(
+            Problem("", f"the file has {len(text)} characters, want {LONGEST} at most")
+        )
+        return None
+    node, wrong = (
+        _cell(text)
+        if len(text) <= SHORT
+        else _file(text)
+        if len(text) <= USUAL
+        else _compose(text)
+    )
+    problems.extend(wrong)
+    return node
 
 
 def construct(node: Node) -> Any:
@@ -115,14 +130,24 @@ def construct(node: Node) -> Any:
     return _Loader("").construct_document(node)
 
 
-def _read(text: str, read: Callable[..., Any], problems: list[Problem]) -> Any:
-    if len(text) > LONGEST:
-        problems.append(
-            Problem("", f"the file has {len(text)} characters, want {LONGEST} at most")
-        )
-        return None
+# The form asks for the same file several times for each key that is pressed, and for each cell.
+SHORT, USUAL = 200, 30_000  # characters
+Composed = tuple[Node | None, tuple[Problem, ...]]
+
+
+def _compose(text: str) -> Composed:
+    wrong: list[Problem] = []
+    node = _explained(lambda: yaml.compose(text, Loader=_Loader), wrong)
+    return node, tuple(wrong)
+
+
+_cell = lru_cache(maxsize=2048)(_compose)
+_file = lru_cache(maxsize=16)(_compose)
+
+
+def _explained(read: Callable[[], Any], problems: list[Problem]) -> Any:
     try:
-        return read(text, Loader=_Loader)
+        return read()
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         line = f"line {mark.line + 1}" if mark else ""

@@ -10,6 +10,7 @@ from django.db.models import Count, Max, Q, Sum
 from experiments.models import Experiment, Finding, Trial
 from experiments.models.experiment import ExperimentState
 from experiments.models.trial import TrialState
+from experiments.queries.access import Access
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +24,22 @@ class Pulse:
     table: tuple[Any, ...]
     finished: int
     moving: bool
+
+
+def find_beating(access: Access, name: str) -> Experiment | None:
+    """An experiment of a project by its name, only with what its pulse reads."""
+    return (
+        Experiment.objects.only(
+            "state",
+            "trial_count",
+            "best_trial",
+            "failed_count",
+            "pruned_count",
+            "mutes_overfitting",
+        )
+        .filter(project_id=access.project_id, name=name)
+        .first()
+    )
 
 
 def pulse(experiment: Experiment) -> Pulse:

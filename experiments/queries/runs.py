@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from django.db.models import OuterRef, Subquery
+from django.db.models import F, OuterRef, QuerySet, Subquery
 
 from experiments import metrics
 from experiments.metrics import Metric
@@ -192,24 +192,16 @@ def _declared(row: Trial) -> DeclaredReplicate:
 
 def find(token: ApiToken, run_id: int) -> RunView | None:
     """The run behind an id, None when the token does not open its project. One query."""
-    membership = Membership.objects.filter(
-        user_id=token.owner_id, project_id=OuterRef("study__project_id")
-    )
     # Only what is needed, as every batch of points asks this: no model of four wide tables.
     found = (
-        Trial.objects.filter(
-            pk=run_id,
-            study__experiment__isnull=False,
-            study__deleted_at__isnull=True,
-            study__project__in=access.visible_projects(token.owner),
-        )
-        .annotate(role=Subquery(membership.values("role")[:1]))
-        .values_list("role", "number", "state", "control", "value", *_OF_STUDY)
-        .first()
+        _with_role(token.owner)
+        .filter(pk=run_id, study__experiment__isnull=False, study__deleted_at__isnull=True)
+        .values_list("role", "number", "state", "control", "value", *_OF_STUDY)[:1]
     )
-    if found is None:
+    row = next(iter(found), None)
+    if row is None:
         return None
-    role, number, state, control, value, project_id, slug, name, metric, *more = found
+    role, number, state, control, value, project_id, slug, name, metric, *more = row
     if token.project_id not in (None, project_id):
         return None
     document, sampler = more
@@ -225,4 +217,16 @@ def find(token: ApiToken, run_id: int) -> RunView | None:
         from_outside=sampler == OUTSIDE,
         value=value,
         role=role or Role.ADMIN,  # a superuser sees it without being a member
+    )
+
+
+def _with_role(user: Any) -> QuerySet[Trial]:
+    """The trials that a person may see, each with the person's `role` in its project."""
+    if user.is_superuser:  # sees all, member or not
+        of_project = Membership.objects.filter(
+            user_id=user.pk, project_id=OuterRef("study__project_id")
+        )
+        return Trial.objects.annotate(role=Subquery(of_project.values("role")[:1]))
+    return Trial.objects.filter(study__project__memberships__user_id=user.pk).annotate(
+        role=F("study__project__memberships__role")
     )

@@ -9,11 +9,17 @@ from experiments.models import ApiToken as ApiToken
 from experiments.models import Project as Project
 from experiments.queries import access
 
+_OF_OWNER = ("owner__username", "owner__is_active", "owner__is_superuser")
+
 
 def find(digest: str) -> ApiToken | None:
-    """The living token behind a digest: not revoked, not expired, its owner still active."""
+    """The living token behind a digest: not revoked, not expired, its owner still active.
+
+    Only with what a request needs of it, as every request asks this.
+    """
     return (
         ApiToken.objects.select_related("owner", "project")
+        .only("scopes", "last_used_at", *_OF_OWNER, "project__slug")
         .filter(digest=digest, revoked_at__isnull=True, owner__is_active=True)
         .filter(Q(expires_at__isnull=True) | Q(expires_at__gt=timezone.now()))
         .first()

@@ -19,6 +19,7 @@ from experiments.services.attempts import require_attempt
 from experiments.services.statements import Statement, at_once
 
 ROW_POINTS = 200_000  # of a joined row: some 1.3 MB, decoded in a few ms
+HEARD_EVERY = dt.timedelta(seconds=5)
 ROW_RAW_BYTES = 16 * 2**20  # far below what a reader accepts
 
 _COLUMNS = (
@@ -76,6 +77,15 @@ class Appended:
     alive: bool
 
 
+@dataclass(frozen=True, slots=True)
+class _Held:
+    """A locked trial: its attempt, its state, and when its program was last heard of."""
+
+    attempt: int
+    state: int
+    heard_at: dt.datetime | None
+
+
 def append(batch: Batch, *, heard_at: dt.datetime | None = None) -> Appended:
     """Append one flush; see `append_all`."""
     return append_all([batch], heard_at=heard_at)[0]
@@ -86,7 +96,7 @@ def append_all(batches: Sequence[Batch], *, heard_at: dt.datetime | None = None)
 
     A flush of an attempt that was taken over is kept and marked, never lost and never drawn. One
     of a trial that was deleted meanwhile is dropped. `heard_at`: the flushes are a sign of life,
-    too, of trials that no worker runs.
+    too, of trials that no worker runs; it is written every `HEARD_EVERY`.
     """
     if not batches:
         return []
@@ -101,7 +111,7 @@ def append_all(batches: Sequence[Batch], *, heard_at: dt.datetime | None = None)
         for batch, each in zip(batches, done, strict=True):
             if each.stored and each.alive and batch.latest_step is not None:
                 newest[batch.trial_id] = batch
-            elif each.alive and heard_at is not None:
+            elif each.alive and _is_news(heard_at, held[batch.trial_id]):
                 newest.setdefault(batch.trial_id, None)
         for trial_id, latest in newest.items():
             _show_latest(trial_id, latest, heard_at)
@@ -136,21 +146,30 @@ def _finite(value: float | None) -> float | None:
     return value if value is not None and math.isfinite(value) else None
 
 
-def _lock(trial_ids: Iterable[int]) -> dict[int, tuple[int, int]]:
-    """Attempt and state of trials, held until the transaction ends; in one order for everyone."""
+def _lock(trial_ids: Iterable[int]) -> dict[int, _Held]:
+    """What trials are, held so until the transaction ends; in one order for everyone."""
     rows = (
         Trial.objects.select_for_update(no_key=True)
         .filter(pk__in=trial_ids)
         .order_by("pk")
-        .values_list("pk", "attempt", "state")
+        .values_list("pk", "attempt", "state", "heartbeat_at")
     )
-    return {trial_id: (attempt, state) for trial_id, attempt, state in rows}
+    return {
+        trial_id: _Held(attempt, state, heard_at) for trial_id, attempt, state, heard_at in rows
+    }
 
 
-def _append(batch: Batch, held: tuple[int, int] | None) -> Appended:
+def _is_news(heard_at: dt.datetime | None, held: _Held) -> bool:
+    """Whether a sign of life is worth a statement of its own."""
+    if heard_at is None:
+        return False
+    return held.heard_at is None or heard_at - held.heard_at >= HEARD_EVERY
+
+
+def _append(batch: Batch, held: _Held | None) -> Appended:
     if held is None:
         return Appended(stored=False, alive=False)
-    alive = held == (batch.attempt, TrialState.RUNNING)
+    alive = (held.attempt, held.state) == (batch.attempt, TrialState.RUNNING)
     key = (batch.trial_id, batch.attempt, batch.batch)
     values: list[Any] = [
         *key,

@@ -21,7 +21,8 @@ from experiments.panels.parts import ExperimentParts, count_arms, declared_of, g
 from experiments.queries.access import Access
 from experiments.queries.curves import CurveTrial, TrialCurves, news
 from experiments.queries.experiments import find_experiment
-from experiments.queries.live import Pulse, pulse
+from experiments.queries.live import Pulse, find_beating, pulse
+from experiments.queries.series import has_come
 from experiments.views.experiment_parts import shared_context, table_context
 from experiments.views.guard import in_project, required
 
@@ -71,9 +72,28 @@ def page_cursor(parts: ExperimentParts, shown: Panel) -> str:
 @in_project
 def experiment_live(request: HttpRequest, access: Access, name: str) -> HttpResponse:
     """What an open experiment page has not got yet."""
-    experiment: Any = required(find_experiment(access, name))
     seen = read_cursor(request.GET.get("since", ""))
-    held = pulse(experiment)
+    held = pulse(required(find_beating(access, name)))
+    if held.moving and marks(held) == (seen.words, seen.table) and _curves_stand(request, seen):
+        return HttpResponse(status=204)
+    return _news(request, access, required(find_experiment(access, name)), held)
+
+
+def _curves_stand(request: HttpRequest, seen: Seen) -> bool:
+    """Whether no curve of the page has grown. Which trials are drawn hangs on what its words and
+    its table say, save for replicates.
+    """
+    if request.GET.get("tab", "curves") != "curves":
+        return True
+    if request.GET.get("trials") == "seeds" or not seen.curves:
+        return False
+    return not has_come(
+        {trial: (attempt, batch) for trial, (attempt, batch, _) in seen.curves.items()}
+    )
+
+
+def _news(request: HttpRequest, access: Access, experiment: Any, held: Pulse) -> HttpResponse:
+    seen = read_cursor(request.GET.get("since", ""))
     words, table = marks(held)
     answer: dict[str, Any] = {}
     cursor = request.GET.get("since", "").rpartition("|")[2]

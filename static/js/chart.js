@@ -1,6 +1,7 @@
 // Draws every element with data-figure from the JSON it names. Colours in a figure are written
 // var(--name) and taken from the page, so a change of theme draws again with the other values.
-// A figure that other scripts change lives in element.figure; they ask with "verdict:redraw".
+// A figure that other scripts change lives in element.figure; they ask with "verdict:redraw", and may
+// set element.prepare (what is shown of the figure) and element.config (of Plotly).
 (function () {
   "use strict";
   const CONFIG = {
@@ -60,7 +61,7 @@
     const colour = palette();
     const layout = fitted(coloured(shown.layout, colour), element);
     layout.modebar = { bgcolor: "rgba(0,0,0,0)", color: colour("var(--ink-3)"), activecolor: colour("var(--ink)") };
-    Plotly.react(element, coloured(shown.data, colour), layout, CONFIG);
+    Plotly.react(element, coloured(shown.data, colour), layout, { ...CONFIG, ...element.config });
     element.dispatchEvent(new CustomEvent("verdict:drawn", { bubbles: true }));
   }
 

@@ -1,5 +1,6 @@
 // A closer look at learning curves: zooming fetches the points between two steps that the first view
-// left out. The range is kept in the address as steps, whatever the x axis shows.
+// left out, and y fits what is then seen. The range is kept in the address as steps, whatever the x
+// axis shows.
 (function () {
   "use strict";
   const { settings, across, remember, chart, redraw } = window.verdictCurves;
@@ -44,6 +45,29 @@
     return reach(figure, settings.from, settings.to, "step", settings.x);
   }
 
+  // From the lowest to the highest of what lies in a range of x, as the y axis counts (log: exponents).
+  function fittedHeights(data, [low, high], log) {
+    let bottom = Infinity;
+    let top = -Infinity;
+    data.forEach((trace) =>
+      trace.x.forEach((at, i) => {
+        const height = trace.y[i];
+        if (at < low || at > high || !Number.isFinite(height) || (log && height <= 0)) return;
+        bottom = Math.min(bottom, height);
+        top = Math.max(top, height);
+      }),
+    );
+    if (bottom > top) return undefined; // nothing there: the axis stays as it is
+    const [from, to] = log ? [Math.log10(bottom), Math.log10(top)] : [bottom, top];
+    const margin = 0.05 * (to - from) || 0.05 * Math.abs(from) || 0.05;
+    return [from - margin, to + margin];
+  }
+
+  // What a person has framed by hand stays; else y fits what a zoom along x leaves to see.
+  function heights(data, range) {
+    return chart().framed || fittedHeights(data, range, settings.logY);
+  }
+
   let ticket = 0;
   async function fetchCloser(element) {
     const mine = ++ticket;
@@ -78,6 +102,7 @@
 
   function onRange(element, change) {
     const auto = change["xaxis.autorange"];
+    const up = change["yaxis.range"] || [change["yaxis.range[0]"], change["yaxis.range[1]"]];
     const ends = change["xaxis.range"] || [change["xaxis.range[0]"], change["xaxis.range[1]"]];
     if (!auto && (ends[0] === undefined || ends[1] === undefined)) return;
     if (auto) {
@@ -89,7 +114,9 @@
       settings.from = Math.floor(steps[0]);
       settings.to = Math.ceil(steps[1]);
     }
+    element.framed = auto || up[0] === undefined ? null : up;
     remember();
+    redraw(element);
     fetchCloser(element);
   }
 
@@ -100,6 +127,6 @@
     element.on("plotly_relayout", (change) => onRange(element, change));
     if (settings.from !== null) fetchCloser(element);
   });
-  Object.assign(window.verdictCurves, { closer, shownRange });
+  Object.assign(window.verdictCurves, { closer, shownRange, heights });
   if (settings.from !== null && chart()?.layout) redraw(chart());
 })();

@@ -6,6 +6,7 @@
   const part = (name) => document.querySelector(`[data-check-${name}]`);
   let timer = 0;
   let latest = 0;
+  let asked = new AbortController();
 
   function item(problem) {
     const line = document.createElement("li");
@@ -46,8 +47,11 @@
 
   async function check() {
     const ticket = ++latest;
+    asked.abort(); // nobody waits for the answer on an older text
+    asked = new AbortController();
+    const { signal } = asked;
     try {
-      const answer = await fetch(form.dataset.check, { method: "POST", body: new FormData(form) });
+      const answer = await fetch(form.dataset.check, { method: "POST", body: new FormData(form), signal });
       if (!answer.ok || answer.redirected) throw new Error(answer.status);
       const told = await answer.json();
       if (ticket === latest) show(told);
@@ -58,9 +62,10 @@
     }
   }
 
-  field.addEventListener("input", () => {
+  // Writing is waited for; what another script has put there (it has waited) is checked at once.
+  field.addEventListener("input", (event) => {
     clearTimeout(timer);
-    timer = setTimeout(check, 120);
+    timer = setTimeout(check, event.isTrusted ? 120 : 0);
   });
   if (!part("problems").children.length) check();
 })();

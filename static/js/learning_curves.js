@@ -2,6 +2,8 @@
 // in the address. What they draw is shared with the scripts beside this one (window.verdictCurves).
 (function () {
   "use strict";
+  // Two clicks, or the button, show all again, also where the address has named a part.
+  const WHOLE = { doubleClick: "autosize", modeBarButtons: [["zoom2d", "pan2d", "autoScale2d", "toImage"]] };
   const TITLES = { time: "seconds since the trial began", epoch: "epoch" };
   const address = new URLSearchParams(location.search);
   const settings = {
@@ -14,8 +16,9 @@
   };
   if (!Number.isFinite(settings.from) || !Number.isFinite(settings.to)) settings.from = settings.to = null;
 
-  // curve_zoom.js puts its own in place of the last two.
-  const curves = { settings, across, remember, closer: (_, traces) => traces, shownRange: () => null };
+  // curve_zoom.js puts its own in place of the last three.
+  const whole = { closer: (_, traces) => traces, shownRange: () => null, heights: () => undefined };
+  const curves = { settings, across, remember, ...whole };
   window.verdictCurves = curves;
 
   const chart = () => document.querySelector("[data-learning-curves]");
@@ -63,7 +66,11 @@
     layout.uirevision = JSON.stringify([settings.logX, settings.logY, settings.x]);
     if (settings.x !== "step") Object.assign(layout, { shapes: [], annotations: [] });
     const range = curves.shownRange(figure);
-    if (range) layout.xaxis.range = settings.logX ? range.map((end) => Math.log10(Math.max(end, 1e-3))) : range;
+    if (range) {
+      layout.xaxis.range = settings.logX ? range.map((end) => Math.log10(Math.max(end, 1e-3))) : range;
+      layout.yaxis.range = curves.heights(data, range);
+    }
+    layout.yaxis.uirevision = JSON.stringify([layout.uirevision, layout.yaxis.range]);
     return { data, layout };
   }
 
@@ -94,29 +101,24 @@
     keep("from", settings.from === null ? "" : String(settings.from));
     keep("to", settings.to === null ? "" : String(settings.to));
     history.replaceState(null, "", query.size ? `?${query}` : location.pathname);
-    document.querySelectorAll("[data-tab-link]").forEach((link) => {
-      const theirs = new URL(link.href);
-      for (const name of ["x", "logx", "logy", "smooth", "from", "to"]) {
-        if (query.has(name)) theirs.searchParams.set(name, query.get(name));
-        else theirs.searchParams.delete(name);
-      }
-      link.href = theirs;
-    });
-    document.querySelectorAll("[data-export]").forEach((link) => {
-      const theirs = new URL(link.href);
-      for (const name of ["from", "to"]) {
-        if (settings.from === null) theirs.searchParams.delete(name);
-        else theirs.searchParams.set(name, settings[name]);
-      }
-      link.href = theirs;
-    });
+    const carry = (selector, names) =>
+      document.querySelectorAll(selector).forEach((link) => {
+        const theirs = new URL(link.href);
+        for (const name of names) {
+          if (query.has(name)) theirs.searchParams.set(name, query.get(name));
+          else theirs.searchParams.delete(name);
+        }
+        link.href = theirs;
+      });
+    carry("[data-tab-link]", ["x", "logx", "logy", "smooth", "from", "to"]);
+    carry("[data-export]", ["from", "to"]);
   }
 
   // The controls
 
   function adopt() {
     const element = chart();
-    if (element) element.prepare = prepare;
+    if (element) Object.assign(element, { prepare, config: WHOLE });
     beside().forEach((each) => (each.prepare = prepareBeside));
     document.querySelectorAll("[data-curve-setting]").forEach((field) => {
       const name = field.dataset.curveSetting;

@@ -66,8 +66,42 @@ def test_zooming_brings_every_point_and_the_address_keeps_the_view(
     expect(words).to_contain_text("101 of 101 points shown")
     ends = page.evaluate(f"{CHART}.layout.xaxis.range")
     assert ends == [1000, 1100]
-    page.evaluate(f"Plotly.relayout({CHART}, {{'xaxis.autorange': true}})")
+    page.locator("[data-learning-curves] .nsewdrag").dblclick()
     expect(words).to_contain_text("of 5,000 points shown")
+    assert "from=" not in page.url
+    assert page.evaluate(f"{CHART}._fullLayout.xaxis.range[1]") > 4000
+
+
+def test_heights_fit_what_a_zoom_leaves_to_see_until_somebody_frames_them(
+    page: Page, search: Experiment
+) -> None:
+    best = search.best_trial
+    assert best is not None
+    falling = 100 * np.exp(-np.arange(LONG) / 200)
+    cast.log(best.pk, {"validation_fall": falling}, first_batch=160)
+    sign_in(page)
+    page.goto(cast.address(search, f"?trials={best.pk}&metric=fall&logy=0"))
+    expect(page.locator("svg.main-svg").first).to_be_attached()
+
+    def heights() -> list[float]:
+        found: list[float] = page.evaluate(f"{CHART}._fullLayout.yaxis.range")
+        return found
+
+    assert heights()[1] > 90
+    zoom(page, 1000, 1400)
+    top = float(falling[1000])
+    wait_until(page, lambda: 0.9 * top < heights()[1] < 1.2 * top)
+    assert heights()[0] < falling[1400] < 0.2 * top
+    page.get_by_label("log y").check()
+    wait_until(page, lambda: abs(heights()[1] - np.log10(top)) < 0.2)
+    page.get_by_label("log y").uncheck()
+
+    framed = "{'xaxis.range': [0, 400], 'yaxis.range': [20, 60]}"
+    page.evaluate(f"Plotly.relayout({CHART}, {framed})")
+    expect(page.locator("[data-curve-words]")).to_contain_text("401 of 401 points")
+    assert heights() == [20, 60]
+    page.locator("[data-learning-curves] .nsewdrag").dblclick()
+    wait_until(page, lambda: heights()[1] > 90)
     assert "from=" not in page.url
 
 
