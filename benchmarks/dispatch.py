@@ -131,7 +131,7 @@ def web(cluster: Cluster) -> list[Row]:
     command = [sys.executable, "-m", "uvicorn", "config.asgi:application", "--port", str(port)]
     server = subprocess.Popen([*command, "--log-level", "error"], cwd=ROOT)
     try:
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + 180
         while not _answers(f"http://127.0.0.1:{port}/readyz"):
             if server.poll() is not None or time.monotonic() > deadline:
                 raise RuntimeError("the web server does not answer")
@@ -149,7 +149,7 @@ def web(cluster: Cluster) -> list[Row]:
 
 def _answers(address: str) -> bool:
     try:
-        with urllib.request.urlopen(address, timeout=10) as answer:
+        with urllib.request.urlopen(address, timeout=60) as answer:
             answer.read()
             return True
     except (urllib.error.URLError, OSError):
