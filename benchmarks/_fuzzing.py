@@ -176,7 +176,7 @@ def prepared() -> tuple[list[Request], User]:
     """Requests that work on what the cast has built, and who sends them."""
     import yaml
 
-    from experiments import evidence
+    from experiments.judgement import evidence
     from experiments.models import Finding
     from tests import cast
 

@@ -57,10 +57,10 @@ def fill(trials: int, points: int) -> None:
 def _experiment(user: Any, name: str, trials: int, points: int, seed: int) -> None:
     from django.db import transaction
 
-    from experiments import experiment_file
+    from experiments.encoding.trial_encoding import encode, encode_distribution
+    from experiments.file import experiment_file
     from experiments.models import Experiment, SeriesBatch, Study, Trial
     from experiments.services import experiments
-    from experiments.trial_encoding import encode, encode_distribution
 
     text = FILE.format(project=PROJECT, name=name, trials=trials // 2, seed=seed)
     experiment = experiments.create(user=user, text=text)
@@ -132,7 +132,7 @@ def _parameters(rng: np.random.Generator) -> dict[str, Any]:
 
 
 def _curves(quality: float, points: int, rng: np.random.Generator) -> bytes:
-    from experiments.series_encoding import encode
+    from experiments.encoding.series_encoding import encode
 
     t = np.arange(1, points + 1)
     accuracy = quality - 0.6 * np.exp(-t / 12) + rng.normal(0, 0.002, points)

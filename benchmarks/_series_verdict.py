@@ -188,8 +188,8 @@ class Verdict:
         """A trial with a series of so many points, logged in flushes and ended."""
         import numpy as np
 
+        from experiments.encoding.series_encoding import encode
         from experiments.models import Trial
-        from experiments.series_encoding import encode
         from experiments.services import runs, series
 
         (trial_id,) = self.runs(1, f"long {count}")
@@ -209,7 +209,7 @@ class Verdict:
 
     def running(self, trials: int) -> dict[str, Any]:
         """So many running trials with a hundred evaluations each."""
-        from experiments.series_encoding import encode
+        from experiments.encoding.series_encoding import encode
         from experiments.services import series
 
         for trial_id in self.runs(trials, "running"):

@@ -165,7 +165,7 @@ def _run_all(training: Training, rng: np.random.Generator) -> None:
 
 
 def _log(trial_id: int, attempt: int, values: Sequence[float]) -> None:
-    from experiments.series_encoding import encode
+    from experiments.encoding.series_encoding import encode
     from experiments.services import series
 
     calls = [(step, step, {METRIC: value}) for step, value in enumerate(values, start=1)]
@@ -176,7 +176,7 @@ def _decided(
     replication: Replication, training: Training, user: Any
 ) -> tuple[bool, tuple[tuple[float, ...], tuple[float, ...]]]:
     """Follow the declared looks to a decision: (whether adopted, scores of both sides)."""
-    from experiments import evidence
+    from experiments.judgement import evidence
     from experiments.services import decisions, replications
 
     rng = np.random.default_rng(0)  # nothing is drawn: a replicate's parameters are fixed

@@ -221,16 +221,16 @@ INSTALLED_APPS = [
 # Static files, and clients that wait for news, are served by config.asgi before Django sees a
 # request; all of these and the view then run in one thread (config/threads.py).
 MIDDLEWARE = [
-    "experiments.request_ids.RequestIds",
+    "experiments.middleware.request_ids.RequestIds",
     "experiments.views.health.Probes",
     "django.middleware.security.SecurityMiddleware",
-    "experiments.security_headers.SecurityHeaders",
+    "experiments.middleware.security_headers.SecurityHeaders",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
-    "experiments.unstorable_text.RefuseNullCharacters",
+    "experiments.middleware.unstorable_text.RefuseNullCharacters",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
 ]
 ROOT_URLCONF = "config.urls"

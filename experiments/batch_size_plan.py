@@ -9,10 +9,10 @@ from typing import Any
 
 from django.conf import settings
 
-from experiments import commands, experiment_file
 from experiments.errors import Problem, VerdictError
-from experiments.experiment_file import ExperimentFile
-from experiments.objectives import is_allowed
+from experiments.file import commands, experiment_file
+from experiments.file.experiment_file import ExperimentFile
+from experiments.file.objectives import is_allowed
 from experiments.search_space import Arm
 
 LARGEST = 2**20

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from experiments.file_fields import short
+from experiments.file.file_fields import short
 
 
 @dataclass(frozen=True, slots=True)

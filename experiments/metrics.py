@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal, cast, get_args
 
 from experiments.errors import Problem
-from experiments.file_fields import is_number, key_text, short
+from experiments.file.file_fields import is_number, key_text, short
 
 Split = Literal["train", "validation", "test", ""]
 Kind = Literal["loss", "metric", "gradient_norm", "learning_rate", "other"]

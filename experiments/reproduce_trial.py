@@ -6,12 +6,12 @@ import json
 import shlex
 from typing import Any
 
-from experiments import commands
-from experiments.fidelity import REDUCTION_FACTORS, RUNG_PRUNERS, Fidelity
-from experiments.lineage import from_lower_budget, resumptions
+from experiments.encoding.lineage import from_lower_budget, resumptions
+from experiments.encoding.trial_encoding import decode_reports
+from experiments.file import commands
+from experiments.file.fidelity import REDUCTION_FACTORS, RUNG_PRUNERS, Fidelity
 from experiments.queries.trial_table import STATE_WORDS
 from experiments.reproduce_line import reproduce_line
-from experiments.trial_encoding import decode_reports
 
 
 def line_of(experiment: Any, trial: Any) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any, cast
 
 from experiments.errors import Problem
-from experiments.file_fields import is_number, key_text, short
+from experiments.file.file_fields import is_number, key_text, short
 from experiments.search_space import (
     ARM,
     MOST_ARMS,

@@ -10,7 +10,7 @@ from collections.abc import Set as AbstractSet
 from typing import Any
 
 from experiments.errors import Problem
-from experiments.file_fields import key_text, short
+from experiments.file.file_fields import key_text, short
 from experiments.search_space import (
     MOST_ARMS,
     Choices,

@@ -26,7 +26,7 @@ ALLOWED: dict[str, tuple[str, ...]] = {
         "experiments.errors",
         "experiments.search_space",
         "experiments.canonical_json",
-        "experiments.series_encoding",
+        "experiments.encoding.series_encoding",
     ),
     "experiments.search_space": (
         "experiments.errors",
@@ -34,7 +34,7 @@ ALLOWED: dict[str, tuple[str, ...]] = {
         "experiments.domains",
     ),
     "experiments.domains": (),
-    "experiments.series_encoding": (),
+    "experiments.encoding.series_encoding": (),
     "experiments.analysis": (),
     "experiments.charts": ("experiments.analysis",),
 }

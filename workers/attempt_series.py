@@ -7,9 +7,9 @@ from contextlib import suppress
 
 from django.db import DatabaseError
 
+from experiments.encoding.series_encoding import SeriesColumns
 from experiments.metrics import Metric
 from experiments.queries.series import columns_of
-from experiments.series_encoding import SeriesColumns
 from experiments.services import series
 from workers.messages import SeriesFlush
 

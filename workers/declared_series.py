@@ -18,10 +18,10 @@ from experiments.analysis.learning_curve import (
 )
 from experiments.analysis.throughput import seconds_per_step
 from experiments.analysis.trial_findings import Circumstances, DeclaredSeries
+from experiments.encoding.series_encoding import SeriesColumns
 from experiments.metrics import Metric, guess
 from experiments.queries.assignments import Assignment
 from experiments.queries.runs import UnreadRun
-from experiments.series_encoding import SeriesColumns
 
 # Seconds of each step that went into waiting for data, where a training loop logs them.
 WAITING = ("waiting_seconds", "data_seconds", "input_seconds")

@@ -15,11 +15,11 @@ from experiments.analysis.experiment_findings import arm_gap, diagnose_experimen
 from experiments.analysis.learning_curve import Direction
 from experiments.analysis.trial_findings import diagnose_trial
 from experiments.analysis.trial_reading import read_trial
+from experiments.encoding.series_encoding import SeriesColumns
 from experiments.queries import series
 from experiments.queries.assignments import Assignment
 from experiments.queries.experiment_view import ReadingCache, experiment_view
 from experiments.queries.runs import UnreadRun
-from experiments.series_encoding import SeriesColumns
 from experiments.services import findings
 from workers.declared_series import (
     all_but_the_rate,

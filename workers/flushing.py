@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from itertools import islice
 
-from experiments.series_encoding import Call, encode
+from experiments.encoding.series_encoding import Call, encode
 from workers.messages import Score, SeriesFlush
 
 FLUSH_SECONDS = 0.5

@@ -7,8 +7,8 @@ from typing import Any, cast
 
 from django.conf import settings
 
-from experiments import commands
-from experiments.fidelity import Rung
+from experiments.file import commands
+from experiments.file.fidelity import Rung
 from experiments.queries import artifacts
 from experiments.queries.assignments import Assignment
 from workers.messages import CheckpointFile, CheckpointKind, Checkpoints, Command, Job

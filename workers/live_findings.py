@@ -18,9 +18,9 @@ import numpy as np
 from django.db import connections
 
 from experiments.analysis.trial_findings import stability
+from experiments.encoding.series_encoding import SeriesColumns, decode
 from experiments.metrics import is_test
 from experiments.queries.assignments import Assignment
-from experiments.series_encoding import SeriesColumns, decode
 from experiments.services import findings
 from workers.declared_series import declared_series, planned_steps
 from workers.messages import SeriesFlush

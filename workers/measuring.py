@@ -14,7 +14,7 @@ import psutil
 from django.conf import settings
 from django.db import DatabaseError, InterfaceError, connections
 
-from experiments.objectives import is_allowed
+from experiments.file.objectives import is_allowed
 from experiments.services import batch_sizes
 from experiments.services.batch_sizes import Order
 from workers.batch_size import Interrupted, Measured, in_a_process, sizes_up

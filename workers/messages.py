@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from experiments.analysis.early_stopping import EarlyStopping
-from experiments.fidelity import Rung
+from experiments.file.fidelity import Rung
 
 CheckpointKind = Literal["checkpoint", "pass checkpoint", "progress"]
 Direction = Literal["minimize", "maximize"]
@@ -86,7 +86,7 @@ class Checkpoints:
 class Resumed:
     """The run goes on from a checkpoint of attempt `origin`. `reports` are the evaluations of
     the official metric up to it, step and value, for the pruner. `step`, `suffix` and `finished`
-    as in `experiments.lineage.Resumption`.
+    as in `experiments.encoding.lineage.Resumption`.
     """
 
     step: int | None
@@ -165,7 +165,7 @@ class Score:
 
 @dataclass(frozen=True, slots=True)
 class SeriesFlush:
-    """Log calls of one flush, packed by `experiments.series_encoding`.
+    """Log calls of one flush, packed by `experiments.encoding.series_encoding`.
 
     `batch` counts the flushes of this run from 0, `points` the values in it; `first_step` and
     `last_step` are the smallest and the largest step.

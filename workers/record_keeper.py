@@ -14,8 +14,8 @@ from dataclasses import dataclass
 
 from django.db import connections
 
+from experiments.encoding.lineage import Resumption
 from experiments.errors import VerdictError
-from experiments.lineage import Resumption
 from experiments.services import artifacts, series
 from experiments.services.artifacts import NewFile
 from workers.courier import Courier, Undelivered

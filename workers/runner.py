@@ -17,8 +17,9 @@ from django.db import (
 )
 from optuna.trial import TrialState
 
-from experiments import code_version, commands
+from experiments import code_version
 from experiments.errors import TrialFenced, TrialFinished
+from experiments.file import commands
 from experiments.log_context import about
 from experiments.queries import assignments
 from experiments.queries.assignments import Assignment

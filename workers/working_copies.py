@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from experiments.commands import FULL_COMMIT, shown
+from experiments.file.commands import FULL_COMMIT, shown
 
 _FETCH_SECONDS = 900
 _COPY = re.compile(r"[0-9a-f]{40}(-[0-9]+)?(\.part)?")

@@ -7,7 +7,6 @@ from typing import Any
 from django.http import HttpRequest
 from ninja import Router, Status
 
-from experiments import baseline_evidence
 from experiments.api import asking, bodies
 from experiments.api.repetition_schemas import (
     BaselineIn,
@@ -17,7 +16,8 @@ from experiments.api.repetition_schemas import (
 )
 from experiments.api.schemas import DecisionOut
 from experiments.errors import NotFound
-from experiments.evidence import plain
+from experiments.judgement import baseline_evidence
+from experiments.judgement.evidence import plain
 from experiments.queries import champion
 from experiments.queries.access import Access, project_record
 from experiments.queries.baselines import newest_baseline

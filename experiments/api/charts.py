@@ -20,15 +20,15 @@ from experiments.api.chart_schemas import (
     PlanningOut,
 )
 from experiments.errors import Problem, VerdictError
-from experiments.evidence import gather as gather_evidence
 from experiments.forms.repetition import PowerForm
+from experiments.judgement.evidence import gather as gather_evidence
+from experiments.judgement.planning import plan_ahead
 from experiments.panels.comparison import compare
 from experiments.panels.curve_panel import curves_panel, onsets_of
 from experiments.panels.evidence_view import evidence_page
 from experiments.panels.panel import Chart, Panel
 from experiments.panels.parts import ExperimentParts, gather
 from experiments.panels.search_charts import TABS, panel
-from experiments.planning import plan_ahead
 from experiments.queries.checklist import checklist
 from experiments.queries.curves import named_trials
 from experiments.queries.findings import findings_of_trial

@@ -12,7 +12,7 @@ from experiments.api.experiment_schemas import ReasonIn
 from experiments.api.repetition_schemas import DecisionIn, RevertIn
 from experiments.api.schemas import DecisionOut
 from experiments.errors import NotFound
-from experiments.freezing import frozen
+from experiments.judgement.freezing import frozen
 from experiments.queries import champion
 from experiments.queries.access import project_record
 from experiments.queries.baselines import newest_baseline

@@ -10,7 +10,7 @@ from pydantic import BeforeValidator, StringConstraints, model_validator
 
 from experiments.api.run_schemas import Strict
 from experiments.api.schemas import ProblemOut
-from experiments.evidence import plain
+from experiments.judgement.evidence import plain
 
 # A number that is not finite is text: JSON knows none.
 Number = Annotated[float | str | None, BeforeValidator(plain)]

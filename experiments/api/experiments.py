@@ -10,7 +10,6 @@ from django.http import HttpRequest
 from ninja import Router, Status
 from pydantic import Field, StringConstraints
 
-from experiments import experiment_file
 from experiments.api import asking, bodies
 from experiments.api.experiment_schemas import (
     CheckedOut,
@@ -22,7 +21,9 @@ from experiments.api.experiment_schemas import (
     NotesIn,
     StopIn,
 )
-from experiments.design_review import (
+from experiments.errors import InvalidExperiment, Problem
+from experiments.file import experiment_file
+from experiments.file.design_review import (
     DesignChecks,
     check_project,
     checks_as_data,
@@ -31,7 +32,6 @@ from experiments.design_review import (
     forbidden,
     taken_name,
 )
-from experiments.errors import InvalidExperiment, Problem
 from experiments.queries import experiments as queries
 from experiments.queries.experiments import ExperimentFilter
 from experiments.reproduce_trial import line_of

@@ -8,11 +8,11 @@ from django.http import HttpRequest
 from ninja import Router
 from pydantic import Field, StringConstraints
 
-from experiments import followups
 from experiments.api import asking
 from experiments.api.experiment_schemas import FollowUpOut, FollowUpsOut
-from experiments.asked_followup import asked_proposal
-from experiments.followups import Proposal
+from experiments.follow_ups import followups
+from experiments.follow_ups.asked_followup import asked_proposal
+from experiments.follow_ups.followups import Proposal
 from experiments.queries.exploration import explored
 
 router = Router(tags=["experiments"])

@@ -20,7 +20,7 @@ from experiments.api.repetition_schemas import (
     RepetitionsOut,
 )
 from experiments.errors import Conflict, NotOpenYet
-from experiments.evidence import Evidence, gather
+from experiments.judgement.evidence import Evidence, gather
 from experiments.queries.seeds import repetition_state
 from experiments.services import replications as services
 from experiments.services import variance

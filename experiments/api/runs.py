@@ -9,7 +9,7 @@ from typing import Any, Literal
 from django.http import HttpRequest
 from ninja import Router, Status
 
-from experiments import metrics, series_files
+from experiments import metrics
 from experiments.api import bodies
 from experiments.api.run_schemas import (
     CreatedOut,
@@ -22,8 +22,9 @@ from experiments.api.run_schemas import (
     RunOut,
 )
 from experiments.api.schemas import ErrorOut
+from experiments.encoding import series_files
+from experiments.encoding.logged_points import InvalidPoints, LoggedPoints, read_points
 from experiments.errors import Conflict, NotAllowed, NotFound, Problem
-from experiments.logged_points import InvalidPoints, LoggedPoints, read_points
 from experiments.queries import runs as queries
 from experiments.queries import series_exports, token_access
 from experiments.queries.runs import RunView

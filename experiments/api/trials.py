@@ -9,7 +9,7 @@ from django.http import HttpRequest
 from ninja import Query, Router, Status
 from pydantic import Field, StringConstraints
 
-from experiments import metrics, refinement, series_files, trial_files
+from experiments import metrics
 from experiments.api import asking, bodies
 from experiments.api.experiment_schemas import DoneOut
 from experiments.api.trial_schemas import (
@@ -22,8 +22,10 @@ from experiments.api.trial_schemas import (
     TrialsOut,
     TryIn,
 )
+from experiments.encoding import series_files, trial_files
 from experiments.errors import Conflict, Problem, VerdictError
-from experiments.evidence import plain
+from experiments.follow_ups import refinement
+from experiments.judgement.evidence import plain
 from experiments.queries import added_trials as added_queries
 from experiments.queries import series, series_exports, trial_exports
 from experiments.queries.experiments import arms_of

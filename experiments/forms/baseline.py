@@ -8,8 +8,8 @@ from typing import Any
 
 from django import forms
 
-from experiments import experiment_yaml
 from experiments.errors import Problem
+from experiments.file import experiment_yaml
 
 MOST_SCORES = 1000
 

@@ -7,8 +7,8 @@ from typing import Any
 
 from yaml.nodes import MappingNode, Node, ScalarNode
 
-from experiments import presets
 from experiments.errors import InvalidExperiment, Problem, VerdictError
+from experiments.file import presets
 from experiments.forms.space_rows import Row, entry_items, new_entry, rows_of, space_of
 from experiments.forms.yaml_editing import (
     Item,

@@ -15,7 +15,7 @@ from typing import Any
 import yaml
 from yaml.nodes import CollectionNode, MappingNode, Node, ScalarNode, SequenceNode
 
-from experiments import experiment_yaml
+from experiments.file import experiment_yaml
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,8 +10,8 @@ from experiments.models.trial import Trial
 class SeriesBatch(models.Model):
     """One flush of one attempt, or several joined: all their names in compressed columns.
 
-    `payload` is written and read by `experiments.series_encoding`. A row holds the flushes up to
-    `batch`, `joined` of them.
+    `payload` is written and read by `experiments.encoding.series_encoding`. A row holds the
+    flushes up to `batch`, `joined` of them.
     """
 
     trial = models.ForeignKey(Trial, models.CASCADE, related_name="series")

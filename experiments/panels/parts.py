@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
-from experiments import experiment_file, metrics
+from experiments import metrics
 from experiments.errors import InvalidExperiment
-from experiments.experiment_file import ExperimentFile
+from experiments.file import experiment_file
+from experiments.file.experiment_file import ExperimentFile
 from experiments.metrics import Metric
 from experiments.queries.access import Access
 from experiments.queries.decisions import decision_without_seeds

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from experiments.encoding.trial_encoding import decode
 from experiments.models import Experiment, Trial
 from experiments.models.trial import FailureKind, StudyKind, TrialState
-from experiments.trial_encoding import decode
 
 
 def searched_values(trial: Trial) -> Mapping[str, Any]:

@@ -10,18 +10,18 @@ from typing import Any, NamedTuple
 
 from django.db import connection
 
-from experiments import experiment_file
 from experiments.analysis.early_stopping import EarlyStopping
+from experiments.encoding.trial_encoding import decode
 from experiments.errors import NotFound
-from experiments.experiment_file import ExperimentFile
-from experiments.fidelity import Fidelity
-from experiments.grid import arm_grid
+from experiments.file import experiment_file
+from experiments.file.experiment_file import ExperimentFile
+from experiments.file.fidelity import Fidelity
+from experiments.file.grid import arm_grid
+from experiments.file.search_methods import Chosen
 from experiments.metrics import Metric
 from experiments.models import Experiment, Trial
 from experiments.queries.earlier_trials import ids_in
-from experiments.search_methods import Chosen
 from experiments.search_space import Arm, CodeAndData, Scalar
-from experiments.trial_encoding import decode
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from experiments.commands import PREFIX
+from experiments.file.commands import PREFIX
 from experiments.models import BatchSizeProbe, Experiment
 
 MOST = 50

@@ -5,8 +5,8 @@ from __future__ import annotations
 import hmac
 from dataclasses import dataclass
 
-from experiments.configuration import digest
-from experiments.decision_chain import first_previous_hash, sign, signed_fields
+from experiments.encoding.configuration import digest
+from experiments.encoding.decision_chain import first_previous_hash, sign, signed_fields
 from experiments.models import Configuration, Decision, Project
 
 

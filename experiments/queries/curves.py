@@ -11,13 +11,13 @@ from numpy.typing import NDArray
 from tsdownsample import MinMaxLTTBDownsampler
 
 from experiments.analysis.mean_curve import MeanCurve, mean_curve
+from experiments.encoding.series_encoding import SeriesColumns
 from experiments.metrics import Metric
 from experiments.models import Replication, Trial
 from experiments.models.trial import TrialState
 from experiments.queries import series
 from experiments.queries.trial_detail import name_of
 from experiments.queries.trial_table import HEAVY, STATE_WORDS, search_trials
-from experiments.series_encoding import SeriesColumns
 
 BEST_TRIALS = 3
 MOST_RUNNING = 5

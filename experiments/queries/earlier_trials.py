@@ -8,14 +8,14 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
-from experiments import experiment_file
 from experiments.domains import refusal
+from experiments.encoding.trial_encoding import decode
 from experiments.errors import InvalidExperiment
-from experiments.experiment_file import ExperimentFile
+from experiments.file import experiment_file
+from experiments.file.experiment_file import ExperimentFile
 from experiments.models import Experiment, Study, Trial
 from experiments.models.trial import StudyKind, TrialState
 from experiments.search_space import Arm, Scalar, same_scalar, searched_domain
-from experiments.trial_encoding import decode
 from experiments.trial_names import trial_name
 
 # Of a study: the ids of the earlier trials that its sampler was given, frozen at its creation.

@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 
-from experiments import experiment_file
 from experiments.analysis import trial_reading
 from experiments.analysis.diagnosis import Status
 from experiments.analysis.experiment_findings import ExperimentView, TrialSummary
@@ -26,14 +25,15 @@ from experiments.analysis.learning_curve import Direction
 from experiments.analysis.learning_rate import RateReading
 from experiments.analysis.trial_reading import TrialReading
 from experiments.catalogue import SAMPLERS
-from experiments.experiment_file import ExperimentFile
+from experiments.encoding.trial_encoding import decode
+from experiments.file import experiment_file
+from experiments.file.experiment_file import ExperimentFile
 from experiments.metrics import guess
 from experiments.models import Decision, Experiment, Trial
 from experiments.models import TrialReading as StoredReading
 from experiments.models.trial import FailureKind, StudyKind, TrialState
 from experiments.queries.axes import TrialPoint, axes
 from experiments.search_space import Arm, show
-from experiments.trial_encoding import decode
 from experiments.trial_names import trial_name
 
 MOST_RATE_TRIALS = 400

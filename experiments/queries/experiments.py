@@ -12,6 +12,8 @@ from typing import Any
 from django.db.models import Count, F, OuterRef, Q, Subquery
 from django.db.models.functions import Coalesce
 
+from experiments.encoding.trial_encoding import decode
+from experiments.file.stop_rules import STOPPED_ATTRIBUTE
 from experiments.models import Decision, Experiment, ExperimentTag, Finding, Study, Trial
 from experiments.models.experiment import ExperimentState
 from experiments.models.trial import Origin, StudyKind, TrialState
@@ -19,8 +21,6 @@ from experiments.queries.access import Access
 from experiments.queries.decisions_wanted import decisions_wanted
 from experiments.queries.pages import Page, page_bounds
 from experiments.search_space import values_in_words
-from experiments.stop_rules import STOPPED_ATTRIBUTE
-from experiments.trial_encoding import decode
 from experiments.trial_names import arm_letter, trial_name
 
 STATES: tuple[str, ...] = tuple(ExperimentState.values)

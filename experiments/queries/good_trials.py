@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from experiments.encoding.trial_encoding import decode
 from experiments.models import Experiment, Trial
 from experiments.models.trial import StudyKind, TrialState
-from experiments.trial_encoding import decode
 
 GOOD_SHARE = 0.25
 

@@ -11,11 +11,11 @@ from typing import Any
 
 from optuna.distributions import BaseDistribution, CategoricalDistribution
 
+from experiments.encoding.trial_encoding import decode, decode_distributions
 from experiments.models import Experiment, ParameterImportance, Study
 from experiments.models.trial import StudyKind, TrialState
 from experiments.queries.standing import Standing
 from experiments.queries.trial_table import search_trials
-from experiments.trial_encoding import decode, decode_distributions
 
 LEAST_TRIALS = 20  # the best tenth are two of them
 STEADY_TRIALS = 50  # from here on the best tenth are five, as Optuna recommends

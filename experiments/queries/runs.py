@@ -10,6 +10,7 @@ from typing import Any
 from django.db.models import F, OuterRef, QuerySet, Subquery
 
 from experiments import metrics
+from experiments.encoding.trial_encoding import decode
 from experiments.metrics import Metric
 from experiments.models import (
     ApiToken,
@@ -26,7 +27,6 @@ from experiments.models.replication import Purpose
 from experiments.models.trial import StudyKind, TrialState
 from experiments.queries import access
 from experiments.queries.trial_table import STATE_WORDS
-from experiments.trial_encoding import decode
 
 _OF_STUDY = (
     "study__project_id",

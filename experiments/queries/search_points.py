@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from experiments.encoding.trial_encoding import decode_all
 from experiments.models.trial import FINISHED, TrialState
 from experiments.queries.trial_table import search_trials
-from experiments.trial_encoding import decode_all
 from experiments.trial_names import trial_name
 
 

@@ -1,8 +1,8 @@
 """Read series: whole flushes, decoded, in one query for any number of trials.
 
 A trial's curve is that of its newest attempt. Where that went on from a checkpoint, it continues
-those before it at the checkpoint's step (`experiments.lineage`); what they had logged beyond is
-kept and read by `earlier_attempts`.
+those before it at the checkpoint's step (`experiments.encoding.lineage`); what they had logged
+beyond is kept and read by `earlier_attempts`.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ import numpy as np
 from django.db.models import F, Q, QuerySet
 from numpy.typing import NDArray
 
-from experiments.lineage import Resumption, last_step, on_the_curve, resumptions
+from experiments.encoding.lineage import Resumption, last_step, on_the_curve, resumptions
+from experiments.encoding.series_encoding import SeriesColumns, decode
 from experiments.metrics import Metric, is_test
 from experiments.models import SeriesBatch, Trial
-from experiments.series_encoding import SeriesColumns, decode
 
 _MOST_TRIALS = 200  # of one statement
 

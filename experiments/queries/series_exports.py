@@ -6,14 +6,14 @@ from collections.abc import Collection, Iterator, Mapping
 
 import numpy as np
 
+from experiments.encoding.series_encoding import SeriesColumns
+from experiments.encoding.series_files import Piece
 from experiments.metrics import Metric
 from experiments.models import Experiment, Study, Trial
 from experiments.models.trial import StudyKind
 from experiments.queries import series
 from experiments.queries.curves import thinned
 from experiments.queries.trial_detail import name_of
-from experiments.series_encoding import SeriesColumns
-from experiments.series_files import Piece
 
 
 def trial_names(experiment: Experiment, ids: Collection[int] | None = None) -> dict[int, str]:

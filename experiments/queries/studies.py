@@ -8,7 +8,7 @@ from typing import Any
 
 from django.db import connection
 
-from experiments import trial_encoding as encoding
+from experiments.encoding import trial_encoding as encoding
 from experiments.errors import NotFound
 
 _SELECT = (

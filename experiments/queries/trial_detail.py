@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from experiments.encoding.trial_encoding import decode
 from experiments.models import Artifact, Experiment, Trial
 from experiments.models.trial import StudyKind, TrialState
 from experiments.queries.experiments import arm_label
 from experiments.queries.trial_table import STATE_WORDS
-from experiments.trial_encoding import decode
 from experiments.trial_names import TrialReference, other_trial_name, trial_name
 
 ORIGIN_WORDS = {

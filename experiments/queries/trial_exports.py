@@ -6,6 +6,8 @@ import json
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from experiments.encoding.trial_encoding import decode
+from experiments.encoding.trial_files import ExportedTrial
 from experiments.models import Experiment, Study
 from experiments.models.trial import StudyKind, TrialState
 from experiments.queries.experiments import ArmRow
@@ -16,8 +18,6 @@ from experiments.queries.trial_table import (
     search_trials,
     table_order,
 )
-from experiments.trial_encoding import decode
-from experiments.trial_files import ExportedTrial
 from experiments.trial_names import trial_name
 
 PIECE = 1000

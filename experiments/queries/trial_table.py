@@ -12,12 +12,12 @@ from django.db import connection
 from django.db.models import Case, F, FloatField, Func, IntegerField, QuerySet, Value, When
 from django.db.models.expressions import OrderBy
 
+from experiments.encoding.trial_encoding import decode
 from experiments.models import Trial
 from experiments.models.trial import StudyKind, TrialState
 from experiments.queries.experiments import ArmRow
 from experiments.queries.findings import fired_by_trial
 from experiments.queries.pages import Page, page_bounds
-from experiments.trial_encoding import decode
 from experiments.trial_names import trial_name
 
 STATE_WORDS: dict[int, str] = {

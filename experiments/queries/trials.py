@@ -9,9 +9,9 @@ from typing import NamedTuple
 from django.db import connection
 from django.utils import timezone
 
+from experiments.encoding.trial_rows import COLUMNS_OF_T, NAMES, TrialRow, from_columns
 from experiments.errors import NotFound
 from experiments.models.trial import StudyKind, TrialState
-from experiments.trial_rows import COLUMNS_OF_T, NAMES, TrialRow, from_columns
 
 _RUNNING, _WAITING = int(TrialState.RUNNING), int(TrialState.WAITING)
 _HAS_REPORTS = "EXISTS (SELECT 1 FROM experiments_report r WHERE r.trial_id = t.id)"

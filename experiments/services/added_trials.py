@@ -9,11 +9,12 @@ from django.db import transaction
 from django.db.models import F
 from django.utils import timezone
 
-from experiments import dispatch, experiment_file
+from experiments import dispatch
 from experiments.domains import refusal
 from experiments.errors import Conflict, InvalidExperiment, NotFound, Problem
-from experiments.experiment_file import ExperimentFile
-from experiments.first_configurations import first_arms
+from experiments.file import experiment_file
+from experiments.file.experiment_file import ExperimentFile
+from experiments.file.first_configurations import first_arms
 from experiments.models import Experiment, Study, Trial
 from experiments.models.experiment import ExperimentState
 from experiments.models.project import Role

@@ -14,11 +14,15 @@ from typing import Any
 from django.conf import settings
 from django.db import IntegrityError, transaction
 
-from experiments import baseline_evidence, configuration, dispatch, experiment_file
+from experiments import dispatch
 from experiments.analysis.seeds import fresh_seeds
 from experiments.code_version import commit as running_commit
+from experiments.encoding import configuration
 from experiments.errors import Conflict, InvalidExperiment, NotOpenYet, Problem, VerdictError
-from experiments.experiment_file import ExperimentFile
+from experiments.file import experiment_file
+from experiments.file.experiment_file import ExperimentFile
+from experiments.file.objectives import is_allowed
+from experiments.judgement import baseline_evidence
 from experiments.models import Configuration, Decision, Experiment, Project, Replication, Study
 from experiments.models import Trial as TrialRow
 from experiments.models.decision import Choice
@@ -26,7 +30,6 @@ from experiments.models.experiment import ExperimentState
 from experiments.models.project import Role
 from experiments.models.replication import Purpose
 from experiments.models.trial import Origin, Side, StudyKind, TrialState
-from experiments.objectives import is_allowed
 from experiments.services import decision_log, experiments, trials
 from experiments.services.pairs import unfinished
 from experiments.services.permissions import Person, require

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from django.db import connection, transaction
 from django.utils import timezone
 
+from experiments.encoding.trial_rows import COLUMNS, TrialRow, from_columns
 from experiments.models import Experiment
 from experiments.models.trial import Origin, TrialState
 from experiments.queries import gpu_hours
@@ -15,7 +16,6 @@ from experiments.seeds import row_seed
 from experiments.services import stop_rules, trials, turns
 from experiments.services.statements import Statement, at_once
 from experiments.services.turns import Offer
-from experiments.trial_rows import COLUMNS, TrialRow, from_columns
 
 _TAKE = f"""
 UPDATE experiments_trial SET

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.utils import timezone
 
-from experiments.decision_chain import first_previous_hash, sign, signed_fields
+from experiments.encoding.decision_chain import first_previous_hash, sign, signed_fields
 from experiments.errors import Conflict, Problem, VerdictError
 from experiments.models import Configuration, Decision, Experiment, Project, Replication
 from experiments.models.decision import Choice

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from experiments.experiment_file import ExperimentFile
+from experiments.encoding.trial_encoding import decode, encode
+from experiments.file.experiment_file import ExperimentFile
 from experiments.models import Experiment, Study
 from experiments.models.trial import StudyKind
 from experiments.queries.earlier_trials import ATTRIBUTE, EarlierTrials, earlier_trials
-from experiments.trial_encoding import decode, encode
 
 MOST_GIVEN = 1000  # in each arm
 

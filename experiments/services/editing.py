@@ -8,8 +8,8 @@ from django.db import IntegrityError, transaction
 from django.db.models import ProtectedError
 from django.utils import timezone
 
-from experiments import experiment_file
 from experiments.errors import Conflict, Problem, StudyCited, VerdictError
+from experiments.file import experiment_file
 from experiments.models import Experiment, ExperimentTag, Study, Trial
 from experiments.models.experiment import ExperimentState
 from experiments.models.project import Role

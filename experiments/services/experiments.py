@@ -10,16 +10,18 @@ from django.db import IntegrityError, transaction
 from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.utils import timezone
 
-from experiments import commands, dispatch, experiment_file, followups
+from experiments import dispatch
 from experiments.code_version import commit
 from experiments.errors import Conflict, InvalidExperiment, NotFound, Problem
-from experiments.experiment_file import ExperimentFile
-from experiments.first_configurations import first_arms
+from experiments.file import commands, experiment_file
+from experiments.file.experiment_file import ExperimentFile
+from experiments.file.first_configurations import first_arms
+from experiments.file.objectives import is_allowed
+from experiments.follow_ups import followups
 from experiments.models import Experiment, ExperimentTag, Project, Study, Trial
 from experiments.models.experiment import ExperimentState
 from experiments.models.project import Role
 from experiments.models.trial import FailureKind, Origin, StudyKind, TrialState
-from experiments.objectives import is_allowed
 from experiments.queries.standing import Standing, standing_of
 from experiments.search_space import Arm, searched_domain
 from experiments.seeds import first_seed

@@ -15,8 +15,8 @@ from django.db.models import QuerySet
 from django.db.transaction import atomic
 from django.utils import timezone
 
-from experiments import configuration as configurations
-from experiments import trial_encoding
+from experiments.encoding import configuration as configurations
+from experiments.encoding import trial_encoding
 from experiments.errors import Conflict, NotFound, Problem
 from experiments.models import Configuration, Experiment, Project, Replication, Trial
 from experiments.models.project import Role

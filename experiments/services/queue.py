@@ -16,8 +16,9 @@ from django.conf import settings
 from django.db import connection, transaction
 from django.utils import timezone
 
-from experiments import configuration as configurations
 from experiments import dispatch
+from experiments.encoding import configuration as configurations
+from experiments.encoding.trial_encoding import Parameter
 from experiments.errors import TrialFenced, TrialFinished
 from experiments.models import Environment, Trial
 from experiments.models.trial import FailureKind, TrialState
@@ -25,7 +26,6 @@ from experiments.services import stop_rules, trials
 from experiments.services.attempts import may_write
 from experiments.services.claiming import Claim, Place, claim, claimable
 from experiments.services.statements import Statement, at_once
-from experiments.trial_encoding import Parameter
 
 __all__ = [
     "Claim",

@@ -11,10 +11,11 @@ from typing import Any
 
 from django.db import transaction
 
-from experiments import dispatch, experiment_file, metrics
+from experiments import dispatch, metrics
 from experiments.analysis.guards import Limit
 from experiments.analysis.looks import Schedule, check_looks, plan
 from experiments.errors import Conflict, NotOpenYet, Problem, VerdictError
+from experiments.file import experiment_file
 from experiments.metrics import is_test
 from experiments.models import (
     Configuration,
@@ -246,8 +247,8 @@ def is_decided(replication: Replication) -> bool:
 def continue_to_next_look(*, user: Person, replication: Replication) -> Replication:
     """Queue the pairs up to the next declared look. Only an undecided verdict leads here.
 
-    The caller has judged the present look (`experiments.evidence`); this refuses when the
-    present look is not complete or was the last.
+    The caller has judged the present look (`experiments.judgement.evidence`); this refuses when
+    the present look is not complete or was the last.
 
     Raises:
         NotOpenYet, Conflict.

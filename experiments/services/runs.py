@@ -24,20 +24,20 @@ from optuna.distributions import (
     IntDistribution,
 )
 
-from experiments import configuration as configurations
 from experiments import metrics
+from experiments.encoding import configuration as configurations
+from experiments.encoding.logged_points import LoggedPoints, official_values
+from experiments.encoding.series_encoding import decode, encode
+from experiments.encoding.trial_encoding import Parameter
 from experiments.errors import Conflict, Problem, TrialFinished
-from experiments.logged_points import LoggedPoints, official_values
 from experiments.metrics import Metric
 from experiments.models import Configuration, Experiment, ExperimentTag, Project, Study, Trial
 from experiments.models.experiment import OUTSIDE, ExperimentState
 from experiments.models.project import Role
 from experiments.models.trial import FailureKind, Origin, StudyKind, TrialState
-from experiments.series_encoding import decode, encode
 from experiments.services import messages, series, trials
 from experiments.services.permissions import Person, require
 from experiments.services.series import Appended, Batch
-from experiments.trial_encoding import Parameter
 
 SAMPLER = OUTSIDE
 GOAL = "Runs logged by programs outside."

@@ -11,10 +11,10 @@ from typing import Any
 from django.db import connection, transaction
 from django.utils import timezone
 
-from experiments.lineage import Resumption, with_lower_budget, with_resumption
+from experiments.encoding.lineage import Resumption, with_lower_budget, with_resumption
+from experiments.encoding.series_encoding import join, raw_bytes
 from experiments.models import SealedScore, SeriesBatch, Trial
 from experiments.models.trial import TrialState
-from experiments.series_encoding import join, raw_bytes
 from experiments.services.attempts import require_attempt
 from experiments.services.statements import Statement, at_once
 

@@ -9,12 +9,12 @@ from django.db import transaction
 from django.db.models import F, QuerySet
 from django.utils import timezone
 
+from experiments.encoding.trial_encoding import decode
+from experiments.file.stop_rules import STOPPED_ATTRIBUTE
 from experiments.models import Experiment, Study, Trial
 from experiments.models.trial import FINISHED, StudyKind
 from experiments.queries import gpu_hours
 from experiments.services import studies
-from experiments.stop_rules import STOPPED_ATTRIBUTE
-from experiments.trial_encoding import decode
 
 
 def reason(experiment: Experiment) -> str:

@@ -10,7 +10,7 @@ from django.db import IntegrityError, connection, transaction
 from django.db.models import Count, F, Q
 from django.utils import timezone
 
-from experiments import trial_encoding as encoding
+from experiments.encoding import trial_encoding as encoding
 from experiments.errors import Conflict, NotFound, StudyCited, VerdictError
 from experiments.models import Decision, Experiment, Project, Study, Trial
 from experiments.models.project import Direction

@@ -11,13 +11,13 @@ from django.db import connection, transaction
 from django.db.backends.utils import CursorWrapper
 from django.utils import timezone
 
-from experiments import trial_encoding as encoding
+from experiments.encoding import trial_encoding as encoding
+from experiments.encoding.trial_encoding import Parameter
+from experiments.encoding.trial_rows import COLUMNS, TrialRow, from_columns
 from experiments.errors import Conflict, NotFound
 from experiments.models.trial import FINISHED, Trial, TrialState
 from experiments.services.statements import Statement, send
 from experiments.services.trial_finishing import count_finished, lock_experiment
-from experiments.trial_encoding import Parameter
-from experiments.trial_rows import COLUMNS, TrialRow, from_columns
 
 _NUMBER = """
 UPDATE experiments_study SET next_number = next_number + 1, next_row = next_row + {rows}

@@ -9,10 +9,10 @@ from django.db import connection, transaction
 from django.db.backends.utils import CursorWrapper
 from django.utils import timezone
 
-from experiments import trial_encoding as encoding
+from experiments.encoding import trial_encoding as encoding
+from experiments.encoding.trial_rows import COLUMNS, TrialRow, from_columns
 from experiments.models.trial import TrialState
 from experiments.services.attempts import may_write, refusal
-from experiments.trial_rows import COLUMNS, TrialRow, from_columns
 
 # The blob of `trial_encoding.encode_reports`, built by PostgreSQL itself.
 _PACKED = (

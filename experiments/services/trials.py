@@ -14,14 +14,14 @@ from typing import Any
 from django.db import connection
 from django.utils import timezone
 
-from experiments import trial_encoding as encoding
+from experiments.encoding import trial_encoding as encoding
+from experiments.encoding.trial_encoding import Parameter
+from experiments.encoding.trial_rows import Texts
 from experiments.errors import NotFound, TrialFinished
 from experiments.models.trial import TrialState
 from experiments.services.attempts import may_write, refusal, require_attempt
 from experiments.services.trial_creation import create, create_claimed, create_many
 from experiments.services.trial_finishing import finish
-from experiments.trial_encoding import Parameter
-from experiments.trial_rows import Texts
 
 __all__ = [
     "create",

@@ -14,9 +14,10 @@ from typing import Any
 import yaml
 from django.db import transaction
 
-from experiments import dispatch, experiment_file, experiment_yaml
+from experiments import dispatch
 from experiments.analysis.seeds import fresh_seeds
 from experiments.errors import Conflict, NotOpenYet, Problem, VerdictError
+from experiments.file import experiment_file, experiment_yaml
 from experiments.models import Configuration, Experiment, Replication, Study, Trial
 from experiments.models.experiment import ExperimentState
 from experiments.models.project import Role

@@ -10,7 +10,7 @@ from django import template
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
-from experiments.followups import FOLLOWUPS
+from experiments.follow_ups.followups import FOLLOWUPS
 from experiments.search_space import Choices, Fixed, Hyperparameter, show
 from experiments.templatetags.figures import number
 

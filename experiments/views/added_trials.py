@@ -9,15 +9,15 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_POST, require_safe
 
-from experiments import refinement
 from experiments.errors import InvalidExperiment, NotAllowed, NotFound, VerdictError
+from experiments.follow_ups import refinement
+from experiments.follow_ups.refinement import GoodRegion
 from experiments.forms.added_trial import BudgetForm, ConfigurationForm, GridForm
 from experiments.panels.parts import ExperimentParts, gather
 from experiments.queries.access import Access
 from experiments.queries.added_trials import experiment_names, searched_values
 from experiments.queries.experiments import find_experiment
 from experiments.queries.trial_detail import find_trial, name_of
-from experiments.refinement import GoodRegion
 from experiments.search_space import Hyperparameter
 from experiments.services import added_trials, experiments
 from experiments.trial_names import parse_trial_name

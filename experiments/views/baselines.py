@@ -9,9 +9,9 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_POST, require_safe
 
-from experiments import baseline_evidence
 from experiments.errors import VerdictError
 from experiments.forms.baseline import KnownBaselineForm
+from experiments.judgement import baseline_evidence
 from experiments.queries.access import Access, people_who_may, project_record
 from experiments.queries.baselines import newest_baseline
 from experiments.queries.projects import champion_of

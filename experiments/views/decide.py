@@ -11,12 +11,12 @@ from django.shortcuts import redirect, render
 from django.views.decorators.http import require_POST, require_safe
 
 from experiments.analysis.power import SeedsNeeded
-from experiments.evidence import Evidence
-from experiments.evidence import gather as gather_evidence
-from experiments.freezing import frozen
+from experiments.judgement.evidence import Evidence
+from experiments.judgement.evidence import gather as gather_evidence
+from experiments.judgement.freezing import frozen
+from experiments.judgement.planning import earlier_spread, seeds_still_needed
 from experiments.panels.evidence_view import evidence_page
 from experiments.panels.parts import ExperimentParts, gather
-from experiments.planning import earlier_spread, seeds_still_needed
 from experiments.queries import deployables
 from experiments.queries.access import Access, people_who_may
 from experiments.queries.champions import targets_of

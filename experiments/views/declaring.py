@@ -11,8 +11,9 @@ from django.views.decorators.http import require_safe
 
 from experiments.analysis.looks import plan
 from experiments.forms.repetition import BOUNDS, PRESETS, SCORE_RULES, PowerForm, RepetitionForm
+from experiments.judgement.planning import Planning, plan_ahead
+from experiments.judgement.replicate_readings import COST_GUARDS
 from experiments.panels.parts import ExperimentParts
-from experiments.planning import Planning, plan_ahead
 from experiments.queries.access import Access
 from experiments.queries.experiments import find_experiment, look_seconds
 from experiments.queries.projects import champion_of
@@ -22,7 +23,6 @@ from experiments.queries.seeds import (
     find_choosable,
     guard_metrics,
 )
-from experiments.replicate_readings import COST_GUARDS
 from experiments.services import replications
 from experiments.services.replications import DEFAULT_LOOKS
 from experiments.views.guard import attempted, in_project, required

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.template.loader import render_to_string
 
-from experiments.design_review import DesignChecks
+from experiments.file.design_review import DesignChecks
 
 
 def checks_html(checks: DesignChecks | None) -> str:

@@ -7,14 +7,14 @@ from typing import Any
 from django.http import HttpRequest
 
 from experiments.catalogue import SAMPLERS
-from experiments.grid import MOST_DIMENSIONS
+from experiments.file.grid import MOST_DIMENSIONS
+from experiments.follow_ups.refinement import may_refine
 from experiments.panels.parts import ExperimentParts
 from experiments.queries import gpu_hours
 from experiments.queries.checklist import checklist
 from experiments.queries.experiments import best_trial_name, seconds_left
 from experiments.queries.trial_table import TrialFilter, TrialRow, list_trials
 from experiments.queries.waiting import why_waiting
-from experiments.refinement import may_refine
 from experiments.views.guard import whole_number
 from experiments.views.path import Standpoint, next_step, steps
 

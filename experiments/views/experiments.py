@@ -10,7 +10,7 @@ from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_POST, require_safe
 
-from experiments.design_review import design_checks
+from experiments.file.design_review import design_checks
 from experiments.panels.panel import Panel
 from experiments.panels.parts import ExperimentParts, gather
 from experiments.panels.search_charts import TABS, panel

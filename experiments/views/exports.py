@@ -8,13 +8,14 @@ from typing import Any
 from django.http import HttpRequest, HttpResponseBase
 from django.views.decorators.http import require_safe
 
-from experiments import metrics, trial_files
+from experiments import metrics
+from experiments.encoding import trial_files
+from experiments.encoding.series_files import CONTENT_TYPES, Kind, write
 from experiments.errors import NotFound
 from experiments.queries import series_exports, trial_exports
 from experiments.queries.access import Access
 from experiments.queries.experiments import arms_of, find_experiment
 from experiments.queries.trial_table import TrialFilter
-from experiments.series_files import CONTENT_TYPES, Kind, write
 from experiments.streaming import download
 from experiments.views.guard import in_project, required
 

@@ -11,12 +11,12 @@ from django.urls import reverse
 from django.utils.http import urlencode
 from django.views.decorators.http import require_safe
 
-from experiments import followups
 from experiments.analysis.space import AxisKind, Edge
 from experiments.errors import InvalidExperiment
-from experiments.experiment_changes import Difference, differences
-from experiments.experiment_file import ExperimentFile
-from experiments.followups import Proposal
+from experiments.file.experiment_file import ExperimentFile
+from experiments.follow_ups import followups
+from experiments.follow_ups.experiment_changes import Difference, differences
+from experiments.follow_ups.followups import Proposal
 from experiments.panels.parts import ExperimentParts, read_file
 from experiments.queries.access import Access
 from experiments.queries.earlier_trials import (

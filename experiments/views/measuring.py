@@ -9,10 +9,10 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.views.decorators.http import require_POST
 
+from experiments.judgement.spread import Measurement, of_candidate
 from experiments.queries.access import Access
 from experiments.queries.experiments import find_experiment
 from experiments.services import variance
-from experiments.spread import Measurement, of_candidate
 from experiments.views.guard import attempted, in_project, required
 
 PURPOSES = ("training_seed", "split_seed", "search_seed")

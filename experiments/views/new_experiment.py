@@ -10,9 +10,9 @@ from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_http_methods, require_POST
 
-from experiments import commands, experiment_file
-from experiments.asked_followup import asked_proposal
-from experiments.design_review import (
+from experiments.errors import InvalidExperiment, Problem, VerdictError
+from experiments.file import commands, experiment_file
+from experiments.file.design_review import (
     DesignChecks,
     check_project,
     checks_as_data,
@@ -21,9 +21,9 @@ from experiments.design_review import (
     forbidden,
     taken_name,
 )
-from experiments.errors import InvalidExperiment, Problem, VerdictError
+from experiments.file.presets import all_presets
+from experiments.follow_ups.asked_followup import asked_proposal
 from experiments.panels.parts import read_file
-from experiments.presets import all_presets
 from experiments.queries.access import Access, people_who_may
 from experiments.queries.experiments import find_experiment, free_name
 from experiments.services import experiments

@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from django.urls import reverse
 
-from experiments.experiment_file import ExperimentFile
+from experiments.file.experiment_file import ExperimentFile
 from experiments.queries.access import Access
 from experiments.queries.experiments import Tally, look_seconds
 from experiments.queries.findings import Findings

@@ -11,8 +11,8 @@ from django.template.loader import render_to_string
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from experiments.errors import VerdictError
-from experiments.evidence import gather as gather_evidence
 from experiments.forms.repetition import SCORE_RULES, RepetitionForm
+from experiments.judgement.evidence import gather as gather_evidence
 from experiments.panels.evidence_view import evidence_page
 from experiments.panels.parts import ExperimentParts, gather
 from experiments.queries.access import Access

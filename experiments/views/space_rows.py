@@ -8,10 +8,10 @@ from typing import Any
 from django.http import HttpRequest, JsonResponse
 from django.views.decorators.http import require_POST
 
-from experiments import experiment_file, experiment_yaml
-from experiments.design_review import taken_name
 from experiments.errors import InvalidExperiment, Problem, VerdictError
-from experiments.experiment_yaml import LONGEST
+from experiments.file import experiment_file, experiment_yaml
+from experiments.file.design_review import taken_name
+from experiments.file.experiment_yaml import LONGEST
 from experiments.forms.file_edits import HEAD, edited, head_of
 from experiments.forms.space_rows import conditions_of, problems_of_rows, rows_of, space_of
 from experiments.forms.yaml_editing import compose

@@ -19,7 +19,7 @@ def decided(name: str, choice: str, reason: str, *, gain: float = 0.0047) -> Exp
 
 def decide(replication: Replication, choice: str, reason: str = "It pays.") -> Decision:
     """Press a button of the Decide page as it stands."""
-    from experiments.evidence import gather
+    from experiments.judgement.evidence import gather
     from experiments.services import decisions
 
     evidence = gather(replication)

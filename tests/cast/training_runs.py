@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from django.utils import timezone
 
-from experiments import configuration as configurations
+from experiments.encoding import configuration as configurations
 from experiments.models import Configuration, Environment, Experiment, Project, Study, Trial
 from experiments.models.trial import FailureKind, Origin, TrialState
 from experiments.services import trials

@@ -17,7 +17,7 @@ import pytest
 import torch
 from django.test import Client
 
-from experiments.evidence import gather
+from experiments.judgement.evidence import gather
 from experiments.models import Decision, Experiment, Replication, Trial
 from experiments.queries import series
 from experiments.services import tokens

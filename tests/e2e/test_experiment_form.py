@@ -7,7 +7,7 @@ import re
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
-from experiments import experiment_file
+from experiments.file import experiment_file
 from experiments.models import Experiment
 from experiments.search_space import Range
 from tests import cast

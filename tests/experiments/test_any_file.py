@@ -11,11 +11,12 @@ import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from experiments import configuration, experiment_file
 from experiments.analysis.design_checks import DESIGN_RULES, check_design
-from experiments.design_description import describe
+from experiments.encoding import configuration
 from experiments.errors import InvalidExperiment, Problem
-from experiments.experiment_file import ExperimentFile
+from experiments.file import experiment_file
+from experiments.file.design_description import describe
+from experiments.file.experiment_file import ExperimentFile
 from experiments.search_space import Range, searched_domain
 from experiments.search_space_parsing import parse_search_space
 

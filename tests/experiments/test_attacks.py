@@ -16,8 +16,9 @@ import pytest
 from django.conf import settings
 from django.test import Client
 
-from experiments import experiment_yaml
 from experiments.errors import InvalidExperiment, Problem
+from experiments.file import experiment_yaml
+from experiments.middleware.security_headers import POLICY
 from experiments.models import (
     Delivery,
     Event,
@@ -28,7 +29,6 @@ from experiments.models import (
     Trial,
     Webhook,
 )
-from experiments.security_headers import POLICY
 from experiments.services import artifacts, experiments, invitations, tokens
 from tests import cast
 from tests.experiments.expected_answers import PAGES

@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
+from experiments.encoding.trial_encoding import encode_reports
 from experiments.models import Experiment, Trial
 from experiments.models.trial import TrialState
 from experiments.reproduce_trial import line_of
-from experiments.trial_encoding import encode_reports
 from tests import cast
 
 pytestmark = pytest.mark.django_db

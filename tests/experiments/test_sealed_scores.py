@@ -8,7 +8,7 @@ import pytest
 from django.test import Client
 from django.urls import URLPattern, URLResolver, get_resolver
 
-from experiments import evidence
+from experiments.judgement import evidence
 from experiments.models import Replication, SealedScore, Trial
 from experiments.queries import series
 from experiments.services import decisions, replications, tokens

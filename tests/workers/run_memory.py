@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from experiments.series_encoding import decode
+from experiments.encoding.series_encoding import decode
 from workers.messages import BuiltOnLowerBudget, CheckpointFile, Resumed, SeriesFlush
 
 

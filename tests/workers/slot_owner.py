@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import Any
 
-from experiments.series_encoding import decode
+from experiments.encoding.series_encoding import decode
 from workers.messages import Job, Outcome, Sealed, SeriesFlush
 from workers.supervisor import Order, Slot
 

@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import pytest
 
+from experiments.encoding.series_encoding import encode
 from experiments.metrics import Metric
-from experiments.series_encoding import encode
 from experiments.services import series
 from workers.attempt_series import AttemptSeries
 from workers.messages import Score, SeriesFlush

@@ -8,8 +8,8 @@ import numpy as np
 
 from experiments.analysis.learning_curve import Direction, MetricKind
 from experiments.analysis.throughput import input_bound
+from experiments.encoding.series_encoding import SeriesColumns
 from experiments.metrics import Metric
-from experiments.series_encoding import SeriesColumns
 from workers.declared_series import (
     all_but_the_rate,
     circumstances,

@@ -11,7 +11,7 @@ import pytest
 
 from experiments.analysis import trial_reading
 from experiments.analysis.rules import RULES
-from experiments.lineage import Resumption, with_resumption
+from experiments.encoding.lineage import Resumption, with_resumption
 from experiments.models import Experiment, Finding, SeriesBatch, Trial, TrialReading
 from experiments.queries import assignments
 from experiments.queries.experiment_view import experiment_view

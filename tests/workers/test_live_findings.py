@@ -5,10 +5,10 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
+from experiments.encoding.series_encoding import encode
 from experiments.models import Experiment, Finding
 from experiments.queries import assignments
 from experiments.queries.findings import findings_of
-from experiments.series_encoding import encode
 from tests import cast
 from workers.live_findings import LiveFindings, WatchedTrial
 from workers.messages import Score, SeriesFlush

@@ -12,7 +12,7 @@ from django.conf import settings
 from django.test import override_settings
 from scipy.stats import qmc
 
-from experiments import evidence
+from experiments.judgement import evidence
 from experiments.models import (
     Artifact,
     Experiment,

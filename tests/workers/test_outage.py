@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from experiments.series_encoding import decode
+from experiments.encoding.series_encoding import decode
 from experiments.services.series import Batch
 from tests.waiting import PATIENCE, wait_until
 from tests.workers.slot_owner import Owner, job

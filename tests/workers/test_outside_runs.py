@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from experiments.logged_points import LoggedPoints
+from experiments.encoding.logged_points import LoggedPoints
 from experiments.models import Experiment, Finding, Project, Trial, TrialReading
 from experiments.models.trial import TrialState
 from experiments.queries.runs import unread

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from experiments.fidelity import Fidelity
+from experiments.file.fidelity import Fidelity
 from tests.workers.run_memory import Killed, Memory
 from tests.workers.slot_owner import job
 from tests.workers.test_checkpoints import shelf

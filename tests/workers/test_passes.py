@@ -8,7 +8,7 @@ import optuna
 import pytest
 
 from experiments.analysis.early_stopping import EarlyStopping, Patience
-from experiments.fidelity import Fidelity
+from experiments.file.fidelity import Fidelity
 from tests.workers.test_run import Recorder, job
 from workers.passes import Passes
 from workers.run import Run, Stopped

@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from experiments.analysis.early_stopping import EarlyStopping, Patience
-from experiments.series_encoding import decode
+from experiments.encoding.series_encoding import decode
 from tests.waiting import wait_until
 from workers import flushing
 from workers.messages import Job, Score, Sealed, SeriesFlush

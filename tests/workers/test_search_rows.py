@@ -11,7 +11,7 @@ import pytest
 from django.conf import settings
 from scipy.stats import qmc
 
-from experiments import experiment_file
+from experiments.file import experiment_file
 from experiments.models import Experiment, Trial, Worker
 from experiments.models.trial import Origin, TrialState
 from experiments.services import added_trials, experiments

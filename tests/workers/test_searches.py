@@ -12,7 +12,7 @@ from django.db.models import QuerySet
 from django.utils import timezone
 
 from experiments.catalogue import PRUNERS, SAMPLERS
-from experiments.grid import arm_grid
+from experiments.file.grid import arm_grid
 from experiments.models import Experiment, Trial
 from experiments.models.trial import TrialState
 from experiments.queries import series
@@ -154,7 +154,7 @@ def _check_samplers(made: Mapping[str, Experiment]) -> None:
 
 
 def _check_the_grid(experiment: Experiment) -> None:
-    from experiments import experiment_file
+    from experiments.file import experiment_file
 
     (arm,) = experiment_file.parse(experiment.source).arms()
     values = arm_grid(arm, 3)

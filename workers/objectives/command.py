@@ -28,7 +28,7 @@ from typing import Any, BinaryIO
 
 import psutil
 
-from experiments.commands import CommandTemplate, UnsafeValue
+from experiments.file.commands import CommandTemplate, UnsafeValue
 from workers.messages import Command, OutputFile
 from workers.objectives.python_function import ObjectiveError, TrainingFunction
 from workers.objectives.run_server import Item, RunServer

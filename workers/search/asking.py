@@ -18,11 +18,11 @@ from optuna.pruners import HyperbandPruner
 from optuna.samplers import BaseSampler, RandomSampler
 from optuna.trial import Trial, TrialState
 
-from experiments.fidelity import Rung
+from experiments.encoding.trial_encoding import Parameter
+from experiments.encoding.trial_rows import TrialRow
+from experiments.file.fidelity import Rung
 from experiments.queries.assignments import Assignment
 from experiments.queries.earlier_trials import remembered
-from experiments.trial_encoding import Parameter
-from experiments.trial_rows import TrialRow
 from workers.search.history import SamplerWithHistory, earlier
 from workers.search.pruners import build_pruner, rungs
 from workers.search.samplers import Draw, build_sampler

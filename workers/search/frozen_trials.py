@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from optuna.trial import FrozenTrial, TrialState
 
-from experiments.trial_rows import TrialRow
+from experiments.encoding.trial_rows import TrialRow
 
 if TYPE_CHECKING:
     from experiments.services.trial_creation import TrialFields

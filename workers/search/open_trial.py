@@ -6,8 +6,8 @@ import threading
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from experiments.trial_encoding import Parameter
-from experiments.trial_rows import Texts, TrialRow
+from experiments.encoding.trial_encoding import Parameter
+from experiments.encoding.trial_rows import Texts, TrialRow
 
 if TYPE_CHECKING:
     from experiments.services.trial_finishing import Outcome

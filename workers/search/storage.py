@@ -18,9 +18,9 @@ from optuna.distributions import BaseDistribution, check_distribution_compatibil
 from optuna.storages._heartbeat import BaseHeartbeat
 from optuna.trial import FrozenTrial, TrialState
 
+from experiments.encoding.trial_encoding import Parameter
+from experiments.encoding.trial_rows import Texts, TrialRow
 from experiments.errors import NotFound
-from experiments.trial_encoding import Parameter
-from experiments.trial_rows import Texts, TrialRow
 from workers.search import records
 from workers.search.bare_django import connect, leave_thread
 from workers.search.frozen_trials import copies, fields, frozen

@@ -23,7 +23,7 @@ from optuna.terminator.erroreval import BaseErrorEvaluator
 from optuna.trial import TrialState
 
 from experiments.catalogue import TERMINATORS
-from experiments.search_methods import Chosen
+from experiments.file.search_methods import Chosen
 from workers.search.storage import VerdictStorage
 
 logger = logging.getLogger(__name__)

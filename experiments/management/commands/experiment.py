@@ -16,11 +16,11 @@ from rich.progress import BarColumn, MofNCompleteColumn, TextColumn
 from rich.progress import Progress as Bar
 from rich.table import Table
 
-from experiments import experiment_file
 from experiments.analysis.design_checks import check_design
 from experiments.analysis.diagnosis import Severity
-from experiments.design_description import describe
 from experiments.errors import VerdictError
+from experiments.file import experiment_file
+from experiments.file.design_description import describe
 from experiments.management import control_actions
 from experiments.management.acting_person import person
 from experiments.models import Experiment

@@ -8,8 +8,9 @@ import pytest
 from django.test import Client
 from django.utils import timezone
 
-from experiments import configuration, evidence
+from experiments.encoding import configuration
 from experiments.errors import VerdictError
+from experiments.judgement import evidence
 from experiments.models import (
     ApiToken,
     Artifact,

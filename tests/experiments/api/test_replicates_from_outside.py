@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from experiments.errors import NotOpenYet
-from experiments.evidence import Evidence, gather
+from experiments.judgement.evidence import Evidence, gather
 from experiments.models import Experiment, Replication, Trial
 from experiments.models.trial import TrialState
 from experiments.services import queue, replications, runs, variance

@@ -8,8 +8,8 @@ import yaml
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from experiments import experiment_file
 from experiments.errors import InvalidExperiment
+from experiments.file import experiment_file
 from experiments.forms.file_edits import CannotEdit, edited, head_of
 from experiments.forms.space_rows import Row, rows_of, space_of
 from experiments.forms.yaml_editing import compose, flow, load

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from pytest_django import DjangoAssertNumQueries
 
+from experiments.encoding.series_encoding import SeriesColumns
 from experiments.models import Experiment, Trial
 from experiments.models.trial import TrialState
 from experiments.queries.curves import (
@@ -17,7 +18,6 @@ from experiments.queries.curves import (
     news,
     thinned,
 )
-from experiments.series_encoding import SeriesColumns
 from tests import cast
 
 

@@ -6,15 +6,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from experiments import experiment_file
+from experiments.encoding.trial_encoding import decode
 from experiments.errors import InvalidExperiment
-from experiments.experiment_changes import Change, with_changes
+from experiments.file import experiment_file
+from experiments.follow_ups.experiment_changes import Change, with_changes
 from experiments.models import Experiment, Study, Trial
 from experiments.models.trial import TrialState
 from experiments.queries import assignments
 from experiments.queries.earlier_trials import ATTRIBUTE, Holder, earlier_trials, given_to_samplers
 from experiments.services import experiments, queue
-from experiments.trial_encoding import decode
 from tests import cast
 
 pytestmark = pytest.mark.django_db

@@ -8,13 +8,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from experiments.encoding.lineage import Resumption
+from experiments.encoding.series_encoding import encode
 from experiments.errors import TrialFenced
-from experiments.lineage import Resumption
 from experiments.metrics import Metric
 from experiments.models import Trial
 from experiments.models.trial import TrialState
 from experiments.queries import series
-from experiments.series_encoding import encode
 from experiments.services import series as writing
 from experiments.services import studies, trials
 from tests import cast

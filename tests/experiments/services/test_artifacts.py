@@ -8,8 +8,7 @@ from pathlib import Path
 import pytest
 from django.test import override_settings
 
-from experiments.errors import TrialFenced
-from experiments.lineage import (
+from experiments.encoding.lineage import (
     ALL,
     NONE,
     Resumption,
@@ -20,6 +19,7 @@ from experiments.lineage import (
     with_lower_budget,
     with_resumption,
 )
+from experiments.errors import TrialFenced
 from experiments.models import Artifact, Trial
 from experiments.models.trial import TrialState
 from experiments.queries import artifacts as kept

@@ -5,9 +5,9 @@ import json
 import pytest
 from django.test import Client
 
-from experiments import baseline_evidence, evidence
-from experiments.decision_chain import first_previous_hash, sign, signed_fields
+from experiments.encoding.decision_chain import first_previous_hash, sign, signed_fields
 from experiments.errors import Conflict, InvalidExperiment, NotAllowed, NotOpenYet, VerdictError
+from experiments.judgement import baseline_evidence, evidence
 from experiments.models import Decision, Experiment, Project, Replication, Trial
 from experiments.models.trial import FailureKind, TrialState
 from experiments.queries import champion as champion_queries

@@ -4,8 +4,8 @@ import json
 
 import pytest
 
-from experiments import evidence
 from experiments.errors import Conflict, NotAllowed, NotFound, StaleEvidence, VerdictError
+from experiments.judgement import evidence
 from experiments.models import Decision, Project
 from experiments.services import champions, decisions
 from tests import cast

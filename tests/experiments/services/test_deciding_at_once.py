@@ -8,9 +8,9 @@ from collections.abc import Callable, Sequence
 import pytest
 from django.db import connections
 
-from experiments import evidence
-from experiments.decision_chain import first_previous_hash
+from experiments.encoding.decision_chain import first_previous_hash
 from experiments.errors import Conflict, VerdictError
+from experiments.judgement import evidence
 from experiments.models import Decision, Membership, Project, Replication
 from experiments.services import champions, decisions
 from tests import cast

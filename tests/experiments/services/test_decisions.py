@@ -4,9 +4,9 @@ import pytest
 from django.db import DatabaseError, connection, transaction
 from django.db.models import F
 
-from experiments import evidence
-from experiments.decision_chain import first_previous_hash, sign, signed_fields
+from experiments.encoding.decision_chain import first_previous_hash, sign, signed_fields
 from experiments.errors import Conflict, NotAllowed, NotOpenYet, StaleEvidence, VerdictError
+from experiments.judgement import evidence
 from experiments.models import Decision, Experiment, Replication
 from experiments.services import decisions
 from tests import cast

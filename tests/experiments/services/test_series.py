@@ -9,10 +9,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from experiments.encoding.series_encoding import Call, encode
 from experiments.models import SeriesBatch, Trial
 from experiments.models.trial import TrialState
 from experiments.queries import series as reading
-from experiments.series_encoding import Call, encode
 from experiments.services import series, studies, trials
 from experiments.services.series import Appended, Batch
 from tests import cast

@@ -9,12 +9,12 @@ from hypothesis import strategies as st
 from hypothesis.extra.django import TestCase
 from optuna.distributions import CategoricalDistribution, FloatDistribution
 
+from experiments.encoding.trial_rows import TrialRow
 from experiments.errors import Conflict, NotFound, TrialFenced, TrialFinished
 from experiments.models import Experiment, Report, Study, Trial
 from experiments.models.trial import Origin, TrialState
 from experiments.queries import trials as queries
 from experiments.services import studies, trials
-from experiments.trial_rows import TrialRow
 from tests import cast
 
 pytestmark = pytest.mark.django_db

@@ -4,9 +4,9 @@ import json
 
 import pytest
 
-from experiments import spread
 from experiments.errors import Conflict, NotAllowed, NotOpenYet, VerdictError
-from experiments.experiment_file import parse
+from experiments.file.experiment_file import parse
+from experiments.judgement import spread
 from experiments.models import Experiment, Replication, Trial
 from experiments.services import variance
 from tests import cast

@@ -5,7 +5,7 @@ import json
 import pytest
 from django.test import Client
 
-from experiments import experiment_file
+from experiments.file import experiment_file
 from experiments.models import Decision, Experiment, Trial
 from experiments.models.trial import TrialState
 from tests import cast

@@ -10,13 +10,13 @@ from asgiref.sync import async_to_sync
 from django.test import AsyncClient, Client
 from pytest_django import DjangoAssertNumQueries
 
+from experiments.encoding.trial_encoding import decode, encode
 from experiments.models import Trial
 from experiments.models.trial import TrialState
 from experiments.queries.experiments import arms_of
 from experiments.queries.trial_exports import exported_trials
 from experiments.queries.trial_table import TrialFilter
 from experiments.services import studies, tokens
-from experiments.trial_encoding import decode, encode
 from tests import cast
 
 pytestmark = pytest.mark.django_db

@@ -111,7 +111,7 @@ def test_a_finding_of_the_best_trials_shows_their_curves(client: Client) -> None
 
 def test_every_button_of_a_rule_does_something() -> None:
     from experiments.analysis.rules import RULES
-    from experiments.followups import FOLLOWUPS
+    from experiments.follow_ups.followups import FOLLOWUPS
 
     actions = {rule.action for rule in RULES.values() if rule.action}
     assert actions <= {"show_curve", *FOLLOWUPS}

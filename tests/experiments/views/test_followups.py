@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 from django.test import Client
 
-from experiments import experiment_file
+from experiments.file import experiment_file
 from experiments.models import Experiment
 from tests import cast
 

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 from django.test import Client
 
-from experiments import experiment_file
+from experiments.file import experiment_file
 from experiments.models import Experiment
 from tests import cast
 
@@ -164,7 +164,7 @@ def test_what_the_extended_search_saw_interact_is_told_when_one_of_it_is_fixed(
         asked.append(axes)
         return {("learning_rate", "dropout"): 0.31}
 
-    monkeypatch.setattr("experiments.design_review.interaction_shares", shares)
+    monkeypatch.setattr("experiments.file.design_review.interaction_shares", shares)
     client.force_login(cast.person("cleo"))
     text = (
         GOOD.replace("role: scientific, choices: [0.0, 0.1]", "role: fixed, value: 0.1")

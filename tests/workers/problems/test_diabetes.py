@@ -10,7 +10,8 @@ import torch
 from sklearn.linear_model import LinearRegression
 from sklearn.metrics import r2_score
 
-from experiments import experiment_file, metrics
+from experiments import metrics
+from experiments.file import experiment_file
 from tests.workers.problems.trained import Trained, fingerprint
 from tests.workers.problems.trained import trained as run_once
 from workers.problems import diabetes

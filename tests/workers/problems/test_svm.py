@@ -10,8 +10,8 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
 
-from experiments import experiment_file
-from experiments.grid import arm_grid
+from experiments.file import experiment_file
+from experiments.file.grid import arm_grid
 from tests.workers.test_run import Recorder, job
 from workers.passes import Passes
 from workers.problems import svm

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from experiments.analysis.early_stopping import EarlyStopping
+from experiments.encoding.series_encoding import decode
 from experiments.metrics import parse
-from experiments.series_encoding import decode
 from workers.messages import Job, Score, SeriesFlush
 from workers.problems import diabetes, text
 from workers.run import Run

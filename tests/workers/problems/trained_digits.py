@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 from experiments.analysis.early_stopping import EarlyStopping
-from experiments.series_encoding import decode
+from experiments.encoding.series_encoding import decode
 from workers.messages import Job, Score, Sealed, SeriesFlush
 from workers.problems.digits import train
 from workers.run import Run

@@ -9,7 +9,7 @@ from optuna.distributions import BaseDistribution, FloatDistribution
 from optuna.pruners import MedianPruner
 from optuna.samplers import BaseSampler, GPSampler, TPESampler
 
-from experiments.experiment_changes import Change, with_changes
+from experiments.follow_ups.experiment_changes import Change, with_changes
 from experiments.queries import assignments
 from experiments.queries.earlier_trials import Remembered
 from experiments.services import experiments, queue

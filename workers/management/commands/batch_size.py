@@ -11,11 +11,11 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
-from experiments import experiment_file
 from experiments.batch_size_plan import parameters_of
 from experiments.batch_size_words import answer
 from experiments.errors import VerdictError
-from experiments.experiment_file import ExperimentFile
+from experiments.file import experiment_file
+from experiments.file.experiment_file import ExperimentFile
 from experiments.services import batch_sizes
 from workers.batch_size import Measured, in_a_process, sizes_up
 from workers.devices import find

@@ -1,0 +1,1 @@
+"""How series, trials, configurations and decisions are written down, exact to the last bit."""
