@@ -6,6 +6,7 @@ import os
 
 import django
 from django.conf import settings
+from django.urls import get_resolver
 
 from config.kept_connections import ENGINES
 
@@ -24,3 +25,5 @@ from experiments.queries.champion import newest_decision  # noqa: E402
 application = Watch(
     StaticFiles(LongPoll(ThreadedHandler(settings.WEB_THREADS), News(newest_decision)))
 )
+# Every page and the API are read in before the first visitor comes, not while one waits.
+_ = get_resolver().url_patterns
