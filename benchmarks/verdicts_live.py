@@ -68,6 +68,8 @@ def descend(parameters: dict[str, Any], train_seed: int, split_seed: int) -> lis
         fold=None,
         until_stopped=lambda epochs: epochs,
         log=lambda metrics, step: values.append(float(metrics[METRIC])),
+        load_checkpoint=lambda: None,
+        checkpoint_due=False,
     )
     svm.descend(run)  # type: ignore[arg-type]
     return values

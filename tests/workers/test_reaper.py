@@ -4,7 +4,7 @@ import datetime as dt
 
 import pytest
 
-from experiments.services import queue, series
+from experiments.services import batch_sizes, queue, series
 from workers import reaper
 from workers.reaper import Reaper
 
@@ -33,6 +33,7 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[dt.timedelta]:
         return [7]
 
     monkeypatch.setattr(queue, "reap", reap)
+    monkeypatch.setattr(batch_sizes, "fail_silent", lambda *, stale_after: None)
     monkeypatch.setattr(series, "compact", lambda trial_id: None)
     return asked
 

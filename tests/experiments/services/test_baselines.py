@@ -8,7 +8,7 @@ from django.test import Client
 from experiments.encoding.decision_chain import first_previous_hash, sign, signed_fields
 from experiments.errors import Conflict, InvalidExperiment, NotAllowed, NotOpenYet, VerdictError
 from experiments.judgement import baseline_evidence, evidence
-from experiments.models import Decision, Experiment, Project, Replication, Trial
+from experiments.models import Decision, Experiment, Project, Replication, Study, Trial
 from experiments.models.trial import FailureKind, TrialState
 from experiments.queries import champion as champion_queries
 from experiments.services import baselines, decisions, experiments, queue, tokens
@@ -71,8 +71,10 @@ def test_one_configuration_runs_over_fresh_seeds_and_nothing_is_searched() -> No
 def test_a_worker_takes_its_seeds_and_only_those() -> None:
     replication = started(seeds=2)
     claims = [queue.claim(queue="cpu", worker_id=None) for _ in range(3)]
-    assert [claim and claim.kind for claim in claims] == ["replication", "replication", None]
-    assert all(claim is None or claim.has_parameters for claim in claims)
+    studies = [claim and Study.objects.get(pk=claim.study_id).kind for claim in claims]
+    assert studies == ["replication", "replication", None]
+    fixed = {claim.configuration_id for claim in claims if claim}
+    assert fixed == {replication.candidate_id}
     assert replication.experiment.studies.filter(kind="search").get().next_row == 0
 
 
