@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import pytest_django
 from hypothesis import HealthCheck
 from hypothesis import settings as hypothesis_settings
 
@@ -80,12 +81,17 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.fixture(scope="session")
-def django_db_setup(django_db_setup: None) -> Iterator[None]:
+def django_db_setup(
+    django_db_setup: None, django_db_blocker: pytest_django.DjangoDbBlocker
+) -> Iterator[None]:
     from tests.services_under_test.emptying import allow_emptying
+    from tests.services_under_test.postgresql import end_other_sessions
 
     with pytest.MonkeyPatch.context() as patch:
         allow_emptying(patch)
         yield
+    with django_db_blocker.unblock():
+        end_other_sessions()
 
 
 def pytest_report_header(config: pytest.Config) -> str:

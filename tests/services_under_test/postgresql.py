@@ -32,3 +32,18 @@ def start() -> str:
         cursor.execute("SELECT pg_reload_conf()")
     connection.close()
     return url
+
+
+def end_other_sessions() -> None:
+    """End what processes of the tests, killed or ending, still hold of this database: it is about
+    to be dropped.
+    """
+    from django.db import connection
+
+    if connection.vendor != "postgresql":
+        return
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT pg_terminate_backend(pid, 30000) FROM pg_stat_activity"
+            " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+        )
