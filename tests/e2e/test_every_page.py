@@ -113,6 +113,7 @@ def test_the_jump_box_and_the_keys_can_be_used(page: Page) -> None:
     page.get_by_role("option").first.wait_for()
     assert violations(page) == []
     page.keyboard.press("Escape")
+    page.get_by_role("option").first.wait_for(state="hidden")
     page.keyboard.press("?")
     page.get_by_role("heading", name="Keys").wait_for()
     assert violations(page) == []
