@@ -8,7 +8,7 @@ from django.http import HttpRequest
 from ninja import Router, Status
 
 from experiments.api import asking
-from experiments.api.repetition_schemas import TokensOut, WhoOut
+from experiments.api.member_schemas import TokensOut, WhoOut
 from experiments.errors import NotFound
 from experiments.queries.tokens import tokens_of
 from experiments.services import tokens as services

@@ -10,11 +10,7 @@ from experiments.api.schemas import ErrorOut
 from experiments.errors import NotAllowed, NotFound
 from experiments.queries import access, token_access
 from experiments.queries.access import Access
-from experiments.queries.experiments import find_experiment
-from experiments.queries.seeds import find_repetition
 from experiments.queries.token_access import ApiToken
-from experiments.queries.trial_detail import find_trial
-from experiments.trial_names import parse_trial_name
 
 READ_ERRORS = dict.fromkeys((400, 401, 404, 422), ErrorOut)
 WRITE_ERRORS = dict.fromkeys((400, 401, 403, 404, 409, 413, 415, 422), ErrorOut)
@@ -68,40 +64,3 @@ def administering(request: HttpRequest, slug: str, scope: str = "write") -> Acce
 def person(request: HttpRequest) -> Any:
     """In whose name the token acts."""
     return token_of(request).owner
-
-
-def experiment_in(access: Access, name: str) -> Any:
-    """An experiment of a project.
-
-    Raises:
-        NotFound: when there is none of that name.
-    """
-    found = find_experiment(access, name)
-    if found is None:
-        raise NotFound(f"{access.slug} has no experiment {name}.")
-    return found
-
-
-def trial_in(experiment: Any, name: str) -> Any:
-    """A trial by the name that the pages call it: 17, B17, s31-4.
-
-    Raises:
-        NotFound: when there is none of that name.
-    """
-    reference = parse_trial_name(name)
-    found = find_trial(experiment, reference) if reference else None
-    if found is None:
-        raise NotFound(f"{experiment.name} has no trial {name}.")
-    return found
-
-
-def repetition_in(access: Access, experiment: Any, number: int) -> Any:
-    """A repetition over seeds by its id.
-
-    Raises:
-        NotFound: when the experiment has none with that id.
-    """
-    found = find_repetition(access, experiment.pk, number) if number < 2**63 else None
-    if found is None:
-        raise NotFound(f"{experiment.name} has no repetition {number}.")
-    return found

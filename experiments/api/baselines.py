@@ -8,16 +8,16 @@ from django.http import HttpRequest
 from ninja import Router, Status
 
 from experiments.api import asking, bodies
+from experiments.api.decision_schemas import DecisionOut
 from experiments.api.repetition_schemas import (
     BaselineIn,
     BaselineOut,
     KnownBaselineIn,
     RepeatedOut,
 )
-from experiments.api.schemas import DecisionOut
 from experiments.errors import NotFound
 from experiments.judgement import baseline_evidence
-from experiments.judgement.evidence import plain
+from experiments.plain_json import plain
 from experiments.queries import champion
 from experiments.queries.access import Access, project_record
 from experiments.queries.baselines import newest_baseline

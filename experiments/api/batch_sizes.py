@@ -9,11 +9,12 @@ from django.http import HttpRequest
 from ninja import Field, Router, Schema, Status
 
 from experiments.api import asking, bodies
-from experiments.api.experiment_schemas import Number, Plain
+from experiments.api.schemas import Number, Plain
 from experiments.batch_size_plan import LARGEST, MOST_STEPS, ProbePlan
 from experiments.errors import NotFound
 from experiments.queries.access import Access, project_record
 from experiments.queries.batch_sizes import Measurement, measurements
+from experiments.queries.experiments import get_experiment
 from experiments.services import batch_sizes as services
 
 router = Router(tags=["batch sizes"])
@@ -88,7 +89,7 @@ def measure(request: HttpRequest, slug: str, name: str) -> Any:
     access = asking.writing(request, slug)
     made = services.ask(
         user=asking.person(request),
-        experiment=asking.experiment_in(access, name),
+        experiment=get_experiment(access, name),
         **bodies.read(request, BatchSizesIn).dict(),
     )
     return Status(202, _found(access, made))

@@ -6,7 +6,7 @@ from typing import Any
 
 from ninja import Field, Schema
 
-from experiments.api.experiment_schemas import Plain
+from experiments.api.schemas import Plain
 
 
 class ChartOut(Schema):

@@ -27,11 +27,15 @@ from experiments.panels.comparison import compare
 from experiments.panels.curve_panel import curves_panel, onsets_of
 from experiments.panels.evidence_view import evidence_page
 from experiments.panels.panel import Chart, Panel
-from experiments.panels.parts import ExperimentParts, gather
+from experiments.panels.parts import gather
+from experiments.panels.path_context import PathContext, path_context
 from experiments.panels.search_charts import TABS, panel
 from experiments.queries.checklist import checklist
 from experiments.queries.curves import named_trials
+from experiments.queries.experiments import get_experiment
 from experiments.queries.findings import findings_of_trial
+from experiments.queries.seeds import get_repetition
+from experiments.queries.trial_detail import get_trial
 
 router = Router(tags=["charts"])
 _PLACE = "/{slug}/experiments/{name}"
@@ -67,7 +71,7 @@ def read_trial_charts(
 ) -> Any:
     """The learning curves of one trial, with what the rules saw in them."""
     parts = _parts(request, slug, name)
-    found = asking.trial_in(parts.experiment, trial)
+    found = get_trial(parts.experiment, trial)
     drawn = named_trials([found], len(parts.arms))
     return _panel(
         curves_panel(parts, drawn, metric, onsets=onsets_of(findings_of_trial(found.pk)))
@@ -81,8 +85,8 @@ def read_trial_charts(
 def read_repetition_charts(request: HttpRequest, slug: str, name: str, repetition: int) -> Any:
     """Every seed of both sides, and the interval that decides, as the Decide page draws them."""
     access = asking.reading(request, slug)
-    experiment = asking.experiment_in(access, name)
-    held = gather_evidence(asking.repetition_in(access, experiment, repetition))
+    experiment = get_experiment(access, name)
+    held = gather_evidence(get_repetition(access, experiment, repetition))
     page = evidence_page(held.document())
     drawn = (("seeds", "Scores of all seeds", page.seeds), ("interval", "Gain", page.interval))
     charts = [Chart(key, title, figure, title) for key, title, figure in drawn if figure]
@@ -96,7 +100,7 @@ def compare_experiments(request: HttpRequest, slug: str, a: Word = "", b: Word =
     if a == b:
         wrong = Problem("b", "want another experiment than a")
         raise VerdictError("Two experiments are compared.", [wrong])
-    first, second = (gather(access, asking.experiment_in(access, each)) for each in (a, b))
+    first, second = (gather(access, get_experiment(access, each)) for each in (a, b))
     held = compare(first, second)
     return {
         "summary": held.summary,
@@ -117,7 +121,7 @@ def plan_schedule(
     candidates: Word = "",
 ) -> Any:
     """What a schedule of looks such as "10, 20, 30" can show; nothing is queued."""
-    experiment = asking.experiment_in(asking.reading(request, slug), name)
+    experiment = get_experiment(asking.reading(request, slug), name)
     form = PowerForm({"looks": looks, "margin": margin, "candidates": candidates})
     if not form.is_valid():
         wrong = [Problem(where, message) for where, message in form.reasons()]
@@ -148,9 +152,9 @@ def read_checklist(request: HttpRequest, slug: str, name: str) -> Any:
     return {"summary": held.summary, "questions": held.rows}
 
 
-def _parts(request: HttpRequest, slug: str, name: str) -> ExperimentParts:
+def _parts(request: HttpRequest, slug: str, name: str) -> PathContext:
     access = asking.reading(request, slug)
-    return gather(access, asking.experiment_in(access, name))
+    return path_context(access, get_experiment(access, name))
 
 
 def _panel(shown: Panel) -> dict[str, Any]:

@@ -12,6 +12,8 @@ from experiments.api import asking, bodies
 from experiments.api.experiment_schemas import DoneOut
 from experiments.api.trial_schemas import AddedOut, LimitsIn
 from experiments.errors import Conflict
+from experiments.queries.experiments import get_experiment
+from experiments.queries.trial_detail import get_trial
 from experiments.services import control as services
 
 router = Router(tags=["control"])
@@ -58,13 +60,13 @@ def retry_failed(request: HttpRequest, slug: str, name: str) -> Any:
 @router.post(_PLACE + "/trials/{trial}/cancel", response={204: None, **asking.WRITE_ERRORS})
 def cancel_trial(request: HttpRequest, slug: str, name: str, trial: str) -> Any:
     """End one trial now, without a result; a worker hears of it within seconds."""
-    experiment = asking.experiment_in(asking.writing(request, slug), name)
-    services.cancel(user=asking.person(request), trial=asking.trial_in(experiment, trial))
+    experiment = get_experiment(asking.writing(request, slug), name)
+    services.cancel(user=asking.person(request), trial=get_trial(experiment, trial))
     return Status(204, None)
 
 
 def _run_by_workers(request: HttpRequest, slug: str, name: str) -> Any:
-    experiment = asking.experiment_in(asking.writing(request, slug), name)
+    experiment = get_experiment(asking.writing(request, slug), name)
     if not experiment.source:
         raise Conflict("A program described this experiment; only that program runs its trials.")
     return experiment

@@ -8,15 +8,16 @@ from django.http import HttpRequest
 from ninja import Router, Status
 
 from experiments.api import asking, bodies
+from experiments.api.decision_schemas import DecisionOut
 from experiments.api.experiment_schemas import ReasonIn
 from experiments.api.repetition_schemas import DecisionIn, RevertIn
-from experiments.api.schemas import DecisionOut
 from experiments.errors import NotFound
 from experiments.judgement.freezing import frozen
 from experiments.queries import champion
 from experiments.queries.access import project_record
 from experiments.queries.baselines import newest_baseline
-from experiments.queries.seeds import repetition_state
+from experiments.queries.experiments import get_experiment
+from experiments.queries.seeds import get_repetition, repetition_state
 from experiments.services import baselines, champions
 from experiments.services import decisions as services
 
@@ -35,11 +36,11 @@ def record_decision(request: HttpRequest, slug: str, name: str) -> Any:
     `repetition` is the newest one's first undecided candidate unless it is told.
     """
     access = asking.deciding(request, slug)
-    experiment = asking.experiment_in(access, name)
+    experiment = get_experiment(access, name)
     asked = bodies.read(request, DecisionIn)
     newest = repetition_state(experiment.pk)
     number = asked.repetition or (newest.id if newest else None)
-    replication = asking.repetition_in(access, experiment, number) if number else None
+    replication = get_repetition(access, experiment, number) if number else None
     made = services.record(
         user=asking.person(request),
         experiment=experiment,

@@ -14,14 +14,10 @@ from ninja import Query, Router
 from pydantic import StringConstraints
 
 from experiments.api import bodies
+from experiments.api.decision_schemas import ChampionOut, DecisionsOut, DecisionWithEvidenceOut
 from experiments.api.errors import error_response
 from experiments.api.long_poll import LONGEST_WAIT, WORTH_WAITING
-from experiments.api.schemas import (
-    ChampionOut,
-    DecisionsOut,
-    DecisionWithEvidenceOut,
-    ErrorOut,
-)
+from experiments.api.schemas import ErrorOut
 from experiments.errors import Conflict, NotFound
 from experiments.queries import champion as champions
 from experiments.queries import deployables, token_access

@@ -6,17 +6,10 @@ from datetime import datetime
 from typing import Annotated, Any
 
 from ninja import Field, Schema
-from pydantic import BeforeValidator, StringConstraints, model_validator
+from pydantic import StringConstraints, model_validator
 
-from experiments.api.run_schemas import Strict
-from experiments.api.schemas import ProblemOut
-from experiments.judgement.evidence import plain
+from experiments.api.schemas import Number, Plain, ProblemOut, Reason, Strict, Text
 
-# A number that is not finite is text: JSON knows none.
-Number = Annotated[float | str | None, BeforeValidator(plain)]
-Plain = Annotated[Any, BeforeValidator(plain)]
-Text = Annotated[str, StringConstraints(max_length=200)]
-Reason = Annotated[str, StringConstraints(max_length=10_000)]
 LONGEST_FILE = 200_000
 
 

@@ -33,7 +33,7 @@ from experiments.file.design_review import (
     taken_name,
 )
 from experiments.queries import experiments as queries
-from experiments.queries.experiments import ExperimentFilter
+from experiments.queries.experiments import ExperimentFilter, get_experiment
 from experiments.reproduce_trial import line_of
 from experiments.services import control, editing
 from experiments.services import experiments as services
@@ -84,7 +84,7 @@ def create_experiment(request: HttpRequest, slug: str) -> Any:
     text = _text(bodies.read(request, FileIn))
     check_project(experiment_file.parse(text), access)
     made = services.create(user=asking.person(request), text=text)
-    return Status(201, _experiment(access, asking.experiment_in(access, made.name)))
+    return Status(201, _experiment(access, get_experiment(access, made.name)))
 
 
 @router.post(
@@ -130,7 +130,7 @@ def _text(asked: FileIn) -> str:
 def read_experiment(request: HttpRequest, slug: str, name: str) -> Any:
     """An experiment with its counts, its arms and its file."""
     access = asking.reading(request, slug)
-    return _experiment(access, asking.experiment_in(access, name))
+    return _experiment(access, get_experiment(access, name))
 
 
 @router.patch(
@@ -141,7 +141,7 @@ def read_experiment(request: HttpRequest, slug: str, name: str) -> Any:
 def change_experiment(request: HttpRequest, slug: str, name: str) -> Any:
     """Replace its notes (Markdown) or its tags; the file stays as it was given."""
     access = asking.writing(request, slug)
-    experiment = asking.experiment_in(access, name)
+    experiment = get_experiment(access, name)
     asked = bodies.read(request, NotesIn)
     editing.write_notes(
         user=asking.person(request),
@@ -149,14 +149,14 @@ def change_experiment(request: HttpRequest, slug: str, name: str) -> Any:
         notes=experiment.notes if asked.notes is None else asked.notes,
         tags=queries.tags_of(experiment.pk) if asked.tags is None else asked.tags,
     )
-    return _experiment(access, asking.experiment_in(access, name))
+    return _experiment(access, get_experiment(access, name))
 
 
 @router.delete(_PLACE, response={204: None, **asking.WRITE_ERRORS})
 def delete_experiment(request: HttpRequest, slug: str, name: str, confirm: Search = "") -> Any:
     """Delete it with its trials and series, for good; `confirm` is its name once more."""
     access = asking.writing(request, slug)
-    experiment = asking.experiment_in(access, name)
+    experiment = get_experiment(access, name)
     editing.delete(user=asking.person(request), experiment=experiment, typed_name=confirm)
     return Status(204, None)
 
@@ -165,10 +165,10 @@ def delete_experiment(request: HttpRequest, slug: str, name: str, confirm: Searc
 def rename_experiment(request: HttpRequest, slug: str, name: str) -> Any:
     """Give it another name; addresses with the old one lead nowhere afterwards."""
     access = asking.writing(request, slug)
-    experiment = asking.experiment_in(access, name)
+    experiment = get_experiment(access, name)
     wanted = bodies.read(request, NameIn).name.strip()
     editing.rename(user=asking.person(request), experiment=experiment, name=wanted)
-    return _state(asking.experiment_in(access, wanted))
+    return _state(get_experiment(access, wanted))
 
 
 @router.post(f"{_PLACE}/stop", response=_DONE, openapi_extra=bodies.described(StopIn))
@@ -208,8 +208,8 @@ def bring_back_experiment(request: HttpRequest, slug: str, name: str) -> Any:
 def _done(request: HttpRequest, slug: str, name: str, act: Callable[..., Any]) -> dict[str, Any]:
     """Act on an experiment in the name of the token's owner; tell how it stands then."""
     access = asking.writing(request, slug)
-    act(user=asking.person(request), experiment=asking.experiment_in(access, name))
-    return _state(asking.experiment_in(access, name))
+    act(user=asking.person(request), experiment=get_experiment(access, name))
+    return _state(get_experiment(access, name))
 
 
 def _state(experiment: Any) -> dict[str, Any]:

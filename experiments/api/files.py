@@ -12,8 +12,8 @@ from experiments.api import asking, bodies
 from experiments.api.trial_schemas import FilesOut
 from experiments.errors import NotFound
 from experiments.queries.artifacts import file_of
-from experiments.queries.experiments import arms_of
-from experiments.queries.trial_detail import detail_of
+from experiments.queries.experiments import arms_of, get_experiment
+from experiments.queries.trial_detail import detail_of, get_trial
 
 router = Router(tags=["trials"])
 _PLACE = "/{slug}/experiments/{name}/trials/{trial}/files"
@@ -22,16 +22,16 @@ _PLACE = "/{slug}/experiments/{name}/trials/{trial}/files"
 @router.get(_PLACE, response={200: FilesOut, **asking.READ_ERRORS})
 def list_files(request: HttpRequest, slug: str, name: str, trial: str) -> Any:
     """Checkpoints and output with sizes and SHA-256."""
-    experiment = asking.experiment_in(asking.reading(request, slug), name)
-    found = asking.trial_in(experiment, trial)
+    experiment = get_experiment(asking.reading(request, slug), name)
+    found = get_trial(experiment, trial)
     return {"files": detail_of(found, len(arms_of(experiment.pk))).files}
 
 
 @router.get(_PLACE + "/{int:file}", openapi_extra=bodies.file(kept_files.CONTENT_TYPE))
 def read_trial_file(request: HttpRequest, slug: str, name: str, trial: str, file: int) -> Any:
     """The bytes of one file; its SHA-256 is the ETag."""
-    experiment = asking.experiment_in(asking.reading(request, slug), name)
-    found = asking.trial_in(experiment, trial)
+    experiment = get_experiment(asking.reading(request, slug), name)
+    found = get_trial(experiment, trial)
     kept = file_of(experiment, found, file) if file < 2**63 else None
     if kept is None:
         raise NotFound(f"{trial} has no file {file}.")

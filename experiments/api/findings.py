@@ -12,7 +12,7 @@ from experiments.api.experiment_schemas import DoneOut, MutedIn, ReasonIn
 from experiments.api.trial_schemas import FindingsOut
 from experiments.errors import NotFound
 from experiments.queries import findings as queries
-from experiments.queries.experiments import arms_of
+from experiments.queries.experiments import arms_of, get_experiment
 from experiments.services import findings as services
 
 router = Router(tags=["findings"])
@@ -24,7 +24,7 @@ def list_findings(request: HttpRequest, slug: str, name: str) -> Any:
     """An experiment's findings and the warnings of its trials, those that ask for something
     first. Every finding of one trial stands with the trial.
     """
-    return _findings(asking.experiment_in(asking.reading(request, slug), name))
+    return _findings(get_experiment(asking.reading(request, slug), name))
 
 
 @router.post(
@@ -40,7 +40,7 @@ def dismiss_finding(request: HttpRequest, slug: str, finding: int) -> Any:
         raise NotFound(f"There is no finding {finding}.")
     reason = bodies.read(request, ReasonIn).reason
     services.dismiss(user=asking.person(request), finding_id=finding, reason=reason)
-    return _findings(asking.experiment_in(access, name))
+    return _findings(get_experiment(access, name))
 
 
 @router.post(
@@ -50,7 +50,7 @@ def dismiss_finding(request: HttpRequest, slug: str, finding: int) -> Any:
 )
 def mute_overfitting(request: HttpRequest, slug: str, name: str) -> Any:
     """Let overfitting ask for nothing in this experiment, or let it ask again."""
-    experiment = asking.experiment_in(asking.writing(request, slug), name)
+    experiment = get_experiment(asking.writing(request, slug), name)
     services.mute_overfitting(
         user=asking.person(request),
         experiment=experiment,

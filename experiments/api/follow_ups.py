@@ -13,6 +13,7 @@ from experiments.api.experiment_schemas import FollowUpOut, FollowUpsOut
 from experiments.follow_ups import followups
 from experiments.follow_ups.asked_followup import asked_proposal
 from experiments.follow_ups.followups import Proposal
+from experiments.queries.experiments import get_experiment
 from experiments.queries.exploration import explored
 
 router = Router(tags=["experiments"])
@@ -24,7 +25,7 @@ Id = Annotated[int, Field(ge=0, lt=10**9)]
 @router.get(_PLACE, response={200: FollowUpsOut, **asking.READ_ERRORS})
 def list_follow_ups(request: HttpRequest, slug: str, name: str) -> Any:
     """Every follow-up with its file, or with the reason why it must not be made."""
-    older = asking.experiment_in(asking.reading(request, slug), name)
+    older = get_experiment(asking.reading(request, slug), name)
     if not older.source:
         return {"follow_ups": []}
     seen = explored(older)
@@ -47,7 +48,7 @@ def propose_follow_up(
     `hyperparameter` and `edge` (low, high): which end to extend; `finding`: whose suggested
     limits to take. Send `text` to create it.
     """
-    older = asking.experiment_in(asking.reading(request, slug), name)
+    older = get_experiment(asking.reading(request, slug), name)
     asked = {"follow": kind, "hyperparameter": hyperparameter, "edge": edge}
     return _document(asked_proposal(older, asked | {"finding": str(finding)}))
 

@@ -6,8 +6,7 @@ from datetime import datetime
 
 from ninja import Field, Schema
 
-from experiments.api.experiment_schemas import Text
-from experiments.api.run_schemas import Strict
+from experiments.api.schemas import Strict, Text
 
 
 class MemberIn(Strict):
@@ -74,3 +73,31 @@ class InvitedOut(Schema):
 class JoinedOut(Schema):
     project: str
     role: str
+
+
+class TokenOut(Schema):
+    """A token of one's own; its text was shown once, when it was made."""
+
+    id: int
+    name: str
+    prefix: str
+    project: str
+    scopes: list[str]
+    state: str
+    created_at: datetime
+    expires_at: datetime | None
+    last_used_at: datetime | None
+    revoked_at: datetime | None
+
+
+class TokensOut(Schema):
+    tokens: list[TokenOut]
+
+
+class WhoOut(Schema):
+    """In whose name this token acts, and what it may do."""
+
+    username: str
+    project: str
+    scopes: list[str]
+    expires_at: datetime | None

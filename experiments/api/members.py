@@ -21,8 +21,7 @@ from experiments.api.member_schemas import (
     SettingsIn,
 )
 from experiments.errors import NotFound
-from experiments.queries.access import members, project_record
-from experiments.queries.champions import targets_of
+from experiments.queries.access import members, project_record, targets_of
 from experiments.queries.invitations import open_invitations
 from experiments.services import invitations, projects
 from experiments.services import members as services

@@ -8,8 +8,7 @@ from typing import Annotated
 from ninja import Field, Schema
 from pydantic import StringConstraints
 
-from experiments.api.experiment_schemas import Text
-from experiments.api.run_schemas import Strict
+from experiments.api.schemas import Strict, Text
 
 Events = Annotated[list[Text], Field(max_length=20)]
 Address = Annotated[str, StringConstraints(max_length=2000)]

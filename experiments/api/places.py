@@ -11,7 +11,7 @@ from ninja import Router, Schema
 from pydantic import StringConstraints
 
 from experiments.api import asking
-from experiments.api.experiment_schemas import Number
+from experiments.api.schemas import Number
 from experiments.queries import jump, workers
 from experiments.queries.token_access import opens
 

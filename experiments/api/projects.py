@@ -11,7 +11,8 @@ from experiments.api import asking, bodies
 from experiments.api.experiment_schemas import ChampionsOut, ProjectIn, ProjectOut, ProjectsOut
 from experiments.errors import NotAllowed
 from experiments.queries import champions, projects
-from experiments.queries.access import find_project
+from experiments.queries.access import find_project, targets_of
+from experiments.queries.current_champion import champion_of
 from experiments.queries.token_access import opens
 from experiments.services import projects as services
 
@@ -62,6 +63,6 @@ def _project(access: Any) -> dict[str, Any]:
         "margin": access.margin,
         "smallest_gain": access.smallest_gain,
         "role": access.role,
-        "targets": champions.targets_of(access),
-        "champion": projects.champion_of(access.project_id),
+        "targets": targets_of(access),
+        "champion": champion_of(access.project_id),
     }

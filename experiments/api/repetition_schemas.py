@@ -7,8 +7,8 @@ from typing import Annotated, Any, Literal
 
 from ninja import Field, Schema
 
-from experiments.api.experiment_schemas import LONGEST_FILE, Plain, Reason, Text
-from experiments.api.run_schemas import ParameterName, Short, Strict
+from experiments.api.experiment_schemas import LONGEST_FILE
+from experiments.api.schemas import ParameterName, Plain, Reason, Short, Strict, Text
 
 Count = Annotated[int, Field(ge=0, le=1000)]
 
@@ -145,31 +145,3 @@ class BaselineOut(Schema):
     repetition: int | None
     pairs_queued: int
     evidence: Any
-
-
-class TokenOut(Schema):
-    """A token of one's own; its text was shown once, when it was made."""
-
-    id: int
-    name: str
-    prefix: str
-    project: str
-    scopes: list[str]
-    state: str
-    created_at: datetime
-    expires_at: datetime | None
-    last_used_at: datetime | None
-    revoked_at: datetime | None
-
-
-class TokensOut(Schema):
-    tokens: list[TokenOut]
-
-
-class WhoOut(Schema):
-    """In whose name this token acts, and what it may do."""
-
-    username: str
-    project: str
-    scopes: list[str]
-    expires_at: datetime | None

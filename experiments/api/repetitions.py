@@ -21,7 +21,9 @@ from experiments.api.repetition_schemas import (
 )
 from experiments.errors import Conflict, NotOpenYet
 from experiments.judgement.evidence import Evidence, gather
-from experiments.queries.seeds import repetition_state
+from experiments.queries.experiments import get_experiment
+from experiments.queries.seeds import get_repetition, repetition_state
+from experiments.queries.trial_detail import get_trial
 from experiments.services import replications as services
 from experiments.services import variance
 
@@ -35,7 +37,7 @@ Position = Annotated[int, Field(ge=0, le=100)]
 @router.get(f"{_PLACE}/repetitions", response={200: RepetitionsOut, **asking.READ_ERRORS})
 def read_repetition(request: HttpRequest, slug: str, name: str, candidate: Position = 0) -> Any:
     """Where the newest repetition stands; `candidate`: which of several, from 1."""
-    experiment = asking.experiment_in(asking.reading(request, slug), name)
+    experiment = get_experiment(asking.reading(request, slug), name)
     return {"repetition": repetition_state(experiment.pk, candidate)}
 
 
@@ -46,14 +48,14 @@ def read_repetition(request: HttpRequest, slug: str, name: str, candidate: Posit
 )
 def declare_repetition(request: HttpRequest, slug: str, name: str) -> Any:
     """Fix what is compared and when it is looked at, and queue the pairs of the first look."""
-    experiment = asking.experiment_in(asking.writing(request, slug), name)
+    experiment = get_experiment(asking.writing(request, slug), name)
     asked = bodies.read(request, RepetitionIn)
     services.declare(
         user=asking.person(request),
         experiment=experiment,
-        candidate_trial=asking.trial_in(experiment, asked.candidate),
-        further_candidates=[asking.trial_in(experiment, each) for each in asked.further],
-        baseline_trial=asking.trial_in(experiment, asked.baseline) if asked.baseline else None,
+        candidate_trial=get_trial(experiment, asked.candidate),
+        further_candidates=[get_trial(experiment, each) for each in asked.further],
+        baseline_trial=get_trial(experiment, asked.baseline) if asked.baseline else None,
         looks=asked.looks,
         margin=asked.margin,
         score_rule=asked.score_rule,
@@ -66,8 +68,8 @@ def declare_repetition(request: HttpRequest, slug: str, name: str) -> Any:
 def read_evidence(request: HttpRequest, slug: str, name: str, repetition: int) -> Any:
     """Everything that a decision would rest on at this moment."""
     access = asking.reading(request, slug)
-    experiment = asking.experiment_in(access, name)
-    return _evidence(gather(asking.repetition_in(access, experiment, repetition)))
+    experiment = get_experiment(access, name)
+    return _evidence(gather(get_repetition(access, experiment, repetition)))
 
 
 @router.post(f"{_ONE}/continue", response=_QUEUED)
@@ -119,7 +121,7 @@ def open_test_scores(request: HttpRequest, slug: str, name: str, repetition: int
 )
 def measure_variance(request: HttpRequest, slug: str, name: str) -> Any:
     """Queue the runs that measure one source of variance of the candidate."""
-    experiment = asking.experiment_in(asking.writing(request, slug), name)
+    experiment = get_experiment(asking.writing(request, slug), name)
     asked = bodies.read(request, MeasureIn)
     made = variance.measure(
         user=asking.person(request),
@@ -132,7 +134,7 @@ def measure_variance(request: HttpRequest, slug: str, name: str) -> Any:
 
 def _writable(request: HttpRequest, slug: str, name: str, repetition: int) -> Any:
     access = asking.writing(request, slug)
-    return asking.repetition_in(access, asking.experiment_in(access, name), repetition)
+    return get_repetition(access, get_experiment(access, name), repetition)
 
 
 def _evidence(found: Evidence) -> dict[str, Any]:

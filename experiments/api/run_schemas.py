@@ -5,20 +5,14 @@ from __future__ import annotations
 from typing import Annotated, Any, Literal
 
 from ninja import Field, Schema
-from pydantic import ConfigDict, StringConstraints
+from pydantic import StringConstraints
 
-from experiments.api.schemas import ProblemOut
+from experiments.api.schemas import ParameterName, ProblemOut, Short, Strict
 
 Seed = Annotated[int, Field(ge=0, lt=2**63)]
-ParameterName = Annotated[str, StringConstraints(min_length=1, max_length=200)]
 Name = Annotated[str, StringConstraints(pattern=r"^\w[\w .+=-]*$", max_length=200)]
-Short = Annotated[str, StringConstraints(max_length=200)]
 Tag = Annotated[str, StringConstraints(min_length=1, max_length=60, strip_whitespace=True)]
 Key = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{0,64}$")]
-
-
-class Strict(Schema):
-    model_config = ConfigDict(extra="forbid")
 
 
 class RunIn(Strict):

@@ -7,8 +7,7 @@ from typing import Annotated, Any
 
 from ninja import Field, Schema
 
-from experiments.api.experiment_schemas import Number, Plain, Text
-from experiments.api.run_schemas import ParameterName, Strict
+from experiments.api.schemas import Number, ParameterName, Plain, Strict, Text
 
 
 class TryIn(Strict):

@@ -25,12 +25,12 @@ from experiments.api.trial_schemas import (
 from experiments.encoding import series_files, trial_files
 from experiments.errors import Conflict, Problem, VerdictError
 from experiments.follow_ups import refinement
-from experiments.judgement.evidence import plain
+from experiments.plain_json import plain
 from experiments.queries import added_trials as added_queries
 from experiments.queries import series, series_exports, trial_exports
-from experiments.queries.experiments import arms_of
+from experiments.queries.experiments import arms_of, get_experiment
 from experiments.queries.findings import findings_of_trial
-from experiments.queries.trial_detail import detail_of
+from experiments.queries.trial_detail import detail_of, get_trial
 from experiments.queries.trial_table import TrialFilter, list_trials
 from experiments.reproduce_trial import line_of
 from experiments.services import added_trials as services
@@ -62,7 +62,7 @@ def list_of_trials(
     `state`: waiting, running, complete, pruned or failed; `arm`: its letter; `order`: score,
     number, seconds, step, arm, state or p.<hyperparameter>; `down` turns it round.
     """
-    experiment = asking.experiment_in(asking.reading(request, slug), name)
+    experiment = get_experiment(asking.reading(request, slug), name)
     found = list_trials(
         experiment.pk,
         arms_of(experiment.pk),
@@ -89,7 +89,7 @@ def read_trials_file(
     down: bool = False,
 ) -> Any:
     """The same as a table, all of them."""
-    experiment = asking.experiment_in(asking.reading(request, slug), name)
+    experiment = get_experiment(asking.reading(request, slug), name)
     parameters = trial_exports.parameter_names(experiment.pk)
     wanted = TrialFilter(state=state, arm=arm, order=order, descending=down)
     arms = arms_of(experiment.pk)
@@ -113,7 +113,7 @@ def read_series_file(
     metric: Annotated[list[str], Query(max_length=100)] = _ALL,
 ) -> Any:
     """All series of all trials, exact, without test scores; `metric` narrows it."""
-    experiment = asking.experiment_in(asking.reading(request, slug), name)
+    experiment = get_experiment(asking.reading(request, slug), name)
     pieces = series_exports.exact(
         series_exports.trial_names(experiment),
         declared=metrics.from_document(json.loads(experiment.document)),
@@ -130,8 +130,8 @@ def read_series_file(
 @router.get(_PLACE + "/trials/{trial}", response={200: TrialOut, **asking.READ_ERRORS})
 def read_trial(request: HttpRequest, slug: str, name: str, trial: str) -> Any:
     """One trial: what it ran with, how it ended, what the rules saw, the end of its log."""
-    experiment = asking.experiment_in(asking.reading(request, slug), name)
-    found = asking.trial_in(experiment, trial)
+    experiment = get_experiment(asking.reading(request, slug), name)
+    found = get_trial(experiment, trial)
     detail = detail_of(found, len(arms_of(experiment.pk)))
     same = set(TrialOut.model_fields) & set(detail.__slots__)
     return {
@@ -155,8 +155,8 @@ def read_trial_series(
     last: Step = None,
 ) -> Any:
     """Every series of a trial, to the last bit; `first` and `last` cut out a range of steps."""
-    experiment = asking.experiment_in(asking.reading(request, slug), name)
-    found = asking.trial_in(experiment, trial)
+    experiment = get_experiment(asking.reading(request, slug), name)
+    found = get_trial(experiment, trial)
     range_of_steps = (
         -(2**63) if first is None else first,
         2**63 - 1 if last is None else last,
@@ -200,7 +200,7 @@ def try_configuration(request: HttpRequest, slug: str, name: str) -> Any:
 @router.post(_PLACE + "/trials/{trial}/retry", response={201: QueuedOut, **asking.WRITE_ERRORS})
 def retry_trial(request: HttpRequest, slug: str, name: str, trial: str) -> Any:
     """Queue a failed trial again, with the same row, parameters and seeds."""
-    failed = asking.trial_in(_searched(request, slug, name), trial)
+    failed = get_trial(_searched(request, slug, name), trial)
     return Status(201, {"ids": [services.retry(user=asking.person(request), trial=failed)]})
 
 
@@ -236,7 +236,7 @@ def refine(request: HttpRequest, slug: str, name: str) -> Any:
 def _searched(request: HttpRequest, slug: str, name: str) -> Any:
     """An experiment that workers search, to which this token may add."""
     access = asking.writing(request, slug)
-    experiment = asking.experiment_in(access, name)
+    experiment = get_experiment(access, name)
     if not experiment.source:
         raise Conflict("A program described this experiment; only that program adds trials.")
     return experiment

@@ -16,7 +16,7 @@ from experiments.search_space import (
     searched_domain,
     show,
 )
-from experiments.templatetags.search_words import domain_words
+from experiments.space_formatting import domain_words
 
 PREFIX = "value"  # of a hyperparameter's field, so that none is called "arm"
 _LONGEST = 100  # characters of a number

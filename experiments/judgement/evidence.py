@@ -8,8 +8,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, cast
 
-import numpy as np
-
 from experiments.analysis.batch_size_fairness import unfair_batch_size
 from experiments.analysis.guards import Limit
 from experiments.analysis.looks import LevelSource, Schedule
@@ -40,6 +38,7 @@ from experiments.judgement.replicate_readings import (
 )
 from experiments.metrics import Metric, from_document
 from experiments.models import Experiment, Replication
+from experiments.plain_json import plain
 from experiments.queries import repetitions
 from experiments.queries.replicates import ReplicateRun, replicate_runs
 from experiments.queries.runs import parameters_of
@@ -145,17 +144,6 @@ class Evidence:
 
 def _document(replication: Replication) -> Any:
     return json.loads(replication.baseline.document) if replication.baseline else None
-
-
-def plain(value: Any) -> Any:
-    """JSON-ready copy: numbers that are not finite become text, tuples lists."""
-    if isinstance(value, float) and not math.isfinite(value):
-        return str(value)
-    if isinstance(value, Mapping):
-        return {str(key): plain(each) for key, each in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [plain(each) for each in value]
-    return value.item() if isinstance(value, np.generic) else value
 
 
 def gather(replication: Replication) -> Evidence:

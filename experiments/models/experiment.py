@@ -8,6 +8,7 @@ from django.db.models import F, Q
 
 from experiments.models.project import Direction, Project
 
+NOT_SEARCHED = "a baseline runs over seeds, nothing is searched"  # a stop reason
 OUTSIDE = "outside"  # the sampler of an experiment whose runs choose their own parameters
 
 
@@ -116,6 +117,11 @@ class Experiment(models.Model):
     def is_from_outside(self) -> bool:
         """Whether programs outside run its trials: no worker of ours could."""
         return self.sampler == OUTSIDE
+
+    @property
+    def is_baseline(self) -> bool:
+        """Whether it is one configuration over seeds and no search."""
+        return self.stop_reason == NOT_SEARCHED
 
 
 class ExperimentTag(models.Model):

@@ -31,11 +31,11 @@ from experiments.queries.curves import (
     replicates,
 )
 from experiments.queries.findings import FindingRow
-from experiments.queries.seeds import repetition_state
 
 MOST_PICKED = 8
 BEST = (3, 10, 25)
 MOST_OF_AN_ARM = 8
+SEEDS = "seeds"  # in an address: the replicates of the newest replication
 SYSTEM = "system/"
 Onsets = tuple[str, str, float]  # trial, rule, step
 
@@ -55,12 +55,15 @@ class CurvePanel(Panel):
     thinned: bool = False
 
 
-def wanted_trials(experiment: Any, arms: int, picked: str) -> list[CurveTrial]:
-    """The trials that an address asks for; else the best and those that run."""
-    if picked == "seeds":
-        state = repetition_state(experiment.pk)
-        # What replicates reach is not looked at between looks.
-        return replicates(state.id, arms) if state and state.complete else []
+def wanted_trials(
+    experiment: Any, arms: int, picked: str, replication: int | None
+) -> list[CurveTrial]:
+    """The trials that an address asks for; else the best and those that run.
+
+    `replication`: the one whose replicates may be drawn, None between two looks.
+    """
+    if picked == SEEDS:
+        return replicates(replication, arms) if replication else []
     kind, _, text = picked.rpartition("-")
     number = int(text) if text.isdecimal() and len(text) < 4 else 0
     if kind == "best" and number:
@@ -82,8 +85,8 @@ def choices_of(parts: ExperimentParts, picked: str) -> list[tuple[str, str]]:
     found += [(f"best-{count}", f"best {count}") for count in BEST if finished > count]
     if len(parts.arms) > 1:
         found += [(f"arm-{arm.index}", f"arm {arm.label}") for arm in parts.arms]
-    if parts.repetition is not None:
-        found.append(("seeds", "seeds: mean and band"))
+    if parts.has_replicates:
+        found.append((SEEDS, "seeds: mean and band"))
     if picked and picked not in dict(found):
         found.append((picked, "those ticked below"))
     return found
@@ -193,7 +196,7 @@ def beside_charts(curves: Sequence[TrialCurves]) -> list[Chart]:
 
 
 def _no_curves(parts: ExperimentParts, picked: str) -> str:
-    if picked == "seeds":
+    if picked == SEEDS:
         return (
             "Curves over seeds appear when all replicates of the present look have ended: "
             "looking earlier would bias the verdict."

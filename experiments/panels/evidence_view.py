@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 
 from experiments.charts.seeds import Arm, interval_plot, seeds_plot
 from experiments.charts.theme import Figure
+from experiments.formatting import duration, megabytes, number, score, signed
 from experiments.search_space import show
-from experiments.templatetags.figures import duration, megabytes, number, score, signed
 
 SIDES = ("candidate", "baseline")
 SEEDS = ("train_seed", "split_seed")

@@ -13,10 +13,8 @@ from experiments.file import experiment_file
 from experiments.file.experiment_file import ExperimentFile
 from experiments.metrics import Metric
 from experiments.queries.access import Access
-from experiments.queries.decisions import decision_without_seeds
 from experiments.queries.experiments import ArmRow, Tally, arms_of, tally
 from experiments.queries.findings import Findings, findings_of
-from experiments.queries.seeds import RepetitionState, repetition_state
 
 
 @lru_cache(maxsize=64)
@@ -38,8 +36,16 @@ class ExperimentParts:
     arms: tuple[ArmRow, ...]
     tally: Tally
     findings: Findings
-    repetition: RepetitionState | None
-    dropped: int | None
+
+    @property
+    def has_replicates(self) -> bool:
+        """Whether its curves may be those of replicates, too."""
+        return False
+
+    @property
+    def complete_replication(self) -> int | None:
+        """Id of the newest replication while every replicate of its look has ended."""
+        return None
 
     @property
     def declared(self) -> dict[str, Metric]:
@@ -67,11 +73,8 @@ def count_arms(experiment: Any) -> int:
     return len(file.arms()) if file else len(arms_of(experiment.pk))
 
 
-def gather(access: Access, experiment: Any, *, candidate: int = 0) -> ExperimentParts:
-    """Read the parts of a page. The number of queries does not depend on the number of trials.
-
-    `candidate`: which of several that are repeated together, from 1; 0 leaves it open.
-    """
+def gather(access: Access, experiment: Any) -> ExperimentParts:
+    """Read the parts of a page. The number of queries does not depend on the number of trials."""
     arms = arms_of(experiment.pk)
     return ExperimentParts(
         access=access,
@@ -80,6 +83,4 @@ def gather(access: Access, experiment: Any, *, candidate: int = 0) -> Experiment
         arms=arms,
         tally=tally(experiment.pk),
         findings=findings_of(experiment.pk, len(arms)),
-        repetition=repetition_state(experiment.pk, candidate),
-        dropped=decision_without_seeds(experiment.pk),
     )

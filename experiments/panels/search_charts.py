@@ -33,7 +33,9 @@ def panel(parts: ExperimentParts, asked: Mapping[str, str]) -> Panel:
     tab = asked.get("tab", "curves")
     if tab not in TABS or tab == "curves":
         picked = asked.get("trials", "")
-        trials = wanted_trials(parts.experiment, len(parts.arms), picked)
+        trials = wanted_trials(
+            parts.experiment, len(parts.arms), picked, parts.complete_replication
+        )
         return curves_panel(parts, trials, asked.get("metric", ""), picked)
     if tab == "importance":
         return importance_panel(parts)

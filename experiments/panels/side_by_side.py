@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 from experiments.analysis.best_of import expected_best_unbiased
 from experiments.analysis.isolation import fair_comparison
 from experiments.analysis.learning_curve import Direction
+from experiments.formatting import number
 from experiments.panels.parts import ExperimentParts
 from experiments.search_space import Fixed, Hyperparameter
-from experiments.templatetags.figures import number
-from experiments.templatetags.search_words import domain_words, scale_words
+from experiments.space_formatting import domain_words, scale_words
 
 
 @dataclass(frozen=True, slots=True)

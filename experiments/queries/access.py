@@ -85,6 +85,12 @@ def members(project_id: int) -> tuple[Member, ...]:
     return tuple(sorted(found, key=lambda each: (-ROLES.index(Role(each.role)), each.username)))
 
 
+def targets_of(access: Access) -> tuple[str, ...]:
+    """The project's targets in the order in which they were named."""
+    found: list[str] = Project.objects.values_list("targets", flat=True).get(pk=access.project_id)
+    return tuple(found)
+
+
 def people_who_may(project_id: int, role: str) -> tuple[str, ...]:
     """Names of those whose role includes `role`: whom to ask."""
     enough = ROLES[ROLES.index(Role(role)) :]

@@ -20,9 +20,7 @@ def champion(project: Project, target: str) -> Decision | None:
 
 def head(project: Project) -> tuple[int, str]:
     """Length of the log and hash of its newest entry, to be kept by whoever reads it."""
-    newest = Decision.objects.filter(project=project).order_by("-sequence").first()
-    count = Decision.objects.filter(project=project).count()
-    return count, newest.hash if newest else ""
+    return Decision.objects.head(project)
 
 
 def newest_decision() -> int:

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from experiments.models import Configuration, Decision, Project
+from experiments.models import Configuration, Decision
 from experiments.models.decision import CHAMPION_CHOICES
-from experiments.queries.access import Access
+from experiments.queries.access import Access, targets_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,12 +53,6 @@ class TargetChampions:
     @property
     def standing(self) -> int | None:
         return self.reigns[0].sequence if self.reigns else None
-
-
-def targets_of(access: Access) -> tuple[str, ...]:
-    """The project's targets in the order in which they were named."""
-    found: list[str] = Project.objects.values_list("targets", flat=True).get(pk=access.project_id)
-    return tuple(found)
 
 
 def champions_of(access: Access) -> tuple[TargetChampions, ...]:

@@ -118,16 +118,6 @@ def find_decision(access: Access, sequence: int) -> DecisionRecord | None:
     )
 
 
-def decision_without_seeds(experiment_id: int) -> int | None:
-    """Sequence of the decision that dropped an experiment before it had fresh seeds."""
-    found: int | None = (
-        Decision.objects.filter(experiment_id=experiment_id, choice=Choice.DROPPED)
-        .values_list("sequence", flat=True)
-        .first()
-    )
-    return found
-
-
 def _row(decision: Decision) -> DecisionRow:
     evidence = json.loads(decision.evidence or "{}")
     verdict = (evidence.get("verdict") if isinstance(evidence, dict) else None) or {}

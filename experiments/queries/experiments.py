@@ -13,6 +13,7 @@ from django.db.models import Count, F, OuterRef, Q, Subquery
 from django.db.models.functions import Coalesce
 
 from experiments.encoding.trial_encoding import decode
+from experiments.errors import NotFound
 from experiments.file.stop_rules import STOPPED_ATTRIBUTE
 from experiments.models import Decision, Experiment, ExperimentTag, Finding, Study, Trial
 from experiments.models.experiment import ExperimentState
@@ -204,6 +205,18 @@ def find_experiment(access: Access, name: str) -> Experiment | None:
         .filter(project_id=access.project_id, name=name)
         .first()
     )
+
+
+def get_experiment(access: Access, name: str) -> Experiment:
+    """An experiment of a project by its name.
+
+    Raises:
+        NotFound: when there is none of that name.
+    """
+    found = find_experiment(access, name)
+    if found is None:
+        raise NotFound(f"{access.slug} has no experiment {name}.")
+    return found
 
 
 def tags_in(access: Access) -> tuple[str, ...]:

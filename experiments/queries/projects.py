@@ -8,29 +8,16 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from django.db.models import Count, Max, OuterRef, Q, QuerySet, Subquery
+from django.db.models import Count, Max, OuterRef, Q, Subquery
 
 from experiments.models import Decision, Experiment, Project
 from experiments.models.decision import CHAMPION_CHOICES, Choice
 from experiments.models.experiment import ExperimentState
 from experiments.queries.access import visible_projects
+from experiments.queries.current_champion import Champion, as_champion
 from experiments.queries.decisions_wanted import decisions_wanted
 
 MOST_UNDER_WAY = 3  # on a project's card
-
-
-@dataclass(frozen=True, slots=True)
-class Champion:
-    """The adopted configuration; `score` is the mean of its fresh seeds when it was adopted."""
-
-    sequence: int
-    experiment: str
-    choice: str
-    decided_by: str
-    decided_at: datetime
-    digest: str
-    score: float | None
-    by_hand: bool = False  # a baseline whose scores a person entered
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,12 +112,6 @@ def _under_way(projects: Sequence[Project]) -> dict[int, list[UnderWay]]:
     return found
 
 
-def champion_of(project_id: int) -> Champion | None:
-    """The project's champion for production, None before the first adopt."""
-    newest = _crowning().filter(project_id=project_id).first()
-    return _champion(newest) if newest else None
-
-
 def lineage(project_id: int) -> tuple[LineageStep, ...]:
     """Every adopt of a project, oldest first."""
     rows = (
@@ -153,29 +134,7 @@ def _champions(projects: Sequence[Project]) -> dict[int, Champion]:
     for row in newest:
         wanted |= Q(project=row["project"], sequence=row["newest"])
     rows = Decision.objects.filter(wanted).select_related("experiment", "candidate")
-    return {row.project_id: _champion(row) for row in rows}
-
-
-def _crowning() -> QuerySet[Decision]:
-    return (
-        Decision.objects.filter(target="production", choice__in=CHAMPION_CHOICES)
-        .select_related("experiment", "candidate")
-        .order_by("-sequence")
-    )
-
-
-def _champion(decision: Decision) -> Champion:
-    experiment: Experiment | None = decision.experiment
-    return Champion(
-        sequence=decision.sequence,
-        experiment=experiment.name if experiment else "",
-        choice=decision.choice,
-        decided_by=decision.decided_by_name,
-        decided_at=decision.decided_at,
-        digest=decision.candidate.digest if decision.candidate else "",
-        score=_fresh_mean(decision),
-        by_hand=bool(json.loads(decision.evidence or "{}").get("entered_by_hand")),
-    )
+    return {row.project_id: as_champion(row) for row in rows}
 
 
 def _step(decision: Decision) -> LineageStep:
@@ -188,15 +147,6 @@ def _step(decision: Decision) -> LineageStep:
         lower=verdict.get("lower"),
         upper=verdict.get("upper"),
     )
-
-
-def _fresh_mean(decision: Decision) -> float | None:
-    """Mean score of the candidate's frozen replicates, those without a finite score left out."""
-    evidence = json.loads(decision.evidence or "{}")
-    runs = (evidence.get("replicates") or {}).get("candidate") or []
-    scores = [run.get("score") for run in runs if isinstance(run, dict)]
-    finite = [float(score) for score in scores if isinstance(score, int | float)]
-    return sum(finite) / len(finite) if finite else None
 
 
 def _verdict_of(decision: Decision) -> dict[str, Any]:

@@ -9,7 +9,9 @@ from datetime import datetime
 
 from django.db.models import Count, Q
 
-from experiments.models import Experiment, Replication, Trial
+from experiments.errors import NotFound
+from experiments.models import Decision, Experiment, Replication, Trial
+from experiments.models.decision import Choice
 from experiments.models.replication import Purpose
 from experiments.models.trial import FailureKind, StudyKind, TrialState
 from experiments.queries import series
@@ -170,6 +172,25 @@ def _tally(row: Replication) -> dict[str, int]:
     )
 
 
+def complete_replication(experiment_id: int) -> int | None:
+    """Id of the newest repetition while every replicate of its look has ended.
+
+    What replicates reach is not looked at between looks.
+    """
+    state = repetition_state(experiment_id)
+    return state.id if state and state.complete else None
+
+
+def decision_without_seeds(experiment_id: int) -> int | None:
+    """Sequence of the decision that dropped an experiment before it had fresh seeds."""
+    found: int | None = (
+        Decision.objects.filter(experiment_id=experiment_id, choice=Choice.DROPPED)
+        .values_list("sequence", flat=True)
+        .first()
+    )
+    return found
+
+
 def find_repetition(access: Access, experiment_id: int, number: int) -> Replication | None:
     """A repetition of an experiment by its id."""
     return (
@@ -181,6 +202,18 @@ def find_repetition(access: Access, experiment_id: int, number: int) -> Replicat
         )
         .first()
     )
+
+
+def get_repetition(access: Access, experiment: Experiment, number: int) -> Replication:
+    """A repetition over seeds by its id.
+
+    Raises:
+        NotFound: when the experiment has none with that id.
+    """
+    found = find_repetition(access, experiment.pk, number) if number < 2**63 else None
+    if found is None:
+        raise NotFound(f"{experiment.name} has no repetition {number}.")
+    return found
 
 
 def best_trials(experiment: Experiment, arms: int, count: int = 12) -> tuple[Choosable, ...]:

@@ -9,11 +9,12 @@ from datetime import datetime
 from typing import Any
 
 from experiments.encoding.trial_encoding import decode
+from experiments.errors import NotFound
 from experiments.models import Artifact, Experiment, Trial
 from experiments.models.trial import StudyKind, TrialState
 from experiments.queries.experiments import arm_label
 from experiments.queries.trial_table import STATE_WORDS
-from experiments.trial_names import TrialReference, other_trial_name, trial_name
+from experiments.trial_names import TrialReference, other_trial_name, parse_trial_name, trial_name
 
 ORIGIN_WORDS = {
     "sampler": "drawn by the sampler",
@@ -93,6 +94,19 @@ def find_trial(experiment: Experiment, reference: TrialReference) -> Trial | Non
     return rows.select_related(
         "study", "configuration", "environment", "worker", "retry_of__study"
     ).first()
+
+
+def get_trial(experiment: Experiment, name: str) -> Trial:
+    """A trial by the name that the pages call it: 17, B17, s31-4.
+
+    Raises:
+        NotFound: when there is none of that name.
+    """
+    reference = parse_trial_name(name)
+    found = find_trial(experiment, reference) if reference else None
+    if found is None:
+        raise NotFound(f"{experiment.name} has no trial {name}.")
+    return found
 
 
 def name_of(trial: Trial, arms: int) -> str:

@@ -26,7 +26,7 @@ from experiments.judgement import baseline_evidence
 from experiments.models import Configuration, Decision, Experiment, Project, Replication, Study
 from experiments.models import Trial as TrialRow
 from experiments.models.decision import Choice
-from experiments.models.experiment import ExperimentState
+from experiments.models.experiment import NOT_SEARCHED, ExperimentState
 from experiments.models.project import Role
 from experiments.models.replication import Purpose
 from experiments.models.trial import Origin, Side, StudyKind, TrialState
@@ -36,7 +36,6 @@ from experiments.services.permissions import Person, require
 
 DEFAULT_SEEDS = 10
 FEWEST_SEEDS, MOST_SEEDS = 2, 1000
-NOT_SEARCHED = "a baseline runs over seeds, nothing is searched"
 
 
 def start(*, user: Person, project: Project, text: str, seeds: int = DEFAULT_SEEDS) -> Replication:

@@ -3,20 +3,15 @@
 from __future__ import annotations
 
 import json
-import re
-from collections.abc import Sequence
 
 from django.db import IntegrityError, transaction
 
-from experiments.errors import Conflict, NotFound, Problem, StaleEvidence, VerdictError
+from experiments.errors import Conflict, NotFound, StaleEvidence
 from experiments.models import Decision, Project
 from experiments.models.decision import CHAMPION_CHOICES, Choice
 from experiments.models.project import Role
 from experiments.services import decision_log
 from experiments.services.permissions import Person, require
-
-MOST_TARGETS = 20
-_TARGET = re.compile(r"[a-z0-9][a-z0-9_-]{0,59}")
 
 
 def revert(
@@ -79,37 +74,3 @@ def _evidence(wanted: Decision, now: Decision) -> str:
         "reverts": {"to": wanted.sequence, "from": now.sequence},
     }
     return json.dumps(document, sort_keys=True, allow_nan=False)
-
-
-def set_targets(*, user: Person, project: Project, targets: Sequence[str]) -> None:
-    """Name where champions run. One that has a champion stays.
-
-    Raises:
-        VerdictError: for a name that cannot be in an address, none at all, or too many.
-        Conflict: when one that is left out has decisions.
-    """
-    require(user, project, Role.ADMIN)
-    wanted = list(dict.fromkeys(targets))
-    wrong = [name for name in wanted if not _TARGET.fullmatch(name)]
-    if wrong or not 1 <= len(wanted) <= MOST_TARGETS:
-        raise VerdictError(
-            "The targets have errors.",
-            [
-                Problem(
-                    "targets",
-                    f"want 1 to {MOST_TARGETS} names of lower-case letters, digits, - and _"
-                    + (f"; found {wrong[0]!r:.80}" if wrong else ""),
-                )
-            ],
-        )
-    with transaction.atomic():
-        held = Project.objects.select_for_update().get(pk=project.pk)
-        used = held.decisions.values_list("target", flat=True).distinct()
-        if missing := sorted(set(used) - set(wanted)):
-            raise Conflict(
-                f"{', '.join(missing)} has decisions and stays.",
-                [Problem("targets", f"want {', '.join(missing)} among them")],
-            )
-        held.targets = wanted
-        held.save(update_fields=["targets"])
-        project.targets = wanted

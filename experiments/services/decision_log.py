@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from django.utils import timezone
 
+from experiments.addresses import page
 from experiments.encoding.decision_chain import first_previous_hash, sign, signed_fields
 from experiments.errors import Conflict, Problem, VerdictError
 from experiments.models import Configuration, Decision, Experiment, Project, Replication
 from experiments.models.decision import Choice
+from experiments.models.webhook import EventKind
+from experiments.queries.champion import as_document
 from experiments.services import messages
 from experiments.services.permissions import Person
 
@@ -100,5 +103,23 @@ def append(
     decision.save(force_insert=True)
     if experiment is not None:
         Experiment.objects.filter(pk=experiment.pk).update(active_at=decision.decided_at)
-    messages.decided(decision)
+    _tell(decision)
     return decision
+
+
+def _tell(decision: Decision) -> None:
+    """Announce that the log has grown, in the transaction that wrote the entry."""
+    about = f" on {decision.experiment.name}" if decision.experiment else ""
+    against = ", against the verdict" if decision.overrides_verdict else ""
+    messages.announce(
+        project=decision.project,
+        kind=EventKind.DECIDED,
+        key=f"decided:{decision.pk}",
+        text=(
+            f"{decision.decided_by_name} decided{about}: {decision.choice}{against} "
+            f"({decision.target}, decision {decision.sequence})."
+        ),
+        path=page("decision", decision.project.slug, decision.sequence),
+        experiment=decision.experiment,
+        decision=as_document(decision),
+    )

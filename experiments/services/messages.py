@@ -31,7 +31,6 @@ from experiments.models import (
 )
 from experiments.models.project import Role
 from experiments.models.webhook import ASKED, EventKind
-from experiments.queries import champion
 from experiments.services.deliveries import MOST_TRIES
 from experiments.services.permissions import Person, require
 
@@ -84,7 +83,7 @@ def announce(
 
 def _document(project: Project, kind: str, text: str, path: str) -> dict[str, Any]:
     """What is sent of an event; the same fields for every kind."""
-    count, newest = champion.head(project)
+    count, newest = Decision.objects.head(project)
     return {
         "event": kind,
         "project": project.slug,
@@ -128,24 +127,6 @@ def _readers(project: Project, kind: str) -> list[int]:
         for choice in wanting.exclude(user__email="").select_related("user")
         if kind in choice.events and (choice.user_id in members or choice.user.is_superuser)
     ]
-
-
-def decided(decision: Decision) -> None:
-    """The log has grown; called in the transaction that wrote the entry."""
-    about = f" on {decision.experiment.name}" if decision.experiment else ""
-    against = ", against the verdict" if decision.overrides_verdict else ""
-    announce(
-        project=decision.project,
-        kind=EventKind.DECIDED,
-        key=f"decided:{decision.pk}",
-        text=(
-            f"{decision.decided_by_name} decided{about}: {decision.choice}{against} "
-            f"({decision.target}, decision {decision.sequence})."
-        ),
-        path=page("decision", decision.project.slug, decision.sequence),
-        experiment=decision.experiment,
-        decision=champion.as_document(decision),
-    )
 
 
 def ended(experiment_id: int) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Sequence
 
 from django.db import IntegrityError, transaction
@@ -11,8 +12,10 @@ from django.utils.text import slugify
 from experiments.errors import Conflict, NotAllowed, Problem, VerdictError
 from experiments.models import Membership, Project
 from experiments.models.project import Direction, Role
-from experiments.services.champions import set_targets
 from experiments.services.permissions import Person, require
+
+MOST_TARGETS = 20
+_TARGET = re.compile(r"[a-z0-9][a-z0-9_-]{0,59}")
 
 
 def create(
@@ -84,6 +87,40 @@ def change(
         project.margin = margin
         project.smallest_gain = smallest_gain
         project.save(update_fields=["name", "margin", "smallest_gain"])
+
+
+def set_targets(*, user: Person, project: Project, targets: Sequence[str]) -> None:
+    """Name where champions run. One that has a champion stays.
+
+    Raises:
+        VerdictError: for a name that cannot be in an address, none at all, or too many.
+        Conflict: when one that is left out has decisions.
+    """
+    require(user, project, Role.ADMIN)
+    wanted = list(dict.fromkeys(targets))
+    wrong = [name for name in wanted if not _TARGET.fullmatch(name)]
+    if wrong or not 1 <= len(wanted) <= MOST_TARGETS:
+        raise VerdictError(
+            "The targets have errors.",
+            [
+                Problem(
+                    "targets",
+                    f"want 1 to {MOST_TARGETS} names of lower-case letters, digits, - and _"
+                    + (f"; found {wrong[0]!r:.80}" if wrong else ""),
+                )
+            ],
+        )
+    with transaction.atomic():
+        held = Project.objects.select_for_update().get(pk=project.pk)
+        used = held.decisions.values_list("target", flat=True).distinct()
+        if missing := sorted(set(used) - set(wanted)):
+            raise Conflict(
+                f"{', '.join(missing)} has decisions and stays.",
+                [Problem("targets", f"want {', '.join(missing)} among them")],
+            )
+        held.targets = wanted
+        held.save(update_fields=["targets"])
+        project.targets = wanted
 
 
 def _problems(

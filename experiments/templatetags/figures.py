@@ -1,167 +1,36 @@
-"""Numbers, times and figures as pages write them."""
+"""Numbers, times and figures as templates write them."""
 
 from __future__ import annotations
 
 import json
-import math
-from datetime import datetime
 from typing import Any
 
 from django import template
-from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
+from experiments import formatting
 from experiments.charts.in_words import in_words
 
 register = template.Library()
 
-DIGITS = 4
-NOTHING = "\N{EN DASH}"
 _ESCAPES = {ord(">"): "\\u003E", ord("<"): "\\u003C", ord("&"): "\\u0026"}
 
-
-@register.filter
-def score(value: Any) -> str:
-    """Four significant digits with their zeros, so that a column lines up: 0.9740."""
-    return _number(value, keep_zeros=True)
-
-
-@register.filter
-def number(value: Any) -> str:
-    """Four significant digits without needless zeros; words and whole numbers as they are."""
-    return _number(value, keep_zeros=False)
-
-
-@register.filter
-def signed(value: Any) -> str:
-    """As `score`, with its sign: +0.0047."""
-    text = _number(value, keep_zeros=False)
-    return f"+{text}" if isinstance(value, int | float) and value > 0 else text
-
-
-@register.filter
-def difference(value: Any, beside: Any) -> str:
-    """A difference of scores with one decimal more than the score beside it: +0.00205.
-
-    So that a column of differences lines up, whatever the size of each.
-    """
-    if not isinstance(value, int | float) or not math.isfinite(value):
-        return signed(value)
-    text = score(beside)
-    if "e" in text or not isinstance(beside, int | float) or not math.isfinite(beside):
-        return signed(value)
-    return f"{value:+.{len(text.partition('.')[2]) + 1}f}"
-
-
-@register.filter
-def percent(value: Any) -> str:
-    """A share of one as a percentage: 0.0221 gives 2.2 %."""
-    return NOTHING if value is None else f"{_number(100 * value, keep_zeros=False, digits=2)} %"
-
-
-def _number(value: Any, *, keep_zeros: bool, digits: int = DIGITS) -> str:
-    if value is None:
-        return NOTHING
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    if isinstance(value, str):
-        return value
-    if isinstance(value, int) and abs(value) < 10**7:
-        return str(value)
-    if not math.isfinite(value):
-        return {math.inf: "infinity", -math.inf: "-infinity"}.get(value, "not a number")
-    if value == 0:
-        return "0"
-    exponent = int(f"{value:.{digits - 1}e}".split("e")[1])
-    if not -4 <= exponent < 7:
-        mantissa = f"{value:.{digits - 1}e}".split("e")[0]
-        mantissa = mantissa if keep_zeros else mantissa.rstrip("0").rstrip(".")
-        return f"{mantissa}e{exponent}"
-    text = f"{value:.{max(0, digits - 1 - exponent)}f}"
-    if not keep_zeros and "." in text:
-        text = text.rstrip("0").rstrip(".")
-    return text
-
-
-@register.filter
-def duration(seconds: Any) -> str:
-    """A length of time as people say it: 0.4 s, 11 s, 4 min, 1.5 h, 3 days."""
-    if seconds is None:
-        return NOTHING
-    if seconds < 0.95:
-        return "under 0.1 s" if seconds < 0.05 else f"{seconds:.1f} s"
-    if seconds < 9.95:
-        return f"{seconds:.1f} s"
-    if seconds < 99.5:
-        return f"{seconds:.0f} s"
-    if seconds < 99.5 * 60:
-        return f"{seconds / 60:.0f} min"
-    if seconds < 36 * 3600:
-        return f"{_number(seconds / 3600, keep_zeros=False, digits=2)} h"
-    return f"{seconds / 86400:.0f} days"
-
-
-@register.filter
-def about(seconds: Any) -> str:
-    """An estimate of time left."""
-    if seconds is None:
-        return NOTHING
-    return "about 1 min" if 50 <= seconds < 90 else f"about {duration(max(1, seconds))}"
-
-
-@register.filter
-def ago(moment: datetime | None) -> SafeString | str:
-    """How long ago, with the exact time on hover."""
-    if moment is None:
-        return NOTHING
-    seconds = (timezone.now() - moment).total_seconds()
-    if seconds < 45:
-        words = "just now"
-    elif seconds < 45 * 60:
-        words = f"{max(1, round(seconds / 60))} min ago"
-    elif seconds < 22 * 3600:
-        words = f"{max(1, round(seconds / 3600))} h ago"
-    elif seconds < 30 * 86400:
-        days = max(1, round(seconds / 86400))
-        words = "yesterday" if days == 1 else f"{days} days ago"
-    else:
-        words = f"{moment:%-d %b %Y}"
-    return format_html(
-        '<time datetime="{}" title="{} UTC">{}</time>',
-        f"{moment:%Y-%m-%dT%H:%M:%SZ}",
-        f"{moment:%-d %B %Y, %H:%M:%S}",
-        words,
-    )
-
-
-@register.filter
-def moment(value: datetime | None) -> str:
-    """A time in full: 21 November 2026, 07:12 UTC."""
-    return NOTHING if value is None else f"{value:%-d %B %Y, %H:%M} UTC"
-
-
-@register.filter
-def megabytes(value: Any) -> str:
-    """Memory: 212 MB, 3.4 GB."""
-    if value is None:
-        return NOTHING
-    if value < 1000:
-        return f"{value:.0f} MB"
-    return f"{_number(value / 1024, keep_zeros=False, digits=3)} GB"
-
-
-@register.filter
-def grouped(count: int) -> str:
-    """A count with its thousands set apart: 10,008."""
-    return f"{count:,}"
-
-
-@register.filter
-def counted(count: int, words: str) -> str:
-    """A count with its noun: `{{ n|counted:"trial,trials" }}`."""
-    one, many = words.split(",")
-    return f"{count:,} {one if count == 1 else many}"
+for _format in (
+    formatting.score,
+    formatting.number,
+    formatting.signed,
+    formatting.difference,
+    formatting.percent,
+    formatting.duration,
+    formatting.about,
+    formatting.ago,
+    formatting.moment,
+    formatting.megabytes,
+    formatting.grouped,
+    formatting.counted,
+):
+    register.filter(_format)
 
 
 @register.filter

@@ -11,11 +11,14 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from experiments.follow_ups.followups import FOLLOWUPS
-from experiments.search_space import Choices, Fixed, Hyperparameter, show
-from experiments.templatetags.figures import number
+from experiments.formatting import number
+from experiments.space_formatting import condition_words, domain_words, scale_words
 
 register = template.Library()
 MOST_SEEN = 8  # values of one piece of evidence
+
+for _format in (condition_words, domain_words, scale_words):
+    register.filter(_format)
 
 
 @register.filter
@@ -34,46 +37,6 @@ def link_words(link: str) -> str:
         if marker in parts[:-2]:
             return f"{parts[-1]} @ {parts[parts.index(marker) + 1][:10]}"
     return parts[-1]
-
-
-@register.filter
-def domain_words(each: Hyperparameter) -> str:
-    """Where its values lie: 0.0001 to 0.1; 32, 64, 128; adam."""
-    domain = each.domain
-    if isinstance(domain, Fixed):
-        if domain.by:
-            told = ", ".join(f"{key}: {show(value)}" for key, value in domain.values.items())
-            return f"by {domain.by}: {told}"
-        return show(domain.value)
-    if isinstance(domain, Choices):
-        return ", ".join(show(value) for value in domain.values)
-    step = f", step {domain.step:g}" if domain.step else ""
-    return f"{number(domain.low)} to {number(domain.high)}{step}"
-
-
-@register.filter
-def scale_words(each: Hyperparameter) -> str:
-    """How its values are ordered."""
-    domain = each.domain
-    if isinstance(domain, Fixed):
-        return ""
-    if isinstance(domain, Choices):
-        return "ordered" if domain.ordered else "unordered"
-    said = ["log" if domain.log else "linear"]
-    if domain.integer:
-        said.append("whole numbers")
-    limits = {"low": "cannot go lower", "high": "cannot go higher"}
-    said += [limits[edge] for edge in sorted(each.natural, reverse=True) if edge in limits]
-    return ", ".join(said)
-
-
-@register.filter
-def condition_words(each: Hyperparameter) -> str:
-    """Under which values of others it exists."""
-    return ", ".join(
-        f"where {name} is {' or '.join(show(value) for value in among)}"
-        for name, among in each.when.items()
-    )
 
 
 @register.filter

@@ -21,7 +21,6 @@ from experiments.queries.trial_detail import find_trial, name_of
 from experiments.search_space import Hyperparameter
 from experiments.services import added_trials, experiments
 from experiments.trial_names import parse_trial_name
-from experiments.views.experiment_parts import shared_context
 from experiments.views.guard import attempted, in_project, required
 
 
@@ -149,7 +148,11 @@ def _page(
     like = _find(parts, asked) if asked else parts.experiment.best_trial
     held = max((arm.budget or 0 for arm in parts.arms), default=0)
     context = {
-        **shared_context(parts),
+        "project": parts.access,
+        "section": "experiments",
+        "experiment": parts.experiment,
+        "arms": parts.arms,
+        "ended": parts.experiment.state in ("finished", "stopped"),
         "configuration": configuration or _configuration_form(parts, None, like),
         "like": name_of(like, len(parts.arms)) if like else "",
         "budget": budget

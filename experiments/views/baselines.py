@@ -14,7 +14,7 @@ from experiments.forms.baseline import KnownBaselineForm
 from experiments.judgement import baseline_evidence
 from experiments.queries.access import Access, people_who_may, project_record
 from experiments.queries.baselines import newest_baseline
-from experiments.queries.projects import champion_of
+from experiments.queries.current_champion import champion_of
 from experiments.services import baselines, replications
 from experiments.views.guard import attempted, in_project, required, whole_number
 

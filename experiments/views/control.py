@@ -17,10 +17,9 @@ from experiments.queries import gpu_hours
 from experiments.queries.access import Access
 from experiments.queries.experiments import find_experiment
 from experiments.queries.trial_detail import find_trial
-from experiments.queries.waiting import accidents
+from experiments.queries.waiting import accidents, why_waiting
 from experiments.services import control
 from experiments.trial_names import parse_trial_name
-from experiments.views.experiment_parts import shared_context
 from experiments.views.guard import attempted, in_project, required
 
 
@@ -42,7 +41,11 @@ def control_page(request: HttpRequest, access: Access, name: str) -> HttpRespons
             messages.success(request, "Changed. Trials that run now go on.")
             return redirect("experiment", access.slug, name)
     context = {
-        **shared_context(parts),
+        "project": parts.access,
+        "section": "experiments",
+        "experiment": parts.experiment,
+        "arms": parts.arms,
+        "waits": why_waiting(parts.experiment, parts.tally.running),
         "form": form,
         "accidents": accidents(parts.experiment.pk),
         "used": gpu_hours.of_experiment(parts.experiment.pk) if parts.experiment.gpus else None,

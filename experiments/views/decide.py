@@ -16,10 +16,9 @@ from experiments.judgement.evidence import gather as gather_evidence
 from experiments.judgement.freezing import frozen
 from experiments.judgement.planning import earlier_spread, seeds_still_needed
 from experiments.panels.evidence_view import evidence_page
-from experiments.panels.parts import ExperimentParts, gather
+from experiments.panels.path_context import PathContext, path_context
 from experiments.queries import deployables
-from experiments.queries.access import Access, people_who_may
-from experiments.queries.champions import targets_of
+from experiments.queries.access import Access, people_who_may, targets_of
 from experiments.queries.experiments import find_experiment
 from experiments.queries.seeds import find_repetition
 from experiments.services import decisions, replications
@@ -34,7 +33,7 @@ from experiments.views.measuring import measuring
 @in_project
 def decide_page(request: HttpRequest, access: Access, name: str) -> HttpResponse:
     """Everything the decision rests on, and the buttons that make it."""
-    parts = gather(access, required(find_experiment(access, name)), candidate=asked(request))
+    parts = path_context(access, required(find_experiment(access, name)), candidate=asked(request))
     context = {
         **shared_context(parts),
         **_evidence_context(parts),
@@ -45,7 +44,7 @@ def decide_page(request: HttpRequest, access: Access, name: str) -> HttpResponse
     return render(request, "experiments/decide.html", context)
 
 
-def _evidence_context(parts: ExperimentParts) -> dict[str, Any]:
+def _evidence_context(parts: PathContext) -> dict[str, Any]:
     held = parts.repetition
     if held is None:
         return {"repetition": None}
@@ -89,7 +88,7 @@ def _needed(evidence: Evidence) -> SeedsNeeded | None:
 @in_project
 def decide_file(request: HttpRequest, access: Access, name: str) -> HttpResponse:
     """What the page says, as Markdown to download."""
-    parts = gather(access, required(find_experiment(access, name)), candidate=asked(request))
+    parts = path_context(access, required(find_experiment(access, name)), candidate=asked(request))
     context = _evidence_context(parts)
     page = context["evidence"] if required(context["repetition"]) else None
     text = open_markdown(parts.experiment, required(page), access, waiting=context["waiting"])
@@ -103,7 +102,7 @@ def decide_file(request: HttpRequest, access: Access, name: str) -> HttpResponse
 @in_project
 def record_decision(request: HttpRequest, access: Access, name: str) -> HttpResponse:
     """Write the decision with its evidence frozen; a stale page records nothing."""
-    parts = gather(access, required(find_experiment(access, name)), candidate=asked(request))
+    parts = path_context(access, required(find_experiment(access, name)), candidate=asked(request))
     choice = request.POST.get("choice", "")
     reason = request.POST.get("reason", "")
     held = parts.repetition

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from experiments.formatting import moment, score, signed
 from experiments.panels.evidence_view import EvidencePage
 from experiments.queries.access import Access
 from experiments.queries.decisions import DecisionRecord
-from experiments.templatetags.figures import moment, score, signed
 
 
 def decision_markdown(decision: DecisionRecord, page: EvidencePage, access: Access) -> str:

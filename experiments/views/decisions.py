@@ -9,9 +9,8 @@ from django.shortcuts import render
 from django.views.decorators.http import require_safe
 
 from experiments.panels.evidence_view import evidence_page
-from experiments.queries.access import Access, project_record
+from experiments.queries.access import Access, project_record, targets_of
 from experiments.queries.champion import exported
-from experiments.queries.champions import targets_of
 from experiments.queries.decisions import CHOICES, every_decision, find_decision, list_decisions
 from experiments.streaming import download
 from experiments.views.decision_text import decision_markdown

@@ -15,8 +15,8 @@ from experiments.judgement.planning import Planning, plan_ahead
 from experiments.judgement.replicate_readings import COST_GUARDS
 from experiments.panels.parts import ExperimentParts
 from experiments.queries.access import Access
+from experiments.queries.current_champion import champion_of
 from experiments.queries.experiments import find_experiment, look_seconds
-from experiments.queries.projects import champion_of
 from experiments.queries.seeds import (
     best_of_each_arm,
     best_trials,

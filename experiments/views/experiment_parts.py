@@ -10,21 +10,21 @@ from experiments.catalogue import SAMPLERS
 from experiments.file.grid import MOST_DIMENSIONS
 from experiments.follow_ups.refinement import may_refine
 from experiments.panels.parts import ExperimentParts
+from experiments.panels.path_context import PathContext
 from experiments.queries import gpu_hours
 from experiments.queries.checklist import checklist
 from experiments.queries.experiments import best_trial_name, seconds_left
 from experiments.queries.trial_table import TrialFilter, TrialRow, list_trials
 from experiments.queries.waiting import why_waiting
 from experiments.views.guard import whole_number
-from experiments.views.path import Standpoint, next_step, steps
+from experiments.views.path import next_step, steps
 
 SHOWN_PARAMETERS = 8
 
 
-def shared_context(parts: ExperimentParts) -> dict[str, Any]:
+def shared_context(parts: PathContext) -> dict[str, Any]:
     """What the templates of head, facts, path and findings read."""
     experiment = parts.experiment
-    standpoint = _standpoint(parts)
     sampler = SAMPLERS.get(experiment.sampler)
     return {
         "project": parts.access,
@@ -34,8 +34,8 @@ def shared_context(parts: ExperimentParts) -> dict[str, Any]:
         "tally": parts.tally,
         "findings": parts.findings,
         "checklist": checklist(experiment, parts.findings),
-        "steps": steps(standpoint),
-        "next": next_step(standpoint),
+        "steps": steps(parts),
+        "next": next_step(parts),
         "best_name": best_trial_name(experiment, len(parts.arms)),
         "seconds_left": seconds_left(experiment, parts.tally.running),
         "sampler": sampler.title if sampler else experiment.sampler,
@@ -46,18 +46,6 @@ def shared_context(parts: ExperimentParts) -> dict[str, Any]:
         "may_add": parts.access.can_edit and parts.file is not None,
         "may_refine": parts.access.can_edit and _refines_at_once(parts),
     }
-
-
-def _standpoint(parts: ExperimentParts) -> Standpoint:
-    return Standpoint(
-        parts.access,
-        parts.experiment,
-        parts.file,
-        parts.tally,
-        parts.findings,
-        parts.repetition,
-        parts.dropped,
-    )
 
 
 def _refines_at_once(parts: ExperimentParts) -> bool:

@@ -12,7 +12,7 @@ from django.views.decorators.http import require_POST, require_safe
 
 from experiments.file.design_review import design_checks
 from experiments.panels.panel import Panel
-from experiments.panels.parts import ExperimentParts, gather
+from experiments.panels.path_context import PathContext, path_context
 from experiments.panels.search_charts import TABS, panel
 from experiments.queries.access import Access
 from experiments.queries.experiments import find_experiment, tags_of
@@ -28,7 +28,7 @@ from experiments.views.live import page_cursor
 @in_project
 def experiment_page(request: HttpRequest, access: Access, name: str) -> HttpResponse:
     """Is it going well, and what should I do next?"""
-    parts = gather(access, required(find_experiment(access, name)))
+    parts = path_context(access, required(find_experiment(access, name)))
     shown = asked_panel(request, parts)
     context = {
         **shared_context(parts),
@@ -53,7 +53,7 @@ def experiment_page(request: HttpRequest, access: Access, name: str) -> HttpResp
 @in_project
 def charts_fragment(request: HttpRequest, access: Access, name: str) -> HttpResponse:
     """The panel of one tab, for the script that swaps it."""
-    parts = gather(access, required(find_experiment(access, name)))
+    parts = path_context(access, required(find_experiment(access, name)))
     shown = asked_panel(request, parts)
     context = {
         **panel_context(shown, request),
@@ -64,7 +64,7 @@ def charts_fragment(request: HttpRequest, access: Access, name: str) -> HttpResp
     return render(request, "experiments/_charts.html", context)
 
 
-def asked_panel(request: HttpRequest, parts: ExperimentParts) -> Panel:
+def asked_panel(request: HttpRequest, parts: PathContext) -> Panel:
     return panel(parts, request.GET.dict())
 
 

@@ -6,64 +6,29 @@ the answer is empty (204) after a handful of small queries.
 
 from __future__ import annotations
 
-import hashlib
-from dataclasses import dataclass
 from typing import Any
 
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.template.loader import render_to_string
 from django.views.decorators.http import require_safe
 
-from experiments.panels.curve_panel import curve_news, encode_cursor, wanted_trials
+from experiments.panels.curve_panel import SEEDS, curve_news, encode_cursor, wanted_trials
 from experiments.panels.metric_families import families, first_family
 from experiments.panels.panel import Panel
-from experiments.panels.parts import ExperimentParts, count_arms, declared_of, gather
+from experiments.panels.parts import count_arms, declared_of
+from experiments.panels.path_context import PathContext, path_context
 from experiments.queries.access import Access
 from experiments.queries.curves import CurveTrial, TrialCurves, news
 from experiments.queries.experiments import find_experiment
 from experiments.queries.live import Pulse, find_beating, pulse
+from experiments.queries.seeds import complete_replication
 from experiments.queries.series import has_come
 from experiments.views.experiment_parts import shared_context, table_context
 from experiments.views.guard import in_project, required
+from experiments.views.live_cursor import Seen, digest, marks, read_cursor, write_cursor
 
 
-@dataclass(frozen=True, slots=True)
-class Seen:
-    """What a page has: a mark of its words, one of its table, and its curves by trial."""
-
-    words: str = ""
-    table: str = ""
-    curves: dict[int, tuple[int, int, bool]] | None = None
-
-
-def write_cursor(words: str, table: str, curves: str) -> str:
-    return f"{words}|{table}|{curves}"
-
-
-def read_cursor(text: str) -> Seen:
-    """The cursor of a page; a broken one is that of a page that has seen nothing."""
-    words, _, rest = text.partition("|")
-    table, _, curves = rest.partition("|")
-    found: dict[int, tuple[int, int, bool]] = {}
-    for each in curves.split(",")[:50]:
-        trial, _, place = each.partition(":")
-        attempt, _, batch = place[:-1].partition(".")
-        numbers = (trial, attempt, batch.removeprefix("-"))
-        if all(part.isdecimal() and len(part) < 16 for part in numbers) and place[-1] in "rf":
-            found[int(trial)] = (int(attempt), int(batch), place[-1] == "f")
-    return Seen(words, table, found)
-
-
-def marks(held: Pulse) -> tuple[str, str]:
-    """Short marks of everything that the words of a page, and its table, are made of."""
-    return _mark(held.words), _mark(held.table)
-
-
-def _mark(*values: Any) -> str:
-    return hashlib.sha256(repr(values).encode()).hexdigest()[:12]
-
-
-def page_cursor(parts: ExperimentParts, shown: Panel) -> str:
+def page_cursor(parts: PathContext, shown: Panel) -> str:
     """The cursor of a page that is about to be sent."""
     return write_cursor(*marks(pulse(parts.experiment)), shown.cursor)
 
@@ -102,11 +67,11 @@ def _news(request: HttpRequest, access: Access, experiment: Any, held: Pulse) ->
         if added:
             answer["curves"] = added
     if (words, table) != (seen.words, seen.table):
-        parts = gather(access, experiment)
+        parts = path_context(access, experiment)
         answer["parts"] = {}
         if words != seen.words:
             answer["parts"] |= _words(request, parts)
-            answer["charts"] = _mark(held.finished)
+            answer["charts"] = digest(held.finished)
         if table != seen.table:
             answer["parts"]["trials"] = _table(request, parts)
     if not answer and held.moving:
@@ -116,7 +81,7 @@ def _news(request: HttpRequest, access: Access, experiment: Any, held: Pulse) ->
     return JsonResponse(answer)
 
 
-def _table(request: HttpRequest, parts: ExperimentParts) -> str:
+def _table(request: HttpRequest, parts: PathContext) -> str:
     context = {
         **table_context(parts, request),
         "project": parts.access,
@@ -125,7 +90,7 @@ def _table(request: HttpRequest, parts: ExperimentParts) -> str:
     return render_to_string("experiments/_trials.html", context, request)
 
 
-def _words(request: HttpRequest, parts: ExperimentParts) -> dict[str, str]:
+def _words(request: HttpRequest, parts: PathContext) -> dict[str, str]:
     context = shared_context(parts)
     return {
         name: render_to_string(f"experiments/_{name}.html", context, request)
@@ -137,7 +102,9 @@ def _curves(request: HttpRequest, experiment: Any, seen: Seen) -> tuple[dict[str
     """Points to add and trials to take away, and the cursor after them."""
     declared = declared_of(experiment)
     arms = count_arms(experiment)
-    trials = wanted_trials(experiment, arms, request.GET.get("trials", ""))
+    picked = request.GET.get("trials", "")
+    replication = complete_replication(experiment.pk) if picked == SEEDS else None
+    trials = wanted_trials(experiment, arms, picked, replication)
     had = seen.curves or {}
     added = news(trials, had, declared)
     ids = {each.id for each in trials}

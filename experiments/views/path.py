@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 from django.urls import reverse
 
-from experiments.file.experiment_file import ExperimentFile
-from experiments.queries.access import Access
-from experiments.queries.experiments import Tally, look_seconds
-from experiments.queries.findings import Findings
+from experiments.formatting import about
+from experiments.panels.path_context import PathContext
+from experiments.queries.experiments import look_seconds
 from experiments.queries.seeds import RepetitionState
-from experiments.services.baselines import NOT_SEARCHED
 from experiments.services.replications import DEFAULT_LOOKS
-from experiments.templatetags.figures import about
 
 Standing = Literal["done", "warned", "now", "later"]
 ENDED = ("finished", "stopped")
@@ -40,50 +37,12 @@ class NextStep:
     who: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Standpoint:
-    """Everything the path is made of."""
-
-    access: Access
-    experiment: Any
-    file: ExperimentFile | None
-    tally: Tally
-    findings: Findings
-    repetition: RepetitionState | None
-    dropped: int | None = None  # sequence of a decision without seeds
-
-    @property
-    def outside(self) -> bool:
-        """Whether programs outside run its trials: they repeat them, too, not workers."""
-        return self.file is None and not self.experiment.objective
-
-    @property
-    def searching(self) -> bool:
-        return self.experiment.state not in ENDED
-
-    @property
-    def is_baseline(self) -> bool:
-        """Whether it is one configuration over seeds and no search."""
-        return bool(self.experiment.stop_reason == NOT_SEARCHED)
-
-    @property
-    def warnings(self) -> int:
-        return len(self.findings.warnings)
-
-    @property
-    def decision(self) -> int | None:
-        return self.repetition.decision if self.repetition else self.dropped
-
-    def url(self, name: str) -> str:
-        return reverse(name, args=[self.access.slug, self.experiment.name])
-
-
-def steps(at: Standpoint) -> tuple[Step, ...]:
+def steps(at: PathContext) -> tuple[Step, ...]:
     """Design, Search, Check, Repeat over seeds, Decide."""
     return (_design(at), _search(at), _check(at), _repeat(at), _decide(at))
 
 
-def _design(at: Standpoint) -> Step:
+def _design(at: PathContext) -> Step:
     if at.file is None:
         return Step("Design", "done", "described by a program", at.url("experiment") + "#space")
     roles = [
@@ -94,7 +53,7 @@ def _design(at: Standpoint) -> Step:
     return Step("Design", "done", ", ".join(roles), at.url("experiment") + "#space")
 
 
-def _search(at: Standpoint) -> Step:
+def _search(at: PathContext) -> Step:
     experiment = at.experiment
     done = f"{experiment.trial_count:,} of {experiment.budget:,} trials"
     if at.searching:
@@ -106,7 +65,7 @@ def _search(at: Standpoint) -> Step:
     return Step("Search", "done", say, at.url("experiment") + "#trials")
 
 
-def _check(at: Standpoint) -> Step:
+def _check(at: PathContext) -> Step:
     count = f"{at.warnings} {'warning' if at.warnings == 1 else 'warnings'}"
     url = at.url("experiment") + "#findings"
     if at.searching:
@@ -121,7 +80,7 @@ def _check(at: Standpoint) -> Step:
     return Step("Check", "done", say, url)
 
 
-def _repeat(at: Standpoint) -> Step:
+def _repeat(at: PathContext) -> Step:
     url, repetition = at.url("seeds"), at.repetition
     title = "Repeat over seeds"
     if repetition is None:
@@ -129,7 +88,7 @@ def _repeat(at: Standpoint) -> Step:
             return Step(title, "later", "left out", url)
         if at.searching:
             return Step(title, "later", "after the search", url)
-        if at.is_baseline:
+        if at.experiment.is_baseline:
             return Step(title, "done", "a baseline", reverse("baseline", args=[at.access.slug]))
         if not at.experiment.best_trial_id:
             return Step(title, "later", "needs a complete trial", url)
@@ -142,7 +101,7 @@ def _repeat(at: Standpoint) -> Step:
     return Step(title, "now", say, url)
 
 
-def _first_look(at: Standpoint) -> str:
+def _first_look(at: PathContext) -> str:
     """What the first look costs: first look at 10 pairs, about 4 min."""
     pairs = DEFAULT_LOOKS[0]
     seconds = look_seconds(at.experiment, pairs)
@@ -150,7 +109,7 @@ def _first_look(at: Standpoint) -> str:
     return say if seconds is None else f"{say}, {about(seconds)}"
 
 
-def _decide(at: Standpoint) -> Step:
+def _decide(at: PathContext) -> Step:
     url, repetition = at.url("decide"), at.repetition
     if at.dropped is not None and repetition is None:
         return Step("Decide", "done", "dropped without seeds", url)
@@ -163,7 +122,7 @@ def _decide(at: Standpoint) -> Step:
     return Step("Decide", "later", "after this look", url)
 
 
-def next_step(at: Standpoint) -> NextStep:
+def next_step(at: PathContext) -> NextStep:
     """The next sensible thing to do."""
     if at.decision is not None:
         return NextStep(
@@ -175,7 +134,7 @@ def next_step(at: Standpoint) -> NextStep:
         return _next_after_seeds(at, at.repetition)
     if at.searching:
         return _next_while_searching(at)
-    if at.is_baseline:
+    if at.experiment.is_baseline:
         return NextStep(
             "This is a baseline: one configuration over seeds, nothing is searched.",
             "See its seeds",
@@ -205,7 +164,7 @@ def next_step(at: Standpoint) -> NextStep:
     )
 
 
-def _next_after_seeds(at: Standpoint, repetition: RepetitionState) -> NextStep:
+def _next_after_seeds(at: PathContext, repetition: RepetitionState) -> NextStep:
     if not repetition.complete:
         done, total = repetition.replicates_done, 2 * repetition.pairs_queued
         say = f"{done} of {total} replicates are done; nothing is tested before all are."
@@ -221,7 +180,7 @@ def _next_after_seeds(at: Standpoint, repetition: RepetitionState) -> NextStep:
     )
 
 
-def _next_while_searching(at: Standpoint) -> NextStep:
+def _next_while_searching(at: PathContext) -> NextStep:
     if at.experiment.state == "paused":
         return NextStep("The search is paused: running trials end, no new ones start.")
     if at.warnings:
@@ -236,7 +195,7 @@ def _next_while_searching(at: Standpoint) -> NextStep:
     return NextStep("The search has just begun: curves appear with the first evaluations.")
 
 
-def _repeat_button(at: Standpoint) -> tuple[str, str, str]:
+def _repeat_button(at: PathContext) -> tuple[str, str, str]:
     if at.access.can_edit:
         return ("Repeat over seeds", at.url("seeds"), "")
     return ("", "", f"An editor can start them; your role is {at.access.role}.")

@@ -13,6 +13,7 @@ from django.views.decorators.http import require_safe
 from experiments.charts.seeds import lineage_plot
 from experiments.queries.access import Access
 from experiments.queries.baselines import newest_baseline
+from experiments.queries.current_champion import champion_of
 from experiments.queries.experiments import (
     STATES,
     ExperimentFilter,
@@ -20,7 +21,7 @@ from experiments.queries.experiments import (
     list_experiments,
     tags_in,
 )
-from experiments.queries.projects import ProjectRow, champion_of, lineage, list_projects
+from experiments.queries.projects import ProjectRow, lineage, list_projects
 from experiments.views.guard import in_project, whole_number
 
 ORDER_WORDS = {

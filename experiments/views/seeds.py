@@ -14,7 +14,7 @@ from experiments.errors import VerdictError
 from experiments.forms.repetition import SCORE_RULES, RepetitionForm
 from experiments.judgement.evidence import gather as gather_evidence
 from experiments.panels.evidence_view import evidence_page
-from experiments.panels.parts import ExperimentParts, gather
+from experiments.panels.path_context import PathContext, path_context
 from experiments.queries.access import Access
 from experiments.queries.experiments import find_experiment
 from experiments.queries.live import pulse
@@ -24,7 +24,7 @@ from experiments.views.candidates import asked, to_page
 from experiments.views.declaring import declaration_context, declare
 from experiments.views.experiment_parts import shared_context
 from experiments.views.guard import attempted, explain, in_project, required, whole_number
-from experiments.views.live import marks, read_cursor, write_cursor
+from experiments.views.live_cursor import marks, read_cursor, write_cursor
 from experiments.views.measuring import measuring
 
 
@@ -32,7 +32,7 @@ from experiments.views.measuring import measuring
 @in_project
 def seeds_page(request: HttpRequest, access: Access, name: str) -> HttpResponse:
     """The seeds of the newest repetition; a POST declares one."""
-    parts = gather(access, required(find_experiment(access, name)), candidate=asked(request))
+    parts = path_context(access, required(find_experiment(access, name)), candidate=asked(request))
     form = RepetitionForm(request.POST or None)
     if request.method == "POST":
         if form.is_valid() and declare(request, parts, form):
@@ -49,12 +49,12 @@ def seeds_page(request: HttpRequest, access: Access, name: str) -> HttpResponse:
     return render(request, "experiments/seeds.html", context)
 
 
-def _may_declare(parts: ExperimentParts) -> bool:
+def _may_declare(parts: PathContext) -> bool:
     held = parts.repetition
     return bool((held is None or held.all_decided) and parts.experiment.best_trial_id)
 
 
-def _repetition_context(parts: ExperimentParts) -> dict[str, Any]:
+def _repetition_context(parts: PathContext) -> dict[str, Any]:
     held = parts.repetition
     if held is None:
         return {"repetition": None}
@@ -88,7 +88,7 @@ def seeds_live(request: HttpRequest, access: Access, name: str) -> HttpResponse:
     words, _ = marks(held)
     if read_cursor(request.GET.get("since", "")).words == words:
         return HttpResponse(status=204)
-    parts = gather(access, experiment, candidate=asked(request))
+    parts = path_context(access, experiment, candidate=asked(request))
     context = {**shared_context(parts), **_repetition_context(parts)}
     fragments = {
         "path": render_to_string("experiments/_path.html", context, request),

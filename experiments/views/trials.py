@@ -21,7 +21,7 @@ from experiments.queries.waiting import may_be_cancelled
 from experiments.reproduce_trial import line_of
 from experiments.trial_names import parse_trial_name
 from experiments.views.guard import in_project, required
-from experiments.views.live import read_cursor
+from experiments.views.live_cursor import read_cursor
 
 
 @require_safe

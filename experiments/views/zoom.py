@@ -7,12 +7,13 @@ from typing import Any
 from django.http import HttpRequest, JsonResponse
 from django.views.decorators.http import require_safe
 
-from experiments.panels.curve_panel import curve_news, points_words, wanted_trials
+from experiments.panels.curve_panel import SEEDS, curve_news, points_words, wanted_trials
 from experiments.panels.metric_families import Family, families
 from experiments.panels.parts import count_arms, declared_of
 from experiments.queries.access import Access
 from experiments.queries.curves import CurveTrial, named_trials, zoomed
 from experiments.queries.experiments import find_experiment
+from experiments.queries.seeds import complete_replication
 from experiments.queries.trial_detail import find_trial
 from experiments.trial_names import parse_trial_name
 from experiments.views.exports import step_range
@@ -51,4 +52,6 @@ def _trials(request: HttpRequest, experiment: Any) -> list[CurveTrial]:
     if one:
         found = required(find_trial(experiment, required(parse_trial_name(one))))
         return named_trials([found], arms)
-    return wanted_trials(experiment, arms, request.GET.get("trials", ""))
+    picked = request.GET.get("trials", "")
+    replication = complete_replication(experiment.pk) if picked == SEEDS else None
+    return wanted_trials(experiment, arms, picked, replication)

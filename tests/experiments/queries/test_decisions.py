@@ -4,11 +4,11 @@ import pytest
 
 from experiments.queries.access import Access, find_project
 from experiments.queries.decisions import (
-    decision_without_seeds,
     every_decision,
     find_decision,
     list_decisions,
 )
+from experiments.queries.seeds import decision_without_seeds
 from experiments.services import decisions
 from tests import cast
 

@@ -4,7 +4,8 @@ import pytest
 from pytest_django import DjangoAssertNumQueries
 
 from experiments.models import Decision
-from experiments.queries.projects import champion_of, lineage, list_projects
+from experiments.queries.current_champion import champion_of
+from experiments.queries.projects import lineage, list_projects
 from tests import cast
 
 pytestmark = pytest.mark.django_db

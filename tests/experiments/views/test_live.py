@@ -13,7 +13,7 @@ from pytest_django import DjangoAssertNumQueries
 
 from experiments.models import Experiment, Trial
 from experiments.models.trial import TrialState
-from experiments.views.live import read_cursor
+from experiments.views.live_cursor import read_cursor
 from tests import cast
 
 pytestmark = pytest.mark.django_db
