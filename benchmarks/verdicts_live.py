@@ -196,8 +196,6 @@ def _decided(
             replication=replication,
             choice="adopt" if adopted else "reject",
             reason="What the verdict says.",
-            evidence=found.document(),
-            verdict=found.outcome,
             state=found.state,
         )
     ours, theirs = (

@@ -12,7 +12,6 @@ from experiments.api.decision_schemas import DecisionOut
 from experiments.api.experiment_schemas import ReasonIn
 from experiments.api.repetition_schemas import DecisionIn, RevertIn
 from experiments.errors import NotFound
-from experiments.judgement.freezing import frozen
 from experiments.queries import champion
 from experiments.queries.access import project_record
 from experiments.queries.baselines import newest_baseline
@@ -46,9 +45,11 @@ def record_decision(request: HttpRequest, slug: str, name: str) -> Any:
         experiment=experiment,
         choice=asked.choice,
         reason=asked.reason,
+        replication=replication,
+        state=asked.state,
+        override=asked.override,
         target=asked.target,
         checkpoint=asked.checkpoint,
-        **frozen(experiment, replication) | {"state": asked.state},
     )
     return Status(201, champion.as_document(made))
 

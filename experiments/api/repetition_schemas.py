@@ -97,13 +97,18 @@ class RepeatedOut(Schema):
 
 
 class DecisionIn(Strict):
-    """`state` as the evidence told it; needless for a search dropped without seeds."""
+    """`state` as the evidence told it; needless for a search dropped without seeds.
+
+    `override`: decide against the verdict (adopt one that is undecided or reject, reject one that
+    is adopt); the log says so.
+    """
 
     choice: Text = Field(description="adopt, reject, continue or dropped without seeds")
     reason: Reason
     target: Text = "production"
     repetition: Annotated[int, Field(ge=1, lt=2**63)] | None = None
     state: Text = ""
+    override: bool = False
     checkpoint: Annotated[int, Field(ge=1, lt=2**63)] | None = Field(
         default=None, description="id of the candidate's replicate whose checkpoint is deployed"
     )

@@ -19,7 +19,6 @@ from experiments.api.repetition_schemas import (
     RepetitionIn,
     RepetitionsOut,
 )
-from experiments.errors import Conflict, NotOpenYet
 from experiments.judgement.evidence import Evidence, gather
 from experiments.queries.experiments import get_experiment
 from experiments.queries.seeds import get_repetition, repetition_state
@@ -76,9 +75,6 @@ def read_evidence(request: HttpRequest, slug: str, name: str, repetition: int) -
 def continue_repetition(request: HttpRequest, slug: str, name: str, repetition: int) -> Any:
     """Queue the pairs of the next declared look, after an undecided one."""
     replication = _writable(request, slug, name, repetition)
-    verdict = gather(replication).verdict
-    if verdict is None or not verdict.may_continue:
-        raise Conflict("Only an undecided look leads on to the next one.")
     user = asking.person(request)
     held = services.continue_to_next_look(user=user, replication=replication)
     return {"id": held.pk, "pairs_queued": held.pairs_queued}
@@ -89,9 +85,6 @@ def add_extra_seeds(request: HttpRequest, slug: str, name: str, repetition: int)
     """Queue pairs beyond the declared looks; from then on all is called after peeking."""
     replication = _writable(request, slug, name, repetition)
     pairs = bodies.read(request, PairsIn).pairs
-    evidence = gather(replication)
-    if evidence.outcome != "undecided" or evidence.verdict is None:
-        raise Conflict("Extra seeds follow an undecided last look only.")
     user = asking.person(request)
     held = services.add_extra_look(user=user, replication=replication, pairs=pairs)
     return {"id": held.pk, "pairs_queued": held.pairs_queued}
@@ -108,8 +101,6 @@ def repeat_accidents(request: HttpRequest, slug: str, name: str, repetition: int
 def open_test_scores(request: HttpRequest, slug: str, name: str, repetition: int) -> Any:
     """Show the test scores; the opening is counted and frozen into the decision."""
     replication = _writable(request, slug, name, repetition)
-    if gather(replication).verdict is None:
-        raise NotOpenYet("The test scores open after the verdict.")
     services.open_test(user=asking.person(request), replication=replication)
     return _evidence(gather(_writable(request, slug, name, repetition)))
 

@@ -16,6 +16,7 @@ from experiments.analysis.verdict import Verdict, judge
 from experiments.file import experiment_file
 from experiments.judgement import spread
 from experiments.judgement.conclusion_bounds import fixed, fixed_in, varied, varied_in
+from experiments.judgement.evidence_state import evidence_state
 from experiments.judgement.replicate_readings import (
     SIDES,
     Costs,
@@ -42,7 +43,6 @@ from experiments.plain_json import plain
 from experiments.queries import repetitions
 from experiments.queries.replicates import ReplicateRun, replicate_runs
 from experiments.queries.runs import parameters_of
-from experiments.services.decisions import replication_state
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,7 +147,11 @@ def _document(replication: Replication) -> Any:
 
 
 def gather(replication: Replication) -> Evidence:
-    """Read the replicates and judge them at the present look."""
+    """Read the replicates and judge them at the present look.
+
+    `state` is read first: whoever finds it unchanged later knows that the rest is as well.
+    """
+    state = evidence_state(replication)
     experiment = replication.experiment
     runs = by_side(replicate_runs(replication))
     scores = {side: [score_of(run, replication) for run in runs[side]] for side in SIDES}
@@ -184,7 +188,7 @@ def gather(replication: Replication) -> Evidence:
         open_findings=repetitions.fired_findings(experiment, dismissed=False),
         dismissed_findings=repetitions.fired_findings(experiment, dismissed=True),
         passed_checks=repetitions.passed_checks(experiment),
-        state=replication_state(replication),
+        state=state,
     )
 
 

@@ -23,6 +23,7 @@ from experiments.file import experiment_file
 from experiments.file.experiment_file import ExperimentFile
 from experiments.file.objectives import is_allowed
 from experiments.judgement import baseline_evidence
+from experiments.judgement.evidence_state import evidence_state
 from experiments.models import Configuration, Decision, Experiment, Project, Replication, Study
 from experiments.models import Trial as TrialRow
 from experiments.models.decision import Choice
@@ -30,7 +31,7 @@ from experiments.models.experiment import NOT_SEARCHED, ExperimentState
 from experiments.models.project import Role
 from experiments.models.replication import Purpose
 from experiments.models.trial import Origin, Side, StudyKind, TrialState
-from experiments.services import decision_log, experiments, trials
+from experiments.services import decision_log, experiments, judging, trials
 from experiments.services.pairs import unfinished
 from experiments.services.permissions import Person, require
 
@@ -176,17 +177,25 @@ def record(*, user: Person, replication: Replication, reason: str) -> Decision:
     Raises:
         VerdictError: without a reason.
         NotOpenYet: while seeds are still to come, or none gave a score.
-        Conflict: when there is a champion already, or somebody decided at the same moment.
+        Conflict: when there is a champion already, somebody decided at the same moment, or the
+            seeds changed meanwhile.
     """
     project = replication.experiment.project
     require(user, project, Role.APPROVER)
     said = decision_log.checked_reason(reason)
+    if replication.purpose != Purpose.BASELINE:
+        raise NotOpenYet("These runs are no baseline; adopt a candidate by its verdict.")
+    state = evidence_state(replication)
     seen = baseline_evidence.gather(replication)
     if not seen.complete:
         raise NotOpenYet("Some seeds have no outcome yet; a baseline is entered when all have.")
     if not seen.finite_scores:
         raise NotOpenYet("No seed gave a finite score: this configuration does not train.")
-    return _enter(user, project, replication.candidate, said, seen.document(), replication)
+    with transaction.atomic():
+        Project.objects.select_for_update().get(pk=project.pk)
+        held = judging.hold(replication)
+        judging.check_state(held, state)
+        return _enter(user, project, held.candidate, said, seen.document(), held)
 
 
 def enter_known(

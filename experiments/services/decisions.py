@@ -2,29 +2,35 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from django.db import IntegrityError, transaction
 
-from experiments.errors import Conflict, NotOpenYet, Problem, StaleEvidence, VerdictError
-from experiments.models import (
-    Configuration,
-    Decision,
-    Experiment,
-    Project,
-    Replication,
-    Trial,
-)
+from experiments.errors import Conflict, NotFound, NotOpenYet, Problem, VerdictError
+from experiments.judgement.evidence import Evidence
+from experiments.models import Configuration, Decision, Experiment, Project, Replication
 from experiments.models.decision import Choice
 from experiments.models.project import Role
+from experiments.models.replication import Purpose
 from experiments.queries import deployables
-from experiments.services import decision_log, replications
+from experiments.services import decision_log, judging, replications
 from experiments.services.permissions import Person, require
 
 _NEEDS_A_VERDICT = (Choice.ADOPT, Choice.REJECT, Choice.CONTINUE)
+
+
+@dataclass(frozen=True, slots=True)
+class _Basis:
+    """What a decision rests on, as the records say at this moment."""
+
+    evidence: Mapping[str, Any]
+    verdict: str  # adopt, reject, undecided, or "" without one
+    candidate: Configuration | None
+    baseline: Configuration | None = None
+    replication: Replication | None = None
 
 
 def record(
@@ -33,61 +39,69 @@ def record(
     experiment: Experiment,
     choice: str,
     reason: str,
-    evidence: Mapping[str, Any],
-    verdict: str = "",
     replication: Replication | None = None,
     state: str = "",
+    override: bool = False,
     target: str = "production",
     checkpoint: int | None = None,
 ) -> Decision:
     """Write a decision with its evidence frozen.
 
-    `evidence` is JSON; `verdict` the computed outcome (adopt, reject, undecided, none);
-    `state` is what `replication_state` said when the evidence was gathered. An adopt freezes
-    which checkpoint is deployed, with its checksum: the candidate's first replicate's best one,
-    or that of the replicate whose trial `checkpoint` names.
+    The verdict is computed here, from the records. `state` names the evidence that the person
+    saw; `override` that they decide against its verdict. An adopt freezes which checkpoint is
+    deployed, with its checksum: the candidate's first replicate's best one, or that of the
+    replicate whose trial `checkpoint` names.
 
     Raises:
         VerdictError: without a reason, for an unknown choice, or for a `checkpoint` that is none.
         NotOpenYet: for a choice that needs a verdict before there is one.
-        StaleEvidence: when replicates changed since the evidence was gathered.
-        Conflict: when somebody else decided meanwhile.
+        StaleEvidence: when the evidence is not what `state` names; the message says what changed.
+        Conflict: when somebody else decided meanwhile, or the choice goes against the verdict
+            without `override`.
     """
     require(user, experiment.project, Role.APPROVER)
     said = decision_log.checked_reason(reason)
-    _check(choice, verdict, replication)
+    _check_choice(choice, experiment, replication)
     decision_log.checked_target(experiment.project, target)
+    seen = judging.judged(replication) if replication is not None else None
     try:
         with transaction.atomic():
             project = Project.objects.select_for_update().get(pk=experiment.project_id)
-            if replication is not None:
-                _check_fresh(replication, state, choice, target)
-                _check_champion(replication, choice, target)
+            if seen is None:
+                basis = _without_seeds(experiment)
             else:
-                _check_not_dropped(experiment)
+                basis = _with_seeds(seen, state, choice, target)
+                _check_verdict(basis.verdict, choice, override=override)
+            frozen = {**basis.evidence, **_deployed(choice, basis.replication, checkpoint)}
             decision = decision_log.append(
                 project=project,
                 target=target,
                 choice=choice,
                 experiment=experiment,
-                replication=replication,
-                candidate=replication.candidate if replication else _dropped(experiment),
-                baseline=replication.baseline if replication else None,
+                replication=basis.replication,
+                candidate=basis.candidate,
+                baseline=basis.baseline,
                 reason=said,
-                evidence=json.dumps(
-                    {**evidence, **_deployed(choice, replication, checkpoint)},
-                    sort_keys=True,
-                    allow_nan=False,
-                ),
-                verdict=verdict,
-                overrides_verdict=_overrides(choice, verdict),
+                evidence=json.dumps(frozen, sort_keys=True, allow_nan=False),
+                verdict=basis.verdict,
+                overrides_verdict=_overrides(choice, basis.verdict),
                 user=user,
             )
-            if choice == Choice.CONTINUE and replication is not None:
-                replications.continue_to_next_look(user=user, replication=replication)
+            if choice == Choice.CONTINUE and seen is not None and basis.replication is not None:
+                replications.queue_next_look(basis.replication, seen.verdict)
     except IntegrityError as error:
         raise decision_log.taken(experiment.project) from error
     return decision
+
+
+def _with_seeds(seen: Evidence, state: str, choice: str, target: str) -> _Basis:
+    """What the replicates say, if they still say what was seen and nobody has decided."""
+    held = judging.hold(seen.replication)
+    _check_undecided(held, choice, target)
+    for shown in (state, seen.state):
+        judging.check_state(held, shown)
+    _check_champion(held, choice, target)
+    return _Basis(seen.document(), seen.outcome, held.candidate, held.baseline, held)
 
 
 def _deployed(
@@ -106,39 +120,34 @@ def _deployed(
     return {"checkpoint": document} if document else {}
 
 
-def _check(choice: str, verdict: str, replication: Replication | None) -> None:
+def _check_choice(choice: str, experiment: Experiment, replication: Replication | None) -> None:
+    if replication is not None and replication.experiment_id != experiment.pk:
+        raise NotFound(f"{experiment.name} has no repetition {replication.pk}.")
     if choice not in (*_NEEDS_A_VERDICT, Choice.DROPPED):
         raise VerdictError("There is no such choice.", [Problem("choice", f"found {choice!r}")])
+    if choice in _NEEDS_A_VERDICT and replication is None:
+        raise _no_verdict()
+
+
+def _no_verdict() -> NotOpenYet:
+    return NotOpenYet(
+        "There is no verdict yet: adopt and reject need a complete look at fresh seeds."
+    )
+
+
+def _check_verdict(verdict: str, choice: str, *, override: bool) -> None:
+    if choice in _NEEDS_A_VERDICT and not verdict:
+        raise _no_verdict()
     if choice == Choice.CONTINUE and verdict != "undecided":
         raise Conflict("Only an undecided look is continued; the first adopt or reject ends it.")
-    if choice in _NEEDS_A_VERDICT and (replication is None or verdict in ("", "none")):
-        raise NotOpenYet(
-            "There is no verdict yet: adopt and reject need a complete look at fresh seeds."
+    if _overrides(choice, verdict) and not override:
+        raise Conflict(
+            f"The verdict is {verdict}, so {choice} goes against it. Nothing was recorded; to "
+            "decide so all the same, override the verdict: the log will say that you did."
         )
 
 
-def replication_state(replication: Replication) -> str:
-    """A digest of what the replicates have become; another one means other evidence."""
-    rows = Trial.objects.replicates_of(replication).order_by("pk")
-    text = json.dumps(
-        [
-            list(rows.values_list("pk", "state", "attempt", "value")),
-            replication.looks,
-            replication.pairs_queued,
-            replication.test_openings.count(),
-            list(
-                replication.experiment.findings.filter(dismissed_at__isnull=False)
-                .order_by("pk")
-                .values_list("pk", "dismiss_reason")
-            ),
-            replication.experiment.mutes_overfitting,
-        ]
-    )
-    return hashlib.sha256(text.encode()).hexdigest()
-
-
-def _check_fresh(replication: Replication, state: str, choice: str, target: str) -> None:
-    held = Replication.objects.select_for_update().get(pk=replication.pk)
+def _check_undecided(held: Replication, choice: str, target: str) -> None:
     earlier = held.decisions.exclude(choice=Choice.CONTINUE).order_by("-sequence").first()
     # What one target adopted, another may adopt as well: staging first, then production.
     elsewhere = choice == Choice.ADOPT and earlier is not None and earlier.choice == Choice.ADOPT
@@ -148,20 +157,32 @@ def _check_fresh(replication: Replication, state: str, choice: str, target: str)
             f"{earlier.decided_by_name} decided this already: {earlier.choice}. "
             "Nothing was recorded twice."
         )
-    if state != replication_state(held):
-        raise StaleEvidence(
-            "The evidence changed since this page was opened. Look at it again, then decide."
-        )
 
 
-def _check_not_dropped(experiment: Experiment) -> None:
-    """What was dropped is not dropped again, by a second click or a second person."""
-    earlier = experiment.decisions.filter(choice=Choice.DROPPED).first()
+def _without_seeds(experiment: Experiment) -> _Basis:
+    """What the search alone has shown; refused once there are seeds, or when it was dropped."""
+    held = Experiment.objects.select_for_update().get(pk=experiment.pk)
+    earlier = held.decisions.filter(choice=Choice.DROPPED).first()
     if earlier is not None:
         raise Conflict(
             f"{earlier.decided_by_name} decided this already: {earlier.choice} "
             f"(decision {earlier.sequence}). Nothing was recorded twice."
         )
+    if held.replications.filter(purpose=Purpose.VERDICT).exists():
+        raise Conflict(
+            "Seeds were asked for, so this cannot be dropped without them. "
+            "Read their evidence, then decide."
+        )
+    evidence = {
+        "metric": held.official_metric,
+        "direction": held.direction,
+        "goal": held.goal,
+        "experiment": held.name,
+        "trials": held.trial_count,
+        "best_value": held.best_value,
+        "verdict": None,
+    }
+    return _Basis(evidence, "", held.best_trial.configuration if held.best_trial else None)
 
 
 def _check_champion(replication: Replication, choice: str, target: str) -> None:
@@ -175,11 +196,6 @@ def _check_champion(replication: Replication, choice: str, target: str) -> None:
             f"{crowning.sequence} by {crowning.decided_by_name}), so its baseline is no "
             "longer what stands. Reject this, then repeat the candidate against the new champion."
         )
-
-
-def _dropped(experiment: Experiment) -> Configuration | None:
-    """What is dropped without seeds: the configuration of the best trial."""
-    return experiment.best_trial.configuration if experiment.best_trial else None
 
 
 def _overrides(choice: str, verdict: str) -> bool:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import secrets
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict
 from itertools import pairwise
 from typing import Any
@@ -14,6 +15,7 @@ from django.db import transaction
 from experiments import dispatch, metrics
 from experiments.analysis.guards import Limit
 from experiments.analysis.looks import Schedule, check_looks, plan
+from experiments.analysis.verdict import Verdict
 from experiments.errors import Conflict, NotOpenYet, Problem, VerdictError
 from experiments.file import experiment_file
 from experiments.metrics import is_test
@@ -30,6 +32,7 @@ from experiments.models.project import Role
 from experiments.models.replication import Purpose, ScoreRule
 from experiments.models.trial import Origin, StudyKind, TrialState
 from experiments.services import trials
+from experiments.services.judging import check_state, hold, judged
 from experiments.services.pairs import accidents, add_studies, queue_pairs, unfinished
 from experiments.services.permissions import Person, require
 
@@ -76,13 +79,14 @@ def declare(
     """
     require(user, experiment.project, Role.EDITOR)
     candidates = [candidate_trial, *further_candidates]
-    baseline, champion = _baseline(experiment, baseline_trial)
-    _check_runnable(experiment, baseline)
-    configurations = _distinct(candidates, experiment, baseline)
     schedule = _schedule(looks)
     _check_rules(experiment, margin, score_rule, guards)
     with transaction.atomic():
-        _check_none_open(Experiment.objects.select_for_update().get(pk=experiment.pk))
+        experiment = Experiment.objects.select_for_update().get(pk=experiment.pk)
+        baseline, champion = _baseline(experiment, baseline_trial)
+        _check_runnable(experiment, baseline)
+        configurations = _distinct(candidates, experiment, baseline)
+        _check_none_open(experiment)
         return _create(
             list(zip(candidates, configurations, strict=True)),
             schedule,
@@ -245,41 +249,55 @@ def is_decided(replication: Replication) -> bool:
 
 
 def continue_to_next_look(*, user: Person, replication: Replication) -> Replication:
-    """Queue the pairs up to the next declared look. Only an undecided verdict leads here.
-
-    The caller has judged the present look (`experiments.judgement.evidence`); this refuses when
-    the present look is not complete or was the last.
+    """Queue the pairs up to the next declared look, after an undecided one.
 
     Raises:
-        NotOpenYet, Conflict.
+        NotOpenYet: while the present look has no verdict.
+        Conflict: when its verdict is not undecided, it was the last, or somebody decided.
     """
     require(user, replication.experiment.project, Role.EDITOR)
-    with transaction.atomic():
-        held = _held(replication)
-        _check_complete(held)
-        following = dict(pairwise(held.declared_looks)).get(held.pairs_queued)
-        if following is None:
-            raise Conflict("That was the last declared look.")
-        queue_pairs(held, following)
+    with _undecided(replication) as (held, verdict):
+        queue_next_look(held, verdict)
     return held
+
+
+def queue_next_look(held: Replication, verdict: Verdict | None) -> None:
+    """Queue the pairs of the next declared look of a repetition that is held (see `hold`).
+
+    Raises:
+        NotOpenYet, Conflict: as `continue_to_next_look`.
+    """
+    if verdict is None:
+        raise NotOpenYet("This look is not complete yet.")
+    if verdict.outcome != "undecided":
+        raise Conflict("Only an undecided look leads on to the next one.")
+    following = dict(pairwise(held.declared_looks)).get(held.pairs_queued)
+    if following is None:
+        raise Conflict("That was the last declared look.")
+    queue_pairs(held, following)
 
 
 def add_extra_look(*, user: Person, replication: Replication, pairs: int) -> Replication:
     """Queue `pairs` more pairs after the last declared look; recorded as looks after peeking.
 
-    The caller has seen that the last look is undecided. Everything shown from then on says that
-    it comes after peeking, with the error rate that this has.
+    Everything shown from then on says that it comes after peeking, with the error rate that this
+    has.
 
     Raises:
-        NotOpenYet, Conflict, VerdictError.
+        NotOpenYet: while the present look has no verdict.
+        Conflict: when its verdict is not undecided, declared looks are to come, or somebody
+            decided.
+        VerdictError: for a number of pairs that cannot be.
     """
     require(user, replication.experiment.project, Role.EDITOR)
-    with transaction.atomic():
-        held = _held(replication)
-        _check_complete(held)
+    with _undecided(replication) as (held, verdict):
+        if verdict is None:
+            raise NotOpenYet("This look is not complete yet.")
         looks = held.declared_looks + held.looks_after_the_last
         if held.pairs_queued != looks[-1]:
             raise Conflict("Declared looks are still to come; continue to the next one.")
+        if verdict.outcome != "undecided":
+            raise Conflict("Extra seeds follow an undecided last look only.")
         total = held.pairs_queued + pairs
         if pairs < 1 or total > MOST_PAIRS:
             most = MOST_PAIRS - held.pairs_queued
@@ -301,17 +319,16 @@ def _check_number_of_looks(looks: Sequence[int], total: int) -> None:
         raise Conflict(f"No extra seeds: {error}") from None
 
 
-def _held(replication: Replication) -> Replication:
-    """The repetition, locked after its experiment, as everywhere."""
-    Experiment.objects.select_for_update().get(pk=replication.experiment_id)
-    return Replication.objects.select_for_update().get(pk=replication.pk)
-
-
-def _check_complete(held: Replication) -> None:
-    if unfinished(held).exists() or accidents(held).exists():
-        raise NotOpenYet("This look is not complete yet.")
-    if is_decided(held):
-        raise Conflict("This repetition has been decided.")
+@contextmanager
+def _undecided(replication: Replication) -> Iterator[tuple[Replication, Verdict | None]]:
+    """A repetition that nobody has decided, held, with the verdict of its present look."""
+    seen = judged(replication)
+    with transaction.atomic():
+        held = hold(replication)
+        if is_decided(held):
+            raise Conflict("This repetition has been decided.")
+        check_state(held, seen.state)
+        yield held, seen.verdict
 
 
 def repeat_failed(*, user: Person, replication: Replication) -> int:
@@ -321,7 +338,7 @@ def repeat_failed(*, user: Person, replication: Replication) -> int:
     """
     require(user, replication.experiment.project, Role.EDITOR)
     with transaction.atomic():
-        held = _held(replication)
+        held = hold(replication)
         failed = list(accidents(held))
         for trial in failed:
             trials.create(
@@ -341,11 +358,18 @@ def repeat_failed(*, user: Person, replication: Replication) -> int:
 
 
 def open_test(*, user: Person, replication: Replication) -> TestOpening:
-    """Record that somebody looks at the test scores; the caller has seen that a verdict exists.
+    """Record that somebody looks at the test scores, which open after the verdict.
 
     Each opening counts and is frozen into the decision; a viewer only reads.
+
+    Raises:
+        NotOpenYet: while the present look has no verdict.
     """
     require(user, replication.experiment.project, Role.EDITOR)
-    if unfinished(replication).exists():
-        raise NotOpenYet("The test scores open after the verdict; replicates are still running.")
-    return TestOpening.objects.create(replication=replication, opened_by_id=user.pk)
+    seen = judged(replication)
+    with transaction.atomic():
+        held = hold(replication)
+        check_state(held, seen.state)
+        if seen.verdict is None:
+            raise NotOpenYet(f"The test scores open after the verdict. {seen.waiting}")
+        return TestOpening.objects.create(replication=held, opened_by_id=user.pk)

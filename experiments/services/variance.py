@@ -57,9 +57,9 @@ def measure(
         raise VerdictError(
             "The number of runs is wrong.", [Problem("runs", f"want {_FEWEST} to {_MOST}")]
         )
-    candidate, trial = _candidate(experiment)
     with transaction.atomic():
         held = Experiment.objects.select_for_update().get(pk=experiment.pk)
+        candidate, trial = _candidate(held)
         _check_not_measuring(held, purpose, candidate)
         replication = Replication.objects.create(
             experiment=held,

@@ -13,7 +13,6 @@ from django.views.decorators.http import require_POST, require_safe
 from experiments.analysis.power import SeedsNeeded
 from experiments.judgement.evidence import Evidence
 from experiments.judgement.evidence import gather as gather_evidence
-from experiments.judgement.freezing import frozen
 from experiments.judgement.planning import earlier_spread, seeds_still_needed
 from experiments.panels.evidence_view import evidence_page
 from experiments.panels.path_context import PathContext, path_context
@@ -109,7 +108,6 @@ def record_decision(request: HttpRequest, access: Access, name: str) -> HttpResp
     replication = None
     if held is not None:
         replication = required(find_repetition(access, parts.experiment.pk, held.id))
-    fields = frozen(parts.experiment, replication) | {"state": request.POST.get("state", "")}
     made = attempted(
         request,
         lambda: decisions.record(
@@ -117,9 +115,11 @@ def record_decision(request: HttpRequest, access: Access, name: str) -> HttpResp
             experiment=parts.experiment,
             choice=choice,
             reason=reason,
+            replication=replication,
+            state=request.POST.get("state", ""),
+            override=request.POST.get("override") == "on",
             target=request.POST.get("target", "production"),
             checkpoint=whole_number(request.POST.get("checkpoint"), 0) or None,
-            **fields,
         ),
     )
     if made is None:
@@ -135,9 +135,6 @@ def open_test(request: HttpRequest, access: Access, name: str, repetition: int) 
     """Show the test scores; the opening is counted and frozen into the decision."""
     experiment = required(find_experiment(access, name))
     replication = required(find_repetition(access, experiment.pk, repetition))
-    if gather_evidence(replication).verdict is None:
-        messages.error(request, "The test scores open after the verdict.")
-        return to_page(request, "decide", access, name)
     opened = attempted(
         request,
         lambda: replications.open_test(

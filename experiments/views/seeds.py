@@ -10,7 +10,6 @@ from django.shortcuts import redirect, render
 from django.template.loader import render_to_string
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
-from experiments.errors import VerdictError
 from experiments.forms.repetition import SCORE_RULES, RepetitionForm
 from experiments.judgement.evidence import gather as gather_evidence
 from experiments.panels.evidence_view import evidence_page
@@ -23,7 +22,7 @@ from experiments.services import replications
 from experiments.views.candidates import asked, to_page
 from experiments.views.declaring import declaration_context, declare
 from experiments.views.experiment_parts import shared_context
-from experiments.views.guard import attempted, explain, in_project, required, whole_number
+from experiments.views.guard import attempted, in_project, required, whole_number
 from experiments.views.live_cursor import marks, read_cursor, write_cursor
 from experiments.views.measuring import measuring
 
@@ -106,10 +105,6 @@ def continue_seeds(
     """Queue the pairs of the next declared look, after an undecided one."""
     experiment = required(find_experiment(access, name))
     replication = required(find_repetition(access, experiment.pk, repetition))
-    evidence = gather_evidence(replication)
-    if evidence.verdict is None or not evidence.verdict.may_continue:
-        explain(request, VerdictError("Only an undecided look leads on to the next one."))
-        return to_page(request, "decide", access, name)
     held = attempted(
         request,
         lambda: replications.continue_to_next_look(
@@ -129,10 +124,6 @@ def extra_seeds(request: HttpRequest, access: Access, name: str, repetition: int
     """Queue pairs beyond the declared looks; from then on everything is called after peeking."""
     experiment = required(find_experiment(access, name))
     replication = required(find_repetition(access, experiment.pk, repetition))
-    evidence = gather_evidence(replication)
-    if evidence.outcome != "undecided" or evidence.verdict is None:
-        explain(request, VerdictError("Extra seeds follow an undecided last look only."))
-        return to_page(request, "decide", access, name)
     held = attempted(
         request,
         lambda: replications.add_extra_look(

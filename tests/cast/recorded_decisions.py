@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from experiments.models import Decision, Experiment, Replication
 from tests.cast.findings import some_findings
 from tests.cast.people import person
@@ -17,19 +19,19 @@ def decided(name: str, choice: str, reason: str, *, gain: float = 0.0047) -> Exp
     return experiment
 
 
-def decide(replication: Replication, choice: str, reason: str = "It pays.") -> Decision:
-    """Press a button of the Decide page as it stands."""
-    from experiments.judgement.evidence import gather
+def decide(
+    replication: Replication, choice: str, reason: str = "It pays.", **more: Any
+) -> Decision:
+    """Press a button of the Decide page as it stands, the override ticked."""
+    from experiments.judgement.evidence_state import evidence_state
     from experiments.services import decisions
 
-    evidence = gather(replication)
     return decisions.record(
         user=person("ada"),
         experiment=replication.experiment,
         choice=choice,
         reason=reason,
-        evidence=evidence.document(),
-        verdict=evidence.outcome,
         replication=replication,
-        state=evidence.state,
+        state=evidence_state(replication),
+        **{"override": True, **more},
     )

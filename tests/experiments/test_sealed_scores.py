@@ -89,8 +89,6 @@ def test_before_the_opening_no_address_of_the_site_knows_it(repeated: Replicatio
         replication=repeated,
         choice="adopt",
         reason="Without a look at the test.",
-        verdict=gathered.outcome,
-        evidence=gathered.document(),
         state=gathered.state,
     )
     answers = _everything(repeated)
@@ -126,8 +124,6 @@ def test_each_opening_is_counted_and_frozen_into_the_decision(repeated: Replicat
         replication=repeated,
         choice="adopt",
         reason="The test agrees.",
-        verdict=gathered.outcome,
-        evidence=gathered.document(),
         state=gathered.state,
     )
     frozen = json.loads(decision.evidence)["test"]
@@ -142,5 +138,5 @@ def test_while_replicates_run_nobody_opens_it() -> None:
     name = replication.experiment.name
     person.post(f"/projects/digits/experiments/{name}/seeds/{replication.pk}/open-test/")
     assert not replication.test_openings.exists()
-    with pytest.raises(Exception, match="still running"):
+    with pytest.raises(Exception, match="open after the verdict"):
         replications.open_test(user=cast.person("ada"), replication=replication)

@@ -40,8 +40,6 @@ def adopted() -> Decision:
         replication=replication,
         choice="adopt",
         reason="It earns its line.",
-        verdict=gathered.outcome,
-        evidence=gathered.document(),
         state=gathered.state,
     )
 
@@ -111,8 +109,6 @@ def _with_checkpoints(**more: Any) -> tuple[Replication, list[Trial]]:
         replication=held,
         choice="adopt",
         reason="It earns its line.",
-        verdict=gathered.outcome,
-        evidence=gathered.document(),
         state=gathered.state,
         **more,
     )

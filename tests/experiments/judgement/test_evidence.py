@@ -203,7 +203,9 @@ def test_several_candidates_are_each_tested_at_their_share_of_the_level() -> Non
 
 def test_one_candidate_may_go_on_while_the_other_keeps_its_look() -> None:
     cast.project()
-    first, second = cast.rivals(cast.finished_search(), looks=(3, 6), done=3)
+    first, second = cast.rivals(
+        cast.finished_search(), looks=(3, 6), done=3, gain=0.0, spread=0.004
+    )
     held = replications.continue_to_next_look(user=cast.person("cleo"), replication=second)
     assert evidence.gather(held).verdict is None
     stays = evidence.gather(first)

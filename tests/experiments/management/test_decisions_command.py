@@ -59,7 +59,6 @@ def head() -> str:
             experiment=cast.finished_search(f"search-{number}", trials_per_arm=1),
             choice="dropped without seeds",
             reason=f"No gain in {number}.",
-            evidence={},
         )
     count, digest = champion.head(project)
     return f"digits={count}:{digest}"
@@ -150,5 +149,7 @@ def test_an_unknown_project_is_one_line_that_names_those_there_are(head: str) ->
 def test_the_log_is_written_out_oldest_first_with_its_evidence(head: str) -> None:
     lines = [json.loads(line) for line in _call("export", "digits").splitlines()]
     assert [line["sequence"] for line in lines] == [1, 2, 3]
-    assert lines[0]["reason"] == "No gain in 0." and lines[0]["evidence"] == {}
+    assert (
+        lines[0]["reason"] == "No gain in 0." and lines[0]["evidence"]["experiment"] == "search-0"
+    )
     assert lines[1]["previous_hash"] == lines[0]["hash"]

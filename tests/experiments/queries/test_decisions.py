@@ -59,6 +59,5 @@ def test_a_decision_without_seeds_is_remembered_for_its_experiment() -> None:
         experiment=experiment,
         choice="dropped without seeds",
         reason="no",
-        evidence={},
     )
     assert decision_without_seeds(experiment.pk) == 1

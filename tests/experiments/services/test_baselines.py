@@ -111,8 +111,6 @@ def test_the_next_decision_is_1_and_is_held_against_the_baseline() -> None:
         experiment=replication.experiment,
         choice="adopt",
         reason="It is better.",
-        evidence=gathered.document(),
-        verdict=gathered.outcome,
         replication=replication,
         state=gathered.state,
     )

@@ -27,8 +27,6 @@ def _adopt(name: str, target: str = "production") -> Decision:
         experiment=experiment,
         choice="adopt",
         reason="It pays.",
-        evidence=gathered.document(),
-        verdict=gathered.outcome,
         replication=held,
         state=gathered.state,
         target=target,
@@ -120,8 +118,6 @@ def test_what_staging_adopted_production_may_adopt_as_well_but_once() -> None:
             experiment=held.experiment,
             choice="adopt",
             reason="A week on staging without trouble.",
-            evidence=gathered.document(),
-            verdict=gathered.outcome,
             replication=held,
             state=gathered.state,
         )

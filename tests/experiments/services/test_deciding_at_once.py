@@ -62,10 +62,9 @@ def _decide(held: Replication, who: str, choice: str) -> Attempt:
         experiment=held.experiment,
         choice=choice,
         reason=f"{who} says so.",
-        evidence=gathered.document(),
-        verdict=gathered.outcome,
         replication=held,
         state=gathered.state,
+        override=True,
     )
 
 
@@ -113,7 +112,6 @@ def test_decisions_on_different_experiments_at_once_form_one_chain() -> None:
             experiment=experiment,
             choice="dropped without seeds",
             reason="Not worth it.",
-            evidence={},
         )
 
     got = _at_once(*[drop(index) for index in range(4)])

@@ -27,8 +27,6 @@ def _record(replication: Replication, *, who: str = "ada", **more: object) -> De
         "choice": "adopt",
         "reason": "It earns its line.",
         "replication": replication,
-        "verdict": gathered.outcome,
-        "evidence": gathered.document(),
         "state": gathered.state,
         **more,
     }
@@ -48,7 +46,7 @@ def test_a_decision_freezes_its_evidence_and_makes_a_champion(repeated: Replicat
 
 
 def test_decisions_form_a_signed_chain(repeated: Replication) -> None:
-    first = _record(repeated, choice="reject", reason="Too slow.")
+    first = _record(repeated, choice="reject", reason="Too slow.", override=True)
     project = repeated.experiment.project
     assert first.previous_hash == first_previous_hash(project.pk)
     other = cast.repeated(cast.finished_search("dropout"), done=10)
@@ -86,7 +84,7 @@ def test_a_page_that_showed_other_evidence_is_refused(repeated: Replication) -> 
 def test_before_a_verdict_only_dropping_is_possible() -> None:
     cast.project()
     experiment = cast.finished_search()
-    arguments = {"user": cast.person("ada"), "experiment": experiment, "evidence": {}}
+    arguments = {"user": cast.person("ada"), "experiment": experiment}
     with pytest.raises(NotOpenYet, match="no verdict yet"):
         decisions.record(choice="adopt", reason="I like it.", **arguments)  # type: ignore[arg-type]
     dropped = decisions.record(
@@ -102,7 +100,7 @@ def test_adopting_against_the_verdict_is_marked() -> None:
     cast.project()
     worse = cast.repeated(cast.finished_search(), done=10, gain=-0.006)
     assert evidence.gather(worse).outcome == "reject"
-    assert _record(worse, reason="Needed for the demo.").overrides_verdict
+    assert _record(worse, reason="Needed for the demo.", override=True).overrides_verdict
 
 
 def test_continue_queues_the_next_look_and_leaves_the_repetition_open() -> None:

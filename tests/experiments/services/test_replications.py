@@ -94,6 +94,11 @@ def test_the_same_configuration_is_not_compared_with_itself(searched: Experiment
         _declare(searched, baseline_trial=candidate)
 
 
+def _undecided_pairs(replication: Replication, done: int) -> None:
+    """Finish pairs whose sides are equal but for noise: the verdict stays undecided."""
+    cast.finish_pairs(replication, done, gain=0.0, spread=0.004)
+
+
 def test_without_a_champion_a_baseline_must_be_chosen(searched: Experiment) -> None:
     with pytest.raises(NotOpenYet, match="no champion"):
         _declare(searched, baseline_trial=None)
@@ -127,12 +132,12 @@ def test_the_next_look_opens_when_this_one_is_complete(searched: Experiment) -> 
     replication = _declare(searched)
     with pytest.raises(NotOpenYet):
         replications.continue_to_next_look(user=cast.person("cleo"), replication=replication)
-    cast.finish_pairs(replication, 3)
+    _undecided_pairs(replication, 3)
     held = replications.continue_to_next_look(user=cast.person("cleo"), replication=replication)
     assert held.pairs_queued == 6
     pairs = Trial.objects.filter(study__replication=replication).values_list("pair", "split_seed")
     assert len(set(pairs)) == 6
-    cast.finish_pairs(replication, 6)
+    _undecided_pairs(replication, 6)
     with pytest.raises(Conflict, match="last declared look"):
         replications.continue_to_next_look(user=cast.person("cleo"), replication=replication)
 
@@ -168,7 +173,7 @@ def test_the_test_scores_stay_sealed_while_replicates_run(searched: Experiment) 
     replication = _declare(searched)
     with pytest.raises(NotOpenYet):
         replications.open_test(user=cast.person("ada"), replication=replication)
-    cast.finish_pairs(replication, 3)
+    _undecided_pairs(replication, 3)
     replications.open_test(user=cast.person("ada"), replication=replication)
     replications.open_test(user=cast.person("ada"), replication=replication)
     assert replication.test_openings.count() == 2
@@ -189,7 +194,7 @@ def test_candidates_declared_together_share_seeds_and_the_baseline(searched: Exp
 def test_a_candidate_that_goes_on_finds_the_baseline_runs_of_the_other(
     searched: Experiment,
 ) -> None:
-    first, second = cast.rivals(searched, looks=(3, 6), done=3)
+    first, second = cast.rivals(searched, looks=(3, 6), done=3, gain=0.0, spread=0.004)
     for held in (second, first):
         replications.continue_to_next_look(user=cast.person("cleo"), replication=held)
     runs = Trial.objects.filter(study__replication__in=(first, second))
@@ -241,24 +246,24 @@ def test_extra_seeds_come_after_the_last_declared_look_only(searched: Experiment
     cleo = cast.person("cleo")
     with pytest.raises(NotOpenYet):
         replications.add_extra_look(user=cleo, replication=replication, pairs=2)
-    cast.finish_pairs(replication, 3)
+    _undecided_pairs(replication, 3)
     with pytest.raises(Conflict, match="still to come"):
         replications.add_extra_look(user=cleo, replication=replication, pairs=2)
     held = replications.continue_to_next_look(user=cleo, replication=replication)
-    cast.finish_pairs(held, 6)
+    _undecided_pairs(held, 6)
     for wrong in (0, -1, 5000):
         with pytest.raises(VerdictError, match="number of extra pairs"):
             replications.add_extra_look(user=cleo, replication=held, pairs=wrong)
     held = replications.add_extra_look(user=cleo, replication=held, pairs=2)
     assert (held.looks_after_the_last, held.pairs_queued) == ((8,), 8)
-    cast.finish_pairs(held, 8)
+    _undecided_pairs(held, 8)
     held = replications.add_extra_look(user=cleo, replication=held, pairs=1)
     assert held.looks_after_the_last == (8, 9)
 
 
 def test_a_look_with_an_accident_is_not_complete(searched: Experiment) -> None:
     replication = _declare(searched)
-    cast.finish_pairs(replication, 3)
+    _undecided_pairs(replication, 3)
     lost = Trial.objects.filter(study__replication=replication).first()
     assert lost is not None
     Trial.objects.filter(pk=lost.pk).update(state=TrialState.FAILED, failure_kind=FailureKind.LOST)
@@ -268,7 +273,7 @@ def test_a_look_with_an_accident_is_not_complete(searched: Experiment) -> None:
 
 def test_a_second_press_of_continue_queues_nothing_twice(searched: Experiment) -> None:
     replication = _declare(searched, looks=(3, 6, 9))
-    cast.finish_pairs(replication, 3)
+    _undecided_pairs(replication, 3)
     replications.continue_to_next_look(user=cast.person("cleo"), replication=replication)
     with pytest.raises(NotOpenYet):
         replications.continue_to_next_look(user=cast.person("cleo"), replication=replication)

@@ -288,6 +288,7 @@ def test_each_candidate_is_decided_on_its_own_page(client: Client, searched: Exp
     assert "shared by 2 candidates" in text and "decide/record/?candidate=2" in text
     state = re.findall(r'name="state" value="(\w+)"', text)[0]
     fields = {"choice": "reject", "reason": "The other one is simpler.", "state": state}
+    fields["override"] = "on"
     client.post(cast.address(searched, "decide/record/?candidate=2"), fields)
     assert Decision.objects.get().replication == second
     # A second click on the same page finds it decided and does not touch the other candidate.
