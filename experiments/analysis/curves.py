@@ -14,12 +14,12 @@ import numpy as np
 from experiments.analysis import thresholds
 from experiments.analysis.best_of import normal_maximum
 from experiments.analysis.diagnosis import Diagnosis, Rule, Severity, figure, share
+from experiments.analysis.jumps import is_jump
 from experiments.analysis.learning_curve import (
     Curve,
     Direction,
     Floats,
     MetricKind,
-    at,
     first_at_best,
     is_bounded,
     mad,
@@ -41,10 +41,11 @@ __all__ = [
     "late_oscillation",
     "overfitting",
 ]
+from experiments.analysis.train_change import TrainChange, train_change_since
 
 OVERFITTING = Rule(
     name="overfitting",
-    version=2,
+    version=3,
     severity=Severity.WARNING,
     question="Does validation error rise while training goes on?",
     passed_title="Validation error does not rise",
@@ -62,7 +63,7 @@ OVERFITTING = Rule(
 
 LATE_OSCILLATION = Rule(
     name="late_oscillation",
-    version=2,
+    version=3,
     severity=Severity.WARNING,
     question="Does the validation metric jump from step to step late in training?",
     passed_title="The validation metric is steady late in training",
@@ -110,7 +111,7 @@ class _Rise:
         lost = self.share_of_drop > thresholds.RISE_SHARE_LARGE
         return self.is_loss and self.by_ratio and small and lost
 
-    def large(self, train: _TrainChange | None) -> bool:
+    def large(self, train: TrainChange | None) -> bool:
         if not self.height > thresholds.RISE_NOISE_FACTOR * self.noise:
             return False
         if self.hidden:
@@ -118,25 +119,6 @@ class _Rise:
         if self.by_ratio:
             return self.loss_percent > thresholds.GENERALISATION_LOSS_PERCENT
         return self.share_of_drop > thresholds.RISE_SHARE
-
-
-@dataclass(frozen=True, slots=True)
-class _TrainChange:
-    """How the smoothed training loss changed since the onset, and as a share of its whole fall."""
-
-    height: float
-    share: float
-
-    @property
-    def falls_on(self) -> bool:
-        return self.share < -thresholds.TRAIN_RISE_SHARE
-
-    def rises_with(self, rise: _Rise) -> bool:
-        """Whether it rises too: a training loss that wanders at its floor does not."""
-        if not self.share > thresholds.TRAIN_RISE_SHARE:
-            return False
-        half = thresholds.TRAIN_RISE_HALF
-        return not rise.is_loss or self.height > half * rise.height or self.share > half
 
 
 def best_step(curve: Curve, direction: Direction) -> float:
@@ -163,8 +145,8 @@ def overfitting(
     and losses that are signed or near zero, use the rise as a share of the drop before it, above
     5 %; so do, above 25 %, losses with a large constant in them (they rise by 2 to 5 %) whose
     training loss falls on.
-    The rise must also exceed three times the evaluation noise, and training loss must not have
-    risen with it (that is another problem).
+    The rise must also exceed three times the evaluation noise. Where training loss rises with it
+    or never fell, or where most of the rise is one jump, it is another problem.
 
     bounded: whether the metric lies in [0, 1]; None reads it from the values.
     Source: Prechelt (1998), "Early stopping - but when?"; Tuning Playbook, "Examining the
@@ -177,22 +159,21 @@ def overfitting(
     errors = to_errors(curve.values, direction, bounded=inside)
     rise = _rise(errors, resolution, kind, bounded=inside)
     step = float(curve.steps[rise.best])
-    train = _train_change(train_loss, step, float(curve.steps[-1]))
+    train = train_change_since(train_loss, step, float(curve.steps[-1]))
     evidence = _rise_evidence(rise, step, float(curve.steps[-1]), len(curve), train)
     if not rise.large(train):
         return OVERFITTING.passes(
             f"At the end it lies {figure(rise.height)} above its best, step {figure(step)}.",
             evidence,
         )
-    if train is not None and train.rises_with(rise):
+    other = _other_cause(rise, train, errors, curve.steps, train_loss)
+    if other is not None:
         return OVERFITTING.passes(
-            f"It rises from step {figure(step)}, but so does the training loss.",
+            f"Validation error rises from step {figure(step)}: {other[1]}.",
             evidence,
-            title="Validation error rises together with training loss",
+            title=other[0],
         )
-    return OVERFITTING.fires(
-        f"Validation error rises from step {figure(step)}", _rise_detail(rise), evidence
-    )
+    return OVERFITTING.fires(_title(rise, step, direction), _rise_detail(rise), evidence)
 
 
 def late_oscillation(
@@ -232,12 +213,11 @@ def late_oscillation(
         "improvement": swing.drop,
     }
     detail = (
-        f"Over the last {swing.count} evaluations it varies by {figure(swing.deviation)} "
-        f"(standard deviation) around its trend; {against} is {figure(limit)}. The best of them "
-        f"is lucky by about {figure(swing.luck)}."
+        f"It varies by {figure(swing.deviation)} (standard deviation) around its trend; {against} "
+        f"is {figure(limit)}."
     )
     if swing.deviation > limit:
-        title = f"The validation metric jumps about from step {figure(swing.start)}"
+        title = f"Validation varies much from step {figure(swing.start)} on"
         return LATE_OSCILLATION.fires(title, detail, evidence)
     return LATE_OSCILLATION.passes(detail, evidence)
 
@@ -294,21 +274,25 @@ def _rise(errors: Floats, resolution: float, kind: MetricKind, *, bounded: bool)
         )
 
 
-def _train_change(train: Curve | None, start: float, end: float) -> _TrainChange | None:
-    """Return the change of the smoothed training loss between two steps; None if unknown."""
-    curve = None if train is None else train.in_step_order().finite()
-    if curve is None or len(curve) < thresholds.SMOOTHING_MINIMUM:
-        return None
-    with np.errstate(all="ignore"):
-        smoothed = Curve(curve.steps, smooth(curve.values))
-        change = at(smoothed, end) - at(smoothed, start)
-        fall = float(smoothed.values[0] - smoothed.values.min())
-    unfallen = math.copysign(math.inf, change) if change else 0.0
-    return _TrainChange(change, change / fall if fall > 0 else unfallen)
+def _other_cause(
+    rise: _Rise,
+    change: TrainChange | None,
+    errors: Floats,
+    steps: Floats,
+    train_loss: Curve | None,
+) -> tuple[str, str] | None:
+    """Return title and words of what else makes validation rise; None if nothing does."""
+    if change is not None and change.never_fell:
+        return "Training loss never falls", "the learning rate is too large, or nothing is learned"
+    if change is not None and change.rises_with(rise.height, of_loss=rise.is_loss):
+        return "Validation error rises together with training loss", "so does training loss"
+    if is_jump(rise.height, errors, train_loss, steps):
+        return "Validation error jumps: unstable, not overfitting", "at once, not little by little"
+    return None
 
 
 def _rise_evidence(
-    rise: _Rise, step: float, last: float, count: int, train: _TrainChange | None
+    rise: _Rise, step: float, last: float, count: int, train: TrainChange | None
 ) -> dict[str, object]:
     return {
         "onset_step": step,
@@ -325,15 +309,22 @@ def _rise_evidence(
     }
 
 
-def _rise_detail(rise: _Rise) -> str:
-    if rise.judged_by == "generalisation loss":
-        size = f"{figure(rise.loss_percent, 3)} % above its best"
+def _title(rise: _Rise, step: float, direction: Direction) -> str:
+    what = "loss" if rise.is_loss else "metric"
+    verb = "rises" if direction is Direction.MINIMIZE else "falls"
+    if rise.judged_by != "generalisation loss":
+        size = f"{share(rise.share_of_drop)} of its gain"
+    elif direction is Direction.MINIMIZE:
+        size = f"+{figure(rise.loss_percent, 2)} %"
     else:
-        size = f"{share(rise.share_of_drop)} of its improvement above its best"
+        size = f"error +{figure(rise.loss_percent, 2)} %"
+    return f"Validation {what} {verb} after step {figure(step)} ({size})"
+
+
+def _rise_detail(rise: _Rise) -> str:
     return (
-        f"The last evaluations lie {size} ({figure(rise.lowest)} to {figure(rise.tail)}); one "
-        f"evaluation varies by {figure(rise.noise, 2)}. Using the last checkpoint costs "
-        f"{figure(rise.height)}."
+        f"The last checkpoint is {figure(rise.height)} worse than the best one; one evaluation "
+        f"varies by {figure(rise.noise, 2)}."
     )
 
 

@@ -46,7 +46,8 @@ from experiments.analysis.warmup import unstable_above_best, warmup_advice
 # Rules on single trials whose word about the best trials belongs on the experiment's page.
 GATHERED: Mapping[str, str] = {
     "overfitting": "Validation error rises",
-    "late_oscillation": "The validation metric jumps about late",
+    "unstable_training": "Validation jumps to the worse",
+    "late_oscillation": "Validation varies much late in training",
     "train_loss_rising": "Training loss rises",
     "loss_metric_divergence": "Validation loss rises while the metric holds or gains",
     "gradient_spikes": "The gradient norm spikes often",

@@ -114,11 +114,17 @@ def window_of(length: int) -> int:
 
 
 def smooth(values: Floats, window: int | None = None) -> Floats:
-    """Return the centred rolling median [T]; the window mirrors at both ends."""
+    """Return the centred rolling median [T]; the first value stays as it is.
+
+    Towards the start the window shrinks: what a run gained counts from its first evaluation. At
+    the end it mirrors, so that no single last value is taken for the best.
+    """
     if values.size < 3:
         return values
     width = min(window or window_of(values.size), values.size - (values.size + 1) % 2)
     filtered: Floats = ndimage.median_filter(values, size=width, mode="mirror")
+    for place in range(width // 2):
+        filtered[place] = median(values[: 2 * place + 1])
     return filtered
 
 

@@ -15,6 +15,7 @@ import numpy as np
 
 from experiments.analysis import thresholds
 from experiments.analysis.diagnosis import Diagnosis, Rule, Severity, figure, share
+from experiments.analysis.jumps import is_jump
 from experiments.analysis.learning_curve import (
     Curve,
     Direction,
@@ -30,7 +31,7 @@ from experiments.analysis.learning_curve import (
 
 DIVERGENCE = Rule(
     name="divergence",
-    version=1,
+    version=2,
     severity=Severity.PROBLEM,
     question="Did training diverge?",
     passed_title="Training did not diverge",
@@ -57,7 +58,7 @@ NON_FINITE = Rule(
 
 TRAIN_LOSS_RISING = Rule(
     name="train_loss_rising",
-    version=1,
+    version=2,
     severity=Severity.PROBLEM,
     question="Does training loss rise?",
     passed_title="Training loss does not rise",
@@ -97,6 +98,7 @@ def divergence(
     direction: Direction = Direction.MINIMIZE,
     resolution: float = 0.0,
     planned_steps: float | None = None,
+    of_validation: bool = False,
     subject: str = "",
 ) -> Diagnosis:
     """Tell whether a loss (or metric) diverged, when, and how.
@@ -105,10 +107,15 @@ def divergence(
     (ten robust deviations of the one-step changes before it and a fifth of the improvement,
     within a tenth of the run) that does not come back within another tenth. "Early" is the first
     tenth of the planned steps, or of the steps seen. Non-finite values are told at any length,
-    the rest needs eight evaluations.
+    the rest needs eight evaluations. of_validation: no training loss is known; a validation loss
+    that rises little by little may be overfitting, so that only a jump to above the start counts.
     """
     found = find_break(
-        loss, direction=direction, resolution=resolution, planned_steps=planned_steps
+        loss,
+        direction=direction,
+        resolution=resolution,
+        planned_steps=planned_steps,
+        of_validation=of_validation,
     )
     if found is not None:
         return _diverged(found, subject)
@@ -132,6 +139,7 @@ def find_break(
     direction: Direction = Direction.MINIMIZE,
     resolution: float = 0.0,
     planned_steps: float | None = None,
+    of_validation: bool = False,
 ) -> Break | None:
     """Return where a curve diverged, the earliest cause first; None if it did not."""
     curve = loss.in_step_order()
@@ -151,10 +159,12 @@ def find_break(
         return break_at(Cause.NON_FINITE, int(np.argmax(bad)))
     if len(curve) < thresholds.MIN_EVALUATIONS:
         return None
+    above = _above_start(errors, resolution)
+    if of_validation and (above is None or not is_jump(_rise(errors), errors, None, curve.steps)):
+        return None
     sudden = _sudden_rise(curve.steps, errors, resolution)
     if sudden is not None:
         return break_at(Cause.SUDDEN_RISE, sudden)
-    above = _above_start(errors, resolution)
     return None if above is None else break_at(Cause.ABOVE_START, above)
 
 
@@ -252,6 +262,11 @@ def _sudden_rise(steps: Floats, errors: Floats, resolution: float) -> int | None
         if lasting and float(steps[jump] - steps[begin]) <= reach:
             return begin
     return None
+
+
+def _rise(errors: Floats) -> float:
+    """Return how far the end lies above the smoothed best."""
+    return tail(errors) - float(smooth(errors).min())
 
 
 def _above_start(errors: Floats, resolution: float) -> int | None:

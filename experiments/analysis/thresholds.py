@@ -42,6 +42,20 @@ RISE_SHARE_LARGE: Final = 0.25
 TRAIN_RISE_SHARE: Final = 0.05
 TRAIN_RISE_HALF: Final = 0.5
 
+# Chosen: a training loss that lies a twentieth above its value at the onset has risen, too,
+# whatever it fell before: an explosion at the first step makes any share of the fall small.
+TRAIN_RISE_RATIO: Final = 1.05
+
+# --- Unstable training -----------------------------------------------------------------------
+# Chosen: a rise is a jump where most of it happens within two evaluations or 2 % of them.
+JUMP_EVALUATIONS: Final = 2
+JUMP_RUN_SHARE: Final = 0.02
+JUMP_SHARE: Final = 0.8
+# Chosen: a jump is worth a word where it takes a quarter of what was gained.
+JUMP_DROP_SHARE: Final = 0.25
+# Chosen: less than a tenth of the jump left at the end is a recovery.
+JUMP_RECOVERED_SHARE: Final = 0.1
+
 # --- Late oscillation ----------------------------------------------------------------------
 # Chosen: "late in training" is the last fifth.
 LATE_SHARE: Final = 0.2

@@ -23,6 +23,7 @@ from experiments.analysis.evaluations import (
     regular_evaluations,
 )
 from experiments.analysis.gradients import clipped_updates, gradient_spikes
+from experiments.analysis.jumps import UNSTABLE_TRAINING, unstable_training
 from experiments.analysis.learning_curve import Curve, Direction, Floats, MetricKind
 from experiments.analysis.loss_and_metric import loss_metric_divergence
 from experiments.analysis.practice import learning_rate_schedule
@@ -136,7 +137,7 @@ def _official(series: Sequence[DeclaredSeries]) -> DeclaredSeries | None:
 def _stability(series: Sequence[DeclaredSeries], about: Circumstances) -> Iterator[Diagnosis]:
     yield non_finite({each.name: each.curve for each in series})
     train = _find(series, "train", MetricKind.LOSS)
-    # Without a training loss the validation curve has to tell; a slow rise there is overfitting.
+    # Without a training loss the validation curve has to tell.
     watched = train or _find(series, "validation", MetricKind.LOSS) or _official(series)
     if watched is not None:
         yield divergence(
@@ -144,6 +145,7 @@ def _stability(series: Sequence[DeclaredSeries], about: Circumstances) -> Iterat
             direction=watched.direction,
             resolution=watched.resolution,
             planned_steps=about.planned_steps,
+            of_validation=train is None,
         )
     if train is not None:
         yield train_loss_rising(train.curve)
@@ -162,7 +164,8 @@ def _of_validation(
             yield rule.cannot_tell("Training diverged.")
     else:
         if not about.ensembles:
-            yield _overfitting(official, train_curve)
+            yield _of_official(overfitting, official, train_curve)
+        yield _of_official(unstable_training, official, train_curve)
         yield checkpoint_regret(
             official.curve, direction=official.direction, resolution=official.resolution
         )
@@ -173,12 +176,14 @@ def _of_validation(
                 yield rule.cannot_tell("The trial is still running.")
 
 
-_ANY_TIME = (OVERFITTING, BEST_CHECKPOINT)
+_ANY_TIME = (OVERFITTING, UNSTABLE_TRAINING, BEST_CHECKPOINT)
 _AT_THE_END = (LATE_OSCILLATION, STILL_IMPROVING, SATURATED)
 
 
-def _overfitting(official: DeclaredSeries, train: Curve | None) -> Diagnosis:
-    return overfitting(
+def _of_official(
+    rule: Callable[..., Diagnosis], official: DeclaredSeries, train: Curve | None
+) -> Diagnosis:
+    return rule(
         official.curve,
         train,
         kind=official.kind,

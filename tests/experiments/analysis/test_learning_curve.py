@@ -78,6 +78,19 @@ def test_smoothing_removes_a_single_spike() -> None:
     assert smooth(values).max() == 0.0
 
 
+@pytest.mark.parametrize("count", [3, 8, 60, 80, 400])
+def test_smoothing_keeps_the_first_value_so_that_gains_count_from_it(count: int) -> None:
+    values = 2 * np.exp(-np.arange(count) / 3)
+    smoothed = smooth(values)
+    assert smoothed[0] == values[0]
+    assert (np.diff(smoothed) <= 0).all()
+
+
+def test_smoothing_takes_no_single_last_value_for_the_best() -> None:
+    values = np.r_[np.ones(19), 0.1]
+    assert smooth(values).min() == 1.0
+
+
 def test_the_tail_ignores_a_last_spike() -> None:
     assert tail(np.array([1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 9.0])) == 1.0
 

@@ -122,6 +122,27 @@ def test_without_a_training_loss_the_official_metric_tells_divergence() -> None:
     assert found["divergence"].fired
 
 
+def test_without_a_training_loss_a_slow_rise_above_the_start_is_overfitting() -> None:
+    steps = np.arange(100)
+    values = 2 - 0.3 * np.minimum(steps, 10) / 10 + np.maximum(steps - 10, 0) * 0.1
+    loss = DeclaredSeries(
+        "validation_loss", Curve.of(values), "validation", MetricKind.LOSS, official=True
+    )
+    found = by_rule(diagnose_trial([loss]))
+    assert found["divergence"].status is Status.PASSED
+    assert found["overfitting"].fired
+
+
+def test_without_a_training_loss_a_jump_above_the_start_is_a_divergence() -> None:
+    values = np.r_[TRAIN[:50], TRAIN[0] + 5 + np.arange(50) / 50]
+    loss = DeclaredSeries(
+        "validation_loss", Curve.of(values), "validation", MetricKind.LOSS, official=True
+    )
+    found = by_rule(diagnose_trial([loss]))
+    assert found["divergence"].fired
+    assert not found["overfitting"].fired
+
+
 def test_a_running_trial_tells_divergence_at_its_second_value() -> None:
     loss = train_loss(np.array([2.0, math.nan]))
     assert {d.rule for d in diverging([loss], planned_steps=1000)} == {"divergence", "non_finite"}
