@@ -9,7 +9,7 @@ from typing import Any
 
 from django.conf import settings
 
-from experiments.errors import Problem, VerdictError
+from experiments.errors import InvalidExperiment, Problem, VerdictError
 from experiments.file import commands, experiment_file
 from experiments.file.experiment_file import ExperimentFile
 from experiments.file.objectives import is_allowed
@@ -36,8 +36,10 @@ class ProbePlan:
         return asdict(self)
 
 
-def plan(source: str, wanted: ProbePlan) -> dict[str, Any]:
+def plan(document: str, wanted: ProbePlan) -> dict[str, Any]:
     """The other parameters: the first known-good configuration, else the middle of the space.
+
+    `document` is the experiment's.
 
     Raises:
         VerdictError: for a plan with a field that is wrong, or a function that cannot be timed
@@ -46,9 +48,13 @@ def plan(source: str, wanted: ProbePlan) -> dict[str, Any]:
     problems = _problems(wanted)
     if problems:
         raise VerdictError("The batch sizes cannot be measured so.", problems)
-    if not source:
-        raise VerdictError("A program outside runs this experiment: there is no function to time.")
-    return parameters_of(experiment_file.parse(source), wanted.parameter)
+    try:
+        file = experiment_file.stored(document)
+    except InvalidExperiment:
+        raise VerdictError(
+            "A program outside runs this experiment: there is no function to time."
+        ) from None
+    return parameters_of(file, wanted.parameter)
 
 
 def parameters_of(file: ExperimentFile, parameter: str) -> dict[str, Any]:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from decimal import Decimal
+from typing import Any, ClassVar
 
 from optuna.distributions import (
     BaseDistribution,
@@ -23,6 +24,9 @@ _STEP_ROUNDING = 1e-8
 @dataclass(frozen=True, slots=True)
 class Range:
     """Numbers from `low` to `high`; integers when `integer`; `step` counts from `low`."""
+
+    # A stored range is no fixed value.
+    __pydantic_config__: ClassVar = {"extra": "forbid"}
 
     low: float
     high: float
@@ -45,9 +49,7 @@ class Range:
             return min(max(whole, int(self.low)), int(self.high))
         bins = self.bins
         if bins is not None:
-            index = min(int(u * bins), bins - 1)
-            value = self.low + index * (self.step or 1)
-            return int(value) if self.integer else float(min(value, self.high))
+            return self.at(min(int(u * bins), bins - 1))
         if self.log:
             low, top = math.log(self.low), math.log(self.high)
             return min(max(math.exp(low + u * (top - low)), self.low), self.high)
@@ -82,12 +84,22 @@ class Range:
         last = (self.bins or 1) - 1
         below = min(max(math.floor((value - self.low) / (self.step or 1)), 0), last)
         places = sorted({below, min(below + 1, last)})
-        return tuple(self._at(place) for place in places)
+        return tuple(self.at(place) for place in places)
 
-    def _at(self, place: int) -> float | int:
-        value = self.low + place * (self.step or 1)
-        # 0.30000000000000004 is what a person calls 0.3.
-        return int(value) if self.integer else float(f"{min(value, self.high):.12g}")
+    def at(self, place: int) -> float | int:
+        """The value so many steps above `low`, as a person writes it: 0.3 after 0.1 and 0.2.
+
+        Floats give 0.1 + 2 * 0.1 = 0.30000000000000004, another configuration than the 0.3 of a
+        file; in decimals the sum is exact.
+        """
+        value = Decimal(str(self.low)) + place * Decimal(str(self.step or 1))
+        return int(value) if self.integer else min(float(value), float(self.high))
+
+    def snapped(self, value: float) -> float | int:
+        """The step that a sampler's `value` means; of a continuum, the value itself."""
+        if self.bins is None:
+            return value
+        return self.at(round((value - self.low) / (self.step or 1)))
 
     def distribution(self) -> BaseDistribution:
         if self.integer:

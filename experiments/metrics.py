@@ -6,9 +6,10 @@ the experiment file stands over them; an undeclared metric is plotted, not judge
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from typing import Any, Literal, cast, get_args
 
 from experiments.errors import Problem
@@ -51,9 +52,6 @@ class Metric:
     official: bool = False
     chance: float | None = None
 
-    def as_dict(self) -> dict[str, Any]:
-        return asdict(self)
-
 
 def guess(name: str) -> Metric:
     """Read split, kind and direction off a metric's name, as far as it tells.
@@ -75,9 +73,10 @@ def guess(name: str) -> Metric:
     return Metric(name, cast(Split, split), kind, "minimize" if falling else "maximize")
 
 
-def from_document(document: Mapping[str, Any]) -> dict[str, Metric]:
-    """The declared metrics of an experiment's stored document (`Experiment.document`)."""
-    return {name: Metric(**fields) for name, fields in document.get("metrics", {}).items()}
+def declared_metrics(document: str) -> dict[str, Metric]:
+    """The metrics of an experiment's stored document: of its file, or declared from outside."""
+    held = json.loads(document).get("metrics", {})
+    return {name: Metric(**fields) for name, fields in held.items()}
 
 
 def is_test(name: str, declared: Mapping[str, Metric]) -> bool:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import Annotated, Any, Literal
 
 from django.http import HttpRequest
@@ -116,7 +115,7 @@ def read_series_file(
     experiment = get_experiment(asking.reading(request, slug), name)
     pieces = series_exports.exact(
         series_exports.trial_names(experiment),
-        declared=metrics.from_document(json.loads(experiment.document)),
+        declared=metrics.declared_metrics(experiment.document),
         metrics=metric or None,
     )
     return download(
@@ -163,7 +162,7 @@ def read_trial_series(
     )
     read = series.read(
         [found.pk],
-        declared=metrics.from_document(json.loads(experiment.document)),
+        declared=metrics.declared_metrics(experiment.document),
         steps=None if first is None and last is None else range_of_steps,
     )
     return {

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
 from urllib.parse import urlsplit
+
+from pydantic import TypeAdapter, ValidationError
 
 from experiments import metrics
 from experiments.analysis.early_stopping import EarlyStopping
@@ -347,19 +349,22 @@ def _gain(
     return float(value)
 
 
+_stored = TypeAdapter(ExperimentFile)
+
+
 def as_document(file: ExperimentFile) -> str:
-    """The parts of a file that later steps read, as JSON (`Experiment.document`)."""
-    return json.dumps(
-        {
-            "sampler_options": dict(file.sampler_options),
-            "pruner_options": dict(file.pruner_options),
-            "trials_per_arm": file.trials,
-            "stop": dict(file.stop),
-            "terminator": file.terminator and {"name": file.terminator.name},
-            "early_stopping": file.early_stopping and asdict(file.early_stopping),
-            "fidelity": file.fidelity and asdict(file.fidelity),
-            "folds": file.folds,
-            "metrics": {name: metric.as_dict() for name, metric in file.metrics.items()},
-        },
-        sort_keys=True,
-    )
+    """The whole file as JSON text (`Experiment.document`), its keys in the file's order."""
+    return _stored.dump_json(file).decode()
+
+
+@lru_cache(maxsize=128)
+def stored(document: str) -> ExperimentFile:
+    """The file whose document `as_document` wrote, exactly.
+
+    Raises:
+        InvalidExperiment: for an experiment without a file, which a program outside described.
+    """
+    try:
+        return _stored.validate_json(document)
+    except ValidationError:
+        raise InvalidExperiment("A program described this experiment; it has no file.") from None

@@ -30,8 +30,8 @@ class Fidelity:
     """A budget by name, from `low` to `high`; whole numbers except for data_fraction."""
 
     name: FidelityName
-    low: float
-    high: float
+    low: int | float
+    high: int | float
 
     @property
     def grows_within_a_run(self) -> bool:

@@ -22,9 +22,7 @@ def grid_values(domain: Range | Choices, points: int) -> tuple[Scalar, ...]:
         return domain.values
     bins = domain.bins
     if bins is not None and (domain.step is not None or bins <= points):
-        step = domain.step or 1
-        stepped = [domain.low + index * step for index in range(bins)]
-        return tuple(_typed(domain, value) for value in stepped)
+        return tuple(domain.at(place) for place in range(bins))
     low, high = domain.low, domain.high
     shares = [index / (points - 1) for index in range(points)]
     if domain.log:

@@ -11,11 +11,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, is_dataclass
 from typing import Any, Literal
 
-import yaml
-
 from experiments.errors import InvalidExperiment, Problem
 from experiments.file import experiment_file, experiment_yaml
 from experiments.file.experiment_file import ExperimentFile
+from experiments.forms.yaml_editing import CannotEdit, flow, saying
 from experiments.search_space import (
     Choices,
     CodeAndData,
@@ -66,8 +65,7 @@ class Difference:
 def with_changes(source: str, changes: Sequence[Change], *, name: str, extends: str = "") -> str:
     """The file of a new experiment: `source` under another name, changed.
 
-    Known-good configurations that do not fit the changed space are left out. Comments of the
-    source are lost.
+    Known-good configurations that do not fit the changed space are left out.
 
     Raises:
         InvalidExperiment: when `source` is no experiment file, or a change leads nowhere.
@@ -83,10 +81,15 @@ def with_changes(source: str, changes: Sequence[Change], *, name: str, extends: 
         document.get("search", {}).pop("earlier_trials", None)
     if "first" in document and _first_is_wrong(document):
         del document["first"]
-    written: str = yaml.safe_dump(
-        document, sort_keys=False, allow_unicode=True, default_flow_style=None, width=110
-    )
-    return written
+    return as_file(source, document)
+
+
+def as_file(source: str, document: Mapping[str, Any]) -> str:
+    """`source` changed to say `document`, with its comments as far as its YAML can be edited."""
+    try:
+        return saying(source, document)
+    except CannotEdit:
+        return "".join(f"{flow(key)}: {flow(value)}\n" for key, value in document.items())
 
 
 def _apply(document: dict[str, Any], change: Change) -> None:

@@ -98,7 +98,7 @@ def propose(
         raise InvalidExperiment(
             "There is no such follow-up.", [Problem("follow", f"found {kind!r}, want {known}")]
         )
-    file = experiment_file.parse(older.source)
+    file = experiment_file.stored(older.document)
     seen = exploration or explored(older)
     asked = Asked(file, older, seen, hyperparameter, edge, evidence or {})
     made = FOLLOWUPS[kind].make(asked)
@@ -129,7 +129,7 @@ def against_older(older: Experiment, newer: ExperimentFile) -> list[Problem]:
     failed; Bayesian search takes over from exploration only when the space is settled.
     """
     try:
-        file = experiment_file.parse(older.source)
+        file = experiment_file.stored(older.document)
     except InvalidExperiment:
         return []
     return refusals(file, newer, explored(older))

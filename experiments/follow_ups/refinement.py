@@ -10,13 +10,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import yaml
-
 from experiments.catalogue import SAMPLERS
 from experiments.errors import Conflict, InvalidExperiment, Problem
 from experiments.file import experiment_file, experiment_yaml
 from experiments.file.experiment_file import ExperimentFile
 from experiments.file.grid import MOST_DIMENSIONS
+from experiments.follow_ups.experiment_changes import as_file
 from experiments.queries.good_trials import GoodTrials, good_trials
 from experiments.search_space import Choices, Hyperparameter, Scalar, searched_domain
 
@@ -85,7 +84,7 @@ def good_region(experiment: Any) -> GoodRegion:
             f"{experiment.name} has {fewest} complete trials{where}; want {FEWEST_TRIALS} to see "
             "where it is good."
         )
-    return _region(experiment_file.parse(experiment.source), found)
+    return _region(experiment_file.stored(experiment.document), found)
 
 
 def grid_file(experiment: Any, *, taken: Sequence[str] = (), insist: bool = False) -> str:
@@ -117,14 +116,7 @@ def grid_file(experiment: Any, *, taken: Sequence[str] = (), insist: bool = Fals
             ],
         )
     document = experiment_yaml.load(experiment.source, [])
-    text: str = yaml.safe_dump(
-        _narrowed_document(document, experiment, region, taken),
-        sort_keys=False,
-        allow_unicode=True,
-        default_flow_style=None,
-        width=110,
-    )
-    return text
+    return as_file(experiment.source, _narrowed_document(document, experiment, region, taken))
 
 
 def _region(file: ExperimentFile, found: GoodTrials) -> GoodRegion:

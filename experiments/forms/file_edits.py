@@ -7,10 +7,11 @@ from typing import Any
 
 from yaml.nodes import MappingNode, Node, ScalarNode
 
-from experiments.errors import InvalidExperiment, Problem, VerdictError
+from experiments.errors import InvalidExperiment, Problem
 from experiments.file import presets
 from experiments.forms.space_rows import Row, entry_items, new_entry, rows_of, space_of
 from experiments.forms.yaml_editing import (
+    CannotEdit,
     Item,
     cell,
     child,
@@ -19,6 +20,7 @@ from experiments.forms.yaml_editing import (
     kept,
     load,
     rewritten,
+    saying,
     scalar,
 )
 
@@ -31,10 +33,6 @@ HEAD: Mapping[str, tuple[tuple[str, ...], bool]] = {
 }
 LONGEST_HEAD = 5_000
 _UNREADABLE = "This YAML cannot be read, so rows cannot change it; mend it first."
-
-
-class CannotEdit(VerdictError):
-    """The YAML is written in a way that a row cannot change safely; nothing was changed."""
 
 
 def edited(text: str, edit: Mapping[str, Any]) -> str:
@@ -111,35 +109,36 @@ def _with(
 
 
 def _add(text: str, edit: Mapping[str, Any]) -> str:
-    space = space_of(compose(text))
-    names = {row.name for row in rows_of(text, space)}
-    number = next(n for n in range(1, len(names) + 2) if f"new_{n}" not in names)
-    entry = new_entry(Row())
-    if isinstance(space, MappingNode) and space.value:
-        return rewritten(text, space, [*kept(space), Item(None, f"new_{number}", entry)])
-    return with_key(text, ("hyperparameters",), f"\n  new_{number}: {entry}", block=True)
+    space = _space(text)
+    number = next(n for n in range(1, len(space) + 2) if f"new_{n}" not in space)
+    return _with_space(text, {**space, f"new_{number}": {"role": Row().role}})
+
+
+def _with_space(text: str, space: Mapping[Any, Any], **beside: Any) -> str:
+    """The text with other hyperparameters, and with other keys of the file `beside` them."""
+    return saying(
+        text if text.strip() else "hyperparameters:\n",
+        {**(load(text) or {}), **beside, "hyperparameters": space},
+    )
 
 
 def _remove(text: str, edit: Mapping[str, Any]) -> str:
-    space, _, position = _found(text, edit)
-    items = kept(space)
-    del items[position]
-    return _checked(text, rewritten(text, space, items), position)
+    _, _, position = _found(text, edit)
+    rows = list(_space(text).items())
+    del rows[position]
+    return _with_space(text, dict(rows))
 
 
 def _move(text: str, edit: Mapping[str, Any]) -> str:
-    space, _, position = _found(text, edit)
+    _, _, position = _found(text, edit)
     by = edit.get("by")
     if by not in (-1, 1):
         raise InvalidExperiment("A row moves by one.", [Problem("by", "want 1 or -1")])
-    items = kept(space)
-    if not 0 <= position + by < len(items):
+    rows = list(_space(text).items())
+    if not 0 <= position + by < len(rows):
         return text
-    items.insert(position + by, items.pop(position))
-    changed = rewritten(text, space, items)
-    if sorted(map(repr, _space(text).items())) != sorted(map(repr, _space(changed).items())):
-        raise CannotEdit("This YAML is written in a way that rows cannot move; move it there.")
-    return changed
+    rows.insert(position + by, rows.pop(position))
+    return _with_space(text, dict(rows))
 
 
 def _head(text: str, edit: Mapping[str, Any]) -> str:
@@ -155,23 +154,11 @@ def _preset(text: str, edit: Mapping[str, Any]) -> str:
     preset = presets.find(edit.get("name"))
     file = load(text)
     change = preset.change(file if isinstance(file, dict) else {})
+    if not change.whole:
+        return _with_space(text, {**_space(text), **change.entries}, **change.beside)
     for key, data in change.beside.items():
         text = with_key(text, (key,), flow(data))
-    if change.whole:
-        return with_key(text, ("hyperparameters",), "\n" + change.whole.rstrip("\n"), block=True)
-    for name, entry in change.entries.items():
-        space = space_of(compose(text))
-        if not isinstance(space, MappingNode) or not space.value:
-            value = f"\n  {scalar(name)}: {flow(entry)}"
-            text = with_key(text, ("hyperparameters",), value, block=True)
-            continue
-        names = [row.name for row in rows_of(text, space)]
-        if name in names:
-            items = _with(space, names.index(name), value=flow(entry))
-        else:
-            items = [*kept(space), Item(None, scalar(name), flow(entry))]
-        text = rewritten(text, space, items)
-    return text
+    return with_key(text, ("hyperparameters",), "\n" + change.whole.rstrip("\n"), block=True)
 
 
 def with_key(text: str, path: tuple[str, ...], value: str, *, block: bool = False) -> str:

@@ -7,7 +7,7 @@ Rows of a block mapping own their lines: the comments beside them and those dire
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
@@ -15,6 +15,7 @@ from typing import Any
 import yaml
 from yaml.nodes import CollectionNode, MappingNode, Node, ScalarNode, SequenceNode
 
+from experiments.errors import VerdictError
 from experiments.file import experiment_yaml
 
 
@@ -259,3 +260,64 @@ def wrapped(written: str, opening: str, closing: str) -> str:
     kind = SequenceNode if opening == "[" else MappingNode
     good = isinstance(node, kind) and end_of(node) == len(inside) and "\n" not in written
     return inside if good and load(inside) is not None else scalar(written)
+
+
+MOST_STEPS = 1000
+
+
+class CannotEdit(VerdictError):
+    """The YAML is written in a way that cannot be changed safely; nothing was changed."""
+
+
+def saying(text: str, wanted: Mapping[str, Any]) -> str:
+    """The text changed as little as it takes to say `wanted`: comments and wording stay.
+
+    Raises:
+        CannotEdit: when it is written in a way that this cannot do (`? key` over two lines).
+    """
+    for _ in range(MOST_STEPS):
+        node, data = compose(text), load(text)
+        if repr(data) == repr(wanted):
+            return text
+        if not isinstance(node, MappingNode) or not isinstance(data, dict):
+            break
+        text = _nearer(text, node, data, wanted)
+    raise CannotEdit("This YAML is written in a way that cannot be changed; change it there.")
+
+
+def _nearer(
+    text: str, node: MappingNode, data: Mapping[Any, Any], wanted: Mapping[Any, Any]
+) -> str:
+    """The text with one mapping's keys, or one value, as it is wanted."""
+    places = {key: place for place, key in enumerate(data)}
+    if list(data) != list(wanted):
+        block = not node.flow_style and bool(node.value)
+        new = {key: value for key, value in wanted.items() if key not in places}
+        written = {key: _written(value, block=block) for key, value in new.items()}
+        return rewritten(
+            text,
+            node,
+            [
+                Item(places[key]) if key in places else Item(None, flow(key), written[key])
+                for key in wanted
+            ],
+        )
+    key = next(key for key in wanted if repr(data[key]) != repr(wanted[key]))
+    inner, old, new_value = node.value[places[key]][1], data[key], wanted[key]
+    if isinstance(inner, MappingNode) and isinstance(new_value, dict) and old and new_value:
+        return _nearer(text, inner, old, new_value)
+    items = kept(node)
+    block = not node.flow_style and old is None
+    items[places[key]] = Item(places[key], value=_written(new_value, block=block))
+    return rewritten(text, node, items)
+
+
+def _written(value: Any, *, block: bool) -> str:
+    """A new value on one line; a mapping of mappings in a block has a line for each."""
+    if block and isinstance(value, dict) and value and all(map(_is_mapping, value.values())):
+        return "".join(f"\n  {flow(key)}: {flow(each)}" for key, each in value.items())
+    return flow(value)
+
+
+def _is_mapping(value: Any) -> bool:
+    return isinstance(value, dict)

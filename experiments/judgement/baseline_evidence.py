@@ -14,8 +14,7 @@ from experiments.analysis import replication as scoring
 from experiments.analysis.design_checks_search import above_chance
 from experiments.analysis.diagnosis import Diagnosis
 from experiments.analysis.learning_curve import Direction
-from experiments.file import experiment_file
-from experiments.metrics import Metric, guess
+from experiments.metrics import Metric, declared_metrics, guess
 from experiments.models import Replication
 from experiments.queries.replicates import ReplicateRun, replicate_runs
 
@@ -95,7 +94,7 @@ def gather(replication: Replication) -> BaselineEvidence:
         None if run.is_open else scoring.score(run.values, direction=direction) for run in runs
     ]
     name = experiment.official_metric
-    declared = experiment_file.parse(experiment.source).metrics
+    declared = declared_metrics(experiment.document)
     metric = declared.get(name) or guess(name)
     known = [score for score in scores if score is not None]
     check = None

@@ -37,7 +37,7 @@ from experiments.judgement.replicate_readings import (
     test_metric_of,
     unmeasured,
 )
-from experiments.metrics import Metric, from_document
+from experiments.metrics import Metric, declared_metrics
 from experiments.models import Experiment, Replication
 from experiments.plain_json import plain
 from experiments.queries import repetitions
@@ -204,13 +204,13 @@ class _Design:
 
 def _design(experiment: Experiment) -> _Design:
     if experiment.source:
-        file = experiment_file.parse(experiment.source)
+        file = experiment_file.stored(experiment.document)
         searched = (*file.space.of_role("scientific"), *file.space.of_role("nuisance"))
         tuned = [each.name for each in searched]
         return _Design(file.metrics, varied(file.space), fixed(file.space), tuned)
     runs = parameters_of(experiment)
     found = varied_in(runs)
-    declared = from_document(json.loads(experiment.document))
+    declared = declared_metrics(experiment.document)
     return _Design(declared, found, fixed_in(runs), [each["name"] for each in found])
 
 

@@ -2,26 +2,22 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any
 
-from experiments import metrics
 from experiments.errors import InvalidExperiment
 from experiments.file import experiment_file
 from experiments.file.experiment_file import ExperimentFile
-from experiments.metrics import Metric
+from experiments.metrics import Metric, declared_metrics
 from experiments.queries.access import Access
 from experiments.queries.experiments import ArmRow, Tally, arms_of, tally
 from experiments.queries.findings import Findings, findings_of
 
 
-@lru_cache(maxsize=64)
-def read_file(source: str) -> ExperimentFile | None:
+def file_of(experiment: Any) -> ExperimentFile | None:
     """The experiment's file; None for an experiment that a program described another way."""
     try:
-        return experiment_file.parse(source) if source else None
+        return experiment_file.stored(experiment.document)
     except InvalidExperiment:
         return None
 
@@ -49,7 +45,7 @@ class ExperimentParts:
 
     @property
     def declared(self) -> dict[str, Metric]:
-        return declared_of(self.experiment)
+        return declared_metrics(self.experiment.document)
 
     @property
     def parameters(self) -> tuple[str, ...]:
@@ -61,15 +57,9 @@ class ExperimentParts:
         return tuple(each.name for each in every if each.name in searched)
 
 
-def declared_of(experiment: Any) -> dict[str, Metric]:
-    """The experiment's declared metrics: of its file, or as programs outside declared them."""
-    file = read_file(experiment.source)
-    return dict(file.metrics) if file else metrics.from_document(json.loads(experiment.document))
-
-
 def count_arms(experiment: Any) -> int:
     """How many arms its search has."""
-    file = read_file(experiment.source)
+    file = file_of(experiment)
     return len(file.arms()) if file else len(arms_of(experiment.pk))
 
 
@@ -79,7 +69,7 @@ def gather(access: Access, experiment: Any) -> ExperimentParts:
     return ExperimentParts(
         access=access,
         experiment=experiment,
-        file=read_file(experiment.source),
+        file=file_of(experiment),
         arms=arms,
         tally=tally(experiment.pk),
         findings=findings_of(experiment.pk, len(arms)),

@@ -120,9 +120,9 @@ class _Asked:
 
 @lru_cache(maxsize=128)
 def _asked(experiment_id: int, created_at: object) -> _Asked:
-    """Read and parsed once. The time tells apart what a restored database numbers alike."""
-    source = Experiment.objects.values_list("source", flat=True).get(pk=experiment_id)
-    file = experiment_file.parse(source)
+    """Read once. The time tells apart what a restored database numbers alike."""
+    document = Experiment.objects.values_list("document", flat=True).get(pk=experiment_id)
+    file = experiment_file.stored(document)
     arms = tuple(file.arms())
     data = {tuple(sorted(arm.runs.data.items())) for arm in arms}
     return _Asked(file, arms, len(data) > 1)

@@ -75,7 +75,7 @@ _held: deque[tuple[tuple[int, object, ExperimentFile], EarlierTrials]] = deque(m
 
 def _earlier_trials(older: Experiment, newer: ExperimentFile) -> EarlierTrials:
     try:
-        file = experiment_file.parse(older.source)
+        file = experiment_file.stored(older.document)
     except InvalidExperiment:
         return EarlierTrials(older.name, older.complete_count, (), "it has no experiment file")
     differs = [words for key, words in _SAME.items() if getattr(file, key) != getattr(newer, key)]
@@ -142,16 +142,16 @@ def remembered(ids: tuple[int, ...], names: tuple[str, ...]) -> tuple[Remembered
     Kept: finished trials never change. One query.
     """
     rows = Trial.objects.filter(pk__in=ids, value__isnull=False).values_list(
-        "pk", "parameters", "value", "study__arm_index", "study__experiment__source"
+        "pk", "parameters", "value", "study__arm_index", "study__experiment__document"
     )
     arms: dict[str, tuple[Arm, ...]] = {}
     found = {}
-    for key, text, value, index, source in rows:
+    for key, text, value, index, document in rows:
         if value is None:
             continue
-        if source not in arms:
-            arms[source] = experiment_file.parse(source).arms()
-        everything = arms[source][index].complete(decode(text))
+        if document not in arms:
+            arms[document] = experiment_file.stored(document).arms()
+        everything = arms[document][index].complete(decode(text))
         found[key] = Remembered(key, {name: everything[name] for name in names}, value)
     return tuple(found[key] for key in ids if key in found)
 

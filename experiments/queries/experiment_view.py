@@ -6,7 +6,6 @@ import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -27,7 +26,6 @@ from experiments.analysis.trial_reading import TrialReading
 from experiments.catalogue import SAMPLERS
 from experiments.encoding.trial_encoding import decode
 from experiments.file import experiment_file
-from experiments.file.experiment_file import ExperimentFile
 from experiments.metrics import guess
 from experiments.models import Decision, Experiment, Trial
 from experiments.models import TrialReading as StoredReading
@@ -80,15 +78,10 @@ class ReadingCache:
         return held
 
 
-@lru_cache(maxsize=64)
-def _parsed(source: str) -> ExperimentFile:
-    return experiment_file.parse(source)
-
-
 def experiment_view(experiment_id: int, cache: ReadingCache | None = None) -> ExperimentView:
     """Everything that rules across trials read. Five queries, whatever the number of trials."""
     experiment = Experiment.objects.select_related("project").get(pk=experiment_id)
-    file = _parsed(experiment.source)
+    file = experiment_file.stored(experiment.document)
     direction = Direction(experiment.direction)
     rows = _rows(experiment)
     readings = (cache or ReadingCache()).readings(experiment_id, [row.id for row in rows])

@@ -101,7 +101,7 @@ def _unread(trial: Trial) -> UnreadRun:
         experiment_id=experiment.pk,
         official_metric=experiment.official_metric,
         direction=experiment.direction,
-        metrics=metrics.from_document(json.loads(experiment.document)),
+        metrics=metrics.declared_metrics(experiment.document),
         parameters=values,
         pruned=trial.state == TrialState.PRUNED,
     )
@@ -212,7 +212,7 @@ def find(token: ApiToken, run_id: int) -> RunView | None:
         number=number,
         state=STATE_WORDS[TrialState(state)],
         official_metric=metric,
-        declared=metrics.from_document(json.loads(document)),
+        declared=metrics.declared_metrics(document),
         stop_requested=bool(control),
         from_outside=sampler == OUTSIDE,
         value=value,

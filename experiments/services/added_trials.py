@@ -52,7 +52,7 @@ def try_configuration(
         InvalidExperiment: with one problem for each value that is missing, unknown or outside.
     """
     require(user, experiment.project, Role.EDITOR)
-    file = experiment_file.parse(experiment.source)
+    file = experiment_file.stored(experiment.document)
     arms = [each for each in first_arms(file.space, parameters) if arm in (None, each.index)]
     _check(file, arms, parameters)
     with transaction.atomic():
@@ -175,7 +175,7 @@ def extend_budget(*, user: Person, experiment: Experiment, per_arm: int) -> int:
             "The number of trials is wrong.",
             [Problem("per_arm", f"found {per_arm}, want 1 to {MOST_TRIALS}")],
         )
-    file = experiment_file.parse(experiment.source)
+    file = experiment_file.stored(experiment.document)
     with transaction.atomic():
         held = Experiment.objects.select_for_update().get(pk=experiment.pk)
         if held.state == ExperimentState.STOPPED:

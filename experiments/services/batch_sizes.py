@@ -47,7 +47,7 @@ def ask(
     """
     require(user, experiment.project, Role.EDITOR)
     wanted = ProbePlan(parameter=parameter, first=first, largest=largest, steps=steps)
-    parameters = plan(experiment.source, wanted)
+    parameters = plan(experiment.document, wanted)
     nobody = why_nobody_takes(experiment.queue, experiment.gpus)
     if nobody:
         raise Conflict(f"{nobody}: start one, then ask again.")

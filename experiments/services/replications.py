@@ -12,13 +12,12 @@ from typing import Any
 
 from django.db import transaction
 
-from experiments import dispatch, metrics
+from experiments import dispatch
 from experiments.analysis.guards import Limit
 from experiments.analysis.looks import Schedule, check_looks, plan
 from experiments.analysis.verdict import Verdict
 from experiments.errors import Conflict, NotOpenYet, Problem, VerdictError
-from experiments.file import experiment_file
-from experiments.metrics import is_test
+from experiments.metrics import declared_metrics, is_test
 from experiments.models import (
     Configuration,
     Decision,
@@ -167,10 +166,7 @@ def _check_rules(
 
 
 def _guard_problems(experiment: Experiment, guards: Sequence[Limit]) -> list[Problem]:
-    if experiment.source:
-        declared = dict(experiment_file.parse(experiment.source).metrics)
-    else:
-        declared = metrics.from_document(json.loads(experiment.document))
+    declared = declared_metrics(experiment.document)
     names = [guard.metric for guard in guards]
     problems = []
     for name in dict.fromkeys(names):

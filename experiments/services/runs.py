@@ -10,7 +10,7 @@ import datetime as dt
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
@@ -172,8 +172,7 @@ def _by_key(study: Study, key: str) -> Trial | None:
 
 def _declare(experiment: Experiment, declared: Mapping[str, Metric]) -> None:
     """Add declared metrics to the experiment's; what was declared once stands."""
-    document = json.loads(experiment.document)
-    held = metrics.from_document(document)
+    held = metrics.declared_metrics(experiment.document)
     problems = [
         Problem(f"metrics.{name}", "was declared differently by an earlier run")
         for name, metric in declared.items()
@@ -182,11 +181,9 @@ def _declare(experiment: Experiment, declared: Mapping[str, Metric]) -> None:
     if problems:
         raise Conflict("A metric was declared differently before.", problems)
     if set(declared) - set(held):
-        document["metrics"] = {
-            name: metric.as_dict() for name, metric in {**held, **declared}.items()
-        }
+        every = {name: asdict(metric) for name, metric in {**held, **declared}.items()}
         Experiment.objects.filter(pk=experiment.pk).update(
-            document=json.dumps(document, sort_keys=True)
+            document=json.dumps({"metrics": every}, sort_keys=True)
         )
 
 

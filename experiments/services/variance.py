@@ -11,13 +11,13 @@ import secrets
 from collections.abc import Mapping
 from typing import Any
 
-import yaml
 from django.db import transaction
 
 from experiments import dispatch
 from experiments.analysis.seeds import fresh_seeds
 from experiments.errors import Conflict, NotOpenYet, Problem, VerdictError
 from experiments.file import experiment_file, experiment_yaml
+from experiments.follow_ups.experiment_changes import as_file
 from experiments.models import Configuration, Experiment, Replication, Study, Trial
 from experiments.models.experiment import ExperimentState
 from experiments.models.project import Role
@@ -198,7 +198,7 @@ def repeated_search_file(source: str, *, arm: Mapping[str, Any], name: str, seed
     if file.space.named:
         runs = document.pop("arms")[arm[ARM]] or {}
         document.update({key: runs[key] for key in ("commit", "data") if runs.get(key)})
-    return yaml.safe_dump(document, sort_keys=False, allow_unicode=True)
+    return as_file(source, document)
 
 
 def _in_this_arm(

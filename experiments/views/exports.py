@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 from django.http import HttpRequest, HttpResponseBase
@@ -37,7 +36,7 @@ def series_file(request: HttpRequest, access: Access, name: str, kind: str) -> H
     ids = _numbers(request.GET.get("trials", ""))
     chosen: dict[str, Any] = {
         "metrics": request.GET.getlist("metric") or None,
-        "declared": metrics.from_document(json.loads(experiment.document)),
+        "declared": metrics.declared_metrics(experiment.document),
         "steps": step_range(request),
     }
     names = series_exports.trial_names(experiment, ids or None)

@@ -17,7 +17,7 @@ from experiments.file.experiment_file import ExperimentFile
 from experiments.follow_ups import followups
 from experiments.follow_ups.experiment_changes import Difference, differences
 from experiments.follow_ups.followups import Proposal
-from experiments.panels.parts import ExperimentParts, read_file
+from experiments.panels.parts import ExperimentParts, file_of
 from experiments.queries.access import Access
 from experiments.queries.earlier_trials import (
     EarlierTrial,
@@ -88,7 +88,7 @@ class Followed:
 def followups_page(request: HttpRequest, access: Access, name: str) -> HttpResponse:
     """What should be asked next, and what must not?"""
     older: Any = required(find_experiment(access, name))
-    file = read_file(older.source)
+    file = file_of(older)
     context: dict[str, Any] = {"project": access, "section": "experiments", "experiment": older}
     if file is not None:
         seen = explored(older)
@@ -129,7 +129,7 @@ def link(access: Access, older: str, kind: str, **more: str) -> str:
 def followed(access: Access, file: ExperimentFile | None) -> Followed | None:
     """What a file that names another experiment has to do with it; None when it names none."""
     older: Any = find_experiment(access, file.extends) if file and file.extends else None
-    before = read_file(older.source) if older is not None else None
+    before = file_of(older) if older is not None else None
     if file is None or before is None:
         return None
     return Followed(older.name, differences(before, file), earlier_trials(older, file))
@@ -138,7 +138,7 @@ def followed(access: Access, file: ExperimentFile | None) -> Followed | None:
 def followed_by(parts: ExperimentParts) -> Followed | None:
     """The same for the page of an experiment, with what its samplers were given."""
     older, file = parts.experiment.extends, parts.file
-    before = read_file(older.source) if older is not None else None
+    before = file_of(older) if older is not None else None
     if older is None or file is None or before is None:
         return None
     try:

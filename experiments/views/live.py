@@ -12,10 +12,11 @@ from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.template.loader import render_to_string
 from django.views.decorators.http import require_safe
 
+from experiments.metrics import declared_metrics
 from experiments.panels.curve_panel import SEEDS, curve_news, encode_cursor, wanted_trials
 from experiments.panels.metric_families import families, first_family
 from experiments.panels.panel import Panel
-from experiments.panels.parts import count_arms, declared_of
+from experiments.panels.parts import count_arms
 from experiments.panels.path_context import PathContext, path_context
 from experiments.queries.access import Access
 from experiments.queries.curves import CurveTrial, TrialCurves, news
@@ -100,7 +101,7 @@ def _words(request: HttpRequest, parts: PathContext) -> dict[str, str]:
 
 def _curves(request: HttpRequest, experiment: Any, seen: Seen) -> tuple[dict[str, Any], str]:
     """Points to add and trials to take away, and the cursor after them."""
-    declared = declared_of(experiment)
+    declared = declared_metrics(experiment.document)
     arms = count_arms(experiment)
     picked = request.GET.get("trials", "")
     replication = complete_replication(experiment.pk) if picked == SEEDS else None

@@ -8,9 +8,10 @@ from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
 from django.views.decorators.http import require_safe
 
+from experiments.metrics import declared_metrics
 from experiments.panels.curve_panel import curve_news, curves_panel, encode_cursor, onsets_of
 from experiments.panels.metric_families import families, first_family
-from experiments.panels.parts import ExperimentParts, count_arms, declared_of, gather
+from experiments.panels.parts import ExperimentParts, count_arms, gather
 from experiments.queries.access import Access
 from experiments.queries.added_trials import may_be_retried
 from experiments.queries.curves import named_trials, news
@@ -61,7 +62,7 @@ def trial_live(request: HttpRequest, access: Access, name: str, trial: str) -> H
     found = required(find_trial(experiment, required(parse_trial_name(trial))))
     drawn = named_trials([found], arms)
     seen = read_cursor(request.GET.get("since", ""))
-    declared = declared_of(experiment)
+    declared = declared_metrics(experiment.document)
     added = news(drawn, seen.curves or {}, declared)
     ended = drawn[0].finished
     if not added and not ended:

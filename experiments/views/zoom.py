@@ -7,9 +7,10 @@ from typing import Any
 from django.http import HttpRequest, JsonResponse
 from django.views.decorators.http import require_safe
 
+from experiments.metrics import declared_metrics
 from experiments.panels.curve_panel import SEEDS, curve_news, points_words, wanted_trials
 from experiments.panels.metric_families import Family, families
-from experiments.panels.parts import count_arms, declared_of
+from experiments.panels.parts import count_arms
 from experiments.queries.access import Access
 from experiments.queries.curves import CurveTrial, named_trials, zoomed
 from experiments.queries.experiments import find_experiment
@@ -30,7 +31,7 @@ def closer_curves(request: HttpRequest, access: Access, name: str) -> JsonRespon
     """
     experiment: Any = required(find_experiment(access, name))
     names = tuple(request.GET.getlist("metric")[:MOST_NAMES])
-    declared = declared_of(experiment)
+    declared = declared_metrics(experiment.document)
     curves = zoomed(
         _trials(request, experiment),
         declared,

@@ -120,7 +120,8 @@ documents = st.fixed_dictionaries(
 
 def _holds(file: ExperimentFile) -> None:
     """Everything that is done with a valid file before a trial runs can be done with this one."""
-    json.loads(experiment_file.as_document(file))
+    held = experiment_file.stored(experiment_file.as_document(file))
+    assert repr(held) == repr(file)  # 1 and 1.0, and the order of keys, stay apart
     assert len(check_design(describe(file))) == len(DESIGN_RULES)
     for arm in file.arms():
         arm.distributions()

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+from decimal import Decimal
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ from scipy import stats
 
 from experiments.domains import refusal
 from experiments.errors import Problem
+from experiments.file.grid import grid_values
 from experiments.search_space import (
     Arm,
     Choices,
@@ -88,6 +90,31 @@ def test_what_lies_between_two_steps_is_refused_with_values_that_are_not(
         nearest = space.beside(value)
         assert nearest and all(refusal(space, each) == "" for each in nearest)
         assert min(abs(each - value) for each in nearest) <= (space.step or 1)
+
+
+def test_steps_are_what_a_person_writes() -> None:
+    tenths = Range(0.1, 1.0, False, 0.1)
+    written = [float(f"0.{digit}") for digit in range(1, 10)] + [1.0]
+    assert [tenths.from_unit(place / 10) for place in range(10)] == written
+    assert list(grid_values(tenths, 5)) == written
+    assert [tenths.snapped(0.1 + place * 0.1) for place in range(10)] == written
+
+
+@given(
+    st.decimals(-1000, 1000, places=3),
+    st.decimals("0.001", 10, places=3),
+    st.integers(2, 2000),
+    unit,
+)
+def test_a_drawn_step_is_the_exact_decimal(
+    low: Decimal, step: Decimal, count: int, u: float
+) -> None:
+    high = low + step * count
+    space = Range(float(low), float(high), False, float(step))
+    value = space.from_unit(u)
+    place = round((Decimal(str(value)) - low) / step)
+    assert value == float(low + place * step)
+    assert space.snapped(math.nextafter(value, math.inf)) == value
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf, True, "0.1", None, -1.0, 2.0])

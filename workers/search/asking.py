@@ -18,6 +18,7 @@ from optuna.pruners import HyperbandPruner
 from optuna.samplers import BaseSampler, RandomSampler
 from optuna.trial import Trial, TrialState
 
+from experiments.domains import Range, domain_of
 from experiments.encoding.trial_encoding import Parameter
 from experiments.encoding.trial_rows import TrialRow
 from experiments.file.fidelity import Rung
@@ -74,10 +75,10 @@ class AskedTrial:
         with self._storage.gathering(self._assignment.trial_id) as gathered:
             trial = self._optuna_trial()
             drawn = {
-                name: _suggest(trial, name, distribution)
+                name: _on_step(distribution, _suggest(trial, name, distribution))
                 for name, distribution in self._assignment.arm.distributions().items()
             }
-        self.drawn = gathered
+        self.drawn = {name: (drawn[name], held) for name, (_, held) in gathered.items()}
         return self._assignment.arm.complete(drawn)
 
     def begun(self) -> None:
@@ -157,6 +158,12 @@ def _sampler(assignment: Assignment) -> BaseSampler:
     distributions = assignment.arm.distributions()
     learnt = remembered(assignment.earlier_trials, tuple(distributions))
     return SamplerWithHistory(sampler, earlier(learnt, distributions))
+
+
+def _on_step(distribution: BaseDistribution, value: Any) -> Any:
+    """A drawn value as a file would say it: Optuna's samplers count steps in binary fractions."""
+    domain = domain_of(distribution)
+    return domain.snapped(value) if isinstance(domain, Range) else value
 
 
 def _suggest(trial: Trial, name: str, distribution: BaseDistribution) -> Any:

@@ -2,10 +2,12 @@ from __future__ import annotations
 
 import pytest
 import yaml
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from experiments.errors import InvalidExperiment
-from experiments.file import experiment_file
-from experiments.follow_ups.experiment_changes import Change, differences, with_changes
+from experiments.errors import InvalidExperiment, Problem
+from experiments.file import experiment_file, experiment_yaml
+from experiments.follow_ups.experiment_changes import Change, as_file, differences, with_changes
 from tests import cast
 
 SOURCE = cast.LABEL_SMOOTHING.format(name="smooth", goal="Does it help?", trials=4)
@@ -77,6 +79,61 @@ def test_a_change_that_leads_nowhere_names_its_key() -> None:
     with pytest.raises(InvalidExperiment) as raised:
         changed(Change(("goal", "deeper"), 1))
     assert raised.value.problems[0].where == "goal.deeper"
+
+
+COMMENTED = """\
+# Why we ask
+project: digits   # ours
+experiment: smooth
+goal: Does it help?
+objective: workers.problems.digits:train
+search: {sampler: halton, trials: 4}   # of each arm
+hyperparameters:
+  # found last week
+  learning_rate:   {role: nuisance, low: 1.0e-4, high: 1.0e-1, log: true}   # wide
+
+  optimizer:       {role: fixed, value: adam}
+"""
+
+
+def test_comments_and_wording_survive_a_follow_up() -> None:
+    changes = [
+        Change(("hyperparameters", "learning_rate", "high"), 1.0),
+        Change(("hyperparameters", "momentum"), {"role": "nuisance", "low": 0.8, "high": 0.9}),
+    ]
+    assert with_changes(COMMENTED, changes, name="wider", extends="smooth") == (
+        COMMENTED.replace("experiment: smooth\n", "experiment: wider\nextends: smooth\n")
+        .replace("high: 1.0e-1", "high: 1.0")
+        .replace("adam}\n", "adam}\n  momentum: {role: nuisance, low: 0.8, high: 0.9}\n")
+    )
+
+
+def test_yaml_that_cannot_be_edited_is_written_anew() -> None:
+    source = COMMENTED.replace("  optimizer:       {", "  ? optimizer\n  : {")
+    document = yaml.safe_load(source)
+    text = with_changes(source, [Change(("goal",), "Why?")], name="again")
+    assert yaml.safe_load(text) == {**document, "experiment": "again", "goal": "Why?"}
+
+
+PLAIN = (
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=9)
+)
+TREES = st.recursive(
+    PLAIN,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=6), inner),
+    max_leaves=8,
+)
+FILES = st.dictionaries(st.text(max_size=6), TREES, max_size=4)
+
+
+@settings(max_examples=60)
+@given(FILES, FILES, st.sampled_from((True, False, None)))
+def test_any_file_can_be_edited_to_say_anything(
+    before: dict[str, object], after: dict[str, object], style: bool | None
+) -> None:
+    text = yaml.safe_dump(before, default_flow_style=style, sort_keys=False, allow_unicode=True)
+    problems: list[Problem] = []
+    assert repr(experiment_yaml.load(as_file(text, after), problems)) == repr(after)
 
 
 @pytest.mark.parametrize("source", ["", "- 1", "a: ["])

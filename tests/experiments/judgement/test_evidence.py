@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from experiments.file import experiment_file
 from experiments.judgement import evidence
 from experiments.models import Replication, Trial
 from experiments.models.trial import FailureKind, TrialState
@@ -135,7 +136,8 @@ def test_another_batch_size_needs_a_learning_rate_tuned_for_it(repeated: Replica
     experiment = repeated.experiment
     tuned = "{role: nuisance, low: 1.0e-4, high: 1.0e-1, log: true}"
     assert tuned in experiment.source
-    experiment.source = experiment.source.replace(tuned, "{role: fixed, value: 0.01}")
+    fixed = experiment_file.parse(experiment.source.replace(tuned, "{role: fixed, value: 0.01}"))
+    experiment.document = experiment_file.as_document(fixed)
     verdict = evidence.gather(repeated).verdict
     assert verdict is not None and (verdict.outcome, verdict.tested) == ("undecided", "adopt")
     assert "the batch size differs (64 to 256) and the learning rate" in verdict.sentence
