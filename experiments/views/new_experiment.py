@@ -13,7 +13,6 @@ from django.views.decorators.http import require_http_methods, require_POST
 from experiments.errors import InvalidExperiment, Problem, VerdictError
 from experiments.file import commands, experiment_file
 from experiments.file.design_review import (
-    DesignChecks,
     check_project,
     checks_as_data,
     design_checks,
@@ -21,9 +20,9 @@ from experiments.file.design_review import (
     forbidden,
     taken_name,
 )
+from experiments.file.experiment_file import ExperimentFile
 from experiments.file.presets import all_presets
 from experiments.follow_ups.asked_followup import asked_proposal
-from experiments.panels.parts import read_file
 from experiments.queries.access import Access, people_who_may
 from experiments.queries.experiments import find_experiment, free_name
 from experiments.services import experiments
@@ -77,6 +76,7 @@ def new_experiment_page(request: HttpRequest, access: Access) -> HttpResponse:
         metric, direction = access.official_metric, access.direction
         name = free_name(access.project_id, "label-smoothing")
         text = EXAMPLE.format(slug=access.slug, name=name, metric=metric, direction=direction)
+    file = _readable(text)
     context = {
         "project": access,
         "section": "experiments",
@@ -85,19 +85,21 @@ def new_experiment_page(request: HttpRequest, access: Access) -> HttpResponse:
         "problems": problems,
         "extends": older,
         "form_state": state_of_form(access, text),
-        "checks": _checks(access, text),
+        "checks": design_checks(file, access) if file else None,
         "presets": all_presets(),
         "modules": settings.OBJECTIVES,
         "commands": commands.listed(),
-        "followed": followed(access, read_file(text)),
+        "followed": followed(access, file),
         "editors": () if access.can_edit else people_who_may(access.project_id, "editor"),
     }
     return render(request, "experiments/new.html", context, status=400 if problems else 200)
 
 
-def _checks(access: Access, text: str) -> DesignChecks | None:
-    file = read_file(text)
-    return design_checks(file, access) if file else None
+def _readable(text: str) -> ExperimentFile | None:
+    try:
+        return experiment_file.parse(text)
+    except InvalidExperiment:
+        return None
 
 
 def _follow_up(request: HttpRequest, older: Any) -> tuple[str, str]:

@@ -252,7 +252,7 @@ def test_viewers_see_no_buttons(client: Client, experiment: Experiment) -> None:
 
 
 def test_what_a_program_described_has_no_such_page(client: Client, experiment: Experiment) -> None:
-    Experiment.objects.filter(pk=experiment.pk).update(source="")
+    Experiment.objects.filter(pk=experiment.pk).update(source="", document="{}")
     client.force_login(cast.person("cleo"))
     assert client.get(cast.address(experiment, "add/")).status_code == 404
     assert "Add trials" not in get(client, experiment, "")

@@ -177,7 +177,7 @@ def test_a_button_needs_a_post(client: Client) -> None:
 def test_an_experiment_without_a_file_has_a_page_too(client: Client) -> None:
     cast.project()
     experiment = cast.finished_search(trials_per_arm=3)
-    Experiment.objects.filter(pk=experiment.pk).update(source="")
+    Experiment.objects.filter(pk=experiment.pk).update(source="", document="{}")
     for rest in ("", "?tab=axes", "?tab=parallel", "?tab=history"):
         assert "described by a program" in page(client, experiment, rest)
 
