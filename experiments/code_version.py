@@ -8,7 +8,9 @@ from pathlib import Path
 
 from django.conf import settings
 
-FOLDER = Path(__file__).resolve().parent.parent
+import experiments
+
+FOLDER = Path(experiments.__file__).resolve().parent.parent
 
 _known: tuple[tuple[int, ...], str] | None = None
 
