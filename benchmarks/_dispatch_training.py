@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from workers.run import Run
+from workers.training.run import Run
 
 
 def nothing(run: Run) -> None:

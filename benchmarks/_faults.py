@@ -20,10 +20,10 @@ from django.db import DatabaseError, InterfaceError, connections, transaction
 
 from benchmarks._cluster import Workers
 from benchmarks._faults_training import expected, read_trace
-from experiments.encoding.trial_encoding import decode
 from experiments.models import Experiment, Trial
 from experiments.models.trial import TrialState
-from experiments.queries import series
+from experiments.models.trial_encoding import decode
+from experiments.trials.series.queries import series
 
 MOMENTS = ("training process in training", "worker in training", "right after a resume")
 BEFORE_COMMIT = "between value and commit"

@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from workers.run import Run
+from workers.training.run import Run
 
 TRACE = "VERDICT_FAULTS_TRACE"  # the file that training processes append their events to
 CHECKPOINT_EVERY = 4

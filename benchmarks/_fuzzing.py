@@ -25,7 +25,7 @@ from benchmarks import _fuzz_requests as requests
 from benchmarks._fuzz_requests import FORM, Request
 from experiments.models import Artifact, Decision, Experiment, Replication, Trial
 from experiments.models.trial import StudyKind, TrialState
-from experiments.services import invitations, tokens, webhooks
+from experiments.team.services import invitations, tokens, webhooks
 
 EPISODE = 25  # requests before all that they wrote is forgotten
 ERROR = {"ok", "error", "errors", "status"}
@@ -176,8 +176,8 @@ def prepared() -> tuple[list[Request], User]:
     """Requests that work on what the cast has built, and who sends them."""
     import yaml
 
-    from experiments.judgement import evidence
     from experiments.models import Finding
+    from experiments.verdict.evidence import evidence
     from tests import cast
 
     cast.project()
@@ -237,7 +237,7 @@ def _name(trial: Trial) -> str:
 
 
 def _outside_run() -> int:
-    from experiments.services import runs
+    from experiments.trials.lifecycle.services import runs
     from tests import cast
 
     owner = cast.person("ada")

@@ -164,7 +164,7 @@ def fill(storage: BaseStorage, trials: int, steps: int, study: str) -> None:
                 )
             )
     else:
-        from experiments.services import studies
+        from experiments.trials.lifecycle.services import studies
 
         studies.create_filled(
             name=study,

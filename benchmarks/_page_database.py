@@ -47,7 +47,7 @@ def fill(trials: int, points: int) -> None:
         slug=PROJECT, name="Bench", official_metric=METRIC, direction="maximize"
     )
     Membership.objects.create(user=user, project=project, role="admin")
-    from workers import importance
+    from workers.node import importance
 
     _experiment(user, EXPERIMENT, trials, points, seed=0)
     _experiment(user, f"{EXPERIMENT}-again", max(40, trials // 20), points, seed=1)
@@ -57,10 +57,10 @@ def fill(trials: int, points: int) -> None:
 def _experiment(user: Any, name: str, trials: int, points: int, seed: int) -> None:
     from django.db import transaction
 
-    from experiments.encoding.trial_encoding import encode, encode_distribution
-    from experiments.file import experiment_file
+    from experiments.design.document import experiment_file
     from experiments.models import Experiment, SeriesBatch, Study, Trial
-    from experiments.services import experiments
+    from experiments.models.trial_encoding import encode, encode_distribution
+    from experiments.trials.lifecycle.services import experiments
 
     text = FILE.format(project=PROJECT, name=name, trials=trials // 2, seed=seed)
     experiment = experiments.create(user=user, text=text)
@@ -132,7 +132,7 @@ def _parameters(rng: np.random.Generator) -> dict[str, Any]:
 
 
 def _curves(quality: float, points: int, rng: np.random.Generator) -> bytes:
-    from experiments.encoding.series_encoding import encode
+    from experiments.trials.series.series_encoding import encode
 
     t = np.arange(1, points + 1)
     accuracy = quality - 0.6 * np.exp(-t / 12) + rng.normal(0, 0.002, points)

@@ -65,7 +65,7 @@ class Verdict:
         self.made = 0
 
     def token(self) -> str:
-        from experiments.services import tokens
+        from experiments.team.services import tokens
 
         return tokens.create(user=self.user, project=None, name="bench", scopes=["write"])[1]
 
@@ -84,7 +84,7 @@ class Verdict:
 
     def runs(self, count: int, experiment: str = EXPERIMENT) -> list[int]:
         """Running trials without a worker of theirs; the flushes come through a courier."""
-        from experiments.services import runs
+        from experiments.trials.lifecycle.services import runs
 
         new = runs.NewRun(experiment=experiment, params={"lr": 0.1})
         made = [runs.create(user=self.user, project=self.project, new=new) for _ in range(count)]
@@ -120,7 +120,7 @@ class Verdict:
 
     def killed(self, steps: int) -> float:
         """Seconds that lie between the newest stored point of a killed process and its end."""
-        from experiments.queries import series
+        from experiments.trials.series.queries import series
 
         found = self.train("log_until_killed", 1, steps)
         values = series.read(found["ids"])[found["ids"][0]]["s0"].values
@@ -128,7 +128,7 @@ class Verdict:
 
     def _holds(self, trial_id: int, calls: list[tuple[dict[str, float], int]]) -> bool:
         """Whether a trial reads back what was logged: every bit, in order."""
-        from experiments.queries import series
+        from experiments.trials.series.queries import series
 
         read = series.read([trial_id])[trial_id]
         for name in NAMES:
@@ -141,7 +141,7 @@ class Verdict:
 
     def missing(self, ids: list[int], seeds: list[int], steps: int) -> int:
         """How many points do not read back as they were logged."""
-        from experiments.queries import series
+        from experiments.trials.series.queries import series
 
         wrong = 0
         for trial_id, seed in zip(ids, seeds, strict=True):
@@ -155,7 +155,7 @@ class Verdict:
 
     def read_seconds(self, ids: list[int]) -> float:
         """Seconds in which everything is read into arrays."""
-        from experiments.queries import series
+        from experiments.trials.series.queries import series
 
         start = time.perf_counter()
         series.read(ids)
@@ -167,7 +167,7 @@ class Verdict:
         from django.db.models import Sum
 
         from experiments.models import SeriesBatch
-        from experiments.services import series
+        from experiments.trials.series.services import series
 
         for trial_id in ids:
             series.compact(trial_id)
@@ -188,9 +188,10 @@ class Verdict:
         """A trial with a series of so many points, logged in flushes and ended."""
         import numpy as np
 
-        from experiments.encoding.series_encoding import encode
         from experiments.models import Trial
-        from experiments.services import runs, series
+        from experiments.trials.lifecycle.services import runs
+        from experiments.trials.series.series_encoding import encode
+        from experiments.trials.series.services import series
 
         (trial_id,) = self.runs(1, f"long {count}")
         rng = np.random.default_rng(count)
@@ -209,8 +210,8 @@ class Verdict:
 
     def running(self, trials: int) -> dict[str, Any]:
         """So many running trials with a hundred evaluations each."""
-        from experiments.encoding.series_encoding import encode
-        from experiments.services import series
+        from experiments.trials.series.series_encoding import encode
+        from experiments.trials.series.services import series
 
         for trial_id in self.runs(trials, "running"):
             calls = [(s, 1_700_000_000_000 + s, {"s0": 1 / (s + 1)}) for s in range(100)]
@@ -229,8 +230,8 @@ class _Slots:
     def __init__(
         self, spool: Path, function: str, ids: list[int], params: list[dict[str, Any]]
     ) -> None:
-        from workers.courier import Courier
-        from workers.supervisor import Slot
+        from workers.delivery.series_uploader import Courier
+        from workers.node.supervisor import Slot
 
         self._function = function
         self._courier = Courier(spool)
@@ -260,8 +261,8 @@ class _Slots:
             raise self._errors[0]
 
     def _run(self, slot: Any, trial_id: int, params: dict[str, Any]) -> None:
-        from experiments.services.series import Batch
-        from workers.messages import Job, SeriesFlush
+        from experiments.trials.series.services.series import Batch
+        from workers.training.messages import Job, SeriesFlush
 
         def put(flush: SeriesFlush) -> None:
             self._courier.put(

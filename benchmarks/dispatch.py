@@ -45,7 +45,7 @@ def seconds_for(name: str, *, trials: int, parallel: int) -> float:
     from django.contrib.auth import get_user_model
 
     from experiments.models import Experiment
-    from experiments.services import experiments
+    from experiments.trials.lifecycle.services import experiments
 
     user = get_user_model().objects.get()
     text = TEXT.format(name=name, trials=trials, parallel=parallel)
@@ -66,7 +66,7 @@ def dispatch(cluster: Cluster, trials: int) -> list[Row]:
     from django.contrib.auth import get_user_model
 
     from benchmarks._dispatch_celery import round_trip_ms
-    from experiments.services import projects
+    from experiments.team.services import projects
 
     user = get_user_model().objects.create_superuser("dispatch")
     projects.create(

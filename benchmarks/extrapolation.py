@@ -30,7 +30,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from benchmarks._table import Row, as_text, row
 from benchmarks.findings_algoperf import Run, read_runs
-from experiments.analysis.learning_curve import Curve, Direction
+from experiments.analysis.curves.learning_curve import Curve, Direction
 from workers.search.extrapolation import ExtrapolationPruner
 
 MOST_KILLED = 0.02  # of the runs that ended in the best tenth

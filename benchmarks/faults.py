@@ -34,7 +34,8 @@ def run(cluster: Cluster, trace: Path, arguments: argparse.Namespace) -> list[Ro
 
     from benchmarks import _faults
     from experiments.models import Experiment, Trial
-    from experiments.services import experiments, projects
+    from experiments.team.services import projects
+    from experiments.trials.lifecycle.services import experiments
 
     rng = np.random.default_rng(arguments.seed)
     admin = get_user_model().objects.create_superuser("faults")

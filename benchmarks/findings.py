@@ -28,8 +28,8 @@ from benchmarks import findings_algoperf as algoperf
 from benchmarks import findings_labelled as labelled
 from benchmarks import findings_rates as rates
 from benchmarks import findings_space as space
-from experiments.analysis.learning_curve import Curve, MetricKind
-from experiments.analysis.trial_findings import DeclaredSeries, diagnose_trial
+from experiments.analysis.curves.learning_curve import Curve, MetricKind
+from experiments.analysis.curves.trial_findings import DeclaredSeries, diagnose_trial
 
 # Published or known before: what ours is compared with.
 PUBLISHED_F1 = 0.945  # OverfitGuard (2024), KNN-DTW on 40 labelled curves

@@ -16,12 +16,12 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from experiments.analysis.curves import late_oscillation, overfitting
+from experiments.analysis.curves.curves import late_oscillation, overfitting
+from experiments.analysis.curves.gradients import gradient_spikes
+from experiments.analysis.curves.learning_curve import Curve, Direction, MetricKind, to_errors
+from experiments.analysis.curves.progress import progress, still_improving
+from experiments.analysis.curves.stability import divergence, train_loss_rising
 from experiments.analysis.diagnosis import Diagnosis, Status
-from experiments.analysis.gradients import gradient_spikes
-from experiments.analysis.learning_curve import Curve, Direction, MetricKind, to_errors
-from experiments.analysis.progress import progress, still_improving
-from experiments.analysis.stability import divergence, train_loss_rising
 
 Floats = NDArray[np.float64]
 FALLING = {"loss", "wer", "ctc_loss"}

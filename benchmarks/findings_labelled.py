@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 
 from benchmarks.findings_algoperf import Counts, count
-from experiments.analysis.curves import overfitting
-from experiments.analysis.learning_curve import (
+from experiments.analysis.curves.curves import overfitting
+from experiments.analysis.curves.learning_curve import (
     Curve,
     Direction,
     Floats,

@@ -15,8 +15,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from experiments.analysis.learning_curve import Curve, Direction, to_errors
-from experiments.analysis.learning_rate import RateTrial, Regime, learning_rate_regimes
+from experiments.analysis.curves.learning_curve import Curve, Direction, to_errors
+from experiments.analysis.space.learning_rate import RateTrial, Regime, learning_rate_regimes
 
 Floats = NDArray[np.float64]
 SEEDS = 8

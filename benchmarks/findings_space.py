@@ -19,11 +19,11 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import qmc
 
-from experiments.analysis.boundary import boundary
+from experiments.analysis.curves.learning_curve import Direction
 from experiments.analysis.diagnosis import Severity
-from experiments.analysis.edge_slope import edge_slopes
-from experiments.analysis.learning_curve import Direction
-from experiments.analysis.space import Axis, AxisKind, Edge
+from experiments.analysis.space.axis import Axis, AxisKind, Edge
+from experiments.analysis.space.boundary import boundary
+from experiments.analysis.space.edge_slope import edge_slopes
 
 Floats = NDArray[np.float64]
 TRIALS = 50

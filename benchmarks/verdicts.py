@@ -23,10 +23,10 @@ from numpy.typing import NDArray
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from benchmarks.seed_tables import FRESH_SEEDS, Floats, SeedTable, clustered, read_tabm
-from experiments.analysis.comparison import paired_t, replay
-from experiments.analysis.looks import DEFAULT, TOTAL_ERROR, plan
-from experiments.analysis.replication import Direction
-from experiments.analysis.verdict import judge
+from experiments.analysis.seeds.comparison import paired_t, replay
+from experiments.analysis.seeds.looks import DEFAULT, TOTAL_ERROR, plan
+from experiments.analysis.seeds.replication import Direction
+from experiments.analysis.seeds.verdict import judge
 
 HALF = FRESH_SEEDS // 2
 SCHEDULE = plan((3, 5, 7))

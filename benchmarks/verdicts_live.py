@@ -86,7 +86,7 @@ def noise(parameters: dict[str, Any], train_seed: int, split_seed: int) -> list[
 def compare(project: str, training: Training, cluster: str, seed: int) -> LiveComparison:
     """One project from two searches to a decision; the truth from seeds it never saw."""
     from experiments.models import Trial
-    from experiments.services import replications
+    from experiments.verdict.services import replications
 
     rng = np.random.default_rng([seed, len(cluster)])
     user, experiment = _searched(project, training, rng)
@@ -123,7 +123,7 @@ def _searched(
     from django.contrib.auth.models import User
 
     from experiments.models import Experiment, Membership, Project
-    from experiments.services import experiments
+    from experiments.trials.lifecycle.services import experiments
 
     user, _ = User.objects.get_or_create(username="bench")
     made = Project.objects.create(
@@ -138,11 +138,11 @@ def _searched(
 
 def _run_all(training: Training, rng: np.random.Generator) -> None:
     """Do what workers do: claim, train, log, finish, until nothing waits."""
-    from experiments.queries import assignments
-    from experiments.services import queue, trials
+    from experiments.trials.lifecycle.queries import trial_spec
+    from experiments.trials.lifecycle.services import queue, trials
 
     while claim := queue.claim(queue="cpu", worker_id=None):
-        job = assignments.read(claim.trial_id)
+        job = trial_spec.read(claim.trial_id)
         parameters = job.parameters
         if parameters is None:
             arm = job.arm
@@ -167,8 +167,8 @@ def _run_all(training: Training, rng: np.random.Generator) -> None:
 
 
 def _log(trial_id: int, attempt: int, values: Sequence[float]) -> None:
-    from experiments.encoding.series_encoding import encode
-    from experiments.services import series
+    from experiments.trials.series.series_encoding import encode
+    from experiments.trials.series.services import series
 
     calls = [(step, step, {METRIC: value}) for step, value in enumerate(values, start=1)]
     series.append(series.Batch(trial_id, attempt, 0, encode(calls), len(calls), 1, len(calls)))
@@ -178,8 +178,9 @@ def _decided(
     replication: Replication, training: Training, user: Any
 ) -> tuple[bool, tuple[tuple[float, ...], tuple[float, ...]]]:
     """Follow the declared looks to a decision: (whether adopted, scores of both sides)."""
-    from experiments.judgement import evidence
-    from experiments.services import decisions, replications
+    from experiments.decisions.services import decisions
+    from experiments.verdict.evidence import evidence
+    from experiments.verdict.services import replications
 
     rng = np.random.default_rng(0)  # nothing is drawn: a replicate's parameters are fixed
     while True:
@@ -209,7 +210,7 @@ def _truth(
     training: Training, candidate: Trial, baseline: Trial, rng: np.random.Generator
 ) -> float:
     """Mean gain over seeds that no run has used; exactly 0 for sides that are the same."""
-    from experiments.analysis.replication import score
+    from experiments.analysis.seeds.replication import score
 
     if training is noise:
         return 0.0

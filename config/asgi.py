@@ -19,8 +19,8 @@ django.setup(set_prefix=False)
 from config.static_files import StaticFiles  # noqa: E402  (these need the settings)
 from config.threads import ThreadedHandler  # noqa: E402
 from config.watch import Watch  # noqa: E402
-from experiments.api.long_poll import LongPoll, News  # noqa: E402
-from experiments.queries.champion import newest_decision  # noqa: E402
+from experiments.decisions.queries.champion import newest_decision  # noqa: E402
+from experiments.web.long_poll import LongPoll, News  # noqa: E402
 
 application = Watch(
     StaticFiles(LongPoll(ThreadedHandler(settings.WEB_THREADS), News(newest_decision)))

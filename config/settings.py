@@ -221,16 +221,16 @@ INSTALLED_APPS = [
 # Static files, and clients that wait for news, are served by config.asgi before Django sees a
 # request; all of these and the view then run in one thread (config/threads.py).
 MIDDLEWARE = [
-    "experiments.middleware.request_ids.RequestIds",
-    "experiments.views.health.Probes",
+    "experiments.web.middleware.request_ids.RequestIds",
+    "experiments.site.pages.health.Probes",
     "django.middleware.security.SecurityMiddleware",
-    "experiments.middleware.security_headers.SecurityHeaders",
+    "experiments.web.middleware.security_headers.SecurityHeaders",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
-    "experiments.middleware.unstorable_text.RefuseNullCharacters",
+    "experiments.web.middleware.unstorable_text.RefuseNullCharacters",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
 ]
 ROOT_URLCONF = "config.urls"
@@ -310,10 +310,10 @@ MESSAGE_STORAGE = "django.contrib.messages.storage.session.SessionStorage"
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
-    "filters": {"context": {"()": "experiments.log_context.WithContext"}},
+    "filters": {"context": {"()": "experiments.web.log_context.WithContext"}},
     "formatters": {
         "line": {"format": "{asctime} {levelname} {name}: {about}{message}", "style": "{"},
-        "json": {"()": "experiments.log_context.JsonLines"},
+        "json": {"()": "experiments.web.log_context.JsonLines"},
     },
     "handlers": {
         "console": {

@@ -1,6 +1,6 @@
 """Django in the web server: one thread for each request, and so many of them at once.
 
-Nothing here waits in asynchronous code (`experiments.api.long_poll` does, in front of Django), so
+Nothing here waits in asynchronous code (`experiments.web.long_poll` does, in front of Django), so
 middleware and view of a request run in one go in its thread. Django's own handler would hand each
 middleware's halves over to that thread and back, a dozen times a request.
 """
@@ -43,5 +43,5 @@ class ThreadedHandler(ASGIHandler):
             return self.get_response(request)
         finally:
             # Before a slow client has read the answer. What is sent in parts (see
-            # `experiments.streaming`) asks for its connection when it begins.
+            # `experiments.web.streaming`) asks for its connection when it begins.
             close_old_connections()

@@ -1,4 +1,4 @@
-"""Mounts the API and the pages; ``experiments.urls`` lists the pages."""
+"""Mounts the API and the pages; ``experiments.site.urls`` lists the pages."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ from django.urls import include, path
 from django.urls.resolvers import URLPattern, URLResolver
 
 urlpatterns: list[URLPattern | URLResolver] = [
-    path("api/", include("experiments.api.urls")),
-    path("", include("experiments.urls")),
+    path("api/", include("experiments.site.api.urls")),
+    path("", include("experiments.site.urls")),
 ]
 
 # Django takes these names from here.
-handler400 = "experiments.error_handlers.bad_request"
-handler403 = "experiments.error_handlers.permission_denied"
-handler404 = "experiments.error_handlers.page_not_found"
-handler500 = "experiments.error_handlers.server_error"
+handler400 = "experiments.site.error_handlers.bad_request"
+handler403 = "experiments.site.error_handlers.permission_denied"
+handler404 = "experiments.site.error_handlers.page_not_found"
+handler500 = "experiments.site.error_handlers.server_error"

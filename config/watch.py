@@ -16,9 +16,10 @@ from typing import Any
 from django.conf import settings
 from django.db import DatabaseError, InterfaceError, connections
 
-from experiments.queries.workers import anyone_lives
-from experiments.services import deliveries, standstill
-from workers.deliveries import send_due
+from experiments.team.services import deliveries
+from experiments.trials.lifecycle.queries.workers import anyone_lives
+from experiments.trials.lifecycle.services import stalled
+from workers.delivery.deliveries import send_due
 
 Scope = dict[str, Any]
 Message = Mapping[str, Any]
@@ -34,7 +35,7 @@ logger = logging.getLogger(__name__)
 def look(closing: threading.Event) -> None:
     """Look once: tell of what stands still if no worker does, and let old deliveries go."""
     if not anyone_lives():
-        standstill.look()
+        stalled.look()
         send_due(closing)
     days = settings.DELIVERIES_KEEP_DAYS
     while days and not closing.is_set():

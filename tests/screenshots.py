@@ -85,7 +85,7 @@ def cast_on_stage() -> Iterator[str]:
     from config.static_files import collect_if_changed
     from experiments.models import Experiment
     from tests import cast
-    from workers import importance
+    from workers.node import importance
 
     try:
         call_command("migrate", verbosity=0)

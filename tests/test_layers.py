@@ -24,17 +24,17 @@ ALLOWED: dict[str, tuple[str, ...]] = {
     "experiments.errors": (),
     "experiments.models": (
         "experiments.errors",
-        "experiments.search_space",
+        "experiments.design.space.search_space",
         "experiments.canonical_json",
-        "experiments.encoding.series_encoding",
+        "experiments.trials.series.series_encoding",
     ),
-    "experiments.search_space": (
+    "experiments.design.space.search_space": (
         "experiments.errors",
-        "experiments.catalogue",
-        "experiments.domains",
+        "experiments.design.catalogue",
+        "experiments.design.space.domains",
     ),
-    "experiments.domains": (),
-    "experiments.encoding.series_encoding": (),
+    "experiments.design.space.domains": (),
+    "experiments.trials.series.series_encoding": (),
     "experiments.analysis": (),
     "experiments.charts": ("experiments.analysis",),
 }
@@ -44,8 +44,8 @@ SHOWING = (
     "experiments.forms",
     "experiments.templatetags",
     "experiments.management",
-    "experiments.urls",
-    "experiments.middleware",
+    "experiments.site.urls",
+    "experiments.web.middleware",
 )
 # Part -> what of ours it must never import.
 FORBIDDEN: dict[str, tuple[str, ...]] = {
@@ -60,11 +60,11 @@ FORBIDDEN: dict[str, tuple[str, ...]] = {
     "experiments.queries": (
         "experiments.services",
         "experiments.charts",
-        "experiments.panels",
+        "experiments.trials.panels",
         *SHOWING,
     ),
-    "experiments.services": ("experiments.charts", "experiments.panels", *SHOWING),
-    "experiments.panels": (
+    "experiments.services": ("experiments.charts", "experiments.trials.panels", *SHOWING),
+    "experiments.trials.panels": (
         "experiments.models",
         "experiments.services",
         "experiments.views",
@@ -158,19 +158,22 @@ def test_files_are_short_and_named_for_what_they_hold(module: str) -> None:
 @pytest.mark.parametrize(
     ("module", "imported"),
     [
-        ("experiments.analysis.curves", "django.db"),
-        ("experiments.analysis.curves", "experiments.models"),
-        ("experiments.analysis.curves", "pandas"),
-        ("experiments.charts.curves", "experiments.queries.curves"),
-        ("experiments.models.trial", "experiments.services.trials"),
-        ("experiments.queries.trials", "experiments.services.trials"),
-        ("experiments.services.trials", "workers.runner"),
-        ("experiments.services.trials", "optuna.trial.TrialState"),
-        ("experiments.services.trials", "experiments.views.trials"),
-        ("experiments.views.trials", "experiments.models.Trial"),
-        ("experiments.views.trials", "config.settings"),
-        ("workers.runner", "experiments.models.Trial"),
-        ("workers.runner", "experiments.charts.curves"),
+        ("experiments.analysis.curves.curves", "django.db"),
+        ("experiments.analysis.curves.curves", "experiments.models"),
+        ("experiments.analysis.curves.curves", "pandas"),
+        ("experiments.charts.curves", "experiments.trials.series.queries.curves"),
+        ("experiments.models.trial", "experiments.trials.lifecycle.services.trials"),
+        (
+            "experiments.trials.lifecycle.queries.trials",
+            "experiments.trials.lifecycle.services.trials",
+        ),
+        ("experiments.trials.lifecycle.services.trials", "workers.node.runner"),
+        ("experiments.trials.lifecycle.services.trials", "optuna.trial.TrialState"),
+        ("experiments.trials.lifecycle.services.trials", "experiments.trials.pages.trials"),
+        ("experiments.trials.pages.trials", "experiments.models.Trial"),
+        ("experiments.trials.pages.trials", "config.settings"),
+        ("workers.node.runner", "experiments.models.Trial"),
+        ("workers.node.runner", "experiments.charts.curves"),
     ],
 )
 def test_the_rules_catch_an_arrow_that_points_upwards(module: str, imported: str) -> None:
@@ -180,12 +183,12 @@ def test_the_rules_catch_an_arrow_that_points_upwards(module: str, imported: str
 @pytest.mark.parametrize(
     ("module", "imported"),
     [
-        ("experiments.analysis.curves", "experiments.analysis.steps"),
-        ("experiments.analysis.curves", "scipy.stats"),
-        ("experiments.queries.trials", "experiments.models.Trial"),
-        ("experiments.search_space", "optuna.distributions.FloatDistribution"),
-        ("experiments.views.trials", "experiments.services.trials"),
-        ("workers.runner", "experiments.services.trials"),
+        ("experiments.analysis.curves.curves", "experiments.analysis.space.steps"),
+        ("experiments.analysis.curves.curves", "scipy.stats"),
+        ("experiments.trials.lifecycle.queries.trials", "experiments.models.Trial"),
+        ("experiments.design.space.search_space", "optuna.distributions.FloatDistribution"),
+        ("experiments.trials.pages.trials", "experiments.trials.lifecycle.services.trials"),
+        ("workers.node.runner", "experiments.trials.lifecycle.services.trials"),
         ("workers.search.storage", "optuna.storages.BaseStorage"),
         ("config.settings", "config.env"),
     ],

@@ -6,7 +6,7 @@ import importlib
 import re
 from pathlib import Path
 
-from experiments.analysis.design_checks import DESIGN_RULES
+from experiments.analysis.design.checks import DESIGN_RULES
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGE = ROOT / "docs" / "rules.md"

@@ -16,13 +16,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from experiments.analysis.early_stopping import EarlyStopping, Patience
-from workers import environment
-from workers.messages import Job, Score, SeriesFlush
+from experiments.analysis.curves.early_stopping import EarlyStopping, Patience
+from workers.node import environment
 from workers.objectives.python_function import ObjectiveError, load
-from workers.passes import Passes
-from workers.run import Run, Stopped
-from workers.threads import set_threads
+from workers.training.messages import Job, Score, SeriesFlush
+from workers.training.passes import Passes
+from workers.training.run import Run, Stopped
+from workers.training.threads import set_threads
 
 SAME, DIFFERS, FAILED = 0, 1, 2
 _RESUMED = (
@@ -36,7 +36,7 @@ _BUILT_ON = (
 
 
 class LastStep:
-    """A `workers.run.Sink` that keeps nothing and ends the run after its last step."""
+    """A `workers.training.run.Sink` that keeps nothing and ends the run after its last step."""
 
     stop_requested = False
 

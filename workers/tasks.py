@@ -5,22 +5,22 @@ from __future__ import annotations
 from celery import shared_task
 
 from experiments.dispatch import DELIVER, MEASURE, RUN_NEXT
-from workers import node
+from workers.node import worker
 
 
 @shared_task(name=RUN_NEXT, ignore_result=True)
 def run_next(queue: str) -> None:
     """Claim the next trial of `queue` and run it; doing so twice is harmless."""
-    node.current().run_next(queue)
+    worker.current().run_next(queue)
 
 
 @shared_task(name=DELIVER, ignore_result=True)
 def deliver() -> None:
     """Send the webhooks and mails that are due; doing so twice is harmless."""
-    node.current().deliver()
+    worker.current().deliver()
 
 
 @shared_task(name=MEASURE, ignore_result=True)
 def measure(queue: str) -> None:
     """Measure the batch sizes that somebody asked for; doing so twice is harmless."""
-    node.current().measure(queue)
+    worker.current().measure(queue)

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import integrate, special, stats
 
-from experiments.analysis.learning_curve import Direction, Floats
+from experiments.analysis.curves.learning_curve import Direction, Floats
 
 
 @lru_cache(maxsize=4096)

@@ -6,29 +6,31 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
-from experiments.analysis import (
-    boundary,
+from experiments.analysis.curves import (
     checkpoints,
     curves,
-    data_size,
-    density,
-    edge_slope,
     evaluations,
-    feasibility,
     gradients,
-    isolation,
     jumps,
-    learning_rate,
     loss_and_metric,
-    phase,
     practice,
     progress,
     stability,
-    steps,
     throughput,
     warmup,
 )
 from experiments.analysis.diagnosis import Diagnosis, Rule, Severity, Status
+from experiments.analysis.space import (
+    boundary,
+    data_size,
+    density,
+    edge_slope,
+    feasibility,
+    isolation,
+    learning_rate,
+    phase,
+    steps,
+)
 
 RULES: Mapping[str, Rule] = {
     rule.name: rule

@@ -12,7 +12,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from experiments.analysis.mean_curve import MeanCurve
+from experiments.analysis.curves.mean_curve import MeanCurve
 from experiments.charts.theme import (
     HUES,
     INK_3,

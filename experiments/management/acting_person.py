@@ -5,7 +5,7 @@ from __future__ import annotations
 from django.contrib.auth import get_user_model
 from django.core.management.base import CommandError
 
-from experiments.services.permissions import Person
+from experiments.team.services.permissions import Person
 
 
 def person(name: str | None) -> Person:

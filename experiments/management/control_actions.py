@@ -5,14 +5,14 @@ from __future__ import annotations
 import argparse
 from typing import Any, Literal
 
+from experiments.design.trial_names import parse_trial_name
 from experiments.errors import NotFound, Problem, VerdictError
 from experiments.management.acting_person import person
 from experiments.models import Experiment, Trial
-from experiments.queries import progress
-from experiments.queries.trial_detail import find_trial
-from experiments.services import added_trials, control, experiments
-from experiments.services.permissions import Person
-from experiments.trial_names import parse_trial_name
+from experiments.team.services.permissions import Person
+from experiments.trials.lifecycle.queries import progress
+from experiments.trials.lifecycle.services import added_trials, control, experiments
+from experiments.trials.table.queries.trial_detail import find_trial
 
 ACTIONS = {
     "pause": "start no new trials",

@@ -6,8 +6,8 @@ from typing import Any
 
 from django.db import migrations
 
+from experiments.design.document import experiment_file
 from experiments.errors import InvalidExperiment
-from experiments.file import experiment_file
 
 
 def write_documents(apps: Any, editor: Any) -> None:

@@ -10,13 +10,7 @@ from experiments.models.project import Configuration, Membership, Project
 from experiments.models.replication import Replication
 from experiments.models.series import Report, SealedScore, SeriesBatch
 from experiments.models.trial import Environment, Study, Trial
-from experiments.models.webhook import (
-    Delivery,
-    Event,
-    MessageChoice,
-    PrunedDeliveries,
-    Webhook,
-)
+from experiments.models.webhook import Delivery, Event, MessageChoice, PrunedDeliveries, Webhook
 from experiments.models.worker import Artifact, BatchSizeProbe, Worker
 
 __all__ = [

@@ -82,7 +82,7 @@ class TrialReading(models.Model):
     trial = models.OneToOneField(
         Trial, models.CASCADE, primary_key=True, related_name="curve_reading"
     )
-    document = models.TextField()  # JSON, see `experiments.analysis.trial_reading`
+    document = models.TextField()  # JSON, see `experiments.analysis.curves.trial_reading`
 
     def __str__(self) -> str:
         return f"reading of trial {self.trial_id}"

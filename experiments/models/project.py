@@ -80,7 +80,7 @@ class Membership(models.Model):
 class Configuration(models.Model):
     """What "the same" means: objective, all parameters, schedule, code and data.
 
-    `document` is canonical JSON (`experiments.encoding.configuration`), `digest` its SHA-256.
+    `document` is canonical JSON (`experiments.design.configuration`), `digest` its SHA-256.
     """
 
     project = models.ForeignKey(Project, models.CASCADE, related_name="configurations")

@@ -10,7 +10,7 @@ from experiments.models.trial import Trial
 class SeriesBatch(models.Model):
     """One flush of one attempt, or several joined: all their names in compressed columns.
 
-    `payload` is written and read by `experiments.encoding.series_encoding`. A row holds the
+    `payload` is written and read by `experiments.trials.series.series_encoding`. A row holds the
     flushes up to `batch`, `joined` of them.
     """
 

@@ -131,7 +131,7 @@ class Trial(models.Model):
     configuration = models.ForeignKey(
         Configuration, models.PROTECT, null=True, blank=True, related_name="trials"
     )
-    # Ordered JSON, see `experiments.encoding.trial_encoding`: name to value, name to distribution.
+    # Ordered JSON, see `experiments.models.trial_encoding`: name to value, name to distribution.
     parameters = models.TextField(default="{}")
     distributions = models.TextField(default="{}")
     values = models.TextField(null=True, blank=True)  # noqa: DJ001 - null: no values were told

@@ -9,8 +9,8 @@ from django import template
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
-from experiments import formatting
 from experiments.charts.in_words import in_words
+from experiments.web import formatting
 
 register = template.Library()
 

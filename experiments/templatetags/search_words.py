@@ -10,9 +10,9 @@ from django import template
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
-from experiments.follow_ups.followups import FOLLOWUPS
-from experiments.formatting import number
-from experiments.space_formatting import condition_words, domain_words, scale_words
+from experiments.design.follow_ups.followups import FOLLOWUPS
+from experiments.design.space_formatting import condition_words, domain_words, scale_words
+from experiments.web.formatting import number
 
 register = template.Library()
 MOST_SEEN = 8  # values of one piece of evidence

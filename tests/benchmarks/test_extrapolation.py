@@ -8,7 +8,7 @@ from optuna.pruners import MedianPruner, NopPruner, ThresholdPruner
 from benchmarks import extrapolation
 from benchmarks.extrapolation import Saved
 from benchmarks.findings_algoperf import Run
-from experiments.analysis.learning_curve import Curve, Direction, MetricKind
+from experiments.analysis.curves.learning_curve import Curve, Direction, MetricKind
 
 STEPS = np.arange(1.0, 21.0) * 100
 

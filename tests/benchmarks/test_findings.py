@@ -15,9 +15,9 @@ from benchmarks import (
     findings_rates,
     findings_space,
 )
-from experiments.analysis.learning_curve import Direction
-from experiments.analysis.learning_rate import Regime
-from experiments.analysis.space import Edge
+from experiments.analysis.curves.learning_curve import Direction
+from experiments.analysis.space.axis import Edge
+from experiments.analysis.space.learning_rate import Regime
 
 STEPS = np.arange(60)
 FALLING = np.exp(-STEPS / 10) + 0.3

@@ -23,8 +23,8 @@ def decide(
     replication: Replication, choice: str, reason: str = "It pays.", **more: Any
 ) -> Decision:
     """Press a button of the Decide page as it stands, the override ticked."""
-    from experiments.judgement.evidence_state import evidence_state
-    from experiments.services import decisions
+    from experiments.decisions.services import decisions
+    from experiments.verdict.evidence.evidence_state import evidence_state
 
     return decisions.record(
         user=person("ada"),

@@ -10,7 +10,7 @@ from django.utils import timezone
 
 from experiments.models import Experiment, Trial
 from experiments.models.experiment import ExperimentState
-from experiments.services import experiments
+from experiments.trials.lifecycle.services import experiments
 from tests.cast.experiment_files import GOAL, LABEL_SMOOTHING
 from tests.cast.people import person
 from tests.cast.training_curves import START

@@ -10,7 +10,7 @@ import numpy as np
 
 from experiments.models import Decision, Experiment, Replication, SealedScore, Trial
 from experiments.models.trial import TrialState
-from experiments.services import replications
+from experiments.verdict.services import replications
 from tests.cast.people import person
 from tests.cast.training_curves import START, curves, log
 

@@ -8,8 +8,8 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from experiments.encoding.series_encoding import encode
 from experiments.models import SeriesBatch
+from experiments.trials.series.series_encoding import encode
 from tests.cast.experiment_files import EPOCHS
 
 START = dt.datetime(2026, 11, 20, 9, 0, tzinfo=dt.UTC)

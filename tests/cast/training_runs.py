@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 from django.utils import timezone
 
-from experiments.encoding import configuration as configurations
+from experiments.design import configuration as configurations
 from experiments.models import Configuration, Environment, Experiment, Project, Study, Trial
 from experiments.models.trial import FailureKind, Origin, TrialState
-from experiments.services import trials
+from experiments.trials.lifecycle.services import trials
 from tests.cast.experiment_files import DROPOUT, EPOCHS, LEARNING_RATE, OBJECTIVE, UNITS
 from tests.cast.training_curves import START, curves, log
 

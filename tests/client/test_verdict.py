@@ -17,10 +17,10 @@ import pytest
 import torch
 from django.test import Client
 
-from experiments.judgement.evidence import gather
 from experiments.models import Decision, Experiment, Replication, Trial
-from experiments.queries import series
-from experiments.services import tokens
+from experiments.team.services import tokens
+from experiments.trials.series.queries import series
+from experiments.verdict.evidence.evidence import gather
 from tests import cast
 from tests.client.fake_server import FakeServer
 from tests.services_under_test.web_server import WebServer

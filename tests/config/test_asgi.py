@@ -6,7 +6,7 @@ import sys
 from django.conf import settings
 
 # What only a worker needs; loading torch alone takes seconds and hundreds of megabytes.
-WORKERS_ONLY = {"torch", "sklearn", "workers.tasks", "workers.runner", "workers.search"}
+WORKERS_ONLY = {"torch", "sklearn", "workers.tasks", "workers.node.runner", "workers.search"}
 
 
 def test_the_web_process_loads_nothing_that_only_workers_need() -> None:
@@ -22,6 +22,10 @@ def test_the_web_process_loads_nothing_that_only_workers_need() -> None:
     )
     assert done.returncode == 0, done.stderr
     loaded = set(done.stdout.split())
-    assert {"experiments.urls", "experiments.views.decide", "experiments.api.routes"} <= loaded
+    assert {
+        "experiments.site.urls",
+        "experiments.decisions.pages.decide",
+        "experiments.site.api.routes",
+    } <= loaded
     assert not WORKERS_ONLY & loaded
     assert "pandas" not in loaded, "a second of the start, for one page"

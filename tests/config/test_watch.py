@@ -12,7 +12,7 @@ from django.utils import timezone
 
 from config.watch import Watch, look
 from experiments.models import Delivery, Experiment, PrunedDeliveries, Worker
-from experiments.services import webhooks
+from experiments.team.services import webhooks
 from tests import cast
 from tests.services_under_test.receiver import Receiver
 

@@ -11,7 +11,7 @@ from playwright.sync_api import Page, expect
 from experiments.models import Experiment
 from tests import cast
 from tests.e2e.test_pages import SIZES, draw_all, sign_in
-from workers import importance
+from workers.node import importance
 
 pytestmark = pytest.mark.django_db(transaction=True)
 TABS = ("axes", "isolation", "importance", "parallel", "contour", "history")

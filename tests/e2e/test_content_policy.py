@@ -10,9 +10,9 @@ import pytest
 from playwright.sync_api import Page
 
 from tests.e2e.test_pages import sign_in
-from tests.experiments.expected_answers import PAGES
-from tests.experiments.test_attacks import evil  # noqa: F401 - a fixture
-from tests.experiments.test_every_address import path_of
+from tests.experiments.site.expected_answers import PAGES
+from tests.experiments.site.test_attacks import evil  # noqa: F401 - a fixture
+from tests.experiments.site.test_every_address import path_of
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

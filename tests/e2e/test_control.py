@@ -7,7 +7,7 @@ from playwright.sync_api import Page, expect
 
 from experiments.models import Experiment, Trial
 from experiments.models.trial import TrialState
-from experiments.services import queue
+from experiments.trials.lifecycle.services import queue
 from tests import cast
 from tests.e2e.test_pages import sign_in
 

@@ -12,7 +12,7 @@ from playwright.sync_api import Page, expect
 
 from experiments.models import Experiment, Replication, Trial
 from experiments.models.trial import TrialState
-from experiments.services import experiments
+from experiments.trials.lifecycle.services import experiments
 from tests import cast
 from tests.services_under_test.worker import WorkerProcess, wait_until
 

@@ -17,7 +17,7 @@ from playwright.sync_api import Page
 from experiments.models import Experiment
 from tests import cast
 from tests.e2e.test_pages import SIZES, draw_all, sign_in
-from tests.experiments.expected_answers import PAGES
+from tests.experiments.site.expected_answers import PAGES
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

@@ -7,9 +7,9 @@ import re
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
-from experiments.file import experiment_file
+from experiments.design.document import experiment_file
+from experiments.design.space.search_space import Range
 from experiments.models import Experiment
-from experiments.search_space import Range
 from tests import cast
 from tests.e2e.test_pages import SIZES, sign_in
 

@@ -11,7 +11,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from experiments.models import Experiment
-from experiments.services import experiments
+from experiments.trials.lifecycle.services import experiments
 from tests import cast
 from tests.services_under_test.web_server import WebServer
 from tests.services_under_test.worker import WorkerProcess, wait_until

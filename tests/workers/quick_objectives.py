@@ -8,7 +8,7 @@ import os
 import random
 import time
 
-from workers.run import Run
+from workers.training.run import Run
 
 
 def bowl(run: Run) -> None:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 
-from experiments.encoding.series_encoding import decode
-from workers.messages import BuiltOnLowerBudget, CheckpointFile, Resumed, SeriesFlush
+from experiments.trials.series.series_encoding import decode
+from workers.training.messages import BuiltOnLowerBudget, CheckpointFile, Resumed, SeriesFlush
 
 
 class Memory:

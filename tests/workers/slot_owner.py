@@ -5,9 +5,9 @@ from __future__ import annotations
 import time
 from typing import Any
 
-from experiments.encoding.series_encoding import decode
-from workers.messages import Job, Outcome, Sealed, SeriesFlush
-from workers.supervisor import Order, Slot
+from experiments.trials.series.series_encoding import decode
+from workers.node.supervisor import Order, Slot
+from workers.training.messages import Job, Outcome, Sealed, SeriesFlush
 
 FUNCTIONS = "tests.workers.training_functions"
 

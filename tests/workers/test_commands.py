@@ -11,8 +11,8 @@ from django.test import Client, override_settings
 
 from experiments.models import Artifact, Experiment, Trial
 from experiments.models.trial import TrialState
-from experiments.queries import series
-from experiments.services import experiments
+from experiments.trials.lifecycle.services import experiments
+from experiments.trials.series.queries import series
 from tests import cast
 from tests.services_under_test.worker import WorkerProcess, wait_until
 from tests.workers.repositories import commit, new_repository

@@ -15,7 +15,7 @@ from django.test import Client
 
 from experiments.models import Experiment, Trial, Worker
 from experiments.models.trial import TrialState
-from experiments.services import experiments
+from experiments.trials.lifecycle.services import experiments
 from tests import cast
 from tests.services_under_test.worker import WorkerProcess, wait_until
 

@@ -9,13 +9,13 @@ import pytest
 from django.db import connection
 from django.db.backends.utils import CursorWrapper
 
-from experiments.encoding.series_encoding import encode
 from experiments.models import Finding, SeriesBatch, Trial
 from experiments.models.trial import TrialState
+from experiments.trials.series.series_encoding import encode
 from tests import cast
-from workers.messages import Job, Outcome, Score, SeriesFlush
-from workers.runner import TrialRunner
+from workers.node.runner import TrialRunner
 from workers.search.storage import VerdictStorage
+from workers.training.messages import Job, Outcome, Score, SeriesFlush
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

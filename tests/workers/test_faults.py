@@ -13,7 +13,7 @@ from benchmarks import _faults
 from benchmarks._cluster import Redis, Workers
 from benchmarks._faults_training import TRACE
 from experiments.models import Experiment
-from experiments.services import experiments
+from experiments.trials.lifecycle.services import experiments
 from tests import cast
 from tests.waiting import PATIENCE, wait_until
 

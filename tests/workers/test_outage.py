@@ -9,15 +9,15 @@ from pathlib import Path
 
 import pytest
 
-from experiments.encoding.series_encoding import decode
-from experiments.services.series import Batch
+from experiments.trials.series.series_encoding import decode
+from experiments.trials.series.services.series import Batch
 from tests.waiting import PATIENCE, wait_until
 from tests.workers.slot_owner import Owner, job
 from tests.workers.training_functions import odd_calls
-from workers import spool as spools
-from workers.courier import Courier
-from workers.messages import Outcome, SeriesFlush
-from workers.supervisor import Slot
+from workers.delivery import disk_queue as spools
+from workers.delivery.series_uploader import Courier
+from workers.node.supervisor import Slot
+from workers.training.messages import Outcome, SeriesFlush
 
 
 @pytest.fixture

@@ -10,11 +10,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from experiments.analysis.early_stopping import EarlyStopping, Patience
-from experiments.reproduce_line import reproduce_line
-from workers import environment, reproduce
-from workers.messages import Job
+from experiments.analysis.curves.early_stopping import EarlyStopping, Patience
+from experiments.trials.reproduce_line import reproduce_line
+from workers import reproduce
+from workers.node import environment
 from workers.reproduce import compare, run_again
+from workers.training.messages import Job
 
 ROOT = Path(__file__).parents[2]
 FUNCTIONS = "tests.workers.training_functions"

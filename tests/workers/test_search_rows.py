@@ -11,10 +11,10 @@ import pytest
 from django.conf import settings
 from scipy.stats import qmc
 
-from experiments.file import experiment_file
+from experiments.design.document import experiment_file
 from experiments.models import Experiment, Trial, Worker
 from experiments.models.trial import Origin, TrialState
-from experiments.services import added_trials, experiments
+from experiments.trials.lifecycle.services import added_trials, experiments
 from tests import cast
 from tests.services_under_test.worker import WorkerProcess, wait_until
 

@@ -11,12 +11,12 @@ from django.conf import settings
 from django.db.models import QuerySet
 from django.utils import timezone
 
-from experiments.catalogue import PRUNERS, SAMPLERS
-from experiments.file.grid import arm_grid
+from experiments.design.catalogue import PRUNERS, SAMPLERS
+from experiments.design.document.grid import arm_grid
 from experiments.models import Experiment, Trial
 from experiments.models.trial import TrialState
-from experiments.queries import series
-from experiments.services import experiments
+from experiments.trials.lifecycle.services import experiments
+from experiments.trials.series.queries import series
 from tests import cast
 from tests.services_under_test.worker import WorkerProcess, wait_until
 
@@ -154,7 +154,7 @@ def _check_samplers(made: Mapping[str, Experiment]) -> None:
 
 
 def _check_the_grid(experiment: Experiment) -> None:
-    from experiments.file import experiment_file
+    from experiments.design.document import experiment_file
 
     (arm,) = experiment_file.parse(experiment.source).arms()
     values = arm_grid(arm, 3)

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 
-from workers.run import Run, Stopped
+from workers.training.run import Run, Stopped
 
 
 def complete(run: Run) -> None:

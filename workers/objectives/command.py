@@ -28,12 +28,12 @@ from typing import Any, BinaryIO
 
 import psutil
 
-from experiments.file.commands import CommandTemplate, UnsafeValue
-from workers.messages import Command, OutputFile
+from experiments.design.document.commands import CommandTemplate, UnsafeValue
 from workers.objectives.python_function import ObjectiveError, TrainingFunction
 from workers.objectives.run_server import Item, RunServer
-from workers.run import Run
-from workers.working_copies import NoWorkingCopy, working_copy
+from workers.objectives.working_copies import NoWorkingCopy, working_copy
+from workers.training.messages import Command, OutputFile
+from workers.training.run import Run
 
 POLL_SECONDS = 0.1
 TERMINATE_SECONDS = 1.5  # from SIGTERM to SIGKILL, within the grace of this process itself
@@ -48,7 +48,7 @@ class CommandFailed(Exception):
 
 
 def function_of(command: Command, tell: Callable[[OutputFile], None]) -> TrainingFunction:
-    """What `workers.child` calls in place of a Python function."""
+    """What `workers.training.child` calls in place of a Python function."""
 
     def train(run: Run) -> None:
         _Process(command, run).train(tell)

@@ -27,7 +27,7 @@ from torch.nn import functional
 
 from workers.problems import parameters
 from workers.problems.training import BestWeights, drop, exact_device, three_parts
-from workers.run import Run
+from workers.training.run import Run
 
 HELD_OUT = 88  # patients to validate with, and as many to test with
 MEASUREMENTS = 10

@@ -28,7 +28,7 @@ from sklearn.model_selection import train_test_split
 from torch import Tensor, nn
 from torch.nn import functional
 
-from workers.run import Run
+from workers.training.run import Run
 
 HELD_OUT = 360  # images to validate with, and as many to test with
 PIXELS = 64

@@ -21,7 +21,7 @@ from sklearn.model_selection import StratifiedKFold, train_test_split
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
 
-from workers.run import Run
+from workers.training.run import Run
 
 TEST_SHARE = 0.2
 VALIDATION_SHARE = 0.25  # of what is not kept for the test

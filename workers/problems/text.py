@@ -26,7 +26,7 @@ from torch.nn import functional
 from workers.problems import docstrings, parameters
 from workers.problems.docstrings import MOST_WORDS, PACKAGES, corpus
 from workers.problems.training import BestWeights, drop, exact_device, three_parts
-from workers.run import Run
+from workers.training.run import Run
 
 HELD_OUT_SHARE = 0.2  # of all texts to validate with, and as many to test with
 WIDTH = 64  # of a word's vector

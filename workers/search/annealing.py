@@ -18,7 +18,7 @@ from optuna.search_space import IntersectionSearchSpace
 from optuna.study import Study, StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
-from experiments.search_space import Choices, Range, domain_of
+from experiments.design.space.search_space import Choices, Range, domain_of
 
 _STEP, _ACCEPT, _START = 1, 2, 3  # what a random stream is for
 _MOST_COMPARED = 500  # trials, for the typical difference between two

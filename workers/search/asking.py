@@ -18,12 +18,12 @@ from optuna.pruners import HyperbandPruner
 from optuna.samplers import BaseSampler, RandomSampler
 from optuna.trial import Trial, TrialState
 
-from experiments.domains import Range, domain_of
-from experiments.encoding.trial_encoding import Parameter
-from experiments.encoding.trial_rows import TrialRow
-from experiments.file.fidelity import Rung
-from experiments.queries.assignments import Assignment
-from experiments.queries.earlier_trials import remembered
+from experiments.design.document.fidelity import Rung
+from experiments.design.queries.earlier_trials import remembered
+from experiments.design.space.domains import Range, domain_of
+from experiments.models.trial_encoding import Parameter
+from experiments.models.trial_rows import TrialRow
+from experiments.trials.lifecycle.queries.trial_spec import Assignment
 from workers.search.history import SamplerWithHistory, earlier
 from workers.search.pruners import build_pruner, rungs
 from workers.search.samplers import Draw, build_sampler

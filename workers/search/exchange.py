@@ -11,7 +11,7 @@ from urllib.parse import unquote, urlsplit
 from optuna.storages import BaseStorage, JournalStorage, get_storage
 from optuna.storages.journal import JournalFileBackend, JournalRedisBackend
 
-from experiments.services import studies
+from experiments.trials.lifecycle.services import studies
 from workers.search.frozen_trials import fields
 
 # SQLAlchemy takes psycopg 3 for a bare postgresql://; what Verdict installs is psycopg 2.

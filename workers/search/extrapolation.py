@@ -10,7 +10,7 @@ from optuna.pruners import BasePruner
 from optuna.study import Study, StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
-from experiments.analysis.extrapolation import Forecast, chance_to_beat, forecast
+from experiments.analysis.curves.extrapolation import Forecast, chance_to_beat, forecast
 
 _CHECKS = 20  # looks at a run, evenly spread over it: each look compares with all finished runs
 _MOST_FINISHED = 100  # newest runs to compare with

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 from optuna.trial import FrozenTrial, TrialState
 
-from experiments.encoding.trial_rows import TrialRow
+from experiments.models.trial_rows import TrialRow
 
 if TYPE_CHECKING:
-    from experiments.services.trial_creation import TrialFields
+    from experiments.trials.lifecycle.services.trial_creation import TrialFields
 
 # Why a trial failed where Optuna has one word for all: "lost" (its worker died, or it fell
 # silent), "infeasible" (no finite value), "cancelled". Read-only, in `system_attrs`.

@@ -8,7 +8,7 @@ from optuna.samplers import GridSampler
 from optuna.study import Study
 from optuna.trial import FrozenTrial
 
-from experiments.search_space import Scalar
+from experiments.design.space.search_space import Scalar
 
 
 class RowGridSampler(GridSampler):

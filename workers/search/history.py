@@ -11,7 +11,7 @@ from optuna.samplers import BaseSampler
 from optuna.study import Study
 from optuna.trial import FrozenTrial, TrialState
 
-from experiments.queries.earlier_trials import Remembered
+from experiments.design.queries.earlier_trials import Remembered
 
 # Below every number of the study itself: what stands first is oldest.
 BEFORE_ALL = -1

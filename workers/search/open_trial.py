@@ -6,11 +6,11 @@ import threading
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from experiments.encoding.trial_encoding import Parameter
-from experiments.encoding.trial_rows import Texts, TrialRow
+from experiments.models.trial_encoding import Parameter
+from experiments.models.trial_rows import Texts, TrialRow
 
 if TYPE_CHECKING:
-    from experiments.services.trial_finishing import Outcome
+    from experiments.trials.lifecycle.services.trial_finishing import Outcome
 
 
 @dataclass(slots=True)

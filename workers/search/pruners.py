@@ -20,7 +20,7 @@ from optuna.pruners import (
 from optuna.study import Study
 from optuna.trial import FrozenTrial
 
-from experiments.file.fidelity import REDUCTION_FACTORS, RUNG_PRUNERS, Fidelity, Rung
+from experiments.design.document.fidelity import REDUCTION_FACTORS, RUNG_PRUNERS, Fidelity, Rung
 from workers.search.extrapolation import ExtrapolationPruner
 
 _Options = Mapping[str, Any]

@@ -18,7 +18,7 @@ from optuna.study import Study
 from optuna.trial import FrozenTrial, TrialState
 from scipy.stats import qmc
 
-from experiments.search_space import domain_of
+from experiments.design.space.search_space import domain_of
 
 SequenceName = Literal["halton", "sobol"]
 _ENGINES: Mapping[SequenceName, type[qmc.Halton] | type[qmc.Sobol]] = {

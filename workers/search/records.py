@@ -9,9 +9,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from experiments.queries import studies as study_queries
-    from experiments.queries import trials as trial_queries
-    from experiments.services import studies, trials
+    from experiments.trials.lifecycle.queries import studies as study_queries
+    from experiments.trials.lifecycle.queries import trials as trial_queries
+    from experiments.trials.lifecycle.services import studies, trials
     from workers.search.study_cache import StudyCache
 
 __all__ = ["StudyCache", "load", "studies", "study_queries", "trial_queries", "trials"]
@@ -20,7 +20,7 @@ __all__ = ["StudyCache", "load", "studies", "study_queries", "trial_queries", "t
 def load() -> None:
     """Import them, once Django is set up."""
     global StudyCache, studies, study_queries, trial_queries, trials
-    from experiments.queries import studies as study_queries
-    from experiments.queries import trials as trial_queries
-    from experiments.services import studies, trials
+    from experiments.trials.lifecycle.queries import studies as study_queries
+    from experiments.trials.lifecycle.queries import trials as trial_queries
+    from experiments.trials.lifecycle.services import studies, trials
     from workers.search.study_cache import StudyCache

@@ -17,7 +17,7 @@ from optuna.samplers import (
     TPESampler,
 )
 
-from experiments.search_space import Scalar
+from experiments.design.space.search_space import Scalar
 from workers.search.annealing import SimulatedAnnealingSampler
 from workers.search.grid import RowGridSampler
 from workers.search.quasi_random import HaltonSampler, SobolSampler

@@ -18,9 +18,9 @@ from optuna.distributions import BaseDistribution, check_distribution_compatibil
 from optuna.storages._heartbeat import BaseHeartbeat
 from optuna.trial import FrozenTrial, TrialState
 
-from experiments.encoding.trial_encoding import Parameter
-from experiments.encoding.trial_rows import Texts, TrialRow
 from experiments.errors import NotFound
+from experiments.models.trial_encoding import Parameter
+from experiments.models.trial_rows import Texts, TrialRow
 from workers.search import records
 from workers.search.bare_django import connect, leave_thread
 from workers.search.frozen_trials import copies, fields, frozen
@@ -31,7 +31,7 @@ from workers.search.study_storage import StudyStorage, as_directions
 if TYPE_CHECKING:
     from optuna import Study
 
-    from experiments.services.trial_finishing import Outcome
+    from experiments.trials.lifecycle.services.trial_finishing import Outcome
     from workers.search.study_cache import StudyCache
 
 MOST_OPEN = 64  # unfinished trials to remember before looking which have finished

@@ -15,9 +15,9 @@ from optuna.distributions import BaseDistribution
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
-from experiments.encoding.trial_rows import TrialRow
-from experiments.queries import trials as queries
-from experiments.queries.trials import FoundTrial
+from experiments.models.trial_rows import TrialRow
+from experiments.trials.lifecycle.queries import trials as queries
+from experiments.trials.lifecycle.queries.trials import FoundTrial
 from workers.search.frozen_trials import frozen, many_objects
 
 _UNFINISHED = (TrialState.RUNNING, TrialState.WAITING)

@@ -22,8 +22,8 @@ from optuna.terminator import (
 from optuna.terminator.erroreval import BaseErrorEvaluator
 from optuna.trial import TrialState
 
-from experiments.catalogue import TERMINATORS
-from experiments.file.search_methods import Chosen
+from experiments.design.catalogue import TERMINATORS
+from experiments.design.document.search_methods import Chosen
 from workers.search.storage import VerdictStorage
 
 logger = logging.getLogger(__name__)

@@ -7,9 +7,9 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
+from experiments.decisions.queries import champion
+from experiments.decisions.queries.chain_check import Head, check_log
 from experiments.models import Project
-from experiments.queries import champion
-from experiments.queries.chain_check import Head, check_log
 
 
 class Command(BaseCommand):

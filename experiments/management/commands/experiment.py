@@ -16,18 +16,18 @@ from rich.progress import BarColumn, MofNCompleteColumn, TextColumn
 from rich.progress import Progress as Bar
 from rich.table import Table
 
-from experiments.analysis.design_checks import check_design
+from experiments.analysis.design.checks import check_design
 from experiments.analysis.diagnosis import Severity
+from experiments.design.document import experiment_file
+from experiments.design.review.design_description import describe
 from experiments.errors import VerdictError
-from experiments.file import experiment_file
-from experiments.file.design_description import describe
 from experiments.management import control_actions
 from experiments.management.acting_person import person
 from experiments.models import Experiment
-from experiments.queries import progress as progress_queries
-from experiments.queries.progress import Progress
-from experiments.queries.waiting import why_waiting
-from experiments.services import experiments
+from experiments.trials.lifecycle.queries import progress as progress_queries
+from experiments.trials.lifecycle.queries.progress import Progress
+from experiments.trials.lifecycle.queries.waiting import why_waiting
+from experiments.trials.lifecycle.services import experiments
 
 POLL_SECONDS = 1.0
 

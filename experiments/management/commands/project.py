@@ -10,7 +10,7 @@ from django.core.management.base import BaseCommand, CommandError
 from experiments.errors import VerdictError
 from experiments.management.acting_person import person
 from experiments.models.project import Direction
-from experiments.services import projects
+from experiments.team.services import projects
 
 
 class Command(BaseCommand):

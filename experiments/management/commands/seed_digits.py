@@ -12,7 +12,8 @@ from django.core.management.base import BaseCommand
 from experiments.management.acting_person import person
 from experiments.models import Experiment, Project
 from experiments.models.project import Direction
-from experiments.services import experiments, projects
+from experiments.team.services import projects
+from experiments.trials.lifecycle.services import experiments
 
 EXAMPLE = Path("workers/problems/examples/label-smoothing.yaml")
 

@@ -13,7 +13,7 @@ from experiments.analysis.best_of import (
     expected_best_with_replacement,
     normal_maximum,
 )
-from experiments.analysis.learning_curve import Direction
+from experiments.analysis.curves.learning_curve import Direction
 
 # Exact, by enumerating all combinations (U) and all tuples (V) of these seven scores.
 VALUES = [0.70, 0.72, 0.75, 0.75, 0.80, 0.81, 0.86]

@@ -9,7 +9,7 @@ from django.core.management.base import CommandError
 
 from experiments.models import Experiment, Trial
 from experiments.models.trial import TrialState
-from experiments.services import queue, trials
+from experiments.trials.lifecycle.services import queue, trials
 from tests import cast
 
 pytestmark = pytest.mark.django_db

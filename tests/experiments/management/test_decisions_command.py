@@ -8,9 +8,9 @@ from django.core.management import call_command
 from django.core.management.base import CommandError
 from django.db import connection
 
+from experiments.decisions.queries import champion
+from experiments.decisions.services import decisions
 from experiments.models import Decision
-from experiments.queries import champion
-from experiments.services import decisions
 from tests import cast
 
 pytestmark = pytest.mark.django_db

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from experiments.file import experiment_file
+from experiments.design.document import experiment_file
 from experiments.templatetags import search_words as words
 from tests.cast import LABEL_SMOOTHING
 

@@ -11,10 +11,10 @@ from tests.waiting import wait_until_gone
 from tests.workers.repositories import commit, new_repository
 from tests.workers.run_memory import Memory
 from tests.workers.slot_owner import job
-from workers.messages import Command, OutputFile
 from workers.objectives.command import CommandFailed, function_of
 from workers.objectives.python_function import ObjectiveError
-from workers.run import Run, Stopped
+from workers.training.messages import Command, OutputFile
+from workers.training.run import Run, Stopped
 
 CLIENT = Path(__file__).parents[3] / "client"
 

@@ -10,8 +10,8 @@ import torch
 from sklearn.linear_model import LinearRegression
 from sklearn.metrics import r2_score
 
-from experiments import metrics
-from experiments.file import experiment_file
+from experiments.design import metrics
+from experiments.design.document import experiment_file
 from tests.workers.problems.trained import Trained, fingerprint
 from tests.workers.problems.trained import trained as run_once
 from workers.problems import diabetes

@@ -12,9 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
-from experiments import metrics
-from experiments.analysis.early_stopping import EarlyStopping, Patience
-from experiments.file import experiment_file
+from experiments.analysis.curves.early_stopping import EarlyStopping, Patience
+from experiments.design import metrics
+from experiments.design.document import experiment_file
 from tests.workers.problems.trained_digits import fingerprint, trained
 from workers.problems import digits
 from workers.problems.digits import Hyperparameters, learning_rates, load

@@ -10,12 +10,12 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
 
-from experiments.file import experiment_file
-from experiments.file.grid import arm_grid
-from tests.workers.test_run import Recorder, job
-from workers.passes import Passes
+from experiments.design.document import experiment_file
+from experiments.design.document.grid import arm_grid
+from tests.workers.training.test_run import Recorder, job
 from workers.problems import svm
-from workers.run import Run
+from workers.training.passes import Passes
+from workers.training.run import Run
 
 EXAMPLE = Path(svm.__file__).parent / "examples" / "svm-grid.yaml"
 

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 import torch
 
-from experiments import metrics
-from experiments.analysis.early_stopping import EarlyStopping, Patience
-from experiments.file import experiment_file
+from experiments.analysis.curves.early_stopping import EarlyStopping, Patience
+from experiments.design import metrics
+from experiments.design.document import experiment_file
 from tests.workers.problems.trained import Trained, fingerprint
 from tests.workers.problems.trained import trained as run_once
 from workers.problems import docstrings, text

@@ -8,12 +8,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from experiments.analysis.early_stopping import EarlyStopping
-from experiments.encoding.series_encoding import decode
-from experiments.metrics import parse
-from workers.messages import Job, Score, SeriesFlush
+from experiments.analysis.curves.early_stopping import EarlyStopping
+from experiments.design.metrics import parse
+from experiments.trials.series.series_encoding import decode
 from workers.problems import diabetes, text
-from workers.run import Run
+from workers.training.messages import Job, Score, SeriesFlush
+from workers.training.run import Run
 
 
 class Kept:

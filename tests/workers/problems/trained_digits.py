@@ -7,11 +7,11 @@ import json
 from dataclasses import replace
 from typing import Any
 
-from experiments.analysis.early_stopping import EarlyStopping
-from experiments.encoding.series_encoding import decode
-from workers.messages import Job, Score, Sealed, SeriesFlush
+from experiments.analysis.curves.early_stopping import EarlyStopping
+from experiments.trials.series.series_encoding import decode
 from workers.problems.digits import train
-from workers.run import Run
+from workers.training.messages import Job, Score, Sealed, SeriesFlush
+from workers.training.run import Run
 
 
 class Kept:

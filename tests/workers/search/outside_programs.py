@@ -82,7 +82,7 @@ def read_until(url: str, name: str, trials: int) -> list[int]:
 def finish_trials(url: str, study_id: int, values: list[float]) -> None:
     """Create and finish a trial for each value, as our workers do, without Optuna between."""
     VerdictStorage(url)
-    from experiments.services import trials
+    from experiments.trials.lifecycle.services import trials
 
     for value in values:
         trial_id, _ = trials.create(study_id=study_id, state=0, attempt=1)

@@ -13,7 +13,7 @@ import pytest
 
 from experiments.models import Experiment
 from experiments.models.trial import TrialState
-from experiments.services import trials
+from experiments.trials.lifecycle.services import trials
 from tests import cast
 from workers.search.storage import VerdictStorage
 

@@ -16,7 +16,7 @@ from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from experiments.models import Study
-from experiments.services import trials
+from experiments.trials.lifecycle.services import trials
 from tests import cast
 from tests.services_under_test.redis_server import RedisServer
 from workers.search.exchange import open_storage

@@ -9,10 +9,10 @@ from optuna.distributions import BaseDistribution, FloatDistribution
 from optuna.pruners import MedianPruner
 from optuna.samplers import BaseSampler, GPSampler, TPESampler
 
-from experiments.follow_ups.experiment_changes import Change, with_changes
-from experiments.queries import assignments
-from experiments.queries.earlier_trials import Remembered
-from experiments.services import experiments, queue
+from experiments.design.follow_ups.experiment_changes import Change, with_changes
+from experiments.design.queries.earlier_trials import Remembered
+from experiments.trials.lifecycle.queries import trial_spec
+from experiments.trials.lifecycle.services import experiments, queue
 from tests import cast
 from workers.search.asking import AskedTrial
 from workers.search.history import SamplerWithHistory, earlier
@@ -104,7 +104,7 @@ def test_a_worker_draws_with_the_earlier_trials_and_counts_only_its_own() -> Non
     for _ in range(4):
         claim = queue.claim(queue="cpu", worker_id=None)
         assert claim is not None
-        assignment = assignments.read(claim.trial_id)
+        assignment = trial_spec.read(claim.trial_id)
         found = AskedTrial(storage, assignment).parameters()["learning_rate"]
         drawn.setdefault((assignment.experiment, assignment.arm.index), found)
     assert set(drawn) == {("with", 0), ("with", 1), ("without", 0), ("without", 1)}

@@ -4,7 +4,7 @@ import optuna
 import pytest
 from optuna.pruners import HyperbandPruner, MedianPruner, NopPruner, PatientPruner
 
-from experiments.catalogue import PRUNERS
+from experiments.design.catalogue import PRUNERS
 from workers.search.pruners import build_pruner
 
 

@@ -10,7 +10,7 @@ from optuna.samplers import BaseSampler
 from optuna.testing.pytest_samplers import BasicSamplerTestCase, RelativeSamplerTestCase
 from scipy.stats import qmc
 
-from experiments.search_space import domain_of
+from experiments.design.space.search_space import domain_of
 from workers.search.quasi_random import (
     HaltonSampler,
     QuasiRandomSampler,

@@ -10,7 +10,7 @@ import pytest
 from optuna.distributions import BaseDistribution, FloatDistribution
 from optuna.trial import TrialState
 
-from experiments.catalogue import SAMPLERS
+from experiments.design.catalogue import SAMPLERS
 from workers.search.asking import StudyOfRows
 from workers.search.samplers import Draw, build_sampler, trial_seed
 

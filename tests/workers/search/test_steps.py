@@ -6,11 +6,11 @@ import json
 
 import pytest
 
-from experiments.catalogue import SAMPLERS
+from experiments.design.catalogue import SAMPLERS
 from experiments.models import Trial
 from experiments.models.trial import TrialState
-from experiments.queries import assignments
-from experiments.services import queue, trials
+from experiments.trials.lifecycle.queries import trial_spec
+from experiments.trials.lifecycle.services import queue, trials
 from tests import cast
 from workers.search.asking import AskedTrial
 from workers.search.storage import VerdictStorage
@@ -41,7 +41,7 @@ def test_every_sampler_draws_and_stores_tenths(name: str) -> None:
     for _ in range(8):
         claim = queue.claim(queue="cpu", worker_id=None)
         assert claim is not None
-        asked = AskedTrial(storage, assignments.read(claim.trial_id))
+        asked = AskedTrial(storage, trial_spec.read(claim.trial_id))
         parameters = asked.parameters()
         drawn.append(parameters["share"])
         assert asked.drawn["share"][0] == parameters["share"]

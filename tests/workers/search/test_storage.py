@@ -16,11 +16,11 @@ from optuna.storages import fail_stale_trials
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, Trial, TrialState
 
-from experiments.encoding.trial_rows import Texts
 from experiments.errors import StudyCited, TrialFenced
 from experiments.models import Experiment, Report, Study
 from experiments.models import Trial as StoredTrial
-from experiments.services import queue, trials
+from experiments.models.trial_rows import Texts
+from experiments.trials.lifecycle.services import queue, trials
 from tests import cast
 from workers.search.frozen_trials import FAILURE_ATTRIBUTE
 from workers.search.open_trial import OpenTrial

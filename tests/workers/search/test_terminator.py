@@ -7,7 +7,7 @@ import pytest
 from optuna.distributions import FloatDistribution
 from optuna.trial import create_trial
 
-from experiments.file.search_methods import Chosen
+from experiments.design.document.search_methods import Chosen
 from workers.search.asking import FOLDS_ATTRIBUTE
 from workers.search.terminator import build_terminator, why_to_end
 

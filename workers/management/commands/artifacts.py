@@ -12,8 +12,8 @@ from django.core.management.base import BaseCommand, CommandError
 from django.utils import timezone
 
 from experiments.errors import VerdictError
-from experiments.services import orphans
-from workers import working_copies
+from experiments.trials.artifacts.services import orphans
+from workers.objectives import working_copies
 
 
 class Command(BaseCommand):

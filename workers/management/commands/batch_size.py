@@ -11,14 +11,14 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
-from experiments.batch_size_plan import parameters_of
-from experiments.batch_size_words import answer
+from experiments.design.batch_size_plan import parameters_of
+from experiments.design.document import experiment_file
+from experiments.design.document.experiment_file import ExperimentFile
 from experiments.errors import VerdictError
-from experiments.file import experiment_file
-from experiments.file.experiment_file import ExperimentFile
-from experiments.services import batch_sizes
-from workers.batch_size import Measured, in_a_process, sizes_up
-from workers.devices import find
+from experiments.trials.batch_size_words import answer
+from experiments.trials.lifecycle.services import batch_sizes
+from workers.node.devices import find
+from workers.training.batch_size import Measured, in_a_process, sizes_up
 
 
 class Command(BaseCommand):

@@ -6,8 +6,8 @@ from typing import Any
 
 from django.core.management.base import BaseCommand
 
-from experiments.services import standstill
-from workers.deliveries import send_due
+from experiments.trials.lifecycle.services import stalled
+from workers.delivery.deliveries import send_due
 
 
 class Command(BaseCommand):
@@ -18,6 +18,6 @@ class Command(BaseCommand):
     )
 
     def handle(self, *args: Any, **options: Any) -> None:
-        standstill.look()
+        stalled.look()
         made = send_due()
         self.stdout.write(f"{made} sent or tried.")

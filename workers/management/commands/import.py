@@ -9,7 +9,7 @@ from django.core.management.base import BaseCommand, CommandError
 from sqlalchemy.exc import SQLAlchemyError
 
 from experiments.errors import VerdictError
-from experiments.services.studies import FREE_PROJECT
+from experiments.trials.lifecycle.services.studies import FREE_PROJECT
 from workers.search.exchange import bring_in, open_storage
 
 

@@ -8,7 +8,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError
 from django.db import DatabaseError
 
-from experiments.queries import workers
+from experiments.trials.lifecycle.queries import workers
 
 
 class Command(BaseCommand):

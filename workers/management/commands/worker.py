@@ -9,8 +9,8 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
-from workers import devices
 from workers.celery import app
+from workers.node import devices
 
 
 class Command(BaseCommand):

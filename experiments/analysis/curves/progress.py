@@ -1,0 +1,271 @@
+"""Was the curve still getting better when it ended, or had it stopped long before?
+
+Source: Tuning Playbook, "Examining the training curves" and "Determining the number of steps for
+each training run"; the tests are ours.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from experiments.analysis import thresholds
+from experiments.analysis.curves.learning_curve import (
+    Curve,
+    Direction,
+    Floats,
+    MetricKind,
+    first_at_best,
+    is_bounded,
+    smooth,
+    step_noise,
+    to_errors,
+    trend,
+)
+from experiments.analysis.diagnosis import Diagnosis, Rule, Severity, figure, share
+
+STILL_IMPROVING = Rule(
+    name="still_improving",
+    version=1,
+    severity=Severity.NOTICE,
+    question="Was the validation metric still improving at the end?",
+    passed_title="The validation metric had stopped improving at the end",
+    meaning=(
+        "The number of steps limits the result. Comparisons then favour whatever trains fastest."
+    ),
+    advice="Train for more steps, with the learning-rate schedule stretched to match.",
+    section="Tuning Playbook, 'Examining the training curves'",
+    action="run_longer",
+)
+
+SATURATED = Rule(
+    name="saturated",
+    version=1,
+    severity=Severity.NOTICE,
+    question="Did the validation metric stop improving long before the end?",
+    passed_title="The validation metric went on improving past half of the run",
+    meaning="The steps after that taught nothing that validation shows.",
+    advice="Fewer steps would do: each trial gets cheaper and more of them can be run.",
+    section="Tuning Playbook, 'Examining the training curves'",
+    action="run_shorter",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """How a curve ended, in the metric's unit; steps in training steps.
+
+    gain: what the last quarter of the steps brought to the smoothed best. drop: the improvement
+    since the first evaluation. slope, low, high: Theil-Sen slope of the error over that quarter
+    with its 90 % limits, per step. settled_at: first step within one noise of the best.
+    """
+
+    evaluations: int
+    first_step: float
+    last_step: float
+    gain: float
+    drop: float
+    noise: float
+    slope: float
+    low: float
+    high: float
+    settled_at: float
+
+    @property
+    def improving(self) -> bool:
+        """Whether the last quarter gained more than noise and than its share of the drop."""
+        needed = max(
+            thresholds.IMPROVING_GAIN_SHARE * self.drop,
+            thresholds.IMPROVING_NOISE_FACTOR * self.noise,
+        )
+        return self.drop > 0 and self.gain > needed and self.low < 0
+
+    @property
+    def settled_share(self) -> float:
+        """Which share of the run had passed when the curve came within noise of its best."""
+        length = self.last_step - self.first_step
+        return (self.settled_at - self.first_step) / length if length > 0 else math.nan
+
+    @property
+    def saturated(self) -> bool:
+        """Whether it was within noise of its best before half of the run, and flat since."""
+        flat = self.low <= 0 <= self.high
+        return flat and self.settled_share < thresholds.SATURATED_SHARE
+
+
+def ending(
+    curve: Curve, *, direction: Direction, resolution: float = 0.0, bounded: bool = False
+) -> Ending | None:
+    """Return how a curve ended; None below eight finite evaluations or at a single step."""
+    ordered = curve.in_step_order().finite()
+    if len(ordered) < thresholds.MIN_EVALUATIONS:
+        return None
+    steps = ordered.steps
+    errors = to_errors(ordered.values, direction, bounded=bounded)
+    smoothed = smooth(errors)
+    noise = step_noise(errors, resolution)
+    late = _late(steps)
+    line = trend(steps[late], errors[late])
+    with np.errstate(all="ignore"):
+        lowest = float(smoothed.min())
+        settled = int(np.argmax(smoothed <= lowest + noise))
+        return Ending(
+            evaluations=len(ordered),
+            first_step=float(steps[0]),
+            last_step=float(steps[-1]),
+            gain=float(smoothed[: late.start].min()) - lowest,
+            drop=float(errors[0]) - lowest,
+            noise=noise,
+            slope=line.slope,
+            low=line.low,
+            high=line.high,
+            settled_at=float(steps[settled]),
+        )
+
+
+def progress(
+    validation: Curve,
+    *,
+    kind: MetricKind = MetricKind.LOSS,
+    direction: Direction = Direction.MINIMIZE,
+    resolution: float = 0.0,
+    pruned: bool = False,
+    learning_rate: Curve | None = None,
+) -> tuple[Diagnosis, Diagnosis]:
+    """Return what `still_improving` and `saturated` say, reading the curve once."""
+    if pruned:
+        reason = "The trial was stopped on the way: its curve does not show an end."
+        return STILL_IMPROVING.cannot_tell(reason), SATURATED.cannot_tell(reason)
+    bounded = is_bounded(validation, kind)
+    end = ending(validation, direction=direction, resolution=resolution, bounded=bounded)
+    if end is None:
+        return _too_few(STILL_IMPROVING, validation), _too_few(SATURATED, validation)
+    undecayed = learning_rate is not None and not_decayed(learning_rate)
+    return _improving(end, undecayed), _saturated(end)
+
+
+def still_improving(
+    validation: Curve,
+    *,
+    kind: MetricKind = MetricKind.LOSS,
+    direction: Direction = Direction.MINIMIZE,
+    resolution: float = 0.0,
+    pruned: bool = False,
+    learning_rate: Curve | None = None,
+) -> Diagnosis:
+    """Tell whether the validation metric was still improving when the trial ended.
+
+    It was if the smoothed best of the last quarter beats the best before by more than 0.25 % of
+    all improvement since the first evaluation (1 % over another run as long), by more than half
+    of the noise, and the Theil-Sen line of that quarter does not lead uphill (90 % interval). A
+    pruned trial is never judged: it always looks that way.
+    """
+    return progress(
+        validation,
+        kind=kind,
+        direction=direction,
+        resolution=resolution,
+        pruned=pruned,
+        learning_rate=learning_rate,
+    )[0]
+
+
+def saturated(
+    validation: Curve,
+    *,
+    kind: MetricKind = MetricKind.LOSS,
+    direction: Direction = Direction.MINIMIZE,
+    resolution: float = 0.0,
+    pruned: bool = False,
+) -> Diagnosis:
+    """Tell whether validation came within noise of its best before half of the run and stayed.
+
+    "Stayed": the 90 % interval of the last quarter's Theil-Sen slope contains zero.
+    """
+    return progress(
+        validation, kind=kind, direction=direction, resolution=resolution, pruned=pruned
+    )[1]
+
+
+def _improving(end: Ending, undecayed: bool) -> Diagnosis:
+    evidence = _evidence(end) | {"learning_rate_undecayed": undecayed}
+    detail = (
+        f"The last quarter brought {figure(end.gain)}, {share(_ratio(end.gain, end.drop))} of all "
+        f"improvement; one evaluation varies by {figure(end.noise, 2)}."
+    )
+    if undecayed:
+        detail += " The learning rate had not decayed yet, which makes this unreliable both ways."
+    if end.improving:
+        return STILL_IMPROVING.fires(
+            f"Validation was still improving at step {figure(end.last_step)}", detail, evidence
+        )
+    return STILL_IMPROVING.passes(detail, evidence)
+
+
+def _saturated(end: Ending) -> Diagnosis:
+    detail = (
+        f"It came within {figure(end.noise, 2)} of its best at step {figure(end.settled_at)}, "
+        f"{share(end.settled_share)} of the run."
+    )
+    if end.saturated and not end.improving and end.drop > 0:
+        return SATURATED.fires(
+            f"Validation stopped improving at step {figure(end.settled_at)}",
+            detail,
+            _evidence(end),
+        )
+    return SATURATED.passes(detail, _evidence(end))
+
+
+def not_decayed(learning_rate: Curve) -> bool:
+    """Whether a logged learning rate ends above half of its highest value."""
+    curve = learning_rate.in_step_order().finite()
+    if not len(curve):
+        return False
+    highest = float(curve.values.max())
+    return highest > 0 and float(curve.values[-1]) > thresholds.UNDECAYED_SHARE * highest
+
+
+def improvement_share(curve: Curve, direction: Direction) -> float:
+    """Return at which share of the run the best finite value came; nan without any."""
+    ordered = curve.in_step_order().finite()
+    if len(ordered) < 2:
+        return math.nan
+    best = first_at_best(to_errors(ordered.values, direction))
+    length = float(ordered.steps[-1] - ordered.steps[0])
+    return float(ordered.steps[best] - ordered.steps[0]) / length
+
+
+def _late(steps: Floats) -> slice:
+    """Return the last quarter of the steps, at least three evaluations."""
+    start = float(steps[-1]) - thresholds.IMPROVING_PART * float(steps[-1] - steps[0])
+    first = int(np.searchsorted(steps, start, side="right"))
+    return slice(max(1, min(first, steps.size - thresholds.SMOOTHING_MINIMUM)), steps.size)
+
+
+def _evidence(end: Ending) -> dict[str, object]:
+    return {
+        "evaluations": end.evaluations,
+        "last_step": end.last_step,
+        "gain_of_last_quarter": end.gain,
+        "improvement": end.drop,
+        "noise": end.noise,
+        "slope_per_step": end.slope,
+        "slope_low": end.low,
+        "slope_high": end.high,
+        "settled_at_step": end.settled_at,
+        "settled_share": end.settled_share,
+    }
+
+
+def _ratio(part: float, whole: float) -> float:
+    return part / whole if whole > 0 else math.nan
+
+
+def _too_few(rule: Rule, curve: Curve) -> Diagnosis:
+    count = len(curve.finite())
+    return rule.cannot_tell(
+        f"{count} finite evaluations; the rule needs {thresholds.MIN_EVALUATIONS}.",
+        {"evaluations": count, "needed": thresholds.MIN_EVALUATIONS},
+    )

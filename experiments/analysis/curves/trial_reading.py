@@ -1,0 +1,142 @@
+"""What rules across trials need of one trial: read off its curves once, kept as plain JSON."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import numpy as np
+
+from experiments.analysis.curves.learning_curve import Curve, Direction, MetricKind, smooth
+from experiments.analysis.curves.progress import improvement_share
+from experiments.analysis.curves.trial_findings import DeclaredSeries
+from experiments.analysis.diagnosis import Diagnosis
+from experiments.analysis.space.feasibility import infeasible_trial
+from experiments.analysis.space.learning_rate import RateReading, RateTrial, read_rate_trial
+from experiments.analysis.space.steps import perfect_fit_step
+
+VERSION = 1
+
+
+@dataclass(frozen=True, slots=True)
+class TrialReading:
+    """One finished trial as rules across trials see it.
+
+    rules: status of each rule on it. trained: its training loss is finite and ends below its
+    start. best_step_share: when in its run it was best. fit: lowest training loss as a share of
+    where it began; fit_step: first step of a perfect fit, nan if there was none. last_step: the
+    last one logged. throughput: median of logged examples per second, nan if not logged.
+    late_deviation, improvement: see `experiments.analysis.curves.curves.late_oscillation`; resolution:
+    of the official metric.
+    """
+
+    rules: Mapping[str, str] = field(default_factory=dict)
+    trained: bool = True
+    early_divergence: bool = False
+    best_step_share: float = math.nan
+    fit: float = math.nan
+    fit_step: float = math.nan
+    last_step: float = math.nan
+    throughput: float = math.nan
+    late_deviation: float = math.nan
+    improvement: float = math.nan
+    resolution: float = 0.0
+    rate: RateReading | None = None
+
+    def document(self) -> str:
+        """The reading as JSON text; non-finite numbers as Python writes them."""
+        return json.dumps({"version": VERSION, **asdict(self)}, separators=(",", ":"))
+
+
+def from_document(text: str) -> TrialReading | None:
+    """Read what `TrialReading.document` wrote; None for one of another version."""
+    found: dict[str, Any] = json.loads(text)
+    if found.pop("version", None) != VERSION:
+        return None
+    rate = found.pop("rate")
+    if rate is not None:
+        rate = RateReading(
+            **{**rate, "loss_steps": tuple(rate["loss_steps"]), "loss": tuple(rate["loss"])}
+        )
+    return TrialReading(**found, rate=rate)
+
+
+def read_trial(
+    series: Sequence[DeclaredSeries],
+    diagnoses: Iterable[Diagnosis],
+    *,
+    direction: Direction,
+    rate: float = math.nan,
+    others: str = "",
+    pruned: bool = False,
+) -> TrialReading:
+    """Return the reading of a finished trial.
+
+    rate: its learning rate, nan if it has none; others: a key of its other hyperparameters.
+    """
+    train = _curve(series, "train", MetricKind.LOSS)
+    official = next((each for each in series if each.official), None)
+    found = list(diagnoses)
+    reading = None
+    if train is not None and official is not None and rate > 0:
+        reading = read_rate_trial(
+            RateTrial(rate, train, official.curve, others, pruned),
+            direction=direction,
+            resolution=official.resolution,
+        )
+    return TrialReading(
+        rules={each.rule: str(each.status) for each in found if not each.subject},
+        trained=train is None or not infeasible_trial(train),
+        early_divergence=any(
+            each.fired and each.rule == "divergence" and each.evidence.get("when") == "early"
+            for each in found
+        ),
+        best_step_share=math.nan
+        if official is None
+        else improvement_share(official.curve, direction),
+        fit=_fit(train),
+        fit_step=_or_nan(None if train is None else perfect_fit_step(train)),
+        last_step=max(
+            (float(s.curve.steps.max()) for s in series if len(s.curve)), default=math.nan
+        ),
+        throughput=_throughput(series),
+        late_deviation=_seen(found, "late_oscillation", "deviation"),
+        improvement=_seen(found, "late_oscillation", "improvement"),
+        resolution=0.0 if official is None else official.resolution,
+        rate=reading,
+    )
+
+
+def _curve(series: Sequence[DeclaredSeries], split: str, kind: MetricKind) -> Curve | None:
+    found = (each.curve for each in series if each.split == split and each.kind is kind)
+    return next((curve for curve in found if len(curve)), None)
+
+
+def _fit(train: Curve | None) -> float:
+    """Return the lowest smoothed training loss as a share of its first value."""
+    curve = None if train is None else train.in_step_order().finite()
+    if curve is None or not len(curve) or not curve.values[0] > 0:
+        return math.nan
+    with np.errstate(all="ignore"):
+        return max(0.0, float(smooth(curve.values).min() / curve.values[0]))
+
+
+def _throughput(series: Sequence[DeclaredSeries]) -> float:
+    for each in series:
+        if each.name in ("examples_per_second", "throughput"):
+            values = each.curve.finite().values
+            return float(np.median(values)) if values.size else math.nan
+    return math.nan
+
+
+def _seen(diagnoses: Iterable[Diagnosis], rule: str, key: str) -> float:
+    """Return a number that a rule saw, nan if it saw none."""
+    values = (each.evidence.get(key) for each in diagnoses if each.rule == rule)
+    return next((float(each) for each in values if isinstance(each, int | float)), math.nan)
+
+
+def _or_nan(value: float | None) -> float:
+    return math.nan if value is None else value

@@ -1,0 +1,89 @@
+"""The baseline that a project begins with: run over seeds, or known from before."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.http import HttpRequest
+from ninja import Router, Status
+
+from experiments.decisions.api.decision_schemas import DecisionOut
+from experiments.decisions.queries import baseline_evidence, champion
+from experiments.decisions.queries.baselines import newest_baseline
+from experiments.decisions.services import baselines as services
+from experiments.errors import NotFound
+from experiments.team.api import auth
+from experiments.team.queries.access import Access, project_record
+from experiments.verdict.api.replication_schemas import (
+    BaselineIn,
+    BaselineOut,
+    KnownBaselineIn,
+    RepeatedOut,
+)
+from experiments.verdict.services import replications
+from experiments.web import api_bodies
+from experiments.web.plain_json import plain
+
+router = Router(tags=["baseline"])
+
+
+@router.get("/{slug}/baseline", response={200: BaselineOut, **auth.READ_ERRORS})
+def read_baseline(request: HttpRequest, slug: str) -> Any:
+    """The baseline that ran last, with the scores of its seeds."""
+    return _baseline(auth.reading(request, slug))
+
+
+@router.post(
+    "/{slug}/baseline",
+    response={201: BaselineOut, **auth.WRITE_ERRORS},
+    openapi_extra=api_bodies.described(BaselineIn),
+)
+def start_baseline(request: HttpRequest, slug: str) -> Any:
+    """Queue one configuration over fresh seeds."""
+    access = auth.writing(request, slug)
+    asked = api_bodies.read(request, BaselineIn)
+    services.start(
+        user=auth.person(request),
+        project=project_record(access),
+        text=asked.text.replace("\r\n", "\n"),
+        seeds=asked.seeds,
+    )
+    return Status(201, _baseline(access))
+
+
+@router.post("/{slug}/baseline/repeat", response={200: RepeatedOut, **auth.WRITE_ERRORS})
+def repeat_baseline(request: HttpRequest, slug: str) -> Any:
+    """Queue seeds that failed by accident again."""
+    replication = newest_baseline(auth.writing(request, slug))
+    if replication is None:
+        raise NotFound(f"{slug} has run no baseline.")
+    user = auth.person(request)
+    return {"queued": replications.repeat_failed(user=user, replication=replication)}
+
+
+@router.post(
+    "/{slug}/baseline/known",
+    response={201: DecisionOut, **auth.WRITE_ERRORS},
+    openapi_extra=api_bodies.described(KnownBaselineIn),
+)
+def enter_known_baseline(request: HttpRequest, slug: str) -> Any:
+    """Enter a model from before with its known scores; that is a decision."""
+    access = auth.deciding(request, slug)
+    made = services.enter_known(
+        user=auth.person(request),
+        project=project_record(access),
+        **api_bodies.read(request, KnownBaselineIn).dict(),
+    )
+    return Status(201, champion.as_document(made))
+
+
+def _baseline(access: Access) -> dict[str, Any]:
+    replication = newest_baseline(access)
+    if replication is None:
+        return {"experiment": "", "repetition": None, "pairs_queued": 0, "evidence": None}
+    return {
+        "experiment": replication.experiment.name,
+        "repetition": replication.pk,
+        "pairs_queued": replication.pairs_queued,
+        "evidence": plain(baseline_evidence.gather(replication).document()),
+    }

@@ -1,0 +1,214 @@
+"""What deployments read: champions and the log behind them."""
+
+from __future__ import annotations
+
+import json
+import logging
+from dataclasses import asdict
+from typing import Annotated, Any
+from urllib.parse import quote
+
+from django.http import FileResponse, HttpRequest, HttpResponse
+from django.utils.cache import get_conditional_response
+from ninja import Query, Router
+from pydantic import StringConstraints
+
+from experiments.decisions.api.decision_schemas import (
+    ChampionOut,
+    DecisionsOut,
+    DecisionWithEvidenceOut,
+)
+from experiments.decisions.queries import champion as champions
+from experiments.decisions.queries.chain_check import is_genuine
+from experiments.decisions.queries.champion import Decision
+from experiments.decisions.queries.decisions import matching
+from experiments.errors import Conflict, NotFound
+from experiments.team.queries import token_access
+from experiments.team.queries.token_access import Project
+from experiments.trials.artifacts.queries import deployables
+from experiments.trials.artifacts.services import artifacts
+from experiments.web import api_bodies
+from experiments.web.api_errors import error_response
+from experiments.web.api_schemas import ErrorOut
+from experiments.web.long_poll import LONGEST_WAIT, WORTH_WAITING
+from experiments.web.streaming import download
+
+PAGE = 100
+Page = Annotated[int, Query(ge=1, le=10**6)]
+Wait = Annotated[
+    int,
+    Query(
+        ge=0,
+        le=LONGEST_WAIT,
+        description="Seconds to wait while nothing changed since If-None-Match",
+    ),
+]
+Word = Annotated[str, StringConstraints(max_length=200)]
+_JSON_LINES = "application/jsonl"
+HEAD = "Verdict-Log-Head"
+_ERRORS = {401: ErrorOut, 404: ErrorOut, 422: ErrorOut}
+
+router = Router(tags=["deployments"])
+_logger = logging.getLogger(__name__)
+
+
+def _project(request: HttpRequest, slug: str) -> Project:
+    project = token_access.project_for(request.auth, slug)  # type: ignore[attr-defined]
+    if project is None:
+        raise NotFound(f"There is no project {slug}.")
+    return project
+
+
+def _unchanged(request: HttpRequest, response: HttpResponse, etag: str) -> HttpResponse | None:
+    """The answer 304 for a client that has this already; sets the ETag of any other answer."""
+    response.headers["ETag"] = etag
+    response.headers["Cache-Control"] = "private, no-cache"
+    found = get_conditional_response(request, etag=etag)
+    if found is None:
+        return None
+    answer = HttpResponse(status=304, headers={"ETag": etag, WORTH_WAITING: "1"})
+    answer.headers[HEAD] = response.headers[HEAD]
+    return answer
+
+
+@router.get("/{slug}/champion", response={200: ChampionOut, 304: None, **_ERRORS, 409: ErrorOut})
+def read_champion(
+    request: HttpRequest,
+    response: HttpResponse,
+    slug: str,
+    target: str = "production",
+    wait: Wait = 0,
+) -> Any:
+    """The configuration to deploy. 404 before the first adopt; 409 when the decision behind it
+    was altered in the database, which its signature tells.
+
+    Send the ETag back as If-None-Match: the answer is 304 until another champion stands. With
+    `wait` it is held back until then, or until so many seconds have gone by.
+    """
+    project = _project(request, slug)
+    decision = _champion(project, target)
+    head = champions.head(project)
+    response.headers[HEAD] = f"{head[0]}:{head[1]}"
+    if decision is None or decision.candidate is None:
+        answer = error_response(
+            404, f"{slug} has no champion for {target} yet: nothing was adopted."
+        )
+        answer.headers[WORTH_WAITING] = "1"
+        return answer
+    same = _unchanged(request, response, f'W/"{decision.hash}"')
+    return same or {
+        "project": project.slug,
+        "target": target,
+        "configuration": json.loads(decision.candidate.document),
+        "digest": decision.candidate.digest,
+        "score": _score(decision),
+        "checkpoint": _checkpoint(request, target, decision),
+        "decision": champions.as_document(decision),
+        "head": {"count": head[0], "hash": head[1]},
+    }
+
+
+def _champion(project: Project, target: str) -> Decision | None:
+    """The decision that stands; one that was forged or altered in the database is not handed out.
+
+    Raises:
+        Conflict: when its signature does not fit what it says.
+    """
+    decision = champions.champion(project, target)
+    if decision is not None and not is_genuine(decision):
+        _logger.error("%s: the signature of decision %s fails", project.slug, decision.sequence)
+        raise Conflict(
+            f"The signature of decision {decision.sequence}, which made the champion for "
+            f"{target}, does not fit what it says. Keep what is deployed, and let the operator "
+            "run manage.py decisions verify."
+        )
+    return decision
+
+
+def _score(decision: Decision) -> dict[str, Any] | None:
+    found = deployables.score_of(decision)
+    return asdict(found) if found else None
+
+
+def _checkpoint(request: HttpRequest, target: str, decision: Decision) -> dict[str, Any] | None:
+    found = deployables.checkpoint_of(decision)
+    if found is None:
+        return None
+    where = f"{request.path.rstrip('/')}/checkpoint?target={quote(target)}&sha256={found.sha256}"
+    return {**asdict(found), "address": request.build_absolute_uri(where)}
+
+
+@router.get("/{slug}/champion/checkpoint", response={200: None, **_ERRORS, 409: ErrorOut})
+def read_checkpoint(
+    request: HttpRequest, slug: str, target: str = "production", sha256: str = ""
+) -> Any:
+    """The bytes of the champion's checkpoint; its SHA-256 is the ETag.
+
+    409 when `sha256` is given and another champion stands by now.
+    """
+    project = _project(request, slug)
+    decision = _champion(project, target)
+    found = deployables.checkpoint_of(decision) if decision else None
+    if found is None:
+        raise NotFound(f"{slug} has no checkpoint for {target}.")
+    if sha256 and sha256 != found.sha256:
+        raise Conflict("Another champion stands by now; read it again.")
+    try:
+        held = artifacts.whole_path(deployables.path_of(found)).open("rb")
+    except (OSError, ValueError):
+        raise NotFound("The file is recorded, but it does not lie on this server.") from None
+    answer = FileResponse(held, as_attachment=True, filename=f"{slug}-{target}.checkpoint")
+    answer.headers["ETag"] = f'"{found.sha256}"'
+    return answer
+
+
+@router.get("/{slug}/decisions", response={200: DecisionsOut, 304: None, **_ERRORS})
+def list_decisions(
+    request: HttpRequest,
+    response: HttpResponse,
+    slug: str,
+    target: str = "",
+    choice: Word = "",
+    q: Word = "",
+    page: Page = 1,
+    wait: Wait = 0,
+) -> Any:
+    """The log, newest first, a hundred a page. ETag and `wait` as for the champion.
+
+    `choice` (adopt, reject, ...) and `q` (words of reason, experiment or person) narrow it.
+    """
+    project = _project(request, slug)
+    count, newest = champions.head(project)
+    response.headers[HEAD] = f"{count}:{newest}"
+    same = _unchanged(request, response, f'W/"{count}-{newest}"')
+    if same is not None:
+        return same
+    found = matching(champions.decisions(project, target), choice=choice, text=q.strip())
+    start = (page - 1) * PAGE
+    return {
+        "decisions": [champions.as_document(each) for each in found[start : start + PAGE]],
+        "total": found.count(),
+        "head": {"count": count, "hash": newest},
+    }
+
+
+@router.get("/{slug}/decisions.jsonl", openapi_extra=api_bodies.file(_JSON_LINES))
+def read_log(request: HttpRequest, slug: str) -> Any:
+    """The whole log with its evidence, a JSON object a line, oldest first: enough to check the
+    chain of hashes."""
+    lines = champions.exported(_project(request, slug))
+    return download(
+        request,
+        (f"{line}\n".encode() for line in lines),
+        content_type=f"{_JSON_LINES}; charset=utf-8",
+        filename=f"{slug}-decisions.jsonl",
+    )
+
+
+@router.get("/{slug}/decisions/{int:sequence}", response={200: DecisionWithEvidenceOut, **_ERRORS})
+def read_decision(request: HttpRequest, slug: str, sequence: int) -> dict[str, Any]:
+    """One decision with the evidence as it was when the button was pressed."""
+    found = champions.decisions(_project(request, slug)).filter(sequence=sequence).first()
+    if found is None:
+        raise NotFound(f"{slug} has no decision {sequence}.")
+    return {**champions.as_document(found), "evidence": json.loads(found.evidence)}

@@ -1,0 +1,172 @@
+"""The baseline of a project: run over seeds or known from before, entered as decision 0."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib import messages
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.views.decorators.http import require_POST, require_safe
+
+from experiments.decisions.pages.baseline_form import KnownBaselineForm
+from experiments.decisions.queries import baseline_evidence
+from experiments.decisions.queries.baselines import newest_baseline
+from experiments.decisions.services import baselines
+from experiments.errors import VerdictError
+from experiments.team.pages.access import attempted, in_project, required, whole_number
+from experiments.team.queries.access import Access, people_who_may, project_record
+from experiments.verdict.queries.current_champion import champion_of
+from experiments.verdict.services import replications
+
+EXAMPLE = """\
+project: {slug}
+experiment: baseline
+goal: How good is the configuration we begin with?
+objective: workers.problems.digits:train
+metrics:   # chance: what a model reaches that knows nothing of the input; put yours
+  {metric}: {{official: true, direction: {direction}, chance: {chance}}}
+search: {{sampler: halton, trials: 1, parallel: 2, seed: 0}}
+hyperparameters:
+  learning_rate: {{role: fixed, value: 0.001}}
+  dropout:       {{role: fixed, value: 0.0}}
+  hidden_units:  {{role: fixed, value: 64}}
+  optimizer:     {{role: fixed, value: adam}}
+  epochs:        {{role: fixed, value: 60}}
+"""
+
+
+@require_safe
+@in_project
+def baseline_page(request: HttpRequest, access: Access) -> HttpResponse:
+    """Where do we begin, and is it better than chance?"""
+    return _page(request, access)
+
+
+def _page(request: HttpRequest, access: Access, **more: Any) -> HttpResponse:
+    champion = champion_of(access.project_id)
+    held = newest_baseline(access)
+    seen = baseline_evidence.gather(held) if held else None
+    rising = access.direction == "maximize"
+    text = EXAMPLE.format(
+        slug=access.slug,
+        metric=access.official_metric,
+        direction=access.direction,
+        chance=0.1 if rising else 1.0,
+    )
+    context = {
+        "project": access,
+        "section": "experiments",
+        "champion": champion,
+        "held": held,
+        "seen": seen,
+        "rows": list(zip(seen.runs, seen.scores, strict=True)) if seen else (),
+        "text": text,
+        "seeds": baselines.DEFAULT_SEEDS,
+        "known": {},
+        "editors": () if access.can_edit else people_who_may(access.project_id, "editor"),
+        "approvers": () if access.can_decide else people_who_may(access.project_id, "approver"),
+        **more,
+    }
+    status = 400 if more else 200
+    return render(request, "projects/baseline.html", context, status=status)
+
+
+@require_POST
+@in_project
+def start_baseline(request: HttpRequest, access: Access) -> HttpResponse:
+    """Queue the configuration over fresh seeds; a file with errors comes back with them."""
+    text = request.POST.get("text", "").replace("\r\n", "\n")
+    seeds = whole_number(request.POST.get("seeds"), 0)
+    try:
+        made = baselines.start(
+            user=request.user,  # type: ignore[arg-type]
+            project=project_record(access),
+            text=text,
+            seeds=seeds,
+        )
+    except VerdictError as error:
+        if error.status in (403, 404) and not error.problems:
+            raise
+        return _page(
+            request, access, text=text, seeds=seeds, said=error.message, problems=error.problems
+        )
+    messages.success(request, f"The baseline is queued: {made.pairs_queued} fresh seeds.")
+    return redirect("baseline", access.slug)
+
+
+@require_POST
+@in_project
+def record_baseline(request: HttpRequest, access: Access) -> HttpResponse:
+    """Enter the baseline that has run as the project's first champion."""
+    replication = required(newest_baseline(access))
+    made = attempted(
+        request,
+        lambda: baselines.record(
+            user=request.user,  # type: ignore[arg-type]
+            replication=replication,
+            reason=request.POST.get("reason", ""),
+        ),
+    )
+    return _entered(request, access, made)
+
+
+@require_POST
+@in_project
+def repeat_baseline(request: HttpRequest, access: Access) -> HttpResponse:
+    """Queue seeds that failed by accident again."""
+    replication = required(newest_baseline(access))
+    count = attempted(
+        request,
+        lambda: replications.repeat_failed(
+            user=request.user,  # type: ignore[arg-type]
+            replication=replication,
+        ),
+    )
+    if count:
+        messages.success(request, f"{count} queued again with the same seeds.")
+    return redirect("baseline", access.slug)
+
+
+@require_POST
+@in_project
+def enter_baseline(request: HttpRequest, access: Access) -> HttpResponse:
+    """Enter a model from before with its known scores; errors come back with what was typed."""
+    form = KnownBaselineForm(request.POST)
+    if not form.is_valid():
+        return _page(
+            request,
+            access,
+            known=request.POST,
+            known_problems=form.reasons(),
+            said="The baseline has errors.",
+        )
+    told = form.cleaned_data
+    fields = ("objective", "parameters", "commit", "data", "scores", "source", "chance", "reason")
+    try:
+        made = baselines.enter_known(
+            user=request.user,  # type: ignore[arg-type]
+            project=project_record(access),
+            **{name: told[name] for name in fields},
+        )
+    except VerdictError as error:
+        if error.status in (403, 404):
+            raise
+        return _page(
+            request,
+            access,
+            known=request.POST,
+            known_problems=error.problems,
+            said=error.message,
+        )
+    return _entered(request, access, made)
+
+
+def _entered(request: HttpRequest, access: Access, made: Any) -> HttpResponse:
+    if made is None:
+        return redirect("baseline", access.slug)
+    messages.success(
+        request,
+        f"The baseline is decision {made.sequence}: candidates are held against it.",
+    )
+    return redirect("decision", access.slug, made.sequence)

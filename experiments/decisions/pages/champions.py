@@ -1,0 +1,66 @@
+"""The champions page: what stands where, how it came to that, and the way back."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib import messages
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.views.decorators.http import require_POST, require_safe
+
+from experiments.charts.seeds import lineage_plot
+from experiments.decisions.queries.champions import TargetChampions, champions_of
+from experiments.decisions.services import champions
+from experiments.team.pages.access import attempted, in_project, whole_number
+from experiments.team.queries.access import Access, project_record
+
+
+@require_safe
+@in_project
+def champions_page(request: HttpRequest, access: Access) -> HttpResponse:
+    """Which change brought what, since the baseline?"""
+    context = {
+        "project": access,
+        "section": "champions",
+        "targets": [
+            {"champions": each, "figure": _figure(each, access.official_metric)}
+            for each in champions_of(access)
+        ],
+    }
+    return render(request, "projects/champions.html", context)
+
+
+def _figure(of: TargetChampions, metric: str) -> dict[str, Any] | None:
+    steps = [each for each in reversed(of.reigns) if each.gain is not None]
+    if not steps:
+        return None
+    gains = [each.gain or 0.0 for each in steps]
+    return lineage_plot(
+        [each.experiment for each in steps],
+        gains,
+        [g if each.lower is None else each.lower for each, g in zip(steps, gains, strict=True)],
+        [g if each.upper is None else each.upper for each, g in zip(steps, gains, strict=True)],
+        metric=metric,
+    )
+
+
+@require_POST
+@in_project
+def revert_champion(request: HttpRequest, access: Access) -> HttpResponse:
+    """Make an earlier champion stand again; recorded as a decision of its own."""
+    made = attempted(
+        request,
+        lambda: champions.revert(
+            user=request.user,  # type: ignore[arg-type]
+            project=project_record(access),
+            target=request.POST.get("target", ""),
+            to=whole_number(request.POST.get("to"), -1),
+            standing=whole_number(request.POST.get("standing"), -1),
+            reason=request.POST.get("reason", ""),
+        ),
+    )
+    if made is None:
+        return redirect("champions", access.slug)
+    messages.success(request, f"Reverted; recorded as decision {made.sequence}.")
+    return redirect("decision", access.slug, made.sequence)

@@ -1,0 +1,148 @@
+"""The Decide page: adopt or reject?"""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from django.contrib import messages
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.views.decorators.http import require_POST, require_safe
+
+from experiments.analysis.seeds.power import SeedsNeeded
+from experiments.decisions.pages.decision_text import open_markdown
+from experiments.decisions.services import decisions
+from experiments.design.queries.experiments import find_experiment
+from experiments.team.pages.access import attempted, in_project, required, whole_number
+from experiments.team.queries.access import Access, people_who_may, targets_of
+from experiments.trials.artifacts.queries import deployables
+from experiments.verdict.evidence.evidence import Evidence
+from experiments.verdict.evidence.evidence import gather as gather_evidence
+from experiments.verdict.evidence.planning import earlier_spread, seeds_still_needed
+from experiments.verdict.pages.candidates import asked, to_page
+from experiments.verdict.pages.measuring import measuring
+from experiments.verdict.pages.page_context import shared_context
+from experiments.verdict.panels.evidence_view import evidence_page
+from experiments.verdict.panels.path_context import PathContext, path_context
+from experiments.verdict.queries.replication_state import find_repetition
+from experiments.verdict.services import replications
+
+
+@require_safe
+@in_project
+def decide_page(request: HttpRequest, access: Access, name: str) -> HttpResponse:
+    """Everything the decision rests on, and the buttons that make it."""
+    parts = path_context(access, required(find_experiment(access, name)), candidate=asked(request))
+    context = {
+        **shared_context(parts),
+        **_evidence_context(parts),
+        "targets": targets_of(access),
+        "reason": request.session.pop(f"reason-{parts.experiment.pk}", ""),
+        "approvers": () if access.can_decide else people_who_may(access.project_id, "approver"),
+    }
+    return render(request, "experiments/decide.html", context)
+
+
+def _evidence_context(parts: PathContext) -> dict[str, Any]:
+    held = parts.repetition
+    if held is None:
+        return {"repetition": None}
+    replication = required(find_repetition(parts.access, parts.experiment.pk, held.id))
+    evidence = gather_evidence(replication)
+    verdict = evidence.verdict
+    looks = evidence.schedule.looks
+    following = next((look for look in looks if look > replication.pairs_queued), None)
+    return {
+        "repetition": held,
+        "to_candidate": f"?candidate={held.position}" if len(held.rivals) > 1 else "",
+        "replication": replication,
+        "evidence": evidence_page(evidence.document(), judged=verdict is not None),
+        "waiting": evidence.waiting,
+        "measuring": measuring(parts.experiment, replication.candidate),
+        "state": evidence.state,
+        "checkpoints": deployables.checkpoints_of(replication),
+        "outcome": evidence.outcome,
+        "test_metric": evidence.test_metric,
+        "may_continue": bool(verdict and verdict.may_continue),
+        "following": following,
+        "may_add": bool(verdict and verdict.outcome == "undecided" and verdict.is_last_look),
+        "needed": _needed(evidence) if evidence.outcome == "undecided" else None,
+    }
+
+
+def _needed(evidence: Evidence) -> SeedsNeeded | None:
+    """Pairs that the smallest gain that matters still needs."""
+    replication = evidence.replication
+    return seeds_still_needed(
+        replication.experiment,
+        evidence.schedule,
+        earlier_spread(replication.experiment),
+        margin=replication.margin,
+        candidates=replication.candidates,
+        have=replication.pairs_queued,
+    )
+
+
+@require_safe
+@in_project
+def decide_file(request: HttpRequest, access: Access, name: str) -> HttpResponse:
+    """What the page says, as Markdown to download."""
+    parts = path_context(access, required(find_experiment(access, name)), candidate=asked(request))
+    context = _evidence_context(parts)
+    page = context["evidence"] if required(context["repetition"]) else None
+    text = open_markdown(parts.experiment, required(page), access, waiting=context["waiting"])
+    answer = HttpResponse(text, content_type="text/markdown; charset=utf-8")
+    file = re.sub(r"[^A-Za-z0-9]+", "-", f"{access.slug}-{name}").strip("-")[:100]
+    answer.headers["Content-Disposition"] = f'attachment; filename="{file}-evidence.md"'
+    return answer
+
+
+@require_POST
+@in_project
+def record_decision(request: HttpRequest, access: Access, name: str) -> HttpResponse:
+    """Write the decision with its evidence frozen; a stale page records nothing."""
+    parts = path_context(access, required(find_experiment(access, name)), candidate=asked(request))
+    choice = request.POST.get("choice", "")
+    reason = request.POST.get("reason", "")
+    held = parts.repetition
+    replication = None
+    if held is not None:
+        replication = required(find_repetition(access, parts.experiment.pk, held.id))
+    made = attempted(
+        request,
+        lambda: decisions.record(
+            user=request.user,  # type: ignore[arg-type]
+            experiment=parts.experiment,
+            choice=choice,
+            reason=reason,
+            replication=replication,
+            state=request.POST.get("state", ""),
+            override=request.POST.get("override") == "on",
+            target=request.POST.get("target", "production"),
+            checkpoint=whole_number(request.POST.get("checkpoint"), 0) or None,
+        ),
+    )
+    if made is None:
+        request.session[f"reason-{parts.experiment.pk}"] = reason[:10_000]
+        return to_page(request, "decide", access, name)
+    messages.success(request, f"Recorded as decision {made.sequence}. It cannot be changed.")
+    return redirect("decision", access.slug, made.sequence)
+
+
+@require_POST
+@in_project
+def open_test(request: HttpRequest, access: Access, name: str, repetition: int) -> HttpResponse:
+    """Show the test scores; the opening is counted and frozen into the decision."""
+    experiment = required(find_experiment(access, name))
+    replication = required(find_repetition(access, experiment.pk, repetition))
+    opened = attempted(
+        request,
+        lambda: replications.open_test(
+            user=request.user,  # type: ignore[arg-type]
+            replication=replication,
+        ),
+    )
+    if opened is not None:
+        messages.success(request, "The test scores are open. This was recorded with your name.")
+    return to_page(request, "decide", access, name)

@@ -1,0 +1,117 @@
+"""The log of decisions, and one decision with its evidence as it was."""
+
+from __future__ import annotations
+
+import csv
+
+from django.http import HttpRequest, HttpResponse, HttpResponseBase
+from django.shortcuts import render
+from django.views.decorators.http import require_safe
+
+from experiments.decisions.pages.decision_text import decision_markdown
+from experiments.decisions.queries.champion import exported
+from experiments.decisions.queries.decisions import (
+    CHOICES,
+    every_decision,
+    find_decision,
+    list_decisions,
+)
+from experiments.team.pages.access import in_project, required, whole_number
+from experiments.team.queries.access import Access, project_record, targets_of
+from experiments.verdict.panels.evidence_view import evidence_page
+from experiments.web.streaming import download
+
+COLUMNS = (
+    *("sequence", "choice", "target", "experiment", "verdict", "against the verdict", "gain"),
+    *("by", "at", "reason"),
+)
+
+
+@require_safe
+@in_project
+def decisions_page(request: HttpRequest, access: Access) -> HttpResponse:
+    """What changed, when, by whom, why?"""
+    choice, text = request.GET.get("choice", ""), request.GET.get("q", "").strip()[:200]
+    target = request.GET.get("target", "").replace("\x00", "")[:60]
+    page = list_decisions(
+        access,
+        choice=choice,
+        target=target,
+        text=text.replace("\x00", ""),
+        page=whole_number(request.GET.get("page")),
+    )
+    context = {
+        "project": access,
+        "section": "decisions",
+        "page": page,
+        "choices": CHOICES,
+        "choice": choice,
+        "targets": targets_of(access),
+        "target": target,
+        "text": text,
+    }
+    return render(request, "decisions/list.html", context)
+
+
+@require_safe
+@in_project
+def decision_page(request: HttpRequest, access: Access, sequence: int) -> HttpResponse:
+    """What was decided, on what evidence? Only frozen evidence is read."""
+    decision = required(find_decision(access, sequence))
+    context = {
+        "project": access,
+        "section": "decisions",
+        "decision": decision,
+        "evidence": evidence_page(decision.evidence),
+    }
+    return render(request, "decisions/decision.html", context)
+
+
+@require_safe
+@in_project
+def decision_file(request: HttpRequest, access: Access, sequence: int) -> HttpResponse:
+    """The same as Markdown, to download."""
+    decision = required(find_decision(access, sequence))
+    text = decision_markdown(decision, evidence_page(decision.evidence), access)
+    answer = HttpResponse(text, content_type="text/markdown; charset=utf-8")
+    name = f"{access.slug}-decision-{sequence}.md"
+    answer.headers["Content-Disposition"] = f'attachment; filename="{name}"'
+    return answer
+
+
+@require_safe
+@in_project
+def decisions_csv(request: HttpRequest, access: Access) -> HttpResponse:
+    """The whole log as a table."""
+    answer = HttpResponse(content_type="text/csv; charset=utf-8")
+    answer.headers["Content-Disposition"] = f'attachment; filename="{access.slug}-decisions.csv"'
+    table = csv.writer(answer)
+    table.writerow(COLUMNS)
+    for row in every_decision(access):
+        cells = [row.sequence, row.choice, row.target, row.experiment, row.verdict]
+        cells += [
+            "yes" if row.overrides_verdict else "no",
+            row.gain,
+            row.decided_by,
+            row.decided_at.isoformat(),
+            row.reason,
+        ]
+        table.writerow([_inert(cell) for cell in cells])
+    return answer
+
+
+@require_safe
+@in_project
+def decisions_jsonl(request: HttpRequest, access: Access) -> HttpResponseBase:
+    """The whole log with its evidence, a JSON object a line, oldest first, streamed."""
+    return download(
+        request,
+        (f"{line}\n".encode() for line in exported(project_record(access))),
+        content_type="application/jsonl; charset=utf-8",
+        filename=f"{access.slug}-decisions.jsonl",
+    )
+
+
+def _inert(cell: object) -> object:
+    """Text that a spreadsheet would run as a formula gets an apostrophe in front."""
+    return f"'{cell}" if isinstance(cell, str) and cell[:1] in ("=", "+", "-", "@", "\t") else cell

@@ -1,0 +1,116 @@
+"""The champions of a project, one after the other, for each of its targets."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from experiments.models import Configuration, Decision
+from experiments.models.decision import CHAMPION_CHOICES
+from experiments.team.queries.access import Access, targets_of
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """A parameter that differs from the champion before; None where it was not there."""
+
+    name: str
+    before: Any
+    after: Any
+
+
+@dataclass(frozen=True, slots=True)
+class Reign:
+    """A configuration that became champion. `gain` over the one before it, in the official
+    metric's unit, with the interval that decided; None without fresh seeds of both."""
+
+    sequence: int
+    choice: str
+    experiment: str
+    digest: str
+    gain: float | None
+    lower: float | None
+    upper: float | None
+    changes: tuple[Change, ...]
+    reverts_to: int | None
+    overrides_verdict: bool
+    reason: str
+    decided_by: str
+    decided_at: datetime
+    stands: bool
+
+
+@dataclass(frozen=True, slots=True)
+class TargetChampions:
+    """Newest first; `standing` is the decision whose champion stands, None before the first."""
+
+    target: str
+    reigns: tuple[Reign, ...]
+
+    @property
+    def standing(self) -> int | None:
+        return self.reigns[0].sequence if self.reigns else None
+
+
+def champions_of(access: Access) -> tuple[TargetChampions, ...]:
+    """Every champion of every target. Two queries."""
+    rows = (
+        Decision.objects.filter(project_id=access.project_id, choice__in=CHAMPION_CHOICES)
+        .select_related("experiment", "candidate", "baseline")
+        .order_by("-sequence")
+    )
+    by_target: dict[str, list[Decision]] = {target: [] for target in targets_of(access)}
+    for row in rows:
+        by_target.setdefault(row.target, []).append(row)
+    return tuple(
+        TargetChampions(target, tuple(_reign(row, row is made[0], made[0]) for row in made))
+        for target, made in by_target.items()
+    )
+
+
+def _reign(row: Decision, newest: bool, standing: Decision) -> Reign:
+    evidence = json.loads(row.evidence or "{}")
+    reverts = evidence.get("reverts") or {}
+    verdict = {} if reverts else evidence.get("verdict") or {}
+    return Reign(
+        sequence=row.sequence,
+        choice=row.choice,
+        experiment=row.experiment.name if row.experiment else "",
+        digest=row.candidate.digest if row.candidate else "",
+        gain=_number(verdict.get("gain")),
+        lower=_number(verdict.get("lower")),
+        upper=_number(verdict.get("upper")),
+        changes=_changes(row.baseline, row.candidate),
+        reverts_to=reverts.get("to"),
+        overrides_verdict=row.overrides_verdict,
+        reason=row.reason,
+        decided_by=row.decided_by_name,
+        decided_at=row.decided_at,
+        stands=newest or row.candidate_id == standing.candidate_id,
+    )
+
+
+def _number(value: object) -> float | None:
+    return float(value) if isinstance(value, int | float) else None
+
+
+def _changes(before: Configuration | None, after: Configuration | None) -> tuple[Change, ...]:
+    if before is None or after is None:
+        return ()
+    old, new = _flat(before), _flat(after)
+    return tuple(
+        Change(name, old.get(name), new.get(name))
+        for name in sorted(old.keys() | new.keys())
+        if old.get(name) != new.get(name)
+    )
+
+
+def _flat(configuration: Configuration) -> Mapping[str, Any]:
+    """Parameters by name; objective, commit and data beside them."""
+    document = json.loads(configuration.document)
+    beside = {name: document.get(name) or None for name in ("objective", "commit")}
+    data = {f"data {name}": value for name, value in (document.get("data") or {}).items()}
+    return {**beside, **data, **document.get("parameters", {})}

@@ -1,0 +1,125 @@
+"""Append to the log of decisions: the only place that writes an entry."""
+
+from __future__ import annotations
+
+from django.utils import timezone
+
+from experiments.decisions.decision_chain import first_previous_hash, sign, signed_fields
+from experiments.decisions.queries.champion import as_document
+from experiments.errors import Conflict, Problem, VerdictError
+from experiments.models import Configuration, Decision, Experiment, Project, Replication
+from experiments.models.decision import Choice
+from experiments.models.webhook import EventKind
+from experiments.team.page_addresses import page
+from experiments.team.services import messages
+from experiments.team.services.permissions import Person
+
+LONGEST_REASON = 10_000
+
+
+def checked_reason(reason: str) -> str:
+    """The reason without the space around it.
+
+    Raises:
+        VerdictError: for none, or one that is too long to keep.
+    """
+    said = reason.strip()
+    if not said:
+        raise VerdictError(
+            "A decision needs a reason.",
+            [Problem("reason", "say why; it is recorded with your name and cannot be edited")],
+        )
+    if len(said) > LONGEST_REASON or "\x00" in said:
+        raise VerdictError(
+            "The reason is too long.",
+            [Problem("reason", f"want at most {LONGEST_REASON} characters and no NUL")],
+        )
+    return said
+
+
+def checked_target(project: Project, target: str) -> str:
+    """The target, which must be one of the project's.
+
+    Raises:
+        VerdictError: for any other; the message lists those there are.
+    """
+    if target not in project.targets:
+        raise VerdictError(
+            f"{project.slug} has no target {target!r}.",
+            [Problem("target", f"want one of {', '.join(project.targets)}")],
+        )
+    return target
+
+
+def taken(project: Project) -> Conflict:
+    """The refusal for who came second at the same moment; it says who came first."""
+    newest = Decision.objects.filter(project=project).order_by("-sequence").first()
+    first = f"{newest.decided_by_name} (decision {newest.sequence})" if newest else "Somebody else"
+    return Conflict(f"{first} decided at the same moment. Nothing was recorded; look at the log.")
+
+
+def append(
+    *,
+    project: Project,
+    user: Person,
+    choice: str,
+    reason: str,
+    target: str,
+    evidence: str,
+    candidate: Configuration | None,
+    baseline: Configuration | None = None,
+    experiment: Experiment | None = None,
+    replication: Replication | None = None,
+    verdict: str = "",
+    overrides_verdict: bool = False,
+) -> Decision:
+    """Write the next entry of a project's chain; the caller holds the project's row locked.
+
+    `evidence` is JSON text. A log that begins with its baseline begins at 0, any other at 1.
+
+    Raises:
+        IntegrityError: when somebody else took the same place of the chain.
+    """
+    last = Decision.objects.filter(project=project).order_by("-sequence").first()
+    decision = Decision(
+        project=project,
+        target=target,
+        sequence=last.sequence + 1 if last else int(choice != Choice.BASELINE),
+        choice=choice,
+        experiment=experiment,
+        replication=replication,
+        candidate=candidate,
+        baseline=baseline,
+        verdict=verdict,
+        overrides_verdict=overrides_verdict,
+        reason=reason,
+        evidence=evidence,
+        decided_by_id=user.pk,
+        decided_by_name=user.get_username(),
+        decided_at=timezone.now(),
+        previous_hash=last.hash if last else first_previous_hash(project.pk),
+    )
+    decision.hash = sign(signed_fields(decision))
+    decision.save(force_insert=True)
+    if experiment is not None:
+        Experiment.objects.filter(pk=experiment.pk).update(active_at=decision.decided_at)
+    _tell(decision)
+    return decision
+
+
+def _tell(decision: Decision) -> None:
+    """Announce that the log has grown, in the transaction that wrote the entry."""
+    about = f" on {decision.experiment.name}" if decision.experiment else ""
+    against = ", against the verdict" if decision.overrides_verdict else ""
+    messages.announce(
+        project=decision.project,
+        kind=EventKind.DECIDED,
+        key=f"decided:{decision.pk}",
+        text=(
+            f"{decision.decided_by_name} decided{about}: {decision.choice}{against} "
+            f"({decision.target}, decision {decision.sequence})."
+        ),
+        path=page("decision", decision.project.slug, decision.sequence),
+        experiment=decision.experiment,
+        decision=as_document(decision),
+    )

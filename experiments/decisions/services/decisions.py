@@ -1,0 +1,206 @@
+"""Record decisions: insert-only, one chain a project, signed with a key outside the database."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from django.db import IntegrityError, transaction
+
+from experiments.decisions.services import decision_log
+from experiments.errors import Conflict, NotFound, NotOpenYet, Problem, VerdictError
+from experiments.models import Configuration, Decision, Experiment, Project, Replication
+from experiments.models.decision import Choice
+from experiments.models.project import Role
+from experiments.models.replication import Purpose
+from experiments.team.services.permissions import Person, require
+from experiments.trials.artifacts.queries import deployables
+from experiments.verdict.evidence.evidence import Evidence
+from experiments.verdict.services import judging, replications
+
+_NEEDS_A_VERDICT = (Choice.ADOPT, Choice.REJECT, Choice.CONTINUE)
+
+
+@dataclass(frozen=True, slots=True)
+class _Basis:
+    """What a decision rests on, as the records say at this moment."""
+
+    evidence: Mapping[str, Any]
+    verdict: str  # adopt, reject, undecided, or "" without one
+    candidate: Configuration | None
+    baseline: Configuration | None = None
+    replication: Replication | None = None
+
+
+def record(
+    *,
+    user: Person,
+    experiment: Experiment,
+    choice: str,
+    reason: str,
+    replication: Replication | None = None,
+    state: str = "",
+    override: bool = False,
+    target: str = "production",
+    checkpoint: int | None = None,
+) -> Decision:
+    """Write a decision with its evidence frozen.
+
+    The verdict is computed here, from the records. `state` names the evidence that the person
+    saw; `override` that they decide against its verdict. An adopt freezes which checkpoint is
+    deployed, with its checksum: the candidate's first replicate's best one, or that of the
+    replicate whose trial `checkpoint` names.
+
+    Raises:
+        VerdictError: without a reason, for an unknown choice, or for a `checkpoint` that is none.
+        NotOpenYet: for a choice that needs a verdict before there is one.
+        StaleEvidence: when the evidence is not what `state` names; the message says what changed.
+        Conflict: when somebody else decided meanwhile, or the choice goes against the verdict
+            without `override`.
+    """
+    require(user, experiment.project, Role.APPROVER)
+    said = decision_log.checked_reason(reason)
+    _check_choice(choice, experiment, replication)
+    decision_log.checked_target(experiment.project, target)
+    seen = judging.judged(replication) if replication is not None else None
+    try:
+        with transaction.atomic():
+            project = Project.objects.select_for_update().get(pk=experiment.project_id)
+            if seen is None:
+                basis = _without_seeds(experiment)
+            else:
+                basis = _with_seeds(seen, state, choice, target)
+                _check_verdict(basis.verdict, choice, override=override)
+            frozen = {**basis.evidence, **_deployed(choice, basis.replication, checkpoint)}
+            decision = decision_log.append(
+                project=project,
+                target=target,
+                choice=choice,
+                experiment=experiment,
+                replication=basis.replication,
+                candidate=basis.candidate,
+                baseline=basis.baseline,
+                reason=said,
+                evidence=json.dumps(frozen, sort_keys=True, allow_nan=False),
+                verdict=basis.verdict,
+                overrides_verdict=_overrides(choice, basis.verdict),
+                user=user,
+            )
+            if choice == Choice.CONTINUE and seen is not None and basis.replication is not None:
+                replications.queue_next_look(basis.replication, seen.verdict)
+    except IntegrityError as error:
+        raise decision_log.taken(experiment.project) from error
+    return decision
+
+
+def _with_seeds(seen: Evidence, state: str, choice: str, target: str) -> _Basis:
+    """What the replicates say, if they still say what was seen and nobody has decided."""
+    held = judging.hold(seen.replication)
+    _check_undecided(held, choice, target)
+    for shown in (state, seen.state):
+        judging.check_state(held, shown)
+    _check_champion(held, choice, target)
+    return _Basis(seen.document(), seen.outcome, held.candidate, held.baseline, held)
+
+
+def _deployed(
+    choice: str, replication: Replication | None, named: int | None
+) -> dict[str, dict[str, Any]]:
+    """What an adopt freezes of the checkpoint, where there is one."""
+    if choice != Choice.ADOPT or replication is None:
+        return {}
+    found = deployables.best_checkpoint(replication, named)
+    if found is None and named is not None:
+        raise VerdictError(
+            "That checkpoint cannot be deployed.",
+            [Problem("checkpoint", f"trial {named} is no replicate of the candidate with one")],
+        )
+    document = deployables.as_document(found)
+    return {"checkpoint": document} if document else {}
+
+
+def _check_choice(choice: str, experiment: Experiment, replication: Replication | None) -> None:
+    if replication is not None and replication.experiment_id != experiment.pk:
+        raise NotFound(f"{experiment.name} has no repetition {replication.pk}.")
+    if choice not in (*_NEEDS_A_VERDICT, Choice.DROPPED):
+        raise VerdictError("There is no such choice.", [Problem("choice", f"found {choice!r}")])
+    if choice in _NEEDS_A_VERDICT and replication is None:
+        raise _no_verdict()
+
+
+def _no_verdict() -> NotOpenYet:
+    return NotOpenYet(
+        "There is no verdict yet: adopt and reject need a complete look at fresh seeds."
+    )
+
+
+def _check_verdict(verdict: str, choice: str, *, override: bool) -> None:
+    if choice in _NEEDS_A_VERDICT and not verdict:
+        raise _no_verdict()
+    if choice == Choice.CONTINUE and verdict != "undecided":
+        raise Conflict("Only an undecided look is continued; the first adopt or reject ends it.")
+    if _overrides(choice, verdict) and not override:
+        raise Conflict(
+            f"The verdict is {verdict}, so {choice} goes against it. Nothing was recorded; to "
+            "decide so all the same, override the verdict: the log will say that you did."
+        )
+
+
+def _check_undecided(held: Replication, choice: str, target: str) -> None:
+    earlier = held.decisions.exclude(choice=Choice.CONTINUE).order_by("-sequence").first()
+    # What one target adopted, another may adopt as well: staging first, then production.
+    elsewhere = choice == Choice.ADOPT and earlier is not None and earlier.choice == Choice.ADOPT
+    taken = elsewhere and held.decisions.filter(target=target, choice=Choice.ADOPT).exists()
+    if earlier is not None and (taken or not elsewhere):
+        raise Conflict(
+            f"{earlier.decided_by_name} decided this already: {earlier.choice}. "
+            "Nothing was recorded twice."
+        )
+
+
+def _without_seeds(experiment: Experiment) -> _Basis:
+    """What the search alone has shown; refused once there are seeds, or when it was dropped."""
+    held = Experiment.objects.select_for_update().get(pk=experiment.pk)
+    earlier = held.decisions.filter(choice=Choice.DROPPED).first()
+    if earlier is not None:
+        raise Conflict(
+            f"{earlier.decided_by_name} decided this already: {earlier.choice} "
+            f"(decision {earlier.sequence}). Nothing was recorded twice."
+        )
+    if held.replications.filter(purpose=Purpose.VERDICT).exists():
+        raise Conflict(
+            "Seeds were asked for, so this cannot be dropped without them. "
+            "Read their evidence, then decide."
+        )
+    evidence = {
+        "metric": held.official_metric,
+        "direction": held.direction,
+        "goal": held.goal,
+        "experiment": held.name,
+        "trials": held.trial_count,
+        "best_value": held.best_value,
+        "verdict": None,
+    }
+    return _Basis(evidence, "", held.best_trial.configuration if held.best_trial else None)
+
+
+def _check_champion(replication: Replication, choice: str, target: str) -> None:
+    """A candidate is adopted over the champion that it was compared with, and no other."""
+    if choice != Choice.ADOPT:
+        return
+    crowning = Decision.objects.crowning(replication.experiment.project, target)
+    if crowning is not None and crowning.candidate_id != replication.baseline_id:
+        raise Conflict(
+            f"The champion changed since this repetition was declared (decision "
+            f"{crowning.sequence} by {crowning.decided_by_name}), so its baseline is no "
+            "longer what stands. Reject this, then repeat the candidate against the new champion."
+        )
+
+
+def _overrides(choice: str, verdict: str) -> bool:
+    """Whether a person decided against what the interval says."""
+    return (choice == Choice.ADOPT and verdict != "adopt") or (
+        choice == Choice.REJECT and verdict == "adopt"
+    )

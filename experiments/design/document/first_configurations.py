@@ -1,0 +1,90 @@
+"""Known-good configurations that an experiment file wants tried first."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from experiments.design.document.file_fields import key_text, short
+from experiments.design.space.domains import refusal
+from experiments.design.space.search_space import (
+    Arm,
+    Fixed,
+    Scalar,
+    SearchSpace,
+    same_scalar,
+    searched_domain,
+)
+from experiments.errors import Problem
+
+MOST_FIRST = 1000
+
+
+def parse_first(
+    document: Mapping[str, Any], space: SearchSpace, problems: list[Problem]
+) -> tuple[dict[str, Scalar], ...]:
+    """The `first:` part: each configuration names every hyperparameter that its arms search."""
+    first = document.get("first")
+    if first is None:
+        return ()
+    if not isinstance(first, list) or len(first) > MOST_FIRST:
+        problems.append(Problem("first", f"want a list of at most {MOST_FIRST} configurations"))
+        return ()
+    named = document.get("hyperparameters")
+    broken = (
+        {str(name) for name in named if name not in space} if isinstance(named, Mapping) else set()
+    )
+    for index, each in enumerate(first):
+        where = f"first.{index + 1}"
+        if not isinstance(each, Mapping):
+            problems.append(Problem(where, "want a mapping of hyperparameters to values"))
+            continue
+        for name, value in each.items():
+            _check_value(space, broken, name, value, f"{where}.{key_text(name)}", problems)
+        if not problems:
+            _check_covers(space, each, where, problems)
+    return tuple(dict(each) for each in first if isinstance(each, Mapping))
+
+
+def _check_value(
+    space: SearchSpace,
+    broken: set[str],
+    name: Any,
+    value: Any,
+    where: str,
+    problems: list[Problem],
+) -> None:
+    if str(name) in broken:
+        return  # said already, where it stands
+    if name not in space:
+        problems.append(Problem(where, "no hyperparameter of that name is searched"))
+    elif isinstance(space[name].domain, Fixed):
+        problems.append(Problem(where, "is fixed; leave it out"))
+    elif reason := refusal(searched_domain(space[name]), value):
+        problems.append(Problem(where, f"{short(value)} {reason}"))
+
+
+def _check_covers(
+    space: SearchSpace, first: Mapping[str, Any], where: str, problems: list[Problem]
+) -> None:
+    arms = first_arms(space, first)
+    if not arms:
+        problems.append(Problem(where, "there is no arm with these values together"))
+    for arm in arms:
+        missing = [each.name for each in arm.searched if each.name not in first]
+        if missing:
+            beside = f" (needed where {arm.label})" if arm.label else ""
+            problems.append(Problem(where, f"says nothing about {', '.join(missing)}{beside}"))
+            return
+
+
+def first_arms(space: SearchSpace, first: Mapping[str, Any]) -> tuple[Arm, ...]:
+    """The arms in which a known-good configuration is tried: those it does not contradict."""
+    return tuple(
+        arm
+        for arm in space.arms()
+        if all(
+            name not in first or same_scalar(first[name], value)
+            for name, value in arm.values.items()
+        )
+    )

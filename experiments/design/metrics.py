@@ -1,0 +1,155 @@
+"""Declared metrics: which series is the training loss, which the official metric, which the test.
+
+Without this no rule can know what it reads. Name patterns give defaults; what is declared in
+the experiment file stands over them; an undeclared metric is plotted, not judged.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Literal, cast, get_args
+
+from experiments.design.document.file_fields import is_number, key_text, short
+from experiments.errors import Problem
+
+Split = Literal["train", "validation", "test", ""]
+Kind = Literal["loss", "metric", "gradient_norm", "learning_rate", "other"]
+Direction = Literal["minimize", "maximize"]
+
+_SPLIT_WORDS: Mapping[str, Split] = {
+    "train": "train",
+    "training": "train",
+    "trn": "train",
+    "validation": "validation",
+    "valid": "validation",
+    "val": "validation",
+    "dev": "validation",
+    "eval": "validation",
+    "test": "test",
+}
+_RISING = {"accuracy", "acc", "f1", "auc", "auroc", "map", "r2", "recall", "precision", "bleu"}
+_FALLING = {"loss", "nll", "error", "rmse", "mse", "mae", "perplexity", "ppl", "wer"}
+_LOSSES = {"loss", "nll", "crossentropy", "xent"}
+_KEYS = ("official", "split", "kind", "direction", "resolution", "chance")
+
+
+@dataclass(frozen=True, slots=True)
+class Metric:
+    """A declared metric; `resolution` is the smallest step it can take, in its own unit.
+
+    `chance` is what a model reaches that knows nothing of the input: the share of the largest
+    class, 1 over the number of classes, 0 for R2, the loss of always predicting the mean.
+    """
+
+    name: str
+    split: Split = ""
+    kind: Kind = "other"
+    direction: Direction | None = None
+    resolution: float = 0.0
+    official: bool = False
+    chance: float | None = None
+
+
+def guess(name: str) -> Metric:
+    """Read split, kind and direction off a metric's name, as far as it tells.
+
+    `train_loss`, `val/f1` and `validation_accuracy` tell all of them; `foo` tells nothing.
+    """
+    words = [word for word in re.split(r"[^a-z0-9]+", name.lower()) if word]
+    split = next((_SPLIT_WORDS[word] for word in words if word in _SPLIT_WORDS), "")
+    joined = "_".join(words)
+    if re.search(r"(^|_)grad(ient)?_norm($|_)", joined):
+        return Metric(name, "", "gradient_norm", None)
+    if joined in ("lr", "learning_rate") or joined.endswith("_learning_rate"):
+        return Metric(name, "", "learning_rate", None)
+    falling = any(word in _FALLING for word in words)
+    rising = any(word in _RISING for word in words)
+    if falling == rising:
+        return Metric(name, cast(Split, split))
+    kind: Kind = "loss" if any(word in _LOSSES for word in words) else "metric"
+    return Metric(name, cast(Split, split), kind, "minimize" if falling else "maximize")
+
+
+def declared_metrics(document: str) -> dict[str, Metric]:
+    """The metrics of an experiment's stored document: of its file, or declared from outside."""
+    held = json.loads(document).get("metrics", {})
+    return {name: Metric(**fields) for name, fields in held.items()}
+
+
+def is_test(name: str, declared: Mapping[str, Metric]) -> bool:
+    """Whether a metric is of the test split: declared so, or named so and not declared."""
+    return (declared[name] if name in declared else guess(name)).split == "test"
+
+
+def parse(document: Any, problems: list[Problem]) -> dict[str, Metric]:
+    """Read the `metrics:` part of an experiment file, adding what is wrong to `problems`."""
+    if document is None:
+        return {}
+    if not isinstance(document, dict):
+        problems.append(Problem("metrics", "want a mapping of metric names"))
+        return {}
+    return {str(name): _parse_one(str(name), entry, problems) for name, entry in document.items()}
+
+
+def _parse_one(name: str, entry: Any, problems: list[Problem]) -> Metric:
+    where = f"metrics.{key_text(name)}"
+    metric = guess(name)
+    if entry is None:
+        return metric
+    if not isinstance(entry, dict):
+        problems.append(Problem(where, f"want a mapping with any of {', '.join(_KEYS)}"))
+        return metric
+    for key in entry:
+        if key not in _KEYS:
+            problems.append(
+                Problem(f"{where}.{key_text(key)}", f"unknown key; want one of {', '.join(_KEYS)}")
+            )
+    choices = {
+        "split": get_args(Split)[:3],
+        "kind": get_args(Kind),
+        "direction": get_args(Direction),
+    }
+    for key, allowed in choices.items():
+        value = entry.get(key)
+        if value is None:
+            continue
+        if value not in allowed:
+            problems.append(
+                Problem(
+                    f"{where}.{key}", f"found {short(value)}, want one of {', '.join(allowed)}"
+                )
+            )
+            continue
+        metric = replace(metric, **{key: value})
+    return _with_numbers(metric, entry, where, problems)
+
+
+def _with_numbers(
+    metric: Metric, entry: Mapping[str, Any], where: str, problems: list[Problem]
+) -> Metric:
+    resolution = entry.get("resolution", 0.0)
+    if not is_number(resolution) or resolution < 0:
+        problems.append(
+            Problem(
+                f"{where}.resolution",
+                f"found {short(resolution)}, want a finite number, 0 or more",
+            )
+        )
+    else:
+        metric = replace(metric, resolution=float(resolution))
+    chance = entry.get("chance")
+    if chance is not None and not is_number(chance):
+        problems.append(Problem(f"{where}.chance", f"found {chance!r}, want a finite number"))
+    elif chance is not None:
+        metric = replace(metric, chance=float(chance))
+    official = entry.get("official", False)
+    if not isinstance(official, bool):
+        problems.append(
+            Problem(f"{where}.official", f"found {short(official)}, want true or false")
+        )
+    else:
+        metric = replace(metric, official=official)
+    return metric

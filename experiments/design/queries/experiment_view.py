@@ -1,0 +1,275 @@
+"""Read an experiment as the rules across its trials see it."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from experiments.analysis.curves import trial_reading
+from experiments.analysis.curves.learning_curve import Direction
+from experiments.analysis.curves.trial_reading import TrialReading
+from experiments.analysis.design.hyperparameter_kinds import (
+    HyperparameterKind,
+    first_of,
+    kind_of,
+    number_of,
+)
+from experiments.analysis.diagnosis import Status
+from experiments.analysis.space.experiment_findings import ExperimentView, TrialSummary
+from experiments.analysis.space.feasibility import feasible_trials
+from experiments.analysis.space.learning_rate import RateReading
+from experiments.design.catalogue import SAMPLERS
+from experiments.design.document import experiment_file
+from experiments.design.metrics import guess
+from experiments.design.queries.axes import TrialPoint, axes
+from experiments.design.space.search_space import Arm, show
+from experiments.design.trial_names import trial_name
+from experiments.models import Decision, Experiment, Trial
+from experiments.models import TrialReading as StoredReading
+from experiments.models.trial import FailureKind, StudyKind, TrialState
+from experiments.models.trial_encoding import decode
+
+MOST_RATE_TRIALS = 400
+# Of the most recent replicates of a project, its deviation over seeds is estimated.
+_REPLICATES = 200
+_NOT_TRIED = (FailureKind.LOST, FailureKind.CANCELLED)  # says nothing of the configuration
+
+
+@dataclass(frozen=True, slots=True)
+class _Row:
+    """One finished search trial as stored. `score` is NaN where it has none."""
+
+    id: int
+    number: int
+    state: int
+    score: float
+    arm: int
+    parameters: Mapping[str, Any]
+
+
+class ReadingCache:
+    """Readings of finished trials never change: each is read from the database once.
+
+    One for each thread or lock; `most` experiments are kept.
+    """
+
+    def __init__(self, most: int = 8) -> None:
+        self._most = most
+        self._held: dict[int, dict[int, TrialReading]] = {}
+
+    def readings(self, experiment_id: int, trial_ids: Sequence[int]) -> dict[int, TrialReading]:
+        """Readings of these trials, as far as there are any."""
+        held = self._held.pop(experiment_id, {})
+        self._held[experiment_id] = held  # the most recently used stands last
+        while len(self._held) > self._most:
+            self._held.pop(next(iter(self._held)))
+        missing = [trial for trial in trial_ids if trial not in held]
+        for start in range(0, len(missing), 500):
+            rows = StoredReading.objects.filter(trial_id__in=missing[start : start + 500])
+            for trial_id, text in rows.values_list("trial_id", "document"):
+                reading = trial_reading.from_document(text)
+                if reading is not None:
+                    held[trial_id] = reading
+        return held
+
+
+def experiment_view(experiment_id: int, cache: ReadingCache | None = None) -> ExperimentView:
+    """Everything that rules across trials read. Five queries, whatever the number of trials."""
+    experiment = Experiment.objects.select_related("project").get(pk=experiment_id)
+    file = experiment_file.stored(experiment.document)
+    direction = Direction(experiment.direction)
+    rows = _rows(experiment)
+    readings = (cache or ReadingCache()).readings(experiment_id, [row.id for row in rows])
+    feasible = _feasible(rows, readings, direction)
+    every = file.arms()
+    arms = {arm.index: _words(arm.values) for arm in every}
+    scientific = frozenset(each.name for each in file.space.of_role("scientific"))
+    searched = {each.name for arm in every for each in arm.searched}
+    summaries = [_summary(row, readings.get(row.id), feasible[row.id], every) for row in rows]
+    metric = file.metrics.get(experiment.official_metric) or guess(experiment.official_metric)
+    best = _best(rows, feasible, direction)
+    complete = _complete(best, every) if best else None
+    return ExperimentView(
+        axes=axes(file.space, _points(rows, feasible)),
+        trials=summaries,
+        direction=direction,
+        arms=arms if len(arms) > 1 else {0: "all trials"},
+        scientific=scientific & searched,
+        rate_axis=first_of(sorted(searched), HyperparameterKind.LEARNING_RATE),
+        rate_trials=_rate_trials(rows, readings, direction),
+        resolution=metric.resolution,
+        trial_sd=seed_deviation(experiment),
+        adaptive=SAMPLERS[experiment.sampler].adaptive,
+        regulariser_is_scientific=_any_regulariser(scientific),
+        regulariser_swept=_any_regulariser(searched | scientific),
+        max_train_steps=_planned(complete or {}, readings),
+        warmed_up=bool(complete and (number_of(complete, HyperparameterKind.WARMUP) or 0) > 0),
+        baseline=_champion(experiment),
+        best=complete,
+    )
+
+
+def seed_deviation(experiment: Experiment) -> float | None:
+    """Deviation of one configuration's scores over fresh seeds, pooled over the project's newest.
+
+    In the official metric's unit, from complete replicates of the same metric; None below three
+    of one configuration.
+    """
+    rows = (
+        Trial.objects.filter(
+            study__project_id=experiment.project_id,
+            study__kind=StudyKind.REPLICATION,
+            study__experiment__official_metric=experiment.official_metric,
+            state=TrialState.COMPLETE,
+            value__isnull=False,
+        )
+        .order_by("-pk")
+        .values_list("study_id", "value")[:_REPLICATES]
+    )
+    groups: dict[int, list[float]] = {}
+    for study, value in rows:
+        groups.setdefault(study, []).append(float(value or 0.0))
+    squares = [
+        (np.var(values, ddof=1), len(values) - 1) for values in groups.values() if len(values) >= 3
+    ]
+    if not squares:
+        return None
+    freedom = sum(each for _, each in squares)
+    found = math.sqrt(sum(float(square) * each for square, each in squares) / freedom)
+    return found if found > 0 else None
+
+
+def _rows(experiment: Experiment) -> list[_Row]:
+    rows = (
+        Trial.objects.filter(
+            study__experiment=experiment,
+            study__kind=StudyKind.SEARCH,
+            study__deleted_at__isnull=True,
+            state__in=(TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAILED),
+        )
+        .exclude(failure_kind__in=_NOT_TRIED)
+        .order_by("study__arm_index", "number")
+        .values_list("pk", "number", "state", "value", "study__arm_index", "parameters")
+    )
+    return [
+        _Row(pk, number, state, math.nan if value is None else value, arm, decode(text))
+        for pk, number, state, value, arm, text in rows
+    ]
+
+
+def _feasible(
+    rows: Sequence[_Row], readings: Mapping[int, TrialReading], direction: Direction
+) -> dict[int, bool]:
+    """Whether each trial trained: complete, its loss fell, and it is no far outlier."""
+    trained = {
+        row.id: row.state != TrialState.FAILED
+        and (row.id not in readings or readings[row.id].trained)
+        for row in rows
+    }
+    finished = [row for row in rows if row.state != TrialState.PRUNED]
+    if direction is Direction.MINIMIZE and finished:
+        # Metrics that are maximised are bounded: a bad one is no explosion.
+        failed = np.array([not trained[row.id] for row in finished])
+        kept = feasible_trials(np.array([row.score for row in finished]), failed=failed)
+        trained |= {row.id: bool(each) for row, each in zip(finished, kept, strict=True)}
+    return trained
+
+
+def _points(rows: Sequence[_Row], feasible: Mapping[int, bool]) -> list[TrialPoint]:
+    """Pruned trials have no score that could be compared, so they are left out."""
+    return [
+        TrialPoint(row.parameters, row.score, feasible[row.id], row.arm)
+        for row in rows
+        if row.state != TrialState.PRUNED
+    ]
+
+
+def _summary(
+    row: _Row, reading: TrialReading | None, feasible: bool, arms: Sequence[Arm]
+) -> TrialSummary:
+    read = reading or TrialReading()
+    complete = _complete(row, arms)
+    return TrialSummary(
+        id=row.id,
+        number=row.number,
+        name=trial_name(row.number, arm=row.arm, arms=len(arms)),
+        score=row.score,
+        feasible=feasible,
+        pruned=row.state == TrialState.PRUNED,
+        arm=row.arm,
+        rules={rule: Status(status) for rule, status in read.rules.items()},
+        best_step_share=read.best_step_share,
+        rate=number_of(complete, HyperparameterKind.LEARNING_RATE) or math.nan,
+        fit=read.fit,
+        early_divergence=read.early_divergence,
+        fit_step=read.fit_step,
+        batch_size=number_of(complete, HyperparameterKind.BATCH_SIZE) or math.nan,
+        throughput=read.throughput,
+        late_deviation=read.late_deviation,
+        improvement=read.improvement,
+        resolution=read.resolution,
+    )
+
+
+def _complete(row: _Row, arms: Sequence[Arm]) -> Mapping[str, Any]:
+    """All hyperparameters of a trial: searched, fixed, and those of its arm."""
+    return arms[row.arm].complete(row.parameters) if row.arm < len(arms) else row.parameters
+
+
+def _best(rows: Sequence[_Row], feasible: Mapping[int, bool], direction: Direction) -> _Row | None:
+    sign = 1.0 if direction is Direction.MINIMIZE else -1.0
+    known = [
+        row
+        for row in rows
+        if feasible[row.id] and row.state == TrialState.COMPLETE and math.isfinite(row.score)
+    ]
+    return min(known, key=lambda row: sign * row.score, default=None)
+
+
+def _rate_trials(
+    rows: Sequence[_Row], readings: Mapping[int, TrialReading], direction: Direction
+) -> list[RateReading]:
+    """Of very many trials the best and a spread of the others: each is compared with each."""
+    sign = 1.0 if direction is Direction.MINIMIZE else -1.0
+    known = sorted(
+        (row for row in rows if row.id in readings and readings[row.id].rate is not None),
+        key=lambda row: sign * row.score if math.isfinite(row.score) else math.inf,
+    )
+    best, rest = known[: MOST_RATE_TRIALS // 2], known[MOST_RATE_TRIALS // 2 :]
+    every = max(1, math.ceil(len(rest) / (MOST_RATE_TRIALS // 2)))
+    found = (readings[row.id].rate for row in (*best, *rest[::every]))
+    return [each for each in found if each is not None]
+
+
+def _planned(parameters: Mapping[str, Any], readings: Mapping[int, TrialReading]) -> int | None:
+    """How many steps a trial was meant to make, in the steps that it logs."""
+    logged = [each.last_step for each in readings.values() if math.isfinite(each.last_step)]
+    longest = max(logged, default=0.0)
+    for kind in (HyperparameterKind.STEPS, HyperparameterKind.EPOCHS):
+        planned = number_of(parameters, kind)
+        if planned and longest <= planned:
+            return round(planned)
+    return round(longest) or None
+
+
+def _any_regulariser(names: frozenset[str] | set[str]) -> bool:
+    return any(kind_of(name) is HyperparameterKind.REGULARISER for name in names)
+
+
+def _words(values: Mapping[str, Any]) -> str:
+    return ", ".join(f"{name} {show(value)}" for name, value in values.items())
+
+
+def _champion(experiment: Experiment) -> Mapping[str, Any] | None:
+    """The hyperparameters of the project's champion, of the same objective."""
+    crowning = Decision.objects.crowning(experiment.project)
+    if crowning is None or crowning.candidate is None:
+        return None
+    document = json.loads(crowning.candidate.document)
+    found: Mapping[str, Any] = document.get("parameters") or {}
+    return found if document.get("objective") == experiment.objective else None

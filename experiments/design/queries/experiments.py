@@ -1,0 +1,325 @@
+"""Experiments as a project's table and their own page show them."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from django.db.models import Count, F, OuterRef, Q, Subquery
+from django.db.models.functions import Coalesce
+
+from experiments.design.document.stop_rules import STOPPED_ATTRIBUTE
+from experiments.design.queries.awaiting_decision import decisions_wanted
+from experiments.design.space.search_space import values_in_words
+from experiments.design.trial_names import arm_letter, trial_name
+from experiments.errors import NotFound
+from experiments.models import Decision, Experiment, ExperimentTag, Finding, Study, Trial
+from experiments.models.experiment import ExperimentState
+from experiments.models.trial import Origin, StudyKind, TrialState
+from experiments.models.trial_encoding import decode
+from experiments.team.queries.access import Access
+from experiments.web.pagination import Page, page_bounds
+
+STATES: tuple[str, ...] = tuple(ExperimentState.values)
+ORDERS = {
+    "activity": "-active_at",
+    "name": "name",
+    "created": "-created_at",
+    "trials": "-trial_count",
+    "best": "best_value",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class ExperimentFilter:
+    """What a project's table is narrowed to; `order` is one of `ORDERS`."""
+
+    text: str = ""
+    state: str = ""
+    order: str = "activity"
+    page: int = 1
+    tag: str = ""
+    archived: bool = False  # those that lists leave out, instead of the others
+
+
+@dataclass(frozen=True, slots=True)
+class ExperimentRow:
+    name: str
+    goal: str
+    state: str
+    budget: int
+    complete: int
+    pruned: int
+    failed: int
+    running: int
+    best_value: float | None
+    warnings: int
+    decision: str
+    decision_sequence: int | None
+    author: str
+    active_at: datetime
+    tags: tuple[str, ...] = ()
+    wants_decision: bool = False
+
+    @property
+    def done(self) -> int:
+        return self.complete + self.pruned + self.failed
+
+
+@dataclass(frozen=True, slots=True)
+class ArmRow:
+    """One arm of a search: its letter, what it fixes, how far it is.
+
+    `stopped` says why it begins no more trials before its budget is used, else it is empty.
+    """
+
+    study_id: int
+    index: int
+    letter: str
+    label: str
+    budget: int | None
+    trials: int
+    stopped: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Tally:
+    """Unfinished search trials and the time that finished ones took."""
+
+    running: int
+    waiting: int
+
+
+def list_experiments(access: Access, wanted: ExperimentFilter) -> Page[ExperimentRow]:
+    """A page of a project's experiments, narrowed and ordered by the database."""
+    rows = Experiment.objects.filter(
+        project_id=access.project_id,
+        archived_at__isnull=not wanted.archived,
+        repeat_of__isnull=True,
+    )
+    if wanted.tag:
+        rows = rows.filter(tags__name=wanted.tag)
+    if wanted.state in STATES:
+        rows = rows.filter(state=wanted.state)
+    if wanted.text:
+        rows = rows.filter(
+            Q(name__icontains=wanted.text)
+            | Q(goal__icontains=wanted.text)
+            | Q(pk__in=_tagged(wanted.text))
+        )
+    total = rows.count()
+    number, start, end = page_bounds(wanted.page, total)
+    order: Any = ORDERS.get(wanted.order, ORDERS["activity"])
+    if wanted.order == "best":
+        best = F("best_value")
+        order = (best.asc if access.direction == "minimize" else best.desc)(nulls_last=True)
+    decided = Decision.objects.filter(experiment=OuterRef("pk")).order_by("-sequence")
+    page = (
+        rows.select_related("created_by")
+        .prefetch_related("tags")
+        .annotate(
+            running_count=_count_of(
+                Trial.objects.filter(study__kind=StudyKind.SEARCH, state=TrialState.RUNNING),
+                "study__experiment",
+            ),
+            warning_count=_count_of(_open_warnings(), "experiment"),
+            decision_choice=Subquery(decided.values("choice")[:1]),
+            decision_sequence=Subquery(decided.values("sequence")[:1]),
+        )
+        .order_by(order, "-pk")[start:end]
+    )
+    waiting = decisions_wanted([access.project_id]).get(access.project_id, ())
+    return Page([_row(each, waiting) for each in page], number, total)
+
+
+def _count_of(rows: Any, key: str) -> Coalesce:
+    """How many of `rows` belong to the outer experiment."""
+    counts = rows.filter(**{key: OuterRef("pk")}).order_by().values(key).annotate(n=Count("pk"))
+    return Coalesce(Subquery(counts.values("n")), 0)
+
+
+def _open_warnings() -> Any:
+    return Finding.objects.asking().filter(severity__in=("warning", "problem"))
+
+
+def _tagged(text: str) -> Any:
+    return Experiment.objects.filter(tags__name__icontains=text).values("pk")
+
+
+def _row(experiment: Any, waiting: Sequence[str]) -> ExperimentRow:
+    return ExperimentRow(
+        name=experiment.name,
+        goal=experiment.goal,
+        state=experiment.state,
+        budget=experiment.budget,
+        complete=experiment.complete_count,
+        pruned=experiment.pruned_count,
+        failed=experiment.failed_count,
+        running=experiment.running_count,
+        best_value=experiment.best_value,
+        warnings=experiment.warning_count,
+        decision=experiment.decision_choice or "",
+        decision_sequence=experiment.decision_sequence,
+        author=experiment.created_by.get_username(),
+        active_at=experiment.active_at,
+        tags=tuple(sorted(tag.name for tag in experiment.tags.all())),
+        wants_decision=experiment.name in waiting,
+    )
+
+
+def experiment_names(access: Access, wanted: Sequence[str] = (), most: int = 300) -> list[str]:
+    """Names of a project's experiments, the latest activity first; `wanted` ones are kept."""
+    rows = Experiment.objects.filter(project_id=access.project_id, repeat_of__isnull=True)
+    names = list(
+        rows.filter(archived_at__isnull=True)
+        .order_by("-active_at", "-pk")
+        .values_list("name", flat=True)[:most]
+    )
+    missing = [name for name in wanted if name and name not in names]
+    return [*rows.filter(name__in=missing).values_list("name", flat=True), *names]
+
+
+def free_name(project_id: int, name: str) -> str:
+    """The name if nobody has it, else with the first number from 2 that makes it free."""
+    stem = name[:190]
+    rows = Experiment.objects.filter(project_id=project_id, name__startswith=stem)
+    taken = set(rows.values_list("name", flat=True))
+    if name not in taken:
+        return name
+    number = 2
+    while f"{stem}-{number}" in taken:
+        number += 1
+    return f"{stem}-{number}"
+
+
+def find_experiment(access: Access, name: str) -> Experiment | None:
+    """An experiment of a project by its name, with its best trial and who made it."""
+    return (
+        Experiment.objects.select_related(
+            "project", "best_trial__study", "best_trial__configuration", "created_by", "extends"
+        )
+        .filter(project_id=access.project_id, name=name)
+        .first()
+    )
+
+
+def get_experiment(access: Access, name: str) -> Experiment:
+    """An experiment of a project by its name.
+
+    Raises:
+        NotFound: when there is none of that name.
+    """
+    found = find_experiment(access, name)
+    if found is None:
+        raise NotFound(f"{access.slug} has no experiment {name}.")
+    return found
+
+
+def tags_in(access: Access) -> tuple[str, ...]:
+    """Every tag of a project's listed experiments, in the order of the alphabet."""
+    rows = ExperimentTag.objects.filter(
+        experiment__project_id=access.project_id, experiment__archived_at__isnull=True
+    )
+    return tuple(rows.order_by("name").values_list("name", flat=True).distinct())
+
+
+def archived_count(access: Access) -> int:
+    """How many experiments of a project lists leave out."""
+    return Experiment.objects.filter(
+        project_id=access.project_id, archived_at__isnull=False, repeat_of__isnull=True
+    ).count()
+
+
+def tags_of(experiment_id: int) -> tuple[str, ...]:
+    """An experiment's tags, in the order of the alphabet."""
+    rows = ExperimentTag.objects.filter(experiment_id=experiment_id).order_by("name")
+    return tuple(rows.values_list("name", flat=True))
+
+
+def arms_of(experiment_id: int) -> tuple[ArmRow, ...]:
+    """The arms of an experiment's search, in the file's order."""
+    rows = Study.objects.filter(
+        experiment_id=experiment_id, kind=StudyKind.SEARCH, deleted_at__isnull=True
+    ).order_by("arm_index", "pk")
+    return tuple(
+        ArmRow(
+            study_id=row.pk,
+            index=row.arm_index,
+            letter=arm_letter(row.arm_index),
+            label=arm_label(row.arm),
+            budget=row.budget,
+            trials=row.next_number,
+            stopped=decode(row.system_attributes).get(STOPPED_ATTRIBUTE, ""),
+        )
+        for row in rows
+    )
+
+
+def arm_label(document: str) -> str:
+    """The scientific values of an arm in words: "label_smoothing = 0.1"."""
+    return values_in_words(json.loads(document))
+
+
+def best_trial_name(experiment: Experiment, arms: int) -> str:
+    """The name of the best trial, empty before there is one."""
+    best = experiment.best_trial
+    if best is None:
+        return ""
+    return trial_name(best.number, arm=best.study.arm_index, arms=arms)
+
+
+def tally(experiment_id: int) -> Tally:
+    """How many search trials run and wait."""
+    counts = (
+        Trial.objects.filter(
+            study__experiment_id=experiment_id,
+            study__kind=StudyKind.SEARCH,
+            study__deleted_at__isnull=True,
+            state__in=(TrialState.RUNNING, TrialState.WAITING),
+        )
+        .values("state")
+        .annotate(n=Count("pk"))
+    )
+    found = {row["state"]: row["n"] for row in counts}
+    return Tally(found.get(TrialState.RUNNING, 0), found.get(TrialState.WAITING, 0))
+
+
+def look_seconds(experiment: Experiment, pairs: int, *, candidates: int = 1) -> float | None:
+    """How long so many pairs of replicates will take: each run as long as the best trial.
+
+    As many run at once as in the search. None before there is a best trial that a worker ran.
+    """
+    best = experiment.best_trial
+    if best is None or best.seconds is None or experiment.is_from_outside:
+        return None
+    rounds = math.ceil((1 + candidates) * pairs / experiment.parallel)
+    return rounds * best.seconds
+
+
+def seconds_left(experiment: Experiment, running: int) -> float | None:
+    """Time until the budget is used, from the trials that finished; None before there are any.
+
+    Measured as wall time: the pace of the last trials that finished, whatever the number of
+    workers.
+    """
+    left = experiment.budget - experiment.trial_count
+    if left <= 0 or experiment.state != ExperimentState.RUNNING or experiment.trial_count < 2:
+        return None
+    newest = list(
+        Trial.objects.filter(
+            study__experiment=experiment,
+            study__kind=StudyKind.SEARCH,
+            finished_at__isnull=False,
+        )
+        .exclude(origin=Origin.OUTSIDE)
+        .order_by("-finished_at")
+        .values_list("finished_at", flat=True)[:20]
+    )
+    if len(newest) < 2 or newest[0] is None or newest[-1] is None:
+        return None
+    pace = (newest[0] - newest[-1]).total_seconds() / (len(newest) - 1)
+    return max(0.0, pace * left)

@@ -1,0 +1,82 @@
+"""What an experiment's trials say of its search space, read and thought about now."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import lru_cache
+
+import numpy as np
+
+from experiments.analysis.diagnosis import Diagnosis
+from experiments.analysis.space.axis import Axis, Edge
+from experiments.analysis.space.experiment_findings import diagnose_experiment
+from experiments.analysis.space.feasibility import infeasibility_threshold
+from experiments.analysis.space.phase import BLOCKING, ready_to_exploit
+from experiments.design.queries.experiment_view import experiment_view
+from experiments.models import Experiment, Finding
+
+
+@dataclass(frozen=True, slots=True)
+class Failing:
+    """The end of a range in which nearly all trials fail to train, from `value` on."""
+
+    edge: Edge
+    value: float
+    trials: int
+    failed: int
+
+
+@dataclass(frozen=True, slots=True)
+class Exploration:
+    """The axes of a search, what the rules about its space say, and whether it is settled.
+
+    Diagnoses that a person set aside with a reason do not count against `ready`.
+    """
+
+    axes: Sequence[Axis]
+    diagnoses: Sequence[Diagnosis]
+    ready: Diagnosis
+
+    def axis(self, name: str) -> Axis | None:
+        return next((axis for axis in self.axes if axis.name == name), None)
+
+
+def explored(experiment: Experiment) -> Exploration:
+    """Apply the rules about a search space to all finished trials of an experiment.
+
+    Kept until another trial finishes or a finding is set aside: a form asks at every keystroke.
+    """
+    aside = frozenset(
+        Finding.objects.filter(
+            experiment=experiment, trial__isnull=True, dismissed_at__isnull=False
+        ).values_list("rule", "subject")
+    )
+    counters = ("created_at", "complete_count", "pruned_count", "failed_count")
+    state = Experiment.objects.values_list(*counters).get(pk=experiment.pk)
+    return _explored(experiment.pk, state, aside)
+
+
+@lru_cache(maxsize=16)
+def _explored(
+    experiment_id: int, state: tuple[object, ...], aside: frozenset[tuple[str, str]]
+) -> Exploration:
+    view = experiment_view(experiment_id)
+    said = [
+        diagnosis
+        for diagnosis in diagnose_experiment(view)
+        if diagnosis.rule in BLOCKING and (diagnosis.rule, diagnosis.subject) not in aside
+    ]
+    return Exploration(view.axes, said, ready_to_exploit(said, view.axes, view.direction))
+
+
+def failing(axis: Axis, edge: Edge) -> Failing | None:
+    """The outer part of a range on one side in which 90 % of at least 3 trials failed."""
+    seen = axis if edge is Edge.HIGH else replace(axis, unit=1 - axis.unit)
+    threshold = infeasibility_threshold(seen)
+    if threshold is None:
+        return None
+    beyond = np.isfinite(seen.unit) & (seen.unit >= threshold)
+    value = axis.value_at(threshold if edge is Edge.HIGH else 1 - threshold)
+    failed = int((beyond & ~axis.usable).sum())
+    return Failing(edge, value, int(beyond.sum()), failed)

@@ -1,0 +1,43 @@
+"""A search space in words: where the values of a hyperparameter lie, how they are ordered."""
+
+from __future__ import annotations
+
+from experiments.design.space.search_space import Choices, Fixed, Hyperparameter, show
+from experiments.web.formatting import number
+
+
+def domain_words(each: Hyperparameter) -> str:
+    """Where its values lie: 0.0001 to 0.1; 32, 64, 128; adam."""
+    domain = each.domain
+    if isinstance(domain, Fixed):
+        if domain.by:
+            told = ", ".join(f"{key}: {show(value)}" for key, value in domain.values.items())
+            return f"by {domain.by}: {told}"
+        return show(domain.value)
+    if isinstance(domain, Choices):
+        return ", ".join(show(value) for value in domain.values)
+    step = f", step {domain.step:g}" if domain.step else ""
+    return f"{number(domain.low)} to {number(domain.high)}{step}"
+
+
+def scale_words(each: Hyperparameter) -> str:
+    """How its values are ordered."""
+    domain = each.domain
+    if isinstance(domain, Fixed):
+        return ""
+    if isinstance(domain, Choices):
+        return "ordered" if domain.ordered else "unordered"
+    said = ["log" if domain.log else "linear"]
+    if domain.integer:
+        said.append("whole numbers")
+    limits = {"low": "cannot go lower", "high": "cannot go higher"}
+    said += [limits[edge] for edge in sorted(each.natural, reverse=True) if edge in limits]
+    return ", ".join(said)
+
+
+def condition_words(each: Hyperparameter) -> str:
+    """Under which values of others it exists."""
+    return ", ".join(
+        f"where {name} is {' or '.join(show(value) for value in among)}"
+        for name, among in each.when.items()
+    )

@@ -1,1 +1,0 @@
-"""How series, trials, configurations and decisions are written down, exact to the last bit."""

@@ -1,0 +1,175 @@
+"""What the pages draw, as figures; two experiments beside each other; what a schedule shows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import asdict
+from typing import Annotated, Any
+
+from django.http import HttpRequest
+from ninja import Router
+from pydantic import StringConstraints
+
+from experiments.analysis.seeds.looks import plan
+from experiments.design.queries.experiments import get_experiment
+from experiments.errors import Problem, VerdictError
+from experiments.site.api.chart_schemas import (
+    ChecklistOut,
+    ComparisonOut,
+    FiguresOut,
+    PanelOut,
+    PlanningOut,
+)
+from experiments.team.api import auth
+from experiments.trials.findings.queries.checklist import checklist
+from experiments.trials.findings.queries.findings import findings_of_trial
+from experiments.trials.panels.comparison import compare
+from experiments.trials.panels.curve_panel import curves_panel, onsets_of
+from experiments.trials.panels.panel import Chart, Panel
+from experiments.trials.panels.parts import gather
+from experiments.trials.panels.search_charts import TABS, panel
+from experiments.trials.series.queries.curves import named_trials
+from experiments.trials.table.queries.trial_detail import get_trial
+from experiments.verdict.evidence.evidence import gather as gather_evidence
+from experiments.verdict.evidence.planning import plan_ahead
+from experiments.verdict.panels.evidence_view import evidence_page
+from experiments.verdict.panels.path_context import PathContext, path_context
+from experiments.verdict.panels.replication_forms import PowerForm
+from experiments.verdict.queries.replication_state import get_repetition
+
+router = Router(tags=["charts"])
+_PLACE = "/{slug}/experiments/{name}"
+Word = Annotated[str, StringConstraints(max_length=300)]
+
+
+@router.get(f"{_PLACE}/charts", response={200: PanelOut, **auth.READ_ERRORS})
+def read_charts(
+    request: HttpRequest,
+    slug: str,
+    name: str,
+    tab: Word = "curves",
+    metric: Word = "",
+    trials: Word = "",
+    across: Word = "",
+    up: Word = "",
+) -> Any:
+    """The charts of one tab of an experiment's page: curves, axes, isolation, importance,
+    parallel, contour or history.
+
+    `metric` and `trials` choose among curves, `across` and `up` the axes of a contour; the answer
+    says what there is.
+    """
+    if tab not in TABS:
+        raise VerdictError("There is no such tab.", [Problem("tab", f"want {', '.join(TABS)}")])
+    asked = {"tab": tab, "metric": metric, "trials": trials, "across": across, "up": up}
+    return _panel(panel(_parts(request, slug, name), asked))
+
+
+@router.get(_PLACE + "/trials/{trial}/charts", response={200: PanelOut, **auth.READ_ERRORS})
+def read_trial_charts(
+    request: HttpRequest, slug: str, name: str, trial: str, metric: Word = ""
+) -> Any:
+    """The learning curves of one trial, with what the rules saw in them."""
+    parts = _parts(request, slug, name)
+    found = get_trial(parts.experiment, trial)
+    drawn = named_trials([found], len(parts.arms))
+    return _panel(
+        curves_panel(parts, drawn, metric, onsets=onsets_of(findings_of_trial(found.pk)))
+    )
+
+
+@router.get(
+    _PLACE + "/repetitions/{int:repetition}/charts",
+    response={200: FiguresOut, **auth.READ_ERRORS},
+)
+def read_repetition_charts(request: HttpRequest, slug: str, name: str, repetition: int) -> Any:
+    """Every seed of both sides, and the interval that decides, as the Decide page draws them."""
+    access = auth.reading(request, slug)
+    experiment = get_experiment(access, name)
+    held = gather_evidence(get_repetition(access, experiment, repetition))
+    page = evidence_page(held.document())
+    drawn = (("seeds", "Scores of all seeds", page.seeds), ("interval", "Gain", page.interval))
+    charts = [Chart(key, title, figure, title) for key, title, figure in drawn if figure]
+    return {"charts": _charts(charts)}
+
+
+@router.get("/{slug}/compare", response={200: ComparisonOut, **auth.READ_ERRORS})
+def compare_experiments(request: HttpRequest, slug: str, a: Word = "", b: Word = "") -> Any:
+    """How two experiments differ, and which finds more with the same number of trials."""
+    access = auth.reading(request, slug)
+    if a == b:
+        wrong = Problem("b", "want another experiment than a")
+        raise VerdictError("Two experiments are compared.", [wrong])
+    first, second = (gather(access, get_experiment(access, each)) for each in (a, b))
+    held = compare(first, second)
+    return {
+        "summary": held.summary,
+        "same": held.same,
+        "cautions": held.cautions,
+        "space": held.space,
+        "charts": _charts(held.charts),
+    }
+
+
+@router.get(f"{_PLACE}/schedule", response={200: PlanningOut, **auth.READ_ERRORS})
+def plan_schedule(
+    request: HttpRequest,
+    slug: str,
+    name: str,
+    looks: Word = "",
+    margin: Word = "",
+    candidates: Word = "",
+) -> Any:
+    """What a schedule of looks such as "10, 20, 30" can show; nothing is queued."""
+    experiment = get_experiment(auth.reading(request, slug), name)
+    form = PowerForm({"looks": looks, "margin": margin, "candidates": candidates})
+    if not form.is_valid():
+        wrong = [Problem(where, message) for where, message in form.reasons()]
+        raise VerdictError("That is no schedule.", wrong)
+    told = form.cleaned_data
+    held = plan_ahead(
+        experiment,
+        plan(told["looks"]),
+        margin=experiment.margin if told["margin"] is None else told["margin"],
+        candidates=told["candidates"] or 1,
+    )
+    return {
+        "looks": held.schedule.looks,
+        "candidates": held.candidates,
+        "words": held.prospect_words,
+        "spread": asdict(held.spread),
+        "detectable": [asdict(each) for each in held.detectable],
+        "needed": asdict(held.needed) if held.needed else None,
+        "prospect": asdict(held.prospect) if held.prospect else None,
+    }
+
+
+@router.get(f"{_PLACE}/checklist", response={200: ChecklistOut, **auth.READ_ERRORS})
+def read_checklist(request: HttpRequest, slug: str, name: str) -> Any:
+    """The playbook's questions, each passed, noticed, warned, set aside or not checkable yet."""
+    parts = _parts(request, slug, name)
+    held = checklist(parts.experiment, parts.findings)
+    return {"summary": held.summary, "questions": held.rows}
+
+
+def _parts(request: HttpRequest, slug: str, name: str) -> PathContext:
+    access = auth.reading(request, slug)
+    return path_context(access, get_experiment(access, name))
+
+
+def _panel(shown: Panel) -> dict[str, Any]:
+    return {
+        "tab": shown.tab,
+        "tabs": list(TABS),
+        "note": shown.note,
+        "empty": shown.empty,
+        "metric": shown.family,
+        "metrics": [each.key for each in shown.families],
+        "choices": shown.choices,
+        "charts": _charts(shown.charts),
+    }
+
+
+def _charts(charts: Iterable[Chart]) -> list[dict[str, Any]]:
+    same = ("id", "title", "label", "note", "figure")
+    return [{field: getattr(each, field) for field in same} for each in charts]

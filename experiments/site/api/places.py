@@ -1,0 +1,104 @@
+"""Beside projects: the nodes that run trials, and finding a thing by a few letters."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from datetime import datetime
+from typing import Annotated, Any
+
+from django.http import HttpRequest
+from ninja import Router, Schema
+from pydantic import StringConstraints
+
+from experiments.site.queries import jump
+from experiments.team.api import auth
+from experiments.team.queries.token_access import opens
+from experiments.trials.lifecycle.queries import workers
+from experiments.web.api_schemas import Number
+
+router = Router(tags=["places"])
+Word = Annotated[str, StringConstraints(max_length=200)]
+
+
+class RunningOut(Schema):
+    """What a worker runs; names are empty where the owner may not see the project."""
+
+    device: str
+    started_at: datetime | None
+    step: int | None
+    project: str
+    experiment: str
+    name: str
+
+
+class WorkerOut(Schema):
+    name: str
+    host: str
+    queues: list[str]
+    slots: int
+    devices: list[str]
+    state: str
+    started_at: datetime
+    heartbeat_at: datetime
+    stopped_at: datetime | None
+    running: list[RunningOut]
+
+
+class QueueOut(Schema):
+    """`oldest_at`: since when something waits while nothing of its experiment runs."""
+
+    name: str
+    depth: int
+    running: int
+    slots: int
+    oldest_at: datetime | None
+    seconds_left: Number
+
+
+class WorkersOut(Schema):
+    workers: list[WorkerOut]
+    queues: list[QueueOut]
+
+
+class PlaceOut(Schema):
+    """`kind` is project, experiment, trial or decision; what it does not have is empty."""
+
+    kind: str
+    title: str
+    detail: str
+    project: str
+    experiment: str
+    trial: str
+    sequence: int
+
+
+class PlacesOut(Schema):
+    places: list[PlaceOut]
+
+
+@router.get("/workers", response={200: WorkersOut, **auth.READ_ERRORS})
+def list_workers(request: HttpRequest) -> Any:
+    """The nodes, what they run, and what waits in each queue.
+
+    A token of one project is told the trials of that project alone.
+    """
+    token = auth.token_of(request)
+    rows = [asdict(row) for row in workers.list_workers(token.owner)]
+    for row in rows:
+        for trial in row["running"]:
+            if trial["project"] and not opens(token, trial["project"]):
+                trial |= {"project": "", "experiment": "", "name": ""}
+    return {"workers": rows, "queues": workers.list_queues()}
+
+
+@router.get("/places", response={200: PlacesOut, **auth.READ_ERRORS})
+def find_places(
+    request: HttpRequest, q: Word = "", project: Word = "", experiment: Word = ""
+) -> Any:
+    """Projects, experiments, trials and decisions by a few letters or a number.
+
+    `project` and `experiment` say where trials and decisions are looked for by number.
+    """
+    token = auth.token_of(request)
+    found = jump.places(token.owner, q, project=project, experiment=experiment)
+    return {"places": [each for each in found if opens(token, each.project)]}

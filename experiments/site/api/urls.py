@@ -1,0 +1,56 @@
+"""Addresses of the API."""
+
+from __future__ import annotations
+
+from django.urls import URLPattern, URLResolver, path, re_path
+
+from experiments.decisions.api import baselines, decisions, deployments
+from experiments.site.api import charts, places, projects
+from experiments.site.api.routes import api, openapi_document
+from experiments.team.api import account, members, messages, webhooks
+from experiments.tracking.api import runs
+from experiments.trials.api import (
+    batch_sizes,
+    control,
+    experiments,
+    files,
+    findings,
+    follow_ups,
+    trials,
+)
+from experiments.verdict.api import replications
+from experiments.web.api_errors import in_one_shape, unknown_path
+
+for _part in (
+    projects,
+    members,
+    deployments,
+    decisions,
+    baselines,
+    experiments,
+    follow_ups,
+    trials,
+    control,
+    files,
+    charts,
+    batch_sizes,
+    findings,
+    replications,
+    webhooks,
+):
+    api.add_router("/projects", _part.router)
+api.add_router("/runs", runs.router)
+api.add_router("/account", account.router)
+api.add_router("/account", messages.router)
+api.add_router("", places.router)
+
+_patterns, _app, _namespace = api.urls
+for _pattern in _patterns:
+    if _pattern.callback is not None:
+        _pattern.callback = in_one_shape(_pattern.callback)
+
+urlpatterns: list[URLPattern | URLResolver] = [
+    path("v1/openapi.json", openapi_document, name="openapi"),
+    path("v1/", (_patterns, _app, _namespace)),
+    re_path(r"^", unknown_path),
+]

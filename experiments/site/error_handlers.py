@@ -1,0 +1,62 @@
+"""What a request meets that no view answered: a page for people, the one shape for programs.
+
+Named in ``config.urls``, so that Django calls them for what middleware refuses, too.
+"""
+
+from __future__ import annotations
+
+import sys
+
+from django.core.exceptions import DisallowedHost, RequestDataTooBig
+from django.db import InterfaceError, OperationalError
+from django.http import HttpRequest, HttpResponse
+from django.views import defaults
+
+from experiments.web import log_context
+from experiments.web.api_errors import error_response
+
+RETRY_SECONDS = 5
+
+
+def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
+    if not _from_program(request):
+        return defaults.bad_request(request, exception)
+    if isinstance(exception, RequestDataTooBig):
+        return error_response(413, "The body is too large; split it.")
+    if isinstance(exception, DisallowedHost):
+        return error_response(400, "This server does not go by the name in the Host header.")
+    return error_response(400, "The request cannot be read.")
+
+
+def permission_denied(request: HttpRequest, exception: Exception) -> HttpResponse:
+    if not _from_program(request):
+        return defaults.permission_denied(request, exception)
+    return error_response(403, str(exception) or "This may not be done.")
+
+
+def page_not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
+    if not _from_program(request):
+        return defaults.page_not_found(request, exception)
+    return error_response(404, "There is nothing at this address.")
+
+
+def server_error(request: HttpRequest) -> HttpResponse:
+    """Says nothing of what broke; whoever keeps the server finds it by the request's id."""
+    if not _from_program(request):
+        return defaults.server_error(request)
+    name = log_context.told("request")
+    if isinstance(sys.exc_info()[1], OperationalError | InterfaceError):
+        away = error_response(
+            503,
+            f"The database does not answer at the moment; ask again in {RETRY_SECONDS} seconds "
+            f"(request {name}).",
+        )
+        away["Retry-After"] = str(RETRY_SECONDS)
+        return away
+    return error_response(
+        500, f"Something broke here, which is not your doing; the log has it as request {name}."
+    )
+
+
+def _from_program(request: HttpRequest) -> bool:
+    return request.path_info.startswith("/api/")

@@ -1,0 +1,99 @@
+"""An experiment's page, its charts as a fragment, and what a person can do with the search."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from django.contrib import messages
+from django.http import HttpRequest, HttpResponse, HttpResponseBase
+from django.shortcuts import redirect, render
+from django.views.decorators.http import require_POST, require_safe
+
+from experiments.design.queries.experiments import find_experiment, tags_of
+from experiments.design.review.design_review import design_checks
+from experiments.site.pages.live import page_cursor
+from experiments.team.pages.access import attempted, in_project, required
+from experiments.team.queries.access import Access
+from experiments.trials.lifecycle.services import experiments
+from experiments.trials.pages.followups import followed_by
+from experiments.trials.panels.panel import Panel
+from experiments.trials.panels.search_charts import TABS, panel
+from experiments.trials.table.queries.reproduce_trial import line_of
+from experiments.verdict.pages.page_context import shared_context, table_context
+from experiments.verdict.panels.path_context import PathContext, path_context
+
+
+@require_safe
+@in_project
+def experiment_page(request: HttpRequest, access: Access, name: str) -> HttpResponse:
+    """Is it going well, and what should I do next?"""
+    parts = path_context(access, required(find_experiment(access, name)))
+    shown = asked_panel(request, parts)
+    context = {
+        **shared_context(parts),
+        **table_context(parts, request),
+        **panel_context(shown, request),
+        "space": parts.file.space.hyperparameters if parts.file else (),
+        "conditional": parts.file and any(each.when for each in parts.file.space.hyperparameters),
+        "named_arms": parts.file.arms() if parts.file and parts.file.space.named else (),
+        "runs": parts.file.space.runs if parts.file else None,
+        "checks": design_checks(parts.file, access, parts.experiment.official_metric)
+        if parts.file
+        else None,
+        "tags": tags_of(parts.experiment.pk),
+        "followed": followed_by(parts),
+        "reproduce": line_of(parts.experiment, parts.experiment.best_trial),
+        "cursor": page_cursor(parts, shown),
+    }
+    return render(request, "experiments/experiment.html", context)
+
+
+@require_safe
+@in_project
+def charts_fragment(request: HttpRequest, access: Access, name: str) -> HttpResponse:
+    """The panel of one tab, for the script that swaps it."""
+    parts = path_context(access, required(find_experiment(access, name)))
+    shown = asked_panel(request, parts)
+    context = {
+        **panel_context(shown, request),
+        "project": access,
+        "experiment": parts.experiment,
+        "cursor": page_cursor(parts, shown),
+    }
+    return render(request, "experiments/_charts.html", context)
+
+
+def asked_panel(request: HttpRequest, parts: PathContext) -> Panel:
+    return panel(parts, request.GET.dict())
+
+
+def panel_context(shown: Panel, request: HttpRequest) -> dict[str, Any]:
+    return {"panel": shown, "tabs": TABS}
+
+
+Act = Callable[..., Any]
+
+
+def _action(act: Act, said: str) -> Callable[..., HttpResponseBase]:
+    """A button of the experiment's page: act, say so, come back."""
+
+    @require_POST
+    @in_project
+    def view(request: HttpRequest, access: Access, name: str) -> HttpResponse:
+        experiment: Any = required(find_experiment(access, name))
+
+        def call() -> bool:
+            act(user=request.user, experiment=experiment)
+            return True
+
+        if attempted(request, call):
+            messages.success(request, said)
+        return redirect("experiment", access.slug, name)
+
+    return view
+
+
+stop = _action(experiments.stop, "The search ends: running trials stop at their next evaluation.")
+pause = _action(experiments.pause, "Paused: running trials end, no new ones start.")
+resume = _action(experiments.resume, "The search goes on.")

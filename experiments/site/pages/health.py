@@ -1,0 +1,128 @@
+"""For machines that watch this one: is it alive, is it ready, and its numbers."""
+
+from __future__ import annotations
+
+import hmac
+import ipaddress
+import logging
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from typing import cast
+
+from asgiref.sync import iscoroutinefunction, markcoroutinefunction, sync_to_async
+from celery import current_app
+from django.conf import settings
+from django.db import DatabaseError, InterfaceError, connection
+from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_safe
+from kombu.exceptions import OperationalError
+
+from experiments.site import prometheus
+
+logger = logging.getLogger(__name__)
+
+REDIS_SECONDS = 2
+Answer = HttpResponse | Awaitable[HttpResponse]
+
+
+@never_cache
+@require_safe
+def healthz(request: HttpRequest) -> HttpResponse:
+    """This process answers. Nothing else is asked: a restart of it would heal nothing else."""
+    return HttpResponse("ok\n", content_type="text/plain")
+
+
+@never_cache
+@require_safe
+def readyz(request: HttpRequest) -> HttpResponse:
+    """Whether database and Redis answer: 200, or 503 that says which one is away."""
+    parts = {"database": _database_answers(), "redis": _redis_answers()}
+    body = {name: "ok" if well else "away" for name, well in parts.items()}
+    return JsonResponse(body, status=200 if all(parts.values()) else 503)
+
+
+@never_cache
+@require_safe
+def metrics(request: HttpRequest) -> HttpResponse:
+    """Numbers for Prometheus, for those who hold the token; without one, for this machine only."""
+    if not _may_scrape(request):
+        how = "send METRICS_TOKEN as a bearer token" if settings.METRICS_TOKEN else _HOW
+        return HttpResponse(f"{how}\n", status=403, content_type="text/plain")
+    try:
+        text = prometheus.exposition()
+    except (DatabaseError, InterfaceError) as error:
+        logger.warning("no metrics, the database is away: %s", error)
+        return HttpResponse("the database is away\n", status=503, content_type="text/plain")
+    return HttpResponse(text, content_type=prometheus.CONTENT_TYPE)
+
+
+_HOW = "metrics are answered on this machine only; set METRICS_TOKEN to read them from elsewhere"
+
+
+def _may_scrape(request: HttpRequest) -> bool:
+    if settings.METRICS_TOKEN:
+        given = request.headers.get("Authorization", "")
+        return hmac.compare_digest(given.encode(), f"Bearer {settings.METRICS_TOKEN}".encode())
+    # What a proxy on this machine passes on comes from elsewhere.
+    if request.headers.get("X-Forwarded-For") or request.headers.get("Forwarded"):
+        return False
+    with suppress(ValueError):
+        return ipaddress.ip_address(request.META.get("REMOTE_ADDR", "")).is_loopback
+    return False
+
+
+def _database_answers() -> bool:
+    try:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT 1")
+            return cursor.fetchone() is not None
+    except (DatabaseError, InterfaceError) as error:
+        logger.warning("not ready, the database is away: %s", error)
+        return False
+
+
+def _redis_answers() -> bool:
+    try:
+        with current_app.connection_for_write() as queue:
+            queue.ensure_connection(max_retries=1, interval_start=0, timeout=REDIS_SECONDS)
+    except (OperationalError, OSError) as error:
+        logger.warning("not ready, Redis is away: %s", error)
+        return False
+    return True
+
+
+PROBES: dict[str, Callable[[HttpRequest], HttpResponse]] = {
+    "/healthz": healthz,
+    "/readyz": readyz,
+    "/metrics": metrics,
+}
+
+
+class Probes:
+    """Middleware that answers the addresses above before any other has looked at the request.
+
+    Whoever probes calls this machine by an address of its own and without TLS; the check of the
+    Host header and the redirect to https would stand in the way.
+    """
+
+    sync_capable = True
+    async_capable = True
+
+    def __init__(self, get_response: Callable[[HttpRequest], Answer]) -> None:
+        self.get_response = get_response
+        self.is_async = iscoroutinefunction(get_response)
+        if self.is_async:
+            markcoroutinefunction(self)
+
+    def __call__(self, request: HttpRequest) -> Answer:
+        if self.is_async:
+            return self._answer_later(request)
+        view = PROBES.get(request.path)
+        return view(request) if view else self.get_response(request)
+
+    async def _answer_later(self, request: HttpRequest) -> HttpResponse:
+        view = PROBES.get(request.path)
+        if view is not None:
+            return await sync_to_async(view)(request)
+        return await cast(Awaitable[HttpResponse], self.get_response(request))

@@ -1,0 +1,50 @@
+"""The jump box: a few letters in, places with their addresses out."""
+
+from __future__ import annotations
+
+from django.contrib.auth.decorators import login_required
+from django.http import HttpRequest, JsonResponse
+from django.urls import reverse
+from django.views.decorators.http import require_safe
+
+from experiments.site.queries.jump import Place, places
+
+LONGEST = 200
+
+
+@require_safe
+@login_required
+def jump(request: HttpRequest) -> JsonResponse:
+    """Places that answer to `?q=`; `project` and `experiment` say where one is."""
+    found = places(
+        request.user,
+        request.GET.get("q", "")[:LONGEST].replace("\x00", ""),
+        project=request.GET.get("project", "").replace("\x00", ""),
+        experiment=request.GET.get("experiment", "").replace("\x00", ""),
+    )
+    answer = JsonResponse(
+        {
+            "places": [
+                {
+                    "kind": each.kind,
+                    "title": each.title,
+                    "detail": each.detail,
+                    "url": address_of(each),
+                }
+                for each in found
+            ]
+        }
+    )
+    answer["Cache-Control"] = "no-store"
+    return answer
+
+
+def address_of(place: Place) -> str:
+    """Where a place's page is."""
+    if place.kind == "project":
+        return reverse("project", args=[place.project])
+    if place.kind == "decision":
+        return reverse("decision", args=[place.project, place.sequence])
+    if place.kind == "trial":
+        return reverse("trial", args=[place.project, place.experiment, place.trial])
+    return reverse("experiment", args=[place.project, place.experiment])

@@ -1,0 +1,137 @@
+"""News for an open page: points that it has not got, and the words that changed.
+
+The page sends what it has seen; nothing is kept here between two questions. When nothing changed
+the answer is empty (204) after a handful of small queries.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.template.loader import render_to_string
+from django.views.decorators.http import require_safe
+
+from experiments.design.metrics import declared_metrics
+from experiments.design.queries.experiments import find_experiment
+from experiments.team.pages.access import in_project, required
+from experiments.team.queries.access import Access
+from experiments.trials.lifecycle.queries.change_marker import Pulse, find_beating, pulse
+from experiments.trials.pages.live_cursor import Seen, digest, marks, read_cursor, write_cursor
+from experiments.trials.panels.curve_panel import SEEDS, curve_news, encode_cursor, wanted_trials
+from experiments.trials.panels.metric_families import families, first_family
+from experiments.trials.panels.panel import Panel
+from experiments.trials.panels.parts import count_arms
+from experiments.trials.series.queries.curves import CurveTrial, TrialCurves, news
+from experiments.trials.series.queries.series import has_come
+from experiments.verdict.pages.page_context import shared_context, table_context
+from experiments.verdict.panels.path_context import PathContext, path_context
+from experiments.verdict.queries.replication_state import complete_replication
+
+
+def page_cursor(parts: PathContext, shown: Panel) -> str:
+    """The cursor of a page that is about to be sent."""
+    return write_cursor(*marks(pulse(parts.experiment)), shown.cursor)
+
+
+@require_safe
+@in_project
+def experiment_live(request: HttpRequest, access: Access, name: str) -> HttpResponse:
+    """What an open experiment page has not got yet."""
+    seen = read_cursor(request.GET.get("since", ""))
+    held = pulse(required(find_beating(access, name)))
+    if held.moving and marks(held) == (seen.words, seen.table) and _curves_stand(request, seen):
+        return HttpResponse(status=204)
+    return _news(request, access, required(find_experiment(access, name)), held)
+
+
+def _curves_stand(request: HttpRequest, seen: Seen) -> bool:
+    """Whether no curve of the page has grown. Which trials are drawn hangs on what its words and
+    its table say, save for replicates.
+    """
+    if request.GET.get("tab", "curves") != "curves":
+        return True
+    if request.GET.get("trials") == "seeds" or not seen.curves:
+        return False
+    return not has_come(
+        {trial: (attempt, batch) for trial, (attempt, batch, _) in seen.curves.items()}
+    )
+
+
+def _news(request: HttpRequest, access: Access, experiment: Any, held: Pulse) -> HttpResponse:
+    seen = read_cursor(request.GET.get("since", ""))
+    words, table = marks(held)
+    answer: dict[str, Any] = {}
+    cursor = request.GET.get("since", "").rpartition("|")[2]
+    if request.GET.get("tab", "curves") == "curves":
+        added, cursor = _curves(request, experiment, seen)
+        if added:
+            answer["curves"] = added
+    if (words, table) != (seen.words, seen.table):
+        parts = path_context(access, experiment)
+        answer["parts"] = {}
+        if words != seen.words:
+            answer["parts"] |= _words(request, parts)
+            answer["charts"] = digest(held.finished)
+        if table != seen.table:
+            answer["parts"]["trials"] = _table(request, parts)
+    if not answer and held.moving:
+        return HttpResponse(status=204)
+    answer["again"] = held.moving or bool(answer)
+    answer["since"] = write_cursor(words, table, cursor)
+    return JsonResponse(answer)
+
+
+def _table(request: HttpRequest, parts: PathContext) -> str:
+    context = {
+        **table_context(parts, request),
+        "project": parts.access,
+        "experiment": parts.experiment,
+    }
+    return render_to_string("experiments/_trials.html", context, request)
+
+
+def _words(request: HttpRequest, parts: PathContext) -> dict[str, str]:
+    context = shared_context(parts)
+    return {
+        name: render_to_string(f"experiments/_{name}.html", context, request)
+        for name in ("head", "facts", "path", "next", "findings", "checklist")
+    }
+
+
+def _curves(request: HttpRequest, experiment: Any, seen: Seen) -> tuple[dict[str, Any], str]:
+    """Points to add and trials to take away, and the cursor after them."""
+    declared = declared_metrics(experiment.document)
+    arms = count_arms(experiment)
+    picked = request.GET.get("trials", "")
+    replication = complete_replication(experiment.pk) if picked == SEEDS else None
+    trials = wanted_trials(experiment, arms, picked, replication)
+    had = seen.curves or {}
+    added = news(trials, had, declared)
+    ids = {each.id for each in trials}
+    gone = [trial for trial in had if trial not in ids]
+    cursor = _cursor_after(trials, had, added)
+    if not added and not gone:
+        return {}, cursor
+    names = {name for each in added for name in each.series}
+    found = families(names, declared, experiment.official_metric)
+    wanted = request.GET.get("metric", "")
+    family = found.get(wanted) if wanted else first_family(found)
+    traces = curve_news(added, family) if family else []
+    return {"traces": traces, "gone": gone, "family": family.key if family else ""}, cursor
+
+
+def _cursor_after(
+    trials: list[CurveTrial],
+    had: dict[int, tuple[int, int, bool]],
+    added: list[TrialCurves],
+) -> str:
+    new = {each.trial.id: each for each in added}
+    places = []
+    for trial in trials:
+        if trial.id in new:
+            places.append(encode_cursor([new[trial.id]]))
+        elif trial.id in had:
+            attempt, batch, finished = had[trial.id]
+            places.append(f"{trial.id}:{attempt}.{batch}{'f' if finished else 'r'}")
+    return ",".join(places)

@@ -1,0 +1,98 @@
+"""The list of projects, and a project with its experiments."""
+
+from __future__ import annotations
+
+import hashlib
+
+from django.contrib.auth.decorators import login_required
+from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.shortcuts import render
+from django.template.loader import render_to_string
+from django.views.decorators.http import require_safe
+
+from experiments.charts.seeds import lineage_plot
+from experiments.decisions.queries.baselines import newest_baseline
+from experiments.design.queries.experiments import (
+    STATES,
+    ExperimentFilter,
+    archived_count,
+    list_experiments,
+    tags_in,
+)
+from experiments.site.queries.projects import ProjectRow, lineage, list_projects
+from experiments.team.pages.access import in_project, whole_number
+from experiments.team.queries.access import Access
+from experiments.verdict.queries.current_champion import champion_of
+
+ORDER_WORDS = {
+    "activity": "last activity",
+    "created": "newest",
+    "best": "best score",
+    "trials": "most trials",
+    "name": "name",
+}
+
+
+@require_safe
+@login_required
+def projects_page(request: HttpRequest) -> HttpResponse:
+    """What is each project's champion, and what is under way?"""
+    rows = list_projects(request.user)
+    context = {"projects": rows, "cursor": _mark(rows), "section": "projects"}
+    return render(request, "projects/list.html", context)
+
+
+@require_safe
+@login_required
+def projects_live(request: HttpRequest) -> HttpResponse:
+    """News for the open list: nothing (204) while nothing changed."""
+    rows = list_projects(request.user)
+    mark = _mark(rows)
+    if mark == request.GET.get("since"):
+        return HttpResponse(status=204)
+    cards = render_to_string("projects/_cards.html", {"projects": rows}, request)
+    again = any(row.running for row in rows)
+    return JsonResponse({"since": mark, "again": again, "parts": {"projects": cards}})
+
+
+def _mark(rows: tuple[ProjectRow, ...]) -> str:
+    return hashlib.sha256(repr(rows).encode()).hexdigest()[:16]
+
+
+@require_safe
+@in_project
+def project_page(request: HttpRequest, access: Access) -> HttpResponse:
+    """What have we learned, in order?"""
+    wanted = ExperimentFilter(
+        text=request.GET.get("q", "").strip()[:200],
+        state=request.GET.get("state", ""),
+        order=request.GET.get("order", "activity"),
+        page=whole_number(request.GET.get("page")),
+        tag=request.GET.get("tag", "")[:60],
+        archived=request.GET.get("archived") == "1",
+    )
+    steps = [step for step in lineage(access.project_id) if step.gain is not None]
+    figure = None
+    if steps:
+        figure = lineage_plot(
+            [step.experiment for step in steps],
+            [step.gain or 0.0 for step in steps],
+            [step.gain if step.lower is None else step.lower for step in steps],  # type: ignore[misc]
+            [step.gain if step.upper is None else step.upper for step in steps],  # type: ignore[misc]
+            metric=access.official_metric,
+        )
+    champion = champion_of(access.project_id)
+    context = {
+        "project": access,
+        "section": "experiments",
+        "wanted": wanted,
+        "states": STATES,
+        "orders": ORDER_WORDS,
+        "tags": tags_in(access),
+        "archived": archived_count(access),
+        "page": list_experiments(access, wanted),
+        "champion": champion,
+        "baseline": None if champion else newest_baseline(access),
+        "lineage": figure,
+    }
+    return render(request, "projects/project.html", context)

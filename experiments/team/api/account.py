@@ -1,0 +1,62 @@
+"""The token's owner: who they are, and their tokens."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.http import HttpRequest
+from ninja import Router, Status
+
+from experiments.errors import NotFound
+from experiments.team.api import auth
+from experiments.team.api.member_schemas import TokensOut, WhoOut
+from experiments.team.queries.tokens import tokens_of
+from experiments.team.services import tokens as services
+
+router = Router(tags=["account"])
+
+
+@router.get("", response={200: WhoOut, **auth.READ_ERRORS})
+def who_am_i(request: HttpRequest) -> Any:
+    """In whose name the token acts, and what it may do."""
+    token = auth.token_of(request)
+    return {
+        "username": token.owner.get_username(),
+        "project": token.project.slug if token.project else "",
+        "scopes": token.scopes.split(),
+        "expires_at": token.expires_at,
+    }
+
+
+@router.get("/tokens", response={200: TokensOut, **auth.READ_ERRORS})
+def list_tokens(request: HttpRequest) -> Any:
+    """The owner's tokens, those of one project for a token that opens only that one.
+
+    A token is made on the account page alone, where a person logs in.
+    """
+    asked = auth.token_of(request)
+    rows = [
+        row
+        for row in tokens_of(asked.owner)
+        if asked.project is None or row.project == asked.project.slug
+    ]
+    same = (
+        "id", "name", "prefix", "project", "state", "created_at", "expires_at", "last_used_at",
+        "revoked_at",
+    )  # fmt: skip
+    return {
+        "tokens": [
+            {**{name: getattr(row, name) for name in same}, "scopes": row.scopes.split()}
+            for row in rows
+        ]
+    }
+
+
+@router.delete("/tokens/{int:token}", response={204: None, **auth.WRITE_ERRORS})
+def revoke_token(request: HttpRequest, token: int) -> Any:
+    """Make one of the owner's tokens useless at once; this one may be told its own id."""
+    asked = auth.token_of(request, "write")
+    if token >= 2**63 or (asked.project is not None and asked.pk != token):
+        raise NotFound("There is no such token.")
+    services.revoke(user=asked.owner, token_id=token)
+    return Status(204, None)

@@ -1,0 +1,154 @@
+"""Who is in a project, and what they may do; invitations; the project's settings."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.conf import settings
+from django.http import HttpRequest
+from django.urls import reverse
+from ninja import Router, Status
+
+from experiments.errors import NotFound
+from experiments.team.api import auth
+from experiments.team.api.member_schemas import (
+    InvitationIn,
+    InvitationMadeOut,
+    InvitationsOut,
+    MemberIn,
+    MemberOut,
+    MembersOut,
+    RoleIn,
+    SettingsIn,
+)
+from experiments.team.queries.access import members, project_record, targets_of
+from experiments.team.queries.invitations import open_invitations
+from experiments.team.services import invitations, projects
+from experiments.team.services import members as services
+from experiments.web import api_bodies
+
+router = Router(tags=["members"])
+_MAY_BE_NULL = "smallest_gain"
+
+
+@router.get("/{slug}/members", response={200: MembersOut, **auth.READ_ERRORS})
+def list_members(request: HttpRequest, slug: str) -> Any:
+    """Everyone in a project, the most powerful first."""
+    return {"members": members(auth.reading(request, slug).project_id)}
+
+
+@router.post(
+    "/{slug}/members",
+    response={201: MemberOut, **auth.WRITE_ERRORS},
+    openapi_extra=api_bodies.described(MemberIn),
+)
+def add_member(request: HttpRequest, slug: str) -> Any:
+    """Make somebody who has an account a member."""
+    access = auth.administering(request, slug)
+    told = api_bodies.read(request, MemberIn).dict()
+    made = services.add(user=auth.person(request), project=project_record(access), **told)
+    return Status(201, _member(made))
+
+
+@router.patch(
+    "/{slug}/members/{username}",
+    response={200: MemberOut, **auth.WRITE_ERRORS},
+    openapi_extra=api_bodies.described(RoleIn),
+)
+def change_member(request: HttpRequest, slug: str, username: str) -> Any:
+    """Another role for a member; a project keeps an admin."""
+    access = auth.administering(request, slug)
+    return _member(
+        services.change_role(
+            user=auth.person(request),
+            project=project_record(access),
+            username=username,
+            role=api_bodies.read(request, RoleIn).role,
+        )
+    )
+
+
+@router.delete("/{slug}/members/{username}", response={204: None, **auth.WRITE_ERRORS})
+def remove_member(request: HttpRequest, slug: str, username: str) -> Any:
+    """The person sees the project no longer; what they recorded stays."""
+    project = project_record(auth.administering(request, slug))
+    services.remove(user=auth.person(request), project=project, username=username)
+    return Status(204, None)
+
+
+@router.get("/{slug}/invitations", response={200: InvitationsOut, **auth.WRITE_ERRORS})
+def list_invitations(request: HttpRequest, slug: str) -> Any:
+    """Those whose link still works, for admins; a link is told when it is made, and not again."""
+    access = auth.administering(request, slug)
+    return {"invitations": [_invitation(each) for each in open_invitations(access)]}
+
+
+@router.post(
+    "/{slug}/invitations",
+    response={201: InvitationMadeOut, **auth.WRITE_ERRORS},
+    openapi_extra=api_bodies.described(InvitationIn),
+)
+def invite_member(request: HttpRequest, slug: str) -> Any:
+    """A link that makes whoever follows it a member, once; mailed where mail is set up."""
+    access = auth.administering(request, slug)
+    told = api_bodies.read(request, InvitationIn).dict()
+    made = invitations.create(user=auth.person(request), project=project_record(access), **told)
+    link = _link(made.pk)
+    invitations.mail(invitation=made, link=link)
+    (row,) = (each for each in open_invitations(access) if each.id == made.pk)
+    return Status(201, {**_invitation(row), "link": link})
+
+
+@router.delete("/{slug}/invitations/{int:invitation}", response={204: None, **auth.WRITE_ERRORS})
+def withdraw_invitation(request: HttpRequest, slug: str, invitation: int) -> Any:
+    """The link works no longer."""
+    project = project_record(auth.administering(request, slug))
+    if invitation >= 2**63:
+        raise NotFound("There is no such open invitation.")
+    user = auth.person(request)
+    invitations.withdraw(user=user, project=project, invitation_id=invitation)
+    return Status(204, None)
+
+
+@router.put(
+    "/{slug}/settings",
+    response={204: None, **auth.WRITE_ERRORS},
+    openapi_extra=api_bodies.described(SettingsIn),
+)
+def change_settings(request: HttpRequest, slug: str) -> Any:
+    """The project's name, the defaults of its experiments, and its targets."""
+    access = auth.administering(request, slug)
+    asked = api_bodies.read(request, SettingsIn).dict(exclude_unset=True)
+    told = {key: value for key, value in asked.items() if value is not None or key == _MAY_BE_NULL}
+    held = {
+        "name": access.name,
+        "margin": access.margin,
+        "smallest_gain": access.smallest_gain,
+        "targets": targets_of(access),
+    }
+    projects.change(
+        user=auth.person(request),
+        project=project_record(access),
+        **held | told,  # type: ignore[arg-type]
+    )
+    return Status(204, None)
+
+
+def _member(membership: Any) -> dict[str, str]:
+    user = membership.user
+    return {
+        "username": user.get_username(),
+        "name": user.get_full_name(),
+        "role": str(membership.role),
+    }
+
+
+def _invitation(row: Any) -> dict[str, Any]:
+    same = ("id", "role", "email", "invited_by", "created_at", "expires_at")
+    return {name: getattr(row, name) for name in same}
+
+
+def _link(invitation_id: int) -> str:
+    """Made of the configured address, never of what a request calls this server."""
+    path = reverse("invitation", args=[invitations.token_of(invitation_id)])
+    return f"{settings.PUBLIC_URL}{path}"

@@ -1,0 +1,146 @@
+"""A project's webhooks and what became of each delivery; for its admins."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from django.http import HttpRequest
+from ninja import Router, Status
+from pydantic import Field
+
+from experiments.errors import NotFound
+from experiments.team.api import auth
+from experiments.team.api.message_schemas import (
+    DeliveriesOut,
+    DeliveryOut,
+    SecretOut,
+    WebhookChangeIn,
+    WebhookIn,
+    WebhookMadeOut,
+    WebhookOut,
+    WebhooksOut,
+)
+from experiments.team.queries import messages
+from experiments.team.queries.access import Access, project_record
+from experiments.team.services import webhooks as services
+from experiments.web import api_bodies
+
+router = Router(tags=["webhooks"])
+_ONE = "/{slug}/webhooks/{int:webhook}"
+PageNumber = Annotated[int, Field(ge=1, le=10**6)]
+_ERRORS = auth.READ_ERRORS | auth.WRITE_ERRORS
+
+
+@router.get("/{slug}/webhooks", response={200: WebhooksOut, **_ERRORS})
+def list_webhooks(request: HttpRequest, slug: str) -> Any:
+    """The addresses that hear of the project, without their secrets."""
+    access = auth.administering(request, slug, "read")
+    return {"webhooks": messages.webhooks_of(access)}
+
+
+@router.post(
+    "/{slug}/webhooks",
+    response={201: WebhookMadeOut, **auth.WRITE_ERRORS},
+    openapi_extra=api_bodies.described(WebhookIn),
+)
+def create_webhook(request: HttpRequest, slug: str) -> Any:
+    """Make one; its secret stands in this answer and in no other."""
+    access = auth.administering(request, slug)
+    told = api_bodies.read(request, WebhookIn).dict()
+    made, secret = services.create(
+        user=auth.person(request), project=project_record(access), **told
+    )
+    return Status(201, {**_row(access, made.pk), "secret": secret})
+
+
+@router.patch(
+    _ONE,
+    response={200: WebhookOut, **auth.WRITE_ERRORS},
+    openapi_extra=api_bodies.described(WebhookChangeIn),
+)
+def change_webhook(request: HttpRequest, slug: str, webhook: int) -> Any:
+    """Another address or other events; the secret stays."""
+    access = auth.administering(request, slug)
+    services.change(
+        user=auth.person(request),
+        project=project_record(access),
+        webhook_id=_number(webhook),
+        **api_bodies.read(request, WebhookChangeIn).dict(),
+    )
+    return _row(access, webhook)
+
+
+@router.delete(_ONE, response={204: None, **auth.WRITE_ERRORS})
+def remove_webhook(request: HttpRequest, slug: str, webhook: int) -> Any:
+    """Remove one with the record of its deliveries."""
+    access = auth.administering(request, slug)
+    services.remove(
+        user=auth.person(request),
+        project=project_record(access),
+        webhook_id=_number(webhook),
+    )
+    return Status(204, None)
+
+
+@router.post(f"{_ONE}/secret", response={200: SecretOut, **auth.WRITE_ERRORS})
+def renew_secret(request: HttpRequest, slug: str, webhook: int) -> Any:
+    """Another secret, told this once."""
+    access = auth.administering(request, slug)
+    secret = services.renew_secret(
+        user=auth.person(request),
+        project=project_record(access),
+        webhook_id=_number(webhook),
+    )
+    return {"secret": secret}
+
+
+@router.post(f"{_ONE}/test", response={202: DeliveryOut, **auth.WRITE_ERRORS})
+def test_webhook(request: HttpRequest, slug: str, webhook: int) -> Any:
+    """Send it a message that tells of nothing, in one attempt; its delivery says how it went."""
+    access = auth.administering(request, slug)
+    made = services.send_test(
+        user=auth.person(request),
+        project=project_record(access),
+        webhook_id=_number(webhook),
+    )
+    return Status(202, messages.find_delivery(access, made.pk))
+
+
+@router.get("/{slug}/deliveries", response={200: DeliveriesOut, **_ERRORS})
+def list_deliveries(request: HttpRequest, slug: str, page: PageNumber = 1) -> Any:
+    """What was sent or waits to be, webhooks and mails, newest first, fifty a page."""
+    access = auth.administering(request, slug, "read")
+    found = messages.deliveries_of(access, page)
+    return {
+        "deliveries": found.rows,
+        "page": found.number,
+        "pages": found.pages,
+        "total": found.total,
+        "pruned": messages.pruned_of(access),
+    }
+
+
+@router.post(
+    "/{slug}/deliveries/{int:delivery}/again",
+    response={200: DeliveryOut, **auth.WRITE_ERRORS},
+)
+def send_again(request: HttpRequest, slug: str, delivery: int) -> Any:
+    """Make a delivery due now, with all its attempts before it again."""
+    access = auth.administering(request, slug)
+    services.send_again(
+        user=auth.person(request),
+        project=project_record(access),
+        delivery_id=_number(delivery),
+    )
+    return messages.find_delivery(access, delivery)
+
+
+def _row(access: Access, webhook: int) -> dict[str, Any]:
+    (row,) = (each for each in messages.webhooks_of(access) if each.id == webhook)
+    return {field: getattr(row, field) for field in WebhookOut.model_fields}
+
+
+def _number(number: int) -> int:
+    if number >= 2**63:
+        raise NotFound("There is nothing with that number.")
+    return number

@@ -1,0 +1,72 @@
+"""Who is asking, in which project, and what an error of the domain becomes on a page."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import wraps
+from typing import Any, Concatenate, ParamSpec, TypeVar
+
+from django.contrib import messages
+from django.contrib.auth.decorators import login_required
+from django.core.exceptions import PermissionDenied
+from django.http import Http404, HttpRequest, HttpResponseBase
+from django.utils.html import format_html, format_html_join
+
+from experiments.errors import NotAllowed, NotFound, VerdictError
+from experiments.team.queries.access import Access, find_project
+
+More = ParamSpec("More")
+Found = TypeVar("Found")
+ProjectView = Callable[Concatenate[HttpRequest, Access, More], HttpResponseBase]
+
+
+def in_project(view: ProjectView[More]) -> Callable[..., HttpResponseBase]:
+    """A page inside a project: asks to log in, and knows no project that one may not see."""
+
+    @login_required
+    @wraps(view)
+    def page(request: HttpRequest, slug: str, *args: Any, **kwargs: Any) -> HttpResponseBase:
+        access = required(find_project(request.user, slug))
+        try:
+            return view(request, access, *args, **kwargs)
+        except NotFound as error:
+            raise Http404(error.message) from None
+        except NotAllowed as error:
+            raise PermissionDenied(error.message) from None
+
+    return page
+
+
+def required(found: Found | None) -> Found:
+    """What was found; nothing becomes the answer 404."""
+    if found is None:
+        raise Http404
+    return found
+
+
+def explain(request: HttpRequest, error: VerdictError) -> None:
+    """Say on the next page what went wrong, with every part of it."""
+    if not error.problems:
+        messages.error(request, error.message)
+        return
+    parts = format_html_join("", "<li>{}</li>", ((str(each),) for each in error.problems))
+    messages.error(request, format_html("{}<ul>{}</ul>", error.message, parts))
+
+
+def attempted(request: HttpRequest, call: Callable[[], Found]) -> Found | None:
+    """The result of a service; None after saying why it refused.
+
+    What one may not see or do stays an error page.
+    """
+    try:
+        return call()
+    except (NotFound, NotAllowed):
+        raise
+    except VerdictError as error:
+        explain(request, error)
+        return None
+
+
+def whole_number(text: str | None, default: int = 1) -> int:
+    """A number from the address; anything else is the default."""
+    return int(text) if text is not None and text.isdecimal() and len(text) < 10 else default

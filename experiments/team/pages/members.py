@@ -1,0 +1,242 @@
+"""Members of a project and invitations to it; a project's settings; a new project."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from django import forms
+from django.conf import settings
+from django.contrib import messages
+from django.contrib.auth.decorators import login_required
+from django.core.exceptions import PermissionDenied
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.urls import reverse
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_http_methods, require_POST, require_safe
+
+from experiments.errors import NotAllowed, NotFound, VerdictError
+from experiments.team.pages.access import attempted, in_project
+from experiments.team.pages.member_forms import (
+    AddMemberForm,
+    InviteForm,
+    NewProjectForm,
+    SettingsForm,
+    blame,
+)
+from experiments.team.queries.access import ROLES, Access, members, people_who_may, project_record
+from experiments.team.queries.invitations import open_invitations
+from experiments.team.services import invitations, projects
+from experiments.team.services import members as services
+
+MAY = {
+    "viewer": "read everything",
+    "editor": "also create and run experiments, repeat over seeds",
+    "approver": "also decide",
+    "admin": "also manage members, settings, webhooks and deletion",
+}
+
+
+@never_cache
+@require_safe
+@in_project
+def members_page(request: HttpRequest, access: Access) -> HttpResponse:
+    """Who is in the project, and what may they do? Admins change it here."""
+    return _members(request, access)
+
+
+def _members(
+    request: HttpRequest,
+    access: Access,
+    *,
+    add: forms.Form | None = None,
+    invite: forms.Form | None = None,
+) -> HttpResponse:
+    context = {
+        "project": access,
+        "section": "members",
+        "members": members(access.project_id),
+        "admins": people_who_may(access.project_id, "admin"),
+        "roles": [str(role) for role in ROLES],
+        "may": MAY,
+        "add": add or AddMemberForm(initial={"role": "viewer"}),
+        "invite": invite or InviteForm(initial={"role": "viewer"}),
+        "mails": bool(settings.EMAIL_HOST),
+        "invitations": [
+            {"invitation": each, "link": _link(each.id)} for each in open_invitations(access)
+        ]
+        if access.can_administer
+        else [],
+    }
+    refused = bool((add and add.errors) or (invite and invite.errors))
+    return render(request, "projects/members.html", context, status=400 if refused else 200)
+
+
+def _link(invitation_id: int) -> str:
+    """Made of the configured address, never of what a request calls this server."""
+    path = reverse("invitation", args=[invitations.token_of(invitation_id)])
+    return f"{settings.PUBLIC_URL}{path}"
+
+
+def _try(form: forms.Form, call: Callable[[dict[str, Any]], Any]) -> Any:
+    """The result of a service; None after putting at the fields what was wrong."""
+    if not form.is_valid():
+        return None
+    try:
+        return call(form.cleaned_data)
+    except (NotFound, NotAllowed):
+        raise
+    except VerdictError as error:
+        blame(form, error.problems, error.message)
+        return None
+
+
+@require_POST
+@in_project
+def add_member(request: HttpRequest, access: Access) -> HttpResponse:
+    """Somebody who has an account becomes a member."""
+    _admins_only(access)
+    form = AddMemberForm(request.POST)
+    made = _try(
+        form,
+        lambda told: services.add(
+            user=request.user,  # type: ignore[arg-type]
+            project=project_record(access),
+            username=told["username"],
+            role=told["role"],
+        ),
+    )
+    if made is None:
+        return _members(request, access, add=form)
+    messages.success(request, f"{made.user.get_username()} is a member now, as {made.role}.")
+    return redirect("members", access.slug)
+
+
+@require_POST
+@in_project
+def invite_member(request: HttpRequest, access: Access) -> HttpResponse:
+    """A link that makes whoever follows it a member, once."""
+    _admins_only(access)
+    form = InviteForm(request.POST)
+    made = _try(
+        form,
+        lambda told: invitations.create(
+            user=request.user,  # type: ignore[arg-type]
+            project=project_record(access),
+            role=told["role"],
+            email=told["email"],
+        ),
+    )
+    if made is None:
+        return _members(request, access, invite=form)
+    sent = invitations.mail(invitation=made, link=_link(made.pk))
+    messages.success(
+        request,
+        f"Mailed to {made.email}; the link stands below as well."
+        if sent
+        else "The link stands below: copy it and hand it over.",
+    )
+    return redirect("members", access.slug)
+
+
+@require_POST
+@in_project
+def withdraw_invitation(request: HttpRequest, access: Access, invitation: int) -> HttpResponse:
+    """The link works no longer."""
+    invitations.withdraw(
+        user=request.user,  # type: ignore[arg-type]
+        project=project_record(access),
+        invitation_id=invitation,
+    )
+    messages.success(request, "The invitation is withdrawn; its link works no longer.")
+    return redirect("members", access.slug)
+
+
+@require_POST
+@in_project
+def change_member(request: HttpRequest, access: Access) -> HttpResponse:
+    """Another role for a member."""
+    _admins_only(access)
+    made = attempted(
+        request,
+        lambda: services.change_role(
+            user=request.user,  # type: ignore[arg-type]
+            project=project_record(access),
+            username=request.POST.get("username", ""),
+            role=request.POST.get("role", ""),
+        ),
+    )
+    if made is not None:
+        messages.success(request, f"{made.user.get_username()} is {made.role} now.")
+    return redirect("members", access.slug)
+
+
+@require_POST
+@in_project
+def remove_member(request: HttpRequest, access: Access) -> HttpResponse:
+    """The person sees the project no longer; what they recorded stays."""
+    _admins_only(access)
+    name = request.POST.get("username", "")
+
+    def remove() -> bool:
+        services.remove(
+            user=request.user,  # type: ignore[arg-type]
+            project=project_record(access),
+            username=name,
+        )
+        return True
+
+    if not attempted(request, remove):
+        return redirect("members", access.slug)
+    messages.success(request, f"{name} is no member any more.")
+    if name == request.user.get_username() and not request.user.is_superuser:
+        return redirect("projects")
+    return redirect("members", access.slug)
+
+
+def _admins_only(access: Access) -> None:
+    if not access.can_administer:
+        raise PermissionDenied(f"Only an admin of the project may; your role is {access.role}.")
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+@in_project
+def settings_page(request: HttpRequest, access: Access) -> HttpResponse:
+    """The project's name, the defaults of its experiments, and its targets."""
+    _admins_only(access)
+    record = project_record(access)
+    initial = {
+        "name": access.name,
+        "margin": access.margin,
+        "smallest_gain": access.smallest_gain,
+        "targets": ", ".join(record.targets),
+    }
+    form = SettingsForm(request.POST or None, initial=initial)
+
+    def change(told: dict[str, Any]) -> bool:
+        projects.change(user=request.user, project=record, **told)  # type: ignore[arg-type]
+        return True
+
+    if request.method == "POST" and _try(form, change):
+        messages.success(request, "The settings are saved.")
+        return redirect("project_settings", access.slug)
+    context = {"project": access, "section": "settings", "form": form}
+    return render(request, "projects/settings.html", context, status=400 if form.errors else 200)
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+@login_required
+def new_project_page(request: HttpRequest) -> HttpResponse:
+    """Begin a project; whoever makes it is its first admin."""
+    if not request.user.has_perm("experiments.add_project"):
+        raise PermissionDenied("Only someone who may add projects can create one.")
+    form = NewProjectForm(request.POST or None, initial={"direction": "maximize", "margin": 0})
+    made = None
+    if request.method == "POST":
+        made = _try(form, lambda told: projects.create(user=request.user, **told))  # type: ignore[arg-type]
+    if made is not None:
+        messages.success(request, f"{made.name} is there. It begins with its baseline.")
+        return redirect("project", made.slug)
+    context = {"form": form}
+    return render(request, "projects/new.html", context, status=400 if form.errors else 200)

@@ -1,0 +1,67 @@
+"""Tokens for programs: made here, shown once, revoked."""
+
+from __future__ import annotations
+
+from django.contrib import messages
+from django.contrib.auth.decorators import login_required
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_http_methods, require_POST
+
+from experiments.errors import VerdictError
+from experiments.team.pages.access import explain, required
+from experiments.team.pages.token_form import LIFETIMES, SCOPES, TokenForm
+from experiments.team.queries.tokens import project_for_token, project_slugs, tokens_of
+from experiments.team.services import tokens
+
+
+@never_cache
+@require_http_methods(["GET", "HEAD", "POST"])
+@login_required
+def tokens_page(request: HttpRequest) -> HttpResponse:
+    """The list; a POST makes a token and shows its text this once."""
+    form = TokenForm(request.POST or None, initial={"scope": "read", "lifetime": "90"})
+    secret = ""
+    if request.method == "POST" and form.is_valid():
+        secret = _make(request, form)
+        form = form if not secret else TokenForm(initial={"scope": "read", "lifetime": "90"})
+    context = {
+        "form": form,
+        "secret": secret,
+        "tokens": tokens_of(request.user),
+        "projects": project_slugs(request.user),
+        "lifetimes": LIFETIMES,
+        "scopes": SCOPES,
+    }
+    return render(request, "account/tokens.html", context)
+
+
+def _make(request: HttpRequest, form: TokenForm) -> str:
+    """The text of a new token, empty after saying why there is none."""
+    slug = form.cleaned_data["project"]
+    project = required(project_for_token(request.user, slug)) if slug else None
+    try:
+        _, secret = tokens.create(
+            user=request.user,  # type: ignore[arg-type]
+            project=project,
+            name=form.cleaned_data["name"],
+            scopes=form.scopes(),
+            expires_at=form.expires_at(),
+        )
+    except VerdictError as error:
+        explain(request, error)
+        return ""
+    return secret
+
+
+@require_POST
+@login_required
+def revoke_token(request: HttpRequest, token: int) -> HttpResponse:
+    """Make a token useless at once."""
+    try:
+        revoked = tokens.revoke(user=request.user, token_id=token)  # type: ignore[arg-type]
+    except VerdictError as error:
+        raise Http404(error.message) from None
+    messages.success(request, f"The token {revoked.name} no longer works.")
+    return redirect("tokens")

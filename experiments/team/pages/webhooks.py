@@ -1,0 +1,122 @@
+"""A project's webhooks and what became of each delivery; for its admins."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib import messages
+from django.core.exceptions import PermissionDenied
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_http_methods, require_POST
+
+from experiments.team.pages.access import attempted, in_project, whole_number
+from experiments.team.pages.webhook_form import WebhookForm
+from experiments.team.queries.access import Access, project_record
+from experiments.team.queries.messages import EVENTS, KINDS, deliveries_of, pruned_of, webhooks_of
+from experiments.team.services import webhooks
+
+
+@never_cache
+@require_http_methods(["GET", "HEAD", "POST"])
+@in_project
+def webhooks_page(request: HttpRequest, access: Access) -> HttpResponse:
+    """The list and the log of deliveries; a POST makes a webhook and shows its secret once."""
+    if not access.can_administer:
+        raise PermissionDenied("Only an admin of the project sees its webhooks.")
+    form = WebhookForm(request.POST or None, events=list(EVENTS), initial={"kind": "json"})
+    secret = ""
+    if request.method == "POST" and form.is_valid():
+        secret = _make(request, access, form.cleaned_data)
+        if secret:
+            form = WebhookForm(events=list(EVENTS), initial={"kind": "json"})
+    return _page(request, access, form, secret)
+
+
+def _page(
+    request: HttpRequest, access: Access, form: WebhookForm | None, secret: str
+) -> HttpResponse:
+    context = {
+        "project": access,
+        "section": "webhooks",
+        "form": form or WebhookForm(events=list(EVENTS), initial={"kind": "json"}),
+        "secret": secret,
+        "webhooks": webhooks_of(access),
+        "pruned": pruned_of(access),
+        "page": deliveries_of(access, whole_number(request.GET.get("page"))),
+        "events": EVENTS,
+        "kinds": KINDS,
+    }
+    return render(request, "projects/webhooks.html", context)
+
+
+def _make(request: HttpRequest, access: Access, told: dict[str, Any]) -> str:
+    """The secret of a new webhook, empty after saying why there is none."""
+    made = attempted(
+        request,
+        lambda: webhooks.create(
+            user=request.user,  # type: ignore[arg-type]
+            project=project_record(access),
+            kind=told["kind"],
+            address=told["address"],
+            events=told["events"],
+        ),
+    )
+    return made[1] if made else ""
+
+
+@never_cache
+@require_POST
+@in_project
+def renew_secret(request: HttpRequest, access: Access, webhook: int) -> HttpResponse:
+    """Another secret, shown this once."""
+    secret = webhooks.renew_secret(
+        user=request.user,  # type: ignore[arg-type]
+        project=project_record(access),
+        webhook_id=webhook,
+    )
+    return _page(request, access, None, secret)
+
+
+@require_POST
+@in_project
+def test_webhook(request: HttpRequest, access: Access, webhook: int) -> HttpResponse:
+    """Send it a message that tells of nothing."""
+    made = attempted(
+        request,
+        lambda: webhooks.send_test(
+            user=request.user,  # type: ignore[arg-type]
+            project=project_record(access),
+            webhook_id=webhook,
+        ),
+    )
+    if made:
+        messages.success(request, "A test is on its way; below stands how it went.")
+    return redirect("webhooks", access.slug)
+
+
+@require_POST
+@in_project
+def remove_webhook(request: HttpRequest, access: Access, webhook: int) -> HttpResponse:
+    """Remove a webhook with the record of its deliveries."""
+    webhooks.remove(
+        user=request.user,  # type: ignore[arg-type]
+        project=project_record(access),
+        webhook_id=webhook,
+    )
+    messages.success(request, "The webhook is gone; nothing is sent to it any more.")
+    return redirect("webhooks", access.slug)
+
+
+@require_POST
+@in_project
+def send_again(request: HttpRequest, access: Access, delivery: int) -> HttpResponse:
+    """Make a delivery due now."""
+    webhooks.send_again(
+        user=request.user,  # type: ignore[arg-type]
+        project=project_record(access),
+        delivery_id=delivery,
+    )
+    messages.success(request, "It is sent again as soon as a worker node looks.")
+    return redirect("webhooks", access.slug)

@@ -1,0 +1,140 @@
+"""Webhooks, deliveries and choices as their pages read them."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from urllib.parse import urlsplit
+
+from experiments.models import Delivery, MessageChoice, PrunedDeliveries, Webhook
+from experiments.models.webhook import EventKind, WebhookKind
+from experiments.team.queries.access import Access, visible_projects
+from experiments.web.pagination import Page, page_bounds
+
+EVENTS: dict[str, str] = {
+    EventKind.FINISHED: "a search has ended",
+    EventKind.FAILED: "a search ended without a complete trial, or replicates broke",
+    EventKind.STALLED: "an experiment runs, but nothing moves",
+    EventKind.WANTED: "all replicates of a look are there",
+    EventKind.DECIDED: "the log of decisions has grown",
+}
+KINDS: dict[str, str] = {
+    WebhookKind.JSON: "JSON, signed",
+    WebhookKind.SLACK: "Slack's format",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class WebhookRow:
+    """For admins. Of a Slack address only the end is shown: its path is the key to the channel."""
+
+    id: int
+    kind: str
+    address: str
+    events: tuple[str, ...]
+    made_by: str
+    made_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class DeliveryRow:
+    id: int
+    event: str
+    text: str
+    to: str
+    state: str
+    attempts: int
+    tried_at: datetime | None
+    due_at: datetime
+    status: int | None
+    answer: str
+
+
+@dataclass(frozen=True, slots=True)
+class Pruned:
+    """Finished deliveries that were deleted for their age; `until` is their newest attempt."""
+
+    sent: int
+    failed: int
+    until: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class ProjectChoice:
+    """A project with the events that one person gets by mail."""
+
+    slug: str
+    name: str
+    events: tuple[str, ...]
+
+
+def webhooks_of(access: Access) -> tuple[WebhookRow, ...]:
+    """A project's webhooks, the oldest first."""
+    rows = Webhook.objects.filter(project_id=access.project_id).select_related("created_by")
+    return tuple(
+        WebhookRow(
+            id=row.pk,
+            kind=row.kind,
+            address=_shown(row),
+            events=tuple(row.events),
+            made_by=row.created_by.get_username(),
+            made_at=row.created_at,
+        )
+        for row in rows
+    )
+
+
+def deliveries_of(access: Access, page: int = 1) -> Page[DeliveryRow]:
+    """A page of what was sent or waits to be, newest first."""
+    rows = Delivery.objects.filter(event__project_id=access.project_id)
+    total = rows.count()
+    number, start, end = page_bounds(page, total)
+    found = rows.select_related("event", "webhook", "user").order_by("-pk")[start:end]
+    return Page([_row(each) for each in found], number, total)
+
+
+def find_delivery(access: Access, delivery_id: int) -> DeliveryRow:
+    """One delivery of a project."""
+    rows = Delivery.objects.select_related("event", "webhook", "user")
+    return _row(rows.get(pk=delivery_id, event__project_id=access.project_id))
+
+
+def pruned_of(access: Access) -> Pruned | None:
+    """How many finished deliveries are only counted by now; None while none is."""
+    held = PrunedDeliveries.objects.filter(project_id=access.project_id).first()
+    return Pruned(held.sent, held.failed, held.until) if held else None
+
+
+def choices_of(user: Any) -> tuple[ProjectChoice, ...]:
+    """Every project that a person may see, with their choices."""
+    rows = MessageChoice.objects.filter(user_id=user.pk)
+    chosen = {row.project_id: tuple(row.events) for row in rows}
+    projects = visible_projects(user).filter(archived_at__isnull=True).order_by("slug")
+    return tuple(ProjectChoice(each.slug, each.name, chosen.get(each.pk, ())) for each in projects)
+
+
+def _shown(hook: Webhook) -> str:
+    if hook.kind != WebhookKind.SLACK:
+        return hook.address
+    parts = urlsplit(hook.address)
+    return f"{parts.scheme}://{parts.netloc}/…{hook.address[-4:]}"
+
+
+def _row(row: Delivery) -> DeliveryRow:
+    to = row.user.get_username() if row.user else ""
+    if row.webhook is not None:
+        to = urlsplit(row.webhook.address).netloc
+    return DeliveryRow(
+        id=row.pk,
+        event=row.event.kind,
+        text=json.loads(row.event.document).get("text", ""),
+        to=to,
+        state=row.state,
+        attempts=row.attempts,
+        tried_at=row.tried_at,
+        due_at=row.due_at,
+        status=row.status,
+        answer=row.answer,
+    )

@@ -1,0 +1,62 @@
+"""A person's API tokens."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from django.utils import timezone
+
+from experiments.models import ApiToken, Project
+from experiments.team.queries.access import visible_projects
+
+
+@dataclass(frozen=True, slots=True)
+class TokenRow:
+    id: int
+    name: str
+    prefix: str
+    project: str
+    scopes: str
+    created_at: datetime
+    expires_at: datetime | None
+    last_used_at: datetime | None
+    revoked_at: datetime | None
+
+    @property
+    def state(self) -> str:
+        """works, revoked or expired."""
+        if self.revoked_at is not None:
+            return "revoked"
+        if self.expires_at is not None and self.expires_at <= timezone.now():
+            return "expired"
+        return "works"
+
+
+def tokens_of(user: Any) -> tuple[TokenRow, ...]:
+    """The tokens that this person made, newest first."""
+    rows = ApiToken.objects.filter(owner_id=user.pk).select_related("project")
+    return tuple(
+        TokenRow(
+            id=row.pk,
+            name=row.name,
+            prefix=row.prefix,
+            project=row.project.slug if row.project else "",
+            scopes=row.scopes,
+            created_at=row.created_at,
+            expires_at=row.expires_at,
+            last_used_at=row.last_used_at,
+            revoked_at=row.revoked_at,
+        )
+        for row in rows.order_by("-created_at", "-pk")
+    )
+
+
+def project_for_token(user: Any, slug: str) -> Project | None:
+    """A project by its slug, None when this person may not see it."""
+    return visible_projects(user).filter(slug=slug).first()
+
+
+def project_slugs(user: Any) -> tuple[str, ...]:
+    return tuple(visible_projects(user).order_by("slug").values_list("slug", flat=True))

@@ -1,0 +1,122 @@
+"""Who belongs to a project and in which role; a project keeps an admin."""
+
+from __future__ import annotations
+
+from django.contrib.auth.models import User
+from django.db import IntegrityError, transaction
+from django.utils import timezone
+
+from experiments.errors import Conflict, NotFound, Problem, VerdictError
+from experiments.models import Invitation, Membership, MessageChoice, Project
+from experiments.models.project import Role
+from experiments.team.services.permissions import Person, require
+
+
+def add(*, user: Person, project: Project, username: str, role: str) -> Membership:
+    """Make somebody who has an account a member.
+
+    Raises:
+        VerdictError: for a name without an account, or an unknown role.
+        Conflict: for a member.
+        NotAllowed: for someone who is no admin of the project.
+    """
+    require(user, project, Role.ADMIN)
+    wanted = checked_role(role)
+    name = username.strip()
+    person = User.objects.filter(username=name, is_active=True).first()
+    if person is None:
+        raise VerdictError(
+            "Nobody was added.",
+            [Problem("username", f"nobody is called {name!r:.80} here; invite them by a link")],
+        )
+    try:
+        with transaction.atomic():
+            return Membership.objects.create(user=person, project=project, role=wanted)
+    except IntegrityError:
+        raise Conflict(
+            f"{name} is a member already; change the role in the list.",
+            [Problem("username", "is a member already")],
+        ) from None
+
+
+def checked_role(role: str) -> Role:
+    """The role of that name.
+
+    Raises:
+        VerdictError: when there is none.
+    """
+    if role not in Role.values:
+        known = ", ".join(Role.values)
+        raise VerdictError("There is no such role.", [Problem("role", f"want one of {known}")])
+    return Role(role)
+
+
+def change_role(*, user: Person, project: Project, username: str, role: str) -> Membership:
+    """Give a member another role.
+
+    Raises:
+        NotFound: when nobody of that name is a member.
+        Conflict: when the project would be left without an admin.
+        NotAllowed: for someone who is no admin of the project.
+    """
+    wanted = checked_role(role)
+    with transaction.atomic():
+        membership = _held(user, project, username)
+        if wanted != Role.ADMIN:
+            _keep_an_admin(membership)
+            _end_invitations(membership)
+        membership.role = wanted
+        membership.save(update_fields=["role"])
+    return membership
+
+
+def remove(*, user: Person, project: Project, username: str) -> None:
+    """End a membership: the project's pages, the person's tokens for it and its mails end at once.
+
+    What the person recorded stays.
+
+    Raises:
+        NotFound: when nobody of that name is a member.
+        Conflict: when the project would be left without an admin.
+        NotAllowed: for someone who is no admin of the project.
+    """
+    with transaction.atomic():
+        membership = _held(user, project, username)
+        _keep_an_admin(membership)
+        MessageChoice.objects.filter(user_id=membership.user_id, project=project).delete()
+        _end_invitations(membership)
+        membership.delete()
+
+
+def _held(user: Person, project: Project, username: str) -> Membership:
+    """A membership under the project's lock: two admins who demote each other take turns."""
+    held = Project.objects.select_for_update().get(pk=project.pk)
+    require(user, held, Role.ADMIN)
+    found = (
+        Membership.objects.select_related("user")
+        .filter(project=held, user__username=username)
+        .first()
+    )
+    if found is None:
+        raise NotFound(f"Nobody called {username!r:.80} is a member.")
+    return found
+
+
+def _keep_an_admin(membership: Membership) -> None:
+    if membership.role != Role.ADMIN:
+        return
+    others = Membership.objects.filter(
+        project_id=membership.project_id, role=Role.ADMIN, user__is_active=True
+    ).exclude(pk=membership.pk)
+    if not others.exists():
+        name = membership.user.get_username()
+        raise Conflict(f"{name} is the only admin. Make somebody else an admin first.")
+
+
+def _end_invitations(membership: Membership) -> None:
+    """Links that somebody handed out as admin end with that role."""
+    Invitation.objects.filter(
+        project_id=membership.project_id,
+        invited_by_id=membership.user_id,
+        ended_at__isnull=True,
+    ).update(ended_at=timezone.now())

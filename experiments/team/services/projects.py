@@ -1,0 +1,147 @@
+"""Create projects and change what they say of themselves."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Sequence
+
+from django.db import IntegrityError, transaction
+from django.utils.text import slugify
+
+from experiments.errors import Conflict, NotAllowed, Problem, VerdictError
+from experiments.models import Membership, Project
+from experiments.models.project import Direction, Role
+from experiments.team.services.permissions import Person, require
+
+MOST_TARGETS = 20
+_TARGET = re.compile(r"[a-z0-9][a-z0-9_-]{0,59}")
+
+
+def create(
+    *,
+    user: Person,
+    slug: str,
+    name: str,
+    official_metric: str,
+    direction: str,
+    margin: float = 0.0,
+    smallest_gain: float | None = None,
+) -> Project:
+    """Create a project; whoever creates it is its first admin.
+
+    Raises:
+        NotAllowed: when the user may not create projects.
+        VerdictError: when a field is wrong; `problems` names each.
+        Conflict: when the slug is taken.
+    """
+    if not user.has_perm("experiments.add_project"):  # type: ignore[union-attr]
+        raise NotAllowed("Only someone who may add projects can create one.")
+    problems = _problems(slug, name, official_metric, direction, margin, smallest_gain)
+    if problems:
+        raise VerdictError("The project has errors.", problems)
+    try:
+        with transaction.atomic():
+            project = Project.objects.create(
+                slug=slug,
+                name=name,
+                official_metric=official_metric,
+                direction=direction,
+                margin=margin,
+                smallest_gain=smallest_gain,
+            )
+            Membership.objects.create(user_id=user.pk, project=project, role=Role.ADMIN)
+    except IntegrityError:
+        raise Conflict(
+            f"A project {slug} exists already.", [Problem("slug", "is taken; choose another")]
+        ) from None
+    return project
+
+
+def change(
+    *,
+    user: Person,
+    project: Project,
+    name: str,
+    margin: float,
+    smallest_gain: float | None,
+    targets: Sequence[str],
+) -> None:
+    """Change the name, the defaults of new experiments and the targets, all or nothing.
+
+    The official metric and its direction stay: every comparison so far rests on them.
+
+    Raises:
+        VerdictError: when a field is wrong; `problems` names each.
+        Conflict: when a target that is left out has decisions.
+        NotAllowed: for someone who is no admin of the project.
+    """
+    require(user, project, Role.ADMIN)
+    metric, direction = project.official_metric, project.direction
+    problems = _problems(project.slug, name, metric, direction, margin, smallest_gain)
+    if problems:
+        raise VerdictError("The settings have errors.", problems)
+    with transaction.atomic():
+        set_targets(user=user, project=project, targets=targets)
+        project.name = name.strip()
+        project.margin = margin
+        project.smallest_gain = smallest_gain
+        project.save(update_fields=["name", "margin", "smallest_gain"])
+
+
+def set_targets(*, user: Person, project: Project, targets: Sequence[str]) -> None:
+    """Name where champions run. One that has a champion stays.
+
+    Raises:
+        VerdictError: for a name that cannot be in an address, none at all, or too many.
+        Conflict: when one that is left out has decisions.
+    """
+    require(user, project, Role.ADMIN)
+    wanted = list(dict.fromkeys(targets))
+    wrong = [name for name in wanted if not _TARGET.fullmatch(name)]
+    if wrong or not 1 <= len(wanted) <= MOST_TARGETS:
+        raise VerdictError(
+            "The targets have errors.",
+            [
+                Problem(
+                    "targets",
+                    f"want 1 to {MOST_TARGETS} names of lower-case letters, digits, - and _"
+                    + (f"; found {wrong[0]!r:.80}" if wrong else ""),
+                )
+            ],
+        )
+    with transaction.atomic():
+        held = Project.objects.select_for_update().get(pk=project.pk)
+        used = held.decisions.values_list("target", flat=True).distinct()
+        if missing := sorted(set(used) - set(wanted)):
+            raise Conflict(
+                f"{', '.join(missing)} has decisions and stays.",
+                [Problem("targets", f"want {', '.join(missing)} among them")],
+            )
+        held.targets = wanted
+        held.save(update_fields=["targets"])
+        project.targets = wanted
+
+
+def _problems(
+    slug: str,
+    name: str,
+    official_metric: str,
+    direction: str,
+    margin: float,
+    smallest_gain: float | None,
+) -> list[Problem]:
+    problems = []
+    if not slug or slug != slugify(slug) or len(slug) > 100:
+        problems.append(Problem("slug", "want lower-case letters, digits, - and _"))
+    if not name.strip() or len(name) > 200:
+        problems.append(Problem("name", "want 1 to 200 characters"))
+    if not official_metric.strip() or len(official_metric) > 200:
+        problems.append(Problem("official_metric", "want a metric's name"))
+    if direction not in Direction.values:
+        problems.append(Problem("direction", "want minimize or maximize"))
+    if not 0 <= margin < math.inf:
+        problems.append(Problem("margin", "want a number, 0 or more"))
+    if smallest_gain is not None and not 0 < smallest_gain < math.inf:
+        problems.append(Problem("smallest_gain", "want a number above 0"))
+    return problems

@@ -1,0 +1,246 @@
+"""Runs from anywhere: create, log in batches, finish, read back."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import asdict
+from typing import Any, Literal
+
+from django.http import HttpRequest
+from ninja import Router, Status
+
+from experiments.design import metrics
+from experiments.errors import Conflict, NotAllowed, NotFound, Problem
+from experiments.team.queries import token_access
+from experiments.trials.api.run_schemas import (
+    CreatedOut,
+    FinishedOut,
+    FinishIn,
+    PointsIn,
+    PointsOut,
+    RepetitionOut,
+    RunIn,
+    RunOut,
+)
+from experiments.trials.lifecycle.queries import runs as queries
+from experiments.trials.lifecycle.queries.runs import RunView
+from experiments.trials.lifecycle.services import runs as services
+from experiments.trials.series import series_files
+from experiments.trials.series.logged_points import InvalidPoints, LoggedPoints, read_points
+from experiments.trials.series.queries import series_exports
+from experiments.verdict.services import outside_replicates
+from experiments.web import api_bodies
+from experiments.web.api_schemas import ErrorOut
+from experiments.web.streaming import download
+
+router = Router(tags=["runs"])
+_OF_REPLICATES = {"repetition", "side", "pair"}
+_TOLD_OF_REPLICATES = _OF_REPLICATES | {
+    "project", "experiment", "params", "train_seed", "split_seed", "key"
+}  # fmt: skip
+_ERRORS = dict.fromkeys((400, 401, 403, 404, 409, 413, 415, 422), ErrorOut)
+
+
+def _require_write(request: HttpRequest) -> Any:
+    token = request.auth  # type: ignore[attr-defined]
+    if "write" not in token.scopes.split():
+        raise NotAllowed("This token may only read; make one with the scope write.")
+    return token
+
+
+def _run(request: HttpRequest, run_id: int, *, write: bool = True) -> RunView:
+    token = _require_write(request) if write else request.auth  # type: ignore[attr-defined]
+    run = queries.find(token, run_id) if run_id < 2**63 else None
+    if run is None:
+        raise NotFound(f"There is no run {run_id}.")
+    if write and not run.may_write:
+        raise NotAllowed(f"Only an editor of {run.project} may do this; your role is {run.role}.")
+    if write and not run.from_outside:
+        raise Conflict(f"Run {run_id} is run by a worker, which alone logs to it.")
+    if write and run.state == "waiting":
+        raise Conflict(f"Nobody has taken run {run_id}: create it with its repetition and side.")
+    return run
+
+
+@router.post(
+    "",
+    response={201: CreatedOut, 200: CreatedOut, **_ERRORS},
+    openapi_extra=api_bodies.described(RunIn),
+)
+def create_run(request: HttpRequest) -> Status[dict[str, Any]]:
+    """Start a run; its experiment is made with the first one."""
+    token = _require_write(request)
+    asked = api_bodies.read(request, RunIn)
+    if asked.repetition is not None or asked.side is not None or asked.pair is not None:
+        return _take_replicate(token, asked)
+    project = token_access.project_for(token, asked.project)
+    if project is None:
+        raise NotFound(f"There is no project {asked.project}.")
+    problems: list[Problem] = []
+    declared = metrics.parse(asked.metrics, problems)
+    if asked.experiment == "new":
+        problems.append(Problem("experiment", "new is the address of a form; choose another"))
+    if problems:
+        raise api_bodies.InvalidBody("The request has errors.", problems)
+    new = services.NewRun(
+        **asked.dict(exclude={"project", "metrics", "tags", *_OF_REPLICATES}),
+        declared=declared,
+        tags=tuple(asked.tags),
+    )
+    made = services.create(user=token.owner, project=project, new=new)
+    return Status(
+        201 if made.new else 200,
+        {
+            "id": made.run_id,
+            "number": made.number,
+            "experiment": asked.experiment,
+            "official_metric": project.official_metric,
+            "direction": project.direction,
+        },
+    )
+
+
+def _take_replicate(token: Any, asked: RunIn) -> Status[dict[str, Any]]:
+    """A run that is a replicate of a declared repetition."""
+    told = asked.model_fields_set
+    problems = [
+        Problem(name, "is missing: a replicate names its repetition and its side")
+        for name in ("repetition", "side")
+        if getattr(asked, name) is None
+    ] + [
+        Problem(name, "was fixed when the repetition was declared; leave it out")
+        for name in sorted(told - _TOLD_OF_REPLICATES)
+        if getattr(asked, name)
+    ]
+    if problems:
+        raise api_bodies.InvalidBody("The request has errors.", problems)
+    project = token_access.project_for(token, asked.project)
+    if project is None:
+        raise NotFound(f"There is no project {asked.project}.")
+    assert asked.repetition is not None and asked.side is not None  # else a problem above
+    taken = outside_replicates.take(
+        user=token.owner,
+        project=project,
+        wanted=outside_replicates.Wanted(
+            experiment=asked.experiment,
+            repetition=asked.repetition,
+            side=asked.side,
+            pair=None if asked.pair is None else asked.pair - 1,
+            train_seed=asked.train_seed,
+            split_seed=asked.split_seed,
+            params=asked.params or None,
+            key=asked.key,
+        ),
+    )
+    return Status(
+        201 if taken.new else 200,
+        {
+            "id": taken.run_id,
+            "number": taken.number,
+            "experiment": asked.experiment,
+            "official_metric": taken.official_metric,
+            "direction": taken.direction,
+            "params": taken.parameters,
+            "side": asked.side,
+            "pair": taken.pair + 1,
+            "train_seed": taken.train_seed,
+            "split_seed": taken.split_seed,
+        },
+    )
+
+
+@router.get("/repetitions/{int:repetition}", response={200: RepetitionOut, **_ERRORS})
+def read_repetition(request: HttpRequest, repetition: int) -> dict[str, Any]:
+    """What a repetition compares, and which replicates are open, with their seeds."""
+    token = request.auth  # type: ignore[attr-defined]
+    found = queries.find_repetition(token, repetition) if repetition < 2**63 else None
+    if found is None:
+        raise NotFound(f"There is no repetition {repetition}.")
+    return asdict(found)
+
+
+@router.get("/{int:run_id}", response={200: RunOut, **_ERRORS})
+def read_run(request: HttpRequest, run_id: int) -> dict[str, Any]:
+    """Where a run stands."""
+    run = _run(request, run_id, write=False)
+    return {
+        "id": run.id,
+        "project": run.project,
+        "experiment": run.experiment,
+        "number": run.number,
+        "state": run.state,
+        "value": run.value,
+        "stop": run.stop_requested,
+    }
+
+
+@router.get(
+    "/{int:run_id}/series.{kind}",
+    openapi_extra=api_bodies.file(*series_files.CONTENT_TYPES.values()),
+)
+def read_series(request: HttpRequest, run_id: int, kind: Literal["csv", "parquet"]) -> Any:
+    """All points of a run, of a worker's trial, too, without test scores."""
+    run = _run(request, run_id, write=False)
+    pieces = series_exports.exact({run.id: str(run.number)}, declared=run.declared)
+    return download(
+        request,
+        series_files.write(pieces, kind),
+        content_type=series_files.CONTENT_TYPES[kind],
+        filename=f"{run.experiment} {run.number}.{kind}",
+    )
+
+
+@router.post(
+    "/{int:run_id}/points",
+    response={200: PointsOut, **_ERRORS},
+    openapi_extra=api_bodies.described(PointsIn),
+)
+def log_points(request: HttpRequest, run_id: int) -> dict[str, Any]:
+    """Log a batch; without points it says that the program is still there."""
+    run = _run(request, run_id)
+    asked = api_bodies.read(request, PointsIn)
+    stored = late = False
+    logged = LoggedPoints()
+    if asked.points:
+        if asked.batch is None:
+            raise InvalidPoints(
+                "A batch has a number.",
+                [Problem("batch", "is missing; count from 0, the same number when you try again")],
+            )
+        logged = read_points(asked.points, run.declared, now_ms=time.time_ns() // 1_000_000)
+        appended = services.log(
+            run_id=run.id,
+            official_metric=run.official_metric,
+            batch=asked.batch,
+            logged=logged,
+        )
+        stored, late = appended.stored, not appended.alive
+    else:
+        services.keep_alive(run_id=run.id)
+    return {
+        "stored": stored,
+        "late": late,
+        "points": logged.points,
+        "stop": run.stop_requested,
+        "skipped": [{"where": each.where, "message": each.message} for each in logged.skipped],
+    }
+
+
+@router.post(
+    "/{int:run_id}/finish",
+    response={200: FinishedOut, **_ERRORS},
+    openapi_extra=api_bodies.described(FinishIn),
+)
+def finish_run(request: HttpRequest, run_id: int) -> dict[str, Any]:
+    """End a run; the best official value that it logged counts unless it tells another."""
+    run = _run(request, run_id)
+    asked = api_bodies.read(request, FinishIn)
+    state = services.finish(
+        run_id=run.id,
+        state=asked.state,
+        value=asked.value,
+        reason=asked.reason,
+        read_split_seed=asked.read_split_seed,
+    )
+    ended = _run(request, run_id)
+    return {"state": state, "value": ended.value}

@@ -1,0 +1,115 @@
+"""Measurements of batch sizes: ask a worker for one, read what was measured, cancel."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated, Any
+
+from django.http import HttpRequest
+from ninja import Field, Router, Schema, Status
+
+from experiments.design.batch_size_plan import LARGEST, MOST_STEPS, ProbePlan
+from experiments.design.queries.experiments import get_experiment
+from experiments.errors import NotFound
+from experiments.team.api import auth
+from experiments.team.queries.access import Access, project_record
+from experiments.trials.lifecycle.queries.batch_sizes import Measurement, measurements
+from experiments.trials.lifecycle.services import batch_sizes as services
+from experiments.web import api_bodies
+from experiments.web.api_schemas import Number, Plain
+
+router = Router(tags=["batch sizes"])
+_PLAN = ProbePlan()
+
+
+class BatchSizesIn(Schema):
+    """What to vary, which sizes, and how many steps of each are timed."""
+
+    parameter: Annotated[str, Field(max_length=100)] = _PLAN.parameter
+    first: Annotated[int, Field(ge=1, le=LARGEST)] = _PLAN.first
+    largest: Annotated[int, Field(ge=1, le=LARGEST)] = _PLAN.largest
+    steps: Annotated[int, Field(ge=3, le=MOST_STEPS)] = _PLAN.steps
+
+
+class SizeOut(Schema):
+    """One size; `ended` says why it could not be measured."""
+
+    batch: int
+    examples_per_second: Number
+    milliseconds: Number
+    peak_memory_mb: Number
+    ended: str
+
+
+class MeasurementOut(Schema):
+    """`state`: waiting, running, done, failed or cancelled; `answer` is what it says, or why it
+    has none."""
+
+    id: int
+    state: str
+    experiment: str
+    asked_by: str
+    queue: str
+    objective: str
+    parameter: str
+    parameters: Plain
+    device: str
+    host: str
+    at: datetime
+    finished_at: datetime | None
+    answer: str
+    measuring: int | None
+    rows: list[SizeOut]
+
+
+class MeasurementsOut(Schema):
+    measurements: list[MeasurementOut]
+
+
+@router.get("/{slug}/batch-sizes", response={200: MeasurementsOut, **auth.READ_ERRORS})
+def list_measurements(request: HttpRequest, slug: str) -> Any:
+    """What was measured in a project, and what is being measured, the newest first."""
+    return {"measurements": measurements(auth.reading(request, slug).project_id)}
+
+
+@router.get(
+    "/{slug}/batch-sizes/{int:measurement}", response={200: MeasurementOut, **auth.READ_ERRORS}
+)
+def read_measurement(request: HttpRequest, slug: str, measurement: int) -> Any:
+    """One measurement, also while it goes on."""
+    return _found(auth.reading(request, slug), measurement)
+
+
+@router.post(
+    "/{slug}/experiments/{name}/batch-size",
+    response={202: MeasurementOut, **auth.WRITE_ERRORS},
+    openapi_extra=api_bodies.described(BatchSizesIn),
+)
+def measure(request: HttpRequest, slug: str, name: str) -> Any:
+    """Ask a worker to measure the batch sizes of an experiment's training function."""
+    access = auth.writing(request, slug)
+    made = services.ask(
+        user=auth.person(request),
+        experiment=get_experiment(access, name),
+        **api_bodies.read(request, BatchSizesIn).dict(),
+    )
+    return Status(202, _found(access, made))
+
+
+@router.post(
+    "/{slug}/batch-sizes/{int:measurement}/cancel", response={204: None, **auth.WRITE_ERRORS}
+)
+def cancel(request: HttpRequest, slug: str, measurement: int) -> Any:
+    """End a measurement within seconds; what it has measured stays."""
+    access = auth.writing(request, slug)
+    services.cancel(
+        user=auth.person(request), project=project_record(access), probe_id=measurement
+    )
+    return Status(204, None)
+
+
+def _found(access: Access, number: int) -> Measurement:
+    found = measurements(access.project_id, number)
+    if not found:
+        raise NotFound("There is no such measurement.")
+    return found[0]

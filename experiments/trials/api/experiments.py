@@ -1,0 +1,245 @@
+"""Experiments: list, read, check, create, stop, and what may change about one that has begun."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Annotated, Any
+
+from django.http import HttpRequest
+from ninja import Router, Status
+from pydantic import Field, StringConstraints
+
+from experiments.design.api.experiment_schemas import (
+    CheckedOut,
+    DoneOut,
+    ExperimentOut,
+    ExperimentsOut,
+    FileIn,
+    NameIn,
+    NotesIn,
+    StopIn,
+)
+from experiments.design.document import experiment_file
+from experiments.design.queries import experiments as queries
+from experiments.design.queries.experiments import ExperimentFilter, get_experiment
+from experiments.design.review.design_review import (
+    DesignChecks,
+    check_project,
+    checks_as_data,
+    design_checks,
+    design_words,
+    forbidden,
+    taken_name,
+)
+from experiments.errors import InvalidExperiment, Problem
+from experiments.team.api import auth
+from experiments.trials.lifecycle.services import control, editing
+from experiments.trials.lifecycle.services import experiments as services
+from experiments.trials.table.queries.reproduce_trial import line_of
+from experiments.web import api_bodies
+
+router = Router(tags=["experiments"])
+_PLACE = "/{slug}/experiments/{name}"
+_DONE = {200: DoneOut, **auth.WRITE_ERRORS}
+PageNumber = Annotated[int, Field(ge=1, le=10**6)]
+Search = Annotated[str, StringConstraints(max_length=200)]
+
+
+@router.get("/{slug}/experiments", response={200: ExperimentsOut, **auth.READ_ERRORS})
+def list_experiments(
+    request: HttpRequest,
+    slug: str,
+    q: Search = "",
+    state: Search = "",
+    tag: Search = "",
+    order: Search = "activity",
+    archived: bool = False,
+    page: PageNumber = 1,
+) -> Any:
+    """Experiments of a project, fifty a page.
+
+    `order`: activity, name, created, trials or best. `archived`: those that lists leave out.
+    """
+    access = auth.reading(request, slug)
+    wanted = ExperimentFilter(
+        text=q.strip(), state=state, order=order, page=page, tag=tag, archived=archived
+    )
+    found = queries.list_experiments(access, wanted)
+    return {
+        "experiments": found.rows,
+        "page": found.number,
+        "pages": found.pages,
+        "total": found.total,
+    }
+
+
+@router.post(
+    "/{slug}/experiments",
+    response={201: ExperimentOut, **auth.WRITE_ERRORS},
+    openapi_extra=api_bodies.described(FileIn),
+)
+def create_experiment(request: HttpRequest, slug: str) -> Any:
+    """Create an experiment from its file and queue its trials."""
+    access = auth.writing(request, slug)
+    text = _text(api_bodies.read(request, FileIn))
+    check_project(experiment_file.parse(text), access)
+    made = services.create(user=auth.person(request), text=text)
+    return Status(201, _experiment(access, get_experiment(access, made.name)))
+
+
+@router.post(
+    "/{slug}/check-experiment",
+    response={200: CheckedOut, **auth.WRITE_ERRORS},
+    openapi_extra=api_bodies.described(FileIn),
+)
+def check_experiment(request: HttpRequest, slug: str) -> Any:
+    """What is wrong with a file, and what the rules on designs say of it; nothing is created."""
+    access = auth.reading(request, slug)
+    text = _text(api_bodies.read(request, FileIn))
+    checks: DesignChecks | None = None
+    words: list[str] = []
+    problems: tuple[Problem, ...] = ()
+    error = ""
+    try:
+        file = experiment_file.parse(text)
+        check_project(file, access)
+        refused = forbidden(access, file)
+        checks = design_checks(file, access, settled=not refused)
+        problems = (*refused, *taken_name(access, file.name))
+        error = "The file cannot run like this." if problems else ""
+        words = design_words(file)
+    except InvalidExperiment as wrong:
+        error, problems = wrong.message, wrong.problems
+    return {
+        "ok": not error,
+        "error": error,
+        "problems": problems,
+        "design": [] if error else words,
+        "considerations": checks_as_data(checks) if checks else [],
+    }
+
+
+def _text(asked: FileIn) -> str:
+    """The file as text; JSON is YAML but for numbers that are none."""
+    if asked.text is not None:
+        return asked.text.replace("\r\n", "\n")
+    return json.dumps(asked.file, ensure_ascii=False, indent=1)
+
+
+@router.get(_PLACE, response={200: ExperimentOut, **auth.READ_ERRORS})
+def read_experiment(request: HttpRequest, slug: str, name: str) -> Any:
+    """An experiment with its counts, its arms and its file."""
+    access = auth.reading(request, slug)
+    return _experiment(access, get_experiment(access, name))
+
+
+@router.patch(
+    _PLACE,
+    response={200: ExperimentOut, **auth.WRITE_ERRORS},
+    openapi_extra=api_bodies.described(NotesIn),
+)
+def change_experiment(request: HttpRequest, slug: str, name: str) -> Any:
+    """Replace its notes (Markdown) or its tags; the file stays as it was given."""
+    access = auth.writing(request, slug)
+    experiment = get_experiment(access, name)
+    asked = api_bodies.read(request, NotesIn)
+    editing.write_notes(
+        user=auth.person(request),
+        experiment=experiment,
+        notes=experiment.notes if asked.notes is None else asked.notes,
+        tags=queries.tags_of(experiment.pk) if asked.tags is None else asked.tags,
+    )
+    return _experiment(access, get_experiment(access, name))
+
+
+@router.delete(_PLACE, response={204: None, **auth.WRITE_ERRORS})
+def delete_experiment(request: HttpRequest, slug: str, name: str, confirm: Search = "") -> Any:
+    """Delete it with its trials and series, for good; `confirm` is its name once more."""
+    access = auth.writing(request, slug)
+    experiment = get_experiment(access, name)
+    editing.delete(user=auth.person(request), experiment=experiment, typed_name=confirm)
+    return Status(204, None)
+
+
+@router.post(f"{_PLACE}/rename", response=_DONE, openapi_extra=api_bodies.described(NameIn))
+def rename_experiment(request: HttpRequest, slug: str, name: str) -> Any:
+    """Give it another name; addresses with the old one lead nowhere afterwards."""
+    access = auth.writing(request, slug)
+    experiment = get_experiment(access, name)
+    wanted = api_bodies.read(request, NameIn).name.strip()
+    editing.rename(user=auth.person(request), experiment=experiment, name=wanted)
+    return _state(get_experiment(access, wanted))
+
+
+@router.post(f"{_PLACE}/stop", response=_DONE, openapi_extra=api_bodies.described(StopIn))
+def stop_experiment(request: HttpRequest, slug: str, name: str) -> Any:
+    """End the search: running trials stop at their next evaluation, no new ones start."""
+
+    def act(**told: Any) -> None:
+        services.stop(**told, reason=api_bodies.read(request, StopIn).reason.strip())
+
+    return _done(request, slug, name, act)
+
+
+@router.post(f"{_PLACE}/pause", response=_DONE)
+def pause_experiment(request: HttpRequest, slug: str, name: str) -> Any:
+    """Start no new trials; running ones end."""
+    return _done(request, slug, name, services.pause)
+
+
+@router.post(f"{_PLACE}/resume", response=_DONE)
+def resume_experiment(request: HttpRequest, slug: str, name: str) -> Any:
+    """Go on after a pause."""
+    return _done(request, slug, name, control.resume)
+
+
+@router.post(f"{_PLACE}/archive", response=_DONE)
+def archive_experiment(request: HttpRequest, slug: str, name: str) -> Any:
+    """Leave it out of lists; it stays where it is."""
+    return _done(request, slug, name, editing.archive)
+
+
+@router.post(f"{_PLACE}/bring-back", response=_DONE)
+def bring_back_experiment(request: HttpRequest, slug: str, name: str) -> Any:
+    """List an archived one again."""
+    return _done(request, slug, name, editing.bring_back)
+
+
+def _done(request: HttpRequest, slug: str, name: str, act: Callable[..., Any]) -> dict[str, Any]:
+    """Act on an experiment in the name of the token's owner; tell how it stands then."""
+    access = auth.writing(request, slug)
+    act(user=auth.person(request), experiment=get_experiment(access, name))
+    return _state(get_experiment(access, name))
+
+
+def _state(experiment: Any) -> dict[str, Any]:
+    return {"name": experiment.name, "state": experiment.state}
+
+
+def _experiment(access: Any, experiment: Any) -> dict[str, Any]:
+    arms = queries.arms_of(experiment.pk)
+    tally = queries.tally(experiment.pk)
+    same = (
+        "name", "goal", "notes", "config_link", "objective", "official_metric", "direction",
+        "margin", "smallest_gain", "sampler", "state", "stop_reason", "budget", "best_value",
+        "created_at", "finished_at",
+    )  # fmt: skip
+    return {
+        **{name: getattr(experiment, name) for name in same},
+        "project": access.slug,
+        "tags": queries.tags_of(experiment.pk),
+        "archived": experiment.archived_at is not None,
+        "extends": experiment.extends.name if experiment.extends else None,
+        "trials": experiment.trial_count,
+        "complete": experiment.complete_count,
+        "pruned": experiment.pruned_count,
+        "failed": experiment.failed_count,
+        "running": tally.running,
+        "waiting": tally.waiting,
+        "best_trial": queries.best_trial_name(experiment, len(arms)),
+        "arms": arms,
+        "reproduce": line_of(experiment, experiment.best_trial),
+        "author": experiment.created_by.get_username(),
+        "file": experiment.source,
+    }

@@ -1,0 +1,40 @@
+"""Files of a trial: which there are, with their checksums, and their bytes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.http import HttpRequest
+from ninja import Router
+
+from experiments.design.queries.experiments import arms_of, get_experiment
+from experiments.errors import NotFound
+from experiments.team.api import auth
+from experiments.trials.api.trial_schemas import FilesOut
+from experiments.trials.artifacts.queries.artifacts import file_of
+from experiments.trials.panels import file_downloads
+from experiments.trials.table.queries.trial_detail import detail_of, get_trial
+from experiments.web import api_bodies
+
+router = Router(tags=["trials"])
+_PLACE = "/{slug}/experiments/{name}/trials/{trial}/files"
+
+
+@router.get(_PLACE, response={200: FilesOut, **auth.READ_ERRORS})
+def list_files(request: HttpRequest, slug: str, name: str, trial: str) -> Any:
+    """Checkpoints and output with sizes and SHA-256."""
+    experiment = get_experiment(auth.reading(request, slug), name)
+    found = get_trial(experiment, trial)
+    return {"files": detail_of(found, len(arms_of(experiment.pk))).files}
+
+
+@router.get(_PLACE + "/{int:file}", openapi_extra=api_bodies.file(file_downloads.CONTENT_TYPE))
+def read_trial_file(request: HttpRequest, slug: str, name: str, trial: str, file: int) -> Any:
+    """The bytes of one file; its SHA-256 is the ETag."""
+    experiment = get_experiment(auth.reading(request, slug), name)
+    found = get_trial(experiment, trial)
+    kept = file_of(experiment, found, file) if file < 2**63 else None
+    if kept is None:
+        raise NotFound(f"{trial} has no file {file}.")
+    filename = f"{slug} {experiment.name} {trial} {kept.name}"
+    return file_downloads.sent(request, kept, filename=filename)

@@ -1,0 +1,65 @@
+"""What the rules saw, and setting it aside with a reason."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.http import HttpRequest
+from ninja import Router
+
+from experiments.design.api.experiment_schemas import DoneOut, MutedIn, ReasonIn
+from experiments.design.queries.experiments import arms_of, get_experiment
+from experiments.errors import NotFound
+from experiments.team.api import auth
+from experiments.trials.api.trial_schemas import FindingsOut
+from experiments.trials.findings.queries import findings as queries
+from experiments.trials.findings.services import findings as services
+from experiments.web import api_bodies
+
+router = Router(tags=["findings"])
+_PLACE = "/{slug}/experiments/{name}"
+
+
+@router.get(f"{_PLACE}/findings", response={200: FindingsOut, **auth.READ_ERRORS})
+def list_findings(request: HttpRequest, slug: str, name: str) -> Any:
+    """An experiment's findings and the warnings of its trials, those that ask for something
+    first. Every finding of one trial stands with the trial.
+    """
+    return _findings(get_experiment(auth.reading(request, slug), name))
+
+
+@router.post(
+    "/{slug}/findings/{int:finding}/dismiss",
+    response={200: FindingsOut, **auth.WRITE_ERRORS},
+    openapi_extra=api_bodies.described(ReasonIn),
+)
+def dismiss_finding(request: HttpRequest, slug: str, finding: int) -> Any:
+    """Set a finding aside; person and reason go into the evidence of a decision."""
+    access = auth.writing(request, slug)
+    name = queries.experiment_of_finding(access.project_id, finding) if finding < 2**63 else None
+    if name is None:
+        raise NotFound(f"There is no finding {finding}.")
+    reason = api_bodies.read(request, ReasonIn).reason
+    services.dismiss(user=auth.person(request), finding_id=finding, reason=reason)
+    return _findings(get_experiment(access, name))
+
+
+@router.post(
+    f"{_PLACE}/mute",
+    response={200: DoneOut, **auth.WRITE_ERRORS},
+    openapi_extra=api_bodies.described(MutedIn),
+)
+def mute_overfitting(request: HttpRequest, slug: str, name: str) -> Any:
+    """Let overfitting ask for nothing in this experiment, or let it ask again."""
+    experiment = get_experiment(auth.writing(request, slug), name)
+    services.mute_overfitting(
+        user=auth.person(request),
+        experiment=experiment,
+        muted=api_bodies.read(request, MutedIn).muted,
+    )
+    return {"name": experiment.name, "state": experiment.state}
+
+
+def _findings(experiment: Any) -> dict[str, Any]:
+    found = queries.findings_of(experiment.pk, len(arms_of(experiment.pk)))
+    return {"summary": found.summary, "findings": found.rows}

@@ -1,0 +1,64 @@
+"""What to ask next: proposed files, which nothing creates until they are sent back."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from django.http import HttpRequest
+from ninja import Router
+from pydantic import Field, StringConstraints
+
+from experiments.design.api.experiment_schemas import FollowUpOut, FollowUpsOut
+from experiments.design.follow_ups import followups
+from experiments.design.follow_ups.followups import Proposal
+from experiments.design.queries.experiments import get_experiment
+from experiments.design.queries.exploration import explored
+from experiments.team.api import auth
+from experiments.trials.findings.queries.asked_followup import asked_proposal
+
+router = Router(tags=["experiments"])
+_PLACE = "/{slug}/experiments/{name}/follow-ups"
+Word = Annotated[str, StringConstraints(max_length=200)]
+Id = Annotated[int, Field(ge=0, lt=10**9)]
+
+
+@router.get(_PLACE, response={200: FollowUpsOut, **auth.READ_ERRORS})
+def list_follow_ups(request: HttpRequest, slug: str, name: str) -> Any:
+    """Every follow-up with its file, or with the reason why it must not be made."""
+    older = get_experiment(auth.reading(request, slug), name)
+    if not older.source:
+        return {"follow_ups": []}
+    seen = explored(older)
+    every = (followups.propose(older, kind, exploration=seen) for kind in followups.FOLLOWUPS)
+    return {"follow_ups": [_document(each) for each in every]}
+
+
+@router.get(_PLACE + "/{kind}", response={200: FollowUpOut, **auth.READ_ERRORS})
+def propose_follow_up(
+    request: HttpRequest,
+    slug: str,
+    name: str,
+    kind: str,
+    hyperparameter: Word = "",
+    edge: Word = "",
+    finding: Id = 0,
+) -> Any:
+    """One of extend, narrow, exploit, clone and the remedies that findings name.
+
+    `hyperparameter` and `edge` (low, high): which end to extend; `finding`: whose suggested
+    limits to take. Send `text` to create it.
+    """
+    older = get_experiment(auth.reading(request, slug), name)
+    asked = {"follow": kind, "hyperparameter": hyperparameter, "edge": edge}
+    return _document(asked_proposal(older, asked | {"finding": str(finding)}))
+
+
+def _document(proposal: Proposal) -> dict[str, Any]:
+    return {
+        "kind": proposal.kind,
+        "name": proposal.name,
+        "text": proposal.text,
+        "differences": [str(each) for each in proposal.differences],
+        "why": proposal.why,
+        "refused": proposal.refused,
+    }

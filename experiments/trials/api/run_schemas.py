@@ -1,0 +1,133 @@
+"""What programs outside send about their runs, and what they are answered."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from ninja import Field, Schema
+from pydantic import StringConstraints
+
+from experiments.web.api_schemas import ParameterName, ProblemOut, Short, Strict
+
+Seed = Annotated[int, Field(ge=0, lt=2**63)]
+Name = Annotated[str, StringConstraints(pattern=r"^\w[\w .+=-]*$", max_length=200)]
+Tag = Annotated[str, StringConstraints(min_length=1, max_length=60, strip_whitespace=True)]
+Key = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{0,64}$")]
+
+
+class RunIn(Strict):
+    """A run that begins."""
+
+    project: Short
+    experiment: Name
+    params: dict[ParameterName, bool | int | float | str | None] = Field(
+        default_factory=dict, max_length=1000
+    )
+    train_seed: Seed | None = None
+    split_seed: Seed | None = None
+    search_seed: Seed | None = None
+    metrics: dict[ParameterName, dict[str, Any] | None] = Field(
+        default_factory=dict,
+        max_length=1000,
+        description="split, kind, direction and resolution by name, as in an experiment file",
+    )
+    goal: Annotated[str, StringConstraints(max_length=2000)] = ""
+    notes: Annotated[str, StringConstraints(max_length=100_000)] = ""
+    config_link: Annotated[str, StringConstraints(max_length=1000)] = Field(
+        default="", pattern=r"^(https?://\S+)?$"
+    )
+    tags: list[Tag] = Field(default_factory=list, max_length=50)
+    commit: Annotated[str, StringConstraints(max_length=64)] = ""
+    data: dict[Short, Short] = Field(default_factory=dict, max_length=50)
+    key: Key = Field(default="", description="a second request with the same key makes no run")
+    repetition: Annotated[int, Field(ge=1, lt=2**63)] | None = Field(
+        default=None,
+        description="makes the run a replicate of that declared repetition; what has no place "
+        "there (metrics, goal, notes, tags, commit, data, config_link, search_seed) is refused",
+    )
+    side: Literal["candidate", "baseline"] | None = None
+    pair: Annotated[int, Field(ge=1, le=10_000)] | None = Field(
+        default=None, description="which replicate, from 1; without it the next open one"
+    )
+
+
+class PointsIn(Strict):
+    """Log calls. `batch` counts from 0; the same number again changes nothing."""
+
+    batch: Annotated[int, Field(ge=0, lt=2**31)] | None = None
+    points: list[Any] = Field(default_factory=list)
+
+
+class FinishIn(Strict):
+    state: Literal["complete", "pruned", "failed"] = "complete"
+    value: float | None = Field(default=None, allow_inf_nan=False)
+    reason: Annotated[str, StringConstraints(max_length=10_000)] = ""
+    read_split_seed: bool | None = Field(
+        default=None,
+        description="of a replicate: whether the data was split by the seed that was handed out",
+    )
+
+
+class RunOut(Schema):
+    id: int
+    project: str
+    experiment: str
+    number: int
+    state: str
+    value: float | None
+    stop: bool = Field(description="a person asks the run to end")
+
+
+class CreatedOut(Schema):
+    id: int
+    number: int
+    experiment: str
+    official_metric: str
+    direction: str
+    params: dict[str, Any] | None = Field(
+        default=None, description="of a replicate: what was declared and has to be trained"
+    )
+    side: str | None = None
+    pair: int | None = None
+    train_seed: int | None = None
+    split_seed: int | None = None
+
+
+class ReplicateOut(Schema):
+    side: str
+    pair: int
+    train_seed: int | None
+    split_seed: int | None
+    state: str
+    run: int | None
+
+
+class RepetitionOut(Schema):
+    """A declared repetition; no scores, which wait for the look."""
+
+    id: int
+    project: str
+    experiment: str
+    looks: list[int]
+    pairs: int
+    decided: bool
+    candidate: dict[str, Any]
+    baseline: dict[str, Any]
+    replicates: list[ReplicateOut]
+
+
+class PointsOut(Schema):
+    """`stored` is false for a batch that was there already, `late` true for one that came when
+    the run had ended: it is kept, but not drawn.
+    """
+
+    stored: bool
+    late: bool
+    points: int
+    stop: bool
+    skipped: list[ProblemOut]
+
+
+class FinishedOut(Schema):
+    state: str
+    value: float | None

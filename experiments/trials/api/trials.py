@@ -1,0 +1,242 @@
+"""Trials of an experiment: list, read, their series, and what a person adds to a search."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from django.http import HttpRequest
+from ninja import Query, Router, Status
+from pydantic import Field, StringConstraints
+
+from experiments.design import metrics
+from experiments.design.api.experiment_schemas import DoneOut
+from experiments.design.follow_ups import refinement
+from experiments.design.queries.experiments import arms_of, get_experiment
+from experiments.errors import Conflict, Problem, VerdictError
+from experiments.team.api import auth
+from experiments.trials.api.trial_schemas import (
+    AddedOut,
+    BudgetIn,
+    GridIn,
+    QueuedOut,
+    TrialOut,
+    TrialSeriesOut,
+    TrialsOut,
+    TryIn,
+)
+from experiments.trials.findings.queries.findings import findings_of_trial
+from experiments.trials.lifecycle.queries import added_trials as added_queries
+from experiments.trials.lifecycle.services import added_trials as services
+from experiments.trials.lifecycle.services import experiments
+from experiments.trials.series import series_files
+from experiments.trials.series.queries import series, series_exports
+from experiments.trials.table import trial_files
+from experiments.trials.table.queries import trial_exports
+from experiments.trials.table.queries.reproduce_trial import line_of
+from experiments.trials.table.queries.trial_detail import detail_of, get_trial
+from experiments.trials.table.queries.trial_table import TrialFilter, list_trials
+from experiments.web import api_bodies
+from experiments.web.plain_json import plain
+from experiments.web.streaming import download
+
+router = Router(tags=["trials"])
+_PLACE = "/{slug}/experiments/{name}"
+PageNumber = Annotated[int, Field(ge=1, le=10**6)]
+Word = Annotated[str, StringConstraints(max_length=300)]
+Step = Annotated[int | None, Field(ge=-(2**62), le=2**62)]
+SEEDS = {"training seed": "train_seed", "split seed": "split_seed", "search seed": "search_seed"}
+_ALL: list[str] = []  # pydantic copies a default
+
+
+@router.get(f"{_PLACE}/trials", response={200: TrialsOut, **auth.READ_ERRORS})
+def list_of_trials(
+    request: HttpRequest,
+    slug: str,
+    name: str,
+    state: Word = "",
+    arm: Word = "",
+    order: Word = "score",
+    down: bool = False,
+    page: PageNumber = 1,
+) -> Any:
+    """The search trials, 25 a page.
+
+    `state`: waiting, running, complete, pruned or failed; `arm`: its letter; `order`: score,
+    number, seconds, step, arm, state or p.<hyperparameter>; `down` turns it round.
+    """
+    experiment = get_experiment(auth.reading(request, slug), name)
+    found = list_trials(
+        experiment.pk,
+        arms_of(experiment.pk),
+        TrialFilter(state, arm, order, down, page),
+        direction=experiment.direction,
+        parameters=trial_exports.parameter_names(experiment.pk),
+    )
+    return {
+        "trials": found.rows,
+        "page": found.number,
+        "pages": found.pages,
+        "total": found.total,
+    }
+
+
+@router.get(f"{_PLACE}/trials.csv", openapi_extra=api_bodies.file(trial_files.CONTENT_TYPE))
+def read_trials_file(
+    request: HttpRequest,
+    slug: str,
+    name: str,
+    state: Word = "",
+    arm: Word = "",
+    order: Word = "score",
+    down: bool = False,
+) -> Any:
+    """The same as a table, all of them."""
+    experiment = get_experiment(auth.reading(request, slug), name)
+    parameters = trial_exports.parameter_names(experiment.pk)
+    wanted = TrialFilter(state=state, arm=arm, order=order, descending=down)
+    arms = arms_of(experiment.pk)
+    rows = trial_exports.exported_trials(experiment, arms, wanted, parameters)
+    return download(
+        request,
+        trial_files.write(rows, metric=experiment.official_metric, parameters=parameters),
+        content_type=trial_files.CONTENT_TYPE,
+        filename=f"{slug} {experiment.name} trials.csv",
+    )
+
+
+@router.get(
+    _PLACE + "/series.{kind}", openapi_extra=api_bodies.file(*series_files.CONTENT_TYPES.values())
+)
+def read_series_file(
+    request: HttpRequest,
+    slug: str,
+    name: str,
+    kind: Literal["csv", "parquet"],
+    metric: Annotated[list[str], Query(max_length=100)] = _ALL,
+) -> Any:
+    """All series of all trials, exact, without test scores; `metric` narrows it."""
+    experiment = get_experiment(auth.reading(request, slug), name)
+    pieces = series_exports.exact(
+        series_exports.trial_names(experiment),
+        declared=metrics.declared_metrics(experiment.document),
+        metrics=metric or None,
+    )
+    return download(
+        request,
+        series_files.write(pieces, kind),
+        content_type=series_files.CONTENT_TYPES[kind],
+        filename=f"{slug} {experiment.name}.{kind}",
+    )
+
+
+@router.get(_PLACE + "/trials/{trial}", response={200: TrialOut, **auth.READ_ERRORS})
+def read_trial(request: HttpRequest, slug: str, name: str, trial: str) -> Any:
+    """One trial: what it ran with, how it ended, what the rules saw, the end of its log."""
+    experiment = get_experiment(auth.reading(request, slug), name)
+    found = get_trial(experiment, trial)
+    detail = detail_of(found, len(arms_of(experiment.pk)))
+    same = set(TrialOut.model_fields) & set(detail.__slots__)
+    return {
+        **{field: getattr(detail, field) for field in same},
+        **{SEEDS[words]: seed for words, seed in detail.seeds},
+        "parameters": {row.name: row.value for row in detail.searched},
+        "reproduce": line_of(experiment, found),
+        "findings": findings_of_trial(found.pk),
+    }
+
+
+@router.get(_PLACE + "/trials/{trial}/series", response={200: TrialSeriesOut, **auth.READ_ERRORS})
+def read_trial_series(
+    request: HttpRequest,
+    slug: str,
+    name: str,
+    trial: str,
+    first: Step = None,
+    last: Step = None,
+) -> Any:
+    """Every series of a trial, to the last bit; `first` and `last` cut out a range of steps."""
+    experiment = get_experiment(auth.reading(request, slug), name)
+    found = get_trial(experiment, trial)
+    range_of_steps = (
+        -(2**63) if first is None else first,
+        2**63 - 1 if last is None else last,
+    )
+    read = series.read(
+        [found.pk],
+        declared=metrics.declared_metrics(experiment.document),
+        steps=None if first is None and last is None else range_of_steps,
+    )
+    return {
+        "trial": trial,
+        "series": {
+            metric: {"steps": columns.steps.tolist(), "values": plain(columns.values.tolist())}
+            for metric, columns in read.get(found.pk, {}).items()
+        },
+    }
+
+
+@router.post(
+    f"{_PLACE}/trials",
+    response={201: QueuedOut, **auth.WRITE_ERRORS},
+    openapi_extra=api_bodies.described(TryIn),
+)
+def try_configuration(request: HttpRequest, slug: str, name: str) -> Any:
+    """Queue a configuration of your own beside the sampler's."""
+    experiment = _searched(request, slug, name)
+    asked = api_bodies.read(request, TryIn)
+    letters = {arm.letter: arm.index for arm in arms_of(experiment.pk)}
+    if asked.arm and asked.arm not in letters:
+        found = Problem("arm", f"want one of {', '.join(letters)}")
+        raise VerdictError("There is no such arm.", [found])
+    made = services.try_configuration(
+        user=auth.person(request),
+        experiment=experiment,
+        parameters=asked.parameters,
+        arm=letters[asked.arm] if asked.arm else None,
+    )
+    return Status(201, {"ids": made})
+
+
+@router.post(_PLACE + "/trials/{trial}/retry", response={201: QueuedOut, **auth.WRITE_ERRORS})
+def retry_trial(request: HttpRequest, slug: str, name: str, trial: str) -> Any:
+    """Queue a failed trial again, with the same row, parameters and seeds."""
+    failed = get_trial(_searched(request, slug, name), trial)
+    return Status(201, {"ids": [services.retry(user=auth.person(request), trial=failed)]})
+
+
+@router.post(
+    f"{_PLACE}/budget",
+    response={200: AddedOut, **auth.WRITE_ERRORS},
+    openapi_extra=api_bodies.described(BudgetIn),
+)
+def extend_budget(request: HttpRequest, slug: str, name: str) -> Any:
+    """Let the sampler go on to so many trials in every arm."""
+    experiment = _searched(request, slug, name)
+    per_arm = api_bodies.read(request, BudgetIn).per_arm
+    user = auth.person(request)
+    return {"added": services.extend_budget(user=user, experiment=experiment, per_arm=per_arm)}
+
+
+@router.post(
+    f"{_PLACE}/grid",
+    response={201: DoneOut, **auth.WRITE_ERRORS},
+    openapi_extra=api_bodies.described(GridIn, required=False),
+)
+def refine(request: HttpRequest, slug: str, name: str) -> Any:
+    """Make a grid where a finished random search was good: an experiment that extends it."""
+    experiment = _searched(request, slug, name)
+    insist = api_bodies.read(request, GridIn).insist if request.body else False
+    text = refinement.grid_file(
+        experiment, taken=added_queries.experiment_names(experiment), insist=insist
+    )
+    made = experiments.create(user=auth.person(request), text=text, extends=experiment)
+    return Status(201, {"name": made.name, "state": made.state})
+
+
+def _searched(request: HttpRequest, slug: str, name: str) -> Any:
+    """An experiment that workers search, to which this token may add."""
+    access = auth.writing(request, slug)
+    experiment = get_experiment(access, name)
+    if not experiment.source:
+        raise Conflict("A program described this experiment; only that program adds trials.")
+    return experiment

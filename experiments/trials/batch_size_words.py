@@ -1,0 +1,47 @@
+"""What measured batch sizes say, in words."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from experiments.analysis.curves.throughput import choose_batch
+
+_WHY = {
+    "memory": "Memory ended",
+    "data": "The data ended",
+    "failed": "The measurement failed",
+}
+
+
+def measured(rows: Sequence[Mapping[str, Any]]) -> dict[int, float]:
+    """Examples per second by batch size, of the sizes that could be measured."""
+    return {
+        int(row["batch"]): float(row["examples_per_second"])
+        for row in rows
+        if row.get("examples_per_second")
+    }
+
+
+def answer(rows: Sequence[Mapping[str, Any]]) -> str:
+    """Which size to take, and why nothing larger was tried.
+
+    rows: batch, examples_per_second, ended and reason of each size, in the order of measurement.
+    """
+    rates = measured(rows)
+    choice = choose_batch(rates)
+    last = rows[-1] if rows else None
+    why = ""
+    if last is not None and last["ended"]:
+        why = f" {_WHY[last['ended']]} at {last['batch']}: {last['reason']}."
+    elif len(rates) > 1:
+        why = f" From {rows[-2]['batch']} to {rows[-1]['batch']} throughput hardly rose."
+        if choice is not None and choice.doublings and choice.doublings[-1].factor >= 1.2:
+            why = f" Throughput still rose at {rows[-1]['batch']}, the largest size tried."
+    if choice is None:
+        return f"No batch size could be measured.{why}"
+    return (
+        f"Take {choice.batch}: the smallest size within 5 % of the highest throughput "
+        f"({choice.throughput:,.0f} examples/s).{why} Tune the learning rate again with it, and "
+        "compare sizes by the same number of steps."
+    )

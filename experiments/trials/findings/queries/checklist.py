@@ -1,0 +1,107 @@
+"""The playbook's checklist of an experiment, from what the rules saw and how it is recorded."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from experiments.analysis.curves.practice import record_complete, use_of_test_set
+from experiments.analysis.diagnosis import Diagnosis
+from experiments.analysis.rules import CHECKLIST, CheckState
+from experiments.models import Experiment, TestOpening
+from experiments.trials.findings.queries.findings import FindingRow, Findings
+
+
+@dataclass(frozen=True, slots=True)
+class CheckRow:
+    """One question, where it stands (a `CheckState`, or "aside"), and the reasons in words."""
+
+    question: str
+    state: str
+    reasons: tuple[str, ...]
+
+    @property
+    def words(self) -> str:
+        """How its state reads."""
+        return {
+            CheckState.PASSED: "passed",
+            CheckState.NOTICED: "noticed",
+            CheckState.WARNED: "warned",
+            "aside": "set aside",
+        }.get(self.state, "not checkable yet")
+
+
+@dataclass(frozen=True, slots=True)
+class Checklist:
+    """All questions in the playbook's order."""
+
+    rows: tuple[CheckRow, ...]
+
+    @property
+    def answered(self) -> tuple[CheckRow, ...]:
+        return tuple(row for row in self.rows if row.state != CheckState.NOT_CHECKABLE)
+
+    @property
+    def unanswered(self) -> tuple[CheckRow, ...]:
+        """Those that are not checkable yet."""
+        return tuple(row for row in self.rows if row.state == CheckState.NOT_CHECKABLE)
+
+    @property
+    def summary(self) -> str:
+        """9 passed, 2 warned, 5 not checkable yet."""
+        counts: dict[str, int] = {}
+        for row in self.rows:
+            counts[row.words] = counts.get(row.words, 0) + 1
+        order = ("warned", "noticed", "set aside", "passed", "not checkable yet")
+        return ", ".join(f"{counts[words]} {words}" for words in order if words in counts)
+
+
+def checklist(experiment: Experiment, findings: Findings) -> Checklist:
+    """Answer every question by the experiment's own findings. One query."""
+    told = [row for row in findings.rows if not row.trial]
+    practice = _practice(experiment)
+    return Checklist(tuple(_row(question, names, told, practice) for question, names in CHECKLIST))
+
+
+def _practice(experiment: Experiment) -> list[Diagnosis]:
+    """What is checked by looking at the record itself."""
+    looked = TestOpening.objects.filter(replication__experiment=experiment).count()
+    present = {
+        "name": bool(experiment.name),
+        "config_link": bool(experiment.config_link or experiment.source),
+        "description": bool(experiment.goal),
+        "trial_count": experiment.trial_count > 0,
+        "best_validation": experiment.best_value is not None,
+        "reproduce_command": experiment.best_trial_id is not None and bool(experiment.commit),
+    }
+    # Test scores open after a verdict only, each opening counted.
+    test_set = use_of_test_set(looked, verdict_reached=True)
+    if not experiment.trial_count:
+        return [test_set]
+    return [record_complete(present), test_set]
+
+
+def _row(
+    question: str,
+    names: Sequence[str],
+    told: Iterable[FindingRow],
+    practice: Iterable[Diagnosis],
+) -> CheckRow:
+    own = [row for row in told if row.rule in names]
+    checked = [each for each in practice if each.rule in names]
+    warned = [row.title for row in own if row.is_warning]
+    noticed = [row.title for row in own if row.is_open and not row.is_warning]
+    noticed += [each.title for each in checked if each.fired]
+    aside = [row.title for row in own if row.status == "fired" and row.is_aside]
+    passed = [row.title for row in own if row.status == "passed"]
+    passed += [each.title for each in checked if not each.fired]
+    waiting = [row.detail for row in own if row.status == "not_checkable"]
+    if warned:
+        return CheckRow(question, CheckState.WARNED, (*warned, *noticed))
+    if noticed:
+        return CheckRow(question, CheckState.NOTICED, tuple(noticed))
+    if aside:
+        return CheckRow(question, "aside", tuple(aside))
+    if passed:
+        return CheckRow(question, CheckState.PASSED, tuple(passed[:1]))
+    return CheckRow(question, CheckState.NOT_CHECKABLE, tuple(dict.fromkeys(waiting))[:1])

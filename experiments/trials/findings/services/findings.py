@@ -1,0 +1,159 @@
+"""Keep what the rules saw, and a person's dismissals."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from itertools import chain
+
+from django.db import connection
+from django.utils import timezone
+
+from experiments.analysis.diagnosis import Diagnosis
+from experiments.errors import NotFound, Problem, VerdictError
+from experiments.models import Experiment, Finding
+from experiments.models.project import Role
+from experiments.team.services.permissions import Person, require
+from experiments.trials.lifecycle.services.statements import Statement, at_once
+
+# What a rule says; found again the same, it keeps the time when it was found.
+_SAID = (
+    "version",
+    "status",
+    "severity",
+    "title",
+    "detail",
+    "meaning",
+    "advice",
+    "section",
+    "action",
+    "evidence",
+)
+_COLUMNS = ("experiment_id", "trial_id", "rule", "subject", *_SAID, "found_at", "dismiss_reason")
+# One order for everyone who writes an experiment's own findings: two workers may look at once.
+_LOCK = """
+SELECT 1 FROM experiments_finding WHERE {held} ORDER BY id FOR UPDATE
+"""
+_FORGET = """
+DELETE FROM experiments_finding WHERE {held} AND dismissed_at IS NULL
+AND rule IN ({rules}) AND (rule, subject) NOT IN (VALUES {keys})
+"""
+_KEEP = f"""
+INSERT INTO experiments_finding AS f ({", ".join(_COLUMNS)}) VALUES {{rows}}
+ON CONFLICT ({{of}}, rule, subject) WHERE {{which}} DO UPDATE SET
+    {", ".join(f"{name} = excluded.{name}" for name in (*_SAID, "found_at"))}
+WHERE {" OR ".join(f"f.{name} <> excluded.{name}" for name in _SAID)}
+"""
+_READING = """
+INSERT INTO experiments_trialreading (trial_id, document) VALUES (%s, %s)
+ON CONFLICT (trial_id) DO UPDATE SET document = excluded.document
+"""
+
+
+def record(
+    *, experiment_id: int, diagnoses: Iterable[Diagnosis], trial_id: int | None = None
+) -> None:
+    """Keep the newest result of each rule on each subject; dismissals stay.
+
+    Results of a rule on subjects that it no longer names are removed unless dismissed.
+    """
+    statements = _keeping(experiment_id, trial_id, diagnoses)
+    if statements:
+        at_once(*statements)
+
+
+def _keeping(
+    experiment_id: int, trial_id: int | None, diagnoses: Iterable[Diagnosis]
+) -> list[Statement]:
+    found = {(each.rule, each.subject[:260]): each for each in diagnoses}
+    if not found:
+        return []
+    keys = sorted(found)
+    rules = sorted({rule for rule, _ in keys})
+    now = connection.ops.adapt_datetimefield_value(timezone.now())
+    rows = [(experiment_id, trial_id, *key, *_said(found[key]), now, "") for key in keys]
+    if trial_id is None:
+        held, of, which = "experiment_id = %s AND trial_id IS NULL", "experiment_id", "IS NULL"
+        subject = experiment_id
+    else:
+        held, of, which = "trial_id = %s", "trial_id", "IS NOT NULL"
+        subject = trial_id
+    forgetting = _FORGET.format(
+        held=held, rules=_places(len(rules)), keys=", ".join(["(%s, %s)"] * len(keys))
+    )
+    keeping = _KEEP.format(
+        rows=", ".join([f"({_places(len(_COLUMNS))})"] * len(rows)),
+        of=of,
+        which=f"trial_id {which}",
+    )
+    locking: list[Statement] = []
+    if trial_id is None and connection.vendor == "postgresql":
+        locking = [(_LOCK.format(held=held), [subject])]
+    return [
+        *locking,
+        (forgetting, [subject, *rules, *chain.from_iterable(keys)]),
+        (keeping, list(chain.from_iterable(rows))),
+    ]
+
+
+def _said(each: Diagnosis) -> tuple[object, ...]:
+    """The columns of `_SAID`."""
+    return (
+        each.version,
+        each.status,
+        each.severity,
+        each.title[:600],
+        each.detail,
+        each.meaning,
+        each.advice,
+        each.section[:200],
+        each.action,
+        json.dumps(dict(each.evidence), allow_nan=False),
+    )
+
+
+def _places(count: int) -> str:
+    return ", ".join(["%s"] * count)
+
+
+def record_trial(
+    *, experiment_id: int, trial_id: int, diagnoses: Iterable[Diagnosis], reading: str
+) -> None:
+    """Keep what the rules saw in a finished trial, and what rules across trials need of it."""
+    at_once(*_keeping(experiment_id, trial_id, diagnoses), (_READING, [trial_id, reading]))
+
+
+def mute_overfitting(*, user: Person, experiment: Experiment, muted: bool) -> None:
+    """Say whether overfitting asks for anything here: members of an ensemble may overfit a little.
+
+    What the rule sees is recorded all the same, and stands with a decision's evidence as muted.
+    """
+    require(user, experiment.project, Role.EDITOR)
+    Experiment.objects.filter(pk=experiment.pk).update(mutes_overfitting=muted)
+
+
+def forget(*, trial_id: int) -> None:
+    """Drop what an earlier attempt of a trial showed, but for what a person set aside."""
+    Finding.objects.filter(trial_id=trial_id, dismissed_at__isnull=True).delete()
+
+
+def dismiss(*, user: Person, finding_id: int, reason: str) -> Finding:
+    """Set a finding aside, with a reason that becomes part of a decision's evidence.
+
+    Raises:
+        VerdictError: without a reason.
+        NotFound: for a finding of a project that the user may not see.
+    """
+    finding = Finding.objects.select_related("experiment__project").filter(pk=finding_id).first()
+    if finding is None:
+        raise NotFound("There is no such finding.")
+    require(user, finding.experiment.project, Role.EDITOR)
+    if not reason.strip():
+        raise VerdictError(
+            "A dismissal needs a reason.", [Problem("reason", "say why this can be set aside")]
+        )
+    Finding.objects.filter(pk=finding_id).update(
+        dismissed_by_id=user.pk, dismissed_at=timezone.now(), dismiss_reason=reason.strip()
+    )
+    finding.refresh_from_db()
+    return finding

@@ -1,0 +1,32 @@
+"""What the page on which trials are added to a search starts from."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from experiments.models import Experiment, Trial
+from experiments.models.trial import FailureKind, StudyKind, TrialState
+from experiments.models.trial_encoding import decode
+
+
+def searched_values(trial: Trial) -> Mapping[str, Any]:
+    """The searched hyperparameters of a trial, by name."""
+    values: Mapping[str, Any] = decode(trial.parameters)
+    return values
+
+
+def may_be_retried(trial: Trial) -> bool:
+    """Whether a trial of a search failed by accident and was not tried again yet."""
+    return (
+        trial.study.kind == StudyKind.SEARCH
+        and trial.state == TrialState.FAILED
+        and trial.failure_kind != FailureKind.INFEASIBLE
+        and not trial.retries.exists()
+    )
+
+
+def experiment_names(experiment: Experiment) -> tuple[str, ...]:
+    """Names of all experiments of its project."""
+    rows = Experiment.objects.filter(project_id=experiment.project_id)
+    return tuple(rows.values_list("name", flat=True))

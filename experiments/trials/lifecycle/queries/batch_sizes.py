@@ -1,0 +1,106 @@
+"""What was measured of batch sizes in a project, and what is being measured."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from experiments.design.document.commands import PREFIX
+from experiments.models import BatchSizeProbe, Experiment
+
+MOST = 50
+OPEN = ("waiting", "running")
+
+
+@dataclass(frozen=True, slots=True)
+class SizeRow:
+    """One size; `milliseconds` of a step, memory in MiB; `ended` says why it was not measured."""
+
+    batch: int
+    examples_per_second: float | None
+    milliseconds: float | None
+    peak_memory_mb: float | None
+    ended: str
+
+
+@dataclass(frozen=True, slots=True)
+class Measurement:
+    """One measurement. `state`: waiting, running, done, failed or cancelled; `answer` is what it
+    says, or why it has none. `measuring` is the size under way; `experiment` and `asked_by` are
+    empty for one of the command line.
+    """
+
+    id: int
+    state: str
+    experiment: str
+    asked_by: str
+    queue: str
+    objective: str
+    parameter: str
+    parameters: Mapping[str, Any]
+    device: str
+    host: str
+    at: datetime
+    finished_at: datetime | None
+    answer: str
+    rows: tuple[SizeRow, ...]
+    measuring: int | None
+    is_to_end: bool
+
+    @property
+    def is_open(self) -> bool:
+        """Whether a worker is at it, or is still to take it."""
+        return self.state in OPEN
+
+
+def measurements(project_id: int, number: int | None = None) -> list[Measurement]:
+    """The newest first; `number` alone, if given."""
+    held = BatchSizeProbe.objects.filter(project_id=project_id)
+    if number is not None:
+        held = held.filter(pk=number)
+    return [_measurement(each) for each in held.select_related("experiment", "asked_by")[:MOST]]
+
+
+def measurable(project_id: int) -> list[str]:
+    """Names of experiments whose function can be timed, the latest active first."""
+    held = Experiment.objects.filter(project_id=project_id, archived_at__isnull=True)
+    held = held.exclude(source="").exclude(objective__startswith=PREFIX)
+    return list(held.order_by("-active_at").values_list("name", flat=True)[:MOST])
+
+
+def _measurement(each: BatchSizeProbe) -> Measurement:
+    rows = json.loads(each.rows)
+    options = json.loads(each.options)
+    measuring = 2 * rows[-1]["batch"] if rows else options.get("first")
+    return Measurement(
+        id=each.pk,
+        state=each.state,
+        experiment=each.experiment.name if each.experiment else "",
+        asked_by=each.asked_by.get_username() if each.asked_by else "",
+        queue=each.queue,
+        objective=each.objective,
+        parameter=options.get("parameter", ""),
+        parameters=json.loads(each.parameters),
+        device=each.device,
+        host=each.host,
+        at=each.created_at,
+        finished_at=each.finished_at,
+        answer=each.ended,
+        rows=tuple(_row(row) for row in rows),
+        measuring=measuring if each.state == "running" else None,
+        is_to_end=each.is_to_end,
+    )
+
+
+def _row(row: Mapping[str, Any]) -> SizeRow:
+    seconds = row["step_seconds"]
+    return SizeRow(
+        batch=row["batch"],
+        examples_per_second=row["examples_per_second"],
+        milliseconds=None if seconds is None else 1000 * seconds,
+        peak_memory_mb=row["peak_memory_mb"],
+        ended=f"{row['ended']}: {row['reason']}" if row["ended"] else "",
+    )

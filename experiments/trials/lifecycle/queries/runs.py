@@ -1,0 +1,225 @@
+"""Runs as programs outside see them, through a token."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from django.db.models import F, OuterRef, QuerySet, Subquery
+
+from experiments.design import metrics
+from experiments.design.metrics import Metric
+from experiments.models import ApiToken, Configuration, Experiment, Membership, Replication, Trial
+from experiments.models.decision import Choice
+from experiments.models.experiment import OUTSIDE
+from experiments.models.project import Role
+from experiments.models.replication import Purpose
+from experiments.models.trial import StudyKind, TrialState
+from experiments.models.trial_encoding import decode
+from experiments.team.queries import access
+from experiments.trials.table.queries.trial_table import STATE_WORDS
+
+_OF_STUDY = (
+    "study__project_id",
+    "study__project__slug",
+    "study__experiment__name",
+    "study__experiment__official_metric",
+    "study__experiment__document",
+    "study__experiment__sampler",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class RunView:
+    """A run. `from_outside`: a program logs it over HTTP, no worker runs it. `role`: what the
+    token's owner is in its project.
+    """
+
+    id: int
+    project: str
+    experiment: str
+    number: int
+    state: str
+    official_metric: str
+    declared: Mapping[str, Metric]
+    stop_requested: bool
+    from_outside: bool
+    value: float | None
+    role: str
+
+    @property
+    def may_write(self) -> bool:
+        return access.ROLES.index(Role(self.role)) >= access.ROLES.index(Role.EDITOR)
+
+
+@dataclass(frozen=True, slots=True)
+class UnreadRun:
+    """A run from outside that has ended and whose curves no rule has read; with what rules need
+    to know of it.
+    """
+
+    trial_id: int
+    experiment_id: int
+    official_metric: str
+    direction: str
+    metrics: Mapping[str, Metric]
+    parameters: Mapping[str, Any]
+    pruned: bool
+
+
+def unread(most: int) -> list[UnreadRun]:
+    """The runs that ended first among those not read yet. One query."""
+    rows = (
+        Trial.objects.filter(
+            study__experiment__sampler=OUTSIDE,
+            study__kind=StudyKind.SEARCH,
+            study__deleted_at__isnull=True,
+            state__in=(TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAILED),
+            curve_reading__isnull=True,
+        )
+        .select_related("study__experiment")
+        .order_by("finished_at", "pk")[:most]
+    )
+    return [_unread(row) for row in rows]
+
+
+def _unread(trial: Trial) -> UnreadRun:
+    experiment = trial.study.experiment
+    assert experiment is not None
+    values = decode(trial.parameters)
+    return UnreadRun(
+        trial_id=trial.pk,
+        experiment_id=experiment.pk,
+        official_metric=experiment.official_metric,
+        direction=experiment.direction,
+        metrics=metrics.declared_metrics(experiment.document),
+        parameters=values,
+        pruned=trial.state == TrialState.PRUNED,
+    )
+
+
+def parameters_of(experiment: Experiment) -> list[Mapping[str, Any]]:
+    """What each complete run of a search was trained with, configurations each once."""
+    documents = (
+        Configuration.objects.filter(
+            trials__study__experiment=experiment,
+            trials__study__kind=StudyKind.SEARCH,
+            trials__state=TrialState.COMPLETE,
+        )
+        .order_by("pk")
+        .distinct()
+        .values_list("document", flat=True)
+    )
+    return [json.loads(document)["parameters"] for document in documents]
+
+
+@dataclass(frozen=True, slots=True)
+class DeclaredReplicate:
+    """One replicate of a repetition as a program may see it: no score. `pair` counts from 1;
+    `run` is None while nobody has taken it.
+    """
+
+    side: str
+    pair: int
+    train_seed: int | None
+    split_seed: int | None
+    state: str
+    run: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class DeclaredRepetition:
+    """A repetition as it was declared, and its replicates at the present look."""
+
+    id: int
+    project: str
+    experiment: str
+    looks: tuple[int, ...]
+    pairs: int
+    decided: bool
+    candidate: Mapping[str, Any]
+    baseline: Mapping[str, Any]
+    replicates: tuple[DeclaredReplicate, ...]
+
+
+def find_repetition(token: ApiToken, repetition: int) -> DeclaredRepetition | None:
+    """The repetition for a verdict behind an id; None when the token does not open it."""
+    found = (
+        Replication.objects.filter(
+            pk=repetition,
+            purpose=Purpose.VERDICT,
+            experiment__project__in=access.visible_projects(token.owner),
+        )
+        .select_related("experiment__project", "candidate", "baseline")
+        .first()
+    )
+    if found is None or token.project_id not in (None, found.experiment.project_id):
+        return None
+    rows = Trial.objects.replicates_of(found).select_related("study")
+    baseline = found.baseline
+    return DeclaredRepetition(
+        id=found.pk,
+        project=found.experiment.project.slug,
+        experiment=found.experiment.name,
+        looks=found.declared_looks,
+        pairs=found.pairs_queued,
+        decided=found.decisions.exclude(choice=Choice.CONTINUE).exists(),
+        candidate=json.loads(found.candidate.document)["parameters"],
+        baseline=json.loads(baseline.document)["parameters"] if baseline else {},
+        replicates=tuple(_declared(row) for row in rows.order_by("pair", "study__side", "number")),
+    )
+
+
+def _declared(row: Trial) -> DeclaredReplicate:
+    return DeclaredReplicate(
+        side=row.study.side,
+        pair=(row.pair or 0) + 1,
+        train_seed=row.train_seed,
+        split_seed=row.split_seed,
+        state=STATE_WORDS[TrialState(row.state)],
+        run=None if row.state == TrialState.WAITING else row.pk,
+    )
+
+
+def find(token: ApiToken, run_id: int) -> RunView | None:
+    """The run behind an id, None when the token does not open its project. One query."""
+    # Only what is needed, as every batch of points asks this: no model of four wide tables.
+    found = (
+        _with_role(token.owner)
+        .filter(pk=run_id, study__experiment__isnull=False, study__deleted_at__isnull=True)
+        .values_list("role", "number", "state", "control", "value", *_OF_STUDY)[:1]
+    )
+    row = next(iter(found), None)
+    if row is None:
+        return None
+    role, number, state, control, value, project_id, slug, name, metric, *more = row
+    if token.project_id not in (None, project_id):
+        return None
+    document, sampler = more
+    return RunView(
+        id=run_id,
+        project=slug,
+        experiment=name,
+        number=number,
+        state=STATE_WORDS[TrialState(state)],
+        official_metric=metric,
+        declared=metrics.declared_metrics(document),
+        stop_requested=bool(control),
+        from_outside=sampler == OUTSIDE,
+        value=value,
+        role=role or Role.ADMIN,  # a superuser sees it without being a member
+    )
+
+
+def _with_role(user: Any) -> QuerySet[Trial]:
+    """The trials that a person may see, each with the person's `role` in its project."""
+    if user.is_superuser:  # sees all, member or not
+        of_project = Membership.objects.filter(
+            user_id=user.pk, project_id=OuterRef("study__project_id")
+        )
+        return Trial.objects.annotate(role=Subquery(of_project.values("role")[:1]))
+    return Trial.objects.filter(study__project__memberships__user_id=user.pk).annotate(
+        role=F("study__project__memberships__role")
+    )

@@ -1,0 +1,210 @@
+"""Measurements of batch sizes: asked for by a person, claimed and told by a worker, kept."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from django.db import IntegrityError, transaction
+from django.db.models import QuerySet
+from django.utils import timezone
+
+from experiments import dispatch
+from experiments.design.batch_size_plan import ProbePlan, plan
+from experiments.errors import Conflict, NotFound
+from experiments.models import BatchSizeProbe, Experiment, Project
+from experiments.models.project import Role
+from experiments.models.worker import ProbeState
+from experiments.team.services.permissions import Person, require
+from experiments.trials.batch_size_words import answer, measured
+from experiments.trials.lifecycle.queries.waiting import why_nobody_takes
+
+Rows = Sequence[Mapping[str, Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """A measurement that a worker has claimed."""
+
+    id: int
+    objective: str
+    parameters: Mapping[str, Any]
+    plan: ProbePlan
+
+
+def ask(
+    *, user: Person, experiment: Experiment, parameter: str, first: int, largest: int, steps: int
+) -> int:
+    """Queue a measurement of an experiment's training function; its id.
+
+    Raises:
+        NotFound, NotAllowed: for someone who is no editor.
+        VerdictError: with one problem for each field that is wrong, or that the operator forbids.
+        Conflict: when one is under way for this experiment, or no worker would take it.
+    """
+    require(user, experiment.project, Role.EDITOR)
+    wanted = ProbePlan(parameter=parameter, first=first, largest=largest, steps=steps)
+    parameters = plan(experiment.document, wanted)
+    nobody = why_nobody_takes(experiment.queue, experiment.gpus)
+    if nobody:
+        raise Conflict(f"{nobody}: start one, then ask again.")
+    try:
+        with transaction.atomic():
+            made = BatchSizeProbe.objects.create(
+                project=experiment.project,
+                experiment=experiment,
+                state=ProbeState.WAITING,
+                asked_by_id=user.pk,
+                queue=experiment.queue,
+                gpus=experiment.gpus,
+                options=json.dumps(wanted.as_data()),
+                objective=experiment.objective,
+                parameters=json.dumps(parameters, sort_keys=True),
+            )
+            dispatch.measure(experiment.queue)
+    except IntegrityError:
+        raise Conflict(
+            f"The batch sizes of {experiment.name} are being measured already."
+        ) from None
+    return made.pk
+
+
+def cancel(*, user: Person, project: Project, probe_id: int) -> None:
+    """End a measurement; one that runs ends within seconds, what it has measured stays.
+
+    Raises:
+        NotFound, NotAllowed: when there is none, or for someone who is no editor.
+        Conflict: when it has ended.
+    """
+    require(user, project, Role.EDITOR)
+    held = BatchSizeProbe.objects.filter(pk=probe_id, project=project)
+    if not held.exists():
+        raise NotFound("There is no such measurement.")
+    said = f"Cancelled by {user.get_username()}."
+    waiting = held.filter(state=ProbeState.WAITING)
+    if waiting.update(state=ProbeState.CANCELLED, ended=said, finished_at=timezone.now()):
+        return
+    if not held.filter(state=ProbeState.RUNNING).update(is_to_end=True, ended=said):
+        raise Conflict("The measurement has ended already.")
+
+
+def claim(*, queue: str, worker_id: int, place: Callable[[int], str | None]) -> Order | None:
+    """Take the measurement that has waited longest and for which there is room.
+
+    `place` keeps room for so many GPUs and says what it is called; None without room.
+    """
+    for probe in BatchSizeProbe.objects.filter(state=ProbeState.WAITING, queue=queue).order_by(
+        "pk"
+    ):
+        device = place(probe.gpus)
+        if device is None:
+            continue
+        won = BatchSizeProbe.objects.filter(pk=probe.pk, state=ProbeState.WAITING).update(
+            state=ProbeState.RUNNING,
+            worker_id=worker_id,
+            device=device,
+            heartbeat_at=timezone.now(),
+        )
+        if won:
+            return Order(
+                id=probe.pk,
+                objective=probe.objective,
+                parameters=json.loads(probe.parameters),
+                plan=ProbePlan(**json.loads(probe.options)),
+            )
+    return None
+
+
+def tell(*, probe_id: int, worker_id: int, rows: Rows | None = None, host: str = "") -> bool:
+    """A worker is still at it, and has measured `rows`; whether it should go on."""
+    told: dict[str, Any] = {"heartbeat_at": timezone.now()}
+    if rows is not None:
+        told |= {"rows": _stored(rows), "host": host}
+    held = _of_worker(probe_id, worker_id)
+    held.update(**told)
+    return held.filter(is_to_end=False).exists()
+
+
+def finish(*, probe_id: int, worker_id: int, rows: Rows) -> None:
+    """Keep what was measured, and what it says; nothing when another has ended it meanwhile."""
+    state = ProbeState.DONE if measured(rows) else ProbeState.FAILED
+    held = _of_worker(probe_id, worker_id)
+    cancelled = held.filter(is_to_end=True)
+    now = timezone.now()
+    if not cancelled.update(state=ProbeState.CANCELLED, rows=_stored(rows), finished_at=now):
+        held.update(state=state, rows=_stored(rows), ended=answer(rows), finished_at=now)
+
+
+def fail(*, probe_id: int, worker_id: int, reason: str) -> None:
+    """It cannot be measured; `reason` tells why."""
+    _of_worker(probe_id, worker_id).update(
+        state=ProbeState.FAILED, ended=reason, finished_at=timezone.now()
+    )
+
+
+def hand_back(*, probe_id: int, worker_id: int) -> None:
+    """The worker ends: another begins anew, sizes of two devices are not compared."""
+    held = _of_worker(probe_id, worker_id)
+    queues = list(held.values_list("queue", flat=True))
+    if held.update(state=ProbeState.WAITING, worker=None, rows="[]", device=""):
+        dispatch.measure(queues[0])
+
+
+def fail_silent(*, stale_after: dt.timedelta) -> None:
+    """End what no worker has been heard of for so long."""
+    said = f"Its worker was not heard of for {stale_after.total_seconds():.0f} s."
+    BatchSizeProbe.objects.filter(
+        state=ProbeState.RUNNING, heartbeat_at__lt=timezone.now() - stale_after
+    ).update(state=ProbeState.FAILED, ended=said, finished_at=timezone.now())
+
+
+def is_waiting(queue: str, *, most_gpus: int) -> bool:
+    """Whether a node with so many GPUs could measure something."""
+    return BatchSizeProbe.objects.filter(
+        state=ProbeState.WAITING, queue=queue, gpus__lte=most_gpus
+    ).exists()
+
+
+def record(
+    *,
+    project: str,
+    objective: str,
+    parameters: Mapping[str, Any],
+    device: str,
+    host: str,
+    rows: Rows,
+) -> str:
+    """Store a measurement of the command line; returns its answer in words.
+
+    Raises:
+        NotFound: when there is no such project.
+    """
+    held = Project.objects.filter(slug=project).first()
+    if held is None:
+        raise NotFound(f"There is no project {project}.")
+    said = answer(rows)
+    BatchSizeProbe.objects.create(
+        project=held,
+        objective=objective,
+        parameters=json.dumps(dict(parameters), sort_keys=True),
+        device=device,
+        host=host,
+        rows=_stored(rows),
+        ended=said,
+        finished_at=timezone.now(),
+    )
+    return said
+
+
+def _of_worker(probe_id: int, worker_id: int) -> QuerySet[BatchSizeProbe]:
+    """The measurement while this worker holds it."""
+    return BatchSizeProbe.objects.filter(
+        pk=probe_id, worker_id=worker_id, state=ProbeState.RUNNING
+    )
+
+
+def _stored(rows: Rows) -> str:
+    return json.dumps([dict(row) for row in rows])

@@ -1,0 +1,153 @@
+"""What may change about an experiment that has begun: notes, tags, its name, where it shows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from django.db import IntegrityError, transaction
+from django.db.models import ProtectedError
+from django.utils import timezone
+
+from experiments.design.document import experiment_file
+from experiments.design.queries.citations import citations
+from experiments.errors import Conflict, Problem, StudyCited, VerdictError
+from experiments.models import Experiment, ExperimentTag, Study, Trial
+from experiments.models.experiment import ExperimentState
+from experiments.models.project import Role
+from experiments.models.trial import TrialState
+from experiments.team.services.permissions import Person, require
+from experiments.trials.artifacts.services import artifacts
+
+LONGEST_NOTES = 100_000
+LONGEST_TAG = 60
+MOST_TAGS = 30
+_ENDED = (ExperimentState.FINISHED, ExperimentState.STOPPED)
+
+
+def write_notes(*, user: Person, experiment: Experiment, notes: str, tags: Iterable[str]) -> None:
+    """Replace the notes (Markdown) and the tags. The experiment file stays as it was given.
+
+    Raises:
+        VerdictError: with one problem for each field that is wrong.
+        NotFound, NotAllowed: for someone who is no editor.
+    """
+    require(user, experiment.project, Role.EDITOR)
+    wanted = list(dict.fromkeys(tag.strip() for tag in tags if tag.strip()))
+    problems = []
+    if len(notes) > LONGEST_NOTES or "\x00" in notes:
+        problems.append(Problem("notes", f"want at most {LONGEST_NOTES} characters and no NUL"))
+    if any(len(tag) > LONGEST_TAG or "\x00" in tag for tag in wanted) or len(wanted) > MOST_TAGS:
+        problems.append(
+            Problem("tags", f"want at most {MOST_TAGS} of at most {LONGEST_TAG} characters")
+        )
+    if problems:
+        raise VerdictError("The notes cannot be kept.", problems)
+    with transaction.atomic():
+        held = Experiment.objects.select_for_update().get(pk=experiment.pk)
+        Experiment.objects.filter(pk=held.pk).update(
+            notes=notes.replace("\r\n", "\n").strip(), active_at=timezone.now()
+        )
+        ExperimentTag.objects.filter(experiment=held).exclude(name__in=wanted).delete()
+        ExperimentTag.objects.bulk_create(
+            [ExperimentTag(experiment=held, name=tag) for tag in wanted], ignore_conflicts=True
+        )
+
+
+def archive(*, user: Person, experiment: Experiment) -> None:
+    """Leave an experiment out of lists; it stays where it is, with all that cites it.
+
+    Raises:
+        Conflict: while it is not finished or stopped, or has been archived already.
+    """
+    require(user, experiment.project, Role.EDITOR)
+    found = Experiment.objects.filter(pk=experiment.pk, archived_at__isnull=True)
+    if not found.filter(state__in=_ENDED).update(archived_at=timezone.now()):
+        if found.exists():
+            raise Conflict(f"{experiment.name} is still under way: stop it first.")
+        raise Conflict(f"{experiment.name} was archived already.")
+
+
+def bring_back(*, user: Person, experiment: Experiment) -> None:
+    """List an archived experiment again."""
+    require(user, experiment.project, Role.EDITOR)
+    found = Experiment.objects.filter(pk=experiment.pk, archived_at__isnull=False)
+    if not found.update(archived_at=None, active_at=timezone.now()):
+        raise Conflict(f"{experiment.name} is not archived.")
+
+
+def rename(*, user: Person, experiment: Experiment, name: str) -> None:
+    """Give an experiment another name; addresses with the old one lead nowhere afterwards.
+
+    The names of its studies follow. Decisions keep the name that they were made under.
+
+    Raises:
+        VerdictError: for a name that cannot be one.
+        Conflict: when it is taken, or trials are running: workers find their study by name.
+    """
+    require(user, experiment.project, Role.EDITOR)
+    problems: list[Problem] = []
+    wanted = experiment_file.name_in({"experiment": name}, problems)
+    if problems:
+        raise VerdictError("The name cannot be used.", [Problem("name", problems[0].message)])
+    try:
+        with transaction.atomic():
+            held = Experiment.objects.select_for_update().get(pk=experiment.pk)
+            _check_idle(held)
+            before = held.name
+            Experiment.objects.filter(pk=held.pk).update(name=wanted, active_at=timezone.now())
+            _rename_studies(held, before, wanted)
+    except IntegrityError:
+        raise Conflict(
+            f"{experiment.project.slug} has an experiment {wanted} already.",
+            [Problem("name", "is taken; choose another")],
+        ) from None
+
+
+def _check_idle(experiment: Experiment) -> None:
+    if Trial.objects.filter(study__experiment=experiment, state=TrialState.RUNNING).exists():
+        raise Conflict(f"Trials of {experiment.name} are running: pause it or wait for them.")
+
+
+def _rename_studies(experiment: Experiment, before: str, after: str) -> None:
+    """Names of studies begin with the project and the experiment."""
+    old, new = (f"{experiment.project.slug}/{name}" for name in (before, after))
+    for study in Study.objects.filter(experiment=experiment):
+        if study.name == old or study.name.startswith(f"{old}/"):
+            Study.objects.filter(pk=study.pk).update(name=(new + study.name[len(old) :])[:512])
+
+
+def delete(*, user: Person, experiment: Experiment, typed_name: str) -> None:
+    """Delete an experiment with its trials, series and files, for good.
+
+    `typed_name` is the name as the person wrote it to confirm.
+
+    Raises:
+        VerdictError: when the name was not typed.
+        StudyCited: when something rests on it; `problems` names each thing.
+        Conflict: while its search is under way or trials are running.
+        NotFound, NotAllowed: for someone who is no admin.
+    """
+    require(user, experiment.project, Role.ADMIN)
+    try:
+        with transaction.atomic():
+            held = Experiment.objects.select_for_update().get(pk=experiment.pk)
+            if typed_name.strip() != held.name:
+                problem = Problem("typed_name", f"want {held.name}")
+                raise VerdictError("Write its name to confirm.", [problem])
+            if held.state not in _ENDED:
+                raise Conflict(f"{held.name} is still under way: stop it first.")
+            _check_idle(held)
+            _check_uncited(held)
+            artifacts.remove_files_of(held)
+            held.delete()
+    except ProtectedError:
+        raise StudyCited(f"Something cites {experiment.name}: it cannot be deleted.") from None
+
+
+def _check_uncited(experiment: Experiment) -> None:
+    found = citations(experiment)
+    if found:
+        raise StudyCited(
+            f"{experiment.name} is cited and cannot be deleted; archive it instead.",
+            [Problem("", citation.words) for citation in found],
+        )

@@ -1,0 +1,297 @@
+"""Create, stop, pause and resume experiments, and see when one is finished."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+from django.conf import settings
+from django.db import IntegrityError, transaction
+from django.db.models import Exists, OuterRef, Q, QuerySet
+from django.utils import timezone
+
+from experiments import dispatch
+from experiments.design.code_version import commit
+from experiments.design.document import commands, experiment_file
+from experiments.design.document.experiment_file import ExperimentFile
+from experiments.design.document.first_configurations import first_arms
+from experiments.design.document.objectives import is_allowed
+from experiments.design.follow_ups import followups
+from experiments.design.space.search_space import Arm, searched_domain
+from experiments.errors import Conflict, InvalidExperiment, NotFound, Problem
+from experiments.models import Experiment, ExperimentTag, Project, Study, Trial
+from experiments.models.experiment import ExperimentState
+from experiments.models.project import Role
+from experiments.models.trial import FailureKind, Origin, StudyKind, TrialState
+from experiments.team.services import messages
+from experiments.team.services.permissions import Person, require
+from experiments.trials.lifecycle.queries.search_progress import Standing, standing_of
+from experiments.trials.lifecycle.services import earlier_trials, stop_rules, trials
+from experiments.trials.lifecycle.training_seeds import first_seed
+
+
+def create(*, user: Person, text: str, extends: Experiment | None = None) -> Experiment:
+    """Create an experiment from its file and queue its trials.
+
+    A file that says what it `extends` is held against that experiment: its range must not pass a
+    natural limit or an edge of failing trials, and Bayesian search waits for a settled space.
+    `extends` marks a copy that Verdict makes itself.
+
+    Raises:
+        InvalidExperiment: with one problem for each key that is wrong.
+        NotFound: when there is no such project for this user.
+        NotAllowed: when the user is not an editor of it.
+        Conflict: when the project has an experiment of that name.
+    """
+    file = experiment_file.parse(text)
+    project = Project.objects.filter(slug=file.project, archived_at__isnull=True).first()
+    if project is None:
+        raise NotFound(f"There is no project {file.project}.", [Problem("project", "not found")])
+    require(user, project, Role.EDITOR)
+    _check_against(file, project)
+    older = extends or _extended(file, project)
+    try:
+        with transaction.atomic():
+            experiment = _insert(file, text, project, user, older)
+            for arm in file.arms():
+                _add_study(experiment, file, arm)
+            if older is not None and file.earlier_trials:
+                earlier_trials.give(experiment, file, older)
+            dispatch.wake(experiment.queue, min(experiment.parallel, experiment.budget))
+    except IntegrityError:
+        raise Conflict(
+            f"{project.slug} has an experiment {file.name} already.",
+            [Problem("experiment", "is taken; choose another name")],
+        ) from None
+    return experiment
+
+
+def _extended(file: ExperimentFile, project: Project) -> Experiment | None:
+    """The experiment that the file names under `extends`, once nothing forbids it."""
+    if not file.extends:
+        return None
+    older = Experiment.objects.filter(project=project, name=file.extends).first()
+    if older is None:
+        problem = Problem("extends", f"found {file.extends}, no experiment of {project.slug}")
+        raise InvalidExperiment("What the file extends is not there.", [problem])
+    problems = followups.against_older(older, file)
+    if problems:
+        raise InvalidExperiment(f"This must not follow {older.name}.", problems)
+    return older
+
+
+def _check_against(file: ExperimentFile, project: Project) -> None:
+    problems = []
+    if commands.name_of(file.objective) is not None:
+        wrong = commands.problem_of(file.objective, [arm.runs.commit for arm in file.arms()])
+        problems += [Problem(*wrong)] if wrong else []
+    elif not is_allowed(file.objective, settings.OBJECTIVES):
+        allowed = ", ".join(settings.OBJECTIVES)
+        problems.append(
+            Problem(
+                "objective",
+                f"{file.objective} is not on the operator's list, which allows {allowed}",
+            )
+        )
+    if file.official and file.official != project.official_metric:
+        problems.append(
+            Problem(
+                f"metrics.{file.official}.official",
+                f"the project's official metric is {project.official_metric}",
+            )
+        )
+    declared = file.metrics.get(project.official_metric)
+    if declared and declared.official and declared.direction != project.direction:
+        problems.append(
+            Problem(
+                f"metrics.{project.official_metric}.direction",
+                f"the project says {project.direction}",
+            )
+        )
+    if problems:
+        raise InvalidExperiment("The experiment does not fit its project.", problems)
+
+
+def _insert(
+    file: ExperimentFile,
+    text: str,
+    project: Project,
+    user: Person,
+    extends: Experiment | None,
+) -> Experiment:
+    firsts = sum(len(first_arms(file.space, first)) for first in file.first)
+    experiment = Experiment.objects.create(
+        project=project,
+        name=file.name,
+        goal=file.goal,
+        notes=file.notes,
+        config_link=file.config_link,
+        objective=file.objective,
+        source=text,
+        document=experiment_file.as_document(file),
+        official_metric=project.official_metric,
+        direction=project.direction,
+        margin=project.margin if file.margin is None else file.margin,
+        smallest_gain=file.smallest_gain or project.smallest_gain,
+        sampler=file.sampler,
+        pruner=file.pruner,
+        seed=file.seed,
+        split_seed=file.split_seed,
+        parallel=file.parallel,
+        budget=sum(file.budget_of(arm) for arm in file.arms()) + firsts,
+        queue=file.queue,
+        gpus=file.gpus,
+        commit=commit(),
+        extends=extends,
+        created_by_id=user.pk,
+    )
+    ExperimentTag.objects.bulk_create(
+        ExperimentTag(experiment=experiment, name=tag) for tag in file.tags
+    )
+    return experiment
+
+
+def _add_study(experiment: Experiment, file: ExperimentFile, arm: Arm) -> None:
+    name = f"{experiment.project.slug}/{experiment.name}"
+    study = Study.objects.create(
+        project=experiment.project,
+        experiment=experiment,
+        kind=StudyKind.SEARCH,
+        arm_index=arm.index,
+        arm=json.dumps(dict(arm.values)),
+        name=f"{name}/{arm.index}" if arm.values else name,
+        directions=experiment.direction,
+        budget=file.budget_of(arm),
+    )
+    for index, first in enumerate(file.first):
+        if arm not in first_arms(file.space, first):
+            continue
+        trials.create(
+            study_id=study.pk,
+            state=TrialState.WAITING,
+            origin=Origin.FIRST,
+            parameters={
+                each.name: (first[each.name], searched_domain(each).distribution())
+                for each in arm.searched
+            },
+            train_seed=first_seed(file.seed, index),
+            split_seed=file.split_seed,
+            search_seed=file.seed,
+        )
+
+
+def stop(*, user: Person, experiment: Experiment, reason: str = "") -> None:
+    """End a search: running trials end at their next log call, no new ones start.
+
+    Raises:
+        Conflict: when it has ended already.
+    """
+    require(user, experiment.project, Role.EDITOR)
+    said = reason or f"stopped by {user.get_username()}"
+    if not _end(experiment.pk, ExperimentState.STOPPED, said):
+        raise Conflict(f"{experiment.name} has ended already.")
+
+
+def pause(*, user: Person, experiment: Experiment) -> None:
+    """Start no new trials; running ones go on."""
+    require(user, experiment.project, Role.EDITOR)
+    _move(experiment, ExperimentState.RUNNING, ExperimentState.PAUSED)
+
+
+def resume(*, user: Person, experiment: Experiment) -> None:
+    """Go on after a pause."""
+    require(user, experiment.project, Role.EDITOR)
+    with transaction.atomic():
+        _move(experiment, ExperimentState.PAUSED, ExperimentState.RUNNING)
+        dispatch.wake(experiment.queue, experiment.parallel)
+
+
+def _move(experiment: Experiment, before: ExperimentState, after: ExperimentState) -> None:
+    changed = Experiment.objects.filter(pk=experiment.pk, state=before).update(
+        state=after, active_at=timezone.now()
+    )
+    if not changed:
+        raise Conflict(f"{experiment.name} is not {before.label.lower()} any more.")
+
+
+def _end(experiment_id: int, state: ExperimentState, reason: str) -> bool:
+    """Compare-and-set to an end state; asks running search trials to stop."""
+    now = timezone.now()
+    with transaction.atomic():
+        changed = Experiment.objects.filter(
+            pk=experiment_id, state__in=(ExperimentState.RUNNING, ExperimentState.PAUSED)
+        ).update(state=state, stop_reason=reason[:300], finished_at=now, active_at=now)
+        if changed and state == ExperimentState.STOPPED:
+            searching = Trial.objects.filter(
+                study__experiment_id=experiment_id, study__kind=StudyKind.SEARCH
+            )
+            searching.filter(state=TrialState.RUNNING).update(control="stop")
+            _call_off(searching)
+        if changed:
+            messages.ended(experiment_id)
+    return bool(changed)
+
+
+def _call_off(searching: QuerySet[Trial]) -> None:
+    """What a person asked for beside the search would still be claimed after its end."""
+    asked = searching.filter(state=TrialState.WAITING, origin__in=(Origin.MANUAL, Origin.RETRY))
+    for trial_id in asked.values_list("pk", flat=True):
+        trials.finish(
+            trial_id=trial_id,
+            state=TrialState.FAILED,
+            values=None,
+            failure_kind=FailureKind.CANCELLED,
+            failure_reason="the experiment was stopped before it began",
+        )
+
+
+def advance(experiment_id: int) -> Standing:
+    """After a trial: end the experiment when its budget is used or a stop rule holds.
+
+    Returns:
+        Where it stands then.
+
+    Raises:
+        NotFound: when there is no such experiment.
+    """
+    standing = standing_of(experiment_id)
+    if not standing.is_running:
+        return standing
+    state, why = _due_end(standing)
+    if state == ExperimentState.RUNNING:
+        return standing
+    _end(experiment_id, state, why)
+    return replace(standing, state=state)
+
+
+def _due_end(standing: Standing) -> tuple[ExperimentState, str]:
+    """What a running experiment is to be now, and why it ends if it does."""
+    experiment_id, document = standing.experiment_id, standing.document
+    goes_on = standing.has_rows and stop_rules.may_start(experiment_id, document)
+    if not goes_on and not standing.has_unfinished:
+        why, by_rule = stop_rules.why_all_done(Experiment.objects.get(pk=experiment_id))
+        return (ExperimentState.STOPPED if by_rule else ExperimentState.FINISHED), why
+    if stop_rules.has_rules(document):
+        reason = stop_rules.reason(Experiment.objects.get(pk=experiment_id))
+        if reason:
+            return ExperimentState.STOPPED, reason
+    return ExperimentState.RUNNING, ""
+
+
+def stop_overdue() -> None:
+    """Stop experiments whose time is up, and end those of which nothing is left.
+
+    A worker may have died between its last result and this. Called by workers at every
+    heartbeat; doing it twice is harmless.
+    """
+    timed = Q(document__contains='"minutes"') | Q(document__contains='"gpu_hours"')
+    unfinished = Trial.objects.filter(
+        study__experiment=OuterRef("pk"),
+        study__kind=StudyKind.SEARCH,
+        state__in=(TrialState.WAITING, TrialState.RUNNING),
+    )
+    running = Experiment.objects.filter(
+        timed | ~Exists(unfinished), state=ExperimentState.RUNNING
+    ).exclude(source="")
+    for experiment_id in running.values_list("pk", flat=True):
+        advance(experiment_id)

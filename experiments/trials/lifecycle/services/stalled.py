@@ -1,0 +1,172 @@
+"""What no single step tells, so that it is looked for: a verdict that waits for a person,
+replicates that broke, experiments in which nothing moves.
+
+Called by worker nodes at every heartbeat. Where nobody asked to hear of it, it costs two queries.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+
+from django.conf import settings
+from django.db import transaction
+from django.db.models import Max, Q, QuerySet
+from django.utils import timezone
+
+from experiments.models import (
+    Event,
+    Experiment,
+    MessageChoice,
+    Replication,
+    SeriesBatch,
+    Trial,
+    Webhook,
+    Worker,
+)
+from experiments.models.decision import Choice
+from experiments.models.experiment import ExperimentState
+from experiments.models.replication import Purpose
+from experiments.models.trial import FailureKind, TrialState
+from experiments.models.webhook import EventKind
+from experiments.team.page_addresses import page
+from experiments.team.services.messages import announce
+
+
+def look() -> None:
+    """Announce what has come to wait for somebody since the last look."""
+    listening = _listening()
+    if not listening:
+        return
+    for replication in _undecided(listening):
+        with transaction.atomic():
+            _tell_of_look(replication)
+    deadline = timezone.now() - dt.timedelta(minutes=settings.STALLED_AFTER_MINUTES)
+    running = Experiment.objects.filter(
+        state=ExperimentState.RUNNING,
+        project__in=listening,
+        active_at__lt=deadline,
+        archived_at__isnull=True,
+    )
+    for experiment in running.select_related("project"):
+        with transaction.atomic():
+            _tell_of_standstill(experiment, deadline)
+
+
+def _listening() -> list[int]:
+    """Projects with somebody who wants to hear of such things."""
+    wanted = {EventKind.WANTED, EventKind.STALLED, EventKind.FAILED}
+    found = set()
+    for model in (Webhook, MessageChoice):
+        for project, events in model.objects.values_list("project_id", "events"):
+            if wanted.intersection(events):
+                found.add(project)
+    return sorted(found)
+
+
+def _undecided(projects: list[int]) -> list[Replication]:
+    """Repetitions for a verdict that nobody has ended, of experiments that are not archived."""
+    rows = Replication.objects.filter(
+        purpose=Purpose.VERDICT,
+        pairs_queued__gt=0,
+        experiment__project__in=projects,
+        experiment__archived_at__isnull=True,
+    )
+    ended = Q(decisions__isnull=False) & ~Q(decisions__choice=Choice.CONTINUE)
+    told = set(
+        Event.objects.filter(project__in=projects, kind=EventKind.WANTED).values_list(
+            "key", flat=True
+        )
+    )
+    found = rows.exclude(pk__in=rows.filter(ended).values("pk")).select_related(
+        "experiment__project"
+    )
+    return [row for row in found if _key(row) not in told]
+
+
+def _key(replication: Replication) -> str:
+    return f"wanted:{replication.pk}:{replication.pairs_queued}"
+
+
+def _tell_of_look(replication: Replication) -> None:
+    rows = Trial.objects.replicates_of(replication)
+    open_states = (TrialState.WAITING, TrialState.RUNNING)
+    if rows.filter(state__in=open_states).exists() or not rows.exists():
+        return
+    experiment = replication.experiment
+    accidents = (
+        rows.filter(state=TrialState.FAILED, retries__isnull=True)
+        .exclude(failure_kind=FailureKind.INFEASIBLE)
+        .count()
+    )
+    place = (experiment.project.slug, experiment.name)
+    if accidents:
+        many = "1 replicate" if accidents == 1 else f"{accidents} replicates"
+        newest = rows.aggregate(newest=Max("pk"))["newest"]
+        announce(
+            project=experiment.project,
+            kind=EventKind.FAILED,
+            key=f"broken:{replication.pk}:{newest}",
+            text=f"{experiment.name}: {many} failed by accident; repeat with the same seeds.",
+            path=page("seeds", *place),
+            experiment=experiment,
+        )
+        return
+    of_several = f" of one of its {replication.candidates} candidates"
+    announce(
+        project=experiment.project,
+        kind=EventKind.WANTED,
+        key=_key(replication),
+        text=(
+            f"{experiment.name}: the replicates{of_several if replication.candidates > 1 else ''} "
+            f"are complete at {replication.pairs_queued} pairs; somebody has to decide."
+        ),
+        path=page("decide", *place),
+        experiment=experiment,
+    )
+
+
+def _tell_of_standstill(experiment: Experiment, deadline: dt.datetime) -> None:
+    trials = Trial.objects.filter(study__experiment=experiment)
+    running = trials.filter(state=TrialState.RUNNING)
+    last = _last_sign(experiment, running)
+    if last >= deadline:
+        return
+    why = _why(experiment, running.count())
+    if not why:
+        return
+    minutes = int((timezone.now() - last).total_seconds() // 60)
+    announce(
+        project=experiment.project,
+        kind=EventKind.STALLED,
+        key=f"stalled:{experiment.pk}:{last.timestamp():.6f}",
+        text=f"{experiment.name} has not moved for {minutes} minutes: {why}.",
+        path=page("experiment", experiment.project.slug, experiment.name),
+        experiment=experiment,
+    )
+
+
+def _last_sign(experiment: Experiment, running: QuerySet[Trial]) -> dt.datetime:
+    """When something last moved. A heartbeat counts for runs from outside only: of a worker's
+    trial it says that the process lives, not that it trains."""
+    outside = Max("heartbeat_at", filter=Q(attempt=0))
+    signs = running.aggregate(started=Max("started_at"), outside=outside)
+    logged = SeriesBatch.objects.filter(trial__in=running).aggregate(at=Max("written_at"))["at"]
+    told = (experiment.active_at, signs["started"], signs["outside"], logged)
+    return max(sign for sign in told if sign is not None)
+
+
+def _why(experiment: Experiment, running: int) -> str:
+    """What stands still; "" when the experiment only waits for its turn."""
+    if running:
+        many = "its running trial has" if running == 1 else f"none of its {running} trials has"
+        return f"{many} {'not ' if running == 1 else ''}logged anything"
+    heard = timezone.now() - dt.timedelta(seconds=settings.STALE_AFTER_SECONDS)
+    alive = Worker.objects.filter(stopped_at__isnull=True, heartbeat_at__gte=heard)
+    if not any(
+        experiment.queue in queues.split() for queues in alive.values_list("queues", flat=True)
+    ):
+        return f"no living worker takes from the queue {experiment.queue}"
+    busy = Trial.objects.filter(
+        state=TrialState.RUNNING, study__experiment__queue=experiment.queue, attempt__gte=1
+    )
+    return "" if busy.exists() else "workers live, but none takes its trials"

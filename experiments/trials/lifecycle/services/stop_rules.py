@@ -1,0 +1,121 @@
+"""Whether a running search is to end before its budget is used, and why, in words."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from django.db import transaction
+from django.db.models import F, QuerySet
+from django.utils import timezone
+
+from experiments.design.document.stop_rules import STOPPED_ATTRIBUTE
+from experiments.models import Experiment, Study, Trial
+from experiments.models.trial import FINISHED, StudyKind
+from experiments.models.trial_encoding import decode
+from experiments.trials.lifecycle.queries import gpu_hours
+from experiments.trials.lifecycle.services import studies
+
+
+def reason(experiment: Experiment) -> str:
+    """Why a running experiment is to be stopped now; "" when it is not.
+
+    The number of trials is no such reason: `may_start` holds further ones back, and those that
+    run are let finish.
+    """
+    stop = _rules(experiment.document)
+    minutes = stop.get("minutes")
+    if minutes is not None:
+        spent = (timezone.now() - experiment.created_at).total_seconds() / 60
+        if spent >= minutes:
+            return f"ran for {minutes:g} minutes"
+    hours = stop.get("gpu_hours")
+    if hours is not None and gpu_hours.of_search(experiment) >= hours:
+        return f"used {hours:g} GPU hours"
+    patience = stop.get("no_improvement_for")
+    if patience is not None:
+        since = _since_the_best(experiment)
+        if since >= patience:
+            return f"no improvement for {since} trials"
+    return ""
+
+
+def has_rules(document: str) -> bool:
+    """Whether an experiment's file holds any rule that could end it early."""
+    return bool(_rules(document))
+
+
+def may_start(experiment_id: int, document: str) -> bool:
+    """Whether the sampler may begin another trial under the rule on their number.
+
+    `document` is the experiment's.
+    """
+    most = _rules(document).get("trials")
+    return most is None or _search_trials(experiment_id).count() < most
+
+
+def why_all_done(experiment: Experiment) -> tuple[str, bool]:
+    """Why nothing is left to run, and whether a rule is the reason."""
+    most = _rules(experiment.document).get("trials")
+    if most is not None and _search_trials(experiment.pk).count() >= most:
+        return f"ran {most:g} trials, as many as its file allows", True
+    ended = arms_ended(experiment)
+    if not ended:
+        return "all trials done", False
+    arms = Study.objects.filter(experiment=experiment, kind=StudyKind.SEARCH).count()
+    where = f" in {len(ended)} of {arms} arms" if arms > 1 else ""
+    return f"{ended[0]}{where}", True
+
+
+def gpu_seconds_of_attempt(trial: Trial) -> float:
+    """GPU seconds that a running trial's attempt has held: until it was last heard of."""
+    if trial.started_at is None or trial.heartbeat_at is None:
+        return 0.0
+    held = (trial.heartbeat_at - trial.started_at).total_seconds()
+    return gpu_hours.gpus_in(trial.device) * max(0.0, held)
+
+
+def arms_ended(experiment: Experiment) -> list[str]:
+    """Why arms ended before their budget was used, one reason for each that did."""
+    rows = Study.objects.filter(experiment=experiment, kind=StudyKind.SEARCH)
+    found = [
+        decode(text).get(STOPPED_ATTRIBUTE)
+        for text in rows.order_by("arm_index").values_list("system_attributes", flat=True)
+    ]
+    return [reason for reason in found if reason]
+
+
+def end_arm(*, study_id: int, why: str) -> None:
+    """Let an arm begin no further trials of its sampler; those that run are let finish."""
+    with transaction.atomic():
+        Study.objects.filter(pk=study_id).update(budget=F("next_row"))
+        studies.set_system_attribute(study_id=study_id, key=STOPPED_ATTRIBUTE, value=why)
+
+
+def is_ended(study: Study) -> bool:
+    """Whether an arm begins no further trials of its sampler."""
+    return STOPPED_ATTRIBUTE in decode(study.system_attributes)
+
+
+def _rules(document: str) -> dict[str, Any]:
+    rules: dict[str, Any] = json.loads(document).get("stop", {})
+    return rules
+
+
+def _search_trials(experiment_id: int) -> QuerySet[Trial]:
+    return Trial.objects.filter(
+        study__experiment=experiment_id,
+        study__kind=StudyKind.SEARCH,
+        study__deleted_at__isnull=True,
+    )
+
+
+def _since_the_best(experiment: Experiment) -> int:
+    """How many trials have finished after the best one; all of them when none is complete."""
+    finished = _search_trials(experiment.pk).filter(state__in=FINISHED)
+    best = experiment.best_trial
+    return (
+        finished.count()
+        if best is None
+        else finished.filter(finished_at__gt=best.finished_at).count()
+    )

@@ -1,0 +1,181 @@
+"""Write studies: create free-standing ones, set attributes, delete."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from django.db import IntegrityError, connection, transaction
+from django.db.models import Count, F, Q
+from django.utils import timezone
+
+from experiments.errors import Conflict, NotFound, StudyCited, VerdictError
+from experiments.models import Decision, Experiment, Project, Study, Trial
+from experiments.models import trial_encoding as encoding
+from experiments.models.project import Direction
+from experiments.models.trial import StudyKind, TrialState
+from experiments.trials.lifecycle.services.trial_creation import TrialFields, create_many
+
+FREE_PROJECT = "optuna"  # where free-standing studies lie unless their program says otherwise
+NAMELESS = "no-name-"  # Optuna's own prefix
+LONGEST_NAME = 512
+
+
+def create(*, name: str | None, directions: Sequence[str], project: str = FREE_PROJECT) -> int:
+    """Create a free-standing study.
+
+    Args:
+        name: None for a generated one.
+        directions: "minimize" or "maximize" for each objective.
+        project: slug of a project; the default one is created when it is not there.
+
+    Returns:
+        The study's id.
+
+    Raises:
+        Conflict: when a study of that name exists.
+        NotFound: when there is no such project.
+        VerdictError: when the name is too long.
+    """
+    name = f"{NAMELESS}{uuid.uuid4()}" if name is None else name
+    if len(name) > LONGEST_NAME:
+        raise VerdictError(f"A study's name has at most {LONGEST_NAME} characters.")
+    project_id = _project(project)
+    try:
+        with transaction.atomic():
+            study = Study.objects.create(
+                project_id=project_id,
+                kind=StudyKind.FREE,
+                name=name,
+                directions=" ".join(directions),
+            )
+    except IntegrityError:
+        raise Conflict(f"There is a study named {name} already.") from None
+    return study.pk
+
+
+def create_filled(
+    *,
+    name: str,
+    directions: Sequence[str],
+    project: str = FREE_PROJECT,
+    user_attributes: Mapping[str, Any],
+    system_attributes: Mapping[str, Any],
+    trials: Sequence[TrialFields],
+) -> int:
+    """Create a free-standing study with attributes and trials, whole or not at all.
+
+    Returns and raises as `create` does.
+    """
+    with transaction.atomic():
+        study_id = create(name=name, directions=directions, project=project)
+        Study.objects.filter(pk=study_id).update(
+            user_attributes=encoding.encode(dict(user_attributes)),
+            system_attributes=encoding.encode(dict(system_attributes)),
+        )
+        create_many(study_id=study_id, trials=trials)
+    return study_id
+
+
+def _project(slug: str) -> int:
+    if slug == FREE_PROJECT:
+        held, _ = Project.objects.get_or_create(
+            slug=slug,
+            defaults={
+                "name": "Optuna",
+                "official_metric": "value",
+                "direction": Direction.MINIMIZE,
+            },
+        )
+        return held.pk
+    found = Project.objects.filter(slug=slug).values_list("pk", flat=True).first()
+    if found is None:
+        raise NotFound(f"There is no project {slug}.")
+    return found
+
+
+def delete(*, study_id: int) -> None:
+    """Hide a study and free its name; its experiment counts its trials no longer.
+
+    Raises:
+        NotFound: when there is none, or it was deleted already.
+        StudyCited: when a decision cites its experiment.
+    """
+    with transaction.atomic():
+        # The experiment first: the order in which finishing trials lock, too.
+        experiment = (
+            Experiment.objects.select_for_update().filter(studies=study_id).order_by().first()
+        )
+        now = timezone.now()
+        if not Study.objects.filter(pk=study_id, deleted_at__isnull=True).update(deleted_at=now):
+            raise NotFound(f"There is no study with id {study_id}.")
+        if experiment is not None:
+            if _cited(experiment):
+                raise StudyCited(
+                    f"A decision cites {experiment.name}: its studies cannot be deleted."
+                )
+            _count_again(experiment)
+
+
+def _cited(experiment: Experiment) -> bool:
+    cites = Q(experiment=experiment) | Q(replication__experiment=experiment)
+    return Decision.objects.filter(cites).exists()
+
+
+def _count_again(experiment: Experiment) -> None:
+    trials = Trial.objects.filter(
+        study__experiment=experiment,
+        study__kind=StudyKind.SEARCH,
+        study__deleted_at__isnull=True,
+    )
+    counts = trials.aggregate(
+        complete_count=Count("pk", filter=Q(state=TrialState.COMPLETE)),
+        pruned_count=Count("pk", filter=Q(state=TrialState.PRUNED)),
+        failed_count=Count("pk", filter=Q(state=TrialState.FAILED)),
+    )
+    value = F("value").desc() if experiment.direction == Direction.MAXIMIZE else F("value").asc()
+    best = (
+        trials.filter(state=TrialState.COMPLETE, value__isnull=False)
+        .order_by(value, "finished_at", "pk")
+        .values_list("pk", "value")
+        .first()
+    ) or (None, None)
+    Experiment.objects.filter(pk=experiment.pk).update(
+        trial_count=sum(counts.values()),
+        **counts,
+        best_trial_id=best[0],
+        best_value=best[1],
+        active_at=timezone.now(),
+    )
+
+
+def set_user_attribute(*, study_id: int, key: str, value: Any) -> None:
+    """Write one attribute, whatever others write at the same time.
+
+    Raises:
+        NotFound: when there is no such study, or it was deleted.
+    """
+    _set_item(study_id, "user_attributes", key, encoding.encode(value))
+
+
+def set_system_attribute(*, study_id: int, key: str, value: Any) -> None:
+    """Write one of Optuna's own attributes; see `set_user_attribute`."""
+    _set_item(study_id, "system_attributes", key, encoding.encode(value))
+
+
+def _set_item(study_id: int, column: str, key: str, item: str) -> None:
+    """Compare and set until nobody else wrote in between."""
+    here = "id = %s AND deleted_at IS NULL"
+    with connection.cursor() as cursor:
+        while True:
+            cursor.execute(f"SELECT {column} FROM experiments_study WHERE {here}", [study_id])
+            found = cursor.fetchone()
+            if found is None:
+                raise NotFound(f"There is no study with id {study_id}.")
+            cursor.execute(
+                f"UPDATE experiments_study SET {column} = %s WHERE {here} AND {column} = %s",
+                [encoding.with_item(found[0], key, item), study_id, found[0]],
+            )
+            if cursor.rowcount == 1:
+                return

@@ -1,0 +1,105 @@
+"""Which batch size uses a device best: ask for a measurement, watch it, read what was measured."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Any
+
+from django.contrib import messages
+from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.shortcuts import redirect, render
+from django.template.loader import render_to_string
+from django.views.decorators.http import require_http_methods, require_POST, require_safe
+
+from experiments.design.queries.experiments import find_experiment
+from experiments.errors import NotAllowed, NotFound, VerdictError
+from experiments.team.pages.access import attempted, in_project, required
+from experiments.team.queries.access import Access, project_record
+from experiments.trials.lifecycle.queries.batch_sizes import measurable, measurements
+from experiments.trials.lifecycle.services import batch_sizes
+from experiments.trials.pages.batch_size_form import BatchSizeForm
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+@in_project
+def batch_size_page(request: HttpRequest, access: Access) -> HttpResponse:
+    """Examples a second, step time and peak memory at each size, and the answer in words."""
+    if request.method == "POST" and not access.can_edit:
+        raise NotAllowed(f"Only an editor may measure; your role is {access.role}.")
+    form = _form(request, access)
+    if request.method == "POST" and form.is_valid() and _ask(request, access, form):
+        return redirect("batch_sizes", access.slug)
+    context = {**_context(access), "form": form}
+    if any(each.is_open for each in context["measurements"]):
+        context["cursor"] = _mark(request, context)
+    return render(request, "projects/batch_size.html", context, status=400 if form.errors else 200)
+
+
+@require_safe
+@in_project
+def batch_sizes_live(request: HttpRequest, access: Access) -> HttpResponse:
+    """News for the open page: nothing (204) while it reads the same."""
+    context = _context(access)
+    mark = _mark(request, context)
+    if mark == request.GET.get("since"):
+        return HttpResponse(status=204)
+    again = any(each.is_open for each in context["measurements"])
+    parts = {"measurements": _measurements_html(request, context)}
+    return JsonResponse({"since": mark, "again": again, "parts": parts})
+
+
+@require_POST
+@in_project
+def cancel_batch_size(request: HttpRequest, access: Access, probe: int) -> HttpResponse:
+    """End a measurement; what it has measured stays."""
+
+    def call() -> bool:
+        batch_sizes.cancel(
+            user=request.user,  # type: ignore[arg-type]
+            project=project_record(access),
+            probe_id=probe,
+        )
+        return True
+
+    if attempted(request, call):
+        messages.success(request, "The measurement ends within seconds.")
+    return redirect("batch_sizes", access.slug)
+
+
+def _form(request: HttpRequest, access: Access) -> BatchSizeForm:
+    names = measurable(access.project_id)
+    if request.method == "POST":
+        return BatchSizeForm(request.POST, names=names)
+    return BatchSizeForm(names=names, initial={"experiment": request.GET.get("experiment")})
+
+
+def _ask(request: HttpRequest, access: Access, form: BatchSizeForm) -> bool:
+    given = form.cleaned_data
+    experiment: Any = required(find_experiment(access, given.pop("experiment")))
+    try:
+        batch_sizes.ask(
+            user=request.user,  # type: ignore[arg-type]
+            experiment=experiment,
+            **given,
+        )
+    except (NotAllowed, NotFound):
+        raise
+    except VerdictError as error:
+        form.say(error)
+        return False
+    messages.success(request, "A worker measures as soon as it has a slot free.")
+    return True
+
+
+def _context(access: Access) -> dict[str, Any]:
+    found = measurements(access.project_id)
+    return {"project": access, "section": "experiments", "measurements": found}
+
+
+def _measurements_html(request: HttpRequest, context: dict[str, Any]) -> str:
+    return render_to_string("projects/_measurements.html", context, request)
+
+
+def _mark(request: HttpRequest, context: dict[str, Any]) -> str:
+    """Of what is measured, not of the words for how long ago it was."""
+    return hashlib.sha256(repr(context["measurements"]).encode()).hexdigest()[:16]

@@ -1,0 +1,148 @@
+"""What a person asks of work under way: other limits, a pause that hands back, a trial's end."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib import messages
+from django.db import transaction
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.views.decorators.http import require_http_methods, require_POST
+
+from experiments.design.queries.experiments import find_experiment
+from experiments.design.trial_names import parse_trial_name
+from experiments.errors import NotAllowed, NotFound, VerdictError
+from experiments.team.pages.access import attempted, in_project, required
+from experiments.team.queries.access import Access
+from experiments.trials.lifecycle.queries import gpu_hours
+from experiments.trials.lifecycle.queries.waiting import accidents, why_waiting
+from experiments.trials.lifecycle.services import control
+from experiments.trials.pages.control_form import ControlForm
+from experiments.trials.panels.parts import ExperimentParts, gather
+from experiments.trials.table.queries.trial_detail import find_trial
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+@in_project
+def control_page(request: HttpRequest, access: Access, name: str) -> HttpResponse:
+    """How should this experiment share the workers?"""
+    parts = _editable(access, name)
+    held = max((arm.budget or 0 for arm in parts.arms), default=0)
+    form = _form(request, parts, held)
+    if request.method == "POST" and form.is_valid():
+        try:
+            _apply(request, parts, form, held)
+        except (NotAllowed, NotFound):
+            raise
+        except VerdictError as error:
+            form.say(error)
+        else:
+            messages.success(request, "Changed. Trials that run now go on.")
+            return redirect("experiment", access.slug, name)
+    context = {
+        "project": parts.access,
+        "section": "experiments",
+        "experiment": parts.experiment,
+        "arms": parts.arms,
+        "waits": why_waiting(parts.experiment, parts.tally.running),
+        "form": form,
+        "accidents": accidents(parts.experiment.pk),
+        "used": gpu_hours.of_experiment(parts.experiment.pk) if parts.experiment.gpus else None,
+        "cap": gpu_hours.cap_of(parts.experiment) if parts.experiment.gpus else None,
+    }
+    return render(request, "experiments/control.html", context, status=400 if form.errors else 200)
+
+
+def _form(request: HttpRequest, parts: ExperimentParts, held: int) -> ControlForm:
+    experiment = parts.experiment
+    form = ControlForm(
+        request.POST if request.method == "POST" else None,
+        initial={
+            "parallel": experiment.parallel,
+            "priority": experiment.priority,
+            "per_arm": held,
+            "gpu_hours": experiment.gpu_hours_cap,
+        },
+        label_suffix="",
+    )
+    if not experiment.gpus:
+        del form.fields["gpu_hours"]
+    return form
+
+
+def _apply(request: HttpRequest, parts: ExperimentParts, form: ControlForm, held: int) -> None:
+    given = form.cleaned_data
+    user: Any = request.user
+    with transaction.atomic():  # all of it or nothing
+        if given["per_arm"] != held:
+            control.set_budget(user=user, experiment=parts.experiment, per_arm=given["per_arm"])
+        control.change(
+            user=user,
+            experiment=parts.experiment,
+            parallel=given["parallel"],
+            priority=given["priority"],
+            gpu_hours=given.get("gpu_hours") if parts.experiment.gpus else "keep",
+        )
+
+
+@require_POST
+@in_project
+def hand_back(request: HttpRequest, access: Access, name: str) -> HttpResponse:
+    """Pause, and give running trials back to the queue."""
+    parts = _editable(access, name)
+
+    def call() -> bool:
+        control.pause(
+            user=request.user,  # type: ignore[arg-type]
+            experiment=parts.experiment,
+            hand_back=True,
+        )
+        return True
+
+    if attempted(request, call):
+        messages.success(request, "Paused. Running trials are handed back within seconds.")
+    return redirect("experiment", access.slug, name)
+
+
+@require_POST
+@in_project
+def retry_failed(request: HttpRequest, access: Access, name: str) -> HttpResponse:
+    """Queue all trials again that failed by accident."""
+    parts = _editable(access, name)
+    made = attempted(
+        request,
+        lambda: control.retry_failed(
+            user=request.user,  # type: ignore[arg-type]
+            experiment=parts.experiment,
+        ),
+    )
+    if made:
+        some = "1 trial is" if made == 1 else f"{made} trials are"
+        messages.success(request, f"{some} queued again with the same parameters and seeds.")
+    return redirect("experiment", access.slug, name)
+
+
+@require_POST
+@in_project
+def cancel_trial(request: HttpRequest, access: Access, name: str, trial: str) -> HttpResponse:
+    """End one trial now."""
+    experiment: Any = required(find_experiment(access, name))
+    found = required(find_trial(experiment, required(parse_trial_name(trial))))
+
+    def call() -> bool:
+        control.cancel(user=request.user, trial=found)  # type: ignore[arg-type]
+        return True
+
+    if attempted(request, call):
+        messages.success(request, "The trial ends within seconds.")
+    return redirect("trial", access.slug, name, trial)
+
+
+def _editable(access: Access, name: str) -> ExperimentParts:
+    parts = gather(access, required(find_experiment(access, name)))
+    if parts.file is None:
+        raise NotFound("A program described this experiment; only that program runs its trials.")
+    if not access.can_edit:
+        raise NotAllowed(f"Only an editor may do this; your role is {access.role}.")
+    return parts

@@ -1,0 +1,134 @@
+"""Change an experiment's notes, tags and name, archive it, delete it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from django.contrib import messages
+from django.http import HttpRequest, HttpResponse, HttpResponseBase
+from django.shortcuts import redirect, render
+from django.views.decorators.http import require_http_methods, require_POST
+
+from experiments.design.queries.citations import citations
+from experiments.design.queries.experiments import find_experiment, tags_of
+from experiments.team.pages.access import attempted, in_project, required
+from experiments.team.queries.access import Access, people_who_may
+from experiments.trials.lifecycle.services import editing
+from experiments.trials.pages.editing_forms import NameForm, NotesForm
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+@in_project
+def edit_page(request: HttpRequest, access: Access, name: str) -> HttpResponse:
+    """What do we want to remember about it?"""
+    experiment: Any = required(find_experiment(access, name))
+    form = NotesForm(request.POST or None)
+    if request.method == "POST":
+        if not form.is_valid():
+            _explain(request, form)
+        elif _done(
+            request,
+            lambda: editing.write_notes(
+                user=request.user,  # type: ignore[arg-type]
+                experiment=experiment,
+                notes=form.cleaned_data["notes"],
+                tags=form.cleaned_data["tags"],
+            ),
+        ):
+            messages.success(request, "Kept.")
+            return redirect("experiment", access.slug, name)
+    typed = request.POST if request.method == "POST" else {}
+    context = {
+        "project": access,
+        "section": "experiments",
+        "experiment": experiment,
+        "notes": typed.get("notes", experiment.notes),
+        "tags": typed.get("tags", ", ".join(tags_of(experiment.pk))),
+        "ended": experiment.state in ("finished", "stopped"),
+        "admins": () if access.can_administer else people_who_may(access.project_id, "admin"),
+    }
+    return render(request, "experiments/edit.html", context)
+
+
+def _explain(request: HttpRequest, form: Any) -> None:
+    for field, errors in form.errors.items():
+        for error in errors:
+            messages.error(request, f"{field}: {error}")
+
+
+def _done(request: HttpRequest, act: Callable[[], None]) -> bool:
+    def call() -> bool:
+        act()
+        return True
+
+    return attempted(request, call) is not None
+
+
+@require_POST
+@in_project
+def rename(request: HttpRequest, access: Access, name: str) -> HttpResponse:
+    """Another name, and with it another address."""
+    experiment: Any = required(find_experiment(access, name))
+    form = NameForm(request.POST)
+    if not form.is_valid():
+        _explain(request, form)
+        return redirect("experiment_edit", access.slug, name)
+    wanted = form.cleaned_data["name"].strip()
+    renamed = _done(
+        request,
+        lambda: editing.rename(
+            user=request.user,  # type: ignore[arg-type]
+            experiment=experiment,
+            name=wanted,
+        ),
+    )
+    if not renamed:
+        return redirect("experiment_edit", access.slug, name)
+    messages.success(request, f"{name} is called {wanted} now.")
+    return redirect("experiment", access.slug, wanted)
+
+
+Act = Callable[..., None]
+
+
+def _button(act: Act, said: str) -> Callable[..., HttpResponseBase]:
+    @require_POST
+    @in_project
+    def view(request: HttpRequest, access: Access, name: str) -> HttpResponse:
+        experiment: Any = required(find_experiment(access, name))
+        if _done(request, lambda: act(user=request.user, experiment=experiment)):
+            messages.success(request, said)
+        return redirect("experiment", access.slug, name)
+
+    return view
+
+
+archive = _button(editing.archive, "Archived: lists leave it out, its page stays where it is.")
+bring_back = _button(editing.bring_back, "It is listed again.")
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+@in_project
+def delete_page(request: HttpRequest, access: Access, name: str) -> HttpResponse:
+    """What would be lost, and what keeps it?"""
+    experiment: Any = required(find_experiment(access, name))
+    if request.method == "POST" and _done(
+        request,
+        lambda: editing.delete(
+            user=request.user,  # type: ignore[arg-type]
+            experiment=experiment,
+            typed_name=request.POST.get("typed_name", ""),
+        ),
+    ):
+        messages.success(request, f"{name} is deleted.")
+        return redirect("project", access.slug)
+    context = {
+        "project": access,
+        "section": "experiments",
+        "experiment": experiment,
+        "citations": citations(experiment),
+        "ended": experiment.state in ("finished", "stopped"),
+        "admins": () if access.can_administer else people_who_may(access.project_id, "admin"),
+    }
+    return render(request, "experiments/delete.html", context)

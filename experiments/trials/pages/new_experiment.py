@@ -1,0 +1,154 @@
+"""The form that is the file: write an experiment, see what is wrong with it, start it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.conf import settings
+from django.contrib import messages
+from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.shortcuts import redirect, render
+from django.views.decorators.http import require_http_methods, require_POST
+
+from experiments.design.document import commands, experiment_file
+from experiments.design.document.experiment_file import ExperimentFile
+from experiments.design.document.presets import all_presets
+from experiments.design.pages.design_checks import checks_html
+from experiments.design.pages.space_rows import state_of_form
+from experiments.design.queries.experiments import find_experiment, free_name
+from experiments.design.review.design_review import (
+    check_project,
+    checks_as_data,
+    design_checks,
+    design_words,
+    forbidden,
+    taken_name,
+)
+from experiments.errors import InvalidExperiment, Problem, VerdictError
+from experiments.team.pages.access import in_project, required
+from experiments.team.queries.access import Access, people_who_may
+from experiments.trials.findings.queries.asked_followup import asked_proposal
+from experiments.trials.lifecycle.services import experiments
+from experiments.trials.pages.followups import followed
+
+LONGEST = 200_000
+EXAMPLE = """\
+project: {slug}
+experiment: {name}
+goal: Does label smoothing raise {metric} once the learning rate is retuned?
+objective: workers.problems.digits:train
+metrics:
+  {metric}: {{official: true, direction: {direction}}}
+search: {{sampler: halton, trials: 24, parallel: 2, seed: 0}}   # trials: of each arm
+hyperparameters:
+  label_smoothing: {{role: scientific, choices: [0.0, 0.1]}}     # two arms
+  learning_rate:   {{role: nuisance, low: 1.0e-4, high: 1.0e-1, log: true}}
+  dropout:         {{role: nuisance, low: 0.0, high: 0.5, natural: [low]}}
+  hidden_units:    {{role: nuisance, choices: [32, 64, 128, 256, 512], ordered: true}}
+  optimizer:       {{role: fixed, value: adam}}
+  epochs:          {{role: fixed, value: 60}}
+"""
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+@in_project
+def new_experiment_page(request: HttpRequest, access: Access) -> HttpResponse:
+    """Is this design sound?"""
+    extends = request.GET.get("extends", "")
+    older: Any = required(find_experiment(access, extends)) if extends else None
+    text = request.POST.get("text", "")
+    problems: tuple[Problem, ...] = ()
+    said = ""
+    if request.method == "POST":
+        text = text.replace("\r\n", "\n")
+        try:
+            made = _create(request, access, text)
+        except VerdictError as error:
+            if error.status in (403, 404) and not error.problems:
+                raise
+            said, problems = error.message, error.problems
+        else:
+            messages.success(request, f"{made.name} is on its way: its trials are queued.")
+            return redirect("experiment", access.slug, made.name)
+    elif older is not None:
+        text, said = _follow_up(request, older)
+    else:
+        metric, direction = access.official_metric, access.direction
+        name = free_name(access.project_id, "label-smoothing")
+        text = EXAMPLE.format(slug=access.slug, name=name, metric=metric, direction=direction)
+    file = _readable(text)
+    context = {
+        "project": access,
+        "section": "experiments",
+        "text": text,
+        "said": said,
+        "problems": problems,
+        "extends": older,
+        "form_state": state_of_form(access, text),
+        "checks": design_checks(file, access) if file else None,
+        "presets": all_presets(),
+        "modules": settings.OBJECTIVES,
+        "commands": commands.listed(),
+        "followed": followed(access, file),
+        "editors": () if access.can_edit else people_who_may(access.project_id, "editor"),
+    }
+    return render(request, "experiments/new.html", context, status=400 if problems else 200)
+
+
+def _readable(text: str) -> ExperimentFile | None:
+    try:
+        return experiment_file.parse(text)
+    except InvalidExperiment:
+        return None
+
+
+def _follow_up(request: HttpRequest, older: Any) -> tuple[str, str]:
+    """The file that the address asks for, and what to know of it.
+
+    Where the follow-up is refused: a clone, beside the reason.
+    """
+    try:
+        proposal = asked_proposal(older, request.GET.dict())
+        if proposal.refused:
+            messages.warning(request, proposal.refused)
+            proposal = asked_proposal(older, {"follow": "clone"})
+        elif proposal.why:
+            messages.info(request, proposal.why)
+    except InvalidExperiment as error:
+        return "", error.message
+    return proposal.text, ""
+
+
+def _create(request: HttpRequest, access: Access, text: str) -> Any:
+    file = experiment_file.parse(text)
+    check_project(file, access)
+    return experiments.create(user=request.user, text=text)  # type: ignore[arg-type]
+
+
+@require_POST
+@in_project
+def check_experiment(request: HttpRequest, access: Access) -> JsonResponse:
+    """What is wrong with a file, while it is being written; what it would run when nothing is."""
+    text = request.POST.get("text", "")[: LONGEST + 1]
+    checks = None
+    try:
+        file = experiment_file.parse(text)
+        problems = forbidden(access, file)
+        # A design can be judged before its name is free.
+        checks = design_checks(file, access, settled=not problems)
+        check_project(file, access)
+        if problems:
+            raise InvalidExperiment(f"This must not follow {file.extends}.", problems)
+        taken = taken_name(access, file.name)
+        if taken:
+            raise InvalidExperiment("The name is taken.", taken)
+    except InvalidExperiment as error:
+        listed = [{"where": each.where, "message": each.message} for each in error.problems]
+        told: dict[str, Any] = {"ok": False, "error": error.message, "problems": listed}
+    else:
+        follows = followed(access, file)
+        difference = follows.sentences() if follows else []
+        told = {"ok": True, "design": design_words(file), "difference": difference}
+    return JsonResponse(
+        {**told, "checks": checks_html(checks), "rules": checks_as_data(checks) if checks else []}
+    )

@@ -1,0 +1,92 @@
+"""A trial's page: what happened in this run?"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.shortcuts import render
+from django.views.decorators.http import require_safe
+
+from experiments.design.metrics import declared_metrics
+from experiments.design.queries.experiments import find_experiment
+from experiments.design.trial_names import parse_trial_name
+from experiments.team.pages.access import in_project, required
+from experiments.team.queries.access import Access
+from experiments.trials.findings.queries.findings import findings_of_trial
+from experiments.trials.lifecycle.queries.added_trials import may_be_retried
+from experiments.trials.lifecycle.queries.waiting import may_be_cancelled
+from experiments.trials.pages.live_cursor import read_cursor
+from experiments.trials.panels.curve_panel import (
+    curve_news,
+    curves_panel,
+    encode_cursor,
+    onsets_of,
+)
+from experiments.trials.panels.metric_families import families, first_family
+from experiments.trials.panels.parts import ExperimentParts, count_arms, gather
+from experiments.trials.series.queries.curves import named_trials, news
+from experiments.trials.table.queries.reproduce_trial import line_of
+from experiments.trials.table.queries.trial_detail import detail_of, find_trial
+
+
+@require_safe
+@in_project
+def trial_page(request: HttpRequest, access: Access, name: str, trial: str) -> HttpResponse:
+    """Curves, parameters, environment, findings, files and the log of one trial."""
+    parts = gather(access, required(find_experiment(access, name)))
+    found = _find(parts, trial)
+    detail = detail_of(found, len(parts.arms))
+    findings = findings_of_trial(found.pk)
+    drawn = named_trials([found], len(parts.arms))
+    shown = curves_panel(parts, drawn, request.GET.get("metric", ""), onsets=onsets_of(findings))
+    running = detail.state == "running"
+    context = {
+        "project": access,
+        "section": "experiments",
+        "experiment": parts.experiment,
+        "trial": detail,
+        "findings": findings,
+        "panel": shown,
+        "cursor": f"||{shown.cursor}" if running else "",
+        "reproduce": line_of(parts.experiment, found),
+        "may_cancel": access.can_edit and may_be_cancelled(found),
+        "may_retry": access.can_edit and may_be_retried(found),
+        "may_try": access.can_edit and parts.file is not None and not detail.is_replicate,
+        "is_best": parts.experiment.best_trial_id == found.pk,
+    }
+    return render(request, "experiments/trial.html", context)
+
+
+@require_safe
+@in_project
+def trial_live(request: HttpRequest, access: Access, name: str, trial: str) -> HttpResponse:
+    """New points of a running trial; when it has ended, the page is told to read itself again."""
+    experiment: Any = required(find_experiment(access, name))
+    arms = count_arms(experiment)
+    found = required(find_trial(experiment, required(parse_trial_name(trial))))
+    drawn = named_trials([found], arms)
+    seen = read_cursor(request.GET.get("since", ""))
+    declared = declared_metrics(experiment.document)
+    added = news(drawn, seen.curves or {}, declared)
+    ended = drawn[0].finished
+    if not added and not ended:
+        return HttpResponse(status=204)
+    names = {series for each in added for series in each.series}
+    every = families(names, declared, experiment.official_metric)
+    wanted = request.GET.get("metric", "")
+    family = every.get(wanted) if wanted else first_family(every)
+    traces = curve_news(added, family)
+    cursor = encode_cursor(added) if added else request.GET.get("since", "").rpartition("|")[2]
+    return JsonResponse(
+        {
+            "curves": {"traces": traces, "gone": [], "family": family.key if family else ""},
+            "since": f"||{cursor}",
+            "again": not ended,
+            "reload": ended,
+        }
+    )
+
+
+def _find(parts: ExperimentParts, name: str) -> Any:
+    return required(find_trial(parts.experiment, required(parse_trial_name(name))))

@@ -1,0 +1,366 @@
+"""The panel of learning curves: of the leading trials, the best ones, an arm, the replicates of a
+repetition, or some that were picked.
+
+The address says which: `trials=best-10`, `trials=arm-1`, `trials=seeds` or `trials=12,13` (ids).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlencode
+
+import numpy as np
+
+from experiments.charts.learning_curves import Ending, Line, Mark, Mean, Onset, learning_curves
+from experiments.trials.findings.queries.findings import FindingRow
+from experiments.trials.panels.metric_families import Family, families, first_family
+from experiments.trials.panels.panel import Chart, Panel
+from experiments.trials.panels.parts import ExperimentParts
+from experiments.trials.series.queries.curves import (
+    CurveTrial,
+    DrawnSeries,
+    TrialCurves,
+    best_trials,
+    chosen_trials,
+    curves_of,
+    earlier_attempts,
+    leading_trials,
+    mean_curves,
+    replicates,
+)
+
+MOST_PICKED = 8
+BEST = (3, 10, 25)
+MOST_OF_AN_ARM = 8
+SEEDS = "seeds"  # in an address: the replicates of the newest replication
+SYSTEM = "system/"
+Onsets = tuple[str, str, float]  # trial, rule, step
+
+
+@dataclass(frozen=True, slots=True)
+class CurvePanel(Panel):
+    """Learning curves, and what can be chosen about them.
+
+    `who`: value in the address and words of each choice of trials; `exports`: the query of a
+    download of what is drawn; `beside`: charts of the machine under the one of the metric.
+    """
+
+    who: Sequence[tuple[str, str]] = ()
+    has_epochs: bool = False
+    exports: str = ""
+    beside: Sequence[Chart] = ()
+    thinned: bool = False
+
+
+def wanted_trials(
+    experiment: Any, arms: int, picked: str, replication: int | None
+) -> list[CurveTrial]:
+    """The trials that an address asks for; else the best and those that run.
+
+    `replication`: the one whose replicates may be drawn, None between two looks.
+    """
+    if picked == SEEDS:
+        return replicates(replication, arms) if replication else []
+    kind, _, text = picked.rpartition("-")
+    number = int(text) if text.isdecimal() and len(text) < 4 else 0
+    if kind == "best" and number:
+        count = min(number, max(BEST))
+        return best_trials(experiment.pk, arms, direction=experiment.direction, count=count)
+    if kind == "arm" and text.isdecimal() and number < arms:
+        direction, count = experiment.direction, MOST_OF_AN_ARM
+        return best_trials(experiment.pk, arms, direction=direction, count=count, arm=number)
+    numbers = [each for each in picked.split(",") if each.isdecimal() and len(each) < 16]
+    if numbers:
+        return chosen_trials(experiment.pk, arms, [int(each) for each in numbers[:MOST_PICKED]])
+    return leading_trials(experiment.pk, arms, direction=experiment.direction)
+
+
+def choices_of(parts: ExperimentParts, picked: str) -> list[tuple[str, str]]:
+    """Which trials can be drawn: value in the address, words."""
+    found = [("", "best and running")]
+    finished = parts.experiment.trial_count
+    found += [(f"best-{count}", f"best {count}") for count in BEST if finished > count]
+    if len(parts.arms) > 1:
+        found += [(f"arm-{arm.index}", f"arm {arm.label}") for arm in parts.arms]
+    if parts.has_replicates:
+        found.append((SEEDS, "seeds: mean and band"))
+    if picked and picked not in dict(found):
+        found.append((picked, "those ticked below"))
+    return found
+
+
+def encode_cursor(curves: Sequence[TrialCurves]) -> str:
+    """How far each trial's curves have been sent: "12:1.4r" is trial 12, attempt 1, batch 4."""
+    return ",".join(
+        f"{each.trial.id}:{each.cursor[0]}.{each.cursor[1]}{'f' if each.cursor[2] else 'r'}"
+        for each in curves
+    )
+
+
+def curves_panel(
+    parts: ExperimentParts,
+    trials: Sequence[CurveTrial],
+    family: str,
+    picked: str = "",
+    onsets: Sequence[Onsets] | None = None,
+) -> Panel:
+    """Learning curves of some trials in one family of metrics."""
+    curves = curves_of(trials, parts.declared)
+    names = {name for each in curves for name in each.series}
+    found = families(names, parts.declared, parts.experiment.official_metric)
+    chosen = first_family(found, family)
+    shared: dict[str, Any] = {
+        "cursor": encode_cursor(curves),
+        "picked": picked,
+        "who": choices_of(parts, picked),
+    }
+    if chosen is None:
+        return CurvePanel("curves", empty=_no_curves(parts, picked), **shared)
+    lines, marks = lines_of(curves, chosen)
+    if onsets is not None:
+        lines += earlier_lines(trials, parts, chosen)
+    told = onsets_of(parts.findings.open) if onsets is None else onsets
+    means = means_of(trials, parts, chosen)
+    figure = learning_curves(
+        lines, marks, _onsets(told, curves, chosen), means, y_title=chosen.title
+    )
+    ranked = onsets is None and not picked
+    return CurvePanel(
+        "curves",
+        [Chart("figure-curves", "", figure, f"Learning curves: {chosen.title}")],
+        note=_curve_note(parts, curves, chosen, marks, ranked=ranked, means=bool(means)),
+        families=list(found.values()),
+        family=chosen.key,
+        log_y=_spans_decades(lines),
+        has_epochs=any(line.epochs is not None for line in lines),
+        exports=_exports(trials, chosen),
+        beside=beside_charts(curves) if onsets is not None else (),
+        thinned=_points(curves, chosen)[0] < _points(curves, chosen)[1],
+        **shared,
+    )
+
+
+def _exports(trials: Sequence[CurveTrial], family: Family) -> str:
+    ids = ",".join(str(trial.id) for trial in trials)
+    return urlencode([("trials", ids), *(("metric", name) for name in family.members)])
+
+
+def means_of(trials: Sequence[CurveTrial], parts: ExperimentParts, family: Family) -> list[Mean]:
+    """Mean curves of the sides of a repetition; none where other trials are drawn."""
+    if not any(trial.side for trial in trials):
+        return []
+    found = mean_curves(trials, parts.declared, family.members)
+    return [Mean(side, name, name in family.train, curve) for (side, name), curve in found.items()]
+
+
+def earlier_lines(
+    trials: Sequence[CurveTrial], parts: ExperimentParts, family: Family
+) -> list[Line]:
+    """What ended attempts had shown before they were taken over: nothing is taken back."""
+    return [
+        Line(
+            trial=trial.id,
+            trial_name=trial.name,
+            series=name,
+            is_train=name in family.train,
+            steps=drawn.steps,
+            values=drawn.values,
+            seconds=drawn.seconds,
+            epochs=drawn.epochs,
+            earlier=attempt,
+        )
+        for trial in trials
+        for attempt, held in earlier_attempts(trial, parts.declared, family.members).items()
+        for name, drawn in held.items()
+        if name in family.members
+    ]
+
+
+def beside_charts(curves: Sequence[TrialCurves]) -> list[Chart]:
+    """What one trial took of its machine: a small chart a measure."""
+    names = dict.fromkeys(n for each in curves for n in each.series if n.startswith(SYSTEM))
+    charts = []
+    for place, name in enumerate(names):
+        family = Family(key=name, members=(name,), train=frozenset())
+        lines, _ = lines_of(curves, family)
+        words = name.removeprefix(SYSTEM).replace("_", " ")
+        title = words.replace(" percent", ", %").replace(" mb", ", MiB").replace("cpu", "CPU")
+        title = title.replace("gpu", "GPU ")
+        figure = learning_curves(lines)
+        figure["layout"] |= {"showlegend": False, "margin": {"l": 50, "r": 14, "t": 8, "b": 40}}
+        charts.append(Chart(f"figure-system-{place}", title, figure, title, "short"))
+    return charts
+
+
+def _no_curves(parts: ExperimentParts, picked: str) -> str:
+    if picked == SEEDS:
+        return (
+            "Curves over seeds appear when all replicates of the present look have ended: "
+            "looking earlier would bias the verdict."
+        )
+    if parts.experiment.trial_count:
+        return "These trials logged no series." if picked else "The best trials logged no series."
+    return "Curves appear with the first evaluations of the first trial."
+
+
+def lines_of(curves: Sequence[TrialCurves], family: Family) -> tuple[list[Line], list[Mark]]:
+    """The family's series of some trials as lines, and marks at the best checkpoint of each and
+    where one was pruned or failed.
+    """
+    lines, marks = [], []
+    for each in curves:
+        for name in family.members:
+            drawn = each.series.get(name)
+            if drawn is None:
+                continue
+            is_train = name in family.train
+            line = Line(
+                trial=each.trial.id,
+                trial_name=each.trial.name,
+                series=name,
+                is_train=is_train,
+                steps=drawn.steps,
+                values=drawn.values,
+                seconds=drawn.seconds,
+                running=not each.trial.finished,
+                epochs=drawn.epochs,
+                group=each.trial.side,
+            )
+            lines.append(line)
+            if not is_train and not name.startswith(SYSTEM):
+                marks += _marks(each.trial, drawn)
+    return lines, marks
+
+
+def _marks(trial: CurveTrial, drawn: DrawnSeries) -> list[Mark]:
+    found: list[Mark] = []
+    finite = np.flatnonzero(np.isfinite(drawn.values))
+    if not len(finite) or not trial.finished or trial.side:
+        return found
+    if trial.best_step is not None:
+        at = int(np.argmin(np.abs(drawn.steps - trial.best_step)))
+        if math.isfinite(drawn.values[at]):
+            found.append(_mark(trial, drawn, at, "best"))
+    if trial.state == "pruned" or trial.state == "failed":
+        kind: Ending = "pruned" if trial.state == "pruned" else "failed"
+        found.append(_mark(trial, drawn, int(finite[-1]), kind))
+    return found
+
+
+def _mark(trial: CurveTrial, drawn: DrawnSeries, at: int, kind: Ending) -> Mark:
+    epoch = None if drawn.epochs is None else float(drawn.epochs[at])
+    x, y, seconds = drawn.steps[at], drawn.values[at], drawn.seconds[at]
+    return Mark(trial.id, float(x), float(y), float(seconds), kind, epoch)
+
+
+def onsets_of(findings: Sequence[FindingRow]) -> list[Onsets]:
+    """(trial, rule, step) of the open findings that speak of a step on a curve."""
+    found = []
+    for row in findings:
+        step = row.evidence.get("onset_step")
+        if row.is_open and isinstance(step, int | float):
+            found.append((row.trial, row.rule.replace("_", " "), float(step)))
+    return found
+
+
+def _onsets(told: Sequence[Onsets], curves: Sequence[TrialCurves], family: Family) -> list[Onset]:
+    """Bands for the drawn trials, at most two so that their words stay readable."""
+    shown = {each.trial.name: each for each in curves}
+    found = []
+    for trial, rule, step in told:
+        held = shown.get(trial) or (curves[0] if not trial and len(curves) == 1 else None)
+        if held is None:
+            continue
+        ends = [
+            drawn.steps[-1]
+            for name, drawn in held.series.items()
+            if name in family.members and len(drawn.steps)
+        ]
+        if ends:
+            words = f"{held.trial.name}: {rule} from step {step:g}"
+            found.append(Onset(held.trial.name, step, float(max(ends)), words))
+    return found[:2]
+
+
+def _spans_decades(lines: Sequence[Line]) -> bool:
+    """Whether a linear axis would show the end of training as one flat line."""
+    values = np.concatenate([line.values for line in lines]) if lines else np.empty(0)
+    values = values[np.isfinite(values)]
+    if values.size < 10 or values.min() <= 0:
+        return False
+    return bool(values.max() / np.median(values) > 5 and values.max() / values.min() > 10)
+
+
+def _points(curves: Sequence[TrialCurves], family: Family) -> tuple[int, int]:
+    """Points that are drawn, and points that there are."""
+    held = [each.series[name] for each in curves for name in family.members if name in each.series]
+    return sum(len(each.steps) for each in held), sum(each.total for each in held)
+
+
+def points_words(curves: Sequence[TrialCurves], family: Family) -> str:
+    drawn, total = _points(curves, family)
+    more = "; zoom in for more" if drawn < total else ""
+    return f"{drawn:,} of {total:,} points shown{more}"
+
+
+def _curve_note(
+    parts: ExperimentParts,
+    curves: Sequence[TrialCurves],
+    family: Family,
+    marks: Sequence[Mark],
+    *,
+    ranked: bool,
+    means: bool,
+) -> str:
+    """What is drawn and how to read it; how many points are said apart."""
+    finished = [each for each in curves if each.trial.finished]
+    running = len(curves) - len(finished)
+    count = f"{parts.experiment.trial_count:,}"
+    who = f"best {len(finished)} of {count} trials" if finished and ranked else ""
+    if running and ranked:
+        who += f"{' and ' if who else ''}{running} running"
+    ends = ["solid validation, dotted train"] if family.train else []
+    if means:
+        ends.append(
+            "mean over seeds, the band one standard deviation to each side, single runs thin"
+        )
+    words = {
+        "best": "the dot marks the best checkpoint",
+        "pruned": "the square where a trial was pruned",
+        "failed": "the cross where one failed",
+    }
+    kinds = {mark.kind for mark in marks}
+    ends += [text for kind, text in words.items() if kind in kinds]
+    sentences = [points_words(curves, family), who, "; ".join(ends)]
+    return ". ".join(f"{each[0].upper()}{each[1:]}" for each in sentences if each) + "."
+
+
+def curve_news(curves: Sequence[TrialCurves], family: Family | None) -> Any:
+    """What the script needs to continue its figures: whole trials, or points to add."""
+    lines, marks = lines_of(curves, family) if family else ([], [])
+    return [
+        {
+            "trial": each.trial.id,
+            "whole": each.whole,
+            "beside": _beside_news(each),
+            "figure": learning_curves(
+                [line for line in lines if line.trial == each.trial.id],
+                [mark for mark in marks if mark.trial == each.trial.id],
+            )["data"],
+        }
+        for each in curves
+    ]
+
+
+def _beside_news(curves: TrialCurves) -> dict[str, Any]:
+    """New points of the machine, by the names of their series."""
+    return {
+        name: learning_curves(
+            lines_of([curves], Family(key=name, members=(name,), train=frozenset()))[0]
+        )["data"]
+        for name in curves.series
+        if name.startswith(SYSTEM)
+    }

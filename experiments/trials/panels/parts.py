@@ -1,0 +1,76 @@
+"""What the charts, pages and answers about an experiment share: everything read once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from experiments.design.document import experiment_file
+from experiments.design.document.experiment_file import ExperimentFile
+from experiments.design.metrics import Metric, declared_metrics
+from experiments.design.queries.experiments import ArmRow, Tally, arms_of, tally
+from experiments.errors import InvalidExperiment
+from experiments.team.queries.access import Access
+from experiments.trials.findings.queries.findings import Findings, findings_of
+
+
+def file_of(experiment: Any) -> ExperimentFile | None:
+    """The experiment's file; None for an experiment that a program described another way."""
+    try:
+        return experiment_file.stored(experiment.document)
+    except InvalidExperiment:
+        return None
+
+
+@dataclass(frozen=True, slots=True)
+class ExperimentParts:
+    """An experiment as its pages need it."""
+
+    access: Access
+    experiment: Any
+    file: ExperimentFile | None
+    arms: tuple[ArmRow, ...]
+    tally: Tally
+    findings: Findings
+
+    @property
+    def has_replicates(self) -> bool:
+        """Whether its curves may be those of replicates, too."""
+        return False
+
+    @property
+    def complete_replication(self) -> int | None:
+        """Id of the newest replication while every replicate of its look has ended."""
+        return None
+
+    @property
+    def declared(self) -> dict[str, Metric]:
+        return declared_metrics(self.experiment.document)
+
+    @property
+    def parameters(self) -> tuple[str, ...]:
+        """Names of the searched hyperparameters, in the file's order."""
+        if self.file is None:
+            return ()
+        searched = {each.name for arm in self.file.arms() for each in arm.searched}
+        every = self.file.space.hyperparameters
+        return tuple(each.name for each in every if each.name in searched)
+
+
+def count_arms(experiment: Any) -> int:
+    """How many arms its search has."""
+    file = file_of(experiment)
+    return len(file.arms()) if file else len(arms_of(experiment.pk))
+
+
+def gather(access: Access, experiment: Any) -> ExperimentParts:
+    """Read the parts of a page. The number of queries does not depend on the number of trials."""
+    arms = arms_of(experiment.pk)
+    return ExperimentParts(
+        access=access,
+        experiment=experiment,
+        file=file_of(experiment),
+        arms=arms,
+        tally=tally(experiment.pk),
+        findings=findings_of(experiment.pk, len(arms)),
+    )

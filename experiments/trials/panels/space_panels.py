@@ -1,0 +1,301 @@
+"""Panels that look at the search space: axes, isolation, importance, parallel, contour."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from experiments.analysis.space.surface import smooth_surface
+from experiments.charts.axes import MOST_DRAWN, AxisPoints, axis_plot
+from experiments.charts.contour import Plane, Ticks, contour_plot
+from experiments.charts.importance import Share, importance_plot
+from experiments.charts.isolation import isolation_plot
+from experiments.charts.parallel import Coordinate, leading, parallel_plot
+from experiments.charts.theme import nice_ticks
+from experiments.design.catalogue import SAMPLERS
+from experiments.design.space.search_space import (
+    Choices,
+    Hyperparameter,
+    Range,
+    searched_domain,
+    show,
+)
+from experiments.trials.findings.queries.findings import FindingRow
+from experiments.trials.findings.queries.importance import (
+    LEAST_TRIALS,
+    STEADY_TRIALS,
+    importance_of,
+)
+from experiments.trials.panels.isolated_values import isolated_values
+from experiments.trials.panels.panel import Chart, Choice, Panel
+from experiments.trials.panels.parts import ExperimentParts
+from experiments.trials.table.queries.search_points import SearchPoints
+
+ALL_DRAWN, LEAST_DRAWN = 2400, 300  # marks of all axis plots together, of each at least
+NO_SPACE = "No search space is known: these trials came without one."
+OF_AN_AXIS = ("boundary", "edge_slope", "instability_edge", "infeasible_share")
+OF_ISOLATION = ("best_of_unequal", "fair_comparison", "points_per_value")
+
+
+def open_findings(parts: ExperimentParts, rules: Sequence[str]) -> list[FindingRow]:
+    """Open findings of the experiment by some of the rules."""
+    return [row for row in parts.findings.open if row.rule in rules and not row.trial]
+
+
+def searched(parts: ExperimentParts) -> list[Hyperparameter]:
+    """The hyperparameters that were searched, in the file's order."""
+    return [] if parts.file is None else [parts.file.space[name] for name in parts.parameters]
+
+
+def is_maximized(parts: ExperimentParts) -> bool:
+    return bool(parts.experiment.direction == "maximize")
+
+
+def axes_panel(parts: ExperimentParts, points: SearchPoints) -> Panel:
+    """Every trial's score along each hyperparameter, infeasible ones marked, arms apart."""
+    told, names = open_findings(parts, OF_AN_AXIS), searched(parts)
+    # All charts together have a budget of marks: a page of many answers as quickly as one of few.
+    most = max(LEAST_DRAWN, min(MOST_DRAWN, ALL_DRAWN // max(1, len(names))))
+    charts = [_axis(parts, points, each, place, told, most) for place, each in enumerate(names)]
+    if not charts:
+        return Panel("axes", empty=NO_SPACE)
+    held = int((~points.pruned).sum())
+    note = f"{held:,} trials, each dot one."
+    if held > most:
+        note = f"{most:,} of {held:,} trials drawn: the best and an even draw of the rest."
+    failed = int(points.failed.sum())
+    if failed:
+        note += f" {failed:,} infeasible: crosses at the edge."
+    if points.pruned.any():
+        note += f" {int(points.pruned.sum()):,} pruned ones have no score to compare."
+    if len(parts.arms) > 1:
+        metric = parts.experiment.official_metric
+        note += f" Each arm has a frame of its own, on the same scales; upwards {metric}."
+    return Panel("axes", charts, note=note)
+
+
+def _axis(
+    parts: ExperimentParts,
+    points: SearchPoints,
+    each: Hyperparameter,
+    place: int,
+    told: Sequence[FindingRow],
+    most: int,
+) -> Chart:
+    values, pruned = points.column(each.name), points.pruned.tolist()
+    where = [i for i, value in enumerate(values) if value is not None and not pruned[i]]
+    domain = searched_domain(each)
+    is_range = isinstance(domain, Range)
+    about = [row for row in told if row.evidence.get("hyperparameter") == each.name]
+    held = AxisPoints(
+        name=each.name,
+        values=[values[i] for i in where],
+        scores=points.scores[where],
+        names=[points.names[i] for i in where],
+        groups=points.arms[where],
+        group_labels=[arm.label for arm in parts.arms] if len(parts.arms) > 1 else (),
+        log=isinstance(domain, Range) and domain.log,
+        low=domain.low if isinstance(domain, Range) else None,
+        high=domain.high if isinstance(domain, Range) else None,
+        choices=None if isinstance(domain, Range) else tuple(domain.values),
+        band=_band(about, domain),
+    )
+    scale = " (log)" if is_range and held.log else ""
+    metric = parts.experiment.official_metric
+    return Chart(
+        id=f"figure-axis-{place}",
+        title=f"{each.name}{scale}",
+        figure=axis_plot(held, metric=metric, maximize=is_maximized(parts), most=most),
+        label=f"Scores along {each.name}",
+        shape=_shape(len(set(held.groups.tolist())) if held.group_labels else 1),
+        findings=about,
+    )
+
+
+def _shape(frames: int) -> str:
+    """How tall a chart is, by how many arms it shows in frames of their own."""
+    return "short" if frames < 2 else "" if frames == 2 else "tall"
+
+
+def _band(findings: Sequence[FindingRow], domain: Range | Choices) -> tuple[float, float] | None:
+    """The edge of the range that an open boundary finding speaks of: the outer fifth, a choice."""
+    for row in findings:
+        if row.rule != "boundary":
+            continue
+        at_low = row.evidence.get("edge") == "low"
+        if isinstance(domain, Choices):
+            middle = 0 if at_low else len(domain.values) - 1
+            return (middle - 0.5, middle + 0.5)
+        low, high = domain.low, domain.high
+        edge = 0.2 if at_low else 0.8
+        inner = low * (high / low) ** edge if domain.log else low + edge * (high - low)
+        return (low, inner) if at_low else (inner, high)
+    return None
+
+
+def isolation_panel(parts: ExperimentParts, points: SearchPoints) -> Panel:
+    """Each scientific value with its nuisance hyperparameters tuned away."""
+    found = isolated_values(parts, points)
+    if not found:
+        return Panel(
+            "isolation",
+            empty="An isolation plot compares the values of a scientific hyperparameter; this "
+            "search has none.",
+        )
+    metric, maximize = parts.experiment.official_metric, is_maximized(parts)
+    charts = [
+        Chart(
+            id=f"figure-isolation-{place}",
+            title=title,
+            figure=isolation_plot(values, metric=metric, maximize=maximize),
+            label=f"Scores by {title or 'arm'}, the best of each marked",
+        )
+        for place, (title, values) in enumerate(found.items())
+    ]
+    note = (
+        "Nuisance hyperparameters are tuned anew for each value; the diamond is its best trial. "
+        "The best of more trials is higher by luck alone, so the bar shows what each value would "
+        "be expected to reach with as few trials as the smallest has: compare the bars."
+    )
+    return Panel("isolation", charts, note=note, findings=open_findings(parts, OF_ISOLATION))
+
+
+def importance_panel(parts: ExperimentParts) -> Panel:
+    """What decides whether a trial is among the best, as workers computed it last."""
+    held = importance_of(parts.experiment.pk)
+    complete = parts.experiment.complete_count
+    if held is None:
+        return Panel("importance", empty=_no_importance(complete))
+    if not held.shares:
+        return Panel("importance", empty="Nothing varied between the trials: nothing to compare.")
+    shares = [Share(name, whole, near) for name, (whole, near) in held.shares.items()]
+    note = (
+        f"{held.method} of {held.trials:,} complete trials: how differently a hyperparameter is "
+        "spread among the best tenth. It tells what mattered in this space, not why."
+    )
+    if complete > held.trials:
+        note += f" {complete - held.trials:,} newer trials are not in it yet."
+    if held.trials < STEADY_TRIALS:
+        note += f" Rough: the best tenth are only {math.ceil(held.trials / 10)} trials."
+    sampler = SAMPLERS.get(parts.experiment.sampler)
+    if sampler is not None and sampler.adaptive:
+        note += f" {sampler.title} tried good regions more often, which blurs the comparison."
+    figure = importance_plot(shares)
+    label = "Share of each hyperparameter in what decides the score"
+    return Panel("importance", [Chart("figure-importance", "", figure, label)], note=note)
+
+
+def _no_importance(complete: int) -> str:
+    if complete < LEAST_TRIALS:
+        return f"Appears with {LEAST_TRIALS} complete trials; there are {complete}."
+    return "Not computed yet: a worker does it after the next trial that it runs here."
+
+
+def parallel_panel(parts: ExperimentParts, points: SearchPoints) -> Panel:
+    """Each trial as a line across its hyperparameters."""
+    feasible = np.where(points.complete, points.scores, math.nan)
+    where = leading(feasible, maximize=is_maximized(parts))
+    uprights = [
+        Coordinate(each.name, positions(each, points, where), *_ends(each))
+        for each in searched(parts)
+    ]
+    if not uprights:
+        return Panel("parallel", empty=NO_SPACE)
+    metric = parts.experiment.official_metric
+    figure = parallel_plot(
+        uprights, points.scores[where], metric=metric, maximize=is_maximized(parts)
+    )
+    label = "Each trial as a line across its values"
+    note = f"The best {where.size:,} of {int(points.complete.sum()):,} feasible trials."
+    shape = "tall wide" if len(uprights) > 2 else "tall"
+    return Panel("parallel", [Chart("figure-parallel", "", figure, label, shape)], note=note)
+
+
+def positions(
+    each: Hyperparameter, points: SearchPoints, where: NDArray[np.int64] | None = None
+) -> NDArray[np.float64]:
+    """Where each trial [N] lies in the range, 0..1; NaN outside it and where a trial lacks it.
+
+    `where` [M] asks for some of the trials only.
+    """
+    domain = searched_domain(each)
+    values = points.column(each.name)
+    chosen = values if where is None else [values[int(i)] for i in where]
+    if isinstance(domain, Choices):
+        return np.array(
+            [
+                domain.to_unit(value) if value is not None and domain.holds(value) else math.nan
+                for value in chosen
+            ],
+            dtype=np.float64,
+        )
+    return np.array(
+        [domain.to_unit(value) if domain.holds(value) else math.nan for value in chosen],
+        dtype=np.float64,
+    )
+
+
+def _ends(each: Hyperparameter) -> tuple[str, str]:
+    domain = searched_domain(each)
+    if isinstance(domain, Range):
+        return f"{domain.low:.4g}", f"{domain.high:.4g}"
+    return show(domain.values[0]), show(domain.values[-1])
+
+
+def contour_panel(parts: ExperimentParts, points: SearchPoints, across: str, up: str) -> Panel:
+    """The mean score in the plane of two hyperparameters."""
+    found = {each.name: each for each in searched(parts)}
+    if len(found) < 2:
+        return Panel("contour", empty="A contour needs two searched hyperparameters.")
+    first, second = _pair(parts, list(found), across, up)
+    x, y = positions(found[first], points), positions(found[second], points)
+    scores = np.where(points.complete, points.scores, math.nan)
+    keep = np.flatnonzero(~points.pruned)
+    surface = smooth_surface(x, y, scores)
+    plane = Plane(x[keep], y[keep], scores[keep], [points.names[int(i)] for i in keep], surface)
+    figure = contour_plot(
+        plane,
+        _ticks(found[first]),
+        _ticks(found[second]),
+        metric=parts.experiment.official_metric,
+        maximize=is_maximized(parts),
+    )
+    label = f"Mean score over {first} and {second}"
+    return Panel(
+        "contour",
+        [Chart("figure-contour", "", figure, label, "tall")],
+        note=f"Shades and lines are the mean {parts.experiment.official_metric} of the trials "
+        "around a place, all other hyperparameters as they came, the stronger the better; places "
+        "without trials near are left empty. The diamond is the best trial"
+        f"{', crosses are infeasible ones' if points.failed.any() else ''}.",
+        choices=(
+            Choice("across", "across", list(found), first),
+            Choice("up", "up", list(found), second),
+        ),
+    )
+
+
+def _pair(parts: ExperimentParts, names: Sequence[str], across: str, up: str) -> tuple[str, str]:
+    """What was asked for; else the two that decide most, else the first two."""
+    held = importance_of(parts.experiment.pk)
+    shares = held.shares if held else {}
+    ranked = sorted(names, key=lambda name: -shares.get(name, (0.0, 0.0))[0])
+    first = across if across in names else next(name for name in ranked if name != up)
+    second = up if up in names and up != first else next(name for name in ranked if name != first)
+    return first, second
+
+
+def _ticks(each: Hyperparameter) -> Ticks:
+    domain = searched_domain(each)
+    if isinstance(domain, Choices):
+        kept = domain.values[:: max(1, -(-len(domain.values) // 8))]
+        return Ticks(each.name, [domain.to_unit(v) for v in kept], [show(v) for v in kept])
+    values, labels = nice_ticks(domain.low, domain.high, log=domain.log)
+    if domain.integer:
+        pairs = [(v, text) for v, text in zip(values, labels, strict=True) if v == int(v)]
+        values, labels = [v for v, _ in pairs], [text for _, text in pairs]
+    scale = " (log)" if domain.log else ""
+    return Ticks(f"{each.name}{scale}", [domain.to_unit(v) for v in values], labels)

@@ -1,0 +1,129 @@
+"""Series as files: CSV and Parquet, written piece by piece, every double exact.
+
+Columns: trial, metric, step, time_ms (since 1970), value, attempt, on_curve (false for what an
+earlier attempt logged and a later one trained again). What is not finite reads nan, inf or
+-inf in CSV.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+import pyarrow as pa
+import pyarrow.csv
+import pyarrow.parquet
+
+from experiments.trials.series.series_encoding import SeriesColumns
+
+Kind = Literal["csv", "parquet"]
+CONTENT_TYPES: dict[Kind, str] = {
+    "csv": "text/csv; charset=utf-8",
+    "parquet": "application/vnd.apache.parquet",
+}
+ROWS = 100_000  # of one piece: a few megabytes in memory
+SCHEMA = pa.schema(
+    [
+        ("trial", pa.string()),
+        ("metric", pa.string()),
+        ("step", pa.int64()),
+        ("time_ms", pa.int64()),
+        ("value", pa.float64()),
+        ("attempt", pa.int32()),
+        ("on_curve", pa.bool_()),
+    ]
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """Some points of one metric of one trial's attempt, in logging order."""
+
+    trial: str
+    metric: str
+    columns: SeriesColumns
+    attempt: int = 0
+    on_curve: bool = True
+
+
+def write(pieces: Iterable[Piece], kind: Kind) -> Iterator[bytes]:
+    """The bytes of a file, in parts; only one part at a time is in memory."""
+    return _csv(pieces) if kind == "csv" else _parquet(pieces)
+
+
+def _csv(pieces: Iterable[Piece]) -> Iterator[bytes]:
+    yield (",".join(f'"{name}"' for name in SCHEMA.names) + "\n").encode()
+    options = pyarrow.csv.WriteOptions(include_header=False)
+    for table in _tables(pieces):
+        sink = pa.BufferOutputStream()
+        pyarrow.csv.write_csv(table, sink, options)
+        yield sink.getvalue().to_pybytes()
+
+
+def _parquet(pieces: Iterable[Piece]) -> Iterator[bytes]:
+    sink = _Outlet()
+    with pyarrow.parquet.ParquetWriter(
+        sink, SCHEMA, compression="zstd", use_dictionary=["trial", "metric"]
+    ) as writer:
+        for table in _tables(pieces):
+            writer.write_table(table)
+            yield sink.take()
+    yield sink.take()
+
+
+def _tables(pieces: Iterable[Piece]) -> Iterator[pa.Table]:
+    """Pieces put together to about `ROWS` rows."""
+    batches: list[pa.RecordBatch] = []
+    rows = 0
+    for piece in pieces:
+        count = len(piece.columns.steps)
+        if count:  # pyarrow 25 writes garbage to CSV for an empty batch among others
+            batches.append(_batch(piece))
+            rows += count
+        if rows >= ROWS:
+            yield pa.Table.from_batches(batches, SCHEMA)
+            batches, rows = [], 0
+    if batches:
+        yield pa.Table.from_batches(batches, SCHEMA)
+
+
+def _batch(piece: Piece) -> pa.RecordBatch:
+    count = len(piece.columns.steps)
+    return pa.record_batch(
+        [
+            pa.repeat(pa.scalar(piece.trial), count),
+            pa.repeat(pa.scalar(piece.metric), count),
+            pa.array(piece.columns.steps),
+            pa.array(piece.columns.times_ms),
+            pa.array(piece.columns.values),
+            pa.repeat(pa.scalar(piece.attempt, pa.int32()), count),
+            pa.repeat(pa.scalar(piece.on_curve), count),
+        ],
+        schema=SCHEMA,
+    )
+
+
+class _Outlet(io.RawIOBase):
+    """A file that keeps what is written only until it is taken."""
+
+    def __init__(self) -> None:
+        self._parts: list[bytes] = []
+        self._written = 0
+
+    def writable(self) -> bool:
+        return True
+
+    def tell(self) -> int:
+        return self._written
+
+    def write(self, data: object) -> int:
+        part = bytes(data)  # type: ignore[call-overload]
+        self._parts.append(part)
+        self._written += len(part)
+        return len(part)
+
+    def take(self) -> bytes:
+        parts, self._parts = self._parts, []
+        return b"".join(parts)

@@ -1,0 +1,180 @@
+"""One trial in full."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from experiments.design.queries.experiments import arm_label
+from experiments.design.trial_names import (
+    TrialReference,
+    other_trial_name,
+    parse_trial_name,
+    trial_name,
+)
+from experiments.errors import NotFound
+from experiments.models import Artifact, Experiment, Trial
+from experiments.models.trial import StudyKind, TrialState
+from experiments.models.trial_encoding import decode
+from experiments.trials.table.queries.trial_table import STATE_WORDS
+
+ORIGIN_WORDS = {
+    "sampler": "drawn by the sampler",
+    "first": "a known-good configuration, tried first",
+    "manual": "added by hand",
+    "retry": "a retry of a failed trial",
+    "replicate": "a replicate over fresh seeds",
+    "outside": "run by a program outside",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class ParameterRow:
+    """One hyperparameter of a trial; `role` is empty where no file tells it."""
+
+    name: str
+    value: Any
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
+class FileRow:
+    id: int
+    kind: str
+    name: str
+    size: int
+    step: int | None
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class TrialDetail:
+    """A trial as its page shows it. `score` is the latest value while it runs."""
+
+    id: int
+    name: str
+    state: str
+    origin: str
+    arm: str
+    side: str
+    pair: int | None
+    is_replicate: bool
+    score: float | None
+    score_step: int | None
+    searched: tuple[ParameterRow, ...]
+    configuration: Mapping[str, Any]
+    digest: str
+    commit: str
+    seeds: tuple[tuple[str, int | None], ...]
+    attempt: int
+    worker: str
+    device: str
+    queued_at: datetime | None
+    started_at: datetime | None
+    finished_at: datetime | None
+    seconds: float | None
+    peak_memory_mb: float | None
+    evaluations: int | None
+    failure_kind: str
+    failure_reason: str
+    traceback: str
+    log_tail: str
+    environment: Mapping[str, Any]
+    retry_of: str
+    files: tuple[FileRow, ...]
+
+
+def find_trial(experiment: Experiment, reference: TrialReference) -> Trial | None:
+    """The trial of an experiment that a name refers to."""
+    rows = Trial.objects.filter(
+        study__experiment=experiment, study__deleted_at__isnull=True, number=reference.number
+    )
+    if reference.study is not None:
+        rows = rows.filter(study_id=reference.study)
+    else:
+        rows = rows.filter(study__kind=StudyKind.SEARCH, study__arm_index=reference.arm or 0)
+    return rows.select_related(
+        "study", "configuration", "environment", "worker", "retry_of__study"
+    ).first()
+
+
+def get_trial(experiment: Experiment, name: str) -> Trial:
+    """A trial by the name that the pages call it: 17, B17, s31-4.
+
+    Raises:
+        NotFound: when there is none of that name.
+    """
+    reference = parse_trial_name(name)
+    found = find_trial(experiment, reference) if reference else None
+    if found is None:
+        raise NotFound(f"{experiment.name} has no trial {name}.")
+    return found
+
+
+def name_of(trial: Trial, arms: int) -> str:
+    """What people call it, and its address."""
+    study = trial.study
+    if study.kind == StudyKind.SEARCH:
+        return trial_name(trial.number, arm=study.arm_index, arms=arms)
+    return other_trial_name(study.pk, trial.number)
+
+
+def detail_of(trial: Trial, arms: int) -> TrialDetail:
+    """Everything about a trial but its series, its findings and its test scores."""
+    document = json.loads(trial.configuration.document) if trial.configuration else {}
+    running = trial.state == TrialState.RUNNING
+    own = decode(trial.parameters)
+    arm = json.loads(trial.study.arm)
+    rows = [ParameterRow(name, value, "searched") for name, value in own.items()]
+    rows += [ParameterRow(name, value, "scientific") for name, value in arm.items()]
+    held = {row.name for row in rows}
+    rows += [
+        ParameterRow(name, value, "" if trial.study.kind == StudyKind.REPLICATION else "fixed")
+        for name, value in document.get("parameters", {}).items()
+        if name not in held
+    ]
+    return TrialDetail(
+        id=trial.pk,
+        name=name_of(trial, arms),
+        state=STATE_WORDS[TrialState(trial.state)],
+        origin=ORIGIN_WORDS.get(trial.origin, trial.origin),
+        arm=arm_label(trial.study.arm),
+        side=trial.study.side,
+        pair=None if trial.pair is None else trial.pair + 1,
+        is_replicate=trial.study.kind == StudyKind.REPLICATION,
+        score=trial.latest_value if running else trial.value,
+        score_step=trial.latest_step if running else trial.best_step,
+        searched=tuple(rows),
+        configuration=document,
+        digest=trial.configuration.digest if trial.configuration else "",
+        commit=document.get("commit", ""),
+        seeds=(
+            ("training seed", trial.train_seed),
+            ("split seed", trial.split_seed),
+            ("search seed", trial.search_seed),
+        ),
+        attempt=trial.attempt,
+        worker=trial.worker.name if trial.worker else "",
+        device=trial.device,
+        queued_at=trial.queued_at,
+        started_at=trial.started_at,
+        finished_at=trial.finished_at,
+        seconds=trial.seconds,
+        peak_memory_mb=trial.peak_memory_mb,
+        evaluations=trial.evaluations,
+        failure_kind=trial.failure_kind,
+        failure_reason=trial.failure_reason,
+        traceback=trial.traceback,
+        log_tail=trial.log_tail,
+        environment=json.loads(trial.environment.document) if trial.environment else {},
+        retry_of=name_of(trial.retry_of, arms) if trial.retry_of else "",
+        files=tuple(_files(trial.pk)),
+    )
+
+
+def _files(trial_id: int) -> list[FileRow]:
+    rows = Artifact.objects.filter(trial_id=trial_id).order_by("kind", "name")
+    return [FileRow(row.pk, row.kind, row.name, row.size, row.step, row.sha256) for row in rows]

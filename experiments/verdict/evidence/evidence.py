@@ -1,0 +1,282 @@
+"""Gather what the replicates of a repetition say: read, then think. Shared by pages and API."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, cast
+
+from experiments.analysis.seeds.batch_size_fairness import unfair_batch_size
+from experiments.analysis.seeds.guards import Limit
+from experiments.analysis.seeds.looks import LevelSource, Schedule
+from experiments.analysis.seeds.variance import SourcesOfVariance
+from experiments.analysis.seeds.verdict import Verdict, judge
+from experiments.design.document import experiment_file
+from experiments.design.metrics import Metric, declared_metrics
+from experiments.models import Experiment, Replication
+from experiments.trials.lifecycle.queries.runs import parameters_of
+from experiments.verdict.evidence import spread
+from experiments.verdict.evidence.conclusion_bounds import fixed, fixed_in, varied, varied_in
+from experiments.verdict.evidence.evidence_state import evidence_state
+from experiments.verdict.evidence.replicate_readings import (
+    SIDES,
+    Costs,
+    Selection,
+    TestLook,
+    by_side,
+    costs_of,
+    direction_of,
+    finite_mean,
+    guard_name,
+    guard_of,
+    guard_value,
+    mean_best,
+    score_of,
+    selection_of,
+    share_seeds,
+    test_look,
+    test_metric_of,
+    unmeasured,
+)
+from experiments.verdict.queries import replications
+from experiments.verdict.queries.replicates import ReplicateRun, replicate_runs
+from experiments.web.plain_json import plain
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """Everything that a decision rests on, at one moment.
+
+    `verdict` is None while a look is not complete: between declared looks only the seeds are
+    shown. `runs` and `scores` are in the order of the pairs; a score is NaN for a run that did
+    not end usably, and `scores[side][i]` is None while replicate i is open. `look_index` is None
+    at a look beyond the declared ones. `best` holds each side's mean best evaluation, which is
+    shown and never decides; `guards_of_baseline` what the guard metrics were before.
+    """
+
+    replication: Replication
+    schedule: Schedule
+    look_index: int | None
+    runs: Mapping[str, Sequence[ReplicateRun]]
+    scores: Mapping[str, Sequence[float | None]]
+    open_runs: int
+    accidents: int
+    verdict: Verdict | None
+    waiting: str
+    selection: Selection | None
+    best: Mapping[str, float | None]
+    costs: Mapping[str, Costs]
+    guards_of_baseline: Mapping[str, float | None]
+    unmeasured: str
+    sources: SourcesOfVariance
+    test: TestLook | None
+    test_metric: str
+    bounds: Mapping[str, Any]
+    varied: Sequence[Mapping[str, str]]
+    open_findings: Sequence[Mapping[str, Any]]
+    dismissed_findings: Sequence[Mapping[str, Any]]
+    passed_checks: Sequence[str]
+    state: str
+
+    @property
+    def outcome(self) -> str:
+        """adopt, reject, undecided, or "" while there is no verdict."""
+        if self.verdict is None or self.verdict.outcome == "none":
+            return ""
+        return self.verdict.outcome
+
+    def document(self) -> dict[str, Any]:
+        """The evidence as plain JSON, to be frozen into a decision."""
+        return {
+            "metric": self.replication.experiment.official_metric,
+            "direction": self.replication.experiment.direction,
+            "goal": self.replication.experiment.goal,
+            "experiment": self.replication.experiment.name,
+            "candidate": json.loads(self.replication.candidate.document),
+            "baseline": _document(self.replication),
+            "score_rule": self.replication.score_rule,
+            "margin": self.replication.margin,
+            "looks": list(self.schedule.looks),
+            "look": None if self.look_index is None else self.look_index + 1,
+            "extra_looks": list(self.replication.looks_after_the_last),
+            "pairs": self.replication.pairs_queued,
+            "level": self.schedule.level,
+            "candidates": self.replication.candidates,
+            "replicates": {side: self._replicates(side) for side in SIDES},
+            "verdict": plain(asdict(self.verdict)) if self.verdict else None,
+            "selection": plain(asdict(self.selection)) if self.selection else None,
+            "best_evaluation": plain(self.best),
+            "costs": {side: plain(asdict(costs)) for side, costs in self.costs.items()},
+            "guards": plain(self._guards()),
+            "unmeasured": self.unmeasured,
+            "sources_of_variance": plain(asdict(self.sources)),
+            "test": plain(asdict(self.test)) if self.test else None,
+            "varied": plain(self.varied),
+            "bounds": plain(self.bounds),
+            "open_findings": plain(self.open_findings),
+            "dismissed_findings": plain(self.dismissed_findings),
+            "passed_checks": list(self.passed_checks),
+            "state": self.state,
+        }
+
+    def _guards(self) -> list[dict[str, Any]]:
+        results = self.verdict.guards if self.verdict else ()
+        return [
+            {**asdict(result), "baseline_mean": self.guards_of_baseline.get(result.name)}
+            for result in results
+        ]
+
+    def _replicates(self, side: str) -> list[dict[str, Any]]:
+        return [
+            {
+                "pair": run.pair,
+                "train_seed": run.train_seed,
+                "split_seed": run.split_seed,
+                "score": plain(score),
+                "trial": run.trial_id,
+                "evaluations": len(run.values),
+            }
+            for run, score in zip(self.runs[side], self.scores[side], strict=True)
+        ]
+
+
+def _document(replication: Replication) -> Any:
+    return json.loads(replication.baseline.document) if replication.baseline else None
+
+
+def gather(replication: Replication) -> Evidence:
+    """Read the replicates and judge them at the present look.
+
+    `state` is read first: whoever finds it unchanged later knows that the rest is as well.
+    """
+    state = evidence_state(replication)
+    experiment = replication.experiment
+    runs = by_side(replicate_runs(replication))
+    scores = {side: [score_of(run, replication) for run in runs[side]] for side in SIDES}
+    everything = [run for side in SIDES for run in runs[side]]
+    accidents = sum(run.is_accident for run in everything)
+    open_runs = sum(run.is_open for run in everything)
+    looks = replication.declared_looks
+    schedule = Schedule(looks, replication.level, cast(LevelSource, replication.level_source))
+    look_index = looks.index(pairs) if (pairs := replication.pairs_queued) in looks else None
+    design = _design(experiment)
+    limits = [Limit(**guard) for guard in replication.declared_guards]  # type: ignore[arg-type]
+    verdict = None if open_runs else _judge(replication, schedule, runs, scores, limits, design)
+    named_test = test_metric_of(experiment, design.metrics)
+    return Evidence(
+        replication=replication,
+        schedule=schedule,
+        look_index=look_index,
+        runs=runs,
+        scores=scores,
+        open_runs=open_runs,
+        accidents=accidents,
+        verdict=verdict,
+        waiting=_waiting(open_runs, accidents, replication.pairs_queued),
+        selection=selection_of(replication, scores["candidate"]) if verdict else None,
+        best={side: mean_best(runs[side], experiment) if verdict else None for side in SIDES},
+        costs={side: costs_of(runs[side]) for side in SIDES},
+        guards_of_baseline=_means(limits, runs["baseline"]),
+        unmeasured=unmeasured(everything, experiment.official_metric),
+        sources=spread.of_candidate(experiment, replication.candidate).sources,
+        test=test_look(replication, runs, scores, named_test) if verdict else None,
+        test_metric=named_test,
+        bounds=design.bounds,
+        varied=design.varied,
+        open_findings=replications.fired_findings(experiment, dismissed=False),
+        dismissed_findings=replications.fired_findings(experiment, dismissed=True),
+        passed_checks=replications.passed_checks(experiment),
+        state=state,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Design:
+    """What was searched: of the experiment file, or of the runs that programs outside logged."""
+
+    metrics: Mapping[str, Metric]
+    varied: Sequence[Mapping[str, str]]
+    bounds: Mapping[str, Any]
+    tuned: Sequence[str]  # names of hyperparameters
+
+
+def _design(experiment: Experiment) -> _Design:
+    if experiment.source:
+        file = experiment_file.stored(experiment.document)
+        searched = (*file.space.of_role("scientific"), *file.space.of_role("nuisance"))
+        tuned = [each.name for each in searched]
+        return _Design(file.metrics, varied(file.space), fixed(file.space), tuned)
+    runs = parameters_of(experiment)
+    found = varied_in(runs)
+    declared = declared_metrics(experiment.document)
+    return _Design(declared, found, fixed_in(runs), [each["name"] for each in found])
+
+
+def _means(limits: Sequence[Limit], runs: Sequence[ReplicateRun]) -> dict[str, float | None]:
+    """The mean of each guard metric over one side's replicates."""
+    return {
+        guard_name(limit.metric): finite_mean([guard_value(run, limit.metric) for run in runs])
+        for limit in limits
+    }
+
+
+def _waiting(open_runs: int, accidents: int, pairs: int) -> str:
+    if accidents:
+        count = "1 replicate" if accidents == 1 else f"{accidents} replicates"
+        return f"{count} failed by accident; repeat with the same seeds."
+    if open_runs:
+        done = 2 * pairs - open_runs
+        return f"{done} of {2 * pairs} replicates are done; the verdict comes when all are."
+    return ""
+
+
+def _unfair(replication: Replication, tuned: Sequence[str]) -> list[str]:
+    """Why the candidate may not be compared with its baseline, as configurations."""
+    if replication.baseline is None:
+        return []
+    candidate, baseline = (
+        json.loads(each.document)["parameters"]
+        for each in (replication.candidate, replication.baseline)
+    )
+    reason = unfair_batch_size(candidate, baseline, tuned)
+    return [reason] if reason else []
+
+
+def _judge(
+    replication: Replication,
+    schedule: Schedule,
+    runs: Mapping[str, Sequence[ReplicateRun]],
+    scores: Mapping[str, Sequence[float | None]],
+    limits: Sequence[Limit],
+    design: _Design,
+) -> Verdict:
+    experiment = replication.experiment
+    values = {
+        side: [math.nan if score is None else score for score in scores[side]] for side in SIDES
+    }
+    metric = design.metrics.get(experiment.official_metric)
+    # Only a run that read its split seed was repeated over splits.
+    read = [run.read_split_seed for side in SIDES for run in runs[side]]
+    known = [each for each in read if each is not None]
+    extra = replication.looks_after_the_last
+    last = len(schedule.looks) - 1
+    return judge(
+        values["candidate"],
+        values["baseline"],
+        direction=direction_of(experiment),
+        margin=replication.margin,
+        schedule=schedule,
+        look_index=last if extra else schedule.looks.index(replication.pairs_queued),
+        extra_looks=extra,
+        paired=share_seeds(runs),
+        on_this_split=not known or not all(known),
+        candidates=replication.candidates,
+        guards=[guard_of(limit, runs["candidate"]) for limit in limits],
+        unfair=_unfair(replication, design.tuned),
+        candidate_evaluations=[len(run.values) for run in runs["candidate"]],
+        baseline_evaluations=[len(run.values) for run in runs["baseline"]],
+        metric_name=experiment.official_metric,
+        resolution=metric.resolution if metric and metric.resolution > 0 else None,
+    )

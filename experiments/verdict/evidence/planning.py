@@ -1,0 +1,126 @@
+"""What a schedule can show, said before any replicate is queued."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from experiments.analysis.number_formats import percent, significant
+from experiments.analysis.seeds.looks import Schedule
+from experiments.analysis.seeds.power import (
+    Detectable,
+    Prospect,
+    SeedsNeeded,
+    Spread,
+    expected_spread,
+    prospect,
+    seeds_needed,
+    what_can_be_shown,
+)
+from experiments.models import Experiment
+from experiments.verdict.evidence.replicate_readings import by_side, score_of
+from experiments.verdict.queries import replications
+from experiments.verdict.queries.replicates import replicate_runs
+
+_SEED = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Planning:
+    """What a schedule can show. `prospect`: what becomes of the smallest gain that matters."""
+
+    schedule: Schedule
+    candidates: int
+    spread: Spread
+    detectable: tuple[Detectable, ...]
+    needed: SeedsNeeded | None
+    prospect: Prospect | None
+    prospect_words: str
+
+
+def earlier_spread(experiment: Experiment) -> Spread:
+    """The spread of differences that the project's earlier replicates let one expect."""
+    earlier = []
+    baseline_scores: list[float] = []
+    families: set[int] = set()
+    for replication in replications.past(experiment):
+        runs = by_side(replicate_runs(replication))
+        ours, theirs = (
+            [score_of(run, replication) for run in runs[side]]
+            for side in ("candidate", "baseline")
+        )
+        pairs = zip(ours, theirs, strict=False)
+        earlier.append([a - b for a, b in pairs if a is not None and b is not None])
+        if replication.family not in families:
+            families.add(replication.family)
+            baseline_scores += [score for score in theirs if score is not None]
+    for replication in replications.baselines(experiment):
+        runs_alone = replicate_runs(replication)
+        scores = [score_of(run, replication) for run in runs_alone]
+        baseline_scores += [score for score in scores if score is not None]
+    return expected_spread(earlier, baseline_scores)
+
+
+def plan_ahead(
+    experiment: Experiment, schedule: Schedule, *, margin: float, candidates: int = 1
+) -> Planning:
+    """What the pairs of each look show at 80 % power, from the project's earlier replicates.
+
+    `candidates` share the level. The seeds still needed are those for the smallest gain that
+    matters, never for a gain that was observed.
+    """
+    spread = earlier_spread(experiment)
+    smallest = experiment.smallest_gain
+    told = None
+    if smallest:
+        told = prospect(
+            schedule,
+            spread,
+            gain=smallest,
+            margin=margin,
+            candidates=candidates,
+            rng=np.random.default_rng(_SEED),
+        )
+    return Planning(
+        schedule,
+        candidates,
+        spread,
+        what_can_be_shown(schedule, spread, margin=margin, candidates=candidates),
+        seeds_still_needed(experiment, schedule, spread, margin=margin, candidates=candidates),
+        told,
+        _words(told, schedule, smallest) if told and smallest else "",
+    )
+
+
+def seeds_still_needed(
+    experiment: Experiment,
+    schedule: Schedule,
+    spread: Spread,
+    *,
+    margin: float,
+    candidates: int = 1,
+    have: int = 0,
+) -> SeedsNeeded | None:
+    """Pairs that show the smallest gain that matters; None while nobody has named it."""
+    if not experiment.smallest_gain:
+        return None
+    return seeds_needed(
+        experiment.smallest_gain,
+        spread,
+        schedule=schedule,
+        have=have,
+        margin=margin,
+        candidates=candidates,
+    )
+
+
+def _words(told: Prospect, schedule: Schedule, gain: float) -> str:
+    shown = sum(told.adopted)
+    if len(schedule.looks) == 1:
+        return f"A true gain of {significant(gain)} is then adopted in {percent(shown)} of cases."
+    return (
+        f"A true gain of {significant(gain)} is then adopted in {percent(shown)} of cases over "
+        f"all {len(schedule.looks)} looks, in {percent(told.adopted[0])} at the first; on average "
+        f"after {significant(told.mean_pairs, 3)} pairs there is a verdict."
+    )

@@ -1,0 +1,139 @@
+"""Declaring a repetition: what is compared, when it is looked at, and what that can show."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib import messages
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.views.decorators.http import require_safe
+
+from experiments.analysis.seeds.looks import plan
+from experiments.design.queries.experiments import find_experiment, look_seconds
+from experiments.team.pages.access import attempted, in_project, required
+from experiments.team.queries.access import Access
+from experiments.trials.panels.parts import ExperimentParts
+from experiments.verdict.evidence.planning import Planning, plan_ahead
+from experiments.verdict.evidence.replicate_readings import COST_GUARDS
+from experiments.verdict.panels.replication_forms import (
+    BOUNDS,
+    PRESETS,
+    SCORE_RULES,
+    PowerForm,
+    RepetitionForm,
+)
+from experiments.verdict.queries.current_champion import champion_of
+from experiments.verdict.queries.replication_state import (
+    best_of_each_arm,
+    best_trials,
+    find_choosable,
+    guard_metrics,
+)
+from experiments.verdict.services import replications
+from experiments.verdict.services.replications import DEFAULT_LOOKS
+
+
+def declaration_context(parts: ExperimentParts, form: RepetitionForm) -> dict[str, Any]:
+    """What the form reads; a form that was refused keeps what was typed."""
+    experiment, arms = parts.experiment, len(parts.arms)
+    champion = champion_of(experiment.project_id)
+    candidates = best_trials(experiment, arms)
+    baselines = () if champion else best_of_each_arm(experiment, arms)
+    chosen = candidates[0].id if candidates else 0
+    others = [each.id for each in baselines if each.id != chosen]
+    typed = form.data if form.is_bound else {}
+    looks = typed.get("looks", ", ".join(map(str, DEFAULT_LOOKS)))
+    further = set(form.further)
+    return {
+        "may_declare": True,
+        "form": form,
+        "candidates": candidates,
+        "further": further,
+        "baselines": baselines,
+        "first_baseline": _number(typed.get("baseline")) or (others[0] if others else 0),
+        "champion": champion,
+        "presets": PRESETS,
+        "looks": looks,
+        "score_rules": SCORE_RULES,
+        "bounds": BOUNDS,
+        "guard_metrics": dict.fromkeys(guard_metrics(experiment), "") | COST_GUARDS,
+        **_planning_context(
+            experiment,
+            {"looks": looks, "margin": typed.get("margin"), "candidates": 1 + len(further)},
+        ),
+    }
+
+
+def _planning_context(experiment: Any, typed: dict[str, Any]) -> dict[str, Any]:
+    """What a schedule can show, and how long it takes until each of its looks."""
+    planning = _planning(experiment, typed)
+    if planning is None:
+        return {"planning": None, "takes": {}}
+    takes = {
+        each.pairs: look_seconds(experiment, each.pairs, candidates=planning.candidates)
+        for each in planning.detectable
+    }
+    return {"planning": planning, "takes": takes}
+
+
+def _number(text: Any) -> int:
+    return int(text) if isinstance(text, str) and text.isdecimal() and len(text) < 18 else 0
+
+
+def _planning(experiment: Any, typed: dict[str, Any]) -> Planning | None:
+    """What a schedule as typed can show; None while it is none."""
+    form = PowerForm(typed)
+    if not form.is_valid():
+        return None
+    told = form.cleaned_data
+    margin = experiment.margin if told["margin"] is None else told["margin"]
+    count = told["candidates"] or 1
+    return plan_ahead(experiment, plan(told["looks"]), margin=margin, candidates=count)
+
+
+@require_safe
+@in_project
+def power(request: HttpRequest, access: Access, name: str) -> HttpResponse:
+    """What the schedule in the address can show: a fragment beside the form."""
+    experiment = required(find_experiment(access, name))
+    typed = {key: request.GET.get(key) for key in ("looks", "margin", "candidates")}
+    form = PowerForm(typed)
+    wrong = [] if form.is_valid() else [f"{name}: {wrong}" for name, wrong in form.reasons()]
+    context = {**_planning_context(experiment, typed), "wrong": wrong, "experiment": experiment}
+    return render(request, "experiments/_power.html", context)
+
+
+def declare(request: HttpRequest, parts: ExperimentParts, form: RepetitionForm) -> bool:
+    """Declare what the form says; False after saying why not."""
+    told = form.cleaned_data
+    experiment = parts.experiment
+    candidate = required(find_choosable(experiment, told["candidate"]))
+    further = [
+        required(find_choosable(experiment, each))
+        for each in dict.fromkeys(told["further"])
+        if each != told["candidate"]
+    ]
+    baseline = None
+    if told["baseline"] and champion_of(experiment.project_id) is None:
+        baseline = required(find_choosable(experiment, told["baseline"]))
+    made = attempted(
+        request,
+        lambda: replications.declare(
+            user=request.user,  # type: ignore[arg-type]
+            experiment=experiment,
+            candidate_trial=candidate,
+            further_candidates=further,
+            baseline_trial=baseline,
+            looks=told["looks"],
+            margin=told["margin"],
+            score_rule=told["score_rule"],
+            guards=told["guards"],
+        ),
+    )
+    if made is None:
+        return False
+    of_each = f", {made.candidates} candidates" if made.candidates > 1 else ""
+    what = "declared" if experiment.is_from_outside else "queued"
+    messages.success(request, f"{made.pairs_queued} pairs are {what}{of_each}, with fresh seeds.")
+    return True

@@ -1,0 +1,54 @@
+"""The three sources of variance: what is being measured, and the buttons that measure."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib import messages
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect
+from django.views.decorators.http import require_POST
+
+from experiments.design.queries.experiments import find_experiment
+from experiments.team.pages.access import attempted, in_project, required
+from experiments.team.queries.access import Access
+from experiments.verdict.evidence.spread import Measurement, of_candidate
+from experiments.verdict.services import variance
+
+PURPOSES = ("training_seed", "split_seed", "search_seed")
+
+
+def measuring(experiment: Any, candidate: Any) -> dict[str, str]:
+    """What is under way for each source in words, empty for one that may be started."""
+    held = of_candidate(experiment, candidate).measurements
+    return {purpose: _words(held.get(purpose)) for purpose in PURPOSES}
+
+
+def _words(measurement: Measurement | None) -> str:
+    if measurement is None:
+        return ""
+    done = len(measurement.scores)
+    if measurement.searches_running:
+        count = measurement.searches_running
+        return f"{count} repeated {'search' if count == 1 else 'searches'} running"
+    if measurement.open_runs:
+        return f"being measured: {done} of {done + measurement.open_runs} runs"
+    return ""
+
+
+@require_POST
+@in_project
+def measure(request: HttpRequest, access: Access, name: str, purpose: str) -> HttpResponse:
+    """Queue the runs that measure one source."""
+    experiment: Any = required(find_experiment(access, name))
+    made = attempted(
+        request,
+        lambda: variance.measure(
+            user=request.user,  # type: ignore[arg-type]
+            experiment=experiment,
+            purpose=purpose,
+        ),
+    )
+    if made is not None:
+        messages.success(request, "The runs that measure this source are queued.")
+    return redirect("seeds", access.slug, name)

@@ -1,0 +1,201 @@
+"""Where an experiment stands between design and decision, and what to do next."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from django.urls import reverse
+
+from experiments.design.queries.experiments import look_seconds
+from experiments.verdict.panels.path_context import PathContext
+from experiments.verdict.queries.replication_state import RepetitionState
+from experiments.verdict.services.replications import DEFAULT_LOOKS
+from experiments.web.formatting import about
+
+Standing = Literal["done", "warned", "now", "later"]
+ENDED = ("finished", "stopped")
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One step of the path: where it stands and, in a few words, why."""
+
+    title: str
+    standing: Standing
+    say: str
+    url: str
+
+
+@dataclass(frozen=True, slots=True)
+class NextStep:
+    """The one thing to do now: a sentence, and a button unless the person may not press it."""
+
+    say: str
+    label: str = ""
+    url: str = ""
+    who: str = ""
+
+
+def steps(at: PathContext) -> tuple[Step, ...]:
+    """Design, Search, Check, Repeat over seeds, Decide."""
+    return (_design(at), _search(at), _check(at), _repeat(at), _decide(at))
+
+
+def _design(at: PathContext) -> Step:
+    if at.file is None:
+        return Step("Design", "done", "described by a program", at.url("experiment") + "#space")
+    roles = [
+        f"{len(at.file.space.of_role(role))} {role}"
+        for role in ("scientific", "nuisance", "fixed")
+        if at.file.space.of_role(role)
+    ]
+    return Step("Design", "done", ", ".join(roles), at.url("experiment") + "#space")
+
+
+def _search(at: PathContext) -> Step:
+    experiment = at.experiment
+    done = f"{experiment.trial_count:,} of {experiment.budget:,} trials"
+    if at.searching:
+        say = f"{done}, {at.tally.running} running"
+        if experiment.state == "paused":
+            say = f"{done}, paused"
+        return Step("Search", "now", say, at.url("experiment") + "#trials")
+    say = done if experiment.state == "stopped" else f"{experiment.trial_count:,} trials"
+    return Step("Search", "done", say, at.url("experiment") + "#trials")
+
+
+def _check(at: PathContext) -> Step:
+    count = f"{at.warnings} {'warning' if at.warnings == 1 else 'warnings'}"
+    url = at.url("experiment") + "#findings"
+    if at.searching:
+        return Step("Check", "later", f"{count} so far", url)
+    aside = len(at.findings.dismissed)
+    if at.warnings:
+        # Warnings do not bar the way: they go with the evidence.
+        if at.repetition is not None or at.dropped is not None:
+            return Step("Check", "warned", f"{count} open", url)
+        return Step("Check", "now", f"{count} to answer", url)
+    say = f"{aside} set aside with a reason" if aside else "nothing to answer"
+    return Step("Check", "done", say, url)
+
+
+def _repeat(at: PathContext) -> Step:
+    url, repetition = at.url("seeds"), at.repetition
+    title = "Repeat over seeds"
+    if repetition is None:
+        if at.dropped is not None:
+            return Step(title, "later", "left out", url)
+        if at.searching:
+            return Step(title, "later", "after the search", url)
+        if at.experiment.is_baseline:
+            return Step(title, "done", "a baseline", reverse("baseline", args=[at.access.slug]))
+        if not at.experiment.best_trial_id:
+            return Step(title, "later", "needs a complete trial", url)
+        return Step(title, "later" if at.warnings else "now", _first_look(at), url)
+    if repetition.complete:
+        return Step(title, "done", repetition.progress, url)
+    if repetition.accidents and not repetition.replicates_open:
+        return Step(title, "now", f"{repetition.accidents} to repeat after accidents", url)
+    say = f"{repetition.replicates_done} of {2 * repetition.pairs_queued} replicates"
+    return Step(title, "now", say, url)
+
+
+def _first_look(at: PathContext) -> str:
+    """What the first look costs: first look at 10 pairs, about 4 min."""
+    pairs = DEFAULT_LOOKS[0]
+    seconds = look_seconds(at.experiment, pairs)
+    say = f"first look at {pairs} pairs"
+    return say if seconds is None else f"{say}, {about(seconds)}"
+
+
+def _decide(at: PathContext) -> Step:
+    url, repetition = at.url("decide"), at.repetition
+    if at.dropped is not None and repetition is None:
+        return Step("Decide", "done", "dropped without seeds", url)
+    if repetition is None:
+        return Step("Decide", "later", "needs fresh seeds", url)
+    if repetition.decision is not None:
+        return Step("Decide", "done", f"{repetition.choice}, decision {repetition.decision}", url)
+    if repetition.complete:
+        return Step("Decide", "now", "yours to make" if at.access.can_decide else "open", url)
+    return Step("Decide", "later", "after this look", url)
+
+
+def next_step(at: PathContext) -> NextStep:
+    """The next sensible thing to do."""
+    if at.decision is not None:
+        return NextStep(
+            "This experiment is decided.",
+            "Read the decision",
+            reverse("decision", args=[at.access.slug, at.decision]),
+        )
+    if at.repetition is not None:
+        return _next_after_seeds(at, at.repetition)
+    if at.searching:
+        return _next_while_searching(at)
+    if at.experiment.is_baseline:
+        return NextStep(
+            "This is a baseline: one configuration over seeds, nothing is searched.",
+            "See its seeds",
+            reverse("baseline", args=[at.access.slug]),
+        )
+    if not at.experiment.best_trial_id:
+        return NextStep(
+            "The search ended without a complete trial: look at the failures, then ask again."
+        )
+    if at.outside:
+        return NextStep(
+            "Programs outside ran these trials. To decide on one, declare what is compared: then "
+            "log the candidate and the baseline again, under fresh seeds.",
+            *_repeat_button(at),
+        )
+    cost = f"The {_first_look(at)}."
+    if at.warnings:
+        return NextStep(
+            "The search is done. Answer the findings, or repeat the best configuration over fresh "
+            f"seeds: only those count for a decision. {cost}",
+            *_repeat_button(at),
+        )
+    return NextStep(
+        "The search is done and nothing speaks against it. Its best score is the luckiest of "
+        f"many: repeat the configuration over fresh seeds. {cost}",
+        *_repeat_button(at),
+    )
+
+
+def _next_after_seeds(at: PathContext, repetition: RepetitionState) -> NextStep:
+    if not repetition.complete:
+        done, total = repetition.replicates_done, 2 * repetition.pairs_queued
+        say = f"{done} of {total} replicates are done; nothing is tested before all are."
+        return NextStep(say, "See the seeds", at.url("seeds"))
+    if at.access.can_decide:
+        return NextStep(
+            "All fresh seeds of this look are in.", "Adopt or reject", at.url("decide")
+        )
+    return NextStep(
+        "All fresh seeds of this look are in; an approver decides.",
+        "Read the verdict",
+        at.url("decide"),
+    )
+
+
+def _next_while_searching(at: PathContext) -> NextStep:
+    if at.experiment.state == "paused":
+        return NextStep("The search is paused: running trials end, no new ones start.")
+    if at.warnings:
+        say = "The search is under way. Meanwhile the findings want a look."
+        return NextStep(say, "Read the findings", "#findings")
+    if at.experiment.best_trial_id:
+        return NextStep(
+            "The search is under way. When it is done, repeat the best over fresh seeds.",
+            "Look at the best trial",
+            "#trials",
+        )
+    return NextStep("The search has just begun: curves appear with the first evaluations.")
+
+
+def _repeat_button(at: PathContext) -> tuple[str, str, str]:
+    if at.access.can_edit:
+        return ("Repeat over seeds", at.url("seeds"), "")
+    return ("", "", f"An editor can start them; your role is {at.access.role}.")

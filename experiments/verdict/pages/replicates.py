@@ -1,0 +1,158 @@
+"""The Seeds page: how sure are we? Declaring a repetition, and its seeds as they come in."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib import messages
+from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.shortcuts import redirect, render
+from django.template.loader import render_to_string
+from django.views.decorators.http import require_http_methods, require_POST, require_safe
+
+from experiments.design.queries.experiments import find_experiment
+from experiments.team.pages.access import attempted, in_project, required, whole_number
+from experiments.team.queries.access import Access
+from experiments.trials.lifecycle.queries.change_marker import pulse
+from experiments.trials.pages.live_cursor import marks, read_cursor, write_cursor
+from experiments.verdict.evidence.evidence import gather as gather_evidence
+from experiments.verdict.pages.candidates import asked, to_page
+from experiments.verdict.pages.declaring import declaration_context, declare
+from experiments.verdict.pages.measuring import measuring
+from experiments.verdict.pages.page_context import shared_context
+from experiments.verdict.panels.evidence_view import evidence_page
+from experiments.verdict.panels.path_context import PathContext, path_context
+from experiments.verdict.panels.replication_forms import SCORE_RULES, RepetitionForm
+from experiments.verdict.queries.replication_state import find_repetition
+from experiments.verdict.services import replications
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+@in_project
+def seeds_page(request: HttpRequest, access: Access, name: str) -> HttpResponse:
+    """The seeds of the newest repetition; a POST declares one."""
+    parts = path_context(access, required(find_experiment(access, name)), candidate=asked(request))
+    form = RepetitionForm(request.POST or None)
+    if request.method == "POST":
+        if form.is_valid() and declare(request, parts, form):
+            return redirect("seeds", access.slug, name)
+        for field, wrong in form.reasons():
+            messages.error(request, f"{field}: {wrong}")
+    words, _ = marks(pulse(parts.experiment))
+    context = {
+        **shared_context(parts),
+        **_repetition_context(parts),
+        **(declaration_context(parts, form) if _may_declare(parts) else {}),
+        "cursor": write_cursor(words, "", ""),
+    }
+    return render(request, "experiments/seeds.html", context)
+
+
+def _may_declare(parts: PathContext) -> bool:
+    held = parts.repetition
+    return bool((held is None or held.all_decided) and parts.experiment.best_trial_id)
+
+
+def _repetition_context(parts: PathContext) -> dict[str, Any]:
+    held = parts.repetition
+    if held is None:
+        return {"repetition": None}
+    replication = required(find_repetition(parts.access, parts.experiment.pk, held.id))
+    evidence = gather_evidence(replication)
+    # Between two looks nothing but the seeds: no test, no interval, no mean.
+    page = evidence_page(evidence.document(), judged=evidence.verdict is not None)
+    return {
+        "repetition": held,
+        "replication": replication,
+        "evidence": page,
+        "outcome": evidence.outcome,
+        "waiting": evidence.waiting,
+        # Only workers measure: they have a training function.
+        "measuring": None
+        if parts.experiment.is_from_outside
+        else measuring(parts.experiment, replication.candidate),
+        "accidents": evidence.accidents,
+        "score_rule": SCORE_RULES.get(replication.score_rule, replication.score_rule),
+        "done": held.replicates_done,
+        "total": 2 * held.pairs_queued,
+    }
+
+
+@require_safe
+@in_project
+def seeds_live(request: HttpRequest, access: Access, name: str) -> HttpResponse:
+    """The seeds that have come in meanwhile."""
+    experiment = required(find_experiment(access, name))
+    held = pulse(experiment)
+    words, _ = marks(held)
+    if read_cursor(request.GET.get("since", "")).words == words:
+        return HttpResponse(status=204)
+    parts = path_context(access, experiment, candidate=asked(request))
+    context = {**shared_context(parts), **_repetition_context(parts)}
+    fragments = {
+        "path": render_to_string("experiments/_path.html", context, request),
+        "seeds": render_to_string("experiments/_seeds.html", context, request),
+    }
+    since = write_cursor(words, "", "")
+    return JsonResponse({"parts": fragments, "since": since, "again": held.moving})
+
+
+@require_POST
+@in_project
+def continue_seeds(
+    request: HttpRequest, access: Access, name: str, repetition: int
+) -> HttpResponse:
+    """Queue the pairs of the next declared look, after an undecided one."""
+    experiment = required(find_experiment(access, name))
+    replication = required(find_repetition(access, experiment.pk, repetition))
+    held = attempted(
+        request,
+        lambda: replications.continue_to_next_look(
+            user=request.user,  # type: ignore[arg-type]
+            replication=replication,
+        ),
+    )
+    if held is None:
+        return to_page(request, "decide", access, name)
+    messages.success(request, f"On to {held.pairs_queued} pairs.")
+    return to_page(request, "seeds", access, name)
+
+
+@require_POST
+@in_project
+def extra_seeds(request: HttpRequest, access: Access, name: str, repetition: int) -> HttpResponse:
+    """Queue pairs beyond the declared looks; from then on everything is called after peeking."""
+    experiment = required(find_experiment(access, name))
+    replication = required(find_repetition(access, experiment.pk, repetition))
+    held = attempted(
+        request,
+        lambda: replications.add_extra_look(
+            user=request.user,  # type: ignore[arg-type]
+            replication=replication,
+            pairs=whole_number(request.POST.get("pairs"), 0),
+        ),
+    )
+    if held is None:
+        return to_page(request, "decide", access, name)
+    messages.success(request, f"Extra seeds are queued, {held.pairs_queued} pairs in all.")
+    return to_page(request, "seeds", access, name)
+
+
+@require_POST
+@in_project
+def repeat_accidents(
+    request: HttpRequest, access: Access, name: str, repetition: int
+) -> HttpResponse:
+    """Queue replicates that failed by accident again, with the same seeds."""
+    experiment = required(find_experiment(access, name))
+    replication = required(find_repetition(access, experiment.pk, repetition))
+    count = attempted(
+        request,
+        lambda: replications.repeat_failed(
+            user=request.user,  # type: ignore[arg-type]
+            replication=replication,
+        ),
+    )
+    if count:
+        messages.success(request, f"{count} queued again with the same seeds.")
+    return to_page(request, "seeds", access, name)

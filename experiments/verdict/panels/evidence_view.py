@@ -1,0 +1,351 @@
+"""Evidence as pages show it: the same from a live repetition and from a frozen decision.
+
+Everything is read from the plain document that a decision freezes, so a decided page can never
+show more, or anything else, than what was known when it was decided.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from experiments.charts.seeds import Arm, interval_plot, seeds_plot
+from experiments.charts.theme import Figure
+from experiments.design.space.search_space import show
+from experiments.web.formatting import duration, megabytes, number, score, signed
+
+SIDES = ("candidate", "baseline")
+SEEDS = ("train_seed", "split_seed")
+PURPOSES = {
+    "training seed": "training_seed",
+    "data split": "split_seed",
+    "search seed": "search_seed",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class PairRow:
+    """One pair; scores are None while a replicate is open, NaN where it failed."""
+
+    pair: int
+    train_seed: Any
+    split_seed: Any
+    candidate: float | None
+    baseline: float | None
+    gain: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """A hyperparameter whose value differs between the two configurations."""
+
+    name: str
+    before: str
+    after: str
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A line of a small table: what, before or measured, after."""
+
+    name: str
+    value: str
+    note: str = ""
+    purpose: str = ""  # of a measurement that is missing
+
+
+@dataclass(frozen=True, slots=True)
+class GuardRow:
+    """A guard metric before and after, held against its limit."""
+
+    name: str
+    value: str
+    limit: str
+    broken: bool
+    note: str
+
+
+@dataclass(frozen=True, slots=True)
+class EvidencePage:
+    """A document with what is derived from it for showing."""
+
+    document: Mapping[str, Any]
+    pairs: Sequence[PairRow]
+    changes: Sequence[Change]
+    sources: Sequence[Row]
+    costs: Sequence[Row]
+    guards: Sequence[GuardRow]
+    test: Sequence[Row]
+    varied: str
+    bounds: str
+    seeds: Figure | None
+    interval: Figure | None
+    luck: str
+    spread_note: str
+    best_note: str
+
+    @property
+    def own_seeds(self) -> bool:
+        """Whether the sides of some pair ran under different seeds."""
+        return any(
+            isinstance(seed, str)
+            for row in self.pairs
+            for seed in (row.train_seed, row.split_seed)
+        )
+
+    @property
+    def verdict(self) -> Mapping[str, Any]:
+        found: Mapping[str, Any] = self.document.get("verdict") or {}
+        return found
+
+    @property
+    def outcome(self) -> str:
+        """adopt, reject or undecided; empty without a verdict."""
+        outcome = str(self.verdict.get("outcome", ""))
+        return "" if outcome == "none" else outcome
+
+    @property
+    def look_words(self) -> str:
+        """Look 1 of 3, 10 pairs."""
+        looks = self.document.get("looks") or []
+        if self.document.get("extra_looks"):
+            extra = self.document["pairs"] - looks[-1]
+            return f"after peeking: {extra} extra pairs beyond the last look at {looks[-1]}"
+        look = self.document.get("look") or 0
+        if not looks or not 0 < look <= len(looks):
+            return ""
+        return f"look {look} of {len(looks)}, {looks[look - 1]} pairs"
+
+    @property
+    def extra_pairs(self) -> int:
+        """From which pair on seeds are extra, asked for after the last declared look; 0: none."""
+        looks = self.document.get("looks") or [0]
+        return int(looks[-1]) if self.document.get("extra_looks") else 0
+
+
+def evidence_page(document: Mapping[str, Any], *, judged: bool = True) -> EvidencePage:
+    """Derive what a page shows. `judged` False: only the seeds, as between two looks."""
+    pairs = _pairs(document)
+    decided = judged and bool(document.get("verdict"))
+    return EvidencePage(
+        document=document if decided else {**document, "verdict": None, "selection": None},
+        pairs=pairs,
+        changes=_changes(document),
+        sources=_sources(document, pairs, decided),
+        costs=_costs(document),
+        guards=_guards(document) if decided else (),
+        test=_test(document) if decided else (),
+        varied=_varied(document),
+        bounds=", ".join(
+            f"{name} {show(value)}" for name, value in (document.get("bounds") or {}).items()
+        ),
+        seeds=_seeds(document, pairs, decided) if pairs else None,
+        interval=_interval(document) if decided else None,
+        luck=_luck(document) if decided else "",
+        spread_note=_spread_note(document) if decided else "",
+        best_note=_best_note(document) if decided else "",
+    )
+
+
+def real(value: Any) -> float | None:
+    """A number of the document; text such as "nan" becomes NaN."""
+    if value is None or isinstance(value, bool):
+        return None
+    if isinstance(value, int | float):
+        return float(value)
+    return math.nan if isinstance(value, str) else None
+
+
+def _pairs(document: Mapping[str, Any]) -> list[PairRow]:
+    sides = document.get("replicates") or {}
+    held: dict[int, dict[str, Mapping[str, Any]]] = {}
+    for side in SIDES:
+        for run in sides.get(side, []):
+            held.setdefault(int(run["pair"]), {})[side] = run
+    sign = -1.0 if document.get("direction") == "minimize" else 1.0
+    rows = []
+    for pair, runs in sorted(held.items()):
+        ours, theirs = (real(runs.get(side, {}).get("score")) for side in SIDES)
+        both = [runs[side] for side in SIDES if side in runs]
+        paired = all(one.get(seed) == both[0].get(seed) for one in both for seed in SEEDS)
+        gain = None if ours is None or theirs is None or not paired else sign * (ours - theirs)
+        train, split = (_of_both([one.get(seed) for one in both]) for seed in SEEDS)
+        rows.append(PairRow(pair + 1, train, split, ours, theirs, gain))
+    return rows
+
+
+def _of_both(seeds: Sequence[Any]) -> Any:
+    """The seed of a pair; of sides that ran under seeds of their own, candidate's / baseline's."""
+    different = list(dict.fromkeys(seeds))
+    return different[0] if len(different) == 1 else " / ".join(map(str, different))
+
+
+def _changes(document: Mapping[str, Any]) -> list[Change]:
+    ours, theirs = (dict((document.get(side) or {}).get("parameters") or {}) for side in SIDES)
+    names = [*theirs, *(name for name in ours if name not in theirs)]
+    return [
+        Change(
+            name,
+            show(theirs[name]) if name in theirs else "absent",
+            show(ours[name]) if name in ours else "absent",
+        )
+        for name in names
+        if ours.get(name) != theirs.get(name) or (name in ours) is not (name in theirs)
+    ]
+
+
+def _column(pairs: Sequence[PairRow], side: str) -> NDArray[np.float64]:
+    values = [row.candidate if side == "candidate" else row.baseline for row in pairs]
+    return np.array([math.nan if value is None else value for value in values])
+
+
+def _seeds(document: Mapping[str, Any], pairs: Sequence[PairRow], decided: bool) -> Figure:
+    selection = document.get("selection") or {}
+    arms = {}
+    for side in SIDES:
+        scores = _column(pairs, side)
+        finite = scores[np.isfinite(scores)]
+        words = _only_change(document, side)
+        mean = low = high = None
+        if decided and finite.size > 1:
+            mean, spread = float(finite.mean()), float(finite.std(ddof=1))
+            low, high = mean - spread, mean + spread
+        tuning = real(selection.get("tuning_score")) if side == "candidate" else None
+        arms[side] = Arm(side, words, scores, mean, low, high, tuning if decided else None)
+    return seeds_plot(
+        arms["candidate"], arms["baseline"], metric=str(document.get("metric", "score"))
+    )
+
+
+def _only_change(document: Mapping[str, Any], side: str) -> str:
+    """What sets this side apart, where a single hyperparameter does."""
+    changes = _changes(document)
+    if len(changes) != 1:
+        return ""
+    return f"{changes[0].name} {changes[0].after if side == 'candidate' else changes[0].before}"
+
+
+def _interval(document: Mapping[str, Any]) -> Figure | None:
+    verdict = document.get("verdict") or {}
+    ends = [real(verdict.get(key)) for key in ("gain", "lower", "upper")]
+    if any(end is None or not math.isfinite(end) for end in ends):
+        return None
+    gain, lower, upper = (float(end) for end in ends if end is not None)
+    return interval_plot(
+        gain=gain,
+        lower=lower,
+        upper=upper,
+        margin=float(verdict.get("margin") or 0.0),
+        outcome=str(verdict.get("outcome", "")),
+        unit=str(document.get("metric", "the metric")),
+    )
+
+
+def _luck(document: Mapping[str, Any]) -> str:
+    selection = document.get("selection") or {}
+    tuning, above = real(selection.get("tuning_score")), real(selection.get("deviations_above"))
+    if tuning is None or above is None or not math.isfinite(above):
+        return ""
+    where = "above" if above >= 0 else "below"
+    end = "that is luck of the draw, and it is left out" if above > 0 else "it is left out"
+    return (
+        f"The winner's tuning score ({score(tuning)}) is {number(round(abs(above), 1))} seed "
+        f"deviations {where} the mean of its own fresh seeds: {end}."
+    )
+
+
+def _spread_note(document: Mapping[str, Any]) -> str:
+    told = document.get("sources_of_variance") or {}
+    return str(told.get("text", "")) if told.get("measured") else ""
+
+
+def _sources(document: Mapping[str, Any], pairs: Sequence[PairRow], decided: bool) -> list[Row]:
+    rows = []
+    for side in SIDES if decided else ():
+        scores = _column(pairs, side)
+        finite = scores[np.isfinite(scores)]
+        if finite.size > 1:
+            deviation = score(float(finite.std(ddof=1)))
+            rows.append(Row(f"seed and split together, {side}", deviation, f"{finite.size} pairs"))
+    told = document.get("sources_of_variance") or {}
+    for each in told.get("measured", []):
+        rows.append(
+            Row(f"{each['source']} alone", score(real(each["sd"])), each.get("measured_by", ""))
+        )
+    for name in told.get("not_measured", []):
+        rows.append(Row(f"{name} alone", "not measured", purpose=PURPOSES.get(name, "")))
+    return rows
+
+
+def _costs(document: Mapping[str, Any]) -> list[Row]:
+    costs = document.get("costs") or {}
+    ours, theirs = (costs.get(side) or {} for side in SIDES)
+    rows = []
+    for title, key, words in (
+        ("training time", "seconds", duration),
+        ("peak memory", "peak_memory_mb", megabytes),
+    ):
+        if ours.get(key) is not None or theirs.get(key) is not None:
+            value = f"{words(real(theirs.get(key)))} → {words(real(ours.get(key)))}"
+            rows.append(Row(title, value))
+    rows.append(Row("margin to earn", number(real(document.get("margin")) or 0)))
+    return rows
+
+
+def _guards(document: Mapping[str, Any]) -> list[GuardRow]:
+    rows = []
+    for each in document.get("guards") or []:
+        before, after = (number(real(each.get(key))) for key in ("baseline_mean", "mean"))
+        measured, runs = each.get("measured", 0), each.get("replicates", 0)
+        note = "" if measured == runs else f"measured in {measured} of {runs} replicates"
+        limit = f"{each['bound']} {number(real(each['limit']))}"
+        rows.append(
+            GuardRow(
+                each["name"],
+                f"{before or '?'} → {after or '?'}",
+                limit,
+                bool(each["broken"]),
+                note,
+            )
+        )
+    return rows
+
+
+def _varied(document: Mapping[str, Any]) -> str:
+    return ", ".join(
+        f"{each['name']} ({each['role']}: {each['values']})"
+        for each in document.get("varied") or []
+    )
+
+
+def _best_note(document: Mapping[str, Any]) -> str:
+    best = document.get("best_evaluation") or {}
+    ours, theirs = (real(best.get(side)) for side in SIDES)
+    if ours is None or theirs is None:
+        return ""
+    return (
+        f"Best evaluations, mean: {score(theirs)} → {score(ours)}. They favour the noisier side "
+        "and do not decide."
+    )
+
+
+def _test(document: Mapping[str, Any]) -> list[Row]:
+    test = document.get("test")
+    if not test:
+        return []
+    means = f"{score(real(test['baseline_mean']))} → {score(real(test['candidate_mean']))}"
+    opened = f"opened {test['openings']} {'time' if test['openings'] == 1 else 'times'}"
+    rows = [Row(test["metric"], means, opened)]
+    gains = test.get("gains")
+    if gains:
+        told = f"{signed(real(gains['dev_gain']))}, {signed(real(gains['test_gain']))}"
+        rows.append(Row("gain on validation, on test", told))
+        ratio = real(gains.get("ratio"))
+        if ratio is not None:
+            rows.append(Row("of the gain is there on the test set", f"{100 * ratio:.0f} %"))
+    return rows

@@ -1,0 +1,71 @@
+"""An experiment between design and decision: what its pages and the API share."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from typing import Any
+
+from django.urls import reverse
+
+from experiments.team.queries.access import Access
+from experiments.trials.panels.parts import ExperimentParts, gather
+from experiments.verdict.queries.replication_state import (
+    RepetitionState,
+    decision_without_seeds,
+    repetition_state,
+)
+
+ENDED = ("finished", "stopped")
+
+
+@dataclass(frozen=True, slots=True)
+class PathContext(ExperimentParts):
+    """An experiment between design and decision.
+
+    `repetition`: its newest one; `dropped`: number of the decision that ended it without seeds.
+    """
+
+    repetition: RepetitionState | None
+    dropped: int | None
+
+    @property
+    def has_replicates(self) -> bool:
+        return self.repetition is not None
+
+    @property
+    def complete_replication(self) -> int | None:
+        held = self.repetition
+        return held.id if held and held.complete else None
+
+    @property
+    def outside(self) -> bool:
+        """Whether programs outside run its trials: they repeat them, too, not workers."""
+        return self.file is None and not self.experiment.objective
+
+    @property
+    def searching(self) -> bool:
+        return self.experiment.state not in ENDED
+
+    @property
+    def warnings(self) -> int:
+        return len(self.findings.warnings)
+
+    @property
+    def decision(self) -> int | None:
+        return self.repetition.decision if self.repetition else self.dropped
+
+    def url(self, name: str) -> str:
+        return reverse(name, args=[self.access.slug, self.experiment.name])
+
+
+def path_context(access: Access, experiment: Any, *, candidate: int = 0) -> PathContext:
+    """Read what the pages of an experiment share.
+
+    `candidate`: which of several that are repeated together, from 1; 0 leaves it open.
+    """
+    parts = gather(access, experiment)
+    return PathContext(
+        **{each.name: getattr(parts, each.name) for each in fields(parts)},
+        repetition=repetition_state(experiment.pk, candidate),
+        dropped=decision_without_seeds(experiment.pk),
+    )

@@ -1,0 +1,297 @@
+"""Where the repetitions of an experiment stand, as every page of the experiment says it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+
+from django.db.models import Count, Q
+
+from experiments.design.space.search_space import show
+from experiments.design.trial_names import trial_name
+from experiments.errors import NotFound
+from experiments.models import Decision, Experiment, Replication, Trial
+from experiments.models.decision import Choice
+from experiments.models.replication import Purpose
+from experiments.models.trial import FailureKind, StudyKind, TrialState
+from experiments.team.queries.access import Access
+from experiments.trials.series.queries import series
+
+_OPEN = (TrialState.WAITING, TrialState.RUNNING)
+_MOST_BASELINES = 50
+
+
+@dataclass(frozen=True, slots=True)
+class Rival:
+    """One of the candidates that were declared together, and what was decided on it."""
+
+    position: int
+    repetition: int
+    name: str
+    decision: int | None
+    choice: str
+
+
+@dataclass(frozen=True, slots=True)
+class RepetitionState:
+    """A repetition for a verdict; no scores, so it may be read at any time.
+
+    `rivals` are all candidates declared together, this one (`position`) included.
+    """
+
+    id: int
+    looks: tuple[int, ...]
+    extra_looks: tuple[int, ...]
+    pairs_queued: int
+    replicates_done: int
+    replicates_open: int
+    accidents: int
+    decision: int | None
+    choice: str
+    created_at: datetime
+    author: str
+    position: int = 1
+    rivals: tuple[Rival, ...] = ()
+
+    @property
+    def complete(self) -> bool:
+        """Whether all replicates of the present look have an outcome."""
+        return not self.replicates_open and not self.accidents
+
+    @property
+    def look(self) -> int:
+        """Number of the present look, from 1; 0 at a look beyond the declared ones."""
+        return self.looks.index(self.pairs_queued) + 1 if self.pairs_queued in self.looks else 0
+
+    @property
+    def schedule(self) -> str:
+        """10, 20, 30 pairs."""
+        return f"{', '.join(map(str, self.looks))} pairs"
+
+    @property
+    def progress(self) -> str:
+        """20 of 10, 20, 30 pairs; beyond the declared looks: 35 pairs, 5 of them extra."""
+        extra = self.pairs_queued - self.looks[-1]
+        if extra > 0:
+            return f"{self.pairs_queued} pairs, {extra} of them extra"
+        return f"{self.pairs_queued} of {self.schedule}"
+
+    @property
+    def all_decided(self) -> bool:
+        """Whether every candidate declared together has been decided."""
+        return all(rival.decision is not None for rival in self.rivals)
+
+
+@dataclass(frozen=True, slots=True)
+class Choosable:
+    """A complete trial that can be repeated over seeds."""
+
+    id: int
+    name: str
+    score: float | None
+    parameters: str
+
+
+def repetition_state(experiment_id: int, candidate: int = 0) -> RepetitionState | None:
+    """The newest repetition; None when seeds were never asked for.
+
+    `candidate`: which of several declared together, from 1. Otherwise the first undecided one,
+    or the adopted one when all are decided.
+    """
+    rows = Replication.objects.filter(experiment_id=experiment_id, purpose=Purpose.VERDICT)
+    newest = rows.select_related("experiment").order_by("-pk").first()
+    if newest is None:
+        return None
+    family = list(
+        rows.filter(pk__in=Replication.objects.family_of(newest.family).values("pk"))
+        .select_related("created_by", "candidate_trial__study")
+        .prefetch_related("decisions")
+        .order_by("pk")
+    )
+    arms = 1
+    if len(family) > 1:
+        arms = newest.experiment.studies.filter(kind=StudyKind.SEARCH).count()
+    rivals = tuple(_rival(place, row, arms) for place, row in enumerate(family, start=1))
+    place = _chosen(rivals, candidate)
+    row, rival = family[place - 1], rivals[place - 1]
+    tally = _tally(row)
+    return RepetitionState(
+        id=row.pk,
+        looks=row.declared_looks,
+        extra_looks=row.looks_after_the_last,
+        pairs_queued=row.pairs_queued,
+        replicates_done=tally["done"],
+        replicates_open=tally["open"],
+        accidents=tally["broken"],
+        decision=rival.decision,
+        choice=rival.choice,
+        created_at=row.created_at,
+        author=row.created_by.get_username(),
+        position=place,
+        rivals=rivals,
+    )
+
+
+def _rival(place: int, row: Replication, arms: int) -> Rival:
+    made = [each for each in row.decisions.all() if each.choice != "continue"]
+    decided = max(made, key=lambda each: each.sequence, default=None)
+    trial = row.candidate_trial
+    name = f"candidate {place}"
+    if trial is not None:
+        name = f"trial {trial_name(trial.number, arm=trial.study.arm_index, arms=arms)}"
+    return Rival(
+        place,
+        row.pk,
+        name,
+        decided.sequence if decided else None,
+        decided.choice if decided else "",
+    )
+
+
+def _chosen(rivals: tuple[Rival, ...], wanted: int) -> int:
+    if 1 <= wanted <= len(rivals):
+        return wanted
+    undecided = (rival.position for rival in rivals if rival.decision is None)
+    adopted = (rival.position for rival in rivals if rival.choice == "adopt")
+    return next(undecided, None) or next(adopted, None) or 1
+
+
+def _tally(row: Replication) -> dict[str, int]:
+    infeasible = Q(failure_kind=FailureKind.INFEASIBLE)
+    accident = Q(state=TrialState.FAILED, retries__isnull=True) & ~infeasible
+    return Trial.objects.replicates_of(row).aggregate(
+        done=Count(
+            "pk",
+            distinct=True,
+            filter=Q(state__in=(TrialState.COMPLETE, TrialState.PRUNED)) | infeasible,
+        ),
+        open=Count("pk", distinct=True, filter=Q(state__in=_OPEN)),
+        broken=Count("pk", distinct=True, filter=accident),
+    )
+
+
+def complete_replication(experiment_id: int) -> int | None:
+    """Id of the newest repetition while every replicate of its look has ended.
+
+    What replicates reach is not looked at between looks.
+    """
+    state = repetition_state(experiment_id)
+    return state.id if state and state.complete else None
+
+
+def decision_without_seeds(experiment_id: int) -> int | None:
+    """Sequence of the decision that dropped an experiment before it had fresh seeds."""
+    found: int | None = (
+        Decision.objects.filter(experiment_id=experiment_id, choice=Choice.DROPPED)
+        .values_list("sequence", flat=True)
+        .first()
+    )
+    return found
+
+
+def find_repetition(access: Access, experiment_id: int, number: int) -> Replication | None:
+    """A repetition of an experiment by its id."""
+    return (
+        Replication.objects.filter(
+            pk=number, experiment_id=experiment_id, experiment__project_id=access.project_id
+        )
+        .select_related(
+            "experiment__project", "candidate", "baseline", "candidate_trial", "created_by"
+        )
+        .first()
+    )
+
+
+def get_repetition(access: Access, experiment: Experiment, number: int) -> Replication:
+    """A repetition over seeds by its id.
+
+    Raises:
+        NotFound: when the experiment has none with that id.
+    """
+    found = find_repetition(access, experiment.pk, number) if number < 2**63 else None
+    if found is None:
+        raise NotFound(f"{experiment.name} has no repetition {number}.")
+    return found
+
+
+def best_trials(experiment: Experiment, arms: int, count: int = 12) -> tuple[Choosable, ...]:
+    """The best complete trials of a search, those that one may want to repeat."""
+    rows = _complete(experiment)
+    if experiment.is_from_outside:
+        rows = _one_of_each_configuration(rows)
+    return tuple(_choosable(row, arms) for row in rows[:count])
+
+
+def best_of_each_arm(experiment: Experiment, arms: int) -> tuple[Choosable, ...]:
+    """The best trial of each arm, the best arm first, and the known-good configurations."""
+    seen: set[int] = set()
+    found = []
+    if experiment.is_from_outside:  # no arms: whatever parameters its programs chose
+        return best_trials(experiment, arms, _MOST_BASELINES)
+    for row in _complete(experiment):
+        if row.study_id not in seen or row.origin == "first":
+            seen.add(row.study_id)
+            found.append(_choosable(row, arms))
+    return tuple(found)
+
+
+def _one_of_each_configuration(rows: Iterable[Trial]) -> list[Trial]:
+    """The first run of each: programs repeat parameters as they like."""
+    found: dict[int | None, Trial] = {}
+    for row in rows:
+        found.setdefault(row.configuration_id, row)
+    return list(found.values())
+
+
+def _complete(experiment: Experiment) -> list[Trial]:
+    order = "value" if experiment.direction == "minimize" else "-value"
+    rows = Trial.objects.filter(
+        study__experiment=experiment,
+        study__kind=StudyKind.SEARCH,
+        state=TrialState.COMPLETE,
+        value__isnull=False,
+        configuration__isnull=False,
+    )
+    return list(
+        rows.select_related("study")
+        .only(
+            "number",
+            "value",
+            "parameters",
+            "origin",
+            "configuration",
+            "study__arm",
+            "study__arm_index",
+        )
+        .order_by(order, "number")[:2000]
+    )
+
+
+def guard_metrics(experiment: Experiment) -> tuple[str, ...]:
+    """What the best trial logged beside the official metric: what a guard can watch."""
+    trial = experiment.best_trial_id
+    if trial is None:
+        return ()
+    logged = series.read([trial]).get(trial, {})
+    return tuple(sorted(name for name in logged if name != experiment.official_metric))
+
+
+def find_choosable(experiment: Experiment, trial_id: int) -> Trial | None:
+    """A search trial of an experiment by its id."""
+    return (
+        Trial.objects.select_related("study", "configuration")
+        .filter(pk=trial_id, study__experiment=experiment, study__kind=StudyKind.SEARCH)
+        .first()
+    )
+
+
+def _choosable(trial: Trial, arms: int) -> Choosable:
+    values = {**json.loads(trial.study.arm), **json.loads(trial.parameters)}
+    return Choosable(
+        id=trial.pk,
+        name=trial_name(trial.number, arm=trial.study.arm_index, arms=arms),
+        score=trial.value,
+        parameters=", ".join(f"{name} {show(value)}" for name, value in values.items()),
+    )

@@ -1,0 +1,47 @@
+"""Judge a repetition, and hold it while something is written that rests on the verdict."""
+
+from __future__ import annotations
+
+from experiments.errors import NotOpenYet, StaleEvidence
+from experiments.models import Experiment, Replication
+from experiments.models.replication import Purpose
+from experiments.verdict.evidence.evidence import Evidence, gather
+from experiments.verdict.evidence.evidence_state import changed_parts, evidence_state
+
+
+def judged(replication: Replication) -> Evidence:
+    """The evidence in the records at this moment, read and tested before any lock is taken.
+
+    No writer waits for it; `check_state` says under the lock whether it still stands.
+
+    Raises:
+        NotOpenYet: for runs that were not declared for a verdict.
+    """
+    if replication.purpose != Purpose.VERDICT:
+        raise NotOpenYet("These runs were not declared for a verdict; none comes of them.")
+    related = ("experiment__project", "candidate", "baseline", "candidate_trial")
+    return gather(Replication.objects.select_related(*related).get(pk=replication.pk))
+
+
+def hold(replication: Replication) -> Replication:
+    """The repetition, locked after its experiment, as everywhere; call it in a transaction."""
+    experiment = Experiment.objects.select_for_update().get(pk=replication.experiment_id)
+    held = Replication.objects.select_for_update().get(pk=replication.pk)
+    held.experiment = experiment
+    return held
+
+
+def check_state(held: Replication, state: str) -> None:
+    """Refuse unless the evidence is still what `state` names.
+
+    Raises:
+        StaleEvidence: saying which parts of it changed.
+    """
+    if not state:
+        raise StaleEvidence("Say which evidence you decide on: send the state that came with it.")
+    changed = changed_parts(state, evidence_state(held))
+    if changed:
+        raise StaleEvidence(
+            f"The evidence changed since this page was opened: {', '.join(changed)}. "
+            "Look at it again, then decide."
+        )

@@ -1,0 +1,364 @@
+"""Declare a repetition over fresh seeds, queue its replicates, open its test scores."""
+
+from __future__ import annotations
+
+import json
+import secrets
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict
+from itertools import pairwise
+from typing import Any
+
+from django.db import transaction
+
+from experiments import dispatch
+from experiments.analysis.seeds.guards import Limit
+from experiments.analysis.seeds.looks import Schedule, check_looks, plan
+from experiments.analysis.seeds.verdict import Verdict
+from experiments.design.metrics import declared_metrics, is_test
+from experiments.errors import Conflict, NotOpenYet, Problem, VerdictError
+from experiments.models import Configuration, Decision, Experiment, Replication, TestOpening, Trial
+from experiments.models.decision import Choice
+from experiments.models.project import Role
+from experiments.models.replication import Purpose, ScoreRule
+from experiments.models.trial import Origin, StudyKind, TrialState
+from experiments.team.services.permissions import Person, require
+from experiments.trials.lifecycle.services import trials
+from experiments.verdict.services.judging import check_state, hold, judged
+from experiments.verdict.services.pairs import accidents, add_studies, queue_pairs, unfinished
+
+__all__ = [
+    "add_extra_look",
+    "continue_to_next_look",
+    "declare",
+    "open_test",
+    "repeat_failed",
+    "unfinished",
+]
+
+DEFAULT_LOOKS = (10, 20, 30)
+MOST_PAIRS = 1000
+MOST_CANDIDATES = 10
+MOST_GUARDS = 20
+
+
+def declare(
+    *,
+    user: Person,
+    experiment: Experiment,
+    candidate_trial: Trial,
+    further_candidates: Sequence[Trial] = (),
+    baseline_trial: Trial | None = None,
+    looks: Sequence[int] = DEFAULT_LOOKS,
+    margin: float | None = None,
+    score_rule: str = ScoreRule.TAIL_MEDIAN,
+    guards: Sequence[Limit] = (),
+) -> Replication:
+    """Fix what is compared and when it is looked at, and queue the pairs of the first look.
+
+    The baseline is the project's champion; before the first adopt, the configuration of
+    `baseline_trial`. Replicate i of all sides gets the same fresh training and split seed, and
+    no seed that any trial of the project has used. `further_candidates` are compared with the
+    same replicates of the baseline, each in a repetition of its own and all at a level divided by
+    their number; the first one's is returned. `guards`: limits on the mean of other metrics over
+    a candidate's replicates.
+
+    Raises:
+        NotOpenYet: when a candidate has no result, or there is nothing to compare it with.
+        VerdictError: for looks, a margin, a score or a guard that cannot be.
+        Conflict: when two sides are the same configuration, or an earlier repetition is open.
+    """
+    require(user, experiment.project, Role.EDITOR)
+    candidates = [candidate_trial, *further_candidates]
+    schedule = _schedule(looks)
+    _check_rules(experiment, margin, score_rule, guards)
+    with transaction.atomic():
+        experiment = Experiment.objects.select_for_update().get(pk=experiment.pk)
+        baseline, champion = _baseline(experiment, baseline_trial)
+        _check_runnable(experiment, baseline)
+        configurations = _distinct(candidates, experiment, baseline)
+        _check_none_open(experiment)
+        return _create(
+            list(zip(candidates, configurations, strict=True)),
+            schedule,
+            experiment=experiment,
+            baseline=baseline,
+            baseline_trial=None if champion else baseline_trial,
+            against_champion=champion,
+            score_rule=score_rule,
+            margin=experiment.margin if margin is None else margin,
+            guards=json.dumps([asdict(each) for each in guards]),
+            created_by_id=user.pk,
+        )
+
+
+def _create(
+    candidates: Sequence[tuple[Trial, Configuration]], schedule: Schedule, **declared: Any
+) -> Replication:
+    """A repetition for each candidate with its first pairs; the first one holds the baseline's."""
+    experiment: Experiment = declared["experiment"]
+    root_seed = secrets.randbits(31)
+    family: list[Replication] = []
+    for trial, configuration in candidates:
+        replication = Replication.objects.create(
+            **declared,
+            purpose=Purpose.VERDICT,
+            candidate=configuration,
+            candidate_trial=trial,
+            candidates=len(candidates),
+            first_of_family=family[0] if family else None,
+            smallest_gain=experiment.smallest_gain,
+            looks=json.dumps(list(schedule.looks)),
+            level=schedule.level,
+            level_source=schedule.source,
+            root_seed=root_seed,
+        )
+        family.append(replication)
+        add_studies(replication)
+        queue_pairs(replication, schedule.looks[0])
+    return family[0]
+
+
+def _distinct(
+    candidates: Sequence[Trial], experiment: Experiment, baseline: Configuration
+) -> list[Configuration]:
+    """The candidates' configurations, no two of all sides the same."""
+    if len(candidates) > MOST_CANDIDATES:
+        raise VerdictError(
+            "There are too many candidates.",
+            [Problem("candidates", f"want at most {MOST_CANDIDATES}, found {len(candidates)}")],
+        )
+    found = [_configuration_of(trial, experiment, "candidate") for trial in candidates]
+    if baseline.pk in {each.pk for each in found}:
+        raise Conflict("The candidate and the baseline are the same configuration.")
+    if len({each.pk for each in found}) < len(found):
+        raise Conflict("Two of the candidates are the same configuration; choose each once.")
+    return found
+
+
+def _check_rules(
+    experiment: Experiment, margin: float | None, score_rule: str, guards: Sequence[Limit]
+) -> None:
+    problems = []
+    if margin is not None and not 0 <= margin < float("inf"):
+        problems.append(Problem("margin", f"want 0 or more, found {margin}"))
+    if score_rule == ScoreRule.BEST:
+        problems.append(
+            Problem(
+                "score_rule",
+                "the best evaluation favours the noisier side and is shown beside the verdict; "
+                "want tail_median or last",
+            )
+        )
+    elif score_rule not in ScoreRule.values:
+        problems.append(Problem("score_rule", f"want tail_median or last, found {score_rule!r}"))
+    problems += _guard_problems(experiment, guards)
+    if problems:
+        raise VerdictError("The repetition cannot be declared like this.", problems)
+
+
+def _guard_problems(experiment: Experiment, guards: Sequence[Limit]) -> list[Problem]:
+    declared = declared_metrics(experiment.document)
+    names = [guard.metric for guard in guards]
+    problems = []
+    for name in dict.fromkeys(names):
+        if name == experiment.official_metric:
+            problems.append(Problem("guards", f"{name} is what the margin judges already"))
+        elif is_test(name, declared):
+            problems.append(Problem("guards", f"{name} is sealed until the verdict"))
+        elif names.count(name) > 1:
+            problems.append(Problem("guards", f"{name} stands there twice"))
+    if len(names) > MOST_GUARDS:
+        problems.append(Problem("guards", f"want at most {MOST_GUARDS}, found {len(names)}"))
+    return problems
+
+
+def _configuration_of(trial: Trial, experiment: Experiment, side: str) -> Configuration:
+    if trial.study.experiment_id != experiment.pk or trial.study.kind != StudyKind.SEARCH:
+        raise VerdictError(
+            f"The {side} is no trial of this search.", [Problem(side, "choose one of its trials")]
+        )
+    if trial.state != TrialState.COMPLETE or trial.configuration is None:
+        raise NotOpenYet(f"The {side} trial has no result yet; choose a complete one.")
+    return trial.configuration
+
+
+def _check_runnable(experiment: Experiment, baseline: Configuration) -> None:
+    """Workers repeat what names a training function; programs outside repeat anything."""
+    if experiment.is_from_outside or json.loads(baseline.document).get("objective"):
+        return
+    raise NotOpenYet(
+        "The champion was logged by programs outside: workers have no training function to run it "
+        "with beside a candidate. Log its replicates and the candidate's over HTTP, in an "
+        "experiment of runs from outside."
+    )
+
+
+def _baseline(experiment: Experiment, baseline_trial: Trial | None) -> tuple[Configuration, bool]:
+    crowning = Decision.objects.crowning(experiment.project)
+    if crowning is not None and crowning.candidate is not None:
+        if baseline_trial is not None:
+            raise VerdictError(
+                "The project has a champion; it is the baseline.",
+                [Problem("baseline", "leave it out")],
+            )
+        return crowning.candidate, True
+    if baseline_trial is None:
+        raise NotOpenYet("There is no champion yet: choose the trial that is the baseline.")
+    return _configuration_of(baseline_trial, experiment, "baseline"), False
+
+
+def _schedule(looks: Sequence[int]) -> Schedule:
+    try:
+        schedule = plan(looks)
+    except ValueError as error:
+        raise VerdictError("The looks are wrong.", [Problem("looks", str(error))]) from None
+    if schedule.looks[-1] > MOST_PAIRS:
+        raise VerdictError(
+            "The looks are wrong.", [Problem("looks", f"want at most {MOST_PAIRS} pairs")]
+        )
+    return schedule
+
+
+def _check_none_open(experiment: Experiment) -> None:
+    latest = experiment.replications.filter(purpose=Purpose.VERDICT).first()
+    if latest is None:
+        return
+    if any(not is_decided(each) for each in Replication.objects.family_of(latest.family)):
+        raise Conflict(
+            "A repetition of this experiment is open: decide it before declaring another, "
+            "because declared looks must not be chosen after seeing seeds."
+        )
+
+
+def is_decided(replication: Replication) -> bool:
+    """Whether an adopt or a reject has ended the repetition."""
+    return replication.decisions.exclude(choice=Choice.CONTINUE).exists()
+
+
+def continue_to_next_look(*, user: Person, replication: Replication) -> Replication:
+    """Queue the pairs up to the next declared look, after an undecided one.
+
+    Raises:
+        NotOpenYet: while the present look has no verdict.
+        Conflict: when its verdict is not undecided, it was the last, or somebody decided.
+    """
+    require(user, replication.experiment.project, Role.EDITOR)
+    with _undecided(replication) as (held, verdict):
+        queue_next_look(held, verdict)
+    return held
+
+
+def queue_next_look(held: Replication, verdict: Verdict | None) -> None:
+    """Queue the pairs of the next declared look of a repetition that is held (see `hold`).
+
+    Raises:
+        NotOpenYet, Conflict: as `continue_to_next_look`.
+    """
+    if verdict is None:
+        raise NotOpenYet("This look is not complete yet.")
+    if verdict.outcome != "undecided":
+        raise Conflict("Only an undecided look leads on to the next one.")
+    following = dict(pairwise(held.declared_looks)).get(held.pairs_queued)
+    if following is None:
+        raise Conflict("That was the last declared look.")
+    queue_pairs(held, following)
+
+
+def add_extra_look(*, user: Person, replication: Replication, pairs: int) -> Replication:
+    """Queue `pairs` more pairs after the last declared look; recorded as looks after peeking.
+
+    Everything shown from then on says that it comes after peeking, with the error rate that this
+    has.
+
+    Raises:
+        NotOpenYet: while the present look has no verdict.
+        Conflict: when its verdict is not undecided, declared looks are to come, or somebody
+            decided.
+        VerdictError: for a number of pairs that cannot be.
+    """
+    require(user, replication.experiment.project, Role.EDITOR)
+    with _undecided(replication) as (held, verdict):
+        if verdict is None:
+            raise NotOpenYet("This look is not complete yet.")
+        looks = held.declared_looks + held.looks_after_the_last
+        if held.pairs_queued != looks[-1]:
+            raise Conflict("Declared looks are still to come; continue to the next one.")
+        if verdict.outcome != "undecided":
+            raise Conflict("Extra seeds follow an undecided last look only.")
+        total = held.pairs_queued + pairs
+        if pairs < 1 or total > MOST_PAIRS:
+            most = MOST_PAIRS - held.pairs_queued
+            raise VerdictError(
+                "The number of extra pairs is wrong.",
+                [Problem("pairs", f"want 1 to {most}, found {pairs}")],
+            )
+        _check_number_of_looks(looks, total)
+        held.extra_looks = json.dumps([*held.looks_after_the_last, total])
+        held.save(update_fields=["extra_looks"])
+        queue_pairs(held, total)
+    return held
+
+
+def _check_number_of_looks(looks: Sequence[int], total: int) -> None:
+    try:
+        check_looks([*looks, total])
+    except ValueError as error:
+        raise Conflict(f"No extra seeds: {error}") from None
+
+
+@contextmanager
+def _undecided(replication: Replication) -> Iterator[tuple[Replication, Verdict | None]]:
+    """A repetition that nobody has decided, held, with the verdict of its present look."""
+    seen = judged(replication)
+    with transaction.atomic():
+        held = hold(replication)
+        if is_decided(held):
+            raise Conflict("This repetition has been decided.")
+        check_state(held, seen.state)
+        yield held, seen.verdict
+
+
+def repeat_failed(*, user: Person, replication: Replication) -> int:
+    """Queue accidents again with the same seeds; an infeasible replicate is an outcome, it stays.
+
+    Returns how many were queued.
+    """
+    require(user, replication.experiment.project, Role.EDITOR)
+    with transaction.atomic():
+        held = hold(replication)
+        failed = list(accidents(held))
+        for trial in failed:
+            trials.create(
+                study_id=trial.study_id,
+                state=TrialState.WAITING,
+                origin=Origin.REPLICATE,
+                configuration_id=trial.configuration_id,
+                pair=trial.pair,
+                train_seed=trial.train_seed,
+                split_seed=trial.split_seed,
+                search_seed=trial.search_seed,
+                retry_of_id=trial.pk,
+            )
+        if failed:
+            dispatch.wake(held.experiment.queue, len(failed))
+    return len(failed)
+
+
+def open_test(*, user: Person, replication: Replication) -> TestOpening:
+    """Record that somebody looks at the test scores, which open after the verdict.
+
+    Each opening counts and is frozen into the decision; a viewer only reads.
+
+    Raises:
+        NotOpenYet: while the present look has no verdict.
+    """
+    require(user, replication.experiment.project, Role.EDITOR)
+    seen = judged(replication)
+    with transaction.atomic():
+        held = hold(replication)
+        check_state(held, seen.state)
+        if seen.verdict is None:
+            raise NotOpenYet(f"The test scores open after the verdict. {seen.waiting}")
+        return TestOpening.objects.create(replication=held, opened_by_id=user.pk)

@@ -1,0 +1,68 @@
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from experiments.analysis.curves.checkpoints import best_checkpoint, checkpoint_regret
+from experiments.analysis.curves.learning_curve import Curve, Direction
+from experiments.analysis.diagnosis import Status
+
+RNG = np.random.default_rng(0)
+
+
+def test_the_best_checkpoint_is_the_first_of_equals_with_the_regret_of_the_last() -> None:
+    best = best_checkpoint(Curve.of([1, 3, 3, 2], [10, 20, 30, 40]), direction=Direction.MAXIMIZE)
+    assert best is not None
+    assert (best.step, best.value, best.last, best.regret) == (20, 3, 2, 1)
+
+
+def test_the_smoothed_value_is_shown_in_the_metrics_own_unit() -> None:
+    best = best_checkpoint(Curve.of([0.5, 0.6, 0.9, 0.6, 0.5]), direction=Direction.MAXIMIZE)
+    assert best is not None
+    assert (best.value, best.smoothed) == (0.9, 0.6)
+
+
+def test_the_luck_in_a_maximum_is_about_what_noise_alone_gives() -> None:
+    surplus, told = [], []
+    for _ in range(50):
+        curve = Curve.of(0.8 + RNG.normal(0, 0.01, 50))
+        best = best_checkpoint(curve, direction=Direction.MAXIMIZE)
+        assert best is not None
+        surplus.append(best.value - 0.8)
+        told.append(best.luck)
+    assert np.mean(told) == pytest.approx(np.mean(surplus), rel=0.15)
+
+
+def test_a_last_checkpoint_that_is_clearly_worse_is_said() -> None:
+    values = np.r_[np.linspace(2, 0.5, 40), np.linspace(0.5, 1.0, 40)]
+    diagnosis = checkpoint_regret(Curve.of(values), direction=Direction.MINIMIZE)
+    assert diagnosis.fired
+    assert diagnosis.evidence["best_step"] == 39
+
+
+def test_a_last_checkpoint_that_is_worse_by_luck_only_is_not() -> None:
+    alarms = sum(
+        checkpoint_regret(Curve.of(RNG.normal(1, 0.1, 60)), direction=Direction.MINIMIZE).fired
+        for _ in range(100)
+    )
+    assert alarms <= 5
+
+
+def test_without_finite_values_there_is_no_best() -> None:
+    assert best_checkpoint(Curve.of([math.nan]), direction=Direction.MINIMIZE) is None
+
+
+@given(st.lists(st.floats(), max_size=40), st.sampled_from(list(Direction)))
+def test_no_curve_breaks_the_rule(values: list[float], direction: Direction) -> None:
+    assert checkpoint_regret(Curve.of(values), direction=direction).status in Status
+
+
+@given(st.lists(st.floats(-1e6, 1e6), min_size=1, max_size=40), st.sampled_from(list(Direction)))
+def test_regret_is_never_negative(values: list[float], direction: Direction) -> None:
+    best = best_checkpoint(Curve.of(values), direction=direction)
+    assert best is not None
+    assert best.regret >= 0

@@ -1,0 +1,114 @@
+from __future__ import annotations
+
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+
+from experiments.analysis.curves.learning_curve import Curve, Direction, MetricKind
+from experiments.analysis.curves.progress import (
+    ending,
+    improvement_share,
+    not_decayed,
+    progress,
+    saturated,
+    still_improving,
+)
+from experiments.analysis.diagnosis import Status
+
+RNG = np.random.default_rng(0)
+FALLING = Curve.of(np.exp(-np.arange(100) / 60) + RNG.normal(0, 0.002, 100))
+SETTLED = Curve.of(np.exp(-np.arange(100) / 5) + 0.3 + RNG.normal(0, 0.002, 100))
+
+
+def test_a_curve_that_still_falls_is_still_improving() -> None:
+    assert still_improving(FALLING).fired
+    assert not saturated(FALLING).fired
+
+
+def test_a_curve_that_settled_early_is_saturated() -> None:
+    assert saturated(SETTLED).fired
+    assert not still_improving(SETTLED).fired
+    assert float(str(saturated(SETTLED).evidence["settled_share"])) < 0.5
+
+
+def test_a_growing_accuracy_is_still_improving() -> None:
+    accuracy = Curve(FALLING.steps, 1 - FALLING.values / 2)
+    kind, direction = MetricKind.METRIC, Direction.MAXIMIZE
+    assert still_improving(accuracy, kind=kind, direction=direction).fired
+
+
+def test_noise_without_any_trend_is_not_improvement() -> None:
+    rng = np.random.default_rng(3)
+    alarms = sum(still_improving(Curve.of(rng.normal(size=100))).fired for _ in range(100))
+    assert alarms <= 15
+
+
+def test_a_pruned_curve_is_never_called_still_improving() -> None:
+    diagnosis = still_improving(FALLING, pruned=True)
+    assert diagnosis.status is Status.NOT_CHECKABLE
+    assert "stopped on the way" in diagnosis.detail
+    assert saturated(SETTLED, pruned=True).status is Status.NOT_CHECKABLE
+
+
+def test_below_eight_evaluations_there_is_no_diagnosis() -> None:
+    assert still_improving(Curve.of([7, 6, 5, 4, 3, 2, 1])).status is Status.NOT_CHECKABLE
+
+
+def test_a_gain_below_the_metrics_resolution_does_not_count() -> None:
+    values = np.linspace(0.1, 0.0, 40) * 0.001
+    assert still_improving(Curve.of(values)).fired
+    assert not still_improving(Curve.of(values), resolution=0.01).fired
+
+
+def test_an_undecayed_learning_rate_is_said_to_make_it_unreliable() -> None:
+    rate = Curve.of(np.ones(100))
+    diagnosis = still_improving(FALLING, learning_rate=rate)
+    assert diagnosis.evidence["learning_rate_undecayed"] is True
+    assert "had not decayed" in diagnosis.detail
+
+
+def test_a_rate_that_ends_below_half_its_highest_has_decayed() -> None:
+    assert not not_decayed(Curve.of(np.linspace(1, 0.1, 10)))
+    assert not_decayed(Curve.of([0.1, 1.0, 0.6]))
+    assert not not_decayed(Curve.of([]))
+
+
+def test_both_are_told_from_one_reading() -> None:
+    assert progress(FALLING) == (still_improving(FALLING), saturated(FALLING))
+
+
+def test_the_best_steps_share_counts_steps_not_evaluations() -> None:
+    curve = Curve.of([3.0, 1.0, 2.0], [0, 10, 100])
+    assert improvement_share(curve, Direction.MINIMIZE) == 0.1
+
+
+@given(st.floats(1e-3, 1e3), st.floats(-1e3, 1e3))
+def test_scale_and_shift_do_not_matter(scale: float, shift: float) -> None:
+    for curve in (FALLING, SETTLED):
+        moved = Curve(curve.steps, shift + scale * curve.values)
+        assert still_improving(moved).fired is still_improving(curve).fired
+
+
+@given(
+    st.lists(st.floats(), max_size=50),
+    st.sampled_from(list(MetricKind)),
+    st.sampled_from(list(Direction)),
+    st.floats(0, 1),
+)
+def test_no_curve_breaks_the_rules(
+    values: list[float], kind: MetricKind, direction: Direction, resolution: float
+) -> None:
+    found = progress(Curve.of(values), kind=kind, direction=direction, resolution=resolution)
+    assert all(each.status in Status for each in found)
+
+
+@given(st.floats(-1e9, 1e9), st.integers(8, 60))
+def test_a_constant_neither_improves_nor_saturates(value: float, count: int) -> None:
+    curve = Curve.of(np.full(count, value))
+    assert not any(each.fired for each in progress(curve))
+
+
+@given(st.lists(st.integers(0, 5), min_size=8, max_size=20))
+def test_repeated_steps_are_no_harm(steps: list[int]) -> None:
+    curve = Curve.of(np.arange(len(steps), dtype=float), steps)
+    ending(curve, direction=Direction.MINIMIZE)

@@ -1,0 +1,201 @@
+"""Every operation of the API does as its own description promises: no 5xx, answers that match
+their schema, one shape of errors."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import schemathesis
+from django.conf import settings as django_settings
+from django.core.signals import request_finished, request_started
+from django.core.wsgi import get_wsgi_application
+from django.db import close_old_connections, transaction
+from hypothesis import HealthCheck, Phase, given, seed, settings
+from hypothesis import strategies as st
+from schemathesis import Case, GenerationMode
+from schemathesis.checks import not_a_server_error
+from schemathesis.specs.openapi.checks import (
+    content_type_conformance,
+    response_headers_conformance,
+    response_schema_conformance,
+    status_code_conformance,
+)
+
+from experiments.models import (
+    Artifact,
+    BatchSizeProbe,
+    Decision,
+    Experiment,
+    Finding,
+    Replication,
+    Trial,
+)
+from experiments.site.api.routes import api
+from experiments.team.services import invitations, webhooks
+from tests import cast
+from tests.experiments.asking_programs import Program
+
+pytestmark = pytest.mark.django_db
+PROMISES = [
+    not_a_server_error,
+    status_code_conformance,
+    content_type_conformance,
+    response_headers_conformance,
+    response_schema_conformance,
+]
+EXAMPLES = 5  # of each kind of data for each operation
+# No run of the cast has left a checkpoint.
+WITHOUT = {"GET /api/v1/projects/{slug}/champion/checkpoint"}
+ERROR = {"ok", "error", "errors", "status"}
+# What makes sense together: no generator finds two names of experiments.
+QUERIES = {"/compare": {"a": "s", "b": "decided"}, "/schedule": {"looks": "5, 10"}}
+
+
+@pytest.fixture(autouse=True)
+def one_connection() -> Iterator[None]:
+    """The application runs inside the test's transaction, as with Django's client."""
+    for signal in (request_started, request_finished):
+        signal.disconnect(close_old_connections)
+    yield
+    for signal in (request_started, request_finished):
+        signal.connect(close_old_connections)
+
+
+@pytest.fixture
+def places() -> dict[str, Any]:
+    """What path parameters are called where something is there."""
+    project, ada = cast.project(), cast.person("ada")
+    cast.decided("decided", "adopt", "It pays.")
+    experiment = cast.finished_search("s", trials_per_arm=4)
+    cast.some_findings(experiment)
+    replication = cast.repeated(experiment)
+    invitation = invitations.create(user=ada, project=project, role="viewer")
+    hook, _ = webhooks.create(
+        user=ada,
+        project=project,
+        kind="json",
+        address="https://hooks.example.org/x",
+        events=["decided"],
+    )
+    trial = Trial.objects.filter(study__experiment=experiment, number=1)[0]
+    kept = Artifact.objects.create(
+        trial=trial, kind="file", name="a.txt", path="openapi/a.txt", size=1, sha256="0" * 64
+    )
+    place = django_settings.ARTIFACTS_DIR / kept.path
+    place.parent.mkdir(parents=True, exist_ok=True)
+    place.write_bytes(b"a")
+    probe = BatchSizeProbe.objects.create(project=project, state="waiting", objective="a:b")
+    return {
+        "slug": "digits",
+        "name": "s",
+        "trial": "A1",
+        "run_id": experiment.best_trial_id,
+        "finding": Finding.objects.filter(experiment=experiment).values_list("pk", flat=True)[0],
+        "repetition": replication.pk,
+        "sequence": Decision.objects.values_list("sequence", flat=True)[0],
+        "kind": "clone",
+        "username": "ben",
+        "invitation": invitation.pk,
+        "link": invitations.token_of(invitation.pk),
+        "token": Program("ada").token.pk,
+        "webhook": hook.pk,
+        "delivery": webhooks.send_test(user=ada, project=project, webhook_id=hook.pk).pk,
+        "file": kept.pk,
+        "measurement": probe.pk,
+    }
+
+
+def _operations() -> Iterator[Any]:
+    import experiments.site.api.urls  # noqa: F401 (adds the routers)
+
+    described = json.loads(json.dumps(api.get_openapi_schema(path_prefix="/api/v1/"), default=str))
+    schema = schemathesis.openapi.from_dict(described)
+    schema.app = get_wsgi_application()
+    for found in schema.get_all_operations():
+        yield found.ok()
+
+
+def test_every_operation_answers_as_its_description_promises(places: dict[str, Any]) -> None:
+    secret = Program("ada").secret
+    before = _counts()
+    statuses: dict[str, set[int]] = {}
+    broken: list[str] = []
+    for operation in _operations():
+        for mode in (GenerationMode.POSITIVE, GenerationMode.NEGATIVE):
+            seen = statuses.setdefault(operation.label, set())
+            try:  # told together: each names its request
+                _try(operation, mode, places, secret, seen)
+            except (
+                Exception,
+                BaseExceptionGroup,
+            ) as error:
+                broken.append(f"{operation.label} ({mode.value}): {_words(error)}")
+    assert not broken, "\n\n".join(broken)
+    assert _counts() == before
+    assert len(statuses) > 50
+    silent = [label for label, seen in statuses.items() if not seen]
+    assert not silent, "never asked"
+    untouched = [label for label, seen in statuses.items() if seen == {404}]
+    assert not untouched, "only asked where nothing is"
+    unanswered = [
+        label
+        for label, seen in statuses.items()
+        if label.startswith("GET") and not seen & {200, 304} and label not in WITHOUT
+    ]
+    assert not unanswered, "reading always answers somewhere"
+
+
+def _try(
+    operation: Any, mode: GenerationMode, places: dict[str, Any], secret: str, seen: set[int]
+) -> None:
+    @seed(9)
+    @settings(
+        max_examples=EXAMPLES,
+        phases=[Phase.generate],
+        suppress_health_check=list(HealthCheck),
+        database=None,
+        deadline=None,
+    )
+    @given(case=operation.as_strategy(generation_mode=mode), somewhere=st.integers(0, 3))
+    def ask(case: Case, somewhere: int) -> None:
+        # What is drawn goes with what was imported before; each reading is to succeed once.
+        if somewhere or (operation.label.startswith("GET") and not seen & {200, 304}):
+            case.path_parameters |= {k: v for k, v in places.items() if k in case.path_parameters}
+            if ".{kind}" in operation.label:
+                case.path_parameters["kind"] = "csv"
+            for ending, query in QUERIES.items():
+                if operation.label.endswith(ending):
+                    case.query = query
+            if "account/invitations/" in operation.label:
+                case.path_parameters["token"] = places["link"]
+        with _forgotten():
+            answer = case.call(headers={"Authorization": f"Bearer {secret}"})
+            case.validate_response(answer, checks=PROMISES)
+        seen.add(answer.status_code)
+        if answer.status_code >= 400:
+            told = answer.json()
+            assert set(told) == ERROR and told["status"] == answer.status_code and told["error"]
+
+    ask()
+
+
+class _forgotten:
+    """What one request wrote is rolled back, so that all find the same."""
+
+    def __enter__(self) -> None:
+        self._saved = transaction.savepoint()
+
+    def __exit__(self, *error: object) -> None:
+        transaction.savepoint_rollback(self._saved)
+
+
+def _counts() -> tuple[int, ...]:
+    return tuple(model.objects.count() for model in (Experiment, Replication, Decision, Finding))
+
+
+def _words(error: BaseException) -> str:
+    inside = error.exceptions if isinstance(error, BaseExceptionGroup) else (error,)
+    return "; ".join(f"{type(each).__name__}: {each!s:.1500}" for each in inside)

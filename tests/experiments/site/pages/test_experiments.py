@@ -1,0 +1,242 @@
+from __future__ import annotations
+
+import re
+
+import pytest
+from django.test import Client
+from pytest_django import DjangoAssertNumQueries
+
+from experiments.models import Experiment, Study
+from experiments.models.experiment import ExperimentState
+from experiments.trials.lifecycle.services import experiments, stop_rules
+from tests import cast
+
+pytestmark = pytest.mark.django_db
+
+
+def page(client: Client, experiment: Experiment, rest: str = "", name: str = "ada") -> str:
+    client.force_login(cast.person(name))
+    answer = client.get(cast.address(experiment, rest))
+    assert answer.status_code == 200
+    return answer.content.decode()
+
+
+def path(text: str) -> list[tuple[str, str]]:
+    """(standing, words) of each step."""
+    steps = re.findall(r'<li class="(\w+)"[^>]*><a.*?<span class="say">(.*?)</span>', text, re.S)
+    return [(standing, words) for standing, words in steps]
+
+
+def test_a_new_search_says_what_each_part_will_show(client: Client) -> None:
+    cast.project()
+    text = page(client, cast.search())
+    assert "Curves appear with the first evaluations" in text
+    assert "No trials yet" in text
+    assert "Nothing has been seen yet" in text
+    assert path(text)[1] == ("now", "0 of 24 trials, 0 running")
+
+
+def test_a_running_search_shows_where_it_stands(client: Client) -> None:
+    cast.project()
+    experiment = cast.running_search(done=6, trials_per_arm=8)
+    cast.some_findings(experiment)
+    text = page(client, experiment)
+    assert [standing for standing, _ in path(text)] == ["done", "now", "later", "later", "later"]
+    assert path(text)[0][1] == "1 scientific, 3 nuisance, 2 fixed"
+    assert path(text)[2][1] == "2 warnings so far"
+    assert "Read the findings" in text
+    assert "Best 3 of 12 trials and 2 running" in text
+
+
+def test_a_finished_search_asks_for_seeds(client: Client) -> None:
+    cast.project()
+    text = page(client, cast.finished_search(trials_per_arm=6))
+    assert [standing for standing, _ in path(text)] == ["done", "done", "done", "now", "later"]
+    assert ">Repeat over seeds</a>" in text
+
+
+def test_open_warnings_stand_before_the_seeds(client: Client) -> None:
+    cast.project()
+    experiment = cast.finished_search(trials_per_arm=6)
+    cast.some_findings(experiment)
+    assert path(page(client, experiment))[2] == ("now", "2 warnings to answer")
+
+
+def test_complete_seeds_lead_to_the_decision(client: Client) -> None:
+    cast.project()
+    experiment = cast.finished_search(trials_per_arm=6)
+    cast.repeated(experiment, looks=(3,), done=3)
+    text = page(client, experiment)
+    assert path(text)[3:] == [("done", "3 of 3 pairs"), ("now", "yours to make")]
+    assert "Adopt or reject" in text
+    assert "Adopt or reject" not in page(client, experiment, name="cleo")
+
+
+def test_a_decided_experiment_leads_to_its_decision(client: Client) -> None:
+    cast.project()
+    experiment = cast.decided("wider", "adopt", "It pays.")
+    text = page(client, experiment)
+    assert path(text)[4] == ("done", "adopt, decision 1")
+    assert "/decisions/1/" in text
+
+
+@pytest.mark.parametrize("tab", ["curves", "axes", "isolation", "parallel", "history", "nonsense"])
+def test_every_tab_draws_and_its_fragment_is_the_same(client: Client, tab: str) -> None:
+    cast.project()
+    experiment = cast.finished_search(trials_per_arm=6)
+    whole = page(client, experiment, f"?tab={tab}")
+    fragment = page(client, experiment, f"charts/?tab={tab}")
+    figures = re.findall(r'data-figure="([^"]+)"', whole)
+    assert figures and figures == re.findall(r'data-figure="([^"]+)"', fragment)
+    assert "<html" not in fragment
+
+
+@pytest.mark.parametrize("tab", ["axes", "isolation", "parallel", "history"])
+def test_charts_of_an_empty_search_say_when_they_come(client: Client, tab: str) -> None:
+    cast.project()
+    assert "first complete trial" in page(client, cast.search(), f"?tab={tab}")
+
+
+def test_trials_that_were_picked_are_drawn_instead_of_the_best(client: Client) -> None:
+    cast.project()
+    experiment = cast.finished_search(trials_per_arm=6)
+    last = experiment.studies.get(arm_index=0).trials.filter(state=1).order_by("value").first()
+    assert last is not None
+    text = page(client, experiment, f"?trials={last.pk},999999,x")
+    drawn = set(re.findall(r'"meta":\{"trial":(\d+)', text))
+    assert drawn == {str(last.pk)}
+    assert "Back to the best trials" in text
+
+
+def test_another_metric_can_be_chosen(client: Client) -> None:
+    cast.project()
+    experiment = cast.finished_search(trials_per_arm=6)
+    assert '"series":"train_loss"' in page(client, experiment)
+    accuracy = page(client, experiment, "?metric=accuracy")
+    assert '"series":"validation_accuracy"' in accuracy and "train_loss" not in accuracy
+
+
+def test_test_scores_stay_out_of_every_page_of_the_experiment(client: Client) -> None:
+    cast.project()
+    experiment = cast.finished_search(trials_per_arm=4)
+    cast.repeated(experiment, looks=(3,), done=3)
+    for rest in ("", "?tab=axes", "?tab=history", "seeds/", "decide/", "charts/"):
+        assert "test_accuracy" not in page(client, experiment, rest)
+
+
+def test_the_reproduce_line_carries_the_best_trial(client: Client) -> None:
+    cast.project()
+    experiment = cast.finished_search(trials_per_arm=4)
+    text = page(client, experiment)
+    best = experiment.best_trial
+    assert best is not None
+    assert f"--train-seed={best.train_seed}" in text
+    assert f"--score={best.value!r}" in text
+
+
+def test_only_editors_can_stop_a_search(client: Client) -> None:
+    cast.project()
+    experiment = cast.search()
+    assert "Stop the search" not in page(client, experiment, name="ben")
+    assert client.post(cast.address(experiment, "stop/")).status_code == 403
+    assert "Stop the search" in page(client, experiment, name="cleo")
+    answer = client.post(cast.address(experiment, "stop/"), follow=True)
+    assert "The search ends" in answer.content.decode()
+    experiment.refresh_from_db()
+    assert experiment.state == ExperimentState.STOPPED
+
+
+def test_a_search_is_paused_and_goes_on(client: Client) -> None:
+    cast.project()
+    experiment = cast.search()
+    page(client, experiment, name="cleo")
+    client.post(cast.address(experiment, "pause/"))
+    experiment.refresh_from_db()
+    assert experiment.state == ExperimentState.PAUSED
+    assert "The search is paused" in page(client, experiment, name="cleo")
+    client.post(cast.address(experiment, "resume/"))
+    experiment.refresh_from_db()
+    assert experiment.state == ExperimentState.RUNNING
+
+
+def test_a_second_stop_says_that_it_had_ended(client: Client) -> None:
+    cast.project()
+    experiment = cast.finished_search(trials_per_arm=2)
+    client.force_login(cast.person("ada"))
+    answer = client.post(cast.address(experiment, "stop/"), follow=True)
+    assert "has ended already" in answer.content.decode()
+
+
+def test_a_button_needs_a_post(client: Client) -> None:
+    cast.project()
+    experiment = cast.search()
+    client.force_login(cast.person("ada"))
+    assert client.get(cast.address(experiment, "stop/")).status_code == 405
+
+
+def test_an_experiment_without_a_file_has_a_page_too(client: Client) -> None:
+    cast.project()
+    experiment = cast.finished_search(trials_per_arm=3)
+    Experiment.objects.filter(pk=experiment.pk).update(source="", document="{}")
+    for rest in ("", "?tab=axes", "?tab=parallel", "?tab=history"):
+        assert "described by a program" in page(client, experiment, rest)
+
+
+def test_the_page_costs_the_same_with_ten_and_with_a_thousand_trials(
+    client: Client, django_assert_num_queries: DjangoAssertNumQueries
+) -> None:
+    cast.project()
+    experiment = cast.finished_search(trials_per_arm=5)
+    client.force_login(cast.person("ada"))
+    address = cast.address(experiment)
+    with django_assert_num_queries(19):
+        client.get(address)
+    cast.many_trials(experiment, 990)
+    with django_assert_num_queries(19):
+        answer = client.get(address)
+    assert len(answer.content) < 200_000
+
+
+@pytest.mark.parametrize(
+    "why", ["used 2 GPU hours", "ran for 60 minutes", "no improvement for 20 trials"]
+)
+def test_what_stopped_a_search_is_on_its_page(client: Client, why: str) -> None:
+    cast.project()
+    experiment = cast.search()
+    experiments.stop(user=cast.person("cleo"), experiment=experiment, reason=why)
+    assert why in page(client, experiment)
+
+
+def test_an_arm_that_a_terminator_ended_says_so_while_others_go_on(client: Client) -> None:
+    cast.project()
+    experiment = cast.search()
+    study = Study.objects.get(experiment=experiment, arm_index=1)
+    assert "arm B ended" not in page(client, experiment)
+    stop_rules.end_arm(study_id=study.pk, why="little left to gain after 20 trials")
+    text = page(client, experiment)
+    assert "arm B ended" in text and "little left to gain after 20 trials" in text
+
+
+def test_the_page_shows_what_the_rules_say_of_the_design(client: Client) -> None:
+    cast.project()
+    source = cast.LABEL_SMOOTHING.format(name="unfair", goal="Is it fair?", trials=3).replace(
+        "learning_rate:   {role: nuisance, low: 1.0e-4, high: 1.0e-1, log: true}",
+        "learning_rate:   {role: fixed, value: 0.001}",
+    )
+    experiment = cast.search(source=source)
+    client.force_login(cast.person("ben"))
+    text = client.get(cast.address(experiment)).content.decode()
+    assert "Unfair comparison: everything of the optimizer is fixed" in text
+    assert "Rule R2." in text
+
+
+def test_the_page_names_code_and_data_of_each_arm(client: Client) -> None:
+    cast.project()
+    source = cast.LABEL_SMOOTHING.format(name="data", goal="Do labels help?", trials=3) + (
+        "arms:\n  before: {}\n  relabelled: {commit: 4f1c2e9, data: {name: digits, version: 2}}\n"
+    )
+    experiment = cast.search(source=source)
+    client.force_login(cast.person("ben"))
+    text = client.get(cast.address(experiment)).content.decode()
+    assert "relabelled, label_smoothing = 0.1" in text
+    assert "4f1c2e9" in text and "digits · 2" in text and "as the worker has it" in text

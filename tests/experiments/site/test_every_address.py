@@ -1,0 +1,280 @@
+"""Every address x every method x everybody: the answer stands in a table, or the test fails.
+
+A new address without a row fails `test_every_address_has_a_row`. Whoever may not see a project
+meets 404, never 403: an answer that differs would tell that the project is there.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from django.conf import settings
+from django.db import transaction
+from django.test import Client
+from django.urls import URLResolver, get_resolver
+
+from experiments.models import (
+    ApiToken,
+    Artifact,
+    BatchSizeProbe,
+    Delivery,
+    Event,
+    Membership,
+    Project,
+    Trial,
+    Webhook,
+)
+from experiments.team.services import invitations, tokens
+from tests import cast
+from tests.experiments.site.asked_of_addresses import DOCUMENTS, FORMS
+from tests.experiments.site.expected_answers import API, PAGES
+
+pytestmark = pytest.mark.django_db
+
+PEOPLE = ("nobody", "outsider", "viewer", "editor", "approver", "admin")
+NAMES = {"outsider": "dan", "viewer": "ben", "editor": "cleo", "approver": "fay", "admin": "ada"}
+METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
+
+
+def routes() -> dict[str, str]:
+    """Every address of the resolver as it is written there, with its name."""
+    return dict(_below(get_resolver(), ""))
+
+
+def _below(resolver: URLResolver, before: str) -> Iterator[tuple[str, str]]:
+    for each in resolver.url_patterns:
+        route = before + str(each.pattern)
+        if isinstance(each, URLResolver):
+            yield from _below(each, route)
+        else:
+            yield route, each.name or ""
+
+
+def test_every_address_has_a_row() -> None:
+    missing = [route for route in routes() if route not in PAGES and route not in API]
+    assert not missing, "say in expected_answers.py who may do what there"
+
+
+@pytest.fixture
+def values() -> dict[str, str]:
+    """What stands for each part of an address: things of the project `digits`."""
+    digits = cast.project()
+    Membership.objects.create(user=cast.person("fay"), project=digits, role="approver")
+    speech = cast.project("speech")
+    Membership.objects.create(user=cast.person("dan"), project=speech, role="admin")
+    ada = cast.person("ada")
+    experiment = cast.finished_search(trials_per_arm=2)
+    finding = cast.finding(experiment)
+    repetition = cast.repeated(experiment, looks=(4,))
+    cast.decide(repetition, "adopt")
+    cast.person("root")
+    hook = Webhook.objects.create(
+        project=digits, address="https://example.org/", nonce="n" * 40, created_by=ada
+    )
+    event = Event.objects.create(project=digits, kind="decided", key="decided 1")
+    delivery = Delivery.objects.create(
+        event=event, webhook=hook, tries_left=1, due_at=cast.START, state="failed"
+    )
+    invitation = invitations.create(user=ada, project=digits, role="viewer")
+    token, _ = tokens.create(user=ada, project=digits, name="ada's")
+    trial = Trial.objects.filter(study__experiment=experiment).order_by("pk").first()
+    assert trial is not None
+    held = Artifact.objects.create(
+        trial=trial, kind="file", name="a.txt", path="every/a.txt", size=1, sha256="0" * 64
+    )
+    place = settings.ARTIFACTS_DIR / held.path
+    place.parent.mkdir(parents=True, exist_ok=True)
+    place.write_bytes(b"a")
+    probe = BatchSizeProbe.objects.create(project=digits, state="waiting", objective="a:b")
+    return {
+        "slug": "digits",
+        "file": str(held.pk),
+        "username": "fay",
+        "name": experiment.name,
+        "trial": "A0",
+        "kind": "csv",
+        "target": "production",
+        "purpose": "training_seed",
+        "finding": str(finding.pk),
+        "repetition": str(repetition.pk),
+        "sequence": "1",
+        "webhook": str(hook.pk),
+        "delivery": str(delivery.pk),
+        "invitation": str(invitation.pk),
+        "token": str(token.pk),
+        "run_id": str(trial.pk),
+        "probe": str(probe.pk),
+        "measurement": str(probe.pk),
+        "uidb64": "MQ",
+        "link": invitations.token_of(invitation.pk),
+    }
+
+
+def path_of(route: str, values: dict[str, str]) -> str:
+    """An address with something real in every place."""
+    if route == "api/^":
+        return "/api/nothing/here"
+    filled = re.sub(r"invitations/<(?:str:)?token>", f"invitations/{values.get('link')}", route)
+    return "/" + re.sub(r"<(?:\w+:)?(\w+)>", lambda part: values[part[1]], filled)
+
+
+class _RollBack(Exception):
+    """Whatever a request wrote is taken back."""
+
+
+def answer(client: Client, method: str, route: str, values: dict[str, str], **headers: Any) -> int:
+    """The status; nothing of what the request wrote stays."""
+    status = 0
+    path = path_of(route, values)
+    try:
+        with transaction.atomic():
+            if method == "POST" and route in FORMS:
+                sent = {
+                    key: str(each).format(**values) if str(each).startswith("{") else each
+                    for key, each in FORMS[route].items()
+                }
+                response = client.post(path, sent)
+            else:
+                document = DOCUMENTS.get(f"{method} {route}", {})
+                response = client.generic(
+                    method, path, json.dumps(document), "application/json", **headers
+                )
+            status = response.status_code
+            raise _RollBack
+    except _RollBack:
+        return status
+
+
+@pytest.mark.parametrize("who", PEOPLE)
+def test_every_page_answers_everybody_as_the_table_says(who: str, values: dict[str, str]) -> None:
+    client = Client()
+    if who != "nobody":
+        client.force_login(cast.person(NAMES[who]))
+    kept = {name: cookie.value for name, cookie in client.cookies.items()}
+    wrong = []
+    for route in routes():
+        if route not in PAGES:
+            continue
+        for method in METHODS:
+            client.cookies.clear()
+            client.cookies.load(kept)
+            got = answer(client, method, route, values)
+            if got != PAGES[route].expected(method, PEOPLE.index(who)):
+                wrong.append(f"{method} {route}: {got}")
+    assert not wrong, "\n".join(wrong)
+
+
+@pytest.mark.parametrize("who", PEOPLE)
+def test_every_address_of_the_api_answers_everybody_as_the_table_says(
+    who: str, values: dict[str, str]
+) -> None:
+    client, headers = Client(), {}
+    if who != "nobody":
+        owner = cast.person(NAMES[who])
+        _, secret = tokens.create(user=owner, project=None, name="all", scopes=tokens.SCOPES)
+        headers = {"HTTP_AUTHORIZATION": f"Bearer {secret}"}
+    wrong = []
+    for route in routes():
+        if route not in API:
+            continue
+        for method in METHODS:
+            got = answer(client, method, route, values, **headers)
+            if got != API[route].expected(method, PEOPLE.index(who)):
+                wrong.append(f"{method} {route}: {got}")
+    assert not wrong, "\n".join(wrong)
+
+
+def test_things_of_another_project_are_not_reached_through_ones_own(
+    values: dict[str, str],
+) -> None:
+    """The outsider administers `speech`; ids and names of `digits` lead nowhere below it."""
+    client = Client()
+    dan = cast.person("dan")
+    client.force_login(dan)
+    _, secret = tokens.create(user=dan, project=None, name="all", scopes=tokens.SCOPES)
+    headers = {"HTTP_AUTHORIZATION": f"Bearer {secret}"}
+    elsewhere = {**values, "slug": "speech"}
+    reached = []
+    for route in routes():
+        places = set(re.findall(r"<(?:\w+:)?(\w+)>", route))
+        if "slug" not in places or places == {"slug"}:
+            continue
+        for method in METHODS:
+            got = answer(client, method, route, elsewhere, **headers)
+            if got not in (404, 405):
+                reached.append(f"{method} {route}: {got}")
+    assert not reached, "\n".join(reached)
+
+
+# What a token without the scope may ask with POST: nothing is written there.
+ASKS_ONLY = {"api/v1/projects/<slug>/check-experiment"}
+DECIDES = ("/decisions", "/revert", "/baseline/record", "/baseline/known")
+
+
+def changing(values: dict[str, str]) -> Iterator[tuple[str, str]]:
+    """Method and route of everything in the API that writes."""
+    for route in routes():
+        if route in API and route not in ASKS_ONLY and not API[route].ANY:
+            for method in METHODS[1:]:
+                if getattr(API[route], method):
+                    yield method, route
+
+
+@pytest.mark.parametrize("scope", tokens.SCOPES)
+def test_a_token_changes_only_what_its_scope_allows_also_in_the_hands_of_an_admin(
+    scope: str, values: dict[str, str]
+) -> None:
+    ada, client = cast.person("ada"), Client()
+    _, secret = tokens.create(user=ada, project=None, name="one", scopes=[scope])
+    headers = {"HTTP_AUTHORIZATION": f"Bearer {secret}"}
+    wrong, allowed = [], 0
+    for method, route in changing(values):
+        needed = "decide" if method == "POST" and route.endswith(DECIDES) else "write"
+        got = answer(client, method, route, values, **headers)
+        allowed += needed == scope
+        if got != (API[route].expected(method, PEOPLE.index("admin")) if needed == scope else 403):
+            wrong.append(f"{method} {route}: {got}")
+    assert not wrong, "\n".join(wrong)
+    assert bool(allowed) == (scope != "read")
+
+
+def test_a_token_that_has_ended_opens_no_address(values: dict[str, str]) -> None:
+    ada, client = cast.person("ada"), Client()
+    ended = []
+    for how in ("expired", "revoked", "of somebody who was shut out"):
+        token, secret = tokens.create(user=ada, project=None, name=how, scopes=tokens.SCOPES)
+        ended.append((token, secret))
+    ApiToken.objects.filter(name="expired").update(expires_at=cast.START)
+    tokens.revoke(user=ada, token_id=ended[1][0].pk)
+    opened = []
+    for token, secret in ended:
+        if token.name.startswith("of"):
+            type(ada).objects.filter(pk=ada.pk).update(is_active=False)
+        headers = {"HTTP_AUTHORIZATION": f"Bearer {secret}"}
+        for route, row in API.items():
+            method = next(each for each in METHODS if row.expected(each, 5) != 405)
+            if not row.ANY and answer(client, method, route, values, **headers) != 401:
+                opened.append(f"{token.name}: {method} {route}")
+    assert not opened, "\n".join(opened)
+
+
+def test_a_token_of_one_project_opens_no_other(values: dict[str, str]) -> None:
+    ada, client = cast.person("ada"), Client()
+    speech = Project.objects.get(slug="speech")
+    _, secret = tokens.create(user=ada, project=speech, name="bound", scopes=tokens.SCOPES)
+    headers = {"HTTP_AUTHORIZATION": f"Bearer {secret}"}
+    reached = []
+    for route, row in API.items():
+        if "<slug>" not in route and "<int:run_id>" not in route and "repetitions" not in route:
+            continue
+        for method in METHODS:
+            if row.expected(method, 5) == 405:
+                continue
+            got = answer(client, method, route, values, **headers)
+            if got != 404:
+                reached.append(f"{method} {route}: {got}")
+    assert not reached, "\n".join(reached)

@@ -1,0 +1,142 @@
+from __future__ import annotations
+
+import datetime as dt
+
+import pytest
+from django.utils import timezone
+
+from experiments.models import Experiment, Study, Trial
+from experiments.models.trial import TrialState
+from experiments.trials.lifecycle.queries import gpu_hours
+from experiments.trials.lifecycle.services import experiments, queue, stop_rules, trials
+from tests import cast
+
+pytestmark = pytest.mark.django_db
+
+TEXT = """
+project: digits
+experiment: width
+goal: Is a wider network better?
+objective: workers.problems.digits:train
+search: {sampler: random, trials: 5, parallel: 9}
+hyperparameters:
+  hidden_units: {role: scientific, choices: [64, 256]}
+  learning_rate: {role: nuisance, low: 1e-4, high: 1e-1, log: true}
+"""
+
+
+def _create(stop: str) -> Experiment:
+    cast.project()
+    return experiments.create(user=cast.person("cleo"), text=f"{TEXT}stop: {stop}\n")
+
+
+def _claim(device: str = "cpu") -> queue.Claim | None:
+    return queue.claim(queue="cpu", worker_id=None, device=device)
+
+
+def _finish(
+    claim: queue.Claim | None, state: TrialState = TrialState.COMPLETE, **more: object
+) -> None:
+    assert claim is not None
+    values = [0.5] if state == TrialState.COMPLETE else None
+    trials.finish(
+        trial_id=claim.trial_id,
+        state=state,
+        values=values,
+        attempt=claim.attempt,
+        **more,  # type: ignore[arg-type]
+    )
+    experiments.advance(claim.experiment_id)
+
+
+def _now() -> tuple[str, str]:
+    experiment = Experiment.objects.get()
+    return experiment.state, experiment.stop_reason
+
+
+def test_no_trial_begins_beyond_the_number_and_those_that_run_are_let_finish() -> None:
+    _create("{trials: 3}")
+    claims = [_claim() for _ in range(4)]
+    assert claims[3] is None and queue.claimable("cpu") == 0
+    for claim in claims[:2]:
+        _finish(claim)
+    assert _now() == ("running", "")
+    assert not Trial.objects.filter(control="stop").exists()
+    _finish(claims[2])
+    assert _now() == ("stopped", "ran 3 trials, as many as its file allows")
+
+
+def test_gpu_hours_count_what_ran_and_what_runs_on_a_gpu_only() -> None:
+    experiment = _create("{gpu_hours: 1}")
+    for device, minutes in (("cuda:0", 30), ("cpu", 150)):
+        claim = _claim(device)
+        assert claim is not None
+        _finish(claim, seconds=1.0)  # of training; the GPU was held from the claim on
+        finished = Trial.objects.get(pk=claim.trial_id).finished_at or timezone.now()
+        Trial.objects.filter(pk=claim.trial_id).update(
+            started_at=finished - dt.timedelta(minutes=minutes)
+        )
+    running = _claim("cuda:1")
+    assert running is not None
+    assert gpu_hours.of_search(experiment) == pytest.approx(0.5, abs=0.01)
+    experiments.advance(experiment.pk)
+    assert _now() == ("running", "")
+    Trial.objects.filter(pk=running.trial_id).update(
+        started_at=timezone.now() - dt.timedelta(minutes=31)
+    )
+    experiments.advance(experiment.pk)
+    assert _now() == ("stopped", "used 1 GPU hours")
+    assert Trial.objects.get(pk=running.trial_id).control == "stop"
+
+
+def test_gpu_hours_of_lost_and_handed_back_attempts_are_spent() -> None:
+    experiment = _create("{gpu_hours: 1}")
+    now = timezone.now()
+    for device, reason in (("cuda:0", "its worker was not heard of"), ("cuda:1", ""), ("cpu", "")):
+        claim = _claim(device)
+        assert claim is not None
+        Trial.objects.filter(pk=claim.trial_id).update(
+            started_at=now - dt.timedelta(minutes=50), heartbeat_at=now - dt.timedelta(minutes=35)
+        )
+        assert queue.hand_back(trial_id=claim.trial_id, attempt=claim.attempt, reason=reason)
+        # The same trial waits again and is claimed by the next one.
+    assert gpu_hours.of_search(experiment) == pytest.approx(0.5, abs=0.01)
+    _finish(_claim("cuda:0"), seconds=1.0)
+    assert gpu_hours.of_search(experiment) == pytest.approx(0.5, abs=0.01)
+
+
+def test_time_is_up_also_while_no_trial_ends() -> None:
+    _create("{minutes: 10}")
+    experiments.stop_overdue()
+    assert _now() == ("running", "")
+    Experiment.objects.update(created_at=timezone.now() - dt.timedelta(minutes=11))
+    experiments.stop_overdue()
+    assert _now() == ("stopped", "ran for 10 minutes")
+
+
+def test_trials_that_all_failed_are_no_improvement_either() -> None:
+    _create("{no_improvement_for: 2}")
+    _finish(_claim(), TrialState.FAILED)
+    assert _now() == ("running", "")
+    _finish(_claim(), TrialState.FAILED)
+    assert _now() == ("stopped", "no improvement for 2 trials")
+
+
+def test_an_arm_that_ended_begins_nothing_and_the_other_goes_on() -> None:
+    experiment = _create("{trials: 100}")
+    first, second = Study.objects.filter(experiment=experiment).order_by("arm_index")
+    running = _claim()
+    stop_rules.end_arm(study_id=first.pk, why="Optuna's terminator: enough")
+    _finish(running)
+    while (claim := _claim()) is not None:
+        assert claim.study_id == second.pk
+        _finish(claim)
+    assert Trial.objects.filter(study=second).count() == 5
+    assert _now() == ("stopped", "Optuna's terminator: enough in 1 of 2 arms")
+
+
+def test_a_search_without_rules_finishes_when_its_budget_is_used() -> None:
+    _create("{}")
+    while (claim := _claim()) is not None:
+        _finish(claim)
+    assert _now() == ("finished", "all trials done")

@@ -1,0 +1,179 @@
+from __future__ import annotations
+
+import pytest
+from django.test import Client
+
+from experiments.design.document import experiment_file
+from experiments.models import Experiment
+from tests import cast
+
+pytestmark = pytest.mark.django_db
+
+ADDRESS = "/projects/digits/experiments/new/"
+GOOD = cast.LABEL_SMOOTHING.format(name="smooth", goal="Does it help?", trials=4)
+
+
+def test_the_example_in_the_form_can_run(client: Client) -> None:
+    cast.project()
+    client.force_login(cast.person("cleo"))
+    text = client.get(ADDRESS).context["text"]
+    file = experiment_file.parse(text)
+    assert file.project == "digits" and file.official == "validation_accuracy"
+
+
+def test_a_good_file_becomes_an_experiment(client: Client) -> None:
+    cast.project()
+    client.force_login(cast.person("cleo"))
+    answer = client.post(ADDRESS, {"text": GOOD.replace("\n", "\r\n")}, follow=True)
+    assert "is on its way" in answer.content.decode()
+    experiment = Experiment.objects.get()
+    assert experiment.source == GOOD
+    assert answer.redirect_chain == [(cast.address(experiment), 302)]
+
+
+def test_every_error_is_listed_with_its_key_and_the_text_is_kept(client: Client) -> None:
+    cast.project()
+    client.force_login(cast.person("cleo"))
+    bad = GOOD.replace("goal: Does it help?\n", "").replace("log: true", "log: true, bins: 3")
+    answer = client.post(ADDRESS, {"text": bad})
+    text = answer.content.decode()
+    assert answer.status_code == 400
+    assert "<code>goal</code>" in text and "hyperparameters.learning_rate.bins" in text
+    assert answer.context["text"] == bad
+    assert not Experiment.objects.exists()
+
+
+def test_a_file_of_another_project_is_refused_here(client: Client) -> None:
+    cast.project()
+    cast.project("other")
+    client.force_login(cast.person("cleo"))
+    answer = client.post(ADDRESS, {"text": GOOD.replace("project: digits", "project: other")})
+    assert "this page belongs to digits" in answer.content.decode()
+
+
+def test_a_name_that_is_taken_is_said(client: Client) -> None:
+    cast.project()
+    cast.search("smooth")
+    client.force_login(cast.person("cleo"))
+    assert "choose another name" in client.post(ADDRESS, {"text": GOOD}).content.decode()
+
+
+def test_a_viewer_can_look_but_not_start(client: Client) -> None:
+    cast.project()
+    client.force_login(cast.person("ben"))
+    assert "your role is viewer" in client.get(ADDRESS).content.decode()
+    assert client.post(ADDRESS, {"text": GOOD}).status_code == 403
+
+
+def test_the_check_tells_what_would_run(client: Client) -> None:
+    cast.project()
+    client.force_login(cast.person("cleo"))
+    told = client.post(f"{ADDRESS}check/", {"text": GOOD}).json()
+    assert told["ok"]
+    assert told["design"][0] == "2 arms of 4 trials, 8 in all, 2 at once."
+    assert "optimizer, epochs" in told["design"][2]
+
+
+@pytest.mark.parametrize("text", ["", "a: [", "x" * 300_000, "- 1", "project: other\n"])
+def test_the_check_lists_what_is_wrong(client: Client, text: str) -> None:
+    cast.project()
+    client.force_login(cast.person("cleo"))
+    told = client.post(f"{ADDRESS}check/", {"text": text}).json()
+    assert not told["ok"] and told["problems"]
+    assert all(set(each) == {"where", "message"} for each in told["problems"])
+
+
+def test_a_boundary_finding_widens_the_range_in_a_new_file(client: Client) -> None:
+    cast.project()
+    experiment = cast.finished_search(trials_per_arm=2)
+    finding = cast.finding(experiment)
+    client.force_login(cast.person("cleo"))
+    answer = client.get(ADDRESS, {"extends": experiment.name, "finding": finding.pk})
+    file = experiment_file.parse(answer.context["text"])
+    assert file.space["learning_rate"].domain.low == 1e-5  # type: ignore[union-attr]
+    assert file.name == "label-smoothing-wider"
+    client.post(
+        f"{ADDRESS}?extends={experiment.name}&finding={finding.pk}",
+        {"text": answer.context["text"]},
+    )
+    made = Experiment.objects.get(name="label-smoothing-wider")
+    assert made.extends == experiment
+
+
+def test_extending_what_is_not_there_is_not_found(client: Client) -> None:
+    cast.project()
+    client.force_login(cast.person("cleo"))
+    assert client.get(ADDRESS, {"extends": "nothing"}).status_code == 404
+
+
+def test_the_check_says_what_the_rules_see_while_the_file_is_written(client: Client) -> None:
+    cast.project()
+    client.force_login(cast.person("cleo"))
+    unfair = GOOD.replace(
+        "learning_rate:   {role: nuisance, low: 1.0e-4, high: 1.0e-1, log: true}",
+        "learning_rate:   {role: fixed, value: 0.001}",
+    )
+    assert unfair != GOOD
+    told = client.post(f"{ADDRESS}check/", {"text": unfair}).json()
+    assert {
+        "rule": "R2",
+        "severity": "warning",
+        "where": "hyperparameters.learning_rate",
+        "title": "Unfair comparison: everything of the optimizer is fixed",
+    } in told["rules"]
+    assert "Unfair comparison" in told["checks"] and "Tuning Playbook" in told["checks"]
+    broken = client.post(f"{ADDRESS}check/", {"text": "a: ["}).json()
+    assert "Once the file can run" in broken["checks"]
+
+
+def test_the_page_shows_the_checks_before_any_script_runs(client: Client) -> None:
+    cast.project()
+    client.force_login(cast.person("cleo"))
+    answer = client.get(ADDRESS)
+    assert "rules passed" in answer.content.decode()
+    assert answer.context["checks"].fired or answer.context["checks"].passed
+    text = client.post(ADDRESS, {"text": "project: digits\n"}).content.decode()
+    assert "Once the file can run" in text
+
+
+def test_names_in_checks_are_escaped(client: Client) -> None:
+    cast.project()
+    client.force_login(cast.person("cleo"))
+    text = GOOD.replace("dropout:", "dropout<script>alert(1)</script>:")
+    told = client.post(f"{ADDRESS}check/", {"text": text}).json()
+    assert told["ok"] and "<script>" not in told["checks"]
+    assert "dropout&lt;script&gt;" in told["checks"]
+
+
+def test_a_design_is_judged_before_its_name_is_free(client: Client) -> None:
+    cast.project()
+    cast.search("smooth")
+    client.force_login(cast.person("cleo"))
+    told = client.post(f"{ADDRESS}check/", {"text": GOOD}).json()
+    assert not told["ok"] and told["rules"] and "rules passed" in told["checks"]
+
+
+def test_what_the_extended_search_saw_interact_is_told_when_one_of_it_is_fixed(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cast.project()
+    older = cast.finished_search(trials_per_arm=3)
+    asked = []
+
+    def shares(axes: object) -> dict[tuple[str, str], float]:
+        asked.append(axes)
+        return {("learning_rate", "dropout"): 0.31}
+
+    monkeypatch.setattr("experiments.design.review.design_review.interaction_shares", shares)
+    client.force_login(cast.person("cleo"))
+    text = (
+        GOOD.replace("role: scientific, choices: [0.0, 0.1]", "role: fixed, value: 0.1")
+        .replace("{role: nuisance, low: 1.0e-4,", "{role: scientific, low: 1.0e-4,")
+        .replace(
+            "{role: nuisance, low: 0.0, high: 0.5, natural: [low]}", "{role: fixed, value: 0.2}"
+        )
+    )
+    told = client.post(f"{ADDRESS}check/", {"text": f"extends: {older.name}\n{text}"}).json()
+    rules = {each["rule"]: each for each in told["rules"]}
+    assert asked and rules["R4"]["severity"] == "warning"
+    assert "dropout (31 %)" in told["checks"]

@@ -1,0 +1,40 @@
+from __future__ import annotations
+
+from experiments.design.metrics import Metric
+from experiments.trials.panels.metric_families import families, first_family
+
+NAMES = ["train_loss", "validation_loss", "validation_accuracy", "learning_rate", "grad_norm"]
+
+
+def test_training_and_validation_of_one_thing_are_a_family() -> None:
+    found = families(NAMES, {}, "validation_accuracy")
+    assert found["loss"].members == ("validation_loss", "train_loss")
+    assert found["loss"].train == {"train_loss"}
+    assert next(iter(found)) == "accuracy", "what is judged stands first"
+
+
+def test_the_first_chart_shows_training_beside_validation() -> None:
+    chosen = first_family(families(NAMES, {}, "validation_accuracy"))
+    assert chosen is not None and chosen.key == "loss"
+
+
+def test_the_official_metric_comes_first_when_it_has_a_training_side() -> None:
+    chosen = first_family(families([*NAMES, "train_accuracy"], {}, "validation_accuracy"))
+    assert chosen is not None and chosen.key == "accuracy"
+
+
+def test_slashes_and_short_words_work_as_well() -> None:
+    found = families(["train/f1", "val/f1"], {}, "val/f1")
+    assert found["f1"].members == ("val/f1", "train/f1")
+
+
+def test_a_declared_split_stands_over_the_name() -> None:
+    declared = {"score_a": Metric("score_a", "train"), "score_b": Metric("score_b", "validation")}
+    found = families(["score_a", "score_b"], declared, "score_b")
+    assert found["score_a"].train == {"score_a"} and not found["score_b"].train
+
+
+def test_undeclared_names_are_families_of_their_own() -> None:
+    found = families(["foo", "validation"], {}, "bar")
+    assert set(found) == {"foo", "validation"}
+    assert first_family({}) is None

@@ -1,0 +1,214 @@
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from experiments.design.document import experiment_file
+from experiments.models import Replication, Trial
+from experiments.models.trial import FailureKind, TrialState
+from experiments.verdict.evidence import evidence
+from experiments.verdict.services import replications
+from tests import cast
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def repeated() -> Replication:
+    cast.project()
+    return cast.repeated(cast.finished_search(), done=10)
+
+
+def test_a_complete_look_is_judged(repeated: Replication) -> None:
+    found = evidence.gather(repeated)
+    assert found.verdict is not None and found.outcome == "adopt"
+    assert found.verdict.finite_pairs == 10 and found.verdict.level == 0.0221
+    assert found.waiting == "" and found.look_index == 0
+
+
+def test_between_looks_there_is_no_verdict_only_seeds() -> None:
+    cast.project()
+    found = evidence.gather(cast.repeated(cast.finished_search(), done=6))
+    assert (found.verdict, found.outcome, found.selection) == (None, "", None)
+    assert "12 of 20 replicates are done" in found.waiting
+    assert sum(score is not None for score in found.scores["candidate"]) == 6
+
+
+def test_scores_are_tail_medians_and_not_the_best_evaluation(repeated: Replication) -> None:
+    found = evidence.gather(repeated)
+    for run, score in zip(found.runs["candidate"], found.scores["candidate"], strict=True):
+        assert run.best is not None and score is not None and score < run.best
+
+
+def test_an_infeasible_replicate_is_an_outcome_and_an_accident_is_not(
+    repeated: Replication,
+) -> None:
+    runs = Trial.objects.filter(study__replication=repeated, study__side="candidate")
+    first = runs.order_by("pair")[0]
+    runs.filter(pk=first.pk).update(
+        state=TrialState.FAILED, failure_kind=FailureKind.INFEASIBLE, value=None
+    )
+    first.series.all().delete()
+    found = evidence.gather(repeated)
+    assert found.verdict is not None and found.verdict.finite_pairs == 9
+    assert found.verdict.candidate_failures == 1 and found.outcome != "adopt"
+    runs.filter(pk=first.pk).update(failure_kind=FailureKind.EXCEPTION)
+    found = evidence.gather(repeated)
+    assert found.verdict is None and "failed by accident" in found.waiting
+
+
+def test_a_run_that_ignored_its_split_seed_binds_the_sentence_to_this_split(
+    repeated: Replication,
+) -> None:
+    Trial.objects.filter(study__replication=repeated).update(read_split_seed=False)
+    verdict = evidence.gather(repeated).verdict
+    assert verdict is not None and verdict.sentence.startswith("On this split")
+
+
+def test_the_winning_tuning_score_stands_beside_its_fresh_seeds(repeated: Replication) -> None:
+    selection = evidence.gather(repeated).selection
+    assert selection is not None and repeated.candidate_trial is not None
+    assert selection.tuning_score == repeated.candidate_trial.value
+
+
+def test_test_scores_are_absent_until_opened(repeated: Replication) -> None:
+    before = evidence.gather(repeated)
+    assert before.test is None and before.test_metric == "test_accuracy"
+    assert "test_accuracy" not in json.dumps(before.document())
+    replications.open_test(user=cast.person("ada"), replication=repeated)
+    after = evidence.gather(repeated)
+    assert after.test is not None and after.test.openings == 1
+    assert after.test.gains is not None and after.test.gains.pairs == 10
+    assert after.state != before.state
+
+
+def test_the_frozen_document_is_plain_json(repeated: Replication) -> None:
+    document = evidence.gather(repeated).document()
+    again = json.loads(json.dumps(document, allow_nan=False))
+    assert again["verdict"]["outcome"] == "adopt"
+    assert len(again["replicates"]["candidate"]) == len(again["replicates"]["baseline"]) == 10
+
+
+def test_what_one_rule_saw_in_several_trials_stands_there_once(repeated: Replication) -> None:
+    experiment = repeated.experiment
+    seen = Trial.objects.filter(study__experiment=experiment, state=TrialState.COMPLETE)[:3]
+    for trial in seen:
+        cast.finding(experiment, trial=trial, rule="late_oscillation", subject="")
+    cast.finding(experiment, rule="boundary", subject="dropout:high")
+    found = {each["rule"]: each for each in evidence.gather(repeated).open_findings}
+    assert found["late_oscillation"]["title"] == "Late oscillation in 3 trials"
+    assert len(found["late_oscillation"]["trials"]) == 3
+    assert found["boundary"]["trials"] == []
+
+
+def test_a_guard_that_a_cost_breaks_blocks_adopting(repeated: Replication) -> None:
+    limits = [{"metric": "seconds", "bound": "at most", "limit": 11.25}]
+    Replication.objects.filter(pk=repeated.pk).update(guards=json.dumps(limits))
+    repeated.refresh_from_db()
+    found = evidence.gather(repeated)
+    assert found.verdict is not None and found.verdict.tested == "adopt"
+    assert found.outcome == "undecided"
+    assert "the mean training time in seconds is 11.3, not at most 11.25" in found.verdict.sentence
+    assert found.document()["guards"][0]["baseline_mean"] == pytest.approx(11.2)
+
+
+def test_a_guard_on_a_logged_metric_reads_the_tail_of_each_replicate(
+    repeated: Replication,
+) -> None:
+    limits = [{"metric": "validation_loss", "bound": "at most", "limit": 5.0}]
+    Replication.objects.filter(pk=repeated.pk).update(guards=json.dumps(limits))
+    repeated.refresh_from_db()
+    found = evidence.gather(repeated)
+    assert found.verdict is not None and found.outcome == "adopt"
+    (guard,) = found.verdict.guards
+    assert (guard.broken, guard.measured) == (False, 10) and guard.mean is not None
+
+
+def test_another_batch_size_needs_a_learning_rate_tuned_for_it(repeated: Replication) -> None:
+    for side, size in ((repeated.candidate, 256), (repeated.baseline, 64)):
+        assert side is not None
+        document = json.loads(side.document)
+        document["parameters"]["batch_size"] = size
+        side.document = json.dumps(document)
+        side.save(update_fields=["document"])
+    assert evidence.gather(repeated).outcome == "adopt"  # the search tuned it
+    experiment = repeated.experiment
+    tuned = "{role: nuisance, low: 1.0e-4, high: 1.0e-1, log: true}"
+    assert tuned in experiment.source
+    fixed = experiment_file.parse(experiment.source.replace(tuned, "{role: fixed, value: 0.01}"))
+    experiment.document = experiment_file.as_document(fixed)
+    verdict = evidence.gather(repeated).verdict
+    assert verdict is not None and (verdict.outcome, verdict.tested) == ("undecided", "adopt")
+    assert "the batch size differs (64 to 256) and the learning rate" in verdict.sentence
+
+
+def test_a_guard_that_nobody_logged_blocks_adopting(repeated: Replication) -> None:
+    limits = [{"metric": "latency_ms", "bound": "at most", "limit": 5.0}]
+    Replication.objects.filter(pk=repeated.pk).update(guards=json.dumps(limits))
+    repeated.refresh_from_db()
+    found = evidence.gather(repeated)
+    assert found.outcome == "undecided" and found.verdict is not None
+    assert "latency_ms was not measured in any replicate" in found.verdict.sentence
+
+
+def test_replicates_without_a_single_value_of_the_metric_are_named(repeated: Replication) -> None:
+    runs = Trial.objects.filter(study__replication=repeated)
+    runs.update(state=TrialState.FAILED, failure_kind=FailureKind.INFEASIBLE, value=None)
+    for run in runs:
+        run.series.all().delete()
+    found = evidence.gather(repeated)
+    assert found.outcome == "" and found.verdict is not None
+    assert "Only 0 pairs are finite" in found.verdict.reason
+    assert found.unmeasured == "20 replicates ended without a single value of validation_accuracy."
+
+
+def test_a_run_that_told_one_value_and_no_series_is_scored_by_it(repeated: Replication) -> None:
+    runs = Trial.objects.filter(study__replication=repeated)
+    for run in runs:
+        run.series.all().delete()
+    found = evidence.gather(repeated)
+    assert found.verdict is not None and found.verdict.finite_pairs == 10
+    assert found.scores["candidate"][0] == found.runs["candidate"][0].best
+
+
+def test_the_best_evaluation_is_shown_beside_what_decides(repeated: Replication) -> None:
+    best = evidence.gather(repeated).best
+    assert best["candidate"] is not None and best["baseline"] is not None
+
+
+def test_extra_seeds_are_judged_as_after_peeking() -> None:
+    cast.project()
+    held = cast.repeated(cast.finished_search(), looks=(3,), done=3, gain=0.0, spread=0.004)
+    assert evidence.gather(held).outcome == "undecided"
+    held = replications.add_extra_look(user=cast.person("cleo"), replication=held, pairs=2)
+    assert evidence.gather(held).verdict is None
+    cast.finish_pairs(held, 5, gain=0.0, spread=0.004)
+    found = evidence.gather(held)
+    assert found.verdict is not None and found.look_index is None
+    assert found.verdict.peeking_error is not None and found.verdict.peeking_error > 0.05
+    assert found.verdict.sentence.startswith("After peeking (equal arms are adopted in ")
+
+
+def test_several_candidates_are_each_tested_at_their_share_of_the_level() -> None:
+    cast.project()
+    experiment = cast.finished_search()
+    first, second = cast.rivals(experiment, looks=(5, 10), done=5)
+    found = evidence.gather(first)
+    assert found.verdict is not None
+    assert found.verdict.level == pytest.approx(first.level / 2)
+    assert "shared by 2 candidates" in found.verdict.sentence
+    other = evidence.gather(second)
+    assert other.scores["baseline"] == found.scores["baseline"]
+    assert other.scores["candidate"] != found.scores["candidate"]
+
+
+def test_one_candidate_may_go_on_while_the_other_keeps_its_look() -> None:
+    cast.project()
+    first, second = cast.rivals(
+        cast.finished_search(), looks=(3, 6), done=3, gain=0.0, spread=0.004
+    )
+    held = replications.continue_to_next_look(user=cast.person("cleo"), replication=second)
+    assert evidence.gather(held).verdict is None
+    stays = evidence.gather(first)
+    assert stays.verdict is not None and stays.verdict.pairs == 3

@@ -1,0 +1,43 @@
+from __future__ import annotations
+
+import json
+import logging
+import threading
+
+from experiments.web.log_context import JsonLines, WithContext, about, begin
+
+
+def _record(message: str = "claimed %s", *args: object, **more: object) -> logging.LogRecord:
+    record = logging.LogRecord("workers.node.runner", logging.INFO, "", 1, message, args, None)
+    record.__dict__.update(more)
+    WithContext().filter(record)
+    return record
+
+
+def test_lines_inside_name_the_trial_and_lines_after_do_not() -> None:
+    with about(trial=17, attempt=2):
+        inside = json.loads(JsonLines().format(_record("claimed %s", "it")))
+    after = json.loads(JsonLines().format(_record("idle")))
+    assert (inside["trial"], inside["attempt"], inside["message"]) == (17, 2, "claimed it")
+    assert "trial" not in after
+
+
+def test_trials_of_other_threads_do_not_mix() -> None:
+    seen: list[str] = []
+    begin()  # the thread that runs the tests has answered requests before
+    with about(trial=1):
+        other = threading.Thread(target=lambda: seen.append(_record("x").about))
+        other.start()
+        other.join()
+        assert _record("x").about == "trial=1 "
+    assert seen == [""]
+
+
+def test_a_line_is_one_line_whatever_is_in_it() -> None:
+    try:
+        raise ValueError("two\nlines")
+    except ValueError as error:
+        info = (type(error), error, error.__traceback__)
+    text = JsonLines().format(_record("a\nb", exc_info=info))
+    assert "\n" not in text
+    assert "two\nlines" in json.loads(text)["exception"]

@@ -1,0 +1,70 @@
+from __future__ import annotations
+
+import datetime as dt
+
+import pytest
+
+from experiments.trials.lifecycle.services import batch_sizes, queue
+from experiments.trials.series.services import series
+from workers.node import reaper
+from workers.node.reaper import Reaper
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def time(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    clock = Clock()
+    monkeypatch.setattr(reaper, "time", clock)
+    return clock
+
+
+@pytest.fixture
+def asked(monkeypatch: pytest.MonkeyPatch) -> list[dt.timedelta]:
+    asked: list[dt.timedelta] = []
+
+    def reap(*, stale_after: dt.timedelta) -> list[int]:
+        asked.append(stale_after)
+        return [7]
+
+    monkeypatch.setattr(queue, "reap", reap)
+    monkeypatch.setattr(batch_sizes, "fail_silent", lambda *, stale_after: None)
+    monkeypatch.setattr(series, "compact", lambda trial_id: None)
+    return asked
+
+
+def test_a_fresh_worker_takes_over_at_once(clock: Clock, asked: list[dt.timedelta]) -> None:
+    assert Reaper(stale_after=60).look() == [7]
+    assert asked == [dt.timedelta(seconds=60)]
+
+
+def test_after_an_outage_others_get_time_to_be_heard(
+    clock: Clock, asked: list[dt.timedelta]
+) -> None:
+    judge = Reaper(stale_after=60)
+    judge.look()
+    clock.now += 5
+    judge.was_deaf()
+    clock.now += 59
+    assert judge.look() == []
+    clock.now += 2
+    assert judge.look() == [7]
+
+
+def test_a_machine_that_slept_judges_nobody_at_first(
+    clock: Clock, asked: list[dt.timedelta]
+) -> None:
+    judge = Reaper(stale_after=60)
+    judge.look()
+    clock.now += 3600
+    assert judge.look() == []
+    for _ in range(13):
+        clock.now += 5
+        found = judge.look()
+    assert found == [7]

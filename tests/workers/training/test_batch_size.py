@@ -1,0 +1,84 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+
+from experiments.trials.batch_size_words import answer
+from tests.workers.run_memory import Memory
+from tests.workers.slot_owner import job
+from workers.problems import digits
+from workers.training.batch_size import Measured, in_a_process, measure_here, sizes_up
+from workers.training.run import Run
+
+RATES = {8: 100.0, 16: 190.0, 32: 300.0, 64: 310.0, 128: 312.0}
+
+
+def asked(batch: int) -> Measured:
+    return Measured(batch, RATES[batch], batch / RATES[batch], 50.0)
+
+
+def test_sizes_are_doubled_until_throughput_rises_no_more() -> None:
+    assert [row.batch for row in sizes_up(asked, first=8)] == [8, 16, 32, 64]
+
+
+def test_the_end_of_memory_ends_the_search_and_is_said() -> None:
+    def measure(batch: int) -> Measured:
+        return asked(batch) if batch < 32 else Measured(batch, ended="memory", reason="no more")
+
+    rows = sizes_up(measure, first=8)
+    assert [row.ended for row in rows] == ["", "", "memory"]
+    said = answer([_plain(row) for row in rows])
+    assert said.startswith("Take 16: the smallest size within 5 % of the highest throughput (190")
+    assert "Memory ended at 32: no more." in said
+
+
+def test_the_answer_is_the_smallest_size_that_is_fast_enough() -> None:
+    said = answer([_plain(row) for row in sizes_up(asked, first=8)])
+    assert said.startswith("Take 32:")
+    assert "From 32 to 64 throughput hardly rose." in said
+    assert answer([]) == "No batch size could be measured."
+    failed = answer([_plain(Measured(8, ended="failed", reason="boom"))])
+    assert failed == "No batch size could be measured. The measurement failed at 8: boom."
+
+
+def test_a_training_function_is_timed_as_it_is_and_not_beyond_its_data() -> None:
+    def measure(batch: int) -> Measured:
+        params = {"epochs": 50, "batch_size": batch, "hidden_units": 8}
+        run = Run(job("x", params=params), Memory())
+        try:
+            return measure_here(digits.train, run, batch=batch, steps=5)
+        finally:
+            run.close()
+
+    row = measure(64)
+    assert not row.ended and row.step_seconds and row.examples_per_second
+    assert row.examples_per_second * row.step_seconds == pytest.approx(64)
+    assert row.peak_memory_mb and row.peak_memory_mb > 50
+    beyond = measure(2048)
+    assert (beyond.ended, beyond.reason) == ("data", "the network was given 1077 examples at most")
+
+
+def test_memory_that_ends_is_told_from_other_errors() -> None:
+    def greedy(run: Any) -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 GiB")
+
+    row = measure_here(greedy, None, batch=8, steps=1)
+    assert row.ended == "memory" and row.reason.startswith("CUDA out of memory")
+
+
+def test_each_size_has_a_process_of_its_own_whose_memory_is_capped() -> None:
+    function = "tests.workers.training_functions:takes_a_gigabyte_of_torch"
+    measure = in_a_process(function, {}, parameter="batch_size", steps=1, memory_mb=200)
+    row = measure(8)
+    assert row.ended == "memory", row
+
+
+def _plain(row: Measured) -> dict[str, Any]:
+    return {
+        "batch": row.batch,
+        "examples_per_second": row.examples_per_second,
+        "ended": row.ended,
+        "reason": row.reason,
+    }

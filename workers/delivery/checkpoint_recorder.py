@@ -1,0 +1,155 @@
+"""Records what a run tells of its checkpoints, in order, in a thread of its own.
+
+A checkpoint counts only when all points before it are in the database: a trial that goes on from
+it must not have a gap in its curve. While the database is away, records wait; where many do, the
+oldest checkpoints among them are dropped, so that a disk never fills by them.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections import deque
+from dataclasses import dataclass
+
+from django.db import connections
+
+from experiments.errors import VerdictError
+from experiments.trials.artifacts.services import artifacts
+from experiments.trials.artifacts.services.artifacts import NewFile
+from experiments.trials.series.lineage import Resumption
+from experiments.trials.series.services import series
+from workers.delivery.database_away import is_away
+from workers.delivery.series_uploader import Courier, Undelivered
+from workers.training.messages import BuiltOnLowerBudget, CheckpointFile, Kept, OutputFile, Resumed
+
+logger = logging.getLogger(__name__)
+
+RETRY_SECONDS = 1.0
+MOST_WAITING = 8  # checkpoints of one trial
+_CLOSE_SECONDS = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class _Told:
+    trial_id: int
+    attempt: int
+    message: Kept
+
+
+class RecordKeeper:
+    """One for a worker process."""
+
+    def __init__(self, courier: Courier) -> None:
+        self._courier = courier
+        self._told: deque[_Told] = deque()
+        self._changed = threading.Condition()
+        self._closing = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="record keeper", daemon=True)
+        self._thread.start()
+
+    def put(self, trial_id: int, attempt: int, message: Kept) -> None:
+        """Take a message over; never waits for the database."""
+        dropped = None
+        with self._changed:
+            self._told.append(_Told(trial_id, attempt, message))
+            waiting = [
+                each
+                for each in self._told
+                if each.trial_id == trial_id and _may_be_dropped(each.message)
+            ]
+            if len(waiting) > MOST_WAITING:
+                dropped = waiting[1]  # the first one may be in the making of its record
+                self._told.remove(dropped)
+            self._changed.notify_all()
+        if dropped is not None and isinstance(dropped.message, CheckpointFile):
+            artifacts.remove_files([dropped.message.path])
+
+    def wait(self, trial_id: int, attempt: int, *, give_up: threading.Event) -> None:
+        """Return when all that an attempt told is recorded, or `give_up` is set."""
+        with self._changed:
+            while not give_up.is_set() and any(
+                (each.trial_id, each.attempt) == (trial_id, attempt) for each in self._told
+            ):
+                self._changed.wait(0.1)
+
+    def close(self) -> None:
+        self._closing.set()
+        with self._changed:
+            self._changed.notify_all()
+        self._thread.join(_CLOSE_SECONDS)
+
+    def _run(self) -> None:
+        try:
+            while not self._closing.is_set():
+                with self._changed:
+                    while not self._told and not self._closing.is_set():
+                        self._changed.wait()
+                    told = self._told[0] if self._told else None
+                if told is not None and self._record(told):
+                    with self._changed:
+                        self._told.popleft()
+                        self._changed.notify_all()
+                    if not self._told:
+                        connections.close_all()
+        finally:
+            connections.close_all()
+
+    def _record(self, told: _Told) -> bool:
+        """Whether this message is done with."""
+        try:
+            self._write(told)
+        except Undelivered as error:
+            if self._closing.is_set():
+                return False
+            self._refuse(told, error)
+        except VerdictError as error:  # the attempt was fenced, or the trial has ended
+            self._refuse(told, error)
+        except Exception as error:
+            if is_away(error):
+                logger.warning("the database is away, records of checkpoints wait: %s", error)
+                connections.close_all()
+                self._closing.wait(RETRY_SECONDS)
+                return False
+            logger.exception("a checkpoint of trial %s could not be recorded", told.trial_id)
+            self._refuse(told, error)
+        return True
+
+    def _write(self, told: _Told) -> None:
+        message = told.message
+        if isinstance(message, Resumed):
+            series.resume(
+                trial_id=told.trial_id,
+                attempt=told.attempt,
+                resumption=Resumption(
+                    message.step, message.origin, message.suffix, message.finished
+                ),
+            )
+            return
+        if isinstance(message, BuiltOnLowerBudget):
+            series.build_on_lower_budget(trial_id=told.trial_id, attempt=told.attempt)
+            return
+        if isinstance(message, OutputFile):
+            artifacts.keep_output(
+                trial_id=told.trial_id,
+                attempt=told.attempt,
+                file=NewFile(message.path, message.size, message.sha256),
+            )
+            return
+        self._courier.reach(told.trial_id, told.attempt, give_up=self._closing)
+        artifacts.keep_checkpoint(
+            trial_id=told.trial_id,
+            attempt=told.attempt,
+            file=NewFile(message.path, message.size, message.sha256, message.step, message.value),
+            kind=message.kind,
+        )
+
+    def _refuse(self, told: _Told, error: Exception) -> None:
+        logger.warning("trial %s attempt %s: %s", told.trial_id, told.attempt, error)
+        if isinstance(told.message, CheckpointFile):
+            artifacts.remove_files([told.message.path])
+
+
+def _may_be_dropped(message: Kept) -> bool:
+    """Of what is known of finished passes each replaces the one before, and is small."""
+    return isinstance(message, CheckpointFile) and message.kind != "progress"

@@ -1,0 +1,112 @@
+"""After a trial, now and then: how much each hyperparameter decides, by Optuna's PED-ANOVA.
+
+Source: Watanabe et al. (2023), "PED-ANOVA: Efficiently Quantifying Hyperparameter Importance in
+Arbitrary Subspaces"; for conditional hyperparameters as Optuna's implementation handles them.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Mapping, Sequence
+
+from experiments.trials.findings.queries.importance import (
+    ScoredTrial,
+    importance_due,
+    is_maximized,
+    scored_trials,
+)
+from experiments.trials.findings.services import importance
+from experiments.trials.lifecycle.queries.search_progress import Standing
+
+logger = logging.getLogger(__name__)
+# A worker keeps no studies in memory but the passing ones below: their making is no news.
+logging.getLogger("optuna.storages._in_memory").setLevel(logging.WARNING)
+
+METHOD = "PED-ANOVA"
+BEST = 0.1  # what matters is to be among the best tenth
+SECONDS = 2.0  # between two computations while a search runs
+HALF = 0.5  # and, nearer to the best, which of the better half are
+
+
+class Looker:
+    """Computes again when a tenth more trials are complete, and at the end of the search.
+
+    Not more often than every `SECONDS`, so that short trials do not wait for it. One for a worker
+    process.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._next: dict[int, float] = {}
+
+    def look(self, standing: Standing) -> None:
+        """A computation that breaks is logged and costs its chart, never the trial."""
+        experiment_id = standing.experiment_id
+        if standing.has_ended:
+            self._next.pop(experiment_id, None)
+        elif self._clock() < self._next.get(experiment_id, 0.0):
+            return
+        try:
+            if importance_due(standing):
+                compute(experiment_id)
+                if not standing.has_ended:
+                    self._next[experiment_id] = self._clock() + SECONDS
+        except Exception:
+            logger.exception(
+                "the importance in experiment %s could not be computed", experiment_id
+            )
+
+
+def compute(experiment_id: int) -> None:
+    """Read the complete trials of an experiment, compute, and record."""
+    trials = scored_trials(experiment_id)
+    shares = shares_of(trials, maximize=is_maximized(experiment_id))
+    importance.record(
+        experiment_id=experiment_id, method=METHOD, trials=len(trials), shares=shares
+    )
+
+
+def shares_of(trials: Sequence[ScoredTrial], *, maximize: bool) -> dict[str, tuple[float, float]]:
+    """By name the share of what decides who is among the best tenth, each column adding up to 1.
+
+    First in the whole search space, then within the better half of the trials. A hyperparameter
+    that never varied is left out; all shares are 0 where nothing decides.
+    """
+    import optuna  # only here: most trials do without it
+
+    study = optuna.create_study(
+        storage=optuna.storages.InMemoryStorage(),
+        direction="maximize" if maximize else "minimize",
+    )
+    study.add_trials(
+        [
+            optuna.trial.create_trial(
+                params=dict(each.parameters),
+                distributions=dict(each.distributions),
+                value=each.value,
+            )
+            for each in trials
+        ]
+    )
+    names = sorted({name for each in trials for name in _varied(each)})
+    if not names:
+        return {}
+    whole, near = (
+        _normalised(
+            optuna.importance.PedAnovaImportanceEvaluator(
+                target_quantile=BEST, region_quantile=region
+            ).evaluate(study, names)
+        )
+        for region in (1.0, HALF)
+    )
+    return {name: (whole[name], near[name]) for name in names}
+
+
+def _varied(trial: ScoredTrial) -> list[str]:
+    return [name for name, values in trial.distributions.items() if not values.single()]
+
+
+def _normalised(found: Mapping[str, float]) -> dict[str, float]:
+    total = sum(found.values())
+    return {name: value / total if total > 0 else 0.0 for name, value in found.items()}

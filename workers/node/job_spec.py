@@ -1,0 +1,96 @@
+"""What a training process is told about a claimed trial."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, cast
+
+from django.conf import settings
+
+from experiments.design.document import commands
+from experiments.design.document.fidelity import Rung
+from experiments.trials.artifacts.queries import artifacts
+from experiments.trials.lifecycle.queries.trial_spec import Assignment
+from workers.training.messages import CheckpointFile, CheckpointKind, Checkpoints, Command, Job
+
+
+def job_of(
+    assignment: Assignment,
+    parameters: Mapping[str, Any],
+    rungs: tuple[Rung, ...],
+    checkpoints: Checkpoints,
+) -> Job:
+    """The job of one attempt, with all its parameters."""
+    return Job(
+        label=assignment.label,
+        objective=assignment.objective,
+        allowed=tuple(settings.OBJECTIVES),
+        params=dict(parameters),
+        train_seed=assignment.train_seed,
+        split_seed=assignment.split_seed,
+        search_seed=assignment.search_seed,
+        official_metric=assignment.official_metric,
+        direction="minimize" if assignment.direction == "minimize" else "maximize",
+        splits={name: metric.split for name, metric in assignment.metrics.items()},
+        pruning=assignment.pruner != "none",
+        pruner_seconds=settings.PRUNER_SECONDS,
+        early_stopping=assignment.early_stopping,
+        budget=assignment.budget,
+        fidelity=assignment.fidelity.name if assignment.fidelity else "",
+        rungs=rungs,
+        folds=assignment.folds,
+        data=assignment.runs.data,
+        data_must_be_read=assignment.arms_differ_in_data,
+        checkpoints=checkpoints,
+        command=command_of(assignment),
+    )
+
+
+def checkpoints_of(assignment: Assignment) -> Checkpoints:
+    """Where an attempt's checkpoints go, and those of the attempts before it."""
+    first = assignment.attempt <= 1
+    return Checkpoints(
+        folder=str(settings.ARTIFACTS_DIR),
+        place=f"trials/{assignment.trial_id}",
+        attempt=assignment.attempt,
+        largest=settings.CHECKPOINT_MEGABYTES * 2**20,
+        seconds=settings.CHECKPOINT_SECONDS,
+        saved=tuple(
+            CheckpointFile(
+                each.path,
+                each.step or 0,
+                each.attempt,
+                each.size,
+                each.sha256,
+                each.value,
+                cast(CheckpointKind, each.kind),
+            )
+            for each in (() if first else artifacts.checkpoints(assignment.trial_id))
+        ),
+    )
+
+
+def command_of(assignment: Assignment) -> Command | None:
+    """The operator's template that an experiment names; None for a Python function.
+
+    Raises:
+        ValueError: for one that this worker does not know.
+    """
+    name = commands.name_of(assignment.objective)
+    if name is None:
+        return None
+    problem = commands.problem_of(assignment.objective, [assignment.runs.commit])
+    if problem is not None:
+        raise ValueError(": ".join(problem))
+    template = commands.templates()[name]
+    return Command(
+        name=name,
+        repository=template.repository,
+        arguments=template.arguments,
+        commit=assignment.runs.commit,
+        copies=str(settings.DATA_DIR / "working_copies"),
+        folder=str(settings.ARTIFACTS_DIR),
+        output=f"trials/{assignment.trial_id}/attempt-{assignment.attempt}-output.txt",
+        largest_output=settings.OUTPUT_MEGABYTES * 2**20,
+        run_id=assignment.trial_id,
+    )

@@ -1,0 +1,50 @@
+"""Takes over trials whose worker is gone, unless it was this node that heard nothing."""
+
+from __future__ import annotations
+
+import datetime as dt
+import logging
+import time
+
+from experiments.trials.lifecycle.services import batch_sizes, queue
+from experiments.trials.series.services import series
+
+logger = logging.getLogger(__name__)
+
+
+class Reaper:
+    """One for a worker process, used at every heartbeat.
+
+    While the database was away, or this machine slept, nobody's heartbeat could be seen: then all
+    others get as long as usual to be heard again. A worker that has just started waits for
+    nothing, as after a power cut nobody else would look.
+
+    Args:
+        stale_after: seconds without a heartbeat after which a worker is taken for dead.
+    """
+
+    def __init__(self, *, stale_after: float) -> None:
+        self._stale_after = stale_after
+        self._judges_from = 0.0
+        self._looked_at: float | None = None
+
+    def was_deaf(self) -> None:
+        """The database could not be asked just now."""
+        self._looked_at = time.time()
+        self._judges_from = self._looked_at + self._stale_after
+
+    def look(self) -> list[int]:
+        """Hand back or fail what has no heartbeat; the ids of those trials."""
+        now = time.time()  # the wall clock goes on while a machine sleeps
+        if self._looked_at is not None and now - self._looked_at > self._stale_after:
+            self.was_deaf()
+        self._looked_at = now
+        if now < self._judges_from:
+            return []
+        silence = dt.timedelta(seconds=self._stale_after)
+        batch_sizes.fail_silent(stale_after=silence)
+        taken = queue.reap(stale_after=silence)
+        for trial_id in taken:
+            logger.warning("trial %s was taken from a worker that is gone", trial_id)
+            series.compact(trial_id)
+        return taken

@@ -1,0 +1,386 @@
+"""One trial's life on a worker: claim, ask, train, record, look, go on."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any, Protocol, TypeVar
+
+from django.conf import settings
+from django.db import (
+    DatabaseError,
+    InterfaceError,
+    close_old_connections,
+    connections,
+)
+from optuna.trial import TrialState
+
+from experiments.design import code_version
+from experiments.design.document import commands
+from experiments.errors import TrialFenced, TrialFinished
+from experiments.trials.lifecycle.queries import trial_spec
+from experiments.trials.lifecycle.queries.trial_spec import Assignment
+from experiments.trials.lifecycle.services import experiments, queue, stop_rules, trials
+from experiments.trials.series.services import series
+from experiments.web.log_context import about
+from workers.delivery.attempt_series import AttemptSeries
+from workers.delivery.checkpoint_recorder import RecordKeeper
+from workers.delivery.database_away import is_away
+from workers.delivery.series_uploader import Courier, Undelivered
+from workers.node import environment, importance
+from workers.node.findings import Looker
+from workers.node.heartbeats import Pulse, Watched
+from workers.node.job_spec import checkpoints_of, job_of
+from workers.node.live_findings import LiveFindings
+from workers.node.results import facts, state_and_values
+from workers.node.supervisor import Order, Slot
+from workers.search.asking import AskedTrial
+from workers.search.storage import VerdictStorage
+from workers.search.terminator import why_to_end
+from workers.training.messages import Job, Kept, Outcome, Resumed, Sealed, SeriesFlush
+
+logger = logging.getLogger(__name__)
+Result = TypeVar("Result")
+
+_RETRY_SECONDS = 1.0
+_HAND_BACK_SECONDS = 3.0  # for the last flushes of a worker that is asked to end
+UNANSWERED = "verdict:reports_without_answer"  # how often no pruner answered in time
+
+
+class Room(Protocol):
+    """Where a trial may run, found while it is claimed; see `workers.node.slots.Reservation`."""
+
+    def place(self, gpus: int) -> str | None: ...
+
+    @property
+    def slot(self) -> Slot: ...
+
+
+def persistently(action: Callable[[], Result], *, give_up: threading.Event) -> Result:
+    """Do `action`, again and again while the database is away, until `give_up` is set."""
+    while True:
+        try:
+            return action()
+        except (DatabaseError, InterfaceError) as error:
+            if not is_away(error):
+                raise
+            logger.warning("the database is away, trying again: %s", error)
+            close_old_connections()
+            if give_up.wait(_RETRY_SECONDS):
+                raise
+
+
+class TrialRunner:
+    """Runs claimed trials in the slots of one worker process.
+
+    Args:
+        storage: shared by all slots of the process, so that finished trials are read once.
+        stopping: set when the worker is asked to end; trials are then handed back.
+    """
+
+    def __init__(
+        self, *, worker_id: int, storage: VerdictStorage, stopping: threading.Event
+    ) -> None:
+        self.worker_id = worker_id
+        self._storage = storage
+        self._stopping = stopping
+        self._environment = environment.describe(code_version.FOLDER)
+        self._courier = Courier(settings.DATA_DIR / "spool")
+        self._keeper = RecordKeeper(self._courier)
+        self._pulse = Pulse()
+        self._looker = Looker()
+        self._live = LiveFindings()
+        self._importance = importance.Looker()
+
+    def close(self) -> None:
+        """End its threads; flushes that the database did not take stay on disk."""
+        self._pulse.close()
+        self._live.close()
+        self._keeper.close()
+        self._courier.close()
+
+    def run_next(self, queue_name: str, room: Room) -> bool:
+        """Claim and run one trial; False when there was nothing to do, or no room for it."""
+        if self._stopping.is_set():
+            return False
+        claim = queue.claim(queue=queue_name, worker_id=self.worker_id, place=room.place)
+        if claim is None:
+            return False
+        with about(trial=claim.trial_id, attempt=claim.attempt):
+            return self._run(claim, room.slot)
+
+    def _run(self, claim: queue.Claim, slot: Slot) -> bool:
+        logger.info("trial %s attempt %s claimed", claim.trial_id, claim.attempt)
+        try:
+            environment = {**self._environment, "device": slot.device}
+            _OneTrial(claim, self._storage, self._stopping, environment).run(
+                slot, self._courier, self._keeper, self._pulse, self._looker, self._live
+            )
+        except (TrialFenced, TrialFinished) as error:
+            logger.warning("trial %s was taken over: %s", claim.trial_id, error)
+        except Undelivered as error:
+            logger.warning("trial %s is left to another worker: %s", claim.trial_id, error)
+            return True
+        standing = persistently(
+            lambda: experiments.advance(claim.experiment_id), give_up=self._stopping
+        )
+        if standing.has_ended:
+            self._looker.at_the_end(claim.experiment_id)
+        self._importance.look(standing)
+        return True
+
+
+class _OneTrial:
+    """What happens between a claim and a result."""
+
+    def __init__(
+        self,
+        claim: queue.Claim,
+        storage: VerdictStorage,
+        stopping: threading.Event,
+        environment: dict[str, Any],
+    ) -> None:
+        self._claim = claim
+        self._storage = storage
+        self._stopping = stopping
+        self._environment = environment
+        self._sealed: list[Sealed] = []
+        self._unreported: list[tuple[int, float]] = []
+        self._series = AttemptSeries(claim.trial_id, claim.attempt)
+        self._gives_back = False
+
+    def run(
+        self,
+        slot: Slot,
+        courier: Courier,
+        keeper: RecordKeeper,
+        pulse: Pulse,
+        looker: Looker,
+        live: LiveFindings,
+    ) -> None:
+        try:
+            assignment = trial_spec.read(self._claim.trial_id)
+            asked = AskedTrial(self._storage, assignment, self._claim.row)
+            job = self._begin(assignment, asked)
+        except (TrialFenced, TrialFinished):
+            raise
+        except Exception as error:  # a bad space or sampler must not stop the worker
+            if is_away(error):
+                raise
+            logger.exception("trial %s could not start", self._claim.trial_id)
+            self._finish(
+                TrialState.FAIL,
+                None,
+                failure_kind="exception",
+                failure_reason=f"could not start: {error}",
+            )
+            return
+        watched = pulse.watch(self._claim.trial_id, self._claim.attempt)
+        curves = live.watch(assignment, job.params)
+
+        def on_series(flush: SeriesFlush) -> None:
+            courier.put(self._series.batch(flush))
+            live.put(curves, flush)
+
+        try:
+            outcome = slot.run(
+                job,
+                on_series=on_series,
+                on_report=lambda step, value: self._report(asked, step, value),
+                on_sealed=self._sealed.append,
+                on_log_tail=lambda text: setattr(watched, "log_tail", text),
+                on_tick=lambda: self._on_tick(watched),
+                on_reports_end=connections.close_all,
+                on_checkpoint=lambda message: self._on_checkpoint(keeper, message),
+            )
+        finally:
+            pulse.forget(watched)
+            live.forget(curves)
+        if not watched.fenced:
+            outcome = self._delivered(courier, keeper, outcome)
+            if self._conclude(assignment, asked, outcome):
+                looker.after_trial(
+                    assignment,
+                    job.params,
+                    seconds=outcome.seconds,
+                    pruned=outcome.state not in ("complete", "infeasible"),
+                    logged=self._series.columns(assignment.metrics),
+                )
+        self._series.compact()
+
+    def _begin(self, assignment: Assignment, asked: AskedTrial) -> Job:
+        commit = assignment.runs.commit
+        if commands.name_of(assignment.objective) is None:  # one runs in a working copy of its own
+            commit = check_code(assignment.runs.commit)
+        parameters = dict(asked.parameters())
+        queue.begin(
+            claim=self._claim,
+            parameters=parameters,
+            objective=assignment.objective,
+            commit=commit,
+            environment=self._environment,
+            data=assignment.runs.data,
+            drawn=asked.drawn,
+        )
+        asked.begun()
+        return job_of(assignment, parameters, asked.rungs(), checkpoints_of(assignment))
+
+    def _report(self, asked: AskedTrial, step: int, value: float) -> bool | None:
+        """Whether to prune; None while the database is away, which is told everything later."""
+        self._unreported.append((step, value))
+        try:
+            return self._report_all(asked)
+        except (DatabaseError, InterfaceError) as error:
+            if not is_away(error):
+                raise
+            close_old_connections()
+            return None
+
+    def _report_all(self, asked: AskedTrial) -> bool:
+        prune = False
+        while self._unreported:
+            prune = asked.should_prune(*self._unreported[0])
+            self._unreported.pop(0)
+        return prune
+
+    def _on_checkpoint(self, keeper: RecordKeeper, message: Kept) -> None:
+        if isinstance(message, Resumed):  # the pruner knows nothing of earlier attempts
+            self._unreported[:0] = message.reports
+        keeper.put(self._claim.trial_id, self._claim.attempt, message)
+
+    def _seal(self) -> None:
+        for sealed in self._sealed:
+            series.seal(trial_id=self._claim.trial_id, name=sealed.name, value=sealed.value)
+
+    def _on_log_tail(self, text: str) -> None:
+        persistently(
+            lambda: queue.keep_log_tail(
+                trial_id=self._claim.trial_id, attempt=self._claim.attempt, text=text
+            ),
+            give_up=self._stopping,
+        )
+
+    def _on_tick(self, watched: Watched) -> Order | None:
+        connections.close_all()  # a trial that takes its time needs none here
+        return self._order(watched)
+
+    def _order(self, watched: Watched) -> Order | None:
+        """What a person or the worker's end asks of the child."""
+        if watched.fenced or watched.control == "cancel":
+            return "kill"
+        if watched.control == "stop":  # what it has reached counts
+            return "leave" if self._stopping.is_set() else "stop"
+        if self._stopping.is_set() or watched.control == "back":
+            self._gives_back = True
+            return "leave"
+        return None
+
+    def _delivered(self, courier: Courier, keeper: RecordKeeper, outcome: Outcome) -> Outcome:
+        """Wait until the database has all checkpoints and series: the result follows them."""
+        ending = self._is_given_back(outcome) and self._stopping.is_set()
+        give_up = threading.Event() if ending else self._stopping
+        if ending:
+            threading.Timer(_HAND_BACK_SECONDS, give_up.set).start()
+        keeper.wait(self._claim.trial_id, self._claim.attempt, give_up=give_up)
+        try:
+            courier.wait(self._claim.trial_id, self._claim.attempt, give_up=give_up)
+        except Undelivered:
+            if not ending:
+                raise
+        except Exception as error:
+            return replace(outcome, state="failed", reason=f"series cannot be stored: {error}")
+        return outcome
+
+    def _is_given_back(self, outcome: Outcome) -> bool:
+        """Ended before its time for the worker's sake, not its own: another goes on with it."""
+        return self._gives_back and outcome.state in ("killed", "stopped")
+
+    def _conclude(self, assignment: Assignment, asked: AskedTrial, outcome: Outcome) -> bool:
+        """Record the result; whether the trial has one."""
+        trial_id = self._claim.trial_id
+        if self._is_given_back(outcome):
+            queue.hand_back(trial_id=self._claim.trial_id, attempt=self._claim.attempt)
+            return False
+        if outcome.state == "lost":
+            self._on_log_tail(outcome.log_tail)  # what it printed last may tell why
+            persistently(
+                lambda: queue.lose(
+                    trial_id=self._claim.trial_id,
+                    attempt=self._claim.attempt,
+                    reason=outcome.reason,
+                ),
+                give_up=self._stopping,
+            )
+            return False
+        if outcome.log_tail:
+            self._on_log_tail(outcome.log_tail)
+        if outcome.state == "killed":
+            by = persistently(lambda: queue.why_cancelled(trial_id), give_up=self._stopping)
+            outcome = replace(outcome, reason=by or outcome.reason)
+        persistently(lambda: self._report_all(asked), give_up=self._stopping)
+        persistently(self._seal, give_up=self._stopping)
+        if outcome.unanswered:
+            persistently(
+                lambda: trials.set_system_attribute(
+                    trial_id=self._claim.trial_id,
+                    key=UNANSWERED,
+                    value=outcome.unanswered,
+                    attempt=self._claim.attempt,
+                ),
+                give_up=self._stopping,
+            )
+        state, values = state_and_values(outcome, has_fidelity=assignment.fidelity is not None)
+        if outcome.folds:
+            asked.keep_folds(outcome.folds)
+        asked.after(state, values)
+        self._finish(state, values, **facts(outcome))
+        self._end_arm(assignment)
+        return True
+
+    def _end_arm(self, assignment: Assignment) -> None:
+        """Begin no further trials in an arm that has little left to gain."""
+        if assignment.kind != "search" or assignment.terminator is None:
+            return
+        why = why_to_end(
+            self._storage,
+            assignment.study_name,
+            assignment.terminator,
+            seed=assignment.search_seed,
+        )
+        if why is not None:
+            persistently(
+                lambda: stop_rules.end_arm(study_id=self._claim.study_id, why=why),
+                give_up=self._stopping,
+            )
+
+    def _finish(self, state: TrialState, values: list[float] | None, **facts: Any) -> None:
+        persistently(
+            lambda: trials.finish(
+                trial_id=self._claim.trial_id,
+                state=int(state),
+                values=values,
+                attempt=self._claim.attempt,
+                **facts,
+            ),
+            give_up=self._stopping,
+        )
+
+
+def check_code(wanted: str) -> str:
+    """The commit of this worker's code, once it is the one that an arm names.
+
+    Other code is refused: its result would stand under a wrong name.
+
+    Raises:
+        ValueError: when this worker's code is not that commit.
+    """
+    running = code_version.commit()
+    if wanted and not code_version.is_running(wanted, running):
+        here = running or "an unknown commit"
+        raise ValueError(
+            f"this arm needs the code of commit {wanted}, and this worker runs {here}. Start a "
+            "worker in a clean checkout of that commit, on a queue of its own, and try it again"
+        )
+    return running

@@ -1,0 +1,287 @@
+"""Outside the training process: keeps it, feeds it, watches it, ends it.
+
+The supervisor goes on while the training process is stuck in C code, and is there to tell what
+happened when it is gone.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from workers.node.prune_requests import ReportDesk
+from workers.node.training_process import Gone, TrainingProcess
+from workers.training.messages import (
+    BuiltOnLowerBudget,
+    CheckpointFile,
+    Finished,
+    FromChild,
+    FromSupervisor,
+    Job,
+    Kept,
+    Outcome,
+    OutputFile,
+    Report,
+    Resumed,
+    Score,
+    Sealed,
+    SeriesFlush,
+    Started,
+    Stop,
+)
+
+# stop: end at the next log call, killed after the grace; leave: the same with a short grace, to be
+# taken up again elsewhere; kill: at once.
+Order = Literal["stop", "leave", "kill"]
+GRACE_SECONDS = 3.0  # with the ticks before it: a stop acts within 5 s whatever a step does
+LEAVE_SECONDS = 3.0  # for a last checkpoint
+TICK_SECONDS = 0.5
+MOST_GPU_MEMORY_LEFT_MB = 64.0  # what libraries keep for themselves is less
+_STATES_OF_A_SOUND_PROCESS = ("complete", "pruned", "stopped", "infeasible")
+
+
+@dataclass(frozen=True, slots=True)
+class Callbacks:
+    """What a supervisor's owner wants to know, in the supervisor's thread; none of it may wait.
+
+    `on_report` may: it has a thread of its own, which calls `on_reports_end` when it ends, and
+    answers whether to prune, None when it cannot be known just now. `on_tick` may order an end.
+    An exception of any of them ends the training process and passes through `Slot.run`.
+    """
+
+    on_series: Callable[[SeriesFlush], None]
+    on_report: Callable[[int, float], bool | None]
+    on_sealed: Callable[[Sealed], None]
+    on_log_tail: Callable[[str], None]
+    on_tick: Callable[[], Order | None]
+    on_reports_end: Callable[[], None]
+    on_checkpoint: Callable[[Kept], None]
+
+
+def _nothing() -> None:
+    pass
+
+
+def _unheard(message: Kept) -> None:
+    pass
+
+
+class Slot:
+    """A place where one trial at a time runs, with its warm training process.
+
+    Used by one thread at a time. `grace_seconds` is how long a process that was asked to stop
+    may take to its next log call; `hidden_environment` names variables (addresses and keys of
+    the database and the queue) that training functions do not get to see. `device` is what the
+    slot's trials hold while they run, "cpu" or a GPU's name such as "cuda:0": it is recorded with
+    each trial, and the hours of GPUs are counted from it. `environment` is set in its training
+    processes before anything of theirs is imported: CUDA_VISIBLE_DEVICES, for one.
+    """
+
+    def __init__(
+        self,
+        grace_seconds: float = GRACE_SECONDS,
+        hidden_environment: Sequence[str] = (),
+        device: str = "cpu",
+        environment: Mapping[str, str] | None = None,
+    ) -> None:
+        self.device = device
+        self._own_environment = dict(environment or {})
+        self._grace_seconds = grace_seconds
+        self._hidden = tuple(hidden_environment)
+        self._process: TrainingProcess | None = None
+        self._environment: dict[str, str] = {}
+
+    @property
+    def pid(self) -> int | None:
+        """Process id of the warm training process, None before the first job."""
+        return self._process.pid if self._process else None
+
+    def run(
+        self,
+        job: Job,
+        *,
+        on_series: Callable[[SeriesFlush], None],
+        on_report: Callable[[int, float], bool | None],
+        on_sealed: Callable[[Sealed], None],
+        on_log_tail: Callable[[str], None],
+        on_tick: Callable[[], Order | None],
+        on_reports_end: Callable[[], None] = _nothing,
+        on_checkpoint: Callable[[Kept], None] = _unheard,
+        tick_seconds: float = TICK_SECONDS,
+    ) -> Outcome:
+        """Run one job to its end, whatever that is, and say how it ended.
+
+        `on_tick` is called every `tick_seconds`, also while the training process is stuck, and
+        orders "stop", "leave" (see `Order`) or "kill". `on_log_tail` is
+        told at ticks, when there is something new, and the outcome holds the last one.
+        """
+        callbacks = Callbacks(
+            on_series,
+            on_report,
+            on_sealed,
+            on_log_tail,
+            on_tick,
+            on_reports_end,
+            on_checkpoint,
+        )
+        timing = (tick_seconds, self._grace_seconds)
+        try:
+            was_warm = self._prepare(job)
+            watch = _Watch(self._give(job), callbacks, *timing)
+            outcome = watch.until_the_end()
+            if outcome.state == "lost" and was_warm and not watch.started:
+                self.close()  # it had ended while it was idle: nothing of this job has run
+                outcome = _Watch(self._give(job), callbacks, *timing).until_the_end()
+        except BaseException:
+            self.close()
+            raise
+        if outcome.state not in _STATES_OF_A_SOUND_PROCESS or not self._is_alive:
+            self.close()
+        elif outcome.gpu_memory_left_mb > MOST_GPU_MEMORY_LEFT_MB:
+            self.close()  # the next trial would find less than the device has
+        return outcome
+
+    def close(self) -> None:
+        """End the training process; the next job gets a new one."""
+        if self._process is not None:
+            process, self._process = self._process, None
+            process.close()
+
+    @property
+    def _is_alive(self) -> bool:
+        return self._process is not None and self._process.is_alive
+
+    def _prepare(self, job: Job) -> bool:
+        """Whether a warm process is there that suits the job."""
+        environment = dict(job.environment)
+        if environment != self._environment or not self._is_alive:
+            self.close()  # libraries read variables while they are imported
+            self._environment = environment
+        return self._process is not None
+
+    def _give(self, job: Job) -> TrainingProcess:
+        if self._process is None:
+            self._process = TrainingProcess(self._hidden, self._own_environment)
+        self._process.log_tail.clear()
+        with contextlib.suppress(Gone):  # the first receive tells
+            self._process.send(job)
+        return self._process
+
+
+class _Watch:
+    """One job's way from its start to its end."""
+
+    def __init__(
+        self, process: TrainingProcess, callbacks: Callbacks, tick_seconds: float, grace: float
+    ) -> None:
+        self._process = process
+        self._callbacks = callbacks
+        self._tick_seconds = tick_seconds
+        self._grace = grace
+        self._desk = ReportDesk(callbacks.on_report, self._send, callbacks.on_reports_end)
+        self.started = False
+        self._began = time.monotonic()
+        self._next_tick = self._began + tick_seconds
+        self._stop_by: float | None = None
+        self._asked: Order | None = None
+        self._ended_by: Order | None = None
+        self._tail = ""
+        self._score = Score()
+        self._names: dict[str, None] = {}
+
+    def until_the_end(self) -> Outcome:
+        try:
+            outcome = self._watch()
+        finally:
+            self._desk.close()
+        self._raise_what_the_desk_raised()
+        self._tell_tail()
+        return replace(outcome, log_tail=self._tail)
+
+    def _watch(self) -> Outcome:
+        while True:
+            try:
+                message = self._process.receive(max(0.0, self._look_at() - time.monotonic()))
+            except Gone:
+                return self._without_last_words()
+            if isinstance(message, Finished):
+                return message.outcome
+            if message is not None:
+                self._handle(message)
+            self._raise_what_the_desk_raised()
+            if time.monotonic() >= self._look_at():
+                self._tick()
+
+    def _look_at(self) -> float:
+        """When to look next whether it must end: at a tick, or when a grace is over."""
+        if self._ended_by is not None:
+            return self._next_tick
+        return min(self._next_tick, self._stop_by or math.inf)
+
+    def _raise_what_the_desk_raised(self) -> None:
+        if self._desk.error is not None:
+            raise self._desk.error
+
+    def _handle(self, message: FromChild) -> None:
+        match message:
+            case Started():
+                self.started = True
+            case SeriesFlush():
+                self._score = message.score
+                self._names.update(dict.fromkeys(message.names))
+                self._callbacks.on_series(message)
+            case Report():
+                self._desk.ask(message)
+            case Sealed():
+                self._callbacks.on_sealed(message)
+            case CheckpointFile() | Resumed() | BuiltOnLowerBudget() | OutputFile():
+                self._callbacks.on_checkpoint(message)
+
+    def _tick(self) -> None:
+        self._next_tick = time.monotonic() + self._tick_seconds
+        self._tell_tail()
+        order = self._callbacks.on_tick()
+        if order in ("stop", "leave"):
+            self._ask_to_end(order)
+        grace_is_over = self._stop_by is not None and time.monotonic() >= self._stop_by
+        if order == "kill" or grace_is_over:
+            self._ended_by = "kill" if order == "kill" else self._asked
+            self._process.kill()
+
+    def _ask_to_end(self, order: Order) -> None:
+        grace = self._grace if order == "stop" else min(LEAVE_SECONDS, self._grace)
+        if self._stop_by is None:
+            self._send(Stop())
+        self._stop_by = min(self._stop_by or math.inf, time.monotonic() + grace)
+        self._asked = order
+
+    def _send(self, message: FromSupervisor) -> None:
+        with contextlib.suppress(Gone):  # the next receive tells
+            self._process.send(message)
+
+    def _tell_tail(self) -> None:
+        tail = self._process.log_tail.text()
+        if tail != self._tail:
+            self._tail = tail
+            self._callbacks.on_log_tail(tail)
+
+    def _without_last_words(self) -> Outcome:
+        """The process is gone before it said how the job ended."""
+        cause = self._process.cause_of_death()
+        outcome = Outcome(
+            state="lost",
+            score=self._score,
+            reason=cause,
+            names=tuple(self._names),
+            seconds=time.monotonic() - self._began,
+        )
+        if self._ended_by in ("kill", "leave"):
+            return replace(outcome, state="killed", reason="killed on request")
+        if self._ended_by == "stop":
+            reason = f"asked to stop; killed, as no log call came within {self._grace:g} s"
+            return replace(outcome, state="stopped", reason=reason)
+        return outcome

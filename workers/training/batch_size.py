@@ -1,0 +1,300 @@
+"""Which batch size uses a device best: measured by running a training function at each.
+
+After the Tuning Playbook, "Determining the feasible batch sizes and estimating throughput": the
+size is doubled until memory ends or throughput rises no more. The function runs as it is; torch
+tells of each step of its optimizer, and of how many examples its network was given.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import json
+import os
+import resource
+import signal
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from itertools import pairwise
+from pathlib import Path
+from typing import IO, Any
+
+from experiments.analysis import thresholds
+from workers.training.memory import out_of_memory
+from workers.training.parent_death import end_with_parent
+
+WARM_UP = 3  # steps that are not timed
+LARGEST = 2**20
+_PATIENCE_SECONDS = 600
+_POLL_SECONDS = 0.2
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """One batch size: examples and seconds of a step in the median, peak memory in MiB.
+
+    `ended`: "" when it was measured, else why not: memory, data (fewer examples than the size
+    asks for) or failed, with `reason` in words.
+    """
+
+    batch: int
+    examples_per_second: float | None = None
+    step_seconds: float | None = None
+    peak_memory_mb: float | None = None
+    ended: str = ""
+    reason: str = ""
+
+
+class Interrupted(Exception):
+    """Somebody wants no further sizes."""
+
+
+class _Over(BaseException):
+    """Ends the training function once enough steps were timed."""
+
+
+def sizes_up(
+    measure: Callable[[int], Measured], *, first: int, largest: int = LARGEST
+) -> list[Measured]:
+    """Measure `first`, its double, and so on, until memory or data end, or until a doubling
+    brings less than 1.2 times the throughput.
+    """
+    rows: list[Measured] = []
+    batch = first
+    while batch <= largest:
+        rows.append(measure(batch))
+        if rows[-1].ended:
+            break
+        before = rows[-2].examples_per_second if len(rows) > 1 else None
+        now = rows[-1].examples_per_second
+        if before and now and now / before < thresholds.DOUBLING_NONE:
+            break
+        batch *= 2
+    return rows
+
+
+def in_a_process(
+    objective: str,
+    parameters: Mapping[str, Any],
+    *,
+    parameter: str,
+    steps: int,
+    memory_mb: int = 0,
+    seconds: float = _PATIENCE_SECONDS,
+    environment: Mapping[str, str] | None = None,
+    goes_on: Callable[[], bool] = lambda: True,
+) -> Callable[[int], Measured]:
+    """A `measure` that runs each size in a process of its own: whatever runs out of memory there
+    takes nothing else with it. `memory_mb` caps what it may allocate on the CPU; 0: no cap.
+
+    `environment` is all that the process sees, by default what this one does. While it measures
+    `goes_on` is asked; once that says no, it is killed and `Interrupted` raised.
+    """
+
+    def measure(batch: int) -> Measured:
+        told = {
+            "objective": objective,
+            "parameters": {**parameters, parameter: batch},
+            "batch": batch,
+            "steps": steps,
+            "memory_mb": memory_mb,
+            "parent": os.getpid(),
+        }
+        with tempfile.TemporaryFile() as errors:
+            process = subprocess.Popen(
+                [sys.executable, "-m", "workers.training.batch_size"],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=errors,
+                env=None if environment is None else dict(environment),
+                start_new_session=True,
+            )
+            try:
+                said = _answer(process, json.dumps(told).encode(), seconds, goes_on)
+            except subprocess.TimeoutExpired:
+                reason = f"{steps} steps took longer than {seconds:g} s"
+                return Measured(batch, ended="failed", reason=reason)
+            finally:
+                _kill(process)
+            return _read(batch, process.returncode, said, _last_line(errors))
+
+    return measure
+
+
+def _answer(
+    process: subprocess.Popen[bytes], told: bytes, seconds: float, goes_on: Callable[[], bool]
+) -> bytes:
+    """What the process says. Raises Interrupted, and TimeoutExpired after so many seconds."""
+    deadline = time.monotonic() + seconds
+    given: bytes | None = told
+    while True:
+        try:
+            return process.communicate(given, timeout=_POLL_SECONDS)[0]
+        except subprocess.TimeoutExpired:
+            given = None  # it has been sent
+            if not goes_on():
+                raise Interrupted from None
+            if time.monotonic() >= deadline:
+                raise
+
+
+def _kill(process: subprocess.Popen[bytes]) -> None:
+    """End it with all that it has started."""
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    for pipe in (process.stdin, process.stdout):
+        if pipe is not None:
+            with contextlib.suppress(OSError):
+                pipe.close()
+
+
+def _read(batch: int, code: int, said: bytes, last: str) -> Measured:
+    if code == 0 and said:
+        return Measured(**json.loads(said))
+    if code in (-signal.SIGKILL, 128 + signal.SIGKILL):
+        return Measured(batch, ended="memory", reason="the kernel ended it for its memory")
+    return Measured(batch, ended="failed", reason=last or f"exit code {code}")
+
+
+def _last_line(errors: IO[bytes]) -> str:
+    """Of what it printed: the error, if it ended with one."""
+    errors.seek(max(0, errors.seek(0, os.SEEK_END) - 4096))
+    lines = errors.read().decode(errors="replace").replace("\0", "").strip().splitlines()
+    return lines[-1][:300] if lines else ""
+
+
+def measure_here(
+    function: Callable[[Any], object], run: Any, *, batch: int, steps: int
+) -> Measured:
+    """Run a training function until `steps` steps of its optimizer were timed.
+
+    `run` is what it is given; logging costs it nothing. Needs torch.
+    """
+    from torch.nn.modules.module import register_module_forward_pre_hook
+    from torch.optim.optimizer import register_optimizer_step_post_hook
+
+    clock = _Clock(steps)
+    hooks = [
+        register_optimizer_step_post_hook(clock.stepped),
+        register_module_forward_pre_hook(clock.entered),
+    ]
+    try:
+        function(run)
+    except _Over:
+        pass
+    except (RuntimeError, MemoryError) as error:
+        why = out_of_memory(error) or (str(error) if "can't allocate memory" in str(error) else "")
+        if not why:
+            raise
+        return Measured(batch, ended="memory", reason=why.splitlines()[0][:300])
+    finally:
+        for hook in hooks:
+            hook.remove()
+        gc.collect()
+    return clock.measured(batch)
+
+
+class _Clock:
+    """Times the steps of an optimizer, and counts the examples of each."""
+
+    def __init__(self, steps: int) -> None:
+        self._steps = steps
+        self._times: list[float] = []
+        self._given = 0  # examples since the last step
+        self._examples: list[int] = []
+
+    def entered(self, module: Any, arguments: tuple[Any, ...]) -> None:
+        first = arguments[0] if arguments else None
+        if first is None or self._given or not module.training:
+            return
+        if getattr(first, "ndim", 0):
+            self._given = int(first.shape[0])
+
+    def stepped(self, *_: Any) -> None:
+        _wait_for_device()
+        self._times.append(time.perf_counter())
+        self._examples.append(self._given)
+        self._given = 0
+        if len(self._times) > WARM_UP + self._steps:
+            raise _Over
+
+    def measured(self, batch: int) -> Measured:
+        times = self._times[WARM_UP:]
+        seconds = [b - a for a, b in pairwise(times)]
+        if not seconds:
+            reason = f"only {len(self._times)} steps of an optimizer were made"
+            return Measured(batch, ended="failed", reason=reason)
+        most = max(self._examples)
+        if 0 < most < batch:
+            reason = f"the network was given {most} examples at most"
+            return Measured(batch, ended="data", reason=reason)
+        # An epoch's last batch is smaller; evaluation falls between two epochs' steps.
+        step = statistics.median(seconds)
+        return Measured(batch, batch / step, step, _peak_memory_mb())
+
+
+def _wait_for_device() -> None:
+    import torch
+
+    if torch.cuda.is_available() and torch.cuda.memory_allocated():
+        torch.cuda.synchronize()
+
+
+def _peak_memory_mb() -> float:
+    import torch
+
+    if torch.cuda.is_available() and torch.cuda.memory_allocated():
+        return float(torch.cuda.max_memory_allocated()) / 2**20
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
+class _Unheard:
+    """A `workers.training.sink.Sink` that keeps nothing."""
+
+    stop_requested = False
+
+    def series(self, flush: Any) -> None: ...
+
+    def report(self, step: int, value: float) -> bool:
+        return False
+
+
+def main() -> int:
+    """The process of one size: the order on standard input, what was measured as its last line."""
+    from workers.objectives.python_function import load
+    from workers.training.messages import Job
+    from workers.training.run import Run
+
+    told = json.loads(sys.stdin.read())
+    answer = os.dup(1)
+    os.dup2(2, 1)  # whatever the function prints is no answer
+    end_with_parent(told["parent"])
+    objective = told["objective"]
+    job = Job(
+        label="batch size",
+        objective=objective,
+        allowed=(objective.partition(":")[0],),
+        params=told["parameters"],
+        train_seed=0,
+        split_seed=0,
+        official_metric="",
+        direction="maximize",
+    )
+    function = load(objective, job.allowed)
+    if told["memory_mb"]:
+        held = int(Path("/proc/self/statm").read_text().split()[5]) * os.sysconf("SC_PAGE_SIZE")
+        cap = held + told["memory_mb"] * 2**20
+        resource.setrlimit(resource.RLIMIT_DATA, (cap, cap))
+    found = measure_here(function, Run(job, _Unheard()), batch=told["batch"], steps=told["steps"])
+    os.write(answer, json.dumps(asdict(found)).encode())
+    os._exit(0)  # whatever threads the function has left
+
+
+if __name__ == "__main__":
+    sys.exit(main())

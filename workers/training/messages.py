@@ -1,0 +1,260 @@
+"""What a training process and its supervisor tell each other over their pipe."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from experiments.analysis.curves.early_stopping import EarlyStopping
+from experiments.design.document.fidelity import Rung
+
+CheckpointKind = Literal["checkpoint", "pass checkpoint", "progress"]
+Direction = Literal["minimize", "maximize"]
+State = Literal["complete", "pruned", "stopped", "infeasible", "failed", "lost", "killed"]
+
+
+@dataclass(frozen=True, slots=True)
+class CheckpointFile:
+    """A checkpoint that lies whole on disk. `path` is relative to the folder of artifacts;
+    `value` the official metric's latest one at that time, None when it was not finite.
+
+    `kind`: a checkpoint of one of several passes is none of the trial's whole training, and has
+    no value to compare with it; "progress" holds what is known of the passes that are finished.
+    """
+
+    path: str
+    step: int
+    attempt: int
+    size: int
+    sha256: str
+    value: float | None = None
+    kind: CheckpointKind = "checkpoint"
+
+
+@dataclass(frozen=True, slots=True)
+class OutputFile:
+    """All that a command printed; `path` is relative to the folder of artifacts."""
+
+    path: str
+    size: int
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """A command of the operator's list, at a full commit hash of its repository.
+
+    `copies` is the folder of working copies, `folder` that of artifacts and `output` where in it
+    the first `largest_output` bytes of what it prints go. `run_id` is what the program is told.
+    """
+
+    name: str
+    repository: str
+    arguments: tuple[str, ...]
+    commit: str
+    copies: str
+    folder: str
+    output: str
+    largest_output: int
+    run_id: int
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoints:
+    """Where a trial's checkpoints go and which are there, the newest first.
+
+    `folder` is that of all artifacts, `place` the trial's in it. A checkpoint larger than
+    `largest` bytes is refused. `seconds`: after so long the next one is due.
+
+    For one of several passes: its `number` from 0, the suffixes of those that are `finished`, and
+    the newest ones of the pass on the `lower` budget.
+    """
+
+    folder: str
+    place: str
+    attempt: int
+    largest: int
+    seconds: float
+    saved: tuple[CheckpointFile, ...] = ()
+    number: int | None = None
+    finished: tuple[str, ...] = ()
+    lower: tuple[CheckpointFile, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Resumed:
+    """The run goes on from a checkpoint of attempt `origin`. `reports` are the evaluations of
+    the official metric up to it, step and value, for the pruner. `step`, `suffix` and `finished`
+    as in `experiments.trials.series.lineage.Resumption`.
+    """
+
+    step: int | None
+    origin: int
+    reports: tuple[tuple[int, float], ...] = ()
+    suffix: str = ""
+    finished: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class BuiltOnLowerBudget:
+    """The pass on one budget goes on from the checkpoint of a lower one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One trial as its training process needs it.
+
+    `objective` is `package.module:function`; it runs only when its module lies under one of
+    `allowed` (dotted prefixes). `splits` holds the declared splits of metrics by name; a name
+    that is not in it has the split that its words tell. `environment` is set before anything of
+    the objective is imported. `threads` is the number of CPU threads that numeric libraries may
+    use; None leaves it to them.
+
+    `budget` is what `run.budget` says. With `folds` the objective runs once for each, with `rungs`
+    once on each budget, which then also stands in the parameter `fidelity`; `fold` and `suffix`
+    (of the names in series) tell such runs apart.
+
+    `data` is what `run.data` says. Where it is what the arms of a search differ in, it must be
+    read: a run that never does has trained on the same data as the other arms.
+
+    `pruner_seconds` is how long a report waits for the pruner's answer.
+    """
+
+    label: str
+    objective: str
+    allowed: tuple[str, ...]
+    params: Mapping[str, Any]
+    train_seed: int
+    split_seed: int
+    official_metric: str
+    direction: Direction
+    search_seed: int | None = None
+    splits: Mapping[str, str] = field(default_factory=dict)
+    pruning: bool = False
+    pruner_seconds: float = 1.0
+    early_stopping: EarlyStopping | None = None
+    budget: float | None = None
+    fidelity: str = ""
+    rungs: tuple[Rung, ...] = ()
+    folds: int = 0
+    fold: int | None = None
+    suffix: str = ""
+    environment: Mapping[str, str] = field(default_factory=dict)
+    threads: int | None = 1
+    data: Mapping[str, str] = field(default_factory=dict)
+    data_must_be_read: bool = False
+    checkpoints: Checkpoints | None = None
+    command: Command | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Score:
+    """What is known of the official metric so far.
+
+    `value` and `best_step` belong to the best finite evaluation (the first of equals);
+    `last_value` may be non-finite; `evaluations` counts all of them.
+    """
+
+    value: float | None = None
+    best_step: int | None = None
+    last_value: float | None = None
+    last_step: int | None = None
+    evaluations: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class SeriesFlush:
+    """Log calls of one flush, packed by `experiments.trials.series.series_encoding`.
+
+    `batch` counts the flushes of this run from 0, `points` the values in it; `first_step` and
+    `last_step` are the smallest and the largest step.
+    """
+
+    batch: int
+    payload: bytes
+    points: int
+    first_step: int
+    last_step: int
+    names: tuple[str, ...]
+    score: Score
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """An evaluation of the official metric that waits for `ReportAnswer` with its number."""
+
+    number: int
+    step: int
+    value: float
+
+
+@dataclass(frozen=True, slots=True)
+class ReportAnswer:
+    """`prune` None: whether to prune cannot be known just now."""
+
+    number: int
+    prune: bool | None
+
+
+@dataclass(frozen=True, slots=True)
+class Sealed:
+    """The last value of a metric of the test split; it is in no series."""
+
+    name: str
+    value: float
+    step: int
+
+
+@dataclass(frozen=True, slots=True)
+class Stop:
+    """Asks the run to end at its next log call."""
+
+
+@dataclass(frozen=True, slots=True)
+class Quit:
+    """Asks the process to end now."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How a trial ended.
+
+    complete, pruned and stopped speak for themselves; infeasible: the official metric was never
+    finite; failed: an exception; lost: the process died; killed: on request. `unanswered` counts
+    reports that waited in vain, `warnings` names metrics that were skipped. `peak_memory_mb` is
+    the largest resident set during the trial, `seconds` the time in the objective.
+    `stopped_early`: the patience of its early stopping ended it. `folds` are the values of the
+    folds whose mean the score is. `gpu_memory_left_mb`: what the process still holds on its
+    devices after it has let go of all that it can.
+    """
+
+    state: State
+    score: Score = Score()
+    reason: str = ""
+    traceback: str = ""
+    read_split_seed: bool = False
+    unanswered: int = 0
+    warnings: tuple[str, ...] = ()
+    names: tuple[str, ...] = ()
+    peak_memory_mb: float | None = None
+    seconds: float = 0.0
+    log_tail: str = ""
+    stopped_early: bool = False
+    folds: tuple[float, ...] = ()
+    gpu_memory_left_mb: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Started:
+    """The job was taken up; before this nothing of it has run."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    outcome: Outcome
+
+
+Kept = CheckpointFile | Resumed | BuiltOnLowerBudget | OutputFile
+FromChild = Started | SeriesFlush | Report | Sealed | Kept | Finished
+FromSupervisor = Job | ReportAnswer | Stop | Quit

@@ -1,0 +1,229 @@
+"""A trial that runs its training function several times: once a fold, or once a budget.
+
+What is logged in one of several passes gets a suffix to its name, so that curves of different
+folds and budgets are never taken for one; the trial's own curve holds what counts.
+"""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Callable
+from dataclasses import asdict, replace
+from typing import Any, Literal
+
+from workers.training.checkpoints import CheckpointSink
+from workers.training.messages import (
+    BuiltOnLowerBudget,
+    CheckpointFile,
+    Job,
+    Resumed,
+    Score,
+    Sealed,
+    SeriesFlush,
+)
+from workers.training.pass_checkpoints import PassShelf
+from workers.training.run import Run, Stopped
+from workers.training.sink import Sink
+
+
+class Passes:
+    """Stands for a `Run` in its training process; asks the pruner after every pass.
+
+    The score is the mean of the folds, or what the last budget that was finished gave. A trial
+    that was taken up again goes on in the pass it was in (`workers.training.pass_checkpoints`).
+    """
+
+    def __init__(self, job: Job, sink: Sink) -> None:
+        keeps = isinstance(sink, CheckpointSink)
+        self._job = job if keeps else replace(job, checkpoints=None)
+        self._sink = _OneSeries(sink)
+        self._shelf = PassShelf(self._job.checkpoints, self._sink)
+        self._sink.shelf = self._shelf
+        self._finished: tuple[str, ...] = ()  # suffixes
+        self._reports: list[tuple[int, float]] = []
+        self.score = Score()
+        self.folds: tuple[float, ...] = ()
+        self.read_split_seed = False
+        self.read_data = False
+        self.unanswered = 0
+        self.ending: Literal["", "pruned", "stopped", "early"] = ""
+        self._warnings: dict[str, None] = {}
+        self._names: dict[str, None] = {}
+        self._sealed: dict[str, list[Sealed]] = {}
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        return tuple(self._warnings)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return tuple(self._names)
+
+    @property
+    def sealed(self) -> tuple[Sealed, ...]:
+        """Test scores: the mean over folds, or those of the whole budget."""
+        return tuple(
+            replace(scores[-1], value=statistics.fmean(each.value for each in scores))
+            for scores in self._sealed.values()
+        )
+
+    def call(self, function: Callable[[Run], object]) -> None:
+        """Run a training function in all its passes, but for those that were finished before.
+
+        Raises what it raises, optuna.TrialPruned when the pruner ends the trial, and `Stopped`
+        when the run was asked to stop.
+        """
+        passes = self._folds() if self._job.folds else self._budgets()
+        memory = self._shelf.resume()
+        if memory is not None:
+            self._remember(memory, passes)
+        for number in range(len(self._finished), len(passes)):
+            if not self._one(number, passes, function):
+                return
+        if self._job.folds:
+            self._log_mean()
+
+    def close(self) -> None:
+        """Nothing is left to send: every pass has sent its own."""
+
+    def _folds(self) -> list[Job]:
+        return [
+            replace(self._job, fold=fold, suffix=f"[fold={fold + 1}]", pruning=False)
+            for fold in range(self._job.folds)
+        ]
+
+    def _budgets(self) -> list[Job]:
+        name, rungs = self._job.fidelity, self._job.rungs
+        return [
+            replace(
+                self._job,
+                params={**self._job.params, name: rung.budget},
+                budget=rung.budget,
+                suffix="" if rung is rungs[-1] else f"[{name}={rung.budget:g}]",
+                pruning=False,
+            )
+            for rung in rungs
+        ]
+
+    def _one(self, number: int, passes: list[Job], function: Callable[[Run], object]) -> bool:
+        """Train in one pass; whether there is a value to go on with."""
+        job = replace(passes[number], checkpoints=self._shelf.of_pass(number, self._finished))
+        if not job.folds:
+            self._sealed.clear()
+        score = self._pass(job, function)
+        value = score.value
+        if value is None:  # never logged, or never finite: no mean, and no better with more
+            self.score = score
+            return False
+        if job.folds:
+            self.folds = (*self.folds, value)
+            step = number + 1
+        else:
+            self.score = score
+            step = job.rungs[number].step
+        self._report(step, value, last=number + 1 == len(passes))
+        self._finished = (*self._finished, job.suffix)
+        self._shelf.finish(number, self._memory())
+        return True
+
+    def _log_mean(self) -> None:
+        """The one evaluation of the trial's own curve."""
+        whole = replace(self._job, pruning=False, early_stopping=None, checkpoints=None)
+        run = Run(whole, self._sink)
+        run.log({self._job.official_metric: statistics.fmean(self.folds)}, step=self._job.folds)
+        run.close()
+        self.score = run.score
+
+    def _memory(self) -> dict[str, Any]:
+        """What is known of the passes that are finished, as plain data."""
+        return {
+            "finished": list(self._finished),
+            "folds": list(self.folds),
+            "score": asdict(self.score),
+            "reports": list(self._reports),
+            "sealed": [[asdict(each) for each in scores] for scores in self._sealed.values()],
+            "names": list(self._names),
+            "early": self.ending == "early",
+            "read": [self.read_split_seed, self.read_data],
+        }
+
+    def _remember(self, memory: dict[str, Any], passes: list[Job]) -> None:
+        """Stand where an earlier attempt stood after a pass."""
+        self._finished = tuple(memory["finished"])
+        self.folds = tuple(memory["folds"])
+        self.score = Score(**memory["score"])
+        self._reports = [(step, value) for step, value in memory["reports"]]
+        self._sealed = {
+            scores[0]["name"]: [Sealed(**each) for each in scores] for scores in memory["sealed"]
+        }
+        self._names = dict.fromkeys(memory["names"])
+        self.ending = "early" if memory["early"] else ""
+        self.read_split_seed, self.read_data = memory["read"]
+        done = len(self._finished)
+        self._shelf.tell_resumed(
+            suffix=passes[done].suffix if done < len(passes) else "",
+            finished=self._finished,
+            reports=tuple(self._reports),
+        )
+
+    def _pass(self, job: Job, function: Callable[[Run], object]) -> Score:
+        run = Run(job, self._sink)
+        try:
+            run.finish(function(run))
+        except Stopped:
+            if run.ending != "early":
+                self.ending = "stopped"
+                raise
+        finally:
+            run.close()
+            self.read_split_seed |= run.read_split_seed
+            self.read_data |= run.read_data
+            self._warnings.update(dict.fromkeys(run.warnings))
+            self._names.update(dict.fromkeys(run.names))
+            for sealed in run.sealed:
+                self._sealed.setdefault(sealed.name, []).append(sealed)
+        if run.ending == "stopped":
+            self.ending = "stopped"
+            raise Stopped("asked to stop")
+        if run.ending == "early":
+            self.ending = "early"
+        return run.score
+
+    def _report(self, step: int, value: float, *, last: bool) -> None:
+        """Tell a pass's value; what was reported last can end nothing any more."""
+        self._reports.append((step, value))
+        answer = self._sink.report(step, value)
+        if answer is None:
+            self.unanswered += 1
+        elif answer and not last:
+            self.ending = "pruned"
+            import optuna  # only here: most runs do without its import
+
+            raise optuna.TrialPruned(f"pruned after step {step}")
+
+
+class _OneSeries:
+    """Passes flushes of several runs on as if they were of one; a `workers.training.run.Sink`."""
+
+    def __init__(self, sink: Sink) -> None:
+        self._sink = sink
+        self._batches = 0
+        self.shelf: PassShelf | None = None
+
+    def tell(self, message: CheckpointFile | Resumed | BuiltOnLowerBudget) -> None:
+        if self.shelf is not None:
+            self.shelf.note(message)
+        if isinstance(self._sink, CheckpointSink):
+            self._sink.tell(message)
+
+    @property
+    def stop_requested(self) -> bool:
+        return self._sink.stop_requested
+
+    def series(self, flush: SeriesFlush) -> None:
+        # A pass's score is not the trial's: should the process die, it must not be taken for it.
+        self._sink.series(replace(flush, batch=self._batches, score=Score()))
+        self._batches += 1
+
+    def report(self, step: int, value: float) -> bool | None:
+        return self._sink.report(step, value)

@@ -1,0 +1,386 @@
+"""The `run` that a training function is given: parameters and seeds in, metrics out.
+
+def train(run):
+    model = make(run.params["hidden_units"])
+    for step, batch in enumerate(batches(run.split_seed, run.train_seed)):
+        ...
+        run.log({"train_loss": loss, "validation_accuracy": accuracy}, step=step)
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import sys
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict
+from typing import Any, Literal, SupportsFloat, SupportsIndex, TypeVar
+
+from experiments.analysis.curves.early_stopping import Waiting, after
+from experiments.design.metrics import guess
+from workers.training.assigned import Assigned
+from workers.training.flushing import FLUSH_SECONDS, Flusher
+from workers.training.messages import Job, Score, Sealed
+from workers.training.metric_values import MAX_NAME, is_name, to_float, whole
+from workers.training.run_checkpoints import RunCheckpoints
+from workers.training.sink import Sink
+from workers.training.system_metrics import SystemSampler
+
+Item = TypeVar("Item")
+# "unjudged": the official metric was not logged in the first evaluation.
+Ending = Literal["", "pruned", "stopped", "early", "unjudged"]
+
+MAX_WARNINGS = 100
+
+
+class Stopped(Exception):
+    """Raised by `Run.log` when a person or a stop rule asked the run to end."""
+
+
+class StoppedEarly(Stopped):
+    """Raised by `Run.log` when the watched metric got no better for as long as was agreed.
+
+    A loop over `Run.until_stopped` just ends instead, so that a test score can still be taken.
+    """
+
+
+class OfficialMetricMissing(Exception):
+    """Raised by `Run.log` after an evaluation in which the official metric was not logged."""
+
+
+class Run(Assigned):
+    """One run of a training function. Made by a worker, not by the training function."""
+
+    def __init__(
+        self,
+        job: Job,
+        sink: Sink,
+        flush_seconds: float = FLUSH_SECONDS,
+        system_seconds: float | None = None,
+    ) -> None:
+        super().__init__(job)
+        self._sink = sink
+        self._calls = 0
+        self._last_step = 0
+        self._score = Score()
+        self._places: dict[object, _Place] = {}
+        self._sealed: dict[str, Sealed] = {}
+        self._warnings: dict[object, str] = {}
+        self._flusher = Flusher(sink.series, lambda: self._score, flush_seconds)
+        self._sampler = SystemSampler(self._observe, system_seconds) if system_seconds else None
+        self.unanswered = 0
+        self.ending: Ending = ""
+        self._watched = job.early_stopping.metric if job.early_stopping else ""
+        self._waiting = Waiting()
+        # Steps at which validation metrics were logged before the official one; None: never mind.
+        self._evaluated: dict[str, int] | None = {} if self._declares_official() else None
+        self._checkpoints = RunCheckpoints(job, sink, self._warn)
+        self._reports: list[tuple[int, float]] = []  # evaluations, for the pruner of a resumed run
+        # Of a training job of several processes the first one logs.
+        self._is_another_rank = os.environ.get("RANK", "0").strip() not in ("", "0")
+        self._loops = 0  # of `until_stopped` under way
+        self._ends_by_itself = False  # one of them saw the end coming
+
+    @property
+    def stop_requested(self) -> bool:
+        """Whether the next log call ends the run."""
+        return self._sink.stop_requested
+
+    @property
+    def score(self) -> Score:
+        return self._score
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        return tuple(self._warnings.values())
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names of all metrics logged so far, those of the test split included."""
+        return tuple(str(name) for name, place in self._places.items() if place != "refused")
+
+    @property
+    def sealed(self) -> tuple[Sealed, ...]:
+        """The last value of every metric of the test split."""
+        return tuple(self._sealed.values())
+
+    def log(self, metrics: Mapping[str, SupportsFloat], step: SupportsIndex | None = None) -> None:
+        """Record metrics at a step; without one, the step is the number of earlier calls.
+
+        Anything that `float` takes will do: numbers, NumPy scalars, 0-d tensors. A value that is
+        no number is skipped and named once. Returns at once, except for a call that carries the
+        official metric while a pruner is on: it waits for the pruner, PRUNER_SECONDS at most (1).
+
+        Raises optuna.TrialPruned when the pruner ends the trial, `Stopped` when the run was asked
+        to stop, and `StoppedEarly` when its early stopping ends it. Within `until_stopped` the
+        last two are not raised: its loop ends. Raises `OfficialMetricMissing` when a validation
+        metric comes a second time and the metric declared official has not come at all.
+        """
+        if self._is_another_rank:
+            return
+        number = self._calls
+        self._calls += 1
+        at = number if step is None else self._step(step, number)
+        values: dict[str, float] = {}
+        for name, given in metrics.items():
+            value = given if type(given) is float else self._number(name, given)
+            if value is None:
+                continue
+            place = self._places.get(name) or self._meet(name)
+            if place == "series":
+                values[name] = value
+            elif place == "sealed":
+                self._sealed[name] = Sealed(name, value, at)
+        self._last_step = at
+        if values:
+            self._add(at, values)
+        official = values.get(self._job.official_metric)
+        if official is not None:
+            self._evaluate(at, official)
+            self._evaluated = None
+            if self._job.pruning:
+                self._reports.append((at, official))
+        elif self._evaluated is not None:
+            self._miss(at, values)
+        self._heed(at, official)
+        if self._watched in values:
+            self._wait(at, values[self._watched])
+
+    def until_stopped(self, steps: Iterable[Item]) -> Iterator[Item]:
+        """Go through `steps` until the run was asked to stop or its early stopping ends it.
+
+            for epoch in run.until_stopped(range(1, epochs + 1)):
+                ...
+                run.log({"validation_accuracy": accuracy}, step=epoch)
+            run.log({"test_accuracy": evaluate(model, test)})
+
+        The loop ends after the round in which that came about, and what follows it still runs and
+        is recorded. So a run that ended early has a test score like any other. A run that was
+        asked to stop and does not come to its end is killed after a while; a pruned one ends in
+        its log call at once.
+        """
+        items = iter(steps)
+        self._loops += 1
+        try:
+            while not self.ending:
+                try:
+                    item = next(items)
+                except StopIteration:
+                    return
+                yield item
+        finally:
+            self._loops -= 1
+
+    def finish(self, returned: object) -> None:
+        """Take what the training function returned: a number counts if nothing was logged."""
+        value = None if isinstance(returned, bool) else to_float(returned)
+        if self._score.evaluations == 0 and value is not None:
+            name = self._job.official_metric
+            self._places[name] = "series"
+            self._add(self._last_step, {name: value})
+            self._evaluate(self._last_step, value)
+
+    def flush(self) -> None:
+        """Return when all that was logged so far has left this process, as before a checkpoint.
+
+        Raises what kept the flusher from sending.
+        """
+        self._flusher.flush()
+
+    @property
+    def checkpoint_due(self) -> bool:
+        """Whether a checkpoint would be good now: some time after the one before, and when the
+        run was asked to end. Never on ranks above 0.
+        """
+        if self._is_another_rank or not self._checkpoints.are_kept:
+            return False
+        return self.ending == "stopped" or self._checkpoints.is_due()
+
+    def save_checkpoint(
+        self, state: Any, *, step: SupportsIndex, generators: Sequence[Any] = ()
+    ) -> bool:
+        """Keep all that is needed to go on after `step`; whether it was kept.
+
+        All points logged up to here are sent first, so a curve never has a gap before its
+        checkpoint. Random states of Python, NumPy, torch and CUDA are kept, and those of
+        `generators`: torch, NumPy or Python ones of your own, such as a data loader's.
+
+        A disk that does not take it is warned about and training goes on. Raises CheckpointError
+        for a state that is too large or could not be read back (tensors, numbers, text, and
+        lists, tuples and dictionaries of them can).
+        """
+        if self._is_another_rank:
+            return False
+        if not self._checkpoints.are_kept:
+            self._warn("checkpoints", "no checkpoints are kept here")
+            return False
+        at = self._step(step, self._last_step)
+        self.flush()
+        return self._checkpoints.save(
+            state, step=at, score=self._score, memory=self._memory(), generators=generators
+        )
+
+    def load_checkpoint(
+        self, *, generators: Sequence[Any] = (), from_lower_budget: bool = False
+    ) -> Any:
+        """The state of the newest checkpoint of this trial, None when it begins anew.
+
+        Random states are restored, those of `generators` in the order in which they were saved.
+        Tensors come on the CPU. Files that were altered are passed over for older ones.
+
+        A trial of several folds or budgets gets those of the fold or budget that it is in. With
+        `from_lower_budget` a budget that has none yet goes on from the last one of the budget
+        below; only the state comes from there, no value does.
+        """
+        return self._checkpoints.load(
+            generators, remember=self._remember, from_lower_budget=from_lower_budget
+        )
+
+    def _memory(self) -> dict[str, Any]:
+        return {
+            "score": asdict(self._score),
+            "waiting": asdict(self._waiting),
+            "calls": self._calls,
+            "last_step": self._last_step,
+            "sealed": [asdict(each) for each in self._sealed.values()],
+            "reports": list(self._reports),
+        }
+
+    def _remember(self, memory: Mapping[str, Any]) -> tuple[tuple[int, float], ...]:
+        """Stand where the run stood that wrote a checkpoint; its reports to the pruner so far."""
+        self._score = Score(**memory["score"])
+        self._waiting = Waiting(**memory["waiting"])
+        self._calls, self._last_step = memory["calls"], memory["last_step"]
+        for each in memory["sealed"]:
+            self._sealed[each["name"]] = Sealed(**each)
+            self._meet(each["name"])
+        self._reports = [(step, value) for step, value in memory["reports"]]
+        if self._score.evaluations:
+            self._meet(self._job.official_metric)
+            self._evaluated = None
+        return tuple(self._reports)
+
+    def close(self) -> None:
+        """Send what is left. Raises what kept the flusher from sending."""
+        if self._sampler is not None:
+            self._sampler.close()
+        self._flusher.close()
+        if self._flusher.error is not None:
+            raise self._flusher.error
+
+    def _add(self, step: int, values: dict[str, float]) -> None:
+        if self._job.suffix:
+            values = {name + self._job.suffix: value for name, value in values.items()}
+        self._flusher.add((step, time.time_ns() // 1_000_000, values))
+
+    def _observe(self, values: Mapping[str, float]) -> None:
+        """Record what was measured beside training, at the step that training has reached."""
+        self._flusher.add((self._last_step, time.time_ns() // 1_000_000, values))
+
+    def _evaluate(self, step: int, value: float) -> None:
+        before = self._score
+        best, best_step = before.value, before.best_step
+        if math.isfinite(value) and (best is None or self._better(value, best)):
+            best, best_step = value, step
+        self._score = Score(best, best_step, value, step, before.evaluations + 1)
+
+    def _better(self, value: float, best: float) -> bool:
+        return value > best if self._job.direction == "maximize" else value < best
+
+    def _declares_official(self) -> bool:
+        """Whether it must be logged; one that nobody declared may be returned at the end."""
+        return self._job.official_metric in self._job.splits
+
+    def _miss(self, step: int, values: Mapping[str, float]) -> None:
+        """Fail soon, not after hours, where the metric that counts is not logged at all."""
+        if self._evaluated is None:
+            return
+        for name in values:
+            if (
+                self._split(name) == "validation"
+                and self._evaluated.setdefault(name, step) != step
+            ):
+                self.ending = "unjudged"
+                raise OfficialMetricMissing(self.without_official())
+
+    def without_official(self) -> str:
+        """What is wrong with a run that never logged its official metric."""
+        seen = ", ".join(sorted(self.names)) or "none"
+        return f"{self._job.official_metric} was never logged; names seen: {seen}"
+
+    def _heed(self, step: int, official: float | None) -> None:
+        """Ask whether to go on; the call's points are already on their way."""
+        if self._sink.stop_requested:
+            self.ending = "stopped"
+        elif official is not None and self._job.pruning and not self.ending:
+            answer = self._sink.report(step, official)
+            if answer is None:
+                self.unanswered += 1
+                self._warn(("unanswered", step), f"step {step}: no pruner answered, not pruned")
+            elif answer:
+                self.ending = "pruned"
+        if self.ending == "stopped" and not self._in_a_loop_that_ends():
+            raise Stopped(f"asked to stop at step {step}")
+        if self.ending == "pruned":
+            import optuna  # only here: a run without a pruner does without its import
+
+            raise optuna.TrialPruned(f"pruned at step {step}")
+
+    def _in_a_loop_that_ends(self) -> bool:
+        """Whether nothing need be raised; what follows such a loop is let finish, too."""
+        self._ends_by_itself = self._ends_by_itself or self._loops > 0
+        return self._ends_by_itself
+
+    def _wait(self, step: int, value: float) -> None:
+        rule = self._job.early_stopping
+        if rule is None:
+            return
+        patience = rule.patience
+        self._waiting = after(self._waiting, value, patience, maximize=bool(rule.maximize))
+        if self._waiting.used >= patience.patience:
+            self.ending = "early"
+            if self._in_a_loop_that_ends():
+                return
+            raise StoppedEarly(
+                f"{rule.metric} has used up its patience of {patience.patience} "
+                f"({patience.rule}) at step {step}"
+            )
+
+    def _meet(self, name: object) -> _Place:
+        """Decide once where a metric goes."""
+        place: _Place = "series"
+        if not is_name(name):
+            place = "refused"
+            self._warn(name, f"metric {name!r:.100}: skipped, want 1 to {MAX_NAME} characters")
+        elif self._split(str(name)) == "test":
+            place = "sealed"
+        self._places[name] = place
+        return place
+
+    def _split(self, name: str) -> str:
+        splits = self._job.splits
+        return splits[name] if name in splits else guess(name).split
+
+    def _number(self, name: object, given: object) -> float | None:
+        value = to_float(given)
+        if value is None:
+            kind = type(given).__name__
+            self._warn(name, f"metric {name!r:.100}: skipped, its value is a {kind}, no number")
+        return value
+
+    def _step(self, step: object, number: int) -> int:
+        number_of = whole(step)
+        if number_of is None or not -(2**63) <= number_of < 2**63:
+            self._warn(_STEP, f"step {step!r:.50} is no 64-bit whole number: calls are counted")
+            return number
+        return number_of
+
+    def _warn(self, key: object, text: str) -> None:
+        if key not in self._warnings and len(self._warnings) < MAX_WARNINGS:
+            self._warnings[key] = text
+            print(text, file=sys.stderr, flush=True)
+
+
+_Place = Literal["series", "sealed", "refused"]
+_STEP = object()  # the key under which a bad step is warned about
