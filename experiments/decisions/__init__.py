@@ -1,0 +1,1 @@
+"""The decision log: entries, chain, champions, baselines, deployments."""

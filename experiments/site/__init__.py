@@ -1,0 +1,1 @@
+"""What sees all nouns: addresses, home, search, health, error pages."""

@@ -1,0 +1,1 @@
+"""Doors for programs that run trials outside Verdict's workers."""

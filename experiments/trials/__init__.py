@@ -1,0 +1,1 @@
+"""Trials from claim to finish: lifecycle, series, findings, artifacts, tables and charts."""

@@ -1,0 +1,1 @@
+"""Replications: fresh seeds, their evidence and the verdict computed from it."""

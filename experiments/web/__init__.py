@@ -1,0 +1,1 @@
+"""The frame that pages and API share: formatting, errors, bodies, paging, middleware."""

@@ -29,8 +29,8 @@ class TrialReading:
     start. best_step_share: when in its run it was best. fit: lowest training loss as a share of
     where it began; fit_step: first step of a perfect fit, nan if there was none. last_step: the
     last one logged. throughput: median of logged examples per second, nan if not logged.
-    late_deviation, improvement: see `experiments.analysis.curves.curves.late_oscillation`; resolution:
-    of the official metric.
+    late_deviation, improvement: see `curves.late_oscillation`; resolution: of the official
+    metric.
     """
 
     rules: Mapping[str, str] = field(default_factory=dict)

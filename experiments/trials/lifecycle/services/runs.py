@@ -1,7 +1,6 @@
 """Runs of programs outside: created, logged to and finished over HTTP.
 
-No worker of ours runs them, and their experiments have no objective: nothing is ever claimed.
-They hold attempt 0, so that what reclaims trials of dead workers leaves them alone.
+Nothing of them is ever claimed. They hold attempt 0: what reclaims trials leaves them alone.
 """
 
 from __future__ import annotations
@@ -41,7 +40,6 @@ from experiments.trials.series.series_encoding import decode, encode
 from experiments.trials.series.services import series
 from experiments.trials.series.services.series import Appended, Batch
 
-SAMPLER = OUTSIDE
 GOAL = "Runs logged by programs outside."
 KEY = "verdict:key"  # system attribute: which request created the run
 SILENT_AFTER = dt.timedelta(hours=1)
@@ -131,13 +129,13 @@ def _experiment(user: Person, project: Project, new: NewRun) -> tuple[Experiment
             "direction": project.direction,
             "margin": project.margin,
             "smallest_gain": project.smallest_gain,
-            "sampler": SAMPLER,
+            "sampler": OUTSIDE,
             "commit": new.commit[:64],
             "created_by_id": user.pk,
         },
     )
     experiment = Experiment.objects.select_for_update().get(project=project, name=new.experiment)
-    if experiment.sampler != SAMPLER:
+    if experiment.sampler != OUTSIDE:
         raise Conflict(
             f"{new.experiment} is run by workers; choose another name for runs from outside.",
             [Problem("experiment", "is run by workers")],
@@ -377,7 +375,7 @@ def lose_silent(*, silent_after: dt.timedelta = SILENT_AFTER) -> list[int]:
         state=TrialState.RUNNING,
         heartbeat_at__lt=deadline,
         attempt=ATTEMPT,
-        study__experiment__sampler=SAMPLER,
+        study__experiment__sampler=OUTSIDE,
     ).select_related("study")
     lost = []
     for trial in silent:

@@ -1,8 +1,8 @@
 """Read series: whole flushes, decoded, in one query for any number of trials.
 
 A trial's curve is that of its newest attempt. Where that went on from a checkpoint, it continues
-those before it at the checkpoint's step (`experiments.trials.series.lineage`); what they had logged
-beyond is kept and read by `earlier_attempts`.
+those before it at the checkpoint's step (`trials.series.lineage`); what they had logged beyond is
+kept and read by `earlier_attempts`.
 """
 
 from __future__ import annotations
