@@ -28,7 +28,7 @@ from experiments.analysis.diagnosis import Diagnosis, Rule, Severity, figure, sh
 
 STILL_IMPROVING = Rule(
     name="still_improving",
-    version=1,
+    version=2,
     severity=Severity.NOTICE,
     question="Was the validation metric still improving at the end?",
     passed_title="The validation metric had stopped improving at the end",
@@ -57,15 +57,16 @@ SATURATED = Rule(
 class Ending:
     """How a curve ended, in the metric's unit; steps in training steps.
 
-    gain: what the last quarter of the steps brought to the smoothed best. drop: the improvement
-    since the first evaluation. slope, low, high: Theil-Sen slope of the error over that quarter
-    with its 90 % limits, per step. settled_at: first step within one noise of the best.
+    gain, half: what the last quarter and the second half of the steps brought to the smoothed
+    best. drop: the improvement since the first evaluation. slope, low, high: Theil-Sen slope of
+    the error over that quarter with its 90 % limits, per step. settled_at: first step within one noise of the best.
     """
 
     evaluations: int
     first_step: float
     last_step: float
     gain: float
+    half: float
     drop: float
     noise: float
     slope: float
@@ -75,12 +76,17 @@ class Ending:
 
     @property
     def improving(self) -> bool:
-        """Whether the last quarter gained more than noise and than its share of the drop."""
+        """Whether the last quarter and the second half gained their shares of the drop."""
         needed = max(
-            thresholds.IMPROVING_GAIN_SHARE * self.drop,
+            thresholds.IMPROVING_HALF_SHARE * self.drop,
             thresholds.IMPROVING_NOISE_FACTOR * self.noise,
         )
-        return self.drop > 0 and self.gain > needed and self.low < 0
+        fell = self.drop > thresholds.RISE_NOISE_FACTOR * self.noise
+        return (
+            fell
+            and self.gain > thresholds.IMPROVING_GAIN_SHARE * self.drop
+            and (self.half > needed)
+        )
 
     @property
     def settled_share(self) -> float:
@@ -106,7 +112,8 @@ def ending(
     errors = to_errors(ordered.values, direction, bounded=bounded)
     smoothed = smooth(errors)
     noise = step_noise(errors, resolution)
-    late = _late(steps)
+    late = _late(steps, thresholds.IMPROVING_PART)
+    second = _late(steps, thresholds.IMPROVING_HALF)
     line = trend(steps[late], errors[late])
     with np.errstate(all="ignore"):
         lowest = float(smoothed.min())
@@ -116,6 +123,7 @@ def ending(
             first_step=float(steps[0]),
             last_step=float(steps[-1]),
             gain=float(smoothed[: late.start].min()) - lowest,
+            half=float(smoothed[: second.start].min()) - lowest,
             drop=float(errors[0]) - lowest,
             noise=noise,
             slope=line.slope,
@@ -157,10 +165,10 @@ def still_improving(
 ) -> Diagnosis:
     """Tell whether the validation metric was still improving when the trial ended.
 
-    It was if the smoothed best of the last quarter beats the best before by more than 0.25 % of
-    all improvement since the first evaluation (1 % over another run as long), by more than half
-    of the noise, and the Theil-Sen line of that quarter does not lead uphill (90 % interval). A
-    pruned trial is never judged: it always looks that way.
+    It was if the smoothed best gained over 0.5 % of all improvement since the first evaluation in
+    the last quarter of the steps, and over 2 % (and half of one evaluation's noise) in the second
+    half: two lengths, so that neither a lucky end nor a long past fall decides. A pruned trial is
+    never judged: it always looks that way.
     """
     return progress(
         validation,
@@ -192,14 +200,14 @@ def saturated(
 def _improving(end: Ending, undecayed: bool) -> Diagnosis:
     evidence = _evidence(end) | {"learning_rate_undecayed": undecayed}
     detail = (
-        f"The last quarter brought {figure(end.gain)}, {share(_ratio(end.gain, end.drop))} of all "
-        f"improvement; one evaluation varies by {figure(end.noise, 2)}."
+        f"The second half brought {share(_ratio(end.half, end.drop))} of all improvement, the "
+        f"last quarter {share(_ratio(end.gain, end.drop))}."
     )
     if undecayed:
         detail += " The learning rate had not decayed yet, which makes this unreliable both ways."
     if end.improving:
         return STILL_IMPROVING.fires(
-            f"Validation was still improving at step {figure(end.last_step)}", detail, evidence
+            f"Validation still improves at the end, step {figure(end.last_step)}", detail, evidence
         )
     return STILL_IMPROVING.passes(detail, evidence)
 
@@ -211,7 +219,7 @@ def _saturated(end: Ending) -> Diagnosis:
     )
     if end.saturated and not end.improving and end.drop > 0:
         return SATURATED.fires(
-            f"Validation stopped improving at step {figure(end.settled_at)}",
+            f"Validation stops improving at step {figure(end.settled_at)}",
             detail,
             _evidence(end),
         )
@@ -237,9 +245,9 @@ def improvement_share(curve: Curve, direction: Direction) -> float:
     return float(ordered.steps[best] - ordered.steps[0]) / length
 
 
-def _late(steps: Floats) -> slice:
-    """Return the last quarter of the steps, at least three evaluations."""
-    start = float(steps[-1]) - thresholds.IMPROVING_PART * float(steps[-1] - steps[0])
+def _late(steps: Floats, part: float) -> slice:
+    """Return the last part of the steps, at least three evaluations."""
+    start = float(steps[-1]) - part * float(steps[-1] - steps[0])
     first = int(np.searchsorted(steps, start, side="right"))
     return slice(max(1, min(first, steps.size - thresholds.SMOOTHING_MINIMUM)), steps.size)
 
@@ -249,6 +257,7 @@ def _evidence(end: Ending) -> dict[str, object]:
         "evaluations": end.evaluations,
         "last_step": end.last_step,
         "gain_of_last_quarter": end.gain,
+        "gain_of_second_half": end.half,
         "improvement": end.drop,
         "noise": end.noise,
         "slope_per_step": end.slope,

@@ -112,3 +112,19 @@ def test_a_constant_neither_improves_nor_saturates(value: float, count: int) -> 
 def test_repeated_steps_are_no_harm(steps: list[int]) -> None:
     curve = Curve.of(np.arange(len(steps), dtype=float), steps)
     ending(curve, direction=Direction.MINIMIZE)
+
+
+def test_a_long_past_fall_and_a_lucky_end_are_not_still_improving() -> None:
+    # The second half gained 4 % of all, yet nothing in its last half; or the reverse.
+    steps = np.arange(100)
+    settled = np.interp(steps, [0, 50, 70, 99], [2.0, 1.04, 1.0, 1.0])
+    assert still_improving(Curve.of(settled)).status is Status.PASSED
+    late = np.interp(steps, [0, 50, 90, 99], [2.0, 1.0, 1.0, 0.985])
+    assert still_improving(Curve.of(late)).status is Status.PASSED
+    assert still_improving(Curve.of(np.minimum(settled, late + 0.02))).status is Status.PASSED
+
+
+def test_a_fall_that_goes_on_through_both_is_still_improving() -> None:
+    found = still_improving(Curve.of(np.interp(np.arange(100), [0, 50, 99], [2.0, 1.0, 0.95])))
+    assert found.fired
+    assert found.title == "Validation still improves at the end, step 99"
