@@ -59,7 +59,8 @@ class Ending:
 
     gain, half: what the last quarter and the second half of the steps brought to the smoothed
     best. drop: the improvement since the first evaluation. slope, low, high: Theil-Sen slope of
-    the error over that quarter with its 90 % limits, per step. settled_at: first step within one noise of the best.
+    the error over that quarter with its 90 % limits, per step. settled_at: first step within one
+    noise of the best.
     """
 
     evaluations: int

@@ -115,13 +115,12 @@ def test_repeated_steps_are_no_harm(steps: list[int]) -> None:
 
 
 def test_a_long_past_fall_and_a_lucky_end_are_not_still_improving() -> None:
-    # The second half gained 4 % of all, yet nothing in its last half; or the reverse.
-    steps = np.arange(100)
-    settled = np.interp(steps, [0, 50, 70, 99], [2.0, 1.04, 1.0, 1.0])
+    # The second half gained 4 % of all, yet nothing in its last half.
+    settled = np.interp(np.arange(100), [0, 50, 70, 99], [2.0, 1.04, 1.0, 1.0])
     assert still_improving(Curve.of(settled)).status is Status.PASSED
-    late = np.interp(steps, [0, 50, 90, 99], [2.0, 1.0, 1.0, 0.985])
+    # Nothing for long, then 1.5 %.
+    late = np.interp(np.arange(100), [0, 40, 90, 99], [2.0, 1.0, 1.0, 0.985])
     assert still_improving(Curve.of(late)).status is Status.PASSED
-    assert still_improving(Curve.of(np.minimum(settled, late + 0.02))).status is Status.PASSED
 
 
 def test_a_fall_that_goes_on_through_both_is_still_improving() -> None:
