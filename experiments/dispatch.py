@@ -2,27 +2,34 @@
 
 A message says "there may be work in this queue"; whoever takes it claims the next trial in the
 database. A lost message costs at most a heartbeat, because workers look for themselves too; a
-doubled one costs nothing.
+doubled one costs nothing. While Redis does not take messages they are dropped.
 """
 
 from __future__ import annotations
 
 import logging
+import time
 
 from celery import current_app
 from django.db import transaction
-from kombu.exceptions import OperationalError
 
 RUN_NEXT = "workers.run_next"
 DELIVER = "workers.deliver"
 MEASURE = "workers.measure"
+_AWAY_SECONDS = 10.0  # before a queue that failed is tried again: nobody waits for it meanwhile
 
 logger = logging.getLogger(__name__)
+_away_until = 0.0
 
 
 def wake(queue: str, count: int = 1) -> None:
     """Send `count` messages to `queue` once the present transaction has committed."""
     transaction.on_commit(lambda: _send(RUN_NEXT, [queue], queue, count))
+
+
+def call_again(queue: str) -> bool:
+    """Send one message to `queue` now; False when Redis does not take it."""
+    return _send(RUN_NEXT, [queue], queue, 1)
 
 
 def deliver(queue: str) -> None:
@@ -35,10 +42,16 @@ def measure(queue: str) -> None:
     transaction.on_commit(lambda: _send(MEASURE, [queue], queue, 1))
 
 
-def _send(task: str, args: list[str], queue: str, count: int) -> None:
+def _send(task: str, args: list[str], queue: str, count: int) -> bool:
+    global _away_until
+    if time.monotonic() < _away_until:
+        return False
     try:
         for _ in range(count):
             current_app.send_task(task, args=args, queue=queue)
-    except (OperationalError, OSError) as error:
+    except Exception as error:  # full, read-only, no Redis at all: each has errors of its own
         # Nothing is lost: the work lies in the database and workers look there every heartbeat.
+        _away_until = time.monotonic() + _AWAY_SECONDS
         logger.warning("the queue cannot be reached, workers will find the work: %s", error)
+        return False
+    return True

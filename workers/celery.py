@@ -1,4 +1,4 @@
-"""The Celery application: ``celery -A workers worker -Q cpu``.
+"""The Celery application, which `manage.py worker` runs.
 
 How messages are delivered is set in ``config.settings`` (the ``CELERY_`` names). Tasks are
 included by name and imported by workers only, so that the web process never loads torch.

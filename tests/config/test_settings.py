@@ -139,7 +139,9 @@ def test_postgresql_is_taken_from_its_url(tmp_path: Path) -> None:
     database = value_of(tmp_path, "DATABASES", DATABASE_URL=url)["default"]
     assert database["ENGINE"] == "django.db.backends.postgresql"
     assert (database["HOST"], database["PORT"]) == ("db.example.org", 5433)
-    assert database["OPTIONS"] == {"connect_timeout": 10, "sslmode": "require"}
+    options = database["OPTIONS"]
+    assert (options["sslmode"], options["connect_timeout"]) == ("require", 10)
+    assert (options["keepalives"], options["tcp_user_timeout"]) == (1, 30_000)
 
 
 def test_the_host_listened_on_is_allowed(tmp_path: Path) -> None:

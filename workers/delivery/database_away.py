@@ -1,6 +1,12 @@
-"""Which errors of the database pass by themselves."""
+"""A database that is away: which errors pass by themselves, and how to wait for it."""
 
 from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+from typing import TypeVar
 
 from django.db import (
     DatabaseError,
@@ -10,8 +16,18 @@ from django.db import (
     InternalError,
     NotSupportedError,
     ProgrammingError,
+    close_old_connections,
+    connection,
+    connections,
 )
+from django.db.migrations.executor import MigrationExecutor
 
+logger = logging.getLogger(__name__)
+Result = TypeVar("Result")
+
+RETRY_SECONDS = 1.0
+LONGEST_PAUSE = 15.0
+_TICK = 0.2
 _NEVER_BETTER = (DataError, IntegrityError, InternalError, NotSupportedError, ProgrammingError)
 
 
@@ -23,4 +39,63 @@ def is_away(error: BaseException) -> bool:
     """
     return isinstance(error, DatabaseError | InterfaceError) and not isinstance(
         error, _NEVER_BETTER
+    )
+
+
+def persistently(action: Callable[[], Result], *, give_up: threading.Event) -> Result:
+    """Do `action`, again and again while the database is away, until `give_up` is set."""
+    while True:
+        try:
+            return action()
+        except (DatabaseError, InterfaceError) as error:
+            if not is_away(error):
+                raise
+            logger.warning("the database is away, trying again: %s", error)
+            close_old_connections()
+            if give_up.wait(RETRY_SECONDS):
+                raise
+
+
+def wait_until_ready(give_up: threading.Event) -> bool:
+    """Whether the database has all tables of this code; waits, with growing pauses, while it is
+    away or nobody has migrated it, until `give_up` is set.
+
+    For the main thread, in which a signal's handler may set `give_up`.
+    """
+    seconds = RETRY_SECONDS
+    while not give_up.is_set():
+        wanting = _what_is_wanting()
+        if not wanting:
+            return True
+        logger.warning("%s; trying again in %.0f s", wanting, seconds)
+        pause(seconds, give_up)
+        seconds = min(2 * seconds, LONGEST_PAUSE)
+    return False
+
+
+def pause(seconds: float, give_up: threading.Event) -> None:
+    """Sleep, at most until `give_up` is set. An event that a signal's handler sets must not be
+    waited for in its own thread: both would take its lock.
+    """
+    until = time.monotonic() + seconds
+    while not give_up.is_set() and time.monotonic() < until:
+        time.sleep(_TICK)
+
+
+def _what_is_wanting() -> str:
+    try:
+        executor = MigrationExecutor(connection)
+        plan = executor.migration_plan(executor.loader.graph.leaf_nodes())
+    except (DatabaseError, InterfaceError) as error:
+        if not is_away(error):
+            raise
+        return f"the database is away: {str(error).strip()}"
+    finally:
+        connections.close_all()
+    if not plan:
+        return ""
+    first = plan[0][0]
+    return (
+        f"the database lacks {len(plan)} migrations, the first is {first.app_label} {first.name}: "
+        "run manage.py migrate"
     )

@@ -17,8 +17,7 @@ from django.db import DatabaseError, InterfaceError, connections
 from experiments.design.document.objectives import is_allowed
 from experiments.trials.lifecycle.services import batch_sizes
 from experiments.trials.lifecycle.services.batch_sizes import Order
-from workers.delivery.database_away import is_away
-from workers.node.runner import persistently
+from workers.delivery.database_away import is_away, persistently
 from workers.node.slots import Reservation
 from workers.training.batch_size import Interrupted, Measured, in_a_process, sizes_up
 

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable
 from dataclasses import replace
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol
 
 from django.conf import settings
 from django.db import (
@@ -27,7 +26,7 @@ from experiments.trials.series.services import series
 from experiments.web.log_context import about
 from workers.delivery.attempt_series import AttemptSeries
 from workers.delivery.checkpoint_recorder import RecordKeeper
-from workers.delivery.database_away import is_away
+from workers.delivery.database_away import is_away, persistently
 from workers.delivery.series_uploader import Courier, Undelivered
 from workers.node import environment, importance
 from workers.node.findings import Looker
@@ -42,9 +41,7 @@ from workers.search.terminator import why_to_end
 from workers.training.messages import Job, Kept, Outcome, Resumed, Sealed, SeriesFlush
 
 logger = logging.getLogger(__name__)
-Result = TypeVar("Result")
 
-_RETRY_SECONDS = 1.0
 _HAND_BACK_SECONDS = 3.0  # for the last flushes of a worker that is asked to end
 UNANSWERED = "verdict:reports_without_answer"  # how often no pruner answered in time
 
@@ -56,20 +53,6 @@ class Room(Protocol):
 
     @property
     def slot(self) -> Slot: ...
-
-
-def persistently(action: Callable[[], Result], *, give_up: threading.Event) -> Result:
-    """Do `action`, again and again while the database is away, until `give_up` is set."""
-    while True:
-        try:
-            return action()
-        except (DatabaseError, InterfaceError) as error:
-            if not is_away(error):
-                raise
-            logger.warning("the database is away, trying again: %s", error)
-            close_old_connections()
-            if give_up.wait(_RETRY_SECONDS):
-                raise
 
 
 class TrialRunner:

@@ -1,13 +1,17 @@
-"""One worker process: its slots, its heartbeat, and its own look for work."""
+"""One worker process: its slots, its heartbeat, its messages, and its own look for work."""
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
+import signal
 import socket
 import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 from celery import signals
 from django.conf import settings
@@ -23,6 +27,8 @@ from experiments.trials.lifecycle.services import (
     workers,
 )
 from experiments.verdict.services import variance
+from workers.celery import app
+from workers.delivery.database_away import pause, persistently
 from workers.delivery.deliveries import Deliverer
 from workers.node import devices, outside_runs
 from workers.node.measuring import Measuring
@@ -44,30 +50,50 @@ _SECRETS = (
 )
 
 BURST_SECONDS = 1.0  # how long trials follow each other without a message
+LONGEST_PAUSE = 60.0  # between two tries of a queue that does not work
 
 _current: Node | None = None
-_starting = threading.Lock()
 
 
 class Node:
     """Slots of warm training processes, and a thread that heartbeats and looks for work.
 
-    Messages only wake: when one is lost, or Redis was emptied, the look at every heartbeat
-    finds the work in the database.
+    Messages only make it faster: what they would have told of, because one was lost or Redis is
+    away, full or broken, the look at every heartbeat finds in the database and runs itself.
+
+    Args:
+        stopping: set when the process is to end; the database is waited for until then.
+
+    Raises:
+        DatabaseError: when `stopping` was set before the node stood in the database.
     """
 
-    def __init__(self, *, queue_names: Iterable[str], slots: Slots, name: str = "") -> None:
+    def __init__(
+        self,
+        *,
+        queue_names: Iterable[str],
+        slots: Slots,
+        name: str = "",
+        stopping: threading.Event | None = None,
+    ) -> None:
         self.queue_names = tuple(queue_names)
-        self.stopping = threading.Event()
-        self.worker_id = workers.register(
-            name=name,
-            host=socket.gethostname(),
-            pid=os.getpid(),
-            queues=self.queue_names,
-            slots=slots.total,
-            devices=slots.names,
+        self.stopping = stopping or threading.Event()
+        self.failure = ""  # why it cannot go on; the process then ends with a code
+        register = {"name": name, "host": socket.gethostname(), "pid": os.getpid()}
+        register |= {"queues": self.queue_names, "slots": slots.total, "devices": slots.names}
+        self.worker_id = persistently(
+            lambda: workers.register(
+                name=name,
+                host=socket.gethostname(),
+                pid=os.getpid(),
+                queues=self.queue_names,
+                slots=slots.total,
+                devices=slots.names,
+            ),
+            give_up=self.stopping,
         )
         self._slots = slots
+        self._threads = ThreadPoolExecutor(slots.total, thread_name_prefix="slot")
         self._reaper = Reaper(stale_after=settings.STALE_AFTER_SECONDS)
         self._runner = TrialRunner(
             worker_id=self.worker_id, storage=VerdictStorage(), stopping=self.stopping
@@ -78,6 +104,29 @@ class Node:
         self._deliverer = Deliverer()
         self._beat = threading.Thread(target=self._keep_beating, name="heartbeat", daemon=True)
         self._beat.start()
+
+    def take_messages(self, **options: Any) -> None:
+        """Run Celery's worker until the process is asked to end.
+
+        One that Redis has ended (full, read-only, not a Redis) is started again with growing
+        pauses; meanwhile the look at every heartbeat finds the work.
+        """
+        seconds = 1.0
+        while not self.stopping.is_set():
+            began = time.monotonic()
+            app.Worker(**options).start()
+            if self.stopping.is_set():
+                return
+            if time.monotonic() - began > LONGEST_PAUSE:
+                seconds = 1.0
+            logger.error(
+                "Redis does not work as a queue; trials are found in the database every %s s. "
+                "Trying Redis again in %.0f s",
+                settings.HEARTBEAT_SECONDS,
+                seconds,
+            )
+            pause(seconds, self.stopping)
+            seconds = min(2 * seconds, LONGEST_PAUSE)
 
     def run_next(self, queue_name: str) -> None:
         """Run trials of a queue for a moment if a slot is free, then call for the next.
@@ -92,8 +141,8 @@ class Node:
                     break
         finally:
             connections.close_all()
-        if worked and not self.stopping.is_set():
-            dispatch.wake(queue_name)
+        if worked and not self.stopping.is_set() and not dispatch.call_again(queue_name):
+            self._run_here(self.run_next, queue_name)
 
     def _run_one(self, queue_name: str) -> bool:
         if not self._slots.free:
@@ -124,6 +173,7 @@ class Node:
     def stop(self) -> None:
         """Hand trials back and end the training processes."""
         self.stopping.set()
+        self._threads.shutdown(cancel_futures=True)
         self._slots.close()
         self._runner.close()
         self._deliverer.close()
@@ -145,34 +195,60 @@ class Node:
                 close_old_connections()
 
     def _look_once(self) -> None:
-        workers.heartbeat(worker_id=self.worker_id)
+        if not workers.heartbeat(worker_id=self.worker_id):
+            self._end("the database does not know this worker any more: was a backup restored?")
+            return
         self._reaper.look()
         runs.lose_silent()
         outside_runs.look()
         variance.queue_winners()
         experiments.stop_overdue()
-        self._wake_for_work()
+        self._look_for_work()
         stalled.look()
         self._deliverer.look()
 
-    def _wake_for_work(self) -> None:
+    def _end(self, why: str) -> None:
+        self.failure = why
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    def _look_for_work(self) -> None:
         free = self._slots.free
         most_gpus = len(self._slots.devices)
         for name in self.queue_names:
             wanted = min(free, queue.claimable(name, most_gpus=most_gpus)) if free else 0
-            if wanted:
-                dispatch.wake(name, wanted)
+            for _ in range(wanted):
+                self._run_here(self.run_next, name)
+            free -= wanted
             if free and batch_sizes.is_waiting(name, most_gpus=most_gpus):
-                dispatch.measure(name)
+                self._run_here(self.measure, name)
+
+    def _run_here(self, action: Callable[[str], None], queue_name: str) -> None:
+        """Do what a message would have this node do, in a thread of its own."""
+
+        def run() -> None:
+            try:
+                action(queue_name)
+            except DatabaseError as error:
+                logger.warning("the database is away, trials of %s wait: %s", queue_name, error)
+            except Exception:
+                logger.exception("looking for work in %s broke", queue_name)
+
+        if not self.stopping.is_set():
+            with contextlib.suppress(RuntimeError):  # it has been shut down meanwhile
+                self._threads.submit(run)
 
 
-def start(*, queue_names: Iterable[str], slots: Slots, name: str = "") -> Node:
-    """Make this process a worker node. Called once, when Celery is ready."""
+def start(
+    *,
+    queue_names: Iterable[str],
+    slots: Slots,
+    name: str = "",
+    stopping: threading.Event | None = None,
+) -> Node:
+    """Make this process a worker node; see `Node`. Called once, before it takes any message."""
     global _current
-    with _starting:
-        if _current is None:
-            _current = Node(queue_names=queue_names, slots=slots, name=name)
-        return _current
+    _current = Node(queue_names=queue_names, slots=slots, name=name, stopping=stopping)
+    return _current
 
 
 def current() -> Node:
@@ -197,11 +273,11 @@ def slots_of_this_node() -> Slots:
     )
 
 
-@signals.worker_ready.connect
-def _on_ready(sender: object, **_: object) -> None:
-    consumer = getattr(sender, "app", None)
-    names = list(consumer.amqp.queues.consume_from) if consumer is not None else ["cpu"]
-    start(queue_names=names, slots=slots_of_this_node(), name=settings.WORKER_NAME)
+@signals.celeryd_init.connect
+def _only_in_a_node(**_: object) -> None:
+    # Celery would take messages without slots, and fail each of them.
+    if _current is None:
+        raise SystemExit("start this worker with manage.py worker, not with celery")
 
 
 @signals.worker_shutting_down.connect
@@ -210,9 +286,3 @@ def _on_shutting_down(**_: object) -> None:
     # back; Celery waits for them.
     if _current is not None:
         _current.stopping.set()
-
-
-@signals.worker_shutdown.connect
-def _on_shutdown(**_: object) -> None:
-    if _current is not None:
-        _current.stop()

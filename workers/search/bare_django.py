@@ -11,7 +11,6 @@ import threading
 import time
 from typing import Any
 
-import dj_database_url
 import django
 from django.apps import apps
 from django.conf import settings
@@ -19,6 +18,8 @@ from django.core.exceptions import ImproperlyConfigured
 from django.core.management import call_command
 from django.db import DatabaseError, InterfaceError, connection
 from django.db.migrations.executor import MigrationExecutor
+
+from experiments import database
 
 # What our migrations build on; the same tables as the server's.
 APPS = ("experiments", "django.contrib.auth", "django.contrib.contenttypes")
@@ -52,7 +53,7 @@ def connect(url: str | None) -> None:
             "unless Django is set up for Verdict"
         )
     settings.configure(
-        DATABASES={"default": database(url)},
+        DATABASES={"default": database.of_url(url)},
         INSTALLED_APPS=APPS,
         DEFAULT_AUTO_FIELD="django.db.models.BigAutoField",
         USE_TZ=True,
@@ -61,28 +62,6 @@ def connect(url: str | None) -> None:
     )
     django.setup()
     _migrate_if_empty()
-
-
-def database(url: str) -> dict[str, Any]:
-    """Django's settings for a database, as the server has them."""
-    found: dict[str, Any] = dict(dj_database_url.parse(url))
-    options = found.get("OPTIONS", {})
-    if found["ENGINE"] != "django.db.backends.sqlite3":
-        found["OPTIONS"] = {"connect_timeout": 10, **options}
-        return found
-    if found["NAME"] in ("", ":memory:"):
-        raise ImproperlyConfigured(
-            f"{url}: a database in memory; want a file, because several processes share it"
-        )
-    found["OPTIONS"] = {
-        "transaction_mode": "IMMEDIATE",
-        "timeout": 20,
-        "init_command": (
-            "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA foreign_keys=ON"
-        ),
-        **options,
-    }
-    return found
 
 
 def drop_broken_connection(error: Exception) -> None:
@@ -111,7 +90,7 @@ def _check(url: str | None) -> None:
         )
     if url is None:
         return
-    wanted, held = database(url), connection.settings_dict
+    wanted, held = database.of_url(url), connection.settings_dict
     names = ("ENGINE", "NAME", "HOST", "PORT")
     if any(str(wanted.get(name) or "") != str(held.get(name) or "") for name in names):
         raise ImproperlyConfigured(
@@ -120,10 +99,10 @@ def _check(url: str | None) -> None:
         )
 
 
-def _shown(database: dict[str, Any]) -> str:
+def _shown(held: dict[str, Any]) -> str:
     """Without user and password."""
-    host = f"{database['HOST']}:{database['PORT']}/" if database.get("HOST") else ""
-    return f"{database['ENGINE'].rsplit('.', 1)[-1]} {host}{database['NAME']}"
+    host = f"{held['HOST']}:{held['PORT']}/" if held.get("HOST") else ""
+    return f"{held['ENGINE'].rsplit('.', 1)[-1]} {host}{held['NAME']}"
 
 
 def _migrate_if_empty() -> None:

@@ -15,14 +15,12 @@ from typing import Any
 from urllib.parse import quote, urlsplit
 
 import pytest
-from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 from django.db import connection
 from pytest_django import DjangoDbBlocker
 
 from tests.services_under_test.redis_server import database_url_of_the_tests
 from tests.waiting import PATIENCE
-from workers.search import bare_django
 from workers.search.storage import VerdictStorage
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -196,21 +194,6 @@ def test_another_projects_django_is_left_alone() -> None:
     _, errors = process.communicate(timeout=PATIENCE)
     assert process.returncode == 1
     assert "set up without Verdict" in errors
-
-
-def test_a_database_in_memory_is_refused() -> None:
-    with pytest.raises(ImproperlyConfigured, match="in memory"):
-        bare_django.database("sqlite://")
-
-
-def test_a_database_is_opened_as_the_server_opens_it() -> None:
-    server = settings.DATABASES["default"]
-    ours = bare_django.database(database_url_of_the_tests())
-    assert ours["ENGINE"] == server["ENGINE"]
-    expected = dict(server["OPTIONS"])
-    if "init_command" in expected:  # the tests themselves do not wait for the disk
-        expected["init_command"] = expected["init_command"].replace("OFF", "FULL")
-    assert ours["OPTIONS"] == expected
 
 
 def test_tables_of_another_version_are_not_touched(

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import os
+import signal
+import threading
 from argparse import ArgumentParser
 from typing import Any
 
+from celery.worker import state as celery_state
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
-from workers.celery import app
-from workers.node import devices
+from experiments.database import limit_statements
+from workers.delivery.database_away import wait_until_ready
+from workers.node import devices, worker
 
 
 class Command(BaseCommand):
@@ -42,7 +46,6 @@ class Command(BaseCommand):
         gpus = options["gpus"].lower() or settings.WORKER_GPUS
         if gpus != "auto" and not (gpus.isdecimal() and int(gpus) <= 64):
             raise CommandError(f"--gpus: found {gpus}; want auto, or 0 to 64")
-        # The node is made once Celery is ready, and reads these.
         settings.WORKER_SLOTS = slots
         settings.TRIALS_PER_GPU = per_device
         settings.WORKER_GPUS = gpus
@@ -51,20 +54,46 @@ class Command(BaseCommand):
         names = ", ".join(device.name for device in found) or "none"
         self.stdout.write(f"GPUs: {names}; {slots} slots without one")
         queues = options["queues"] or ("cpu,gpu" if found else "cpu")
-        name = settings.WORKER_NAME or f"verdict-{os.getpid()}@%h"
-        os.environ.setdefault("CELERY_SKIP_CHECKS", "1")  # Celery's look at all addresses, too
-        app.worker_main(
-            [
-                "worker",
-                "--pool=threads",
-                f"--concurrency={slots + len(found) * per_device}",
-                f"--queues={queues}",
-                f"--hostname={name}",
-                f"--loglevel={settings.LOG_LEVEL}",
-                "--without-gossip",
-                "--without-mingle",
-            ]
+        _run(queues.split(","), concurrency=slots + len(found) * per_device)
+
+
+def _run(queues: list[str], *, concurrency: int) -> None:
+    """Be a node until a signal asks for the end.
+
+    Raises:
+        CommandError: when the node cannot go on.
+    """
+    stopping = threading.Event()
+
+    def end(*_: object) -> None:
+        stopping.set()
+        celery_state.should_stop = 0  # type: ignore[assignment]  # its handlers may be to come
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, end)
+    limit_statements(settings.DATABASE_SECONDS)
+    if not wait_until_ready(stopping):
+        return
+    found = worker.start(
+        queue_names=queues,
+        slots=worker.slots_of_this_node(),
+        name=settings.WORKER_NAME,
+        stopping=stopping,
+    )
+    try:
+        found.take_messages(
+            hostname=settings.WORKER_NAME or f"verdict-{os.getpid()}@%h",
+            pool="threads",
+            concurrency=concurrency,
+            queues=queues,
+            loglevel=settings.LOG_LEVEL,
+            without_gossip=True,
+            without_mingle=True,
         )
+    finally:
+        found.stop()
+    if found.failure:
+        raise CommandError(found.failure)
 
 
 def _within(given: int | None, option: str, default: int) -> int:

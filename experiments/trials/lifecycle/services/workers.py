@@ -48,8 +48,9 @@ def _may_live(holder: Worker, host: str, pid: int) -> bool:
     return holder.heartbeat_at > timezone.now() - SILENCE
 
 
-def heartbeat(*, worker_id: int) -> None:
-    Worker.objects.filter(pk=worker_id).update(heartbeat_at=timezone.now())
+def heartbeat(*, worker_id: int) -> bool:
+    """Say that a worker lives; False when there is no record of it."""
+    return bool(Worker.objects.filter(pk=worker_id).update(heartbeat_at=timezone.now()))
 
 
 def leave(*, worker_id: int) -> None:
