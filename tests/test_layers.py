@@ -35,7 +35,7 @@ NOUNS = (
     "management",
 )
 # Modules beside the nouns, which every noun but analysis and charts may import.
-LOOSE = ("apps", "dispatch", "errors")
+LOOSE = ("apps", "database", "dispatch", "errors")
 # Layers inside a noun, in the order of arrows; a room without such a name is plain domain code.
 # follow_ups, review and evidence read and think; panels are what pages and API show alike.
 LAYERS = (
