@@ -11,9 +11,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from functools import cache
+from typing import Annotated, Any
 
-from experiments.design.document.file_fields import short
+from pydantic import Field, TypeAdapter, ValidationError
+
+from experiments.design.document.file_fields import short, words_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,10 +43,13 @@ class Option:
             return None
         if isinstance(value, str) and value in self.words:
             return None
-        if not self._is_of_kind(value) or (self.kind is str and self.words):
-            return f"found {short(value)}, want {self.wanted()}"
-        if isinstance(value, (int, float)):
-            return self._out_of_bounds(value)
+        if self.kind is str and self.words:
+            return f"must be {self.wanted()} (found {short(value)})"
+        try:
+            _checks(self).validate_python(value)
+        except ValidationError as error:
+            beside = f" or {', '.join(self.words)}" if self.words else ""
+            return words_of(error.errors()[0], beside=beside)
         return None
 
     def wanted(self) -> str:
@@ -52,25 +58,17 @@ class Option:
             return f"one of {', '.join(self.words)}"
         return " or ".join([_KIND_NAMES[self.kind], *self.words])
 
-    def _is_of_kind(self, value: Any) -> bool:
-        if isinstance(value, bool) or self.kind is bool:
-            return isinstance(value, bool) and self.kind is bool
-        return isinstance(value, (int, float) if self.kind is float else self.kind)
-
-    def _out_of_bounds(self, value: float) -> str | None:
-        for wrong, want in (
-            (value != value or abs(value) == float("inf"), "a finite number"),
-            (self.low is not None and value < self.low, f"{self.low} or more"),
-            (self.high is not None and value > self.high, f"{self.high} or less"),
-            (self.above is not None and value <= self.above, f"more than {self.above}"),
-            (self.below is not None and value >= self.below, f"less than {self.below}"),
-        ):
-            if wrong:
-                return f"found {short(value)}, want {want}"
-        return None
-
 
 _KIND_NAMES = {int: "a whole number", float: "a number", bool: "true or false", str: "text"}
+
+
+@cache
+def _checks(option: Option) -> TypeAdapter[Any]:
+    limits = Field(strict=True, ge=option.low, le=option.high, gt=option.above, lt=option.below)
+    kind: Any = Annotated[option.kind, limits]
+    if option.kind is float:
+        kind = Annotated[kind, Field(allow_inf_nan=False)]
+    return TypeAdapter(kind)
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,9 +10,11 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any, Literal, cast, get_args
+from typing import Annotated, Any, Literal, cast
 
-from experiments.design.document.file_fields import is_number, key_text, short
+from pydantic import Field
+
+from experiments.design.document.file_fields import Part, checked, key_text
 from experiments.errors import Problem
 
 Split = Literal["train", "validation", "test", ""]
@@ -33,7 +35,6 @@ _SPLIT_WORDS: Mapping[str, Split] = {
 _RISING = {"accuracy", "acc", "f1", "auc", "auroc", "map", "r2", "recall", "precision", "bleu"}
 _FALLING = {"loss", "nll", "error", "rmse", "mse", "mae", "perplexity", "ppl", "wer"}
 _LOSSES = {"loss", "nll", "crossentropy", "xent"}
-_KEYS = ("official", "split", "kind", "direction", "resolution", "chance")
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,72 +85,27 @@ def is_test(name: str, declared: Mapping[str, Metric]) -> bool:
     return (declared[name] if name in declared else guess(name)).split == "test"
 
 
+class _Declared(Part):
+    """One metric of the `metrics:` part; what it leaves out is guessed from its name."""
+
+    official: bool = False
+    split: Literal["train", "validation", "test"] | None = None
+    kind: Kind | None = None
+    direction: Direction | None = None
+    resolution: Annotated[float, Field(ge=0)] = 0.0
+    chance: float | None = None
+
+
 def parse(document: Any, problems: list[Problem]) -> dict[str, Metric]:
     """Read the `metrics:` part of an experiment file, adding what is wrong to `problems`."""
     if document is None:
         return {}
-    if not isinstance(document, dict):
-        problems.append(Problem("metrics", "want a mapping of metric names"))
+    if not isinstance(document, Mapping):
+        problems.append(Problem("metrics", "must be a mapping of metric names"))
         return {}
-    return {str(name): _parse_one(str(name), entry, problems) for name, entry in document.items()}
-
-
-def _parse_one(name: str, entry: Any, problems: list[Problem]) -> Metric:
-    where = f"metrics.{key_text(name)}"
-    metric = guess(name)
-    if entry is None:
-        return metric
-    if not isinstance(entry, dict):
-        problems.append(Problem(where, f"want a mapping with any of {', '.join(_KEYS)}"))
-        return metric
-    for key in entry:
-        if key not in _KEYS:
-            problems.append(
-                Problem(f"{where}.{key_text(key)}", f"unknown key; want one of {', '.join(_KEYS)}")
-            )
-    choices = {
-        "split": get_args(Split)[:3],
-        "kind": get_args(Kind),
-        "direction": get_args(Direction),
-    }
-    for key, allowed in choices.items():
-        value = entry.get(key)
-        if value is None:
-            continue
-        if value not in allowed:
-            problems.append(
-                Problem(
-                    f"{where}.{key}", f"found {short(value)}, want one of {', '.join(allowed)}"
-                )
-            )
-            continue
-        metric = replace(metric, **{key: value})
-    return _with_numbers(metric, entry, where, problems)
-
-
-def _with_numbers(
-    metric: Metric, entry: Mapping[str, Any], where: str, problems: list[Problem]
-) -> Metric:
-    resolution = entry.get("resolution", 0.0)
-    if not is_number(resolution) or resolution < 0:
-        problems.append(
-            Problem(
-                f"{where}.resolution",
-                f"found {short(resolution)}, want a finite number, 0 or more",
-            )
-        )
-    else:
-        metric = replace(metric, resolution=float(resolution))
-    chance = entry.get("chance")
-    if chance is not None and not is_number(chance):
-        problems.append(Problem(f"{where}.chance", f"found {chance!r}, want a finite number"))
-    elif chance is not None:
-        metric = replace(metric, chance=float(chance))
-    official = entry.get("official", False)
-    if not isinstance(official, bool):
-        problems.append(
-            Problem(f"{where}.official", f"found {short(official)}, want true or false")
-        )
-    else:
-        metric = replace(metric, official=official)
-    return metric
+    found = {}
+    for key, entry in document.items():
+        name = str(key)
+        declared = checked(_Declared, entry, f"metrics.{key_text(name)}", problems)
+        found[name] = replace(guess(name), **declared.model_dump(exclude_none=True))
+    return found

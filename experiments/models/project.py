@@ -6,6 +6,9 @@ from django.conf import settings
 from django.db import models
 from django.db.models import Q
 
+SLUG = r"[a-z0-9]([a-z0-9_-]*[a-z0-9])?"
+SLUG_WORDS = "use lowercase letters, digits, - and _ only, a letter or digit at both ends"
+
 
 class Direction(models.TextChoices):
     MINIMIZE = "minimize"

@@ -62,7 +62,7 @@ def test_rows_and_file_follow_each_other(form: Page) -> None:
 def test_a_role_changes_what_a_row_asks_for(form: Page) -> None:
     cell(form, 4, "role").select_option("scientific")
     expect(cell(form, 4, "choices")).to_have_value("adam")
-    expect(row(form, 4)).to_contain_text("want a list of 2")
+    expect(row(form, 4)).to_contain_text("must be a list of 2")
     cell(form, 4, "choices").fill("adam, sgd")
     expect(row(form, 4).locator("[data-errors] li")).to_have_count(0)
     cell(form, 5, "value").fill("by: optimizer, adam: 60, sgd: 90")
@@ -78,7 +78,7 @@ def test_errors_stand_at_their_cells_and_a_taken_name_is_said(form: Page) -> Non
     expect(form.locator("#head-experiment-error")).to_be_empty()
     cell(form, 1, "low").fill("1e-")
     expect(cell(form, 1, "low")).to_have_attribute("aria-invalid", "true")
-    expect(row(form, 1)).to_contain_text("from: found '1e-', want a finite number")
+    expect(row(form, 1)).to_contain_text("from: must be a finite number (found '1e-')")
     expect(cell(form, 1, "low")).to_be_focused()
     cell(form, 1, "name").fill("dropout")
     expect(form.get_by_role("status").filter(has_text="stands there already")).to_be_visible()

@@ -6,81 +6,140 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import Any
+from typing import Annotated, Any
 from urllib.parse import urlsplit
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import AfterValidator, Field, TypeAdapter, ValidationError
 
 from experiments.analysis.curves.early_stopping import EarlyStopping
 from experiments.design import metrics
 from experiments.design.catalogue import SAMPLERS
 from experiments.design.document import commands, experiment_yaml
 from experiments.design.document.arms_parsing import (
+    CodeAndDataPart,
     check_named_arms,
+    code_and_data,
     parse_arms,
-    parse_code_and_data,
 )
-from experiments.design.document.extension_rules import parse_extension
 from experiments.design.document.fidelity import Fidelity
 from experiments.design.document.file_fields import (
+    Long,
+    Name,
+    Part,
+    Text,
     check_texts,
-    is_number,
-    mapping,
+    checked,
+    matching,
+    required,
     short,
-    text,
-    unknown_keys,
-    whole,
 )
 from experiments.design.document.first_configurations import parse_first
 from experiments.design.document.grid import grid_size
-from experiments.design.document.resources import parse_resources
 from experiments.design.document.search_methods import (
     Chosen,
+    check_earlier,
     check_space,
     parse_pruner,
     parse_sampler,
 )
-from experiments.design.document.stop_rules import parse_stop, parse_terminator
+from experiments.design.document.stop_rules import StopPart, parse_terminator
 from experiments.design.document.training_rules import (
+    MOST_FOLDS,
     parse_early_stopping,
     parse_fidelity,
-    parse_folds,
     with_budget,
 )
 from experiments.design.metrics import Metric
 from experiments.design.space.search_space import Arm, Scalar, SearchSpace
 from experiments.design.space.search_space_parsing import parse_search_space
 from experiments.errors import InvalidExperiment, Problem
+from experiments.models.project import SLUG, SLUG_WORDS
 
-_KEYS = (
-    "project",
-    "experiment",
-    "extends",
-    "goal",
-    "compares",
-    "objective",
-    "command",
-    "commit",
-    "data",
-    "config_link",
-    "notes",
-    "tags",
-    "metrics",
-    "search",
-    "early_stopping",
-    "fidelity",
-    "folds",
-    "stop",
-    "arms",
-    "hyperparameters",
-    "first",
-    "margin",
-    "smallest_gain",
-    "queue",
-    "resources",
-)
-_SEARCH_KEYS = ("sampler", "trials", "parallel", "seed", "split_seed", "pruner", "earlier_trials")
+GPU_QUEUE = "gpu"
 _MOST_TRIALS = 1_000_000
+_PYTHON = r"[A-Za-z_]\w*"
+Seed = Annotated[int, Field(ge=0, le=2**31 - 1)]
+
+
+def experiment_name(name: str) -> str:
+    """The name of an experiment.
+
+    Raises:
+        ValueError: that says why it cannot be one.
+    """
+    if name == "new":
+        raise ValueError("new is the address of the form; choose another")
+    if not re.fullmatch(r"\w[\w .+=-]{0,199}", name):
+        raise ValueError(
+            "use letters, digits, spaces and . + = _ - only, 200 at most, beginning with a letter "
+            f"or digit (found {short(name)})"
+        )
+    return name
+
+
+def _link(link: str) -> str:
+    try:
+        parts = urlsplit(link)
+        good = parts.scheme in ("http", "https") and parts.netloc and not re.search(r"\s", link)
+    except ValueError:
+        good = False
+    if link and not good:
+        raise ValueError(f"must be an http or https address (found {short(link)})")
+    return link
+
+
+class SearchPart(Part):
+    """The `search:` part; `trials` are of each arm."""
+
+    sampler: Any = "halton"
+    trials: Annotated[int | None, Field(ge=1, le=_MOST_TRIALS)] = None
+    parallel: Annotated[int, Field(ge=1, le=1000)] = 1
+    seed: Seed = 0
+    split_seed: Seed = 0
+    pruner: Any = None
+    earlier_trials: bool = False
+
+
+class ResourcesPart(Part):
+    """The `resources:` part: what each trial asks of a node."""
+
+    gpu: Annotated[int | None, Field(ge=0, le=64)] = None
+
+
+class FilePart(CodeAndDataPart):
+    """The keys of a file."""
+
+    project: Annotated[Name, matching(SLUG, SLUG_WORDS)] = required(
+        "the name of the project as in its address"
+    )
+    experiment: Annotated[Name, AfterValidator(experiment_name)] = required(
+        "the name of the experiment"
+    )
+    extends: Text = ""
+    goal: Annotated[Long, Field(min_length=1, max_length=2000)] = required(
+        "say in a sentence what you want to learn"
+    )
+    compares: bool = False
+    objective: Annotated[
+        Text, matching(rf"{_PYTHON}(\.{_PYTHON})*:{_PYTHON}", "must be package.module:function")
+    ] = ""
+    command: Annotated[Text, matching(commands.NAME.pattern, "use a name of the list")] = ""
+    config_link: Annotated[Long, Field(max_length=1000), AfterValidator(_link)] = ""
+    notes: Annotated[Long, Field(max_length=100_000)] = ""
+    tags: list[Annotated[Name, Field(max_length=60)]] = Field(default_factory=list)
+    metrics: Any = None
+    search: Any = None
+    early_stopping: Any = None
+    fidelity: Any = None
+    folds: Annotated[int, Field(ge=2, le=MOST_FOLDS)] = 0
+    stop: Any = None
+    arms: Any = None
+    hyperparameters: Any = None
+    first: Any = None
+    margin: Annotated[float, Field(ge=0)] | None = None  # in the metric's unit
+    smallest_gain: Annotated[float, Field(gt=0)] | None = None
+    queue: Annotated[Text, matching(r"[a-z0-9_-]{1,40}", "use a name such as cpu or gpu")] = ""
+    resources: Any = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,32 +219,33 @@ def parse_document(document: Any) -> ExperimentFile:
     if not isinstance(document, Mapping):
         raise InvalidExperiment(
             "The experiment file is empty.",
-            [Problem("", "want a mapping that starts with project:, experiment: and goal:")],
+            [Problem("", "must be a mapping that starts with project:, experiment: and goal:")],
         )
     problems: list[Problem] = []
     check_texts(document, problems)
     if problems:
         raise InvalidExperiment("The experiment file holds text that cannot be kept.", problems)
-    unknown_keys(document, _KEYS, "", problems)
-    runs = parse_code_and_data(document, "", problems)
-    named = parse_arms(document, runs, problems)
-    check_named_arms(document, named, problems)
-    space = parse_search_space(document.get("hyperparameters"), problems, named=named, runs=runs)
-    declared = metrics.parse(document.get("metrics"), problems)
-    search = mapping(document, "search", problems)
-    unknown_keys(search, _SEARCH_KEYS, "search.", problems)
-    sampler = parse_sampler(search, problems)
-    folds = parse_folds(document, problems)
-    fidelity = parse_fidelity(document, folds, problems)
+    file = checked(FilePart, document, "", problems)
+    search = checked(SearchPart, file.search, "search", problems)
+    stop = checked(StopPart, file.stop, "stop", problems)
+    runs = code_and_data(file, "", problems)
+    named = parse_arms(file.arms, runs, problems)
+    check_named_arms(file.hyperparameters, named, problems)
+    space = parse_search_space(file.hyperparameters, problems, named=named, runs=runs)
+    declared = metrics.parse(file.metrics, problems)
+    sampler = parse_sampler(search.sampler, problems)
+    check_earlier(search.earlier_trials, file.extends, sampler, problems)
+    fidelity = parse_fidelity(file.fidelity, file.folds, problems)
     space = with_budget(space, fidelity, problems)
-    pruner = parse_pruner(search, sampler, folds=folds, fidelity=fidelity, problems=problems)
-    queue, gpus = parse_resources(document, problems)
-    extends, earlier_trials = parse_extension(document, search, sampler, problems)
+    pruner = parse_pruner(
+        search.pruner, sampler, folds=file.folds, fidelity=fidelity, problems=problems
+    )
+    queue, gpus = _resources(file, problems)
     parsed = ExperimentFile(
-        project=_slug(document, problems),
-        name=name_in(document, problems),
-        goal=text(document, "goal", problems, required=True, longest=2000),
-        objective=_objective(document, problems),
+        project=file.project,
+        name=file.experiment,
+        goal=file.goal,
+        objective=_objective(file, document, problems),
         space=space,
         metrics=declared,
         official=_official(declared, problems),
@@ -194,27 +254,27 @@ def parse_document(document: Any) -> ExperimentFile:
         pruner=pruner.name,
         pruner_options=pruner.options,
         trials=_trials(search, sampler, space, problems),
-        parallel=whole(search, "search.parallel", problems, low=1, high=1000, default=1),
-        seed=whole(search, "search.seed", problems, low=0, high=2**31 - 1, default=0),
-        split_seed=whole(search, "search.split_seed", problems, low=0, high=2**31 - 1, default=0),
-        stop=parse_stop(document, problems),
-        terminator=parse_terminator(document, folds, problems),
-        early_stopping=parse_early_stopping(document, declared, problems),
+        parallel=search.parallel,
+        seed=search.seed,
+        split_seed=search.split_seed,
+        stop=stop.numbers(),
+        terminator=parse_terminator(stop.terminator, file.folds, problems),
+        early_stopping=parse_early_stopping(file.early_stopping, declared, problems),
         fidelity=fidelity,
-        folds=folds,
-        first=parse_first(document, space, problems),
-        compares=_yes(document, "compares", problems),
-        config_link=_link(document, problems),
-        notes=text(document, "notes", problems, longest=100_000),
-        tags=_tags(document, problems),
-        margin=_gain(document, "margin", problems, zero=True),
-        smallest_gain=_gain(document, "smallest_gain", problems, zero=False),
+        folds=file.folds,
+        first=parse_first(file.first, file.hyperparameters, space, problems),
+        compares=file.compares,
+        config_link=file.config_link,
+        notes=file.notes,
+        tags=tuple(dict.fromkeys(file.tags)),
+        margin=file.margin,
+        smallest_gain=file.smallest_gain,
         queue=queue,
         gpus=gpus,
-        extends=extends,
-        earlier_trials=earlier_trials,
+        extends=file.extends,
+        earlier_trials=search.earlier_trials,
     )
-    if parsed.compares and not space.of_role("scientific"):
+    if file.compares and not space.of_role("scientific"):
         problems.append(
             Problem(
                 "compares",
@@ -230,69 +290,43 @@ def parse_document(document: Any) -> ExperimentFile:
     return parsed
 
 
-def _slug(document: Mapping[str, Any], problems: list[Problem]) -> str:
-    slug = text(document, "project", problems, required=True, longest=100)
-    if slug and not re.fullmatch(r"[a-z0-9][a-z0-9_-]*", slug):
-        problems.append(
-            Problem("project", f"found {short(slug)}, want lower-case letters, digits, - and _")
-        )
-    return slug
-
-
-def name_in(document: Mapping[str, Any], problems: list[Problem]) -> str:
-    """The name of an experiment, adding to `problems` why it cannot be one."""
-    name = text(document, "experiment", problems, required=True)
-    if name and not re.fullmatch(r"[\w][\w .+=-]*", name):
-        problems.append(
-            Problem(
-                "experiment", f"found {short(name)}, want letters, digits, spaces and . + = _ -"
-            )
-        )
-    if name == "new":
-        problems.append(Problem("experiment", "new is the address of the form; choose another"))
-    return name
-
-
-def _objective(document: Mapping[str, Any], problems: list[Problem]) -> str:
-    if "command" in document:
-        return _command(document, problems)
-    objective = text(document, "objective", problems, required=True, longest=300)
-    part = r"[A-Za-z_]\w*"
-    if objective and not re.fullmatch(rf"{part}(\.{part})*:{part}", objective, re.ASCII):
-        problems.append(
-            Problem("objective", f"found {short(objective)}, want package.module:function")
-        )
-    return objective
-
-
-def _command(document: Mapping[str, Any], problems: list[Problem]) -> str:
-    """An objective that names one of the operator's command lines."""
-    name = text(document, "command", problems, required=True, longest=100)
+def _objective(file: FilePart, document: Mapping[str, Any], problems: list[Problem]) -> str:
+    """A Python function, or the name of one of the operator's command lines."""
+    if "command" not in document:
+        if document.get("objective") is None:
+            problems.append(Problem("objective", "is missing; give package.module:function"))
+        return file.objective
     if "objective" in document:
         problems.append(Problem("command", "stands beside objective; write one of them"))
-    if name and not commands.NAME.fullmatch(name):
-        problems.append(
-            Problem("command", f"found {short(name)}, want a name from the operator's list")
-        )
-    return f"{commands.PREFIX}{name}"
+    if not document["command"]:
+        problems.append(Problem("command", "is missing"))
+    return f"{commands.PREFIX}{file.command}"
+
+
+def _resources(file: FilePart, problems: list[Problem]) -> tuple[str, int]:
+    """The queue, and the GPUs that each trial asks for.
+
+    Who asks for a GPU waits in the queue `gpu`, and who names that queue asks for one.
+    """
+    gpus = checked(ResourcesPart, file.resources, "resources", problems).gpu
+    if gpus is None:
+        gpus = 1 if file.queue == GPU_QUEUE else 0
+    return file.queue or (GPU_QUEUE if gpus else "cpu"), gpus
 
 
 def _official(declared: Mapping[str, Metric], problems: list[Problem]) -> str:
     official = [metric for metric in declared.values() if metric.official]
     if len(official) > 1:
         names = ", ".join(metric.name for metric in official)
-        problems.append(Problem("metrics", f"one metric can be official, found {names}"))
+        problems.append(Problem("metrics", f"only one metric can be official (found {names})"))
     for metric in official:
+        where = f"metrics.{metric.name}"
         if metric.direction is None:
-            problems.append(
-                Problem(
-                    f"metrics.{metric.name}.direction", "is missing; want minimize or maximize"
-                )
-            )
+            problems.append(Problem(f"{where}.direction", "is missing; give minimize or maximize"))
         if metric.split == "test":
             problems.append(
                 Problem(
-                    f"metrics.{metric.name}.split",
+                    f"{where}.split",
                     "a test metric cannot be official: it would choose what it should judge",
                 )
             )
@@ -300,62 +334,18 @@ def _official(declared: Mapping[str, Metric], problems: list[Problem]) -> str:
 
 
 def _trials(
-    search: Mapping[str, Any], sampler: Chosen, space: SearchSpace, problems: list[Problem]
+    search: SearchPart, sampler: Chosen, space: SearchSpace, problems: list[Problem]
 ) -> int:
     """Trials of each arm; a grid may leave the number to its size."""
     before = len(problems)
     if sampler.known:
-        given = search.get("trials")
-        check_space(sampler, space, given if isinstance(given, int) else None, problems)
-    default = None
-    if sampler.name == "grid" and len(problems) == before:
+        check_space(sampler, space, search.trials, problems)
+    if search.trials is None and sampler.name == "grid" and len(problems) == before:
         points = sampler.option("points", SAMPLERS)
-        default = max((grid_size(arm, points) for arm in space.arms()), default=1)
-    return whole(search, "search.trials", problems, low=1, high=_MOST_TRIALS, default=default)
-
-
-def _yes(document: Mapping[str, Any], key: str, problems: list[Problem]) -> bool:
-    value = document.get(key, False)
-    if not isinstance(value, bool):
-        problems.append(Problem(key, f"found {short(value)}, want true or false"))
-    return value is True
-
-
-def _link(document: Mapping[str, Any], problems: list[Problem]) -> str:
-    link = text(document, "config_link", problems, longest=1000)
-    try:
-        good = not link or (urlsplit(link).scheme in ("http", "https") and urlsplit(link).netloc)
-    except ValueError:
-        good = False
-    if not good or re.search(r"\s", link):
-        problems.append(
-            Problem("config_link", f"found {short(link)}, want an http or https address")
-        )
-        return ""
-    return link
-
-
-def _tags(document: Mapping[str, Any], problems: list[Problem]) -> tuple[str, ...]:
-    tags = document.get("tags", [])
-    if not isinstance(tags, list) or not all(
-        isinstance(tag, str) and 0 < len(tag.strip()) <= 60 for tag in tags
-    ):
-        problems.append(Problem("tags", "want a list of words of at most 60 characters"))
-        return ()
-    return tuple(dict.fromkeys(tag.strip() for tag in tags))
-
-
-def _gain(
-    document: Mapping[str, Any], key: str, problems: list[Problem], *, zero: bool
-) -> float | None:
-    value = document.get(key)
-    if value is None:
-        return None
-    if not is_number(value) or value < 0 or (value == 0 and not zero):
-        want = "0 or more" if zero else "more than 0"
-        problems.append(Problem(key, f"found {short(value)}, want {want}, in the metric's unit"))
-        return None
-    return float(value)
+        return max((grid_size(arm, points) for arm in space.arms()), default=1)
+    if search.trials is None and "trials" not in search.model_fields_set:
+        problems.append(Problem("search.trials", "is missing; give the trials of each arm"))
+    return search.trials or 1
 
 
 _stored = TypeAdapter(ExperimentFile)

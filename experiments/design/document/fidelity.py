@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from typing import Literal
 
 FidelityName = Literal["epochs", "data_fraction", "width"]
-FIDELITY_NAMES: tuple[FidelityName, ...] = ("epochs", "data_fraction", "width")
 # These judge a trial at budgets that grow by a factor.
 RUNG_PRUNERS = ("successive_halving", "hyperband")
 REDUCTION_FACTORS = {"successive_halving": 4, "hyperband": 3}

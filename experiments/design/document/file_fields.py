@@ -1,83 +1,142 @@
-"""Read one field of an experiment file, naming what is wrong and what would be right."""
+"""Parts of an experiment file as pydantic models: what each key may hold, in words when wrong."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from typing import Any
+import re
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any, TypeVar, cast
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    ValidationError,
+    ValidationInfo,
+    ValidatorFunctionWrapHandler,
+    field_validator,
+)
+from pydantic_core import ErrorDetails
 
 from experiments.errors import Problem
 
+MISSING = "is missing"
 
-def unknown_keys(
-    found: Mapping[str, Any], known: Any, prefix: str, problems: list[Problem]
-) -> None:
-    for key in found:
+
+class Part(BaseModel):
+    """A mapping of an experiment file; its fields are the keys that it may have.
+
+    What is wrong becomes a problem under its key and the field's default stands in for it, so
+    that all problems of a file are found together.
+    """
+
+    model_config = ConfigDict(strict=True, allow_inf_nan=False, frozen=True)
+
+    @field_validator("*", mode="wrap")
+    @classmethod
+    def _collected(
+        cls, value: Any, check: ValidatorFunctionWrapHandler, info: ValidationInfo
+    ) -> Any:
+        prefix, problems = cast(tuple[str, list[Problem]], info.context)
+        field = cls.model_fields[str(info.field_name)]
+        try:
+            return check(value)
+        except ValidationError as error:
+            for each in error.errors(include_url=False):
+                inside = "".join(f".{_place(key)}" for key in each["loc"])
+                message = words_of(each, field.metadata)
+                if message == MISSING and field.description:
+                    message += f"; {field.description}"
+                problems.append(Problem(f"{prefix}{info.field_name}{inside}", message))
+            return field.get_default(call_default_factory=True)
+
+
+P = TypeVar("P", bound=Part)
+
+
+def required(hint: str) -> Any:
+    """A key that must be there; `hint` says what to write when it is missing."""
+    return Field(default=None, validate_default=True, description=hint)
+
+
+def checked(part: type[P], found: Any, where: str, problems: list[Problem]) -> P:
+    """A part of the file as its model, with what is wrong added to `problems`.
+
+    A key that is null is as good as one that is not there, but where anything may stand.
+    """
+    if found is None:
+        found = {}
+    if not isinstance(found, Mapping):
+        problems.append(Problem(where, f"must be a mapping of {', '.join(part.model_fields)}"))
+        return part.model_construct()
+    prefix = f"{where}." if where else ""
+    known = part.model_fields
+    given = {}
+    for key, value in found.items():
         if key not in known:
-            problems.append(
-                Problem(f"{prefix}{key_text(key)}", f"unknown key; want one of {', '.join(known)}")
-            )
+            message = f"unknown key; use one of {', '.join(known)}"
+            problems.append(Problem(f"{prefix}{key_text(key)}", message))
+        elif value is not None or known[key].annotation is Any:
+            given[key] = value
+    return part.model_validate(given, context=(prefix, problems))
 
 
-def mapping(document: Mapping[str, Any], key: str, problems: list[Problem]) -> Mapping[str, Any]:
-    value = document.get(key)
-    if value is None:
-        return {}
-    if not isinstance(value, Mapping):
-        problems.append(Problem(key, "want a mapping"))
-        return {}
-    return value
+def _place(key: int | str) -> str:
+    return str(key + 1) if isinstance(key, int) else key_text(key)
 
 
-def text(
-    document: Mapping[str, Any],
-    key: str,
-    problems: list[Problem],
-    *,
-    required: bool = False,
-    longest: int = 200,
-) -> str:
-    value = document.get(key)
-    if value is None or (isinstance(value, str) and not value.strip()):
-        if required:
-            problems.append(
-                Problem(
-                    key,
-                    "is missing; say in a sentence what you want to learn"
-                    if key == "goal"
-                    else "is missing",
-                )
-            )
-        return ""
-    if not isinstance(value, str):
-        problems.append(Problem(key, f"found {short(value)}, want text"))
-        return ""
-    if len(value) > longest or "\x00" in value:
-        problems.append(Problem(key, f"want at most {longest} characters and no NUL"))
-        return ""
-    return value.strip()
+_LIMITS = ("greater_than_equal", "less_than_equal")
+_WANTED = {
+    "int_type": "a whole number",
+    "int_from_float": "a whole number",
+    "float_type": "a finite number",
+    "finite_number": "a finite number",
+    "bool_type": "true or false",
+    "string_type": "text",
+    "list_type": "a list",
+    "dict_type": "a mapping",
+    "literal_error": "one of {expected}",
+    "greater_than_equal": "at least {ge}",
+    "greater_than": "more than {gt}",
+    "less_than_equal": "at most {le}",
+    "less_than": "less than {lt}",
+    "string_too_long": "at most {max_length} characters",
+    "too_short": "a list of at least {min_length} values",
+    "too_long": "a list of at most {max_length} values",
+}
 
 
-def whole(
-    found: Mapping[str, Any],
-    where: str,
-    problems: list[Problem],
-    *,
-    low: int,
-    high: int,
-    default: int | None = None,
-) -> int:
-    key = where.rpartition(".")[2]
-    value = found.get(key, default)
-    if value is None:
-        problems.append(Problem(where, f"is missing; want a whole number from {low} to {high}"))
-        return low
-    if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
-        problems.append(
-            Problem(where, f"found {short(value)}, want a whole number from {low} to {high}")
-        )
-        return low
-    return value
+def words_of(error: ErrorDetails, limits: Sequence[Any] = (), beside: str = "") -> str:
+    """What is wrong and what would be right; `beside` is what else would be.
+
+    limits: of the field, so that both ends of what a whole number may be are said at once.
+    """
+    kind, found, context = error["type"], error["input"], error.get("ctx", {})
+    if kind == "value_error":
+        return str(context["error"])
+    if found is None or (isinstance(found, str) and not found.strip()):
+        return MISSING
+    low = [each.ge for each in limits if hasattr(each, "ge")]
+    high = [each.le for each in limits if hasattr(each, "le")]
+    if "expected" in context:
+        context = {"expected": context["expected"].replace("'", "").replace(" or ", ", ")}
+    plain = {
+        key: f"{each:g}" if isinstance(each, float) else each for key, each in context.items()
+    }
+    wanted = _WANTED[kind].format_map(plain)
+    if low and high and kind in ("int_type", "int_from_float", *_LIMITS):
+        wanted = f"a whole number from {low[0]} to {high[0]}"
+    sizes = [
+        getattr(each, name)
+        for name in ("min_length", "max_length")
+        for each in limits
+        if hasattr(each, name)
+    ]
+    if len(sizes) == 2 and kind in ("list_type", "too_short", "too_long"):
+        wanted = f"a list of {sizes[0]} to {sizes[1]} values"
+    return f"must be {wanted}{beside} (found {short(found)})"
 
 
 def is_number(value: Any) -> bool:
@@ -88,6 +147,56 @@ def is_number(value: Any) -> bool:
         return math.isfinite(float(value))
     except OverflowError:
         return False
+
+
+def _number(value: Any) -> Any:
+    if value is None:
+        raise ValueError(MISSING)
+    if not is_number(value):
+        raise ValueError(f"must be a finite number (found {short(value)})")
+    return value
+
+
+def _positive(value: Any) -> Any:
+    if value is not None and _number(value) <= 0:
+        raise ValueError(f"must be more than 0 (found {short(value)})")
+    return value
+
+
+def is_scalar(value: Any) -> bool:
+    """Whether a hyperparameter can have this value."""
+    if isinstance(value, str):
+        return len(value) <= 1000
+    if isinstance(value, float):
+        return math.isfinite(value)
+    return value is None or (isinstance(value, int) and abs(value) < 2**63)
+
+
+def _scalar(value: Any) -> Any:
+    if not is_scalar(value):
+        raise ValueError(
+            f"must be text, a finite number, true, false or null (found {short(value)})"
+        )
+    return value
+
+
+Number = Annotated[Any, AfterValidator(_number)]
+Positive = Annotated[Any, AfterValidator(_positive)]
+AnyScalar = Annotated[Any, AfterValidator(_scalar)]
+Text = Annotated[str, StringConstraints(strip_whitespace=True, max_length=200)]
+Name = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=200)]
+Long = Annotated[str, StringConstraints(strip_whitespace=True)]
+
+
+def matching(pattern: str, wanted: str) -> AfterValidator:
+    """A check of a text that may be left out; `wanted` says what would be right."""
+
+    def check(value: str) -> str:
+        if value and not re.fullmatch(pattern, value, re.ASCII):
+            raise ValueError(f"{wanted} (found {short(value)})")
+        return value
+
+    return AfterValidator(check)
 
 
 def short(value: Any, longest: int = 60) -> str:

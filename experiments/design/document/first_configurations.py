@@ -21,23 +21,24 @@ MOST_FIRST = 1000
 
 
 def parse_first(
-    document: Mapping[str, Any], space: SearchSpace, problems: list[Problem]
+    first: Any, named: Any, space: SearchSpace, problems: list[Problem]
 ) -> tuple[dict[str, Scalar], ...]:
-    """The `first:` part: each configuration names every hyperparameter that its arms search."""
-    first = document.get("first")
+    """The `first:` part: each configuration names every hyperparameter that its arms search.
+
+    `named`: the file's hyperparameters, those included that `space` leaves out for an error.
+    """
     if first is None:
         return ()
     if not isinstance(first, list) or len(first) > MOST_FIRST:
-        problems.append(Problem("first", f"want a list of at most {MOST_FIRST} configurations"))
+        problems.append(Problem("first", f"must be a list of at most {MOST_FIRST} configurations"))
         return ()
-    named = document.get("hyperparameters")
     broken = (
         {str(name) for name in named if name not in space} if isinstance(named, Mapping) else set()
     )
     for index, each in enumerate(first):
         where = f"first.{index + 1}"
         if not isinstance(each, Mapping):
-            problems.append(Problem(where, "want a mapping of hyperparameters to values"))
+            problems.append(Problem(where, "must be a mapping of hyperparameters to values"))
             continue
         for name, value in each.items():
             _check_value(space, broken, name, value, f"{where}.{key_text(name)}", problems)

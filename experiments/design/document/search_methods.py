@@ -13,6 +13,10 @@ from experiments.design.document.grid import MOST_DIMENSIONS, MOST_POINTS, grid_
 from experiments.design.space.search_space import Range, SearchSpace, searched_domain
 from experiments.errors import Problem
 
+# Samplers that fit a model to all complete trials of a study, whoever ran them. CMA-ES, genetic
+# search and annealing continue their own steps only; BOHB compares within its own rungs.
+READ_EARLIER_TRIALS = ("tpe", "gp")
+
 
 @dataclass(frozen=True, slots=True)
 class Chosen:
@@ -27,13 +31,32 @@ class Chosen:
         return self.options.get(name, methods[self.name].options[name].default)
 
 
-def parse_sampler(search: Mapping[str, Any], problems: list[Problem]) -> Chosen:
-    """The sampler; halton when none is named."""
-    return parse_method(search.get("sampler", "halton"), "search.sampler", SAMPLERS, problems)
+def parse_sampler(given: Any, problems: list[Problem]) -> Chosen:
+    """The sampler by name, or with its options."""
+    return parse_method(given, "search.sampler", SAMPLERS, problems)
+
+
+def check_earlier(earlier: bool, extends: str, sampler: Chosen, problems: list[Problem]) -> None:
+    """`search.earlier_trials`: the sampler begins with the trials of the extended experiment.
+
+    Those that lie inside the new space. A quasi-random set stays as it was drawn.
+    """
+    where = "search.earlier_trials"
+    if earlier and not extends:
+        problems.append(Problem(where, "say with extends: whose trials they are"))
+    if earlier and sampler.known and sampler.name not in READ_EARLIER_TRIALS:
+        allowed = " and ".join(READ_EARLIER_TRIALS)
+        problems.append(
+            Problem(
+                where,
+                f"only {allowed} learn from earlier trials; {sampler.name} draws its own "
+                "points and they are never mixed with others",
+            )
+        )
 
 
 def parse_pruner(
-    search: Mapping[str, Any],
+    given: Any,
     sampler: Chosen,
     *,
     folds: int,
@@ -42,7 +65,6 @@ def parse_pruner(
 ) -> Chosen:
     """The pruner; none when none is named, Hyperband for BOHB, which consists of it."""
     bohb = sampler.name == "bohb"
-    given = search.get("pruner")
     if given is None:
         given = "hyperband" if bohb else "none"
     pruner = parse_method(given, "search.pruner", PRUNERS, problems, PRUNER_SYNONYMS)
@@ -75,7 +97,9 @@ def parse_method(
     if isinstance(given, str):
         given = (synonyms or {}).get(given, given)
     if not isinstance(given, str) or given not in known:
-        problems.append(Problem(where, f"found {short(given)}, want one of {', '.join(known)}"))
+        problems.append(
+            Problem(where, f"must be one of {', '.join(known)} (found {short(given)})")
+        )
         return Chosen(next(iter(known)), known=False)
     method = known[given]
     before = len(problems)

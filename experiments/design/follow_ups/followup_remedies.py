@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from experiments.design.catalogue import SAMPLERS
-from experiments.design.document.extension_rules import READ_EARLIER_TRIALS
+from experiments.design.document.search_methods import READ_EARLIER_TRIALS
 from experiments.design.follow_ups.experiment_changes import Change
 from experiments.design.follow_ups.followup_changes import Asked, Made, set_key, tidy
 from experiments.design.space.search_space import Fixed, Range

@@ -3,14 +3,25 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from typing import Any, cast
+from collections.abc import Iterator, Mapping
+from typing import Annotated, Any, Literal
 
-from experiments.design.document.file_fields import is_number, key_text, short
+from pydantic import Field
+
+from experiments.design.document.file_fields import (
+    AnyScalar,
+    Number,
+    Part,
+    Positive,
+    checked,
+    is_scalar,
+    key_text,
+    required,
+    short,
+)
 from experiments.design.space.search_space import (
     ARM,
     MOST_ARMS,
-    ROLES,
     Choices,
     CodeAndData,
     Domain,
@@ -29,14 +40,34 @@ from experiments.errors import Problem
 MOST_HYPERPARAMETERS = 200
 LONGEST_NAME = 200
 MOST_CHOICES = 1000
-_RANGE_KEYS = ("low", "high", "log", "step", "type")
-_KEYS = ("role", *_RANGE_KEYS, "choices", "ordered", "value", "natural", "when")
-_EDGES = ("low", "high")
 _MOST_STEPS = 2**31
+NOTHING: Any = Field(default_factory=list)
+_RANGE_KEYS = ("low", "high", "log", "step", "type")
+_KEYS_OF = {
+    "a range": _RANGE_KEYS,
+    "choices": ("choices", "ordered"),
+    "a value": ("value",),
+}
 _NO_ARMS_WHEN_MIXED = (
     "each needs a study of its own, but the scientific hyperparameters have a range, or together "
     f"with the arms more than {MOST_ARMS} combinations; give them fewer choices"
 )
+
+
+class _Entry(Part):
+    """One hyperparameter: a role, and a range, choices or a value."""
+
+    role: Role = required("scientific, nuisance or fixed")
+    low: Number = 0.0
+    high: Number = 1.0
+    log: bool = False
+    step: Positive = None
+    type: Literal["int", "float"] | None = None
+    choices: Annotated[list[AnyScalar], Field(min_length=2, max_length=MOST_CHOICES)] = NOTHING
+    ordered: bool = False
+    value: Any = None
+    natural: list[Literal["low", "high"]] = NOTHING
+    when: dict[Any, Any] = Field(default_factory=dict)
 
 
 def parse_search_space(
@@ -52,20 +83,12 @@ def parse_search_space(
     in code or data, `runs` is what all others run on.
     """
     if not isinstance(document, Mapping) or not document:
-        problems.append(
-            Problem(
-                "hyperparameters",
-                "want at least one, such as learning_rate: {role: nuisance, low: 1e-4, "
-                "high: 1e-1, log: true}",
-            )
-        )
+        example = "learning_rate: {role: nuisance, low: 1e-4, high: 1e-1, log: true}"
+        problems.append(Problem("hyperparameters", f"is missing; give at least one: {example}"))
         return SearchSpace(())
     if len(document) > MOST_HYPERPARAMETERS:
-        problems.append(
-            Problem(
-                "hyperparameters", f"found {len(document)}, want {MOST_HYPERPARAMETERS} or fewer"
-            )
-        )
+        message = f"must be {MOST_HYPERPARAMETERS} or fewer (found {len(document)})"
+        problems.append(Problem("hyperparameters", message))
         return SearchSpace(())
     parsed = [_parse_one(name, entry, problems) for name, entry in document.items()]
     good = tuple(each for each in parsed if each is not None)
@@ -80,227 +103,127 @@ def parse_search_space(
     return space
 
 
-def _parse_one(name: Any, entry: Any, problems: list[Problem]) -> Hyperparameter | None:
+def _parse_one(name: Any, found: Any, problems: list[Problem]) -> Hyperparameter | None:
     where = f"hyperparameters.{key_text(name)}"
-    found: list[Problem] = []
+    wrong: list[Problem] = []
     if not isinstance(name, str) or not name.strip() or len(name) > LONGEST_NAME:
-        found.append(Problem(where, f"want a name of 1 to {LONGEST_NAME} characters"))
+        wrong.append(Problem(where, f"must have a name of 1 to {LONGEST_NAME} characters"))
     elif not name.isprintable() or name != name.strip():
-        found.append(Problem(where, "want a name of visible characters, no space around it"))
-    if not isinstance(entry, Mapping):
-        found.append(Problem(where, "want a mapping with a role and a range, choices or a value"))
-        problems.extend(found)
+        wrong.append(Problem(where, "must have a visible name without space around it"))
+    entry = checked(_Entry, found, where, wrong)
+    domain = None
+    if isinstance(found, Mapping):
+        kind = _kind(found, entry, where, wrong)
+        shape = [each for each in wrong if each.where != f"{where}.role"]
+        if kind and not shape:
+            domain = _domain(kind, entry, where, wrong)
+    when = {
+        scalar_key(other): tuple(among if isinstance(among, list) else [among])
+        for other, among in entry.when.items()
+    }
+    for other, values in when.items():
+        if not values or not all(map(is_scalar, values)):
+            at = f"{where}.when.{key_text(other)}"
+            wrong.append(Problem(at, "must be a value or a list of values"))
+    problems.extend(wrong)
+    if wrong or domain is None:
         return None
-    for key in entry:
-        if key not in _KEYS:
-            found.append(
-                Problem(f"{where}.{key_text(key)}", f"unknown key; want one of {', '.join(_KEYS)}")
-            )
-    role = entry.get("role")
-    if role not in ROLES:
-        had = "is missing" if role is None else f"found {short(role)}"
-        found.append(Problem(f"{where}.role", f"{had}; want one of {', '.join(ROLES)}"))
-    domain = _domain(entry, where, role, found)
-    natural = _natural(entry, where, domain, found)
-    when = _when(entry, where, found)
-    problems.extend(found)
-    if found or domain is None:
-        return None
-    return Hyperparameter(str(name), cast(Role, role), domain, natural, when)
+    return Hyperparameter(str(name), entry.role, domain, frozenset(entry.natural), when)
 
 
-def _domain(
-    entry: Mapping[str, Any], where: str, role: Any, problems: list[Problem]
-) -> Domain | None:
-    given = [
-        kind
-        for kind, keys in (("range", _EDGES), ("choices", ("choices",)), ("value", ("value",)))
-        if any(key in entry for key in keys)
-    ]
+def _kind(
+    found: Mapping[str, Any], entry: _Entry, where: str, problems: list[Problem]
+) -> str | None:
+    """Which of the three it is, once it is one of them and its other keys go with it."""
+    telling = {"a range": ("low", "high"), "choices": ("choices",), "a value": ("value",)}
+    given = [kind for kind, keys in telling.items() if any(key in found for key in keys)]
     if len(given) != 1:
-        had = "found " + " and ".join(given) if given else "found none"
+        both = f" (found {' and '.join(given)})" if given else ""
         problems.append(
-            Problem(where, f"{had}; want exactly one of low and high, choices, or value")
+            Problem(where, f"Enter {'one of ' if given else ''}a range, choices or a value{both}.")
         )
         return None
-    if role in ROLES and (role == "fixed") is not (given[0] == "value"):
-        want = "a value" if role == "fixed" else "low and high, or choices"
-        problems.append(Problem(where, f"the role {role} needs {want}"))
+    kind = given[0]
+    role_is_known = all(each.where != f"{where}.role" for each in problems)
+    if role_is_known and (entry.role == "fixed") is not (kind == "a value"):
+        needs = "a value" if entry.role == "fixed" else "a range or choices"
+        problems.append(Problem(where, f"the role {entry.role} needs {needs}"))
         return None
-    misplaced = {"range": ("ordered",), "choices": _RANGE_KEYS, "value": (*_RANGE_KEYS, "ordered")}
-    for key in misplaced[given[0]]:
-        if key in entry:
-            problems.append(Problem(f"{where}.{key}", f"has no meaning beside {given[0]}"))
-    if given[0] == "range":
-        return _range(entry, where, problems)
-    return (
-        _choices(entry, where, problems)
-        if given[0] == "choices"
-        else _fixed(entry["value"], where, problems)
-    )
+    for other in (key for keys in _KEYS_OF.values() for key in keys if keys != _KEYS_OF[kind]):
+        if other in found:
+            problems.append(Problem(f"{where}.{other}", f"has no meaning beside {kind}"))
+    for edge in ("low", "high") if kind == "a range" else ():
+        if edge not in found:
+            problems.append(Problem(f"{where}.{edge}", "is missing; give a number"))
+    if entry.natural and kind != "a range" and not entry.ordered:
+        problems.append(Problem(f"{where}.natural", "only a range or ordered choices have edges"))
+    return kind
 
 
-def _range(entry: Mapping[str, Any], where: str, problems: list[Problem]) -> Range | None:
+def _domain(kind: str, entry: _Entry, where: str, problems: list[Problem]) -> Domain | None:
     before = len(problems)
-    for edge in _EDGES:
-        if edge not in entry:
-            problems.append(Problem(f"{where}.{edge}", "is missing; want a number"))
-        elif not is_number(entry[edge]):
-            problems.append(
-                Problem(f"{where}.{edge}", f"found {short(entry[edge])}, want a finite number")
-            )
-    log = entry.get("log", False)
-    if not isinstance(log, bool):
-        problems.append(Problem(f"{where}.log", f"found {short(log)}, want true or false"))
-    if entry.get("type", "float") not in ("int", "float"):
-        problems.append(
-            Problem(f"{where}.type", f"found {short(entry['type'])}, want int or float")
-        )
-    if len(problems) > before:
-        return None
-    low, high = entry["low"], entry["high"]
-    whole = isinstance(low, int) and isinstance(high, int)
-    integer = entry["type"] == "int" if "type" in entry else whole
-    _check_edges(low, high, log=log, integer=integer, where=where, problems=problems)
-    step = _step(entry, where, log=log, integer=integer, problems=problems)
-    if len(problems) > before:
-        return None
-    return Range(float(low), float(high), log, step, integer)
-
-
-def _check_edges(
-    low: float, high: float, *, log: bool, integer: bool, where: str, problems: list[Problem]
-) -> None:
-    if low >= high:
-        problems.append(
-            Problem(
-                where,
-                f"low {short(low)} is not below high {short(high)}; for one value use value",
-            )
-        )
-    if log and low <= 0:
-        problems.append(
-            Problem(f"{where}.low", f"a log scale cannot hold {short(low)}; want more than 0")
-        )
-    if integer and not (float(low).is_integer() and float(high).is_integer()):
-        problems.append(Problem(where, "type int needs whole low and high"))
-    if integer and max(abs(low), abs(high)) > 2**53:
-        problems.append(Problem(where, "whole numbers beyond 2**53 cannot be searched exactly"))
-    if not math.isfinite(float(high) - float(low)):
-        problems.append(Problem(where, "the range is too wide for a float; narrow it"))
-
-
-def _step(
-    entry: Mapping[str, Any], where: str, *, log: bool, integer: bool, problems: list[Problem]
-) -> float | None:
-    step = entry.get("step")
-    if step is None:
-        return None
-    if not is_number(step) or step <= 0:
-        problems.append(Problem(f"{where}.step", f"found {short(step)}, want a number above 0"))
-        return None
-    if log:
-        problems.append(Problem(f"{where}.step", "a log scale takes no step; leave one out"))
-    if integer and not float(step).is_integer():
-        problems.append(Problem(f"{where}.step", "type int needs a whole step"))
-    width = float(entry["high"]) - float(entry["low"])
-    if not log and step > width:
-        problems.append(Problem(f"{where}.step", "is wider than the range"))
-    elif not log and width / step > _MOST_STEPS:
-        problems.append(
-            Problem(f"{where}.step", "makes more than 2**31 values; leave it out or widen it")
-        )
-    return float(step)
-
-
-def _scalar(value: Any) -> bool:
-    if isinstance(value, str):
-        return len(value) <= 1000
-    if isinstance(value, float):
-        return math.isfinite(value)
-    return (
-        value is None or isinstance(value, bool) or (isinstance(value, int) and abs(value) < 2**63)
-    )
-
-
-def _choices(entry: Mapping[str, Any], where: str, problems: list[Problem]) -> Choices | None:
-    values = entry["choices"]
-    ordered = entry.get("ordered", False)
-    before = len(problems)
-    if not isinstance(ordered, bool):
-        problems.append(Problem(f"{where}.ordered", f"found {short(ordered)}, want true or false"))
-    if not isinstance(values, list) or not 2 <= len(values) <= MOST_CHOICES:
-        problems.append(Problem(f"{where}.choices", f"want a list of 2 to {MOST_CHOICES} values"))
-        return None
-    for value in values:
-        if not _scalar(value):
-            problems.append(
-                Problem(
-                    f"{where}.choices",
-                    f"found {short(value)}, want text, finite numbers, true, false or null",
-                )
-            )
+    if kind == "a range":
+        whole = isinstance(entry.low, int) and isinstance(entry.high, int)
+        integer = whole if entry.type is None else entry.type == "int"
+        problems += [
+            Problem(f"{where}{key}", message) for key, message in _wrong_range(entry, integer)
+        ]
+        if len(problems) > before:
             return None
-    for position, value in enumerate(values):
-        if any(same_scalar(value, other) for other in values[:position]):
-            problems.append(Problem(f"{where}.choices", f"{short(value)} stands there twice"))
-    return None if len(problems) > before else Choices(tuple(values), ordered)
+        step = None if entry.step is None else float(entry.step)
+        return Range(float(entry.low), float(entry.high), entry.log, step, integer)
+    if kind == "choices":
+        for place, value in enumerate(entry.choices):
+            if any(same_scalar(value, other) for other in entry.choices[:place]):
+                problems.append(Problem(f"{where}.choices", f"{short(value)} stands there twice"))
+        return Choices(tuple(entry.choices), entry.ordered)
+    return _fixed(entry.value, f"{where}.value", problems)
+
+
+def _wrong_range(entry: _Entry, integer: bool) -> Iterator[tuple[str, str]]:
+    """What is wrong with a range, each with the key that it stands under."""
+    low, high, step = entry.low, entry.high, entry.step
+    if low >= high:
+        told = f"(low {short(low)}, high {short(high)})"
+        yield "", f'"low" must be less than "high" {told}; for one value use "value"'
+    if entry.log and low <= 0:
+        yield ".low", f"must be more than 0 on a log scale (found {short(low)})"
+    if integer and not (float(low).is_integer() and float(high).is_integer()):
+        yield "", "type int needs whole low and high"
+    if integer and max(abs(low), abs(high)) > 2**53:
+        yield "", "whole numbers beyond 2**53 cannot be searched exactly"
+    width = float(high) - float(low)
+    if not math.isfinite(width):
+        yield "", "the range is too wide for a float; narrow it"
+    if step is None:
+        return
+    if entry.log:
+        yield ".step", "a log scale takes no step; leave one out"
+    if integer and not float(step).is_integer():
+        yield ".step", "type int needs a whole step"
+    if not entry.log and step > width:
+        yield ".step", "is wider than the range"
+    elif not entry.log and width / step > _MOST_STEPS:
+        yield ".step", "makes more than 2**31 values; leave it out or widen it"
 
 
 def _fixed(value: Any, where: str, problems: list[Problem]) -> Fixed | None:
-    if isinstance(value, Mapping):
-        by = value.get("by")
-        values = {scalar_key(key): each for key, each in value.items() if key != "by"}
-        if not isinstance(by, str) or not values or len(values) < len(value) - 1:
-            problems.append(
-                Problem(
-                    f"{where}.value",
-                    "want one value, or {by: HYPERPARAMETER, ITS VALUE: VALUE, ...}",
-                )
-            )
-            return None
-        if not all(_scalar(each) for each in values.values()):
-            problems.append(Problem(f"{where}.value", "want text, numbers, true, false or null"))
-            return None
-        return Fixed(by=by, values=values)
-    if not _scalar(value):
-        problems.append(
-            Problem(
-                f"{where}.value",
-                f"found {short(value)}, want text, a finite number, true, false or null",
-            )
-        )
+    if not isinstance(value, Mapping):
+        if is_scalar(value):
+            return Fixed(value)
+        wanted = f"must be text, a finite number, true, false or null (found {short(value)})"
+        problems.append(Problem(where, wanted))
         return None
-    return Fixed(value)
-
-
-def _natural(
-    entry: Mapping[str, Any], where: str, domain: Domain | None, problems: list[Problem]
-) -> frozenset[str]:
-    natural = entry.get("natural", [])
-    if not isinstance(natural, list) or any(edge not in _EDGES for edge in natural):
-        problems.append(Problem(f"{where}.natural", "want a list with low, high or both"))
-        return frozenset()
-    if natural and not (
-        isinstance(domain, Range) or (isinstance(domain, Choices) and domain.ordered)
-    ):
-        problems.append(Problem(f"{where}.natural", "only a range or ordered choices have edges"))
-    return frozenset(natural)
-
-
-def _when(
-    entry: Mapping[str, Any], where: str, problems: list[Problem]
-) -> dict[str, tuple[Scalar, ...]]:
-    when = entry.get("when", {})
-    if not isinstance(when, Mapping):
-        problems.append(Problem(f"{where}.when", "want a mapping such as {optimizer: sgd}"))
-        return {}
-    conditions = {}
-    for name, among in when.items():
-        values = among if isinstance(among, list) else [among]
-        if not values or not all(_scalar(value) for value in values):
-            at = f"{where}.when.{key_text(name)}"
-            problems.append(Problem(at, "want a value or a list of values"))
-            continue
-        conditions[scalar_key(name)] = tuple(values)
-    return conditions
+    by = value.get("by")
+    values: dict[str, Scalar] = {
+        scalar_key(key): each for key, each in value.items() if key != "by"
+    }
+    if not isinstance(by, str) or not values or len(values) < len(value) - 1:
+        problems.append(
+            Problem(where, "must be one value, or {by: HYPERPARAMETER, ITS VALUE: VALUE, ...}")
+        )
+    elif not all(map(is_scalar, values.values())):
+        problems.append(Problem(where, "must hold text, numbers, true, false or null"))
+    else:
+        return Fixed(by=by, values=values)
+    return None

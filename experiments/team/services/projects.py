@@ -7,11 +7,10 @@ import re
 from collections.abc import Sequence
 
 from django.db import IntegrityError, transaction
-from django.utils.text import slugify
 
 from experiments.errors import Conflict, NotAllowed, Problem, VerdictError
 from experiments.models import Membership, Project
-from experiments.models.project import Direction, Role
+from experiments.models.project import SLUG, SLUG_WORDS, Direction, Role
 from experiments.team.services.permissions import Person, require
 
 MOST_TARGETS = 20
@@ -132,8 +131,8 @@ def _problems(
     smallest_gain: float | None,
 ) -> list[Problem]:
     problems = []
-    if not slug or slug != slugify(slug) or len(slug) > 100:
-        problems.append(Problem("slug", "want lower-case letters, digits, - and _"))
+    if not re.fullmatch(SLUG, slug) or len(slug) > 100:
+        problems.append(Problem("slug", f"{SLUG_WORDS}, 100 at most"))
     if not name.strip() or len(name) > 200:
         problems.append(Problem("name", "want 1 to 200 characters"))
     if not official_metric.strip() or len(official_metric) > 200:

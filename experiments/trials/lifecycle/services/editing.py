@@ -85,10 +85,10 @@ def rename(*, user: Person, experiment: Experiment, name: str) -> None:
         Conflict: when it is taken, or trials are running: workers find their study by name.
     """
     require(user, experiment.project, Role.EDITOR)
-    problems: list[Problem] = []
-    wanted = experiment_file.name_in({"experiment": name}, problems)
-    if problems:
-        raise VerdictError("The name cannot be used.", [Problem("name", problems[0].message)])
+    try:
+        wanted = experiment_file.experiment_name(name.strip())
+    except ValueError as error:
+        raise VerdictError("The name cannot be used.", [Problem("name", str(error))]) from None
     try:
         with transaction.atomic():
             held = Experiment.objects.select_for_update().get(pk=experiment.pk)

@@ -215,7 +215,7 @@ hyperparameters:
         (HEAD + "  x: " + "[" * 100_000, "deeper"),
         (HEAD + "  x: {role: fixed, value: " + "1" * 100_000 + "}", "too many digits"),
         (HEAD + "  x: {role: fixed, value: 0x" + "f" * 50_000 + "}", "of 200000 bits"),
-        (HEAD + "  x: {role: fixed, value: " + "1:" * 50_000 + "1}", "want text"),
+        (HEAD + "  x: {role: fixed, value: " + "1:" * 50_000 + "1}", "must be text"),
         (HEAD + '  x: {role: fixed, value: "\\0"}', "NUL"),
         (HEAD + '  "\\ud800": {role: fixed, value: 1}', "half a character"),
         (HEAD + "  x: {role: nuisance, low: 0.0, high: 1e300, step: 1e-300}", "2**31"),

@@ -83,14 +83,14 @@ def test_one_commit_and_data_for_all_arms_need_no_names() -> None:
 @pytest.mark.parametrize(
     ("text", "where", "says"),
     [
-        ("arms: [a, b]", "arms", "want a mapping of 2 to 12 names"),
+        ("arms: [a, b]", "arms", "must be a mapping of 2 to 12 names"),
         ("arms: {only: {commit: 4f1c2e9}}", "arms", "for one, write commit: and data:"),
         ("arms: {a: {}, b: {}}", "arms.b", "the same code on the same data as a"),
         ("arms: {a: {comit: 4f1c2e9}, b: {}}", "arms.a.comit", "unknown key"),
         ("arms: {a: {commit: main}, b: {}}", "arms.a.commit", "7 to 64 of the digits"),
-        ("arms: {a: {commit: 1234567}, b: {}}", "arms.a.commit", "put the commit in quotes"),
-        ("arms: {a: {commit: 4e12345}, b: {}}", "arms.a.commit", "put the commit in quotes"),
-        ("arms: {a: {data: digits}, b: {}}", "arms.a.data", "want a mapping"),
+        ("arms: {a: {commit: 1234567}, b: {}}", "arms.a.commit", "put it in quotes"),
+        ("arms: {a: {commit: 4e12345}, b: {}}", "arms.a.commit", "put it in quotes"),
+        ("arms: {a: {data: digits}, b: {}}", "arms.a.data", "must be a mapping"),
         ("arms: {a: {data: {version: 2}}, b: {}}", "arms.a.data.name", "is missing"),
         ("arms: {a: {data: {name: d, version: 1.10}}, b: {}}", "arms.a.data.version", "quotes"),
         ("data: {name: d, checksum: 12}", "data.checksum", "put it in quotes"),

@@ -85,7 +85,7 @@ def test_all_errors_are_reported_together_with_their_keys() -> None:
 @pytest.mark.parametrize(
     ("change", "where", "says"),
     [
-        (("low: 1e-4", "low: 1"), "hyperparameters.learning_rate", "is not below"),
+        (("low: 1e-4", "low: 1"), "hyperparameters.learning_rate", 'must be less than "high"'),
         (("trials: 24", "trials: 0"), "search.trials", "from 1"),
         (("trials: 24", "trials: 1.5"), "search.trials", "whole number"),
         (("experiment: label-smoothing", "experiment: new"), "experiment", "address"),
@@ -101,10 +101,10 @@ def test_all_errors_are_reported_together_with_their_keys() -> None:
         ),
         (("dropout: 0.2, ", ""), "first.1", "says nothing about dropout"),
         (("https://git", "javascript:git"), "config_link", "http or https"),
-        (("minutes: 60", "minutes: -1"), "stop.minutes", "above 0"),
+        (("minutes: 60", "minutes: -1"), "stop.minutes", "more than 0"),
         (("pruner: none", "pruner: {name: median, wait: 2}"), "search.pruner.wait", "takes"),
         (("sampler: halton", "sampler: {name: tpe, n_startup_trials: 0}"),
-         "search.sampler.n_startup_trials", "1 or more"),
+         "search.sampler.n_startup_trials", "at least 1"),
         (("validation_accuracy: {official", "test_accuracy: {official"),
          "metrics.test_accuracy.split", "cannot be official"),
     ],

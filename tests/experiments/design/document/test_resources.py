@@ -3,9 +3,13 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+import yaml
 
-from experiments.design.document.resources import parse_resources
-from experiments.errors import Problem
+from experiments.design.document import experiment_file
+from experiments.errors import InvalidExperiment
+from tests import cast
+
+PLAIN = yaml.safe_load(cast.LABEL_SMOOTHING.format(name="r", goal="Why?", trials=4))
 
 
 @pytest.mark.parametrize(
@@ -22,9 +26,8 @@ from experiments.errors import Problem
 def test_who_asks_for_a_gpu_waits_for_a_node_with_one(
     document: dict[str, Any], queue: str, gpus: int
 ) -> None:
-    problems: list[Problem] = []
-    assert parse_resources(document, problems) == (queue, gpus)
-    assert not problems
+    file = experiment_file.parse_document({**PLAIN, **document})
+    assert (file.queue, file.gpus) == (queue, gpus)
 
 
 @pytest.mark.parametrize(
@@ -37,6 +40,6 @@ def test_who_asks_for_a_gpu_waits_for_a_node_with_one(
     ],
 )
 def test_what_is_wrong_is_said_at_its_key(document: dict[str, Any], key: str) -> None:
-    problems: list[Problem] = []
-    parse_resources(document, problems)
-    assert [problem.where for problem in problems] == [key]
+    with pytest.raises(InvalidExperiment) as raised:
+        experiment_file.parse_document({**PLAIN, **document})
+    assert [problem.where for problem in raised.value.problems] == [key]

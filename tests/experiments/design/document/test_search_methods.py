@@ -74,7 +74,7 @@ def test_an_unknown_method_is_answered_with_all_that_there_are() -> None:
     ("pruner", "where", "says"),
     [
         ("percentile", "search.pruner.percentile", "is missing; percentile wants a number"),
-        ({"name": "percentile", "percentile": 101}, "search.pruner.percentile", "100 or less"),
+        ({"name": "percentile", "percentile": 101}, "search.pruner.percentile", "at most 100"),
         ({"name": "patient", "wrapped_pruner": "median"}, "search.pruner.patience", "is missing"),
         ({"name": "patient", "patience": 2, "wrapped_pruner": {"name": "median", "x": 1}},
          "search.pruner.wrapped_pruner.x", "median takes n_startup_trials"),
@@ -89,7 +89,7 @@ def test_an_unknown_method_is_answered_with_all_that_there_are() -> None:
         ({"name": "successive_halving", "bootstrap_count": 2}, "search.pruner.bootstrap_count",
          "auto"),
         ({"name": "successive_halving", "reduction_factor": 1}, "search.pruner.reduction_factor",
-         "2 or more"),
+         "at least 2"),
         ({"name": "extrapolation", "probability": 0.0}, "search.pruner.probability", "more than"),
     ],
 )  # fmt: skip

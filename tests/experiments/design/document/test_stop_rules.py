@@ -18,9 +18,9 @@ def test_every_rule_that_is_a_number_is_read() -> None:
     ("stop", "where", "says"),
     [
         ({"hours": 1}, "stop.hours", "trials, minutes, gpu_hours, no_improvement_for, terminator"),
-        ({"trials": 0}, "stop.trials", "above 0"),
+        ({"trials": 0}, "stop.trials", "more than 0"),
         ({"trials": 1.5}, "stop.trials", "whole number"),
-        ({"gpu_hours": "2"}, "stop.gpu_hours", "a number"),
+        ({"gpu_hours": "2"}, "stop.gpu_hours", "a finite number"),
         ({"terminator": "bayes"}, "stop.terminator", "regret_bound, emmr"),
         ({"terminator": {"name": "emmr", "x": 1}}, "stop.terminator.x", "emmr takes min_n_trials"),
         ({"terminator": "regret_bound"}, "stop.terminator", "folds"),

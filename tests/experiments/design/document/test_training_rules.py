@@ -27,12 +27,12 @@ def test_early_stopping_watches_the_official_metric_unless_another_is_named() ->
     [
         ({}, "early_stopping.patience", "is missing"),
         ({"patience": 0}, "early_stopping.patience", "from 1"),
-        ({"patience": 2, "min_delta": -1}, "early_stopping.min_delta", "0 or more"),
+        ({"patience": 2, "min_delta": -1}, "early_stopping.min_delta", "at least 0"),
         ({"patience": 2, "rule": "never"}, "early_stopping.rule", "consecutive, cumulative"),
         ({"patience": 2, "wait": 1}, "early_stopping.wait", "unknown key"),
         ({"patience": 2, "metric": "test_accuracy"}, "early_stopping.metric", "test metric"),
         ({"patience": 2, "metric": "foo"}, "early_stopping.metric", "its direction"),
-        (5, "early_stopping", "want a mapping"),
+        (5, "early_stopping", "must be a mapping"),
     ],
 )
 def test_a_wrong_early_stopping_is_named(given: Any, where: str, says: str) -> None:
@@ -66,9 +66,9 @@ def test_a_hyperparameter_of_the_fidelitys_name_must_be_its_whole_budget(
     [
         ({"name": "days", "min": 1, "max": 2}, "fidelity.name", "epochs, data_fraction, width"),
         ({"name": "epochs", "max": 2}, "fidelity.min", "is missing"),
-        ({"name": "epochs", "min": 0, "max": 2}, "fidelity.min", "1 or more"),
+        ({"name": "epochs", "min": 0, "max": 2}, "fidelity.min", "at least 1"),
         ({"name": "epochs", "min": 1.5, "max": 2}, "fidelity.min", "whole number"),
-        ({"name": "epochs", "min": 3, "max": 3}, "fidelity.min", "not below"),
+        ({"name": "epochs", "min": 3, "max": 3}, "fidelity.min", "less than max"),
         ({"name": "data_fraction", "min": 0.1, "max": 2}, "fidelity.max", "at most 1"),
         ({"name": "width", "min": 1, "max": 8, "step": 2}, "fidelity.step", "unknown key"),
     ],

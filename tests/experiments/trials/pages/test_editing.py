@@ -58,7 +58,7 @@ def test_a_new_name_is_a_new_address(client: Client, experiment: Experiment) -> 
     refused = client.post(
         "/projects/digits/experiments/smoothing/rename/", {"name": "a/b"}, follow=True
     )
-    assert "want letters" in refused.content.decode()
+    assert "use letters" in refused.content.decode()
 
 
 def test_deleting_asks_first_and_wants_the_name(client: Client, experiment: Experiment) -> None:
