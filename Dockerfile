@@ -20,7 +20,7 @@ RUN python manage.py collectstatic --noinput && rm -rf /data/*
 USER verdict
 EXPOSE 8000
 HEALTHCHECK --interval=10s --timeout=3s --start-period=60s CMD ["python", "-c", "import urllib.request; urllib.request.urlopen('http://127.0.0.1:8000/healthz', timeout=2)"]
-CMD ["sh", "-c", "python manage.py migrate --noinput && exec uvicorn config.asgi:application --host 0.0.0.0 --port 8000 --no-access-log"]
+CMD ["sh", "-c", "python manage.py migrate --noinput && exec python -m config.web_server --host 0.0.0.0 --port 8000"]
 
 FROM base AS worker
 RUN pip install --editable ".[workers]"

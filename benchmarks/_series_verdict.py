@@ -319,11 +319,10 @@ def web_server(url: str, folder: Path, port: int) -> Iterator[str]:
         "VERDICT_DATA": str(folder),
         "DJANGO_SETTINGS_MODULE": "config.settings",
     }
-    command = [sys.executable, "-m", "uvicorn", "config.asgi:application", "--port", str(port)]
-    command += ["--loop", "uvloop", "--http", "httptools", "--lifespan", "off"]
+    command = [sys.executable, "-m", "config.web_server", "--port", str(port)]
     with (folder / "web.log").open("wb") as log:
         server = subprocess.Popen(
-            [*command, "--no-access-log"],
+            [*command, "--lifespan", "off"],
             env=environment,
             cwd=Path(__file__).resolve().parents[1],
             stdout=log,

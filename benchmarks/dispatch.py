@@ -11,6 +11,7 @@ Redis; Ray Tune's figure is the published one of `PUBLISHED`. Exits with 1 when 
 from __future__ import annotations
 
 import argparse
+import os
 import shutil
 import subprocess
 import sys
@@ -128,8 +129,9 @@ def web(cluster: Cluster) -> list[Row]:
 
     collect_if_changed()
     port = 18753
-    command = [sys.executable, "-m", "uvicorn", "config.asgi:application", "--port", str(port)]
-    server = subprocess.Popen([*command, "--log-level", "error"], cwd=ROOT)
+    command = [sys.executable, "-m", "config.web_server", "--port", str(port)]
+    quiet = {**os.environ, "LOG_LEVEL": "ERROR"}
+    server = subprocess.Popen(command, cwd=ROOT, env=quiet)
     try:
         deadline = time.monotonic() + 180
         while not _answers(f"http://127.0.0.1:{port}/readyz"):

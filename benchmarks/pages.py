@@ -92,8 +92,8 @@ def served(folder: Path, trials: int, points: int) -> Iterator[str]:
     fill(trials, points)
     print(f"# {trials:,} trials of {points} points in {time.perf_counter() - began:.0f} s",
           file=sys.stderr)  # fmt: skip
-    command = [sys.executable, "-m", "uvicorn", "config.asgi:application", "--lifespan", "off"]
-    with running([*command, "--no-access-log"], folder / "web.log") as url:
+    command = [sys.executable, "-m", "config.web_server", "--lifespan", "off"]
+    with running(command, folder / "web.log") as url:
         yield url
 
 

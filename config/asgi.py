@@ -8,24 +8,27 @@ import django
 from django.conf import settings
 from django.urls import get_resolver
 
-from config.kept_connections import ENGINES
 from experiments.database import limit_statements
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
-# Before anything asks for a connection. Only here: workers keep theirs as long as they need them.
+# Before anything asks for a connection. Only here: each thread of a pool hands its connection on
+# to the next request (config/threads.py); workers keep theirs as long as they need them.
 for _database in settings.DATABASES.values():
-    _database["ENGINE"] = ENGINES.get(_database["ENGINE"], _database["ENGINE"])
+    _database["CONN_MAX_AGE"] = 60
+    _database["CONN_HEALTH_CHECKS"] = True
 django.setup(set_prefix=False)
 limit_statements(settings.DATABASE_SECONDS)
 
-from config.static_files import StaticFiles  # noqa: E402  (these need the settings)
-from config.threads import ThreadedHandler  # noqa: E402
+from config.limits import Limits  # noqa: E402  (these need the settings)
+from config.static_files import StaticFiles  # noqa: E402
+from config.threads import Pools, ThreadedHandler  # noqa: E402
 from config.watch import Watch  # noqa: E402
 from experiments.decisions.queries.champion import newest_decision  # noqa: E402
 from experiments.web.long_poll import LongPoll, News  # noqa: E402
 
-application = Watch(
-    StaticFiles(LongPoll(ThreadedHandler(settings.WEB_THREADS), News(newest_decision)))
-)
+_pools = Pools.of(settings.WEB_THREADS)
+_django = ThreadedHandler(_pools)
+_news = News(newest_decision, in_thread=_pools.polls.run)
+application = Watch(Limits(StaticFiles(LongPoll(_django, _news)), in_thread=_pools.programs.run))
 # Every page and the API are read in before the first visitor comes, not while one waits.
 _ = get_resolver().url_patterns

@@ -116,7 +116,7 @@ def _start(started: list[Child]) -> None:
     connection.close()
     _Signals.check()
     started.append(_python("worker", "manage.py", "worker"))
-    started.append(_python("web", "-m", "uvicorn", *_web_options()))
+    started.append(_python("web", "-m", "config.web_server"))
     _wait_for_web(started)
     _banner(password)
 
@@ -247,18 +247,6 @@ def _wait_for_redis(started: list[Child]) -> None:
 def _python(name: str, *arguments: str) -> Child:
     command = [sys.executable, *arguments]
     return children.start(name, command, environment=os.environ, logs=settings.LOGS_DIR)
-
-
-def _web_options() -> list[str]:
-    return [
-        "config.asgi:application",
-        *("--host", settings.HOST, "--port", str(settings.PORT)),
-        *("--loop", "uvloop", "--http", "httptools", "--lifespan", "on"),
-        *("--log-level", settings.LOG_LEVEL.lower()),
-        *("--timeout-keep-alive", "30", "--timeout-graceful-shutdown", "2"),
-        *("--no-access-log", "--no-server-header"),
-        "--proxy-headers" if settings.BEHIND_TLS else "--no-proxy-headers",
-    ]
 
 
 def _wait_for_web(started: list[Child]) -> None:

@@ -48,7 +48,11 @@ DECISION_KEY = env_secret("DECISION_KEY", file=DATA_DIR / "decision_key", minimu
 HOST = env_text("HOST", "127.0.0.1")
 PORT = env_int("PORT", 8000, minimum=1, maximum=65535)
 # Requests answered at once, and so the most database connections that they hold.
-WEB_THREADS = env_int("WEB_THREADS", 16, minimum=1, maximum=1000)
+WEB_THREADS = env_int("WEB_THREADS", 16, minimum=8, maximum=1000)
+# How long a client may keep the web server waiting for a head, a body, or its reading an answer.
+WEB_CLIENT_SECONDS = env_int("WEB_CLIENT_SECONDS", 20, minimum=1, maximum=3600)
+# How many connections of one address may wait for their client at the same time.
+WEB_CONNECTIONS_PER_ADDRESS = env_int("WEB_CONNECTIONS_PER_ADDRESS", 100, minimum=4)
 BEHIND_TLS = env_bool("BEHIND_TLS", False)
 ALLOWED_HOSTS = env_list(
     "ALLOWED_HOSTS",

@@ -93,8 +93,8 @@ def cast_on_stage() -> Iterator[str]:
         cast.everything()
         for experiment in Experiment.objects.filter(complete_count__gt=0):
             importance.compute(experiment.pk)
-        command = [sys.executable, "-m", "uvicorn", "config.asgi:application", "--lifespan", "off"]
-        with running([*command, "--no-access-log"], folder / "web.log") as url:
+        command = [sys.executable, "-m", "config.web_server", "--lifespan", "off"]
+        with running(command, folder / "web.log") as url:
             yield url
     finally:
         shutil.rmtree(folder, ignore_errors=True)

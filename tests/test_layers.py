@@ -248,9 +248,7 @@ def test_files_are_short_and_named_for_what_they_hold() -> None:
         lines = len(path.read_text(encoding="utf-8").splitlines())
         if "migrations" not in path.parts and lines > LONGEST_FILE:
             wrong.append(f"{module} has {lines} lines")
-        # Django asks for a module of this name in a database backend.
-        backend = within(module, "config.kept_connections") and path.name == "base.py"
-        if not backend and BANNED_NAMES & set(module.split(".")):
+        if BANNED_NAMES & set(module.split(".")):
             wrong.append(f"{module} is a drawer")
     assert wrong == []
 

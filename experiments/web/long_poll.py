@@ -1,8 +1,8 @@
 """`?wait=SECONDS`: hold a request back until the log of decisions has grown.
 
-Django keeps a thread for every request that it is asked, from the first byte to the last. So
-waiting happens in front of it: each look is a short request of its own, and between two looks a
-client costs a coroutine.
+Django answers a request in a thread. So waiting happens in front of it: each look is a short
+request of its own, in the threads for polls (`config.threads`), and between two looks a client
+costs a coroutine.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import logging
 import re
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 from urllib.parse import parse_qs
 
@@ -23,7 +23,6 @@ Send = Callable[[Message], Awaitable[None]]
 Application = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 LONGEST_WAIT = 60
-LOOKS_AT_ONCE = 8
 WORTH_WAITING = "Verdict-Unchanged"
 _PATHS = re.compile(r"/api/v1/projects/[^/]+/(champion|decisions)")
 _logger = logging.getLogger(__name__)
@@ -33,10 +32,11 @@ _logger = logging.getLogger(__name__)
 class News:
     """Says when the log grew: one question every half second, however many wait for it.
 
-    `newest` is asked in a thread; it returns a number that grows with every decision.
+    `newest` returns a number that grows with every decision; `in_thread` has it asked in one.
     """
 
     newest: Callable[[], int]
+    in_thread: Callable[[Callable[[], int]], Awaitable[int]] = asyncio.to_thread
     every: float = 0.5
     _seen: int = -1
     _waiting: int = 0
@@ -44,7 +44,7 @@ class News:
     _ticking: asyncio.Task[None] | None = None
 
     async def now(self) -> int:
-        return await asyncio.to_thread(self.newest)
+        return await self.in_thread(self.newest)
 
     async def beyond(self, seen: int, seconds: float) -> None:
         """Return when the number is above `seen`, or after so many seconds."""
@@ -78,8 +78,6 @@ class LongPoll:
 
     application: Application
     news: News
-    # All who wait look again at the same moment; each look is a thread while it lasts.
-    looks: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(LOOKS_AT_ONCE))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         seconds = _seconds(scope)
@@ -101,9 +99,8 @@ class LongPoll:
         loop = asyncio.get_running_loop()
         deadline = loop.time() + seconds
         while True:
-            async with self.looks:
-                seen = await self._newest()  # before the look, so that nothing falls between
-                messages = await self._look(scope)
+            seen = await self._newest()  # before the look, so that nothing falls between
+            messages = await self._look(scope)
             left = deadline - loop.time()
             if left <= 0 or not _worth_waiting(messages):
                 return messages

@@ -79,7 +79,7 @@ class Launched:
         return found
 
     def child(self, name: str) -> psutil.Process:
-        marks = {"redis": "redis-server", "worker": "manage.py", "web": "uvicorn"}
+        marks = {"redis": "redis-server", "worker": "manage.py", "web": "config.web_server"}
         children = psutil.Process(self.process.pid).children()
         return next(c for c in children if any(marks[name] in part for part in c.cmdline()))
 

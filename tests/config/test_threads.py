@@ -2,35 +2,42 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
 from asgiref.testing import ApplicationCommunicator
 from django.core import signals
-from django.db import close_old_connections, connections, reset_queries
-from django.http import HttpResponse
+from django.db import close_old_connections, connection, connections, reset_queries
+from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
 
-from config.threads import ThreadedHandler
+from config.threads import Busy, Pool, Pools, ThreadedHandler
 
-THREADS = 3
+THREADS = 16
+PAGE, LIVE, FILE = "/projects/", "/workers/live/", "/file/"
 
 
 @pytest.fixture
-def handler() -> Any:
-    made = ThreadedHandler(THREADS)
+def handler() -> Iterator[ThreadedHandler]:
+    made = ThreadedHandler(Pools.of(THREADS))
     yield made
     for each in (reset_queries, close_old_connections):
         signals.request_started.connect(each)
 
 
-async def _get(handler: ThreadedHandler, path: str) -> int:
+def _client(handler: ThreadedHandler, path: str) -> ApplicationCommunicator:
     scope = {
         "type": "http", "method": "GET", "path": path, "raw_path": path.encode(),
         "query_string": b"", "headers": [(b"host", b"localhost")], "server": ("localhost", 80),
         "client": ("127.0.0.1", 1), "scheme": "http", "http_version": "1.1", "root_path": "",
         "asgi": {"version": "3.0"},
     }  # fmt: skip
-    client = ApplicationCommunicator(handler, scope)
+    return ApplicationCommunicator(handler, scope)
+
+
+async def _get(handler: ThreadedHandler, path: str) -> int:
+    client = _client(handler, path)
     await client.send_input({"type": "http.request", "body": b"", "more_body": False})
     answer = await client.receive_output(timeout=120)
     await client.receive_output(timeout=120)
@@ -39,29 +46,79 @@ async def _get(handler: ThreadedHandler, path: str) -> int:
     return status
 
 
-def test_no_more_requests_are_answered_at_once_than_there_are_threads(handler: Any) -> None:
-    lock, busy, most = threading.Lock(), 0, 0
-    full = threading.Event()
+def test_the_pools_have_as_many_threads_as_there_are_and_each_has_one() -> None:
+    for threads in (8, 16, 33, 1000):
+        pools = Pools.of(threads)
+        kinds = (pools.probes, pools.polls, pools.downloads, pools.programs, pools.pages)
+        assert sum(each.threads for each in kinds) == threads
+        assert all(each.threads for each in kinds)
 
-    def answer(request: Any) -> HttpResponse:
-        nonlocal busy, most
-        with lock:
-            busy += 1
-            most = max(most, busy)
-            if busy == THREADS:
-                full.set()
-        assert full.wait(60)
-        with lock:
-            busy -= 1
+
+@pytest.mark.parametrize(
+    ("path", "kind"),
+    [
+        ("/readyz", "probes"),
+        ("/metrics", "probes"),
+        ("/projects/digits/experiments/s/live/", "polls"),
+        ("/under-way/", "polls"),
+        ("/api/v1/projects/digits/champion", "polls"),
+        ("/api/v1/projects/digits/decisions", "polls"),
+        ("/api/v1/projects/digits/decisions.jsonl", "programs"),
+        ("/api/v1/runs", "programs"),
+        ("/login/", "pages"),
+    ],
+)
+def test_each_kind_of_request_has_its_own_threads(path: str, kind: str) -> None:
+    pools = Pools.of(THREADS)
+    assert pools.for_path(path) is getattr(pools, kind)
+
+
+def test_while_all_pages_hang_a_probe_and_a_poll_are_answered(handler: Any) -> None:
+    go_on, hanging = threading.Event(), threading.Semaphore(0)
+
+    def answer(request: HttpRequest) -> HttpResponse:
+        if request.path == PAGE:
+            hanging.release()
+            assert go_on.wait(120)
         return HttpResponse(b"", status=204)
 
     handler._middleware_chain = answer
 
     async def everybody() -> list[int]:
-        return await asyncio.gather(*(_get(handler, "/") for _ in range(40)))
+        pages = [asyncio.create_task(_get(handler, PAGE)) for _ in range(40)]
+        for _ in range(handler._pools.pages.threads):
+            await asyncio.to_thread(hanging.acquire, timeout=120)
+        assert await _get(handler, "/healthz") == 204
+        assert await _get(handler, "/readyz") == 204
+        assert await _get(handler, LIVE) == 204
+        go_on.set()
+        return await asyncio.gather(*pages)
 
     assert asyncio.run(everybody()) == [204] * 40
-    assert most == THREADS
+
+
+def test_a_request_that_finds_no_thread_in_time_is_told_to_come_again(handler: Any) -> None:
+    go_on, hanging = threading.Event(), threading.Semaphore(0)
+
+    def answer(request: HttpRequest) -> HttpResponse:
+        hanging.release()
+        assert go_on.wait(120)
+        return HttpResponse(b"", status=204)
+
+    handler._middleware_chain = answer
+    handler._pools.pages._seconds = 0.05
+
+    async def everybody() -> tuple[int, list[int]]:
+        threads = handler._pools.pages.threads
+        first = [asyncio.create_task(_get(handler, PAGE)) for _ in range(threads)]
+        for _ in range(threads):
+            await asyncio.to_thread(hanging.acquire, timeout=120)
+        late = await _get(handler, PAGE)
+        go_on.set()
+        return late, await asyncio.gather(*first)
+
+    late, first = asyncio.run(everybody())
+    assert late == 503 and set(first) == {204}
 
 
 def test_middleware_and_view_run_in_one_thread_of_the_request(handler: Any) -> None:
@@ -75,32 +132,133 @@ def test_middleware_and_view_run_in_one_thread_of_the_request(handler: Any) -> N
         return response
 
     handler._middleware_chain = watched
-    assert asyncio.run(_get(handler, "/healthz")) == 200
+    assert asyncio.run(_get(handler, "/no-such-page")) == 404
     assert seen[0] == seen[1] != threading.get_ident()
 
 
-@pytest.mark.django_db(transaction=True)
-def test_an_answer_on_its_way_holds_no_connection(
-    handler: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    held: list[bool] = []
+def test_clients_that_do_not_read_their_downloads_hold_no_thread(handler: Any) -> None:
+    def answer(request: HttpRequest) -> Any:
+        return StreamingHttpResponse(b"x" * 100_000 for _ in range(50))
 
-    def asks(request: Any) -> HttpResponse:
+    handler._middleware_chain = answer
+
+    async def unread_and_read() -> int:
+        taken, leave = 0, asyncio.Event()
+
+        def receiver() -> Any:
+            messages = [{"type": "http.request", "body": b"", "more_body": False}]
+
+            async def receive() -> dict[str, Any]:
+                if messages:
+                    return messages.pop()
+                await leave.wait()
+                return {"type": "http.disconnect"}
+
+            return receive
+
+        async def stuck(message: Any) -> None:
+            nonlocal taken
+            taken += 1
+            await asyncio.Event().wait()
+
+        tasks = []
+        for number in range(30):  # of as many addresses
+            scope = {**_client(handler, FILE).scope, "client": (f"127.0.1.{number}", 1)}
+            tasks.append(asyncio.create_task(handler(scope, receiver(), stuck)))
+            while taken <= number:
+                await asyncio.sleep(0.01)
+        client = _client(handler, FILE)
+        await client.send_input({"type": "http.request", "body": b"", "more_body": False})
+        read, more = 0, True
+        while more:
+            message = await client.receive_output(timeout=120)
+            read += len(message.get("body", b""))
+            more = message["type"] == "http.response.start" or message.get("more_body", False)
+        leave.set()
+        await asyncio.gather(*tasks)
+        return read
+
+    assert asyncio.run(unread_and_read()) == 50 * 100_000
+
+
+def test_work_that_was_given_up_before_it_began_is_never_done() -> None:
+    pool, go_on, done = Pool("one", 1, seconds=0.05), threading.Event(), []
+
+    async def busy() -> None:
+        first = asyncio.create_task(pool.run(go_on.wait, 120))
+        await asyncio.sleep(0.05)
+        with pytest.raises(Busy):
+            await pool.run(done.append, 1)
+        left = asyncio.create_task(pool.run(done.append, 2))
+        await asyncio.sleep(0)
+        left.cancel()
+        await asyncio.gather(left, return_exceptions=True)
+        go_on.set()
+        assert await first
+        await pool.run(done.append, 3)
+
+    asyncio.run(busy())
+    assert done == [3]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_thread_hands_its_connection_to_the_next_request_while_it_is_sound(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setitem(connection.settings_dict, "CONN_MAX_AGE", 60)
+    monkeypatch.setitem(connection.settings_dict, "CONN_HEALTH_CHECKS", True)
+    pool = Pool("one", 1, seconds=60)
+
+    def used() -> Any:
         with connections["default"].cursor() as cursor:
             cursor.execute("SELECT 1")
-        return HttpResponse(b"")
+        return connections["default"].connection
 
-    respond = handler._respond
+    def breaks_off() -> Any:
+        raw = used()
+        connections["default"].set_autocommit(False)
+        with connections["default"].cursor() as cursor:
+            cursor.execute("INSERT INTO auth_group (name) VALUES ('half')")
+        return raw
 
-    def watched(request: Any) -> Any:
-        response = respond(request)
-        held.append(connections["default"].connection is not None)
-        return response
+    def groups() -> int:
+        with connections["default"].cursor() as cursor:
+            cursor.execute("SELECT count(*) FROM auth_group WHERE name = 'half'")
+            return int(cursor.fetchone()[0])
 
-    handler._middleware_chain = asks
-    handler._respond = watched
-    assert asyncio.run(_get(handler, "/")) == 200
-    in_memory = (
-        connections["default"].vendor == "sqlite" and connections["default"].is_in_memory_db()
-    )
-    assert held == [in_memory]
+    async def one_after_another() -> None:
+        first = await pool.run(used)
+        assert await pool.run(used) is first
+        assert await pool.run(breaks_off) is first
+        assert await pool.run(used) is not first
+        assert await pool.run(groups) == 0
+        await pool.run(connections.close_all)
+
+    asyncio.run(one_after_another())
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.skipif(connections["default"].vendor != "postgresql", reason="a file ends no session")
+def test_a_connection_that_the_server_has_ended_is_not_used_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setitem(connection.settings_dict, "CONN_MAX_AGE", 60)
+    monkeypatch.setitem(connection.settings_dict, "CONN_HEALTH_CHECKS", True)
+    pool = Pool("one", 1, seconds=60)
+
+    def session() -> int:
+        with connections["default"].cursor() as cursor:
+            cursor.execute("SELECT pg_backend_pid()")
+            return int(cursor.fetchone()[0])
+
+    def end(number: int) -> None:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT pg_terminate_backend(%s, 5000)", [number])
+
+    async def one_after_another() -> None:
+        first = await pool.run(session)
+        await asyncio.get_running_loop().run_in_executor(ThreadPoolExecutor(1), end, first)
+        assert await pool.run(session) != first
+        await pool.run(connections.close_all)
+
+    asyncio.run(one_after_another())

@@ -7,7 +7,8 @@ import subprocess
 import sys
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import pytest
@@ -23,14 +24,12 @@ class WebServer:
 
     url: str
     pid: int
+    child: children.Child
 
 
 @pytest.fixture(scope="session")
-def web_server(service_environment: dict[str, str]) -> Iterator[WebServer]:
-    """uvicorn with hashed static files.
-
-    Tests using it need ``django_db(transaction=True)``, or it cannot see what they write.
-    """
+def collected_files(service_environment: dict[str, str]) -> None:
+    """The static files, hashed, where the server looks for them."""
     collect = "import django; django.setup(); from config.static_files import *"
     subprocess.run(
         [sys.executable, "-c", f"{collect}; collect_if_changed()"],
@@ -38,11 +37,37 @@ def web_server(service_environment: dict[str, str]) -> Iterator[WebServer]:
         cwd=settings.BASE_DIR,
         check=True,
     )
-    command = [sys.executable, "-m", "uvicorn", "config.asgi:application", "--port", "0"]
-    command += ["--lifespan", "off", "--no-access-log", "--timeout-graceful-shutdown", "1"]
-    child = children.start("web", command, environment=service_environment, logs=settings.LOGS_DIR)
+
+
+@pytest.fixture(scope="session")
+def web_server(service_environment: dict[str, str], collected_files: None) -> Iterator[WebServer]:
+    """The server as the launcher starts it, on any free port.
+
+    Tests using it need ``django_db(transaction=True)``, or it cannot see what they write.
+    """
+    with started(service_environment) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def strict_server(
+    service_environment: dict[str, str], collected_files: None
+) -> Iterator[WebServer]:
+    """The same with little patience, few connections an address, and 256 descriptors."""
+    limits = {"WEB_CLIENT_SECONDS": "2", "WEB_CONNECTIONS_PER_ADDRESS": "20"}
+    with started({**service_environment, **limits}, descriptors=256) as server:
+        yield server
+
+
+@contextmanager
+def started(environment: Mapping[str, str], *, descriptors: int = 0) -> Iterator[WebServer]:
+    """The web server as a process of its own; `descriptors` bounds what it may open."""
+    command = [sys.executable, "-m", "config.web_server", "--port", "0", "--lifespan", "off"]
+    if descriptors:
+        command = ["sh", "-c", f'ulimit -n {descriptors}; exec "$@"', "sh", *command]
+    child = children.start("web", command, environment=environment, logs=settings.LOGS_DIR)
     try:
-        yield WebServer(_address_of(child), child.process.pid)
+        yield WebServer(_address_of(child), child.process.pid, child)
     finally:
         children.stop([child], grace=3)
 

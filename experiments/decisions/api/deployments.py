@@ -198,7 +198,6 @@ def read_log(request: HttpRequest, slug: str) -> Any:
     chain of hashes."""
     lines = champions.exported(_project(request, slug))
     return download(
-        request,
         (f"{line}\n".encode() for line in lines),
         content_type=f"{_JSON_LINES}; charset=utf-8",
         filename=f"{slug}-decisions.jsonl",

@@ -105,7 +105,6 @@ def decisions_csv(request: HttpRequest, access: Access) -> HttpResponse:
 def decisions_jsonl(request: HttpRequest, access: Access) -> HttpResponseBase:
     """The whole log with its evidence, a JSON object a line, oldest first, streamed."""
     return download(
-        request,
         (f"{line}\n".encode() for line in exported(project_record(access))),
         content_type="application/jsonl; charset=utf-8",
         filename=f"{access.slug}-decisions.jsonl",

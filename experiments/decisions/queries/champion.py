@@ -6,11 +6,12 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
-from django.db import connection
 from django.db.models import Max, QuerySet
 
 from experiments.models import Decision as Decision
 from experiments.models import Project
+
+_PIECE = 100  # decisions of one statement
 
 
 def champion(project: Project, target: str) -> Decision | None:
@@ -24,14 +25,8 @@ def head(project: Project) -> tuple[int, str]:
 
 
 def newest_decision() -> int:
-    """A number that grows with every decision of the installation; for whoever waits for one.
-
-    Asked in a thread of its own, so it gives its connection back.
-    """
-    try:
-        return Decision.objects.aggregate(newest=Max("pk"))["newest"] or 0
-    finally:
-        connection.close()
+    """A number that grows with every decision of the installation; for whoever waits for one."""
+    return Decision.objects.aggregate(newest=Max("pk"))["newest"] or 0
 
 
 def decisions(project: Project, target: str = "") -> QuerySet[Decision]:
@@ -44,10 +39,13 @@ def decisions(project: Project, target: str = "") -> QuerySet[Decision]:
 
 def exported(project: Project) -> Iterator[str]:
     """Every decision with its evidence as a line of JSON, oldest first."""
-    for decision in decisions(project).order_by("sequence").iterator(chunk_size=100):
-        document = as_document(decision)
-        document["evidence"] = json.loads(decision.evidence or "{}")
-        yield json.dumps(document, sort_keys=True)
+    rows, last = decisions(project).order_by("sequence"), -1
+    while some := list(rows.filter(sequence__gt=last)[:_PIECE]):
+        for decision in some:
+            document = as_document(decision)
+            document["evidence"] = json.loads(decision.evidence or "{}")
+            yield json.dumps(document, sort_keys=True)
+        last = some[-1].sequence
 
 
 def as_document(decision: Decision) -> dict[str, Any]:

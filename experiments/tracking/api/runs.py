@@ -183,7 +183,6 @@ def read_series(request: HttpRequest, run_id: int, kind: Literal["csv", "parquet
     run = _run(request, run_id, write=False)
     pieces = series_exports.exact({run.id: str(run.number)}, declared=run.declared)
     return download(
-        request,
         series_files.write(pieces, kind),
         content_type=series_files.CONTENT_TYPES[kind],
         filename=f"{run.experiment} {run.number}.{kind}",

@@ -37,4 +37,4 @@ def read_trial_file(request: HttpRequest, slug: str, name: str, trial: str, file
     if kept is None:
         raise NotFound(f"{trial} has no file {file}.")
     filename = f"{slug} {experiment.name} {trial} {kept.name}"
-    return file_downloads.sent(request, kept, filename=filename)
+    return file_downloads.sent(kept, filename=filename)

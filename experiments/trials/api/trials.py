@@ -97,7 +97,6 @@ def read_trials_file(
     arms = arms_of(experiment.pk)
     rows = trial_exports.exported_trials(experiment, arms, wanted, parameters)
     return download(
-        request,
         trial_files.write(rows, metric=experiment.official_metric, parameters=parameters),
         content_type=trial_files.CONTENT_TYPE,
         filename=f"{slug} {experiment.name} trials.csv",
@@ -122,7 +121,6 @@ def read_series_file(
         metrics=metric or None,
     )
     return download(
-        request,
         series_files.write(pieces, kind),
         content_type=series_files.CONTENT_TYPES[kind],
         filename=f"{slug} {experiment.name}.{kind}",

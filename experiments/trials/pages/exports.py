@@ -48,7 +48,6 @@ def series_file(request: HttpRequest, access: Access, name: str, kind: str) -> H
     else:
         pieces = series_exports.exact(names, **chosen)
     return download(
-        request,
         write(pieces, wanted),
         content_type=CONTENT_TYPES[wanted],
         filename=f"{access.slug} {experiment.name}.{kind}",
@@ -72,7 +71,6 @@ def trials_csv(request: HttpRequest, access: Access, name: str) -> HttpResponseB
     parameters = trial_exports.parameter_names(experiment.pk)
     rows = trial_exports.exported_trials(experiment, arms_of(experiment.pk), wanted, parameters)
     return download(
-        request,
         trial_files.write(rows, metric=experiment.official_metric, parameters=parameters),
         content_type=trial_files.CONTENT_TYPE,
         filename=f"{access.slug} {experiment.name} trials.csv",

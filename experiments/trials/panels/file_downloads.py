@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from django.http import HttpRequest, HttpResponseBase
+from django.http import HttpResponseBase
 
 from experiments.errors import NotFound
 from experiments.trials.artifacts.queries.artifacts import KeptFile
@@ -16,7 +16,7 @@ _BLOCK = 2**20
 CONTENT_TYPE = "application/octet-stream"
 
 
-def sent(request: HttpRequest, kept: KeptFile, *, filename: str) -> HttpResponseBase:
+def sent(kept: KeptFile, *, filename: str) -> HttpResponseBase:
     """The bytes, always to be saved: a browser never shows what a program wrote.
 
     Raises:
@@ -28,7 +28,7 @@ def sent(request: HttpRequest, kept: KeptFile, *, filename: str) -> HttpResponse
         raise NotFound("There is no such file.") from None
     if not path.is_file():
         raise NotFound(f"{kept.name} is not on this machine any more.")
-    answer = download(request, _blocks(path), content_type=CONTENT_TYPE, filename=filename)
+    answer = download(_blocks(path), content_type=CONTENT_TYPE, filename=filename)
     answer["Content-Length"] = str(path.stat().st_size)
     answer["X-Content-Type-Options"] = "nosniff"
     answer["ETag"] = f'"{kept.sha256}"'

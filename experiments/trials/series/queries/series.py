@@ -22,6 +22,7 @@ from experiments.trials.series.lineage import Resumption, last_step, on_the_curv
 from experiments.trials.series.series_encoding import SeriesColumns, decode
 
 _MOST_TRIALS = 200  # of one statement
+_PIECE = 16  # rows in memory at once
 
 Cursor = tuple[int, int]  # attempt and batch up to which a reader has seen a trial
 
@@ -78,33 +79,54 @@ def iterate(
     may still come.
     """
     for some in _portions(trial_ids):
-        rows = _rows(some, after or {})
-        if steps is not None:
-            rows = rows.filter(last_step__gte=steps[0], first_step__lte=steps[1])
-        columns = rows.order_by("trial_id", "attempt", "batch").values_list(
-            "trial_id",
-            "attempt",
-            "batch",
-            "joined",
-            "trial__attempt",
-            "trial__resumed",
-            "payload",
-        )
-        for trial_id, attempt, batch, joined, newest, resumed, payload in columns.iterator(
-            chunk_size=16
-        ):
-            bounds: tuple[Resumption, ...] = ()
-            if attempt != newest:
-                kept = on_the_curve(newest, resumptions(resumed))
-                if attempt not in kept:
-                    continue
-                bounds = kept[attempt]
-            shown = _shown(payload, names, declared)
-            if bounds:
-                shown = _cut(shown, bounds, before=True)
-                if not shown:
-                    continue
-            yield Flush(trial_id, attempt, batch, shown, batch - joined + 1)
+        rows = _columns(some, after or {}, steps).iterator(chunk_size=_PIECE)
+        yield from _decoded(rows, names, declared)
+
+
+def in_pieces(
+    trial_id: int,
+    *,
+    names: Collection[str] | None = None,
+    declared: Mapping[str, Metric] | None = None,
+    steps: tuple[int, int] | None = None,
+) -> Iterator[Flush]:
+    """As `iterate` of one trial, but between two pieces no cursor is open, however long whoever
+    asks takes: for a file that is read as fast as its client likes."""
+    after: dict[int, Cursor] = {}
+    while rows := list(_columns([trial_id], after, steps)[:_PIECE]):
+        yield from _decoded(rows, names, declared)
+        after = {trial_id: (rows[-1][1], rows[-1][2])}
+
+
+def _columns(
+    trial_ids: Collection[int], after: Mapping[int, Cursor], steps: tuple[int, int] | None
+) -> QuerySet[SeriesBatch, tuple[Any, ...]]:
+    rows = _rows(trial_ids, after)
+    if steps is not None:
+        rows = rows.filter(last_step__gte=steps[0], first_step__lte=steps[1])
+    return rows.order_by("trial_id", "attempt", "batch").values_list(
+        "trial_id", "attempt", "batch", "joined", "trial__attempt", "trial__resumed", "payload"
+    )
+
+
+def _decoded(
+    rows: Iterable[tuple[Any, ...]],
+    names: Collection[str] | None,
+    declared: Mapping[str, Metric] | None,
+) -> Iterator[Flush]:
+    for trial_id, attempt, batch, joined, newest, resumed, payload in rows:
+        bounds: tuple[Resumption, ...] = ()
+        if attempt != newest:
+            kept = on_the_curve(newest, resumptions(resumed))
+            if attempt not in kept:
+                continue
+            bounds = kept[attempt]
+        shown = _shown(payload, names, declared)
+        if bounds:
+            shown = _cut(shown, bounds, before=True)
+            if not shown:
+                continue
+        yield Flush(trial_id, attempt, batch, shown, batch - joined + 1)
 
 
 def resumed_at(trial_id: int) -> list[int]:

@@ -43,7 +43,7 @@ def exact(
         Trial.objects.filter(pk__in=list(names), attempt__gt=1).values_list("pk", flat=True)
     )
     for trial_id, trial in names.items():
-        for flush in series.iterate([trial_id], names=metrics, declared=declared, steps=steps):
+        for flush in series.in_pieces(trial_id, names=metrics, declared=declared, steps=steps):
             for metric, columns in flush.series.items():
                 kept = columns if steps is None else series.within(columns, *steps)
                 if len(kept.steps):
