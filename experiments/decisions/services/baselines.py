@@ -23,6 +23,7 @@ from experiments.design.code_version import commit as running_commit
 from experiments.design.document import experiment_file
 from experiments.design.document.experiment_file import ExperimentFile
 from experiments.design.document.objectives import is_allowed
+from experiments.design.review.design_review import check_project
 from experiments.errors import Conflict, InvalidExperiment, NotOpenYet, Problem, VerdictError
 from experiments.models import Configuration, Decision, Experiment, Project, Replication, Study
 from experiments.models import Trial as TrialRow
@@ -54,7 +55,8 @@ def start(*, user: Person, project: Project, text: str, seeds: int = DEFAULT_SEE
     """
     require(user, project, Role.EDITOR)
     file = experiment_file.parse(text)
-    _check_single(file, project)
+    check_project(file, project.slug)
+    _check_single(file)
     if not FEWEST_SEEDS <= seeds <= MOST_SEEDS:
         raise VerdictError(
             "The number of seeds is wrong.",
@@ -80,7 +82,7 @@ def start(*, user: Person, project: Project, text: str, seeds: int = DEFAULT_SEE
     return replication
 
 
-def _check_single(file: ExperimentFile, project: Project) -> None:
+def _check_single(file: ExperimentFile) -> None:
     problems = [
         Problem(
             f"hyperparameters.{each.name}",
@@ -89,8 +91,6 @@ def _check_single(file: ExperimentFile, project: Project) -> None:
         for each in file.space.hyperparameters
         if each.role != "fixed"
     ]
-    if file.project != project.slug:
-        problems.append(Problem("project", f"found {file.project}, want {project.slug}"))
     if len(file.arms()) > 1 and not problems:
         problems.append(Problem("arms", "leave them out: a baseline is one configuration"))
     if problems:

@@ -4,18 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+
+from django.conf import settings
 
 from experiments.analysis.design.checks import Check, check_design
 from experiments.analysis.diagnosis import Status
 from experiments.analysis.space.interactions import interaction_shares
+from experiments.design.document import commands, experiment_file
 from experiments.design.document.experiment_file import ExperimentFile
+from experiments.design.document.objectives import is_allowed
 from experiments.design.follow_ups import followups
-from experiments.design.queries.experiment_names import is_taken
 from experiments.design.queries.experiments import find_experiment
 from experiments.design.queries.exploration import explored
 from experiments.design.review.design_description import describe
 from experiments.errors import InvalidExperiment, Problem
+from experiments.models import Experiment
 from experiments.team.queries.access import Access
 
 
@@ -72,30 +75,78 @@ def checks_as_data(checks: DesignChecks) -> list[dict[str, str]]:
     ]
 
 
-def forbidden(access: Access, file: ExperimentFile) -> list[Problem]:
-    """What keeps a file from following the experiment that it names."""
-    if not file.extends:
-        return []
-    older: Any = find_experiment(access, file.extends)
-    if older is None:
-        return [Problem("extends", f"found {file.extends}, no experiment of {access.slug}")]
-    return followups.against_older(older, file)
+@dataclass(frozen=True, slots=True)
+class Review:
+    """A file before it runs: what is wrong with it, what the rules say, what it would run."""
+
+    file: ExperimentFile | None = None
+    error: str = ""
+    problems: tuple[Problem, ...] = ()
+    checks: DesignChecks | None = None
+    design: tuple[str, ...] = ()
 
 
-def check_project(file: ExperimentFile, access: Access) -> None:
+def review(text: str, access: Access) -> Review:
+    """Everything that would keep the file from being created in this project, and its design."""
+    try:
+        file = experiment_file.parse(text)
+        check_project(file, access.slug)
+    except InvalidExperiment as wrong:
+        return Review(error=wrong.message, problems=wrong.problems)
+    follows = forbidden(file, access)
+    problems = (*misfits(file, access), *follows, *taken_name(access, file.name))
+    # A design can be judged before its name is free.
+    checks = design_checks(file, access, settled=not follows)
+    if problems:
+        return Review(file, "The file cannot run like this.", problems, checks)
+    return Review(file, checks=checks, design=tuple(design_words(file)))
+
+
+def check_project(file: ExperimentFile, slug: str) -> None:
     """Pass when the file belongs to this project.
 
     Raises:
         InvalidExperiment: when it names another.
     """
-    if file.project != access.slug:
-        wrong = Problem("project", f"found {file.project}, but this page belongs to {access.slug}")
+    if file.project != slug:
+        wrong = Problem("project", f"must be {slug} here (found {file.project})")
         raise InvalidExperiment("The file names another project.", [wrong])
+
+
+def misfits(file: ExperimentFile, access: Access) -> list[Problem]:
+    """What the operator does not allow to run, and what the project measures otherwise."""
+    problems = []
+    if commands.name_of(file.objective) is not None:
+        wrong = commands.problem_of(file.objective, [arm.runs.commit for arm in file.arms()])
+        problems += [Problem(*wrong)] if wrong else []
+    elif not is_allowed(file.objective, settings.OBJECTIVES):
+        allowed = ", ".join(settings.OBJECTIVES)
+        message = f"{file.objective} is not on the operator's list, which allows {allowed}"
+        problems.append(Problem("objective", message))
+    official = access.official_metric
+    if file.official and file.official != official:
+        message = f"the project's official metric is {official}"
+        problems.append(Problem(f"metrics.{file.official}.official", message))
+    declared = file.metrics.get(official)
+    if declared and declared.official and declared.direction != access.direction:
+        message = f"the project says {access.direction}"
+        problems.append(Problem(f"metrics.{official}.direction", message))
+    return problems
+
+
+def forbidden(file: ExperimentFile, access: Access) -> list[Problem]:
+    """What keeps a file from following the experiment that it names."""
+    if not file.extends:
+        return []
+    older = find_experiment(access, file.extends)
+    if older is None:
+        return [Problem("extends", f"there is no experiment {file.extends} in {access.slug}")]
+    return followups.against_older(older, file)
 
 
 def taken_name(access: Access, name: str) -> list[Problem]:
     """The problem of a name that the project has given away already."""
-    if name and is_taken(access, name):
+    if name and Experiment.objects.filter(project_id=access.project_id, name=name).exists():
         return [Problem("experiment", f"{name} is taken in this project; choose another name")]
     return []
 

@@ -20,19 +20,9 @@ from experiments.design.api.experiment_schemas import (
     NotesIn,
     StopIn,
 )
-from experiments.design.document import experiment_file
 from experiments.design.queries import experiments as queries
 from experiments.design.queries.experiments import ExperimentFilter, get_experiment
-from experiments.design.review.design_review import (
-    DesignChecks,
-    check_project,
-    checks_as_data,
-    design_checks,
-    design_words,
-    forbidden,
-    taken_name,
-)
-from experiments.errors import InvalidExperiment, Problem
+from experiments.design.review.design_review import checks_as_data, review
 from experiments.team.api import auth
 from experiments.trials.lifecycle.services import control, editing
 from experiments.trials.lifecycle.services import experiments as services
@@ -83,8 +73,7 @@ def create_experiment(request: HttpRequest, slug: str) -> Any:
     """Create an experiment from its file and queue its trials."""
     access = auth.writing(request, slug)
     text = _text(api_bodies.read(request, FileIn))
-    check_project(experiment_file.parse(text), access)
-    made = services.create(user=auth.person(request), text=text)
+    made = services.create(user=auth.person(request), text=text, within=slug)
     return Status(201, _experiment(access, get_experiment(access, made.name)))
 
 
@@ -97,26 +86,13 @@ def check_experiment(request: HttpRequest, slug: str) -> Any:
     """What is wrong with a file, and what the rules on designs say of it; nothing is created."""
     access = auth.reading(request, slug)
     text = _text(api_bodies.read(request, FileIn))
-    checks: DesignChecks | None = None
-    words: list[str] = []
-    problems: tuple[Problem, ...] = ()
-    error = ""
-    try:
-        file = experiment_file.parse(text)
-        check_project(file, access)
-        refused = forbidden(access, file)
-        checks = design_checks(file, access, settled=not refused)
-        problems = (*refused, *taken_name(access, file.name))
-        error = "The file cannot run like this." if problems else ""
-        words = design_words(file)
-    except InvalidExperiment as wrong:
-        error, problems = wrong.message, wrong.problems
+    found = review(text, access)
     return {
-        "ok": not error,
-        "error": error,
-        "problems": problems,
-        "design": [] if error else words,
-        "considerations": checks_as_data(checks) if checks else [],
+        "ok": not found.error,
+        "error": found.error,
+        "problems": found.problems,
+        "design": found.design,
+        "considerations": checks_as_data(found.checks) if found.checks else [],
     }
 
 

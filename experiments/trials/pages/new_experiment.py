@@ -10,20 +10,12 @@ from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_http_methods, require_POST
 
-from experiments.design.document import commands, experiment_file
-from experiments.design.document.experiment_file import ExperimentFile
+from experiments.design.document import commands
 from experiments.design.document.presets import all_presets
 from experiments.design.pages.design_checks import checks_html
 from experiments.design.pages.space_rows import state_of_form
 from experiments.design.queries.experiments import find_experiment, free_name
-from experiments.design.review.design_review import (
-    check_project,
-    checks_as_data,
-    design_checks,
-    design_words,
-    forbidden,
-    taken_name,
-)
+from experiments.design.review.design_review import checks_as_data, review
 from experiments.errors import InvalidExperiment, Problem, VerdictError
 from experiments.team.pages.access import in_project, required
 from experiments.team.queries.access import Access, people_who_may
@@ -62,7 +54,11 @@ def new_experiment_page(request: HttpRequest, access: Access) -> HttpResponse:
     if request.method == "POST":
         text = text.replace("\r\n", "\n")
         try:
-            made = _create(request, access, text)
+            made = experiments.create(
+                user=request.user,  # type: ignore[arg-type]
+                text=text,
+                within=access.slug,
+            )
         except VerdictError as error:
             if error.status in (403, 404) and not error.problems:
                 raise
@@ -76,7 +72,7 @@ def new_experiment_page(request: HttpRequest, access: Access) -> HttpResponse:
         metric, direction = access.official_metric, access.direction
         name = free_name(access.project_id, "label-smoothing")
         text = EXAMPLE.format(slug=access.slug, name=name, metric=metric, direction=direction)
-    file = _readable(text)
+    seen = review(text, access)
     context = {
         "project": access,
         "section": "experiments",
@@ -85,21 +81,14 @@ def new_experiment_page(request: HttpRequest, access: Access) -> HttpResponse:
         "problems": problems,
         "extends": older,
         "form_state": state_of_form(access, text),
-        "checks": design_checks(file, access) if file else None,
+        "checks": seen.checks,
         "presets": all_presets(),
         "modules": settings.OBJECTIVES,
         "commands": commands.listed(),
-        "followed": followed(access, file),
+        "followed": followed(access, seen.file),
         "editors": () if access.can_edit else people_who_may(access.project_id, "editor"),
     }
     return render(request, "experiments/new.html", context, status=400 if problems else 200)
-
-
-def _readable(text: str) -> ExperimentFile | None:
-    try:
-        return experiment_file.parse(text)
-    except InvalidExperiment:
-        return None
 
 
 def _follow_up(request: HttpRequest, older: Any) -> tuple[str, str]:
@@ -119,36 +108,18 @@ def _follow_up(request: HttpRequest, older: Any) -> tuple[str, str]:
     return proposal.text, ""
 
 
-def _create(request: HttpRequest, access: Access, text: str) -> Any:
-    file = experiment_file.parse(text)
-    check_project(file, access)
-    return experiments.create(user=request.user, text=text)  # type: ignore[arg-type]
-
-
 @require_POST
 @in_project
 def check_experiment(request: HttpRequest, access: Access) -> JsonResponse:
     """What is wrong with a file, while it is being written; what it would run when nothing is."""
     text = request.POST.get("text", "")[: LONGEST + 1]
-    checks = None
-    try:
-        file = experiment_file.parse(text)
-        problems = forbidden(access, file)
-        # A design can be judged before its name is free.
-        checks = design_checks(file, access, settled=not problems)
-        check_project(file, access)
-        if problems:
-            raise InvalidExperiment(f"This must not follow {file.extends}.", problems)
-        taken = taken_name(access, file.name)
-        if taken:
-            raise InvalidExperiment("The name is taken.", taken)
-    except InvalidExperiment as error:
-        listed = [{"where": each.where, "message": each.message} for each in error.problems]
-        told: dict[str, Any] = {"ok": False, "error": error.message, "problems": listed}
+    found = review(text, access)
+    told: dict[str, Any] = {"ok": not found.error}
+    if found.error:
+        listed = [{"where": each.where, "message": each.message} for each in found.problems]
+        told |= {"error": found.error, "problems": listed}
     else:
-        follows = followed(access, file)
-        difference = follows.sentences() if follows else []
-        told = {"ok": True, "design": design_words(file), "difference": difference}
-    return JsonResponse(
-        {**told, "checks": checks_html(checks), "rules": checks_as_data(checks) if checks else []}
-    )
+        follows = followed(access, found.file)
+        told |= {"design": found.design, "difference": follows.sentences() if follows else []}
+    rules = checks_as_data(found.checks) if found.checks else []
+    return JsonResponse({**told, "checks": checks_html(found.checks), "rules": rules})

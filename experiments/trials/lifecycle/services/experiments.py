@@ -5,24 +5,29 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 
-from django.conf import settings
 from django.db import IntegrityError, transaction
 from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.utils import timezone
 
 from experiments import dispatch
 from experiments.design.code_version import commit
-from experiments.design.document import commands, experiment_file
+from experiments.design.document import experiment_file
 from experiments.design.document.experiment_file import ExperimentFile
 from experiments.design.document.first_configurations import first_arms
-from experiments.design.document.objectives import is_allowed
-from experiments.design.follow_ups import followups
+from experiments.design.queries.experiments import find_experiment
+from experiments.design.review.design_review import (
+    check_project,
+    forbidden,
+    misfits,
+    taken_name,
+)
 from experiments.design.space.search_space import Arm, searched_domain
 from experiments.errors import Conflict, InvalidExperiment, NotFound, Problem
 from experiments.models import Experiment, ExperimentTag, Project, Study, Trial
 from experiments.models.experiment import ExperimentState
 from experiments.models.project import Role
 from experiments.models.trial import FailureKind, Origin, StudyKind, TrialState
+from experiments.team.queries.access import find_project
 from experiments.team.services import messages
 from experiments.team.services.permissions import Person, require
 from experiments.trials.lifecycle.queries.search_progress import Standing, standing_of
@@ -30,8 +35,10 @@ from experiments.trials.lifecycle.services import earlier_trials, stop_rules, tr
 from experiments.trials.lifecycle.training_seeds import first_seed
 
 
-def create(*, user: Person, text: str, extends: Experiment | None = None) -> Experiment:
-    """Create an experiment from its file and queue its trials.
+def create(
+    *, user: Person, text: str, within: str = "", extends: Experiment | None = None
+) -> Experiment:
+    """Create an experiment from its file and queue its trials; `within` the project of a page.
 
     A file that says what it `extends` is held against that experiment: its range must not pass a
     natural limit or an edge of failing trials, and Bayesian search waits for a settled space.
@@ -44,12 +51,18 @@ def create(*, user: Person, text: str, extends: Experiment | None = None) -> Exp
         Conflict: when the project has an experiment of that name.
     """
     file = experiment_file.parse(text)
+    check_project(file, within or file.project)
     project = Project.objects.filter(slug=file.project, archived_at__isnull=True).first()
     if project is None:
         raise NotFound(f"There is no project {file.project}.", [Problem("project", "not found")])
     require(user, project, Role.EDITOR)
-    _check_against(file, project)
-    older = extends or _extended(file, project)
+    access = find_project(user, project.slug)
+    assert access is not None
+    if problems := misfits(file, access):
+        raise InvalidExperiment("The experiment does not fit its project.", problems)
+    if extends is None and (problems := forbidden(file, access)):
+        raise InvalidExperiment(f"This must not follow {file.extends}.", problems)
+    older = extends or (find_experiment(access, file.extends) if file.extends else None)
     try:
         with transaction.atomic():
             experiment = _insert(file, text, project, user, older)
@@ -61,55 +74,9 @@ def create(*, user: Person, text: str, extends: Experiment | None = None) -> Exp
     except IntegrityError:
         raise Conflict(
             f"{project.slug} has an experiment {file.name} already.",
-            [Problem("experiment", "is taken; choose another name")],
+            taken_name(access, file.name),
         ) from None
     return experiment
-
-
-def _extended(file: ExperimentFile, project: Project) -> Experiment | None:
-    """The experiment that the file names under `extends`, once nothing forbids it."""
-    if not file.extends:
-        return None
-    older = Experiment.objects.filter(project=project, name=file.extends).first()
-    if older is None:
-        problem = Problem("extends", f"found {file.extends}, no experiment of {project.slug}")
-        raise InvalidExperiment("What the file extends is not there.", [problem])
-    problems = followups.against_older(older, file)
-    if problems:
-        raise InvalidExperiment(f"This must not follow {older.name}.", problems)
-    return older
-
-
-def _check_against(file: ExperimentFile, project: Project) -> None:
-    problems = []
-    if commands.name_of(file.objective) is not None:
-        wrong = commands.problem_of(file.objective, [arm.runs.commit for arm in file.arms()])
-        problems += [Problem(*wrong)] if wrong else []
-    elif not is_allowed(file.objective, settings.OBJECTIVES):
-        allowed = ", ".join(settings.OBJECTIVES)
-        problems.append(
-            Problem(
-                "objective",
-                f"{file.objective} is not on the operator's list, which allows {allowed}",
-            )
-        )
-    if file.official and file.official != project.official_metric:
-        problems.append(
-            Problem(
-                f"metrics.{file.official}.official",
-                f"the project's official metric is {project.official_metric}",
-            )
-        )
-    declared = file.metrics.get(project.official_metric)
-    if declared and declared.official and declared.direction != project.direction:
-        problems.append(
-            Problem(
-                f"metrics.{project.official_metric}.direction",
-                f"the project says {project.direction}",
-            )
-        )
-    if problems:
-        raise InvalidExperiment("The experiment does not fit its project.", problems)
 
 
 def _insert(

@@ -48,7 +48,7 @@ def test_a_file_of_another_project_is_refused_here(client: Client) -> None:
     cast.project("other")
     client.force_login(cast.person("cleo"))
     answer = client.post(ADDRESS, {"text": GOOD.replace("project: digits", "project: other")})
-    assert "this page belongs to digits" in answer.content.decode()
+    assert "must be digits here" in answer.content.decode()
 
 
 def test_a_name_that_is_taken_is_said(client: Client) -> None:
