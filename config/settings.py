@@ -43,6 +43,8 @@ if LOG_FORMAT not in ("line", "json"):
 # write to the database alone cannot forge a decision.
 SECRET_KEY = env_secret("SECRET_KEY", file=DATA_DIR / "secret_key", minimum_length=50)
 DECISION_KEY = env_secret("DECISION_KEY", file=DATA_DIR / "decision_key", minimum_length=32)
+# Heads of the decision logs that this node has seen; append-only, and outside the database, too.
+DECISION_HEADS = DATA_DIR / "decision_heads"
 
 # Web address
 HOST = env_text("HOST", "127.0.0.1")

@@ -62,6 +62,14 @@ def pytest_xdist_setupnodes() -> None:
     os.environ.pop("DJANGO_SETTINGS_MODULE", None)
 
 
+@pytest.fixture(autouse=True)
+def no_heads_noted() -> None:
+    """Each test's logs begin anew, so what was noted of an earlier one's is no head of theirs."""
+    from django.conf import settings
+
+    settings.DECISION_HEADS.unlink(missing_ok=True)
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark what touches a database and what drives a browser, before ``-m`` selects."""

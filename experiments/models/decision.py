@@ -33,11 +33,6 @@ class DecisionQuerySet(models.QuerySet["Decision"]):
             .first()
         )
 
-    def head(self, project: Project) -> tuple[int, str]:
-        """Length of the project's log and hash of its newest entry."""
-        newest = self.filter(project=project).order_by("-sequence").first()
-        return self.filter(project=project).count(), newest.hash if newest else ""
-
 
 class Decision(models.Model):
     """What a person decided, on which evidence. The database refuses update and delete."""

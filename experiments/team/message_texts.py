@@ -30,7 +30,7 @@ def slack_body(document: Document) -> bytes:
     if reason:
         lines += [f"> {line}" for line in _mrkdwn(reason)[:1500].splitlines()[:12]]
     head = document["head"]
-    small = f"{link} · log {head['count']}:{head['hash'][:12]}"
+    small = f"{link} · log {head['count']}:{head['hash'][:12]}" if head else link
     return json.dumps(
         {
             "text": f"{_mrkdwn(document['project'])}: {_mrkdwn(document['text'])}",
@@ -54,7 +54,7 @@ def mail(document: Document, choices_address: str) -> Mail:
     if decision:
         lines[1:1] = ["", f"Reason, by {decision['decided_by']}:", "", decision["reason"]]
     head = document["head"]
-    if head["hash"]:
+    if head and head["hash"]:
         lines += ["", f"The log has {head['count']} entries and ends with {head['hash']}."]
     lines += ["", "-- ", f"Which events reach you by mail: {choices_address}"]
     return Mail(subject if len(subject) <= 150 else f"{subject[:149]}…", "\n".join(lines) + "\n")

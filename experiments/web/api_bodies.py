@@ -137,6 +137,6 @@ def file(*kinds: str) -> dict[str, Any]:
     error = {"application/json": {"schema": {"$ref": "#/components/schemas/ErrorOut"}}}
     sent = {kind: {"schema": {"type": "string", "format": "binary"}} for kind in kinds}
     errors = {
-        status: {"description": "Error", "content": error} for status in (400, 401, 404, 422)
+        status: {"description": "Error", "content": error} for status in (400, 401, 404, 409, 422)
     }
     return {"responses": {200: {"description": "The file", "content": sent}, **errors}}

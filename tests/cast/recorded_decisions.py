@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from django.db import connection
+
 from experiments.models import Decision, Experiment, Replication
 from tests.cast.findings import some_findings
 from tests.cast.people import person
@@ -35,3 +37,23 @@ def decide(
         state=evidence_state(replication),
         **{"override": True, **more},
     )
+
+
+_PROTECTED_BY = {
+    "sqlite": (
+        "DROP TRIGGER IF EXISTS verdict_decision_no_update",
+        "DROP TRIGGER IF EXISTS verdict_decision_no_delete",
+        "DROP TRIGGER IF EXISTS verdict_decision_no_replace",
+    ),
+    "postgresql": (
+        "SET CONSTRAINTS ALL IMMEDIATE",
+        "ALTER TABLE experiments_decision DISABLE TRIGGER USER",
+    ),
+}
+
+
+def by_hand(*statements: str) -> None:
+    """What somebody does who owns the database: put the protection away, then write."""
+    with connection.cursor() as cursor:
+        for each in (*_PROTECTED_BY[connection.vendor], *statements):
+            cursor.execute(each)

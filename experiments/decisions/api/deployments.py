@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import logging
 from dataclasses import asdict
 from typing import Annotated, Any
 from urllib.parse import quote
@@ -19,7 +18,7 @@ from experiments.decisions.api.decision_schemas import (
     DecisionWithEvidenceOut,
 )
 from experiments.decisions.queries import champion as champions
-from experiments.decisions.queries.chain_check import is_genuine
+from experiments.decisions.queries.chain_check import broken_log, intact_log, own_problems
 from experiments.decisions.queries.champion import Decision
 from experiments.decisions.queries.decisions import matching
 from experiments.errors import Conflict, NotFound
@@ -49,7 +48,6 @@ HEAD = "Verdict-Log-Head"
 _ERRORS = {401: ErrorOut, 404: ErrorOut, 422: ErrorOut}
 
 router = Router(tags=["deployments"])
-_logger = logging.getLogger(__name__)
 
 
 def _project(request: HttpRequest, slug: str) -> Project:
@@ -79,16 +77,16 @@ def read_champion(
     target: str = "production",
     wait: Wait = 0,
 ) -> Any:
-    """The configuration to deploy. 404 before the first adopt; 409 when the decision behind it
-    was altered in the database, which its signature tells.
+    """The configuration to deploy. 404 before the first adopt; 409 when anything in the project's
+    log was altered, moved or removed in the database, with the decision at fault.
 
     Send the ETag back as If-None-Match: the answer is 304 until another champion stands. With
     `wait` it is held back until then, or until so many seconds have gone by.
     """
     project = _project(request, slug)
-    decision = _champion(project, target)
-    head = champions.head(project)
-    response.headers[HEAD] = f"{head[0]}:{head[1]}"
+    log = intact_log(project)
+    decision = champions.champion(project, log, target)
+    response.headers[HEAD] = f"{log.head.count}:{log.head.hash}"
     if decision is None or decision.candidate is None:
         answer = error_response(
             404, f"{slug} has no champion for {target} yet: nothing was adopted."
@@ -104,25 +102,8 @@ def read_champion(
         "score": _score(decision),
         "checkpoint": _checkpoint(request, target, decision),
         "decision": champions.as_document(decision),
-        "head": {"count": head[0], "hash": head[1]},
+        "head": log.head,
     }
-
-
-def _champion(project: Project, target: str) -> Decision | None:
-    """The decision that stands; one that was forged or altered in the database is not handed out.
-
-    Raises:
-        Conflict: when its signature does not fit what it says.
-    """
-    decision = champions.champion(project, target)
-    if decision is not None and not is_genuine(decision):
-        _logger.error("%s: the signature of decision %s fails", project.slug, decision.sequence)
-        raise Conflict(
-            f"The signature of decision {decision.sequence}, which made the champion for "
-            f"{target}, does not fit what it says. Keep what is deployed, and let the operator "
-            "run manage.py decisions verify."
-        )
-    return decision
 
 
 def _score(decision: Decision) -> dict[str, Any] | None:
@@ -147,7 +128,7 @@ def read_checkpoint(
     409 when `sha256` is given and another champion stands by now.
     """
     project = _project(request, slug)
-    decision = _champion(project, target)
+    decision = champions.champion(project, intact_log(project), target)
     found = deployables.checkpoint_of(decision) if decision else None
     if found is None:
         raise NotFound(f"{slug} has no checkpoint for {target}.")
@@ -162,7 +143,10 @@ def read_checkpoint(
     return answer
 
 
-@router.get("/{slug}/decisions", response={200: DecisionsOut, 304: None, **_ERRORS})
+@router.get(
+    "/{slug}/decisions",
+    response={200: DecisionsOut, 304: None, **_ERRORS, 409: ErrorOut},
+)
 def list_decisions(
     request: HttpRequest,
     response: HttpResponse,
@@ -178,9 +162,9 @@ def list_decisions(
     `choice` (adopt, reject, ...) and `q` (words of reason, experiment or person) narrow it.
     """
     project = _project(request, slug)
-    count, newest = champions.head(project)
-    response.headers[HEAD] = f"{count}:{newest}"
-    same = _unchanged(request, response, f'W/"{count}-{newest}"')
+    head = intact_log(project).head
+    response.headers[HEAD] = f"{head.count}:{head.hash}"
+    same = _unchanged(request, response, f'W/"{head.count}-{head.hash}"')
     if same is not None:
         return same
     found = matching(champions.decisions(project, target), choice=choice, text=q.strip())
@@ -188,7 +172,7 @@ def list_decisions(
     return {
         "decisions": [champions.as_document(each) for each in found[start : start + PAGE]],
         "total": found.count(),
-        "head": {"count": count, "hash": newest},
+        "head": head,
     }
 
 
@@ -196,7 +180,9 @@ def list_decisions(
 def read_log(request: HttpRequest, slug: str) -> Any:
     """The whole log with its evidence, a JSON object a line, oldest first: enough to check the
     chain of hashes."""
-    lines = champions.exported(_project(request, slug))
+    project = _project(request, slug)
+    intact_log(project, cached=False)
+    lines = champions.exported(project)
     return download(
         (f"{line}\n".encode() for line in lines),
         content_type=f"{_JSON_LINES}; charset=utf-8",
@@ -204,10 +190,17 @@ def read_log(request: HttpRequest, slug: str) -> Any:
     )
 
 
-@router.get("/{slug}/decisions/{int:sequence}", response={200: DecisionWithEvidenceOut, **_ERRORS})
+@router.get(
+    "/{slug}/decisions/{int:sequence}",
+    response={200: DecisionWithEvidenceOut, **_ERRORS, 409: ErrorOut},
+)
 def read_decision(request: HttpRequest, slug: str, sequence: int) -> dict[str, Any]:
     """One decision with the evidence as it was when the button was pressed."""
-    found = champions.decisions(_project(request, slug)).filter(sequence=sequence).first()
+    project = _project(request, slug)
+    intact_log(project)
+    found = champions.decisions(project).filter(sequence=sequence).first()
     if found is None:
         raise NotFound(f"{slug} has no decision {sequence}.")
+    if problems := own_problems(found):
+        raise broken_log(slug, problems)
     return {**champions.as_document(found), "evidence": json.loads(found.evidence)}

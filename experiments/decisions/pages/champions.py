@@ -10,6 +10,7 @@ from django.shortcuts import redirect, render
 from django.views.decorators.http import require_POST, require_safe
 
 from experiments.charts.seeds import lineage_plot
+from experiments.decisions.queries.chain_check import log_problems
 from experiments.decisions.queries.champions import TargetChampions, champions_of
 from experiments.decisions.services import champions
 from experiments.team.pages.access import attempted, in_project, whole_number
@@ -27,8 +28,10 @@ def champions_page(request: HttpRequest, access: Access) -> HttpResponse:
             {"champions": each, "figure": _figure(each, access.official_metric)}
             for each in champions_of(access)
         ],
+        "log_problems": log_problems(access),
     }
-    return render(request, "projects/champions.html", context)
+    status = 409 if context["log_problems"] else 200
+    return render(request, "projects/champions.html", context, status=status)
 
 
 def _figure(of: TargetChampions, metric: str) -> dict[str, Any] | None:

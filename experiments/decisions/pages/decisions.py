@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import csv
+from collections.abc import Sequence
+from typing import Any
 
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import render
 from django.views.decorators.http import require_safe
 
 from experiments.decisions.pages.decision_text import decision_markdown
+from experiments.decisions.queries.chain_check import broken_log, log_problems
 from experiments.decisions.queries.champion import exported
 from experiments.decisions.queries.decisions import (
     CHOICES,
@@ -49,8 +52,9 @@ def decisions_page(request: HttpRequest, access: Access) -> HttpResponse:
         "targets": targets_of(access),
         "target": target,
         "text": text,
+        "log_problems": log_problems(access),
     }
-    return render(request, "decisions/list.html", context)
+    return _answered(request, "decisions/list.html", context)
 
 
 @require_safe
@@ -63,8 +67,15 @@ def decision_page(request: HttpRequest, access: Access, sequence: int) -> HttpRe
         "section": "decisions",
         "decision": decision,
         "evidence": evidence_page(decision.evidence),
+        "log_problems": log_problems(access) or decision.problems,
     }
-    return render(request, "decisions/decision.html", context)
+    return _answered(request, "decisions/decision.html", context)
+
+
+def _answered(request: HttpRequest, template: str, context: dict[str, Any]) -> HttpResponse:
+    """The page; 409 when what it shows is not what was written."""
+    status = 409 if context["log_problems"] else 200
+    return render(request, template, context, status=status)
 
 
 @require_safe
@@ -72,6 +83,8 @@ def decision_page(request: HttpRequest, access: Access, sequence: int) -> HttpRe
 def decision_file(request: HttpRequest, access: Access, sequence: int) -> HttpResponse:
     """The same as Markdown, to download."""
     decision = required(find_decision(access, sequence))
+    if problems := log_problems(access) or decision.problems:
+        return _refused(access, problems)
     text = decision_markdown(decision, evidence_page(decision.evidence), access)
     answer = HttpResponse(text, content_type="text/markdown; charset=utf-8")
     name = f"{access.slug}-decision-{sequence}.md"
@@ -83,6 +96,8 @@ def decision_file(request: HttpRequest, access: Access, sequence: int) -> HttpRe
 @in_project
 def decisions_csv(request: HttpRequest, access: Access) -> HttpResponse:
     """The whole log as a table."""
+    if problems := log_problems(access, cached=False):
+        return _refused(access, problems)
     answer = HttpResponse(content_type="text/csv; charset=utf-8")
     answer.headers["Content-Disposition"] = f'attachment; filename="{access.slug}-decisions.csv"'
     table = csv.writer(answer)
@@ -104,11 +119,19 @@ def decisions_csv(request: HttpRequest, access: Access) -> HttpResponse:
 @in_project
 def decisions_jsonl(request: HttpRequest, access: Access) -> HttpResponseBase:
     """The whole log with its evidence, a JSON object a line, oldest first, streamed."""
+    if problems := log_problems(access, cached=False):
+        return _refused(access, problems)
     return download(
         (f"{line}\n".encode() for line in exported(project_record(access))),
         content_type="application/jsonl; charset=utf-8",
         filename=f"{access.slug}-decisions.jsonl",
     )
+
+
+def _refused(access: Access, problems: Sequence[str]) -> HttpResponse:
+    """No file of a log that is not what was written."""
+    message = broken_log(access.slug, problems).message
+    return HttpResponse(f"{message}\n", status=409, content_type="text/plain; charset=utf-8")
 
 
 def _inert(cell: object) -> object:

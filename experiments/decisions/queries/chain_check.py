@@ -2,52 +2,169 @@
 
 from __future__ import annotations
 
+import hashlib
 import hmac
-from dataclasses import dataclass
+import logging
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from operator import attrgetter
+
+from django.db import connection
+from django.db.models import Count
 
 from experiments.decisions.decision_chain import first_previous_hash, sign, signed_fields
+from experiments.decisions.queries.noted_heads import (
+    Head,
+    NotedHead,
+    note_head,
+    noted_heads,
+)
 from experiments.design.configuration import digest
+from experiments.errors import Conflict, Problem
 from experiments.models import Configuration, Decision, Project
+from experiments.models.decision import CHAMPION_CHOICES
+from experiments.team.queries.access import Access
+
+VERIFIED_SECONDS = (
+    30.0  # how long a verified log is believed while its small columns stay the same
+)
+_COLUMNS = (
+    *("pk", "project_id", "target", "sequence", "choice", "experiment_id", "replication_id"),
+    *("candidate_id", "baseline_id", "verdict", "overrides_verdict", "decided_by_id"),
+    *("decided_by_name", "decided_at", "previous_hash", "hash"),
+)
+_columns_of = attrgetter(*_COLUMNS)
+_logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class Head:
-    """How long a log was and how it ended when somebody noted it."""
+class CheckedLog:
+    """A project's log after the check; `problems` is empty when the chain holds.
 
-    count: int
-    hash: str
+    `hashes` in the order of the entries; `champions`: by target the id of the decision that made
+    the present one.
+    """
 
-    @classmethod
-    def parse(cls, text: str) -> Head:
-        """`COUNT:HASH`, as every champion answer and webhook gives them.
-
-        Raises:
-            ValueError: for any other text.
-        """
-        count, _, digest = text.strip().partition(":")
-        if not count.isdecimal() or len(digest) != 64 or set(digest) - set("0123456789abcdef"):
-            raise ValueError(f"want COUNT:HASH with a hash of 64 hexadecimal digits, got {text!r}")
-        return cls(int(count), digest)
-
-
-@dataclass(frozen=True, slots=True)
-class Checked:
-    """A project's log after the check; `problems` is empty when the chain holds."""
-
-    project: str
-    head: Head
+    hashes: tuple[str, ...]
+    champions: Mapping[str, int]
     problems: tuple[str, ...]
 
+    @property
+    def head(self) -> Head:
+        return Head(len(self.hashes), self.hashes[-1] if self.hashes else "")
 
-def check_log(project: Project, noted: Head | None = None) -> Checked:
+
+_verified: dict[int, tuple[str, float, CheckedLog]] = {}  # by project: fingerprint, when, log
+
+
+def intact_log(project: Project, *, cached: bool = True) -> CheckedLog:
+    """The log of a project, verified as a whole; champions and answers rest on it.
+
+    Raises:
+        Conflict: when it is not what was written; the problems name the decisions at fault.
+    """
+    checked = check_log(project.pk, project.slug, cached=cached)
+    if checked.problems:
+        raise broken_log(project.slug, checked.problems)
+    return checked
+
+
+def broken_log(slug: str, problems: Iterable[str]) -> Conflict:
+    """The refusal to answer from a log that is not what was written."""
+    found = tuple(problems)
+    _logger.error("the decision log of %s is not what was written: %s", slug, "; ".join(found))
+    return Conflict(
+        f"The decision log of {slug} is not what was written: {found[0]}. Keep what is deployed, "
+        "and let the operator run manage.py decisions verify.",
+        [Problem("log", each) for each in found],
+    )
+
+
+def check_log(project_id: int, slug: str, *noted: Head, cached: bool = False) -> CheckedLog:
     """Walk a project's chain from its first decision.
 
-    Every alteration, removal and reordering shows, except that of the newest entries: those show
-    against a head noted while they were there (`noted`).
+    Every alteration, removal and reordering shows; that of the newest entries against the head
+    that this node noted while they were there, or one that was told (`noted`). `cached`: a chain
+    that was walked within `VERIFIED_SECONDS` is not walked again while no column but reason and
+    evidence differs.
     """
+    own = noted_heads().get(project_id)
+    checked = _cached(project_id) if cached else None
+    checked = checked or walked_log(project_id)
+    problems = list(checked.problems)
+    if own is not None:
+        problems += _against(own.head, checked.hashes)
+        if own.slug != slug:
+            problems.append(f"the project was called {own.slug} when its head was noted")
+    for head in noted:
+        problems += _against(head, checked.hashes)
+    if not problems and not connection.in_atomic_block:
+        note_head(project_id, slug, checked.head)
+    return replace(checked, problems=tuple(problems))
+
+
+def log_problems(access: Access, *, cached: bool = True) -> tuple[str, ...]:
+    """What is wrong with the log of a project, for its pages; empty when the chain holds."""
+    return check_log(access.project_id, access.slug, cached=cached).problems
+
+
+def note_heads() -> None:
+    """Check every log and note its head on this node."""
+    for project_id, slug in Project.objects.order_by("pk").values_list("pk", "slug"):
+        problems = check_log(project_id, slug, cached=True).problems
+        if problems:
+            broken_log(slug, problems)  # said in the log; whoever reads it is refused
+
+
+def cut_logs() -> list[str]:
+    """Logs that lack the head noted here: a line each. Two queries, whatever their length."""
+    noted = noted_heads()
+    counts = dict(
+        Decision.objects.filter(project__in=noted)
+        .values_list("project_id")
+        .annotate(Count("pk"))
+        .order_by()
+    )
+    heads = Decision.objects.filter(hash__in=[each.head.hash for each in noted.values()])
+    there = set(heads.values_list("project_id", "hash"))
+    return [
+        f"{each.slug}: {_cut(each, counts.get(pk, 0))}"
+        for pk, each in noted.items()
+        if counts.get(pk, 0) < each.head.count or (pk, each.head.hash) not in there
+    ]
+
+
+def _cut(noted: NotedHead, count: int) -> str:
+    return (
+        f"the log has {count} entries and lacks the head that was noted here, "
+        f"{noted.head.count}:{noted.head.hash}"
+    )
+
+
+def _cached(project_id: int) -> CheckedLog | None:
+    held = _verified.get(project_id)
+    if held is None or time.monotonic() - held[1] > VERIFIED_SECONDS:
+        return None
+    rows = Decision.objects.filter(project=project_id).order_by("sequence", "pk")
+    same = held[0] == _fingerprint(rows.values_list(*_COLUMNS))
+    return held[2] if same else None
+
+
+def _fingerprint(rows: Iterable[tuple[object, ...]]) -> str:
+    found = hashlib.sha256()
+    for row in rows:
+        found.update(repr(row).encode())
+    return found.hexdigest()
+
+
+def walked_log(project_id: int) -> CheckedLog:
+    """The chain as it stands by itself, walked from its first decision; no head is compared."""
     problems: list[str] = []
-    rows = Decision.objects.filter(project=project).select_related("candidate", "baseline")
-    previous, place, hashes = first_previous_hash(project.pk), -1, list[str]()
+    rows = Decision.objects.filter(project=project_id).select_related("candidate", "baseline")
+    previous, place, hashes = first_previous_hash(project_id), -1, list[str]()
+    columns: list[tuple[object, ...]] = []
+    champions: dict[str, int] = {}
     for row in rows.order_by("sequence", "pk").iterator(chunk_size=500):
         first = place < 0
         if row.sequence != place + 1 and not (first and row.sequence in (0, 1)):
@@ -57,17 +174,16 @@ def check_log(project: Project, noted: Head | None = None) -> Checked:
                 f"decision {row.sequence}: does not follow the entry before it; one of the two "
                 "was replaced or moved"
             )
-        problems += _own_problems(row)
+        problems += own_problems(row)
         previous, place = row.hash, row.sequence
         hashes.append(row.hash)
-    if noted is not None:
-        problems += _against(noted, hashes)
-    return Checked(project.slug, Head(len(hashes), hashes[-1] if hashes else ""), tuple(problems))
-
-
-def is_genuine(decision: Decision) -> bool:
-    """Whether an entry and its configurations are as they were signed, whatever stands around."""
-    return not _own_problems(decision)
+        columns.append(_columns_of(row))
+        if row.choice in CHAMPION_CHOICES:
+            champions[row.target] = row.pk
+    checked = CheckedLog(tuple(hashes), champions, tuple(problems))
+    if not problems:
+        _verified[project_id] = (_fingerprint(columns), time.monotonic(), checked)
+    return checked
 
 
 def _missing(place: int, sequence: int) -> str:
@@ -77,7 +193,8 @@ def _missing(place: int, sequence: int) -> str:
     return f"decisions {begin} to {sequence - 1} are missing"
 
 
-def _own_problems(row: Decision) -> list[str]:
+def own_problems(row: Decision) -> list[str]:
+    """What is wrong with one entry and its configurations, whatever stands around."""
     found = []
     if not hmac.compare_digest(row.hash, sign(signed_fields(row))):
         found.append(
@@ -94,7 +211,7 @@ def _fits(configuration: Configuration) -> bool:
     return configuration.digest == digest(configuration.document)
 
 
-def _against(noted: Head, hashes: list[str]) -> list[str]:
+def _against(noted: Head, hashes: Sequence[str]) -> list[str]:
     if noted.count > len(hashes):
         return [
             f"the log has {len(hashes)} entries but had {noted.count} when the head was noted: "

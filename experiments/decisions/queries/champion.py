@@ -3,25 +3,43 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from django.db.models import Max, QuerySet
 
+from experiments.decisions.queries.chain_check import (
+    CheckedLog,
+    broken_log,
+    check_log,
+    own_problems,
+)
+from experiments.errors import NotFound
 from experiments.models import Decision as Decision
 from experiments.models import Project
+from experiments.models.webhook import EventKind
 
 _PIECE = 100  # decisions of one statement
 
 
-def champion(project: Project, target: str) -> Decision | None:
-    """The decision that made the present champion of a target; None before the first adopt."""
-    return Decision.objects.crowning(project, target)
+def champion(project: Project, log: CheckedLog, target: str) -> Decision | None:
+    """The decision that made the present champion of a target; None before the first adopt.
 
+    `log` is the project's, verified.
 
-def head(project: Project) -> tuple[int, str]:
-    """Length of the log and hash of its newest entry, to be kept by whoever reads it."""
-    return Decision.objects.head(project)
+    Raises:
+        Conflict: when it was altered since the log was verified.
+    """
+    made = log.champions.get(target)
+    if made is None:
+        return None
+    rows = Decision.objects.select_related("project", "candidate", "baseline", "experiment")
+    found = rows.filter(pk=made).first()
+    if found is None:
+        raise broken_log(project.slug, [f"the decision that made {target}'s champion is gone"])
+    if problems := own_problems(found):
+        raise broken_log(project.slug, problems)
+    return found
 
 
 def newest_decision() -> int:
@@ -38,7 +56,7 @@ def decisions(project: Project, target: str = "") -> QuerySet[Decision]:
 
 
 def exported(project: Project) -> Iterator[str]:
-    """Every decision with its evidence as a line of JSON, oldest first."""
+    """Every decision with its evidence as a line of JSON, oldest first, the chain unverified."""
     rows, last = decisions(project).order_by("sequence"), -1
     while some := list(rows.filter(sequence__gt=last)[:_PIECE]):
         for decision in some:
@@ -46,6 +64,41 @@ def exported(project: Project) -> Iterator[str]:
             document["evidence"] = json.loads(decision.evidence or "{}")
             yield json.dumps(document, sort_keys=True)
         last = some[-1].sequence
+
+
+def sentence(decision: Decision) -> str:
+    """Who decided what, in one line."""
+    about = f" on {decision.experiment.name}" if decision.experiment else ""
+    against = ", against the verdict" if decision.overrides_verdict else ""
+    return (
+        f"{decision.decided_by_name} decided{about}: {decision.choice}{against} "
+        f"({decision.target}, decision {decision.sequence})."
+    )
+
+
+def message_as_sent(project_id: int, document: Mapping[str, Any]) -> dict[str, Any]:
+    """The message of an event with the head of the verified log, a receipt for who keeps it.
+
+    What it tells of a decision is taken from the log and not from the event. While the log is
+    not what was written, `problems` says what is wrong in place of head and decision.
+
+    Raises:
+        NotFound: for a decision that the log does not hold: nobody made it.
+    """
+    project = Project.objects.get(pk=project_id)
+    log = check_log(project.pk, project.slug, cached=True)
+    told = {**document, "project": project.slug, "problems": list(log.problems)}
+    if log.problems:
+        error = broken_log(project.slug, log.problems)
+        return {**told, "text": error.message, "decision": None, "head": None}
+    told["head"] = {"count": log.head.count, "hash": log.head.hash}
+    if document["event"] != EventKind.DECIDED:
+        return {**told, "decision": None}
+    named = (document.get("decision") or {}).get("hash", "")
+    made = decisions(project).filter(hash=named).first()
+    if made is None or named not in log.hashes or own_problems(made):
+        raise NotFound("This tells of a decision that the log does not hold; it is not sent.")
+    return {**told, "text": sentence(made), "decision": as_document(made)}
 
 
 def as_document(decision: Decision) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from typing import Any
 
 from django.db.models import Q, QuerySet
 
+from experiments.decisions.queries.chain_check import own_problems
 from experiments.models import Decision
 from experiments.models.decision import Choice
 from experiments.team.queries.access import Access
@@ -54,6 +55,7 @@ class DecisionRecord:
     hash: str
     previous: int | None
     following: int | None
+    problems: tuple[str, ...]  # what is wrong with the entry itself
 
 
 def list_decisions(
@@ -115,6 +117,7 @@ def find_decision(access: Access, sequence: int) -> DecisionRecord | None:
         hash=row.hash,
         previous=sequence - 1 if sequence - 1 in beside else None,
         following=sequence + 1 if sequence + 1 in beside else None,
+        problems=tuple(own_problems(row)),
     )
 
 

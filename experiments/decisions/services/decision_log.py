@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from functools import partial
+
+from django.db import transaction
 from django.utils import timezone
 
 from experiments.decisions.decision_chain import first_previous_hash, sign, signed_fields
-from experiments.decisions.queries.champion import as_document
+from experiments.decisions.queries.chain_check import intact_log
+from experiments.decisions.queries.champion import as_document, sentence
+from experiments.decisions.queries.noted_heads import Head, note_head
 from experiments.errors import Conflict, Problem, VerdictError
 from experiments.models import Configuration, Decision, Experiment, Project, Replication
 from experiments.models.decision import Choice
@@ -78,8 +83,10 @@ def append(
     `evidence` is JSON text. A log that begins with its baseline begins at 0, any other at 1.
 
     Raises:
+        Conflict: when the chain so far is not what was written.
         IntegrityError: when somebody else took the same place of the chain.
     """
+    checked = intact_log(project)
     last = Decision.objects.filter(project=project).order_by("-sequence").first()
     decision = Decision(
         project=project,
@@ -101,6 +108,8 @@ def append(
     )
     decision.hash = sign(signed_fields(decision))
     decision.save(force_insert=True)
+    head = Head(checked.head.count + 1, decision.hash)
+    transaction.on_commit(partial(note_head, project.pk, project.slug, head))
     if experiment is not None:
         Experiment.objects.filter(pk=experiment.pk).update(active_at=decision.decided_at)
     _tell(decision)
@@ -109,16 +118,11 @@ def append(
 
 def _tell(decision: Decision) -> None:
     """Announce that the log has grown, in the transaction that wrote the entry."""
-    about = f" on {decision.experiment.name}" if decision.experiment else ""
-    against = ", against the verdict" if decision.overrides_verdict else ""
     messages.announce(
         project=decision.project,
         kind=EventKind.DECIDED,
         key=f"decided:{decision.pk}",
-        text=(
-            f"{decision.decided_by_name} decided{about}: {decision.choice}{against} "
-            f"({decision.target}, decision {decision.sequence})."
-        ),
+        text=sentence(decision),
         path=page("decision", decision.project.slug, decision.sequence),
         experiment=decision.experiment,
         decision=as_document(decision),

@@ -1,14 +1,19 @@
-"""`manage.py decisions verify [PROJECT ...] [--head PROJECT=COUNT:HASH] | export PROJECT`."""
+"""`manage.py decisions verify [PROJECT ...] [--head PROJECT=COUNT:HASH] [--receipts FILE]`,
+`export PROJECT`, `accept PROJECT --reason TEXT`."""
 
 from __future__ import annotations
 
+import json
 from argparse import ArgumentParser
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
 from experiments.decisions.queries import champion
-from experiments.decisions.queries.chain_check import Head, check_log
+from experiments.decisions.queries.chain_check import broken_log, check_log, walked_log
+from experiments.decisions.queries.noted_heads import Head, note_restored_head, noted_heads
 from experiments.models import Project
 
 
@@ -26,6 +31,18 @@ class Command(BaseCommand):
             metavar="PROJECT=COUNT:HASH",
             help="a head noted earlier: shows whether newer entries were cut off",
         )
+        verify.add_argument(
+            "--receipts",
+            action="append",
+            default=[],
+            metavar="FILE",
+            help="messages that a webhook's receiver kept, a JSON body a line: their heads, too",
+        )
+        accept = actions.add_parser(
+            "accept", help="take a shorter log for the right one: an older backup was restored"
+        )
+        accept.add_argument("project")
+        accept.add_argument("--reason", required=True, help="stands beside the noted heads")
         export = actions.add_parser("export", help="the whole log as JSON lines, oldest first")
         export.add_argument("project")
 
@@ -33,29 +50,55 @@ class Command(BaseCommand):
         getattr(self, f"_{options['action']}")(options)
 
     def _verify(self, options: dict[str, Any]) -> None:
-        noted = dict(_noted(text) for text in options["head"])
+        noted: dict[str, list[Head]] = {}
+        told = [_noted(text) for text in options["head"]]
+        for slug, head in [*told, *(each for name in options["receipts"] for each in _kept(name))]:
+            noted.setdefault(slug, []).append(head)
         asked = [*options["project"], *(noted if options["project"] else ())]
         projects = [_project(slug) for slug in dict.fromkeys(asked)] or [
             *Project.objects.order_by("slug")
         ]
         for slug in noted:
             _project(slug)
-        broken = []
+        broken = [] if asked else self._gone(projects)
         for project in projects:
-            checked = check_log(project, noted.get(project.slug))
+            checked = check_log(project.pk, project.slug, *noted.get(project.slug, ()))
             held = "BROKEN" if checked.problems else "the chain holds"
             entries = "1 entry" if checked.head.count == 1 else f"{checked.head.count} entries"
-            head = f", head {checked.head.count}:{checked.head.hash}" if checked.head.count else ""
-            self.stdout.write(f"{project.slug}: {entries}, {held}{head}")
+            ends = f", head {checked.head.count}:{checked.head.hash}" if checked.head.count else ""
+            self.stdout.write(f"{project.slug}: {entries}, {held}{ends}")
             for problem in checked.problems:
                 self.stdout.write(f"  {problem}")
             broken += [project.slug] if checked.problems else []
         if broken:
             raise CommandError(f"The log of {', '.join(broken)} is not what was written.")
 
+    def _gone(self, projects: list[Project]) -> list[str]:
+        """Say which projects are gone although the heads of their logs were noted here."""
+        there = {project.pk for project in projects}
+        gone = [each for pk, each in noted_heads().items() if pk not in there]
+        for each in gone:
+            self.stdout.write(f"{each.slug}: the project is gone, BROKEN")
+            self.stdout.write(f"  its log had {each.head.count} entries when its head was noted")
+        return [each.slug for each in gone]
+
+    def _accept(self, options: dict[str, Any]) -> None:
+        project = _project(options["project"])
+        checked = walked_log(project.pk)
+        if checked.problems:
+            raise CommandError(
+                f"The log of {project.slug} does not hold by itself: {checked.problems[0]}."
+            )
+        note_restored_head(project.pk, project.slug, checked.head, options["reason"])
+        self.stdout.write(f"{project.slug}: noted as it stands, {checked.head.count} entries")
+
     def _export(self, options: dict[str, Any]) -> None:
-        for line in champion.exported(_project(options["project"])):
+        project = _project(options["project"])
+        for line in champion.exported(project):
             self.stdout.write(line)
+        problems = check_log(project.pk, project.slug).problems
+        if problems:
+            raise CommandError(broken_log(project.slug, problems).message)
 
 
 def _project(slug: str) -> Project:
@@ -72,3 +115,21 @@ def _noted(text: str) -> tuple[str, Head]:
         return slug, Head.parse(head)
     except ValueError as error:
         raise CommandError(f"--head {text}: {error} (PROJECT=COUNT:HASH)") from None
+
+
+def _kept(name: str) -> Iterator[tuple[str, Head]]:
+    """The heads in messages that a receiver kept."""
+    try:
+        lines = Path(name).read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise CommandError(f"--receipts {name}: {error}") from None
+    for number, line in enumerate(lines, start=1):
+        try:
+            told = json.loads(line)
+            if told["head"] and told["head"]["count"]:
+                head = told["head"]
+                yield str(told["project"]), Head.parse(f"{head['count']}:{head['hash']}")
+        except (ValueError, KeyError, TypeError):
+            raise CommandError(
+                f"--receipts {name}: line {number} is no message of a webhook"
+            ) from None

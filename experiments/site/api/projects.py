@@ -8,6 +8,7 @@ from django.http import HttpRequest
 from ninja import Router, Status
 
 from experiments.decisions.queries import champions
+from experiments.decisions.queries.chain_check import intact_log
 from experiments.design.api.experiment_schemas import (
     ChampionsOut,
     ProjectIn,
@@ -17,11 +18,12 @@ from experiments.design.api.experiment_schemas import (
 from experiments.errors import NotAllowed
 from experiments.site.queries import projects
 from experiments.team.api import auth
-from experiments.team.queries.access import find_project, targets_of
+from experiments.team.queries.access import find_project, project_record, targets_of
 from experiments.team.queries.token_access import opens
 from experiments.team.services import projects as services
 from experiments.verdict.queries.current_champion import champion_of
 from experiments.web import api_bodies
+from experiments.web.api_schemas import ErrorOut
 
 router = Router(tags=["projects"])
 
@@ -48,16 +50,22 @@ def create_project(request: HttpRequest) -> Any:
     return Status(201, _project(find_project(token.owner, made.slug)))
 
 
-@router.get("/{slug}", response={200: ProjectOut, **auth.READ_ERRORS})
+@router.get("/{slug}", response={200: ProjectOut, **auth.READ_ERRORS, 409: ErrorOut})
 def read_project(request: HttpRequest, slug: str) -> Any:
-    """What a project is about, its targets, and the champion for production."""
-    return _project(auth.reading(request, slug))
+    """What a project is about, its targets, and the champion for production.
+
+    409 when the log that the champion stands in is not what was written.
+    """
+    access = auth.reading(request, slug)
+    intact_log(project_record(access))
+    return _project(access)
 
 
-@router.get("/{slug}/champions", response={200: ChampionsOut, **auth.READ_ERRORS})
+@router.get("/{slug}/champions", response={200: ChampionsOut, **auth.READ_ERRORS, 409: ErrorOut})
 def read_champions(request: HttpRequest, slug: str) -> Any:
     """Every champion of every target since the baseline: which change brought what."""
     access = auth.reading(request, slug)
+    intact_log(project_record(access))
     return {"targets": champions.champions_of(access)}
 
 

@@ -18,6 +18,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 from kombu.exceptions import OperationalError
 
+from experiments.decisions.queries.chain_check import cut_logs
 from experiments.site import prometheus
 
 logger = logging.getLogger(__name__)
@@ -36,9 +37,15 @@ def healthz(request: HttpRequest) -> HttpResponse:
 @never_cache
 @require_safe
 def readyz(request: HttpRequest) -> HttpResponse:
-    """Whether database and Redis answer: 200, or 503 that says which one is away."""
+    """Whether database and Redis answer and no decision log was cut: 200, or 503 that says which.
+
+    Which project's log it is stands in the server's own log: anybody may ask here.
+    """
     parts = {"database": _database_answers(), "redis": _redis_answers()}
     body = {name: "ok" if well else "away" for name, well in parts.items()}
+    if parts["database"]:
+        parts["decisions"] = _logs_are_whole()
+        body["decisions"] = "ok" if parts["decisions"] else "cut"
     return JsonResponse(body, status=200 if all(parts.values()) else 503)
 
 
@@ -80,6 +87,18 @@ def _database_answers() -> bool:
     except (DatabaseError, InterfaceError) as error:
         logger.warning("not ready, the database is away: %s", error)
         return False
+
+
+def _logs_are_whole() -> bool:
+    """Whether every decision log still has the head that this node noted."""
+    try:
+        cut = cut_logs()
+    except (DatabaseError, InterfaceError) as error:
+        logger.warning("not ready, the logs of decisions cannot be read: %s", error)
+        return False
+    for each in cut:
+        logger.error("not ready, a decision log was cut: %s", each)
+    return not cut
 
 
 def _redis_answers() -> bool:

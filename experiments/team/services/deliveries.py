@@ -32,6 +32,7 @@ class Parcel:
     delivery_id: int
     attempt: int
     event_id: int
+    project_id: int
     document: dict[str, Any]
     kind: str = ""
     address: str = ""
@@ -151,6 +152,7 @@ def _parcel(delivery_id: int) -> Parcel:
         delivery_id=row.pk,
         attempt=row.attempts,
         event_id=row.event_id,
+        project_id=row.event.project_id,
         document=json.loads(row.event.document),
         kind=hook.kind if hook else "mail",
         address=hook.address if hook else "",

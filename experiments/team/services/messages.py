@@ -18,7 +18,6 @@ from django.utils import timezone
 from experiments import dispatch
 from experiments.errors import Problem, VerdictError
 from experiments.models import (
-    Decision,
     Delivery,
     Event,
     Experiment,
@@ -82,8 +81,7 @@ def announce(
 
 
 def _document(project: Project, kind: str, text: str, path: str) -> dict[str, Any]:
-    """What is sent of an event; the same fields for every kind."""
-    count, newest = Decision.objects.head(project)
+    """What is sent of an event; the same fields for every kind. The sender adds the log's head."""
     return {
         "event": kind,
         "project": project.slug,
@@ -92,7 +90,6 @@ def _document(project: Project, kind: str, text: str, path: str) -> dict[str, An
         "address": f"{settings.PUBLIC_URL}{path}",
         "at": timezone.now().isoformat(),
         "decision": None,
-        "head": {"count": count, "hash": newest},
     }
 
 

@@ -2,30 +2,24 @@ from __future__ import annotations
 
 import json
 from io import StringIO
+from pathlib import Path
 
 import pytest
 from django.core.management import call_command
 from django.core.management.base import CommandError
 from django.db import connection
 
-from experiments.decisions.queries import champion
+from experiments.decisions.queries.chain_check import intact_log
+from experiments.decisions.queries.champion import message_as_sent
+from experiments.decisions.queries.noted_heads import Head, note_head
 from experiments.decisions.services import decisions
-from experiments.models import Decision
+from experiments.models import Decision, Project
 from tests import cast
 
 pytestmark = pytest.mark.django_db
 
-PROTECTED_BY = {
-    "sqlite": (
-        "DROP TRIGGER verdict_decision_no_update",
-        "DROP TRIGGER verdict_decision_no_delete",
-        "DROP TRIGGER verdict_decision_no_replace",
-    ),
-    "postgresql": (
-        "SET CONSTRAINTS ALL IMMEDIATE",
-        "ALTER TABLE experiments_decision DISABLE TRIGGER USER",
-    ),
-}
+
+CUT = "DELETE FROM experiments_decision WHERE sequence = 3"
 
 
 def _call(*arguments: str) -> str:
@@ -41,14 +35,6 @@ def _broken(*arguments: str) -> str:
     return output.getvalue()
 
 
-def _by_hand(statement: str) -> None:
-    """What somebody does who owns the database: put the protection away, then write."""
-    with connection.cursor() as cursor:
-        for each in PROTECTED_BY[connection.vendor]:
-            cursor.execute(each)
-        cursor.execute(statement)
-
-
 @pytest.fixture
 def head() -> str:
     """A log of three decisions; the head as a champion answer gives it."""
@@ -60,8 +46,8 @@ def head() -> str:
             choice="dropped without seeds",
             reason=f"No gain in {number}.",
         )
-    count, digest = champion.head(project)
-    return f"digits={count}:{digest}"
+    head = intact_log(project).head
+    return f"digits={head.count}:{head.hash}"
 
 
 def test_a_log_that_nobody_touched_holds(head: str) -> None:
@@ -84,7 +70,7 @@ def test_a_log_that_nobody_touched_holds(head: str) -> None:
     ],
 )
 def test_every_altered_field_shows(head: str, change: str) -> None:
-    _by_hand(f"UPDATE experiments_decision SET {change} WHERE sequence = 2")
+    cast.by_hand(f"UPDATE experiments_decision SET {change} WHERE sequence = 2")
     assert "decision 2: its signature does not fit what it says" in _broken()
 
 
@@ -94,34 +80,34 @@ def test_an_entry_signed_with_another_key_shows(head: str, settings: pytest.Monk
 
 
 def test_a_configuration_altered_behind_its_decision_shows(head: str) -> None:
-    _by_hand('UPDATE experiments_configuration SET document = \'{"objective":"evil"}\'')
+    cast.by_hand('UPDATE experiments_configuration SET document = \'{"objective":"evil"}\'')
     said = _broken()
     assert "signature does not fit" in said and "the digest of its candidate" in said
 
 
 def test_a_removed_entry_shows(head: str) -> None:
-    _by_hand("DELETE FROM experiments_decision WHERE sequence = 2")
+    cast.by_hand("DELETE FROM experiments_decision WHERE sequence = 2")
     assert "before decision 3: decision 2 is missing" in _broken()
 
 
 def test_a_removed_beginning_shows(head: str) -> None:
-    _by_hand("DELETE FROM experiments_decision WHERE sequence < 3")
+    cast.by_hand("DELETE FROM experiments_decision WHERE sequence < 3")
     assert "before decision 3: decisions 1 to 2 are missing" in _broken()
 
 
 def test_a_removed_end_shows_against_a_noted_head(head: str) -> None:
-    _by_hand("DELETE FROM experiments_decision WHERE sequence = 3")
+    cast.by_hand("DELETE FROM experiments_decision WHERE sequence = 3")
     assert "holds" in _call("verify")  # nothing in what is left can tell
     assert "2 entries but had 3" in _broken("--head", head)
 
 
 def test_a_whole_log_removed_shows_against_a_noted_head(head: str) -> None:
-    _by_hand("DELETE FROM experiments_decision")
+    cast.by_hand("DELETE FROM experiments_decision")
     assert "0 entries but had 3" in _broken("--head", head)
 
 
 def test_entries_in_another_order_show(head: str) -> None:
-    _by_hand(
+    cast.by_hand(
         "UPDATE experiments_decision SET sequence = CASE sequence WHEN 2 THEN 30 ELSE 20 END "
         "WHERE sequence > 1"
     )
@@ -134,6 +120,69 @@ def test_entries_in_another_order_show(head: str) -> None:
 def test_a_rewritten_end_shows_against_a_noted_head(head: str) -> None:
     other = f"digits=3:{'0' * 64}"
     assert "entry 3 is not the one that stood there" in _broken("--head", other)
+
+
+@pytest.mark.parametrize("statement", ["DELETE FROM experiments_decision", CUT])
+def test_what_was_cut_shows_against_the_head_that_this_node_noted(
+    head: str, statement: str
+) -> None:
+    project = Project.objects.get()
+    note_head(project.pk, project.slug, intact_log(project).head)
+    cast.by_hand(statement)
+    assert "entries but had 3" in _broken()
+
+
+def test_a_project_that_is_gone_shows_against_the_head_that_was_noted() -> None:
+    note_head(7, "digits", Head(3, "a" * 64))
+    assert "digits: the project is gone" in _broken()
+
+
+def test_what_was_cut_shows_against_the_messages_that_a_receiver_kept(
+    head: str, tmp_path: Path
+) -> None:
+    kept = tmp_path / "kept.jsonl"
+    messages = [message_as_sent(Project.objects.get().pk, {"event": "finished"})]
+    messages.append({"project": "digits", "head": None})  # sent while the log was broken
+    kept.write_text("".join(f"{json.dumps(each)}\n" for each in messages))
+    assert "holds" in _call("verify", "--receipts", str(kept))
+    cast.by_hand(CUT)
+    assert "2 entries but had 3" in _broken("--receipts", str(kept))
+
+
+@pytest.mark.parametrize(
+    "line", ["[]", "no JSON", '{"project": "digits"}', '{"head": {"count": 1}}']
+)
+def test_a_receipt_that_is_none_is_refused(head: str, tmp_path: Path, line: str) -> None:
+    kept = tmp_path / "kept.jsonl"
+    kept.write_text(f"{line}\n")
+    with pytest.raises(CommandError, match="line 1 is no message of a webhook"):
+        _call("verify", "--receipts", str(kept))
+    with pytest.raises(CommandError, match="--receipts"):
+        _call("verify", "--receipts", str(tmp_path / "nothing"))
+
+
+def test_an_older_backup_is_accepted_with_a_reason_and_then_holds(head: str) -> None:
+    project = Project.objects.get()
+    note_head(project.pk, project.slug, intact_log(project).head)
+    cast.by_hand(CUT)
+    _broken()
+    said = _call("accept", "digits", "--reason", "disk lost, backup of Monday")
+    assert said == "digits: noted as it stands, 2 entries\n"
+    assert "the chain holds" in _call("verify")
+
+
+def test_a_log_that_does_not_hold_by_itself_is_not_accepted(head: str) -> None:
+    cast.by_hand("UPDATE experiments_decision SET reason = 'x' WHERE sequence = 2")
+    with pytest.raises(CommandError, match="does not hold by itself: decision 2"):
+        _call("accept", "digits", "--reason", "because")
+
+
+def test_a_broken_log_is_written_out_for_who_looks_into_it_and_said(head: str) -> None:
+    cast.by_hand("UPDATE experiments_decision SET reason = 'x' WHERE sequence = 2")
+    output = StringIO()
+    with pytest.raises(CommandError, match="decision 2: its signature"):
+        call_command("decisions", "export", "digits", stdout=output)
+    assert len(output.getvalue().splitlines()) == 3
 
 
 def test_a_head_that_is_none_is_refused() -> None:

@@ -8,6 +8,7 @@ from django.test import Client
 from experiments.decisions.decision_chain import first_previous_hash, sign, signed_fields
 from experiments.decisions.queries import baseline_evidence
 from experiments.decisions.queries import champion as champion_queries
+from experiments.decisions.queries.chain_check import intact_log
 from experiments.decisions.services import baselines, decisions
 from experiments.errors import Conflict, InvalidExperiment, NotAllowed, NotOpenYet, VerdictError
 from experiments.models import Decision, Experiment, Project, Replication, Study, Trial
@@ -86,7 +87,7 @@ def test_the_baseline_is_decision_0_and_the_champion_at_once() -> None:
     assert (decision.sequence, decision.choice) == (0, "baseline")
     assert decision.previous_hash == first_previous_hash(decision.project_id)
     assert decision.hash == sign(signed_fields(Decision.objects.get()))
-    found = champion_queries.champion(decision.project, "production")
+    found = champion_queries.champion(decision.project, intact_log(decision.project), "production")
     assert found == decision and found.candidate == decision.candidate
     document = json.loads(decision.evidence)
     assert [run["score"] for run in document["replicates"]["candidate"]] == [0.95, 0.951, 0.949]

@@ -7,6 +7,7 @@ import pytest
 from experiments.decisions.services import champions, decisions
 from experiments.errors import Conflict, NotAllowed, NotFound, StaleEvidence, VerdictError
 from experiments.models import Decision, Project
+from experiments.team.services import projects
 from experiments.verdict.evidence import evidence
 from tests import cast
 
@@ -137,12 +138,12 @@ def test_a_decision_names_a_target_of_its_project() -> None:
 
 def test_an_admin_names_the_targets(two: Project) -> None:
     admin = cast.person("root", is_superuser=True)
-    champions.set_targets(user=admin, project=two, targets=["production", "phone"])
+    projects.set_targets(user=admin, project=two, targets=["production", "phone"])
     two.refresh_from_db()
     assert two.targets == ["production", "phone"]
     with pytest.raises(Conflict, match="production has decisions and stays"):
-        champions.set_targets(user=admin, project=two, targets=["phone"])
+        projects.set_targets(user=admin, project=two, targets=["phone"])
     with pytest.raises(VerdictError, match="targets have errors"):
-        champions.set_targets(user=admin, project=two, targets=["production", "../x"])
+        projects.set_targets(user=admin, project=two, targets=["production", "../x"])
     with pytest.raises(NotAllowed):
-        champions.set_targets(user=cast.person("cleo"), project=two, targets=["production"])
+        projects.set_targets(user=cast.person("cleo"), project=two, targets=["production"])

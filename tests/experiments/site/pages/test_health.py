@@ -36,7 +36,7 @@ def test_probes_only_read(client: Client) -> None:
 @pytest.mark.django_db
 def test_ready_when_database_and_redis_answer(client: Client, redis_server: RedisServer) -> None:
     answer = client.get("/readyz")
-    assert answer.json() == {"database": "ok", "redis": "ok"}
+    assert answer.json() == {"database": "ok", "redis": "ok", "decisions": "ok"}
     assert answer.status_code == 200
 
 
@@ -47,7 +47,7 @@ def test_not_ready_names_the_redis_that_is_away_and_no_secret(
     monkeypatch.setattr(current_app, "connection_for_write", lambda: Connection(NOWHERE))
     answer = client.get("/readyz")
     assert answer.status_code == 503
-    assert json.loads(answer.content) == {"database": "ok", "redis": "away"}
+    assert json.loads(answer.content) == {"database": "ok", "redis": "away", "decisions": "ok"}
 
 
 @pytest.mark.django_db
