@@ -170,17 +170,32 @@ GOOD_REGION_SHARE: Final = 0.05
 DENSITY_MIN_TRIALS: Final = 8
 
 # --- Learning-rate regime --------------------------------------------------------------------
-# Chosen: a learning rate three times apart is another one; a gain above two seed deviations
-# is a gain.
-REGIME_FACTOR: Final = 3.0
+# Chosen, each on half of our own trainings (benchmarks/findings_trained.py): a gain above two seed
+# deviations, and above a hundredth of all that the best trial gained, is a gain.
 REGIME_DEVIATIONS: Final = 2.0
-# Chosen: half a decade to either side of a factor of ten still counts as ten times.
-REGIME_REACH: Final = 0.53
-# Chosen: up to one deviation better is no better; between one and two nothing is said.
-REGIME_TIE: Final = 1.0
-# Chosen: after a quarter of the steps a trial that trains has a tenth of the best one's fall.
-REGIME_TRAINED_AFTER: Final = 0.25
-REGIME_TRAINED_SHARE: Final = 0.1
+REGIME_LEAST_GAIN: Final = 0.01
+# A run that hardly trained varies over seeds by up to a seventh of the whole fall.
+REGIME_UNTRAINED_SHARE: Final = 0.15
+# How much of the model's own noise counts where the deviation over seeds looks smaller.
+REGIME_NOISE_SHARE: Final = 0.5
+# The limit of a gain is itself known to two fifths only.
+REGIME_DOUBT: Final = 0.4
+REGIME_LIKELY: Final = 0.9
+REGIME_UNLIKELY: Final = 0.3
+# "More steps" are four times as many.
+REGIME_LONGER: Final = 4.0
+# A rate within half a decade of the last that was tried has no neighbour on that side.
+REGIME_MARGIN: Final = 0.45
+# A trial trains if it has half of the best one's gain; what fits is within a twelfth of it, and
+# its second half brought no more than three deviations.
+REGIME_TRAINS: Final = 0.5
+REGIME_NEAR: Final = 0.08
+REGIME_SETTLED: Final = 1.5
+# Grid of the model over the rate: length scales in decades of the rate and in widths of the other
+# ranges, and the noise as a share of the surface's variance.
+RATE_MODEL_ALONG: Final = (0.35, 0.6, 1.0, 1.6)
+RATE_MODEL_ACROSS: Final = (1.0, 3.0)
+RATE_MODEL_NOISE: Final = (1e-4, 1e-3, 1e-2, 0.05)
 
 # --- Data set too small ----------------------------------------------------------------------
 # Chosen: nine in ten trials overfit in each of at least four learning-rate buckets of two or

@@ -18,7 +18,7 @@ from experiments.analysis.space.feasibility import infeasible_trial
 from experiments.analysis.space.learning_rate import RateReading, RateTrial, read_rate_trial
 from experiments.analysis.space.steps import perfect_fit_step
 
-VERSION = 1
+VERSION = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,15 +52,18 @@ class TrialReading:
 
 
 def from_document(text: str) -> TrialReading | None:
-    """Read what `TrialReading.document` wrote; None for one of another version."""
+    """Read what `TrialReading.document` wrote; None for one of an unknown version.
+
+    A first version tells nothing of the rate that is still asked for.
+    """
     found: dict[str, Any] = json.loads(text)
-    if found.pop("version", None) != VERSION:
+    version, rate = found.pop("version", None), found.pop("rate", None)
+    if version not in (1, VERSION):
         return None
-    rate = found.pop("rate")
+    if version == 1:
+        rate = None
     if rate is not None:
-        rate = RateReading(
-            **{**rate, "loss_steps": tuple(rate["loss_steps"]), "loss": tuple(rate["loss"])}
-        )
+        rate = RateReading(**{**rate, "place": tuple(rate["place"])})
     return TrialReading(**found, rate=rate)
 
 

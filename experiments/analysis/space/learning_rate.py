@@ -2,45 +2,49 @@
 
 One curve cannot tell; a smaller rate also regularises. Source: Tuning Playbook, "Examining the
 training curves"; the rule and its labels by construction are ours: a rate is too small if ten
-times it (or four times the steps) validates better, too large if a tenth of it does.
+times it (or four times the steps) validates better, too large if a tenth of it does. Every trial
+counts: a Gaussian process over the rate takes out what the other hyperparameters do.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
 import numpy as np
+from numpy.typing import NDArray
+from scipy import special
 
 from experiments.analysis import thresholds
 from experiments.analysis.curves.learning_curve import (
     Curve,
     Direction,
-    smooth,
+    Floats,
+    median,
     step_noise,
     to_errors,
 )
 from experiments.analysis.curves.progress import ending
 from experiments.analysis.curves.stability import find_break
 from experiments.analysis.diagnosis import Diagnosis, Rule, Severity, figure
+from experiments.analysis.space.rate_model import fit_rate_model
 
 LEARNING_RATE_REGIME = Rule(
     name="learning_rate_regime",
-    version=1,
+    version=2,
     severity=Severity.NOTICE,
     question="Which learning rates are too large or too small?",
     passed_title="The best trial's learning rate fits",
-    meaning="The best trial so far is held back by its learning rate.",
+    meaning=(
+        "Too large: training and validation stay flat and jump about. Too small: training is "
+        "still on its way when the steps end."
+    ),
     advice="Search again around the learning rates that fit.",
     section="Tuning Playbook, 'Examining the training curves'",
     action="extend",
 )
-
-
-# Points of a training loss that are kept to compare it with another's end.
-_LOSS_POINTS = 64
 
 
 class Regime(StrEnum):
@@ -56,8 +60,7 @@ class Regime(StrEnum):
 class RateTrial:
     """One trial of a study: its learning rate and its two curves.
 
-    others: a key of the other hyperparameters. Trials with the same key differ in the learning
-    rate alone and are compared directly.
+    others: a key of the other hyperparameters, for studies that know no places of them.
     """
 
     rate: float
@@ -71,54 +74,37 @@ class RateTrial:
 class RateReading:
     """What is read off one trial once, so that its curves need not be read again.
 
-    Errors have lower is better. gain: what the last quarter of its steps brought to validation;
-    first, late: its training loss at the start, and the lowest after a quarter of its steps.
-    loss_steps, loss: its smoothed training loss at a few steps; last_step: where it ended.
+    Errors have lower is better. first, best: of validation; half: what the second half of its
+    steps brought to the smoothed best; noise: of one evaluation. place: positions of the other
+    hyperparameters, each 0 to 1; trials of one study have equally many.
     """
 
     rate: float
     diverged: bool
-    gain: float
-    best: float
-    noise: float
     first: float
-    late: float
-    jitter: float
-    last_step: float = math.nan
-    loss_steps: tuple[float, ...] = ()
-    loss: tuple[float, ...] = ()
+    best: float
+    half: float
+    noise: float
     others: str = ""
     pruned: bool = False
+    place: tuple[float, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class _Study:
-    """What all trials together tell: training loss before training, and the best one's fall."""
+@dataclass(frozen=True, slots=True, eq=False)
+class _Odds:
+    """Chances [N] that ten times the rate (or more steps), or a tenth of it, is better.
 
-    reads: tuple[RateReading, ...]
-    start: float
-    fall: float
-    trial_sd: float | None
+    behind: [N] distance to the best trial, as a share of the whole fall; half: what the second
+    half of the steps brought; sure: the least gain that counts. inside: rates with others
+    tried on both sides.
+    """
 
-    def gap(self, read: RateReading) -> float:
-        """Return by how much another run must beat this one to be better."""
-        deviation = max(read.noise, self.trial_sd or 0.0)
-        # Two single runs differ by the root of two more than one does from its mean.
-        return thresholds.REGIME_DEVIATIONS * math.sqrt(2) * deviation
-
-    def tie(self, read: RateReading) -> float:
-        """Return by how much another run may beat this one and still be no better."""
-        deviation = read.noise if self.trial_sd is None else self.trial_sd
-        return thresholds.REGIME_TIE * math.sqrt(2) * deviation
-
-    def trained(self, read: RateReading) -> bool:
-        """Whether training loss fell by a tenth of the best fall, whatever happened first."""
-        if read.diverged or not math.isfinite(read.late):
-            return False
-        # A first value far above the others' is an explosion, not a start.
-        start = max(self.start, min(read.first, self.start + self.fall))
-        needed = start - thresholds.REGIME_TRAINED_SHARE * self.fall + read.jitter
-        return read.late < needed
+    more: Floats
+    less: Floats
+    behind: Floats
+    half: Floats
+    sure: float
+    inside: NDArray[np.bool_]
 
 
 def learning_rate_regimes(
@@ -130,19 +116,73 @@ def learning_rate_regimes(
 ) -> list[Regime]:
     """Return the regime of each trial's learning rate; pruned trials cannot be told.
 
-    Too large: it diverged, or its training loss never fell by a tenth of the best trial's fall
-    after a quarter of the steps, while a smaller rate trains; or, all else equal, about a tenth
-    of the rate validates better. Too small: all else equal, about ten times the rate validates
-    better and has the better training loss at the same step. Fits: neither is better, both were
-    tried, and validation has settled. "About": the nearest to a factor of ten among those three
-    to thirty times apart. "Better": by two deviations over seeds (`trial_sd`) of a difference, or
-    of the evaluation noise where that is unknown.
+    Validation is modelled over the logarithm of the rate with the other hyperparameters beside
+    it, from all trials. Too large: a tenth of the rate validates better with probability 0.9, or
+    it diverged above a rate that trains. Too small: ten times the rate does, or more steps would.
+    Fits: neither is likely, both sides were tried, and it lies near the best. "Better": by two
+    deviations over seeds (`trial_sd`; the evaluation noise where unknown), more where a trial has
+    hardly trained. Regimes keep one order: too small, fits, too large; what contradicts it cannot
+    be told.
     """
     # Differences of extreme finite values overflow: data, not an error.
     with np.errstate(all="ignore"):
-        reads = tuple(_readings(trials, direction, resolution))
-        study = _study(reads, trial_sd)
-        return [_regime(read, study) for read in reads]
+        reads = _readings(trials, direction, resolution)
+        regimes = [Regime.CANNOT_TELL] * len(reads)
+        places = [at for at, read in enumerate(reads) if _usable(read)]
+        told = _told([reads[at] for at in places], resolution, trial_sd)
+        for at, regime in zip(places, told, strict=True):
+            regimes[at] = regime
+        return regimes
+
+
+def learning_rate_regime(
+    trials: Sequence[RateTrial | RateReading],
+    *,
+    direction: Direction = Direction.MINIMIZE,
+    resolution: float = 0.0,
+    trial_sd: float | None = None,
+) -> Diagnosis:
+    """Tell whether the best trial's learning rate is too large or too small, and which fit."""
+    finished = _readings([t for t in trials if not t.pruned], direction, resolution)
+    regimes = learning_rate_regimes(
+        finished, direction=direction, resolution=resolution, trial_sd=trial_sd
+    )
+    rates = {regime: _rates_of(finished, regimes, regime) for regime in Regime}
+    evidence: dict[str, object] = {"trials": len(finished), "trial_sd": trial_sd} | {
+        f"rates_{regime}": values for regime, values in rates.items()
+    }
+    if len(finished) < 2 or len(rates[Regime.CANNOT_TELL]) == len(finished):
+        return LEARNING_RATE_REGIME.cannot_tell(
+            "Trials do not tell learning rates apart.", evidence
+        )
+    best = int(np.argmin([trial.best for trial in finished]))
+    evidence |= {"best_rate": finished[best].rate, "best_regime": regimes[best]}
+    detail = _detail(rates)
+    if regimes[best] in (Regime.TOO_LARGE, Regime.TOO_SMALL):
+        words = "large" if regimes[best] is Regime.TOO_LARGE else "small"
+        return LEARNING_RATE_REGIME.fires(
+            f"The best trial's learning rate, {figure(finished[best].rate, 2)}, is too {words}",
+            detail,
+            evidence,
+        )
+    title = None if regimes[best] is Regime.FITS else "Learning rates compared across trials"
+    return LEARNING_RATE_REGIME.passes(detail, evidence, title=title)
+
+
+def _detail(rates: Mapping[Regime, Sequence[float]]) -> str:
+    small, fits, large = (
+        rates[each] for each in (Regime.TOO_SMALL, Regime.FITS, Regime.TOO_LARGE)
+    )
+    parts = []
+    if small:
+        parts.append(f"too small up to {figure(small[-1], 2)}")
+    if fits:
+        low, high = figure(fits[0], 2), figure(fits[-1], 2)
+        parts.append(f"fits at {low}" if low == high else f"fits from {low} to {high}")
+    if large:
+        parts.append(f"too large from {figure(large[0], 2)}")
+    said = ", ".join(parts)
+    return f"{said[0].upper()}{said[1:]}."
 
 
 def _readings(
@@ -156,50 +196,6 @@ def _readings(
     ]
 
 
-def learning_rate_regime(
-    trials: Sequence[RateTrial | RateReading],
-    *,
-    direction: Direction = Direction.MINIMIZE,
-    resolution: float = 0.0,
-    trial_sd: float | None = None,
-) -> Diagnosis:
-    """Tell whether the best trial's learning rate is too large or too small, and which fit."""
-    with np.errstate(all="ignore"):
-        finished = _readings([t for t in trials if not t.pruned], direction, resolution)
-    regimes = learning_rate_regimes(
-        finished, direction=direction, resolution=resolution, trial_sd=trial_sd
-    )
-    rates = {regime: _rates_of(finished, regimes, regime) for regime in Regime}
-    evidence: dict[str, object] = {"trials": len(finished), "trial_sd": trial_sd} | {
-        f"rates_{regime}": values for regime, values in rates.items()
-    }
-    if len(finished) < 2 or len(rates[Regime.CANNOT_TELL]) == len(finished):
-        return LEARNING_RATE_REGIME.cannot_tell(
-            "No two finished trials tell learning rates apart.", evidence
-        )
-    best = int(np.argmin([trial.best for trial in finished]))
-    evidence |= {"best_rate": finished[best].rate, "best_regime": regimes[best]}
-    detail = "; ".join(
-        f"{words}: {_spread(rates[regime])}"
-        for regime, words in (
-            (Regime.TOO_SMALL, "too small"),
-            (Regime.FITS, "fit"),
-            (Regime.TOO_LARGE, "too large"),
-        )
-        if rates[regime]
-    )
-    if regimes[best] in (Regime.TOO_LARGE, Regime.TOO_SMALL):
-        words = "large" if regimes[best] is Regime.TOO_LARGE else "small"
-        return LEARNING_RATE_REGIME.fires(
-            f"The best trial's learning rate looks too {words}", f"{detail}.", evidence
-        )
-    return LEARNING_RATE_REGIME.passes(f"{detail}.", evidence, title=_title(regimes[best]))
-
-
-def _title(regime: Regime) -> str | None:
-    return None if regime is Regime.FITS else "Learning rates compared across trials"
-
-
 def _rates_of(
     trials: Sequence[RateReading], regimes: Sequence[Regime], wanted: Regime
 ) -> list[float]:
@@ -208,100 +204,145 @@ def _rates_of(
     )
 
 
-def _spread(rates: Sequence[float]) -> str:
-    low, high = figure(rates[0], 2), figure(rates[-1], 2)
-    return low if low == high else f"{low} to {high}"
-
-
 def read_rate_trial(
     trial: RateTrial, *, direction: Direction = Direction.MINIMIZE, resolution: float = 0.0
 ) -> RateReading:
     """Return what the rule needs of one trial's curves."""
     with np.errstate(all="ignore"):
-        return _read(trial, direction, resolution)
+        curve = trial.validation.in_step_order().finite()
+        errors = to_errors(curve.values, direction)
+        end = ending(trial.validation, direction=direction, resolution=resolution)
+        return RateReading(
+            rate=trial.rate,
+            diverged=find_break(trial.train_loss) is not None,
+            first=float(errors[0]) if errors.size else math.nan,
+            best=float(errors.min()) if errors.size else math.inf,
+            half=0.0 if end is None else end.half,
+            noise=step_noise(errors, resolution),
+            others=trial.others,
+            pruned=trial.pruned,
+        )
 
 
-def _read(trial: RateTrial, direction: Direction, resolution: float) -> RateReading:
-    loss = trial.train_loss.in_step_order().finite()
-    errors = to_errors(trial.validation.in_step_order().finite().values, direction)
-    end = ending(trial.validation, direction=direction, resolution=resolution)
-    first, late = math.nan, math.nan
-    smoothed = smooth(loss.values)
-    if len(loss) >= 2:
-        after = loss.steps[0] + thresholds.REGIME_TRAINED_AFTER * (loss.steps[-1] - loss.steps[0])
-        first = float(loss.values[0])
-        late = float(smoothed[loss.steps >= after].min())
-    shown = np.unique(np.linspace(0, len(loss) - 1, _LOSS_POINTS).astype(int))[: len(loss)]
-    ended = float(trial.train_loss.steps.max()) if len(trial.train_loss) else math.nan
-    return RateReading(
-        rate=trial.rate,
-        diverged=find_break(trial.train_loss) is not None,
-        gain=end.gain if end is not None and end.improving else 0.0,
-        best=float(smooth(errors).min()) if errors.size else math.inf,
-        noise=step_noise(errors, resolution),
-        first=first,
-        late=late,
-        jitter=step_noise(loss.values),
-        last_step=ended,
-        loss_steps=tuple(float(loss.steps[at]) for at in shown),
-        loss=tuple(float(smoothed[at]) for at in shown),
-        others=trial.others,
-        pruned=trial.pruned,
+def _usable(read: RateReading) -> bool:
+    return not read.pruned and 0 < read.rate < math.inf
+
+
+def _told(reads: Sequence[RateReading], resolution: float, trial_sd: float | None) -> list[Regime]:
+    firsts = [read.first for read in reads if math.isfinite(read.first)]
+    if len(reads) < 2 or not firsts:
+        return [Regime.CANNOT_TELL] * len(reads)
+    # What ends worse than untrained, or with no number, is as good as untrained.
+    start = float(np.median(firsts))
+    errors = np.array([min(read.best, start) for read in reads])
+    errors[~np.isfinite(errors)] = start
+    fall = start - float(errors.min())
+    noises = [read.noise for read in reads if math.isfinite(read.noise)]
+    deviation = trial_sd or max(median(np.array(noises)) if noises else 0.0, resolution)
+    if not 0 < fall < math.inf:
+        return [Regime.CANNOT_TELL] * len(reads)
+    odds = _odds(reads, (errors - errors.min()) / fall, fall, deviation / fall)
+    regimes = [_regime(at, reads, odds) for at in range(len(reads))]
+    return _ordered([read.rate for read in reads], regimes)
+
+
+def _odds(reads: Sequence[RateReading], behind: Floats, fall: float, deviation: float) -> _Odds:
+    """Return the chances of each trial; errors and deviation as shares of the whole fall."""
+    decades = np.log10([read.rate for read in reads])
+    model = fit_rate_model(decades, _places(reads), behind)
+    spread = max(deviation, thresholds.REGIME_NOISE_SHARE * model.noise)
+    sure = max(thresholds.REGIME_DEVIATIONS * spread, thresholds.REGIME_LEAST_GAIN)
+    # An untrained run varies over seeds by far more than a good one.
+    needed = sure + thresholds.REGIME_UNTRAINED_SHARE * np.clip(behind, 0, 1)
+    low = decades < decades.min() + thresholds.REGIME_MARGIN
+    high = decades > decades.max() - thresholds.REGIME_MARGIN
+    tenfold, tenth = model.gain(1.0), model.gain(-1.0)
+    halves = np.array([read.half for read in reads]) / fall
+    half = np.where(np.isfinite(halves), np.maximum(halves, 0), 0)
+    # Four times the steps go about as far as four times the rate, and as far again as before.
+    fourfold, doubt = model.gain(math.log10(thresholds.REGIME_LONGER))
+    longer = np.maximum(fourfold, 0) + half / 2
+    steps = special.ndtr((longer - needed) / np.hypot(np.hypot(doubt, 0.2 * needed), 0.3 * half))
+    more = np.where(high, 0, _chance(tenfold, needed))
+    return _Odds(
+        more=np.maximum(more, steps),
+        less=np.where(low, 0, _chance(tenth, needed)),
+        behind=behind,
+        half=half,
+        sure=sure,
+        inside=~low & ~high,
     )
 
 
-def _study(reads: tuple[RateReading, ...], trial_sd: float | None) -> _Study:
-    steady = [read for read in reads if not read.diverged and math.isfinite(read.late)]
-    start = float(np.median([read.first for read in steady])) if steady else math.nan
-    fall = max((start - read.late for read in steady), default=0.0)
-    return _Study(reads, start, max(fall, 0.0), trial_sd)
+def _chance(gain: tuple[Floats, Floats], needed: Floats) -> Floats:
+    found: Floats = special.ndtr(
+        (gain[0] - needed) / np.hypot(gain[1], thresholds.REGIME_DOUBT * needed)
+    )
+    return found
 
 
-def _regime(read: RateReading, study: _Study) -> Regime:
-    rate = read.rate
-    if read.pruned or not 0 < rate < math.inf or not study.fall > 0:
-        return Regime.CANNOT_TELL
-    others = [o for o in study.reads if not o.pruned and 0 < o.rate < math.inf]
-    if not study.trained(read):
-        return _of_untrained(read, others, study)
-    tenth, tenfold = _neighbour(read, others, -1), _neighbour(read, others, 1)
-    gains = [-math.inf if o is None else read.best - o.best for o in (tenth, tenfold)]
-    gap, tie = study.gap(read), study.tie(read)
-    if tenfold is not None and gains[1] > gap and gains[0] <= tie:
-        ahead = _loss_at_end(tenfold, read) < _loss_at_end(read, read)
-        return Regime.TOO_SMALL if ahead else Regime.CANNOT_TELL
-    if gains[0] > gap and gains[1] <= tie:
+def _places(reads: Sequence[RateReading]) -> Floats:
+    """Return [N, D] positions of the other hyperparameters; by their key where there are none."""
+    if len({len(read.place) for read in reads}) == 1 and reads[0].place:
+        return np.array([read.place for read in reads])
+    keys = sorted({read.others for read in reads})
+    return np.array([[key == read.others for key in keys] for read in reads], dtype=np.float64)
+
+
+def _regime(at: int, reads: Sequence[RateReading], odds: _Odds) -> Regime:
+    read = reads[at]
+    more, less = float(odds.more[at]), float(odds.less[at])
+    trains = [
+        other.rate
+        for other, behind in zip(reads, odds.behind, strict=True)
+        if behind < thresholds.REGIME_TRAINS and not other.diverged
+    ]
+    if read.diverged or not math.isfinite(read.best):
+        above = bool(trains) and read.rate > min(trains)
+        lost = less > thresholds.REGIME_UNLIKELY or not math.isfinite(read.best)
+        return Regime.TOO_LARGE if above and lost else Regime.CANNOT_TELL
+    if less > max(thresholds.REGIME_LIKELY, more):
         return Regime.TOO_LARGE
-    settled = read.gain <= tie
-    both = tenth is not None and tenfold is not None
-    return Regime.FITS if both and settled and max(gains) <= tie else Regime.CANNOT_TELL
+    if more > thresholds.REGIME_LIKELY:
+        return Regime.TOO_SMALL
+    near = odds.behind[at] < thresholds.REGIME_NEAR
+    settled = odds.half[at] < thresholds.REGIME_SETTLED * odds.sure
+    unlikely = max(more, less) < thresholds.REGIME_UNLIKELY
+    fits = bool(odds.inside[at]) and near and settled and unlikely
+    return Regime.FITS if fits else Regime.CANNOT_TELL
 
 
-def _neighbour(read: RateReading, others: Sequence[RateReading], side: int) -> RateReading | None:
-    """Return the trial, all else equal, whose rate is nearest to ten times (or a tenth of) it."""
-    closest: tuple[float, RateReading] | None = None
-    for other in others:
-        decades = side * (math.log10(other.rate) - math.log10(read.rate))
-        apart = abs(decades - 1)
-        twin = other.others == read.others
-        if twin and apart <= thresholds.REGIME_REACH and (closest is None or apart < closest[0]):
-            closest = apart, other
-    return None if closest is None else closest[1]
+def _ordered(rates: Sequence[float], regimes: Sequence[Regime]) -> list[Regime]:
+    """Return the regimes with those that contradict the best single order taken back.
 
+    The order: every rate below a first limit is too small, every one above a second too large,
+    those between fit. The limits are those that the fewest told trials contradict.
+    """
+    order = sorted(range(len(rates)), key=lambda at: rates[at])
+    row = [regimes[at] for at in order]
 
-def _of_untrained(read: RateReading, others: Sequence[RateReading], study: _Study) -> Regime:
-    trained = [other for other in others if study.trained(other)]
-    smaller = any(other.rate < read.rate for other in trained)
-    enough = thresholds.REGIME_FACTOR * read.rate
-    larger = any(other.rate >= enough and other.others == read.others for other in trained)
-    if smaller and (read.diverged or not larger):
-        return Regime.TOO_LARGE
-    falls = read.first > read.late and not read.diverged
-    return Regime.TOO_SMALL if larger and falls and not smaller else Regime.CANNOT_TELL
+    def before(kinds: tuple[Regime, ...]) -> NDArray[np.int64]:
+        return np.concatenate([[0], np.cumsum([each in kinds for each in row])])
 
-
-def _loss_at_end(read: RateReading, until: RateReading) -> float:
-    """Return the smoothed training loss of a trial where another trial ended."""
-    if not read.loss or not math.isfinite(until.last_step):
-        return math.inf
-    return float(np.interp(until.last_step, read.loss_steps, read.loss))
+    small, fits, large = (
+        before((each,)) for each in (Regime.TOO_SMALL, Regime.FITS, Regime.TOO_LARGE)
+    )
+    wrong_below = fits + large
+    wrong_above = (small[-1] - small) + (fits[-1] - fits)
+    other = small + large
+    # [first limit, second limit]: those that contradict below, between and above.
+    wrong = wrong_below[:, None] + (other[None, :] - other[:, None]) + wrong_above[None, :]
+    wrong = np.where(np.tri(len(row) + 1, k=-1, dtype=bool), np.iinfo(np.int64).max, wrong)
+    first, second = np.unravel_index(int(np.argmin(wrong)), wrong.shape)
+    kept = list(regimes)
+    for place, at in enumerate(order):
+        due = (
+            Regime.TOO_SMALL
+            if place < first
+            else Regime.FITS
+            if place < second
+            else Regime.TOO_LARGE
+        )
+        if regimes[at] is not due:
+            kept[at] = Regime.CANNOT_TELL
+    return kept

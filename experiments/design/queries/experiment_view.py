@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -20,6 +20,7 @@ from experiments.analysis.design.hyperparameter_kinds import (
     number_of,
 )
 from experiments.analysis.diagnosis import Status
+from experiments.analysis.space.axis import AxisKind
 from experiments.analysis.space.experiment_findings import ExperimentView, TrialSummary
 from experiments.analysis.space.feasibility import feasible_trials
 from experiments.analysis.space.learning_rate import RateReading
@@ -27,14 +28,14 @@ from experiments.design.catalogue import SAMPLERS
 from experiments.design.document import experiment_file
 from experiments.design.metrics import guess
 from experiments.design.queries.axes import TrialPoint, axes
-from experiments.design.space.search_space import Arm, show
+from experiments.design.space.search_space import Arm, SearchSpace, show
 from experiments.design.trial_names import trial_name
 from experiments.models import Decision, Experiment, Trial
 from experiments.models import TrialReading as StoredReading
 from experiments.models.trial import FailureKind, StudyKind, TrialState
 from experiments.models.trial_encoding import decode
 
-MOST_RATE_TRIALS = 400
+MOST_RATE_TRIALS = 200
 # Of the most recent replicates of a project, its deviation over seeds is estimated.
 _REPLICATES = 200
 _NOT_TRIED = (FailureKind.LOST, FailureKind.CANCELLED)  # says nothing of the configuration
@@ -92,6 +93,7 @@ def experiment_view(experiment_id: int, cache: ReadingCache | None = None) -> Ex
     searched = {each.name for arm in every for each in arm.searched}
     summaries = [_summary(row, readings.get(row.id), feasible[row.id], every) for row in rows]
     metric = file.metrics.get(experiment.official_metric) or guess(experiment.official_metric)
+    rate_axis = first_of(sorted(searched), HyperparameterKind.LEARNING_RATE)
     best = _best(rows, feasible, direction)
     complete = _complete(best, every) if best else None
     return ExperimentView(
@@ -100,8 +102,8 @@ def experiment_view(experiment_id: int, cache: ReadingCache | None = None) -> Ex
         direction=direction,
         arms=arms if len(arms) > 1 else {0: "all trials"},
         scientific=scientific & searched,
-        rate_axis=first_of(sorted(searched), HyperparameterKind.LEARNING_RATE),
-        rate_trials=_rate_trials(rows, readings, direction),
+        rate_axis=rate_axis,
+        rate_trials=_rate_trials(rows, readings, direction, _places(rows, file.space, rate_axis)),
         resolution=metric.resolution,
         trial_sd=seed_deviation(experiment),
         adaptive=SAMPLERS[experiment.sampler].adaptive,
@@ -232,7 +234,10 @@ def _best(rows: Sequence[_Row], feasible: Mapping[int, bool], direction: Directi
 
 
 def _rate_trials(
-    rows: Sequence[_Row], readings: Mapping[int, TrialReading], direction: Direction
+    rows: Sequence[_Row],
+    readings: Mapping[int, TrialReading],
+    direction: Direction,
+    places: Mapping[int, tuple[float, ...]],
 ) -> list[RateReading]:
     """Of very many trials the best and a spread of the others: each is compared with each."""
     sign = 1.0 if direction is Direction.MINIMIZE else -1.0
@@ -242,8 +247,35 @@ def _rate_trials(
     )
     best, rest = known[: MOST_RATE_TRIALS // 2], known[MOST_RATE_TRIALS // 2 :]
     every = max(1, math.ceil(len(rest) / (MOST_RATE_TRIALS // 2)))
-    found = (readings[row.id].rate for row in (*best, *rest[::every]))
-    return [each for each in found if each is not None]
+    chosen = ((places[row.id], readings[row.id].rate) for row in (*best, *rest[::every]))
+    return [replace(rate, place=place) for place, rate in chosen if rate is not None]
+
+
+def _places(
+    rows: Sequence[_Row], space: SearchSpace, rate_axis: str | None
+) -> dict[int, tuple[float, ...]]:
+    """Positions of all searched hyperparameters but the rate; choices without order as 0 and 1.
+
+    What a trial lacks lies in the middle.
+    """
+    points = [TrialPoint(row.parameters, row.score, True, row.arm) for row in rows]
+    columns: list[np.ndarray] = []
+    for axis in axes(space, points):
+        if axis.name == rate_axis:
+            continue
+        if axis.kind is AxisKind.CATEGORICAL:
+            levels = np.unique(axis.unit[np.isfinite(axis.unit)])
+            columns += [np.where(axis.unit == level, 1.0, 0.0) for level in levels]
+        else:
+            columns.append(np.where(np.isfinite(axis.unit), axis.unit, 0.5))
+    arms = {row.arm for row in rows}
+    if len(arms) > 1:
+        columns += [np.array([row.arm == arm for row in rows], dtype=np.float64) for arm in arms]
+    table = np.stack(columns, axis=1) if columns else np.zeros((len(rows), 0))
+    return {
+        row.id: tuple(float(each) for each in place)
+        for row, place in zip(rows, table, strict=True)
+    }
 
 
 def _planned(parameters: Mapping[str, Any], readings: Mapping[int, TrialReading]) -> int | None:

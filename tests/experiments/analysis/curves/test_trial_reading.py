@@ -53,7 +53,7 @@ def test_numbers_that_are_not_finite_survive_too() -> None:
 
 
 def test_a_reading_of_another_version_is_not_trusted() -> None:
-    text = TrialReading().document().replace('"version":1', '"version":0')
+    text = TrialReading().document().replace('"version":2', '"version":0')
     assert trial_reading.from_document(text) is None
 
 

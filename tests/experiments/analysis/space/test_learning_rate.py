@@ -1,14 +1,18 @@
 from __future__ import annotations
 
 import math
+import re
+from dataclasses import replace
 
 import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy.stats import qmc
 
 from experiments.analysis.curves.learning_curve import Curve, Direction
 from experiments.analysis.diagnosis import Status
 from experiments.analysis.space.learning_rate import (
+    RateReading,
     RateTrial,
     Regime,
     learning_rate_regime,
@@ -32,7 +36,8 @@ def trial(rate: float, *, pruned: bool = False, others: str = "") -> RateTrial:
 
 def test_a_sweep_is_told_from_too_small_to_too_large() -> None:
     regimes = learning_rate_regimes([trial(rate) for rate in RATES], trial_sd=0.02)
-    assert regimes[0] is Regime.TOO_SMALL
+    # At the lowest rate not even ten times as much trains.
+    assert regimes[0] in (Regime.TOO_SMALL, Regime.CANNOT_TELL)
     assert regimes[1] is Regime.TOO_SMALL
     assert regimes[-1] is Regime.TOO_LARGE
 
@@ -46,6 +51,65 @@ def test_a_settled_rate_with_worse_neighbours_on_both_sides_fits() -> None:
         RateTrial(1e-1, Curve.of(worse), Curve.of(worse)),
     ]
     assert learning_rate_regimes(trials, trial_sd=0.001)[1] is Regime.FITS
+
+
+def searched(count: int = 36) -> list[RateReading]:
+    """A search over rate and dropout: best at 1e-2, half a decade lower without dropout."""
+    points = qmc.Halton(2, scramble=True, rng=np.random.default_rng(0)).random(count)
+    rng = np.random.default_rng(1)
+    found = []
+    for decade, dropout in zip(-5 + 5 * points[:, 0], points[:, 1], strict=True):
+        away = abs(decade + 2.5 + 0.5 * dropout)
+        error = min(1.0, 0.25 * max(away - 0.5, 0) ** 2 + 0.05 * dropout)
+        best = error + rng.normal(0, 0.005)
+        found.append(
+            RateReading(10.0**decade, False, 1.0, best, 0.0, 0.005, place=(float(dropout),))
+        )
+    return found
+
+
+def test_a_search_over_several_hyperparameters_is_told_without_twins() -> None:
+    reads = searched()
+    regimes = learning_rate_regimes(reads, trial_sd=0.005)
+    told = sum(each is not Regime.CANNOT_TELL for each in regimes)
+    assert told >= len(reads) / 2
+    for read, regime in zip(reads, regimes, strict=True):
+        if regime is Regime.TOO_SMALL:
+            assert read.rate < 10**-2.9
+        if regime is Regime.TOO_LARGE:
+            assert read.rate > 10**-2.6
+
+
+def test_steps_that_still_bring_much_make_a_rate_no_fit() -> None:
+    reads = [replace(read, half=0.2 if read.best < 0.1 else 0.0) for read in searched()]
+    assert Regime.FITS not in learning_rate_regimes(reads, trial_sd=0.005)
+
+
+def test_the_rates_of_the_finding_keep_one_order() -> None:
+    found = learning_rate_regime(searched(), trial_sd=0.005)
+    assert re.fullmatch(
+        r"Too small up to \S+, fits (at|from) .+, too large from \S+\.", found.detail
+    )
+    low = [read for read in searched() if read.rate < 1e-3]
+    small = learning_rate_regime(low, trial_sd=0.005)
+    if small.fired:
+        assert small.title.endswith("is too small")
+
+
+@given(st.lists(st.tuples(st.floats(1e-6, 1), st.floats(0, 1), st.booleans()), max_size=14))
+def test_no_rate_is_too_small_above_one_that_fits_or_is_too_large(
+    rows: list[tuple[float, float, bool]],
+) -> None:
+    reads = [RateReading(rate, diverged, 1.0, best, 0.0, 0.001) for rate, best, diverged in rows]
+    regimes = learning_rate_regimes(reads, trial_sd=0.001)
+    place = {Regime.TOO_SMALL: 0, Regime.FITS: 1, Regime.TOO_LARGE: 2}
+    told = [
+        (read.rate, place[regime])
+        for read, regime in zip(reads, regimes, strict=True)
+        if regime in place
+    ]
+    for rate, kind in told:
+        assert all(other >= kind for beyond, other in told if beyond > rate)
 
 
 def test_one_trial_alone_cannot_tell() -> None:

@@ -69,8 +69,8 @@ def fit_rate_model(decades: Floats, places: Floats, errors: Floats) -> RateModel
         for across in scales:
             surface = _kernel(apart, beside, along, across)
             for noise in thresholds.RATE_MODEL_NOISE:
-                factor = np.linalg.cholesky(surface + noise * np.eye(errors.size))
-                weights = linalg.cho_solve((factor, True), centred)
+                factor: Floats = np.linalg.cholesky(surface + noise * np.eye(errors.size))
+                weights: Floats = linalg.cho_solve((factor, True), centred)
                 scale = max(float(centred @ weights) / errors.size, 1e-12)
                 # The scale is chosen in closed form; what is left of the log likelihood.
                 likelihood = -0.5 * errors.size * math.log(scale)
