@@ -78,7 +78,9 @@ def follow_up_words(action: str) -> str:
 @register.filter
 def verdict_words(sentence: str) -> str:
     """A verdict's sentence under a headline that says its outcome already."""
-    rest = re.sub(r"[Tt]he evidence says \w+: ", "", sentence, count=1)
+    rest = re.sub(
+        r"\b(the evidence says )?(adopt|reject): ", "", sentence, count=1, flags=re.IGNORECASE
+    )
     is_name = not rest.partition(" ")[0].isalpha()  # of a metric, which keeps its spelling
     return rest if is_name else rest[:1].upper() + rest[1:]
 

@@ -16,7 +16,13 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from experiments.analysis.number_formats import counted, significant
-from experiments.analysis.seeds.comparison import Comparison, all_equal, paired_t, welch_t
+from experiments.analysis.seeds.comparison import (
+    Sample,
+    all_equal,
+    bounds,
+    paired_sample,
+    welch_sample,
+)
 from experiments.analysis.seeds.guards import Guard, GuardResult, check_guards
 from experiments.analysis.seeds.looks import DEFAULT, FEWEST_PAIRS, Schedule, after_peeking_error
 from experiments.analysis.seeds.replication import (
@@ -24,6 +30,11 @@ from experiments.analysis.seeds.replication import (
     check_direction,
     evaluation_mismatch,
     gains,
+)
+from experiments.analysis.seeds.sequential import (
+    CONFIDENCE,
+    SequentialEstimate,
+    estimate_after_stop,
 )
 from experiments.analysis.seeds.skew import judge_skew
 from experiments.analysis.seeds.verdict_record import Outcome, Verdict
@@ -94,7 +105,8 @@ def judge(
         due=extra[-1] if extra else schedule.looks[look_index],
         is_last_look=bool(extra) or look_index == len(schedule.looks) - 1,
         level=level,
-        interval_name=interval_name(level),
+        interval_name=interval_name(_confidence(schedule, candidates)),
+        looks=(*schedule.looks, *extra),
         peeking_error=after_peeking_error(schedule, extra, candidates=candidates)
         if extra
         else None,
@@ -234,7 +246,7 @@ def _untestable(verdict: Verdict, arms: _Arms, ours: Floats, theirs: Floats) -> 
 def _tested(verdict: Verdict, ours: Floats, theirs: Floats) -> Verdict:
     if verdict.paired:
         shape = differences = gains(ours, theirs, verdict.direction)
-        result = paired_t(differences, margin=verdict.margin, level=verdict.level)
+        sample = paired_sample(differences[None])
         won, tied = int((differences > 0).sum()), int((differences == 0).sum())
         verdict = replace(
             verdict,
@@ -244,33 +256,66 @@ def _tested(verdict: Verdict, ours: Floats, theirs: Floats) -> Verdict:
         )
     else:
         left, right = (gains(arm, 0.0, verdict.direction) for arm in (ours, theirs))
-        result = welch_t(left, right, margin=verdict.margin, level=verdict.level)
+        sample = welch_sample(left, right)
         shape = np.concatenate([left - left.mean(), right.mean() - right])
         crossings = np.sign(left[:, None] - right[None, :])
         verdict = replace(verdict, won_share=float((1 + crossings).mean() / 2))
-    return _decided(replace(verdict, skew=judge_skew(shape)), result)
+    return _decided(replace(verdict, skew=judge_skew(shape)), sample)
 
 
-def _decided(verdict: Verdict, result: Comparison) -> Verdict:
-    gain, lower, upper = float(result.mean[0]), float(result.lower[0]), float(result.upper[0])
+def _decided(verdict: Verdict, sample: Sample) -> Verdict:
+    result = bounds(sample, margin=verdict.margin, level=verdict.level)
+    lower, upper = float(result.lower[0]), float(result.upper[0])
     tested: Outcome = "undecided"
     if lower > verdict.margin:
         tested = "adopt"
     elif upper < verdict.margin:
         tested = "reject"
     blocked = _blocks(verdict) if tested == "adopt" else ()
+    shown = _estimate(verdict, sample)
     return replace(
         verdict,
         outcome="undecided" if blocked else tested,
         tested=tested,
         blocked_by=blocked,
-        gain=gain,
-        lower=lower,
-        upper=upper,
+        gain=shown.estimate,
+        lower=shown.lower,
+        upper=shown.upper,
+        mean_gain=float(result.mean[0]),
+        deciding_lower=lower,
+        deciding_upper=upper,
         p_adopt=float(result.p_adopt[0]),
         p_reject=float(result.p_reject[0]),
-        gain_in_resolutions=gain / verdict.resolution if verdict.resolution else None,
+        gain_in_resolutions=shown.estimate / verdict.resolution if verdict.resolution else None,
     )
+
+
+def _confidence(schedule: Schedule, candidates: int) -> float:
+    """Of the interval shown: a single look's is the one that decides, later ones' is 95 %.
+
+    Shared by several candidates as the level is.
+    """
+    if len(schedule.looks) == 1:
+        return 1 - 2 * schedule.level / candidates
+    return 1 - (1 - CONFIDENCE) / candidates
+
+
+def _estimate(verdict: Verdict, sample: Sample) -> SequentialEstimate:
+    return estimate_after_stop(
+        sample,
+        margin=verdict.margin,
+        level=verdict.level,
+        looks=_looks_taken(verdict, sample.count),
+        unpaired=not verdict.paired,
+        confidence=_confidence(verdict.schedule, verdict.candidates),
+    )
+
+
+def _looks_taken(verdict: Verdict, count: int) -> tuple[int, ...]:
+    """Pairs behind each look up to this one, of `count` finite ones now; as many failed before."""
+    earlier = [look for look in verdict.looks if look < verdict.due]
+    finite = {max(2, round(look * count / verdict.due)) for look in earlier}
+    return (*sorted(each for each in finite if each < count), count)
 
 
 def _blocks(verdict: Verdict) -> tuple[str, ...]:

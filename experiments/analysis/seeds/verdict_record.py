@@ -12,6 +12,10 @@ from experiments.analysis.seeds.skew import Skew
 
 Outcome = Literal["adopt", "reject", "undecided", "none"]
 
+# Of the record. 1: `gain` is the mean, `lower` and `upper` the bounds that decide, guards pass by
+# their mean. 2: as described below. Frozen decisions keep the version that they were made with.
+VERSION = 2
+
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
@@ -20,11 +24,14 @@ class Verdict:
     `outcome`: "adopt", "reject", "undecided", or "none" when there is nothing to judge (`reason`
     says why and the measured fields are None). `tested`: the outcome of the interval alone,
     before `blocked_by`, the reasons that forbid an adopt, is heard.
-    `gain`, `lower`, `upper`: mean gain and deciding bounds in the metric's unit, positive when
-    the candidate is better, whichever the direction. `level`: one-sided level of each bound;
-    `interval_name`: the same interval's two-sided name.
+    `gain`, `lower`, `upper`: estimated gain and its confidence interval in the metric's unit,
+    positive when the candidate is better, whichever the direction; after one of several looks the
+    median-unbiased estimate and interval of the sequential design. `interval_name` names it, e.g.
+    "95 % CI". `mean_gain`: the plain mean of what ran. `deciding_lower`, `deciding_upper`: the
+    bounds of the two one-sided tests at `level`; with a single look they are `lower`, `upper`.
     `pairs`: replicates of the smaller arm at this look, of which `finite_pairs` were tested;
-    `due`: pairs the look is made of. `candidate_failures`, `baseline_failures`: runs without a
+    `looks`: those declared and those taken after the last; `due`: pairs this one is made of.
+    `candidate_failures`, `baseline_failures`: runs without a
     finite score. `won_share`: share of pairs won, ties counted half (unpaired: of all crossings,
     and `pairs_won`, `pairs_tied` are None).
     `unfair`: why the sides were not given the same chance, in words.
@@ -39,6 +46,7 @@ class Verdict:
     on_this_split: bool
     candidates: int
     schedule: Schedule
+    looks: tuple[int, ...]
     look_index: int
     due: int
     is_last_look: bool
@@ -64,6 +72,9 @@ class Verdict:
     gain: float | None = None
     lower: float | None = None
     upper: float | None = None
+    mean_gain: float | None = None
+    deciding_lower: float | None = None
+    deciding_upper: float | None = None
     p_adopt: float | None = None
     p_reject: float | None = None
     pairs_won: int | None = None
@@ -71,6 +82,7 @@ class Verdict:
     won_share: float | None = None
     gain_in_resolutions: float | None = None
     skew: Skew | None = None
+    version: int = VERSION
 
     @property
     def may_continue(self) -> bool:

@@ -1,15 +1,17 @@
-"""A verdict in a colleague's words."""
+"""A verdict in words, as a paper would report it."""
 
 from __future__ import annotations
+
+from math import floor, log10
 
 from experiments.analysis.number_formats import counted, listed, percent, significant
 from experiments.analysis.seeds.looks import TOTAL_ERROR
 from experiments.analysis.seeds.verdict_record import Verdict
 
 
-def interval_name(level: float) -> str:
-    """The two-sided name of an interval whose ends are each tested one-sided at `level`."""
-    return f"{percent(1 - 2 * level)} interval"
+def interval_name(confidence: float) -> str:
+    """95 % CI."""
+    return f"{percent(confidence)} CI"
 
 
 def sentence(verdict: Verdict) -> str:
@@ -18,21 +20,19 @@ def sentence(verdict: Verdict) -> str:
         said = f"No verdict: {verdict.reason[0].lower()}{verdict.reason[1:]}"
     elif verdict.blocked_by:
         said = (
-            f"The gain is shown, but adopting is blocked because {listed(verdict.blocked_by)}: "
-            f"{_adopting(verdict)}."
+            f"Gain shown, but adopting is blocked because {listed(verdict.blocked_by)}: "
+            f"{_found(verdict)}; {_tested(verdict)}."
         )
-    elif verdict.outcome == "adopt":
-        said = f"The evidence says adopt: {_adopting(verdict)}."
-    elif verdict.outcome == "reject":
-        said = f"The evidence says reject: {_rejecting(verdict)}."
-    else:
+    elif verdict.outcome == "undecided":
         said = _undecided(verdict)
+    else:
+        said = f"{verdict.outcome.capitalize()}: {_found(verdict)}; {_tested(verdict)}."
     return _opened(verdict, said)
 
 
 def notes(verdict: Verdict) -> tuple[str, ...]:
     """What else has to be said beside the sentence, each a sentence of its own."""
-    said = [_failures_note(verdict), _resolution_note(verdict)]
+    said = [_mean_note(verdict), _failures_note(verdict), _resolution_note(verdict)]
     if verdict.skew is not None:
         said.append(verdict.skew.text)
     if verdict.outcome != "none" and not verdict.paired:
@@ -74,39 +74,41 @@ def _peeking(candidates: int, error: float) -> str:
     return f"{said}, not {percent(TOTAL_ERROR)}"
 
 
-def _adopting(verdict: Verdict) -> str:
-    return (
-        f"{verdict.metric_name} is better by {_number(verdict.gain)} on average over "
-        f"{_material(verdict)}, by at least {_number(verdict.lower)} {_at_level(verdict)}, "
-        f"{_against(verdict, 'above')}{_winning(verdict)}"
-    )
+def _found(verdict: Verdict) -> str:
+    """validation_accuracy 0.0043 higher (90 % CI 0.0031 to 0.0055) over 10 pairs of ..."""
+    gain, lower, upper = (value or 0.0 for value in (verdict.gain, verdict.lower, verdict.upper))
+    higher = (gain >= 0) is (verdict.direction == "maximize")
+    if gain < 0:  # the interval is of what is said: of "0.4 higher", how much higher
+        lower, upper = -upper, -lower
+    decimals = 2 - floor(log10(upper - lower))
+    size, *ends = (significant(round(value, decimals)) for value in (abs(gain), lower, upper))
+    moved = f"{size} {'higher' if higher else 'lower'}" if gain else "unchanged"
+    includes = ", includes 0" if lower <= 0 <= upper else ""
+    interval = f"{verdict.interval_name} {' to '.join(ends)}{includes}"
+    over = f"{_material(verdict)}{_winning(verdict)}"
+    return f"{verdict.metric_name} {moved} ({interval}) over {over}"
 
 
-def _rejecting(verdict: Verdict) -> str:
-    return (
-        f"{verdict.metric_name} is {_better_or_worse(verdict.gain)} on average over "
-        f"{_material(verdict)}, and at best {_better_or_worse(verdict.upper)} "
-        f"{_at_level(verdict)}, {_against(verdict, 'below')}{_winning(verdict)}"
-    )
+def _tested(verdict: Verdict) -> str:
+    """One-sided p = 0.0007 for a gain above the margin of 0.001, level 0.05."""
+    rejected = verdict.tested == "reject"
+    p = verdict.p_reject if rejected else verdict.p_adopt
+    claim = f"a gain {'below' if rejected else 'above'} {_margin(verdict)}"
+    return f"one-sided p {_p(p)} for {claim}, {_level(verdict)}"
 
 
-def _better_or_worse(gain: float | None) -> str:
-    if gain is None or gain == 0:
-        return "no better"
-    return f"{'better' if gain > 0 else 'worse'} by {significant(abs(gain))}"
+def _p(value: float | None) -> str:
+    if value is None:
+        return "unknown"
+    return "< 0.0001" if value < 0.0001 else f"= {significant(value, 2)}"
 
 
 def _undecided(verdict: Verdict) -> str:
-    gain = "rise" if verdict.direction == "maximize" else "fall"
-    seen = (
-        f"the {gain} in {verdict.metric_name} is {_number(verdict.gain, signed=True)}, between "
-        f"{_number(verdict.lower, signed=True)} and {_number(verdict.upper, signed=True)} "
-        f"{_at_level(verdict)}, on both sides of {_margin(verdict)}{_winning(verdict)}"
-    )
+    found = f"{_found(verdict)}; {_tested(verdict)}"
     if verdict.is_last_look:
-        return f"Not shown: the baseline stays; over {_material(verdict)} {seen}."
+        return f"Not shown, the baseline stays: {found}."
     following = verdict.schedule.looks[verdict.look_index + 1]
-    return f"Undecided after {_material(verdict)}: {seen}; the next look is at {following} pairs."
+    return f"Undecided: {found}; the next look is at {following} pairs."
 
 
 def _material(verdict: Verdict) -> str:
@@ -119,21 +121,18 @@ def _material(verdict: Verdict) -> str:
     return f"{verdict.finite_pairs} {finite}pairs of {seeds}"
 
 
-def _at_level(verdict: Verdict) -> str:
+def _level(verdict: Verdict) -> str:
+    level = f"level {significant(verdict.level)}"
     if verdict.candidates > 1:
-        shared = f"{significant(verdict.schedule.level)} shared by {verdict.candidates} candidates"
-        return f"at a one-sided level of {significant(verdict.level)} ({shared})"
-    if len(verdict.schedule.looks) == 1:
-        return f"in the {verdict.interval_name}"
-    return f"at this look's level ({significant(verdict.level)})"
+        shared = significant(verdict.schedule.level)
+        return f"{level} ({shared} shared by {verdict.candidates} candidates)"
+    if len(verdict.looks) > 1:
+        return f"{level} at each of {len(verdict.looks)} looks"
+    return level
 
 
 def _margin(verdict: Verdict) -> str:
-    return f"the margin of {significant(verdict.margin)}" if verdict.margin else "zero"
-
-
-def _against(verdict: Verdict, side: str) -> str:
-    return f"{side} {_margin(verdict)}"
+    return f"the margin of {significant(verdict.margin)}" if verdict.margin else "0"
 
 
 def _winning(verdict: Verdict) -> str:
@@ -141,6 +140,20 @@ def _winning(verdict: Verdict) -> str:
         return ""
     tied = f" and tying {verdict.pairs_tied}" if verdict.pairs_tied else ""
     return f", winning {verdict.pairs_won} of {verdict.finite_pairs} pairs{tied}"
+
+
+def _mean_note(verdict: Verdict) -> str:
+    if verdict.mean_gain is None or verdict.gain is None or verdict.mean_gain == verdict.gain:
+        return ""
+    mean = significant(verdict.mean_gain, signed=True)
+    return (
+        f"The estimate is adjusted for stopping at look {_look_number(verdict)} (median-unbiased, "
+        f"stage-wise ordering). Naive mean of the pairs, not adjusted: {mean}."
+    )
+
+
+def _look_number(verdict: Verdict) -> int:
+    return verdict.looks.index(verdict.due) + 1
 
 
 def _failures_note(verdict: Verdict) -> str:
@@ -159,7 +172,3 @@ def _resolution_note(verdict: Verdict) -> str:
         f"The gain is worth {significant(verdict.gain_in_resolutions, 2)} "
         f"{verdict.resolution_name}."
     )
-
-
-def _number(value: float | None, *, signed: bool = False) -> str:
-    return "unknown" if value is None else significant(value, signed=signed)

@@ -32,6 +32,7 @@ def test_a_headline_is_not_said_twice() -> None:
     assert words.verdict_words("The evidence says adopt: x is better.") == "X is better."
     said = words.verdict_words("On this split, the evidence says reject: x is worse.")
     assert said == "On this split, x is worse."
+    assert words.verdict_words("On this split, adopt: x 2 higher.") == "On this split, x 2 higher."
 
 
 def test_the_name_of_a_metric_keeps_its_spelling_at_the_head_of_a_sentence() -> None:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from experiments.analysis.seeds.comparison import replay
+from experiments.analysis.seeds.comparison import paired_t, replay
 from experiments.analysis.seeds.looks import DEFAULT, TOTAL_ERROR, Schedule, plan
 from experiments.analysis.seeds.replication import score
 from experiments.analysis.seeds.verdict import judge
@@ -154,13 +154,37 @@ def test_the_best_of_several_candidates_is_adopted_by_mistake_no_more_often_than
     assert float(adopted.mean()) <= allowed(DRAWS)
 
 
-def test_skew_that_can_break_the_level_is_pointed_out() -> None:
-    """A long tail of bad seeds: the level does not hold, and the verdict says that it may not."""
+def test_a_long_tail_of_bad_replicates_is_adopted_in_eight_percent_at_most() -> None:
+    """At 10 pairs, of differences, of a candidate alone, and over several looks."""
     rng = np.random.default_rng(12)
-    gains = 1 - rng.exponential(size=(DRAWS, 30))
-    assert allowed(DRAWS) < false_adopts(gains, plan([30])) < 0.15
+    tail = 1 - rng.exponential(size=(2 * DRAWS, 30))
+    steady = rng.normal(size=tail.shape)
+    for gains in (tail, tail - 0.5 * steady):
+        assert false_adopts(gains[:, :10], plan([10])) <= 0.08
+    assert false_adopts(tail, DEFAULT) <= 0.08
+    plain = paired_t(tail[:, :10], margin=0.0, level=0.05, corrected=False)
+    assert float((plain.lower > 0).mean()) > 0.12
+
+
+def test_the_correction_costs_at_most_five_points_of_power_at_one_deviation() -> None:
+    gains = np.random.default_rng(13).normal(1, 1, size=(2 * DRAWS, 15))
+    for pairs in (3, 5, 7, 8, 10, 15):
+        plain, found = (
+            float(
+                (
+                    paired_t(gains[:, :pairs], margin=0.0, level=0.05, corrected=each).lower > 0
+                ).mean()
+            )
+            for each in (False, True)
+        )
+        assert plain - 0.05 < found <= plain
+
+
+def test_skew_that_remains_is_pointed_out() -> None:
+    rng = np.random.default_rng(12)
+    gains = 1 - rng.exponential(size=(300, 30))
     warned = 0
-    for row in gains[:300]:
+    for row in gains:
         said = judge(row, np.zeros(30), direction="maximize", schedule=plan([30]))
         warned += any("skewed" in note for note in said.notes)
     assert warned / 300 > 0.88

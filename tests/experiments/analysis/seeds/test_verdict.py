@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
-from scipy import stats
 
+from experiments.analysis.seeds.comparison import paired_t, welch_t
 from experiments.analysis.seeds.looks import DEFAULT, Schedule, plan
 from experiments.analysis.seeds.verdict import Guard, Verdict, judge
 
@@ -58,34 +58,57 @@ def test_undecided_at_the_last_look_leaves_the_baseline_in_place() -> None:
     assert said.outcome == "undecided"
     assert said.is_last_look
     assert not said.may_continue
-    assert said.sentence.startswith("Not shown: the baseline stays")
+    assert said.sentence.startswith("Not shown, the baseline stays: ")
 
 
 # The interval that decides
 
 
-def test_the_bounds_are_those_of_a_one_sample_t_test_on_the_differences() -> None:
+def test_the_bounds_that_decide_are_the_skew_corrected_ones_at_the_looks_level() -> None:
     candidate, baseline = arms(0.002)
     said = verdict(candidate, baseline, margin=0.001, schedule=DEFAULT)
-    up = stats.ttest_1samp(candidate - baseline, 0.001, alternative="greater")
-    down = stats.ttest_1samp(candidate - baseline, 0.001, alternative="less")
-    assert said.lower == pytest.approx(up.confidence_interval(1 - 0.0221).low, rel=1e-12)
-    assert said.upper == pytest.approx(down.confidence_interval(1 - 0.0221).high, rel=1e-12)
-    assert said.p_adopt == pytest.approx(up.pvalue, rel=1e-12)
-    assert said.p_reject == pytest.approx(down.pvalue, rel=1e-12)
+    found = paired_t(candidate - baseline, margin=0.001, level=0.0221)
+    assert (said.deciding_lower, said.deciding_upper) == (found.lower[0], found.upper[0])
+    assert (said.p_adopt, said.p_reject) == (found.p_adopt[0], found.p_reject[0])
 
 
-def test_one_look_shows_the_ninety_percent_interval_and_says_so() -> None:
+def test_one_look_shows_the_interval_that_decides_and_says_so() -> None:
     said = verdict(*arms(0.005))
-    assert said.interval_name == "90 % interval"
-    assert "in the 90 % interval" in said.sentence
+    assert said.interval_name == "90 % CI"
+    assert said.lower == pytest.approx(said.deciding_lower)
+    assert said.upper == pytest.approx(said.deciding_upper)
+    assert said.gain == said.mean_gain
+    assert "(90 % CI 0.00" in said.sentence
 
 
-def test_a_look_among_several_names_its_own_level() -> None:
-    said = verdict(*arms(0.005), schedule=DEFAULT)
-    assert said.level == 0.0221
-    assert said.interval_name == "95.58 % interval"
-    assert "at this look's level (0.0221)" in said.sentence
+def test_several_looks_show_the_estimate_of_the_sequential_design_and_name_the_naive_mean() -> (
+    None
+):
+    candidate, baseline = arms(0.0006, n=20)
+    said = verdict(candidate, baseline, schedule=DEFAULT, look_index=1)
+    assert said.interval_name == "95 % CI"
+    assert said.gain is not None and said.mean_gain is not None
+    assert 0 < said.gain < said.mean_gain
+    assert any(
+        f"Naive mean of the pairs, not adjusted: {said.mean_gain:+.4g}"[:45] in note
+        for note in said.notes
+    )
+    assert "level 0.0221 at each of 3 looks" in said.sentence
+
+
+def test_an_interval_that_includes_zero_says_so() -> None:
+    said = verdict(*arms(0.0), schedule=DEFAULT)
+    assert ", includes 0)" in said.sentence
+    assert "includes 0" not in verdict(*arms(0.005)).sentence
+
+
+def test_of_a_metric_that_is_minimised_a_gain_is_called_lower_and_a_loss_higher() -> None:
+    better, worse = (
+        verdict(*arms(gain), direction="minimize", metric_name="RMSE").sentence
+        for gain in (-0.005, 0.005)
+    )
+    assert better.startswith("Adopt: RMSE 0.00") and " lower (90 % CI 0.00" in better
+    assert worse.startswith("Reject: RMSE 0.00") and " higher (90 % CI 0.00" in worse
 
 
 def test_several_candidates_share_the_level_and_the_interval_shown_is_the_one_that_decides() -> (
@@ -95,6 +118,7 @@ def test_several_candidates_share_the_level_and_the_interval_shown_is_the_one_th
     assert among_three.level == pytest.approx(0.05 / 3)
     assert alone.lower is not None
     assert among_three.lower is not None
+    assert among_three.lower == pytest.approx(among_three.deciding_lower)
     assert among_three.lower < alone.lower
     assert "shared by 3 candidates" in among_three.sentence
 
@@ -103,9 +127,10 @@ def test_unpaired_runs_are_compared_by_welch_as_scipy_computes_it() -> None:
     a = [0.71, 0.72, 0.735, 0.728, 0.741]
     b = [0.70, 0.715, 0.722, 0.719, 0.725]
     said = verdict(a, b, paired=False, schedule=Schedule((5,), 0.025, "one look"))
-    assert said.lower == pytest.approx(-0.005692381810648649, rel=1e-9)
-    assert said.upper == pytest.approx(0.026892381810648756, rel=1e-9)
-    assert said.p_adopt == pytest.approx(0.17052723974786388 / 2, rel=1e-9)
+    found = welch_t(a, b, margin=0.0, level=0.025)
+    assert (said.lower, said.upper, said.p_adopt) == (
+        found.lower[0], found.upper[0], found.p_adopt[0],
+    )  # fmt: skip
     assert said.won_share == pytest.approx(19 / 25)
     assert said.pairs_won is None
     assert "share no seeds" in said.notes[-1]
@@ -124,9 +149,9 @@ def test_the_sentence_names_the_gain_its_bound_the_margin_and_the_pairs_won() ->
     differences = np.array([0.004, 0.005, 0.006, 0.005, -0.001, 0.004, 0.005, 0.006, 0.004, 0.005])
     said = verdict(differences, np.zeros(10), margin=0.001, metric_name="validation_accuracy")
     assert said.sentence == (
-        "The evidence says adopt: validation_accuracy is better by 0.0043 on average over 10 "
-        "pairs of fresh seeds and splits, by at least 0.003139 in the 90 % interval, above the "
-        "margin of 0.001, winning 9 of 10 pairs."
+        "Adopt: validation_accuracy 0.0043 higher (90 % CI 0.00198 to 0.00526) over 10 pairs of "
+        "fresh seeds and splits, winning 9 of 10 pairs; one-sided p = 0.014 for a gain above the "
+        "margin of 0.001, level 0.05."
     )
 
 
@@ -158,7 +183,7 @@ def test_a_long_tail_of_bad_seeds_is_pointed_out_as_a_danger_to_adopts() -> None
     said = verdict(gains, np.zeros(30), schedule=plan([30]))
     assert said.skew is not None
     assert said.skew.flagged
-    assert any("skewed" in note and "an adopt can be wrong" in note for note in said.notes)
+    assert any("skewed" in note and "an adopt can still err" in note for note in said.notes)
 
 
 def test_few_pairs_are_said_to_be_too_few_to_see_skew() -> None:
@@ -382,6 +407,8 @@ def test_adopt_means_that_the_lower_bound_is_above_the_margin_and_reject_the_upp
     assert said.p_adopt is not None
     assert (said.outcome == "adopt") == (said.lower > margin)
     assert (said.outcome == "reject") == (said.upper < margin)
+    assert said.lower == pytest.approx(said.deciding_lower)
+    assert said.upper == pytest.approx(said.deciding_upper)
     assume(abs(said.p_adopt - said.level) > 1e-9)
     assert (said.outcome == "adopt") == (said.p_adopt < said.level)
 

@@ -117,7 +117,7 @@ def test_between_looks_there_is_no_test_no_interval_and_no_verdict(
     text = page(client, experiment)
     assert "10 of 12 replicates are done" in text
     assert "Every seed" in text and "figure-seeds" in text
-    for word in ("evidence says", "interval", "adopt", "p =", "deviations above", "standard dev"):
+    for word in ("one-sided p", "interval", "adopt", "p =", "deviations above", "standard dev"):
         assert word not in text.replace("Adopt or reject", "").replace(
             '<th class="n">standard deviation</th>', ""
         ), word
@@ -125,7 +125,7 @@ def test_between_looks_there_is_no_test_no_interval_and_no_verdict(
 
 def test_a_complete_look_shows_the_verdict(client: Client, experiment: Experiment) -> None:
     cast.repeated(experiment, looks=(6, 12), done=6, gain=0.02, spread=0.0005)
-    assert "The evidence says adopt" in page(client, experiment)
+    assert "Adopt: validation_accuracy 0.02" in page(client, experiment)
 
 
 def test_continue_exists_only_after_an_undecided_look(
@@ -148,7 +148,7 @@ def test_an_undecided_look_leads_to_the_next_declared_one(
     assert "On to 12 pairs" in client.post(address, follow=True).content.decode()
     replication.refresh_from_db()
     assert replication.pairs_queued == 12
-    assert "evidence says" not in page(client, experiment)
+    assert "one-sided p" not in page(client, experiment)
 
 
 def test_accidents_are_repeated_with_the_same_seeds(
@@ -270,7 +270,7 @@ def test_each_candidate_has_its_own_seeds_page(client: Client, experiment: Exper
     assert (first.pairs_queued, second.pairs_queued) == (3, 6)
     text = client.get(address).content.decode()
     assert "Between two looks only the seeds are shown" in text
-    for word in ("evidence says", "not shown", "better by", "mean; bar"):
+    for word in ("one-sided p", "not shown", "better by", "mean; bar"):
         assert word not in text
 
 
