@@ -71,6 +71,9 @@ class Experiment(models.Model):
     complete_count = models.PositiveIntegerField(default=0)
     pruned_count = models.PositiveIntegerField(default=0)
     failed_count = models.PositiveIntegerField(default=0)
+    # How many of them the findings across trials and the importance were made from, once no
+    # trial runs any more; fewer than `trial_count`: they are owed.
+    derived_count = models.PositiveIntegerField(default=0, db_default=0)
     best_value = models.FloatField(null=True, blank=True)
     best_trial = models.ForeignKey(
         "Trial", models.SET_NULL, null=True, blank=True, related_name="+"
@@ -107,6 +110,11 @@ class Experiment(models.Model):
                 fields=("queue", "state"),
                 condition=Q(state="running"),
                 name="experiment_runnable",
+            ),
+            models.Index(
+                fields=("active_at",),
+                condition=Q(derived_count__lt=F("trial_count")),
+                name="experiment_derived_due",
             ),
         )
 

@@ -181,6 +181,9 @@ class Trial(models.Model):
     environment = models.ForeignKey(
         Environment, models.PROTECT, null=True, blank=True, related_name="trials"
     )
+    # Set in the transaction that finishes a search trial, cleared in the one that records what
+    # the rules saw in it: a worker that dies between leaves it to the others.
+    findings_due = models.BooleanField(default=False, db_default=False)
 
     objects = TrialQuerySet.as_manager()
 
@@ -205,6 +208,9 @@ class Trial(models.Model):
             models.Index(fields=("study", "state", "number"), name="trial_by_state"),
             models.Index(
                 fields=("heartbeat_at",), condition=Q(state=0), name="trial_running_heartbeat"
+            ),
+            models.Index(
+                fields=("finished_at",), condition=Q(findings_due=True), name="trial_findings_due"
             ),
         )
 

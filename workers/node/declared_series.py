@@ -19,7 +19,7 @@ from experiments.analysis.curves.throughput import seconds_per_step
 from experiments.analysis.curves.trial_findings import Circumstances, DeclaredSeries
 from experiments.analysis.design.hyperparameter_kinds import HyperparameterKind, kind_of, number_of
 from experiments.design.metrics import Metric, guess
-from experiments.trials.lifecycle.queries.runs import UnreadRun
+from experiments.trials.findings.queries.findings_due import DueTrial
 from experiments.trials.lifecycle.queries.trial_spec import Assignment
 from experiments.trials.series.series_encoding import SeriesColumns
 
@@ -29,7 +29,7 @@ _SYSTEM = "system/"
 
 
 def declared_series(
-    series: Mapping[str, SeriesColumns], assignment: Assignment | UnreadRun
+    series: Mapping[str, SeriesColumns], assignment: Assignment | DueTrial
 ) -> list[DeclaredSeries]:
     """Every series that a rule may judge.
 
@@ -43,7 +43,7 @@ def declared_series(
     ]
 
 
-def _declared(name: str, curve: Curve, assignment: Assignment | UnreadRun) -> DeclaredSeries:
+def _declared(name: str, curve: Curve, assignment: Assignment | DueTrial) -> DeclaredSeries:
     metric = assignment.metrics.get(name) or guess(name)
     official = name == assignment.official_metric
     kind = MetricKind(metric.kind)

@@ -9,15 +9,15 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from django.db import DatabaseError, close_old_connections
+from django.db import DatabaseError, InterfaceError, close_old_connections
 
 from experiments.analysis.curves.learning_curve import Direction
 from experiments.analysis.curves.trial_findings import diagnose_trial
 from experiments.analysis.curves.trial_reading import read_trial
 from experiments.analysis.space.experiment_findings import arm_gap, diagnose_experiment
 from experiments.design.queries.experiment_view import ReadingCache, experiment_view
+from experiments.trials.findings.queries.findings_due import DueTrial
 from experiments.trials.findings.services import findings
-from experiments.trials.lifecycle.queries.runs import UnreadRun
 from experiments.trials.lifecycle.queries.trial_spec import Assignment
 from experiments.trials.series.queries import series
 from experiments.trials.series.series_encoding import SeriesColumns
@@ -82,7 +82,7 @@ class Looker:
         with self._lock:
             account = self._accounts.setdefault(assignment.experiment_id, Account())
             began = self._clock()
-            _tried(
+            tried(
                 f"the findings of trial {assignment.trial_id}",
                 lambda: look_at_trial(assignment, parameters, pruned, account, logged),
             )
@@ -91,21 +91,31 @@ class Looker:
             if account.cost == 0.0 or account.earned >= account.cost:  # the first time, always
                 self._look_across(assignment.experiment_id, account)
 
-    def at_the_end(self, experiment_id: int) -> None:
-        """The experiment has ended: look once more if its last trials were not looked at."""
+    def at_the_end(self, experiment_id: int) -> bool:
+        """The experiment has ended: look once more if its last trials were not looked at.
+
+        False when the database went away: the look is owed.
+        """
         with self._lock:
-            account = self._accounts.get(experiment_id)
+            account = self._accounts.pop(experiment_id, None)
             if account is not None and account.stale:
                 self._look_across(experiment_id, account)
-                del self._accounts[experiment_id]
+            return account is not None and not account.stale
+
+    def look_again(self, experiment_id: int) -> bool:
+        """Look at all trials of a search; False when the database went away."""
+        with self._lock:
+            account = Account()
+            self._look_across(experiment_id, account)
+            return not account.stale
 
     def _look_across(self, experiment_id: int, account: Account) -> None:
         began = self._clock()
-        done = _tried(
+        done = tried(
             f"the findings of experiment {experiment_id}",
             lambda: self._look_at_experiment(experiment_id, account),
         )
-        account.stale = done is None
+        account.stale = not done
         account.cost = self._clock() - began
         account.earned = min(account.earned - account.cost, account.cost)
 
@@ -120,7 +130,7 @@ class Looker:
 
 
 def look_at_trial(
-    assignment: Assignment | UnreadRun,
+    assignment: Assignment | DueTrial,
     parameters: Mapping[str, Any],
     pruned: bool,
     account: Account,
@@ -128,7 +138,6 @@ def look_at_trial(
 ) -> bool:
     """Apply the rules on one trial's curves and record what they saw."""
     trial_id = assignment.trial_id
-    attempt = assignment.attempt if isinstance(assignment, Assignment) else 1
     read = logged
     if read is None:
         read = series.read([trial_id], declared=dict(assignment.metrics)).get(trial_id, {})
@@ -139,7 +148,7 @@ def look_at_trial(
         pruned=pruned,
         trial_sd=account.trial_sd,
         rival_gap=account.rival_gap,
-        resumed_at=series.resumed_at(trial_id) if attempt > 1 else (),
+        resumed_at=series.resumed_at(trial_id) if assignment.attempt > 1 else (),
     )
     diagnoses = diagnose_trial(judged, about, _on_failure(f"trial {trial_id}"))
     reading = read_trial(
@@ -166,13 +175,14 @@ def _on_failure(subject: str) -> Callable[[Exception], None]:
     return tell
 
 
-def _tried(what: str, action: Callable[[], bool]) -> bool | None:
-    """Do it; None when it broke, which is logged."""
+def tried(what: str, action: Callable[[], object]) -> bool:
+    """Do it; False when the database is away, so that it is owed. What breaks is logged."""
     try:
-        return action()
-    except DatabaseError:
+        action()
+    except (DatabaseError, InterfaceError):
         logger.exception("%s: the database is away", what)
         close_old_connections()
+        return False
     except Exception:
         logger.exception("%s could not be made", what)
-    return None
+    return True

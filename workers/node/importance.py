@@ -10,6 +10,8 @@ import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
 
+from django.db import DatabaseError, InterfaceError, close_old_connections
+
 from experiments.trials.findings.queries.importance import (
     ScoredTrial,
     importance_due,
@@ -40,22 +42,29 @@ class Looker:
         self._clock = clock
         self._next: dict[int, float] = {}
 
-    def look(self, standing: Standing) -> None:
-        """A computation that breaks is logged and costs its chart, never the trial."""
+    def look(self, standing: Standing) -> bool:
+        """A computation that breaks is logged and costs its chart, never the trial; False when
+        the database went away.
+        """
         experiment_id = standing.experiment_id
         if standing.has_ended:
             self._next.pop(experiment_id, None)
         elif self._clock() < self._next.get(experiment_id, 0.0):
-            return
+            return True
         try:
             if importance_due(standing):
                 compute(experiment_id)
                 if not standing.has_ended:
                     self._next[experiment_id] = self._clock() + SECONDS
+        except (DatabaseError, InterfaceError):
+            logger.exception("importance in experiment %s: the database is away", experiment_id)
+            close_old_connections()
+            return False
         except Exception:
             logger.exception(
                 "the importance in experiment %s could not be computed", experiment_id
             )
+        return True
 
 
 def compute(experiment_id: int) -> None:

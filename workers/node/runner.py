@@ -19,7 +19,9 @@ from optuna.trial import TrialState
 from experiments.design import code_version
 from experiments.design.document import commands
 from experiments.errors import TrialFenced, TrialFinished
+from experiments.trials.findings.services import findings
 from experiments.trials.lifecycle.queries import trial_spec
+from experiments.trials.lifecycle.queries.search_progress import Standing
 from experiments.trials.lifecycle.queries.trial_spec import Assignment
 from experiments.trials.lifecycle.services import experiments, queue, stop_rules, trials
 from experiments.trials.series.services import series
@@ -29,7 +31,7 @@ from workers.delivery.checkpoint_recorder import RecordKeeper
 from workers.delivery.database_away import is_away, persistently
 from workers.delivery.series_uploader import Courier, Undelivered
 from workers.node import environment, importance
-from workers.node.findings import Looker
+from workers.node.findings import Looker, tried
 from workers.node.heartbeats import Pulse, Watched
 from workers.node.job_spec import checkpoints_of, job_of
 from workers.node.live_findings import LiveFindings
@@ -73,7 +75,7 @@ class TrialRunner:
         self._courier = Courier(settings.DATA_DIR / "spool")
         self._keeper = RecordKeeper(self._courier)
         self._pulse = Pulse()
-        self._looker = Looker()
+        self.looker = Looker()
         self._live = LiveFindings()
         self._importance = importance.Looker()
 
@@ -99,7 +101,7 @@ class TrialRunner:
         try:
             environment = {**self._environment, "device": slot.device}
             _OneTrial(claim, self._storage, self._stopping, environment).run(
-                slot, self._courier, self._keeper, self._pulse, self._looker, self._live
+                slot, self._courier, self._keeper, self._pulse, self.looker, self._live
             )
         except (TrialFenced, TrialFinished) as error:
             logger.warning("trial %s was taken over: %s", claim.trial_id, error)
@@ -109,10 +111,19 @@ class TrialRunner:
         standing = persistently(
             lambda: experiments.advance(claim.experiment_id), give_up=self._stopping
         )
-        if standing.has_ended:
-            self._looker.at_the_end(claim.experiment_id)
-        self._importance.look(standing)
+        self._derive(standing)
         return True
+
+    def _derive(self, standing: Standing) -> None:
+        """What follows from all trials; where a fault keeps it from being made, it is owed."""
+        made = self._importance.look(standing)
+        if standing.has_ended and self.looker.at_the_end(standing.experiment_id) and made:
+            tried(
+                f"experiment {standing.experiment_id}",
+                lambda: findings.settle(
+                    experiment_id=standing.experiment_id, trials=standing.done
+                ),
+            )
 
 
 class _OneTrial:

@@ -30,7 +30,7 @@ from experiments.verdict.services import variance
 from workers.celery import app
 from workers.delivery.database_away import pause, persistently
 from workers.delivery.deliveries import Deliverer
-from workers.node import devices, outside_runs
+from workers.node import devices, owed_findings
 from workers.node.measuring import Measuring
 from workers.node.reaper import Reaper
 from workers.node.runner import TrialRunner
@@ -200,7 +200,7 @@ class Node:
             return
         self._reaper.look()
         runs.lose_silent()
-        outside_runs.look()
+        owed_findings.look(self._runner.looker)
         variance.queue_winners()
         experiments.stop_overdue()
         self._look_for_work()

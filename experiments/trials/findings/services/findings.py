@@ -44,6 +44,9 @@ ON CONFLICT ({{of}}, rule, subject) WHERE {{which}} DO UPDATE SET
     {", ".join(f"{name} = excluded.{name}" for name in (*_SAID, "found_at"))}
 WHERE {" OR ".join(f"f.{name} <> excluded.{name}" for name in _SAID)}
 """
+_PAID = """
+UPDATE experiments_trial SET findings_due = false WHERE id = %s AND findings_due
+"""
 _READING = """
 INSERT INTO experiments_trialreading (trial_id, document) VALUES (%s, %s)
 ON CONFLICT (trial_id) DO UPDATE SET document = excluded.document
@@ -120,7 +123,23 @@ def record_trial(
     *, experiment_id: int, trial_id: int, diagnoses: Iterable[Diagnosis], reading: str
 ) -> None:
     """Keep what the rules saw in a finished trial, and what rules across trials need of it."""
-    at_once(*_keeping(experiment_id, trial_id, diagnoses), (_READING, [trial_id, reading]))
+    at_once(
+        *_keeping(experiment_id, trial_id, diagnoses),
+        (_READING, [trial_id, reading]),
+        (_PAID, [trial_id]),
+    )
+
+
+def settle(*, experiment_id: int, trials: int) -> None:
+    """All that is derived from so many finished trials of a search is recorded."""
+    Experiment.objects.filter(pk=experiment_id, derived_count__lt=trials).update(
+        derived_count=trials
+    )
+
+
+def unsettle(*, experiment_id: int) -> None:
+    """A trial's findings come late: what was derived from all trials lacked them."""
+    Experiment.objects.filter(pk=experiment_id).update(derived_count=0)
 
 
 def mute_overfitting(*, user: Person, experiment: Experiment, muted: bool) -> None:

@@ -17,7 +17,6 @@ from experiments.models.experiment import OUTSIDE
 from experiments.models.project import Role
 from experiments.models.replication import Purpose
 from experiments.models.trial import StudyKind, TrialState
-from experiments.models.trial_encoding import decode
 from experiments.team.queries import access
 from experiments.trials.table.queries.trial_table import STATE_WORDS
 
@@ -52,52 +51,6 @@ class RunView:
     @property
     def may_write(self) -> bool:
         return access.ROLES.index(Role(self.role)) >= access.ROLES.index(Role.EDITOR)
-
-
-@dataclass(frozen=True, slots=True)
-class UnreadRun:
-    """A run from outside that has ended and whose curves no rule has read; with what rules need
-    to know of it.
-    """
-
-    trial_id: int
-    experiment_id: int
-    official_metric: str
-    direction: str
-    metrics: Mapping[str, Metric]
-    parameters: Mapping[str, Any]
-    pruned: bool
-
-
-def unread(most: int) -> list[UnreadRun]:
-    """The runs that ended first among those not read yet. One query."""
-    rows = (
-        Trial.objects.filter(
-            study__experiment__sampler=OUTSIDE,
-            study__kind=StudyKind.SEARCH,
-            study__deleted_at__isnull=True,
-            state__in=(TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAILED),
-            curve_reading__isnull=True,
-        )
-        .select_related("study__experiment")
-        .order_by("finished_at", "pk")[:most]
-    )
-    return [_unread(row) for row in rows]
-
-
-def _unread(trial: Trial) -> UnreadRun:
-    experiment = trial.study.experiment
-    assert experiment is not None
-    values = decode(trial.parameters)
-    return UnreadRun(
-        trial_id=trial.pk,
-        experiment_id=experiment.pk,
-        official_metric=experiment.official_metric,
-        direction=experiment.direction,
-        metrics=metrics.declared_metrics(experiment.document),
-        parameters=values,
-        pruned=trial.state == TrialState.PRUNED,
-    )
 
 
 def parameters_of(experiment: Experiment) -> list[Mapping[str, Any]]:

@@ -26,7 +26,11 @@ UPDATE experiments_trial AS t SET
     reports = {reports}, failure_kind = %(failure_kind)s, failure_reason = %(failure_reason)s,
     traceback = %(traceback)s, best_step = %(best_step)s, evaluations = %(evaluations)s,
     seconds = %(seconds)s, peak_memory_mb = %(peak_memory_mb)s,
-    read_split_seed = %(read_split_seed)s, stopped_early = %(stopped_early)s, control = ''
+    read_split_seed = %(read_split_seed)s, stopped_early = %(stopped_early)s, control = '',
+    findings_due = (
+        SELECT s.kind = 'search' AND s.deleted_at IS NULL
+        FROM experiments_study s WHERE s.id = t.study_id
+    )
 WHERE t.id = %(trial)s AND {may_write}
 RETURNING {columns}
 """
@@ -54,6 +58,11 @@ FROM (
     FROM experiments_study WHERE id = {study}
 ) AS s
 WHERE e.id = s.experiment_id
+"""
+_OWE = """
+UPDATE experiments_trial SET findings_due = true WHERE id = %(trial)s AND study_id IN (
+    SELECT id FROM experiments_study WHERE kind = 'search' AND deleted_at IS NULL
+)
 """
 _BETTER = """
     {state} = {complete} AND s.counts = 1 AND {value} IS NOT NULL AND (
@@ -163,16 +172,15 @@ def count_finished(
     cursor: CursorWrapper, *, study_id: int, trial_id: int, state: int, value: float | None
 ) -> None:
     """Count a trial that was created finished; its experiment is locked."""
-    cursor.execute(
-        _count("%(study)s"),
-        {
-            "study": study_id,
-            "trial": trial_id,
-            "state": int(state),
-            "value": value,
-            "now": connection.ops.adapt_datetimefield_value(timezone.now()),
-        },
-    )
+    told = {
+        "study": study_id,
+        "trial": trial_id,
+        "state": int(state),
+        "value": value,
+        "now": connection.ops.adapt_datetimefield_value(timezone.now()),
+    }
+    cursor.execute(_count("%(study)s"), told)
+    cursor.execute(_OWE, told)
 
 
 def _write(told: dict[str, Any], guard: str, free: bool) -> Sequence[Any] | None:

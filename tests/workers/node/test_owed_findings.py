@@ -1,0 +1,165 @@
+from __future__ import annotations
+
+import datetime as dt
+
+import pytest
+from django.conf import settings
+from django.db import OperationalError
+from django.utils import timezone
+
+from experiments.models import (
+    Experiment,
+    Finding,
+    ParameterImportance,
+    Project,
+    Trial,
+    TrialReading,
+)
+from experiments.trials.findings.queries.findings_due import due_trials
+from experiments.trials.lifecycle.services import runs
+from experiments.trials.series.logged_points import LoggedPoints
+from tests import cast
+from workers.node import importance, owed_findings
+from workers.node.findings import Looker
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def project() -> Project:
+    return cast.project()
+
+
+def due() -> list[int]:
+    """Trials whose findings are owed by now."""
+    silence = dt.timedelta(seconds=settings.STALE_AFTER_SECONDS)
+    return [each.trial_id for each in due_trials(99, silence=silence)]
+
+
+def a_run(project: Project, *, overfits: bool, end: bool = True) -> int:
+    """A run whose validation loss turns in the middle, or does not."""
+    made = runs.create(
+        user=cast.person("cleo"),
+        project=project,
+        new=runs.NewRun(experiment="outside", params={"learning_rate": 0.1}),
+    )
+    calls = []
+    for step in range(1, 61):
+        turn = 0.02 * max(0, step - 25) if overfits else 0.0
+        values = {
+            "train_loss": 1.0 / step,
+            "validation_loss": 0.2 + 1.0 / step + turn,
+            "validation_accuracy": 0.9 - 0.5 / step - turn / 4,
+        }
+        calls.append((step, 1_700_000_000_000 + 1000 * step, values))
+    logged = LoggedPoints(calls=calls, points=3 * len(calls))
+    runs.log(run_id=made.run_id, official_metric="validation_accuracy", batch=0, logged=logged)
+    if end:
+        runs.finish(run_id=made.run_id, state="complete")
+    return made.run_id
+
+
+def test_a_run_from_outside_gets_the_findings_of_its_curves(project: Project) -> None:
+    turned, sound = a_run(project, overfits=True), a_run(project, overfits=False)
+    going_on = a_run(project, overfits=True, end=False)
+    assert owed_findings.look(Looker()) == 2
+    found = Finding.objects.filter(rule="overfitting", status="fired")
+    assert [each.trial_id for each in found] == [turned]
+    assert not Finding.objects.filter(trial=going_on).exists()
+    assert Finding.objects.filter(trial=sound).exists()
+
+
+def test_each_run_is_read_once_the_oldest_first(project: Project) -> None:
+    ids = [a_run(project, overfits=False) for _ in range(3)]
+    assert [
+        owed_findings.look(Looker(), 2),
+        owed_findings.look(Looker(), 2),
+        owed_findings.look(Looker(), 2),
+    ] == [2, 1, 0]
+    read = TrialReading.objects.order_by("trial").values_list("trial_id", flat=True)
+    assert list(read) == ids
+
+
+def test_a_rule_that_breaks_costs_its_run_only_and_is_not_tried_for_ever(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    broken, sound = a_run(project, overfits=True), a_run(project, overfits=False)
+    read = owed_findings.look_at_trial
+
+    def breaks(run: object, *rest: object) -> bool:
+        if getattr(run, "trial_id", 0) == broken:
+            raise ZeroDivisionError
+        return read(run, *rest)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(owed_findings, "look_at_trial", breaks)
+    assert owed_findings.look(Looker()) == 2
+    assert due() == []
+    assert {each.trial_id for each in Finding.objects.all()} == {sound}
+
+
+def test_trials_of_our_workers_are_left_to_them_until_their_worker_has_been_silent(
+    project: Project,
+) -> None:
+    cast.finished_search(trials_per_arm=2)
+    Trial.objects.update(finished_at=timezone.now())
+    assert due() == []
+    Trial.objects.update(finished_at=timezone.now() - dt.timedelta(hours=1))
+    assert due() == list(Trial.objects.order_by("pk").values_list("pk", flat=True))
+
+
+def test_a_search_whose_worker_died_after_the_result_gets_all_that_follows_from_it(
+    project: Project,
+) -> None:
+    experiment = cast.finished_search(trials_per_arm=12)
+    Experiment.objects.update(active_at=timezone.now() - dt.timedelta(hours=1))
+    looker = Looker()
+    while owed_findings.look(looker, 9):
+        pass
+    assert due() == []
+    assert TrialReading.objects.count() == Trial.objects.count() == 24
+    across = Finding.objects.filter(experiment=experiment, trial=None)
+    assert across.filter(rule="boundary").exists()
+    held = ParameterImportance.objects.get(experiment=experiment)
+    experiment.refresh_from_db()
+    assert held.trials == experiment.complete_count
+    assert experiment.derived_count == experiment.trial_count
+
+
+def test_findings_that_come_late_are_followed_by_those_across_trials(project: Project) -> None:
+    experiment = cast.finished_search(trials_per_arm=3)
+    Experiment.objects.update(
+        active_at=timezone.now() - dt.timedelta(hours=1), derived_count=experiment.trial_count
+    )
+    Trial.objects.exclude(pk=experiment.best_trial_id).update(findings_due=False)
+    looker = Looker()
+    assert [owed_findings.look(looker), owed_findings.look(looker)] == [1, 1]
+    assert owed_findings.look(looker) == 0
+    assert Finding.objects.filter(experiment=experiment, trial=None).exists()
+
+
+def test_a_database_that_goes_away_meanwhile_leaves_them_owed(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    experiment = cast.finished_search(trials_per_arm=12)
+    Experiment.objects.update(active_at=timezone.now() - dt.timedelta(hours=1))
+    Trial.objects.update(findings_due=False)
+
+    def away(*_: object) -> None:
+        raise OperationalError("server closed the connection unexpectedly")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(importance, "compute", away)
+        patch.setattr(importance, "close_old_connections", lambda: None)  # the test's own
+        assert owed_findings.look(Looker()) == 1
+    experiment.refresh_from_db()
+    assert experiment.derived_count == 0
+    assert owed_findings.look(Looker()) == 1
+    experiment.refresh_from_db()
+    assert experiment.derived_count == experiment.trial_count
+
+
+def test_a_search_that_goes_on_is_left_to_its_workers(project: Project) -> None:
+    cast.running_search(done=3)
+    Experiment.objects.update(active_at=timezone.now() - dt.timedelta(hours=1))
+    Trial.objects.update(findings_due=False)
+    assert owed_findings.look(Looker()) == 0

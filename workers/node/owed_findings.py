@@ -1,0 +1,70 @@
+"""What is derived after a trial's result, taken up again where whoever owed it has not made it:
+its worker died, or the database went away. Runs that programs outside ended have no other reader.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import logging
+
+from django.conf import settings
+from django.db import DatabaseError
+
+from experiments.trials.findings.queries.findings_due import (
+    DueTrial,
+    due_experiments,
+    due_trials,
+)
+from experiments.trials.findings.services import findings
+from experiments.trials.lifecycle.queries.search_progress import standing_of
+from workers.node import importance
+from workers.node.findings import Account, Looker, look_at_trial
+
+logger = logging.getLogger(__name__)
+
+AT_ONCE = 5  # trials at one heartbeat, which they must not hold up
+
+
+def look(looker: Looker, most: int = AT_ONCE) -> int:
+    """Record what the rules see in trials, or else in one search; returns in how many.
+
+    A rule that breaks is logged and costs its findings: it is not tried again.
+
+    Raises:
+        DatabaseError: while the database is away; they stay owed.
+    """
+    silence = dt.timedelta(seconds=settings.STALE_AFTER_SECONDS)
+    waiting = due_trials(most, silence=silence)
+    for trial in waiting:
+        _read(trial)
+    if waiting:
+        return len(waiting)
+    searches = due_experiments(1, silence=silence)
+    for experiment_id in searches:
+        derive(experiment_id, looker)
+    return len(searches)
+
+
+def derive(experiment_id: int, looker: Looker) -> None:
+    """Make what follows from all trials of a search."""
+    progress = standing_of(experiment_id)
+    made = importance.Looker().look(progress)
+    if looker.look_again(experiment_id) and made:
+        findings.settle(experiment_id=experiment_id, trials=progress.done)
+
+
+def _read(trial: DueTrial) -> None:
+    if not trial.from_outside:
+        findings.unsettle(experiment_id=trial.experiment_id)
+    try:
+        look_at_trial(trial, trial.parameters, trial.pruned, Account())
+    except DatabaseError:
+        raise
+    except Exception:
+        logger.exception("the findings of trial %s could not be made", trial.trial_id)
+        findings.record_trial(
+            experiment_id=trial.experiment_id,
+            trial_id=trial.trial_id,
+            diagnoses=(),
+            reading="{}",
+        )
