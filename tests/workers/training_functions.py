@@ -12,7 +12,6 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from types import SimpleNamespace
 
 from workers.training.run import Run, Stopped
 
@@ -160,20 +159,6 @@ def tells_its_devices(run: Run) -> None:
 
 def runs_out_of_memory(run: Run) -> None:
     raise MemoryError("8 TiB")
-
-
-def leaves_memory_on_its_gpu(run: Run) -> None:
-    """As torch would tell it: a stand-in, since a GPU is not always at hand."""
-    run.log({"validation_accuracy": 0.5})
-    cuda = SimpleNamespace(
-        is_initialized=lambda: True,
-        empty_cache=lambda: None,
-        device_count=lambda: 1,
-        memory_allocated=lambda device: 512 * 2**20,
-    )
-    sys.modules["torch"] = SimpleNamespace(  # type: ignore[assignment]
-        cuda=cuda, set_num_threads=lambda count: None
-    )
 
 
 def takes_memory(run: Run) -> None:

@@ -43,6 +43,7 @@ def job_of(
         data_must_be_read=assignment.arms_differ_in_data,
         checkpoints=checkpoints,
         command=command_of(assignment),
+        attempt=assignment.attempt,
     )
 
 

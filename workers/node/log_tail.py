@@ -32,12 +32,11 @@ class LogTail:
         self._thread = threading.Thread(target=self._run, name="log tail", daemon=True)
         self._thread.start()
 
-    def clear(self) -> None:
-        """Forget what was printed so far."""
+    def add(self, text: str) -> None:
+        """Keep what the supervisor has to say beside what was printed."""
         self._drain()
         with self._lock:
-            self._kept.clear()
-            self._cut = False
+            self._kept += text.encode()
 
     def text(self) -> str:
         """The last `limit` bytes printed; begins with a whole line when some were cut off."""

@@ -1,4 +1,4 @@
-"""Outside the training process: keeps it, feeds it, watches it, ends it.
+"""Outside the training process: starts it, watches it, ends it.
 
 The supervisor goes on while the training process is stuck in C code, and is there to tell what
 happened when it is gone.
@@ -14,15 +14,15 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from workers.node.prune_requests import ReportDesk
-from workers.node.training_process import Gone, TrainingProcess
+from workers.node.training_process import OUT_OF_MEMORY, ForkServer, Gone, Refused, TrainingProcess
 from workers.training.messages import (
     BuiltOnLowerBudget,
     CheckpointFile,
     Finished,
-    FromChild,
-    FromSupervisor,
+    FromTrial,
     Job,
     Kept,
+    NotForked,
     Outcome,
     OutputFile,
     Report,
@@ -30,8 +30,8 @@ from workers.training.messages import (
     Score,
     Sealed,
     SeriesFlush,
-    Started,
     Stop,
+    ToTrial,
 )
 
 # stop: end at the next log call, killed after the grace; leave: the same with a short grace, to be
@@ -40,8 +40,8 @@ Order = Literal["stop", "leave", "kill"]
 GRACE_SECONDS = 3.0  # with the ticks before it: a stop acts within 5 s whatever a step does
 LEAVE_SECONDS = 3.0  # for a last checkpoint
 TICK_SECONDS = 0.5
-MOST_GPU_MEMORY_LEFT_MB = 64.0  # what libraries keep for themselves is less
-_STATES_OF_A_SOUND_PROCESS = ("complete", "pruned", "stopped", "infeasible")
+MOST_SERVERS = 2  # of a slot: experiments that take turns do not import their code each time
+_COMMANDS = "workers.objectives.command"
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,8 +70,14 @@ def _unheard(message: Kept) -> None:
     pass
 
 
+_Kind = tuple[str, tuple[str, ...], int | None, tuple[tuple[str, str], ...]]
+
+
 class Slot:
-    """A place where one trial at a time runs, with its warm training process.
+    """A place where one trial at a time runs, each in a process of its own.
+
+    Such a process is forked from a server that has imported the objective's module
+    (`workers.fork_server`). Servers stay for the next trials with the same code.
 
     Used by one thread at a time. `grace_seconds` is how long a process that was asked to stop
     may take to its next log call; `hidden_environment` names variables (addresses and keys of
@@ -89,16 +95,21 @@ class Slot:
         environment: Mapping[str, str] | None = None,
     ) -> None:
         self.device = device
-        self._own_environment = dict(environment or {})
+        self._environment = dict(environment or {})
         self._grace_seconds = grace_seconds
         self._hidden = tuple(hidden_environment)
+        self._servers: dict[_Kind, ForkServer] = {}  # the one used last is the last
         self._process: TrainingProcess | None = None
-        self._environment: dict[str, str] = {}
 
     @property
     def pid(self) -> int | None:
-        """Process id of the warm training process, None before the first job."""
+        """Process id of the trial that runs; None when none does."""
         return self._process.pid if self._process else None
+
+    @property
+    def server_pids(self) -> list[int]:
+        """Process ids of the fork servers that wait here, the one used last at the end."""
+        return [server.pid for server in self._servers.values()]
 
     def run(
         self,
@@ -128,48 +139,73 @@ class Slot:
             on_reports_end,
             on_checkpoint,
         )
-        timing = (tick_seconds, self._grace_seconds)
         try:
-            was_warm = self._prepare(job)
-            watch = _Watch(self._give(job), callbacks, *timing)
-            outcome = watch.until_the_end()
-            if outcome.state == "lost" and was_warm and not watch.started:
-                self.close()  # it had ended while it was idle: nothing of this job has run
-                outcome = _Watch(self._give(job), callbacks, *timing).until_the_end()
+            outcome = None
+            while outcome is None:
+                outcome = self._attempt(job, callbacks, tick_seconds)
         except BaseException:
             self.close()
             raise
-        if outcome.state not in _STATES_OF_A_SOUND_PROCESS or not self._is_alive:
-            self.close()
-        elif outcome.gpu_memory_left_mb > MOST_GPU_MEMORY_LEFT_MB:
-            self.close()  # the next trial would find less than the device has
         return outcome
 
     def close(self) -> None:
-        """End the training process; the next job gets a new one."""
-        if self._process is not None:
-            process, self._process = self._process, None
+        """End its servers, with a trial that still runs; the next job gets a new one."""
+        while self._servers:
+            self._servers.popitem()[1].close()
+
+    def _attempt(self, job: Job, callbacks: Callbacks, tick_seconds: float) -> Outcome | None:
+        """How the trial ended; None when nothing was forked, and another server is to do it."""
+        kind, server = self._server(job)
+        self._process = process = TrainingProcess(server, job)
+        try:
+            outcome: Outcome | None = _Watch(
+                process, callbacks, tick_seconds, self._grace_seconds
+            ).until_the_end()
+            server.has_forked = True
+        except Refused as refused:
+            self._drop(kind)
+            outcome = self._replace(kind, job, server, refused.answer)
+            if outcome is not None:
+                outcome = replace(outcome, reason=process.cause_of_death())
+        finally:
             process.close()
+            self._process = None
+        if server.serves_once:
+            self._drop(kind)
+        return outcome
 
-    @property
-    def _is_alive(self) -> bool:
-        return self._process is not None and self._process.is_alive
+    def _server(self, job: Job) -> tuple[_Kind, ForkServer]:
+        """The fork server for a job: one that waits, or a new one."""
+        module = _COMMANDS if job.command is not None else job.objective.partition(":")[0]
+        kind = (module, job.allowed, job.threads, tuple(sorted(job.environment.items())))
+        server = self._servers.pop(kind, None)
+        if server is not None and not server.is_alive:
+            server.close()
+            server = None
+        if server is None:
+            server = ForkServer(job, module, self._hidden, self._environment)
+        self._servers[kind] = server
+        while len(self._servers) > MOST_SERVERS:
+            self._drop(next(iter(self._servers)))
+        return kind, server
 
-    def _prepare(self, job: Job) -> bool:
-        """Whether a warm process is there that suits the job."""
-        environment = dict(job.environment)
-        if environment != self._environment or not self._is_alive:
-            self.close()  # libraries read variables while they are imported
-            self._environment = environment
-        return self._process is not None
+    def _replace(
+        self, kind: _Kind, job: Job, server: ForkServer, answer: NotForked | None
+    ) -> Outcome | None:
+        """Prepare for another try after a server forked nothing; an outcome when none is left."""
+        if answer is None and not server.has_forked and not server.module:
+            return Outcome(state="lost")
+        if server.module and not server.has_forked:
+            # Its import failed or forbids a fork: each trial does it itself, and tells of it.
+            other = ForkServer(job, "", self._hidden, self._environment, answer)
+            other.serves_once = answer is None or answer.why == "failed"
+            self._servers[kind] = other
+        return None
 
-    def _give(self, job: Job) -> TrainingProcess:
-        if self._process is None:
-            self._process = TrainingProcess(self._hidden, self._own_environment)
-        self._process.log_tail.clear()
-        with contextlib.suppress(Gone):  # the first receive tells
-            self._process.send(job)
-        return self._process
+    def _drop(self, kind: _Kind) -> None:
+        server = self._servers.pop(kind, None)
+        if server is not None:
+            server.close()
 
 
 class _Watch:
@@ -183,7 +219,6 @@ class _Watch:
         self._tick_seconds = tick_seconds
         self._grace = grace
         self._desk = ReportDesk(callbacks.on_report, self._send, callbacks.on_reports_end)
-        self.started = False
         self._began = time.monotonic()
         self._next_tick = self._began + tick_seconds
         self._stop_by: float | None = None
@@ -208,8 +243,12 @@ class _Watch:
                 message = self._process.receive(max(0.0, self._look_at() - time.monotonic()))
             except Gone:
                 return self._without_last_words()
+            except Refused:
+                if self._ended_by is None:
+                    raise
+                return self._without_last_words()
             if isinstance(message, Finished):
-                return message.outcome
+                return self._with_last_words(message.outcome)
             if message is not None:
                 self._handle(message)
             self._raise_what_the_desk_raised()
@@ -226,10 +265,8 @@ class _Watch:
         if self._desk.error is not None:
             raise self._desk.error
 
-    def _handle(self, message: FromChild) -> None:
+    def _handle(self, message: FromTrial) -> None:
         match message:
-            case Started():
-                self.started = True
             case SeriesFlush():
                 self._score = message.score
                 self._names.update(dict.fromkeys(message.names))
@@ -259,7 +296,7 @@ class _Watch:
         self._stop_by = min(self._stop_by or math.inf, time.monotonic() + grace)
         self._asked = order
 
-    def _send(self, message: FromSupervisor) -> None:
+    def _send(self, message: ToTrial) -> None:
         with contextlib.suppress(Gone):  # the next receive tells
             self._process.send(message)
 
@@ -268,6 +305,12 @@ class _Watch:
         if tail != self._tail:
             self._tail = tail
             self._callbacks.on_log_tail(tail)
+
+    def _with_last_words(self, outcome: Outcome) -> Outcome:
+        self._process.finish()
+        if outcome.state == "failed" and self._process.memory_ran_out:
+            return replace(outcome, reason=f"{outcome.reason}; {OUT_OF_MEMORY}")
+        return outcome
 
     def _without_last_words(self) -> Outcome:
         """The process is gone before it said how the job ended."""

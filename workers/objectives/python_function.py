@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
+import functools
 import importlib
+import os
+import sys
+import traceback
 from collections.abc import Callable, Sequence
-from typing import Any, cast
+from typing import Any, NoReturn, cast
 
 TrainingFunction = Callable[[Any], object]
 
@@ -55,4 +60,44 @@ def load(objective: str, allowed: Sequence[str]) -> TrainingFunction:
     home = getattr(function, "__module__", None)
     if home != module_name:
         raise ObjectiveError(f"objective {objective!r}: defined in {home}; name it there")
-    return cast(TrainingFunction, function)
+    return _as_script(cast(TrainingFunction, function))
+
+
+def _as_script(function: TrainingFunction) -> TrainingFunction:
+    """The function, which may end as a script may.
+
+    By sys.exit(0), a normal end; and in a process that it has forked itself, which is no run of
+    its own and comes back to nobody.
+    """
+
+    @functools.wraps(function)
+    def train(run: object) -> object:
+        owner = os.getpid()
+        error: BaseException | None = None
+        returned: object = None
+        try:
+            returned = function(run)
+        except BaseException as raised:
+            error = raised
+        if os.getpid() != owner:
+            _leave(error)
+        if error is None or (isinstance(error, SystemExit) and error.code in (None, 0)):
+            return returned
+        raise error
+
+    return train
+
+
+def _leave(error: BaseException | None) -> NoReturn:
+    """End this process as an interpreter at the end of its script, without its exit functions."""
+    code = 0 if error is None else 1
+    with contextlib.suppress(BaseException):
+        if isinstance(error, SystemExit):
+            code = error.code if isinstance(error.code, int) else bool(error.code)
+            if error.code and not isinstance(error.code, int):
+                print(error.code, file=sys.stderr)
+        elif error is not None:
+            traceback.print_exception(error)
+        sys.stdout.flush()
+        sys.stderr.flush()
+    os._exit(code & 0xFF)

@@ -1,11 +1,13 @@
-"""The process that trains: started once, then runs one job after another.
+"""One trial in the process that a fork server has forked for it.
 
-It opens no database and no network connection; all it knows comes through a pipe from its
-supervisor (`workers.node.supervisor`) and all it finds goes back there.
+It opens no database and no network connection; all it knows comes from the fork server and through
+a pipe from its supervisor (`workers.node.supervisor`), and all it finds goes back there. Pipe and
+process belong to one attempt of one trial: a process that the training function forks has neither.
 """
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import faulthandler
 import os
@@ -14,30 +16,26 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable
 from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import TextIO
 
 from workers.objectives.python_function import ObjectiveError, TrainingFunction, load
-from workers.training.loaded_sources import LoadedSources
-from workers.training.memory import free_gpu_memory, out_of_memory
+from workers.training.memory import in_one_line, out_of_memory, text_of
 from workers.training.messages import (
     Finished,
-    FromChild,
-    FromSupervisor,
+    FromTrial,
     Job,
     Kept,
     Outcome,
-    Quit,
     Report,
     ReportAnswer,
     SeriesFlush,
-    Started,
+    Signed,
     State,
     Stop,
+    ToTrial,
 )
-from workers.training.parent_death import end_with_parent
 from workers.training.passes import Passes
 from workers.training.run import OfficialMetricMissing, Run, Stopped, StoppedEarly
 from workers.training.system_metrics import SECONDS
@@ -51,59 +49,54 @@ _NO_TEST_SCORE = (
 
 
 def main(
+    job: Job,
     connection: Connection,
-    output: Connection,
-    parent: int,
-    hidden: Sequence[str] = (),
-    environment: Mapping[str, str] | None = None,
+    output: int,
+    printed: bytes,
+    restore_random_states: Callable[[], None],
 ) -> None:
-    """Run jobs until the supervisor says quit or is gone.
+    """Run a job to its end and what the objective registered for its process's exit.
 
-    `output` replaces standard output and error, `parent` is the process to end with, `hidden`
-    names environment variables that a training function has no business with, `environment` sets
-    some before any library of it is imported.
+    `output` replaces standard output and error and begins with what was `printed` before.
     """
-    os.environ.update(environment or {})
-    os.setsid()  # Ctrl-C is for the supervisor; and whatever the objective starts dies with it
-    end_with_parent(parent)
-    _redirect_output(output)
-    for name in hidden:
-        os.environ.pop(name, None)
-    link = SupervisorLink(connection)
-    sources = LoadedSources()
-    while True:
-        job = link.next_job()
-        if sources.changed():
-            os._exit(0)  # nothing of the job has run: the supervisor gives it to a new process
-        link.send(Started())
-        outcome = run_job(job, link)
-        sources.note()
-        link.send(Finished(outcome))
+    os.setsid()  # Ctrl-C is for the supervisor
+    for descriptor in (1, 2):
+        os.dup2(output, descriptor)
+    os.close(output)
+    faulthandler.enable(2)
+    os.write(1, printed)
+    restore_random_states()
+    link = SupervisorLink(connection, job)
+    link.send(Finished(run_job(job, link)))
+    atexit._run_exitfuncs()
+    _flush_output()
 
 
 class SupervisorLink:
-    """The child's end of the pipe; a `workers.training.run.Sink`.
+    """The trial's end of the pipe; a `workers.training.run.Sink`.
 
     A thread of its own reads, so that a stop is known at the next log call and the end of the
     supervisor at once.
     """
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: Connection, job: Job) -> None:
         self.stop_requested = False
         self._connection = connection
+        self._pid = os.getpid()
+        self._attempt = job.attempt
         self._sending = threading.Lock()
-        self._jobs: queue.SimpleQueue[Job] = queue.SimpleQueue()
         self._answers: queue.SimpleQueue[ReportAnswer] = queue.SimpleQueue()
         self._reports = 0
-        self._pruner_seconds = 0.0
+        self._pruner_seconds = job.pruner_seconds
+        os.register_at_fork(after_in_child=connection.close)
         threading.Thread(target=self._receive, name="supervisor link", daemon=True).start()
 
-    def next_job(self) -> Job:
-        return self._jobs.get()
-
-    def send(self, message: FromChild) -> None:
+    def send(self, message: FromTrial) -> None:
         with self._sending:
-            self._connection.send(message)
+            self._send(message)
+
+    def _send(self, message: FromTrial) -> None:
+        self._connection.send(Signed(os.getpid(), self._attempt, message))
 
     def series(self, flush: SeriesFlush) -> None:
         self.send(flush)
@@ -119,7 +112,7 @@ class SupervisorLink:
         if not self._sending.acquire(timeout=self._pruner_seconds):
             return None
         try:
-            self._connection.send(Report(self._reports, step, value))
+            self._send(Report(self._reports, step, value))
         finally:
             self._sending.release()
         while (left := deadline - time.monotonic()) > 0:
@@ -132,27 +125,18 @@ class SupervisorLink:
     def _receive(self) -> None:
         while True:
             try:
-                message: FromSupervisor = self._connection.recv()
+                message: ToTrial = self._connection.recv()
             except (EOFError, OSError):
                 os._exit(0)  # the supervisor is gone
             match message:
-                case Job():
-                    self.stop_requested = False  # one that came too late for the job before
-                    self._pruner_seconds = message.pruner_seconds
-                    self._jobs.put(message)
                 case ReportAnswer():
                     self._answers.put(message)
                 case Stop():
                     self.stop_requested = True
-                case Quit():
-                    os._exit(0)
 
 
 def run_job(job: Job, link: SupervisorLink) -> Outcome:
     """Run one job to its end and send its series and sealed scores; never raises."""
-    os.environ.update(job.environment)
-    set_threads(job.threads)
-    _reset_peak_memory()
     started = time.monotonic()
     run = Passes(job, link) if job.folds or job.rungs else Run(job, link, system_seconds=SECONDS)
     state, reason, trace = _train(job, run, link)
@@ -163,9 +147,7 @@ def run_job(job: Job, link: SupervisorLink) -> Outcome:
         state, reason, trace = "failed", f"series not sent: {error!r}", traceback.format_exc()
     for sealed in run.sealed:
         link.send(sealed)
-    with contextlib.suppress(Exception):  # an objective may have closed them
-        sys.stdout.flush()
-        sys.stderr.flush()
+    _flush_output()
     return Outcome(
         state=state,
         score=run.score,
@@ -179,7 +161,6 @@ def run_job(job: Job, link: SupervisorLink) -> Outcome:
         seconds=seconds,
         stopped_early=run.ending == "early",
         folds=run.folds if isinstance(run, Passes) else (),
-        gpu_memory_left_mb=free_gpu_memory(),
     )
 
 
@@ -187,7 +168,7 @@ def _train(job: Job, run: Run | Passes, link: SupervisorLink) -> tuple[State, st
     """State, reason and traceback of the objective's end."""
     try:
         function = _function(job, link)
-        set_threads(job.threads)  # again: torch is known only now
+        set_threads(job.threads)
         if isinstance(run, Passes):
             run.call(function)
         else:
@@ -201,12 +182,12 @@ def _train(job: Job, run: Run | Passes, link: SupervisorLink) -> tuple[State, st
             state, _, trace = _judge(job, run)
             return state, str(error), trace
         if isinstance(error, Stopped):
-            return "stopped", str(error), ""
+            return "stopped", text_of(error), ""
         if _is_pruned(error):
-            return "pruned", str(error), ""
+            return "pruned", text_of(error), ""
         if isinstance(error, OfficialMetricMissing):
             return "failed", _log_it(job, str(error)), ""
-        return "failed", out_of_memory(error) or _in_one_line(error), traceback.format_exc()
+        return "failed", out_of_memory(error) or in_one_line(error), traceback.format_exc()
     # It may have caught what log() raised, in order to save its work.
     if run.ending in ("pruned", "stopped"):
         return run.ending, "", ""
@@ -255,36 +236,15 @@ def _is_pruned(error: BaseException) -> bool:
     return optuna is not None and isinstance(error, optuna.TrialPruned)
 
 
-def _in_one_line(error: BaseException) -> str:
-    text = str(error).strip()
-    first = text.splitlines()[0] if text else ""
-    return f"{type(error).__name__}: {first}" if first else type(error).__name__
-
-
 def _storable(text: str) -> str:
     """Text that every database holds: no NUL, no half of a surrogate pair."""
     return text.replace("\0", "\ufffd").encode(errors="replace").decode()
 
 
-def _redirect_output(output: Connection) -> None:
-    """Send file descriptors 1 and 2 to the supervisor: what C code prints, too."""
-    for descriptor in (1, 2):
-        os.dup2(output.fileno(), descriptor)
-    output.close()
-    # New ones: the old ones remember what they wrote to, and whether one can seek in it.
-    sys.stdout = _line_buffered(1)
-    sys.stderr = _line_buffered(2)
-    faulthandler.enable(2)
-
-
-def _line_buffered(descriptor: int) -> TextIO:
-    return open(descriptor, "w", buffering=1, errors="backslashreplace", closefd=False)
-
-
-def _reset_peak_memory() -> None:
-    """Let the peak count from here (Linux, proc(5): clear_refs)."""
-    with contextlib.suppress(OSError):
-        Path("/proc/self/clear_refs").write_text("5")
+def _flush_output() -> None:
+    with contextlib.suppress(Exception):  # an objective may have closed them
+        sys.stdout.flush()
+        sys.stderr.flush()
 
 
 def _peak_memory_mb() -> float | None:

@@ -8,7 +8,8 @@ import site
 import sys
 import sysconfig
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from importlib.machinery import ModuleSpec
 from pathlib import Path
 
 Stamp = tuple[int, int]  # time of the last change in ns, size
@@ -24,11 +25,14 @@ def _elsewhere() -> tuple[str, ...]:
 
 
 class LoadedSources:
-    """Source files of imported modules, as they were when they were imported."""
+    """Source files of imported modules, as they were when they were imported.
 
-    def __init__(self) -> None:
+    `stamps` holds them by file; None for one that may have changed since. Others may be given.
+    """
+
+    def __init__(self, stamps: Mapping[str, Stamp | None] | None = None) -> None:
         self._elsewhere = _elsewhere()
-        self._seen: dict[str, Stamp | None] = {}
+        self.stamps: dict[str, Stamp | None] = dict(stamps or {})
         self._modules = 0
         self._noted_at = time.time_ns()
         self.note()
@@ -39,21 +43,23 @@ class LoadedSources:
             return
         self._modules = len(sys.modules)
         for file in self._files():
-            if file not in self._seen:
+            if file not in self.stamps:
                 stamp = _stamp(file)
                 # Changed since the last call, and maybe since it was read: never taken as known.
                 changed_since = stamp is not None and stamp[0] > self._noted_at - _CLOCK
-                self._seen[file] = None if changed_since else stamp
+                self.stamps[file] = None if changed_since else stamp
         self._noted_at = time.time_ns()
 
     def changed(self) -> bool:
         """Whether a file is not any more what was imported from it."""
-        return any(stamp is None or _stamp(file) != stamp for file, stamp in self._seen.items())
+        return any(stamp is None or _stamp(file) != stamp for file, stamp in self.stamps.items())
 
     def _files(self) -> Iterator[str]:
         for module in list(sys.modules.values()):
-            file = getattr(module, "__file__", None)  # some put other things there
-            if not isinstance(file, str) or not file.endswith(".py"):
+            spec = getattr(module, "__spec__", None)
+            # `__file__` may be anything: torch.ops has one and was loaded from no file.
+            file = spec.origin if isinstance(spec, ModuleSpec) and spec.has_location else None
+            if file is None or not file.endswith(".py"):
                 continue
             if not file.startswith(self._elsewhere):  # asked first: links are slow to follow
                 real = os.path.realpath(file)

@@ -1,16 +1,28 @@
-"""Memory that ran out, and memory of a GPU that the trial before has left."""
+"""What an exception says, and which memory ran out."""
 
 from __future__ import annotations
-
-import gc
-import sys
 
 _CUDA = ("CUDA out of memory", "CUDA error: out of memory", "CUBLAS_STATUS_ALLOC_FAILED")
 
 
+def text_of(error: BaseException) -> str:
+    """An exception's text; "" where it cannot be made."""
+    try:
+        return str(error).strip()
+    except BaseException:  # whatever a foreign __str__ raises
+        return ""
+
+
+def in_one_line(error: BaseException) -> str:
+    """An exception's type, and the first line of its text where it has one."""
+    text = text_of(error)
+    first = text.splitlines()[0] if text else ""
+    return f"{type(error).__name__}: {first}" if first else type(error).__name__
+
+
 def out_of_memory(error: BaseException) -> str:
     """Which memory ran out and what helps, in one line; "" for any other exception."""
-    text = str(error).strip()
+    text = text_of(error)
     first = text.splitlines()[0] if text else ""
     if type(error).__name__ == "OutOfMemoryError" or any(said in text for said in _CUDA):
         return (
@@ -21,20 +33,3 @@ def out_of_memory(error: BaseException) -> str:
         said = f" ({first})" if first else ""
         return f"out of memory: the machine gave the process no more{said}"
     return ""
-
-
-def free_gpu_memory() -> float:
-    """Let go of what is unused on this process's GPUs; what is still held, in MiB.
-
-    Needs nothing where torch was not imported or CUDA never used.
-    """
-    torch = sys.modules.get("torch")
-    if torch is None or not torch.cuda.is_initialized():
-        return 0.0
-    try:
-        gc.collect()  # cycles keep a network alive, such as an exception with its frames
-        torch.cuda.empty_cache()
-        held: int = sum(map(torch.cuda.memory_allocated, range(torch.cuda.device_count())))
-    except RuntimeError:  # a device that an earlier error has left unusable
-        return float("inf")
-    return held / 2**20

@@ -1,4 +1,4 @@
-"""What a training process and its supervisor tell each other over their pipe."""
+"""Messages between a trial's process, the fork server it comes from and their supervisor."""
 
 from __future__ import annotations
 
@@ -118,7 +118,8 @@ class Job:
     `data` is what `run.data` says. Where it is what the arms of a search differ in, it must be
     read: a run that never does has trained on the same data as the other arms.
 
-    `pruner_seconds` is how long a report waits for the pruner's answer.
+    `pruner_seconds` is how long a report waits for the pruner's answer. `attempt` stands on every
+    message of the trial's process.
     """
 
     label: str
@@ -146,6 +147,7 @@ class Job:
     data_must_be_read: bool = False
     checkpoints: Checkpoints | None = None
     command: Command | None = None
+    attempt: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,11 +214,6 @@ class Stop:
 
 
 @dataclass(frozen=True, slots=True)
-class Quit:
-    """Asks the process to end now."""
-
-
-@dataclass(frozen=True, slots=True)
 class Outcome:
     """How a trial ended.
 
@@ -225,8 +222,7 @@ class Outcome:
     reports that waited in vain, `warnings` names metrics that were skipped. `peak_memory_mb` is
     the largest resident set during the trial, `seconds` the time in the objective.
     `stopped_early`: the patience of its early stopping ended it. `folds` are the values of the
-    folds whose mean the score is. `gpu_memory_left_mb`: what the process still holds on its
-    devices after it has let go of all that it can.
+    folds whose mean the score is.
     """
 
     state: State
@@ -242,12 +238,6 @@ class Outcome:
     log_tail: str = ""
     stopped_early: bool = False
     folds: tuple[float, ...] = ()
-    gpu_memory_left_mb: float = 0.0
-
-
-@dataclass(frozen=True, slots=True)
-class Started:
-    """The job was taken up; before this nothing of it has run."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -256,5 +246,69 @@ class Finished:
 
 
 Kept = CheckpointFile | Resumed | BuiltOnLowerBudget | OutputFile
-FromChild = Started | SeriesFlush | Report | Sealed | Kept | Finished
-FromSupervisor = Job | ReportAnswer | Stop | Quit
+FromTrial = SeriesFlush | Report | Sealed | Kept | Finished
+ToTrial = ReportAnswer | Stop
+
+
+@dataclass(frozen=True, slots=True)
+class Signed:
+    """A message of a trial's process with its process id and the attempt it was started for."""
+
+    pid: int
+    attempt: int
+    message: FromTrial
+
+
+@dataclass(frozen=True, slots=True)
+class Preload:
+    """The first message to a fork server: which module to import, "" for none.
+
+    It is imported only when it lies under one of `allowed`. `script` is the program's name, as
+    sys.argv holds it, without any arguments. `note` is printed in each trial's
+    log; `sources` are files, with their stamps, whose change ends the server, too. `parent` is
+    the process to end with.
+    """
+
+    module: str
+    allowed: tuple[str, ...]
+    script: str
+    parent: int
+    note: str = ""
+    sources: Mapping[str, tuple[int, int] | None] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class EndTrial:
+    """Asks a fork server to kill its trial with all that the trial started."""
+
+
+@dataclass(frozen=True, slots=True)
+class Forked:
+    """The trial's process has started; before this nothing of its job has run."""
+
+    pid: int
+
+
+@dataclass(frozen=True, slots=True)
+class TrialEnded:
+    """The trial's process and all that it started are gone. `code` as of `Popen.returncode`."""
+
+    code: int
+
+
+@dataclass(frozen=True, slots=True)
+class NotForked:
+    """A fork server that forks nothing and ends.
+
+    changed: its code is not what lies on disk any more; unforkable: the import has done what a
+    fork does not survive, `reason` says what; failed: the import raised. `sources` as in
+    `Preload`.
+    """
+
+    why: Literal["changed", "unforkable", "failed"]
+    reason: str = ""
+    sources: Mapping[str, tuple[int, int] | None] = field(default_factory=dict)
+
+
+FromServer = Forked | TrialEnded | NotForked
+ToServer = Preload | Job | EndTrial

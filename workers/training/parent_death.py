@@ -1,7 +1,8 @@
-"""End this process when its parent ends, also while it is busy in C code."""
+"""Ends of processes: with their parent, and with all that they have started."""
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import os
 import signal
@@ -9,20 +10,62 @@ import sys
 import threading
 import time
 
+import psutil
+
+MARK = "VERDICT_PROCESSES"  # environment variable that what belongs together inherits
 _PR_SET_PDEATHSIG = 1
+_PR_SET_CHILD_SUBREAPER = 36
 _CHECK_SECONDS = 1.0
 
 
-def end_with_parent(parent: int) -> None:
-    """Arrange that this process does not outlive the process `parent`.
+def kill_with_parent(parent: int | None) -> None:
+    """Let the kernel kill this process when its parent ends, also while it is busy in C code;
+    None: not any more.
 
-    On Linux the kernel kills it (prctl(2), PR_SET_PDEATHSIG: when the *thread* that started this
-    process ends); a thread that compares parent ids does the same wherever that is not to be had.
+    Linux, prctl(2), PR_SET_PDEATHSIG: when the *thread* that started this process ends.
     """
+    _prctl(_PR_SET_PDEATHSIG, 0 if parent is None else signal.SIGKILL)
+    if parent is not None:
+        _end_if_orphaned(parent)  # it may have died before the call above
+
+
+def end_with_parent(parent: int) -> None:
+    """As `kill_with_parent`; a thread that compares parent ids does the same wherever that is not
+    to be had.
+    """
+    kill_with_parent(parent)
+    if sys.platform != "linux":
+        threading.Thread(target=_watch, args=(parent,), name="parent watch", daemon=True).start()
+
+
+def become_subreaper() -> None:
+    """Become the parent of processes below this one whose own parent ends (prctl(2), Linux)."""
+    _prctl(_PR_SET_CHILD_SUBREAPER, 1)
+
+
+def kill_marked(mark: str, apart_from: int = 0) -> None:
+    """Kill all processes whose environment holds this mark; finds orphans in any session, too."""
+    for _ in range(10):  # one may start another while we look
+        found = [process for process in psutil.process_iter() if _is_marked(process, mark)]
+        found = [process for process in found if process.pid != apart_from]
+        for process in found:
+            with contextlib.suppress(psutil.Error):
+                process.kill()
+        if not found:
+            return
+        psutil.wait_procs(found, timeout=1)
+
+
+def _is_marked(process: psutil.Process, mark: str) -> bool:
+    try:
+        return bool(process.environ().get(MARK) == mark)
+    except (psutil.Error, OSError):
+        return False
+
+
+def _prctl(option: int, value: int) -> None:
     if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
-    _end_if_orphaned(parent)  # it may have died before the call above
-    threading.Thread(target=_watch, args=(parent,), name="parent watch", daemon=True).start()
+        ctypes.CDLL(None).prctl(option, value, 0, 0, 0)
 
 
 def _watch(parent: int) -> None:

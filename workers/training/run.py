@@ -60,6 +60,7 @@ class Run(Assigned):
         system_seconds: float | None = None,
     ) -> None:
         super().__init__(job)
+        self._pid = os.getpid()
         self._sink = sink
         self._calls = 0
         self._last_step = 0
@@ -117,7 +118,7 @@ class Run(Assigned):
         last two are not raised: its loop ends. Raises `OfficialMetricMissing` when a validation
         metric comes a second time and the metric declared official has not come at all.
         """
-        if self._is_another_rank:
+        if self._is_another_rank or self._is_forked("log"):
             return
         number = self._calls
         self._calls += 1
@@ -186,7 +187,8 @@ class Run(Assigned):
 
         Raises what kept the flusher from sending.
         """
-        self._flusher.flush()
+        if not self._is_forked("flush"):
+            self._flusher.flush()
 
     @property
     def checkpoint_due(self) -> bool:
@@ -210,7 +212,7 @@ class Run(Assigned):
         for a state that is too large or could not be read back (tensors, numbers, text, and
         lists, tuples and dictionaries of them can).
         """
-        if self._is_another_rank:
+        if self._is_another_rank or self._is_forked("save_checkpoint"):
             return False
         if not self._checkpoints.are_kept:
             self._warn("checkpoints", "no checkpoints are kept here")
@@ -233,9 +235,22 @@ class Run(Assigned):
         `from_lower_budget` a budget that has none yet goes on from the last one of the budget
         below; only the state comes from there, no value does.
         """
+        if self._is_forked("load_checkpoint"):
+            return None
         return self._checkpoints.load(
             generators, remember=self._remember, from_lower_budget=from_lower_budget
         )
+
+    def _is_forked(self, call: str) -> bool:
+        """Whether this is a process that the training function forked: the run is not its own."""
+        if os.getpid() == self._pid:
+            return False
+        self._warn(
+            _FORKED,
+            f"run.{call} in the forked process {os.getpid()}: refused, nothing is kept. Only the "
+            f"trial's own process {self._pid} logs; hand values over to it, by a queue for one",
+        )
+        return True
 
     def _memory(self) -> dict[str, Any]:
         return {
@@ -383,4 +398,5 @@ class Run(Assigned):
 
 
 _Place = Literal["series", "sealed", "refused"]
+_FORKED = object()
 _STEP = object()  # the key under which a bad step is warned about

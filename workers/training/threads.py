@@ -13,11 +13,16 @@ _VARIABLES = (
 )
 
 
+def thread_variables(threads: int | None) -> dict[str, str]:
+    """Environment variables that limit libraries which are still to be imported."""
+    return {} if threads is None else dict.fromkeys(_VARIABLES, str(threads))
+
+
 def set_threads(threads: int | None) -> None:
     """Limit libraries that are still to be imported, and torch if it is; None changes nothing."""
     if threads is None:
         return
-    os.environ.update(dict.fromkeys(_VARIABLES, str(threads)))
+    os.environ.update(thread_variables(threads))
     torch = sys.modules.get("torch")  # reads the variables only while it is imported
     if torch is not None:
         torch.set_num_threads(threads)

@@ -46,12 +46,13 @@ def test_one_long_line_is_kept_as_far_as_it_goes(ends: tuple[LogTail, Connection
     assert tail.text() == "x" * 20
 
 
-def test_a_trial_begins_with_an_empty_log(ends: tuple[LogTail, Connection]) -> None:
+def test_what_the_supervisor_adds_comes_after_what_was_printed(
+    ends: tuple[LogTail, Connection],
+) -> None:
     tail, writer = ends
-    say(writer, b"of the trial before")
-    tail.clear()
-    say(writer, b"new")
-    assert tail.text() == "new"
+    say(writer, b"printed\n")
+    tail.add("added\n")
+    assert tail.text() == "printed\nadded\n"
 
 
 def test_bytes_that_are_no_text_do_not_hurt(ends: tuple[LogTail, Connection]) -> None:

@@ -75,7 +75,7 @@ def test_a_trial_of_an_arm_of_other_code_fails_with_the_reason_and_trains_nothin
             pass
     finally:
         runner.close()
-    assert room.slot.pid is None, "no training process was started"
+    assert not room.slot.server_pids, "no training process was started"
     trials = Trial.objects.filter(study__experiment=search)
     assert len(trials) == 4
     for trial in trials:

@@ -135,12 +135,12 @@ def test_a_process_that_idles_on_a_device_ends_before_another_takes_it(three: Sl
     room.place(1)
     single = room.slot
     Owner().run(single, "tells_its_devices")
-    assert single.pid is not None
+    assert single.server_pids
     room.release()
     both = three.reserve()
     both.place(2)
     assert both.slot is not single
-    assert single.pid is None
+    assert not single.server_pids
 
 
 def test_all_that_a_lost_trial_started_is_gone_before_its_device_is_used_again(

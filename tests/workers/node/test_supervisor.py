@@ -18,7 +18,7 @@ from tests.waiting import PATIENCE, is_running, wait_until, wait_until_gone
 from tests.workers.slot_owner import FUNCTIONS, Owner, job
 from workers.node.supervisor import Order, Slot
 from workers.node.training_process import describe_exit
-from workers.training.messages import Outcome, Sealed
+from workers.training.messages import Sealed
 
 ROOT = Path(__file__).parents[3]
 
@@ -116,16 +116,12 @@ def test_an_objective_that_cannot_be_had_says_why(warm: Slot, objective: str, sa
     assert said in outcome.reason
 
 
-def test_two_jobs_run_in_one_warm_process(slot: Slot) -> None:
+def test_each_job_has_a_process_of_its_own_from_one_server(slot: Slot) -> None:
     first = Owner().run(slot, "tells_its_process")
+    servers = slot.server_pids
     second = Owner().run(slot, "tells_its_process")
-    assert first.score.value == second.score.value == slot.pid
-
-
-def test_a_process_is_replaced_after_a_failure(slot: Slot) -> None:
-    Owner().run(slot, "raises")
-    assert slot.pid is None
-    assert Owner().run(slot, "complete").state == "complete"
+    assert first.score.value != second.score.value
+    assert slot.server_pids == servers and slot.pid is None
 
 
 def test_other_environment_variables_mean_another_process(slot: Slot) -> None:
@@ -182,7 +178,6 @@ def test_a_trial_asked_to_stop_ends_at_its_next_log_call(warm: Slot) -> None:
     outcome = Owner(order="stop").run(warm, "logs_until_ended")
     assert outcome.state == "stopped"
     assert outcome.score.value is not None
-    assert warm.pid is not None
 
 
 def test_a_trial_that_saves_its_work_when_stopped_is_stopped_all_the_same(warm: Slot) -> None:
@@ -219,7 +214,7 @@ def test_a_step_that_blocks_is_killed_after_the_grace(
     assert outcome.state == state
     if order == "stop":
         assert "killed, as no log call came within 0.5 s" in outcome.reason
-    assert slot.pid is None
+    wait_until_gone(int(file.read_text()))
 
 
 def test_a_trial_is_killed_on_request_with_all_it_started(slot: Slot, tmp_path: Path) -> None:
@@ -258,10 +253,9 @@ def test_kill_9_in_mid_training_is_a_lost_trial_with_what_had_arrived(
     assert Owner().run(slot, "complete").state == "complete"
 
 
-def test_a_kill_from_outside_while_the_process_is_idle_costs_nothing(slot: Slot) -> None:
+def test_a_kill_from_outside_while_the_server_is_idle_costs_nothing(slot: Slot) -> None:
     Owner().run(slot, "complete")
-    assert slot.pid is not None
-    os.kill(slot.pid, signal.SIGKILL)
+    os.kill(slot.server_pids[0], signal.SIGKILL)
     assert Owner().run(slot, "complete").state == "complete"
 
 
@@ -314,18 +308,17 @@ def test_an_exception_of_the_owner_ends_the_process_and_passes_through(slot: Slo
             on_tick=lambda: None,
             tick_seconds=0.1,
         )
-    assert slot.pid is None
+    assert slot.pid is None and slot.server_pids == []
 
 
 def test_a_slot_outlives_the_thread_that_used_it(slot: Slot) -> None:
-    outcomes: list[Outcome] = []
+    servers: list[int] = []
     for _ in range(2):
-        thread = threading.Thread(
-            target=lambda: outcomes.append(Owner().run(slot, "tells_its_process"))
-        )
+        thread = threading.Thread(target=Owner().run, args=(slot, "complete"))
         thread.start()
         thread.join()
-    assert outcomes[0].score.value == outcomes[1].score.value
+        servers += slot.server_pids
+    assert len(servers) == 2 and servers[0] == servers[1]
 
 
 def supervising(script: str, file: Path) -> subprocess.Popen[str]:
@@ -359,7 +352,7 @@ def test_a_busy_training_process_ends_when_its_supervisor_is_killed(tmp_path: Pa
 
 def test_a_supervisor_that_forgets_to_close_ends_all_the_same(tmp_path: Path) -> None:
     file = tmp_path / "pid"
-    run = "Owner().run(slot, 'complete'); open({file!r}, 'w').write(str(slot.pid))"
+    run = "Owner().run(slot, 'complete'); open({file!r}, 'w').write(str(slot.server_pids[0]))"
     with supervising(run, file) as supervisor:
         try:
             assert supervisor.wait(PATIENCE) == 0

@@ -1,4 +1,4 @@
-"""When a warm process is used again, when it is replaced, and what is told of its memory."""
+"""When a fork server is used again, when it is replaced, and what is told of memory."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ def slot() -> Iterator[Slot]:
     slot.close()
 
 
-def test_a_change_of_code_begins_a_new_process(
+def test_a_change_of_code_begins_a_new_server(
     slot: Slot, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     source = tmp_path / "changing_objective.py"
     monkeypatch.syspath_prepend(str(tmp_path))  # a spawned process gets it, too
-    outcomes: list[tuple[float | None, int | None]] = []
+    outcomes: list[tuple[float | None, list[int]]] = []
     for value in (0.25, 0.25, 0.75):
         text = f"def train(run):\n    run.log({{'validation_accuracy': {value}}})\n"
         if not source.exists() or source.read_text() != text:
@@ -34,7 +34,7 @@ def test_a_change_of_code_begins_a_new_process(
             past = time.time_ns() - 10**9 * (10 - len(outcomes))
             os.utime(source, ns=(past, past))
         where = {"objective": "changing_objective:train", "allowed": ("changing_objective",)}
-        outcomes.append((Owner().run(slot, "", **where).score.value, slot.pid))
+        outcomes.append((Owner().run(slot, "", **where).score.value, slot.server_pids))
     assert [value for value, _ in outcomes] == [0.25, 0.25, 0.75]
     assert outcomes[0][1] == outcomes[1][1] != outcomes[2][1]
 
@@ -44,13 +44,6 @@ def test_memory_that_ran_out_is_named_with_the_traceback(slot: Slot) -> None:
     assert outcome.state == "failed"
     assert outcome.reason == "out of memory: the machine gave the process no more (8 TiB)"
     assert "MemoryError" in outcome.traceback
-
-
-def test_a_process_that_leaves_memory_on_its_gpu_is_replaced(slot: Slot) -> None:
-    owner = Owner()
-    outcome = owner.run(slot, "leaves_memory_on_its_gpu")
-    assert (outcome.state, outcome.gpu_memory_left_mb) == ("complete", 512.0)
-    assert slot.pid is None
 
 
 @pytest.mark.parametrize("order", ["stop", "leave"])

@@ -28,14 +28,14 @@ def test_what_is_as_it_was_imported_has_not_changed(source: Path) -> None:
     sources = LoadedSources()
     importlib.import_module("a_changing_module")
     sources.note()
-    assert str(source) in sources._seen
-    assert sources._seen[str(source)] is not None
+    assert str(source) in sources.stamps
+    assert sources.stamps[str(source)] is not None
 
 
 def test_an_edit_is_a_change_and_so_is_a_file_that_is_gone(source: Path) -> None:
     importlib.import_module("a_changing_module")
     sources = LoadedSources()
-    sources._seen = {str(source): sources._seen[str(source)]}
+    sources.stamps = {str(source): sources.stamps[str(source)]}
     assert not sources.changed()
     source.write_text("value = 2\n")
     assert sources.changed()
@@ -48,11 +48,11 @@ def test_a_file_that_changed_while_its_module_was_imported_is_not_trusted(source
     source.touch()
     importlib.import_module("a_changing_module")
     sources.note()
-    assert sources._seen[str(source)] is None
+    assert sources.stamps[str(source)] is None
 
 
 def test_python_and_installed_packages_are_not_looked_at() -> None:
-    seen = LoadedSources()._seen
+    seen = LoadedSources().stamps
     assert os.path.realpath(os.__file__) not in seen
     assert os.path.realpath(pytest.__file__) not in seen
     assert any(file.endswith("workers/training/loaded_sources.py") for file in seen)

@@ -1,11 +1,8 @@
 from __future__ import annotations
 
-import sys
-from types import SimpleNamespace
-
 import pytest
 
-from workers.training.memory import free_gpu_memory, out_of_memory
+from workers.training.memory import in_one_line, out_of_memory
 
 
 class OutOfMemoryError(RuntimeError):
@@ -35,35 +32,10 @@ def test_other_exceptions_are_none_of_memory() -> None:
     assert out_of_memory(RuntimeError("CUDA error: device-side assert triggered")) == ""
 
 
-def _torch(held: list[int], *, initialized: bool = True, broken: bool = False) -> SimpleNamespace:
-    def empty_cache() -> None:
-        if broken:
-            raise RuntimeError("CUDA error: an illegal memory access was encountered")
+def test_an_exception_whose_text_cannot_be_made_goes_by_its_type() -> None:
+    class Mute(RuntimeError):
+        def __str__(self) -> str:
+            raise ValueError("no text")
 
-    return SimpleNamespace(
-        cuda=SimpleNamespace(
-            is_initialized=lambda: initialized,
-            empty_cache=empty_cache,
-            device_count=lambda: len(held),
-            memory_allocated=lambda device: held[device],
-        )
-    )
-
-
-def test_what_a_trial_left_on_its_devices_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "torch", _torch([3 * 2**20, 2**20]))
-    assert free_gpu_memory() == 4.0
-
-
-def test_a_device_that_an_error_broke_asks_for_a_new_process(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setitem(sys.modules, "torch", _torch([0], broken=True))
-    assert free_gpu_memory() == float("inf")
-
-
-def test_without_cuda_there_is_nothing_to_free(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "torch", _torch([2**30], initialized=False))
-    assert free_gpu_memory() == 0.0
-    monkeypatch.delitem(sys.modules, "torch")
-    assert free_gpu_memory() == 0.0
+    assert in_one_line(Mute("hidden")) == "Mute"
+    assert out_of_memory(Mute("hidden")) == ""
