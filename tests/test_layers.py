@@ -92,7 +92,11 @@ ROOMS = {
 }
 # Rooms of workers/, in the order of arrows. A training process calls objectives itself.
 WORKER_ROOMS = ("training", "objectives", "problems", "delivery", "search", "node", "management")
-CALLS_OBJECTIVES = ("workers.training.child", "workers.training.batch_size")
+CALLS_OBJECTIVES = (
+    "workers.training.child",
+    "workers.training.batch_size",
+    "workers.training.preloading",
+)
 # Of a model's module, what needs no database: how its columns are written down.
 COLUMN_FORMATS = ("experiments.models.trial_encoding", "experiments.models.trial_rows")
 # Part -> the only packages it may import beside the standard library and ours.

@@ -77,7 +77,7 @@ class Slot:
     """A place where one trial at a time runs, each in a process of its own.
 
     Such a process is forked from a server that has imported the objective's module
-    (`workers.fork_server`). Servers stay for the next trials with the same code.
+    (`workers.training.fork_server`). Servers stay for the next trials with the same code.
 
     Used by one thread at a time. `grace_seconds` is how long a process that was asked to stop
     may take to its next log call; `hidden_environment` names variables (addresses and keys of

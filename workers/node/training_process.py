@@ -42,7 +42,7 @@ _STARTER = ThreadPoolExecutor(max_workers=1, thread_name_prefix="process starter
 # No module of its own is `__main__` there: a process that a trial spawns imports that again.
 _START = (
     "import json, sys; sys.path[:] = json.loads(sys.argv[1]); "
-    "from workers.fork_server import main; main(int(sys.argv[2]))"
+    "from workers.training.fork_server import main; main(int(sys.argv[2]))"
 )
 _INBOX = 64  # messages; a full inbox makes the training process's flusher wait, not its loop
 _END_SECONDS = 2.0
@@ -62,7 +62,7 @@ class Refused(Exception):
 
 
 class ForkServer:
-    """A process that forks another for each trial, one at a time (`workers.fork_server`).
+    """A process that forks another for each trial, one at a time (`workers.training.fork_server`).
 
     Args:
         job: one of those that it is for: its objective, environment and threads.

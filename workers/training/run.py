@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import math
 import os
-import sys
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
@@ -24,14 +23,13 @@ from workers.training.flushing import FLUSH_SECONDS, Flusher
 from workers.training.messages import Job, Score, Sealed
 from workers.training.metric_values import MAX_NAME, is_name, to_float, whole
 from workers.training.run_checkpoints import RunCheckpoints
+from workers.training.run_warnings import RunWarnings
 from workers.training.sink import Sink
 from workers.training.system_metrics import SystemSampler
 
 Item = TypeVar("Item")
 # "unjudged": the official metric was not logged in the first evaluation.
 Ending = Literal["", "pruned", "stopped", "early", "unjudged"]
-
-MAX_WARNINGS = 100
 
 
 class Stopped(Exception):
@@ -60,14 +58,14 @@ class Run(Assigned):
         system_seconds: float | None = None,
     ) -> None:
         super().__init__(job)
-        self._pid = os.getpid()
+        self._warnings = RunWarnings()
+        self._warn = self._warnings.add
         self._sink = sink
         self._calls = 0
         self._last_step = 0
         self._score = Score()
         self._places: dict[object, _Place] = {}
         self._sealed: dict[str, Sealed] = {}
-        self._warnings: dict[object, str] = {}
         self._flusher = Flusher(sink.series, lambda: self._score, flush_seconds)
         self._sampler = SystemSampler(self._observe, system_seconds) if system_seconds else None
         self.unanswered = 0
@@ -94,7 +92,7 @@ class Run(Assigned):
 
     @property
     def warnings(self) -> tuple[str, ...]:
-        return tuple(self._warnings.values())
+        return self._warnings.texts
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -118,7 +116,7 @@ class Run(Assigned):
         last two are not raised: its loop ends. Raises `OfficialMetricMissing` when a validation
         metric comes a second time and the metric declared official has not come at all.
         """
-        if self._is_another_rank or self._is_forked("log"):
+        if self._is_another_rank or self._warnings.is_forked("log"):
             return
         number = self._calls
         self._calls += 1
@@ -187,7 +185,7 @@ class Run(Assigned):
 
         Raises what kept the flusher from sending.
         """
-        if not self._is_forked("flush"):
+        if not self._warnings.is_forked("flush"):
             self._flusher.flush()
 
     @property
@@ -212,7 +210,7 @@ class Run(Assigned):
         for a state that is too large or could not be read back (tensors, numbers, text, and
         lists, tuples and dictionaries of them can).
         """
-        if self._is_another_rank or self._is_forked("save_checkpoint"):
+        if self._is_another_rank or self._warnings.is_forked("save_checkpoint"):
             return False
         if not self._checkpoints.are_kept:
             self._warn("checkpoints", "no checkpoints are kept here")
@@ -235,22 +233,11 @@ class Run(Assigned):
         `from_lower_budget` a budget that has none yet goes on from the last one of the budget
         below; only the state comes from there, no value does.
         """
-        if self._is_forked("load_checkpoint"):
+        if self._warnings.is_forked("load_checkpoint"):
             return None
         return self._checkpoints.load(
             generators, remember=self._remember, from_lower_budget=from_lower_budget
         )
-
-    def _is_forked(self, call: str) -> bool:
-        """Whether this is a process that the training function forked: the run is not its own."""
-        if os.getpid() == self._pid:
-            return False
-        self._warn(
-            _FORKED,
-            f"run.{call} in the forked process {os.getpid()}: refused, nothing is kept. Only the "
-            f"trial's own process {self._pid} logs; hand values over to it, by a queue for one",
-        )
-        return True
 
     def _memory(self) -> dict[str, Any]:
         return {
@@ -391,12 +378,6 @@ class Run(Assigned):
             return number
         return number_of
 
-    def _warn(self, key: object, text: str) -> None:
-        if key not in self._warnings and len(self._warnings) < MAX_WARNINGS:
-            self._warnings[key] = text
-            print(text, file=sys.stderr, flush=True)
-
 
 _Place = Literal["series", "sealed", "refused"]
-_FORKED = object()
 _STEP = object()  # the key under which a bad step is warned about

@@ -23,7 +23,6 @@ from multiprocessing.connection import Connection
 
 import psutil
 
-from workers.preloading import RandomStates, import_module
 from workers.training import child
 from workers.training.loaded_sources import LoadedSources
 from workers.training.messages import (
@@ -37,6 +36,7 @@ from workers.training.messages import (
     TrialEnded,
 )
 from workers.training.parent_death import MARK, become_subreaper, kill_marked, kill_with_parent
+from workers.training.preloading import RandomStates, import_module
 
 _REAP_SECONDS = 1.0  # how long an orphan of a trial may stay a zombie
 _KILL_SECONDS = 5.0  # for all that a trial left, however fast it starts more

@@ -20,7 +20,7 @@ from workers.node.supervisor import Order, Slot
 from workers.training.messages import Outcome
 
 FUNCTIONS = "tests.workers.forking_functions"
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 
 
 @pytest.fixture
@@ -99,7 +99,7 @@ def test_children_in_sessions_of_their_own_end_with_a_trial_that_is_ended(
 def test_they_end_when_the_worker_is_killed(tmp_path: Path, ending: str) -> None:
     code = f"""
         from pathlib import Path
-        from tests.workers.test_trial_endings import run
+        from tests.workers.node.test_trial_endings import run
         from workers.node.supervisor import Slot
 
         if __name__ == "__main__":
