@@ -190,7 +190,7 @@ _ENDINGS: dict[str, Callable[[Run], object]] = {
     "exits": lambda run: sys.exit(0),
     "exits at once": lambda run: os._exit(3),
     "kills itself": lambda run: os.kill(os.getpid(), 9),
-    "kills its server": lambda run: os.kill(os.getppid(), 9),
+    "kills its server": lambda run: (os.kill(os.getppid(), 9), time.sleep(FOREVER)),
     "waits": _waits,
     "blocks": _blocks,
 }
