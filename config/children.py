@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import os
 import signal
@@ -77,6 +78,17 @@ def adopt_orphans() -> None:
     """Make grandchildren whose parent dies ours, so that ``kill_descendants`` finds them."""
     if _libc is not None:
         _libc.prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+
+
+def reap_orphans(own: Iterable[Child]) -> None:
+    """Take the exit codes of adopted processes, which stay as zombies else; not of our own."""
+    mine = {child.process.pid for child in own}
+    with contextlib.suppress(ChildProcessError):  # nothing is left to ask for
+        while _libc is not None:
+            ended = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+            if ended is None or ended.si_pid in mine:
+                return
+            os.waitpid(ended.si_pid, 0)
 
 
 def stop(children: Iterable[Child], *, grace: float) -> None:

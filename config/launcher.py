@@ -129,6 +129,7 @@ def _watch(started: list[Child]) -> None:
     """
     while True:
         _check_alive(started)
+        children.reap_orphans(started)
         time.sleep(0.2)
 
 

@@ -11,7 +11,7 @@ from django.conf import settings
 
 from experiments.design.document import commands, experiment_file
 from experiments.design.document.experiment_file import ExperimentFile
-from experiments.design.document.objectives import is_allowed
+from experiments.design.document.objectives import refusal
 from experiments.design.space.search_space import Arm
 from experiments.errors import InvalidExperiment, Problem, VerdictError
 
@@ -61,8 +61,8 @@ def parameters_of(file: ExperimentFile, parameter: str) -> dict[str, Any]:
     """As `plan`, for a file and without its batch size."""
     if commands.name_of(file.objective) is not None:
         raise VerdictError("A command line's steps cannot be timed; name a Python function.")
-    if not is_allowed(file.objective, settings.OBJECTIVES):
-        raise VerdictError(f"{file.objective} is not on the operator's list (OBJECTIVES).")
+    if refused := refusal(file.objective, settings.OBJECTIVES):
+        raise VerdictError(f"objective: {refused}.")
     arm = file.arms()[0]
     known: Mapping[str, Any] = dict(file.first[0]) if file.first else {}
     parameters = arm.complete({**_middle(arm), **known})

@@ -122,3 +122,28 @@ print(child.last_lines()[0])
         [sys.executable, "-c", launcher], capture_output=True, text=True, check=True
     )
     assert not is_running(int(done.stdout))
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the kernel's help exists on Linux only")
+def test_adopted_orphans_that_end_do_not_stay_as_zombies(tmp_path: Path) -> None:
+    launcher = f"""
+import os, pathlib, sys, time
+import psutil
+from config import children
+children.adopt_orphans()
+program = '''
+import subprocess, sys
+child = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
+print(child.pid, flush=True)
+'''
+child = children.start("sample", [sys.executable, "-c", program],
+                       environment=os.environ, logs=pathlib.Path({str(tmp_path)!r}))
+while not (lines := child.last_lines()) or psutil.pid_exists(int(lines[0])):
+    children.reap_orphans([child])
+    time.sleep(0.01)
+print(child.exit_status)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", launcher], capture_output=True, text=True, check=True
+    )
+    assert done.stdout == "0\n", "the child's own end is still told"

@@ -53,6 +53,28 @@ def exits(run: Run) -> None:
     sys.exit(3)
 
 
+def exits_normally(run: Run) -> None:
+    run.log({"validation_accuracy": 0.5})
+    sys.exit(run.params.get("code", 0))
+
+
+class Mute(RuntimeError):
+    def __str__(self) -> str:
+        raise ValueError("no text")
+
+
+def raises_without_text(run: Run) -> None:
+    raise Mute
+
+
+async def is_async(run: Run) -> None:
+    run.log({"validation_accuracy": 0.5})
+
+
+def generates(run: Run) -> Iterator[float]:
+    yield 0.5
+
+
 def exits_at_once(run: Run) -> None:
     os._exit(7)
 

@@ -1,4 +1,4 @@
-"""The places of a node: which device a trial gets, and the warm training process that waits there.
+"""The places of a node: which device a trial gets, and the fork servers that wait there.
 
 A device has as many places as trials may share it. A trial of several GPUs takes a place on each
 of as many devices.
@@ -92,8 +92,8 @@ class Slots:
                 self._free[device] += 1
 
     def slot(self, devices: tuple[Device, ...]) -> Slot:
-        """A slot on these devices, warm when one is. What idles elsewhere on them is ended first,
-        so that the memory of a process that waits is free.
+        """A slot on these devices, one with fork servers when there is one. What idles elsewhere
+        on them is ended first, so that the memory of processes that wait is free.
         """
         with self._lock:
             same = [each for each in self._idle if each[0] == devices]
@@ -108,7 +108,7 @@ class Slots:
         return slot
 
     def rest(self, devices: tuple[Device, ...], slot: Slot) -> None:
-        """The slot's trial has ended; its process stays warm."""
+        """The slot's trial has ended; its fork servers stay."""
         with self._lock:
             self._busy.remove(slot)
             self._idle.append((devices, slot))

@@ -56,7 +56,7 @@ _current: Node | None = None
 
 
 class Node:
-    """Slots of warm training processes, and a thread that heartbeats and looks for work.
+    """Slots for training processes, and a thread that heartbeats and looks for work.
 
     Messages only make it faster: what they would have told of, because one was lost or Redis is
     away, full or broken, the look at every heartbeat finds in the database and runs itself.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import importlib
+import inspect
 import os
 import sys
 import traceback
@@ -60,6 +61,10 @@ def load(objective: str, allowed: Sequence[str]) -> TrainingFunction:
     home = getattr(function, "__module__", None)
     if home != module_name:
         raise ObjectiveError(f"objective {objective!r}: defined in {home}; name it there")
+    if inspect.iscoroutinefunction(function) or inspect.isasyncgenfunction(function):
+        raise ObjectiveError(f"objective {objective!r}: an async function; want a plain one")
+    if inspect.isgeneratorfunction(function):
+        raise ObjectiveError(f"objective {objective!r}: a generator function; want a plain one")
     return _as_script(cast(TrainingFunction, function))
 
 

@@ -3,17 +3,26 @@
 from __future__ import annotations
 
 import operator
-from typing import SupportsFloat, SupportsIndex, cast
+from typing import Protocol, SupportsFloat, SupportsIndex, cast
 
 MAX_NAME = 200  # characters
 
 
+class _Array(Protocol):
+    """Of NumPy, torch, JAX or pandas."""
+
+    def item(self) -> object: ...
+
+
 def to_float(value: object) -> float | None:
-    """Anything that `float` takes as one number; None for all else."""
-    # float() itself would read "0.5" and take an array of one element for a number.
-    if isinstance(value, str | bytes | bytearray) or getattr(value, "ndim", 0) != 0:
-        return None
+    """Anything that `float` takes as one number, and tensors and arrays of one element, whatever
+    their shape; None for all else.
+    """
+    if isinstance(value, str | bytes | bytearray):
+        return None  # float() itself would read "0.5"
     try:
+        if getattr(value, "ndim", 0) != 0:
+            value = cast(_Array, value).item()  # raises for more elements than one, or none
         return float(cast(SupportsFloat, value))
     except Exception:  # whatever a foreign __float__ raises
         return None

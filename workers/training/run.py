@@ -107,7 +107,7 @@ class Run(Assigned):
     def log(self, metrics: Mapping[str, SupportsFloat], step: SupportsIndex | None = None) -> None:
         """Record metrics at a step; without one, the step is the number of earlier calls.
 
-        Anything that `float` takes will do: numbers, NumPy scalars, 0-d tensors. A value that is
+        Numbers, NumPy scalars, and tensors and arrays of one element will do. A value that is
         no number is skipped and named once. Returns at once, except for a call that carries the
         official metric while a pruner is on: it waits for the pruner, PRUNER_SECONDS at most (1).
 

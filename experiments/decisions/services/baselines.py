@@ -22,7 +22,7 @@ from experiments.design import configuration
 from experiments.design.code_version import commit as running_commit
 from experiments.design.document import experiment_file
 from experiments.design.document.experiment_file import ExperimentFile
-from experiments.design.document.objectives import is_allowed
+from experiments.design.document.objectives import refusal
 from experiments.design.review.design_review import check_project
 from experiments.errors import Conflict, InvalidExperiment, NotOpenYet, Problem, VerdictError
 from experiments.models import Configuration, Decision, Experiment, Project, Replication, Study
@@ -251,15 +251,8 @@ def _known_problems(
     chance: float | None,
 ) -> list[Problem]:
     problems = []
-    if not is_allowed(objective, settings.OBJECTIVES):
-        allowed = ", ".join(settings.OBJECTIVES)
-        problems.append(
-            Problem(
-                "objective",
-                f"want package.module:function under {allowed}: it runs again "
-                "beside every candidate",
-            )
-        )
+    if refused := refusal(objective, settings.OBJECTIVES):
+        problems.append(Problem("objective", f"{refused}. It runs again beside every candidate"))
     plain = str | int | float | bool | None
     if not parameters or not all(
         isinstance(name, str) and isinstance(value, plain) and not _is_infinite(value)

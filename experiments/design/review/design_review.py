@@ -12,7 +12,7 @@ from experiments.analysis.diagnosis import Status
 from experiments.analysis.space.interactions import interaction_shares
 from experiments.design.document import commands, experiment_file
 from experiments.design.document.experiment_file import ExperimentFile
-from experiments.design.document.objectives import is_allowed
+from experiments.design.document.objectives import refusal
 from experiments.design.follow_ups import followups
 from experiments.design.queries.experiments import find_experiment
 from experiments.design.queries.exploration import explored
@@ -119,10 +119,8 @@ def misfits(file: ExperimentFile, access: Access) -> list[Problem]:
     if commands.name_of(file.objective) is not None:
         wrong = commands.problem_of(file.objective, [arm.runs.commit for arm in file.arms()])
         problems += [Problem(*wrong)] if wrong else []
-    elif not is_allowed(file.objective, settings.OBJECTIVES):
-        allowed = ", ".join(settings.OBJECTIVES)
-        message = f"{file.objective} is not on the operator's list, which allows {allowed}"
-        problems.append(Problem("objective", message))
+    elif refused := refusal(file.objective, settings.OBJECTIVES):
+        problems.append(Problem("objective", refused))
     official = access.official_metric
     if file.official and file.official != official:
         message = f"the project's official metric is {official}"

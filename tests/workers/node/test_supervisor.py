@@ -101,9 +101,26 @@ def test_an_objective_that_exits_has_failed(warm: Slot) -> None:
     assert (outcome.state, outcome.reason) == ("failed", "SystemExit: 3")
 
 
+@pytest.mark.parametrize("code", [0, None])
+@pytest.mark.parametrize("folds", [0, 2])
+def test_an_objective_that_exits_with_0_has_ended_normally(
+    warm: Slot, code: int | None, folds: int
+) -> None:
+    outcome = Owner().run(warm, "exits_normally", params={"code": code}, folds=folds)
+    assert (outcome.state, outcome.score.value, outcome.reason) == ("complete", 0.5, "")
+
+
+def test_an_exception_whose_text_cannot_be_made_fails_under_its_type(warm: Slot) -> None:
+    outcome = Owner().run(warm, "raises_without_text")
+    assert (outcome.state, outcome.reason) == ("failed", "Mute")
+    assert "in raises_without_text" in outcome.traceback
+
+
 @pytest.mark.parametrize(
     ("objective", "said"),
     [
+        (f"{FUNCTIONS}:is_async", "an async function"),
+        (f"{FUNCTIONS}:generates", "a generator function"),
         ("os.path:join", "not under the allowed modules"),
         (f"{FUNCTIONS}:no_such", "no such function"),
         (f"{FUNCTIONS}:imported_elsewhere", "defined in pathlib"),

@@ -147,7 +147,7 @@ def test_scalars_of_any_library_are_taken(start: Start, value: Any) -> None:
 
 @pytest.mark.parametrize(
     "value",
-    ["0.5", b"1", None, [1.0], np.array([0.5]), torch.tensor([0.5]), 1j, 10**400, object()],
+    ["0.5", b"1", None, [1.0], np.array([0.5, 1]), torch.zeros(0), 1j, 10**400, object()],
 )
 def test_what_is_no_number_is_skipped_and_named_once(
     start: Start, value: Any, capfd: pytest.CaptureFixture[str]
@@ -500,3 +500,16 @@ def test_an_official_metric_that_nobody_declared_may_be_returned(start: Start) -
         run.log({"validation_loss": 0.4}, step=step)
     run.finish(0.9)
     assert run.score.value == 0.9
+
+
+@pytest.mark.parametrize("shape", [(), (1,), (1, 1)])
+def test_tensors_and_arrays_of_one_element_count_whatever_their_shape(
+    start: Start, shape: tuple[int, ...]
+) -> None:
+    run, sink = start()
+    run.log({"validation_accuracy": torch.full(shape, 0.5)}, step=0)
+    run.log({"validation_accuracy": np.full(shape, 0.25)}, step=1)
+    run.close()
+    assert run.score == Score(0.5, 0, 0.25, 1, 2)
+    assert run.warnings == ()
+    assert sink.points()["validation_accuracy"] == [(0, 0.5), (1, 0.25)]

@@ -21,8 +21,8 @@ class Command(BaseCommand):
     # Those of addresses would import the pages, whose packages a worker does without.
     requires_system_checks = ()
     help = (
-        "Run trials from the queue: a Celery worker that finds this node's GPUs, with a warm "
-        "training process for each slot."
+        "Run trials from the queue: a Celery worker that finds this node's GPUs and "
+        "gives each trial a process of its own."
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
