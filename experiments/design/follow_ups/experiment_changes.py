@@ -21,7 +21,7 @@ from experiments.design.space.search_space import (
     Range,
     show,
 )
-from experiments.design.yaml_editing.yaml_editing import CannotEdit, flow, saying
+from experiments.design.yaml_editing.yaml_editing import CannotEdit, anew, saying
 from experiments.errors import InvalidExperiment, Problem
 
 LONGEST_NAME = 200
@@ -89,7 +89,7 @@ def as_file(source: str, document: Mapping[str, Any]) -> str:
     try:
         return saying(source, document)
     except CannotEdit:
-        return "".join(f"{flow(key)}: {flow(value)}\n" for key, value in document.items())
+        return anew(document)
 
 
 def _apply(document: dict[str, Any], change: Change) -> None:

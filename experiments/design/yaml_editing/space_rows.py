@@ -13,7 +13,7 @@ from typing import Any
 from yaml.nodes import MappingNode, Node, ScalarNode
 
 from experiments.design.yaml_editing.yaml_editing import (
-    Item,
+    Written,
     cell,
     child,
     load,
@@ -187,27 +187,21 @@ def _is_number(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
-def entry_items(entry: MappingNode, before: Row, after: Row) -> list[Item]:
-    """What becomes of an entry's keys when its row changes; unknown keys stay."""
+def changed_entry(entry: Any, before: Row, after: Row) -> dict[Any, Any]:
+    """What becomes of an entry when its row changes; keys that no cell shows stay."""
     old, new = before.written(), after.written()
-    meaningless: set[str] = set()
+    found = dict(entry) if isinstance(entry, dict) else {}
     if before.kind != after.kind:
-        meaningless = {key for kind in KINDS for key in KEYS_OF[kind]} - set(KEYS_OF[after.kind])
-    items, there = [], set()
-    for position, (key, _) in enumerate(entry.value):
-        name = key.value if isinstance(key, ScalarNode) else ""
-        there.add(name)
-        same = name not in KEYS or old.get(name) == new.get(name)
-        if same and name not in meaningless:
-            items.append(Item(position))
-        elif name in new:
-            items.append(Item(position, value=new[name]))
-    items += [
-        Item(None, key, value)
-        for key, value in new.items()
-        if key not in there and old.get(key) != value
-    ]
-    return items
+        beside = {key for kind in KINDS for key in KEYS_OF[kind]} - set(KEYS_OF[after.kind])
+        found = {key: value for key, value in found.items() if key not in beside}
+    for key in KEYS:
+        if old.get(key) == new.get(key) and entry and isinstance(entry, dict):
+            continue
+        if key in new:
+            found[key] = Written(new[key])
+        else:
+            found.pop(key, None)
+    return found
 
 
 def conditions_of(rows: Sequence[Row]) -> list[str]:
@@ -217,11 +211,6 @@ def conditions_of(rows: Sequence[Row]) -> list[str]:
         choices = _parts(row.choices) if row.kind == "choices" and row.role == "scientific" else []
         found += [f"{scalar(row.name)}: {each}" for each in choices[:MOST_OFFERED]]
     return found
-
-
-def new_entry(row: Row) -> str:
-    """A row's entry as YAML on one line."""
-    return "{" + ", ".join(f"{key}: {value}" for key, value in row.written().items()) + "}"
 
 
 def problems_of_rows(rows: Sequence[Row], problems: Sequence[Problem]) -> list[dict[str, Any]]:

@@ -64,7 +64,12 @@ def source(text: str, node: Node) -> str:
     # A plain scalar of a block may hold what ends one within brackets.
     plain = isinstance(node, ScalarNode) and node.style is None
     folded = isinstance(node, ScalarNode) and node.style in ("|", ">")
-    if "\n" in written or block or folded or (plain and re.search(r"[,\[\]{}?:]", written)):
+    if (
+        len(written.splitlines()) > 1
+        or block
+        or folded
+        or (plain and re.search(r"[,\[\]{}?:]", written))
+    ):
         return flow(load_node(node))
     return written
 
@@ -82,6 +87,8 @@ def flow(data: Any) -> str:
         return "[" + ", ".join(flow(each) for each in data) + "]"
     if isinstance(data, str):
         return scalar(data)
+    if isinstance(data, Written):
+        return data.text
     if isinstance(data, bool) or data is None:
         return {True: "true", False: "false", None: "null"}[data]
     return {"inf": ".inf", "-inf": "-.inf", "nan": ".nan"}.get(repr(data), repr(data))
@@ -170,8 +177,7 @@ def _block_rewritten(text: str, node: MappingNode, items: Sequence[Item]) -> str
     lines = []
     for item in items:
         if item.was is None:
-            gap = "" if item.value is not None and item.value.startswith("\n") else " "
-            lines.append(f"{indent}{item.key}:{gap}{item.value}\n")
+            lines.append(indent + _line(str(item.key), str(item.value)))
             continue
         start, end = chunks[item.was]
         changed = _replaced(text, node, item)
@@ -246,7 +252,7 @@ def cell(written: str) -> str:
         and "\n" not in written
         and not written.startswith("&")
         and not (isinstance(node.value[0], MappingNode) and not written.startswith("{"))
-        and load(f"[{written}]") is not None
+        and repr(load(f"[{written}]")) == repr([load(written)])
     ):
         return written
     return scalar(written)
@@ -269,20 +275,42 @@ class CannotEdit(VerdictError):
     """The YAML is written in a way that cannot be changed safely; nothing was changed."""
 
 
-def saying(text: str, wanted: Mapping[str, Any]) -> str:
+@dataclass(frozen=True, slots=True)
+class Written:
+    """A value as a person wrote it: YAML that stands in the file as it is.
+
+    One that begins with a line break is a block, and takes the place of the whole old part.
+    """
+
+    text: str
+
+
+def saying(text: str, wanted: Mapping[Any, Any]) -> str:
     """The text changed as little as it takes to say `wanted`: comments and wording stay.
+
+    Its values are plain data, or `Written` ones.
 
     Raises:
         CannotEdit: when it is written in a way that this cannot do (`? key` over two lines).
     """
+    if not text.strip():
+        return anew(wanted)
     for _ in range(MOST_STEPS):
         node, data = compose(text), load(text)
-        if repr(data) == repr(wanted):
-            return text
         if not isinstance(node, MappingNode) or not isinstance(data, dict):
             break
-        text = _nearer(text, node, data, wanted)
+        if _same(data, wanted):
+            return text
+        before, text = text, _nearer(text, node, data, wanted)
+        if text == before:
+            break
     raise CannotEdit("This YAML is written in a way that cannot be changed; change it there.")
+
+
+def anew(wanted: Mapping[Any, Any]) -> str:
+    """A text that says `wanted`, a line for each key."""
+    lines = [_line(flow(key), _written(value, block=True)) for key, value in wanted.items()]
+    return "".join(lines)
 
 
 def _nearer(
@@ -290,34 +318,52 @@ def _nearer(
 ) -> str:
     """The text with one mapping's keys, or one value, as it is wanted."""
     places = {key: place for place, key in enumerate(data)}
+    block = not node.flow_style and bool(node.value)
     if list(data) != list(wanted):
-        block = not node.flow_style and bool(node.value)
-        new = {key: value for key, value in wanted.items() if key not in places}
-        written = {key: _written(value, block=block) for key, value in new.items()}
+        if len(data) == len(wanted):  # a key that is gone and a new one in its place: a new name
+            for (key, place), new in zip(list(places.items()), wanted, strict=True):
+                if key not in wanted and new not in data:
+                    places[new] = place
         return rewritten(
             text,
             node,
             [
-                Item(places[key]) if key in places else Item(None, flow(key), written[key])
-                for key in wanted
+                Item(places[key], None if key in data else flow(key))
+                if key in places
+                else Item(None, flow(key), _written(value, block=block))
+                for key, value in wanted.items()
             ],
         )
-    key = next(key for key in wanted if repr(data[key]) != repr(wanted[key]))
-    inner, old, new_value = node.value[places[key]][1], data[key], wanted[key]
-    if isinstance(inner, MappingNode) and isinstance(new_value, dict) and old and new_value:
-        return _nearer(text, inner, old, new_value)
+    key = next(key for key in wanted if not _same(data[key], wanted[key]))
+    place, old, value = places[key], data[key], wanted[key]
+    inner = node.value[place][1]
+    if isinstance(inner, MappingNode) and isinstance(value, dict) and old and value:
+        return _nearer(text, inner, old, value)
     items = kept(node)
-    block = not node.flow_style and old is None
-    items[places[key]] = Item(places[key], value=_written(new_value, block=block))
+    whole = isinstance(value, Written) and value.text.startswith("\n") and block
+    changed = _written(value, block=block and (whole or old is None))
+    items[place] = Item(None, flow(key), changed) if whole else Item(place, value=changed)
     return rewritten(text, node, items)
+
+
+def _same(data: Any, wanted: Any) -> bool:
+    if isinstance(wanted, Written):
+        return repr(data) == repr(load(wanted.text))
+    if isinstance(wanted, dict) and isinstance(data, dict):
+        keys = repr(list(data)) == repr(list(wanted))
+        return keys and all(_same(data[key], wanted[key]) for key in wanted)
+    return repr(data) == repr(wanted)
 
 
 def _written(value: Any, *, block: bool) -> str:
     """A new value on one line; a mapping of mappings in a block has a line for each."""
-    if block and isinstance(value, dict) and value and all(map(_is_mapping, value.values())):
+    if isinstance(value, Written) and value.text.startswith("\n") and not block:
+        return flow(load(value.text))
+    entries = list(value.values()) if isinstance(value, dict) else []
+    if block and entries and all(isinstance(each, dict) for each in entries):
         return "".join(f"\n  {flow(key)}: {flow(each)}" for key, each in value.items())
     return flow(value)
 
 
-def _is_mapping(value: Any) -> bool:
-    return isinstance(value, dict)
+def _line(key: str, value: str) -> str:
+    return f"{key}:{value}\n" if value.startswith("\n") else f"{key}: {value}\n"
