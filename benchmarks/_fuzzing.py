@@ -25,6 +25,7 @@ from benchmarks import _fuzz_requests as requests
 from benchmarks._fuzz_requests import FORM, Request
 from experiments.models import Artifact, Decision, Experiment, Replication, Trial
 from experiments.models.trial import StudyKind, TrialState
+from experiments.team.queries.access import get_project
 from experiments.team.services import invitations, tokens, webhooks
 
 EPISODE = 25  # requests before all that they wrote is forgotten
@@ -216,17 +217,19 @@ def _messages(experiment: Experiment) -> dict[str, Any]:
     """A webhook with a delivery, an open invitation, and a file of a trial."""
     project, user = experiment.project, User.objects.get(username="ada")
     hook, _ = webhooks.create(
-        user=user, project=project, kind="json", address="https://hooks.example.org/",
+        access=get_project(user, project.slug), kind="json", address="https://hooks.example.org/",
         events=["decided"],
     )  # fmt: skip
-    invitation = invitations.create(user=user, project=project, role="viewer")
+    invitation = invitations.create(access=get_project(user, project.slug), role="viewer")
     trial = Trial.objects.filter(study__experiment=experiment, number=1)[0]
     file = Artifact.objects.create(
         trial=trial, kind="file", name="a.txt", path="none/a.txt", size=1, sha256="0" * 64
     )
     return {
         "webhook": hook.pk,
-        "delivery": webhooks.send_test(user=user, project=project, webhook_id=hook.pk).pk,
+        "delivery": webhooks.send_test(
+            access=get_project(user, project.slug), webhook_id=hook.pk
+        ).pk,
         "invitation": invitations.token_of(invitation.pk),
         "file": file.pk,
     }
@@ -243,4 +246,4 @@ def _outside_run() -> int:
     owner = cast.person("ada")
     new = runs.NewRun(experiment="outside", params={"lr": 0.1})
     project = Experiment.objects.filter(name="s")[0].project
-    return runs.create(user=owner, project=project, new=new).run_id
+    return runs.create(access=get_project(owner, project.slug), new=new).run_id

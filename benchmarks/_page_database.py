@@ -60,10 +60,11 @@ def _experiment(user: Any, name: str, trials: int, points: int, seed: int) -> No
     from experiments.design.document import experiment_file
     from experiments.models import Experiment, SeriesBatch, Study, Trial
     from experiments.models.trial_encoding import encode, encode_distribution
+    from experiments.team.queries.access import get_project
     from experiments.trials.lifecycle.services import experiments
 
     text = FILE.format(project=PROJECT, name=name, trials=trials // 2, seed=seed)
-    experiment = experiments.create(user=user, text=text)
+    experiment = experiments.create(access=get_project(user, PROJECT), text=text)
     studies = list(Study.objects.filter(experiment=experiment).order_by("arm_index"))
     rng = np.random.default_rng(seed)
     arm = experiment_file.parse(text).arms()[0]

@@ -46,12 +46,13 @@ def seconds_for(name: str, *, trials: int, parallel: int) -> float:
     from django.contrib.auth import get_user_model
 
     from experiments.models import Experiment
+    from experiments.team.queries.access import get_project
     from experiments.trials.lifecycle.services import experiments
 
     user = get_user_model().objects.get()
     text = TEXT.format(name=name, trials=trials, parallel=parallel)
     started = time.perf_counter()
-    found = experiments.create(user=user, text=text)
+    found = experiments.create(access=get_project(user, "dispatch"), text=text)
     while Experiment.objects.get(pk=found.pk).state != "finished":
         if time.perf_counter() - started > 300:
             raise RuntimeError(f"{name} does not end")

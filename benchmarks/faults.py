@@ -34,6 +34,7 @@ def run(cluster: Cluster, trace: Path, arguments: argparse.Namespace) -> list[Ro
 
     from benchmarks import _faults
     from experiments.models import Experiment, Trial
+    from experiments.team.queries.access import get_project
     from experiments.team.services import projects
     from experiments.trials.lifecycle.services import experiments
 
@@ -47,7 +48,7 @@ def run(cluster: Cluster, trace: Path, arguments: argparse.Namespace) -> list[Ro
         direction="maximize",
     )
     experiment = experiments.create(
-        user=admin,
+        access=get_project(admin, "faults"),
         text=_faults.TEXT.format(
             trials=arguments.trials,
             parallel=arguments.workers,

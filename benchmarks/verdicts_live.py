@@ -86,6 +86,7 @@ def noise(parameters: dict[str, Any], train_seed: int, split_seed: int) -> list[
 def compare(project: str, training: Training, cluster: str, seed: int) -> LiveComparison:
     """One project from two searches to a decision; the truth from seeds it never saw."""
     from experiments.models import Trial
+    from experiments.team.queries.access import get_project
     from experiments.verdict.services import replications
 
     rng = np.random.default_rng([seed, len(cluster)])
@@ -97,7 +98,7 @@ def compare(project: str, training: Training, cluster: str, seed: int) -> LiveCo
         for arm in (0, 1)
     )
     replication = replications.declare(
-        user=user,
+        access=get_project(user, experiment.project.slug),
         experiment=experiment,
         candidate_trial=second,
         baseline_trial=first,
@@ -123,6 +124,7 @@ def _searched(
     from django.contrib.auth.models import User
 
     from experiments.models import Experiment, Membership, Project
+    from experiments.team.queries.access import get_project
     from experiments.trials.lifecycle.services import experiments
 
     user, _ = User.objects.get_or_create(username="bench")
@@ -130,7 +132,9 @@ def _searched(
         slug=project, name=project, official_metric=METRIC, direction="maximize"
     )
     Membership.objects.create(user=user, project=made, role="admin")
-    experiment = experiments.create(user=user, text=FILE.format(project=project, trials=TRIALS))
+    experiment = experiments.create(
+        access=get_project(user, project), text=FILE.format(project=project, trials=TRIALS)
+    )
     _run_all(training, rng)
     experiments.advance(experiment.pk)
     return user, Experiment.objects.get(pk=experiment.pk)
@@ -179,6 +183,7 @@ def _decided(
 ) -> tuple[bool, tuple[tuple[float, ...], tuple[float, ...]]]:
     """Follow the declared looks to a decision: (whether adopted, scores of both sides)."""
     from experiments.decisions.services import decisions
+    from experiments.team.queries.access import get_project
     from experiments.verdict.evidence import evidence
     from experiments.verdict.services import replications
 
@@ -188,11 +193,13 @@ def _decided(
         found = evidence.gather(replication)
         if found.verdict is None or not found.verdict.may_continue:
             break
-        replication = replications.continue_to_next_look(user=user, replication=replication)
+        replication = replications.continue_to_next_look(
+            access=get_project(user, replication.experiment.project.slug), replication=replication
+        )
     adopted = found.outcome == "adopt"
     if found.outcome:
         decisions.record(
-            user=user,
+            access=get_project(user, replication.experiment.project.slug),
             experiment=replication.experiment,
             replication=replication,
             choice="adopt" if adopted else "reject",

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from django.contrib.auth import get_user_model
+from django.contrib.auth.models import User
 from django.core.management.base import CommandError
 
-from experiments.team.services.permissions import Person
 
-
-def person(name: str | None) -> Person:
+def person(name: str | None) -> User:
     """The active user of that name, or the first superuser.
 
     Raises:
         CommandError: when there is none.
     """
-    users = get_user_model().objects.filter(is_active=True)
+    users = User.objects.filter(is_active=True)
     found = users.filter(username=name) if name else users.filter(is_superuser=True)
     first = found.order_by("pk").first()
     if first is None:

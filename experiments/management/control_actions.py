@@ -9,7 +9,7 @@ from experiments.design.trial_names import parse_trial_name
 from experiments.errors import NotFound, Problem, VerdictError
 from experiments.management.acting_person import person
 from experiments.models import Experiment, Trial
-from experiments.team.services.permissions import Person
+from experiments.team.queries.access import Access, get_project
 from experiments.trials.lifecycle.queries import progress
 from experiments.trials.lifecycle.services import added_trials, control, experiments
 from experiments.trials.table.queries.trial_detail import find_trial
@@ -59,46 +59,46 @@ def act(options: dict[str, Any]) -> str:
     Raises:
         VerdictError: when it cannot be done.
     """
-    user = person(options["user"])
     experiment = progress.find(options["experiment"])
+    access = get_project(person(options["user"]), experiment.project.slug)
     name = options["experiment"]
     match options["action"]:
         case "pause":
-            control.pause(user=user, experiment=experiment, hand_back=options["hand_back"])
+            control.pause(access=access, experiment=experiment, hand_back=options["hand_back"])
             then = "are handed back" if options["hand_back"] else "go on"
             return f"{name} is paused; running trials {then}."
         case "resume":
-            control.resume(user=user, experiment=experiment)
+            control.resume(access=access, experiment=experiment)
             return f"{name} goes on."
         case "stop":
-            experiments.stop(user=user, experiment=experiment)
+            experiments.stop(access=access, experiment=experiment)
             return f"{name} ends; running trials stop at their next step."
         case "cancel":
             found = [_trial(experiment, each) for each in options["trials"]]
             for trial in found:
-                control.cancel(user=user, trial=trial)
+                control.cancel(access=access, trial=trial)
             return f"{_counted(len(found))} of {name} cancelled."
         case "retry":
-            return f"{_counted(_retry(user, experiment, options['trials']))} of {name} queued."
-    return f"{name}: {_set(user, experiment, options)}."
+            return f"{_counted(_retry(access, experiment, options['trials']))} of {name} queued."
+    return f"{name}: {_set(access, experiment, options)}."
 
 
-def _retry(user: Person, experiment: Experiment, names: list[str]) -> int:
+def _retry(access: Access, experiment: Experiment, names: list[str]) -> int:
     if not names:
-        return control.retry_failed(user=user, experiment=experiment)
+        return control.retry_failed(access=access, experiment=experiment)
     for trial in [_trial(experiment, name) for name in names]:
-        added_trials.retry(user=user, trial=trial)
+        added_trials.retry(access=access, trial=trial)
     return len(names)
 
 
-def _set(user: Person, experiment: Experiment, options: dict[str, Any]) -> str:
+def _set(access: Access, experiment: Experiment, options: dict[str, Any]) -> str:
     wanted = {key: options[key] for key in ("parallel", "priority") if options[key] is not None}
     cap = _cap(options["gpu_hours"])
     if not wanted and cap == "keep" and options["trials"] is None:
         raise VerdictError("Say what to set: --parallel, --priority, --trials or --gpu-hours.")
-    control.change(user=user, experiment=experiment, **wanted, gpu_hours=cap)
+    control.change(access=access, experiment=experiment, **wanted, gpu_hours=cap)
     if options["trials"] is not None:
-        control.set_budget(user=user, experiment=experiment, per_arm=options["trials"])
+        control.set_budget(access=access, experiment=experiment, per_arm=options["trials"])
         wanted["trials of each arm"] = options["trials"]
     if cap != "keep":
         wanted["GPU hours"] = "no cap" if cap is None else cap

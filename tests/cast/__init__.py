@@ -6,7 +6,7 @@ database in which every page has something to show. A member lives in the room w
 
 from tests.cast.experiment_files import EPOCHS, GOAL, LABEL_SMOOTHING, LEARNING_RATE, OBJECTIVE
 from tests.cast.findings import finding, some_findings
-from tests.cast.people import person, project
+from tests.cast.people import access, person, project
 from tests.cast.recorded_decisions import by_hand, decide, decided
 from tests.cast.searches import (
     address,
@@ -23,8 +23,8 @@ from tests.cast.whole_database import everything
 
 __all__ = [
     "EPOCHS", "GOAL", "LABEL_SMOOTHING", "LEARNING_RATE", "OBJECTIVE", "START",
-    "address", "by_hand", "curves", "decide", "decided", "end", "everything", "finding",
-    "finish_pairs", "finish_search", "finished_search", "finished_trial", "log", "many_trials",
-    "person", "project", "repeated", "rivals", "running_search", "running_trial", "sampled",
-    "search", "some_findings",
+    "access", "address", "by_hand", "curves", "decide", "decided", "end", "everything",
+    "finding", "finish_pairs", "finish_search", "finished_search", "finished_trial", "log",
+    "many_trials", "person", "project", "repeated", "rivals", "running_search", "running_trial",
+    "sampled", "search", "some_findings",
 ]  # fmt: skip

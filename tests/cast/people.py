@@ -6,7 +6,8 @@ from typing import Any
 
 from django.contrib.auth.models import User
 
-from experiments.models import Membership, Project
+from experiments.models import Experiment, Membership, Project, Replication, Trial
+from experiments.team.queries.access import Access, get_project
 
 
 def person(name: str, **more: Any) -> User:
@@ -29,3 +30,21 @@ def project(slug: str = "digits", **more: Any) -> Project:
         Membership.objects.create(user=person(name), project=made, role=role)
     person("dan")
     return made
+
+
+def access(
+    who: str | User, to: Project | Experiment | Replication | Trial | str = "digits"
+) -> Access:
+    """A project, or the one that a record lies in, as this person meets it.
+
+    Raises:
+        NotFound: for somebody who may not see it.
+    """
+    if isinstance(to, Trial):
+        to = to.study.project
+    if isinstance(to, Replication):
+        to = to.experiment
+    if isinstance(to, Experiment):
+        to = to.project
+    slug = to if isinstance(to, str) else to.slug
+    return get_project(person(who) if isinstance(who, str) else who, slug)

@@ -8,7 +8,7 @@ from django.db import connection
 
 from experiments.models import Decision, Experiment, Replication
 from tests.cast.findings import some_findings
-from tests.cast.people import person
+from tests.cast.people import access
 from tests.cast.searches import finished_search
 from tests.cast.seeds import repeated
 
@@ -29,7 +29,7 @@ def decide(
     from experiments.verdict.evidence.evidence_state import evidence_state
 
     return decisions.record(
-        user=person("ada"),
+        access=access("ada", replication.experiment),
         experiment=replication.experiment,
         choice=choice,
         reason=reason,

@@ -12,7 +12,7 @@ from experiments.models import Experiment, Trial
 from experiments.models.experiment import ExperimentState
 from experiments.trials.lifecycle.services import experiments
 from tests.cast.experiment_files import GOAL, LABEL_SMOOTHING
-from tests.cast.people import person
+from tests.cast.people import access
 from tests.cast.training_curves import START
 from tests.cast.training_runs import finished_trial, running_trial
 
@@ -26,7 +26,7 @@ def search(
 ) -> Experiment:
     """An experiment with two arms, just created."""
     text = source or LABEL_SMOOTHING.format(name=name, goal=goal, trials=trials_per_arm)
-    return experiments.create(user=person("ada"), text=text)
+    return experiments.create(access=access("ada"), text=text)
 
 
 def finished_search(name: str = "label-smoothing", *, trials_per_arm: int = 12) -> Experiment:

@@ -11,7 +11,7 @@ import numpy as np
 from experiments.models import Decision, Experiment, Replication, SealedScore, Trial
 from experiments.models.trial import TrialState
 from experiments.verdict.services import replications
-from tests.cast.people import person
+from tests.cast.people import access
 from tests.cast.training_curves import START, curves, log
 
 
@@ -36,7 +36,7 @@ def repeated(
 
     crowned = Decision.objects.crowning(experiment.project) is not None
     replication = replications.declare(
-        user=person("ada"),
+        access=access("ada", experiment),
         experiment=experiment,
         candidate_trial=best,
         baseline_trial=None if crowned else other,
@@ -59,7 +59,7 @@ def rivals(
         study__experiment=experiment, state=TrialState.COMPLETE
     ).order_by("-value")
     first = replications.declare(
-        user=person("ada"),
+        access=access("ada", experiment),
         experiment=experiment,
         candidate_trial=ranked[0],
         further_candidates=[ranked[1]],

@@ -62,8 +62,7 @@ def stalled(receiver: Receiver, monkeypatch: pytest.MonkeyPatch) -> Receiver:
     """An experiment in which nothing has moved for an hour, and who wants to hear of it."""
     monkeypatch.setattr(settings, "WEBHOOK_NETWORKS", ["127.0.0.0/8"])
     webhooks.create(
-        user=cast.person("ada"),
-        project=cast.project(),
+        access=cast.access("ada", cast.project()),
         kind="json",
         address=receiver.url,
         events=["stalled"],

@@ -53,7 +53,7 @@ def test_the_three_variances_are_measured_by_their_buttons_and_stand_side_by_sid
 ) -> None:
     cast.project(margin=0.001)
     worker = start_worker(objectives="workers.problems")
-    experiments.create(user=cast.person("ada"), text=SMALL)
+    experiments.create(access=cast.access("ada"), text=SMALL)
     wait_until(lambda: Experiment.objects.get().state == "finished", worker=worker)
 
     sign_in(page)

@@ -55,7 +55,7 @@ def test_a_running_study_becomes_a_champion_that_deployments_read(
 ) -> None:
     cast.project(margin=0.001)
     worker = start_worker(objectives="workers.problems")
-    experiments.create(user=cast.person("ada"), text=SHORT)
+    experiments.create(access=cast.access("ada"), text=SHORT)
 
     _sign_in(page, "ada")
     page.get_by_role("link", name="Digits").first.click()

@@ -145,10 +145,12 @@ def test_metrics_come_over_the_api_from_rank_0_alone_and_no_value_becomes_an_opt
     start_worker: Start, environment: dict[str, str], repository: Path, tmp_path: Path
 ) -> None:
     ada = cast.person("ada")
-    ranks = experiments.create(user=ada, text=_file("client", commit(repository, RANKS)))
+    ranks = experiments.create(
+        access=cast.access(ada), text=_file("client", commit(repository, RANKS))
+    )
     modes = '{mode: {role: scientific, choices: ["--evil", "-rf", fine]}}'
     text = _file("word", commit(repository, WORD), hyperparameters=modes)
-    words = experiments.create(user=ada, text=text)
+    words = experiments.create(access=cast.access(ada), text=text)
     worker = start_worker(**environment)
     _wait(ranks, worker)
     _wait(words, worker)

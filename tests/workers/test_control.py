@@ -47,7 +47,7 @@ def _experiment(objective: str, *, trials: int, **more: object) -> Experiment:
     pause = BLOCKS if objective == "blocks_in_c" else 0.2
     fields = {"gpus": 0, "name": "one", "parallel": 4, "pause": pause, **more}
     text = TEXT.format(objective=objective, trials=trials, **fields)
-    return experiments.create(user=cast.person("ada"), text=text)
+    return experiments.create(access=cast.access("ada"), text=text)
 
 
 def test_trials_hold_their_devices_alone_and_see_no_other(start_worker: Start) -> None:

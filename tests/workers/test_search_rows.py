@@ -49,7 +49,7 @@ def allow_test_objectives(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def _created(seed: int, trials: int) -> Experiment:
     text = TEXT.format(seed=seed, trials=trials)
-    return experiments.create(user=cast.person("ada"), text=text)
+    return experiments.create(access=cast.access("ada"), text=text)
 
 
 def _wait_for(made: list[Experiment], worker: WorkerProcess) -> None:
@@ -102,8 +102,8 @@ def test_eight_processes_one_killed_a_retry_and_a_larger_budget_draw_scipys_pref
     assert _drawn(search, 0) == _drawn(search, 1) == _of_scipy(search, 20)
     failed = Trial.objects.filter(study__experiment=search, state=TrialState.FAILED).first()
     assert failed is not None and failed.parameters and json.loads(failed.parameters)["x"] > 0.95
-    again = added_trials.retry(user=cast.person("ada"), trial=failed)
-    added_trials.extend_budget(user=cast.person("ada"), experiment=search, per_arm=50)
+    again = added_trials.retry(access=cast.access("ada", failed), trial=failed)
+    added_trials.extend_budget(access=cast.access("ada", search), experiment=search, per_arm=50)
     _wait_for([search], workers[0])
     assert _drawn(search, 0) == _drawn(search, 1) == _of_scipy(search, 50)
     assert _drawn(other, 0) == _of_scipy(other, 4)

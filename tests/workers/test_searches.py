@@ -80,7 +80,7 @@ def _create(
         "hyperparameters": space,
         **more,
     }
-    return experiments.create(user=cast.person("ada"), text=json.dumps(document))
+    return experiments.create(access=cast.access("ada"), text=json.dumps(document))
 
 
 def _wait(worker: WorkerProcess, made: list[Experiment]) -> None:

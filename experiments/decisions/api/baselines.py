@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.http import HttpRequest
 from ninja import Router, Status
 
 from experiments.decisions.api.decision_schemas import DecisionOut
@@ -13,7 +12,7 @@ from experiments.decisions.queries.baselines import newest_baseline
 from experiments.decisions.services import baselines as services
 from experiments.errors import NotFound
 from experiments.team.api import auth
-from experiments.team.queries.access import Access, project_record
+from experiments.team.queries.access import Access
 from experiments.verdict.api.replication_schemas import (
     BaselineIn,
     BaselineOut,
@@ -23,12 +22,13 @@ from experiments.verdict.api.replication_schemas import (
 from experiments.verdict.services import replications
 from experiments.web import api_bodies
 from experiments.web.plain_json import plain
+from experiments.web.requests import TokenRequest
 
 router = Router(tags=["baseline"])
 
 
 @router.get("/{slug}/baseline", response={200: BaselineOut, **auth.READ_ERRORS})
-def read_baseline(request: HttpRequest, slug: str) -> Any:
+def read_baseline(request: TokenRequest, slug: str) -> Any:
     """The baseline that ran last, with the scores of its seeds."""
     return _baseline(auth.reading(request, slug))
 
@@ -38,13 +38,12 @@ def read_baseline(request: HttpRequest, slug: str) -> Any:
     response={201: BaselineOut, **auth.WRITE_ERRORS},
     openapi_extra=api_bodies.described(BaselineIn),
 )
-def start_baseline(request: HttpRequest, slug: str) -> Any:
+def start_baseline(request: TokenRequest, slug: str) -> Any:
     """Queue one configuration over fresh seeds."""
     access = auth.writing(request, slug)
     asked = api_bodies.read(request, BaselineIn)
     services.start(
-        user=auth.person(request),
-        project=project_record(access),
+        access=access,
         text=asked.text.replace("\r\n", "\n"),
         seeds=asked.seeds,
     )
@@ -52,13 +51,13 @@ def start_baseline(request: HttpRequest, slug: str) -> Any:
 
 
 @router.post("/{slug}/baseline/repeat", response={200: RepeatedOut, **auth.WRITE_ERRORS})
-def repeat_baseline(request: HttpRequest, slug: str) -> Any:
+def repeat_baseline(request: TokenRequest, slug: str) -> Any:
     """Queue seeds that failed by accident again."""
-    replication = newest_baseline(auth.writing(request, slug))
+    access = auth.writing(request, slug)
+    replication = newest_baseline(access)
     if replication is None:
         raise NotFound(f"{slug} has run no baseline.")
-    user = auth.person(request)
-    return {"queued": replications.repeat_failed(user=user, replication=replication)}
+    return {"queued": replications.repeat_failed(access=access, replication=replication)}
 
 
 @router.post(
@@ -66,12 +65,11 @@ def repeat_baseline(request: HttpRequest, slug: str) -> Any:
     response={201: DecisionOut, **auth.WRITE_ERRORS},
     openapi_extra=api_bodies.described(KnownBaselineIn),
 )
-def enter_known_baseline(request: HttpRequest, slug: str) -> Any:
+def enter_known_baseline(request: TokenRequest, slug: str) -> Any:
     """Enter a model from before with its known scores; that is a decision."""
     access = auth.deciding(request, slug)
     made = services.enter_known(
-        user=auth.person(request),
-        project=project_record(access),
+        access=access,
         **api_bodies.read(request, KnownBaselineIn).dict(),
     )
     return Status(201, champion.as_document(made))

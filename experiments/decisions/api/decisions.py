@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.http import HttpRequest
 from ninja import Router, Status
 
 from experiments.decisions.api.decision_schemas import DecisionOut
@@ -16,10 +15,10 @@ from experiments.design.api.experiment_schemas import ReasonIn
 from experiments.design.queries.experiments import get_experiment
 from experiments.errors import NotFound
 from experiments.team.api import auth
-from experiments.team.queries.access import project_record
 from experiments.verdict.api.replication_schemas import DecisionIn, RevertIn
 from experiments.verdict.queries.replication_state import get_repetition, repetition_state
 from experiments.web import api_bodies
+from experiments.web.requests import TokenRequest
 
 router = Router(tags=["decisions"])
 _DECIDED = {201: DecisionOut, **auth.WRITE_ERRORS}
@@ -30,7 +29,7 @@ _DECIDED = {201: DecisionOut, **auth.WRITE_ERRORS}
     response=_DECIDED,
     openapi_extra=api_bodies.described(DecisionIn),
 )
-def record_decision(request: HttpRequest, slug: str, name: str) -> Any:
+def record_decision(request: TokenRequest, slug: str, name: str) -> Any:
     """Write a decision with its evidence frozen; evidence that changed since is refused.
 
     `repetition` is the newest one's first undecided candidate unless it is told.
@@ -42,7 +41,7 @@ def record_decision(request: HttpRequest, slug: str, name: str) -> Any:
     number = asked.repetition or (newest.id if newest else None)
     replication = get_repetition(access, experiment, number) if number else None
     made = services.record(
-        user=auth.person(request),
+        access=access,
         experiment=experiment,
         choice=asked.choice,
         reason=asked.reason,
@@ -56,25 +55,23 @@ def record_decision(request: HttpRequest, slug: str, name: str) -> Any:
 
 
 @router.post("/{slug}/revert", response=_DECIDED, openapi_extra=api_bodies.described(RevertIn))
-def revert_champion(request: HttpRequest, slug: str) -> Any:
+def revert_champion(request: TokenRequest, slug: str) -> Any:
     """Make an earlier champion stand again; recorded as a decision of its own."""
     access = auth.deciding(request, slug)
     asked = api_bodies.read(request, RevertIn)
-    made = champions.revert(
-        user=auth.person(request), project=project_record(access), **asked.dict()
-    )
+    made = champions.revert(access=access, **asked.dict())
     return Status(201, champion.as_document(made))
 
 
 @router.post(
     "/{slug}/baseline/record", response=_DECIDED, openapi_extra=api_bodies.described(ReasonIn)
 )
-def record_baseline(request: HttpRequest, slug: str) -> Any:
+def record_baseline(request: TokenRequest, slug: str) -> Any:
     """Enter the baseline that has run as the project's first champion."""
     access = auth.deciding(request, slug)
     replication = newest_baseline(access)
     if replication is None:
         raise NotFound(f"{slug} has run no baseline.")
     reason = api_bodies.read(request, ReasonIn).reason
-    made = baselines.record(user=auth.person(request), replication=replication, reason=reason)
+    made = baselines.record(access=access, replication=replication, reason=reason)
     return Status(201, champion.as_document(made))

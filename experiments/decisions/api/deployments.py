@@ -7,7 +7,7 @@ from dataclasses import asdict
 from typing import Annotated, Any
 from urllib.parse import quote
 
-from django.http import FileResponse, HttpRequest, HttpResponse
+from django.http import FileResponse, HttpResponse
 from django.utils.cache import get_conditional_response
 from ninja import Query, Router
 from pydantic import StringConstraints
@@ -30,6 +30,7 @@ from experiments.web import api_bodies
 from experiments.web.api_errors import error_response
 from experiments.web.api_schemas import ErrorOut
 from experiments.web.long_poll import LONGEST_WAIT, WORTH_WAITING
+from experiments.web.requests import TokenRequest
 from experiments.web.streaming import download
 
 PAGE = 100
@@ -50,14 +51,14 @@ _ERRORS = {401: ErrorOut, 404: ErrorOut, 422: ErrorOut}
 router = Router(tags=["deployments"])
 
 
-def _project(request: HttpRequest, slug: str) -> Project:
-    project = token_access.project_for(request.auth, slug)  # type: ignore[attr-defined]
+def _project(request: TokenRequest, slug: str) -> Project:
+    project = token_access.project_for(request.auth, slug)
     if project is None:
         raise NotFound(f"There is no project {slug}.")
     return project
 
 
-def _unchanged(request: HttpRequest, response: HttpResponse, etag: str) -> HttpResponse | None:
+def _unchanged(request: TokenRequest, response: HttpResponse, etag: str) -> HttpResponse | None:
     """The answer 304 for a client that has this already; sets the ETag of any other answer."""
     response.headers["ETag"] = etag
     response.headers["Cache-Control"] = "private, no-cache"
@@ -71,7 +72,7 @@ def _unchanged(request: HttpRequest, response: HttpResponse, etag: str) -> HttpR
 
 @router.get("/{slug}/champion", response={200: ChampionOut, 304: None, **_ERRORS, 409: ErrorOut})
 def read_champion(
-    request: HttpRequest,
+    request: TokenRequest,
     response: HttpResponse,
     slug: str,
     target: str = "production",
@@ -111,7 +112,7 @@ def _score(decision: Decision) -> dict[str, Any] | None:
     return asdict(found) if found else None
 
 
-def _checkpoint(request: HttpRequest, target: str, decision: Decision) -> dict[str, Any] | None:
+def _checkpoint(request: TokenRequest, target: str, decision: Decision) -> dict[str, Any] | None:
     found = deployables.checkpoint_of(decision)
     if found is None:
         return None
@@ -121,7 +122,7 @@ def _checkpoint(request: HttpRequest, target: str, decision: Decision) -> dict[s
 
 @router.get("/{slug}/champion/checkpoint", response={200: None, **_ERRORS, 409: ErrorOut})
 def read_checkpoint(
-    request: HttpRequest, slug: str, target: str = "production", sha256: str = ""
+    request: TokenRequest, slug: str, target: str = "production", sha256: str = ""
 ) -> Any:
     """The bytes of the champion's checkpoint; its SHA-256 is the ETag.
 
@@ -148,7 +149,7 @@ def read_checkpoint(
     response={200: DecisionsOut, 304: None, **_ERRORS, 409: ErrorOut},
 )
 def list_decisions(
-    request: HttpRequest,
+    request: TokenRequest,
     response: HttpResponse,
     slug: str,
     target: str = "",
@@ -177,7 +178,7 @@ def list_decisions(
 
 
 @router.get("/{slug}/decisions.jsonl", openapi_extra=api_bodies.file(_JSON_LINES))
-def read_log(request: HttpRequest, slug: str) -> Any:
+def read_log(request: TokenRequest, slug: str) -> Any:
     """The whole log with its evidence, a JSON object a line, oldest first: enough to check the
     chain of hashes."""
     project = _project(request, slug)
@@ -194,7 +195,7 @@ def read_log(request: HttpRequest, slug: str) -> Any:
     "/{slug}/decisions/{int:sequence}",
     response={200: DecisionWithEvidenceOut, **_ERRORS, 409: ErrorOut},
 )
-def read_decision(request: HttpRequest, slug: str, sequence: int) -> dict[str, Any]:
+def read_decision(request: TokenRequest, slug: str, sequence: int) -> dict[str, Any]:
     """One decision with the evidence as it was when the button was pressed."""
     project = _project(request, slug)
     intact_log(project)

@@ -15,7 +15,7 @@ from experiments.decisions.queries.baselines import newest_baseline
 from experiments.decisions.services import baselines
 from experiments.errors import VerdictError
 from experiments.team.pages.access import attempted, in_project, required, whole_number
-from experiments.team.queries.access import Access, people_who_may, project_record
+from experiments.team.queries.access import Access, people_who_may
 from experiments.verdict.queries.current_champion import champion_of
 from experiments.verdict.services import replications
 
@@ -80,8 +80,7 @@ def start_baseline(request: HttpRequest, access: Access) -> HttpResponse:
     seeds = whole_number(request.POST.get("seeds"), 0)
     try:
         made = baselines.start(
-            user=request.user,  # type: ignore[arg-type]
-            project=project_record(access),
+            access=access,
             text=text,
             seeds=seeds,
         )
@@ -103,7 +102,7 @@ def record_baseline(request: HttpRequest, access: Access) -> HttpResponse:
     made = attempted(
         request,
         lambda: baselines.record(
-            user=request.user,  # type: ignore[arg-type]
+            access=access,
             replication=replication,
             reason=request.POST.get("reason", ""),
         ),
@@ -119,7 +118,7 @@ def repeat_baseline(request: HttpRequest, access: Access) -> HttpResponse:
     count = attempted(
         request,
         lambda: replications.repeat_failed(
-            user=request.user,  # type: ignore[arg-type]
+            access=access,
             replication=replication,
         ),
     )
@@ -145,8 +144,7 @@ def enter_baseline(request: HttpRequest, access: Access) -> HttpResponse:
     fields = ("objective", "parameters", "commit", "data", "scores", "source", "chance", "reason")
     try:
         made = baselines.enter_known(
-            user=request.user,  # type: ignore[arg-type]
-            project=project_record(access),
+            access=access,
             **{name: told[name] for name in fields},
         )
     except VerdictError as error:

@@ -14,7 +14,7 @@ from experiments.decisions.queries.chain_check import log_problems
 from experiments.decisions.queries.champions import TargetChampions, champions_of
 from experiments.decisions.services import champions
 from experiments.team.pages.access import attempted, in_project, whole_number
-from experiments.team.queries.access import Access, project_record
+from experiments.team.queries.access import Access
 
 
 @require_safe
@@ -55,8 +55,7 @@ def revert_champion(request: HttpRequest, access: Access) -> HttpResponse:
     made = attempted(
         request,
         lambda: champions.revert(
-            user=request.user,  # type: ignore[arg-type]
-            project=project_record(access),
+            access=access,
             target=request.POST.get("target", ""),
             to=whole_number(request.POST.get("to"), -1),
             standing=whole_number(request.POST.get("standing"), -1),

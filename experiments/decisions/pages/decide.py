@@ -15,7 +15,7 @@ from experiments.decisions.pages.decision_text import open_markdown
 from experiments.decisions.services import decisions
 from experiments.design.queries.experiments import find_experiment
 from experiments.team.pages.access import attempted, in_project, required, whole_number
-from experiments.team.queries.access import Access, people_who_may, targets_of
+from experiments.team.queries.access import Access, people_who_may
 from experiments.trials.artifacts.queries import deployables
 from experiments.verdict.evidence.evidence import Evidence
 from experiments.verdict.evidence.evidence import gather as gather_evidence
@@ -37,7 +37,7 @@ def decide_page(request: HttpRequest, access: Access, name: str) -> HttpResponse
     context = {
         **shared_context(parts),
         **_evidence_context(parts),
-        "targets": targets_of(access),
+        "targets": access.targets,
         "reason": request.session.pop(f"reason-{parts.experiment.pk}", ""),
         "approvers": () if access.can_decide else people_who_may(access.project_id, "approver"),
     }
@@ -112,7 +112,7 @@ def record_decision(request: HttpRequest, access: Access, name: str) -> HttpResp
     made = attempted(
         request,
         lambda: decisions.record(
-            user=request.user,  # type: ignore[arg-type]
+            access=access,
             experiment=parts.experiment,
             choice=choice,
             reason=reason,
@@ -139,7 +139,7 @@ def open_test(request: HttpRequest, access: Access, name: str, repetition: int) 
     opened = attempted(
         request,
         lambda: replications.open_test(
-            user=request.user,  # type: ignore[arg-type]
+            access=access,
             replication=replication,
         ),
     )

@@ -20,7 +20,7 @@ from experiments.decisions.queries.decisions import (
     list_decisions,
 )
 from experiments.team.pages.access import in_project, required, whole_number
-from experiments.team.queries.access import Access, project_record, targets_of
+from experiments.team.queries.access import Access, project_record
 from experiments.verdict.panels.evidence_view import evidence_page
 from experiments.web.streaming import download
 
@@ -49,7 +49,7 @@ def decisions_page(request: HttpRequest, access: Access) -> HttpResponse:
         "page": page,
         "choices": CHOICES,
         "choice": choice,
-        "targets": targets_of(access),
+        "targets": access.targets,
         "target": target,
         "text": text,
         "log_problems": log_problems(access),

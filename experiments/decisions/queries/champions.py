@@ -10,7 +10,7 @@ from typing import Any
 
 from experiments.models import Configuration, Decision
 from experiments.models.decision import CHAMPION_CHOICES
-from experiments.team.queries.access import Access, targets_of
+from experiments.team.queries.access import Access
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +62,7 @@ def champions_of(access: Access) -> tuple[TargetChampions, ...]:
         .select_related("experiment", "candidate", "baseline")
         .order_by("-sequence")
     )
-    by_target: dict[str, list[Decision]] = {target: [] for target in targets_of(access)}
+    by_target: dict[str, list[Decision]] = {target: [] for target in access.targets}
     for row in rows:
         by_target.setdefault(row.target, []).append(row)
     return tuple(

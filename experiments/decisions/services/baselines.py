@@ -32,7 +32,7 @@ from experiments.models.experiment import NOT_SEARCHED, ExperimentState
 from experiments.models.project import Role
 from experiments.models.replication import Purpose
 from experiments.models.trial import Origin, Side, StudyKind, TrialState
-from experiments.team.services.permissions import Person, require
+from experiments.team.queries.access import Access
 from experiments.trials.lifecycle.services import experiments, trials
 from experiments.verdict.evidence.evidence_state import evidence_state
 from experiments.verdict.services import judging
@@ -42,7 +42,7 @@ DEFAULT_SEEDS = 10
 FEWEST_SEEDS, MOST_SEEDS = 2, 1000
 
 
-def start(*, user: Person, project: Project, text: str, seeds: int = DEFAULT_SEEDS) -> Replication:
+def start(*, access: Access, text: str, seeds: int = DEFAULT_SEEDS) -> Replication:
     """Create the experiment of a baseline and queue its one configuration over fresh seeds.
 
     Every replicate has a training and a split seed of its own that no trial of the project had.
@@ -53,9 +53,9 @@ def start(*, user: Person, project: Project, text: str, seeds: int = DEFAULT_SEE
         Conflict: when the project has a champion, or a baseline is under way.
         NotFound, NotAllowed: for someone who is no editor.
     """
-    require(user, project, Role.EDITOR)
+    access.require(Role.EDITOR)
     file = experiment_file.parse(text)
-    check_project(file, project.slug)
+    check_project(file, access.slug)
     _check_single(file)
     if not FEWEST_SEEDS <= seeds <= MOST_SEEDS:
         raise VerdictError(
@@ -63,20 +63,20 @@ def start(*, user: Person, project: Project, text: str, seeds: int = DEFAULT_SEE
             [Problem("seeds", f"want {FEWEST_SEEDS} to {MOST_SEEDS}")],
         )
     with transaction.atomic():
-        held = Project.objects.select_for_update().get(pk=project.pk)
+        held = Project.objects.select_for_update().get(pk=access.project_id)
         _check_none(held)
-        experiment = experiments.create(user=user, text=text)
+        experiment = experiments.create(access=access, text=text)
         _end_search(experiment)
         replication = Replication.objects.create(
             experiment=experiment,
             purpose=Purpose.BASELINE,
-            candidate=_configuration(held, **_runs(file)),
+            candidate=_configuration(held.pk, **_runs(file)),
             looks=json.dumps([seeds]),
             level=0.05,
             margin=0.0,
             root_seed=secrets.randbits(31),
             pairs_queued=seeds,
-            created_by_id=user.pk,
+            created_by=access.user,
         )
         _queue(replication, seeds)
     return replication
@@ -132,10 +132,10 @@ def _runs(file: ExperimentFile) -> dict[str, Any]:
     }
 
 
-def _configuration(project: Project, **parts: Any) -> Configuration:
+def _configuration(project_id: int, **parts: Any) -> Configuration:
     document = configuration.canonical(**parts)
     held, _ = Configuration.objects.get_or_create(
-        project=project,
+        project_id=project_id,
         digest=configuration.digest(document),
         defaults={"document": document},
     )
@@ -171,7 +171,7 @@ def _queue(replication: Replication, seeds: int) -> None:
     dispatch.wake(experiment.queue, min(experiment.parallel, seeds))
 
 
-def record(*, user: Person, replication: Replication, reason: str) -> Decision:
+def record(*, access: Access, replication: Replication, reason: str) -> Decision:
     """Enter a baseline that has run as the champion of production, with its scores frozen.
 
     In an empty log it is decision 0, else the next one.
@@ -182,8 +182,7 @@ def record(*, user: Person, replication: Replication, reason: str) -> Decision:
         Conflict: when there is a champion already, somebody decided at the same moment, or the
             seeds changed meanwhile.
     """
-    project = replication.experiment.project
-    require(user, project, Role.APPROVER)
+    access.require(Role.APPROVER, replication.experiment)
     said = decision_log.checked_reason(reason)
     if replication.purpose != Purpose.BASELINE:
         raise NotOpenYet("These runs are no baseline; adopt a candidate by its verdict.")
@@ -194,16 +193,15 @@ def record(*, user: Person, replication: Replication, reason: str) -> Decision:
     if not seen.finite_scores:
         raise NotOpenYet("No seed gave a finite score: this configuration does not train.")
     with transaction.atomic():
-        Project.objects.select_for_update().get(pk=project.pk)
+        Project.objects.select_for_update().get(pk=access.project_id)
         held = judging.hold(replication)
         judging.check_state(held, state)
-        return _enter(user, project, held.candidate, said, seen.document(), held)
+        return _enter(access, held.candidate, said, seen.document(), held)
 
 
 def enter_known(
     *,
-    user: Person,
-    project: Project,
+    access: Access,
     objective: str,
     parameters: Mapping[str, Any],
     scores: Sequence[float],
@@ -223,24 +221,24 @@ def enter_known(
         Conflict: when there is a champion already, or somebody decided at the same moment.
         NotFound, NotAllowed: for someone who is no approver.
     """
-    require(user, project, Role.APPROVER)
+    access.require(Role.APPROVER)
     problems = _known_problems(objective, parameters, scores, source, chance)
     if problems:
         raise VerdictError("The baseline has errors.", problems)
     said = decision_log.checked_reason(reason)
     with transaction.atomic():  # refused, it leaves no configuration behind
         held = _configuration(
-            project, objective=objective, parameters=parameters, commit=commit, data=data
+            access.project_id, objective=objective, parameters=parameters, commit=commit, data=data
         )
         document = baseline_evidence.known_document(
-            metric=project.official_metric,
-            direction=project.direction,
+            metric=access.official_metric,
+            direction=access.direction,
             candidate=json.loads(held.document),
             scores=scores,
             source=source.strip(),
             chance=chance,
         )
-        return _enter(user, project, held, said, document, None)
+        return _enter(access, held, said, document, None)
 
 
 def _known_problems(
@@ -273,8 +271,7 @@ def _is_infinite(value: Any) -> bool:
 
 
 def _enter(
-    user: Person,
-    project: Project,
+    access: Access,
     candidate: Configuration,
     reason: str,
     document: Mapping[str, Any],
@@ -282,7 +279,7 @@ def _enter(
 ) -> Decision:
     try:
         with transaction.atomic():
-            held = Project.objects.select_for_update().get(pk=project.pk)
+            held = Project.objects.select_for_update().get(pk=access.project_id)
             champion = Decision.objects.crowning(held)
             if champion is not None:
                 raise Conflict(
@@ -291,7 +288,7 @@ def _enter(
                 )
             return decision_log.append(
                 project=held,
-                user=user,
+                access=access,
                 choice=Choice.BASELINE,
                 reason=reason,
                 target="production",

@@ -11,12 +11,10 @@ from experiments.errors import Conflict, NotFound, StaleEvidence
 from experiments.models import Decision, Project
 from experiments.models.decision import CHAMPION_CHOICES, Choice
 from experiments.models.project import Role
-from experiments.team.services.permissions import Person, require
+from experiments.team.queries.access import Access
 
 
-def revert(
-    *, user: Person, project: Project, target: str, to: int, standing: int, reason: str
-) -> Decision:
+def revert(*, access: Access, target: str, to: int, standing: int, reason: str) -> Decision:
     """Make the champion of decision `to` the champion of its target again.
 
     `standing` is the decision whose champion stood when the person looked. What the earlier
@@ -28,12 +26,12 @@ def revert(
         StaleEvidence: when another champion stands meanwhile.
         Conflict: when it is the champion already, or somebody decided at the same moment.
     """
-    require(user, project, Role.APPROVER)
+    access.require(Role.APPROVER)
     said = decision_log.checked_reason(reason)
-    decision_log.checked_target(project, target)
+    decision_log.checked_target(access.targets, target)
     try:
         with transaction.atomic():
-            held = Project.objects.select_for_update().get(pk=project.pk)
+            held = Project.objects.select_for_update().get(pk=access.project_id)
             wanted = _crowned(held, target, to)
             now = Decision.objects.crowning(held, target)
             if now is None or now.sequence != standing:
@@ -46,7 +44,7 @@ def revert(
                 raise Conflict(f"That configuration is the champion of {target} already.")
             return decision_log.append(
                 project=held,
-                user=user,
+                access=access,
                 choice=Choice.REVERT,
                 reason=said,
                 target=target,
@@ -56,7 +54,7 @@ def revert(
                 experiment=wanted.experiment,
             )
     except IntegrityError as error:
-        raise decision_log.taken(project) from error
+        raise decision_log.taken(access.project_id) from error
 
 
 def _crowned(project: Project, target: str, sequence: int) -> Decision:

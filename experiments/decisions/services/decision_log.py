@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import partial
 
 from django.db import transaction
@@ -16,8 +17,8 @@ from experiments.models import Configuration, Decision, Experiment, Project, Rep
 from experiments.models.decision import Choice
 from experiments.models.webhook import EventKind
 from experiments.team.page_addresses import page
+from experiments.team.queries.access import Access
 from experiments.team.services import messages
-from experiments.team.services.permissions import Person
 
 LONGEST_REASON = 10_000
 
@@ -42,23 +43,23 @@ def checked_reason(reason: str) -> str:
     return said
 
 
-def checked_target(project: Project, target: str) -> str:
+def checked_target(targets: Sequence[str], target: str) -> str:
     """The target, which must be one of the project's.
 
     Raises:
         VerdictError: for any other; the message lists those there are.
     """
-    if target not in project.targets:
+    if target not in targets:
         raise VerdictError(
-            f"{project.slug} has no target {target!r}.",
-            [Problem("target", f"want one of {', '.join(project.targets)}")],
+            f"There is no target {target!r}.",
+            [Problem("target", f"want one of {', '.join(targets)}")],
         )
     return target
 
 
-def taken(project: Project) -> Conflict:
+def taken(project_id: int) -> Conflict:
     """The refusal for who came second at the same moment; it says who came first."""
-    newest = Decision.objects.filter(project=project).order_by("-sequence").first()
+    newest = Decision.objects.filter(project_id=project_id).order_by("-sequence").first()
     first = f"{newest.decided_by_name} (decision {newest.sequence})" if newest else "Somebody else"
     return Conflict(f"{first} decided at the same moment. Nothing was recorded; look at the log.")
 
@@ -66,7 +67,7 @@ def taken(project: Project) -> Conflict:
 def append(
     *,
     project: Project,
-    user: Person,
+    access: Access,
     choice: str,
     reason: str,
     target: str,
@@ -101,8 +102,8 @@ def append(
         overrides_verdict=overrides_verdict,
         reason=reason,
         evidence=evidence,
-        decided_by_id=user.pk,
-        decided_by_name=user.get_username(),
+        decided_by=access.user,
+        decided_by_name=access.username,
         decided_at=timezone.now(),
         previous_hash=last.hash if last else first_previous_hash(project.pk),
     )

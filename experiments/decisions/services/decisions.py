@@ -15,7 +15,7 @@ from experiments.models import Configuration, Decision, Experiment, Project, Rep
 from experiments.models.decision import Choice
 from experiments.models.project import Role
 from experiments.models.replication import Purpose
-from experiments.team.services.permissions import Person, require
+from experiments.team.queries.access import Access
 from experiments.trials.artifacts.queries import deployables
 from experiments.verdict.evidence.evidence import Evidence
 from experiments.verdict.services import judging, replications
@@ -36,7 +36,7 @@ class _Basis:
 
 def record(
     *,
-    user: Person,
+    access: Access,
     experiment: Experiment,
     choice: str,
     reason: str,
@@ -60,10 +60,10 @@ def record(
         Conflict: when somebody else decided meanwhile, or the choice goes against the verdict
             without `override`.
     """
-    require(user, experiment.project, Role.APPROVER)
+    access.require(Role.APPROVER, experiment)
     said = decision_log.checked_reason(reason)
     _check_choice(choice, experiment, replication)
-    decision_log.checked_target(experiment.project, target)
+    decision_log.checked_target(access.targets, target)
     seen = judging.judged(replication) if replication is not None else None
     try:
         with transaction.atomic():
@@ -86,12 +86,12 @@ def record(
                 evidence=json.dumps(frozen, sort_keys=True, allow_nan=False),
                 verdict=basis.verdict,
                 overrides_verdict=_overrides(choice, basis.verdict),
-                user=user,
+                access=access,
             )
             if choice == Choice.CONTINUE and seen is not None and basis.replication is not None:
                 replications.queue_next_look(basis.replication, seen.verdict)
     except IntegrityError as error:
-        raise decision_log.taken(experiment.project) from error
+        raise decision_log.taken(access.project_id) from error
     return decision
 
 

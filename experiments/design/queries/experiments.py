@@ -17,7 +17,8 @@ from experiments.design.queries.awaiting_decision import decisions_wanted
 from experiments.design.space.search_space import values_in_words
 from experiments.design.trial_names import arm_letter, trial_name
 from experiments.errors import NotFound
-from experiments.models import Decision, Experiment, ExperimentTag, Finding, Study, Trial
+from experiments.models import Decision, ExperimentTag, Finding, Study, Trial
+from experiments.models import Experiment as Experiment
 from experiments.models.experiment import ExperimentState
 from experiments.models.trial import Origin, StudyKind, TrialState
 from experiments.models.trial_encoding import decode

@@ -24,6 +24,7 @@ from experiments.errors import VerdictError
 from experiments.management import control_actions
 from experiments.management.acting_person import person
 from experiments.models import Experiment
+from experiments.team.queries.access import get_project
 from experiments.trials.lifecycle.queries import progress as progress_queries
 from experiments.trials.lifecycle.queries.progress import Progress
 from experiments.trials.lifecycle.queries.waiting import why_waiting
@@ -63,7 +64,9 @@ class Command(BaseCommand):
 
     def _run(self, options: dict[str, Any]) -> None:
         text = _read(options["file"])
-        experiment = experiments.create(user=person(options["user"]), text=text)
+        slug = experiment_file.parse(text).project
+        access = get_project(person(options["user"]), slug)
+        experiment = experiments.create(access=access, text=text)
         reference = f"{experiment.project.slug}/{experiment.name}"
         self.console.print(f"{reference}: {experiment.budget} trials queued.")
         if not progress_queries.workers_alive(experiment.queue):

@@ -12,6 +12,7 @@ from django.core.management.base import BaseCommand
 from experiments.management.acting_person import person
 from experiments.models import Experiment, Project
 from experiments.models.project import Direction
+from experiments.team.queries.access import get_project
 from experiments.team.services import projects
 from experiments.trials.lifecycle.services import experiments
 
@@ -38,5 +39,5 @@ class Command(BaseCommand):
             )
         if not Experiment.objects.filter(project__slug="digits").exists():
             text = (Path(settings.BASE_DIR) / EXAMPLE).read_text(encoding="utf-8")
-            experiment = experiments.create(user=user, text=text)
+            experiment = experiments.create(access=get_project(user, "digits"), text=text)
             self.stdout.write(f"Started digits/{experiment.name}.")

@@ -6,7 +6,6 @@ from collections.abc import Iterable
 from dataclasses import asdict
 from typing import Annotated, Any
 
-from django.http import HttpRequest
 from ninja import Router
 from pydantic import StringConstraints
 
@@ -36,6 +35,7 @@ from experiments.verdict.panels.evidence_view import evidence_page
 from experiments.verdict.panels.path_context import PathContext, path_context
 from experiments.verdict.panels.replication_forms import PowerForm
 from experiments.verdict.queries.replication_state import get_repetition
+from experiments.web.requests import TokenRequest
 
 router = Router(tags=["charts"])
 _PLACE = "/{slug}/experiments/{name}"
@@ -44,7 +44,7 @@ Word = Annotated[str, StringConstraints(max_length=300)]
 
 @router.get(f"{_PLACE}/charts", response={200: PanelOut, **auth.READ_ERRORS})
 def read_charts(
-    request: HttpRequest,
+    request: TokenRequest,
     slug: str,
     name: str,
     tab: Word = "curves",
@@ -67,7 +67,7 @@ def read_charts(
 
 @router.get(_PLACE + "/trials/{trial}/charts", response={200: PanelOut, **auth.READ_ERRORS})
 def read_trial_charts(
-    request: HttpRequest, slug: str, name: str, trial: str, metric: Word = ""
+    request: TokenRequest, slug: str, name: str, trial: str, metric: Word = ""
 ) -> Any:
     """The learning curves of one trial, with what the rules saw in them."""
     parts = _parts(request, slug, name)
@@ -82,7 +82,7 @@ def read_trial_charts(
     _PLACE + "/repetitions/{int:repetition}/charts",
     response={200: FiguresOut, **auth.READ_ERRORS},
 )
-def read_repetition_charts(request: HttpRequest, slug: str, name: str, repetition: int) -> Any:
+def read_repetition_charts(request: TokenRequest, slug: str, name: str, repetition: int) -> Any:
     """Every seed of both sides, and the interval that decides, as the Decide page draws them."""
     access = auth.reading(request, slug)
     experiment = get_experiment(access, name)
@@ -94,7 +94,7 @@ def read_repetition_charts(request: HttpRequest, slug: str, name: str, repetitio
 
 
 @router.get("/{slug}/compare", response={200: ComparisonOut, **auth.READ_ERRORS})
-def compare_experiments(request: HttpRequest, slug: str, a: Word = "", b: Word = "") -> Any:
+def compare_experiments(request: TokenRequest, slug: str, a: Word = "", b: Word = "") -> Any:
     """How two experiments differ, and which finds more with the same number of trials."""
     access = auth.reading(request, slug)
     if a == b:
@@ -113,7 +113,7 @@ def compare_experiments(request: HttpRequest, slug: str, a: Word = "", b: Word =
 
 @router.get(f"{_PLACE}/schedule", response={200: PlanningOut, **auth.READ_ERRORS})
 def plan_schedule(
-    request: HttpRequest,
+    request: TokenRequest,
     slug: str,
     name: str,
     looks: Word = "",
@@ -121,7 +121,8 @@ def plan_schedule(
     candidates: Word = "",
 ) -> Any:
     """What a schedule of looks such as "10, 20, 30" can show; nothing is queued."""
-    experiment = get_experiment(auth.reading(request, slug), name)
+    access = auth.reading(request, slug)
+    experiment = get_experiment(access, name)
     form = PowerForm({"looks": looks, "margin": margin, "candidates": candidates})
     if not form.is_valid():
         wrong = [Problem(where, message) for where, message in form.reasons()]
@@ -145,14 +146,14 @@ def plan_schedule(
 
 
 @router.get(f"{_PLACE}/checklist", response={200: ChecklistOut, **auth.READ_ERRORS})
-def read_checklist(request: HttpRequest, slug: str, name: str) -> Any:
+def read_checklist(request: TokenRequest, slug: str, name: str) -> Any:
     """The playbook's questions, each passed, noticed, warned, set aside or not checkable yet."""
     parts = _parts(request, slug, name)
     held = checklist(parts.experiment, parts.findings)
     return {"summary": held.summary, "questions": held.rows}
 
 
-def _parts(request: HttpRequest, slug: str, name: str) -> PathContext:
+def _parts(request: TokenRequest, slug: str, name: str) -> PathContext:
     access = auth.reading(request, slug)
     return path_context(access, get_experiment(access, name))
 

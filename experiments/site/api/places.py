@@ -6,7 +6,6 @@ from dataclasses import asdict
 from datetime import datetime
 from typing import Annotated, Any
 
-from django.http import HttpRequest
 from ninja import Router, Schema
 from pydantic import StringConstraints
 
@@ -15,6 +14,7 @@ from experiments.team.api import auth
 from experiments.team.queries.token_access import opens
 from experiments.trials.lifecycle.queries import workers
 from experiments.web.api_schemas import Number
+from experiments.web.requests import TokenRequest
 
 router = Router(tags=["places"])
 Word = Annotated[str, StringConstraints(max_length=200)]
@@ -77,7 +77,7 @@ class PlacesOut(Schema):
 
 
 @router.get("/workers", response={200: WorkersOut, **auth.READ_ERRORS})
-def list_workers(request: HttpRequest) -> Any:
+def list_workers(request: TokenRequest) -> Any:
     """The nodes, what they run, and what waits in each queue.
 
     A token of one project is told the trials of that project alone.
@@ -93,7 +93,7 @@ def list_workers(request: HttpRequest) -> Any:
 
 @router.get("/places", response={200: PlacesOut, **auth.READ_ERRORS})
 def find_places(
-    request: HttpRequest, q: Word = "", project: Word = "", experiment: Word = ""
+    request: TokenRequest, q: Word = "", project: Word = "", experiment: Word = ""
 ) -> Any:
     """Projects, experiments, trials and decisions by a few letters or a number.
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.http import HttpRequest
 from ninja import Router, Status
 
 from experiments.decisions.queries import champions
@@ -18,18 +17,19 @@ from experiments.design.api.experiment_schemas import (
 from experiments.errors import NotAllowed
 from experiments.site.queries import projects
 from experiments.team.api import auth
-from experiments.team.queries.access import find_project, project_record, targets_of
+from experiments.team.queries.access import find_project, project_record
 from experiments.team.queries.token_access import opens
 from experiments.team.services import projects as services
 from experiments.verdict.queries.current_champion import champion_of
 from experiments.web import api_bodies
 from experiments.web.api_schemas import ErrorOut
+from experiments.web.requests import TokenRequest
 
 router = Router(tags=["projects"])
 
 
 @router.get("", response={200: ProjectsOut, **auth.READ_ERRORS})
-def list_projects(request: HttpRequest) -> Any:
+def list_projects(request: TokenRequest) -> Any:
     """The projects that the token opens, with their champions."""
     token = auth.token_of(request)
     rows = projects.list_projects(token.owner)
@@ -41,7 +41,7 @@ def list_projects(request: HttpRequest) -> Any:
     response={201: ProjectOut, **auth.WRITE_ERRORS},
     openapi_extra=api_bodies.described(ProjectIn),
 )
-def create_project(request: HttpRequest) -> Any:
+def create_project(request: TokenRequest) -> Any:
     """Make a project; the token's owner is its first admin."""
     token = auth.token_of(request, "write")
     if token.project_id is not None:
@@ -51,7 +51,7 @@ def create_project(request: HttpRequest) -> Any:
 
 
 @router.get("/{slug}", response={200: ProjectOut, **auth.READ_ERRORS, 409: ErrorOut})
-def read_project(request: HttpRequest, slug: str) -> Any:
+def read_project(request: TokenRequest, slug: str) -> Any:
     """What a project is about, its targets, and the champion for production.
 
     409 when the log that the champion stands in is not what was written.
@@ -62,7 +62,7 @@ def read_project(request: HttpRequest, slug: str) -> Any:
 
 
 @router.get("/{slug}/champions", response={200: ChampionsOut, **auth.READ_ERRORS, 409: ErrorOut})
-def read_champions(request: HttpRequest, slug: str) -> Any:
+def read_champions(request: TokenRequest, slug: str) -> Any:
     """Every champion of every target since the baseline: which change brought what."""
     access = auth.reading(request, slug)
     intact_log(project_record(access))
@@ -78,6 +78,6 @@ def _project(access: Any) -> dict[str, Any]:
         "margin": access.margin,
         "smallest_gain": access.smallest_gain,
         "role": access.role,
-        "targets": targets_of(access),
+        "targets": access.targets,
         "champion": champion_of(access.project_id),
     }

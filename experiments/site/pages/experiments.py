@@ -84,7 +84,7 @@ def _action(act: Act, said: str) -> Callable[..., HttpResponseBase]:
         experiment: Any = required(find_experiment(access, name))
 
         def call() -> bool:
-            act(user=request.user, experiment=experiment)
+            act(access=access, experiment=experiment)
             return True
 
         if attempted(request, call):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.http import HttpRequest
 from ninja import Router, Status
 
 from experiments.errors import NotFound
@@ -12,12 +11,13 @@ from experiments.team.api import auth
 from experiments.team.api.member_schemas import TokensOut, WhoOut
 from experiments.team.queries.tokens import tokens_of
 from experiments.team.services import tokens as services
+from experiments.web.requests import TokenRequest
 
 router = Router(tags=["account"])
 
 
 @router.get("", response={200: WhoOut, **auth.READ_ERRORS})
-def who_am_i(request: HttpRequest) -> Any:
+def who_am_i(request: TokenRequest) -> Any:
     """In whose name the token acts, and what it may do."""
     token = auth.token_of(request)
     return {
@@ -29,7 +29,7 @@ def who_am_i(request: HttpRequest) -> Any:
 
 
 @router.get("/tokens", response={200: TokensOut, **auth.READ_ERRORS})
-def list_tokens(request: HttpRequest) -> Any:
+def list_tokens(request: TokenRequest) -> Any:
     """The owner's tokens, those of one project for a token that opens only that one.
 
     A token is made on the account page alone, where a person logs in.
@@ -53,7 +53,7 @@ def list_tokens(request: HttpRequest) -> Any:
 
 
 @router.delete("/tokens/{int:token}", response={204: None, **auth.WRITE_ERRORS})
-def revoke_token(request: HttpRequest, token: int) -> Any:
+def revoke_token(request: TokenRequest, token: int) -> Any:
     """Make one of the owner's tokens useless at once; this one may be told its own id."""
     asked = auth.token_of(request, "write")
     if token >= 2**63 or (asked.project is not None and asked.pk != token):

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 from django.conf import settings
-from django.http import HttpRequest
 from django.urls import reverse
 from ninja import Router, Status
 
@@ -21,18 +20,19 @@ from experiments.team.api.member_schemas import (
     RoleIn,
     SettingsIn,
 )
-from experiments.team.queries.access import members, project_record, targets_of
+from experiments.team.queries.access import members
 from experiments.team.queries.invitations import open_invitations
 from experiments.team.services import invitations, projects
 from experiments.team.services import members as services
 from experiments.web import api_bodies
+from experiments.web.requests import TokenRequest
 
 router = Router(tags=["members"])
 _MAY_BE_NULL = "smallest_gain"
 
 
 @router.get("/{slug}/members", response={200: MembersOut, **auth.READ_ERRORS})
-def list_members(request: HttpRequest, slug: str) -> Any:
+def list_members(request: TokenRequest, slug: str) -> Any:
     """Everyone in a project, the most powerful first."""
     return {"members": members(auth.reading(request, slug).project_id)}
 
@@ -42,11 +42,11 @@ def list_members(request: HttpRequest, slug: str) -> Any:
     response={201: MemberOut, **auth.WRITE_ERRORS},
     openapi_extra=api_bodies.described(MemberIn),
 )
-def add_member(request: HttpRequest, slug: str) -> Any:
+def add_member(request: TokenRequest, slug: str) -> Any:
     """Make somebody who has an account a member."""
     access = auth.administering(request, slug)
     told = api_bodies.read(request, MemberIn).dict()
-    made = services.add(user=auth.person(request), project=project_record(access), **told)
+    made = services.add(access=access, **told)
     return Status(201, _member(made))
 
 
@@ -55,13 +55,12 @@ def add_member(request: HttpRequest, slug: str) -> Any:
     response={200: MemberOut, **auth.WRITE_ERRORS},
     openapi_extra=api_bodies.described(RoleIn),
 )
-def change_member(request: HttpRequest, slug: str, username: str) -> Any:
+def change_member(request: TokenRequest, slug: str, username: str) -> Any:
     """Another role for a member; a project keeps an admin."""
     access = auth.administering(request, slug)
     return _member(
         services.change_role(
-            user=auth.person(request),
-            project=project_record(access),
+            access=access,
             username=username,
             role=api_bodies.read(request, RoleIn).role,
         )
@@ -69,15 +68,15 @@ def change_member(request: HttpRequest, slug: str, username: str) -> Any:
 
 
 @router.delete("/{slug}/members/{username}", response={204: None, **auth.WRITE_ERRORS})
-def remove_member(request: HttpRequest, slug: str, username: str) -> Any:
+def remove_member(request: TokenRequest, slug: str, username: str) -> Any:
     """The person sees the project no longer; what they recorded stays."""
-    project = project_record(auth.administering(request, slug))
-    services.remove(user=auth.person(request), project=project, username=username)
+    access = auth.administering(request, slug)
+    services.remove(access=access, username=username)
     return Status(204, None)
 
 
 @router.get("/{slug}/invitations", response={200: InvitationsOut, **auth.WRITE_ERRORS})
-def list_invitations(request: HttpRequest, slug: str) -> Any:
+def list_invitations(request: TokenRequest, slug: str) -> Any:
     """Those whose link still works, for admins; a link is told when it is made, and not again."""
     access = auth.administering(request, slug)
     return {"invitations": [_invitation(each) for each in open_invitations(access)]}
@@ -88,11 +87,11 @@ def list_invitations(request: HttpRequest, slug: str) -> Any:
     response={201: InvitationMadeOut, **auth.WRITE_ERRORS},
     openapi_extra=api_bodies.described(InvitationIn),
 )
-def invite_member(request: HttpRequest, slug: str) -> Any:
+def invite_member(request: TokenRequest, slug: str) -> Any:
     """A link that makes whoever follows it a member, once; mailed where mail is set up."""
     access = auth.administering(request, slug)
     told = api_bodies.read(request, InvitationIn).dict()
-    made = invitations.create(user=auth.person(request), project=project_record(access), **told)
+    made = invitations.create(access=access, **told)
     link = _link(made.pk)
     invitations.mail(invitation=made, link=link)
     (row,) = (each for each in open_invitations(access) if each.id == made.pk)
@@ -100,13 +99,12 @@ def invite_member(request: HttpRequest, slug: str) -> Any:
 
 
 @router.delete("/{slug}/invitations/{int:invitation}", response={204: None, **auth.WRITE_ERRORS})
-def withdraw_invitation(request: HttpRequest, slug: str, invitation: int) -> Any:
+def withdraw_invitation(request: TokenRequest, slug: str, invitation: int) -> Any:
     """The link works no longer."""
-    project = project_record(auth.administering(request, slug))
+    access = auth.administering(request, slug)
     if invitation >= 2**63:
         raise NotFound("There is no such open invitation.")
-    user = auth.person(request)
-    invitations.withdraw(user=user, project=project, invitation_id=invitation)
+    invitations.withdraw(access=access, invitation_id=invitation)
     return Status(204, None)
 
 
@@ -115,7 +113,7 @@ def withdraw_invitation(request: HttpRequest, slug: str, invitation: int) -> Any
     response={204: None, **auth.WRITE_ERRORS},
     openapi_extra=api_bodies.described(SettingsIn),
 )
-def change_settings(request: HttpRequest, slug: str) -> Any:
+def change_settings(request: TokenRequest, slug: str) -> Any:
     """The project's name, the defaults of its experiments, and its targets."""
     access = auth.administering(request, slug)
     asked = api_bodies.read(request, SettingsIn).dict(exclude_unset=True)
@@ -124,11 +122,10 @@ def change_settings(request: HttpRequest, slug: str) -> Any:
         "name": access.name,
         "margin": access.margin,
         "smallest_gain": access.smallest_gain,
-        "targets": targets_of(access),
+        "targets": access.targets,
     }
     projects.change(
-        user=auth.person(request),
-        project=project_record(access),
+        access=access,
         **held | told,  # type: ignore[arg-type]
     )
     return Status(204, None)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from django.http import HttpRequest
 from ninja import Router, Status
 from pydantic import Field
 
@@ -21,9 +20,10 @@ from experiments.team.api.message_schemas import (
     WebhooksOut,
 )
 from experiments.team.queries import messages
-from experiments.team.queries.access import Access, project_record
+from experiments.team.queries.access import Access
 from experiments.team.services import webhooks as services
 from experiments.web import api_bodies
+from experiments.web.requests import TokenRequest
 
 router = Router(tags=["webhooks"])
 _ONE = "/{slug}/webhooks/{int:webhook}"
@@ -32,7 +32,7 @@ _ERRORS = auth.READ_ERRORS | auth.WRITE_ERRORS
 
 
 @router.get("/{slug}/webhooks", response={200: WebhooksOut, **_ERRORS})
-def list_webhooks(request: HttpRequest, slug: str) -> Any:
+def list_webhooks(request: TokenRequest, slug: str) -> Any:
     """The addresses that hear of the project, without their secrets."""
     access = auth.administering(request, slug, "read")
     return {"webhooks": messages.webhooks_of(access)}
@@ -43,13 +43,11 @@ def list_webhooks(request: HttpRequest, slug: str) -> Any:
     response={201: WebhookMadeOut, **auth.WRITE_ERRORS},
     openapi_extra=api_bodies.described(WebhookIn),
 )
-def create_webhook(request: HttpRequest, slug: str) -> Any:
+def create_webhook(request: TokenRequest, slug: str) -> Any:
     """Make one; its secret stands in this answer and in no other."""
     access = auth.administering(request, slug)
     told = api_bodies.read(request, WebhookIn).dict()
-    made, secret = services.create(
-        user=auth.person(request), project=project_record(access), **told
-    )
+    made, secret = services.create(access=access, **told)
     return Status(201, {**_row(access, made.pk), "secret": secret})
 
 
@@ -58,12 +56,11 @@ def create_webhook(request: HttpRequest, slug: str) -> Any:
     response={200: WebhookOut, **auth.WRITE_ERRORS},
     openapi_extra=api_bodies.described(WebhookChangeIn),
 )
-def change_webhook(request: HttpRequest, slug: str, webhook: int) -> Any:
+def change_webhook(request: TokenRequest, slug: str, webhook: int) -> Any:
     """Another address or other events; the secret stays."""
     access = auth.administering(request, slug)
     services.change(
-        user=auth.person(request),
-        project=project_record(access),
+        access=access,
         webhook_id=_number(webhook),
         **api_bodies.read(request, WebhookChangeIn).dict(),
     )
@@ -71,43 +68,40 @@ def change_webhook(request: HttpRequest, slug: str, webhook: int) -> Any:
 
 
 @router.delete(_ONE, response={204: None, **auth.WRITE_ERRORS})
-def remove_webhook(request: HttpRequest, slug: str, webhook: int) -> Any:
+def remove_webhook(request: TokenRequest, slug: str, webhook: int) -> Any:
     """Remove one with the record of its deliveries."""
     access = auth.administering(request, slug)
     services.remove(
-        user=auth.person(request),
-        project=project_record(access),
+        access=access,
         webhook_id=_number(webhook),
     )
     return Status(204, None)
 
 
 @router.post(f"{_ONE}/secret", response={200: SecretOut, **auth.WRITE_ERRORS})
-def renew_secret(request: HttpRequest, slug: str, webhook: int) -> Any:
+def renew_secret(request: TokenRequest, slug: str, webhook: int) -> Any:
     """Another secret, told this once."""
     access = auth.administering(request, slug)
     secret = services.renew_secret(
-        user=auth.person(request),
-        project=project_record(access),
+        access=access,
         webhook_id=_number(webhook),
     )
     return {"secret": secret}
 
 
 @router.post(f"{_ONE}/test", response={202: DeliveryOut, **auth.WRITE_ERRORS})
-def test_webhook(request: HttpRequest, slug: str, webhook: int) -> Any:
+def test_webhook(request: TokenRequest, slug: str, webhook: int) -> Any:
     """Send it a message that tells of nothing, in one attempt; its delivery says how it went."""
     access = auth.administering(request, slug)
     made = services.send_test(
-        user=auth.person(request),
-        project=project_record(access),
+        access=access,
         webhook_id=_number(webhook),
     )
     return Status(202, messages.find_delivery(access, made.pk))
 
 
 @router.get("/{slug}/deliveries", response={200: DeliveriesOut, **_ERRORS})
-def list_deliveries(request: HttpRequest, slug: str, page: PageNumber = 1) -> Any:
+def list_deliveries(request: TokenRequest, slug: str, page: PageNumber = 1) -> Any:
     """What was sent or waits to be, webhooks and mails, newest first, fifty a page."""
     access = auth.administering(request, slug, "read")
     found = messages.deliveries_of(access, page)
@@ -124,12 +118,11 @@ def list_deliveries(request: HttpRequest, slug: str, page: PageNumber = 1) -> An
     "/{slug}/deliveries/{int:delivery}/again",
     response={200: DeliveryOut, **auth.WRITE_ERRORS},
 )
-def send_again(request: HttpRequest, slug: str, delivery: int) -> Any:
+def send_again(request: TokenRequest, slug: str, delivery: int) -> Any:
     """Make a delivery due now, with all its attempts before it again."""
     access = auth.administering(request, slug)
     services.send_again(
-        user=auth.person(request),
-        project=project_record(access),
+        access=access,
         delivery_id=_number(delivery),
     )
     return messages.find_delivery(access, delivery)

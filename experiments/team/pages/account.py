@@ -10,6 +10,7 @@ from django.contrib import messages
 from django.contrib.auth import login, views
 from django.contrib.auth.decorators import login_required
 from django.contrib.auth.forms import AuthenticationForm
+from django.contrib.auth.models import User
 from django.core import signing
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
@@ -23,6 +24,7 @@ from experiments.errors import NotFound, VerdictError
 from experiments.team.pages.member_forms import AddressForm, JoinForm, blame
 from experiments.team.pages.reset_form import ResetForm
 from experiments.team.services import accounts, invitations, throttle
+from experiments.web.requests import PersonRequest
 
 DEVICE_COOKIE = "device"
 _DEVICE_SALT = "experiments.device"
@@ -95,15 +97,15 @@ def _refused(
 @sensitive_post_parameters()
 @require_http_methods(["GET", "HEAD", "POST"])
 @login_required
-def account_page(request: HttpRequest) -> HttpResponse:
+def account_page(request: PersonRequest) -> HttpResponse:
     """Where mails go; from here to a new password and to tokens."""
-    form = AddressForm(request.POST or None, initial={"email": request.user.email})  # type: ignore[union-attr]
+    form = AddressForm(request.POST or None, initial={"email": request.user.email})
     if request.method == "POST" and form.is_valid():
         name = request.user.get_username()
         subject = throttle.Subject("own password", name, settings.LOGIN_FAILURES_PER_NAME)
         try:
             counted = throttle.count([subject])
-            accounts.change_address(user=request.user, **form.cleaned_data)  # type: ignore[arg-type]
+            accounts.change_address(user=request.user, **form.cleaned_data)
         except VerdictError as error:
             blame(form, error.problems, error.message)
         else:
@@ -204,21 +206,22 @@ def invitation_page(request: HttpRequest, token: str) -> HttpResponse:
 
 def _joined(request: HttpRequest, token: str, form: JoinForm) -> bool:
     """Whether the person is a member now; otherwise the form says why not."""
-    known = request.user.is_authenticated
+    person = request.user
+    known = isinstance(person, User)
     if not known and not form.is_valid():
         return False
     try:
-        if known:
-            invitations.accept(user=request.user, token=token)  # type: ignore[arg-type]
+        if isinstance(person, User):
+            invitations.accept(user=person, token=token)
         else:
             told = form.cleaned_data
-            person = invitations.join(
+            joined = invitations.join(
                 token=token,
                 username=told["username"],
                 password=told["password"],
                 email=told["email"],
             )
-            login(request, person)
+            login(request, joined)
     except NotFound:
         raise
     except VerdictError as error:

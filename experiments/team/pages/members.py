@@ -25,10 +25,11 @@ from experiments.team.pages.member_forms import (
     SettingsForm,
     blame,
 )
-from experiments.team.queries.access import ROLES, Access, members, people_who_may, project_record
+from experiments.team.queries.access import ROLES, Access, members, people_who_may
 from experiments.team.queries.invitations import open_invitations
 from experiments.team.services import invitations, projects
 from experiments.team.services import members as services
+from experiments.web.requests import PersonRequest
 
 MAY = {
     "viewer": "read everything",
@@ -101,8 +102,7 @@ def add_member(request: HttpRequest, access: Access) -> HttpResponse:
     made = _try(
         form,
         lambda told: services.add(
-            user=request.user,  # type: ignore[arg-type]
-            project=project_record(access),
+            access=access,
             username=told["username"],
             role=told["role"],
         ),
@@ -122,8 +122,7 @@ def invite_member(request: HttpRequest, access: Access) -> HttpResponse:
     made = _try(
         form,
         lambda told: invitations.create(
-            user=request.user,  # type: ignore[arg-type]
-            project=project_record(access),
+            access=access,
             role=told["role"],
             email=told["email"],
         ),
@@ -145,8 +144,7 @@ def invite_member(request: HttpRequest, access: Access) -> HttpResponse:
 def withdraw_invitation(request: HttpRequest, access: Access, invitation: int) -> HttpResponse:
     """The link works no longer."""
     invitations.withdraw(
-        user=request.user,  # type: ignore[arg-type]
-        project=project_record(access),
+        access=access,
         invitation_id=invitation,
     )
     messages.success(request, "The invitation is withdrawn; its link works no longer.")
@@ -161,8 +159,7 @@ def change_member(request: HttpRequest, access: Access) -> HttpResponse:
     made = attempted(
         request,
         lambda: services.change_role(
-            user=request.user,  # type: ignore[arg-type]
-            project=project_record(access),
+            access=access,
             username=request.POST.get("username", ""),
             role=request.POST.get("role", ""),
         ),
@@ -181,8 +178,7 @@ def remove_member(request: HttpRequest, access: Access) -> HttpResponse:
 
     def remove() -> bool:
         services.remove(
-            user=request.user,  # type: ignore[arg-type]
-            project=project_record(access),
+            access=access,
             username=name,
         )
         return True
@@ -190,7 +186,7 @@ def remove_member(request: HttpRequest, access: Access) -> HttpResponse:
     if not attempted(request, remove):
         return redirect("members", access.slug)
     messages.success(request, f"{name} is no member any more.")
-    if name == request.user.get_username() and not request.user.is_superuser:
+    if name == access.username and not access.user.is_superuser:
         return redirect("projects")
     return redirect("members", access.slug)
 
@@ -205,17 +201,16 @@ def _admins_only(access: Access) -> None:
 def settings_page(request: HttpRequest, access: Access) -> HttpResponse:
     """The project's name, the defaults of its experiments, and its targets."""
     _admins_only(access)
-    record = project_record(access)
     initial = {
         "name": access.name,
         "margin": access.margin,
         "smallest_gain": access.smallest_gain,
-        "targets": ", ".join(record.targets),
+        "targets": ", ".join(access.targets),
     }
     form = SettingsForm(request.POST or None, initial=initial)
 
     def change(told: dict[str, Any]) -> bool:
-        projects.change(user=request.user, project=record, **told)  # type: ignore[arg-type]
+        projects.change(access=access, **told)
         return True
 
     if request.method == "POST" and _try(form, change):
@@ -227,14 +222,14 @@ def settings_page(request: HttpRequest, access: Access) -> HttpResponse:
 
 @require_http_methods(["GET", "HEAD", "POST"])
 @login_required
-def new_project_page(request: HttpRequest) -> HttpResponse:
+def new_project_page(request: PersonRequest) -> HttpResponse:
     """Begin a project; whoever makes it is its first admin."""
     if not request.user.has_perm("experiments.add_project"):
         raise PermissionDenied("Only someone who may add projects can create one.")
     form = NewProjectForm(request.POST or None, initial={"direction": "maximize", "margin": 0})
     made = None
     if request.method == "POST":
-        made = _try(form, lambda told: projects.create(user=request.user, **told))  # type: ignore[arg-type]
+        made = _try(form, lambda told: projects.create(user=request.user, **told))
     if made is not None:
         messages.success(request, f"{made.name} is there. It begins with its baseline.")
         return redirect("project", made.slug)

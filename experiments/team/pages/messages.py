@@ -4,19 +4,20 @@ from __future__ import annotations
 
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_POST, require_safe
 
 from experiments.team.pages.access import attempted, required
-from experiments.team.queries.access import find_project, project_record
+from experiments.team.queries.access import find_project
 from experiments.team.queries.messages import EVENTS, choices_of
 from experiments.team.services import messages as choices
+from experiments.web.requests import PersonRequest
 
 
 @require_safe
 @login_required
-def messages_page(request: HttpRequest) -> HttpResponse:
+def messages_page(request: PersonRequest) -> HttpResponse:
     """Every project of the person with its events."""
     context = {"projects": choices_of(request.user), "events": EVENTS}
     return render(request, "account/messages.html", context)
@@ -24,15 +25,14 @@ def messages_page(request: HttpRequest) -> HttpResponse:
 
 @require_POST
 @login_required
-def choose_messages(request: HttpRequest, slug: str) -> HttpResponse:
+def choose_messages(request: PersonRequest, slug: str) -> HttpResponse:
     """Set the events of one project."""
     access = required(find_project(request.user, slug))
     wanted = request.POST.getlist("events")
 
     def choose() -> bool:
         choices.choose(
-            user=request.user,  # type: ignore[arg-type]
-            project=project_record(access),
+            access=access,
             events=wanted,
         )
         return True

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
-from django.http import Http404, HttpRequest, HttpResponse
+from django.http import Http404, HttpResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_POST
@@ -14,12 +14,13 @@ from experiments.team.pages.access import explain, required
 from experiments.team.pages.token_form import LIFETIMES, SCOPES, TokenForm
 from experiments.team.queries.tokens import project_for_token, project_slugs, tokens_of
 from experiments.team.services import tokens
+from experiments.web.requests import PersonRequest
 
 
 @never_cache
 @require_http_methods(["GET", "HEAD", "POST"])
 @login_required
-def tokens_page(request: HttpRequest) -> HttpResponse:
+def tokens_page(request: PersonRequest) -> HttpResponse:
     """The list; a POST makes a token and shows its text this once."""
     form = TokenForm(request.POST or None, initial={"scope": "read", "lifetime": "90"})
     secret = ""
@@ -37,13 +38,13 @@ def tokens_page(request: HttpRequest) -> HttpResponse:
     return render(request, "account/tokens.html", context)
 
 
-def _make(request: HttpRequest, form: TokenForm) -> str:
+def _make(request: PersonRequest, form: TokenForm) -> str:
     """The text of a new token, empty after saying why there is none."""
     slug = form.cleaned_data["project"]
     project = required(project_for_token(request.user, slug)) if slug else None
     try:
         _, secret = tokens.create(
-            user=request.user,  # type: ignore[arg-type]
+            user=request.user,
             project=project,
             name=form.cleaned_data["name"],
             scopes=form.scopes(),
@@ -57,10 +58,10 @@ def _make(request: HttpRequest, form: TokenForm) -> str:
 
 @require_POST
 @login_required
-def revoke_token(request: HttpRequest, token: int) -> HttpResponse:
+def revoke_token(request: PersonRequest, token: int) -> HttpResponse:
     """Make a token useless at once."""
     try:
-        revoked = tokens.revoke(user=request.user, token_id=token)  # type: ignore[arg-type]
+        revoked = tokens.revoke(user=request.user, token_id=token)
     except VerdictError as error:
         raise Http404(error.message) from None
     messages.success(request, f"The token {revoked.name} no longer works.")

@@ -13,7 +13,7 @@ from django.views.decorators.http import require_http_methods, require_POST
 
 from experiments.team.pages.access import attempted, in_project, whole_number
 from experiments.team.pages.webhook_form import WebhookForm
-from experiments.team.queries.access import Access, project_record
+from experiments.team.queries.access import Access
 from experiments.team.queries.messages import EVENTS, KINDS, deliveries_of, pruned_of, webhooks_of
 from experiments.team.services import webhooks
 
@@ -56,8 +56,7 @@ def _make(request: HttpRequest, access: Access, told: dict[str, Any]) -> str:
     made = attempted(
         request,
         lambda: webhooks.create(
-            user=request.user,  # type: ignore[arg-type]
-            project=project_record(access),
+            access=access,
             kind=told["kind"],
             address=told["address"],
             events=told["events"],
@@ -72,8 +71,7 @@ def _make(request: HttpRequest, access: Access, told: dict[str, Any]) -> str:
 def renew_secret(request: HttpRequest, access: Access, webhook: int) -> HttpResponse:
     """Another secret, shown this once."""
     secret = webhooks.renew_secret(
-        user=request.user,  # type: ignore[arg-type]
-        project=project_record(access),
+        access=access,
         webhook_id=webhook,
     )
     return _page(request, access, None, secret)
@@ -86,8 +84,7 @@ def test_webhook(request: HttpRequest, access: Access, webhook: int) -> HttpResp
     made = attempted(
         request,
         lambda: webhooks.send_test(
-            user=request.user,  # type: ignore[arg-type]
-            project=project_record(access),
+            access=access,
             webhook_id=webhook,
         ),
     )
@@ -101,8 +98,7 @@ def test_webhook(request: HttpRequest, access: Access, webhook: int) -> HttpResp
 def remove_webhook(request: HttpRequest, access: Access, webhook: int) -> HttpResponse:
     """Remove a webhook with the record of its deliveries."""
     webhooks.remove(
-        user=request.user,  # type: ignore[arg-type]
-        project=project_record(access),
+        access=access,
         webhook_id=webhook,
     )
     messages.success(request, "The webhook is gone; nothing is sent to it any more.")
@@ -114,8 +110,7 @@ def remove_webhook(request: HttpRequest, access: Access, webhook: int) -> HttpRe
 def send_again(request: HttpRequest, access: Access, delivery: int) -> HttpResponse:
     """Make a delivery due now."""
     webhooks.send_again(
-        user=request.user,  # type: ignore[arg-type]
-        project=project_record(access),
+        access=access,
         delivery_id=delivery,
     )
     messages.success(request, "It is sent again as soon as a worker node looks.")

@@ -3,20 +3,37 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Protocol
 
+from django.contrib.auth.models import AbstractBaseUser, AnonymousUser, User
 from django.db.models import QuerySet
 
+from experiments.errors import NotAllowed, NotFound
 from experiments.models import Membership, Project
 from experiments.models.project import Role
 
 ROLES = (Role.VIEWER, Role.EDITOR, Role.APPROVER, Role.ADMIN)  # each includes those before it
+_WHO = {
+    Role.VIEWER: "a member",
+    Role.EDITOR: "an editor",
+    Role.APPROVER: "an approver",
+    Role.ADMIN: "an admin",
+}
+Person = User | AbstractBaseUser | AnonymousUser
+
+
+class InProject(Protocol):
+    """A record that lies in one project."""
+
+    @property
+    def project_id(self) -> int: ...
 
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """A project as one person meets it."""
+    """A project as one person meets it: found once a request, asked by every service."""
 
+    user: User
     project_id: int
     slug: str
     name: str
@@ -24,7 +41,27 @@ class Access:
     direction: str
     margin: float
     smallest_gain: float | None
+    targets: tuple[str, ...]
+    archived: bool
     role: str
+
+    @property
+    def username(self) -> str:
+        return self.user.get_username()
+
+    def require(self, role: Role, record: InProject | None = None) -> None:
+        """Pass when the person has at least this role, and the record lies in this project.
+
+        Raises:
+            NotFound: for a record of another project.
+            NotAllowed: when the role is too low.
+        """
+        if record is not None and record.project_id != self.project_id:
+            raise NotFound(f"{self.slug} has no such thing.")
+        if not self._at_least(role):
+            raise NotAllowed(
+                f"Only {_WHO[role]} of {self.slug} may do this; your role is {self.role}."
+            )
 
     @property
     def can_edit(self) -> bool:
@@ -53,17 +90,31 @@ class Member:
     role: str
 
 
-def find_project(user: Any, slug: str) -> Access | None:
+def find_project(user: Person, slug: str) -> Access | None:
     """The project behind a slug, None when this person may not know that it exists."""
-    if getattr(user, "is_superuser", False):
+    if not isinstance(user, User) or not user.is_active:
+        return None
+    if user.is_superuser:
         project = Project.objects.filter(slug=slug).first()
-        return _access(project, Role.ADMIN) if project else None
+        return _access(user, project, Role.ADMIN) if project else None
     membership = (
         Membership.objects.select_related("project")
         .filter(user_id=user.pk, project__slug=slug)
         .first()
     )
-    return _access(membership.project, membership.role) if membership else None
+    return _access(user, membership.project, membership.role) if membership else None
+
+
+def get_project(user: Person, slug: str) -> Access:
+    """The project behind a slug as this person meets it.
+
+    Raises:
+        NotFound: when there is none, or this person may not know that it exists.
+    """
+    found = find_project(user, slug)
+    if found is None:
+        raise NotFound(f"There is no project {slug}.")
+    return found
 
 
 def project_record(access: Access) -> Project:
@@ -71,9 +122,11 @@ def project_record(access: Access) -> Project:
     return Project.objects.get(pk=access.project_id)
 
 
-def visible_projects(user: Any) -> QuerySet[Project]:
+def visible_projects(user: Person) -> QuerySet[Project]:
     """All projects that this person may see."""
-    if getattr(user, "is_superuser", False):
+    if not isinstance(user, User):
+        return Project.objects.none()
+    if user.is_superuser:
         return Project.objects.all()
     return Project.objects.filter(memberships__user_id=user.pk)
 
@@ -85,12 +138,6 @@ def members(project_id: int) -> tuple[Member, ...]:
     return tuple(sorted(found, key=lambda each: (-ROLES.index(Role(each.role)), each.username)))
 
 
-def targets_of(access: Access) -> tuple[str, ...]:
-    """The project's targets in the order in which they were named."""
-    found: list[str] = Project.objects.values_list("targets", flat=True).get(pk=access.project_id)
-    return tuple(found)
-
-
 def people_who_may(project_id: int, role: str) -> tuple[str, ...]:
     """Names of those whose role includes `role`: whom to ask."""
     enough = ROLES[ROLES.index(Role(role)) :]
@@ -98,8 +145,9 @@ def people_who_may(project_id: int, role: str) -> tuple[str, ...]:
     return tuple(rows.order_by("user__username").values_list("user__username", flat=True))
 
 
-def _access(project: Project, role: str) -> Access:
+def _access(user: User, project: Project, role: str) -> Access:
     return Access(
+        user=user,
         project_id=project.pk,
         slug=project.slug,
         name=project.name,
@@ -107,5 +155,7 @@ def _access(project: Project, role: str) -> Access:
         direction=project.direction,
         margin=project.margin,
         smallest_gain=project.smallest_gain,
+        targets=tuple(project.targets),
+        archived=project.archived_at is not None,
         role=str(role),
     )

@@ -19,8 +19,8 @@ from django.utils import timezone
 from experiments.errors import Conflict, NotFound, Problem, VerdictError
 from experiments.models import Invitation, Membership, Project
 from experiments.models.project import Role
+from experiments.team.queries.access import Access
 from experiments.team.services.members import checked_role
-from experiments.team.services.permissions import Person, require
 
 LIFETIME = dt.timedelta(days=7)
 MOST_OPEN = 100  # of one project
@@ -34,7 +34,7 @@ def token_of(invitation_id: int) -> str:
     return signing.dumps(invitation_id, salt=_SALT)
 
 
-def create(*, user: Person, project: Project, role: str, email: str = "") -> Invitation:
+def create(*, access: Access, role: str, email: str = "") -> Invitation:
     """Invite somebody; the link works once, for a week.
 
     Raises:
@@ -42,11 +42,11 @@ def create(*, user: Person, project: Project, role: str, email: str = "") -> Inv
         Conflict: when too many invitations are open.
         NotAllowed: for someone who is no admin of the project.
     """
-    require(user, project, Role.ADMIN)
+    access.require(Role.ADMIN)
     wanted = checked_role(role)
     address = checked_email(email)
     with transaction.atomic():
-        held = Project.objects.select_for_update().get(pk=project.pk)
+        held = Project.objects.select_for_update().get(pk=access.project_id)
         now = timezone.now()
         still = Invitation.objects.filter(project=held, ended_at__isnull=True, expires_at__gt=now)
         if still.count() >= MOST_OPEN:
@@ -55,7 +55,7 @@ def create(*, user: Person, project: Project, role: str, email: str = "") -> Inv
             project=held,
             role=wanted,
             email=address,
-            invited_by_id=user.pk,
+            invited_by=access.user,
             expires_at=now + LIFETIME,
         )
 
@@ -98,16 +98,16 @@ def mail(*, invitation: Invitation, link: str) -> bool:
         return False
 
 
-def withdraw(*, user: Person, project: Project, invitation_id: int) -> None:
+def withdraw(*, access: Access, invitation_id: int) -> None:
     """End an open invitation.
 
     Raises:
         NotFound: when it is not one of this project, or has ended.
         NotAllowed: for someone who is no admin of the project.
     """
-    require(user, project, Role.ADMIN)
+    access.require(Role.ADMIN)
     ended = Invitation.objects.filter(
-        pk=invitation_id, project=project, ended_at__isnull=True
+        pk=invitation_id, project_id=access.project_id, ended_at__isnull=True
     ).update(ended_at=timezone.now())
     if not ended:
         raise NotFound("There is no such open invitation.")
@@ -133,7 +133,7 @@ def find(token: str) -> Invitation:
     return found
 
 
-def accept(*, user: Person, token: str) -> Membership:
+def accept(*, user: User, token: str) -> Membership:
     """Join the project as the invitation says.
 
     Raises:
@@ -142,7 +142,7 @@ def accept(*, user: Person, token: str) -> Membership:
     """
     with transaction.atomic():
         invitation = _end(find(token))
-        invitation.accepted_by_id = user.pk
+        invitation.accepted_by = user
         invitation.save(update_fields=["accepted_by"])
         made, is_new = Membership.objects.get_or_create(
             user_id=user.pk, project=invitation.project, defaults={"role": invitation.role}

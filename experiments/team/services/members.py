@@ -9,10 +9,10 @@ from django.utils import timezone
 from experiments.errors import Conflict, NotFound, Problem, VerdictError
 from experiments.models import Invitation, Membership, MessageChoice, Project
 from experiments.models.project import Role
-from experiments.team.services.permissions import Person, require
+from experiments.team.queries.access import Access, get_project
 
 
-def add(*, user: Person, project: Project, username: str, role: str) -> Membership:
+def add(*, access: Access, username: str, role: str) -> Membership:
     """Make somebody who has an account a member.
 
     Raises:
@@ -20,7 +20,7 @@ def add(*, user: Person, project: Project, username: str, role: str) -> Membersh
         Conflict: for a member.
         NotAllowed: for someone who is no admin of the project.
     """
-    require(user, project, Role.ADMIN)
+    access.require(Role.ADMIN)
     wanted = checked_role(role)
     name = username.strip()
     person = User.objects.filter(username=name, is_active=True).first()
@@ -31,7 +31,9 @@ def add(*, user: Person, project: Project, username: str, role: str) -> Membersh
         )
     try:
         with transaction.atomic():
-            return Membership.objects.create(user=person, project=project, role=wanted)
+            return Membership.objects.create(
+                user=person, project_id=access.project_id, role=wanted
+            )
     except IntegrityError:
         raise Conflict(
             f"{name} is a member already; change the role in the list.",
@@ -51,7 +53,7 @@ def checked_role(role: str) -> Role:
     return Role(role)
 
 
-def change_role(*, user: Person, project: Project, username: str, role: str) -> Membership:
+def change_role(*, access: Access, username: str, role: str) -> Membership:
     """Give a member another role.
 
     Raises:
@@ -61,7 +63,7 @@ def change_role(*, user: Person, project: Project, username: str, role: str) -> 
     """
     wanted = checked_role(role)
     with transaction.atomic():
-        membership = _held(user, project, username)
+        membership = _held(access, username)
         if wanted != Role.ADMIN:
             _keep_an_admin(membership)
             _end_invitations(membership)
@@ -70,7 +72,7 @@ def change_role(*, user: Person, project: Project, username: str, role: str) -> 
     return membership
 
 
-def remove(*, user: Person, project: Project, username: str) -> None:
+def remove(*, access: Access, username: str) -> None:
     """End a membership: the project's pages, the person's tokens for it and its mails end at once.
 
     What the person recorded stays.
@@ -81,17 +83,19 @@ def remove(*, user: Person, project: Project, username: str) -> None:
         NotAllowed: for someone who is no admin of the project.
     """
     with transaction.atomic():
-        membership = _held(user, project, username)
+        membership = _held(access, username)
         _keep_an_admin(membership)
-        MessageChoice.objects.filter(user_id=membership.user_id, project=project).delete()
+        MessageChoice.objects.filter(
+            user_id=membership.user_id, project_id=access.project_id
+        ).delete()
         _end_invitations(membership)
         membership.delete()
 
 
-def _held(user: Person, project: Project, username: str) -> Membership:
+def _held(access: Access, username: str) -> Membership:
     """A membership under the project's lock: two admins who demote each other take turns."""
-    held = Project.objects.select_for_update().get(pk=project.pk)
-    require(user, held, Role.ADMIN)
+    held = Project.objects.select_for_update().get(pk=access.project_id)
+    get_project(access.user, held.slug).require(Role.ADMIN)  # the role may have changed meanwhile
     found = (
         Membership.objects.select_related("user")
         .filter(project=held, user__username=username)

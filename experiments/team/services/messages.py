@@ -27,11 +27,10 @@ from experiments.models import (
     Webhook,
     Worker,
 )
-from experiments.models.project import Role
 from experiments.models.webhook import ASKED, EventKind
 from experiments.team.page_addresses import page
+from experiments.team.queries.access import Access
 from experiments.team.services.deliveries import MOST_TRIES
-from experiments.team.services.permissions import Person, require
 
 
 def announce(
@@ -146,22 +145,20 @@ def ended(experiment_id: int) -> None:
     )
 
 
-def choose(*, user: Person, project: Project, events: Collection[str]) -> list[str]:
+def choose(*, access: Access, events: Collection[str]) -> list[str]:
     """Set which events of a project the person gets by mail, and return them; none ends them.
 
     Raises:
         VerdictError: for an unknown event, or for a person without a mail address.
-        NotFound: for someone who may not see the project.
     """
-    require(user, project, Role.VIEWER)
     wanted = checked_events(events)
-    if wanted and not getattr(user, "email", ""):
+    if wanted and not access.user.email:
         raise VerdictError(
             "There is no mail address to write to.",
             [Problem("email", "your account has none; give it one first")],
         )
     MessageChoice.objects.update_or_create(
-        user_id=user.pk, project=project, defaults={"events": wanted}
+        user=access.user, project_id=access.project_id, defaults={"events": wanted}
     )
     return wanted
 

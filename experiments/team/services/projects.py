@@ -6,12 +6,13 @@ import math
 import re
 from collections.abc import Sequence
 
+from django.contrib.auth.models import User
 from django.db import IntegrityError, transaction
 
 from experiments.errors import Conflict, NotAllowed, Problem, VerdictError
 from experiments.models import Membership, Project
 from experiments.models.project import SLUG, SLUG_WORDS, Direction, Role
-from experiments.team.services.permissions import Person, require
+from experiments.team.queries.access import Access
 
 MOST_TARGETS = 20
 _TARGET = re.compile(r"[a-z0-9][a-z0-9_-]{0,59}")
@@ -19,7 +20,7 @@ _TARGET = re.compile(r"[a-z0-9][a-z0-9_-]{0,59}")
 
 def create(
     *,
-    user: Person,
+    user: User,
     slug: str,
     name: str,
     official_metric: str,
@@ -34,7 +35,7 @@ def create(
         VerdictError: when a field is wrong; `problems` names each.
         Conflict: when the slug is taken.
     """
-    if not user.has_perm("experiments.add_project"):  # type: ignore[union-attr]
+    if not user.has_perm("experiments.add_project"):
         raise NotAllowed("Only someone who may add projects can create one.")
     problems = _problems(slug, name, official_metric, direction, margin, smallest_gain)
     if problems:
@@ -49,7 +50,7 @@ def create(
                 margin=margin,
                 smallest_gain=smallest_gain,
             )
-            Membership.objects.create(user_id=user.pk, project=project, role=Role.ADMIN)
+            Membership.objects.create(user=user, project=project, role=Role.ADMIN)
     except IntegrityError:
         raise Conflict(
             f"A project {slug} exists already.", [Problem("slug", "is taken; choose another")]
@@ -59,8 +60,7 @@ def create(
 
 def change(
     *,
-    user: Person,
-    project: Project,
+    access: Access,
     name: str,
     margin: float,
     smallest_gain: float | None,
@@ -75,27 +75,26 @@ def change(
         Conflict: when a target that is left out has decisions.
         NotAllowed: for someone who is no admin of the project.
     """
-    require(user, project, Role.ADMIN)
-    metric, direction = project.official_metric, project.direction
-    problems = _problems(project.slug, name, metric, direction, margin, smallest_gain)
+    access.require(Role.ADMIN)
+    metric, direction = access.official_metric, access.direction
+    problems = _problems(access.slug, name, metric, direction, margin, smallest_gain)
     if problems:
         raise VerdictError("The settings have errors.", problems)
     with transaction.atomic():
-        set_targets(user=user, project=project, targets=targets)
-        project.name = name.strip()
-        project.margin = margin
-        project.smallest_gain = smallest_gain
-        project.save(update_fields=["name", "margin", "smallest_gain"])
+        set_targets(access=access, targets=targets)
+        Project.objects.filter(pk=access.project_id).update(
+            name=name.strip(), margin=margin, smallest_gain=smallest_gain
+        )
 
 
-def set_targets(*, user: Person, project: Project, targets: Sequence[str]) -> None:
+def set_targets(*, access: Access, targets: Sequence[str]) -> None:
     """Name where champions run. One that has a champion stays.
 
     Raises:
         VerdictError: for a name that cannot be in an address, none at all, or too many.
         Conflict: when one that is left out has decisions.
     """
-    require(user, project, Role.ADMIN)
+    access.require(Role.ADMIN)
     wanted = list(dict.fromkeys(targets))
     wrong = [name for name in wanted if not _TARGET.fullmatch(name)]
     if wrong or not 1 <= len(wanted) <= MOST_TARGETS:
@@ -110,7 +109,7 @@ def set_targets(*, user: Person, project: Project, targets: Sequence[str]) -> No
             ],
         )
     with transaction.atomic():
-        held = Project.objects.select_for_update().get(pk=project.pk)
+        held = Project.objects.select_for_update().get(pk=access.project_id)
         used = held.decisions.values_list("target", flat=True).distinct()
         if missing := sorted(set(used) - set(wanted)):
             raise Conflict(
@@ -119,7 +118,6 @@ def set_targets(*, user: Person, project: Project, targets: Sequence[str]) -> No
             )
         held.targets = wanted
         held.save(update_fields=["targets"])
-        project.targets = wanted
 
 
 def _problems(

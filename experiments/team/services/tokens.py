@@ -7,12 +7,13 @@ import hashlib
 import secrets
 from collections.abc import Sequence
 
+from django.contrib.auth.models import User
 from django.utils import timezone
 
 from experiments.errors import NotFound, Problem, VerdictError
 from experiments.models import ApiToken, Project
 from experiments.models.project import Role
-from experiments.team.services.permissions import Person, require
+from experiments.team.queries.access import get_project
 
 SCOPES = ("read", "write", "decide")
 _ROLES = {"read": Role.VIEWER, "write": Role.EDITOR, "decide": Role.APPROVER}
@@ -26,7 +27,7 @@ def digest(secret: str) -> str:
 
 def create(
     *,
-    user: Person,
+    user: User,
     project: Project | None,
     name: str,
     scopes: Sequence[str] = ("read",),
@@ -47,11 +48,12 @@ def create(
     if problems:
         raise VerdictError("The token has errors.", problems)
     if project is not None:
+        access = get_project(user, project.slug)
         for scope in scopes:
-            require(user, project, _ROLES[scope])
+            access.require(_ROLES[scope])
     secret = _PREFIX + secrets.token_urlsafe(32)
     token = ApiToken.objects.create(
-        owner_id=user.pk,
+        owner=user,
         project=project,
         name=name.strip(),
         scopes=" ".join(scopes),
@@ -62,7 +64,7 @@ def create(
     return token, secret
 
 
-def revoke(*, user: Person, token_id: int) -> ApiToken:
+def revoke(*, user: User, token_id: int) -> ApiToken:
     """Make a token useless at once. A person revokes their own.
 
     Raises:

@@ -14,16 +14,16 @@ from experiments.models import Delivery, Project, Webhook
 from experiments.models.project import Role
 from experiments.models.webhook import DeliveryState, EventKind, WebhookKind
 from experiments.team import outgoing_addresses
+from experiments.team.queries.access import Access
 from experiments.team.services.deliveries import MOST_TRIES
 from experiments.team.services.messages import call_senders, checked_events, queue_test
-from experiments.team.services.permissions import Person, require
 from experiments.team.webhook_signature import secret_of
 
 MOST_WEBHOOKS = 20
 
 
 def create(
-    *, user: Person, project: Project, kind: str, address: str, events: Collection[str]
+    *, access: Access, kind: str, address: str, events: Collection[str]
 ) -> tuple[Webhook, str]:
     """Make a webhook; its secret is returned here and never shown again.
 
@@ -31,14 +31,14 @@ def create(
         VerdictError: for an address that nothing may be sent to, an unknown kind or event.
         NotAllowed: for someone who is no admin of the project.
     """
-    require(user, project, Role.ADMIN)
+    access.require(Role.ADMIN)
     if kind not in WebhookKind.values:
         known = ", ".join(WebhookKind.values)
         raise VerdictError("There is no such kind.", [Problem("kind", f"want one of {known}")])
     wanted = _events(events)
     _check_address(address.strip())
     with transaction.atomic():
-        held = Project.objects.select_for_update().get(pk=project.pk)
+        held = Project.objects.select_for_update().get(pk=access.project_id)
         if Webhook.objects.filter(project=held).count() >= MOST_WEBHOOKS:
             raise VerdictError(
                 f"A project has at most {MOST_WEBHOOKS} webhooks; remove one first."
@@ -49,15 +49,14 @@ def create(
             address=address.strip(),
             events=wanted,
             nonce=secrets.token_urlsafe(32),
-            created_by_id=user.pk,
+            created_by=access.user,
         )
     return made, secret_of(made.nonce)
 
 
 def change(
     *,
-    user: Person,
-    project: Project,
+    access: Access,
     webhook_id: int,
     address: str | None = None,
     events: Collection[str] | None = None,
@@ -68,9 +67,9 @@ def change(
         VerdictError: for an address that nothing may be sent to, or an unknown event.
         NotFound: for a webhook of another project.
     """
-    require(user, project, Role.ADMIN)
+    access.require(Role.ADMIN)
     with transaction.atomic():
-        hook = _find(project, webhook_id)
+        hook = _find(access, webhook_id)
         if events is not None:
             hook.events = _events(events)
         if address is not None:
@@ -80,22 +79,22 @@ def change(
     return hook
 
 
-def send_test(*, user: Person, project: Project, webhook_id: int) -> Delivery:
+def send_test(*, access: Access, webhook_id: int) -> Delivery:
     """Send a webhook a message that tells of nothing, in one attempt.
 
     Raises:
         Conflict: while the test before still waits.
         NotFound: for a webhook of another project.
     """
-    require(user, project, Role.ADMIN)
+    access.require(Role.ADMIN)
     with transaction.atomic():
-        hook = _find(project, webhook_id)
+        hook = _find(access, webhook_id)
         waiting = Delivery.objects.filter(
             webhook=hook, event__kind=EventKind.TEST, state=DeliveryState.WAITING
         )
         if waiting.exists():
             raise Conflict("The test before is still on its way; its delivery says how it went.")
-        return queue_test(hook, by=user.get_username())
+        return queue_test(hook, by=access.username)
 
 
 def _events(events: Collection[str]) -> list[str]:
@@ -114,43 +113,43 @@ def _check_address(address: str) -> None:
         raise VerdictError("The address cannot be sent to.", [Problem("address", why)])
 
 
-def renew_secret(*, user: Person, project: Project, webhook_id: int) -> str:
+def renew_secret(*, access: Access, webhook_id: int) -> str:
     """Another secret; the one before signs nothing any more. Returned here and never again."""
-    require(user, project, Role.ADMIN)
+    access.require(Role.ADMIN)
     with transaction.atomic():
-        hook = _find(project, webhook_id)
+        hook = _find(access, webhook_id)
         hook.nonce = secrets.token_urlsafe(32)
         hook.save(update_fields=["nonce"])
     return secret_of(hook.nonce)
 
 
-def remove(*, user: Person, project: Project, webhook_id: int) -> None:
+def remove(*, access: Access, webhook_id: int) -> None:
     """Remove a webhook with the record of its deliveries."""
-    require(user, project, Role.ADMIN)
+    access.require(Role.ADMIN)
     with transaction.atomic():
-        _find(project, webhook_id).delete()
+        _find(access, webhook_id).delete()
 
 
-def send_again(*, user: Person, project: Project, delivery_id: int) -> None:
+def send_again(*, access: Access, delivery_id: int) -> None:
     """Make a delivery due now, with all its attempts before it again.
 
     Raises:
         NotFound: for a delivery of another project.
     """
-    require(user, project, Role.ADMIN)
+    access.require(Role.ADMIN)
     with transaction.atomic():
-        changed = Delivery.objects.filter(pk=delivery_id, event__project=project).update(
-            state=DeliveryState.WAITING, tries_left=MOST_TRIES, due_at=timezone.now()
-        )
+        changed = Delivery.objects.filter(
+            pk=delivery_id, event__project_id=access.project_id
+        ).update(state=DeliveryState.WAITING, tries_left=MOST_TRIES, due_at=timezone.now())
         if not changed:
             raise NotFound("There is no such delivery.")
         call_senders()
 
 
-def _find(project: Project, webhook_id: int) -> Webhook:
+def _find(access: Access, webhook_id: int) -> Webhook:
     """A webhook under its lock: of two admins at once the second meets what the first has left."""
     rows = Webhook.objects.select_for_update(of=("self",)).select_related("project")
-    found = rows.filter(project=project, pk=webhook_id).first()
+    found = rows.filter(project_id=access.project_id, pk=webhook_id).first()
     if found is None:
         raise NotFound("There is no such webhook.")
     return found

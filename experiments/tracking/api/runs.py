@@ -6,12 +6,11 @@ import time
 from dataclasses import asdict
 from typing import Any, Literal
 
-from django.http import HttpRequest
 from ninja import Router, Status
 
 from experiments.design import metrics
 from experiments.errors import Conflict, NotAllowed, NotFound, Problem
-from experiments.team.queries import token_access
+from experiments.team.api import auth
 from experiments.trials.api.run_schemas import (
     CreatedOut,
     FinishedOut,
@@ -31,6 +30,7 @@ from experiments.trials.series.queries import series_exports
 from experiments.verdict.services import outside_replicates
 from experiments.web import api_bodies
 from experiments.web.api_schemas import ErrorOut
+from experiments.web.requests import TokenRequest
 from experiments.web.streaming import download
 
 router = Router(tags=["runs"])
@@ -41,15 +41,8 @@ _TOLD_OF_REPLICATES = _OF_REPLICATES | {
 _ERRORS = dict.fromkeys((400, 401, 403, 404, 409, 413, 415, 422), ErrorOut)
 
 
-def _require_write(request: HttpRequest) -> Any:
-    token = request.auth  # type: ignore[attr-defined]
-    if "write" not in token.scopes.split():
-        raise NotAllowed("This token may only read; make one with the scope write.")
-    return token
-
-
-def _run(request: HttpRequest, run_id: int, *, write: bool = True) -> RunView:
-    token = _require_write(request) if write else request.auth  # type: ignore[attr-defined]
+def _run(request: TokenRequest, run_id: int, *, write: bool = True) -> RunView:
+    token = auth.token_of(request, "write" if write else "")
     run = queries.find(token, run_id) if run_id < 2**63 else None
     if run is None:
         raise NotFound(f"There is no run {run_id}.")
@@ -67,15 +60,13 @@ def _run(request: HttpRequest, run_id: int, *, write: bool = True) -> RunView:
     response={201: CreatedOut, 200: CreatedOut, **_ERRORS},
     openapi_extra=api_bodies.described(RunIn),
 )
-def create_run(request: HttpRequest) -> Status[dict[str, Any]]:
+def create_run(request: TokenRequest) -> Status[dict[str, Any]]:
     """Start a run; its experiment is made with the first one."""
-    token = _require_write(request)
+    auth.token_of(request, "write")
     asked = api_bodies.read(request, RunIn)
     if asked.repetition is not None or asked.side is not None or asked.pair is not None:
-        return _take_replicate(token, asked)
-    project = token_access.project_for(token, asked.project)
-    if project is None:
-        raise NotFound(f"There is no project {asked.project}.")
+        return _take_replicate(request, asked)
+    access = auth.writing(request, asked.project)
     problems: list[Problem] = []
     declared = metrics.parse(asked.metrics, problems)
     if asked.experiment == "new":
@@ -87,20 +78,20 @@ def create_run(request: HttpRequest) -> Status[dict[str, Any]]:
         declared=declared,
         tags=tuple(asked.tags),
     )
-    made = services.create(user=token.owner, project=project, new=new)
+    made = services.create(access=access, new=new)
     return Status(
         201 if made.new else 200,
         {
             "id": made.run_id,
             "number": made.number,
             "experiment": asked.experiment,
-            "official_metric": project.official_metric,
-            "direction": project.direction,
+            "official_metric": access.official_metric,
+            "direction": access.direction,
         },
     )
 
 
-def _take_replicate(token: Any, asked: RunIn) -> Status[dict[str, Any]]:
+def _take_replicate(request: TokenRequest, asked: RunIn) -> Status[dict[str, Any]]:
     """A run that is a replicate of a declared repetition."""
     told = asked.model_fields_set
     problems = [
@@ -114,13 +105,10 @@ def _take_replicate(token: Any, asked: RunIn) -> Status[dict[str, Any]]:
     ]
     if problems:
         raise api_bodies.InvalidBody("The request has errors.", problems)
-    project = token_access.project_for(token, asked.project)
-    if project is None:
-        raise NotFound(f"There is no project {asked.project}.")
+    access = auth.writing(request, asked.project)
     assert asked.repetition is not None and asked.side is not None  # else a problem above
     taken = outside_replicates.take(
-        user=token.owner,
-        project=project,
+        access=access,
         wanted=outside_replicates.Wanted(
             experiment=asked.experiment,
             repetition=asked.repetition,
@@ -150,9 +138,9 @@ def _take_replicate(token: Any, asked: RunIn) -> Status[dict[str, Any]]:
 
 
 @router.get("/repetitions/{int:repetition}", response={200: RepetitionOut, **_ERRORS})
-def read_repetition(request: HttpRequest, repetition: int) -> dict[str, Any]:
+def read_repetition(request: TokenRequest, repetition: int) -> dict[str, Any]:
     """What a repetition compares, and which replicates are open, with their seeds."""
-    token = request.auth  # type: ignore[attr-defined]
+    token = request.auth
     found = queries.find_repetition(token, repetition) if repetition < 2**63 else None
     if found is None:
         raise NotFound(f"There is no repetition {repetition}.")
@@ -160,7 +148,7 @@ def read_repetition(request: HttpRequest, repetition: int) -> dict[str, Any]:
 
 
 @router.get("/{int:run_id}", response={200: RunOut, **_ERRORS})
-def read_run(request: HttpRequest, run_id: int) -> dict[str, Any]:
+def read_run(request: TokenRequest, run_id: int) -> dict[str, Any]:
     """Where a run stands."""
     run = _run(request, run_id, write=False)
     return {
@@ -178,7 +166,7 @@ def read_run(request: HttpRequest, run_id: int) -> dict[str, Any]:
     "/{int:run_id}/series.{kind}",
     openapi_extra=api_bodies.file(*series_files.CONTENT_TYPES.values()),
 )
-def read_series(request: HttpRequest, run_id: int, kind: Literal["csv", "parquet"]) -> Any:
+def read_series(request: TokenRequest, run_id: int, kind: Literal["csv", "parquet"]) -> Any:
     """All points of a run, of a worker's trial, too, without test scores."""
     run = _run(request, run_id, write=False)
     pieces = series_exports.exact({run.id: str(run.number)}, declared=run.declared)
@@ -194,7 +182,7 @@ def read_series(request: HttpRequest, run_id: int, kind: Literal["csv", "parquet
     response={200: PointsOut, **_ERRORS},
     openapi_extra=api_bodies.described(PointsIn),
 )
-def log_points(request: HttpRequest, run_id: int) -> dict[str, Any]:
+def log_points(request: TokenRequest, run_id: int) -> dict[str, Any]:
     """Log a batch; without points it says that the program is still there."""
     run = _run(request, run_id)
     asked = api_bodies.read(request, PointsIn)
@@ -230,7 +218,7 @@ def log_points(request: HttpRequest, run_id: int) -> dict[str, Any]:
     response={200: FinishedOut, **_ERRORS},
     openapi_extra=api_bodies.described(FinishIn),
 )
-def finish_run(request: HttpRequest, run_id: int) -> dict[str, Any]:
+def finish_run(request: TokenRequest, run_id: int) -> dict[str, Any]:
     """End a run; the best official value that it logged counts unless it tells another."""
     run = _run(request, run_id)
     asked = api_bodies.read(request, FinishIn)

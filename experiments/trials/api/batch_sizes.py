@@ -5,18 +5,18 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Annotated, Any
 
-from django.http import HttpRequest
 from ninja import Field, Router, Schema, Status
 
 from experiments.design.batch_size_plan import LARGEST, MOST_STEPS, ProbePlan
 from experiments.design.queries.experiments import get_experiment
 from experiments.errors import NotFound
 from experiments.team.api import auth
-from experiments.team.queries.access import Access, project_record
+from experiments.team.queries.access import Access
 from experiments.trials.lifecycle.queries.batch_sizes import Measurement, measurements
 from experiments.trials.lifecycle.services import batch_sizes as services
 from experiments.web import api_bodies
 from experiments.web.api_schemas import Number, Plain
+from experiments.web.requests import TokenRequest
 
 router = Router(tags=["batch sizes"])
 _PLAN = ProbePlan()
@@ -67,7 +67,7 @@ class MeasurementsOut(Schema):
 
 
 @router.get("/{slug}/batch-sizes", response={200: MeasurementsOut, **auth.READ_ERRORS})
-def list_measurements(request: HttpRequest, slug: str) -> Any:
+def list_measurements(request: TokenRequest, slug: str) -> Any:
     """What was measured in a project, and what is being measured, the newest first."""
     return {"measurements": measurements(auth.reading(request, slug).project_id)}
 
@@ -75,7 +75,7 @@ def list_measurements(request: HttpRequest, slug: str) -> Any:
 @router.get(
     "/{slug}/batch-sizes/{int:measurement}", response={200: MeasurementOut, **auth.READ_ERRORS}
 )
-def read_measurement(request: HttpRequest, slug: str, measurement: int) -> Any:
+def read_measurement(request: TokenRequest, slug: str, measurement: int) -> Any:
     """One measurement, also while it goes on."""
     return _found(auth.reading(request, slug), measurement)
 
@@ -85,11 +85,11 @@ def read_measurement(request: HttpRequest, slug: str, measurement: int) -> Any:
     response={202: MeasurementOut, **auth.WRITE_ERRORS},
     openapi_extra=api_bodies.described(BatchSizesIn),
 )
-def measure(request: HttpRequest, slug: str, name: str) -> Any:
+def measure(request: TokenRequest, slug: str, name: str) -> Any:
     """Ask a worker to measure the batch sizes of an experiment's training function."""
     access = auth.writing(request, slug)
     made = services.ask(
-        user=auth.person(request),
+        access=access,
         experiment=get_experiment(access, name),
         **api_bodies.read(request, BatchSizesIn).dict(),
     )
@@ -99,12 +99,10 @@ def measure(request: HttpRequest, slug: str, name: str) -> Any:
 @router.post(
     "/{slug}/batch-sizes/{int:measurement}/cancel", response={204: None, **auth.WRITE_ERRORS}
 )
-def cancel(request: HttpRequest, slug: str, measurement: int) -> Any:
+def cancel(request: TokenRequest, slug: str, measurement: int) -> Any:
     """End a measurement within seconds; what it has measured stays."""
     access = auth.writing(request, slug)
-    services.cancel(
-        user=auth.person(request), project=project_record(access), probe_id=measurement
-    )
+    services.cancel(access=access, probe_id=measurement)
     return Status(204, None)
 
 

@@ -5,17 +5,18 @@ from __future__ import annotations
 from typing import Any
 
 from django.db import transaction
-from django.http import HttpRequest
 from ninja import Router, Status
 
 from experiments.design.api.experiment_schemas import DoneOut
-from experiments.design.queries.experiments import get_experiment
+from experiments.design.queries.experiments import Experiment, get_experiment
 from experiments.errors import Conflict
 from experiments.team.api import auth
+from experiments.team.queries.access import Access
 from experiments.trials.api.trial_schemas import AddedOut, LimitsIn
 from experiments.trials.lifecycle.services import control as services
 from experiments.trials.table.queries.trial_detail import get_trial
 from experiments.web import api_bodies
+from experiments.web.requests import TokenRequest
 
 router = Router(tags=["control"])
 _PLACE = "/{slug}/experiments/{name}"
@@ -26,48 +27,48 @@ _PLACE = "/{slug}/experiments/{name}"
     response={200: DoneOut, **auth.WRITE_ERRORS},
     openapi_extra=api_bodies.described(LimitsIn),
 )
-def change_limits(request: HttpRequest, slug: str, name: str) -> Any:
+def change_limits(request: TokenRequest, slug: str, name: str) -> Any:
     """Change trials at a time, priority, cap on GPU hours and budget, also while it runs.
 
     Trials that run now go on. What is left out stays as it is.
     """
-    experiment = _run_by_workers(request, slug, name)
+    access, experiment = _run_by_workers(request, slug, name)
     asked = api_bodies.read(request, LimitsIn).dict(exclude_unset=True)
-    user = auth.person(request)
     per_arm = asked.pop("per_arm", None)
     with transaction.atomic():  # all of it or nothing
         if per_arm is not None:
-            services.set_budget(user=user, experiment=experiment, per_arm=per_arm)
-        services.change(user=user, experiment=experiment, **asked)
+            services.set_budget(access=access, experiment=experiment, per_arm=per_arm)
+        services.change(access=access, experiment=experiment, **asked)
     return {"name": experiment.name, "state": experiment.state}
 
 
 @router.post(f"{_PLACE}/hand-back", response={200: DoneOut, **auth.WRITE_ERRORS})
-def hand_back(request: HttpRequest, slug: str, name: str) -> Any:
+def hand_back(request: TokenRequest, slug: str, name: str) -> Any:
     """Pause, and give running trials back to the queue, to be resumed later."""
-    experiment = _run_by_workers(request, slug, name)
-    services.pause(user=auth.person(request), experiment=experiment, hand_back=True)
+    access, experiment = _run_by_workers(request, slug, name)
+    services.pause(access=access, experiment=experiment, hand_back=True)
     return {"name": name, "state": "paused"}
 
 
 @router.post(f"{_PLACE}/retry-failed", response={200: AddedOut, **auth.WRITE_ERRORS})
-def retry_failed(request: HttpRequest, slug: str, name: str) -> Any:
+def retry_failed(request: TokenRequest, slug: str, name: str) -> Any:
     """Queue all trials again that failed by accident."""
-    experiment = _run_by_workers(request, slug, name)
-    user = auth.person(request)
-    return {"added": services.retry_failed(user=user, experiment=experiment)}
+    access, experiment = _run_by_workers(request, slug, name)
+    return {"added": services.retry_failed(access=access, experiment=experiment)}
 
 
 @router.post(_PLACE + "/trials/{trial}/cancel", response={204: None, **auth.WRITE_ERRORS})
-def cancel_trial(request: HttpRequest, slug: str, name: str, trial: str) -> Any:
+def cancel_trial(request: TokenRequest, slug: str, name: str, trial: str) -> Any:
     """End one trial now, without a result; a worker hears of it within seconds."""
-    experiment = get_experiment(auth.writing(request, slug), name)
-    services.cancel(user=auth.person(request), trial=get_trial(experiment, trial))
+    access = auth.writing(request, slug)
+    experiment = get_experiment(access, name)
+    services.cancel(access=access, trial=get_trial(experiment, trial))
     return Status(204, None)
 
 
-def _run_by_workers(request: HttpRequest, slug: str, name: str) -> Any:
-    experiment = get_experiment(auth.writing(request, slug), name)
+def _run_by_workers(request: TokenRequest, slug: str, name: str) -> tuple[Access, Experiment]:
+    access = auth.writing(request, slug)
+    experiment = get_experiment(access, name)
     if not experiment.source:
         raise Conflict("A program described this experiment; only that program runs its trials.")
-    return experiment
+    return access, experiment

@@ -6,7 +6,6 @@ import json
 from collections.abc import Callable
 from typing import Annotated, Any
 
-from django.http import HttpRequest
 from ninja import Router, Status
 from pydantic import Field, StringConstraints
 
@@ -28,6 +27,7 @@ from experiments.trials.lifecycle.services import control, editing
 from experiments.trials.lifecycle.services import experiments as services
 from experiments.trials.table.queries.reproduce_trial import line_of
 from experiments.web import api_bodies
+from experiments.web.requests import TokenRequest
 
 router = Router(tags=["experiments"])
 _PLACE = "/{slug}/experiments/{name}"
@@ -38,7 +38,7 @@ Search = Annotated[str, StringConstraints(max_length=200)]
 
 @router.get("/{slug}/experiments", response={200: ExperimentsOut, **auth.READ_ERRORS})
 def list_experiments(
-    request: HttpRequest,
+    request: TokenRequest,
     slug: str,
     q: Search = "",
     state: Search = "",
@@ -69,11 +69,11 @@ def list_experiments(
     response={201: ExperimentOut, **auth.WRITE_ERRORS},
     openapi_extra=api_bodies.described(FileIn),
 )
-def create_experiment(request: HttpRequest, slug: str) -> Any:
+def create_experiment(request: TokenRequest, slug: str) -> Any:
     """Create an experiment from its file and queue its trials."""
     access = auth.writing(request, slug)
     text = _text(api_bodies.read(request, FileIn))
-    made = services.create(user=auth.person(request), text=text, within=slug)
+    made = services.create(access=access, text=text)
     return Status(201, _experiment(access, get_experiment(access, made.name)))
 
 
@@ -82,7 +82,7 @@ def create_experiment(request: HttpRequest, slug: str) -> Any:
     response={200: CheckedOut, **auth.WRITE_ERRORS},
     openapi_extra=api_bodies.described(FileIn),
 )
-def check_experiment(request: HttpRequest, slug: str) -> Any:
+def check_experiment(request: TokenRequest, slug: str) -> Any:
     """What is wrong with a file, and what the rules on designs say of it; nothing is created."""
     access = auth.reading(request, slug)
     text = _text(api_bodies.read(request, FileIn))
@@ -104,7 +104,7 @@ def _text(asked: FileIn) -> str:
 
 
 @router.get(_PLACE, response={200: ExperimentOut, **auth.READ_ERRORS})
-def read_experiment(request: HttpRequest, slug: str, name: str) -> Any:
+def read_experiment(request: TokenRequest, slug: str, name: str) -> Any:
     """An experiment with its counts, its arms and its file."""
     access = auth.reading(request, slug)
     return _experiment(access, get_experiment(access, name))
@@ -115,13 +115,13 @@ def read_experiment(request: HttpRequest, slug: str, name: str) -> Any:
     response={200: ExperimentOut, **auth.WRITE_ERRORS},
     openapi_extra=api_bodies.described(NotesIn),
 )
-def change_experiment(request: HttpRequest, slug: str, name: str) -> Any:
+def change_experiment(request: TokenRequest, slug: str, name: str) -> Any:
     """Replace its notes (Markdown) or its tags; the file stays as it was given."""
     access = auth.writing(request, slug)
     experiment = get_experiment(access, name)
     asked = api_bodies.read(request, NotesIn)
     editing.write_notes(
-        user=auth.person(request),
+        access=access,
         experiment=experiment,
         notes=experiment.notes if asked.notes is None else asked.notes,
         tags=queries.tags_of(experiment.pk) if asked.tags is None else asked.tags,
@@ -130,26 +130,26 @@ def change_experiment(request: HttpRequest, slug: str, name: str) -> Any:
 
 
 @router.delete(_PLACE, response={204: None, **auth.WRITE_ERRORS})
-def delete_experiment(request: HttpRequest, slug: str, name: str, confirm: Search = "") -> Any:
+def delete_experiment(request: TokenRequest, slug: str, name: str, confirm: Search = "") -> Any:
     """Delete it with its trials and series, for good; `confirm` is its name once more."""
     access = auth.writing(request, slug)
     experiment = get_experiment(access, name)
-    editing.delete(user=auth.person(request), experiment=experiment, typed_name=confirm)
+    editing.delete(access=access, experiment=experiment, typed_name=confirm)
     return Status(204, None)
 
 
 @router.post(f"{_PLACE}/rename", response=_DONE, openapi_extra=api_bodies.described(NameIn))
-def rename_experiment(request: HttpRequest, slug: str, name: str) -> Any:
+def rename_experiment(request: TokenRequest, slug: str, name: str) -> Any:
     """Give it another name; addresses with the old one lead nowhere afterwards."""
     access = auth.writing(request, slug)
     experiment = get_experiment(access, name)
     wanted = api_bodies.read(request, NameIn).name.strip()
-    editing.rename(user=auth.person(request), experiment=experiment, name=wanted)
+    editing.rename(access=access, experiment=experiment, name=wanted)
     return _state(get_experiment(access, wanted))
 
 
 @router.post(f"{_PLACE}/stop", response=_DONE, openapi_extra=api_bodies.described(StopIn))
-def stop_experiment(request: HttpRequest, slug: str, name: str) -> Any:
+def stop_experiment(request: TokenRequest, slug: str, name: str) -> Any:
     """End the search: running trials stop at their next evaluation, no new ones start."""
 
     def act(**told: Any) -> None:
@@ -159,33 +159,33 @@ def stop_experiment(request: HttpRequest, slug: str, name: str) -> Any:
 
 
 @router.post(f"{_PLACE}/pause", response=_DONE)
-def pause_experiment(request: HttpRequest, slug: str, name: str) -> Any:
+def pause_experiment(request: TokenRequest, slug: str, name: str) -> Any:
     """Start no new trials; running ones end."""
     return _done(request, slug, name, services.pause)
 
 
 @router.post(f"{_PLACE}/resume", response=_DONE)
-def resume_experiment(request: HttpRequest, slug: str, name: str) -> Any:
+def resume_experiment(request: TokenRequest, slug: str, name: str) -> Any:
     """Go on after a pause."""
     return _done(request, slug, name, control.resume)
 
 
 @router.post(f"{_PLACE}/archive", response=_DONE)
-def archive_experiment(request: HttpRequest, slug: str, name: str) -> Any:
+def archive_experiment(request: TokenRequest, slug: str, name: str) -> Any:
     """Leave it out of lists; it stays where it is."""
     return _done(request, slug, name, editing.archive)
 
 
 @router.post(f"{_PLACE}/bring-back", response=_DONE)
-def bring_back_experiment(request: HttpRequest, slug: str, name: str) -> Any:
+def bring_back_experiment(request: TokenRequest, slug: str, name: str) -> Any:
     """List an archived one again."""
     return _done(request, slug, name, editing.bring_back)
 
 
-def _done(request: HttpRequest, slug: str, name: str, act: Callable[..., Any]) -> dict[str, Any]:
+def _done(request: TokenRequest, slug: str, name: str, act: Callable[..., Any]) -> dict[str, Any]:
     """Act on an experiment in the name of the token's owner; tell how it stands then."""
     access = auth.writing(request, slug)
-    act(user=auth.person(request), experiment=get_experiment(access, name))
+    act(access=access, experiment=get_experiment(access, name))
     return _state(get_experiment(access, name))
 
 

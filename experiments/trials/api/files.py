@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.http import HttpRequest
 from ninja import Router
 
 from experiments.design.queries.experiments import arms_of, get_experiment
@@ -15,23 +14,26 @@ from experiments.trials.artifacts.queries.artifacts import file_of
 from experiments.trials.panels import file_downloads
 from experiments.trials.table.queries.trial_detail import detail_of, get_trial
 from experiments.web import api_bodies
+from experiments.web.requests import TokenRequest
 
 router = Router(tags=["trials"])
 _PLACE = "/{slug}/experiments/{name}/trials/{trial}/files"
 
 
 @router.get(_PLACE, response={200: FilesOut, **auth.READ_ERRORS})
-def list_files(request: HttpRequest, slug: str, name: str, trial: str) -> Any:
+def list_files(request: TokenRequest, slug: str, name: str, trial: str) -> Any:
     """Checkpoints and output with sizes and SHA-256."""
-    experiment = get_experiment(auth.reading(request, slug), name)
+    access = auth.reading(request, slug)
+    experiment = get_experiment(access, name)
     found = get_trial(experiment, trial)
     return {"files": detail_of(found, len(arms_of(experiment.pk))).files}
 
 
 @router.get(_PLACE + "/{int:file}", openapi_extra=api_bodies.file(file_downloads.CONTENT_TYPE))
-def read_trial_file(request: HttpRequest, slug: str, name: str, trial: str, file: int) -> Any:
+def read_trial_file(request: TokenRequest, slug: str, name: str, trial: str, file: int) -> Any:
     """The bytes of one file; its SHA-256 is the ETag."""
-    experiment = get_experiment(auth.reading(request, slug), name)
+    access = auth.reading(request, slug)
+    experiment = get_experiment(access, name)
     found = get_trial(experiment, trial)
     kept = file_of(experiment, found, file) if file < 2**63 else None
     if kept is None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.http import HttpRequest
 from ninja import Router
 
 from experiments.design.api.experiment_schemas import DoneOut, MutedIn, ReasonIn
@@ -15,13 +14,14 @@ from experiments.trials.api.trial_schemas import FindingsOut
 from experiments.trials.findings.queries import findings as queries
 from experiments.trials.findings.services import findings as services
 from experiments.web import api_bodies
+from experiments.web.requests import TokenRequest
 
 router = Router(tags=["findings"])
 _PLACE = "/{slug}/experiments/{name}"
 
 
 @router.get(f"{_PLACE}/findings", response={200: FindingsOut, **auth.READ_ERRORS})
-def list_findings(request: HttpRequest, slug: str, name: str) -> Any:
+def list_findings(request: TokenRequest, slug: str, name: str) -> Any:
     """An experiment's findings and the warnings of its trials, those that ask for something
     first. Every finding of one trial stands with the trial.
     """
@@ -33,14 +33,14 @@ def list_findings(request: HttpRequest, slug: str, name: str) -> Any:
     response={200: FindingsOut, **auth.WRITE_ERRORS},
     openapi_extra=api_bodies.described(ReasonIn),
 )
-def dismiss_finding(request: HttpRequest, slug: str, finding: int) -> Any:
+def dismiss_finding(request: TokenRequest, slug: str, finding: int) -> Any:
     """Set a finding aside; person and reason go into the evidence of a decision."""
     access = auth.writing(request, slug)
     name = queries.experiment_of_finding(access.project_id, finding) if finding < 2**63 else None
     if name is None:
         raise NotFound(f"There is no finding {finding}.")
     reason = api_bodies.read(request, ReasonIn).reason
-    services.dismiss(user=auth.person(request), finding_id=finding, reason=reason)
+    services.dismiss(access=access, finding_id=finding, reason=reason)
     return _findings(get_experiment(access, name))
 
 
@@ -49,11 +49,12 @@ def dismiss_finding(request: HttpRequest, slug: str, finding: int) -> Any:
     response={200: DoneOut, **auth.WRITE_ERRORS},
     openapi_extra=api_bodies.described(MutedIn),
 )
-def mute_overfitting(request: HttpRequest, slug: str, name: str) -> Any:
+def mute_overfitting(request: TokenRequest, slug: str, name: str) -> Any:
     """Let overfitting ask for nothing in this experiment, or let it ask again."""
-    experiment = get_experiment(auth.writing(request, slug), name)
+    access = auth.writing(request, slug)
+    experiment = get_experiment(access, name)
     services.mute_overfitting(
-        user=auth.person(request),
+        access=access,
         experiment=experiment,
         muted=api_bodies.read(request, MutedIn).muted,
     )

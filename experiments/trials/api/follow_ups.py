@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from django.http import HttpRequest
 from ninja import Router
 from pydantic import Field, StringConstraints
 
@@ -15,6 +14,7 @@ from experiments.design.queries.experiments import get_experiment
 from experiments.design.queries.exploration import explored
 from experiments.team.api import auth
 from experiments.trials.findings.queries.asked_followup import asked_proposal
+from experiments.web.requests import TokenRequest
 
 router = Router(tags=["experiments"])
 _PLACE = "/{slug}/experiments/{name}/follow-ups"
@@ -23,7 +23,7 @@ Id = Annotated[int, Field(ge=0, lt=10**9)]
 
 
 @router.get(_PLACE, response={200: FollowUpsOut, **auth.READ_ERRORS})
-def list_follow_ups(request: HttpRequest, slug: str, name: str) -> Any:
+def list_follow_ups(request: TokenRequest, slug: str, name: str) -> Any:
     """Every follow-up with its file, or with the reason why it must not be made."""
     older = get_experiment(auth.reading(request, slug), name)
     if not older.source:
@@ -35,7 +35,7 @@ def list_follow_ups(request: HttpRequest, slug: str, name: str) -> Any:
 
 @router.get(_PLACE + "/{kind}", response={200: FollowUpOut, **auth.READ_ERRORS})
 def propose_follow_up(
-    request: HttpRequest,
+    request: TokenRequest,
     slug: str,
     name: str,
     kind: str,

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from django.http import HttpRequest
 from ninja import Query, Router, Status
 from pydantic import Field, StringConstraints
 
 from experiments.design import metrics
 from experiments.design.api.experiment_schemas import DoneOut
 from experiments.design.follow_ups import refinement
-from experiments.design.queries.experiments import arms_of, get_experiment
+from experiments.design.queries.experiments import Experiment, arms_of, get_experiment
 from experiments.errors import Conflict, Problem, VerdictError
 from experiments.team.api import auth
+from experiments.team.queries.access import Access
 from experiments.trials.api.trial_schemas import (
     AddedOut,
     BudgetIn,
@@ -37,6 +37,7 @@ from experiments.trials.table.queries.trial_detail import detail_of, get_trial
 from experiments.trials.table.queries.trial_table import TrialFilter, list_trials
 from experiments.web import api_bodies
 from experiments.web.plain_json import plain
+from experiments.web.requests import TokenRequest
 from experiments.web.streaming import download
 
 router = Router(tags=["trials"])
@@ -50,7 +51,7 @@ _ALL: list[str] = []  # pydantic copies a default
 
 @router.get(f"{_PLACE}/trials", response={200: TrialsOut, **auth.READ_ERRORS})
 def list_of_trials(
-    request: HttpRequest,
+    request: TokenRequest,
     slug: str,
     name: str,
     state: Word = "",
@@ -64,7 +65,8 @@ def list_of_trials(
     `state`: waiting, running, complete, pruned or failed; `arm`: its letter; `order`: score,
     number, seconds, step, arm, state or p.<hyperparameter>; `down` turns it round.
     """
-    experiment = get_experiment(auth.reading(request, slug), name)
+    access = auth.reading(request, slug)
+    experiment = get_experiment(access, name)
     found = list_trials(
         experiment.pk,
         arms_of(experiment.pk),
@@ -82,7 +84,7 @@ def list_of_trials(
 
 @router.get(f"{_PLACE}/trials.csv", openapi_extra=api_bodies.file(trial_files.CONTENT_TYPE))
 def read_trials_file(
-    request: HttpRequest,
+    request: TokenRequest,
     slug: str,
     name: str,
     state: Word = "",
@@ -91,7 +93,8 @@ def read_trials_file(
     down: bool = False,
 ) -> Any:
     """The same as a table, all of them."""
-    experiment = get_experiment(auth.reading(request, slug), name)
+    access = auth.reading(request, slug)
+    experiment = get_experiment(access, name)
     parameters = trial_exports.parameter_names(experiment.pk)
     wanted = TrialFilter(state=state, arm=arm, order=order, descending=down)
     arms = arms_of(experiment.pk)
@@ -107,14 +110,15 @@ def read_trials_file(
     _PLACE + "/series.{kind}", openapi_extra=api_bodies.file(*series_files.CONTENT_TYPES.values())
 )
 def read_series_file(
-    request: HttpRequest,
+    request: TokenRequest,
     slug: str,
     name: str,
     kind: Literal["csv", "parquet"],
     metric: Annotated[list[str], Query(max_length=100)] = _ALL,
 ) -> Any:
     """All series of all trials, exact, without test scores; `metric` narrows it."""
-    experiment = get_experiment(auth.reading(request, slug), name)
+    access = auth.reading(request, slug)
+    experiment = get_experiment(access, name)
     pieces = series_exports.exact(
         series_exports.trial_names(experiment),
         declared=metrics.declared_metrics(experiment.document),
@@ -128,9 +132,10 @@ def read_series_file(
 
 
 @router.get(_PLACE + "/trials/{trial}", response={200: TrialOut, **auth.READ_ERRORS})
-def read_trial(request: HttpRequest, slug: str, name: str, trial: str) -> Any:
+def read_trial(request: TokenRequest, slug: str, name: str, trial: str) -> Any:
     """One trial: what it ran with, how it ended, what the rules saw, the end of its log."""
-    experiment = get_experiment(auth.reading(request, slug), name)
+    access = auth.reading(request, slug)
+    experiment = get_experiment(access, name)
     found = get_trial(experiment, trial)
     detail = detail_of(found, len(arms_of(experiment.pk)))
     same = set(TrialOut.model_fields) & set(detail.__slots__)
@@ -145,7 +150,7 @@ def read_trial(request: HttpRequest, slug: str, name: str, trial: str) -> Any:
 
 @router.get(_PLACE + "/trials/{trial}/series", response={200: TrialSeriesOut, **auth.READ_ERRORS})
 def read_trial_series(
-    request: HttpRequest,
+    request: TokenRequest,
     slug: str,
     name: str,
     trial: str,
@@ -153,7 +158,8 @@ def read_trial_series(
     last: Step = None,
 ) -> Any:
     """Every series of a trial, to the last bit; `first` and `last` cut out a range of steps."""
-    experiment = get_experiment(auth.reading(request, slug), name)
+    access = auth.reading(request, slug)
+    experiment = get_experiment(access, name)
     found = get_trial(experiment, trial)
     range_of_steps = (
         -(2**63) if first is None else first,
@@ -178,16 +184,16 @@ def read_trial_series(
     response={201: QueuedOut, **auth.WRITE_ERRORS},
     openapi_extra=api_bodies.described(TryIn),
 )
-def try_configuration(request: HttpRequest, slug: str, name: str) -> Any:
+def try_configuration(request: TokenRequest, slug: str, name: str) -> Any:
     """Queue a configuration of your own beside the sampler's."""
-    experiment = _searched(request, slug, name)
+    access, experiment = _searched(request, slug, name)
     asked = api_bodies.read(request, TryIn)
     letters = {arm.letter: arm.index for arm in arms_of(experiment.pk)}
     if asked.arm and asked.arm not in letters:
         found = Problem("arm", f"want one of {', '.join(letters)}")
         raise VerdictError("There is no such arm.", [found])
     made = services.try_configuration(
-        user=auth.person(request),
+        access=access,
         experiment=experiment,
         parameters=asked.parameters,
         arm=letters[asked.arm] if asked.arm else None,
@@ -196,10 +202,11 @@ def try_configuration(request: HttpRequest, slug: str, name: str) -> Any:
 
 
 @router.post(_PLACE + "/trials/{trial}/retry", response={201: QueuedOut, **auth.WRITE_ERRORS})
-def retry_trial(request: HttpRequest, slug: str, name: str, trial: str) -> Any:
+def retry_trial(request: TokenRequest, slug: str, name: str, trial: str) -> Any:
     """Queue a failed trial again, with the same row, parameters and seeds."""
-    failed = get_trial(_searched(request, slug, name), trial)
-    return Status(201, {"ids": [services.retry(user=auth.person(request), trial=failed)]})
+    access, experiment = _searched(request, slug, name)
+    failed = get_trial(experiment, trial)
+    return Status(201, {"ids": [services.retry(access=access, trial=failed)]})
 
 
 @router.post(
@@ -207,12 +214,12 @@ def retry_trial(request: HttpRequest, slug: str, name: str, trial: str) -> Any:
     response={200: AddedOut, **auth.WRITE_ERRORS},
     openapi_extra=api_bodies.described(BudgetIn),
 )
-def extend_budget(request: HttpRequest, slug: str, name: str) -> Any:
+def extend_budget(request: TokenRequest, slug: str, name: str) -> Any:
     """Let the sampler go on to so many trials in every arm."""
-    experiment = _searched(request, slug, name)
+    access, experiment = _searched(request, slug, name)
     per_arm = api_bodies.read(request, BudgetIn).per_arm
-    user = auth.person(request)
-    return {"added": services.extend_budget(user=user, experiment=experiment, per_arm=per_arm)}
+    added = services.extend_budget(access=access, experiment=experiment, per_arm=per_arm)
+    return {"added": added}
 
 
 @router.post(
@@ -220,21 +227,21 @@ def extend_budget(request: HttpRequest, slug: str, name: str) -> Any:
     response={201: DoneOut, **auth.WRITE_ERRORS},
     openapi_extra=api_bodies.described(GridIn, required=False),
 )
-def refine(request: HttpRequest, slug: str, name: str) -> Any:
+def refine(request: TokenRequest, slug: str, name: str) -> Any:
     """Make a grid where a finished random search was good: an experiment that extends it."""
-    experiment = _searched(request, slug, name)
+    access, experiment = _searched(request, slug, name)
     insist = api_bodies.read(request, GridIn).insist if request.body else False
     text = refinement.grid_file(
         experiment, taken=added_queries.experiment_names(experiment), insist=insist
     )
-    made = experiments.create(user=auth.person(request), text=text, extends=experiment)
+    made = experiments.create(access=access, text=text, extends=experiment)
     return Status(201, {"name": made.name, "state": made.state})
 
 
-def _searched(request: HttpRequest, slug: str, name: str) -> Any:
+def _searched(request: TokenRequest, slug: str, name: str) -> tuple[Access, Experiment]:
     """An experiment that workers search, to which this token may add."""
     access = auth.writing(request, slug)
     experiment = get_experiment(access, name)
     if not experiment.source:
         raise Conflict("A program described this experiment; only that program adds trials.")
-    return experiment
+    return access, experiment

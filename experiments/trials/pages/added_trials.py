@@ -40,7 +40,7 @@ def try_configuration(request: HttpRequest, access: Access, name: str) -> HttpRe
     if form.is_valid():
         try:
             made = added_trials.try_configuration(
-                user=request.user,  # type: ignore[arg-type]
+                access=access,
                 experiment=parts.experiment,
                 parameters=form.parameters,
                 arm=form.arm,
@@ -63,7 +63,7 @@ def extend_budget(request: HttpRequest, access: Access, name: str) -> HttpRespon
     if form.is_valid():
         try:
             added = added_trials.extend_budget(
-                user=request.user,  # type: ignore[arg-type]
+                access=access,
                 experiment=parts.experiment,
                 per_arm=form.cleaned_data["per_arm"],
             )
@@ -89,7 +89,7 @@ def refine(request: HttpRequest, access: Access, name: str) -> HttpResponse:
             parts.experiment, taken=experiment_names(parts.experiment), insist=insist
         )
         made = experiments.create(
-            user=request.user,  # type: ignore[arg-type]
+            access=access,
             text=text,
             extends=parts.experiment,
         )
@@ -111,7 +111,7 @@ def retry(request: HttpRequest, access: Access, name: str, trial: str) -> HttpRe
     made = attempted(
         request,
         lambda: added_trials.retry(
-            user=request.user,  # type: ignore[arg-type]
+            access=access,
             trial=failed,
         ),
     )

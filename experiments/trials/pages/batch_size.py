@@ -14,7 +14,7 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 from experiments.design.queries.experiments import find_experiment
 from experiments.errors import NotAllowed, NotFound, VerdictError
 from experiments.team.pages.access import attempted, in_project, required
-from experiments.team.queries.access import Access, project_record
+from experiments.team.queries.access import Access
 from experiments.trials.lifecycle.queries.batch_sizes import measurable, measurements
 from experiments.trials.lifecycle.services import batch_sizes
 from experiments.trials.pages.batch_size_form import BatchSizeForm
@@ -55,8 +55,7 @@ def cancel_batch_size(request: HttpRequest, access: Access, probe: int) -> HttpR
 
     def call() -> bool:
         batch_sizes.cancel(
-            user=request.user,  # type: ignore[arg-type]
-            project=project_record(access),
+            access=access,
             probe_id=probe,
         )
         return True
@@ -78,7 +77,7 @@ def _ask(request: HttpRequest, access: Access, form: BatchSizeForm) -> bool:
     experiment: Any = required(find_experiment(access, given.pop("experiment")))
     try:
         batch_sizes.ask(
-            user=request.user,  # type: ignore[arg-type]
+            access=access,
             experiment=experiment,
             **given,
         )

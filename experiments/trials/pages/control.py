@@ -73,12 +73,13 @@ def _form(request: HttpRequest, parts: ExperimentParts, held: int) -> ControlFor
 
 def _apply(request: HttpRequest, parts: ExperimentParts, form: ControlForm, held: int) -> None:
     given = form.cleaned_data
-    user: Any = request.user
     with transaction.atomic():  # all of it or nothing
         if given["per_arm"] != held:
-            control.set_budget(user=user, experiment=parts.experiment, per_arm=given["per_arm"])
+            control.set_budget(
+                access=parts.access, experiment=parts.experiment, per_arm=given["per_arm"]
+            )
         control.change(
-            user=user,
+            access=parts.access,
             experiment=parts.experiment,
             parallel=given["parallel"],
             priority=given["priority"],
@@ -94,7 +95,7 @@ def hand_back(request: HttpRequest, access: Access, name: str) -> HttpResponse:
 
     def call() -> bool:
         control.pause(
-            user=request.user,  # type: ignore[arg-type]
+            access=parts.access,
             experiment=parts.experiment,
             hand_back=True,
         )
@@ -113,7 +114,7 @@ def retry_failed(request: HttpRequest, access: Access, name: str) -> HttpRespons
     made = attempted(
         request,
         lambda: control.retry_failed(
-            user=request.user,  # type: ignore[arg-type]
+            access=parts.access,
             experiment=parts.experiment,
         ),
     )
@@ -131,7 +132,7 @@ def cancel_trial(request: HttpRequest, access: Access, name: str, trial: str) ->
     found = required(find_trial(experiment, required(parse_trial_name(trial))))
 
     def call() -> bool:
-        control.cancel(user=request.user, trial=found)  # type: ignore[arg-type]
+        control.cancel(access=access, trial=found)
         return True
 
     if attempted(request, call):

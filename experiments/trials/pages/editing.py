@@ -30,7 +30,7 @@ def edit_page(request: HttpRequest, access: Access, name: str) -> HttpResponse:
         elif _done(
             request,
             lambda: editing.write_notes(
-                user=request.user,  # type: ignore[arg-type]
+                access=access,
                 experiment=experiment,
                 notes=form.cleaned_data["notes"],
                 tags=form.cleaned_data["tags"],
@@ -78,7 +78,7 @@ def rename(request: HttpRequest, access: Access, name: str) -> HttpResponse:
     renamed = _done(
         request,
         lambda: editing.rename(
-            user=request.user,  # type: ignore[arg-type]
+            access=access,
             experiment=experiment,
             name=wanted,
         ),
@@ -97,7 +97,7 @@ def _button(act: Act, said: str) -> Callable[..., HttpResponseBase]:
     @in_project
     def view(request: HttpRequest, access: Access, name: str) -> HttpResponse:
         experiment: Any = required(find_experiment(access, name))
-        if _done(request, lambda: act(user=request.user, experiment=experiment)):
+        if _done(request, lambda: act(access=access, experiment=experiment)):
             messages.success(request, said)
         return redirect("experiment", access.slug, name)
 
@@ -116,7 +116,7 @@ def delete_page(request: HttpRequest, access: Access, name: str) -> HttpResponse
     if request.method == "POST" and _done(
         request,
         lambda: editing.delete(
-            user=request.user,  # type: ignore[arg-type]
+            access=access,
             experiment=experiment,
             typed_name=request.POST.get("typed_name", ""),
         ),

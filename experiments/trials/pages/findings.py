@@ -26,7 +26,7 @@ def dismiss_finding(request: HttpRequest, access: Access, finding: int) -> HttpR
     reason = request.POST.get("reason", "")[:2000]
     done = attempted(
         request,
-        lambda: findings.dismiss(user=request.user, finding_id=finding, reason=reason),  # type: ignore[arg-type]
+        lambda: findings.dismiss(access=access, finding_id=finding, reason=reason),
     )
     if done is not None:
         messages.success(request, "Set aside; the reason is kept with the evidence.")
@@ -44,7 +44,7 @@ def mute_overfitting(request: HttpRequest, access: Access, name: str) -> HttpRes
     muted = request.POST.get("muted") == "1"
 
     def act() -> bool:
-        findings.mute_overfitting(user=request.user, experiment=experiment, muted=muted)  # type: ignore[arg-type]
+        findings.mute_overfitting(access=access, experiment=experiment, muted=muted)
         return True
 
     if attempted(request, act):

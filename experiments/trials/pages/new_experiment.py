@@ -55,9 +55,8 @@ def new_experiment_page(request: HttpRequest, access: Access) -> HttpResponse:
         text = text.replace("\r\n", "\n")
         try:
             made = experiments.create(
-                user=request.user,  # type: ignore[arg-type]
+                access=access,
                 text=text,
-                within=access.slug,
             )
         except VerdictError as error:
             if error.status in (403, 404) and not error.problems:

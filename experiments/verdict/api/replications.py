@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from django.http import HttpRequest
 from ninja import Router, Status
 from pydantic import Field
 
 from experiments.analysis.seeds.guards import Limit
 from experiments.design.queries.experiments import get_experiment
 from experiments.team.api import auth
+from experiments.team.queries.access import Access
 from experiments.trials.table.queries.trial_detail import get_trial
 from experiments.verdict.api.replication_schemas import (
     EvidenceOut,
@@ -22,10 +22,15 @@ from experiments.verdict.api.replication_schemas import (
     RepetitionsOut,
 )
 from experiments.verdict.evidence.evidence import Evidence, gather
-from experiments.verdict.queries.replication_state import get_repetition, repetition_state
+from experiments.verdict.queries.replication_state import (
+    Replication,
+    get_repetition,
+    repetition_state,
+)
 from experiments.verdict.services import replications as services
 from experiments.verdict.services import variance
 from experiments.web import api_bodies
+from experiments.web.requests import TokenRequest
 
 router = Router(tags=["seeds"])
 _PLACE = "/{slug}/experiments/{name}"
@@ -35,9 +40,10 @@ Position = Annotated[int, Field(ge=0, le=100)]
 
 
 @router.get(f"{_PLACE}/repetitions", response={200: RepetitionsOut, **auth.READ_ERRORS})
-def read_repetition(request: HttpRequest, slug: str, name: str, candidate: Position = 0) -> Any:
+def read_repetition(request: TokenRequest, slug: str, name: str, candidate: Position = 0) -> Any:
     """Where the newest repetition stands; `candidate`: which of several, from 1."""
-    experiment = get_experiment(auth.reading(request, slug), name)
+    access = auth.reading(request, slug)
+    experiment = get_experiment(access, name)
     return {"repetition": repetition_state(experiment.pk, candidate)}
 
 
@@ -46,12 +52,13 @@ def read_repetition(request: HttpRequest, slug: str, name: str, candidate: Posit
     response={201: RepetitionsOut, **auth.WRITE_ERRORS},
     openapi_extra=api_bodies.described(RepetitionIn),
 )
-def declare_repetition(request: HttpRequest, slug: str, name: str) -> Any:
+def declare_repetition(request: TokenRequest, slug: str, name: str) -> Any:
     """Fix what is compared and when it is looked at, and queue the pairs of the first look."""
-    experiment = get_experiment(auth.writing(request, slug), name)
+    access = auth.writing(request, slug)
+    experiment = get_experiment(access, name)
     asked = api_bodies.read(request, RepetitionIn)
     services.declare(
-        user=auth.person(request),
+        access=access,
         experiment=experiment,
         candidate_trial=get_trial(experiment, asked.candidate),
         further_candidates=[get_trial(experiment, each) for each in asked.further],
@@ -65,7 +72,7 @@ def declare_repetition(request: HttpRequest, slug: str, name: str) -> Any:
 
 
 @router.get(_ONE, response={200: EvidenceOut, **auth.READ_ERRORS})
-def read_evidence(request: HttpRequest, slug: str, name: str, repetition: int) -> Any:
+def read_evidence(request: TokenRequest, slug: str, name: str, repetition: int) -> Any:
     """Everything that a decision would rest on at this moment."""
     access = auth.reading(request, slug)
     experiment = get_experiment(access, name)
@@ -73,37 +80,35 @@ def read_evidence(request: HttpRequest, slug: str, name: str, repetition: int) -
 
 
 @router.post(f"{_ONE}/continue", response=_QUEUED)
-def continue_repetition(request: HttpRequest, slug: str, name: str, repetition: int) -> Any:
+def continue_repetition(request: TokenRequest, slug: str, name: str, repetition: int) -> Any:
     """Queue the pairs of the next declared look, after an undecided one."""
-    replication = _writable(request, slug, name, repetition)
-    user = auth.person(request)
-    held = services.continue_to_next_look(user=user, replication=replication)
+    access, replication = _writable(request, slug, name, repetition)
+    held = services.continue_to_next_look(access=access, replication=replication)
     return {"id": held.pk, "pairs_queued": held.pairs_queued}
 
 
 @router.post(f"{_ONE}/extra", response=_QUEUED, openapi_extra=api_bodies.described(PairsIn))
-def add_extra_seeds(request: HttpRequest, slug: str, name: str, repetition: int) -> Any:
+def add_extra_seeds(request: TokenRequest, slug: str, name: str, repetition: int) -> Any:
     """Queue pairs beyond the declared looks; from then on all is called after peeking."""
-    replication = _writable(request, slug, name, repetition)
+    access, replication = _writable(request, slug, name, repetition)
     pairs = api_bodies.read(request, PairsIn).pairs
-    user = auth.person(request)
-    held = services.add_extra_look(user=user, replication=replication, pairs=pairs)
+    held = services.add_extra_look(access=access, replication=replication, pairs=pairs)
     return {"id": held.pk, "pairs_queued": held.pairs_queued}
 
 
 @router.post(f"{_ONE}/repeat", response={200: RepeatedOut, **auth.WRITE_ERRORS})
-def repeat_accidents(request: HttpRequest, slug: str, name: str, repetition: int) -> Any:
+def repeat_accidents(request: TokenRequest, slug: str, name: str, repetition: int) -> Any:
     """Queue replicates that failed by accident again, with the same seeds."""
-    replication = _writable(request, slug, name, repetition)
-    return {"queued": services.repeat_failed(user=auth.person(request), replication=replication)}
+    access, replication = _writable(request, slug, name, repetition)
+    return {"queued": services.repeat_failed(access=access, replication=replication)}
 
 
 @router.post(f"{_ONE}/open-test", response={200: EvidenceOut, **auth.WRITE_ERRORS})
-def open_test_scores(request: HttpRequest, slug: str, name: str, repetition: int) -> Any:
+def open_test_scores(request: TokenRequest, slug: str, name: str, repetition: int) -> Any:
     """Show the test scores; the opening is counted and frozen into the decision."""
-    replication = _writable(request, slug, name, repetition)
-    services.open_test(user=auth.person(request), replication=replication)
-    return _evidence(gather(_writable(request, slug, name, repetition)))
+    access, replication = _writable(request, slug, name, repetition)
+    services.open_test(access=access, replication=replication)
+    return _evidence(gather(_writable(request, slug, name, repetition)[1]))
 
 
 @router.post(
@@ -111,12 +116,13 @@ def open_test_scores(request: HttpRequest, slug: str, name: str, repetition: int
     response={201: QueuedPairsOut, **auth.WRITE_ERRORS},
     openapi_extra=api_bodies.described(MeasureIn),
 )
-def measure_variance(request: HttpRequest, slug: str, name: str) -> Any:
+def measure_variance(request: TokenRequest, slug: str, name: str) -> Any:
     """Queue the runs that measure one source of variance of the candidate."""
-    experiment = get_experiment(auth.writing(request, slug), name)
+    access = auth.writing(request, slug)
+    experiment = get_experiment(access, name)
     asked = api_bodies.read(request, MeasureIn)
     made = variance.measure(
-        user=auth.person(request),
+        access=access,
         experiment=experiment,
         purpose=asked.purpose,
         runs=asked.runs,
@@ -124,9 +130,11 @@ def measure_variance(request: HttpRequest, slug: str, name: str) -> Any:
     return Status(201, {"id": made.pk, "pairs_queued": made.pairs_queued})
 
 
-def _writable(request: HttpRequest, slug: str, name: str, repetition: int) -> Any:
+def _writable(
+    request: TokenRequest, slug: str, name: str, repetition: int
+) -> tuple[Access, Replication]:
     access = auth.writing(request, slug)
-    return get_repetition(access, get_experiment(access, name), repetition)
+    return access, get_repetition(access, get_experiment(access, name), repetition)
 
 
 def _evidence(found: Evidence) -> dict[str, Any]:

@@ -120,7 +120,7 @@ def declare(request: HttpRequest, parts: ExperimentParts, form: RepetitionForm) 
     made = attempted(
         request,
         lambda: replications.declare(
-            user=request.user,  # type: ignore[arg-type]
+            access=parts.access,
             experiment=experiment,
             candidate_trial=candidate,
             further_candidates=further,

@@ -44,7 +44,7 @@ def measure(request: HttpRequest, access: Access, name: str, purpose: str) -> Ht
     made = attempted(
         request,
         lambda: variance.measure(
-            user=request.user,  # type: ignore[arg-type]
+            access=access,
             experiment=experiment,
             purpose=purpose,
         ),

@@ -108,7 +108,7 @@ def continue_seeds(
     held = attempted(
         request,
         lambda: replications.continue_to_next_look(
-            user=request.user,  # type: ignore[arg-type]
+            access=access,
             replication=replication,
         ),
     )
@@ -127,7 +127,7 @@ def extra_seeds(request: HttpRequest, access: Access, name: str, repetition: int
     held = attempted(
         request,
         lambda: replications.add_extra_look(
-            user=request.user,  # type: ignore[arg-type]
+            access=access,
             replication=replication,
             pairs=whole_number(request.POST.get("pairs"), 0),
         ),
@@ -149,7 +149,7 @@ def repeat_accidents(
     count = attempted(
         request,
         lambda: replications.repeat_failed(
-            user=request.user,  # type: ignore[arg-type]
+            access=access,
             replication=replication,
         ),
     )

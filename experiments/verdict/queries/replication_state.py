@@ -12,7 +12,8 @@ from django.db.models import Count, Q
 from experiments.design.space.search_space import show
 from experiments.design.trial_names import trial_name
 from experiments.errors import NotFound
-from experiments.models import Decision, Experiment, Replication, Trial
+from experiments.models import Decision, Experiment, Trial
+from experiments.models import Replication as Replication
 from experiments.models.decision import Choice
 from experiments.models.replication import Purpose
 from experiments.models.trial import FailureKind, StudyKind, TrialState

@@ -20,7 +20,6 @@ from experiments.errors import Conflict, NotFound, Problem
 from experiments.models import (
     Configuration,
     Experiment,
-    Project,
     Replication,
     Trial,
     trial_encoding,
@@ -28,7 +27,7 @@ from experiments.models import (
 from experiments.models.project import Role
 from experiments.models.replication import Purpose
 from experiments.models.trial import StudyKind, TrialState
-from experiments.team.services.permissions import Person, require
+from experiments.team.queries.access import Access
 from experiments.trials.lifecycle.services.runs import KEY
 from experiments.verdict.services.replications import is_decided
 
@@ -87,7 +86,7 @@ class _Open:
         )
 
 
-def take(*, user: Person, project: Project, wanted: Wanted) -> Taken:
+def take(*, access: Access, wanted: Wanted) -> Taken:
     """Take an open replicate of a declared repetition.
 
     A program that names no seeds is handed the declared ones. One that names the seeds of an open
@@ -100,9 +99,9 @@ def take(*, user: Person, project: Project, wanted: Wanted) -> Taken:
         Conflict: when workers run it, it is decided, no replicate is open, the parameters are
             others than declared, or the seeds are not fresh.
     """
-    require(user, project, Role.EDITOR)
+    access.require(Role.EDITOR)
     with atomic():
-        replication = _replication(project, wanted)
+        replication = _replication(access.project_id, wanted)
         of_side = Trial.objects.replicates_of(replication).filter(study__side=wanted.side)
         held = _by_key(of_side, wanted.key)
         if held is not None:
@@ -118,11 +117,11 @@ def take(*, user: Person, project: Project, wanted: Wanted) -> Taken:
         return _taken(_start(chosen, wanted), replication, new=True)
 
 
-def _replication(project: Project, wanted: Wanted) -> Replication:
+def _replication(project_id: int, wanted: Wanted) -> Replication:
     """The repetition, its experiment locked."""
     experiment = (
         Experiment.objects.select_for_update()
-        .filter(project=project, name=wanted.experiment)
+        .filter(project_id=project_id, name=wanted.experiment)
         .first()
     )
     replication = (

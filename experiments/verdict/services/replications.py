@@ -23,7 +23,7 @@ from experiments.models.decision import Choice
 from experiments.models.project import Role
 from experiments.models.replication import Purpose, ScoreRule
 from experiments.models.trial import Origin, StudyKind, TrialState
-from experiments.team.services.permissions import Person, require
+from experiments.team.queries.access import Access
 from experiments.trials.lifecycle.services import trials
 from experiments.verdict.services.judging import check_state, hold, judged
 from experiments.verdict.services.pairs import accidents, add_studies, queue_pairs, unfinished
@@ -45,7 +45,7 @@ MOST_GUARDS = 20
 
 def declare(
     *,
-    user: Person,
+    access: Access,
     experiment: Experiment,
     candidate_trial: Trial,
     further_candidates: Sequence[Trial] = (),
@@ -69,7 +69,7 @@ def declare(
         VerdictError: for looks, a margin, a score or a guard that cannot be.
         Conflict: when two sides are the same configuration, or an earlier repetition is open.
     """
-    require(user, experiment.project, Role.EDITOR)
+    access.require(Role.EDITOR, experiment)
     candidates = [candidate_trial, *further_candidates]
     schedule = _schedule(looks)
     _check_rules(experiment, margin, score_rule, guards)
@@ -89,7 +89,7 @@ def declare(
             score_rule=score_rule,
             margin=experiment.margin if margin is None else margin,
             guards=json.dumps([asdict(each) for each in guards]),
-            created_by_id=user.pk,
+            created_by=access.user,
         )
 
 
@@ -237,14 +237,14 @@ def is_decided(replication: Replication) -> bool:
     return replication.decisions.exclude(choice=Choice.CONTINUE).exists()
 
 
-def continue_to_next_look(*, user: Person, replication: Replication) -> Replication:
+def continue_to_next_look(*, access: Access, replication: Replication) -> Replication:
     """Queue the pairs up to the next declared look, after an undecided one.
 
     Raises:
         NotOpenYet: while the present look has no verdict.
         Conflict: when its verdict is not undecided, it was the last, or somebody decided.
     """
-    require(user, replication.experiment.project, Role.EDITOR)
+    access.require(Role.EDITOR, replication.experiment)
     with _undecided(replication) as (held, verdict):
         queue_next_look(held, verdict)
     return held
@@ -266,7 +266,7 @@ def queue_next_look(held: Replication, verdict: Verdict | None) -> None:
     queue_pairs(held, following)
 
 
-def add_extra_look(*, user: Person, replication: Replication, pairs: int) -> Replication:
+def add_extra_look(*, access: Access, replication: Replication, pairs: int) -> Replication:
     """Queue `pairs` more pairs after the last declared look; recorded as looks after peeking.
 
     Everything shown from then on says that it comes after peeking, with the error rate that this
@@ -278,7 +278,7 @@ def add_extra_look(*, user: Person, replication: Replication, pairs: int) -> Rep
             decided.
         VerdictError: for a number of pairs that cannot be.
     """
-    require(user, replication.experiment.project, Role.EDITOR)
+    access.require(Role.EDITOR, replication.experiment)
     with _undecided(replication) as (held, verdict):
         if verdict is None:
             raise NotOpenYet("This look is not complete yet.")
@@ -320,12 +320,12 @@ def _undecided(replication: Replication) -> Iterator[tuple[Replication, Verdict 
         yield held, seen.verdict
 
 
-def repeat_failed(*, user: Person, replication: Replication) -> int:
+def repeat_failed(*, access: Access, replication: Replication) -> int:
     """Queue accidents again with the same seeds; an infeasible replicate is an outcome, it stays.
 
     Returns how many were queued.
     """
-    require(user, replication.experiment.project, Role.EDITOR)
+    access.require(Role.EDITOR, replication.experiment)
     with transaction.atomic():
         held = hold(replication)
         failed = list(accidents(held))
@@ -346,7 +346,7 @@ def repeat_failed(*, user: Person, replication: Replication) -> int:
     return len(failed)
 
 
-def open_test(*, user: Person, replication: Replication) -> TestOpening:
+def open_test(*, access: Access, replication: Replication) -> TestOpening:
     """Record that somebody looks at the test scores, which open after the verdict.
 
     Each opening counts and is frozen into the decision; a viewer only reads.
@@ -354,11 +354,11 @@ def open_test(*, user: Person, replication: Replication) -> TestOpening:
     Raises:
         NotOpenYet: while the present look has no verdict.
     """
-    require(user, replication.experiment.project, Role.EDITOR)
+    access.require(Role.EDITOR, replication.experiment)
     seen = judged(replication)
     with transaction.atomic():
         held = hold(replication)
         check_state(held, seen.state)
         if seen.verdict is None:
             raise NotOpenYet(f"The test scores open after the verdict. {seen.waiting}")
-        return TestOpening.objects.create(replication=held, opened_by_id=user.pk)
+        return TestOpening.objects.create(replication=held, opened_by=access.user)

@@ -24,7 +24,7 @@ from experiments.models.experiment import ExperimentState
 from experiments.models.project import Role
 from experiments.models.replication import Purpose
 from experiments.models.trial import Origin, Side, StudyKind, TrialState
-from experiments.team.services.permissions import Person, require
+from experiments.team.queries.access import Access
 from experiments.trials.lifecycle.services import experiments, trials
 
 DEFAULT_RUNS = 5
@@ -34,7 +34,7 @@ _FEWEST, _MOST = 2, 100
 
 
 def measure(
-    *, user: Person, experiment: Experiment, purpose: str, runs: int | None = None
+    *, access: Access, experiment: Experiment, purpose: str, runs: int | None = None
 ) -> Replication:
     """Queue the runs that measure one source of variance of the candidate.
 
@@ -47,7 +47,7 @@ def measure(
         Conflict: while this source is being measured.
         VerdictError: for an unknown purpose or a number of runs that cannot be.
     """
-    require(user, experiment.project, Role.EDITOR)
+    access.require(Role.EDITOR, experiment)
     if purpose not in (Purpose.TRAINING_SEED, Purpose.SPLIT_SEED, Purpose.SEARCH_SEED):
         raise VerdictError("There is no such source.", [Problem("purpose", f"found {purpose!r}")])
     if experiment.is_from_outside:
@@ -70,10 +70,10 @@ def measure(
             level=0.05,
             root_seed=secrets.randbits(31),
             pairs_queued=count,
-            created_by_id=user.pk,
+            created_by=access.user,
         )
         if purpose == Purpose.SEARCH_SEED:
-            _repeat_searches(user, replication, trial, count)
+            _repeat_searches(access, replication, trial, count)
         else:
             _queue_runs(replication, count)
     return replication
@@ -154,7 +154,7 @@ def _queue_runs(replication: Replication, count: int) -> None:
     dispatch.wake(experiment.queue, min(experiment.parallel, count))
 
 
-def _repeat_searches(user: Person, replication: Replication, trial: Trial, count: int) -> None:
+def _repeat_searches(access: Access, replication: Replication, trial: Trial, count: int) -> None:
     experiment = replication.experiment
     taken = set(
         Experiment.objects.filter(project=experiment.project).values_list("seed", flat=True)
@@ -167,7 +167,7 @@ def _repeat_searches(user: Person, replication: Replication, trial: Trial, count
             name=f"{experiment.name} - repeat {replication.pk}.{number}"[:200],
             seed=seed,
         )
-        search = experiments.create(user=user, text=text, extends=experiment)
+        search = experiments.create(access=access, text=text, extends=experiment)
         Experiment.objects.filter(pk=search.pk).update(repeat_of=replication)
 
 

@@ -41,7 +41,7 @@ def head() -> str:
     project = cast.project()
     for number in range(3):
         decisions.record(
-            user=cast.person("ada"),
+            access=cast.access("ada", cast.finished_search(f"search-{number}", trials_per_arm=1)),
             experiment=cast.finished_search(f"search-{number}", trials_per_arm=1),
             choice="dropped without seeds",
             reason=f"No gain in {number}.",

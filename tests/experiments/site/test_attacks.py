@@ -79,7 +79,7 @@ def evil() -> dict[str, str]:
     )
     type(ada).objects.filter(pk=ada.pk).update(first_name=EVIL[:100], last_name=EVIL[:100])
     token, _ = tokens.create(user=ada, project=None, name=EVIL[:100])
-    made = invitations.create(user=ada, project=project, role="viewer")
+    made = invitations.create(access=cast.access(ada, project), role="viewer")
     return {
         "slug": "digits",
         "name": EVIL.replace("/", "|"),
@@ -149,7 +149,7 @@ def test_a_link_that_acts_is_no_config_link() -> None:
     text = cast.LABEL_SMOOTHING.format(name="x", goal="Is it?", trials=2)
     text = re.sub(r"config_link: .*", "config_link: 'javascript:alert(1)'", text)
     with pytest.raises(InvalidExperiment) as refused:
-        experiments.create(user=cast.person("ada"), text=text)
+        experiments.create(access=cast.access("ada"), text=text)
     assert [each.where for each in refused.value.problems] == ["config_link"]
 
 

@@ -79,7 +79,7 @@ def values() -> dict[str, str]:
     delivery = Delivery.objects.create(
         event=event, webhook=hook, tries_left=1, due_at=cast.START, state="failed"
     )
-    invitation = invitations.create(user=ada, project=digits, role="viewer")
+    invitation = invitations.create(access=cast.access(ada, digits), role="viewer")
     token, _ = tokens.create(user=ada, project=digits, name="ada's")
     trial = Trial.objects.filter(study__experiment=experiment).order_by("pk").first()
     assert trial is not None

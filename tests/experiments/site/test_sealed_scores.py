@@ -86,7 +86,7 @@ def _everything(replication: Replication) -> dict[str, str]:
 def test_before_the_opening_no_address_of_the_site_knows_it(repeated: Replication) -> None:
     gathered = evidence.gather(repeated)
     decisions.record(
-        user=cast.person("ada"),
+        access=cast.access("ada", repeated.experiment),
         experiment=repeated.experiment,
         replication=repeated,
         choice="adopt",
@@ -121,7 +121,7 @@ def test_each_opening_is_counted_and_frozen_into_the_decision(repeated: Replicat
     assert "0.8765" in person.get(page).content.decode()
     gathered = evidence.gather(repeated)
     decision = decisions.record(
-        user=cast.person("ada"),
+        access=cast.access("ada", experiment),
         experiment=experiment,
         replication=repeated,
         choice="adopt",
@@ -141,4 +141,4 @@ def test_while_replicates_run_nobody_opens_it() -> None:
     person.post(f"/projects/digits/experiments/{name}/seeds/{replication.pk}/open-test/")
     assert not replication.test_openings.exists()
     with pytest.raises(Exception, match="open after the verdict"):
-        replications.open_test(user=cast.person("ada"), replication=replication)
+        replications.open_test(access=cast.access("ada", replication), replication=replication)

@@ -27,8 +27,7 @@ def allow_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:
 def _hook(receiver: Receiver, kind: str = "json") -> str:
     project = cast.project()
     _, secret = webhooks.create(
-        user=cast.person("ada"),
-        project=project,
+        access=cast.access("ada", project),
         kind=kind,
         address=receiver.url,
         events=["decided"],
@@ -101,7 +100,7 @@ def test_a_member_gets_the_mail_that_was_asked_for() -> None:
     ben = cast.person("ben")
     ben.email = "ben@example.org"
     ben.save()
-    messages.choose(user=ben, project=project, events=["decided"])
+    messages.choose(access=cast.access(ben, project), events=["decided"])
     newest = _adopt()
     send_due()
     [letter] = mail.outbox
@@ -123,7 +122,7 @@ def test_a_mail_server_that_is_away_is_asked_again_later(
     ben = cast.person("ben")
     ben.email = "ben@example.org"
     ben.save()
-    messages.choose(user=ben, project=project, events=["decided"])
+    messages.choose(access=cast.access(ben, project), events=["decided"])
     _adopt()
     send_due()
     row = Delivery.objects.get()

@@ -52,7 +52,7 @@ def allow_test_objectives(monkeypatch: pytest.MonkeyPatch) -> None:
 def _runs_a_search(worker: WorkerProcess) -> None:
     """Wait until a worker has run a search that nobody told it of."""
     text = TEXT.format(name=f"search-{next(_numbers)}")
-    made = experiments.create(user=cast.person("ada"), text=text)
+    made = experiments.create(access=cast.access("ada"), text=text)
     done = Experiment.objects.filter(pk=made.pk, state="finished", complete_count=2)
     wait_until(done.exists, worker=worker)
 

@@ -38,14 +38,14 @@ def project(transactional_db: None, monkeypatch: pytest.MonkeyPatch) -> None:
 def _paused(name: str, objective: str) -> Experiment:
     """Whose trials are not begun, so that all slots are free."""
     text = TEXT.format(name=name, objective=objective)
-    experiment = experiments.create(user=cast.person("ada"), text=text)
-    experiments.pause(user=cast.person("ada"), experiment=experiment)
+    experiment = experiments.create(access=cast.access("ada"), text=text)
+    experiments.pause(access=cast.access("ada", experiment), experiment=experiment)
     return experiment
 
 
 def _ask(experiment: Experiment, *, first: int = 256) -> None:
     batch_sizes.ask(
-        user=cast.person("cleo"),
+        access=cast.access("cleo", experiment),
         experiment=experiment,
         parameter="batch_size",
         first=first,
@@ -91,7 +91,7 @@ def test_one_that_runs_is_cancelled_or_handed_back_and_a_function_not_listed_is_
     _ask(experiment)
     wait_until(lambda: _found(experiment).state == "running", worker=worker)
     probe = BatchSizeProbe.objects.get()
-    batch_sizes.cancel(user=cast.person("cleo"), project=experiment.project, probe_id=probe.pk)
+    batch_sizes.cancel(access=cast.access("cleo", experiment.project), probe_id=probe.pk)
     wait_until(lambda: _found(experiment).state == "cancelled", worker=worker)
     BatchSizeProbe.objects.all().delete()
 

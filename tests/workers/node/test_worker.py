@@ -66,7 +66,7 @@ def _experiment(**more: object) -> Experiment:
         "pause": 0.0,
     }
     cast.project()
-    return experiments.create(user=cast.person("ada"), text=TEXT.format(**(fields | more)))
+    return experiments.create(access=cast.access("ada"), text=TEXT.format(**(fields | more)))
 
 
 def _is_finished(experiment: Experiment) -> bool:
@@ -133,7 +133,7 @@ def test_a_divergence_is_recorded_while_its_trial_runs(start_worker: Start) -> N
     wait_until(found.exists, worker=worker)
     assert Trial.objects.get().state == TrialState.RUNNING
     assert "step 4" in found.get().title
-    experiments.stop(user=cast.person("ada"), experiment=experiment)
+    experiments.stop(access=cast.access("ada", experiment), experiment=experiment)
     wait_until(lambda: Trial.objects.get().state != TrialState.RUNNING, worker=worker)
 
 
@@ -200,7 +200,7 @@ def test_stopping_ends_running_trials_at_their_next_step(start_worker: Start) ->
     experiment = _experiment(pause=1.0, trials=8)
     worker = start_worker()
     wait_until(lambda: Trial.objects.filter(latest_step__gte=1).count() >= 1, worker=worker)
-    experiments.stop(user=cast.person("ada"), experiment=experiment)
+    experiments.stop(access=cast.access("ada", experiment), experiment=experiment)
     wait_until(lambda: not Trial.objects.filter(state=TrialState.RUNNING).exists(), worker=worker)
     assert Trial.objects.filter(stopped_early=True).exists()
     assert Trial.objects.count() <= 3
@@ -212,7 +212,7 @@ def test_a_repetition_over_seeds_reaches_its_verdict(start_worker: Start) -> Non
     wait_until(lambda: _is_finished(experiment), worker=worker)
     ranked = Trial.objects.filter(study__kind=StudyKind.SEARCH).order_by("-value")
     replication = replications.declare(
-        user=cast.person("ada"),
+        access=cast.access("ada", Experiment.objects.get()),
         experiment=Experiment.objects.get(),
         candidate_trial=ranked[0],
         baseline_trial=ranked[5],
@@ -250,7 +250,7 @@ def test_a_trial_whose_worker_dies_within_a_fold_loses_no_fold_and_no_point(
     told["ARTIFACTS_DIR"] = str(tmp_path / "artifacts")
     cast.project()
     with override_settings(OBJECTIVES=["workers.problems"]):
-        experiment = experiments.create(user=cast.person("ada"), text=FOLDED)
+        experiment = experiments.create(access=cast.access("ada"), text=FOLDED)
     first = start_worker(**told)
     in_the_second = Artifact.objects.filter(kind="pass checkpoint", name__contains="-pass-2-")
     wait_until(in_the_second.exists, worker=first)

@@ -94,7 +94,7 @@ def test_a_worker_draws_with_the_earlier_trials_and_counts_only_its_own() -> Non
     given = (Change(("search", "earlier_trials"), True),)
     made = {
         name: experiments.create(
-            user=cast.person("cleo"),
+            access=cast.access("cleo"),
             text=with_changes(older.source, changes, name=name, extends="older"),
         )
         for name, changes in (("with", given), ("without", ()))

@@ -13,7 +13,7 @@ from experiments.analysis.diagnosis import Diagnosis
 from experiments.errors import NotFound, Problem, VerdictError
 from experiments.models import Experiment, Finding
 from experiments.models.project import Role
-from experiments.team.services.permissions import Person, require
+from experiments.team.queries.access import Access
 from experiments.trials.lifecycle.services.statements import Statement, at_once
 
 # What a rule says; found again the same, it keeps the time when it was found.
@@ -142,12 +142,12 @@ def unsettle(*, experiment_id: int) -> None:
     Experiment.objects.filter(pk=experiment_id).update(derived_count=0)
 
 
-def mute_overfitting(*, user: Person, experiment: Experiment, muted: bool) -> None:
+def mute_overfitting(*, access: Access, experiment: Experiment, muted: bool) -> None:
     """Say whether overfitting asks for anything here: members of an ensemble may overfit a little.
 
     What the rule sees is recorded all the same, and stands with a decision's evidence as muted.
     """
-    require(user, experiment.project, Role.EDITOR)
+    access.require(Role.EDITOR, experiment)
     Experiment.objects.filter(pk=experiment.pk).update(mutes_overfitting=muted)
 
 
@@ -156,7 +156,7 @@ def forget(*, trial_id: int) -> None:
     Finding.objects.filter(trial_id=trial_id, dismissed_at__isnull=True).delete()
 
 
-def dismiss(*, user: Person, finding_id: int, reason: str) -> Finding:
+def dismiss(*, access: Access, finding_id: int, reason: str) -> Finding:
     """Set a finding aside, with a reason that becomes part of a decision's evidence.
 
     Raises:
@@ -166,13 +166,13 @@ def dismiss(*, user: Person, finding_id: int, reason: str) -> Finding:
     finding = Finding.objects.select_related("experiment__project").filter(pk=finding_id).first()
     if finding is None:
         raise NotFound("There is no such finding.")
-    require(user, finding.experiment.project, Role.EDITOR)
+    access.require(Role.EDITOR, finding.experiment)
     if not reason.strip():
         raise VerdictError(
             "A dismissal needs a reason.", [Problem("reason", "say why this can be set aside")]
         )
     Finding.objects.filter(pk=finding_id).update(
-        dismissed_by_id=user.pk, dismissed_at=timezone.now(), dismiss_reason=reason.strip()
+        dismissed_by=access.user, dismissed_at=timezone.now(), dismiss_reason=reason.strip()
     )
     finding.refresh_from_db()
     return finding

@@ -20,7 +20,7 @@ from experiments.models import Experiment, Study, Trial
 from experiments.models.experiment import ExperimentState
 from experiments.models.project import Role
 from experiments.models.trial import FailureKind, Origin, StudyKind, TrialState
-from experiments.team.services.permissions import Person, require
+from experiments.team.queries.access import Access
 from experiments.trials.lifecycle.services import stop_rules, trials
 from experiments.trials.lifecycle.training_seeds import asked_seed
 
@@ -29,7 +29,7 @@ MOST_TRIALS = 1_000_000
 
 def try_configuration(
     *,
-    user: Person,
+    access: Access,
     experiment: Experiment,
     parameters: Mapping[str, Any],
     arm: int | None = None,
@@ -51,7 +51,7 @@ def try_configuration(
         NotFound, NotAllowed: for someone who is no editor.
         InvalidExperiment: with one problem for each value that is missing, unknown or outside.
     """
-    require(user, experiment.project, Role.EDITOR)
+    access.require(Role.EDITOR, experiment)
     file = experiment_file.stored(experiment.document)
     arms = [each for each in first_arms(file.space, parameters) if arm in (None, each.index)]
     _check(file, arms, parameters)
@@ -109,7 +109,7 @@ def _add(experiment: Experiment, arm: Arm, parameters: Mapping[str, Any]) -> int
     return trial_id
 
 
-def retry(*, user: Person, trial: Trial) -> int:
+def retry(*, access: Access, trial: Trial) -> int:
     """Queue a failed trial of a search again: a new number, the same row, parameters and seeds.
 
     Returns:
@@ -123,7 +123,7 @@ def retry(*, user: Person, trial: Trial) -> int:
     experiment = trial.study.experiment
     if experiment is None or trial.study.kind != StudyKind.SEARCH:
         raise NotFound("There is no such trial of a search.")
-    require(user, experiment.project, Role.EDITOR)
+    access.require(Role.EDITOR, experiment)
     with transaction.atomic():
         held = Experiment.objects.select_for_update().get(pk=experiment.pk)
         failed = Trial.objects.get(pk=trial.pk)
@@ -156,7 +156,7 @@ def _again(failed: Trial) -> int:
     return made
 
 
-def extend_budget(*, user: Person, experiment: Experiment, per_arm: int) -> int:
+def extend_budget(*, access: Access, experiment: Experiment, per_arm: int) -> int:
     """Let the sampler run to `per_arm` trials in every arm; a finished search goes on.
 
     A quasi-random search continues its sequence. Arms that a terminator ended stay ended.
@@ -169,7 +169,7 @@ def extend_budget(*, user: Person, experiment: Experiment, per_arm: int) -> int:
         InvalidExperiment: when the number is out of bounds.
         Conflict: when the search was stopped, or has that many trials already.
     """
-    require(user, experiment.project, Role.EDITOR)
+    access.require(Role.EDITOR, experiment)
     if not 1 <= per_arm <= MOST_TRIALS:
         raise InvalidExperiment(
             "The number of trials is wrong.",

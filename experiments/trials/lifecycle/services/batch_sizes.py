@@ -18,7 +18,7 @@ from experiments.errors import Conflict, NotFound
 from experiments.models import BatchSizeProbe, Experiment, Project
 from experiments.models.project import Role
 from experiments.models.worker import ProbeState
-from experiments.team.services.permissions import Person, require
+from experiments.team.queries.access import Access
 from experiments.trials.batch_size_words import answer, measured
 from experiments.trials.lifecycle.queries.waiting import why_nobody_takes
 
@@ -36,7 +36,7 @@ class Order:
 
 
 def ask(
-    *, user: Person, experiment: Experiment, parameter: str, first: int, largest: int, steps: int
+    *, access: Access, experiment: Experiment, parameter: str, first: int, largest: int, steps: int
 ) -> int:
     """Queue a measurement of an experiment's training function; its id.
 
@@ -45,7 +45,7 @@ def ask(
         VerdictError: with one problem for each field that is wrong, or that the operator forbids.
         Conflict: when one is under way for this experiment, or no worker would take it.
     """
-    require(user, experiment.project, Role.EDITOR)
+    access.require(Role.EDITOR, experiment)
     wanted = ProbePlan(parameter=parameter, first=first, largest=largest, steps=steps)
     parameters = plan(experiment.document, wanted)
     nobody = why_nobody_takes(experiment.queue, experiment.gpus)
@@ -57,7 +57,7 @@ def ask(
                 project=experiment.project,
                 experiment=experiment,
                 state=ProbeState.WAITING,
-                asked_by_id=user.pk,
+                asked_by=access.user,
                 queue=experiment.queue,
                 gpus=experiment.gpus,
                 options=json.dumps(wanted.as_data()),
@@ -72,18 +72,18 @@ def ask(
     return made.pk
 
 
-def cancel(*, user: Person, project: Project, probe_id: int) -> None:
+def cancel(*, access: Access, probe_id: int) -> None:
     """End a measurement; one that runs ends within seconds, what it has measured stays.
 
     Raises:
         NotFound, NotAllowed: when there is none, or for someone who is no editor.
         Conflict: when it has ended.
     """
-    require(user, project, Role.EDITOR)
-    held = BatchSizeProbe.objects.filter(pk=probe_id, project=project)
+    access.require(Role.EDITOR)
+    held = BatchSizeProbe.objects.filter(pk=probe_id, project_id=access.project_id)
     if not held.exists():
         raise NotFound("There is no such measurement.")
-    said = f"Cancelled by {user.get_username()}."
+    said = f"Cancelled by {access.username}."
     waiting = held.filter(state=ProbeState.WAITING)
     if waiting.update(state=ProbeState.CANCELLED, ended=said, finished_at=timezone.now()):
         return

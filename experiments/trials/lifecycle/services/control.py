@@ -19,7 +19,7 @@ from experiments.models import Experiment, Study, Trial
 from experiments.models.experiment import ExperimentState
 from experiments.models.project import Role
 from experiments.models.trial import FINISHED, FailureKind, StudyKind, TrialState
-from experiments.team.services.permissions import Person, require
+from experiments.team.queries.access import Access
 from experiments.trials.lifecycle.services import added_trials, experiments, stop_rules, trials
 
 MOST_PARALLEL = 1000
@@ -28,7 +28,7 @@ _ACCIDENTS = (FailureKind.EXCEPTION, FailureKind.LOST)
 _CANCELLED = "cancelled by {who}"
 
 
-def cancel(*, user: Person, trial: Trial) -> None:
+def cancel(*, access: Access, trial: Trial) -> None:
     """End one trial now, without a result; the search goes on with others.
 
     One that waits ends at once, one that runs when its worker hears of it.
@@ -40,8 +40,8 @@ def cancel(*, user: Person, trial: Trial) -> None:
     experiment = trial.study.experiment
     if experiment is None:
         raise NotFound("There is no such trial of an experiment.")
-    require(user, experiment.project, Role.EDITOR)
-    said = _CANCELLED.format(who=user.get_username())
+    access.require(Role.EDITOR, experiment)
+    said = _CANCELLED.format(who=access.username)
     with transaction.atomic():
         Experiment.objects.select_for_update().get(pk=experiment.pk)
         held = Trial.objects.select_for_update(of=("self",), no_key=True).get(pk=trial.pk)
@@ -62,7 +62,7 @@ def cancel(*, user: Person, trial: Trial) -> None:
     experiments.advance(experiment.pk)
 
 
-def pause(*, user: Person, experiment: Experiment, hand_back: bool = False) -> None:
+def pause(*, access: Access, experiment: Experiment, hand_back: bool = False) -> None:
     """Start no new trials. Running ones go on, or are handed back to be resumed later.
 
     Raises:
@@ -70,15 +70,15 @@ def pause(*, user: Person, experiment: Experiment, hand_back: bool = False) -> N
         Conflict: when it is not running.
     """
     with transaction.atomic():
-        experiments.pause(user=user, experiment=experiment)
+        experiments.pause(access=access, experiment=experiment)
         if hand_back:
             _of_our_workers(experiment).filter(control="").update(control="back")
 
 
-def resume(*, user: Person, experiment: Experiment) -> None:
+def resume(*, access: Access, experiment: Experiment) -> None:
     """Go on after a pause; what was not handed back yet stays where it is."""
     with transaction.atomic():
-        experiments.resume(user=user, experiment=experiment)
+        experiments.resume(access=access, experiment=experiment)
         _of_our_workers(experiment).filter(control="back").update(control="")
 
 
@@ -88,7 +88,7 @@ def _of_our_workers(experiment: Experiment) -> QuerySet[Trial]:
     )
 
 
-def retry_failed(*, user: Person, experiment: Experiment) -> int:
+def retry_failed(*, access: Access, experiment: Experiment) -> int:
     """Queue every trial again that failed by an exception or was lost, each once.
 
     Each gets a new number and keeps row, parameters and seeds. Cancelled and infeasible ones
@@ -101,7 +101,7 @@ def retry_failed(*, user: Person, experiment: Experiment) -> int:
         NotFound, NotAllowed: for someone who is no editor.
         Conflict: when there is none.
     """
-    require(user, experiment.project, Role.EDITOR)
+    access.require(Role.EDITOR, experiment)
     failed = Trial.objects.filter(
         study__experiment=experiment,
         study__kind=StudyKind.SEARCH,
@@ -111,7 +111,7 @@ def retry_failed(*, user: Person, experiment: Experiment) -> int:
         retries__isnull=True,
     )
     with transaction.atomic():
-        made = [added_trials.retry(user=user, trial=trial) for trial in failed.order_by("pk")]
+        made = [added_trials.retry(access=access, trial=trial) for trial in failed.order_by("pk")]
     if not made:
         raise Conflict(f"No trial of {experiment.name} failed by accident and waits for a retry.")
     return len(made)
@@ -119,7 +119,7 @@ def retry_failed(*, user: Person, experiment: Experiment) -> int:
 
 def change(
     *,
-    user: Person,
+    access: Access,
     experiment: Experiment,
     parallel: int | None = None,
     priority: int | None = None,
@@ -136,7 +136,7 @@ def change(
         NotFound, NotAllowed: for someone who is no editor.
         VerdictError: with one problem for each value that is out of bounds.
     """
-    require(user, experiment.project, Role.EDITOR)
+    access.require(Role.EDITOR, experiment)
     wanted = {"parallel": parallel, "priority": priority}
     fields: dict[str, float | None] = {
         name: value for name, value in wanted.items() if value is not None
@@ -165,7 +165,7 @@ def _check(fields: dict[str, float | None]) -> None:
         raise VerdictError("This cannot be changed so.", problems)
 
 
-def set_budget(*, user: Person, experiment: Experiment, per_arm: int) -> int:
+def set_budget(*, access: Access, experiment: Experiment, per_arm: int) -> int:
     """Let the sampler run to `per_arm` trials in every arm: more, or fewer, than it was to.
 
     Trials that have begun are never taken back.
@@ -178,10 +178,10 @@ def set_budget(*, user: Person, experiment: Experiment, per_arm: int) -> int:
         InvalidExperiment: when the number is out of bounds.
         Conflict: when nothing would change, or the search has ended.
     """
-    require(user, experiment.project, Role.EDITOR)
+    access.require(Role.EDITOR, experiment)
     budgets = [study.budget or 0 for study in _arms(experiment)]
     if per_arm < 1 or not budgets or per_arm >= max(budgets):
-        return added_trials.extend_budget(user=user, experiment=experiment, per_arm=per_arm)
+        return added_trials.extend_budget(access=access, experiment=experiment, per_arm=per_arm)
     with transaction.atomic():
         held = Experiment.objects.select_for_update().get(pk=experiment.pk)
         if held.state not in (ExperimentState.RUNNING, ExperimentState.PAUSED):

@@ -15,7 +15,7 @@ from experiments.models import Experiment, ExperimentTag, Study, Trial
 from experiments.models.experiment import ExperimentState
 from experiments.models.project import Role
 from experiments.models.trial import TrialState
-from experiments.team.services.permissions import Person, require
+from experiments.team.queries.access import Access
 from experiments.trials.artifacts.services import artifacts
 
 LONGEST_NOTES = 100_000
@@ -24,14 +24,16 @@ MOST_TAGS = 30
 _ENDED = (ExperimentState.FINISHED, ExperimentState.STOPPED)
 
 
-def write_notes(*, user: Person, experiment: Experiment, notes: str, tags: Iterable[str]) -> None:
+def write_notes(
+    *, access: Access, experiment: Experiment, notes: str, tags: Iterable[str]
+) -> None:
     """Replace the notes (Markdown) and the tags. The experiment file stays as it was given.
 
     Raises:
         VerdictError: with one problem for each field that is wrong.
         NotFound, NotAllowed: for someone who is no editor.
     """
-    require(user, experiment.project, Role.EDITOR)
+    access.require(Role.EDITOR, experiment)
     wanted = list(dict.fromkeys(tag.strip() for tag in tags if tag.strip()))
     problems = []
     if len(notes) > LONGEST_NOTES or "\x00" in notes:
@@ -53,13 +55,13 @@ def write_notes(*, user: Person, experiment: Experiment, notes: str, tags: Itera
         )
 
 
-def archive(*, user: Person, experiment: Experiment) -> None:
+def archive(*, access: Access, experiment: Experiment) -> None:
     """Leave an experiment out of lists; it stays where it is, with all that cites it.
 
     Raises:
         Conflict: while it is not finished or stopped, or has been archived already.
     """
-    require(user, experiment.project, Role.EDITOR)
+    access.require(Role.EDITOR, experiment)
     found = Experiment.objects.filter(pk=experiment.pk, archived_at__isnull=True)
     if not found.filter(state__in=_ENDED).update(archived_at=timezone.now()):
         if found.exists():
@@ -67,15 +69,15 @@ def archive(*, user: Person, experiment: Experiment) -> None:
         raise Conflict(f"{experiment.name} was archived already.")
 
 
-def bring_back(*, user: Person, experiment: Experiment) -> None:
+def bring_back(*, access: Access, experiment: Experiment) -> None:
     """List an archived experiment again."""
-    require(user, experiment.project, Role.EDITOR)
+    access.require(Role.EDITOR, experiment)
     found = Experiment.objects.filter(pk=experiment.pk, archived_at__isnull=False)
     if not found.update(archived_at=None, active_at=timezone.now()):
         raise Conflict(f"{experiment.name} is not archived.")
 
 
-def rename(*, user: Person, experiment: Experiment, name: str) -> None:
+def rename(*, access: Access, experiment: Experiment, name: str) -> None:
     """Give an experiment another name; addresses with the old one lead nowhere afterwards.
 
     The names of its studies follow. Decisions keep the name that they were made under.
@@ -84,7 +86,7 @@ def rename(*, user: Person, experiment: Experiment, name: str) -> None:
         VerdictError: for a name that cannot be one.
         Conflict: when it is taken, or trials are running: workers find their study by name.
     """
-    require(user, experiment.project, Role.EDITOR)
+    access.require(Role.EDITOR, experiment)
     try:
         wanted = experiment_file.experiment_name(name.strip())
     except ValueError as error:
@@ -116,7 +118,7 @@ def _rename_studies(experiment: Experiment, before: str, after: str) -> None:
             Study.objects.filter(pk=study.pk).update(name=(new + study.name[len(old) :])[:512])
 
 
-def delete(*, user: Person, experiment: Experiment, typed_name: str) -> None:
+def delete(*, access: Access, experiment: Experiment, typed_name: str) -> None:
     """Delete an experiment with its trials, series and files, for good.
 
     `typed_name` is the name as the person wrote it to confirm.
@@ -127,7 +129,7 @@ def delete(*, user: Person, experiment: Experiment, typed_name: str) -> None:
         Conflict: while its search is under way or trials are running.
         NotFound, NotAllowed: for someone who is no admin.
     """
-    require(user, experiment.project, Role.ADMIN)
+    access.require(Role.ADMIN, experiment)
     try:
         with transaction.atomic():
             held = Experiment.objects.select_for_update().get(pk=experiment.pk)

@@ -23,22 +23,19 @@ from experiments.design.review.design_review import (
 )
 from experiments.design.space.search_space import Arm, searched_domain
 from experiments.errors import Conflict, InvalidExperiment, NotFound, Problem
-from experiments.models import Experiment, ExperimentTag, Project, Study, Trial
+from experiments.models import Experiment, ExperimentTag, Study, Trial
 from experiments.models.experiment import ExperimentState
 from experiments.models.project import Role
 from experiments.models.trial import FailureKind, Origin, StudyKind, TrialState
-from experiments.team.queries.access import find_project
+from experiments.team.queries.access import Access
 from experiments.team.services import messages
-from experiments.team.services.permissions import Person, require
 from experiments.trials.lifecycle.queries.search_progress import Standing, standing_of
 from experiments.trials.lifecycle.services import earlier_trials, stop_rules, trials
 from experiments.trials.lifecycle.training_seeds import first_seed
 
 
-def create(
-    *, user: Person, text: str, within: str = "", extends: Experiment | None = None
-) -> Experiment:
-    """Create an experiment from its file and queue its trials; `within` the project of a page.
+def create(*, access: Access, text: str, extends: Experiment | None = None) -> Experiment:
+    """Create an experiment from its file and queue its trials.
 
     A file that says what it `extends` is held against that experiment: its range must not pass a
     natural limit or an edge of failing trials, and Bayesian search waits for a settled space.
@@ -51,13 +48,10 @@ def create(
         Conflict: when the project has an experiment of that name.
     """
     file = experiment_file.parse(text)
-    check_project(file, within or file.project)
-    project = Project.objects.filter(slug=file.project, archived_at__isnull=True).first()
-    if project is None:
+    check_project(file, access.slug)
+    if access.archived:
         raise NotFound(f"There is no project {file.project}.", [Problem("project", "not found")])
-    require(user, project, Role.EDITOR)
-    access = find_project(user, project.slug)
-    assert access is not None
+    access.require(Role.EDITOR)
     if problems := misfits(file, access):
         raise InvalidExperiment("The experiment does not fit its project.", problems)
     if extends is None and (problems := forbidden(file, access)):
@@ -65,7 +59,7 @@ def create(
     older = extends or (find_experiment(access, file.extends) if file.extends else None)
     try:
         with transaction.atomic():
-            experiment = _insert(file, text, project, user, older)
+            experiment = _insert(file, text, access, older)
             for arm in file.arms():
                 _add_study(experiment, file, arm)
             if older is not None and file.earlier_trials:
@@ -73,7 +67,7 @@ def create(
             dispatch.wake(experiment.queue, min(experiment.parallel, experiment.budget))
     except IntegrityError:
         raise Conflict(
-            f"{project.slug} has an experiment {file.name} already.",
+            f"{access.slug} has an experiment {file.name} already.",
             taken_name(access, file.name),
         ) from None
     return experiment
@@ -82,13 +76,12 @@ def create(
 def _insert(
     file: ExperimentFile,
     text: str,
-    project: Project,
-    user: Person,
+    access: Access,
     extends: Experiment | None,
 ) -> Experiment:
     firsts = sum(len(first_arms(file.space, first)) for first in file.first)
     experiment = Experiment.objects.create(
-        project=project,
+        project_id=access.project_id,
         name=file.name,
         goal=file.goal,
         notes=file.notes,
@@ -96,10 +89,10 @@ def _insert(
         objective=file.objective,
         source=text,
         document=experiment_file.as_document(file),
-        official_metric=project.official_metric,
-        direction=project.direction,
-        margin=project.margin if file.margin is None else file.margin,
-        smallest_gain=file.smallest_gain or project.smallest_gain,
+        official_metric=access.official_metric,
+        direction=access.direction,
+        margin=access.margin if file.margin is None else file.margin,
+        smallest_gain=file.smallest_gain or access.smallest_gain,
         sampler=file.sampler,
         pruner=file.pruner,
         seed=file.seed,
@@ -110,7 +103,7 @@ def _insert(
         gpus=file.gpus,
         commit=commit(),
         extends=extends,
-        created_by_id=user.pk,
+        created_by=access.user,
     )
     ExperimentTag.objects.bulk_create(
         ExperimentTag(experiment=experiment, name=tag) for tag in file.tags
@@ -147,27 +140,27 @@ def _add_study(experiment: Experiment, file: ExperimentFile, arm: Arm) -> None:
         )
 
 
-def stop(*, user: Person, experiment: Experiment, reason: str = "") -> None:
+def stop(*, access: Access, experiment: Experiment, reason: str = "") -> None:
     """End a search: running trials end at their next log call, no new ones start.
 
     Raises:
         Conflict: when it has ended already.
     """
-    require(user, experiment.project, Role.EDITOR)
-    said = reason or f"stopped by {user.get_username()}"
+    access.require(Role.EDITOR, experiment)
+    said = reason or f"stopped by {access.username}"
     if not _end(experiment.pk, ExperimentState.STOPPED, said):
         raise Conflict(f"{experiment.name} has ended already.")
 
 
-def pause(*, user: Person, experiment: Experiment) -> None:
+def pause(*, access: Access, experiment: Experiment) -> None:
     """Start no new trials; running ones go on."""
-    require(user, experiment.project, Role.EDITOR)
+    access.require(Role.EDITOR, experiment)
     _move(experiment, ExperimentState.RUNNING, ExperimentState.PAUSED)
 
 
-def resume(*, user: Person, experiment: Experiment) -> None:
+def resume(*, access: Access, experiment: Experiment) -> None:
     """Go on after a pause."""
-    require(user, experiment.project, Role.EDITOR)
+    access.require(Role.EDITOR, experiment)
     with transaction.atomic():
         _move(experiment, ExperimentState.PAUSED, ExperimentState.RUNNING)
         dispatch.wake(experiment.queue, experiment.parallel)

@@ -27,13 +27,13 @@ from experiments.design import configuration as configurations
 from experiments.design import metrics
 from experiments.design.metrics import Metric
 from experiments.errors import Conflict, Problem, TrialFinished
-from experiments.models import Configuration, Experiment, ExperimentTag, Project, Study, Trial
+from experiments.models import Configuration, Experiment, ExperimentTag, Study, Trial
 from experiments.models.experiment import OUTSIDE, ExperimentState
 from experiments.models.project import Role
 from experiments.models.trial import FailureKind, Origin, StudyKind, TrialState
 from experiments.models.trial_encoding import Parameter
+from experiments.team.queries.access import Access
 from experiments.team.services import messages
-from experiments.team.services.permissions import Person, require
 from experiments.trials.lifecycle.services import trials
 from experiments.trials.series.logged_points import LoggedPoints, official_values
 from experiments.trials.series.series_encoding import decode, encode
@@ -78,7 +78,7 @@ class Created:
     new: bool
 
 
-def create(*, user: Person, project: Project, new: NewRun) -> Created:
+def create(*, access: Access, new: NewRun) -> Created:
     """Start a run, and its experiment when there is none of that name.
 
     Raises:
@@ -86,9 +86,9 @@ def create(*, user: Person, project: Project, new: NewRun) -> Created:
         Conflict: when the experiment is one that workers run, was stopped, or declares a metric
             differently.
     """
-    require(user, project, Role.EDITOR)
+    access.require(Role.EDITOR)
     with transaction.atomic():
-        experiment, study = _experiment(user, project, new)
+        experiment, study = _experiment(access, new)
         held = _by_key(study, new.key)
         if held is not None:
             return Created(held.pk, held.number, new=False)
@@ -99,7 +99,7 @@ def create(*, user: Person, project: Project, new: NewRun) -> Created:
             origin=Origin.OUTSIDE,
             parameters={name: _parameter(value) for name, value in new.params.items()},
             system_attributes={KEY: new.key} if new.key else {},
-            configuration_id=_configuration(project, new).pk,
+            configuration_id=_configuration(access.project_id, new).pk,
             train_seed=new.train_seed,
             split_seed=new.split_seed,
             search_seed=new.search_seed,
@@ -116,25 +116,27 @@ def create(*, user: Person, project: Project, new: NewRun) -> Created:
     return Created(run_id, number, new=True)
 
 
-def _experiment(user: Person, project: Project, new: NewRun) -> tuple[Experiment, Study]:
+def _experiment(access: Access, new: NewRun) -> tuple[Experiment, Study]:
     """The experiment, locked, and its one study."""
     _, made = Experiment.objects.get_or_create(
-        project=project,
+        project_id=access.project_id,
         name=new.experiment,
         defaults={
             "goal": new.goal or GOAL,
             "notes": new.notes,
             "config_link": new.config_link,
-            "official_metric": project.official_metric,
-            "direction": project.direction,
-            "margin": project.margin,
-            "smallest_gain": project.smallest_gain,
+            "official_metric": access.official_metric,
+            "direction": access.direction,
+            "margin": access.margin,
+            "smallest_gain": access.smallest_gain,
             "sampler": OUTSIDE,
             "commit": new.commit[:64],
-            "created_by_id": user.pk,
+            "created_by": access.user,
         },
     )
-    experiment = Experiment.objects.select_for_update().get(project=project, name=new.experiment)
+    experiment = Experiment.objects.select_for_update().get(
+        project_id=access.project_id, name=new.experiment
+    )
     if experiment.sampler != OUTSIDE:
         raise Conflict(
             f"{new.experiment} is run by workers; choose another name for runs from outside.",
@@ -153,8 +155,8 @@ def _experiment(user: Person, project: Project, new: NewRun) -> tuple[Experiment
         experiment=experiment,
         kind=StudyKind.SEARCH,
         defaults={
-            "project": project,
-            "name": f"{project.slug}/{experiment.name}",
+            "project_id": access.project_id,
+            "name": f"{access.slug}/{experiment.name}",
             "directions": experiment.direction,
         },
     )
@@ -199,7 +201,7 @@ def _parameter(value: Any) -> Parameter:
     return value, distribution
 
 
-def _configuration(project: Project, new: NewRun) -> Configuration:
+def _configuration(project_id: int, new: NewRun) -> Configuration:
     document = configurations.canonical(
         objective="",
         parameters=configurations.storable(new.params),
@@ -207,7 +209,7 @@ def _configuration(project: Project, new: NewRun) -> Configuration:
         data=new.data,
     )
     held, _ = Configuration.objects.get_or_create(
-        project=project,
+        project_id=project_id,
         digest=configurations.digest(document),
         defaults={"document": document},
     )

@@ -16,7 +16,8 @@ from experiments.design.trial_names import (
     trial_name,
 )
 from experiments.errors import NotFound
-from experiments.models import Artifact, Experiment, Trial
+from experiments.models import Artifact, Experiment
+from experiments.models import Trial as Trial
 from experiments.models.trial import StudyKind, TrialState
 from experiments.models.trial_encoding import decode
 from experiments.trials.table.queries.trial_table import STATE_WORDS

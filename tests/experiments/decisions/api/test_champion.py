@@ -36,7 +36,7 @@ def adopted() -> Decision:
     replication = cast.repeated(cast.finished_search(), done=10)
     gathered = evidence.gather(replication)
     return decisions.record(
-        user=cast.person("ada"),
+        access=cast.access("ada", replication.experiment),
         experiment=replication.experiment,
         replication=replication,
         choice="adopt",
@@ -105,7 +105,7 @@ def _with_checkpoints(**more: Any) -> tuple[Replication, list[Trial]]:
             )
     gathered = evidence.gather(held)
     decisions.record(
-        user=cast.person("ada"),
+        access=cast.access("ada", held.experiment),
         experiment=held.experiment,
         replication=held,
         choice="adopt",

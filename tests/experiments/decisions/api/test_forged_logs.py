@@ -159,7 +159,7 @@ def test_nothing_is_recorded_on_a_forged_log(project: Project, forgery: str) -> 
     before = Decision.objects.count()
     with pytest.raises(Conflict, match="is not what was written"):
         decisions.record(
-            user=cast.person("ada"),
+            access=cast.access("ada", dropped),
             experiment=dropped,
             choice="dropped without seeds",
             reason="Not worth it.",
@@ -171,8 +171,7 @@ def test_nobody_reverts_on_a_forged_log(project: Project) -> None:
     cast.by_hand("UPDATE experiments_decision SET reason = 'x' WHERE sequence = 1")
     with pytest.raises(Conflict, match="decision 1: its signature"):
         champions.revert(
-            user=cast.person("ada"),
-            project=project,
+            access=cast.access("ada", project),
             target="production",
             to=1,
             standing=2,
@@ -185,8 +184,7 @@ def hook(receiver: Receiver, monkeypatch: pytest.MonkeyPatch) -> Receiver:
     """Hears of the decisions of a new project."""
     monkeypatch.setattr(settings, "WEBHOOK_NETWORKS", ["127.0.0.0/8"])
     webhooks.create(
-        user=cast.person("ada"),
-        project=cast.project(),
+        access=cast.access("ada", cast.project()),
         kind="json",
         address=receiver.url,
         events=["decided"],

@@ -124,8 +124,7 @@ def test_a_revert_stands_in_the_log_with_the_evidence_it_rests_on(client: Client
     second = cast.finished_search("deeper", trials_per_arm=2)
     cast.decide(cast.repeated(second, looks=(10,)), "adopt", "Deeper is better.")
     champions.revert(
-        user=cast.person("ada"),
-        project=project,
+        access=cast.access("ada", project),
         target="production",
         to=1,
         standing=2,

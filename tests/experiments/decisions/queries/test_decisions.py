@@ -51,7 +51,7 @@ def test_a_decision_without_seeds_is_remembered_for_its_experiment() -> None:
     experiment = cast.finished_search(trials_per_arm=2)
     assert decision_without_seeds(experiment.pk) is None
     decisions.record(
-        user=cast.person("ada"),
+        access=cast.access("ada", experiment),
         experiment=experiment,
         choice="dropped without seeds",
         reason="no",

@@ -43,7 +43,7 @@ KNOWN = {
 
 def started(text: str = FILE, *, seeds: int = 3, who: str = "cleo") -> Replication:
     project = Project.objects.filter(slug="digits").first() or cast.project()
-    return baselines.start(user=cast.person(who), project=project, text=text, seeds=seeds)
+    return baselines.start(access=cast.access(cast.person(who), project), text=text, seeds=seeds)
 
 
 def finish(replication: Replication, *scores: float) -> None:
@@ -58,7 +58,7 @@ def recorded(*scores: float) -> Decision:
     replication = started()
     finish(replication, *(scores or (0.95, 0.951, 0.949)))
     return baselines.record(
-        user=cast.person("ada"), replication=replication, reason="Simple and fast."
+        access=cast.access("ada", replication), replication=replication, reason="Simple and fast."
     )
 
 
@@ -111,7 +111,7 @@ def test_the_next_decision_is_1_and_is_held_against_the_baseline() -> None:
     assert replication.baseline == first.candidate and replication.against_champion
     gathered = evidence.gather(replication)
     second = decisions.record(
-        user=cast.person("ada"),
+        access=cast.access("ada", replication.experiment),
         experiment=replication.experiment,
         choice="adopt",
         reason="It is better.",
@@ -142,8 +142,7 @@ def test_with_a_champion_there_is_no_second_beginning() -> None:
         started(again)
     with pytest.raises(Conflict, match="decision 0"):
         baselines.enter_known(
-            user=cast.person("ada"),
-            project=Project.objects.get(),
+            access=cast.access("ada", Project.objects.get()),
             **KNOWN,  # type: ignore[arg-type]
         )
 
@@ -160,7 +159,9 @@ def test_one_baseline_runs_at_a_time_and_another_may_follow_it() -> None:
 def test_seeds_that_are_still_to_come_keep_the_log_closed() -> None:
     replication = started()
     with pytest.raises(NotOpenYet, match="no outcome yet"):
-        baselines.record(user=cast.person("ada"), replication=replication, reason="Now.")
+        baselines.record(
+            access=cast.access("ada", replication), replication=replication, reason="Now."
+        )
 
 
 def test_what_never_trains_is_no_baseline() -> None:
@@ -168,7 +169,9 @@ def test_what_never_trains_is_no_baseline() -> None:
     Trial.objects.update(state=TrialState.FAILED, failure_kind=FailureKind.INFEASIBLE)
     assert baseline_evidence.gather(replication).complete
     with pytest.raises(NotOpenYet, match="does not train"):
-        baselines.record(user=cast.person("ada"), replication=replication, reason="Now.")
+        baselines.record(
+            access=cast.access("ada", replication), replication=replication, reason="Now."
+        )
 
 
 def test_something_to_search_is_named() -> None:
@@ -190,7 +193,9 @@ def test_editors_run_a_baseline_and_approvers_enter_it() -> None:
     replication = started()
     finish(replication, 0.9, 0.91, 0.92)
     with pytest.raises(NotAllowed, match="approver"):
-        baselines.record(user=cast.person("cleo"), replication=replication, reason="Now.")
+        baselines.record(
+            access=cast.access("cleo", replication), replication=replication, reason="Now."
+        )
     with pytest.raises(NotAllowed, match="editor"):
         started(FILE.replace("experiment: baseline", "experiment: b"), who="ben")
 
@@ -198,8 +203,7 @@ def test_editors_run_a_baseline_and_approvers_enter_it() -> None:
 def test_a_model_from_before_is_entered_with_its_known_scores_and_says_so() -> None:
     project = cast.project()
     decision = baselines.enter_known(
-        user=cast.person("ada"),
-        project=project,
+        access=cast.access("ada", project),
         chance=0.1,
         **KNOWN,  # type: ignore[arg-type]
     )
@@ -213,8 +217,7 @@ def test_a_model_from_before_is_entered_with_its_known_scores_and_says_so() -> N
 def test_it_runs_again_beside_a_candidate() -> None:
     project = cast.project()
     known = baselines.enter_known(
-        user=cast.person("ada"),
-        project=project,
+        access=cast.access("ada", project),
         **KNOWN,  # type: ignore[arg-type]
     )
     replication = cast.repeated(cast.finished_search(), done=0)
@@ -242,8 +245,7 @@ def test_what_is_wrong_with_a_known_baseline_is_named(
     project = cast.project()
     with pytest.raises(VerdictError) as raised:
         baselines.enter_known(
-            user=cast.person("ada"),
-            project=project,
+            access=cast.access("ada", project),
             **(KNOWN | change),  # type: ignore[arg-type]
         )
     assert raised.value.problems[0].where == where and not Decision.objects.exists()

@@ -24,7 +24,7 @@ def _adopt(name: str, target: str = "production") -> Decision:
         held.save(update_fields=["baseline"])
     gathered = evidence.gather(held)
     return decisions.record(
-        user=cast.person("ada"),
+        access=cast.access("ada", experiment),
         experiment=experiment,
         choice="adopt",
         reason="It pays.",
@@ -52,7 +52,7 @@ def _revert(project: Project, **more: object) -> Decision:
         **more,
     }
     user = cast.person(str(arguments.pop("who", "ada")))
-    return champions.revert(user=user, project=project, **arguments)  # type: ignore[arg-type]
+    return champions.revert(access=cast.access(user, project), **arguments)  # type: ignore[arg-type]
 
 
 def test_a_revert_makes_an_earlier_champion_stand_again(two: Project) -> None:
@@ -115,7 +115,7 @@ def test_what_staging_adopted_production_may_adopt_as_well_but_once() -> None:
     def promote() -> Decision:
         gathered = evidence.gather(held)
         return decisions.record(
-            user=cast.person("ada"),
+            access=cast.access("ada", held.experiment),
             experiment=held.experiment,
             choice="adopt",
             reason="A week on staging without trouble.",
@@ -138,12 +138,12 @@ def test_a_decision_names_a_target_of_its_project() -> None:
 
 def test_an_admin_names_the_targets(two: Project) -> None:
     admin = cast.person("root", is_superuser=True)
-    projects.set_targets(user=admin, project=two, targets=["production", "phone"])
+    projects.set_targets(access=cast.access(admin, two), targets=["production", "phone"])
     two.refresh_from_db()
     assert two.targets == ["production", "phone"]
     with pytest.raises(Conflict, match="production has decisions and stays"):
-        projects.set_targets(user=admin, project=two, targets=["phone"])
+        projects.set_targets(access=cast.access(admin, two), targets=["phone"])
     with pytest.raises(VerdictError, match="targets have errors"):
-        projects.set_targets(user=admin, project=two, targets=["production", "../x"])
+        projects.set_targets(access=cast.access(admin, two), targets=["production", "../x"])
     with pytest.raises(NotAllowed):
-        projects.set_targets(user=cast.person("cleo"), project=two, targets=["production"])
+        projects.set_targets(access=cast.access("cleo", two), targets=["production"])

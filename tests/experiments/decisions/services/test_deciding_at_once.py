@@ -58,7 +58,7 @@ def _second_approver(project: Project) -> None:
 def _decide(held: Replication, who: str, choice: str) -> Attempt:
     gathered = evidence.gather(held)
     return lambda: decisions.record(
-        user=cast.person(who),
+        access=cast.access(cast.person(who), held.experiment),
         experiment=held.experiment,
         choice=choice,
         reason=f"{who} says so.",
@@ -87,8 +87,7 @@ def test_two_reverts_at_once_are_one() -> None:
 
     def revert(who: str) -> Attempt:
         return lambda: champions.revert(
-            user=cast.person(who),
-            project=project,
+            access=cast.access(cast.person(who), project),
             target="production",
             to=1,
             standing=2,
@@ -108,7 +107,7 @@ def test_decisions_on_different_experiments_at_once_form_one_chain() -> None:
     def drop(index: int) -> Attempt:
         experiment = cast.finished_search(f"search-{index}", trials_per_arm=1)
         return lambda: decisions.record(
-            user=cast.person(people[index % 2]),
+            access=cast.access(cast.person(people[index % 2]), experiment),
             experiment=experiment,
             choice="dropped without seeds",
             reason="Not worth it.",

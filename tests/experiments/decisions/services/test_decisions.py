@@ -31,7 +31,7 @@ def _record(replication: Replication, *, who: str = "ada", **more: object) -> De
         **more,
     }
     return decisions.record(
-        user=cast.person(who),
+        access=cast.access(cast.person(who), replication.experiment),
         experiment=replication.experiment,
         **arguments,  # type: ignore[arg-type]
     )
@@ -84,7 +84,7 @@ def test_a_page_that_showed_other_evidence_is_refused(repeated: Replication) -> 
 def test_before_a_verdict_only_dropping_is_possible() -> None:
     cast.project()
     experiment = cast.finished_search()
-    arguments = {"user": cast.person("ada"), "experiment": experiment}
+    arguments = {"access": cast.access("ada"), "experiment": experiment}
     with pytest.raises(NotOpenYet, match="no verdict yet"):
         decisions.record(choice="adopt", reason="I like it.", **arguments)  # type: ignore[arg-type]
     dropped = decisions.record(

@@ -130,7 +130,7 @@ def test_the_same_is_refused_when_somebody_writes_it_into_the_file(
     else:
         text = text.replace("high: 1.0e-1", "high: 1.0")
     with pytest.raises(InvalidExperiment) as raised:
-        experiments.create(user=cast.person("cleo"), text=text)
+        experiments.create(access=cast.access("cleo"), text=text)
     assert raised.value.problems[0].where == where
 
 
@@ -208,7 +208,7 @@ def test_exploiting_waits_until_the_space_is_settled() -> None:
     text = text.replace("sampler: halton", "sampler: tpe")
     text = text.replace("goal:", "extends: label-smoothing\ngoal:", 1)
     with pytest.raises(InvalidExperiment) as raised:
-        experiments.create(user=cast.person("cleo"), text=text)
+        experiments.create(access=cast.access("cleo"), text=text)
     assert raised.value.problems[0].where == "search.sampler"
 
 

@@ -85,7 +85,7 @@ def test_scores_of_another_objective_are_not_compared(older: Experiment) -> None
 
 
 def test_a_sampler_that_learns_is_given_ids_and_no_trial_is_copied(older: Experiment) -> None:
-    made = experiments.create(user=cast.person("cleo"), text=rewritten(older, *TPE))
+    made = experiments.create(access=cast.access("cleo"), text=rewritten(older, *TPE))
     given = given_to_samplers(made.pk)
     assert len(given[0]) == 40 and 1 not in given
     assert made.extends == older and made.trial_count == 0
@@ -97,7 +97,7 @@ def test_of_very_many_an_even_choice_from_best_to_worst_is_given(
     older: Experiment, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("experiments.trials.lifecycle.services.earlier_trials.MOST_GIVEN", 10)
-    made = experiments.create(user=cast.person("cleo"), text=rewritten(older, *TPE))
+    made = experiments.create(access=cast.access("cleo"), text=rewritten(older, *TPE))
     ranked = [
         trial.id for trial in earlier_trials(older, experiment_file.parse(made.source)).inside
     ]
@@ -106,7 +106,7 @@ def test_of_very_many_an_even_choice_from_best_to_worst_is_given(
 
 def test_they_are_not_given_unless_the_file_says_so(older: Experiment) -> None:
     text = rewritten(older, TPE[0])
-    made = experiments.create(user=cast.person("cleo"), text=text)
+    made = experiments.create(access=cast.access("cleo"), text=text)
     assert given_to_samplers(made.pk) == {}
     assert all(
         ATTRIBUTE not in decode(text)
@@ -117,19 +117,19 @@ def test_they_are_not_given_unless_the_file_says_so(older: Experiment) -> None:
 def test_a_quasi_random_set_never_takes_them(older: Experiment) -> None:
     text = rewritten(older, Change(("search", "sampler"), "halton"), TPE[1])
     with pytest.raises(InvalidExperiment) as raised:
-        experiments.create(user=cast.person("cleo"), text=text)
+        experiments.create(access=cast.access("cleo"), text=text)
     assert raised.value.problems[0].where == "search.earlier_trials"
 
 
 def test_what_finishes_later_in_the_older_experiment_changes_nothing(older: Experiment) -> None:
-    made = experiments.create(user=cast.person("cleo"), text=rewritten(older, *TPE))
+    made = experiments.create(access=cast.access("cleo"), text=rewritten(older, *TPE))
     before = given_to_samplers(made.pk)
     cast.many_trials(older, 5)
     assert given_to_samplers(made.pk) == before
 
 
 def test_the_worker_is_told_of_them(older: Experiment) -> None:
-    experiments.create(user=cast.person("cleo"), text=rewritten(older, *TPE))
+    experiments.create(access=cast.access("cleo"), text=rewritten(older, *TPE))
     claim = queue.claim(queue="cpu", worker_id=None)
     assert claim is not None
     assert len(trial_spec.read(claim.trial_id).earlier_trials) == 40
@@ -138,5 +138,5 @@ def test_the_worker_is_told_of_them(older: Experiment) -> None:
 def test_extending_what_is_not_there_names_the_key(older: Experiment) -> None:
     text = rewritten(older).replace("extends: older", "extends: nothing")
     with pytest.raises(InvalidExperiment) as raised:
-        experiments.create(user=cast.person("cleo"), text=text)
+        experiments.create(access=cast.access("cleo"), text=text)
     assert raised.value.problems[0].where == "extends"

@@ -34,7 +34,7 @@ def test_the_check_and_the_creation_refuse_the_same(old: str, new: str, where: s
     text = TEXT.replace(old, new)
     before = review(text, access)
     with pytest.raises(VerdictError) as raised:
-        experiments.create(user=person, text=text, within="digits")
+        experiments.create(access=cast.access(person), text=text)
     assert [each.where for each in before.problems] == [where]
     assert before.problems == raised.value.problems
 
@@ -46,4 +46,4 @@ def test_what_the_check_passes_is_created() -> None:
     assert access is not None
     found = review(TEXT, access)
     assert not found.error and found.design
-    assert experiments.create(user=person, text=TEXT, within="digits").name == "fine"
+    assert experiments.create(access=cast.access(person), text=TEXT).name == "fine"

@@ -72,10 +72,9 @@ def places() -> dict[str, Any]:
     experiment = cast.finished_search("s", trials_per_arm=4)
     cast.some_findings(experiment)
     replication = cast.repeated(experiment)
-    invitation = invitations.create(user=ada, project=project, role="viewer")
+    invitation = invitations.create(access=cast.access(ada, project), role="viewer")
     hook, _ = webhooks.create(
-        user=ada,
-        project=project,
+        access=cast.access(ada, project),
         kind="json",
         address="https://hooks.example.org/x",
         events=["decided"],
@@ -102,7 +101,7 @@ def places() -> dict[str, Any]:
         "link": invitations.token_of(invitation.pk),
         "token": Program("ada").token.pk,
         "webhook": hook.pk,
-        "delivery": webhooks.send_test(user=ada, project=project, webhook_id=hook.pk).pk,
+        "delivery": webhooks.send_test(access=cast.access(ada, project), webhook_id=hook.pk).pk,
         "file": kept.pk,
         "measurement": probe.pk,
     }

@@ -203,7 +203,7 @@ def test_the_page_costs_the_same_with_ten_and_with_a_thousand_trials(
 def test_what_stopped_a_search_is_on_its_page(client: Client, why: str) -> None:
     cast.project()
     experiment = cast.search()
-    experiments.stop(user=cast.person("cleo"), experiment=experiment, reason=why)
+    experiments.stop(access=cast.access("cleo", experiment), experiment=experiment, reason=why)
     assert why in page(client, experiment)
 
 

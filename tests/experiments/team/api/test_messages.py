@@ -51,7 +51,7 @@ def test_a_token_of_one_project_tells_and_changes_no_other_choice() -> None:
 
 def test_an_invitation_is_followed_once() -> None:
     digits = cast.project()
-    made = invitations.create(user=cast.person("ada"), project=digits, role="editor")
+    made = invitations.create(access=cast.access("ada", digits), role="editor")
     link = f"{INVITATIONS}/{invitations.token_of(made.pk)}"
     dan = Program("dan")
     told = dan.get(link)
@@ -65,7 +65,7 @@ def test_an_invitation_is_followed_once() -> None:
 
 def test_an_invitation_raises_no_members_role_and_stays_open_for_its_receiver() -> None:
     digits = cast.project()
-    made = invitations.create(user=cast.person("ada"), project=digits, role="admin")
+    made = invitations.create(access=cast.access("ada", digits), role="admin")
     accept = f"{INVITATIONS}/{invitations.token_of(made.pk)}/accept"
     assert Program("ben").post(accept)[0] == 409
     assert Membership.objects.get(user__username="ben").role == "viewer"
@@ -75,7 +75,7 @@ def test_an_invitation_raises_no_members_role_and_stays_open_for_its_receiver() 
 def test_a_token_of_one_project_joins_no_other() -> None:
     digits, speech = cast.project(), cast.project("speech")
     Membership.objects.filter(project=speech, user__username="cleo").delete()
-    made = invitations.create(user=cast.person("ada"), project=speech, role="viewer")
+    made = invitations.create(access=cast.access("ada", speech), role="viewer")
     bound = Program("cleo", scopes=("read", "write"), project=digits)
     status, _ = bound.post(f"{INVITATIONS}/{invitations.token_of(made.pk)}/accept")
     assert status == 403 and Invitation.objects.filter(ended_at__isnull=True).exists()
@@ -83,7 +83,7 @@ def test_a_token_of_one_project_joins_no_other() -> None:
 
 @pytest.mark.parametrize("damage", ["forged", "withdrawn", "old"])
 def test_a_link_that_has_ended_tells_nothing(damage: str) -> None:
-    made = invitations.create(user=cast.person("ada"), project=cast.project(), role="viewer")
+    made = invitations.create(access=cast.access("ada", cast.project()), role="viewer")
     token = invitations.token_of(made.pk)
     if damage == "forged":
         token = f"x{token}"

@@ -19,8 +19,7 @@ BROKEN = Answer(False, "no\x00 luck", 500)
 def _announced() -> Delivery:
     project = cast.project()
     webhooks.create(
-        user=cast.person("ada"),
-        project=project,
+        access=cast.access("ada", project),
         kind="json",
         address="https://hooks.example.org/x",
         events=["decided"],
@@ -125,7 +124,7 @@ def test_who_left_meanwhile_gets_no_mail() -> None:
     ben = cast.person("ben")
     ben.email = "ben@example.org"
     ben.save()
-    messages.choose(user=ben, project=project, events=["decided"])
+    messages.choose(access=cast.access(ben, project), events=["decided"])
     messages.announce(project=project, kind="decided", key="k", text="t", path="/")
     Membership.objects.filter(user=ben).delete()
     assert "no member" in _claimed().refused

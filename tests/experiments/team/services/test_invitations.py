@@ -19,7 +19,7 @@ PASSWORD = "seven green herons"
 
 def invited(role: str = "editor", email: str = "") -> tuple[Invitation, str]:
     project = cast.project()
-    made = invitations.create(user=cast.person("ada"), project=project, role=role, email=email)
+    made = invitations.create(access=cast.access("ada", project), role=role, email=email)
     return made, invitations.token_of(made.pk)
 
 
@@ -50,7 +50,7 @@ def test_a_link_ends_by_itself() -> None:
 
 def test_a_withdrawn_link_is_dead() -> None:
     made, token = invited()
-    invitations.withdraw(user=cast.person("ada"), project=made.project, invitation_id=made.pk)
+    invitations.withdraw(access=cast.access("ada", made.project), invitation_id=made.pk)
     with pytest.raises(NotFound):
         invitations.accept(user=cast.person("dan"), token=token)
 
@@ -77,7 +77,7 @@ def test_only_an_admin_invites() -> None:
     project = cast.project()
     for name, refusal in (("cleo", NotAllowed), ("dan", NotFound)):
         with pytest.raises(refusal):
-            invitations.create(user=cast.person(name), project=project, role="viewer")
+            invitations.create(access=cast.access(cast.person(name), project), role="viewer")
 
 
 def test_a_name_that_is_taken_and_a_password_that_is_easy_are_refused_together() -> None:
@@ -105,6 +105,4 @@ def test_a_mail_address_that_is_none_is_refused() -> None:
     project = cast.project()
     for address in ("nobody", "a@b@c", "eve@example.org\nBcc: all@example.org"):
         with pytest.raises(VerdictError):
-            invitations.create(
-                user=cast.person("ada"), project=project, role="viewer", email=address
-            )
+            invitations.create(access=cast.access("ada", project), role="viewer", email=address)

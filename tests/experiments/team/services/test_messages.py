@@ -17,8 +17,7 @@ pytestmark = pytest.mark.django_db
 
 def _hook(project: Project, *events: str) -> int:
     made, _ = webhooks.create(
-        user=cast.person("ada"),
-        project=project,
+        access=cast.access("ada", project),
         kind="json",
         address="https://hooks.example.org/x",
         events=events or ASKED,
@@ -30,7 +29,7 @@ def _subscribe(project: Project, name: str, *events: str) -> None:
     person = cast.person(name)
     person.email = f"{name}@example.org"
     person.save()
-    messages.choose(user=person, project=project, events=events)
+    messages.choose(access=cast.access(person, project), events=events)
 
 
 def _adopted(name: str = "first") -> Decision:
@@ -82,7 +81,7 @@ def test_a_search_that_is_stopped_is_told_once() -> None:
     project = cast.project()
     _hook(project, "finished", "failed")
     experiment = cast.running_search("wider", done=2, trials_per_arm=4)
-    experiments.stop(user=cast.person("ada"), experiment=experiment)
+    experiments.stop(access=cast.access("ada", experiment), experiment=experiment)
     told = json.loads(Event.objects.get().document)
     assert told["event"] == "finished" and told["experiment"] == "wider"
     assert "is stopped after 4 trials: stopped by ada." in told["text"]
@@ -93,7 +92,7 @@ def test_a_search_without_a_complete_trial_has_failed() -> None:
     _hook(project, "finished", "failed")
     experiment = cast.search("wider")
     Experiment.objects.filter(pk=experiment.pk).update(trial_count=3, failed_count=3)
-    experiments.stop(user=cast.person("ada"), experiment=experiment)
+    experiments.stop(access=cast.access("ada", experiment), experiment=experiment)
     event = Event.objects.get()
     assert event.kind == "failed" and "none of its 3 trials completed" in event.document
 
@@ -121,14 +120,14 @@ def test_who_left_the_project_or_has_no_address_hears_nothing() -> None:
 def test_choices_need_a_project_one_may_see_known_events_and_an_address() -> None:
     project = cast.project()
     with pytest.raises(VerdictError, match="no mail address"):
-        messages.choose(user=cast.person("ben"), project=project, events=["decided"])
+        messages.choose(access=cast.access("ben", project), events=["decided"])
     _subscribe(project, "ben", "finished", "decided")
     ben = cast.person("ben")
     with pytest.raises(VerdictError, match="no such event") as raised:
-        messages.choose(user=ben, project=project, events=["lunch"])
+        messages.choose(access=cast.access(ben, project), events=["lunch"])
     assert raised.value.problems[0].where == "events"
     with pytest.raises(NotFound):
-        messages.choose(user=cast.person("dan"), project=project, events=[])
-    messages.choose(user=ben, project=project, events=[])
+        messages.choose(access=cast.access("dan", project), events=[])
+    messages.choose(access=cast.access(ben, project), events=[])
     _adopted()
     assert not Delivery.objects.exists()

@@ -14,15 +14,14 @@ pytestmark = pytest.mark.django_db
 ADDRESS = "https://hooks.example.org/x"
 
 
-def _create(project: Project, **more: object) -> tuple[Webhook, str]:
+def _create(project: Project, who: str = "ada", **more: object) -> tuple[Webhook, str]:
     arguments: dict[str, object] = {
-        "user": cast.person("ada"),
         "kind": "json",
         "address": ADDRESS,
         "events": ["decided"],
         **more,
     }
-    return webhooks.create(project=project, **arguments)  # type: ignore[arg-type]
+    return webhooks.create(access=cast.access(who, project), **arguments)  # type: ignore[arg-type]
 
 
 def test_the_secret_is_told_once_and_stored_nowhere() -> None:
@@ -36,15 +35,14 @@ def test_only_an_admin_makes_renews_removes_and_sends_again() -> None:
     project = cast.project()
     made, _ = _create(project)
     for name, refusal in (("cleo", NotAllowed), ("ben", NotAllowed), ("dan", NotFound)):
-        who = {"user": cast.person(name), "project": project}
         with pytest.raises(refusal):
-            _create(project, user=cast.person(name))
+            _create(project, name)
         with pytest.raises(refusal):
-            webhooks.renew_secret(**who, webhook_id=made.pk)
+            webhooks.renew_secret(access=cast.access(name), webhook_id=made.pk)
         with pytest.raises(refusal):
-            webhooks.remove(**who, webhook_id=made.pk)
+            webhooks.remove(access=cast.access(name), webhook_id=made.pk)
         with pytest.raises(refusal):
-            webhooks.send_again(**who, delivery_id=1)
+            webhooks.send_again(access=cast.access(name), delivery_id=1)
     assert Webhook.objects.count() == 1
 
 
@@ -74,7 +72,7 @@ def test_a_wrong_kind_or_no_event_is_said_at_its_field(wrong: object, where: str
 def test_a_renewed_secret_is_another_one() -> None:
     project = cast.project()
     made, secret = _create(project)
-    again = webhooks.renew_secret(user=cast.person("ada"), project=project, webhook_id=made.pk)
+    again = webhooks.renew_secret(access=cast.access("ada", project), webhook_id=made.pk)
     assert again != secret
     made.refresh_from_db()
     assert secret_of(made.nonce) == again
@@ -105,8 +103,8 @@ def test_what_failed_is_sent_again_with_all_its_attempts() -> None:
     messages.announce(project=project, kind="decided", key="k", text="t", path="/")
     delivery = Delivery.objects.get()
     Delivery.objects.update(state="failed", tries_left=0, attempts=8)
-    webhooks.send_again(user=cast.person("ada"), project=project, delivery_id=delivery.pk)
+    webhooks.send_again(access=cast.access("ada", project), delivery_id=delivery.pk)
     delivery.refresh_from_db()
     assert (delivery.state, delivery.tries_left, delivery.attempts) == ("waiting", MOST_TRIES, 8)
-    webhooks.remove(user=cast.person("ada"), project=project, webhook_id=made.pk)
+    webhooks.remove(access=cast.access("ada", project), webhook_id=made.pk)
     assert not Delivery.objects.exists() and Event.objects.count() == 1

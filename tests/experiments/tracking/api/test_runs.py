@@ -318,7 +318,9 @@ def test_a_stopped_experiment_asks_its_programs_to_end_and_takes_no_new_runs(
     program: Program,
 ) -> None:
     run_id = program.create()
-    experiments.stop(user=cast.person("ada"), experiment=Experiment.objects.get())
+    experiments.stop(
+        access=cast.access("ada", Experiment.objects.get()), experiment=Experiment.objects.get()
+    )
     assert program.log(run_id, 0, (1, {"validation_accuracy": 0.5}))["stop"] is True
     status, _ = program.post(RUNS, {"project": "digits", "experiment": "from a laptop"})
     assert status == 409

@@ -48,7 +48,7 @@ def repetition(program: Program) -> Replication:
 def declare(looks: tuple[int, ...] = (3,), **more: Any) -> Replication:
     candidate, baseline = Trial.objects.order_by("pk")[:2]
     return replications.declare(
-        user=cast.person("cleo"),
+        access=cast.access("cleo", Experiment.objects.get(name=NAME)),
         experiment=Experiment.objects.get(name=NAME),
         candidate_trial=candidate,
         baseline_trial=baseline,
@@ -227,7 +227,10 @@ def test_an_accident_is_repeated_with_its_own_seeds_and_a_replicate_is_never_pru
     status, answer = program.post(f"{RUNS}/{first['id']}/finish", {"state": "pruned"})
     assert status == 409 and "runs to its end" in answer["error"]
     program.finish(first["id"], state="failed", reason="out of memory")
-    assert replications.repeat_failed(user=cast.person("cleo"), replication=repetition) == 1
+    assert (
+        replications.repeat_failed(access=cast.access("cleo", repetition), replication=repetition)
+        == 1
+    )
     status, answer = take(program, repetition, "candidate", pair=1, train_seed=301)
     assert status == 409 and "its own seeds" in answer["error"]
     again = taken(program, repetition, "candidate", pair=1)
@@ -260,7 +263,9 @@ def test_no_worker_claims_what_programs_outside_are_to_run(
     assert queue.claim(queue="cpu", worker_id=None) is None
     with pytest.raises(NotOpenYet, match="cannot measure"):
         variance.measure(
-            user=cast.person("cleo"), experiment=repetition.experiment, purpose="training_seed"
+            access=cast.access("cleo", repetition.experiment),
+            experiment=repetition.experiment,
+            purpose="training_seed",
         )
 
 
@@ -314,7 +319,7 @@ def test_a_champion_from_outside_bars_workers_with_the_reason(
     searched = cast.finished_search()
     with pytest.raises(NotOpenYet, match="champion was logged by programs outside"):
         replications.declare(
-            user=cast.person("cleo"),
+            access=cast.access("cleo", searched),
             experiment=searched,
             candidate_trial=Trial.objects.get(pk=searched.best_trial_id or 0),
         )

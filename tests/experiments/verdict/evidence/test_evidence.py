@@ -76,7 +76,7 @@ def test_test_scores_are_absent_until_opened(repeated: Replication) -> None:
     before = evidence.gather(repeated)
     assert before.test is None and before.test_metric == "test_accuracy"
     assert "test_accuracy" not in json.dumps(before.document())
-    replications.open_test(user=cast.person("ada"), replication=repeated)
+    replications.open_test(access=cast.access("ada", repeated), replication=repeated)
     after = evidence.gather(repeated)
     assert after.test is not None and after.test.openings == 1
     assert after.test.gains is not None and after.test.gains.pairs == 10
@@ -181,7 +181,7 @@ def test_extra_seeds_are_judged_as_after_peeking() -> None:
     cast.project()
     held = cast.repeated(cast.finished_search(), looks=(3,), done=3, gain=0.0, spread=0.004)
     assert evidence.gather(held).outcome == "undecided"
-    held = replications.add_extra_look(user=cast.person("cleo"), replication=held, pairs=2)
+    held = replications.add_extra_look(access=cast.access("cleo", held), replication=held, pairs=2)
     assert evidence.gather(held).verdict is None
     cast.finish_pairs(held, 5, gain=0.0, spread=0.004)
     found = evidence.gather(held)
@@ -208,7 +208,9 @@ def test_one_candidate_may_go_on_while_the_other_keeps_its_look() -> None:
     first, second = cast.rivals(
         cast.finished_search(), looks=(3, 6), done=3, gain=0.0, spread=0.004
     )
-    held = replications.continue_to_next_look(user=cast.person("cleo"), replication=second)
+    held = replications.continue_to_next_look(
+        access=cast.access("cleo", second), replication=second
+    )
     assert evidence.gather(held).verdict is None
     stays = evidence.gather(first)
     assert stays.verdict is not None and stays.verdict.pairs == 3

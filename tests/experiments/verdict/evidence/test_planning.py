@@ -64,7 +64,7 @@ def test_the_seeds_still_needed_go_by_the_smallest_gain_that_matters() -> None:
 def test_without_earlier_pairs_the_projects_baseline_over_seeds_gives_an_assumption() -> None:
     held = cast.project()
     replication = baselines.start(
-        user=cast.person("cleo"), project=held, text=SINGLE.format(project=held.slug), seeds=3
+        access=cast.access("cleo", held), text=SINGLE.format(project=held.slug), seeds=3
     )
     runs = Trial.objects.filter(study__replication=replication).order_by("pair")
     for trial, score in zip(runs, (0.95, 0.952, 0.954), strict=True):

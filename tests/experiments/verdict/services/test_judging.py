@@ -42,7 +42,7 @@ def between() -> Replication:
 def _record(held: Replication, choice: str = "adopt", **more: object) -> Decision:
     told = {"state": evidence_state(held), "reason": "It pays.", **more}
     return decisions.record(
-        user=cast.person("ada"),
+        access=cast.access("ada", held.experiment),
         experiment=held.experiment,
         replication=held,
         choice=choice,
@@ -86,7 +86,7 @@ def _other_score(held: Replication) -> None:
 
 
 def _open(held: Replication) -> None:
-    replications.open_test(user=cast.person("cleo"), replication=held)
+    replications.open_test(access=cast.access("cleo", held), replication=held)
 
 
 def _problem(held: Replication) -> None:
@@ -155,7 +155,7 @@ def test_a_repetition_of_another_experiment_decides_nothing_here(clear: Replicat
     other = cast.finished_search("other", trials_per_arm=2)
     with pytest.raises(NotFound, match="other has no repetition"):
         decisions.record(
-            user=cast.person("ada"),
+            access=cast.access("ada", other),
             experiment=other,
             replication=clear,
             state=evidence_state(clear),
@@ -166,7 +166,10 @@ def test_a_repetition_of_another_experiment_decides_nothing_here(clear: Replicat
 
 def test_runs_that_measure_variance_lead_to_no_decision(clear: Replication) -> None:
     measuring = variance.measure(
-        user=cast.person("cleo"), experiment=clear.experiment, purpose="training_seed", runs=2
+        access=cast.access("cleo", clear.experiment),
+        experiment=clear.experiment,
+        purpose="training_seed",
+        runs=2,
     )
     with pytest.raises(NotOpenYet, match="not declared for a verdict"):
         _record(measuring)
@@ -174,14 +177,16 @@ def test_runs_that_measure_variance_lead_to_no_decision(clear: Replication) -> N
 
 def test_a_repetition_that_asks_for_a_verdict_is_no_baseline(clear: Replication) -> None:
     with pytest.raises(NotOpenYet, match="no baseline"):
-        baselines.record(user=cast.person("ada"), replication=clear, reason="It is what runs.")
+        baselines.record(
+            access=cast.access("ada", clear), replication=clear, reason="It is what runs."
+        )
     assert not Decision.objects.exists()
 
 
 def test_what_has_seeds_is_not_dropped_without_them(between: Replication) -> None:
     with pytest.raises(Conflict, match="Seeds were asked for"):
         decisions.record(
-            user=cast.person("ada"),
+            access=cast.access("ada", between.experiment),
             experiment=between.experiment,
             choice="dropped without seeds",
             reason="Not worth it.",
@@ -191,7 +196,7 @@ def test_what_has_seeds_is_not_dropped_without_them(between: Replication) -> Non
 def test_a_clear_look_is_not_continued(clear: Replication) -> None:
     cleo = cast.person("cleo")
     with pytest.raises(Conflict, match="Only an undecided look"):
-        replications.continue_to_next_look(user=cleo, replication=clear)
+        replications.continue_to_next_look(access=cast.access(cleo, clear), replication=clear)
     clear.refresh_from_db()
     assert clear.pairs_queued == 6
 
@@ -200,14 +205,14 @@ def test_a_clear_last_look_gets_no_extra_seeds() -> None:
     cast.project()
     held = cast.repeated(cast.finished_search(trials_per_arm=3), looks=(6,), done=6, gain=0.02)
     with pytest.raises(Conflict, match="undecided last look"):
-        replications.add_extra_look(user=cast.person("cleo"), replication=held, pairs=3)
+        replications.add_extra_look(access=cast.access("cleo", held), replication=held, pairs=3)
     held.refresh_from_db()
     assert (held.pairs_queued, held.looks_after_the_last) == (6, ())
 
 
 def test_a_test_score_is_not_opened_early(between: Replication) -> None:
     with pytest.raises(NotOpenYet, match=r"after the verdict\. 10 of 12 replicates are done"):
-        replications.open_test(user=cast.person("ada"), replication=between)
+        replications.open_test(access=cast.access("ada", between), replication=between)
     assert not TestOpening.objects.exists()
 
 
@@ -215,5 +220,5 @@ def test_after_an_accident_no_test_score_opens_until_it_is_repeated(clear: Repli
     lost = Trial.objects.replicates_of(clear)[:1].values("pk")
     Trial.objects.filter(pk__in=lost).update(state=3, failure_kind="lost")
     with pytest.raises(NotOpenYet, match="1 replicate failed by accident"):
-        replications.open_test(user=cast.person("ada"), replication=clear)
+        replications.open_test(access=cast.access("ada", clear), replication=clear)
     assert not TestOpening.objects.exists()

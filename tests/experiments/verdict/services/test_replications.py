@@ -37,7 +37,7 @@ def _declare(experiment: Experiment, **more: object) -> Replication:
         **more,
     }
     return replications.declare(
-        user=cast.person("cleo"),
+        access=cast.access("cleo", experiment),
         experiment=experiment,
         **arguments,  # type: ignore[arg-type]
     )
@@ -122,7 +122,7 @@ def test_a_viewer_declares_nothing(searched: Experiment) -> None:
     candidate, baseline = _two_trials(searched)
     with pytest.raises(NotAllowed):
         replications.declare(
-            user=cast.person("ben"),
+            access=cast.access("ben", searched),
             experiment=searched,
             candidate_trial=candidate,
             baseline_trial=baseline,
@@ -132,15 +132,21 @@ def test_a_viewer_declares_nothing(searched: Experiment) -> None:
 def test_the_next_look_opens_when_this_one_is_complete(searched: Experiment) -> None:
     replication = _declare(searched)
     with pytest.raises(NotOpenYet):
-        replications.continue_to_next_look(user=cast.person("cleo"), replication=replication)
+        replications.continue_to_next_look(
+            access=cast.access("cleo", replication), replication=replication
+        )
     _undecided_pairs(replication, 3)
-    held = replications.continue_to_next_look(user=cast.person("cleo"), replication=replication)
+    held = replications.continue_to_next_look(
+        access=cast.access("cleo", replication), replication=replication
+    )
     assert held.pairs_queued == 6
     pairs = Trial.objects.filter(study__replication=replication).values_list("pair", "split_seed")
     assert len(set(pairs)) == 6
     _undecided_pairs(replication, 6)
     with pytest.raises(Conflict, match="last declared look"):
-        replications.continue_to_next_look(user=cast.person("cleo"), replication=replication)
+        replications.continue_to_next_look(
+            access=cast.access("cleo", replication), replication=replication
+        )
 
 
 def test_an_accident_is_repeated_with_its_seeds_and_an_infeasible_run_is_not(
@@ -158,7 +164,12 @@ def test_an_accident_is_repeated_with_its_seeds_and_an_infeasible_run_is_not(
             attempt=claim.attempt,
             failure_kind=kind,
         )
-    assert replications.repeat_failed(user=cast.person("cleo"), replication=replication) == 1
+    assert (
+        replications.repeat_failed(
+            access=cast.access("cleo", replication), replication=replication
+        )
+        == 1
+    )
     again = Trial.objects.get(retry_of__isnull=False)
     first = again.retry_of
     assert first is not None and first.failure_kind == FailureKind.EXCEPTION
@@ -167,16 +178,21 @@ def test_an_accident_is_repeated_with_its_seeds_and_an_infeasible_run_is_not(
         first.train_seed,
         first.split_seed,
     )
-    assert replications.repeat_failed(user=cast.person("cleo"), replication=replication) == 0
+    assert (
+        replications.repeat_failed(
+            access=cast.access("cleo", replication), replication=replication
+        )
+        == 0
+    )
 
 
 def test_the_test_scores_stay_sealed_while_replicates_run(searched: Experiment) -> None:
     replication = _declare(searched)
     with pytest.raises(NotOpenYet):
-        replications.open_test(user=cast.person("ada"), replication=replication)
+        replications.open_test(access=cast.access("ada", replication), replication=replication)
     _undecided_pairs(replication, 3)
-    replications.open_test(user=cast.person("ada"), replication=replication)
-    replications.open_test(user=cast.person("ada"), replication=replication)
+    replications.open_test(access=cast.access("ada", replication), replication=replication)
+    replications.open_test(access=cast.access("ada", replication), replication=replication)
     assert replication.test_openings.count() == 2
 
 
@@ -197,7 +213,7 @@ def test_a_candidate_that_goes_on_finds_the_baseline_runs_of_the_other(
 ) -> None:
     first, second = cast.rivals(searched, looks=(3, 6), done=3, gain=0.0, spread=0.004)
     for held in (second, first):
-        replications.continue_to_next_look(user=cast.person("cleo"), replication=held)
+        replications.continue_to_next_look(access=cast.access("cleo", held), replication=held)
     runs = Trial.objects.filter(study__replication__in=(first, second))
     assert runs.filter(study__side="baseline").count() == 6
     assert runs.filter(study__side="candidate").count() == 12
@@ -246,19 +262,27 @@ def test_extra_seeds_come_after_the_last_declared_look_only(searched: Experiment
     replication = _declare(searched, looks=(3, 6))
     cleo = cast.person("cleo")
     with pytest.raises(NotOpenYet):
-        replications.add_extra_look(user=cleo, replication=replication, pairs=2)
+        replications.add_extra_look(
+            access=cast.access(cleo, replication), replication=replication, pairs=2
+        )
     _undecided_pairs(replication, 3)
     with pytest.raises(Conflict, match="still to come"):
-        replications.add_extra_look(user=cleo, replication=replication, pairs=2)
-    held = replications.continue_to_next_look(user=cleo, replication=replication)
+        replications.add_extra_look(
+            access=cast.access(cleo, replication), replication=replication, pairs=2
+        )
+    held = replications.continue_to_next_look(
+        access=cast.access(cleo, replication), replication=replication
+    )
     _undecided_pairs(held, 6)
     for wrong in (0, -1, 5000):
         with pytest.raises(VerdictError, match="number of extra pairs"):
-            replications.add_extra_look(user=cleo, replication=held, pairs=wrong)
-    held = replications.add_extra_look(user=cleo, replication=held, pairs=2)
+            replications.add_extra_look(
+                access=cast.access(cleo, held), replication=held, pairs=wrong
+            )
+    held = replications.add_extra_look(access=cast.access(cleo, held), replication=held, pairs=2)
     assert (held.looks_after_the_last, held.pairs_queued) == ((8,), 8)
     _undecided_pairs(held, 8)
-    held = replications.add_extra_look(user=cleo, replication=held, pairs=1)
+    held = replications.add_extra_look(access=cast.access(cleo, held), replication=held, pairs=1)
     assert held.looks_after_the_last == (8, 9)
 
 
@@ -269,13 +293,19 @@ def test_a_look_with_an_accident_is_not_complete(searched: Experiment) -> None:
     assert lost is not None
     Trial.objects.filter(pk=lost.pk).update(state=TrialState.FAILED, failure_kind=FailureKind.LOST)
     with pytest.raises(NotOpenYet):
-        replications.continue_to_next_look(user=cast.person("cleo"), replication=replication)
+        replications.continue_to_next_look(
+            access=cast.access("cleo", replication), replication=replication
+        )
 
 
 def test_a_second_press_of_continue_queues_nothing_twice(searched: Experiment) -> None:
     replication = _declare(searched, looks=(3, 6, 9))
     _undecided_pairs(replication, 3)
-    replications.continue_to_next_look(user=cast.person("cleo"), replication=replication)
+    replications.continue_to_next_look(
+        access=cast.access("cleo", replication), replication=replication
+    )
     with pytest.raises(NotOpenYet):
-        replications.continue_to_next_look(user=cast.person("cleo"), replication=replication)
+        replications.continue_to_next_look(
+            access=cast.access("cleo", replication), replication=replication
+        )
     assert Trial.objects.filter(study__replication=replication).count() == 12

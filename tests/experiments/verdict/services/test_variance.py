@@ -22,7 +22,7 @@ def searched() -> Experiment:
 
 def _measure(experiment: Experiment, purpose: str, **more: object) -> Replication:
     return variance.measure(
-        user=cast.person("cleo"),
+        access=cast.access("cleo", experiment),
         experiment=experiment,
         purpose=purpose,
         **more,  # type: ignore[arg-type]
@@ -113,7 +113,9 @@ def test_without_a_candidate_there_is_nothing_to_measure() -> None:
 
 def test_a_viewer_measures_nothing(searched: Experiment) -> None:
     with pytest.raises(NotAllowed):
-        variance.measure(user=cast.person("ben"), experiment=searched, purpose="split_seed")
+        variance.measure(
+            access=cast.access("ben", searched), experiment=searched, purpose="split_seed"
+        )
 
 
 CONDITIONAL = """

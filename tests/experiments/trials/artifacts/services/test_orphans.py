@@ -55,7 +55,9 @@ def found(older_than: dt.timedelta = NOW) -> list[str]:
 
 
 def delete(experiment: Experiment) -> None:
-    editing.delete(user=cast.person("ada"), experiment=experiment, typed_name=experiment.name)
+    editing.delete(
+        access=cast.access("ada", experiment), experiment=experiment, typed_name=experiment.name
+    )
 
 
 def test_a_deleted_experiment_takes_its_files_along_recorded_or_not(

@@ -61,8 +61,8 @@ def test_a_dismissal_needs_a_reason_and_survives_the_next_look(experiment: Exper
     findings.record(experiment_id=experiment.pk, diagnoses=[_diagnosis("x:low")])
     found = Finding.objects.get()
     with pytest.raises(VerdictError):
-        findings.dismiss(user=cast.person("cleo"), finding_id=found.pk, reason=" ")
-    findings.dismiss(user=cast.person("cleo"), finding_id=found.pk, reason="A known limit.")
+        findings.dismiss(access=cast.access("cleo"), finding_id=found.pk, reason=" ")
+    findings.dismiss(access=cast.access("cleo"), finding_id=found.pk, reason="A known limit.")
     findings.record(experiment_id=experiment.pk, diagnoses=[_diagnosis("x:low")])
     again = Finding.objects.get()
     assert again.dismiss_reason == "A known limit." and again.dismissed_by is not None
@@ -73,6 +73,6 @@ def test_a_dismissal_needs_a_reason_and_survives_the_next_look(experiment: Exper
 def test_viewers_and_strangers_dismiss_nothing(experiment: Experiment) -> None:
     found = cast.finding(experiment)
     with pytest.raises(NotAllowed):
-        findings.dismiss(user=cast.person("ben"), finding_id=found.pk, reason="no")
+        findings.dismiss(access=cast.access("ben"), finding_id=found.pk, reason="no")
     with pytest.raises(NotFound):
-        findings.dismiss(user=cast.person("dan"), finding_id=found.pk, reason="no")
+        findings.dismiss(access=cast.access("dan"), finding_id=found.pk, reason="no")

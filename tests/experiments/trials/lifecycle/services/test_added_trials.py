@@ -29,14 +29,17 @@ GOOD = {"learning_rate": 0.01}
 @pytest.fixture
 def experiment() -> Experiment:
     cast.project()
-    return experiments.create(user=cast.person("cleo"), text=TEXT)
+    return experiments.create(access=cast.access("cleo"), text=TEXT)
 
 
 def _try(
     experiment: Experiment, parameters: Any = GOOD, who: str = "cleo", **more: Any
 ) -> list[int]:
     return added_trials.try_configuration(
-        user=cast.person(who), experiment=experiment, parameters=parameters, **more
+        access=cast.access(cast.person(who), experiment),
+        experiment=experiment,
+        parameters=parameters,
+        **more,
     )
 
 
@@ -88,7 +91,7 @@ def test_it_is_tried_in_an_experiment_that_has_ended_and_wakes_nothing_else(
         _run_all()
     else:
         _run()
-        experiments.stop(user=cast.person("cleo"), experiment=experiment)
+        experiments.stop(access=cast.access("cleo", experiment), experiment=experiment)
     (made,) = _try(experiment, arm=0)
     assert queue.claimable("cpu") == 1
     tried = _run()
@@ -100,7 +103,7 @@ def test_it_is_tried_in_an_experiment_that_has_ended_and_wakes_nothing_else(
 
 def test_what_waits_to_be_tried_is_called_off_with_its_experiment(experiment: Experiment) -> None:
     made = _try(experiment)
-    experiments.stop(user=cast.person("cleo"), experiment=experiment)
+    experiments.stop(access=cast.access("cleo", experiment), experiment=experiment)
     assert set(Trial.objects.filter(pk__in=made).values_list("state", "failure_kind")) == {
         (TrialState.FAILED, FailureKind.CANCELLED)
     }
@@ -149,7 +152,7 @@ def test_a_value_between_the_steps_of_a_range_is_refused_with_the_nearest(
     wide = "{role: nuisance, low: 1e-4, high: 1e-1, log: true}"
     assert wide in TEXT
     text = TEXT.replace(wide, f"{{role: nuisance, {search}}}")
-    experiment = experiments.create(user=cast.person("cleo"), text=text)
+    experiment = experiments.create(access=cast.access("cleo"), text=text)
     with pytest.raises(InvalidExperiment) as raised:
         _try(experiment, {"learning_rate": value})
     (problem,) = raised.value.problems
@@ -166,7 +169,9 @@ def test_viewers_and_strangers_add_nothing(experiment: Experiment, who: str) -> 
     with pytest.raises((NotAllowed, NotFound)):
         _try(experiment, who=who)
     with pytest.raises((NotAllowed, NotFound)):
-        added_trials.extend_budget(user=cast.person(who), experiment=experiment, per_arm=9)
+        added_trials.extend_budget(
+            access=cast.access(cast.person(who), experiment), experiment=experiment, per_arm=9
+        )
     assert not Trial.objects.exists()
 
 
@@ -179,26 +184,30 @@ def test_a_retry_has_the_row_the_parameters_and_the_seeds_of_the_failed_trial(
     trials.finish(trial_id=claim.trial_id, state=TrialState.FAILED, values=None, attempt=1,
                   failure_kind=FailureKind.EXCEPTION)  # fmt: skip
     failed = Trial.objects.get(pk=claim.trial_id)
-    again = Trial.objects.get(pk=added_trials.retry(user=cast.person("cleo"), trial=failed))
+    again = Trial.objects.get(
+        pk=added_trials.retry(access=cast.access("cleo", failed), trial=failed)
+    )
     assert again.number != failed.number and again.retry_of == failed
     for name in ("row", "parameters", "distributions", "train_seed", "split_seed", "search_seed"):
         assert getattr(again, name) == getattr(failed, name)
     with pytest.raises(Conflict, match="already"):
-        added_trials.retry(user=cast.person("cleo"), trial=failed)
+        added_trials.retry(access=cast.access("cleo", failed), trial=failed)
     with pytest.raises(Conflict, match="failed"):
-        added_trials.retry(user=cast.person("cleo"), trial=again)
+        added_trials.retry(access=cast.access("cleo", again), trial=again)
 
 
 def test_an_infeasible_trial_would_be_infeasible_again(experiment: Experiment) -> None:
     failed = _run(TrialState.FAILED, failure_kind=FailureKind.INFEASIBLE)
     assert failed is not None
     with pytest.raises(Conflict, match="infeasible"):
-        added_trials.retry(user=cast.person("cleo"), trial=failed)
+        added_trials.retry(access=cast.access("cleo", failed), trial=failed)
 
 
 def test_a_larger_budget_continues_a_finished_search(experiment: Experiment) -> None:
     _run_all()
-    added = added_trials.extend_budget(user=cast.person("cleo"), experiment=experiment, per_arm=5)
+    added = added_trials.extend_budget(
+        access=cast.access("cleo", experiment), experiment=experiment, per_arm=5
+    )
     assert added == 6
     _run_all()
     experiment.refresh_from_db()
@@ -211,18 +220,26 @@ def test_a_larger_budget_continues_a_finished_search(experiment: Experiment) -> 
 def test_a_smaller_budget_or_a_stopped_search_is_not_extended(experiment: Experiment) -> None:
     cleo = cast.person("cleo")
     with pytest.raises(Conflict, match="no arm"):
-        added_trials.extend_budget(user=cleo, experiment=experiment, per_arm=2)
+        added_trials.extend_budget(
+            access=cast.access(cleo, experiment), experiment=experiment, per_arm=2
+        )
     with pytest.raises(InvalidExperiment):
-        added_trials.extend_budget(user=cleo, experiment=experiment, per_arm=0)
-    experiments.stop(user=cleo, experiment=experiment, reason="enough")
+        added_trials.extend_budget(
+            access=cast.access(cleo, experiment), experiment=experiment, per_arm=0
+        )
+    experiments.stop(access=cast.access(cleo, experiment), experiment=experiment, reason="enough")
     with pytest.raises(Conflict, match="enough"):
-        added_trials.extend_budget(user=cleo, experiment=experiment, per_arm=9)
+        added_trials.extend_budget(
+            access=cast.access(cleo, experiment), experiment=experiment, per_arm=9
+        )
 
 
 def test_a_grid_is_not_extended_beyond_its_points() -> None:
     cast.project()
     text = TEXT.replace("sampler: halton", "sampler: {name: grid, points: 3}")
-    experiment = experiments.create(user=cast.person("cleo"), text=text)
+    experiment = experiments.create(access=cast.access("cleo"), text=text)
     assert experiment.budget == 4
-    added = added_trials.extend_budget(user=cast.person("cleo"), experiment=experiment, per_arm=9)
+    added = added_trials.extend_budget(
+        access=cast.access("cleo", experiment), experiment=experiment, per_arm=9
+    )
     assert added == 2

@@ -37,7 +37,9 @@ def worker() -> int:
 
 def ask(experiment: Experiment, who: str = "cleo", **more: Any) -> int:
     fields = {"parameter": "batch_size", "first": 8, "largest": 64, "steps": 5, **more}
-    return batch_sizes.ask(user=cast.person(who), experiment=experiment, **fields)
+    return batch_sizes.ask(
+        access=cast.access(cast.person(who), experiment), experiment=experiment, **fields
+    )
 
 
 def claim(worker: int, room: str | None = "cpu") -> batch_sizes.Order | None:
@@ -83,7 +85,7 @@ def test_only_editors_ask_and_cancel(experiment: Experiment, worker: int) -> Non
             ask(experiment, who)
     made = ask(experiment)
     with pytest.raises(NotAllowed):
-        batch_sizes.cancel(user=cast.person("ben"), project=experiment.project, probe_id=made)
+        batch_sizes.cancel(access=cast.access("ben", experiment.project), probe_id=made)
 
 
 def test_a_function_that_the_operator_does_not_list_is_refused(
@@ -120,7 +122,7 @@ def test_one_that_waits_is_cancelled_at_once_and_one_that_runs_is_told(
     experiment: Experiment, worker: int
 ) -> None:
     def cancel(number: int) -> None:
-        batch_sizes.cancel(user=cast.person("cleo"), project=experiment.project, probe_id=number)
+        batch_sizes.cancel(access=cast.access("cleo", experiment.project), probe_id=number)
 
     first = ask(experiment)
     cancel(first)

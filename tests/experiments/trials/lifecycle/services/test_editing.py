@@ -36,14 +36,16 @@ def names(**more: object) -> list[str]:
 
 def delete(experiment: Experiment, *, who: str = "ada", typed: str = "") -> None:
     editing.delete(
-        user=cast.person(who), experiment=experiment, typed_name=typed or experiment.name
+        access=cast.access(cast.person(who), experiment),
+        experiment=experiment,
+        typed_name=typed or experiment.name,
     )
 
 
 def test_notes_and_tags_are_replaced_and_the_file_stays(experiment: Experiment) -> None:
     source = experiment.source
     editing.write_notes(
-        user=cast.person("cleo"),
+        access=cast.access("cleo", experiment),
         experiment=experiment,
         notes="**Bold**\r\nline",
         tags=["vision", " vision ", "", "june"],
@@ -79,7 +81,7 @@ def test_notes_that_cannot_be_kept_are_refused(
 ) -> None:
     with pytest.raises(VerdictError) as raised:
         editing.write_notes(
-            user=cast.person("cleo"),
+            access=cast.access("cleo", experiment),
             experiment=experiment,
             **({"notes": "", "tags": []} | change),  # type: ignore[arg-type]
         )
@@ -90,27 +92,27 @@ def test_an_archived_experiment_is_left_out_of_lists_and_comes_back(
     experiment: Experiment,
 ) -> None:
     cleo = cast.person("cleo")
-    editing.archive(user=cleo, experiment=experiment)
+    editing.archive(access=cast.access(cleo, experiment), experiment=experiment)
     assert names() == [] and names(archived=True) == ["label-smoothing"]
     with pytest.raises(Conflict, match="already"):
-        editing.archive(user=cleo, experiment=experiment)
-    editing.bring_back(user=cleo, experiment=experiment)
+        editing.archive(access=cast.access(cleo, experiment), experiment=experiment)
+    editing.bring_back(access=cast.access(cleo, experiment), experiment=experiment)
     assert names() == ["label-smoothing"] and names(archived=True) == []
     with pytest.raises(Conflict, match="not archived"):
-        editing.bring_back(user=cleo, experiment=experiment)
+        editing.bring_back(access=cast.access(cleo, experiment), experiment=experiment)
 
 
 def test_what_is_under_way_is_neither_archived_nor_deleted() -> None:
     cast.project()
     running = cast.search("running")
     with pytest.raises(Conflict, match="stop it first"):
-        editing.archive(user=cast.person("cleo"), experiment=running)
+        editing.archive(access=cast.access("cleo", running), experiment=running)
     with pytest.raises(Conflict, match="stop it first"):
         delete(running)
 
 
 def test_a_new_name_reaches_its_studies_and_frees_the_old_one(experiment: Experiment) -> None:
-    editing.rename(user=cast.person("cleo"), experiment=experiment, name="smoothing")
+    editing.rename(access=cast.access("cleo", experiment), experiment=experiment, name="smoothing")
     experiment.refresh_from_db()
     assert experiment.name == "smoothing"
     assert set(Study.objects.values_list("name", flat=True)) == {
@@ -123,17 +125,17 @@ def test_a_new_name_reaches_its_studies_and_frees_the_old_one(experiment: Experi
 @pytest.mark.parametrize("name", ["", "new", "a/b", "x" * 201, "\x00"])
 def test_a_name_that_cannot_be_is_refused(experiment: Experiment, name: str) -> None:
     with pytest.raises(VerdictError) as raised:
-        editing.rename(user=cast.person("cleo"), experiment=experiment, name=name)
+        editing.rename(access=cast.access("cleo", experiment), experiment=experiment, name=name)
     assert raised.value.problems[0].where == "name"
 
 
 def test_a_taken_name_and_running_trials_keep_the_old_name(experiment: Experiment) -> None:
     cast.search("taken")
     with pytest.raises(Conflict, match="already"):
-        editing.rename(user=cast.person("cleo"), experiment=experiment, name="taken")
+        editing.rename(access=cast.access("cleo", experiment), experiment=experiment, name="taken")
     Trial.objects.filter(study__experiment=experiment).update(state=TrialState.RUNNING)
     with pytest.raises(Conflict, match="running"):
-        editing.rename(user=cast.person("cleo"), experiment=experiment, name="free")
+        editing.rename(access=cast.access("cleo", experiment), experiment=experiment, name="free")
     experiment.refresh_from_db()
     assert experiment.name == "label-smoothing"
 
@@ -177,7 +179,7 @@ def test_declared_looks_keep_it_before_any_decision(experiment: Experiment) -> N
 def test_what_extends_it_keeps_it(experiment: Experiment) -> None:
     text = experiment.source.replace("experiment: label-smoothing", "experiment: next")
     text = text.replace("goal:", "extends: label-smoothing\ngoal:", 1)
-    later = experiments.create(user=cast.person("cleo"), text=text)
+    later = experiments.create(access=cast.access("cleo"), text=text)
     assert refused(experiment) == ["next extends it"]
     cast.end(later)
     delete(Experiment.objects.get(name="next"))
@@ -203,8 +205,10 @@ def test_viewers_change_nothing(experiment: Experiment) -> None:
     ben = cast.person("ben")
     for act in (editing.archive, editing.bring_back):
         with pytest.raises(NotAllowed):
-            act(user=ben, experiment=experiment)
+            act(access=cast.access(ben, experiment), experiment=experiment)
     with pytest.raises(NotAllowed):
-        editing.rename(user=ben, experiment=experiment, name="mine")
+        editing.rename(access=cast.access(ben, experiment), experiment=experiment, name="mine")
     with pytest.raises(NotAllowed):
-        editing.write_notes(user=ben, experiment=experiment, notes="", tags=[])
+        editing.write_notes(
+            access=cast.access(ben, experiment), experiment=experiment, notes="", tags=[]
+        )

@@ -30,7 +30,7 @@ first: [{learning_rate: 0.01}]
 def _create(text: str = TEXT, who: str = "cleo") -> Experiment:
     if not Project.objects.exists():
         cast.project()
-    return experiments.create(user=cast.person(who), text=text)
+    return experiments.create(access=cast.access(cast.person(who)), text=text)
 
 
 def test_an_experiment_file_becomes_a_study_for_each_arm() -> None:
@@ -103,9 +103,9 @@ def test_it_stops_when_nothing_got_better_for_as_many_trials_as_its_file_says() 
 
 def test_stopping_twice_says_that_it_has_ended() -> None:
     experiment = _create()
-    experiments.stop(user=cast.person("cleo"), experiment=experiment)
+    experiments.stop(access=cast.access("cleo", experiment), experiment=experiment)
     with pytest.raises(Conflict, match="ended already"):
-        experiments.stop(user=cast.person("cleo"), experiment=experiment)
+        experiments.stop(access=cast.access("cleo", experiment), experiment=experiment)
 
 
 def test_an_experiment_whose_worker_died_after_the_last_result_is_ended_by_another() -> None:

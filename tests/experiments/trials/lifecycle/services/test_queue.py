@@ -78,9 +78,9 @@ def test_no_more_trials_run_at_once_than_the_experiment_allows(search: Experimen
 
 def test_other_queues_and_paused_experiments_are_left_alone(search: Experiment) -> None:
     assert queue.claim(queue="gpu", worker_id=None) is None
-    experiments.pause(user=search.created_by, experiment=search)
+    experiments.pause(access=cast.access(search.created_by, search), experiment=search)
     assert queue.claim(queue="cpu", worker_id=None) is None
-    experiments.resume(user=search.created_by, experiment=search)
+    experiments.resume(access=cast.access(search.created_by, search), experiment=search)
     assert queue.claim(queue="cpu", worker_id=None) is not None
 
 
@@ -240,7 +240,7 @@ def test_a_trial_asked_from_outside_is_never_reaped(search: Experiment) -> None:
 
 def test_stopping_asks_running_trials_to_end_and_starts_no_more(search: Experiment) -> None:
     claim = _claim()
-    experiments.stop(user=search.created_by, experiment=search)
+    experiments.stop(access=cast.access(search.created_by, search), experiment=search)
     assert queue.heartbeat(trial_id=claim.trial_id, attempt=claim.attempt) == "stop"
     assert queue.claim(queue="cpu", worker_id=None) is None
 

@@ -18,8 +18,7 @@ pytestmark = pytest.mark.django_db
 def project() -> Project:
     made = cast.project()
     webhooks.create(
-        user=cast.person("ada"),
-        project=made,
+        access=cast.access("ada", made),
         kind="json",
         address="https://hooks.example.org/x",
         events=["stalled", "decision wanted", "failed"],

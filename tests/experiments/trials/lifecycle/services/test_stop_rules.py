@@ -27,7 +27,7 @@ hyperparameters:
 
 def _create(stop: str) -> Experiment:
     cast.project()
-    return experiments.create(user=cast.person("cleo"), text=f"{TEXT}stop: {stop}\n")
+    return experiments.create(access=cast.access("cleo"), text=f"{TEXT}stop: {stop}\n")
 
 
 def _claim(device: str = "cpu") -> queue.Claim | None:
