@@ -31,7 +31,8 @@ def test_a_worker_writes_messages_without_the_packages_of_the_web() -> None:
         "for name in ('ninja', 'plotly', 'nh3', 'uvicorn', 'pyarrow'): sys.modules[name] = None\n"
         "import django; django.setup()\n"
         "import workers.tasks, workers.node.worker\n"
-        "from experiments.team.services import messages\nfrom experiments.trials.lifecycle.services import stalled\n"
+        "from experiments.team.services import messages\n"
+        "from experiments.trials.lifecycle.services import stalled\n"
         "from experiments.team.page_addresses import page\n"
         "print(page('experiment', 'p', 'e'), 'experiments.site.urls' in sys.modules)"
     )

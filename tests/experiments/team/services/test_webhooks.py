@@ -82,11 +82,11 @@ def test_a_webhook_and_a_delivery_of_another_project_are_not_there() -> None:
     project, other = cast.project(), cast.project("fashion")
     made, _ = _create(project)
     messages.announce(project=project, kind="decided", key="k", text="t", path="/")
-    who = {"user": cast.person("ada"), "project": other}
+    ada = cast.access("ada", other)
     with pytest.raises(NotFound):
-        webhooks.remove(**who, webhook_id=made.pk)
+        webhooks.remove(access=ada, webhook_id=made.pk)
     with pytest.raises(NotFound):
-        webhooks.send_again(**who, delivery_id=Delivery.objects.get().pk)
+        webhooks.send_again(access=ada, delivery_id=Delivery.objects.get().pk)
 
 
 def test_a_project_has_no_more_webhooks_than_fit(monkeypatch: pytest.MonkeyPatch) -> None:
