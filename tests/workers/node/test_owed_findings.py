@@ -39,8 +39,7 @@ def due() -> list[int]:
 def a_run(project: Project, *, overfits: bool, end: bool = True) -> int:
     """A run whose validation loss turns in the middle, or does not."""
     made = runs.create(
-        user=cast.person("cleo"),
-        project=project,
+        access=cast.access("cleo", project),
         new=runs.NewRun(experiment="outside", params={"learning_rate": 0.1}),
     )
     calls = []
