@@ -13,7 +13,7 @@ from experiments.design.document import commands, experiment_file
 from experiments.design.document.experiment_file import ExperimentFile
 from experiments.design.document.objectives import refusal
 from experiments.design.space.search_space import Arm
-from experiments.errors import InvalidExperiment, Problem, VerdictError
+from experiments.errors import Problem, VerdictError
 
 LARGEST = 2**20
 MOST_STEPS = 1000
@@ -48,12 +48,9 @@ def plan(document: str, wanted: ProbePlan) -> dict[str, Any]:
     problems = _problems(wanted)
     if problems:
         raise VerdictError("The batch sizes cannot be measured so.", problems)
-    try:
-        file = experiment_file.stored(document)
-    except InvalidExperiment:
-        raise VerdictError(
-            "A program outside runs this experiment: there is no function to time."
-        ) from None
+    file = experiment_file.stored_or_none(document)
+    if file is None:
+        raise VerdictError("A program outside runs this experiment: there is no function to time.")
     return parameters_of(file, wanted.parameter)
 
 

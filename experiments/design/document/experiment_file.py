@@ -184,6 +184,13 @@ class ExperimentFile:
     def arms(self) -> tuple[Arm, ...]:
         return self.space.arms()
 
+    def stopping_rule(self, official: str, direction: str) -> EarlyStopping | None:
+        """When a trial ends early, with its metric named."""
+        rule = self.early_stopping
+        if rule is None or rule.metric not in ("", official):
+            return rule
+        return EarlyStopping(official, direction == "maximize", rule.patience)
+
     def budget_of(self, arm: Arm) -> int:
         """The sampler's trials in one arm: `trials`, and never more than a grid has points."""
         most = self.most_trials(arm)
@@ -356,14 +363,22 @@ def as_document(file: ExperimentFile) -> str:
     return _stored.dump_json(file).decode()
 
 
-@lru_cache(maxsize=128)
 def stored(document: str) -> ExperimentFile:
     """The file whose document `as_document` wrote, exactly.
 
     Raises:
         InvalidExperiment: for an experiment without a file, which a program outside described.
     """
+    file = stored_or_none(document)
+    if file is None:
+        raise InvalidExperiment("A program described this experiment; it has no file.")
+    return file
+
+
+@lru_cache(maxsize=128)
+def stored_or_none(document: str) -> ExperimentFile | None:
+    """As `stored`; None for an experiment without a file."""
     try:
         return _stored.validate_json(document)
     except ValidationError:
-        raise InvalidExperiment("A program described this experiment; it has no file.") from None
+        return None

@@ -133,11 +133,8 @@ def against_older(older: Experiment, newer: ExperimentFile) -> list[Problem]:
     A range must not pass a natural limit of the older one, nor an edge beyond which training
     failed; Bayesian search takes over from exploration only when the space is settled.
     """
-    try:
-        file = experiment_file.stored(older.document)
-    except InvalidExperiment:
-        return []
-    return refusals(file, newer, explored(older))
+    file = experiment_file.stored_or_none(older.document)
+    return refusals(file, newer, explored(older)) if file else []
 
 
 def _free_name(older: Experiment, suffix: str) -> str:

@@ -13,7 +13,6 @@ from experiments.design.document.experiment_file import ExperimentFile
 from experiments.design.space.domains import refusal
 from experiments.design.space.search_space import Arm, Scalar, same_scalar, searched_domain
 from experiments.design.trial_names import trial_name
-from experiments.errors import InvalidExperiment
 from experiments.models import Experiment, Study, Trial
 from experiments.models.trial import StudyKind, TrialState
 from experiments.models.trial_encoding import decode
@@ -74,9 +73,8 @@ _held: deque[tuple[tuple[int, object, ExperimentFile], EarlierTrials]] = deque(m
 
 
 def _earlier_trials(older: Experiment, newer: ExperimentFile) -> EarlierTrials:
-    try:
-        file = experiment_file.stored(older.document)
-    except InvalidExperiment:
+    file = experiment_file.stored_or_none(older.document)
+    if file is None:
         return EarlierTrials(older.name, older.complete_count, (), "it has no experiment file")
     differs = [words for key, words in _SAME.items() if getattr(file, key) != getattr(newer, key)]
     if differs:

@@ -12,7 +12,7 @@ from django.utils.http import urlencode
 from django.views.decorators.http import require_safe
 
 from experiments.analysis.space.axis import AxisKind, Edge
-from experiments.design.document.experiment_file import ExperimentFile
+from experiments.design.document.experiment_file import ExperimentFile, stored_or_none
 from experiments.design.follow_ups import followups
 from experiments.design.follow_ups.experiment_changes import Difference, differences
 from experiments.design.follow_ups.followups import Proposal
@@ -27,7 +27,7 @@ from experiments.design.queries.exploration import Exploration, explored
 from experiments.errors import InvalidExperiment
 from experiments.team.pages.access import in_project, required
 from experiments.team.queries.access import Access
-from experiments.trials.panels.parts import ExperimentParts, file_of
+from experiments.trials.panels.parts import ExperimentParts
 
 MOST_SHOWN = 20
 MAIN = ("extend", "narrow", "exploit", "clone")
@@ -88,7 +88,7 @@ class Followed:
 def followups_page(request: HttpRequest, access: Access, name: str) -> HttpResponse:
     """What should be asked next, and what must not?"""
     older: Any = required(find_experiment(access, name))
-    file = file_of(older)
+    file = stored_or_none(older.document)
     context: dict[str, Any] = {"project": access, "section": "experiments", "experiment": older}
     if file is not None:
         seen = explored(older)
@@ -129,7 +129,7 @@ def link(access: Access, older: str, kind: str, **more: str) -> str:
 def followed(access: Access, file: ExperimentFile | None) -> Followed | None:
     """What a file that names another experiment has to do with it; None when it names none."""
     older: Any = find_experiment(access, file.extends) if file and file.extends else None
-    before = file_of(older) if older is not None else None
+    before = stored_or_none(older.document) if older is not None else None
     if file is None or before is None:
         return None
     return Followed(older.name, differences(before, file), earlier_trials(older, file))
@@ -138,7 +138,7 @@ def followed(access: Access, file: ExperimentFile | None) -> Followed | None:
 def followed_by(parts: ExperimentParts) -> Followed | None:
     """The same for the page of an experiment, with what its samplers were given."""
     older, file = parts.experiment.extends, parts.file
-    before = file_of(older) if older is not None else None
+    before = stored_or_none(older.document) if older is not None else None
     if older is None or file is None or before is None:
         return None
     try:

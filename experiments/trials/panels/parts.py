@@ -9,17 +9,8 @@ from experiments.design.document import experiment_file
 from experiments.design.document.experiment_file import ExperimentFile
 from experiments.design.metrics import Metric, declared_metrics
 from experiments.design.queries.experiments import ArmRow, Tally, arms_of, tally
-from experiments.errors import InvalidExperiment
 from experiments.team.queries.access import Access
 from experiments.trials.findings.queries.findings import Findings, findings_of
-
-
-def file_of(experiment: Any) -> ExperimentFile | None:
-    """The experiment's file; None for an experiment that a program described another way."""
-    try:
-        return experiment_file.stored(experiment.document)
-    except InvalidExperiment:
-        return None
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +50,7 @@ class ExperimentParts:
 
 def count_arms(experiment: Any) -> int:
     """How many arms its search has."""
-    file = file_of(experiment)
+    file = experiment_file.stored_or_none(experiment.document)
     return len(file.arms()) if file else len(arms_of(experiment.pk))
 
 
@@ -69,7 +60,7 @@ def gather(access: Access, experiment: Any) -> ExperimentParts:
     return ExperimentParts(
         access=access,
         experiment=experiment,
-        file=file_of(experiment),
+        file=experiment_file.stored_or_none(experiment.document),
         arms=arms,
         tally=tally(experiment.pk),
         findings=findings_of(experiment.pk, len(arms)),

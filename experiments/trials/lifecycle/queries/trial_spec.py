@@ -169,7 +169,7 @@ def read(trial_id: int) -> Assignment:
         pruner_options={} if replicate else file.pruner_options,
         terminator=None if replicate else file.terminator,
         # Replicates of both sides end by the same rule and have the same folds.
-        early_stopping=_early_stopping(file, row.official_metric, row.direction),
+        early_stopping=file.stopping_rule(row.official_metric, row.direction),
         fidelity=file.fidelity,
         budget=_budget(file.fidelity, parameters),
         folds=file.folds,
@@ -185,14 +185,6 @@ def read(trial_id: int) -> Assignment:
         dimensions=max(len(each.searched) for each in asked.arms),
         earlier_trials=() if replicate else ids_in(row.study_attributes),
     )
-
-
-def _early_stopping(file: ExperimentFile, official: str, direction: str) -> EarlyStopping | None:
-    """The experiment's rule with its metric named."""
-    rule = file.early_stopping
-    if rule is None or rule.metric not in ("", official):
-        return rule
-    return EarlyStopping(official, direction == "maximize", rule.patience)
 
 
 def _budget(fidelity: Fidelity | None, parameters: Mapping[str, Any] | None) -> float | None:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import shlex
+from dataclasses import asdict
 from typing import Any
 
-from experiments.design.document import commands
+from experiments.design.document import commands, experiment_file
+from experiments.design.document.experiment_file import ExperimentFile
 from experiments.design.document.fidelity import REDUCTION_FACTORS, RUNG_PRUNERS, Fidelity
 from experiments.models.trial_encoding import decode_reports
 from experiments.trials.reproduce_line import reproduce_line
@@ -79,50 +81,40 @@ def _training(
     experiment: Any, trial: Any, params: dict[str, Any]
 ) -> tuple[dict[str, Any], dict[str, Any]]:
     """The parameters that were trained with at last, and how: folds, budget, what ended it."""
-    told = json.loads(experiment.document)
-    folds: int = told.get("folds", 0)
+    file = experiment_file.stored_or_none(experiment.document)
+    folds = file.folds if file else 0
     ended_early = trial.stopped_early or STATE_WORDS[trial.state] == "pruned"
+    rule = file and file.stopping_rule(experiment.official_metric, experiment.direction)
     how: dict[str, Any] = {
         "folds": folds,
         "last_step": trial.latest_step if ended_early and not folds else None,
-        "early_stopping": _rule(experiment, told) if folds else None,
+        "early_stopping": {
+            "metric": rule.metric,
+            "maximize": rule.maximize,
+            **asdict(rule.patience),
+        }
+        if rule and folds
+        else None,
     }
-    fidelity = told.get("fidelity")
-    if fidelity:
-        found = Fidelity(fidelity["name"], fidelity["low"], fidelity["high"])
-        budget = _last_budget(experiment, trial, found, told.get("pruner_options", {}))
+    if file and file.fidelity:
+        budget = _last_budget(file, file.fidelity, trial)
         if budget is None:
-            how["budget"] = params.get(found.name, found.high)
+            how["budget"] = params.get(file.fidelity.name, file.fidelity.high)
         else:  # trained anew on each budget, and ended by none of its steps
             how |= {"budget": budget, "last_step": None}
-            params = {**params, found.name: budget}
+            params = {**params, file.fidelity.name: budget}
     return params, how
 
 
-def _last_budget(
-    experiment: Any, trial: Any, fidelity: Fidelity, options: dict[str, Any]
-) -> float | None:
+def _last_budget(file: ExperimentFile, fidelity: Fidelity, trial: Any) -> float | None:
     """The budget on which a trial that was given up was trained last; None for any other."""
     if (
         STATE_WORDS[trial.state] != "pruned"
         or fidelity.grows_within_a_run
-        or experiment.pruner not in RUNG_PRUNERS
+        or file.pruner not in RUNG_PRUNERS
     ):
         return None
     reported = decode_reports(trial.reports)
-    factor = options.get("reduction_factor", REDUCTION_FACTORS[experiment.pruner])
+    factor = file.pruner_options.get("reduction_factor", REDUCTION_FACTORS[file.pruner])
     budgets = {rung.step: rung.budget for rung in fidelity.rungs(factor)}
     return budgets.get(max(reported, default=0))
-
-
-def _rule(experiment: Any, told: dict[str, Any]) -> dict[str, Any] | None:
-    """The early-stopping rule with its metric named, as the worker gets it."""
-    rule = told.get("early_stopping")
-    if not rule:
-        return None
-    official = rule["metric"] in ("", experiment.official_metric)
-    return {
-        "metric": experiment.official_metric if official else rule["metric"],
-        "maximize": experiment.direction == "maximize" if official else rule["maximize"],
-        **rule["patience"],
-    }

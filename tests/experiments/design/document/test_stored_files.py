@@ -11,6 +11,7 @@ import pytest
 import yaml
 from django.apps import apps
 from django.db import connection
+from django.test import Client
 
 from experiments.design.document import experiment_file, experiment_yaml, presets
 from experiments.errors import InvalidExperiment
@@ -83,15 +84,31 @@ def test_what_a_program_described_has_no_file() -> None:
         experiment_file.stored('{"metrics": {}}')
 
 
-@pytest.mark.django_db
-def test_a_worker_reads_no_yaml(monkeypatch: pytest.MonkeyPatch) -> None:
-    cast.project()
-    cast.search("queued", trials_per_arm=1)
-
+def _refuse_yaml(monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*_: Any) -> None:
         raise AssertionError("YAML was read again")
 
     monkeypatch.setattr(experiment_yaml, "load", refuse)
+    monkeypatch.setattr(experiment_yaml, "compose", refuse)
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("page", ["", "seeds/", "live/", "trials/A0/"])
+def test_no_page_of_an_experiment_reads_yaml(
+    page: str, client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cast.project()
+    experiment = cast.finished_search(trials_per_arm=3)
+    client.force_login(cast.person("ada"))
+    _refuse_yaml(monkeypatch)
+    assert client.get(cast.address(experiment, page)).status_code == 200
+
+
+@pytest.mark.django_db
+def test_a_worker_reads_no_yaml(monkeypatch: pytest.MonkeyPatch) -> None:
+    cast.project()
+    cast.search("queued", trials_per_arm=1)
+    _refuse_yaml(monkeypatch)
     claim = queue.claim(queue="cpu", worker_id=None)
     assert claim is not None
     assert trial_spec.read(claim.trial_id).sampler == "halton"

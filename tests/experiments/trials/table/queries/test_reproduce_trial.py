@@ -15,10 +15,11 @@ from tests import cast
 pytestmark = pytest.mark.django_db
 
 
-def _trial(more: str, **changed: Any) -> tuple[Experiment, Trial]:
+def _trial(more: str, pruner: str = "none", **changed: Any) -> tuple[Experiment, Trial]:
     """A finished trial of a search whose file says `more`."""
     cast.project()
     source = cast.LABEL_SMOOTHING.format(name="width", goal=cast.GOAL, trials=2)
+    source = source.replace("sampler: halton", f"sampler: halton, pruner: {pruner}")
     experiment = cast.search(
         source=source.replace("  epochs:          {role: fixed, value: 60}\n", "") + more
     )
@@ -65,9 +66,8 @@ def test_a_complete_trial_is_run_on_the_whole_budget() -> None:
 
 def test_a_trial_given_up_on_a_smaller_budget_is_run_on_that_one() -> None:
     pruned = {"state": TrialState.PRUNED, "reports": encode_reports([(1, 0.4), (4, 0.5)])}
-    experiment, trial = _trial("fidelity: {name: data_fraction, min: 0.01, max: 1.0}\n", **pruned)
-    Experiment.objects.filter(pk=experiment.pk).update(pruner="successive_halving")
-    experiment.refresh_from_db()
+    more = "fidelity: {name: data_fraction, min: 0.01, max: 1.0}\n"
+    experiment, trial = _trial(more, pruner="successive_halving", **pruned)
     found = _options(experiment, trial)
     # 1/64, 1/16, 1/4, 1: the second was the last that was reported.
     assert found["budget"] == "0.0625" and "last-step" not in found
