@@ -13,6 +13,7 @@ from experiments.analysis.curves import (
     gradients,
     jumps,
     loss_and_metric,
+    no_progress,
     practice,
     progress,
     stability,
@@ -29,6 +30,7 @@ from experiments.analysis.space import (
     isolation,
     learning_rate,
     phase,
+    repeats,
     steps,
 )
 
@@ -52,6 +54,9 @@ RULES: Mapping[str, Rule] = {
         stability.NON_FINITE,
         stability.TRAIN_LOSS_RISING,
         jumps.UNSTABLE_TRAINING,
+        no_progress.NEVER_IMPROVES,
+        repeats.TIED_SCORES,
+        repeats.REPEATED,
         gradients.GRADIENT_SPIKES,
         gradients.CLIPPED_UPDATES,
         warmup.WARMUP_ADVICE,
@@ -79,8 +84,14 @@ RULES: Mapping[str, Rule] = {
 # The playbook's questions before a decision, in its order, and the rules that answer them.
 CHECKLIST: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("Is the search space large enough?", ("boundary", "edge_slope", "instability_edge")),
-    ("Do few trials fail to train?", ("infeasible_share", "divergence", "non_finite")),
-    ("Were enough points sampled?", ("density", "budget_pays")),
+    (
+        "Do few trials fail to train?",
+        ("infeasible_share", "divergence", "non_finite", "never_improves"),
+    ),
+    (
+        "Were enough points sampled?",
+        ("density", "budget_pays", "tied_scores", "repeated_configurations"),
+    ),
     ("Are the best trials free of overfitting?", ("overfitting", "data_set_too_small")),
     ("Do loss and metric agree?", ("loss_metric_divergence",)),
     ("Is validation steady late in training?", ("late_oscillation",)),

@@ -92,8 +92,6 @@ EXTEND_SHARE: Final = 0.5
 INFEASIBLE_SHARE: Final = 0.25
 INFEASIBLE_SHARE_STRONG: Final = 0.5
 INFEASIBLE_MIN_TRIALS: Final = 8
-# Chosen: "many standard deviations worse than the mean" (Playbook), made robust.
-INFEASIBLE_MADS: Final = 10.0
 # Chosen: enough cuts to say where along an axis the failures lie.
 STUMP_CUTS: Final = 64
 # Chosen: the edge of infeasibility: above it nine in ten of at least three trials fail, and the
@@ -148,6 +146,8 @@ CLIPPED_SHARE: Final = 0.5
 # --- Checkpoints -----------------------------------------------------------------------------
 # Chosen: evaluations within two deviations of the best could have been the best.
 RIVAL_NOISE_FACTOR: Final = 2.0
+# Chosen: what the last checkpoint costs is worth a word above 0.2 % of all that was gained.
+REGRET_SHARE: Final = 0.002
 
 # --- Evaluations -----------------------------------------------------------------------------
 # Chosen: an autocorrelation of a half, with a dip of a half before it, over four periods or more.
@@ -161,6 +161,15 @@ PERIOD_OUTLIER: Final = 10.0
 INTERVAL_VARIATION: Final = 0.2
 # Chosen: below 1 % of the steps an instability at the start shows.
 FIRST_EVALUATION_SHARE: Final = 0.01
+
+# --- Ties and repeats ------------------------------------------------------------------------
+# Chosen: of so few trials ties are chance; where half share the best score the metric is at its
+# end.
+TIES_MIN_TRIALS: Final = 5
+TIES_SHARE: Final = 0.5
+# Chosen: what a sentence holds; three degrees of freedom for a deviation.
+REPEATS_NAMED: Final = 3
+REPEATS_FREEDOM: Final = 3
 
 # --- Density ---------------------------------------------------------------------------------
 # Chosen: fewer than three trials as good as the best up to seed noise is luck, not a region.
@@ -198,12 +207,14 @@ RATE_MODEL_ACROSS: Final = (1.0, 3.0)
 RATE_MODEL_NOISE: Final = (1e-4, 1e-3, 1e-2, 0.05)
 
 # --- Data set too small ----------------------------------------------------------------------
-# Chosen: nine in ten trials overfit in each of at least four learning-rate buckets of two or
-# more, and the best training loss is a twentieth of where it began.
-SMALL_DATA_BUCKETS: Final = 4
+# Chosen: nine in ten of the trials that train (training loss at three tenths of its start or
+# below) overfit in each of at least three learning-rate buckets of two or more; in the lowest,
+# where some are still on their way, as many as make four in five of all.
+SMALL_DATA_BUCKETS: Final = 3
 SMALL_DATA_BUCKET_TRIALS: Final = 2
 SMALL_DATA_SHARE: Final = 0.9
-SMALL_DATA_FIT: Final = 0.05
+SMALL_DATA_TOTAL: Final = 0.8
+SMALL_DATA_FIT: Final = 0.3
 
 # --- Steps -----------------------------------------------------------------------------------
 # Playbook, "Deciding how long to train when not compute-bound": best step always in the first

@@ -24,7 +24,7 @@ from experiments.analysis.diagnosis import Diagnosis, Rule, Severity, figure
 
 BEST_CHECKPOINT = Rule(
     name="best_checkpoint",
-    version=1,
+    version=2,
     severity=Severity.NOTICE,
     question="Is the last checkpoint as good as the best one?",
     passed_title="The last checkpoint is as good as the best one",
@@ -52,6 +52,7 @@ class Checkpoint:
     smoothed: float
     last: float
     regret: float
+    drop: float
     noise: float
     luck: float
     rivals: int
@@ -79,6 +80,7 @@ def best_checkpoint(
             smoothed=sign * float(smoothed[best]),
             last=float(ordered.values[-1]),
             regret=float(errors[-1] - errors[best]),
+            drop=float(errors[0] - errors[best]),
             noise=noise,
             luck=noise * normal_maximum(max(rivals, 1)) if math.isfinite(noise) else math.nan,
             rivals=rivals,
@@ -88,7 +90,10 @@ def best_checkpoint(
 def checkpoint_regret(
     validation: Curve, *, direction: Direction, resolution: float = 0.0
 ) -> Diagnosis:
-    """Tell whether the last checkpoint is worse than the best by more than noise and luck."""
+    """Tell whether the last checkpoint is worse than the best by more than noise and luck.
+
+    And by more than 0.2 % of all that was gained since the first evaluation.
+    """
     best = best_checkpoint(validation, direction=direction, resolution=resolution)
     count = len(validation.finite())
     if best is None or count < thresholds.MIN_EVALUATIONS:
@@ -108,14 +113,17 @@ def checkpoint_regret(
         "evaluations": count,
     }
     detail = (
-        f"Best {figure(best.value)} at step {figure(best.step)}, last {figure(best.last)}: "
-        f"{figure(best.regret)} worse, of which about {figure(best.luck, 2)} is the luck of the "
-        f"best of {best.rivals} evaluations equal up to noise."
+        f"The last checkpoint is {figure(best.regret)} worse; about {figure(best.luck, 2)} of "
+        "that is the luck of the best evaluation."
     )
     # The last value has noise of its own on top of the best one's luck.
-    if best.regret > best.luck + thresholds.RISE_NOISE_FACTOR * best.noise:
+    needed = max(
+        best.luck + thresholds.RISE_NOISE_FACTOR * best.noise,
+        thresholds.REGRET_SHARE * best.drop,
+    )
+    if best.regret > needed:
         return BEST_CHECKPOINT.fires(
-            f"The best checkpoint is at step {figure(best.step)}, not the last one",
+            f"Best checkpoint is at step {figure(best.step)}, not the last",
             detail,
             evidence,
         )

@@ -170,7 +170,7 @@ def overfitting(
     if other is not None:
         return OVERFITTING.passes(
             f"Validation error rises from step {figure(step)}: {other[1]}.",
-            evidence,
+            evidence | {"other_cause": other[0]},
             title=other[0],
         )
     return OVERFITTING.fires(_title(rise, step, direction), _rise_detail(rise), evidence)

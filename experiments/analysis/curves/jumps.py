@@ -20,12 +20,14 @@ from experiments.analysis.curves.learning_curve import (
     Floats,
     MetricKind,
     at,
+    first_at_best,
     is_bounded,
     noise_beside_trend,
     smooth,
     step_noise,
     tail,
     to_errors,
+    window_of,
 )
 from experiments.analysis.diagnosis import Diagnosis, Rule, Severity, figure, share
 
@@ -67,29 +69,37 @@ def reach_of(count: int) -> int:
     return max(thresholds.JUMP_EVALUATIONS, math.ceil(thresholds.JUMP_RUN_SHARE * count))
 
 
-def largest_jump(errors: Floats) -> Jump | None:
-    """Return the largest rise of the smoothed error within a few evaluations; None without any."""
+def largest_jump(
+    errors: Floats, since: int = 0, window: int = thresholds.SMOOTHING_MINIMUM
+) -> Jump | None:
+    """Return the largest rise of the smoothed error within a few evaluations; None without any.
+
+    A window of three keeps what lasts two evaluations and drops a single bad one.
+    """
     reach = reach_of(errors.size)
-    if errors.size <= reach:
+    if errors.size - since <= reach:
         return None
     with np.errstate(all="ignore"):
-        # A window of three keeps what lasts two evaluations and drops a single bad one.
-        smoothed = smooth(errors, thresholds.SMOOTHING_MINIMUM)
-        windows = np.lib.stride_tricks.sliding_window_view(smoothed, reach + 1)
+        smoothed = smooth(errors, window)
+        windows = np.lib.stride_tricks.sliding_window_view(smoothed[since:], reach + 1)
         heights = windows.max(axis=1) - windows[:, 0]
         if not bool((heights > 0).any()):
             return None
-        before = int(np.nanargmax(heights))
-        after = before + int(np.argmax(windows[before]))
-        return Jump(before, after, float(heights[before]), tail(errors) - float(smoothed[before]))
+        first = int(np.nanargmax(heights))
+        before, after = since + first, since + first + int(np.argmax(windows[first]))
+        left = tail(errors) - float(smoothed[before])
+        return Jump(before, after, float(heights[first]), left)
 
 
 def is_jump(rise: float, errors: Floats, train: Curve | None, steps: Floats) -> bool:
-    """Whether most of a rise above the best happened within a few evaluations.
+    """Whether most of a rise above the smoothed best happened within a few evaluations.
 
     On a short curve a few evaluations are a large part of it: there training loss must rise too.
     """
-    jump = largest_jump(errors)
+    window = window_of(errors.size)
+    with np.errstate(all="ignore"):
+        best = first_at_best(smooth(errors, window))
+    jump = largest_jump(errors, best, window)
     if jump is None or jump.height < thresholds.JUMP_SHARE * rise:
         return False
     return errors.size >= thresholds.SHORT_CURVE or _train_rises(train, steps, jump)

@@ -21,13 +21,13 @@ from experiments.analysis.diagnosis import Diagnosis, Rule, Severity, Status, fi
 
 LOSS_METRIC_DIVERGENCE = Rule(
     name="loss_metric_divergence",
-    version=1,
+    version=2,
     severity=Severity.NOTICE,
     question="Do validation loss and metric tell the same story?",
     passed_title="Validation loss and metric tell the same story",
     meaning=(
-        "The model grows overconfident on what it gets wrong, yet gets more right. That is not "
-        "overfitting by the metric that counts."
+        "The model overfits by its loss: it grows overconfident on what it gets wrong, yet gets "
+        "no less right by the metric that counts."
     ),
     advice="Choose checkpoints by the metric; calibrate if probabilities are used.",
     section="Tuning Playbook, 'Saving checkpoints' (validation metric decides)",
@@ -56,20 +56,26 @@ def loss_metric_divergence(
             {"metric_evaluations": len(metric), "needed": thresholds.MIN_EVALUATIONS},
         )
     if not loss.fired:
-        return LOSS_METRIC_DIVERGENCE.passes("Validation loss does not rise.", loss.evidence)
+        return LOSS_METRIC_DIVERGENCE.passes(
+            "Validation loss does not rise.", {"loss_rises": False, **loss.evidence}
+        )
     onset = float(str(loss.evidence["onset_step"]))
     errors = to_errors(metric.values, direction)
     gain = at(Curve(metric.steps, smooth(errors)), onset) - tail(errors)
     noise = step_noise(errors, resolution)
-    evidence = {**loss.evidence, "metric_gain_since_onset": gain, "metric_noise": noise}
+    evidence = {
+        "loss_rises": True,
+        **loss.evidence,
+        "metric_gain_since_onset": gain,
+        "metric_noise": noise,
+    }
     detail = (
-        f"Since step {figure(onset)} validation loss rose by "
-        f"{figure(float(str(loss.evidence['cost_of_last'])))} while the metric changed by "
-        f"{figure(gain)} for the better."
+        f"Loss rose by {figure(float(str(loss.evidence['cost_of_last'])))} while the metric "
+        f"{'gained' if gain > 0 else 'lost'} {figure(abs(gain))}."
     )
     if gain > -noise:
         return LOSS_METRIC_DIVERGENCE.fires(
-            f"Validation loss rises from step {figure(onset)} while the metric holds or gains",
+            f"Validation loss rises after step {figure(onset)}, the metric holds",
             detail,
             evidence,
         )

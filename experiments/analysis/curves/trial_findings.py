@@ -25,6 +25,7 @@ from experiments.analysis.curves.gradients import clipped_updates, gradient_spik
 from experiments.analysis.curves.jumps import UNSTABLE_TRAINING, unstable_training
 from experiments.analysis.curves.learning_curve import Curve, Direction, Floats, MetricKind
 from experiments.analysis.curves.loss_and_metric import loss_metric_divergence
+from experiments.analysis.curves.no_progress import NEVER_IMPROVES, never_improves
 from experiments.analysis.curves.practice import learning_rate_schedule
 from experiments.analysis.curves.progress import SATURATED, STILL_IMPROVING, progress
 from experiments.analysis.curves.stability import divergence, non_finite, train_loss_rising
@@ -162,6 +163,9 @@ def _of_validation(
         if not about.ensembles:
             yield _of_official(overfitting, official, train_curve)
         yield _of_official(unstable_training, official, train_curve)
+        yield never_improves(
+            official.curve, direction=official.direction, resolution=official.resolution
+        )
         yield checkpoint_regret(
             official.curve, direction=official.direction, resolution=official.resolution
         )
@@ -172,7 +176,7 @@ def _of_validation(
                 yield rule.cannot_tell("The trial is still running.")
 
 
-_ANY_TIME = (OVERFITTING, UNSTABLE_TRAINING, BEST_CHECKPOINT)
+_ANY_TIME = (OVERFITTING, UNSTABLE_TRAINING, NEVER_IMPROVES, BEST_CHECKPOINT)
 _AT_THE_END = (LATE_OSCILLATION, STILL_IMPROVING, SATURATED)
 
 

@@ -13,12 +13,14 @@ import numpy as np
 from experiments.analysis.curves.learning_curve import Curve, Direction, MetricKind, smooth
 from experiments.analysis.curves.progress import improvement_share
 from experiments.analysis.curves.trial_findings import DeclaredSeries
-from experiments.analysis.diagnosis import Diagnosis
+from experiments.analysis.diagnosis import Diagnosis, Status
 from experiments.analysis.space.feasibility import infeasible_trial
 from experiments.analysis.space.learning_rate import RateReading, RateTrial, read_rate_trial
 from experiments.analysis.space.steps import perfect_fit_step
 
 VERSION = 2
+# Among the statuses of the rules: what overfitting says of the loss, whatever the metric does.
+LOSS_OVERFITTING = "loss_overfitting"
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +37,7 @@ class TrialReading:
 
     rules: Mapping[str, str] = field(default_factory=dict)
     trained: bool = True
+    finite: bool = True
     early_divergence: bool = False
     best_step_share: float = math.nan
     fit: float = math.nan
@@ -61,7 +64,7 @@ def from_document(text: str) -> TrialReading | None:
     if version not in (1, VERSION):
         return None
     if version == 1:
-        rate = None
+        rate, found["finite"] = None, found.get("trained", True)
     if rate is not None:
         rate = RateReading(**{**rate, "place": tuple(rate["place"])})
     return TrialReading(**found, rate=rate)
@@ -91,8 +94,10 @@ def read_trial(
             resolution=official.resolution,
         )
     return TrialReading(
-        rules={each.rule: str(each.status) for each in found if not each.subject},
+        rules={each.rule: str(each.status) for each in found if not each.subject}
+        | {LOSS_OVERFITTING: str(_of_loss(found))},
         trained=train is None or not infeasible_trial(train),
+        finite=train is None or bool(np.isfinite(train.values).all()),
         early_divergence=any(
             each.fired and each.rule == "divergence" and each.evidence.get("when") == "early"
             for each in found
@@ -111,6 +116,24 @@ def read_trial(
         resolution=0.0 if official is None else official.resolution,
         rate=reading,
     )
+
+
+def _of_loss(diagnoses: Sequence[Diagnosis]) -> Status:
+    """What overfitting says of the validation loss; of the metric where no loss is known.
+
+    Not checkable where training fell apart: a loss that rises then tells nothing of the data.
+    """
+    by_rule = {each.rule: each for each in diagnoses if not each.subject}
+    beside, own = by_rule.get("loss_metric_divergence"), by_rule.get("overfitting")
+    if beside is not None and "loss_rises" in beside.evidence:
+        told, evidence = bool(beside.evidence["loss_rises"]), beside.evidence
+    elif own is not None and own.status is not Status.NOT_CHECKABLE:
+        told, evidence = own.fired, own.evidence
+    else:
+        return Status.NOT_CHECKABLE
+    if "other_cause" in evidence:
+        return Status.NOT_CHECKABLE
+    return Status.FIRED if told else Status.PASSED
 
 
 def _curve(series: Sequence[DeclaredSeries], split: str, kind: MetricKind) -> Curve | None:

@@ -10,13 +10,13 @@ from numpy.typing import NDArray
 
 from experiments.analysis import thresholds
 from experiments.analysis.curves.learning_curve import Floats
-from experiments.analysis.diagnosis import Diagnosis, Rule, Severity, share
+from experiments.analysis.diagnosis import Diagnosis, Rule, Severity
 
 SMALL_DATA = Rule(
     name="data_set_too_small",
-    version=1,
+    version=2,
     severity=Severity.WARNING,
-    question="Does the model overfit at every learning rate?",
+    question="Does the model overfit at every learning rate that trains?",
     passed_title="Overfitting depends on the learning rate",
     meaning="The training set may be too small for this model.",
     advice=(
@@ -29,43 +29,43 @@ SMALL_DATA = Rule(
 
 
 def data_set_too_small(
-    rates: Floats,
-    overfits: NDArray[np.bool_],
-    *,
-    best_fit: float,
-    regulariser_swept: bool,
+    rates: Floats, overfits: NDArray[np.bool_], fits: Floats, *, regulariser_swept: bool
 ) -> Diagnosis:
-    """Tell whether nine in ten trials overfit in every bucket of learning rates.
+    """Tell whether nine in ten trials that train overfit in every bucket of learning rates.
 
-    rates, overfits: [N] learning rate and overfitting of each feasible trial that could be
-    judged. Equal-count buckets, at least four of at least two trials. best_fit: lowest training
-    loss of the study as a share of where it began; must be below a twentieth.
+    In the lowest bucket, where runs may be on their way yet, so many as make four in five of all.
+
+    rates, overfits, fits: [N] of each feasible trial that could be judged: its learning rate,
+    whether its validation loss rises as in overfitting (whatever the metric does), and its lowest
+    training loss as a share of its start. A trial that never fitted its training data is not
+    asked. Equal-count buckets, at least three of at least two trials.
     """
-    known = np.isfinite(rates) & (rates > 0)
+    known = np.isfinite(rates) & (rates > 0) & (fits <= thresholds.SMALL_DATA_FIT)
     rates, overfits = rates[known], overfits[known]
     buckets = rate_buckets(rates)
     shares = [float(overfits[members].mean()) for members in buckets]
     evidence = {
         "trials": int(rates.size),
+        "overfitting": int(overfits.sum()),
         "buckets": len(buckets),
         "shares": shares,
-        "best_fit": best_fit,
         "regulariser_swept": regulariser_swept,
     }
     if len(buckets) < thresholds.SMALL_DATA_BUCKETS:
         return SMALL_DATA.cannot_tell(
-            f"{rates.size} judged trials make {len(buckets)} buckets of learning rates; the rule "
-            f"needs {thresholds.SMALL_DATA_BUCKETS}.",
+            f"{rates.size} trials that train make {len(buckets)} buckets of learning rates; the "
+            f"rule needs {thresholds.SMALL_DATA_BUCKETS}.",
             evidence,
         )
     detail = (
-        f"In each of {len(buckets)} buckets of learning rates at least {share(min(shares))} of "
-        f"the trials overfit; the best training loss is {share(best_fit)} of its start."
+        f"Validation loss rises in {int(overfits.sum())} of {rates.size} trials that fit their "
+        "training data."
     )
-    if min(shares) >= thresholds.SMALL_DATA_SHARE and best_fit <= thresholds.SMALL_DATA_FIT:
+    total = float(overfits.mean())
+    if min(shares[1:]) >= thresholds.SMALL_DATA_SHARE and total >= thresholds.SMALL_DATA_TOTAL:
         other = "" if regulariser_swept else " Or add regularisation: none was searched."
         return SMALL_DATA.fires(
-            "The model overfits at every learning rate",
+            "The model overfits at every learning rate that trains",
             detail,
             evidence,
             advice=SMALL_DATA.advice + other,

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 
@@ -18,11 +18,12 @@ from experiments.analysis.curves.evaluations import one_example
 from experiments.analysis.curves.learning_curve import Direction
 from experiments.analysis.curves.practice import more_gradient_noise
 from experiments.analysis.curves.throughput import batch_size
+from experiments.analysis.curves.trial_reading import LOSS_OVERFITTING
 from experiments.analysis.curves.warmup import unstable_above_best, warmup_advice
 from experiments.analysis.design.hyperparameter_kinds import HyperparameterKind, number_of
 from experiments.analysis.diagnosis import Diagnosis, Severity, Status, guarded
 from experiments.analysis.rules import RULES
-from experiments.analysis.space.axis import Axis, AxisKind, better_first, unit_positions
+from experiments.analysis.space.axis import Axis, AxisKind, unit_positions
 from experiments.analysis.space.boundary import boundary
 from experiments.analysis.space.data_size import data_set_too_small
 from experiments.analysis.space.density import budget_pays, density
@@ -39,17 +40,31 @@ from experiments.analysis.space.isolation import (
     isolation_table,
     points_per_value,
 )
-from experiments.analysis.space.learning_rate import RateReading, RateTrial, learning_rate_regime
+from experiments.analysis.space.learning_rate import learning_rate_regime
 from experiments.analysis.space.phase import ready_to_exploit
+from experiments.analysis.space.repeats import (
+    deviation_of_repeats,
+    repeated_configurations,
+    tied_scores,
+)
+from experiments.analysis.space.search_trials import (
+    ExperimentView,
+    TrialSummary,
+    each_once,
+    error_of,
+    feasible_of,
+    repeats_of,
+)
 from experiments.analysis.space.steps import best_steps, compute_bound
 
 # Rules on single trials whose word about the best trials belongs on the experiment's page.
 GATHERED: Mapping[str, str] = {
     "overfitting": "Validation error rises",
+    "never_improves": "Validation never improves",
     "unstable_training": "Validation jumps to the worse",
     "late_oscillation": "Validation varies much late in training",
     "train_loss_rising": "Training loss rises",
-    "loss_metric_divergence": "Validation loss rises while the metric holds or gains",
+    "loss_metric_divergence": "Validation loss rises, the metric holds",
     "gradient_spikes": "The gradient norm spikes often",
     "clipped_updates": "More than half of the updates are clipped",
     "learning_rate_schedule": "The learning rate does not follow one decaying schedule",
@@ -60,74 +75,6 @@ GATHERED: Mapping[str, str] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class TrialSummary:
-    """One search trial as the rules across trials see it.
-
-    number: its place within its arm; name: what people call it; id: that of its record. score:
-    official metric, nan if none. rules: status of each rule on this trial. best_step_share: when
-    in its run it was best. rate: its learning rate; fit: lowest training loss as a share of where
-    it began; early_divergence: it diverged in the first tenth; fit_step: first step of a perfect
-    fit; throughput: examples per second; late_deviation, improvement: deviation of its last
-    evaluations around their trend, and all it gained, in the metric's unit; resolution: the
-    metric's. Each nan where unknown.
-    """
-
-    number: int
-    score: float
-    feasible: bool
-    pruned: bool = False
-    arm: int = 0
-    rules: Mapping[str, Status] | None = None
-    best_step_share: float = math.nan
-    rate: float = math.nan
-    fit: float = math.nan
-    early_divergence: bool = False
-    id: int = 0
-    fit_step: float = math.nan
-    batch_size: float = math.nan
-    throughput: float = math.nan
-    late_deviation: float = math.nan
-    improvement: float = math.nan
-    resolution: float = 0.0
-    name: str = ""
-
-    def says(self, rule: str) -> bool | None:
-        """Whether a rule fired on this trial; None if it could not tell."""
-        status = (self.rules or {}).get(rule, Status.NOT_CHECKABLE)
-        return None if status is Status.NOT_CHECKABLE else status is Status.FIRED
-
-
-@dataclass(frozen=True, slots=True)
-class ExperimentView:
-    """Everything the rules across trials read.
-
-    axes: searched hyperparameters, rows are the same trials (pruned ones left out). scientific:
-    names of the scientific ones among them. arms: name of each arm by number. rate_axis: name of
-    the learning rate's axis, if searched. rate_trials: curves for the learning-rate regime.
-    adaptive: the sampler follows good trials. regulariser_is_scientific: weak ones are expected
-    to overfit. max_train_steps: planned length of a trial. baseline, best: the hyperparameters of
-    the champion and of the best trial, as far as both are known.
-    """
-
-    axes: Sequence[Axis]
-    trials: Sequence[TrialSummary]
-    direction: Direction
-    arms: Mapping[int, str]
-    scientific: frozenset[str] = frozenset()
-    rate_axis: str | None = None
-    rate_trials: Sequence[RateTrial | RateReading] = ()
-    resolution: float = 0.0
-    trial_sd: float | None = None
-    adaptive: bool = False
-    regulariser_is_scientific: bool = False
-    regulariser_swept: bool = False
-    max_train_steps: int | None = None
-    warmed_up: bool = False
-    baseline: Mapping[str, object] | None = None
-    best: Mapping[str, object] | None = None
-
-
 def diagnose_experiment(
     view: ExperimentView, on_failure: Callable[[Exception], None] | None = None
 ) -> list[Diagnosis]:
@@ -136,16 +83,51 @@ def diagnose_experiment(
     on_failure: told of a rule that breaks, which then costs its own group of rules only; without
     it the error is raised.
     """
-    space = [*guarded(_of_space(view), on_failure)]
+    repeats = repeats_of(view)
+    if view.trial_sd is None:
+        scores = [np.array([trial.score for trial in group]) for group in repeats]
+        view = replace(view, trial_sd=deviation_of_repeats(scores))
+    once = each_once(view, repeats)
+    space = [*guarded(_of_space(view, once), on_failure)]
     groups = (
+        _of_scores(view, repeats),
         _of_curves(view),
-        _of_arms(view),
+        _of_arms(once),
         _of_learning_rates(view),
         _of_length(view),
         _of_practice(view),
         _of_phase(space, view),
     )
-    return [*space, *(d for group in groups for d in guarded(group, on_failure))]
+    found = [*space, *(d for group in groups for d in guarded(group, on_failure))]
+    return _without_idle(found)
+
+
+def _of_scores(
+    view: ExperimentView, repeats: Sequence[Sequence[TrialSummary]]
+) -> Iterator[Diagnosis]:
+    yield tied_scores(np.array([trial.score for trial in feasible_of(view)]), view.direction)
+    if any(trial.configuration for trial in view.trials):
+        named = [[trial.name or str(trial.number) for trial in group] for group in repeats]
+        yield repeated_configurations(named, sum(not trial.pruned for trial in view.trials))
+
+
+# What a metric that does not move, or whose best trials tie, says nothing of.
+_ASKS_THE_BEST = frozenset(
+    ("density", "budget_pays", "boundary", "edge_slope", "best_step", "learning_rate_regime")
+)
+
+
+def _without_idle(found: list[Diagnosis]) -> list[Diagnosis]:
+    """Return the diagnoses with those taken back that read the order of tied scores."""
+    tied = next((d for d in found if d.rule == "tied_scores" and d.fired), None)
+    if tied is None:
+        return found
+    return [
+        RULES[d.rule].cannot_tell(f"{tied.title}: {tied.detail}", d.evidence, subject=d.subject)
+        if d.rule in _ASKS_THE_BEST
+        else d
+        for d in found
+    ]
 
 
 def _of_phase(space: Sequence[Diagnosis], view: ExperimentView) -> Iterator[Diagnosis]:
@@ -154,7 +136,7 @@ def _of_phase(space: Sequence[Diagnosis], view: ExperimentView) -> Iterator[Diag
 
 def arm_gap(view: ExperimentView) -> float | None:
     """Return the distance between the best scores of the two best arms; None below two arms."""
-    errors = sorted(_error(trial, view.direction) for trial in best_of_arms(view))
+    errors = sorted(error_of(trial, view.direction) for trial in best_of_arms(view))
     return errors[1] - errors[0] if len(errors) > 1 else None
 
 
@@ -162,32 +144,25 @@ def best_of_arms(view: ExperimentView) -> list[TrialSummary]:
     """Return the best feasible trial of every arm that has one."""
     found = []
     for arm in sorted({trial.arm for trial in view.trials}):
-        members = [trial for trial in _feasible(view) if trial.arm == arm]
+        members = [trial for trial in feasible_of(view) if trial.arm == arm]
         if members:
-            found.append(min(members, key=lambda trial: _error(trial, view.direction)))
+            found.append(min(members, key=lambda trial: error_of(trial, view.direction)))
     return found
 
 
-def _feasible(view: ExperimentView) -> list[TrialSummary]:
-    return [t for t in view.trials if t.feasible and not t.pruned and math.isfinite(t.score)]
-
-
-def _error(trial: TrialSummary, direction: Direction) -> float:
-    return float(better_first(np.array([trial.score]), direction)[0])
-
-
-def _of_space(view: ExperimentView) -> Iterator[Diagnosis]:
-    finished = [trial for trial in view.trials if not trial.pruned]
+def _of_space(every: ExperimentView, view: ExperimentView) -> Iterator[Diagnosis]:
+    """Yield what is said of the space: of every trial that failed, of each configuration once."""
+    finished = [trial for trial in every.trials if not trial.pruned]
     feasible = np.array([trial.feasible for trial in finished], dtype=np.bool_)
-    aligned = all(axis.unit.size == feasible.size for axis in view.axes)
-    scores = np.array([trial.score for trial in _feasible(view)])
+    aligned = all(axis.unit.size == feasible.size for axis in every.axes)
+    scores = np.array([trial.score for trial in feasible_of(view)])
     crowds = boundary(view.axes, view.direction, adaptive=view.adaptive)
     yield from crowds
     # One word about an edge is enough.
     said = {d.subject for d in crowds if d.fired and d.severity is not Severity.NOTICE}
     slopes = edge_slopes(view.axes, view.direction, adaptive=view.adaptive)
     yield from (slope for slope in slopes if slope.subject not in said)
-    yield infeasible_share(feasible, view.axes if aligned else ())
+    yield infeasible_share(feasible, every.axes if aligned else ())
     for axis in view.axes:
         if axis.log and axis.name == view.rate_axis:
             yield instability_edge(axis, view.direction)
@@ -300,13 +275,12 @@ def _of_learning_rates(view: ExperimentView) -> Iterator[Diagnosis]:
             resolution=view.resolution,
             trial_sd=view.trial_sd,
         )
-    judged = [trial for trial in _feasible(view) if trial.says("overfitting") is not None]
+    judged = [trial for trial in feasible_of(view) if _overfits(trial) is not None]
     if any(math.isfinite(trial.rate) for trial in judged):
-        fits = [trial.fit for trial in judged if math.isfinite(trial.fit)]
         yield data_set_too_small(
             np.array([trial.rate for trial in judged]),
-            np.array([bool(trial.says("overfitting")) for trial in judged]),
-            best_fit=min(fits, default=math.nan),
+            np.array([bool(_overfits(trial)) for trial in judged]),
+            np.array([trial.fit for trial in judged]),
             regulariser_swept=view.regulariser_swept,
         )
     axis = next((axis for axis in view.axes if axis.name == view.rate_axis), None)
@@ -321,8 +295,17 @@ def _of_learning_rates(view: ExperimentView) -> Iterator[Diagnosis]:
         yield _warmup(axis, view, best)
 
 
+def _overfits(trial: TrialSummary) -> bool | None:
+    """Whether a trial overfits by its loss; None where it fell apart or was still on its way."""
+    if trial.says("divergence") or trial.says("train_loss_rising"):
+        return None
+    by_loss = LOSS_OVERFITTING in (trial.rules or {})
+    found = trial.says(LOSS_OVERFITTING if by_loss else "overfitting")
+    return None if trial.says("still_improving") and not found else found
+
+
 def _best_rate(view: ExperimentView) -> float | None:
-    best = min(_feasible(view), key=lambda trial: _error(trial, view.direction), default=None)
+    best = min(feasible_of(view), key=lambda trial: error_of(trial, view.direction), default=None)
     return None if best is None or not math.isfinite(best.rate) else best.rate
 
 
@@ -344,7 +327,7 @@ def _warmup(axis: Axis, view: ExperimentView, best: float | None) -> Diagnosis:
 
 
 def _of_length(view: ExperimentView) -> Iterator[Diagnosis]:
-    feasible = sorted(_feasible(view), key=lambda trial: _error(trial, view.direction))
+    feasible = sorted(feasible_of(view), key=lambda trial: error_of(trial, view.direction))
     count = max(thresholds.EDGE_TOP_MINIMUM, math.ceil(thresholds.EDGE_TOP_SHARE * len(feasible)))
     bound = compute_bound(
         [trial.says("still_improving") for trial in feasible[:count]],
@@ -364,7 +347,7 @@ def _of_practice(view: ExperimentView) -> Iterator[Diagnosis]:
     for trial in view.trials:
         if trial.batch_size > 0 and math.isfinite(trial.throughput):
             measured.setdefault(int(trial.batch_size), []).append(trial.throughput)
-    best = min(_feasible(view), key=lambda trial: _error(trial, view.direction), default=None)
+    best = min(feasible_of(view), key=lambda trial: error_of(trial, view.direction), default=None)
     if best is not None and measured and best.batch_size > 0:
         rates = {size: float(np.median(each)) for size, each in measured.items()}
         yield batch_size(int(best.batch_size), rates)

@@ -15,16 +15,16 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from experiments.analysis import thresholds
-from experiments.analysis.curves.learning_curve import Curve, Direction, Floats, step_noise, tail
+from experiments.analysis.curves.learning_curve import Curve, Direction, step_noise, tail
 from experiments.analysis.diagnosis import Diagnosis, Rule, Severity, figure, share
 from experiments.analysis.space.axis import Axis, AxisKind, better_first
 
 INFEASIBLE_SHARE = Rule(
     name="infeasible_share",
-    version=1,
+    version=2,
     severity=Severity.WARNING,
-    question="Do many trials fail to train?",
-    passed_title="Few trials fail to train",
+    question="Do many trials fail, or end in values that are no numbers?",
+    passed_title="Few trials fail",
     meaning="Budget is spent where nothing can be learned; a very large share may be a bug.",
     advice="Cut the part of the space where trials fail, or reparameterise it.",
     section="Tuning Playbook, 'Identifying bad search space boundaries'",
@@ -109,29 +109,6 @@ def decades_to_infeasible(axis: Axis, direction: Direction) -> float | None:
     return (edge - best) * math.log10(axis.high / axis.low)
 
 
-def feasible_trials(
-    final_losses: Floats, *, failed: NDArray[np.bool_] | None = None
-) -> NDArray[np.bool_]:
-    """Return [N] whether each finished trial's final loss (lower is better) counts as trained.
-
-    Not so if it failed, is non-finite, or lies above the median by ten robust deviations.
-    """
-    finite = np.isfinite(final_losses)
-    if failed is not None:
-        finite = finite & ~failed
-    if not bool(finite.any()):
-        return finite
-    middle = float(np.median(final_losses[finite]))
-    spread = thresholds.MAD_TO_SD * float(np.median(np.abs(final_losses[finite] - middle)))
-    if spread == 0:
-        return finite
-    with np.errstate(invalid="ignore"):
-        kept: NDArray[np.bool_] = finite & (
-            final_losses <= middle + thresholds.INFEASIBLE_MADS * spread
-        )
-    return kept
-
-
 def infeasible_trial(train_loss: Curve, *, failed: bool = False) -> bool:
     """Whether a single trial's training loss shows that it did not train.
 
@@ -151,8 +128,9 @@ def infeasible_trial(train_loss: Curve, *, failed: bool = False) -> bool:
 
 
 def infeasible_share(feasible: NDArray[np.bool_], axes: Sequence[Axis] = ()) -> Diagnosis:
-    """Tell whether a quarter (strongly: half) of the finished trials failed to train, and where.
+    """Tell whether a quarter (strongly: half) of the finished trials failed, and where.
 
+    Failed, or values that are no numbers: a trial that learns slowly is not infeasible.
     feasible: [N] of the finished trials, pruned ones left out; axes: rows of the same trials.
     """
     trials = int(feasible.size)
@@ -168,7 +146,7 @@ def infeasible_share(feasible: NDArray[np.bool_], axes: Sequence[Axis] = ()) -> 
         "infeasible": failed,
         "share": failed / trials,
     }
-    detail = f"{failed} of {trials} finished trials failed to train."
+    detail = f"{failed} of {trials} finished trials failed or have no finite score."
     if stump is not None:
         evidence |= {
             "hyperparameter": stump.name,
@@ -182,9 +160,9 @@ def infeasible_share(feasible: NDArray[np.bool_], axes: Sequence[Axis] = ()) -> 
     if failed / trials < thresholds.INFEASIBLE_SHARE:
         return INFEASIBLE_SHARE.passes(detail, evidence)
     grave = failed / trials >= thresholds.INFEASIBLE_SHARE_STRONG
-    where = "" if stump is None else f", most of them with {stump.words}"
+    where = "" if stump is None else f", most with {stump.words}"
     return INFEASIBLE_SHARE.fires(
-        f"{share(failed / trials)} of the trials fail to train{where}",
+        f"{share(failed / trials)} of trials fail{where}",
         detail,
         evidence,
         severity=Severity.PROBLEM if grave else Severity.WARNING,

@@ -21,9 +21,8 @@ from experiments.analysis.design.hyperparameter_kinds import (
 )
 from experiments.analysis.diagnosis import Status
 from experiments.analysis.space.axis import AxisKind
-from experiments.analysis.space.experiment_findings import ExperimentView, TrialSummary
-from experiments.analysis.space.feasibility import feasible_trials
 from experiments.analysis.space.learning_rate import RateReading
+from experiments.analysis.space.search_trials import ExperimentView, TrialSummary
 from experiments.design.catalogue import SAMPLERS
 from experiments.design.document import experiment_file
 from experiments.design.metrics import guess
@@ -86,18 +85,18 @@ def experiment_view(experiment_id: int, cache: ReadingCache | None = None) -> Ex
     direction = Direction(experiment.direction)
     rows = _rows(experiment)
     readings = (cache or ReadingCache()).readings(experiment_id, [row.id for row in rows])
-    feasible = _feasible(rows, readings, direction)
+    trained = _trained(rows, readings)
     every = file.arms()
     arms = {arm.index: _words(arm.values) for arm in every}
     scientific = frozenset(each.name for each in file.space.of_role("scientific"))
     searched = {each.name for arm in every for each in arm.searched}
-    summaries = [_summary(row, readings.get(row.id), feasible[row.id], every) for row in rows]
+    summaries = [_summary(row, readings.get(row.id), every) for row in rows]
     metric = file.metrics.get(experiment.official_metric) or guess(experiment.official_metric)
     rate_axis = first_of(sorted(searched), HyperparameterKind.LEARNING_RATE)
-    best = _best(rows, feasible, direction)
+    best = _best(rows, trained, direction)
     complete = _complete(best, every) if best else None
     return ExperimentView(
-        axes=axes(file.space, _points(rows, feasible)),
+        axes=axes(file.space, _points(rows, trained)),
         trials=summaries,
         direction=direction,
         arms=arms if len(arms) > 1 else {0: "all trials"},
@@ -164,22 +163,19 @@ def _rows(experiment: Experiment) -> list[_Row]:
     ]
 
 
-def _feasible(
-    rows: Sequence[_Row], readings: Mapping[int, TrialReading], direction: Direction
-) -> dict[int, bool]:
-    """Whether each trial trained: complete, its loss fell, and it is no far outlier."""
-    trained = {
+def _trained(rows: Sequence[_Row], readings: Mapping[int, TrialReading]) -> dict[int, bool]:
+    """Whether each trial trained: it did not fail, and its training loss fell."""
+    return {
         row.id: row.state != TrialState.FAILED
         and (row.id not in readings or readings[row.id].trained)
         for row in rows
     }
-    finished = [row for row in rows if row.state != TrialState.PRUNED]
-    if direction is Direction.MINIMIZE and finished:
-        # Metrics that are maximised are bounded: a bad one is no explosion.
-        failed = np.array([not trained[row.id] for row in finished])
-        kept = feasible_trials(np.array([row.score for row in finished]), failed=failed)
-        trained |= {row.id: bool(each) for row, each in zip(finished, kept, strict=True)}
-    return trained
+
+
+def _feasible(row: _Row, reading: TrialReading | None) -> bool:
+    """Whether a trial ended in finite numbers, however well it learned."""
+    ended = row.state == TrialState.PRUNED or math.isfinite(row.score)
+    return row.state != TrialState.FAILED and ended and (reading is None or reading.finite)
 
 
 def _points(rows: Sequence[_Row], feasible: Mapping[int, bool]) -> list[TrialPoint]:
@@ -191,9 +187,7 @@ def _points(rows: Sequence[_Row], feasible: Mapping[int, bool]) -> list[TrialPoi
     ]
 
 
-def _summary(
-    row: _Row, reading: TrialReading | None, feasible: bool, arms: Sequence[Arm]
-) -> TrialSummary:
+def _summary(row: _Row, reading: TrialReading | None, arms: Sequence[Arm]) -> TrialSummary:
     read = reading or TrialReading()
     complete = _complete(row, arms)
     return TrialSummary(
@@ -201,7 +195,8 @@ def _summary(
         number=row.number,
         name=trial_name(row.number, arm=row.arm, arms=len(arms)),
         score=row.score,
-        feasible=feasible,
+        feasible=_feasible(row, reading),
+        configuration=json.dumps(row.parameters, sort_keys=True, default=str),
         pruned=row.state == TrialState.PRUNED,
         arm=row.arm,
         rules={rule: Status(status) for rule, status in read.rules.items()},

@@ -52,6 +52,13 @@ def test_a_last_checkpoint_that_is_worse_by_luck_only_is_not() -> None:
     assert alarms <= 5
 
 
+def test_a_last_checkpoint_that_costs_next_to_nothing_of_the_gain_is_not_said() -> None:
+    # 2.0 to 0.5, and 0.502 at the end: clearly worse, and 0.13 % of all that was gained.
+    values = np.r_[np.linspace(2, 0.5, 40), np.linspace(0.5, 0.502, 200)]
+    found = checkpoint_regret(Curve.of(values), direction=Direction.MINIMIZE)
+    assert found.status is Status.PASSED
+
+
 def test_without_finite_values_there_is_no_best() -> None:
     assert best_checkpoint(Curve.of([math.nan]), direction=Direction.MINIMIZE) is None
 

@@ -6,15 +6,12 @@ from dataclasses import replace
 import numpy as np
 
 from experiments.analysis.curves.learning_curve import Direction
+from experiments.analysis.curves.trial_reading import LOSS_OVERFITTING
 from experiments.analysis.diagnosis import Diagnosis, Severity, Status
 from experiments.analysis.rules import RULES, CheckState, checklist
 from experiments.analysis.space.axis import Axis
-from experiments.analysis.space.experiment_findings import (
-    ExperimentView,
-    TrialSummary,
-    best_of_arms,
-    diagnose_experiment,
-)
+from experiments.analysis.space.experiment_findings import best_of_arms, diagnose_experiment
+from experiments.analysis.space.search_trials import ExperimentView, TrialSummary
 
 FIRED, PASSED = Status.FIRED, Status.PASSED
 UNIT = np.linspace(0, 1, 40)
@@ -108,6 +105,63 @@ def test_where_a_regulariser_is_scientific_overfitting_is_expected() -> None:
 def test_overfitting_at_every_rate_points_to_the_data() -> None:
     named = found(overfitting_in(view(), {0, 1}))
     assert named["data_set_too_small", ""].fired
+
+
+def by_loss(trial: TrialSummary) -> TrialSummary:
+    return replace(trial, rules={**(trial.rules or {}), LOSS_OVERFITTING: FIRED})
+
+
+def test_a_loss_that_rises_at_every_rate_points_to_the_data_whatever_the_metric_does() -> None:
+    about = view()
+    trials = [by_loss(trial) for trial in about.trials]
+    named = found(replace(about, trials=trials))
+    assert named["data_set_too_small", ""].fired
+    assert not named["overfitting", ""].fired
+
+
+def test_trials_that_are_still_on_their_way_do_not_clear_the_data() -> None:
+    about = view()
+    trials = [
+        replace(trial, rules={**(trial.rules or {}), "still_improving": FIRED})
+        if trial.rate < 1e-3
+        else by_loss(trial)
+        for trial in about.trials
+    ]
+    assert found(replace(about, trials=trials))["data_set_too_small", ""].fired
+
+
+def test_a_metric_that_does_not_move_is_said_and_nothing_is_read_into_it() -> None:
+    about = view()
+    trials = [replace(trial, score=0.5, best_step_share=0.0) for trial in about.trials]
+    axes = [replace(axis, scores=np.full(40, 0.5)) for axis in about.axes]
+    named = found(replace(about, trials=trials, axes=axes))
+    assert named["tied_scores", ""].title == "The metric does not move"
+    for rule in ("density", "best_step", "budget_pays"):
+        assert named[rule, ""].status is Status.NOT_CHECKABLE
+        assert "All 40 trials score 0.5." in named[rule, ""].detail
+
+
+def repeating(scores: np.ndarray, configurations: list[str]) -> ExperimentView:
+    about = view()
+    trials = [
+        replace(trial, score=float(score), configuration=configuration)
+        for trial, score, configuration in zip(about.trials, scores, configurations, strict=True)
+    ]
+    return replace(about, trials=trials, axes=[replace(about.axes[0], scores=scores)])
+
+
+def test_a_configuration_that_was_tried_five_times_is_one_point_near_the_best() -> None:
+    scores = np.array([trial.score for trial in view().trials])
+    # Five trials of one arm are the same configuration, alone near the best.
+    same = [10, 12, 14, 16, 18]
+    scores = np.where(np.isin(np.arange(40), same), -1 + 1e-6 * np.arange(40), scores)
+    names = ["same" if number in same else str(number) for number in range(40)]
+    named = found(repeating(scores, names))
+    assert named["repeated_configurations", ""].title == "40 trials tried only 36 configurations"
+    assert named["density", ""].fired
+    assert named["density", ""].evidence["trials"] == 36
+    # Their spread is that of the seeds.
+    assert named["budget_pays", ""].evidence["trial_sd"] is not None
 
 
 def test_failing_trials_next_to_the_best_are_instability_and_ask_for_warm_up() -> None:

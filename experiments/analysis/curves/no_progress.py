@@ -1,0 +1,73 @@
+"""Did a run ever get better than its first evaluation? If not, every other word is idle.
+
+Source: known practice; Tuning Playbook, "Examining the training curves".
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from experiments.analysis import thresholds
+from experiments.analysis.curves.learning_curve import (
+    Curve,
+    Direction,
+    noise_beside_trend,
+    smooth,
+    to_errors,
+)
+from experiments.analysis.diagnosis import Diagnosis, Rule, Severity, figure
+
+NEVER_IMPROVES = Rule(
+    name="never_improves",
+    version=1,
+    severity=Severity.WARNING,
+    question="Does validation ever get better than at its first evaluation?",
+    passed_title="Validation gets better than at its first evaluation",
+    meaning="Training taught nothing that validation shows.",
+    advice=(
+        "Check that the metric and the data are the right ones and that the optimiser updates "
+        "the weights; then try another learning rate."
+    ),
+    section="Tuning Playbook, 'Examining the training curves'",
+    action="show_curve",
+)
+
+
+def never_improves(
+    validation: Curve, *, direction: Direction = Direction.MINIMIZE, resolution: float = 0.0
+) -> Diagnosis:
+    """Tell whether the smoothed metric gains less than two deviations of its noise on its first
+    value, or is constant.
+
+    Needs eight evaluations.
+    """
+    curve = validation.in_step_order().finite()
+    count = len(curve)
+    if count < thresholds.MIN_EVALUATIONS:
+        return NEVER_IMPROVES.cannot_tell(
+            f"{count} finite evaluations; the rule needs {thresholds.MIN_EVALUATIONS}.",
+            {"evaluations": count, "needed": thresholds.MIN_EVALUATIONS},
+        )
+    errors = to_errors(curve.values, direction)
+    noise = noise_beside_trend(errors, resolution)
+    with np.errstate(all="ignore"):
+        gain = float(errors[0] - smooth(errors).min())
+    first, last = float(curve.values[0]), float(curve.values[-1])
+    evidence = {
+        "evaluations": count, "first": first, "last": last, "gain": gain, "noise": noise,
+    }  # fmt: skip
+    if float(np.ptp(curve.values)) == 0.0:
+        return NEVER_IMPROVES.fires(
+            "Validation metric does not move",
+            f"All {count} evaluations are {figure(first)}.",
+            evidence,
+        )
+    if gain <= thresholds.RIVAL_NOISE_FACTOR * noise:
+        return NEVER_IMPROVES.fires(
+            "Validation never improves on its first evaluation",
+            f"It begins at {figure(first)} and ends at {figure(last)}.",
+            evidence,
+        )
+    return NEVER_IMPROVES.passes(
+        f"It gained {figure(gain)} on its first evaluation, {figure(first)}.", evidence
+    )
