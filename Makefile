@@ -7,10 +7,13 @@ VENV := .venv
 BIN := $(VENV)/bin
 RUN_GROUPS := web,workers,embedded
 ALL_GROUPS := $(RUN_GROUPS),test,lint
-JOBS ?= 2
-PYTEST := $(BIN)/python -m pytest --quiet
+# Processes of the tests; two more than there are cores, as many of them wait for their workers.
+JOBS ?= $(shell expr $$(getconf _NPROCESSORS_ONLN) + 2)
+PYTEST := $(BIN)/python -m pytest --quiet -n $(JOBS)
+# A file's tests stay in one process, which builds what they share once.
+BY_FILE := --dist loadfile --no-loadscope-reorder
 
-.PHONY: help setup run test test-sqlite test-postgresql test-browser lint bench screenshots clean
+.PHONY: help setup run test test-postgresql test-sqlite test-browser test-quick test-all lint bench screenshots clean
 
 help:  ## List the commands.
 	@sed -n 's/^\([a-z-]*\):.*  ## /\1|/p' $(MAKEFILE_LIST) | while IFS='|' read -r name text; do \
@@ -22,17 +25,26 @@ run: $(VENV)/.installed-run  ## Start everything in the foreground: make run [HO
 
 setup: $(VENV)/.installed-all $(if $(PEERS),$(VENV)/.installed-peers)  ## Install everything into .venv; PEERS=1 adds what `make bench` compares with.
 
-test: test-sqlite test-postgresql test-browser  ## Run all tests, on SQLite and on PostgreSQL, then in a browser.
-
-test-sqlite: $(VENV)/.installed-all
-	$(PYTEST) -n $(JOBS) --dist worksteal -m "not browser"
+test: test-postgresql test-sqlite test-browser  ## Run every test: on PostgreSQL, what has SQL of its own on SQLite too, then in a browser.
 
 test-postgresql: $(VENV)/.installed-all
-	$(PYTEST) -n $(JOBS) --dist worksteal -m "database and not browser" --database=postgresql
+	$(PYTEST) $(BY_FILE) -m "not browser" --database=postgresql
+
+test-sqlite: $(VENV)/.installed-all
+	$(PYTEST) $(BY_FILE) -m "sql and not browser"
 
 # Skipped without a Chromium (CHROMIUM=path names one), except where CI is set: there it fails.
 test-browser: $(VENV)/.installed-all
-	$(PYTEST) -m browser -rs
+	$(PYTEST) --dist worksteal -m browser -rs tests/e2e
+
+test-quick: $(VENV)/.installed-all  ## Run what needs no process, browser or whole cross product, on SQLite: while one works.
+	$(PYTEST) $(BY_FILE) -m "not (browser or processes or exhaustive)" --hypothesis-profile=quick
+
+test-all: $(VENV)/.installed-all  ## Run every test on both databases, in the browser too.
+	$(PYTEST) $(BY_FILE) -m "not browser"
+	$(PYTEST) $(BY_FILE) -m "database and not browser" --database=postgresql
+	$(PYTEST) --dist worksteal -m browser -rs tests/e2e
+	$(PYTEST) --dist worksteal -m browser -rs tests/e2e --database=postgresql
 
 lint: $(VENV)/.installed-all  ## Check style, types, migrations and the settings for production.
 	$(BIN)/ruff check .

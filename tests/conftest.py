@@ -1,12 +1,14 @@
-"""Options, the Django environment of the tests, and the marker of tests that need a database."""
+"""Options, the Django environment of the tests, and the markers that select parts of them."""
 
 from __future__ import annotations
 
 import atexit
 import os
+import re
 import shutil
 import tempfile
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -30,10 +32,17 @@ FOLDER = "VERDICT_TEST_FOLDER"
 DATABASE_FIXTURES = frozenset(
     {"db", "transactional_db", "django_db_reset_sequences", "django_db_serialized_rollback"}
 )
+# Fixtures that start processes of their own.
+PROCESS_FIXTURES = frozenset({"browser", "launch", "looked_at", "redis_server", "start_worker"})
+TESTS = Path(__file__).resolve().parent
+OURS = ("config", "experiments", "workers")
+# A module that writes SQL of its own, by hand or through `statements`.
+OWN_SQL = re.compile(r"\.cursor\(\)|connection\.vendor|RawSQL\(|\bimport statements\b")
 
 # Nothing that hypothesis says is about how fast the machine is.
 _ANY_MACHINE = {"deadline": None, "suppress_health_check": [HealthCheck.too_slow]}
 hypothesis_settings.register_profile("local", **_ANY_MACHINE)
+hypothesis_settings.register_profile("quick", **_ANY_MACHINE, max_examples=20)
 hypothesis_settings.register_profile("ci", **_ANY_MACHINE, derandomize=True, print_blob=True)
 hypothesis_settings.load_profile("ci" if os.environ.get("CI") else "local")
 
@@ -70,22 +79,47 @@ def no_heads_noted() -> None:
     settings.DECISION_HEADS.unlink(missing_ok=True)
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark what touches a database and what drives a browser, before ``-m`` selects."""
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> Iterator[None]:
+    """Mark what touches a database, starts processes or drives a browser, before ``-m`` selects;
+    begin with the files that start processes, so that none is left running alone at the end.
+    """
+    for item in items:
+        _mark(item)
+    yield
+    slow = {item.path for item in items if item.get_closest_marker("processes")}
+    items.sort(key=lambda item: item.path not in slow)
+
+
+def _mark(item: pytest.Item) -> None:
     from django.test import TransactionTestCase
 
-    for item in items:
-        owner = getattr(item, "cls", None)
-        fixtures = set(getattr(item, "fixturenames", ()))
-        if "browser" in fixtures:
-            item.add_marker(pytest.mark.browser)
-        if (
-            item.get_closest_marker("django_db") is not None
-            or DATABASE_FIXTURES & fixtures
-            or (isinstance(owner, type) and issubclass(owner, TransactionTestCase))
-        ):
-            item.add_marker(pytest.mark.database)
+    owner = getattr(item, "cls", None)
+    fixtures = set(getattr(item, "fixturenames", ()))
+    if "browser" in fixtures:
+        item.add_marker(pytest.mark.browser)
+    if PROCESS_FIXTURES & fixtures:
+        item.add_marker(pytest.mark.processes)
+    if (
+        item.get_closest_marker("django_db") is not None
+        or DATABASE_FIXTURES & fixtures
+        or (isinstance(owner, type) and issubclass(owner, TransactionTestCase))
+    ):
+        item.add_marker(pytest.mark.database)
+        if _stands_beside_sql(item.path.parent):
+            item.add_marker(pytest.mark.sql)
+
+
+@cache
+def _stands_beside_sql(folder: Path) -> bool:
+    """Whether a module in the folder that these tests mirror writes SQL of its own."""
+    mirrored = folder.relative_to(TESTS)
+    if not mirrored.parts or mirrored.parts[0] not in OURS:
+        return False
+    return any(
+        OWN_SQL.search(path.read_text(encoding="utf-8"))
+        for path in (TESTS.parent / mirrored).glob("*.py")
+    )
 
 
 @pytest.fixture(scope="session")

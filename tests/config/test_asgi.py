@@ -3,7 +3,10 @@ from __future__ import annotations
 import subprocess
 import sys
 
+import pytest
 from django.conf import settings
+
+pytestmark = pytest.mark.processes
 
 # What only a worker needs; loading torch alone takes seconds and hundreds of megabytes.
 WORKERS_ONLY = {"torch", "sklearn", "workers.tasks", "workers.node.runner", "workers.search"}

@@ -28,6 +28,8 @@ from tests.services_under_test.ports import free_port
 from tests.services_under_test.redis_server import RedisServer
 from tests.waiting import PATIENCE, wait_until
 
+pytestmark = pytest.mark.processes
+
 
 class Launched:
     """A launcher and what it prints."""

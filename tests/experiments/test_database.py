@@ -14,6 +14,8 @@ from benchmarks._cluster import PostgreSQL
 from experiments import database
 from tests.services_under_test.redis_server import database_url_of_the_tests
 
+pytestmark = pytest.mark.sql
+
 
 def test_a_database_in_memory_is_refused() -> None:
     with pytest.raises(ImproperlyConfigured, match="in memory"):

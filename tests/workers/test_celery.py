@@ -16,6 +16,8 @@ from tests.services_under_test.redis_server import RedisServer
 from tests.waiting import PATIENCE
 from workers.celery import app
 
+pytestmark = pytest.mark.processes
+
 
 def test_messages_are_json_and_survive_a_lost_worker() -> None:
     assert app.conf.task_serializer == "json"

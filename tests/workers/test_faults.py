@@ -17,7 +17,7 @@ from experiments.trials.lifecycle.services import experiments
 from tests import cast
 from tests.waiting import PATIENCE, wait_until
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.processes]
 
 TRIALS, STEPS, PAUSE = 16, 6, 0.15
 SEED = 20260817

@@ -10,6 +10,8 @@ from django.urls import reverse
 
 from experiments.team.page_addresses import PAGES, page
 
+pytestmark = pytest.mark.processes
+
 ARGUMENTS = {
     "decide": ("digits", "wider net (2)"),
     "decision": ("digits", 3),

@@ -20,6 +20,8 @@ from workers.node.slots import Slots
 from workers.search.storage import VerdictStorage
 from workers.training.messages import Job, Outcome, Score, State
 
+pytestmark = pytest.mark.processes
+
 HEAD = "4f1c2e9" + "0" * 33
 
 

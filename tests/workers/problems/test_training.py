@@ -15,6 +15,8 @@ from torch import nn
 from tests.workers.problems.trained import short_runs
 from workers.problems.training import BestWeights, drop, three_parts
 
+pytestmark = pytest.mark.processes
+
 PRINT = "from tests.workers.problems.trained import short_runs; print(*short_runs())"
 CLASSES = np.arange(300) % 3
 

@@ -23,6 +23,8 @@ from tests.services_under_test.redis_server import database_url_of_the_tests
 from tests.waiting import PATIENCE
 from workers.search.storage import VerdictStorage
 
+pytestmark = [pytest.mark.processes, pytest.mark.sql]
+
 ROOT = Path(__file__).resolve().parents[3]
 NEW_STUDY = """
     import optuna, sys

@@ -26,7 +26,7 @@ from workers.search.frozen_trials import FAILURE_ATTRIBUTE
 from workers.search.open_trial import OpenTrial
 from workers.search.storage import VerdictStorage
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.sql]
 
 UNIT = FloatDistribution(0.0, 1.0)
 

@@ -7,6 +7,8 @@ from optuna.testing.pytest_storages import StorageTestCase
 
 from workers.search.storage import VerdictStorage
 
+pytestmark = pytest.mark.sql
+
 
 @pytest.mark.django_db
 class TestOptunaConformance(StorageTestCase):

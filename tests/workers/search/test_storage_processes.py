@@ -19,7 +19,7 @@ from tests.waiting import PATIENCE
 from tests.workers.search import outside_programs as programs
 from workers.search.storage import VerdictStorage
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.processes, pytest.mark.sql]
 
 NAME = "many processes"
 SPAWN = multiprocessing.get_context("spawn")

@@ -33,6 +33,8 @@ from workers.training.messages import (
 )
 from workers.training.run import Run
 
+pytestmark = pytest.mark.processes
+
 REAL: dict[str, Any] = {
     "objective": "workers.problems.digits:train",
     "allowed": ("workers.problems",),

@@ -29,6 +29,8 @@ from workers.training.messages import (
 from workers.training.passes import Passes
 from workers.training.run import Run
 
+pytestmark = pytest.mark.processes
+
 FOLDS = ("[fold=1]", "[fold=2]", "[fold=3]")
 SVM: dict[str, Any] = {"params": {"epochs": 4, "learning_rate": 0.002}, "folds": 3}
 BUDGETS: dict[str, Any] = {

@@ -22,21 +22,21 @@ def program() -> Program:
 
 
 @pytest.fixture
-def browser(program: Program) -> Client:
+def signed_in(program: Program) -> Client:
     made = Client()
     made.force_login(cast.person("ada"))
     return made
 
 
-def text(browser: Client, address: str) -> str:
-    answer = browser.get(address)
+def text(signed_in: Client, address: str) -> str:
+    answer = signed_in.get(address)
     assert answer.status_code == 200
     return answer.content.decode()
 
 
-def declare(browser: Client) -> Replication:
+def declare(signed_in: Client) -> Replication:
     candidate, _, baseline = Trial.objects.order_by("pk")[:3]
-    browser.post(
+    signed_in.post(
         f"{PAGE}seeds/",
         {
             "candidate": candidate.pk,
@@ -50,16 +50,16 @@ def declare(browser: Client) -> Replication:
 
 
 def test_a_comparison_of_runs_from_outside_is_declared_on_the_seeds_page(
-    browser: Client,
+    signed_in: Client,
 ) -> None:
-    assert "declare what is compared" in text(browser, PAGE)
-    page = text(browser, f"{PAGE}seeds/")
+    assert "declare what is compared" in text(signed_in, PAGE)
+    page = text(signed_in, f"{PAGE}seeds/")
     assert "Declare it" in page and "Runs that were logged before never count" in page
     # Each configuration once, by its best run; both may be the baseline.
     assert page.count("<option value=") >= 4 and "0.89 ·" not in page
-    replication = declare(browser)
+    replication = declare(signed_in)
     assert (replication.looks, replication.margin, replication.score_rule) == ("[3]", 0.01, "last")
-    page = text(browser, f"{PAGE}seeds/")
+    page = text(signed_in, f"{PAGE}seeds/")
     assert "3 pairs are declared" in page
     assert f"repetition={replication.pk}, side=&quot;candidate&quot;" in page.replace(
         '"candidate"', "&quot;candidate&quot;"
@@ -69,27 +69,27 @@ def test_a_comparison_of_runs_from_outside_is_declared_on_the_seeds_page(
 
 
 def test_the_pages_of_a_verdict_over_runs_from_outside_stand(
-    browser: Client, program: Program
+    signed_in: Client, program: Program
 ) -> None:
-    evidence = all_run(program, declare(browser))
+    evidence = all_run(program, declare(signed_in))
     assert evidence.outcome == "adopt"
-    page = text(browser, f"{PAGE}seeds/")
+    page = text(signed_in, f"{PAGE}seeds/")
     assert "replicate i of both sides ran under the same seeds" in page
     assert "Log the replicates" not in page
-    page = text(browser, f"{PAGE}decide/")
+    page = text(signed_in, f"{PAGE}decide/")
     assert "The evidence says adopt" in page or "the evidence says adopt" in page
     assert "learning_rate (chosen by programs: " in page
     cast.decide(Replication.objects.get(), "adopt")
-    assert text(browser, "/projects/digits/decisions/1/")
+    assert text(signed_in, "/projects/digits/decisions/1/")
     assert Experiment.objects.get(name=NAME).complete_count == 3
 
 
 def test_unpaired_sides_show_both_seeds_and_no_differences(
-    browser: Client, program: Program
+    signed_in: Client, program: Program
 ) -> None:
-    all_run(program, declare(browser), own_seeds=True)
-    page = text(browser, f"{PAGE}seeds/")
+    all_run(program, declare(signed_in), own_seeds=True)
+    page = text(signed_in, f"{PAGE}seeds/")
     assert "100 / 200" in page and "150 / 250" in page
     assert "of sides under seeds of their own" in page
-    decide = text(browser, f"{PAGE}decide/")
+    decide = text(signed_in, f"{PAGE}decide/")
     assert "share no seeds" in decide
