@@ -90,7 +90,7 @@ def welch_sample(candidate: Floats, baseline: Floats, *, corrected: bool = True)
 
 def bounds(sample: Sample, *, margin: float, level: float) -> Comparison:
     """Test a sample against the margin, one-sided at `level` in each direction."""
-    quantile = stdtrit(sample.degrees, 1 - level)
+    quantile = float(stdtrit(sample.degrees, 1 - level))
     for_adopt = correction(sample.skewness, sample.count)
     for_reject = correction(-sample.skewness, sample.count)
     statistic = (sample.mean - margin) / sample.error
@@ -98,8 +98,10 @@ def bounds(sample: Sample, *, margin: float, level: float) -> Comparison:
         mean=sample.mean,
         lower=sample.mean - sample.error * untransformed(quantile, for_adopt),
         upper=sample.mean + sample.error * untransformed(quantile, for_reject),
-        p_adopt=stdtr(sample.degrees, -transformed(statistic, for_adopt)),
-        p_reject=stdtr(sample.degrees, -transformed(-statistic, for_reject)),
+        p_adopt=np.asarray(stdtr(sample.degrees, -transformed(statistic, for_adopt)), np.float64),
+        p_reject=np.asarray(
+            stdtr(sample.degrees, -transformed(-statistic, for_reject)), np.float64
+        ),
     )
 
 

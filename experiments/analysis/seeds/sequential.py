@@ -105,7 +105,10 @@ def stage_wise(
     lower, upper = stopped.lower(tail), -stopped.mirrored().lower(tail)
     middle = min(max(stopped.median(), lower), upper)
     return SequentialEstimate(
-        *(margin + spread * value for value in (middle, lower, upper)), confidence
+        estimate=margin + spread * middle,
+        lower=margin + spread * lower,
+        upper=margin + spread * upper,
+        confidence=confidence,
     )
 
 
@@ -198,7 +201,7 @@ def _paths(looks: tuple[int, ...], level: float, unpaired: bool) -> _Paths:
     last: tuple[Floats, Floats, Floats, int] | None = None
     for count, last in zip(looks, _samples(looks, unpaired), strict=True):
         mean, error, skewness, degrees = last
-        quantile = stdtrit(degrees, 1 - level)
+        quantile = float(stdtrit(degrees, 1 - level))
         adopts.append(error * untransformed(quantile, correction(skewness, count)) - mean)
         rejects.append(-error * untransformed(quantile, correction(-skewness, count)) - mean)
     assert last is not None

@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from experiments.analysis.number_formats import counted, significant
+from experiments.analysis.number_formats import counted, listed, significant
 from experiments.analysis.seeds.comparison import (
     Sample,
     all_equal,
@@ -37,6 +37,7 @@ from experiments.analysis.seeds.sequential import (
     estimate_after_stop,
 )
 from experiments.analysis.seeds.skew import judge_skew
+from experiments.analysis.seeds.validity import Invalidity
 from experiments.analysis.seeds.verdict_record import Outcome, Verdict
 from experiments.analysis.seeds.verdict_wording import (
     failures_phrase,
@@ -67,6 +68,7 @@ def judge(
     candidates: int = 1,
     guards: Sequence[Guard] = (),
     unfair: Sequence[str] = (),
+    invalid: Sequence[Invalidity] = (),
     candidate_evaluations: Sequence[int | None] = (),
     baseline_evaluations: Sequence[int | None] = (),
     metric_name: str = "the metric",
@@ -84,7 +86,8 @@ def judge(
     under the same seeds; without it Welch's test is used and the arms may differ in size.
     `on_this_split`: the objective has no split seed, so one split bounds the conclusion.
     `candidates`: how many were declared against this baseline; each is tested at level / m.
-    `unfair`: why the sides were not given the same chance; any reason blocks adopt.
+    `unfair`: why the sides were not given the same chance; any reason blocks adopt. `invalid`:
+    in what they ran differently (`validity`); with any there is no verdict.
     `candidate_evaluations`, `baseline_evaluations` [N]: how often each run evaluated the metric.
     `resolution`: the metric's smallest step, called `resolution_name`.
     Data never raise: they give the outcome "none" with a reason. Raises ValueError for a question
@@ -112,7 +115,8 @@ def judge(
         else None,
         resolution=resolution,
         resolution_name=resolution_name,
-        guards=check_guards(guards),
+        guards=check_guards(guards, level=level),
+        invalid=tuple(invalid),
         unfair=tuple(unfair),
     )
     ours, theirs = (np.asarray(arm, np.float64).ravel() for arm in (candidate, baseline))
@@ -217,6 +221,8 @@ def _finite(verdict: Verdict, arms: _Arms) -> tuple[Floats, Floats]:
 
 
 def _untestable(verdict: Verdict, arms: _Arms, ours: Floats, theirs: Floats) -> str:
+    if verdict.invalid:
+        return f"The comparison is invalid: {listed([each.text for each in verdict.invalid])}."
     if verdict.finite_pairs < FEWEST_PAIRS:
         which = "pairs are finite in both arms" if verdict.paired else "runs of one arm are finite"
         return (
@@ -320,7 +326,10 @@ def _looks_taken(verdict: Verdict, count: int) -> tuple[int, ...]:
 
 def _blocks(verdict: Verdict) -> tuple[str, ...]:
     """Why the candidate may not be adopted although its gain is shown."""
-    blocked = [*verdict.unfair, *(guard.text for guard in verdict.guards if guard.broken)]
+    blocked = [
+        *verdict.unfair,
+        *(guard.text for guard in verdict.guards if guard.status != "passed"),
+    ]
     if verdict.candidate_failures > verdict.baseline_failures:
         blocked.insert(0, f"{failures_phrase(verdict)}")
     return tuple(blocked)

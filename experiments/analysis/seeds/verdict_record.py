@@ -9,6 +9,7 @@ from experiments.analysis.seeds.guards import GuardResult
 from experiments.analysis.seeds.looks import Schedule
 from experiments.analysis.seeds.replication import Direction
 from experiments.analysis.seeds.skew import Skew
+from experiments.analysis.seeds.validity import Invalidity
 
 Outcome = Literal["adopt", "reject", "undecided", "none"]
 
@@ -34,7 +35,8 @@ class Verdict:
     `candidate_failures`, `baseline_failures`: runs without a
     finite score. `won_share`: share of pairs won, ties counted half (unpaired: of all crossings,
     and `pairs_won`, `pairs_tied` are None).
-    `unfair`: why the sides were not given the same chance, in words.
+    `unfair`: why the sides were not given the same chance, in words. `invalid`: in what they ran
+    differently, each with its repair; then there is no verdict.
     `peeking_error`: the rate of wrong adopts of this candidate after looks beyond the schedule,
     else None.
     """
@@ -57,6 +59,7 @@ class Verdict:
     resolution_name: str
     guards: tuple[GuardResult, ...]
     unfair: tuple[str, ...] = ()
+    invalid: tuple[Invalidity, ...] = ()
     pairs: int = 0
     candidate_runs: int = 0
     baseline_runs: int = 0

@@ -110,7 +110,7 @@ def _guards(page: EvidencePage) -> list[str]:
     if not page.guards:
         return []
     lines = [
-        f"- {each.name}: {each.value}, {each.limit}: {'broken' if each.broken else 'kept'}"
+        f"- {each.name}: {each.value}, {each.limit}: {each.status}"
         f"{f' ({each.note})' if each.note else ''}"
         for each in page.guards
     ]

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 
 from ninja import Field, Schema
 
+from experiments.analysis.seeds.guards import Bound
 from experiments.design.api.experiment_schemas import LONGEST_FILE
 from experiments.web.api_schemas import ParameterName, Plain, Reason, Short, Strict, Text
 
@@ -14,10 +15,10 @@ Count = Annotated[int, Field(ge=0, le=1000)]
 
 
 class GuardIn(Strict):
-    """A limit on the mean of another metric over the candidate's replicates."""
+    """A limit on another metric of the candidate, or on its rise or fall over the baseline's."""
 
     metric: Text
-    bound: Literal["at most", "at least"]
+    bound: Bound
     value: float = Field(allow_inf_nan=False)
 
 

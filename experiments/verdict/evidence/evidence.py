@@ -11,6 +11,7 @@ from typing import Any, cast
 from experiments.analysis.seeds.batch_size_fairness import unfair_batch_size
 from experiments.analysis.seeds.guards import Limit
 from experiments.analysis.seeds.looks import LevelSource, Schedule
+from experiments.analysis.seeds.validity import check_validity
 from experiments.analysis.seeds.variance import SourcesOfVariance
 from experiments.analysis.seeds.verdict import Verdict, judge
 from experiments.design.document import experiment_file
@@ -28,6 +29,7 @@ from experiments.verdict.evidence.replicate_readings import (
     by_side,
     costs_of,
     direction_of,
+    facts_of,
     finite_mean,
     guard_name,
     guard_of,
@@ -53,7 +55,7 @@ class Evidence:
     shown. `runs` and `scores` are in the order of the pairs; a score is NaN for a run that did
     not end usably, and `scores[side][i]` is None while replicate i is open. `look_index` is None
     at a look beyond the declared ones. `best` holds each side's mean best evaluation, which is
-    shown and never decides; `guards_of_baseline` what the guard metrics were before.
+    shown and never decides; `guard_means` each side's means of the guard metrics.
     """
 
     replication: Replication
@@ -68,7 +70,7 @@ class Evidence:
     selection: Selection | None
     best: Mapping[str, float | None]
     costs: Mapping[str, Costs]
-    guards_of_baseline: Mapping[str, float | None]
+    guard_means: Mapping[str, Mapping[str, float | None]]
     unmeasured: str
     sources: SourcesOfVariance
     test: TestLook | None
@@ -124,7 +126,10 @@ class Evidence:
     def _guards(self) -> list[dict[str, Any]]:
         results = self.verdict.guards if self.verdict else ()
         return [
-            {**asdict(result), "baseline_mean": self.guards_of_baseline.get(result.name)}
+            {
+                **asdict(result),
+                **{f"{side}_mean": self.guard_means[side].get(result.name) for side in SIDES},
+            }
             for result in results
         ]
 
@@ -178,7 +183,7 @@ def gather(replication: Replication) -> Evidence:
         selection=selection_of(replication, scores["candidate"]) if verdict else None,
         best={side: mean_best(runs[side], experiment) if verdict else None for side in SIDES},
         costs={side: costs_of(runs[side]) for side in SIDES},
-        guards_of_baseline=_means(limits, runs["baseline"]),
+        guard_means={side: _means(limits, runs[side]) for side in SIDES},
         unmeasured=unmeasured(everything, experiment.official_metric),
         sources=spread.of_candidate(experiment, replication.candidate).sources,
         test=test_look(replication, runs, scores, named_test) if verdict else None,
@@ -200,6 +205,8 @@ class _Design:
     varied: Sequence[Mapping[str, str]]
     bounds: Mapping[str, Any]
     tuned: Sequence[str]  # names of hyperparameters
+    code_differs: bool = False  # between arms, as the file asks
+    data_differ: bool = False
 
 
 def _design(experiment: Experiment) -> _Design:
@@ -207,7 +214,15 @@ def _design(experiment: Experiment) -> _Design:
         file = experiment_file.stored(experiment.document)
         searched = (*file.space.of_role("scientific"), *file.space.of_role("nuisance"))
         tuned = [each.name for each in searched]
-        return _Design(file.metrics, varied(file.space), fixed(file.space), tuned)
+        arms = [arm.runs for arm in file.arms()]
+        return _Design(
+            file.metrics,
+            varied(file.space),
+            fixed(file.space),
+            tuned,
+            code_differs=any(runs.commit for runs in arms),
+            data_differ=any(runs.data != arms[0].data for runs in arms),
+        )
     runs = parameters_of(experiment)
     found = varied_in(runs)
     declared = declared_metrics(experiment.document)
@@ -273,8 +288,16 @@ def _judge(
         paired=share_seeds(runs),
         on_this_split=not known or not all(known),
         candidates=replication.candidates,
-        guards=[guard_of(limit, runs["candidate"]) for limit in limits],
+        guards=[guard_of(limit, runs) for limit in limits],
         unfair=_unfair(replication, design.tuned),
+        invalid=check_validity(
+            *(
+                [facts_of(run, score) for run, score in zip(runs[side], scores[side], strict=True)]
+                for side in SIDES
+            ),
+            code_differs=design.code_differs,
+            data_differ=design.data_differ,
+        ),
         candidate_evaluations=[len(run.values) for run in runs["candidate"]],
         baseline_evaluations=[len(run.values) for run in runs["baseline"]],
         metric_name=experiment.official_metric,

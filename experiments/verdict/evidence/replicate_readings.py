@@ -12,6 +12,7 @@ import numpy as np
 from experiments.analysis.seeds import replication as scoring
 from experiments.analysis.seeds.gains import Gains, compare_gains
 from experiments.analysis.seeds.guards import Guard, Limit
+from experiments.analysis.seeds.validity import RunFacts
 from experiments.design.metrics import guess, is_test
 from experiments.models import Experiment, Replication
 from experiments.verdict.queries.replicates import ReplicateRun, test_scores
@@ -90,9 +91,23 @@ def unmeasured(runs: Sequence[ReplicateRun], metric: str) -> str:
     return f"{count} ended without a single value of {metric}."
 
 
-def guard_of(limit: Limit, runs: Sequence[ReplicateRun]) -> Guard:
-    values = tuple(guard_value(run, limit.metric) for run in runs)
-    return Guard(guard_name(limit.metric), values, limit.limit, limit.bound)
+def guard_of(limit: Limit, runs: Mapping[str, Sequence[ReplicateRun]]) -> Guard:
+    """A guard's values over the replicates of both sides."""
+    ours, theirs = (tuple(guard_value(run, limit.metric) for run in runs[side]) for side in SIDES)
+    name = guard_name(limit.metric)
+    return Guard(name, ours, limit.limit, limit.bound, theirs, share_seeds(runs))
+
+
+def facts_of(run: ReplicateRun, score: float | None) -> RunFacts:
+    """How a finished replicate ran; one that diverged ended early."""
+    diverged = score is None or not math.isfinite(score)
+    return RunFacts(
+        trial=run.trial_id,
+        code=run.code,
+        data=run.data,
+        hardware=run.hardware,
+        evaluations=None if diverged else len(run.values),
+    )
 
 
 def guard_name(metric: str) -> str:

@@ -9,6 +9,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.views.decorators.http import require_safe
 
+from experiments.analysis.seeds.guards import BOUNDS
 from experiments.analysis.seeds.looks import plan
 from experiments.design.queries.experiments import find_experiment, look_seconds
 from experiments.team.pages.access import attempted, in_project, required
@@ -17,7 +18,6 @@ from experiments.trials.panels.parts import ExperimentParts
 from experiments.verdict.evidence.planning import Planning, plan_ahead
 from experiments.verdict.evidence.replicate_readings import COST_GUARDS
 from experiments.verdict.panels.replication_forms import (
-    BOUNDS,
     PRESETS,
     SCORE_RULES,
     PowerForm,

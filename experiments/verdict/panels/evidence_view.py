@@ -61,12 +61,15 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class GuardRow:
-    """A guard metric before and after, held against its limit."""
+    """A guard metric before and after, held against its limit.
+
+    `status`: passed, not shown or broken; "kept" in decisions from when its mean was judged.
+    """
 
     name: str
     value: str
     limit: str
-    broken: bool
+    status: str
     note: str
 
 
@@ -102,6 +105,12 @@ class EvidencePage:
     def verdict(self) -> Mapping[str, Any]:
         found: Mapping[str, Any] = self.document.get("verdict") or {}
         return found
+
+    @property
+    def to_repeat(self) -> int:
+        """How many replicates make the comparison invalid and can be repeated."""
+        invalid = self.verdict.get("invalid") or ()
+        return len({trial for each in invalid for trial in each.get("repeat", ())})
 
     @property
     def outcome(self) -> str:
@@ -300,17 +309,22 @@ def _costs(document: Mapping[str, Any]) -> list[Row]:
 def _guards(document: Mapping[str, Any]) -> list[GuardRow]:
     rows = []
     for each in document.get("guards") or []:
-        before, after = (number(real(each.get(key))) for key in ("baseline_mean", "mean"))
+        ours = each.get("candidate_mean", each.get("mean"))  # the latter before version 2
+        before, after = (number(real(value)) for value in (each.get("baseline_mean"), ours))
         measured, runs = each.get("measured", 0), each.get("replicates", 0)
-        note = "" if measured == runs else f"measured in {measured} of {runs} replicates"
+        notes = [] if measured == runs else [f"measured in {measured} of {runs} replicates"]
+        shown, level = real(each.get("shown")), real(each.get("level"))
+        if shown is not None and level is not None:
+            notes.append(f"{number(100 * (1 - level))} % bound {number(shown)}")
+        status = each.get("status") or ("broken" if each["broken"] else "kept")
         limit = f"{each['bound']} {number(real(each['limit']))}"
         rows.append(
             GuardRow(
                 each["name"],
                 f"{before or '?'} → {after or '?'}",
                 limit,
-                bool(each["broken"]),
-                note,
+                status,
+                ", ".join(notes),
             )
         )
     return rows

@@ -7,7 +7,7 @@ from typing import Any
 
 from django import forms
 
-from experiments.analysis.seeds.guards import Limit
+from experiments.analysis.seeds.guards import BOUNDS, Limit
 from experiments.analysis.seeds.looks import check_looks
 
 PRESETS = {
@@ -22,7 +22,6 @@ SCORE_RULES = {
     "tail_median": "median of the last fifth of its evaluations",
     "last": "last evaluation",
 }
-BOUNDS = ("at most", "at least")
 MOST_GUARDS_ASKED = 3
 MOST_PAIRS = 1000
 
@@ -77,10 +76,10 @@ class RepetitionForm(forms.Form):
         if not metric and not text:
             return None
         try:
-            if not metric or len(metric) > 200 or bound not in BOUNDS:
+            if not metric or len(metric) > 200:
                 raise ValueError
-            return Limit(metric, "at most" if bound == "at most" else "at least", float(text))
-        except ValueError:
+            return Limit(metric, next(each for each in BOUNDS if each == bound), float(text))
+        except (ValueError, StopIteration):
             wrong = f"Guard {metric or '?'}: want a metric and a finite number as its limit."
             self.add_error(None, wrong)
             return None

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import json
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from experiments.models import Replication, SealedScore, Trial
+from experiments.models import Environment, Replication, SealedScore, Trial
 from experiments.models.trial import FailureKind, TrialState
 from experiments.trials.series.queries import series
 
@@ -18,7 +20,9 @@ class ReplicateRun:
     """One replicate. `values` [T]: its evaluations of the official metric, in logging order.
 
     A run that told one value and logged no series has one evaluation. `other_metrics`: the same
-    of the repetition's guard metrics, as far as they were logged.
+    of the repetition's guard metrics, as far as they were logged. `code`, `data`, `hardware`:
+    which commit, which versions and which class of device and processor it ran with; "" where
+    that is not known.
     """
 
     trial_id: int
@@ -35,6 +39,9 @@ class ReplicateRun:
     peak_memory_mb: float | None
     read_split_seed: bool | None
     values: NDArray[np.float64] = field(repr=False)
+    code: str = ""
+    data: str = ""
+    hardware: str = ""
     other_metrics: Mapping[str, NDArray[np.float64]] = field(default_factory=dict, repr=False)
 
     @property
@@ -50,24 +57,60 @@ class ReplicateRun:
 
 
 def replicate_runs(replication: Replication) -> list[ReplicateRun]:
-    """All replicates, ordered by pair; of a repeated one only the newest. Two queries."""
+    """All replicates, ordered by pair; of a repeated one only the newest. Three queries."""
     metric = replication.experiment.official_metric
     guards = [str(guard["metric"]) for guard in replication.declared_guards]
     rows = list(
         Trial.objects.replicates_of(replication)
-        .select_related("study")
+        .select_related("study", "configuration")
         .defer("log_tail", "traceback", "system_attributes", "user_attributes")
         .order_by("pair", "study_id", "number")
     )
     newest = {(row.study_id, row.pair): row for row in rows}
     read = series.read([row.pk for row in newest.values()], names=[metric, *guards])
+    places = _places({row.environment_id or 0 for row in newest.values()})
     return [
-        _run(row, {name: column.values for name, column in read.get(row.pk, {}).items()}, metric)
+        _run(
+            row,
+            {name: column.values for name, column in read.get(row.pk, {}).items()},
+            metric,
+            places.get(row.environment_id or 0, {}),
+        )
         for row in newest.values()
     ]
 
 
-def _run(row: Trial, logged: dict[str, NDArray[np.float64]], metric: str) -> ReplicateRun:
+def _places(environments: Collection[int]) -> dict[int, dict[str, Any]]:
+    """The documents of environments; replicates share a few."""
+    rows = Environment.objects.filter(pk__in=environments).values_list("pk", "document")
+    return {pk: json.loads(document) for pk, document in rows}
+
+
+def _code(place: Mapping[str, Any]) -> str:
+    commit = str(place.get("commit") or "")
+    return f"{commit}-dirty" if commit and place.get("dirty") else commit
+
+
+def _hardware(row: Trial, place: Mapping[str, Any]) -> str:
+    """2 x cuda, EPYC 7763: devices without their numbers, and the node's processor."""
+    devices = [name.partition(":")[0] for name in row.device.split(",") if name]
+    if not devices:
+        return ""
+    kinds = " and ".join(f"{devices.count(kind)} x {kind}" for kind in dict.fromkeys(devices))
+    processor = str(place.get("processor") or "")
+    return f"{kinds}, {processor}" if processor else kinds
+
+
+def _data(row: Trial) -> str:
+    if row.configuration is None:
+        return ""
+    versions = json.loads(row.configuration.document).get("data") or {}
+    return ", ".join(f"{name} {version}" for name, version in sorted(versions.items()))
+
+
+def _run(
+    row: Trial, logged: dict[str, NDArray[np.float64]], metric: str, place: Mapping[str, Any]
+) -> ReplicateRun:
     values = logged.pop(metric, np.empty(0))
     if not values.size and row.state == TrialState.COMPLETE and row.value is not None:
         values = np.array([row.value])
@@ -86,6 +129,9 @@ def _run(row: Trial, logged: dict[str, NDArray[np.float64]], metric: str) -> Rep
         peak_memory_mb=row.peak_memory_mb,
         read_split_seed=row.read_split_seed,
         values=values,
+        code=_code(place),
+        data=_data(row),
+        hardware=_hardware(row, place),
         other_metrics=logged,
     )
 

@@ -321,14 +321,18 @@ def _undecided(replication: Replication) -> Iterator[tuple[Replication, Verdict 
 
 
 def repeat_failed(*, access: Access, replication: Replication) -> int:
-    """Queue accidents again with the same seeds; an infeasible replicate is an outcome, it stays.
+    """Queue accidents, and what makes the comparison invalid, again with the same seeds.
 
-    Returns how many were queued.
+    An infeasible replicate is an outcome, it stays. Returns how many were queued.
     """
     access.require(Role.EDITOR, replication.experiment)
+    differing = _invalid_replicates(replication)
     with transaction.atomic():
         held = hold(replication)
         failed = list(accidents(held))
+        if not is_decided(held) and not unfinished(held).exists():
+            every = Trial.objects.replicates_of(held)
+            failed += every.filter(pk__in=differing, retries__isnull=True)
         for trial in failed:
             trials.create(
                 study_id=trial.study_id,
@@ -344,6 +348,14 @@ def repeat_failed(*, access: Access, replication: Replication) -> int:
         if failed:
             dispatch.wake(held.experiment.queue, len(failed))
     return len(failed)
+
+
+def _invalid_replicates(replication: Replication) -> set[int]:
+    """Trials whose repetition would make the sides comparable."""
+    if replication.purpose != Purpose.VERDICT:
+        return set()
+    verdict = judged(replication).verdict
+    return {trial for each in (verdict.invalid if verdict else ()) for trial in each.repeat}
 
 
 def open_test(*, access: Access, replication: Replication) -> TestOpening:

@@ -269,17 +269,21 @@ def test_a_score_of_astronomic_size_is_a_failure_not_a_crash() -> None:
     assert verdict(candidate, baseline).candidate_failures == 1
 
 
-def test_one_broken_guard_blocks_adopting_and_is_named() -> None:
-    slow = Guard("latency_ms", (11.0, 12.0, 13.0), 10.0)
-    fine = Guard("recall_rare", (0.9, 0.8), 0.8, "at least")
-    said = verdict(*arms(0.005), guards=[slow, fine])
+def test_a_guard_that_is_not_shown_to_hold_blocks_adopting_as_a_broken_one_does() -> None:
+    broken = Guard("latency_ms", (11.0, 12.0, 13.0), 8.0)
+    open_ = Guard("recall_rare", (0.9, 0.8, 0.85), 0.84, "at least")
+    said = verdict(*arms(0.005), guards=[broken, open_])
     assert (said.outcome, said.tested) == ("undecided", "adopt")
-    assert said.blocked_by == ("the mean latency_ms is 12, not at most 10",)
-    assert [guard.broken for guard in said.guards] == [True, False]
+    assert [guard.status for guard in said.guards] == ["broken", "not shown"]
+    assert said.blocked_by[0].startswith("latency_ms at most 8 is broken (mean 12, 97.5 % bound")
+    assert said.blocked_by[1].startswith("recall_rare at least 0.84 is not shown (mean 0.85")
 
 
-def test_kept_guards_block_nothing() -> None:
-    assert verdict(*arms(0.005), guards=[Guard("memory", (5.0,), 6.0)]).outcome == "adopt"
+def test_passed_guards_block_nothing_and_share_the_level_of_the_look() -> None:
+    guards = [Guard("memory", (5.0, 5.1, 5.2), 6.0), Guard("latency", (1.0, 1.0, 1.0), 2.0)]
+    said = verdict(*arms(0.005), guards=guards, schedule=DEFAULT)
+    assert said.outcome == "adopt"
+    assert [guard.level for guard in said.guards] == [0.0221 / 2] * 2
 
 
 # Bad input: a reason, never an exception

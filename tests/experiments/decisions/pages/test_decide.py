@@ -250,7 +250,7 @@ def test_everything_a_decision_rests_on_stands_on_the_page(
         "Guard metrics",
         "11.2 → 11.3",
         "broken",
-        "adopting is blocked because the mean training time in seconds is 11.3, not at most 11.25",
+        "adopting is blocked because training time in seconds at most 11.25 is broken (mean 11.3)",
     ):
         assert words in text, words
 
@@ -264,7 +264,8 @@ def test_the_evidence_downloads_as_markdown(client: Client, repeated: Experiment
     assert answer.headers["Content-Disposition"].endswith('-evidence.md"')
     text = answer.content.decode()
     for words in ("# Digits, label-smoothing: adopt?", "## The evidence says adopt", "| pair |",
-                  "- training time in seconds: 11.2 → 11.3, at most 20: kept", "## Open findings",
+                  "- training time in seconds: 11.2 → 11.3, at most 20: passed",
+                  "## Open findings",
                   "## Passed checks", "varied by the search: label_smoothing"):  # fmt: skip
         assert words in text, words
 
@@ -319,7 +320,7 @@ def test_a_candidate_is_not_adopted_over_a_champion_it_never_met(
     [
         ("equal values", "All 6 differences are equal"),
         ("a failed arm", "Only 0 pairs are finite in both arms"),
-        ("unequal counts", "were not evaluated equally often"),
+        ("unequal counts", "the metric was not evaluated equally often"),
         ("missing metrics", "ended without a single value of validation_accuracy"),
     ],
 )

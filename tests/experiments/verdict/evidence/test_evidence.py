@@ -1,11 +1,12 @@
 from __future__ import annotations
 
+import hashlib
 import json
 
 import pytest
 
 from experiments.design.document import experiment_file
-from experiments.models import Replication, Trial
+from experiments.models import Environment, Replication, Trial
 from experiments.models.trial import FailureKind, TrialState
 from experiments.verdict.evidence import evidence
 from experiments.verdict.services import replications
@@ -109,8 +110,22 @@ def test_a_guard_that_a_cost_breaks_blocks_adopting(repeated: Replication) -> No
     found = evidence.gather(repeated)
     assert found.verdict is not None and found.verdict.tested == "adopt"
     assert found.outcome == "undecided"
-    assert "the mean training time in seconds is 11.3, not at most 11.25" in found.verdict.sentence
-    assert found.document()["guards"][0]["baseline_mean"] == pytest.approx(11.2)
+    assert "training time in seconds at most 11.25 is broken (mean 11.3)" in found.verdict.sentence
+    frozen = found.document()["guards"][0]
+    assert (frozen["status"], frozen["level"]) == ("broken", 0.0221)
+    assert (frozen["baseline_mean"], frozen["candidate_mean"]) == pytest.approx((11.2, 11.3))
+
+
+def test_a_guard_on_a_rise_is_held_against_the_baselines_own_replicates(
+    repeated: Replication,
+) -> None:
+    for limit, status in ((0.05, "broken"), (0.2, "passed")):
+        limits = [{"metric": "seconds", "bound": "rise at most", "limit": limit}]
+        Replication.objects.filter(pk=repeated.pk).update(guards=json.dumps(limits))
+        repeated.refresh_from_db()
+        verdict = evidence.gather(repeated).verdict
+        assert verdict is not None and verdict.guards[0].status == status
+        assert verdict.guards[0].mean == pytest.approx(0.1)
 
 
 def test_a_guard_on_a_logged_metric_reads_the_tail_of_each_replicate(
@@ -214,3 +229,55 @@ def test_one_candidate_may_go_on_while_the_other_keeps_its_look() -> None:
     assert evidence.gather(held).verdict is None
     stays = evidence.gather(first)
     assert stays.verdict is not None and stays.verdict.pairs == 3
+
+
+def ran_on(replication: Replication, side: str, *, pairs: int = 10, **place: str) -> None:
+    """Say where the first replicates of a side ran."""
+    document = json.dumps({"commit": "a" * 40, "dirty": False, "processor": "EPYC"} | place)
+    held = Environment.objects.get_or_create(
+        digest=hashlib.sha256(document.encode()).hexdigest(), defaults={"document": document}
+    )[0]
+    runs = Trial.objects.filter(study__replication=replication, study__side=side, pair__lt=pairs)
+    runs.update(environment=held, device=place.get("device", "cpu"))
+
+
+def test_sides_that_ran_other_code_have_no_verdict_and_are_repeated_with_the_same_seeds(
+    repeated: Replication,
+) -> None:
+    ran_on(repeated, "candidate")
+    ran_on(repeated, "baseline")
+    assert evidence.gather(repeated).outcome == "adopt"
+    ran_on(repeated, "baseline", commit="b" * 40, pairs=2)
+    found = evidence.gather(repeated)
+    assert found.verdict is not None and found.outcome == ""
+    assert "ran with different code (aaaaaaaaaa and bbbbbbbbbb)" in found.verdict.reason
+    frozen = found.document()["verdict"]["invalid"]
+    assert frozen[0]["kind"] == "code" and frozen[0]["repair"].startswith("Repeat the replicates")
+
+    queued = replications.repeat_failed(access=cast.access("ada", repeated), replication=repeated)
+    assert queued == len(frozen[0]["repeat"])
+    waiting = Trial.objects.filter(study__replication=repeated, state=TrialState.WAITING)
+    seeds = [(run.pair, run.train_seed, run.retry_of_id in frozen[0]["repeat"]) for run in waiting]
+    first = Trial.objects.get(pk=frozen[0]["repeat"][0])
+    assert (first.pair, first.train_seed, True) in seeds
+    assert evidence.gather(repeated).verdict is None
+    assert (
+        replications.repeat_failed(access=cast.access("ada", repeated), replication=repeated) == 0
+    )
+
+
+def test_sides_on_different_hardware_are_named_invalid(repeated: Replication) -> None:
+    ran_on(repeated, "candidate", device="cuda:1")
+    ran_on(repeated, "baseline", device="cpu")
+    verdict = evidence.gather(repeated).verdict
+    assert verdict is not None and verdict.outcome == "none"
+    assert [each.kind for each in verdict.invalid] == ["hardware"]
+    assert "10 runs on 1 x cuda, EPYC" in verdict.reason
+
+
+def test_another_number_of_evaluations_is_named_invalid(repeated: Replication) -> None:
+    run = Trial.objects.filter(study__replication=repeated, study__side="baseline", pair=3).get()
+    run.series.all().delete()
+    verdict = evidence.gather(repeated).verdict
+    assert verdict is not None and verdict.outcome == "none"
+    assert [(each.kind, each.repeat) for each in verdict.invalid] == [("evaluations", (run.pk,))]

@@ -87,3 +87,21 @@ def test_an_open_replicate_is_not_a_failed_one() -> None:
 def test_evidence_of_a_drop_without_seeds_has_a_page(nothing: dict[str, Any]) -> None:
     page = evidence_page(nothing)
     assert page.outcome == "" and page.seeds is None and page.interval is None
+
+
+def test_guards_of_earlier_records_keep_their_word_and_later_ones_name_their_bound() -> None:
+    earlier = {"name": "latency", "mean": 12.0, "limit": 10.0, "bound": "at most", "measured": 4,
+               "replicates": 4, "broken": False, "text": "x", "baseline_mean": 9.0}  # fmt: skip
+    later = earlier | {"status": "not shown", "shown": 13.5, "level": 0.025, "mean": 3.0,
+                       "bound": "rise at most", "candidate_mean": 12.0}  # fmt: skip
+    old, new = evidence_page(document(guards=[earlier, later])).guards
+    assert (old.value, old.status, old.note) == ("9 → 12", "kept", "")
+    assert (new.value, new.status, new.note) == ("9 → 12", "not shown", "97.5 % bound 13.5")
+
+
+def test_what_makes_a_comparison_invalid_offers_its_replicates_for_repetition() -> None:
+    invalid = [{"kind": "code", "text": "x", "repair": "y", "repeat": [3, 4]},
+               {"kind": "hardware", "text": "x", "repair": "y", "repeat": [4, 5]}]  # fmt: skip
+    verdict = {"outcome": "none", "reason": "x", "invalid": invalid}
+    assert evidence_page(document(verdict=verdict)).to_repeat == 3
+    assert evidence_page(document()).to_repeat == 0

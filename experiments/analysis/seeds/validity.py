@@ -1,0 +1,178 @@
+"""Validity of a comparison, checked before its verdict.
+
+As in online experimentation, where a sample-ratio mismatch voids a test whatever its p-value
+(Kohavi, Tang and Xu, "Trustworthy Online Controlled Experiments", 2020, chapter 21): sides that
+did not run alike are not compared, and what would make them alike is offered.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from scipy.stats import fisher_exact
+
+from experiments.analysis.number_formats import counted, listed
+
+Kind = Literal["pairs", "evaluations", "code", "data", "hardware"]
+
+# Replicates find their nodes by chance: below this a class that one side met more often is none.
+HARDWARE_LEVEL = 0.01
+
+
+@dataclass(frozen=True, slots=True)
+class RunFacts:
+    """How one finished replicate ran; "" and None where that is not known.
+
+    `evaluations`: how often it evaluated the official metric; None for one that diverged.
+    `hardware`: class of the device and the processor that it ran on.
+    """
+
+    trial: int
+    code: str = ""
+    data: str = ""
+    hardware: str = ""
+    evaluations: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Invalidity:
+    """Why two sides may not be compared, and how to mend it.
+
+    `repeat`: the trials whose repetition with the same seeds would.
+    """
+
+    kind: Kind
+    text: str
+    repair: str
+    repeat: tuple[int, ...] = ()
+
+
+def check_validity(
+    candidate: Sequence[RunFacts],
+    baseline: Sequence[RunFacts],
+    *,
+    code_differs: bool = False,
+    data_differ: bool = False,
+) -> tuple[Invalidity, ...]:
+    """Everything in which the finished replicates of two sides ran differently.
+
+    `code_differs`, `data_differ`: that the sides run other code, or on other data, is what the
+    experiment asks; each side must still be of one piece.
+    """
+    found = [
+        _unequal_pairs(candidate, baseline),
+        _evaluations(candidate, baseline),
+        _one_value("code", candidate, baseline, apart=code_differs),
+        _one_value("data", candidate, baseline, apart=data_differ),
+        _hardware(candidate, baseline),
+    ]
+    return tuple(each for each in found if each is not None)
+
+
+def _unequal_pairs(
+    candidate: Sequence[RunFacts], baseline: Sequence[RunFacts]
+) -> Invalidity | None:
+    ours, theirs = len(candidate), len(baseline)
+    if ours == theirs:
+        return None
+    side = "candidate" if ours < theirs else "baseline"
+    missing = counted(abs(ours - theirs), "replicate")
+    return Invalidity(
+        "pairs",
+        f"the candidate has {ours} finished replicates and the baseline {theirs}",
+        f"Run {missing} more of the {side}, with the seeds that it lacks.",
+    )
+
+
+def _evaluations(candidate: Sequence[RunFacts], baseline: Sequence[RunFacts]) -> Invalidity | None:
+    runs = [run for run in (*candidate, *baseline) if run.evaluations is not None]
+    counts = Counter(run.evaluations for run in runs)
+    if len(counts) < 2:
+        return None
+    sides = [
+        listed(sorted({str(run.evaluations) for run in side if run.evaluations is not None}))
+        for side in (candidate, baseline)
+        if any(run.evaluations is not None for run in side)
+    ]
+    usual = max(counts, key=lambda count: (counts[count], count or 0))
+    others = tuple(run.trial for run in runs if run.evaluations != usual)
+    return Invalidity(
+        "evaluations",
+        f"the metric was not evaluated equally often ({' against '.join(dict.fromkeys(sides))} "
+        "times)",
+        "Evaluate as often on both sides, and repeat the replicates that differ.",
+        others,
+    )
+
+
+def _one_value(
+    kind: Literal["code", "data"],
+    candidate: Sequence[RunFacts],
+    baseline: Sequence[RunFacts],
+    *,
+    apart: bool,
+) -> Invalidity | None:
+    """Whether code or data changed among replicates that should share them."""
+    groups = [candidate, baseline] if apart else [[*candidate, *baseline]]
+    repeat: list[int] = []
+    seen: list[str] = []
+    for group in groups:
+        known = [(run.code if kind == "code" else run.data, run.trial) for run in group]
+        known = [each for each in known if each[0]]
+        values = dict.fromkeys(value for value, _ in known)
+        if len(values) > 1:
+            newest = max(known, key=lambda each: each[1])[0]
+            repeat += [trial for value, trial in known if value != newest]
+            seen += [_short(value) for value in values]
+    if not repeat:
+        return None
+    noun = "code" if kind == "code" else "data"
+    return Invalidity(
+        kind,
+        f"the replicates ran {'with' if kind == 'code' else 'on'} different {noun} "
+        f"({listed(list(dict.fromkeys(seen)))})",
+        f"Repeat the replicates that ran {'with' if kind == 'code' else 'on'} earlier {noun}.",
+        tuple(repeat),
+    )
+
+
+def _hardware(candidate: Sequence[RunFacts], baseline: Sequence[RunFacts]) -> Invalidity | None:
+    sides = [
+        Counter(run.hardware for run in side if run.hardware) for side in (candidate, baseline)
+    ]
+    ours, theirs = sides
+    if not ours or not theirs:
+        return None
+    classes = list(dict.fromkeys([*ours, *theirs]))
+    if set(ours) & set(theirs) and not _unbalanced(ours, theirs, classes):
+        return None
+    common = max(classes, key=lambda each: min(ours[each], theirs[each]) * 1000 + theirs[each])
+    repeat = tuple(
+        run.trial for run in (*candidate, *baseline) if run.hardware and run.hardware != common
+    )
+    on = [f"{counted(count, 'run')} on {name}" for side in sides for name, count in side.items()]
+    return Invalidity(
+        "hardware",
+        f"the sides ran on different hardware (candidate {listed(on[: len(ours)])}; baseline "
+        f"{listed(on[len(ours) :])})",
+        f"Repeat the replicates that did not run on {common}, with workers on it alone.",
+        repeat,
+    )
+
+
+def _unbalanced(ours: Counter[str], theirs: Counter[str], classes: Sequence[str]) -> bool:
+    """Whether some class met one side clearly more often than chance sends it there."""
+    level = HARDWARE_LEVEL / len(classes)
+    for name in classes:
+        table = np.array([[side[name], side.total() - side[name]] for side in (ours, theirs)])
+        if float(fisher_exact(table).pvalue) < level:
+            return True
+    return False
+
+
+def _short(value: str) -> str:
+    return value[:10] if len(value) >= 40 else value
