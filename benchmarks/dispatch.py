@@ -131,7 +131,7 @@ def web(cluster: Cluster) -> list[Row]:
     collect_if_changed()
     port = 18753
     command = [sys.executable, "-m", "config.web_server", "--port", str(port)]
-    quiet = {**os.environ, "LOG_LEVEL": "ERROR"}
+    quiet = {**os.environ, "LOG_LEVEL": "ERROR", "METRICS_NETWORKS": "127.0.0.1"}
     server = subprocess.Popen(command, cwd=ROOT, env=quiet)
     try:
         deadline = time.monotonic() + 180

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import uuid
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from typing import Any
@@ -175,6 +176,7 @@ async def _answer(scope: Scope, refused: _Refused, receive: Receive, send: Send)
         (b"content-type", kind),
         (b"content-length", b"%d" % len(text)),
         (b"connection", b"close"),
+        (b"x-request-id", uuid.uuid4().hex.encode()),
     ]
     if refused.status == 503:
         headers.append((b"retry-after", b"5"))

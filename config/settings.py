@@ -91,8 +91,14 @@ WEBHOOK_NETWORKS = env_list(
     wanted="networks such as 10.0.0.0/8 or fd00::/8, separated by commas",
     accepts=network,
 )
-# Who may read /metrics: whoever sends this as a bearer token; empty: this machine only.
+# Who may read /metrics: whoever sends this as a bearer token, or comes from these networks.
 METRICS_TOKEN = env_text("METRICS_TOKEN", "")
+METRICS_NETWORKS = env_list(
+    "METRICS_NETWORKS",
+    [],
+    wanted="networks such as 127.0.0.1 or 10.0.0.0/8, separated by commas",
+    accepts=network,
+)
 # Finished deliveries of webhooks and mails are listed for so long, then only counted; 0: for ever.
 DELIVERIES_KEEP_DAYS = env_int("DELIVERIES_KEEP_DAYS", 90, minimum=0, maximum=36_500)
 STALLED_AFTER_MINUTES = env_int("STALLED_AFTER_MINUTES", 30, minimum=1)
@@ -284,6 +290,7 @@ SECURE_CONTENT_TYPE_NOSNIFF = True
 SECURE_REFERRER_POLICY = "same-origin"
 SECURE_CROSS_ORIGIN_OPENER_POLICY = "same-origin"
 X_FRAME_OPTIONS = "DENY"
+CSRF_FAILURE_VIEW = "experiments.site.error_handlers.csrf_failure"
 
 # Language and time
 LANGUAGE_CODE = "en-us"

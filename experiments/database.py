@@ -40,8 +40,7 @@ def of_url(url: str, name: str = "") -> dict[str, Any]:
     except ValueError as error:
         raise ImproperlyConfigured(f"{where}{error}") from None
     options = found.get("OPTIONS", {})
-    # CONN_MAX_AGE stays 0: under ASGI each request has a thread of its own, so a connection kept
-    # open there is never used again; config/kept_connections hands them on instead.
+    # CONN_MAX_AGE stays 0 for workers and commands; config.asgi sets it for the web server.
     if found["ENGINE"] != "django.db.backends.sqlite3":
         found["OPTIONS"] = {**_POSTGRESQL, **options}
         return found

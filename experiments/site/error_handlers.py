@@ -10,7 +10,7 @@ import sys
 from django.core.exceptions import DisallowedHost, RequestDataTooBig
 from django.db import InterfaceError, OperationalError
 from django.http import HttpRequest, HttpResponse
-from django.views import defaults
+from django.views import csrf, defaults
 
 from experiments.web import log_context
 from experiments.web.api_errors import error_response
@@ -32,6 +32,13 @@ def permission_denied(request: HttpRequest, exception: Exception) -> HttpRespons
     if not _from_program(request):
         return defaults.permission_denied(request, exception)
     return error_response(403, str(exception) or "This may not be done.")
+
+
+def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:
+    """A request without its form's token; below /api/ only what is no address of it gets here."""
+    if not _from_program(request):
+        return csrf.csrf_failure(request, reason)
+    return error_response(403, "This address takes no such request; see /api/v1/openapi.json.")
 
 
 def page_not_found(request: HttpRequest, exception: Exception) -> HttpResponse:

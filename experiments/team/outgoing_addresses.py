@@ -15,6 +15,34 @@ from experiments.errors import Problem, VerdictError
 LONGEST = 2000
 _NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
 _UNICAST = ipaddress.IPv6Network("2000::/3")
+# What is not reachable for everybody, from IANA's IPv4 and IPv6 Special-Purpose Address Registries
+# (RFC 6890, RFC 8190) and its registries of multicast and reserved space. Kept here because the
+# `is_global` of Python 3.11 lets 192.0.0.0/24 pass. The few addresses within these networks that
+# are reachable (anycast for NAT and TURN, ORCHID) take no messages either.
+_SPECIAL = tuple(
+    ipaddress.ip_network(network)
+    for network in (
+        "0.0.0.0/8",  # this network
+        "10.0.0.0/8",  # private
+        "100.64.0.0/10",  # shared by a carrier's NAT
+        "127.0.0.0/8",  # loopback
+        "169.254.0.0/16",  # link-local; the metadata of a cloud's machines
+        "172.16.0.0/12",  # private
+        "192.0.0.0/24",  # IETF protocol assignments; the metadata of another cloud's
+        "192.0.2.0/24",  # documentation
+        "192.88.99.0/24",  # 6to4 relays, deprecated
+        "192.168.0.0/16",  # private
+        "198.18.0.0/15",  # benchmarking
+        "198.51.100.0/24",  # documentation
+        "203.0.113.0/24",  # documentation
+        "224.0.0.0/4",  # multicast
+        "240.0.0.0/4",  # reserved, and broadcast
+        "2001::/23",  # IETF protocol assignments, Teredo, benchmarking, ORCHID
+        "2001:db8::/32",  # documentation
+        "2002::/16",  # 6to4: any IPv4 address behind it
+        "3fff::/20",  # documentation
+    )
+)
 _PORTS = {"http": 80, "https": 443}
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
@@ -86,15 +114,13 @@ def _inner(address: Address) -> Address:
         return address
     if address in _NAT64:
         return ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)
-    return address.ipv4_mapped or address.sixtofour or address
+    return address.ipv4_mapped or address
 
 
 def _is_public(address: Address) -> bool:
     if isinstance(address, ipaddress.IPv6Address) and address not in _UNICAST:
         return False
-    return address.is_global and not (
-        address.is_multicast or address.is_reserved or address.is_unspecified
-    )
+    return not any(address in network for network in _SPECIAL)
 
 
 def _wrong(message: str) -> VerdictError:

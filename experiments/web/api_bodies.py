@@ -1,10 +1,17 @@
-"""Request bodies: JSON, gzip accepted, limited in size before and after, with clear errors."""
+"""Request bodies: JSON, gzip accepted, with clear errors.
+
+What a body may unpack to, how deep it may be and how many values it may hold is bounded before
+anything is built of it: 46 KB of gzip can hold 10 million lists, which take 500 MB.
+"""
 
 from __future__ import annotations
 
 import json
 import re
+import threading
 import zlib
+from collections.abc import Iterator
+from contextlib import ExitStack
 from typing import Any, TypeVar
 
 from django.core.exceptions import RequestDataTooBig
@@ -14,7 +21,13 @@ from pydantic import ValidationError
 
 from experiments.errors import Problem, VerdictError
 
-MOST_BYTES = 32 * 2**20  # of a body after decompression; Django limits what arrives
+MOST_BYTES = 16 * 2**20  # of a body after decompression; config.limits bounds what arrives
+MOST_VALUES = 500_000  # about: commas and opening brackets are counted
+DEEPEST = 64  # levels, at least
+LARGE_BYTES = 2**20  # larger bodies are read one after another, so that their memory adds up once
+_PIECE = 64 * 1024
+_ONE_LARGE = threading.Lock()
+_NOT_STRUCTURE = bytes(set(range(256)) - set(b'[]{}"'))
 Read = TypeVar("Read", bound=Schema)
 # What a text needs to be looked at for characters that no database stores; most have neither.
 _MAYBE_UNSTORABLE = re.compile(rb"\\u(?:0000|[dD][89a-fA-F])")
@@ -44,7 +57,13 @@ def read(request: HttpRequest, schema: type[Read]) -> Read:
     Raises:
         VerdictError: with 400, 413, 415 or 422 and what would be right.
     """
-    raw = _decompressed(request)
+    with ExitStack() as turn:
+        return _read(_unpacked(request, turn), schema)
+
+
+def _read(raw: bytes, schema: type[Read]) -> Read:
+    if _is_deep(raw):
+        raise BadBody(f"The body is nested deeper than {DEEPEST} levels.")
     try:
         document = json.loads(raw)
     except (ValueError, RecursionError) as error:
@@ -63,7 +82,28 @@ def read(request: HttpRequest, schema: type[Read]) -> Read:
         raise InvalidBody("The request has errors.", problems) from None
 
 
-def _decompressed(request: HttpRequest) -> bytes:
+def _unpacked(request: HttpRequest, turn: ExitStack) -> bytes:
+    """The body as JSON text; where it is large, `turn` ends its turn.
+
+    Raises:
+        VerdictError: with 400, 413 or 415, as soon as too much has been unpacked.
+    """
+    raw, values = bytearray(), 0
+    for piece in _pieces(request):
+        if len(raw) <= LARGE_BYTES < len(raw) + len(piece):
+            turn.enter_context(_ONE_LARGE)
+        raw += piece
+        values += sum(piece.count(mark) for mark in (b",", b"[", b"{"))
+        if values > MOST_VALUES:
+            raise BodyTooLarge(f"The body holds more than {MOST_VALUES} values; split it.")
+        if len(raw) > MOST_BYTES:
+            raise BodyTooLarge(
+                f"The body unpacks to more than {MOST_BYTES // 2**20} MiB; split it."
+            )
+    return bytes(raw)
+
+
+def _pieces(request: HttpRequest) -> Iterator[bytes]:
     try:
         body = request.body
     except RequestDataTooBig:
@@ -72,21 +112,36 @@ def _decompressed(request: HttpRequest) -> bytes:
         ) from None
     encoding = request.headers.get("Content-Encoding", "identity").strip().lower()
     if encoding == "identity":
-        return body
+        yield body
+        return
     if encoding != "gzip":
         raise UnknownEncoding(
             f"Content-Encoding {encoding!r:.40} is not known; want gzip or none."
         )
     unpacker = zlib.decompressobj(wbits=zlib.MAX_WBITS | 16)
     try:
-        unpacked = unpacker.decompress(body, MOST_BYTES)
+        while piece := unpacker.decompress(body, _PIECE):
+            yield piece
+            body = unpacker.unconsumed_tail
     except zlib.error as error:
         raise BadBody(f"The body is no gzip: {error}.") from None
-    if unpacker.unconsumed_tail:
-        raise BodyTooLarge(f"The body unpacks to more than {MOST_BYTES // 2**20} MiB; split it.")
     if not unpacker.eof or unpacker.unused_data:
         raise BadBody("The body is cut off, or holds more than one gzip stream.")
-    return unpacked
+
+
+def _is_deep(raw: bytes) -> bool:
+    """Whether brackets are nested deeper than `DEEPEST`, strings left out.
+
+    Each turn takes away the innermost ones; all of it is done by C code over the whole text.
+    """
+    bare = raw.replace(rb"\\", b"").replace(rb"\"", b"").translate(None, _NOT_STRUCTURE)
+    bare = re.sub(rb'"[^"]*"', b"", bare.replace(b'""', b""))
+    for _ in range(DEEPEST):
+        outer = bare.replace(b"[]", b"").replace(b"{}", b"")
+        if len(outer) == len(bare):  # nothing is left, or it is no JSON
+            return False
+        bare = outer
+    return bool(bare)
 
 
 def _storable(document: Any) -> bool:

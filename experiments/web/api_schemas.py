@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Annotated, Any
 
 from ninja import Schema
-from pydantic import BeforeValidator, ConfigDict, StringConstraints
+from pydantic import BeforeValidator, ConfigDict, Field, StringConstraints
 
 from experiments.web.plain_json import plain
 
@@ -15,6 +15,8 @@ Plain = Annotated[Any, BeforeValidator(plain)]
 Text = Annotated[str, StringConstraints(max_length=200)]
 Reason = Annotated[str, StringConstraints(max_length=10_000)]
 Short = Annotated[str, StringConstraints(max_length=200)]
+PageNumber = Annotated[int, Field(ge=1, le=10**6)]
+PageSize = Annotated[int, Field(ge=1, le=500)]
 ParameterName = Annotated[str, StringConstraints(min_length=1, max_length=200)]
 
 

@@ -40,7 +40,22 @@ class Page(Generic[Row]):
         return self.number + 1
 
 
-def page_bounds(number: int, total: int, size: int = PAGE_SIZE) -> tuple[int, int, int]:
-    """The page that there is (a number too high means the last), and its first and end row."""
-    number = min(max(1, number), max(1, -(-total // size)))
+@dataclass(frozen=True, slots=True)
+class PageOf:
+    """Which page is wanted. Beyond the last one a person is shown the last, and a program
+    (`exact`), which asks until there are no more, nothing."""
+
+    number: int = 1
+    size: int = PAGE_SIZE
+    exact: bool = False
+
+
+FIRST_PAGE = PageOf()
+
+
+def page_bounds(wanted: PageOf, total: int) -> tuple[int, int, int]:
+    """The number of the page that is given, and its first and end row."""
+    number, size = max(1, wanted.number), wanted.size
+    if not wanted.exact:
+        number = min(number, max(1, -(-total // size)))
     return number, (number - 1) * size, number * size

@@ -28,13 +28,12 @@ from experiments.trials.artifacts.queries import deployables
 from experiments.trials.artifacts.services import artifacts
 from experiments.web import api_bodies
 from experiments.web.api_errors import error_response
-from experiments.web.api_schemas import ErrorOut
+from experiments.web.api_schemas import ErrorOut, PageNumber, PageSize
 from experiments.web.long_poll import LONGEST_WAIT, WORTH_WAITING
 from experiments.web.requests import TokenRequest
 from experiments.web.streaming import download
 
 PAGE = 100
-Page = Annotated[int, Query(ge=1, le=10**6)]
 Wait = Annotated[
     int,
     Query(
@@ -155,10 +154,11 @@ def list_decisions(
     target: str = "",
     choice: Word = "",
     q: Word = "",
-    page: Page = 1,
+    page: PageNumber = 1,
+    per_page: PageSize = PAGE,
     wait: Wait = 0,
 ) -> Any:
-    """The log, newest first, a hundred a page. ETag and `wait` as for the champion.
+    """The log, newest first, a hundred a page unless told. ETag and `wait` as for the champion.
 
     `choice` (adopt, reject, ...) and `q` (words of reason, experiment or person) narrow it.
     """
@@ -169,9 +169,9 @@ def list_decisions(
     if same is not None:
         return same
     found = matching(champions.decisions(project, target), choice=choice, text=q.strip())
-    start = (page - 1) * PAGE
+    start = (page - 1) * per_page
     return {
-        "decisions": [champions.as_document(each) for each in found[start : start + PAGE]],
+        "decisions": [champions.as_document(each) for each in found[start : start + per_page]],
         "total": found.count(),
         "head": head,
     }

@@ -22,6 +22,7 @@ from experiments.decisions.queries.decisions import (
 from experiments.team.pages.access import in_project, required, whole_number
 from experiments.team.queries.access import Access, project_record
 from experiments.verdict.panels.evidence_view import evidence_page
+from experiments.web.spreadsheet import inert
 from experiments.web.streaming import download
 
 COLUMNS = (
@@ -111,7 +112,7 @@ def decisions_csv(request: HttpRequest, access: Access) -> HttpResponse:
             row.decided_at.isoformat(),
             row.reason,
         ]
-        table.writerow([_inert(cell) for cell in cells])
+        table.writerow([inert(cell) if isinstance(cell, str) else cell for cell in cells])
     return answer
 
 
@@ -132,8 +133,3 @@ def _refused(access: Access, problems: Sequence[str]) -> HttpResponse:
     """No file of a log that is not what was written."""
     message = broken_log(access.slug, problems).message
     return HttpResponse(f"{message}\n", status=409, content_type="text/plain; charset=utf-8")
-
-
-def _inert(cell: object) -> object:
-    """Text that a spreadsheet would run as a formula gets an apostrophe in front."""
-    return f"'{cell}" if isinstance(cell, str) and cell[:1] in ("=", "+", "-", "@", "\t") else cell

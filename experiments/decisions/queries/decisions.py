@@ -13,7 +13,7 @@ from experiments.decisions.queries.chain_check import own_problems
 from experiments.models import Decision
 from experiments.models.decision import Choice
 from experiments.team.queries.access import Access
-from experiments.web.pagination import Page, page_bounds
+from experiments.web.pagination import Page, PageOf, page_bounds
 
 CHOICES: tuple[str, ...] = tuple(Choice.values)
 
@@ -67,7 +67,7 @@ def list_decisions(
         rows = rows.filter(target=target)
     matched = matching(rows, choice=choice, text=text)
     total = matched.count()
-    number, start, end = page_bounds(page, total)
+    number, start, end = page_bounds(PageOf(page), total)
     found = matched.select_related("experiment").order_by("-sequence")[start:end]
     return Page([_row(each) for each in found], number, total)
 

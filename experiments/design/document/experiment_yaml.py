@@ -19,12 +19,13 @@ from experiments.errors import Problem
 
 LONGEST = 200_000  # characters
 DEEPEST = 20
+MOST_VALUES = 10_000
 
 
 class _Loader(yaml.SafeLoader):
     """The safe loader, stricter: it never builds anything but plain data."""
 
-    depth = 0
+    depth = values = 0
 
     def compose_node(self, parent: Node | None, index: int) -> Node | None:
         if self.check_event(yaml.events.AliasEvent):
@@ -35,6 +36,11 @@ class _Loader(yaml.SafeLoader):
         if getattr(self.peek_event(), "tag", None) is not None:  # type: ignore[no-untyped-call]
             raise yaml.MarkedYAMLError(
                 problem="tags (!name) are not allowed", problem_mark=self.get_mark()
+            )
+        self.values += 1
+        if self.values > MOST_VALUES:
+            raise yaml.MarkedYAMLError(
+                problem=f"more than {MOST_VALUES} values", problem_mark=self.get_mark()
             )
         self.depth += 1
         if self.depth > DEEPEST:

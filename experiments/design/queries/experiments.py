@@ -23,7 +23,7 @@ from experiments.models.experiment import ExperimentState
 from experiments.models.trial import Origin, StudyKind, TrialState
 from experiments.models.trial_encoding import decode
 from experiments.team.queries.access import Access
-from experiments.web.pagination import Page, page_bounds
+from experiments.web.pagination import FIRST_PAGE, Page, PageOf, page_bounds
 
 STATES: tuple[str, ...] = tuple(ExperimentState.values)
 ORDERS = {
@@ -42,7 +42,7 @@ class ExperimentFilter:
     text: str = ""
     state: str = ""
     order: str = "activity"
-    page: int = 1
+    page: PageOf = FIRST_PAGE
     tag: str = ""
     archived: bool = False  # those that lists leave out, instead of the others
 
@@ -134,7 +134,7 @@ def list_experiments(access: Access, wanted: ExperimentFilter) -> Page[Experimen
         .order_by(order, "-pk")[start:end]
     )
     waiting = decisions_wanted([access.project_id]).get(access.project_id, ())
-    return Page([_row(each, waiting) for each in page], number, total)
+    return Page([_row(each, waiting) for each in page], number, total, wanted.page.size)
 
 
 def _count_of(rows: Any, key: str) -> Coalesce:

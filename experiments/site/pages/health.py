@@ -52,10 +52,9 @@ def readyz(request: HttpRequest) -> HttpResponse:
 @never_cache
 @require_safe
 def metrics(request: HttpRequest) -> HttpResponse:
-    """Numbers for Prometheus, for those who hold the token; without one, for this machine only."""
+    """Numbers for Prometheus, for those who hold the token or come from a listed address."""
     if not _may_scrape(request):
-        how = "send METRICS_TOKEN as a bearer token" if settings.METRICS_TOKEN else _HOW
-        return HttpResponse(f"{how}\n", status=403, content_type="text/plain")
+        return HttpResponse(f"{_HOW}\n", status=403, content_type="text/plain")
     try:
         text = prometheus.exposition()
     except (DatabaseError, InterfaceError) as error:
@@ -64,18 +63,22 @@ def metrics(request: HttpRequest) -> HttpResponse:
     return HttpResponse(text, content_type=prometheus.CONTENT_TYPE)
 
 
-_HOW = "metrics are answered on this machine only; set METRICS_TOKEN to read them from elsewhere"
+_HOW = "send METRICS_TOKEN as a bearer token, or have your address listed in METRICS_NETWORKS"
+# A proxy that the web server does not trust (see BEHIND_TLS) hides who asks.
+_PROXIED = ("Forwarded", "Via", "X-Forwarded-For", "X-Forwarded-Host", "X-Real-IP")
 
 
 def _may_scrape(request: HttpRequest) -> bool:
-    if settings.METRICS_TOKEN:
-        given = request.headers.get("Authorization", "")
-        return hmac.compare_digest(given.encode(), f"Bearer {settings.METRICS_TOKEN}".encode())
-    # What a proxy on this machine passes on comes from elsewhere.
-    if request.headers.get("X-Forwarded-For") or request.headers.get("Forwarded"):
+    given = request.headers.get("Authorization", "").encode()
+    token = f"Bearer {settings.METRICS_TOKEN}".encode()
+    if settings.METRICS_TOKEN and hmac.compare_digest(given, token):
+        return True
+    if not settings.BEHIND_TLS and any(name in request.headers for name in _PROXIED):
         return False
     with suppress(ValueError):
-        return ipaddress.ip_address(request.META.get("REMOTE_ADDR", "")).is_loopback
+        address = ipaddress.ip_address(request.META.get("REMOTE_ADDR", ""))
+        networks = map(ipaddress.ip_network, settings.METRICS_NETWORKS)
+        return any(address in network for network in networks)
     return False
 
 

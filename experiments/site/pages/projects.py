@@ -23,6 +23,7 @@ from experiments.site.queries.projects import ProjectRow, lineage, list_projects
 from experiments.team.pages.access import in_project, whole_number
 from experiments.team.queries.access import Access
 from experiments.verdict.queries.current_champion import champion_of
+from experiments.web.pagination import PageOf
 
 ORDER_WORDS = {
     "activity": "last activity",
@@ -67,7 +68,7 @@ def project_page(request: HttpRequest, access: Access) -> HttpResponse:
         text=request.GET.get("q", "").strip()[:200],
         state=request.GET.get("state", ""),
         order=request.GET.get("order", "activity"),
-        page=whole_number(request.GET.get("page")),
+        page=PageOf(whole_number(request.GET.get("page"))),
         tag=request.GET.get("tag", "")[:60],
         archived=request.GET.get("archived") == "1",
     )

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Any
 
 from ninja import Router, Status
-from pydantic import Field
 
 from experiments.errors import NotFound
 from experiments.team.api import auth
@@ -23,11 +22,12 @@ from experiments.team.queries import messages
 from experiments.team.queries.access import Access
 from experiments.team.services import webhooks as services
 from experiments.web import api_bodies
+from experiments.web.api_schemas import PageNumber, PageSize
+from experiments.web.pagination import PAGE_SIZE, PageOf
 from experiments.web.requests import TokenRequest
 
 router = Router(tags=["webhooks"])
 _ONE = "/{slug}/webhooks/{int:webhook}"
-PageNumber = Annotated[int, Field(ge=1, le=10**6)]
 _ERRORS = auth.READ_ERRORS | auth.WRITE_ERRORS
 
 
@@ -101,10 +101,13 @@ def test_webhook(request: TokenRequest, slug: str, webhook: int) -> Any:
 
 
 @router.get("/{slug}/deliveries", response={200: DeliveriesOut, **_ERRORS})
-def list_deliveries(request: TokenRequest, slug: str, page: PageNumber = 1) -> Any:
-    """What was sent or waits to be, webhooks and mails, newest first, fifty a page."""
+def list_deliveries(
+    request: TokenRequest, slug: str, page: PageNumber = 1, per_page: PageSize = PAGE_SIZE
+) -> Any:
+    """What was sent or waits to be, webhooks and mails, newest first, fifty a page unless told;
+    beyond the last page there are none."""
     access = auth.administering(request, slug, "read")
-    found = messages.deliveries_of(access, page)
+    found = messages.deliveries_of(access, PageOf(page, per_page, exact=True))
     return {
         "deliveries": found.rows,
         "page": found.number,

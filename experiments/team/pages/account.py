@@ -21,6 +21,7 @@ from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_http_methods
 
 from experiments.errors import NotFound, VerdictError
+from experiments.team import user_names
 from experiments.team.pages.member_forms import AddressForm, JoinForm, blame
 from experiments.team.pages.reset_form import ResetForm
 from experiments.team.services import accounts, invitations, throttle
@@ -41,7 +42,7 @@ class LoginView(views.LoginView):
     redirect_authenticated_user = True
 
     def post(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
-        name = request.POST.get("username", "")[:150]
+        name = request.POST.get("username", "")
         try:
             self.counted = throttle.count(
                 throttle.login_subjects(name, _address(request), _device_of(request, name))
@@ -71,7 +72,7 @@ def _device_of(request: HttpRequest, name: str) -> str | None:
         )
     except (signing.BadSignature, ValueError, TypeError):
         return None
-    return str(mark) if person == name else None
+    return str(mark) if user_names.key(str(person)) == user_names.key(name) else None
 
 
 def _remember(answer: HttpResponse, name: str) -> None:

@@ -16,6 +16,7 @@ from experiments.team.pages.webhook_form import WebhookForm
 from experiments.team.queries.access import Access
 from experiments.team.queries.messages import EVENTS, KINDS, deliveries_of, pruned_of, webhooks_of
 from experiments.team.services import webhooks
+from experiments.web.pagination import PageOf
 
 
 @never_cache
@@ -44,7 +45,7 @@ def _page(
         "secret": secret,
         "webhooks": webhooks_of(access),
         "pruned": pruned_of(access),
-        "page": deliveries_of(access, whole_number(request.GET.get("page"))),
+        "page": deliveries_of(access, PageOf(whole_number(request.GET.get("page")))),
         "events": EVENTS,
         "kinds": KINDS,
     }

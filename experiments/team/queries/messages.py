@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 from experiments.models import Delivery, MessageChoice, PrunedDeliveries, Webhook
 from experiments.models.webhook import EventKind, WebhookKind
 from experiments.team.queries.access import Access, visible_projects
-from experiments.web.pagination import Page, page_bounds
+from experiments.web.pagination import FIRST_PAGE, Page, PageOf, page_bounds
 
 EVENTS: dict[str, str] = {
     EventKind.FINISHED: "a search has ended",
@@ -86,13 +86,13 @@ def webhooks_of(access: Access) -> tuple[WebhookRow, ...]:
     )
 
 
-def deliveries_of(access: Access, page: int = 1) -> Page[DeliveryRow]:
+def deliveries_of(access: Access, page: PageOf = FIRST_PAGE) -> Page[DeliveryRow]:
     """A page of what was sent or waits to be, newest first."""
     rows = Delivery.objects.filter(event__project_id=access.project_id)
     total = rows.count()
     number, start, end = page_bounds(page, total)
     found = rows.select_related("event", "webhook", "user").order_by("-pk")[start:end]
-    return Page([_row(each) for each in found], number, total)
+    return Page([_row(each) for each in found], number, total, page.size)
 
 
 def find_delivery(access: Access, delivery_id: int) -> DeliveryRow:

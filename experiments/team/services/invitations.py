@@ -19,6 +19,7 @@ from django.utils import timezone
 from experiments.errors import Conflict, NotFound, Problem, VerdictError
 from experiments.models import Invitation, Membership, Project
 from experiments.models.project import Role
+from experiments.team import user_names
 from experiments.team.queries.access import Access
 from experiments.team.services.members import checked_role
 
@@ -160,7 +161,7 @@ def join(*, token: str, username: str, password: str, email: str = "") -> User:
         VerdictError: for a name that is taken or a password that is too easy; nothing is made.
     """
     find(token)
-    person = User(username=username.strip(), email=checked_email(email))
+    person = User(username=user_names.written(username), email=checked_email(email))
     problems = _problems(person, password)
     if problems:
         raise VerdictError("The account was not made.", problems)
@@ -194,7 +195,8 @@ def _problems(person: User, password: str) -> list[Problem]:
             raise ValidationError("")
     except ValidationError:
         problems.append(Problem("username", "want 1 to 150 letters, digits and @ . + - _"))
-    if User.objects.filter(username__iexact=person.username).exists():
+    taken = User.objects.values_list("username", flat=True)
+    if user_names.key(person.username) in map(user_names.key, taken):
         problems.append(Problem("username", "is taken; choose another"))
     try:
         validate_password(password, person)

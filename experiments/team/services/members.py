@@ -9,6 +9,7 @@ from django.utils import timezone
 from experiments.errors import Conflict, NotFound, Problem, VerdictError
 from experiments.models import Invitation, Membership, MessageChoice, Project
 from experiments.models.project import Role
+from experiments.team import user_names
 from experiments.team.queries.access import Access, get_project
 
 
@@ -22,7 +23,7 @@ def add(*, access: Access, username: str, role: str) -> Membership:
     """
     access.require(Role.ADMIN)
     wanted = checked_role(role)
-    name = username.strip()
+    name = user_names.written(username)
     person = User.objects.filter(username=name, is_active=True).first()
     if person is None:
         raise VerdictError(

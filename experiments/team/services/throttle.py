@@ -21,6 +21,7 @@ from django.utils.crypto import salted_hmac
 
 from experiments.errors import VerdictError
 from experiments.models import CountedAttempt
+from experiments.team import user_names
 
 WINDOW = dt.timedelta(minutes=15)
 
@@ -77,6 +78,7 @@ def network_of(address: str) -> str:
 
 def login_subjects(name: str, address: str, device: str | None) -> tuple[Subject, ...]:
     """What a login counts against: the name or its known browser, and the address."""
+    name = user_names.key(name)
     person = (
         Subject("login device", f"{name}\n{device}", settings.LOGIN_FAILURES_PER_NAME)
         if device
@@ -121,4 +123,5 @@ def forgive(counted: Counted) -> None:
 
 def forgive_name(name: str) -> None:
     """A new password was set: failures at the name's old one count no more."""
-    CountedAttempt.objects.filter(subject=Subject("login name", name, 1).digest).delete()
+    subject = Subject("login name", user_names.key(name), 1)
+    CountedAttempt.objects.filter(subject=subject.digest).delete()

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Annotated, Any
 
 from ninja import Router, Status
-from pydantic import Field, StringConstraints
+from pydantic import StringConstraints
 
 from experiments.design.api.experiment_schemas import (
     CheckedOut,
@@ -27,12 +27,13 @@ from experiments.trials.lifecycle.services import control, editing
 from experiments.trials.lifecycle.services import experiments as services
 from experiments.trials.table.queries.reproduce_trial import line_of
 from experiments.web import api_bodies
+from experiments.web.api_schemas import PageNumber, PageSize
+from experiments.web.pagination import PAGE_SIZE, PageOf
 from experiments.web.requests import TokenRequest
 
 router = Router(tags=["experiments"])
 _PLACE = "/{slug}/experiments/{name}"
 _DONE = {200: DoneOut, **auth.WRITE_ERRORS}
-PageNumber = Annotated[int, Field(ge=1, le=10**6)]
 Search = Annotated[str, StringConstraints(max_length=200)]
 
 
@@ -46,14 +47,20 @@ def list_experiments(
     order: Search = "activity",
     archived: bool = False,
     page: PageNumber = 1,
+    per_page: PageSize = PAGE_SIZE,
 ) -> Any:
-    """Experiments of a project, fifty a page.
+    """Experiments of a project, fifty a page unless told; beyond the last page there are none.
 
     `order`: activity, name, created, trials or best. `archived`: those that lists leave out.
     """
     access = auth.reading(request, slug)
     wanted = ExperimentFilter(
-        text=q.strip(), state=state, order=order, page=page, tag=tag, archived=archived
+        text=q.strip(),
+        state=state,
+        order=order,
+        page=PageOf(page, per_page, exact=True),
+        tag=tag,
+        archived=archived,
     )
     found = queries.list_experiments(access, wanted)
     return {

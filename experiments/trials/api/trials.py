@@ -34,15 +34,16 @@ from experiments.trials.table import trial_files
 from experiments.trials.table.queries import trial_exports
 from experiments.trials.table.queries.reproduce_trial import line_of
 from experiments.trials.table.queries.trial_detail import detail_of, get_trial
-from experiments.trials.table.queries.trial_table import TrialFilter, list_trials
+from experiments.trials.table.queries.trial_table import ROWS, TrialFilter, list_trials
 from experiments.web import api_bodies
+from experiments.web.api_schemas import PageNumber, PageSize
+from experiments.web.pagination import PageOf
 from experiments.web.plain_json import plain
 from experiments.web.requests import TokenRequest
 from experiments.web.streaming import download
 
 router = Router(tags=["trials"])
 _PLACE = "/{slug}/experiments/{name}"
-PageNumber = Annotated[int, Field(ge=1, le=10**6)]
 Word = Annotated[str, StringConstraints(max_length=300)]
 Step = Annotated[int | None, Field(ge=-(2**62), le=2**62)]
 SEEDS = {"training seed": "train_seed", "split seed": "split_seed", "search seed": "search_seed"}
@@ -59,8 +60,9 @@ def list_of_trials(
     order: Word = "score",
     down: bool = False,
     page: PageNumber = 1,
+    per_page: PageSize = ROWS,
 ) -> Any:
-    """The search trials, 25 a page.
+    """The search trials, 25 a page unless told; beyond the last page there are none.
 
     `state`: waiting, running, complete, pruned or failed; `arm`: its letter; `order`: score,
     number, seconds, step, arm, state or p.<hyperparameter>; `down` turns it round.
@@ -70,7 +72,7 @@ def list_of_trials(
     found = list_trials(
         experiment.pk,
         arms_of(experiment.pk),
-        TrialFilter(state, arm, order, down, page),
+        TrialFilter(state, arm, order, down, PageOf(page, per_page, exact=True)),
         direction=experiment.direction,
         parameters=trial_exports.parameter_names(experiment.pk),
     )

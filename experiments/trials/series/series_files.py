@@ -2,14 +2,14 @@
 
 Columns: trial, metric, step, time_ms (since 1970), value, attempt, on_curve (false for what an
 earlier attempt logged and a later one trained again). What is not finite reads nan, inf or
--inf in CSV.
+-inf in CSV; a name that a spreadsheet would run as a formula gets an apostrophe in front there.
 """
 
 from __future__ import annotations
 
 import io
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import pyarrow as pa
@@ -17,6 +17,7 @@ import pyarrow.csv
 import pyarrow.parquet
 
 from experiments.trials.series.series_encoding import SeriesColumns
+from experiments.web.spreadsheet import inert
 
 Kind = Literal["csv", "parquet"]
 CONTENT_TYPES: dict[Kind, str] = {
@@ -56,7 +57,8 @@ def write(pieces: Iterable[Piece], kind: Kind) -> Iterator[bytes]:
 def _csv(pieces: Iterable[Piece]) -> Iterator[bytes]:
     yield (",".join(f'"{name}"' for name in SCHEMA.names) + "\n").encode()
     options = pyarrow.csv.WriteOptions(include_header=False)
-    for table in _tables(pieces):
+    named = (replace(one, trial=inert(one.trial), metric=inert(one.metric)) for one in pieces)
+    for table in _tables(named):
         sink = pa.BufferOutputStream()
         pyarrow.csv.write_csv(table, sink, options)
         yield sink.getvalue().to_pybytes()

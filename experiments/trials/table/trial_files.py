@@ -13,9 +13,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from experiments.web.spreadsheet import inert
+
 CONTENT_TYPE = "text/csv; charset=utf-8"
 ROWS = 500  # of one part
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,5 +91,4 @@ def _cell(value: Any) -> str:
         return repr(value)  # the shortest text that reads back as the same double
     if isinstance(value, datetime):
         return value.isoformat()
-    text = str(value).replace("\x00", "")
-    return f"'{text}" if text.startswith(_FORMULA) else text
+    return inert(str(value).replace("\x00", ""))

@@ -15,9 +15,10 @@ from experiments.trials.findings.queries.checklist import checklist
 from experiments.trials.lifecycle.queries import gpu_hours
 from experiments.trials.lifecycle.queries.waiting import why_waiting
 from experiments.trials.panels.parts import ExperimentParts
-from experiments.trials.table.queries.trial_table import TrialFilter, TrialRow, list_trials
+from experiments.trials.table.queries.trial_table import ROWS, TrialFilter, TrialRow, list_trials
 from experiments.verdict.pages.path import next_step, steps
 from experiments.verdict.panels.path_context import PathContext
+from experiments.web.pagination import PageOf
 
 SHOWN_PARAMETERS = 8
 
@@ -62,7 +63,7 @@ def table_context(parts: ExperimentParts, request: HttpRequest) -> dict[str, Any
         arm=request.GET.get("arm", ""),
         order=request.GET.get("order", "score"),
         descending=request.GET.get("down") == "1",
-        page=whole_number(request.GET.get("page")),
+        page=PageOf(whole_number(request.GET.get("page")), ROWS),
     )
     page = list_trials(
         parts.experiment.pk,

@@ -18,7 +18,7 @@ from experiments.models import Trial
 from experiments.models.trial import StudyKind, TrialState
 from experiments.models.trial_encoding import decode
 from experiments.trials.findings.queries.findings import fired_by_trial
-from experiments.web.pagination import Page, page_bounds
+from experiments.web.pagination import Page, PageOf, page_bounds
 
 STATE_WORDS: dict[int, str] = {
     TrialState.RUNNING: "running",
@@ -36,6 +36,7 @@ _PLAIN_ORDERS = {
     "state": ("state", "number"),
 }
 ROWS = 25
+_FIRST_PAGE = PageOf(size=ROWS)
 # Columns that no table shows.
 HEAVY = ("log_tail", "traceback", "reports", "system_attributes", "user_attributes")
 
@@ -48,7 +49,7 @@ class TrialFilter:
     arm: str = ""
     order: str = "score"
     descending: bool = False
-    page: int = 1
+    page: PageOf = _FIRST_PAGE
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,13 +86,13 @@ def list_trials(
     """A page of search trials with their open findings. Three queries."""
     rows = narrowed(experiment_id, arms, wanted)
     total = rows.count()
-    number, start, end = page_bounds(wanted.page, total, ROWS)
+    number, start, end = page_bounds(wanted.page, total)
     ordered = rows.order_by(*table_order(wanted, direction, parameters))
     page = list(ordered.select_related("study").defer(*HEAVY)[start:end])
     fired = fired_by_trial([row.pk for row in page])
     labels = {arm.study_id: arm.label for arm in arms}
     built = [_row(row, len(arms), labels, fired.get(row.pk, ())) for row in page]
-    return Page(built, number, total, ROWS)
+    return Page(built, number, total, wanted.page.size)
 
 
 def narrowed(experiment_id: int, arms: Sequence[ArmRow], wanted: TrialFilter) -> QuerySet[Trial]:

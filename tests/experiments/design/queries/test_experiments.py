@@ -17,6 +17,7 @@ from experiments.design.queries.experiments import (
 )
 from experiments.models import Experiment, Trial
 from experiments.team.queries.access import Access, find_project
+from experiments.web.pagination import PageOf
 from tests import cast
 
 pytestmark = pytest.mark.django_db
@@ -97,14 +98,14 @@ def test_the_table_costs_the_same_at_ten_and_at_a_hundred_rows(
         list_experiments(seen, ExperimentFilter())
     add(10, 100)
     with django_assert_num_queries(4):
-        page = list_experiments(seen, ExperimentFilter(page=2))
+        page = list_experiments(seen, ExperimentFilter(page=PageOf(2)))
     assert (page.total, page.pages, page.first, page.last) == (100, 2, 51, 100)
 
 
 def test_a_page_beyond_the_last_is_the_last() -> None:
     cast.project()
     cast.search()
-    assert list_experiments(access(), ExperimentFilter(page=99)).number == 1
+    assert list_experiments(access(), ExperimentFilter(page=PageOf(99))).number == 1
 
 
 def test_the_best_trial_is_named_with_its_arm() -> None:

@@ -64,7 +64,8 @@ def test_not_ready_names_the_database_that_is_away(
 
 
 @pytest.mark.django_db
-def test_metrics_count_what_there_is(client: Client) -> None:
+def test_metrics_count_what_there_is(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(settings, "METRICS_NETWORKS", ["127.0.0.1"])
     cast.project()
     cast.running_search()
     text = client.get("/metrics").content.decode()
@@ -75,20 +76,30 @@ def test_metrics_count_what_there_is(client: Client) -> None:
 
 
 @pytest.mark.django_db
+def test_metrics_are_closed_unless_somebody_opens_them(client: Client) -> None:
+    assert client.get("/metrics", REMOTE_ADDR="127.0.0.1").status_code == 403
+
+
+@pytest.mark.django_db
 @pytest.mark.parametrize(
-    ("address", "forwarded", "status"),
+    ("address", "proxied", "status"),
     [
         ("127.0.0.1", "", 200),
-        ("::1", "", 200),
+        ("10.20.3.4", "", 200),
+        ("::1", "", 403),
         ("10.0.0.9", "", 403),
         ("", "", 403),
-        ("127.0.0.1", "10.0.0.9", 403),
+        ("127.0.0.1", "x-forwarded-for", 403),
+        ("127.0.0.1", "x-real-ip", 403),
+        ("127.0.0.1", "forwarded", 403),
+        ("127.0.0.1", "via", 403),
     ],
 )
-def test_without_a_token_metrics_are_for_this_machine(
-    client: Client, address: str, forwarded: str, status: int
+def test_metrics_are_for_listed_networks_and_not_for_a_proxy_in_them(
+    client: Client, monkeypatch: pytest.MonkeyPatch, address: str, proxied: str, status: int
 ) -> None:
-    headers = {"x-forwarded-for": forwarded} if forwarded else {}
+    monkeypatch.setattr(settings, "METRICS_NETWORKS", ["127.0.0.1", "10.20.0.0/16"])
+    headers = {proxied: "10.20.3.4"} if proxied else {}
     assert client.get("/metrics", headers=headers, REMOTE_ADDR=address).status_code == status
 
 
@@ -113,4 +124,5 @@ def test_metrics_without_a_database_are_503(
         raise OperationalError("gone")
 
     monkeypatch.setattr(health.prometheus, "exposition", away)
+    monkeypatch.setattr(settings, "METRICS_NETWORKS", ["127.0.0.1"])
     assert client.get("/metrics").status_code == 503

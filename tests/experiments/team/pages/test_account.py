@@ -35,6 +35,26 @@ def test_guessing_is_stopped_and_says_for_how_long(client: Client, settings) -> 
     assert "_auth_user_id" not in client.session, "the right password is not even tried"
 
 
+@pytest.mark.parametrize(
+    "spelling",
+    [" ada", "ada\t", "ADA", "\uff41\uff44\uff41", "\u3000ada", " " * 150 + "ada", "\u1d2cda"],
+)
+def test_no_other_spelling_of_a_name_goes_round_the_limit(client: Client, spelling: str) -> None:
+    cast.person("ada")
+    assert guess(client, 11) == 429
+    answer = client.post("/login/", GOOD | {"username": spelling}, REMOTE_ADDR="192.0.2.9")
+    assert answer.status_code == 429
+    assert "_auth_user_id" not in client.session
+
+
+def test_other_spellings_count_for_the_name_itself(client: Client) -> None:
+    cast.person("ada")
+    for number in range(10):
+        wrong = {"username": " " * number + "ada", "password": "wrong"}
+        assert client.post("/login/", wrong).status_code == 200
+    assert client.post("/login/", GOOD).status_code == 429
+
+
 def test_one_address_does_not_try_all_names(client: Client, settings) -> None:  # type: ignore[no-untyped-def]
     cast.person("ada")
     settings.LOGIN_FAILURES_PER_ADDRESS = 5

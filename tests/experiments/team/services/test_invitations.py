@@ -90,6 +90,19 @@ def test_a_name_that_is_taken_and_a_password_that_is_easy_are_refused_together()
     assert made.ended_at is None
 
 
+@pytest.mark.parametrize("name", ["ADA", "\uff41da", " ada", "A\uff24a"])
+def test_a_name_that_looks_like_another_is_taken(name: str) -> None:
+    _, token = invited()
+    with pytest.raises(VerdictError) as refused:
+        invitations.join(token=token, username=name, password=PASSWORD)
+    assert [each.where for each in refused.value.problems] == ["username"]
+
+
+def test_a_name_is_stored_as_the_login_form_will_read_it() -> None:
+    _, token = invited()
+    assert invitations.join(token=token, username="\uff45ve ", password=PASSWORD).username == "eve"
+
+
 def test_a_mail_leaves_when_a_mail_server_is_named(settings) -> None:  # type: ignore[no-untyped-def]
     made, _ = invited("editor", "eve@example.org")
     assert not invitations.mail(invitation=made, link="https://verdict.example.org/x")

@@ -12,6 +12,7 @@ from django.utils import timezone
 
 from experiments.models import Experiment, SealedScore, SeriesBatch, Trial
 from experiments.models.trial import FailureKind, TrialState
+from experiments.models.trial_encoding import decode
 from experiments.team.services import tokens
 from experiments.trials.lifecycle.services import experiments, queue, runs
 from experiments.trials.series.queries import series
@@ -215,6 +216,22 @@ def test_bad_fields_are_named(program: Program, body: Any, where: str) -> None:
     run_id = program.create()
     status, answer = program.post(f"{RUNS}/{run_id}/points", body)
     assert (status, [each["where"] for each in answer["errors"]]) == (422, [where])
+
+
+@pytest.mark.parametrize("value", [10**400, -(10**400), 2**1024])
+def test_a_whole_number_beyond_all_doubles_is_refused_by_name(
+    program: Program, value: int
+) -> None:
+    body = {"project": "digits", "experiment": "e", "params": {"lr": 0.1, "steps": value}}
+    status, answer = program.post(RUNS, body)
+    assert status == 422
+    assert [each["where"] for each in answer["errors"]] == ["params.steps"]
+
+
+@pytest.mark.parametrize("value", [2**53 + 1, 2**63, -(2**63), 10**300])
+def test_a_whole_number_that_doubles_round_stays_exact(program: Program, value: int) -> None:
+    run_id = program.create(params={"steps": value})
+    assert decode(Trial.objects.get(pk=run_id).parameters)["steps"] == value
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from experiments.trials.series import series_files
 from experiments.trials.series.series_encoding import SeriesColumns
 from experiments.trials.series.series_files import Kind, Piece, write
+from experiments.web.spreadsheet import inert
 
 INT64 = st.integers(-(2**63), 2**63 - 1)
 POINTS = st.lists(st.tuples(INT64, st.floats(), INT64), max_size=20)
@@ -59,10 +60,19 @@ def test_every_point_reads_back_to_the_last_bit(
 ) -> None:
     raw = b"".join(write((piece(*each) for each in pieces), kind))
     assert rows_of(raw, kind) == [
-        (trial, metric, step, time, bits(value))
+        (trial, inert(metric) if kind == "csv" else metric, step, time, bits(value))
         for trial, metric, points in pieces
         for step, value, time in points
     ]
+
+
+@pytest.mark.parametrize("start", ["=", "+", "-", "@", "\t"])
+def test_no_name_is_a_formula_for_a_spreadsheet(start: str) -> None:
+    pieces = [piece(f"{start}1", f"{start}cmd|' /C calc'!A0", [(0, -0.5, 5)])]
+    ((trial, metric, *_),) = rows_of(b"".join(write(iter(pieces), "csv")), "csv")
+    assert (trial, metric) == (f"'{start}1", f"'{start}cmd|' /C calc'!A0")
+    exact = rows_of(b"".join(write(iter(pieces), "parquet")), "parquet")
+    assert exact == [(f"{start}1", f"{start}cmd|' /C calc'!A0", 0, 5, bits(-0.5))]
 
 
 @pytest.mark.parametrize("kind", ["csv", "parquet"])
