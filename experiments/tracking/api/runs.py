@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from dataclasses import asdict
 from typing import Any, Literal
@@ -34,6 +35,7 @@ from experiments.web.requests import TokenRequest
 from experiments.web.streaming import download
 
 router = Router(tags=["runs"])
+LARGEST = int(sys.float_info.max)  # charts and samplers compute with doubles
 _OF_REPLICATES = {"repetition", "side", "pair"}
 _TOLD_OF_REPLICATES = _OF_REPLICATES | {
     "project", "experiment", "params", "train_seed", "split_seed", "key"
@@ -71,6 +73,11 @@ def create_run(request: TokenRequest) -> Status[dict[str, Any]]:
     declared = metrics.parse(asked.metrics, problems)
     if asked.experiment == "new":
         problems.append(Problem("experiment", "new is the address of a form; choose another"))
+    problems += [
+        Problem(f"params.{name}", "is a number beyond all doubles; send it as text")
+        for name, value in asked.params.items()
+        if isinstance(value, int) and not -LARGEST <= value <= LARGEST
+    ]
     if problems:
         raise api_bodies.InvalidBody("The request has errors.", problems)
     new = services.NewRun(

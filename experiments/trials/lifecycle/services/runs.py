@@ -8,7 +8,6 @@ from __future__ import annotations
 import datetime as dt
 import json
 import math
-import sys
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -27,7 +26,7 @@ from optuna.distributions import (
 from experiments.design import configuration as configurations
 from experiments.design import metrics
 from experiments.design.metrics import Metric
-from experiments.errors import Conflict, Problem, TrialFinished, VerdictError
+from experiments.errors import Conflict, Problem, TrialFinished
 from experiments.models import Configuration, Experiment, ExperimentTag, Study, Trial
 from experiments.models.experiment import OUTSIDE, ExperimentState
 from experiments.models.project import Role
@@ -72,13 +71,6 @@ class NewRun:
     key: str = ""
 
 
-LARGEST = int(sys.float_info.max)
-
-
-class InvalidRun(VerdictError):
-    status = 422
-
-
 @dataclass(frozen=True, slots=True)
 class Created:
     run_id: int
@@ -95,7 +87,6 @@ def create(*, access: Access, new: NewRun) -> Created:
             differently.
     """
     access.require(Role.EDITOR)
-    check_parameters(new.params)
     with transaction.atomic():
         experiment, study = _experiment(access, new)
         held = _by_key(study, new.key)
@@ -196,21 +187,6 @@ def _declare(experiment: Experiment, declared: Mapping[str, Metric]) -> None:
         Experiment.objects.filter(pk=experiment.pk).update(
             document=json.dumps({"metrics": every}, sort_keys=True)
         )
-
-
-def check_parameters(params: Mapping[str, Any]) -> None:
-    """Refuse whole numbers that no double is near: charts and samplers compute with doubles.
-
-    Raises:
-        InvalidRun: naming each parameter.
-    """
-    problems = [
-        Problem(f"params.{name}", "is too large a number; send it as text")
-        for name, value in params.items()
-        if isinstance(value, int) and not -LARGEST <= value <= LARGEST
-    ]
-    if problems:
-        raise InvalidRun("The run was not made.", problems)
 
 
 def _parameter(value: Any) -> Parameter:
