@@ -126,7 +126,7 @@ class FilePart(CodeAndDataPart):
     command: Annotated[Text, matching(commands.NAME.pattern, "use a name of the list")] = ""
     config_link: Annotated[Long, Field(max_length=1000), AfterValidator(_link)] = ""
     notes: Annotated[Long, Field(max_length=100_000)] = ""
-    tags: list[Annotated[Name, Field(max_length=60)]] = Field(default_factory=list)
+    tags: list[Annotated[Name, Field(max_length=60)]] = Field(default_factory=list, fail_fast=True)
     metrics: Any = None
     search: Any = None
     early_stopping: Any = None

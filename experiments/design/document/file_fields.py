@@ -125,7 +125,7 @@ def words_of(error: ErrorDetails, limits: Sequence[Any] = (), beside: str = "") 
     plain = {
         key: f"{each:g}" if isinstance(each, float) else each for key, each in context.items()
     }
-    wanted = _WANTED[kind].format_map(plain)
+    wanted = _WANTED.get(kind, "something else").format_map(plain)
     if low and high and kind in ("int_type", "int_from_float", *_LIMITS):
         wanted = f"a whole number from {low[0]} to {high[0]}"
     sizes = [

@@ -63,10 +63,12 @@ class _Entry(Part):
     log: bool = False
     step: Positive = None
     type: Literal["int", "float"] | None = None
-    choices: Annotated[list[AnyScalar], Field(min_length=2, max_length=MOST_CHOICES)] = NOTHING
+    choices: Annotated[
+        list[AnyScalar], Field(min_length=2, max_length=MOST_CHOICES, fail_fast=True)
+    ] = NOTHING
     ordered: bool = False
     value: Any = None
-    natural: list[Literal["low", "high"]] = NOTHING
+    natural: Annotated[list[Literal["low", "high"]], Field(fail_fast=True)] = NOTHING
     when: dict[Any, Any] = Field(default_factory=dict)
 
 
