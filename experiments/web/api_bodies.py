@@ -76,7 +76,10 @@ def _read(raw: bytes, schema: type[Read]) -> Read:
         return schema.model_validate(document)
     except ValidationError as error:
         problems = [
-            Problem(".".join(str(part) for part in each["loc"]), each["msg"])
+            Problem(
+                ".".join(str(part) for part in each["loc"]),
+                each["msg"].removeprefix("Value error, "),
+            )
             for each in error.errors(include_url=False, include_input=False)
         ]
         raise InvalidBody("The request has errors.", problems) from None

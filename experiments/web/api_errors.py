@@ -69,7 +69,10 @@ def install(api: NinjaAPI) -> None:
     @api.exception_handler(ValidationError)
     def _invalid(request: HttpRequest, error: Any) -> HttpResponse:
         problems = [
-            Problem(".".join(str(part) for part in each["loc"][1:]), str(each["msg"]))
+            Problem(
+                ".".join(str(part) for part in each["loc"][1:]),
+                str(each["msg"]).removeprefix("Value error, "),
+            )
             for each in error.errors
         ]
         return error_response(422, "The request has errors.", problems)

@@ -61,6 +61,9 @@ _PYTHON = r"[A-Za-z_]\w*"
 Seed = Annotated[int, Field(ge=0, le=2**31 - 1)]
 
 
+NAME = r"\w[\w .+=-]{0,199}"
+
+
 def experiment_name(name: str) -> str:
     """The name of an experiment.
 
@@ -69,7 +72,7 @@ def experiment_name(name: str) -> str:
     """
     if name == "new":
         raise ValueError("new is the address of the form; choose another")
-    if not re.fullmatch(r"\w[\w .+=-]{0,199}", name):
+    if not re.fullmatch(NAME, name):
         raise ValueError(
             "use letters, digits, spaces and . + = _ - only, 200 at most, beginning with a letter "
             f"or digit (found {short(name)})"

@@ -5,12 +5,13 @@ from __future__ import annotations
 from typing import Annotated, Any, Literal
 
 from ninja import Field, Schema
-from pydantic import StringConstraints
+from pydantic import AfterValidator, StringConstraints
 
+from experiments.design.document.experiment_file import NAME, experiment_name
 from experiments.web.api_schemas import ParameterName, ProblemOut, Short, Strict
 
 Seed = Annotated[int, Field(ge=0, lt=2**63)]
-Name = Annotated[str, StringConstraints(pattern=r"^\w[\w .+=-]*$", max_length=200)]
+Name = Annotated[str, StringConstraints(pattern=f"^{NAME}$"), AfterValidator(experiment_name)]
 Tag = Annotated[str, StringConstraints(min_length=1, max_length=60, strip_whitespace=True)]
 Key = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{0,64}$")]
 
