@@ -32,7 +32,8 @@ from experiments.charts.theme import (
 class Line:
     """One series of one trial. `steps`, `values`, `seconds`, `epochs` [T]; `seconds` since its
     start. Lines of one `group` share a hue and stand in the legend by their mean. `earlier`: the
-    number of an ended attempt that logged it, 0 for the trial's curve.
+    number of an ended attempt that logged it, 0 for the trial's curve. Where several series of one
+    split share the chart, each has its own `variant` of the dash and its `label` in the legend.
     """
 
     trial: int
@@ -46,6 +47,8 @@ class Line:
     epochs: NDArray[np.float64] | None = field(default=None, repr=False)
     group: str = ""
     earlier: int = 0
+    variant: int = 0
+    label: str = ""
 
 
 Ending = Literal["best", "pruned", "failed"]
@@ -76,6 +79,8 @@ class Mean:
     series: str
     is_train: bool
     curve: MeanCurve = field(repr=False)
+    variant: int = 0
+    label: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,11 +105,12 @@ def learning_curves(
     """The figure of some trials' curves; the script behind it can add points to its lines."""
     trials = list(dict.fromkeys(line.group or line.trial for line in lines))
     hues = {trial: HUES[i % len(HUES)] for i, trial in enumerate(trials)}
-    named: set[tuple[int, int]] = set()
+    named: set[tuple[int, int, str]] = set()
     data = []
     for line in lines:
-        own = (line.trial, line.earlier)
-        first = own not in named and (not line.is_train or _only_train(lines, line.trial))
+        own = (line.trial, line.earlier, line.label)
+        speaks = not line.is_train or bool(line.label) or _only_train(lines, line.trial)
+        first = own not in named and speaks
         if first:
             named.add(own)
         shown = first and not line.group
@@ -151,7 +157,7 @@ def line_trace(line: Line, hue: str, *, in_legend: bool) -> dict[str, Any]:
         "line": {
             "color": hue,
             "width": 1.0 if line.group else 1.3 if line.is_train else 2.1,
-            "dash": "dot" if line.is_train else "solid",
+            "dash": _dash(line.is_train, line.variant),
         },
         "marker": {"size": 5},
         "hovertemplate": f"%{{y:.4g}}<extra>{escaped(label)}</extra>",
@@ -165,9 +171,15 @@ def line_trace(line: Line, hue: str, *, in_legend: bool) -> dict[str, Any]:
 
 
 def _name(line: Line) -> str:
+    label = f" {line.label}" if line.label else ""
     if line.earlier:
-        return f"attempt {line.earlier}, taken over"
-    return line.trial_name + (" (running)" if line.running else "")
+        return f"attempt {line.earlier}, taken over{label}"
+    return line.trial_name + label + (" (running)" if line.running else "")
+
+
+def _dash(is_train: bool, variant: int) -> str:
+    dashes = ("dot", "dashdot") if is_train else ("solid", "dash", "longdash", "longdashdot")
+    return dashes[variant % len(dashes)]
 
 
 def mean_traces(mean: Mean, hue: str) -> list[dict[str, Any]]:
@@ -181,7 +193,7 @@ def mean_traces(mean: Mean, hue: str) -> list[dict[str, Any]]:
         "meta": {"mean": mean.group, "series": mean.series},
     }
     edge = {**shared, "line": {"width": 0}, "showlegend": False, "hoverinfo": "skip"}
-    dash = "dot" if mean.is_train else "solid"
+    dash = _dash(mean.is_train, mean.variant)
     label = f"{mean.group} {mean.series}, mean of %{{customdata}} seeds"
     return [
         {**edge, "y": plain(mean.curve.low)},
@@ -190,8 +202,8 @@ def mean_traces(mean: Mean, hue: str) -> list[dict[str, Any]]:
             **shared,
             "y": plain(mean.curve.mean),
             "customdata": mean.curve.count.tolist(),
-            "name": escaped(f"{mean.group}, mean"),
-            "showlegend": not mean.is_train,
+            "name": escaped(f"{mean.group}, mean" + (f" {mean.label}" if mean.label else "")),
+            "showlegend": not mean.is_train or bool(mean.label),
             "line": {"color": hue, "width": 2.6, "dash": dash},
             "hovertemplate": f"%{{y:.4g}}<extra>{escaped(label)}</extra>",
         },

@@ -153,7 +153,10 @@ def means_of(trials: Sequence[CurveTrial], parts: ExperimentParts, family: Famil
     if not any(trial.side for trial in trials):
         return []
     found = mean_curves(trials, parts.declared, family.members)
-    return [Mean(side, name, name in family.train, curve) for (side, name), curve in found.items()]
+    return [
+        Mean(side, name, name in family.train, curve, *family.apart(name))
+        for (side, name), curve in found.items()
+    ]
 
 
 def earlier_lines(
@@ -166,6 +169,8 @@ def earlier_lines(
             trial_name=trial.name,
             series=name,
             is_train=name in family.train,
+            variant=family.apart(name)[0],
+            label=family.apart(name)[1],
             steps=drawn.steps,
             values=drawn.values,
             seconds=drawn.seconds,
@@ -228,6 +233,8 @@ def lines_of(curves: Sequence[TrialCurves], family: Family) -> tuple[list[Line],
                 running=not each.trial.finished,
                 epochs=drawn.epochs,
                 group=each.trial.side,
+                variant=family.apart(name)[0],
+                label=family.apart(name)[1],
             )
             lines.append(line)
             if not is_train and not name.startswith(SYSTEM):

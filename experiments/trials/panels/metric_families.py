@@ -22,6 +22,12 @@ class Family:
     train: frozenset[str]
     holds_official: bool = False
 
+    def apart(self, name: str) -> tuple[int, str]:
+        """Which of the members of its split a name is, and the name itself where there are
+        several: "loss" and "val/loss" would look the same otherwise."""
+        alike = [each for each in self.members if (each in self.train) == (name in self.train)]
+        return alike.index(name), name if len(alike) > 1 else ""
+
     @property
     def title(self) -> str:
         return self.key.replace("_", " ").strip() or self.members[0]
@@ -33,15 +39,15 @@ def families(
     """Families by key: what is judged first, then losses, other metrics, the rest by name."""
     found: dict[str, list[str]] = {}
     for name in sorted(set(names)):
-        found.setdefault(_key(name), []).append(name)
+        found.setdefault(_key(name).casefold(), []).append(name)
     built = {
-        key: Family(
+        (key := _key(members[0])): Family(
             key=key,
             members=tuple(sorted(members, key=lambda name: _split(name, declared) == "train")),
             train=frozenset(name for name in members if _split(name, declared) == "train"),
             holds_official=official in members,
         )
-        for key, members in found.items()
+        for members in found.values()
     }
     return dict(sorted(built.items(), key=lambda pair: _rank(pair[1], declared)))
 

@@ -35,6 +35,19 @@ def test_each_trial_stands_once_in_the_legend() -> None:
     assert sorted(shown) == [7, 9]
 
 
+def test_series_that_share_a_chart_have_their_own_dash_and_stand_in_the_legend_by_name() -> None:
+    lines = [
+        line(7, "loss", label="loss"),
+        line(7, "val/loss", variant=1, label="val/loss"),
+        line(7, "train_loss"),
+        line(9, "val/loss", variant=1, label="val/loss", running=True),
+    ]
+    data = learning_curves(lines)["data"]
+    assert [trace["line"]["dash"] for trace in data] == ["solid", "dash", "dot", "dash"]
+    shown = [trace["name"] for trace in data if trace["showlegend"]]
+    assert shown == ["A7 loss", "A7 val/loss", "A9 val/loss (running)"]
+
+
 def test_a_value_that_is_not_finite_breaks_the_line() -> None:
     figure = learning_curves([line(1)])
     assert figure["data"][0]["y"] == [0.5, None, 0.3]

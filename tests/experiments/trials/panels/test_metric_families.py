@@ -28,6 +28,22 @@ def test_slashes_and_short_words_work_as_well() -> None:
     assert found["f1"].members == ("val/f1", "train/f1")
 
 
+def test_names_that_share_a_family_are_told_apart_within_their_split() -> None:
+    (found,) = families(["loss", "val/loss", "Loss", "train/loss"], {}, "acc").values()
+    assert set(found.members) == {"loss", "val/loss", "Loss", "train/loss"}
+    apart = [found.apart(name) for name in found.members]
+    assert len(set(apart)) == 4
+    assert found.apart("train/loss") == (0, ""), "the one dotted line needs no name"
+    assert [found.apart(name)[1] for name in ("loss", "val/loss", "Loss")] == [
+        "loss", "val/loss", "Loss",
+    ]  # fmt: skip
+
+
+def test_two_that_differ_by_their_split_need_no_names() -> None:
+    (found,) = families(["train_loss", "validation_loss"], {}, "acc").values()
+    assert [found.apart(name) for name in found.members] == [(0, ""), (0, "")]
+
+
 def test_a_declared_split_stands_over_the_name() -> None:
     declared = {"score_a": Metric("score_a", "train"), "score_b": Metric("score_b", "validation")}
     found = families(["score_a", "score_b"], declared, "score_b")
