@@ -11,9 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from optuna.trial import FrozenTrial, TrialState
 
-from experiments.models.trial_rows import TrialRow
-
 if TYPE_CHECKING:
+    from experiments.models.trial_rows import TrialRow
     from experiments.trials.lifecycle.services.trial_creation import TrialFields
 
 # Why a trial failed where Optuna has one word for all: "lost" (its worker died, or it fell

@@ -6,10 +6,9 @@ import threading
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from experiments.models.trial_encoding import Parameter
-from experiments.models.trial_rows import Texts, TrialRow
-
 if TYPE_CHECKING:
+    from experiments.models.trial_encoding import Parameter
+    from experiments.models.trial_rows import Texts, TrialRow
     from experiments.trials.lifecycle.services.trial_finishing import Outcome
 
 

@@ -9,17 +9,19 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from experiments.models.trial_rows import Texts
     from experiments.trials.lifecycle.queries import studies as study_queries
     from experiments.trials.lifecycle.queries import trials as trial_queries
     from experiments.trials.lifecycle.services import studies, trials
     from workers.search.study_cache import StudyCache
 
-__all__ = ["StudyCache", "load", "studies", "study_queries", "trial_queries", "trials"]
+__all__ = ["StudyCache", "Texts", "load", "studies", "study_queries", "trial_queries", "trials"]
 
 
 def load() -> None:
     """Import them, once Django is set up."""
-    global StudyCache, studies, study_queries, trial_queries, trials
+    global StudyCache, Texts, studies, study_queries, trial_queries, trials
+    from experiments.models.trial_rows import Texts
     from experiments.trials.lifecycle.queries import studies as study_queries
     from experiments.trials.lifecycle.queries import trials as trial_queries
     from experiments.trials.lifecycle.services import studies, trials

@@ -19,8 +19,6 @@ from optuna.storages._heartbeat import BaseHeartbeat
 from optuna.trial import FrozenTrial, TrialState
 
 from experiments.errors import NotFound
-from experiments.models.trial_encoding import Parameter
-from experiments.models.trial_rows import Texts, TrialRow
 from workers.search import records
 from workers.search.bare_django import connect, leave_thread
 from workers.search.frozen_trials import copies, fields, frozen
@@ -31,6 +29,8 @@ from workers.search.study_storage import StudyStorage, as_directions
 if TYPE_CHECKING:
     from optuna import Study
 
+    from experiments.models.trial_encoding import Parameter
+    from experiments.models.trial_rows import TrialRow
     from experiments.trials.lifecycle.services.trial_finishing import Outcome
     from workers.search.study_cache import StudyCache
 
@@ -106,7 +106,7 @@ class VerdictStorage(StudyStorage, BaseHeartbeat):
                 trial_id, _ = records.trials.create(
                     study_id=study_id, state=TrialState.RUNNING.value
                 )
-                self._open[trial_id] = OpenTrial(study_id, Texts())
+                self._open[trial_id] = OpenTrial(study_id, records.Texts())
                 return trial_id
             trial_id, _ = records.trials.create(study_id=study_id, **fields(template_trial))
             return trial_id
