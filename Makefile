@@ -37,8 +37,8 @@ test-sqlite: $(VENV)/.installed-all
 test-browser: $(VENV)/.installed-all
 	$(PYTEST) --dist worksteal -m browser -rs tests/e2e
 
-test-quick: $(VENV)/.installed-all  ## Run what needs no process, browser or whole cross product, on SQLite: while one works.
-	$(PYTEST) $(BY_FILE) -m "not (browser or processes or exhaustive)" --hypothesis-profile=quick
+test-quick: $(VENV)/.installed-all  ## Run what needs neither processes nor a browser nor long, on SQLite: while one works.
+	$(PYTEST) $(BY_FILE) -m "not (browser or processes or thorough)" --hypothesis-profile=quick
 
 test-all: $(VENV)/.installed-all  ## Run every test on both databases, in the browser too.
 	$(PYTEST) $(BY_FILE) -m "not browser"

@@ -6,7 +6,7 @@ import pytest
 from benchmarks import _fuzzing
 
 COUNT = 700  # `python -m benchmarks.fuzz` sends 100,000
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.thorough]
 
 
 def test_damaged_requests_are_refused_or_done_and_never_half_written() -> None:

@@ -36,7 +36,7 @@ from tests import cast
 from tests.experiments.site.expected_answers import PAGES
 from tests.experiments.site.test_every_address import path_of
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.thorough]
 
 EVIL = "\"'><img src=x onerror=alert(1)></script><script>alert(1)</script>"
 ACTS = re.compile(r"<img src=x|<script>alert|<a href=\"?javascript:", re.IGNORECASE)

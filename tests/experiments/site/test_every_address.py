@@ -33,7 +33,7 @@ from tests import cast
 from tests.experiments.site.asked_of_addresses import DOCUMENTS, FORMS
 from tests.experiments.site.expected_answers import API, PAGES
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.thorough]
 
 PEOPLE = ("nobody", "outsider", "viewer", "editor", "approver", "admin")
 NAMES = {"outsider": "dan", "viewer": "ben", "editor": "cleo", "approver": "fay", "admin": "ada"}

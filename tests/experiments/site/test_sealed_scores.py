@@ -16,7 +16,7 @@ from experiments.verdict.evidence import evidence
 from experiments.verdict.services import replications
 from tests import cast
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.thorough]
 
 VALUE = 0.8765432101  # nothing else looks like it
 NEEDLES = ("test_accuracy", "0.87654", "0.8765")

@@ -17,6 +17,8 @@ from tests.workers.problems.trained import trained as run_once
 from workers.problems import diabetes
 from workers.problems.diabetes import Hyperparameters, load
 
+pytestmark = pytest.mark.thorough
+
 CPU = torch.device("cpu")
 EXAMPLE = Path(diabetes.__file__).parent / "examples" / "depth.yaml"
 

@@ -19,6 +19,8 @@ from tests.workers.problems.trained_digits import fingerprint, trained
 from workers.problems import digits
 from workers.problems.digits import Hyperparameters, learning_rates, load
 
+pytestmark = pytest.mark.thorough
+
 CPU = torch.device("cpu")
 EXAMPLE = Path(digits.__file__).parent / "examples" / "label-smoothing.yaml"
 

@@ -3,7 +3,11 @@ from __future__ import annotations
 import asyncio.queues
 from collections import Counter
 
+import pytest
+
 from workers.problems import docstrings
+
+pytestmark = pytest.mark.thorough
 
 
 def test_every_package_has_at_least_a_hundred_texts() -> None:

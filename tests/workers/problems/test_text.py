@@ -17,6 +17,8 @@ from tests.workers.problems.trained import trained as run_once
 from workers.problems import docstrings, text
 from workers.problems.text import Hyperparameters, Network, learning_rates, load
 
+pytestmark = pytest.mark.thorough
+
 CPU = torch.device("cpu")
 EXAMPLE = Path(text.__file__).parent / "examples" / "bert-adam.yaml"
 SMALL = {"hidden_units": 32, "batch_size": 64, "dropout": 0.2}

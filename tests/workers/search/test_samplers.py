@@ -14,6 +14,8 @@ from experiments.design.catalogue import SAMPLERS
 from workers.search.asking import StudyOfRows
 from workers.search.samplers import Draw, build_sampler, trial_seed
 
+pytestmark = pytest.mark.thorough
+
 SPACE: dict[str, BaseDistribution] = {
     "x": FloatDistribution(0.0, 1.0),
     "y": FloatDistribution(1e-4, 1.0, log=True),

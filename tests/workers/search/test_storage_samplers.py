@@ -28,6 +28,8 @@ from workers.search.annealing import SimulatedAnnealingSampler
 from workers.search.quasi_random import HaltonSampler, SobolSampler
 from workers.search.storage import VerdictStorage
 
+pytestmark = pytest.mark.thorough
+
 OURS: dict[str, Callable[[], BaseSampler]] = {
     "halton": lambda: HaltonSampler(0),
     "sobol": lambda: SobolSampler(0),

@@ -13,6 +13,8 @@ from experiments.analysis.seeds.looks import DEFAULT, TOTAL_ERROR, Schedule, pla
 from experiments.analysis.seeds.replication import score
 from experiments.analysis.seeds.verdict import judge
 
+pytestmark = pytest.mark.thorough
+
 Floats = NDArray[np.float64]
 DRAWS = 20_000
 

@@ -38,7 +38,7 @@ from experiments.team.services import invitations, webhooks
 from tests import cast
 from tests.experiments.asking_programs import Program
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.thorough]
 PROMISES = [
     not_a_server_error,
     status_code_conformance,
