@@ -3,9 +3,11 @@
     python -m benchmarks.dispatch [--json] [--trials 400]
 
 Two `manage.py worker` processes of one slot each, a private PostgreSQL (durable, as shipped) and
-a private Redis. A trial is claimed, drawn, handed to a warm training process, its point stored,
-its result recorded, and the rules look at it. Celery's bare round trip is measured on the same
-Redis; Ray Tune's figure is the published one of `PUBLISHED`. Exits with 1 when a goal is missed.
+a private Redis. A trial is claimed, drawn, run in a process of its own, its point stored, its
+result recorded, and the rules look at it. Celery's bare round trip is measured on the same Redis;
+Ray Tune's figure is the published one of `PUBLISHED`. How soon such a process begins is measured
+with an objective that imports torch, in a slot of its own; peer: a new interpreter that imports
+it. Exits with 1 when a goal is missed.
 """
 
 from __future__ import annotations
@@ -13,6 +15,7 @@ from __future__ import annotations
 import argparse
 import os
 import shutil
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -124,6 +127,61 @@ def dispatch(cluster: Cluster, trials: int) -> list[Row]:
     ]
 
 
+def starts(trials: int) -> list[Row]:
+    """From handing a trial of torch to a slot to the first line of its function."""
+    from workers.node.supervisor import Slot
+    from workers.training.messages import Job, Outcome
+
+    def run(slot: Slot) -> Outcome:
+        return slot.run(
+            Job(
+                label="starts",
+                objective="benchmarks._dispatch_torch:begins",
+                allowed=("benchmarks._dispatch_torch",),
+                params={},
+                train_seed=0,
+                split_seed=0,
+                official_metric="validation_accuracy",
+                direction="maximize",
+            ),
+            on_series=lambda flush: None,
+            on_report=lambda step, value: None,
+            on_sealed=lambda sealed: None,
+            on_log_tail=lambda text: None,
+            on_tick=lambda: None,
+        )
+
+    slot = Slot()
+    waits, wholes = [], []
+    try:
+        run(slot)  # imports torch
+        for _ in range(trials):
+            handed = time.time()
+            began = run(slot).score.value
+            if began is None:
+                raise RuntimeError("a trial of torch did not complete")
+            wholes.append(1e3 * (time.time() - handed))
+            waits.append(1e3 * (began - handed))
+    finally:
+        slot.close()
+    began = time.perf_counter()
+    subprocess.run([sys.executable, "-c", "import torch"], check=True)
+    peer = 1e3 * (time.perf_counter() - began)
+    middle, most = statistics.median(waits), statistics.quantiles(waits, n=20)[-1]
+    return [
+        row(
+            "a clean process with torch begins, median",
+            middle,
+            peer,
+            unit="ms",
+            goal="< 50",
+            met=middle < 50,
+        ),
+        row("a clean process with torch begins, 95 %", most, peer, unit="ms"),
+        row("a trial of it from hand-over to end, median", statistics.median(wholes), unit="ms"),
+    ]
+
+
 def web(cluster: Cluster) -> list[Row]:
     """Memory of the web process after it has answered pages."""
     from config.static_files import collect_if_changed
@@ -172,7 +230,7 @@ def main() -> int:
     environment = {"OBJECTIVES": "benchmarks._dispatch_training", "LOG_LEVEL": "WARNING"}
     try:
         with Cluster(folder, environment) as cluster:
-            rows = [*dispatch(cluster, arguments.trials), *web(cluster)]
+            rows = [*dispatch(cluster, arguments.trials), *starts(50), *web(cluster)]
     finally:
         shutil.rmtree(folder, ignore_errors=True)
     print(as_text(rows, as_json=arguments.json))

@@ -86,6 +86,9 @@ class ForkServer:
         self._socket, theirs = socket.socketpair()
         self.control = Connection(os.dup(self._socket.fileno()))
         seen = {name: value for name, value in os.environ.items() if name not in set(hidden)}
+        # An import that asks whether there is a GPU must not begin to use it (torch's notes on
+        # CUDA and forks): it asks the driver's NVML instead.
+        seen.setdefault("PYTORCH_NVML_BASED_CUDA_CHECK", "1")
         seen |= {**(environment or {}), **thread_variables(job.threads), **job.environment}
         self._process = _STARTER.submit(self._start, theirs, {**seen, MARK: self._mark}).result()
         theirs.close()

@@ -19,9 +19,7 @@ from workers.training.loaded_sources import LoadedSources
 from workers.training.messages import NotForked
 
 _FORK_SAFE_THREADS = ("jemalloc_bg_thd",)  # its library stops and starts it around a fork
-# NVML opens these, as `torch.cuda.is_available()` does when it is told to ask NVML alone; whatever
-# uses a GPU opens others, too.
-_FORK_SAFE_FILES = ("/dev/null", "/dev/urandom", "/dev/nvidiactl")
+_FORK_SAFE_FILES = ("/dev/null", "/dev/urandom")
 
 
 def import_module(module: str, allowed: Sequence[str], sources: LoadedSources) -> NotForked | None:
@@ -82,9 +80,18 @@ def _open_files() -> dict[str, str]:
     for each in Path("/proc/self/fd").iterdir():
         with contextlib.suppress(OSError):
             file = str(each.readlink())
-            if file not in _FORK_SAFE_FILES and file != f"/proc/{os.getpid()}/fd":
+            if not _is_fork_safe(file):
                 found[each.name] = f"open {file}"
     return found
+
+
+def _is_fork_safe(file: str) -> bool:
+    """NVML keeps files of GPUs open, and forks survive it; CUDA opens one of unified memory, too,
+    and then none survives.
+    """
+    if file.startswith("/dev/nvidia"):
+        return "uvm" not in file
+    return file in _FORK_SAFE_FILES or file == f"/proc/{os.getpid()}/fd"
 
 
 class RandomStates:
