@@ -36,7 +36,7 @@ from workers.training.messages import (
     TrialEnded,
 )
 from workers.training.parent_death import MARK, become_subreaper, kill_marked, kill_with_parent
-from workers.training.preloading import RandomStates, import_module
+from workers.training.preloading import RandomStates, import_module, tidy_up
 
 _REAP_SECONDS = 1.0  # how long an orphan of a trial may stay a zombie
 _KILL_SECONDS = 5.0  # for all that a trial left, however fast it starts more
@@ -53,6 +53,7 @@ def main(descriptor: int) -> None:
             stream.reconfigure(line_buffering=True, errors="backslashreplace")  # type: ignore[union-attr]
         _serve(_Control(descriptor))
     except (EOFError, OSError):
+        tidy_up()
         os._exit(0)
     except BaseException:
         traceback.print_exc()

@@ -9,7 +9,8 @@ import random
 import signal
 import sys
 import threading
-from collections.abc import Sequence
+import weakref
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +20,7 @@ from workers.training.loaded_sources import LoadedSources
 from workers.training.messages import NotForked
 
 _FORK_SAFE_THREADS = ("jemalloc_bg_thd",)  # its library stops and starts it around a fork
+_kept: list[Callable[[], object]] = []
 _FORK_SAFE_FILES = ("/dev/null", "/dev/urandom")
 
 
@@ -35,6 +37,7 @@ def import_module(module: str, allowed: Sequence[str], sources: LoadedSources) -
         return NotForked("failed")
     finally:
         sources.note()
+        _keep_finalizers()
         with contextlib.suppress(Exception):
             sys.stdout.flush()
             sys.stderr.flush()
@@ -44,6 +47,22 @@ def import_module(module: str, allowed: Sequence[str], sources: LoadedSources) -
         return None
     reason = f"the import of {module} leaves {', '.join(left[:3])}"
     return NotForked("unforkable", reason, sources.stamps)
+
+
+def _keep_finalizers() -> None:
+    """Let no trial tidy up at its exit what the import has made for all of them, such as a
+    temporary folder; of torch's there are thousands, too.
+    """
+    for finalizer in list(weakref.finalize._registry):  # type: ignore[attr-defined]
+        finalizer.atexit = False
+        _kept.append(finalizer)
+
+
+def tidy_up() -> None:
+    """What `_keep_finalizers` kept from trials, at the end of the server."""
+    for finalizer in reversed(_kept):
+        with contextlib.suppress(Exception):
+            finalizer()
 
 
 def _threads() -> list[str]:

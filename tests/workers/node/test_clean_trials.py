@@ -100,6 +100,15 @@ def test_functions_registered_for_the_exit_are_called(slot: Slot) -> None:
     assert (outcome.state, outcome.log_tail) == ("complete", "said at exit\n")
 
 
+def test_what_an_import_has_made_is_not_tidied_up_by_a_trial(slot: Slot, write: Write) -> None:
+    head = "import os, tempfile\nFOLDER = tempfile.TemporaryDirectory()\nprint(FOLDER.name)"
+    module = write("makes_a_folder", head, "os.path.isdir(FOLDER.name)")
+    outcomes = [run(slot, module) for _ in range(2)]
+    assert [outcome.score.value for outcome in outcomes] == [1.0, 1.0]
+    slot.close()
+    assert not Path(outcomes[0].log_tail.strip()).exists()
+
+
 def test_what_an_import_prints_is_in_the_log_of_each_trial(slot: Slot, write: Write) -> None:
     module = write("prints_at_import", "print('imported')", "0.5")
     assert [run(slot, module).log_tail for _ in range(2)] == ["imported\n"] * 2
