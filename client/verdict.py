@@ -207,24 +207,21 @@ class Run:
             self.finish("failed", reason="the program ended without finishing the run")
 
     def _number(self, name: Any, given: Any) -> float | None:
-        # float() itself would read "0.5" and take an array of one element for a number.
-        if not isinstance(given, (str, bytes, bytearray)) and getattr(given, "ndim", 0) == 0:
-            with contextlib.suppress(Exception):
-                return float(given)
+        if not isinstance(given, (str, bytes, bytearray)):  # float() itself would read "0.5"
+            with contextlib.suppress(Exception):  # item() wants one element
+                return float(given.item() if getattr(given, "ndim", 0) else given)
         self._warn(name, f"metric {name!r:.100}: skipped, a {type(given).__name__} is no number")
         return None
 
-    def _step(self, step: Any, number: int) -> int:
+    def _step(self, step: Any, number: float) -> float:
         with contextlib.suppress(Exception):
             try:
-                whole = operator.index(step)
+                at: float = operator.index(step)
             except TypeError:
-                whole = int(step)
-                if whole != float(step):
-                    raise
-            if -(2**63) <= whole < 2**63:
-                return whole
-        self._warn("step", f"step {step!r:.50} is no 64-bit whole number: calls are counted")
+                at = int(step) if int(step) == float(step) else float(step)
+            if -(2**63) <= at < 2**63:
+                return at
+        self._warn("step", f"step {step!r:.50} is no 64-bit number: calls are counted")
         return number
 
     def _warn(self, key: object, text: str) -> None:

@@ -40,13 +40,13 @@ class LastStep:
 
     stop_requested = False
 
-    def __init__(self, last_step: int | None) -> None:
+    def __init__(self, last_step: float | None) -> None:
         self._last_step = last_step
 
     def series(self, flush: SeriesFlush) -> None:
         """Points are not kept: the score is what is compared."""
 
-    def report(self, step: int, value: float) -> bool:
+    def report(self, step: float, value: float) -> bool:
         """Asked at every evaluation: whether it was the recorded run's last one."""
         return self._last_step is not None and step >= self._last_step
 
@@ -98,7 +98,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return SAME if same else DIFFERS
 
 
-def run_again(job: Job, last_step: int | None) -> tuple[Score, tuple[str, ...]]:
+def run_again(job: Job, last_step: float | None) -> tuple[Score, tuple[str, ...]]:
     """Run the objective in this process: its score and the names it logged.
 
     Raises what the objective raises.
@@ -158,7 +158,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--search-seed", type=int)
     parser.add_argument("--metric", required=True, help="the official metric")
     parser.add_argument("--direction", required=True, choices=("minimize", "maximize"))
-    parser.add_argument("--last-step", type=int, help="end after its evaluation at this step")
+    parser.add_argument("--last-step", type=_number, help="end after its evaluation at this step")
     parser.add_argument("--folds", type=int, default=0, help="train once a fold, take the mean")
     parser.add_argument("--budget", type=_number, help="what run.budget says")
     parser.add_argument("--early-stopping", type=_rule, help="a JSON object: the rule of a fold")

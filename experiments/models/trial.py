@@ -8,6 +8,7 @@ from django.db.models import Q
 from experiments.models.experiment import Experiment
 from experiments.models.project import Configuration, Project
 from experiments.models.replication import Purpose, Replication
+from experiments.models.step_field import StepField
 
 
 class StudyKind(models.TextChoices):
@@ -165,8 +166,8 @@ class Trial(models.Model):
     finished_at = models.DateTimeField(null=True, blank=True)
 
     latest_value = models.FloatField(null=True, blank=True)  # official metric, while running
-    latest_step = models.BigIntegerField(null=True, blank=True)
-    best_step = models.BigIntegerField(null=True, blank=True)
+    latest_step = StepField(null=True, blank=True)
+    best_step = StepField(null=True, blank=True)
     evaluations = models.PositiveIntegerField(null=True, blank=True)
     read_split_seed = models.BooleanField(null=True, blank=True)
     stopped_early = models.BooleanField(default=False)

@@ -8,6 +8,7 @@ from django.db.models import Q
 
 from experiments.models.experiment import Experiment
 from experiments.models.project import Project
+from experiments.models.step_field import StepField
 from experiments.models.trial import Trial
 
 
@@ -40,7 +41,7 @@ class Artifact(models.Model):
     path = models.CharField(max_length=1000)
     size = models.BigIntegerField()
     sha256 = models.CharField(max_length=64)
-    step = models.BigIntegerField(null=True, blank=True)
+    step = StepField(null=True, blank=True)
     attempt = models.PositiveIntegerField(null=True, blank=True)
     value = models.FloatField(null=True, blank=True)
     created_at = models.DateTimeField(auto_now_add=True)

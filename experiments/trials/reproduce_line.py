@@ -18,7 +18,7 @@ def reproduce_line(
     direction: str,
     score: float | None,
     search_seed: int | None = None,
-    last_step: int | None = None,
+    last_step: float | None = None,
     folds: int = 0,
     budget: float | None = None,
     early_stopping: Mapping[str, Any] | None = None,

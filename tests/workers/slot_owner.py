@@ -19,7 +19,7 @@ class Owner:
         self.order: Order | None = order
         self.prune_at = prune_at
         self.flushes: list[SeriesFlush] = []
-        self.reports: list[tuple[int, float]] = []
+        self.reports: list[tuple[float, float]] = []
         self.sealed: list[Sealed] = []
         self.tails: list[str] = []
         self.ticks: list[float] = []
@@ -35,7 +35,7 @@ class Owner:
             tick_seconds=0.1,
         )
 
-    def on_report(self, step: int, value: float) -> bool:
+    def on_report(self, step: float, value: float) -> bool:
         self.reports.append((step, value))
         return step == self.prune_at
 

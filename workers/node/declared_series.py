@@ -78,7 +78,7 @@ def circumstances(
     pruned: bool,
     trial_sd: float | None = None,
     rival_gap: float | None = None,
-    resumed_at: Sequence[int] = (),
+    resumed_at: Sequence[float] = (),
 ) -> Circumstances:
     """What is known about a finished trial beside its series."""
     clip = number_of(parameters, HyperparameterKind.CLIPPING)

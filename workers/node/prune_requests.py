@@ -26,7 +26,7 @@ class ReportDesk:
 
     def __init__(
         self,
-        judge: Callable[[int, float], bool | None],
+        judge: Callable[[float, float], bool | None],
         answer: Callable[[ReportAnswer], None],
         on_end: Callable[[], None] = _nothing,
     ) -> None:

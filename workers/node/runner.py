@@ -141,7 +141,7 @@ class _OneTrial:
         self._stopping = stopping
         self._environment = environment
         self._sealed: list[Sealed] = []
-        self._unreported: list[tuple[int, float]] = []
+        self._unreported: list[tuple[float, float]] = []
         self._series = AttemptSeries(claim.trial_id, claim.attempt)
         self._gives_back = False
 
@@ -221,7 +221,7 @@ class _OneTrial:
         asked.begun()
         return job_of(assignment, parameters, asked.rungs(), checkpoints_of(assignment))
 
-    def _report(self, asked: AskedTrial, step: int, value: float) -> bool | None:
+    def _report(self, asked: AskedTrial, step: float, value: float) -> bool | None:
         """Whether to prune; None while the database is away, which is told everything later."""
         self._unreported.append((step, value))
         try:

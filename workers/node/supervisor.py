@@ -54,7 +54,7 @@ class Callbacks:
     """
 
     on_series: Callable[[SeriesFlush], None]
-    on_report: Callable[[int, float], bool | None]
+    on_report: Callable[[float, float], bool | None]
     on_sealed: Callable[[Sealed], None]
     on_log_tail: Callable[[str], None]
     on_tick: Callable[[], Order | None]
@@ -116,7 +116,7 @@ class Slot:
         job: Job,
         *,
         on_series: Callable[[SeriesFlush], None],
-        on_report: Callable[[int, float], bool | None],
+        on_report: Callable[[float, float], bool | None],
         on_sealed: Callable[[Sealed], None],
         on_log_tail: Callable[[str], None],
         on_tick: Callable[[], Order | None],

@@ -63,6 +63,7 @@ class AskedTrial:
             # would be shown the trials of all brackets as if they were of one.
             self._study.pruner._try_initialization(self._study)
         self._trial: Trial | None = None
+        self._report_steps: dict[float, int] = {}  # of reports, by the steps that were told
         self.drawn: Mapping[str, Parameter] = {}
 
     def parameters(self) -> Mapping[str, Any]:
@@ -97,11 +98,23 @@ class AskedTrial:
             first = self._study.pruner._get_bracket_id(self._study, trial)
         return found[min(first, len(found) - 1) :] if found else ()
 
-    def should_prune(self, step: int, value: float) -> bool:
+    def should_prune(self, step: float, value: float) -> bool:
         """Report an evaluation of the official metric and ask the pruner."""
         trial = self._optuna_trial()
-        trial.report(value, step)
+        trial.report(value, self._report_step(step))
         return trial.should_prune()
+
+    def _report_step(self, step: float) -> int:
+        """Optuna's reports have whole steps: from the first step on that is none, evaluations are
+        counted.
+        """
+        if step not in self._report_steps:
+            known = self._report_steps
+            if isinstance(step, int) and all(isinstance(each, int) for each in known):
+                known[step] = step
+            else:
+                known[step] = max(max(known.values(), default=0), len(known)) + 1
+        return self._report_steps[step]
 
     def keep_folds(self, values: Sequence[float]) -> None:
         """Keep the value of each fold beside the trial's own, which is their mean."""

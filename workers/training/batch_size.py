@@ -261,7 +261,7 @@ class _Unheard:
 
     def series(self, flush: Any) -> None: ...
 
-    def report(self, step: int, value: float) -> bool:
+    def report(self, step: float, value: float) -> bool:
         return False
 
 

@@ -66,7 +66,7 @@ class Shelf:
         self,
         state: Any,
         *,
-        step: int,
+        step: float,
         value: float | None,
         memory: dict[str, Any],
         generators: Sequence[Any] = (),

@@ -104,7 +104,7 @@ class SupervisorLink:
     def tell(self, message: Kept) -> None:
         self.send(message)
 
-    def report(self, step: int, value: float) -> bool | None:
+    def report(self, step: float, value: float) -> bool | None:
         """Whether to prune; None when nobody answered within the job's `pruner_seconds`."""
         deadline = time.monotonic() + self._pruner_seconds
         self._reports += 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -90,8 +91,8 @@ class Flusher:
             batch=self._batch,
             payload=encode(calls),
             points=points,
-            first_step=min(steps),
-            last_step=max(steps),
+            first_step=math.floor(min(steps)),
+            last_step=math.ceil(max(steps)),
             names=tuple(dict.fromkeys(name for call in calls for name in call[2])),
             score=self._score(),
         )

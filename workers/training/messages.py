@@ -24,7 +24,7 @@ class CheckpointFile:
     """
 
     path: str
-    step: int
+    step: float
     attempt: int
     size: int
     sha256: str
@@ -89,9 +89,9 @@ class Resumed:
     as in `experiments.trials.series.lineage.Resumption`.
     """
 
-    step: int | None
+    step: float | None
     origin: int
-    reports: tuple[tuple[int, float], ...] = ()
+    reports: tuple[tuple[float, float], ...] = ()
     suffix: str = ""
     finished: tuple[str, ...] = ()
 
@@ -159,9 +159,9 @@ class Score:
     """
 
     value: float | None = None
-    best_step: int | None = None
+    best_step: float | None = None
     last_value: float | None = None
-    last_step: int | None = None
+    last_step: float | None = None
     evaluations: int = 0
 
 
@@ -169,8 +169,8 @@ class Score:
 class SeriesFlush:
     """Log calls of one flush, packed by `experiments.trials.series.series_encoding`.
 
-    `batch` counts the flushes of this run from 0, `points` the values in it; `first_step` and
-    `last_step` are the smallest and the largest step.
+    `batch` counts the flushes of this run from 0, `points` the values in it; all steps lie from
+    `first_step` to `last_step`.
     """
 
     batch: int
@@ -187,7 +187,7 @@ class Report:
     """An evaluation of the official metric that waits for `ReportAnswer` with its number."""
 
     number: int
-    step: int
+    step: float
     value: float
 
 
@@ -205,7 +205,7 @@ class Sealed:
 
     name: str
     value: float
-    step: int
+    step: float
 
 
 @dataclass(frozen=True, slots=True)

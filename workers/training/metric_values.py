@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import operator
 from typing import Protocol, SupportsFloat, SupportsIndex, cast
 
@@ -28,13 +29,19 @@ def to_float(value: object) -> float | None:
         return None
 
 
-def whole(value: object) -> int | None:
-    """A whole number, also one that comes as a float."""
+def to_step(value: object) -> float | None:
+    """A step as it was told: an int where it is a whole number, a float between two of them.
+
+    None for what is no finite number of 64 bits.
+    """
     try:
-        return operator.index(cast(SupportsIndex, value))
+        step: float = operator.index(cast(SupportsIndex, value))
     except TypeError:
         number = to_float(value)
-        return int(number) if number is not None and number.is_integer() else None
+        if number is None or not math.isfinite(number):
+            return None
+        step = int(number) if number.is_integer() else number
+    return step if -(2**63) <= step < 2**63 else None
 
 
 def is_name(name: object) -> bool:

@@ -48,7 +48,7 @@ class PassShelf:
         return loaded.memory
 
     def tell_resumed(
-        self, *, suffix: str, finished: tuple[str, ...], reports: tuple[tuple[int, float], ...]
+        self, *, suffix: str, finished: tuple[str, ...], reports: tuple[tuple[float, float], ...]
     ) -> None:
         """The curves of finished passes go on to stand; the next one begins, unless it loads."""
         self._sink.tell(Resumed(None, self._origin, reports, suffix, finished))

@@ -40,7 +40,7 @@ class Passes:
         self._shelf = PassShelf(self._job.checkpoints, self._sink)
         self._sink.shelf = self._shelf
         self._finished: tuple[str, ...] = ()  # suffixes
-        self._reports: list[tuple[int, float]] = []
+        self._reports: list[tuple[float, float]] = []
         self.score = Score()
         self.folds: tuple[float, ...] = ()
         self.read_split_seed = False
@@ -189,7 +189,7 @@ class Passes:
             self.ending = "early"
         return run.score
 
-    def _report(self, step: int, value: float, *, last: bool) -> None:
+    def _report(self, step: float, value: float, *, last: bool) -> None:
         """Tell a pass's value; what was reported last can end nothing any more."""
         self._reports.append((step, value))
         answer = self._sink.report(step, value)
@@ -225,5 +225,5 @@ class _OneSeries:
         self._sink.series(replace(flush, batch=self._batches, score=Score()))
         self._batches += 1
 
-    def report(self, step: int, value: float) -> bool | None:
+    def report(self, step: float, value: float) -> bool | None:
         return self._sink.report(step, value)

@@ -14,14 +14,14 @@ import os
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
-from typing import Any, Literal, SupportsFloat, SupportsIndex, TypeVar
+from typing import Any, Literal, SupportsFloat, TypeVar
 
 from experiments.analysis.curves.early_stopping import Waiting, after
 from experiments.design.metrics import guess
 from workers.training.assigned import Assigned
 from workers.training.flushing import FLUSH_SECONDS, Flusher
 from workers.training.messages import Job, Score, Sealed
-from workers.training.metric_values import MAX_NAME, is_name, to_float, whole
+from workers.training.metric_values import MAX_NAME, is_name, to_float, to_step
 from workers.training.run_checkpoints import RunCheckpoints
 from workers.training.run_warnings import RunWarnings
 from workers.training.sink import Sink
@@ -62,7 +62,7 @@ class Run(Assigned):
         self._warn = self._warnings.add
         self._sink = sink
         self._calls = 0
-        self._last_step = 0
+        self._last_step: float = 0
         self._score = Score()
         self._places: dict[object, _Place] = {}
         self._sealed: dict[str, Sealed] = {}
@@ -73,9 +73,9 @@ class Run(Assigned):
         self._watched = job.early_stopping.metric if job.early_stopping else ""
         self._waiting = Waiting()
         # Steps at which validation metrics were logged before the official one; None: never mind.
-        self._evaluated: dict[str, int] | None = {} if self._declares_official() else None
+        self._evaluated: dict[str, float] | None = {} if self._declares_official() else None
         self._checkpoints = RunCheckpoints(job, sink, self._warn)
-        self._reports: list[tuple[int, float]] = []  # evaluations, for the pruner of a resumed run
+        self._reports: list[tuple[float, float]] = []  # evaluations, for a resumed run's pruner
         # Of a training job of several processes the first one logs.
         self._is_another_rank = os.environ.get("RANK", "0").strip() not in ("", "0")
         self._loops = 0  # of `until_stopped` under way
@@ -104,8 +104,9 @@ class Run(Assigned):
         """The last value of every metric of the test split."""
         return tuple(self._sealed.values())
 
-    def log(self, metrics: Mapping[str, SupportsFloat], step: SupportsIndex | None = None) -> None:
-        """Record metrics at a step; without one, the step is the number of earlier calls.
+    def log(self, metrics: Mapping[str, SupportsFloat], step: SupportsFloat | None = None) -> None:
+        """Record metrics at a step, which may lie between two whole numbers; without one, the
+        step is the number of earlier calls.
 
         Numbers, NumPy scalars, and tensors and arrays of one element will do. A value that is
         no number is skipped and named once. Returns at once, except for a call that carries the
@@ -198,7 +199,7 @@ class Run(Assigned):
         return self.ending == "stopped" or self._checkpoints.is_due()
 
     def save_checkpoint(
-        self, state: Any, *, step: SupportsIndex, generators: Sequence[Any] = ()
+        self, state: Any, *, step: SupportsFloat, generators: Sequence[Any] = ()
     ) -> bool:
         """Keep all that is needed to go on after `step`; whether it was kept.
 
@@ -249,7 +250,7 @@ class Run(Assigned):
             "reports": list(self._reports),
         }
 
-    def _remember(self, memory: Mapping[str, Any]) -> tuple[tuple[int, float], ...]:
+    def _remember(self, memory: Mapping[str, Any]) -> tuple[tuple[float, float], ...]:
         """Stand where the run stood that wrote a checkpoint; its reports to the pruner so far."""
         self._score = Score(**memory["score"])
         self._waiting = Waiting(**memory["waiting"])
@@ -271,7 +272,7 @@ class Run(Assigned):
         if self._flusher.error is not None:
             raise self._flusher.error
 
-    def _add(self, step: int, values: dict[str, float]) -> None:
+    def _add(self, step: float, values: dict[str, float]) -> None:
         if self._job.suffix:
             values = {name + self._job.suffix: value for name, value in values.items()}
         self._flusher.add((step, time.time_ns() // 1_000_000, values))
@@ -280,7 +281,7 @@ class Run(Assigned):
         """Record what was measured beside training, at the step that training has reached."""
         self._flusher.add((self._last_step, time.time_ns() // 1_000_000, values))
 
-    def _evaluate(self, step: int, value: float) -> None:
+    def _evaluate(self, step: float, value: float) -> None:
         before = self._score
         best, best_step = before.value, before.best_step
         if math.isfinite(value) and (best is None or self._better(value, best)):
@@ -294,7 +295,7 @@ class Run(Assigned):
         """Whether it must be logged; one that nobody declared may be returned at the end."""
         return self._job.official_metric in self._job.splits
 
-    def _miss(self, step: int, values: Mapping[str, float]) -> None:
+    def _miss(self, step: float, values: Mapping[str, float]) -> None:
         """Fail soon, not after hours, where the metric that counts is not logged at all."""
         if self._evaluated is None:
             return
@@ -311,7 +312,7 @@ class Run(Assigned):
         seen = ", ".join(sorted(self.names)) or "none"
         return f"{self._job.official_metric} was never logged; names seen: {seen}"
 
-    def _heed(self, step: int, official: float | None) -> None:
+    def _heed(self, step: float, official: float | None) -> None:
         """Ask whether to go on; the call's points are already on their way."""
         if self._sink.stop_requested:
             self.ending = "stopped"
@@ -334,7 +335,7 @@ class Run(Assigned):
         self._ends_by_itself = self._ends_by_itself or self._loops > 0
         return self._ends_by_itself
 
-    def _wait(self, step: int, value: float) -> None:
+    def _wait(self, step: float, value: float) -> None:
         rule = self._job.early_stopping
         if rule is None:
             return
@@ -371,12 +372,12 @@ class Run(Assigned):
             self._warn(name, f"metric {name!r:.100}: skipped, its value is a {kind}, no number")
         return value
 
-    def _step(self, step: object, number: int) -> int:
-        number_of = whole(step)
-        if number_of is None or not -(2**63) <= number_of < 2**63:
-            self._warn(_STEP, f"step {step!r:.50} is no 64-bit whole number: calls are counted")
+    def _step(self, step: object, number: float) -> float:
+        found = to_step(step)
+        if found is None:
+            self._warn(_STEP, f"step {step!r:.50} is no 64-bit number: calls are counted")
             return number
-        return number_of
+        return found
 
 
 _Place = Literal["series", "sealed", "refused"]

@@ -13,7 +13,7 @@ from workers.training.messages import BuiltOnLowerBudget, Job, Resumed, Score
 from workers.training.sink import Sink
 
 Memory = dict[str, Any]
-Reports = tuple[tuple[int, float], ...]
+Reports = tuple[tuple[float, float], ...]
 
 
 class RunCheckpoints:
@@ -42,7 +42,7 @@ class RunCheckpoints:
         return time.monotonic() - self._kept_at >= self._shelf.about.seconds
 
     def save(
-        self, state: Any, *, step: int, score: Score, memory: Memory, generators: Sequence[Any]
+        self, state: Any, *, step: float, score: Score, memory: Memory, generators: Sequence[Any]
     ) -> bool:
         """Write one and tell of it; whether the disk took it. Raises CheckpointError."""
         if self._shelf is None or self._sink is None:

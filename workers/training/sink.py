@@ -17,5 +17,5 @@ class Sink(Protocol):
     def series(self, flush: SeriesFlush) -> None:
         """Pass a flush on; called from the flusher's thread."""
 
-    def report(self, step: int, value: float) -> bool | None:
+    def report(self, step: float, value: float) -> bool | None:
         """Whether to prune; None when no answer came in time."""

@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+Steps = NDArray[np.int64] | NDArray[np.float64]
+
 
 @dataclass(frozen=True, slots=True)
 class MeanCurve:
@@ -23,7 +25,7 @@ class MeanCurve:
 
 
 def mean_curve(
-    curves: Sequence[tuple[NDArray[np.int64], NDArray[np.float64]]], *, points: int = 600
+    curves: Sequence[tuple[Steps, NDArray[np.float64]]], *, points: int = 600
 ) -> MeanCurve:
     """Average curves (steps [T_i], values [T_i]) at the steps that they have, `points` at most.
 
@@ -32,10 +34,9 @@ def mean_curve(
     at one step the last counts. Steps with fewer than two curves are left out.
     """
     held = [_in_order(steps, values) for steps, values in curves]
-    every = np.unique(np.concatenate([np.empty(0, np.int64), *(steps for steps, _ in held)]))
-    if len(every) > points:
-        every = every[np.unique(np.linspace(0, len(every) - 1, points).round().astype(int))]
-    at = every.astype(np.float64)
+    at = np.unique(np.concatenate([np.empty(0), *(steps for steps, _ in held)]))
+    if len(at) > points:
+        at = at[np.unique(np.linspace(0, len(at) - 1, points).round().astype(int))]
     # [curves, T]; NaN passes through the interpolation to both sides of a broken point.
     rows = [np.interp(at, steps, values, left=np.nan, right=np.nan) for steps, values in held]
     matrix = np.array(rows).reshape(len(held), len(at))
@@ -51,8 +52,8 @@ def mean_curve(
 
 
 def _in_order(
-    steps: NDArray[np.int64], values: NDArray[np.float64]
-) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    steps: Steps, values: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Distinct steps from small to large, each with its last value."""
-    found, last = np.unique(steps[::-1], return_index=True)
+    found, last = np.unique(steps.astype(np.float64)[::-1], return_index=True)
     return found, values[::-1][last]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from dataclasses import asdict
+from functools import partial
 from typing import Any, Literal
 
 from ninja import Router, Status
@@ -174,9 +175,11 @@ def read_run(request: TokenRequest, run_id: int) -> dict[str, Any]:
 def read_series(request: TokenRequest, run_id: int, kind: Literal["csv", "parquet"]) -> Any:
     """All points of a run, of a worker's trial, too, without test scores."""
     run = _run(request, run_id, write=False)
-    pieces = series_exports.exact({run.id: str(run.number)}, declared=run.declared)
+    names = {run.id: str(run.number)}
+    pieces = series_exports.exact(names, declared=run.declared)
+    any_steps = partial(series_exports.may_have_any_steps, names)
     return download(
-        series_files.write(pieces, kind),
+        series_files.write(pieces, kind, any_steps=any_steps),
         content_type=series_files.CONTENT_TYPES[kind],
         filename=f"{run.experiment} {run.number}.{kind}",
     )

@@ -43,7 +43,7 @@ class TrialRowOut(Schema):
     arm: str
     parameters: Plain
     score: Number
-    step: int | None
+    step: int | float | None
     seconds: Number
     origin: str
     failure: str
@@ -64,7 +64,7 @@ class FileOut(Schema):
     kind: str
     name: str
     size: int
-    step: int | None
+    step: int | float | None
     sha256: str
 
 
@@ -114,7 +114,7 @@ class TrialOut(Schema):
     side: str
     pair: int | None
     score: Number
-    score_step: int | None
+    score_step: int | float | None
     parameters: Plain
     configuration: Plain
     digest: str
@@ -145,7 +145,7 @@ class TrialOut(Schema):
 class SeriesOut(Schema):
     """Columns of equal length; numbers that are not finite are text."""
 
-    steps: list[int]
+    steps: list[int | float]
     values: list[Annotated[Any, Plain]]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Annotated, Any, Literal
 
 from ninja import Query, Router, Status
@@ -121,13 +122,16 @@ def read_series_file(
     """All series of all trials, exact, without test scores; `metric` narrows it."""
     access = auth.reading(request, slug)
     experiment = get_experiment(access, name)
+    names = series_exports.trial_names(experiment)
     pieces = series_exports.exact(
-        series_exports.trial_names(experiment),
+        names,
         declared=metrics.declared_metrics(experiment.document),
         metrics=metric or None,
     )
     return download(
-        series_files.write(pieces, kind),
+        series_files.write(
+            pieces, kind, any_steps=partial(series_exports.may_have_any_steps, names)
+        ),
         content_type=series_files.CONTENT_TYPES[kind],
         filename=f"{slug} {experiment.name}.{kind}",
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 from django.http import HttpRequest, HttpResponseBase
@@ -48,7 +49,7 @@ def series_file(request: HttpRequest, access: Access, name: str, kind: str) -> H
     else:
         pieces = series_exports.exact(names, **chosen)
     return download(
-        write(pieces, wanted),
+        write(pieces, wanted, any_steps=partial(series_exports.may_have_any_steps, names)),
         content_type=CONTENT_TYPES[wanted],
         filename=f"{access.slug} {experiment.name}.{kind}",
     )

@@ -24,12 +24,12 @@ class Resumption:
     checkpoint's, None where that pass began anew.
     """
 
-    step: int | None
+    step: float | None
     origin: int
     suffix: str = ""
     finished: tuple[str, ...] = ()
 
-    def last_step(self, name: str) -> int:
+    def last_step(self, name: str) -> float:
         """The last step that counts of a series of the attempts before: up to `ALL` or `NONE`."""
         if any(name.endswith(each) for each in self.finished):
             return ALL
@@ -92,6 +92,6 @@ def on_the_curve(
     return kept
 
 
-def last_step(name: str, bounds: Iterable[Resumption]) -> int:
+def last_step(name: str, bounds: Iterable[Resumption]) -> float:
     """The last step of a series that all bounds let stand; `ALL` or `NONE` of them."""
     return min((each.last_step(name) for each in bounds), default=ALL)

@@ -7,6 +7,7 @@ finite: "NaN", "Infinity" and "-Infinity" stand for them.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -71,7 +72,7 @@ def read_points(
     return read
 
 
-def official_values(calls: Sequence[Call], name: str) -> tuple[float, int] | None:
+def official_values(calls: Sequence[Call], name: str) -> tuple[float, float] | None:
     """The last value of a metric and its step, None without any."""
     for step, _, values in reversed(calls):
         if name in values:
@@ -82,8 +83,8 @@ def official_values(calls: Sequence[Call], name: str) -> tuple[float, int] | Non
 def _problem_of(point: Any, where: str) -> Problem | None:
     if not isinstance(point, dict):
         return Problem(where, 'want {"step": 1, "metrics": {"train_loss": 0.5}}')
-    if not _is_int64(point.get("step")):
-        return Problem(f"{where}.step", f"found {point.get('step')!r:.50}, want a whole number")
+    if _step(point.get("step")) is None:
+        return Problem(f"{where}.step", f"found {point.get('step')!r:.50}, want a 64-bit number")
     if not isinstance(point.get("metrics"), dict):
         return Problem(f"{where}.metrics", "want a mapping of names to numbers")
     if point.get("time_ms") is not None and not _is_int64(point["time_ms"]):
@@ -92,6 +93,14 @@ def _problem_of(point: Any, where: str) -> Problem | None:
         if key not in ("step", "metrics", "time_ms"):
             return Problem(f"{where}.{key}", "unknown key; want step, metrics, time_ms")
     return None
+
+
+def _step(value: object) -> float | None:
+    """A step as it was told, whole ones as int; None for what is none."""
+    if type(value) is float and math.isfinite(value) and not value.is_integer():
+        return value if abs(value) < 2**63 else None
+    whole = int(value) if type(value) is float and math.isfinite(value) else value
+    return whole if isinstance(whole, int) and _is_int64(whole) else None
 
 
 def _is_int64(value: object) -> bool:
@@ -121,7 +130,9 @@ def _take(
     read.points += len(values)
     if values:
         time_ms = point.get("time_ms")
-        read.calls.append((point["step"], now_ms if time_ms is None else time_ms, values))
+        read.calls.append(
+            (_step(point["step"]) or 0, now_ms if time_ms is None else time_ms, values)
+        )
 
 
 def _place(name: str, declared: Mapping[str, Metric]) -> str:

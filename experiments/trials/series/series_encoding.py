@@ -8,8 +8,9 @@ which it was logged.
 Layout, little-endian: a header (magic, version, raw length, CRC-32 of what follows), then one
 zstandard frame with the length of a JSON directory, the directory, and the columns: group of each
 call, step differences, time differences, values of each group. Differences are taken modulo 2^64,
-so that any int64 comes back. Columns are byte-shuffled: the k-th bytes of all elements lie
-together, which is where neighbouring floats agree (the shuffle filter of HDF5).
+so that any int64 comes back; in version 2, for steps that are not all whole numbers, they are
+float64, bit for bit. Columns are byte-shuffled: the k-th bytes of all elements lie together, which
+is where neighbouring floats agree (the shuffle filter of HDF5).
 """
 
 from __future__ import annotations
@@ -25,24 +26,27 @@ import numpy as np
 import zstandard
 from numpy.typing import NDArray
 
-VERSION = 1
+VERSION, FRACTIONAL = 1, 2
 MAX_RAW_BYTES = 64 * 2**20  # of one flush before compression; writers split long before
 _MAX_DIRECTORY_BYTES = 32 * 2**20
 _MAGIC = b"VS"
 _HEADER = struct.Struct("<2sHII")
 _LENGTH = struct.Struct("<I")
 
-Call = tuple[int, int, Mapping[str, float]]  # step, time in ms, values by name
+
+Steps = NDArray[np.int64] | NDArray[np.float64]
+Call = tuple[float, int, Mapping[str, float]]  # step (whole ones as int), time in ms, values
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class SeriesColumns:
     """The points of one name in logging order.
 
-    `steps` [T] int64, `values` [T] float64, `times_ms` [T] int64 (milliseconds since 1970).
+    `steps` [T] int64, or float64 where some are no whole numbers, `values` [T] float64,
+    `times_ms` [T] int64 (milliseconds since 1970).
     """
 
-    steps: NDArray[np.int64]
+    steps: Steps
     values: NDArray[np.float64]
     times_ms: NDArray[np.int64]
 
@@ -62,7 +66,7 @@ class _Flush:
     names: list[str]
     groups: list[_Group]
     group_of_call: NDArray[np.uint32]
-    steps: NDArray[np.int64]
+    steps: Steps
     times_ms: NDArray[np.int64]
     planes: list[NDArray[np.uint8]]
 
@@ -92,7 +96,7 @@ def encode(calls: Sequence[Call]) -> bytes:
             ],
             names=list(positions),
             group_of_call=group_of_call,
-            steps=np.array([call[0] for call in calls], dtype=np.int64),
+            steps=_steps([call[0] for call in calls]),
             times_ms=np.array([call[1] for call in calls], dtype=np.int64),
             # Transposed: one name's values beside one another.
             planes=[_planes(np.array(each, dtype=np.float64).T) for each in rows.values()],
@@ -146,7 +150,7 @@ def join(payloads: Sequence[bytes]) -> bytes:
             names=list(positions),
             groups=[_Group(key, part.shape[2]) for key, part in zip(numbers, joined, strict=True)],
             group_of_call=_concatenated(group_of_call, np.uint32),
-            steps=_concatenated([flush.steps for flush in flushes], np.int64),
+            steps=joined_steps([flush.steps for flush in flushes]),
             times_ms=_concatenated([flush.times_ms for flush in flushes], np.int64),
             planes=joined,
         )
@@ -173,11 +177,15 @@ def _pack(flush: _Flush) -> bytes:
     parts = [_LENGTH.pack(len(directory)), directory, _shuffle(flush.group_of_call)]
     parts += [_shuffle(_differences(column)) for column in (flush.steps, flush.times_ms)]
     parts += [planes.tobytes() for planes in flush.planes]
-    return _seal(b"".join(parts), len(directory))
+    return _seal(
+        b"".join(parts),
+        len(directory),
+        FRACTIONAL if flush.steps.dtype == np.float64 else VERSION,
+    )
 
 
 def _unpack(payload: bytes) -> _Flush:
-    raw = _unseal(payload)
+    raw, version = _unseal(payload)
     call_count, names, groups, start = _read_directory(raw)
     points = sum(len(group.names) * group.calls for group in groups)
     expected = start + call_count * (4 + 8 + 8) + points * 8
@@ -188,7 +196,8 @@ def _unpack(payload: bytes) -> _Flush:
         np.bincount(group_of_call, minlength=len(groups)), [group.calls for group in groups]
     ):
         raise _corrupt("the calls of the groups do not add up")
-    steps, start = _integers(raw, start, call_count)
+    whole_steps, start = _integers(raw, start, call_count)
+    steps: Steps = whole_steps.view(np.float64) if version == FRACTIONAL else whole_steps
     times_ms, start = _integers(raw, start, call_count)
     planes = []
     for group in groups:
@@ -201,7 +210,7 @@ def _unpack(payload: bytes) -> _Flush:
 
 def _join(
     parts: list[tuple[NDArray[np.int64], NDArray[np.float64]]],
-    steps: NDArray[np.int64],
+    steps: Steps,
     times_ms: NDArray[np.int64],
 ) -> SeriesColumns:
     """One name's points from all groups that hold it, in the order of the calls."""
@@ -213,25 +222,26 @@ def _join(
     return SeriesColumns(steps[where], values, times_ms[where])
 
 
-def _seal(raw: bytes, directory_bytes: int) -> bytes:
+def _seal(raw: bytes, directory_bytes: int, version: int) -> bytes:
     if len(raw) > MAX_RAW_BYTES or directory_bytes > _MAX_DIRECTORY_BYTES:
         raise ValueError(
             f"a flush of {len(raw)} bytes ({directory_bytes} of them names) is too large: "
             f"at most {MAX_RAW_BYTES} and {_MAX_DIRECTORY_BYTES}; split it"
         )
     frame = zstandard.ZstdCompressor(level=3).compress(raw)
-    return _HEADER.pack(_MAGIC, VERSION, len(raw), zlib.crc32(frame)) + frame
+    return _HEADER.pack(_MAGIC, version, len(raw), zlib.crc32(frame)) + frame
 
 
-def _unseal(payload: bytes) -> bytes:
+def _unseal(payload: bytes) -> tuple[bytes, int]:
+    """What was packed, and the version of its layout."""
     if len(payload) < _HEADER.size:
         raise _corrupt(f"{len(payload)} bytes are fewer than the header")
     magic, version, raw_length, checksum = _HEADER.unpack_from(payload)
     frame = payload[_HEADER.size :]
     if magic != _MAGIC:
         raise _corrupt(f"it begins with {magic!r}, not {_MAGIC!r}")
-    if version != VERSION:
-        raise _corrupt(f"version {version} is not known; this reader knows {VERSION}")
+    if version not in (VERSION, FRACTIONAL):
+        raise _corrupt(f"version {version} is not known; this reader knows {FRACTIONAL}")
     if zlib.crc32(frame) != checksum:
         raise _corrupt("the checksum differs")
     if raw_length > MAX_RAW_BYTES:
@@ -240,7 +250,7 @@ def _unseal(payload: bytes) -> bytes:
         # The frame's own claim is what the decompressor allocates.
         if zstandard.frame_content_size(frame) != raw_length:
             raise _corrupt("header and frame claim different lengths")
-        return zstandard.ZstdDecompressor().decompress(frame, allow_extra_data=False)
+        return zstandard.ZstdDecompressor().decompress(frame, allow_extra_data=False), version
     except zstandard.ZstdError as error:
         raise _corrupt(str(error)) from error
 
@@ -284,7 +294,19 @@ def _name(value: object) -> str:
     return value
 
 
-def _differences(values: NDArray[np.int64]) -> NDArray[np.uint64]:
+def joined_steps(parts: Sequence[Steps]) -> Steps:
+    """Steps of several flushes as one column: whole numbers unless some of them are not."""
+    joined: Steps = np.concatenate([np.empty(0, np.int64), *parts])
+    return joined
+
+
+def _steps(told: Sequence[float]) -> Steps:
+    if any(isinstance(step, float) for step in told):
+        return np.array(told, dtype=np.float64)
+    return np.array(told, dtype=np.int64)
+
+
+def _differences(values: Steps) -> NDArray[np.uint64]:
     unsigned = values.view(np.uint64)
     differences = unsigned.copy()
     differences[1:] -= unsigned[:-1]

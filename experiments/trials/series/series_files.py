@@ -8,10 +8,11 @@ earlier attempt logged and a later one trained again). What is not finite reads 
 from __future__ import annotations
 
 import io
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import Literal
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet
@@ -36,6 +37,7 @@ SCHEMA = pa.schema(
         ("on_curve", pa.bool_()),
     ]
 )
+_ANY_STEPS = SCHEMA.set(2, pa.field("step", pa.float64()))
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,9 +51,14 @@ class Piece:
     on_curve: bool = True
 
 
-def write(pieces: Iterable[Piece], kind: Kind) -> Iterator[bytes]:
-    """The bytes of a file, in parts; only one part at a time is in memory."""
-    return _csv(pieces) if kind == "csv" else _parquet(pieces)
+def write(
+    pieces: Iterable[Piece], kind: Kind, *, any_steps: Callable[[], bool] = lambda: False
+) -> Iterator[bytes]:
+    """The bytes of a file, in parts; only one part at a time is in memory.
+
+    `any_steps`: whether a step may be no whole number. A Parquet file then has all as doubles.
+    """
+    return _csv(pieces) if kind == "csv" else _parquet(pieces, any_steps)
 
 
 def _csv(pieces: Iterable[Piece]) -> Iterator[bytes]:
@@ -64,46 +71,55 @@ def _csv(pieces: Iterable[Piece]) -> Iterator[bytes]:
         yield sink.getvalue().to_pybytes()
 
 
-def _parquet(pieces: Iterable[Piece]) -> Iterator[bytes]:
+def _parquet(pieces: Iterable[Piece], any_steps: Callable[[], bool]) -> Iterator[bytes]:
     sink = _Outlet()
+    schema = _ANY_STEPS if any_steps() else SCHEMA
     with pyarrow.parquet.ParquetWriter(
-        sink, SCHEMA, compression="zstd", use_dictionary=["trial", "metric"]
+        sink, schema, compression="zstd", use_dictionary=["trial", "metric"]
     ) as writer:
-        for table in _tables(pieces):
+        for table in _tables(pieces, schema):
             writer.write_table(table)
             yield sink.take()
     yield sink.take()
 
 
-def _tables(pieces: Iterable[Piece]) -> Iterator[pa.Table]:
-    """Pieces put together to about `ROWS` rows."""
+def _tables(pieces: Iterable[Piece], schema: pa.Schema | None = None) -> Iterator[pa.Table]:
+    """Pieces put together to about `ROWS` rows; without a schema a table's steps are integers or
+    floats, as they are told.
+    """
     batches: list[pa.RecordBatch] = []
     rows = 0
     for piece in pieces:
         count = len(piece.columns.steps)
-        if count:  # pyarrow 25 writes garbage to CSV for an empty batch among others
-            batches.append(_batch(piece))
-            rows += count
+        if not count:  # pyarrow 25 writes garbage to CSV for an empty batch among others
+            continue
+        own = SCHEMA if piece.columns.steps.dtype == np.int64 else _ANY_STEPS
+        batch = _batch(piece, schema or own)
+        if batches and batches[-1].schema != batch.schema:
+            yield pa.Table.from_batches(batches)
+            batches, rows = [], 0
+        batches.append(batch)
+        rows += count
         if rows >= ROWS:
-            yield pa.Table.from_batches(batches, SCHEMA)
+            yield pa.Table.from_batches(batches)
             batches, rows = [], 0
     if batches:
-        yield pa.Table.from_batches(batches, SCHEMA)
+        yield pa.Table.from_batches(batches)
 
 
-def _batch(piece: Piece) -> pa.RecordBatch:
+def _batch(piece: Piece, schema: pa.Schema) -> pa.RecordBatch:
     count = len(piece.columns.steps)
     return pa.record_batch(
         [
             pa.repeat(pa.scalar(piece.trial), count),
             pa.repeat(pa.scalar(piece.metric), count),
-            pa.array(piece.columns.steps),
+            pa.array(piece.columns.steps).cast(schema.field("step").type, safe=schema is SCHEMA),
             pa.array(piece.columns.times_ms),
             pa.array(piece.columns.values),
             pa.repeat(pa.scalar(piece.attempt, pa.int32()), count),
             pa.repeat(pa.scalar(piece.on_curve), count),
         ],
-        schema=SCHEMA,
+        schema=schema,
     )
 
 

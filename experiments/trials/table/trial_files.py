@@ -28,7 +28,7 @@ class ExportedTrial:
     arm: str
     parameters: dict[str, Any]
     score: float | None
-    best_step: int | None
+    best_step: float | None
     seconds: float | None
     started_at: datetime | None
     finished_at: datetime | None

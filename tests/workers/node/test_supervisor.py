@@ -179,7 +179,7 @@ def test_a_pruner_that_answers_too_late_prunes_neither_this_nor_the_next_step(
     warm: Slot,
 ) -> None:
     class Slow(Owner):
-        def on_report(self, step: int, value: float) -> bool:
+        def on_report(self, step: float, value: float) -> bool:
             super().on_report(step, value)
             if step == 1:
                 time.sleep(2.0)

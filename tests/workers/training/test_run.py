@@ -175,15 +175,25 @@ def test_a_name_that_no_database_can_hold_is_skipped(start: Start, name: Any) ->
 
 
 @pytest.mark.parametrize(
-    ("step", "stored"), [(np.int32(4), 4), (torch.tensor(4), 4), (4.0, 4), (4.5, 0), ("x", 0)]
+    ("step", "stored"), [(np.int32(4), 4), (torch.tensor(4), 4), (4.0, 4), (math.nan, 0), ("x", 0)]
 )
-def test_steps_are_whole_numbers_or_counted(start: Start, step: Any, stored: int) -> None:
+def test_steps_that_are_no_numbers_are_counted(start: Start, step: Any, stored: int) -> None:
     run, sink = start()
     run.log({"loss": 1.0}, step=step)
     run.log({"loss": 1.0}, step=2**63)
     run.close()
     assert [at for at, _ in sink.points()["loss"]] == [stored, 1]
     assert len(run.warnings) == 1
+
+
+def test_steps_between_whole_numbers_are_kept_as_told(start: Start) -> None:
+    run, sink = start()
+    for step, value in [(0, 0.1), (0.5, 0.4), (1.0, 0.3), (np.float32(1.5), 0.2)]:
+        run.log({"validation_accuracy": value}, step=step)
+    run.close()
+    assert sink.points()["validation_accuracy"] == [(0, 0.1), (0.5, 0.4), (1, 0.3), (1.5, 0.2)]
+    assert run.score == Score(0.4, 0.5, 0.2, 1.5, 4)
+    assert run.warnings == ()
 
 
 def test_the_best_finite_evaluation_and_the_last_one_are_kept(start: Start) -> None:

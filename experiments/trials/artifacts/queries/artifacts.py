@@ -20,7 +20,7 @@ class KeptFile:
     path: str
     size: int
     sha256: str
-    step: int | None
+    step: float | None
     attempt: int
     value: float | None
 

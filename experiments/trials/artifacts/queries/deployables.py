@@ -18,7 +18,7 @@ class Checkpoint:
     """A file of a trial; `bytes` is its size."""
 
     trial: int
-    step: int | None
+    step: float | None
     sha256: str
     bytes: int
 

@@ -32,7 +32,7 @@ class NewFile:
     path: str
     size: int
     sha256: str
-    step: int | None = None
+    step: float | None = None
     value: float | None = None
 
 

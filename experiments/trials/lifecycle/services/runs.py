@@ -231,8 +231,8 @@ def log(*, run_id: int, official_metric: str, batch: int, logged: LoggedPoints) 
                 batch=batch,
                 payload=encode(logged.calls),
                 points=logged.points,
-                first_step=min(steps),
-                last_step=max(steps),
+                first_step=math.floor(min(steps)),
+                last_step=math.ceil(max(steps)),
                 latest_value=latest[0] if latest else None,
                 latest_step=latest[1] if latest else None,
             ),
@@ -345,7 +345,7 @@ def _best(trial: Trial, metric: str, direction: str) -> tuple[int, float | None,
         ranked = np.where(np.isfinite(columns.values), sign * columns.values, -np.inf)
         place = int(np.argmax(ranked))
         if np.isfinite(ranked[place]) and (best is None or ranked[place] > sign * best):
-            best, best_step = float(columns.values[place]), int(columns.steps[place])
+            best, best_step = float(columns.values[place]), columns.steps[place].item()
     return evaluations, best, best_step
 
 

@@ -90,7 +90,7 @@ class Outcome(TypedDict, total=False):
     failure_kind: str
     failure_reason: str
     traceback: str
-    best_step: int | None
+    best_step: float | None
     evaluations: int | None
     seconds: float | None
     peak_memory_mb: float | None

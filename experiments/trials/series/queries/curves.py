@@ -15,7 +15,7 @@ from experiments.design.metrics import Metric
 from experiments.models import Replication, Trial
 from experiments.models.trial import TrialState
 from experiments.trials.series.queries import series
-from experiments.trials.series.series_encoding import SeriesColumns
+from experiments.trials.series.series_encoding import SeriesColumns, Steps
 from experiments.trials.table.queries.trial_detail import name_of
 from experiments.trials.table.queries.trial_table import HEAVY, STATE_WORDS, search_trials
 
@@ -38,7 +38,7 @@ class CurveTrial:
     state: str
     attempt: int
     score: float | None
-    best_step: int | None
+    best_step: float | None
     started_ms: int | None  # since 1970; curves by time count from there
     side: str = ""  # of a replicate: candidate or baseline
 
@@ -55,7 +55,7 @@ class DrawnSeries:
     trial that logged no epochs.
     """
 
-    steps: NDArray[np.int64]
+    steps: Steps
     values: NDArray[np.float64]
     seconds: NDArray[np.float64]
     total: int
@@ -247,10 +247,10 @@ def _with_epochs(drawn: DrawnSeries, epochs: SeriesColumns | None) -> DrawnSerie
     if epochs is None:
         return drawn
     finite = np.isfinite(epochs.values)
-    steps, first = np.unique(epochs.steps[finite], return_index=True)
+    steps, first = np.unique(epochs.steps[finite].astype(np.float64), return_index=True)
     if not len(steps):
         return drawn
-    found = np.interp(drawn.steps, steps, epochs.values[finite][first])
+    found = np.interp(drawn.steps.astype(np.float64), steps, epochs.values[finite][first])
     return replace(drawn, epochs=found)
 
 

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from experiments.design.metrics import Metric, is_test
 from experiments.models import SeriesBatch, Trial
 from experiments.trials.series.lineage import Resumption, last_step, on_the_curve, resumptions
-from experiments.trials.series.series_encoding import SeriesColumns, decode
+from experiments.trials.series.series_encoding import SeriesColumns, decode, joined_steps
 
 _MOST_TRIALS = 200  # of one statement
 _PIECE = 16  # rows in memory at once
@@ -129,7 +129,7 @@ def _decoded(
         yield Flush(trial_id, attempt, batch, shown, batch - joined + 1)
 
 
-def resumed_at(trial_id: int) -> list[int]:
+def resumed_at(trial_id: int) -> list[float]:
     """The first steps of the trial's own curve that were made after it was taken up again."""
     text = Trial.objects.values_list("resumed", flat=True).get(pk=trial_id)
     found = resumptions(text).values()
@@ -299,11 +299,7 @@ def _joined(pieces: list[SeriesColumns]) -> SeriesColumns:
     if len(pieces) == 1:
         return pieces[0]
     return SeriesColumns(
-        steps=_concatenated([piece.steps for piece in pieces]),
+        steps=joined_steps([piece.steps for piece in pieces]),
         values=np.concatenate([piece.values for piece in pieces]),
-        times_ms=_concatenated([piece.times_ms for piece in pieces]),
+        times_ms=np.concatenate([piece.times_ms for piece in pieces]),
     )
-
-
-def _concatenated(arrays: list[NDArray[np.int64]]) -> NDArray[np.int64]:
-    return np.concatenate(arrays)

@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping
 
 import numpy as np
+from django.db.models import BinaryField
+from django.db.models.functions import Substr
 
 from experiments.design.metrics import Metric
-from experiments.models import Experiment, Study, Trial
+from experiments.models import Experiment, SeriesBatch, Study, Trial
 from experiments.models.trial import StudyKind
 from experiments.trials.series.queries import series
 from experiments.trials.series.queries.curves import thinned
-from experiments.trials.series.series_encoding import SeriesColumns
+from experiments.trials.series.series_encoding import FRACTIONAL, SeriesColumns
 from experiments.trials.series.series_files import Piece
 from experiments.trials.table.queries.trial_detail import name_of
 
@@ -26,6 +28,13 @@ def trial_names(experiment: Experiment, ids: Collection[int] | None = None) -> d
         rows = rows.filter(pk__in=ids)
     rows = rows.select_related("study").only("number", "study", "study__kind", "study__arm_index")
     return {row.pk: name_of(row, arms) for row in rows.order_by("study_id", "number")}
+
+
+def may_have_any_steps(names: Mapping[int, str]) -> bool:
+    """Whether some steps of these trials are no whole numbers: their flushes say so."""
+    rows = SeriesBatch.objects.filter(trial_id__in=list(names))
+    version = Substr("payload", 3, 1, output_field=BinaryField())
+    return rows.annotate(version=version).filter(version=bytes([FRACTIONAL])).exists()
 
 
 def exact(

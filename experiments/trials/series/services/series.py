@@ -66,7 +66,7 @@ class Batch:
     first_step: int
     last_step: int
     latest_value: float | None = None
-    latest_step: int | None = None
+    latest_step: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -47,7 +47,7 @@ class FileRow:
     kind: str
     name: str
     size: int
-    step: int | None
+    step: float | None
     sha256: str
 
 
@@ -64,7 +64,7 @@ class TrialDetail:
     pair: int | None
     is_replicate: bool
     score: float | None
-    score_step: int | None
+    score_step: float | None
     searched: tuple[ParameterRow, ...]
     configuration: Mapping[str, Any]
     digest: str

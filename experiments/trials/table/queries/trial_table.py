@@ -63,7 +63,7 @@ class TrialRow:
     arm: str
     parameters: dict[str, Any]
     score: float | None
-    step: int | None
+    step: float | None
     seconds: float | None
     origin: str
     failure: str

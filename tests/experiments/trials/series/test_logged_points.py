@@ -101,7 +101,7 @@ def test_test_scores_are_set_apart_and_in_no_call() -> None:
     [
         (5, "points.1"),
         ({"metrics": {}}, "points.1.step"),
-        ({"step": 1.5, "metrics": {}}, "points.1.step"),
+        ({"step": math.inf, "metrics": {}}, "points.1.step"),
         ({"step": True, "metrics": {}}, "points.1.step"),
         ({"step": 2**63, "metrics": {}}, "points.1.step"),
         ({"step": 1}, "points.1.metrics"),
@@ -126,3 +126,10 @@ def test_the_latest_official_value_is_the_last_that_was_logged() -> None:
     calls = read([point(1, acc=0.5), point(2, acc=0.25), point(3, loss=1.0)]).calls
     assert official_values(calls, "acc") == (0.25, 2)
     assert official_values(calls, "f1") is None
+
+
+def test_steps_between_whole_numbers_are_kept_as_told() -> None:
+    points = [{"step": step, "metrics": {"loss": 1.0}} for step in (0, 0.5, 1.0, 1.5)]
+    calls = read(points).calls
+    assert [step for step, _, _ in calls] == [0, 0.5, 1, 1.5]
+    assert [type(step) for step, _, _ in calls] == [int, float, int, float]

@@ -72,6 +72,17 @@ def test_columns_have_the_types_that_readers_rely_on() -> None:
     assert columns.values.flags.writeable
 
 
+@given(st.lists(st.floats(allow_nan=False, allow_infinity=False), min_size=1), CALLS)
+def test_steps_between_whole_numbers_read_back_to_the_last_bit(
+    steps: list[float], others: list[Call]
+) -> None:
+    calls: list[Call] = [(step, n, {"x": float(n)}) for n, step in enumerate(steps)]
+    payload = encode(calls)
+    assert decode(payload)["x"].steps.tolist() == steps
+    together = join([payload, encode(others)])
+    assert decode(together)["x"].steps.tolist()[: len(steps)] == steps
+
+
 def test_nan_payloads_and_signed_zeros_keep_their_bits() -> None:
     odd = [struct.unpack("<d", struct.pack("<Q", n))[0] for n in (0x7FF0000000000001, 1 << 63)]
     calls: list[Call] = [(n, n, {"x": value}) for n, value in enumerate(odd)]
