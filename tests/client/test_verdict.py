@@ -84,10 +84,12 @@ def test_values_of_any_library_and_what_is_not_finite_are_sent(
         run.log({"a": np.float32(0.5), "b": torch.tensor(2), "c": float("nan"), "d": True}, step=1)
         for _ in range(3):
             run.log({"bad": [1.0], "worse": "0.5", "e": float("-inf")}, step=np.int64(2))
-        run.log({"f": 1}, step=2.5)
+        run.log({"f": torch.ones(1)}, step=2.5)
+        run.log({"g": 1}, step="x")
     assert server.points[0] == (1, {"a": 0.5, "b": 2.0, "c": "NaN", "d": 1.0})
     assert server.points[1:4] == [(2, {"e": "-Infinity"})] * 3
-    assert server.points[4] == (4, {"f": 1.0})  # calls are counted
+    assert server.points[4] == (2.5, {"f": 1.0})
+    assert server.points[5] == (5, {"g": 1.0})  # calls are counted
     assert server.requests[0][1]["params"] == {"n": 3, "path": "a"}
     said = capfd.readouterr().err
     assert said.count("'bad'") == said.count("'worse'") == 1
