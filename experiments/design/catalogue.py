@@ -16,7 +16,7 @@ from typing import Annotated, Any
 
 from pydantic import Field, TypeAdapter, ValidationError
 
-from experiments.design.document.file_fields import short, words_of
+from experiments.design.document.file_fields import describe_error, short
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +49,7 @@ class Option:
             _checks(self).validate_python(value)
         except ValidationError as error:
             beside = f" or {', '.join(self.words)}" if self.words else ""
-            return words_of(error.errors()[0], beside=beside)
+            return describe_error(error.errors()[0], beside=beside)
         return None
 
     def wanted(self) -> str:

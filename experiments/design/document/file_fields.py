@@ -46,7 +46,7 @@ class Part(BaseModel):
         except ValidationError as error:
             for each in error.errors(include_url=False):
                 inside = "".join(f".{_place(key)}" for key in each["loc"])
-                message = words_of(each, field.metadata)
+                message = describe_error(each, field.metadata)
                 if message == MISSING and field.description:
                     message += f"; {field.description}"
                 problems.append(Problem(f"{prefix}{info.field_name}{inside}", message))
@@ -108,7 +108,7 @@ _WANTED = {
 }
 
 
-def words_of(error: ErrorDetails, limits: Sequence[Any] = (), beside: str = "") -> str:
+def describe_error(error: ErrorDetails, limits: Sequence[Any] = (), beside: str = "") -> str:
     """What is wrong and what would be right; `beside` is what else would be.
 
     limits: of the field, so that both ends of what a whole number may be are said at once.

@@ -21,7 +21,7 @@ from experiments.design.space.search_space import (
     Range,
     show,
 )
-from experiments.design.yaml_editing.yaml_editing import CannotEdit, anew, saying
+from experiments.design.yaml_editing.yaml_editing import CannotEdit, dumped, updated
 from experiments.errors import InvalidExperiment, Problem
 
 LONGEST_NAME = 200
@@ -87,9 +87,9 @@ def with_changes(source: str, changes: Sequence[Change], *, name: str, extends: 
 def as_file(source: str, document: Mapping[str, Any]) -> str:
     """`source` changed to say `document`, with its comments as far as its YAML can be edited."""
     try:
-        return saying(source, document)
+        return updated(source, document)
     except CannotEdit:
-        return anew(document)
+        return dumped(document)
 
 
 def _apply(document: dict[str, Any], change: Change) -> None:

@@ -11,13 +11,13 @@ from experiments.design.document import presets
 from experiments.design.yaml_editing.space_rows import Row, changed_entry, rows_of, space_of
 from experiments.design.yaml_editing.yaml_editing import (
     CannotEdit,
-    Written,
+    RawYaml,
     cell,
     child,
     compose,
     flow,
     load,
-    saying,
+    updated,
 )
 from experiments.errors import InvalidExperiment, Problem
 
@@ -99,7 +99,7 @@ def _add(text: str, edit: Mapping[str, Any]) -> str:
 
 def _with_space(text: str, space: Any, **beside: Any) -> str:
     """The text with other hyperparameters, and with other keys of the file `beside` them."""
-    return saying(text, {**(load(text) or {}), **beside, "hyperparameters": space})
+    return updated(text, {**(load(text) or {}), **beside, "hyperparameters": space})
 
 
 def _remove(text: str, edit: Mapping[str, Any]) -> str:
@@ -128,18 +128,18 @@ def _head(text: str, edit: Mapping[str, Any]) -> str:
         raise InvalidExperiment("There is no such cell.", [Problem("key", f"found {key!r}")])
     path, is_text = HEAD[key]
     value = value.replace("\x00", "")[:LONGEST_HEAD]
-    wanted: Any = value if is_text else Written(cell(value))
+    wanted: Any = value if is_text else RawYaml(cell(value))
     file = load(text) or {}
     for outer in path[:0:-1]:
         inner = file.get(path[0])
         wanted = {**(inner if isinstance(inner, dict) else {}), outer: wanted}
-    return saying(text, {**file, path[0]: wanted})
+    return updated(text, {**file, path[0]: wanted})
 
 
 def _preset(text: str, edit: Mapping[str, Any]) -> str:
     preset = presets.find(edit.get("name"))
     change = preset.change(load(text) or {})
-    whole = Written("\n" + change.whole.rstrip("\n")) if change.whole else None
+    whole = RawYaml("\n" + change.whole.rstrip("\n")) if change.whole else None
     return _with_space(text, whole or {**_space(text), **change.entries}, **change.beside)
 
 

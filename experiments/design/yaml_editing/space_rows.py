@@ -13,7 +13,7 @@ from typing import Any
 from yaml.nodes import MappingNode, Node, ScalarNode
 
 from experiments.design.yaml_editing.yaml_editing import (
-    Written,
+    RawYaml,
     cell,
     child,
     load,
@@ -198,7 +198,7 @@ def changed_entry(entry: Any, before: Row, after: Row) -> dict[Any, Any]:
         if old.get(key) == new.get(key) and entry and isinstance(entry, dict):
             continue
         if key in new:
-            found[key] = Written(new[key])
+            found[key] = RawYaml(new[key])
         else:
             found.pop(key, None)
     return found

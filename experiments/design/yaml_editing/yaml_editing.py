@@ -18,6 +18,22 @@ from yaml.nodes import CollectionNode, MappingNode, Node, ScalarNode, SequenceNo
 from experiments.design.document import experiment_yaml
 from experiments.errors import VerdictError
 
+MOST_STEPS = 200
+
+
+class CannotEdit(VerdictError):
+    """The YAML is written in a way that cannot be changed safely; nothing was changed."""
+
+
+@dataclass(frozen=True, slots=True)
+class RawYaml:
+    """A value as a person wrote it: YAML that stands in the file as it is.
+
+    One that begins with a line break is a block, and takes the place of the whole old part.
+    """
+
+    text: str
+
 
 @dataclass(frozen=True, slots=True)
 class Item:
@@ -87,7 +103,7 @@ def flow(data: Any) -> str:
         return "[" + ", ".join(flow(each) for each in data) + "]"
     if isinstance(data, str):
         return scalar(data)
-    if isinstance(data, Written):
+    if isinstance(data, RawYaml):
         return data.text
     if isinstance(data, bool) or data is None:
         return {True: "true", False: "false", None: "null"}[data]
@@ -268,55 +284,36 @@ def wrapped(written: str, opening: str, closing: str) -> str:
     return inside if good and load(inside) is not None else scalar(written)
 
 
-MOST_STEPS = 1000
-
-
-class CannotEdit(VerdictError):
-    """The YAML is written in a way that cannot be changed safely; nothing was changed."""
-
-
-@dataclass(frozen=True, slots=True)
-class Written:
-    """A value as a person wrote it: YAML that stands in the file as it is.
-
-    One that begins with a line break is a block, and takes the place of the whole old part.
-    """
-
-    text: str
-
-
-def saying(text: str, wanted: Mapping[Any, Any]) -> str:
+def updated(text: str, wanted: Mapping[Any, Any]) -> str:
     """The text changed as little as it takes to say `wanted`: comments and wording stay.
 
-    Its values are plain data, or `Written` ones.
+    Its values are plain data, or `RawYaml` ones.
 
     Raises:
         CannotEdit: when it is written in a way that this cannot do (`? key` over two lines).
     """
     if not text.strip():
-        return anew(wanted)
+        return dumped(wanted)
     for _ in range(MOST_STEPS):
         node, data = compose(text), load(text)
         if not isinstance(node, MappingNode) or not isinstance(data, dict):
             break
         if _same(data, wanted):
             return text
-        before, text = text, _nearer(text, node, data, wanted)
+        before, text = text, _step(text, node, data, wanted)
         if text == before:
             break
     raise CannotEdit("This YAML is written in a way that cannot be changed; change it there.")
 
 
-def anew(wanted: Mapping[Any, Any]) -> str:
+def dumped(wanted: Mapping[Any, Any]) -> str:
     """A text that says `wanted`, a line for each key."""
     lines = [_line(flow(key), _written(value, block=True)) for key, value in wanted.items()]
     return "".join(lines)
 
 
-def _nearer(
-    text: str, node: MappingNode, data: Mapping[Any, Any], wanted: Mapping[Any, Any]
-) -> str:
-    """The text with one mapping's keys, or one value, as it is wanted."""
+def _step(text: str, node: MappingNode, data: Mapping[Any, Any], wanted: Mapping[Any, Any]) -> str:
+    """The text with one mapping's keys, or some of its values, as they are wanted."""
     places = {key: place for place, key in enumerate(data)}
     block = not node.flow_style and bool(node.value)
     if list(data) != list(wanted):
@@ -334,20 +331,27 @@ def _nearer(
                 for key, value in wanted.items()
             ],
         )
-    key = next(key for key in wanted if not _same(data[key], wanted[key]))
-    place, old, value = places[key], data[key], wanted[key]
-    inner = node.value[place][1]
-    if isinstance(inner, MappingNode) and isinstance(value, dict) and old and value:
-        return _nearer(text, inner, old, value)
-    items = kept(node)
-    whole = isinstance(value, Written) and value.text.startswith("\n") and block
-    changed = _written(value, block=block and (whole or old is None))
-    items[place] = Item(None, flow(key), changed) if whole else Item(place, value=changed)
-    return rewritten(text, node, items)
+    changed = text
+    for key in reversed([key for key in wanted if not _same(data[key], wanted[key])]):
+        place, old, value = places[key], data[key], wanted[key]
+        inner = node.value[place][1]
+        if isinstance(inner, MappingNode) and isinstance(value, dict) and old and value:
+            after = _step(changed, inner, old, value)
+        else:
+            items = kept(node)
+            whole = isinstance(value, RawYaml) and value.text.startswith("\n") and block
+            written = _written(value, block=block and (whole or old is None))
+            items[place] = Item(None, flow(key), written) if whole else Item(place, value=written)
+            after = rewritten(changed, node, items)
+        # From the last to the first, nodes still know where they stand, until lines move.
+        if after.count("\n") != text.count("\n"):
+            return after if changed is text else changed
+        changed = after
+    return changed
 
 
 def _same(data: Any, wanted: Any) -> bool:
-    if isinstance(wanted, Written):
+    if isinstance(wanted, RawYaml):
         return repr(data) == repr(load(wanted.text))
     if isinstance(wanted, dict) and isinstance(data, dict):
         keys = repr(list(data)) == repr(list(wanted))
@@ -357,7 +361,7 @@ def _same(data: Any, wanted: Any) -> bool:
 
 def _written(value: Any, *, block: bool) -> str:
     """A new value on one line; a mapping of mappings in a block has a line for each."""
-    if isinstance(value, Written) and value.text.startswith("\n") and not block:
+    if isinstance(value, RawYaml) and value.text.startswith("\n") and not block:
         return flow(load(value.text))
     entries = list(value.values()) if isinstance(value, dict) else []
     if block and entries and all(isinstance(each, dict) for each in entries):
