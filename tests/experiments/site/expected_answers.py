@@ -136,9 +136,7 @@ PAGES: dict[str, Row] = {
     "projects/<slug:slug>/experiments/<str:name>/seeds/live/": Row(GET=READ),
     "projects/<slug:slug>/experiments/<str:name>/seeds/power/": Row(GET=READ),
     "projects/<slug:slug>/experiments/<str:name>/seeds/<int:repetition>/extra/": Row(POST=EDIT),
-    "projects/<slug:slug>/experiments/<str:name>/seeds/<int:repetition>/continue/": Row(
-        POST="302 404 302 302 302 302"
-    ),
+    "projects/<slug:slug>/experiments/<str:name>/seeds/<int:repetition>/continue/": Row(POST=EDIT),
     "projects/<slug:slug>/experiments/<str:name>/seeds/<int:repetition>/repeat/": Row(POST=EDIT),
     "projects/<slug:slug>/experiments/<str:name>/seeds/<int:repetition>/open-test/": Row(
         POST=EDIT
@@ -222,7 +220,7 @@ API: dict[str, Row] = {
     ),
     "api/v1/projects/<slug>/experiments/<name>/repetitions/<int:repetition>": Row(GET=READ_API),
     "api/v1/projects/<slug>/experiments/<name>/repetitions/<int:repetition>/continue": Row(
-        POST="401 404 409 409 409 409"
+        POST="401 404 403 409 409 409"
     ),
     "api/v1/projects/<slug>/experiments/<name>/repetitions/<int:repetition>/extra": Row(
         POST="401 404 403 409 409 409"
