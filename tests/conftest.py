@@ -128,9 +128,11 @@ def django_db_setup(
 ) -> Iterator[None]:
     from tests.services_under_test.emptying import allow_emptying
     from tests.services_under_test.postgresql import end_other_sessions
+    from tests.services_under_test.templates import forbid_queries
 
     with pytest.MonkeyPatch.context() as patch:
         allow_emptying(patch)
+        forbid_queries(patch)
         yield
     with django_db_blocker.unblock():
         end_other_sessions()

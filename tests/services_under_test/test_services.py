@@ -13,9 +13,10 @@ from django.contrib.auth import get_user_model
 from django.contrib.auth.hashers import ScryptPasswordHasher, make_password
 from django.contrib.auth.models import Permission
 from django.db import DatabaseError, connection
+from django.template import engines
 from django.utils import timezone
 
-from experiments.models import Decision, Project
+from experiments.models import Decision, Experiment, Project
 from tests.services_under_test.redis_server import RedisServer
 from tests.services_under_test.web_server import WebServer
 
@@ -87,3 +88,10 @@ def test_guarded_tables_are_empty_again_and_still_guarded(
         Decision.objects.filter(pk=decision.pk).update(reason="another")
     with pytest.raises(DatabaseError, match="insert-only"):
         Decision.objects.filter(pk=decision.pk)._raw_delete("default")
+
+
+@pytest.mark.django_db
+def test_a_template_that_reads_a_table_of_ours_fails() -> None:
+    template = engines["django"].from_string("{% if experiments.first %}there{% endif %}")
+    with pytest.raises(AssertionError, match="queries"):
+        template.render({"experiments": Experiment.objects.all()})

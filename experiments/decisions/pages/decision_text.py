@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from experiments.decisions.queries.decisions import DecisionRecord
+from experiments.design.queries.experiments import Experiment
 from experiments.team.queries.access import Access
 from experiments.verdict.panels.evidence_view import EvidencePage
 from experiments.web.formatting import moment, score, signed
@@ -32,7 +31,9 @@ def decision_markdown(decision: DecisionRecord, page: EvidencePage, access: Acce
     return "\n".join(lines)
 
 
-def open_markdown(experiment: Any, page: EvidencePage, access: Access, *, waiting: str) -> str:
+def open_markdown(
+    experiment: Experiment, page: EvidencePage, access: Access, *, waiting: str
+) -> str:
     """What the Decide page says before anybody has decided; between looks only the seeds."""
     lines = [f"# {access.name}, {experiment.name}: adopt?", ""]
     if page.document.get("goal"):

@@ -151,24 +151,25 @@ def _tagged(text: str) -> Any:
     return Experiment.objects.filter(tags__name__icontains=text).values("pk")
 
 
-def _row(experiment: Any, waiting: Sequence[str]) -> ExperimentRow:
+def _row(row: Any, waiting: Sequence[str]) -> ExperimentRow:
+    """A row of an annotated query, whose columns no class declares."""
     return ExperimentRow(
-        name=experiment.name,
-        goal=experiment.goal,
-        state=experiment.state,
-        budget=experiment.budget,
-        complete=experiment.complete_count,
-        pruned=experiment.pruned_count,
-        failed=experiment.failed_count,
-        running=experiment.running_count,
-        best_value=experiment.best_value,
-        warnings=experiment.warning_count,
-        decision=experiment.decision_choice or "",
-        decision_sequence=experiment.decision_sequence,
-        author=experiment.created_by.get_username(),
-        active_at=experiment.active_at,
-        tags=tuple(sorted(tag.name for tag in experiment.tags.all())),
-        wants_decision=experiment.name in waiting,
+        name=row.name,
+        goal=row.goal,
+        state=row.state,
+        budget=row.budget,
+        complete=row.complete_count,
+        pruned=row.pruned_count,
+        failed=row.failed_count,
+        running=row.running_count,
+        best_value=row.best_value,
+        warnings=row.warning_count,
+        decision=row.decision_choice or "",
+        decision_sequence=row.decision_sequence,
+        author=row.created_by.get_username(),
+        active_at=row.active_at,
+        tags=tuple(sorted(tag.name for tag in row.tags.all())),
+        wants_decision=row.name in waiting,
     )
 
 

@@ -10,7 +10,7 @@ from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_POST, require_safe
 
-from experiments.design.queries.experiments import find_experiment, tags_of
+from experiments.design.queries.experiments import find_experiment, get_experiment, tags_of
 from experiments.design.review.design_review import design_checks
 from experiments.site.pages.live import page_cursor
 from experiments.team.pages.access import attempted, in_project, required
@@ -81,7 +81,7 @@ def _action(act: Act, said: str) -> Callable[..., HttpResponseBase]:
     @require_POST
     @in_project
     def view(request: HttpRequest, access: Access, name: str) -> HttpResponse:
-        experiment: Any = required(find_experiment(access, name))
+        experiment = get_experiment(access, name)
 
         def call() -> bool:
             act(access=access, experiment=experiment)

@@ -13,7 +13,7 @@ from django.template.loader import render_to_string
 from django.views.decorators.http import require_safe
 
 from experiments.design.metrics import declared_metrics
-from experiments.design.queries.experiments import find_experiment
+from experiments.design.queries.experiments import Experiment, find_experiment
 from experiments.team.pages.access import in_project, required
 from experiments.team.queries.access import Access
 from experiments.trials.lifecycle.queries.change_marker import Pulse, find_beating, pulse
@@ -58,7 +58,9 @@ def _curves_stand(request: HttpRequest, seen: Seen) -> bool:
     )
 
 
-def _news(request: HttpRequest, access: Access, experiment: Any, held: Pulse) -> HttpResponse:
+def _news(
+    request: HttpRequest, access: Access, experiment: Experiment, held: Pulse
+) -> HttpResponse:
     seen = read_cursor(request.GET.get("since", ""))
     words, table = marks(held)
     answer: dict[str, Any] = {}
@@ -99,7 +101,9 @@ def _words(request: HttpRequest, parts: PathContext) -> dict[str, str]:
     }
 
 
-def _curves(request: HttpRequest, experiment: Any, seen: Seen) -> tuple[dict[str, Any], str]:
+def _curves(
+    request: HttpRequest, experiment: Experiment, seen: Seen
+) -> tuple[dict[str, Any], str]:
     """Points to add and trials to take away, and the cursor after them."""
     declared = declared_metrics(experiment.document)
     arms = count_arms(experiment)

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from django.http import HttpRequest, JsonResponse
 from django.views.decorators.http import require_safe
 
 from experiments.design.metrics import declared_metrics
-from experiments.design.queries.experiments import find_experiment
+from experiments.design.queries.experiments import Experiment, get_experiment
 from experiments.design.trial_names import parse_trial_name
 from experiments.team.pages.access import in_project, required
 from experiments.team.queries.access import Access
@@ -29,7 +27,7 @@ def closer_curves(request: HttpRequest, access: Access, name: str) -> JsonRespon
     """`?trials=` as the page's address has it, or `?of=` one trial's name; the series of
     `?metric=a&metric=b` from step `?from=` to `?to=`.
     """
-    experiment: Any = required(find_experiment(access, name))
+    experiment = get_experiment(access, name)
     names = tuple(request.GET.getlist("metric")[:MOST_NAMES])
     declared = declared_metrics(experiment.document)
     curves = zoomed(
@@ -47,7 +45,7 @@ def closer_curves(request: HttpRequest, access: Access, name: str) -> JsonRespon
     )
 
 
-def _trials(request: HttpRequest, experiment: Any) -> list[CurveTrial]:
+def _trials(request: HttpRequest, experiment: Experiment) -> list[CurveTrial]:
     arms = count_arms(experiment)
     one = request.GET.get("of", "")
     if one:

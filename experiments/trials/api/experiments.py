@@ -20,7 +20,7 @@ from experiments.design.api.experiment_schemas import (
     StopIn,
 )
 from experiments.design.queries import experiments as queries
-from experiments.design.queries.experiments import ExperimentFilter, get_experiment
+from experiments.design.queries.experiments import Experiment, ExperimentFilter, get_experiment
 from experiments.design.review.design_review import checks_as_data, review
 from experiments.team.api import auth
 from experiments.trials.lifecycle.services import control, editing
@@ -196,11 +196,11 @@ def _done(request: TokenRequest, slug: str, name: str, act: Callable[..., Any]) 
     return _state(get_experiment(access, name))
 
 
-def _state(experiment: Any) -> dict[str, Any]:
+def _state(experiment: Experiment) -> dict[str, Any]:
     return {"name": experiment.name, "state": experiment.state}
 
 
-def _experiment(access: Any, experiment: Any) -> dict[str, Any]:
+def _experiment(access: Any, experiment: Experiment) -> dict[str, Any]:
     arms = queries.arms_of(experiment.pk)
     tally = queries.tally(experiment.pk)
     same = (

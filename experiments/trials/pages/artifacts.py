@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from django.http import HttpRequest, HttpResponseBase
 from django.views.decorators.http import require_safe
 
-from experiments.design.queries.experiments import find_experiment
+from experiments.design.queries.experiments import get_experiment
 from experiments.design.trial_names import parse_trial_name
 from experiments.team.pages.access import in_project, required
 from experiments.team.queries.access import Access
@@ -22,7 +20,7 @@ def trial_file(
     request: HttpRequest, access: Access, name: str, trial: str, file: int
 ) -> HttpResponseBase:
     """One file. The address names a record; where the file lies comes from that record alone."""
-    experiment: Any = required(find_experiment(access, name))
+    experiment = get_experiment(access, name)
     found = required(find_trial(experiment, required(parse_trial_name(trial))))
     kept = required(file_of(experiment, found, file))
     filename = f"{access.slug} {experiment.name} {trial} {kept.name}"

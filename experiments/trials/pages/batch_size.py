@@ -11,9 +11,9 @@ from django.shortcuts import redirect, render
 from django.template.loader import render_to_string
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
-from experiments.design.queries.experiments import find_experiment
+from experiments.design.queries.experiments import get_experiment
 from experiments.errors import NotAllowed, NotFound, VerdictError
-from experiments.team.pages.access import attempted, in_project, required
+from experiments.team.pages.access import attempted, in_project
 from experiments.team.queries.access import Access
 from experiments.trials.lifecycle.queries.batch_sizes import measurable, measurements
 from experiments.trials.lifecycle.services import batch_sizes
@@ -74,7 +74,7 @@ def _form(request: HttpRequest, access: Access) -> BatchSizeForm:
 
 def _ask(request: HttpRequest, access: Access, form: BatchSizeForm) -> bool:
     given = form.cleaned_data
-    experiment: Any = required(find_experiment(access, given.pop("experiment")))
+    experiment = get_experiment(access, given.pop("experiment"))
     try:
         batch_sizes.ask(
             access=access,

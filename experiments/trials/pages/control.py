@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from django.contrib import messages
 from django.db import transaction
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_http_methods, require_POST
 
-from experiments.design.queries.experiments import find_experiment
+from experiments.design.queries.experiments import find_experiment, get_experiment
 from experiments.design.trial_names import parse_trial_name
 from experiments.errors import NotAllowed, NotFound, VerdictError
 from experiments.team.pages.access import attempted, in_project, required
@@ -128,7 +126,7 @@ def retry_failed(request: HttpRequest, access: Access, name: str) -> HttpRespons
 @in_project
 def cancel_trial(request: HttpRequest, access: Access, name: str, trial: str) -> HttpResponse:
     """End one trial now."""
-    experiment: Any = required(find_experiment(access, name))
+    experiment = get_experiment(access, name)
     found = required(find_trial(experiment, required(parse_trial_name(trial))))
 
     def call() -> bool:

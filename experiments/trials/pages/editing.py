@@ -11,8 +11,8 @@ from django.shortcuts import redirect, render
 from django.views.decorators.http import require_http_methods, require_POST
 
 from experiments.design.queries.citations import citations
-from experiments.design.queries.experiments import find_experiment, tags_of
-from experiments.team.pages.access import attempted, in_project, required
+from experiments.design.queries.experiments import get_experiment, tags_of
+from experiments.team.pages.access import attempted, in_project
 from experiments.team.queries.access import Access, people_who_may
 from experiments.trials.lifecycle.services import editing
 from experiments.trials.pages.editing_forms import NameForm, NotesForm
@@ -22,7 +22,7 @@ from experiments.trials.pages.editing_forms import NameForm, NotesForm
 @in_project
 def edit_page(request: HttpRequest, access: Access, name: str) -> HttpResponse:
     """What do we want to remember about it?"""
-    experiment: Any = required(find_experiment(access, name))
+    experiment = get_experiment(access, name)
     form = NotesForm(request.POST or None)
     if request.method == "POST":
         if not form.is_valid():
@@ -69,7 +69,7 @@ def _done(request: HttpRequest, act: Callable[[], None]) -> bool:
 @in_project
 def rename(request: HttpRequest, access: Access, name: str) -> HttpResponse:
     """Another name, and with it another address."""
-    experiment: Any = required(find_experiment(access, name))
+    experiment = get_experiment(access, name)
     form = NameForm(request.POST)
     if not form.is_valid():
         _explain(request, form)
@@ -96,7 +96,7 @@ def _button(act: Act, said: str) -> Callable[..., HttpResponseBase]:
     @require_POST
     @in_project
     def view(request: HttpRequest, access: Access, name: str) -> HttpResponse:
-        experiment: Any = required(find_experiment(access, name))
+        experiment = get_experiment(access, name)
         if _done(request, lambda: act(access=access, experiment=experiment)):
             messages.success(request, said)
         return redirect("experiment", access.slug, name)
@@ -112,7 +112,7 @@ bring_back = _button(editing.bring_back, "It is listed again.")
 @in_project
 def delete_page(request: HttpRequest, access: Access, name: str) -> HttpResponse:
     """What would be lost, and what keeps it?"""
-    experiment: Any = required(find_experiment(access, name))
+    experiment = get_experiment(access, name)
     if request.method == "POST" and _done(
         request,
         lambda: editing.delete(

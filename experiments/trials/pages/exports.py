@@ -9,9 +9,9 @@ from django.http import HttpRequest, HttpResponseBase
 from django.views.decorators.http import require_safe
 
 from experiments.design import metrics
-from experiments.design.queries.experiments import arms_of, find_experiment
+from experiments.design.queries.experiments import arms_of, get_experiment
 from experiments.errors import NotFound
-from experiments.team.pages.access import in_project, required
+from experiments.team.pages.access import in_project
 from experiments.team.queries.access import Access
 from experiments.trials.series.queries import series_exports
 from experiments.trials.series.series_files import CONTENT_TYPES, Kind, write
@@ -31,7 +31,7 @@ def series_file(request: HttpRequest, access: Access, name: str, kind: str) -> H
     `?trials=12,13` (ids) and `?metric=a&metric=b` narrow it, `?from=0&to=99` cuts out a range of
     steps, and `?points=600` thins each series as charts do. Test metrics are in none.
     """
-    experiment: Any = required(find_experiment(access, name))
+    experiment = get_experiment(access, name)
     if kind not in CONTENT_TYPES:
         raise NotFound("Series come as csv or parquet.")
     wanted: Kind = "csv" if kind == "csv" else "parquet"
@@ -62,7 +62,7 @@ def trials_csv(request: HttpRequest, access: Access, name: str) -> HttpResponseB
 
     `?state=`, `?arm=`, `?order=` and `?down=1` mean what they mean for the table.
     """
-    experiment: Any = required(find_experiment(access, name))
+    experiment = get_experiment(access, name)
     wanted = TrialFilter(
         state=request.GET.get("state", ""),
         arm=request.GET.get("arm", ""),

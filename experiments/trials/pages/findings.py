@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
@@ -11,7 +9,7 @@ from django.urls import reverse
 from django.utils.http import url_has_allowed_host_and_scheme
 from django.views.decorators.http import require_POST
 
-from experiments.design.queries.experiments import find_experiment
+from experiments.design.queries.experiments import get_experiment
 from experiments.team.pages.access import attempted, in_project, required
 from experiments.team.queries.access import Access
 from experiments.trials.findings.queries.findings import experiment_of_finding
@@ -40,7 +38,7 @@ def dismiss_finding(request: HttpRequest, access: Access, finding: int) -> HttpR
 @in_project
 def mute_overfitting(request: HttpRequest, access: Access, name: str) -> HttpResponse:
     """Let overfitting ask for nothing in this experiment, or let it ask again."""
-    experiment: Any = required(find_experiment(access, name))
+    experiment = get_experiment(access, name)
     muted = request.POST.get("muted") == "1"
 
     def act() -> bool:

@@ -9,7 +9,7 @@ from django.shortcuts import render
 from django.views.decorators.http import require_safe
 
 from experiments.design.metrics import declared_metrics
-from experiments.design.queries.experiments import find_experiment
+from experiments.design.queries.experiments import find_experiment, get_experiment
 from experiments.design.trial_names import parse_trial_name
 from experiments.team.pages.access import in_project, required
 from experiments.team.queries.access import Access
@@ -62,7 +62,7 @@ def trial_page(request: HttpRequest, access: Access, name: str, trial: str) -> H
 @in_project
 def trial_live(request: HttpRequest, access: Access, name: str, trial: str) -> HttpResponse:
     """New points of a running trial; when it has ended, the page is told to read itself again."""
-    experiment: Any = required(find_experiment(access, name))
+    experiment = get_experiment(access, name)
     arms = count_arms(experiment)
     found = required(find_trial(experiment, required(parse_trial_name(trial))))
     drawn = named_trials([found], arms)

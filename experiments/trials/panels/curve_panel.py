@@ -15,6 +15,7 @@ from urllib.parse import urlencode
 import numpy as np
 
 from experiments.charts.learning_curves import Ending, Line, Mark, Mean, Onset, learning_curves
+from experiments.design.queries.experiments import Experiment
 from experiments.trials.findings.queries.findings import FindingRow
 from experiments.trials.panels.metric_families import Family, families, first_family
 from experiments.trials.panels.panel import Chart, Panel
@@ -56,7 +57,7 @@ class CurvePanel(Panel):
 
 
 def wanted_trials(
-    experiment: Any, arms: int, picked: str, replication: int | None
+    experiment: Experiment, arms: int, picked: str, replication: int | None
 ) -> list[CurveTrial]:
     """The trials that an address asks for; else the best and those that run.
 

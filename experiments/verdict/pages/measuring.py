@@ -9,8 +9,8 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.views.decorators.http import require_POST
 
-from experiments.design.queries.experiments import find_experiment
-from experiments.team.pages.access import attempted, in_project, required
+from experiments.design.queries.experiments import Experiment, get_experiment
+from experiments.team.pages.access import attempted, in_project
 from experiments.team.queries.access import Access
 from experiments.verdict.evidence.spread import Measurement, of_candidate
 from experiments.verdict.services import variance
@@ -18,7 +18,7 @@ from experiments.verdict.services import variance
 PURPOSES = ("training_seed", "split_seed", "search_seed")
 
 
-def measuring(experiment: Any, candidate: Any) -> dict[str, str]:
+def measuring(experiment: Experiment, candidate: Any) -> dict[str, str]:
     """What is under way for each source in words, empty for one that may be started."""
     held = of_candidate(experiment, candidate).measurements
     return {purpose: _words(held.get(purpose)) for purpose in PURPOSES}
@@ -40,7 +40,7 @@ def _words(measurement: Measurement | None) -> str:
 @in_project
 def measure(request: HttpRequest, access: Access, name: str, purpose: str) -> HttpResponse:
     """Queue the runs that measure one source."""
-    experiment: Any = required(find_experiment(access, name))
+    experiment = get_experiment(access, name)
     made = attempted(
         request,
         lambda: variance.measure(

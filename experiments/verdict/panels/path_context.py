@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
-from typing import Any
 
 from django.urls import reverse
 
+from experiments.design.queries.experiments import Experiment
 from experiments.team.queries.access import Access
 from experiments.trials.panels.parts import ExperimentParts, gather
 from experiments.verdict.queries.replication_state import (
@@ -58,7 +58,7 @@ class PathContext(ExperimentParts):
         return reverse(name, args=[self.access.slug, self.experiment.name])
 
 
-def path_context(access: Access, experiment: Any, *, candidate: int = 0) -> PathContext:
+def path_context(access: Access, experiment: Experiment, *, candidate: int = 0) -> PathContext:
     """Read what the pages of an experiment share.
 
     `candidate`: which of several that are repeated together, from 1; 0 leaves it open.

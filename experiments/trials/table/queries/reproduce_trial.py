@@ -10,13 +10,15 @@ from typing import Any
 from experiments.design.document import commands, experiment_file
 from experiments.design.document.experiment_file import ExperimentFile
 from experiments.design.document.fidelity import REDUCTION_FACTORS, RUNG_PRUNERS, Fidelity
+from experiments.design.queries.experiments import Experiment
 from experiments.models.trial_encoding import decode_reports
 from experiments.trials.reproduce_line import reproduce_line
 from experiments.trials.series.lineage import from_lower_budget, resumptions
+from experiments.trials.table.queries.trial_detail import Trial
 from experiments.trials.table.queries.trial_table import STATE_WORDS
 
 
-def line_of(experiment: Any, trial: Any) -> str:
+def line_of(experiment: Experiment, trial: Trial | None) -> str:
     """Empty for a trial that has no configuration or seed: nothing else could run it again."""
     if trial is None or trial.configuration is None or trial.train_seed is None:
         return ""
@@ -49,7 +51,7 @@ def _resumed(text: str) -> list[str]:
     return [f"{found[each].step or 0}{found[each].suffix}" for each in sorted(found)]
 
 
-def _command_line(document: dict[str, Any], trial: Any) -> str:
+def _command_line(document: dict[str, Any], trial: Trial) -> str:
     """A clone at the commit and the program's arguments; empty once no such command is listed."""
     name = commands.name_of(document["objective"])
     template = next((each for each in commands.listed() if each.name == name), None)
@@ -78,7 +80,7 @@ def _command_line(document: dict[str, Any], trial: Any) -> str:
 
 
 def _training(
-    experiment: Any, trial: Any, params: dict[str, Any]
+    experiment: Experiment, trial: Trial, params: dict[str, Any]
 ) -> tuple[dict[str, Any], dict[str, Any]]:
     """The parameters that were trained with at last, and how: folds, budget, what ended it."""
     file = experiment_file.stored_or_none(experiment.document)
@@ -106,7 +108,7 @@ def _training(
     return params, how
 
 
-def _last_budget(file: ExperimentFile, fidelity: Fidelity, trial: Any) -> float | None:
+def _last_budget(file: ExperimentFile, fidelity: Fidelity, trial: Trial) -> float | None:
     """The budget on which a trial that was given up was trained last; None for any other."""
     if (
         STATE_WORDS[trial.state] != "pruned"

@@ -166,7 +166,7 @@ def test_the_log_costs_the_same_at_one_and_at_many(
         for _ in range(count):
             decision_log.append(
                 project=experiment.project,
-                user=cast.person("ada"),
+                access=cast.access("ada"),
                 experiment=experiment,
                 choice="dropped without seeds",
                 reason="again",
