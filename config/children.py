@@ -10,7 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import psutil
@@ -18,6 +18,9 @@ import psutil
 PR_SET_PDEATHSIG = 1
 PR_SET_CHILD_SUBREAPER = 36
 LARGEST_LOG = 10 * 1024 * 1024
+# Seconds before each start of a child that died again; after the last it is given up.
+PAUSES = (0.0, 1.0, 2.0, 4.0, 8.0, 16.0, 30.0)
+STEADY_SECONDS = 60.0  # one that lived so long has not failed to start
 
 _libc = ctypes.CDLL(None) if sys.platform == "linux" else None
 
@@ -30,6 +33,8 @@ class Child:
     process: subprocess.Popen[bytes]
     log: Path
     log_start: int  # bytes of the log that earlier starts wrote
+    command: list[str]
+    started_at: float = field(default_factory=time.monotonic)
 
     @property
     def exit_status(self) -> int | None:
@@ -71,7 +76,31 @@ def start(name: str, command: list[str], *, environment: Mapping[str, str], logs
             process_group=0,
             preexec_fn=_die_with(os.getpid()) if _libc is not None else None,
         )
-        return Child(name, process, log, output.tell())
+        return Child(name, process, log, output.tell(), command)
+
+
+@dataclass(slots=True)
+class Restarts:
+    """When a child that died is started again.
+
+    Attributes:
+        deaths: in a row, each within `STEADY_SECONDS` of its start.
+        due: on the monotonic clock; None while it lives.
+    """
+
+    deaths: int = 0
+    due: float | None = None
+
+    def died(self, lived: float) -> float:
+        """Take note of a death after so many seconds; returns how long to wait.
+
+        Raises:
+            IndexError: when it is to be given up.
+        """
+        self.deaths = self.deaths + 1 if lived < STEADY_SECONDS else 1
+        pause = PAUSES[self.deaths - 1]
+        self.due = time.monotonic() + pause
+        return pause
 
 
 def adopt_orphans() -> None:

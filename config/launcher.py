@@ -1,7 +1,8 @@
 """``make run``: everything Verdict needs, in the foreground, stopped together.
 
 A private Redis (unless REDIS_URL names one), one worker and the web server are started as
-children; Ctrl-C or SIGTERM stops them within seconds, and so does the death of any of them.
+children; Ctrl-C or SIGTERM stops them within seconds. One that dies is started again, with
+growing pauses, until it has died too often in a row: then everything stops.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ from django.core.management import call_command
 from django.db import DatabaseError, connection
 
 from config import children
-from config.children import Child
+from config.children import Child, Restarts
 from config.redis_socket import prepare_folder, remove_folder
 
 WILDCARDS = ("0.0.0.0", "::")
@@ -66,7 +67,7 @@ def main() -> int:
     """Run until stopped.
 
     Returns:
-        0 when a person stopped it, 1 when it could not start or a child died.
+        0 when a person stopped it, 1 when it could not start or a child died again and again.
     """
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, _Signals.receive)
@@ -122,15 +123,41 @@ def _start(started: list[Child]) -> None:
 
 
 def _watch(started: list[Child]) -> None:
-    """Return never; raise when a child ends.
+    """Start children that die again; return never.
 
     Raises:
-        CannotStart: naming the child, with the last lines it wrote.
+        CannotStart: naming a child that died too often, with the last lines it wrote.
     """
+    histories = {child.name: Restarts() for child in started}
     while True:
-        _check_alive(started)
+        _Signals.check()
+        for place, child in enumerate(started):
+            history = histories[child.name]
+            if child.exit_status is not None and history.due is None:
+                _note_death(child, history)
+            if history.due is not None and time.monotonic() >= history.due:
+                history.due = None
+                started[place] = _start_again(child)
         children.reap_orphans(started)
         time.sleep(0.2)
+
+
+def _note_death(child: Child, history: Restarts) -> None:
+    child.signal_group(signal.SIGKILL)  # what it started must not meet its successor
+    try:
+        pause = history.died(time.monotonic() - child.started_at)
+    except IndexError:
+        raise CannotStart(_obituary(child, f"{history.deaths} times in a row")) from None
+    when = f"in {pause:.0f} s" if pause else "now"
+    _say(f"The {child.name} process ended ({_how(child)}); it is started again {when}.")
+
+
+def _start_again(child: Child) -> Child:
+    if child.name == "redis":
+        settings.PRIVATE_REDIS_SOCKET.unlink(missing_ok=True)
+    return children.start(
+        child.name, child.command, environment=os.environ, logs=settings.LOGS_DIR
+    )
 
 
 def _stop(started: list[Child]) -> None:
@@ -157,15 +184,21 @@ def _stop(started: list[Child]) -> None:
 def _check_alive(started: list[Child]) -> None:
     _Signals.check()
     for child in started:
-        status = child.exit_status
-        if status is None:
-            continue
-        how = f"signal {-status}" if status < 0 else f"exit status {status}"
-        lines = "".join(f"\n    {line}" for line in child.last_lines())
-        raise CannotStart(
-            f"the {child.name} process ended unexpectedly ({how}), so everything stops. "
-            f"Its log, {child.log}, ends with:{lines or ' (nothing)'}"
-        )
+        if child.exit_status is not None:
+            raise CannotStart(_obituary(child, "unexpectedly"))
+
+
+def _how(child: Child) -> str:
+    status = child.exit_status or 0
+    return f"signal {-status}" if status < 0 else f"exit status {status}"
+
+
+def _obituary(child: Child, circumstances: str) -> str:
+    lines = "".join(f"\n    {line}" for line in child.last_lines())
+    return (
+        f"the {child.name} process ended {circumstances} ({_how(child)}), so everything stops. "
+        f"Its log, {child.log}, ends with:{lines or ' (nothing)'}"
+    )
 
 
 @contextlib.contextmanager

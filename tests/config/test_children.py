@@ -147,3 +147,18 @@ print(child.exit_status)
         [sys.executable, "-c", launcher], capture_output=True, text=True, check=True
     )
     assert done.stdout == "0\n", "the child's own end is still told"
+
+
+def test_a_child_that_dies_again_is_waited_for_longer_each_time_and_given_up_at_last() -> None:
+    restarts = children.Restarts()
+    pauses = [restarts.died(lived=1.0) for _ in children.PAUSES]
+    assert pauses == sorted(set(pauses)) and pauses[0] == 0
+    with pytest.raises(IndexError):
+        restarts.died(lived=1.0)
+
+
+def test_one_that_lived_long_before_it_died_is_started_at_once() -> None:
+    restarts = children.Restarts()
+    for _ in range(3):
+        restarts.died(lived=1.0)
+    assert restarts.died(lived=children.STEADY_SECONDS) == 0

@@ -23,7 +23,7 @@ import pytest
 from django.conf import settings
 from django.urls import reverse
 
-from config import redis_socket
+from config import children, launcher, redis_socket
 from tests.services_under_test.ports import free_port
 from tests.services_under_test.redis_server import RedisServer
 from tests.waiting import PATIENCE, wait_until
@@ -222,17 +222,45 @@ def test_a_second_start_on_the_same_data_is_refused(looked_at: Launched) -> None
     assert looked_at.process.poll() is None
 
 
-@pytest.mark.parametrize("name", ["redis", "worker", "web"])
-def test_a_dead_child_is_named_and_stops_everything(
-    launch: Callable[..., Launched], used: Path, name: str
+def test_a_killed_child_is_started_again_and_takes_nothing_with_it(
+    launch: Callable[..., Launched], used: Path
 ) -> None:
     running = launch(used).wait_until_it_runs()
-    running.child(name).kill()
-    assert running.process.wait(PATIENCE) == 1
-    wrong = running.printed.partition("verdict: ")[2]
-    assert wrong.startswith(f"the {name} process ended unexpectedly (signal 9)")
-    assert str(used / "logs" / f"{name}.log") in wrong
+    names = ("redis", "worker", "web")
+    for name in names:
+        before = {each: running.child(each).pid for each in names}
+        running.child(name).kill()
+
+        def is_back(name: str = name, before: dict[str, int] = before) -> bool:
+            with contextlib.suppress(StopIteration, psutil.Error):
+                return running.child(name).pid != before[name]
+            return False
+
+        wait_until(is_back, told=lambda: running.printed)
+        assert f"The {name} process ended (signal 9); it is started again now." in running.printed
+        after = {each: running.child(each).pid for each in names if each != name}
+        assert after == {each: pid for each, pid in before.items() if each != name}
+
+    def answers() -> bool:
+        with contextlib.suppress(OSError):
+            return bool(urllib.request.urlopen(running.url + "/readyz", timeout=5).status == 200)
+        return False
+
+    wait_until(answers, told=lambda: running.printed)
+    assert running.end(signal.SIGTERM) == 0
     assert running.processes() == []
+
+
+def test_a_child_that_dies_again_and_again_is_named_and_stops_everything(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(children, "PAUSES", (0.0, 0.1))
+    command = [sys.executable, "-c", "raise SystemExit('no such table')"]
+    child = children.start("worker", command, environment=os.environ, logs=settings.LOGS_DIR)
+    with pytest.raises(launcher.CannotStart, match=r"worker process ended 3 times in a row") as no:
+        launcher._watch([child])
+    assert str(child.log) in str(no.value) and "no such table" in str(no.value)
+    assert "The worker process ended (exit status 1)" in capsys.readouterr().out
 
 
 def test_a_killed_launcher_leaves_no_process_and_the_next_start_works(
