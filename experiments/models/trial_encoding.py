@@ -117,14 +117,19 @@ def with_item(text: str, key: str, encoded: str) -> str:
     return encode(document)
 
 
-def encode_values(values: Sequence[float] | None) -> str | None:
-    """Text of the objectives' values; None when none were told."""
-    return None if values is None else encode([float(value) for value in values])
+def encode_values(values: Sequence[float] | None, *, complete: bool = False) -> str | None:
+    """Text of the objectives' values; None when none were told.
+
+    Optuna's storages take a complete trial without values: an empty list.
+    """
+    if values is None:
+        return "[]" if complete else None
+    return encode([float(value) for value in values])
 
 
 def decode_values(text: str | None) -> tuple[float, ...] | None:
-    """Values as they were told."""
-    return None if text is None else tuple(float(value) for value in decode(text))
+    """Values as they were told, None when none were."""
+    return None if text is None else tuple(float(value) for value in decode(text)) or None
 
 
 def first_finite(values: Sequence[float] | None) -> float | None:

@@ -9,15 +9,20 @@ from __future__ import annotations
 import os
 import threading
 import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
+from weakref import WeakSet
 
 import django
 from django.apps import apps
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 from django.core.management import call_command
-from django.db import DatabaseError, InterfaceError, connection
+from django.db import DatabaseError, InterfaceError, connection, connections
+from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.migrations.executor import MigrationExecutor
+from django.db.utils import load_backend
 
 from experiments import database
 
@@ -29,15 +34,55 @@ PATIENCE_SECONDS = 30.0
 _parents: list[Any] = []  # connections of processes that we were forked from, never closed here
 
 
-def connect(url: str | None) -> None:
-    """Make sure that Django is set up and its database is the one of `url`.
+class OtherDatabase:
+    """A Verdict database beside the one that Django is set up for.
 
-    In a process where Django is set up, `url` must be None or name the same database. Elsewhere
-    Django is set up for `url`, and a database without any tables gets them.
+    Services know one database. Inside `with` this one takes its place, for the thread that
+    entered; each thread has a connection of its own to it.
+    """
+
+    def __init__(self, url: str) -> None:
+        self._settings = connections.configure_settings({"default": database.of_url(url)})
+        self._of_thread = threading.local()
+        _others.add(self)
+
+    @contextmanager
+    def __call__(self) -> Iterator[None]:
+        before, ours = connections["default"], self._connection()
+        connections["default"] = ours
+        try:
+            yield
+        finally:
+            connections["default"] = before
+
+    def forget(self) -> None:
+        """In a forked child; see `_forget_connection`."""
+        held = getattr(self._of_thread, "connection", None)
+        if held is not None:
+            _parents.append(held)
+            del self._of_thread.connection
+
+    def _connection(self) -> BaseDatabaseWrapper:
+        held = getattr(self._of_thread, "connection", None)
+        if held is None:
+            backend = load_backend(self._settings["default"]["ENGINE"])
+            held = backend.DatabaseWrapper(self._settings["default"], alias="default")
+            self._of_thread.connection = held
+        return held  # type: ignore[no-any-return]
+
+
+_others: WeakSet[OtherDatabase] = WeakSet()
+
+
+def connect(url: str | None) -> Callable[[], AbstractContextManager[None]]:
+    """Set Django up where nobody has, for the database of `url`; an empty one gets its tables.
+
+    Returns:
+        What makes that database the one that services use, for the length of a `with` block.
 
     Raises:
-        ImproperlyConfigured: when there is no database to take, when Django is set up for
-            another one or without Verdict, or when the database's tables are of another version.
+        ImproperlyConfigured: when there is no database to take, when Django is set up without
+            Verdict, or when the database's tables are of another version.
     """
     if not _parents:
         _parents.append(None)
@@ -45,8 +90,17 @@ def connect(url: str | None) -> None:
     if settings.configured or (url is None and "DJANGO_SETTINGS_MODULE" in os.environ):
         if not apps.ready:
             django.setup()
-        _check(url)
-        return
+        if not apps.is_installed("experiments"):
+            raise ImproperlyConfigured(
+                "Django is set up without Verdict (no `experiments` in INSTALLED_APPS): "
+                "use VerdictStorage in a process of its own"
+            )
+        if url is None or _is_ours(url):
+            return nullcontext
+        other = OtherDatabase(url)
+        with other():
+            _migrate_if_empty()
+        return other
     if url is None:
         raise ImproperlyConfigured(
             "VerdictStorage needs a database's URL, such as postgresql://host/verdict, "
@@ -62,6 +116,7 @@ def connect(url: str | None) -> None:
     )
     django.setup()
     _migrate_if_empty()
+    return nullcontext
 
 
 def drop_broken_connection(error: Exception) -> None:
@@ -80,29 +135,15 @@ def _forget_connection() -> None:
     """In a forked child: leave the parent's connection to the parent and open another."""
     _parents.append(connection.connection)
     connection.connection = None
+    for other in _others:
+        other.forget()
 
 
-def _check(url: str | None) -> None:
-    if not apps.is_installed("experiments"):
-        raise ImproperlyConfigured(
-            "Django is set up without Verdict (no `experiments` in INSTALLED_APPS): "
-            "use VerdictStorage in a process of its own"
-        )
-    if url is None:
-        return
+def _is_ours(url: str) -> bool:
+    """Whether Django is set up for the database of `url`."""
     wanted, held = database.of_url(url), connection.settings_dict
     names = ("ENGINE", "NAME", "HOST", "PORT")
-    if any(str(wanted.get(name) or "") != str(held.get(name) or "") for name in names):
-        raise ImproperlyConfigured(
-            f"Django is set up for {_shown(held)} here; VerdictStorage cannot use "
-            f"{_shown(wanted)} in the same process. Leave the URL out, or use another process"
-        )
-
-
-def _shown(held: dict[str, Any]) -> str:
-    """Without user and password."""
-    host = f"{held['HOST']}:{held['PORT']}/" if held.get("HOST") else ""
-    return f"{held['ENGINE'].rsplit('.', 1)[-1]} {host}{held['NAME']}"
+    return all(str(wanted.get(name) or "") == str(held.get(name) or "") for name in names)
 
 
 def _migrate_if_empty() -> None:

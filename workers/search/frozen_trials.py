@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 # Why a trial failed where Optuna has one word for all: "lost" (its worker died, or it fell
 # silent), "infeasible" (no finite value), "cancelled". Read-only, in `system_attrs`.
 FAILURE_ATTRIBUTE = "verdict:failure_kind"
+# Times as they were given, where the clocks never show them (in spring they skip an hour).
+GIVEN_ATTRIBUTE = "verdict:given_times"
 _TOLD_APART = frozenset({"lost", "infeasible", "cancelled"})
 
 
@@ -26,13 +28,17 @@ def frozen(row: TrialRow, reports: dict[int, float] | None = None) -> FrozenTria
     system_attributes = row.system_attributes
     if row.failure_kind in _TOLD_APART:
         system_attributes[FAILURE_ATTRIBUTE] = row.failure_kind
+    start, complete = _local(row.started_at), _local(row.finished_at)
+    given = system_attributes.pop(GIVEN_ATTRIBUTE, None)
+    if given is not None:
+        start, complete = (None if each is None else Moment.fromisoformat(each) for each in given)
     return FrozenTrial(
         number=row.number,
         state=TrialState(row.state),
         value=None,
         values=row.values,
-        datetime_start=_local(row.started_at),
-        datetime_complete=_local(row.finished_at),
+        datetime_start=start,
+        datetime_complete=complete,
         params=row.parameters,
         distributions=dict(row.distributions),
         user_attrs=row.user_attributes,
@@ -95,22 +101,47 @@ def fields(trial: FrozenTrial) -> TrialFields:
         "started_at": _aware(trial.datetime_start),
         "finished_at": _aware(trial.datetime_complete),
     }
+    times = (trial.datetime_start, trial.datetime_complete)
+    if any(each is not None and _local(_aware(each)) != each for each in times):
+        given = [None if each is None else each.isoformat() for each in times]
+        found["system_attributes"] = {**trial.system_attrs, GIVEN_ATTRIBUTE: given}
     kind = trial.system_attrs.get(FAILURE_ATTRIBUTE)
     if trial.state == TrialState.FAIL and kind in _TOLD_APART:
         found["failure_kind"] = kind
         found["system_attributes"] = {
-            key: value for key, value in trial.system_attrs.items() if key != FAILURE_ATTRIBUTE
+            key: value
+            for key, value in found["system_attributes"].items()
+            if key != FAILURE_ATTRIBUTE
         }
     return found
 
 
+class Moment(dt.datetime):
+    """Optuna's naive local time whose differences are those of UTC: a trial that runs while the
+    clocks are put back or on lasts as long as it does.
+    """
+
+    def __sub__(self, other: Any) -> Any:
+        return _between(other, self) if isinstance(other, dt.datetime) else super().__sub__(other)
+
+    def __rsub__(self, other: dt.datetime) -> dt.timedelta:
+        return _between(self, other)
+
+
+def _between(first: dt.datetime, second: dt.datetime) -> dt.timedelta:
+    return second.astimezone(dt.UTC) - first.astimezone(dt.UTC)
+
+
 def _aware(moment: dt.datetime | None) -> dt.datetime | None:
-    """Optuna's naive local time with its zone."""
-    return None if moment is None else moment.astimezone()
+    """Optuna's naive local time in UTC."""
+    return None if moment is None else moment.astimezone(dt.UTC)
 
 
-def _local(moment: dt.datetime | None) -> dt.datetime | None:
-    return None if moment is None else moment.astimezone().replace(tzinfo=None)
+def _local(moment: dt.datetime | None) -> Moment | None:
+    if moment is None:
+        return None
+    local = dt.datetime.fromtimestamp(moment.timestamp())
+    return Moment.combine(local.date(), local.time())  # with its fold, which a subclass loses
 
 
 def _deep(attributes: dict[str, Any]) -> dict[str, Any]:

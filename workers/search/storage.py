@@ -23,7 +23,6 @@ from workers.search import records
 from workers.search.bare_django import connect, leave_thread
 from workers.search.frozen_trials import copies, fields, frozen
 from workers.search.open_trial import OpenTrial
-from workers.search.optuna_errors import optuna_errors
 from workers.search.study_storage import StudyStorage, as_directions
 
 if TYPE_CHECKING:
@@ -69,7 +68,7 @@ class VerdictStorage(StudyStorage, BaseHeartbeat):
         ):
             if seconds is not None and seconds <= 0:
                 raise ValueError(f"{name} is {seconds}; want a positive number of seconds")
-        connect(url)
+        self._database = connect(url)
         records.load()
         self._url = url
         self._project = project
@@ -97,11 +96,13 @@ class VerdictStorage(StudyStorage, BaseHeartbeat):
         super().delete_study(study_id)
         with self._lock:
             self._caches.pop(study_id, None)
+            for trial_id in [key for key, one in self._open.items() if one.study_id == study_id]:
+                self._open.pop(trial_id, None)
 
     # Writing trials
 
     def create_new_trial(self, study_id: int, template_trial: FrozenTrial | None = None) -> int:
-        with optuna_errors():
+        with self._calling():
             if template_trial is None:
                 trial_id, _ = records.trials.create(
                     study_id=study_id, state=TrialState.RUNNING.value
@@ -118,7 +119,7 @@ class VerdictStorage(StudyStorage, BaseHeartbeat):
         param_value_internal: float,
         distribution: BaseDistribution,
     ) -> None:
-        with optuna_errors():
+        with self._calling():
             trial = self._opened(trial_id)
             known = self._known_distribution(trial.study_id, param_name)
             try:
@@ -140,7 +141,7 @@ class VerdictStorage(StudyStorage, BaseHeartbeat):
         """
         with self.gathering(trial_id) as gathered:
             yield
-            with optuna_errors():
+            with self._calling():
                 if gathered:
                     self._write_parameters(trial_id, self._opened(trial_id), gathered)
 
@@ -151,7 +152,7 @@ class VerdictStorage(StudyStorage, BaseHeartbeat):
         Once that is done, tell it to `written`. A trial whose row was given to `claimed` is not
         read inside: nobody else writes to it before it begins.
         """
-        with optuna_errors():
+        with self._calling():
             trial = self._opened(trial_id)
         gathered: dict[str, Parameter] = {}
         trial.gathered = gathered
@@ -162,7 +163,7 @@ class VerdictStorage(StudyStorage, BaseHeartbeat):
 
     def written(self, trial_id: int, parameters: Mapping[str, Parameter]) -> None:
         """Say that parameters of an unfinished trial were written past this storage."""
-        with optuna_errors():
+        with self._calling():
             trial = self._opened(trial_id)
             trial.texts = None
             self._learn(trial_id, trial, parameters)
@@ -170,7 +171,7 @@ class VerdictStorage(StudyStorage, BaseHeartbeat):
     def set_trial_intermediate_value(
         self, trial_id: int, step: int, intermediate_value: float
     ) -> None:
-        with optuna_errors():
+        with self._calling():
             records.trials.report(
                 trial_id=trial_id,
                 step=step,
@@ -180,7 +181,7 @@ class VerdictStorage(StudyStorage, BaseHeartbeat):
             self._touch(trial_id)
 
     def set_trial_user_attr(self, trial_id: int, key: str, value: Any) -> None:
-        with optuna_errors():
+        with self._calling():
             trial = self._opened(trial_id)
             trial.row = None
             trial.texts = records.trials.set_user_attribute(
@@ -189,7 +190,7 @@ class VerdictStorage(StudyStorage, BaseHeartbeat):
             self._touch(trial_id)
 
     def set_trial_system_attr(self, trial_id: int, key: str, value: Any) -> None:
-        with optuna_errors():
+        with self._calling():
             trial = self._opened(trial_id)
             trial.row = None
             trial.texts = records.trials.set_system_attribute(
@@ -200,7 +201,7 @@ class VerdictStorage(StudyStorage, BaseHeartbeat):
     def set_trial_state_values(
         self, trial_id: int, state: TrialState, values: Sequence[float] | None = None
     ) -> bool:
-        with optuna_errors():
+        with self._calling():
             if state == TrialState.RUNNING:
                 return records.trials.start(trial_id=trial_id)
             if state == TrialState.WAITING:
@@ -219,12 +220,12 @@ class VerdictStorage(StudyStorage, BaseHeartbeat):
         if row is not None:
             trial = self._open.setdefault(trial_id, OpenTrial(row.study_id, row.texts))
             trial.texts, trial.row = row.texts, row
-        with optuna_errors():
+        with self._calling():
             self._opened(trial_id).attempts[threading.get_ident()] = attempt
 
     def outcome(self, trial_id: int, **outcome: Unpack[Outcome]) -> None:
         """Give what is stored beside the state and values that `study.tell` will tell next."""
-        with optuna_errors():
+        with self._calling():
             self._opened(trial_id).outcome.update(outcome)
 
     # Reading trials
@@ -238,7 +239,7 @@ class VerdictStorage(StudyStorage, BaseHeartbeat):
         held = self._open.get(trial_id)
         if held is not None and held.gathered is not None and held.row is not None:
             return frozen(held.row)
-        with optuna_errors():
+        with self._calling():
             row, has_reports = records.trial_queries.get(trial_id)
             if TrialState(row.state).is_finished():
                 return self._finished(row)
@@ -260,7 +261,7 @@ class VerdictStorage(StudyStorage, BaseHeartbeat):
     def get_best_trial(self, study_id: int) -> FrozenTrial:
         with self._lock:
             cache = self._refreshed(study_id, (TrialState.COMPLETE,))
-            if not cache.has_complete:
+            if not cache.has_complete or (cache.best is None and len(cache.directions) == 1):
                 raise ValueError("No trials are completed yet.")
             if cache.best is None:
                 raise RuntimeError(
@@ -269,17 +270,19 @@ class VerdictStorage(StudyStorage, BaseHeartbeat):
             return cache.best
 
     def get_trial_id_from_study_id_trial_number(self, study_id: int, trial_number: int) -> int:
-        with optuna_errors():
+        with self._calling():
             return records.trial_queries.id_of_number(study_id, trial_number)
 
     def remove_session(self) -> None:
         """Close the connection of a thread that Optuna ends."""
-        leave_thread()
+        with self._database():
+            leave_thread()
 
     # Heartbeats of programs from outside
 
     def record_heartbeat(self, trial_id: int) -> None:
-        records.trials.record_heartbeat(trial_id=trial_id)
+        with self._calling():
+            records.trials.record_heartbeat(trial_id=trial_id)
 
     def get_heartbeat_interval(self) -> int | None:
         return self._heartbeat_interval
@@ -291,7 +294,9 @@ class VerdictStorage(StudyStorage, BaseHeartbeat):
         if self._heartbeat_interval is None:
             return []
         seconds = self._grace_period or 2 * self._heartbeat_interval
-        found = records.trial_queries.silent(study_id, longer_than=dt.timedelta(seconds=seconds))
+        with self._calling():
+            silence = dt.timedelta(seconds=seconds)
+            found = records.trial_queries.silent(study_id, longer_than=silence)
         self._silent.update(found)
         return found
 
@@ -307,7 +312,7 @@ class VerdictStorage(StudyStorage, BaseHeartbeat):
         return cache
 
     def _refreshed(self, study_id: int, states: Container[TrialState] | None) -> StudyCache:
-        with optuna_errors():
+        with self._calling():
             try:
                 cache = self._cache(study_id)
                 cache.refresh(states)
@@ -362,8 +367,6 @@ class VerdictStorage(StudyStorage, BaseHeartbeat):
                 known.setdefault(name, distribution)
 
     def _finish(self, trial_id: int, state: TrialState, values: Sequence[float] | None) -> None:
-        if state == TrialState.COMPLETE and values is None:
-            raise ValueError("A complete trial has values.")
         trial = self._open.get(trial_id)
         outcome: Outcome = {} if trial is None else trial.outcome
         if trial_id in self._silent and state == TrialState.FAIL:

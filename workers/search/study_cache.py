@@ -165,6 +165,8 @@ class StudyCache:
     def _keep_best(self, trial: FrozenTrial) -> None:
         if trial.state != TrialState.COMPLETE or len(self.directions) != 1:
             return
+        if not trial.values:  # told complete without any
+            return
         if self.best is None:
             self.best = trial
             return

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
 from optuna.exceptions import DuplicatedStudyError
@@ -19,11 +20,18 @@ class StudyStorage(BaseStorage):
     """Studies of one database; new ones lie in the project of that slug."""
 
     _project: str
+    _database: Callable[[], AbstractContextManager[None]]
+
+    @contextmanager
+    def _calling(self) -> Iterator[None]:
+        """Every call of services: on this storage's database, with Optuna's errors."""
+        with self._database(), optuna_errors():
+            yield
 
     def create_new_study(
         self, directions: Sequence[StudyDirection], study_name: str | None = None
     ) -> int:
-        with optuna_errors():
+        with self._calling():
             try:
                 return records.studies.create(
                     name=study_name,
@@ -34,45 +42,45 @@ class StudyStorage(BaseStorage):
                 raise DuplicatedStudyError(error.message) from None
 
     def delete_study(self, study_id: int) -> None:
-        """Hide a study and free its name.
+        """Delete a study with its trials.
 
         Raises:
             KeyError: when there is no such study.
             StudyCited: when a decision cites its experiment; a RuntimeError.
         """
-        with optuna_errors():
+        with self._calling():
             records.studies.delete(study_id=study_id)
 
     def set_study_user_attr(self, study_id: int, key: str, value: Any) -> None:
-        with optuna_errors():
+        with self._calling():
             records.studies.set_user_attribute(study_id=study_id, key=key, value=value)
 
     def set_study_system_attr(self, study_id: int, key: str, value: Any) -> None:
-        with optuna_errors():
+        with self._calling():
             records.studies.set_system_attribute(study_id=study_id, key=key, value=value)
 
     def get_study_id_from_name(self, study_name: str) -> int:
-        with optuna_errors():
+        with self._calling():
             return records.study_queries.by_name(study_name).id
 
     def get_study_name_from_id(self, study_id: int) -> str:
-        with optuna_errors():
+        with self._calling():
             return records.study_queries.get(study_id).name
 
     def get_study_directions(self, study_id: int) -> list[StudyDirection]:
-        with optuna_errors():
+        with self._calling():
             return as_directions(records.study_queries.get(study_id).directions)
 
     def get_study_user_attrs(self, study_id: int) -> dict[str, Any]:
-        with optuna_errors():
+        with self._calling():
             return records.study_queries.get(study_id).user_attributes
 
     def get_study_system_attrs(self, study_id: int) -> dict[str, Any]:
-        with optuna_errors():
+        with self._calling():
             return records.study_queries.get(study_id).system_attributes
 
     def get_all_studies(self) -> list[FrozenStudy]:
-        with optuna_errors():
+        with self._calling():
             return [
                 FrozenStudy(
                     study_name=row.name,

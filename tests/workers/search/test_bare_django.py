@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import pickle
 import subprocess
 import sys
 import textwrap
@@ -14,11 +15,12 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlsplit
 
+import optuna
 import pytest
-from django.core.exceptions import ImproperlyConfigured
 from django.db import connection
 from pytest_django import DjangoDbBlocker
 
+from experiments.models import Trial
 from tests.services_under_test.redis_server import database_url_of_the_tests
 from tests.waiting import PATIENCE
 from workers.search.storage import VerdictStorage
@@ -170,13 +172,24 @@ def test_inside_verdict_the_url_may_be_left_out_or_repeated() -> None:
 
 
 @pytest.mark.django_db
-@pytest.mark.parametrize(
-    "url", ["sqlite:////tmp/another.sqlite3", "postgresql://user:secret@elsewhere:5432/verdict"]
-)
-def test_inside_verdict_another_database_is_refused(url: str) -> None:
-    with pytest.raises(ImproperlyConfigured, match="another process") as caught:
-        VerdictStorage(url)
-    assert "secret" not in str(caught.value)
+def test_two_databases_are_used_in_one_process_each_for_its_own_storage(tmp_path: Path) -> None:
+    here = VerdictStorage()
+    urls = [f"sqlite:///{tmp_path / name}.sqlite3" for name in ("one", "two")]
+    one, two = (VerdictStorage(url) for url in urls)
+    study = optuna.create_study(study_name="copied", storage=one)
+    study.optimize(lambda trial: trial.suggest_float("x", 0, 1), n_trials=3)
+    for source, target in ((one, two), (two, here)):
+        optuna.copy_study(from_study_name="copied", from_storage=source, to_storage=target)
+    study.optimize(lambda trial: trial.suggest_float("x", 0, 1), n_trials=2, n_jobs=2)
+    counts = [len(optuna.load_study(study_name="copied", storage=s).trials) for s in (one, two)]
+    assert counts == [5, 3]
+    assert Trial.objects.count() == 3, "services know this database as before"
+    copied = optuna.load_study(study_name="copied", storage=here).trials
+    assert [each.params for each in copied] == [each.params for each in study.trials[:3]]
+    optuna.delete_study(study_name="copied", storage=here)
+    assert [each.study_name for each in one.get_all_studies()] == ["copied"]
+    again = pickle.loads(pickle.dumps(two))
+    assert len(optuna.load_study(study_name="copied", storage=again).trials) == 3
 
 
 def test_without_a_url_and_without_django_there_is_nothing_to_open() -> None:

@@ -1,8 +1,11 @@
 from __future__ import annotations
 
+import copy
 import datetime as dt
+import pickle
 import threading
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import optuna
@@ -422,6 +425,96 @@ def test_another_storage_notices_a_deleted_study() -> None:
     with pytest.raises(KeyError):
         there.get_trial(trial._trial_id)
     assert study_on(there).trials == []
+
+
+def test_a_deleted_study_leaves_nothing_and_takes_no_more_writes() -> None:
+    here, there = VerdictStorage(), VerdictStorage()
+    study_id = here.create_new_study([StudyDirection.MINIMIZE], "gone")
+    done, running = here.create_new_trial(study_id), here.create_new_trial(study_id)
+    here.set_trial_intermediate_value(running, 0, 1.0)
+    here.set_trial_state_values(done, TrialState.COMPLETE, [1.0])
+    assert len(there.get_all_trials(study_id)) == 2
+    there.set_trial_user_attr(running, "note", 1)
+    here.delete_study(study_id)
+    assert not (Study.objects.exists() or StoredTrial.objects.exists() or Report.objects.exists())
+    for storage in (here, there):
+        writes: list[Callable[[], Any]] = [
+            lambda s=storage: s.set_trial_intermediate_value(running, 1, 2.0),
+            lambda s=storage: s.set_trial_user_attr(running, "a", 1),
+            lambda s=storage: s.set_trial_system_attr(running, "a", 1),
+            lambda s=storage: s.set_trial_param(running, "x", 0.5, UNIT),
+            lambda s=storage: s.set_trial_state_values(running, TrialState.COMPLETE, [1.0]),
+            lambda s=storage: s.create_new_trial(study_id),
+            lambda s=storage: s.set_study_user_attr(study_id, "a", 1),
+        ]
+        for write in writes:
+            with pytest.raises(KeyError):
+                write()
+    assert not (StoredTrial.objects.exists() or Report.objects.exists())
+
+
+def test_a_complete_trial_without_values_is_taken_as_by_optunas_own_storages() -> None:
+    ours = VerdictStorage()
+    for storage in (optuna.storages.InMemoryStorage(), ours):
+        study_id = storage.create_new_study([StudyDirection.MINIMIZE], "s")
+        trial_id = storage.create_new_trial(study_id)
+        assert storage.set_trial_state_values(trial_id, TrialState.COMPLETE)
+        trial = storage.get_trial(trial_id)
+        assert (trial.state, trial.values) == (TrialState.COMPLETE, None)
+    with pytest.raises(ValueError, match="No trials are completed"):
+        ours.get_best_trial(study_id)
+    assert VerdictStorage().get_trial(trial_id).values is None
+    second = ours.create_new_trial(study_id)
+    ours.set_trial_state_values(second, TrialState.COMPLETE, [3.0])
+    assert ours.get_best_trial(study_id).number == 1
+
+
+@pytest.fixture
+def berlin(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Clocks of a place with daylight saving time."""
+    with monkeypatch.context() as patch:
+        patch.setenv("TZ", "Europe/Berlin")
+        time.tzset()
+        yield
+    time.tzset()
+
+
+@pytest.mark.parametrize("minutes", [30, 90, 150])
+def test_a_trial_that_runs_while_the_clocks_change_lasts_as_long_as_it_does(
+    berlin: None, minutes: int
+) -> None:
+    storage = VerdictStorage()
+    study_id = storage.create_new_study([StudyDirection.MINIMIZE])
+    for start in (dt.datetime(2026, 10, 25, 0, 30), dt.datetime(2026, 3, 29, 0, 30)):
+        began = start.replace(tzinfo=dt.UTC)
+        trial_id, _ = trials.create(
+            study_id=study_id,
+            state=TrialState.COMPLETE.value,
+            values=[1.0],
+            started_at=began,
+            finished_at=began + dt.timedelta(minutes=minutes),
+        )
+        held = storage.get_trial(trial_id)
+        assert held.duration == dt.timedelta(minutes=minutes)
+        assert held.datetime_start == began.astimezone().replace(tzinfo=None)
+        assert copy.deepcopy(held).duration == pickle.loads(pickle.dumps(held)).duration
+        assert dt.datetime.now() - held.datetime_start > dt.timedelta(0)
+
+
+@pytest.mark.parametrize(
+    "given",
+    [dt.datetime(2026, 3, 29, 2, 30), dt.datetime(2026, 10, 25, 2, 30, fold=1)],
+    ids=["skipped", "shown twice"],
+)
+def test_any_time_that_is_given_comes_back(berlin: None, given: dt.datetime) -> None:
+    storage = VerdictStorage()
+    study_id = storage.create_new_study([StudyDirection.MINIMIZE])
+    trial = optuna.trial.create_trial(value=1.0, system_attrs={"a": 1})
+    trial.datetime_start, trial.datetime_complete = given, given + dt.timedelta(hours=3)
+    held = storage.get_trial(storage.create_new_trial(study_id, trial))
+    assert (held.datetime_start, held.datetime_complete) == (given, trial.datetime_complete)
+    assert held.system_attrs == {"a": 1}
+    assert storage.get_all_trials(study_id)[0] == held
 
 
 def test_searches_of_experiments_are_studies_like_others(search: Experiment) -> None:

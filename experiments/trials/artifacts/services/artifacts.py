@@ -11,6 +11,7 @@ from pathlib import Path
 
 from django.conf import settings
 from django.db import transaction
+from django.db.models import QuerySet
 
 from experiments.models import Artifact, Experiment, Trial
 from experiments.trials.artifacts.services import orphans
@@ -70,11 +71,10 @@ def remove_files(paths: Iterable[str]) -> None:
             logger.warning("%s could not be deleted: %s", path, error)
 
 
-def remove_files_of(experiment: Experiment) -> None:
-    """Delete what an experiment's trials have left on this machine, once its own deletion is
-    committed: recorded files that nothing else records, and what was never recorded.
+def remove_files_of(trials: QuerySet[Trial]) -> None:
+    """Delete what trials have left on this machine, once their own deletion is committed:
+    recorded files that nothing else records, and what was never recorded.
     """
-    trials = Trial.objects.filter(study__experiment=experiment)
     recorded = Artifact.objects.filter(trial__in=trials).values_list("path", flat=True)
     left = list(recorded), list(trials.values_list("pk", flat=True))
     transaction.on_commit(partial(_remove_left, *left))

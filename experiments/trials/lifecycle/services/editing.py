@@ -140,7 +140,7 @@ def delete(*, access: Access, experiment: Experiment, typed_name: str) -> None:
                 raise Conflict(f"{held.name} is still under way: stop it first.")
             _check_idle(held)
             _check_uncited(held)
-            artifacts.remove_files_of(held)
+            artifacts.remove_files_of(Trial.objects.filter(study__experiment=held))
             held.delete()
     except ProtectedError:
         raise StudyCited(f"Something cites {experiment.name}: it cannot be deleted.") from None

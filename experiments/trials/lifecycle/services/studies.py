@@ -6,6 +6,7 @@ import uuid
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from django.conf import settings
 from django.db import IntegrityError, connection, transaction
 from django.db.models import Count, F, Q
 from django.utils import timezone
@@ -15,6 +16,7 @@ from experiments.models import Decision, Experiment, Project, Study, Trial
 from experiments.models import trial_encoding as encoding
 from experiments.models.project import Direction
 from experiments.models.trial import StudyKind, TrialState
+from experiments.trials.artifacts.services.artifacts import remove_files_of
 from experiments.trials.lifecycle.services.trial_creation import TrialFields, create_many
 
 FREE_PROJECT = "optuna"  # where free-standing studies lie unless their program says otherwise
@@ -96,7 +98,7 @@ def _project(slug: str) -> int:
 
 
 def delete(*, study_id: int) -> None:
-    """Hide a study and free its name; its experiment counts its trials no longer.
+    """Delete a study with all its trials and their files; its experiment counts them no longer.
 
     Raises:
         NotFound: when there is none, or it was deleted already.
@@ -107,14 +109,18 @@ def delete(*, study_id: int) -> None:
         experiment = (
             Experiment.objects.select_for_update().filter(studies=study_id).order_by().first()
         )
-        now = timezone.now()
-        if not Study.objects.filter(pk=study_id, deleted_at__isnull=True).update(deleted_at=now):
+        study = Study.objects.select_for_update().filter(pk=study_id).first()
+        if study is None:
             raise NotFound(f"There is no study with id {study_id}.")
+        if experiment is not None and _cited(experiment):
+            raise StudyCited(f"A decision cites {experiment.name}: its studies cannot be deleted.")
+        # Whoever writes to one of them meanwhile waits, and then finds it gone.
+        trials = Trial.objects.filter(study=study)
+        list(trials.select_for_update().order_by("pk").values_list("pk"))
+        if hasattr(settings, "ARTIFACTS_DIR"):  # else a program outside; see `artifacts sweep`
+            remove_files_of(trials)
+        study.delete()
         if experiment is not None:
-            if _cited(experiment):
-                raise StudyCited(
-                    f"A decision cites {experiment.name}: its studies cannot be deleted."
-                )
             _count_again(experiment)
 
 

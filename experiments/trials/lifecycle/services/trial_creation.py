@@ -161,7 +161,8 @@ def _columns(fields: TrialFields) -> dict[str, Any]:
     texts = encoding.encode_parameters(columns.get("parameters") or {})
     columns["parameters"], columns["distributions"] = texts
     values = columns.get("values")
-    columns["values"] = encoding.encode_values(values)
+    complete = int(fields["state"]) == TrialState.COMPLETE
+    columns["values"] = encoding.encode_values(values, complete=complete)
     columns["value"] = encoding.first_finite(values)
     reports = columns.pop("reports", None) or {}
     state = columns["state"] = int(columns["state"])

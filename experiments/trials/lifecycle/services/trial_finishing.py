@@ -124,7 +124,7 @@ def finish(
 
     Packs the reports and, for a search, moves the experiment's counters and best value in the
     same transaction. `attempt` None is a program from outside, which may tell any unfinished
-    trial. `state` is COMPLETE, PRUNED or FAILED; COMPLETE needs values. `free` says that the
+    trial. `state` is COMPLETE, PRUNED or FAILED. `free` says that the
     study belongs to no experiment, so that none is looked for.
 
     Returns:
@@ -140,7 +140,7 @@ def finish(
         {
             "trial": trial_id,
             "state": int(state),
-            "values": encoding.encode_values(values),
+            "values": encoding.encode_values(values, complete=int(state) == TrialState.COMPLETE),
             "value": encoding.first_finite(values),
             "now": connection.ops.adapt_datetimefield_value(timezone.now()),
             **_PLAIN,
