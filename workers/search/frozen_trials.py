@@ -129,7 +129,8 @@ class Moment(dt.datetime):
 
 
 def _between(first: dt.datetime, second: dt.datetime) -> dt.timedelta:
-    return second.astimezone(dt.UTC) - first.astimezone(dt.UTC)
+    found: dt.timedelta = dt.datetime.__sub__(second.astimezone(dt.UTC), first.astimezone(dt.UTC))
+    return found
 
 
 def _aware(moment: dt.datetime | None) -> dt.datetime | None:
@@ -141,7 +142,8 @@ def _local(moment: dt.datetime | None) -> Moment | None:
     if moment is None:
         return None
     local = dt.datetime.fromtimestamp(moment.timestamp())
-    return Moment.combine(local.date(), local.time())  # with its fold, which a subclass loses
+    # Other ways to make one of a subclass lose the fold.
+    return Moment(*local.timetuple()[:6], local.microsecond, fold=local.fold)
 
 
 def _deep(attributes: dict[str, Any]) -> dict[str, Any]:
