@@ -17,7 +17,7 @@ from experiments import dispatch
 from experiments.analysis.seeds.fresh_seeds import fresh_seeds
 from experiments.design.document import experiment_file, experiment_yaml
 from experiments.design.follow_ups.experiment_changes import as_file
-from experiments.design.space.search_space import ARM, Fixed
+from experiments.design.space.search_space import ARM, Fixed, SearchSpace
 from experiments.errors import Conflict, NotOpenYet, Problem, VerdictError
 from experiments.models import Configuration, Experiment, Replication, Study, Trial
 from experiments.models.experiment import ExperimentState
@@ -163,6 +163,7 @@ def _repeat_searches(access: Access, replication: Replication, trial: Trial, cou
     for number, seed in enumerate(seeds, start=1):
         text = repeated_search_file(
             experiment.source,
+            experiment_file.stored(experiment.document).space,
             arm=json.loads(trial.study.arm),
             name=f"{experiment.name} - repeat {replication.pk}.{number}"[:200],
             seed=seed,
@@ -171,18 +172,18 @@ def _repeat_searches(access: Access, replication: Replication, trial: Trial, cou
         Experiment.objects.filter(pk=search.pk).update(repeat_of=replication)
 
 
-def repeated_search_file(source: str, *, arm: Mapping[str, Any], name: str, seed: int) -> str:
+def repeated_search_file(
+    source: str, space: SearchSpace, *, arm: Mapping[str, Any], name: str, seed: int
+) -> str:
     """The file of the same search in one arm under another seed, without known-good trials."""
-    file = experiment_file.parse(source)
-    problems: list[Problem] = []
-    document = experiment_yaml.load(source, problems)
+    document = experiment_yaml.load(source, [])
     document["experiment"] = name
     document["search"] = {**document["search"], "seed": seed}
     document["search"].pop("earlier_trials", None)  # a repeated search begins from nothing
     for key in ("first", "extends"):
         document.pop(key, None)
     hyperparameters = {}
-    for each in file.space.hyperparameters:
+    for each in space.hyperparameters:
         if each.name not in document["hyperparameters"]:
             continue  # the whole budget of a fidelity, which stands elsewhere in the file
         entry = dict(document["hyperparameters"][each.name])
@@ -195,7 +196,7 @@ def repeated_search_file(source: str, *, arm: Mapping[str, Any], name: str, seed
             }
         hyperparameters[each.name] = entry
     document["hyperparameters"] = _in_this_arm(hyperparameters, arm)
-    if file.space.named:
+    if space.named:
         runs = document.pop("arms")[arm[ARM]] or {}
         document.update({key: runs[key] for key in ("commit", "data") if runs.get(key)})
     return as_file(source, document)

@@ -140,7 +140,10 @@ first: [{learning_rate: 0.01, momentum: 0.9}]
 def test_a_repeated_search_holds_what_its_arm_holds(
     arm: str, searched_names: list[str], epochs: int
 ) -> None:
-    text = variance.repeated_search_file(CONDITIONAL, arm={"optimizer": arm}, name="r", seed=9)
+    space = parse(CONDITIONAL).space
+    text = variance.repeated_search_file(
+        CONDITIONAL, space, arm={"optimizer": arm}, name="r", seed=9
+    )
     file = parse(text)
     (only,) = file.arms()
     assert [each.name for each in only.searched] == searched_names
@@ -156,7 +159,9 @@ def test_a_repeated_search_stays_on_code_and_data_of_its_arm() -> None:
         "  after: {commit: 9a0b1c2, data: {name: digits, version: 2}}\n"
     )
     for arm in parse(source).arms():
-        again = variance.repeated_search_file(source, arm=arm.values, name="again", seed=7)
+        again = variance.repeated_search_file(
+            source, parse(source).space, arm=arm.values, name="again", seed=7
+        )
         (same,) = parse(again).arms()
         assert same.runs == arm.runs and same.values == {}
         assert same.complete({}) == arm.complete({})
