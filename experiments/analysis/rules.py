@@ -25,6 +25,7 @@ from experiments.analysis.space import (
     boundary,
     data_size,
     density,
+    edge_probe,
     edge_slope,
     feasibility,
     isolation,
@@ -39,6 +40,7 @@ RULES: Mapping[str, Rule] = {
     for rule in (
         boundary.BOUNDARY,
         edge_slope.EDGE_SLOPE,
+        edge_probe.EDGE_PROBE,
         feasibility.INFEASIBLE_SHARE,
         feasibility.INSTABILITY,
         density.DENSITY,
@@ -83,7 +85,10 @@ RULES: Mapping[str, Rule] = {
 
 # The playbook's questions before a decision, in its order, and the rules that answer them.
 CHECKLIST: tuple[tuple[str, tuple[str, ...]], ...] = (
-    ("Is the search space large enough?", ("boundary", "edge_slope", "instability_edge")),
+    (
+        "Is the search space large enough?",
+        ("boundary", "edge_slope", "edge_probe", "instability_edge"),
+    ),
     (
         "Do few trials fail to train?",
         ("infeasible_share", "divergence", "non_finite", "never_improves"),

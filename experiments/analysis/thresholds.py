@@ -87,6 +87,12 @@ SURFACE_FREEDOM: Final = 10
 EXTEND_DECADES: Final = 1.0
 EXTEND_SHARE: Final = 0.5
 
+# Chosen by replay (benchmarks/findings_space.py): five configurations and three finished pairs say
+# what they can at 0.05.
+PROBE_CONFIGURATIONS: Final = 5
+PROBE_PAIRS: Final = 3
+PROBE_LEVEL: Final = 0.05
+
 # --- Infeasible trials ---------------------------------------------------------------------
 # Playbook names no number. Chosen: a wasted quarter is worth a word, a wasted half is grave.
 INFEASIBLE_SHARE: Final = 0.25

@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import gzip
 import json
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +13,7 @@ from benchmarks import (
     findings_labelled,
     findings_rates,
     findings_space,
+    trained_networks,
 )
 from experiments.analysis.curves.learning_curve import Direction
 from experiments.analysis.space.axis import Edge
@@ -184,13 +184,27 @@ def test_a_regime_is_right_by_its_label(
     assert findings_rates._is_right(regime, *label) is right
 
 
-@pytest.mark.parametrize("case", findings_rates.cases(), ids=lambda case: case.name)
-def test_the_bundled_problems_train_as_the_benchmark_runs_them(
-    case: findings_rates.Case,
-) -> None:
-    short = replace(case, params={**case.params, "epochs": 2})
-    run = findings_rates._run(short, rate=1e-3, seed=0)
-    assert len(run.curve("train_loss")) == len(run.curve(case.metric)) == 2
+def test_networks_trained_together_are_those_trained_alone() -> None:
+    problem = trained_networks.task("wine").smaller(40, 30)
+    recipe = trained_networks.Recipe(epochs=3, batch=8, hidden=4)
+    settings = [trained_networks.Setting(0.01, 0), trained_networks.Setting(0.1, 1)]
+    together = trained_networks.train(problem, recipe, settings)
+    alone = [trained_networks.train(problem, recipe, [each])[0] for each in settings]
+    for one, other in zip(together, alone, strict=True):
+        assert one.train_loss == pytest.approx(other.train_loss, rel=1e-4)
+        assert one.validation_score == pytest.approx(other.validation_score, abs=0.04)
+        assert one.test_loss.size == recipe.epochs + 1
+
+
+@pytest.mark.parametrize(
+    ("optimizer", "rate"),
+    [("sgd", 0.3), ("momentum", 0.05), ("nesterov", 0.05), ("rmsprop", 0.01), ("adam", 0.02)],
+)
+def test_every_optimiser_of_the_benchmark_learns(optimizer: str, rate: float) -> None:
+    problem = trained_networks.task("wine").smaller(80, 40)
+    recipe = trained_networks.Recipe(optimizer, "linear", epochs=8, batch=8, hidden=8)
+    (log,) = trained_networks.train(problem, recipe, [trained_networks.Setting(rate, 0)])
+    assert log.train_loss[-1] < 0.7 * log.train_loss[0]
 
 
 def test_labels_follow_from_ten_times_a_tenth_and_longer_runs() -> None:

@@ -275,14 +275,8 @@ def _of_learning_rates(view: ExperimentView) -> Iterator[Diagnosis]:
             resolution=view.resolution,
             trial_sd=view.trial_sd,
         )
-    judged = [trial for trial in feasible_of(view) if _overfits(trial) is not None]
-    if any(math.isfinite(trial.rate) for trial in judged):
-        yield data_set_too_small(
-            np.array([trial.rate for trial in judged]),
-            np.array([bool(_overfits(trial)) for trial in judged]),
-            np.array([trial.fit for trial in judged]),
-            regulariser_swept=view.regulariser_swept,
-        )
+    if any(math.isfinite(trial.rate) for trial in feasible_of(view)):
+        yield small_data(feasible_of(view), regulariser_swept=view.regulariser_swept)
     axis = next((axis for axis in view.axes if axis.name == view.rate_axis), None)
     if axis is None:
         return
@@ -293,6 +287,17 @@ def _of_learning_rates(view: ExperimentView) -> Iterator[Diagnosis]:
     )
     if not view.warmed_up:
         yield _warmup(axis, view, best)
+
+
+def small_data(trials: Sequence[TrialSummary], *, regulariser_swept: bool) -> Diagnosis:
+    """Tell whether the feasible trials overfit by their loss at every rate that trains."""
+    judged = [trial for trial in trials if _overfits(trial) is not None]
+    return data_set_too_small(
+        np.array([trial.rate for trial in judged]),
+        np.array([bool(_overfits(trial)) for trial in judged]),
+        np.array([trial.fit for trial in judged]),
+        regulariser_swept=regulariser_swept,
+    )
 
 
 def _overfits(trial: TrialSummary) -> bool | None:

@@ -69,7 +69,9 @@ def fit_rate_model(decades: Floats, places: Floats, errors: Floats) -> RateModel
         for across in scales:
             surface = _kernel(apart, beside, along, across)
             for noise in thresholds.RATE_MODEL_NOISE:
-                factor: Floats = np.linalg.cholesky(surface + noise * np.eye(errors.size))
+                factor = np.asarray(
+                    np.linalg.cholesky(surface + noise * np.eye(errors.size)), dtype=np.float64
+                )
                 weights: Floats = linalg.cho_solve((factor, True), centred)
                 scale = max(float(centred @ weights) / errors.size, 1e-12)
                 # The scale is chosen in closed form; what is left of the log likelihood.
