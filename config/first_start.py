@@ -1,4 +1,4 @@
-"""What an empty installation gets: somebody who can sign in, and something to look at."""
+"""First start of an empty installation: an admin and an example."""
 
 from __future__ import annotations
 

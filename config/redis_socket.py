@@ -1,4 +1,4 @@
-"""Where the private Redis listens: one rule for the launcher, the web, workers and commands."""
+"""Path of the private Redis socket: one rule for launcher, web, workers and commands."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the web server sees to by itself: messages while no worker lives, and old deliveries.
+"""Periodic tasks of the web server: messages while no worker lives, pruning of deliveries.
 
 Worker nodes look for stalled experiments and send what is due at every heartbeat. When the last
 one has died, whoever should hear of it is told from here. Several web servers may look at once:

@@ -1,4 +1,4 @@
-"""How Verdict connects to its database: options by URL, and time limits on every wait."""
+"""Database options by URL, with a time limit on every wait."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the best of several tries is worth: expected maxima and the luck in them."""
+"""Expected best of several tries, and the luck in it."""
 
 from __future__ import annotations
 

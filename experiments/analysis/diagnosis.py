@@ -1,4 +1,4 @@
-"""What a rule says after looking at numbers: fired, passed or not checkable, with evidence."""
+"""Diagnosis of a rule: fired, passed or not checkable, with its evidence."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How much each hyperparameter decides whether a trial is among the best."""
+"""Chart of hyperparameter importance."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How a search went: its history, what more trials would bring, its scores, its time."""
+"""Charts of a search's progress: history, expected best, scores, time."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What all figures share: quiet axes, colours named after the page's variables, plain numbers.
+"""Theme of all figures: quiet axes, colours named after the page's variables, plain numbers.
 
 A colour is written `var(--name)`; the script that draws the figure asks the page for its value,
 so that the same figure serves light and dark.

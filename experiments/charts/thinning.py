@@ -1,4 +1,4 @@
-"""Which of many trials a chart draws: thousands of marks say no more and take far longer."""
+"""Thinning of charts with thousands of trials."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How decisions are chained and signed: each carries the hash of the one before it, and every hash
+"""Chain of decisions: each carries the hash of the one before it, and every hash
 is made with a key that is not in the database."""
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What a measurement of batch sizes runs: an experiment's function at one point of its space."""
+"""Plan of a batch-size measurement: an experiment's function at one point of its space."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which commit of the code this process runs."""
+"""Commit of the code that this process runs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What "the same" means: a configuration in canonical JSON, and its digest."""
+"""Configurations in canonical JSON, and their digests."""
 
 from __future__ import annotations
 

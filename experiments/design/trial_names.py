@@ -1,4 +1,4 @@
-"""How people call a trial: 17, or B17 where an experiment has several arms.
+"""Names of trials: 17, or B17 where an experiment has several arms.
 
 A number alone is unique in a study only; with the arm's letter it is unique in the experiment.
 Trials that belong to no search (replicates) are called by their study: s31-4.

@@ -1,4 +1,4 @@
-"""What `manage.py experiment` does to experiments under way: each line acts within seconds."""
+"""Subcommands of `manage.py experiment` for experiments that run."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How much each hyperparameter of an experiment decides, as workers computed it last."""
+"""Importance of each hyperparameter, as workers computed it last."""
 
 from __future__ import annotations
 

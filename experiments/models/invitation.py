@@ -1,4 +1,4 @@
-"""Who is asked to join a project, and what is counted to slow guessing down."""
+"""Invitations to projects, and counters that throttle guessing."""
 
 from __future__ import annotations
 

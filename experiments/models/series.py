@@ -1,4 +1,4 @@
-"""What a trial measured: series in flushes, reports to a pruner, and sealed test scores."""
+"""Measurements of a trial: series in flushes, reports to a pruner, sealed test scores."""
 
 from __future__ import annotations
 

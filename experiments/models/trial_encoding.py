@@ -1,4 +1,4 @@
-"""How a trial's parameters, attributes, values and reports are kept in its row.
+"""Encoding of a trial's parameters, attributes, values and reports in its row.
 
 Text columns hold JSON whose keys keep their order. A float that JSON cannot say is tagged,
 `{"$float": "nan"}`, and a key that begins with a dollar sign gets a second one, so that whatever

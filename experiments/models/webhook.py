@@ -1,4 +1,4 @@
-"""What is told to whom: events, the webhooks and members that hear of them, and each delivery."""
+"""Events, webhooks and members that subscribe to them, and deliveries."""
 
 from __future__ import annotations
 

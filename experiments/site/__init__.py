@@ -1,1 +1,1 @@
-"""What sees all nouns: addresses, home, search, health, error pages."""
+"""Rooms that see all nouns: URLs, home, search, health, error pages."""

@@ -1,4 +1,4 @@
-"""What a request meets that no view answered: a page for people, the one shape for programs.
+"""Answers to requests that no view handled: a page for people, one JSON shape for programs.
 
 Named in ``config.urls``, so that Django calls them for what middleware refuses, too.
 """

@@ -1,4 +1,4 @@
-"""How an event reads: as JSON for programs, in Slack's format, and as a mail."""
+"""Renderings of an event: JSON for programs, Slack's format, mail."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which addresses this server may send to on somebody's word: public ones, and the operator's.
+"""Addresses that outgoing requests may reach: public ones, and the operator's networks.
 
 Whoever may name an address could otherwise make the server speak to machines behind its own wall.
 """

@@ -1,4 +1,4 @@
-"""What measured batch sizes say, in words."""
+"""Results of batch-size measurements, in words."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a service refused, said in the form that asked for it."""
+"""Errors of a service, shown in the form that called it."""
 
 from __future__ import annotations
 

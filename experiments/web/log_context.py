@@ -1,4 +1,4 @@
-"""What a log line is about: the trial that a worker's thread runs, the request being answered.
+"""Context of log lines: the trial of a worker's thread, the request being answered.
 
 Set once around the work; every line logged inside carries it, whichever module wrote it.
 """

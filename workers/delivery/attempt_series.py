@@ -1,4 +1,4 @@
-"""What one attempt logs, flush by flush, on its way to the database."""
+"""Series of one attempt, flush by flush, on their way to the database."""
 
 from __future__ import annotations
 

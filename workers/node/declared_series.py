@@ -1,4 +1,4 @@
-"""What a trial logged, as the rules want it: which series is which, and what is known beside."""
+"""Series of a trial by their declared meaning, as rules want them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where a trial ran: code, packages, machine. What a later reader needs to run it again."""
+"""Environment of a trial: code, packages, machine."""
 
 from __future__ import annotations
 

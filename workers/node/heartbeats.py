@@ -1,4 +1,4 @@
-"""Says for running trials that they live, and hears what is asked of them, in a thread of its own.
+"""Heartbeats of running trials, and the orders that come back, in a thread of its own.
 
 A supervisor looks here at every tick and never waits for the database.
 """

@@ -1,4 +1,4 @@
-"""What a training process is told about a claimed trial."""
+"""Job specification of a claimed trial for its training process."""
 
 from __future__ import annotations
 

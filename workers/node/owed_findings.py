@@ -1,4 +1,4 @@
-"""What is derived after a trial's result, taken up again where whoever owed it has not made it:
+"""Derived records owed after a trial's result, made by any worker where the first one could not:
 its worker died, or the database went away. Runs that programs outside ended have no other reader.
 """
 

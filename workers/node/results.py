@@ -1,4 +1,4 @@
-"""What an outcome of training becomes in the records."""
+"""Records made from the outcome of training."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the torch problems share: a split by seed, exact repetition, the best epoch's weights."""
+"""Training shared by the torch problems: split by seed, exact repetition, best epoch's weights."""
 
 from __future__ import annotations
 

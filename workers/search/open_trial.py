@@ -1,4 +1,4 @@
-"""What a process remembers of an unfinished trial that it writes to."""
+"""Cache of an unfinished trial that this process writes to."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What one process knows of a study's trials, and how that is brought up to date.
+"""Cache of a study's trials in one process, updated incrementally.
 
 A study's numbers have no gap and become visible in order, so "the first n trials" is all that has
 to be remembered: what is new has a number of n or more. Finished trials never change; only the

@@ -1,4 +1,4 @@
-"""What a run was given: parameters, seeds, data, and how much to spend."""
+"""Assignment of a run: parameters, seeds, data, budget."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which batch size uses a device best: measured by running a training function at each.
+"""Measurement of throughput by batch size, on a training function.
 
 After the Tuning Playbook, "Determining the feasible batch sizes and estimating throughput": the
 size is doubled until memory ends or throughput rises no more. The function runs as it is; torch

@@ -1,4 +1,4 @@
-"""Whether the code that this process has imported is still what lies on disk."""
+"""Changes on disk of the code that this process has imported."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What an exception says, and which memory ran out."""
+"""Exceptions in words, and which memory ran out."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a training function hands over as a metric: which of it is a name, a number, a step."""
+"""Validation of logged metrics: names, numbers, steps."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How a run keeps and finds its checkpoints; see `Run.save_checkpoint` and `load_checkpoint`."""
+"""Checkpoints of a run; see `Run.save_checkpoint` and `load_checkpoint`."""
 
 from __future__ import annotations
 

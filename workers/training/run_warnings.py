@@ -1,4 +1,4 @@
-"""What is wrong with a run without ending it: said once on standard error, and kept."""
+"""Warnings about a run that do not end it: printed once, and kept."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where the messages of a run go."""
+"""Sink of a run's messages."""
 
 from __future__ import annotations
 

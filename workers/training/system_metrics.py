@@ -1,4 +1,4 @@
-"""What a training process takes of its machine, sampled now and then from a thread.
+"""System metrics of a training process, sampled in a thread.
 
 Names: `system/cpu_percent` (100 is one core, child processes included), `system/memory_mb`
 (resident, child processes included), `system/host_cpu_percent`, `system/host_memory_percent`, and

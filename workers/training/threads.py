@@ -1,4 +1,4 @@
-"""How many CPU threads numeric libraries use: results may differ in the last bit with them."""
+"""Number of CPU threads of numeric libraries: results may differ in the last bit with it."""
 
 from __future__ import annotations
 

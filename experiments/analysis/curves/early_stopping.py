@@ -1,4 +1,4 @@
-"""When a run should end because its metric no longer gets better.
+"""Early stopping: when a run ends because its metric no longer improves.
 
 Three meanings of patience that are in use; which one is meant has to be said, because they stop
 at different evaluations of the same curve.

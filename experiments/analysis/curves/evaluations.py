@@ -1,4 +1,4 @@
-"""How validation was evaluated: at regular steps, finely enough, and without a hidden period.
+"""Evaluation schedule of a run: regular steps, fine enough, without a hidden period.
 
 Source: Tuning Playbook, "Setting up periodic evaluations"; the tests are ours.
 """

@@ -1,4 +1,4 @@
-"""Where a learning curve is heading, and how likely it still beats the best run so far.
+"""Extrapolation of a learning curve, and the probability that it beats the best run.
 
 An ensemble of parametric curves in the spirit of Domhan, Springenberg and Hutter, "Speeding Up
 Automatic Hyperparameter Optimization of Deep Neural Networks by Extrapolation of Learning Curves",

@@ -1,4 +1,4 @@
-"""How training loss changed while validation got worse: what tells overfitting from the rest."""
+"""Change of training loss while validation got worse: tells overfitting from the rest."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What rules across trials need of one trial: read off its curves once, kept as plain JSON."""
+"""Summary of one trial for rules across trials, kept as plain JSON."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a hyperparameter is for, as far as its name tells.
+"""Kinds of hyperparameters, as far as their names tell.
 
 Names are what people write in their files: `learning_rate`, `lr`, `sgd_lr`, `max_grad_norm`.
 """

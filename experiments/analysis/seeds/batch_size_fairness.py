@@ -1,4 +1,4 @@
-"""Whether two configurations of different batch size may be compared."""
+"""Fairness of a comparison between different batch sizes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How much of a gain on the validation set is still there on the test set."""
+"""Gains on the test set beside gains on the validation set."""
 
 from __future__ import annotations
 

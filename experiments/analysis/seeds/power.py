@@ -1,4 +1,4 @@
-"""What a number of pairs can show, said before they run, and how many are still needed.
+"""Power of a number of pairs, and the number still needed.
 
 Both are computed from the spread of earlier replicates and from the smallest gain that matters;
 never from the gain just observed, which would only restate the p-value in other words (Hoenig and

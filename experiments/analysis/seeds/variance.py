@@ -1,4 +1,4 @@
-"""Where the spread of scores comes from: training seed, data split, search.
+"""Sources of variance of scores: training seed, data split, search.
 
 A score moves when only the training seed changes, when only the split changes, and when the
 search that found the configuration is repeated ("Deep Learning Tuning Playbook", 'Determining

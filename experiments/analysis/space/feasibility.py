@@ -1,4 +1,4 @@
-"""Which trials failed to train, how many, where they lie, and what that says about the space.
+"""Feasibility: which trials failed to train, how many, and in which region.
 
 Source: Tuning Playbook, "Identifying bad search space boundaries" and "How can we tell if our
 search space is dense enough / infeasible"; the numbers are ours.

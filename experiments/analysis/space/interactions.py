@@ -1,4 +1,4 @@
-"""How much two hyperparameters explain of earlier scores together, beyond each alone.
+"""Interactions: how much two hyperparameters explain together, beyond each alone.
 
 Source: Tuning Playbook, "Identifying scientific, nuisance, and fixed hyperparameters": the more a
 nuisance hyperparameter interacts with a scientific one, the worse it is to fix it.

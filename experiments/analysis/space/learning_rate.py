@@ -1,4 +1,4 @@
-"""Which learning rates of a study are too large, too small, or fit: told across trials only.
+"""Regimes of the learning rate across trials: too small, fit, too large.
 
 One curve cannot tell; a smaller rate also regularises. Source: Tuning Playbook, "Examining the
 training curves"; the rule and its labels by construction are ours: a rate is too small if ten

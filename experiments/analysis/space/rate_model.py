@@ -1,4 +1,4 @@
-"""How validation depends on the learning rate, from all trials: a Gaussian process.
+"""Gaussian process of validation over the learning rate, from all trials.
 
 Every trial counts, whatever its other hyperparameters: a smooth surface over the logarithm of the
 rate and the positions of the others takes their part out and keeps its doubt. Source: Rasmussen

@@ -1,4 +1,4 @@
-"""What the rules across trials read: an experiment's search trials and its axes.
+"""Input of rules across trials: an experiment's search trials and its axes.
 
 A configuration that was tried more than once is one point of the search space.
 """

@@ -1,4 +1,4 @@
-"""How long to train: compute-bound or not, where the best step lies, two rounds.
+"""Length of training: compute-bound or not, where the best step lies, two rounds.
 
 Source: Tuning Playbook, "Determining the number of steps for each training run".
 """

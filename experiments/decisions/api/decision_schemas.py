@@ -1,4 +1,4 @@
-"""What deployments are answered: champions, decisions and what was decided on."""
+"""API schemas of champions, decisions and configurations."""
 
 from __future__ import annotations
 

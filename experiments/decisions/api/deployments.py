@@ -1,4 +1,4 @@
-"""What deployments read: champions and the log behind them."""
+"""API for deployments: champions and the log behind them."""
 
 from __future__ import annotations
 

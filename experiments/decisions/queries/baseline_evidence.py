@@ -1,4 +1,4 @@
-"""What the seeds of a baseline say: read, then hold against chance."""
+"""Evidence of a baseline's seeds, compared with chance."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where a project stands with its baseline."""
+"""State of a project's baseline."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whether the log of decisions is what was written: nothing altered, removed or moved."""
+"""Verification of a decision log: nothing altered, removed or moved."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What deployments read: the champion of a project and the log behind it."""
+"""Champion of a project and its log, as deployments read them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What programs send and are answered about projects and experiments."""
+"""API schemas of projects and experiments."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""What an experiment file may say, and what is wrong with what it says."""
+"""The experiment file: its keys, and every error in it at once."""

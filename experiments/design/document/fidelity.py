@@ -1,4 +1,4 @@
-"""How much a trial may spend: epochs, a fraction of the data, or the width of the model.
+"""Fidelity of a trial: epochs, a fraction of the data, or the width of the model.
 
 Only values that were reached on the same budget are compared: a complete trial has had the whole
 budget, one that was given up on less is pruned.

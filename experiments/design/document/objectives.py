@@ -1,4 +1,4 @@
-"""Which objectives the operator allows: no page can make a worker import anything else."""
+"""Objectives that the operator allows; workers import nothing else."""
 
 from __future__ import annotations
 

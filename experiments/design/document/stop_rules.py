@@ -1,4 +1,4 @@
-"""What an experiment file says about when a whole search ends before its budget is used."""
+"""Stop rules of a search: when it ends before its budget is used."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What an experiment file says about one trial: when it ends early, its budget, its folds."""
+"""Rules of one trial: early stopping, budget, folds."""
 
 from __future__ import annotations
 

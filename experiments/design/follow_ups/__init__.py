@@ -1,1 +1,1 @@
-"""What to ask next: the file of an experiment that continues another, and what forbids one."""
+"""Follow-up experiments: files made from another experiment's, and limits on them."""

@@ -1,4 +1,4 @@
-"""What to ask next: the file of an experiment that extends, narrows, exploits or clones another.
+"""Follow-up files that extend, narrow, exploit or clone an experiment.
 
 Each proposal is the older file with some places changed, or the reason why it must not be made.
 Source: Tuning Playbook, "Identifying bad search space boundaries" and "After exploration

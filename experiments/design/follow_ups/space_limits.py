@@ -1,4 +1,4 @@
-"""What a follow-up experiment must not do to the space of the one that it extends.
+"""Limits of a follow-up's search space by the experiment that it extends.
 
 Source: Tuning Playbook, "Identifying bad search space boundaries" (natural limits, edges of
 infeasibility) and "After exploration concludes" (when Bayesian search takes over).

@@ -1,4 +1,4 @@
-"""What the rules on designs say of a file, as a fragment of the form."""
+"""Design checks of a file, as a fragment of the form."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which experiments wait for a person to decide."""
+"""Experiments that await a decision."""
 
 from __future__ import annotations
 

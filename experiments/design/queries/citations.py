@@ -1,4 +1,4 @@
-"""What cites an experiment, and so keeps it from being deleted."""
+"""Citations of an experiment, which prevent its deletion."""
 
 from __future__ import annotations
 

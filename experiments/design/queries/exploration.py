@@ -1,4 +1,4 @@
-"""What an experiment's trials say of its search space, read and thought about now."""
+"""Exploration of a search space by an experiment's trials, evaluated on demand."""
 
 from __future__ import annotations
 

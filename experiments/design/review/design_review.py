@@ -1,4 +1,4 @@
-"""What the rules on designs say of a file before it runs, and what forbids it."""
+"""Review of an experiment file before it runs: design checks, and reasons to refuse it."""
 
 from __future__ import annotations
 

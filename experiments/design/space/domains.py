@@ -1,4 +1,4 @@
-"""Where the values of a hyperparameter lie: a range, choices, or one fixed value."""
+"""Domains of hyperparameters: a range, choices, or one fixed value."""
 
 from __future__ import annotations
 

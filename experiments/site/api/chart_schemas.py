@@ -1,4 +1,4 @@
-"""What programs are answered about charts, comparisons, schedules and the checklist."""
+"""API schemas of charts, comparisons, schedules and the checklist."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the pages draw, as figures; two experiments beside each other; what a schedule shows."""
+"""API of charts, comparisons of experiments, and power of schedules."""
 
 from __future__ import annotations
 

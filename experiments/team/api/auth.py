@@ -1,4 +1,4 @@
-"""Who asks, in which project, and whether their token may do it."""
+"""Authentication of API requests: token, scope, project."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What programs send and are answered about members, invitations and settings."""
+"""API schemas of members, invitations, settings and tokens."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Who is in a project, and what they may do; invitations; the project's settings."""
+"""API of members, invitations and a project's settings."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What programs send and are answered about webhooks, deliveries and mails."""
+"""API schemas of webhooks, deliveries and mail notifications."""
 
 from __future__ import annotations
 

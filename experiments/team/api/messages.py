@@ -1,4 +1,4 @@
-"""What reaches the token's owner by mail, and following an invitation."""
+"""API of mail notifications, and of accepting invitations."""
 
 from __future__ import annotations
 

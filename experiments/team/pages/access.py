@@ -1,4 +1,4 @@
-"""Who is asking, in which project, and what an error of the domain becomes on a page."""
+"""Access to project pages, and domain errors as pages."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which events of which project reach a person by mail."""
+"""Page of mail notifications: events by project."""
 
 from __future__ import annotations
 

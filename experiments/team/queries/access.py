@@ -1,4 +1,4 @@
-"""What a person may see and do. Whoever may not see a thing gets the answer "there is none"."""
+"""Access to projects: roles, and 404 for projects that a person may not see."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a person changes about the own account."""
+"""Changes to one's own account."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Who belongs to a project and in which role; a project keeps an admin."""
+"""Members of a project and their roles; every project keeps an admin."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the rules saw, and setting it aside with a reason."""
+"""API of findings and their dismissal."""
 
 from __future__ import annotations
 

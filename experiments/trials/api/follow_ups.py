@@ -1,4 +1,4 @@
-"""What to ask next: proposed files, which nothing creates until they are sent back."""
+"""API of follow-ups: proposed files, created only when they are sent back."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What programs outside send about their runs, and what they are answered."""
+"""API schemas of runs from outside."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What programs send and are answered about trials and findings."""
+"""API schemas of trials and findings."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a person adds to a search: a configuration to try, or more trials of the sampler."""
+"""Forms that add trials to a search: a configuration, or more of the sampler's."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a person adds to a search: a configuration, more trials, a failed one again, a grid."""
+"""Pages that add trials to a search: a configuration, more budget, a retry, a grid."""
 
 from __future__ import annotations
 

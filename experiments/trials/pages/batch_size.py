@@ -1,4 +1,4 @@
-"""Which batch size uses a device best: ask for a measurement, watch it, read what was measured."""
+"""Pages of batch-size measurements: request, progress, results."""
 
 from __future__ import annotations
 

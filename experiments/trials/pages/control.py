@@ -1,4 +1,4 @@
-"""What a person asks of work under way: other limits, a pause that hands back, a trial's end."""
+"""Pages that control a running experiment: limits, pause with hand-back, cancel."""
 
 from __future__ import annotations
 

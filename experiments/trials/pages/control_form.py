@@ -1,4 +1,4 @@
-"""How an experiment shares the workers, as its page asks for it."""
+"""Form of an experiment's limits: parallel trials, priority, budget."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What to ask next, and what an experiment that follows another one has to do with it."""
+"""Pages of follow-ups, and the link from an experiment to the one that it extends."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which nodes are there, what do they run, and what waits for them?"""
+"""Page of worker nodes, their trials and their queues."""
 
 from __future__ import annotations
 

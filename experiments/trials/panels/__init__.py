@@ -1,1 +1,1 @@
-"""What an experiment's charts show: read, think, draw. Pages and API share it."""
+"""Chart panels of an experiment, shared by pages and API."""

@@ -1,4 +1,4 @@
-"""What one tab of an experiment's charts is made of."""
+"""Content of one tab of an experiment's charts."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the charts, pages and answers about an experiment share: everything read once."""
+"""Parts of an experiment that charts, pages and API share, read once."""
 
 from __future__ import annotations
 

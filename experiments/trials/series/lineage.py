@@ -1,4 +1,4 @@
-"""Which points of which attempt make up the curve of a trial that was resumed.
+"""Lineage of a resumed trial's curve: which points of which attempt it consists of.
 
 An attempt that went on from a checkpoint continues the curve at the checkpoint's step: what
 earlier attempts logged up to it stands, what they logged after it was trained again. An attempt

@@ -1,4 +1,4 @@
-"""What programs send and are answered about seeds, decisions, baselines and tokens."""
+"""API schemas of replications, decisions and baselines."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""What replicates say: read, then think. Pages, API and the decision log share it."""
+"""Evidence from replicates: read, then judged; shared by pages, API and decisions."""

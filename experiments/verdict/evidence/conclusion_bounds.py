@@ -1,4 +1,4 @@
-"""What a search varied and what it held fixed: the bounds of any conclusion from it."""
+"""Bounds of a conclusion: which hyperparameters the search varied, which it held fixed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a schedule can show, said before any replicate is queued."""
+"""Power of a replication's schedule, computed before any replicate is queued."""
 
 from __future__ import annotations
 

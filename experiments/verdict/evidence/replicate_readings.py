@@ -1,4 +1,4 @@
-"""What is read off the replicates of one repetition: scores, costs, guards, test scores."""
+"""Readings of one replication's runs: scores, costs, guards, test scores."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which of several candidates declared together a page is about."""
+"""Candidate selected in a page's address, where several were declared together."""
 
 from __future__ import annotations
 

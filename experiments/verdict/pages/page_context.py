@@ -1,4 +1,4 @@
-"""What the templates of an experiment's pages read."""
+"""Template context shared by an experiment's pages."""
 
 from __future__ import annotations
 

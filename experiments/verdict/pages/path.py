@@ -1,4 +1,4 @@
-"""Where an experiment stands between design and decision, and what to do next."""
+"""Progress of an experiment from design to decision, and its next step."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where the repetitions of an experiment stand, as every page of the experiment says it."""
+"""State of an experiment's replications, as each of its pages shows it."""
 
 from __future__ import annotations
 

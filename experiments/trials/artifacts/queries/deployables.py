@@ -1,4 +1,4 @@
-"""What a deployment takes: the checkpoint behind a decision, and the score that is stated."""
+"""Deployable checkpoint behind a decision, and the score stated for it."""
 
 from __future__ import annotations
 

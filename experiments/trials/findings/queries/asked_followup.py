@@ -1,4 +1,4 @@
-"""Which follow-up is asked for: by its kind, by a finding, or by an end of a range."""
+"""Follow-up selected by kind, by a finding, or by an end of a range."""
 
 from __future__ import annotations
 

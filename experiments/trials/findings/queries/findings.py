@@ -1,4 +1,4 @@
-"""What the rules saw, as pages list it."""
+"""Findings as pages list them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How much each hyperparameter decides: what is stored, whether it is due, and what it reads."""
+"""Importance of hyperparameters: what is stored, when it is due, and its input."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the page on which trials are added to a search starts from."""
+"""Initial values of the page that adds trials to a search."""
 
 from __future__ import annotations
 

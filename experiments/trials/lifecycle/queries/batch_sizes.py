@@ -1,4 +1,4 @@
-"""What was measured of batch sizes in a project, and what is being measured."""
+"""Batch-size measurements of a project, finished and running."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How long trials have held GPUs, and whether a cap holds new ones back."""
+"""GPU hours of trials, and caps on them."""
 
 from __future__ import annotations
 

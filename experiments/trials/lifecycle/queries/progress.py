@@ -1,4 +1,4 @@
-"""How far experiments are: for progress bars and lists at the command line."""
+"""Progress of experiments, for progress bars and lists at the command line."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How far an experiment's search is, in the one query that every finished trial asks."""
+"""Progress of a search, in the one query that every finished trial makes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a worker needs to know to run the trial that it has claimed."""
+"""Specification of a claimed trial for the worker that runs it."""
 
 from __future__ import annotations
 

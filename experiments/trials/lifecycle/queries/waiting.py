@@ -1,4 +1,4 @@
-"""Why an experiment's trials wait, when they do: a cap, or no node that has what they ask for."""
+"""Reasons why an experiment's trials wait: a cap, or no node with what they need."""
 
 from __future__ import annotations
 

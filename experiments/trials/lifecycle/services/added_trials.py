@@ -1,4 +1,4 @@
-"""What a person adds to a search: a configuration to try, a failed trial again, more trials."""
+"""Trials added to a search by a person: a configuration, a retry, more budget."""
 
 from __future__ import annotations
 

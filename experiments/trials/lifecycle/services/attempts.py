@@ -1,4 +1,4 @@
-"""Who may still write to a trial: an attempt while it holds it, a program from outside until it
+"""Write access to a trial: for an attempt while it holds it, for a program from outside until it
 has finished.
 """
 

@@ -1,4 +1,4 @@
-"""What a person asks of work under way: cancel, hand back, try again, other limits.
+"""Control of running work: cancel, hand back, retry, change limits.
 
 Running trials hear of it at their next heartbeat, a second later, also while a step blocks: the
 supervisor outside the training process hears it.

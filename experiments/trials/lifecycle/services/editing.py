@@ -1,4 +1,4 @@
-"""What may change about an experiment that has begun: notes, tags, its name, where it shows."""
+"""Edits of an experiment that has begun: notes, tags, name, archive."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whose turn it is: in which order experiments of a queue are given what is free."""
+"""Fair scheduling of a queue's experiments."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What no single step tells, so that it is looked for: a verdict that waits for a person,
+"""Periodic checks: verdicts that await a person,
 replicates that broke, experiments in which nothing moves.
 
 Called by worker nodes at every heartbeat. Where nobody asked to hear of it, it costs two queries.

@@ -1,4 +1,4 @@
-"""Whether a running search is to end before its budget is used, and why, in words."""
+"""Stop rules of a running search, evaluated, with the reason in words."""
 
 from __future__ import annotations
 
