@@ -155,7 +155,7 @@ class Killer:
         return True
 
     def _still_runs(self, event: dict[str, Any]) -> bool:
-        """Processes are warm: the same one may be at another trial, or at none, by now."""
+        """Whether the process of an event still trains."""
         if event["worker"] not in self.workers.running:
             return False
         mine = [one for one in read_trace(self.trace) if one.get("pid") == event["pid"]]

@@ -12,6 +12,7 @@ import gc
 import json
 import os
 import resource
+import secrets
 import signal
 import statistics
 import subprocess
@@ -26,7 +27,7 @@ from typing import IO, Any
 
 from experiments.analysis import thresholds
 from workers.training.memory import out_of_memory
-from workers.training.parent_death import end_with_parent
+from workers.training.parent_death import MARK, end_with_parent, kill_marked
 
 WARM_UP = 3  # steps that are not timed
 LARGEST = 2**20
@@ -105,29 +106,34 @@ def in_a_process(
             "memory_mb": memory_mb,
             "parent": os.getpid(),
         }
+        mark = secrets.token_hex(8)
         with tempfile.TemporaryFile() as errors:
             process = subprocess.Popen(
                 [sys.executable, "-m", "workers.training.batch_size"],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=errors,
-                env=None if environment is None else dict(environment),
+                env={**(os.environ if environment is None else environment), MARK: mark},
                 start_new_session=True,
             )
             try:
-                said = _answer(process, json.dumps(told).encode(), seconds, goes_on)
+                said = _answer(process, mark, json.dumps(told).encode(), seconds, goes_on)
             except subprocess.TimeoutExpired:
                 reason = f"{steps} steps took longer than {seconds:g} s"
                 return Measured(batch, ended="failed", reason=reason)
             finally:
-                _kill(process)
+                _kill(process, mark)
             return _read(batch, process.returncode, said, _last_line(errors))
 
     return measure
 
 
 def _answer(
-    process: subprocess.Popen[bytes], told: bytes, seconds: float, goes_on: Callable[[], bool]
+    process: subprocess.Popen[bytes],
+    mark: str,
+    told: bytes,
+    seconds: float,
+    goes_on: Callable[[], bool],
 ) -> bytes:
     """What the process says. Raises Interrupted, and TimeoutExpired after so many seconds."""
     deadline = time.monotonic() + seconds
@@ -137,17 +143,20 @@ def _answer(
             return process.communicate(given, timeout=_POLL_SECONDS)[0]
         except subprocess.TimeoutExpired:
             given = None  # it has been sent
+            if process.poll() is not None:
+                kill_marked(mark)  # what it forked holds its pipe open
+                continue
             if not goes_on():
                 raise Interrupted from None
             if time.monotonic() >= deadline:
                 raise
 
 
-def _kill(process: subprocess.Popen[bytes]) -> None:
-    """End it with all that it has started."""
-    with contextlib.suppress(ProcessLookupError, PermissionError):
-        os.killpg(process.pid, signal.SIGKILL)
+def _kill(process: subprocess.Popen[bytes], mark: str) -> None:
+    """End it with all that it has started, in whatever session."""
+    process.kill()
     process.wait()
+    kill_marked(mark)
     for pipe in (process.stdin, process.stdout):
         if pipe is not None:
             with contextlib.suppress(OSError):

@@ -1,11 +1,14 @@
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 
 from experiments.trials.batch_size_words import answer
+from tests.waiting import is_running
+from tests.workers.forking_functions import started
 from tests.workers.run_memory import Memory
 from tests.workers.slot_owner import job
 from workers.problems import digits
@@ -82,3 +85,15 @@ def _plain(row: Measured) -> dict[str, Any]:
         "ended": row.ended,
         "reason": row.reason,
     }
+
+
+def test_what_a_measured_function_started_in_another_session_ends_with_it(tmp_path: Path) -> None:
+    measure = in_a_process(
+        "tests.workers.forking_functions:starts_in_sessions_of_their_own",
+        {"folder": str(tmp_path), "ending": "returns"},
+        parameter="batch_size",
+        steps=1,
+    )
+    assert measure(8).ended == "failed"  # it makes no steps
+    for pid in started(tmp_path):
+        assert not is_running(pid)
