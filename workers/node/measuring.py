@@ -98,14 +98,12 @@ class _Telling:
             goes_on=self._goes_on,
         )
 
-        def told(batch: int) -> Measured:
-            row = measure(batch)
-            self._rows.append(row)
+        def tell(rows: list[Measured]) -> None:
+            self._rows = rows
             self._tell()
-            return row
 
         try:
-            sizes_up(told, first=plan.first, largest=plan.largest)
+            sizes_up(measure, first=plan.first, largest=plan.largest, tell=tell)
         except Interrupted:
             logger.info("measurement %s was ended", self._order.id)
         return self._rows

@@ -39,7 +39,7 @@ from workers.node.results import facts, state_and_values
 from workers.node.supervisor import Order, Slot
 from workers.search.asking import AskedTrial
 from workers.search.storage import VerdictStorage
-from workers.search.terminator import why_to_end
+from workers.search.terminator import outlook
 from workers.training.messages import Job, Kept, Outcome, Resumed, Sealed, SeriesFlush
 
 logger = logging.getLogger(__name__)
@@ -334,20 +334,20 @@ class _OneTrial:
         return True
 
     def _end_arm(self, assignment: Assignment) -> None:
-        """Begin no further trials in an arm that has little left to gain."""
+        """Begin no further trials in an arm with little left to gain; else note why it goes on."""
         if assignment.kind != "search" or assignment.terminator is None:
             return
-        why = why_to_end(
+        seen = outlook(
             self._storage,
             assignment.study_name,
             assignment.terminator,
             seed=assignment.search_seed,
         )
-        if why is not None:
-            persistently(
-                lambda: stop_rules.end_arm(study_id=self._claim.study_id, why=why),
-                give_up=self._stopping,
-            )
+        write = stop_rules.end_arm if seen.ends else stop_rules.note_outlook
+        persistently(
+            lambda: write(study_id=self._claim.study_id, why=seen.why),
+            give_up=self._stopping,
+        )
 
     def _finish(self, state: TrialState, values: list[float] | None, **facts: Any) -> None:
         persistently(

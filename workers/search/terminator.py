@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import warnings
 from collections.abc import Mapping
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
@@ -17,7 +18,6 @@ from optuna.terminator import (
     MedianErrorEvaluator,
     RegretBoundEvaluator,
     StaticErrorEvaluator,
-    Terminator,
 )
 from optuna.terminator.erroreval import BaseErrorEvaluator
 from optuna.trial import TrialState
@@ -27,6 +27,18 @@ from experiments.design.document.search_methods import Chosen
 from workers.search.storage import VerdictStorage
 
 logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Terminator:
+    """Optuna's rule: what is left to gain lies below what counts as nothing.
+
+    As `optuna.terminator.Terminator`, whose figures stay private.
+    """
+
+    improvement: BaseImprovementEvaluator
+    error: BaseErrorEvaluator
+    fewest: int  # complete trials
 
 
 def build_terminator(chosen: Chosen, *, seed: int) -> Terminator:
@@ -43,8 +55,7 @@ def build_terminator(chosen: Chosen, *, seed: int) -> Terminator:
         # Optuna 5 announces that it will remove the module in 6; it is pinned below that.
         warnings.simplefilter("ignore", FutureWarning)
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-        improvement, error = _evaluators(chosen.name, options, seed)
-        return Terminator(improvement, error, min_n_trials=fewest)
+        return Terminator(*_evaluators(chosen.name, options, seed), fewest)
 
 
 def _evaluators(
@@ -69,20 +80,34 @@ def _of_study(
     return build_terminator(Chosen(name, dict(options)), seed=seed)
 
 
-def why_to_end(
-    storage: VerdictStorage, study_name: str, chosen: Chosen, *, seed: int
-) -> str | None:
-    """Why a search has little left to gain, None while it has, or while nobody can tell."""
+@dataclass(frozen=True, slots=True)
+class Outlook:
+    """Whether a search has little left to gain, and why it ends or goes on."""
+
+    ends: bool
+    why: str
+
+
+def outlook(storage: VerdictStorage, study_name: str, chosen: Chosen, *, seed: int) -> Outlook:
+    """What the terminator says of a search: Optuna's rule, with the figures that it compares."""
     study = optuna.load_study(study_name=study_name, storage=storage)
-    terminator = _of_study(study_name, chosen.name, tuple(sorted(chosen.options.items())), seed)
+    found = _of_study(study_name, chosen.name, tuple(sorted(chosen.options.items())), seed)
+    complete = len(study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,)))
+    name = f"Optuna's terminator ({chosen.name})"
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-            ends = terminator.should_terminate(study)
-    except Exception:  # a model that cannot be fitted must not cost a trial
+            if complete < found.fewest:
+                why = f"{name} needs {found.fewest} complete trials; there are {complete}"
+                return Outlook(False, why)
+            left = found.improvement.evaluate(study.trials, study.direction)
+            nothing = found.error.evaluate(study.trials, study.direction)
+    except Exception as error:  # a model that cannot be fitted must not cost a trial
         logger.exception("the terminator of %s could not judge", study_name)
-        return None
-    if not ends:
-        return None
-    complete = len(study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,)))
-    return f"Optuna's terminator ({chosen.name}): little left to gain after {complete} trials"
+        return Outlook(False, f"{name} could not judge: {error}"[:250])
+    if left < nothing:
+        return Outlook(True, f"{name}: little left to gain after {complete} trials")
+    why = (
+        f"{name} ends below {nothing:.3g} left to gain and saw {left:.3g} after {complete} trials"
+    )
+    return Outlook(False, why)

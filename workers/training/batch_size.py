@@ -19,11 +19,13 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from itertools import pairwise
 from pathlib import Path
 from typing import IO, Any
+
+import psutil
 
 from experiments.analysis import thresholds
 from workers.training.memory import out_of_memory
@@ -31,7 +33,10 @@ from workers.training.parent_death import MARK, end_with_parent, kill_marked
 
 WARM_UP = 3  # steps that are not timed
 LARGEST = 2**20
+REPEATS = 3
+_SLOW_DOUBLINGS = 2
 _PATIENCE_SECONDS = 600
+_LISTEN_SECONDS = 0.3
 _POLL_SECONDS = 0.2
 
 
@@ -40,7 +45,9 @@ class Measured:
     """One batch size: examples and seconds of a step in the median, peak memory in MiB.
 
     `ended`: "" when it was measured, else why not: memory, data (fewer examples than the size
-    asks for) or failed, with `reason` in words.
+    asks for) or failed, with `reason` in words. Of `repeats` measurements all figures are medians;
+    `spread`: their range of throughput over its median. `busy`: share of the processors that
+    others kept busy right before.
     """
 
     batch: int
@@ -49,6 +56,9 @@ class Measured:
     peak_memory_mb: float | None = None
     ended: str = ""
     reason: str = ""
+    repeats: int = 1
+    spread: float = 0.0
+    busy: float = 0.0
 
 
 class Interrupted(Exception):
@@ -60,23 +70,65 @@ class _Over(BaseException):
 
 
 def sizes_up(
-    measure: Callable[[int], Measured], *, first: int, largest: int = LARGEST
+    measure: Callable[[int], Measured],
+    *,
+    first: int,
+    largest: int = LARGEST,
+    repeats: int = REPEATS,
+    tell: Callable[[list[Measured]], object] = lambda rows: None,
 ) -> list[Measured]:
-    """Measure `first`, its double, and so on, until memory or data end, or until a doubling
-    brings less than 1.2 times the throughput.
+    """Measure `first`, its double, and so on, until memory or data end, or until two doublings
+    in a row bring less than 1.2 times the throughput; then all of them again, down and up.
+
+    What slows the machine for a while thus meets every size alike, and no single slow or fast
+    measurement decides. `tell` hears the rows after each measurement.
     """
-    rows: list[Measured] = []
-    batch = first
-    while batch <= largest:
-        rows.append(measure(batch))
-        if rows[-1].ended:
+    found: dict[int, list[Measured]] = {}
+
+    def add(batch: int) -> Measured:
+        row = measure(batch)
+        found.setdefault(batch, []).append(row)
+        tell(_medians(found))
+        return row
+
+    batch, slow = first, 0
+    rates: list[float] = []
+    while batch <= largest and slow < _SLOW_DOUBLINGS:
+        row = add(batch)
+        if row.ended or row.examples_per_second is None:
             break
-        before = rows[-2].examples_per_second if len(rows) > 1 else None
-        now = rows[-1].examples_per_second
-        if before and now and now / before < thresholds.DOUBLING_NONE:
-            break
+        rates.append(row.examples_per_second)
+        rises = len(rates) < 2 or rates[-1] >= thresholds.DOUBLING_NONE * max(rates[:-1])
+        slow = 0 if rises else slow + 1
         batch *= 2
-    return rows
+    sizes = [size for size, rows in found.items() if not rows[0].ended]
+    for turn in range(1, repeats):
+        for size in reversed(sizes) if turn % 2 else sizes:
+            add(size)
+    return _medians(found)
+
+
+def _medians(found: Mapping[int, Sequence[Measured]]) -> list[Measured]:
+    """One row a size: what ended it, or the median of its measurements that ended well."""
+    return [_median(rows) for rows in found.values()]
+
+
+def _median(rows: Sequence[Measured]) -> Measured:
+    whole = [row for row in rows if not row.ended and row.examples_per_second]
+    if len(whole) < 2:
+        return whole[0] if whole else rows[0]
+    rates = [row.examples_per_second or 0.0 for row in whole]
+    rate = statistics.median(rates)
+    memory = [row.peak_memory_mb for row in whole if row.peak_memory_mb is not None]
+    return Measured(
+        whole[0].batch,
+        rate,
+        whole[0].batch / rate,
+        max(memory, default=None),
+        repeats=len(whole),
+        spread=(max(rates) - min(rates)) / rate,
+        busy=statistics.median(row.busy for row in whole),
+    )
 
 
 def in_a_process(
@@ -107,6 +159,7 @@ def in_a_process(
             "parent": os.getpid(),
         }
         mark = secrets.token_hex(8)
+        busy = psutil.cpu_percent(_LISTEN_SECONDS) / 100
         with tempfile.TemporaryFile() as errors:
             process = subprocess.Popen(
                 [sys.executable, "-m", "workers.training.batch_size"],
@@ -123,7 +176,8 @@ def in_a_process(
                 return Measured(batch, ended="failed", reason=reason)
             finally:
                 _kill(process, mark)
-            return _read(batch, process.returncode, said, _last_line(errors))
+            row = _read(batch, process.returncode, said, _last_line(errors))
+            return replace(row, busy=busy)
 
     return measure
 

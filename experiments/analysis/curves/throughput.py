@@ -113,18 +113,26 @@ def seconds_per_step(steps: Floats, seconds: Floats) -> Floats:
         return np.where(made > 0, np.diff(seconds) / made, math.nan)
 
 
-def choose_batch(throughput: Mapping[int, float]) -> BatchChoice | None:
+def choose_batch(
+    throughput: Mapping[int, float], noise: Mapping[int, float] | None = None
+) -> BatchChoice | None:
     """Return the smallest batch within 5 % of the highest throughput; None without any.
 
-    throughput: examples per second by batch size, sizes that ran out of memory left out. A
+    throughput: examples per second by batch size, sizes that ran out of memory left out. noise:
+    relative standard error of each, where known; a size that is not clearly slower is enough. A
     doubling that brings 1.8 times is "not saturated", under 1.2 "no gain", else "diminishing".
     """
     known = {b: t for b, t in sorted(throughput.items()) if b > 0 and math.isfinite(t) and t > 0}
     if not known:
         return None
-    best = max(known.values())
-    enough = (1 - thresholds.THROUGHPUT_TOLERANCE) * best
-    batch = next(b for b, rate in known.items() if rate >= enough)
+    errors = noise or {}
+    fastest = max(known, key=lambda size: known[size])
+    enough = (1 - thresholds.THROUGHPUT_TOLERANCE) * known[fastest]
+
+    def slack(size: int) -> float:
+        return math.hypot(errors.get(size, 0.0), errors.get(fastest, 0.0))
+
+    batch = next(b for b, rate in known.items() if rate * (1 + slack(b)) >= enough)
     sizes = list(known)
     doublings = tuple(
         _doubling(small, large, known[small], known[large]) for small, large in pairwise(sizes)

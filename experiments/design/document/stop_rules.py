@@ -13,6 +13,7 @@ from experiments.errors import Problem
 
 # Of a study whose arm ended before its budget was used: why.
 STOPPED_ATTRIBUTE = "verdict:stopped"
+OUTLOOK_ATTRIBUTE = "verdict:outlook"  # why its terminator has not ended an arm
 
 
 def _whole(value: Any) -> Any:

@@ -41,6 +41,7 @@ class PairsIn(Strict):
 class MeasureIn(Strict):
     purpose: Literal["training_seed", "split_seed", "search_seed"]
     runs: Count | None = None
+    repetition: int | None = None
 
 
 class RivalOut(Schema):

@@ -117,7 +117,7 @@ def open_test_scores(request: TokenRequest, slug: str, name: str, repetition: in
     openapi_extra=api_bodies.described(MeasureIn),
 )
 def measure_variance(request: TokenRequest, slug: str, name: str) -> Any:
-    """Queue the runs that measure one source of variance of the candidate."""
+    """Queue the runs that measure one source of variance of a candidate."""
     access = auth.writing(request, slug)
     experiment = get_experiment(access, name)
     asked = api_bodies.read(request, MeasureIn)
@@ -126,6 +126,7 @@ def measure_variance(request: TokenRequest, slug: str, name: str) -> Any:
         experiment=experiment,
         purpose=asked.purpose,
         runs=asked.runs,
+        of=get_repetition(access, experiment, asked.repetition) if asked.repetition else None,
     )
     return Status(201, {"id": made.pk, "pairs_queued": made.pairs_queued})
 

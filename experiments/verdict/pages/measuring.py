@@ -6,13 +6,14 @@ from typing import Any
 
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
-from django.shortcuts import redirect
 from django.views.decorators.http import require_POST
 
 from experiments.design.queries.experiments import Experiment, get_experiment
 from experiments.team.pages.access import attempted, in_project
 from experiments.team.queries.access import Access
 from experiments.verdict.evidence.spread import Measurement, of_candidate
+from experiments.verdict.pages.candidates import asked, to_page
+from experiments.verdict.queries.replication_state import find_repetition, repetition_state
 from experiments.verdict.services import variance
 
 PURPOSES = ("training_seed", "split_seed", "search_seed")
@@ -41,14 +42,16 @@ def _words(measurement: Measurement | None) -> str:
 def measure(request: HttpRequest, access: Access, name: str, purpose: str) -> HttpResponse:
     """Queue the runs that measure one source."""
     experiment = get_experiment(access, name)
+    held = repetition_state(experiment.pk, asked(request))
     made = attempted(
         request,
         lambda: variance.measure(
             access=access,
             experiment=experiment,
             purpose=purpose,
+            of=None if held is None else find_repetition(access, experiment.pk, held.id),
         ),
     )
     if made is not None:
         messages.success(request, "The runs that measure this source are queued.")
-    return redirect("seeds", access.slug, name)
+    return to_page(request, "seeds", access, name)

@@ -34,9 +34,17 @@ _FEWEST, _MOST = 2, 100
 
 
 def measure(
-    *, access: Access, experiment: Experiment, purpose: str, runs: int | None = None
+    *,
+    access: Access,
+    experiment: Experiment,
+    purpose: str,
+    runs: int | None = None,
+    of: Replication | None = None,
 ) -> Replication:
-    """Queue the runs that measure one source of variance of the candidate.
+    """Queue the runs that measure one source of variance of a candidate.
+
+    `of`: the repetition whose candidate it is; by default the newest one's, and before the first
+    the best trial of the search.
 
     `purpose` training_seed: `runs` fresh training seeds on one split; split_seed: `runs` splits
     under one training seed; search_seed: `runs` repeated searches of the candidate's arm, each
@@ -59,7 +67,7 @@ def measure(
         )
     with transaction.atomic():
         held = Experiment.objects.select_for_update().get(pk=experiment.pk)
-        candidate, trial = _candidate(held)
+        candidate, trial = _candidate(held, of)
         _check_not_measuring(held, purpose, candidate)
         replication = Replication.objects.create(
             experiment=held,
@@ -79,11 +87,12 @@ def measure(
     return replication
 
 
-def _candidate(experiment: Experiment) -> tuple[Configuration, Trial]:
-    """The candidate of the newest repetition, else the best trial of the search."""
-    latest = experiment.replications.filter(purpose=Purpose.VERDICT).first()
-    trial = latest.candidate_trial if latest is not None else experiment.best_trial
-    if trial is None or trial.configuration is None:
+def _candidate(experiment: Experiment, of: Replication | None) -> tuple[Configuration, Trial]:
+    """The candidate of a repetition, else of the newest, else the best trial of the search."""
+    verdicts = experiment.replications.filter(purpose=Purpose.VERDICT)
+    held = verdicts.first() if of is None else verdicts.filter(pk=of.pk).first()
+    trial = held.candidate_trial if held is not None else experiment.best_trial
+    if trial is None or trial.configuration is None or (of is not None and held is None):
         raise NotOpenYet("There is no complete trial whose variance could be measured.")
     return trial.configuration, trial
 

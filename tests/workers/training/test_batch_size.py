@@ -1,12 +1,15 @@
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
-from experiments.trials.batch_size_words import answer
+from experiments.analysis.curves.throughput import choose_batch
+from experiments.trials.batch_size_words import answer, measured, noise
 from tests.waiting import is_running
 from tests.workers.forking_functions import started
 from tests.workers.run_memory import Memory
@@ -23,7 +26,66 @@ def asked(batch: int) -> Measured:
 
 
 def test_sizes_are_doubled_until_throughput_rises_no_more() -> None:
-    assert [row.batch for row in sizes_up(asked, first=8)] == [8, 16, 32, 64]
+    assert [row.batch for row in sizes_up(asked, first=8)] == [8, 16, 32, 64, 128]
+
+
+def test_sizes_are_measured_in_turns_and_their_medians_are_told() -> None:
+    order: list[int] = []
+    told: list[list[Measured]] = []
+
+    def measure(batch: int) -> Measured:
+        order.append(batch)
+        slow = len(order) == 3  # one disturbed measurement
+        rate = RATES[batch] / (10 if slow else 1)
+        return Measured(batch, rate, batch / rate, 50.0, busy=0.5)
+
+    rows = sizes_up(measure, first=8, largest=32, tell=told.append)
+    assert order == [8, 16, 32, 32, 16, 8, 8, 16, 32]
+    assert [row.examples_per_second for row in rows] == [100.0, 190.0, 300.0]
+    assert (rows[2].repeats, rows[2].spread, rows[2].busy) == (3, 0.9, 0.5)
+    assert len(told) == 9 and len(told[0]) == 1
+
+
+def test_a_single_slow_measurement_does_not_end_the_search() -> None:
+    calls: list[int] = []
+
+    def measure(batch: int) -> Measured:
+        calls.append(batch)
+        rate = 100.0 if calls == [8, 16] else RATES[batch]
+        return Measured(batch, rate, batch / rate, 50.0)
+
+    assert [row.batch for row in sizes_up(measure, first=8)] == [8, 16, 32, 64, 128]
+
+
+def test_runs_of_one_function_on_a_restless_machine_agree() -> None:
+    """Throughput saturates at 256; noise of a tenth, every eighth measurement at half speed."""
+    chosen = []
+    for seed in range(60):
+        rng = np.random.default_rng(seed)
+
+        def measure(batch: int, rng: np.random.Generator = rng) -> Measured:
+            rate = 1000 * batch / (batch + 16) if batch < 256 else 960.0
+            rate *= float(np.exp(0.1 * rng.normal())) * (0.5 if rng.random() < 1 / 8 else 1)
+            return Measured(batch, rate, batch / rate, 50.0)
+
+        rows = [asdict(row) for row in sizes_up(measure, first=8)]
+        choice = choose_batch(measured(rows), noise(rows))
+        assert choice is not None
+        chosen.append(choice.batch)
+    within = np.mean([32 <= batch <= 256 for batch in chosen])
+    assert within >= 0.95, sorted(chosen)
+
+
+def test_a_busy_machine_is_noticed_and_said() -> None:
+    def measure(batch: int, busy: float) -> Measured:
+        return Measured(batch, RATES[batch], batch / RATES[batch], 50.0, busy=busy)
+
+    calm, restless = (
+        answer([asdict(row) for row in sizes_up(lambda size, b=b: measure(size, b), first=8)])  # type: ignore[misc]
+        for b in (0.05, 0.63)
+    )
+    assert "busy" not in calm
+    assert "The machine was busy: others used up to 63 % of its processors" in restless
 
 
 def test_the_end_of_memory_ends_the_search_and_is_said() -> None:
@@ -40,7 +102,7 @@ def test_the_end_of_memory_ends_the_search_and_is_said() -> None:
 def test_the_answer_is_the_smallest_size_that_is_fast_enough() -> None:
     said = answer([_plain(row) for row in sizes_up(asked, first=8)])
     assert said.startswith("Take 32:")
-    assert "From 32 to 64 throughput hardly rose." in said
+    assert "From 64 to 128 throughput hardly rose." in said
     assert answer([]) == "No batch size could be measured."
     failed = answer([_plain(Measured(8, ended="failed", reason="boom"))])
     assert failed == "No batch size could be measured. The measurement failed at 8: boom."

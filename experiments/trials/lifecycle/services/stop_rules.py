@@ -9,7 +9,7 @@ from django.db import transaction
 from django.db.models import F, QuerySet
 from django.utils import timezone
 
-from experiments.design.document.stop_rules import STOPPED_ATTRIBUTE
+from experiments.design.document.stop_rules import OUTLOOK_ATTRIBUTE, STOPPED_ATTRIBUTE
 from experiments.models import Experiment, Study, Trial
 from experiments.models.trial import FINISHED, StudyKind
 from experiments.models.trial_encoding import decode
@@ -61,7 +61,8 @@ def why_all_done(experiment: Experiment) -> tuple[str, bool]:
         return f"ran {most:g} trials, as many as its file allows", True
     ended = arms_ended(experiment)
     if not ended:
-        return "all trials done", False
+        outlooks = _said_of_arms(experiment, OUTLOOK_ATTRIBUTE)
+        return "; ".join(["all trials done", *outlooks[:1]]), False
     arms = Study.objects.filter(experiment=experiment, kind=StudyKind.SEARCH).count()
     where = f" in {len(ended)} of {arms} arms" if arms > 1 else ""
     return f"{ended[0]}{where}", True
@@ -77,9 +78,13 @@ def gpu_seconds_of_attempt(trial: Trial) -> float:
 
 def arms_ended(experiment: Experiment) -> list[str]:
     """Why arms ended before their budget was used, one reason for each that did."""
+    return _said_of_arms(experiment, STOPPED_ATTRIBUTE)
+
+
+def _said_of_arms(experiment: Experiment, attribute: str) -> list[str]:
     rows = Study.objects.filter(experiment=experiment, kind=StudyKind.SEARCH)
     found = [
-        decode(text).get(STOPPED_ATTRIBUTE)
+        decode(text).get(attribute)
         for text in rows.order_by("arm_index").values_list("system_attributes", flat=True)
     ]
     return [reason for reason in found if reason]
@@ -90,6 +95,11 @@ def end_arm(*, study_id: int, why: str) -> None:
     with transaction.atomic():
         Study.objects.filter(pk=study_id).update(budget=F("next_row"))
         studies.set_system_attribute(study_id=study_id, key=STOPPED_ATTRIBUTE, value=why)
+
+
+def note_outlook(*, study_id: int, why: str) -> None:
+    """Keep why an arm's terminator has not ended it; said when its budget is used."""
+    studies.set_system_attribute(study_id=study_id, key=OUTLOOK_ATTRIBUTE, value=why)
 
 
 def is_ended(study: Study) -> bool:

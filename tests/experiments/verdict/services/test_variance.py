@@ -165,3 +165,13 @@ def test_a_repeated_search_stays_on_code_and_data_of_its_arm() -> None:
         (same,) = parse(again).arms()
         assert same.runs == arm.runs and same.values == {}
         assert same.complete({}) == arm.complete({})
+
+
+def test_the_candidate_that_is_looked_at_is_measured_not_the_newest(searched: Experiment) -> None:
+    first, second = cast.rivals(searched)
+    assert first.candidate_id != second.candidate_id
+    for looked_at in (first, second):
+        made = _measure(searched, "training_seed", runs=2, of=looked_at)
+        assert made.candidate_id == looked_at.candidate_id
+    with pytest.raises(NotOpenYet):
+        _measure(searched, "split_seed", of=Replication(pk=0))
