@@ -188,6 +188,11 @@ def figure(value: float, digits: int = 4) -> str:
     return f"{value:.{digits}g}"
 
 
+def step_figure(step: float) -> str:
+    """Return a training step as a person reads it: 12,500; a broken one as `figure`."""
+    return f"{step:,.0f}" if math.isfinite(step) and float(step).is_integer() else figure(step)
+
+
 def share(value: float) -> str:
     """Return a share of one as a percentage, finer below one per cent."""
     if not math.isfinite(value):

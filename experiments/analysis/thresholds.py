@@ -62,6 +62,8 @@ LATE_SHARE: Final = 0.2
 LATE_MINIMUM: Final = 8
 # Chosen, where neither the seeds' deviation nor a rival's distance is known.
 OSCILLATION_DROP_SHARE: Final = 0.05
+# Chosen: where the last fifth gains five deviations, training is not at its end.
+OSCILLATION_GAIN: Final = 5.0
 # Chosen: an oscillation of half the distance to the rival can change their order.
 OSCILLATION_GAP_SHARE: Final = 0.5
 # Chosen: a metric that moves by one step has a robust deviation of 1.48 steps; two steps are the

@@ -20,7 +20,7 @@ from experiments.analysis.curves.learning_curve import (
     step_noise,
     to_errors,
 )
-from experiments.analysis.diagnosis import Diagnosis, Rule, Severity, figure
+from experiments.analysis.diagnosis import Diagnosis, Rule, Severity, figure, step_figure
 
 BEST_CHECKPOINT = Rule(
     name="best_checkpoint",
@@ -123,7 +123,7 @@ def checkpoint_regret(
     )
     if best.regret > needed:
         return BEST_CHECKPOINT.fires(
-            f"Best checkpoint is at step {figure(best.step)}, not the last",
+            f"Best checkpoint is at step {step_figure(best.step)}, not the last",
             detail,
             evidence,
         )

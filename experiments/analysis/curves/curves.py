@@ -29,7 +29,7 @@ from experiments.analysis.curves.learning_curve import (
     trend,
     window_of,
 )
-from experiments.analysis.diagnosis import Diagnosis, Rule, Severity, figure, share
+from experiments.analysis.diagnosis import Diagnosis, Rule, Severity, figure, share, step_figure
 
 __all__ = [
     "LATE_OSCILLATION",
@@ -163,13 +163,13 @@ def overfitting(
     evidence = _rise_evidence(rise, step, float(curve.steps[-1]), len(curve), train)
     if not rise.large(train):
         return OVERFITTING.passes(
-            f"At the end it lies {figure(rise.height)} above its best, step {figure(step)}.",
+            f"At the end it lies {figure(rise.height)} above its best, step {step_figure(step)}.",
             evidence,
         )
     other = _other_cause(rise, train, errors, curve.steps, train_loss)
     if other is not None:
         return OVERFITTING.passes(
-            f"Validation error rises from step {figure(step)}: {other[1]}.",
+            f"Validation error rises from step {step_figure(step)}: {other[1]}.",
             evidence | {"other_cause": other[0]},
             title=other[0],
         )
@@ -216,20 +216,25 @@ def late_oscillation(
         f"It varies by {figure(swing.deviation)} (standard deviation) around its trend; {against} "
         f"is {figure(limit)}."
     )
+    if swing.gain > thresholds.OSCILLATION_GAIN * swing.deviation:
+        return LATE_OSCILLATION.passes(
+            f"It still gains {figure(swing.gain)} there: not late in training yet.", evidence
+        )
     if swing.deviation > limit:
-        title = f"Validation varies much from step {figure(swing.start)} on"
+        title = f"Validation varies much from step {step_figure(swing.start)} on"
         return LATE_OSCILLATION.fires(title, detail, evidence)
     return LATE_OSCILLATION.passes(detail, evidence)
 
 
 @dataclass(frozen=True, slots=True)
 class _Swing:
-    """How the last fifth of a curve varies around its trend, and the improvement before."""
+    """How the last fifth of a curve varies around its trend, what that gained, and all before."""
 
     count: int
     start: float
     deviation: float
     drop: float
+    gain: float
 
     @property
     def luck(self) -> float:
@@ -241,8 +246,9 @@ def _swing(steps: Floats, errors: Floats) -> _Swing:
     with np.errstate(all="ignore"):
         smoothed = smooth(errors)
         drop = float(smoothed[0] - smoothed.min())
+        gain = float(smoothed[-count] - smoothed[-count:].min())
     deviation = _detrended_deviation(steps[-count:], errors[-count:])
-    return _Swing(count, float(steps[-count]), deviation, drop)
+    return _Swing(count, float(steps[-count]), deviation, drop, gain)
 
 
 def _too_few(rule: Rule, curve: Curve, needed: int = thresholds.MIN_EVALUATIONS) -> Diagnosis:
@@ -318,7 +324,7 @@ def _title(rise: _Rise, step: float, direction: Direction) -> str:
         size = f"+{figure(rise.loss_percent, 2)} %"
     else:
         size = f"error +{figure(rise.loss_percent, 2)} %"
-    return f"Validation {what} {verb} after step {figure(step)} ({size})"
+    return f"Validation {what} {verb} after step {step_figure(step)} ({size})"
 
 
 def _rise_detail(rise: _Rise) -> str:

@@ -29,7 +29,7 @@ from experiments.analysis.curves.learning_curve import (
     to_errors,
     window_of,
 )
-from experiments.analysis.diagnosis import Diagnosis, Rule, Severity, figure, share
+from experiments.analysis.diagnosis import Diagnosis, Rule, Severity, share, step_figure
 
 UNSTABLE_TRAINING = Rule(
     name="unstable_training",
@@ -145,8 +145,8 @@ def unstable_training(
     together = _train_rises(train_loss, curve.steps, jump)
     if count < thresholds.SHORT_CURVE and not together:
         return UNSTABLE_TRAINING.passes(
-            f"It rises fast from step {figure(float(curve.steps[jump.before]))}, training loss "
-            "does not.",
+            f"It rises fast from step {step_figure(float(curve.steps[jump.before]))}, training "
+            "loss does not.",
             evidence,
         )
     return _fires(curve.steps, jump, drop, evidence, together=together)
@@ -161,7 +161,7 @@ def _fires(
     kept = "regains that in full" if recovers else f"ends {share(left)} of that short"
     what = "Validation and training loss jump" if together else "Validation jumps"
     return UNSTABLE_TRAINING.fires(
-        f"{what} to the worse at step {figure(float(steps[jump.after]))}",
+        f"{what} to the worse at step {step_figure(float(steps[jump.after]))}",
         f"It loses {lost} of its improvement at once and {kept}.",
         evidence | {"train_loss_rises": together},
         severity=Severity.NOTICE if recovers else None,

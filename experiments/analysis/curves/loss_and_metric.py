@@ -17,7 +17,7 @@ from experiments.analysis.curves.learning_curve import (
     tail,
     to_errors,
 )
-from experiments.analysis.diagnosis import Diagnosis, Rule, Severity, Status, figure
+from experiments.analysis.diagnosis import Diagnosis, Rule, Severity, Status, figure, step_figure
 
 LOSS_METRIC_DIVERGENCE = Rule(
     name="loss_metric_divergence",
@@ -75,7 +75,7 @@ def loss_metric_divergence(
     )
     if gain > -noise:
         return LOSS_METRIC_DIVERGENCE.fires(
-            f"Validation loss rises after step {figure(onset)}, the metric holds",
+            f"Validation loss rises after step {step_figure(onset)}, the metric holds",
             detail,
             evidence,
         )

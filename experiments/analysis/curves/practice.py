@@ -11,7 +11,7 @@ import numpy as np
 
 from experiments.analysis.curves.learning_curve import Curve
 from experiments.analysis.curves.progress import not_decayed
-from experiments.analysis.diagnosis import Diagnosis, Rule, Severity, figure
+from experiments.analysis.diagnosis import Diagnosis, Rule, Severity, figure, step_figure
 
 SCHEDULE = Rule(
     name="learning_rate_schedule",
@@ -92,7 +92,7 @@ def learning_rate_schedule(learning_rate: Curve, resumed_at: Sequence[float] = (
     )
     if jumps:
         return SCHEDULE.fires(
-            f"The learning rate was changed when the run was resumed at step {figure(jumps[0])}",
+            f"The learning rate changed when resumed at step {step_figure(jumps[0])}",
             detail,
             evidence,
         )

@@ -21,10 +21,11 @@ from experiments.analysis.curves.learning_curve import (
     is_bounded,
     smooth,
     step_noise,
+    tail,
     to_errors,
     trend,
 )
-from experiments.analysis.diagnosis import Diagnosis, Rule, Severity, figure, share
+from experiments.analysis.diagnosis import Diagnosis, Rule, Severity, figure, share, step_figure
 
 STILL_IMPROVING = Rule(
     name="still_improving",
@@ -42,7 +43,7 @@ STILL_IMPROVING = Rule(
 
 SATURATED = Rule(
     name="saturated",
-    version=1,
+    version=2,
     severity=Severity.NOTICE,
     question="Did the validation metric stop improving long before the end?",
     passed_title="The validation metric went on improving past half of the run",
@@ -60,7 +61,7 @@ class Ending:
     gain, half: what the last quarter and the second half of the steps brought to the smoothed
     best. drop: the improvement since the first evaluation. slope, low, high: Theil-Sen slope of
     the error over that quarter with its 90 % limits, per step. settled_at: first step within one
-    noise of the best.
+    noise of the best. fallen_back: how far the end lies above the best.
     """
 
     evaluations: int
@@ -74,6 +75,7 @@ class Ending:
     low: float
     high: float
     settled_at: float
+    fallen_back: float
 
     @property
     def improving(self) -> bool:
@@ -97,9 +99,12 @@ class Ending:
 
     @property
     def saturated(self) -> bool:
-        """Whether it was within noise of its best before half of the run, and flat since."""
+        """Whether it was within noise of its best before half of the run, and stayed there."""
         flat = self.low <= 0 <= self.high
-        return flat and self.settled_share < thresholds.SATURATED_SHARE
+        kept = self.fallen_back <= max(
+            thresholds.RISE_NOISE_FACTOR * self.noise, thresholds.RISE_SHARE * self.drop
+        )
+        return flat and kept and self.settled_share < thresholds.SATURATED_SHARE
 
 
 def ending(
@@ -131,6 +136,7 @@ def ending(
             low=line.low,
             high=line.high,
             settled_at=float(steps[settled]),
+            fallen_back=tail(errors) - lowest,
         )
 
 
@@ -208,19 +214,21 @@ def _improving(end: Ending, undecayed: bool) -> Diagnosis:
         detail += " The learning rate had not decayed yet, which makes this unreliable both ways."
     if end.improving:
         return STILL_IMPROVING.fires(
-            f"Validation still improves at the end, step {figure(end.last_step)}", detail, evidence
+            f"Validation still improves at the end, step {step_figure(end.last_step)}",
+            detail,
+            evidence,
         )
     return STILL_IMPROVING.passes(detail, evidence)
 
 
 def _saturated(end: Ending) -> Diagnosis:
     detail = (
-        f"It came within {figure(end.noise, 2)} of its best at step {figure(end.settled_at)}, "
-        f"{share(end.settled_share)} of the run."
+        f"It came within {figure(end.noise, 2)} of its best after "
+        f"{share(end.settled_share)} of the run and stayed."
     )
     if end.saturated and not end.improving and end.drop > 0:
         return SATURATED.fires(
-            f"Validation stops improving at step {figure(end.settled_at)}",
+            f"Validation stops improving at step {step_figure(end.settled_at)}",
             detail,
             _evidence(end),
         )

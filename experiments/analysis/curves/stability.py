@@ -27,7 +27,7 @@ from experiments.analysis.curves.learning_curve import (
     to_errors,
     trend,
 )
-from experiments.analysis.diagnosis import Diagnosis, Rule, Severity, figure, share
+from experiments.analysis.diagnosis import Diagnosis, Rule, Severity, figure, share, step_figure
 
 DIVERGENCE = Rule(
     name="divergence",
@@ -187,7 +187,7 @@ def non_finite(series: Mapping[str, Curve]) -> Diagnosis:
         return NON_FINITE.passes(f"{len(series)} series looked at.", evidence)
     earliest = min(first, key=lambda name: first[name])
     return NON_FINITE.fires(
-        f"{earliest} is not a finite number from step {figure(first[earliest])}",
+        f"{earliest} is not a finite number from step {step_figure(first[earliest])}",
         "; ".join(f"{name}: {count} values" for name, count in counts.items()) + ".",
         evidence,
     )
@@ -231,7 +231,7 @@ def train_loss_rising(train_loss: Curve) -> Diagnosis:
     )
     if large and line.low > 0:
         return TRAIN_LOSS_RISING.fires(
-            f"Training loss rises from step {figure(since)}", detail, evidence
+            f"Training loss rises from step {step_figure(since)}", detail, evidence
         )
     return TRAIN_LOSS_RISING.passes(detail, evidence)
 
@@ -287,7 +287,7 @@ def _diverged(found: Break, subject: str) -> Diagnosis:
         Cause.SUDDEN_RISE: "it jumps up there and does not come back",
     }[found.cause]
     return DIVERGENCE.fires(
-        f"Training diverged {when}, at step {figure(found.step)}",
+        f"Training diverged {when}, at step {step_figure(found.step)}",
         f"After {share(found.share_of_run)} of the steps {how}.",
         {
             "cause": found.cause,

@@ -18,6 +18,7 @@ from experiments.analysis.diagnosis import (
     plain,
     plain_evidence,
     share,
+    step_figure,
 )
 
 RULE = Rule(
@@ -117,3 +118,9 @@ def test_a_diagnosis_cannot_be_changed() -> None:
     diagnosis: Diagnosis = RULE.passes("", {})
     with pytest.raises(AttributeError):
         diagnosis.title = "other"  # type: ignore[misc]
+
+
+def test_a_step_is_read_with_its_thousands() -> None:
+    assert step_figure(12_500.0) == "12,500"
+    assert step_figure(0.5) == "0.5"
+    assert step_figure(float("nan")) == "not a number"

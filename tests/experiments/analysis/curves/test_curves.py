@@ -80,6 +80,15 @@ def test_a_training_loss_that_rises_far_less_has_not_risen_with_it() -> None:
     assert diagnosis.fired
 
 
+def test_a_curve_that_gains_most_at_its_end_is_not_late_in_training() -> None:
+    steps = np.arange(100)
+    takes_off = np.where(steps < 85, 2.0 - 0.002 * steps, 1.8 - 0.1 * (steps - 85))
+    jumping = Curve.of(takes_off + np.random.default_rng(7).normal(0, 0.1, 100))
+    found = late_oscillation(jumping, trial_sd=0.01)
+    assert found.status is Status.PASSED
+    assert "not late in training yet" in found.detail
+
+
 def test_a_training_loss_that_never_falls_is_no_overfitting() -> None:
     diagnosis = overfitting(falling_then_rising(), Curve.of(np.full(100, 0.3)))
     assert diagnosis.status is Status.PASSED

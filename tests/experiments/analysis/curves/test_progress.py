@@ -123,6 +123,11 @@ def test_a_long_past_fall_and_a_lucky_end_are_not_still_improving() -> None:
     assert still_improving(Curve.of(late)).status is Status.PASSED
 
 
+def test_a_curve_that_fell_back_from_its_early_best_is_not_saturated() -> None:
+    collapsed = np.interp(np.arange(100), [0, 20, 30, 35, 99], [2.0, 0.5, 0.5, 1.5, 1.5])
+    assert saturated(Curve.of(collapsed)).status is Status.PASSED
+
+
 def test_a_fall_that_goes_on_through_both_is_still_improving() -> None:
     found = still_improving(Curve.of(np.interp(np.arange(100), [0, 50, 99], [2.0, 1.0, 0.95])))
     assert found.fired
