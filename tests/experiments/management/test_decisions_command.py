@@ -40,9 +40,10 @@ def head() -> str:
     """A log of three decisions; the head as a champion answer gives it."""
     project = cast.project()
     for number in range(3):
+        experiment = cast.finished_search(f"search-{number}", trials_per_arm=1)
         decisions.record(
-            access=cast.access("ada", cast.finished_search(f"search-{number}", trials_per_arm=1)),
-            experiment=cast.finished_search(f"search-{number}", trials_per_arm=1),
+            access=cast.access("ada", experiment),
+            experiment=experiment,
             choice="dropped without seeds",
             reason=f"No gain in {number}.",
         )

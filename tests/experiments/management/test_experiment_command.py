@@ -83,7 +83,7 @@ def test_a_project_is_created_with_its_errors_named(file: Path) -> None:
         stdout=StringIO(),
     )  # fmt: skip
     assert Project.objects.get(slug="fashion").memberships.get().role == "admin"
-    with pytest.raises(CommandError, match="lower-case"):
+    with pytest.raises(CommandError, match="lowercase"):
         call_command("project", "create", "Not A Slug", "--metric", "m", "--direction", "maximize")
     with pytest.raises(CommandError, match="taken"):
         call_command("project", "create", "fashion", "--metric", "m", "--direction", "maximize")
