@@ -5,6 +5,9 @@ from __future__ import annotations
 import importlib
 import re
 from pathlib import Path
+from types import ModuleType
+
+import pytest
 
 from experiments.analysis.design.checks import DESIGN_RULES
 
@@ -13,21 +16,39 @@ PAGE = ROOT / "docs" / "rules.md"
 TESTS = ROOT / "tests" / "experiments" / "analysis"
 
 
-def _rows() -> list[list[str]]:
-    _, _, rest = PAGE.read_text(encoding="utf-8").partition("## Designs: R1 to R15")
-    section = rest.partition("\n## ")[0]
-    rows = re.findall(r"^\| (R\d+) \|.*\| `([\w.]+)` \| `(\w+)` \|$", section, re.MULTILINE)
-    return [list(row) for row in rows]
+_ROW = re.compile(r"^\| ([^|]+) \|.*\| `([\w.]+)` \| `(\w+)` \|", re.MULTILINE)
+
+
+def _rows(after: str = "", before: str = "\0") -> list[tuple[str, str, str]]:
+    """Return label, function and test of every row that names both."""
+    page = PAGE.read_text(encoding="utf-8")
+    section = page.partition(after)[2] if after else page
+    return [(row[0], row[1], row[2]) for row in _ROW.findall(section.partition(before)[0])]
+
+
+def _module(name: str) -> ModuleType:
+    (found,) = (ROOT / "experiments" / "analysis").rglob(f"{name}.py")
+    return importlib.import_module(".".join(found.relative_to(ROOT).with_suffix("").parts))
+
+
+@pytest.mark.parametrize(("label", "built", "test"), _rows())
+def test_every_rule_of_the_page_has_its_function_and_its_test(
+    label: str, built: str, test: str
+) -> None:
+    module, _, function = built.rpartition(".")
+    assert callable(getattr(_module(module), function)), label
+    texts = [path.read_text(encoding="utf-8") for path in TESTS.rglob("test_*.py")]
+    assert any(f"def {test}(" in text for text in texts), f"{label}: no test {test}"
 
 
 def test_every_rule_on_designs_stands_in_the_table_with_its_function_and_test() -> None:
-    rows = _rows()
+    rows = _rows("## Designs: R1 to R15", "\n## ")
     assert [number for number, _, _ in rows] == [f"R{number}" for number in range(1, 16)]
     for number, built, test in rows:
         module, _, function = built.rpartition(".")
-        rule = getattr(importlib.import_module(f"experiments.analysis.{module}"), function)
         if number in DESIGN_RULES:
-            assert DESIGN_RULES[number][1] is rule
-        text = (TESTS / f"test_{module}.py").read_text(encoding="utf-8")
+            assert DESIGN_RULES[number][1] is getattr(_module(module), function)
+        (path,) = TESTS.rglob(f"test_{module}.py")
+        text = path.read_text(encoding="utf-8")
         assert f"def {test}(" in text, f"{number}: no test {test}"
         assert f"{function}(" in text
