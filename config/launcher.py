@@ -307,7 +307,7 @@ def _banner(password: str | None) -> None:
 
 
 def _names_of_this_machine() -> list[str]:
-    """What a browser may call this machine by when the server listens everywhere."""
+    """Names by which a browser may call this machine when the server listens everywhere."""
     names = ["localhost", "127.0.0.1", "[::1]", socket.gethostname(), socket.getfqdn()]
     for addresses in psutil.net_if_addrs().values():
         names += [a.address for a in addresses if a.family == socket.AF_INET]

@@ -50,7 +50,7 @@ class Pool:
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix=name)
 
     async def run(self, work: Callable[..., Result], *arguments: Any) -> Result:
-        """What `work` returns; what it sets in context variables is set here, too.
+        """Result of `work`; context variables that it sets are set here, too.
 
         Raises:
             Busy: when it did not begin in time.

@@ -23,7 +23,7 @@ class Severity(StrEnum):
 
 
 class Status(StrEnum):
-    """What came of applying a rule."""
+    """Result of applying a rule."""
 
     FIRED = "fired"
     PASSED = "passed"
@@ -55,7 +55,7 @@ class Diagnosis:
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """What is constant about a rule: its name, source, meaning and advice."""
+    """Constants of a rule: its name, source, meaning and advice."""
 
     name: str
     version: int

@@ -91,7 +91,7 @@ def axis_plot(
 
 
 def _upwards(metric: str) -> dict[str, Any]:
-    """What all frames show upwards, written once beside them."""
+    """Title of the y axis of all frames, written once beside them."""
     return annotation(
         escaped(shortened(metric)),
         textangle=-90,

@@ -23,7 +23,7 @@ class Facet:
 
     @property
     def axes(self) -> dict[str, str]:
-        """What a trace or an annotation says to lie in it."""
+        """Axes that a trace or an annotation names to lie in it."""
         tail = "" if self.number == 0 else str(self.number + 1)
         return {"xaxis": f"x{tail}", "yaxis": f"y{tail}"}
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def first_previous_hash(project_id: int) -> str:
-    """What stands in the place of a previous hash in a project's first decision."""
+    """Previous hash of a project's first decision."""
     return hashlib.sha256(f"verdict project {project_id}".encode()).hexdigest()
 
 

@@ -53,7 +53,7 @@ class Option:
         return None
 
     def wanted(self) -> str:
-        """What it takes, in words."""
+        """Values it takes, in words."""
         if self.kind is str and self.words:
             return f"one of {', '.join(self.words)}"
         return " or ".join([_KIND_NAMES[self.kind], *self.words])

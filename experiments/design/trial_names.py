@@ -45,7 +45,7 @@ def other_trial_name(study: int, number: int) -> str:
 
 
 def parse_trial_name(text: str) -> TrialReference | None:
-    """What a name refers to, None when it is no name. A missing letter is arm 0."""
+    """Reference of a name, None when it is no name. A missing letter is arm 0."""
     if match := _OTHER.fullmatch(text):
         return TrialReference(int(match[2]), study=int(match[1]))
     match = _SEARCH.fullmatch(text)

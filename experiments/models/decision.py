@@ -35,7 +35,7 @@ class DecisionQuerySet(models.QuerySet["Decision"]):
 
 
 class Decision(models.Model):
-    """What a person decided, on which evidence. The database refuses update and delete."""
+    """A person's decision and its evidence. The database refuses update and delete."""
 
     project = models.ForeignKey(Project, models.PROTECT, related_name="decisions")
     target = models.CharField(max_length=60, default="production")

@@ -77,7 +77,7 @@ class Finding(models.Model):
 
 
 class TrialReading(models.Model):
-    """What rules across trials need of one trial's curves, read off once when it finished."""
+    """Summary of one trial's curves for rules across trials, made once when it finished."""
 
     trial = models.OneToOneField(
         Trial, models.CASCADE, primary_key=True, related_name="curve_reading"

@@ -16,7 +16,7 @@ class Direction(models.TextChoices):
 
 
 class Role(models.TextChoices):
-    """What a member may do; each role includes the ones before it."""
+    """Role of a member; each role includes the ones before it."""
 
     VIEWER = "viewer"
     EDITOR = "editor"
@@ -81,7 +81,7 @@ class Membership(models.Model):
 
 
 class Configuration(models.Model):
-    """What "the same" means: objective, all parameters, schedule, code and data.
+    """Identity of a training: objective, all parameters, schedule, code and data.
 
     `document` is canonical JSON (`experiments.design.configuration`), `digest` its SHA-256.
     """

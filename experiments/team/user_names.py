@@ -11,5 +11,5 @@ def written(name: str) -> str:
 
 
 def key(name: str) -> str:
-    """What two names have in common that count as one, in limits and where a name is taken."""
+    """Key of a user name: names with the same key count as one in limits and when taken."""
     return written(written(name).casefold())

@@ -16,7 +16,7 @@ _PREFIX = "whsec_"
 
 
 def secret_of(nonce: str) -> str:
-    """What the receiver keeps; the text as it stands, prefix included, is the key."""
+    """Secret for the receiver; the text as it stands, prefix included, is the key."""
     digest = hmac.new(
         settings.DECISION_KEY.encode(), f"verdict webhook {nonce}".encode(), hashlib.sha256
     ).digest()

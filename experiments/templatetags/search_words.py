@@ -41,7 +41,7 @@ def link_words(link: str) -> str:
 
 @register.filter
 def extend_words(finding: Any) -> str:
-    """What the button of a boundary finding does."""
+    """Label of a boundary finding's button."""
     for key, side in (("suggested_low", "down"), ("suggested_high", "up")):
         bound = finding.evidence.get(key)
         if isinstance(bound, int | float):
@@ -71,7 +71,7 @@ def is_follow_up(action: str) -> bool:
 
 @register.filter
 def follow_up_words(action: str) -> str:
-    """What its button says: add_dropout gives Add dropout."""
+    """Label of a follow-up's button: add_dropout gives Add dropout."""
     return FOLLOWUPS[action].title
 
 

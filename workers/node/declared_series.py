@@ -80,7 +80,7 @@ def circumstances(
     rival_gap: float | None = None,
     resumed_at: Sequence[float] = (),
 ) -> Circumstances:
-    """What is known about a finished trial beside its series."""
+    """Facts about a finished trial beside its series."""
     clip = number_of(parameters, HyperparameterKind.CLIPPING)
     seconds, waiting = step_times(series)
     return Circumstances(

@@ -61,7 +61,7 @@ def packages() -> dict[str, str]:
 
 
 def _usable_cpus() -> int | None:
-    """What this process may use, which in a container or a batch job may be fewer."""
+    """CPUs that this process may use, fewer in a container or a batch job."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
 
 

@@ -35,7 +35,7 @@ SHARE = 0.02  # of the time in training functions that reading their results may
 
 @dataclass(slots=True)
 class Account:
-    """What one experiment's trials have earned, and what looking at all of them costs.
+    """Budget of one experiment's findings: earned by its trials, spent on reading all of them.
 
     Seconds. `trial_sd` and `rival_gap` are those of the last look. `stale`: a trial has finished
     since.

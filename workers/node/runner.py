@@ -115,7 +115,7 @@ class TrialRunner:
         return True
 
     def _derive(self, standing: Standing) -> None:
-        """What follows from all trials; where a fault keeps it from being made, it is owed."""
+        """Records that follow from all trials; owed where a fault keeps them from being made."""
         made = self._importance.look(standing)
         if standing.has_ended and self.looker.at_the_end(standing.experiment_id) and made:
             tried(
@@ -127,7 +127,7 @@ class TrialRunner:
 
 
 class _OneTrial:
-    """What happens between a claim and a result."""
+    """One trial from claim to result."""
 
     def __init__(
         self,
@@ -261,7 +261,7 @@ class _OneTrial:
         return self._order(watched)
 
     def _order(self, watched: Watched) -> Order | None:
-        """What a person or the worker's end asks of the child."""
+        """Order of a person, or of the worker's end, to the child."""
         if watched.fenced or watched.control == "cancel":
             return "kill"
         if watched.control == "stop":  # what it has reached counts

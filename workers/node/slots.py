@@ -173,5 +173,5 @@ class Reservation:
 
 
 def device_name(devices: Sequence[Device]) -> str:
-    """What a trial's record says of where it ran."""
+    """Device in a trial's record."""
     return ",".join(device.name for device in devices) or NO_DEVICE

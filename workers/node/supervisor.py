@@ -46,7 +46,7 @@ _COMMANDS = "workers.objectives.command"
 
 @dataclass(frozen=True, slots=True)
 class Callbacks:
-    """What a supervisor's owner wants to know, in the supervisor's thread; none of it may wait.
+    """Callbacks of a supervisor's owner, in the supervisor's thread; none of them may wait.
 
     `on_report` may: it has a thread of its own, which calls `on_reports_end` when it ends, and
     answers whether to prune, None when it cannot be known just now. `on_tick` may order an end.

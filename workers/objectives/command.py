@@ -48,7 +48,7 @@ class CommandFailed(Exception):
 
 
 def function_of(command: Command, tell: Callable[[OutputFile], None]) -> TrainingFunction:
-    """What `workers.training.child` calls in place of a Python function."""
+    """Function that `workers.training.child` calls in place of a Python function."""
 
     def train(run: Run) -> None:
         _Process(command, run).train(tell)

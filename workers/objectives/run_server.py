@@ -48,7 +48,7 @@ class RunServer:
 
     @property
     def environment(self) -> dict[str, str]:
-        """What tells a program where it logs to, and as which run."""
+        """Environment that tells a program where it logs to, and as which run."""
         return {
             "VERDICT_URL": f"http://127.0.0.1:{self._server.server_port}",
             "VERDICT_RUN": str(self._run_id),
@@ -121,7 +121,7 @@ class RunServer:
                 self.wfile.write(packed)
 
             def log_message(self, format: str, *args: Any) -> None:
-                """What it prints is the program's alone."""
+                """Keep quiet: standard error is the program's alone."""
 
         return Handler
 

@@ -88,7 +88,7 @@ def _copy(trial: FrozenTrial) -> FrozenTrial:
 
 
 def fields(trial: FrozenTrial) -> TrialFields:
-    """What a trial of Optuna's is created with."""
+    """Fields of one of Optuna's trials at creation."""
     found: TrialFields = {
         "state": trial.state.value,
         "parameters": {

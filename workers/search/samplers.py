@@ -30,7 +30,7 @@ def trial_seed(seed: int, number: int) -> int:
 
 @dataclass(frozen=True, slots=True)
 class Draw:
-    """What a sampler may need to know of the trial that it draws.
+    """Facts about the trial for which a sampler draws.
 
     `row` counts the sampler's own trials of a study: known-good ones take none. `grid` holds the
     values of each parameter for a grid search, else nothing. `dimensions` is how many the widest

@@ -147,7 +147,7 @@ class VerdictStorage(StudyStorage, BaseHeartbeat):
 
     @contextmanager
     def gathering(self, trial_id: int) -> Iterator[dict[str, Parameter]]:
-        """What is suggested for a trial inside, in this order; whoever asks writes it.
+        """Gather what is suggested for a trial inside, in this order; the caller writes it.
 
         Once that is done, tell it to `written`. A trial whose row was given to `claimed` is not
         read inside: nobody else writes to it before it begins.

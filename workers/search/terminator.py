@@ -61,7 +61,7 @@ def build_terminator(chosen: Chosen, *, seed: int) -> Terminator:
 def _evaluators(
     name: str, options: Mapping[str, Any], seed: int
 ) -> tuple[BaseImprovementEvaluator, BaseErrorEvaluator]:
-    """What is left to gain, and below which it counts as nothing: the pairs Optuna proposes."""
+    """Evaluators of regret and error that Optuna proposes."""
     if name == "regret_bound":
         return RegretBoundEvaluator(seed=seed, **options), CrossValidationErrorEvaluator()
     if name == "best_value_stagnation":
@@ -89,7 +89,7 @@ class Outlook:
 
 
 def outlook(storage: VerdictStorage, study_name: str, chosen: Chosen, *, seed: int) -> Outlook:
-    """What the terminator says of a search: Optuna's rule, with the figures that it compares."""
+    """Outlook of a search by Optuna's rule, with the figures that it compares."""
     study = optuna.load_study(study_name=study_name, storage=storage)
     found = _of_study(study_name, chosen.name, tuple(sorted(chosen.options.items())), seed)
     complete = len(study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,)))

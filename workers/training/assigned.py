@@ -69,7 +69,7 @@ class Assigned:
 
     @property
     def suffix(self) -> str:
-        """What tells this pass of several from the others, as in the names of its series:
+        """Suffix that tells this pass of several from the others, as in the names of its series:
         `[fold=2]`, `[width=8]`; empty for the one that counts.
         """
         return self._job.suffix

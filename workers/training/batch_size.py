@@ -189,7 +189,7 @@ def _answer(
     seconds: float,
     goes_on: Callable[[], bool],
 ) -> bytes:
-    """What the process says. Raises Interrupted, and TimeoutExpired after so many seconds."""
+    """Answer of the process. Raises Interrupted, and TimeoutExpired after so many seconds."""
     deadline = time.monotonic() + seconds
     given: bytes | None = told
     while True:

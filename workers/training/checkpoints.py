@@ -40,7 +40,7 @@ class _Unreadable(Exception):
 
 @runtime_checkable
 class CheckpointSink(Protocol):
-    """Who is told of checkpoints; a run whose sink is none has none."""
+    """Receiver of checkpoints; a run whose sink is none has none."""
 
     def tell(self, message: CheckpointFile | Resumed | BuiltOnLowerBudget) -> None: ...
 

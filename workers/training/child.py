@@ -209,7 +209,7 @@ def _log_it(job: Job, what: str) -> str:
 
 
 def _judge(job: Job, run: Run | Passes) -> tuple[State, str, str]:
-    """What a run is that returned by itself."""
+    """Outcome of a run that returned by itself."""
     score, metric = run.score, job.official_metric
     if job.data_must_be_read and not run.read_data:
         return (

@@ -138,7 +138,7 @@ class _Control:
         self._messages.send(message)
 
     def descriptors(self) -> tuple[int, int]:
-        """What the worker sends after a job: the trial's channel, and where its output goes."""
+        """Descriptors that the worker sends after a job: the trial's channel, and its output."""
         found = socket.recv_fds(self._socket, 1, 2)[1]
         if len(found) != 2:
             raise EOFError

@@ -152,7 +152,7 @@ class Job:
 
 @dataclass(frozen=True, slots=True)
 class Score:
-    """What is known of the official metric so far.
+    """State of the official metric so far.
 
     `value` and `best_step` belong to the best finite evaluation (the first of equals);
     `last_value` may be non-finite; `evaluations` counts all of them.

@@ -33,7 +33,7 @@ class PassShelf:
         self._newest: dict[int, CheckpointFile] = {}  # of each pass, written by this attempt
 
     def resume(self) -> dict[str, Any] | None:
-        """What `finish` was given last by an earlier attempt, with the random states of that
+        """Last argument of `finish` by an earlier attempt, with the random states of that
         time restored; None when no pass was finished.
         """
         if self._about is None:
@@ -54,7 +54,7 @@ class PassShelf:
         self._sink.tell(Resumed(None, self._origin, reports, suffix, finished))
 
     def of_pass(self, number: int, finished: tuple[str, ...]) -> Checkpoints | None:
-        """What one pass may go on from, and where its own checkpoints go."""
+        """Checkpoints that one pass may resume from, and where its own go."""
         if self._about is None:
             return None
         below = self._newest.get(number - 1)

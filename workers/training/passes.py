@@ -135,7 +135,7 @@ class Passes:
         self.score = run.score
 
     def _memory(self) -> dict[str, Any]:
-        """What is known of the passes that are finished, as plain data."""
+        """State of the passes that are finished, as plain data."""
         return {
             "finished": list(self._finished),
             "folds": list(self.folds),

@@ -59,7 +59,7 @@ def _keep_finalizers() -> None:
 
 
 def tidy_up() -> None:
-    """What `_keep_finalizers` kept from trials, at the end of the server."""
+    """Run the finalizers that `_keep_finalizers` kept from trials, at the end of the server."""
     for finalizer in reversed(_kept):
         with contextlib.suppress(Exception):
             finalizer()

@@ -308,7 +308,7 @@ class Run(Assigned):
                 raise OfficialMetricMissing(self.without_official())
 
     def without_official(self) -> str:
-        """What is wrong with a run that never logged its official metric."""
+        """Warning about a run that never logged its official metric."""
         seen = ", ".join(sorted(self.names)) or "none"
         return f"{self._job.official_metric} was never logged; names seen: {seen}"
 

@@ -55,7 +55,7 @@ class EarlyStopping:
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
-    """What is remembered between evaluations; losses, so lower is better."""
+    """State between evaluations; losses, so lower is better."""
 
     best: float = math.inf
     previous: float = math.inf
@@ -63,7 +63,7 @@ class Waiting:
 
 
 def after(waiting: Waiting, value: float, patience: Patience, *, maximize: bool) -> Waiting:
-    """What is remembered after one more evaluation; patience is at its end at `used` of it."""
+    """State after one more evaluation; patience is at its end at `used` of it."""
     loss = _loss(value, maximize)
     delta = patience.min_delta
     if patience.rule == "consecutive":

@@ -22,7 +22,7 @@ Floats: TypeAlias = NDArray[np.float64]
 
 
 class MetricKind(StrEnum):
-    """What a declared series measures."""
+    """Kind of a declared series."""
 
     LOSS = "loss"
     METRIC = "metric"

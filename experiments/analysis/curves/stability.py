@@ -70,7 +70,7 @@ TRAIN_LOSS_RISING = Rule(
 
 
 class Cause(StrEnum):
-    """What made a curve count as diverged."""
+    """Cause for which a curve counts as diverged."""
 
     NON_FINITE = "non_finite"
     ABOVE_START = "above_start"

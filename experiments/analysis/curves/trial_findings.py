@@ -53,7 +53,7 @@ class DeclaredSeries:
 
 @dataclass(frozen=True, slots=True)
 class Circumstances:
-    """What is known about a trial beside its series.
+    """Facts about a trial beside its series.
 
     finished: no more points will come. pruned: it was stopped on the way. planned_steps: how
     many it was meant to make. trial_sd, rival_gap: deviation over seeds and distance to the best

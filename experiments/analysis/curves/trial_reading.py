@@ -119,7 +119,7 @@ def read_trial(
 
 
 def _of_loss(diagnoses: Sequence[Diagnosis]) -> Status:
-    """What overfitting says of the validation loss; of the metric where no loss is known.
+    """Overfitting of the validation loss; of the metric where no loss is known.
 
     Not checkable where training fell apart: a loss that rises then tells nothing of the data.
     """

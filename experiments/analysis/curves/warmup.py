@@ -69,7 +69,7 @@ class WarmupOption:
 
 @dataclass(frozen=True, slots=True)
 class WarmupPlan:
-    """What to try: the rate to reach, and the lengths to reach it in, the shortest first."""
+    """Proposed warm-up: the rate to reach, and the lengths to reach it in, the shortest first."""
 
     base_learning_rate: float
     options: tuple[WarmupOption, ...]

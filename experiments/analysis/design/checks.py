@@ -34,7 +34,7 @@ DESIGN_RULES: Mapping[str, tuple[Rule, DesignRule]] = {
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """What one rule says of a design, under the rule's number."""
+    """Result of one rule on a design, under the rule's number."""
 
     number: str
     diagnosis: Diagnosis

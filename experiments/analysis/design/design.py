@@ -17,7 +17,7 @@ POINTS_PER_VALUE = 5
 
 
 class Part(StrEnum):
-    """What a hyperparameter is a part of, as far as its name tells."""
+    """Part of the method that a hyperparameter belongs to, as far as its name tells."""
 
     LEARNING_RATE = "learning rate"
     MOMENTUM = "momentum"

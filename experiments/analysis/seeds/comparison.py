@@ -48,7 +48,7 @@ class Comparison:
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """What a test takes from the gains: means [R], standard errors [R], skewness of the means [R].
+    """Input of a test, from the gains: means [R], standard errors [R], skewness of the means [R].
 
     `degrees`: degrees of freedom of the errors. `count`: values behind each mean, of the smaller
     sample where there are two.
@@ -169,7 +169,7 @@ class Replay:
 def replay(
     gains: ArrayLike, schedule: Schedule, *, margin: float = 0.0, candidates: int = 1
 ) -> Replay:
-    """What following the schedule would have said of each row of finite gains [R, N].
+    """Outcome of the schedule for each row of finite gains [R, N].
 
     N is at least the last look. Used to measure error rates: the same test and the same looks as
     a verdict, many comparisons at once. Raises ValueError when N is too small.

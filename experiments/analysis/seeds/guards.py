@@ -25,7 +25,7 @@ Status = Literal["passed", "not shown", "broken"]
 
 @dataclass(frozen=True, slots=True)
 class Limit:
-    """What one metric may be at most or at least, or how far it may move from the baseline's.
+    """Limit on one metric: at most, at least, or how far it may move from the baseline's.
 
     `limit`: in its unit, from 0 up where it is how far it may rise or fall.
     """
@@ -93,7 +93,7 @@ class GuardResult:
 
 @dataclass(frozen=True, slots=True)
 class _Interval:
-    """What was measured, oriented so that less is better, and its one-sided bounds."""
+    """Interval of a measurement, oriented so that less is better, with one-sided bounds."""
 
     measured: int
     mean: float = nan

@@ -70,7 +70,7 @@ def expected_spread(earlier: Sequence[ArrayLike] = (), baseline_scores: ArrayLik
 
 @dataclass(frozen=True, slots=True)
 class Detectable:
-    """What `pairs` pairs can show: true gains from `gain` on are adopted with `power`.
+    """Detectable gain of `pairs` pairs: true gains from `gain` on are adopted with `power`.
 
     `gain` includes the margin; None when the spread is unknown.
     """
@@ -228,7 +228,7 @@ def pairs_needed(
 
 @dataclass(frozen=True, slots=True)
 class Prospect:
-    """What becomes of a true gain under a schedule: rates in 0..1 and the mean number of pairs.
+    """Prospect of a true gain under a schedule: rates in 0..1 and the mean number of pairs.
 
     `adopted`: rate at each look [K], not added up.
     """

@@ -31,7 +31,7 @@ def sentence(verdict: Verdict) -> str:
 
 
 def notes(verdict: Verdict) -> tuple[str, ...]:
-    """What else has to be said beside the sentence, each a sentence of its own."""
+    """Remarks beside the sentence, each a sentence of its own."""
     said = [_mean_note(verdict), _failures_note(verdict), _resolution_note(verdict)]
     if verdict.skew is not None:
         said.append(verdict.skew.text)

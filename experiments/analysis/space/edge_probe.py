@@ -38,7 +38,7 @@ _WORDS = {Edge.LOW: "lower", Edge.HIGH: "upper"}
 
 @dataclass(frozen=True, slots=True)
 class Probe:
-    """What to run: these trials of the search, moved along one axis to each of two values."""
+    """Trials to run: these trials of the search, moved along one axis to each of two values."""
 
     axis: Axis
     edge: Edge

@@ -48,7 +48,7 @@ LEARNING_RATE_REGIME = Rule(
 
 
 class Regime(StrEnum):
-    """What a learning rate is, as far as the other trials tell."""
+    """Regime of a learning rate, as far as the other trials tell."""
 
     TOO_LARGE = "too_large"
     TOO_SMALL = "too_small"
@@ -72,7 +72,7 @@ class RateTrial:
 
 @dataclass(frozen=True, slots=True)
 class RateReading:
-    """What is read off one trial once, so that its curves need not be read again.
+    """Reading of one trial, kept so that its curves need not be read again.
 
     Errors have lower is better. first, best: of validation; half: what the second half of its
     steps brought to the smoothed best; noise: of one evaluation. place: positions of the other

@@ -9,7 +9,7 @@ from ninja import Field, Schema
 
 
 class ConfigurationOut(Schema):
-    """What runs: training function, all parameters, commit of the code, data."""
+    """Configuration that runs: training function, all parameters, commit of the code, data."""
 
     objective: str
     parameters: dict[str, Any]

@@ -56,7 +56,7 @@ class KnownBaselineForm(forms.Form):
         return told
 
     def reasons(self) -> list[Problem]:
-        """What is wrong, each with its field."""
+        """Errors, each with its field."""
         return [
             Problem(field, str(error)) for field, errors in self.errors.items() for error in errors
         ]

@@ -87,7 +87,7 @@ def _needed(evidence: Evidence) -> SeedsNeeded | None:
 @require_safe
 @in_project
 def decide_file(request: HttpRequest, access: Access, name: str) -> HttpResponse:
-    """What the page says, as Markdown to download."""
+    """The page as Markdown to download."""
     parts = path_context(access, required(find_experiment(access, name)), candidate=asked(request))
     context = _evidence_context(parts)
     page = context["evidence"] if required(context["repetition"]) else None

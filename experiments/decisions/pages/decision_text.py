@@ -34,7 +34,7 @@ def decision_markdown(decision: DecisionRecord, page: EvidencePage, access: Acce
 def open_markdown(
     experiment: Experiment, page: EvidencePage, access: Access, *, waiting: str
 ) -> str:
-    """What the Decide page says before anybody has decided; between looks only the seeds."""
+    """The Decide page before anybody has decided; between looks only the seeds."""
     lines = [f"# {access.name}, {experiment.name}: adopt?", ""]
     if page.document.get("goal"):
         lines += [f"> {page.document['goal']}", ""]

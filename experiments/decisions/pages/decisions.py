@@ -34,7 +34,7 @@ COLUMNS = (
 @require_safe
 @in_project
 def decisions_page(request: HttpRequest, access: Access) -> HttpResponse:
-    """What changed, when, by whom, why?"""
+    """Log of decisions: what changed, when, by whom, and why."""
     choice, text = request.GET.get("choice", ""), request.GET.get("q", "").strip()[:200]
     target = request.GET.get("target", "").replace("\x00", "")[:60]
     page = list_decisions(
@@ -61,7 +61,7 @@ def decisions_page(request: HttpRequest, access: Access) -> HttpResponse:
 @require_safe
 @in_project
 def decision_page(request: HttpRequest, access: Access, sequence: int) -> HttpResponse:
-    """What was decided, on what evidence? Only frozen evidence is read."""
+    """One decision with the evidence that was frozen into it."""
     decision = required(find_decision(access, sequence))
     context = {
         "project": access,

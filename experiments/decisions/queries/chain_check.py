@@ -105,7 +105,7 @@ def check_log(project_id: int, slug: str, *noted: Head, cached: bool = False) ->
 
 
 def log_problems(access: Access, *, cached: bool = True) -> tuple[str, ...]:
-    """What is wrong with the log of a project, for its pages; empty when the chain holds."""
+    """Problems of a project's log, for its pages; empty when the chain holds."""
     return check_log(access.project_id, access.slug, cached=cached).problems
 
 
@@ -194,7 +194,7 @@ def _missing(place: int, sequence: int) -> str:
 
 
 def own_problems(row: Decision) -> list[str]:
-    """What is wrong with one entry and its configurations, whatever stands around."""
+    """Problems of one entry and its configurations, whatever stands around."""
     found = []
     if not hmac.compare_digest(row.hash, sign(signed_fields(row))):
         found.append(

@@ -67,7 +67,7 @@ def exported(project: Project) -> Iterator[str]:
 
 
 def sentence(decision: Decision) -> str:
-    """Who decided what, in one line."""
+    """The decision in one line: person, choice, subject."""
     about = f" on {decision.experiment.name}" if decision.experiment else ""
     against = ", against the verdict" if decision.overrides_verdict else ""
     return (

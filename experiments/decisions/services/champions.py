@@ -66,7 +66,7 @@ def _crowned(project: Project, target: str, sequence: int) -> Decision:
 
 
 def _evidence(wanted: Decision, now: Decision) -> str:
-    """What the earlier decision rested on, and which decision it takes the place of."""
+    """Evidence of the earlier decision, and the decision that it replaces."""
     document = {
         **json.loads(wanted.evidence or "{}"),
         "reverts": {"to": wanted.sequence, "from": now.sequence},

@@ -25,7 +25,7 @@ _NEEDS_A_VERDICT = (Choice.ADOPT, Choice.REJECT, Choice.CONTINUE)
 
 @dataclass(frozen=True, slots=True)
 class _Basis:
-    """What a decision rests on, as the records say at this moment."""
+    """Basis of a decision, as the records say at this moment."""
 
     evidence: Mapping[str, Any]
     verdict: str  # adopt, reject, undecided, or "" without one
@@ -96,7 +96,7 @@ def record(
 
 
 def _with_seeds(seen: Evidence, state: str, choice: str, target: str) -> _Basis:
-    """What the replicates say, if they still say what was seen and nobody has decided."""
+    """Basis with replicates, if they still say what was seen and nobody has decided."""
     held = judging.hold(seen.replication)
     _check_undecided(held, choice, target)
     for shown in (state, seen.state):
@@ -108,7 +108,7 @@ def _with_seeds(seen: Evidence, state: str, choice: str, target: str) -> _Basis:
 def _deployed(
     choice: str, replication: Replication | None, named: int | None
 ) -> dict[str, dict[str, Any]]:
-    """What an adopt freezes of the checkpoint, where there is one."""
+    """Checkpoint that an adopt freezes, where there is one."""
     if choice != Choice.ADOPT or replication is None:
         return {}
     found = deployables.best_checkpoint(replication, named)
@@ -161,7 +161,7 @@ def _check_undecided(held: Replication, choice: str, target: str) -> None:
 
 
 def _without_seeds(experiment: Experiment) -> _Basis:
-    """What the search alone has shown; refused once there are seeds, or when it was dropped."""
+    """Basis from the search alone; refused once there are seeds, or when it was dropped."""
     held = Experiment.objects.select_for_update().get(pk=experiment.pk)
     earlier = held.decisions.filter(choice=Choice.DROPPED).first()
     if earlier is not None:

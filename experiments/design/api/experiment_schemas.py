@@ -27,7 +27,7 @@ class FileIn(Strict):
 
 
 class NotesIn(Strict):
-    """What is left out stays as it is."""
+    """Notes and tags; a field that is left out stays as it is."""
 
     notes: Annotated[str, StringConstraints(max_length=100_000)] | None = None
     tags: list[Text] | None = Field(default=None, max_length=100)
@@ -214,7 +214,7 @@ class CheckOut(Schema):
 
 
 class CheckedOut(Schema):
-    """What is wrong with a file; what it would run when nothing is."""
+    """Result of checking a file: its problems, or what it would run when there are none."""
 
     ok: bool
     error: str

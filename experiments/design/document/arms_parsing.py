@@ -45,7 +45,7 @@ class _Data(Part):
 
 
 class CodeAndDataPart(Part):
-    """What a training runs on, of the whole file or of one arm."""
+    """Code and data of a training, of the whole file or of one arm."""
 
     commit: Commit = ""
     data: Any = None

@@ -161,7 +161,7 @@ def _check(name: str, arguments: Any) -> None:
 
 
 def problem_of(objective: str, commits: Sequence[str]) -> tuple[str, str] | None:
-    """What keeps a command from being run, with the key of the file that it stands under."""
+    """Problem that keeps a command from running, with its key in the file."""
     name = name_of(objective)
     try:
         known = templates()

@@ -109,7 +109,7 @@ _WANTED = {
 
 
 def describe_error(error: ErrorDetails, limits: Sequence[Any] = (), beside: str = "") -> str:
-    """What is wrong and what would be right; `beside` is what else would be.
+    """Error and its mend in words; `beside` is what else would be right.
 
     limits: of the field, so that both ends of what a whole number may be are said at once.
     """

@@ -172,7 +172,7 @@ def _check_resources(pruner: Chosen, fidelity: Fidelity | None, problems: list[P
 def check_space(
     sampler: Chosen, space: SearchSpace, trials: int | None, problems: list[Problem]
 ) -> None:
-    """What a sampler cannot do with a space or a budget, with the reason."""
+    """Problems of a sampler with a space or a budget, with the reason."""
     arms = space.arms()
     most = max((len(arm.searched) for arm in arms), default=0)
     if sampler.name == "grid":

@@ -127,7 +127,7 @@ def _first_is_wrong(document: Mapping[str, Any]) -> bool:
 
 
 def differences(older: ExperimentFile, newer: ExperimentFile) -> tuple[Difference, ...]:
-    """What two files do not share: hyperparameters in their order, code and data, settings."""
+    """Differences of two files: hyperparameters in their order, code and data, settings."""
     return (
         *_of_space(older, newer),
         *_of_code_and_data(older, newer),

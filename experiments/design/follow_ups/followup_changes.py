@@ -25,7 +25,7 @@ _ROOM = 0.1  # of the old range, left on each side of the best trials
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """What a follow-up is made from."""
+    """Source of a follow-up."""
 
     file: ExperimentFile
     older: Experiment
@@ -204,7 +204,7 @@ def exploit(asked: Asked) -> Made:
 
 
 def _only(asked: Asked, arm: Arm) -> Iterator[Change]:
-    """What makes a file of one of its arms: the question between them is settled."""
+    """Changes that make a file of one of its arms: the question between them is settled."""
     values = arm.complete({})
     searched = {each.name for each in arm.searched}
     if asked.file.space.named:

@@ -128,7 +128,7 @@ def propose(
 
 
 def against_older(older: Experiment, newer: ExperimentFile) -> list[Problem]:
-    """What forbids an experiment that names `older` as what it extends; empty when nothing does.
+    """Reasons against an experiment that extends `older`; empty when there are none.
 
     A range must not pass a natural limit of the older one, nor an edge beyond which training
     failed; Bayesian search takes over from exploration only when the space is settled.

@@ -29,7 +29,7 @@ _LIMITS = {Edge.LOW: "lower", Edge.HIGH: "higher"}
 
 
 def refusals(older: ExperimentFile, newer: ExperimentFile, seen: Exploration) -> list[Problem]:
-    """What forbids `newer` as a follow-up of `older`, each at the key that has to change.
+    """Reasons against `newer` as a follow-up of `older`, each at the key that has to change.
 
     Args:
         seen: what the trials of the older experiment say of its space.

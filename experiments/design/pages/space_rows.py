@@ -47,7 +47,7 @@ def edit_experiment(request: HttpRequest, access: Access) -> JsonResponse:
 
 
 def state_of_form(access: Access, text: str) -> dict[str, Any]:
-    """What the form shows of a text: `unreadable` says why there are no rows."""
+    """Content of the form for a text: `unreadable` says why there are no rows."""
     wrong: list[Problem] = []
     document = experiment_yaml.load(text, wrong)
     if wrong:

@@ -37,7 +37,7 @@ ORDERS = {
 
 @dataclass(frozen=True, slots=True)
 class ExperimentFilter:
-    """What a project's table is narrowed to; `order` is one of `ORDERS`."""
+    """Filter of a project's table; `order` is one of `ORDERS`."""
 
     text: str = ""
     state: str = ""

@@ -40,7 +40,7 @@ class DesignChecks:
 def design_checks(
     file: ExperimentFile, access: Access, official: str = "", *, settled: bool = True
 ) -> DesignChecks:
-    """What the rules say; `official` is the experiment's metric, the project's by default.
+    """Findings of the design rules; `official`: the experiment's metric, by default the project's.
 
     settled: whether the search that the file extends leaves nothing open about its space. So it
     is with whatever was created: an adaptive search may not extend another one.
@@ -114,7 +114,7 @@ def check_project(file: ExperimentFile, slug: str) -> None:
 
 
 def misfits(file: ExperimentFile, access: Access) -> list[Problem]:
-    """What the operator does not allow to run, and what the project measures otherwise."""
+    """Conflicts of a file with what the operator allows and what the project measures."""
     problems = []
     if commands.name_of(file.objective) is not None:
         wrong = commands.problem_of(file.objective, [arm.runs.commit for arm in file.arms()])
@@ -133,7 +133,7 @@ def misfits(file: ExperimentFile, access: Access) -> list[Problem]:
 
 
 def forbidden(file: ExperimentFile, access: Access) -> list[Problem]:
-    """What keeps a file from following the experiment that it names."""
+    """Reasons why a file may not follow the experiment that it names."""
     if not file.extends:
         return []
     older = find_experiment(access, file.extends)
@@ -150,7 +150,7 @@ def taken_name(access: Access, name: str) -> list[Problem]:
 
 
 def design_words(file: ExperimentFile) -> list[str]:
-    """What the file asks for, in sentences."""
+    """Summary of a file in sentences."""
     arms = file.arms()
     searched = sorted({len(arm.searched) for arm in arms})
     dimensions = " to ".join(str(count) for count in dict.fromkeys((searched[0], searched[-1])))

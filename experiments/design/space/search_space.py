@@ -87,7 +87,7 @@ class Hyperparameter:
 
 @dataclass(frozen=True, slots=True)
 class CodeAndData:
-    """What a training runs on beside its parameters.
+    """Code and data of a training beside its parameters.
 
     `commit` of the code, "" for whatever the worker runs; `data` with the keys name, version
     and checksum, as far as they are given.

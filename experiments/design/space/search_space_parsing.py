@@ -183,7 +183,7 @@ def _domain(kind: str, entry: _Entry, where: str, problems: list[Problem]) -> Do
 
 
 def _wrong_range(entry: _Entry, integer: bool) -> Iterator[tuple[str, str]]:
-    """What is wrong with a range, each with the key that it stands under."""
+    """Errors of a range, each with the key that it stands under."""
     low, high, step = entry.low, entry.high, entry.step
     if low >= high:
         told = f"(low {short(low)}, high {short(high)})"

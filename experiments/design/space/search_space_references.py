@@ -130,7 +130,7 @@ def _check_among(
 
 
 def _check_circles(space: SearchSpace, problems: list[Problem]) -> None:
-    """What waits for one another never exists."""
+    """Refuse conditions that wait for one another: such hyperparameters never exist."""
     waiting = {each.name: each for each in space.hyperparameters}
     while ready := [name for name, each in waiting.items() if not each.needs & waiting.keys()]:
         for name in ready:

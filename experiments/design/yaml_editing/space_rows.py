@@ -87,7 +87,7 @@ class Row:
         return "range" if _is_number(load(self.value)) else "choices"
 
     def _converted(self, before: str) -> Row:
-        """What one kind says in the words of another; never over what is there already."""
+        """Fields of one kind converted to another; never over what is there already."""
         ends = {
             "range": [self.low, self.high],
             "choices": _parts(self.choices),
@@ -188,7 +188,7 @@ def _is_number(value: Any) -> bool:
 
 
 def changed_entry(entry: Any, before: Row, after: Row) -> dict[Any, Any]:
-    """What becomes of an entry when its row changes; keys that no cell shows stay."""
+    """The entry after its row has changed; keys that no cell shows stay."""
     old, new = before.written(), after.written()
     found = dict(entry) if isinstance(entry, dict) else {}
     if before.kind != after.kind:
@@ -205,7 +205,7 @@ def changed_entry(entry: Any, before: Row, after: Row) -> dict[Any, Any]:
 
 
 def conditions_of(rows: Sequence[Row]) -> list[str]:
-    """What the cell `when` can offer: each choice of a hyperparameter that may decide."""
+    """Choices of the cell `when`: each choice of a hyperparameter that may decide."""
     found = []
     for row in rows:
         choices = _parts(row.choices) if row.kind == "choices" and row.role == "scientific" else []

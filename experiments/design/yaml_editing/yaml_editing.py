@@ -258,7 +258,7 @@ def _scalars(node: Node) -> Iterator[ScalarNode]:
 
 
 def cell(written: str) -> str:
-    """What a person wrote for one value, as YAML: quoted when it is not one value by itself."""
+    """A typed value as YAML: quoted when it is not one value by itself."""
     written = written.strip()
     node = compose(f"[{written}]")
     if (

@@ -21,7 +21,7 @@ class ChartOut(Schema):
 
 
 class ChoiceOut(Schema):
-    """What may be asked for: `name` is the field of the query."""
+    """Choices of a query; `name` is its field."""
 
     name: str
     label: str
@@ -72,7 +72,7 @@ class ComparisonOut(Schema):
 
 
 class PlanningOut(Schema):
-    """What a schedule can show at 80 % power, from the project's earlier replicates."""
+    """Power of a schedule at 80 %, from the project's earlier replicates."""
 
     looks: list[int]
     candidates: int

@@ -120,7 +120,7 @@ def plan_schedule(
     margin: Word = "",
     candidates: Word = "",
 ) -> Any:
-    """What a schedule of looks such as "10, 20, 30" can show; nothing is queued."""
+    """Compute the power of a schedule of looks such as "10, 20, 30"; nothing is queued."""
     access = auth.reading(request, slug)
     experiment = get_experiment(access, name)
     form = PowerForm({"looks": looks, "margin": margin, "candidates": candidates})

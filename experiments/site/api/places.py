@@ -21,7 +21,7 @@ Word = Annotated[str, StringConstraints(max_length=200)]
 
 
 class RunningOut(Schema):
-    """What a worker runs; names are empty where the owner may not see the project."""
+    """A running trial of a worker; names are empty where the owner may not see the project."""
 
     device: str
     started_at: datetime | None

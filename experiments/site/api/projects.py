@@ -52,7 +52,7 @@ def create_project(request: TokenRequest) -> Any:
 
 @router.get("/{slug}", response={200: ProjectOut, **auth.READ_ERRORS, 409: ErrorOut})
 def read_project(request: TokenRequest, slug: str) -> Any:
-    """What a project is about, its targets, and the champion for production.
+    """A project, its targets, and the champion for production.
 
     409 when the log that the champion stands in is not what was written.
     """

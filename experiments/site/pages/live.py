@@ -37,7 +37,7 @@ def page_cursor(parts: PathContext, shown: Panel) -> str:
 @require_safe
 @in_project
 def experiment_live(request: HttpRequest, access: Access, name: str) -> HttpResponse:
-    """What an open experiment page has not got yet."""
+    """News for an open experiment page."""
     seen = read_cursor(request.GET.get("since", ""))
     held = pulse(required(find_beating(access, name)))
     if held.moving and marks(held) == (seen.words, seen.table) and _curves_stand(request, seen):

@@ -37,7 +37,7 @@ ORDER_WORDS = {
 @require_safe
 @login_required
 def projects_page(request: HttpRequest) -> HttpResponse:
-    """What is each project's champion, and what is under way?"""
+    """All projects, each with its champion and what is running."""
     rows = list_projects(request.user)
     context = {"projects": rows, "cursor": _mark(rows), "section": "projects"}
     return render(request, "projects/list.html", context)
@@ -63,7 +63,7 @@ def _mark(rows: tuple[ProjectRow, ...]) -> str:
 @require_safe
 @in_project
 def project_page(request: HttpRequest, access: Access) -> HttpResponse:
-    """What have we learned, in order?"""
+    """A project's front page: its champions and experiments in order."""
     wanted = ExperimentFilter(
         text=request.GET.get("q", "").strip()[:200],
         state=request.GET.get("state", ""),

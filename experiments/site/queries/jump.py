@@ -34,7 +34,7 @@ class Place:
 
 
 def places(user: Any, text: str, *, project: str = "", experiment: str = "") -> list[Place]:
-    """What a person may see that answers to a text, the nearest first.
+    """Places that a person may see and that match a text, the nearest first.
 
     `project` and `experiment` say where the person is: trials and decisions by number are looked
     for there; "wider B12" finds trial B12 of experiments with "wider" in their name.

@@ -24,7 +24,7 @@ class InvitationIn(Strict):
 
 
 class SettingsIn(Strict):
-    """What is left out stays as it is."""
+    """Settings; a field that is left out stays as it is."""
 
     name: Text | None = None
     margin: float | None = None
@@ -62,7 +62,7 @@ class InvitationsOut(Schema):
 
 
 class InvitedOut(Schema):
-    """What an open invitation is to."""
+    """Target of an open invitation."""
 
     project: str
     role: str

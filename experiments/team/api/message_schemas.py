@@ -23,7 +23,7 @@ class WebhookIn(Strict):
 
 
 class WebhookChangeIn(Strict):
-    """What is left out stays as it is."""
+    """Changes of a webhook; a field that is left out stays as it is."""
 
     address: Address | None = None
     events: Events | None = None

@@ -42,7 +42,7 @@ def choose_messages(request: TokenRequest, slug: str) -> Any:
 
 @router.get("/invitations/{token}", response={200: InvitedOut, **auth.READ_ERRORS})
 def read_invitation(request: TokenRequest, token: str) -> Any:
-    """What a link invites to; `token` is its last part."""
+    """Target of an invitation link; `token` is its last part."""
     found = invitations.find(token)
     return {
         "project": found.project.name,

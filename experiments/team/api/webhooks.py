@@ -104,7 +104,7 @@ def test_webhook(request: TokenRequest, slug: str, webhook: int) -> Any:
 def list_deliveries(
     request: TokenRequest, slug: str, page: PageNumber = 1, per_page: PageSize = PAGE_SIZE
 ) -> Any:
-    """What was sent or waits to be, webhooks and mails, newest first, fifty a page unless told;
+    """Deliveries, webhooks and mails, sent and waiting, newest first, fifty a page unless told;
     beyond the last page there are none."""
     access = auth.administering(request, slug, "read")
     found = messages.deliveries_of(access, PageOf(page, per_page, exact=True))

@@ -38,7 +38,7 @@ def in_project(view: ProjectView[More]) -> Callable[..., HttpResponseBase]:
 
 
 def required(found: Found | None) -> Found:
-    """What was found; nothing becomes the answer 404."""
+    """The object found; None becomes the answer 404."""
     if found is None:
         raise Http404
     return found

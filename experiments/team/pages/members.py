@@ -43,7 +43,7 @@ MAY = {
 @require_safe
 @in_project
 def members_page(request: HttpRequest, access: Access) -> HttpResponse:
-    """Who is in the project, and what may they do? Admins change it here."""
+    """Members of the project and their roles. Admins change them here."""
     return _members(request, access)
 
 

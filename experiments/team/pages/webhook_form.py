@@ -6,7 +6,7 @@ from django import forms
 
 
 class WebhookForm(forms.Form):
-    """What is typed; the service says what is wrong with it."""
+    """Fields as typed; the service checks them."""
 
     address = forms.CharField(max_length=2000)
     kind = forms.CharField(max_length=10)

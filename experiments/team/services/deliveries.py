@@ -43,7 +43,7 @@ class Parcel:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What came of an attempt. `final`: another attempt would be in vain."""
+    """Result of an attempt. `final`: another attempt would be in vain."""
 
     sent: bool
     text: str

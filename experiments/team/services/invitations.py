@@ -31,7 +31,7 @@ logger = logging.getLogger(__name__)
 
 
 def token_of(invitation_id: int) -> str:
-    """What stands in the link: the invitation's number, signed with the key of this server."""
+    """Token of the link: the invitation's number, signed with the key of this server."""
     return signing.dumps(invitation_id, salt=_SALT)
 
 

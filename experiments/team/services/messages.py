@@ -80,7 +80,7 @@ def announce(
 
 
 def _document(project: Project, kind: str, text: str, path: str) -> dict[str, Any]:
-    """What is sent of an event; the same fields for every kind. The sender adds the log's head."""
+    """Payload of an event; the same fields for every kind. The sender adds the log's head."""
     return {
         "event": kind,
         "project": project.slug,

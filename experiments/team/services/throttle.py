@@ -42,7 +42,7 @@ class TooMany(VerdictError):
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """Who attempts, or at whose expense: `kind` and `text` name it, `most` bounds the window."""
+    """Subject of a limit: `kind` and `text` name it, `most` bounds the window."""
 
     kind: str
     text: str
@@ -64,7 +64,7 @@ class Counted:
 
 
 def network_of(address: str) -> str:
-    """What counts as one address: an IPv6 subscriber has a whole /64."""
+    """Network that counts as one address: an IPv6 subscriber has a whole /64."""
     try:
         found = ipaddress.ip_address(address)
     except ValueError:
@@ -77,7 +77,7 @@ def network_of(address: str) -> str:
 
 
 def login_subjects(name: str, address: str, device: str | None) -> tuple[Subject, ...]:
-    """What a login counts against: the name or its known browser, and the address."""
+    """Subjects of a login's limits: the name or its known browser, and the address."""
     name = user_names.key(name)
     person = (
         Subject("login device", f"{name}\n{device}", settings.LOGIN_FAILURES_PER_NAME)

@@ -21,7 +21,7 @@ _PREFIX = "vd_"
 
 
 def digest(secret: str) -> str:
-    """What is stored of a token. It is 256 random bits, so a plain SHA-256 cannot be guessed."""
+    """Stored digest of a token. It is 256 random bits, so a plain SHA-256 cannot be guessed."""
     return hashlib.sha256(secret.encode()).hexdigest()
 
 

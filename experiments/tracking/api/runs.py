@@ -145,7 +145,7 @@ def _take_replicate(request: TokenRequest, asked: RunIn) -> Status[dict[str, Any
 
 @router.get("/repetitions/{int:repetition}", response={200: RepetitionOut, **_ERRORS})
 def read_repetition(request: TokenRequest, repetition: int) -> dict[str, Any]:
-    """What a repetition compares, and which replicates are open, with their seeds."""
+    """A replication: what it compares, and which replicates are open, with their seeds."""
     token = request.auth
     found = queries.find_repetition(token, repetition) if repetition < 2**63 else None
     if found is None:

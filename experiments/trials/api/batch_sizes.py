@@ -23,7 +23,7 @@ _PLAN = ProbePlan()
 
 
 class BatchSizesIn(Schema):
-    """What to vary, which sizes, and how many steps of each are timed."""
+    """Parameters of a measurement: what to vary, which sizes, how many steps of each are timed."""
 
     parameter: Annotated[str, Field(max_length=100)] = _PLAN.parameter
     first: Annotated[int, Field(ge=1, le=LARGEST)] = _PLAN.first
@@ -68,7 +68,7 @@ class MeasurementsOut(Schema):
 
 @router.get("/{slug}/batch-sizes", response={200: MeasurementsOut, **auth.READ_ERRORS})
 def list_measurements(request: TokenRequest, slug: str) -> Any:
-    """What was measured in a project, and what is being measured, the newest first."""
+    """Measurements of a project, running and finished, the newest first."""
     return {"measurements": measurements(auth.reading(request, slug).project_id)}
 
 

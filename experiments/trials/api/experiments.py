@@ -90,7 +90,7 @@ def create_experiment(request: TokenRequest, slug: str) -> Any:
     openapi_extra=api_bodies.described(FileIn),
 )
 def check_experiment(request: TokenRequest, slug: str) -> Any:
-    """What is wrong with a file, and what the rules on designs say of it; nothing is created."""
+    """Check a file: its errors, and the findings of the design rules; nothing is created."""
     access = auth.reading(request, slug)
     text = _text(api_bodies.read(request, FileIn))
     found = review(text, access)

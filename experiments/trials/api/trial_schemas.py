@@ -73,7 +73,7 @@ class FilesOut(Schema):
 
 
 class FindingOut(Schema):
-    """What a rule saw; `trial` is empty where it speaks of the experiment."""
+    """A finding; `trial` is empty where it concerns the experiment."""
 
     id: int
     rule: str

@@ -27,7 +27,7 @@ from experiments.trials.table.queries.trial_detail import find_trial, name_of
 @require_safe
 @in_project
 def add_page(request: HttpRequest, access: Access, name: str) -> HttpResponse:
-    """What else is worth a trial?"""
+    """Page that adds trials to a search."""
     return _page(request, _editable(access, name))
 
 
@@ -177,7 +177,7 @@ def _configuration_form(
 
 
 def _searched(parts: ExperimentParts) -> tuple[Hyperparameter, ...]:
-    """What any arm searches, in the file's order."""
+    """Hyperparameters that any arm searches, in the file's order."""
     if parts.file is None:
         return ()
     return tuple(parts.file.space[name] for name in parts.parameters)

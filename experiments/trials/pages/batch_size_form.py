@@ -13,7 +13,7 @@ _PLAN = ProbePlan()
 
 
 class BatchSizeForm(SaysRefusals):
-    """Whose function, what it calls its batch size, which sizes, how many steps of each."""
+    """Function, name of its batch size, sizes to measure, and steps of each."""
 
     experiment = forms.ChoiceField(
         label="Training function of",

@@ -21,7 +21,7 @@ from experiments.trials.pages.editing_forms import NameForm, NotesForm
 @require_http_methods(["GET", "HEAD", "POST"])
 @in_project
 def edit_page(request: HttpRequest, access: Access, name: str) -> HttpResponse:
-    """What do we want to remember about it?"""
+    """Notes, tags and name of an experiment."""
     experiment = get_experiment(access, name)
     form = NotesForm(request.POST or None)
     if request.method == "POST":
@@ -111,7 +111,7 @@ bring_back = _button(editing.bring_back, "It is listed again.")
 @require_http_methods(["GET", "HEAD", "POST"])
 @in_project
 def delete_page(request: HttpRequest, access: Access, name: str) -> HttpResponse:
-    """What would be lost, and what keeps it?"""
+    """Deletion of an experiment: what would be lost, and what prevents it."""
     experiment = get_experiment(access, name)
     if request.method == "POST" and _done(
         request,

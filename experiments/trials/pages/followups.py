@@ -47,7 +47,7 @@ class Offer:
 
 @dataclass(frozen=True, slots=True)
 class Followed:
-    """What an experiment has to do with the one that it extends.
+    """Relation of an experiment to the one that it extends.
 
     `shown` are the best of the earlier trials inside its space, `given` how many of them its
     samplers were given: those are counted nowhere else.
@@ -86,7 +86,7 @@ class Followed:
 @require_safe
 @in_project
 def followups_page(request: HttpRequest, access: Access, name: str) -> HttpResponse:
-    """What should be asked next, and what must not?"""
+    """Follow-ups: proposals, and reasons against them."""
     older: Any = required(find_experiment(access, name))
     file = stored_or_none(older.document)
     context: dict[str, Any] = {"project": access, "section": "experiments", "experiment": older}
@@ -127,7 +127,7 @@ def link(access: Access, older: str, kind: str, **more: str) -> str:
 
 
 def followed(access: Access, file: ExperimentFile | None) -> Followed | None:
-    """What a file that names another experiment has to do with it; None when it names none."""
+    """Relation of a file to the experiment that it names; None when it names none."""
     older: Any = find_experiment(access, file.extends) if file and file.extends else None
     before = stored_or_none(older.document) if older is not None else None
     if file is None or before is None:

@@ -11,7 +11,7 @@ from experiments.trials.lifecycle.queries.change_marker import Pulse
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """What a page has: a mark of its words, one of its table, and its curves by trial."""
+    """Cursor of a page: a mark of its words, one of its table, and its curves by trial."""
 
     words: str = ""
     table: str = ""

@@ -110,7 +110,7 @@ def _follow_up(request: HttpRequest, older: Any) -> tuple[str, str]:
 @require_POST
 @in_project
 def check_experiment(request: HttpRequest, access: Access) -> JsonResponse:
-    """What is wrong with a file, while it is being written; what it would run when nothing is."""
+    """Errors of a file while it is being written; what it would run when there are none."""
     text = request.POST.get("text", "")[: LONGEST + 1]
     found = review(text, access)
     told: dict[str, Any] = {"ok": not found.error}

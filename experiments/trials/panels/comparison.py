@@ -25,7 +25,7 @@ from experiments.trials.table.queries.search_points import search_points
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """What differs, what makes comparing unfair, and who leads at equal counts; `charts` is
+    """Comparison: differences, cautions, and the leader at equal counts; `charts` is
     empty where scores do not compare."""
 
     space: Sequence[SpaceRow]

@@ -163,7 +163,7 @@ def means_of(trials: Sequence[CurveTrial], parts: ExperimentParts, family: Famil
 def earlier_lines(
     trials: Sequence[CurveTrial], parts: ExperimentParts, family: Family
 ) -> list[Line]:
-    """What ended attempts had shown before they were taken over: nothing is taken back."""
+    """Curves of ended attempts from before they were taken over: nothing is taken back."""
     return [
         Line(
             trial=trial.id,
@@ -186,7 +186,7 @@ def earlier_lines(
 
 
 def beside_charts(curves: Sequence[TrialCurves]) -> list[Chart]:
-    """What one trial took of its machine: a small chart a measure."""
+    """System metrics of one trial: a small chart a measure."""
     names = dict.fromkeys(n for each in curves for n in each.series if n.startswith(SYSTEM))
     charts = []
     for place, name in enumerate(names):
@@ -323,7 +323,7 @@ def _curve_note(
     ranked: bool,
     means: bool,
 ) -> str:
-    """What is drawn and how to read it; how many points are said apart."""
+    """Note on what is drawn and how to read it; how many points are said apart."""
     finished = [each for each in curves if each.trial.finished]
     running = len(curves) - len(finished)
     count = f"{parts.experiment.trial_count:,}"
@@ -347,7 +347,7 @@ def _curve_note(
 
 
 def curve_news(curves: Sequence[TrialCurves], family: Family | None) -> Any:
-    """What the script needs to continue its figures: whole trials, or points to add."""
+    """Data with which the script continues its figures: whole trials, or points to add."""
     lines, marks = lines_of(curves, family) if family else ([], [])
     return [
         {

@@ -44,7 +44,7 @@ def isolated_values(parts: ExperimentParts, points: SearchPoints) -> dict[str, l
 
 
 def _arms_title(parts: ExperimentParts) -> str:
-    """What the arms differ in, said once above the plot."""
+    """Differences between the arms, said once above the plot."""
     names = dict.fromkeys(
         part.split(" = ")[0]
         for arm in parts.arms

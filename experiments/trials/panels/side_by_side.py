@@ -71,7 +71,7 @@ def _difference(a: Hyperparameter | None, b: Hyperparameter | None) -> str:
 
 
 def cautions(first: ExperimentParts, second: ExperimentParts) -> list[Caution]:
-    """What a reader must know before comparing scores, the gravest first.
+    """Cautions to know before comparing scores, the gravest first.
 
     Source: Tuning Playbook, "Extracting insight from experimental results": a baseline has to be
     as well tuned as what is compared with it.
@@ -177,7 +177,7 @@ def at_equal_counts(
     scores: NDArray[np.float64],
     others: NDArray[np.float64],
 ) -> str:
-    """Who leads when both are given as many trials as the smaller has, in a sentence."""
+    """Leader when both are given as many trials as the smaller has, in a sentence."""
     fewest = min(scores.size, others.size)
     if not fewest or not comparable(first, second):
         return ""

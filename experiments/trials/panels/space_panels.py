@@ -164,7 +164,7 @@ def isolation_panel(parts: ExperimentParts, points: SearchPoints) -> Panel:
 
 
 def importance_panel(parts: ExperimentParts) -> Panel:
-    """What decides whether a trial is among the best, as workers computed it last."""
+    """Importance of hyperparameters, as workers computed it last."""
     held = importance_of(parts.experiment.pk)
     complete = parts.experiment.complete_count
     if held is None:
@@ -279,7 +279,7 @@ def contour_panel(parts: ExperimentParts, points: SearchPoints, across: str, up:
 
 
 def _pair(parts: ExperimentParts, names: Sequence[str], across: str, up: str) -> tuple[str, str]:
-    """What was asked for; else the two that decide most, else the first two."""
+    """The pair asked for; else the two most important ones, else the first two."""
     held = importance_of(parts.experiment.pk)
     shares = held.shares if held else {}
     ranked = sorted(names, key=lambda name: -shares.get(name, (0.0, 0.0))[0])

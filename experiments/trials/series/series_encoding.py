@@ -233,7 +233,7 @@ def _seal(raw: bytes, directory_bytes: int, version: int) -> bytes:
 
 
 def _unseal(payload: bytes) -> tuple[bytes, int]:
-    """What was packed, and the version of its layout."""
+    """The packed content and the version of its layout."""
     if len(payload) < _HEADER.size:
         raise _corrupt(f"{len(payload)} bytes are fewer than the header")
     magic, version, raw_length, checksum = _HEADER.unpack_from(payload)

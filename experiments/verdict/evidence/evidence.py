@@ -199,7 +199,7 @@ def gather(replication: Replication) -> Evidence:
 
 @dataclass(frozen=True, slots=True)
 class _Design:
-    """What was searched: of the experiment file, or of the runs that programs outside logged."""
+    """Design of a search: of the experiment file, or of the runs that programs outside logged."""
 
     metrics: Mapping[str, Metric]
     varied: Sequence[Mapping[str, str]]

@@ -28,7 +28,7 @@ _SEED = 0
 
 @dataclass(frozen=True, slots=True)
 class Planning:
-    """What a schedule can show. `prospect`: what becomes of the smallest gain that matters."""
+    """Power of a schedule. `prospect`: what becomes of the smallest gain that matters."""
 
     schedule: Schedule
     candidates: int
@@ -65,7 +65,7 @@ def earlier_spread(experiment: Experiment) -> Spread:
 def plan_ahead(
     experiment: Experiment, schedule: Schedule, *, margin: float, candidates: int = 1
 ) -> Planning:
-    """What the pairs of each look show at 80 % power, from the project's earlier replicates.
+    """Power of each look at 80 %, from the project's earlier replicates.
 
     `candidates` share the level. The seeds still needed are those for the smallest gain that
     matters, never for a gain that was observed.

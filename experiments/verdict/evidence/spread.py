@@ -33,7 +33,7 @@ class Spread:
 
 
 def of_candidate(experiment: Experiment, candidate: Configuration) -> Spread:
-    """What has been measured of a candidate's variance, the newest measurement of each source."""
+    """Measurements of a candidate's variance, the newest of each source."""
     found: dict[str, Measurement] = {}
     winners: list[list[float]] = []
     for replication in replications.measurements(experiment, candidate):

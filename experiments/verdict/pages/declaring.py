@@ -35,7 +35,7 @@ from experiments.verdict.services.replications import DEFAULT_LOOKS
 
 
 def declaration_context(parts: ExperimentParts, form: RepetitionForm) -> dict[str, Any]:
-    """What the form reads; a form that was refused keeps what was typed."""
+    """Context of the form; a form that was refused keeps what was typed."""
     experiment, arms = parts.experiment, len(parts.arms)
     champion = champion_of(experiment.project_id)
     candidates = best_trials(experiment, arms)
@@ -66,7 +66,7 @@ def declaration_context(parts: ExperimentParts, form: RepetitionForm) -> dict[st
 
 
 def _planning_context(experiment: Experiment, typed: dict[str, Any]) -> dict[str, Any]:
-    """What a schedule can show, and how long it takes until each of its looks."""
+    """Power of a schedule, and how long it takes until each of its looks."""
     planning = _planning(experiment, typed)
     if planning is None:
         return {"planning": None, "takes": {}}
@@ -82,7 +82,7 @@ def _number(text: Any) -> int:
 
 
 def _planning(experiment: Experiment, typed: dict[str, Any]) -> Planning | None:
-    """What a schedule as typed can show; None while it is none."""
+    """Power of a schedule as typed; None while it is none."""
     form = PowerForm(typed)
     if not form.is_valid():
         return None
@@ -95,7 +95,7 @@ def _planning(experiment: Experiment, typed: dict[str, Any]) -> Planning | None:
 @require_safe
 @in_project
 def power(request: HttpRequest, access: Access, name: str) -> HttpResponse:
-    """What the schedule in the address can show: a fragment beside the form."""
+    """Power of the schedule in the address: a fragment beside the form."""
     experiment = required(find_experiment(access, name))
     typed = {key: request.GET.get(key) for key in ("looks", "margin", "candidates")}
     form = PowerForm(typed)

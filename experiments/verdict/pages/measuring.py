@@ -20,7 +20,7 @@ PURPOSES = ("training_seed", "split_seed", "search_seed")
 
 
 def measuring(experiment: Experiment, candidate: Any) -> dict[str, str]:
-    """What is under way for each source in words, empty for one that may be started."""
+    """Running measurements by source, in words; empty for one that may be started."""
     held = of_candidate(experiment, candidate).measurements
     return {purpose: _words(held.get(purpose)) for purpose in PURPOSES}
 

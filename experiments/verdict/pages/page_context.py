@@ -24,7 +24,7 @@ SHOWN_PARAMETERS = 8
 
 
 def shared_context(parts: PathContext) -> dict[str, Any]:
-    """What the templates of head, facts, path and findings read."""
+    """Context of the templates of head, facts, path and findings."""
     experiment = parts.experiment
     sampler = SAMPLERS.get(experiment.sampler)
     return {

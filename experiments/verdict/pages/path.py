@@ -102,7 +102,7 @@ def _repeat(at: PathContext) -> Step:
 
 
 def _first_look(at: PathContext) -> str:
-    """What the first look costs: first look at 10 pairs, about 4 min."""
+    """Cost of the first look: first look at 10 pairs, about 4 min."""
     pairs = DEFAULT_LOOKS[0]
     seconds = look_seconds(at.experiment, pairs)
     say = f"first look at {pairs} pairs"

@@ -232,7 +232,7 @@ def _seeds(document: Mapping[str, Any], pairs: Sequence[PairRow], decided: bool)
 
 
 def _only_change(document: Mapping[str, Any], side: str) -> str:
-    """What sets this side apart, where a single hyperparameter does."""
+    """The single hyperparameter that sets this side apart, where there is one."""
     changes = _changes(document)
     if len(changes) != 1:
         return ""

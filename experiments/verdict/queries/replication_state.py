@@ -271,7 +271,7 @@ def _complete(experiment: Experiment) -> list[Trial]:
 
 
 def guard_metrics(experiment: Experiment) -> tuple[str, ...]:
-    """What the best trial logged beside the official metric: what a guard can watch."""
+    """Metrics that the best trial logged beside the official one, for guards to watch."""
     trial = experiment.best_trial_id
     if trial is None:
         return ()

@@ -89,7 +89,7 @@ def fired_findings(experiment: Experiment, *, dismissed: bool) -> list[dict[str,
 
 
 def passed_checks(experiment: Experiment) -> list[str]:
-    """What rules looked at and found in order, each rule once."""
+    """Rules that found everything in order, each rule once."""
     rows = Finding.objects.filter(experiment=experiment, status="passed", trial__isnull=True)
     return list(dict.fromkeys(rows.order_by("pk").values_list("title", flat=True)))
 
@@ -118,7 +118,7 @@ def _group(group: list[Finding], arms: int) -> dict[str, Any]:
 
 
 def _why_aside(finding: Finding) -> dict[str, str | None]:
-    """Who set a finding aside and why; the experiment's own switch, where that mutes it."""
+    """Person and reason behind a dismissal; the experiment's own switch, where that mutes it."""
     if finding.dismissed_by is not None:
         by: str | None = finding.dismissed_by.get_username()
         return {"dismissed_by": by, "dismiss_reason": finding.dismiss_reason}

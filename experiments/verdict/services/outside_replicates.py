@@ -150,7 +150,7 @@ def _by_key(rows: QuerySet[Trial], key: str) -> Trial | None:
 
 
 def _check_parameters(configuration: Configuration, wanted: Wanted) -> None:
-    """What the program trains with is what was declared, name by name."""
+    """Check that the program trains with what was declared, name by name."""
     if wanted.params is None:
         return
     declared = json.loads(configuration.document)["parameters"]

@@ -24,7 +24,7 @@ _SPACE = re.compile(r"^hyperparameters:\n((?:[ ]{2}.*\n)+)", re.MULTILINE)
 
 @dataclass(frozen=True, slots=True)
 class PresetChange:
-    """What a preset does to a file.
+    """Change of a file by a preset.
 
     Either `whole`, the lines that replace its hyperparameters, or `entries`, which are set among
     them; `beside` holds other keys of the file.
@@ -66,7 +66,7 @@ class Preset:
         return bool(self.bands)
 
     def change(self, document: Mapping[str, Any]) -> PresetChange:
-        """What the preset does to a file with this content."""
+        """Change that the preset makes to a file with this content."""
         if not self.by_budget:
             return PresetChange(whole=self.lines, beside=self.beside)
         tuned = self.tuned(_trials(document))
@@ -92,7 +92,7 @@ class Preset:
         return isinstance(choices, list) and self.usual["optimizer"] in choices
 
     def tuned(self, trials: int) -> tuple[str, ...]:
-        """What can be tuned with so many trials of an arm."""
+        """Hyperparameters that can be tuned with so many trials of an arm."""
         fitting = [band.tune for band in self.bands if band.trials <= trials]
         return fitting[-1] if fitting else self.bands[0].tune
 

@@ -69,7 +69,7 @@ def best_checkpoint(replication: Replication, trial_id: int | None = None) -> Ch
 
 
 def checkpoints_of(replication: Replication) -> list[tuple[int, Checkpoint]]:
-    """What can be deployed: for each complete replicate of the candidate that has a checkpoint
+    """Deployable checkpoints: for each complete replicate of the candidate that has a checkpoint
     its pair, counted from 1, and its best one. The first is taken unless a decision names another.
     """
     kept = Trial.objects.replicates_of(replication).filter(

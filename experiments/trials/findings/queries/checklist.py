@@ -64,7 +64,7 @@ def checklist(experiment: Experiment, findings: Findings) -> Checklist:
 
 
 def _practice(experiment: Experiment) -> list[Diagnosis]:
-    """What is checked by looking at the record itself."""
+    """Checks of the record itself."""
     looked = TestOpening.objects.filter(replication__experiment=experiment).count()
     present = {
         "name": bool(experiment.name),

@@ -58,7 +58,7 @@ class FindingRow:
 
     @property
     def look(self) -> str:
-        """What its mark shows."""
+        """Icon of its mark."""
         if self.status == "passed":
             return "passed"
         if self.status != "fired":

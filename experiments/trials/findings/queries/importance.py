@@ -104,7 +104,7 @@ def scored_trials(experiment_id: int) -> list[ScoredTrial]:
 
 
 def _of_arms(arms: list[dict[str, Any]]) -> dict[str, BaseDistribution]:
-    """What differs between the arms, as choices."""
+    """Differences between the arms, as choices."""
     found: dict[str, BaseDistribution] = {}
     for name in dict.fromkeys(name for arm in arms for name in arm):
         choices = list(dict.fromkeys(arm[name] for arm in arms if name in arm))

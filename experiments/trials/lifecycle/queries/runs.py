@@ -54,7 +54,7 @@ class RunView:
 
 
 def parameters_of(experiment: Experiment) -> list[Mapping[str, Any]]:
-    """What each complete run of a search was trained with, configurations each once."""
+    """Configurations that each complete run of a search was trained with, each once."""
     documents = (
         Configuration.objects.filter(
             trials__study__experiment=experiment,

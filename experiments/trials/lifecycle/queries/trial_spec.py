@@ -111,7 +111,7 @@ WHERE t.id = %s
 
 @dataclass(frozen=True, slots=True)
 class _Asked:
-    """What an experiment's file says; it never changes."""
+    """Constants from an experiment's file; they never change."""
 
     file: ExperimentFile
     arms: tuple[Arm, ...]
@@ -198,7 +198,7 @@ def _budget(fidelity: Fidelity | None, parameters: Mapping[str, Any] | None) -> 
 def _code_and_data(
     configuration_id: int | None, arm: Arm, configuration: Mapping[str, Any] | None
 ) -> CodeAndData:
-    """What a replicate runs on: its configuration's data, and the commit if an arm asked for it.
+    """Code and data of a replicate: its configuration's data, the commit if an arm names one.
 
     A configuration holds the commit that it was found with. Only where an arm named a commit is
     other code refused: elsewhere the champion of last month could never be run again.

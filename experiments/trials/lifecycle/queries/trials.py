@@ -65,7 +65,7 @@ def changes(
     waiting: Collection[int] = (),
     finished_only: bool = False,
 ) -> list[FoundTrial]:
-    """What a reader who knows a study's first `known` trials has to read again, by number.
+    """Trials that a reader who knows a study's first `known` ones has to read again, by number.
 
     Trials above the known ones; of the known ones with the ids in `running` all, and of those in
     `waiting` the ones that wait no longer. With `finished_only` both alike: those that have

@@ -26,7 +26,7 @@ ALIVE, SILENT, STOPPED = "alive", "silent", "stopped"
 
 @dataclass(frozen=True, slots=True)
 class RunningTrial:
-    """What a worker runs. `experiment` is empty where the reader may not see its project."""
+    """A running trial. `experiment` is empty where the reader may not see its project."""
 
     device: str
     started_at: datetime | None
@@ -54,7 +54,7 @@ class WorkerRow:
 
 @dataclass(frozen=True, slots=True)
 class QueueRow:
-    """What waits in one queue, and who serves it.
+    """State of one queue: what waits, and which workers serve it.
 
     `depth`: trials that wait or are still to be drawn, of experiments that are not paused.
     `oldest_at`: since when something has waited while nothing of its experiment ran.
@@ -72,7 +72,7 @@ class QueueRow:
 
 @dataclass(frozen=True, slots=True)
 class _Work:
-    """What one experiment has open; `mean_seconds` of its complete trials."""
+    """Open work of one experiment; `mean_seconds` of its complete trials."""
 
     queue: str
     open: int

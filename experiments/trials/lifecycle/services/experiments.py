@@ -193,7 +193,7 @@ def _end(experiment_id: int, state: ExperimentState, reason: str) -> bool:
 
 
 def _call_off(searching: QuerySet[Trial]) -> None:
-    """What a person asked for beside the search would still be claimed after its end."""
+    """Cancel trials that a person added beside the search: they would be claimed after its end."""
     asked = searching.filter(state=TrialState.WAITING, origin__in=(Origin.MANUAL, Origin.RETRY))
     for trial_id in asked.values_list("pk", flat=True):
         trials.finish(
@@ -225,7 +225,7 @@ def advance(experiment_id: int) -> Standing:
 
 
 def _due_end(standing: Standing) -> tuple[ExperimentState, str]:
-    """What a running experiment is to be now, and why it ends if it does."""
+    """State that a running experiment is due to have now, and why it ends if it does."""
     experiment_id, document = standing.experiment_id, standing.document
     goes_on = standing.has_rows and stop_rules.may_start(experiment_id, document)
     if not goes_on and not standing.has_unfinished:

@@ -129,7 +129,7 @@ def heartbeat(*, trial_id: int, attempt: int) -> str | None:
 
 
 def why_cancelled(trial_id: int) -> str:
-    """Who asked a running trial to end, in words; "" when nobody did."""
+    """Name of the person who asked a running trial to end, in words; "" when nobody did."""
     asked = Trial.objects.filter(pk=trial_id, control="cancel")
     return asked.values_list("failure_reason", flat=True).first() or ""
 

@@ -64,7 +64,7 @@ WHERE e.id = %s
 
 @dataclass(frozen=True, slots=True)
 class Offer:
-    """What an experiment could start now.
+    """Trials that an experiment could start now.
 
     Attributes:
         document: its file in canonical JSON, with the rules that may hold new trials back.
@@ -99,7 +99,7 @@ def candidates(queue: str) -> list[int]:
 
 
 def offer(experiment_id: int, *, lock: bool = False) -> Offer | None:
-    """What an experiment could start now, None when it is gone.
+    """Trials that an experiment could start now, None when it is gone.
 
     `lock` keeps it so until the transaction ends: whoever claims or edits takes turns.
     """

@@ -156,7 +156,7 @@ def _last_sign(experiment: Experiment, running: QuerySet[Trial]) -> dt.datetime:
 
 
 def _why(experiment: Experiment, running: int) -> str:
-    """What stands still; "" when the experiment only waits for its turn."""
+    """Reason for a standstill; "" when the experiment only waits for its turn."""
     if running:
         many = "its running trial has" if running == 1 else f"none of its {running} trials has"
         return f"{many} {'not ' if running == 1 else ''}logged anything"

@@ -29,7 +29,7 @@ _REPORT = "INSERT INTO experiments_report (trial_id, step, value) VALUES (%s, %s
 
 
 class TrialFields(TypedDict, total=False):
-    """What a trial may be created with; times that are not given follow from the state."""
+    """Fields of a new trial; times that are not given follow from the state."""
 
     state: Required[int]
     origin: str
@@ -183,7 +183,7 @@ def _columns(fields: TrialFields) -> dict[str, Any]:
 
 @lru_cache
 def _defaults(vendor: str) -> dict[str, Any]:
-    """What the model puts into columns that must not be empty."""
+    """Defaults of the model for columns that must not be empty."""
     return {
         str(field.column): field.get_db_prep_save(field.get_default(), connection)
         for field in Trial._meta.concrete_fields

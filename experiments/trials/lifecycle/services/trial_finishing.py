@@ -85,7 +85,7 @@ def _count(study: str) -> str:
 
 
 class Outcome(TypedDict, total=False):
-    """What is told beside state and values."""
+    """Details of an outcome beside state and values."""
 
     failure_kind: str
     failure_reason: str

@@ -233,7 +233,7 @@ def _update(trial_id: int, attempt: int | None, changes: Mapping[str, tuple[str,
 
 
 def read_texts(trial_id: int, attempt: int | None) -> Texts:
-    """What an unfinished trial holds, for whoever compares and sets.
+    """Stored texts of an unfinished trial, for compare-and-set.
 
     Raises:
         NotFound, TrialFinished, TrialFenced, Conflict: when the caller may not write to it.

@@ -170,7 +170,7 @@ def zoomed(
 def earlier_attempts(
     trial: CurveTrial, declared: Mapping[str, Metric], names: Collection[str]
 ) -> dict[int, dict[str, DrawnSeries]]:
-    """What ended attempts of a trial logged that is not on its curve, thinned for drawing."""
+    """Series of ended attempts of a trial that are not on its curve, thinned for drawing."""
     if trial.attempt < 2:
         return {}
     found = series.earlier_attempts(trial.id, names={*names, *EPOCHS}, declared=declared)
@@ -198,7 +198,7 @@ def mean_curves(
 def news(
     trials: Sequence[CurveTrial], seen: Cursors, declared: Mapping[str, Metric]
 ) -> list[TrialCurves]:
-    """What of these trials the cursors have not seen; trials without news are left out.
+    """News of these trials since the cursors; trials without news are left out.
 
     A trial that was not seen, has another attempt, or has finished meanwhile comes whole.
     One query when nothing is new.

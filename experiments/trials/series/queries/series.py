@@ -40,7 +40,7 @@ class Flush:
 
 @dataclass(frozen=True, slots=True)
 class News:
-    """What a reader has not seen of a trial.
+    """Unseen flushes of a trial.
 
     `whole`: the series are all there is, and replace what was seen before (it belonged to another
     attempt, or its flushes were joined across the reader's place).
@@ -156,7 +156,7 @@ def earlier_attempts(
     names: Collection[str] | None = None,
     declared: Mapping[str, Metric] | None = None,
 ) -> dict[int, dict[str, SeriesColumns]]:
-    """What ended attempts logged that is not on the trial's curve: attempt -> name -> columns.
+    """Series of ended attempts that are not on the trial's curve: attempt -> name -> columns.
 
     They were trained again, or their attempt had been taken over; no point is ever dropped.
     """
@@ -203,7 +203,7 @@ def since(
     names: Collection[str] | None = None,
     declared: Mapping[str, Metric] | None = None,
 ) -> dict[int, News]:
-    """What has come for each trial since its cursor (None: nothing was seen).
+    """Flushes that have come for each trial since its cursor (None: nothing was seen).
 
     Trials without news are left out. One query reads what is newer, and one more the whole of
     those that cannot be continued.
@@ -268,7 +268,7 @@ def read(
 def _cut(
     series: dict[str, SeriesColumns], bounds: tuple[Resumption, ...], *, before: bool
 ) -> dict[str, SeriesColumns]:
-    """What stands of an earlier attempt, or what was trained again; names without any left out."""
+    """The part of an earlier attempt that stands, or was trained again; empty names left out."""
     cut = {}
     for name, columns in series.items():
         stands = columns.steps <= last_step(name, bounds)

@@ -71,7 +71,7 @@ class Batch:
 
 @dataclass(frozen=True, slots=True)
 class Appended:
-    """What became of a batch: whether it is new, and whether its attempt holds the trial."""
+    """Result of appending a batch: whether it is new, and whether its attempt holds the trial."""
 
     stored: bool
     alive: bool
@@ -119,7 +119,7 @@ def append_all(batches: Sequence[Batch], *, heard_at: dt.datetime | None = None)
 
 
 def _append_one(batch: Batch) -> Appended | None:
-    """What became of a flush, in one message; None when it is no news, which takes a look."""
+    """Result of appending a flush, in one message; None when it is no news, which takes a look."""
     key = (batch.trial_id, batch.attempt, batch.batch)
     statements: list[Statement] = []
     if connection.vendor == "postgresql":
@@ -147,7 +147,7 @@ def _finite(value: float | None) -> float | None:
 
 
 def _lock(trial_ids: Iterable[int]) -> dict[int, _Held]:
-    """What trials are, held so until the transaction ends; in one order for everyone."""
+    """Lock trials until the transaction ends; in one order for everyone."""
     rows = (
         Trial.objects.select_for_update(no_key=True)
         .filter(pk__in=trial_ids)

@@ -116,7 +116,7 @@ def get_trial(experiment: Experiment, name: str) -> Trial:
 
 
 def name_of(trial: Trial, arms: int) -> str:
-    """What people call it, and its address."""
+    """Name of a trial, as pages and addresses have it."""
     study = trial.study
     if study.kind == StudyKind.SEARCH:
         return trial_name(trial.number, arm=study.arm_index, arms=arms)

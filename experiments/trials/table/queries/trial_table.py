@@ -43,7 +43,7 @@ HEAVY = ("log_tail", "traceback", "reports", "system_attributes", "user_attribut
 
 @dataclass(frozen=True, slots=True)
 class TrialFilter:
-    """What the table is narrowed to; `order` is "score", a column or "p.<hyperparameter>"."""
+    """Filter of the table; `order` is "score", a column or "p.<hyperparameter>"."""
 
     state: str = ""
     arm: str = ""
@@ -117,7 +117,7 @@ def search_trials(experiment_id: int) -> QuerySet[Trial]:
 
 
 def table_order(wanted: TrialFilter, direction: str, parameters: Sequence[str]) -> list[Any]:
-    """What `order_by` takes for the order that is wanted."""
+    """Arguments of `order_by` for the order that is wanted."""
     if wanted.order == "score":
         best_first = F("value").asc if direction == "minimize" else F("value").desc
         worst_first = F("value").desc if direction == "minimize" else F("value").asc
