@@ -189,8 +189,6 @@ def bodies(text: str, document: dict[str, Any], made: dict[str, Any]) -> Iterato
     yield ask("POST", f"{one}/test")
     yield ask("DELETE", one)
     yield ask("POST", f"deliveries/{made['delivery']}/again")
-    yield Request("PUT", "/api/v1/account/messages/digits", {"events": ["decided", "failed"]})
-    yield Request("POST", f"/api/v1/account/invitations/{made['invitation']}/accept")
     sizes = {"parameter": "batch_size", "first": 16, "largest": 64, "steps": 5}
     yield ask("POST", f"{s}/batch-size", sizes)
     yield ask("GET", "batch-sizes/1")
@@ -241,5 +239,3 @@ def addresses(made: dict[str, Any]) -> Iterator[Request]:
     ):  # fmt: skip
         yield Request("GET", API + path, None, query)
     yield Request("GET", "/jump/", None, {"q": "s"})
-    yield Request("GET", "/api/v1/places", None, {"q": "A1", "project": "digits"})
-    yield Request("GET", f"/api/v1/account/invitations/{made['invitation']}", None, {"x": "1"})

@@ -6,9 +6,9 @@ from django.urls import URLPattern, URLResolver, path, re_path
 from django.views.decorators.csrf import csrf_exempt
 
 from experiments.decisions.api import baselines, decisions, deployments
-from experiments.site.api import charts, places, projects
+from experiments.site.api import charts, projects
 from experiments.site.api.routes import api, openapi_document
-from experiments.team.api import account, members, messages, webhooks
+from experiments.team.api import account, members, webhooks
 from experiments.tracking.api import runs
 from experiments.trials.api import (
     batch_sizes,
@@ -18,6 +18,7 @@ from experiments.trials.api import (
     findings,
     follow_ups,
     trials,
+    workers,
 )
 from experiments.verdict.api import replications
 from experiments.web.api_errors import in_one_shape, unknown_path
@@ -42,8 +43,7 @@ for _part in (
     api.add_router("/projects", _part.router)
 api.add_router("/runs", runs.router)
 api.add_router("/account", account.router)
-api.add_router("/account", messages.router)
-api.add_router("", places.router)
+api.add_router("/workers", workers.router)
 
 _patterns, _app, _namespace = api.urls
 for _pattern in _patterns:

@@ -61,20 +61,6 @@ class InvitationsOut(Schema):
     invitations: list[InvitationOut]
 
 
-class InvitedOut(Schema):
-    """Target of an open invitation."""
-
-    project: str
-    role: str
-    invited_by: str
-    expires_at: datetime
-
-
-class JoinedOut(Schema):
-    project: str
-    role: str
-
-
 class TokenOut(Schema):
     """A token of one's own; its text was shown once, when it was made."""
 

@@ -8,7 +8,6 @@ from django.conf import settings
 from django.urls import reverse
 from ninja import Router, Status
 
-from experiments.errors import NotFound
 from experiments.team.api import auth
 from experiments.team.api.member_schemas import (
     InvitationIn,
@@ -96,16 +95,6 @@ def invite_member(request: TokenRequest, slug: str) -> Any:
     invitations.mail(invitation=made, link=link)
     (row,) = (each for each in open_invitations(access) if each.id == made.pk)
     return Status(201, {**_invitation(row), "link": link})
-
-
-@router.delete("/{slug}/invitations/{int:invitation}", response={204: None, **auth.WRITE_ERRORS})
-def withdraw_invitation(request: TokenRequest, slug: str, invitation: int) -> Any:
-    """The link works no longer."""
-    access = auth.administering(request, slug)
-    if invitation >= 2**63:
-        raise NotFound("There is no such open invitation.")
-    invitations.withdraw(access=access, invitation_id=invitation)
-    return Status(204, None)
 
 
 @router.put(

@@ -85,19 +85,3 @@ class DeliveriesOut(Schema):
     pages: int
     total: int
     pruned: PrunedOut | None
-
-
-class ChosenIn(Strict):
-    events: Events = Field(description="the kinds that come by mail; none ends them")
-
-
-class ChosenOut(Schema):
-    """Which events of a project reach the token's owner by mail."""
-
-    slug: str
-    name: str
-    events: list[str]
-
-
-class ChoicesOut(Schema):
-    projects: list[ChosenOut]

@@ -60,7 +60,6 @@ DOCUMENTS: dict[str, dict[str, Any]] = {
         "events": ["decided"],
     },
     "PATCH api/v1/projects/<slug>/webhooks/<int:webhook>": {"events": ["decided", "failed"]},
-    "PUT api/v1/account/messages/<slug>": {"events": []},
     f"POST {AE}/decisions": {
         "choice": "dropped without seeds",
         "reason": "No.",

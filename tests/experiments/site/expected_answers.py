@@ -161,7 +161,6 @@ API: dict[str, Row] = {
     "api/v1/projects/<slug>/invitations": Row(
         GET="401 404 403 403 403 200", POST="401 404 403 403 403 201"
     ),
-    "api/v1/projects/<slug>/invitations/<int:invitation>": Row(DELETE="401 404 403 403 403 204"),
     "api/v1/projects/<slug>/settings": Row(PUT="401 404 403 403 403 204"),
     "api/v1/projects/<slug>/champion": Row(GET=READ_API),
     "api/v1/projects/<slug>/champion/checkpoint": Row(GET="401 404 404 404 404 404"),
@@ -261,11 +260,6 @@ API: dict[str, Row] = {
     "api/v1/projects/<slug>/experiments/<name>/trials/<trial>/files": Row(GET=READ_API),
     "api/v1/projects/<slug>/experiments/<name>/trials/<trial>/files/<int:file>": Row(GET=READ_API),
     "api/v1/workers": Row(GET="401 200 200 200 200 200"),
-    "api/v1/places": Row(GET="401 200 200 200 200 200"),
-    "api/v1/account/messages": Row(GET="401 200 200 200 200 200"),
-    "api/v1/account/messages/<slug>": Row(PUT="401 404 200 200 200 200"),
-    "api/v1/account/invitations/<token>": Row(GET="401 200 200 200 200 200"),
-    "api/v1/account/invitations/<token>/accept": Row(POST="401 201 409 409 409 409"),
     "api/v1/account": Row(GET="401 200 200 200 200 200"),
     "api/v1/account/tokens": Row(GET="401 200 200 200 200 200"),
     "api/v1/account/tokens/<int:token>": Row(DELETE="401 404 404 404 404 204"),

@@ -138,7 +138,7 @@ def test_the_real_server_refuses_in_the_one_shape(
         ("POST", "/api/v1/projects/", b"{}", mine, 404),
         ("POST", "/api/v1/", b"{}", {}, 404),
         ("POST", "/api/", b"{}", {}, 404),
-        ("PUT", "/api/v1/places", b"{}", {}, 405),
+        ("PUT", "/api/v1/workers", b"{}", {}, 405),
         ("GET", "/api/v1/projects", b"", {}, 401),
         ("GET", "/api/v1/projects", b"", {**mine, "Host": "elsewhere.example"}, 400),
         ("GET", "/api/v1/openapi.json", b"", {}, 401),

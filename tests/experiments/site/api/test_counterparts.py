@@ -1,4 +1,4 @@
-"""Whatever the pages do, a program can do: the table of docs/api.md against both lists."""
+"""Every page has its counterpart in the API or a reason: docs/api.md against both lists."""
 
 from __future__ import annotations
 

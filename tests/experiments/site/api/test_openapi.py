@@ -34,7 +34,7 @@ from experiments.models import (
     Trial,
 )
 from experiments.site.api.routes import api
-from experiments.team.services import invitations, webhooks
+from experiments.team.services import webhooks
 from tests import cast
 from tests.experiments.asking_programs import Program
 
@@ -72,7 +72,6 @@ def places() -> dict[str, Any]:
     experiment = cast.finished_search("s", trials_per_arm=4)
     cast.some_findings(experiment)
     replication = cast.repeated(experiment)
-    invitation = invitations.create(access=cast.access(ada, project), role="viewer")
     hook, _ = webhooks.create(
         access=cast.access(ada, project),
         kind="json",
@@ -97,8 +96,6 @@ def places() -> dict[str, Any]:
         "sequence": Decision.objects.values_list("sequence", flat=True)[0],
         "kind": "clone",
         "username": "ben",
-        "invitation": invitation.pk,
-        "link": invitations.token_of(invitation.pk),
         "token": Program("ada").token.pk,
         "webhook": hook.pk,
         "delivery": webhooks.send_test(access=cast.access(ada, project), webhook_id=hook.pk).pk,
@@ -168,8 +165,6 @@ def _try(
             for ending, query in QUERIES.items():
                 if operation.label.endswith(ending):
                     case.query = query
-            if "account/invitations/" in operation.label:
-                case.path_parameters["token"] = places["link"]
         with _forgotten():
             answer = case.call(headers={"Authorization": f"Bearer {secret}"})
             case.validate_response(answer, checks=PROMISES)

@@ -36,18 +36,6 @@ def test_workers_and_queues_are_told_and_what_runs_to_whoever_may_see_it() -> No
     assert {each["experiment"] for each in worker["running"]} == {"r"}
 
 
-def test_things_are_found_by_a_few_letters_by_whoever_may_see_them() -> None:
-    cast.project()
-    speech = cast.project("speech")
-    cast.finished_search("wide-net", trials_per_arm=2)
-    found = Program("ben").get("/api/v1/places?q=wide")["places"]
-    assert [(each["kind"], each["experiment"]) for each in found] == [("experiment", "wide-net")]
-    trial = Program("ben").get("/api/v1/places?q=A1&project=digits&experiment=wide-net")
-    assert ("trial", "A1") in [(each["kind"], each["trial"]) for each in trial["places"]]
-    for program in (Program("dan"), Program("cleo", project=speech, scopes=("read",))):
-        assert program.get("/api/v1/places?q=wide")["places"] == []
-
-
 def test_what_was_measured_of_batch_sizes_is_told() -> None:
     cast.project()
     assert Program("ben").get(f"{HERE}/batch-sizes") == {"measurements": []}

@@ -1,23 +1,20 @@
-"""Beside projects: the nodes that run trials, and finding a thing by a few letters."""
+"""API of worker nodes and their queues."""
 
 from __future__ import annotations
 
 from dataclasses import asdict
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Any
 
 from ninja import Router, Schema
-from pydantic import StringConstraints
 
-from experiments.site.queries import jump
 from experiments.team.api import auth
 from experiments.team.queries.token_access import opens
 from experiments.trials.lifecycle.queries import workers
 from experiments.web.api_schemas import Number
 from experiments.web.requests import TokenRequest
 
-router = Router(tags=["places"])
-Word = Annotated[str, StringConstraints(max_length=200)]
+router = Router(tags=["workers"])
 
 
 class RunningOut(Schema):
@@ -60,23 +57,7 @@ class WorkersOut(Schema):
     queues: list[QueueOut]
 
 
-class PlaceOut(Schema):
-    """`kind` is project, experiment, trial or decision; what it does not have is empty."""
-
-    kind: str
-    title: str
-    detail: str
-    project: str
-    experiment: str
-    trial: str
-    sequence: int
-
-
-class PlacesOut(Schema):
-    places: list[PlaceOut]
-
-
-@router.get("/workers", response={200: WorkersOut, **auth.READ_ERRORS})
+@router.get("", response={200: WorkersOut, **auth.READ_ERRORS})
 def list_workers(request: TokenRequest) -> Any:
     """The nodes, what they run, and what waits in each queue.
 
@@ -89,16 +70,3 @@ def list_workers(request: TokenRequest) -> Any:
             if trial["project"] and not opens(token, trial["project"]):
                 trial |= {"project": "", "experiment": "", "name": ""}
     return {"workers": rows, "queues": workers.list_queues()}
-
-
-@router.get("/places", response={200: PlacesOut, **auth.READ_ERRORS})
-def find_places(
-    request: TokenRequest, q: Word = "", project: Word = "", experiment: Word = ""
-) -> Any:
-    """Projects, experiments, trials and decisions by a few letters or a number.
-
-    `project` and `experiment` say where trials and decisions are looked for by number.
-    """
-    token = auth.token_of(request)
-    found = jump.places(token.owner, q, project=project, experiment=experiment)
-    return {"places": [each for each in found if opens(token, each.project)]}
