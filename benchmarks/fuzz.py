@@ -1,11 +1,14 @@
 """Damaged requests over forms, experiment files and the API: 100,000 of them unless told.
 
-    python -m benchmarks.fuzz [--count 100000] [--seed 0] [--about TEXT ...] [--json]
+    python -m benchmarks.fuzz [--count 100000] [--raw 20000] [--seed 0] [--about TEXT ...] [--json]
 
 In this process and on tables of its own (SQLite in memory, or the server of DATABASE_URL in a
 test database), so it touches nothing that anybody uses. Every damaged request can be sent again:
 the same seed makes the same ones. Ended early (Ctrl-C, SIGTERM) it tells of what it has sent;
 `--about webhooks charts` damages only requests whose address holds one of the words.
+
+Then `--raw` requests of damaged HTTP go over sockets to a web server of its own, followed by the
+floods that once stopped it, while its memory and the waits of other clients are measured.
 """
 
 from __future__ import annotations
@@ -17,6 +20,7 @@ import sys
 import tempfile
 import time
 from contextlib import suppress
+from pathlib import Path
 
 from benchmarks._table import as_text, row
 
@@ -26,6 +30,7 @@ CHUNK = 250  # requests between two lines of progress
 def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--count", type=int, default=100_000)
+    parser.add_argument("--raw", type=int, default=20_000)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--about", nargs="+", default=[""], help="words of addresses")
     parser.add_argument("--json", action="store_true", help="JSON lines instead of a table")
@@ -37,7 +42,7 @@ def main() -> int:
     from django.db import transaction
     from django.test.utils import setup_databases, setup_test_environment, teardown_databases
 
-    from benchmarks import _fuzzing
+    from benchmarks import _fuzz_http, _fuzzing
 
     setup_test_environment()
     databases = setup_databases(verbosity=0, interactive=False)
@@ -71,10 +76,16 @@ def main() -> int:
         ),
         row("requests per second", total.sent / seconds, unit="1/s"),
     ]
+    wrong = dict(total.wrong)
+    if asked.raw:
+        folder = Path(tempfile.mkdtemp(prefix="verdict-fuzz-http-"))
+        more, broken = _fuzz_http.rows(folder, count=asked.raw, seed=asked.seed)
+        rows += more
+        wrong |= {kind: repr(request) for kind, request in broken.items()}
     print(as_text(rows, as_json=asked.json))
-    for kind, each in total.wrong.items():
+    for kind, each in wrong.items():
         print(f"{kind}\n  {each}", file=sys.stderr)
-    return 1 if total.wrong else 0
+    return 1 if wrong or any(each.met is False for each in rows) else 0
 
 
 def _set_up() -> None:

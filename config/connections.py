@@ -21,7 +21,7 @@ from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 from uvicorn.protocols.http.h11_impl import H11Protocol, RequestResponseCycle
 
 HEAD_BYTES = 32 * 1024  # of request line and headers; h11 refuses more with 431
-SLICE_BYTES = 16 * 1024  # parsed in one go: tiny chunks by the thousand hold nobody else up
+SLICE_BYTES = 4 * 1024  # parsed in one go: tiny chunks by the thousand hold nobody else up
 BYTES_PER_SECOND = 4096  # the slowest body that is waited for
 RESERVED_DESCRIPTORS = 100  # for the database, files and what answers send
 SWEEP_SECONDS = 1.0
@@ -54,16 +54,18 @@ class Connections:
         self._sweeping = False
 
     def add(self, new: BoundedProtocol) -> None:
-        """Admit a connection; where there are too many, the one that waits longest ends."""
+        """Admit a connection; where there are too many, one of the address with most of them ends:
+        the one that waits longest. Each address alone is bounded by the sweep, since of many that
+        come at once most have a request on its way."""
         if not self._sweeping:
             self._sweeping = True
             new.loop.call_later(SWEEP_SECONDS, self._sweep, new.loop)
         self._open[new.address].add(new)
         self._count += 1
-        self._bound(new.address)
         if self._count > self.most:
             self._warn("all clients together", self.most)
-            waiting = [each for held in self._open.values() for each in held if each.waits_since]
+            held = max(self._open.values(), key=len)
+            waiting = [each for each in held if each.waits_since and each is not new]
             (min(waiting, key=_since) if waiting else new).transport.abort()
 
     def discard(self, gone: BoundedProtocol) -> None:
@@ -73,10 +75,12 @@ class Connections:
         if not held:
             del self._open[gone.address]
 
-    def _bound(self, address: str) -> None:
-        if not address or len(self._open[address]) <= self.per_address:
+    def _bound(self, address: str, now: float) -> None:
+        held = self._open.get(address, set())
+        if not address or len(held) <= self.per_address:
             return
-        waiting = sorted((one for one in self._open[address] if one.waits_since), key=_since)
+        new = now - SWEEP_SECONDS
+        waiting = sorted((one for one in held if 0 < one.waits_since < new), key=_since)
         for longest in waiting[: max(0, len(waiting) - self.per_address)]:
             self._warn(address, self.per_address)
             longest.transport.abort()
@@ -87,7 +91,7 @@ class Connections:
         for address in list(self._open):
             for each in list(self._open[address]):
                 each.end_if_overdue(now)
-            self._bound(address)
+            self._bound(address, now)
         self._warned = {who: at for who, at in self._warned.items() if now - at < WARN_SECONDS}
 
     def _warn(self, who: str, most: int) -> None:

@@ -97,11 +97,11 @@ def _unpacked(request: HttpRequest, turn: ExitStack) -> bytes:
             turn.enter_context(_ONE_LARGE)
         raw += piece
         values += sum(piece.count(mark) for mark in (b",", b"[", b"{"))
-        if values > MOST_VALUES:
-            raise BodyTooLarge(f"The body holds more than {MOST_VALUES} values; split it.")
-        if len(raw) > MOST_BYTES:
+        if values > MOST_VALUES or len(raw) > MOST_BYTES:
+            raw.clear()  # the error's traceback would keep it
             raise BodyTooLarge(
-                f"The body unpacks to more than {MOST_BYTES // 2**20} MiB; split it."
+                f"The body unpacks to more than {MOST_BYTES // 2**20} MiB or {MOST_VALUES} "
+                "values; split it."
             )
     return bytes(raw)
 

@@ -12,7 +12,7 @@ import logging
 import re
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import parse_qs
 
@@ -23,6 +23,7 @@ Send = Callable[[Message], Awaitable[None]]
 Application = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 LONGEST_WAIT = 60
+LOOKS_AT_ONCE = 4  # when all who wait look again, others find their turn between two looks
 WORTH_WAITING = "Verdict-Unchanged"
 _PATHS = re.compile(r"/api/v1/projects/[^/]+/(champion|decisions)")
 _logger = logging.getLogger(__name__)
@@ -44,6 +45,9 @@ class News:
     _ticking: asyncio.Task[None] | None = None
 
     async def now(self) -> int:
+        """The number, or one of the last half second: at worst a client looks once too often."""
+        if self._ticking is not None and not self._ticking.done() and self._seen >= 0:
+            return self._seen
         return await self.in_thread(self.newest)
 
     async def beyond(self, seen: int, seconds: float) -> None:
@@ -63,7 +67,7 @@ class News:
         assert self._grew is not None
         while self._waiting:
             try:
-                self._seen = await self.now()
+                self._seen = await self.in_thread(self.newest)
             except Exception:  # the database is away: those who wait go on waiting
                 _logger.warning("waiting clients: the log cannot be read", exc_info=True)
             async with self._grew:
@@ -78,6 +82,7 @@ class LongPoll:
 
     application: Application
     news: News
+    looks: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(LOOKS_AT_ONCE))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         seconds = _seconds(scope)
@@ -99,8 +104,9 @@ class LongPoll:
         loop = asyncio.get_running_loop()
         deadline = loop.time() + seconds
         while True:
-            seen = await self._newest()  # before the look, so that nothing falls between
-            messages = await self._look(scope)
+            async with self.looks:
+                seen = await self._newest()  # before the look, so that nothing falls between
+                messages = await self._look(scope)
             left = deadline - loop.time()
             if left <= 0 or not _worth_waiting(messages):
                 return messages

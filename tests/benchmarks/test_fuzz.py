@@ -3,12 +3,16 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from benchmarks import _fuzzing
+from benchmarks import _fuzz_http, _fuzzing
+from experiments.team.services import tokens
+from tests import cast
+from tests.services_under_test.web_server import WebServer
 
-COUNT = 700  # `python -m benchmarks.fuzz` sends 100,000
-pytestmark = [pytest.mark.django_db, pytest.mark.thorough]
+COUNT, RAW = 700, 240  # `python -m benchmarks.fuzz` sends 100,000 and 20,000
+pytestmark = pytest.mark.thorough
 
 
+@pytest.mark.django_db
 def test_damaged_requests_are_refused_or_done_and_never_half_written() -> None:
     base, user = _fuzzing.prepared()
     outcome = _fuzzing.attack(base, user=user, count=COUNT, rng=np.random.default_rng(2026))
@@ -19,3 +23,18 @@ def test_damaged_requests_are_refused_or_done_and_never_half_written() -> None:
     # Damage that stops everything at the door would try nothing.
     done = sum(n for status, n in outcome.statuses.items() if status < 400)
     assert done > 150 and sum(outcome.statuses[each] for each in (400, 409, 422)) > 150
+
+
+@pytest.mark.django_db(transaction=True)
+def test_damaged_http_never_breaks_the_server(strict_server: WebServer) -> None:
+    cast.project()
+    _, token = tokens.create(user=cast.person("ada"), project=None, name="f", scopes=tokens.SCOPES)
+    port = int(strict_server.url.rpartition(":")[2])
+    server = _fuzz_http.Server(port, strict_server.pid, token)
+    seen = _fuzz_http.Watched()
+    _fuzz_http.attack(server, seen, count=RAW, seed=2026)
+    assert not seen.wrong, seen.wrong
+    assert sum(seen.statuses.values()) == RAW
+    assert sum(n for status, n in seen.statuses.items() if status.startswith("4")) > RAW // 3
+    server.wait_ms(_fuzz_http.HEALTH)
+    assert not any("Traceback" in line for line in strict_server.child.last_lines(400))

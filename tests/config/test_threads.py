@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -95,6 +96,24 @@ def test_while_all_pages_hang_a_probe_and_a_poll_are_answered(handler: Any) -> N
         return await asyncio.gather(*pages)
 
     assert asyncio.run(everybody()) == [204] * 40
+
+
+def test_two_hundred_requests_at_once_take_no_more_threads_than_there_are(handler: Any) -> None:
+    seen: set[int] = set()  # each keeps one connection to the database at most
+
+    def answer(request: HttpRequest) -> HttpResponse:
+        seen.add(threading.get_ident())
+        time.sleep(0.002)
+        return HttpResponse(b"", status=204)
+
+    handler._middleware_chain = answer
+    paths = (PAGE, LIVE, "/readyz", "/api/v1/runs")
+
+    async def everybody() -> list[int]:
+        return await asyncio.gather(*(_get(handler, paths[n % 4]) for n in range(200)))
+
+    assert asyncio.run(everybody()) == [204] * 200
+    assert len(seen) <= THREADS
 
 
 def test_a_request_that_finds_no_thread_in_time_is_told_to_come_again(handler: Any) -> None:
