@@ -11,7 +11,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
@@ -22,9 +22,12 @@ import redis
 from config import children
 
 ROOT = Path(__file__).resolve().parents[1]
+COMMAND = (sys.executable, str(ROOT / "manage.py"), "worker")
+SMALL_MEGABYTES = 32
+NAME = "VERDICT_FAULTS_WORKER"  # by which what a worker starts knows it
 
 
-def _signal_all(pid: int, number: signal.Signals) -> None:
+def signal_all(pid: int, number: signal.Signals) -> None:
     """Signal a process and what it started, the parent first: it starts nothing meanwhile."""
     parent = psutil.Process(pid)
     for process in (parent, *parent.children(recursive=True)):
@@ -53,10 +56,10 @@ class PostgreSQL:
 
     def stop(self) -> None:
         """SIGSTOP the server and its backends: no socket is closed, nothing answers."""
-        _signal_all(self._server.get_pid(), signal.SIGSTOP)
+        signal_all(self._server.get_pid(), signal.SIGSTOP)
 
     def resume(self) -> None:
-        _signal_all(self._server.get_pid(), signal.SIGCONT)
+        signal_all(self._server.get_pid(), signal.SIGCONT)
 
     def end(self) -> None:
         self._server.cleanup()
@@ -156,20 +159,29 @@ class Workers:
 
     def __init__(self, folder: Path, environment: Mapping[str, str], *, slots: int = 1) -> None:
         self._logs = folder / "logs"
-        self._environment = {**os.environ, **environment, "PYTHONPATH": str(ROOT)}
+        self._environment = {**os.environ, **environment}
         self._slots = slots
         self._started = 0
         self.running: dict[int, children.Child] = {}
 
-    def start(self) -> int:
-        """Start one; returns its process id."""
+    def start(self, command: Sequence[str] = COMMAND, *, code: Path = ROOT) -> int:
+        """Start one; returns its process id.
+
+        Args:
+            command: what its options are added to.
+            code: where it finds Verdict.
+        """
         self._started += 1
         name = f"worker-{self._started}"
-        command = [sys.executable, str(ROOT / "manage.py"), "worker", "--name", name]
-        command += ["--slots", str(self._slots)]
-        child = children.start(name, command, environment=self._environment, logs=self._logs)
+        whole = [*command, "--name", name, "--slots", str(self._slots)]
+        environment = {**self._environment, "PYTHONPATH": str(code), NAME: name}
+        child = children.start(name, whole, environment=environment, logs=self._logs)
         self.running[child.process.pid] = child
         return child.process.pid
+
+    def pid_of(self, name: str) -> int | None:
+        """The process of a worker that runs."""
+        return next((pid for pid, child in self.running.items() if child.name == name), None)
 
     def kill(self, pid: int) -> None:
         """SIGKILL: nobody says goodbye. Its training processes die with it."""
@@ -190,19 +202,38 @@ class Cluster:
     """All three, on a new database with Verdict's tables, for the length of a `with` block.
 
     Django of this process is set up on that database, so nothing of it may be imported before.
+
+    Args:
+        sqlite: a SQLite file in the data folder instead of PostgreSQL.
+        small_disk: the data folder is a disk of `SMALL_MEGABYTES`, which takes root.
     """
 
-    def __init__(self, folder: Path, environment: Mapping[str, str], *, slots: int = 1) -> None:
-        self.folder = folder
-        self.postgresql = PostgreSQL(folder)
+    def __init__(
+        self,
+        folder: Path,
+        environment: Mapping[str, str],
+        *,
+        slots: int = 1,
+        sqlite: bool = False,
+        small_disk: bool = False,
+    ) -> None:
+        self.folder, self.data, self.small_disk = folder, folder / "data", small_disk
+        self.data.mkdir()
+        if small_disk:
+            size = f"size={SMALL_MEGABYTES}m"
+            subprocess.run(
+                ["mount", "-t", "tmpfs", "-o", size, "tmpfs", str(self.data)], check=True
+            )
+        self.postgresql = None if sqlite else PostgreSQL(folder)
         self.redis = Redis(folder)
         own = {
-            "DATABASE_URL": self.postgresql.url,
             "REDIS_URL": self.redis.url,
-            "VERDICT_DATA": str(folder / "data"),
+            "VERDICT_DATA": str(self.data),
             "DJANGO_SETTINGS_MODULE": "config.settings",
             **environment,
         }
+        if self.postgresql is not None:
+            own["DATABASE_URL"] = self.postgresql.url
         os.environ.update(own)
         self.workers = Workers(folder, own, slots=slots)
 
@@ -225,5 +256,8 @@ class Cluster:
         self.workers.end()
         connections.close_all()
         self.redis.end()
-        self.postgresql.end()
-        shutil.rmtree(self.folder / "data", ignore_errors=True)
+        if self.postgresql is not None:
+            self.postgresql.end()
+        if self.small_disk:
+            subprocess.run(["umount", str(self.data)], check=True)
+        shutil.rmtree(self.data, ignore_errors=True)

@@ -20,9 +20,10 @@ from django.db import DatabaseError, InterfaceError, connections, transaction
 
 from benchmarks._cluster import Workers
 from benchmarks._faults_training import expected, read_trace
-from experiments.models import Experiment, Trial
+from experiments.models import Experiment, Finding, ParameterImportance, Trial, TrialReading
 from experiments.models.trial import TrialState
 from experiments.models.trial_encoding import decode
+from experiments.trials.findings.queries.importance import LEAST_TRIALS
 from experiments.trials.series.queries import series
 
 MOMENTS = ("training process in training", "worker in training", "right after a resume")
@@ -95,14 +96,14 @@ class Killer:
     def kill(self, moment: str, *, seconds: float = 60) -> bool:
         """Wait for the moment and kill; False when it did not come within `seconds`."""
         deadline = time.monotonic() + seconds
-        while time.monotonic() < deadline and not self._is_finished():
+        while time.monotonic() < deadline and not self.is_finished():
             if self._try(moment, deadline):
                 self.kills[moment] += 1
                 return True
             time.sleep(0.02)
         return False
 
-    def _is_finished(self) -> bool:
+    def is_finished(self) -> bool:
         found = persistently(lambda: Experiment.objects.get(pk=self.experiment_id))
         return found.state == "finished"
 
@@ -110,7 +111,7 @@ class Killer:
         if moment == BEFORE_COMMIT:
             return self._before_commit(deadline)
         again = moment == MOMENTS[2]
-        running = self._running(resumed=again)
+        running = self.running(resumed=again)
         if not running:
             return False
         event = running[int(self.rng.integers(len(running)))]
@@ -120,7 +121,7 @@ class Killer:
             return self._kill_training(event)
         return self._kill_worker(event)
 
-    def _running(self, *, resumed: bool) -> list[dict[str, Any]]:
+    def running(self, *, resumed: bool = False) -> list[dict[str, Any]]:
         """The newest `begun` of each run that has not ended and was not killed."""
         newest: dict[float, dict[str, Any]] = {}
         attempts: Counter[float] = Counter()
@@ -134,7 +135,7 @@ class Killer:
         return [
             event
             for x, event in newest.items()
-            if event["worker"] in self.workers.running
+            if self.workers.pid_of(event["worker"]) is not None
             and event["pid"] not in self._killed
             and (not resumed or (attempts[x] > 1 and event["at"] > young))
         ]
@@ -149,14 +150,17 @@ class Killer:
     def _kill_worker(self, event: dict[str, Any]) -> bool:
         if not self._still_runs(event):
             return False
+        pid = self.workers.pid_of(event["worker"])
+        if pid is None:
+            return False
         self._killed.add(event["pid"])
-        self.workers.kill(event["worker"])
+        self.workers.kill(pid)
         self.workers.start()
         return True
 
     def _still_runs(self, event: dict[str, Any]) -> bool:
         """Whether the process of an event still trains."""
-        if event["worker"] not in self.workers.running:
+        if self.workers.pid_of(event["worker"]) is None:
             return False
         mine = [one for one in read_trace(self.trace) if one.get("pid") == event["pid"]]
         last = [one for one in mine if one["event"] in ("begun", "ended")][-1]
@@ -174,11 +178,14 @@ class Killer:
                     for event in read_trace(self.trace)
                     if event["event"] == "ended"
                     and event["at"] > since
-                    and event["worker"] in self.workers.running
+                    and self.workers.pid_of(event["worker"]) is not None
                 ]
                 if ended:
                     time.sleep(0.3)  # the result is on its way and waits
-                    self.workers.kill(ended[-1]["worker"])
+                    pid = self.workers.pid_of(ended[-1]["worker"])
+                    if pid is None:
+                        return False
+                    self.workers.kill(pid)
                     self.workers.start()
                     return True
                 time.sleep(0.02)
@@ -192,6 +199,7 @@ def problems(experiment_id: int, *, trials: int, steps: int, trace: Path) -> lis
     found = _wrong_trials(rows, trials)
     found += _wrong_series(rows, steps)
     found += _wrong_starts(trace)
+    found += _not_derived(experiment, rows)
     values = [expected(_x(trial), steps)["validation_accuracy"] for trial in rows]
     best = max(values)
     counters = (experiment.trial_count, experiment.complete_count, experiment.failed_count)
@@ -236,6 +244,25 @@ def _wrong_series(rows: list[Trial], steps: int) -> list[str]:
                 found.append(f"trial {trial.number}: {name} has the steps {logged}")
             elif columns.values.tolist() != [expected(_x(trial), s)[name] for s in wanted]:
                 found.append(f"trial {trial.number}: {name} has other values")
+    return found
+
+
+def is_settled(experiment_id: int) -> bool:
+    """Whether nothing is owed of an experiment any more."""
+    experiment = Experiment.objects.get(pk=experiment_id)
+    owed = Trial.objects.filter(study__experiment=experiment, findings_due=True)
+    return experiment.derived_count == experiment.trial_count and not owed.exists()
+
+
+def _not_derived(experiment: Experiment, rows: list[Trial]) -> list[str]:
+    """What follows from results: findings of each trial and of all, and the importance."""
+    read = set(TrialReading.objects.filter(trial__in=rows).values_list("trial_id", flat=True))
+    found = [f"trial {row.number} has no findings" for row in rows if row.pk not in read]
+    if not Finding.objects.filter(experiment=experiment, trial=None).exists():
+        found.append("there are no findings across trials")
+    held = ParameterImportance.objects.filter(experiment=experiment).first()
+    if len(rows) >= LEAST_TRIALS and (held is None or held.trials != len(rows)):
+        found.append("the importance was not made from all trials")
     return found
 
 

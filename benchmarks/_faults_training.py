@@ -10,6 +10,7 @@ from typing import Any
 
 from workers.training.run import Run
 
+NAME = "VERDICT_FAULTS_WORKER"  # see `benchmarks._cluster`
 TRACE = "VERDICT_FAULTS_TRACE"  # the file that training processes append their events to
 CHECKPOINT_EVERY = 4
 
@@ -32,14 +33,14 @@ def counted(run: Run) -> None:
     steps = int(run.params["steps"])
     held = run.load_checkpoint()
     done = 0 if held is None else int(held["done"])
-    trace("begun", x, start=done, pid=os.getpid(), worker=os.getppid())
+    trace("begun", x, start=done, pid=os.getpid(), worker=os.environ.get(NAME))
     for step in range(done + 1, steps + 1):
         time.sleep(float(run.params["pause"]))
         run.log(expected(x, step), step=step)
         if step % CHECKPOINT_EVERY == 0:
             run.save_checkpoint({"done": step}, step=step)
             trace("saved", x, step=step, pid=os.getpid())
-    trace("ended", x, pid=os.getpid(), worker=os.getppid())
+    trace("ended", x, pid=os.getpid(), worker=os.environ.get(NAME))
 
 
 def trace(event: str, x: float, **more: Any) -> None:

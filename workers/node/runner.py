@@ -18,7 +18,7 @@ from optuna.trial import TrialState
 
 from experiments.design import code_version
 from experiments.design.document import commands
-from experiments.errors import TrialFenced, TrialFinished
+from experiments.errors import NotFound, TrialFenced, TrialFinished
 from experiments.trials.findings.services import findings
 from experiments.trials.lifecycle.queries import trial_spec
 from experiments.trials.lifecycle.queries.search_progress import Standing
@@ -108,11 +108,21 @@ class TrialRunner:
         except Undelivered as error:
             logger.warning("trial %s is left to another worker: %s", claim.trial_id, error)
             return True
-        standing = persistently(
-            lambda: experiments.advance(claim.experiment_id), give_up=self._stopping
-        )
-        self._derive(standing)
+        except NotFound:
+            logger.warning("trial %s was deleted", claim.trial_id)
+            return True
+        self._advance(claim.experiment_id)
         return True
+
+    def _advance(self, experiment_id: int) -> None:
+        try:
+            standing = persistently(
+                lambda: experiments.advance(experiment_id), give_up=self._stopping
+            )
+        except NotFound:
+            logger.warning("experiment %s was deleted", experiment_id)
+            return
+        self._derive(standing)
 
     def _derive(self, standing: Standing) -> None:
         """Records that follow from all trials; owed where a fault keeps them from being made."""
