@@ -1,9 +1,12 @@
-"""A short version of `benchmarks/faults.py`: kills and an emptied Redis, and nothing is lost."""
+"""A short version of `benchmarks/faults.py`: kills, stopped parts, odd nodes; nothing is lost."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,6 +14,7 @@ from django.conf import settings
 
 from benchmarks import _faults
 from benchmarks._cluster import Redis, Workers
+from benchmarks._faults_parts import Disturber
 from benchmarks._faults_training import TRACE
 from experiments.models import Experiment
 from experiments.trials.lifecycle.services import experiments
@@ -77,6 +81,28 @@ def test_killed_again_and_again_every_trial_is_complete_once_with_every_point(
     wait_until(lambda: not running.exists(), told=workers.logs)
     assert _faults.problems(experiment.pk, trials=TRIALS, steps=STEPS, trace=trace) == []
     assert sum(killer.kills.values()) == 4
+
+
+def test_stopped_starved_and_misplaced_every_trial_is_complete_once_with_all_that_follows(
+    workers: Workers, redis: Redis, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(settings, "OBJECTIVES", ["benchmarks._faults_training"])
+    cast.project("faults")
+    text = _faults.TEXT.format(trials=TRIALS, parallel=2, seed=5, steps=STEPS, pause=PAUSE)
+    experiment = experiments.create(user=cast.person("ada"), text=text)
+    for _ in range(2):
+        workers.start()
+    trace, rng = tmp_path / "trace.jsonl", np.random.default_rng(SEED)
+    killer = _faults.Killer(experiment.pk, workers, trace, rng, step_seconds=PAUSE, steps=STEPS)
+    cluster: Any = SimpleNamespace(
+        folder=tmp_path, workers=workers, redis=redis, postgresql=None, small_disk=False
+    )
+    disturber = Disturber(cluster, killer, rng, away=6.0)  # others wait 5 s for a heartbeat
+    for name in ("redis stopped", "worker stopped", "node with other code"):
+        assert disturber.disturb(name), f"{name}: all was over before\n{workers.logs()}"
+    settled = partial(_faults.is_settled, experiment.pk)
+    wait_until(lambda: killer.is_finished() and settled(), told=workers.logs)
+    assert _faults.problems(experiment.pk, trials=TRIALS, steps=STEPS, trace=trace) == []
 
 
 def test_the_plan_of_kills_has_every_moment_and_resumes_what_was_killed() -> None:
