@@ -29,12 +29,13 @@ from django.contrib.auth import get_user_model
 from benchmarks import _faults
 from experiments.models import Experiment
 from experiments.trials.lifecycle.services import experiments
+from experiments.team.queries.access import get_project
 from experiments.team.services import projects
 if sys.argv[1] == "create":
     admin = get_user_model().objects.create_superuser("faults")
     projects.create(user=admin, slug="faults", name="Faults",
                     official_metric="validation_accuracy", direction="maximize")
-    experiments.create(user=admin, text=_faults.TEXT.format(
+    experiments.create(access=get_project(admin, "faults"), text=_faults.TEXT.format(
         trials=4, parallel=2, seed=1, steps=2, pause=0.0))
 else:
     print(list(Experiment.objects.values_list("state", flat=True))[0])

@@ -60,7 +60,7 @@ def test_killed_again_and_again_every_trial_is_complete_once_with_every_point(
     monkeypatch.setattr(settings, "OBJECTIVES", ["benchmarks._faults_training"])
     cast.project("faults")
     text = _faults.TEXT.format(trials=TRIALS, parallel=2, seed=5, steps=STEPS, pause=PAUSE)
-    experiment = experiments.create(access=cast.access("ada"), text=text)
+    experiment = experiments.create(access=cast.access("ada", "faults"), text=text)
     for _ in range(2):
         workers.start()
     trace = tmp_path / "trace.jsonl"
@@ -89,7 +89,7 @@ def test_stopped_starved_and_misplaced_every_trial_is_complete_once_with_all_tha
     monkeypatch.setattr(settings, "OBJECTIVES", ["benchmarks._faults_training"])
     cast.project("faults")
     text = _faults.TEXT.format(trials=TRIALS, parallel=2, seed=5, steps=STEPS, pause=PAUSE)
-    experiment = experiments.create(user=cast.person("ada"), text=text)
+    experiment = experiments.create(access=cast.access("ada", "faults"), text=text)
     for _ in range(2):
         workers.start()
     trace, rng = tmp_path / "trace.jsonl", np.random.default_rng(SEED)
