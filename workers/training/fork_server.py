@@ -39,6 +39,7 @@ from workers.training.parent_death import MARK, become_subreaper, kill_marked, k
 from workers.training.preloading import RandomStates, import_module, tidy_up
 
 _REAP_SECONDS = 1.0  # how long an orphan of a trial may stay a zombie
+_LEAVE_SECONDS = 1.0  # for what follows a trial that has ended by itself
 _KILL_SECONDS = 5.0  # for all that a trial left, however fast it starts more
 _MOST_OUTPUT = 64_000  # bytes that an import printed, of their end
 
@@ -217,7 +218,13 @@ class _Family:
             kill_marked(os.environ[MARK], apart_from=os.getpid())
 
     def _say_what_is_left(self) -> None:
-        if not self._reap():
+        """Once those have ended that end by themselves then, as multiprocessing's do."""
+        deadline = time.monotonic() + _LEAVE_SECONDS
+        while self._reap():
+            if time.monotonic() > deadline:
+                break
+            time.sleep(0.005)
+        else:
             return
         names = []
         for process in psutil.Process().children(recursive=True):
