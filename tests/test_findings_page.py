@@ -30,8 +30,10 @@ def test_every_rule_from_r20_to_r65_stands_in_the_table() -> None:
 def test_every_function_and_test_that_it_names_exists() -> None:
     for name, (_, built, test, *_) in rows().items():
         for path in re.findall(r"`(\w+)\.(\w+)`", built):
-            module = importlib.import_module(f"experiments.analysis.{path[0]}")
+            (file,) = (ROOT / "experiments" / "analysis").rglob(f"{path[0]}.py")
+            dotted = ".".join(file.relative_to(ROOT).with_suffix("").parts)
+            module = importlib.import_module(dotted)
             assert callable(getattr(module, path[1])), f"{name}: no {'.'.join(path)}"
         for function in re.findall(r"`(test_\w+)`", test):
-            files = TESTS.glob("test_*.py")
+            files = TESTS.rglob("test_*.py")
             assert any(f"def {function}(" in file.read_text("utf-8") for file in files), function
