@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from collections.abc import Mapping, Sequence
+from dataclasses import fields, is_dataclass
+from functools import cache
+from types import UnionType
+from typing import Annotated, Any, Union, get_args, get_origin, get_type_hints
 
 from ninja import Schema
-from pydantic import BeforeValidator, ConfigDict, Field, StringConstraints
+from pydantic import BeforeValidator, ConfigDict, Field, StringConstraints, create_model
 
+from experiments.web.pagination import Page
 from experiments.web.plain_json import plain
 
 # A number that is not finite is text: JSON knows none.
 Number = Annotated[float | str | None, BeforeValidator(plain)]
 Plain = Annotated[Any, BeforeValidator(plain)]
+_Float = Annotated[float | int | str, BeforeValidator(plain)]
+_Object = Annotated[dict[str, Any], BeforeValidator(plain)]
 Text = Annotated[str, StringConstraints(max_length=200)]
 Reason = Annotated[str, StringConstraints(max_length=10_000)]
 Short = Annotated[str, StringConstraints(max_length=200)]
@@ -36,3 +43,55 @@ class ErrorOut(Schema):
     error: str
     errors: list[ProblemOut]
     status: int
+
+
+PAGED = {"page": int, "pages": int, "total": int}
+
+
+def paged(found: Page[Any]) -> dict[str, int]:
+    """The fields of `PAGED`."""
+    return {"page": found.number, "pages": found.pages, "total": found.total}
+
+
+def answer(name: str, doc: str | None = None, /, **parts: Any) -> type[Schema]:
+    """API schema of these fields: each a type, a record, a schema or, as `[each]`, a list."""
+    shown: dict[str, Any] = {field: (_shown(kind), ...) for field, kind in parts.items()}
+    return create_model(name, __base__=Schema, __doc__=doc, **shown)
+
+
+def schema_of(
+    record: type, name: str = "", /, *, without: str = "", also: str = "", **parts: Any
+) -> type[Schema]:
+    """API schema of a query's record, a frozen dataclass: its fields as they are declared.
+
+    Names apart by spaces leave out fields (`without`) and add properties (`also`); `parts` are
+    further fields, or replace some, as in `answer`. `name` tells it from the record's own.
+    """
+    kinds = get_type_hints(record)
+    told = {field.name: kinds[field.name] for field in fields(record)}
+    for field in also.split():
+        told[field] = get_type_hints(getattr(record, field).fget)["return"]
+    for field in without.split():
+        del told[field]
+    doc = record.__doc__ or ""
+    written = None if doc.startswith(f"{record.__name__}(") else doc
+    return answer(name or record.__name__, written, **(told | parts))
+
+
+_whole = cache(schema_of)
+
+
+def _shown(kind: Any) -> Any:
+    """The type that the API has for a record's; a number may be text, where it is not finite."""
+    if isinstance(kind, list):
+        return list[_shown(kind[0])]  # type: ignore[misc]
+    if is_dataclass(kind):
+        return _whole(kind)  # type: ignore[arg-type]
+    origin, inside = get_origin(kind), get_args(kind)
+    if origin in (UnionType, Union):
+        return Union[tuple(_shown(each) for each in inside)]  # noqa: UP007 (made of a tuple)
+    if origin in (dict, Mapping) and inside[1] is not Any:
+        return dict[inside[0], _shown(inside[1])]  # type: ignore[misc]
+    if origin in (list, Sequence) or (origin is tuple and inside[-1] is ...):
+        return list[_shown(inside[0])]  # type: ignore[misc]
+    return {float: _Float, Any: Plain, dict: _Object, Mapping: _Object}.get(origin or kind, kind)

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 from ninja import Field, Schema
 from pydantic import StringConstraints, model_validator
 
-from experiments.web.api_schemas import Number, Plain, ProblemOut, Reason, Strict, Text
+from experiments.web.api_schemas import Number, ProblemOut, Reason, Strict, Text
 
 LONGEST_FILE = 200_000
 
@@ -47,94 +47,6 @@ class MutedIn(Strict):
 
 class ReasonIn(Strict):
     reason: Reason
-
-
-class ProjectIn(Strict):
-    slug: Text
-    name: Text
-    official_metric: Text
-    direction: str = Field(default="maximize", description="minimize or maximize")
-    margin: float = 0.0
-    smallest_gain: float | None = None
-
-
-class StandingOut(Schema):
-    """The champion for production; `score` is the mean of its fresh seeds."""
-
-    sequence: int
-    experiment: str
-    choice: str
-    decided_by: str
-    decided_at: datetime
-    digest: str
-    score: Number
-    by_hand: bool
-
-
-class ProjectRowOut(Schema):
-    slug: str
-    name: str
-    official_metric: str
-    direction: str
-    experiments: int
-    running: int
-    active_at: datetime | None
-    champion: StandingOut | None
-
-
-class ProjectsOut(Schema):
-    projects: list[ProjectRowOut]
-
-
-class ProjectOut(Schema):
-    """`role` is that of the token's owner."""
-
-    slug: str
-    name: str
-    official_metric: str
-    direction: str
-    margin: float
-    smallest_gain: float | None
-    role: str
-    targets: list[str]
-    champion: StandingOut | None
-
-
-class ChangeOut(Schema):
-    name: str
-    before: Plain = None
-    after: Plain = None
-
-
-class ReignOut(Schema):
-    """A configuration that became champion, with its gain over the one before it."""
-
-    sequence: int
-    choice: str
-    experiment: str
-    digest: str
-    gain: Number
-    lower: Number
-    upper: Number
-    changes: list[ChangeOut]
-    reverts_to: int | None
-    overrides_verdict: bool
-    reason: str
-    decided_by: str
-    decided_at: datetime
-    stands: bool
-
-
-class TargetOut(Schema):
-    """Newest first; `standing` is the decision whose champion stands."""
-
-    target: str
-    standing: int | None
-    reigns: list[ReignOut]
-
-
-class ChampionsOut(Schema):
-    targets: list[TargetOut]
 
 
 class ExperimentRowOut(Schema):

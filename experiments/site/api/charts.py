@@ -2,27 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import asdict
 from typing import Annotated, Any
 
 from ninja import Router
-from pydantic import StringConstraints
+from pydantic import Field, StringConstraints
 
 from experiments.analysis.seeds.looks import plan
 from experiments.design.queries.experiments import get_experiment
 from experiments.errors import Problem, VerdictError
-from experiments.site.api.chart_schemas import (
-    ChecklistOut,
-    ComparisonOut,
-    FiguresOut,
-    PanelOut,
-    PlanningOut,
-)
 from experiments.team.api import auth
-from experiments.trials.findings.queries.checklist import checklist
+from experiments.trials.findings.queries.checklist import CheckRow, checklist
 from experiments.trials.findings.queries.findings import findings_of_trial
-from experiments.trials.panels.comparison import compare
+from experiments.trials.panels.comparison import Comparison, compare
 from experiments.trials.panels.curve_panel import curves_panel, onsets_of
 from experiments.trials.panels.panel import Chart, Panel
 from experiments.trials.panels.parts import gather
@@ -30,19 +21,39 @@ from experiments.trials.panels.search_charts import TABS, panel
 from experiments.trials.series.queries.curves import named_trials
 from experiments.trials.table.queries.trial_detail import get_trial
 from experiments.verdict.evidence.evidence import gather as gather_evidence
-from experiments.verdict.evidence.planning import plan_ahead
+from experiments.verdict.evidence.planning import Planning, plan_ahead
 from experiments.verdict.panels.evidence_view import evidence_page
 from experiments.verdict.panels.path_context import PathContext, path_context
 from experiments.verdict.panels.replication_forms import PowerForm
 from experiments.verdict.queries.replication_state import get_repetition
+from experiments.web.api_schemas import answer, schema_of
 from experiments.web.requests import TokenRequest
 
 router = Router(tags=["charts"])
 _PLACE = "/{slug}/experiments/{name}"
 Word = Annotated[str, StringConstraints(max_length=300)]
+_CHART = schema_of(
+    Chart,
+    without="shape findings",
+    label=Annotated[str, Field(description="what it shows, for who cannot see it")],
+    figure=Annotated[
+        dict[str, Any],
+        Field(description="of Plotly; colours are variables such as `var(--accent)`"),
+    ],
+)
+_PANEL = schema_of(
+    Panel,
+    without="families family log_y cursor picked findings",
+    tabs=list[str],
+    metric=str,
+    metrics=list[str],
+    charts=[_CHART],
+)
+_PLANNING = schema_of(Planning, without="schedule prospect_words", looks=list[int], words=str)
+_CHECKLIST = answer("Checklist", summary=str, questions=[schema_of(CheckRow, also="words")])
 
 
-@router.get(f"{_PLACE}/charts", response={200: PanelOut, **auth.READ_ERRORS})
+@router.get(f"{_PLACE}/charts", response={200: _PANEL, **auth.READ_ERRORS})
 def read_charts(
     request: TokenRequest,
     slug: str,
@@ -65,7 +76,7 @@ def read_charts(
     return _panel(panel(_parts(request, slug, name), asked))
 
 
-@router.get(_PLACE + "/trials/{trial}/charts", response={200: PanelOut, **auth.READ_ERRORS})
+@router.get(_PLACE + "/trials/{trial}/charts", response={200: _PANEL, **auth.READ_ERRORS})
 def read_trial_charts(
     request: TokenRequest, slug: str, name: str, trial: str, metric: Word = ""
 ) -> Any:
@@ -80,7 +91,7 @@ def read_trial_charts(
 
 @router.get(
     _PLACE + "/repetitions/{int:repetition}/charts",
-    response={200: FiguresOut, **auth.READ_ERRORS},
+    response={200: answer("Figures", charts=[_CHART]), **auth.READ_ERRORS},
 )
 def read_repetition_charts(request: TokenRequest, slug: str, name: str, repetition: int) -> Any:
     """Every seed of both sides, and the interval that decides, as the Decide page draws them."""
@@ -90,10 +101,13 @@ def read_repetition_charts(request: TokenRequest, slug: str, name: str, repetiti
     page = evidence_page(held.document())
     drawn = (("seeds", "Scores of all seeds", page.seeds), ("interval", "Gain", page.interval))
     charts = [Chart(key, title, figure, title) for key, title, figure in drawn if figure]
-    return {"charts": _charts(charts)}
+    return {"charts": charts}
 
 
-@router.get("/{slug}/compare", response={200: ComparisonOut, **auth.READ_ERRORS})
+@router.get(
+    "/{slug}/compare",
+    response={200: schema_of(Comparison, also="same", charts=[_CHART]), **auth.READ_ERRORS},
+)
 def compare_experiments(request: TokenRequest, slug: str, a: Word = "", b: Word = "") -> Any:
     """How two experiments differ, and which finds more with the same number of trials."""
     access = auth.reading(request, slug)
@@ -101,17 +115,10 @@ def compare_experiments(request: TokenRequest, slug: str, a: Word = "", b: Word 
         wrong = Problem("b", "want another experiment than a")
         raise VerdictError("Two experiments are compared.", [wrong])
     first, second = (gather(access, get_experiment(access, each)) for each in (a, b))
-    held = compare(first, second)
-    return {
-        "summary": held.summary,
-        "same": held.same,
-        "cautions": held.cautions,
-        "space": held.space,
-        "charts": _charts(held.charts),
-    }
+    return compare(first, second)
 
 
-@router.get(f"{_PLACE}/schedule", response={200: PlanningOut, **auth.READ_ERRORS})
+@router.get(f"{_PLACE}/schedule", response={200: _PLANNING, **auth.READ_ERRORS})
 def plan_schedule(
     request: TokenRequest,
     slug: str,
@@ -138,14 +145,14 @@ def plan_schedule(
         "looks": held.schedule.looks,
         "candidates": held.candidates,
         "words": held.prospect_words,
-        "spread": asdict(held.spread),
-        "detectable": [asdict(each) for each in held.detectable],
-        "needed": asdict(held.needed) if held.needed else None,
-        "prospect": asdict(held.prospect) if held.prospect else None,
+        "spread": held.spread,
+        "detectable": held.detectable,
+        "needed": held.needed,
+        "prospect": held.prospect,
     }
 
 
-@router.get(f"{_PLACE}/checklist", response={200: ChecklistOut, **auth.READ_ERRORS})
+@router.get(f"{_PLACE}/checklist", response={200: _CHECKLIST, **auth.READ_ERRORS})
 def read_checklist(request: TokenRequest, slug: str, name: str) -> Any:
     """The playbook's questions, each passed, noticed, warned, set aside or not checkable yet."""
     parts = _parts(request, slug, name)
@@ -167,10 +174,5 @@ def _panel(shown: Panel) -> dict[str, Any]:
         "metric": shown.family,
         "metrics": [each.key for each in shown.families],
         "choices": shown.choices,
-        "charts": _charts(shown.charts),
+        "charts": shown.charts,
     }
-
-
-def _charts(charts: Iterable[Chart]) -> list[dict[str, Any]]:
-    same = ("id", "title", "label", "note", "figure")
-    return [{field: getattr(each, field) for field in same} for each in charts]

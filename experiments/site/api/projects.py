@@ -4,31 +4,41 @@ from __future__ import annotations
 
 from typing import Any
 
-from ninja import Router, Status
+from ninja import Field, Router, Status
 
 from experiments.decisions.queries import champions
 from experiments.decisions.queries.chain_check import intact_log
-from experiments.design.api.experiment_schemas import (
-    ChampionsOut,
-    ProjectIn,
-    ProjectOut,
-    ProjectsOut,
-)
+from experiments.decisions.queries.champions import TargetChampions
 from experiments.errors import NotAllowed
 from experiments.site.queries import projects
+from experiments.site.queries.projects import ProjectRow
 from experiments.team.api import auth
-from experiments.team.queries.access import find_project, project_record
+from experiments.team.queries.access import Access, find_project, project_record
 from experiments.team.queries.token_access import opens
 from experiments.team.services import projects as services
-from experiments.verdict.queries.current_champion import champion_of
+from experiments.verdict.queries.current_champion import Champion, champion_of
 from experiments.web import api_bodies
-from experiments.web.api_schemas import ErrorOut
+from experiments.web.api_schemas import ErrorOut, Strict, Text, answer, schema_of
 from experiments.web.requests import TokenRequest
 
 router = Router(tags=["projects"])
+_ROW = schema_of(ProjectRow, without="under_way last_choice last_decided_at to_decide")
+_PROJECT = schema_of(
+    Access, "Project", without="user project_id archived", champion=Champion | None
+)
+_CHAMPIONS = answer("Champions", targets=[schema_of(TargetChampions, also="standing")])
 
 
-@router.get("", response={200: ProjectsOut, **auth.READ_ERRORS})
+class ProjectIn(Strict):
+    slug: Text
+    name: Text
+    official_metric: Text
+    direction: str = Field(default="maximize", description="minimize or maximize")
+    margin: float = 0.0
+    smallest_gain: float | None = None
+
+
+@router.get("", response={200: answer("Projects", projects=[_ROW]), **auth.READ_ERRORS})
 def list_projects(request: TokenRequest) -> Any:
     """The projects that the token opens, with their champions."""
     token = auth.token_of(request)
@@ -38,7 +48,7 @@ def list_projects(request: TokenRequest) -> Any:
 
 @router.post(
     "",
-    response={201: ProjectOut, **auth.WRITE_ERRORS},
+    response={201: _PROJECT, **auth.WRITE_ERRORS},
     openapi_extra=api_bodies.described(ProjectIn),
 )
 def create_project(request: TokenRequest) -> Any:
@@ -50,7 +60,7 @@ def create_project(request: TokenRequest) -> Any:
     return Status(201, _project(find_project(token.owner, made.slug)))
 
 
-@router.get("/{slug}", response={200: ProjectOut, **auth.READ_ERRORS, 409: ErrorOut})
+@router.get("/{slug}", response={200: _PROJECT, **auth.READ_ERRORS, 409: ErrorOut})
 def read_project(request: TokenRequest, slug: str) -> Any:
     """A project, its targets, and the champion for production.
 
@@ -61,7 +71,7 @@ def read_project(request: TokenRequest, slug: str) -> Any:
     return _project(access)
 
 
-@router.get("/{slug}/champions", response={200: ChampionsOut, **auth.READ_ERRORS, 409: ErrorOut})
+@router.get("/{slug}/champions", response={200: _CHAMPIONS, **auth.READ_ERRORS, 409: ErrorOut})
 def read_champions(request: TokenRequest, slug: str) -> Any:
     """Every champion of every target since the baseline: which change brought what."""
     access = auth.reading(request, slug)
@@ -69,15 +79,8 @@ def read_champions(request: TokenRequest, slug: str) -> Any:
     return {"targets": champions.champions_of(access)}
 
 
-def _project(access: Any) -> dict[str, Any]:
-    return {
-        "slug": access.slug,
-        "name": access.name,
-        "official_metric": access.official_metric,
-        "direction": access.direction,
-        "margin": access.margin,
-        "smallest_gain": access.smallest_gain,
-        "role": access.role,
-        "targets": access.targets,
-        "champion": champion_of(access.project_id),
+def _project(access: Access) -> dict[str, Any]:
+    told = {
+        field: getattr(access, field) for field in _PROJECT.model_fields if field != "champion"
     }
+    return told | {"champion": champion_of(access.project_id)}

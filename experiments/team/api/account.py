@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
+from datetime import datetime
 from typing import Any
 
 from ninja import Router, Status
 
 from experiments.errors import NotFound
 from experiments.team.api import auth
-from experiments.team.api.member_schemas import TokensOut, WhoOut
-from experiments.team.queries.tokens import tokens_of
+from experiments.team.queries.tokens import TokenRow, tokens_of
 from experiments.team.services import tokens as services
+from experiments.web.api_schemas import answer, schema_of
 from experiments.web.requests import TokenRequest
 
 router = Router(tags=["account"])
+_WHO = answer("Who", username=str, project=str, scopes=list[str], expires_at=datetime | None)
+_TOKENS = answer("Tokens", tokens=[schema_of(TokenRow, also="state", scopes=list[str])])
 
 
-@router.get("", response={200: WhoOut, **auth.READ_ERRORS})
+@router.get("", response={200: _WHO, **auth.READ_ERRORS})
 def who_am_i(request: TokenRequest) -> Any:
     """In whose name the token acts, and what it may do."""
     token = auth.token_of(request)
@@ -28,7 +32,7 @@ def who_am_i(request: TokenRequest) -> Any:
     }
 
 
-@router.get("/tokens", response={200: TokensOut, **auth.READ_ERRORS})
+@router.get("/tokens", response={200: _TOKENS, **auth.READ_ERRORS})
 def list_tokens(request: TokenRequest) -> Any:
     """The owner's tokens, those of one project for a token that opens only that one.
 
@@ -40,14 +44,9 @@ def list_tokens(request: TokenRequest) -> Any:
         for row in tokens_of(asked.owner)
         if asked.project is None or row.project == asked.project.slug
     ]
-    same = (
-        "id", "name", "prefix", "project", "state", "created_at", "expires_at", "last_used_at",
-        "revoked_at",
-    )  # fmt: skip
     return {
         "tokens": [
-            {**{name: getattr(row, name) for name in same}, "scopes": row.scopes.split()}
-            for row in rows
+            asdict(row) | {"state": row.state, "scopes": row.scopes.split()} for row in rows
         ]
     }
 

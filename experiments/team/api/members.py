@@ -2,35 +2,53 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Any
 
 from django.conf import settings
 from django.urls import reverse
-from ninja import Router, Status
+from ninja import Field, Router, Status
 
 from experiments.team.api import auth
-from experiments.team.api.member_schemas import (
-    InvitationIn,
-    InvitationMadeOut,
-    InvitationsOut,
-    MemberIn,
-    MemberOut,
-    MembersOut,
-    RoleIn,
-    SettingsIn,
-)
-from experiments.team.queries.access import members
-from experiments.team.queries.invitations import open_invitations
+from experiments.team.queries.access import Member, members
+from experiments.team.queries.invitations import OpenInvitation, open_invitations
 from experiments.team.services import invitations, projects
 from experiments.team.services import members as services
 from experiments.web import api_bodies
+from experiments.web.api_schemas import Strict, Text, answer, schema_of
 from experiments.web.requests import TokenRequest
 
 router = Router(tags=["members"])
 _MAY_BE_NULL = "smallest_gain"
 
 
-@router.get("/{slug}/members", response={200: MembersOut, **auth.READ_ERRORS})
+class MemberIn(Strict):
+    username: Text
+    role: Text = Field(default="viewer", description="viewer, editor, approver or admin")
+
+
+class RoleIn(Strict):
+    role: Text
+
+
+class InvitationIn(Strict):
+    role: Text = "viewer"
+    email: Text = ""
+
+
+class SettingsIn(Strict):
+    """Settings; a field that is left out stays as it is."""
+
+    name: Text | None = None
+    margin: float | None = None
+    smallest_gain: float | None = None
+    targets: list[Text] | None = Field(default=None, max_length=100)
+
+
+@router.get(
+    "/{slug}/members",
+    response={200: answer("Members", members=[Member]), **auth.READ_ERRORS},
+)
 def list_members(request: TokenRequest, slug: str) -> Any:
     """Everyone in a project, the most powerful first."""
     return {"members": members(auth.reading(request, slug).project_id)}
@@ -38,7 +56,7 @@ def list_members(request: TokenRequest, slug: str) -> Any:
 
 @router.post(
     "/{slug}/members",
-    response={201: MemberOut, **auth.WRITE_ERRORS},
+    response={201: schema_of(Member), **auth.WRITE_ERRORS},
     openapi_extra=api_bodies.described(MemberIn),
 )
 def add_member(request: TokenRequest, slug: str) -> Any:
@@ -51,7 +69,7 @@ def add_member(request: TokenRequest, slug: str) -> Any:
 
 @router.patch(
     "/{slug}/members/{username}",
-    response={200: MemberOut, **auth.WRITE_ERRORS},
+    response={200: schema_of(Member), **auth.WRITE_ERRORS},
     openapi_extra=api_bodies.described(RoleIn),
 )
 def change_member(request: TokenRequest, slug: str, username: str) -> Any:
@@ -74,16 +92,19 @@ def remove_member(request: TokenRequest, slug: str, username: str) -> Any:
     return Status(204, None)
 
 
-@router.get("/{slug}/invitations", response={200: InvitationsOut, **auth.WRITE_ERRORS})
+@router.get(
+    "/{slug}/invitations",
+    response={200: answer("Invitations", invitations=[OpenInvitation]), **auth.WRITE_ERRORS},
+)
 def list_invitations(request: TokenRequest, slug: str) -> Any:
     """Those whose link still works, for admins; a link is told when it is made, and not again."""
     access = auth.administering(request, slug)
-    return {"invitations": [_invitation(each) for each in open_invitations(access)]}
+    return {"invitations": open_invitations(access)}
 
 
 @router.post(
     "/{slug}/invitations",
-    response={201: InvitationMadeOut, **auth.WRITE_ERRORS},
+    response={201: schema_of(OpenInvitation, "InvitationMade", link=str), **auth.WRITE_ERRORS},
     openapi_extra=api_bodies.described(InvitationIn),
 )
 def invite_member(request: TokenRequest, slug: str) -> Any:
@@ -94,7 +115,7 @@ def invite_member(request: TokenRequest, slug: str) -> Any:
     link = _link(made.pk)
     invitations.mail(invitation=made, link=link)
     (row,) = (each for each in open_invitations(access) if each.id == made.pk)
-    return Status(201, {**_invitation(row), "link": link})
+    return Status(201, {**asdict(row), "link": link})
 
 
 @router.put(
@@ -127,11 +148,6 @@ def _member(membership: Any) -> dict[str, str]:
         "name": user.get_full_name(),
         "role": str(membership.role),
     }
-
-
-def _invitation(row: Any) -> dict[str, Any]:
-    same = ("id", "role", "email", "invited_by", "created_at", "expires_at")
-    return {name: getattr(row, name) for name in same}
 
 
 def _link(invitation_id: int) -> str:

@@ -2,36 +2,58 @@
 
 from __future__ import annotations
 
-from typing import Any
+from dataclasses import asdict
+from typing import Annotated, Any
 
-from ninja import Router, Status
+from ninja import Field, Router, Status
+from pydantic import StringConstraints
 
 from experiments.errors import NotFound
 from experiments.team.api import auth
-from experiments.team.api.message_schemas import (
-    DeliveriesOut,
-    DeliveryOut,
-    SecretOut,
-    WebhookChangeIn,
-    WebhookIn,
-    WebhookMadeOut,
-    WebhookOut,
-    WebhooksOut,
-)
 from experiments.team.queries import messages
 from experiments.team.queries.access import Access
+from experiments.team.queries.messages import DeliveryRow, Pruned, WebhookRow
 from experiments.team.services import webhooks as services
 from experiments.web import api_bodies
-from experiments.web.api_schemas import PageNumber, PageSize
+from experiments.web.api_schemas import (
+    PAGED,
+    PageNumber,
+    PageSize,
+    Strict,
+    Text,
+    answer,
+    paged,
+    schema_of,
+)
 from experiments.web.pagination import PAGE_SIZE, PageOf
 from experiments.web.requests import TokenRequest
 
 router = Router(tags=["webhooks"])
 _ONE = "/{slug}/webhooks/{int:webhook}"
 _ERRORS = auth.READ_ERRORS | auth.WRITE_ERRORS
+_DELIVERIES = answer("Deliveries", deliveries=[DeliveryRow], pruned=Pruned | None, **PAGED)
+Events = Annotated[list[Text], Field(max_length=20)]
+Address = Annotated[str, StringConstraints(max_length=2000)]
 
 
-@router.get("/{slug}/webhooks", response={200: WebhooksOut, **_ERRORS})
+class WebhookIn(Strict):
+    address: Address
+    kind: Text = Field(default="json", description="json, signed, or slack")
+    events: Events = Field(
+        description="finished, failed, stalled, decision wanted, decided: any of them"
+    )
+
+
+class WebhookChangeIn(Strict):
+    """Changes of a webhook; a field that is left out stays as it is."""
+
+    address: Address | None = None
+    events: Events | None = None
+
+
+@router.get(
+    "/{slug}/webhooks", response={200: answer("Webhooks", webhooks=[WebhookRow]), **_ERRORS}
+)
 def list_webhooks(request: TokenRequest, slug: str) -> Any:
     """The addresses that hear of the project, without their secrets."""
     access = auth.administering(request, slug, "read")
@@ -40,7 +62,7 @@ def list_webhooks(request: TokenRequest, slug: str) -> Any:
 
 @router.post(
     "/{slug}/webhooks",
-    response={201: WebhookMadeOut, **auth.WRITE_ERRORS},
+    response={201: schema_of(WebhookRow, "WebhookMade", secret=str), **auth.WRITE_ERRORS},
     openapi_extra=api_bodies.described(WebhookIn),
 )
 def create_webhook(request: TokenRequest, slug: str) -> Any:
@@ -48,12 +70,12 @@ def create_webhook(request: TokenRequest, slug: str) -> Any:
     access = auth.administering(request, slug)
     told = api_bodies.read(request, WebhookIn).dict()
     made, secret = services.create(access=access, **told)
-    return Status(201, {**_row(access, made.pk), "secret": secret})
+    return Status(201, {**asdict(_row(access, made.pk)), "secret": secret})
 
 
 @router.patch(
     _ONE,
-    response={200: WebhookOut, **auth.WRITE_ERRORS},
+    response={200: schema_of(WebhookRow), **auth.WRITE_ERRORS},
     openapi_extra=api_bodies.described(WebhookChangeIn),
 )
 def change_webhook(request: TokenRequest, slug: str, webhook: int) -> Any:
@@ -71,36 +93,27 @@ def change_webhook(request: TokenRequest, slug: str, webhook: int) -> Any:
 def remove_webhook(request: TokenRequest, slug: str, webhook: int) -> Any:
     """Remove one with the record of its deliveries."""
     access = auth.administering(request, slug)
-    services.remove(
-        access=access,
-        webhook_id=_number(webhook),
-    )
+    services.remove(access=access, webhook_id=_number(webhook))
     return Status(204, None)
 
 
-@router.post(f"{_ONE}/secret", response={200: SecretOut, **auth.WRITE_ERRORS})
+@router.post(f"{_ONE}/secret", response={200: answer("Secret", secret=str), **auth.WRITE_ERRORS})
 def renew_secret(request: TokenRequest, slug: str, webhook: int) -> Any:
     """Another secret, told this once."""
     access = auth.administering(request, slug)
-    secret = services.renew_secret(
-        access=access,
-        webhook_id=_number(webhook),
-    )
+    secret = services.renew_secret(access=access, webhook_id=_number(webhook))
     return {"secret": secret}
 
 
-@router.post(f"{_ONE}/test", response={202: DeliveryOut, **auth.WRITE_ERRORS})
+@router.post(f"{_ONE}/test", response={202: schema_of(DeliveryRow), **auth.WRITE_ERRORS})
 def test_webhook(request: TokenRequest, slug: str, webhook: int) -> Any:
     """Send it a message that tells of nothing, in one attempt; its delivery says how it went."""
     access = auth.administering(request, slug)
-    made = services.send_test(
-        access=access,
-        webhook_id=_number(webhook),
-    )
+    made = services.send_test(access=access, webhook_id=_number(webhook))
     return Status(202, messages.find_delivery(access, made.pk))
 
 
-@router.get("/{slug}/deliveries", response={200: DeliveriesOut, **_ERRORS})
+@router.get("/{slug}/deliveries", response={200: _DELIVERIES, **_ERRORS})
 def list_deliveries(
     request: TokenRequest, slug: str, page: PageNumber = 1, per_page: PageSize = PAGE_SIZE
 ) -> Any:
@@ -108,32 +121,23 @@ def list_deliveries(
     beyond the last page there are none."""
     access = auth.administering(request, slug, "read")
     found = messages.deliveries_of(access, PageOf(page, per_page, exact=True))
-    return {
-        "deliveries": found.rows,
-        "page": found.number,
-        "pages": found.pages,
-        "total": found.total,
-        "pruned": messages.pruned_of(access),
-    }
+    return {"deliveries": found.rows, "pruned": messages.pruned_of(access), **paged(found)}
 
 
 @router.post(
     "/{slug}/deliveries/{int:delivery}/again",
-    response={200: DeliveryOut, **auth.WRITE_ERRORS},
+    response={200: schema_of(DeliveryRow), **auth.WRITE_ERRORS},
 )
 def send_again(request: TokenRequest, slug: str, delivery: int) -> Any:
     """Make a delivery due now, with all its attempts before it again."""
     access = auth.administering(request, slug)
-    services.send_again(
-        access=access,
-        delivery_id=_number(delivery),
-    )
+    services.send_again(access=access, delivery_id=_number(delivery))
     return messages.find_delivery(access, delivery)
 
 
-def _row(access: Access, webhook: int) -> dict[str, Any]:
+def _row(access: Access, webhook: int) -> WebhookRow:
     (row,) = (each for each in messages.webhooks_of(access) if each.id == webhook)
-    return {field: getattr(row, field) for field in WebhookOut.model_fields}
+    return row
 
 
 def _number(number: int) -> int:

@@ -3,61 +3,22 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from datetime import datetime
 from typing import Any
 
-from ninja import Router, Schema
+from ninja import Router
 
 from experiments.team.api import auth
 from experiments.team.queries.token_access import opens
 from experiments.trials.lifecycle.queries import workers
-from experiments.web.api_schemas import Number
+from experiments.trials.lifecycle.queries.workers import QueueRow, WorkerRow
+from experiments.web.api_schemas import answer
 from experiments.web.requests import TokenRequest
 
 router = Router(tags=["workers"])
+_WORKERS = answer("Workers", workers=[WorkerRow], queues=[QueueRow])
 
 
-class RunningOut(Schema):
-    """A running trial of a worker; names are empty where the owner may not see the project."""
-
-    device: str
-    started_at: datetime | None
-    step: int | None
-    project: str
-    experiment: str
-    name: str
-
-
-class WorkerOut(Schema):
-    name: str
-    host: str
-    queues: list[str]
-    slots: int
-    devices: list[str]
-    state: str
-    started_at: datetime
-    heartbeat_at: datetime
-    stopped_at: datetime | None
-    running: list[RunningOut]
-
-
-class QueueOut(Schema):
-    """`oldest_at`: since when something waits while nothing of its experiment runs."""
-
-    name: str
-    depth: int
-    running: int
-    slots: int
-    oldest_at: datetime | None
-    seconds_left: Number
-
-
-class WorkersOut(Schema):
-    workers: list[WorkerOut]
-    queues: list[QueueOut]
-
-
-@router.get("", response={200: WorkersOut, **auth.READ_ERRORS})
+@router.get("", response={200: _WORKERS, **auth.READ_ERRORS})
 def list_workers(request: TokenRequest) -> Any:
     """The nodes, what they run, and what waits in each queue.
 

@@ -104,6 +104,24 @@ def places() -> dict[str, Any]:
     }
 
 
+def test_no_two_schemas_of_the_api_share_a_name() -> None:
+    import experiments.site.api.urls  # noqa: F401 (adds the routers)
+
+    shapes: dict[str, Any] = {}
+    models = [
+        model
+        for _, router in api._routers
+        for view in router.path_operations.values()
+        for operation in view.operations
+        for model in operation.response_models.values()
+        if isinstance(model, type)
+    ]
+    assert len(models) > 100
+    for model in models:
+        for name, shape in model.model_json_schema(mode="serialization").get("$defs", {}).items():
+            assert shapes.setdefault(name, shape) == shape, name
+
+
 def _operations() -> Iterator[Any]:
     import experiments.site.api.urls  # noqa: F401 (adds the routers)
 
