@@ -12,7 +12,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from math import isfinite
 from pathlib import Path
@@ -22,7 +22,9 @@ from numpy.typing import NDArray
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from benchmarks import sequential_stops, skewed_tests
 from benchmarks.seed_tables import FRESH_SEEDS, Floats, SeedTable, clustered, read_tabm
+from benchmarks.verdict_rows import Row, markdown, row
 from experiments.analysis.seeds.comparison import paired_t, replay
 from experiments.analysis.seeds.looks import DEFAULT, TOTAL_ERROR, plan
 from experiments.analysis.seeds.replication import Direction
@@ -35,31 +37,6 @@ SPLITS = 6  # of the seeds of each pair into test and truth
 RESOLVED = 3.0  # standard errors between the truths of a pair
 COVERAGE_DRAWS = 200_000
 BOOTSTRAP_DRAWS = 4_000
-
-
-@dataclass(frozen=True, slots=True)
-class Row:
-    """One line of the table; `peer` and `ratio` (ours / peer) are None where nothing compares."""
-
-    what: str
-    ours: float
-    peer: float | None
-    ratio: float | None
-    unit: str
-    goal: str
-    met: bool | None
-
-
-def row(
-    what: str,
-    ours: float,
-    peer: float | None,
-    unit: str,
-    goal: str = "printed",
-    met: bool | None = None,
-) -> Row:
-    ratio = ours / peer if peer else None
-    return Row(what, ours, peer, ratio, unit, goal, met)
 
 
 # A/A: one configuration against itself
@@ -357,27 +334,13 @@ def read_live(path: Path) -> list[LiveComparison]:
 # The table
 
 
-def measure(folder: Path, live: Sequence[LiveComparison] = (), seed: int = 0) -> list[Row]:
-    table = read_tabm(folder)
+def measure(table: SeedTable, live: Sequence[LiveComparison] = (), seed: int = 0) -> list[Row]:
     rng = np.random.default_rng(seed)
     null = draw_null(table, rng)
     rows = same_against_same(table, null, rng)
     rows += live_rows(live)
     rows += different_configurations(table, null, rng)
-    return rows + coverage(rng)
-
-
-def markdown(rows: Iterable[Row]) -> str:
-    lines = ["| what | ours | peer | ratio | unit | goal | |", "|---|---:|---:|---:|---|---|---|"]
-    for one in rows:
-        numbers = [number(value) for value in (one.ours, one.peer, one.ratio)]
-        met = {True: "met", False: "short", None: ""}[one.met]
-        lines.append(f"| {' | '.join([one.what, *numbers, one.unit, one.goal, met])} |")
-    return "\n".join(lines)
-
-
-def number(value: float | None) -> str:
-    return "" if value is None else f"{value:.4g}"
+    return rows + coverage(rng) + sequential_stops.rows(rng)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -388,11 +351,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args(arguments)
     live = read_live(options.live) if options.live else []
-    rows = measure(options.data, live, options.seed)
+    table = read_tabm(options.data)
+    forms = skewed_tests.measures(table, np.random.default_rng(options.seed))
+    rows = measure(table, live, options.seed) + skewed_tests.rows(forms)
     if options.json:
         print("\n".join(json.dumps(asdict(one)) for one in rows))
     else:
-        print(markdown(rows))
+        print(markdown(rows), skewed_tests.markdown(forms), sep="\n\n")
     return 1 if any(one.met is False for one in rows) else 0
 
 

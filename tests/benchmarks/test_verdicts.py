@@ -9,8 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmarks import seed_tables, verdicts
+from benchmarks import seed_tables, sequential_stops, skewed_tests, verdicts
 from benchmarks.verdicts import LiveComparison
+from experiments.analysis.seeds.looks import plan
 
 
 @pytest.fixture
@@ -107,6 +108,10 @@ def test_the_table_is_written_as_json_lines_with_the_end_to_end_row(
 ) -> None:
     monkeypatch.setattr(verdicts, "COVERAGE_DRAWS", 2_000)
     monkeypatch.setattr(verdicts, "BOOTSTRAP_DRAWS", 100)
+    monkeypatch.setattr(sequential_stops, "DRAWS", 3)
+    monkeypatch.setattr(sequential_stops, "SCHEDULES", ((3, 5),))
+    monkeypatch.setattr(skewed_tests, "DRAWS", 200)
+    monkeypatch.setattr(skewed_tests, "REAL_DRAWS", 1)
     one = live(1.0, held_out=0.9)
     record = {"candidate": one.candidate, "baseline": one.baseline, "held_out_gain": 0.9}
     path = tmp_path / "live.jsonl"
@@ -124,8 +129,34 @@ def test_the_exit_status_tells_a_missed_goal(
 ) -> None:
     kept = verdicts.row("kept", 1.0, None, "share", "at most 2", True)
     missed = verdicts.row("missed", 3.0, 2.0, "share", "at most 2", False)
+    monkeypatch.setattr(skewed_tests, "measures", lambda *_: [])
     monkeypatch.setattr(verdicts, "measure", lambda *_: [kept])
     assert verdicts.main([str(data)]) == 0
     monkeypatch.setattr(verdicts, "measure", lambda *_: [kept, missed])
     assert verdicts.main([str(data)]) == 1
     assert "| missed | 3 | 2 | 1.5 | share | at most 2 | short |" in capsys.readouterr().out
+
+
+def test_every_form_of_the_test_that_was_tried_is_a_line_of_its_table(data: Path) -> None:
+    values = dict.fromkeys(skewed_tests.FORMS, 0.05)
+    table = skewed_tests.markdown([skewed_tests.Measure("normal", "at most 0.05", values, True)])
+    assert table.count("\n") == len(skewed_tests.FORMS) + 2
+    assert "| bootstrap-t | 0.0500 |" in table and "| exponential tilt |" in table
+
+
+def test_forms_that_correct_for_skewness_adopt_an_exponential_tail_less_often() -> None:
+    gains = 1 - np.random.default_rng(0).exponential(size=(4_000, 10))
+    rates = {
+        name: float(skewed_tests.adopts(rule, gains, skewed_tests.ONE_LOOK).mean())
+        for name, rule in skewed_tests.FORMS.items()
+        if "bootstrap" not in name
+    }
+    assert min(rates, key=lambda name: -rates[name]) == skewed_tests.STUDENT
+    assert rates[skewed_tests.OURS] < 0.09 < rates["Chen's t"]
+
+
+def test_what_is_shown_at_a_stop_covers_more_than_the_interval_of_the_look() -> None:
+    rng = np.random.default_rng(1)
+    found = sequential_stops.stops(plan((3, 5, 7)), 0.0, rng, 120)
+    assert found.coverage >= found.naive_coverage
+    assert abs(found.median_bias) < 0.2

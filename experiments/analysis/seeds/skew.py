@@ -24,7 +24,7 @@ SKEW_LEVEL = 0.10
 # shows about half of the skewness of what it is drawn from, so a lean against the claim is
 # enlarged; one in its favour is believed only in part. Below 10 differences the skewness of a
 # sample is mostly chance, and the correction fades in proportion.
-LEAN_AGAINST, LEAN_IN_FAVOUR = 1.3, 0.5
+LEAN_AGAINST, LEAN_IN_FAVOUR = 1.3, 0.4
 FULL_CORRECTION = 10
 # One outlier among few differences would otherwise ask for a statistic that no sample reaches.
 MOST_TIMES = 2.0

@@ -149,7 +149,7 @@ def test_the_sentence_names_the_gain_its_bound_the_margin_and_the_pairs_won() ->
     differences = np.array([0.004, 0.005, 0.006, 0.005, -0.001, 0.004, 0.005, 0.006, 0.004, 0.005])
     said = verdict(differences, np.zeros(10), margin=0.001, metric_name="validation_accuracy")
     assert said.sentence == (
-        "Adopt: validation_accuracy 0.0043 higher (90 % CI 0.00198 to 0.00526) over 10 pairs of "
+        "Adopt: validation_accuracy 0.0043 higher (90 % CI 0.00198 to 0.0053) over 10 pairs of "
         "fresh seeds and splits, winning 9 of 10 pairs; one-sided p = 0.014 for a gain above the "
         "margin of 0.001, level 0.05."
     )
