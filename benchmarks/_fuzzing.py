@@ -194,7 +194,7 @@ def prepared() -> tuple[list[Request], User]:
     trial = Trial.objects.filter(study__experiment=running, state=TrialState.RUNNING)[0]
     made = {
         "repetition": replication.pk,
-        "state": evidence.gather(replication).state,
+        "state": evidence.evaluate(replication).state,
         "finding": Finding.objects.filter(experiment=searched).values_list("pk", flat=True)[0],
         "trial": "A1",
         "running": f"A{trial.number}",

@@ -234,11 +234,11 @@ class _Slots:
     def __init__(
         self, spool: Path, function: str, ids: list[int], params: list[dict[str, Any]]
     ) -> None:
-        from workers.delivery.series_uploader import Courier
+        from workers.delivery.series_uploader import SeriesUploader
         from workers.node.supervisor import Slot
 
         self._function = function
-        self._courier = Courier(spool)
+        self._courier = SeriesUploader(spool)
         self._slots = [Slot() for _ in ids]
         self._errors: list[BaseException] = []
         self._threads = [

@@ -190,7 +190,7 @@ def _decided(
     rng = np.random.default_rng(0)  # nothing is drawn: a replicate's parameters are fixed
     while True:
         _run_all(training, rng)
-        found = evidence.gather(replication)
+        found = evidence.evaluate(replication)
         if found.verdict is None or not found.verdict.may_continue:
             break
         replication = replications.continue_to_next_look(

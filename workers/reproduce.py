@@ -20,7 +20,7 @@ from experiments.analysis.curves.early_stopping import EarlyStopping, Patience
 from workers.node import environment
 from workers.objectives.python_function import ObjectiveError, load
 from workers.training.messages import Job, Score, SeriesFlush
-from workers.training.passes import Passes
+from workers.training.passes import MultiPassRun
 from workers.training.run import Run, Stopped
 from workers.training.threads import set_threads
 
@@ -106,9 +106,9 @@ def run_again(job: Job, last_step: float | None) -> tuple[Score, tuple[str, ...]
     function = load(job.objective, job.allowed)
     set_threads(job.threads)  # again: torch is known only now
     sink = LastStep(last_step)
-    run = Passes(job, sink) if job.folds else Run(job, sink)
+    run = MultiPassRun(job, sink) if job.folds else Run(job, sink)
     try:
-        if isinstance(run, Passes):
+        if isinstance(run, MultiPassRun):
             run.call(function)
         else:
             run.finish(function(run))

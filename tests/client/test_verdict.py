@@ -20,7 +20,7 @@ from django.test import Client
 from experiments.models import Decision, Experiment, Replication, Trial
 from experiments.team.services import tokens
 from experiments.trials.series.queries import series
-from experiments.verdict.evidence.evidence import gather
+from experiments.verdict.evidence.evidence import evaluate
 from tests import cast
 from tests.client.fake_server import FakeServer
 from tests.services_under_test.web_server import WebServer
@@ -330,7 +330,7 @@ def test_a_verdict_over_runs_from_outside_from_the_first_run_to_the_adopt(
                 train(run)
     with pytest.raises(client.VerdictError, match="All 3 replicates of the baseline"):
         client.run(**place, repetition=repetition.pk, side="baseline")
-    evidence = gather(Replication.objects.get())
+    evidence = evaluate(Replication.objects.get())
     assert evidence.verdict is not None
     assert (evidence.outcome, evidence.verdict.paired) == ("adopt", True)
     assert not evidence.verdict.on_this_split

@@ -15,7 +15,7 @@ from tests.waiting import PATIENCE, wait_until
 from tests.workers.slot_owner import Owner, job
 from tests.workers.training_functions import odd_calls
 from workers.delivery import disk_queue as spools
-from workers.delivery.series_uploader import Courier
+from workers.delivery.series_uploader import SeriesUploader
 from workers.node.supervisor import Slot
 from workers.training.messages import Outcome, SeriesFlush
 
@@ -47,7 +47,7 @@ class HangingDatabase:
         return found
 
 
-def run_beside(slot: Slot, owner: Owner, courier: Courier, function: str) -> Outcome:
+def run_beside(slot: Slot, owner: Owner, courier: SeriesUploader, function: str) -> Outcome:
     def put(flush: SeriesFlush) -> None:
         owner.flushes.append(flush)
         courier.put(
@@ -72,7 +72,7 @@ def test_a_database_that_hangs_holds_up_no_call_and_loses_no_bit(
 ) -> None:
     monkeypatch.setattr(spools, "MEMORY_BYTES", 20_000)
     database, owner = HangingDatabase(), Owner()
-    courier = Courier(tmp_path, deliver=database.deliver)
+    courier = SeriesUploader(tmp_path, deliver=database.deliver)
     try:
         outcome = run_beside(slot, owner, courier, "logs_a_thousand_a_second")
         assert outcome.state == "complete"

@@ -20,7 +20,7 @@ from experiments.trials.artifacts.services.artifacts import NewFile
 from experiments.trials.series.lineage import Resumption
 from experiments.trials.series.services import series
 from workers.delivery.database_away import is_away
-from workers.delivery.series_uploader import Courier, Undelivered
+from workers.delivery.series_uploader import SeriesUploader, Undelivered
 from workers.training.messages import BuiltOnLowerBudget, CheckpointFile, Kept, OutputFile, Resumed
 
 logger = logging.getLogger(__name__)
@@ -37,10 +37,10 @@ class _Told:
     message: Kept
 
 
-class RecordKeeper:
+class CheckpointRecorder:
     """One for a worker process."""
 
-    def __init__(self, courier: Courier) -> None:
+    def __init__(self, courier: SeriesUploader) -> None:
         self._courier = courier
         self._told: deque[_Told] = deque()
         self._changed = threading.Condition()

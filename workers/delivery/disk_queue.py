@@ -32,7 +32,7 @@ SUFFIX = ".spool"
 _RECORD = struct.Struct("<III")  # lengths of the JSON fields and of the payload, CRC-32 of both
 
 
-class Spool:
+class DiskQueue:
     """A queue of flushes. `put` may be called by any thread, the rest by one that delivers.
 
     `put` waits for no one but the disk. When the disk is full, flushes stay in memory.
@@ -49,7 +49,7 @@ class Spool:
         self._end = 0
 
     @classmethod
-    def found(cls, path: Path, file: BinaryIO) -> Spool:
+    def found(cls, path: Path, file: BinaryIO) -> DiskQueue:
         """The queue that another process has left in a file, which is locked now."""
         spool = cls(path)
         spool._file = file
@@ -154,7 +154,7 @@ class Spool:
         return found
 
 
-def abandoned(folder: Path) -> Iterator[Spool]:
+def abandoned(folder: Path) -> Iterator[DiskQueue]:
     """The queues in a folder that no living process holds; they are this process's now."""
     for path in sorted(folder.glob(f"*{SUFFIX}")):
         try:
@@ -167,7 +167,7 @@ def abandoned(folder: Path) -> Iterator[Spool]:
             file.close()
             continue
         if path.exists():
-            yield Spool.found(path, file)
+            yield DiskQueue.found(path, file)
         else:
             file.close()
 

@@ -20,7 +20,7 @@ from django.db import DatabaseError, DataError, IntegrityError, ProgrammingError
 
 from experiments.trials.series.services import series
 from experiments.trials.series.services.series import Batch
-from workers.delivery.disk_queue import SUFFIX, Spool, abandoned
+from workers.delivery.disk_queue import SUFFIX, DiskQueue, abandoned
 
 logger = logging.getLogger(__name__)
 
@@ -40,7 +40,7 @@ class Undelivered(Exception):
     """The database did not take all flushes of an attempt; they wait on disk for another try."""
 
 
-class Courier:
+class SeriesUploader:
     """One for a worker process.
 
     Args:
@@ -52,8 +52,8 @@ class Courier:
     def __init__(self, folder: Path, *, deliver: Deliver = series.append_all) -> None:
         name = f"{socket.gethostname()}-{os.getpid()}-{time.time_ns()}{SUFFIX}"
         self._folder = folder
-        self._spool = Spool(folder / name)
-        self._adopted: list[Spool] = []
+        self._spool = DiskQueue(folder / name)
+        self._adopted: list[DiskQueue] = []
         self._adopt_at = 0.0
         self._deliver = deliver
         self._waiting: Counter[Key] = Counter()
@@ -142,7 +142,7 @@ class Courier:
             if not len(self._adopted[0]):
                 self._adopted.pop(0).close()
 
-    def _empty(self, spool: Spool, *, once: bool = False) -> None:
+    def _empty(self, spool: DiskQueue, *, once: bool = False) -> None:
         """Deliver all of a queue, however long that takes; with `once` no second try."""
         while batches := spool.front(GROUP, GROUP_BYTES):
             if self._try(batches):

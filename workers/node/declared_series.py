@@ -20,7 +20,7 @@ from experiments.analysis.curves.trial_findings import Circumstances, DeclaredSe
 from experiments.analysis.design.hyperparameter_kinds import HyperparameterKind, kind_of, number_of
 from experiments.design.metrics import Metric, guess
 from experiments.trials.findings.queries.findings_due import DueTrial
-from experiments.trials.lifecycle.queries.trial_spec import Assignment
+from experiments.trials.lifecycle.queries.trial_spec import TrialSpec
 from experiments.trials.series.series_encoding import SeriesColumns
 
 # Seconds of each step that went into waiting for data, where a training loop logs them.
@@ -29,7 +29,7 @@ _SYSTEM = "system/"
 
 
 def declared_series(
-    series: Mapping[str, SeriesColumns], assignment: Assignment | DueTrial
+    series: Mapping[str, SeriesColumns], assignment: TrialSpec | DueTrial
 ) -> list[DeclaredSeries]:
     """Every series that a rule may judge.
 
@@ -43,7 +43,7 @@ def declared_series(
     ]
 
 
-def _declared(name: str, curve: Curve, assignment: Assignment | DueTrial) -> DeclaredSeries:
+def _declared(name: str, curve: Curve, assignment: TrialSpec | DueTrial) -> DeclaredSeries:
     metric = assignment.metrics.get(name) or guess(name)
     official = name == assignment.official_metric
     kind = MetricKind(metric.kind)

@@ -18,7 +18,7 @@ from experiments.analysis.space.experiment_findings import arm_gap, diagnose_exp
 from experiments.design.queries.experiment_view import ReadingCache, experiment_view
 from experiments.trials.findings.queries.findings_due import DueTrial
 from experiments.trials.findings.services import findings
-from experiments.trials.lifecycle.queries.trial_spec import Assignment
+from experiments.trials.lifecycle.queries.trial_spec import TrialSpec
 from experiments.trials.series.queries import series
 from experiments.trials.series.series_encoding import SeriesColumns
 from workers.node.declared_series import (
@@ -48,7 +48,7 @@ class Account:
     rival_gap: float | None = None
 
 
-class Looker:
+class FindingsRecorder:
     """Applies the rules; one for a worker process.
 
     Each finished search trial is read at once. The rules across trials follow after every trial
@@ -66,7 +66,7 @@ class Looker:
 
     def after_trial(
         self,
-        assignment: Assignment,
+        assignment: TrialSpec,
         parameters: Mapping[str, Any],
         *,
         seconds: float,
@@ -130,7 +130,7 @@ class Looker:
 
 
 def look_at_trial(
-    assignment: Assignment | DueTrial,
+    assignment: TrialSpec | DueTrial,
     parameters: Mapping[str, Any],
     pruned: bool,
     account: Account,

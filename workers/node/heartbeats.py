@@ -33,7 +33,7 @@ class Watched:
     writing: threading.Lock = field(default_factory=threading.Lock)
 
 
-class Pulse:
+class Heartbeats:
     """One for a worker process."""
 
     def __init__(self, seconds: float = SECONDS) -> None:

@@ -19,7 +19,7 @@ from experiments.trials.findings.queries.importance import (
     scored_trials,
 )
 from experiments.trials.findings.services import importance
-from experiments.trials.lifecycle.queries.search_progress import Standing
+from experiments.trials.lifecycle.queries.search_progress import SearchProgress
 
 logger = logging.getLogger(__name__)
 # A worker keeps no studies in memory but the passing ones below: their making is no news.
@@ -31,7 +31,7 @@ SECONDS = 2.0  # between two computations while a search runs
 HALF = 0.5  # and, nearer to the best, which of the better half are
 
 
-class Looker:
+class ImportanceRecorder:
     """Computes again when a tenth more trials are complete, and at the end of the search.
 
     Not more often than every `SECONDS`, so that short trials do not wait for it. One for a worker
@@ -42,7 +42,7 @@ class Looker:
         self._clock = clock
         self._next: dict[int, float] = {}
 
-    def look(self, standing: Standing) -> bool:
+    def look(self, standing: SearchProgress) -> bool:
         """A computation that breaks is logged and costs its chart, never the trial; False when
         the database went away.
         """

@@ -10,12 +10,12 @@ from django.conf import settings
 from experiments.design.document import commands
 from experiments.design.document.fidelity import Rung
 from experiments.trials.artifacts.queries import artifacts
-from experiments.trials.lifecycle.queries.trial_spec import Assignment
+from experiments.trials.lifecycle.queries.trial_spec import TrialSpec
 from workers.training.messages import CheckpointFile, CheckpointKind, Checkpoints, Command, Job
 
 
 def job_of(
-    assignment: Assignment,
+    assignment: TrialSpec,
     parameters: Mapping[str, Any],
     rungs: tuple[Rung, ...],
     checkpoints: Checkpoints,
@@ -47,7 +47,7 @@ def job_of(
     )
 
 
-def checkpoints_of(assignment: Assignment) -> Checkpoints:
+def checkpoints_of(assignment: TrialSpec) -> Checkpoints:
     """Where an attempt's checkpoints go, and those of the attempts before it."""
     first = assignment.attempt <= 1
     return Checkpoints(
@@ -71,7 +71,7 @@ def checkpoints_of(assignment: Assignment) -> Checkpoints:
     )
 
 
-def command_of(assignment: Assignment) -> Command | None:
+def command_of(assignment: TrialSpec) -> Command | None:
     """The operator's template that an experiment names; None for a Python function.
 
     Raises:

@@ -20,7 +20,7 @@ from django.db import connections
 from experiments.analysis.curves.trial_findings import stability
 from experiments.design.metrics import is_test
 from experiments.trials.findings.services import findings
-from experiments.trials.lifecycle.queries.trial_spec import Assignment
+from experiments.trials.lifecycle.queries.trial_spec import TrialSpec
 from experiments.trials.series.series_encoding import SeriesColumns, decode
 from workers.node.declared_series import declared_series, planned_steps
 from workers.training.messages import SeriesFlush
@@ -35,7 +35,7 @@ SHARE = 0.01  # of the time that watching may take: long curves are looked at le
 class WatchedTrial:
     """A running attempt and its points so far."""
 
-    assignment: Assignment
+    assignment: TrialSpec
     parameters: Mapping[str, Any]
     flushes: queue.SimpleQueue[SeriesFlush] = field(default_factory=queue.SimpleQueue)
     series: dict[str, SeriesColumns] = field(default_factory=dict)
@@ -60,7 +60,7 @@ class LiveFindings:
         self._thread = threading.Thread(target=self._run, name="live findings", daemon=True)
         self._thread.start()
 
-    def watch(self, assignment: Assignment, parameters: Mapping[str, Any]) -> WatchedTrial:
+    def watch(self, assignment: TrialSpec, parameters: Mapping[str, Any]) -> WatchedTrial:
         watched = WatchedTrial(assignment, parameters)
         if assignment.kind == "search":
             self._watched = [*self._watched, watched]

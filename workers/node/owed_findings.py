@@ -16,16 +16,16 @@ from experiments.trials.findings.queries.findings_due import (
     due_trials,
 )
 from experiments.trials.findings.services import findings
-from experiments.trials.lifecycle.queries.search_progress import standing_of
+from experiments.trials.lifecycle.queries.search_progress import progress_of
 from workers.node import importance
-from workers.node.findings import Account, Looker, look_at_trial
+from workers.node.findings import Account, FindingsRecorder, look_at_trial
 
 logger = logging.getLogger(__name__)
 
 AT_ONCE = 5  # trials at one heartbeat, which they must not hold up
 
 
-def look(looker: Looker, most: int = AT_ONCE) -> int:
+def look(looker: FindingsRecorder, most: int = AT_ONCE) -> int:
     """Record what the rules see in trials, or else in one search; returns in how many.
 
     A rule that breaks is logged and costs its findings: it is not tried again.
@@ -45,10 +45,10 @@ def look(looker: Looker, most: int = AT_ONCE) -> int:
     return len(searches)
 
 
-def derive(experiment_id: int, looker: Looker) -> None:
+def derive(experiment_id: int, looker: FindingsRecorder) -> None:
     """Make what follows from all trials of a search."""
-    progress = standing_of(experiment_id)
-    made = importance.Looker().look(progress)
+    progress = progress_of(experiment_id)
+    made = importance.ImportanceRecorder().look(progress)
     if looker.look_again(experiment_id) and made:
         findings.settle(experiment_id=experiment_id, trials=progress.done)
 

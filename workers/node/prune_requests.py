@@ -15,7 +15,7 @@ def _nothing() -> None:
     pass
 
 
-class ReportDesk:
+class PruneRequests:
     """Answers the reports of one job in their order.
 
     Args:

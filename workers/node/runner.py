@@ -21,18 +21,18 @@ from experiments.design.document import commands
 from experiments.errors import NotFound, TrialFenced, TrialFinished
 from experiments.trials.findings.services import findings
 from experiments.trials.lifecycle.queries import trial_spec
-from experiments.trials.lifecycle.queries.search_progress import Standing
-from experiments.trials.lifecycle.queries.trial_spec import Assignment
+from experiments.trials.lifecycle.queries.search_progress import SearchProgress
+from experiments.trials.lifecycle.queries.trial_spec import TrialSpec
 from experiments.trials.lifecycle.services import experiments, queue, stop_rules, trials
 from experiments.trials.series.services import series
 from experiments.web.log_context import about
 from workers.delivery.attempt_series import AttemptSeries
-from workers.delivery.checkpoint_recorder import RecordKeeper
+from workers.delivery.checkpoint_recorder import CheckpointRecorder
 from workers.delivery.database_away import is_away, persistently
-from workers.delivery.series_uploader import Courier, Undelivered
+from workers.delivery.series_uploader import SeriesUploader, Undelivered
 from workers.node import environment, importance
-from workers.node.findings import Looker, tried
-from workers.node.heartbeats import Pulse, Watched
+from workers.node.findings import FindingsRecorder, tried
+from workers.node.heartbeats import Heartbeats, Watched
 from workers.node.job_spec import checkpoints_of, job_of
 from workers.node.live_findings import LiveFindings
 from workers.node.results import facts, state_and_values
@@ -72,12 +72,12 @@ class TrialRunner:
         self._storage = storage
         self._stopping = stopping
         self._environment = environment.describe(code_version.FOLDER)
-        self._courier = Courier(settings.DATA_DIR / "spool")
-        self._keeper = RecordKeeper(self._courier)
-        self._pulse = Pulse()
-        self.looker = Looker()
+        self._courier = SeriesUploader(settings.DATA_DIR / "spool")
+        self._keeper = CheckpointRecorder(self._courier)
+        self._pulse = Heartbeats()
+        self.looker = FindingsRecorder()
         self._live = LiveFindings()
-        self._importance = importance.Looker()
+        self._importance = importance.ImportanceRecorder()
 
     def close(self) -> None:
         """End its threads; flushes that the database did not take stay on disk."""
@@ -124,7 +124,7 @@ class TrialRunner:
             return
         self._derive(standing)
 
-    def _derive(self, standing: Standing) -> None:
+    def _derive(self, standing: SearchProgress) -> None:
         """Records that follow from all trials; owed where a fault keeps them from being made."""
         made = self._importance.look(standing)
         if standing.has_ended and self.looker.at_the_end(standing.experiment_id) and made:
@@ -158,10 +158,10 @@ class _OneTrial:
     def run(
         self,
         slot: Slot,
-        courier: Courier,
-        keeper: RecordKeeper,
-        pulse: Pulse,
-        looker: Looker,
+        courier: SeriesUploader,
+        keeper: CheckpointRecorder,
+        pulse: Heartbeats,
+        looker: FindingsRecorder,
         live: LiveFindings,
     ) -> None:
         try:
@@ -214,7 +214,7 @@ class _OneTrial:
                 )
         self._series.compact()
 
-    def _begin(self, assignment: Assignment, asked: AskedTrial) -> Job:
+    def _begin(self, assignment: TrialSpec, asked: AskedTrial) -> Job:
         commit = assignment.runs.commit
         if commands.name_of(assignment.objective) is None:  # one runs in a working copy of its own
             commit = check_code(assignment.runs.commit)
@@ -249,7 +249,7 @@ class _OneTrial:
             self._unreported.pop(0)
         return prune
 
-    def _on_checkpoint(self, keeper: RecordKeeper, message: Kept) -> None:
+    def _on_checkpoint(self, keeper: CheckpointRecorder, message: Kept) -> None:
         if isinstance(message, Resumed):  # the pruner knows nothing of earlier attempts
             self._unreported[:0] = message.reports
         keeper.put(self._claim.trial_id, self._claim.attempt, message)
@@ -281,7 +281,9 @@ class _OneTrial:
             return "leave"
         return None
 
-    def _delivered(self, courier: Courier, keeper: RecordKeeper, outcome: Outcome) -> Outcome:
+    def _delivered(
+        self, courier: SeriesUploader, keeper: CheckpointRecorder, outcome: Outcome
+    ) -> Outcome:
         """Wait until the database has all checkpoints and series: the result follows them."""
         ending = self._is_given_back(outcome) and self._stopping.is_set()
         give_up = threading.Event() if ending else self._stopping
@@ -301,7 +303,7 @@ class _OneTrial:
         """Ended before its time for the worker's sake, not its own: another goes on with it."""
         return self._gives_back and outcome.state in ("killed", "stopped")
 
-    def _conclude(self, assignment: Assignment, asked: AskedTrial, outcome: Outcome) -> bool:
+    def _conclude(self, assignment: TrialSpec, asked: AskedTrial, outcome: Outcome) -> bool:
         """Record the result; whether the trial has one."""
         trial_id = self._claim.trial_id
         if self._is_given_back(outcome):
@@ -343,7 +345,7 @@ class _OneTrial:
         self._end_arm(assignment)
         return True
 
-    def _end_arm(self, assignment: Assignment) -> None:
+    def _end_arm(self, assignment: TrialSpec) -> None:
         """Begin no further trials in an arm with little left to gain; else note why it goes on."""
         if assignment.kind != "search" or assignment.terminator is None:
             return

@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from workers.node.prune_requests import ReportDesk
+from workers.node.prune_requests import PruneRequests
 from workers.node.training_process import OUT_OF_MEMORY, ForkServer, Gone, Refused, TrainingProcess
 from workers.training.messages import (
     BuiltOnLowerBudget,
@@ -218,7 +218,7 @@ class _Watch:
         self._callbacks = callbacks
         self._tick_seconds = tick_seconds
         self._grace = grace
-        self._desk = ReportDesk(callbacks.on_report, self._send, callbacks.on_reports_end)
+        self._desk = PruneRequests(callbacks.on_report, self._send, callbacks.on_reports_end)
         self._began = time.monotonic()
         self._next_tick = self._began + tick_seconds
         self._stop_by: float | None = None

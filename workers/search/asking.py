@@ -23,7 +23,7 @@ from experiments.design.queries.earlier_trials import remembered
 from experiments.design.space.domains import Range, domain_of
 from experiments.models.trial_encoding import Parameter
 from experiments.models.trial_rows import TrialRow
-from experiments.trials.lifecycle.queries.trial_spec import Assignment
+from experiments.trials.lifecycle.queries.trial_spec import TrialSpec
 from workers.search.history import SamplerWithHistory, earlier
 from workers.search.pruners import build_pruner, rungs
 from workers.search.samplers import Draw, build_sampler
@@ -44,7 +44,7 @@ class AskedTrial:
     """A claimed trial as Optuna sees it, on Verdict's own tables."""
 
     def __init__(
-        self, storage: VerdictStorage, assignment: Assignment, row: TrialRow | None = None
+        self, storage: VerdictStorage, assignment: TrialSpec, row: TrialRow | None = None
     ) -> None:
         """`row`: the trial as it was claimed, which saves reading it."""
         self._assignment = assignment
@@ -150,7 +150,7 @@ def _takes_note(sampler: BaseSampler) -> bool:
     return type(sampler).after_trial is not BaseSampler.after_trial
 
 
-def _sampler(assignment: Assignment) -> BaseSampler:
+def _sampler(assignment: TrialSpec) -> BaseSampler:
     if assignment.parameters is not None:
         # Nothing is drawn, and no sampler shall take the trial for one of its own.
         return RandomSampler(seed=assignment.search_seed)

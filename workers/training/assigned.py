@@ -1,4 +1,4 @@
-"""Assignment of a run: parameters, seeds, data, budget."""
+"""TrialSpec of a run: parameters, seeds, data, budget."""
 
 from __future__ import annotations
 

@@ -56,7 +56,7 @@ class Loaded:
 
 
 @dataclass(slots=True)
-class Shelf:
+class CheckpointStore:
     """The checkpoints of one trial as its training process sees them."""
 
     about: Checkpoints

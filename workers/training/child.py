@@ -36,7 +36,7 @@ from workers.training.messages import (
     Stop,
     ToTrial,
 )
-from workers.training.passes import Passes
+from workers.training.passes import MultiPassRun
 from workers.training.run import OfficialMetricMissing, Run, Stopped, StoppedEarly
 from workers.training.system_metrics import SECONDS
 from workers.training.threads import set_threads
@@ -138,7 +138,11 @@ class SupervisorLink:
 def run_job(job: Job, link: SupervisorLink) -> Outcome:
     """Run one job to its end and send its series and sealed scores; never raises."""
     started = time.monotonic()
-    run = Passes(job, link) if job.folds or job.rungs else Run(job, link, system_seconds=SECONDS)
+    run = (
+        MultiPassRun(job, link)
+        if job.folds or job.rungs
+        else Run(job, link, system_seconds=SECONDS)
+    )
     state, reason, trace = _train(job, run, link)
     seconds = time.monotonic() - started
     try:
@@ -160,16 +164,16 @@ def run_job(job: Job, link: SupervisorLink) -> Outcome:
         peak_memory_mb=_peak_memory_mb(),
         seconds=seconds,
         stopped_early=run.ending == "early",
-        folds=run.folds if isinstance(run, Passes) else (),
+        folds=run.folds if isinstance(run, MultiPassRun) else (),
     )
 
 
-def _train(job: Job, run: Run | Passes, link: SupervisorLink) -> tuple[State, str, str]:
+def _train(job: Job, run: Run | MultiPassRun, link: SupervisorLink) -> tuple[State, str, str]:
     """State, reason and traceback of the objective's end."""
     try:
         function = _function(job, link)
         set_threads(job.threads)
-        if isinstance(run, Passes):
+        if isinstance(run, MultiPassRun):
             run.call(function)
         else:
             run.finish(function(run))
@@ -208,7 +212,7 @@ def _log_it(job: Job, what: str) -> str:
     return f"{what}. Log it under the name {job.official_metric} at every evaluation"
 
 
-def _judge(job: Job, run: Run | Passes) -> tuple[State, str, str]:
+def _judge(job: Job, run: Run | MultiPassRun) -> tuple[State, str, str]:
     """Outcome of a run that returned by itself."""
     score, metric = run.score, job.official_metric
     if job.data_must_be_read and not run.read_data:

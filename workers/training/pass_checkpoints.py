@@ -12,13 +12,13 @@ from dataclasses import replace
 from pathlib import PurePosixPath
 from typing import Any
 
-from workers.training.checkpoints import CheckpointSink, Shelf
+from workers.training.checkpoints import CheckpointSink, CheckpointStore
 from workers.training.messages import BuiltOnLowerBudget, CheckpointFile, Checkpoints, Resumed
 
 _PASS = re.compile(r"attempt-\d+-pass-(\d+)-")
 
 
-class PassShelf:
+class PassCheckpoints:
     """One for a trial; every pass gets its own checkpoints from it.
 
     Args:
@@ -39,7 +39,7 @@ class PassShelf:
         if self._about is None:
             return None
         files = tuple(each for each in self._about.saved if each.kind == "progress")
-        loaded = Shelf(replace(self._about, saved=files)).read()
+        loaded = CheckpointStore(replace(self._about, saved=files)).read()
         for text in loaded.unreadable if loaded is not None else ():
             print(text, file=sys.stderr, flush=True)
         if loaded is None or not loaded.memory:
@@ -75,7 +75,7 @@ class PassShelf:
         """Keep what is known once pass `number` is finished."""
         if self._about is None:
             return
-        shelf = Shelf(replace(self._about, number=number))
+        shelf = CheckpointStore(replace(self._about, number=number))
         try:
             file = shelf.write(None, step=number, value=None, memory=memory, kind="progress")
         except OSError as error:

@@ -21,12 +21,12 @@ from workers.training.messages import (
     Sealed,
     SeriesFlush,
 )
-from workers.training.pass_checkpoints import PassShelf
+from workers.training.pass_checkpoints import PassCheckpoints
 from workers.training.run import Run, Stopped
 from workers.training.sink import Sink
 
 
-class Passes:
+class MultiPassRun:
     """Stands for a `Run` in its training process; asks the pruner after every pass.
 
     The score is the mean of the folds, or what the last budget that was finished gave. A trial
@@ -37,7 +37,7 @@ class Passes:
         keeps = isinstance(sink, CheckpointSink)
         self._job = job if keeps else replace(job, checkpoints=None)
         self._sink = _OneSeries(sink)
-        self._shelf = PassShelf(self._job.checkpoints, self._sink)
+        self._shelf = PassCheckpoints(self._job.checkpoints, self._sink)
         self._sink.shelf = self._shelf
         self._finished: tuple[str, ...] = ()  # suffixes
         self._reports: list[tuple[float, float]] = []
@@ -203,12 +203,12 @@ class Passes:
 
 
 class _OneSeries:
-    """Passes flushes of several runs on as if they were of one; a `workers.training.run.Sink`."""
+    """Series of several runs, continued as one; a `workers.training.run.Sink`."""
 
     def __init__(self, sink: Sink) -> None:
         self._sink = sink
         self._batches = 0
-        self.shelf: PassShelf | None = None
+        self.shelf: PassCheckpoints | None = None
 
     def tell(self, message: CheckpointFile | Resumed | BuiltOnLowerBudget) -> None:
         if self.shelf is not None:

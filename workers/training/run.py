@@ -127,7 +127,7 @@ class Run(Assigned):
             value = given if type(given) is float else self._number(name, given)
             if value is None:
                 continue
-            place = self._places.get(name) or self._meet(name)
+            place = self._places.get(name) or self._declare(name)
             if place == "series":
                 values[name] = value
             elif place == "sealed":
@@ -142,10 +142,10 @@ class Run(Assigned):
             if self._job.pruning:
                 self._reports.append((at, official))
         elif self._evaluated is not None:
-            self._miss(at, values)
-        self._heed(at, official)
+            self._warn_missing(at, values)
+        self._check_stop(at, official)
         if self._watched in values:
-            self._wait(at, values[self._watched])
+            self._check_patience(at, values[self._watched])
 
     def until_stopped(self, steps: Iterable[Item]) -> Iterator[Item]:
         """Go through `steps` until the run was asked to stop or its early stopping ends it.
@@ -257,10 +257,10 @@ class Run(Assigned):
         self._calls, self._last_step = memory["calls"], memory["last_step"]
         for each in memory["sealed"]:
             self._sealed[each["name"]] = Sealed(**each)
-            self._meet(each["name"])
+            self._declare(each["name"])
         self._reports = [(step, value) for step, value in memory["reports"]]
         if self._score.evaluations:
-            self._meet(self._job.official_metric)
+            self._declare(self._job.official_metric)
             self._evaluated = None
         return tuple(self._reports)
 
@@ -295,7 +295,7 @@ class Run(Assigned):
         """Whether it must be logged; one that nobody declared may be returned at the end."""
         return self._job.official_metric in self._job.splits
 
-    def _miss(self, step: float, values: Mapping[str, float]) -> None:
+    def _warn_missing(self, step: float, values: Mapping[str, float]) -> None:
         """Fail soon, not after hours, where the metric that counts is not logged at all."""
         if self._evaluated is None:
             return
@@ -312,7 +312,7 @@ class Run(Assigned):
         seen = ", ".join(sorted(self.names)) or "none"
         return f"{self._job.official_metric} was never logged; names seen: {seen}"
 
-    def _heed(self, step: float, official: float | None) -> None:
+    def _check_stop(self, step: float, official: float | None) -> None:
         """Ask whether to go on; the call's points are already on their way."""
         if self._sink.stop_requested:
             self.ending = "stopped"
@@ -335,7 +335,7 @@ class Run(Assigned):
         self._ends_by_itself = self._ends_by_itself or self._loops > 0
         return self._ends_by_itself
 
-    def _wait(self, step: float, value: float) -> None:
+    def _check_patience(self, step: float, value: float) -> None:
         rule = self._job.early_stopping
         if rule is None:
             return
@@ -350,7 +350,7 @@ class Run(Assigned):
                 f"({patience.rule}) at step {step}"
             )
 
-    def _meet(self, name: object) -> _Place:
+    def _declare(self, name: object) -> _Place:
         """Decide once where a metric goes."""
         place: _Place = "series"
         if not is_name(name):

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
-from workers.training.checkpoints import CheckpointSink, Loaded, Shelf
+from workers.training.checkpoints import CheckpointSink, CheckpointStore, Loaded
 from workers.training.messages import BuiltOnLowerBudget, Job, Resumed, Score
 from workers.training.sink import Sink
 
@@ -26,7 +26,7 @@ class RunCheckpoints:
     def __init__(self, job: Job, sink: Sink, warn: Callable[[object, str], None]) -> None:
         self._suffix = job.suffix
         self._sink = sink if job.checkpoints and isinstance(sink, CheckpointSink) else None
-        self._shelf = Shelf(job.checkpoints) if job.checkpoints and self._sink else None
+        self._shelf = CheckpointStore(job.checkpoints) if job.checkpoints and self._sink else None
         self._warn = warn
         self._kept_at = time.monotonic()
 
@@ -87,13 +87,13 @@ class RunCheckpoints:
             self._sink.tell(Resumed(step, origin, reports, self._suffix, about.finished))
             return found.state
         if from_lower_budget:
-            found = self._read(Shelf(replace(about, saved=about.lower)), generators)
+            found = self._read(CheckpointStore(replace(about, saved=about.lower)), generators)
             if found is not None:
                 self._sink.tell(BuiltOnLowerBudget())
                 return found.state
         return None
 
-    def _read(self, shelf: Shelf, generators: Sequence[Any]) -> Loaded | None:
+    def _read(self, shelf: CheckpointStore, generators: Sequence[Any]) -> Loaded | None:
         loaded = shelf.read(generators)
         for text in loaded.unreadable if loaded is not None else ():
             self._warn(text, text)

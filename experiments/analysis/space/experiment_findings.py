@@ -88,21 +88,21 @@ def diagnose_experiment(
         scores = [np.array([trial.score for trial in group]) for group in repeats]
         view = replace(view, trial_sd=deviation_of_repeats(scores))
     once = each_once(view, repeats)
-    space = [*guarded(_of_space(view, once), on_failure)]
+    space = [*guarded(_space_findings(view, once), on_failure)]
     groups = (
-        _of_scores(view, repeats),
-        _of_curves(view),
-        _of_arms(once),
-        _of_learning_rates(view),
-        _of_length(view),
-        _of_practice(view),
-        _of_phase(space, view),
+        _scores_findings(view, repeats),
+        _curves_findings(view),
+        _arms_findings(once),
+        _learning_rates_findings(view),
+        _length_findings(view),
+        _practice_findings(view),
+        _phase_findings(space, view),
     )
     found = [*space, *(d for group in groups for d in guarded(group, on_failure))]
     return _without_idle(found)
 
 
-def _of_scores(
+def _scores_findings(
     view: ExperimentView, repeats: Sequence[Sequence[TrialSummary]]
 ) -> Iterator[Diagnosis]:
     yield tied_scores(np.array([trial.score for trial in feasible_of(view)]), view.direction)
@@ -130,7 +130,7 @@ def _without_idle(found: list[Diagnosis]) -> list[Diagnosis]:
     ]
 
 
-def _of_phase(space: Sequence[Diagnosis], view: ExperimentView) -> Iterator[Diagnosis]:
+def _phase_findings(space: Sequence[Diagnosis], view: ExperimentView) -> Iterator[Diagnosis]:
     yield ready_to_exploit(space, view.axes, view.direction)
 
 
@@ -150,7 +150,7 @@ def best_of_arms(view: ExperimentView) -> list[TrialSummary]:
     return found
 
 
-def _of_space(every: ExperimentView, view: ExperimentView) -> Iterator[Diagnosis]:
+def _space_findings(every: ExperimentView, view: ExperimentView) -> Iterator[Diagnosis]:
     """Yield what is said of the space: of every trial that failed, of each configuration once."""
     finished = [trial for trial in every.trials if not trial.pruned]
     feasible = np.array([trial.feasible for trial in finished], dtype=np.bool_)
@@ -170,7 +170,7 @@ def _of_space(every: ExperimentView, view: ExperimentView) -> Iterator[Diagnosis
     yield budget_pays(scores, view.direction, trial_sd=view.trial_sd)
 
 
-def _of_curves(view: ExperimentView) -> Iterator[Diagnosis]:
+def _curves_findings(view: ExperimentView) -> Iterator[Diagnosis]:
     gap = arm_gap(view)
     best = [_with_oscillation(trial, view, gap) for trial in best_of_arms(view)]
     for rule in GATHERED:
@@ -233,7 +233,7 @@ def _counted(fired: int, known: int) -> str:
     return f"the best trials of {fired} of {known} arms"
 
 
-def _of_arms(view: ExperimentView) -> Iterator[Diagnosis]:
+def _arms_findings(view: ExperimentView) -> Iterator[Diagnosis]:
     counts = [
         (name, sum(trial.arm == arm and not trial.pruned for trial in view.trials))
         for arm, name in view.arms.items()
@@ -267,7 +267,7 @@ def _arm_axis(view: ExperimentView) -> Axis:
     )
 
 
-def _of_learning_rates(view: ExperimentView) -> Iterator[Diagnosis]:
+def _learning_rates_findings(view: ExperimentView) -> Iterator[Diagnosis]:
     if view.rate_trials:
         yield learning_rate_regime(
             view.rate_trials,
@@ -331,7 +331,7 @@ def _warmup(axis: Axis, view: ExperimentView, best: float | None) -> Diagnosis:
     )
 
 
-def _of_length(view: ExperimentView) -> Iterator[Diagnosis]:
+def _length_findings(view: ExperimentView) -> Iterator[Diagnosis]:
     feasible = sorted(feasible_of(view), key=lambda trial: error_of(trial, view.direction))
     count = max(thresholds.EDGE_TOP_MINIMUM, math.ceil(thresholds.EDGE_TOP_SHARE * len(feasible)))
     bound = compute_bound(
@@ -347,7 +347,7 @@ def _of_length(view: ExperimentView) -> Iterator[Diagnosis]:
     )
 
 
-def _of_practice(view: ExperimentView) -> Iterator[Diagnosis]:
+def _practice_findings(view: ExperimentView) -> Iterator[Diagnosis]:
     measured: dict[int, list[float]] = {}
     for trial in view.trials:
         if trial.batch_size > 0 and math.isfinite(trial.throughput):

@@ -83,5 +83,5 @@ def _baseline(access: Access) -> dict[str, Any]:
         "experiment": replication.experiment.name,
         "repetition": replication.pk,
         "pairs_queued": replication.pairs_queued,
-        "evidence": plain(baseline_evidence.gather(replication).document()),
+        "evidence": plain(baseline_evidence.evaluate(replication).document()),
     }

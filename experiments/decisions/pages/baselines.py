@@ -46,7 +46,7 @@ def baseline_page(request: HttpRequest, access: Access) -> HttpResponse:
 def _page(request: HttpRequest, access: Access, **more: Any) -> HttpResponse:
     champion = champion_of(access.project_id)
     held = newest_baseline(access)
-    seen = baseline_evidence.gather(held) if held else None
+    seen = baseline_evidence.evaluate(held) if held else None
     rising = access.direction == "maximize"
     text = EXAMPLE.format(
         slug=access.slug,

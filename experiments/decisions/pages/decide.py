@@ -17,8 +17,7 @@ from experiments.design.queries.experiments import find_experiment
 from experiments.team.pages.access import attempted, in_project, required, whole_number
 from experiments.team.queries.access import Access, people_who_may
 from experiments.trials.artifacts.queries import deployables
-from experiments.verdict.evidence.evidence import Evidence
-from experiments.verdict.evidence.evidence import gather as gather_evidence
+from experiments.verdict.evidence.evidence import Evidence, evaluate
 from experiments.verdict.evidence.planning import earlier_spread, seeds_still_needed
 from experiments.verdict.pages.candidates import asked, to_page
 from experiments.verdict.pages.measuring import measuring
@@ -49,7 +48,7 @@ def _evidence_context(parts: PathContext) -> dict[str, Any]:
     if held is None:
         return {"repetition": None}
     replication = required(find_repetition(parts.access, parts.experiment.pk, held.id))
-    evidence = gather_evidence(replication)
+    evidence = evaluate(replication)
     verdict = evidence.verdict
     looks = evidence.schedule.looks
     following = next((look for look in looks if look > replication.pairs_queued), None)

@@ -85,7 +85,7 @@ class BaselineEvidence:
         }
 
 
-def gather(replication: Replication) -> BaselineEvidence:
+def evaluate(replication: Replication) -> BaselineEvidence:
     """Read the replicates and, once all are in, hold them against chance."""
     experiment = replication.experiment
     runs = sorted(replicate_runs(replication), key=lambda run: run.pair)

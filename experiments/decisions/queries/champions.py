@@ -23,7 +23,7 @@ class Change:
 
 
 @dataclass(frozen=True, slots=True)
-class Reign:
+class ChampionPeriod:
     """A configuration that became champion. `gain` over the one before it, in the official
     metric's unit, with the interval that decided; None without fresh seeds of both."""
 
@@ -48,7 +48,7 @@ class TargetChampions:
     """Newest first; `standing` is the decision whose champion stands, None before the first."""
 
     target: str
-    reigns: tuple[Reign, ...]
+    reigns: tuple[ChampionPeriod, ...]
 
     @property
     def standing(self) -> int | None:
@@ -71,11 +71,11 @@ def champions_of(access: Access) -> tuple[TargetChampions, ...]:
     )
 
 
-def _reign(row: Decision, newest: bool, standing: Decision) -> Reign:
+def _reign(row: Decision, newest: bool, standing: Decision) -> ChampionPeriod:
     evidence = json.loads(row.evidence or "{}")
     reverts = evidence.get("reverts") or {}
     verdict = {} if reverts else evidence.get("verdict") or {}
-    return Reign(
+    return ChampionPeriod(
         sequence=row.sequence,
         choice=row.choice,
         experiment=row.experiment.name if row.experiment else "",

@@ -187,7 +187,7 @@ def record(*, access: Access, replication: Replication, reason: str) -> Decision
     if replication.purpose != Purpose.BASELINE:
         raise NotOpenYet("These runs are no baseline; adopt a candidate by its verdict.")
     state = evidence_state(replication)
-    seen = baseline_evidence.gather(replication)
+    seen = baseline_evidence.evaluate(replication)
     if not seen.complete:
         raise NotOpenYet("Some seeds have no outcome yet; a baseline is entered when all have.")
     if not seen.finite_scores:

@@ -17,7 +17,7 @@ _ACCIDENT = Q(state=TrialState.FAILED, retries__isnull=True) & ~Q(
 )
 
 
-def decisions_wanted(project_ids: Iterable[int]) -> dict[int, tuple[str, ...]]:
+def awaiting_decision(project_ids: Iterable[int]) -> dict[int, tuple[str, ...]]:
     """Names of a project's experiments whose look is complete and undecided, the oldest first.
 
     One query, whatever the number of projects.

@@ -13,7 +13,7 @@ from django.db.models import Count, F, OuterRef, Q, Subquery
 from django.db.models.functions import Coalesce
 
 from experiments.design.document.stop_rules import STOPPED_ATTRIBUTE
-from experiments.design.queries.awaiting_decision import decisions_wanted
+from experiments.design.queries.awaiting_decision import awaiting_decision
 from experiments.design.space.search_space import values_in_words
 from experiments.design.trial_names import arm_letter, trial_name
 from experiments.errors import NotFound
@@ -133,7 +133,7 @@ def list_experiments(access: Access, wanted: ExperimentFilter) -> Page[Experimen
         )
         .order_by(order, "-pk")[start:end]
     )
-    waiting = decisions_wanted([access.project_id]).get(access.project_id, ())
+    waiting = awaiting_decision([access.project_id]).get(access.project_id, ())
     return Page([_row(each, waiting) for each in page], number, total, wanted.page.size)
 
 

@@ -16,11 +16,11 @@ from experiments.trials.findings.queries.findings import findings_of_trial
 from experiments.trials.panels.comparison import Comparison, compare
 from experiments.trials.panels.curve_panel import curves_panel, onsets_of
 from experiments.trials.panels.panel import Chart, Panel
-from experiments.trials.panels.parts import gather
+from experiments.trials.panels.parts import read_parts
 from experiments.trials.panels.search_charts import TABS, panel
 from experiments.trials.series.queries.curves import named_trials
 from experiments.trials.table.queries.trial_detail import get_trial
-from experiments.verdict.evidence.evidence import gather as gather_evidence
+from experiments.verdict.evidence.evidence import evaluate
 from experiments.verdict.evidence.planning import Planning, plan_ahead
 from experiments.verdict.panels.evidence_view import evidence_page
 from experiments.verdict.panels.path_context import PathContext, path_context
@@ -97,7 +97,7 @@ def read_repetition_charts(request: TokenRequest, slug: str, name: str, repetiti
     """Every seed of both sides, and the interval that decides, as the Decide page draws them."""
     access = auth.reading(request, slug)
     experiment = get_experiment(access, name)
-    held = gather_evidence(get_repetition(access, experiment, repetition))
+    held = evaluate(get_repetition(access, experiment, repetition))
     page = evidence_page(held.document())
     drawn = (("seeds", "Scores of all seeds", page.seeds), ("interval", "Gain", page.interval))
     charts = [Chart(key, title, figure, title) for key, title, figure in drawn if figure]
@@ -114,7 +114,7 @@ def compare_experiments(request: TokenRequest, slug: str, a: Word = "", b: Word 
     if a == b:
         wrong = Problem("b", "want another experiment than a")
         raise VerdictError("Two experiments are compared.", [wrong])
-    first, second = (gather(access, get_experiment(access, each)) for each in (a, b))
+    first, second = (read_parts(access, get_experiment(access, each)) for each in (a, b))
     return compare(first, second)
 
 

@@ -16,7 +16,11 @@ from experiments.design.metrics import declared_metrics
 from experiments.design.queries.experiments import Experiment, find_experiment
 from experiments.team.pages.access import in_project, required
 from experiments.team.queries.access import Access
-from experiments.trials.lifecycle.queries.change_marker import Pulse, find_beating, pulse
+from experiments.trials.lifecycle.queries.change_marker import (
+    ChangeMarker,
+    change_marker,
+    find_counters,
+)
 from experiments.trials.pages.live_cursor import Seen, digest, marks, read_cursor, write_cursor
 from experiments.trials.panels.curve_panel import SEEDS, curve_news, encode_cursor, wanted_trials
 from experiments.trials.panels.metric_families import families, first_family
@@ -31,7 +35,7 @@ from experiments.verdict.queries.replication_state import complete_replication
 
 def page_cursor(parts: PathContext, shown: Panel) -> str:
     """The cursor of a page that is about to be sent."""
-    return write_cursor(*marks(pulse(parts.experiment)), shown.cursor)
+    return write_cursor(*marks(change_marker(parts.experiment)), shown.cursor)
 
 
 @require_safe
@@ -39,7 +43,7 @@ def page_cursor(parts: PathContext, shown: Panel) -> str:
 def experiment_live(request: HttpRequest, access: Access, name: str) -> HttpResponse:
     """News for an open experiment page."""
     seen = read_cursor(request.GET.get("since", ""))
-    held = pulse(required(find_beating(access, name)))
+    held = change_marker(required(find_counters(access, name)))
     if held.moving and marks(held) == (seen.words, seen.table) and _curves_stand(request, seen):
         return HttpResponse(status=204)
     return _news(request, access, required(find_experiment(access, name)), held)
@@ -59,7 +63,7 @@ def _curves_stand(request: HttpRequest, seen: Seen) -> bool:
 
 
 def _news(
-    request: HttpRequest, access: Access, experiment: Experiment, held: Pulse
+    request: HttpRequest, access: Access, experiment: Experiment, held: ChangeMarker
 ) -> HttpResponse:
     seen = read_cursor(request.GET.get("since", ""))
     words, table = marks(held)

@@ -10,7 +10,7 @@ from typing import Any
 
 from django.db.models import Count, Max, OuterRef, Q, Subquery
 
-from experiments.design.queries.awaiting_decision import decisions_wanted
+from experiments.design.queries.awaiting_decision import awaiting_decision
 from experiments.models import Decision, Experiment, Project
 from experiments.models.decision import CHAMPION_CHOICES, Choice
 from experiments.models.experiment import ExperimentState
@@ -80,7 +80,7 @@ def list_projects(user: Any) -> tuple[ProjectRow, ...]:
     )
     champions = _champions(projects)
     under_way = _under_way(projects)
-    wanted = decisions_wanted(each.pk for each in projects)
+    wanted = awaiting_decision(each.pk for each in projects)
     return tuple(
         ProjectRow(
             slug=each.slug,

@@ -20,7 +20,7 @@ from experiments.team.queries.access import Access
 from experiments.trials.lifecycle.queries.added_trials import experiment_names, searched_values
 from experiments.trials.lifecycle.services import added_trials, experiments
 from experiments.trials.pages.added_trial_forms import BudgetForm, ConfigurationForm, GridForm
-from experiments.trials.panels.parts import ExperimentParts, gather
+from experiments.trials.panels.parts import ExperimentParts, read_parts
 from experiments.trials.table.queries.trial_detail import find_trial, name_of
 
 
@@ -123,7 +123,7 @@ def retry(request: HttpRequest, access: Access, name: str, trial: str) -> HttpRe
 
 def _editable(access: Access, name: str) -> ExperimentParts:
     """The parts of an experiment to which this person may add trials."""
-    parts = gather(access, required(find_experiment(access, name)))
+    parts = read_parts(access, required(find_experiment(access, name)))
     if parts.file is None:
         raise NotFound("A program described this experiment; only that program adds trials.")
     if not access.can_edit:

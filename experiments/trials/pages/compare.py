@@ -12,7 +12,7 @@ from experiments.design.queries.experiments import experiment_names, find_experi
 from experiments.team.pages.access import in_project, required
 from experiments.team.queries.access import Access
 from experiments.trials.panels.comparison import compare
-from experiments.trials.panels.parts import gather
+from experiments.trials.panels.parts import read_parts
 
 
 @require_safe
@@ -27,6 +27,6 @@ def compare_page(request: HttpRequest, access: Access) -> HttpResponse:
         "asked": asked,
     }
     if all(asked) and asked[0] != asked[1]:
-        both = [gather(access, required(find_experiment(access, name))) for name in asked]
+        both = [read_parts(access, required(find_experiment(access, name))) for name in asked]
         context |= {"both": both, "compared": compare(*both)}
     return render(request, "projects/compare.html", context)

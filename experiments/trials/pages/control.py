@@ -17,7 +17,7 @@ from experiments.trials.lifecycle.queries import gpu_hours
 from experiments.trials.lifecycle.queries.waiting import accidents, why_waiting
 from experiments.trials.lifecycle.services import control
 from experiments.trials.pages.control_form import ControlForm
-from experiments.trials.panels.parts import ExperimentParts, gather
+from experiments.trials.panels.parts import ExperimentParts, read_parts
 from experiments.trials.table.queries.trial_detail import find_trial
 
 
@@ -139,7 +139,7 @@ def cancel_trial(request: HttpRequest, access: Access, name: str, trial: str) ->
 
 
 def _editable(access: Access, name: str) -> ExperimentParts:
-    parts = gather(access, required(find_experiment(access, name)))
+    parts = read_parts(access, required(find_experiment(access, name)))
     if parts.file is None:
         raise NotFound("A program described this experiment; only that program runs its trials.")
     if not access.can_edit:

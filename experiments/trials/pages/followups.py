@@ -34,7 +34,7 @@ MAIN = ("extend", "narrow", "exploit", "clone")
 
 
 @dataclass(frozen=True, slots=True)
-class Offer:
+class Capacity:
     """A follow-up as its page lists it: with a link, or with the reason why there is none."""
 
     title: str
@@ -102,15 +102,15 @@ def followups_page(request: HttpRequest, access: Access, name: str) -> HttpRespo
     return render(request, "experiments/followups.html", context)
 
 
-def _offer(access: Access, older: Any, kind: str, seen: Exploration, **more: str) -> Offer:
+def _offer(access: Access, older: Any, kind: str, seen: Exploration, **more: str) -> Capacity:
     known = followups.FOLLOWUPS[kind]
     proposal = followups.propose(older, kind, exploration=seen, **more)  # type: ignore[arg-type]
-    return Offer(
+    return Capacity(
         known.title, known.meaning, proposal, link(access, older.name, kind, **more), **more
     )
 
 
-def _edges(access: Access, older: Any, seen: Exploration) -> list[Offer]:
+def _edges(access: Access, older: Any, seen: Exploration) -> list[Capacity]:
     """Every end of every range: how far it could go, or why it cannot."""
     return [
         _offer(access, older, "extend", seen, hyperparameter=axis.name, edge=edge.value)

@@ -6,7 +6,7 @@ import hashlib
 from dataclasses import dataclass
 from typing import Any
 
-from experiments.trials.lifecycle.queries.change_marker import Pulse
+from experiments.trials.lifecycle.queries.change_marker import ChangeMarker
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +36,7 @@ def read_cursor(text: str) -> Seen:
     return Seen(words, table, found)
 
 
-def marks(held: Pulse) -> tuple[str, str]:
+def marks(held: ChangeMarker) -> tuple[str, str]:
     """Short marks of everything that the words of a page, and its table, are made of."""
     return digest(held.words), digest(held.table)
 

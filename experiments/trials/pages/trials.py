@@ -24,7 +24,7 @@ from experiments.trials.panels.curve_panel import (
     onsets_of,
 )
 from experiments.trials.panels.metric_families import families, first_family
-from experiments.trials.panels.parts import ExperimentParts, count_arms, gather
+from experiments.trials.panels.parts import ExperimentParts, count_arms, read_parts
 from experiments.trials.series.queries.curves import named_trials, news
 from experiments.trials.table.queries.reproduce_trial import line_of
 from experiments.trials.table.queries.trial_detail import detail_of, find_trial
@@ -34,7 +34,7 @@ from experiments.trials.table.queries.trial_detail import detail_of, find_trial
 @in_project
 def trial_page(request: HttpRequest, access: Access, name: str, trial: str) -> HttpResponse:
     """Curves, parameters, environment, findings, files and the log of one trial."""
-    parts = gather(access, required(find_experiment(access, name)))
+    parts = read_parts(access, required(find_experiment(access, name)))
     found = _find(parts, trial)
     detail = detail_of(found, len(parts.arms))
     findings = findings_of_trial(found.pk)

@@ -53,7 +53,7 @@ def count_arms(experiment: Experiment) -> int:
     return len(file.arms()) if file else len(arms_of(experiment.pk))
 
 
-def gather(access: Access, experiment: Experiment) -> ExperimentParts:
+def read_parts(access: Access, experiment: Experiment) -> ExperimentParts:
     """Read the parts of a page. The number of queries does not depend on the number of trials."""
     arms = arms_of(experiment.pk)
     return ExperimentParts(

@@ -21,7 +21,7 @@ from experiments.verdict.api.replication_schemas import (
     RepetitionIn,
     RepetitionsOut,
 )
-from experiments.verdict.evidence.evidence import Evidence, gather
+from experiments.verdict.evidence.evidence import Evidence, evaluate
 from experiments.verdict.queries.replication_state import (
     Replication,
     get_repetition,
@@ -76,7 +76,7 @@ def read_evidence(request: TokenRequest, slug: str, name: str, repetition: int) 
     """Everything that a decision would rest on at this moment."""
     access = auth.reading(request, slug)
     experiment = get_experiment(access, name)
-    return _evidence(gather(get_repetition(access, experiment, repetition)))
+    return _evidence(evaluate(get_repetition(access, experiment, repetition)))
 
 
 @router.post(f"{_ONE}/continue", response=_QUEUED)
@@ -108,7 +108,7 @@ def open_test_scores(request: TokenRequest, slug: str, name: str, repetition: in
     """Show the test scores; the opening is counted and frozen into the decision."""
     access, replication = _writable(request, slug, name, repetition)
     services.open_test(access=access, replication=replication)
-    return _evidence(gather(_writable(request, slug, name, repetition)[1]))
+    return _evidence(evaluate(_writable(request, slug, name, repetition)[1]))
 
 
 @router.post(

@@ -151,7 +151,7 @@ def _document(replication: Replication) -> Any:
     return json.loads(replication.baseline.document) if replication.baseline else None
 
 
-def gather(replication: Replication) -> Evidence:
+def evaluate(replication: Replication) -> Evidence:
     """Read the replicates and judge them at the present look.
 
     `state` is read first: whoever finds it unchanged later knows that the rest is as well.

@@ -13,7 +13,7 @@ from experiments.verdict.queries.replication_state import RepetitionState
 from experiments.verdict.services.replications import DEFAULT_LOOKS
 from experiments.web.formatting import about
 
-Standing = Literal["done", "warned", "now", "later"]
+StepState = Literal["done", "warned", "now", "later"]
 ENDED = ("finished", "stopped")
 
 
@@ -22,7 +22,7 @@ class Step:
     """One step of the path: where it stands and, in a few words, why."""
 
     title: str
-    standing: Standing
+    standing: StepState
     say: str
     url: str
 

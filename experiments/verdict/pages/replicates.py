@@ -13,9 +13,9 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 from experiments.design.queries.experiments import find_experiment
 from experiments.team.pages.access import attempted, in_project, required, whole_number
 from experiments.team.queries.access import Access
-from experiments.trials.lifecycle.queries.change_marker import pulse
+from experiments.trials.lifecycle.queries.change_marker import change_marker
 from experiments.trials.pages.live_cursor import marks, read_cursor, write_cursor
-from experiments.verdict.evidence.evidence import gather as gather_evidence
+from experiments.verdict.evidence.evidence import evaluate
 from experiments.verdict.pages.candidates import asked, to_page
 from experiments.verdict.pages.declaring import declaration_context, declare
 from experiments.verdict.pages.measuring import measuring
@@ -38,7 +38,7 @@ def seeds_page(request: HttpRequest, access: Access, name: str) -> HttpResponse:
             return redirect("seeds", access.slug, name)
         for field, wrong in form.reasons():
             messages.error(request, f"{field}: {wrong}")
-    words, _ = marks(pulse(parts.experiment))
+    words, _ = marks(change_marker(parts.experiment))
     context = {
         **shared_context(parts),
         **_repetition_context(parts),
@@ -58,7 +58,7 @@ def _repetition_context(parts: PathContext) -> dict[str, Any]:
     if held is None:
         return {"repetition": None}
     replication = required(find_repetition(parts.access, parts.experiment.pk, held.id))
-    evidence = gather_evidence(replication)
+    evidence = evaluate(replication)
     # Between two looks nothing but the seeds: no test, no interval, no mean.
     page = evidence_page(evidence.document(), judged=evidence.verdict is not None)
     return {
@@ -83,7 +83,7 @@ def _repetition_context(parts: PathContext) -> dict[str, Any]:
 def seeds_live(request: HttpRequest, access: Access, name: str) -> HttpResponse:
     """The seeds that have come in meanwhile."""
     experiment = required(find_experiment(access, name))
-    held = pulse(experiment)
+    held = change_marker(experiment)
     words, _ = marks(held)
     if read_cursor(request.GET.get("since", "")).words == words:
         return HttpResponse(status=204)

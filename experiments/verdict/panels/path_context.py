@@ -8,7 +8,7 @@ from django.urls import reverse
 
 from experiments.design.queries.experiments import Experiment
 from experiments.team.queries.access import Access
-from experiments.trials.panels.parts import ExperimentParts, gather
+from experiments.trials.panels.parts import ExperimentParts, read_parts
 from experiments.verdict.queries.replication_state import (
     RepetitionState,
     decision_without_seeds,
@@ -63,7 +63,7 @@ def path_context(access: Access, experiment: Experiment, *, candidate: int = 0) 
 
     `candidate`: which of several that are repeated together, from 1; 0 leaves it open.
     """
-    parts = gather(access, experiment)
+    parts = read_parts(access, experiment)
     return PathContext(
         **{each.name: getattr(parts, each.name) for each in fields(parts)},
         repetition=repetition_state(experiment.pk, candidate),

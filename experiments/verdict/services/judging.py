@@ -5,7 +5,7 @@ from __future__ import annotations
 from experiments.errors import NotOpenYet, StaleEvidence
 from experiments.models import Experiment, Replication
 from experiments.models.replication import Purpose
-from experiments.verdict.evidence.evidence import Evidence, gather
+from experiments.verdict.evidence.evidence import Evidence, evaluate
 from experiments.verdict.evidence.evidence_state import changed_parts, evidence_state
 
 
@@ -20,7 +20,7 @@ def judged(replication: Replication) -> Evidence:
     if replication.purpose != Purpose.VERDICT:
         raise NotOpenYet("These runs were not declared for a verdict; none comes of them.")
     related = ("experiment__project", "candidate", "baseline", "candidate_trial")
-    return gather(Replication.objects.select_related(*related).get(pk=replication.pk))
+    return evaluate(Replication.objects.select_related(*related).get(pk=replication.pk))
 
 
 def hold(replication: Replication) -> Replication:

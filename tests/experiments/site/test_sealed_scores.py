@@ -84,7 +84,7 @@ def _everything(replication: Replication) -> dict[str, str]:
 
 
 def test_before_the_opening_no_address_of_the_site_knows_it(repeated: Replication) -> None:
-    gathered = evidence.gather(repeated)
+    gathered = evidence.evaluate(repeated)
     decisions.record(
         access=cast.access("ada", repeated.experiment),
         experiment=repeated.experiment,
@@ -119,7 +119,7 @@ def test_each_opening_is_counted_and_frozen_into_the_decision(repeated: Replicat
             f"/projects/digits/experiments/{experiment.name}/seeds/{repeated.pk}/open-test/"
         )
     assert "0.8765" in person.get(page).content.decode()
-    gathered = evidence.gather(repeated)
+    gathered = evidence.evaluate(repeated)
     decision = decisions.record(
         access=cast.access("ada", experiment),
         experiment=experiment,

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from experiments.trials.series.services.series import Batch
 from workers.delivery import disk_queue as spools
-from workers.delivery.disk_queue import Spool, abandoned
+from workers.delivery.disk_queue import DiskQueue, abandoned
 
 
 def batch(number: int, size: int = 10, trial: int = 1) -> Batch:
@@ -19,7 +19,7 @@ def batch(number: int, size: int = 10, trial: int = 1) -> Batch:
     return Batch(trial, 1, number, payload, 3, -5, 7, latest_value=number / 3, latest_step=number)
 
 
-def numbers(spool: Spool) -> list[int]:
+def numbers(spool: DiskQueue) -> list[int]:
     """Takes everything out, as somebody does who delivers."""
     found = []
     while front := spool.front(2, 10**6):
@@ -29,7 +29,7 @@ def numbers(spool: Spool) -> list[int]:
 
 
 def test_flushes_come_out_as_they_came_in_and_nothing_is_written(tmp_path: Path) -> None:
-    spool = Spool(tmp_path / "a.spool")
+    spool = DiskQueue(tmp_path / "a.spool")
     for number in range(3):
         spool.put(batch(number))
     assert spool.front(10, 10**6) == [batch(0), batch(1), batch(2)]
@@ -39,7 +39,7 @@ def test_flushes_come_out_as_they_came_in_and_nothing_is_written(tmp_path: Path)
 
 
 def test_a_flush_comes_back_from_disk_to_the_last_bit(tmp_path: Path) -> None:
-    spool = Spool(tmp_path / "a.spool")
+    spool = DiskQueue(tmp_path / "a.spool")
     odd = [
         Batch(2**40, 3, 7, os.urandom(100), 5, -(2**63), 2**63 - 1, math.inf, -1),
         Batch(1, 0, 0, b"", 0, 0, 0),
@@ -62,7 +62,7 @@ def test_a_flush_comes_back_from_disk_to_the_last_bit(tmp_path: Path) -> None:
 def test_whatever_waits_where_none_is_lost_doubled_or_overtaken(
     tmp_path_factory: pytest.TempPathFactory, acts: list[str], limit: int
 ) -> None:
-    spool = Spool(tmp_path_factory.mktemp("spool") / "a.spool")
+    spool = DiskQueue(tmp_path_factory.mktemp("spool") / "a.spool")
     put, taken = 0, []
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(spools, "MEMORY_BYTES", limit)
@@ -90,7 +90,7 @@ def test_memory_is_bounded_and_a_drained_file_is_empty(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(spools, "MEMORY_BYTES", 1000)
-    spool = Spool(tmp_path / "a.spool")
+    spool = DiskQueue(tmp_path / "a.spool")
     for number in range(100):
         spool.put(batch(number, 100))
         assert spool.memory_bytes <= 1000
@@ -105,7 +105,7 @@ def test_memory_is_bounded_and_a_drained_file_is_empty(
 def test_what_has_waited_too_long_goes_to_disk_with_the_next_flush(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    spool = Spool(tmp_path / "a.spool")
+    spool = DiskQueue(tmp_path / "a.spool")
     spool.put(batch(0))
     assert spool.memory_bytes == 10
     monkeypatch.setattr(spools, "MEMORY_SECONDS", -1.0)
@@ -115,11 +115,11 @@ def test_what_has_waited_too_long_goes_to_disk_with_the_next_flush(
 
 
 def test_what_a_process_left_is_found_once_and_a_living_ones_is_not(tmp_path: Path) -> None:
-    left = Spool(tmp_path / "dead.spool")
+    left = DiskQueue(tmp_path / "dead.spool")
     for number in range(3):
         left.put(batch(number))
     left.close()
-    living = Spool(tmp_path / "living.spool")
+    living = DiskQueue(tmp_path / "living.spool")
     living.put(batch(9))
     living.spill()
     (found,) = abandoned(tmp_path)
@@ -132,7 +132,7 @@ def test_what_a_process_left_is_found_once_and_a_living_ones_is_not(tmp_path: Pa
 
 @pytest.mark.parametrize("damage", ["cut", "altered", "garbage"])
 def test_a_record_that_a_kill_cut_off_costs_only_itself(tmp_path: Path, damage: str) -> None:
-    left = Spool(tmp_path / "dead.spool")
+    left = DiskQueue(tmp_path / "dead.spool")
     for number in range(3):
         left.put(batch(number))
     left.close()
@@ -152,7 +152,7 @@ def test_a_record_that_a_kill_cut_off_costs_only_itself(tmp_path: Path, damage: 
 def test_a_full_disk_keeps_flushes_in_memory(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    spool = Spool(tmp_path / "a.spool")
+    spool = DiskQueue(tmp_path / "a.spool")
     spool.put(batch(0))
     spool.spill()
     with monkeypatch.context() as patch:
@@ -168,7 +168,7 @@ def test_a_full_disk_keeps_flushes_in_memory(
 
 
 def test_only_this_user_may_read_the_file(tmp_path: Path) -> None:
-    spool = Spool(tmp_path / "deep" / "a.spool")
+    spool = DiskQueue(tmp_path / "deep" / "a.spool")
     spool.put(batch(0))
     spool.spill()
     assert (tmp_path / "deep" / "a.spool").stat().st_mode & 0o077 == 0

@@ -11,8 +11,8 @@ from experiments.trials.series.services.series import Batch
 from tests.waiting import PATIENCE, wait_until
 from workers.delivery import disk_queue as spools
 from workers.delivery import series_uploader as couriers
-from workers.delivery.disk_queue import Spool
-from workers.delivery.series_uploader import Courier, Undelivered
+from workers.delivery.disk_queue import DiskQueue
+from workers.delivery.series_uploader import SeriesUploader, Undelivered
 
 NEVER = threading.Event()
 ALREADY = threading.Event()
@@ -51,15 +51,15 @@ def database(monkeypatch: pytest.MonkeyPatch) -> Database:
     return Database()
 
 
-Start = Callable[[], Courier]
+Start = Callable[[], SeriesUploader]
 
 
 @pytest.fixture
 def start(tmp_path: Path, database: Database) -> Iterator[Start]:
-    started: list[Courier] = []
+    started: list[SeriesUploader] = []
 
-    def make() -> Courier:
-        started.append(Courier(tmp_path, deliver=database.deliver))
+    def make() -> SeriesUploader:
+        started.append(SeriesUploader(tmp_path, deliver=database.deliver))
         return started[-1]
 
     yield make
@@ -133,7 +133,7 @@ def test_a_refused_flush_is_told_to_its_trial_and_holds_up_no_other(
 def test_what_a_dead_process_left_is_delivered_by_the_next(
     start: Start, database: Database, tmp_path: Path
 ) -> None:
-    left = Spool(tmp_path / "dead.spool")
+    left = DiskQueue(tmp_path / "dead.spool")
     for number in range(3):
         left.put(batch(number))
     left.close()
@@ -168,7 +168,7 @@ def test_closing_while_the_database_hangs_leaves_all_on_disk(
         courier.put(batch(number))
     wait_until(lambda: database.calls)
     courier.close()
-    (left,) = [Spool.found(path, path.open("r+b")) for path in tmp_path.glob("*.spool")]
+    (left,) = [DiskQueue.found(path, path.open("r+b")) for path in tmp_path.glob("*.spool")]
     assert [each.batch for each in left.front(9, 10**6)] == [0, 1, 2]
     left.close()
 

@@ -16,7 +16,7 @@ from experiments.models import Experiment, Finding, SeriesBatch, Trial, TrialRea
 from experiments.trials.lifecycle.queries import trial_spec
 from experiments.trials.series.lineage import Resumption, with_resumption
 from tests import cast
-from workers.node.findings import Looker
+from workers.node.findings import FindingsRecorder
 
 pytestmark = pytest.mark.django_db
 
@@ -24,10 +24,10 @@ WHOLE = {"optimizer": "adam", "epochs": 60}
 
 
 def look_at_all(
-    experiment: Experiment, looker: Looker | None = None, seconds: float = 1e6
+    experiment: Experiment, looker: FindingsRecorder | None = None, seconds: float = 1e6
 ) -> None:
     """As if a worker had just finished every trial of a search."""
-    looker = looker or Looker()
+    looker = looker or FindingsRecorder()
     for trial in Trial.objects.filter(study__experiment=experiment).order_by("pk"):
         assignment = trial_spec.read(trial.pk)
         parameters = {**WHOLE, **json.loads(trial.parameters)}
@@ -124,7 +124,10 @@ def test_reading_that_fails_altogether_never_reaches_the_worker(
 
 
 def looks_across(
-    experiment: Experiment, monkeypatch: pytest.MonkeyPatch, looker: Looker, seconds: float
+    experiment: Experiment,
+    monkeypatch: pytest.MonkeyPatch,
+    looker: FindingsRecorder,
+    seconds: float,
 ) -> int:
     """How often the rules across trials were applied."""
     views: list[object] = []
@@ -148,13 +151,13 @@ def test_rules_across_trials_are_applied_after_each_trial_that_takes_its_time(
     experiment: Experiment, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     trials = Trial.objects.count()
-    assert looks_across(experiment, monkeypatch, Looker(ticking(0.05)), 60.0) == trials
+    assert looks_across(experiment, monkeypatch, FindingsRecorder(ticking(0.05)), 60.0) == trials
 
 
 def test_where_trials_are_short_they_wait_and_follow_at_the_end(
     experiment: Experiment, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    looker = Looker(ticking(0.01))
+    looker = FindingsRecorder(ticking(0.01))
     few = looks_across(experiment, monkeypatch, looker, 0.8)
     # Each trial earns 16 ms, of which its own look takes 10; one look across takes 10.
     assert 1 < few < Trial.objects.count()
@@ -169,7 +172,7 @@ def test_replicates_are_scored_not_searched(experiment: Experiment) -> None:
     replicate = Trial.objects.replicates_of(replication).first()
     assert replicate is not None
     assignment = trial_spec.read(replicate.pk)
-    Looker().after_trial(assignment, WHOLE, seconds=10.0, pruned=False)
+    FindingsRecorder().after_trial(assignment, WHOLE, seconds=10.0, pruned=False)
     assert not Finding.objects.exists() and not TrialReading.objects.exists()
 
 

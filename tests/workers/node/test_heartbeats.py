@@ -8,7 +8,7 @@ from django.db import OperationalError
 
 from experiments.trials.lifecycle.services import queue
 from tests.waiting import PATIENCE, wait_until
-from workers.node.heartbeats import Pulse, Watched
+from workers.node.heartbeats import Heartbeats, Watched
 
 
 class Record:
@@ -41,13 +41,15 @@ def record(monkeypatch: pytest.MonkeyPatch) -> Record:
 
 
 @pytest.fixture
-def pulse(record: Record) -> Iterator[Pulse]:
-    made = Pulse(seconds=0.01)
+def pulse(record: Record) -> Iterator[Heartbeats]:
+    made = Heartbeats(seconds=0.01)
     yield made
     made.close()
 
 
-def test_watched_trials_beat_and_hear_what_is_asked_of_them(pulse: Pulse, record: Record) -> None:
+def test_watched_trials_beat_and_hear_what_is_asked_of_them(
+    pulse: Heartbeats, record: Record
+) -> None:
     first, second = pulse.watch(1, 1), pulse.watch(2, 4)
     wait_until(lambda: {1, 2} <= set(record.beats))
     assert (first.control, first.fenced) == ("", False)
@@ -61,7 +63,7 @@ def test_watched_trials_beat_and_hear_what_is_asked_of_them(pulse: Pulse, record
     assert record.beats.count(1) <= 1  # one that was on its way
 
 
-def test_a_log_tail_is_written_once_and_the_newest_wins(pulse: Pulse, record: Record) -> None:
+def test_a_log_tail_is_written_once_and_the_newest_wins(pulse: Heartbeats, record: Record) -> None:
     watched = pulse.watch(1, 1)
     watched.log_tail = "first"
     wait_until(lambda: record.tails)
@@ -72,7 +74,7 @@ def test_a_log_tail_is_written_once_and_the_newest_wins(pulse: Pulse, record: Re
     assert record.tails == ["first", "second"]
 
 
-def test_a_database_that_is_away_ends_nothing(pulse: Pulse, record: Record) -> None:
+def test_a_database_that_is_away_ends_nothing(pulse: Heartbeats, record: Record) -> None:
     watched = pulse.watch(1, 1)
     record.away = True
     watched.log_tail = "later"
@@ -83,7 +85,7 @@ def test_a_database_that_is_away_ends_nothing(pulse: Pulse, record: Record) -> N
 
 
 def test_after_forgetting_nothing_is_written(
-    pulse: Pulse, record: Record, monkeypatch: pytest.MonkeyPatch
+    pulse: Heartbeats, record: Record, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     entered, go_on = threading.Event(), threading.Event()
 

@@ -16,7 +16,7 @@ from experiments.trials.findings.queries.importance import (
     scored_trials,
 )
 from experiments.trials.findings.services import importance as importance_service
-from experiments.trials.lifecycle.queries.search_progress import standing_of
+from experiments.trials.lifecycle.queries.search_progress import progress_of
 from tests import cast
 from workers.node import importance
 
@@ -83,7 +83,7 @@ def finished(trials_per_arm: int = LEAST_TRIALS) -> Experiment:
 @pytest.mark.django_db
 def test_a_look_records_the_arms_value_beside_the_searched_ones() -> None:
     experiment = finished()
-    importance.Looker().look(standing_of(experiment.pk))
+    importance.ImportanceRecorder().look(progress_of(experiment.pk))
     held = importance_of(experiment.pk)
     assert held is not None
     assert set(held.shares) == {"label_smoothing", "learning_rate", "dropout", "hidden_units"}
@@ -94,18 +94,18 @@ def test_a_look_records_the_arms_value_beside_the_searched_ones() -> None:
 @pytest.mark.django_db
 def test_it_is_due_after_a_tenth_more_trials_and_at_the_end() -> None:
     experiment = finished(30)
-    assert importance_due(standing_of(experiment.pk))
-    importance.Looker().look(standing_of(experiment.pk))
-    assert not importance_due(standing_of(experiment.pk))
+    assert importance_due(progress_of(experiment.pk))
+    importance.ImportanceRecorder().look(progress_of(experiment.pk))
+    assert not importance_due(progress_of(experiment.pk))
     read, done = experiment.complete_count, experiment.trial_count
     rows = Experiment.objects.filter(pk=experiment.pk)
     more = read // 10 + 1
     rows.update(state="running", budget=10 * read, complete_count=read + 1, trial_count=done + 1)
-    assert not importance_due(standing_of(experiment.pk)), "one trial more changes little"
+    assert not importance_due(progress_of(experiment.pk)), "one trial more changes little"
     rows.update(state="stopped")
-    assert importance_due(standing_of(experiment.pk)), "at the end all count"
+    assert importance_due(progress_of(experiment.pk)), "at the end all count"
     rows.update(state="running", complete_count=read + more, trial_count=done + more)
-    assert importance_due(standing_of(experiment.pk))
+    assert importance_due(progress_of(experiment.pk))
 
 
 @pytest.mark.django_db
@@ -114,25 +114,25 @@ def test_short_trials_wait_for_it_at_the_end_only(monkeypatch: pytest.MonkeyPatc
     computed: list[int] = []
     monkeypatch.setattr(importance, "compute", computed.append)
     now = [100.0]
-    looker = importance.Looker(lambda: now[0])
+    looker = importance.ImportanceRecorder(lambda: now[0])
     rows = Experiment.objects.filter(pk=experiment.pk)
     rows.update(state="running")
-    looker.look(standing_of(experiment.pk))
+    looker.look(progress_of(experiment.pk))
     now[0] += importance.SECONDS / 2
-    looker.look(standing_of(experiment.pk))
+    looker.look(progress_of(experiment.pk))
     assert len(computed) == 1
     now[0] += importance.SECONDS
-    looker.look(standing_of(experiment.pk))
+    looker.look(progress_of(experiment.pk))
     assert len(computed) == 2
     rows.update(state="finished")
-    looker.look(standing_of(experiment.pk))
+    looker.look(progress_of(experiment.pk))
     assert len(computed) == 3
 
 
 @pytest.mark.django_db
 def test_few_trials_are_not_read() -> None:
     experiment = finished(4)
-    importance.Looker().look(standing_of(experiment.pk))
+    importance.ImportanceRecorder().look(progress_of(experiment.pk))
     assert importance_of(experiment.pk) is None
 
 
@@ -146,7 +146,7 @@ def test_a_broken_computation_is_logged_and_costs_nothing_else(
         raise RuntimeError("no")
 
     monkeypatch.setattr(importance, "shares_of", broken)
-    importance.Looker().look(standing_of(experiment.pk))
+    importance.ImportanceRecorder().look(progress_of(experiment.pk))
     assert "could not be computed" in caplog.text
 
 
@@ -160,7 +160,7 @@ def test_failed_trials_are_not_read() -> None:
 def test_values_whose_range_nobody_told_are_left_out() -> None:
     experiment = finished()
     Trial.objects.filter(study__experiment=experiment).update(distributions="{}")
-    importance.Looker().look(standing_of(experiment.pk))
+    importance.ImportanceRecorder().look(progress_of(experiment.pk))
     held = importance_of(experiment.pk)
     assert held is not None and set(held.shares) == {"label_smoothing"}
 

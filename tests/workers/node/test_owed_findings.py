@@ -20,7 +20,7 @@ from experiments.trials.lifecycle.services import runs
 from experiments.trials.series.logged_points import LoggedPoints
 from tests import cast
 from workers.node import importance, owed_findings
-from workers.node.findings import Looker
+from workers.node.findings import FindingsRecorder
 
 pytestmark = pytest.mark.django_db
 
@@ -61,7 +61,7 @@ def a_run(project: Project, *, overfits: bool, end: bool = True) -> int:
 def test_a_run_from_outside_gets_the_findings_of_its_curves(project: Project) -> None:
     turned, sound = a_run(project, overfits=True), a_run(project, overfits=False)
     going_on = a_run(project, overfits=True, end=False)
-    assert owed_findings.look(Looker()) == 2
+    assert owed_findings.look(FindingsRecorder()) == 2
     found = Finding.objects.filter(rule="overfitting", status="fired")
     assert [each.trial_id for each in found] == [turned]
     assert not Finding.objects.filter(trial=going_on).exists()
@@ -71,9 +71,9 @@ def test_a_run_from_outside_gets_the_findings_of_its_curves(project: Project) ->
 def test_each_run_is_read_once_the_oldest_first(project: Project) -> None:
     ids = [a_run(project, overfits=False) for _ in range(3)]
     assert [
-        owed_findings.look(Looker(), 2),
-        owed_findings.look(Looker(), 2),
-        owed_findings.look(Looker(), 2),
+        owed_findings.look(FindingsRecorder(), 2),
+        owed_findings.look(FindingsRecorder(), 2),
+        owed_findings.look(FindingsRecorder(), 2),
     ] == [2, 1, 0]
     read = TrialReading.objects.order_by("trial").values_list("trial_id", flat=True)
     assert list(read) == ids
@@ -91,7 +91,7 @@ def test_a_rule_that_breaks_costs_its_run_only_and_is_not_tried_for_ever(
         return read(run, *rest)  # type: ignore[arg-type]
 
     monkeypatch.setattr(owed_findings, "look_at_trial", breaks)
-    assert owed_findings.look(Looker()) == 2
+    assert owed_findings.look(FindingsRecorder()) == 2
     assert due() == []
     assert {each.trial_id for each in Finding.objects.all()} == {sound}
 
@@ -111,7 +111,7 @@ def test_a_search_whose_worker_died_after_the_result_gets_all_that_follows_from_
 ) -> None:
     experiment = cast.finished_search(trials_per_arm=12)
     Experiment.objects.update(active_at=timezone.now() - dt.timedelta(hours=1))
-    looker = Looker()
+    looker = FindingsRecorder()
     while owed_findings.look(looker, 9):
         pass
     assert due() == []
@@ -130,7 +130,7 @@ def test_findings_that_come_late_are_followed_by_those_across_trials(project: Pr
         active_at=timezone.now() - dt.timedelta(hours=1), derived_count=experiment.trial_count
     )
     Trial.objects.exclude(pk=experiment.best_trial_id).update(findings_due=False)
-    looker = Looker()
+    looker = FindingsRecorder()
     assert [owed_findings.look(looker), owed_findings.look(looker)] == [1, 1]
     assert owed_findings.look(looker) == 0
     assert Finding.objects.filter(experiment=experiment, trial=None).exists()
@@ -149,10 +149,10 @@ def test_a_database_that_goes_away_meanwhile_leaves_them_owed(
     with monkeypatch.context() as patch:
         patch.setattr(importance, "compute", away)
         patch.setattr(importance, "close_old_connections", lambda: None)  # the test's own
-        assert owed_findings.look(Looker()) == 1
+        assert owed_findings.look(FindingsRecorder()) == 1
     experiment.refresh_from_db()
     assert experiment.derived_count == 0
-    assert owed_findings.look(Looker()) == 1
+    assert owed_findings.look(FindingsRecorder()) == 1
     experiment.refresh_from_db()
     assert experiment.derived_count == experiment.trial_count
 
@@ -161,4 +161,4 @@ def test_a_search_that_goes_on_is_left_to_its_workers(project: Project) -> None:
     cast.running_search(done=3)
     Experiment.objects.update(active_at=timezone.now() - dt.timedelta(hours=1))
     Trial.objects.update(findings_due=False)
-    assert owed_findings.look(Looker()) == 0
+    assert owed_findings.look(FindingsRecorder()) == 0

@@ -5,7 +5,7 @@ import threading
 import pytest
 
 from tests.waiting import PATIENCE
-from workers.node.prune_requests import ReportDesk
+from workers.node.prune_requests import PruneRequests
 from workers.training.messages import Report, ReportAnswer
 
 
@@ -18,7 +18,7 @@ def test_reports_are_answered_in_order_in_another_thread() -> None:
         return None if step == 2 else value > 0.5
 
     ended: list[int] = []
-    desk = ReportDesk(judge, answers.append, lambda: ended.append(threading.get_ident()))
+    desk = PruneRequests(judge, answers.append, lambda: ended.append(threading.get_ident()))
     for number, value in enumerate([0.2, 0.9, 0.9, 0.1]):
         desk.ask(Report(number, number, value))
     desk.close()
@@ -34,7 +34,7 @@ def test_reports_are_answered_in_order_in_another_thread() -> None:
 def test_asking_does_not_wait_for_a_judge_that_hangs() -> None:
     go_on = threading.Event()
     answers: list[ReportAnswer] = []
-    desk = ReportDesk(lambda *_: go_on.wait(PATIENCE), answers.append)
+    desk = PruneRequests(lambda *_: go_on.wait(PATIENCE), answers.append)
     for number in range(100):
         desk.ask(Report(number, number, 0.5))
     assert answers == [], "the judge still thinks about the first"
@@ -48,7 +48,7 @@ def test_what_the_judge_raises_is_kept_and_ends_the_desk() -> None:
         raise ValueError("no such trial")
 
     ended: list[bool] = []
-    desk = ReportDesk(judge, lambda _: pytest.fail("answered"), lambda: ended.append(True))
+    desk = PruneRequests(judge, lambda _: pytest.fail("answered"), lambda: ended.append(True))
     desk.ask(Report(1, 1, 0.5))
     desk.close()
     assert isinstance(desk.error, ValueError) and ended == [True]
@@ -56,5 +56,5 @@ def test_what_the_judge_raises_is_kept_and_ends_the_desk() -> None:
 
 def test_a_desk_that_nobody_asked_starts_no_thread() -> None:
     before = threading.active_count()
-    ReportDesk(lambda *_: True, lambda _: None, lambda: pytest.fail("no thread to end")).close()
+    PruneRequests(lambda *_: True, lambda _: None, lambda: pytest.fail("no thread to end")).close()
     assert threading.active_count() == before

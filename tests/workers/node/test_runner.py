@@ -115,7 +115,7 @@ def _run_one(monkeypatch: pytest.MonkeyPatch, room: _Room) -> Trial:
     cast.search(trials_per_arm=1)
     runner = TrialRunner(worker_id=None, storage=VerdictStorage(), stopping=threading.Event())  # type: ignore[arg-type]
     runner._pulse.close()
-    runner._pulse = heartbeats.Pulse(seconds=0.01)
+    runner._pulse = heartbeats.Heartbeats(seconds=0.01)
     try:
         assert runner.run_next("cpu", room)
     finally:

@@ -33,7 +33,7 @@ from tests.services_under_test.worker import WorkerProcess, wait_until
 from tests.workers.run_memory import Memory
 from tests.workers.slot_owner import job
 from workers.problems import svm
-from workers.training.passes import Passes
+from workers.training.passes import MultiPassRun
 
 pytestmark = pytest.mark.django_db(transaction=True)
 Start = Callable[..., WorkerProcess]
@@ -219,8 +219,8 @@ def test_a_repetition_over_seeds_reaches_its_verdict(start_worker: Start) -> Non
         looks=(4,),
         margin=0.001,
     )
-    wait_until(lambda: evidence.gather(replication).open_runs == 0, worker=worker)
-    found = evidence.gather(replication)
+    wait_until(lambda: evidence.evaluate(replication).open_runs == 0, worker=worker)
+    found = evidence.evaluate(replication)
     assert found.verdict is not None
     assert found.outcome == "adopt", found.verdict.reason or found.verdict.sentence
     assert not found.verdict.on_this_split
@@ -267,7 +267,7 @@ def test_a_trial_whose_worker_dies_within_a_fold_loses_no_fold_and_no_point(
         assert steps.tolist() == list(range(1, 151)), "without a gap, none twice"
     params = {"epochs": 150, **json.loads(trial.parameters)}
     seeds = {"train_seed": trial.train_seed, "split_seed": trial.split_seed}
-    unbroken = Passes(job("x", params=params, folds=3, **seeds), Memory())
+    unbroken = MultiPassRun(job("x", params=params, folds=3, **seeds), Memory())
     unbroken.call(svm.descend)
     assert (trial.value, list(unbroken.folds)) == (
         unbroken.score.value,

@@ -14,7 +14,7 @@ from experiments.design.document import experiment_file
 from experiments.design.document.grid import arm_grid
 from tests.workers.training.test_run import Recorder, job
 from workers.problems import svm
-from workers.training.passes import Passes
+from workers.training.passes import MultiPassRun
 from workers.training.run import Run
 
 EXAMPLE = Path(svm.__file__).parent / "examples" / "svm-grid.yaml"
@@ -28,8 +28,8 @@ def _run(function: Any, **changes: Any) -> tuple[Run, Recorder]:
     return run, sink
 
 
-def _folds(params: dict[str, float], folds: int = 5) -> Passes:
-    passes = Passes(job(params=params, folds=folds), Recorder())
+def _folds(params: dict[str, float], folds: int = 5) -> MultiPassRun:
+    passes = MultiPassRun(job(params=params, folds=folds), Recorder())
     passes.call(svm.fit)
     return passes
 

@@ -19,7 +19,7 @@ from workers.node.supervisor import Slot
 from workers.problems import digits
 from workers.training.checkpoints import (
     CheckpointError,
-    Shelf,
+    CheckpointStore,
     random_states,
     restore_random_states,
 )
@@ -48,7 +48,7 @@ def shelf(folder: Path, *, attempt: int = 1, **changes: Any) -> Checkpoints:
 
 def write(about: Checkpoints, state: Any, **changes: Any) -> CheckpointFile:
     told: dict[str, Any] = {"step": 3, "value": 0.5, "memory": {"calls": 3}, **changes}
-    return Shelf(about).write(state, **told)
+    return CheckpointStore(about).write(state, **told)
 
 
 @pytest.mark.parametrize(
@@ -58,7 +58,7 @@ def test_what_was_saved_is_loaded(tmp_path: Path, state: dict[str, Any]) -> None
     file = write(shelf(tmp_path), state)
     content = (tmp_path / file.path).read_bytes()
     assert (file.size, file.sha256) == (len(content), hashlib.sha256(content).hexdigest())
-    loaded = Shelf(shelf(tmp_path, attempt=2, saved=(file,))).read()
+    loaded = CheckpointStore(shelf(tmp_path, attempt=2, saved=(file,))).read()
     assert loaded is not None and loaded.memory == {"calls": 3}
     assert str(loaded.state) == str(state)
     assert [path.suffix for path in (tmp_path / "trials/7").iterdir()] == [".pt"]
@@ -71,7 +71,7 @@ def test_an_altered_checkpoint_is_passed_over_for_an_older_one(
     older, newer = (write(shelf(tmp_path, attempt=n), {"n": n}, step=n) for n in (1, 2))
     path = tmp_path / newer.path
     path.write_bytes(spoil(path.read_bytes()))
-    loaded = Shelf(shelf(tmp_path, attempt=3, saved=(newer, older))).read()
+    loaded = CheckpointStore(shelf(tmp_path, attempt=3, saved=(newer, older))).read()
     assert loaded is not None and loaded.state == {"n": 1}
     assert loaded.unreadable == (
         "checkpoint at step 2: its checksum is not the recorded one; an older one is tried",

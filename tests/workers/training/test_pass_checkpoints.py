@@ -26,7 +26,7 @@ from workers.training.messages import (
     Kept,
     Resumed,
 )
-from workers.training.passes import Passes
+from workers.training.passes import MultiPassRun
 from workers.training.run import Run
 
 pytestmark = pytest.mark.processes
@@ -84,9 +84,9 @@ def finished(number: int) -> Dies:
 
 def train(
     function: Callable[[Run], object], assigned: Job, dies: Dies | None = None
-) -> tuple[Passes, Mortal]:
+) -> tuple[MultiPassRun, Mortal]:
     sink = Mortal(dies)
-    passes = Passes(assigned, sink)
+    passes = MultiPassRun(assigned, sink)
     try:
         passes.call(function)
     except Killed:

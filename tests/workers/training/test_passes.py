@@ -10,15 +10,17 @@ import pytest
 from experiments.analysis.curves.early_stopping import EarlyStopping, Patience
 from experiments.design.document.fidelity import Fidelity
 from tests.workers.training.test_run import Recorder, job
-from workers.training.passes import Passes
+from workers.training.passes import MultiPassRun
 from workers.training.run import Run, Stopped
 
 RUNGS = Fidelity("width", 4, 16).rungs(2)  # 4, 8, 16
 
 
-def _passes(answers: list[bool | None] | None = None, **changes: Any) -> tuple[Passes, Recorder]:
+def _passes(
+    answers: list[bool | None] | None = None, **changes: Any
+) -> tuple[MultiPassRun, Recorder]:
     sink = Recorder(answers)
-    return Passes(job(**changes), sink), sink
+    return MultiPassRun(job(**changes), sink), sink
 
 
 def _folded(run: Run) -> None:
@@ -32,7 +34,7 @@ def _climbing(run: Run) -> None:
     run.log({"validation_accuracy": run.params["width"] / 100, "test_accuracy": 0.1}, step=1)
 
 
-def _climb(answers: list[bool | None] | None = None, **more: Any) -> tuple[Passes, Recorder]:
+def _climb(answers: list[bool | None] | None = None, **more: Any) -> tuple[MultiPassRun, Recorder]:
     changes = {"rungs": RUNGS, "fidelity": "width", "budget": 16, "params": {"width": 16}, **more}
     return _passes(answers, **changes)
 

@@ -14,7 +14,7 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution
 from experiments.models import Experiment, ParameterImportance, Study
 from experiments.models.trial import StudyKind, TrialState
 from experiments.models.trial_encoding import decode, decode_distributions
-from experiments.trials.lifecycle.queries.search_progress import Standing
+from experiments.trials.lifecycle.queries.search_progress import SearchProgress
 from experiments.trials.table.queries.trial_table import search_trials
 
 LEAST_TRIALS = 20  # the best tenth are two of them
@@ -50,7 +50,7 @@ def importance_of(experiment_id: int) -> Importance | None:
     return Importance(held.method, held.trials, shares, held.computed_at)
 
 
-def importance_due(standing: Standing) -> bool:
+def importance_due(standing: SearchProgress) -> bool:
     """Whether enough has changed since the last computation; at the end everything counts."""
     complete, read = standing.complete, standing.read_for_importance
     if complete < LEAST_TRIALS:

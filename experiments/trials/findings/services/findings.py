@@ -14,7 +14,7 @@ from experiments.errors import NotFound, Problem, VerdictError
 from experiments.models import Experiment, Finding
 from experiments.models.project import Role
 from experiments.team.queries.access import Access
-from experiments.trials.lifecycle.services.statements import Statement, at_once
+from experiments.trials.lifecycle.services.statements import Statement, execute_batch
 
 # What a rule says; found again the same, it keeps the time when it was found.
 _SAID = (
@@ -62,7 +62,7 @@ def record(
     """
     statements = _keeping(experiment_id, trial_id, diagnoses)
     if statements:
-        at_once(*statements)
+        execute_batch(*statements)
 
 
 def _keeping(
@@ -123,7 +123,7 @@ def record_trial(
     *, experiment_id: int, trial_id: int, diagnoses: Iterable[Diagnosis], reading: str
 ) -> None:
     """Keep what the rules saw in a finished trial, and what rules across trials need of it."""
-    at_once(
+    execute_batch(
         *_keeping(experiment_id, trial_id, diagnoses),
         (_READING, [trial_id, reading]),
         (_PAID, [trial_id]),

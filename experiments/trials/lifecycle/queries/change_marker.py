@@ -14,7 +14,7 @@ from experiments.team.queries.access import Access
 
 
 @dataclass(frozen=True, slots=True)
-class Pulse:
+class ChangeMarker:
     """`words`: what the sentences of a page rest on; `table`: what its rows rest on.
 
     `moving`: whether anything can still change by itself.
@@ -26,7 +26,7 @@ class Pulse:
     moving: bool
 
 
-def find_beating(access: Access, name: str) -> Experiment | None:
+def find_counters(access: Access, name: str) -> Experiment | None:
     """An experiment of a project by its name, only with what its pulse reads."""
     return (
         Experiment.objects.only(
@@ -42,7 +42,7 @@ def find_beating(access: Access, name: str) -> Experiment | None:
     )
 
 
-def pulse(experiment: Experiment) -> Pulse:
+def change_marker(experiment: Experiment) -> ChangeMarker:
     """Two queries, whatever the number of trials."""
     counters = (
         experiment.state,
@@ -67,7 +67,7 @@ def pulse(experiment: Experiment) -> Pulse:
     words = (counters, unfinished["count"], unfinished["running"], tuple(findings.values()))
     seen = (findings["count"], findings["dismissed"])
     searching = experiment.state in (ExperimentState.RUNNING, ExperimentState.PAUSED)
-    return Pulse(
+    return ChangeMarker(
         words=words,
         table=(counters, tuple(unfinished.values()), seen),
         finished=experiment.trial_count,

@@ -28,7 +28,7 @@ _ENDED = (ExperimentState.FINISHED, ExperimentState.STOPPED)
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class SearchProgress:
     """Where a search stands.
 
     Attributes:
@@ -59,7 +59,7 @@ class Standing:
         return self.state in _ENDED
 
 
-def standing_of(experiment_id: int) -> Standing:
+def progress_of(experiment_id: int) -> SearchProgress:
     """Where an experiment's search stands now.
 
     Raises:
@@ -71,6 +71,6 @@ def standing_of(experiment_id: int) -> Standing:
     if found is None:
         raise NotFound(f"There is no experiment with id {experiment_id}.")
     state, document, complete, done, budget, rows, unfinished, read = found
-    return Standing(
+    return SearchProgress(
         experiment_id, state, document, complete, done, budget, bool(rows), bool(unfinished), read
     )

@@ -25,7 +25,7 @@ from experiments.models.trial_encoding import decode
 
 
 @dataclass(frozen=True, slots=True)
-class Assignment:
+class TrialSpec:
     """One claimed trial: what to train, where its parameters come from, what to watch.
 
     `parameters` are complete (fixed ones included) when they were fixed beforehand, else None:
@@ -128,7 +128,7 @@ def _asked(experiment_id: int, created_at: object) -> _Asked:
     return _Asked(file, arms, len(data) > 1)
 
 
-def read(trial_id: int) -> Assignment:
+def read(trial_id: int) -> TrialSpec:
     """Read the assignment of one trial. One query, and one more for the first of an experiment.
 
     Raises:
@@ -147,7 +147,7 @@ def read(trial_id: int) -> Assignment:
     replicate = row.kind == "replication"
     configuration = json.loads(row.configuration) if row.configuration else None
     parameters = _fixed_parameters(row.parameters, arm, configuration)
-    return Assignment(
+    return TrialSpec(
         trial_id=trial_id,
         number=row.number,
         attempt=row.attempt,

@@ -13,8 +13,8 @@ from experiments.models.trial import Origin, TrialState
 from experiments.models.trial_rows import COLUMNS, TrialRow, from_columns
 from experiments.trials.lifecycle.queries import gpu_hours
 from experiments.trials.lifecycle.services import scheduling, stop_rules, trials
-from experiments.trials.lifecycle.services.scheduling import Offer
-from experiments.trials.lifecycle.services.statements import Statement, at_once
+from experiments.trials.lifecycle.services.scheduling import Capacity
+from experiments.trials.lifecycle.services.statements import Statement, execute_batch
 from experiments.trials.lifecycle.training_seeds import row_seed
 
 _TAKE = f"""
@@ -107,40 +107,42 @@ def claimable(queue: str, *, most_gpus: int | None = None) -> int:
     )
 
 
-def _offers(queue: str) -> Iterator[Offer]:
+def _offers(queue: str) -> Iterator[Capacity]:
     for experiment_id in scheduling.candidates(queue):
         offer = scheduling.offer(experiment_id)
         if offer is not None:
             yield offer
 
 
-def _is_held_back(offer: Offer) -> bool:
+def _is_held_back(offer: Capacity) -> bool:
     """By a cap on GPU hours."""
     if not offer.gpus:
         return False
     return bool(gpu_hours.why_held_back(Experiment.objects.get(pk=offer.experiment_id)))
 
 
-def _open(offer: Offer) -> int:
+def _open(offer: Capacity) -> int:
     """How many of its trials wait or are still to be drawn."""
     return offer.waiting + (offer.rows if _may_draw(offer) else 0)
 
 
-def _may_draw(offer: Offer) -> bool:
+def _may_draw(offer: Capacity) -> bool:
     return offer.rows > 0 and stop_rules.may_start(offer.experiment_id, offer.document)
 
 
-def _claim_waiting(offer: Offer, worker_id: int | None, device: str) -> Claim | None:
+def _claim_waiting(offer: Capacity, worker_id: int | None, device: str) -> Claim | None:
     if offer.waiting_id is None:
         return None
     now = connection.ops.adapt_datetimefield_value(timezone.now())
-    found = at_once(_turn(offer, now), (_TAKE, [worker_id, device, now, now, offer.waiting_id]))
+    found = execute_batch(
+        _turn(offer, now), (_TAKE, [worker_id, device, now, now, offer.waiting_id])
+    )
     if found is None:
         return None
     return Claim(offer.experiment_id, from_columns(found[:-1]), found[-1])
 
 
-def _claim_row(offer: Offer, worker_id: int | None, device: str) -> Claim | None:
+def _claim_row(offer: Capacity, worker_id: int | None, device: str) -> Claim | None:
     if offer.study_id is None or offer.row is None or not _may_draw(offer):
         return None
     now = timezone.now()
@@ -162,6 +164,6 @@ def _claim_row(offer: Offer, worker_id: int | None, device: str) -> Claim | None
     return Claim(offer.experiment_id, made)
 
 
-def _turn(offer: Offer, now: object) -> Statement:
+def _turn(offer: Capacity, now: object) -> Statement:
     """That the experiment was given something: others are next."""
     return _TURN, [now, offer.experiment_id]

@@ -29,7 +29,7 @@ from experiments.models.project import Role
 from experiments.models.trial import FailureKind, Origin, StudyKind, TrialState
 from experiments.team.queries.access import Access
 from experiments.team.services import messages
-from experiments.trials.lifecycle.queries.search_progress import Standing, standing_of
+from experiments.trials.lifecycle.queries.search_progress import SearchProgress, progress_of
 from experiments.trials.lifecycle.services import earlier_trials, stop_rules, trials
 from experiments.trials.lifecycle.training_seeds import first_seed
 
@@ -205,7 +205,7 @@ def _call_off(searching: QuerySet[Trial]) -> None:
         )
 
 
-def advance(experiment_id: int) -> Standing:
+def advance(experiment_id: int) -> SearchProgress:
     """After a trial: end the experiment when its budget is used or a stop rule holds.
 
     Returns:
@@ -214,7 +214,7 @@ def advance(experiment_id: int) -> Standing:
     Raises:
         NotFound: when there is no such experiment.
     """
-    standing = standing_of(experiment_id)
+    standing = progress_of(experiment_id)
     if not standing.is_running:
         return standing
     state, why = _due_end(standing)
@@ -224,7 +224,7 @@ def advance(experiment_id: int) -> Standing:
     return replace(standing, state=state)
 
 
-def _due_end(standing: Standing) -> tuple[ExperimentState, str]:
+def _due_end(standing: SearchProgress) -> tuple[ExperimentState, str]:
     """State that a running experiment is due to have now, and why it ends if it does."""
     experiment_id, document = standing.experiment_id, standing.document
     goes_on = standing.has_rows and stop_rules.may_start(experiment_id, document)

@@ -25,7 +25,7 @@ from experiments.models.trial_encoding import Parameter
 from experiments.trials.lifecycle.services import stop_rules, trials
 from experiments.trials.lifecycle.services.attempts import may_write
 from experiments.trials.lifecycle.services.claiming import Claim, Place, claim, claimable
-from experiments.trials.lifecycle.services.statements import Statement, at_once
+from experiments.trials.lifecycle.services.statements import Statement, execute_batch
 
 __all__ = [
     "Claim",
@@ -92,7 +92,7 @@ def begin(
     texts = claim.row.texts
     while True:
         columns = trials.with_parameters(texts, drawn or {})
-        found = at_once(*holding, _beginning(claim, digests, columns))
+        found = execute_batch(*holding, _beginning(claim, digests, columns))
         if found is not None:
             break
         texts = trials.read_texts(claim.trial_id, claim.attempt)

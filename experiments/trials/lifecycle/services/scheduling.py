@@ -8,7 +8,7 @@ from django.db import connection
 
 from experiments.models.experiment import OUTSIDE, ExperimentState
 from experiments.models.trial import Origin, StudyKind, TrialState
-from experiments.trials.lifecycle.services.statements import Statement, send
+from experiments.trials.lifecycle.services.statements import Statement, execute_pipeline
 
 _RUNS = f"e.state = '{ExperimentState.RUNNING}'"
 # What runs also when its search has ended: a person asked for it.
@@ -63,7 +63,7 @@ WHERE e.id = %s
 
 
 @dataclass(frozen=True, slots=True)
-class Offer:
+class Capacity:
     """Trials that an experiment could start now.
 
     Attributes:
@@ -98,7 +98,7 @@ def candidates(queue: str) -> list[int]:
         return [experiment_id for (experiment_id,) in cursor.fetchall()]
 
 
-def offer(experiment_id: int, *, lock: bool = False) -> Offer | None:
+def offer(experiment_id: int, *, lock: bool = False) -> Capacity | None:
     """Trials that an experiment could start now, None when it is gone.
 
     `lock` keeps it so until the transaction ends: whoever claims or edits takes turns.
@@ -110,8 +110,8 @@ def offer(experiment_id: int, *, lock: bool = False) -> Offer | None:
     )
     with connection.cursor() as cursor:
         if lock and connection.vendor == "postgresql":
-            send(cursor, locking, reading)
+            execute_pipeline(cursor, locking, reading)
         else:
             cursor.execute(*reading)
         found = cursor.fetchone()
-    return None if found is None else Offer(experiment_id, *found)
+    return None if found is None else Capacity(experiment_id, *found)

@@ -11,7 +11,7 @@ from django.db.backends.utils import CursorWrapper
 Statement = tuple[str, Sequence[Any]]
 
 
-def send(cursor: CursorWrapper, *statements: Statement) -> None:
+def execute_pipeline(cursor: CursorWrapper, *statements: Statement) -> None:
     """Execute statements in their order; the cursor then holds what the last one gave.
 
     PostgreSQL gets them in one message, and outside a transaction runs them as one; each sees
@@ -28,7 +28,7 @@ def send(cursor: CursorWrapper, *statements: Statement) -> None:
         cursor.execute(text, values)
 
 
-def at_once(*statements: Statement) -> tuple[Any, ...] | None:
+def execute_batch(*statements: Statement) -> tuple[Any, ...] | None:
     """Execute statements as one transaction; the first row of the last, None without one."""
     if connection.vendor == "postgresql":
         with connection.cursor() as cursor:
@@ -38,7 +38,7 @@ def at_once(*statements: Statement) -> tuple[Any, ...] | None:
 
 
 def _first(cursor: CursorWrapper, statements: Sequence[Statement]) -> tuple[Any, ...] | None:
-    send(cursor, *statements)
+    execute_pipeline(cursor, *statements)
     # All rows are taken: SQLite writes what a statement returns only as it is read.
     rows: list[tuple[Any, ...]] = cursor.fetchall() if cursor.description else []
     return rows[0] if rows else None

@@ -16,7 +16,7 @@ from experiments.models import trial_encoding as encoding
 from experiments.models.trial import FINISHED, Trial, TrialState
 from experiments.models.trial_encoding import Parameter
 from experiments.models.trial_rows import COLUMNS, TrialRow, from_columns
-from experiments.trials.lifecycle.services.statements import Statement, send
+from experiments.trials.lifecycle.services.statements import Statement, execute_pipeline
 from experiments.trials.lifecycle.services.trial_finishing import count_finished, lock_experiment
 
 _NUMBER = """
@@ -211,11 +211,11 @@ def _insert(
             f"WITH numbered AS ({numbering}) INSERT INTO experiments_trial ({listed}) "
             f"SELECT id, number, {places}{taken} FROM numbered RETURNING {COLUMNS}"
         )
-        send(cursor, *beside, (inserting, [study_id, *values]))
+        execute_pipeline(cursor, *beside, (inserting, [study_id, *values]))
         rows = cursor.fetchall()
     else:
         with transaction.atomic(savepoint=False):
-            send(cursor, *beside, (numbering, [study_id]))
+            execute_pipeline(cursor, *beside, (numbering, [study_id]))
             rows = cursor.fetchall()
             if rows:
                 _, number, taken_row = rows[0]

@@ -14,7 +14,7 @@ from django.utils import timezone
 from experiments.models import SealedScore, SeriesBatch, Trial
 from experiments.models.trial import TrialState
 from experiments.trials.lifecycle.services.attempts import require_attempt
-from experiments.trials.lifecycle.services.statements import Statement, at_once
+from experiments.trials.lifecycle.services.statements import Statement, execute_batch
 from experiments.trials.series.lineage import Resumption, with_lower_budget, with_resumption
 from experiments.trials.series.series_encoding import join, raw_bytes
 
@@ -138,7 +138,7 @@ def _append_one(batch: Batch) -> Appended | None:
         connection.ops.adapt_datetimefield_value(timezone.now()),
         batch.trial_id,
     ]
-    found = at_once(*statements, (_INSERT_ONE, [*values, *key, batch.batch]))
+    found = execute_batch(*statements, (_INSERT_ONE, [*values, *key, batch.batch]))
     return None if found is None else Appended(stored=True, alive=not found[0])
 
 

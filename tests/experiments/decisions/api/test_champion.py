@@ -34,7 +34,7 @@ ADDRESS = "/api/v1/projects/digits/champion"
 def adopted() -> Decision:
     cast.project()
     replication = cast.repeated(cast.finished_search(), done=10)
-    gathered = evidence.gather(replication)
+    gathered = evidence.evaluate(replication)
     return decisions.record(
         access=cast.access("ada", replication.experiment),
         experiment=replication.experiment,
@@ -103,7 +103,7 @@ def _with_checkpoints(**more: Any) -> tuple[Replication, list[Trial]]:
                 step=step,
                 value=value,
             )
-    gathered = evidence.gather(held)
+    gathered = evidence.evaluate(held)
     decisions.record(
         access=cast.access("ada", held.experiment),
         experiment=held.experiment,

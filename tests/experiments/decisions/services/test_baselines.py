@@ -109,7 +109,7 @@ def test_the_next_decision_is_1_and_is_held_against_the_baseline() -> None:
     first = recorded()
     replication = cast.repeated(cast.finished_search(), done=10)
     assert replication.baseline == first.candidate and replication.against_champion
-    gathered = evidence.gather(replication)
+    gathered = evidence.evaluate(replication)
     second = decisions.record(
         access=cast.access("ada", replication.experiment),
         experiment=replication.experiment,
@@ -167,7 +167,7 @@ def test_seeds_that_are_still_to_come_keep_the_log_closed() -> None:
 def test_what_never_trains_is_no_baseline() -> None:
     replication = started()
     Trial.objects.update(state=TrialState.FAILED, failure_kind=FailureKind.INFEASIBLE)
-    assert baseline_evidence.gather(replication).complete
+    assert baseline_evidence.evaluate(replication).complete
     with pytest.raises(NotOpenYet, match="does not train"):
         baselines.record(
             access=cast.access("ada", replication), replication=replication, reason="Now."

@@ -22,7 +22,7 @@ def _adopt(name: str, target: str = "production") -> Decision:
     if crowning is not None:
         held.baseline = crowning.candidate
         held.save(update_fields=["baseline"])
-    gathered = evidence.gather(held)
+    gathered = evidence.evaluate(held)
     return decisions.record(
         access=cast.access("ada", experiment),
         experiment=experiment,
@@ -113,7 +113,7 @@ def test_what_staging_adopted_production_may_adopt_as_well_but_once() -> None:
     assert held is not None
 
     def promote() -> Decision:
-        gathered = evidence.gather(held)
+        gathered = evidence.evaluate(held)
         return decisions.record(
             access=cast.access("ada", held.experiment),
             experiment=held.experiment,

@@ -56,7 +56,7 @@ def _second_approver(project: Project) -> None:
 
 
 def _decide(held: Replication, who: str, choice: str) -> Attempt:
-    gathered = evidence.gather(held)
+    gathered = evidence.evaluate(held)
     return lambda: decisions.record(
         access=cast.access(cast.person(who), held.experiment),
         experiment=held.experiment,

@@ -22,7 +22,7 @@ def repeated() -> Replication:
 
 
 def _record(replication: Replication, *, who: str = "ada", **more: object) -> Decision:
-    gathered = evidence.gather(replication)
+    gathered = evidence.evaluate(replication)
     arguments: dict[str, object] = {
         "choice": "adopt",
         "reason": "It earns its line.",
@@ -99,19 +99,19 @@ def test_before_a_verdict_only_dropping_is_possible() -> None:
 def test_adopting_against_the_verdict_is_marked() -> None:
     cast.project()
     worse = cast.repeated(cast.finished_search(), done=10, gain=-0.006)
-    assert evidence.gather(worse).outcome == "reject"
+    assert evidence.evaluate(worse).outcome == "reject"
     assert _record(worse, reason="Needed for the demo.", override=True).overrides_verdict
 
 
 def test_continue_queues_the_next_look_and_leaves_the_repetition_open() -> None:
     cast.project()
     unclear = cast.repeated(cast.finished_search(), done=10, gain=0.001, spread=0.004)
-    assert evidence.gather(unclear).outcome == "undecided"
+    assert evidence.evaluate(unclear).outcome == "undecided"
     decision = _record(unclear, choice="continue", reason="Too wide yet.")
     unclear.refresh_from_db()
     assert unclear.pairs_queued == 20
     assert Decision.objects.crowning(decision.project) is None
-    between = evidence.gather(unclear)
+    between = evidence.evaluate(unclear)
     assert between.verdict is None and "20 of 40 replicates" in between.waiting
 
 

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 from pytest_django import DjangoAssertNumQueries
 
-from experiments.design.queries.awaiting_decision import decisions_wanted
+from experiments.design.queries.awaiting_decision import awaiting_decision
 from experiments.design.queries.experiments import ExperimentFilter, list_experiments, look_seconds
 from experiments.models import Experiment, Project, Trial
 from experiments.models.trial import TrialState
@@ -21,11 +21,11 @@ def project() -> Project:
 def test_a_complete_look_waits_until_it_is_decided(project: Project) -> None:
     experiment = cast.finished_search(trials_per_arm=4)
     replication = cast.repeated(experiment, looks=(4,), done=3)
-    assert decisions_wanted([project.pk]) == {}, "a pair is open"
+    assert awaiting_decision([project.pk]) == {}, "a pair is open"
     cast.finish_pairs(replication, done=4)
-    assert decisions_wanted([project.pk]) == {project.pk: (experiment.name,)}
+    assert awaiting_decision([project.pk]) == {project.pk: (experiment.name,)}
     cast.decide(replication, "reject")
-    assert decisions_wanted([project.pk]) == {}
+    assert awaiting_decision([project.pk]) == {}
 
 
 def test_an_accident_has_to_be_repeated_first(project: Project) -> None:
@@ -33,33 +33,33 @@ def test_an_accident_has_to_be_repeated_first(project: Project) -> None:
     last = Trial.objects.replicates_of(replication).order_by("-pk").first()
     assert last is not None
     Trial.objects.filter(pk=last.pk).update(state=TrialState.FAILED, failure_kind="exception")
-    assert decisions_wanted([project.pk]) == {}
+    assert awaiting_decision([project.pk]) == {}
 
 
 def test_archived_experiments_and_other_projects_wait_for_nobody(project: Project) -> None:
     experiment = cast.finished_search(trials_per_arm=4)
     cast.repeated(experiment, looks=(4,), done=4)
     other = cast.project("speech")
-    assert decisions_wanted([other.pk]) == {}
+    assert awaiting_decision([other.pk]) == {}
     cast.end(experiment)
     Experiment.objects.filter(pk=experiment.pk).update(archived_at=experiment.created_at)
-    assert decisions_wanted([project.pk]) == {}
+    assert awaiting_decision([project.pk]) == {}
 
 
 def test_candidates_that_share_a_baseline_wait_for_its_open_runs(project: Project) -> None:
     first, *others = cast.rivals(cast.finished_search(trials_per_arm=4))
-    waiting = decisions_wanted([project.pk])
+    waiting = awaiting_decision([project.pk])
     baseline = Trial.objects.filter(study__replication=first, study__side="baseline").first()
     assert baseline is not None and others
     Trial.objects.filter(pk=baseline.pk).update(state=TrialState.RUNNING)
-    assert decisions_wanted([project.pk]) == {}, waiting
+    assert awaiting_decision([project.pk]) == {}, waiting
 
 
 def test_it_takes_one_query(
     project: Project, django_assert_num_queries: DjangoAssertNumQueries
 ) -> None:
     with django_assert_num_queries(1):
-        decisions_wanted([project.pk, project.pk + 1])
+        awaiting_decision([project.pk, project.pk + 1])
 
 
 def test_the_table_of_a_project_marks_what_waits(project: Project) -> None:

@@ -10,7 +10,7 @@ from pytest_django import DjangoAssertNumQueries
 from experiments.design.queries.experiments import find_experiment
 from experiments.models import Experiment
 from experiments.team.queries.access import find_project
-from experiments.trials.panels.parts import ExperimentParts, gather
+from experiments.trials.panels.parts import ExperimentParts, read_parts
 from experiments.trials.panels.side_by_side import cautions, space_rows
 from tests import cast
 
@@ -28,7 +28,7 @@ def parts(experiment: Experiment) -> ExperimentParts:
     assert access is not None
     found = find_experiment(access, experiment.name)
     assert found is not None
-    return gather(access, found)
+    return read_parts(access, found)
 
 
 def titles(first: Experiment, second: Experiment) -> str:

@@ -10,7 +10,7 @@ from experiments.errors import NotOpenYet
 from experiments.models import Experiment, Replication, Trial
 from experiments.models.trial import TrialState
 from experiments.trials.lifecycle.services import queue, runs
-from experiments.verdict.evidence.evidence import Evidence, gather
+from experiments.verdict.evidence.evidence import Evidence, evaluate
 from experiments.verdict.services import replications, variance
 from tests import cast
 from tests.experiments.tracking.api.test_runs import RUNS, Program
@@ -79,7 +79,7 @@ def all_run(
                 seeds = {"train_seed": start + place, "split_seed": start + 50 + place}
             made = taken(program, repetition, side, **seeds)
             log(program, made["id"], base + noise * (2 if side == "baseline" else 1))
-    return gather(Replication.objects.get(pk=repetition.pk))
+    return evaluate(Replication.objects.get(pk=repetition.pk))
 
 
 def test_a_program_is_handed_the_declared_seeds_and_parameters_pair_by_pair(
@@ -124,7 +124,7 @@ def test_between_looks_nothing_is_judged_and_runs_made_before_never_count(
 ) -> None:
     log(program, taken(program, repetition, "candidate")["id"], 0.9)
     ran(program, 0.99, rate=0.1, seed=77)  # the candidate's parameters, but no replicate
-    evidence = gather(repetition)
+    evidence = evaluate(repetition)
     assert (evidence.verdict, evidence.open_runs) == (None, 5)
     assert [score for score in evidence.scores["candidate"] if score is not None] == [0.9]
 
@@ -151,7 +151,7 @@ def test_common_seeds_of_the_programs_own_are_a_pair(
     assert [(each["pair"], each["train_seed"]) for each in found] == [(3, 102), (1, 100), (2, 101)]
     for place, each in enumerate(found):
         log(program, each["id"], 0.85 + place / 1000)
-    verdict = gather(repetition).verdict
+    verdict = evaluate(repetition).verdict
     assert verdict is not None and verdict.paired
 
 
@@ -244,7 +244,7 @@ def test_a_replicate_that_falls_silent_is_an_accident(
     Trial.objects.filter(pk=made["id"]).update(heartbeat_at=cast.START)
     Experiment.objects.update(stop_reason="all runs ended")
     assert runs.lose_silent() == [made["id"]]
-    assert gather(repetition).accidents == 1
+    assert evaluate(repetition).accidents == 1
 
 
 def test_a_replicate_that_nobody_took_cannot_be_logged_to(
@@ -284,7 +284,7 @@ def test_split_seeds_count_as_varied_when_the_program_says_so(
             made = taken(program, repetition, side)
             value = score + place / (1000 if side == "baseline" else 900)
             log(program, made["id"], value, read_split_seed=True)
-    verdict = gather(repetition).verdict
+    verdict = evaluate(repetition).verdict
     assert verdict is not None and verdict.paired and not verdict.on_this_split
 
 

@@ -9,7 +9,7 @@ import pytest
 from experiments.decisions.services import baselines, decisions
 from experiments.errors import Conflict, NotFound, NotOpenYet, StaleEvidence
 from experiments.models import Decision, Finding, Replication, TestOpening, Trial
-from experiments.verdict.evidence.evidence import Evidence, gather
+from experiments.verdict.evidence.evidence import Evidence, evaluate
 from experiments.verdict.evidence.evidence_state import changed_parts, evidence_state
 from experiments.verdict.services import judging, replications, variance
 from tests import cast
@@ -133,12 +133,12 @@ def test_what_changes_while_the_service_judges_is_not_decided_upon(
     change: Callable[[Replication], None],
 ) -> None:
     def gather_then_change(held: Replication) -> Evidence:
-        monkeypatch.setattr(judging, "gather", gather)
-        seen = gather(held)
+        monkeypatch.setattr(judging, "evaluate", evaluate)
+        seen = evaluate(held)
         change(held)
         return seen
 
-    monkeypatch.setattr(judging, "gather", gather_then_change)
+    monkeypatch.setattr(judging, "evaluate", gather_then_change)
     with pytest.raises(StaleEvidence):
         _record(clear)
     assert not Decision.objects.exists()

@@ -7,14 +7,14 @@ import pytest
 from pytest_django import DjangoAssertNumQueries
 
 from experiments.models import Experiment, Finding, Trial
-from experiments.trials.lifecycle.queries.change_marker import Pulse, pulse
+from experiments.trials.lifecycle.queries.change_marker import ChangeMarker, change_marker
 from tests import cast
 
 pytestmark = pytest.mark.django_db
 
 
-def beat(experiment: Experiment) -> Pulse:
-    return pulse(Experiment.objects.get(pk=experiment.pk))
+def beat(experiment: Experiment) -> ChangeMarker:
+    return change_marker(Experiment.objects.get(pk=experiment.pk))
 
 
 def test_the_pulse_stands_still_when_nothing_happens(
@@ -23,7 +23,7 @@ def test_the_pulse_stands_still_when_nothing_happens(
     cast.project()
     experiment = cast.running_search(done=3, trials_per_arm=6)
     with django_assert_num_queries(2):
-        first = pulse(experiment)
+        first = change_marker(experiment)
     assert first == beat(experiment)
     assert first.moving
 

@@ -21,7 +21,7 @@ def _searched(name: str, more: str) -> Experiment:
     return experiment
 
 
-def _of_both_sides(replication: Replication) -> list[trial_spec.Assignment]:
+def _of_both_sides(replication: Replication) -> list[trial_spec.TrialSpec]:
     trials = Trial.objects.filter(study__replication=replication, pair=0)
     found = [trial_spec.read(trial.pk) for trial in trials.order_by("study__side")]
     assert len(found) == 2
