@@ -222,22 +222,22 @@ class BoundedProtocol(H11Protocol):
         self._refuse(431 if hint == 431 else 400)
 
     def _refuse(self, status: int) -> None:
-        """Answer with an error and close; just close when an answer is on its way already."""
+        """Answer with an error and close; just close when an answer is on its way already.
+
+        Without a body, which is right for every method that the request may have had.
+        """
         if self._answering:
             self.cycle.disconnected = True
             self.cycle.message_event.set()
         if self.conn.our_state not in (h11.IDLE, h11.SEND_RESPONSE):
             self.transport.abort()
             return
-        phrase = http.HTTPStatus(status).phrase
-        body = f"{phrase}.\n".encode()
-        headers = [("content-type", "text/plain"), ("content-length", str(len(body)))]
         response = h11.Response(
             status_code=status,
-            headers=[*headers, ("connection", "close")],
-            reason=phrase.encode(),
+            headers=[("content-length", "0"), ("connection", "close")],
+            reason=http.HTTPStatus(status).phrase.encode(),
         )
-        for event in (response, h11.Data(data=body), h11.EndOfMessage()):
+        for event in (response, h11.EndOfMessage()):
             self.transport.write(self.conn.send(event) or b"")
         self.transport.close()
 

@@ -98,6 +98,18 @@ def test_a_head_and_a_body_that_never_end_are_answered_with_408(
         assert _answer(client).startswith(b"HTTP/1.1 408 ")
 
 
+@pytest.mark.parametrize("method", [b"HEAD", b"GET", b"POST", b"CONNECT"])
+def test_a_body_that_is_none_is_answered_with_400_whatever_the_method(
+    strict_server: WebServer, opened: ExitStack, method: bytes
+) -> None:
+    client = _connect(strict_server, opened)
+    head = b" /x HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n"
+    client.sendall(method + head + b"no\r\n")
+    assert _answer(client).startswith(b"HTTP/1.1 400 ")
+    log = strict_server.child.log.read_text(errors="replace")
+    assert "LocalProtocolError" not in log
+
+
 def test_a_slow_body_that_goes_on_is_waited_for(
     strict_server: WebServer, opened: ExitStack
 ) -> None:
