@@ -97,6 +97,10 @@ def _mark(item: pytest.Item) -> None:
     owner = getattr(item, "cls", None)
     fixtures = set(getattr(item, "fixturenames", ()))
     if "browser" in fixtures:
+        if not item.path.is_relative_to(TESTS / "e2e"):
+            raise pytest.UsageError(
+                f"{item.nodeid}: move it to tests/e2e, which test-browser runs"
+            )
         item.add_marker(pytest.mark.browser)
     if PROCESS_FIXTURES & fixtures:
         item.add_marker(pytest.mark.processes)
