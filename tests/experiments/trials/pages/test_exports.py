@@ -2,12 +2,12 @@ from __future__ import annotations
 
 import csv
 import io
+import urllib.request
 
 import numpy as np
 import pyarrow.parquet
 import pytest
-from asgiref.sync import async_to_sync
-from django.test import AsyncClient, Client
+from django.test import Client
 from pytest_django import DjangoAssertNumQueries
 
 from experiments.design.queries.experiments import arms_of
@@ -16,9 +16,12 @@ from experiments.models.trial import TrialState
 from experiments.models.trial_encoding import decode, encode
 from experiments.team.services import tokens
 from experiments.trials.lifecycle.services import studies
+from experiments.trials.series.queries import series_exports
 from experiments.trials.table.queries.trial_exports import exported_trials
 from experiments.trials.table.queries.trial_table import TrialFilter
 from tests import cast
+from tests.services_under_test.web_server import WebServer
+from tests.waiting import PATIENCE
 
 pytestmark = pytest.mark.django_db
 PAGE = "/projects/digits/experiments/label-smoothing"
@@ -109,20 +112,19 @@ def test_who_may_not_see_gets_nothing(
 
 
 @pytest.mark.django_db(transaction=True)
-def test_under_asgi_the_file_is_sent_while_it_is_made() -> None:
+def test_the_real_server_sends_the_whole_file(web_server: WebServer) -> None:
     cast.project()
     trial = Trial.objects.filter(study__experiment=cast.finished_search()).first()
     assert trial is not None
     _, secret = tokens.create(user=cast.person("ben"), project=None, name="notebook")
-
-    async def fetch() -> bytes:
-        response = await AsyncClient().get(
-            f"/api/v1/runs/{trial.pk}/series.csv", headers={"Authorization": f"Bearer {secret}"}
-        )
-        assert response.status_code == 200 and response.is_async
-        return b"".join([part async for part in response])
-
-    found = rows(async_to_sync(fetch)())
+    asked = urllib.request.Request(
+        f"{web_server.url}/api/v1/runs/{trial.pk}/series.csv",
+        headers={"Authorization": f"Bearer {secret}"},
+    )
+    with urllib.request.urlopen(asked, timeout=PATIENCE) as answer:
+        found = rows(answer.read())
+    pieces = series_exports.exact({trial.pk: "0"}, declared={})
+    assert len(found) == sum(len(each.columns.steps) for each in pieces)
     assert {row["metric"] for row in found} >= {"train_loss", "validation_accuracy"}
 
 
