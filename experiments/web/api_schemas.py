@@ -11,6 +11,7 @@ from typing import Annotated, Any, Union, get_args, get_origin, get_type_hints
 from ninja import Schema
 from pydantic import BeforeValidator, ConfigDict, Field, StringConstraints, create_model
 
+from experiments.errors import Problem
 from experiments.web.pagination import Page
 from experiments.web.plain_json import plain
 
@@ -29,20 +30,6 @@ ParameterName = Annotated[str, StringConstraints(min_length=1, max_length=200)]
 
 class Strict(Schema):
     model_config = ConfigDict(extra="forbid")
-
-
-class ProblemOut(Schema):
-    where: str
-    message: str
-
-
-class ErrorOut(Schema):
-    """Every error has this shape."""
-
-    ok: bool = False
-    error: str
-    errors: list[ProblemOut]
-    status: int
 
 
 PAGED = {"page": int, "pages": int, "total": int}
@@ -84,14 +71,18 @@ _whole = cache(schema_of)
 def _shown(kind: Any) -> Any:
     """The type that the API has for a record's; a number may be text, where it is not finite."""
     if isinstance(kind, list):
-        return list[_shown(kind[0])]  # type: ignore[misc]
+        kind = Sequence[kind[0]]
     if is_dataclass(kind):
         return _whole(kind)  # type: ignore[arg-type]
     origin, inside = get_origin(kind), get_args(kind)
     if origin in (UnionType, Union):
         return Union[tuple(_shown(each) for each in inside)]  # noqa: UP007 (made of a tuple)
     if origin in (dict, Mapping) and inside[1] is not Any:
-        return dict[inside[0], _shown(inside[1])]  # type: ignore[misc]
+        return dict[inside[0], _shown(inside[1])]  # type: ignore[valid-type,misc]
     if origin in (list, Sequence) or (origin is tuple and inside[-1] is ...):
         return list[_shown(inside[0])]  # type: ignore[misc]
     return {float: _Float, Any: Plain, dict: _Object, Mapping: _Object}.get(origin or kind, kind)
+
+
+# Every error has this shape.
+ErrorOut = answer("ErrorOut", ok=bool, error=str, errors=[Problem], status=int)

@@ -17,10 +17,10 @@ from experiments.verdict.api.replication_schemas import (
     BaselineIn,
     BaselineOut,
     KnownBaselineIn,
-    RepeatedOut,
 )
 from experiments.verdict.services import replications
 from experiments.web import api_bodies
+from experiments.web.api_schemas import answer
 from experiments.web.plain_json import plain
 from experiments.web.requests import TokenRequest
 
@@ -50,7 +50,9 @@ def start_baseline(request: TokenRequest, slug: str) -> Any:
     return Status(201, _baseline(access))
 
 
-@router.post("/{slug}/baseline/repeat", response={200: RepeatedOut, **auth.WRITE_ERRORS})
+@router.post(
+    "/{slug}/baseline/repeat", response={200: answer("Repeated", queued=int), **auth.WRITE_ERRORS}
+)
 def repeat_baseline(request: TokenRequest, slug: str) -> Any:
     """Queue seeds that failed by accident again."""
     access = auth.writing(request, slug)

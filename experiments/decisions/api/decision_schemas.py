@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any
+from typing import Annotated, Any
 
 from ninja import Field, Schema
+
+from experiments.decisions.queries.noted_heads import Head
+from experiments.trials.artifacts.queries.deployables import Checkpoint, StatedScore
+from experiments.web.api_schemas import answer, schema_of
 
 
 class ConfigurationOut(Schema):
@@ -42,47 +46,21 @@ class DecisionWithEvidenceOut(DecisionOut):
     evidence: dict[str, Any]
 
 
-class HeadOut(Schema):
-    """How long the log is and how it ends: keep it, and no tail can be cut off unseen."""
-
-    count: int
-    hash: str
-
-
-class CheckpointOut(Schema):
-    """The file to deploy. Its checksum was frozen into the signed decision that adopted it."""
-
-    trial: int
-    step: int | None
-    address: str = Field(description="Where the bytes are read, with the same token")
-    sha256: str
-    bytes: int
-
-
-class ScoreOut(Schema):
-    """Mean of `n` fresh seeds when it was decided: the checkpoint itself is one of them."""
-
-    mean: float
-    n: int
-    metric: str
-
-
-class ChampionOut(Schema):
-    """The configuration to deploy and the decision that made it so."""
-
-    project: str
-    target: str
-    configuration: ConfigurationOut
-    digest: str = Field(description="SHA-256 of the configuration in canonical JSON")
-    score: ScoreOut | None
-    checkpoint: CheckpointOut | None = Field(
-        description="null where the training keeps no checkpoints"
+ChampionOut = answer(
+    "DeployedChampion",
+    "The configuration to deploy and the decision that made it so.",
+    project=str,
+    target=str,
+    configuration=ConfigurationOut,
+    digest=Annotated[str, Field(description="SHA-256 of the configuration in canonical JSON")],
+    score=StatedScore | None,
+    checkpoint=schema_of(
+        Checkpoint,
+        step=int | None,
+        address=Annotated[str, Field(description="Where the bytes are read, with the same token")],
     )
-    decision: DecisionOut
-    head: HeadOut
-
-
-class DecisionsOut(Schema):
-    decisions: list[DecisionOut]
-    total: int
-    head: HeadOut
+    | None,
+    decision=DecisionOut,
+    head=Head,
+)
+DecisionsOut = answer("Decisions", decisions=[DecisionOut], total=int, head=Head)

@@ -99,16 +99,11 @@ def read_champion(
         "target": target,
         "configuration": json.loads(decision.candidate.document),
         "digest": decision.candidate.digest,
-        "score": _score(decision),
+        "score": deployables.score_of(decision),
         "checkpoint": _checkpoint(request, target, decision),
         "decision": champions.as_document(decision),
         "head": log.head,
     }
-
-
-def _score(decision: Decision) -> dict[str, Any] | None:
-    found = deployables.score_of(decision)
-    return asdict(found) if found else None
 
 
 def _checkpoint(request: TokenRequest, target: str, decision: Decision) -> dict[str, Any] | None:

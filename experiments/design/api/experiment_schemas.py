@@ -8,7 +8,9 @@ from typing import Annotated, Any
 from ninja import Field, Schema
 from pydantic import StringConstraints, model_validator
 
-from experiments.web.api_schemas import Number, ProblemOut, Reason, Strict, Text
+from experiments.design.queries.experiments import ArmRow
+from experiments.errors import Problem
+from experiments.web.api_schemas import Reason, Strict, Text, answer, schema_of
 
 LONGEST_FILE = 200_000
 
@@ -49,73 +51,41 @@ class ReasonIn(Strict):
     reason: Reason
 
 
-class ExperimentRowOut(Schema):
-    name: str
-    goal: str
-    state: str
-    budget: int
-    complete: int
-    pruned: int
-    failed: int
-    running: int
-    best_value: Number
-    warnings: int
-    decision: str
-    decision_sequence: int | None
-    author: str
-    active_at: datetime
-    tags: list[str]
-
-
-class ExperimentsOut(Schema):
-    experiments: list[ExperimentRowOut]
-    page: int
-    pages: int
-    total: int
-
-
-class ArmOut(Schema):
-    letter: str
-    label: str
-    budget: int | None
-    trials: int
-    stopped: str
-
-
-class ExperimentOut(Schema):
-    """An experiment with its file; counts are of its searches, replicates left out."""
-
-    project: str
-    name: str
-    goal: str
-    notes: str
-    tags: list[str]
-    config_link: str
-    objective: str
-    official_metric: str
-    direction: str
-    margin: float
-    smallest_gain: float | None
-    sampler: str
-    state: str
-    stop_reason: str
-    archived: bool
-    extends: str | None
-    budget: int
-    trials: int
-    complete: int
-    pruned: int
-    failed: int
-    running: int
-    waiting: int
-    best_value: Number
-    best_trial: str
-    arms: list[ArmOut]
-    reproduce: str
-    author: str
-    created_at: datetime
-    finished_at: datetime | None
-    file: str
+ExperimentOut = answer(
+    "Experiment",
+    "An experiment with its file; counts are of its searches, replicates left out.",
+    project=str,
+    name=str,
+    goal=str,
+    notes=str,
+    tags=list[str],
+    config_link=str,
+    objective=str,
+    official_metric=str,
+    direction=str,
+    margin=float,
+    smallest_gain=float | None,
+    sampler=str,
+    state=str,
+    stop_reason=str,
+    archived=bool,
+    extends=str | None,
+    budget=int,
+    trials=int,
+    complete=int,
+    pruned=int,
+    failed=int,
+    running=int,
+    waiting=int,
+    best_value=float | None,
+    best_trial=str,
+    arms=[schema_of(ArmRow, without="study_id index")],
+    reproduce=str,
+    author=str,
+    created_at=datetime,
+    finished_at=datetime | None,
+    file=str,
+)
 
 
 class CheckOut(Schema):
@@ -125,29 +95,15 @@ class CheckOut(Schema):
     title: str
 
 
-class CheckedOut(Schema):
-    """Result of checking a file: its problems, or what it would run when there are none."""
-
-    ok: bool
-    error: str
-    problems: list[ProblemOut]
-    design: list[str]
-    considerations: list[CheckOut]
-
-
-class FollowUpOut(Schema):
-    """`text` is the proposed file, empty where it is refused; nothing was created."""
-
-    kind: str
-    name: str
-    text: str
-    differences: list[str]
-    why: str
-    refused: str
-
-
-class FollowUpsOut(Schema):
-    follow_ups: list[FollowUpOut]
+CheckedOut = answer(
+    "Checked",
+    "What is wrong with a file; what it would run when nothing is.",
+    ok=bool,
+    error=str,
+    problems=[Problem],
+    design=list[str],
+    considerations=[CheckOut],
+)
 
 
 class DoneOut(Schema):

@@ -13,7 +13,7 @@ from experiments.errors import NotAllowed
 from experiments.site.queries import projects
 from experiments.site.queries.projects import ProjectRow
 from experiments.team.api import auth
-from experiments.team.queries.access import Access, find_project, project_record
+from experiments.team.queries.access import Access, get_project, project_record
 from experiments.team.queries.token_access import opens
 from experiments.team.services import projects as services
 from experiments.verdict.queries.current_champion import Champion, champion_of
@@ -57,7 +57,7 @@ def create_project(request: TokenRequest) -> Any:
     if token.project_id is not None:
         raise NotAllowed("This token opens one project only; it makes no other.")
     made = services.create(user=token.owner, **api_bodies.read(request, ProjectIn).dict())
-    return Status(201, _project(find_project(token.owner, made.slug)))
+    return Status(201, _project(get_project(token.owner, made.slug)))
 
 
 @router.get("/{slug}", response={200: _PROJECT, **auth.READ_ERRORS, 409: ErrorOut})

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 import time
-from dataclasses import asdict
 from functools import partial
 from typing import Any, Literal
 
@@ -15,23 +14,19 @@ from experiments.errors import Conflict, NotAllowed, NotFound, Problem
 from experiments.team.api import auth
 from experiments.trials.api.run_schemas import (
     CreatedOut,
-    FinishedOut,
     FinishIn,
     PointsIn,
-    PointsOut,
-    RepetitionOut,
     RunIn,
-    RunOut,
 )
 from experiments.trials.lifecycle.queries import runs as queries
-from experiments.trials.lifecycle.queries.runs import RunView
+from experiments.trials.lifecycle.queries.runs import DeclaredRepetition, RunView
 from experiments.trials.lifecycle.services import runs as services
 from experiments.trials.series import series_files
 from experiments.trials.series.logged_points import InvalidPoints, LoggedPoints, read_points
 from experiments.trials.series.queries import series_exports
 from experiments.verdict.services import outside_replicates
 from experiments.web import api_bodies
-from experiments.web.api_schemas import ErrorOut
+from experiments.web.api_schemas import ErrorOut, answer, schema_of
 from experiments.web.requests import TokenRequest
 from experiments.web.streaming import download
 
@@ -41,6 +36,17 @@ _OF_REPLICATES = {"repetition", "side", "pair"}
 _TOLD_OF_REPLICATES = _OF_REPLICATES | {
     "project", "experiment", "params", "train_seed", "split_seed", "key"
 }  # fmt: skip
+_RUN = schema_of(RunView, "Run", without="official_metric declared from_outside role")
+_POINTS = answer(
+    "Points",
+    "`stored` is false for a batch that was there already, `late` true for one that came when "
+    "the run had ended: it is kept, but not drawn.",
+    stored=bool,
+    late=bool,
+    points=int,
+    stop=bool,
+    skipped=[Problem],
+)
 _ERRORS = dict.fromkeys((400, 401, 403, 404, 409, 413, 415, 422), ErrorOut)
 
 
@@ -143,29 +149,22 @@ def _take_replicate(request: TokenRequest, asked: RunIn) -> Status[dict[str, Any
     )
 
 
-@router.get("/repetitions/{int:repetition}", response={200: RepetitionOut, **_ERRORS})
-def read_repetition(request: TokenRequest, repetition: int) -> dict[str, Any]:
+@router.get(
+    "/repetitions/{int:repetition}", response={200: schema_of(DeclaredRepetition), **_ERRORS}
+)
+def read_repetition(request: TokenRequest, repetition: int) -> Any:
     """A replication: what it compares, and which replicates are open, with their seeds."""
     token = request.auth
     found = queries.find_repetition(token, repetition) if repetition < 2**63 else None
     if found is None:
         raise NotFound(f"There is no repetition {repetition}.")
-    return asdict(found)
+    return found
 
 
-@router.get("/{int:run_id}", response={200: RunOut, **_ERRORS})
-def read_run(request: TokenRequest, run_id: int) -> dict[str, Any]:
+@router.get("/{int:run_id}", response={200: _RUN, **_ERRORS})
+def read_run(request: TokenRequest, run_id: int) -> Any:
     """Where a run stands."""
-    run = _run(request, run_id, write=False)
-    return {
-        "id": run.id,
-        "project": run.project,
-        "experiment": run.experiment,
-        "number": run.number,
-        "state": run.state,
-        "value": run.value,
-        "stop": run.stop_requested,
-    }
+    return _run(request, run_id, write=False)
 
 
 @router.get(
@@ -187,7 +186,7 @@ def read_series(request: TokenRequest, run_id: int, kind: Literal["csv", "parque
 
 @router.post(
     "/{int:run_id}/points",
-    response={200: PointsOut, **_ERRORS},
+    response={200: _POINTS, **_ERRORS},
     openapi_extra=api_bodies.described(PointsIn),
 )
 def log_points(request: TokenRequest, run_id: int) -> dict[str, Any]:
@@ -216,14 +215,14 @@ def log_points(request: TokenRequest, run_id: int) -> dict[str, Any]:
         "stored": stored,
         "late": late,
         "points": logged.points,
-        "stop": run.stop_requested,
-        "skipped": [{"where": each.where, "message": each.message} for each in logged.skipped],
+        "stop": run.stop,
+        "skipped": logged.skipped,
     }
 
 
 @router.post(
     "/{int:run_id}/finish",
-    response={200: FinishedOut, **_ERRORS},
+    response={200: answer("Finished", state=str, value=float | None), **_ERRORS},
     openapi_extra=api_bodies.described(FinishIn),
 )
 def finish_run(request: TokenRequest, run_id: int) -> dict[str, Any]:

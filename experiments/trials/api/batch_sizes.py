@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import Annotated, Any
 
 from ninja import Field, Router, Schema, Status
@@ -15,11 +14,13 @@ from experiments.team.queries.access import Access
 from experiments.trials.lifecycle.queries.batch_sizes import Measurement, measurements
 from experiments.trials.lifecycle.services import batch_sizes as services
 from experiments.web import api_bodies
-from experiments.web.api_schemas import Number, Plain
+from experiments.web.api_schemas import answer, schema_of
 from experiments.web.requests import TokenRequest
 
 router = Router(tags=["batch sizes"])
 _PLAN = ProbePlan()
+_MEASUREMENT = schema_of(Measurement, without="is_to_end")
+_MEASUREMENTS = answer("Measurements", measurements=[_MEASUREMENT])
 
 
 class BatchSizesIn(Schema):
@@ -31,49 +32,14 @@ class BatchSizesIn(Schema):
     steps: Annotated[int, Field(ge=3, le=MOST_STEPS)] = _PLAN.steps
 
 
-class SizeOut(Schema):
-    """One size; `ended` says why it could not be measured."""
-
-    batch: int
-    examples_per_second: Number
-    milliseconds: Number
-    peak_memory_mb: Number
-    ended: str
-
-
-class MeasurementOut(Schema):
-    """`state`: waiting, running, done, failed or cancelled; `answer` is what it says, or why it
-    has none."""
-
-    id: int
-    state: str
-    experiment: str
-    asked_by: str
-    queue: str
-    objective: str
-    parameter: str
-    parameters: Plain
-    device: str
-    host: str
-    at: datetime
-    finished_at: datetime | None
-    answer: str
-    measuring: int | None
-    rows: list[SizeOut]
-
-
-class MeasurementsOut(Schema):
-    measurements: list[MeasurementOut]
-
-
-@router.get("/{slug}/batch-sizes", response={200: MeasurementsOut, **auth.READ_ERRORS})
+@router.get("/{slug}/batch-sizes", response={200: _MEASUREMENTS, **auth.READ_ERRORS})
 def list_measurements(request: TokenRequest, slug: str) -> Any:
     """Measurements of a project, running and finished, the newest first."""
     return {"measurements": measurements(auth.reading(request, slug).project_id)}
 
 
 @router.get(
-    "/{slug}/batch-sizes/{int:measurement}", response={200: MeasurementOut, **auth.READ_ERRORS}
+    "/{slug}/batch-sizes/{int:measurement}", response={200: _MEASUREMENT, **auth.READ_ERRORS}
 )
 def read_measurement(request: TokenRequest, slug: str, measurement: int) -> Any:
     """One measurement, also while it goes on."""
@@ -82,7 +48,7 @@ def read_measurement(request: TokenRequest, slug: str, measurement: int) -> Any:
 
 @router.post(
     "/{slug}/experiments/{name}/batch-size",
-    response={202: MeasurementOut, **auth.WRITE_ERRORS},
+    response={202: _MEASUREMENT, **auth.WRITE_ERRORS},
     openapi_extra=api_bodies.described(BatchSizesIn),
 )
 def measure(request: TokenRequest, slug: str, name: str) -> Any:

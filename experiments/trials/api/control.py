@@ -12,14 +12,23 @@ from experiments.design.queries.experiments import Experiment, get_experiment
 from experiments.errors import Conflict
 from experiments.team.api import auth
 from experiments.team.queries.access import Access
-from experiments.trials.api.trial_schemas import AddedOut, LimitsIn
 from experiments.trials.lifecycle.services import control as services
 from experiments.trials.table.queries.trial_detail import get_trial
 from experiments.web import api_bodies
+from experiments.web.api_schemas import Strict, answer
 from experiments.web.requests import TokenRequest
 
 router = Router(tags=["control"])
 _PLACE = "/{slug}/experiments/{name}"
+
+
+class LimitsIn(Strict):
+    """`gpu_hours` null: no cap of the experiment's own."""
+
+    parallel: int | None = None
+    priority: int | None = None
+    gpu_hours: float | None = None
+    per_arm: int | None = None
 
 
 @router.put(
@@ -50,7 +59,9 @@ def hand_back(request: TokenRequest, slug: str, name: str) -> Any:
     return {"name": name, "state": "paused"}
 
 
-@router.post(f"{_PLACE}/retry-failed", response={200: AddedOut, **auth.WRITE_ERRORS})
+@router.post(
+    f"{_PLACE}/retry-failed", response={200: answer("Added", added=int), **auth.WRITE_ERRORS}
+)
 def retry_failed(request: TokenRequest, slug: str, name: str) -> Any:
     """Queue all trials again that failed by accident."""
     access, experiment = _run_by_workers(request, slug, name)

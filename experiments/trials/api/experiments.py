@@ -13,31 +13,37 @@ from experiments.design.api.experiment_schemas import (
     CheckedOut,
     DoneOut,
     ExperimentOut,
-    ExperimentsOut,
     FileIn,
     NameIn,
     NotesIn,
     StopIn,
 )
 from experiments.design.queries import experiments as queries
-from experiments.design.queries.experiments import Experiment, ExperimentFilter, get_experiment
+from experiments.design.queries.experiments import (
+    Experiment,
+    ExperimentFilter,
+    ExperimentRow,
+    get_experiment,
+)
 from experiments.design.review.design_review import checks_as_data, review
 from experiments.team.api import auth
 from experiments.trials.lifecycle.services import control, editing
 from experiments.trials.lifecycle.services import experiments as services
 from experiments.trials.table.queries.reproduce_trial import line_of
 from experiments.web import api_bodies
-from experiments.web.api_schemas import PageNumber, PageSize
+from experiments.web.api_schemas import PAGED, PageNumber, PageSize, answer, paged, schema_of
 from experiments.web.pagination import PAGE_SIZE, PageOf
 from experiments.web.requests import TokenRequest
 
 router = Router(tags=["experiments"])
 _PLACE = "/{slug}/experiments/{name}"
+_ROW = schema_of(ExperimentRow, without="wants_decision")
+_EXPERIMENTS = answer("Experiments", experiments=[_ROW], **PAGED)
 _DONE = {200: DoneOut, **auth.WRITE_ERRORS}
 Search = Annotated[str, StringConstraints(max_length=200)]
 
 
-@router.get("/{slug}/experiments", response={200: ExperimentsOut, **auth.READ_ERRORS})
+@router.get("/{slug}/experiments", response={200: _EXPERIMENTS, **auth.READ_ERRORS})
 def list_experiments(
     request: TokenRequest,
     slug: str,
@@ -63,12 +69,7 @@ def list_experiments(
         archived=archived,
     )
     found = queries.list_experiments(access, wanted)
-    return {
-        "experiments": found.rows,
-        "page": found.number,
-        "pages": found.pages,
-        "total": found.total,
-    }
+    return {"experiments": found.rows, **paged(found)}
 
 
 @router.post(

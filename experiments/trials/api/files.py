@@ -9,18 +9,18 @@ from ninja import Router
 from experiments.design.queries.experiments import arms_of, get_experiment
 from experiments.errors import NotFound
 from experiments.team.api import auth
-from experiments.trials.api.trial_schemas import FilesOut
 from experiments.trials.artifacts.queries.artifacts import file_of
 from experiments.trials.panels import file_downloads
-from experiments.trials.table.queries.trial_detail import detail_of, get_trial
+from experiments.trials.table.queries.trial_detail import FileRow, detail_of, get_trial
 from experiments.web import api_bodies
+from experiments.web.api_schemas import answer
 from experiments.web.requests import TokenRequest
 
 router = Router(tags=["trials"])
 _PLACE = "/{slug}/experiments/{name}/trials/{trial}/files"
 
 
-@router.get(_PLACE, response={200: FilesOut, **auth.READ_ERRORS})
+@router.get(_PLACE, response={200: answer("Files", files=[FileRow]), **auth.READ_ERRORS})
 def list_files(request: TokenRequest, slug: str, name: str, trial: str) -> Any:
     """Checkpoints and output with sizes and SHA-256."""
     access = auth.reading(request, slug)

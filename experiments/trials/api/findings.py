@@ -10,17 +10,20 @@ from experiments.design.api.experiment_schemas import DoneOut, MutedIn, ReasonIn
 from experiments.design.queries.experiments import Experiment, arms_of, get_experiment
 from experiments.errors import NotFound
 from experiments.team.api import auth
-from experiments.trials.api.trial_schemas import FindingsOut
 from experiments.trials.findings.queries import findings as queries
+from experiments.trials.findings.queries.findings import FindingRow
 from experiments.trials.findings.services import findings as services
 from experiments.web import api_bodies
+from experiments.web.api_schemas import answer, schema_of
 from experiments.web.requests import TokenRequest
 
 router = Router(tags=["findings"])
 _PLACE = "/{slug}/experiments/{name}"
+FINDING = schema_of(FindingRow, without="trial_id", also="is_open")
+_FINDINGS = answer("Findings", summary=str, findings=[FINDING])
 
 
-@router.get(f"{_PLACE}/findings", response={200: FindingsOut, **auth.READ_ERRORS})
+@router.get(f"{_PLACE}/findings", response={200: _FINDINGS, **auth.READ_ERRORS})
 def list_findings(request: TokenRequest, slug: str, name: str) -> Any:
     """An experiment's findings and the warnings of its trials, those that ask for something
     first. Every finding of one trial stands with the trial.
@@ -30,7 +33,7 @@ def list_findings(request: TokenRequest, slug: str, name: str) -> Any:
 
 @router.post(
     "/{slug}/findings/{int:finding}/dismiss",
-    response={200: FindingsOut, **auth.WRITE_ERRORS},
+    response={200: _FINDINGS, **auth.WRITE_ERRORS},
     openapi_extra=api_bodies.described(ReasonIn),
 )
 def dismiss_finding(request: TokenRequest, slug: str, finding: int) -> Any:

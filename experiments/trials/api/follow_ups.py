@@ -2,27 +2,31 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Annotated, Any
 
 from ninja import Router
 from pydantic import Field, StringConstraints
 
-from experiments.design.api.experiment_schemas import FollowUpOut, FollowUpsOut
 from experiments.design.follow_ups import followups
 from experiments.design.follow_ups.followups import Proposal
 from experiments.design.queries.experiments import get_experiment
 from experiments.design.queries.exploration import explored
 from experiments.team.api import auth
 from experiments.trials.findings.queries.asked_followup import asked_proposal
+from experiments.web.api_schemas import answer, schema_of
 from experiments.web.requests import TokenRequest
 
 router = Router(tags=["experiments"])
 _PLACE = "/{slug}/experiments/{name}/follow-ups"
+_FOLLOW_UP = schema_of(Proposal, differences=list[str])
 Word = Annotated[str, StringConstraints(max_length=200)]
 Id = Annotated[int, Field(ge=0, lt=10**9)]
 
 
-@router.get(_PLACE, response={200: FollowUpsOut, **auth.READ_ERRORS})
+@router.get(
+    _PLACE, response={200: answer("FollowUps", follow_ups=[_FOLLOW_UP]), **auth.READ_ERRORS}
+)
 def list_follow_ups(request: TokenRequest, slug: str, name: str) -> Any:
     """Every follow-up with its file, or with the reason why it must not be made."""
     older = get_experiment(auth.reading(request, slug), name)
@@ -33,7 +37,7 @@ def list_follow_ups(request: TokenRequest, slug: str, name: str) -> Any:
     return {"follow_ups": [_document(each) for each in every]}
 
 
-@router.get(_PLACE + "/{kind}", response={200: FollowUpOut, **auth.READ_ERRORS})
+@router.get(_PLACE + "/{kind}", response={200: _FOLLOW_UP, **auth.READ_ERRORS})
 def propose_follow_up(
     request: TokenRequest,
     slug: str,
@@ -54,11 +58,4 @@ def propose_follow_up(
 
 
 def _document(proposal: Proposal) -> dict[str, Any]:
-    return {
-        "kind": proposal.kind,
-        "name": proposal.name,
-        "text": proposal.text,
-        "differences": [str(each) for each in proposal.differences],
-        "why": proposal.why,
-        "refused": proposal.refused,
-    }
+    return asdict(proposal) | {"differences": [str(each) for each in proposal.differences]}

@@ -8,7 +8,7 @@ from ninja import Field, Schema
 from pydantic import AfterValidator, StringConstraints
 
 from experiments.design.document.experiment_file import NAME, experiment_name
-from experiments.web.api_schemas import ParameterName, ProblemOut, Short, Strict
+from experiments.web.api_schemas import ParameterName, Short, Strict
 
 Seed = Annotated[int, Field(ge=0, lt=2**63)]
 Name = Annotated[str, StringConstraints(pattern=f"^{NAME}$"), AfterValidator(experiment_name)]
@@ -69,16 +69,6 @@ class FinishIn(Strict):
     )
 
 
-class RunOut(Schema):
-    id: int
-    project: str
-    experiment: str
-    number: int
-    state: str
-    value: float | None
-    stop: bool = Field(description="a person asks the run to end")
-
-
 class CreatedOut(Schema):
     id: int
     number: int
@@ -92,43 +82,3 @@ class CreatedOut(Schema):
     pair: int | None = None
     train_seed: int | None = None
     split_seed: int | None = None
-
-
-class ReplicateOut(Schema):
-    side: str
-    pair: int
-    train_seed: int | None
-    split_seed: int | None
-    state: str
-    run: int | None
-
-
-class RepetitionOut(Schema):
-    """A declared repetition; no scores, which wait for the look."""
-
-    id: int
-    project: str
-    experiment: str
-    looks: list[int]
-    pairs: int
-    decided: bool
-    candidate: dict[str, Any]
-    baseline: dict[str, Any]
-    replicates: list[ReplicateOut]
-
-
-class PointsOut(Schema):
-    """`stored` is false for a batch that was there already, `late` true for one that came when
-    the run had ended: it is kept, but not drawn.
-    """
-
-    stored: bool
-    late: bool
-    points: int
-    stop: bool
-    skipped: list[ProblemOut]
-
-
-class FinishedOut(Schema):
-    state: str
-    value: float | None

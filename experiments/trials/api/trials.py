@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 from typing import Annotated, Any, Literal
 
-from ninja import Query, Router, Status
+from ninja import Query, Router, Schema, Status
 from pydantic import Field, StringConstraints
 
 from experiments.design import metrics
@@ -15,16 +15,7 @@ from experiments.design.queries.experiments import Experiment, arms_of, get_expe
 from experiments.errors import Conflict, Problem, VerdictError
 from experiments.team.api import auth
 from experiments.team.queries.access import Access
-from experiments.trials.api.trial_schemas import (
-    AddedOut,
-    BudgetIn,
-    GridIn,
-    QueuedOut,
-    TrialOut,
-    TrialSeriesOut,
-    TrialsOut,
-    TryIn,
-)
+from experiments.trials.api.findings import FINDING
 from experiments.trials.findings.queries.findings import findings_of_trial
 from experiments.trials.lifecycle.queries import added_trials as added_queries
 from experiments.trials.lifecycle.services import added_trials as services
@@ -34,10 +25,21 @@ from experiments.trials.series.queries import series, series_exports
 from experiments.trials.table import trial_files
 from experiments.trials.table.queries import trial_exports
 from experiments.trials.table.queries.reproduce_trial import line_of
-from experiments.trials.table.queries.trial_detail import detail_of, get_trial
-from experiments.trials.table.queries.trial_table import ROWS, TrialFilter, list_trials
+from experiments.trials.table.queries.trial_detail import TrialDetail, detail_of, get_trial
+from experiments.trials.table.queries.trial_table import ROWS, TrialFilter, TrialRow, list_trials
 from experiments.web import api_bodies
-from experiments.web.api_schemas import PageNumber, PageSize
+from experiments.web.api_schemas import (
+    PAGED,
+    PageNumber,
+    PageSize,
+    ParameterName,
+    Plain,
+    Strict,
+    Text,
+    answer,
+    paged,
+    schema_of,
+)
 from experiments.web.pagination import PageOf
 from experiments.web.plain_json import plain
 from experiments.web.requests import TokenRequest
@@ -49,9 +51,48 @@ Word = Annotated[str, StringConstraints(max_length=300)]
 Step = Annotated[int | None, Field(ge=-(2**62), le=2**62)]
 SEEDS = {"training seed": "train_seed", "split seed": "split_seed", "search seed": "search_seed"}
 _ALL: list[str] = []  # pydantic copies a default
+_TRIALS = answer("Trials", trials=[schema_of(TrialRow, without="number findings")], **PAGED)
+_TRIAL = schema_of(
+    TrialDetail,
+    without="is_replicate searched seeds",
+    train_seed=int | None,
+    split_seed=int | None,
+    search_seed=int | None,
+    parameters=Any,
+    reproduce=str,
+    findings=[FINDING],
+)
+_QUEUED = answer("Queued", "Ids of the queued trials, those of /runs/{id}.", ids=list[int])
 
 
-@router.get(f"{_PLACE}/trials", response={200: TrialsOut, **auth.READ_ERRORS})
+class TryIn(Strict):
+    """Scientific hyperparameters among the parameters choose the arm."""
+
+    parameters: dict[ParameterName, bool | int | float | str | None] = Field(max_length=1000)
+    arm: Text = Field(default="", description="letter of the arm; every arm that fits when empty")
+
+
+class BudgetIn(Strict):
+    per_arm: int = Field(description="to how many trials the sampler goes on in every arm")
+
+
+class GridIn(Strict):
+    insist: bool = Field(default=False, description="also over more than two dimensions")
+
+
+class SeriesOut(Schema):
+    """Columns of equal length; numbers that are not finite are text."""
+
+    steps: list[int | float]
+    values: list[Annotated[Any, Plain]]
+
+
+class TrialSeriesOut(Schema):
+    trial: str
+    series: dict[str, SeriesOut]
+
+
+@router.get(f"{_PLACE}/trials", response={200: _TRIALS, **auth.READ_ERRORS})
 def list_of_trials(
     request: TokenRequest,
     slug: str,
@@ -77,12 +118,7 @@ def list_of_trials(
         direction=experiment.direction,
         parameters=trial_exports.parameter_names(experiment.pk),
     )
-    return {
-        "trials": found.rows,
-        "page": found.number,
-        "pages": found.pages,
-        "total": found.total,
-    }
+    return {"trials": found.rows, **paged(found)}
 
 
 @router.get(f"{_PLACE}/trials.csv", openapi_extra=api_bodies.file(trial_files.CONTENT_TYPE))
@@ -137,16 +173,15 @@ def read_series_file(
     )
 
 
-@router.get(_PLACE + "/trials/{trial}", response={200: TrialOut, **auth.READ_ERRORS})
+@router.get(_PLACE + "/trials/{trial}", response={200: _TRIAL, **auth.READ_ERRORS})
 def read_trial(request: TokenRequest, slug: str, name: str, trial: str) -> Any:
     """One trial: what it ran with, how it ended, what the rules saw, the end of its log."""
     access = auth.reading(request, slug)
     experiment = get_experiment(access, name)
     found = get_trial(experiment, trial)
     detail = detail_of(found, len(arms_of(experiment.pk)))
-    same = set(TrialOut.model_fields) & set(detail.__slots__)
     return {
-        **{field: getattr(detail, field) for field in same},
+        **{field: getattr(detail, field) for field in detail.__slots__},
         **{SEEDS[words]: seed for words, seed in detail.seeds},
         "parameters": {row.name: row.value for row in detail.searched},
         "reproduce": line_of(experiment, found),
@@ -187,7 +222,7 @@ def read_trial_series(
 
 @router.post(
     f"{_PLACE}/trials",
-    response={201: QueuedOut, **auth.WRITE_ERRORS},
+    response={201: _QUEUED, **auth.WRITE_ERRORS},
     openapi_extra=api_bodies.described(TryIn),
 )
 def try_configuration(request: TokenRequest, slug: str, name: str) -> Any:
@@ -207,7 +242,7 @@ def try_configuration(request: TokenRequest, slug: str, name: str) -> Any:
     return Status(201, {"ids": made})
 
 
-@router.post(_PLACE + "/trials/{trial}/retry", response={201: QueuedOut, **auth.WRITE_ERRORS})
+@router.post(_PLACE + "/trials/{trial}/retry", response={201: _QUEUED, **auth.WRITE_ERRORS})
 def retry_trial(request: TokenRequest, slug: str, name: str, trial: str) -> Any:
     """Queue a failed trial again, with the same row, parameters and seeds."""
     access, experiment = _searched(request, slug, name)
@@ -217,7 +252,7 @@ def retry_trial(request: TokenRequest, slug: str, name: str, trial: str) -> Any:
 
 @router.post(
     f"{_PLACE}/budget",
-    response={200: AddedOut, **auth.WRITE_ERRORS},
+    response={200: answer("Added", added=int), **auth.WRITE_ERRORS},
     openapi_extra=api_bodies.described(BudgetIn),
 )
 def extend_budget(request: TokenRequest, slug: str, name: str) -> Any:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import Annotated, Any, Literal
 
 from ninja import Field, Schema
@@ -44,39 +43,6 @@ class MeasureIn(Strict):
     repetition: int | None = None
 
 
-class RivalOut(Schema):
-    position: int
-    repetition: int
-    name: str
-    decision: int | None
-    choice: str
-
-
-class RepetitionStateOut(Schema):
-    """Where a repetition stands; scores are in its evidence."""
-
-    id: int
-    looks: list[int]
-    extra_looks: list[int]
-    pairs_queued: int
-    replicates_done: int
-    replicates_open: int
-    accidents: int
-    complete: bool
-    decision: int | None
-    choice: str
-    created_at: datetime
-    author: str
-    position: int
-    rivals: list[RivalOut]
-
-
-class RepetitionsOut(Schema):
-    """The newest repetition, null when seeds were never asked for."""
-
-    repetition: RepetitionStateOut | None
-
-
 class EvidenceOut(Schema):
     """`outcome`: adopt, reject, undecided, or empty while a look is not complete; `waiting` says
     what it waits for. Send `state` back with a decision: it names this very evidence.
@@ -87,15 +53,6 @@ class EvidenceOut(Schema):
     waiting: str
     state: str
     evidence: Plain
-
-
-class QueuedPairsOut(Schema):
-    id: int
-    pairs_queued: int
-
-
-class RepeatedOut(Schema):
-    queued: int
 
 
 class DecisionIn(Strict):

@@ -16,13 +16,11 @@ from experiments.verdict.api.replication_schemas import (
     EvidenceOut,
     MeasureIn,
     PairsIn,
-    QueuedPairsOut,
-    RepeatedOut,
     RepetitionIn,
-    RepetitionsOut,
 )
 from experiments.verdict.evidence.evidence import Evidence, evaluate
 from experiments.verdict.queries.replication_state import (
+    RepetitionState,
     Replication,
     get_repetition,
     repetition_state,
@@ -30,16 +28,20 @@ from experiments.verdict.queries.replication_state import (
 from experiments.verdict.services import replications as services
 from experiments.verdict.services import variance
 from experiments.web import api_bodies
+from experiments.web.api_schemas import answer, schema_of
 from experiments.web.requests import TokenRequest
 
 router = Router(tags=["seeds"])
 _PLACE = "/{slug}/experiments/{name}"
 _ONE = _PLACE + "/repetitions/{int:repetition}"
-_QUEUED = {200: QueuedPairsOut, **auth.WRITE_ERRORS}
+_STATE = schema_of(RepetitionState, also="complete")
+_NEWEST = answer("Repetitions", repetition=_STATE | None)
+_PAIRS = answer("QueuedPairs", id=int, pairs_queued=int)
+_QUEUED = {200: _PAIRS, **auth.WRITE_ERRORS}
 Position = Annotated[int, Field(ge=0, le=100)]
 
 
-@router.get(f"{_PLACE}/repetitions", response={200: RepetitionsOut, **auth.READ_ERRORS})
+@router.get(f"{_PLACE}/repetitions", response={200: _NEWEST, **auth.READ_ERRORS})
 def read_repetition(request: TokenRequest, slug: str, name: str, candidate: Position = 0) -> Any:
     """Where the newest repetition stands; `candidate`: which of several, from 1."""
     access = auth.reading(request, slug)
@@ -49,7 +51,7 @@ def read_repetition(request: TokenRequest, slug: str, name: str, candidate: Posi
 
 @router.post(
     f"{_PLACE}/repetitions",
-    response={201: RepetitionsOut, **auth.WRITE_ERRORS},
+    response={201: _NEWEST, **auth.WRITE_ERRORS},
     openapi_extra=api_bodies.described(RepetitionIn),
 )
 def declare_repetition(request: TokenRequest, slug: str, name: str) -> Any:
@@ -96,7 +98,7 @@ def add_extra_seeds(request: TokenRequest, slug: str, name: str, repetition: int
     return {"id": held.pk, "pairs_queued": held.pairs_queued}
 
 
-@router.post(f"{_ONE}/repeat", response={200: RepeatedOut, **auth.WRITE_ERRORS})
+@router.post(f"{_ONE}/repeat", response={200: answer("Repeated", queued=int), **auth.WRITE_ERRORS})
 def repeat_accidents(request: TokenRequest, slug: str, name: str, repetition: int) -> Any:
     """Queue replicates that failed by accident again, with the same seeds."""
     access, replication = _writable(request, slug, name, repetition)
@@ -113,7 +115,7 @@ def open_test_scores(request: TokenRequest, slug: str, name: str, repetition: in
 
 @router.post(
     f"{_PLACE}/variance",
-    response={201: QueuedPairsOut, **auth.WRITE_ERRORS},
+    response={201: _PAIRS, **auth.WRITE_ERRORS},
     openapi_extra=api_bodies.described(MeasureIn),
 )
 def measure_variance(request: TokenRequest, slug: str, name: str) -> Any:

@@ -43,7 +43,7 @@ class RunView:
     state: str
     official_metric: str
     declared: Mapping[str, Metric]
-    stop_requested: bool
+    stop: bool  # a person asks the run to end
     from_outside: bool
     value: float | None
     role: str
@@ -159,7 +159,7 @@ def find(token: ApiToken, run_id: int) -> RunView | None:
         state=STATE_WORDS[TrialState(state)],
         official_metric=metric,
         declared=metrics.declared_metrics(document),
-        stop_requested=bool(control),
+        stop=bool(control),
         from_outside=sampler == OUTSIDE,
         value=value,
         role=role or Role.ADMIN,  # a superuser sees it without being a member
