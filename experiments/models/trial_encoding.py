@@ -84,11 +84,6 @@ def encode_distribution(distribution: BaseDistribution) -> str:
     return encode(short)
 
 
-def decode_distribution(text: str) -> BaseDistribution:
-    """The distribution of a text that `encode_distribution` made."""
-    return _distribution(decode(text))
-
-
 @lru_cache(maxsize=4096)
 def decode_distributions(text: str) -> Mapping[str, BaseDistribution]:
     """Distributions by parameter. Trials of a study share the text, so they share the result."""

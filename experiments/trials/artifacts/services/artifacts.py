@@ -20,8 +20,6 @@ from experiments.trials.lifecycle.services.attempts import require_attempt
 logger = logging.getLogger(__name__)
 
 CHECKPOINT = "checkpoint"
-PASS_CHECKPOINT = "pass checkpoint"  # of a fold or a smaller budget
-PROGRESS = "progress"  # what is known of finished passes
 OUTPUT = "output"
 _AT_ONCE = 500
 

@@ -59,11 +59,6 @@ class Claim:
     def attempt(self) -> int:
         return self.row.attempt
 
-    @property
-    def has_parameters(self) -> bool:
-        """Fixed beforehand: a replicate, a known-good one, an earlier attempt."""
-        return self.row.parameters_text != "{}" or self.configuration_id is not None
-
 
 def claim(
     *, queue: str, worker_id: int | None, device: str = "cpu", place: Place | None = None
