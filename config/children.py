@@ -111,7 +111,7 @@ def adopt_orphans() -> None:
 
 def reap_orphans(own: Iterable[Child]) -> None:
     """Take the exit codes of adopted processes, which stay as zombies else; not of our own."""
-    mine = {child.process.pid for child in own}
+    mine = {child.process.pid for child in own if child.exit_status is None}
     with contextlib.suppress(ChildProcessError):  # nothing is left to ask for
         while _libc is not None:
             ended = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
