@@ -294,13 +294,14 @@ def test_a_replicate_is_never_counted_nor_the_best_trial() -> None:
     assert after.active_at > before.active_at
 
 
-def test_a_deleted_study_counts_no_longer_and_its_late_trials_neither(search: Experiment) -> None:
+def test_a_deleted_study_counts_no_longer_and_its_late_trials_are_gone(search: Experiment) -> None:
     kept, gone = arm(search, 0), arm(search, 1)
     complete(new(kept), 0.5)
     complete(new(gone), 0.9)
     late = new(gone)
     studies.delete(study_id=gone.pk)
-    complete(late, 0.95)
+    with pytest.raises(NotFound):
+        complete(late, 0.95)
     search.refresh_from_db()
     assert (search.trial_count, search.complete_count, search.best_value) == (1, 1, 0.5)
 
