@@ -45,7 +45,7 @@ Wait = Annotated[
 Word = Annotated[str, StringConstraints(max_length=200)]
 _JSON_LINES = "application/jsonl"
 HEAD = "Verdict-Log-Head"
-_ERRORS = {401: ErrorOut, 404: ErrorOut, 422: ErrorOut}
+_ERRORS = dict.fromkeys((400, 401, 404, 422), ErrorOut)
 
 router = Router(tags=["deployments"])
 
