@@ -51,24 +51,6 @@ def expected_best_unbiased(
     return _turned_back(float(ordered @ weights), direction)
 
 
-def expected_best_with_replacement(
-    values: ArrayLike, draws: int, direction: Direction = Direction.MAXIMIZE
-) -> float:
-    """Return the expected best of so many of the values, drawn with replacement.
-
-    The average over all tuples; the estimator of Dodge et al. (2019), "Show your work", biased
-    downwards yet the one that misled least in Dodge et al. (2021). Raises ValueError without
-    values or draws.
-    """
-    ordered = _worst_first(values, direction)
-    count = ordered.size
-    if draws < 1 or count < 1:
-        raise ValueError(f"the best of {draws} cannot be told from {count} values")
-    rank = np.arange(1, count + 1)
-    weights = (rank / count) ** draws - ((rank - 1) / count) ** draws
-    return _turned_back(float(ordered @ weights), direction)
-
-
 def expected_best_curve(
     values: ArrayLike,
     direction: Direction = Direction.MAXIMIZE,

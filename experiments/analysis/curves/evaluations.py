@@ -136,13 +136,6 @@ def one_example(difference: float, resolution: float) -> Diagnosis:
     return FINE_ENOUGH.passes(detail, evidence)
 
 
-def sampling_error(rate: float, examples: int) -> float:
-    """Return the binomial standard error of a rate (accuracy, error) on so many examples."""
-    if examples < 1 or not 0 <= rate <= 1:
-        return math.nan
-    return math.sqrt(rate * (1 - rate) / examples)
-
-
 def early_instability_unseen(
     validation: Curve, *, gradient_norms_logged: bool, planned_steps: float | None = None
 ) -> Diagnosis:

@@ -98,31 +98,6 @@ class Pairs:
     left_out: int = 0
 
 
-def pair_replicates(candidate: Sequence[Replicate], baseline: Sequence[Replicate]) -> Pairs:
-    """Bring the replicates of two arms together by their seeds, in the candidate's order.
-
-    The first replicate of a seed counts, so that repeating a disliked one changes nothing.
-    Arms without a single common seed are returned whole, as unpaired material.
-    """
-    ours = _first_of_each_seed(candidate)
-    theirs = _first_of_each_seed(baseline)
-    common = [key for key in ours if key in theirs]
-    if common:
-        left, right = [ours[key] for key in common], [theirs[key] for key in common]
-    else:
-        left, right = list(ours.values()), list(theirs.values())
-    return Pairs(
-        candidate=tuple(run.score for run in left),
-        baseline=tuple(run.score for run in right),
-        train_seeds=tuple(run.train_seed for run in left),
-        split_seeds=tuple(run.split_seed for run in left),
-        candidate_evaluations=tuple(run.evaluations for run in left),
-        baseline_evaluations=tuple(run.evaluations for run in right),
-        paired=bool(common),
-        left_out=len(ours) + len(theirs) - len(left) - len(right),
-    )
-
-
 def _first_of_each_seed(runs: Sequence[Replicate]) -> dict[tuple[int, int | None], Replicate]:
     kept: dict[tuple[int, int | None], Replicate] = {}
     for run in runs:

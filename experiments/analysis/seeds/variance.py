@@ -14,11 +14,10 @@ from math import sqrt
 from typing import Literal
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from scipy import stats
 
 from experiments.analysis.number_formats import listed, significant
-from experiments.analysis.seeds.replication import Direction, gains
 
 Source = Literal["training seed", "data split", "search seed"]
 SOURCES: tuple[Source, ...] = ("training seed", "data split", "search seed")
@@ -218,25 +217,3 @@ class WinnersCurse:
     excess: float
     excess_in_sds: float | None
     text: str
-
-
-def winners_curse(
-    tuning_score: float, fresh_scores: ArrayLike, direction: Direction
-) -> WinnersCurse | None:
-    """Hold the winner's tuning score against its fresh replicates [N]; None below 2 finite."""
-    fresh: NDArray[np.float64] = np.asarray(fresh_scores, dtype=np.float64).ravel()
-    fresh = fresh[np.isfinite(fresh)]
-    if fresh.size < 2 or not np.isfinite(tuning_score):
-        return None
-    mean, sd = float(fresh.mean()), float(fresh.std(ddof=1))
-    excess = float(gains(tuning_score, mean, direction))
-    in_sds = excess / sd if sd > 0 else None
-    far = f"{significant(abs(excess))}" if in_sds is None else (
-        f"{significant(abs(in_sds), 2)} seed deviations"
-    )  # fmt: skip
-    text = f"The winner's tuning score ({significant(tuning_score)}) is {far} "
-    if excess > 0:
-        text += "better than the mean of its own fresh seeds: luck of the draw, so it is left out."
-    else:
-        text += "worse than the mean of its own fresh seeds; it is left out all the same."
-    return WinnersCurse(tuning_score, mean, sd, fresh.size, excess, in_sds, text)

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
 
 from experiments.analysis import thresholds
 from experiments.analysis.best_of import expected_best_unbiased
@@ -181,14 +180,6 @@ def fair_comparison(trials_per_arm: Sequence[tuple[str, int]]) -> Diagnosis:
             f"{most} was tuned with more trials than {least}", detail, evidence
         )
     return FAIR_BUDGET.passes(detail, evidence)
-
-
-def unbalanced_values(counts: Sequence[tuple[str, int]]) -> float:
-    """Return the chi-square p-value that uniform sampling gives such counts; nan below two."""
-    drawn = np.array([count for _, count in counts], dtype=np.float64)
-    if drawn.size < 2 or drawn.sum() == 0:
-        return math.nan
-    return float(stats.chisquare(drawn).pvalue)
 
 
 def _buckets(axis: Axis) -> list[NDArray[np.int64]]:

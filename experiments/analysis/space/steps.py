@@ -211,19 +211,6 @@ def two_round_plan(full_steps: int, budget_steps: int) -> tuple[Round, Round]:
     )
 
 
-def transfers(hyperparameter: str) -> str:
-    """Return how surely a short round's conclusion carries over to a long one.
-
-    "very likely", "likely", "might", "unlikely", or "unknown" for a name that says nothing.
-    """
-    name = hyperparameter.lower()
-    odds = dict(TRANSFER)
-    for part, kind in _KIND_OF.items():
-        if part in name.split("_") if len(part) <= 3 else part in name:
-            return odds[kind]
-    return "unknown"
-
-
 def perfect_fit_step(train: Curve, *, is_error: bool = False) -> float | None:
     """Return the first step of a perfect fit on the training set; None if it never fits.
 

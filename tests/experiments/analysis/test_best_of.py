@@ -10,15 +10,13 @@ from hypothesis import strategies as st
 from experiments.analysis.best_of import (
     expected_best_curve,
     expected_best_unbiased,
-    expected_best_with_replacement,
     normal_maximum,
 )
 from experiments.analysis.curves.learning_curve import Direction
 
-# Exact, by enumerating all combinations (U) and all tuples (V) of these seven scores.
+# Exact, by enumerating all combinations of these seven scores.
 VALUES = [0.70, 0.72, 0.75, 0.75, 0.80, 0.81, 0.86]
 UNBIASED = {1: 0.77, 2: 0.803809523809524, 3: 0.822857142857143, 4: 0.8357142857142857}
-REPLACED = {1: 0.77, 2: 0.7989795918367347, 3: 0.8147813411078717, 4: 0.824868804664723}
 
 numbers = st.lists(st.floats(-100, 100), min_size=1, max_size=6)
 
@@ -28,18 +26,11 @@ def test_the_unbiased_estimator_equals_all_combinations(draws: int, expected: fl
     assert expected_best_unbiased(VALUES, draws) == pytest.approx(expected, abs=1e-12)
 
 
-@pytest.mark.parametrize(("draws", "expected"), REPLACED.items())
-def test_the_estimator_with_replacement_equals_all_tuples(draws: int, expected: float) -> None:
-    assert expected_best_with_replacement(VALUES, draws) == pytest.approx(expected, abs=1e-12)
-
-
 @given(numbers, st.integers(1, 6), st.sampled_from(list(Direction)))
-def test_both_equal_enumeration(values: list[float], draws: int, direction: Direction) -> None:
+def test_the_estimator_equals_enumeration(
+    values: list[float], draws: int, direction: Direction
+) -> None:
     best = max if direction is Direction.MAXIMIZE else min
-    tuples = [best(each) for each in itertools.product(values, repeat=min(draws, 3))]
-    assert expected_best_with_replacement(values, min(draws, 3), direction) == pytest.approx(
-        np.mean(tuples), abs=1e-9
-    )
     if draws <= len(values):
         subsets = [best(each) for each in itertools.combinations(values, draws)]
         assert expected_best_unbiased(values, draws, direction) == pytest.approx(
@@ -63,8 +54,6 @@ def test_a_single_draw_has_no_luck() -> None:
 def test_more_draws_than_values_are_refused() -> None:
     with pytest.raises(ValueError, match="best of 8"):
         expected_best_unbiased(VALUES, 8)
-    with pytest.raises(ValueError, match="0 values"):
-        expected_best_with_replacement([], 1)
 
 
 def test_values_that_are_no_numbers_are_left_out() -> None:

@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-import math
-
 import numpy as np
 import pytest
 from hypothesis import given
@@ -12,7 +10,6 @@ from experiments.analysis.curves.evaluations import (
     one_example,
     periodic_validation,
     regular_evaluations,
-    sampling_error,
 )
 from experiments.analysis.curves.learning_curve import Curve
 from experiments.analysis.diagnosis import Status
@@ -68,11 +65,6 @@ def test_a_difference_below_one_example_is_noticed() -> None:
     assert one_example(0.001, 0.0028).fired
     assert one_example(-0.01, 0.0028).status is Status.PASSED
     assert one_example(0.001, 0.0).status is Status.NOT_CHECKABLE
-
-
-def test_the_sampling_error_of_a_rate_is_binomial() -> None:
-    assert sampling_error(0.9, 100) == pytest.approx(0.03)
-    assert math.isnan(sampling_error(1.5, 100))
 
 
 def test_a_late_first_evaluation_hides_early_instability() -> None:

@@ -12,7 +12,6 @@ from experiments.analysis.seeds.replication import (
     ScoreRule,
     evaluation_mismatch,
     gains,
-    pair_replicates,
     score,
     tail_length,
 )
@@ -92,28 +91,6 @@ def test_gains_are_positive_when_the_candidate_is_better_in_either_direction() -
 
 def run(seed: int, value: float, split: int | None = 0) -> Replicate:
     return Replicate(seed, split, value, 10)
-
-
-def test_replicates_are_paired_by_both_seeds_in_the_candidates_order() -> None:
-    pairs = pair_replicates(
-        [run(3, 0.3, 1), run(1, 0.1, 1), run(2, 0.2, 1)],
-        [run(1, 1.1, 1), run(2, 1.2, 9), run(3, 1.3, 1)],
-    )
-    assert pairs.paired
-    assert pairs.train_seeds == (3, 1)
-    assert (pairs.candidate, pairs.baseline) == ((0.3, 0.1), (1.3, 1.1))
-    assert pairs.left_out == 2
-
-
-def test_the_first_result_of_a_seed_counts_so_that_repeating_it_changes_nothing() -> None:
-    pairs = pair_replicates([run(1, 0.1), run(1, 0.9)], [run(1, 0.5)])
-    assert pairs.candidate == (0.1,)
-
-
-def test_arms_without_a_common_seed_are_unpaired_material_and_keep_all_runs() -> None:
-    pairs = pair_replicates([run(1, 0.1), run(2, 0.2)], [run(7, 0.7)])
-    assert not pairs.paired
-    assert (pairs.candidate, pairs.baseline, pairs.left_out) == ((0.1, 0.2), (0.7,), 0)
 
 
 def test_arms_evaluated_equally_often_may_be_compared() -> None:

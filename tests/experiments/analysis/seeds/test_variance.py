@@ -14,7 +14,6 @@ from experiments.analysis.seeds.variance import (
     nested,
     search_deviation,
     sources_of_variance,
-    winners_curse,
 )
 
 numbers = st.integers(-1000, 1000).map(lambda step: step / 100)
@@ -126,31 +125,3 @@ def test_shifting_all_scores_changes_no_component(groups: list[list[float]], shi
     assert moved is not None
     assert moved.within_sd == pytest.approx(found.within_sd, abs=1e-6)
     assert moved.between_sd == pytest.approx(found.between_sd, abs=1e-5)
-
-
-def test_the_winners_curse_is_told_in_deviations_of_its_own_fresh_seeds() -> None:
-    found = winners_curse(0.9768, [0.969, 0.970, 0.971], "maximize")
-    assert found is not None
-    assert found.excess == pytest.approx(0.0068)
-    assert found.excess_in_sds == pytest.approx(6.8)
-    assert "6.8 seed deviations better" in found.text
-
-
-def test_a_flattering_loss_lies_below_its_fresh_mean() -> None:
-    found = winners_curse(0.10, [0.2, 0.3, 0.4], "minimize")
-    assert found is not None
-    assert found.excess == pytest.approx(0.2)
-
-
-def test_an_unlucky_winner_is_not_called_lucky() -> None:
-    found = winners_curse(0.5, [0.6, 0.7], "maximize")
-    assert found is not None
-    assert "worse than the mean" in found.text
-
-
-def test_the_curse_needs_two_finite_fresh_seeds_and_tolerates_equal_ones() -> None:
-    assert winners_curse(0.5, [0.6, nan], "maximize") is None
-    assert winners_curse(nan, [0.6, 0.7], "maximize") is None
-    equal = winners_curse(0.7, [0.6, 0.6], "maximize")
-    assert equal is not None
-    assert equal.excess_in_sds is None

@@ -10,7 +10,6 @@ from experiments.analysis.space.steps import (
     compute_bound,
     initial_steps,
     perfect_fit_step,
-    transfers,
     two_round_plan,
 )
 
@@ -65,22 +64,6 @@ def test_a_plan_never_exceeds_its_budget() -> None:
         assert rounds[1].trials >= 1
     with pytest.raises(ValueError, match="one full run"):
         two_round_plan(100, 99)
-
-
-@pytest.mark.parametrize(
-    ("name", "odds"),
-    [
-        ("warmup_steps", "very likely"),
-        ("hidden_units", "likely"),
-        ("learning_rate", "might"),
-        ("lr", "might"),
-        ("dropout", "might"),
-        ("schedule", "unlikely"),
-        ("colour", "unknown"),
-    ],
-)
-def test_what_a_short_round_teaches_about_a_long_one(name: str, odds: str) -> None:
-    assert transfers(name) == odds
 
 
 def test_a_perfect_fit_is_no_error_or_a_thousandth_of_the_first_loss() -> None:
