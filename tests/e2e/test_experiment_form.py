@@ -73,7 +73,7 @@ def test_errors_stand_at_their_cells_and_a_taken_name_is_said(form: Page) -> Non
     cast.search("smooth")
     form.get_by_label("Name", exact=True).fill("smooth")
     expect(form.locator("#head-experiment-error")).to_contain_text("is taken")
-    expect(form.locator("#check")).to_contain_text("The name is taken")
+    expect(form.locator("#check")).to_contain_text("smooth is taken in this project")
     form.get_by_label("Name", exact=True).fill("smoother")
     expect(form.locator("#head-experiment-error")).to_be_empty()
     cell(form, 1, "low").fill("1e-")
