@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
-from django.contrib import messages
-from django.http import HttpRequest, HttpResponse, HttpResponseBase
-from django.shortcuts import redirect, render
-from django.views.decorators.http import require_POST, require_safe
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.views.decorators.http import require_safe
 
-from experiments.design.queries.experiments import find_experiment, get_experiment, tags_of
+from experiments.design.queries.experiments import find_experiment, tags_of
 from experiments.design.review.design_review import design_checks
 from experiments.site.pages.live import page_cursor
-from experiments.team.pages.access import attempted, in_project, required
+from experiments.team.pages.access import in_project, required
 from experiments.team.queries.access import Access
-from experiments.trials.lifecycle.services import experiments
 from experiments.trials.pages.followups import followed_by
 from experiments.trials.panels.panel import Panel
 from experiments.trials.panels.search_charts import TABS, panel
@@ -70,30 +67,3 @@ def asked_panel(request: HttpRequest, parts: PathContext) -> Panel:
 
 def panel_context(shown: Panel, request: HttpRequest) -> dict[str, Any]:
     return {"panel": shown, "tabs": TABS}
-
-
-Act = Callable[..., Any]
-
-
-def _action(act: Act, said: str) -> Callable[..., HttpResponseBase]:
-    """A button of the experiment's page: act, say so, come back."""
-
-    @require_POST
-    @in_project
-    def view(request: HttpRequest, access: Access, name: str) -> HttpResponse:
-        experiment = get_experiment(access, name)
-
-        def call() -> bool:
-            act(access=access, experiment=experiment)
-            return True
-
-        if attempted(request, call):
-            messages.success(request, said)
-        return redirect("experiment", access.slug, name)
-
-    return view
-
-
-stop = _action(experiments.stop, "The search ends: running trials stop at their next evaluation.")
-pause = _action(experiments.pause, "Paused: running trials end, no new ones start.")
-resume = _action(experiments.resume, "The search goes on.")

@@ -67,6 +67,19 @@ def attempted(request: HttpRequest, call: Callable[[], Found]) -> Found | None:
         return None
 
 
+def done(request: HttpRequest, act: Callable[[], object], said: str) -> bool:
+    """Whether a service did what a button asks for; the next page says so, or why not."""
+
+    def call() -> bool:
+        act()
+        return True
+
+    if attempted(request, call) is None:
+        return False
+    messages.success(request, said)
+    return True
+
+
 def whole_number(text: str | None, default: int = 1) -> int:
     """A number from the address; anything else is the default."""
     return int(text) if text is not None and text.isdecimal() and len(text) < 10 else default

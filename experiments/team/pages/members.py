@@ -17,7 +17,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from experiments.errors import NotAllowed, NotFound, VerdictError
-from experiments.team.pages.access import attempted, in_project
+from experiments.team.pages.access import attempted, done, in_project
 from experiments.team.pages.member_forms import (
     AddMemberForm,
     InviteForm,
@@ -175,18 +175,12 @@ def remove_member(request: HttpRequest, access: Access) -> HttpResponse:
     """The person sees the project no longer; what they recorded stays."""
     _admins_only(access)
     name = request.POST.get("username", "")
-
-    def remove() -> bool:
-        services.remove(
-            access=access,
-            username=name,
-        )
-        return True
-
-    if not attempted(request, remove):
-        return redirect("members", access.slug)
-    messages.success(request, f"{name} is no member any more.")
-    if name == access.username and not access.user.is_superuser:
+    gone = done(
+        request,
+        lambda: services.remove(access=access, username=name),
+        f"{name} is no member any more.",
+    )
+    if gone and name == access.username and not access.user.is_superuser:
         return redirect("projects")
     return redirect("members", access.slug)
 

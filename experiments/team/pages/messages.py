@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.http import HttpResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_POST, require_safe
 
-from experiments.team.pages.access import attempted, required
+from experiments.team.pages.access import done, required
 from experiments.team.queries.access import find_project
 from experiments.team.queries.messages import EVENTS, choices_of
 from experiments.team.services import messages as choices
@@ -29,15 +28,10 @@ def choose_messages(request: PersonRequest, slug: str) -> HttpResponse:
     """Set the events of one project."""
     access = required(find_project(request.user, slug))
     wanted = request.POST.getlist("events")
-
-    def choose() -> bool:
-        choices.choose(
-            access=access,
-            events=wanted,
-        )
-        return True
-
-    if attempted(request, choose):
-        many = "no mails" if not wanted else f"a mail when: {', '.join(wanted)}"
-        messages.success(request, f"From {access.name} you get {many}.")
+    many = "no mails" if not wanted else f"a mail when: {', '.join(wanted)}"
+    done(
+        request,
+        lambda: choices.choose(access=access, events=wanted),
+        f"From {access.name} you get {many}.",
+    )
     return redirect("messages")

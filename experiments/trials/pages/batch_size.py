@@ -13,7 +13,7 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 
 from experiments.design.queries.experiments import get_experiment
 from experiments.errors import NotAllowed, NotFound, VerdictError
-from experiments.team.pages.access import attempted, in_project
+from experiments.team.pages.access import done, in_project
 from experiments.team.queries.access import Access
 from experiments.trials.lifecycle.queries.batch_sizes import measurable, measurements
 from experiments.trials.lifecycle.services import batch_sizes
@@ -52,16 +52,11 @@ def batch_sizes_live(request: HttpRequest, access: Access) -> HttpResponse:
 @in_project
 def cancel_batch_size(request: HttpRequest, access: Access, probe: int) -> HttpResponse:
     """End a measurement; what it has measured stays."""
-
-    def call() -> bool:
-        batch_sizes.cancel(
-            access=access,
-            probe_id=probe,
-        )
-        return True
-
-    if attempted(request, call):
-        messages.success(request, "The measurement ends within seconds.")
+    done(
+        request,
+        lambda: batch_sizes.cancel(access=access, probe_id=probe),
+        "The measurement ends within seconds.",
+    )
     return redirect("batch_sizes", access.slug)
 
 

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from django.contrib import messages
 from django.db import transaction
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_http_methods, require_POST
 
 from experiments.design.queries.experiments import find_experiment, get_experiment
 from experiments.design.trial_names import parse_trial_name
 from experiments.errors import NotAllowed, NotFound, VerdictError
-from experiments.team.pages.access import attempted, in_project, required
+from experiments.team.pages.access import attempted, done, in_project, required
 from experiments.team.queries.access import Access
 from experiments.trials.lifecycle.queries import gpu_hours
 from experiments.trials.lifecycle.queries.waiting import accidents, why_waiting
-from experiments.trials.lifecycle.services import control
+from experiments.trials.lifecycle.services import control, experiments
 from experiments.trials.pages.control_form import ControlForm
 from experiments.trials.panels.parts import ExperimentParts, read_parts
 from experiments.trials.table.queries.trial_detail import find_trial
@@ -90,17 +92,11 @@ def _apply(request: HttpRequest, parts: ExperimentParts, form: ControlForm, held
 def hand_back(request: HttpRequest, access: Access, name: str) -> HttpResponse:
     """Pause, and give running trials back to the queue."""
     parts = _editable(access, name)
-
-    def call() -> bool:
-        control.pause(
-            access=parts.access,
-            experiment=parts.experiment,
-            hand_back=True,
-        )
-        return True
-
-    if attempted(request, call):
-        messages.success(request, "Paused. Running trials are handed back within seconds.")
+    done(
+        request,
+        lambda: control.pause(access=access, experiment=parts.experiment, hand_back=True),
+        "Paused. Running trials are handed back within seconds.",
+    )
     return redirect("experiment", access.slug, name)
 
 
@@ -111,10 +107,7 @@ def retry_failed(request: HttpRequest, access: Access, name: str) -> HttpRespons
     parts = _editable(access, name)
     made = attempted(
         request,
-        lambda: control.retry_failed(
-            access=parts.access,
-            experiment=parts.experiment,
-        ),
+        lambda: control.retry_failed(access=access, experiment=parts.experiment),
     )
     if made:
         some = "1 trial is" if made == 1 else f"{made} trials are"
@@ -128,14 +121,32 @@ def cancel_trial(request: HttpRequest, access: Access, name: str, trial: str) ->
     """End one trial now."""
     experiment = get_experiment(access, name)
     found = required(find_trial(experiment, required(parse_trial_name(trial))))
-
-    def call() -> bool:
-        control.cancel(access=access, trial=found)
-        return True
-
-    if attempted(request, call):
-        messages.success(request, "The trial ends within seconds.")
+    done(
+        request,
+        lambda: control.cancel(access=access, trial=found),
+        "The trial ends within seconds.",
+    )
     return redirect("trial", access.slug, name, trial)
+
+
+def experiment_button(act: Callable[..., object], said: str) -> Callable[..., HttpResponseBase]:
+    """A button of the experiment's page: act, say so, come back."""
+
+    @require_POST
+    @in_project
+    def view(request: HttpRequest, access: Access, name: str) -> HttpResponse:
+        experiment = get_experiment(access, name)
+        done(request, lambda: act(access=access, experiment=experiment), said)
+        return redirect("experiment", access.slug, name)
+
+    return view
+
+
+stop = experiment_button(
+    experiments.stop, "The search ends: running trials stop at their next evaluation."
+)
+pause = experiment_button(experiments.pause, "Paused: running trials end, no new ones start.")
+resume = experiment_button(experiments.resume, "The search goes on.")
 
 
 def _editable(access: Access, name: str) -> ExperimentParts:

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 from django.contrib import messages
-from django.http import HttpRequest, HttpResponse, HttpResponseBase
+from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_http_methods, require_POST
 
 from experiments.design.queries.citations import citations
 from experiments.design.queries.experiments import get_experiment, tags_of
-from experiments.team.pages.access import attempted, in_project
+from experiments.team.pages.access import done, in_project
 from experiments.team.queries.access import Access, people_who_may
 from experiments.trials.lifecycle.services import editing
+from experiments.trials.pages.control import experiment_button
 from experiments.trials.pages.editing_forms import NameForm, NotesForm
 
 
@@ -27,7 +27,7 @@ def edit_page(request: HttpRequest, access: Access, name: str) -> HttpResponse:
     if request.method == "POST":
         if not form.is_valid():
             _explain(request, form)
-        elif _done(
+        elif done(
             request,
             lambda: editing.write_notes(
                 access=access,
@@ -35,8 +35,8 @@ def edit_page(request: HttpRequest, access: Access, name: str) -> HttpResponse:
                 notes=form.cleaned_data["notes"],
                 tags=form.cleaned_data["tags"],
             ),
+            "Saved.",
         ):
-            messages.success(request, "Kept.")
             return redirect("experiment", access.slug, name)
     typed = request.POST if request.method == "POST" else {}
     context = {
@@ -57,14 +57,6 @@ def _explain(request: HttpRequest, form: Any) -> None:
             messages.error(request, f"{field}: {error}")
 
 
-def _done(request: HttpRequest, act: Callable[[], None]) -> bool:
-    def call() -> bool:
-        act()
-        return True
-
-    return attempted(request, call) is not None
-
-
 @require_POST
 @in_project
 def rename(request: HttpRequest, access: Access, name: str) -> HttpResponse:
@@ -75,37 +67,20 @@ def rename(request: HttpRequest, access: Access, name: str) -> HttpResponse:
         _explain(request, form)
         return redirect("experiment_edit", access.slug, name)
     wanted = form.cleaned_data["name"].strip()
-    renamed = _done(
+    renamed = done(
         request,
-        lambda: editing.rename(
-            access=access,
-            experiment=experiment,
-            name=wanted,
-        ),
+        lambda: editing.rename(access=access, experiment=experiment, name=wanted),
+        f"{name} is called {wanted} now.",
     )
     if not renamed:
         return redirect("experiment_edit", access.slug, name)
-    messages.success(request, f"{name} is called {wanted} now.")
     return redirect("experiment", access.slug, wanted)
 
 
-Act = Callable[..., None]
-
-
-def _button(act: Act, said: str) -> Callable[..., HttpResponseBase]:
-    @require_POST
-    @in_project
-    def view(request: HttpRequest, access: Access, name: str) -> HttpResponse:
-        experiment = get_experiment(access, name)
-        if _done(request, lambda: act(access=access, experiment=experiment)):
-            messages.success(request, said)
-        return redirect("experiment", access.slug, name)
-
-    return view
-
-
-archive = _button(editing.archive, "Archived: lists leave it out, its page stays where it is.")
-bring_back = _button(editing.bring_back, "It is listed again.")
+archive = experiment_button(
+    editing.archive, "Archived: lists leave it out, its page stays where it is."
+)
+bring_back = experiment_button(editing.bring_back, "It is listed again.")
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
@@ -113,15 +88,12 @@ bring_back = _button(editing.bring_back, "It is listed again.")
 def delete_page(request: HttpRequest, access: Access, name: str) -> HttpResponse:
     """Deletion of an experiment: what would be lost, and what prevents it."""
     experiment = get_experiment(access, name)
-    if request.method == "POST" and _done(
+    typed = request.POST.get("typed_name", "")
+    if request.method == "POST" and done(
         request,
-        lambda: editing.delete(
-            access=access,
-            experiment=experiment,
-            typed_name=request.POST.get("typed_name", ""),
-        ),
+        lambda: editing.delete(access=access, experiment=experiment, typed_name=typed),
+        f"{name} is deleted.",
     ):
-        messages.success(request, f"{name} is deleted.")
         return redirect("project", access.slug)
     context = {
         "project": access,

@@ -10,7 +10,7 @@ from django.utils.http import url_has_allowed_host_and_scheme
 from django.views.decorators.http import require_POST
 
 from experiments.design.queries.experiments import get_experiment
-from experiments.team.pages.access import attempted, in_project, required
+from experiments.team.pages.access import attempted, done, in_project, required
 from experiments.team.queries.access import Access
 from experiments.trials.findings.queries.findings import experiment_of_finding
 from experiments.trials.findings.services import findings
@@ -40,12 +40,9 @@ def mute_overfitting(request: HttpRequest, access: Access, name: str) -> HttpRes
     """Let overfitting ask for nothing in this experiment, or let it ask again."""
     experiment = get_experiment(access, name)
     muted = request.POST.get("muted") == "1"
-
-    def act() -> bool:
-        findings.mute_overfitting(access=access, experiment=experiment, muted=muted)
-        return True
-
-    if attempted(request, act):
-        done = "Overfitting is muted here." if muted else "Overfitting is told again."
-        messages.success(request, done)
+    done(
+        request,
+        lambda: findings.mute_overfitting(access=access, experiment=experiment, muted=muted),
+        "Overfitting is muted here." if muted else "Overfitting is told again.",
+    )
     return redirect(f"{reverse('experiment', args=(access.slug, name))}#findings")
