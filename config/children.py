@@ -81,7 +81,7 @@ def start(name: str, command: list[str], *, environment: Mapping[str, str], logs
 
 @dataclass(slots=True)
 class Restarts:
-    """When a child that died is started again.
+    """Time at which a child that died is started again.
 
     Attributes:
         deaths: in a row, each within `STEADY_SECONDS` of its start.

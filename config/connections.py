@@ -133,7 +133,7 @@ class BoundedProtocol(H11Protocol):
 
     @property
     def _answering(self) -> bool:
-        """Whether the head of a request has come and its answer is not complete."""
+        """Test whether the head of a request has come and its answer is not complete."""
         cycle: RequestResponseCycle | None = self.cycle
         return cycle is not None and not cycle.response_complete
 
@@ -246,7 +246,7 @@ class BoundedProtocol(H11Protocol):
 
 
 def most_connections() -> int:
-    """How many connections the limit of descriptors admits, after raising it where it may be."""
+    """Number of connections that the limit of descriptors admits, raised where it may be."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = 65_536 if hard == resource.RLIM_INFINITY else min(hard, 65_536)
     if soft != resource.RLIM_INFINITY and soft < wanted:

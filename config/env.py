@@ -137,18 +137,18 @@ def env_secret(name: str, *, file: Path, minimum_length: int) -> str:
 
 
 def dotted_name(item: str) -> bool:
-    """Whether it reads like a Python module or attribute path."""
+    """Test whether it reads like a Python module or attribute path."""
     return DOTTED_NAME.fullmatch(item) is not None
 
 
 def web_origin(item: str) -> bool:
-    """Whether it is scheme and host alone, as browsers send in the Origin header."""
+    """Test whether it is scheme and host alone, as browsers send in the Origin header."""
     parts = urlsplit(item)
     return parts.scheme in ("http", "https") and bool(parts.netloc) and parts.path == ""
 
 
 def network(item: str) -> bool:
-    """Whether it is an IP address or network without host bits, such as 10.0.0.0/8."""
+    """Test whether it is an IP address or network without host bits, such as 10.0.0.0/8."""
     try:
         ipaddress.ip_network(item)
     except ValueError:

@@ -42,7 +42,7 @@ class CannotStart(Exception):
 
 
 class _Signals:
-    """Whether somebody asked the launcher to stop.
+    """Requests to stop the launcher.
 
     The first signal is only noted, because an exception raised just anywhere may be swallowed
     (in a destructor, in a fork hook) or cut a migration in two; each step asks before it goes on.

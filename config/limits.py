@@ -140,7 +140,7 @@ def _checked_headers(scope: Scope) -> dict[bytes, bytes]:
 
 
 def _is_known(headers: Mapping[bytes, bytes]) -> bool:
-    """Whether a valid token or session came with the request."""
+    """Test whether a valid token or session came with the request."""
     kind, _, token = headers.get(b"authorization", b"").decode("latin-1").partition(" ")
     if kind.lower() == "bearer" and token_access.find(tokens.digest(token.strip())) is not None:
         return True

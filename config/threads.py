@@ -106,7 +106,7 @@ class Pools:
         )
 
     def for_path(self, path: str) -> Pool:
-        """Where a request is answered; its file is then made in `downloads`."""
+        """Pool that answers a request; its file is then made in `downloads`."""
         if _PROBES.fullmatch(path):
             return self.probes
         if _POLLS.fullmatch(path):

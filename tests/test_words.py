@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-CLAUSE = re.compile(r"(What|Who|Whose)\b")
+CLAUSE = re.compile(r"(What|Who|Whose|How|Where|Whether|When|Which|Why|That)\b")
 DOCUMENTED = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
 
 

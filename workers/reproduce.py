@@ -123,7 +123,7 @@ def run_again(job: Job, last_step: float | None) -> tuple[Score, tuple[str, ...]
 
 
 def compare(score: float | None, recorded: float | None) -> tuple[bool, str]:
-    """Whether two scores are the same float, and both in words."""
+    """Compare two scores: whether they are the same float, and both in words."""
     found = "no finite score" if score is None else repr(score)
     if recorded is None:
         return True, f"{found}, nothing recorded to compare with"

@@ -15,7 +15,7 @@ Evidence: TypeAlias = Mapping[str, Plain | list[Plain]]
 
 
 class Severity(StrEnum):
-    """How much a fired rule matters."""
+    """Weight of a fired rule."""
 
     NOTICE = "notice"
     WARNING = "warning"
@@ -49,7 +49,7 @@ class Diagnosis:
 
     @property
     def fired(self) -> bool:
-        """Whether the rule saw what it looks for."""
+        """Test whether the rule saw what it looks for."""
         return self.status is Status.FIRED
 
 

@@ -123,7 +123,7 @@ CHECKLIST: tuple[tuple[str, tuple[str, ...]], ...] = (
 
 
 class CheckState(StrEnum):
-    """Where one question of the checklist stands."""
+    """State of one question of the checklist."""
 
     PASSED = "passed"
     NOTICED = "noticed"

@@ -85,7 +85,7 @@ class Mean:
 
 @dataclass(frozen=True, slots=True)
 class Onset:
-    """Where a trial's curve turns: overfitting from this step on."""
+    """Step from which on a trial overfits."""
 
     trial_name: str
     step: float

@@ -158,7 +158,7 @@ def timeline_plot(
     finished: NDArray[np.float64],
     groups: Sequence[tuple[str, NDArray[np.bool_]]],
 ) -> Figure:
-    """When each trial [N] ran, in seconds since the first began: a stroke from start to end.
+    """Timeline of trials [N]: a stroke from start to end, in seconds since the first began.
 
     `groups` names the trials by how they ended; the colours are neutral, grey, and red.
     """

@@ -31,7 +31,7 @@ def commit() -> str:
 
 
 def _stamps() -> tuple[int, ...]:
-    """When the repository and each source file in it changed last, ns; 0 for what is not there.
+    """Times of the last change of a repository and its sources, ns; 0 for what is not there.
 
     Far cheaper than to ask git.
     """
@@ -63,7 +63,8 @@ def _ask() -> str:
 
 
 def is_running(wanted: str, running: str) -> bool:
-    """Whether `running`, as `commit` tells it, is the `wanted` commit, which may be abbreviated.
+    """Test whether `running`, as `commit` tells it, is the `wanted` commit, which may be
+    abbreviated.
 
     Code with files that differ from their commit is no commit; nor is what is unknown.
     """

@@ -81,7 +81,7 @@ def declared_metrics(document: str) -> dict[str, Metric]:
 
 
 def is_test(name: str, declared: Mapping[str, Metric]) -> bool:
-    """Whether a metric is of the test split: declared so, or named so and not declared."""
+    """Test whether a metric is of the test split: declared so, or named so and not declared."""
     return (declared[name] if name in declared else guess(name)).split == "test"
 
 

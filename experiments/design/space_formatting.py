@@ -7,7 +7,7 @@ from experiments.web.formatting import number
 
 
 def domain_words(each: Hyperparameter) -> str:
-    """Where its values lie: 0.0001 to 0.1; 32, 64, 128; adam."""
+    """Range or choices of its values: 0.0001 to 0.1; 32, 64, 128; adam."""
     domain = each.domain
     if isinstance(domain, Fixed):
         if domain.by:
@@ -21,7 +21,7 @@ def domain_words(each: Hyperparameter) -> str:
 
 
 def scale_words(each: Hyperparameter) -> str:
-    """How its values are ordered."""
+    """Scale of its values."""
     domain = each.domain
     if isinstance(domain, Fixed):
         return ""

@@ -123,12 +123,12 @@ class Experiment(models.Model):
 
     @property
     def is_from_outside(self) -> bool:
-        """Whether programs outside run its trials: no worker of ours could."""
+        """Test whether programs outside run its trials: no worker of ours could."""
         return self.sampler == OUTSIDE
 
     @property
     def is_baseline(self) -> bool:
-        """Whether it is one configuration over seeds and no search."""
+        """Test whether it is one configuration over seeds and no search."""
         return self.stop_reason == NOT_SEARCHED
 
 

@@ -25,7 +25,7 @@ class Role(models.TextChoices):
 
 
 def only_production() -> list[str]:
-    """Where a project's champions run until somebody names other places."""
+    """Targets of a project until somebody names others."""
     return ["production"]
 
 

@@ -99,7 +99,7 @@ class FailureKind(models.TextChoices):
 
 
 class Environment(models.Model):
-    """Where a trial ran: packages, host, device. Shared by all trials that ran there."""
+    """Environment of a trial: packages, host, device. Shared by all trials that ran there."""
 
     digest = models.CharField(max_length=64, unique=True)
     document = models.TextField()

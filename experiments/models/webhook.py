@@ -55,7 +55,7 @@ class Webhook(models.Model):
 
 
 class MessageChoice(models.Model):
-    """Which events of a project a member wants by mail."""
+    """Events of a project that a member wants by mail."""
 
     user = models.ForeignKey(
         settings.AUTH_USER_MODEL, models.CASCADE, related_name="message_choices"
@@ -145,7 +145,7 @@ class Delivery(models.Model):
 
 
 class PrunedDeliveries(models.Model):
-    """How many finished deliveries of a project were deleted for their age; `until` is the
+    """Number of a project's finished deliveries that were deleted for their age; `until` is the
     newest attempt among them."""
 
     project = models.OneToOneField(Project, models.CASCADE, related_name="pruned_deliveries")

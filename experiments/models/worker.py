@@ -64,7 +64,7 @@ class ProbeState(models.TextChoices):
 
 
 class BatchSizeProbe(models.Model):
-    """How fast a training function goes with each batch size, measured on one device: on the
+    """Speed of a training function with each batch size, measured on one device: on the
     command line, or by a worker after a person asked for it.
     """
 

@@ -87,7 +87,7 @@ def parse(text: str) -> Target:
 
 
 def refusal(address: str, networks: Sequence[str]) -> str:
-    """Why nothing is sent to an IP address; "" when it may be. `networks` are allowed besides."""
+    """Reason to send nothing to an IP address; "" if there is none. `networks` may be."""
     try:
         found = ipaddress.ip_address(address)
     except ValueError:

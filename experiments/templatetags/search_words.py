@@ -65,7 +65,7 @@ def seen(value: Any) -> str:
 
 @register.filter
 def is_follow_up(action: str) -> bool:
-    """Whether the action of a rule makes a new experiment."""
+    """Test whether the action of a rule makes a new experiment."""
     return action in FOLLOWUPS
 
 

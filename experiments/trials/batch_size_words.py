@@ -29,7 +29,7 @@ def measured(rows: Sequence[Mapping[str, Any]]) -> dict[int, float]:
 
 
 def answer(rows: Sequence[Mapping[str, Any]]) -> str:
-    """Which size to take, and why nothing larger was tried.
+    """Batch size to take, and the reason that nothing larger was tried.
 
     rows: batch, examples_per_second, ended and reason of each size, in the order of measurement.
     """
@@ -65,7 +65,7 @@ def noise(rows: Sequence[Mapping[str, Any]]) -> dict[int, float]:
 
 
 def _unrest(rows: Sequence[Mapping[str, Any]]) -> str:
-    """That the machine had other work, so that somebody measures again."""
+    """Hint that the machine had other work, so that somebody measures again."""
     busy = max((float(row.get("busy") or 0.0) for row in rows), default=0.0)
     spread = max((float(row.get("spread") or 0.0) for row in rows), default=0.0)
     if busy < BUSY and spread < UNSTEADY:

@@ -133,7 +133,7 @@ def _pieces(request: HttpRequest) -> Iterator[bytes]:
 
 
 def _is_deep(raw: bytes) -> bool:
-    """Whether brackets are nested deeper than `DEEPEST`, strings left out.
+    """Test whether brackets are nested deeper than `DEEPEST`, strings left out.
 
     Each turn takes away the innermost ones; all of it is done by C code over the whole text.
     """

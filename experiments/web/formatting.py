@@ -97,7 +97,7 @@ def about(seconds: Any) -> str:
 
 
 def ago(moment: datetime | None) -> SafeString | str:
-    """How long ago, with the exact time on hover."""
+    """Time since then in words, with the exact time on hover."""
     if moment is None:
         return NOTHING
     seconds = (timezone.now() - moment).total_seconds()

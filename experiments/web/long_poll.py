@@ -138,7 +138,7 @@ class LongPoll:
 
 
 def _seconds(scope: Scope) -> float:
-    """How long a request wants to wait; 0 for any other, and for one that will be refused."""
+    """Seconds that a request wants to wait; 0 for any other, and for one that is refused."""
     if scope["type"] != "http" or scope["method"] != "GET" or not _PATHS.fullmatch(scope["path"]):
         return 0
     try:

@@ -42,7 +42,7 @@ class Page(Generic[Row]):
 
 @dataclass(frozen=True, slots=True)
 class PageOf:
-    """Which page is wanted. Beyond the last one a person is shown the last, and a program
+    """Wanted page. Beyond the last one a person is shown the last, and a program
     (`exact`), which asks until there are no more, nothing."""
 
     number: int = 1

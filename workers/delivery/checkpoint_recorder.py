@@ -96,7 +96,7 @@ class CheckpointRecorder:
             connections.close_all()
 
     def _record(self, told: _Told) -> bool:
-        """Whether this message is done with."""
+        """Record a message, and tell whether it is done with."""
         try:
             self._write(told)
         except Undelivered as error:

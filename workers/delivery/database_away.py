@@ -32,7 +32,7 @@ _NEVER_BETTER = (DataError, IntegrityError, InternalError, NotSupportedError, Pr
 
 
 def is_away(error: BaseException) -> bool:
-    """Whether the database was gone or busy, so that the same statement may work later.
+    """Test whether the database was gone or busy, so that the same statement may work later.
 
     A server that crashes in the middle of a statement shows as a bare `DatabaseError` (psycopg2
     knows no code for it), not as an `OperationalError`.
@@ -57,7 +57,7 @@ def persistently(action: Callable[[], Result], *, give_up: threading.Event) -> R
 
 
 def wait_until_ready(give_up: threading.Event) -> bool:
-    """Whether the database has all tables of this code; waits, with growing pauses, while it is
+    """Wait until the database has all tables of this code, with growing pauses while it is
     away or nobody has migrated it, until `give_up` is set.
 
     For the main thread, in which a signal's handler may set `give_up`.

@@ -154,7 +154,7 @@ class SeriesUploader:
                 return
 
     def _try(self, batches: Sequence[Batch]) -> bool:
-        """Whether these flushes are done with."""
+        """Try to store these flushes, and tell whether they are done with."""
         try:
             self._deliver(batches)
         except Exception as error:

@@ -97,7 +97,7 @@ def circumstances(
 
 
 def planned_steps(parameters: Mapping[str, Any], logged: float) -> float | None:
-    """How many steps a trial was meant to make, in the steps that it logs; None if not told.
+    """Number of steps that a trial was meant to make, in the steps that it logs; None if not told.
 
     Epochs count only where no step beyond them was logged: then epochs are what is logged.
     """

@@ -48,7 +48,7 @@ def job_of(
 
 
 def checkpoints_of(assignment: TrialSpec) -> Checkpoints:
-    """Where an attempt's checkpoints go, and those of the attempts before it."""
+    """Folders of an attempt's checkpoints, and of those of the attempts before it."""
     first = assignment.attempt <= 1
     return Checkpoints(
         folder=str(settings.ARTIFACTS_DIR),

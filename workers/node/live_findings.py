@@ -117,7 +117,7 @@ class LiveFindings:
 
 
 def _take_in(watched: WatchedTrial) -> bool:
-    """Whether any new value is not finite."""
+    """Take in new values, and tell whether any is not finite."""
     broken = False
     parts: dict[str, list[SeriesColumns]] = {}
     while not watched.flushes.empty():

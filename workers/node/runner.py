@@ -49,7 +49,7 @@ UNANSWERED = "verdict:reports_without_answer"  # how often no pruner answered in
 
 
 class Room(Protocol):
-    """Where a trial may run, found while it is claimed; see `workers.node.slots.Reservation`."""
+    """Places of a trial, found while it is claimed; see `workers.node.slots.Reservation`."""
 
     def place(self, gpus: int) -> str | None: ...
 
@@ -232,7 +232,7 @@ class _OneTrial:
         return job_of(assignment, parameters, asked.rungs(), checkpoints_of(assignment))
 
     def _report(self, asked: AskedTrial, step: float, value: float) -> bool | None:
-        """Whether to prune; None while the database is away, which is told everything later."""
+        """Store a report, and tell whether to prune; None while the database is away."""
         self._unreported.append((step, value))
         try:
             return self._report_all(asked)

@@ -52,7 +52,7 @@ class Slots:
 
     @property
     def free(self) -> int:
-        """How many further trials of one place each could run."""
+        """Number of further trials of one place each that could run."""
         with self._lock:
             return self._free_cpu + sum(self._free.values())
 
@@ -148,7 +148,7 @@ class Reservation:
 
     @property
     def slot(self) -> Slot:
-        """Where the claimed trial is to run."""
+        """Slot of the claimed trial."""
         if self._devices is None:
             raise RuntimeError("nothing was reserved")
         if self._slot is None:

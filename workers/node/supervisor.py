@@ -154,7 +154,7 @@ class Slot:
             self._servers.popitem()[1].close()
 
     def _attempt(self, job: Job, callbacks: Callbacks, tick_seconds: float) -> Outcome | None:
-        """How the trial ended; None when nothing was forked, and another server is to do it."""
+        """Run one attempt and return its outcome; None when nothing was forked."""
         kind, server = self._server(job)
         self._process = process = TrainingProcess(server, job)
         try:
@@ -256,7 +256,7 @@ class _Watch:
                 self._tick()
 
     def _look_at(self) -> float:
-        """When to look next whether it must end: at a tick, or when a grace is over."""
+        """Time of the next check: at a tick, or when a grace is over."""
         if self._ended_by is not None:
             return self._next_tick
         return min(self._next_tick, self._stop_by or math.inf)

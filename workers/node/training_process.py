@@ -221,11 +221,11 @@ class TrainingProcess:
 
     @property
     def memory_ran_out(self) -> bool:
-        """Whether the kernel has killed for memory since it was started."""
+        """Test whether the kernel has killed for memory since it was started."""
         return _out_of_memory_kills() > self._out_of_memory_kills
 
     def cause_of_death(self) -> str:
-        """How its end came about, as far as this can be known. To be asked once it is `Gone`."""
+        """Cause of its end, as far as this can be known. To be asked once it is `Gone`."""
         if isinstance(self._ended, TrialEnded):
             return describe_exit(self._ended.code, memory_ran_out=self.memory_ran_out)
         how = describe_exit(self._server.exit_code, memory_ran_out=self.memory_ran_out)
@@ -313,7 +313,7 @@ def describe_exit(code: int, memory_ran_out: bool) -> str:
 
 
 def _out_of_memory_kills() -> int:
-    """How often the kernel has killed for memory so far; 0 where it does not say.
+    """Number of times that the kernel has killed for memory; 0 where it does not say.
 
     Counted in this process's control group (cgroup v2) where it has one, else on the machine.
     """

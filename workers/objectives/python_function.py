@@ -20,7 +20,7 @@ class ObjectiveError(ValueError):
 
 
 def is_allowed(module: str, allowed: Sequence[str]) -> bool:
-    """Whether a module is one of the allowed ones or lies under one.
+    """Test whether a module is one of the allowed ones or lies under one.
 
     Dotted components are compared, so that `team` allows `team.digits` and not `teammate`.
     """

@@ -146,7 +146,7 @@ def _study(storage: VerdictStorage, study_id: int, name: str) -> Study:
 
 
 def _takes_note(sampler: BaseSampler) -> bool:
-    """Whether a sampler does anything at the end of a trial; most go by what is stored."""
+    """Test whether a sampler acts at the end of a trial; most go by what is stored."""
     return type(sampler).after_trial is not BaseSampler.after_trial
 
 

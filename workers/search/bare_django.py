@@ -140,7 +140,7 @@ def _forget_connection() -> None:
 
 
 def _is_ours(url: str) -> bool:
-    """Whether Django is set up for the database of `url`."""
+    """Test whether Django is set up for the database of `url`."""
     wanted, held = database.of_url(url), connection.settings_dict
     names = ("ENGINE", "NAME", "HOST", "PORT")
     return all(str(wanted.get(name) or "") == str(held.get(name) or "") for name in names)

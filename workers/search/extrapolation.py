@@ -77,7 +77,7 @@ class ExtrapolationPruner(BasePruner):
         return max(each.last_step or 0 for each in complete)
 
     def _is_a_look(self, trial: FrozenTrial, step: int, last: int) -> bool:
-        """Whether this is the first report in one of the equal parts of a run."""
+        """Test whether this is the first report in one of the equal parts of a run."""
         if step >= last:
             return False  # nothing is left to save
         part = _CHECKS * step // last

@@ -359,7 +359,7 @@ class VerdictStorage(StudyStorage, BaseHeartbeat):
         self._learn(trial_id, trial, parameters)
 
     def _learn(self, trial_id: int, trial: OpenTrial, parameters: Mapping[str, Parameter]) -> None:
-        """That these parameters of a trial are stored."""
+        """Remember that these parameters of a trial are stored."""
         self._touch(trial_id)
         with self._lock:
             known = self._cache(trial.study_id).distributions

@@ -89,7 +89,7 @@ class StudyCache:
 
     @property
     def has_complete(self) -> bool:
-        """Whether a known trial is complete."""
+        """Test whether a known trial is complete."""
         return TrialState.COMPLETE in self._finished
 
     def finished(self, trial_id: int) -> FrozenTrial | None:

@@ -82,7 +82,7 @@ def _of_study(
 
 @dataclass(frozen=True, slots=True)
 class Outlook:
-    """Whether a search has little left to gain, and why it ends or goes on."""
+    """Expected gain of going on with a search, and why it ends or goes on."""
 
     ends: bool
     why: str

@@ -52,19 +52,19 @@ class Assigned:
 
     @property
     def budget(self) -> float | None:
-        """How much to spend: epochs, a fraction of the data, or a width, whichever the experiment
+        """Amount to spend: epochs, a fraction of the data, or a width, whichever the experiment
         file names under `fidelity:`; None when it names none.
         """
         return self._job.budget
 
     @property
     def folds(self) -> int:
-        """How many folds there are, 0 when the data are split once."""
+        """Number of folds, 0 when the data are split once."""
         return self._job.folds
 
     @property
     def fold(self) -> int | None:
-        """Which fold, from 0, is held out to validate on; None when there are none."""
+        """Index of the fold, from 0, that is held out to validate on; None when there are none."""
         return self._job.fold
 
     @property

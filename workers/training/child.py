@@ -105,7 +105,7 @@ class SupervisorLink:
         self.send(message)
 
     def report(self, step: float, value: float) -> bool | None:
-        """Whether to prune; None when nobody answered within the job's `pruner_seconds`."""
+        """Ask whether to prune; None when nobody answered within the job's `pruner_seconds`."""
         deadline = time.monotonic() + self._pruner_seconds
         self._reports += 1
         # The pipe may be full of series that nobody takes just now.

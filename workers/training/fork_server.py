@@ -196,7 +196,7 @@ class _Family:
         return self._code if self._code is not None else -signal.SIGKILL
 
     def _reap(self) -> bool:
-        """Whether any of them is left, once zombies are gone."""
+        """Reap zombies, and tell whether any process is left."""
         with contextlib.suppress(ChildProcessError):
             while True:
                 pid, status = os.waitpid(-1, os.WNOHANG)

@@ -51,7 +51,7 @@ class LoadedSources:
         self._noted_at = time.time_ns()
 
     def changed(self) -> bool:
-        """Whether a file is not any more what was imported from it."""
+        """Test whether a file is not any more what was imported from it."""
         return any(stamp is None or _stamp(file) != stamp for file, stamp in self.stamps.items())
 
     def _files(self) -> Iterator[str]:

@@ -21,7 +21,7 @@ def in_one_line(error: BaseException) -> str:
 
 
 def out_of_memory(error: BaseException) -> str:
-    """Which memory ran out and what helps, in one line; "" for any other exception."""
+    """Name the memory that ran out and what helps, in one line; "" for other exceptions."""
     text = text_of(error)
     first = text.splitlines()[0] if text else ""
     if type(error).__name__ == "OutOfMemoryError" or any(said in text for said in _CUDA):

@@ -62,7 +62,7 @@ class Command:
 
 @dataclass(frozen=True, slots=True)
 class Checkpoints:
-    """Where a trial's checkpoints go and which are there, the newest first.
+    """Folder of a trial's checkpoints and those that are there, the newest first.
 
     `folder` is that of all artifacts, `place` the trial's in it. A checkpoint larger than
     `largest` bytes is refused. `seconds`: after so long the next one is due.
@@ -215,7 +215,7 @@ class Stop:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """How a trial ended.
+    """End of a trial.
 
     complete, pruned and stopped speak for themselves; infeasible: the official metric was never
     finite; failed: an exception; lost: the process died; killed: on request. `unanswered` counts

@@ -45,7 +45,7 @@ def to_step(value: object) -> float | None:
 
 
 def is_name(name: object) -> bool:
-    """Whether every database can hold it: not too long, no NUL, no half of a surrogate pair."""
+    """Test whether any database can hold it: not too long, no NUL, no half of a surrogate pair."""
     return (
         isinstance(name, str)
         and 0 < len(name) <= MAX_NAME

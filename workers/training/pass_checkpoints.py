@@ -93,6 +93,6 @@ class PassCheckpoints:
 
 
 def _number_of(file: CheckpointFile) -> int:
-    """Which pass a file is of, from its name; -1 when of none."""
+    """Number of the pass of a file, from its name; -1 when of none."""
     found = _PASS.match(PurePosixPath(file.path).name)
     return int(found.group(1)) - 1 if found else -1

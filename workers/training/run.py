@@ -83,7 +83,7 @@ class Run(Assigned):
 
     @property
     def stop_requested(self) -> bool:
-        """Whether the next log call ends the run."""
+        """Test whether the next log call ends the run."""
         return self._sink.stop_requested
 
     @property
@@ -191,8 +191,8 @@ class Run(Assigned):
 
     @property
     def checkpoint_due(self) -> bool:
-        """Whether a checkpoint would be good now: some time after the one before, and when the
-        run was asked to end. Never on ranks above 0.
+        """Test whether a checkpoint would be good now: some time after the one before, and when
+        the run was asked to end. Never on ranks above 0.
         """
         if self._is_another_rank or not self._checkpoints.are_kept:
             return False
@@ -292,7 +292,7 @@ class Run(Assigned):
         return value > best if self._job.direction == "maximize" else value < best
 
     def _declares_official(self) -> bool:
-        """Whether it must be logged; one that nobody declared may be returned at the end."""
+        """Test whether it must be logged; one that nobody declared may be returned at the end."""
         return self._job.official_metric in self._job.splits
 
     def _warn_missing(self, step: float, values: Mapping[str, float]) -> None:
@@ -331,7 +331,7 @@ class Run(Assigned):
             raise optuna.TrialPruned(f"pruned at step {step}")
 
     def _in_a_loop_that_ends(self) -> bool:
-        """Whether nothing need be raised; what follows such a loop is let finish, too."""
+        """Test whether nothing need be raised; what follows such a loop is let finish, too."""
         self._ends_by_itself = self._ends_by_itself or self._loops > 0
         return self._ends_by_itself
 

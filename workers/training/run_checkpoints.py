@@ -32,11 +32,11 @@ class RunCheckpoints:
 
     @property
     def are_kept(self) -> bool:
-        """Whether there is a place for them."""
+        """Test whether there is a place for them."""
         return self._shelf is not None
 
     def is_due(self) -> bool:
-        """Whether the last one is old enough."""
+        """Test whether the last one is old enough."""
         if self._shelf is None:
             return False
         return time.monotonic() - self._kept_at >= self._shelf.about.seconds

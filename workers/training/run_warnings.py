@@ -27,7 +27,7 @@ class RunWarnings:
             print(text, file=sys.stderr, flush=True)
 
     def is_forked(self, call: str) -> bool:
-        """Whether this is a process that the training function forked, which may not do this."""
+        """Test whether the training function forked this process, which may not do this."""
         if os.getpid() == self._pid:
             return False
         self.add(

@@ -82,7 +82,7 @@ LATE_OSCILLATION = Rule(
 
 @dataclass(frozen=True, slots=True)
 class _Rise:
-    """How far a smoothed error lies above its best at the end."""
+    """Height of a smoothed error above its best at the end."""
 
     best: int
     start: float
@@ -105,7 +105,7 @@ class _Rise:
 
     @property
     def hidden(self) -> bool:
-        """Whether a loss rose by 2 to 5 % only, yet lost a quarter of what it had gained."""
+        """Test whether a loss rose by 2 to 5 % only, yet lost a quarter of what it had gained."""
         limits = thresholds.SMALL_LOSS_PERCENT, thresholds.GENERALISATION_LOSS_PERCENT
         small = limits[0] < self.loss_percent <= limits[1]
         lost = self.share_of_drop > thresholds.RISE_SHARE_LARGE
@@ -228,7 +228,7 @@ def late_oscillation(
 
 @dataclass(frozen=True, slots=True)
 class _Swing:
-    """How the last fifth of a curve varies around its trend, what that gained, and all before."""
+    """Variation of a curve's last fifth around its trend, its gain, and the gain before it."""
 
     count: int
     start: float

@@ -17,7 +17,7 @@ PATIENCE_RULES: tuple[PatienceRule, ...] = ("since_best", "consecutive", "cumula
 
 @dataclass(frozen=True, slots=True)
 class Patience:
-    """How long to wait for a better value.
+    """Waiting time for a better value.
 
     `rule` says what uses patience up:
     - since_best: an evaluation without a new best; a new best gives all of it back (Keras'

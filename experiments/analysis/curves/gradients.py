@@ -43,7 +43,7 @@ CLIPPED_UPDATES = Rule(
 
 @dataclass(frozen=True, slots=True)
 class Spikes:
-    """Which points of a gradient-norm curve are spikes.
+    """Spikes of a gradient-norm curve.
 
     positions: [S] indices; judged: how many points had a window before them; non_finite: points
     that are no finite number (not counted as spikes).

@@ -92,7 +92,7 @@ def largest_jump(
 
 
 def is_jump(rise: float, errors: Floats, train: Curve | None, steps: Floats) -> bool:
-    """Whether most of a rise above the smoothed best happened within a few evaluations.
+    """Test whether most of a rise above the smoothed best happened within a few evaluations.
 
     On a short curve a few evaluations are a large part of it: there training loss must rise too.
     """
@@ -169,7 +169,7 @@ def _fires(
 
 
 def _train_rises(train: Curve | None, steps: Floats, jump: Jump) -> bool:
-    """Whether the smoothed training loss rises over the jump by more than its noise."""
+    """Test whether the smoothed training loss rises over the jump by more than its noise."""
     curve = None if train is None else train.in_step_order().finite()
     if curve is None or len(curve) < thresholds.SMOOTHING_MINIMUM:
         return False

@@ -32,7 +32,7 @@ class MetricKind(StrEnum):
 
 
 class Direction(StrEnum):
-    """Which way a series gets better."""
+    """Direction in which a series improves."""
 
     MINIMIZE = "minimize"
     MAXIMIZE = "maximize"
@@ -92,7 +92,7 @@ class Curve:
 
 
 def is_bounded(curve: Curve, kind: MetricKind, bounded: bool | None = None) -> bool:
-    """Whether a metric lies in [0, 1]: as declared, else as far as its finite values show."""
+    """Test whether a metric lies in [0, 1]: as declared, else as far as its finite values show."""
     if bounded is not None:
         return bounded
     values = curve.values[np.isfinite(curve.values)]

@@ -56,7 +56,7 @@ SATURATED = Rule(
 
 @dataclass(frozen=True, slots=True)
 class Ending:
-    """How a curve ended, in the metric's unit; steps in training steps.
+    """End of a curve, in the metric's unit; steps in training steps.
 
     gain, half: what the last quarter and the second half of the steps brought to the smoothed
     best. drop: the improvement since the first evaluation. slope, low, high: Theil-Sen slope of
@@ -79,7 +79,7 @@ class Ending:
 
     @property
     def improving(self) -> bool:
-        """Whether the last quarter and the second half gained their shares of the drop."""
+        """Test whether the last quarter and the second half gained their shares of the drop."""
         needed = max(
             thresholds.IMPROVING_HALF_SHARE * self.drop,
             thresholds.IMPROVING_NOISE_FACTOR * self.noise,
@@ -93,13 +93,13 @@ class Ending:
 
     @property
     def settled_share(self) -> float:
-        """Which share of the run had passed when the curve came within noise of its best."""
+        """Share of the run that had passed when the curve came within noise of its best."""
         length = self.last_step - self.first_step
         return (self.settled_at - self.first_step) / length if length > 0 else math.nan
 
     @property
     def saturated(self) -> bool:
-        """Whether it was within noise of its best before half of the run, and stayed there."""
+        """Test whether it came within noise of its best in half of the run, and stayed there."""
         flat = self.low <= 0 <= self.high
         kept = self.fallen_back <= max(
             thresholds.RISE_NOISE_FACTOR * self.noise, thresholds.RISE_SHARE * self.drop
@@ -236,7 +236,7 @@ def _saturated(end: Ending) -> Diagnosis:
 
 
 def not_decayed(learning_rate: Curve) -> bool:
-    """Whether a logged learning rate ends above half of its highest value."""
+    """Test whether a logged learning rate ends above half of its highest value."""
     curve = learning_rate.in_step_order().finite()
     if not len(curve):
         return False

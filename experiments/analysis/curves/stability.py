@@ -79,7 +79,7 @@ class Cause(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Break:
-    """Where and how a curve broke."""
+    """Place and kind of a curve's break."""
 
     cause: Cause
     step: float
@@ -88,7 +88,7 @@ class Break:
 
     @property
     def early(self) -> bool:
-        """Whether it happened in the first tenth of the steps."""
+        """Test whether it happened in the first tenth of the steps."""
         return self.share_of_run < thresholds.EARLY_SHARE
 
 

@@ -19,7 +19,7 @@ from experiments.analysis.curves.learning_curve import (
 
 @dataclass(frozen=True, slots=True)
 class TrainChange:
-    """How the smoothed training loss changed since the onset.
+    """Change of the smoothed training loss since the onset.
 
     share: of its whole fall. onset: its level there, start: that of the first evaluations. noise:
     of one evaluation.
@@ -34,16 +34,16 @@ class TrainChange:
 
     @property
     def falls_on(self) -> bool:
-        """Whether it went on falling by a twentieth of its whole fall."""
+        """Test whether it went on falling by a twentieth of its whole fall."""
         return self.share < -thresholds.TRAIN_RISE_SHARE
 
     @property
     def never_fell(self) -> bool:
-        """Whether it stayed within the noise of where it began."""
+        """Test whether it stayed within the noise of where it began."""
         return not self.fall > thresholds.RISE_NOISE_FACTOR * self.noise
 
     def rises_with(self, height: float, *, of_loss: bool) -> bool:
-        """Whether it rises as validation does by a height: not where it wanders at its floor."""
+        """Test whether it rises as validation does by a height, not wandering at its floor."""
         if not (self.share > thresholds.TRAIN_RISE_SHARE or self._above_onset):
             return False
         half = thresholds.TRAIN_RISE_HALF

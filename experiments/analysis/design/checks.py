@@ -41,7 +41,7 @@ class Check:
 
     @property
     def refuses(self) -> bool:
-        """Whether such a design is not run."""
+        """Test whether such a design is not run."""
         return self.diagnosis.fired and self.diagnosis.severity is Severity.PROBLEM
 
 

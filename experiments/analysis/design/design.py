@@ -104,7 +104,7 @@ class DesignParameter:
 
     @property
     def key(self) -> str:
-        """Where it stands in the experiment file."""
+        """Its key in the experiment file."""
         return "arms" if self.part is Part.ARM else f"hyperparameters.{self.name}"
 
     @property
@@ -171,7 +171,7 @@ def listed(parameters: Iterable[DesignParameter | str]) -> str:
 
 
 def points_needed(parameters: Iterable[DesignParameter]) -> int:
-    """How many points a space needs for one that is good in every dimension at once.
+    """Number of points that a space needs for one that is good in every dimension at once.
 
     So many that with probability 0.95 at least one of n independent points lies in the better
     half of every range: n = log(0.05) / log(1 - 0.5^d). Quasi-random points do no worse. It is a

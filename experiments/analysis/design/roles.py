@@ -300,7 +300,7 @@ def one_question(design: Design) -> Diagnosis:
 
 
 def _is_switch(each: DesignParameter) -> bool:
-    """Whether it says if a regulariser is there: yes or no, or a name beside none."""
+    """Test whether it says if a regulariser is there: yes or no, or a name beside none."""
     if each.part not in (Part.REGULARISER, Part.WEIGHT_DECAY) or not each.choices:
         return False
     return all(isinstance(choice, bool | str) or choice is None for choice in each.choices)

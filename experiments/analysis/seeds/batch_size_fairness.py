@@ -12,7 +12,7 @@ from experiments.analysis.number_formats import significant
 def unfair_batch_size(
     candidate: Mapping[str, Any], baseline: Mapping[str, Any], tuned: Collection[str]
 ) -> str:
-    """Why a comparison across batch sizes shows nothing, "" when it is fair.
+    """Reason that a comparison across batch sizes shows nothing, "" when it is fair.
 
     `candidate`, `baseline`: parameters by name; `tuned`: names of the hyperparameters that were
     searched at the candidate's batch size. What suits one batch size does not suit another: the

@@ -144,7 +144,7 @@ def welch_t(
 
 
 def all_equal(rows: Floats, scale: float = 0.0) -> NDArray[np.bool_]:
-    """Which rows [R, N] hold one number only, up to rounding.
+    """Mark the rows [R, N] that hold one number only, up to rounding.
 
     `scale`: size of the scores whose differences the rows are. Differences of scores near 0.9
     carry rounding errors of 1e-16 and would otherwise pass for an infinitely sure result.

@@ -113,7 +113,7 @@ def simulated_level(looks: tuple[int, ...]) -> float:
 def after_peeking_error(
     schedule: Schedule, extra_looks: tuple[int, ...] = (), *, candidates: int = 1
 ) -> float:
-    """How often an equal candidate is adopted by someone who goes on looking after the last look.
+    """Rate at which an equal candidate is adopted by looking on after the last look.
 
     `extra_looks`: totals of pairs at which the extra looks were taken, increasing and above the
     schedule's last. `candidates`: how many share the level; the rate is that of each. Returns a

@@ -172,7 +172,7 @@ def seeds_needed(
     candidates: int = 1,
     power: float = POWER,
 ) -> SeedsNeeded:
-    """How many pairs show the smallest gain that matters, at the level of the first look.
+    """Number of pairs that show the smallest gain that matters, at the first look's level.
 
     `smallest_gain`: asked of the user, in the metric's unit. `have`: pairs that ran already.
     """

@@ -111,7 +111,7 @@ def evaluation_mismatch(
     candidate_evaluations: Sequence[int | None],
     baseline_evaluations: Sequence[int | None],
 ) -> str | None:
-    """Why the scores of the two arms may not be compared, or None when they may.
+    """Reason that the scores of the two arms may not be compared, or None when they may.
 
     A score taken from more evaluations is another statistic, so all finished replicates of both
     arms must have been evaluated equally often. Diverged replicates stop early and are not

@@ -48,7 +48,7 @@ def skewness_of_difference(left: Floats, right: Floats) -> Floats:
 
 
 def correction(skewness: Floats, count: int) -> Floats:
-    """How much of the skewness of a mean [R] enters the test that the mean is large.
+    """Share of the skewness of a mean [R] that enters the test that the mean is large.
 
     `count`: values behind each mean, of the smaller sample where there are two. Negative where a
     long tail lies on the bad side; of the opposite claim it is `correction(-skewness, count)`.

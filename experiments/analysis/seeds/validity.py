@@ -25,7 +25,7 @@ HARDWARE_LEVEL = 0.01
 
 @dataclass(frozen=True, slots=True)
 class RunFacts:
-    """How one finished replicate ran; "" and None where that is not known.
+    """Conditions of one finished replicate; "" and None where they are not known.
 
     `evaluations`: how often it evaluated the official metric; None for one that diverged.
     `hardware`: class of the device and the processor that it ran on.
@@ -40,7 +40,7 @@ class RunFacts:
 
 @dataclass(frozen=True, slots=True)
 class Invalidity:
-    """Why two sides may not be compared, and how to mend it.
+    """Reason that two sides may not be compared, and its remedy.
 
     `repeat`: the trials whose repetition with the same seeds would.
     """
@@ -116,7 +116,7 @@ def _one_value(
     *,
     apart: bool,
 ) -> Invalidity | None:
-    """Whether code or data changed among replicates that should share them."""
+    """Tell whether code or data changed among replicates that should share them."""
     groups = [candidate, baseline] if apart else [[*candidate, *baseline]]
     repeat: list[int] = []
     seen: list[str] = []
@@ -165,7 +165,7 @@ def _hardware(candidate: Sequence[RunFacts], baseline: Sequence[RunFacts]) -> In
 
 
 def _unbalanced(ours: Counter[str], theirs: Counter[str], classes: Sequence[str]) -> bool:
-    """Whether some class met one side clearly more often than chance sends it there."""
+    """Test whether some class met one side clearly more often than chance sends it there."""
     level = HARDWARE_LEVEL / len(classes)
     for name in classes:
         table = np.array([[side[name], side.total() - side[name]] for side in (ours, theirs)])

@@ -204,7 +204,7 @@ def _williams_tukey(
 
 @dataclass(frozen=True, slots=True)
 class WinnersCurse:
-    """How far the winning trial's tuning score lay above the mean of its own fresh replicates.
+    """Excess of the winning trial's tuning score over the mean of its own fresh replicates.
 
     `excess`: in the metric's unit, positive when the tuning score flattered, in whichever
     direction; `excess_in_sds`: in deviations of the fresh scores, None when they do not vary.

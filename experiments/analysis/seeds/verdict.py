@@ -325,7 +325,7 @@ def _looks_taken(verdict: Verdict, count: int) -> tuple[int, ...]:
 
 
 def _blocks(verdict: Verdict) -> tuple[str, ...]:
-    """Why the candidate may not be adopted although its gain is shown."""
+    """Reasons that forbid adopting the candidate although its gain is shown."""
     blocked = [
         *verdict.unfair,
         *(guard.text for guard in verdict.guards if guard.status != "passed"),

@@ -89,5 +89,5 @@ class Verdict:
 
     @property
     def may_continue(self) -> bool:
-        """Whether the schedule has a next look: only an undecided verdict leads on to it."""
+        """Test whether the schedule has a next look: only an undecided verdict leads on to it."""
         return self.outcome == "undecided" and not self.is_last_look

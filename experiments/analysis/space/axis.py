@@ -14,7 +14,7 @@ from experiments.analysis.curves.learning_curve import Direction, Floats
 
 
 class AxisKind(StrEnum):
-    """How the values of a hyperparameter are ordered."""
+    """Order of a hyperparameter's values."""
 
     CONTINUOUS = "continuous"
     INTEGER = "integer"
@@ -74,7 +74,7 @@ class Axis:
 
     @property
     def has_edges(self) -> bool:
-        """Whether "at the edge" means something: not for unordered choices or fixed values."""
+        """Test whether its values have edges: not those of unordered choices or fixed values."""
         if self.kind is AxisKind.CATEGORICAL:
             return False
         if self.kind is AxisKind.ORDERED:
@@ -83,7 +83,7 @@ class Axis:
 
     @property
     def levels(self) -> int | None:
-        """How many values it can take: of an integer or a choice; None if continuous."""
+        """Number of values it can take: of an integer or a choice; None if continuous."""
         if self.choices is not None:
             return len(self.choices)
         if self.kind is AxisKind.INTEGER:

@@ -37,7 +37,7 @@ _WORDS = {Edge.LOW: "lower", Edge.HIGH: "upper"}
 
 @dataclass(frozen=True, slots=True)
 class EdgeCount:
-    """How the best trials of one axis lie at one edge, and how surprising that is."""
+    """Count of an axis's best trials at one edge, and how surprising it is."""
 
     axis: Axis
     edge: Edge

@@ -48,7 +48,7 @@ class Probe:
 
     @property
     def runs(self) -> int:
-        """How many runs one look takes."""
+        """Number of runs that one look takes."""
         return 2 * len(self.trials)
 
 

@@ -40,7 +40,7 @@ _WORDS = {Edge.LOW: "lower", Edge.HIGH: "upper"}
 
 @dataclass(frozen=True, slots=True)
 class Slope:
-    """How the error's normal score changes towards an edge, per width of the range.
+    """Change of the error's normal score towards an edge, per width of the range.
 
     gain: positive if scores improve towards the edge; p_value: one-sided Student's t.
     """

@@ -301,7 +301,7 @@ def small_data(trials: Sequence[TrialSummary], *, regulariser_swept: bool) -> Di
 
 
 def _overfits(trial: TrialSummary) -> bool | None:
-    """Whether a trial overfits by its loss; None where it fell apart or was still on its way."""
+    """Tell whether a trial overfits by its loss; None where it diverged or had not converged."""
     if trial.says("divergence") or trial.says("train_loss_rising"):
         return None
     by_loss = LOSS_OVERFITTING in (trial.rules or {})
@@ -315,7 +315,7 @@ def _best_rate(view: ExperimentView) -> float | None:
 
 
 def _unstable(trial: TrialSummary) -> bool | None:
-    """Whether a trial diverged or its training loss rose; None if neither could be told."""
+    """Tell whether a trial diverged or its training loss rose; None if neither could be told."""
     said = [trial.says(rule) for rule in ("divergence", "train_loss_rising")]
     return None if set(said) == {None} else any(said)
 

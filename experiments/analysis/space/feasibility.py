@@ -90,7 +90,7 @@ def infeasibility_threshold(axis: Axis) -> float | None:
 
 
 def best_is_near_infeasible(axis: Axis, direction: Direction) -> bool:
-    """Whether the best trial lies within half a decade below the edge of infeasibility.
+    """Test whether the best trial lies within half a decade below the edge of infeasibility.
 
     Meaningful on a log scale only (learning rates); False otherwise.
     """
@@ -110,7 +110,7 @@ def decades_to_infeasible(axis: Axis, direction: Direction) -> float | None:
 
 
 def infeasible_trial(train_loss: Curve, *, failed: bool = False) -> bool:
-    """Whether a single trial's training loss shows that it did not train.
+    """Test whether a single trial's training loss shows that it did not train.
 
     It failed, a value is non-finite, or it ends above where it began by more than three times its
     noise. A pruned trial is judged by what it has.

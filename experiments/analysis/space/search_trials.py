@@ -52,7 +52,7 @@ class TrialSummary:
     name: str = ""
 
     def says(self, rule: str) -> bool | None:
-        """Whether a rule fired on this trial; None if it could not tell."""
+        """Tell whether a rule fired on this trial; None if it could not tell."""
         status = (self.rules or {}).get(rule, Status.NOT_CHECKABLE)
         return None if status is Status.NOT_CHECKABLE else status is Status.FIRED
 

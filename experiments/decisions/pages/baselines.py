@@ -39,7 +39,7 @@ hyperparameters:
 @require_safe
 @in_project
 def baseline_page(request: HttpRequest, access: Access) -> HttpResponse:
-    """Where do we begin, and is it better than chance?"""
+    """Page of a project's baseline and of its comparison with chance."""
     return _page(request, access)
 
 

@@ -20,7 +20,7 @@ from experiments.team.queries.access import Access
 @require_safe
 @in_project
 def champions_page(request: HttpRequest, access: Access) -> HttpResponse:
-    """Which change brought what, since the baseline?"""
+    """Page of the champions since the baseline, with each one's gain."""
     context = {
         "project": access,
         "section": "champions",

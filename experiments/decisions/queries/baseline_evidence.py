@@ -43,7 +43,7 @@ class BaselineEvidence:
 
     @property
     def complete(self) -> bool:
-        """Whether every seed has an outcome."""
+        """Test whether every seed has an outcome."""
         return all(score is not None for score in self.scores)
 
     @property
@@ -106,7 +106,7 @@ def evaluate(replication: Replication) -> BaselineEvidence:
 def against_chance(
     scores: Sequence[float], chance: float, direction: str, metric: Metric | None = None
 ) -> Diagnosis:
-    """Whether a baseline is clearly better than knowing nothing of the input.
+    """Test whether a baseline is clearly better than knowing nothing of the input.
 
     A metric whose resolution is 1 over a number of examples brings that number in: the standard
     error of a share of so many.

@@ -20,7 +20,7 @@ def newest_baseline(access: Access) -> Replication | None:
 
 
 def is_baseline(experiment_id: int) -> bool:
-    """Whether an experiment is a baseline over seeds and not a search."""
+    """Test whether an experiment is a baseline over seeds and not a search."""
     return Replication.objects.filter(
         experiment_id=experiment_id, purpose=Purpose.BASELINE
     ).exists()

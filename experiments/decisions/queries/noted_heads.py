@@ -22,7 +22,7 @@ _RESTORED = "restored"  # in front of the reason why a shorter log is the right 
 
 @dataclass(frozen=True, slots=True)
 class Head:
-    """How long a log was and how it ended when somebody noted it."""
+    """Length and last hash of a log when somebody noted it."""
 
     count: int
     hash: str

@@ -200,7 +200,7 @@ def _check_champion(replication: Replication, choice: str, target: str) -> None:
 
 
 def _overrides(choice: str, verdict: str) -> bool:
-    """Whether a person decided against what the interval says."""
+    """Test whether a person decided against what the interval says."""
     return (choice == Choice.ADOPT and verdict != "adopt") or (
         choice == Choice.REJECT and verdict == "adopt"
     )

@@ -188,7 +188,7 @@ class ExperimentFile:
         return self.space.arms()
 
     def stopping_rule(self, official: str, direction: str) -> EarlyStopping | None:
-        """When a trial ends early, with its metric named."""
+        """Rule of early stopping, with its metric named."""
         rule = self.early_stopping
         if rule is None or rule.metric not in ("", official):
             return rule
@@ -200,12 +200,12 @@ class ExperimentFile:
         return self.trials if most is None else min(self.trials, most)
 
     def most_trials(self, arm: Arm) -> int | None:
-        """How many trials an arm can have: as many as a grid has points, else None."""
+        """Most trials of an arm: as many as a grid has points, else None."""
         return grid_size(arm, self.grid_points) if self.sampler == "grid" else None
 
     @property
     def grid_points(self) -> int:
-        """How many values a grid takes of a range without a step."""
+        """Number of values that a grid takes of a range without a step."""
         chosen = Chosen("grid", self.sampler_options)
         points: int = chosen.option("points", SAMPLERS)
         return points

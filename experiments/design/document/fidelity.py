@@ -34,7 +34,7 @@ class Fidelity:
 
     @property
     def grows_within_a_run(self) -> bool:
-        """Whether a run passes all smaller budgets on its way: epochs do.
+        """Test whether a run passes all smaller budgets on its way: epochs do.
 
         A model on a tenth of the data or of a tenth of the width has to be trained anew.
         """
@@ -54,7 +54,7 @@ class Fidelity:
         return tuple(rungs)
 
     def brackets(self, reduction_factor: int) -> int:
-        """How many rungs there are: 1 when the range is narrower than the factor."""
+        """Number of rungs: 1 when the range is narrower than the factor."""
         # The small term: log(27, 3) is 3 less a rounding error.
         return math.floor(math.log(self.high / self.low, reduction_factor) + 1e-9) + 1
 

@@ -140,7 +140,7 @@ def describe_error(error: ErrorDetails, limits: Sequence[Any] = (), beside: str 
 
 
 def is_number(value: Any) -> bool:
-    """Whether a value is a number that a float can hold, and finite."""
+    """Test whether a value is a number that a float can hold, and finite."""
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         return False
     try:
@@ -164,7 +164,7 @@ def _positive(value: Any) -> Any:
 
 
 def is_scalar(value: Any) -> bool:
-    """Whether a hyperparameter can have this value."""
+    """Test whether a hyperparameter can have this value."""
     if isinstance(value, str):
         return len(value) <= 1000
     if isinstance(value, float):

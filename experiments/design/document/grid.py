@@ -40,7 +40,7 @@ def arm_grid(arm: Arm, points: int) -> dict[str, tuple[Scalar, ...]]:
 
 
 def grid_size(arm: Arm, points: int) -> int:
-    """How many trials the whole grid of an arm takes; counted, as it may be too many to build."""
+    """Number of trials in an arm's whole grid; counted, as it may be too many to build."""
     return math.prod(_count(searched_domain(each), points) for each in arm.searched)
 
 

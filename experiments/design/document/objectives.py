@@ -9,7 +9,7 @@ from pathlib import Path
 
 
 def is_allowed(objective: str, prefixes: Iterable[str]) -> bool:
-    """Whether `package.module:function` lies under one of the dotted `prefixes`.
+    """Test whether `package.module:function` lies under one of the dotted `prefixes`.
 
     Components are compared whole: `workers.problems` allows `workers.problems.digits:train`
     but not `workers.problems_of_others:train`. The function is one top-level name.
@@ -24,7 +24,7 @@ def is_allowed(objective: str, prefixes: Iterable[str]) -> bool:
 
 
 def refusal(objective: str, prefixes: Sequence[str]) -> str:
-    """Why `package.module:function` may not be an objective; "" when it may.
+    """Reason that `package.module:function` may not be an objective; "" when it may.
 
     Nothing is imported: where the module's source lies on this machine it is read.
     """
@@ -73,7 +73,7 @@ def _statements(module: str) -> list[ast.stmt]:
 
 
 def _yields(function: ast.FunctionDef) -> bool:
-    """Whether it yields itself; functions within it may."""
+    """Test whether it yields itself; functions within it may."""
     nodes: list[ast.AST] = list(function.body)
     while nodes:
         node = nodes.pop()

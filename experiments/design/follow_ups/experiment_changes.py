@@ -163,7 +163,7 @@ def _kind(old: Hyperparameter | None, new: Hyperparameter | None) -> DifferenceK
 
 
 def holds_all(outer: Hyperparameter, inner: Hyperparameter) -> bool:
-    """Whether every value of `inner` is one of `outer`, by their limits or choices."""
+    """Test whether every value of `inner` is one of `outer`, by their limits or choices."""
     wide, narrow = outer.domain, inner.domain
     if isinstance(narrow, Fixed):
         if isinstance(wide, Fixed) or narrow.by:

@@ -175,7 +175,7 @@ def _without_failing(asked: Asked) -> Made:
 
 
 def _is_cut(domain: Choices, at: int, asked: Asked) -> bool:
-    """Whether a choice lies on the failing side; ordered ones are counted from 0."""
+    """Test whether a choice lies on the failing side; ordered ones are counted from 0."""
     side, value = asked.evidence["side"], asked.evidence.get("value")
     if side == "at" or not isinstance(value, int | float):
         return bool(domain.values[at] == value)

@@ -37,13 +37,13 @@ class Narrowed:
 
     @property
     def single(self) -> bool:
-        """Whether one value is left: it is fixed in the grid."""
+        """Test whether one value is left: it is fixed in the grid."""
         return self.low == self.high if self.low is not None else len(self.choices) == 1
 
 
 @dataclass(frozen=True, slots=True)
 class GoodRegion:
-    """Where the best quarter of a search lies; of several arms the region that holds all.
+    """Region of the best quarter of a search; of several arms the region that holds all.
 
     `dimensions` is how many hyperparameters a grid over it searches in the arm with the most.
     """
@@ -55,12 +55,12 @@ class GoodRegion:
 
     @property
     def needs_insisting(self) -> bool:
-        """Whether a grid has more dimensions than it is good for."""
+        """Test whether a grid has more dimensions than it is good for."""
         return self.dimensions > MOST_DIMENSIONS
 
 
 def may_refine(experiment: Experiment) -> bool:
-    """Whether a search has ended whose trials are spread over its whole space."""
+    """Test whether a search has ended whose trials are spread over its whole space."""
     sampler = SAMPLERS.get(experiment.sampler)
     spread = sampler is not None and not sampler.adaptive and sampler.name != "grid"
     return spread and experiment.state in ENDED and bool(experiment.source)

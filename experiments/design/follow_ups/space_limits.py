@@ -102,7 +102,7 @@ def _failing_words(name: str, beyond: Failing) -> str:
 
 
 def _is_steadied(older: ExperimentFile, newer: ExperimentFile) -> bool:
-    """Whether the newer training differs in what decides where training fails."""
+    """Test whether the newer training differs in what decides where training fails."""
     if older.objective != newer.objective:
         return True
     return any(
@@ -121,7 +121,7 @@ def _gate(older: ExperimentFile, newer: ExperimentFile, seen: Exploration) -> Pr
 
 
 def not_ready(seen: Exploration) -> str:
-    """Why Bayesian search may not take over yet; empty when it may."""
+    """Reason that Bayesian search may not take over yet; empty when it may."""
     ready = seen.ready
     if ready.status is Status.PASSED:
         return ""

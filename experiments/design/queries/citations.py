@@ -90,7 +90,7 @@ def _findings(experiment: Experiment) -> Iterator[Citation]:
 
 
 def _names(evidence: Any, name: str) -> bool:
-    """Whether a name stands anywhere among the values of a finding's evidence."""
+    """Test whether a name stands anywhere among the values of a finding's evidence."""
     if isinstance(evidence, dict):
         return any(_names(value, name) for value in evidence.values())
     if isinstance(evidence, list):

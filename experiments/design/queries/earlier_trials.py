@@ -41,7 +41,7 @@ class EarlierTrial:
 
 @dataclass(frozen=True, slots=True)
 class EarlierTrials:
-    """How many complete trials the older experiment has, and those inside the newer space.
+    """Number of the older experiment's complete trials, and those inside the newer space.
 
     `why_none` says what keeps the two from being compared at all.
     """
@@ -53,7 +53,7 @@ class EarlierTrials:
 
 
 def earlier_trials(older: Experiment, newer: ExperimentFile) -> EarlierTrials:
-    """Which trials of `older` the space of `newer` holds, best first. Three queries at most.
+    """Trials of `older` that the space of `newer` holds, best first. Three queries at most.
 
     A trial lies inside when every one of its parameters has a value that an arm of `newer` fixes
     or searches, and there is no other. Scores are compared only between experiments of the same
@@ -113,7 +113,7 @@ class Holder:
         self._names = {*self._constants, *self._searched}
 
     def holds(self, parameters: Mapping[str, Any]) -> bool:
-        """Whether the arm could have drawn exactly these, fixed ones included."""
+        """Test whether the arm could have drawn exactly these, fixed ones included."""
         if parameters.keys() != self._names:
             return False
         return all(

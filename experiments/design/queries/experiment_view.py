@@ -164,7 +164,7 @@ def _rows(experiment: Experiment) -> list[_Row]:
 
 
 def _trained(rows: Sequence[_Row], readings: Mapping[int, TrialReading]) -> dict[int, bool]:
-    """Whether each trial trained: it did not fail, and its training loss fell."""
+    """Test whether each trial trained: it did not fail, and its training loss fell."""
     return {
         row.id: row.state != TrialState.FAILED
         and (row.id not in readings or readings[row.id].trained)
@@ -173,7 +173,7 @@ def _trained(rows: Sequence[_Row], readings: Mapping[int, TrialReading]) -> dict
 
 
 def _feasible(row: _Row, reading: TrialReading | None) -> bool:
-    """Whether a trial ended in finite numbers, however well it learned."""
+    """Test whether a trial ended in finite numbers, however well it learned."""
     ended = row.state == TrialState.PRUNED or math.isfinite(row.score)
     return row.state != TrialState.FAILED and ended and (reading is None or reading.finite)
 
@@ -274,7 +274,7 @@ def _places(
 
 
 def _planned(parameters: Mapping[str, Any], readings: Mapping[int, TrialReading]) -> int | None:
-    """How many steps a trial was meant to make, in the steps that it logs."""
+    """Number of steps that a trial was meant to make, in the steps that it logs."""
     logged = [each.last_step for each in readings.values() if math.isfinite(each.last_step)]
     longest = max(logged, default=0.0)
     for kind in (HyperparameterKind.STEPS, HyperparameterKind.EPOCHS):

@@ -138,7 +138,7 @@ def list_experiments(access: Access, wanted: ExperimentFilter) -> Page[Experimen
 
 
 def _count_of(rows: Any, key: str) -> Coalesce:
-    """How many of `rows` belong to the outer experiment."""
+    """Number of `rows` that belong to the outer experiment."""
     counts = rows.filter(**{key: OuterRef("pk")}).order_by().values(key).annotate(n=Count("pk"))
     return Coalesce(Subquery(counts.values("n")), 0)
 
@@ -230,7 +230,7 @@ def tags_in(access: Access) -> tuple[str, ...]:
 
 
 def archived_count(access: Access) -> int:
-    """How many experiments of a project lists leave out."""
+    """Number of a project's experiments that lists leave out."""
     return Experiment.objects.filter(
         project_id=access.project_id, archived_at__isnull=False, repeat_of__isnull=True
     ).count()
@@ -275,7 +275,7 @@ def best_trial_name(experiment: Experiment, arms: int) -> str:
 
 
 def tally(experiment_id: int) -> Tally:
-    """How many search trials run and wait."""
+    """Count the search trials that run and wait."""
     counts = (
         Trial.objects.filter(
             study__experiment_id=experiment_id,
@@ -291,7 +291,7 @@ def tally(experiment_id: int) -> Tally:
 
 
 def look_seconds(experiment: Experiment, pairs: int, *, candidates: int = 1) -> float | None:
-    """How long so many pairs of replicates will take: each run as long as the best trial.
+    """Expected duration of so many pairs of replicates: each run as long as the best trial.
 
     As many run at once as in the search. None before there is a best trial that a worker ran.
     """

@@ -32,7 +32,7 @@ class DesignChecks:
 
     @property
     def summary(self) -> str:
-        """How many rules had something to say."""
+        """Number of rules that fired, in words."""
         count = len(self.fired)
         return f"{count or 'nothing'} to consider, {len(self.passed)} passed"
 

@@ -36,7 +36,7 @@ class Range:
 
     @property
     def bins(self) -> int | None:
-        """How many values there are, None for a continuum."""
+        """Number of values, None for a continuum."""
         if self.step is not None:
             return math.floor((self.high - self.low) / self.step + 1e-9) + 1
         return int(self.high) - int(self.low) + 1 if self.integer else None
@@ -70,7 +70,8 @@ class Range:
         return (value - self.low) / (self.high - self.low)
 
     def on_step(self, value: float) -> bool:
-        """Whether `value` is one of those that can be drawn, up to rounding; a continuum has all.
+        """Test whether `value` is one of those that can be drawn, up to rounding; a continuum has
+        all.
 
         Outside the range this says nothing.
         """
@@ -109,7 +110,7 @@ class Range:
         return FloatDistribution(self.low, self.high, log=self.log, step=self.step)
 
     def holds(self, value: Any) -> bool:
-        """Whether `value` is a number inside the range (and whole, if the range is)."""
+        """Test whether `value` is a number inside the range (and whole, if the range is)."""
         if isinstance(value, bool) or not isinstance(value, (int, float)):
             return False
         return self.low <= value <= self.high and (not self.integer or float(value).is_integer())
@@ -163,7 +164,7 @@ class Fixed:
         return frozenset((self.by,)) if self.by else frozenset()
 
     def has_value_under(self, known: Mapping[str, Scalar]) -> bool:
-        """Whether the values of the others tell this one."""
+        """Test whether the values of the others tell this one."""
         return not self.by or (self.by in known and scalar_key(known[self.by]) in self.values)
 
     def value_under(self, known: Mapping[str, Scalar]) -> Scalar:
@@ -179,7 +180,7 @@ Domain = Range | Choices | Fixed
 
 
 def refusal(domain: Range | Choices, value: Any) -> str:
-    """Why a trial may not have this value, to follow it in a sentence; "" when it may."""
+    """Reason that a trial may not have this value, to follow it in a sentence; "" when it may."""
     is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
     if isinstance(domain, Range) and is_number and domain.low <= value <= domain.high:
         if domain.on_step(value):

@@ -78,7 +78,7 @@ class Hyperparameter:
         return value | self.when.keys()
 
     def exists_under(self, values: Mapping[str, Scalar]) -> bool:
-        """Whether its condition holds for an assignment of the other hyperparameters."""
+        """Test whether its condition holds for an assignment of the other hyperparameters."""
         return all(
             name in values and any(same_scalar(values[name], allowed) for allowed in among)
             for name, among in self.when.items()
@@ -170,7 +170,7 @@ class SearchSpace:
 
     @property
     def is_mixed(self) -> bool:
-        """Whether scientific values are drawn in one space instead of one study an arm."""
+        """Test whether scientific values are drawn in one space instead of one study an arm."""
         scientific = self.of_role("scientific")
         if not all(isinstance(each.domain, Choices) for each in scientific):
             return True

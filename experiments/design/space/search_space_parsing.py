@@ -136,7 +136,7 @@ def _parse_one(name: Any, found: Any, problems: list[Problem]) -> Hyperparameter
 def _kind(
     found: Mapping[str, Any], entry: _Entry, where: str, problems: list[Problem]
 ) -> str | None:
-    """Which of the three it is, once it is one of them and its other keys go with it."""
+    """Its kind, one of the three, once its other keys go with it."""
     telling = {"a range": ("low", "high"), "choices": ("choices",), "a value": ("value",)}
     given = [kind for kind, keys in telling.items() if any(key in found for key in keys)]
     if len(given) != 1:

@@ -234,7 +234,7 @@ def problems_of_rows(rows: Sequence[Row], problems: Sequence[Problem]) -> list[d
 
 
 def _shows(row: Row, field: str) -> bool:
-    """Whether a row of this kind has the cell on the page."""
+    """Test whether a row of this kind has the cell on the page."""
     cells = {
         "range": ("low", "high", "scale", "step", "numbers"),
         "choices": ("choices", "ordered"),

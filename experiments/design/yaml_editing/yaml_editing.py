@@ -127,7 +127,7 @@ def scalar(text: str) -> str:
 
 
 def end_of(node: Node) -> int:
-    """Where a node's last character ends: PyYAML ends a block at whatever follows it."""
+    """End of a node's last character: PyYAML ends a block at whatever follows it."""
     if isinstance(node, CollectionNode) and not node.flow_style and node.value:
         last = node.value[-1]
         return end_of(last[1] if isinstance(last, tuple) else last)

@@ -109,7 +109,7 @@ def read_repetition_charts(request: TokenRequest, slug: str, name: str, repetiti
     response={200: schema_of(Comparison, also="same", charts=[_CHART]), **auth.READ_ERRORS},
 )
 def compare_experiments(request: TokenRequest, slug: str, a: Word = "", b: Word = "") -> Any:
-    """How two experiments differ, and which finds more with the same number of trials."""
+    """Compare two experiments: what differs, and which finds more with equally many trials."""
     access = auth.reading(request, slug)
     if a == b:
         wrong = Problem("b", "want another experiment than a")

@@ -37,7 +37,8 @@ def healthz(request: HttpRequest) -> HttpResponse:
 @never_cache
 @require_safe
 def readyz(request: HttpRequest) -> HttpResponse:
-    """Whether database and Redis answer and no decision log was cut: 200, or 503 that says which.
+    """Test whether database and Redis answer and no decision log was cut: 200, or 503 that says
+    which.
 
     Which project's log it is stands in the server's own log: anybody may ask here.
     """
@@ -93,7 +94,7 @@ def _database_answers() -> bool:
 
 
 def _logs_are_whole() -> bool:
-    """Whether every decision log still has the head that this node noted."""
+    """Test whether every decision log still has the head that this node noted."""
     try:
         cut = cut_logs()
     except (DatabaseError, InterfaceError) as error:

@@ -40,7 +40,7 @@ def jump(request: HttpRequest) -> JsonResponse:
 
 
 def address_of(place: Place) -> str:
-    """Where a place's page is."""
+    """Address of a place's page."""
     if place.kind == "project":
         return reverse("project", args=[place.project])
     if place.kind == "decision":

@@ -50,8 +50,8 @@ def experiment_live(request: HttpRequest, access: Access, name: str) -> HttpResp
 
 
 def _curves_stand(request: HttpRequest, seen: Seen) -> bool:
-    """Whether no curve of the page has grown. Which trials are drawn hangs on what its words and
-    its table say, save for replicates.
+    """Test whether no curve of the page has grown. Which trials are drawn hangs on what its words
+    and its table say, save for replicates.
     """
     if request.GET.get("tab", "curves") != "curves":
         return True

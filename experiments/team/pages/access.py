@@ -68,7 +68,7 @@ def attempted(request: HttpRequest, call: Callable[[], Found]) -> Found | None:
 
 
 def done(request: HttpRequest, act: Callable[[], object], said: str) -> bool:
-    """Whether a service did what a button asks for; the next page says so, or why not."""
+    """Tell whether a service did what a button asks for; the next page says so, or why not."""
 
     def call() -> bool:
         act()

@@ -99,7 +99,7 @@ def _refused(
 @require_http_methods(["GET", "HEAD", "POST"])
 @login_required
 def account_page(request: PersonRequest) -> HttpResponse:
-    """Where mails go; from here to a new password and to tokens."""
+    """Page of a person's account: mail address, password, tokens."""
     form = AddressForm(request.POST or None, initial={"email": request.user.email})
     if request.method == "POST" and form.is_valid():
         name = request.user.get_username()
@@ -206,7 +206,7 @@ def invitation_page(request: HttpRequest, token: str) -> HttpResponse:
 
 
 def _joined(request: HttpRequest, token: str, form: JoinForm) -> bool:
-    """Whether the person is a member now; otherwise the form says why not."""
+    """Make the person a member, and tell whether it worked; otherwise the form says why not."""
     person = request.user
     known = isinstance(person, User)
     if not known and not form.is_valid():

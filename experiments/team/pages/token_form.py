@@ -25,6 +25,6 @@ class TokenForm(forms.Form):
         return every[: every.index(self.cleaned_data["scope"]) + 1]
 
     def expires_at(self) -> dt.datetime | None:
-        """When it ends, None for never."""
+        """Time at which it ends, None for never."""
         days = self.cleaned_data["lifetime"]
         return timezone.now() + dt.timedelta(days=int(days)) if days else None

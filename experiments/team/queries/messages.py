@@ -102,7 +102,7 @@ def find_delivery(access: Access, delivery_id: int) -> DeliveryRow:
 
 
 def pruned_of(access: Access) -> Pruned | None:
-    """How many finished deliveries are only counted by now; None while none is."""
+    """Number of finished deliveries that are only counted by now; None while none is."""
     held = PrunedDeliveries.objects.filter(project_id=access.project_id).first()
     return Pruned(held.sent, held.failed, held.until) if held else None
 

@@ -35,5 +35,5 @@ def project_for(token: ApiToken, slug: str) -> Project | None:
 
 
 def opens(token: ApiToken, slug: str) -> bool:
-    """Whether a token opens a project that its owner sees: its own, or any."""
+    """Test whether a token opens a project that its owner sees: its own, or any."""
     return token.project is None or token.project.slug == slug

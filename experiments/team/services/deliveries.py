@@ -52,12 +52,12 @@ class Answer:
 
 
 def wait_after(tries: int) -> dt.timedelta:
-    """How long to wait after so many attempts that failed: 10 s, 40 s, ... at most 6 h."""
+    """Pause after so many attempts that failed: 10 s, 40 s, ... at most 6 h."""
     return min(FIRST_WAIT * int(4 ** (tries - 1)), LONGEST_WAIT)
 
 
 def any_due() -> bool:
-    """Whether something waits to be sent now."""
+    """Test whether something waits to be sent now."""
     return Delivery.objects.filter(
         state=DeliveryState.WAITING, due_at__lte=timezone.now()
     ).exists()

@@ -163,7 +163,7 @@ def read_repetition(request: TokenRequest, repetition: int) -> Any:
 
 @router.get("/{int:run_id}", response={200: _RUN, **_ERRORS})
 def read_run(request: TokenRequest, run_id: int) -> Any:
-    """Where a run stands."""
+    """Read a run's state."""
     return _run(request, run_id, write=False)
 
 

@@ -107,7 +107,7 @@ class BudgetForm(forms.Form):
 
 
 class GridForm(forms.Form):
-    """Whether a grid of more than two dimensions is wanted all the same."""
+    """Consent to a grid of more than two dimensions."""
 
     insist = forms.BooleanField(required=False)
 

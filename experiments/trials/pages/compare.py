@@ -18,7 +18,7 @@ from experiments.trials.panels.parts import read_parts
 @require_safe
 @in_project
 def compare_page(request: HttpRequest, access: Access) -> HttpResponse:
-    """How do two experiments differ, and which would find more with the same number of trials?"""
+    """Page that compares two experiments: differences, and the best of equally many trials."""
     asked = [request.GET.get(key, "") for key in ("a", "b")]
     context: dict[str, Any] = {
         "project": access,

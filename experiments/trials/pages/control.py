@@ -26,7 +26,7 @@ from experiments.trials.table.queries.trial_detail import find_trial
 @require_http_methods(["GET", "HEAD", "POST"])
 @in_project
 def control_page(request: HttpRequest, access: Access, name: str) -> HttpResponse:
-    """How should this experiment share the workers?"""
+    """Page of an experiment's worker settings."""
     parts = _editable(access, name)
     held = max((arm.budget or 0 for arm in parts.arms), default=0)
     form = _form(request, parts, held)

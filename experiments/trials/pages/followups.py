@@ -65,7 +65,7 @@ class Followed:
 
     @property
     def inside(self) -> int:
-        """How many trials lie inside; one that fits two arms counts once."""
+        """Number of trials that lie inside; one that fits two arms counts once."""
         return len({trial.id for trial in self.earlier.inside})
 
     def sentences(self) -> list[str]:

@@ -35,7 +35,7 @@ class Comparison:
 
     @property
     def same(self) -> int:
-        """How many hyperparameters agree."""
+        """Number of hyperparameters that agree."""
         return sum(not row.difference for row in self.space)
 
 

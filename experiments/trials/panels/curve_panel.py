@@ -80,7 +80,7 @@ def wanted_trials(
 
 
 def choices_of(parts: ExperimentParts, picked: str) -> list[tuple[str, str]]:
-    """Which trials can be drawn: value in the address, words."""
+    """Trials that can be drawn: value in the address, words."""
     found = [("", "best and running")]
     finished = parts.experiment.trial_count
     found += [(f"best-{count}", f"best {count}") for count in BEST if finished > count]
@@ -94,7 +94,7 @@ def choices_of(parts: ExperimentParts, picked: str) -> list[tuple[str, str]]:
 
 
 def encode_cursor(curves: Sequence[TrialCurves]) -> str:
-    """How far each trial's curves have been sent: "12:1.4r" is trial 12, attempt 1, batch 4."""
+    """Cursor of each trial's curves as sent: "12:1.4r" is trial 12, attempt 1, batch 4."""
     return ",".join(
         f"{each.trial.id}:{each.cursor[0]}.{each.cursor[1]}{'f' if each.cursor[2] else 'r'}"
         for each in curves
@@ -294,7 +294,7 @@ def _onsets(told: Sequence[Onsets], curves: Sequence[TrialCurves], family: Famil
 
 
 def _spans_decades(lines: Sequence[Line]) -> bool:
-    """Whether a linear axis would show the end of training as one flat line."""
+    """Test whether a linear axis would show the end of training as one flat line."""
     values = np.concatenate([line.values for line in lines]) if lines else np.empty(0)
     values = values[np.isfinite(values)]
     if values.size < 10 or values.min() <= 0:

@@ -23,7 +23,7 @@ class Family:
     holds_official: bool = False
 
     def apart(self, name: str) -> tuple[int, str]:
-        """Which of the members of its split a name is, and the name itself where there are
+        """Place of a name among those of its split, and the name itself where there are
         several: "loss" and "val/loss" would look the same otherwise."""
         alike = [each for each in self.members if (each in self.train) == (name in self.train)]
         return alike.index(name), name if len(alike) > 1 else ""

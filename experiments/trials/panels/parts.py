@@ -25,7 +25,7 @@ class ExperimentParts:
 
     @property
     def has_replicates(self) -> bool:
-        """Whether its curves may be those of replicates, too."""
+        """Test whether its curves may be those of replicates, too."""
         return False
 
     @property
@@ -48,7 +48,7 @@ class ExperimentParts:
 
 
 def count_arms(experiment: Experiment) -> int:
-    """How many arms its search has."""
+    """Number of arms of its search."""
     file = experiment_file.stored_or_none(experiment.document)
     return len(file.arms()) if file else len(arms_of(experiment.pk))
 

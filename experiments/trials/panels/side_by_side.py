@@ -30,7 +30,7 @@ class SpaceRow:
 
 @dataclass(frozen=True, slots=True)
 class Caution:
-    """Why a comparison misleads; `grave` when scores do not compare at all."""
+    """Reason that a comparison misleads; `grave` when scores do not compare at all."""
 
     title: str
     detail: str
@@ -81,7 +81,7 @@ def cautions(first: ExperimentParts, second: ExperimentParts) -> list[Caution]:
 
 
 def comparable(first: ExperimentParts, second: ExperimentParts) -> bool:
-    """Whether their scores measure the same thing in the same direction."""
+    """Test whether their scores measure the same thing in the same direction."""
     a, b = first.experiment, second.experiment
     return bool(a.official_metric == b.official_metric and a.direction == b.direction)
 

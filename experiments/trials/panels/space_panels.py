@@ -116,7 +116,7 @@ def _axis(
 
 
 def _shape(frames: int) -> str:
-    """How tall a chart is, by how many arms it shows in frames of their own."""
+    """Height class of a chart, by the number of arms that it shows in frames of their own."""
     return "short" if frames < 2 else "" if frames == 2 else "tall"
 
 
@@ -217,7 +217,7 @@ def parallel_panel(parts: ExperimentParts, points: SearchPoints) -> Panel:
 def positions(
     each: Hyperparameter, points: SearchPoints, where: NDArray[np.int64] | None = None
 ) -> NDArray[np.float64]:
-    """Where each trial [N] lies in the range, 0..1; NaN outside it and where a trial lacks it.
+    """Place of each trial [N] in the range, 0..1; NaN outside it and where a trial lacks it.
 
     `where` [M] asks for some of the trials only.
     """

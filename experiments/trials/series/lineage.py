@@ -17,7 +17,7 @@ _LOWER = "lower"  # the key that says that a run went on from the checkpoint of 
 
 @dataclass(frozen=True, slots=True)
 class Resumption:
-    """Where an attempt took a trial up: at a checkpoint that attempt `origin` wrote.
+    """Checkpoint at which an attempt took a trial up; attempt `origin` wrote it.
 
     Of a trial of several passes `finished` holds the suffixes of those whose curves stand whole
     and `suffix` that of the pass it went on in, "" for names without one. `step` is the
@@ -39,7 +39,7 @@ class Resumption:
 
 
 def resumptions(text: str) -> dict[int, Resumption]:
-    """Which attempts went on from a checkpoint, as a trial's record has it.
+    """Attempts that went on from a checkpoint, as a trial's record has it.
 
     A step alone stands for a checkpoint of the attempt just before.
     """
@@ -75,7 +75,7 @@ def with_lower_budget(text: str) -> str:
 
 
 def from_lower_budget(text: str) -> bool:
-    """Whether a run on one budget went on from the checkpoint of a lower one."""
+    """Test whether a run on one budget went on from the checkpoint of a lower one."""
     return bool(json.loads(text).get(_LOWER))
 
 

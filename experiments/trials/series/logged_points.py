@@ -142,7 +142,7 @@ def _place(name: str, declared: Mapping[str, Metric]) -> str:
 
 
 def _storable(name: str) -> bool:
-    """Whether every database can hold it: no NUL, no half of a surrogate pair."""
+    """Test whether every database can hold it: no NUL, no half of a surrogate pair."""
     return "\0" not in name and not any("\ud800" <= letter <= "\udfff" for letter in name)
 
 

@@ -158,7 +158,7 @@ def join(payloads: Sequence[bytes]) -> bytes:
 
 
 def raw_bytes(payload: bytes) -> int:
-    """How large a payload is before compression, as it claims: joined ones add up at most."""
+    """Size of a payload before compression, as it claims: joined ones add up at most."""
     if len(payload) < _HEADER.size:
         raise _corrupt(f"{len(payload)} bytes are fewer than the header")
     size: int = _HEADER.unpack_from(payload)[2]

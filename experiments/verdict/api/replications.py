@@ -43,7 +43,7 @@ Position = Annotated[int, Field(ge=0, le=100)]
 
 @router.get(f"{_PLACE}/repetitions", response={200: _NEWEST, **auth.READ_ERRORS})
 def read_repetition(request: TokenRequest, slug: str, name: str, candidate: Position = 0) -> Any:
-    """Where the newest repetition stands; `candidate`: which of several, from 1."""
+    """Read the newest replication; `candidate`: which of several, from 1."""
     access = auth.reading(request, slug)
     experiment = get_experiment(access, name)
     return {"repetition": repetition_state(experiment.pk, candidate)}

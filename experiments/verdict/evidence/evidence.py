@@ -248,7 +248,7 @@ def _waiting(open_runs: int, accidents: int, pairs: int) -> str:
 
 
 def _unfair(replication: Replication, tuned: Sequence[str]) -> list[str]:
-    """Why the candidate may not be compared with its baseline, as configurations."""
+    """Reasons that the candidate may not be compared with its baseline, as configurations."""
     if replication.baseline is None:
         return []
     candidate, baseline = (

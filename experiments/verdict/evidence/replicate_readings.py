@@ -60,7 +60,7 @@ def by_side(runs: Sequence[ReplicateRun]) -> dict[str, list[ReplicateRun]]:
 
 
 def share_seeds(runs: Mapping[str, Sequence[ReplicateRun]]) -> bool:
-    """Whether replicate i of both sides ran under the same seeds, for every i.
+    """Test whether replicate i of both sides ran under the same seeds, for every i.
 
     Workers always do so; a program outside may have used seeds of its own.
     """
@@ -83,7 +83,7 @@ def direction_of(experiment: Experiment) -> scoring.Direction:
 
 
 def unmeasured(runs: Sequence[ReplicateRun], metric: str) -> str:
-    """Which finished replicates never told the official metric."""
+    """Name the finished replicates that never logged the official metric."""
     silent = [run for run in runs if not run.is_open and not run.values.size]
     if not silent:
         return ""
@@ -99,7 +99,7 @@ def guard_of(limit: Limit, runs: Mapping[str, Sequence[ReplicateRun]]) -> Guard:
 
 
 def facts_of(run: ReplicateRun, score: float | None) -> RunFacts:
-    """How a finished replicate ran; one that diverged ended early."""
+    """Conditions of a finished replicate; one that diverged ended early."""
     diverged = score is None or not math.isfinite(score)
     return RunFacts(
         trial=run.trial_id,
@@ -111,7 +111,7 @@ def facts_of(run: ReplicateRun, score: float | None) -> RunFacts:
 
 
 def guard_name(metric: str) -> str:
-    """How sentences call a guard metric: costs in words, logged metrics by their name."""
+    """Name of a guard metric in sentences: costs in words, logged metrics by their name."""
     return COST_GUARDS.get(metric, metric)
 
 

@@ -50,7 +50,7 @@ def shared_context(parts: PathContext) -> dict[str, Any]:
 
 
 def _refines_at_once(parts: ExperimentParts) -> bool:
-    """Whether a grid over the good region is one press of a button away."""
+    """Test whether a grid over the good region is one press of a button away."""
     if parts.file is None or not may_refine(parts.experiment):
         return False
     return max(len(arm.searched) for arm in parts.file.arms()) <= MOST_DIMENSIONS

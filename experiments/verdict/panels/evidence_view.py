@@ -94,7 +94,7 @@ class EvidencePage:
 
     @property
     def own_seeds(self) -> bool:
-        """Whether the sides of some pair ran under different seeds."""
+        """Test whether the sides of some pair ran under different seeds."""
         return any(
             isinstance(seed, str)
             for row in self.pairs
@@ -108,7 +108,7 @@ class EvidencePage:
 
     @property
     def to_repeat(self) -> int:
-        """How many replicates make the comparison invalid and can be repeated."""
+        """Number of replicates that make the comparison invalid and can be repeated."""
         invalid = self.verdict.get("invalid") or ()
         return len({trial for each in invalid for trial in each.get("repeat", ())})
 

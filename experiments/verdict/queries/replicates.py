@@ -46,7 +46,7 @@ class ReplicateRun:
 
     @property
     def is_open(self) -> bool:
-        """Whether it has no outcome yet: not run, running, or ended by an accident."""
+        """Test whether it has no outcome yet: not run, running, or ended by an accident."""
         if self.state == TrialState.FAILED:
             return self.failure_kind != FailureKind.INFEASIBLE
         return self.state not in (TrialState.COMPLETE, TrialState.PRUNED)

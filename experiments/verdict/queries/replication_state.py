@@ -58,7 +58,7 @@ class RepetitionState:
 
     @property
     def complete(self) -> bool:
-        """Whether all replicates of the present look have an outcome."""
+        """Test whether all replicates of the present look have an outcome."""
         return not self.replicates_open and not self.accidents
 
     @property
@@ -81,7 +81,7 @@ class RepetitionState:
 
     @property
     def all_decided(self) -> bool:
-        """Whether every candidate declared together has been decided."""
+        """Test whether every candidate declared together has been decided."""
         return all(rival.decision is not None for rival in self.rivals)
 
 

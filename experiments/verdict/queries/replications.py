@@ -63,7 +63,7 @@ def measurements(experiment: Experiment, candidate: Configuration) -> list[Repli
 
 
 def searches_running(replication: Replication) -> int:
-    """How many repeated searches of a measurement have not ended."""
+    """Number of a measurement's repeated searches that have not ended."""
     ended = (ExperimentState.FINISHED, ExperimentState.STOPPED)
     return replication.searches.exclude(state__in=ended).count()
 

@@ -233,7 +233,7 @@ def _check_none_open(experiment: Experiment) -> None:
 
 
 def is_decided(replication: Replication) -> bool:
-    """Whether an adopt or a reject has ended the repetition."""
+    """Test whether an adopt or a reject has ended the repetition."""
     return replication.decisions.exclude(choice=Choice.CONTINUE).exists()
 
 

@@ -104,7 +104,7 @@ def _check_not_measuring(experiment: Experiment, purpose: str, candidate: Config
 
 
 def is_under_way(replication: Replication) -> bool:
-    """Whether runs of a measurement are still to come."""
+    """Test whether runs of a measurement are still to come."""
     unfinished = Trial.objects.filter(
         study__replication=replication, state__in=(TrialState.WAITING, TrialState.RUNNING)
     )

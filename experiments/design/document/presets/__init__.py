@@ -85,7 +85,7 @@ class Preset:
         return PresetChange(entries=entries)
 
     def _is_compared(self, document: Mapping[str, Any]) -> bool:
-        """Whether the file compares this optimizer with others."""
+        """Test whether the file compares this optimizer with others."""
         space = document.get("hyperparameters")
         optimizer = space.get("optimizer") if isinstance(space, Mapping) else None
         choices = optimizer.get("choices") if isinstance(optimizer, Mapping) else None

@@ -92,7 +92,7 @@ def trials_cited() -> frozenset[int]:
 
 
 def path_of(checkpoint: Checkpoint) -> str:
-    """Where its file lies, relative to the folder of artifacts; "" when it is recorded no more."""
+    """Path of its file in the folder of artifacts; "" when it is recorded no more."""
     rows = Artifact.objects.filter(
         trial_id=checkpoint.trial, kind=KIND, sha256=checkpoint.sha256, size=checkpoint.bytes
     )

@@ -88,7 +88,7 @@ def _remove_left(paths: list[str], trials: list[int]) -> None:
 
 
 def whole_path(path: str) -> Path:
-    """Where a recorded file lies.
+    """Path of a recorded file.
 
     Raises:
         ValueError: for a path that leads out of the folder of artifacts.

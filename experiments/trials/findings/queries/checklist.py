@@ -22,7 +22,7 @@ class CheckRow:
 
     @property
     def words(self) -> str:
-        """How its state reads."""
+        """Its state in words."""
         return {
             CheckState.PASSED: "passed",
             CheckState.NOTICED: "noticed",

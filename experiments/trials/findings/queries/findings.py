@@ -44,12 +44,12 @@ class FindingRow:
 
     @property
     def is_open(self) -> bool:
-        """Whether it asks for something: it fired and nobody set it aside."""
+        """Test whether it asks for something: it fired and nobody set it aside."""
         return self.status == "fired" and not self.is_aside
 
     @property
     def is_aside(self) -> bool:
-        """Whether a person set it aside, or the experiment mutes its rule."""
+        """Test whether a person set it aside, or the experiment mutes its rule."""
         return self.dismissed_at is not None or self.is_muted
 
     @property
@@ -98,7 +98,7 @@ class Findings:
 
     @property
     def speaks_of_overfitting(self) -> bool:
-        """Whether muting that rule would change anything."""
+        """Test whether muting that rule would change anything."""
         return any(row.rule == MUTED and row.is_open for row in self.rows)
 
     @property

@@ -51,7 +51,7 @@ def importance_of(experiment_id: int) -> Importance | None:
 
 
 def importance_due(standing: SearchProgress) -> bool:
-    """Whether enough has changed since the last computation; at the end everything counts."""
+    """Test whether enough has changed since the last computation; at the end everything counts."""
     complete, read = standing.complete, standing.read_for_importance
     if complete < LEAST_TRIALS:
         return False
@@ -62,7 +62,7 @@ def importance_due(standing: SearchProgress) -> bool:
 
 
 def is_maximized(experiment_id: int) -> bool:
-    """Whether a higher score is better."""
+    """Test whether a higher score is better."""
     direction = Experiment.objects.values_list("direction", flat=True).get(pk=experiment_id)
     return bool(direction == "maximize")
 

@@ -17,7 +17,7 @@ def searched_values(trial: Trial) -> Mapping[str, Any]:
 
 
 def may_be_retried(trial: Trial) -> bool:
-    """Whether a trial of a search failed by accident and was not tried again yet."""
+    """Test whether a trial of a search failed by accident and was not tried again yet."""
     return (
         trial.study.kind == StudyKind.SEARCH
         and trial.state == TrialState.FAILED

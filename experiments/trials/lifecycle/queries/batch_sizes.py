@@ -52,7 +52,7 @@ class Measurement:
 
     @property
     def is_open(self) -> bool:
-        """Whether a worker is at it, or is still to take it."""
+        """Test whether a worker is at it, or is still to take it."""
         return self.state in OPEN
 
 

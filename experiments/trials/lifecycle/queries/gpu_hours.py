@@ -29,7 +29,7 @@ NO_GPU = ("", "cpu")
 
 
 def gpus_in(device: str) -> int:
-    """How many GPUs a trial's device names: "cuda:0,cuda:1" are two, "cpu" is none."""
+    """Number of GPUs that a trial's device names: "cuda:0,cuda:1" are two, "cpu" is none."""
     return 0 if device in NO_GPU else device.count(",") + 1
 
 
@@ -52,7 +52,7 @@ def of_person(user_id: int, *, days: int) -> float:
 
 
 def why_held_back(experiment: Experiment) -> str:
-    """Which cap on GPU hours new trials of an experiment wait for; "" when none does.
+    """Cap on GPU hours that new trials of an experiment wait for; "" when none does.
 
     Running ones go on: a cap may be passed by what they still use.
     """

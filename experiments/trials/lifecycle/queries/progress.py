@@ -16,7 +16,7 @@ from experiments.models.trial import StudyKind, TrialState
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """Where an experiment stands. `best_value` is in the official metric's unit."""
+    """Progress of an experiment. `best_value` is in the official metric's unit."""
 
     experiment_id: int
     project: str
@@ -117,7 +117,7 @@ def _read(condition: Q) -> list[Progress]:
 
 
 def workers_alive(queue: str, within: dt.timedelta = dt.timedelta(seconds=30)) -> int:
-    """How many workers that listen to a queue were heard of lately."""
+    """Number of workers that listen to a queue and were heard of lately."""
     alive = Worker.objects.filter(
         stopped_at__isnull=True, heartbeat_at__gte=timezone.now() - within
     )

@@ -29,7 +29,7 @@ _ENDED = (ExperimentState.FINISHED, ExperimentState.STOPPED)
 
 @dataclass(frozen=True, slots=True)
 class SearchProgress:
-    """Where a search stands.
+    """Progress of a search.
 
     Attributes:
         document: the experiment's file in canonical JSON.
@@ -55,12 +55,12 @@ class SearchProgress:
 
     @property
     def has_ended(self) -> bool:
-        """Whether no further trial of the search will begin."""
+        """Test whether no further trial of the search will begin."""
         return self.state in _ENDED
 
 
 def progress_of(experiment_id: int) -> SearchProgress:
-    """Where an experiment's search stands now.
+    """Read the progress of an experiment's search.
 
     Raises:
         NotFound: when there is no such experiment.

@@ -59,7 +59,7 @@ def _counted(count: int, what: str) -> str:
 
 
 def accidents(experiment_id: int) -> int:
-    """How many search trials failed by an exception or were lost, and were not tried again."""
+    """Number of search trials that failed by an exception or were lost, and were not retried."""
     return Trial.objects.filter(
         study__experiment_id=experiment_id,
         study__kind=StudyKind.SEARCH,
@@ -71,7 +71,7 @@ def accidents(experiment_id: int) -> int:
 
 
 def may_be_cancelled(trial: Trial) -> bool:
-    """Whether a trial waits for a worker of ours, or runs on one."""
+    """Test whether a trial waits for a worker of ours, or runs on one."""
     if trial.state == TrialState.WAITING:
         return True
     return trial.state == TrialState.RUNNING and trial.heartbeat_at is not None

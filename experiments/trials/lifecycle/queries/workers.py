@@ -251,17 +251,17 @@ def slots_by_queue() -> dict[str, int]:
 
 
 def lives_on(host: str) -> bool:
-    """Whether a worker of this host has said lately that it is there."""
+    """Test whether a worker of this host has said lately that it is there."""
     return bool(_living().filter(host=host[:200]).exists())
 
 
 def anyone_lives() -> bool:
-    """Whether any worker process has been heard of lately."""
+    """Test whether any worker process has been heard of lately."""
     return bool(_living().exists())
 
 
 def workers_by_state() -> dict[str, int]:
-    """How many workers live, and how many fell silent without a goodbye within a week."""
+    """Number of workers that live, and of those that fell silent unannounced within a week."""
     since = timezone.now() - SILENT_SHOWN
     here = Worker.objects.filter(stopped_at__isnull=True, heartbeat_at__gte=since).count()
     alive = _living().count()
@@ -269,7 +269,7 @@ def workers_by_state() -> dict[str, int]:
 
 
 def trials_by_state() -> dict[str, int]:
-    """How many trials there are, by the name of their state; every state is named."""
+    """Number of trials by the name of their state; every state is named."""
     counts = dict(Trial.objects.order_by().values_list("state").annotate(n=Count("pk")))
     return {state.label.lower(): counts.get(state.value, 0) for state in TrialState}
 

@@ -20,7 +20,7 @@ def may_write(attempt: int | None) -> str:
 
 
 def refusal(trial_id: int, attempt: int | None) -> VerdictError:
-    """Why a write did not go through."""
+    """Reason that a write did not go through."""
     with connection.cursor() as cursor:
         cursor.execute("SELECT state, attempt FROM experiments_trial WHERE id = %s", [trial_id])
         found = cursor.fetchone()

@@ -162,7 +162,7 @@ def fail_silent(*, stale_after: dt.timedelta) -> None:
 
 
 def is_waiting(queue: str, *, most_gpus: int) -> bool:
-    """Whether a node with so many GPUs could measure something."""
+    """Test whether a node with so many GPUs could measure something."""
     return BatchSizeProbe.objects.filter(
         state=ProbeState.WAITING, queue=queue, gpus__lte=most_gpus
     ).exists()

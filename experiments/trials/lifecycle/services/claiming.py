@@ -89,7 +89,7 @@ def claim(
 
 
 def claimable(queue: str, *, most_gpus: int | None = None) -> int:
-    """How many trials of a queue could start now: for workers that look for themselves.
+    """Number of a queue's trials that could start now: for workers that look for themselves.
 
     `most_gpus`: leaves out experiments whose trials ask for more GPUs than a node has.
     """
@@ -117,7 +117,7 @@ def _is_held_back(offer: Capacity) -> bool:
 
 
 def _open(offer: Capacity) -> int:
-    """How many of its trials wait or are still to be drawn."""
+    """Number of its trials that wait or are still to be drawn."""
     return offer.waiting + (offer.rows if _may_draw(offer) else 0)
 
 
@@ -160,5 +160,5 @@ def _claim_row(offer: Capacity, worker_id: int | None, device: str) -> Claim | N
 
 
 def _turn(offer: Capacity, now: object) -> Statement:
-    """That the experiment was given something: others are next."""
+    """Note that the experiment was given something: others are next."""
     return _TURN, [now, offer.experiment_id]

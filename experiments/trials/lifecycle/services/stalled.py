@@ -146,8 +146,8 @@ def _tell_of_standstill(experiment: Experiment, deadline: dt.datetime) -> None:
 
 
 def _last_sign(experiment: Experiment, running: QuerySet[Trial]) -> dt.datetime:
-    """When something last moved. A heartbeat counts for runs from outside only: of a worker's
-    trial it says that the process lives, not that it trains."""
+    """Time at which something last moved. A heartbeat counts for runs from outside only: of a
+    worker's trial it says that the process lives, not that it trains."""
     outside = Max("heartbeat_at", filter=Q(attempt=0))
     signs = running.aggregate(started=Max("started_at"), outside=outside)
     logged = SeriesBatch.objects.filter(trial__in=running).aggregate(at=Max("written_at"))["at"]

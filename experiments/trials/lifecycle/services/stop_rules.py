@@ -18,7 +18,7 @@ from experiments.trials.lifecycle.services import studies
 
 
 def reason(experiment: Experiment) -> str:
-    """Why a running experiment is to be stopped now; "" when it is not.
+    """Reason to stop a running experiment now; "" when there is none.
 
     The number of trials is no such reason: `may_start` holds further ones back, and those that
     run are let finish.
@@ -41,12 +41,12 @@ def reason(experiment: Experiment) -> str:
 
 
 def has_rules(document: str) -> bool:
-    """Whether an experiment's file holds any rule that could end it early."""
+    """Test whether an experiment's file holds any rule that could end it early."""
     return bool(_rules(document))
 
 
 def may_start(experiment_id: int, document: str) -> bool:
-    """Whether the sampler may begin another trial under the rule on their number.
+    """Test whether the sampler may begin another trial under the rule on their number.
 
     `document` is the experiment's.
     """
@@ -55,7 +55,7 @@ def may_start(experiment_id: int, document: str) -> bool:
 
 
 def why_all_done(experiment: Experiment) -> tuple[str, bool]:
-    """Why nothing is left to run, and whether a rule is the reason."""
+    """Reason that nothing is left to run, and whether it is a rule."""
     most = _rules(experiment.document).get("trials")
     if most is not None and _search_trials(experiment.pk).count() >= most:
         return f"ran {most:g} trials, as many as its file allows", True
@@ -77,7 +77,7 @@ def gpu_seconds_of_attempt(trial: Trial) -> float:
 
 
 def arms_ended(experiment: Experiment) -> list[str]:
-    """Why arms ended before their budget was used, one reason for each that did."""
+    """Reasons that arms ended before their budget was used, one for each that did."""
     return _said_of_arms(experiment, STOPPED_ATTRIBUTE)
 
 
@@ -103,7 +103,7 @@ def note_outlook(*, study_id: int, why: str) -> None:
 
 
 def is_ended(study: Study) -> bool:
-    """Whether an arm begins no further trials of its sampler."""
+    """Test whether an arm begins no further trials of its sampler."""
     return STOPPED_ATTRIBUTE in decode(study.system_attributes)
 
 
@@ -121,7 +121,7 @@ def _search_trials(experiment_id: int) -> QuerySet[Trial]:
 
 
 def _since_the_best(experiment: Experiment) -> int:
-    """How many trials have finished after the best one; all of them when none is complete."""
+    """Number of trials that finished after the best one; all of them when none is complete."""
     finished = _search_trials(experiment.pk).filter(state__in=FINISHED)
     best = experiment.best_trial
     return (

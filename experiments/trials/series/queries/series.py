@@ -233,12 +233,12 @@ def since(
 
 
 def has_come(after: Mapping[int, Cursor]) -> bool:
-    """Whether any of these trials has logged beyond its (attempt, batch)."""
+    """Test whether any of these trials has logged beyond its (attempt, batch)."""
     return _rows(after, after).exists()
 
 
 def _continues(flush: Flush, place: Cursor) -> bool:
-    """Whether a row holds nothing that a reader at that place has seen."""
+    """Test whether a row holds nothing that a reader at that place has seen."""
     return flush.attempt == place[0] and flush.first > place[1]
 
 

@@ -31,7 +31,7 @@ def trial_names(experiment: Experiment, ids: Collection[int] | None = None) -> d
 
 
 def may_have_any_steps(names: Mapping[int, str]) -> bool:
-    """Whether some steps of these trials are no whole numbers: their flushes say so."""
+    """Test whether some steps of these trials are no whole numbers: their flushes say so."""
     rows = SeriesBatch.objects.filter(trial_id__in=list(names))
     version = Substr("payload", 3, 1, output_field=BinaryField())
     return rows.annotate(version=version).filter(version=bytes([FRACTIONAL])).exists()

@@ -160,7 +160,7 @@ def _lock(trial_ids: Iterable[int]) -> dict[int, _Held]:
 
 
 def _is_news(heard_at: dt.datetime | None, held: _Held) -> bool:
-    """Whether a sign of life is worth a statement of its own."""
+    """Test whether a sign of life is worth a statement of its own."""
     if heard_at is None:
         return False
     return held.heard_at is None or heard_at - held.heard_at >= HEARD_EVERY

@@ -46,7 +46,7 @@ def line_of(experiment: Experiment, trial: Trial | None) -> str:
 
 
 def _resumed(text: str) -> list[str]:
-    """Where the run was taken up again, in the order of its attempts: `12`, `12[fold=2]`."""
+    """Places at which the run was resumed, in the order of its attempts: `12`, `12[fold=2]`."""
     found = resumptions(text)
     return [f"{found[each].step or 0}{found[each].suffix}" for each in sorted(found)]
 
