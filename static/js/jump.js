@@ -104,7 +104,9 @@
       return;
     }
     if (event.key !== "?" || event.metaKey || event.ctrlKey || event.altKey) return;
-    if (event.target.matches("input:not([type=checkbox]), textarea, select, [contenteditable]")) return;
+    // A field of a dialog that has just closed keeps the focus until the next frame.
+    const typing = event.target.matches("input:not([type=checkbox]), textarea, select, [contenteditable]");
+    if (typing && event.target.checkVisibility()) return;
     event.preventDefault();
     if (!keys.open && !box.open) keys.showModal();
   });

@@ -119,6 +119,20 @@ def test_the_jump_box_and_the_keys_can_be_used(page: Page) -> None:
     assert violations(page) == []
 
 
+def test_the_keys_are_shown_even_before_the_frame_after_the_jump_box(page: Page) -> None:
+    cast.project()
+    cast.search()
+    sign_in(page)
+    page.keyboard.press("Control+k")
+    page.get_by_role("option").first.wait_for()
+    page.evaluate("""() => {
+      document.querySelector("[data-jump]").close();
+      const key = new KeyboardEvent("keydown", { key: "?", bubbles: true, cancelable: true });
+      document.activeElement.dispatchEvent(key);
+    }""")
+    page.get_by_role("heading", name="Keys").wait_for(timeout=5_000)
+
+
 def test_the_first_tab_leads_past_the_bar(page: Page) -> None:
     cast.project()
     sign_in(page)
