@@ -19,6 +19,13 @@ class ExperimentState(models.TextChoices):
     STOPPED = "stopped"
 
 
+# No trial completed, and the search has ended or is paused for it.
+HAS_FAILED = Q(complete_count=0, failed_count__gt=0) & (
+    Q(state__in=(ExperimentState.FINISHED, ExperimentState.STOPPED))
+    | Q(state=ExperimentState.PAUSED, failed_alike__gt=0)
+)
+
+
 class Experiment(models.Model):
     """One question. The search space is frozen at creation: a wider one is a new experiment."""
 
@@ -71,6 +78,8 @@ class Experiment(models.Model):
     complete_count = models.PositiveIntegerField(default=0)
     pruned_count = models.PositiveIntegerField(default=0)
     failed_count = models.PositiveIntegerField(default=0)
+    # First trials that failed with one cause, for which the search was paused once; 0: never.
+    failed_alike = models.PositiveIntegerField(default=0, db_default=0)
     # How many of them the findings across trials and the importance were made from, once no
     # trial runs any more; fewer than `trial_count`: they are owed.
     derived_count = models.PositiveIntegerField(default=0, db_default=0)
@@ -125,6 +134,13 @@ class Experiment(models.Model):
     def is_from_outside(self) -> bool:
         """Test whether programs outside run its trials: no worker of ours could."""
         return self.sampler == OUTSIDE
+
+    @property
+    def has_failed(self) -> bool:
+        """As `HAS_FAILED`."""
+        ended = self.state in (ExperimentState.FINISHED, ExperimentState.STOPPED)
+        paused = self.state == ExperimentState.PAUSED and self.failed_alike > 0
+        return self.failed_count > 0 and not self.complete_count and (ended or paused)
 
     @property
     def is_baseline(self) -> bool:

@@ -12,7 +12,7 @@ from experiments.models.project import Project
 
 class EventKind(models.TextChoices):
     FINISHED = "finished"  # a search has ended
-    FAILED = "failed"  # a search has ended without a complete trial
+    FAILED = "failed"  # a search ended, or was paused, without a complete trial
     STALLED = "stalled"  # an experiment runs, but nothing moves
     WANTED = "decision wanted"  # all replicates of a look are there
     DECIDED = "decided"  # the log of decisions has grown

@@ -11,6 +11,7 @@ from tests.cast.recorded_decisions import by_hand, decide, decided
 from tests.cast.searches import (
     address,
     end,
+    failing_search,
     finish_search,
     finished_search,
     running_search,
@@ -24,7 +25,8 @@ from tests.cast.whole_database import everything
 __all__ = [
     "EPOCHS", "GOAL", "LABEL_SMOOTHING", "LEARNING_RATE", "OBJECTIVE", "START",
     "access", "address", "by_hand", "curves", "decide", "decided", "end", "everything",
-    "finding", "finish_pairs", "finish_search", "finished_search", "finished_trial", "log",
+    "failing_search", "finding", "finish_pairs", "finish_search", "finished_search",
+    "finished_trial", "log",
     "many_trials", "person", "project", "repeated", "rivals", "running_search", "running_trial",
     "sampled", "search", "some_findings",
 ]  # fmt: skip

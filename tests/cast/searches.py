@@ -10,7 +10,8 @@ from django.utils import timezone
 
 from experiments.models import Experiment, Trial
 from experiments.models.experiment import ExperimentState
-from experiments.trials.lifecycle.services import experiments
+from experiments.models.trial import FailureKind, TrialState
+from experiments.trials.lifecycle.services import experiments, queue, trials
 from tests.cast.experiment_files import GOAL, LABEL_SMOOTHING
 from tests.cast.people import access
 from tests.cast.training_curves import START
@@ -48,6 +49,31 @@ def end(experiment: Experiment, state: str = ExperimentState.FINISHED) -> None:
     Experiment.objects.filter(pk=experiment.pk).update(
         state=state, finished_at=START + dt.timedelta(minutes=9), stop_reason="all trials done"
     )
+
+
+def failing_search(name: str = "width", *, failures: int = 3) -> Experiment:
+    """A search that was paused: its first trials failed with one cause."""
+    text = LABEL_SMOOTHING.format(name=name, goal=GOAL, trials=12)
+    experiment = search(name, source=text.replace("parallel: 2", "parallel: 1"))
+    for number in range(failures):
+        claim = queue.claim(queue="cpu", worker_id=None)
+        assert claim is not None
+        queue.keep_log_tail(
+            trial_id=claim.trial_id,
+            attempt=claim.attempt,
+            text=f"reads /data/digits\nopens shard {number}\n",
+        )
+        trials.finish(
+            trial_id=claim.trial_id,
+            state=TrialState.FAILED,
+            values=None,
+            attempt=claim.attempt,
+            failure_kind=FailureKind.EXCEPTION,
+            failure_reason=f"FileNotFoundError: /data/digits/{number}.npz",
+        )
+        experiments.advance(experiment.pk)
+    experiment.refresh_from_db()
+    return experiment
 
 
 def _run(experiment: Experiment, count: int) -> None:

@@ -68,6 +68,7 @@ ExperimentOut = answer(
     sampler=str,
     state=str,
     stop_reason=str,
+    has_failed=bool,
     archived=bool,
     extends=str | None,
     budget=int,

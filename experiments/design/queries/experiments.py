@@ -19,13 +19,14 @@ from experiments.design.trial_names import arm_letter, trial_name
 from experiments.errors import NotFound
 from experiments.models import Decision, ExperimentTag, Finding, Study, Trial
 from experiments.models import Experiment as Experiment
-from experiments.models.experiment import ExperimentState
+from experiments.models.experiment import HAS_FAILED, ExperimentState
 from experiments.models.trial import Origin, StudyKind, TrialState
 from experiments.models.trial_encoding import decode
 from experiments.team.queries.access import Access
 from experiments.web.pagination import FIRST_PAGE, Page, PageOf, page_bounds
 
-STATES: tuple[str, ...] = tuple(ExperimentState.values)
+FAILED = "failed"  # of a state: the search ended, or was paused, without a complete trial
+STATES: tuple[str, ...] = (*ExperimentState.values, FAILED)
 ORDERS = {
     "activity": "-active_at",
     "name": "name",
@@ -65,6 +66,7 @@ class ExperimentRow:
     active_at: datetime
     tags: tuple[str, ...] = ()
     wants_decision: bool = False
+    has_failed: bool = False  # it ended, or was paused, without a complete trial
 
     @property
     def done(self) -> int:
@@ -104,7 +106,9 @@ def list_experiments(access: Access, wanted: ExperimentFilter) -> Page[Experimen
     )
     if wanted.tag:
         rows = rows.filter(tags__name=wanted.tag)
-    if wanted.state in STATES:
+    if wanted.state == FAILED:
+        rows = rows.filter(HAS_FAILED)
+    elif wanted.state in STATES:
         rows = rows.filter(state=wanted.state)
     if wanted.text:
         rows = rows.filter(
@@ -170,6 +174,7 @@ def _row(row: Any, waiting: Sequence[str]) -> ExperimentRow:
         active_at=row.active_at,
         tags=tuple(sorted(tag.name for tag in row.tags.all())),
         wants_decision=row.name in waiting,
+        has_failed=row.has_failed,
     )
 
 

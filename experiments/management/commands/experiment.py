@@ -15,6 +15,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn
 from rich.progress import Progress as Bar
 from rich.table import Table
+from rich.text import Text
 
 from experiments.analysis.design.checks import check_design
 from experiments.analysis.diagnosis import Severity
@@ -111,14 +112,14 @@ class Command(BaseCommand):
                 while True:
                     now = progress_queries.progress(experiment.pk)
                     bar.update(task, completed=now.done, total=now.budget, facts=_facts(now))
-                    if now.ended_at is not None and not now.running:
+                    if (now.ended_at is not None or now.has_failed) and not now.running:
                         break
                     time.sleep(POLL_SECONDS)
         except KeyboardInterrupt:
             reference = f"{experiment.project.slug}/{experiment.name}"
             self.console.print(f"Still running; `experiment stop {reference}` ends it.")
             sys.exit(130)
-        self.console.print(f"{now.state}: {now.stop_reason}")
+        self.console.print(f"{_state(now)}: {now.stop_reason or now.failure}", markup=False)
         self._describe(now)
 
     def _list(self, options: dict[str, Any]) -> None:
@@ -126,7 +127,7 @@ class Command(BaseCommand):
         for each in progress_queries.all_progress(options["project"]):
             table.add_row(
                 f"{each.project}/{each.name}",
-                each.state,
+                Text(_state(each), style="red" if each.has_failed else ""),
                 f"{each.done} of {each.budget}",
                 _number(each.best_value),
                 str(each.warnings),
@@ -139,7 +140,7 @@ class Command(BaseCommand):
 
     def _describe(self, now: Progress) -> None:
         self.console.print(f"{now.project}/{now.name}: {now.goal}", markup=False)
-        state = f"{now.state}, {now.stop_reason}" if now.stop_reason else now.state
+        state = ", ".join(filter(None, (_state(now), now.stop_reason)))
         self.console.print(f"  state     {state}", markup=False)
         self.console.print(
             f"  trials    {now.done} of {now.budget}, {now.running} running, {now.failed} failed"
@@ -148,6 +149,8 @@ class Command(BaseCommand):
         if now.best_number is not None:
             best += f" (trial {now.best_number})"
         self.console.print(f"  best      {now.official_metric} {best}", markup=False)
+        if now.failure:
+            self.console.print(f"  failure   {now.failure}", markup=False)
         self.console.print(f"  findings  {now.warnings} open warnings")
         waits = why_waiting(progress_queries.find(f"{now.project}/{now.name}"), now.running)
         if waits:
@@ -159,6 +162,12 @@ def _read(path: Path) -> str:
         return path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise CommandError(f"{path} cannot be read: {error}") from None
+
+
+def _state(now: Progress) -> str:
+    if not now.has_failed:
+        return now.state
+    return "failed, paused" if now.state == "paused" else "failed"
 
 
 def _facts(now: Progress) -> str:

@@ -13,7 +13,7 @@ from django.db.models import Count, Max, OuterRef, Q, Subquery
 from experiments.design.queries.awaiting_decision import awaiting_decision
 from experiments.models import Decision, Experiment, Project
 from experiments.models.decision import CHAMPION_CHOICES, Choice
-from experiments.models.experiment import ExperimentState
+from experiments.models.experiment import HAS_FAILED, ExperimentState
 from experiments.team.queries.access import visible_projects
 from experiments.verdict.queries.current_champion import Champion, as_champion
 
@@ -45,6 +45,7 @@ class ProjectRow:
     last_choice: str
     last_decided_at: datetime | None
     to_decide: tuple[str, ...] = ()  # experiments that wait for a person's decision
+    failing: tuple[str, ...] = ()  # experiments that are paused because their first trials failed
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +82,7 @@ def list_projects(user: Any) -> tuple[ProjectRow, ...]:
     champions = _champions(projects)
     under_way = _under_way(projects)
     wanted = awaiting_decision(each.pk for each in projects)
+    failing = _failing(projects)
     return tuple(
         ProjectRow(
             slug=each.slug,
@@ -95,6 +97,7 @@ def list_projects(user: Any) -> tuple[ProjectRow, ...]:
             last_choice=each.last_choice or "",
             last_decided_at=each.last_decided_at,
             to_decide=wanted.get(each.pk, ()),
+            failing=tuple(failing.get(each.pk, ())),
         )
         for each in projects
     )
@@ -109,6 +112,21 @@ def _under_way(projects: Sequence[Project]) -> dict[int, list[UnderWay]]:
     for row in rows.only("project_id", "name", "goal", "trial_count", "budget", "best_value"):
         one = UnderWay(row.name, row.goal, row.trial_count, row.budget, row.best_value)
         found.setdefault(row.project_id, []).append(one)
+    return found
+
+
+def _failing(projects: Sequence[Project]) -> dict[int, list[str]]:
+    """Names of paused experiments without a complete trial by project. One query."""
+    rows = Experiment.objects.filter(
+        HAS_FAILED,
+        project__in=projects,
+        state=ExperimentState.PAUSED,
+        archived_at__isnull=True,
+        repeat_of__isnull=True,
+    )
+    found: dict[int, list[str]] = {}
+    for project, name in rows.order_by("-active_at", "-pk").values_list("project_id", "name"):
+        found.setdefault(project, []).append(name)
     return found
 
 

@@ -15,7 +15,7 @@ from experiments.web.pagination import FIRST_PAGE, Page, PageOf, page_bounds
 
 EVENTS: dict[str, str] = {
     EventKind.FINISHED: "a search has ended",
-    EventKind.FAILED: "a search ended without a complete trial, or replicates broke",
+    EventKind.FAILED: "a search ended or was paused without a complete trial, or replicates broke",
     EventKind.STALLED: "an experiment runs, but nothing moves",
     EventKind.WANTED: "all replicates of a look are there",
     EventKind.DECIDED: "the log of decisions has grown",

@@ -32,6 +32,8 @@ from experiments.team.page_addresses import page
 from experiments.team.queries.access import Access
 from experiments.team.services.deliveries import MOST_TRIES
 
+_LONGEST_QUOTE = 500  # characters of a failure's message
+
 
 def announce(
     *,
@@ -128,7 +130,7 @@ def _readers(project: Project, kind: str) -> list[int]:
 def ended(experiment_id: int) -> None:
     """A search has ended; called in the transaction that ended it."""
     experiment = Experiment.objects.select_related("project").get(pk=experiment_id)
-    nothing = not experiment.complete_count and experiment.failed_count > 0
+    nothing = experiment.has_failed
     trials = "1 trial" if experiment.trial_count == 1 else f"{experiment.trial_count} trials"
     if nothing:
         text = f"{experiment.name} failed: none of its {trials} completed."
@@ -140,6 +142,21 @@ def ended(experiment_id: int) -> None:
         kind=EventKind.FAILED if nothing else EventKind.FINISHED,
         key=f"ended:{experiment_id}:{when.timestamp():.6f}",
         text=text,
+        path=page("experiment", experiment.project.slug, experiment.name),
+        experiment=experiment,
+    )
+
+
+def failing(experiment: Experiment, trials: int, message: str) -> None:
+    """A search was paused for its first trials; called in the transaction that paused it."""
+    announce(
+        project=experiment.project,
+        kind=EventKind.FAILED,
+        key=f"failing:{experiment.pk}",
+        text=(
+            f"{experiment.name} failed: its first {trials} trials ended with the same error, so "
+            f"the search is paused. {message[:_LONGEST_QUOTE]}"
+        ),
         path=page("experiment", experiment.project.slug, experiment.name),
         experiment=experiment,
     )

@@ -206,8 +206,8 @@ def _experiment(access: Any, experiment: Experiment) -> dict[str, Any]:
     tally = queries.tally(experiment.pk)
     same = (
         "name", "goal", "notes", "config_link", "objective", "official_metric", "direction",
-        "margin", "smallest_gain", "sampler", "state", "stop_reason", "budget", "best_value",
-        "created_at", "finished_at",
+        "margin", "smallest_gain", "sampler", "state", "stop_reason", "has_failed", "budget",
+        "best_value", "created_at", "finished_at",
     )  # fmt: skip
     return {
         **{name: getattr(experiment, name) for name in same},

@@ -13,6 +13,7 @@ from experiments.design.queries.experiments import best_trial_name, seconds_left
 from experiments.team.pages.access import whole_number
 from experiments.trials.findings.queries.checklist import checklist
 from experiments.trials.lifecycle.queries import gpu_hours
+from experiments.trials.lifecycle.queries.failures import search_failure
 from experiments.trials.lifecycle.queries.waiting import why_waiting
 from experiments.trials.panels.parts import ExperimentParts
 from experiments.trials.table.queries.trial_table import ROWS, TrialFilter, TrialRow, list_trials
@@ -37,6 +38,7 @@ def shared_context(parts: PathContext) -> dict[str, Any]:
         "checklist": checklist(experiment, parts.findings),
         "steps": steps(parts),
         "next": next_step(parts),
+        "failure": search_failure(experiment),
         "best_name": best_trial_name(experiment, len(parts.arms)),
         "seconds_left": seconds_left(experiment, parts.tally.running),
         "sampler": sampler.title if sampler else experiment.sampler,

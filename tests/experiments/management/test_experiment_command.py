@@ -113,3 +113,14 @@ def test_check_names_every_key_that_is_wrong(file: Path) -> None:
     with pytest.raises(CommandError) as raised:
         _call("check", str(file))
     assert "hyperparameters.learning_rate.log" in str(raised.value) and "goel" in str(raised.value)
+
+
+def test_run_ends_when_the_first_trials_fail_and_says_with_what(
+    file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(seconds: float) -> None:
+        Experiment.objects.update(state="paused", failed_alike=3, failed_count=3, trial_count=3)
+
+    monkeypatch.setattr(command.time, "sleep", fail)
+    assert "failed, paused" in _call("run", str(file))
+    assert "failed, paused" in _call("list")

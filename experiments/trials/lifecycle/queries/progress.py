@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from django.db.models import Count, Q
 from django.utils import timezone
@@ -12,6 +12,7 @@ from experiments.errors import NotFound
 from experiments.models import Experiment, Worker
 from experiments.models.finding import MUTED
 from experiments.models.trial import StudyKind, TrialState
+from experiments.trials.lifecycle.queries.failures import search_failure
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +35,8 @@ class Progress:
     warnings: int
     started_at: dt.datetime
     ended_at: dt.datetime | None
+    has_failed: bool = False
+    failure: str = ""  # of its newest trial, where none completed
 
     @property
     def seconds_left(self) -> float | None:
@@ -62,8 +65,12 @@ def find(reference: str) -> Experiment:
 
 
 def progress(experiment_id: int) -> Progress:
-    """One experiment's progress, in one query."""
-    return _read(Q(pk=experiment_id))[0]
+    """One experiment's progress, in one query; with the failure of one that has failed."""
+    now = _read(Q(pk=experiment_id))[0]
+    if not now.has_failed:
+        return now
+    failure = search_failure(Experiment.objects.get(pk=experiment_id))
+    return replace(now, failure=failure.message if failure else "")
 
 
 def all_progress(project: str = "") -> list[Progress]:
@@ -111,6 +118,7 @@ def _read(condition: Q) -> list[Progress]:
             warnings=row.fired,
             started_at=row.created_at,
             ended_at=row.finished_at,
+            has_failed=row.has_failed,
         )
         for row in rows
     ]

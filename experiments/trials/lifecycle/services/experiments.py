@@ -206,7 +206,8 @@ def _call_off(searching: QuerySet[Trial]) -> None:
 
 
 def advance(experiment_id: int) -> SearchProgress:
-    """After a trial: end the experiment when its budget is used or a stop rule holds.
+    """After a trial: end the experiment when its budget is used or a stop rule holds; pause it
+    when its first trials all failed with one cause.
 
     Returns:
         Where it stands then.
@@ -219,7 +220,8 @@ def advance(experiment_id: int) -> SearchProgress:
         return standing
     state, why = _due_end(standing)
     if state == ExperimentState.RUNNING:
-        return standing
+        paused = _pause_failing(standing)
+        return replace(standing, state=ExperimentState.PAUSED) if paused else standing
     _end(experiment_id, state, why)
     return replace(standing, state=state)
 
@@ -236,6 +238,23 @@ def _due_end(standing: SearchProgress) -> tuple[ExperimentState, str]:
         if reason:
             return ExperimentState.STOPPED, reason
     return ExperimentState.RUNNING, ""
+
+
+def _pause_failing(standing: SearchProgress) -> bool:
+    """Pause a search whose first trials failed alike, once: a person may resume it."""
+    if standing.complete or standing.done < stop_rules.FIRST_FAILURES:
+        return False
+    experiment = Experiment.objects.select_related("project").get(pk=standing.experiment_id)
+    alike = stop_rules.first_failures(experiment)
+    if not alike:
+        return False
+    with transaction.atomic():
+        paused = Experiment.objects.filter(
+            pk=experiment.pk, state=ExperimentState.RUNNING, failed_alike=0
+        ).update(state=ExperimentState.PAUSED, failed_alike=len(alike), active_at=timezone.now())
+        if paused:
+            messages.failing(experiment, len(alike), alike[-1].failure_reason)
+    return bool(paused)
 
 
 def stop_overdue() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 from django.db import transaction
@@ -11,10 +12,14 @@ from django.utils import timezone
 
 from experiments.design.document.stop_rules import OUTLOOK_ATTRIBUTE, STOPPED_ATTRIBUTE
 from experiments.models import Experiment, Study, Trial
-from experiments.models.trial import FINISHED, StudyKind
+from experiments.models.trial import FINISHED, FailureKind, StudyKind, TrialState
 from experiments.models.trial_encoding import decode
 from experiments.trials.lifecycle.queries import gpu_hours
 from experiments.trials.lifecycle.services import studies
+
+FIRST_FAILURES = 3  # at least so many alike pause a search
+_VARYING = re.compile(r"0[xX][0-9a-fA-F]+|[-+]?\d+(?:\.\d+)?(?:[eE][-+]?\d+)?")
+_ACCIDENTS = (FailureKind.EXCEPTION, FailureKind.LOST)
 
 
 def reason(experiment: Experiment) -> str:
@@ -66,6 +71,31 @@ def why_all_done(experiment: Experiment) -> tuple[str, bool]:
     arms = Study.objects.filter(experiment=experiment, kind=StudyKind.SEARCH).count()
     where = f" in {len(ended)} of {arms} arms" if arms > 1 else ""
     return f"{ended[0]}{where}", True
+
+
+def first_failures(experiment: Experiment) -> list[Trial]:
+    """First trials of a search when all of them failed with one cause, else none.
+
+    `FIRST_FAILURES`, or twice as many as run at once where that is more. A cancelled trial tells
+    nothing; one without a finite score has run, as a configuration that is merely bad does.
+    """
+    if experiment.failed_alike or experiment.is_from_outside:
+        return []
+    count = max(FIRST_FAILURES, 2 * experiment.parallel)
+    finished = _search_trials(experiment.pk).filter(state__in=FINISHED)
+    first = list(
+        finished.exclude(failure_kind=FailureKind.CANCELLED).order_by("finished_at", "pk")[:count]
+    )
+    if len(first) < count or any(
+        each.state != TrialState.FAILED or each.failure_kind not in _ACCIDENTS for each in first
+    ):
+        return []
+    return first if len({cause_of(each.failure_reason) for each in first}) == 1 else []
+
+
+def cause_of(message: str) -> str:
+    """A failure's message without its numbers and addresses, for comparison."""
+    return _VARYING.sub("#", message)
 
 
 def gpu_seconds_of_attempt(trial: Trial) -> float:

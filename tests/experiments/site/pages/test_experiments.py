@@ -240,3 +240,25 @@ def test_the_page_names_code_and_data_of_each_arm(client: Client) -> None:
     text = client.get(cast.address(experiment)).content.decode()
     assert "relabelled, label_smoothing = 0.1" in text
     assert "4f1c2e9" in text and "digits · 2" in text and "as the worker has it" in text
+
+
+def test_a_search_paused_for_its_first_trials_shows_the_error_and_what_to_do(
+    client: Client,
+) -> None:
+    cast.project()
+    experiment = cast.failing_search()
+    text = page(client, experiment)
+    assert "Paused: the first 3 trials failed with the same error" in text
+    assert "FileNotFoundError: /data/digits/2.npz" in text and "opens shard 2" in text
+    assert '<span class="chip bad">failed, paused</span>' in text
+    assert text.count("Resume anyway") == 2 and "follow=clone" in text
+    assert "Resume anyway</button>" not in page(client, experiment, name="ben")
+
+
+def test_edit_of_a_failed_search_opens_its_file_under_a_free_name(client: Client) -> None:
+    cast.project()
+    experiment = cast.failing_search()
+    client.force_login(cast.person("cleo"))
+    address = f"/projects/digits/experiments/new/?extends={experiment.name}&follow=clone"
+    text = client.get(address).content.decode()
+    assert "width-2" in text and "learning_rate" in text

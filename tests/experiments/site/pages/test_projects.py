@@ -141,3 +141,14 @@ def test_the_first_page_shows_what_is_under_way_and_moves(client: Client) -> Non
     cast.end(experiment)
     news = client.get(f"/under-way/?since={news['since']}").json()
     assert not news["again"]
+
+
+def test_a_failed_search_is_red_in_every_list(client: Client) -> None:
+    cast.project()
+    cast.failing_search()
+    client.force_login(cast.person("ben"))
+    chip = '<span class="chip bad">failed'
+    for address in ("/", "/projects/digits/", "/projects/digits/?state=failed"):
+        assert chip in client.get(address).content.decode(), address
+    cast.search("another")
+    assert "another" not in client.get("/projects/digits/?state=failed").content.decode()

@@ -1,11 +1,14 @@
 from __future__ import annotations
 
 import datetime as dt
+import json
 
 import pytest
+from django.contrib.auth.models import User
 from django.utils import timezone
 
-from experiments.models import Experiment, Study, Trial
+from experiments.models import Event, Experiment, MessageChoice, Study, Trial
+from experiments.models.experiment import HAS_FAILED
 from experiments.models.trial import TrialState
 from experiments.trials.lifecycle.queries import gpu_hours
 from experiments.trials.lifecycle.services import experiments, queue, stop_rules, trials
@@ -148,3 +151,103 @@ def test_a_search_that_its_terminator_did_not_end_says_why_when_its_budget_is_us
         stop_rules.note_outlook(study_id=claim.study_id, why="emmr saw 0.4 left to gain")
         _finish(claim)
     assert _now() == ("finished", "all trials done; emmr saw 0.4 left to gain")
+
+
+def _search(search: str = "{sampler: random, trials: 20, parallel: 1}") -> Experiment:
+    cast.project()
+    text = TEXT.replace("{sampler: random, trials: 5, parallel: 9}", search)
+    return experiments.create(access=cast.access("cleo"), text=text)
+
+
+def _fail(message: str, kind: str = "exception") -> None:
+    _finish(_claim(), TrialState.FAILED, failure_kind=kind, failure_reason=message)
+
+
+def test_a_search_whose_first_three_trials_fail_alike_is_paused_and_called_failed() -> None:
+    experiment = _search()
+    for number in range(3):
+        assert _now() == ("running", "")
+        _fail(f"ValueError: <Net at 0x7f{number}a> got {number}.5e-{number} of -{number} rows")
+    experiment.refresh_from_db()
+    assert (experiment.state, experiment.failed_alike) == ("paused", 3)
+    assert experiment.has_failed and Experiment.objects.filter(HAS_FAILED).exists()
+    assert _claim() is None
+
+
+def test_failures_with_different_causes_do_not_pause_a_search() -> None:
+    _search()
+    for message in ("KeyError: 'width'", "KeyError: 'depth'", "KeyError: 'width'"):
+        _fail(message)
+    _fail("KeyError: 'width'")
+    assert _now() == ("running", "")
+
+
+def test_twice_as_many_failures_as_run_at_once_pause_a_search() -> None:
+    _search("{sampler: random, trials: 20, parallel: 4}")
+    for _ in range(7):
+        _fail("ImportError: no torch")
+    assert _now()[0] == "running"
+    _fail("ImportError: no torch")
+    assert _now()[0] == "paused"
+
+
+@pytest.mark.parametrize("state", [TrialState.COMPLETE, TrialState.PRUNED])
+def test_failures_after_a_trial_that_ran_never_pause_a_search(state: TrialState) -> None:
+    experiment = _search()
+    _finish(_claim(), state)
+    for _ in range(6):
+        _fail("OSError: the disk is full")
+    experiment.refresh_from_db()
+    assert experiment.state == "running" and not experiment.has_failed
+
+
+def test_trials_without_a_finite_score_have_run_and_do_not_pause_a_search() -> None:
+    _search()
+    for _ in range(4):
+        _fail("accuracy was not finite in 9 evaluations", "infeasible")
+    assert _now()[0] == "running"
+
+
+def test_a_cancelled_trial_counts_neither_for_nor_against_a_common_cause() -> None:
+    _search()
+    _fail("cancelled by ada", "cancelled")
+    for _ in range(2):
+        _fail("ImportError: no torch")
+    assert _now()[0] == "running"
+    _fail("ImportError: no torch")
+    assert _now()[0] == "paused"
+
+
+def test_a_search_that_was_resumed_all_the_same_is_not_paused_again() -> None:
+    experiment = _search()
+    for _ in range(3):
+        _fail("ImportError: no torch")
+    experiments.resume(access=cast.access("cleo"), experiment=experiment)
+    for _ in range(5):
+        _fail("ImportError: no torch")
+    experiment.refresh_from_db()
+    assert experiment.state == "running" and not experiment.has_failed
+
+
+def test_the_team_is_told_once_of_a_search_that_failed_at_its_start() -> None:
+    experiment = _search()
+    ada = cast.person("ada")
+    User.objects.filter(pk=ada.pk).update(email="ada@example.org")
+    MessageChoice.objects.create(user=ada, project=experiment.project, events=["failed"])
+    for _ in range(3):
+        _fail("ImportError: no torch")
+    event = Event.objects.get()
+    text = json.loads(event.document)["text"]
+    assert event.kind == "failed" and event.deliveries.count() == 1
+    assert text == (
+        "width failed: its first 3 trials ended with the same error, so the search is paused. "
+        "ImportError: no torch"
+    )
+
+
+def test_a_search_that_ends_before_three_trials_without_a_complete_one_has_failed() -> None:
+    experiment = _search("{sampler: random, trials: 1, parallel: 1}")
+    _fail("ImportError: no torch")
+    _fail("ImportError: no torch")
+    experiment.refresh_from_db()
+    assert experiment.state == "finished" and experiment.has_failed
