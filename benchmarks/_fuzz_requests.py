@@ -78,7 +78,7 @@ def forms(text: str, made: dict[str, Any]) -> Iterator[Request]:
         "experiments/new/rows/",
         text=text, edit='{"do": "set", "was": "dropout", "cells": {"low": "0.1"}}',
     )  # fmt: skip
-    s, repetition = "experiments/s/", made["repetition"]
+    s, replication = "experiments/s/", made["replication"]
     for word in ("stop", "pause", "resume", "archive", "bring-back", "hand-back", "retry-failed"):
         yield form(f"experiments/r/{word}/", confirm="1")
     yield form(f"{s}edit/", notes="Some *notes*.", tags="a, b")
@@ -100,10 +100,10 @@ def forms(text: str, made: dict[str, Any]) -> Iterator[Request]:
         score_rule="tail_median", further=[made["other"]], guard_metric="train_loss",
         guard_bound="at most", guard_limit="3",
     )  # fmt: skip
-    yield form(f"{s}seeds/{repetition}/extra/", pairs="5")
-    yield form(f"{s}seeds/{repetition}/continue/", x="")
-    yield form(f"{s}seeds/{repetition}/repeat/", x="")
-    yield form(f"{s}seeds/{repetition}/open-test/", x="")
+    yield form(f"{s}seeds/{replication}/extra/", pairs="5")
+    yield form(f"{s}seeds/{replication}/continue/", x="")
+    yield form(f"{s}seeds/{replication}/repeat/", x="")
+    yield form(f"{s}seeds/{replication}/open-test/", x="")
     yield form(f"{s}seeds/measure/training_seed/", x="")
     yield form(
         f"{s}decide/record/",
@@ -143,7 +143,7 @@ def bodies(text: str, document: dict[str, Any], made: dict[str, Any]) -> Iterato
     def ask(method: str, path: str, body: Any = None, **query: Any) -> Request:
         return Request(method, f"{API}/{path}", body, query)
 
-    s, repetition = "experiments/s", made["repetition"]
+    s, replication = "experiments/s", made["replication"]
     for _ in range(3):
         yield ask("POST", "experiments", {"file": document})
         yield ask("POST", "experiments", {"text": text})
@@ -168,7 +168,7 @@ def bodies(text: str, document: dict[str, Any], made: dict[str, Any]) -> Iterato
             "guards": [{"metric": "train_loss", "bound": "at most", "value": 3.0}],
         },
     )  # fmt: skip
-    yield ask("POST", f"{s}/repetitions/{repetition}/extra", {"pairs": 5})
+    yield ask("POST", f"{s}/repetitions/{replication}/extra", {"pairs": 5})
     yield ask("POST", f"{s}/variance", {"purpose": "split_seed", "runs": 3})
     decision = {"choice": "reject", "reason": "No.", "target": "production"}
     yield ask("POST", f"{s}/decisions", {**decision, "state": made["state"]})
@@ -226,7 +226,7 @@ def addresses(made: dict[str, Any]) -> Iterator[Request]:
         ("/experiments/s/trials/A1/series", {"first": "1", "last": "2"}),
         ("/experiments/s/follow-ups/extend", {"hyperparameter": "dropout", "edge": "high"}),
         ("/experiments/s/series.csv", {"metric": "train_loss"}), ("/decisions", {"page": "1"}),
-        (f"/experiments/s/repetitions/{made['repetition']}", {"x": "1"}),
+        (f"/experiments/s/repetitions/{made['replication']}", {"x": "1"}),
         ("/champion", {"target": "production", "wait": "0"}),
         ("/decisions", {"q": "pays", "choice": "adopt", "target": "production"}),
         ("/experiments/s/charts", {"tab": "curves", "metric": "loss", "trials": "best-3"}),
@@ -234,7 +234,7 @@ def addresses(made: dict[str, Any]) -> Iterator[Request]:
         ("/experiments/s/trials/A1/charts", {"metric": "loss"}),
         ("/experiments/s/schedule", {"looks": "5, 10", "margin": "0.1", "candidates": "2"}),
         (f"/experiments/s/trials/A1/files/{made['file']}", {"x": "1"}),
-        (f"/experiments/s/repetitions/{made['repetition']}/charts", {"x": "1"}),
+        (f"/experiments/s/repetitions/{made['replication']}/charts", {"x": "1"}),
         ("/compare", {"a": "s", "b": "r"}), ("/deliveries", {"page": "1"}),
     ):  # fmt: skip
         yield Request("GET", API + path, None, query)

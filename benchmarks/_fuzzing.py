@@ -163,7 +163,7 @@ def contradictions() -> list[str]:
     if Experiment.objects.filter(studies__isnull=True).exists():
         found.append("an experiment without a study")
     if Replication.objects.filter(studies__isnull=True, purpose="verdict").exists():
-        found.append("a repetition without studies")
+        found.append("a replication without studies")
     waiting = Trial.objects.filter(state=TrialState.WAITING, study__kind=StudyKind.REPLICATION)
     if waiting.filter(pair__isnull=True, study__replication__isnull=True).exists():
         found.append("a replicate of nothing")
@@ -193,7 +193,7 @@ def prepared() -> tuple[list[Request], User]:
     best = list(complete.select_related("study").order_by("-value")[:2])
     trial = Trial.objects.filter(study__experiment=running, state=TrialState.RUNNING)[0]
     made = {
-        "repetition": replication.pk,
+        "replication": replication.pk,
         "state": evidence.evaluate(replication).state,
         "finding": Finding.objects.filter(experiment=searched).values_list("pk", flat=True)[0],
         "trial": "A1",

@@ -65,7 +65,7 @@ def run(
     search_seed: int | None = None,
     metrics: Mapping[str, Mapping[str, Any] | None] | None = None,
     goal: str = "",
-    repetition: int | None = None,
+    replication: int | None = None,
     side: str | None = None,
     pair: int | None = None,
     url: str | None = None,
@@ -81,7 +81,7 @@ def run(
         metrics: what the metrics are, as in an experiment file:
             {"cost": {"split": "validation", "kind": "loss", "direction": "minimize"}}.
         goal: the question that the experiment asks, when this run is its first.
-        repetition, side, pair: make the run a replicate of a repetition that was declared on the
+        replication, side, pair: make the run a replicate of a replication that was declared on the
             experiment's Seeds page: its number there, "candidate" or "baseline", and, when it
             must be a certain one, which (from 1). Train with `run.params`, `run.train_seed` and
             `run.split_seed`. Seeds of your own that differ make the sides unpaired.
@@ -105,12 +105,12 @@ def run(
         "metrics": {name: metric and dict(metric) for name, metric in (metrics or {}).items()},
         "goal": goal,
         "key": uuid.uuid4().hex,
-        **({} if repetition is None else {"repetition": repetition}),
+        **({} if replication is None else {"replication": replication}),
         **({} if side is None else {"side": side}),
         **({} if pair is None else {"pair": pair}),
         **more,
     }
-    handed = repetition is not None
+    handed = replication is not None
     server = _Server(url, token)
     try:
         answer = server.persist("POST", "/runs", body, time.monotonic() + START_SECONDS)

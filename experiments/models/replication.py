@@ -1,4 +1,4 @@
-"""A declared repetition over fresh seeds: what is compared, when, at which level."""
+"""A declared replication over fresh seeds: what is compared, when, at which level."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ class ScoreRule(models.TextChoices):
 
 
 class ReplicationQuerySet(models.QuerySet["Replication"]):
-    def family_of(self, first: int) -> ReplicationQuerySet:
-        """All repetitions declared together: the first one and those that share its baseline."""
-        return self.filter(Q(pk=first) | Q(first_of_family=first))
+    def group_of(self, first: int) -> ReplicationQuerySet:
+        """All replications declared together: the first one and those that share its baseline."""
+        return self.filter(Q(pk=first) | Q(first_of_group=first))
 
 
 class Replication(models.Model):
@@ -64,8 +64,8 @@ class Replication(models.Model):
     # How many candidates were declared together against this baseline; they share its replicates,
     # which stand with the first of them.
     candidates = models.PositiveSmallIntegerField(default=1)
-    first_of_family = models.ForeignKey(
-        "self", models.CASCADE, null=True, blank=True, related_name="others_of_family"
+    first_of_group = models.ForeignKey(
+        "self", models.CASCADE, null=True, blank=True, related_name="others_of_group"
     )
     created_by = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, related_name="+")
     created_at = models.DateTimeField(auto_now_add=True)
@@ -94,9 +94,9 @@ class Replication(models.Model):
         return f"{self.purpose} of {self.experiment_id}"
 
     @property
-    def family(self) -> int:
-        """The id of the first of the repetitions that share their baseline's replicates."""
-        return self.first_of_family_id or self.pk
+    def group(self) -> int:
+        """The id of the first of the replications that share their baseline's replicates."""
+        return self.first_of_group_id or self.pk
 
     @property
     def declared_looks(self) -> tuple[int, ...]:

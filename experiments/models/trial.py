@@ -110,13 +110,13 @@ class Environment(models.Model):
 
 class TrialQuerySet(models.QuerySet["Trial"]):
     def replicates_of(self, replication: Replication) -> TrialQuerySet:
-        """Runs of a repetition, those of a baseline that it shares with others included.
+        """Runs of a replication, those of a baseline that it shares with others included.
 
         Others may have gone on to later looks, so pairs beyond its own are left out.
         """
         if replication.purpose != Purpose.VERDICT:
             return self.filter(study__replication=replication)
-        shared = Q(study__replication=replication.family, study__side=Side.BASELINE)
+        shared = Q(study__replication=replication.group, study__side=Side.BASELINE)
         own = Q(study__replication=replication, study__side=Side.CANDIDATE)
         return self.filter(shared | own, pair__lt=replication.pairs_queued)
 

@@ -123,10 +123,12 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path(f"{E}seeds/", replicates.seeds_page, name="seeds"),
     path(f"{E}seeds/live/", replicates.seeds_live, name="seeds_live"),
     path(f"{E}seeds/power/", declaring.power, name="seeds_power"),
-    path(f"{E}seeds/<int:repetition>/extra/", replicates.extra_seeds, name="seeds_extra"),
-    path(f"{E}seeds/<int:repetition>/continue/", replicates.continue_seeds, name="seeds_continue"),
-    path(f"{E}seeds/<int:repetition>/repeat/", replicates.repeat_accidents, name="seeds_repeat"),
-    path(f"{E}seeds/<int:repetition>/open-test/", decide.open_test, name="open_test"),
+    path(f"{E}seeds/<int:replication>/extra/", replicates.extra_seeds, name="seeds_extra"),
+    path(
+        f"{E}seeds/<int:replication>/continue/", replicates.continue_seeds, name="seeds_continue"
+    ),
+    path(f"{E}seeds/<int:replication>/repeat/", replicates.repeat_accidents, name="seeds_repeat"),
+    path(f"{E}seeds/<int:replication>/open-test/", decide.open_test, name="open_test"),
     path(f"{E}seeds/measure/<str:purpose>/", measuring.measure, name="seeds_measure"),
     path(f"{E}decide/", decide.decide_page, name="decide"),
     path(f"{E}decide.md", decide.decide_file, name="decide_file"),

@@ -9,7 +9,14 @@ from types import UnionType
 from typing import Annotated, Any, Union, get_args, get_origin, get_type_hints
 
 from ninja import Schema
-from pydantic import BeforeValidator, ConfigDict, Field, StringConstraints, create_model
+from pydantic import (
+    AliasChoices,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    create_model,
+)
 
 from experiments.errors import Problem
 from experiments.web.pagination import Page
@@ -26,6 +33,11 @@ Short = Annotated[str, StringConstraints(max_length=200)]
 PageNumber = Annotated[int, Field(ge=1, le=10**6)]
 PageSize = Annotated[int, Field(ge=1, le=500)]
 ParameterName = Annotated[str, StringConstraints(min_length=1, max_length=200)]
+# Copies of `client/verdict.py` that programs carry along still say `repetition`.
+ReplicationId = Annotated[
+    Annotated[int, Field(ge=1, lt=2**63)] | None,
+    Field(validation_alias=AliasChoices("replication", "repetition")),
+]
 
 
 class Strict(Schema):

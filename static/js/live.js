@@ -19,7 +19,7 @@
     const panel = document.querySelector("[data-panel]");
     if (panel) {
       query.set("tab", panel.dataset.tab);
-      if (panel.dataset.family) query.set("metric", panel.dataset.family);
+      if (panel.dataset.group) query.set("metric", panel.dataset.group);
     }
     return `${root.dataset.live}?${query}`;
   }

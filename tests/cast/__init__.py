@@ -17,16 +17,16 @@ from tests.cast.searches import (
     running_search,
     search,
 )
-from tests.cast.seeds import finish_pairs, repeated, rivals
+from tests.cast.seeds import candidates, finish_pairs, repeated
 from tests.cast.training_curves import START, curves, log
 from tests.cast.training_runs import finished_trial, many_trials, running_trial, sampled
 from tests.cast.whole_database import everything
 
 __all__ = [
     "EPOCHS", "GOAL", "LABEL_SMOOTHING", "LEARNING_RATE", "OBJECTIVE", "START",
-    "access", "address", "by_hand", "curves", "decide", "decided", "end", "everything",
-    "failing_search", "finding", "finish_pairs", "finish_search", "finished_search",
+    "access", "address", "by_hand", "candidates", "curves", "decide", "decided", "end",
+    "everything", "failing_search", "finding", "finish_pairs", "finish_search", "finished_search",
     "finished_trial", "log",
-    "many_trials", "person", "project", "repeated", "rivals", "running_search", "running_trial",
+    "many_trials", "person", "project", "repeated", "running_search", "running_trial",
     "sampled", "search", "some_findings",
 ]  # fmt: skip

@@ -1,4 +1,4 @@
-"""Repetitions over fresh seeds, and the runs of their pairs."""
+"""Replications over fresh seeds, and the runs of their pairs."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def repeated(
     return replication
 
 
-def rivals(
+def candidates(
     experiment: Experiment,
     *,
     looks: Sequence[int] = (5, 10),
@@ -66,7 +66,7 @@ def rivals(
         baseline_trial=ranked[2],
         looks=looks,
     )
-    second = first.others_of_family.get()
+    second = first.others_of_group.get()
     for each in (first, second):
         finish_pairs(each, done, gain=gain, spread=spread)
     return first, second

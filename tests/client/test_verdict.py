@@ -322,14 +322,14 @@ def test_a_verdict_over_runs_from_outside_from_the_first_run_to_the_adopt(
     better, worse = Trial.objects.order_by("pk")
     declared = {"candidate": better.pk, "baseline": worse.pk, "looks": "3, 6", "margin": "0.001"}
     browser.post(f"{page}seeds/", declared | {"score_rule": "tail_median"})
-    repetition = Replication.objects.get()
+    replication = Replication.objects.get()
     for side in ("candidate", "baseline"):
         for pair in range(1, 4):
-            with client.run(**place, repetition=repetition.pk, side=side) as run:
+            with client.run(**place, replication=replication.pk, side=side) as run:
                 assert run.pair == pair
                 train(run)
     with pytest.raises(client.VerdictError, match="All 3 replicates of the baseline"):
-        client.run(**place, repetition=repetition.pk, side="baseline")
+        client.run(**place, replication=replication.pk, side="baseline")
     evidence = evaluate(Replication.objects.get())
     assert evidence.verdict is not None
     assert (evidence.outcome, evidence.verdict.paired) == ("adopt", True)
@@ -350,13 +350,13 @@ def test_a_replicate_is_handed_what_to_train_and_says_whether_it_split_by_its_se
     client: ModuleType, server: FakeServer
 ) -> None:
     server.created = {"params": {"lr": 0.1}, "pair": 2, "train_seed": 7, "split_seed": 9}
-    with start(client, server, repetition=4, side="baseline", pair=2) as run:
+    with start(client, server, replication=4, side="baseline", pair=2) as run:
         assert (run.params, run.pair, run.train_seed) == ({"lr": 0.1}, 2, 7)
-    assert server.requests[0][1]["repetition"] == 4
-    with start(client, server, repetition=4, side="baseline") as run:
+    assert server.requests[0][1]["replication"] == 4
+    with start(client, server, replication=4, side="baseline") as run:
         assert run.split_seed == 9
     with start(client, server, params={"lr": 0.3}, train_seed=1) as run:
         assert (run.params, run.train_seed, run.split_seed) == ({"lr": 0.3}, 1, None)
     told = [each.get("read_split_seed") for each in server.bodies("/finish")]
     assert told == [False, True, None]
-    assert "repetition" not in server.requests[-2][1]
+    assert "replication" not in server.requests[-2][1]

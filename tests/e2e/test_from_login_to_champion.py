@@ -102,7 +102,7 @@ def test_a_running_study_becomes_a_champion_that_deployments_read(
 
 
 def _replicate_states() -> set[str]:
-    """ "none" while a replicate of the repetition waits or runs."""
+    """ "none" while a replicate of the replication waits or runs."""
     experiment = Experiment.objects.get(name="wider")
     replication = experiment.replications.first()
     if replication is None:

@@ -42,7 +42,7 @@ class RunFacts:
 class Invalidity:
     """Reason that two sides may not be compared, and its remedy.
 
-    `repeat`: the trials whose repetition with the same seeds would.
+    `repeat`: the trials whose replication with the same seeds would.
     """
 
     kind: Kind

@@ -80,10 +80,10 @@ def enter_known_baseline(request: TokenRequest, slug: str) -> Any:
 def _baseline(access: Access) -> dict[str, Any]:
     replication = newest_baseline(access)
     if replication is None:
-        return {"experiment": "", "repetition": None, "pairs_queued": 0, "evidence": None}
+        return {"experiment": "", "replication": None, "pairs_queued": 0, "evidence": None}
     return {
         "experiment": replication.experiment.name,
-        "repetition": replication.pk,
+        "replication": replication.pk,
         "pairs_queued": replication.pairs_queued,
         "evidence": plain(baseline_evidence.evaluate(replication).document()),
     }

@@ -16,7 +16,7 @@ from experiments.design.queries.experiments import get_experiment
 from experiments.errors import NotFound
 from experiments.team.api import auth
 from experiments.verdict.api.replication_schemas import DecisionIn, RevertIn
-from experiments.verdict.queries.replication_state import get_repetition, repetition_state
+from experiments.verdict.queries.replication_state import get_replication, replication_state
 from experiments.web import api_bodies
 from experiments.web.requests import TokenRequest
 
@@ -32,14 +32,14 @@ _DECIDED = {201: DecisionOut, **auth.WRITE_ERRORS}
 def record_decision(request: TokenRequest, slug: str, name: str) -> Any:
     """Write a decision with its evidence frozen; evidence that changed since is refused.
 
-    `repetition` is the newest one's first undecided candidate unless it is told.
+    `replication` is the newest one's first undecided candidate unless it is told.
     """
     access = auth.deciding(request, slug)
     experiment = get_experiment(access, name)
     asked = api_bodies.read(request, DecisionIn)
-    newest = repetition_state(experiment.pk)
-    number = asked.repetition or (newest.id if newest else None)
-    replication = get_repetition(access, experiment, number) if number else None
+    newest = replication_state(experiment.pk)
+    number = asked.replication or (newest.id if newest else None)
+    replication = get_replication(access, experiment, number) if number else None
     made = services.record(
         access=access,
         experiment=experiment,

@@ -24,7 +24,7 @@ from experiments.verdict.pages.measuring import measuring
 from experiments.verdict.pages.page_context import shared_context
 from experiments.verdict.panels.evidence_view import evidence_page
 from experiments.verdict.panels.path_context import PathContext, path_context
-from experiments.verdict.queries.replication_state import find_repetition
+from experiments.verdict.queries.replication_state import find_replication
 from experiments.verdict.services import replications
 
 
@@ -44,18 +44,17 @@ def decide_page(request: HttpRequest, access: Access, name: str) -> HttpResponse
 
 
 def _evidence_context(parts: PathContext) -> dict[str, Any]:
-    held = parts.repetition
-    if held is None:
-        return {"repetition": None}
-    replication = required(find_repetition(parts.access, parts.experiment.pk, held.id))
+    state = parts.replication
+    if state is None:
+        return {"replication": None}
+    replication = required(find_replication(parts.access, parts.experiment.pk, state.id))
     evidence = evaluate(replication)
     verdict = evidence.verdict
     looks = evidence.schedule.looks
     following = next((look for look in looks if look > replication.pairs_queued), None)
     return {
-        "repetition": held,
-        "to_candidate": f"?candidate={held.position}" if len(held.rivals) > 1 else "",
-        "replication": replication,
+        "replication": state,
+        "to_candidate": f"?candidate={state.position}" if len(state.candidates) > 1 else "",
         "evidence": evidence_page(evidence.document(), judged=verdict is not None),
         "waiting": evidence.waiting,
         "measuring": measuring(parts.experiment, replication.candidate),
@@ -89,7 +88,7 @@ def decide_file(request: HttpRequest, access: Access, name: str) -> HttpResponse
     """The page as Markdown to download."""
     parts = path_context(access, required(find_experiment(access, name)), candidate=asked(request))
     context = _evidence_context(parts)
-    page = context["evidence"] if required(context["repetition"]) else None
+    page = context["evidence"] if required(context["replication"]) else None
     text = open_markdown(parts.experiment, required(page), access, waiting=context["waiting"])
     answer = HttpResponse(text, content_type="text/markdown; charset=utf-8")
     file = re.sub(r"[^A-Za-z0-9]+", "-", f"{access.slug}-{name}").strip("-")[:100]
@@ -104,10 +103,10 @@ def record_decision(request: HttpRequest, access: Access, name: str) -> HttpResp
     parts = path_context(access, required(find_experiment(access, name)), candidate=asked(request))
     choice = request.POST.get("choice", "")
     reason = request.POST.get("reason", "")
-    held = parts.repetition
+    held = parts.replication
     replication = None
     if held is not None:
-        replication = required(find_repetition(access, parts.experiment.pk, held.id))
+        replication = required(find_replication(access, parts.experiment.pk, held.id))
     made = attempted(
         request,
         lambda: decisions.record(
@@ -131,16 +130,12 @@ def record_decision(request: HttpRequest, access: Access, name: str) -> HttpResp
 
 @require_POST
 @in_project
-def open_test(request: HttpRequest, access: Access, name: str, repetition: int) -> HttpResponse:
+def open_test(request: HttpRequest, access: Access, name: str, replication: int) -> HttpResponse:
     """Show the test scores; the opening is counted and frozen into the decision."""
     experiment = required(find_experiment(access, name))
-    replication = required(find_repetition(access, experiment.pk, repetition))
+    declared = required(find_replication(access, experiment.pk, replication))
     opened = attempted(
-        request,
-        lambda: replications.open_test(
-            access=access,
-            replication=replication,
-        ),
+        request, lambda: replications.open_test(access=access, replication=declared)
     )
     if opened is not None:
         messages.success(request, "The test scores are open. This was recorded with your name.")

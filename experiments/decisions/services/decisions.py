@@ -123,7 +123,7 @@ def _deployed(
 
 def _check_choice(choice: str, experiment: Experiment, replication: Replication | None) -> None:
     if replication is not None and replication.experiment_id != experiment.pk:
-        raise NotFound(f"{experiment.name} has no repetition {replication.pk}.")
+        raise NotFound(f"{experiment.name} has no replication {replication.pk}.")
     if choice not in (*_NEEDS_A_VERDICT, Choice.DROPPED):
         raise VerdictError("There is no such choice.", [Problem("choice", f"found {choice!r}")])
     if choice in _NEEDS_A_VERDICT and replication is None:
@@ -193,7 +193,7 @@ def _check_champion(replication: Replication, choice: str, target: str) -> None:
     crowning = Decision.objects.crowning(replication.experiment.project, target)
     if crowning is not None and crowning.candidate_id != replication.baseline_id:
         raise Conflict(
-            f"The champion changed since this repetition was declared (decision "
+            f"The champion changed since this replication was declared (decision "
             f"{crowning.sequence} by {crowning.decided_by_name}), so its baseline is no "
             "longer what stands. Reject this, then repeat the candidate against the new champion."
         )

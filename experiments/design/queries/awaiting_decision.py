@@ -25,7 +25,7 @@ def awaiting_decision(project_ids: Iterable[int]) -> dict[int, tuple[str, ...]]:
     decided = Decision.objects.filter(replication=OuterRef("pk")).exclude(choice=Choice.CONTINUE)
     unfinished = Trial.objects.filter(
         Q(study__replication=OuterRef("pk"))
-        | Q(study__replication=OuterRef("first_of_family"), study__side=Side.BASELINE),
+        | Q(study__replication=OuterRef("first_of_group"), study__side=Side.BASELINE),
         _OPEN | _ACCIDENT,
         pair__lt=OuterRef("pairs_queued"),
     )

@@ -41,16 +41,16 @@ def _decisions(experiment: Experiment) -> Iterator[Citation]:
 
 
 def _replications(experiment: Experiment) -> Iterator[Citation]:
-    """Its own declared repetitions, and those of others that compare one of its trials."""
+    """Its own declared replications, and those of others that compare one of its trials."""
     of_others = Q(candidate_trial__study__experiment=experiment) | Q(
         baseline_trial__study__experiment=experiment
     )
     rows = Replication.objects.filter(Q(experiment=experiment) | of_others).order_by("pk")
     for key, name in rows.values_list("pk", "experiment__name").distinct():
         if name == experiment.name:
-            words = f"repetition {key} over seeds was declared here, and its looks stay on record"
+            words = f"replication {key} over seeds was declared here, and its looks stay on record"
         else:
-            words = f"repetition {key} of {name} compares one of its trials"
+            words = f"replication {key} of {name} compares one of its trials"
         yield Citation("replication", name, words)
 
 

@@ -25,7 +25,7 @@ from experiments.verdict.evidence.planning import Planning, plan_ahead
 from experiments.verdict.panels.evidence_view import evidence_page
 from experiments.verdict.panels.path_context import PathContext, path_context
 from experiments.verdict.panels.replication_forms import PowerForm
-from experiments.verdict.queries.replication_state import get_repetition
+from experiments.verdict.queries.replication_state import get_replication
 from experiments.web.api_schemas import answer, schema_of
 from experiments.web.requests import TokenRequest
 
@@ -43,7 +43,7 @@ _CHART = schema_of(
 )
 _PANEL = schema_of(
     Panel,
-    without="families family log_y cursor picked findings",
+    without="groups group log_y cursor picked findings",
     tabs=list[str],
     metric=str,
     metrics=list[str],
@@ -90,14 +90,14 @@ def read_trial_charts(
 
 
 @router.get(
-    _PLACE + "/repetitions/{int:repetition}/charts",
+    _PLACE + "/repetitions/{int:replication}/charts",
     response={200: answer("Figures", charts=[_CHART]), **auth.READ_ERRORS},
 )
-def read_repetition_charts(request: TokenRequest, slug: str, name: str, repetition: int) -> Any:
+def read_replication_charts(request: TokenRequest, slug: str, name: str, replication: int) -> Any:
     """Every seed of both sides, and the interval that decides, as the Decide page draws them."""
     access = auth.reading(request, slug)
     experiment = get_experiment(access, name)
-    held = evaluate(get_repetition(access, experiment, repetition))
+    held = evaluate(get_replication(access, experiment, replication))
     page = evidence_page(held.document())
     drawn = (("seeds", "Scores of all seeds", page.seeds), ("interval", "Gain", page.interval))
     charts = [Chart(key, title, figure, title) for key, title, figure in drawn if figure]
@@ -171,8 +171,8 @@ def _panel(shown: Panel) -> dict[str, Any]:
         "tabs": list(TABS),
         "note": shown.note,
         "empty": shown.empty,
-        "metric": shown.family,
-        "metrics": [each.key for each in shown.families],
+        "metric": shown.group,
+        "metrics": [each.key for each in shown.groups],
         "choices": shown.choices,
         "charts": shown.charts,
     }

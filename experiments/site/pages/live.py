@@ -23,7 +23,7 @@ from experiments.trials.lifecycle.queries.change_marker import (
 )
 from experiments.trials.pages.live_cursor import Seen, digest, marks, read_cursor, write_cursor
 from experiments.trials.panels.curve_panel import SEEDS, curve_news, encode_cursor, wanted_trials
-from experiments.trials.panels.metric_families import families, first_family
+from experiments.trials.panels.metric_groups import first_group, metric_groups
 from experiments.trials.panels.panel import Panel
 from experiments.trials.panels.parts import count_arms
 from experiments.trials.series.queries.curves import CurveTrial, TrialCurves, news
@@ -122,11 +122,11 @@ def _curves(
     if not added and not gone:
         return {}, cursor
     names = {name for each in added for name in each.series}
-    found = families(names, declared, experiment.official_metric)
+    found = metric_groups(names, declared, experiment.official_metric)
     wanted = request.GET.get("metric", "")
-    family = found.get(wanted) if wanted else first_family(found)
-    traces = curve_news(added, family) if family else []
-    return {"traces": traces, "gone": gone, "family": family.key if family else ""}, cursor
+    group = found.get(wanted) if wanted else first_group(found)
+    traces = curve_news(added, group) if group else []
+    return {"traces": traces, "gone": gone, "group": group.key if group else ""}, cursor
 
 
 def _cursor_after(

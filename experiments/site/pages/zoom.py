@@ -12,7 +12,7 @@ from experiments.team.pages.access import in_project, required
 from experiments.team.queries.access import Access
 from experiments.trials.pages.exports import step_range
 from experiments.trials.panels.curve_panel import SEEDS, curve_news, points_words, wanted_trials
-from experiments.trials.panels.metric_families import Family, families
+from experiments.trials.panels.metric_groups import MetricGroup, metric_groups
 from experiments.trials.panels.parts import count_arms
 from experiments.trials.series.queries.curves import CurveTrial, named_trials, zoomed
 from experiments.trials.table.queries.trial_detail import find_trial
@@ -37,11 +37,11 @@ def closer_curves(request: HttpRequest, access: Access, name: str) -> JsonRespon
         step_range(request) or (-(2**63), 2**63 - 1),
     )
     train = frozenset(
-        each for found in families(names, declared, "").values() for each in found.train
+        each for found in metric_groups(names, declared, "").values() for each in found.train
     )
-    family = Family(key="", members=names, train=train)
+    group = MetricGroup(key="", members=names, train=train)
     return JsonResponse(
-        {"traces": curve_news(curves, family), "words": points_words(curves, family)}
+        {"traces": curve_news(curves, group), "words": points_words(curves, group)}
     )
 
 

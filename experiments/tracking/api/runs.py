@@ -19,7 +19,7 @@ from experiments.trials.api.run_schemas import (
     RunIn,
 )
 from experiments.trials.lifecycle.queries import runs as queries
-from experiments.trials.lifecycle.queries.runs import DeclaredRepetition, RunView
+from experiments.trials.lifecycle.queries.runs import DeclaredReplication, RunView
 from experiments.trials.lifecycle.services import runs as services
 from experiments.trials.series import series_files
 from experiments.trials.series.logged_points import InvalidPoints, LoggedPoints, read_points
@@ -32,7 +32,7 @@ from experiments.web.streaming import download
 
 router = Router(tags=["runs"])
 LARGEST = int(sys.float_info.max)  # charts and samplers compute with doubles
-_OF_REPLICATES = {"repetition", "side", "pair"}
+_OF_REPLICATES = {"replication", "side", "pair"}
 _TOLD_OF_REPLICATES = _OF_REPLICATES | {
     "project", "experiment", "params", "train_seed", "split_seed", "key"
 }  # fmt: skip
@@ -60,7 +60,7 @@ def _run(request: TokenRequest, run_id: int, *, write: bool = True) -> RunView:
     if write and not run.from_outside:
         raise Conflict(f"Run {run_id} is run by a worker, which alone logs to it.")
     if write and run.state == "waiting":
-        raise Conflict(f"Nobody has taken run {run_id}: create it with its repetition and side.")
+        raise Conflict(f"Nobody has taken run {run_id}: create it with its replication and side.")
     return run
 
 
@@ -73,7 +73,7 @@ def create_run(request: TokenRequest) -> Status[dict[str, Any]]:
     """Start a run; its experiment is made with the first one."""
     auth.token_of(request, "write")
     asked = api_bodies.read(request, RunIn)
-    if asked.repetition is not None or asked.side is not None or asked.pair is not None:
+    if asked.replication is not None or asked.side is not None or asked.pair is not None:
         return _take_replicate(request, asked)
     access = auth.writing(request, asked.project)
     problems: list[Problem] = []
@@ -104,26 +104,26 @@ def create_run(request: TokenRequest) -> Status[dict[str, Any]]:
 
 
 def _take_replicate(request: TokenRequest, asked: RunIn) -> Status[dict[str, Any]]:
-    """A run that is a replicate of a declared repetition."""
+    """A run that is a replicate of a declared replication."""
     told = asked.model_fields_set
     problems = [
-        Problem(name, "is missing: a replicate names its repetition and its side")
-        for name in ("repetition", "side")
+        Problem(name, "is missing: a replicate names its replication and its side")
+        for name in ("replication", "side")
         if getattr(asked, name) is None
     ] + [
-        Problem(name, "was fixed when the repetition was declared; leave it out")
+        Problem(name, "was fixed when the replication was declared; leave it out")
         for name in sorted(told - _TOLD_OF_REPLICATES)
         if getattr(asked, name)
     ]
     if problems:
         raise api_bodies.InvalidBody("The request has errors.", problems)
     access = auth.writing(request, asked.project)
-    assert asked.repetition is not None and asked.side is not None  # else a problem above
+    assert asked.replication is not None and asked.side is not None  # else a problem above
     taken = outside_replicates.take(
         access=access,
         wanted=outside_replicates.Wanted(
             experiment=asked.experiment,
-            repetition=asked.repetition,
+            replication=asked.replication,
             side=asked.side,
             pair=None if asked.pair is None else asked.pair - 1,
             train_seed=asked.train_seed,
@@ -150,14 +150,14 @@ def _take_replicate(request: TokenRequest, asked: RunIn) -> Status[dict[str, Any
 
 
 @router.get(
-    "/repetitions/{int:repetition}", response={200: schema_of(DeclaredRepetition), **_ERRORS}
+    "/repetitions/{int:replication}", response={200: schema_of(DeclaredReplication), **_ERRORS}
 )
-def read_repetition(request: TokenRequest, repetition: int) -> Any:
+def read_replication(request: TokenRequest, replication: int) -> Any:
     """A replication: what it compares, and which replicates are open, with their seeds."""
     token = request.auth
-    found = queries.find_repetition(token, repetition) if repetition < 2**63 else None
+    found = queries.find_replication(token, replication) if replication < 2**63 else None
     if found is None:
-        raise NotFound(f"There is no repetition {repetition}.")
+        raise NotFound(f"There is no replication {replication}.")
     return found
 
 

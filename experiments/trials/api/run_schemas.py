@@ -8,7 +8,7 @@ from ninja import Field, Schema
 from pydantic import AfterValidator, StringConstraints
 
 from experiments.design.document.experiment_file import NAME, experiment_name
-from experiments.web.api_schemas import ParameterName, Short, Strict
+from experiments.web.api_schemas import ParameterName, ReplicationId, Short, Strict
 
 Seed = Annotated[int, Field(ge=0, lt=2**63)]
 Name = Annotated[str, StringConstraints(pattern=f"^{NAME}$"), AfterValidator(experiment_name)]
@@ -41,9 +41,9 @@ class RunIn(Strict):
     commit: Annotated[str, StringConstraints(max_length=64)] = ""
     data: dict[Short, Short] = Field(default_factory=dict, max_length=50)
     key: Key = Field(default="", description="a second request with the same key makes no run")
-    repetition: Annotated[int, Field(ge=1, lt=2**63)] | None = Field(
+    replication: ReplicationId = Field(
         default=None,
-        description="makes the run a replicate of that declared repetition; what has no place "
+        description="makes the run a replicate of that declared replication; what has no place "
         "there (metrics, goal, notes, tags, commit, data, config_link, search_seed) is refused",
     )
     side: Literal["candidate", "baseline"] | None = None

@@ -23,7 +23,7 @@ from experiments.trials.panels.curve_panel import (
     encode_cursor,
     onsets_of,
 )
-from experiments.trials.panels.metric_families import families, first_family
+from experiments.trials.panels.metric_groups import first_group, metric_groups
 from experiments.trials.panels.parts import ExperimentParts, count_arms, read_parts
 from experiments.trials.series.queries.curves import named_trials, news
 from experiments.trials.table.queries.reproduce_trial import line_of
@@ -73,14 +73,14 @@ def trial_live(request: HttpRequest, access: Access, name: str, trial: str) -> H
     if not added and not ended:
         return HttpResponse(status=204)
     names = {series for each in added for series in each.series}
-    every = families(names, declared, experiment.official_metric)
+    every = metric_groups(names, declared, experiment.official_metric)
     wanted = request.GET.get("metric", "")
-    family = every.get(wanted) if wanted else first_family(every)
-    traces = curve_news(added, family)
+    group = every.get(wanted) if wanted else first_group(every)
+    traces = curve_news(added, group)
     cursor = encode_cursor(added) if added else request.GET.get("since", "").rpartition("|")[2]
     return JsonResponse(
         {
-            "curves": {"traces": traces, "gone": [], "family": family.key if family else ""},
+            "curves": {"traces": traces, "gone": [], "group": group.key if group else ""},
             "since": f"||{cursor}",
             "again": not ended,
             "reload": ended,

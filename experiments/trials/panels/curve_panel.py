@@ -1,5 +1,5 @@
 """The panel of learning curves: of the leading trials, the best ones, an arm, the replicates of a
-repetition, or some that were picked.
+replication, or some that were picked.
 
 The address says which: `trials=best-10`, `trials=arm-1`, `trials=seeds` or `trials=12,13` (ids).
 """
@@ -17,7 +17,7 @@ import numpy as np
 from experiments.charts.learning_curves import Ending, Line, Mark, Mean, Onset, learning_curves
 from experiments.design.queries.experiments import Experiment
 from experiments.trials.findings.queries.findings import FindingRow
-from experiments.trials.panels.metric_families import Family, families, first_family
+from experiments.trials.panels.metric_groups import MetricGroup, first_group, metric_groups
 from experiments.trials.panels.panel import Chart, Panel
 from experiments.trials.panels.parts import ExperimentParts
 from experiments.trials.series.queries.curves import (
@@ -104,15 +104,15 @@ def encode_cursor(curves: Sequence[TrialCurves]) -> str:
 def curves_panel(
     parts: ExperimentParts,
     trials: Sequence[CurveTrial],
-    family: str,
+    group: str,
     picked: str = "",
     onsets: Sequence[Onsets] | None = None,
 ) -> Panel:
-    """Learning curves of some trials in one family of metrics."""
+    """Learning curves of some trials in one group of metrics."""
     curves = curves_of(trials, parts.declared)
     names = {name for each in curves for name in each.series}
-    found = families(names, parts.declared, parts.experiment.official_metric)
-    chosen = first_family(found, family)
+    found = metric_groups(names, parts.declared, parts.experiment.official_metric)
+    chosen = first_group(found, group)
     shared: dict[str, Any] = {
         "cursor": encode_cursor(curves),
         "picked": picked,
@@ -133,8 +133,8 @@ def curves_panel(
         "curves",
         [Chart("figure-curves", "", figure, f"Learning curves: {chosen.title}")],
         note=_curve_note(parts, curves, chosen, marks, ranked=ranked, means=bool(means)),
-        families=list(found.values()),
-        family=chosen.key,
+        groups=list(found.values()),
+        group=chosen.key,
         log_y=_spans_decades(lines),
         has_epochs=any(line.epochs is not None for line in lines),
         exports=_exports(trials, chosen),
@@ -144,24 +144,26 @@ def curves_panel(
     )
 
 
-def _exports(trials: Sequence[CurveTrial], family: Family) -> str:
+def _exports(trials: Sequence[CurveTrial], group: MetricGroup) -> str:
     ids = ",".join(str(trial.id) for trial in trials)
-    return urlencode([("trials", ids), *(("metric", name) for name in family.members)])
+    return urlencode([("trials", ids), *(("metric", name) for name in group.members)])
 
 
-def means_of(trials: Sequence[CurveTrial], parts: ExperimentParts, family: Family) -> list[Mean]:
-    """Mean curves of the sides of a repetition; none where other trials are drawn."""
+def means_of(
+    trials: Sequence[CurveTrial], parts: ExperimentParts, group: MetricGroup
+) -> list[Mean]:
+    """Mean curves of the sides of a replication; none where other trials are drawn."""
     if not any(trial.side for trial in trials):
         return []
-    found = mean_curves(trials, parts.declared, family.members)
+    found = mean_curves(trials, parts.declared, group.members)
     return [
-        Mean(side, name, name in family.train, curve, *family.apart(name))
+        Mean(side, name, name in group.train, curve, *group.apart(name))
         for (side, name), curve in found.items()
     ]
 
 
 def earlier_lines(
-    trials: Sequence[CurveTrial], parts: ExperimentParts, family: Family
+    trials: Sequence[CurveTrial], parts: ExperimentParts, group: MetricGroup
 ) -> list[Line]:
     """Curves of ended attempts from before they were taken over: nothing is taken back."""
     return [
@@ -169,9 +171,9 @@ def earlier_lines(
             trial=trial.id,
             trial_name=trial.name,
             series=name,
-            is_train=name in family.train,
-            variant=family.apart(name)[0],
-            label=family.apart(name)[1],
+            is_train=name in group.train,
+            variant=group.apart(name)[0],
+            label=group.apart(name)[1],
             steps=drawn.steps,
             values=drawn.values,
             seconds=drawn.seconds,
@@ -179,9 +181,9 @@ def earlier_lines(
             earlier=attempt,
         )
         for trial in trials
-        for attempt, held in earlier_attempts(trial, parts.declared, family.members).items()
+        for attempt, held in earlier_attempts(trial, parts.declared, group.members).items()
         for name, drawn in held.items()
-        if name in family.members
+        if name in group.members
     ]
 
 
@@ -190,8 +192,8 @@ def beside_charts(curves: Sequence[TrialCurves]) -> list[Chart]:
     names = dict.fromkeys(n for each in curves for n in each.series if n.startswith(SYSTEM))
     charts = []
     for place, name in enumerate(names):
-        family = Family(key=name, members=(name,), train=frozenset())
-        lines, _ = lines_of(curves, family)
+        group = MetricGroup(key=name, members=(name,), train=frozenset())
+        lines, _ = lines_of(curves, group)
         words = name.removeprefix(SYSTEM).replace("_", " ")
         title = words.replace(" percent", ", %").replace(" mb", ", MiB").replace("cpu", "CPU")
         title = title.replace("gpu", "GPU ")
@@ -212,17 +214,17 @@ def _no_curves(parts: ExperimentParts, picked: str) -> str:
     return "Curves appear with the first evaluations of the first trial."
 
 
-def lines_of(curves: Sequence[TrialCurves], family: Family) -> tuple[list[Line], list[Mark]]:
-    """The family's series of some trials as lines, and marks at the best checkpoint of each and
+def lines_of(curves: Sequence[TrialCurves], group: MetricGroup) -> tuple[list[Line], list[Mark]]:
+    """The group's series of some trials as lines, and marks at the best checkpoint of each and
     where one was pruned or failed.
     """
     lines, marks = [], []
     for each in curves:
-        for name in family.members:
+        for name in group.members:
             drawn = each.series.get(name)
             if drawn is None:
                 continue
-            is_train = name in family.train
+            is_train = name in group.train
             line = Line(
                 trial=each.trial.id,
                 trial_name=each.trial.name,
@@ -234,8 +236,8 @@ def lines_of(curves: Sequence[TrialCurves], family: Family) -> tuple[list[Line],
                 running=not each.trial.finished,
                 epochs=drawn.epochs,
                 group=each.trial.side,
-                variant=family.apart(name)[0],
-                label=family.apart(name)[1],
+                variant=group.apart(name)[0],
+                label=group.apart(name)[1],
             )
             lines.append(line)
             if not is_train and not name.startswith(SYSTEM):
@@ -274,7 +276,9 @@ def onsets_of(findings: Sequence[FindingRow]) -> list[Onsets]:
     return found
 
 
-def _onsets(told: Sequence[Onsets], curves: Sequence[TrialCurves], family: Family) -> list[Onset]:
+def _onsets(
+    told: Sequence[Onsets], curves: Sequence[TrialCurves], group: MetricGroup
+) -> list[Onset]:
     """Bands for the drawn trials, at most two so that their words stay readable."""
     shown = {each.trial.name: each for each in curves}
     found = []
@@ -285,7 +289,7 @@ def _onsets(told: Sequence[Onsets], curves: Sequence[TrialCurves], family: Famil
         ends = [
             drawn.steps[-1]
             for name, drawn in held.series.items()
-            if name in family.members and len(drawn.steps)
+            if name in group.members and len(drawn.steps)
         ]
         if ends:
             words = f"{held.trial.name}: {rule} from step {step:g}"
@@ -302,14 +306,14 @@ def _spans_decades(lines: Sequence[Line]) -> bool:
     return bool(values.max() / np.median(values) > 5 and values.max() / values.min() > 10)
 
 
-def _points(curves: Sequence[TrialCurves], family: Family) -> tuple[int, int]:
+def _points(curves: Sequence[TrialCurves], group: MetricGroup) -> tuple[int, int]:
     """Points that are drawn, and points that there are."""
-    held = [each.series[name] for each in curves for name in family.members if name in each.series]
+    held = [each.series[name] for each in curves for name in group.members if name in each.series]
     return sum(len(each.steps) for each in held), sum(each.total for each in held)
 
 
-def points_words(curves: Sequence[TrialCurves], family: Family) -> str:
-    drawn, total = _points(curves, family)
+def points_words(curves: Sequence[TrialCurves], group: MetricGroup) -> str:
+    drawn, total = _points(curves, group)
     more = "; zoom in for more" if drawn < total else ""
     return f"{drawn:,} of {total:,} points shown{more}"
 
@@ -317,7 +321,7 @@ def points_words(curves: Sequence[TrialCurves], family: Family) -> str:
 def _curve_note(
     parts: ExperimentParts,
     curves: Sequence[TrialCurves],
-    family: Family,
+    group: MetricGroup,
     marks: Sequence[Mark],
     *,
     ranked: bool,
@@ -330,7 +334,7 @@ def _curve_note(
     who = f"best {len(finished)} of {count} trials" if finished and ranked else ""
     if running and ranked:
         who += f"{' and ' if who else ''}{running} running"
-    ends = ["solid validation, dotted train"] if family.train else []
+    ends = ["solid validation, dotted train"] if group.train else []
     if means:
         ends.append(
             "mean over seeds, the band one standard deviation to each side, single runs thin"
@@ -342,13 +346,13 @@ def _curve_note(
     }
     kinds = {mark.kind for mark in marks}
     ends += [text for kind, text in words.items() if kind in kinds]
-    sentences = [points_words(curves, family), who, "; ".join(ends)]
+    sentences = [points_words(curves, group), who, "; ".join(ends)]
     return ". ".join(f"{each[0].upper()}{each[1:]}" for each in sentences if each) + "."
 
 
-def curve_news(curves: Sequence[TrialCurves], family: Family | None) -> Any:
+def curve_news(curves: Sequence[TrialCurves], group: MetricGroup | None) -> Any:
     """Data with which the script continues its figures: whole trials, or points to add."""
-    lines, marks = lines_of(curves, family) if family else ([], [])
+    lines, marks = lines_of(curves, group) if group else ([], [])
     return [
         {
             "trial": each.trial.id,
@@ -367,7 +371,7 @@ def _beside_news(curves: TrialCurves) -> dict[str, Any]:
     """New points of the machine, by the names of their series."""
     return {
         name: learning_curves(
-            lines_of([curves], Family(key=name, members=(name,), train=frozenset()))[0]
+            lines_of([curves], MetricGroup(key=name, members=(name,), train=frozenset()))[0]
         )["data"]
         for name in curves.series
         if name.startswith(SYSTEM)

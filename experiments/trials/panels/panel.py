@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from experiments.charts.theme import Figure
 from experiments.trials.findings.queries.findings import FindingRow
-from experiments.trials.panels.metric_families import Family
+from experiments.trials.panels.metric_groups import MetricGroup
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,8 +41,8 @@ class Panel:
     charts: Sequence[Chart] = ()
     note: str = ""
     empty: str = ""
-    families: Sequence[Family] = ()
-    family: str = ""
+    groups: Sequence[MetricGroup] = ()
+    group: str = ""
     log_y: bool = False
     cursor: str = ""
     picked: str = ""

@@ -8,7 +8,15 @@ from ninja import Field, Schema
 
 from experiments.analysis.seeds.guards import Bound
 from experiments.design.api.experiment_schemas import LONGEST_FILE
-from experiments.web.api_schemas import ParameterName, Plain, Reason, Short, Strict, Text
+from experiments.web.api_schemas import (
+    ParameterName,
+    Plain,
+    Reason,
+    ReplicationId,
+    Short,
+    Strict,
+    Text,
+)
 
 Count = Annotated[int, Field(ge=0, le=1000)]
 
@@ -21,7 +29,7 @@ class GuardIn(Strict):
     value: float = Field(allow_inf_nan=False)
 
 
-class RepetitionIn(Strict):
+class ReplicationIn(Strict):
     """Trials by name. `baseline` only while the project has no champion."""
 
     candidate: Text
@@ -40,7 +48,7 @@ class PairsIn(Strict):
 class MeasureIn(Strict):
     purpose: Literal["training_seed", "split_seed", "search_seed"]
     runs: Count | None = None
-    repetition: int | None = None
+    replication: ReplicationId = None
 
 
 class EvidenceOut(Schema):
@@ -65,7 +73,7 @@ class DecisionIn(Strict):
     choice: Text = Field(description="adopt, reject, continue or dropped without seeds")
     reason: Reason
     target: Text = "production"
-    repetition: Annotated[int, Field(ge=1, lt=2**63)] | None = None
+    replication: ReplicationId = None
     state: Text = ""
     override: bool = False
     checkpoint: Annotated[int, Field(ge=1, lt=2**63)] | None = Field(
@@ -106,6 +114,6 @@ class BaselineOut(Schema):
     """The baseline that ran last; `experiment` is empty before the first."""
 
     experiment: str
-    repetition: int | None
+    replication: int | None
     pairs_queued: int
     evidence: Any

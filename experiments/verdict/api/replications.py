@@ -1,4 +1,4 @@
-"""Repetitions over fresh seeds: declare, continue, read the evidence, measure variance."""
+"""Replications over fresh seeds: declare, continue, read the evidence, measure variance."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from experiments.verdict.api.replication_schemas import (
     EvidenceOut,
     MeasureIn,
     PairsIn,
-    RepetitionIn,
+    ReplicationIn,
 )
 from experiments.verdict.evidence.evidence import Evidence, evaluate
 from experiments.verdict.queries.replication_state import (
-    RepetitionState,
     Replication,
-    get_repetition,
-    repetition_state,
+    ReplicationState,
+    get_replication,
+    replication_state,
 )
 from experiments.verdict.services import replications as services
 from experiments.verdict.services import variance
@@ -33,32 +33,32 @@ from experiments.web.requests import TokenRequest
 
 router = Router(tags=["seeds"])
 _PLACE = "/{slug}/experiments/{name}"
-_ONE = _PLACE + "/repetitions/{int:repetition}"
-_STATE = schema_of(RepetitionState, also="complete")
-_NEWEST = answer("Repetitions", repetition=_STATE | None)
+_ONE = _PLACE + "/repetitions/{int:replication}"
+_STATE = schema_of(ReplicationState, also="complete")
+_NEWEST = answer("Replications", replication=_STATE | None)
 _PAIRS = answer("QueuedPairs", id=int, pairs_queued=int)
 _QUEUED = {200: _PAIRS, **auth.WRITE_ERRORS}
 Position = Annotated[int, Field(ge=0, le=100)]
 
 
 @router.get(f"{_PLACE}/repetitions", response={200: _NEWEST, **auth.READ_ERRORS})
-def read_repetition(request: TokenRequest, slug: str, name: str, candidate: Position = 0) -> Any:
+def read_replication(request: TokenRequest, slug: str, name: str, candidate: Position = 0) -> Any:
     """Read the newest replication; `candidate`: which of several, from 1."""
     access = auth.reading(request, slug)
     experiment = get_experiment(access, name)
-    return {"repetition": repetition_state(experiment.pk, candidate)}
+    return {"replication": replication_state(experiment.pk, candidate)}
 
 
 @router.post(
     f"{_PLACE}/repetitions",
     response={201: _NEWEST, **auth.WRITE_ERRORS},
-    openapi_extra=api_bodies.described(RepetitionIn),
+    openapi_extra=api_bodies.described(ReplicationIn),
 )
-def declare_repetition(request: TokenRequest, slug: str, name: str) -> Any:
+def declare_replication(request: TokenRequest, slug: str, name: str) -> Any:
     """Fix what is compared and when it is looked at, and queue the pairs of the first look."""
     access = auth.writing(request, slug)
     experiment = get_experiment(access, name)
-    asked = api_bodies.read(request, RepetitionIn)
+    asked = api_bodies.read(request, ReplicationIn)
     services.declare(
         access=access,
         experiment=experiment,
@@ -70,47 +70,47 @@ def declare_repetition(request: TokenRequest, slug: str, name: str) -> Any:
         score_rule=asked.score_rule,
         guards=[Limit(each.metric, each.bound, each.value) for each in asked.guards],
     )
-    return Status(201, {"repetition": repetition_state(experiment.pk)})
+    return Status(201, {"replication": replication_state(experiment.pk)})
 
 
 @router.get(_ONE, response={200: EvidenceOut, **auth.READ_ERRORS})
-def read_evidence(request: TokenRequest, slug: str, name: str, repetition: int) -> Any:
+def read_evidence(request: TokenRequest, slug: str, name: str, replication: int) -> Any:
     """Everything that a decision would rest on at this moment."""
     access = auth.reading(request, slug)
     experiment = get_experiment(access, name)
-    return _evidence(evaluate(get_repetition(access, experiment, repetition)))
+    return _evidence(evaluate(get_replication(access, experiment, replication)))
 
 
 @router.post(f"{_ONE}/continue", response=_QUEUED)
-def continue_repetition(request: TokenRequest, slug: str, name: str, repetition: int) -> Any:
+def continue_replication(request: TokenRequest, slug: str, name: str, replication: int) -> Any:
     """Queue the pairs of the next declared look, after an undecided one."""
-    access, replication = _writable(request, slug, name, repetition)
-    held = services.continue_to_next_look(access=access, replication=replication)
-    return {"id": held.pk, "pairs_queued": held.pairs_queued}
+    access, held = _writable(request, slug, name, replication)
+    queued = services.continue_to_next_look(access=access, replication=held)
+    return {"id": queued.pk, "pairs_queued": queued.pairs_queued}
 
 
 @router.post(f"{_ONE}/extra", response=_QUEUED, openapi_extra=api_bodies.described(PairsIn))
-def add_extra_seeds(request: TokenRequest, slug: str, name: str, repetition: int) -> Any:
+def add_extra_seeds(request: TokenRequest, slug: str, name: str, replication: int) -> Any:
     """Queue pairs beyond the declared looks; from then on all is called after peeking."""
-    access, replication = _writable(request, slug, name, repetition)
+    access, held = _writable(request, slug, name, replication)
     pairs = api_bodies.read(request, PairsIn).pairs
-    held = services.add_extra_look(access=access, replication=replication, pairs=pairs)
-    return {"id": held.pk, "pairs_queued": held.pairs_queued}
+    queued = services.add_extra_look(access=access, replication=held, pairs=pairs)
+    return {"id": queued.pk, "pairs_queued": queued.pairs_queued}
 
 
 @router.post(f"{_ONE}/repeat", response={200: answer("Repeated", queued=int), **auth.WRITE_ERRORS})
-def repeat_accidents(request: TokenRequest, slug: str, name: str, repetition: int) -> Any:
+def repeat_accidents(request: TokenRequest, slug: str, name: str, replication: int) -> Any:
     """Queue replicates that failed by accident again, with the same seeds."""
-    access, replication = _writable(request, slug, name, repetition)
-    return {"queued": services.repeat_failed(access=access, replication=replication)}
+    access, held = _writable(request, slug, name, replication)
+    return {"queued": services.repeat_failed(access=access, replication=held)}
 
 
 @router.post(f"{_ONE}/open-test", response={200: EvidenceOut, **auth.WRITE_ERRORS})
-def open_test_scores(request: TokenRequest, slug: str, name: str, repetition: int) -> Any:
+def open_test_scores(request: TokenRequest, slug: str, name: str, replication: int) -> Any:
     """Show the test scores; the opening is counted and frozen into the decision."""
-    access, replication = _writable(request, slug, name, repetition)
-    services.open_test(access=access, replication=replication)
-    return _evidence(evaluate(_writable(request, slug, name, repetition)[1]))
+    access, held = _writable(request, slug, name, replication)
+    services.open_test(access=access, replication=held)
+    return _evidence(evaluate(_writable(request, slug, name, replication)[1]))
 
 
 @router.post(
@@ -128,16 +128,16 @@ def measure_variance(request: TokenRequest, slug: str, name: str) -> Any:
         experiment=experiment,
         purpose=asked.purpose,
         runs=asked.runs,
-        of=get_repetition(access, experiment, asked.repetition) if asked.repetition else None,
+        of=get_replication(access, experiment, asked.replication) if asked.replication else None,
     )
     return Status(201, {"id": made.pk, "pairs_queued": made.pairs_queued})
 
 
 def _writable(
-    request: TokenRequest, slug: str, name: str, repetition: int
+    request: TokenRequest, slug: str, name: str, replication: int
 ) -> tuple[Access, Replication]:
     access = auth.writing(request, slug)
-    return access, get_repetition(access, get_experiment(access, name), repetition)
+    return access, get_replication(access, get_experiment(access, name), replication)
 
 
 def _evidence(found: Evidence) -> dict[str, Any]:

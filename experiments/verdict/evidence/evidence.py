@@ -1,4 +1,4 @@
-"""Gather what the replicates of a repetition say: read, then think. Shared by pages and API."""
+"""Gather what the replicates of a replication say: read, then think. Shared by pages and API."""
 
 from __future__ import annotations
 

@@ -43,7 +43,7 @@ def earlier_spread(experiment: Experiment) -> Spread:
     """The spread of differences that the project's earlier replicates let one expect."""
     earlier = []
     baseline_scores: list[float] = []
-    families: set[int] = set()
+    groups: set[int] = set()
     for replication in replications.past(experiment):
         runs = by_side(replicate_runs(replication))
         ours, theirs = (
@@ -52,8 +52,8 @@ def earlier_spread(experiment: Experiment) -> Spread:
         )
         pairs = zip(ours, theirs, strict=False)
         earlier.append([a - b for a, b in pairs if a is not None and b is not None])
-        if replication.family not in families:
-            families.add(replication.family)
+        if replication.group not in groups:
+            groups.add(replication.group)
             baseline_scores += [score for score in theirs if score is not None]
     for replication in replications.baselines(experiment):
         runs_alone = replicate_runs(replication)

@@ -1,4 +1,4 @@
-"""Declaring a repetition: what is compared, when it is looked at, and what that can show."""
+"""Declaring a replication: what is compared, when it is looked at, and what that can show."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from experiments.verdict.panels.replication_forms import (
     PRESETS,
     SCORE_RULES,
     PowerForm,
-    RepetitionForm,
+    ReplicationForm,
 )
 from experiments.verdict.queries.current_champion import champion_of
 from experiments.verdict.queries.replication_state import (
@@ -34,7 +34,7 @@ from experiments.verdict.services import replications
 from experiments.verdict.services.replications import DEFAULT_LOOKS
 
 
-def declaration_context(parts: ExperimentParts, form: RepetitionForm) -> dict[str, Any]:
+def declaration_context(parts: ExperimentParts, form: ReplicationForm) -> dict[str, Any]:
     """Context of the form; a form that was refused keeps what was typed."""
     experiment, arms = parts.experiment, len(parts.arms)
     champion = champion_of(experiment.project_id)
@@ -104,7 +104,7 @@ def power(request: HttpRequest, access: Access, name: str) -> HttpResponse:
     return render(request, "experiments/_power.html", context)
 
 
-def declare(request: HttpRequest, parts: ExperimentParts, form: RepetitionForm) -> bool:
+def declare(request: HttpRequest, parts: ExperimentParts, form: ReplicationForm) -> bool:
     """Declare what the form says; False after saying why not."""
     told = form.cleaned_data
     experiment = parts.experiment

@@ -13,7 +13,7 @@ from experiments.team.pages.access import attempted, in_project
 from experiments.team.queries.access import Access
 from experiments.verdict.evidence.spread import Measurement, of_candidate
 from experiments.verdict.pages.candidates import asked, to_page
-from experiments.verdict.queries.replication_state import find_repetition, repetition_state
+from experiments.verdict.queries.replication_state import find_replication, replication_state
 from experiments.verdict.services import variance
 
 PURPOSES = ("training_seed", "split_seed", "search_seed")
@@ -42,14 +42,14 @@ def _words(measurement: Measurement | None) -> str:
 def measure(request: HttpRequest, access: Access, name: str, purpose: str) -> HttpResponse:
     """Queue the runs that measure one source."""
     experiment = get_experiment(access, name)
-    held = repetition_state(experiment.pk, asked(request))
+    held = replication_state(experiment.pk, asked(request))
     made = attempted(
         request,
         lambda: variance.measure(
             access=access,
             experiment=experiment,
             purpose=purpose,
-            of=None if held is None else find_repetition(access, experiment.pk, held.id),
+            of=None if held is None else find_replication(access, experiment.pk, held.id),
         ),
     )
     if made is not None:

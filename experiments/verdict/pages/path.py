@@ -9,7 +9,7 @@ from django.urls import reverse
 
 from experiments.design.queries.experiments import look_seconds
 from experiments.verdict.panels.path_context import PathContext
-from experiments.verdict.queries.replication_state import RepetitionState
+from experiments.verdict.queries.replication_state import ReplicationState
 from experiments.verdict.services.replications import DEFAULT_LOOKS
 from experiments.web.formatting import about
 
@@ -73,7 +73,7 @@ def _check(at: PathContext) -> Step:
     aside = len(at.findings.dismissed)
     if at.warnings:
         # Warnings do not bar the way: they go with the evidence.
-        if at.repetition is not None or at.dropped is not None:
+        if at.replication is not None or at.dropped is not None:
             return Step("Check", "warned", f"{count} open", url)
         return Step("Check", "now", f"{count} to answer", url)
     say = f"{aside} set aside with a reason" if aside else "nothing to answer"
@@ -81,9 +81,9 @@ def _check(at: PathContext) -> Step:
 
 
 def _repeat(at: PathContext) -> Step:
-    url, repetition = at.url("seeds"), at.repetition
+    url, replication = at.url("seeds"), at.replication
     title = "Repeat over seeds"
-    if repetition is None:
+    if replication is None:
         if at.dropped is not None:
             return Step(title, "later", "left out", url)
         if at.searching:
@@ -93,11 +93,11 @@ def _repeat(at: PathContext) -> Step:
         if not at.experiment.best_trial_id:
             return Step(title, "later", "needs a complete trial", url)
         return Step(title, "later" if at.warnings else "now", _first_look(at), url)
-    if repetition.complete:
-        return Step(title, "done", repetition.progress, url)
-    if repetition.accidents and not repetition.replicates_open:
-        return Step(title, "now", f"{repetition.accidents} to repeat after accidents", url)
-    say = f"{repetition.replicates_done} of {2 * repetition.pairs_queued} replicates"
+    if replication.complete:
+        return Step(title, "done", replication.progress, url)
+    if replication.accidents and not replication.replicates_open:
+        return Step(title, "now", f"{replication.accidents} to repeat after accidents", url)
+    say = f"{replication.replicates_done} of {2 * replication.pairs_queued} replicates"
     return Step(title, "now", say, url)
 
 
@@ -110,14 +110,16 @@ def _first_look(at: PathContext) -> str:
 
 
 def _decide(at: PathContext) -> Step:
-    url, repetition = at.url("decide"), at.repetition
-    if at.dropped is not None and repetition is None:
+    url, replication = at.url("decide"), at.replication
+    if at.dropped is not None and replication is None:
         return Step("Decide", "done", "dropped without seeds", url)
-    if repetition is None:
+    if replication is None:
         return Step("Decide", "later", "needs fresh seeds", url)
-    if repetition.decision is not None:
-        return Step("Decide", "done", f"{repetition.choice}, decision {repetition.decision}", url)
-    if repetition.complete:
+    if replication.decision is not None:
+        return Step(
+            "Decide", "done", f"{replication.choice}, decision {replication.decision}", url
+        )
+    if replication.complete:
         return Step("Decide", "now", "yours to make" if at.access.can_decide else "open", url)
     return Step("Decide", "later", "after this look", url)
 
@@ -130,8 +132,8 @@ def next_step(at: PathContext) -> NextStep:
             "Read the decision",
             reverse("decision", args=[at.access.slug, at.decision]),
         )
-    if at.repetition is not None:
-        return _next_after_seeds(at, at.repetition)
+    if at.replication is not None:
+        return _next_after_seeds(at, at.replication)
     if at.searching:
         return _next_while_searching(at)
     if at.experiment.is_baseline:
@@ -164,9 +166,9 @@ def next_step(at: PathContext) -> NextStep:
     )
 
 
-def _next_after_seeds(at: PathContext, repetition: RepetitionState) -> NextStep:
-    if not repetition.complete:
-        done, total = repetition.replicates_done, 2 * repetition.pairs_queued
+def _next_after_seeds(at: PathContext, replication: ReplicationState) -> NextStep:
+    if not replication.complete:
+        done, total = replication.replicates_done, 2 * replication.pairs_queued
         say = f"{done} of {total} replicates are done; nothing is tested before all are."
         return NextStep(say, "See the seeds", at.url("seeds"))
     if at.access.can_decide:

@@ -1,7 +1,8 @@
-"""The Seeds page: how sure are we? Declaring a repetition, and its seeds as they come in."""
+"""Page of the replicates: declaring a replication, and its seeds as they come in."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from django.contrib import messages
@@ -22,17 +23,17 @@ from experiments.verdict.pages.measuring import measuring
 from experiments.verdict.pages.page_context import shared_context
 from experiments.verdict.panels.evidence_view import evidence_page
 from experiments.verdict.panels.path_context import PathContext, path_context
-from experiments.verdict.panels.replication_forms import SCORE_RULES, RepetitionForm
-from experiments.verdict.queries.replication_state import find_repetition
+from experiments.verdict.panels.replication_forms import SCORE_RULES, ReplicationForm
+from experiments.verdict.queries.replication_state import Replication, find_replication
 from experiments.verdict.services import replications
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
 @in_project
 def seeds_page(request: HttpRequest, access: Access, name: str) -> HttpResponse:
-    """The seeds of the newest repetition; a POST declares one."""
+    """The seeds of the newest replication; a POST declares one."""
     parts = path_context(access, required(find_experiment(access, name)), candidate=asked(request))
-    form = RepetitionForm(request.POST or None)
+    form = ReplicationForm(request.POST or None)
     if request.method == "POST":
         if form.is_valid() and declare(request, parts, form):
             return redirect("seeds", access.slug, name)
@@ -41,7 +42,7 @@ def seeds_page(request: HttpRequest, access: Access, name: str) -> HttpResponse:
     words, _ = marks(change_marker(parts.experiment))
     context = {
         **shared_context(parts),
-        **_repetition_context(parts),
+        **_replication_context(parts),
         **(declaration_context(parts, form) if _may_declare(parts) else {}),
         "cursor": write_cursor(words, "", ""),
     }
@@ -49,21 +50,20 @@ def seeds_page(request: HttpRequest, access: Access, name: str) -> HttpResponse:
 
 
 def _may_declare(parts: PathContext) -> bool:
-    held = parts.repetition
-    return bool((held is None or held.all_decided) and parts.experiment.best_trial_id)
+    state = parts.replication
+    return bool((state is None or state.all_decided) and parts.experiment.best_trial_id)
 
 
-def _repetition_context(parts: PathContext) -> dict[str, Any]:
-    held = parts.repetition
-    if held is None:
-        return {"repetition": None}
-    replication = required(find_repetition(parts.access, parts.experiment.pk, held.id))
+def _replication_context(parts: PathContext) -> dict[str, Any]:
+    state = parts.replication
+    if state is None:
+        return {"replication": None}
+    replication = required(find_replication(parts.access, parts.experiment.pk, state.id))
     evidence = evaluate(replication)
     # Between two looks nothing but the seeds: no test, no interval, no mean.
     page = evidence_page(evidence.document(), judged=evidence.verdict is not None)
     return {
-        "repetition": held,
-        "replication": replication,
+        "replication": state,
         "evidence": page,
         "outcome": evidence.outcome,
         "waiting": evidence.waiting,
@@ -73,8 +73,8 @@ def _repetition_context(parts: PathContext) -> dict[str, Any]:
         else measuring(parts.experiment, replication.candidate),
         "accidents": evidence.accidents,
         "score_rule": SCORE_RULES.get(replication.score_rule, replication.score_rule),
-        "done": held.replicates_done,
-        "total": 2 * held.pairs_queued,
+        "done": state.replicates_done,
+        "total": 2 * state.pairs_queued,
     }
 
 
@@ -83,76 +83,74 @@ def _repetition_context(parts: PathContext) -> dict[str, Any]:
 def seeds_live(request: HttpRequest, access: Access, name: str) -> HttpResponse:
     """The seeds that have come in meanwhile."""
     experiment = required(find_experiment(access, name))
-    held = change_marker(experiment)
-    words, _ = marks(held)
+    state = change_marker(experiment)
+    words, _ = marks(state)
     if read_cursor(request.GET.get("since", "")).words == words:
         return HttpResponse(status=204)
     parts = path_context(access, experiment, candidate=asked(request))
-    context = {**shared_context(parts), **_repetition_context(parts)}
+    context = {**shared_context(parts), **_replication_context(parts)}
     fragments = {
         "path": render_to_string("experiments/_path.html", context, request),
         "seeds": render_to_string("experiments/_seeds.html", context, request),
     }
     since = write_cursor(words, "", "")
-    return JsonResponse({"parts": fragments, "since": since, "again": held.moving})
+    return JsonResponse({"parts": fragments, "since": since, "again": state.moving})
 
 
 @require_POST
 @in_project
 def continue_seeds(
-    request: HttpRequest, access: Access, name: str, repetition: int
+    request: HttpRequest, access: Access, name: str, replication: int
 ) -> HttpResponse:
     """Queue the pairs of the next declared look, after an undecided one."""
-    experiment = required(find_experiment(access, name))
-    replication = required(find_repetition(access, experiment.pk, repetition))
-    held = attempted(
+    declared = _declared(access, name, replication)
+    return _queued(
         request,
-        lambda: replications.continue_to_next_look(
-            access=access,
-            replication=replication,
-        ),
+        access,
+        name,
+        lambda: replications.continue_to_next_look(access=access, replication=declared),
     )
-    if held is None:
-        return to_page(request, "decide", access, name)
-    messages.success(request, f"On to {held.pairs_queued} pairs.")
-    return to_page(request, "seeds", access, name)
 
 
 @require_POST
 @in_project
-def extra_seeds(request: HttpRequest, access: Access, name: str, repetition: int) -> HttpResponse:
+def extra_seeds(request: HttpRequest, access: Access, name: str, replication: int) -> HttpResponse:
     """Queue pairs beyond the declared looks; from then on everything is called after peeking."""
-    experiment = required(find_experiment(access, name))
-    replication = required(find_repetition(access, experiment.pk, repetition))
-    held = attempted(
+    declared = _declared(access, name, replication)
+    pairs = whole_number(request.POST.get("pairs"), 0)
+    return _queued(
         request,
-        lambda: replications.add_extra_look(
-            access=access,
-            replication=replication,
-            pairs=whole_number(request.POST.get("pairs"), 0),
-        ),
+        access,
+        name,
+        lambda: replications.add_extra_look(access=access, replication=declared, pairs=pairs),
     )
-    if held is None:
-        return to_page(request, "decide", access, name)
-    messages.success(request, f"Extra seeds are queued, {held.pairs_queued} pairs in all.")
-    return to_page(request, "seeds", access, name)
 
 
 @require_POST
 @in_project
 def repeat_accidents(
-    request: HttpRequest, access: Access, name: str, repetition: int
+    request: HttpRequest, access: Access, name: str, replication: int
 ) -> HttpResponse:
     """Queue replicates that failed by accident again, with the same seeds."""
-    experiment = required(find_experiment(access, name))
-    replication = required(find_repetition(access, experiment.pk, repetition))
+    declared = _declared(access, name, replication)
     count = attempted(
-        request,
-        lambda: replications.repeat_failed(
-            access=access,
-            replication=replication,
-        ),
+        request, lambda: replications.repeat_failed(access=access, replication=declared)
     )
     if count:
         messages.success(request, f"{count} queued again with the same seeds.")
+    return to_page(request, "seeds", access, name)
+
+
+def _declared(access: Access, name: str, number: int) -> Replication:
+    experiment = required(find_experiment(access, name))
+    return required(find_replication(access, experiment.pk, number))
+
+
+def _queued(
+    request: HttpRequest, access: Access, name: str, queue: Callable[[], Replication]
+) -> HttpResponse:
+    queued = attempted(request, queue)
+    if queued is None:
+        return to_page(request, "decide", access, name)
+    messages.success(request, f"Queued: {queued.pairs_queued} pairs in all.")
     return to_page(request, "seeds", access, name)

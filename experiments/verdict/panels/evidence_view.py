@@ -1,4 +1,4 @@
-"""Evidence as pages show it: the same from a live repetition and from a frozen decision.
+"""Evidence as pages show it: the same from a live replication and from a frozen decision.
 
 Everything is read from the plain document that a decision freezes, so a decided page can never
 show more, or anything else, than what was known when it was decided.

@@ -10,9 +10,9 @@ from experiments.design.queries.experiments import Experiment
 from experiments.team.queries.access import Access
 from experiments.trials.panels.parts import ExperimentParts, read_parts
 from experiments.verdict.queries.replication_state import (
-    RepetitionState,
+    ReplicationState,
     decision_without_seeds,
-    repetition_state,
+    replication_state,
 )
 
 ENDED = ("finished", "stopped")
@@ -22,19 +22,19 @@ ENDED = ("finished", "stopped")
 class PathContext(ExperimentParts):
     """An experiment between design and decision.
 
-    `repetition`: its newest one; `dropped`: number of the decision that ended it without seeds.
+    `replication`: its newest one; `dropped`: number of the decision that ended it without seeds.
     """
 
-    repetition: RepetitionState | None
+    replication: ReplicationState | None
     dropped: int | None
 
     @property
     def has_replicates(self) -> bool:
-        return self.repetition is not None
+        return self.replication is not None
 
     @property
     def complete_replication(self) -> int | None:
-        held = self.repetition
+        held = self.replication
         return held.id if held and held.complete else None
 
     @property
@@ -52,7 +52,7 @@ class PathContext(ExperimentParts):
 
     @property
     def decision(self) -> int | None:
-        return self.repetition.decision if self.repetition else self.dropped
+        return self.replication.decision if self.replication else self.dropped
 
     def url(self, name: str) -> str:
         return reverse(name, args=[self.access.slug, self.experiment.name])
@@ -66,6 +66,6 @@ def path_context(access: Access, experiment: Experiment, *, candidate: int = 0) 
     parts = read_parts(access, experiment)
     return PathContext(
         **{each.name: getattr(parts, each.name) for each in fields(parts)},
-        repetition=repetition_state(experiment.pk, candidate),
+        replication=replication_state(experiment.pk, candidate),
         dropped=decision_without_seeds(experiment.pk),
     )

@@ -1,4 +1,4 @@
-"""The declaration of a repetition over seeds: what is compared and when it is looked at."""
+"""The declaration of a replication over seeds: what is compared and when it is looked at."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ MOST_GUARDS_ASKED = 3
 MOST_PAIRS = 1000
 
 
-class RepetitionForm(forms.Form):
+class ReplicationForm(forms.Form):
     """`baseline` is left out where the project's champion is the baseline.
 
     Further candidates (`further`) and guards (`guard_metric`, `guard_bound`, `guard_limit`) come

@@ -1,4 +1,4 @@
-"""Read the replicates of a repetition, with the evaluations that their scores come from."""
+"""Read the replicates of a replication, with the evaluations that their scores come from."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class ReplicateRun:
     """One replicate. `values` [T]: its evaluations of the official metric, in logging order.
 
     A run that told one value and logged no series has one evaluation. `other_metrics`: the same
-    of the repetition's guard metrics, as far as they were logged. `code`, `data`, `hardware`:
+    of the replication's guard metrics, as far as they were logged. `code`, `data`, `hardware`:
     which commit, which versions and which class of device and processor it ran with; "" where
     that is not known.
     """
@@ -139,7 +139,7 @@ def _run(
 def test_scores(replication: Replication) -> dict[int, dict[str, float | None]]:
     """Sealed scores by trial. Call only when an opening has been recorded."""
     if not replication.test_openings.exists():
-        raise PermissionError("the test scores of this repetition have not been opened")
+        raise PermissionError("the test scores of this replication have not been opened")
     found: dict[int, dict[str, float | None]] = {}
     runs = Trial.objects.replicates_of(replication)
     scores = SealedScore.objects.filter(trial__in=runs)

@@ -9,6 +9,7 @@ from datetime import datetime
 
 from django.db.models import Count, Q
 
+from experiments.analysis.seeds.guards import Limit
 from experiments.design.space.search_space import show
 from experiments.design.trial_names import trial_name
 from experiments.errors import NotFound
@@ -25,21 +26,21 @@ _MOST_BASELINES = 50
 
 
 @dataclass(frozen=True, slots=True)
-class Rival:
+class DeclaredCandidate:
     """One of the candidates that were declared together, and what was decided on it."""
 
     position: int
-    repetition: int
+    replication: int
     name: str
     decision: int | None
     choice: str
 
 
 @dataclass(frozen=True, slots=True)
-class RepetitionState:
-    """A repetition for a verdict; no scores, so it may be read at any time.
+class ReplicationState:
+    """A replication for a verdict; no scores, so it may be read at any time.
 
-    `rivals` are all candidates declared together, this one (`position`) included.
+    `candidates` are all candidates declared together, this one (`position`) included.
     """
 
     id: int
@@ -53,8 +54,12 @@ class RepetitionState:
     choice: str
     created_at: datetime
     author: str
+    level: float
+    margin: float
+    against_champion: bool
+    guards: tuple[Limit, ...]
     position: int = 1
-    rivals: tuple[Rival, ...] = ()
+    candidates: tuple[DeclaredCandidate, ...] = ()
 
     @property
     def complete(self) -> bool:
@@ -82,7 +87,7 @@ class RepetitionState:
     @property
     def all_decided(self) -> bool:
         """Test whether every candidate declared together has been decided."""
-        return all(rival.decision is not None for rival in self.rivals)
+        return all(each.decision is not None for each in self.candidates)
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,8 +100,8 @@ class Choosable:
     parameters: str
 
 
-def repetition_state(experiment_id: int, candidate: int = 0) -> RepetitionState | None:
-    """The newest repetition; None when seeds were never asked for.
+def replication_state(experiment_id: int, candidate: int = 0) -> ReplicationState | None:
+    """The newest replication; None when seeds were never asked for.
 
     `candidate`: which of several declared together, from 1. Otherwise the first undecided one,
     or the adopted one when all are decided.
@@ -105,20 +110,20 @@ def repetition_state(experiment_id: int, candidate: int = 0) -> RepetitionState 
     newest = rows.select_related("experiment").order_by("-pk").first()
     if newest is None:
         return None
-    family = list(
-        rows.filter(pk__in=Replication.objects.family_of(newest.family).values("pk"))
+    group = list(
+        rows.filter(pk__in=Replication.objects.group_of(newest.group).values("pk"))
         .select_related("created_by", "candidate_trial__study")
         .prefetch_related("decisions")
         .order_by("pk")
     )
     arms = 1
-    if len(family) > 1:
+    if len(group) > 1:
         arms = newest.experiment.studies.filter(kind=StudyKind.SEARCH).count()
-    rivals = tuple(_rival(place, row, arms) for place, row in enumerate(family, start=1))
-    place = _chosen(rivals, candidate)
-    row, rival = family[place - 1], rivals[place - 1]
+    candidates = tuple(_candidate(place, row, arms) for place, row in enumerate(group, start=1))
+    place = _chosen(candidates, candidate)
+    row, chosen = group[place - 1], candidates[place - 1]
     tally = _tally(row)
-    return RepetitionState(
+    return ReplicationState(
         id=row.pk,
         looks=row.declared_looks,
         extra_looks=row.looks_after_the_last,
@@ -126,23 +131,27 @@ def repetition_state(experiment_id: int, candidate: int = 0) -> RepetitionState 
         replicates_done=tally["done"],
         replicates_open=tally["open"],
         accidents=tally["broken"],
-        decision=rival.decision,
-        choice=rival.choice,
+        decision=chosen.decision,
+        choice=chosen.choice,
         created_at=row.created_at,
         author=row.created_by.get_username(),
+        level=row.level,
+        margin=row.margin,
+        against_champion=row.against_champion,
+        guards=tuple(Limit(**guard) for guard in row.declared_guards),
         position=place,
-        rivals=rivals,
+        candidates=candidates,
     )
 
 
-def _rival(place: int, row: Replication, arms: int) -> Rival:
+def _candidate(place: int, row: Replication, arms: int) -> DeclaredCandidate:
     made = [each for each in row.decisions.all() if each.choice != "continue"]
     decided = max(made, key=lambda each: each.sequence, default=None)
     trial = row.candidate_trial
     name = f"candidate {place}"
     if trial is not None:
         name = f"trial {trial_name(trial.number, arm=trial.study.arm_index, arms=arms)}"
-    return Rival(
+    return DeclaredCandidate(
         place,
         row.pk,
         name,
@@ -151,11 +160,11 @@ def _rival(place: int, row: Replication, arms: int) -> Rival:
     )
 
 
-def _chosen(rivals: tuple[Rival, ...], wanted: int) -> int:
-    if 1 <= wanted <= len(rivals):
+def _chosen(candidates: tuple[DeclaredCandidate, ...], wanted: int) -> int:
+    if 1 <= wanted <= len(candidates):
         return wanted
-    undecided = (rival.position for rival in rivals if rival.decision is None)
-    adopted = (rival.position for rival in rivals if rival.choice == "adopt")
+    undecided = (each.position for each in candidates if each.decision is None)
+    adopted = (each.position for each in candidates if each.choice == "adopt")
     return next(undecided, None) or next(adopted, None) or 1
 
 
@@ -174,11 +183,11 @@ def _tally(row: Replication) -> dict[str, int]:
 
 
 def complete_replication(experiment_id: int) -> int | None:
-    """Id of the newest repetition while every replicate of its look has ended.
+    """Id of the newest replication while every replicate of its look has ended.
 
     What replicates reach is not looked at between looks.
     """
-    state = repetition_state(experiment_id)
+    state = replication_state(experiment_id)
     return state.id if state and state.complete else None
 
 
@@ -192,8 +201,8 @@ def decision_without_seeds(experiment_id: int) -> int | None:
     return found
 
 
-def find_repetition(access: Access, experiment_id: int, number: int) -> Replication | None:
-    """A repetition of an experiment by its id."""
+def find_replication(access: Access, experiment_id: int, number: int) -> Replication | None:
+    """A replication of an experiment by its id."""
     return (
         Replication.objects.filter(
             pk=number, experiment_id=experiment_id, experiment__project_id=access.project_id
@@ -205,15 +214,15 @@ def find_repetition(access: Access, experiment_id: int, number: int) -> Replicat
     )
 
 
-def get_repetition(access: Access, experiment: Experiment, number: int) -> Replication:
-    """A repetition over seeds by its id.
+def get_replication(access: Access, experiment: Experiment, number: int) -> Replication:
+    """A replication over seeds by its id.
 
     Raises:
         NotFound: when the experiment has none with that id.
     """
-    found = find_repetition(access, experiment.pk, number) if number < 2**63 else None
+    found = find_replication(access, experiment.pk, number) if number < 2**63 else None
     if found is None:
-        raise NotFound(f"{experiment.name} has no repetition {number}.")
+        raise NotFound(f"{experiment.name} has no replication {number}.")
     return found
 
 

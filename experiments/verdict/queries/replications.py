@@ -1,4 +1,4 @@
-"""Read repetitions over seeds and the findings that a decision has to answer for."""
+"""Read replications over seeds and the findings that a decision has to answer for."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ MUTED_WHY = "overfitting is muted here: members of an ensemble may overfit a lit
 
 
 def latest(experiment: Experiment) -> Replication | None:
-    """The experiment's newest repetition for a verdict."""
+    """The experiment's newest replication for a verdict."""
     return (
         experiment.replications.filter(purpose=Purpose.VERDICT)
         .select_related("experiment__project", "candidate", "baseline", "candidate_trial")
@@ -26,7 +26,7 @@ def latest(experiment: Experiment) -> Replication | None:
 
 
 def past(experiment: Experiment) -> list[Replication]:
-    """The project's newest repetitions in the same official metric, newest first."""
+    """The project's newest replications in the same official metric, newest first."""
     return list(
         Replication.objects.filter(
             experiment__project_id=experiment.project_id,

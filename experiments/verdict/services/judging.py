@@ -1,4 +1,4 @@
-"""Judge a repetition, and hold it while something is written that rests on the verdict."""
+"""Judge a replication, and hold it while something is written that rests on the verdict."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def judged(replication: Replication) -> Evidence:
 
 
 def hold(replication: Replication) -> Replication:
-    """The repetition, locked after its experiment, as everywhere; call it in a transaction."""
+    """The replication, locked after its experiment, as everywhere; call it in a transaction."""
     experiment = Experiment.objects.select_for_update().get(pk=replication.experiment_id)
     held = Replication.objects.select_for_update().get(pk=replication.pk)
     held.experiment = experiment

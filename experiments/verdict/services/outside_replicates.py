@@ -44,7 +44,7 @@ class Wanted:
     """
 
     experiment: str
-    repetition: int
+    replication: int
     side: str
     pair: int | None = None
     train_seed: int | None = None
@@ -87,7 +87,7 @@ class _Open:
 
 
 def take(*, access: Access, wanted: Wanted) -> Taken:
-    """Take an open replicate of a declared repetition.
+    """Take an open replicate of a declared replication.
 
     A program that names no seeds is handed the declared ones. One that names the seeds of an open
     pair gets that pair; one that names others runs the next open replicate with its own, provided
@@ -95,7 +95,7 @@ def take(*, access: Access, wanted: Wanted) -> Taken:
 
     Raises:
         NotAllowed: when the user is not an editor of the project.
-        NotFound: when the experiment has no such repetition.
+        NotFound: when the experiment has no such replication.
         Conflict: when workers run it, it is decided, no replicate is open, the parameters are
             others than declared, or the seeds are not fresh.
     """
@@ -108,7 +108,7 @@ def take(*, access: Access, wanted: Wanted) -> Taken:
             return _taken(held, replication, new=False)
         if is_decided(replication):
             raise Conflict(
-                f"Repetition {replication.pk} has been decided; it takes no more replicates."
+                f"Replication {replication.pk} has been decided; it takes no more replicates."
             )
         _check_parameters(_configuration(replication, wanted.side), wanted)
         chosen = _choose(replication, of_side, wanted)
@@ -118,7 +118,7 @@ def take(*, access: Access, wanted: Wanted) -> Taken:
 
 
 def _replication(project_id: int, wanted: Wanted) -> Replication:
-    """The repetition, its experiment locked."""
+    """The replication, its experiment locked."""
     experiment = (
         Experiment.objects.select_for_update()
         .filter(project_id=project_id, name=wanted.experiment)
@@ -126,11 +126,11 @@ def _replication(project_id: int, wanted: Wanted) -> Replication:
     )
     replication = (
         Replication.objects.select_related("experiment", "candidate", "baseline")
-        .filter(pk=wanted.repetition, experiment=experiment, purpose=Purpose.VERDICT)
+        .filter(pk=wanted.replication, experiment=experiment, purpose=Purpose.VERDICT)
         .first()
     )
     if experiment is None or replication is None:
-        raise NotFound(f"{wanted.experiment} has no repetition {wanted.repetition}.")
+        raise NotFound(f"{wanted.experiment} has no replication {wanted.replication}.")
     if not experiment.is_from_outside:
         raise Conflict(f"Workers run the replicates of {experiment.name}.")
     return replication
@@ -138,7 +138,7 @@ def _replication(project_id: int, wanted: Wanted) -> Replication:
 
 def _configuration(replication: Replication, side: str) -> Configuration:
     found = replication.candidate if side == "candidate" else replication.baseline
-    assert found is not None  # a constraint: a repetition for a verdict has a baseline
+    assert found is not None  # a constraint: a replication for a verdict has a baseline
     return found
 
 

@@ -1,4 +1,4 @@
-"""Queue the pairs of a repetition: replicate i of every side under the same fresh seeds."""
+"""Queue the pairs of a replication: replicate i of every side under the same fresh seeds."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ Seeds = tuple[int, int]
 
 
 def add_studies(replication: Replication) -> None:
-    """A study for each side; a baseline that is shared stands with the first of the family."""
-    sides = (Side.CANDIDATE,) if replication.first_of_family_id else tuple(Side)
+    """A study for each side; a baseline that is shared stands with the first of the group."""
+    sides = (Side.CANDIDATE,) if replication.first_of_group_id else tuple(Side)
     experiment = replication.experiment
     start = f"{experiment.project.slug}/{experiment.name}/replication {replication.pk}"
     for side in sides:
@@ -34,12 +34,12 @@ def add_studies(replication: Replication) -> None:
 def queue_pairs(replication: Replication, upto: int) -> None:
     """Queue pairs until there are `upto`; both sides of a pair share fresh seeds.
 
-    What the family has run or queued of the baseline already is not queued again. The caller
+    What the group has run or queued of the baseline already is not queued again. The caller
     holds the experiment's lock.
     """
     seeds = _seeds(replication, upto)
     candidate = Study.objects.get(replication=replication, side=Side.CANDIDATE)
-    baseline = Study.objects.get(replication=replication.family, side=Side.BASELINE)
+    baseline = Study.objects.get(replication=replication.group, side=Side.BASELINE)
     has_baseline = set(baseline.trials.values_list("pair", flat=True))
     queued = 0
     for pair in range(replication.pairs_queued, upto):
@@ -71,10 +71,10 @@ def _queue(
 
 
 def _seeds(replication: Replication, upto: int) -> dict[int, Seeds]:
-    """Training and split seed of each pair: the family's where it has them, else fresh ones."""
-    family = replication.family
+    """Training and split seed of each pair: the group's where it has them, else fresh ones."""
+    group = replication.group
     rows = Trial.objects.filter(
-        study__replication__in=Replication.objects.family_of(family)
+        study__replication__in=Replication.objects.group_of(group)
     ).values_list("pair", "train_seed", "split_seed")
     known = {pair or 0: (train or 0, split or 0) for pair, train, split in rows}
     missing = [pair for pair in range(replication.pairs_queued, upto) if pair not in known]

@@ -1,4 +1,4 @@
-"""Declare a repetition over fresh seeds, queue its replicates, open its test scores."""
+"""Declare a replication over fresh seeds, queue its replicates, open its test scores."""
 
 from __future__ import annotations
 
@@ -60,14 +60,14 @@ def declare(
     The baseline is the project's champion; before the first adopt, the configuration of
     `baseline_trial`. Replicate i of all sides gets the same fresh training and split seed, and
     no seed that any trial of the project has used. `further_candidates` are compared with the
-    same replicates of the baseline, each in a repetition of its own and all at a level divided by
+    same replicates of the baseline, each in a replication of its own and all at a level divided by
     their number; the first one's is returned. `guards`: limits on the mean of other metrics over
     a candidate's replicates.
 
     Raises:
         NotOpenYet: when a candidate has no result, or there is nothing to compare it with.
         VerdictError: for looks, a margin, a score or a guard that cannot be.
-        Conflict: when two sides are the same configuration, or an earlier repetition is open.
+        Conflict: when two sides are the same configuration, or an earlier replication is open.
     """
     access.require(Role.EDITOR, experiment)
     candidates = [candidate_trial, *further_candidates]
@@ -96,10 +96,10 @@ def declare(
 def _create(
     candidates: Sequence[tuple[Trial, Configuration]], schedule: Schedule, **declared: Any
 ) -> Replication:
-    """A repetition for each candidate with its first pairs; the first one holds the baseline's."""
+    """Replications of all candidates with their first pairs; the first holds the baseline's."""
     experiment: Experiment = declared["experiment"]
     root_seed = secrets.randbits(31)
-    family: list[Replication] = []
+    group: list[Replication] = []
     for trial, configuration in candidates:
         replication = Replication.objects.create(
             **declared,
@@ -107,17 +107,17 @@ def _create(
             candidate=configuration,
             candidate_trial=trial,
             candidates=len(candidates),
-            first_of_family=family[0] if family else None,
+            first_of_group=group[0] if group else None,
             smallest_gain=experiment.smallest_gain,
             looks=json.dumps(list(schedule.looks)),
             level=schedule.level,
             level_source=schedule.source,
             root_seed=root_seed,
         )
-        family.append(replication)
+        group.append(replication)
         add_studies(replication)
         queue_pairs(replication, schedule.looks[0])
-    return family[0]
+    return group[0]
 
 
 def _distinct(
@@ -155,7 +155,7 @@ def _check_rules(
         problems.append(Problem("score_rule", f"want tail_median or last, found {score_rule!r}"))
     problems += _guard_problems(experiment, guards)
     if problems:
-        raise VerdictError("The repetition cannot be declared like this.", problems)
+        raise VerdictError("The replication cannot be declared like this.", problems)
 
 
 def _guard_problems(experiment: Experiment, guards: Sequence[Limit]) -> list[Problem]:
@@ -225,15 +225,15 @@ def _check_none_open(experiment: Experiment) -> None:
     latest = experiment.replications.filter(purpose=Purpose.VERDICT).first()
     if latest is None:
         return
-    if any(not is_decided(each) for each in Replication.objects.family_of(latest.family)):
+    if any(not is_decided(each) for each in Replication.objects.group_of(latest.group)):
         raise Conflict(
-            "A repetition of this experiment is open: decide it before declaring another, "
+            "A replication of this experiment is open: decide it before declaring another, "
             "because declared looks must not be chosen after seeing seeds."
         )
 
 
 def is_decided(replication: Replication) -> bool:
-    """Test whether an adopt or a reject has ended the repetition."""
+    """Test whether an adopt or a reject has ended the replication."""
     return replication.decisions.exclude(choice=Choice.CONTINUE).exists()
 
 
@@ -251,7 +251,7 @@ def continue_to_next_look(*, access: Access, replication: Replication) -> Replic
 
 
 def queue_next_look(held: Replication, verdict: Verdict | None) -> None:
-    """Queue the pairs of the next declared look of a repetition that is held (see `hold`).
+    """Queue the pairs of the next declared look of a replication that is held (see `hold`).
 
     Raises:
         NotOpenYet, Conflict: as `continue_to_next_look`.
@@ -310,12 +310,12 @@ def _check_number_of_looks(looks: Sequence[int], total: int) -> None:
 
 @contextmanager
 def _undecided(replication: Replication) -> Iterator[tuple[Replication, Verdict | None]]:
-    """A repetition that nobody has decided, held, with the verdict of its present look."""
+    """A replication that nobody has decided, held, with the verdict of its present look."""
     seen = judged(replication)
     with transaction.atomic():
         held = hold(replication)
         if is_decided(held):
-            raise Conflict("This repetition has been decided.")
+            raise Conflict("This replication has been decided.")
         check_state(held, seen.state)
         yield held, seen.verdict
 

@@ -43,7 +43,7 @@ def measure(
 ) -> Replication:
     """Queue the runs that measure one source of variance of a candidate.
 
-    `of`: the repetition whose candidate it is; by default the newest one's, and before the first
+    `of`: the replication whose candidate it is; by default the newest one's, and before the first
     the best trial of the search.
 
     `purpose` training_seed: `runs` fresh training seeds on one split; split_seed: `runs` splits
@@ -88,7 +88,7 @@ def measure(
 
 
 def _candidate(experiment: Experiment, of: Replication | None) -> tuple[Configuration, Trial]:
-    """The candidate of a repetition, else of the newest, else the best trial of the search."""
+    """The candidate of a replication, else of the newest, else the best trial of the search."""
     verdicts = experiment.replications.filter(purpose=Purpose.VERDICT)
     held = verdicts.first() if of is None else verdicts.filter(pk=of.pk).first()
     trial = held.candidate_trial if held is not None else experiment.best_trial

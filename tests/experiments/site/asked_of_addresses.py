@@ -73,7 +73,7 @@ DOCUMENTS: dict[str, dict[str, Any]] = {
     f"POST {AE}/mute": {"muted": True},
     f"POST {AE}/variance": {"purpose": "training_seed"},
     f"POST {AE}/repetitions": {"candidate": "A0", "looks": [3, 5]},
-    f"POST {AE}/repetitions/<int:repetition>/extra": {"pairs": 2},
+    f"POST {AE}/repetitions/<int:replication>/extra": {"pairs": 2},
     "POST api/v1/runs": {"project": "digits", "experiment": "outside"},
     "POST api/v1/runs/<int:run_id>/points": {"batch": 0, "points": []},
     "POST api/v1/runs/<int:run_id>/finish": {"state": "complete", "value": 1.0},

@@ -135,10 +135,12 @@ PAGES: dict[str, Row] = {
     ),
     "projects/<slug:slug>/experiments/<str:name>/seeds/live/": Row(GET=READ),
     "projects/<slug:slug>/experiments/<str:name>/seeds/power/": Row(GET=READ),
-    "projects/<slug:slug>/experiments/<str:name>/seeds/<int:repetition>/extra/": Row(POST=EDIT),
-    "projects/<slug:slug>/experiments/<str:name>/seeds/<int:repetition>/continue/": Row(POST=EDIT),
-    "projects/<slug:slug>/experiments/<str:name>/seeds/<int:repetition>/repeat/": Row(POST=EDIT),
-    "projects/<slug:slug>/experiments/<str:name>/seeds/<int:repetition>/open-test/": Row(
+    "projects/<slug:slug>/experiments/<str:name>/seeds/<int:replication>/extra/": Row(POST=EDIT),
+    "projects/<slug:slug>/experiments/<str:name>/seeds/<int:replication>/continue/": Row(
+        POST=EDIT
+    ),
+    "projects/<slug:slug>/experiments/<str:name>/seeds/<int:replication>/repeat/": Row(POST=EDIT),
+    "projects/<slug:slug>/experiments/<str:name>/seeds/<int:replication>/open-test/": Row(
         POST=EDIT
     ),
     "projects/<slug:slug>/experiments/<str:name>/seeds/measure/<str:purpose>/": Row(POST=EDIT),
@@ -217,22 +219,22 @@ API: dict[str, Row] = {
     "api/v1/projects/<slug>/experiments/<name>/repetitions": Row(
         GET=READ_API, POST="401 404 403 409 409 409"
     ),
-    "api/v1/projects/<slug>/experiments/<name>/repetitions/<int:repetition>": Row(GET=READ_API),
-    "api/v1/projects/<slug>/experiments/<name>/repetitions/<int:repetition>/continue": Row(
+    "api/v1/projects/<slug>/experiments/<name>/repetitions/<int:replication>": Row(GET=READ_API),
+    "api/v1/projects/<slug>/experiments/<name>/repetitions/<int:replication>/continue": Row(
         POST="401 404 403 409 409 409"
     ),
-    "api/v1/projects/<slug>/experiments/<name>/repetitions/<int:repetition>/extra": Row(
+    "api/v1/projects/<slug>/experiments/<name>/repetitions/<int:replication>/extra": Row(
         POST="401 404 403 409 409 409"
     ),
-    "api/v1/projects/<slug>/experiments/<name>/repetitions/<int:repetition>/repeat": Row(
+    "api/v1/projects/<slug>/experiments/<name>/repetitions/<int:replication>/repeat": Row(
         POST="401 404 403 200 200 200"
     ),
-    "api/v1/projects/<slug>/experiments/<name>/repetitions/<int:repetition>/open-test": Row(
+    "api/v1/projects/<slug>/experiments/<name>/repetitions/<int:replication>/open-test": Row(
         POST="401 404 403 200 200 200"
     ),
     "api/v1/projects/<slug>/experiments/<name>/variance": Row(POST="401 404 403 201 201 201"),
     "api/v1/runs": Row(POST="401 404 403 201 201 201"),
-    "api/v1/runs/repetitions/<int:repetition>": Row(GET=READ_API),
+    "api/v1/runs/repetitions/<int:replication>": Row(GET=READ_API),
     "api/v1/runs/<int:run_id>": Row(GET=READ_API),
     "api/v1/runs/<int:run_id>/series.<kind>": Row(GET=READ_API),
     "api/v1/runs/<int:run_id>/points": Row(POST="401 404 403 409 409 409"),
@@ -253,7 +255,7 @@ API: dict[str, Row] = {
     "api/v1/projects/<slug>/experiments/<name>/charts": Row(GET=READ_API),
     "api/v1/projects/<slug>/experiments/<name>/checklist": Row(GET=READ_API),
     "api/v1/projects/<slug>/experiments/<name>/schedule": Row(GET="401 404 400 400 400 400"),
-    "api/v1/projects/<slug>/experiments/<name>/repetitions/<int:repetition>/charts": Row(
+    "api/v1/projects/<slug>/experiments/<name>/repetitions/<int:replication>/charts": Row(
         GET=READ_API
     ),
     "api/v1/projects/<slug>/experiments/<name>/trials/<trial>/charts": Row(GET=READ_API),

@@ -56,8 +56,8 @@ def evil() -> dict[str, str]:
         first_batch=50,
     )
     finding = cast.finding(experiment, trial=trial)
-    repetition = cast.repeated(experiment, looks=(4,))
-    cast.decide(repetition, "adopt", reason=EVIL)
+    replication = cast.repeated(experiment, looks=(4,))
+    cast.decide(replication, "adopt", reason=EVIL)
     hook = Webhook.objects.create(
         project=project, address=f"https://example.org/{EVIL}", nonce="n", created_by=ada
     )
@@ -87,7 +87,7 @@ def evil() -> dict[str, str]:
         "kind": "csv",
         "purpose": "training_seed",
         "finding": str(finding.pk),
-        "repetition": str(repetition.pk),
+        "replication": str(replication.pk),
         "sequence": "1",
         "webhook": str(hook.pk),
         "delivery": str(delivery.pk),
@@ -158,7 +158,7 @@ def test_every_form_needs_its_own_token() -> None:
     client = Client(enforce_csrf_checks=True)
     client.force_login(cast.person("ada"))
     values = dict.fromkeys(
-        ("finding", "repetition", "webhook", "delivery", "invitation", "token", "sequence"), "1"
+        ("finding", "replication", "webhook", "delivery", "invitation", "token", "sequence"), "1"
     )
     values |= {"slug": "digits", "name": "x", "trial": "A0", "purpose": "x", "uidb64": "MQ"}
     values |= {"link": "x", "probe": "1"}

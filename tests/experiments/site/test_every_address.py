@@ -69,8 +69,8 @@ def values() -> dict[str, str]:
     ada = cast.person("ada")
     experiment = cast.finished_search(trials_per_arm=2)
     finding = cast.finding(experiment)
-    repetition = cast.repeated(experiment, looks=(4,))
-    cast.decide(repetition, "adopt")
+    replication = cast.repeated(experiment, looks=(4,))
+    cast.decide(replication, "adopt")
     cast.person("root")
     hook = Webhook.objects.create(
         project=digits, address="https://example.org/", nonce="n" * 40, created_by=ada
@@ -100,7 +100,7 @@ def values() -> dict[str, str]:
         "target": "production",
         "purpose": "training_seed",
         "finding": str(finding.pk),
-        "repetition": str(repetition.pk),
+        "replication": str(replication.pk),
         "sequence": "1",
         "webhook": str(hook.pk),
         "delivery": str(delivery.pk),

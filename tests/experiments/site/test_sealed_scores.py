@@ -54,7 +54,7 @@ def _addresses(replication: Replication) -> list[str]:
     for route in _patterns(get_resolver().url_patterns):
         route = route.replace("<slug:slug>", "digits").replace("<str:name>", experiment.name)
         route = route.replace("{slug}", "digits").replace("<slug>", "digits")
-        for name in ("sequence", "finding", "token", "repetition", "run_id"):
+        for name in ("sequence", "finding", "token", "replication", "run_id"):
             for kind in ("int:", "str:", ""):
                 route = route.replace(f"<{kind}{name}>", "1")
         route = route.replace("<str:trial>", f"{'AB'[trial.study.arm_index]}{trial.number}")

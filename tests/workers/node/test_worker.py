@@ -206,7 +206,7 @@ def test_stopping_ends_running_trials_at_their_next_step(start_worker: Start) ->
     assert Trial.objects.count() <= 3
 
 
-def test_a_repetition_over_seeds_reaches_its_verdict(start_worker: Start) -> None:
+def test_a_replication_over_seeds_reaches_its_verdict(start_worker: Start) -> None:
     experiment = _experiment(trials=6)
     worker = start_worker()
     wait_until(lambda: _is_finished(experiment), worker=worker)

@@ -39,7 +39,7 @@ def of_search(experiment: Experiment) -> float:
 
 
 def of_experiment(experiment_id: int) -> float:
-    """GPU hours of all trials of an experiment, those of its repetitions included."""
+    """GPU hours of all trials of an experiment, those of its replications included."""
     return _hours(_trials(experiment_id))
 
 

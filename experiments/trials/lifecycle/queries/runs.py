@@ -70,7 +70,7 @@ def parameters_of(experiment: Experiment) -> list[Mapping[str, Any]]:
 
 @dataclass(frozen=True, slots=True)
 class DeclaredReplicate:
-    """One replicate of a repetition as a program may see it: no score. `pair` counts from 1;
+    """One replicate of a replication as a program may see it: no score. `pair` counts from 1;
     `run` is None while nobody has taken it.
     """
 
@@ -83,8 +83,8 @@ class DeclaredReplicate:
 
 
 @dataclass(frozen=True, slots=True)
-class DeclaredRepetition:
-    """A repetition as it was declared, and its replicates at the present look."""
+class DeclaredReplication:
+    """A replication as it was declared, and its replicates at the present look."""
 
     id: int
     project: str
@@ -97,11 +97,11 @@ class DeclaredRepetition:
     replicates: tuple[DeclaredReplicate, ...]
 
 
-def find_repetition(token: ApiToken, repetition: int) -> DeclaredRepetition | None:
-    """The repetition for a verdict behind an id; None when the token does not open it."""
+def find_replication(token: ApiToken, replication: int) -> DeclaredReplication | None:
+    """The replication for a verdict behind an id; None when the token does not open it."""
     found = (
         Replication.objects.filter(
-            pk=repetition,
+            pk=replication,
             purpose=Purpose.VERDICT,
             experiment__project__in=access.visible_projects(token.owner),
         )
@@ -112,7 +112,7 @@ def find_repetition(token: ApiToken, repetition: int) -> DeclaredRepetition | No
         return None
     rows = Trial.objects.replicates_of(found).select_related("study")
     baseline = found.baseline
-    return DeclaredRepetition(
+    return DeclaredReplication(
         id=found.pk,
         project=found.experiment.project.slug,
         experiment=found.experiment.name,

@@ -64,7 +64,7 @@ def _listening() -> list[int]:
 
 
 def _undecided(projects: list[int]) -> list[Replication]:
-    """Repetitions for a verdict that nobody has ended, of experiments that are not archived."""
+    """Replications for a verdict that nobody has ended, of experiments that are not archived."""
     rows = Replication.objects.filter(
         purpose=Purpose.VERDICT,
         pairs_queued__gt=0,

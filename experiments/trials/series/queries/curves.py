@@ -101,11 +101,11 @@ def best_trials(
     return [_trial(row, arms) for row in (*best, *ended[:MOST_ENDED], *running)]
 
 
-def replicates(repetition_id: int, arms: int) -> list[CurveTrial]:
-    """The replicates of a repetition that have begun, the candidate's first, in pairs."""
-    repetition = Replication.objects.get(pk=repetition_id)
+def replicates(replication_id: int, arms: int) -> list[CurveTrial]:
+    """The replicates of a replication that have begun, the candidate's first, in pairs."""
+    replication = Replication.objects.get(pk=replication_id)
     rows = (
-        Trial.objects.replicates_of(repetition)
+        Trial.objects.replicates_of(replication)
         .exclude(state=TrialState.WAITING)
         .select_related("study")
         .defer(*HEAVY)

@@ -13,7 +13,7 @@ ONE = f"{HERE}/experiments/s"
 
 
 @pytest.fixture
-def repetition() -> Replication:
+def replication() -> Replication:
     cast.project()
     return cast.repeated(cast.finished_search("s"))
 
@@ -23,9 +23,9 @@ def _body(program: Program, replication: Replication, **more: Any) -> dict[str, 
     return {"choice": "adopt", "reason": "It pays.", "state": seen["state"], **more}
 
 
-def test_a_decision_freezes_the_evidence_that_its_state_names(repetition: Replication) -> None:
+def test_a_decision_freezes_the_evidence_that_its_state_names(replication: Replication) -> None:
     program = Program()
-    status, made = program.post(f"{ONE}/decisions", _body(program, repetition))
+    status, made = program.post(f"{ONE}/decisions", _body(program, replication))
     assert status == 201, made
     assert (made["choice"], made["decided_by"], made["sequence"]) == ("adopt", "ada", 1)
     assert program.get(f"{HERE}/champion")["digest"] == made["candidate_digest"]
@@ -33,19 +33,19 @@ def test_a_decision_freezes_the_evidence_that_its_state_names(repetition: Replic
     assert target["standing"] == 1 and target["reigns"][0]["gain"] > 0
 
 
-def test_stale_evidence_records_nothing(repetition: Replication) -> None:
+def test_stale_evidence_records_nothing(replication: Replication) -> None:
     program = Program()
-    body = _body(program, repetition)
-    program.post(f"{ONE}/repetitions/{repetition.pk}/open-test")
+    body = _body(program, replication)
+    program.post(f"{ONE}/repetitions/{replication.pk}/open-test")
     status, answer = program.post(f"{ONE}/decisions", body)
     assert status == 409 and "changed since" in answer["error"]
     assert program.post(f"{ONE}/decisions", body | {"state": ""})[0] == 409
     assert not Decision.objects.exists()
 
 
-def test_deciding_needs_the_scope_and_the_role(repetition: Replication) -> None:
+def test_deciding_needs_the_scope_and_the_role(replication: Replication) -> None:
     writer = Program("ada", ("read", "write"))
-    body = _body(writer, repetition)
+    body = _body(writer, replication)
     status, answer = writer.post(f"{ONE}/decisions", body)
     assert status == 403 and "scope decide" in answer["error"]
     status, answer = Program("cleo").post(f"{ONE}/decisions", body)
@@ -53,10 +53,10 @@ def test_deciding_needs_the_scope_and_the_role(repetition: Replication) -> None:
     assert not Decision.objects.exists()
 
 
-def test_choices_and_targets_that_there_are_not_are_refused(repetition: Replication) -> None:
+def test_choices_and_targets_that_there_are_not_are_refused(replication: Replication) -> None:
     program = Program()
     for wrong in ({"choice": "perhaps"}, {"target": "moon"}, {"reason": " "}):
-        status, answer = program.post(f"{ONE}/decisions", _body(program, repetition, **wrong))
+        status, answer = program.post(f"{ONE}/decisions", _body(program, replication, **wrong))
         assert status == 400 and answer["errors"], wrong
     assert not Decision.objects.exists()
 
@@ -70,8 +70,8 @@ def test_a_search_is_dropped_without_seeds() -> None:
     assert program.post(f"{ONE}/decisions", body | {"choice": "adopt"})[0] == 409
 
 
-def test_a_champion_is_reverted_to_an_earlier_one(repetition: Replication) -> None:
-    cast.decide(repetition, "adopt")
+def test_a_champion_is_reverted_to_an_earlier_one(replication: Replication) -> None:
+    cast.decide(replication, "adopt")
     second = cast.finished_search("t")
     cast.decide(cast.repeated(second, looks=(10,)), "adopt")
     program = Program()
@@ -84,7 +84,7 @@ def test_a_champion_is_reverted_to_an_earlier_one(repetition: Replication) -> No
 def test_a_project_begins_with_its_baseline() -> None:
     cast.project()
     program = Program()
-    assert program.get(f"{HERE}/baseline")["repetition"] is None
+    assert program.get(f"{HERE}/baseline")["replication"] is None
     assert program.post(f"{HERE}/baseline/record", {"reason": "x"})[0] == 404
     text = """\
 project: digits

@@ -222,7 +222,7 @@ def test_findings_stand_with_the_evidence(client: Client, repeated: Experiment) 
     assert "Known limit." in page(client, repeated)
 
 
-def test_a_repetition_of_another_experiment_is_not_found(
+def test_a_replication_of_another_experiment_is_not_found(
     client: Client, repeated: Experiment
 ) -> None:
     other = cast.search("other")
@@ -283,7 +283,7 @@ def test_between_looks_the_markdown_holds_the_seeds_only(
 
 
 def test_each_candidate_is_decided_on_its_own_page(client: Client, searched: Experiment) -> None:
-    first, second = cast.rivals(searched, looks=(6,), done=6, gain=0.02, spread=0.0005)
+    first, second = cast.candidates(searched, looks=(6,), done=6, gain=0.02, spread=0.0005)
     client.force_login(cast.person("ada"))
     text = client.get(cast.address(searched, "decide/?candidate=2")).content.decode()
     assert "shared by 2 candidates" in text and "decide/record/?candidate=2" in text
@@ -301,7 +301,7 @@ def test_each_candidate_is_decided_on_its_own_page(client: Client, searched: Exp
 def test_a_candidate_is_not_adopted_over_a_champion_it_never_met(
     client: Client, searched: Experiment
 ) -> None:
-    cast.rivals(searched, looks=(6,), done=6, gain=0.02, spread=0.0005)
+    cast.candidates(searched, looks=(6,), done=6, gain=0.02, spread=0.0005)
     for place in (1, 2):
         client.force_login(cast.person("ada"))
         address = cast.address(searched, f"decide/?candidate={place}")
@@ -311,7 +311,7 @@ def test_a_candidate_is_not_adopted_over_a_champion_it_never_met(
             {"choice": "adopt", "reason": "It pays.", "state": state},
             follow=True,
         ).content.decode()
-    assert "The champion changed since this repetition was declared" in said
+    assert "The champion changed since this replication was declared" in said
     assert Decision.objects.count() == 1
 
 

@@ -15,7 +15,7 @@ pytestmark = pytest.mark.django_db
 
 
 def _adopt(name: str, target: str = "production") -> Decision:
-    """A repetition against the present champion, adopted."""
+    """A replication against the present champion, adopted."""
     experiment = cast.finished_search(name, trials_per_arm=2)
     held = cast.repeated(experiment, looks=(10,))
     crowning = Decision.objects.crowning(experiment.project, target)

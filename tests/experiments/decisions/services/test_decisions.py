@@ -103,7 +103,7 @@ def test_adopting_against_the_verdict_is_marked() -> None:
     assert _record(worse, reason="Needed for the demo.", override=True).overrides_verdict
 
 
-def test_continue_queues_the_next_look_and_leaves_the_repetition_open() -> None:
+def test_continue_queues_the_next_look_and_leaves_the_replication_open() -> None:
     cast.project()
     unclear = cast.repeated(cast.finished_search(), done=10, gain=0.001, spread=0.004)
     assert evidence.evaluate(unclear).outcome == "undecided"
@@ -166,7 +166,7 @@ def test_a_cited_experiment_cannot_be_deleted(repeated: Replication) -> None:
 
 def test_of_several_candidates_only_one_is_adopted_over_the_same_baseline() -> None:
     cast.project()
-    first, second = cast.rivals(cast.finished_search(), looks=(10,), done=10, gain=0.02)
+    first, second = cast.candidates(cast.finished_search(), looks=(10,), done=10, gain=0.02)
     cast.decide(first, "adopt")
     with pytest.raises(Conflict, match="champion changed"):
         cast.decide(second, "adopt")

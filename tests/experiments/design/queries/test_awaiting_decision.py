@@ -47,7 +47,7 @@ def test_archived_experiments_and_other_projects_wait_for_nobody(project: Projec
 
 
 def test_candidates_that_share_a_baseline_wait_for_its_open_runs(project: Project) -> None:
-    first, *others = cast.rivals(cast.finished_search(trials_per_arm=4))
+    first, *others = cast.candidates(cast.finished_search(trials_per_arm=4))
     waiting = awaiting_decision([project.pk])
     baseline = Trial.objects.filter(study__replication=first, study__side="baseline").first()
     assert baseline is not None and others

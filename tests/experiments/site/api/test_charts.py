@@ -47,7 +47,7 @@ def test_curves_are_chosen_by_metric_and_trial(searched: Experiment) -> None:
     assert _titles(alone) and alone["metric"] == whole["metric"]
 
 
-def test_the_seeds_and_the_interval_of_a_repetition_are_figures(searched: Experiment) -> None:
+def test_the_seeds_and_the_interval_of_a_replication_are_figures(searched: Experiment) -> None:
     held = cast.repeated(searched)
     place = f"{HERE}/experiments/s/repetitions/{held.pk}/charts"
     figures = Program("ben").get(place)

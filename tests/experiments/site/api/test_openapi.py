@@ -93,7 +93,7 @@ def places() -> dict[str, Any]:
         "trial": "A1",
         "run_id": experiment.best_trial_id,
         "finding": Finding.objects.filter(experiment=experiment).values_list("pk", flat=True)[0],
-        "repetition": replication.pk,
+        "replication": replication.pk,
         "sequence": Decision.objects.values_list("sequence", flat=True)[0],
         "kind": "clone",
         "username": "ben",

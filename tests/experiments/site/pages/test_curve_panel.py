@@ -96,8 +96,8 @@ def test_seeds_are_drawn_as_a_mean_with_its_band_over_single_lines(
 
 
 def test_seeds_are_not_shown_between_looks(viewer: Client, search: Experiment) -> None:
-    repetition = cast.repeated(search, looks=(3, 6), done=3)
-    one = Trial.objects.replicates_of(repetition).first()
+    replication = cast.repeated(search, looks=(3, 6), done=3)
+    one = Trial.objects.replicates_of(replication).first()
     assert one is not None
     Trial.objects.filter(pk=one.pk).update(state=TrialState.RUNNING)
     query = {"trials": "seeds"}

@@ -41,7 +41,7 @@ def program() -> Program:
 
 
 @pytest.fixture
-def repetition(program: Program) -> Replication:
+def replication(program: Program) -> Replication:
     return declare()
 
 
@@ -57,19 +57,19 @@ def declare(looks: tuple[int, ...] = (3,), **more: Any) -> Replication:
     )
 
 
-def take(program: Program, repetition: Replication, side: str, **more: Any) -> tuple[int, Any]:
-    body = {"project": "digits", "experiment": NAME, "repetition": repetition.pk, "side": side}
+def take(program: Program, replication: Replication, side: str, **more: Any) -> tuple[int, Any]:
+    body = {"project": "digits", "experiment": NAME, "replication": replication.pk, "side": side}
     return program.post(RUNS, body | more)
 
 
-def taken(program: Program, repetition: Replication, side: str, **more: Any) -> Any:
-    status, answer = take(program, repetition, side, **more)
+def taken(program: Program, replication: Replication, side: str, **more: Any) -> Any:
+    status, answer = take(program, replication, side, **more)
     assert status == 201, answer
     return answer
 
 
 def all_run(
-    program: Program, repetition: Replication, *, own_seeds: bool = False, gain: float = 0.05
+    program: Program, replication: Replication, *, own_seeds: bool = False, gain: float = 0.05
 ) -> Evidence:
     for side, base in (("candidate", 0.8 + gain), ("baseline", 0.8)):
         for place, noise in enumerate((0.0, 0.001, 0.003)):
@@ -77,16 +77,16 @@ def all_run(
             if own_seeds:
                 start = 100 if side == "candidate" else 200
                 seeds = {"train_seed": start + place, "split_seed": start + 50 + place}
-            made = taken(program, repetition, side, **seeds)
+            made = taken(program, replication, side, **seeds)
             log(program, made["id"], base + noise * (2 if side == "baseline" else 1))
-    return evaluate(Replication.objects.get(pk=repetition.pk))
+    return evaluate(Replication.objects.get(pk=replication.pk))
 
 
 def test_a_program_is_handed_the_declared_seeds_and_parameters_pair_by_pair(
-    program: Program, repetition: Replication
+    program: Program, replication: Replication
 ) -> None:
-    ours = [taken(program, repetition, "candidate") for _ in range(3)]
-    theirs = [taken(program, repetition, "baseline") for _ in range(3)]
+    ours = [taken(program, replication, "candidate") for _ in range(3)]
+    theirs = [taken(program, replication, "baseline") for _ in range(3)]
     assert [each["pair"] for each in ours] == [1, 2, 3]
     assert ours[0]["params"] == {"learning_rate": 0.1, "layers": 3}
     assert theirs[0]["params"] == {"learning_rate": 0.2, "layers": 3}
@@ -100,9 +100,9 @@ def test_a_program_is_handed_the_declared_seeds_and_parameters_pair_by_pair(
 
 
 def test_replicates_from_outside_reach_a_paired_verdict_that_is_adopted(
-    program: Program, repetition: Replication
+    program: Program, replication: Replication
 ) -> None:
-    evidence = all_run(program, repetition)
+    evidence = all_run(program, replication)
     verdict = evidence.verdict
     assert verdict is not None
     assert (verdict.outcome, verdict.paired, verdict.finite_pairs) == ("adopt", True, 3)
@@ -111,28 +111,28 @@ def test_replicates_from_outside_reach_a_paired_verdict_that_is_adopted(
     assert evidence.bounds == {"layers": 3}
     assert [each["name"] for each in evidence.varied] == ["learning_rate"]
     decision = cast.decide(evidence.replication, "adopt")
-    assert decision.candidate == repetition.candidate
+    assert decision.candidate == replication.candidate
     experiment = Experiment.objects.get()
     assert (experiment.trial_count, experiment.best_value) == (2, 0.9)  # of the search alone
     assert experiment.state == "finished"
-    status, answer = take(program, repetition, "candidate")
+    status, answer = take(program, replication, "candidate")
     assert status == 409 and "has been decided" in answer["error"]
 
 
 def test_between_looks_nothing_is_judged_and_runs_made_before_never_count(
-    program: Program, repetition: Replication
+    program: Program, replication: Replication
 ) -> None:
-    log(program, taken(program, repetition, "candidate")["id"], 0.9)
+    log(program, taken(program, replication, "candidate")["id"], 0.9)
     ran(program, 0.99, rate=0.1, seed=77)  # the candidate's parameters, but no replicate
-    evidence = evaluate(repetition)
+    evidence = evaluate(replication)
     assert (evidence.verdict, evidence.open_runs) == (None, 5)
     assert [score for score in evidence.scores["candidate"] if score is not None] == [0.9]
 
 
 def test_seeds_of_the_programs_own_make_the_sides_separate_samples(
-    program: Program, repetition: Replication
+    program: Program, replication: Replication
 ) -> None:
-    verdict = all_run(program, repetition, own_seeds=True).verdict
+    verdict = all_run(program, replication, own_seeds=True).verdict
     assert verdict is not None
     assert (verdict.paired, verdict.outcome, verdict.pairs_won) == (False, "adopt", None)
     assert "share no seeds" in " ".join(verdict.notes)
@@ -140,18 +140,18 @@ def test_seeds_of_the_programs_own_make_the_sides_separate_samples(
 
 
 def test_common_seeds_of_the_programs_own_are_a_pair(
-    program: Program, repetition: Replication
+    program: Program, replication: Replication
 ) -> None:
     own = [{"train_seed": 100 + n, "split_seed": 200 + n} for n in range(3)]
     for seeds in own:
-        log(program, taken(program, repetition, "baseline", **seeds)["id"], 0.8)
+        log(program, taken(program, replication, "baseline", **seeds)["id"], 0.8)
     # In another order, and once without naming any: handed out is what the baseline ran with.
-    found = [taken(program, repetition, "candidate", **own[n]) for n in (2, 0)]
-    found.append(taken(program, repetition, "candidate"))
+    found = [taken(program, replication, "candidate", **own[n]) for n in (2, 0)]
+    found.append(taken(program, replication, "candidate"))
     assert [(each["pair"], each["train_seed"]) for each in found] == [(3, 102), (1, 100), (2, 101)]
     for place, each in enumerate(found):
         log(program, each["id"], 0.85 + place / 1000)
-    verdict = evaluate(repetition).verdict
+    verdict = evaluate(replication).verdict
     assert verdict is not None and verdict.paired
 
 
@@ -164,10 +164,10 @@ def test_common_seeds_of_the_programs_own_are_a_pair(
     ],
 )
 def test_seeds_that_are_not_fresh_are_refused(
-    program: Program, repetition: Replication, seeds: dict[str, int], field: str, why: str
+    program: Program, replication: Replication, seeds: dict[str, int], field: str, why: str
 ) -> None:
-    taken(program, repetition, "candidate", train_seed=300, split_seed=400)
-    status, answer = take(program, repetition, "candidate", **seeds)
+    taken(program, replication, "candidate", train_seed=300, split_seed=400)
+    status, answer = take(program, replication, "candidate", **seeds)
     assert status == 409 and "fresh seeds" in answer["error"]
     assert [(each["where"], why in each["message"]) for each in answer["errors"]] == [
         (field, True)
@@ -175,17 +175,17 @@ def test_seeds_that_are_not_fresh_are_refused(
 
 
 def test_other_parameters_than_declared_are_refused_by_name(
-    program: Program, repetition: Replication
+    program: Program, replication: Replication
 ) -> None:
     status, answer = take(
-        program, repetition, "candidate", params={"learning_rate": 0.1, "layers": 4, "more": 1}
+        program, replication, "candidate", params={"learning_rate": 0.1, "layers": 4, "more": 1}
     )
     assert status == 409
     assert answer["errors"] == [
         {"where": "params.layers", "message": "want 3, found 4"},
         {"where": "params.more", "message": "want none, found 1"},
     ]
-    taken(program, repetition, "candidate", params={"layers": 3, "learning_rate": 0.1})
+    taken(program, replication, "candidate", params={"layers": 3, "learning_rate": 0.1})
 
 
 @pytest.mark.parametrize(
@@ -195,60 +195,70 @@ def test_other_parameters_than_declared_are_refused_by_name(
         ({"pair": 1}, 409, "Replicate 1 of the candidate is taken"),
         ({"pair": 0}, 422, "pair"),
         ({"side": "both"}, 422, "side"),
-        ({"repetition": None}, 422, "repetition"),
+        ({"replication": None}, 422, "replication"),
         ({"side": None}, 422, "side"),
         ({"metrics": {"x": {"kind": "loss"}}}, 422, "metrics"),
-        ({"experiment": "another"}, 404, "no repetition"),
-        ({"repetition": 2**62}, 404, "no repetition"),
+        ({"experiment": "another"}, 404, "no replication"),
+        ({"replication": 2**62}, 404, "no replication"),
         ({"project": "faces"}, 404, "no project"),
     ],
 )
 def test_what_cannot_be_taken_says_why(
-    program: Program, repetition: Replication, more: dict[str, Any], status: int, why: str
+    program: Program, replication: Replication, more: dict[str, Any], status: int, why: str
 ) -> None:
-    taken(program, repetition, "candidate")
+    taken(program, replication, "candidate")
     body = {"project": "digits", "experiment": NAME, "side": "candidate"}
-    found, answer = program.post(RUNS, body | {"repetition": repetition.pk} | more)
+    found, answer = program.post(RUNS, body | {"replication": replication.pk} | more)
     assert found == status, answer
     assert why in str(answer)
 
 
-def test_the_same_key_takes_the_same_replicate(program: Program, repetition: Replication) -> None:
-    first = taken(program, repetition, "candidate", key="a")
-    status, again = take(program, repetition, "candidate", key="a")
+def test_a_program_may_still_name_its_replication_by_the_former_word(
+    program: Program, replication: Replication
+) -> None:
+    asked = {"project": "digits", "experiment": NAME, "side": "candidate"}
+    status, made = program.post(RUNS, asked | {"repetition": replication.pk})
+    assert status == 201 and made["pair"] == 1
+
+
+def test_the_same_key_takes_the_same_replicate(program: Program, replication: Replication) -> None:
+    first = taken(program, replication, "candidate", key="a")
+    status, again = take(program, replication, "candidate", key="a")
     assert (status, again["id"], again["train_seed"]) == (200, first["id"], first["train_seed"])
-    assert taken(program, repetition, "candidate", key="b")["pair"] == 2
+    assert taken(program, replication, "candidate", key="b")["pair"] == 2
 
 
 def test_an_accident_is_repeated_with_its_own_seeds_and_a_replicate_is_never_pruned(
-    program: Program, repetition: Replication
+    program: Program, replication: Replication
 ) -> None:
-    first = taken(program, repetition, "candidate", train_seed=300)
+    first = taken(program, replication, "candidate", train_seed=300)
     status, answer = program.post(f"{RUNS}/{first['id']}/finish", {"state": "pruned"})
     assert status == 409 and "runs to its end" in answer["error"]
     program.finish(first["id"], state="failed", reason="out of memory")
     assert (
-        replications.repeat_failed(access=cast.access("cleo", repetition), replication=repetition)
+        replications.repeat_failed(
+            access=cast.access("cleo", replication), replication=replication
+        )
         == 1
     )
-    status, answer = take(program, repetition, "candidate", pair=1, train_seed=301)
+    status, answer = take(program, replication, "candidate", pair=1, train_seed=301)
     assert status == 409 and "its own seeds" in answer["error"]
-    again = taken(program, repetition, "candidate", pair=1)
+    again = taken(program, replication, "candidate", pair=1)
     assert (again["train_seed"], again["split_seed"]) == (300, first["split_seed"])
 
 
 def test_a_replicate_that_falls_silent_is_an_accident(
-    program: Program, repetition: Replication
+    program: Program, replication: Replication
 ) -> None:
-    made = taken(program, repetition, "candidate")
+    made = taken(program, replication, "candidate")
     Trial.objects.filter(pk=made["id"]).update(heartbeat_at=cast.START)
     Experiment.objects.update(stop_reason="all runs ended")
     assert runs.lose_silent() == [made["id"]]
-    assert evaluate(repetition).accidents == 1
+    assert evaluate(replication).accidents == 1
 
 
 def test_a_replicate_that_nobody_took_cannot_be_logged_to(
-    program: Program, repetition: Replication
+    program: Program, replication: Replication
 ) -> None:
     waiting = Trial.objects.filter(state=TrialState.WAITING)[0]
     for address in ("points", "finish"):
@@ -257,14 +267,14 @@ def test_a_replicate_that_nobody_took_cannot_be_logged_to(
 
 
 def test_no_worker_claims_what_programs_outside_are_to_run(
-    program: Program, repetition: Replication
+    program: Program, replication: Replication
 ) -> None:
     assert queue.claimable("cpu") == 0
     assert queue.claim(queue="cpu", worker_id=None) is None
     with pytest.raises(NotOpenYet, match="cannot measure"):
         variance.measure(
-            access=cast.access("cleo", repetition.experiment),
-            experiment=repetition.experiment,
+            access=cast.access("cleo", replication.experiment),
+            experiment=replication.experiment,
             purpose="training_seed",
         )
 
@@ -277,22 +287,22 @@ def test_workers_replicates_are_not_to_be_taken_by_programs() -> None:
 
 
 def test_split_seeds_count_as_varied_when_the_program_says_so(
-    program: Program, repetition: Replication
+    program: Program, replication: Replication
 ) -> None:
     for side, score in (("candidate", 0.9), ("baseline", 0.8)):
         for place in range(3):
-            made = taken(program, repetition, side)
+            made = taken(program, replication, side)
             value = score + place / (1000 if side == "baseline" else 900)
             log(program, made["id"], value, read_split_seed=True)
-    verdict = evaluate(repetition).verdict
+    verdict = evaluate(replication).verdict
     assert verdict is not None and verdict.paired and not verdict.on_this_split
 
 
-def test_a_repetition_is_read_without_scores_and_by_members_only(
-    program: Program, repetition: Replication
+def test_a_replication_is_read_without_scores_and_by_members_only(
+    program: Program, replication: Replication
 ) -> None:
-    made = taken(program, repetition, "candidate")
-    address = f"{RUNS}/repetitions/{repetition.pk}"
+    made = taken(program, replication, "candidate")
+    address = f"{RUNS}/repetitions/{replication.pk}"
     status, answer = program.get(address)
     assert status == 200
     assert (answer["pairs"], answer["looks"], answer["decided"]) == (3, [3], False)
@@ -303,18 +313,18 @@ def test_a_repetition_is_read_without_scores_and_by_members_only(
     assert runs_of == [made["id"]]
     stranger = Program("dan")
     assert stranger.get(address)[0] == 404
-    assert take(stranger, repetition, "candidate")[0] == 404
+    assert take(stranger, replication, "candidate")[0] == 404
     elsewhere = Program(project=cast.project("faces"))
     assert elsewhere.get(address)[0] == 404
-    assert take(elsewhere, repetition, "candidate")[0] == 404
-    assert take(Program("ben"), repetition, "candidate")[0] == 403
-    assert take(Program(scopes=("read",)), repetition, "candidate")[0] == 403
+    assert take(elsewhere, replication, "candidate")[0] == 404
+    assert take(Program("ben"), replication, "candidate")[0] == 403
+    assert take(Program(scopes=("read",)), replication, "candidate")[0] == 403
 
 
 def test_a_champion_from_outside_bars_workers_with_the_reason(
-    program: Program, repetition: Replication
+    program: Program, replication: Replication
 ) -> None:
-    all_run(program, repetition)
+    all_run(program, replication)
     cast.decide(Replication.objects.get(), "adopt")
     searched = cast.finished_search()
     with pytest.raises(NotOpenYet, match="champion was logged by programs outside"):
@@ -326,8 +336,8 @@ def test_a_champion_from_outside_bars_workers_with_the_reason(
 
 
 def test_tokens_of_another_project_do_not_reach_a_replicate(
-    program: Program, repetition: Replication
+    program: Program, replication: Replication
 ) -> None:
-    made = taken(program, repetition, "candidate")
+    made = taken(program, replication, "candidate")
     other = Program(project=cast.project("faces"))
     assert other.post(f"{RUNS}/{made['id']}/finish", {})[0] == 404

@@ -22,13 +22,13 @@ def _names(program: Program) -> tuple[str, str]:
     return rows[0]["name"], rows[3]["name"]
 
 
-def test_a_repetition_is_declared_by_the_names_of_its_trials(program: Program) -> None:
-    assert program.get(f"{ONE}/repetitions") == {"repetition": None}
+def test_a_replication_is_declared_by_the_names_of_its_trials(program: Program) -> None:
+    assert program.get(f"{ONE}/repetitions") == {"replication": None}
     candidate, baseline = _names(program)
     body = {"candidate": candidate, "baseline": baseline, "looks": [3, 6]}
     status, made = program.post(f"{ONE}/repetitions", body)
     assert status == 201, made
-    assert made["repetition"]["looks"] == [3, 6] and made["repetition"]["replicates_open"] == 6
+    assert made["replication"]["looks"] == [3, 6] and made["replication"]["replicates_open"] == 6
     status, answer = program.post(f"{ONE}/repetitions", body)
     assert status == 409 and "is open" in answer["error"]
 

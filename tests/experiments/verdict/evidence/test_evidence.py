@@ -208,7 +208,7 @@ def test_extra_seeds_are_judged_as_after_peeking() -> None:
 def test_several_candidates_are_each_tested_at_their_share_of_the_level() -> None:
     cast.project()
     experiment = cast.finished_search()
-    first, second = cast.rivals(experiment, looks=(5, 10), done=5)
+    first, second = cast.candidates(experiment, looks=(5, 10), done=5)
     found = evidence.evaluate(first)
     assert found.verdict is not None
     assert found.verdict.level == pytest.approx(first.level / 2)
@@ -220,7 +220,7 @@ def test_several_candidates_are_each_tested_at_their_share_of_the_level() -> Non
 
 def test_one_candidate_may_go_on_while_the_other_keeps_its_look() -> None:
     cast.project()
-    first, second = cast.rivals(
+    first, second = cast.candidates(
         cast.finished_search(), looks=(3, 6), done=3, gain=0.0, spread=0.004
     )
     held = replications.continue_to_next_look(

@@ -24,7 +24,7 @@ hyperparameters:
 """
 
 
-def test_before_any_repetition_what_can_be_shown_is_unknown() -> None:
+def test_before_any_replication_what_can_be_shown_is_unknown() -> None:
     cast.project()
     told = planning.plan_ahead(cast.finished_search(), DEFAULT, margin=0.001)
     assert told.spread.sd is None and all(each.gain is None for each in told.detectable)

@@ -61,7 +61,7 @@ def test_a_comparison_of_runs_from_outside_is_declared_on_the_seeds_page(
     assert (replication.looks, replication.margin, replication.score_rule) == ("[3]", 0.01, "last")
     page = text(signed_in, f"{PAGE}seeds/")
     assert "3 pairs are declared" in page
-    assert f"repetition={replication.pk}, side=&quot;candidate&quot;" in page.replace(
+    assert f"replication={replication.pk}, side=&quot;candidate&quot;" in page.replace(
         '"candidate"', "&quot;candidate&quot;"
     )
     assert "0 of 6 replicates" in page

@@ -145,7 +145,7 @@ def test_an_undecided_look_leads_to_the_next_declared_one(
     replication = cast.repeated(experiment, looks=(6, 12), done=6, gain=0.0, spread=0.004)
     page(client, experiment)
     address = cast.address(experiment, f"seeds/{replication.pk}/continue/")
-    assert "On to 12 pairs" in client.post(address, follow=True).content.decode()
+    assert "Queued: 12 pairs in all." in client.post(address, follow=True).content.decode()
     replication.refresh_from_db()
     assert replication.pairs_queued == 12
     assert "one-sided p" not in page(client, experiment)
@@ -259,7 +259,7 @@ def test_a_guard_that_cannot_be_queues_nothing_and_stays_in_the_form(
 
 
 def test_each_candidate_has_its_own_seeds_page(client: Client, experiment: Experiment) -> None:
-    first, second = cast.rivals(experiment, looks=(3, 6), done=3, gain=0.0, spread=0.004)
+    first, second = cast.candidates(experiment, looks=(3, 6), done=3, gain=0.0, spread=0.004)
     client.force_login(cast.person("cleo"))
     address = cast.address(experiment, "seeds/?candidate=2")
     text = client.get(address).content.decode()
@@ -322,7 +322,7 @@ def test_extra_seeds_do_not_follow_a_verdict_that_decides(
 def test_a_second_click_declares_nothing_twice(client: Client, experiment: Experiment) -> None:
     page(client, experiment)
     declare(client, experiment)
-    assert "A repetition of this experiment is open" in declare(client, experiment)
+    assert "A replication of this experiment is open" in declare(client, experiment)
     assert Replication.objects.count() == 1
     assert Trial.objects.filter(study__replication__isnull=False).count() == 6
 

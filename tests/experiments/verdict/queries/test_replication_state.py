@@ -10,9 +10,9 @@ from experiments.verdict.queries.replication_state import (
     best_of_each_arm,
     best_trials,
     find_choosable,
-    find_repetition,
+    find_replication,
     guard_metrics,
-    repetition_state,
+    replication_state,
 )
 from tests import cast
 
@@ -32,7 +32,7 @@ def access(slug: str = "digits") -> Access:
 
 
 def test_without_seeds_there_is_no_state(experiment: Experiment) -> None:
-    assert repetition_state(experiment.pk) is None
+    assert replication_state(experiment.pk) is None
 
 
 def test_replicates_are_counted_by_what_became_of_them(
@@ -48,29 +48,29 @@ def test_replicates_are_counted_by_what_became_of_them(
         state=TrialState.FAILED, failure_kind=FailureKind.INFEASIBLE
     )
     with django_assert_num_queries(4):
-        state = repetition_state(experiment.pk)
+        state = replication_state(experiment.pk)
     assert state is not None
     assert (state.replicates_done, state.replicates_open, state.accidents) == (5, 4, 1)
     assert not state.complete
     assert (state.look, state.schedule) == (1, "5, 10 pairs")
 
 
-def test_a_decided_repetition_names_its_decision() -> None:
+def test_a_decided_replication_names_its_decision() -> None:
     cast.project()
     experiment = cast.decided("wider", "adopt", "It pays.")
-    state = repetition_state(experiment.pk)
+    state = replication_state(experiment.pk)
     assert state is not None and state.complete
     assert (state.decision, state.choice) == (1, "adopt")
 
 
-def test_a_repetition_is_found_in_its_own_project_and_experiment_only(
+def test_a_replication_is_found_in_its_own_project_and_experiment_only(
     experiment: Experiment,
 ) -> None:
     cast.project("other")
     replication = cast.repeated(experiment, looks=(3,), done=1)
-    assert find_repetition(access(), experiment.pk, replication.pk) == replication
-    assert find_repetition(access("other"), experiment.pk, replication.pk) is None
-    assert find_repetition(access(), experiment.pk + 1, replication.pk) is None
+    assert find_replication(access(), experiment.pk, replication.pk) == replication
+    assert find_replication(access("other"), experiment.pk, replication.pk) is None
+    assert find_replication(access(), experiment.pk + 1, replication.pk) is None
 
 
 def test_candidates_stand_the_best_first(experiment: Experiment) -> None:
@@ -100,17 +100,17 @@ def test_only_trials_of_this_search_can_be_chosen(experiment: Experiment) -> Non
 def test_of_several_candidates_the_first_undecided_is_shown_unless_one_is_asked_for(
     experiment: Experiment,
 ) -> None:
-    first, second = cast.rivals(experiment, looks=(10,), done=10, gain=0.02)
-    state = repetition_state(experiment.pk)
+    first, second = cast.candidates(experiment, looks=(10,), done=10, gain=0.02)
+    state = replication_state(experiment.pk)
     assert state is not None and (state.id, state.position) == (first.pk, 1)
-    assert [rival.decision for rival in state.rivals] == [None, None]
-    asked = repetition_state(experiment.pk, 2)
+    assert [each.decision for each in state.candidates] == [None, None]
+    asked = replication_state(experiment.pk, 2)
     assert asked is not None and asked.id == second.pk and asked.complete
     cast.decide(first, "adopt")
-    state = repetition_state(experiment.pk)
+    state = replication_state(experiment.pk)
     assert state is not None and state.id == second.pk and not state.all_decided
     cast.decide(second, "reject")
-    state = repetition_state(experiment.pk)
+    state = replication_state(experiment.pk)
     assert state is not None and state.id == first.pk and state.all_decided
 
 

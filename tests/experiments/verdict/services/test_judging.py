@@ -151,9 +151,9 @@ def test_the_verdict_is_the_records_and_not_the_callers_copy(clear: Replication)
         _record(stale)
 
 
-def test_a_repetition_of_another_experiment_decides_nothing_here(clear: Replication) -> None:
+def test_a_replication_of_another_experiment_decides_nothing_here(clear: Replication) -> None:
     other = cast.finished_search("other", trials_per_arm=2)
-    with pytest.raises(NotFound, match="other has no repetition"):
+    with pytest.raises(NotFound, match="other has no replication"):
         decisions.record(
             access=cast.access("ada", other),
             experiment=other,
@@ -175,7 +175,7 @@ def test_runs_that_measure_variance_lead_to_no_decision(clear: Replication) -> N
         _record(measuring)
 
 
-def test_a_repetition_that_asks_for_a_verdict_is_no_baseline(clear: Replication) -> None:
+def test_a_replication_that_asks_for_a_verdict_is_no_baseline(clear: Replication) -> None:
     with pytest.raises(NotOpenYet, match="no baseline"):
         baselines.record(
             access=cast.access("ada", clear), replication=clear, reason="It is what runs."

@@ -197,8 +197,8 @@ def test_the_test_scores_stay_sealed_while_replicates_run(searched: Experiment) 
 
 
 def test_candidates_declared_together_share_seeds_and_the_baseline(searched: Experiment) -> None:
-    first, second = cast.rivals(searched, looks=(3, 6), done=0)
-    assert (first.candidates, second.candidates, second.family) == (2, 2, first.pk)
+    first, second = cast.candidates(searched, looks=(3, 6), done=0)
+    assert (first.candidates, second.candidates, second.group) == (2, 2, first.pk)
     queued = Trial.objects.filter(study__replication__in=(first, second))
     assert queued.count() == 9  # three pairs, of which the baseline runs once
     for pair in range(3):
@@ -211,7 +211,7 @@ def test_candidates_declared_together_share_seeds_and_the_baseline(searched: Exp
 def test_a_candidate_that_goes_on_finds_the_baseline_runs_of_the_other(
     searched: Experiment,
 ) -> None:
-    first, second = cast.rivals(searched, looks=(3, 6), done=3, gain=0.0, spread=0.004)
+    first, second = cast.candidates(searched, looks=(3, 6), done=3, gain=0.0, spread=0.004)
     for held in (second, first):
         replications.continue_to_next_look(access=cast.access("cleo", held), replication=held)
     runs = Trial.objects.filter(study__replication__in=(first, second))
@@ -228,7 +228,7 @@ def test_candidates_that_are_the_same_are_refused(searched: Experiment) -> None:
 
 
 def test_another_schedule_waits_for_every_candidate_of_the_first(searched: Experiment) -> None:
-    first, _ = cast.rivals(searched, looks=(3,), done=3)
+    first, _ = cast.candidates(searched, looks=(3,), done=3)
     cast.decide(first, "reject")
     with pytest.raises(Conflict, match="is open"):
         _declare(searched)

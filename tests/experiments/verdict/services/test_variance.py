@@ -168,7 +168,7 @@ def test_a_repeated_search_stays_on_code_and_data_of_its_arm() -> None:
 
 
 def test_the_candidate_that_is_looked_at_is_measured_not_the_newest(searched: Experiment) -> None:
-    first, second = cast.rivals(searched)
+    first, second = cast.candidates(searched)
     assert first.candidate_id != second.candidate_id
     for looked_at in (first, second):
         made = _measure(searched, "training_seed", runs=2, of=looked_at)

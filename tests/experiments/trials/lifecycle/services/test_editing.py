@@ -164,11 +164,11 @@ def refused(experiment: Experiment) -> list[str]:
     return [problem.message for problem in raised.value.problems]
 
 
-def test_a_decision_and_its_repetition_keep_it() -> None:
+def test_a_decision_and_its_replication_keep_it() -> None:
     cast.project()
     words = refused(cast.decided("wider", "reject", "No.", gain=-0.002))
     assert words[0] == "decision 1 (reject) rests on it"
-    assert "repetition" in words[1] and Decision.objects.exists()
+    assert "replication" in words[1] and Decision.objects.exists()
 
 
 def test_declared_looks_keep_it_before_any_decision(experiment: Experiment) -> None:

@@ -1,4 +1,4 @@
-"""Series that belong in one chart: train_loss and validation_loss are the family "loss"."""
+"""Series that belong in one chart: train_loss and validation_loss are the group "loss"."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _SPLIT_WORDS = re.compile(
 
 
 @dataclass(frozen=True, slots=True)
-class Family:
+class MetricGroup:
     """`members` are metric names; `train` those of them measured on training data."""
 
     key: str
@@ -33,15 +33,15 @@ class Family:
         return self.key.replace("_", " ").strip() or self.members[0]
 
 
-def families(
+def metric_groups(
     names: Iterable[str], declared: Mapping[str, Metric], official: str
-) -> dict[str, Family]:
-    """Families by key: what is judged first, then losses, other metrics, the rest by name."""
+) -> dict[str, MetricGroup]:
+    """Groups by key: what is judged first, then losses, other metrics, the rest by name."""
     found: dict[str, list[str]] = {}
     for name in sorted(set(names)):
         found.setdefault(_key(name).casefold(), []).append(name)
     built = {
-        (key := _key(members[0])): Family(
+        (key := _key(members[0])): MetricGroup(
             key=key,
             members=tuple(sorted(members, key=lambda name: _split(name, declared) == "train")),
             train=frozenset(name for name in members if _split(name, declared) == "train"),
@@ -52,8 +52,8 @@ def families(
     return dict(sorted(built.items(), key=lambda pair: _rank(pair[1], declared)))
 
 
-def first_family(found: Mapping[str, Family], wanted: str = "") -> Family | None:
-    """The family asked for; else one that shows training beside validation, else the official."""
+def first_group(found: Mapping[str, MetricGroup], wanted: str = "") -> MetricGroup | None:
+    """The group asked for; else one that shows training beside validation, else the official."""
     if wanted in found:
         return found[wanted]
     both = [each for each in found.values() if each.train and len(each.members) > len(each.train)]
@@ -72,9 +72,9 @@ def _split(name: str, declared: Mapping[str, Metric]) -> str:
     return (declared.get(name) or guess(name)).split
 
 
-def _rank(family: Family, declared: Mapping[str, Metric]) -> tuple[int, str]:
-    if family.holds_official:
+def _rank(group: MetricGroup, declared: Mapping[str, Metric]) -> tuple[int, str]:
+    if group.holds_official:
         return (0, "")
-    kinds = {(declared.get(name) or guess(name)).kind for name in family.members}
+    kinds = {(declared.get(name) or guess(name)).kind for name in group.members}
     order = ("loss", "metric", "learning_rate", "gradient_norm")
-    return (1 + min((order.index(k) for k in kinds if k in order), default=len(order)), family.key)
+    return (1 + min((order.index(k) for k in kinds if k in order), default=len(order)), group.key)
