@@ -14,7 +14,7 @@ ARG VERDICT_COMMIT=
 ENV VERDICT_COMMIT=$VERDICT_COMMIT
 
 FROM base AS web
-RUN pip install --editable ".[web]"
+RUN pip install --editable ".[web,s3]"
 COPY . .
 RUN python manage.py collectstatic --noinput && rm -rf /data/*
 USER verdict
@@ -23,7 +23,7 @@ HEALTHCHECK --interval=10s --timeout=3s --start-period=60s CMD ["python", "-c", 
 CMD ["sh", "-c", "python manage.py migrate --noinput && exec python -m config.web_server --host 0.0.0.0 --port 8000"]
 
 FROM base AS worker
-RUN pip install --editable ".[workers]"
+RUN pip install --editable ".[workers,s3]"
 COPY . .
 USER verdict
 STOPSIGNAL SIGTERM

@@ -6,7 +6,7 @@ SHELL := /bin/sh
 VENV := .venv
 BIN := $(VENV)/bin
 RUN_GROUPS := web,workers,embedded
-ALL_GROUPS := $(RUN_GROUPS),test,lint
+ALL_GROUPS := $(RUN_GROUPS),s3,test,lint
 # Processes of the tests; two more than there are cores, as many of them wait for their workers.
 JOBS ?= $(shell expr $$(getconf _NPROCESSORS_ONLN) + 2)
 PYTEST := $(BIN)/python -m pytest --quiet -n $(JOBS)

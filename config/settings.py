@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from urllib.parse import quote
+from typing import Any
+from urllib.parse import quote, urlsplit
 
 from django.core.exceptions import ImproperlyConfigured
 
@@ -28,8 +29,13 @@ BASE_DIR = Path(__file__).resolve().parent.parent
 
 # Data folder: database file, Redis socket, keys, artifacts, logs.
 DATA_DIR = env_folder("VERDICT_DATA", BASE_DIR / "var")
-# Checkpoints and other files of trials. Nodes that share trials share this folder.
+# Checkpoints and other files of trials: here, or sent on to the store that all nodes share.
 ARTIFACTS_DIR = env_folder("ARTIFACTS_DIR", DATA_DIR / "artifacts")
+ARTIFACTS_STORE = env_url("ARTIFACTS_STORE", "", schemes=("s3",))
+ARTIFACTS_ENDPOINT = env_url("ARTIFACTS_ENDPOINT", "", schemes=("http", "https"))
+# Of files that programs log: the largest one, and of a project all together.
+FILE_MEGABYTES = env_int("FILE_MEGABYTES", 10_240, minimum=1)
+PROJECT_FILES_GIGABYTES = env_int("PROJECT_FILES_GIGABYTES", 100, minimum=1)
 LOGS_DIR = DATA_DIR / "logs"
 
 DEBUG = env_bool("DEBUG", False)
@@ -246,10 +252,20 @@ TEMPLATES = [
 STATIC_URL = "/static/"
 STATIC_ROOT = BASE_DIR / "staticfiles"
 STATICFILES_DIRS = [BASE_DIR / "static"]
-STORAGES = {
+STORAGES: dict[str, dict[str, Any]] = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
     "staticfiles": {"BACKEND": "config.static_files.HashedFiles"},
+    "artifacts": {"BACKEND": "experiments.trials.artifacts.storage.LocalFolder"},
 }
+if ARTIFACTS_STORE:  # its keys are where Amazon's own tools look for them
+    STORAGES["artifacts"] = {
+        "BACKEND": "experiments.trials.artifacts.s3_storage.S3Artifacts",
+        "OPTIONS": {
+            "bucket_name": urlsplit(ARTIFACTS_STORE).netloc,
+            "location": urlsplit(ARTIFACTS_STORE).path.strip("/"),
+            "endpoint_url": ARTIFACTS_ENDPOINT or None,
+        },
+    }
 
 # Sign-in
 LOGIN_URL = "login"

@@ -36,7 +36,7 @@ class Artifact(models.Model):
     """
 
     trial = models.ForeignKey(Trial, models.CASCADE, related_name="artifacts")
-    kind = models.CharField(max_length=20)  # checkpoint, diff, output, file
+    kind = models.CharField(max_length=20)  # checkpoint, output, file, image, ...
     name = models.CharField(max_length=300)
     path = models.CharField(max_length=1000)
     size = models.BigIntegerField()
@@ -48,7 +48,14 @@ class Artifact(models.Model):
 
     class Meta:
         constraints = (
-            models.UniqueConstraint(fields=("trial", "kind", "name"), name="artifact_once"),
+            models.UniqueConstraint(
+                fields=("trial", "kind", "name"),
+                condition=models.Q(step__isnull=True),
+                name="artifact_once",
+            ),
+            models.UniqueConstraint(
+                fields=("trial", "kind", "name", "step"), name="artifact_once_a_step"
+            ),
         )
 
     def __str__(self) -> str:

@@ -7,7 +7,7 @@ from dataclasses import asdict
 from typing import Annotated, Any
 from urllib.parse import quote
 
-from django.http import FileResponse, HttpResponse
+from django.http import HttpResponse
 from django.utils.cache import get_conditional_response
 from ninja import Query, Router
 from pydantic import StringConstraints
@@ -25,7 +25,7 @@ from experiments.errors import Conflict, NotFound
 from experiments.team.queries import token_access
 from experiments.team.queries.token_access import Project
 from experiments.trials.artifacts.queries import deployables
-from experiments.trials.artifacts.services import artifacts
+from experiments.trials.panels import file_downloads
 from experiments.web import api_bodies
 from experiments.web.api_errors import error_response
 from experiments.web.api_schemas import ErrorOut, PageNumber, PageSize
@@ -129,13 +129,8 @@ def read_checkpoint(
         raise NotFound(f"{slug} has no checkpoint for {target}.")
     if sha256 and sha256 != found.sha256:
         raise Conflict("Another champion stands by now; read it again.")
-    try:
-        held = artifacts.whole_path(deployables.path_of(found)).open("rb")
-    except (OSError, ValueError):
-        raise NotFound("The file is recorded, but it does not lie on this server.") from None
-    answer = FileResponse(held, as_attachment=True, filename=f"{slug}-{target}.checkpoint")
-    answer.headers["ETag"] = f'"{found.sha256}"'
-    return answer
+    filename = f"{slug}-{target}.checkpoint"
+    return file_downloads.sent(deployables.path_of(found), found.sha256, filename=filename)
 
 
 @router.get(

@@ -39,4 +39,4 @@ def read_trial_file(request: TokenRequest, slug: str, name: str, trial: str, fil
     if kept is None:
         raise NotFound(f"{trial} has no file {file}.")
     filename = f"{slug} {experiment.name} {trial} {kept.name}"
-    return file_downloads.sent(kept, filename=filename)
+    return file_downloads.sent(kept.path, kept.sha256, filename=filename)

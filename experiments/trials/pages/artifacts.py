@@ -24,4 +24,4 @@ def trial_file(
     found = required(find_trial(experiment, required(parse_trial_name(trial))))
     kept = required(file_of(experiment, found, file))
     filename = f"{access.slug} {experiment.name} {trial} {kept.name}"
-    return file_downloads.sent(kept, filename=filename)
+    return file_downloads.sent(kept.path, kept.sha256, filename=filename)

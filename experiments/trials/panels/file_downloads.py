@@ -2,40 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
-
 from django.http import HttpResponseBase
 
 from experiments.errors import NotFound
-from experiments.trials.artifacts.queries.artifacts import KeptFile
-from experiments.trials.artifacts.services.artifacts import whole_path
+from experiments.trials.artifacts.storage import storage
 from experiments.web.streaming import download
 
-_BLOCK = 2**20
 CONTENT_TYPE = "application/octet-stream"
 
 
-def sent(kept: KeptFile, *, filename: str) -> HttpResponseBase:
+def sent(path: str, sha256: str, *, filename: str) -> HttpResponseBase:
     """The bytes, always to be saved: a browser never shows what a program wrote.
+    The ETag is the recorded SHA-256, with which whoever needs it checks them.
 
     Raises:
         NotFound: when the file does not lie here any more.
     """
     try:
-        path = whole_path(kept.path)
-    except ValueError:
-        raise NotFound("There is no such file.") from None
-    if not path.is_file():
-        raise NotFound(f"{kept.name} is not on this machine any more.")
-    answer = download(_blocks(path), content_type=CONTENT_TYPE, filename=filename)
-    answer["Content-Length"] = str(path.stat().st_size)
+        size = storage().size_of(path)
+    except (OSError, ValueError):
+        raise NotFound("The file is recorded, but it does not lie on this server.") from None
+    answer = download(storage().read(path), content_type=CONTENT_TYPE, filename=filename)
+    answer["Content-Length"] = str(size)
     answer["X-Content-Type-Options"] = "nosniff"
-    answer["ETag"] = f'"{kept.sha256}"'
+    answer["ETag"] = f'"{sha256}"'
     return answer
-
-
-def _blocks(path: Path) -> Iterator[bytes]:
-    with path.open("rb") as file:
-        while block := file.read(_BLOCK):
-            yield block

@@ -29,7 +29,7 @@ from experiments.models import (
     Webhook,
 )
 from experiments.team.services import invitations, tokens
-from experiments.trials.artifacts.services import artifacts
+from experiments.trials.artifacts import storage
 from experiments.trials.lifecycle.services import experiments
 from experiments.web.middleware.security_headers import POLICY
 from tests import cast
@@ -261,7 +261,7 @@ def test_a_file_name_brings_no_header_of_its_own(client: Client) -> None:
 @pytest.mark.parametrize("place", ["../secret_key", "/etc/passwd", "a/../../secret_key", ".."])
 def test_no_path_leads_out_of_the_folder_of_artifacts(place: str) -> None:
     with pytest.raises(ValueError, match="does not lie in"):
-        artifacts.whole_path(place)
+        storage.local_path(place)
 
 
 @pytest.mark.parametrize(

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
-from experiments.models import Artifact, Experiment, Trial
+from django.conf import settings
+from django.db.models import Sum
 
+from experiments.models import Artifact, Experiment, Study, Trial
+from experiments.trials.artifacts.storage import checked, storage
+
+LOGGED = ("file", "image", "figure", "table", "text", "histogram")  # by programs, by their will
 OF_TRAINING = ("checkpoint", "pass checkpoint", "progress")
 
 
@@ -28,7 +34,45 @@ class KeptFile:
 def checkpoints(trial_id: int) -> list[KeptFile]:
     """All that a trial can go on from, that of the newest attempt first, the latest first."""
     rows = Artifact.objects.filter(trial_id=trial_id, kind__in=OF_TRAINING)
-    return [_kept(row) for row in rows.order_by("-attempt", "-pk")]
+    return [kept(row) for row in rows.order_by("-attempt", "-pk")]
+
+
+def logged_files(trial_id: int, *, prefix: str = "") -> list[KeptFile]:
+    """Files that programs logged, by name and step."""
+    rows = Artifact.objects.filter(trial_id=trial_id, kind__in=LOGGED, name__startswith=prefix)
+    return [kept(row) for row in rows.order_by("name", "step", "pk")]
+
+
+def logged_file(trial_id: int, name: str) -> KeptFile | None:
+    """The newest logged file of a name."""
+    rows = Artifact.objects.filter(trial_id=trial_id, kind__in=LOGGED, name=name)
+    found = rows.order_by("-pk").first()
+    return kept(found) if found else None
+
+
+def content(file: KeptFile, start: int = 0) -> Iterator[bytes]:
+    """The bytes of a file in blocks, from `start` on; read from the beginning, the last block
+    comes only when the checksum of all is right.
+
+    Raises:
+        OSError: when the store has not got it, or other bytes than were recorded.
+    """
+    parts = storage().read(file.path, start)
+    return checked(parts, file.sha256) if start == 0 else parts
+
+
+def room(trial_id: int) -> int:
+    """Largest file that a program may log to a trial, in bytes."""
+    project = Study.objects.filter(trials=trial_id).values_list("project_id", flat=True).first()
+    return room_in(project) if project is not None else 0
+
+
+def room_in(project_id: int) -> int:
+    """The same for any trial of a project."""
+    rows = Artifact.objects.filter(trial__study__project_id=project_id, kind__in=LOGGED)
+    used = rows.aggregate(bytes=Sum("size"))["bytes"] or 0
+    left = settings.PROJECT_FILES_GIGABYTES * 2**30 - used
+    return max(0, min(left, settings.FILE_MEGABYTES * 2**20))
 
 
 def file_of(experiment: Experiment, trial: Trial, file_id: int) -> KeptFile | None:
@@ -36,10 +80,10 @@ def file_of(experiment: Experiment, trial: Trial, file_id: int) -> KeptFile | No
     row = Artifact.objects.filter(
         pk=file_id, trial=trial, trial__study__experiment=experiment
     ).first()
-    return _kept(row) if row else None
+    return kept(row) if row else None
 
 
-def _kept(row: Artifact) -> KeptFile:
+def kept(row: Artifact) -> KeptFile:
     return KeptFile(
         id=row.pk,
         trial_id=row.trial_id,

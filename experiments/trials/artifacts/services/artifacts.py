@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Iterable
+from collections.abc import Collection
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
+from pathlib import PurePosixPath
 
 from django.conf import settings
 from django.db import transaction
@@ -15,6 +15,7 @@ from django.db.models import QuerySet
 
 from experiments.models import Artifact, Experiment, Trial
 from experiments.trials.artifacts.services import orphans
+from experiments.trials.artifacts.storage import local_path, remove_local, storage
 from experiments.trials.lifecycle.services.attempts import require_attempt
 
 logger = logging.getLogger(__name__)
@@ -26,7 +27,7 @@ _AT_ONCE = 500
 
 @dataclass(frozen=True, slots=True)
 class NewFile:
-    """A file that lies whole in the folder of artifacts; `path` is relative to it."""
+    """A file that lies whole in this machine's folder of artifacts; `path` is relative to it."""
 
     path: str
     size: int
@@ -36,12 +37,14 @@ class NewFile:
 
 
 def keep_checkpoint(*, trial_id: int, attempt: int, file: NewFile, kind: str = CHECKPOINT) -> None:
-    """Record a checkpoint of a running attempt, and drop those of its kind that are neither among
+    """Store a checkpoint of a running attempt, and drop those of its kind that are neither among
     the last CHECKPOINTS_KEEP_LAST nor among the CHECKPOINTS_KEEP_BEST by the official metric.
 
     Raises:
         TrialFenced, TrialFinished, NotFound: when the attempt does not hold the trial.
+        OSError: when the store does not take it.
     """
+    send(file.path)
     with transaction.atomic():
         require_attempt(trial_id=trial_id, attempt=attempt)
         _record(kind, trial_id, attempt, file)
@@ -54,24 +57,44 @@ def keep_checkpoint(*, trial_id: int, attempt: int, file: NewFile, kind: str = C
 
 
 def keep_output(*, trial_id: int, attempt: int, file: NewFile) -> None:
-    """Record all that an attempt's program printed."""
+    """Store all that an attempt's program printed. Raises as `keep_checkpoint` does."""
+    send(file.path)
     with transaction.atomic():
         require_attempt(trial_id=trial_id, attempt=attempt)
         _record(OUTPUT, trial_id, attempt, file)
 
 
-def remove_files(paths: Iterable[str]) -> None:
-    """Delete files of the folder of artifacts; one that is gone already is no error."""
-    for path in paths:
-        try:
-            whole_path(path).unlink(missing_ok=True)
-        except (OSError, ValueError) as error:
-            logger.warning("%s could not be deleted: %s", path, error)
+def send(path: str) -> None:
+    """Send a file that lies whole in this machine's folder to the store, where that is another.
+
+    Its working copy stays: its trial may go on from it here.
+    """
+    whole = local_path(path)
+    if storage().is_remote:
+        storage().put(path, whole)
+
+
+def remove_files(paths: Collection[str]) -> None:
+    """Delete files from the store and from this machine. What a store that is away keeps is left
+    to the next sweep.
+    """
+    try:
+        storage().remove(paths)
+    except OSError as error:
+        logger.warning("%d files could not be deleted: %s", len(paths), error)
+    if storage().is_remote:
+        remove_local(paths)
+
+
+def remove_working_copies(trial_id: int) -> None:
+    """Free this machine's disk of what the store has, once an attempt has ended here."""
+    if storage().is_remote:
+        orphans.remove_local_folder(trial_id)
 
 
 def remove_files_of(trials: QuerySet[Trial]) -> None:
-    """Delete what trials have left on this machine, once their own deletion is committed:
-    recorded files that nothing else records, and what was never recorded.
+    """Delete what trials have left in the store and on this machine, once their own deletion is
+    committed: recorded files that nothing else records, and what was never recorded.
     """
     recorded = Artifact.objects.filter(trial__in=trials).values_list("path", flat=True)
     left = list(recorded), list(trials.values_list("pk", flat=True))
@@ -83,30 +106,20 @@ def _remove_left(paths: list[str], trials: list[int]) -> None:
         part = paths[start : start + _AT_ONCE]
         held = Artifact.objects.filter(path__in=part).values_list("path", flat=True)
         remove_files(set(part) - set(held))
-    orphans.remove(orphans.of_trials(trials))
-    orphans.remove_empty_folders(trials)
-
-
-def whole_path(path: str) -> Path:
-    """Path of a recorded file.
-
-    Raises:
-        ValueError: for a path that leads out of the folder of artifacts.
-    """
-    folder = Path(settings.ARTIFACTS_DIR).resolve()
-    found = (folder / path).resolve()
-    if not found.is_relative_to(folder):
-        raise ValueError(f"{path} does not lie in the folder of artifacts")
-    return found
+    if storage().is_remote:  # to look there for each trial would take long; the sweep does it
+        for trial in trials:
+            orphans.remove_local_folder(trial)
+    else:
+        orphans.remove(orphans.of_trials(trials))
+        orphans.remove_empty_folders(trials)
 
 
 def _record(kind: str, trial_id: int, attempt: int, file: NewFile) -> None:
-    whole_path(file.path)
     value = file.value if file.value is not None and math.isfinite(file.value) else None
     Artifact.objects.update_or_create(
         trial_id=trial_id,
         kind=kind,
-        name=Path(file.path).name,
+        name=PurePosixPath(file.path).name,
         defaults={
             "path": file.path,
             "size": file.size,

@@ -1,26 +1,27 @@
 """Files of trials that nothing records: left by a process that was killed, or by an experiment
-that was deleted while this machine's folder was not at hand.
+that was deleted while this machine's folder was not at hand. Where files are sent to a store, the
+working copies on this machine are among them once nobody trains with them any more.
 """
 
 from __future__ import annotations
 
 import datetime as dt
-import logging
-import os
 import re
 from collections.abc import Collection, Iterable, Iterator
-from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import Path
-
-from django.conf import settings
 
 from experiments.errors import Conflict
 from experiments.models import Artifact, Trial
 from experiments.models.trial import TrialState
 from experiments.trials.artifacts.queries.deployables import trials_cited
-
-logger = logging.getLogger(__name__)
+from experiments.trials.artifacts.storage import (
+    StoredFile,
+    local_files,
+    local_folders,
+    remove_empty,
+    remove_local,
+    storage,
+)
 
 TRIALS = "trials"  # the folder of each trial lies in here, under its id
 _AT_ONCE = 500
@@ -29,12 +30,13 @@ _ID = re.compile(r"[1-9][0-9]{0,17}")
 
 @dataclass(frozen=True, slots=True)
 class Orphan:
-    """A file that no record names; `path` is relative to the folder of artifacts."""
+    """A file that no record names, in the store or (`is_local`) on this machine alone."""
 
     trial: int
     path: str
     size: int
     changed_at: dt.datetime
+    is_local: bool = False
 
 
 def find(*, older_than: dt.timedelta, now: dt.datetime) -> list[Orphan]:
@@ -61,28 +63,32 @@ def of_trials(trials: Iterable[int], *, spared: Collection[int] = ()) -> list[Or
 
 
 def remove(orphans: Iterable[Orphan]) -> None:
-    """Delete them, and the folders that are empty then."""
-    home = _home()
-    trials = set()
-    for each in orphans:
-        trials.add(each.trial)
-        try:
-            (home.parent / each.path).unlink(missing_ok=True)
-        except OSError as error:
-            logger.warning("%s could not be deleted: %s", each.path, error)
-    remove_empty_folders(trials)
+    """Delete them, and the folders that are empty then.
+
+    Raises:
+        StorageAway: when the store cannot be reached.
+    """
+    found = list(orphans)
+    storage().remove([each.path for each in found if not each.is_local])
+    remove_local([each.path for each in found if each.is_local])
+    remove_empty_folders({each.trial for each in found})
+
+
+def remove_local_folder(trial: int) -> None:
+    """Delete all that lies on this machine of a trial."""
+    remove_local([each.path for each in local_files(f"{TRIALS}/{trial}")])
+    remove_empty_folders([trial])
 
 
 def remove_empty_folders(trials: Iterable[int]) -> None:
-    """Of these trials; one in which something lies stays."""
+    """Of these trials on this machine; one in which something lies stays."""
     for trial in trials:
-        with suppress(OSError):
-            (_home() / str(trial)).rmdir()
+        remove_empty(f"{TRIALS}/{trial}")
 
 
 def _unrecorded(trials: list[int], spared: Collection[int]) -> Iterator[Orphan]:
     # The files first: what is recorded while this looks is known by the time it asks.
-    files = {trial: _files(trial) for trial in trials}
+    files = {trial: _stored(trial) for trial in trials}
     recorded = set(Artifact.objects.filter(trial__in=trials).values_list("path", flat=True))
     everything = [each.path for found in files.values() for each in found]
     recorded |= set(Artifact.objects.filter(path__in=everything).values_list("path", flat=True))
@@ -90,32 +96,29 @@ def _unrecorded(trials: list[int], spared: Collection[int]) -> Iterator[Orphan]:
         Trial.objects.filter(pk__in=trials, state=TrialState.RUNNING).values_list("pk", flat=True)
     )
     for trial, found in files.items():
-        if trial not in running and trial not in spared:
-            yield from (each for each in found if each.path not in recorded)
+        if trial not in running:
+            if trial not in spared:
+                yield from (each for each in found if each.path not in recorded)
+            if storage().is_remote:
+                yield from _local(trial)
 
 
-def _files(trial: int) -> list[Orphan]:
-    found = []
-    with suppress(OSError), os.scandir(_home() / str(trial)) as entries:
-        for entry in entries:
-            if not entry.is_file(follow_symlinks=False):
-                continue
-            about = entry.stat(follow_symlinks=False)
-            changed = dt.datetime.fromtimestamp(about.st_mtime, dt.UTC)
-            found.append(Orphan(trial, f"{TRIALS}/{trial}/{entry.name}", about.st_size, changed))
-    return sorted(found, key=lambda each: each.path)
+def _stored(trial: int) -> list[Orphan]:
+    return [_orphan(trial, each) for each in storage().files_in(f"{TRIALS}/{trial}")]
+
+
+def _local(trial: int) -> list[Orphan]:
+    return [_orphan(trial, each, is_local=True) for each in local_files(f"{TRIALS}/{trial}")]
+
+
+def _orphan(trial: int, file: StoredFile, *, is_local: bool = False) -> Orphan:
+    return Orphan(trial, file.path, file.size, file.changed_at, is_local)
 
 
 def _folders() -> list[int]:
-    """Ids of the trials that have a folder here."""
-    with suppress(OSError), os.scandir(_home()) as entries:
-        names = [entry.name for entry in entries if entry.is_dir(follow_symlinks=False)]
-        return sorted(int(name) for name in names if _ID.fullmatch(name))
-    return []
-
-
-def _home() -> Path:
-    return Path(settings.ARTIFACTS_DIR).resolve() / TRIALS
+    """Ids of the trials that have a folder in the store or here."""
+    names = {*storage().folders_in(TRIALS), *local_folders(TRIALS)}
+    return sorted(int(name) for name in names if _ID.fullmatch(name))
 
 
 def _parts(trials: Iterable[int]) -> Iterator[list[int]]:

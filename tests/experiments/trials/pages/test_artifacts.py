@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -24,7 +25,12 @@ def kept(tmp_path: Path) -> Iterator[Artifact]:
     (tmp_path / "a.txt").write_bytes(WRITTEN)
     with override_settings(ARTIFACTS_DIR=tmp_path):
         yield Artifact.objects.create(
-            trial=trial, kind="output", name='a"\r\nX: y', path="a.txt", size=25, sha256="0" * 64
+            trial=trial,
+            kind="output",
+            name='a"\r\nX: y',
+            path="a.txt",
+            size=25,
+            sha256=hashlib.sha256(WRITTEN).hexdigest(),
         )
 
 

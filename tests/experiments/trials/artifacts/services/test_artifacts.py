@@ -11,6 +11,7 @@ from django.test import override_settings
 from experiments.errors import TrialFenced
 from experiments.models import Artifact, Trial
 from experiments.models.trial import TrialState
+from experiments.trials.artifacts import storage
 from experiments.trials.artifacts.queries import artifacts as kept
 from experiments.trials.artifacts.services import artifacts
 from experiments.trials.artifacts.services.artifacts import NewFile
@@ -50,7 +51,7 @@ def keep(
 ) -> Path:
     attempt = trial.attempt if attempt is None else attempt
     path = f"trials/{trial.pk}/attempt-{attempt}-step-{step}.pt"
-    whole = artifacts.whole_path(path)
+    whole = storage.local_path(path)
     whole.parent.mkdir(parents=True, exist_ok=True)
     whole.write_bytes(b"weights")
     digest = hashlib.sha256(b"weights").hexdigest()

@@ -14,7 +14,8 @@ from django.utils import timezone
 
 from experiments.models import Artifact, Experiment, Trial
 from experiments.models.trial import TrialState
-from experiments.trials.artifacts.services import artifacts, orphans
+from experiments.trials.artifacts import storage
+from experiments.trials.artifacts.services import orphans
 from experiments.trials.lifecycle.services import editing
 from tests import cast
 
@@ -36,7 +37,7 @@ def experiment() -> Experiment:
 
 def lies(trial: Trial | int, name: str = "a.pt") -> Path:
     """A file of a trial that no record names."""
-    path = artifacts.whole_path(f"trials/{getattr(trial, 'pk', trial)}/{name}")
+    path = storage.local_path(f"trials/{getattr(trial, 'pk', trial)}/{name}")
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(b"weights")
     return path
@@ -47,7 +48,7 @@ def recorded(trial: Trial, name: str = "kept.pt", path: str = "") -> Path:
     Artifact.objects.create(
         trial=trial, kind="checkpoint", name=name, path=place, size=7, sha256="0" * 64
     )
-    return artifacts.whole_path(place) if path else lies(trial, name)
+    return storage.local_path(place) if path else lies(trial, name)
 
 
 def found(older_than: dt.timedelta = NOW) -> list[str]:
@@ -83,7 +84,7 @@ def test_a_deletion_that_is_refused_deletes_no_file() -> None:
 def test_a_file_that_another_record_names_outlives_its_experiment(experiment: Experiment) -> None:
     other = cast.finished_search("other", trials_per_arm=1)
     shared = recorded(Trial.objects.filter(study__experiment=experiment)[0])
-    path = shared.relative_to(artifacts.whole_path(".")).as_posix()
+    path = shared.relative_to(storage.local_path(".")).as_posix()
     recorded(Trial.objects.filter(study__experiment=other)[0], path=path)
     delete(experiment)
     assert shared.exists()
