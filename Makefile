@@ -20,8 +20,7 @@ help:  ## List the commands.
 		printf '  make %-16s %s\n' "$$name" "$$text"; done
 
 run: $(VENV)/.installed-run  ## Start everything in the foreground: make run [HOST=] [PORT=]
-	@set -a; if [ -f .env ]; then . ./.env; fi; set +a; \
-		exec env $(MAKEOVERRIDES) $(BIN)/python -m config.launcher
+	@exec env $(MAKEOVERRIDES) $(BIN)/verdict up
 
 setup: $(VENV)/.installed-all $(if $(PEERS),$(VENV)/.installed-peers)  ## Install everything into .venv; PEERS=1 adds what `make bench` compares with.
 

@@ -9,6 +9,7 @@ from django.conf import settings
 from django.urls import get_resolver
 
 from experiments.database import limit_statements
+from experiments.dispatch import task_app
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 # Before anything asks for a connection. Only here: each thread of a pool hands its connection on
@@ -30,5 +31,5 @@ _pools = Pools.of(settings.WEB_THREADS)
 _django = ThreadedHandler(_pools)
 _news = News(newest_decision, in_thread=_pools.polls.run)
 application = Watch(Limits(StaticFiles(LongPoll(_django, _news)), in_thread=_pools.programs.run))
-# Every page and the API are read in before the first visitor comes, not while one waits.
-_ = get_resolver().url_patterns
+# Pages, API and queue are read in before the first visitor comes, not while one waits.
+_ = get_resolver().url_patterns, task_app()

@@ -1,4 +1,4 @@
-"""``make run``: everything Verdict needs, in the foreground, stopped together.
+"""`verdict up` and `make run`: everything Verdict needs, in the foreground, stopped together.
 
 A private Redis (unless REDIS_URL names one), one worker and the web server are started as
 children; Ctrl-C or SIGTERM stops them within seconds. One that dies is started again, with
@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import fcntl
+import math
 import os
 import signal
 import socket
@@ -31,10 +32,12 @@ from django.db import DatabaseError, connection
 from config import children
 from config.children import Child, Restarts
 from config.redis_socket import prepare_folder, remove_folder
+from experiments.database import missing_migrations
 
 WILDCARDS = ("0.0.0.0", "::")
 GRACE_SECONDS = 8.0
-START_SECONDS = 60.0
+WAITING_SECONDS = 10.0  # between two lines that say what is waited for
+AWAY_SECONDS = 3.0  # for a Redis that is no child of ours
 
 
 class CannotStart(Exception):
@@ -107,17 +110,21 @@ def _start(started: list[Child]) -> None:
         _say("Static files collected.")
     _Signals.check()
     try:
-        call_command("migrate", interactive=False, verbosity=0)
+        if missing_migrations()[0]:
+            _say("Bringing the database's tables to this version ...")
+            call_command("migrate", interactive=False, verbosity=0)
     except DatabaseError as error:
         raise CannotStart(f"DATABASE_URL: cannot use the database: {_first_line(error)}") from None
     if settings.REDIS_URL == settings.PRIVATE_REDIS_URL:
         started.append(_start_redis(settings.PRIVATE_REDIS_SOCKET))
     _wait_for_redis(started)
-    password = first_start.prepare()
+    first_start.prepare()
+    password = first_start.unused_password()
     connection.close()
     _Signals.check()
-    started.append(_python("worker", "manage.py", "worker"))
-    started.append(_python("web", "-m", "config.web_server"))
+    # -P: a package called config in the current folder is not ours.
+    started.append(_python("web", "-P", "-m", "config.web_server"))
+    started.append(_python("worker", str(settings.BASE_DIR / "manage.py"), "worker"))
     _wait_for_web(started)
     _banner(password)
 
@@ -233,14 +240,18 @@ def _check_port(host: str, port: int) -> None:
     except OSError as error:
         if error.errno == errno.EADDRINUSE:
             other = port + 1 if port < 65535 else 8000
-            raise CannotStart(f"Port {port} is taken; try make run PORT={other}.") from None
+            raise CannotStart(f"Port {port} is taken; try {_at(other)}.") from None
         if error.errno == errno.EACCES:
             raise CannotStart(
-                f"Port {port} needs more rights than this user has; try make run PORT=8000."
+                f"Port {port} needs more rights than this user has; try {_at(8000)}."
             ) from None
         raise CannotStart(
             f"HOST: found {host!r}; want an address of this machine ({error.strerror})"
         ) from None
+
+
+def _at(port: int) -> str:
+    return f"verdict up --port {port}, or make run PORT={port}"
 
 
 def _start_redis(path: Path) -> Child:
@@ -259,10 +270,12 @@ def _start_redis(path: Path) -> Child:
 
 
 def _wait_for_redis(started: list[Child]) -> None:
+    """Wait as long as a Redis of ours lives, for another one a moment."""
     private = settings.REDIS_URL == settings.PRIVATE_REDIS_URL
     url = settings.REDIS_URL.replace("redis+socket://", "unix://", 1)
     client = redis.Redis.from_url(url, socket_connect_timeout=5, socket_timeout=5)
-    deadline = time.monotonic() + (START_SECONDS if private else 3.0)
+    deadline = time.monotonic() + (math.inf if private else AWAY_SECONDS)
+    waiting = _Waiting("Redis")
     while True:
         _check_alive(started)
         try:
@@ -275,6 +288,7 @@ def _wait_for_redis(started: list[Child]) -> None:
                     f"REDIS_URL: no Redis answers at {_without_password(settings.REDIS_URL)}: "
                     f"{_first_line(error)}"
                 ) from None
+            waiting.tick(started[-1] if started else None)
             time.sleep(0.02)
 
 
@@ -284,15 +298,36 @@ def _python(name: str, *arguments: str) -> Child:
 
 
 def _wait_for_web(started: list[Child]) -> None:
+    """Wait as long as the children live: a busy machine may take its time."""
     host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(settings.HOST, settings.HOST)
-    deadline = time.monotonic() + START_SECONDS
-    while time.monotonic() < deadline:
+    web = next(child for child in started if child.name == "web")
+    waiting = _Waiting("the web server")
+    while True:
         _check_alive(started)
         with contextlib.suppress(OSError):
             socket.create_connection((host, settings.PORT), timeout=1).close()
             return
+        waiting.tick(web)
         time.sleep(0.05)
-    raise CannotStart(f"the web server does not answer after {START_SECONDS:.0f} s")
+
+
+class _Waiting:
+    """A line every so many seconds that says what is waited for, and what it wrote last."""
+
+    def __init__(self, what: str) -> None:
+        self._what = what
+        self._since = self._said = time.monotonic()
+
+    def tick(self, child: Child | None) -> None:
+        now = time.monotonic()
+        if now - self._said < WAITING_SECONDS:
+            return
+        self._said = now
+        line = f"Waiting for {self._what} for {now - self._since:.0f} s"
+        if child is not None:
+            last = (child.last_lines(1) or ["nothing yet"])[0][:200]
+            line += f"; process {child.process.pid} lives, {child.log} ends with: {last}"
+        _say(line)
 
 
 def _banner(password: str | None) -> None:
@@ -301,9 +336,11 @@ def _banner(password: str | None) -> None:
     _say(f"\nVerdict runs at http://{shown}:{settings.PORT}/")
     if password is not None:
         _say(f"  Sign in as admin with the password {password}")
-        _say("  It is shown this once; python manage.py changepassword admin sets another.")
+        _say("  It is shown until you have signed in; verdict password sets another.")
     _say(f"  Data: {settings.DATA_DIR}   Logs: {settings.LOGS_DIR}")
-    _say("  Ctrl-C stops everything; make run continues where it was.\n")
+    if settings.OBJECTIVES != ["workers.problems"]:
+        _say(f"  Objectives: {', '.join(settings.OBJECTIVES)}")
+    _say("  Ctrl-C stops everything; the next start continues where it was.\n")
 
 
 def _names_of_this_machine() -> list[str]:

@@ -38,6 +38,9 @@ FILE_MEGABYTES = env_int("FILE_MEGABYTES", 10_240, minimum=1)
 PROJECT_FILES_GIGABYTES = env_int("PROJECT_FILES_GIGABYTES", 100, minimum=1)
 LOGS_DIR = DATA_DIR / "logs"
 
+# The first admin's generated password, until somebody has signed in with it.
+FIRST_PASSWORD = DATA_DIR / "first_password"
+
 DEBUG = env_bool("DEBUG", False)
 LOG_LEVEL = env_log_level("LOG_LEVEL", "INFO")
 # "line" for people, "json" for machines: one object a line.
@@ -176,6 +179,7 @@ DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 PRIVATE_REDIS_SOCKET = socket_path(DATA_DIR)
 PRIVATE_REDIS_URL = f"redis+socket://{PRIVATE_REDIS_SOCKET}"
 REDIS_URL = env_url("REDIS_URL", PRIVATE_REDIS_URL, schemes=("redis", "rediss", "redis+socket"))
+TASK_APP = "workers.celery.app"  # the Celery application that sends tasks
 CELERY_BROKER_URL = REDIS_URL
 CELERY_RESULT_BACKEND = None
 CELERY_TASK_IGNORE_RESULT = True

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import select
 import time
+from pathlib import Path
 from typing import Any
 
 import dj_database_url
@@ -73,3 +74,47 @@ def limit_statements(seconds: float) -> None:
                 raise psycopg2.OperationalError(f"the database gave no answer in {seconds:g} s")
 
     set_wait_callback(wait)
+
+
+def missing_migrations() -> tuple[list[tuple[str, str]], bool]:
+    """Migrations of this code that the database lacks, as (app, name), the first one first, and
+    whether it has later ones of ours.
+
+    Compares names alone: Django's own way imports every migration.
+
+    Raises:
+        DatabaseError, InterfaceError: when the database is away.
+    """
+    from django.apps import apps
+    from django.db import connection
+    from django.db.migrations.recorder import MigrationRecorder
+
+    applied = set(MigrationRecorder(connection).applied_migrations())
+    there = {
+        (app.label, file.stem)
+        for app in apps.get_app_configs()
+        for file in (Path(app.path) / "migrations").glob("[0-9]*.py")
+    }
+    newest = max(name for app, name in there if app == "experiments")
+    later = any(app == "experiments" and name > newest for app, name in applied - there)
+    return sorted(there - applied, key=lambda each: each[::-1]), later
+
+
+def why_unusable() -> str:
+    """One line on a database that is away, empty or of another version; "" when it can be used."""
+    from django.db import DatabaseError, InterfaceError
+
+    try:
+        missing, newer = missing_migrations()
+    except (DatabaseError, InterfaceError) as error:
+        said = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        return f"The database is away, DATABASE_URL says where it is: {said}"
+    if ("contenttypes", "0001_initial") in missing:
+        return "The database is empty, Verdict has not been started yet: run `verdict up`."
+    if missing:
+        lacks = "1 migration is" if len(missing) == 1 else f"{len(missing)} migrations are"
+        return (
+            f"The database is of an older version, {lacks} missing, the first is "
+            f"{' '.join(missing[0])}: run `verdict migrate`, or `verdict up`, which does so."
+        )
+    return "The database is of a newer version of Verdict: update this code." if newer else ""

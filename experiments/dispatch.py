@@ -9,9 +9,14 @@ from __future__ import annotations
 
 import logging
 import time
+from typing import TYPE_CHECKING
 
-from celery import current_app
+from django.conf import settings
 from django.db import transaction
+from django.utils.module_loading import import_string
+
+if TYPE_CHECKING:
+    from celery import Celery
 
 RUN_NEXT = "workers.run_next"
 DELIVER = "workers.deliver"
@@ -42,13 +47,20 @@ def measure(queue: str) -> None:
     transaction.on_commit(lambda: _send(MEASURE, [queue], queue, 1))
 
 
+def task_app() -> Celery:
+    """The Celery application of the settings; imported late, as most commands send nothing."""
+    app: Celery = import_string(settings.TASK_APP)
+    return app
+
+
 def _send(task: str, args: list[str], queue: str, count: int) -> bool:
     global _away_until
     if time.monotonic() < _away_until:
         return False
     try:
+        app = task_app()
         for _ in range(count):
-            current_app.send_task(task, args=args, queue=queue)
+            app.send_task(task, args=args, queue=queue)
     except Exception as error:  # full, read-only, no Redis at all: each has errors of its own
         # Nothing is lost: the work lies in the database and workers look there every heartbeat.
         _away_until = time.monotonic() + _AWAY_SECONDS

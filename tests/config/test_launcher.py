@@ -113,27 +113,6 @@ def launch(tmp_path: Path) -> Iterator[Callable[..., Launched]]:
         one.kill_what_is_left()
 
 
-@pytest.fixture(scope="session")
-def used_once(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What ``used`` copies."""
-    data = tmp_path_factory.mktemp("launcher") / "used"
-    program = """
-import django; django.setup()
-from django.contrib.auth import get_user_model
-from django.core.management import call_command
-call_command("migrate", verbosity=0)
-get_user_model().objects.create_superuser("admin")
-"""
-    environment = {k: v for k, v in os.environ.items() if k not in ("DATABASE_URL", "REDIS_URL")}
-    subprocess.run(
-        [sys.executable, "-c", program],
-        env={**environment, "VERDICT_DATA": str(data)},
-        cwd=settings.BASE_DIR,
-        check=True,
-    )
-    return data
-
-
 @pytest.fixture
 def used(used_once: Path, tmp_path: Path) -> Path:
     """A data folder that has seen its first start: it has a user, and nothing to do."""
@@ -263,6 +242,21 @@ def test_a_child_that_dies_again_and_again_is_named_and_stops_everything(
     assert "The worker process ended (exit status 1)" in capsys.readouterr().out
 
 
+def test_it_waits_for_the_web_server_while_it_lives_and_says_so(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(launcher, "WAITING_SECONDS", 0.0)
+    monkeypatch.setattr(settings, "PORT", free_port())
+    program = "import time; print('reading pages', flush=True); time.sleep(0.5)"
+    command = [sys.executable, "-c", program]
+    child = children.start("web", command, environment=os.environ, logs=settings.LOGS_DIR)
+    with pytest.raises(launcher.CannotStart, match="web process ended unexpectedly"):
+        launcher._wait_for_web([child])
+    said = capsys.readouterr().out
+    assert f"Waiting for the web server for 0 s; process {child.process.pid} lives" in said
+    assert f"{child.log} ends with: reading pages" in said
+
+
 def test_a_killed_launcher_leaves_no_process_and_the_next_start_works(
     launch: Callable[..., Launched], used: Path
 ) -> None:
@@ -318,7 +312,10 @@ def test_a_taken_port_is_one_line(launch: Callable[..., Launched]) -> None:
         port = taken.getsockname()[1]
         refused = launch(PORT=str(port))
         assert refused.process.wait(PATIENCE) == 1
-    assert refused.printed == (f"verdict: Port {port} is taken; try make run PORT={port + 1}.\n")
+    assert refused.printed == (
+        f"verdict: Port {port} is taken; try verdict up --port {port + 1}, "
+        f"or make run PORT={port + 1}.\n"
+    )
 
 
 def test_an_unwritable_data_folder_is_one_line(

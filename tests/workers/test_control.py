@@ -5,14 +5,13 @@ from __future__ import annotations
 import datetime as dt
 import itertools
 from collections.abc import Callable
-from io import StringIO
 
 import pytest
 from django.conf import settings
 from django.contrib.auth.models import User
-from django.core.management import call_command
 from django.test import Client
 
+from experiments.management.experiment_commands import experiment_group
 from experiments.models import Experiment, Trial, Worker
 from experiments.models.trial import TrialState
 from experiments.trials.lifecycle.services import experiments
@@ -106,7 +105,7 @@ class CommandLine:
 
     def order(self, action: str, experiment: Experiment, *rest: str) -> None:
         name = f"{experiment.project.slug}/{experiment.name}"
-        call_command("experiment", action, name, *rest, stdout=StringIO())
+        experiment_group.main([action, name, *rest], standalone_mode=False)
 
     def cancel(self, trial: Trial) -> None:
         self.order("cancel", _of(trial), str(trial.number))

@@ -17,10 +17,10 @@ from django.db import (
     NotSupportedError,
     ProgrammingError,
     close_old_connections,
-    connection,
     connections,
 )
-from django.db.migrations.executor import MigrationExecutor
+
+from experiments.database import missing_migrations
 
 logger = logging.getLogger(__name__)
 Result = TypeVar("Result")
@@ -84,18 +84,16 @@ def pause(seconds: float, give_up: threading.Event) -> None:
 
 def _what_is_wanting() -> str:
     try:
-        executor = MigrationExecutor(connection)
-        plan = executor.migration_plan(executor.loader.graph.leaf_nodes())
+        missing, _ = missing_migrations()
     except (DatabaseError, InterfaceError) as error:
         if not is_away(error):
             raise
         return f"the database is away: {str(error).strip()}"
     finally:
         connections.close_all()
-    if not plan:
+    if not missing:
         return ""
-    first = plan[0][0]
     return (
-        f"the database lacks {len(plan)} migrations, the first is {first.app_label} {first.name}: "
+        f"the database lacks {len(missing)} migrations, the first is {' '.join(missing[0])}: "
         "run manage.py migrate"
     )

@@ -10,7 +10,6 @@ from contextlib import suppress
 from typing import cast
 
 from asgiref.sync import iscoroutinefunction, markcoroutinefunction, sync_to_async
-from celery import current_app
 from django.conf import settings
 from django.db import DatabaseError, InterfaceError, connection
 from django.http import HttpRequest, HttpResponse, JsonResponse
@@ -18,6 +17,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 from kombu.exceptions import OperationalError
 
+from experiments import dispatch
 from experiments.decisions.queries.chain_check import cut_logs
 from experiments.site import prometheus
 
@@ -107,7 +107,7 @@ def _logs_are_whole() -> bool:
 
 def _redis_answers() -> bool:
     try:
-        with current_app.connection_for_write() as queue:
+        with dispatch.task_app().connection_for_write() as queue:
             queue.ensure_connection(max_retries=1, interval_start=0, timeout=REDIS_SECONDS)
     except (OperationalError, OSError) as error:
         logger.warning("not ready, Redis is away: %s", error)

@@ -54,6 +54,7 @@ class LoginView(views.LoginView):
     def form_valid(self, form: AuthenticationForm) -> HttpResponse:
         throttle.forgive(self.counted)
         answer = super().form_valid(form)
+        accounts.forget_first_password(user=form.get_user())
         name = form.get_user().get_username()
         if _device_of(self.request, name) is None:
             _remember(answer, name)

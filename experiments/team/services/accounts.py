@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
+from django.conf import settings
 from django.contrib.auth.models import User
 
 from experiments.errors import Problem, VerdictError
@@ -20,3 +23,10 @@ def change_address(*, user: User, email: str, password: str) -> None:
         )
     user.email = checked_email(email)
     user.save(update_fields=["email"])
+
+
+def forget_first_password(*, user: User) -> None:
+    """Remove the file of the first admin's generated password: an administrator has signed in."""
+    if user.is_superuser:
+        with suppress(OSError):  # another machine's, or read-only: the next start looks again
+            settings.FIRST_PASSWORD.unlink(missing_ok=True)

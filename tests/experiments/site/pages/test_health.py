@@ -3,12 +3,12 @@ from __future__ import annotations
 import json
 
 import pytest
-from celery import current_app
 from django.conf import settings
 from django.db import OperationalError, connection
 from django.test import Client
 from kombu import Connection
 
+from experiments import dispatch
 from experiments.site.pages import health
 from tests import cast
 from tests.services_under_test.redis_server import RedisServer
@@ -44,7 +44,7 @@ def test_ready_when_database_and_redis_answer(client: Client, redis_server: Redi
 def test_not_ready_names_the_redis_that_is_away_and_no_secret(
     client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(current_app, "connection_for_write", lambda: Connection(NOWHERE))
+    monkeypatch.setattr(dispatch.task_app(), "connection_for_write", lambda: Connection(NOWHERE))
     answer = client.get("/readyz")
     assert answer.status_code == 503
     assert json.loads(answer.content) == {"database": "ok", "redis": "away", "decisions": "ok"}

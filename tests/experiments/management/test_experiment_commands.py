@@ -4,11 +4,14 @@ from io import StringIO
 from pathlib import Path
 
 import pytest
+from click import ClickException
+from click.testing import CliRunner
 from django.contrib.auth.models import User
 from django.core.management import call_command
 from django.core.management.base import CommandError
 
-from experiments.management.commands import experiment as command
+from experiments.management import experiment_commands
+from experiments.management.experiment_commands import experiment_group
 from experiments.models import Experiment, Project
 from tests import cast
 
@@ -18,9 +21,15 @@ TEXT = cast.LABEL_SMOOTHING.format(name="from-a-file", goal="Is it better?", tri
 
 
 def _call(*arguments: str) -> str:
-    output = StringIO()
-    call_command("experiment", *arguments, stdout=output)
-    return output.getvalue()
+    """Output of a command.
+
+    Raises:
+        ClickException: when it fails.
+    """
+    done = CliRunner().invoke(experiment_group, arguments, standalone_mode=False)
+    if done.exception is not None:
+        raise done.exception
+    return done.output
 
 
 @pytest.fixture
@@ -42,21 +51,21 @@ def test_run_watches_until_the_end(file: Path, monkeypatch: pytest.MonkeyPatch) 
     def finish(seconds: float) -> None:
         cast.end(Experiment.objects.get())
 
-    monkeypatch.setattr(command.time, "sleep", finish)
+    monkeypatch.setattr(experiment_commands.time, "sleep", finish)
     said = _call("run", str(file))
     assert "finished: all trials done" in said and "0 of 4" in said
 
 
 def test_every_error_of_a_file_is_printed_with_its_key(file: Path) -> None:
     file.write_text(TEXT.replace("halton", "halten").replace("fixed", "fixt"))
-    with pytest.raises(CommandError) as raised:
+    with pytest.raises(ClickException) as raised:
         _call("run", str(file))
     said = str(raised.value)
     assert "search.sampler" in said and "hyperparameters.epochs.role" in said
 
 
 def test_a_file_that_is_not_there_is_one_line(file: Path) -> None:
-    with pytest.raises(CommandError, match="cannot be read"):
+    with pytest.raises(ClickException, match="cannot be read"):
         _call("run", str(file.with_name("nothing.yaml")))
 
 
@@ -67,13 +76,13 @@ def test_list_show_and_stop_name_what_they_speak_of(file: Path) -> None:
     assert "Is it better?" in _call("show", "digits/from-a-file")
     assert "ends" in _call("stop", "digits/from-a-file")
     assert Experiment.objects.get().state == "stopped"
-    with pytest.raises(CommandError, match="PROJECT/NAME"):
+    with pytest.raises(ClickException, match="PROJECT/NAME"):
         _call("show", "digits/nothing")
 
 
 def test_without_a_superuser_it_says_how_to_make_one(file: Path) -> None:
     User.objects.filter(is_superuser=True).update(is_active=False)
-    with pytest.raises(CommandError, match="createsuperuser"):
+    with pytest.raises(ClickException, match="createsuperuser"):
         _call("run", str(file))
 
 
@@ -103,14 +112,14 @@ def test_check_says_what_would_run_and_what_the_rules_see(file: Path) -> None:
     assert "digits/from-a-file: 2 arms, 4 trials. It can run." in said
     assert "R12 warning: epochs varies inside a study" in said
     assert "hyperparameters.epochs; Tuning Playbook" in said
-    with pytest.raises(CommandError, match="of the rules warn"):
+    with pytest.raises(ClickException, match="of the rules warn"):
         _call("check", str(file), "--strict")
     assert not Experiment.objects.exists()
 
 
 def test_check_names_every_key_that_is_wrong(file: Path) -> None:
     file.write_text(TEXT.replace("log: true", "log: maybe").replace("goal:", "goel:"))
-    with pytest.raises(CommandError) as raised:
+    with pytest.raises(ClickException) as raised:
         _call("check", str(file))
     assert "hyperparameters.learning_rate.log" in str(raised.value) and "goel" in str(raised.value)
 
@@ -121,6 +130,6 @@ def test_run_ends_when_the_first_trials_fail_and_says_with_what(
     def fail(seconds: float) -> None:
         Experiment.objects.update(state="paused", failed_alike=3, failed_count=3, trial_count=3)
 
-    monkeypatch.setattr(command.time, "sleep", fail)
+    monkeypatch.setattr(experiment_commands.time, "sleep", fail)
     assert "failed, paused" in _call("run", str(file))
     assert "failed, paused" in _call("list")

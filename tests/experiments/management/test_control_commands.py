@@ -1,12 +1,11 @@
 from __future__ import annotations
 
-from io import StringIO
-
 import pytest
+from click import ClickException
+from click.testing import CliRunner
 from django.contrib.auth.models import User
-from django.core.management import call_command
-from django.core.management.base import CommandError
 
+from experiments.management.experiment_commands import experiment_group
 from experiments.models import Experiment, Trial
 from experiments.models.trial import TrialState
 from experiments.trials.lifecycle.services import queue, trials
@@ -28,9 +27,15 @@ def search() -> Experiment:
 
 
 def _call(*arguments: str) -> str:
-    output = StringIO()
-    call_command("experiment", *arguments, stdout=output)
-    return output.getvalue()
+    """Output of a command.
+
+    Raises:
+        ClickException: when it fails.
+    """
+    done = CliRunner().invoke(experiment_group, arguments, standalone_mode=False)
+    if done.exception is not None:
+        raise done.exception
+    return done.output
 
 
 def _claim() -> queue.Claim:
@@ -56,7 +61,7 @@ def test_a_stop(search: Experiment) -> None:
     claim = _claim()
     assert "running trials stop at their next step" in _call("stop", NAME)
     assert _control(claim) == "stop"
-    with pytest.raises(CommandError, match="has ended already"):
+    with pytest.raises(ClickException, match="has ended already"):
         _call("stop", NAME)
 
 
@@ -66,7 +71,7 @@ def test_single_trials_are_cancelled(search: Experiment) -> None:
     assert _control(first) == _control(second) == "cancel"
     assert Trial.objects.get(pk=first.trial_id).failure_reason == "cancelled by root"
     for name in ("Z9", "what"):
-        with pytest.raises(CommandError, match=f"has no trial {name}"):
+        with pytest.raises(ClickException, match=f"has no trial {name}"):
             _call("cancel", NAME, name)
 
 
@@ -82,7 +87,7 @@ def test_failed_trials_are_queued_again(search: Experiment) -> None:
     assert _call("retry", NAME, "A0") == f"1 trial of {NAME} queued.\n"
     assert _call("retry", NAME) == f"1 trial of {NAME} queued.\n"
     assert Trial.objects.filter(retry_of__isnull=False).count() == 2
-    with pytest.raises(CommandError, match="No trial of queued failed by accident"):
+    with pytest.raises(ClickException, match="No trial of queued failed by accident"):
         _call("retry", NAME)
 
 
@@ -110,7 +115,7 @@ def test_limits_are_set(search: Experiment) -> None:
 def test_what_cannot_be_set_is_said(
     search: Experiment, arguments: tuple[str, ...], said: str
 ) -> None:
-    with pytest.raises(CommandError, match=said):
+    with pytest.raises(ClickException, match=said):
         _call("set", NAME, *arguments)
 
 

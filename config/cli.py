@@ -1,0 +1,160 @@
+"""The console script `verdict`: everything that a person does at a terminal, from any folder."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import sys
+from pathlib import Path
+
+import click
+from click.shell_completion import CompletionItem
+from dotenv import load_dotenv
+
+from experiments.management.command_group import CommandGroup, with_database
+from experiments.management.experiment_commands import experiment_group
+
+ROOT = Path(__file__).resolve().parent.parent
+# Commands of Django's that `verdict` has under their own name, with their own options.
+PASSED_ON = {
+    "worker": "Run trials from the queue on this machine.",
+    "import": "Bring in studies of one of Optuna's own storages.",
+    "export": "Copy studies into one of Optuna's own storages.",
+    "project": "Create a project.",
+    "decisions": "Verify or export a project's decision log.",
+    "migrate": "Bring the database's tables to this version.",
+}
+
+
+@click.group(cls=CommandGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.option("--user", help="Act as this user (default: the first superuser).")
+@click.pass_context
+def verdict(context: click.Context, user: str | None) -> None:
+    """From a tuning question to a recorded decision.
+
+    \b
+    Examples:
+      verdict up                          start everything on this machine
+      verdict run label-smoothing.yaml    create an experiment and watch it
+      verdict list --json
+      verdict stop digits/label-smoothing
+
+    \b
+    Settings are environment variables, or lines of the file .env in Verdict's folder.
+    Completion, for bash (zsh and fish alike):
+      eval "$(_VERDICT_COMPLETE=bash_source verdict)"
+    """
+    context.obj = user
+
+
+@verdict.command()
+@click.option("--host", help="Address to listen at (default: HOST, else 127.0.0.1).")
+@click.option("--port", help="Port to listen at (default: PORT, else 8000).")
+@click.option(
+    "--objectives",
+    multiple=True,
+    metavar="PACKAGE",
+    help="Package of the current folder, or installed, whose functions experiments may name.",
+)
+def up(host: str | None, port: str | None, objectives: tuple[str, ...]) -> None:
+    """Start web server, worker and queue in the foreground; Ctrl-C stops them.
+
+    \b
+    Examples:
+      verdict up
+      verdict up --host 0.0.0.0 --port 8080
+      verdict up --objectives mypackage
+    """
+    from config import launcher
+
+    given = {"HOST": host, "PORT": port}
+    os.environ.update({name: value for name, value in given.items() if value is not None})
+    if objectives:
+        _allow(objectives)
+    sys.exit(launcher.main())
+
+
+@verdict.command()
+@click.argument("user", default="admin")
+@with_database
+def password(user: str) -> None:
+    """Set a user's password anew (default: admin); asks for it twice.
+
+    \b
+    Examples:
+      verdict password
+      verdict password alice
+    """
+    from django.core.management import call_command
+
+    call_command("changepassword", user)
+
+
+class PassedOn(click.Command):
+    """A command of Django's; its options are Django's to read, explain and complete."""
+
+    def __init__(self, name: str, summary: str) -> None:
+        super().__init__(
+            name,
+            callback=lambda arguments: _django(name, arguments),
+            params=[click.Argument(["arguments"], nargs=-1, type=click.UNPROCESSED)],
+            short_help=summary,
+            add_help_option=False,
+            context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False},
+        )
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """Options of Django's command."""
+        import django
+        from django.core.management import get_commands, load_command_class
+
+        django.setup(set_prefix=False)
+        assert self.name is not None
+        parser = load_command_class(get_commands()[self.name], self.name).create_parser(
+            "verdict", self.name
+        )
+        options = {option for action in parser._actions for option in action.option_strings}
+        return [CompletionItem(each) for each in sorted(options) if each.startswith(incomplete)]
+
+
+for _command in experiment_group.commands.values():
+    verdict.add_command(_command)
+for _name, _summary in PASSED_ON.items():
+    verdict.add_command(PassedOn(_name, _summary))
+
+
+def main() -> None:
+    """Entry point of the console script."""
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
+    load_dotenv(ROOT / ".env", override=False)
+    verdict(prog_name="verdict")
+
+
+def _django(name: str, arguments: list[str]) -> None:
+    from django.core.management import execute_from_command_line
+
+    execute_from_command_line(["verdict", name, *arguments])
+
+
+def _allow(objectives: tuple[str, ...]) -> None:
+    """Allow packages as objectives, of the current folder or installed.
+
+    Verdict's own folder comes first in the path: a team's package may be called config, too.
+
+    Raises:
+        ClickException: for one that cannot be found.
+    """
+    here = str(Path.cwd())
+    sys.path.append(here)
+    for name in objectives:
+        top = name.partition(".")[0]
+        if importlib.util.find_spec(top) is None:
+            raise click.ClickException(f"--objectives: there is no package {top} in {here}.")
+    already = os.environ.get("OBJECTIVES", "").strip() or "workers.problems"
+    os.environ["OBJECTIVES"] = ",".join([already, *objectives])
+    path = [str(ROOT), here, *filter(None, [os.environ.get("PYTHONPATH")])]
+    os.environ["PYTHONPATH"] = os.pathsep.join(path)
+
+
+if __name__ == "__main__":
+    main()
