@@ -64,23 +64,23 @@ class Connections:
         self._count += 1
         if self._count > self.most:
             self._warn("all clients together", self.most)
-            held = max(self._open.values(), key=len)
-            waiting = [each for each in held if each.waits_since and each is not new]
+            open_here = max(self._open.values(), key=len)
+            waiting = [each for each in open_here if each.waits_since and each is not new]
             (min(waiting, key=_since) if waiting else new).transport.abort()
 
     def discard(self, gone: BoundedProtocol) -> None:
-        held = self._open[gone.address]
-        self._count -= gone in held
-        held.discard(gone)
-        if not held:
+        open_here = self._open[gone.address]
+        self._count -= gone in open_here
+        open_here.discard(gone)
+        if not open_here:
             del self._open[gone.address]
 
     def _bound(self, address: str, now: float) -> None:
-        held = self._open.get(address, set())
-        if not address or len(held) <= self.per_address:
+        open_here = self._open.get(address, set())
+        if not address or len(open_here) <= self.per_address:
             return
         new = now - SWEEP_SECONDS
-        waiting = sorted((one for one in held if 0 < one.waits_since < new), key=_since)
+        waiting = sorted((one for one in open_here if 0 < one.waits_since < new), key=_since)
         for longest in waiting[: max(0, len(waiting) - self.per_address)]:
             self._warn(address, self.per_address)
             longest.transport.abort()

@@ -40,8 +40,8 @@ logger = logging.getLogger("uvicorn.error")
 
 
 class _Refused(Exception):
-    def __init__(self, status: int, told: str) -> None:
-        super().__init__(told)
+    def __init__(self, status: int, message: str) -> None:
+        super().__init__(message)
         self.status = status
 
 
@@ -155,13 +155,13 @@ def _is_known(headers: Mapping[bytes, bytes]) -> bool:
 
 def _then(body: bytes, receive: Receive) -> Receive:
     """Tells the whole body first, and then of the client's leaving."""
-    told = False
+    answered = False
 
     async def tell() -> Message:
-        nonlocal told
-        if told:
+        nonlocal answered
+        if answered:
             return await receive()
-        told = True
+        answered = True
         return {"type": "http.request", "body": body, "more_body": False}
 
     return tell

@@ -158,10 +158,10 @@ class ThreadedHandler(ASGIHandler):
 
 
 def _busy(request: HttpRequest) -> HttpResponse:
-    told = f"The server is busy; ask again in {RETRY_SECONDS} seconds."
+    message = f"The server is busy; ask again in {RETRY_SECONDS} seconds."
     if request.path_info.startswith("/api/"):
-        response: HttpResponse = error_response(503, told)
+        response: HttpResponse = error_response(503, message)
     else:
-        response = HttpResponse(f"{told}\n", status=503, content_type="text/plain")
+        response = HttpResponse(f"{message}\n", status=503, content_type="text/plain")
     response["Retry-After"] = str(RETRY_SECONDS)
     return response

@@ -107,8 +107,8 @@ def why_unusable() -> str:
     try:
         missing, newer = missing_migrations()
     except (DatabaseError, InterfaceError) as error:
-        said = (str(error).strip().splitlines() or [type(error).__name__])[0]
-        return f"The database is away, DATABASE_URL says where it is: {said}"
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        return f"The database is away, DATABASE_URL says where it is: {reason}"
     if ("contenttypes", "0001_initial") in missing:
         return "The database is empty, Verdict has not been started yet: run `verdict up`."
     if missing:

@@ -4,21 +4,40 @@ from __future__ import annotations
 
 import ast
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 CLAUSE = re.compile(r"(What|Who|Whose|How|Where|Whether|When|Which|Why|That)\b")
+VAGUE = {"told", "said", "held", "kept", "aside", "beside"}
 DOCUMENTED = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
+
+
+def _modules() -> Iterator[tuple[str, ast.Module]]:
+    for part in ("config", "experiments", "workers"):
+        for path in sorted((ROOT / part).rglob("*.py")):
+            yield str(path.relative_to(ROOT)), ast.parse(path.read_text(encoding="utf-8"))
 
 
 def test_docstrings_begin_with_a_noun_phrase_or_an_imperative() -> None:
     clauses = [
-        f"{path.relative_to(ROOT)}: {text.splitlines()[0]}"
-        for part in ("config", "experiments", "workers")
-        for path in sorted((ROOT / part).rglob("*.py"))
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        f"{name}: {text.splitlines()[0]}"
+        for name, module in _modules()
+        for node in ast.walk(module)
         if isinstance(node, DOCUMENTED)
         and (text := ast.get_docstring(node)) is not None
         and CLAUSE.match(text)
     ]
     assert clauses == []
+
+
+def test_variables_are_named_by_what_they_hold() -> None:
+    stored = [
+        f"{name}:{node.lineno} {called}"
+        for name, module in _modules()
+        for node in ast.walk(module)
+        if isinstance(node, ast.arg)
+        or (isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store))
+        if (called := node.arg if isinstance(node, ast.arg) else node.id) in VAGUE
+    ]
+    assert stored == []

@@ -180,10 +180,10 @@ def _number(text: str) -> float:
 
 
 def _rule(text: str) -> EarlyStopping:
-    told = _json(text)
+    value = _json(text)
     try:
-        metric, maximize = str(told.pop("metric")), bool(told.pop("maximize"))
-        return EarlyStopping(metric, maximize, Patience(**told))
+        metric, maximize = str(value.pop("metric")), bool(value.pop("maximize"))
+        return EarlyStopping(metric, maximize, Patience(**value))
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise argparse.ArgumentTypeError(f"no early-stopping rule: {error}") from error
 

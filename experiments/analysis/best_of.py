@@ -60,8 +60,8 @@ def expected_best_curve(
 
     [B] the best of 1, 2, ..., B without `draws`. Raises ValueError for a draw outside 1..B.
     """
-    kept = _finite(values)
-    ordered = _worst_first(kept, direction)
+    finite = _finite(values)
+    ordered = _worst_first(finite, direction)
     count = ordered.size
     wanted = range(1, count + 1) if draws is None else draws
     if any(not 1 <= each <= count for each in wanted):
@@ -84,13 +84,13 @@ def expected_best_curve(
 
 def _finite(values: ArrayLike) -> Floats:
     row = np.asarray(values, dtype=np.float64)
-    kept: Floats = row[np.isfinite(row)]
-    return kept
+    finite: Floats = row[np.isfinite(row)]
+    return finite
 
 
 def _worst_first(values: ArrayLike, direction: Direction) -> Floats:
-    kept = _finite(values)
-    return np.sort(kept if direction is Direction.MAXIMIZE else -kept)
+    finite = _finite(values)
+    return np.sort(finite if direction is Direction.MAXIMIZE else -finite)
 
 
 def _turned_back(value: float, direction: Direction) -> float:

@@ -74,11 +74,11 @@ def _shades(
     surface: NDArray[np.float64], scores: NDArray[np.float64], maximize: bool
 ) -> tuple[float, float]:
     """The scores of the faintest and of the strongest shade: very bad places share one."""
-    told = surface[np.isfinite(surface)]
-    if not told.size:
+    finite = surface[np.isfinite(surface)]
+    if not finite.size:
         return 0.0, 1.0
     low, high = frame(scores, maximize=maximize)
-    low, high = max(low, float(told.min())), min(high, float(told.max()))
+    low, high = max(low, float(finite.min())), min(high, float(finite.max()))
     return (low, high) if high > low else (low - 0.5, low + 0.5)
 
 
@@ -127,24 +127,28 @@ def _trials(
     metric: str,
     maximize: bool,
 ) -> list[dict[str, Any]]:
-    held, lost = np.flatnonzero(feasible), np.flatnonzero(failed)
-    held = held[leading_and_even(plane.scores[held], MOST_DOTS, maximize=maximize)]
+    trained, lost = np.flatnonzero(feasible), np.flatnonzero(failed)
+    trained = trained[leading_and_even(plane.scores[trained], MOST_DOTS, maximize=maximize)]
     lost = lost[:: max(1, -(-lost.size // MOST_CROSSES))]
     data = []
     if lost.size:
         cross = {"symbol": "x", "size": 7, "color": BAD, "opacity": 0.7}
         data.append(_marks(plane, lost, cross, "failed"))
-    if held.size:
+    if trained.size:
         dot = {"size": 5, "color": INK, "opacity": 0.45}
-        data.append(_marks(plane, held, dot, f"{escaped(metric)} %{{customdata[1]}}"))
-        top = int(np.argmax(plane.scores[held]) if maximize else np.argmin(plane.scores[held]))
+        data.append(_marks(plane, trained, dot, f"{escaped(metric)} %{{customdata[1]}}"))
+        top = int(
+            np.argmax(plane.scores[trained]) if maximize else np.argmin(plane.scores[trained])
+        )
         star = {
             "size": 14,
             "symbol": "diamond",
             "color": ACCENT,
             "line": {"color": SURFACE, "width": 2},
         }
-        data.append(_marks(plane, held[[top]], star, f"best {escaped(metric)} %{{customdata[1]}}"))
+        data.append(
+            _marks(plane, trained[[top]], star, f"best {escaped(metric)} %{{customdata[1]}}")
+        )
     return data
 
 

@@ -11,7 +11,7 @@ from typing import Any
 from experiments.charts.theme import Figure
 
 MOST_TRACES = 8
-MOST_PAIRS = 12  # of a category and its value that are told one by one
+MOST_PAIRS = 12  # of a category and its value that are listed one by one
 
 
 def in_words(figure: Figure) -> str:
@@ -21,19 +21,19 @@ def in_words(figure: Figure) -> str:
     # Where rows are named, their places upwards are no values.
     upright = not (layout.get("yaxis") or {}).get("ticktext")
     named = _named(layout.get("xaxis") or {}) | _named(layout.get("yaxis") or {})
-    said = []
+    parts = []
     if across:
-        said.append(f"Across: {across}.")
+        parts.append(f"Across: {across}.")
     if upwards:
-        said.append(f"Upwards: {upwards}.")
+        parts.append(f"Upwards: {upwards}.")
     drawn = figure.get("data", ())
     surfaces = [words for trace in drawn if (words := _surface(trace))]
     lines = [words for trace in drawn if (words := _trace(trace, upright=upright, named=named))]
     traces = surfaces or lines  # points upon a surface say nothing that it does not
-    said += [f"{words}." for words in traces[:MOST_TRACES]]
+    parts += [f"{words}." for words in traces[:MOST_TRACES]]
     if len(traces) > MOST_TRACES:
-        said.append(f"And {len(traces) - MOST_TRACES} more.")
-    return " ".join(said)
+        parts.append(f"And {len(traces) - MOST_TRACES} more.")
+    return " ".join(parts)
 
 
 def _surface(trace: Mapping[str, Any]) -> str:
@@ -83,12 +83,12 @@ def _trace(trace: Mapping[str, Any], *, upright: bool, named: Mapping[Any, str])
     if named and set(categories) <= set(named):
         categories = [named[each] for each in categories]
     if isinstance(categories[0], str) and len(categories) <= MOST_PAIRS:
-        told = ", ".join(
+        listed = ", ".join(
             f"{_plain_text(each)} {value:.4g}"
             for each, value in zip(categories, values, strict=False)
             if _is_number(value)
         )
-        return f"{name}: {told}" if name else told
+        return f"{name}: {listed}" if name else listed
     numbers = [each for each in (y if upright else x) if _is_number(each)]
     if not numbers or (not name and len(numbers) < 3):
         return ""

@@ -102,16 +102,18 @@ def _one_value(
 
 def _fair(values: Sequence[ValueScores], fewest: int, metric: str) -> list[dict[str, Any]]:
     """A bar at each value: what its best would be had it had as few trials as any other."""
-    told = [(i, each.equalised) for i, each in enumerate(values) if each.equalised is not None]
-    if len(told) < 2:
+    equalised = [
+        (i, each.equalised) for i, each in enumerate(values) if each.equalised is not None
+    ]
+    if len(equalised) < 2:
         return []
     name = f"expected best of {fewest:,}"
     return [
         {
             "type": "scatter",
             "mode": "markers",
-            "x": [place for place, _ in told],
-            "y": plain([value for _, value in told]),
+            "x": [place for place, _ in equalised],
+            "y": plain([value for _, value in equalised]),
             "name": name,
             "marker": {
                 "symbol": "line-ew",

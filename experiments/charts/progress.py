@@ -173,10 +173,10 @@ def timeline_plot(
     shown[evenly(started.size, MOST_BARS)] = started.size > 0
     colours = {"complete": ACCENT, "pruned": INK_3, "failed": BAD}
     data = [
-        _strokes(started / size, finished / size, order, np.flatnonzero(held & known & shown))
+        _strokes(started / size, finished / size, order, np.flatnonzero(members & known & shown))
         | {"name": name, "line": {"color": colours.get(name, INK_3), "width": _thick(known)}}
-        for name, held in groups
-        if (held & known & shown).any()
+        for name, members in groups
+        if (members & known & shown).any()
     ]
     return {
         "data": data,

@@ -91,12 +91,12 @@ def layout(**more: Any) -> dict[str, Any]:
         "xaxis": axis(),
         "yaxis": axis(),
     }
-    told = {**shared, **more}
-    for name in told:
+    merged = {**shared, **more}
+    for name in merged:
         if name.startswith("yaxis"):
             # Labels beside a frame fit: measuring each to hide what sticks out only takes time.
-            told[name] = {"ticklabeloverflow": "allow", **told[name]}
-    return told
+            merged[name] = {"ticklabeloverflow": "allow", **merged[name]}
+    return merged
 
 
 def plain(values: Iterable[float] | NDArray[Any]) -> list[float | int | None]:

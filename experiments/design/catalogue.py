@@ -48,8 +48,8 @@ class Option:
         try:
             _checks(self).validate_python(value)
         except ValidationError as error:
-            beside = f" or {', '.join(self.words)}" if self.words else ""
-            return describe_error(error.errors()[0], beside=beside)
+            alternatives = f" or {', '.join(self.words)}" if self.words else ""
+            return describe_error(error.errors()[0], alternatives=alternatives)
         return None
 
     def wanted(self) -> str:

@@ -76,8 +76,8 @@ def guess(name: str) -> Metric:
 
 def declared_metrics(document: str) -> dict[str, Metric]:
     """The metrics of an experiment's stored document: of its file, or declared from outside."""
-    held = json.loads(document).get("metrics", {})
-    return {name: Metric(**fields) for name, fields in held.items()}
+    stored = json.loads(document).get("metrics", {})
+    return {name: Metric(**fields) for name, fields in stored.items()}
 
 
 def is_test(name: str, declared: Mapping[str, Metric]) -> bool:

@@ -11,8 +11,8 @@ def domain_words(each: Hyperparameter) -> str:
     domain = each.domain
     if isinstance(domain, Fixed):
         if domain.by:
-            told = ", ".join(f"{key}: {show(value)}" for key, value in domain.values.items())
-            return f"by {domain.by}: {told}"
+            listed = ", ".join(f"{key}: {show(value)}" for key, value in domain.values.items())
+            return f"by {domain.by}: {listed}"
         return show(domain.value)
     if isinstance(domain, Choices):
         return ", ".join(show(value) for value in domain.values)
@@ -27,12 +27,12 @@ def scale_words(each: Hyperparameter) -> str:
         return ""
     if isinstance(domain, Choices):
         return "ordered" if domain.ordered else "unordered"
-    said = ["log" if domain.log else "linear"]
+    parts = ["log" if domain.log else "linear"]
     if domain.integer:
-        said.append("whole numbers")
+        parts.append("whole numbers")
     limits = {"low": "cannot go lower", "high": "cannot go higher"}
-    said += [limits[edge] for edge in sorted(each.natural, reverse=True) if edge in limits]
-    return ", ".join(said)
+    parts += [limits[edge] for edge in sorted(each.natural, reverse=True) if edge in limits]
+    return ", ".join(parts)
 
 
 def condition_words(each: Hyperparameter) -> str:

@@ -73,11 +73,11 @@ def with_database(action: Callable[Parameters, None]) -> Callable[Parameters, No
     return ready
 
 
-def say_json(told: Mapping[str, Any] | list[dict[str, Any]]) -> None:
+def say_json(value: Mapping[str, Any] | list[dict[str, Any]]) -> None:
     """Print as indented JSON; numbers that are not finite are text, times ISO 8601."""
     from experiments.web.plain_json import plain
 
-    click.echo(json.dumps(plain(told), indent=2, default=_isoformat, ensure_ascii=False))
+    click.echo(json.dumps(plain(value), indent=2, default=_isoformat, ensure_ascii=False))
 
 
 def _isoformat(value: object) -> str:

@@ -161,13 +161,13 @@ def set_limits(
     if not wanted and cap == "keep" and trials is None:
         raise VerdictError("Say what to set: --parallel, --priority, --trials or --gpu-hours.")
     control.change(access=access, experiment=found, **wanted, gpu_hours=cap)
-    told = [f"{key} {value}" for key, value in wanted.items()]
+    changes = [f"{key} {value}" for key, value in wanted.items()]
     if trials is not None:
         control.set_budget(access=access, experiment=found, per_arm=trials)
-        told.append(f"trials of each arm {trials}")
+        changes.append(f"trials of each arm {trials}")
     if cap != "keep":
-        told.append(f"GPU hours {'no cap' if cap is None else cap}")
-    _say(experiment, f"{experiment}: {', '.join(told)}.", as_json)
+        changes.append(f"GPU hours {'no cap' if cap is None else cap}")
+    _say(experiment, f"{experiment}: {', '.join(changes)}.", as_json)
 
 
 def add_to(group: click.Group) -> None:

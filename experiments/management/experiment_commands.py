@@ -111,11 +111,11 @@ def check(file: Path, strict: bool, as_json: bool) -> None:
         counted = "1 arm" if len(arms) == 1 else f"{len(arms)} arms"
         click.echo(f"{reference}: {counted}, {total} trials. It can run.")
         for each in fired:
-            told = each.diagnosis
-            click.echo(f"{each.number} {told.severity}: {told.title}")
-            click.echo(f"  {told.detail} {told.advice}")
-            where = f"{told.subject}; " if told.subject else ""
-            click.echo(f"  {where}{told.section}")
+            diagnosis = each.diagnosis
+            click.echo(f"{each.number} {diagnosis.severity}: {diagnosis.title}")
+            click.echo(f"  {diagnosis.detail} {diagnosis.advice}")
+            where = f"{diagnosis.subject}; " if diagnosis.subject else ""
+            click.echo(f"  {where}{diagnosis.section}")
     warnings = [each for each in fired if each.diagnosis.severity is not Severity.NOTICE]
     if strict and warnings:
         raise click.ClickException(f"{len(warnings)} of the rules warn.")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 from django.conf import settings
 from django.db import models
@@ -107,5 +108,5 @@ class Replication(models.Model):
         return tuple(json.loads(self.extra_looks))
 
     @property
-    def declared_guards(self) -> tuple[dict[str, str | float], ...]:
+    def declared_guards(self) -> tuple[dict[str, Any], ...]:
         return tuple(json.loads(self.guards))

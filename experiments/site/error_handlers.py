@@ -51,7 +51,7 @@ def server_error(request: HttpRequest) -> HttpResponse:
     """Says nothing of what broke; whoever keeps the server finds it by the request's id."""
     if not _from_program(request):
         return defaults.server_error(request)
-    name = log_context.told("request")
+    name = log_context.value_of("request")
     if isinstance(sys.exc_info()[1], OperationalError | InterfaceError):
         away = error_response(
             503,

@@ -67,14 +67,14 @@ def schema_of(
     further fields, or replace some, as in `answer`. `name` tells it from the record's own.
     """
     kinds = get_type_hints(record)
-    told = {field.name: kinds[field.name] for field in fields(record)}
+    shown = {field.name: kinds[field.name] for field in fields(record)}
     for field in also.split():
-        told[field] = get_type_hints(getattr(record, field).fget)["return"]
+        shown[field] = get_type_hints(getattr(record, field).fget)["return"]
     for field in without.split():
-        del told[field]
+        del shown[field]
     doc = record.__doc__ or ""
     written = None if doc.startswith(f"{record.__name__}(") else doc
-    return answer(name or record.__name__, written, **(told | parts))
+    return answer(name or record.__name__, written, **(shown | parts))
 
 
 _whole = cache(schema_of)

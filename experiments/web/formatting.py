@@ -30,15 +30,15 @@ def signed(value: Any) -> str:
     return f"+{text}" if isinstance(value, int | float) and value > 0 else text
 
 
-def difference(value: Any, beside: Any) -> str:
+def difference(value: Any, other: Any) -> str:
     """A difference of scores with one decimal more than the score beside it: +0.00205.
 
     So that a column of differences lines up, whatever the size of each.
     """
     if not isinstance(value, int | float) or not math.isfinite(value):
         return signed(value)
-    text = score(beside)
-    if "e" in text or not isinstance(beside, int | float) or not math.isfinite(beside):
+    text = score(other)
+    if "e" in text or not isinstance(other, int | float) or not math.isfinite(other):
         return signed(value)
     return f"{value:+.{len(text.partition('.')[2]) + 1}f}"
 

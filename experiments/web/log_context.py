@@ -36,7 +36,7 @@ def begin(**fields: str | int) -> None:
     _context.set(fields)
 
 
-def told(name: str) -> str:
+def value_of(name: str) -> str:
     """A field that log lines carry here, empty where they carry none of that name."""
     return str(_context.get().get(name, ""))
 

@@ -31,7 +31,7 @@ _CLOSE_SECONDS = 5.0
 
 
 @dataclass(frozen=True, slots=True)
-class _Told:
+class _Announced:
     trial_id: int
     attempt: int
     message: Kept
@@ -42,7 +42,7 @@ class CheckpointRecorder:
 
     def __init__(self, courier: SeriesUploader) -> None:
         self._courier = courier
-        self._told: deque[_Told] = deque()
+        self._queue: deque[_Announced] = deque()
         self._changed = threading.Condition()
         self._closing = threading.Event()
         self._thread = threading.Thread(target=self._run, name="record keeper", daemon=True)
@@ -52,15 +52,15 @@ class CheckpointRecorder:
         """Take a message over; never waits for the database."""
         dropped = None
         with self._changed:
-            self._told.append(_Told(trial_id, attempt, message))
+            self._queue.append(_Announced(trial_id, attempt, message))
             waiting = [
                 each
-                for each in self._told
+                for each in self._queue
                 if each.trial_id == trial_id and _may_be_dropped(each.message)
             ]
             if len(waiting) > MOST_WAITING:
                 dropped = waiting[1]  # the first one may be in the making of its record
-                self._told.remove(dropped)
+                self._queue.remove(dropped)
             self._changed.notify_all()
         if dropped is not None and isinstance(dropped.message, CheckpointFile):
             artifacts.remove_files([dropped.message.path])
@@ -69,7 +69,7 @@ class CheckpointRecorder:
         """Return when all that an attempt told is recorded, or `give_up` is set."""
         with self._changed:
             while not give_up.is_set() and any(
-                (each.trial_id, each.attempt) == (trial_id, attempt) for each in self._told
+                (each.trial_id, each.attempt) == (trial_id, attempt) for each in self._queue
             ):
                 self._changed.wait(0.1)
 
@@ -83,71 +83,71 @@ class CheckpointRecorder:
         try:
             while not self._closing.is_set():
                 with self._changed:
-                    while not self._told and not self._closing.is_set():
+                    while not self._queue and not self._closing.is_set():
                         self._changed.wait()
-                    told = self._told[0] if self._told else None
-                if told is not None and self._record(told):
+                    announced = self._queue[0] if self._queue else None
+                if announced is not None and self._record(announced):
                     with self._changed:
-                        self._told.popleft()
+                        self._queue.popleft()
                         self._changed.notify_all()
-                    if not self._told:
+                    if not self._queue:
                         connections.close_all()
         finally:
             connections.close_all()
 
-    def _record(self, told: _Told) -> bool:
+    def _record(self, announced: _Announced) -> bool:
         """Record a message, and tell whether it is done with."""
         try:
-            self._write(told)
+            self._write(announced)
         except Undelivered as error:
             if self._closing.is_set():
                 return False
-            self._refuse(told, error)
+            self._refuse(announced, error)
         except VerdictError as error:  # the attempt was fenced, or the trial has ended
-            self._refuse(told, error)
+            self._refuse(announced, error)
         except Exception as error:
             if is_away(error):
                 logger.warning("the database is away, records of checkpoints wait: %s", error)
                 connections.close_all()
                 self._closing.wait(RETRY_SECONDS)
                 return False
-            logger.exception("a checkpoint of trial %s could not be recorded", told.trial_id)
-            self._refuse(told, error)
+            logger.exception("a checkpoint of trial %s could not be recorded", announced.trial_id)
+            self._refuse(announced, error)
         return True
 
-    def _write(self, told: _Told) -> None:
-        message = told.message
+    def _write(self, announced: _Announced) -> None:
+        message = announced.message
         if isinstance(message, Resumed):
             series.resume(
-                trial_id=told.trial_id,
-                attempt=told.attempt,
+                trial_id=announced.trial_id,
+                attempt=announced.attempt,
                 resumption=Resumption(
                     message.step, message.origin, message.suffix, message.finished
                 ),
             )
             return
         if isinstance(message, BuiltOnLowerBudget):
-            series.build_on_lower_budget(trial_id=told.trial_id, attempt=told.attempt)
+            series.build_on_lower_budget(trial_id=announced.trial_id, attempt=announced.attempt)
             return
         if isinstance(message, OutputFile):
             artifacts.keep_output(
-                trial_id=told.trial_id,
-                attempt=told.attempt,
+                trial_id=announced.trial_id,
+                attempt=announced.attempt,
                 file=NewFile(message.path, message.size, message.sha256),
             )
             return
-        self._courier.reach(told.trial_id, told.attempt, give_up=self._closing)
+        self._courier.reach(announced.trial_id, announced.attempt, give_up=self._closing)
         artifacts.keep_checkpoint(
-            trial_id=told.trial_id,
-            attempt=told.attempt,
+            trial_id=announced.trial_id,
+            attempt=announced.attempt,
             file=NewFile(message.path, message.size, message.sha256, message.step, message.value),
             kind=message.kind,
         )
 
-    def _refuse(self, told: _Told, error: Exception) -> None:
-        logger.warning("trial %s attempt %s: %s", told.trial_id, told.attempt, error)
-        if isinstance(told.message, CheckpointFile):
-            artifacts.remove_files([told.message.path])
+    def _refuse(self, announced: _Announced, error: Exception) -> None:
+        logger.warning("trial %s attempt %s: %s", announced.trial_id, announced.attempt, error)
+        if isinstance(announced.message, CheckpointFile):
+            artifacts.remove_files([announced.message.path])
 
 
 def _may_be_dropped(message: Kept) -> bool:

@@ -108,10 +108,10 @@ def _cut_off(
 
     def cut() -> None:
         overdue.set()
-        held = connection.sock
-        if held is not None:
+        opened = connection.sock
+        if opened is not None:
             with suppress(OSError):
-                held.shutdown(socket.SHUT_RDWR)
+                opened.shutdown(socket.SHUT_RDWR)
 
     timer = threading.Timer(max(0.0, deadline - time.monotonic()), cut)
     timer.daemon = True

@@ -30,8 +30,8 @@ def find(wanted: str = "auto", environment: Mapping[str, str] = os.environ) -> l
         environment: where CUDA_VISIBLE_DEVICES stands, by index, UUID or MIG instance. As for
             CUDA, the first entry that names no device ends the list.
     """
-    said = environment.get("CUDA_VISIBLE_DEVICES")
-    entries = None if said is None else [entry.strip() for entry in said.split(",")]
+    visible = environment.get("CUDA_VISIBLE_DEVICES")
+    entries = None if visible is None else [entry.strip() for entry in visible.split(",")]
     if wanted != "auto":
         count = int(wanted)
         known = [""] * (count if entries is None else 1024)

@@ -41,7 +41,7 @@ class WatchedTrial:
     series: dict[str, SeriesColumns] = field(default_factory=dict)
     next_look: float = 0.0
     fired: frozenset[tuple[str, str]] = frozenset()
-    told: set[str] = field(default_factory=set)
+    announced: set[str] = field(default_factory=set)
     is_new: bool = True
     writing: threading.Lock = field(default_factory=threading.Lock)
 
@@ -126,11 +126,11 @@ def _take_in(watched: WatchedTrial) -> bool:
                 parts.setdefault(name, []).append(columns)
                 broken = broken or not bool(np.isfinite(columns.values).all())
     for name, pieces in parts.items():
-        watched.series[name] = _joined([*_held(watched, name), *pieces])
+        watched.series[name] = _joined([*_columns(watched, name), *pieces])
     return broken
 
 
-def _held(watched: WatchedTrial, name: str) -> list[SeriesColumns]:
+def _columns(watched: WatchedTrial, name: str) -> list[SeriesColumns]:
     return [watched.series[name]] if name in watched.series else []
 
 
@@ -146,17 +146,17 @@ def _judge(watched: WatchedTrial) -> None:
     """Record what fires, and that it does so no longer."""
     assignment = watched.assignment
     last = max(float(columns.steps.max()) for columns in watched.series.values())
-    said = stability(
+    diagnosis = stability(
         declared_series(watched.series, assignment),
         planned_steps=planned_steps(watched.parameters, last),
     )
-    fired = frozenset((each.rule, each.title) for each in said if each.fired)
+    fired = frozenset((each.rule, each.title) for each in diagnosis if each.fired)
     if fired == watched.fired:
         return
-    watched.told |= {rule for rule, _ in fired}
+    watched.announced |= {rule for rule, _ in fired}
     findings.record(
         experiment_id=assignment.experiment_id,
         trial_id=assignment.trial_id,
-        diagnoses=[each for each in said if each.rule in watched.told],
+        diagnoses=[each for each in diagnosis if each.rule in watched.announced],
     )
     watched.fired = fired

@@ -24,7 +24,7 @@ class LogTail:
     def __init__(self, reader: Connection, limit: int = MAX_BYTES) -> None:
         self._reader = reader
         self._limit = limit
-        self._kept = bytearray()
+        self._tail = bytearray()
         self._cut = False
         self._lock = threading.Lock()
         self._open = True
@@ -36,16 +36,16 @@ class LogTail:
         """Keep what the supervisor has to say beside what was printed."""
         self._drain()
         with self._lock:
-            self._kept += text.encode()
+            self._tail += text.encode()
 
     def text(self) -> str:
         """The last `limit` bytes printed; begins with a whole line when some were cut off."""
         self._drain()
         with self._lock:
-            kept, cut = bytes(self._kept), self._cut
+            tail, cut = bytes(self._tail), self._cut
         if cut:
-            kept = kept[kept.find(b"\n") + 1 :]
-        return kept.decode(errors="replace").replace("\0", "\ufffd")
+            tail = tail[tail.find(b"\n") + 1 :]
+        return tail.decode(errors="replace").replace("\0", "\ufffd")
 
     def close(self) -> None:
         self._drain()
@@ -68,8 +68,8 @@ class LogTail:
                 chunk = os.read(self._reader.fileno(), _CHUNK)
                 if not chunk:
                     return False
-                self._kept += chunk
-                if len(self._kept) > self._limit:
-                    del self._kept[: -self._limit]
+                self._tail += chunk
+                if len(self._tail) > self._limit:
+                    del self._tail[: -self._limit]
                     self._cut = True
         return True

@@ -235,8 +235,8 @@ def _read_line(line: bytes, items: queue.SimpleQueue[Item]) -> None:
         if not isinstance(found, dict):
             raise ValueError('want an object such as {"step": 1, "train_loss": 0.5}')
     except (ValueError, RecursionError) as error:
-        said = line[:100].decode(errors="replace")
-        print(f"VERDICT_METRICS: skipped {said}: {error}", file=sys.stderr, flush=True)
+        text = line[:100].decode(errors="replace")
+        print(f"VERDICT_METRICS: skipped {text}: {error}", file=sys.stderr, flush=True)
         return
     step = found.pop("step", None)
     items.put(Item(found, step))

@@ -103,8 +103,8 @@ def _is_unaltered(copy: Path, commit: str) -> bool:
 def _git(folder: Path, *arguments: str) -> None:
     done = _run(folder, *arguments)
     if done.returncode:
-        said = done.stderr.strip().splitlines() or ["no reason given"]
-        raise NoWorkingCopy(f"git {arguments[0]} failed: {said[-1]}")
+        errors = done.stderr.strip().splitlines() or ["no reason given"]
+        raise NoWorkingCopy(f"git {arguments[0]} failed: {errors[-1]}")
 
 
 def _run(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:

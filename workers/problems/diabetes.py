@@ -168,8 +168,8 @@ def train_epoch(
     for start in range(0, len(permutation), hp.batch_size):
         some = permutation[start : start + hp.batch_size]
         optimizer.zero_grad()
-        said = network(patients.measurements[some])
-        torch.autograd.backward(functional.mse_loss(said, patients.progression[some]))
+        predicted = network(patients.measurements[some])
+        torch.autograd.backward(functional.mse_loss(predicted, patients.progression[some]))
         norms.append(nn.utils.get_total_norm([p.grad for p in weights if p.grad is not None]))
         optimizer.step()
     return float(torch.stack(norms).mean())

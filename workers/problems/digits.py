@@ -201,11 +201,11 @@ def train(run: Run) -> None:
     optimizer = make_optimizer(hp, network)
     steps_of_an_epoch = math.ceil(len(data.train.digits) / hp.batch_size)
     done = 0  # epochs
-    held = run.load_checkpoint(generators=[rng, order])
-    if held is not None:
-        done = held["epoch"]
-        network.load_state_dict(held["network"])
-        optimizer.load_state_dict(held["optimizer"])
+    checkpoint = run.load_checkpoint(generators=[rng, order])
+    if checkpoint is not None:
+        done = checkpoint["epoch"]
+        network.load_state_dict(checkpoint["network"])
+        optimizer.load_state_dict(checkpoint["optimizer"])
     rates = islice(learning_rates(hp, steps_of_an_epoch), done * steps_of_an_epoch, None)
     epoch = done
     for epoch in run.until_stopped(range(done + 1, hp.epochs + 1)):
@@ -223,12 +223,12 @@ def train(run: Run) -> None:
         }
         run.log(metrics, step=epoch)
         if run.checkpoint_due:
-            kept = {
+            state = {
                 "epoch": epoch,
                 "network": network.state_dict(),
                 "optimizer": optimizer.state_dict(),
             }
-            run.save_checkpoint(kept, step=epoch, generators=[rng, order])
+            run.save_checkpoint(state, step=epoch, generators=[rng, order])
     _, test_accuracy = evaluate(network, data.test)
     run.log({"test_accuracy": test_accuracy}, step=epoch)
 

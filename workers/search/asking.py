@@ -79,7 +79,7 @@ class AskedTrial:
                 name: _on_step(distribution, _suggest(trial, name, distribution))
                 for name, distribution in self._assignment.arm.distributions().items()
             }
-        self.drawn = {name: (drawn[name], held) for name, (_, held) in gathered.items()}
+        self.drawn = {name: (drawn[name], fixed) for name, (_, fixed) in gathered.items()}
         return self._assignment.arm.complete(drawn)
 
     def begun(self) -> None:

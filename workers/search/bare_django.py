@@ -57,18 +57,18 @@ class OtherDatabase:
 
     def forget(self) -> None:
         """In a forked child; see `_forget_connection`."""
-        held = getattr(self._of_thread, "connection", None)
-        if held is not None:
-            _parents.append(held)
+        connection_of_thread = getattr(self._of_thread, "connection", None)
+        if connection_of_thread is not None:
+            _parents.append(connection_of_thread)
             del self._of_thread.connection
 
     def _connection(self) -> BaseDatabaseWrapper:
-        held = getattr(self._of_thread, "connection", None)
-        if held is None:
+        opened = getattr(self._of_thread, "connection", None)
+        if opened is None:
             backend = load_backend(self._settings["default"]["ENGINE"])
-            held = backend.DatabaseWrapper(self._settings["default"], alias="default")
-            self._of_thread.connection = held
-        return held  # type: ignore[no-any-return]
+            opened = backend.DatabaseWrapper(self._settings["default"], alias="default")
+            self._of_thread.connection = opened
+        return opened  # type: ignore[no-any-return]
 
 
 _others: WeakSet[OtherDatabase] = WeakSet()
@@ -141,9 +141,9 @@ def _forget_connection() -> None:
 
 def _is_ours(url: str) -> bool:
     """Test whether Django is set up for the database of `url`."""
-    wanted, held = database.of_url(url), connection.settings_dict
+    wanted, current = database.of_url(url), connection.settings_dict
     names = ("ENGINE", "NAME", "HOST", "PORT")
-    return all(str(wanted.get(name) or "") == str(held.get(name) or "") for name in names)
+    return all(str(wanted.get(name) or "") == str(current.get(name) or "") for name in names)
 
 
 def _migrate_if_empty() -> None:

@@ -64,9 +64,9 @@ class ExtrapolationPruner(BasePruner):
             return False
         finished = []
         for each in complete[-_MOST_FINISHED:]:
-            held = _forecast(_key(each.intermediate_values, step), sign, last)
-            if held is not None:
-                finished.append((held, sign * float(each.value or 0.0)))
+            expected = _forecast(_key(each.intermediate_values, step), sign, last)
+            if expected is not None:
+                finished.append((expected, sign * float(each.value or 0.0)))
         best = min(sign * float(each.value or 0.0) for each in complete)
         chance = chance_to_beat(best, run, finished)
         return chance is not None and chance < self._probability

@@ -30,5 +30,9 @@ class OpenTrial:
         Two threads may hold one trial, when the first was given up for lost. A third that holds
         none writes as the older: it is rather refused than let through.
         """
-        held = self.attempts.get(threading.get_ident())
-        return min(self.attempts.values(), default=None) if held is None else held
+        attempt_of_thread = self.attempts.get(threading.get_ident())
+        return (
+            min(self.attempts.values(), default=None)
+            if attempt_of_thread is None
+            else attempt_of_thread
+        )

@@ -236,9 +236,13 @@ class VerdictStorage(StudyStorage, BaseHeartbeat):
                 trial = cache.finished(trial_id)
                 if trial is not None:
                     return trial
-        held = self._open.get(trial_id)
-        if held is not None and held.gathered is not None and held.row is not None:
-            return frozen(held.row)
+        open_trial = self._open.get(trial_id)
+        if (
+            open_trial is not None
+            and open_trial.gathered is not None
+            and open_trial.row is not None
+        ):
+            return frozen(open_trial.row)
         with self._calling():
             row, has_reports = records.trial_queries.get(trial_id)
             if TrialState(row.state).is_finished():

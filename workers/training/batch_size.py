@@ -150,7 +150,7 @@ def in_a_process(
     """
 
     def measure(batch: int) -> Measured:
-        told = {
+        order = {
             "objective": objective,
             "parameters": {**parameters, parameter: batch},
             "batch": batch,
@@ -170,13 +170,13 @@ def in_a_process(
                 start_new_session=True,
             )
             try:
-                said = _answer(process, mark, json.dumps(told).encode(), seconds, goes_on)
+                answer = _answer(process, mark, json.dumps(order).encode(), seconds, goes_on)
             except subprocess.TimeoutExpired:
                 reason = f"{steps} steps took longer than {seconds:g} s"
                 return Measured(batch, ended="failed", reason=reason)
             finally:
                 _kill(process, mark)
-            row = _read(batch, process.returncode, said, _last_line(errors))
+            row = _read(batch, process.returncode, answer, _last_line(errors))
             return replace(row, busy=busy)
 
     return measure
@@ -185,13 +185,13 @@ def in_a_process(
 def _answer(
     process: subprocess.Popen[bytes],
     mark: str,
-    told: bytes,
+    order: bytes,
     seconds: float,
     goes_on: Callable[[], bool],
 ) -> bytes:
     """Answer of the process. Raises Interrupted, and TimeoutExpired after so many seconds."""
     deadline = time.monotonic() + seconds
-    given: bytes | None = told
+    given: bytes | None = order
     while True:
         try:
             return process.communicate(given, timeout=_POLL_SECONDS)[0]
@@ -217,9 +217,9 @@ def _kill(process: subprocess.Popen[bytes], mark: str) -> None:
                 pipe.close()
 
 
-def _read(batch: int, code: int, said: bytes, last: str) -> Measured:
-    if code == 0 and said:
-        return Measured(**json.loads(said))
+def _read(batch: int, code: int, output: bytes, last: str) -> Measured:
+    if code == 0 and output:
+        return Measured(**json.loads(output))
     if code in (-signal.SIGKILL, 128 + signal.SIGKILL):
         return Measured(batch, ended="memory", reason="the kernel ended it for its memory")
     return Measured(batch, ended="failed", reason=last or f"exit code {code}")
@@ -334,27 +334,31 @@ def main() -> int:
     from workers.training.messages import Job
     from workers.training.run import Run
 
-    told = json.loads(sys.stdin.read())
+    order = json.loads(sys.stdin.read())
     answer = os.dup(1)
     os.dup2(2, 1)  # whatever the function prints is no answer
-    end_with_parent(told["parent"])
-    objective = told["objective"]
+    end_with_parent(order["parent"])
+    objective = order["objective"]
     job = Job(
         label="batch size",
         objective=objective,
         allowed=(objective.partition(":")[0],),
-        params=told["parameters"],
+        params=order["parameters"],
         train_seed=0,
         split_seed=0,
         official_metric="",
         direction="maximize",
     )
     function = load(objective, job.allowed)
-    if told["memory_mb"]:
-        held = int(Path("/proc/self/statm").read_text().split()[5]) * os.sysconf("SC_PAGE_SIZE")
-        cap = held + told["memory_mb"] * 2**20
+    if order["memory_mb"]:
+        resident = int(Path("/proc/self/statm").read_text().split()[5]) * os.sysconf(
+            "SC_PAGE_SIZE"
+        )
+        cap = resident + order["memory_mb"] * 2**20
         resource.setrlimit(resource.RLIMIT_DATA, (cap, cap))
-    found = measure_here(function, Run(job, _Unheard()), batch=told["batch"], steps=told["steps"])
+    found = measure_here(
+        function, Run(job, _Unheard()), batch=order["batch"], steps=order["steps"]
+    )
     os.write(answer, json.dumps(asdict(found)).encode())
     os._exit(0)  # whatever threads the function has left
 

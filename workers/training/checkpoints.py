@@ -159,11 +159,11 @@ def random_states(generators: Sequence[Any] = ()) -> dict[str, Any]:
 
 def restore_random_states(states: dict[str, Any], generators: Sequence[Any] = ()) -> None:
     """Raises CheckpointError when other generators were kept than are given."""
-    held = states["generators"]
-    if len(held) != len(generators):
+    stored = states["generators"]
+    if len(stored) != len(generators):
         raise CheckpointError(
-            f"the checkpoint holds {len(held)} generators and {len(generators)} were given; give "
-            "save_checkpoint and load_checkpoint the same ones in the same order"
+            f"the checkpoint holds {len(stored)} generators and {len(generators)} were given; "
+            "give save_checkpoint and load_checkpoint the same ones in the same order"
         )
     random.setstate(_as_tuples(states["python"]))
     if "numpy" in states:
@@ -176,7 +176,7 @@ def restore_random_states(states: dict[str, Any], generators: Sequence[Any] = ()
         torch.set_rng_state(states["torch"])
         if "cuda" in states and torch.cuda.device_count() == len(states["cuda"]):
             torch.cuda.set_rng_state_all(states["cuda"])
-    for generator, state in zip(generators, held, strict=True):
+    for generator, state in zip(generators, stored, strict=True):
         _give_state(generator, state)
 
 

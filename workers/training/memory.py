@@ -24,12 +24,12 @@ def out_of_memory(error: BaseException) -> str:
     """Name the memory that ran out and what helps, in one line; "" for other exceptions."""
     text = text_of(error)
     first = text.splitlines()[0] if text else ""
-    if type(error).__name__ == "OutOfMemoryError" or any(said in text for said in _CUDA):
+    if type(error).__name__ == "OutOfMemoryError" or any(reason in text for reason in _CUDA):
         return (
             f"CUDA out of memory: {first.removeprefix('CUDA out of memory. ')} A smaller batch or "
             "network helps, or a GPU that no other trial shares"
         )
     if isinstance(error, MemoryError):
-        said = f" ({first})" if first else ""
-        return f"out of memory: the machine gave the process no more{said}"
+        reason = f" ({first})" if first else ""
+        return f"out of memory: the machine gave the process no more{reason}"
     return ""

@@ -20,7 +20,7 @@ from workers.training.loaded_sources import LoadedSources
 from workers.training.messages import NotForked
 
 _FORK_SAFE_THREADS = ("jemalloc_bg_thd",)  # its library stops and starts it around a fork
-_kept: list[Callable[[], object]] = []
+_finalizers: list[Callable[[], object]] = []
 _FORK_SAFE_FILES = ("/dev/null", "/dev/urandom")
 
 
@@ -55,12 +55,12 @@ def _keep_finalizers() -> None:
     """
     for finalizer in list(weakref.finalize._registry):  # type: ignore[attr-defined]
         finalizer.atexit = False
-        _kept.append(finalizer)
+        _finalizers.append(finalizer)
 
 
 def tidy_up() -> None:
     """Run the finalizers that `_keep_finalizers` kept from trials, at the end of the server."""
-    for finalizer in reversed(_kept):
+    for finalizer in reversed(_finalizers):
         with contextlib.suppress(Exception):
             finalizer()
 

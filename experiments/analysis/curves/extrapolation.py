@@ -58,8 +58,8 @@ def forecast(shares: Floats, errors: Floats) -> Forecast | None:
         errors: [T] the metric there, oriented so that lower is better; non-finite ones are
             left out.
     """
-    kept = np.isfinite(errors) & np.isfinite(shares) & (shares > 0)
-    x, y = shares[kept], errors[kept]
+    usable = np.isfinite(errors) & np.isfinite(shares) & (shares > 0)
+    x, y = shares[usable], errors[usable]
     if len(x) < MIN_POINTS:
         return None
     # In units of the curve's own spread: errors near the largest float must not overflow.

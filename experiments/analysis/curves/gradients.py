@@ -119,8 +119,12 @@ def gradient_spikes(norms: Curve, train_loss: Curve | None = None) -> Diagnosis:
 
 def clip_threshold(norms: Curve, *, warmup_steps: float = 0.0) -> float | None:
     """Return the 90th percentile of the finite, unclipped norms after warm-up; None if none."""
-    kept = norms.values[np.isfinite(norms.values) & (norms.steps >= warmup_steps)]
-    return float(np.percentile(kept, thresholds.CLIP_PERCENTILE)) if kept.size else None
+    after_warmup = norms.values[np.isfinite(norms.values) & (norms.steps >= warmup_steps)]
+    return (
+        float(np.percentile(after_warmup, thresholds.CLIP_PERCENTILE))
+        if after_warmup.size
+        else None
+    )
 
 
 def clipped_share(norms: Curve, threshold: float) -> float:

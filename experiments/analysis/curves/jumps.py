@@ -158,11 +158,11 @@ def _fires(
     left = max(jump.end, 0.0) / jump.height
     recovers = left < thresholds.JUMP_RECOVERED_SHARE
     lost = "all" if jump.height > drop else share(jump.height / drop)
-    kept = "regains that in full" if recovers else f"ends {share(left)} of that short"
+    ending = "regains that in full" if recovers else f"ends {share(left)} of that short"
     what = "Validation and training loss jump" if together else "Validation jumps"
     return UNSTABLE_TRAINING.fires(
         f"{what} to the worse at step {step_figure(float(steps[jump.after]))}",
-        f"It loses {lost} of its improvement at once and {kept}.",
+        f"It loses {lost} of its improvement at once and {ending}.",
         evidence | {"train_loss_rises": together},
         severity=Severity.NOTICE if recovers else None,
     )

@@ -33,22 +33,22 @@ def mean_curve(
     at all before its first point, after its last, and where it is not finite. Of several values
     at one step the last counts. Steps with fewer than two curves are left out.
     """
-    held = [_in_order(steps, values) for steps, values in curves]
-    at = np.unique(np.concatenate([np.empty(0), *(steps for steps, _ in held)]))
+    ordered = [_in_order(steps, values) for steps, values in curves]
+    at = np.unique(np.concatenate([np.empty(0), *(steps for steps, _ in ordered)]))
     if len(at) > points:
         at = at[np.unique(np.linspace(0, len(at) - 1, points).round().astype(int))]
     # [curves, T]; NaN passes through the interpolation to both sides of a broken point.
-    rows = [np.interp(at, steps, values, left=np.nan, right=np.nan) for steps, values in held]
-    matrix = np.array(rows).reshape(len(held), len(at))
+    rows = [np.interp(at, steps, values, left=np.nan, right=np.nan) for steps, values in ordered]
+    matrix = np.array(rows).reshape(len(ordered), len(at))
     finite = np.isfinite(matrix)
     count = finite.sum(axis=0)
-    kept = count >= 2
-    values, weights, number = matrix[:, kept], finite[:, kept], count[kept]
+    shared = count >= 2
+    values, weights, number = matrix[:, shared], finite[:, shared], count[shared]
     solid = np.where(weights, values, 0.0)
     mean = solid.sum(axis=0) / number
     spread = np.where(weights, values - mean, 0.0)
     deviation = np.sqrt((spread**2).sum(axis=0) / (number - 1))
-    return MeanCurve(at[kept], mean, mean - deviation, mean + deviation, number)
+    return MeanCurve(at[shared], mean, mean - deviation, mean + deviation, number)
 
 
 def _in_order(

@@ -101,10 +101,10 @@ class Ending:
     def saturated(self) -> bool:
         """Test whether it came within noise of its best in half of the run, and stayed there."""
         flat = self.low <= 0 <= self.high
-        kept = self.fallen_back <= max(
+        stayed = self.fallen_back <= max(
             thresholds.RISE_NOISE_FACTOR * self.noise, thresholds.RISE_SHARE * self.drop
         )
-        return flat and kept and self.settled_share < thresholds.SATURATED_SHARE
+        return flat and stayed and self.settled_share < thresholds.SATURATED_SHARE
 
 
 def ending(

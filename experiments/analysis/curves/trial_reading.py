@@ -124,16 +124,16 @@ def _of_loss(diagnoses: Sequence[Diagnosis]) -> Status:
     Not checkable where training fell apart: a loss that rises then tells nothing of the data.
     """
     by_rule = {each.rule: each for each in diagnoses if not each.subject}
-    beside, own = by_rule.get("loss_metric_divergence"), by_rule.get("overfitting")
-    if beside is not None and "loss_rises" in beside.evidence:
-        told, evidence = bool(beside.evidence["loss_rises"]), beside.evidence
+    of_metric, own = by_rule.get("loss_metric_divergence"), by_rule.get("overfitting")
+    if of_metric is not None and "loss_rises" in of_metric.evidence:
+        fired, evidence = bool(of_metric.evidence["loss_rises"]), of_metric.evidence
     elif own is not None and own.status is not Status.NOT_CHECKABLE:
-        told, evidence = own.fired, own.evidence
+        fired, evidence = own.fired, own.evidence
     else:
         return Status.NOT_CHECKABLE
     if "other_cause" in evidence:
         return Status.NOT_CHECKABLE
-    return Status.FIRED if told else Status.PASSED
+    return Status.FIRED if fired else Status.PASSED
 
 
 def _curve(series: Sequence[DeclaredSeries], split: str, kind: MetricKind) -> Curve | None:

@@ -163,8 +163,8 @@ def optimizer_roles(design: Design) -> Diagnosis:
             advice="Make it a nuisance hyperparameter, unless the goal is about it.",
         )
     searched = [each for each in settings if each.role == "nuisance"]
-    said = f"{listed(searched)} is retuned." if searched else "Nothing is compared."
-    return OPTIMIZER_ROLES.passes(said, evidence)
+    detail = f"{listed(searched)} is retuned." if searched else "Nothing is compared."
+    return OPTIMIZER_ROLES.passes(detail, evidence)
 
 
 def kinds_and_roles(design: Design) -> Diagnosis:
@@ -226,10 +226,10 @@ def fixed_interactions(design: Design) -> Diagnosis:
         "shares": [measured[each.name] for each in strong],
     }
     if strong:
-        told = listed(f"{each.name} ({share(measured[each.name])})" for each in strong)
+        named = listed(f"{each.name} ({share(measured[each.name])})" for each in strong)
         return INTERACTIONS.fires(
             f"{listed(strong)} is fixed and interacts with what is compared",
-            f"Share of the variance of earlier scores that the pair explains: {told}.",
+            f"Share of the variance of earlier scores that the pair explains: {named}.",
             evidence,
             severity=Severity.WARNING,
             subject=strong[0].key,
@@ -237,13 +237,13 @@ def fixed_interactions(design: Design) -> Diagnosis:
     grows = any(
         each.part in (Part.ARCHITECTURE, Part.OPTIMIZER) for each in design.of_role("scientific")
     )
-    held = [each for each in fixed if each.part in (Part.WEIGHT_DECAY, Part.REGULARISER)]
-    if grows and held:
+    regularisers = [each for each in fixed if each.part in (Part.WEIGHT_DECAY, Part.REGULARISER)]
+    if grows and regularisers:
         return INTERACTIONS.fires(
-            f"{listed(held)} is fixed while {listed(sorted(scientific))} varies",
+            f"{listed(regularisers)} is fixed while {listed(sorted(scientific))} varies",
             "No earlier trials say how much they interact; regularisers usually do.",
-            {**evidence, "fixed": [each.name for each in held]},
-            subject=held[0].key,
+            {**evidence, "fixed": [each.name for each in regularisers]},
+            subject=regularisers[0].key,
         )
     return INTERACTIONS.passes(
         "Judged by earlier trials." if design.interactions else "As far as names tell.", evidence

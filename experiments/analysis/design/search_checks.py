@@ -121,8 +121,8 @@ def twice_the_budget(design: Design) -> Diagnosis:
             evidence,
             subject="search.parallel",
         )
-    said = "Its points do not depend on results." if not design.adaptive else "Few at once."
-    return TWICE_THE_BUDGET.passes(said, evidence)
+    reason = "Its points do not depend on results." if not design.adaptive else "Few at once."
+    return TWICE_THE_BUDGET.passes(reason, evidence)
 
 
 def adam_budget(design: Design) -> Diagnosis:

@@ -143,16 +143,16 @@ def points_for_the_space(design: Design) -> Diagnosis:
         "trials": arm.trials,
         "dimensions": len(arm.searched),
     }
-    told = (
+    detail = (
         f"Scientific values: {figure(values, 3) if math.isfinite(values) else 'a continuum'}. "
         f"Wide: {widths}. Dense: {arm.trials} trials in {len(arm.searched)} "
         f"{'dimension' if len(arm.searched) == 1 else 'dimensions'}"
     )
     if arm.trials >= needed:
-        return ENOUGH_POINTS.passes(f"{told}, want {needed} or more.", evidence)
+        return ENOUGH_POINTS.passes(f"{detail}, want {needed} or more.", evidence)
     return ENOUGH_POINTS.fires(
         f"{arm.trials} trials are few for {len(arm.searched)} dimensions",
-        f"{told}; {needed} would put one into the better half of every range at once, with "
+        f"{detail}; {needed} would put one into the better half of every range at once, with "
         "probability 0.95.",
         evidence,
         severity=Severity.WARNING if 2 * arm.trials < needed else Severity.NOTICE,

@@ -184,7 +184,9 @@ def replay(
         if going.size == 0:
             break
         result = paired_t(rows[going, :count], margin=margin, level=schedule.level / candidates)
-        said = (result.lower > margin).astype(np.int8) - (result.upper < margin).astype(np.int8)
-        outcome[going] = said
+        outcomes = (result.lower > margin).astype(np.int8) - (result.upper < margin).astype(
+            np.int8
+        )
+        outcome[going] = outcomes
         pairs[going] = count
     return Replay(outcome, pairs)

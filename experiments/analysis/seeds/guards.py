@@ -165,7 +165,7 @@ def _text(
     what, limit = f"{guard.name} {guard.bound}", significant(guard.limit)
     if guard.bound in RELATIVE:
         what = f"{guard.name} to {guard.bound}"
-    said = {
+    text = {
         "passed": f"{what} {limit} is shown",
         "not shown": f"{what} {limit} is not shown",
         "broken": f"{what} {limit} is broken",
@@ -175,7 +175,7 @@ def _text(
         detail += f", {percent(1 - level)} bound {significant(edge)}"
     if found.measured < len(guard.values):
         detail += f", measured in {found.measured} of {len(guard.values)} replicates"
-    return f"{said} ({detail})"
+    return f"{text} ({detail})"
 
 
 def check_guards(guards: Sequence[Guard], *, level: float) -> tuple[GuardResult, ...]:

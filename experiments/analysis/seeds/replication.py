@@ -99,10 +99,10 @@ class Pairs:
 
 
 def _first_of_each_seed(runs: Sequence[Replicate]) -> dict[tuple[int, int | None], Replicate]:
-    kept: dict[tuple[int, int | None], Replicate] = {}
+    first: dict[tuple[int, int | None], Replicate] = {}
     for run in runs:
-        kept.setdefault((run.train_seed, run.split_seed), run)
-    return kept
+        first.setdefault((run.train_seed, run.split_seed), run)
+    return first
 
 
 def evaluation_mismatch(

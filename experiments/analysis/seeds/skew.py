@@ -116,10 +116,10 @@ def judge_skew(gains: NDArray[np.float64]) -> Skew:
     p = float(result.pvalue)
     if not p < SKEW_LEVEL:
         return Skew(False, skewness, p, "")
-    side, said = ("worse", "an adopt") if skewness < 0 else ("better", "a reject")
+    side, outcome = ("worse", "an adopt") if skewness < 0 else ("better", "a reject")
     text = (
         f"The differences are skewed (skewness {skewness:+.1f}, a few far on the {side} side). "
-        f"The bounds are corrected for it; {said} can still err in some 8 % of cases at a level "
-        "of 5 %."
+        f"The bounds are corrected for it; {outcome} can still err in some 8 % of cases at a "
+        "level of 5 %."
     )
     return Skew(True, skewness, p, text)

@@ -71,7 +71,7 @@ def sources_of_variance(
     measured = tuple(found for found in candidates if found is not None)
     names = {found.source for found in measured}
     missing = tuple(source for source in SOURCES if source not in names)
-    return SourcesOfVariance(measured, missing, _said(measured, missing))
+    return SourcesOfVariance(measured, missing, _summary(measured, missing))
 
 
 def deviation(source: Source, scores: ArrayLike, measured_by: str = "") -> Deviation | None:
@@ -129,7 +129,7 @@ def _how(source: Source, n: int) -> str:
     }[source]
 
 
-def _said(measured: tuple[Deviation, ...], missing: tuple[Source, ...]) -> str:
+def _summary(measured: tuple[Deviation, ...], missing: tuple[Source, ...]) -> str:
     parts = []
     if measured:
         ordered = sorted(measured, key=lambda found: -found.sd)

@@ -17,29 +17,29 @@ def interval_name(confidence: float) -> str:
 def sentence(verdict: Verdict) -> str:
     """The one sentence that says the verdict, with what bounds it ("On this split") in front."""
     if verdict.outcome == "none":
-        said = f"No verdict: {verdict.reason[0].lower()}{verdict.reason[1:]}"
+        text = f"No verdict: {verdict.reason[0].lower()}{verdict.reason[1:]}"
     elif verdict.blocked_by:
-        said = (
+        text = (
             f"Gain shown, but adopting is blocked because {listed(verdict.blocked_by)}: "
             f"{_found(verdict)}; {_tested(verdict)}."
         )
     elif verdict.outcome == "undecided":
-        said = _undecided(verdict)
+        text = _undecided(verdict)
     else:
-        said = f"{verdict.outcome.capitalize()}: {_found(verdict)}; {_tested(verdict)}."
-    return _opened(verdict, said)
+        text = f"{verdict.outcome.capitalize()}: {_found(verdict)}; {_tested(verdict)}."
+    return _opened(verdict, text)
 
 
 def notes(verdict: Verdict) -> tuple[str, ...]:
     """Remarks beside the sentence, each a sentence of its own."""
-    said = [_mean_note(verdict), _failures_note(verdict), _resolution_note(verdict)]
+    found = [_mean_note(verdict), _failures_note(verdict), _resolution_note(verdict)]
     if verdict.skew is not None:
-        said.append(verdict.skew.text)
+        found.append(verdict.skew.text)
     if verdict.outcome != "none" and not verdict.paired:
-        said.append(
+        found.append(
             "The runs of the two arms share no seeds, so they are compared as separate samples."
         )
-    return tuple(note for note in said if note)
+    return tuple(note for note in found if note)
 
 
 def failures_phrase(verdict: Verdict) -> str:
@@ -51,27 +51,27 @@ def failures_phrase(verdict: Verdict) -> str:
     )
 
 
-def _opened(verdict: Verdict, said: str) -> str:
+def _opened(verdict: Verdict, text: str) -> str:
     openings = []
     if verdict.on_this_split:
         openings.append("on this split")
     if verdict.peeking_error is not None:
         openings.append(f"after peeking ({_peeking(verdict.candidates, verdict.peeking_error)})")
     if not openings:
-        return said
+        return text
     start = ", ".join(openings)
-    return f"{start[0].upper()}{start[1:]}, {said[0].lower()}{said[1:]}"
+    return f"{start[0].upper()}{start[1:]}, {text[0].lower()}{text[1:]}"
 
 
 def _peeking(candidates: int, error: float) -> str:
     if candidates == 1:
-        said = f"equal arms are adopted in {percent(error)} of cases"
+        rate = f"equal arms are adopted in {percent(error)} of cases"
     else:
-        said = (
+        rate = (
             f"a candidate that is no better is adopted in {percent(error)} of cases, one of "
             f"{candidates} such in up to {percent(min(1.0, candidates * error))}"
         )
-    return f"{said}, not {percent(TOTAL_ERROR)}"
+    return f"{rate}, not {percent(TOTAL_ERROR)}"
 
 
 def _found(verdict: Verdict) -> str:

@@ -108,22 +108,22 @@ def doubling_gain(scores: Floats, direction: Direction) -> float:
     Expected best of N less that of N / 2, by the unbiased estimator; nan below two scores.
     Quasi-random points are more even than independent ones, so this is an upper bound for them.
     """
-    kept = np.asarray(scores, dtype=np.float64)
-    kept = kept[np.isfinite(kept)]
-    if kept.size < 2:
+    finite = np.asarray(scores, dtype=np.float64)
+    finite = finite[np.isfinite(finite)]
+    if finite.size < 2:
         return math.nan
-    whole = expected_best_unbiased(kept, kept.size, direction)
-    half = expected_best_unbiased(kept, kept.size // 2, direction)
+    whole = expected_best_unbiased(finite, finite.size, direction)
+    half = expected_best_unbiased(finite, finite.size // 2, direction)
     return abs(whole - half)
 
 
 def budget_pays(scores: Floats, direction: Direction, *, trial_sd: float | None) -> Diagnosis:
     """Tell whether the last doubling of the budget gained more than the deviation over seeds."""
-    kept = np.asarray(scores, dtype=np.float64)
-    count = int(np.isfinite(kept).sum())
+    finite = np.asarray(scores, dtype=np.float64)
+    count = int(np.isfinite(finite).sum())
     if count < thresholds.DENSITY_MIN_TRIALS:
         return _too_few(BUDGET_PAYS, count)
-    gain = doubling_gain(kept, direction)
+    gain = doubling_gain(finite, direction)
     evidence = {"trials": count, "doubling_gain": gain, "trial_sd": trial_sd}
     if trial_sd is None or not trial_sd > 0:
         return BUDGET_PAYS.cannot_tell(

@@ -159,9 +159,9 @@ def _space_findings(every: ExperimentView, view: ExperimentView) -> Iterator[Dia
     crowds = boundary(view.axes, view.direction, adaptive=view.adaptive)
     yield from crowds
     # One word about an edge is enough.
-    said = {d.subject for d in crowds if d.fired and d.severity is not Severity.NOTICE}
+    subjects = {d.subject for d in crowds if d.fired and d.severity is not Severity.NOTICE}
     slopes = edge_slopes(view.axes, view.direction, adaptive=view.adaptive)
-    yield from (slope for slope in slopes if slope.subject not in said)
+    yield from (slope for slope in slopes if slope.subject not in subjects)
     yield infeasible_share(feasible, every.axes if aligned else ())
     for axis in view.axes:
         if axis.log and axis.name == view.rate_axis:
@@ -316,8 +316,8 @@ def _best_rate(view: ExperimentView) -> float | None:
 
 def _unstable(trial: TrialSummary) -> bool | None:
     """Tell whether a trial diverged or its training loss rose; None if neither could be told."""
-    said = [trial.says(rule) for rule in ("divergence", "train_loss_rising")]
-    return None if set(said) == {None} else any(said)
+    fired = [trial.says(rule) for rule in ("divergence", "train_loss_rising")]
+    return None if set(fired) == {None} else any(fired)
 
 
 def _warmup(axis: Axis, view: ExperimentView, best: float | None) -> Diagnosis:

@@ -129,8 +129,8 @@ def learning_rate_regimes(
         reads = _readings(trials, direction, resolution)
         regimes = [Regime.CANNOT_TELL] * len(reads)
         places = [at for at, read in enumerate(reads) if _usable(read)]
-        told = _told([reads[at] for at in places], resolution, trial_sd)
-        for at, regime in zip(places, told, strict=True):
+        regimes_read = _regimes_of([reads[at] for at in places], resolution, trial_sd)
+        for at, regime in zip(places, regimes_read, strict=True):
             regimes[at] = regime
         return regimes
 
@@ -181,8 +181,8 @@ def _detail(rates: Mapping[Regime, Sequence[float]]) -> str:
         parts.append(f"fits at {low}" if low == high else f"fits from {low} to {high}")
     if large:
         parts.append(f"too large from {figure(large[0], 2)}")
-    said = ", ".join(parts)
-    return f"{said[0].upper()}{said[1:]}."
+    text = ", ".join(parts)
+    return f"{text[0].upper()}{text[1:]}."
 
 
 def _readings(
@@ -228,7 +228,9 @@ def _usable(read: RateReading) -> bool:
     return not read.pruned and 0 < read.rate < math.inf
 
 
-def _told(reads: Sequence[RateReading], resolution: float, trial_sd: float | None) -> list[Regime]:
+def _regimes_of(
+    reads: Sequence[RateReading], resolution: float, trial_sd: float | None
+) -> list[Regime]:
     firsts = [read.first for read in reads if math.isfinite(read.first)]
     if len(reads) < 2 or not firsts:
         return [Regime.CANNOT_TELL] * len(reads)
@@ -316,7 +318,7 @@ def _ordered(rates: Sequence[float], regimes: Sequence[Regime]) -> list[Regime]:
     """Return the regimes with those that contradict the best single order taken back.
 
     The order: every rate below a first limit is too small, every one above a second too large,
-    those between fit. The limits are those that the fewest told trials contradict.
+    those between fit. The limits are those that the fewest regimes_read trials contradict.
     """
     order = sorted(range(len(rates)), key=lambda at: rates[at])
     row = [regimes[at] for at in order]
@@ -334,7 +336,7 @@ def _ordered(rates: Sequence[float], regimes: Sequence[Regime]) -> list[Regime]:
     wrong = wrong_below[:, None] + (other[None, :] - other[:, None]) + wrong_above[None, :]
     wrong = np.where(np.tri(len(row) + 1, k=-1, dtype=bool), np.iinfo(np.int64).max, wrong)
     first, second = np.unravel_index(int(np.argmin(wrong)), wrong.shape)
-    kept = list(regimes)
+    ordered = list(regimes)
     for place, at in enumerate(order):
         due = (
             Regime.TOO_SMALL
@@ -344,5 +346,5 @@ def _ordered(rates: Sequence[float], regimes: Sequence[Regime]) -> list[Regime]:
             else Regime.TOO_LARGE
         )
         if regimes[at] is not due:
-            kept[at] = Regime.CANNOT_TELL
-    return kept
+            ordered[at] = Regime.CANNOT_TELL
+    return ordered

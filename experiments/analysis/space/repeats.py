@@ -48,21 +48,21 @@ REPEATED = Rule(
 
 def tied_scores(scores: Floats, direction: Direction) -> Diagnosis:
     """Tell whether all scores [N] of the feasible trials are equal, or half share the best one."""
-    kept = scores[np.isfinite(scores)]
-    if kept.size < thresholds.TIES_MIN_TRIALS:
+    finite = scores[np.isfinite(scores)]
+    if finite.size < thresholds.TIES_MIN_TRIALS:
         return TIED_SCORES.cannot_tell(
-            f"{kept.size} feasible trials; the rule needs {thresholds.TIES_MIN_TRIALS}.",
-            {"trials": int(kept.size), "needed": thresholds.TIES_MIN_TRIALS},
+            f"{finite.size} feasible trials; the rule needs {thresholds.TIES_MIN_TRIALS}.",
+            {"trials": int(finite.size), "needed": thresholds.TIES_MIN_TRIALS},
         )
-    best = float(kept[np.argmin(better_first(kept, direction))])
-    shared = int((kept == best).sum())
-    evidence = {"trials": int(kept.size), "best": best, "tied": shared}
-    if shared == kept.size:
+    best = float(finite[np.argmin(better_first(finite, direction))])
+    shared = int((finite == best).sum())
+    evidence = {"trials": int(finite.size), "best": best, "tied": shared}
+    if shared == finite.size:
         return TIED_SCORES.fires(
             "The metric does not move", f"All {shared} trials score {figure(best)}.", evidence
         )
-    detail = f"{shared} of {kept.size} trials share the best score, {figure(best)}."
-    if shared >= max(thresholds.TIES_SHARE * kept.size, 2):
+    detail = f"{shared} of {finite.size} trials share the best score, {figure(best)}."
+    if shared >= max(thresholds.TIES_SHARE * finite.size, 2):
         return TIED_SCORES.fires("The best trials tie", detail, evidence, severity=Severity.NOTICE)
     return TIED_SCORES.passes(detail, evidence)
 

@@ -30,8 +30,8 @@ def smooth_surface(x: Floats, y: Floats, scores: Floats, *, cells: int = 28) -> 
     across, up = _kernel(grid, x[usable], width), _kernel(grid, y[usable], width)
     weights = up @ across.T
     sums = (up * scores[usable]) @ across.T
-    told = weights >= LEAST_WEIGHT
-    surface[told] = sums[told] / weights[told]
+    supported = weights >= LEAST_WEIGHT
+    surface[supported] = sums[supported] / weights[supported]
     return surface
 
 

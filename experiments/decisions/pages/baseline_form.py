@@ -50,10 +50,10 @@ class KnownBaselineForm(forms.Form):
         return scores
 
     def clean(self) -> dict[str, Any]:
-        told: dict[str, Any] = super().clean() or {}
-        parts = (("name", told.get("data_name")), ("version", told.get("data_version")))
-        told["data"] = {key: value for key, value in parts if value}
-        return told
+        cleaned: dict[str, Any] = super().clean() or {}
+        parts = (("name", cleaned.get("data_name")), ("version", cleaned.get("data_version")))
+        cleaned["data"] = {key: value for key, value in parts if value}
+        return cleaned
 
     def reasons(self) -> list[Problem]:
         """Errors, each with its field."""

@@ -45,8 +45,8 @@ def baseline_page(request: HttpRequest, access: Access) -> HttpResponse:
 
 def _page(request: HttpRequest, access: Access, **more: Any) -> HttpResponse:
     champion = champion_of(access.project_id)
-    held = newest_baseline(access)
-    seen = baseline_evidence.evaluate(held) if held else None
+    newest = newest_baseline(access)
+    seen = baseline_evidence.evaluate(newest) if newest else None
     rising = access.direction == "maximize"
     text = EXAMPLE.format(
         slug=access.slug,
@@ -58,7 +58,7 @@ def _page(request: HttpRequest, access: Access, **more: Any) -> HttpResponse:
         "project": access,
         "section": "experiments",
         "champion": champion,
-        "held": held,
+        "held": newest,
         "seen": seen,
         "rows": list(zip(seen.runs, seen.scores, strict=True)) if seen else (),
         "text": text,
@@ -88,7 +88,7 @@ def start_baseline(request: HttpRequest, access: Access) -> HttpResponse:
         if error.status in (403, 404) and not error.problems:
             raise
         return _page(
-            request, access, text=text, seeds=seeds, said=error.message, problems=error.problems
+            request, access, text=text, seeds=seeds, message=error.message, problems=error.problems
         )
     messages.success(request, f"The baseline is queued: {made.pairs_queued} fresh seeds.")
     return redirect("baseline", access.slug)
@@ -138,14 +138,14 @@ def enter_baseline(request: HttpRequest, access: Access) -> HttpResponse:
             access,
             known=request.POST,
             known_problems=form.reasons(),
-            said="The baseline has errors.",
+            message="The baseline has errors.",
         )
-    told = form.cleaned_data
+    cleaned = form.cleaned_data
     fields = ("objective", "parameters", "commit", "data", "scores", "source", "chance", "reason")
     try:
         made = baselines.enter_known(
             access=access,
-            **{name: told[name] for name in fields},
+            **{name: cleaned[name] for name in fields},
         )
     except VerdictError as error:
         if error.status in (403, 404):
@@ -155,7 +155,7 @@ def enter_baseline(request: HttpRequest, access: Access) -> HttpResponse:
             access,
             known=request.POST,
             known_problems=error.problems,
-            said=error.message,
+            message=error.message,
         )
     return _entered(request, access, made)
 

@@ -103,10 +103,10 @@ def record_decision(request: HttpRequest, access: Access, name: str) -> HttpResp
     parts = path_context(access, required(find_experiment(access, name)), candidate=asked(request))
     choice = request.POST.get("choice", "")
     reason = request.POST.get("reason", "")
-    held = parts.replication
+    state = parts.replication
     replication = None
-    if held is not None:
-        replication = required(find_replication(access, parts.experiment.pk, held.id))
+    if state is not None:
+        replication = required(find_replication(access, parts.experiment.pk, state.id))
     made = attempted(
         request,
         lambda: decisions.record(

@@ -140,16 +140,16 @@ def known_document(
 def _common(
     metric: str, direction: str, chance: float | None, check: Diagnosis | None
 ) -> dict[str, Any]:
-    told = None
+    comparison = None
     if check is not None:
-        told = {"status": check.status.value, "title": check.title, "detail": check.detail}
+        comparison = {"status": check.status.value, "title": check.title, "detail": check.detail}
     return {
         "metric": metric,
         "direction": direction,
         "baseline": None,
         "verdict": None,
         "chance": chance,
-        "above_chance": told,
+        "above_chance": comparison,
     }
 
 

@@ -143,12 +143,12 @@ def _cut(noted: NotedHead, count: int) -> str:
 
 
 def _cached(project_id: int) -> CheckedLog | None:
-    held = _verified.get(project_id)
-    if held is None or time.monotonic() - held[1] > VERIFIED_SECONDS:
+    cached = _verified.get(project_id)
+    if cached is None or time.monotonic() - cached[1] > VERIFIED_SECONDS:
         return None
     rows = Decision.objects.filter(project=project_id).order_by("sequence", "pk")
-    same = held[0] == _fingerprint(rows.values_list(*_COLUMNS))
-    return held[2] if same else None
+    same = cached[0] == _fingerprint(rows.values_list(*_COLUMNS))
+    return cached[2] if same else None
 
 
 def _fingerprint(rows: Iterable[tuple[object, ...]]) -> str:

@@ -87,18 +87,18 @@ def message_as_sent(project_id: int, document: Mapping[str, Any]) -> dict[str, A
     """
     project = Project.objects.get(pk=project_id)
     log = check_log(project.pk, project.slug, cached=True)
-    told = {**document, "project": project.slug, "problems": list(log.problems)}
+    payload = {**document, "project": project.slug, "problems": list(log.problems)}
     if log.problems:
         error = broken_log(project.slug, log.problems)
-        return {**told, "text": error.message, "decision": None, "head": None}
-    told["head"] = {"count": log.head.count, "hash": log.head.hash}
+        return {**payload, "text": error.message, "decision": None, "head": None}
+    payload["head"] = {"count": log.head.count, "hash": log.head.hash}
     if document["event"] != EventKind.DECIDED:
-        return {**told, "decision": None}
+        return {**payload, "decision": None}
     named = (document.get("decision") or {}).get("hash", "")
     made = decisions(project).filter(hash=named).first()
     if made is None or named not in log.hashes or own_problems(made):
         raise NotFound("This tells of a decision that the log does not hold; it is not sent.")
-    return {**told, "text": sentence(made), "decision": as_document(made)}
+    return {**payload, "text": sentence(made), "decision": as_document(made)}
 
 
 def as_document(decision: Decision) -> dict[str, Any]:

@@ -111,6 +111,6 @@ def _changes(before: Configuration | None, after: Configuration | None) -> tuple
 def _flat(configuration: Configuration) -> Mapping[str, Any]:
     """Parameters by name; objective, commit and data beside them."""
     document = json.loads(configuration.document)
-    beside = {name: document.get(name) or None for name in ("objective", "commit")}
+    outside = {name: document.get(name) or None for name in ("objective", "commit")}
     data = {f"data {name}": value for name, value in (document.get("data") or {}).items()}
-    return {**beside, **data, **document.get("parameters", {})}
+    return {**outside, **data, **document.get("parameters", {})}

@@ -74,12 +74,14 @@ def _append(project_id: int, slug: str, head: Head, *words: str) -> None:
     line = " ".join((now, str(project_id), slug, f"{head.count}:{head.hash}", *words))
     try:
         # One write of one line: of two processes at once neither tears the other's.
-        held = os.open(settings.DECISION_HEADS, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+        descriptor = os.open(
+            settings.DECISION_HEADS, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600
+        )
         try:
-            os.write(held, f"{line}\n".encode())
-            os.fsync(held)
+            os.write(descriptor, f"{line}\n".encode())
+            os.fsync(descriptor)
         finally:
-            os.close(held)
+            os.close(descriptor)
     except OSError as error:
         _logger.error("the head of %s is not noted: %s: %s", slug, settings.DECISION_HEADS, error)
 

@@ -63,14 +63,14 @@ def start(*, access: Access, text: str, seeds: int = DEFAULT_SEEDS) -> Replicati
             [Problem("seeds", f"want {FEWEST_SEEDS} to {MOST_SEEDS}")],
         )
     with transaction.atomic():
-        held = Project.objects.select_for_update().get(pk=access.project_id)
-        _check_none(held)
+        project = Project.objects.select_for_update().get(pk=access.project_id)
+        _check_none(project)
         experiment = experiments.create(access=access, text=text)
         _end_search(experiment)
         replication = Replication.objects.create(
             experiment=experiment,
             purpose=Purpose.BASELINE,
-            candidate=_configuration(held.pk, **_runs(file)),
+            candidate=_configuration(project.pk, **_runs(file)),
             looks=json.dumps([seeds]),
             level=0.05,
             margin=0.0,
@@ -134,12 +134,12 @@ def _runs(file: ExperimentFile) -> dict[str, Any]:
 
 def _configuration(project_id: int, **parts: Any) -> Configuration:
     document = configuration.canonical(**parts)
-    held, _ = Configuration.objects.get_or_create(
+    row, _ = Configuration.objects.get_or_create(
         project_id=project_id,
         digest=configuration.digest(document),
         defaults={"document": document},
     )
-    return held
+    return row
 
 
 def _queue(replication: Replication, seeds: int) -> None:
@@ -183,7 +183,7 @@ def record(*, access: Access, replication: Replication, reason: str) -> Decision
             seeds changed meanwhile.
     """
     access.require(Role.APPROVER, replication.experiment)
-    said = decision_log.checked_reason(reason)
+    checked = decision_log.checked_reason(reason)
     if replication.purpose != Purpose.BASELINE:
         raise NotOpenYet("These runs are no baseline; adopt a candidate by its verdict.")
     state = evidence_state(replication)
@@ -194,9 +194,9 @@ def record(*, access: Access, replication: Replication, reason: str) -> Decision
         raise NotOpenYet("No seed gave a finite score: this configuration does not train.")
     with transaction.atomic():
         Project.objects.select_for_update().get(pk=access.project_id)
-        held = judging.hold(replication)
-        judging.check_state(held, state)
-        return _enter(access, held.candidate, said, seen.document(), held)
+        locked = judging.hold(replication)
+        judging.check_state(locked, state)
+        return _enter(access, locked.candidate, checked, seen.document(), locked)
 
 
 def enter_known(
@@ -225,20 +225,20 @@ def enter_known(
     problems = _known_problems(objective, parameters, scores, source, chance)
     if problems:
         raise VerdictError("The baseline has errors.", problems)
-    said = decision_log.checked_reason(reason)
+    checked = decision_log.checked_reason(reason)
     with transaction.atomic():  # refused, it leaves no configuration behind
-        held = _configuration(
+        stored = _configuration(
             access.project_id, objective=objective, parameters=parameters, commit=commit, data=data
         )
         document = baseline_evidence.known_document(
             metric=access.official_metric,
             direction=access.direction,
-            candidate=json.loads(held.document),
+            candidate=json.loads(stored.document),
             scores=scores,
             source=source.strip(),
             chance=chance,
         )
-        return _enter(access, held, said, document, None)
+        return _enter(access, stored, checked, document, None)
 
 
 def _known_problems(
@@ -279,15 +279,15 @@ def _enter(
 ) -> Decision:
     try:
         with transaction.atomic():
-            held = Project.objects.select_for_update().get(pk=access.project_id)
-            champion = Decision.objects.crowning(held)
+            project = Project.objects.select_for_update().get(pk=access.project_id)
+            champion = Decision.objects.crowning(project)
             if champion is not None:
                 raise Conflict(
-                    f"{held.slug} has a champion since decision {champion.sequence}; a baseline "
-                    "comes first or not at all."
+                    f"{project.slug} has a champion since decision {champion.sequence}; a "
+                    "baseline comes first or not at all."
                 )
             return decision_log.append(
-                project=held,
+                project=project,
                 access=access,
                 choice=Choice.BASELINE,
                 reason=reason,

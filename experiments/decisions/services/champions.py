@@ -27,13 +27,13 @@ def revert(*, access: Access, target: str, to: int, standing: int, reason: str) 
         Conflict: when it is the champion already, or somebody decided at the same moment.
     """
     access.require(Role.APPROVER)
-    said = decision_log.checked_reason(reason)
+    checked = decision_log.checked_reason(reason)
     decision_log.checked_target(access.targets, target)
     try:
         with transaction.atomic():
-            held = Project.objects.select_for_update().get(pk=access.project_id)
-            wanted = _crowned(held, target, to)
-            now = Decision.objects.crowning(held, target)
+            project = Project.objects.select_for_update().get(pk=access.project_id)
+            wanted = _crowned(project, target, to)
+            now = Decision.objects.crowning(project, target)
             if now is None or now.sequence != standing:
                 by = f" by {now.decided_by_name}, decision {now.sequence}" if now else ""
                 raise StaleEvidence(
@@ -43,10 +43,10 @@ def revert(*, access: Access, target: str, to: int, standing: int, reason: str) 
             if wanted.candidate_id == now.candidate_id:
                 raise Conflict(f"That configuration is the champion of {target} already.")
             return decision_log.append(
-                project=held,
+                project=project,
                 access=access,
                 choice=Choice.REVERT,
-                reason=said,
+                reason=checked,
                 target=target,
                 evidence=_evidence(wanted, now),
                 candidate=wanted.candidate,

@@ -29,18 +29,18 @@ def checked_reason(reason: str) -> str:
     Raises:
         VerdictError: for none, or one that is too long to keep.
     """
-    said = reason.strip()
-    if not said:
+    text = reason.strip()
+    if not text:
         raise VerdictError(
             "A decision needs a reason.",
             [Problem("reason", "say why; it is recorded with your name and cannot be edited")],
         )
-    if len(said) > LONGEST_REASON or "\x00" in said:
+    if len(text) > LONGEST_REASON or "\x00" in text:
         raise VerdictError(
             "The reason is too long.",
             [Problem("reason", f"want at most {LONGEST_REASON} characters and no NUL")],
         )
-    return said
+    return text
 
 
 def checked_target(targets: Sequence[str], target: str) -> str:

@@ -61,7 +61,7 @@ def record(
             without `override`.
     """
     access.require(Role.APPROVER, experiment)
-    said = decision_log.checked_reason(reason)
+    checked = decision_log.checked_reason(reason)
     _check_choice(choice, experiment, replication)
     decision_log.checked_target(access.targets, target)
     seen = judging.judged(replication) if replication is not None else None
@@ -82,7 +82,7 @@ def record(
                 replication=basis.replication,
                 candidate=basis.candidate,
                 baseline=basis.baseline,
-                reason=said,
+                reason=checked,
                 evidence=json.dumps(frozen, sort_keys=True, allow_nan=False),
                 verdict=basis.verdict,
                 overrides_verdict=_overrides(choice, basis.verdict),
@@ -97,12 +97,12 @@ def record(
 
 def _with_seeds(seen: Evidence, state: str, choice: str, target: str) -> _Basis:
     """Basis with replicates, if they still say what was seen and nobody has decided."""
-    held = judging.hold(seen.replication)
-    _check_undecided(held, choice, target)
+    locked = judging.hold(seen.replication)
+    _check_undecided(locked, choice, target)
     for shown in (state, seen.state):
-        judging.check_state(held, shown)
-    _check_champion(held, choice, target)
-    return _Basis(seen.document(), seen.outcome, held.candidate, held.baseline, held)
+        judging.check_state(locked, shown)
+    _check_champion(locked, choice, target)
+    return _Basis(seen.document(), seen.outcome, locked.candidate, locked.baseline, locked)
 
 
 def _deployed(
@@ -148,11 +148,11 @@ def _check_verdict(verdict: str, choice: str, *, override: bool) -> None:
         )
 
 
-def _check_undecided(held: Replication, choice: str, target: str) -> None:
-    earlier = held.decisions.exclude(choice=Choice.CONTINUE).order_by("-sequence").first()
+def _check_undecided(locked: Replication, choice: str, target: str) -> None:
+    earlier = locked.decisions.exclude(choice=Choice.CONTINUE).order_by("-sequence").first()
     # What one target adopted, another may adopt as well: staging first, then production.
     elsewhere = choice == Choice.ADOPT and earlier is not None and earlier.choice == Choice.ADOPT
-    taken = elsewhere and held.decisions.filter(target=target, choice=Choice.ADOPT).exists()
+    taken = elsewhere and locked.decisions.filter(target=target, choice=Choice.ADOPT).exists()
     if earlier is not None and (taken or not elsewhere):
         raise Conflict(
             f"{earlier.decided_by_name} decided this already: {earlier.choice}. "
@@ -162,28 +162,28 @@ def _check_undecided(held: Replication, choice: str, target: str) -> None:
 
 def _without_seeds(experiment: Experiment) -> _Basis:
     """Basis from the search alone; refused once there are seeds, or when it was dropped."""
-    held = Experiment.objects.select_for_update().get(pk=experiment.pk)
-    earlier = held.decisions.filter(choice=Choice.DROPPED).first()
+    locked = Experiment.objects.select_for_update().get(pk=experiment.pk)
+    earlier = locked.decisions.filter(choice=Choice.DROPPED).first()
     if earlier is not None:
         raise Conflict(
             f"{earlier.decided_by_name} decided this already: {earlier.choice} "
             f"(decision {earlier.sequence}). Nothing was recorded twice."
         )
-    if held.replications.filter(purpose=Purpose.VERDICT).exists():
+    if locked.replications.filter(purpose=Purpose.VERDICT).exists():
         raise Conflict(
             "Seeds were asked for, so this cannot be dropped without them. "
             "Read their evidence, then decide."
         )
     evidence = {
-        "metric": held.official_metric,
-        "direction": held.direction,
-        "goal": held.goal,
-        "experiment": held.name,
-        "trials": held.trial_count,
-        "best_value": held.best_value,
+        "metric": locked.official_metric,
+        "direction": locked.direction,
+        "goal": locked.goal,
+        "experiment": locked.name,
+        "trials": locked.trial_count,
+        "best_value": locked.best_value,
         "verdict": None,
     }
-    return _Basis(evidence, "", held.best_trial.configuration if held.best_trial else None)
+    return _Basis(evidence, "", locked.best_trial.configuration if locked.best_trial else None)
 
 
 def _check_champion(replication: Replication, choice: str, target: str) -> None:

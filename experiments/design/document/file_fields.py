@@ -108,8 +108,8 @@ _WANTED = {
 }
 
 
-def describe_error(error: ErrorDetails, limits: Sequence[Any] = (), beside: str = "") -> str:
-    """Error and its mend in words; `beside` is what else would be right.
+def describe_error(error: ErrorDetails, limits: Sequence[Any] = (), alternatives: str = "") -> str:
+    """Error and its mend in words; `alternatives` is what else would be right.
 
     limits: of the field, so that both ends of what a whole number may be are said at once.
     """
@@ -136,7 +136,7 @@ def describe_error(error: ErrorDetails, limits: Sequence[Any] = (), beside: str 
     ]
     if len(sizes) == 2 and kind in ("list_type", "too_short", "too_long"):
         wanted = f"a list of {sizes[0]} to {sizes[1]} values"
-    return f"must be {wanted}{beside} (found {short(found)})"
+    return f"must be {wanted}{alternatives} (found {short(found)})"
 
 
 def is_number(value: Any) -> bool:

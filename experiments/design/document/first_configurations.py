@@ -74,8 +74,8 @@ def _check_covers(
     for arm in arms:
         missing = [each.name for each in arm.searched if each.name not in first]
         if missing:
-            beside = f" (needed where {arm.label})" if arm.label else ""
-            problems.append(Problem(where, f"says nothing about {', '.join(missing)}{beside}"))
+            condition = f" (needed where {arm.label})" if arm.label else ""
+            problems.append(Problem(where, f"says nothing about {', '.join(missing)}{condition}"))
             return
 
 

@@ -182,8 +182,8 @@ def hyperparameter_words(each: Hyperparameter) -> str:
     if isinstance(domain, Fixed):
         words = show(domain.value)
         if domain.by:
-            told = ", ".join(f"{key}: {show(value)}" for key, value in domain.values.items())
-            words = f"by {domain.by}: {told}"
+            listed = ", ".join(f"{key}: {show(value)}" for key, value in domain.values.items())
+            words = f"by {domain.by}: {listed}"
         return f"{words}, fixed"
     if isinstance(domain, Choices):
         words = ", ".join(show(value) for value in domain.values)

@@ -87,9 +87,9 @@ def _wider(asked: Asked) -> Iterator[Change]:
     wanted = {(asked.hyperparameter, asked.edge)}
     if not asked.hyperparameter:
         wanted = {
-            (str(said.evidence.get("hyperparameter")), str(said.evidence.get("edge")))
-            for said in asked.seen.diagnoses
-            if said.fired and said.rule in ("boundary", "edge_slope")
+            (str(diagnosis.evidence.get("hyperparameter")), str(diagnosis.evidence.get("edge")))
+            for diagnosis in asked.seen.diagnoses
+            if diagnosis.fired and diagnosis.rule in ("boundary", "edge_slope")
         }
     for axis in asked.seen.axes:
         for edge in Edge:
@@ -162,10 +162,12 @@ def _without_failing(asked: Asked) -> Made:
     domain = asked.file.space[name].domain
     why = f"Leaves out where training failed: {name} {side} {value}."
     if isinstance(domain, Choices):
-        kept = [each for at, each in enumerate(domain.values) if not _is_cut(domain, at, asked)]
-        if not kept or len(kept) == len(domain.values):
+        remaining = [
+            each for at, each in enumerate(domain.values) if not _is_cut(domain, at, asked)
+        ]
+        if not remaining or len(remaining) == len(domain.values):
             return Made(refused=f"No choice of {name} would be left to search.")
-        return Made((set_key(name, "choices", kept),), why)
+        return Made((set_key(name, "choices", remaining),), why)
     if not isinstance(domain, Range) or not isinstance(value, int | float):
         return Made(refused=f"{name} has no range that could be cut.")
     limit = tidy(float(value), integer=domain.integer)

@@ -154,10 +154,10 @@ def _narrowed_document(
     made["experiment"] = _free_name(experiment.name, taken)
     made["extends"] = experiment.name
     made["notes"] = _notes(document.get("notes"), experiment.name, region)
-    kept = ("parallel", "seed", "split_seed", "pruner")
+    unchanged = ("parallel", "seed", "split_seed", "pruner")
     search = document.get("search") or {}
     made["search"] = {"sampler": _grid(region)} | {
-        key: search[key] for key in kept if key in search
+        key: search[key] for key in unchanged if key in search
     }
     if stop := {
         key: value
@@ -210,8 +210,8 @@ def _free_name(name: str, taken: Sequence[str]) -> str:
 
 
 def _notes(notes: Any, name: str, region: GoodRegion) -> str:
-    said = (
+    text = (
         f"A grid over the region of the best {region.best} of {region.trials} complete trials "
         f"of {name}."
     )
-    return f"{notes}\n{said}" if isinstance(notes, str) and notes.strip() else said
+    return f"{notes}\n{text}" if isinstance(notes, str) and notes.strip() else text

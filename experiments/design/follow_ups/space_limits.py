@@ -67,13 +67,13 @@ def passed_edges(older: ExperimentFile, newer: ExperimentFile) -> Iterator[tuple
 
 def _passed_choices(old: Choices, new: Choices) -> Iterator[Edge]:
     """Ends of a scale beyond which there are new choices."""
-    kept = [at for at, value in enumerate(new.values) if old.holds(value)]
-    if not kept:
+    places = [at for at, value in enumerate(new.values) if old.holds(value)]
+    if not places:
         return
-    first, last = new.values[kept[0]], new.values[kept[-1]]
-    if kept[0] > 0 and same_scalar(first, old.values[0]):
+    first, last = new.values[places[0]], new.values[places[-1]]
+    if places[0] > 0 and same_scalar(first, old.values[0]):
         yield Edge.LOW
-    if kept[-1] < len(new.values) - 1 and same_scalar(last, old.values[-1]):
+    if places[-1] < len(new.values) - 1 and same_scalar(last, old.values[-1]):
         yield Edge.HIGH
 
 

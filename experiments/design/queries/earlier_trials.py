@@ -60,16 +60,16 @@ def earlier_trials(older: Experiment, newer: ExperimentFile) -> EarlierTrials:
     objective, folds, budget and early stopping. Kept until another trial of `older` is complete.
     """
     key = Experiment.objects.values_list("created_at", "complete_count").get(pk=older.pk)
-    for held, found in _held:
-        if held[:2] == (older.pk, key) and held[2] == newer:
+    for document, found in _cache:
+        if document[:2] == (older.pk, key) and document[2] == newer:
             return found
     found = _earlier_trials(older, newer)
-    _held.append(((older.pk, key, newer), found))
+    _cache.append(((older.pk, key, newer), found))
     return found
 
 
 # The newest few answers; an experiment file holds mappings and so has no hash.
-_held: deque[tuple[tuple[int, object, ExperimentFile], EarlierTrials]] = deque(maxlen=8)
+_cache: deque[tuple[tuple[int, object, ExperimentFile], EarlierTrials]] = deque(maxlen=8)
 
 
 def _earlier_trials(older: Experiment, newer: ExperimentFile) -> EarlierTrials:

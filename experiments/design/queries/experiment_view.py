@@ -60,22 +60,22 @@ class ReadingCache:
 
     def __init__(self, most: int = 8) -> None:
         self._most = most
-        self._held: dict[int, dict[int, TrialReading]] = {}
+        self._cache: dict[int, dict[int, TrialReading]] = {}
 
     def readings(self, experiment_id: int, trial_ids: Sequence[int]) -> dict[int, TrialReading]:
         """Readings of these trials, as far as there are any."""
-        held = self._held.pop(experiment_id, {})
-        self._held[experiment_id] = held  # the most recently used stands last
-        while len(self._held) > self._most:
-            self._held.pop(next(iter(self._held)))
-        missing = [trial for trial in trial_ids if trial not in held]
+        cached = self._cache.pop(experiment_id, {})
+        self._cache[experiment_id] = cached  # the most recently used stands last
+        while len(self._cache) > self._most:
+            self._cache.pop(next(iter(self._cache)))
+        missing = [trial for trial in trial_ids if trial not in cached]
         for start in range(0, len(missing), 500):
             rows = StoredReading.objects.filter(trial_id__in=missing[start : start + 500])
             for trial_id, text in rows.values_list("trial_id", "document"):
                 reading = trial_reading.from_document(text)
                 if reading is not None:
-                    held[trial_id] = reading
-        return held
+                    cached[trial_id] = reading
+        return cached
 
 
 def experiment_view(experiment_id: int, cache: ReadingCache | None = None) -> ExperimentView:

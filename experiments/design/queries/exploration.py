@@ -47,27 +47,27 @@ def explored(experiment: Experiment) -> Exploration:
 
     Kept until another trial finishes or a finding is set aside: a form asks at every keystroke.
     """
-    aside = frozenset(
+    dismissed = frozenset(
         Finding.objects.filter(
             experiment=experiment, trial__isnull=True, dismissed_at__isnull=False
         ).values_list("rule", "subject")
     )
     counters = ("created_at", "complete_count", "pruned_count", "failed_count")
     state = Experiment.objects.values_list(*counters).get(pk=experiment.pk)
-    return _explored(experiment.pk, state, aside)
+    return _explored(experiment.pk, state, dismissed)
 
 
 @lru_cache(maxsize=16)
 def _explored(
-    experiment_id: int, state: tuple[object, ...], aside: frozenset[tuple[str, str]]
+    experiment_id: int, state: tuple[object, ...], dismissed: frozenset[tuple[str, str]]
 ) -> Exploration:
     view = experiment_view(experiment_id)
-    said = [
+    fired = [
         diagnosis
         for diagnosis in diagnose_experiment(view)
-        if diagnosis.rule in BLOCKING and (diagnosis.rule, diagnosis.subject) not in aside
+        if diagnosis.rule in BLOCKING and (diagnosis.rule, diagnosis.subject) not in dismissed
     ]
-    return Exploration(view.axes, said, ready_to_exploit(said, view.axes, view.direction))
+    return Exploration(view.axes, fired, ready_to_exploit(fired, view.axes, view.direction))
 
 
 def failing(axis: Axis, edge: Edge) -> Failing | None:

@@ -80,7 +80,7 @@ class Range:
         place = (value - self.low) / (self.step or 1)
         return abs(place - round(place)) < _STEP_ROUNDING and round(place) < self.bins
 
-    def beside(self, value: float) -> tuple[float | int, ...]:
+    def nearest(self, value: float) -> tuple[float | int, ...]:
         """The values that can be drawn next to one between them: two, or one beyond the last."""
         last = (self.bins or 1) - 1
         below = min(max(math.floor((value - self.low) / (self.step or 1)), 0), last)
@@ -185,9 +185,8 @@ def refusal(domain: Range | Choices, value: Any) -> str:
     if isinstance(domain, Range) and is_number and domain.low <= value <= domain.high:
         if domain.on_step(value):
             return ""
-        return (
-            f"lies between its steps; the nearest is {' or '.join(map(str, domain.beside(value)))}"
-        )
+        nearest = " or ".join(map(str, domain.nearest(value)))
+        return f"lies between its steps; the nearest is {nearest}"
     return "" if domain.holds(value) else "lies outside its range or choices"
 
 

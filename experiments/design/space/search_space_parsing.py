@@ -186,8 +186,8 @@ def _wrong_range(entry: _Entry, integer: bool) -> Iterator[tuple[str, str]]:
     """Errors of a range, each with the key that it stands under."""
     low, high, step = entry.low, entry.high, entry.step
     if low >= high:
-        told = f"(low {short(low)}, high {short(high)})"
-        yield "", f'"low" must be less than "high" {told}; for one value use "value"'
+        limits = f"(low {short(low)}, high {short(high)})"
+        yield "", f'"low" must be less than "high" {limits}; for one value use "value"'
     if entry.log and low <= 0:
         yield ".low", f"must be more than 0 on a log scale (found {short(low)})"
     if integer and not (float(low).is_integer() and float(high).is_integer()):

@@ -97,9 +97,9 @@ def _add(text: str, edit: Mapping[str, Any]) -> str:
     return _with_space(text, {**space, f"new_{number}": {"role": Row().role}})
 
 
-def _with_space(text: str, space: Any, **beside: Any) -> str:
-    """The text with other hyperparameters, and with other keys of the file `beside` them."""
-    return updated(text, {**(load(text) or {}), **beside, "hyperparameters": space})
+def _with_space(text: str, space: Any, **others: Any) -> str:
+    """The text with other hyperparameters, and with other keys of the file `others`."""
+    return updated(text, {**(load(text) or {}), **others, "hyperparameters": space})
 
 
 def _remove(text: str, edit: Mapping[str, Any]) -> str:
@@ -140,7 +140,7 @@ def _preset(text: str, edit: Mapping[str, Any]) -> str:
     preset = presets.find(edit.get("name"))
     change = preset.change(load(text) or {})
     whole = RawYaml("\n" + change.whole.rstrip("\n")) if change.whole else None
-    return _with_space(text, whole or {**_space(text), **change.entries}, **change.beside)
+    return _with_space(text, whole or {**_space(text), **change.entries}, **change.extra)
 
 
 def _found(text: str, edit: Mapping[str, Any]) -> tuple[Any, Row, tuple[Row, ...]]:

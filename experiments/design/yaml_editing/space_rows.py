@@ -138,29 +138,29 @@ def _row(text: str, key: Node, entry: Node) -> Row:
     role = role if isinstance(role, str) else source(text, nodes["role"])
     kind = next((kind for kind in KINDS if any(key in nodes for key in _telling(kind))), "")
 
-    def said(key: str) -> str:
+    def value_of(key: str) -> str:
         return source(text, nodes[key]) if key in nodes else ""
 
     def is_true(key: str) -> bool:
         return key in nodes and load_node(nodes[key]) is True
 
     natural = load_node(nodes["natural"]) if "natural" in nodes else []
-    numbers = said("type")
+    numbers = value_of("type")
     return replace(
         row,
         role=role,
         kind=kind or ("value" if role == "fixed" else "range"),
-        low=said("low"),
-        high=said("high"),
+        low=value_of("low"),
+        high=value_of("high"),
         scale="log" if is_true("log") else "linear",
-        step=said("step"),
+        step=value_of("step"),
         numbers=numbers if numbers in ("int", "float") else "",
-        choices=_inside(said("choices"), "[]"),
+        choices=_inside(value_of("choices"), "[]"),
         ordered=is_true("ordered"),
-        value=said("value"),
+        value=value_of("value"),
         natural_low=isinstance(natural, list) and "low" in natural,
         natural_high=isinstance(natural, list) and "high" in natural,
-        when=_inside(said("when"), "{}"),
+        when=_inside(value_of("when"), "{}"),
     )
 
 
@@ -192,8 +192,8 @@ def changed_entry(entry: Any, before: Row, after: Row) -> dict[Any, Any]:
     old, new = before.written(), after.written()
     found = dict(entry) if isinstance(entry, dict) else {}
     if before.kind != after.kind:
-        beside = {key for kind in KINDS for key in KEYS_OF[kind]} - set(KEYS_OF[after.kind])
-        found = {key: value for key, value in found.items() if key not in beside}
+        obsolete = {key for kind in KINDS for key in KEYS_OF[kind]} - set(KEYS_OF[after.kind])
+        found = {key: value for key, value in found.items() if key not in obsolete}
     for key in KEYS:
         if old.get(key) == new.get(key) and entry and isinstance(entry, dict):
             continue

@@ -51,8 +51,11 @@ class Command(BaseCommand):
 
     def _verify(self, options: dict[str, Any]) -> None:
         noted: dict[str, list[Head]] = {}
-        told = [_noted(text) for text in options["head"]]
-        for slug, head in [*told, *(each for name in options["receipts"] for each in _kept(name))]:
+        heads = [_noted(text) for text in options["head"]]
+        for slug, head in [
+            *heads,
+            *(each for name in options["receipts"] for each in _receipts(name)),
+        ]:
             noted.setdefault(slug, []).append(head)
         asked = [*options["project"], *(noted if options["project"] else ())]
         projects = [_project(slug) for slug in dict.fromkeys(asked)] or [
@@ -63,10 +66,10 @@ class Command(BaseCommand):
         broken = [] if asked else self._gone(projects)
         for project in projects:
             checked = check_log(project.pk, project.slug, *noted.get(project.slug, ()))
-            held = "BROKEN" if checked.problems else "the chain holds"
+            state = "BROKEN" if checked.problems else "the chain holds"
             entries = "1 entry" if checked.head.count == 1 else f"{checked.head.count} entries"
             ends = f", head {checked.head.count}:{checked.head.hash}" if checked.head.count else ""
-            self.stdout.write(f"{project.slug}: {entries}, {held}{ends}")
+            self.stdout.write(f"{project.slug}: {entries}, {state}{ends}")
             for problem in checked.problems:
                 self.stdout.write(f"  {problem}")
             broken += [project.slug] if checked.problems else []
@@ -117,7 +120,7 @@ def _noted(text: str) -> tuple[str, Head]:
         raise CommandError(f"--head {text}: {error} (PROJECT=COUNT:HASH)") from None
 
 
-def _kept(name: str) -> Iterator[tuple[str, Head]]:
+def _receipts(name: str) -> Iterator[tuple[str, Head]]:
     """The heads in messages that a receiver kept."""
     try:
         lines = Path(name).read_text(encoding="utf-8").splitlines()
@@ -125,10 +128,10 @@ def _kept(name: str) -> Iterator[tuple[str, Head]]:
         raise CommandError(f"--receipts {name}: {error}") from None
     for number, line in enumerate(lines, start=1):
         try:
-            told = json.loads(line)
-            if told["head"] and told["head"]["count"]:
-                head = told["head"]
-                yield str(told["project"]), Head.parse(f"{head['count']}:{head['hash']}")
+            receipt = json.loads(line)
+            if receipt["head"] and receipt["head"]["count"]:
+                head = receipt["head"]
+                yield str(receipt["project"]), Head.parse(f"{head['count']}:{head['hash']}")
         except (ValueError, KeyError, TypeError):
             raise CommandError(
                 f"--receipts {name}: line {number} is no message of a webhook"

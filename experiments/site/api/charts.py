@@ -97,8 +97,8 @@ def read_replication_charts(request: TokenRequest, slug: str, name: str, replica
     """Every seed of both sides, and the interval that decides, as the Decide page draws them."""
     access = auth.reading(request, slug)
     experiment = get_experiment(access, name)
-    held = evaluate(get_replication(access, experiment, replication))
-    page = evidence_page(held.document())
+    evidence = evaluate(get_replication(access, experiment, replication))
+    page = evidence_page(evidence.document())
     drawn = (("seeds", "Scores of all seeds", page.seeds), ("interval", "Gain", page.interval))
     charts = [Chart(key, title, figure, title) for key, title, figure in drawn if figure]
     return {"charts": charts}
@@ -134,21 +134,21 @@ def plan_schedule(
     if not form.is_valid():
         wrong = [Problem(where, message) for where, message in form.reasons()]
         raise VerdictError("That is no schedule.", wrong)
-    told = form.cleaned_data
-    held = plan_ahead(
+    cleaned = form.cleaned_data
+    planned = plan_ahead(
         experiment,
-        plan(told["looks"]),
-        margin=experiment.margin if told["margin"] is None else told["margin"],
-        candidates=told["candidates"] or 1,
+        plan(cleaned["looks"]),
+        margin=experiment.margin if cleaned["margin"] is None else cleaned["margin"],
+        candidates=cleaned["candidates"] or 1,
     )
     return {
-        "looks": held.schedule.looks,
-        "candidates": held.candidates,
-        "words": held.prospect_words,
-        "spread": held.spread,
-        "detectable": held.detectable,
-        "needed": held.needed,
-        "prospect": held.prospect,
+        "looks": planned.schedule.looks,
+        "candidates": planned.candidates,
+        "words": planned.prospect_words,
+        "spread": planned.spread,
+        "detectable": planned.detectable,
+        "needed": planned.needed,
+        "prospect": planned.prospect,
     }
 
 
@@ -156,8 +156,8 @@ def plan_schedule(
 def read_checklist(request: TokenRequest, slug: str, name: str) -> Any:
     """The playbook's questions, each passed, noticed, warned, set aside or not checkable yet."""
     parts = _parts(request, slug, name)
-    held = checklist(parts.experiment, parts.findings)
-    return {"summary": held.summary, "questions": held.rows}
+    rows = checklist(parts.experiment, parts.findings)
+    return {"summary": rows.summary, "questions": rows.rows}
 
 
 def _parts(request: TokenRequest, slug: str, name: str) -> PathContext:

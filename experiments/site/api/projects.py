@@ -80,7 +80,7 @@ def read_champions(request: TokenRequest, slug: str) -> Any:
 
 
 def _project(access: Access) -> dict[str, Any]:
-    told = {
+    answer_fields = {
         field: getattr(access, field) for field in _PROJECT.model_fields if field != "champion"
     }
-    return told | {"champion": champion_of(access.project_id)}
+    return answer_fields | {"champion": champion_of(access.project_id)}

@@ -43,10 +43,14 @@ def page_cursor(parts: PathContext, shown: Panel) -> str:
 def experiment_live(request: HttpRequest, access: Access, name: str) -> HttpResponse:
     """News for an open experiment page."""
     seen = read_cursor(request.GET.get("since", ""))
-    held = change_marker(required(find_counters(access, name)))
-    if held.moving and marks(held) == (seen.words, seen.table) and _curves_stand(request, seen):
+    marker = change_marker(required(find_counters(access, name)))
+    if (
+        marker.moving
+        and marks(marker) == (seen.words, seen.table)
+        and _curves_stand(request, seen)
+    ):
         return HttpResponse(status=204)
-    return _news(request, access, required(find_experiment(access, name)), held)
+    return _news(request, access, required(find_experiment(access, name)), marker)
 
 
 def _curves_stand(request: HttpRequest, seen: Seen) -> bool:
@@ -63,10 +67,10 @@ def _curves_stand(request: HttpRequest, seen: Seen) -> bool:
 
 
 def _news(
-    request: HttpRequest, access: Access, experiment: Experiment, held: ChangeMarker
+    request: HttpRequest, access: Access, experiment: Experiment, marker: ChangeMarker
 ) -> HttpResponse:
     seen = read_cursor(request.GET.get("since", ""))
-    words, table = marks(held)
+    words, table = marks(marker)
     answer: dict[str, Any] = {}
     cursor = request.GET.get("since", "").rpartition("|")[2]
     if request.GET.get("tab", "curves") == "curves":
@@ -78,12 +82,12 @@ def _news(
         answer["parts"] = {}
         if words != seen.words:
             answer["parts"] |= _words(request, parts)
-            answer["charts"] = digest(held.finished)
+            answer["charts"] = digest(marker.finished)
         if table != seen.table:
             answer["parts"]["trials"] = _table(request, parts)
-    if not answer and held.moving:
+    if not answer and marker.moving:
         return HttpResponse(status=204)
-    answer["again"] = held.moving or bool(answer)
+    answer["again"] = marker.moving or bool(answer)
     answer["since"] = write_cursor(words, table, cursor)
     return JsonResponse(answer)
 

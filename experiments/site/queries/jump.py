@@ -45,13 +45,13 @@ def places(user: Any, text: str, *, project: str = "", experiment: str = "") -> 
     found = _trials(user, words, project, experiment)
     if len(words) == 1 and project:
         found += _decisions(user, words[0], project)
-    said = Q()
+    matching = Q()
     for word in words:
-        said &= Q(name__icontains=word) | Q(goal__icontains=word)
+        matching &= Q(name__icontains=word) | Q(goal__icontains=word)
     named = Q()
     for word in words:
         named &= Q(name__icontains=word) | Q(slug__icontains=word)
-    return [*found, *_experiments(user, said, project), *_projects(user, named)]
+    return [*found, *_experiments(user, matching, project), *_projects(user, named)]
 
 
 def _projects(user: Any, named: Q) -> list[Place]:
@@ -59,11 +59,11 @@ def _projects(user: Any, named: Q) -> list[Place]:
     return [Place("project", row.name, row.slug, row.slug) for row in rows]
 
 
-def _experiments(user: Any, said: Q, project: str) -> list[Place]:
+def _experiments(user: Any, matching: Q, project: str) -> list[Place]:
     """Those of the present project first, then by their last activity."""
     rows = (
         Experiment.objects.filter(
-            said,
+            matching,
             project__in=visible_projects(user),
             archived_at__isnull=True,
             repeat_of__isnull=True,
@@ -90,16 +90,16 @@ def _trials(user: Any, words: list[str], project: str, experiment: str) -> list[
             rows = rows.filter(name__icontains=word)
     else:
         rows = rows.filter(project__slug=project, name=experiment)
-    held = list(rows.order_by("-active_at").values_list("pk", flat=True)[:MOST])
+    recent = list(rows.order_by("-active_at").values_list("pk", flat=True)[:MOST])
     trials = Trial.objects.filter(
-        study__experiment__in=held,
+        study__experiment__in=recent,
         study__kind=StudyKind.SEARCH,
         study__deleted_at__isnull=True,
         number=called.number,
     ).select_related("study__experiment__project")
     if not last.removeprefix("#").isdecimal():
         trials = trials.filter(study__arm_index=called.arm)
-    arms = _arms(held)
+    arms = _arms(recent)
     return [
         _trial(row, arms.get(row.study.experiment_id or 0, 1))
         for row in trials.order_by("study__experiment", "study__arm_index")[:MOST]

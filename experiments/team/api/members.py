@@ -62,8 +62,8 @@ def list_members(request: TokenRequest, slug: str) -> Any:
 def add_member(request: TokenRequest, slug: str) -> Any:
     """Make somebody who has an account a member."""
     access = auth.administering(request, slug)
-    told = api_bodies.read(request, MemberIn).dict()
-    made = services.add(access=access, **told)
+    body = api_bodies.read(request, MemberIn).dict()
+    made = services.add(access=access, **body)
     return Status(201, _member(made))
 
 
@@ -110,8 +110,8 @@ def list_invitations(request: TokenRequest, slug: str) -> Any:
 def invite_member(request: TokenRequest, slug: str) -> Any:
     """A link that makes whoever follows it a member, once; mailed where mail is set up."""
     access = auth.administering(request, slug)
-    told = api_bodies.read(request, InvitationIn).dict()
-    made = invitations.create(access=access, **told)
+    body = api_bodies.read(request, InvitationIn).dict()
+    made = invitations.create(access=access, **body)
     link = _link(made.pk)
     invitations.mail(invitation=made, link=link)
     (row,) = (each for each in open_invitations(access) if each.id == made.pk)
@@ -127,8 +127,10 @@ def change_settings(request: TokenRequest, slug: str) -> Any:
     """The project's name, the defaults of its experiments, and its targets."""
     access = auth.administering(request, slug)
     asked = api_bodies.read(request, SettingsIn).dict(exclude_unset=True)
-    told = {key: value for key, value in asked.items() if value is not None or key == _MAY_BE_NULL}
-    held = {
+    changed = {
+        key: value for key, value in asked.items() if value is not None or key == _MAY_BE_NULL
+    }
+    current = {
         "name": access.name,
         "margin": access.margin,
         "smallest_gain": access.smallest_gain,
@@ -136,7 +138,7 @@ def change_settings(request: TokenRequest, slug: str) -> Any:
     }
     projects.change(
         access=access,
-        **held | told,  # type: ignore[arg-type]
+        **current | changed,  # type: ignore[arg-type]
     )
     return Status(204, None)
 

@@ -68,8 +68,8 @@ def list_webhooks(request: TokenRequest, slug: str) -> Any:
 def create_webhook(request: TokenRequest, slug: str) -> Any:
     """Make one; its secret stands in this answer and in no other."""
     access = auth.administering(request, slug)
-    told = api_bodies.read(request, WebhookIn).dict()
-    made, secret = services.create(access=access, **told)
+    body = api_bodies.read(request, WebhookIn).dict()
+    made, secret = services.create(access=access, **body)
     return Status(201, {**asdict(_row(access, made.pk)), "secret": secret})
 
 

@@ -67,7 +67,7 @@ def attempted(request: HttpRequest, call: Callable[[], Found]) -> Found | None:
         return None
 
 
-def done(request: HttpRequest, act: Callable[[], object], said: str) -> bool:
+def done(request: HttpRequest, act: Callable[[], object], message: str) -> bool:
     """Tell whether a service did what a button asks for; the next page says so, or why not."""
 
     def call() -> bool:
@@ -76,7 +76,7 @@ def done(request: HttpRequest, act: Callable[[], object], said: str) -> bool:
 
     if attempted(request, call) is None:
         return False
-    messages.success(request, said)
+    messages.success(request, message)
     return True
 
 

@@ -216,12 +216,12 @@ def _joined(request: HttpRequest, token: str, form: JoinForm) -> bool:
         if isinstance(person, User):
             invitations.accept(user=person, token=token)
         else:
-            told = form.cleaned_data
+            cleaned = form.cleaned_data
             joined = invitations.join(
                 token=token,
-                username=told["username"],
-                password=told["password"],
-                email=told["email"],
+                username=cleaned["username"],
+                password=cleaned["password"],
+                email=cleaned["email"],
             )
             login(request, joined)
     except NotFound:

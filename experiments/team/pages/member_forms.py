@@ -56,10 +56,10 @@ class JoinForm(forms.Form):
     again = forms.CharField(max_length=4096, strip=False)
 
     def clean(self) -> dict[str, Any]:
-        told: dict[str, Any] = super().clean() or {}
-        if told.get("password") != told.get("again") and "again" in told:
+        cleaned: dict[str, Any] = super().clean() or {}
+        if cleaned.get("password") != cleaned.get("again") and "again" in cleaned:
             self.add_error("again", "The two passwords differ.")
-        return told
+        return cleaned
 
 
 class AddressForm(forms.Form):

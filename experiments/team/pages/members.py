@@ -101,10 +101,10 @@ def add_member(request: HttpRequest, access: Access) -> HttpResponse:
     form = AddMemberForm(request.POST)
     made = _try(
         form,
-        lambda told: services.add(
+        lambda cleaned: services.add(
             access=access,
-            username=told["username"],
-            role=told["role"],
+            username=cleaned["username"],
+            role=cleaned["role"],
         ),
     )
     if made is None:
@@ -121,10 +121,10 @@ def invite_member(request: HttpRequest, access: Access) -> HttpResponse:
     form = InviteForm(request.POST)
     made = _try(
         form,
-        lambda told: invitations.create(
+        lambda cleaned: invitations.create(
             access=access,
-            role=told["role"],
-            email=told["email"],
+            role=cleaned["role"],
+            email=cleaned["email"],
         ),
     )
     if made is None:
@@ -203,8 +203,8 @@ def settings_page(request: HttpRequest, access: Access) -> HttpResponse:
     }
     form = SettingsForm(request.POST or None, initial=initial)
 
-    def change(told: dict[str, Any]) -> bool:
-        projects.change(access=access, **told)
+    def change(cleaned: dict[str, Any]) -> bool:
+        projects.change(access=access, **cleaned)
         return True
 
     if request.method == "POST" and _try(form, change):
@@ -223,7 +223,7 @@ def new_project_page(request: PersonRequest) -> HttpResponse:
     form = NewProjectForm(request.POST or None, initial={"direction": "maximize", "margin": 0})
     made = None
     if request.method == "POST":
-        made = _try(form, lambda told: projects.create(user=request.user, **told))
+        made = _try(form, lambda cleaned: projects.create(user=request.user, **cleaned))
     if made is not None:
         messages.success(request, f"{made.name} is there. It begins with its baseline.")
         return redirect("project", made.slug)

@@ -52,15 +52,15 @@ def _page(
     return render(request, "projects/webhooks.html", context)
 
 
-def _make(request: HttpRequest, access: Access, told: dict[str, Any]) -> str:
+def _make(request: HttpRequest, access: Access, cleaned: dict[str, Any]) -> str:
     """The secret of a new webhook, empty after saying why there is none."""
     made = attempted(
         request,
         lambda: webhooks.create(
             access=access,
-            kind=told["kind"],
-            address=told["address"],
-            events=told["events"],
+            kind=cleaned["kind"],
+            address=cleaned["address"],
+            events=cleaned["events"],
         ),
     )
     return made[1] if made else ""

@@ -103,8 +103,8 @@ def find_delivery(access: Access, delivery_id: int) -> DeliveryRow:
 
 def pruned_of(access: Access) -> Pruned | None:
     """Number of finished deliveries that are only counted by now; None while none is."""
-    held = PrunedDeliveries.objects.filter(project_id=access.project_id).first()
-    return Pruned(held.sent, held.failed, held.until) if held else None
+    row = PrunedDeliveries.objects.filter(project_id=access.project_id).first()
+    return Pruned(row.sent, row.failed, row.until) if row else None
 
 
 def choices_of(user: Any) -> tuple[ProjectChoice, ...]:

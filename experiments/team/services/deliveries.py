@@ -88,10 +88,10 @@ def claim() -> Parcel | None:
 
 def record(*, parcel: Parcel, answer: Answer) -> None:
     """Write down what came of an attempt; nothing when another sender has taken over."""
-    held = Delivery.objects.filter(
+    claimed = Delivery.objects.filter(
         pk=parcel.delivery_id, attempts=parcel.attempt, state=DeliveryState.WAITING
     )
-    left = held.values_list("tries_left", flat=True).first()
+    left = claimed.values_list("tries_left", flat=True).first()
     if left is None:
         return
     state = DeliveryState.WAITING
@@ -99,7 +99,7 @@ def record(*, parcel: Parcel, answer: Answer) -> None:
         state = DeliveryState.SENT
     elif answer.final or not left:
         state = DeliveryState.FAILED
-    held.update(
+    claimed.update(
         state=state,
         due_at=timezone.now() + wait_after(max(1, MOST_TRIES - left)),
         status=answer.status,
@@ -127,7 +127,7 @@ def _prune(project: int, found: list[tuple[int, dt.datetime]]) -> int:
     """Whoever deletes a row counts it, so of two that prune at once neither counts twice."""
     newest = max(tried for _, tried in found)
     with transaction.atomic():
-        held, _ = PrunedDeliveries.objects.select_for_update().get_or_create(
+        row, _ = PrunedDeliveries.objects.select_for_update().get_or_create(
             project_id=project, defaults={"until": newest}
         )
         rows = Delivery.objects.filter(pk__in=[pk for pk, _ in found])
@@ -135,10 +135,10 @@ def _prune(project: int, found: list[tuple[int, dt.datetime]]) -> int:
             state: rows.filter(state=state).delete()[0]
             for state in (DeliveryState.SENT, DeliveryState.FAILED)
         }
-        held.sent += gone[DeliveryState.SENT]
-        held.failed += gone[DeliveryState.FAILED]
-        held.until = max(held.until, newest)
-        held.save()
+        row.sent += gone[DeliveryState.SENT]
+        row.failed += gone[DeliveryState.FAILED]
+        row.until = max(row.until, newest)
+        row.save()
     return sum(gone.values())
 
 

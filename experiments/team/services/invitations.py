@@ -47,13 +47,15 @@ def create(*, access: Access, role: str, email: str = "") -> Invitation:
     wanted = checked_role(role)
     address = checked_email(email)
     with transaction.atomic():
-        held = Project.objects.select_for_update().get(pk=access.project_id)
+        project = Project.objects.select_for_update().get(pk=access.project_id)
         now = timezone.now()
-        still = Invitation.objects.filter(project=held, ended_at__isnull=True, expires_at__gt=now)
+        still = Invitation.objects.filter(
+            project=project, ended_at__isnull=True, expires_at__gt=now
+        )
         if still.count() >= MOST_OPEN:
             raise Conflict(f"{MOST_OPEN} invitations are open; withdraw some first.")
         return Invitation.objects.create(
-            project=held,
+            project=project,
             role=wanted,
             email=address,
             invited_by=access.user,

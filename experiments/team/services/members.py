@@ -64,7 +64,7 @@ def change_role(*, access: Access, username: str, role: str) -> Membership:
     """
     wanted = checked_role(role)
     with transaction.atomic():
-        membership = _held(access, username)
+        membership = _locked(access, username)
         if wanted != Role.ADMIN:
             _keep_an_admin(membership)
             _end_invitations(membership)
@@ -84,7 +84,7 @@ def remove(*, access: Access, username: str) -> None:
         NotAllowed: for someone who is no admin of the project.
     """
     with transaction.atomic():
-        membership = _held(access, username)
+        membership = _locked(access, username)
         _keep_an_admin(membership)
         MessageChoice.objects.filter(
             user_id=membership.user_id, project_id=access.project_id
@@ -93,13 +93,14 @@ def remove(*, access: Access, username: str) -> None:
         membership.delete()
 
 
-def _held(access: Access, username: str) -> Membership:
+def _locked(access: Access, username: str) -> Membership:
     """A membership under the project's lock: two admins who demote each other take turns."""
-    held = Project.objects.select_for_update().get(pk=access.project_id)
-    get_project(access.user, held.slug).require(Role.ADMIN)  # the role may have changed meanwhile
+    project = Project.objects.select_for_update().get(pk=access.project_id)
+    # The role may have changed meanwhile.
+    get_project(access.user, project.slug).require(Role.ADMIN)
     found = (
         Membership.objects.select_related("user")
-        .filter(project=held, user__username=username)
+        .filter(project=project, user__username=username)
         .first()
     )
     if found is None:

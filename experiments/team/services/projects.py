@@ -109,15 +109,15 @@ def set_targets(*, access: Access, targets: Sequence[str]) -> None:
             ],
         )
     with transaction.atomic():
-        held = Project.objects.select_for_update().get(pk=access.project_id)
-        used = held.decisions.values_list("target", flat=True).distinct()
+        project = Project.objects.select_for_update().get(pk=access.project_id)
+        used = project.decisions.values_list("target", flat=True).distinct()
         if missing := sorted(set(used) - set(wanted)):
             raise Conflict(
                 f"{', '.join(missing)} has decisions and stays.",
                 [Problem("targets", f"want {', '.join(missing)} among them")],
             )
-        held.targets = wanted
-        held.save(update_fields=["targets"])
+        project.targets = wanted
+        project.save(update_fields=["targets"])
 
 
 def _problems(

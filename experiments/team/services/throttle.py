@@ -102,10 +102,10 @@ def count(subjects: Sequence[Subject]) -> Counted:
             [CountedAttempt(subject=each.digest, at=now) for each in subjects]
         )
     for each in subjects:
-        held = CountedAttempt.objects.filter(subject=each.digest, at__gt=now - WINDOW)
-        if held.count() > each.most:
+        attempts = CountedAttempt.objects.filter(subject=each.digest, at__gt=now - WINDOW)
+        if attempts.count() > each.most:
             CountedAttempt.objects.filter(pk__in=[row.pk for row in rows]).delete()
-            last = held.order_by("-at").values_list("at", flat=True)[each.most - 1 : each.most]
+            last = attempts.order_by("-at").values_list("at", flat=True)[each.most - 1 : each.most]
             left = (last[0] + WINDOW - now) if last else WINDOW
             raise TooMany(max(1, math.ceil(left.total_seconds())))
     CountedAttempt.objects.filter(at__lte=now - WINDOW).delete()

@@ -38,13 +38,13 @@ def create(
     wanted = _events(events)
     _check_address(address.strip())
     with transaction.atomic():
-        held = Project.objects.select_for_update().get(pk=access.project_id)
-        if Webhook.objects.filter(project=held).count() >= MOST_WEBHOOKS:
+        project = Project.objects.select_for_update().get(pk=access.project_id)
+        if Webhook.objects.filter(project=project).count() >= MOST_WEBHOOKS:
             raise VerdictError(
                 f"A project has at most {MOST_WEBHOOKS} webhooks; remove one first."
             )
         made = Webhook.objects.create(
-            project=held,
+            project=project,
             kind=kind,
             address=address.strip(),
             events=wanted,

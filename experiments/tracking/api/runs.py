@@ -105,14 +105,14 @@ def create_run(request: TokenRequest) -> Status[dict[str, Any]]:
 
 def _take_replicate(request: TokenRequest, asked: RunIn) -> Status[dict[str, Any]]:
     """A run that is a replicate of a declared replication."""
-    told = asked.model_fields_set
+    named = asked.model_fields_set
     problems = [
         Problem(name, "is missing: a replicate names its replication and its side")
         for name in ("replication", "side")
         if getattr(asked, name) is None
     ] + [
         Problem(name, "was fixed when the replication was declared; leave it out")
-        for name in sorted(told - _TOLD_OF_REPLICATES)
+        for name in sorted(named - _TOLD_OF_REPLICATES)
         if getattr(asked, name)
     ]
     if problems:

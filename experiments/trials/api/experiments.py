@@ -160,8 +160,8 @@ def rename_experiment(request: TokenRequest, slug: str, name: str) -> Any:
 def stop_experiment(request: TokenRequest, slug: str, name: str) -> Any:
     """End the search: running trials stop at their next evaluation, no new ones start."""
 
-    def act(**told: Any) -> None:
-        services.stop(**told, reason=api_bodies.read(request, StopIn).reason.strip())
+    def act(**body: Any) -> None:
+        services.stop(**body, reason=api_bodies.read(request, StopIn).reason.strip())
 
     return _done(request, slug, name, act)
 

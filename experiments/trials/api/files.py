@@ -35,8 +35,8 @@ def read_trial_file(request: TokenRequest, slug: str, name: str, trial: str, fil
     access = auth.reading(request, slug)
     experiment = get_experiment(access, name)
     found = get_trial(experiment, trial)
-    kept = file_of(experiment, found, file) if file < 2**63 else None
-    if kept is None:
+    stored = file_of(experiment, found, file) if file < 2**63 else None
+    if stored is None:
         raise NotFound(f"{trial} has no file {file}.")
-    filename = f"{slug} {experiment.name} {trial} {kept.name}"
-    return file_downloads.sent(kept.path, kept.sha256, filename=filename)
+    filename = f"{slug} {experiment.name} {trial} {stored.name}"
+    return file_downloads.sent(stored.path, stored.sha256, filename=filename)

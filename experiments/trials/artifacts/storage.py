@@ -179,16 +179,16 @@ def checked(parts: Iterator[bytes], sha256: str) -> Iterator[bytes]:
     Raises:
         OSError: in its place when it is not, so that a transfer of it breaks off.
     """
-    digest, held = hashlib.sha256(), b""
+    digest, last = hashlib.sha256(), b""
     for block in parts:
         digest.update(block)
-        if held:
-            yield held
-        held = block
+        if last:
+            yield last
+        last = block
     if digest.hexdigest() != sha256:
         raise OSError("the file holds other bytes than were recorded")
-    if held:
-        yield held
+    if last:
+        yield last
 
 
 def digest_of(file: Path) -> str:

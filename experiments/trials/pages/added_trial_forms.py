@@ -57,16 +57,16 @@ class ConfigurationForm(forms.Form):
         """The values that were filled in, as their domains write them."""
         found = {}
         for name, domain in self._searched.items():
-            told = self.cleaned_data.get(f"{PREFIX}-{name}")
-            if told not in (None, ""):
-                found[name] = domain.values[int(told)] if isinstance(domain, Choices) else told
+            value = self.cleaned_data.get(f"{PREFIX}-{name}")
+            if value not in (None, ""):
+                found[name] = domain.values[int(value)] if isinstance(domain, Choices) else value
         return found
 
     @property
     def arm(self) -> int | None:
         """The index of the chosen arm, None for every one."""
-        told = self.cleaned_data.get("arm")
-        return int(told) if told else None
+        chosen = self.cleaned_data.get("arm")
+        return int(chosen) if chosen else None
 
     def say(self, problems: Iterable[Problem]) -> None:
         """Put what a service refused to the fields it names; the rest above them."""
@@ -120,9 +120,9 @@ def _field(each: Hyperparameter, start: Scalar) -> forms.Field:
     domain = searched_domain(each)
     if isinstance(domain, Range):
         shown = "" if start is None else repr(start)
-        said = domain_words(each) + (", log" if domain.log else "")
+        words = domain_words(each) + (", log" if domain.log else "")
         number = NumberField(
-            domain, required=False, initial=shown, label=each.name, help_text=said
+            domain, required=False, initial=shown, label=each.name, help_text=words
         )
         number.widget.attrs |= {"inputmode": "decimal", "autocomplete": "off"}
         return number

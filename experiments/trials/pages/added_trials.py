@@ -146,7 +146,7 @@ def _page(
     refused = configuration or budget or grid
     asked = request.GET.get("trial", "")
     like = _find(parts, asked) if asked else parts.experiment.best_trial
-    held = max((arm.budget or 0 for arm in parts.arms), default=0)
+    most = max((arm.budget or 0 for arm in parts.arms), default=0)
     context = {
         "project": parts.access,
         "section": "experiments",
@@ -156,8 +156,8 @@ def _page(
         "configuration": configuration or _configuration_form(parts, None, like),
         "like": name_of(like, len(parts.arms)) if like else "",
         "budget": budget
-        or BudgetForm(initial={"per_arm": held + max(1, held // 2)}, label_suffix=""),
-        "held": held,
+        or BudgetForm(initial={"per_arm": most + max(1, most // 2)}, label_suffix=""),
+        "held": most,
         "grid": grid,
         **_region_context(parts, asked_for=grid is not None),
     }
@@ -189,7 +189,7 @@ def _region_context(parts: ExperimentParts, *, asked_for: bool) -> dict[str, Any
         return {"refinable": False}
     try:
         region: GoodRegion | None = refinement.good_region(parts.experiment)
-        said = ""
+        refusal = ""
     except VerdictError as error:
-        region, said = None, error.message
-    return {"refinable": True, "region": region, "no_region": said}
+        region, refusal = None, error.message
+    return {"refinable": True, "region": region, "no_region": refusal}

@@ -22,6 +22,6 @@ def trial_file(
     """One file. The address names a record; where the file lies comes from that record alone."""
     experiment = get_experiment(access, name)
     found = required(find_trial(experiment, required(parse_trial_name(trial))))
-    kept = required(file_of(experiment, found, file))
-    filename = f"{access.slug} {experiment.name} {trial} {kept.name}"
-    return file_downloads.sent(kept.path, kept.sha256, filename=filename)
+    stored = required(file_of(experiment, found, file))
+    filename = f"{access.slug} {experiment.name} {trial} {stored.name}"
+    return file_downloads.sent(stored.path, stored.sha256, filename=filename)

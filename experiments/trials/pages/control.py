@@ -28,11 +28,11 @@ from experiments.trials.table.queries.trial_detail import find_trial
 def control_page(request: HttpRequest, access: Access, name: str) -> HttpResponse:
     """Page of an experiment's worker settings."""
     parts = _editable(access, name)
-    held = max((arm.budget or 0 for arm in parts.arms), default=0)
-    form = _form(request, parts, held)
+    budget = max((arm.budget or 0 for arm in parts.arms), default=0)
+    form = _form(request, parts, budget)
     if request.method == "POST" and form.is_valid():
         try:
-            _apply(request, parts, form, held)
+            _apply(request, parts, form, budget)
         except (NotAllowed, NotFound):
             raise
         except VerdictError as error:
@@ -54,14 +54,14 @@ def control_page(request: HttpRequest, access: Access, name: str) -> HttpRespons
     return render(request, "experiments/control.html", context, status=400 if form.errors else 200)
 
 
-def _form(request: HttpRequest, parts: ExperimentParts, held: int) -> ControlForm:
+def _form(request: HttpRequest, parts: ExperimentParts, budget: int) -> ControlForm:
     experiment = parts.experiment
     form = ControlForm(
         request.POST if request.method == "POST" else None,
         initial={
             "parallel": experiment.parallel,
             "priority": experiment.priority,
-            "per_arm": held,
+            "per_arm": budget,
             "gpu_hours": experiment.gpu_hours_cap,
         },
         label_suffix="",
@@ -71,10 +71,10 @@ def _form(request: HttpRequest, parts: ExperimentParts, held: int) -> ControlFor
     return form
 
 
-def _apply(request: HttpRequest, parts: ExperimentParts, form: ControlForm, held: int) -> None:
+def _apply(request: HttpRequest, parts: ExperimentParts, form: ControlForm, budget: int) -> None:
     given = form.cleaned_data
     with transaction.atomic():  # all of it or nothing
-        if given["per_arm"] != held:
+        if given["per_arm"] != budget:
             control.set_budget(
                 access=parts.access, experiment=parts.experiment, per_arm=given["per_arm"]
             )
@@ -129,14 +129,14 @@ def cancel_trial(request: HttpRequest, access: Access, name: str, trial: str) ->
     return redirect("trial", access.slug, name, trial)
 
 
-def experiment_button(act: Callable[..., object], said: str) -> Callable[..., HttpResponseBase]:
+def experiment_button(act: Callable[..., object], message: str) -> Callable[..., HttpResponseBase]:
     """A button of the experiment's page: act, say so, come back."""
 
     @require_POST
     @in_project
     def view(request: HttpRequest, access: Access, name: str) -> HttpResponse:
         experiment = get_experiment(access, name)
-        done(request, lambda: act(access=access, experiment=experiment), said)
+        done(request, lambda: act(access=access, experiment=experiment), message)
         return redirect("experiment", access.slug, name)
 
     return view

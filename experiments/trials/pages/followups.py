@@ -70,17 +70,17 @@ class Followed:
 
     def sentences(self) -> list[str]:
         """The same in words."""
-        told = [str(each) for each in self.differences] or [
+        listed = [str(each) for each in self.differences] or [
             f"Nothing differs from {self.older} yet."
         ]
         if self.earlier.complete and not self.earlier.why_none:
-            told.append(
+            listed.append(
                 f"{self.inside} of {self.earlier.complete} complete trials of {self.older} lie "
                 "inside this space."
             )
         elif self.earlier.why_none:
-            told.append(f"Its trials are not comparable: {self.earlier.why_none}.")
-        return told
+            listed.append(f"Its trials are not comparable: {self.earlier.why_none}.")
+        return listed
 
 
 @require_safe

@@ -36,9 +36,9 @@ def read_cursor(text: str) -> Seen:
     return Seen(words, table, found)
 
 
-def marks(held: ChangeMarker) -> tuple[str, str]:
+def marks(marker: ChangeMarker) -> tuple[str, str]:
     """Short marks of everything that the words of a page, and its table, are made of."""
-    return digest(held.words), digest(held.table)
+    return digest(marker.words), digest(marker.table)
 
 
 def digest(*values: Any) -> str:

@@ -45,12 +45,12 @@ hyperparameters:
 @require_http_methods(["GET", "HEAD", "POST"])
 @in_project
 def new_experiment_page(request: HttpRequest, access: Access) -> HttpResponse:
-    """Is this design sound?"""
+    """Page of a new experiment: its file, its form and the design checks."""
     extends = request.GET.get("extends", "")
     older: Any = required(find_experiment(access, extends)) if extends else None
     text = request.POST.get("text", "")
     problems: tuple[Problem, ...] = ()
-    said = ""
+    message = ""
     if request.method == "POST":
         text = text.replace("\r\n", "\n")
         try:
@@ -61,12 +61,12 @@ def new_experiment_page(request: HttpRequest, access: Access) -> HttpResponse:
         except VerdictError as error:
             if error.status in (403, 404) and not error.problems:
                 raise
-            said, problems = error.message, error.problems
+            message, problems = error.message, error.problems
         else:
             messages.success(request, f"{made.name} is on its way: its trials are queued.")
             return redirect("experiment", access.slug, made.name)
     elif older is not None:
-        text, said = _follow_up(request, older)
+        text, message = _follow_up(request, older)
     else:
         metric, direction = access.official_metric, access.direction
         name = free_name(access.project_id, "label-smoothing")
@@ -76,7 +76,7 @@ def new_experiment_page(request: HttpRequest, access: Access) -> HttpResponse:
         "project": access,
         "section": "experiments",
         "text": text,
-        "said": said,
+        "message": message,
         "problems": problems,
         "extends": older,
         "form_state": state_of_form(access, text),
@@ -113,12 +113,12 @@ def check_experiment(request: HttpRequest, access: Access) -> JsonResponse:
     """Errors of a file while it is being written; what it would run when there are none."""
     text = request.POST.get("text", "")[: LONGEST + 1]
     found = review(text, access)
-    told: dict[str, Any] = {"ok": not found.error}
+    answer: dict[str, Any] = {"ok": not found.error}
     if found.error:
         listed = [{"where": each.where, "message": each.message} for each in found.problems]
-        told |= {"error": found.error, "problems": listed}
+        answer |= {"error": found.error, "problems": listed}
     else:
         follows = followed(access, found.file)
-        told |= {"design": found.design, "difference": follows.sentences() if follows else []}
+        answer |= {"design": found.design, "difference": follows.sentences() if follows else []}
     rules = checks_as_data(found.checks) if found.checks else []
-    return JsonResponse({**told, "checks": checks_html(found.checks), "rules": rules})
+    return JsonResponse({**answer, "checks": checks_html(found.checks), "rules": rules})

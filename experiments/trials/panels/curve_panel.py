@@ -46,13 +46,13 @@ class CurvePanel(Panel):
     """Learning curves, and what can be chosen about them.
 
     `who`: value in the address and words of each choice of trials; `exports`: the query of a
-    download of what is drawn; `beside`: charts of the machine under the one of the metric.
+    download of what is drawn; `extra`: charts of the machine under the one of the metric.
     """
 
     who: Sequence[tuple[str, str]] = ()
     has_epochs: bool = False
     exports: str = ""
-    beside: Sequence[Chart] = ()
+    extra: Sequence[Chart] = ()
     thinned: bool = False
 
 
@@ -123,10 +123,10 @@ def curves_panel(
     lines, marks = lines_of(curves, chosen)
     if onsets is not None:
         lines += earlier_lines(trials, parts, chosen)
-    told = onsets_of(parts.findings.open) if onsets is None else onsets
+    onset_list = onsets_of(parts.findings.open) if onsets is None else onsets
     means = means_of(trials, parts, chosen)
     figure = learning_curves(
-        lines, marks, _onsets(told, curves, chosen), means, y_title=chosen.title
+        lines, marks, _onsets(onset_list, curves, chosen), means, y_title=chosen.title
     )
     ranked = onsets is None and not picked
     return CurvePanel(
@@ -138,7 +138,7 @@ def curves_panel(
         log_y=_spans_decades(lines),
         has_epochs=any(line.epochs is not None for line in lines),
         exports=_exports(trials, chosen),
-        beside=beside_charts(curves) if onsets is not None else (),
+        extra=extra_charts(curves) if onsets is not None else (),
         thinned=_points(curves, chosen)[0] < _points(curves, chosen)[1],
         **shared,
     )
@@ -181,13 +181,13 @@ def earlier_lines(
             earlier=attempt,
         )
         for trial in trials
-        for attempt, held in earlier_attempts(trial, parts.declared, group.members).items()
-        for name, drawn in held.items()
+        for attempt, columns in earlier_attempts(trial, parts.declared, group.members).items()
+        for name, drawn in columns.items()
         if name in group.members
     ]
 
 
-def beside_charts(curves: Sequence[TrialCurves]) -> list[Chart]:
+def extra_charts(curves: Sequence[TrialCurves]) -> list[Chart]:
     """System metrics of one trial: a small chart a measure."""
     names = dict.fromkeys(n for each in curves for n in each.series if n.startswith(SYSTEM))
     charts = []
@@ -277,23 +277,23 @@ def onsets_of(findings: Sequence[FindingRow]) -> list[Onsets]:
 
 
 def _onsets(
-    told: Sequence[Onsets], curves: Sequence[TrialCurves], group: MetricGroup
+    found_onsets: Sequence[Onsets], curves: Sequence[TrialCurves], group: MetricGroup
 ) -> list[Onset]:
     """Bands for the drawn trials, at most two so that their words stay readable."""
     shown = {each.trial.name: each for each in curves}
     found = []
-    for trial, rule, step in told:
-        held = shown.get(trial) or (curves[0] if not trial and len(curves) == 1 else None)
-        if held is None:
+    for trial, rule, step in found_onsets:
+        curve = shown.get(trial) or (curves[0] if not trial and len(curves) == 1 else None)
+        if curve is None:
             continue
         ends = [
             drawn.steps[-1]
-            for name, drawn in held.series.items()
+            for name, drawn in curve.series.items()
             if name in group.members and len(drawn.steps)
         ]
         if ends:
-            words = f"{held.trial.name}: {rule} from step {step:g}"
-            found.append(Onset(held.trial.name, step, float(max(ends)), words))
+            words = f"{curve.trial.name}: {rule} from step {step:g}"
+            found.append(Onset(curve.trial.name, step, float(max(ends)), words))
     return found[:2]
 
 
@@ -308,8 +308,8 @@ def _spans_decades(lines: Sequence[Line]) -> bool:
 
 def _points(curves: Sequence[TrialCurves], group: MetricGroup) -> tuple[int, int]:
     """Points that are drawn, and points that there are."""
-    held = [each.series[name] for each in curves for name in group.members if name in each.series]
-    return sum(len(each.steps) for each in held), sum(each.total for each in held)
+    drawn = [each.series[name] for each in curves for name in group.members if name in each.series]
+    return sum(len(each.steps) for each in drawn), sum(each.total for each in drawn)
 
 
 def points_words(curves: Sequence[TrialCurves], group: MetricGroup) -> str:

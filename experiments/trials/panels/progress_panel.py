@@ -81,13 +81,13 @@ def _timeline(points: SearchPoints) -> Chart | None:
     if not known.any():
         return None
     groups = [
-        (name, held)
-        for name, held in (
+        (name, members)
+        for name, members in (
             ("complete", points.complete),
             ("pruned", points.pruned),
             ("failed", points.failed),
         )
-        if held.any()
+        if members.any()
     ]
     busy = float((points.finished - points.started)[known].sum())
     span = float(points.finished[known].max())

@@ -39,10 +39,10 @@ class Caution:
 
 def space_rows(first: ExperimentParts, second: ExperimentParts) -> list[SpaceRow]:
     """Every hyperparameter of either, what differs first."""
-    held, other = _by_name(first), _by_name(second)
+    own, other = _by_name(first), _by_name(second)
     rows = []
-    for name in dict.fromkeys([*held, *other]):
-        a, b = held.get(name), other.get(name)
+    for name in dict.fromkeys([*own, *other]):
+        a, b = own.get(name), other.get(name)
         rows.append(SpaceRow(name, _words(a), _words(b), _difference(a, b)))
     return sorted(rows, key=lambda row: not row.difference)
 
@@ -110,8 +110,8 @@ def _of_measure(first: ExperimentParts, second: ExperimentParts) -> Iterator[Cau
 
 
 def _of_tuning(first: ExperimentParts, second: ExperimentParts) -> Iterator[Caution]:
-    held, other = _by_name(first), _by_name(second)
-    for parts, names in ((first, _tuned_only(held, other)), (second, _tuned_only(other, held))):
+    own, other = _by_name(first), _by_name(second)
+    for parts, names in ((first, _tuned_only(own, other)), (second, _tuned_only(other, own))):
         if names:
             yield Caution(
                 f"Only {parts.experiment.name} tuned {_listed(names)}",
@@ -119,18 +119,18 @@ def _of_tuning(first: ExperimentParts, second: ExperimentParts) -> Iterator[Caut
             )
     fixed = [
         name
-        for name, each in held.items()
+        for name, each in own.items()
         if each.role == "fixed"
         and name in other
         and other[name].role == "fixed"
         and each.domain != other[name].domain
     ]
     if fixed:
-        told = "; ".join(
-            f"{name}: {domain_words(held[name])} and {domain_words(other[name])}"
+        differing = "; ".join(
+            f"{name}: {domain_words(own[name])} and {domain_words(other[name])}"
             for name in fixed[:6]
         )
-        yield Caution(f"Fixed differently: {_listed(fixed)}", f"{told}.")
+        yield Caution(f"Fixed differently: {_listed(fixed)}", f"{differing}.")
     a, b = first.experiment, second.experiment
     if a.pruner != b.pruner:
         yield Caution(
@@ -140,10 +140,10 @@ def _of_tuning(first: ExperimentParts, second: ExperimentParts) -> Iterator[Caut
         )
 
 
-def _tuned_only(held: dict[str, Hyperparameter], other: dict[str, Hyperparameter]) -> list[str]:
+def _tuned_only(own: dict[str, Hyperparameter], other: dict[str, Hyperparameter]) -> list[str]:
     return [
         name
-        for name, each in held.items()
+        for name, each in own.items()
         if each.role == "nuisance" and name in other and other[name].role == "fixed"
     ]
 
@@ -185,11 +185,11 @@ def at_equal_counts(
     a = expected_best_unbiased(scores, fewest, direction)
     b = expected_best_unbiased(others, fewest, direction)
     words = f"Expected best of {fewest:,} {'trial' if fewest == 1 else 'trials'}: "
-    told = f"{first.experiment.name} {number(a)}, {second.experiment.name} {number(b)}. "
+    text = f"{first.experiment.name} {number(a)}, {second.experiment.name} {number(b)}. "
     if a == b:
-        return f"{words}{told}Neither leads."
+        return f"{words}{text}Neither leads."
     ahead: Any = first if (a > b) == (direction is Direction.MAXIMIZE) else second
     return (
-        f"{words}{told}{ahead.experiment.name} leads by {number(abs(a - b))}; whether that is "
+        f"{words}{text}{ahead.experiment.name} leads by {number(abs(a - b))}; whether that is "
         "more than luck, only fresh seeds can tell."
     )

@@ -56,16 +56,18 @@ def is_maximized(parts: ExperimentParts) -> bool:
 
 def axes_panel(parts: ExperimentParts, points: SearchPoints) -> Panel:
     """Every trial's score along each hyperparameter, infeasible ones marked, arms apart."""
-    told, names = open_findings(parts, OF_AN_AXIS), searched(parts)
+    findings, names = open_findings(parts, OF_AN_AXIS), searched(parts)
     # All charts together have a budget of marks: a page of many answers as quickly as one of few.
     most = max(LEAST_DRAWN, min(MOST_DRAWN, ALL_DRAWN // max(1, len(names))))
-    charts = [_axis(parts, points, each, place, told, most) for place, each in enumerate(names)]
+    charts = [
+        _axis(parts, points, each, place, findings, most) for place, each in enumerate(names)
+    ]
     if not charts:
         return Panel("axes", empty=NO_SPACE)
-    held = int((~points.pruned).sum())
-    note = f"{held:,} trials, each dot one."
-    if held > most:
-        note = f"{most:,} of {held:,} trials drawn: the best and an even draw of the rest."
+    unpruned = int((~points.pruned).sum())
+    note = f"{unpruned:,} trials, each dot one."
+    if unpruned > most:
+        note = f"{most:,} of {unpruned:,} trials drawn: the best and an even draw of the rest."
     failed = int(points.failed.sum())
     if failed:
         note += f" {failed:,} infeasible: crosses at the edge."
@@ -82,15 +84,15 @@ def _axis(
     points: SearchPoints,
     each: Hyperparameter,
     place: int,
-    told: Sequence[FindingRow],
+    findings: Sequence[FindingRow],
     most: int,
 ) -> Chart:
     values, pruned = points.column(each.name), points.pruned.tolist()
     where = [i for i, value in enumerate(values) if value is not None and not pruned[i]]
     domain = searched_domain(each)
     is_range = isinstance(domain, Range)
-    about = [row for row in told if row.evidence.get("hyperparameter") == each.name]
-    held = AxisPoints(
+    about = [row for row in findings if row.evidence.get("hyperparameter") == each.name]
+    points_of_axis = AxisPoints(
         name=each.name,
         values=[values[i] for i in where],
         scores=points.scores[where],
@@ -103,14 +105,16 @@ def _axis(
         choices=None if isinstance(domain, Range) else tuple(domain.values),
         band=_band(about, domain),
     )
-    scale = " (log)" if is_range and held.log else ""
+    scale = " (log)" if is_range and points_of_axis.log else ""
     metric = parts.experiment.official_metric
     return Chart(
         id=f"figure-axis-{place}",
         title=f"{each.name}{scale}",
-        figure=axis_plot(held, metric=metric, maximize=is_maximized(parts), most=most),
+        figure=axis_plot(points_of_axis, metric=metric, maximize=is_maximized(parts), most=most),
         label=f"Scores along {each.name}",
-        shape=_shape(len(set(held.groups.tolist())) if held.group_labels else 1),
+        shape=_shape(
+            len(set(points_of_axis.groups.tolist())) if points_of_axis.group_labels else 1
+        ),
         findings=about,
     )
 
@@ -165,21 +169,22 @@ def isolation_panel(parts: ExperimentParts, points: SearchPoints) -> Panel:
 
 def importance_panel(parts: ExperimentParts) -> Panel:
     """Importance of hyperparameters, as workers computed it last."""
-    held = importance_of(parts.experiment.pk)
+    importance = importance_of(parts.experiment.pk)
     complete = parts.experiment.complete_count
-    if held is None:
+    if importance is None:
         return Panel("importance", empty=_no_importance(complete))
-    if not held.shares:
+    if not importance.shares:
         return Panel("importance", empty="Nothing varied between the trials: nothing to compare.")
-    shares = [Share(name, whole, near) for name, (whole, near) in held.shares.items()]
+    shares = [Share(name, whole, near) for name, (whole, near) in importance.shares.items()]
     note = (
-        f"{held.method} of {held.trials:,} complete trials: how differently a hyperparameter is "
-        "spread among the best tenth. It tells what mattered in this space, not why."
+        f"{importance.method} of {importance.trials:,} complete trials: how differently a "
+        "hyperparameter is spread among the best tenth. It tells what mattered in this "
+        "space, not why."
     )
-    if complete > held.trials:
-        note += f" {complete - held.trials:,} newer trials are not in it yet."
-    if held.trials < STEADY_TRIALS:
-        note += f" Rough: the best tenth are only {math.ceil(held.trials / 10)} trials."
+    if complete > importance.trials:
+        note += f" {complete - importance.trials:,} newer trials are not in it yet."
+    if importance.trials < STEADY_TRIALS:
+        note += f" Rough: the best tenth are only {math.ceil(importance.trials / 10)} trials."
     sampler = SAMPLERS.get(parts.experiment.sampler)
     if sampler is not None and sampler.adaptive:
         note += f" {sampler.title} tried good regions more often, which blurs the comparison."
@@ -280,8 +285,8 @@ def contour_panel(parts: ExperimentParts, points: SearchPoints, across: str, up:
 
 def _pair(parts: ExperimentParts, names: Sequence[str], across: str, up: str) -> tuple[str, str]:
     """The pair asked for; else the two most important ones, else the first two."""
-    held = importance_of(parts.experiment.pk)
-    shares = held.shares if held else {}
+    importance = importance_of(parts.experiment.pk)
+    shares = importance.shares if importance else {}
     ranked = sorted(names, key=lambda name: -shares.get(name, (0.0, 0.0))[0])
     first = across if across in names else next(name for name in ranked if name != up)
     second = up if up in names and up != first else next(name for name in ranked if name != first)
@@ -291,8 +296,8 @@ def _pair(parts: ExperimentParts, names: Sequence[str], across: str, up: str) ->
 def _ticks(each: Hyperparameter) -> Ticks:
     domain = searched_domain(each)
     if isinstance(domain, Choices):
-        kept = domain.values[:: max(1, -(-len(domain.values) // 8))]
-        return Ticks(each.name, [domain.to_unit(v) for v in kept], [show(v) for v in kept])
+        shown = domain.values[:: max(1, -(-len(domain.values) // 8))]
+        return Ticks(each.name, [domain.to_unit(v) for v in shown], [show(v) for v in shown])
     values, labels = nice_ticks(domain.low, domain.high, log=domain.log)
     if domain.integer:
         pairs = [(v, text) for v, text in zip(values, labels, strict=True) if v == int(v)]

@@ -44,14 +44,14 @@ def resumptions(text: str) -> dict[int, Resumption]:
     A step alone stands for a checkpoint of the attempt just before.
     """
     found = {}
-    for key, held in json.loads(text).items():
+    for key, stored in json.loads(text).items():
         if key == _LOWER:
             continue
         attempt = int(key)
-        if isinstance(held, int):
-            found[attempt] = Resumption(held, attempt - 1)
+        if isinstance(stored, int):
+            found[attempt] = Resumption(stored, attempt - 1)
         else:
-            step, origin, *rest = held
+            step, origin, *rest = stored
             suffix, finished = rest or ("", ())
             found[attempt] = Resumption(step, origin, suffix, tuple(finished))
     return found
@@ -63,10 +63,10 @@ def with_resumption(text: str, attempt: int, resumption: Resumption) -> str:
     The one before may have died before it got as far as the checkpoint that was there already,
     which is why each names its origin.
     """
-    held: list[object] = [resumption.step, resumption.origin]
+    stored: list[object] = [resumption.step, resumption.origin]
     if resumption.suffix or resumption.finished:
-        held += [resumption.suffix, list(resumption.finished)]
-    return json.dumps({**json.loads(text), str(attempt): held})
+        stored += [resumption.suffix, list(resumption.finished)]
+    return json.dumps({**json.loads(text), str(attempt): stored})
 
 
 def with_lower_budget(text: str) -> str:
@@ -83,13 +83,13 @@ def on_the_curve(
     newest: int, resumed: Mapping[int, Resumption]
 ) -> dict[int, tuple[Resumption, ...]]:
     """Attempts with points on the curve -> the resumptions that bound what of theirs counts."""
-    kept: dict[int, tuple[Resumption, ...]] = {newest: ()}
+    spans: dict[int, tuple[Resumption, ...]] = {newest: ()}
     attempt = newest
     while attempt in resumed and resumed[attempt].origin < attempt:
         origin = resumed[attempt].origin
-        kept[origin] = (*kept[attempt], resumed[attempt])
+        spans[origin] = (*spans[attempt], resumed[attempt])
         attempt = origin
-    return kept
+    return spans
 
 
 def last_step(name: str, bounds: Iterable[Resumption]) -> float:

@@ -300,10 +300,10 @@ def joined_steps(parts: Sequence[Steps]) -> Steps:
     return joined
 
 
-def _steps(told: Sequence[float]) -> Steps:
-    if any(isinstance(step, float) for step in told):
-        return np.array(told, dtype=np.float64)
-    return np.array(told, dtype=np.int64)
+def _steps(numbers: Sequence[float]) -> Steps:
+    if any(isinstance(step, float) for step in numbers):
+        return np.array(numbers, dtype=np.float64)
+    return np.array(numbers, dtype=np.int64)
 
 
 def _differences(values: Steps) -> NDArray[np.uint64]:

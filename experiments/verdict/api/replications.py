@@ -84,32 +84,32 @@ def read_evidence(request: TokenRequest, slug: str, name: str, replication: int)
 @router.post(f"{_ONE}/continue", response=_QUEUED)
 def continue_replication(request: TokenRequest, slug: str, name: str, replication: int) -> Any:
     """Queue the pairs of the next declared look, after an undecided one."""
-    access, held = _writable(request, slug, name, replication)
-    queued = services.continue_to_next_look(access=access, replication=held)
+    access, declared = _writable(request, slug, name, replication)
+    queued = services.continue_to_next_look(access=access, replication=declared)
     return {"id": queued.pk, "pairs_queued": queued.pairs_queued}
 
 
 @router.post(f"{_ONE}/extra", response=_QUEUED, openapi_extra=api_bodies.described(PairsIn))
 def add_extra_seeds(request: TokenRequest, slug: str, name: str, replication: int) -> Any:
     """Queue pairs beyond the declared looks; from then on all is called after peeking."""
-    access, held = _writable(request, slug, name, replication)
+    access, declared = _writable(request, slug, name, replication)
     pairs = api_bodies.read(request, PairsIn).pairs
-    queued = services.add_extra_look(access=access, replication=held, pairs=pairs)
+    queued = services.add_extra_look(access=access, replication=declared, pairs=pairs)
     return {"id": queued.pk, "pairs_queued": queued.pairs_queued}
 
 
 @router.post(f"{_ONE}/repeat", response={200: answer("Repeated", queued=int), **auth.WRITE_ERRORS})
 def repeat_accidents(request: TokenRequest, slug: str, name: str, replication: int) -> Any:
     """Queue replicates that failed by accident again, with the same seeds."""
-    access, held = _writable(request, slug, name, replication)
-    return {"queued": services.repeat_failed(access=access, replication=held)}
+    access, declared = _writable(request, slug, name, replication)
+    return {"queued": services.repeat_failed(access=access, replication=declared)}
 
 
 @router.post(f"{_ONE}/open-test", response={200: EvidenceOut, **auth.WRITE_ERRORS})
 def open_test_scores(request: TokenRequest, slug: str, name: str, replication: int) -> Any:
     """Show the test scores; the opening is counted and frozen into the decision."""
-    access, held = _writable(request, slug, name, replication)
-    services.open_test(access=access, replication=held)
+    access, declared = _writable(request, slug, name, replication)
+    services.open_test(access=access, replication=declared)
     return _evidence(evaluate(_writable(request, slug, name, replication)[1]))
 
 

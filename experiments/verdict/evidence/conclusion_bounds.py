@@ -19,20 +19,22 @@ def varied(space: SearchSpace) -> list[dict[str, str]]:
 
 def fixed(space: SearchSpace) -> dict[str, Any]:
     """The hyperparameters that were fixed: the conclusion holds for these values only."""
-    held = ((each.name, each.domain) for each in space.of_role("fixed"))
+    values = ((each.name, each.domain) for each in space.of_role("fixed"))
     return {
         name: dict(domain.values) if domain.by else domain.value
-        for name, domain in held
+        for name, domain in values
         if isinstance(domain, Fixed)
     }
 
 
 def varied_in(runs: Sequence[Mapping[str, Any]]) -> list[dict[str, str]]:
     """As `varied`, of runs [N] whose programs chose their own parameters."""
-    held = {name: _distinct(name, runs) for name in dict.fromkeys(n for run in runs for n in run)}
+    by_name = {
+        name: _distinct(name, runs) for name in dict.fromkeys(n for run in runs for n in run)
+    }
     return [
         {"name": name, "role": "chosen by programs", "values": ", ".join(values)}
-        for name, values in held.items()
+        for name, values in by_name.items()
         if len(values) > 1
     ]
 

@@ -167,7 +167,7 @@ def evaluate(replication: Replication) -> Evidence:
     schedule = Schedule(looks, replication.level, cast(LevelSource, replication.level_source))
     look_index = looks.index(pairs) if (pairs := replication.pairs_queued) in looks else None
     design = _design(experiment)
-    limits = [Limit(**guard) for guard in replication.declared_guards]  # type: ignore[arg-type]
+    limits = [Limit(**guard) for guard in replication.declared_guards]
     verdict = None if open_runs else _judge(replication, schedule, runs, scores, limits, design)
     named_test = test_metric_of(experiment, design.metrics)
     return Evidence(

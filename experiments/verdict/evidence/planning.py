@@ -72,9 +72,9 @@ def plan_ahead(
     """
     spread = earlier_spread(experiment)
     smallest = experiment.smallest_gain
-    told = None
+    expected = None
     if smallest:
-        told = prospect(
+        expected = prospect(
             schedule,
             spread,
             gain=smallest,
@@ -88,8 +88,8 @@ def plan_ahead(
         spread,
         what_can_be_shown(schedule, spread, margin=margin, candidates=candidates),
         seeds_still_needed(experiment, schedule, spread, margin=margin, candidates=candidates),
-        told,
-        _words(told, schedule, smallest) if told and smallest else "",
+        expected,
+        _words(expected, schedule, smallest) if expected and smallest else "",
     )
 
 
@@ -115,12 +115,12 @@ def seeds_still_needed(
     )
 
 
-def _words(told: Prospect, schedule: Schedule, gain: float) -> str:
-    shown = sum(told.adopted)
+def _words(expected: Prospect, schedule: Schedule, gain: float) -> str:
+    shown = sum(expected.adopted)
     if len(schedule.looks) == 1:
         return f"A true gain of {significant(gain)} is then adopted in {percent(shown)} of cases."
     return (
         f"A true gain of {significant(gain)} is then adopted in {percent(shown)} of cases over "
-        f"all {len(schedule.looks)} looks, in {percent(told.adopted[0])} at the first; on average "
-        f"after {significant(told.mean_pairs, 3)} pairs there is a verdict."
+        f"all {len(schedule.looks)} looks, in {percent(expected.adopted[0])} at the first; on "
+        f"average after {significant(expected.mean_pairs, 3)} pairs there is a verdict."
     )

@@ -86,10 +86,10 @@ def _planning(experiment: Experiment, typed: dict[str, Any]) -> Planning | None:
     form = PowerForm(typed)
     if not form.is_valid():
         return None
-    told = form.cleaned_data
-    margin = experiment.margin if told["margin"] is None else told["margin"]
-    count = told["candidates"] or 1
-    return plan_ahead(experiment, plan(told["looks"]), margin=margin, candidates=count)
+    cleaned = form.cleaned_data
+    margin = experiment.margin if cleaned["margin"] is None else cleaned["margin"]
+    count = cleaned["candidates"] or 1
+    return plan_ahead(experiment, plan(cleaned["looks"]), margin=margin, candidates=count)
 
 
 @require_safe
@@ -106,17 +106,17 @@ def power(request: HttpRequest, access: Access, name: str) -> HttpResponse:
 
 def declare(request: HttpRequest, parts: ExperimentParts, form: ReplicationForm) -> bool:
     """Declare what the form says; False after saying why not."""
-    told = form.cleaned_data
+    cleaned = form.cleaned_data
     experiment = parts.experiment
-    candidate = required(find_choosable(experiment, told["candidate"]))
+    candidate = required(find_choosable(experiment, cleaned["candidate"]))
     further = [
         required(find_choosable(experiment, each))
-        for each in dict.fromkeys(told["further"])
-        if each != told["candidate"]
+        for each in dict.fromkeys(cleaned["further"])
+        if each != cleaned["candidate"]
     ]
     baseline = None
-    if told["baseline"] and champion_of(experiment.project_id) is None:
-        baseline = required(find_choosable(experiment, told["baseline"]))
+    if cleaned["baseline"] and champion_of(experiment.project_id) is None:
+        baseline = required(find_choosable(experiment, cleaned["baseline"]))
     made = attempted(
         request,
         lambda: replications.declare(
@@ -125,10 +125,10 @@ def declare(request: HttpRequest, parts: ExperimentParts, form: ReplicationForm)
             candidate_trial=candidate,
             further_candidates=further,
             baseline_trial=baseline,
-            looks=told["looks"],
-            margin=told["margin"],
-            score_rule=told["score_rule"],
-            guards=told["guards"],
+            looks=cleaned["looks"],
+            margin=cleaned["margin"],
+            score_rule=cleaned["score_rule"],
+            guards=cleaned["guards"],
         ),
     )
     if made is None:

@@ -21,8 +21,8 @@ PURPOSES = ("training_seed", "split_seed", "search_seed")
 
 def measuring(experiment: Experiment, candidate: Any) -> dict[str, str]:
     """Running measurements by source, in words; empty for one that may be started."""
-    held = of_candidate(experiment, candidate).measurements
-    return {purpose: _words(held.get(purpose)) for purpose in PURPOSES}
+    found = of_candidate(experiment, candidate).measurements
+    return {purpose: _words(found.get(purpose)) for purpose in PURPOSES}
 
 
 def _words(measurement: Measurement | None) -> str:
@@ -42,14 +42,14 @@ def _words(measurement: Measurement | None) -> str:
 def measure(request: HttpRequest, access: Access, name: str, purpose: str) -> HttpResponse:
     """Queue the runs that measure one source."""
     experiment = get_experiment(access, name)
-    held = replication_state(experiment.pk, asked(request))
+    state = replication_state(experiment.pk, asked(request))
     made = attempted(
         request,
         lambda: variance.measure(
             access=access,
             experiment=experiment,
             purpose=purpose,
-            of=None if held is None else find_replication(access, experiment.pk, held.id),
+            of=None if state is None else find_replication(access, experiment.pk, state.id),
         ),
     )
     if made is not None:

@@ -70,13 +70,13 @@ def _check(at: PathContext) -> Step:
     url = at.url("experiment") + "#findings"
     if at.searching:
         return Step("Check", "later", f"{count} so far", url)
-    aside = len(at.findings.dismissed)
+    dismissed = len(at.findings.dismissed)
     if at.warnings:
         # Warnings do not bar the way: they go with the evidence.
         if at.replication is not None or at.dropped is not None:
             return Step("Check", "warned", f"{count} open", url)
         return Step("Check", "now", f"{count} to answer", url)
-    say = f"{aside} set aside with a reason" if aside else "nothing to answer"
+    say = f"{dismissed} set aside with a reason" if dismissed else "nothing to answer"
     return Step("Check", "done", say, url)
 
 

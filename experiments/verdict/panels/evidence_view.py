@@ -172,13 +172,13 @@ def real(value: Any) -> float | None:
 
 def _pairs(document: Mapping[str, Any]) -> list[PairRow]:
     sides = document.get("replicates") or {}
-    held: dict[int, dict[str, Mapping[str, Any]]] = {}
+    by_pair: dict[int, dict[str, Mapping[str, Any]]] = {}
     for side in SIDES:
         for run in sides.get(side, []):
-            held.setdefault(int(run["pair"]), {})[side] = run
+            by_pair.setdefault(int(run["pair"]), {})[side] = run
     sign = -1.0 if document.get("direction") == "minimize" else 1.0
     rows = []
-    for pair, runs in sorted(held.items()):
+    for pair, runs in sorted(by_pair.items()):
         ours, theirs = (real(runs.get(side, {}).get("score")) for side in SIDES)
         both = [runs[side] for side in SIDES if side in runs]
         paired = all(one.get(seed) == both[0].get(seed) for one in both for seed in SEEDS)
@@ -269,8 +269,8 @@ def _luck(document: Mapping[str, Any]) -> str:
 
 
 def _spread_note(document: Mapping[str, Any]) -> str:
-    told = document.get("sources_of_variance") or {}
-    return str(told.get("text", "")) if told.get("measured") else ""
+    sources = document.get("sources_of_variance") or {}
+    return str(sources.get("text", "")) if sources.get("measured") else ""
 
 
 def _sources(document: Mapping[str, Any], pairs: Sequence[PairRow], decided: bool) -> list[Row]:
@@ -281,12 +281,12 @@ def _sources(document: Mapping[str, Any], pairs: Sequence[PairRow], decided: boo
         if finite.size > 1:
             deviation = score(float(finite.std(ddof=1)))
             rows.append(Row(f"seed and split together, {side}", deviation, f"{finite.size} pairs"))
-    told = document.get("sources_of_variance") or {}
-    for each in told.get("measured", []):
+    sources = document.get("sources_of_variance") or {}
+    for each in sources.get("measured", []):
         rows.append(
             Row(f"{each['source']} alone", score(real(each["sd"])), each.get("measured_by", ""))
         )
-    for name in told.get("not_measured", []):
+    for name in sources.get("not_measured", []):
         rows.append(Row(f"{name} alone", "not measured", purpose=PURPOSES.get(name, "")))
     return rows
 
@@ -357,8 +357,8 @@ def _test(document: Mapping[str, Any]) -> list[Row]:
     rows = [Row(test["metric"], means, opened)]
     gains = test.get("gains")
     if gains:
-        told = f"{signed(real(gains['dev_gain']))}, {signed(real(gains['test_gain']))}"
-        rows.append(Row("gain on validation, on test", told))
+        gains_text = f"{signed(real(gains['dev_gain']))}, {signed(real(gains['test_gain']))}"
+        rows.append(Row("gain on validation, on test", gains_text))
         ratio = real(gains.get("ratio"))
         if ratio is not None:
             rows.append(Row("of the gain is there on the test set", f"{100 * ratio:.0f} %"))

@@ -34,8 +34,8 @@ class PathContext(ExperimentParts):
 
     @property
     def complete_replication(self) -> int | None:
-        held = self.replication
-        return held.id if held and held.complete else None
+        state = self.replication
+        return state.id if state and state.complete else None
 
     @property
     def outside(self) -> bool:

@@ -45,14 +45,14 @@ class ReplicationForm(forms.Form):
 
     def clean(self) -> dict[str, Any]:
         """Add `further` (ids of trials) and `guards`."""
-        told: dict[str, Any] = super().clean() or {}
+        cleaned: dict[str, Any] = super().clean() or {}
         further = self.further
         if any(not text.isdecimal() or len(text) > 18 for text in further):
             self.add_error("candidate", "Want trials of this search as further candidates.")
             further = []
-        told["further"] = tuple(int(text) for text in further)
-        told["guards"] = tuple(guard for guard in map(self._guard, self.guard_rows) if guard)
-        return told
+        cleaned["further"] = tuple(int(text) for text in further)
+        cleaned["guards"] = tuple(guard for guard in map(self._guard, self.guard_rows) if guard)
+        return cleaned
 
     @property
     def further(self) -> list[str]:

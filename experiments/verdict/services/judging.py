@@ -26,12 +26,12 @@ def judged(replication: Replication) -> Evidence:
 def hold(replication: Replication) -> Replication:
     """The replication, locked after its experiment, as everywhere; call it in a transaction."""
     experiment = Experiment.objects.select_for_update().get(pk=replication.experiment_id)
-    held = Replication.objects.select_for_update().get(pk=replication.pk)
-    held.experiment = experiment
-    return held
+    locked = Replication.objects.select_for_update().get(pk=replication.pk)
+    locked.experiment = experiment
+    return locked
 
 
-def check_state(held: Replication, state: str) -> None:
+def check_state(locked: Replication, state: str) -> None:
     """Refuse unless the evidence is still what `state` names.
 
     Raises:
@@ -39,7 +39,7 @@ def check_state(held: Replication, state: str) -> None:
     """
     if not state:
         raise StaleEvidence("Say which evidence you decide on: send the state that came with it.")
-    changed = changed_parts(state, evidence_state(held))
+    changed = changed_parts(state, evidence_state(locked))
     if changed:
         raise StaleEvidence(
             f"The evidence changed since this page was opened: {', '.join(changed)}. "

@@ -78,8 +78,8 @@ class _Open:
 
     def fits(self, wanted: Wanted) -> bool:
         return all(
-            told is None or told == own
-            for told, own in (
+            asked is None or asked == own
+            for asked, own in (
                 (wanted.train_seed, self.train_seed),
                 (wanted.split_seed, self.split_seed),
             )
@@ -103,9 +103,9 @@ def take(*, access: Access, wanted: Wanted) -> Taken:
     with atomic():
         replication = _replication(access.project_id, wanted)
         of_side = Trial.objects.replicates_of(replication).filter(study__side=wanted.side)
-        held = _by_key(of_side, wanted.key)
-        if held is not None:
-            return _taken(held, replication, new=False)
+        existing = _by_key(of_side, wanted.key)
+        if existing is not None:
+            return _taken(existing, replication, new=False)
         if is_decided(replication):
             raise Conflict(
                 f"Replication {replication.pk} has been decided; it takes no more replicates."
@@ -154,11 +154,11 @@ def _check_parameters(configuration: Configuration, wanted: Wanted) -> None:
     if wanted.params is None:
         return
     declared = json.loads(configuration.document)["parameters"]
-    told = configurations.storable(wanted.params)
+    asked = configurations.storable(wanted.params)
     problems = [
-        Problem(f"params.{name}", _otherwise(name, declared, told))
-        for name in dict.fromkeys([*declared, *told])
-        if _shown(declared, name) != _shown(told, name)
+        Problem(f"params.{name}", _otherwise(name, declared, asked))
+        for name in dict.fromkeys([*declared, *asked])
+        if _shown(declared, name) != _shown(asked, name)
     ]
     if problems:
         raise Conflict(
@@ -173,9 +173,9 @@ def _shown(parameters: Mapping[str, Any], name: str) -> Any:
     return repr(parameters[name]) if name in parameters else _UNREADABLE
 
 
-def _otherwise(name: str, declared: Mapping[str, Any], told: Mapping[str, Any]) -> str:
+def _otherwise(name: str, declared: Mapping[str, Any], asked: Mapping[str, Any]) -> str:
     want = repr(declared[name]) if name in declared else "none"
-    found = repr(told[name]) if name in told else "none"
+    found = repr(asked[name]) if name in asked else "none"
     return f"want {want:.100}, found {found:.100}"
 
 
@@ -234,16 +234,18 @@ def _check_own_seeds(
     )
     others = of_side.exclude(pk=chosen.trial.pk)
     problems = []
-    for name, told, own in (
+    for name, asked, own in (
         ("train_seed", wanted.train_seed, chosen.train_seed),
         ("split_seed", wanted.split_seed, chosen.split_seed),
     ):
-        if told is None or told == own:
+        if asked is None or asked == own:
             continue
-        if searched.filter(**{name: told}).exists():
-            problems.append(Problem(name, f"{told} was used by the runs that chose the candidate"))
-        elif others.filter(**{name: told}).exists():
-            problems.append(Problem(name, f"{told} is another replicate's of the {wanted.side}"))
+        if searched.filter(**{name: asked}).exists():
+            problems.append(
+                Problem(name, f"{asked} was used by the runs that chose the candidate")
+            )
+        elif others.filter(**{name: asked}).exists():
+            problems.append(Problem(name, f"{asked} is another replicate's of the {wanted.side}"))
     if problems:
         raise Conflict(
             "A replicate needs fresh seeds; leave them out to be handed the declared ones.",

@@ -245,12 +245,12 @@ def continue_to_next_look(*, access: Access, replication: Replication) -> Replic
         Conflict: when its verdict is not undecided, it was the last, or somebody decided.
     """
     access.require(Role.EDITOR, replication.experiment)
-    with _undecided(replication) as (held, verdict):
-        queue_next_look(held, verdict)
-    return held
+    with _undecided(replication) as (locked, verdict):
+        queue_next_look(locked, verdict)
+    return locked
 
 
-def queue_next_look(held: Replication, verdict: Verdict | None) -> None:
+def queue_next_look(locked: Replication, verdict: Verdict | None) -> None:
     """Queue the pairs of the next declared look of a replication that is held (see `hold`).
 
     Raises:
@@ -260,10 +260,10 @@ def queue_next_look(held: Replication, verdict: Verdict | None) -> None:
         raise NotOpenYet("This look is not complete yet.")
     if verdict.outcome != "undecided":
         raise Conflict("Only an undecided look leads on to the next one.")
-    following = dict(pairwise(held.declared_looks)).get(held.pairs_queued)
+    following = dict(pairwise(locked.declared_looks)).get(locked.pairs_queued)
     if following is None:
         raise Conflict("That was the last declared look.")
-    queue_pairs(held, following)
+    queue_pairs(locked, following)
 
 
 def add_extra_look(*, access: Access, replication: Replication, pairs: int) -> Replication:
@@ -279,26 +279,26 @@ def add_extra_look(*, access: Access, replication: Replication, pairs: int) -> R
         VerdictError: for a number of pairs that cannot be.
     """
     access.require(Role.EDITOR, replication.experiment)
-    with _undecided(replication) as (held, verdict):
+    with _undecided(replication) as (locked, verdict):
         if verdict is None:
             raise NotOpenYet("This look is not complete yet.")
-        looks = held.declared_looks + held.looks_after_the_last
-        if held.pairs_queued != looks[-1]:
+        looks = locked.declared_looks + locked.looks_after_the_last
+        if locked.pairs_queued != looks[-1]:
             raise Conflict("Declared looks are still to come; continue to the next one.")
         if verdict.outcome != "undecided":
             raise Conflict("Extra seeds follow an undecided last look only.")
-        total = held.pairs_queued + pairs
+        total = locked.pairs_queued + pairs
         if pairs < 1 or total > MOST_PAIRS:
-            most = MOST_PAIRS - held.pairs_queued
+            most = MOST_PAIRS - locked.pairs_queued
             raise VerdictError(
                 "The number of extra pairs is wrong.",
                 [Problem("pairs", f"want 1 to {most}, found {pairs}")],
             )
         _check_number_of_looks(looks, total)
-        held.extra_looks = json.dumps([*held.looks_after_the_last, total])
-        held.save(update_fields=["extra_looks"])
-        queue_pairs(held, total)
-    return held
+        locked.extra_looks = json.dumps([*locked.looks_after_the_last, total])
+        locked.save(update_fields=["extra_looks"])
+        queue_pairs(locked, total)
+    return locked
 
 
 def _check_number_of_looks(looks: Sequence[int], total: int) -> None:
@@ -313,11 +313,11 @@ def _undecided(replication: Replication) -> Iterator[tuple[Replication, Verdict 
     """A replication that nobody has decided, held, with the verdict of its present look."""
     seen = judged(replication)
     with transaction.atomic():
-        held = hold(replication)
-        if is_decided(held):
+        locked = hold(replication)
+        if is_decided(locked):
             raise Conflict("This replication has been decided.")
-        check_state(held, seen.state)
-        yield held, seen.verdict
+        check_state(locked, seen.state)
+        yield locked, seen.verdict
 
 
 def repeat_failed(*, access: Access, replication: Replication) -> int:
@@ -328,10 +328,10 @@ def repeat_failed(*, access: Access, replication: Replication) -> int:
     access.require(Role.EDITOR, replication.experiment)
     differing = _invalid_replicates(replication)
     with transaction.atomic():
-        held = hold(replication)
-        failed = list(accidents(held))
-        if not is_decided(held) and not unfinished(held).exists():
-            every = Trial.objects.replicates_of(held)
+        locked = hold(replication)
+        failed = list(accidents(locked))
+        if not is_decided(locked) and not unfinished(locked).exists():
+            every = Trial.objects.replicates_of(locked)
             failed += every.filter(pk__in=differing, retries__isnull=True)
         for trial in failed:
             trials.create(
@@ -346,7 +346,7 @@ def repeat_failed(*, access: Access, replication: Replication) -> int:
                 retry_of_id=trial.pk,
             )
         if failed:
-            dispatch.wake(held.experiment.queue, len(failed))
+            dispatch.wake(locked.experiment.queue, len(failed))
     return len(failed)
 
 
@@ -369,8 +369,8 @@ def open_test(*, access: Access, replication: Replication) -> TestOpening:
     access.require(Role.EDITOR, replication.experiment)
     seen = judged(replication)
     with transaction.atomic():
-        held = hold(replication)
-        check_state(held, seen.state)
+        locked = hold(replication)
+        check_state(locked, seen.state)
         if seen.verdict is None:
             raise NotOpenYet(f"The test scores open after the verdict. {seen.waiting}")
-        return TestOpening.objects.create(replication=held, opened_by=access.user)
+        return TestOpening.objects.create(replication=locked, opened_by=access.user)

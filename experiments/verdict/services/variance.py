@@ -66,11 +66,11 @@ def measure(
             "The number of runs is wrong.", [Problem("runs", f"want {_FEWEST} to {_MOST}")]
         )
     with transaction.atomic():
-        held = Experiment.objects.select_for_update().get(pk=experiment.pk)
-        candidate, trial = _candidate(held, of)
-        _check_not_measuring(held, purpose, candidate)
+        locked = Experiment.objects.select_for_update().get(pk=experiment.pk)
+        candidate, trial = _candidate(locked, of)
+        _check_not_measuring(locked, purpose, candidate)
         replication = Replication.objects.create(
-            experiment=held,
+            experiment=locked,
             purpose=purpose,
             candidate=candidate,
             candidate_trial=trial,
@@ -90,9 +90,9 @@ def measure(
 def _candidate(experiment: Experiment, of: Replication | None) -> tuple[Configuration, Trial]:
     """The candidate of a replication, else of the newest, else the best trial of the search."""
     verdicts = experiment.replications.filter(purpose=Purpose.VERDICT)
-    held = verdicts.first() if of is None else verdicts.filter(pk=of.pk).first()
-    trial = held.candidate_trial if held is not None else experiment.best_trial
-    if trial is None or trial.configuration is None or (of is not None and held is None):
+    chosen = verdicts.first() if of is None else verdicts.filter(pk=of.pk).first()
+    trial = chosen.candidate_trial if chosen is not None else experiment.best_trial
+    if trial is None or trial.configuration is None or (of is not None and chosen is None):
         raise NotOpenYet("There is no complete trial whose variance could be measured.")
     return trial.configuration, trial
 
@@ -215,7 +215,7 @@ def _in_this_arm(
     hyperparameters: dict[str, dict[str, Any]], arm: Mapping[str, Any]
 ) -> dict[str, dict[str, Any]]:
     """Without what does not exist in the arm; conditions that hold there are dropped."""
-    kept = {}
+    values = {}
     for name, entry in hyperparameters.items():
         when = entry.pop("when", {}) or {}
         allowed = {
@@ -223,8 +223,8 @@ def _in_this_arm(
         }
         if all(other not in arm or arm[other] in among for other, among in allowed.items()):
             rest = {other: among for other, among in allowed.items() if other not in arm}
-            kept[name] = {**entry, "when": rest} if rest else entry
-    return kept
+            values[name] = {**entry, "when": rest} if rest else entry
+    return values
 
 
 def _searches_without_winner(replication_id: int | None = None) -> list[Experiment]:

@@ -91,7 +91,7 @@ class Command(BaseCommand):
             return
         devices = find("auto", os.environ)
         try:
-            said = batch_sizes.record(
+            summary = batch_sizes.record(
                 project=file.project,
                 objective=file.objective,
                 parameters=parameters,
@@ -101,4 +101,4 @@ class Command(BaseCommand):
             )
         except VerdictError as error:
             raise CommandError(f"{error.message} Measure with --no-record.") from error
-        self.stdout.write(said)
+        self.stdout.write(summary)

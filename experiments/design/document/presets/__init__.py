@@ -1,4 +1,4 @@
-"""Search spaces to begin with, each with its source: YAML files beside this module.
+"""Search spaces to begin with, each with its source: YAML files next to this module.
 
 A list replaces the hyperparameters of a file. A preset by budget adds what that many trials of
 an arm can tune to the hyperparameters that are there, and fixes the rest at its usual value.
@@ -27,12 +27,12 @@ class PresetChange:
     """Change of a file by a preset.
 
     Either `whole`, the lines that replace its hyperparameters, or `entries`, which are set among
-    them; `beside` holds other keys of the file.
+    them; `extra` holds other keys of the file.
     """
 
     whole: str = ""
     entries: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
-    beside: Mapping[str, Any] = field(default_factory=dict)
+    extra: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +59,7 @@ class Preset:
     space: Mapping[str, Mapping[str, Any]]
     usual: Mapping[str, Any]
     bands: tuple[Band, ...]
-    beside: Mapping[str, Any]
+    extra: Mapping[str, Any]
 
     @property
     def by_budget(self) -> bool:
@@ -68,7 +68,7 @@ class Preset:
     def change(self, document: Mapping[str, Any]) -> PresetChange:
         """Change that the preset makes to a file with this content."""
         if not self.by_budget:
-            return PresetChange(whole=self.lines, beside=self.beside)
+            return PresetChange(whole=self.lines, extra=self.extra)
         tuned = self.tuned(_trials(document))
         entries = {
             name: entry if name in tuned else {"role": "fixed", "value": self.usual[name]}
@@ -134,5 +134,5 @@ def _read(path: Path) -> Preset:
         space=data["hyperparameters"],
         usual=data.get("usual", {}),
         bands=tuple(Band(each["trials"], tuple(each["tune"])) for each in data.get("bands", ())),
-        beside=data.get("beside", {}),
+        extra=data.get("extra", {}),
     )

@@ -72,12 +72,12 @@ def checkpoints_of(replication: Replication) -> list[tuple[int, Checkpoint]]:
     """Deployable checkpoints: for each complete replicate of the candidate that has a checkpoint
     its pair, counted from 1, and its best one. The first is taken unless a decision names another.
     """
-    kept = Trial.objects.replicates_of(replication).filter(
+    with_checkpoints = Trial.objects.replicates_of(replication).filter(
         configuration_id=replication.candidate_id,
         state=TrialState.COMPLETE,
         artifacts__kind=KIND,
     )
-    rows = kept.order_by("pair", "number").values_list("pk", "pair").distinct()
+    rows = with_checkpoints.order_by("pair", "number").values_list("pk", "pair").distinct()
     found = [(1 + (pair or 0), _first_with_one([pk])) for pk, pair in rows]
     return [(pair, each) for pair, each in found if each is not None]
 

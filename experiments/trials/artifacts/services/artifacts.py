@@ -48,10 +48,10 @@ def keep_checkpoint(*, trial_id: int, attempt: int, file: NewFile, kind: str = C
     with transaction.atomic():
         require_attempt(trial_id=trial_id, attempt=attempt)
         _record(kind, trial_id, attempt, file)
-        held = list(
+        stored = list(
             Artifact.objects.filter(trial_id=trial_id, kind=kind).order_by("attempt", "pk")
         )
-        gone = _dropped(held, maximize=_maximizes(trial_id))
+        gone = _dropped(stored, maximize=_maximizes(trial_id))
         Artifact.objects.filter(pk__in=[each.pk for each in gone]).delete()
         transaction.on_commit(partial(remove_files, [each.path for each in gone]))
 
@@ -104,8 +104,8 @@ def remove_files_of(trials: QuerySet[Trial]) -> None:
 def _remove_left(paths: list[str], trials: list[int]) -> None:
     for start in range(0, len(paths), _AT_ONCE):
         part = paths[start : start + _AT_ONCE]
-        held = Artifact.objects.filter(path__in=part).values_list("path", flat=True)
-        remove_files(set(part) - set(held))
+        recorded = Artifact.objects.filter(path__in=part).values_list("path", flat=True)
+        remove_files(set(part) - set(recorded))
     if storage().is_remote:  # to look there for each trial would take long; the sweep does it
         for trial in trials:
             orphans.remove_local_folder(trial)
@@ -131,13 +131,13 @@ def _record(kind: str, trial_id: int, attempt: int, file: NewFile) -> None:
     )
 
 
-def _dropped(held: list[Artifact], *, maximize: bool) -> list[Artifact]:
+def _dropped(stored: list[Artifact], *, maximize: bool) -> list[Artifact]:
     """All but the last ones and the best ones (the first of equals)."""
-    keep = {each.pk for each in held[-settings.CHECKPOINTS_KEEP_LAST :]}
-    scored = [each for each in held if each.value is not None]
+    keep = {each.pk for each in stored[-settings.CHECKPOINTS_KEEP_LAST :]}
+    scored = [each for each in stored if each.value is not None]
     scored.sort(key=lambda each: each.value or 0.0, reverse=maximize)
     keep |= {each.pk for each in scored[: settings.CHECKPOINTS_KEEP_BEST]}
-    return [each for each in held if each.pk not in keep]
+    return [each for each in stored if each.pk not in keep]
 
 
 def _maximizes(trial_id: int) -> bool:

@@ -61,8 +61,8 @@ def check_name(name: str) -> None:
     parts = name.split("/")
     printable = name.isprintable() and "\\" not in name
     if not 0 < len(name) <= MAX_NAME or not printable or not {"", ".", ".."}.isdisjoint(parts):
-        told = f"want up to {MAX_NAME} characters, folders parted by /, without . and .."
-        raise BadFile(f"{name!r:.100} is no name of a file.", [Problem("name", told)])
+        wanted = f"want up to {MAX_NAME} characters, folders parted by /, without . and .."
+        raise BadFile(f"{name!r:.100} is no name of a file.", [Problem("name", wanted)])
 
 
 def store(
@@ -150,13 +150,13 @@ def keep(
         with transaction.atomic():
             if attempt is not None:
                 require_attempt(trial_id=trial_id, attempt=attempt)
-            kept = _record(trial_id, name, kind, file, attempt)
+            recorded = _record(trial_id, name, kind, file, attempt)
     except BaseException:
         remove_files([file.path])
         raise
     if storage().is_remote:
         remove_local([file.path])
-    return kept
+    return recorded
 
 
 def delete(*, access: Access, trial_id: int, file_ids: Iterable[int]) -> None:

@@ -58,9 +58,11 @@ class Checklist:
 
 def checklist(experiment: Experiment, findings: Findings) -> Checklist:
     """Answer every question by the experiment's own findings. One query."""
-    told = [row for row in findings.rows if not row.trial]
+    of_experiment = [row for row in findings.rows if not row.trial]
     practice = _practice(experiment)
-    return Checklist(tuple(_row(question, names, told, practice) for question, names in CHECKLIST))
+    return Checklist(
+        tuple(_row(question, names, of_experiment, practice) for question, names in CHECKLIST)
+    )
 
 
 def _practice(experiment: Experiment) -> list[Diagnosis]:
@@ -84,15 +86,15 @@ def _practice(experiment: Experiment) -> list[Diagnosis]:
 def _row(
     question: str,
     names: Sequence[str],
-    told: Iterable[FindingRow],
+    of_experiment: Iterable[FindingRow],
     practice: Iterable[Diagnosis],
 ) -> CheckRow:
-    own = [row for row in told if row.rule in names]
+    own = [row for row in of_experiment if row.rule in names]
     checked = [each for each in practice if each.rule in names]
     warned = [row.title for row in own if row.is_warning]
     noticed = [row.title for row in own if row.is_open and not row.is_warning]
     noticed += [each.title for each in checked if each.fired]
-    aside = [row.title for row in own if row.status == "fired" and row.is_aside]
+    dismissed = [row.title for row in own if row.status == "fired" and row.is_aside]
     passed = [row.title for row in own if row.status == "passed"]
     passed += [each.title for each in checked if not each.fired]
     waiting = [row.detail for row in own if row.status == "not_checkable"]
@@ -100,8 +102,8 @@ def _row(
         return CheckRow(question, CheckState.WARNED, (*warned, *noticed))
     if noticed:
         return CheckRow(question, CheckState.NOTICED, tuple(noticed))
-    if aside:
-        return CheckRow(question, "aside", tuple(aside))
+    if dismissed:
+        return CheckRow(question, "aside", tuple(dismissed))
     if passed:
         return CheckRow(question, CheckState.PASSED, tuple(passed[:1]))
     return CheckRow(question, CheckState.NOT_CHECKABLE, tuple(dict.fromkeys(waiting))[:1])

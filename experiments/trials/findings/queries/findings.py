@@ -138,14 +138,14 @@ def findings_of(experiment_id: int, arms: int) -> Findings:
         (row for row in every if row.trial),
         key=lambda row: (not row.is_open, _GRAVITY.get(row.severity, 3)),
     )
-    told = [row for row in of_trials if row.is_warning or row.is_aside]
-    diverged = {row.trial for row in told if row.rule == "divergence"}
+    listed = [row for row in of_trials if row.is_warning or row.is_aside]
+    diverged = {row.trial for row in listed if row.rule == "divergence"}
     # Divergence says already that a value was no number.
-    told = [row for row in told if row.rule != "non_finite" or row.trial not in diverged]
+    listed = [row for row in listed if row.rule != "non_finite" or row.trial not in diverged]
     # Nor is a trial told of that the experiment's own finding of this rule names.
     named = {(row.rule, each) for row in own if row.is_open for each in _trials_of(row)}
-    told = [row for row in told if not row.is_open or (row.rule, row.trial_id) not in named]
-    shown = _together(own) + _together(told)[:MOST_TRIAL_FINDINGS]
+    listed = [row for row in listed if not row.is_open or (row.rule, row.trial_id) not in named]
+    shown = _together(own) + _together(listed)[:MOST_TRIAL_FINDINGS]
     return Findings(
         rows=tuple(sorted(shown, key=_standing)),
         trial_warnings=sum(row.is_warning for row in of_trials),

@@ -43,11 +43,11 @@ class ScoredTrial:
 
 def importance_of(experiment_id: int) -> Importance | None:
     """The newest computation, None before the first."""
-    held = ParameterImportance.objects.filter(experiment_id=experiment_id).first()
-    if held is None:
+    row = ParameterImportance.objects.filter(experiment_id=experiment_id).first()
+    if row is None:
         return None
-    shares = {name: (whole, near) for name, (whole, near) in json.loads(held.shares).items()}
-    return Importance(held.method, held.trials, shares, held.computed_at)
+    shares = {name: (whole, near) for name, (whole, near) in json.loads(row.shares).items()}
+    return Importance(row.method, row.trials, shares, row.computed_at)
 
 
 def importance_due(standing: SearchProgress) -> bool:

@@ -74,15 +74,15 @@ def _keeping(
     keys = sorted(found)
     rules = sorted({rule for rule, _ in keys})
     now = connection.ops.adapt_datetimefield_value(timezone.now())
-    rows = [(experiment_id, trial_id, *key, *_said(found[key]), now, "") for key in keys]
+    rows = [(experiment_id, trial_id, *key, *_as_row(found[key]), now, "") for key in keys]
     if trial_id is None:
-        held, of, which = "experiment_id = %s AND trial_id IS NULL", "experiment_id", "IS NULL"
+        owner, of, which = "experiment_id = %s AND trial_id IS NULL", "experiment_id", "IS NULL"
         subject = experiment_id
     else:
-        held, of, which = "trial_id = %s", "trial_id", "IS NOT NULL"
+        owner, of, which = "trial_id = %s", "trial_id", "IS NOT NULL"
         subject = trial_id
     forgetting = _FORGET.format(
-        held=held, rules=_places(len(rules)), keys=", ".join(["(%s, %s)"] * len(keys))
+        held=owner, rules=_places(len(rules)), keys=", ".join(["(%s, %s)"] * len(keys))
     )
     keeping = _KEEP.format(
         rows=", ".join([f"({_places(len(_COLUMNS))})"] * len(rows)),
@@ -91,7 +91,7 @@ def _keeping(
     )
     locking: list[Statement] = []
     if trial_id is None and connection.vendor == "postgresql":
-        locking = [(_LOCK.format(held=held), [subject])]
+        locking = [(_LOCK.format(held=owner), [subject])]
     return [
         *locking,
         (forgetting, [subject, *rules, *chain.from_iterable(keys)]),
@@ -99,7 +99,7 @@ def _keeping(
     ]
 
 
-def _said(each: Diagnosis) -> tuple[object, ...]:
+def _as_row(each: Diagnosis) -> tuple[object, ...]:
     """The columns of `_SAID`."""
     return (
         each.version,

@@ -24,10 +24,10 @@ def record(
         "trials": trials,
         "shares": json.dumps({name: list(pair) for name, pair in shares.items()}, allow_nan=False),
     }
-    held, made = ParameterImportance.objects.get_or_create(
+    row, made = ParameterImportance.objects.get_or_create(
         experiment_id=experiment_id, defaults=fields
     )
-    if not made and held.trials <= trials:
+    if not made and row.trials <= trials:
         for name, value in fields.items():
-            setattr(held, name, value)
-        held.save()
+            setattr(row, name, value)
+        row.save()

@@ -58,17 +58,17 @@ class Measurement:
 
 def measurements(project_id: int, number: int | None = None) -> list[Measurement]:
     """The newest first; `number` alone, if given."""
-    held = BatchSizeProbe.objects.filter(project_id=project_id)
+    probes = BatchSizeProbe.objects.filter(project_id=project_id)
     if number is not None:
-        held = held.filter(pk=number)
-    return [_measurement(each) for each in held.select_related("experiment", "asked_by")[:MOST]]
+        probes = probes.filter(pk=number)
+    return [_measurement(each) for each in probes.select_related("experiment", "asked_by")[:MOST]]
 
 
 def measurable(project_id: int) -> list[str]:
     """Names of experiments whose function can be timed, the latest active first."""
-    held = Experiment.objects.filter(project_id=project_id, archived_at__isnull=True)
-    held = held.exclude(source="").exclude(objective__startswith=PREFIX)
-    return list(held.order_by("-active_at").values_list("name", flat=True)[:MOST])
+    rows = Experiment.objects.filter(project_id=project_id, archived_at__isnull=True)
+    rows = rows.exclude(source="").exclude(objective__startswith=PREFIX)
+    return list(rows.order_by("-active_at").values_list("name", flat=True)[:MOST])
 
 
 def _measurement(each: BatchSizeProbe) -> Measurement:

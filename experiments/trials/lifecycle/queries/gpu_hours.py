@@ -98,7 +98,7 @@ def _hours(rows: QuerySet[Trial]) -> float:
         .annotate(gpus=gpus)
         .order_by()
     )
-    held: Any = (
+    device_seconds: Any = (
         on_gpu.values("gpus")
         .annotate(
             held=Sum(
@@ -111,5 +111,7 @@ def _hours(rows: QuerySet[Trial]) -> float:
     spent: float = rows.order_by().aggregate(
         total=Sum("earlier_gpu_seconds", default=0.0, output_field=FloatField())
     )["total"]
-    spent += sum(count * length.total_seconds() for count, length in held if length is not None)
+    spent += sum(
+        count * length.total_seconds() for count, length in device_seconds if length is not None
+    )
     return spent / 3600

@@ -217,8 +217,8 @@ def _code_and_data(
     )
     if origin is None or origin.study.experiment is None:
         return CodeAndData("", data)
-    held = origin.study.experiment
-    found = _asked(held.pk, held.created_at).arms[origin.study.arm_index]
+    source = origin.study.experiment
+    found = _asked(source.pk, source.created_at).arms[origin.study.arm_index]
     return CodeAndData(configuration.get("commit", "") if found.runs.commit else "", data)
 
 

@@ -22,15 +22,15 @@ def why_waiting(experiment: Experiment, running: int) -> str:
     """
     if experiment.state != ExperimentState.RUNNING or not experiment.source:
         return ""
-    held = gpu_hours.why_held_back(experiment)
-    if held or running:
-        return held
+    reason = gpu_hours.why_held_back(experiment)
+    if reason or running:
+        return reason
     return why_nobody_takes(experiment.queue, experiment.gpus, "Waits for a worker")
 
 
 def why_nobody_takes(queue: str, gpus: int, begins: str = "It needs a worker") -> str:
     """One sentence on the worker that is missing for work of a queue; "" when there is one."""
-    nodes = [held for queues, held in _nodes() if queue in queues]
+    nodes = [node for queues, node in _nodes() if queue in queues]
     asked = _counted(gpus, "GPU")
     if not nodes:
         need = f" with {asked}" if gpus else ""

@@ -157,27 +157,29 @@ def list_queues() -> tuple[QueueRow, ...]:
     slots = slots_by_queue()
     waiting: dict[str, _Waiting] = {name: _Waiting() for name in slots}
     for work in _work():
-        held = waiting.setdefault(work.queue, _Waiting())
-        held.depth += work.open
-        held.running += work.running
+        entry = waiting.setdefault(work.queue, _Waiting())
+        entry.depth += work.open
+        entry.running += work.running
         if work.open and work.waits_since is not None:
-            held.oldest.append(work.waits_since)
-        if held.seconds is None or work.mean_seconds is None:
-            held.seconds = None
+            entry.oldest.append(work.waits_since)
+        if entry.seconds is None or work.mean_seconds is None:
+            entry.seconds = None
         else:
-            held.seconds += work.mean_seconds * (work.open + _HALF_DONE * work.running)
-    return tuple(_queue(name, held, slots.get(name, 0)) for name, held in sorted(waiting.items()))
+            entry.seconds += work.mean_seconds * (work.open + _HALF_DONE * work.running)
+    return tuple(
+        _queue(name, entry, slots.get(name, 0)) for name, entry in sorted(waiting.items())
+    )
 
 
-def _queue(name: str, held: _Waiting, slots: int) -> QueueRow:
-    known = bool(slots) and held.seconds is not None
+def _queue(name: str, entry: _Waiting, slots: int) -> QueueRow:
+    known = bool(slots) and entry.seconds is not None
     return QueueRow(
         name=name,
-        depth=held.depth,
-        running=held.running,
+        depth=entry.depth,
+        running=entry.running,
         slots=slots,
-        oldest_at=min(held.oldest, default=None),
-        seconds_left=(held.seconds or 0.0) / slots if known else None,
+        oldest_at=min(entry.oldest, default=None),
+        seconds_left=(entry.seconds or 0.0) / slots if known else None,
     )
 
 

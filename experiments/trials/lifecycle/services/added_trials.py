@@ -56,10 +56,10 @@ def try_configuration(
     arms = [each for each in first_arms(file.space, parameters) if arm in (None, each.index)]
     _check(file, arms, parameters)
     with transaction.atomic():
-        held = Experiment.objects.select_for_update().get(pk=experiment.pk)
-        made = [_add(held, each, parameters) for each in arms]
-        _more_budget(held, len(made))
-        dispatch.wake(held.queue, min(held.parallel, len(made)))
+        locked = Experiment.objects.select_for_update().get(pk=experiment.pk)
+        made = [_add(locked, each, parameters) for each in arms]
+        _more_budget(locked, len(made))
+        dispatch.wake(locked.queue, min(locked.parallel, len(made)))
     return made
 
 
@@ -125,7 +125,7 @@ def retry(*, access: Access, trial: Trial) -> int:
         raise NotFound("There is no such trial of a search.")
     access.require(Role.EDITOR, experiment)
     with transaction.atomic():
-        held = Experiment.objects.select_for_update().get(pk=experiment.pk)
+        locked = Experiment.objects.select_for_update().get(pk=experiment.pk)
         failed = Trial.objects.get(pk=trial.pk)
         if failed.state != TrialState.FAILED:
             raise Conflict("Only a failed trial is tried again.")
@@ -134,8 +134,8 @@ def retry(*, access: Access, trial: Trial) -> int:
         if failed.retries.exists():
             raise Conflict("It was tried again already.")
         made = _again(failed)
-        _more_budget(held, 1)
-        dispatch.wake(held.queue)
+        _more_budget(locked, 1)
+        dispatch.wake(locked.queue)
     return made
 
 
@@ -177,20 +177,22 @@ def extend_budget(*, access: Access, experiment: Experiment, per_arm: int) -> in
         )
     file = experiment_file.stored(experiment.document)
     with transaction.atomic():
-        held = Experiment.objects.select_for_update().get(pk=experiment.pk)
-        if held.state == ExperimentState.STOPPED:
-            raise Conflict(f"{held.name} was stopped: {held.stop_reason}.")
-        added = sum(_extend(study, file, per_arm) for study in _searches(held))
+        locked = Experiment.objects.select_for_update().get(pk=experiment.pk)
+        if locked.state == ExperimentState.STOPPED:
+            raise Conflict(f"{locked.name} was stopped: {locked.stop_reason}.")
+        added = sum(_extend(study, file, per_arm) for study in _searches(locked))
         if not added:
-            raise Conflict(f"{held.name} has no arm in which that many trials are still to come.")
-        _more_budget(held, added)
-        Experiment.objects.filter(pk=held.pk, state=ExperimentState.FINISHED).update(
+            raise Conflict(
+                f"{locked.name} has no arm in which that many trials are still to come."
+            )
+        _more_budget(locked, added)
+        Experiment.objects.filter(pk=locked.pk, state=ExperimentState.FINISHED).update(
             state=ExperimentState.RUNNING,
             stop_reason="",
             finished_at=None,
             active_at=timezone.now(),
         )
-        dispatch.wake(held.queue, min(held.parallel, added))
+        dispatch.wake(locked.queue, min(locked.parallel, added))
     return added
 
 

@@ -26,9 +26,9 @@ def refusal(trial_id: int, attempt: int | None) -> VerdictError:
         found = cursor.fetchone()
     if found is None:
         return NotFound(f"There is no trial with id {trial_id}.")
-    state, held = found
-    if attempt is not None and held != attempt:
-        return TrialFenced(f"Attempt {held} has taken trial {trial_id} over from {attempt}.")
+    state, current = found
+    if attempt is not None and current != attempt:
+        return TrialFenced(f"Attempt {current} has taken trial {trial_id} over from {attempt}.")
     if state in FINISHED:
         return TrialFinished(f"Trial {trial_id} has finished and can not be updated.")
     return Conflict(f"Trial {trial_id} is not running.")

@@ -80,14 +80,14 @@ def cancel(*, access: Access, probe_id: int) -> None:
         Conflict: when it has ended.
     """
     access.require(Role.EDITOR)
-    held = BatchSizeProbe.objects.filter(pk=probe_id, project_id=access.project_id)
-    if not held.exists():
+    probe = BatchSizeProbe.objects.filter(pk=probe_id, project_id=access.project_id)
+    if not probe.exists():
         raise NotFound("There is no such measurement.")
-    said = f"Cancelled by {access.username}."
-    waiting = held.filter(state=ProbeState.WAITING)
-    if waiting.update(state=ProbeState.CANCELLED, ended=said, finished_at=timezone.now()):
+    reason = f"Cancelled by {access.username}."
+    waiting = probe.filter(state=ProbeState.WAITING)
+    if waiting.update(state=ProbeState.CANCELLED, ended=reason, finished_at=timezone.now()):
         return
-    if not held.filter(state=ProbeState.RUNNING).update(is_to_end=True, ended=said):
+    if not probe.filter(state=ProbeState.RUNNING).update(is_to_end=True, ended=reason):
         raise Conflict("The measurement has ended already.")
 
 
@@ -120,22 +120,22 @@ def claim(*, queue: str, worker_id: int, place: Callable[[int], str | None]) -> 
 
 def tell(*, probe_id: int, worker_id: int, rows: Rows | None = None, host: str = "") -> bool:
     """A worker is still at it, and has measured `rows`; whether it should go on."""
-    told: dict[str, Any] = {"heartbeat_at": timezone.now()}
+    changes: dict[str, Any] = {"heartbeat_at": timezone.now()}
     if rows is not None:
-        told |= {"rows": _stored(rows), "host": host}
-    held = _of_worker(probe_id, worker_id)
-    held.update(**told)
-    return held.filter(is_to_end=False).exists()
+        changes |= {"rows": _stored(rows), "host": host}
+    probe = _of_worker(probe_id, worker_id)
+    probe.update(**changes)
+    return probe.filter(is_to_end=False).exists()
 
 
 def finish(*, probe_id: int, worker_id: int, rows: Rows) -> None:
     """Keep what was measured, and what it says; nothing when another has ended it meanwhile."""
     state = ProbeState.DONE if measured(rows) else ProbeState.FAILED
-    held = _of_worker(probe_id, worker_id)
-    cancelled = held.filter(is_to_end=True)
+    probe = _of_worker(probe_id, worker_id)
+    cancelled = probe.filter(is_to_end=True)
     now = timezone.now()
     if not cancelled.update(state=ProbeState.CANCELLED, rows=_stored(rows), finished_at=now):
-        held.update(state=state, rows=_stored(rows), ended=answer(rows), finished_at=now)
+        probe.update(state=state, rows=_stored(rows), ended=answer(rows), finished_at=now)
 
 
 def fail(*, probe_id: int, worker_id: int, reason: str) -> None:
@@ -147,18 +147,18 @@ def fail(*, probe_id: int, worker_id: int, reason: str) -> None:
 
 def hand_back(*, probe_id: int, worker_id: int) -> None:
     """The worker ends: another begins anew, sizes of two devices are not compared."""
-    held = _of_worker(probe_id, worker_id)
-    queues = list(held.values_list("queue", flat=True))
-    if held.update(state=ProbeState.WAITING, worker=None, rows="[]", device=""):
+    probe = _of_worker(probe_id, worker_id)
+    queues = list(probe.values_list("queue", flat=True))
+    if probe.update(state=ProbeState.WAITING, worker=None, rows="[]", device=""):
         dispatch.measure(queues[0])
 
 
 def fail_silent(*, stale_after: dt.timedelta) -> None:
     """End what no worker has been heard of for so long."""
-    said = f"Its worker was not heard of for {stale_after.total_seconds():.0f} s."
+    reason = f"Its worker was not heard of for {stale_after.total_seconds():.0f} s."
     BatchSizeProbe.objects.filter(
         state=ProbeState.RUNNING, heartbeat_at__lt=timezone.now() - stale_after
-    ).update(state=ProbeState.FAILED, ended=said, finished_at=timezone.now())
+    ).update(state=ProbeState.FAILED, ended=reason, finished_at=timezone.now())
 
 
 def is_waiting(queue: str, *, most_gpus: int) -> bool:
@@ -182,21 +182,21 @@ def record(
     Raises:
         NotFound: when there is no such project.
     """
-    held = Project.objects.filter(slug=project).first()
-    if held is None:
+    row = Project.objects.filter(slug=project).first()
+    if row is None:
         raise NotFound(f"There is no project {project}.")
-    said = answer(rows)
+    summary = answer(rows)
     BatchSizeProbe.objects.create(
-        project=held,
+        project=row,
         objective=objective,
         parameters=json.dumps(dict(parameters), sort_keys=True),
         device=device,
         host=host,
         rows=_stored(rows),
-        ended=said,
+        ended=summary,
         finished_at=timezone.now(),
     )
-    return said
+    return summary
 
 
 def _of_worker(probe_id: int, worker_id: int) -> QuerySet[BatchSizeProbe]:

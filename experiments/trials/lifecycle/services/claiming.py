@@ -144,7 +144,7 @@ def _claim_row(offer: Capacity, worker_id: int | None, device: str) -> Claim | N
     # The experiment's row is locked, so the counter cannot move before the row is taken.
     made = trials.create_claimed(
         study_id=offer.study_id,
-        beside=_turn(offer, connection.ops.adapt_datetimefield_value(now)),
+        also=_turn(offer, connection.ops.adapt_datetimefield_value(now)),
         state=TrialState.RUNNING,
         origin=Origin.SAMPLER,
         train_seed=row_seed(offer.seed, offer.row),

@@ -41,23 +41,23 @@ def cancel(*, access: Access, trial: Trial) -> None:
     if experiment is None:
         raise NotFound("There is no such trial of an experiment.")
     access.require(Role.EDITOR, experiment)
-    said = _CANCELLED.format(who=access.username)
+    reason = _CANCELLED.format(who=access.username)
     with transaction.atomic():
         Experiment.objects.select_for_update().get(pk=experiment.pk)
-        held = Trial.objects.select_for_update(of=("self",), no_key=True).get(pk=trial.pk)
-        if held.state in FINISHED:
+        locked = Trial.objects.select_for_update(of=("self",), no_key=True).get(pk=trial.pk)
+        if locked.state in FINISHED:
             raise Conflict("The trial has ended already.")
-        if held.state == TrialState.RUNNING:
-            if held.heartbeat_at is None:
+        if locked.state == TrialState.RUNNING:
+            if locked.heartbeat_at is None:
                 raise Conflict("A program that is no worker of ours runs it: end it there.")
-            Trial.objects.filter(pk=held.pk).update(control="cancel", failure_reason=said)
+            Trial.objects.filter(pk=locked.pk).update(control="cancel", failure_reason=reason)
             return
         trials.finish(
-            trial_id=held.pk,
+            trial_id=locked.pk,
             state=TrialState.FAILED,
             values=None,
             failure_kind=FailureKind.CANCELLED,
-            failure_reason=f"{said} before it began",
+            failure_reason=f"{reason} before it began",
         )
     experiments.advance(experiment.pk)
 
@@ -145,9 +145,9 @@ def change(
         fields["gpu_hours_cap"] = gpu_hours
     _check(fields)
     with transaction.atomic():
-        held = Experiment.objects.select_for_update().get(pk=experiment.pk)
-        Experiment.objects.filter(pk=held.pk).update(**fields, active_at=timezone.now())
-        dispatch.wake(held.queue, parallel or held.parallel)
+        locked = Experiment.objects.select_for_update().get(pk=experiment.pk)
+        Experiment.objects.filter(pk=locked.pk).update(**fields, active_at=timezone.now())
+        dispatch.wake(locked.queue, parallel or locked.parallel)
 
 
 def _check(fields: dict[str, float | None]) -> None:
@@ -183,13 +183,13 @@ def set_budget(*, access: Access, experiment: Experiment, per_arm: int) -> int:
     if per_arm < 1 or not budgets or per_arm >= max(budgets):
         return added_trials.extend_budget(access=access, experiment=experiment, per_arm=per_arm)
     with transaction.atomic():
-        held = Experiment.objects.select_for_update().get(pk=experiment.pk)
-        if held.state not in (ExperimentState.RUNNING, ExperimentState.PAUSED):
-            raise Conflict(f"{held.name} has ended already.")
-        spared = sum(_shrink(study, per_arm) for study in _arms(held))
+        locked = Experiment.objects.select_for_update().get(pk=experiment.pk)
+        if locked.state not in (ExperimentState.RUNNING, ExperimentState.PAUSED):
+            raise Conflict(f"{locked.name} has ended already.")
+        spared = sum(_shrink(study, per_arm) for study in _arms(locked))
         if not spared:
-            raise Conflict(f"{held.name} has begun all its trials.")
-        Experiment.objects.filter(pk=held.pk).update(
+            raise Conflict(f"{locked.name} has begun all its trials.")
+        Experiment.objects.filter(pk=locked.pk).update(
             budget=F("budget") - spared, active_at=timezone.now()
         )
     experiments.advance(experiment.pk)

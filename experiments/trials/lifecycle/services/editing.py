@@ -45,13 +45,13 @@ def write_notes(
     if problems:
         raise VerdictError("The notes cannot be kept.", problems)
     with transaction.atomic():
-        held = Experiment.objects.select_for_update().get(pk=experiment.pk)
-        Experiment.objects.filter(pk=held.pk).update(
+        locked = Experiment.objects.select_for_update().get(pk=experiment.pk)
+        Experiment.objects.filter(pk=locked.pk).update(
             notes=notes.replace("\r\n", "\n").strip(), active_at=timezone.now()
         )
-        ExperimentTag.objects.filter(experiment=held).exclude(name__in=wanted).delete()
+        ExperimentTag.objects.filter(experiment=locked).exclude(name__in=wanted).delete()
         ExperimentTag.objects.bulk_create(
-            [ExperimentTag(experiment=held, name=tag) for tag in wanted], ignore_conflicts=True
+            [ExperimentTag(experiment=locked, name=tag) for tag in wanted], ignore_conflicts=True
         )
 
 
@@ -93,11 +93,11 @@ def rename(*, access: Access, experiment: Experiment, name: str) -> None:
         raise VerdictError("The name cannot be used.", [Problem("name", str(error))]) from None
     try:
         with transaction.atomic():
-            held = Experiment.objects.select_for_update().get(pk=experiment.pk)
-            _check_idle(held)
-            before = held.name
-            Experiment.objects.filter(pk=held.pk).update(name=wanted, active_at=timezone.now())
-            _rename_studies(held, before, wanted)
+            locked = Experiment.objects.select_for_update().get(pk=experiment.pk)
+            _check_idle(locked)
+            before = locked.name
+            Experiment.objects.filter(pk=locked.pk).update(name=wanted, active_at=timezone.now())
+            _rename_studies(locked, before, wanted)
     except IntegrityError:
         raise Conflict(
             f"{experiment.project.slug} has an experiment {wanted} already.",
@@ -132,16 +132,16 @@ def delete(*, access: Access, experiment: Experiment, typed_name: str) -> None:
     access.require(Role.ADMIN, experiment)
     try:
         with transaction.atomic():
-            held = Experiment.objects.select_for_update().get(pk=experiment.pk)
-            if typed_name.strip() != held.name:
-                problem = Problem("typed_name", f"want {held.name}")
+            locked = Experiment.objects.select_for_update().get(pk=experiment.pk)
+            if typed_name.strip() != locked.name:
+                problem = Problem("typed_name", f"want {locked.name}")
                 raise VerdictError("Write its name to confirm.", [problem])
-            if held.state not in _ENDED:
-                raise Conflict(f"{held.name} is still under way: stop it first.")
-            _check_idle(held)
-            _check_uncited(held)
-            artifacts.remove_files_of(Trial.objects.filter(study__experiment=held))
-            held.delete()
+            if locked.state not in _ENDED:
+                raise Conflict(f"{locked.name} is still under way: stop it first.")
+            _check_idle(locked)
+            _check_uncited(locked)
+            artifacts.remove_files_of(Trial.objects.filter(study__experiment=locked))
+            locked.delete()
     except ProtectedError:
         raise StudyCited(f"Something cites {experiment.name}: it cannot be deleted.") from None
 

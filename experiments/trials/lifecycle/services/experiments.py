@@ -147,8 +147,8 @@ def stop(*, access: Access, experiment: Experiment, reason: str = "") -> None:
         Conflict: when it has ended already.
     """
     access.require(Role.EDITOR, experiment)
-    said = reason or f"stopped by {access.username}"
-    if not _end(experiment.pk, ExperimentState.STOPPED, said):
+    words = reason or f"stopped by {access.username}"
+    if not _end(experiment.pk, ExperimentState.STOPPED, words):
         raise Conflict(f"{experiment.name} has ended already.")
 
 

@@ -98,10 +98,12 @@ def begin(
         texts = trials.read_texts(claim.trial_id, claim.attempt)
     configuration_id, environment_id = found
     if environment_id is None:
-        held, _ = Environment.objects.get_or_create(
+        environment_row, _ = Environment.objects.get_or_create(
             digest=digests[1], defaults={"document": where}
         )
-        Trial.objects.filter(pk=claim.trial_id, attempt=claim.attempt).update(environment=held)
+        Trial.objects.filter(pk=claim.trial_id, attempt=claim.attempt).update(
+            environment=environment_row
+        )
     return int(configuration_id)
 
 
@@ -122,10 +124,10 @@ def heartbeat(*, trial_id: int, attempt: int) -> str | None:
 
     Returns what is asked of it: "" (go on), "stop", "cancel", "back"; None when it is fenced.
     """
-    held = Trial.objects.filter(pk=trial_id, attempt=attempt, state=TrialState.RUNNING)
-    if not held.update(heartbeat_at=timezone.now()):
+    running = Trial.objects.filter(pk=trial_id, attempt=attempt, state=TrialState.RUNNING)
+    if not running.update(heartbeat_at=timezone.now()):
         return None
-    return held.values_list("control", flat=True).first()
+    return running.values_list("control", flat=True).first()
 
 
 def why_cancelled(trial_id: int) -> str:

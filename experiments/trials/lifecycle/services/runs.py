@@ -89,9 +89,9 @@ def create(*, access: Access, new: NewRun) -> Created:
     access.require(Role.EDITOR)
     with transaction.atomic():
         experiment, study = _experiment(access, new)
-        held = _by_key(study, new.key)
-        if held is not None:
-            return Created(held.pk, held.number, new=False)
+        existing = _by_key(study, new.key)
+        if existing is not None:
+            return Created(existing.pk, existing.number, new=False)
         _declare(experiment, new.declared)
         run_id, number = trials.create(
             study_id=study.pk,
@@ -174,16 +174,16 @@ def _by_key(study: Study, key: str) -> Trial | None:
 
 def _declare(experiment: Experiment, declared: Mapping[str, Metric]) -> None:
     """Add declared metrics to the experiment's; what was declared once stands."""
-    held = metrics.declared_metrics(experiment.document)
+    declared_before = metrics.declared_metrics(experiment.document)
     problems = [
         Problem(f"metrics.{name}", "was declared differently by an earlier run")
         for name, metric in declared.items()
-        if name in held and held[name] != metric
+        if name in declared_before and declared_before[name] != metric
     ]
     if problems:
         raise Conflict("A metric was declared differently before.", problems)
-    if set(declared) - set(held):
-        every = {name: asdict(metric) for name, metric in {**held, **declared}.items()}
+    if set(declared) - set(declared_before):
+        every = {name: asdict(metric) for name, metric in {**declared_before, **declared}.items()}
         Experiment.objects.filter(pk=experiment.pk).update(
             document=json.dumps({"metrics": every}, sort_keys=True)
         )
@@ -208,12 +208,12 @@ def _configuration(project_id: int, new: NewRun) -> Configuration:
         commit=new.commit,
         data=new.data,
     )
-    held, _ = Configuration.objects.get_or_create(
+    row, _ = Configuration.objects.get_or_create(
         project_id=project_id,
         digest=configurations.digest(document),
         defaults={"document": document},
     )
-    return held
+    return row
 
 
 def log(*, run_id: int, official_metric: str, batch: int, logged: LoggedPoints) -> Appended:
@@ -302,16 +302,16 @@ def finish(
 
 
 def _judged(
-    trial: Trial, state: str, told: float | None, reason: str
+    trial: Trial, state: str, score: float | None, reason: str
 ) -> tuple[TrialState, list[float] | None, dict[str, Any]]:
     """State, values and facts of a run that ends."""
     experiment = trial.study.experiment
     assert experiment is not None
     metric = experiment.official_metric
     evaluations, best, best_step = _best(trial, metric, experiment.direction)
-    if told is not None:
-        best_step = best_step if best == told else None
-        best, evaluations = told, max(1, evaluations)
+    if score is not None:
+        best_step = best_step if best == score else None
+        best, evaluations = score, max(1, evaluations)
     facts: dict[str, Any] = {
         "evaluations": evaluations,
         "best_step": best_step,

@@ -72,7 +72,7 @@ def _undecided(projects: list[int]) -> list[Replication]:
         experiment__archived_at__isnull=True,
     )
     ended = Q(decisions__isnull=False) & ~Q(decisions__choice=Choice.CONTINUE)
-    told = set(
+    notified = set(
         Event.objects.filter(project__in=projects, kind=EventKind.WANTED).values_list(
             "key", flat=True
         )
@@ -80,7 +80,7 @@ def _undecided(projects: list[int]) -> list[Replication]:
     found = rows.exclude(pk__in=rows.filter(ended).values("pk")).select_related(
         "experiment__project"
     )
-    return [row for row in found if _key(row) not in told]
+    return [row for row in found if _key(row) not in notified]
 
 
 def _key(replication: Replication) -> str:
@@ -151,8 +151,8 @@ def _last_sign(experiment: Experiment, running: QuerySet[Trial]) -> dt.datetime:
     outside = Max("heartbeat_at", filter=Q(attempt=0))
     signs = running.aggregate(started=Max("started_at"), outside=outside)
     logged = SeriesBatch.objects.filter(trial__in=running).aggregate(at=Max("written_at"))["at"]
-    told = (experiment.active_at, signs["started"], signs["outside"], logged)
-    return max(sign for sign in told if sign is not None)
+    signs_seen = (experiment.active_at, signs["started"], signs["outside"], logged)
+    return max(sign for sign in signs_seen if sign is not None)
 
 
 def _why(experiment: Experiment, running: int) -> str:

@@ -102,8 +102,8 @@ def gpu_seconds_of_attempt(trial: Trial) -> float:
     """GPU seconds that a running trial's attempt has held: until it was last heard of."""
     if trial.started_at is None or trial.heartbeat_at is None:
         return 0.0
-    held = (trial.heartbeat_at - trial.started_at).total_seconds()
-    return gpu_hours.gpus_in(trial.device) * max(0.0, held)
+    seconds = (trial.heartbeat_at - trial.started_at).total_seconds()
+    return gpu_hours.gpus_in(trial.device) * max(0.0, seconds)
 
 
 def arms_ended(experiment: Experiment) -> list[str]:

@@ -82,7 +82,7 @@ def create_filled(
 
 def _project(slug: str) -> int:
     if slug == FREE_PROJECT:
-        held, _ = Project.objects.get_or_create(
+        row, _ = Project.objects.get_or_create(
             slug=slug,
             defaults={
                 "name": "Optuna",
@@ -90,7 +90,7 @@ def _project(slug: str) -> int:
                 "direction": Direction.MINIMIZE,
             },
         )
-        return held.pk
+        return row.pk
     found = Project.objects.filter(slug=slug).values_list("pk", flat=True).first()
     if found is None:
         raise NotFound(f"There is no project {slug}.")

@@ -88,16 +88,16 @@ def create(
     return made.id, made.number
 
 
-def create_claimed(*, study_id: int, beside: Statement, **fields: Unpack[TrialFields]) -> TrialRow:
+def create_claimed(*, study_id: int, also: Statement, **fields: Unpack[TrialFields]) -> TrialRow:
     """Insert an unfinished trial with the study's next number and its next sampler row.
 
-    `beside` is written before it, in the same transaction and message.
+    `also` is written before it, in the same transaction and message.
 
     Raises:
         NotFound: when there is no such study, or it was deleted; then nothing is written.
     """
     with transaction.atomic(savepoint=False), connection.cursor() as cursor:
-        return _insert(cursor, study_id, _columns(fields), True, beside)
+        return _insert(cursor, study_id, _columns(fields), True, also)
 
 
 def create_many(*, study_id: int, trials: Sequence[TrialFields]) -> None:
@@ -196,7 +196,7 @@ def _insert(
     study_id: int,
     columns: Mapping[str, Any],
     take_row: bool,
-    *beside: Statement,
+    *also: Statement,
 ) -> TrialRow:
     names = [name for name, value in columns.items() if value is not None]
     values = [columns[name] for name in names]
@@ -211,11 +211,11 @@ def _insert(
             f"WITH numbered AS ({numbering}) INSERT INTO experiments_trial ({listed}) "
             f"SELECT id, number, {places}{taken} FROM numbered RETURNING {COLUMNS}"
         )
-        execute_pipeline(cursor, *beside, (inserting, [study_id, *values]))
+        execute_pipeline(cursor, *also, (inserting, [study_id, *values]))
         rows = cursor.fetchall()
     else:
         with transaction.atomic(savepoint=False):
-            execute_pipeline(cursor, *beside, (numbering, [study_id]))
+            execute_pipeline(cursor, *also, (numbering, [study_id]))
             rows = cursor.fetchall()
             if rows:
                 _, number, taken_row = rows[0]

@@ -172,41 +172,41 @@ def count_finished(
     cursor: CursorWrapper, *, study_id: int, trial_id: int, state: int, value: float | None
 ) -> None:
     """Count a trial that was created finished; its experiment is locked."""
-    told = {
+    changes = {
         "study": study_id,
         "trial": trial_id,
         "state": int(state),
         "value": value,
         "now": connection.ops.adapt_datetimefield_value(timezone.now()),
     }
-    cursor.execute(_count("%(study)s"), told)
-    cursor.execute(_OWE, told)
+    cursor.execute(_count("%(study)s"), changes)
+    cursor.execute(_OWE, changes)
 
 
-def _write(told: dict[str, Any], guard: str, free: bool) -> Sequence[Any] | None:
+def _write(values: dict[str, Any], guard: str, free: bool) -> Sequence[Any] | None:
     if connection.vendor == "postgresql":
-        return _write_at_once(told, guard, free)
+        return _write_at_once(values, guard, free)
     with transaction.atomic(savepoint=False), connection.cursor() as cursor:
         cursor.execute(
-            "SELECT step, value FROM experiments_report WHERE trial_id = %(trial)s", told
+            "SELECT step, value FROM experiments_report WHERE trial_id = %(trial)s", values
         )
         reports = [
             (step, float("nan") if value is None else value) for step, value in cursor.fetchall()
         ]
-        told["reports"] = encoding.encode_reports(reports)
+        values["reports"] = encoding.encode_reports(reports)
         finishing = _FINISH.format(may_write=guard, columns=COLUMNS, reports="%(reports)s")
-        cursor.execute(finishing, told)
+        cursor.execute(finishing, values)
         rows: list[tuple[Any, ...]] = cursor.fetchall()
         if not rows:
             return None
         if reports:
-            cursor.execute("DELETE FROM experiments_report WHERE trial_id = %(trial)s", told)
+            cursor.execute("DELETE FROM experiments_report WHERE trial_id = %(trial)s", values)
         if not free:
-            cursor.execute(_count("%(study)s"), {**told, "study": rows[0][1]})
+            cursor.execute(_count("%(study)s"), {**values, "study": rows[0][1]})
         return rows[0]
 
 
-def _write_at_once(told: dict[str, Any], guard: str, free: bool) -> Sequence[Any] | None:
+def _write_at_once(values: dict[str, Any], guard: str, free: bool) -> Sequence[Any] | None:
     """One message to the server and, outside a transaction, one implicit transaction.
 
     The locks come first: the last statement's snapshot then holds every report that was written
@@ -222,6 +222,6 @@ def _write_at_once(told: dict[str, Any], guard: str, free: bool) -> Sequence[Any
         parts.append(f"counted AS ({_count('(SELECT study_id FROM done)')})")
         locks.insert(0, _LOCK_EXPERIMENT)
     with connection.cursor() as cursor:
-        cursor.execute(f"{'; '.join(locks)}; WITH {', '.join(parts)} SELECT * FROM done", told)
+        cursor.execute(f"{'; '.join(locks)}; WITH {', '.join(parts)} SELECT * FROM done", values)
         row: tuple[Any, ...] | None = cursor.fetchone()
         return row

@@ -203,25 +203,25 @@ def news(
     A trial that was not seen, has another attempt, or has finished meanwhile comes whole.
     One query when nothing is new.
     """
-    held = {
+    cursors = {
         trial.id: seen[trial.id]
         for trial in trials
         if trial.id in seen and seen[trial.id][2] == trial.finished
     }
-    found = _read(trials, held, declared)
+    found = _read(trials, cursors, declared)
     return [each for each in found if each.series or each.trial.id not in seen]
 
 
 def _read(
-    trials: Sequence[CurveTrial], held: Cursors, declared: Mapping[str, Metric]
+    trials: Sequence[CurveTrial], cursors: Cursors, declared: Mapping[str, Metric]
 ) -> list[TrialCurves]:
     """Curves after the cursors that still hold, whole ones where there is none."""
-    places = {trial.id: held[trial.id][:2] if trial.id in held else None for trial in trials}
+    places = {trial.id: cursors[trial.id][:2] if trial.id in cursors else None for trial in trials}
     read = series.since(places, declared=declared) if places else {}
     found = []
     for trial in trials:
         new = read.get(trial.id)
-        if new is None and trial.id in held:
+        if new is None and trial.id in cursors:
             continue
         attempt, batch = new.cursor if new else (trial.attempt, -1)
         found.append(
@@ -265,15 +265,15 @@ def thinned(columns: SeriesColumns, start: int, points: int = MOST_POINTS) -> Dr
     if total > points:
         finite = np.isfinite(values)
         solid = np.flatnonzero(finite)
-        kept: NDArray[Any] = solid
+        selected: NDArray[Any] = solid
         if len(solid) > points:
             chosen = MinMaxLTTBDownsampler().downsample(  # type: ignore[no-untyped-call]
                 steps[solid].astype(np.float64), values[solid], n_out=points
             )
-            kept = solid[chosen]
+            selected = solid[chosen]
         # One point of each gap keeps the line broken there.
         gaps = np.flatnonzero(~finite & np.concatenate(([True], finite[:-1])))
-        index = np.union1d(kept, gaps[:points])
+        index = np.union1d(selected, gaps[:points])
         steps, values, times = steps[index], values[index], columns.times_ms[index]
     else:
         times = columns.times_ms

@@ -117,10 +117,10 @@ def _decoded(
     for trial_id, attempt, batch, joined, newest, resumed, payload in rows:
         bounds: tuple[Resumption, ...] = ()
         if attempt != newest:
-            kept = on_the_curve(newest, resumptions(resumed))
-            if attempt not in kept:
+            spans = on_the_curve(newest, resumptions(resumed))
+            if attempt not in spans:
                 continue
-            bounds = kept[attempt]
+            bounds = spans[attempt]
         shown = _shown(payload, names, declared)
         if bounds:
             shown = _cut(shown, bounds, before=True)
@@ -281,10 +281,10 @@ def within(columns: SeriesColumns, first: int, last: int) -> SeriesColumns:
     return _chosen(columns, (columns.steps >= first) & (columns.steps <= last))
 
 
-def _chosen(columns: SeriesColumns, kept: NDArray[np.bool_]) -> SeriesColumns:
-    if kept.all():
+def _chosen(columns: SeriesColumns, mask: NDArray[np.bool_]) -> SeriesColumns:
+    if mask.all():
         return columns
-    return SeriesColumns(columns.steps[kept], columns.values[kept], columns.times_ms[kept])
+    return SeriesColumns(columns.steps[mask], columns.values[mask], columns.times_ms[mask])
 
 
 def _together(flushes: Iterable[Flush]) -> dict[str, SeriesColumns]:

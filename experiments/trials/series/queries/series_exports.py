@@ -54,9 +54,9 @@ def exact(
     for trial_id, trial in names.items():
         for flush in series.in_pieces(trial_id, names=metrics, declared=declared, steps=steps):
             for metric, columns in flush.series.items():
-                kept = columns if steps is None else series.within(columns, *steps)
-                if len(kept.steps):
-                    yield Piece(trial, metric, kept, flush.attempt)
+                columns_within = columns if steps is None else series.within(columns, *steps)
+                if len(columns_within.steps):
+                    yield Piece(trial, metric, columns_within, flush.attempt)
         if trial_id in several:
             yield from _off_curve(trial_id, trial, declared, metrics, steps)
 
@@ -71,9 +71,9 @@ def _off_curve(
     earlier = series.earlier_attempts(trial_id, names=metrics, declared=declared)
     for attempt, found in earlier.items():
         for metric, columns in found.items():
-            kept = columns if steps is None else series.within(columns, *steps)
-            if len(kept.steps):
-                yield Piece(trial, metric, kept, attempt, on_curve=False)
+            columns_within = columns if steps is None else series.within(columns, *steps)
+            if len(columns_within.steps):
+                yield Piece(trial, metric, columns_within, attempt, on_curve=False)
 
 
 def drawn(

@@ -105,13 +105,13 @@ def append_all(batches: Sequence[Batch], *, heard_at: dt.datetime | None = None)
         if appended is not None:
             return [appended]
     with transaction.atomic(savepoint=False):
-        held = _lock({batch.trial_id for batch in batches})
-        done = [_append(batch, held.get(batch.trial_id)) for batch in batches]
+        locked = _lock({batch.trial_id for batch in batches})
+        done = [_append(batch, locked.get(batch.trial_id)) for batch in batches]
         newest: dict[int, Batch | None] = {}
         for batch, each in zip(batches, done, strict=True):
             if each.stored and each.alive and batch.latest_step is not None:
                 newest[batch.trial_id] = batch
-            elif each.alive and _is_news(heard_at, held[batch.trial_id]):
+            elif each.alive and _is_news(heard_at, locked[batch.trial_id]):
                 newest.setdefault(batch.trial_id, None)
         for trial_id, latest in newest.items():
             _show_latest(trial_id, latest, heard_at)
@@ -159,17 +159,17 @@ def _lock(trial_ids: Iterable[int]) -> dict[int, _Held]:
     }
 
 
-def _is_news(heard_at: dt.datetime | None, held: _Held) -> bool:
+def _is_news(heard_at: dt.datetime | None, locked: _Held) -> bool:
     """Test whether a sign of life is worth a statement of its own."""
     if heard_at is None:
         return False
-    return held.heard_at is None or heard_at - held.heard_at >= HEARD_EVERY
+    return locked.heard_at is None or heard_at - locked.heard_at >= HEARD_EVERY
 
 
-def _append(batch: Batch, held: _Held | None) -> Appended:
-    if held is None:
+def _append(batch: Batch, locked: _Held | None) -> Appended:
+    if locked is None:
         return Appended(stored=False, alive=False)
-    alive = (held.attempt, held.state) == (batch.attempt, TrialState.RUNNING)
+    alive = (locked.attempt, locked.state) == (batch.attempt, TrialState.RUNNING)
     key = (batch.trial_id, batch.attempt, batch.batch)
     values: list[Any] = [
         *key,

@@ -40,8 +40,8 @@ class SearchPoints:
     @property
     def complete(self) -> NDArray[np.bool_]:
         """[N] trials that ran to their end and have a finite score."""
-        held: NDArray[np.bool_] = (self.states == TrialState.COMPLETE) & np.isfinite(self.scores)
-        return held
+        mask: NDArray[np.bool_] = (self.states == TrialState.COMPLETE) & np.isfinite(self.scores)
+        return mask
 
     @property
     def failed(self) -> NDArray[np.bool_]:
@@ -50,8 +50,8 @@ class SearchPoints:
 
     @property
     def pruned(self) -> NDArray[np.bool_]:
-        held: NDArray[np.bool_] = self.states == TrialState.PRUNED
-        return held
+        mask: NDArray[np.bool_] = self.states == TrialState.PRUNED
+        return mask
 
     def column(self, name: str) -> list[Any]:
         """The values [N] of one hyperparameter, None where a trial lacks it."""

@@ -131,11 +131,11 @@ def detail_of(trial: Trial, arms: int) -> TrialDetail:
     arm = json.loads(trial.study.arm)
     rows = [ParameterRow(name, value, "searched") for name, value in own.items()]
     rows += [ParameterRow(name, value, "scientific") for name, value in arm.items()]
-    held = {row.name for row in rows}
+    names = {row.name for row in rows}
     rows += [
         ParameterRow(name, value, "" if trial.study.kind == StudyKind.REPLICATION else "fixed")
         for name, value in document.get("parameters", {}).items()
-        if name not in held
+        if name not in names
     ]
     return TrialDetail(
         id=trial.pk,

@@ -41,7 +41,7 @@ def test_every_preset_comes_back_from_its_document_as_it_was(preset: presets.Pre
     document = experiment_yaml.load(cast.LABEL_SMOOTHING.format(name="p", goal="g", trials=30), [])
     change = preset.change(document)
     space = yaml.safe_load(change.whole) if change.whole else dict(change.entries)
-    _stays_itself(yaml.safe_dump({**document, **change.beside, "hyperparameters": space}))
+    _stays_itself(yaml.safe_dump({**document, **change.extra, "hyperparameters": space}))
 
 
 def test_everything_that_a_file_can_say_comes_back_from_its_document() -> None:

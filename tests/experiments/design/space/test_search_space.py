@@ -87,7 +87,7 @@ def test_what_lies_between_two_steps_is_refused_with_values_that_are_not(
     value = space.low + place * (space.high - space.low)
     if value <= space.high and not space.on_step(value):
         assert "between its steps" in refusal(space, value)
-        nearest = space.beside(value)
+        nearest = space.nearest(value)
         assert nearest and all(refusal(space, each) == "" for each in nearest)
         assert min(abs(each - value) for each in nearest) <= (space.step or 1)
 
