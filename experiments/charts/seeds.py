@@ -43,9 +43,6 @@ class Arm:
     tuning_score: float | None = None
 
 
-OUTCOME_COLOURS = {"adopt": GOOD, "reject": BAD, "undecided": WARN}
-
-
 def seeds_plot(candidate: Arm, baseline: Arm, *, metric: str) -> Figure:
     """Every seed of both arms; the mean with its interval only where one is given."""
     data: list[dict[str, Any]] = []
@@ -128,11 +125,12 @@ def _tuning(row: int, score: float, colour: str) -> dict[str, Any]:
     }
 
 
-def interval_plot(
-    *, gain: float, lower: float, upper: float, margin: float, outcome: str, unit: str
-) -> Figure:
-    """The deciding interval of the gain against the margin that it has to clear."""
-    colour = OUTCOME_COLOURS.get(outcome, INK_3)
+def interval_plot(*, gain: float, lower: float, upper: float, margin: float, unit: str) -> Figure:
+    """The interval of the gain against the margin that it has to clear.
+
+    Green only where all of it clears the margin (and zero), red where none of it does.
+    """
+    colour = GOOD if lower > max(margin, 0.0) else BAD if upper < margin else WARN
     ends = [lower, upper, 0.0, margin]
     pad = 0.08 * (max(ends) - min(ends)) or 1.0
     marks = [_upright(0.0, LINE, "dot")]
@@ -198,6 +196,8 @@ def lineage_plot(
 ) -> Figure:
     """Each adoption's gain over the champion before it, with the interval that decided."""
     gain = np.asarray(gains, dtype=np.float64)
+    # An interval that spans zero is nobody's success.
+    shown = [GOOD if lower > 0 else WARN for lower in lowers]
     return {
         "data": [
             {
@@ -210,11 +210,11 @@ def lineage_plot(
                     "symmetric": False,
                     "array": plain(np.asarray(uppers, dtype=np.float64) - gain),
                     "arrayminus": plain(gain - np.asarray(lowers, dtype=np.float64)),
-                    "color": GOOD,
+                    "color": INK_3,
                     "thickness": 2,
                     "width": 5,
                 },
-                "marker": {"size": 11, "symbol": "diamond", "color": GOOD},
+                "marker": {"size": 11, "symbol": "diamond", "color": shown},
                 "text": [escaped(name) for name in names],
                 "hovertemplate": "%{text}<br>gain %{y:.4g}<extra></extra>",
             }

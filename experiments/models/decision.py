@@ -82,3 +82,10 @@ class Decision(models.Model):
 
     def __str__(self) -> str:
         return f"{self.project_id} #{self.sequence} {self.choice}"
+
+    @property
+    def override(self) -> str:
+        """The override in words; empty for a decision with the verdict."""
+        if not self.overrides_verdict:
+            return ""
+        return "while undecided" if self.verdict == "undecided" else "against the verdict"

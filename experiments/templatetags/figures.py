@@ -20,6 +20,7 @@ for _format in (
     formatting.score,
     formatting.number,
     formatting.signed,
+    formatting.deviation,
     formatting.difference,
     formatting.percent,
     formatting.duration,

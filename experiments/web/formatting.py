@@ -43,6 +43,11 @@ def difference(value: Any, other: Any) -> str:
     return f"{value:+.{len(text.partition('.')[2]) + 1}f}"
 
 
+def deviation(value: Any) -> str:
+    """A standard deviation: two significant digits, 0.0047."""
+    return _number(value, keep_zeros=True, digits=2)
+
+
 def percent(value: Any) -> str:
     """A share of one as a percentage: 0.0221 gives 2.2 %."""
     return NOTHING if value is None else f"{_number(100 * value, keep_zeros=False, digits=2)} %"

@@ -22,6 +22,7 @@ from experiments.verdict.evidence.planning import earlier_spread, seeds_still_ne
 from experiments.verdict.pages.candidates import asked, to_page
 from experiments.verdict.pages.measuring import measuring
 from experiments.verdict.pages.page_context import shared_context
+from experiments.verdict.panels.decision_checklist import checks_of
 from experiments.verdict.panels.evidence_view import evidence_page
 from experiments.verdict.panels.path_context import PathContext, path_context
 from experiments.verdict.queries.replication_state import find_replication
@@ -52,15 +53,23 @@ def _evidence_context(parts: PathContext) -> dict[str, Any]:
     verdict = evidence.verdict
     looks = evidence.schedule.looks
     following = next((look for look in looks if look > replication.pairs_queued), None)
+    page = evidence_page(evidence.document(), judged=verdict is not None)
     return {
         "replication": state,
         "to_candidate": f"?candidate={state.position}" if len(state.candidates) > 1 else "",
-        "evidence": evidence_page(evidence.document(), judged=verdict is not None),
+        "evidence": page,
+        "checks": checks_of(page),
         "waiting": evidence.waiting,
         "measuring": measuring(parts.experiment, replication.candidate),
         "state": evidence.state,
         "checkpoints": deployables.checkpoints_of(replication),
         "outcome": evidence.outcome,
+        "candidate_name": state.candidates[state.position - 1].name,
+        "overriding": [
+            choice
+            for choice in ("adopt", "reject")
+            if decisions.overrides(choice, evidence.outcome)
+        ],
         "test_metric": evidence.test_metric,
         "may_continue": bool(verdict and verdict.may_continue),
         "following": following,

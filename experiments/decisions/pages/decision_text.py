@@ -23,8 +23,8 @@ def decision_markdown(decision: DecisionRecord, page: EvidencePage, access: Acce
         lines += ["", f"> {document['goal']}"]
     lines += ["", "## Reason", "", decision.reason, ""]
     lines += _verdict(page)
-    if decision.overrides_verdict:
-        lines += ["**This decision goes against the verdict.**", ""]
+    if decision.override:
+        lines += [f"**Decided {decision.override}.**", ""]
     lines += _rest(page)
     lines += ["## Record", "", f"- previous hash `{decision.previous_hash}`"]
     lines += [f"- hash `{decision.hash}`", ""]

@@ -26,7 +26,7 @@ from experiments.web.spreadsheet import inert
 from experiments.web.streaming import download
 
 COLUMNS = (
-    *("sequence", "choice", "target", "experiment", "verdict", "against the verdict", "gain"),
+    *("sequence", "choice", "target", "experiment", "verdict", "override", "gain"),
     *("by", "at", "reason"),
 )
 
@@ -106,7 +106,7 @@ def decisions_csv(request: HttpRequest, access: Access) -> HttpResponse:
     for row in every_decision(access):
         cells = [row.sequence, row.choice, row.target, row.experiment, row.verdict]
         cells += [
-            "yes" if row.overrides_verdict else "no",
+            row.override,
             row.gain,
             row.decided_by,
             row.decided_at.isoformat(),

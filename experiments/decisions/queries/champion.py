@@ -69,7 +69,7 @@ def exported(project: Project) -> Iterator[str]:
 def sentence(decision: Decision) -> str:
     """The decision in one line: person, choice, subject."""
     about = f" on {decision.experiment.name}" if decision.experiment else ""
-    against = ", against the verdict" if decision.overrides_verdict else ""
+    against = f", {decision.override}" if decision.override else ""
     return (
         f"{decision.decided_by_name} decided{about}: {decision.choice}{against} "
         f"({decision.target}, decision {decision.sequence})."

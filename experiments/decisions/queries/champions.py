@@ -11,6 +11,7 @@ from typing import Any
 from experiments.models import Configuration, Decision
 from experiments.models.decision import CHAMPION_CHOICES
 from experiments.team.queries.access import Access
+from experiments.verdict.queries.current_champion import ScoreSummary, candidate_scores
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,12 +32,14 @@ class ChampionPeriod:
     choice: str
     experiment: str
     digest: str
+    scores: ScoreSummary
     gain: float | None
     lower: float | None
     upper: float | None
     changes: tuple[Change, ...]
     reverts_to: int | None
     overrides_verdict: bool
+    override: str
     reason: str
     decided_by: str
     decided_at: datetime
@@ -66,12 +69,12 @@ def champions_of(access: Access) -> tuple[TargetChampions, ...]:
     for row in rows:
         by_target.setdefault(row.target, []).append(row)
     return tuple(
-        TargetChampions(target, tuple(_reign(row, row is made[0], made[0]) for row in made))
+        TargetChampions(target, tuple(_reign(row, row is made[0]) for row in made))
         for target, made in by_target.items()
     )
 
 
-def _reign(row: Decision, newest: bool, standing: Decision) -> ChampionPeriod:
+def _reign(row: Decision, newest: bool) -> ChampionPeriod:
     evidence = json.loads(row.evidence or "{}")
     reverts = evidence.get("reverts") or {}
     verdict = {} if reverts else evidence.get("verdict") or {}
@@ -80,16 +83,18 @@ def _reign(row: Decision, newest: bool, standing: Decision) -> ChampionPeriod:
         choice=row.choice,
         experiment=row.experiment.name if row.experiment else "",
         digest=row.candidate.digest if row.candidate else "",
+        scores=candidate_scores(evidence),
         gain=_number(verdict.get("gain")),
         lower=_number(verdict.get("lower")),
         upper=_number(verdict.get("upper")),
         changes=_changes(row.baseline, row.candidate),
         reverts_to=reverts.get("to"),
         overrides_verdict=row.overrides_verdict,
+        override=row.override,
         reason=row.reason,
         decided_by=row.decided_by_name,
         decided_at=row.decided_at,
-        stands=newest or row.candidate_id == standing.candidate_id,
+        stands=newest,
     )
 
 

@@ -25,7 +25,7 @@ class DecisionRow:
     target: str
     experiment: str
     verdict: str
-    overrides_verdict: bool
+    override: str
     reason: str
     decided_by: str
     decided_at: datetime
@@ -42,7 +42,7 @@ class DecisionRecord:
     experiment: str
     replication_id: int | None
     verdict: str
-    overrides_verdict: bool
+    override: str
     reason: str
     decided_by: str
     decided_at: datetime
@@ -104,7 +104,7 @@ def find_decision(access: Access, sequence: int) -> DecisionRecord | None:
         experiment=row.experiment.name if row.experiment else "",
         replication_id=row.replication_id,
         verdict=row.verdict,
-        overrides_verdict=row.overrides_verdict,
+        override=row.override,
         reason=row.reason,
         decided_by=row.decided_by_name,
         decided_at=row.decided_at,
@@ -131,7 +131,7 @@ def _row(decision: Decision) -> DecisionRow:
         target=decision.target,
         experiment=decision.experiment.name if decision.experiment else "",
         verdict=decision.verdict,
-        overrides_verdict=decision.overrides_verdict,
+        override=decision.override,
         reason=decision.reason,
         decided_by=decision.decided_by_name,
         decided_at=decision.decided_at,

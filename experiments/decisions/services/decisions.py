@@ -85,7 +85,7 @@ def record(
                 reason=checked,
                 evidence=json.dumps(frozen, sort_keys=True, allow_nan=False),
                 verdict=basis.verdict,
-                overrides_verdict=_overrides(choice, basis.verdict),
+                overrides_verdict=overrides(choice, basis.verdict),
                 access=access,
             )
             if choice == Choice.CONTINUE and seen is not None and basis.replication is not None:
@@ -141,7 +141,7 @@ def _check_verdict(verdict: str, choice: str, *, override: bool) -> None:
         raise _no_verdict()
     if choice == Choice.CONTINUE and verdict != "undecided":
         raise Conflict("Only an undecided look is continued; the first adopt or reject ends it.")
-    if _overrides(choice, verdict) and not override:
+    if overrides(choice, verdict) and not override:
         raise Conflict(
             f"The verdict is {verdict}, so {choice} goes against it. Nothing was recorded; to "
             "decide so all the same, override the verdict: the log will say that you did."
@@ -199,7 +199,7 @@ def _check_champion(replication: Replication, choice: str, target: str) -> None:
         )
 
 
-def _overrides(choice: str, verdict: str) -> bool:
+def overrides(choice: str, verdict: str) -> bool:
     """Test whether a person decided against what the interval says."""
     return (choice == Choice.ADOPT and verdict != "adopt") or (
         choice == Choice.REJECT and verdict == "adopt"

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from django.db.models import Count, F, OuterRef, Q, Subquery
+from django.db.models import Case, Count, F, OuterRef, Q, Subquery, When
 from django.db.models.functions import Coalesce
 
 from experiments.design.document.stop_rules import STOPPED_ATTRIBUTE
@@ -19,6 +19,7 @@ from experiments.design.trial_names import arm_letter, trial_name
 from experiments.errors import NotFound
 from experiments.models import Decision, ExperimentTag, Finding, Study, Trial
 from experiments.models import Experiment as Experiment
+from experiments.models.decision import Choice
 from experiments.models.experiment import HAS_FAILED, ExperimentState
 from experiments.models.trial import Origin, StudyKind, TrialState
 from experiments.models.trial_encoding import decode
@@ -122,7 +123,9 @@ def list_experiments(access: Access, wanted: ExperimentFilter) -> Page[Experimen
     if wanted.order == "best":
         best = F("best_value")
         order = (best.asc if access.direction == "minimize" else best.desc)(nulls_last=True)
-    decided = Decision.objects.filter(experiment=OuterRef("pk")).order_by("-sequence")
+    decided = Decision.objects.filter(experiment=OuterRef("pk")).order_by(
+        _ADOPT_FIRST, "-sequence"
+    )
     page = (
         rows.select_related("created_by")
         .prefetch_related("tags")
@@ -139,6 +142,10 @@ def list_experiments(access: Access, wanted: ExperimentFilter) -> Page[Experimen
     )
     waiting = awaiting_decision([access.project_id]).get(access.project_id, ())
     return Page([_row(each, waiting) for each in page], number, total, wanted.page.size)
+
+
+# An experiment of which one candidate was adopted is adopted, whatever became of the others.
+_ADOPT_FIRST = Case(When(choice=Choice.ADOPT, then=0), default=1)
 
 
 def _count_of(rows: Any, key: str) -> Coalesce:

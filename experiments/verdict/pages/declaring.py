@@ -38,7 +38,7 @@ def declaration_context(parts: ExperimentParts, form: ReplicationForm) -> dict[s
     """Context of the form; a form that was refused keeps what was typed."""
     experiment, arms = parts.experiment, len(parts.arms)
     champion = champion_of(experiment.project_id)
-    candidates = best_trials(experiment, arms)
+    candidates = best_trials(experiment, arms, champion=champion.digest if champion else "")
     baselines = () if champion else best_of_each_arm(experiment, arms)
     chosen = candidates[0].id if candidates else 0
     others = [each.id for each in baselines if each.id != chosen]

@@ -250,7 +250,6 @@ def _interval(document: Mapping[str, Any]) -> Figure | None:
         lower=lower,
         upper=upper,
         margin=float(verdict.get("margin") or 0.0),
-        outcome=str(verdict.get("outcome", "")),
         unit=str(document.get("metric", "the metric")),
     )
 
@@ -260,11 +259,10 @@ def _luck(document: Mapping[str, Any]) -> str:
     tuning, above = real(selection.get("tuning_score")), real(selection.get("deviations_above"))
     if tuning is None or above is None or not math.isfinite(above):
         return ""
-    where = "above" if above >= 0 else "below"
-    end = "that is luck of the draw, and it is left out" if above > 0 else "it is left out"
+    where = "better" if above >= 0 else "worse"
     return (
-        f"The winner's tuning score ({score(tuning)}) is {number(round(abs(above), 1))} seed "
-        f"deviations {where} the mean of its own fresh seeds: {end}."
+        f"Tuning score of the search (not counted): {score(tuning)}, "
+        f"{number(round(abs(above), 1))} SD {where} than the mean of its fresh seeds."
     )
 
 
@@ -343,8 +341,8 @@ def _best_note(document: Mapping[str, Any]) -> str:
     if ours is None or theirs is None:
         return ""
     return (
-        f"Best evaluations, mean: {score(theirs)} → {score(ours)}. They favour the noisier side "
-        "and do not decide."
+        f"Best-checkpoint means: {score(theirs)} → {score(ours)} (biased; not used for the "
+        "verdict)."
     )
 
 

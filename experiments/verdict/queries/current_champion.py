@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import json
+import math
+import statistics
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from django.db.models import QuerySet
 
@@ -13,8 +17,17 @@ from experiments.models.decision import CHAMPION_CHOICES
 
 
 @dataclass(frozen=True, slots=True)
+class ScoreSummary:
+    """Scores of fresh seeds: mean and standard deviation (n - 1), None for too few finite ones."""
+
+    mean: float | None
+    deviation: float | None
+    seeds: int
+
+
+@dataclass(frozen=True, slots=True)
 class Champion:
-    """The adopted configuration; `score` is the mean of its fresh seeds when it was adopted."""
+    """The adopted configuration, with the frozen scores of its fresh seeds."""
 
     sequence: int
     experiment: str
@@ -22,8 +35,13 @@ class Champion:
     decided_by: str
     decided_at: datetime
     digest: str
-    score: float | None
+    scores: ScoreSummary
     by_hand: bool = False  # a baseline whose scores a person entered
+
+    @property
+    def score(self) -> float | None:
+        """Mean of its fresh seeds when it was adopted."""
+        return self.scores.mean
 
 
 def champion_of(project_id: int) -> Champion | None:
@@ -44,6 +62,7 @@ def champions_made() -> QuerySet[Decision]:
 def as_champion(decision: Decision) -> Champion:
     """The champion that a decision made."""
     experiment: Experiment | None = decision.experiment
+    evidence = json.loads(decision.evidence or "{}")
     return Champion(
         sequence=decision.sequence,
         experiment=experiment.name if experiment else "",
@@ -51,15 +70,19 @@ def as_champion(decision: Decision) -> Champion:
         decided_by=decision.decided_by_name,
         decided_at=decision.decided_at,
         digest=decision.candidate.digest if decision.candidate else "",
-        score=_fresh_mean(decision),
-        by_hand=bool(json.loads(decision.evidence or "{}").get("entered_by_hand")),
+        scores=candidate_scores(evidence),
+        by_hand=bool(evidence.get("entered_by_hand")),
     )
 
 
-def _fresh_mean(decision: Decision) -> float | None:
-    """Mean score of the candidate's frozen replicates, those without a finite score left out."""
-    evidence = json.loads(decision.evidence or "{}")
+def candidate_scores(evidence: Mapping[str, Any]) -> ScoreSummary:
+    """Summary of the candidate's frozen replicates, those without a finite score left out."""
     runs = (evidence.get("replicates") or {}).get("candidate") or []
     scores = [run.get("score") for run in runs if isinstance(run, dict)]
-    finite = [float(score) for score in scores if isinstance(score, int | float)]
-    return sum(finite) / len(finite) if finite else None
+    finite = [float(each) for each in scores if isinstance(each, int | float)]
+    finite = [each for each in finite if math.isfinite(each)]
+    return ScoreSummary(
+        mean=statistics.fmean(finite) if finite else None,
+        deviation=statistics.stdev(finite) if len(finite) > 1 else None,
+        seeds=len(finite),
+    )

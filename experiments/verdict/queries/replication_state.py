@@ -107,7 +107,8 @@ def replication_state(experiment_id: int, candidate: int = 0) -> ReplicationStat
     or the adopted one when all are decided.
     """
     rows = Replication.objects.filter(experiment_id=experiment_id, purpose=Purpose.VERDICT)
-    newest = rows.select_related("experiment").order_by("-pk").first()
+    searches = Count("experiment__studies", filter=Q(experiment__studies__kind=StudyKind.SEARCH))
+    newest = rows.annotate(arms=searches).order_by("-pk").first()
     if newest is None:
         return None
     group = list(
@@ -116,9 +117,7 @@ def replication_state(experiment_id: int, candidate: int = 0) -> ReplicationStat
         .prefetch_related("decisions")
         .order_by("pk")
     )
-    arms = 1
-    if len(group) > 1:
-        arms = newest.experiment.studies.filter(kind=StudyKind.SEARCH).count()
+    arms: int = newest.arms
     candidates = tuple(_candidate(place, row, arms) for place, row in enumerate(group, start=1))
     place = _chosen(candidates, candidate)
     row, chosen = group[place - 1], candidates[place - 1]
@@ -226,12 +225,23 @@ def get_replication(access: Access, experiment: Experiment, number: int) -> Repl
     return found
 
 
-def best_trials(experiment: Experiment, arms: int, count: int = 12) -> tuple[Choosable, ...]:
-    """The best complete trials of a search, those that one may want to repeat."""
+def best_trials(
+    experiment: Experiment, arms: int, count: int = 12, *, champion: str = ""
+) -> tuple[Choosable, ...]:
+    """The best complete trials of a search, those that one may want to repeat.
+
+    `champion`: digest of the configuration that is champion already, which is none of them.
+    """
     rows = _complete(experiment)
+    if champion:
+        rows = [row for row in rows if _digest(row) != champion]
     if experiment.is_from_outside:
         rows = _one_of_each_configuration(rows)
     return tuple(_choosable(row, arms) for row in rows[:count])
+
+
+def _digest(trial: Trial) -> str:
+    return trial.configuration.digest if trial.configuration else ""
 
 
 def best_of_each_arm(experiment: Experiment, arms: int) -> tuple[Choosable, ...]:
@@ -265,13 +275,13 @@ def _complete(experiment: Experiment) -> list[Trial]:
         configuration__isnull=False,
     )
     return list(
-        rows.select_related("study")
+        rows.select_related("study", "configuration")
         .only(
             "number",
             "value",
             "parameters",
             "origin",
-            "configuration",
+            "configuration__digest",
             "study__arm",
             "study__arm_index",
         )

@@ -3,8 +3,10 @@ from __future__ import annotations
 import json
 
 import numpy as np
+import pytest
 
 from experiments.charts.seeds import Arm, interval_plot, lineage_plot, seeds_plot
+from experiments.charts.theme import BAD, GOOD, WARN
 
 SCORES = np.array([0.96, 0.97, np.nan, 0.98])
 
@@ -33,9 +35,7 @@ def test_a_failed_replicate_has_no_dot_and_the_others_keep_their_pair() -> None:
 
 
 def test_the_interval_is_drawn_exactly_as_it_decides() -> None:
-    figure = interval_plot(
-        gain=0.004, lower=0.002, upper=0.006, margin=0.001, outcome="adopt", unit="accuracy"
-    )
+    figure = interval_plot(gain=0.004, lower=0.002, upper=0.006, margin=0.001, unit="accuracy")
     assert figure["data"][0]["x"] == [0.002, 0.006]
     assert [shape["x0"] for shape in figure["layout"]["shapes"]] == [0.0, 0.001]
     low, high = figure["layout"]["xaxis"]["range"]
@@ -43,11 +43,25 @@ def test_the_interval_is_drawn_exactly_as_it_decides() -> None:
 
 
 def test_without_a_margin_zero_is_what_has_to_be_cleared() -> None:
-    figure = interval_plot(
-        gain=0.1, lower=-0.1, upper=0.3, margin=0.0, outcome="undecided", unit="x"
-    )
+    figure = interval_plot(gain=0.1, lower=-0.1, upper=0.3, margin=0.0, unit="x")
     assert [shape["x0"] for shape in figure["layout"]["shapes"]] == [0.0]
     assert figure["layout"]["annotations"][0]["text"] == "no gain"
+
+
+@pytest.mark.parametrize(
+    ("lower", "upper", "colour"),
+    [(0.002, 0.006, GOOD), (0.0005, 0.006, WARN), (-0.001, 0.006, WARN), (-0.002, 0.0, BAD)],
+)
+def test_only_an_interval_that_clears_the_margin_is_green(
+    lower: float, upper: float, colour: str
+) -> None:
+    figure = interval_plot(gain=0.001, lower=lower, upper=upper, margin=0.001, unit="x")
+    assert figure["data"][0]["line"]["color"] == colour
+
+
+def test_an_adoption_whose_interval_spans_zero_is_not_green() -> None:
+    figure = lineage_plot(["a", "b"], [0.1, 0.2], [-0.05, 0.1], [0.15, 0.4], metric="x")
+    assert figure["data"][0]["marker"]["color"] == [WARN, GOOD]
 
 
 def test_each_adoption_has_its_interval() -> None:

@@ -44,6 +44,11 @@ def test_the_page_shows_each_champion_with_what_it_changed(reverted: str) -> Non
     assert "Nothing was adopted for staging yet." in reverted
 
 
+def test_only_the_newest_champion_is_current_and_each_shows_its_spread(reverted: str) -> None:
+    assert reverted.count(">current<") == 1
+    assert reverted.count("standard deviation over") == 3
+
+
 def test_a_stale_page_reverts_nothing(client: Client, reverted: str) -> None:
     sent = {"target": "production", "to": "1", "standing": "2", "reason": "Again."}
     answer = client.post(f"{PAGE}revert/", sent, follow=True)

@@ -6,6 +6,7 @@ import re
 import pytest
 from django.test import Client
 
+from experiments.design.trial_names import trial_name
 from experiments.models import (
     Artifact,
     Decision,
@@ -87,8 +88,32 @@ def test_the_verdict_stands_with_its_interval_and_what_it_rests_on(
     text = page(client, repeated)
     for words in ("The evidence says adopt", "figure-interval", "Look 1 of 2", "What changes"):
         assert words in text, words
-    for words in ("What it costs", "Holds for optimizer adam", "not measured", "left out"):
+    for words in ("What it costs", "Holds for optimizer adam", "not measured", "not counted"):
         assert words in text, words
+
+
+def test_the_page_names_what_is_decided_and_what_it_changes(
+    client: Client, repeated: Experiment
+) -> None:
+    text = page(client, repeated)
+    trial = repeated.best_trial
+    assert trial is not None
+    name = trial_name(trial.number, arm=trial.study.arm_index, arms=2)
+    assert f"Adopt trial {name} of {repeated.name}?" in text
+    assert "baseline → candidate" in text and "Checklist" in text
+    assert "Adopt candidate" in text and "Reject candidate" in text
+
+
+def test_an_override_is_said_before_it_is_pressed_and_named_after(
+    client: Client, searched: Experiment
+) -> None:
+    cast.repeated(searched, looks=(6,), done=6, gain=0.0, spread=0.004)
+    text = page(client, searched)
+    assert "Needed before adopt is pressed" in text
+    assert "override the verdict" in press(client, searched, text)
+    press(client, searched, text, override="on")
+    log = client.get("/projects/digits/decisions/").content.decode()
+    assert "while undecided" in log and "against the verdict" not in log
 
 
 def test_adopting_freezes_the_evidence(client: Client, repeated: Experiment) -> None:
@@ -175,7 +200,7 @@ def test_an_undecided_look_offers_to_continue(client: Client, searched: Experime
     cast.repeated(searched, looks=(6, 12), done=6, gain=0.0, spread=0.004)
     text = page(client, searched)
     assert "The evidence does not decide" in text and "Continue to 12 pairs" in text
-    assert "goes against the verdict" in text
+    assert "Adopt although the evidence is undecided" in text
 
 
 def test_to_continue_is_a_choice_that_is_recorded_with_its_reason(
@@ -246,7 +271,7 @@ def test_everything_a_decision_rests_on_stands_on_the_page(
         "Checklist of the search",
         "The best trials crowd the lower edge",
         "Passed: No oscillation late in training",
-        "favour the noisier side and do not decide",
+        "not used for the verdict",
         "Guard metrics",
         "11.2 → 11.3",
         "broken",

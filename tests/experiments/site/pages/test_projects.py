@@ -70,7 +70,8 @@ def test_the_champion_stands_with_its_score_and_lineage(client: Client) -> None:
     cast.decided("wider", "adopt", "It pays.")
     client.force_login(cast.person("ben"))
     text = client.get("/projects/digits/").content.decode()
-    assert "mean of fresh seeds" in text and "figure-lineage" in text
+    assert "mean ± SD of 10 fresh seeds" in text and "figure-lineage" in text
+    assert "standard deviation over 10 seeds" in text
     assert "adopted" in text
 
 

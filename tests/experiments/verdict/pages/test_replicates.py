@@ -110,6 +110,15 @@ def test_the_champion_is_the_baseline(client: Client) -> None:
     assert Replication.objects.get(experiment=experiment).against_champion
 
 
+def test_the_champion_is_not_offered_against_itself(client: Client) -> None:
+    cast.project()
+    decided = cast.decided("wider", "adopt", "It pays.")
+    trial = decided.replications.get().candidate_trial
+    assert trial is not None
+    text = page(client, decided)
+    assert f'<option value="{trial.pk}"' not in text
+
+
 def test_between_looks_there_is_no_test_no_interval_and_no_verdict(
     client: Client, experiment: Experiment
 ) -> None:

@@ -40,9 +40,18 @@ def test_a_page_of_a_look_shows_what_decides() -> None:
     assert page.outcome == "adopt" and page.look_words == "look 1 of 2, 4 pairs"
     assert page.interval is not None and page.interval["data"][0]["x"] == [0.008, 0.012]
     assert page.pairs[1].gain == pytest.approx(0.01)
-    assert "3.4 seed deviations above" in page.luck
+    assert "3.4 SD better than the mean of its fresh seeds" in page.luck
     assert page.bounds == "optimizer adam"
     json.dumps(page.seeds, allow_nan=False)
+
+
+def test_a_lower_loss_than_its_seeds_is_better_not_above() -> None:
+    lucky = document(
+        direction="minimize",
+        selection={"tuning_score": 49.87, "fresh_mean": 51.0, "deviations_above": 2.2},
+    )
+    assert "2.2 SD better" in evidence_page(lucky).luck
+    assert "above" not in evidence_page(lucky).luck
 
 
 def test_between_looks_nothing_is_derived_from_the_scores() -> None:
