@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 RUN_NEXT = "workers.run_next"
 DELIVER = "workers.deliver"
 MEASURE = "workers.measure"
+CHECK_OBJECTIVES = "workers.check_objectives"
 _AWAY_SECONDS = 10.0  # before a queue that failed is tried again: nobody waits for it meanwhile
 
 logger = logging.getLogger(__name__)
@@ -45,6 +46,11 @@ def deliver(queue: str) -> None:
 def measure(queue: str) -> None:
     """Ask a worker node on `queue` for a measurement, once the transaction has committed."""
     transaction.on_commit(lambda: _send(MEASURE, [queue], queue, 1))
+
+
+def check_objectives(queue: str) -> None:
+    """Ask a worker node on `queue` for answers, once the transaction has committed."""
+    transaction.on_commit(lambda: _send(CHECK_OBJECTIVES, [], queue, 1))
 
 
 def task_app() -> Celery:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from celery import shared_task
 
-from experiments.dispatch import DELIVER, MEASURE, RUN_NEXT
+from experiments.dispatch import CHECK_OBJECTIVES, DELIVER, MEASURE, RUN_NEXT
 from workers.node import worker
 
 
@@ -24,3 +24,9 @@ def deliver() -> None:
 def measure(queue: str) -> None:
     """Measure the batch sizes that somebody asked for; doing so twice is harmless."""
     worker.current().measure(queue)
+
+
+@shared_task(name=CHECK_OBJECTIVES, ignore_result=True)
+def check_objectives() -> None:
+    """Answer what was asked about objectives; doing so twice is harmless."""
+    worker.current().check_objectives()

@@ -12,7 +12,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
+import django
+from django.apps import apps
+from django.core.management.base import CommandError
+from django.db import DatabaseError, InterfaceError
 
+from experiments import database
+from experiments.errors import NotFound
 from experiments.management import control_commands
 from experiments.management.command_group import (
     CommandGroup,
@@ -22,9 +28,12 @@ from experiments.management.command_group import (
 )
 
 if TYPE_CHECKING:
+    from experiments.design.document.experiment_file import ExperimentFile
+    from experiments.trials.lifecycle.queries.objective_checks import ObjectiveReport
     from experiments.trials.lifecycle.queries.progress import Progress
 
 POLL_SECONDS = 1.0
+CHECK_SECONDS = 45.0  # for a worker's import of the objective
 _FILE = click.argument("file", type=click.Path(path_type=Path))
 _JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
@@ -80,10 +89,13 @@ def run(user: str | None, file: Path, detach: bool, as_json: bool) -> None:
 @_FILE
 @click.option("--strict", is_flag=True, help="Fail on warnings, too.")
 @_JSON
-def check(file: Path, strict: bool, as_json: bool) -> None:
-    """Say what is wrong with a file, and what the rules of design warn of.
+@click.pass_obj
+def check(user: str | None, file: Path, strict: bool, as_json: bool) -> None:
+    """Say what is wrong with a file, what the rules of design warn of, and whether a worker can
+    import the objective.
 
-    Needs no database, so that a repository can check its files before they are merged.
+    Without a database or a worker the objective is not checked: a repository can check its files
+    before they are merged.
 
     \b
     Examples:
@@ -100,22 +112,30 @@ def check(file: Path, strict: bool, as_json: bool) -> None:
     total = sum(document.budget_of(arm) for arm in arms)
     fired = [each for each in check_design(describe(document)) if each.diagnosis.fired]
     reference = f"{document.project}/{document.name}"
+    report = _objective_report(user, document)
     if as_json:
         keys = ("severity", "title", "detail", "advice", "subject", "section", "evidence")
         rules = [
             {"rule": each.number, **{key: getattr(each.diagnosis, key) for key in keys}}
             for each in fired
         ]
-        say_json({"experiment": reference, "arms": len(arms), "trials": total, "rules": rules})
+        shape = {"experiment": reference, "arms": len(arms), "trials": total}
+        say_json({**shape, "rules": rules, "objective": asdict(report)})
     else:
         counted = "1 arm" if len(arms) == 1 else f"{len(arms)} arms"
-        click.echo(f"{reference}: {counted}, {total} trials. It can run.")
+        click.echo(f"{reference}: {counted}, {total} trials. The file is valid.")
         for each in fired:
             diagnosis = each.diagnosis
             click.echo(f"{each.number} {diagnosis.severity}: {diagnosis.title}")
             click.echo(f"  {diagnosis.detail} {diagnosis.advice}")
             where = f"{diagnosis.subject}; " if diagnosis.subject else ""
             click.echo(f"  {where}{diagnosis.section}")
+        if report.state == "passed":
+            click.echo(f"{report.worker} imported {document.objective}. It can run.")
+        elif report.state != "failed":
+            click.echo(f"The objective is not checked: {report.message}")
+    if report.state == "failed":
+        raise click.ClickException("\n".join(filter(None, (report.message, report.log.strip()))))
     warnings = [each for each in fired if each.diagnosis.severity is not Severity.NOTICE]
     if strict and warnings:
         raise click.ClickException(f"{len(warnings)} of the rules warn.")
@@ -185,6 +205,24 @@ def _read(path: Path) -> str:
         return path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise click.ClickException(f"{path} cannot be read: {error}") from None
+
+
+def _objective_report(user: str | None, file: ExperimentFile) -> ObjectiveReport:
+    """A worker's report on the objective; why there is none without a database or a project."""
+    if not apps.ready:
+        django.setup(set_prefix=False)
+    from experiments.management.acting_person import person
+    from experiments.team.queries.access import get_project
+    from experiments.trials.lifecycle.queries.objective_checks import unchecked
+    from experiments.trials.lifecycle.services import objective_checks
+
+    try:
+        if lacking := database.why_unusable():
+            return unchecked(lacking)
+        access = get_project(person(user), file.project)
+        return objective_checks.check(access=access, file=file, wait=CHECK_SECONDS)
+    except (CommandError, DatabaseError, InterfaceError, NotFound) as error:
+        return unchecked(str(error))
 
 
 def _watch(experiment_id: int, *, bar: bool) -> Progress:

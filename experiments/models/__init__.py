@@ -11,7 +11,7 @@ from experiments.models.replication import Replication
 from experiments.models.series import Report, SealedScore, SeriesBatch
 from experiments.models.trial import Environment, Study, Trial
 from experiments.models.webhook import Delivery, Event, MessageChoice, PrunedDeliveries, Webhook
-from experiments.models.worker import Artifact, BatchSizeProbe, Worker
+from experiments.models.worker import Artifact, BatchSizeProbe, ObjectiveCheck, Worker
 
 __all__ = [
     "ApiToken",
@@ -29,6 +29,7 @@ __all__ = [
     "Invitation",
     "Membership",
     "MessageChoice",
+    "ObjectiveCheck",
     "ParameterImportance",
     "Project",
     "PrunedDeliveries",

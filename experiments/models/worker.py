@@ -21,6 +21,8 @@ class Worker(models.Model):
     queues = models.CharField(max_length=200)
     slots = models.PositiveSmallIntegerField(default=1)
     devices = models.CharField(max_length=400, blank=True)
+    # JSON: the training functions that it can import (`design.document.objective_source`).
+    offers = models.TextField(default="[]", db_default="[]")
     started_at = models.DateTimeField()
     heartbeat_at = models.DateTimeField()
     stopped_at = models.DateTimeField(null=True, blank=True)
@@ -117,3 +119,36 @@ class BatchSizeProbe(models.Model):
 
     def __str__(self) -> str:
         return f"{self.objective} on {self.device}"
+
+
+class ObjectiveCheck(models.Model):
+    """A worker's check of an objective before its experiment starts: its import, or, where
+    `document` holds a file, one trial of it. Nothing of it belongs to any search.
+    """
+
+    project = models.ForeignKey(Project, models.CASCADE, related_name="objective_checks")
+    asked_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, models.CASCADE, related_name="objective_checks"
+    )
+    state = models.CharField(max_length=9, choices=ProbeState, default=ProbeState.WAITING)
+    objective = models.CharField(max_length=300)
+    queue = models.CharField(max_length=100)
+    gpus = models.PositiveSmallIntegerField(default=0)
+    document = models.TextField(blank=True)  # the file in canonical JSON, "" for the import alone
+    worker = models.ForeignKey(Worker, models.SET_NULL, null=True, blank=True, related_name="+")
+    heartbeat_at = models.DateTimeField(null=True, blank=True)
+    is_to_end = models.BooleanField(default=False)
+    answer = models.TextField(default="{}")  # JSON: what the worker found, or has found so far
+    created_at = models.DateTimeField(auto_now_add=True)
+    finished_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        ordering = ("-created_at", "-pk")
+        indexes = (
+            models.Index(
+                fields=("queue",), condition=Q(state="waiting"), name="objective_check_waiting"
+            ),
+        )
+
+    def __str__(self) -> str:
+        return self.objective

@@ -1,4 +1,5 @@
-// Checks the experiment file while it is written and lists every problem with its key.
+// Checks the experiment file while it is written and lists every problem with its key. A worker
+// imports the objective meanwhile: only what it has found is said to run.
 (function () {
   "use strict";
   const form = document.querySelector("[data-check]");
@@ -26,18 +27,21 @@
 
   function show(answer) {
     part("rest").hidden = true;
-    part("title").textContent = answer.ok ? "This can run" : answer.error;
+    part("title").textContent = answer.title;
+    part("title").closest("section").dataset.verdict = answer.verdict;
     part("problems").replaceChildren(...(answer.problems || []).map(item));
     part("design").replaceChildren(...(answer.design || []).map(sentence));
     if (part("difference")) part("difference").replaceChildren(...(answer.difference || []).map(sentence));
-    showChecks(answer.checks);
-    form.toggleAttribute("data-sound", answer.ok);
+    showMarkup("checks", answer.checks);
+    showMarkup("objective", answer.objective);
+    form.toggleAttribute("data-sound", answer.verdict === "passed");
+    if (answer.verdict === "pending") timer = setTimeout(check, 700);
     form.dispatchEvent(new CustomEvent("file-checked", { detail: answer, bubbles: true }));
   }
 
   // The server's own markup, so that the page looks the same with and without this script.
-  function showChecks(markup) {
-    const panel = part("checks");
+  function showMarkup(name, markup) {
+    const panel = part(name);
     if (!panel || markup === undefined || panel.dataset.shown === markup) return;
     const open = [...panel.querySelectorAll("details[open]")].map((each) => each.dataset.key);
     panel.innerHTML = markup;

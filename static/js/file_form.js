@@ -121,6 +121,10 @@
       send(() => ({ do: "preset", name: button.dataset.preset }));
     });
   });
+  document.addEventListener("click", (event) => {
+    const button = event.target.closest("[data-objective]");
+    if (button) send(() => ({ do: "head", key: "objective", value: button.dataset.objective }));
+  });
   undo.addEventListener("click", () => {
     if (!earlier.length) return;
     lastCell = "";

@@ -32,6 +32,7 @@ from workers.delivery.database_away import pause, persistently
 from workers.delivery.deliveries import Deliverer
 from workers.node import devices, owed_findings
 from workers.node.measuring import Measuring
+from workers.node.objective_checks import ObjectiveChecker
 from workers.node.reaper import Reaper
 from workers.node.runner import TrialRunner
 from workers.node.slots import Slots
@@ -102,6 +103,12 @@ class Node:
             worker_id=self.worker_id, stopping=self.stopping, hidden=_SECRETS
         )
         self._deliverer = Deliverer()
+        self._checker = ObjectiveChecker(
+            worker_id=self.worker_id,
+            queue_names=self.queue_names,
+            devices=slots.devices,
+            hidden=_SECRETS,
+        )
         self._beat = threading.Thread(target=self._keep_beating, name="heartbeat", daemon=True)
         self._beat.start()
 
@@ -170,6 +177,10 @@ class Node:
         """Send what is due, without waiting for it."""
         self._deliverer.wake()
 
+    def check_objectives(self) -> None:
+        """Answer what was asked about objectives, without waiting for it."""
+        self._checker.wake()
+
     def stop(self) -> None:
         """Hand trials back and end the training processes."""
         self.stopping.set()
@@ -177,6 +188,7 @@ class Node:
         self._slots.close()
         self._runner.close()
         self._deliverer.close()
+        self._checker.close()
         try:
             workers.leave(worker_id=self.worker_id)
         except DatabaseError:
@@ -206,6 +218,7 @@ class Node:
         self._look_for_work()
         stalled.look()
         self._deliverer.look()
+        self._checker.look()
 
     def _end(self, why: str) -> None:
         self.failure = why

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import difflib
 import functools
 import importlib
 import inspect
 import os
+import pkgutil
 import sys
 import traceback
 from collections.abc import Callable, Sequence
@@ -16,7 +18,14 @@ TrainingFunction = Callable[[Any], object]
 
 
 class ObjectiveError(ValueError):
-    """The objective cannot be run; the message says what would be right."""
+    """The objective cannot be run; the message says what would be right.
+
+    `nearest` is the objective that may be meant, "" when none is near.
+    """
+
+    def __init__(self, message: str, nearest: str = "") -> None:
+        super().__init__(f"{message}; did you mean {nearest}?" if nearest else message)
+        self.nearest = nearest
 
 
 def is_allowed(module: str, allowed: Sequence[str]) -> bool:
@@ -54,10 +63,18 @@ def load(objective: str, allowed: Sequence[str]) -> TrainingFunction:
     except ModuleNotFoundError as error:
         if error.name is None or not (module_name + ".").startswith(error.name + "."):
             raise  # the module is there and misses something itself
-        raise ObjectiveError(f"objective {objective!r}: no module {error.name}") from error
+        raise ObjectiveError(
+            f"objective {objective!r}: no module {error.name}",
+            _nearest_module(objective, error.name, allowed),
+        ) from error
     function = vars(module).get(function_name)
     if not callable(function):
-        raise ObjectiveError(f"objective {objective!r}: {module_name} has no such function")
+        known = [name for name, each in vars(module).items() if _is_defined_in(each, module_name)]
+        near = difflib.get_close_matches(function_name, known, 1)
+        raise ObjectiveError(
+            f"objective {objective!r}: {module_name} has no such function",
+            f"{module_name}:{near[0]}" if near else "",
+        )
     home = getattr(function, "__module__", None)
     if home != module_name:
         raise ObjectiveError(f"objective {objective!r}: defined in {home}; name it there")
@@ -66,6 +83,43 @@ def load(objective: str, allowed: Sequence[str]) -> TrainingFunction:
     if inspect.isgeneratorfunction(function):
         raise ObjectiveError(f"objective {objective!r}: a generator function; want a plain one")
     return _as_script(cast(TrainingFunction, function))
+
+
+def check_takes_a_run(objective: str, function: TrainingFunction) -> None:
+    """Pass when a function can be called with a run and nothing else.
+
+    Raises:
+        ObjectiveError: when it cannot.
+    """
+    try:
+        inspect.signature(function).bind(object())
+    except TypeError as error:
+        raise ObjectiveError(
+            f"objective {objective!r}: it is called with the run alone, and {error}; "
+            f"write def {objective.partition(':')[2]}(run)"
+        ) from None
+    except ValueError:  # written in C: it tells no signature
+        return
+
+
+def _is_defined_in(value: object, module: str) -> bool:
+    return inspect.isfunction(value) and value.__module__ == module
+
+
+def _nearest_module(objective: str, missing: str, allowed: Sequence[str]) -> str:
+    """The objective with the name that lies nearest to the missing module's."""
+    parent, _, name = missing.rpartition(".")
+    if parent:
+        paths = getattr(sys.modules.get(parent), "__path__", [])
+        known = [each.name for each in pkgutil.iter_modules(paths)]
+    else:
+        known = [each.partition(".")[0] for each in allowed]
+    near = difflib.get_close_matches(name, [each for each in known if each != name], 1)
+    if not near:
+        return ""
+    module, _, function = objective.partition(":")
+    right = ".".join(filter(None, (parent, near[0])))
+    return f"{right}{module.removeprefix(missing)}:{function}"
 
 
 def _as_script(function: TrainingFunction) -> TrainingFunction:

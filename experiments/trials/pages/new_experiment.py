@@ -8,6 +8,7 @@ from django.conf import settings
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import redirect, render
+from django.template.loader import render_to_string
 from django.views.decorators.http import require_http_methods, require_POST
 
 from experiments.design.document import commands
@@ -15,12 +16,13 @@ from experiments.design.document.presets import all_presets
 from experiments.design.pages.design_checks import checks_html
 from experiments.design.pages.space_rows import state_of_form
 from experiments.design.queries.experiments import find_experiment, free_name
-from experiments.design.review.design_review import checks_as_data, review
+from experiments.design.review.design_review import Review, checks_as_data, review
 from experiments.errors import InvalidExperiment, Problem, VerdictError
 from experiments.team.pages.access import in_project, required
 from experiments.team.queries.access import Access, people_who_may
 from experiments.trials.findings.queries.asked_followup import asked_proposal
-from experiments.trials.lifecycle.services import experiments
+from experiments.trials.lifecycle.queries.objective_checks import unchecked
+from experiments.trials.lifecycle.services import experiments, objective_checks
 from experiments.trials.pages.followups import followed
 
 LONGEST = 200_000
@@ -117,8 +119,29 @@ def check_experiment(request: HttpRequest, access: Access) -> JsonResponse:
     if found.error:
         listed = [{"where": each.where, "message": each.message} for each in found.problems]
         answer |= {"error": found.error, "problems": listed}
+        answer |= {"title": found.error, "verdict": "failed", "objective": ""}
     else:
         follows = followed(access, found.file)
         answer |= {"design": found.design, "difference": follows.sentences() if follows else []}
+        answer |= _objective(access, found)
     rules = checks_as_data(found.checks) if found.checks else []
     return JsonResponse({**answer, "checks": checks_html(found.checks), "rules": rules})
+
+
+TITLES = {
+    "passed": "This can run",
+    "failed": "The objective cannot run",
+    "pending": "The file is valid; its objective is being checked",
+    "unchecked": "The file is valid; its objective is not checked",
+}
+
+
+def _objective(access: Access, found: Review) -> dict[str, Any]:
+    """A worker's report on the objective of a valid file; asked for by those who may start it."""
+    assert found.file is not None
+    if access.can_edit:
+        report = objective_checks.check(access=access, file=found.file)
+    else:
+        report = unchecked("An editor may have a worker import it.")
+    markup = render_to_string("experiments/_objective_check.html", {"report": report})
+    return {"title": TITLES[report.state], "verdict": report.state, "objective": markup}

@@ -13,6 +13,8 @@ from django.core.management.base import CommandError
 from experiments.management import experiment_commands
 from experiments.management.experiment_commands import experiment_group
 from experiments.models import Experiment, Project
+from experiments.trials.lifecycle.queries.objective_checks import ObjectiveReport
+from experiments.trials.lifecycle.services import objective_checks
 from tests import cast
 
 pytestmark = pytest.mark.django_db
@@ -109,7 +111,8 @@ def test_seeding_digits_twice_makes_one_project_and_one_experiment() -> None:
 def test_check_says_what_would_run_and_what_the_rules_see(file: Path) -> None:
     file.write_text(TEXT.replace("{role: fixed, value: 60}", "{role: nuisance, low: 5, high: 60}"))
     said = _call("check", str(file))
-    assert "digits/from-a-file: 2 arms, 4 trials. It can run." in said
+    assert "digits/from-a-file: 2 arms, 4 trials. The file is valid." in said
+    assert "not checked: It needs a worker that listens to the queue cpu" in said
     assert "R12 warning: epochs varies inside a study" in said
     assert "hyperparameters.epochs; Tuning Playbook" in said
     with pytest.raises(ClickException, match="of the rules warn"):
@@ -133,3 +136,27 @@ def test_run_ends_when_the_first_trials_fail_and_says_with_what(
     monkeypatch.setattr(experiment_commands.time, "sleep", fail)
     assert "failed, paused" in _call("run", str(file))
     assert "failed, paused" in _call("list")
+
+
+@pytest.mark.parametrize(
+    ("report", "said"),
+    [
+        (ObjectiveReport("passed", worker="node"), "node imported workers.problems.digits:train"),
+        (ObjectiveReport("failed", "no module team.digts", log="Traceback"), "no module"),
+    ],
+)
+def test_check_has_a_worker_import_the_objective(
+    file: Path, monkeypatch: pytest.MonkeyPatch, report: ObjectiveReport, said: str
+) -> None:
+    monkeypatch.setattr(objective_checks, "check", lambda **asked: report)
+    if report.state == "passed":
+        assert said in _call("check", str(file))
+    else:
+        with pytest.raises(ClickException, match=said):
+            _call("check", str(file))
+
+
+def test_check_of_a_project_that_is_not_here_reads_the_file_alone(file: Path) -> None:
+    file.write_text(TEXT.replace("project: digits", "project: elsewhere"))
+    said = _call("check", str(file))
+    assert "The file is valid" in said and "not checked: There is no project elsewhere" in said

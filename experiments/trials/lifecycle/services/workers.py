@@ -55,3 +55,8 @@ def heartbeat(*, worker_id: int) -> bool:
 
 def leave(*, worker_id: int) -> None:
     Worker.objects.filter(pk=worker_id).update(stopped_at=timezone.now())
+
+
+def offer(*, worker_id: int, offers: str) -> None:
+    """Announce the training functions that a worker can import, as JSON."""
+    Worker.objects.filter(pk=worker_id).update(offers=offers)

@@ -4,7 +4,9 @@ import pytest
 from django.test import Client
 
 from experiments.design.document import experiment_file
-from experiments.models import Experiment
+from experiments.models import Experiment, ObjectiveCheck
+from experiments.trials.lifecycle.queries.objective_checks import ObjectiveReport
+from experiments.trials.lifecycle.services import objective_checks
 from tests import cast
 
 pytestmark = pytest.mark.django_db
@@ -177,3 +179,40 @@ def test_what_the_extended_search_saw_interact_is_told_when_one_of_it_is_fixed(
     rules = {each["rule"]: each for each in told["rules"]}
     assert asked and rules["R4"]["severity"] == "warning"
     assert "dropout (31 %)" in told["checks"]
+
+
+def _report(monkeypatch: pytest.MonkeyPatch, report: ObjectiveReport) -> None:
+    monkeypatch.setattr(objective_checks, "check", lambda **asked: report)
+
+
+def test_a_file_is_said_to_run_only_once_a_worker_has_imported_its_objective(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cast.project()
+    client.force_login(cast.person("cleo"))
+    told = client.post(f"{ADDRESS}check/", {"text": GOOD}).json()
+    assert told["verdict"] == "unchecked" and "is not checked" in told["title"]
+    assert "no worker" in told["objective"] or "none does" in told["objective"]
+    _report(monkeypatch, ObjectiveReport("passed", worker="node"))
+    told = client.post(f"{ADDRESS}check/", {"text": GOOD}).json()
+    assert (told["verdict"], told["title"]) == ("passed", "This can run")
+
+
+def test_an_objective_that_cannot_run_offers_the_nearest_name(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cast.project()
+    client.force_login(cast.person("cleo"))
+    report = ObjectiveReport("failed", "no module <b>", "team.digits:train", "Traceback")
+    _report(monkeypatch, report)
+    told = client.post(f"{ADDRESS}check/", {"text": GOOD}).json()
+    assert told["title"] == "The objective cannot run"
+    assert 'data-objective="team.digits:train"' in told["objective"]
+    assert "&lt;b&gt;" in told["objective"]
+
+
+def test_a_viewer_has_no_code_imported(client: Client) -> None:
+    cast.project()
+    client.force_login(cast.person("ben"))
+    told = client.post(f"{ADDRESS}check/", {"text": GOOD}).json()
+    assert told["verdict"] == "unchecked" and not ObjectiveCheck.objects.exists()
