@@ -109,7 +109,7 @@ def forms(text: str, made: dict[str, Any]) -> Iterator[Request]:
         f"{s}decide/record/",
         choice="reject", reason="No.", state=made["state"], target="production",
     )  # fmt: skip
-    yield form("champions/revert/", target="production", to="1", standing="1", reason="Back.")
+    yield form("champions/revert/", target="production", to="1", current="1", reason="Back.")
     yield form(f"findings/{made['finding']}/dismiss/", reason="Known.", back=f"{PAGE}/")
     yield form("baseline/start/", text=text, seeds="3")
     yield form(
@@ -172,7 +172,7 @@ def bodies(text: str, document: dict[str, Any], made: dict[str, Any]) -> Iterato
     yield ask("POST", f"{s}/variance", {"purpose": "split_seed", "runs": 3})
     decision = {"choice": "reject", "reason": "No.", "target": "production"}
     yield ask("POST", f"{s}/decisions", {**decision, "state": made["state"]})
-    yield ask("POST", "revert", {"to": 1, "standing": 1, "reason": "Back."})
+    yield ask("POST", "revert", {"to": 1, "current": 1, "reason": "Back."})
     yield ask("POST", "baseline", {"text": text, "seeds": 3})
     known = {"objective": "workers.problems.digits:train", "parameters": {"lr": 0.1}}
     more = {"scores": [0.9], "source": "before", "reason": "It runs.", "data": {"name": "d"}}

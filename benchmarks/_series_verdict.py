@@ -83,7 +83,7 @@ class Verdict:
         return f"{settings.SESSION_COOKIE_NAME}={store.session_key}"
 
     def runs(self, count: int, experiment: str = EXPERIMENT) -> list[int]:
-        """Running trials without a worker of theirs; the flushes come through a courier."""
+        """Running trials without a worker of theirs; the flushes come through a uploader."""
         from experiments.team.queries.access import get_project
         from experiments.trials.lifecycle.services import runs
 
@@ -229,16 +229,16 @@ class Verdict:
 
 
 class _Slots:
-    """Training processes, one thread of the worker each, and the worker's courier."""
+    """Training processes, one thread of the worker each, and the worker's uploader."""
 
     def __init__(
-        self, spool: Path, function: str, ids: list[int], params: list[dict[str, Any]]
+        self, queue: Path, function: str, ids: list[int], params: list[dict[str, Any]]
     ) -> None:
         from workers.delivery.series_uploader import SeriesUploader
         from workers.node.supervisor import Slot
 
         self._function = function
-        self._courier = SeriesUploader(spool)
+        self._uploader = SeriesUploader(queue)
         self._slots = [Slot() for _ in ids]
         self._errors: list[BaseException] = []
         self._threads = [
@@ -255,7 +255,7 @@ class _Slots:
         self.join()
         for slot in self._slots:
             slot.close()
-        self._courier.close()
+        self._uploader.close()
 
     def join(self) -> None:
         """Return when every flush is in the database."""
@@ -269,7 +269,7 @@ class _Slots:
         from workers.training.messages import Job, SeriesFlush
 
         def put(flush: SeriesFlush) -> None:
-            self._courier.put(
+            self._uploader.put(
                 Batch(
                     trial_id,
                     0,
@@ -304,7 +304,7 @@ class _Slots:
             )
             if outcome.state != "complete" and self._function != "log_until_killed":
                 raise RuntimeError(f"{outcome.state}: {outcome.reason}\n{outcome.log_tail}")
-            self._courier.wait(trial_id, 0, give_up=threading.Event())
+            self._uploader.wait(trial_id, 0, give_up=threading.Event())
         except BaseException as error:
             self._errors.append(error)
 

@@ -23,11 +23,11 @@ pytestmark = pytest.mark.django_db(transaction=True)
 # result; the findings, owed until then; where the search stands. SQLite takes one statement in a
 # message.
 MOST = {"postgresql": 9, "sqlite": 18}
-_THREADS = ("MainThread", "courier")
+_THREADS = ("MainThread", "uploader")
 _TRANSACTIONS = ("BEGIN", "COMMIT", "SAVEPOINT", "RELEASE", "PRAGMA")
 
 
-class _Room:
+class _Reservation:
     """A place whose training logs one point and ends."""
 
     device = "cpu"
@@ -65,13 +65,13 @@ def test_a_trial_asks_the_database_few_things(statements: list[str]) -> None:
     cast.project()
     cast.search(trials_per_arm=12)
     runner = TrialRunner(worker_id=None, storage=VerdictStorage(), stopping=threading.Event())  # type: ignore[arg-type]
-    room = _Room()
+    reservation = _Reservation()
     try:
         for _ in range(4):  # the first trials of an experiment read what never changes
-            assert runner.run_next("cpu", room)
+            assert runner.run_next("cpu", reservation)
         statements.clear()
         for _ in range(5):
-            assert runner.run_next("cpu", room)
+            assert runner.run_next("cpu", reservation)
         asked = len(statements) / 5
     finally:
         runner.close()

@@ -47,10 +47,10 @@ class HangingDatabase:
         return found
 
 
-def run_beside(slot: Slot, owner: Owner, courier: SeriesUploader, function: str) -> Outcome:
+def run_beside(slot: Slot, owner: Owner, uploader: SeriesUploader, function: str) -> Outcome:
     def put(flush: SeriesFlush) -> None:
         owner.flushes.append(flush)
-        courier.put(
+        uploader.put(
             Batch(
                 1, 1, flush.batch, flush.payload, flush.points, flush.first_step, flush.last_step
             )
@@ -72,17 +72,17 @@ def test_a_database_that_hangs_holds_up_no_call_and_loses_no_bit(
 ) -> None:
     monkeypatch.setattr(spools, "MEMORY_BYTES", 20_000)
     database, owner = HangingDatabase(), Owner()
-    courier = SeriesUploader(tmp_path, deliver=database.deliver)
+    uploader = SeriesUploader(tmp_path, deliver=database.deliver)
     try:
-        outcome = run_beside(slot, owner, courier, "logs_a_thousand_a_second")
+        outcome = run_beside(slot, owner, uploader, "logs_a_thousand_a_second")
         assert outcome.state == "complete"
         assert database.taken == [], "it still hangs, and nobody waited for it"
-        assert courier.memory_bytes <= 20_000
+        assert uploader.memory_bytes <= 20_000
         database.answers.set()
-        courier.wait(1, 1, give_up=threading.Event())
+        uploader.wait(1, 1, give_up=threading.Event())
     finally:
         database.answers.set()
-        courier.close()
+        uploader.close()
     found = database.points()
     expected: dict[str, list[tuple[int, bytes]]] = {}
     for number, (values, step) in enumerate(odd_calls()):

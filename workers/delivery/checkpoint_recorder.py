@@ -40,12 +40,14 @@ class _Announced:
 class CheckpointRecorder:
     """One for a worker process."""
 
-    def __init__(self, courier: SeriesUploader) -> None:
-        self._courier = courier
+    def __init__(self, uploader: SeriesUploader) -> None:
+        self._uploader = uploader
         self._queue: deque[_Announced] = deque()
         self._changed = threading.Condition()
         self._closing = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="record keeper", daemon=True)
+        self._thread = threading.Thread(
+            target=self._run, name="record checkpoint_recorder", daemon=True
+        )
         self._thread.start()
 
     def put(self, trial_id: int, attempt: int, message: Kept) -> None:
@@ -136,7 +138,7 @@ class CheckpointRecorder:
                 file=NewFile(message.path, message.size, message.sha256),
             )
             return
-        self._courier.reach(announced.trial_id, announced.attempt, give_up=self._closing)
+        self._uploader.reach(announced.trial_id, announced.attempt, give_up=self._closing)
         artifacts.keep_checkpoint(
             trial_id=announced.trial_id,
             attempt=announced.attempt,

@@ -51,12 +51,12 @@ class DiskQueue:
     @classmethod
     def found(cls, path: Path, file: BinaryIO) -> DiskQueue:
         """The queue that another process has left in a file, which is locked now."""
-        spool = cls(path)
-        spool._file = file
+        queue = cls(path)
+        queue._file = file
         for size in _record_sizes(file):
-            spool._sizes.append(size)
-            spool._end += size
-        return spool
+            queue._sizes.append(size)
+            queue._end += size
+        return queue
 
     def __len__(self) -> int:
         with self._lock:

@@ -52,7 +52,7 @@ class SeriesUploader:
     def __init__(self, folder: Path, *, deliver: Deliver = series.append_all) -> None:
         name = f"{socket.gethostname()}-{os.getpid()}-{time.time_ns()}{SUFFIX}"
         self._folder = folder
-        self._spool = DiskQueue(folder / name)
+        self._queue = DiskQueue(folder / name)
         self._adopted: list[DiskQueue] = []
         self._adopt_at = 0.0
         self._deliver = deliver
@@ -62,19 +62,19 @@ class SeriesUploader:
         self._changed = threading.Condition()
         self._wake = threading.Event()
         self._closing = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="courier", daemon=True)
+        self._thread = threading.Thread(target=self._run, name="series uploader", daemon=True)
         self._thread.start()
 
     @property
     def memory_bytes(self) -> int:
         """Size of the flushes that wait in memory."""
-        return self._spool.memory_bytes
+        return self._queue.memory_bytes
 
     def put(self, batch: Batch) -> None:
         """Take a flush over; never waits for the database."""
         with self._changed:
             self._waiting[batch.trial_id, batch.attempt] += 1
-        self._spool.put(batch)
+        self._queue.put(batch)
         self._wake.set()
 
     def wait(self, trial_id: int, attempt: int, *, give_up: threading.Event) -> None:
@@ -117,7 +117,7 @@ class SeriesUploader:
         self._closing.set()
         self._wake.set()
         self._thread.join(_CLOSE_SECONDS)
-        self._spool.close()
+        self._queue.close()
 
     def _run(self) -> None:
         try:
@@ -125,14 +125,14 @@ class SeriesUploader:
                 self._wake.wait(ADOPT_SECONDS)
                 self._wake.clear()
                 self._empty_all()
-            self._empty(self._spool, once=True)
+            self._empty(self._queue, once=True)
         finally:
-            for spool in self._adopted:
-                spool.close()
+            for queue in self._adopted:
+                queue.close()
             connections.close_all()
 
     def _empty_all(self) -> None:
-        self._empty(self._spool)
+        self._empty(self._queue)
         if time.monotonic() >= self._adopt_at and not self._closing.is_set():
             self._adopt_at = time.monotonic() + ADOPT_SECONDS
             self._adopted.extend(abandoned(self._folder))
@@ -142,14 +142,14 @@ class SeriesUploader:
             if not len(self._adopted[0]):
                 self._adopted.pop(0).close()
 
-    def _empty(self, spool: DiskQueue, *, once: bool = False) -> None:
+    def _empty(self, queue: DiskQueue, *, once: bool = False) -> None:
         """Deliver all of a queue, however long that takes; with `once` no second try."""
-        while batches := spool.front(GROUP, GROUP_BYTES):
+        while batches := queue.front(GROUP, GROUP_BYTES):
             if self._try(batches):
-                spool.drop(len(batches))
+                queue.drop(len(batches))
                 self._delivered(batches)
                 continue
-            self._spool.spill()
+            self._queue.spill()
             if once or self._closing.wait(RETRY_SECONDS):
                 return
 

@@ -40,7 +40,7 @@ class Heartbeats:
         self._seconds = seconds
         self._watched: list[Watched] = []
         self._closing = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="pulse", daemon=True)
+        self._thread = threading.Thread(target=self._run, name="heartbeats", daemon=True)
         self._thread.start()
 
     def watch(self, trial_id: int, attempt: int) -> Watched:

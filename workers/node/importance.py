@@ -42,19 +42,19 @@ class ImportanceRecorder:
         self._clock = clock
         self._next: dict[int, float] = {}
 
-    def look(self, standing: SearchProgress) -> bool:
+    def look(self, progress: SearchProgress) -> bool:
         """A computation that breaks is logged and costs its chart, never the trial; False when
         the database went away.
         """
-        experiment_id = standing.experiment_id
-        if standing.has_ended:
+        experiment_id = progress.experiment_id
+        if progress.has_ended:
             self._next.pop(experiment_id, None)
         elif self._clock() < self._next.get(experiment_id, 0.0):
             return True
         try:
-            if importance_due(standing):
+            if importance_due(progress):
                 compute(experiment_id)
-                if not standing.has_ended:
+                if not progress.has_ended:
                     self._next[experiment_id] = self._clock() + SECONDS
         except (DatabaseError, InterfaceError):
             logger.exception("importance in experiment %s: the database is away", experiment_id)

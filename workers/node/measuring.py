@@ -42,13 +42,13 @@ class Measuring:
         self._stopping = stopping
         self._hidden = frozenset(hidden)
 
-    def run_next(self, queue: str, room: Reservation) -> bool:
+    def run_next(self, queue: str, reservation: Reservation) -> bool:
         """Claim and do one measurement; False when there is none, or no room for it."""
-        order = batch_sizes.claim(queue=queue, worker_id=self._worker_id, place=room.place)
+        order = batch_sizes.claim(queue=queue, worker_id=self._worker_id, place=reservation.place)
         if order is None:
             return False
         logger.info("measurement %s of %s claimed", order.id, order.objective)
-        room.slot.close()  # the process that waits there would hold memory of the device
+        reservation.slot.close()  # the process that waits there would hold memory of the device
         who = {"probe_id": order.id, "worker_id": self._worker_id}
         if not is_allowed(order.objective, settings.OBJECTIVES):
             reason = f"{order.objective} is not on this worker's list (OBJECTIVES)."
@@ -56,7 +56,7 @@ class Measuring:
             return True
         try:
             rows = _Telling(order, self._worker_id, self._stopping).measure(
-                self._environment(room), memory_mb=_memory_mb(room)
+                self._environment(reservation), memory_mb=_memory_mb(reservation)
             )
         except Exception as error:
             logger.exception("measurement %s failed", order.id)
@@ -70,9 +70,9 @@ class Measuring:
             persistently(lambda: batch_sizes.finish(**who, rows=plain), give_up=self._stopping)
         return True
 
-    def _environment(self, room: Reservation) -> dict[str, str]:
+    def _environment(self, reservation: Reservation) -> dict[str, str]:
         shown = {name: value for name, value in os.environ.items() if name not in self._hidden}
-        return {**shown, **room.environment}
+        return {**shown, **reservation.environment}
 
 
 class _Telling:
@@ -132,8 +132,8 @@ class _Telling:
             return True
 
 
-def _memory_mb(room: Reservation) -> int:
+def _memory_mb(reservation: Reservation) -> int:
     """A cap on the CPU, so that the end of memory is this process's alone; 0, none, on a GPU."""
-    if room.environment["CUDA_VISIBLE_DEVICES"]:
+    if reservation.environment["CUDA_VISIBLE_DEVICES"]:
         return 0
     return int(psutil.virtual_memory().available * _SHARE_OF_MEMORY / 2**20)

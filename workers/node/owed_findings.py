@@ -25,7 +25,7 @@ logger = logging.getLogger(__name__)
 AT_ONCE = 5  # trials at one heartbeat, which they must not hold up
 
 
-def look(looker: FindingsRecorder, most: int = AT_ONCE) -> int:
+def look(findings_recorder: FindingsRecorder, most: int = AT_ONCE) -> int:
     """Record what the rules see in trials, or else in one search; returns in how many.
 
     A rule that breaks is logged and costs its findings: it is not tried again.
@@ -41,15 +41,15 @@ def look(looker: FindingsRecorder, most: int = AT_ONCE) -> int:
         return len(waiting)
     searches = due_experiments(1, silence=silence)
     for experiment_id in searches:
-        derive(experiment_id, looker)
+        derive(experiment_id, findings_recorder)
     return len(searches)
 
 
-def derive(experiment_id: int, looker: FindingsRecorder) -> None:
+def derive(experiment_id: int, findings_recorder: FindingsRecorder) -> None:
     """Make what follows from all trials of a search."""
     progress = progress_of(experiment_id)
     made = importance.ImportanceRecorder().look(progress)
-    if looker.look_again(experiment_id) and made:
+    if findings_recorder.look_again(experiment_id) and made:
         findings.settle(experiment_id=experiment_id, trials=progress.done)
 
 

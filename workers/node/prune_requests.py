@@ -20,7 +20,7 @@ class PruneRequests:
 
     Args:
         judge: whether to prune after a value at a step; None when it cannot be known just now.
-        answer: takes each answer, from this desk's thread.
+        answer: takes each answer, from its thread.
         on_end: called in that thread when it ends.
     """
 
@@ -40,7 +40,7 @@ class PruneRequests:
     def ask(self, report: Report) -> None:
         """Take a report over and return at once."""
         if self._thread is None:
-            self._thread = threading.Thread(target=self._run, name="report desk", daemon=True)
+            self._thread = threading.Thread(target=self._run, name="prune requests", daemon=True)
             self._thread.start()
         self._reports.put(report)
 

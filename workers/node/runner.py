@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 from dataclasses import replace
-from typing import Any, Protocol
+from typing import Any
 
 from django.conf import settings
 from django.db import (
@@ -36,6 +36,7 @@ from workers.node.heartbeats import Heartbeats, Watched
 from workers.node.job_spec import checkpoints_of, job_of
 from workers.node.live_findings import LiveFindings
 from workers.node.results import facts, state_and_values
+from workers.node.slots import Reservation
 from workers.node.supervisor import Order, Slot
 from workers.search.asking import AskedTrial
 from workers.search.storage import VerdictStorage
@@ -46,15 +47,6 @@ logger = logging.getLogger(__name__)
 
 _HAND_BACK_SECONDS = 3.0  # for the last flushes of a worker that is asked to end
 UNANSWERED = "verdict:reports_without_answer"  # how often no pruner answered in time
-
-
-class Room(Protocol):
-    """Places of a trial, found while it is claimed; see `workers.node.slots.Reservation`."""
-
-    def place(self, gpus: int) -> str | None: ...
-
-    @property
-    def slot(self) -> Slot: ...
 
 
 class TrialRunner:
@@ -72,36 +64,41 @@ class TrialRunner:
         self._storage = storage
         self._stopping = stopping
         self._environment = environment.describe(code_version.FOLDER)
-        self._courier = SeriesUploader(settings.DATA_DIR / "spool")
-        self._keeper = CheckpointRecorder(self._courier)
-        self._pulse = Heartbeats()
-        self.looker = FindingsRecorder()
+        self._uploader = SeriesUploader(settings.DATA_DIR / "spool")
+        self._checkpoint_recorder = CheckpointRecorder(self._uploader)
+        self._heartbeats = Heartbeats()
+        self.findings_recorder = FindingsRecorder()
         self._live = LiveFindings()
         self._importance = importance.ImportanceRecorder()
 
     def close(self) -> None:
         """End its threads; flushes that the database did not take stay on disk."""
-        self._pulse.close()
+        self._heartbeats.close()
         self._live.close()
-        self._keeper.close()
-        self._courier.close()
+        self._checkpoint_recorder.close()
+        self._uploader.close()
 
-    def run_next(self, queue_name: str, room: Room) -> bool:
+    def run_next(self, queue_name: str, reservation: Reservation) -> bool:
         """Claim and run one trial; False when there was nothing to do, or no room for it."""
         if self._stopping.is_set():
             return False
-        claim = queue.claim(queue=queue_name, worker_id=self.worker_id, place=room.place)
+        claim = queue.claim(queue=queue_name, worker_id=self.worker_id, place=reservation.place)
         if claim is None:
             return False
         with about(trial=claim.trial_id, attempt=claim.attempt):
-            return self._run(claim, room.slot)
+            return self._run(claim, reservation.slot)
 
     def _run(self, claim: queue.Claim, slot: Slot) -> bool:
         logger.info("trial %s attempt %s claimed", claim.trial_id, claim.attempt)
         try:
             environment = {**self._environment, "device": slot.device}
             _OneTrial(claim, self._storage, self._stopping, environment).run(
-                slot, self._courier, self._keeper, self._pulse, self.looker, self._live
+                slot,
+                self._uploader,
+                self._checkpoint_recorder,
+                self._heartbeats,
+                self.findings_recorder,
+                self._live,
             )
         except (TrialFenced, TrialFinished) as error:
             logger.warning("trial %s was taken over: %s", claim.trial_id, error)
@@ -116,22 +113,26 @@ class TrialRunner:
 
     def _advance(self, experiment_id: int) -> None:
         try:
-            standing = persistently(
+            progress = persistently(
                 lambda: experiments.advance(experiment_id), give_up=self._stopping
             )
         except NotFound:
             logger.warning("experiment %s was deleted", experiment_id)
             return
-        self._derive(standing)
+        self._derive(progress)
 
-    def _derive(self, standing: SearchProgress) -> None:
+    def _derive(self, progress: SearchProgress) -> None:
         """Records that follow from all trials; owed where a fault keeps them from being made."""
-        made = self._importance.look(standing)
-        if standing.has_ended and self.looker.at_the_end(standing.experiment_id) and made:
+        made = self._importance.look(progress)
+        if (
+            progress.has_ended
+            and self.findings_recorder.at_the_end(progress.experiment_id)
+            and made
+        ):
             tried(
-                f"experiment {standing.experiment_id}",
+                f"experiment {progress.experiment_id}",
                 lambda: findings.settle(
-                    experiment_id=standing.experiment_id, trials=standing.done
+                    experiment_id=progress.experiment_id, trials=progress.done
                 ),
             )
 
@@ -158,10 +159,10 @@ class _OneTrial:
     def run(
         self,
         slot: Slot,
-        courier: SeriesUploader,
-        keeper: CheckpointRecorder,
-        pulse: Heartbeats,
-        looker: FindingsRecorder,
+        uploader: SeriesUploader,
+        checkpoint_recorder: CheckpointRecorder,
+        heartbeats: Heartbeats,
+        findings_recorder: FindingsRecorder,
         live: LiveFindings,
     ) -> None:
         try:
@@ -181,11 +182,11 @@ class _OneTrial:
                 failure_reason=f"could not start: {error}",
             )
             return
-        watched = pulse.watch(self._claim.trial_id, self._claim.attempt)
+        watched = heartbeats.watch(self._claim.trial_id, self._claim.attempt)
         curves = live.watch(assignment, job.params)
 
         def on_series(flush: SeriesFlush) -> None:
-            courier.put(self._series.batch(flush))
+            uploader.put(self._series.batch(flush))
             live.put(curves, flush)
 
         try:
@@ -197,15 +198,15 @@ class _OneTrial:
                 on_log_tail=lambda text: setattr(watched, "log_tail", text),
                 on_tick=lambda: self._on_tick(watched),
                 on_reports_end=connections.close_all,
-                on_checkpoint=lambda message: self._on_checkpoint(keeper, message),
+                on_checkpoint=lambda message: self._on_checkpoint(checkpoint_recorder, message),
             )
         finally:
-            pulse.forget(watched)
+            heartbeats.forget(watched)
             live.forget(curves)
         if not watched.fenced:
-            outcome = self._delivered(courier, keeper, outcome)
+            outcome = self._delivered(uploader, checkpoint_recorder, outcome)
             if self._conclude(assignment, asked, outcome):
-                looker.after_trial(
+                findings_recorder.after_trial(
                     assignment,
                     job.params,
                     seconds=outcome.seconds,
@@ -249,10 +250,10 @@ class _OneTrial:
             self._unreported.pop(0)
         return prune
 
-    def _on_checkpoint(self, keeper: CheckpointRecorder, message: Kept) -> None:
+    def _on_checkpoint(self, checkpoint_recorder: CheckpointRecorder, message: Kept) -> None:
         if isinstance(message, Resumed):  # the pruner knows nothing of earlier attempts
             self._unreported[:0] = message.reports
-        keeper.put(self._claim.trial_id, self._claim.attempt, message)
+        checkpoint_recorder.put(self._claim.trial_id, self._claim.attempt, message)
 
     def _seal(self) -> None:
         for sealed in self._sealed:
@@ -282,16 +283,16 @@ class _OneTrial:
         return None
 
     def _delivered(
-        self, courier: SeriesUploader, keeper: CheckpointRecorder, outcome: Outcome
+        self, uploader: SeriesUploader, checkpoint_recorder: CheckpointRecorder, outcome: Outcome
     ) -> Outcome:
         """Wait until the database has all checkpoints and series: the result follows them."""
         ending = self._is_given_back(outcome) and self._stopping.is_set()
         give_up = threading.Event() if ending else self._stopping
         if ending:
             threading.Timer(_HAND_BACK_SECONDS, give_up.set).start()
-        keeper.wait(self._claim.trial_id, self._claim.attempt, give_up=give_up)
+        checkpoint_recorder.wait(self._claim.trial_id, self._claim.attempt, give_up=give_up)
         try:
-            courier.wait(self._claim.trial_id, self._claim.attempt, give_up=give_up)
+            uploader.wait(self._claim.trial_id, self._claim.attempt, give_up=give_up)
         except Undelivered:
             if not ending:
                 raise

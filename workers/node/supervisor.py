@@ -218,7 +218,9 @@ class _Watch:
         self._callbacks = callbacks
         self._tick_seconds = tick_seconds
         self._grace = grace
-        self._desk = PruneRequests(callbacks.on_report, self._send, callbacks.on_reports_end)
+        self._prune_requests = PruneRequests(
+            callbacks.on_report, self._send, callbacks.on_reports_end
+        )
         self._began = time.monotonic()
         self._next_tick = self._began + tick_seconds
         self._stop_by: float | None = None
@@ -232,7 +234,7 @@ class _Watch:
         try:
             outcome = self._watch()
         finally:
-            self._desk.close()
+            self._prune_requests.close()
         self._raise_what_the_desk_raised()
         self._tell_tail()
         return replace(outcome, log_tail=self._tail)
@@ -262,8 +264,8 @@ class _Watch:
         return min(self._next_tick, self._stop_by or math.inf)
 
     def _raise_what_the_desk_raised(self) -> None:
-        if self._desk.error is not None:
-            raise self._desk.error
+        if self._prune_requests.error is not None:
+            raise self._prune_requests.error
 
     def _handle(self, message: FromTrial) -> None:
         match message:
@@ -272,7 +274,7 @@ class _Watch:
                 self._names.update(dict.fromkeys(message.names))
                 self._callbacks.on_series(message)
             case Report():
-                self._desk.ask(message)
+                self._prune_requests.ask(message)
             case Sealed():
                 self._callbacks.on_sealed(message)
             case CheckpointFile() | Resumed() | BuiltOnLowerBudget() | OutputFile():

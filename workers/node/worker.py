@@ -154,21 +154,21 @@ class Node:
     def _run_one(self, queue_name: str) -> bool:
         if not self._slots.free:
             return False  # all busy: whoever ends next looks again
-        room = self._slots.reserve()
+        reservation = self._slots.reserve()
         try:
-            return self._runner.run_next(queue_name, room)
+            return self._runner.run_next(queue_name, reservation)
         finally:
-            room.release()
+            reservation.release()
 
     def measure(self, queue_name: str) -> None:
         """Measure batch sizes that somebody asked for, if a slot is free for it."""
         if not self._slots.free or self.stopping.is_set():
             return  # whoever looks at the next heartbeat finds it
-        room = self._slots.reserve()
+        reservation = self._slots.reserve()
         try:
-            worked = self._measuring.run_next(queue_name, room)
+            worked = self._measuring.run_next(queue_name, reservation)
         finally:
-            room.release()
+            reservation.release()
             connections.close_all()
         if worked and not self.stopping.is_set():
             dispatch.wake(queue_name)
@@ -212,7 +212,7 @@ class Node:
             return
         self._reaper.look()
         runs.lose_silent()
-        owed_findings.look(self._runner.looker)
+        owed_findings.look(self._runner.findings_recorder)
         variance.queue_winners()
         experiments.stop_overdue()
         self._look_for_work()

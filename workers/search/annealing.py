@@ -74,12 +74,12 @@ class SimulatedAnnealingSampler(BaseSampler):
         self, study: Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
     ) -> dict[str, Any]:
         self._raise_error_if_multi_objective(study)
-        standing = self._standing(study, search_space)
-        if standing is None:
+        current = self._current(study, search_space)
+        if current is None:
             return {}  # the first steps are random
         rng = np.random.default_rng([self._seed, _STEP, trial.number])
         return {
-            name: _neighbour(domain_of(distribution), standing.params[name], self._reach, rng)
+            name: _neighbour(domain_of(distribution), current.params[name], self._reach, rng)
             for name, distribution in search_space.items()
         }
 
@@ -95,7 +95,7 @@ class SimulatedAnnealingSampler(BaseSampler):
         u = float(np.random.default_rng(key).random())
         return domain_of(param_distribution).from_unit(u)
 
-    def _standing(self, study: Study, space: dict[str, BaseDistribution]) -> FrozenTrial | None:
+    def _current(self, study: Study, space: dict[str, BaseDistribution]) -> FrozenTrial | None:
         """The last trial that was accepted; a pruned one has no value to compare."""
         trials = [
             trial
@@ -107,15 +107,15 @@ class SimulatedAnnealingSampler(BaseSampler):
         sign = -1.0 if study.direction == StudyDirection.MAXIMIZE else 1.0
         losses = [sign * float(trial.value or 0.0) for trial in trials]
         unit = _typical_difference(losses)
-        standing: int | None = None
+        current: int | None = None
         temperature = self._temperature
         for index, trial in enumerate(trials):
-            if standing is None or self._accepts(
-                (losses[index] - losses[standing]) / unit, temperature, trial.number
+            if current is None or self._accepts(
+                (losses[index] - losses[current]) / unit, temperature, trial.number
             ):
-                standing = index
+                current = index
             temperature *= self._cooldown_factor
-        return None if standing is None else trials[standing]
+        return None if current is None else trials[current]
 
     def _accepts(self, loss: float, temperature: float, number: int) -> bool:
         if loss <= 0:

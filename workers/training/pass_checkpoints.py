@@ -75,9 +75,9 @@ class PassCheckpoints:
         """Keep what is known once pass `number` is finished."""
         if self._about is None:
             return
-        shelf = CheckpointStore(replace(self._about, number=number))
+        store = CheckpointStore(replace(self._about, number=number))
         try:
-            file = shelf.write(None, step=number, value=None, memory=memory, kind="progress")
+            file = store.write(None, step=number, value=None, memory=memory, kind="progress")
         except OSError as error:
             reason = error.strerror or str(error)
             print(f"pass {number + 1} is not kept as finished: {reason}", file=sys.stderr)

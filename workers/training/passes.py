@@ -37,8 +37,8 @@ class MultiPassRun:
         keeps = isinstance(sink, CheckpointSink)
         self._job = job if keeps else replace(job, checkpoints=None)
         self._sink = _OneSeries(sink)
-        self._shelf = PassCheckpoints(self._job.checkpoints, self._sink)
-        self._sink.shelf = self._shelf
+        self._checkpoints = PassCheckpoints(self._job.checkpoints, self._sink)
+        self._sink.checkpoints = self._checkpoints
         self._finished: tuple[str, ...] = ()  # suffixes
         self._reports: list[tuple[float, float]] = []
         self.score = Score()
@@ -74,7 +74,7 @@ class MultiPassRun:
         when the run was asked to stop.
         """
         passes = self._folds() if self._job.folds else self._budgets()
-        memory = self._shelf.resume()
+        memory = self._checkpoints.resume()
         if memory is not None:
             self._remember(memory, passes)
         for number in range(len(self._finished), len(passes)):
@@ -107,7 +107,9 @@ class MultiPassRun:
 
     def _one(self, number: int, passes: list[Job], function: Callable[[Run], object]) -> bool:
         """Train in one pass; whether there is a value to go on with."""
-        job = replace(passes[number], checkpoints=self._shelf.of_pass(number, self._finished))
+        job = replace(
+            passes[number], checkpoints=self._checkpoints.of_pass(number, self._finished)
+        )
         if not job.folds:
             self._sealed.clear()
         score = self._pass(job, function)
@@ -123,7 +125,7 @@ class MultiPassRun:
             step = job.rungs[number].step
         self._report(step, value, last=number + 1 == len(passes))
         self._finished = (*self._finished, job.suffix)
-        self._shelf.finish(number, self._memory())
+        self._checkpoints.finish(number, self._memory())
         return True
 
     def _log_mean(self) -> None:
@@ -160,7 +162,7 @@ class MultiPassRun:
         self.ending = "early" if memory["early"] else ""
         self.read_split_seed, self.read_data = memory["read"]
         done = len(self._finished)
-        self._shelf.tell_resumed(
+        self._checkpoints.tell_resumed(
             suffix=passes[done].suffix if done < len(passes) else "",
             finished=self._finished,
             reports=tuple(self._reports),
@@ -208,11 +210,11 @@ class _OneSeries:
     def __init__(self, sink: Sink) -> None:
         self._sink = sink
         self._batches = 0
-        self.shelf: PassCheckpoints | None = None
+        self.checkpoints: PassCheckpoints | None = None
 
     def tell(self, message: CheckpointFile | Resumed | BuiltOnLowerBudget) -> None:
-        if self.shelf is not None:
-            self.shelf.note(message)
+        if self.checkpoints is not None:
+            self.checkpoints.note(message)
         if isinstance(self._sink, CheckpointSink):
             self._sink.tell(message)
 

@@ -26,31 +26,31 @@ class RunCheckpoints:
     def __init__(self, job: Job, sink: Sink, warn: Callable[[object, str], None]) -> None:
         self._suffix = job.suffix
         self._sink = sink if job.checkpoints and isinstance(sink, CheckpointSink) else None
-        self._shelf = CheckpointStore(job.checkpoints) if job.checkpoints and self._sink else None
+        self._store = CheckpointStore(job.checkpoints) if job.checkpoints and self._sink else None
         self._warn = warn
         self._kept_at = time.monotonic()
 
     @property
     def are_kept(self) -> bool:
         """Test whether there is a place for them."""
-        return self._shelf is not None
+        return self._store is not None
 
     def is_due(self) -> bool:
         """Test whether the last one is old enough."""
-        if self._shelf is None:
+        if self._store is None:
             return False
-        return time.monotonic() - self._kept_at >= self._shelf.about.seconds
+        return time.monotonic() - self._kept_at >= self._store.about.seconds
 
     def save(
         self, state: Any, *, step: float, score: Score, memory: Memory, generators: Sequence[Any]
     ) -> bool:
         """Write one and tell of it; whether the disk took it. Raises CheckpointError."""
-        if self._shelf is None or self._sink is None:
+        if self._store is None or self._sink is None:
             return False
         counts = not self._suffix  # values of folds and smaller budgets are not compared
         last = score.last_value
         try:
-            file = self._shelf.write(
+            file = self._store.write(
                 state,
                 step=step,
                 value=last if counts and last is not None and math.isfinite(last) else None,
@@ -77,10 +77,10 @@ class RunCheckpoints:
         `remember` lets the run stand where it stood then, and returns its reports; a lower
         budget's state comes without them.
         """
-        if self._shelf is None or self._sink is None:
+        if self._store is None or self._sink is None:
             return None
-        about = self._shelf.about
-        found = self._read(self._shelf, generators)
+        about = self._store.about
+        found = self._read(self._store, generators)
         if found is not None:
             step, origin = found.file.step, found.file.attempt
             reports = remember(found.memory)
@@ -93,8 +93,8 @@ class RunCheckpoints:
                 return found.state
         return None
 
-    def _read(self, shelf: CheckpointStore, generators: Sequence[Any]) -> Loaded | None:
-        loaded = shelf.read(generators)
+    def _read(self, store: CheckpointStore, generators: Sequence[Any]) -> Loaded | None:
+        loaded = store.read(generators)
         for text in loaded.unreadable if loaded is not None else ():
             self._warn(text, text)
         return loaded if loaded is not None and loaded.memory else None

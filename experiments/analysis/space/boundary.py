@@ -151,13 +151,13 @@ def holm(p_values: NDArray[np.float64]) -> NDArray[np.float64]:
 def _top(errors: NDArray[np.float64], arm: NDArray[np.int64] | None) -> NDArray[np.bool_]:
     """Return [N] whether a trial is among the best, by its rank within its arm."""
     size = max(thresholds.EDGE_TOP_MINIMUM, math.ceil(thresholds.EDGE_TOP_SHARE * errors.size))
-    standing = np.empty(errors.size)
+    ranks = np.empty(errors.size)
     groups = np.zeros(errors.size, dtype=np.int64) if arm is None else arm
     for group in np.unique(groups):
         members = groups == group
-        standing[members] = stats.rankdata(errors[members], method="min") / members.sum()
-    cut = np.sort(standing)[min(size, errors.size) - 1]
-    chosen: NDArray[np.bool_] = standing <= cut
+        ranks[members] = stats.rankdata(errors[members], method="min") / members.sum()
+    cut = np.sort(ranks)[min(size, errors.size) - 1]
+    chosen: NDArray[np.bool_] = ranks <= cut
     return chosen
 
 

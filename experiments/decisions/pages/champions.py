@@ -35,7 +35,7 @@ def champions_page(request: HttpRequest, access: Access) -> HttpResponse:
 
 
 def _figure(of: TargetChampions, metric: str) -> dict[str, Any] | None:
-    steps = [each for each in reversed(of.reigns) if each.gain is not None]
+    steps = [each for each in reversed(of.periods) if each.gain is not None]
     if not steps:
         return None
     gains = [each.gain or 0.0 for each in steps]
@@ -58,7 +58,7 @@ def revert_champion(request: HttpRequest, access: Access) -> HttpResponse:
             access=access,
             target=request.POST.get("target", ""),
             to=whole_number(request.POST.get("to"), -1),
-            standing=whole_number(request.POST.get("standing"), -1),
+            current=whole_number(request.POST.get("current"), -1),
             reason=request.POST.get("reason", ""),
         ),
     )

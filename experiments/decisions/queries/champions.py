@@ -43,19 +43,19 @@ class ChampionPeriod:
     reason: str
     decided_by: str
     decided_at: datetime
-    stands: bool
+    is_current: bool
 
 
 @dataclass(frozen=True, slots=True)
 class TargetChampions:
-    """Newest first; `standing` is the decision whose champion stands, None before the first."""
+    """Newest first; `current` is the decision whose champion stands, None before the first."""
 
     target: str
-    reigns: tuple[ChampionPeriod, ...]
+    periods: tuple[ChampionPeriod, ...]
 
     @property
-    def standing(self) -> int | None:
-        return self.reigns[0].sequence if self.reigns else None
+    def current(self) -> int | None:
+        return self.periods[0].sequence if self.periods else None
 
 
 def champions_of(access: Access) -> tuple[TargetChampions, ...]:
@@ -69,12 +69,12 @@ def champions_of(access: Access) -> tuple[TargetChampions, ...]:
     for row in rows:
         by_target.setdefault(row.target, []).append(row)
     return tuple(
-        TargetChampions(target, tuple(_reign(row, row is made[0]) for row in made))
+        TargetChampions(target, tuple(_period(row, row is made[0]) for row in made))
         for target, made in by_target.items()
     )
 
 
-def _reign(row: Decision, newest: bool) -> ChampionPeriod:
+def _period(row: Decision, newest: bool) -> ChampionPeriod:
     evidence = json.loads(row.evidence or "{}")
     reverts = evidence.get("reverts") or {}
     verdict = {} if reverts else evidence.get("verdict") or {}
@@ -94,7 +94,7 @@ def _reign(row: Decision, newest: bool) -> ChampionPeriod:
         reason=row.reason,
         decided_by=row.decided_by_name,
         decided_at=row.decided_at,
-        stands=newest,
+        is_current=newest,
     )
 
 

@@ -14,10 +14,10 @@ from experiments.models.project import Role
 from experiments.team.queries.access import Access
 
 
-def revert(*, access: Access, target: str, to: int, standing: int, reason: str) -> Decision:
+def revert(*, access: Access, target: str, to: int, current: int, reason: str) -> Decision:
     """Make the champion of decision `to` the champion of its target again.
 
-    `standing` is the decision whose champion stood when the person looked. What the earlier
+    `current` is the decision whose champion stood when the person looked. What the earlier
     decision rested on is frozen into this one too.
 
     Raises:
@@ -34,7 +34,7 @@ def revert(*, access: Access, target: str, to: int, standing: int, reason: str) 
             project = Project.objects.select_for_update().get(pk=access.project_id)
             wanted = _crowned(project, target, to)
             now = Decision.objects.crowning(project, target)
-            if now is None or now.sequence != standing:
+            if now is None or now.sequence != current:
                 by = f" by {now.decided_by_name}, decision {now.sequence}" if now else ""
                 raise StaleEvidence(
                     f"The champion of {target} changed since this page was opened{by}. "

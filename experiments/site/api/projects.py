@@ -26,7 +26,7 @@ _ROW = schema_of(ProjectRow, without="under_way last_choice last_decided_at to_d
 _PROJECT = schema_of(
     Access, "Project", without="user project_id archived", champion=Champion | None
 )
-_CHAMPIONS = answer("Champions", targets=[schema_of(TargetChampions, also="standing")])
+_CHAMPIONS = answer("Champions", targets=[schema_of(TargetChampions, also="current")])
 
 
 class ProjectIn(Strict):

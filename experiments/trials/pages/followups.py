@@ -34,7 +34,7 @@ MAIN = ("extend", "narrow", "exploit", "clone")
 
 
 @dataclass(frozen=True, slots=True)
-class Capacity:
+class FollowUpRow:
     """A follow-up as its page lists it: with a link, or with the reason why there is none."""
 
     title: str
@@ -92,28 +92,28 @@ def followups_page(request: HttpRequest, access: Access, name: str) -> HttpRespo
     context: dict[str, Any] = {"project": access, "section": "experiments", "experiment": older}
     if file is not None:
         seen = explored(older)
-        main = [_offer(access, older, kind, seen) for kind in MAIN]
+        main = [_row(access, older, kind, seen) for kind in MAIN]
         rest = [kind for kind in followups.FOLLOWUPS if kind not in MAIN]
         context |= {
             "main": main,
             "edges": _edges(access, older, seen),
-            "remedies": [_offer(access, older, kind, seen) for kind in rest],
+            "remedies": [_row(access, older, kind, seen) for kind in rest],
         }
     return render(request, "experiments/followups.html", context)
 
 
-def _offer(access: Access, older: Any, kind: str, seen: Exploration, **more: str) -> Capacity:
+def _row(access: Access, older: Any, kind: str, seen: Exploration, **more: str) -> FollowUpRow:
     known = followups.FOLLOWUPS[kind]
     proposal = followups.propose(older, kind, exploration=seen, **more)  # type: ignore[arg-type]
-    return Capacity(
+    return FollowUpRow(
         known.title, known.meaning, proposal, link(access, older.name, kind, **more), **more
     )
 
 
-def _edges(access: Access, older: Any, seen: Exploration) -> list[Capacity]:
+def _edges(access: Access, older: Any, seen: Exploration) -> list[FollowUpRow]:
     """Every end of every range: how far it could go, or why it cannot."""
     return [
-        _offer(access, older, "extend", seen, hyperparameter=axis.name, edge=edge.value)
+        _row(access, older, "extend", seen, hyperparameter=axis.name, edge=edge.value)
         for axis in seen.axes
         if axis.kind in (AxisKind.CONTINUOUS, AxisKind.INTEGER)
         for edge in Edge

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Annotated, Any, Literal
 
 from ninja import Field, Schema
+from pydantic import AliasChoices
 
 from experiments.analysis.seeds.guards import Bound
 from experiments.design.api.experiment_schemas import LONGEST_FILE
@@ -82,11 +83,13 @@ class DecisionIn(Strict):
 
 
 class RevertIn(Strict):
-    """`to`: the decision whose champion returns; `standing`: whose champion stands now."""
+    """`to`: the decision whose champion returns; `current`: whose champion stands now."""
 
     target: Text = "production"
     to: Annotated[int, Field(ge=0, lt=2**31)]
-    standing: Annotated[int, Field(ge=0, lt=2**31)]
+    current: Annotated[
+        int, Field(ge=0, lt=2**31, validation_alias=AliasChoices("current", "standing"))
+    ]
     reason: Reason
 
 

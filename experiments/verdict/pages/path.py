@@ -19,10 +19,10 @@ ENDED = ("finished", "stopped")
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One step of the path: where it stands and, in a few words, why."""
+    """One step of the path: its state and the reason in a few words."""
 
     title: str
-    standing: StepState
+    state: StepState
     say: str
     url: str
 

@@ -364,5 +364,5 @@ def test_a_null_character_in_a_form_breaks_nothing(client: Client) -> None:
     fields = {"username": "a\0", "role": "viewer"}
     assert client.post("/projects/digits/members/role/", fields).status_code in (400, 404)
     assert client.post("/projects/digits/members/add/", fields).status_code == 400
-    revert = {"target": "\0", "to": "1", "standing": "1", "reason": "\0"}
+    revert = {"target": "\0", "to": "1", "current": "1", "reason": "\0"}
     assert client.post("/projects/digits/champions/revert/", revert).status_code in (302, 400)

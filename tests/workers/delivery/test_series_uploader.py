@@ -64,8 +64,8 @@ def start(tmp_path: Path, database: Database) -> Iterator[Start]:
 
     yield make
     database.answers.set()
-    for courier in started:
-        courier.close()
+    for uploader in started:
+        uploader.close()
 
 
 def batch(number: int, trial: int = 1, attempt: int = 1, size: int = 1000) -> Batch:
@@ -75,27 +75,27 @@ def batch(number: int, trial: int = 1, attempt: int = 1, size: int = 1000) -> Ba
 def test_flushes_arrive_in_order_and_whoever_waits_goes_on(
     start: Start, database: Database
 ) -> None:
-    courier = start()
+    uploader = start()
     for number in range(20):
-        courier.put(batch(number))
-    courier.wait(1, 1, give_up=NEVER)
+        uploader.put(batch(number))
+    uploader.wait(1, 1, give_up=NEVER)
     assert database.numbers() == list(range(20))
-    courier.wait(2, 1, give_up=NEVER)  # of which there is nothing
+    uploader.wait(2, 1, give_up=NEVER)  # of which there is nothing
 
 
 def test_while_the_database_is_away_flushes_go_to_disk_and_arrive_later_in_order(
     start: Start, database: Database, tmp_path: Path
 ) -> None:
     database.away = True
-    courier = start()
+    uploader = start()
     for number in range(50):
-        courier.put(batch(number))
-    wait_until(lambda: courier.memory_bytes == 0)
+        uploader.put(batch(number))
+    wait_until(lambda: uploader.memory_bytes == 0)
     assert sum(path.stat().st_size for path in tmp_path.iterdir()) > 50_000
     with pytest.raises(Undelivered):
-        courier.wait(1, 1, give_up=ALREADY)
+        uploader.wait(1, 1, give_up=ALREADY)
     database.away = False
-    courier.wait(1, 1, give_up=NEVER)
+    uploader.wait(1, 1, give_up=NEVER)
     assert database.numbers() == list(range(50))
 
 
@@ -104,13 +104,13 @@ def test_while_the_database_hangs_nobody_waits_and_memory_is_bounded(
 ) -> None:
     monkeypatch.setattr(spools, "MEMORY_BYTES", 20_000)
     database.answers.clear()
-    courier = start()
+    uploader = start()
     for number in range(500):
-        courier.put(batch(number))
-        assert courier.memory_bytes <= 20_000
+        uploader.put(batch(number))
+        assert uploader.memory_bytes <= 20_000
     assert database.taken == [], "it still hangs, and nobody waited for it"
     database.answers.set()
-    courier.wait(1, 1, give_up=NEVER)
+    uploader.wait(1, 1, give_up=NEVER)
     assert database.numbers() == list(range(500))
 
 
@@ -119,14 +119,14 @@ def test_a_refused_flush_is_told_to_its_trial_and_holds_up_no_other(
 ) -> None:
     database.refuses = 3
     database.answers.clear()
-    courier = start()
+    uploader = start()
     for number in range(5):
-        courier.put(batch(number))
-    courier.put(batch(0, trial=2))
+        uploader.put(batch(number))
+    uploader.put(batch(0, trial=2))
     database.answers.set()
     with pytest.raises(IntegrityError):
-        courier.wait(1, 1, give_up=NEVER)
-    courier.wait(2, 1, give_up=NEVER)
+        uploader.wait(1, 1, give_up=NEVER)
+    uploader.wait(2, 1, give_up=NEVER)
     assert database.numbers() == [0, 1, 2, 4]
 
 
@@ -137,8 +137,8 @@ def test_what_a_dead_process_left_is_delivered_by_the_next(
     for number in range(3):
         left.put(batch(number))
     left.close()
-    courier = start()
-    courier.put(batch(3))
+    uploader = start()
+    uploader.put(batch(3))
     wait_until(lambda: len(database.taken) == 4)
     wait_until(lambda: not list(tmp_path.glob("*.spool")))
     assert sorted(database.numbers()) == [0, 1, 2, 3]
@@ -148,10 +148,10 @@ def test_closing_leaves_what_cannot_be_delivered_on_disk(
     start: Start, database: Database, tmp_path: Path
 ) -> None:
     database.away = True
-    courier = start()
+    uploader = start()
     for number in range(3):
-        courier.put(batch(number))
-    courier.close()
+        uploader.put(batch(number))
+    uploader.close()
     assert database.taken == []
     database.away = False
     start().put(batch(3))
@@ -163,11 +163,11 @@ def test_closing_while_the_database_hangs_leaves_all_on_disk(
 ) -> None:
     monkeypatch.setattr(couriers, "_CLOSE_SECONDS", 0.3)
     database.answers.clear()
-    courier = start()
+    uploader = start()
     for number in range(3):
-        courier.put(batch(number))
+        uploader.put(batch(number))
     wait_until(lambda: database.calls)
-    courier.close()
+    uploader.close()
     (left,) = [DiskQueue.found(path, path.open("r+b")) for path in tmp_path.glob("*.spool")]
     assert [each.batch for each in left.front(9, 10**6)] == [0, 1, 2]
     left.close()
@@ -179,8 +179,8 @@ def test_a_long_run_has_its_flushes_joined_as_it_goes(
     joined: list[int] = []
     monkeypatch.setattr(couriers.series, "compact", joined.append)
     monkeypatch.setattr(couriers, "COMPACT_EVERY", 4)
-    courier = start()
+    uploader = start()
     for number in range(10):
-        courier.put(batch(number))
-    courier.wait(1, 1, give_up=NEVER)
+        uploader.put(batch(number))
+    uploader.wait(1, 1, give_up=NEVER)
     assert joined == [1, 1]

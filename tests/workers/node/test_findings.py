@@ -24,14 +24,16 @@ WHOLE = {"optimizer": "adam", "epochs": 60}
 
 
 def look_at_all(
-    experiment: Experiment, looker: FindingsRecorder | None = None, seconds: float = 1e6
+    experiment: Experiment, findings_recorder: FindingsRecorder | None = None, seconds: float = 1e6
 ) -> None:
     """As if a worker had just finished every trial of a search."""
-    looker = looker or FindingsRecorder()
+    findings_recorder = findings_recorder or FindingsRecorder()
     for trial in Trial.objects.filter(study__experiment=experiment).order_by("pk"):
         assignment = trial_spec.read(trial.pk)
         parameters = {**WHOLE, **json.loads(trial.parameters)}
-        looker.after_trial(assignment, parameters, seconds=seconds, pruned=trial.state == 2)
+        findings_recorder.after_trial(
+            assignment, parameters, seconds=seconds, pruned=trial.state == 2
+        )
 
 
 @pytest.fixture
@@ -126,7 +128,7 @@ def test_reading_that_fails_altogether_never_reaches_the_worker(
 def looks_across(
     experiment: Experiment,
     monkeypatch: pytest.MonkeyPatch,
-    looker: FindingsRecorder,
+    findings_recorder: FindingsRecorder,
     seconds: float,
 ) -> int:
     """How often the rules across trials were applied."""
@@ -137,7 +139,7 @@ def looks_across(
         return views[-1]
 
     monkeypatch.setattr("workers.node.findings.experiment_view", counted)
-    look_at_all(experiment, looker, seconds)
+    look_at_all(experiment, findings_recorder, seconds)
     return len(views)
 
 
@@ -157,13 +159,13 @@ def test_rules_across_trials_are_applied_after_each_trial_that_takes_its_time(
 def test_where_trials_are_short_they_wait_and_follow_at_the_end(
     experiment: Experiment, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    looker = FindingsRecorder(ticking(0.01))
-    few = looks_across(experiment, monkeypatch, looker, 0.8)
+    findings_recorder = FindingsRecorder(ticking(0.01))
+    few = looks_across(experiment, monkeypatch, findings_recorder, 0.8)
     # Each trial earns 16 ms, of which its own look takes 10; one look across takes 10.
     assert 1 < few < Trial.objects.count()
     Finding.objects.filter(trial__isnull=True).delete()
-    looker._accounts[experiment.pk].stale = True
-    looker.at_the_end(experiment.pk)
+    findings_recorder._accounts[experiment.pk].stale = True
+    findings_recorder.at_the_end(experiment.pk)
     assert Finding.objects.filter(trial__isnull=True, rule="boundary").exists()
 
 

@@ -27,7 +27,7 @@ TOLD = [(0, 0.1), (0.5, 0.4), (1, 0.3), (1.5, 0.2)]
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
-class _Room:
+class _Reservation:
     """A place whose training logs at half epochs."""
 
     device = "cpu"
@@ -51,7 +51,7 @@ def test_half_epochs_are_four_points_with_their_best_step() -> None:
     cast.search(trials_per_arm=1)
     runner = TrialRunner(worker_id=None, storage=VerdictStorage(), stopping=threading.Event())  # type: ignore[arg-type]
     try:
-        assert runner.run_next("cpu", _Room())
+        assert runner.run_next("cpu", _Reservation())
     finally:
         runner.close()
     trial = Trial.objects.get(state=TrialState.COMPLETE)

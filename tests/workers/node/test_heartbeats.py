@@ -41,30 +41,32 @@ def record(monkeypatch: pytest.MonkeyPatch) -> Record:
 
 
 @pytest.fixture
-def pulse(record: Record) -> Iterator[Heartbeats]:
+def heartbeats(record: Record) -> Iterator[Heartbeats]:
     made = Heartbeats(seconds=0.01)
     yield made
     made.close()
 
 
 def test_watched_trials_beat_and_hear_what_is_asked_of_them(
-    pulse: Heartbeats, record: Record
+    heartbeats: Heartbeats, record: Record
 ) -> None:
-    first, second = pulse.watch(1, 1), pulse.watch(2, 4)
+    first, second = heartbeats.watch(1, 1), heartbeats.watch(2, 4)
     wait_until(lambda: {1, 2} <= set(record.beats))
     assert (first.control, first.fenced) == ("", False)
     record.control = "stop"
     wait_until(lambda: first.control == second.control == "stop")
     record.control = None
     wait_until(lambda: first.fenced and second.fenced)
-    pulse.forget(first)
+    heartbeats.forget(first)
     record.beats.clear()
     wait_until(lambda: len(record.beats) > 3)
     assert record.beats.count(1) <= 1  # one that was on its way
 
 
-def test_a_log_tail_is_written_once_and_the_newest_wins(pulse: Heartbeats, record: Record) -> None:
-    watched = pulse.watch(1, 1)
+def test_a_log_tail_is_written_once_and_the_newest_wins(
+    heartbeats: Heartbeats, record: Record
+) -> None:
+    watched = heartbeats.watch(1, 1)
     watched.log_tail = "first"
     wait_until(lambda: record.tails)
     watched.log_tail = "second"
@@ -74,8 +76,8 @@ def test_a_log_tail_is_written_once_and_the_newest_wins(pulse: Heartbeats, recor
     assert record.tails == ["first", "second"]
 
 
-def test_a_database_that_is_away_ends_nothing(pulse: Heartbeats, record: Record) -> None:
-    watched = pulse.watch(1, 1)
+def test_a_database_that_is_away_ends_nothing(heartbeats: Heartbeats, record: Record) -> None:
+    watched = heartbeats.watch(1, 1)
     record.away = True
     watched.log_tail = "later"
     wait_until(lambda: record.refused > 2)
@@ -85,7 +87,7 @@ def test_a_database_that_is_away_ends_nothing(pulse: Heartbeats, record: Record)
 
 
 def test_after_forgetting_nothing_is_written(
-    pulse: Heartbeats, record: Record, monkeypatch: pytest.MonkeyPatch
+    heartbeats: Heartbeats, record: Record, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     entered, go_on = threading.Event(), threading.Event()
 
@@ -95,11 +97,11 @@ def test_after_forgetting_nothing_is_written(
         record.tails.append(text)
 
     monkeypatch.setattr(queue, "keep_log_tail", slow)
-    watched: Watched = pulse.watch(1, 1)
+    watched: Watched = heartbeats.watch(1, 1)
     watched.log_tail = "on its way"
     assert entered.wait(PATIENCE)
     done = threading.Event()
-    threading.Thread(target=lambda: (pulse.forget(watched), done.set())).start()
+    threading.Thread(target=lambda: (heartbeats.forget(watched), done.set())).start()
     assert not done.wait(0.05)
     go_on.set()
     assert done.wait(PATIENCE)

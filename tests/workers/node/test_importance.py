@@ -114,18 +114,18 @@ def test_short_trials_wait_for_it_at_the_end_only(monkeypatch: pytest.MonkeyPatc
     computed: list[int] = []
     monkeypatch.setattr(importance, "compute", computed.append)
     now = [100.0]
-    looker = importance.ImportanceRecorder(lambda: now[0])
+    recorder = importance.ImportanceRecorder(lambda: now[0])
     rows = Experiment.objects.filter(pk=experiment.pk)
     rows.update(state="running")
-    looker.look(progress_of(experiment.pk))
+    recorder.look(progress_of(experiment.pk))
     now[0] += importance.SECONDS / 2
-    looker.look(progress_of(experiment.pk))
+    recorder.look(progress_of(experiment.pk))
     assert len(computed) == 1
     now[0] += importance.SECONDS
-    looker.look(progress_of(experiment.pk))
+    recorder.look(progress_of(experiment.pk))
     assert len(computed) == 2
     rows.update(state="finished")
-    looker.look(progress_of(experiment.pk))
+    recorder.look(progress_of(experiment.pk))
     assert len(computed) == 3
 
 

@@ -111,8 +111,8 @@ def test_a_search_whose_worker_died_after_the_result_gets_all_that_follows_from_
 ) -> None:
     experiment = cast.finished_search(trials_per_arm=12)
     Experiment.objects.update(active_at=timezone.now() - dt.timedelta(hours=1))
-    looker = FindingsRecorder()
-    while owed_findings.look(looker, 9):
+    findings_recorder = FindingsRecorder()
+    while owed_findings.look(findings_recorder, 9):
         pass
     assert due() == []
     assert TrialReading.objects.count() == Trial.objects.count() == 24
@@ -130,9 +130,9 @@ def test_findings_that_come_late_are_followed_by_those_across_trials(project: Pr
         active_at=timezone.now() - dt.timedelta(hours=1), derived_count=experiment.trial_count
     )
     Trial.objects.exclude(pk=experiment.best_trial_id).update(findings_due=False)
-    looker = FindingsRecorder()
-    assert [owed_findings.look(looker), owed_findings.look(looker)] == [1, 1]
-    assert owed_findings.look(looker) == 0
+    findings_recorder = FindingsRecorder()
+    assert [owed_findings.look(findings_recorder), owed_findings.look(findings_recorder)] == [1, 1]
+    assert owed_findings.look(findings_recorder) == 0
     assert Finding.objects.filter(experiment=experiment, trial=None).exists()
 
 

@@ -18,10 +18,10 @@ def test_reports_are_answered_in_order_in_another_thread() -> None:
         return None if step == 2 else value > 0.5
 
     ended: list[int] = []
-    desk = PruneRequests(judge, answers.append, lambda: ended.append(threading.get_ident()))
+    requests = PruneRequests(judge, answers.append, lambda: ended.append(threading.get_ident()))
     for number, value in enumerate([0.2, 0.9, 0.9, 0.1]):
-        desk.ask(Report(number, number, value))
-    desk.close()
+        requests.ask(Report(number, number, value))
+    requests.close()
     assert answers == [
         ReportAnswer(0, False),
         ReportAnswer(1, True),
@@ -34,12 +34,12 @@ def test_reports_are_answered_in_order_in_another_thread() -> None:
 def test_asking_does_not_wait_for_a_judge_that_hangs() -> None:
     go_on = threading.Event()
     answers: list[ReportAnswer] = []
-    desk = PruneRequests(lambda *_: go_on.wait(PATIENCE), answers.append)
+    requests = PruneRequests(lambda *_: go_on.wait(PATIENCE), answers.append)
     for number in range(100):
-        desk.ask(Report(number, number, 0.5))
+        requests.ask(Report(number, number, 0.5))
     assert answers == [], "the judge still thinks about the first"
     go_on.set()
-    desk.close()
+    requests.close()
     assert len(answers) == 100
 
 
@@ -48,10 +48,10 @@ def test_what_the_judge_raises_is_kept_and_ends_the_desk() -> None:
         raise ValueError("no such trial")
 
     ended: list[bool] = []
-    desk = PruneRequests(judge, lambda _: pytest.fail("answered"), lambda: ended.append(True))
-    desk.ask(Report(1, 1, 0.5))
-    desk.close()
-    assert isinstance(desk.error, ValueError) and ended == [True]
+    requests = PruneRequests(judge, lambda _: pytest.fail("answered"), lambda: ended.append(True))
+    requests.ask(Report(1, 1, 0.5))
+    requests.close()
+    assert isinstance(requests.error, ValueError) and ended == [True]
 
 
 def test_a_desk_that_nobody_asked_starts_no_thread() -> None:

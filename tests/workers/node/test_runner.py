@@ -51,9 +51,9 @@ def test_a_trial_is_claimed_for_the_room_that_is_kept_for_it(
     asked: list[str | None] = []
     monkeypatch.setattr(queue, "claim", lambda **how: asked.append(how["place"](2)))
     runner = TrialRunner(worker_id=1, storage=VerdictStorage(), stopping=threading.Event())
-    room = Slots(cpu=1, devices=find("3", {}), per_device=1).reserve()
+    reservation = Slots(cpu=1, devices=find("3", {}), per_device=1).reserve()
     try:
-        assert not runner.run_next("gpu", room)
+        assert not runner.run_next("gpu", reservation)
     finally:
         runner.close()
     assert asked == ["cuda:0,cuda:1"]
@@ -70,14 +70,14 @@ def test_a_trial_of_an_arm_of_other_code_fails_with_the_reason_and_trains_nothin
     )
     search = cast.search(source=source)
     slots = Slots(cpu=1)
-    room = slots.reserve()
+    reservation = slots.reserve()
     runner = TrialRunner(worker_id=None, storage=VerdictStorage(), stopping=threading.Event())  # type: ignore[arg-type]
     try:
-        while runner.run_next("cpu", room):
+        while runner.run_next("cpu", reservation):
             pass
     finally:
         runner.close()
-    assert not room.slot.server_pids, "no training process was started"
+    assert not reservation.slot.server_pids, "no training process was started"
     trials = Trial.objects.filter(study__experiment=search)
     assert len(trials) == 4
     for trial in trials:
@@ -86,7 +86,7 @@ def test_a_trial_of_an_arm_of_other_code_fails_with_the_reason_and_trains_nothin
         assert f"this arm needs the code of commit {wanted}" in trial.failure_reason
 
 
-class _Room:
+class _Reservation:
     """A place whose training ends as the test says, after the orders it was given."""
 
     device = "cpu"
@@ -109,15 +109,15 @@ class _Room:
         return self.outcome
 
 
-def _run_one(monkeypatch: pytest.MonkeyPatch, room: _Room) -> Trial:
+def _run_one(monkeypatch: pytest.MonkeyPatch, reservation: _Reservation) -> Trial:
     monkeypatch.setattr(heartbeats, "SECONDS", 0.01)
     cast.project()
     cast.search(trials_per_arm=1)
     runner = TrialRunner(worker_id=None, storage=VerdictStorage(), stopping=threading.Event())  # type: ignore[arg-type]
-    runner._pulse.close()
-    runner._pulse = heartbeats.Heartbeats(seconds=0.01)
+    runner._heartbeats.close()
+    runner._heartbeats = heartbeats.Heartbeats(seconds=0.01)
     try:
-        assert runner.run_next("cpu", room)
+        assert runner.run_next("cpu", reservation)
     finally:
         runner.close()
     return Trial.objects.get()
@@ -128,7 +128,7 @@ def test_a_process_that_died_leaves_its_reason_and_its_last_lines(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     died = Outcome(state="lost", reason="killed by signal 11 (SIGSEGV)", log_tail="Fatal error\n")
-    trial = _run_one(monkeypatch, _Room(died))
+    trial = _run_one(monkeypatch, _Reservation(died))
     assert (trial.state, trial.losses, trial.log_tail) == (TrialState.WAITING, 1, "Fatal error\n")
     assert trial.failure_reason == "killed by signal 11 (SIGSEGV)"
 
@@ -148,9 +148,11 @@ def test_what_a_person_asks_becomes_an_order_and_then_a_state(
     monkeypatch: pytest.MonkeyPatch, control: str, order: str, ends_as: State, state: TrialState
 ) -> None:
     score = Score(value=0.5, best_step=1, last_value=0.5, last_step=1, evaluations=1)
-    room = _Room(Outcome(state=ends_as, score=score, reason="killed on request"), control)
-    trial = _run_one(monkeypatch, room)
-    assert room.orders[-1] == order
+    reservation = _Reservation(
+        Outcome(state=ends_as, score=score, reason="killed on request"), control
+    )
+    trial = _run_one(monkeypatch, reservation)
+    assert reservation.orders[-1] == order
     assert trial.state == state
     if control == "cancel":
         assert (trial.failure_kind, trial.failure_reason) == ("cancelled", "cancelled by ada")

@@ -27,7 +27,7 @@ def test_a_node_offers_its_devices_and_its_cpu() -> None:
 def test_each_trial_gets_a_device_of_its_own() -> None:
     slots = _slots()
     rooms = [slots.reserve() for _ in range(4)]
-    assert [room.place(1) for room in rooms] == ["cuda:0", "cuda:1", None, None]
+    assert [reservation.place(1) for reservation in rooms] == ["cuda:0", "cuda:1", None, None]
     assert rooms[3].place(0) == "cpu"
     rooms[1].release()
     assert rooms[2].place(1) == "cuda:1"
@@ -53,36 +53,36 @@ def test_single_gpus_do_not_starve_who_needs_several() -> None:
     slots = _slots()
     running = slots.reserve()
     running.place(1)
-    room = slots.reserve()
-    assert room.place(2) is None
-    assert room.place(1) is None, "the free device is kept"
-    assert room.place(0) == "cpu"
+    reservation = slots.reserve()
+    assert reservation.place(2) is None
+    assert reservation.place(1) is None, "the free device is kept"
+    assert reservation.place(0) == "cpu"
 
 
 def test_who_needs_more_than_the_node_has_keeps_nobody_waiting() -> None:
-    room = _slots().reserve()
-    assert room.place(3) is None
-    assert room.place(1) == "cuda:0"
+    reservation = _slots().reserve()
+    assert reservation.place(3) is None
+    assert reservation.place(1) == "cuda:0"
 
 
 def test_a_second_choice_frees_the_first() -> None:
     slots = _slots()
-    room = slots.reserve()
-    assert room.place(2) == "cuda:0,cuda:1"
-    assert room.place(1) == "cuda:0"
+    reservation = slots.reserve()
+    assert reservation.place(2) == "cuda:0,cuda:1"
+    assert reservation.place(1) == "cuda:0"
     assert slots.free == 2
-    room.release()
-    room.release()
+    reservation.release()
+    reservation.release()
     assert slots.free == 3
 
 
 def test_a_warm_slot_waits_for_the_next_trial_of_its_devices() -> None:
     slots = _slots()
-    room = slots.reserve()
-    room.place(1)
-    first = room.slot
-    assert room.slot is first and first.device == "cuda:0"
-    room.release()
+    reservation = slots.reserve()
+    reservation.place(1)
+    first = reservation.slot
+    assert reservation.slot is first and first.device == "cuda:0"
+    reservation.release()
     again = slots.reserve()
     again.place(1)
     assert again.slot is first
@@ -106,14 +106,14 @@ def test_processes_see_their_devices_only_before_torch_and_never_share_one(three
 
     def train(gpus: int) -> None:
         for _ in range(2):
-            room = three.reserve()
-            while (place := room.place(gpus)) is None:
+            reservation = three.reserve()
+            while (place := reservation.place(gpus)) is None:
                 time.sleep(0.01)
             owner = Owner()
             began = time.monotonic()
-            outcome = owner.run(room.slot, "tells_its_devices")
+            outcome = owner.run(reservation.slot, "tells_its_devices")
             told.append((place, outcome.log_tail, began, time.monotonic()))
-            room.release()
+            reservation.release()
 
     threads = [threading.Thread(target=train, args=(gpus,)) for gpus in (1, 2, 0)]
     for thread in threads:
@@ -131,12 +131,12 @@ def test_processes_see_their_devices_only_before_torch_and_never_share_one(three
 
 
 def test_a_process_that_idles_on_a_device_ends_before_another_takes_it(three: Slots) -> None:
-    room = three.reserve()
-    room.place(1)
-    single = room.slot
+    reservation = three.reserve()
+    reservation.place(1)
+    single = reservation.slot
     Owner().run(single, "tells_its_devices")
     assert single.server_pids
-    room.release()
+    reservation.release()
     both = three.reserve()
     both.place(2)
     assert both.slot is not single
@@ -147,16 +147,16 @@ def test_all_that_a_lost_trial_started_is_gone_before_its_device_is_used_again(
     three: Slots, tmp_path: Path
 ) -> None:
     file = tmp_path / "pid"
-    room = three.reserve()
-    room.place(1)
-    outcome = Owner().run(room.slot, "leaves_a_child_behind", params={"file": str(file)})
+    reservation = three.reserve()
+    reservation.place(1)
+    outcome = Owner().run(reservation.slot, "leaves_a_child_behind", params={"file": str(file)})
     assert outcome.state == "lost"
     assert not is_running(int(file.read_text()))
 
 
 @pytest.mark.parametrize(("gpus", "visible"), [(0, ""), (1, "0"), (2, "0,1")])
 def test_a_reservation_tells_what_a_process_there_sees(gpus: int, visible: str) -> None:
-    room = _slots().reserve()
-    assert room.place(gpus) is not None
-    assert room.environment["CUDA_VISIBLE_DEVICES"] == visible
-    room.release()
+    reservation = _slots().reserve()
+    assert reservation.place(gpus) is not None
+    assert reservation.environment["CUDA_VISIBLE_DEVICES"] == visible
+    reservation.release()

@@ -41,7 +41,7 @@ REAL: dict[str, Any] = {
 }
 
 
-def shelf(folder: Path, *, attempt: int = 1, **changes: Any) -> Checkpoints:
+def store(folder: Path, *, attempt: int = 1, **changes: Any) -> Checkpoints:
     about = Checkpoints(str(folder), "trials/7", attempt, largest=2**20, seconds=0.0)
     return replace(about, **changes)
 
@@ -55,10 +55,10 @@ def write(about: Checkpoints, state: Any, **changes: Any) -> CheckpointFile:
     "state", [{"epoch": 3, "names": ["a", ("b", None)]}, {"weights": torch.arange(3.0)}]
 )
 def test_what_was_saved_is_loaded(tmp_path: Path, state: dict[str, Any]) -> None:
-    file = write(shelf(tmp_path), state)
+    file = write(store(tmp_path), state)
     content = (tmp_path / file.path).read_bytes()
     assert (file.size, file.sha256) == (len(content), hashlib.sha256(content).hexdigest())
-    loaded = CheckpointStore(shelf(tmp_path, attempt=2, saved=(file,))).read()
+    loaded = CheckpointStore(store(tmp_path, attempt=2, saved=(file,))).read()
     assert loaded is not None and loaded.memory == {"calls": 3}
     assert str(loaded.state) == str(state)
     assert [path.suffix for path in (tmp_path / "trials/7").iterdir()] == [".pt"]
@@ -68,10 +68,10 @@ def test_what_was_saved_is_loaded(tmp_path: Path, state: dict[str, Any]) -> None
 def test_an_altered_checkpoint_is_passed_over_for_an_older_one(
     tmp_path: Path, spoil: Callable[[bytes], bytes]
 ) -> None:
-    older, newer = (write(shelf(tmp_path, attempt=n), {"n": n}, step=n) for n in (1, 2))
+    older, newer = (write(store(tmp_path, attempt=n), {"n": n}, step=n) for n in (1, 2))
     path = tmp_path / newer.path
     path.write_bytes(spoil(path.read_bytes()))
-    loaded = CheckpointStore(shelf(tmp_path, attempt=3, saved=(newer, older))).read()
+    loaded = CheckpointStore(store(tmp_path, attempt=3, saved=(newer, older))).read()
     assert loaded is not None and loaded.state == {"n": 1}
     assert loaded.unreadable == (
         "checkpoint at step 2: its checksum is not the recorded one; an older one is tried",
@@ -79,11 +79,11 @@ def test_an_altered_checkpoint_is_passed_over_for_an_older_one(
 
 
 def test_loading_a_checkpoint_runs_no_code(tmp_path: Path) -> None:
-    file = write(shelf(tmp_path), {"n": 1})
+    file = write(store(tmp_path), {"n": 1})
     evil = b"cos\nsystem\n(S'touch /tmp/x'\ntR."
     (tmp_path / file.path).write_bytes(evil)
     forged = replace(file, sha256=hashlib.sha256(evil).hexdigest())
-    run = Run(job("x", checkpoints=shelf(tmp_path, attempt=2, saved=(forged,))), Memory())
+    run = Run(job("x", checkpoints=store(tmp_path, attempt=2, saved=(forged,))), Memory())
     assert run.load_checkpoint() is None
     run.close()
     assert "os.system is no plain data" in run.warnings[0]
@@ -94,13 +94,13 @@ def test_a_state_that_could_not_be_read_back_is_refused_at_once(
     tmp_path: Path, state: dict[str, Any]
 ) -> None:
     with pytest.raises(CheckpointError, match="can hold tensors, numbers, text"):
-        write(shelf(tmp_path), state)
+        write(store(tmp_path), state)
     assert not list(tmp_path.rglob("*.pt"))
 
 
 def test_a_checkpoint_that_is_too_large_is_refused(tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match=r"step 3 has .* allows 1\. Keep less in it"):
-        write(shelf(tmp_path), {"w": torch.zeros(2**19)})
+        write(store(tmp_path), {"w": torch.zeros(2**19)})
 
 
 def test_a_full_disk_is_warned_about_and_training_goes_on(
@@ -110,7 +110,7 @@ def test_a_full_disk_is_warned_about_and_training_goes_on(
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr("os.fsync", full)
-    run = Run(job("x", checkpoints=shelf(tmp_path)), Memory())
+    run = Run(job("x", checkpoints=store(tmp_path)), Memory())
     assert run.save_checkpoint({"n": 1}, step=4) is False
     run.close()
     assert run.warnings == ("checkpoint at step 4 not kept: No space left on device",)
@@ -142,7 +142,7 @@ def test_all_random_states_are_restored() -> None:
 
 def test_points_leave_before_their_checkpoint(tmp_path: Path) -> None:
     sink = Memory()
-    run = Run(job("x", checkpoints=shelf(tmp_path)), sink, flush_seconds=60)
+    run = Run(job("x", checkpoints=store(tmp_path)), sink, flush_seconds=60)
     run.log({"validation_accuracy": 0.25}, step=1)
     run.save_checkpoint({"n": 1}, step=1)
     run.close()
@@ -154,13 +154,13 @@ def test_a_resumed_run_remembers_its_score_its_patience_and_its_test_scores(
     tmp_path: Path,
 ) -> None:
     first = Memory()
-    run = Run(job("x", checkpoints=shelf(tmp_path), pruning=True), first)
+    run = Run(job("x", checkpoints=store(tmp_path), pruning=True), first)
     run.log({"validation_accuracy": 0.5, "test_accuracy": 0.4}, step=1)
     run.log({"validation_accuracy": 0.25}, step=2)
     run.save_checkpoint({"n": 2}, step=2)
     run.close()
     second = Memory()
-    again = Run(job("x", checkpoints=shelf(tmp_path, attempt=2, saved=tuple(first.files))), second)
+    again = Run(job("x", checkpoints=store(tmp_path, attempt=2, saved=tuple(first.files))), second)
     assert again.load_checkpoint() == {"n": 2}
     assert again.score == run.score and again.sealed == run.sealed
     again.close()
@@ -172,7 +172,7 @@ def test_ranks_above_0_log_nothing_and_save_nothing(
 ) -> None:
     monkeypatch.setenv("RANK", "1")
     sink = Memory()
-    run = Run(job("x", checkpoints=shelf(tmp_path)), sink)
+    run = Run(job("x", checkpoints=store(tmp_path)), sink)
     run.log({"validation_accuracy": 0.5}, step=1)
     assert run.save_checkpoint({"n": 1}, step=1) is False and not run.checkpoint_due
     run.close()
@@ -201,10 +201,10 @@ def test_a_resumed_run_of_digits_equals_an_unbroken_one_bit_for_bit(tmp_path: Pa
         run.close()
         return sink, run
 
-    whole, unbroken = train(shelf(tmp_path / "whole"))
-    before, _ = train(shelf(tmp_path / "broken"), die_after=2)
+    whole, unbroken = train(store(tmp_path / "whole"))
+    before, _ = train(store(tmp_path / "broken"), die_after=2)
     after, resumed = train(
-        shelf(tmp_path / "broken", attempt=2, saved=tuple(reversed(before.files)))
+        store(tmp_path / "broken", attempt=2, saved=tuple(reversed(before.files)))
     )
     assert (before.files[-1].step, after.told[0]) == (2, Resumed(2, 1))
     for name in ("train_loss", "validation_loss", "validation_accuracy", "learning_rate"):
@@ -219,7 +219,7 @@ def test_a_trial_that_is_killed_goes_on_in_a_new_process_as_if_nothing_had_been(
 ) -> None:
     params = {"epochs": 5, "dropout": 0.3, "hidden_units": 16}
     whole = Memory()
-    run = Run(job("x", params=params, checkpoints=shelf(tmp_path / "whole")), whole)
+    run = Run(job("x", params=params, checkpoints=store(tmp_path / "whole")), whole)
     digits.train(run)
     run.close()
 
@@ -243,10 +243,10 @@ def test_a_trial_that_is_killed_goes_on_in_a_new_process_as_if_nothing_had_been(
         )
 
     try:
-        assert train(before, kill, shelf(tmp_path)).state == "lost"
+        assert train(before, kill, store(tmp_path)).state == "lost"
         # Some may have been written between the signal and the end; the records say which count.
         held = tuple(each for each in before.files if each.step <= 2)
-        outcome = train(after, after.tell, shelf(tmp_path, attempt=2, saved=held[::-1]))
+        outcome = train(after, after.tell, store(tmp_path, attempt=2, saved=held[::-1]))
     finally:
         slot.close()
     assert outcome.state == "complete"

@@ -15,7 +15,7 @@ import pytest
 from experiments.design.document.fidelity import Fidelity
 from tests.workers.run_memory import Killed, Memory
 from tests.workers.slot_owner import job
-from tests.workers.training.test_checkpoints import shelf
+from tests.workers.training.test_checkpoints import store
 from workers.node.supervisor import Slot
 from workers.problems import svm
 from workers.training.messages import (
@@ -102,8 +102,8 @@ def taken_up(about: Checkpoints, *before: Memory, attempt: int = 2) -> Checkpoin
 
 
 def test_a_trial_killed_within_a_fold_goes_on_in_it_bit_for_bit(tmp_path: Path) -> None:
-    unbroken, whole = train(svm.descend, job("x", **SVM, checkpoints=shelf(tmp_path / "whole")))
-    about = shelf(tmp_path / "broken")
+    unbroken, whole = train(svm.descend, job("x", **SVM, checkpoints=store(tmp_path / "whole")))
+    about = store(tmp_path / "broken")
     _, before = train(svm.descend, job("x", **SVM, checkpoints=about), in_pass(2, 3))
     again, after = train(svm.descend, job("x", **SVM, checkpoints=taken_up(about, before)))
     assert after.told[:2] == [
@@ -128,8 +128,8 @@ def test_a_trial_killed_within_a_fold_goes_on_in_it_bit_for_bit(tmp_path: Path) 
 def test_a_trial_that_dies_again_goes_on_from_what_its_attempts_have_finished(
     tmp_path: Path,
 ) -> None:
-    unbroken, _ = train(svm.descend, job("x", **SVM, checkpoints=shelf(tmp_path / "whole")))
-    about = shelf(tmp_path / "broken")
+    unbroken, _ = train(svm.descend, job("x", **SVM, checkpoints=store(tmp_path / "whole")))
+    about = store(tmp_path / "broken")
     _, first = train(svm.descend, job("x", **SVM, checkpoints=about), in_pass(1, 2))
     second_try = taken_up(about, first)
     _, second = train(svm.descend, job("x", **SVM, checkpoints=second_try), in_pass(3, 1))
@@ -151,8 +151,8 @@ def test_finished_folds_are_kept_and_random_states_go_on_where_nothing_is_saved(
             random.seed(run.train_seed)
         return random.random()
 
-    unbroken, _ = train(draws, job("x", folds=3, checkpoints=shelf(tmp_path / "whole")))
-    about = shelf(tmp_path / "broken")
+    unbroken, _ = train(draws, job("x", folds=3, checkpoints=store(tmp_path / "whole")))
+    about = store(tmp_path / "broken")
     _, before = train(draws, job("x", folds=3, checkpoints=about), finished(2))
     seen.clear()
     random.seed(99)
@@ -163,8 +163,8 @@ def test_finished_folds_are_kept_and_random_states_go_on_where_nothing_is_saved(
 def test_what_is_known_of_finished_folds_is_not_believed_once_it_was_altered(
     tmp_path: Path,
 ) -> None:
-    unbroken, whole = train(svm.descend, job("x", **SVM, checkpoints=shelf(tmp_path / "whole")))
-    about = shelf(tmp_path / "broken", seconds=3600.0)
+    unbroken, whole = train(svm.descend, job("x", **SVM, checkpoints=store(tmp_path / "whole")))
+    about = store(tmp_path / "broken", seconds=3600.0)
     _, before = train(svm.descend, job("x", **SVM, checkpoints=about), finished(1))
     (known,) = (file for file in before.files if file.kind == "progress")
     path = tmp_path / "broken" / known.path
@@ -190,7 +190,7 @@ def test_a_budget_goes_on_from_the_one_below_where_it_is_asked_and_takes_no_valu
     tmp_path: Path,
 ) -> None:
     random.seed(5)
-    unbroken, whole = train(_wide, job("x", **BUDGETS, checkpoints=shelf(tmp_path / "whole")))
+    unbroken, whole = train(_wide, job("x", **BUDGETS, checkpoints=store(tmp_path / "whole")))
     random.seed(5)
     total = [random.random() for _ in range(9)]
     assert unbroken.score.value == pytest.approx(sum(total) / 100 - 16)
@@ -199,7 +199,7 @@ def test_a_budget_goes_on_from_the_one_below_where_it_is_asked_and_takes_no_valu
     assert by_kind == {"checkpoint"}, "only the whole budget's can be the best one"
 
     random.seed(5)
-    about = shelf(tmp_path / "broken")
+    about = store(tmp_path / "broken")
     _, before = train(_wide, job("x", **BUDGETS, checkpoints=about), in_pass(2, 2))
     random.seed(77)
     again, after = train(_wide, job("x", **BUDGETS, checkpoints=taken_up(about, before)))
@@ -218,16 +218,16 @@ def test_a_budget_begins_anew_unless_it_is_asked_to_go_on_from_below(tmp_path: P
         run.save_checkpoint({"width": run.budget}, step=1)
         return 0.5
 
-    _, sink = train(trains, job("x", **BUDGETS, checkpoints=shelf(tmp_path)))
+    _, sink = train(trains, job("x", **BUDGETS, checkpoints=store(tmp_path)))
     assert loaded == [None, None, None]
     assert not any(isinstance(each, BuiltOnLowerBudget) for each in sink.told)
 
 
 def test_folds_of_a_process_that_is_killed_go_on_in_a_new_one(tmp_path: Path) -> None:
-    unbroken, whole = train(svm.descend, job("x", **SVM, checkpoints=shelf(tmp_path / "whole")))
+    unbroken, whole = train(svm.descend, job("x", **SVM, checkpoints=store(tmp_path / "whole")))
     slot = Slot(grace_seconds=0.5)
     before, after = Memory(), Memory()
-    about = shelf(tmp_path)
+    about = store(tmp_path)
     dies = in_pass(2, 2)
 
     def kill(message: Any) -> None:
@@ -269,5 +269,5 @@ def test_a_checkpoint_at_step_0_is_not_taken_for_what_is_known_of_its_fold(
         run.save_checkpoint({"fold": run.fold}, step=0)
         return 0.5
 
-    _, sink = train(trains, job("x", folds=2, checkpoints=shelf(tmp_path)))
+    _, sink = train(trains, job("x", folds=2, checkpoints=store(tmp_path)))
     assert len({file.path for file in sink.files}) == 4

@@ -50,14 +50,14 @@ def importance_of(experiment_id: int) -> Importance | None:
     return Importance(row.method, row.trials, shares, row.computed_at)
 
 
-def importance_due(standing: SearchProgress) -> bool:
+def importance_due(progress: SearchProgress) -> bool:
     """Test whether enough has changed since the last computation; at the end everything counts."""
-    complete, read = standing.complete, standing.read_for_importance
+    complete, read = progress.complete, progress.read_for_importance
     if complete < LEAST_TRIALS:
         return False
     if read is None:
         return True
-    ended = standing.done >= standing.budget or not standing.is_running
+    ended = progress.done >= progress.budget or not progress.is_running
     return complete > read and (ended or complete >= GROWTH * read)
 
 
@@ -75,7 +75,7 @@ def scored_trials(experiment_id: int) -> list[ScoredTrial]:
             experiment_id=experiment_id, kind=StudyKind.SEARCH, deleted_at__isnull=True
         ).order_by("arm_index")
     }
-    scientific = _of_arms(list(arms.values()))
+    scientific = _distributions_of_arms(list(arms.values()))
     rows = (
         search_trials(experiment_id)
         .filter(state=TrialState.COMPLETE, value__isnull=False)
@@ -103,7 +103,7 @@ def scored_trials(experiment_id: int) -> list[ScoredTrial]:
     return found
 
 
-def _of_arms(arms: list[dict[str, Any]]) -> dict[str, BaseDistribution]:
+def _distributions_of_arms(arms: list[dict[str, Any]]) -> dict[str, BaseDistribution]:
     """Differences between the arms, as choices."""
     found: dict[str, BaseDistribution] = {}
     for name in dict.fromkeys(name for arm in arms for name in arm):

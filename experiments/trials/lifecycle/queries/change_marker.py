@@ -1,4 +1,4 @@
-"""The pulse of an experiment: a few numbers that change whenever its page reads differently."""
+"""Change marker of an experiment: numbers that change whenever its page reads differently."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class ChangeMarker:
 
 
 def find_counters(access: Access, name: str) -> Experiment | None:
-    """An experiment of a project by its name, only with what its pulse reads."""
+    """An experiment of a project by its name, only with what its change marker reads."""
     return (
         Experiment.objects.only(
             "state",

@@ -74,14 +74,19 @@ def claim(
     """
     for experiment_id in scheduling.candidates(queue):
         with transaction.atomic():
-            offer = scheduling.offer(experiment_id, lock=True)
-            if offer is None or offer.free < 1 or not _open(offer) or _is_held_back(offer):
+            capacity = scheduling.capacity(experiment_id, lock=True)
+            if (
+                capacity is None
+                or capacity.free < 1
+                or not _open(capacity)
+                or _is_held_back(capacity)
+            ):
                 continue
-            where = place(offer.gpus) if place is not None else device
+            where = place(capacity.gpus) if place is not None else device
             if where is None:
                 continue
-            claimed = _claim_waiting(offer, worker_id, where) or _claim_row(
-                offer, worker_id, where
+            claimed = _claim_waiting(capacity, worker_id, where) or _claim_row(
+                capacity, worker_id, where
             )
             if claimed is not None:
                 return claimed
@@ -94,71 +99,71 @@ def claimable(queue: str, *, most_gpus: int | None = None) -> int:
     `most_gpus`: leaves out experiments whose trials ask for more GPUs than a node has.
     """
     return sum(
-        min(offer.free, _open(offer))
-        for offer in _offers(queue)
-        if (most_gpus is None or offer.gpus <= most_gpus)
-        and offer.free > 0
-        and not _is_held_back(offer)
+        min(capacity.free, _open(capacity))
+        for capacity in _capacities(queue)
+        if (most_gpus is None or capacity.gpus <= most_gpus)
+        and capacity.free > 0
+        and not _is_held_back(capacity)
     )
 
 
-def _offers(queue: str) -> Iterator[Capacity]:
+def _capacities(queue: str) -> Iterator[Capacity]:
     for experiment_id in scheduling.candidates(queue):
-        offer = scheduling.offer(experiment_id)
-        if offer is not None:
-            yield offer
+        capacity = scheduling.capacity(experiment_id)
+        if capacity is not None:
+            yield capacity
 
 
-def _is_held_back(offer: Capacity) -> bool:
+def _is_held_back(capacity: Capacity) -> bool:
     """By a cap on GPU hours."""
-    if not offer.gpus:
+    if not capacity.gpus:
         return False
-    return bool(gpu_hours.why_held_back(Experiment.objects.get(pk=offer.experiment_id)))
+    return bool(gpu_hours.why_held_back(Experiment.objects.get(pk=capacity.experiment_id)))
 
 
-def _open(offer: Capacity) -> int:
+def _open(capacity: Capacity) -> int:
     """Number of its trials that wait or are still to be drawn."""
-    return offer.waiting + (offer.rows if _may_draw(offer) else 0)
+    return capacity.waiting + (capacity.rows if _may_draw(capacity) else 0)
 
 
-def _may_draw(offer: Capacity) -> bool:
-    return offer.rows > 0 and stop_rules.may_start(offer.experiment_id, offer.document)
+def _may_draw(capacity: Capacity) -> bool:
+    return capacity.rows > 0 and stop_rules.may_start(capacity.experiment_id, capacity.document)
 
 
-def _claim_waiting(offer: Capacity, worker_id: int | None, device: str) -> Claim | None:
-    if offer.waiting_id is None:
+def _claim_waiting(capacity: Capacity, worker_id: int | None, device: str) -> Claim | None:
+    if capacity.waiting_id is None:
         return None
     now = connection.ops.adapt_datetimefield_value(timezone.now())
     found = execute_batch(
-        _turn(offer, now), (_TAKE, [worker_id, device, now, now, offer.waiting_id])
+        _count_claim(capacity, now), (_TAKE, [worker_id, device, now, now, capacity.waiting_id])
     )
     if found is None:
         return None
-    return Claim(offer.experiment_id, from_columns(found[:-1]), found[-1])
+    return Claim(capacity.experiment_id, from_columns(found[:-1]), found[-1])
 
 
-def _claim_row(offer: Capacity, worker_id: int | None, device: str) -> Claim | None:
-    if offer.study_id is None or offer.row is None or not _may_draw(offer):
+def _claim_row(capacity: Capacity, worker_id: int | None, device: str) -> Claim | None:
+    if capacity.study_id is None or capacity.row is None or not _may_draw(capacity):
         return None
     now = timezone.now()
     # The experiment's row is locked, so the counter cannot move before the row is taken.
     made = trials.create_claimed(
-        study_id=offer.study_id,
-        also=_turn(offer, connection.ops.adapt_datetimefield_value(now)),
+        study_id=capacity.study_id,
+        also=_count_claim(capacity, connection.ops.adapt_datetimefield_value(now)),
         state=TrialState.RUNNING,
         origin=Origin.SAMPLER,
-        train_seed=row_seed(offer.seed, offer.row),
-        split_seed=offer.split_seed,
-        search_seed=offer.seed,
+        train_seed=row_seed(capacity.seed, capacity.row),
+        split_seed=capacity.split_seed,
+        search_seed=capacity.seed,
         worker_id=worker_id,
         attempt=1,
         device=device,
         started_at=now,
         heartbeat_at=now,
     )
-    return Claim(offer.experiment_id, made)
+    return Claim(capacity.experiment_id, made)
 
 
-def _turn(offer: Capacity, now: object) -> Statement:
+def _count_claim(capacity: Capacity, now: object) -> Statement:
     """Note that the experiment was given something: others are next."""
-    return _TURN, [now, offer.experiment_id]
+    return _TURN, [now, capacity.experiment_id]

@@ -215,22 +215,22 @@ def advance(experiment_id: int) -> SearchProgress:
     Raises:
         NotFound: when there is no such experiment.
     """
-    standing = progress_of(experiment_id)
-    if not standing.is_running:
-        return standing
-    state, why = _due_end(standing)
+    progress = progress_of(experiment_id)
+    if not progress.is_running:
+        return progress
+    state, why = _due_end(progress)
     if state == ExperimentState.RUNNING:
-        paused = _pause_failing(standing)
-        return replace(standing, state=ExperimentState.PAUSED) if paused else standing
+        paused = _pause_failing(progress)
+        return replace(progress, state=ExperimentState.PAUSED) if paused else progress
     _end(experiment_id, state, why)
-    return replace(standing, state=state)
+    return replace(progress, state=state)
 
 
-def _due_end(standing: SearchProgress) -> tuple[ExperimentState, str]:
+def _due_end(progress: SearchProgress) -> tuple[ExperimentState, str]:
     """State that a running experiment is due to have now, and why it ends if it does."""
-    experiment_id, document = standing.experiment_id, standing.document
-    goes_on = standing.has_rows and stop_rules.may_start(experiment_id, document)
-    if not goes_on and not standing.has_unfinished:
+    experiment_id, document = progress.experiment_id, progress.document
+    goes_on = progress.has_rows and stop_rules.may_start(experiment_id, document)
+    if not goes_on and not progress.has_unfinished:
         why, by_rule = stop_rules.why_all_done(Experiment.objects.get(pk=experiment_id))
         return (ExperimentState.STOPPED if by_rule else ExperimentState.FINISHED), why
     if stop_rules.has_rules(document):
@@ -240,11 +240,11 @@ def _due_end(standing: SearchProgress) -> tuple[ExperimentState, str]:
     return ExperimentState.RUNNING, ""
 
 
-def _pause_failing(standing: SearchProgress) -> bool:
+def _pause_failing(progress: SearchProgress) -> bool:
     """Pause a search whose first trials failed alike, once: a person may resume it."""
-    if standing.complete or standing.done < stop_rules.FIRST_FAILURES:
+    if progress.complete or progress.done < stop_rules.FIRST_FAILURES:
         return False
-    experiment = Experiment.objects.select_related("project").get(pk=standing.experiment_id)
+    experiment = Experiment.objects.select_related("project").get(pk=progress.experiment_id)
     alike = stop_rules.first_failures(experiment)
     if not alike:
         return False

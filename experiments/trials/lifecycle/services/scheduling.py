@@ -98,7 +98,7 @@ def candidates(queue: str) -> list[int]:
         return [experiment_id for (experiment_id,) in cursor.fetchall()]
 
 
-def offer(experiment_id: int, *, lock: bool = False) -> Capacity | None:
+def capacity(experiment_id: int, *, lock: bool = False) -> Capacity | None:
     """Trials that an experiment could start now, None when it is gone.
 
     `lock` keeps it so until the transaction ends: whoever claims or edits takes turns.

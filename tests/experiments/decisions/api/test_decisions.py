@@ -29,8 +29,8 @@ def test_a_decision_freezes_the_evidence_that_its_state_names(replication: Repli
     assert status == 201, made
     assert (made["choice"], made["decided_by"], made["sequence"]) == ("adopt", "ada", 1)
     assert program.get(f"{HERE}/champion")["digest"] == made["candidate_digest"]
-    (target,) = (each for each in program.get(f"{HERE}/champions")["targets"] if each["reigns"])
-    assert target["standing"] == 1 and target["reigns"][0]["gain"] > 0
+    (target,) = (each for each in program.get(f"{HERE}/champions")["targets"] if each["periods"])
+    assert target["current"] == 1 and target["periods"][0]["gain"] > 0
 
 
 def test_stale_evidence_records_nothing(replication: Replication) -> None:
@@ -75,8 +75,8 @@ def test_a_champion_is_reverted_to_an_earlier_one(replication: Replication) -> N
     second = cast.finished_search("t")
     cast.decide(cast.repeated(second, looks=(10,)), "adopt")
     program = Program()
-    body = {"to": 1, "standing": 2, "reason": "It drifts.", "target": "production"}
-    assert program.post(f"{HERE}/revert", body | {"standing": 1})[0] == 409
+    body = {"to": 1, "current": 2, "reason": "It drifts.", "target": "production"}
+    assert program.post(f"{HERE}/revert", body | {"current": 1})[0] == 409
     status, made = program.post(f"{HERE}/revert", body)
     assert status == 201 and made["choice"] == "revert" and made["sequence"] == 3
 

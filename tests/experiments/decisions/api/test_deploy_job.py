@@ -96,7 +96,7 @@ def test_the_job_deploys_each_champion_and_refuses_a_log_that_was_tampered_with(
     assert (job.folder / "model.checkpoint").read_bytes() == b"weights of second"
     user = cast.person("ada")
     champions.revert(
-        access=cast.access(user, project), target="production", to=1, standing=2, reason="Back."
+        access=cast.access(user, project), target="production", to=1, current=2, reason="Back."
     )
     assert "deployed decision 3: Back." in job.run().stdout
     assert (job.folder / "model.checkpoint").read_bytes() == b"weights of first"

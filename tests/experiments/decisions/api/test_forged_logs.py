@@ -174,7 +174,7 @@ def test_nobody_reverts_on_a_forged_log(project: Project) -> None:
             access=cast.access("ada", project),
             target="production",
             to=1,
-            standing=2,
+            current=2,
             reason="Back.",
         )
 

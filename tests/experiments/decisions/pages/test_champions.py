@@ -31,7 +31,7 @@ def reverted(client: Client) -> str:
     cast.decide(held, "adopt")
     text = _read(client)
     assert "Revert production to 1" in text and "Revert production to 2" not in text
-    sent = {"target": "production", "to": "1", "standing": "2", "reason": "Latency."}
+    sent = {"target": "production", "to": "1", "current": "2", "reason": "Latency."}
     answer = client.post(f"{PAGE}revert/", sent)
     assert answer.headers["Location"] == "/projects/digits/decisions/3/"
     assert "Latency." in client.get(answer.headers["Location"]).content.decode()
@@ -50,7 +50,7 @@ def test_only_the_newest_champion_is_current_and_each_shows_its_spread(reverted:
 
 
 def test_a_stale_page_reverts_nothing(client: Client, reverted: str) -> None:
-    sent = {"target": "production", "to": "1", "standing": "2", "reason": "Again."}
+    sent = {"target": "production", "to": "1", "current": "2", "reason": "Again."}
     answer = client.post(f"{PAGE}revert/", sent, follow=True)
     assert "changed since this page was opened" in answer.content.decode()
     assert Decision.objects.count() == 3
@@ -58,7 +58,7 @@ def test_a_stale_page_reverts_nothing(client: Client, reverted: str) -> None:
 
 def test_who_may_not_decide_sees_no_button_and_is_refused(client: Client, reverted: str) -> None:
     assert "Revert production" not in _read(client, "cleo")
-    sent = {"target": "production", "to": "2", "standing": "3", "reason": "Mine."}
+    sent = {"target": "production", "to": "2", "current": "3", "reason": "Mine."}
     assert client.post(f"{PAGE}revert/", sent).status_code == 403
     client.force_login(cast.person("dan"))
     assert client.get(PAGE).status_code == 404

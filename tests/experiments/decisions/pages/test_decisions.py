@@ -127,7 +127,7 @@ def test_a_revert_stands_in_the_log_with_the_evidence_it_rests_on(client: Client
         access=cast.access("ada", project),
         target="production",
         to=1,
-        standing=2,
+        current=2,
         reason="Latency doubled.",
     )
     assert "revert" in read(client, "/") and "Latency doubled." in read(client, "/?choice=revert")

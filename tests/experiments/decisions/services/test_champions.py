@@ -47,7 +47,7 @@ def _revert(project: Project, **more: object) -> Decision:
     arguments: dict[str, object] = {
         "target": "production",
         "to": 1,
-        "standing": 2,
+        "current": 2,
         "reason": "Latency doubled in production.",
         **more,
     }
@@ -68,7 +68,7 @@ def test_a_revert_makes_an_earlier_champion_stand_again(two: Project) -> None:
 
 def test_the_next_revert_can_go_forth_again(two: Project) -> None:
     _revert(two)
-    again = _revert(two, to=2, standing=3, reason="It was the cable.")
+    again = _revert(two, to=2, current=3, reason="It was the cable.")
     assert again.candidate == Decision.objects.get(sequence=2).candidate
 
 
@@ -103,7 +103,7 @@ def test_each_target_has_its_own_champion() -> None:
     assert Decision.objects.crowning(project) is None
     assert Decision.objects.crowning(project, "staging") == staged
     with pytest.raises(NotFound, match="no champion of production"):
-        _revert(project, to=1, standing=1)
+        _revert(project, to=1, current=1)
 
 
 def test_what_staging_adopted_production_may_adopt_as_well_but_once() -> None:

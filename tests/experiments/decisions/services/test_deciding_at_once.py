@@ -90,7 +90,7 @@ def test_two_reverts_at_once_are_one() -> None:
             access=cast.access(cast.person(who), project),
             target="production",
             to=1,
-            standing=2,
+            current=2,
             reason="Back.",
         )
 

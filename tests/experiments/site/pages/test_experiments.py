@@ -22,9 +22,9 @@ def page(client: Client, experiment: Experiment, rest: str = "", name: str = "ad
 
 
 def path(text: str) -> list[tuple[str, str]]:
-    """(standing, words) of each step."""
+    """(state, words) of each step."""
     steps = re.findall(r'<li class="(\w+)"[^>]*><a.*?<span class="say">(.*?)</span>', text, re.S)
-    return [(standing, words) for standing, words in steps]
+    return [(state, words) for state, words in steps]
 
 
 def test_a_new_search_says_what_each_part_will_show(client: Client) -> None:
@@ -41,7 +41,7 @@ def test_a_running_search_shows_where_it_stands(client: Client) -> None:
     experiment = cast.running_search(done=6, trials_per_arm=8)
     cast.some_findings(experiment)
     text = page(client, experiment)
-    assert [standing for standing, _ in path(text)] == ["done", "now", "later", "later", "later"]
+    assert [state for state, _ in path(text)] == ["done", "now", "later", "later", "later"]
     assert path(text)[0][1] == "1 scientific, 3 nuisance, 2 fixed"
     assert path(text)[2][1] == "2 warnings so far"
     assert "Read the findings" in text
@@ -51,7 +51,7 @@ def test_a_running_search_shows_where_it_stands(client: Client) -> None:
 def test_a_finished_search_asks_for_seeds(client: Client) -> None:
     cast.project()
     text = page(client, cast.finished_search(trials_per_arm=6))
-    assert [standing for standing, _ in path(text)] == ["done", "done", "done", "now", "later"]
+    assert [state for state, _ in path(text)] == ["done", "done", "done", "now", "later"]
     assert ">Repeat over seeds</a>" in text
 
 
