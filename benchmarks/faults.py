@@ -2,7 +2,7 @@
 
     python -m benchmarks.faults [--json] [--seed 1] [--trials 200] [--workers 4] [--kills 34]
         [--disturb 22] [--away 6] [--only "redis full,disk full"] [--sqlite] [--small-disk]
-    python -m benchmarks.faults --orders 24
+    python -m benchmarks.faults --orders 24 [--skip 0] [--away 90] [--seed 1]
 
 Trials of a second run on real worker processes, on a private PostgreSQL (or SQLite) and Redis.
 Meanwhile processes are killed with SIGKILL in training, right after a resume, and between a value
@@ -12,9 +12,11 @@ without a closed socket, Redis full, read-only or another server, a full disk (`
 root), nodes with another clock or other code. In the end every trial is complete exactly once,
 under numbers and rows without a gap, with every metric at every step bit for bit; counters and
 best value are right, and findings and importance are there. `--orders` starts web, worker, Redis
-and database in so many orders instead, and a search has to end in each. Exits with 1 otherwise.
+and database in so many orders instead, with the default limits; each is stopped in turn for
+`--away` seconds, the search has to go on each time, and to end likewise. Exits with 1 otherwise.
 
-A large run is made of parts: other seeds, `--away 90`, and each kind of database and disk.
+A large run is made of parts: other seeds, each kind of database and disk, and with `--skip` other
+orders of the same seed.
 """
 
 from __future__ import annotations
@@ -145,6 +147,7 @@ def main() -> int:
     parser.add_argument("--small-disk", action="store_true")
     parser.add_argument("--most-seconds", type=float, default=1800)
     parser.add_argument("--orders", type=int, default=0)
+    parser.add_argument("--skip", type=int, default=0, help="orders that other parts start")
     arguments = parser.parse_args()
     if arguments.seed is None:
         arguments.seed = secrets.randbits(31)
@@ -154,18 +157,20 @@ def main() -> int:
     environment = {
         TRACE: str(trace),
         "OBJECTIVES": "benchmarks._faults_training",
+        "LOG_LEVEL": "WARNING",
+    }
+    quick = {
         "HEARTBEAT_SECONDS": "1",
         "STALE_AFTER_SECONDS": "3",
         "DATABASE_SECONDS": "5",
         "TRIAL_RETRIES": "100",
-        "LOG_LEVEL": "WARNING",
     }
     options = {"sqlite": arguments.sqlite, "small_disk": arguments.small_disk}
     try:
         if arguments.orders:
             rows = start_in_orders(folder, environment, arguments)
         else:
-            with Cluster(folder, environment, **options) as cluster:
+            with Cluster(folder, environment | quick, **options) as cluster:
                 rows = run(cluster, trace, arguments)
     finally:
         shutil.rmtree(folder, ignore_errors=True)

@@ -7,9 +7,18 @@
         for step in range(1000):
             run.log({"train_loss": loss, "validation_accuracy": accuracy}, step=step)
 
+or in the shape of other trackers:
+
+    run = verdict.init(project="digits", name="wide, with dropout", config={"lr": 0.01})
+    verdict.log({"train_loss": loss})
+    run.summary["parameters"] = 12_345
+    verdict.finish()
+
 The address comes from `url=` or VERDICT_URL, a token with the scope write from `token=` or
 VERDICT_TOKEN. Logging never waits for the network: a thread sends what has come, again and again
-while the server is away, each batch stored once. On ranks above 0 (RANK) nothing is sent.
+while the server is away, each batch stored once. On ranks above 0 nothing is sent. A forked
+process hands its points to the one that started the run. SIGTERM delivers what was logged and
+ends the run as terminated.
 """
 
 from __future__ import annotations
@@ -24,6 +33,8 @@ import math
 import operator
 import os
 import random
+import select
+import signal
 import socket
 import ssl
 import sys
@@ -33,12 +44,13 @@ import time
 import traceback
 import uuid
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, MutableMapping
+from enum import Enum
 from typing import Any
 from urllib.parse import urlsplit
 
-__all__ = ["Run", "VerdictError", "run"]
-__version__ = "1"
+__all__ = ["Run", "VerdictError", "finish", "init", "log", "run"]
+__version__ = "2"
 
 SEND_SECONDS = 1.0  # between batches
 MAX_POINTS = 20_000  # values of one batch
@@ -47,105 +59,200 @@ KEEP_ALIVE_SECONDS = 60.0  # a run of which nothing is heard for an hour counts 
 LONGEST_PAUSE = 30.0  # between two tries
 START_SECONDS = 60.0  # how long to try to create a run
 CLOSE_SECONDS = 300.0  # how long to try to deliver the rest at the end
+TERMINATE_SECONDS = 8.0  # the same after SIGTERM; a container is killed 10 s after it
+CHILD_SECONDS = 10.0  # how long a forked process waits for the one that sends its points
 TIMEOUT = 30.0  # of one request
+LONGEST_NAME = 200
+_HANDED = ("params", "pair", "train_seed", "split_seed")
+_ANSWERED = ("official_metric", "next_batch", "next_step")
 _RETRIED = {408, 425, 429, 500, 502, 503, 504}
+_OF_CONTENT = {400, 413, 422}  # something in the request is wrong, the next may be right
+_ATOMIC = 4096  # bytes that a pipe takes in one piece, whoever else writes
+# Of torchrun, Accelerate and PyTorch; then those of launchers below which it may run as well.
+_RANK = "RANK"
+_RANKS = ("SLURM_PROCID", "OMPI_COMM_WORLD_RANK", "PMI_RANK", "MV2_COMM_WORLD_RANK",
+          "JSM_NAMESPACE_RANK")  # fmt: skip
+_PARTIAL_RANKS = ("LOCAL_RANK", "NODE_RANK", "GROUP_RANK")  # Lightning's, beside WORLD_SIZE
 
 
 class VerdictError(Exception):
-    """The server refused something, or could not be reached for too long."""
+    """The server refused something, or could not be reached for too long.
+
+    Attributes:
+        status: of the answer, 0 when there was none.
+    """
+
+    def __init__(self, text: str, status: int = 0) -> None:
+        super().__init__(text)
+        self.status = status
 
 
 def run(
     *,
-    project: str,
-    experiment: str,
-    params: Mapping[str, Any] | None = None,
+    project: str | None = None,
+    experiment: str | None = None,
+    name: str = "",
+    params: Mapping[Any, Any] | None = None,
     train_seed: int | None = None,
     split_seed: int | None = None,
     search_seed: int | None = None,
     metrics: Mapping[str, Mapping[str, Any] | None] | None = None,
     goal: str = "",
+    resume: int | None = None,
     replication: int | None = None,
     side: str | None = None,
     pair: int | None = None,
     url: str | None = None,
     token: str | None = None,
+    rank: int | None = None,
     **more: Any,
 ) -> Run:
     """Start a run; use it in a `with` statement, or call `finish` yourself.
 
     Args:
+        project, experiment: without them VERDICT_PROJECT and VERDICT_EXPERIMENT say.
+        name: what pages call the run beside its number.
         params: hyperparameters; nested mappings get names like "optimizer.lr".
         train_seed, split_seed, search_seed: the seeds that the program uses. Verdicts over seeds
             need them.
         metrics: what the metrics are, as in an experiment file:
             {"cost": {"split": "validation", "kind": "loss", "direction": "minimize"}}.
         goal: the question that the experiment asks, when this run is its first.
+        resume: go on with the run of this id, which is still running or whose program was ended
+            or lost; parameters and seeds are the run's own.
         replication, side, pair: make the run a replicate of a replication that was declared on the
             experiment's Seeds page: its number there, "candidate" or "baseline", and, when it
             must be a certain one, which (from 1). Train with `run.params`, `run.train_seed` and
             `run.split_seed`. Seeds of your own that differ make the sides unpaired.
+        rank: of this process where several train one run; only rank 0 sends. Without it the
+            variables of torchrun, Accelerate, Lightning, SLURM and MPI say.
         more: notes, tags, commit, data and config_link, as the HTTP API takes them.
 
     Raises:
         VerdictError: when the server refuses, or does not answer for a minute.
     """
-    if int(os.environ.get("RANK") or 0) > 0:
-        told = {"params": dict(params or {}), "train_seed": train_seed, "split_seed": split_seed}
-        return Run(None, 0, told)
-    url = url or os.environ.get("VERDICT_URL") or "http://127.0.0.1:8000"
-    token = token or os.environ.get("VERDICT_TOKEN") or ""
+    warnings = _Warnings()
+    flat = dict(_flat(params or {}, warnings))
+    told = {"params": flat, "train_seed": train_seed, "split_seed": split_seed}
+    if (_rank(warnings) if rank is None else rank) > 0:
+        return Run(None, 0, told, warnings=warnings)
+    server = _Server(url or os.environ.get("VERDICT_URL") or "http://127.0.0.1:8000", token)
+    handed = replication is not None or resume is not None
     body = {
-        "project": project,
-        "experiment": experiment,
-        "params": dict(_flat(params or {})),
-        "train_seed": train_seed,
-        "split_seed": split_seed,
+        "project": project or os.environ.get("VERDICT_PROJECT") or "",
+        "experiment": experiment or os.environ.get("VERDICT_EXPERIMENT") or "",
+        **told,
         "search_seed": search_seed,
         "metrics": {name: metric and dict(metric) for name, metric in (metrics or {}).items()},
         "goal": goal,
         "key": uuid.uuid4().hex,
+        **({"name": _clean(name)} if name else {}),
         **({} if replication is None else {"replication": replication}),
         **({} if side is None else {"side": side}),
         **({} if pair is None else {"pair": pair}),
         **more,
     }
-    handed = replication is not None
-    server = _Server(url, token)
+    address = "/runs" if resume is None else f"/runs/{int(resume)}/resume"
+    asked = body if resume is None else {"key": body["key"]}
     try:
-        answer = server.persist("POST", "/runs", body, time.monotonic() + START_SECONDS)
+        answer = server.persist("POST", address, asked, time.monotonic() + START_SECONDS)
     except VerdictError:
         server.close()
         raise
-    return Run(server, int(answer["id"]), answer if handed else body, replicate=handed)
+    told = {
+        **told,
+        **({name: answer[name] for name in _HANDED if name in answer} if handed else {}),
+    }
+    told |= {name: answer[name] for name in _ANSWERED if name in answer}
+    replicate = replication is not None or bool(answer.get("replicate"))
+    return Run(server, int(answer["id"]), told, replicate=replicate, warnings=warnings)
+
+
+def init(
+    project: str | None = None,
+    experiment: str | None = None,
+    *,
+    config: Mapping[Any, Any] | None = None,
+    **more: Any,
+) -> Run:
+    """Start the run that this module's `log`, `config`, `summary` and `finish` mean.
+
+    One that is still open is finished first. See `run` for all that can be told.
+    """
+    global _current
+    if _current is not None:
+        _current.finish()
+    experiment = experiment or os.environ.get("VERDICT_EXPERIMENT") or "runs"
+    _current = run(project=project, experiment=experiment, params=config, **more)
+    return _current
+
+
+def log(metrics: Mapping[Any, Any], step: Any = None) -> None:
+    """`Run.log` of the run that `init` started."""
+    _started().log(metrics, step=step)
+
+
+def finish(state: str = "complete", value: float | None = None, reason: str = "") -> None:
+    """`Run.finish` of the run that `init` started."""
+    global _current
+    ending, _current = _started(), None
+    ending.finish(state, value, reason)
+
+
+def __getattr__(name: str) -> Any:
+    """`config` and `summary` of the run that `init` started."""
+    if name in ("config", "summary"):
+        return getattr(_started(), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def _started() -> Run:
+    if _current is None:
+        raise VerdictError("no run has been started: call verdict.init first")
+    return _current
 
 
 class Run:
-    """A run that is being logged. Made by `verdict.run`."""
+    """A run that is being logged. Made by `verdict.run` and `verdict.init`.
+
+    Attributes:
+        config: its parameters, to read and to add to, by key or as attributes.
+        summary: by name what the run is to be known by: set values, else the last one logged.
+        stop_requested: a person asks the run to end; heed it where it suits.
+    """
 
     def __init__(
         self,
         server: _Server | None,
         run_id: int,
-        told: Mapping[str, Any] | None = None,
+        told: Mapping[str, Any],
         *,
         replicate: bool = False,
+        warnings: _Warnings,
     ) -> None:
         self.id = run_id
-        self.params: dict[str, Any] = dict((told or {}).get("params") or {})
-        self.pair: int | None = (told or {}).get("pair")
-        self.train_seed: int | None = (told or {}).get("train_seed")
-        self._split_seed: int | None = (told or {}).get("split_seed")
+        self.params: dict[str, Any] = dict(told.get("params") or {})
+        self.config = _Config(self)
+        self.summary = _Summary()
+        self.pair: int | None = told.get("pair")
+        self.train_seed: int | None = told.get("train_seed")
+        self._split_seed: int | None = told.get("split_seed")
+        self._official_metric = told.get("official_metric")
         self._replicate = replicate
         self._read_split_seed = False
-        self.stop_requested = False  # a person asks the run to end; heed it where it suits
-        self._numbers = itertools.count()
-        self._calls: deque[tuple[int, int, dict[str, Any]]] = deque()
-        self._warned: set[object] = set()
+        self.stop_requested = False
+        self._numbers = itertools.count(int(told.get("next_step") or 0))
+        self._calls: deque[tuple[float, int, dict[str, Any]]] = deque()
+        self._added: deque[tuple[str, Any]] = deque()  # parameters
+        self._names: dict[Any, str] = {}
+        self._warn = warnings
         self._ended = False
-        self._sender = _Sender(self, server) if server is not None else None
-        if self._sender is not None:
-            atexit.register(self._left_open)
+        self._forked = _Forked() if server is not None and hasattr(os, "fork") else None
+        self._sender: _Sender | None = None
+        if server is not None:
+            self._sender = _Sender(self, server, int(told.get("next_batch") or 0))
+            _open.append(self)
+            _watch()
 
     @property
     def split_seed(self) -> int | None:
@@ -153,41 +260,67 @@ class Run:
         self._read_split_seed = True
         return self._split_seed
 
-    def log(self, metrics: Mapping[str, Any], step: Any = None) -> None:
+    def log(self, metrics: Mapping[Any, Any], step: Any = None) -> None:
         """Record metrics at a step; without one, the step is the number of earlier calls.
 
-        Returns at once. A value that is no number is skipped, and its name told once.
+        Returns at once. A value that is no number is skipped, and its name told once. In a forked
+        process the one that started the run sends the points.
         """
         number = next(self._numbers)
-        if self._sender is None:
+        if self._sender is None and self._forked is None:
             return
         values = {}
-        for name, given in metrics.items():
+        for key, given in metrics.items():
+            name = self._names.get(key) or self._name(key)
             value = given if type(given) is float else self._number(name, given)
             if value is not None:
                 values[name] = value
-        if values:
-            at = number if step is None else self._step(step, number)
-            self._calls.append((at, time.time_ns() // 1_000_000, values))
+        if not values:
+            return
+        self.summary.logged.update(values)
+        at = number if step is None else self._step(step, number)
+        call = (at, time.time_ns() // 1_000_000, values)
+        if self._sender is not None:
+            self._calls.append(call)
+        elif self._forked is not None:
+            self._forked.hand_over(call, self._warn)
 
     def finish(
         self, state: str = "complete", value: float | None = None, reason: str = ""
     ) -> None:
         """Deliver all and end the run: "complete", "pruned" or "failed". Only the first counts.
 
-        `value` is the score; without one it is the best value of the official metric.
+        `value` is the score; without one it is what `summary` was given under the official
+        metric's name, else the best value of it that was logged. Nothing happens in a forked
+        process: the run is ended by the one that started it.
 
         Raises:
             VerdictError: when points could not be delivered; it says how many.
         """
+        self._finish(state, value, reason, CLOSE_SECONDS)
+
+    def _finish(self, state: str, value: float | None, reason: str, seconds: float) -> None:
         if self._ended or self._sender is None:
             return
         self._ended = True
-        atexit.unregister(self._left_open)
-        ending = {"state": state, "value": value, "reason": reason[:10_000]}
+        if value is None and self._official_metric in self.summary.given:
+            told = self.summary.given[self._official_metric]
+            value = self._number(f"summary.{self._official_metric}", told)
+        ending: dict[str, Any] = {
+            "state": state,
+            "value": value,
+            "reason": _clean(reason[:10_000]),
+        }
+        if self.summary.given:
+            ending["summary"] = dict(_flat(self.summary.given, self._warn))
         if self._replicate:
             ending["read_split_seed"] = self._read_split_seed
-        self._sender.close(ending)
+        try:
+            self._sender.close(ending, seconds)
+        finally:
+            if self._forked is not None:
+                self._forked.close()
+            _closed(self)
 
     def __enter__(self) -> Run:
         return self
@@ -197,14 +330,36 @@ class Run:
             self.finish()
             return
         reason = "".join(traceback.format_exception(kind, error, trace))[-10_000:]
+        self._fail("failed", reason, CLOSE_SECONDS)
+
+    def _fail(self, state: str, reason: str, seconds: float) -> None:
+        """End it and raise nothing: the program has an error of its own, or none to hear it."""
         try:
-            self.finish("failed", reason=reason)
-        except VerdictError as undelivered:  # the program's own error matters more
+            self._finish(state, None, reason, seconds)
+        except VerdictError as undelivered:
             _say(str(undelivered))
 
-    def _left_open(self) -> None:
-        with contextlib.suppress(VerdictError):
-            self.finish("failed", reason="the program ended without finishing the run")
+    def _become_forked(self) -> None:
+        """In a forked process: hand points over, and leave connection and ending alone."""
+        self._sender, self._calls, self._added = None, deque(), deque()
+        if self._forked is not None:
+            self._forked.keep_writing()
+
+    def _add(self, name: str, value: Any) -> None:
+        if self._sender is not None and not self._ended:
+            self._added.append((name, value))
+        elif self._forked is not None:
+            self._warn(f"config.{name}", f"config {name!r}: kept here only, the run has ended or "
+                       "is another process's")  # fmt: skip
+
+    def _name(self, key: Any) -> str:
+        """A metric's name as the server can hold it; kept, as it is asked for at every call."""
+        name = _text_of(key)
+        if name != key:
+            self._warn(("name", name), f"metric {key!r:.100}: logged as {name!r:.100}")
+        if len(self._names) < 100_000:
+            self._names[key] = name
+        return name
 
     def _number(self, name: Any, given: Any) -> float | None:
         if not isinstance(given, (str, bytes, bytearray)):  # float() itself would read "0.5"
@@ -221,23 +376,235 @@ class Run:
                 at = int(step) if int(step) == float(step) else float(step)
             if -(2**63) <= at < 2**63:
                 return at
-        self._warn("step", f"step {step!r:.50} is no 64-bit number: calls are counted")
+        with contextlib.suppress(Exception):  # its own words may fail
+            self._warn("step", f"step {step!r:.50} is no 64-bit number: calls are counted")
         return number
 
-    def _warn(self, key: object, text: str) -> None:
-        if key not in self._warned and len(self._warned) < 100:
-            self._warned.add(key)
+
+class _Warnings:
+    """Each thing that is wrong, said once."""
+
+    def __init__(self) -> None:
+        self._said: set[object] = set()
+
+    def __call__(self, key: object, text: str) -> None:
+        if key not in self._said and len(self._said) < 100:
+            self._said.add(key)
             _say(text)
+
+
+class _Config(MutableMapping[str, Any]):
+    """Parameters of a run; what is set after its start is sent."""
+
+    _run: Run
+
+    def __init__(self, run: Run) -> None:
+        object.__setattr__(self, "_run", run)
+
+    def __getitem__(self, key: str) -> Any:
+        return self._run.params[key]
+
+    def __setitem__(self, key: Any, value: Any) -> None:
+        for name, plain in _flat({key: value}, self._run._warn):
+            if self._run.params.get(name, _flat) != plain:
+                self._run.params[name] = plain
+                self._run._add(name, plain)
+
+    def __delitem__(self, key: str) -> None:
+        raise VerdictError(f"{key!r} has been recorded and stays: parameters are not taken back")
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._run.params)
+
+    def __len__(self) -> int:
+        return len(self._run.params)
+
+    def __getattr__(self, name: str) -> Any:
+        try:
+            return self._run.params[name]
+        except KeyError:
+            raise AttributeError(f"there is no parameter {name!r}") from None
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        self[name] = value
+
+    def __repr__(self) -> str:
+        return repr(self._run.params)
+
+
+class _Summary(MutableMapping[str, Any]):
+    """What a run is to be known by: `given` goes out when it ends, over what was `logged`."""
+
+    def __init__(self) -> None:
+        self.given: dict[str, Any] = {}
+        self.logged: dict[str, Any] = {}
+
+    def __getitem__(self, key: str) -> Any:
+        return self.given[key] if key in self.given else self.logged[key]
+
+    def __setitem__(self, key: Any, value: Any) -> None:
+        self.given[_text_of(key)] = value
+
+    def __delitem__(self, key: str) -> None:
+        del self.given[key]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter({**self.logged, **self.given})
+
+    def __len__(self) -> int:
+        return len({**self.logged, **self.given})
+
+
+class _Forked:
+    """A pipe by which forked processes hand calls to the one that started the run.
+
+    Each call is a line of JSON, and none longer than a pipe takes in one piece, so that lines of
+    several processes do not mix.
+    """
+
+    def __init__(self) -> None:
+        self._read, self._write = os.pipe()
+        self._rest = b""
+        self._longest = min(_ATOMIC, getattr(select, "PIPE_BUF", 512))
+        for end in (self._read, self._write):
+            os.set_blocking(end, False)
+
+    def keep_writing(self) -> None:
+        """In a forked process; writing fails as soon as nobody reads any more."""
+        with contextlib.suppress(OSError):
+            os.close(self._read)
+
+    def hand_over(self, call: tuple[float, int, dict[str, Any]], warn: _Warnings) -> None:
+        step, time_ms, values = call
+        line = _json([step, time_ms, values]) + b"\n"
+        if len(line) <= self._longest:
+            self._put(line, warn)
+        elif len(values) == 1:
+            name = next(iter(values))
+            warn(name, f"metric {name!r:.100}: skipped, its name is too long")
+        else:
+            names = list(values)
+            for part in (names[: len(names) // 2], names[len(names) // 2 :]):
+                self.hand_over((step, time_ms, {name: values[name] for name in part}), warn)
+
+    def _put(self, line: bytes, warn: _Warnings) -> None:
+        until = time.monotonic() + CHILD_SECONDS
+        while time.monotonic() < until:
+            try:
+                os.write(self._write, line)
+                return
+            except BlockingIOError:
+                time.sleep(0.01)
+            except OSError:
+                warn("forked", "points of a forked process are not sent: the run has ended")
+                return
+        warn("forked", "points of a forked process are lost: the one that sends them hangs")
+
+    def take(self) -> Iterator[tuple[float, int, dict[str, Any]]]:
+        """Calls that have come from forked processes."""
+        while True:
+            try:
+                read = os.read(self._read, 1 << 16)
+            except OSError:  # nothing is there; or it is closed
+                return
+            *lines, self._rest = (self._rest + read).split(b"\n")
+            for line in lines:
+                step, time_ms, values = json.loads(line)
+                yield step, time_ms, values
+
+    def close(self) -> None:
+        for end in (self._read, self._write):
+            with contextlib.suppress(OSError):
+                os.close(end)
+        self._read = self._write = -1
+
+
+_current: Run | None = None  # the one that `init` started
+_open: list[Run] = []  # that this process has to end
+_signalled = 0  # SIGTERM came while a run was being finished
+
+
+def _watch() -> None:
+    """Hear of SIGTERM, unless the program itself does."""
+    is_main = threading.current_thread() is threading.main_thread()
+    if is_main and signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
+        signal.signal(signal.SIGTERM, _terminate)
+
+
+def _terminate(number: int, _: Any) -> None:
+    """Deliver what was logged, end the runs as terminated, then the process as it would have."""
+    global _signalled
+    _signalled = number
+    for each in list(_open):
+        if each._ended and each._sender is not None:  # this very thread is finishing it
+            each._sender.hurry(TERMINATE_SECONDS)
+            return
+        each._fail("terminated", "the program was ended by SIGTERM", TERMINATE_SECONDS)
+    _die()
+
+
+def _closed(ended: Run) -> None:
+    """Forget a run that has ended, and go on with a SIGTERM that came meanwhile."""
+    if ended in _open:
+        _open.remove(ended)
+    if not _open and signal.getsignal(signal.SIGTERM) is _terminate:
+        if _signalled:
+            _die()
+        elif threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)
+
+
+def _die() -> None:
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
+def _leave() -> None:
+    """At the end of the program."""
+    for each in list(_open):
+        each._fail("failed", "the program ended without finishing the run", CLOSE_SECONDS)
+
+
+def _become_forked() -> None:
+    """In a forked process: what it does ends nobody's run."""
+    for each in _open:
+        each._become_forked()
+    _open.clear()
+    if signal.getsignal(signal.SIGTERM) is _terminate:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+
+
+atexit.register(_leave)
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_become_forked)
+
+
+def _rank(warn: _Warnings) -> int:
+    """Rank of this process where several train one run, as its launcher tells."""
+
+    def number(name: str) -> int | None:
+        with contextlib.suppress(ValueError):
+            return int(os.environ.get(name, ""))
+        return None
+
+    told = number(_RANK)
+    if told is not None:
+        return told
+    names = [*_RANKS, *(_PARTIAL_RANKS if (number("WORLD_SIZE") or 1) > 1 else ())]
+    rank, name = max((number(name) or 0, name) for name in names)
+    if rank == 1:  # one of them says it for all
+        warn("rank", f"{name} is 1: ranks above 0 send nothing. rank=0 makes each a run")
+    return rank
 
 
 class _Sender:
     """Packs calls into numbered batches in one thread and sends them in order from another."""
 
-    def __init__(self, run: Run, server: _Server) -> None:
+    def __init__(self, run: Run, server: _Server, batch: int) -> None:
         self._run = run
         self._server = server
         self._queue = _Queue()
-        self._batch = 0
+        self._batch = batch
         self._error: VerdictError | None = None
         self._heard_at = time.monotonic()
         self._closing = threading.Event()
@@ -250,8 +617,12 @@ class _Sender:
         for thread in self._threads:
             thread.start()
 
-    def close(self, ending: dict[str, Any]) -> None:
-        self._deadline = time.monotonic() + CLOSE_SECONDS
+    def hurry(self, seconds: float) -> None:
+        """Try no longer than so many seconds from now."""
+        self._deadline = min(self._deadline, time.monotonic() + seconds)
+
+    def close(self, ending: dict[str, Any], seconds: float) -> None:
+        self.hurry(seconds)
         self._closing.set()
         for thread in self._threads:
             thread.join()
@@ -265,30 +636,38 @@ class _Sender:
             self._server.close()
 
     def _keep_packing(self) -> None:
-        while not self._closing.wait(SEND_SECONDS):
+        with self._noted_errors():
+            while not self._closing.wait(SEND_SECONDS):
+                self._pack()
+                self._packed.set()
             self._pack()
-            self._packed.set()
-        self._pack()
         self._packed.set()
 
     def _keep_sending(self) -> None:
-        try:
+        with self._noted_errors():
             while not (self._closing.is_set() and not self._threads[0].is_alive()):
                 self._packed.wait(SEND_SECONDS)
                 self._packed.clear()
                 self._send()
             self._send()
-        except VerdictError as error:
+
+    @contextlib.contextmanager
+    def _noted_errors(self) -> Iterator[None]:
+        """Nothing is sent after an error, of any kind: `close` raises it."""
+        try:
+            yield
+        except Exception as error:
+            if not isinstance(error, VerdictError):
+                error = VerdictError(f"{type(error).__name__}: {error}")
             self._error = error
             self._run._calls = deque(maxlen=0)  # nobody takes them any more
-            _say(f"logging has ended: {error}")
+            _say(f"logging has ended: {self._error}")
 
     def _pack(self) -> None:
         """All that has been logged, as packed batches at the end of the queue."""
         points: list[dict[str, Any]] = []
         count = 0
-        for _ in range(len(self._run._calls)):
-            step, time_ms, values = self._run._calls.popleft()
+        for step, time_ms, values in self._taken():
             for part in _parts(values):
                 if points and count + len(part) > MAX_POINTS:
                     self._put(points, count)
@@ -297,6 +676,12 @@ class _Sender:
                 count += len(part)
         if points:
             self._put(points, count)
+
+    def _taken(self) -> Iterator[tuple[float, int, dict[str, Any]]]:
+        for _ in range(len(self._run._calls)):
+            yield self._run._calls.popleft()
+        if self._run._forked is not None:
+            yield from self._run._forked.take()
 
     def _put(self, points: list[dict[str, Any]], count: int) -> None:
         text = _json({"batch": self._batch, "points": points})
@@ -307,9 +692,14 @@ class _Sender:
         """Deliver the queue, with growing pauses while nobody answers."""
         address = f"/runs/{self._run.id}/points"
         tries = 0
+        self._send_parameters()
         while (packed := self._queue.first()) is not None:
             try:
                 self._hear(self._server.request("POST", address, packed))
+            except VerdictError as refused:
+                if refused.status not in _OF_CONTENT:
+                    raise
+                self._run._warn(str(refused), f"some points were left out: {refused}")
             except _Away as away:
                 tries += 1
                 if time.monotonic() > self._deadline:
@@ -330,6 +720,24 @@ class _Sender:
         if time.monotonic() - self._heard_at > KEEP_ALIVE_SECONDS:
             with contextlib.suppress(_Away):
                 self._hear(self._server.request("POST", address, gzip.compress(b"{}", 1)))
+
+    def _send_parameters(self) -> None:
+        """What was added to the configuration; waits for its next turn while nobody answers."""
+        while self._run._added:
+            name, value = self._run._added[0]
+            body = gzip.compress(_json({"params": {name: value}}), 1)
+            try:
+                self._server.request("POST", f"/runs/{self._run.id}/params", body)
+            except VerdictError as refused:
+                if refused.status not in (*_OF_CONTENT, 404, 409):
+                    raise
+                self._run._warn(f"config.{name}", f"config {name!r:.100} is not kept: {refused}")
+            except _Away:
+                if not self._closing.is_set() or time.monotonic() > self._deadline:
+                    return
+                time.sleep(0.1)
+                continue
+            self._run._added.popleft()
 
     def _hear(self, answer: dict[str, Any]) -> None:
         self._heard_at = time.monotonic()
@@ -382,20 +790,28 @@ class _Queue:
 
 
 class _Away(Exception):
-    """Nobody answered, or said to come again."""
+    """Nobody answered, or said to come again. `lasting`: trying again will not help."""
+
+    def __init__(self, text: str, *, lasting: bool = False) -> None:
+        super().__init__(text)
+        self.lasting = lasting
 
 
 class _Server:
     """One kept-alive connection to the HTTP API."""
 
-    def __init__(self, url: str, token: str) -> None:
-        parts = urlsplit(url)
-        if parts.scheme not in ("http", "https") or not parts.hostname:
-            raise VerdictError(f"{url!r} is no http or https address")
-        self.url = url
+    def __init__(self, url: str, token: str | None) -> None:
+        try:
+            parts = urlsplit(url)
+            host, port = parts.hostname, parts.port
+        except ValueError:  # its words may quote a password
+            parts, host, port = urlsplit(""), None, None
+        if parts.scheme not in ("http", "https") or not host:
+            raise VerdictError(f"{url.rpartition('@')[2]!r} is no http or https address")
+        self.url = url.replace(parts.netloc, parts.netloc.rpartition("@")[2], 1)
         self._path = parts.path.rstrip("/") + "/api/v1"
         self._headers = {
-            "Authorization": f"Bearer {token}",
+            "Authorization": f"Bearer {_token(token)}",
             "Content-Type": "application/json",
             "Content-Encoding": "gzip",
             "User-Agent": f"verdict-client/{__version__}",
@@ -403,10 +819,10 @@ class _Server:
         self._connection: Any
         if parts.scheme == "https":
             self._connection = _OneSegmentTls(
-                parts.hostname, parts.port, timeout=TIMEOUT, context=ssl.create_default_context()
+                host, port, timeout=TIMEOUT, context=ssl.create_default_context()
             )
         else:
-            self._connection = _OneSegment(parts.hostname, parts.port, timeout=TIMEOUT)
+            self._connection = _OneSegment(host, port, timeout=TIMEOUT)
 
     def persist(self, method: str, address: str, body: Any, deadline: float) -> dict[str, Any]:
         """Ask until there is an answer. Raises VerdictError when there is none in time."""
@@ -417,7 +833,7 @@ class _Server:
             except _Away as away:
                 tries += 1
                 pause = min(LONGEST_PAUSE, 0.25 * 2**tries) * random.uniform(0.5, 1.0)
-                if time.monotonic() + pause > deadline:
+                if away.lasting or time.monotonic() + pause > deadline:
                     raise VerdictError(f"{self.url} cannot be reached: {away}") from None
                 time.sleep(pause)
 
@@ -426,6 +842,15 @@ class _Server:
             self._connection.request(method, self._path + address, packed, self._headers)
             response = self._connection.getresponse()
             raw = response.read()
+        except ssl.SSLCertVerificationError as error:
+            self._connection.close()
+            text = f"its certificate cannot be verified ({error.verify_message})"
+            raise _Away(f"{text}; SSL_CERT_FILE names your authority's", lasting=True) from None
+        except ssl.SSLError as error:
+            self._connection.close()
+            lasting = error.reason == "WRONG_VERSION_NUMBER"
+            hint = "; it does not speak TLS: is its address http://?" if lasting else ""
+            raise _Away(f"{error.reason or error}{hint}", lasting=lasting) from None
         except (OSError, http.client.HTTPException) as error:
             self._connection.close()
             raise _Away(f"{type(error).__name__}: {error}") from None
@@ -435,12 +860,19 @@ class _Server:
             answer = json.loads(raw)
         except ValueError:
             answer = {}
+        if 300 <= response.status < 400 and (place := response.headers.get("Location")):
+            base = place.partition("/api/v1")[0]
+            raise VerdictError(
+                f"{self.url} answers {response.status}: the server is at {base}; give url= or "
+                "VERDICT_URL that address", response.status
+            )  # fmt: skip
         if response.status >= 300 or not isinstance(answer, dict):
             details = "; ".join(
                 f"{each.get('where')}: {each.get('message')}" for each in answer.get("errors", ())
             )
             said = " ".join(part for part in (answer.get("error", ""), details) if part)
-            raise VerdictError(f"{self.url} answers {response.status}: {said or 'no reason'}")
+            text = f"{self.url} answers {response.status}: {said or 'no reason'}"
+            raise VerdictError(text, response.status)
         return answer
 
     def close(self) -> None:
@@ -506,21 +938,67 @@ def _worded(value: Any) -> Any:
     return value
 
 
-def _flat(params: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+def _flat(
+    params: Mapping[Any, Any], warn: _Warnings, prefix: str = ""
+) -> Iterator[tuple[str, Any]]:
     """Parameters with plain values; what the server does not take becomes text."""
     for key, value in params.items():
-        name = f"{prefix}{key}"
-        if isinstance(value, Mapping):
-            yield from _flat(value, f"{name}.")
-        elif value is None or isinstance(value, (bool, int, float, str)):
-            yield name, value
-        else:
-            number = None
-            with contextlib.suppress(Exception):
-                number = value.item()  # of NumPy and torch
-            plain = isinstance(number, (bool, int, float, str))
-            yield name, number if plain else str(value)
+        name = f"{prefix}{_text_of(key)}"
+        if isinstance(value, Mapping) and len(name) < LONGEST_NAME:
+            yield from _flat(value, warn, f"{name}.")
+            continue
+        if not isinstance(key, str) or len(name) > LONGEST_NAME:
+            name = name[:LONGEST_NAME]
+            warn(("parameter", name), f"parameter {key!r:.100}: recorded as {name!r:.100}")
+        yield name, _plain(value)
+
+
+def _plain(value: Any) -> bool | int | float | str | None:
+    """A parameter's value as the server takes it."""
+    if isinstance(value, Enum):
+        value = value.value
+    if value is None or isinstance(value, (bool, float)):
+        return value
+    if isinstance(value, int):
+        return int(value) if abs(value) <= sys.float_info.max else str(value)
+    if not isinstance(value, str):
+        with contextlib.suppress(Exception):
+            number = value.item()  # of NumPy and torch
+            if isinstance(number, (bool, int, float)):
+                return number
+    return _text_of(value)
+
+
+def _text_of(given: Any) -> str:
+    """A key or a value in words that a database can hold: no NUL, no half of a surrogate pair."""
+    if isinstance(given, Enum):
+        given = given.value if isinstance(given.value, str) else given.name
+    try:
+        text = "/".join(map(_text_of, given)) if isinstance(given, tuple) else str(given)
+    except Exception:  # its own words fail
+        text = f"a {type(given).__name__}"
+    return _clean(text)
+
+
+def _clean(text: str) -> str:
+    if text.isascii() and "\0" not in text:
+        return text
+    return (
+        text.replace("\0", "\ufffd").encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    )
+
+
+def _token(given: str | None) -> str:
+    """A token as a header can hold it. What is wrong with one is said without it."""
+    token = (given or os.environ.get("VERDICT_TOKEN") or "").strip()
+    if not (token.isascii() and token.isprintable()):
+        raise VerdictError(
+            "the token (token= or VERDICT_TOKEN) holds a line break or another character that no "
+            "token has"
+        )
+    return token
 
 
 def _say(text: str) -> None:
-    print(f"verdict: {text}", file=sys.stderr, flush=True)
+    with contextlib.suppress(Exception):  # a signal may come while another line is written
+        print(f"verdict: {text}", file=sys.stderr, flush=True)

@@ -65,6 +65,8 @@ class FakeServer:
             if "batch" in body:
                 self.batches.setdefault(body["batch"], body["points"])
             return 200, {"stored": True, "late": False, "stop": self.stop, "skipped": []}
+        if path.endswith("/params"):
+            return 200, {}
         if path.endswith("/finish"):
             return 200, {"state": body["state"], "value": body["value"]}
         return 201, {"id": 7, "number": 0, **self.created}

@@ -1,13 +1,10 @@
 from __future__ import annotations
 
 import ast
-import importlib.util
-import os
 import re
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -23,36 +20,9 @@ from experiments.trials.series.queries import series
 from experiments.verdict.evidence.evidence import evaluate
 from tests import cast
 from tests.client.fake_server import FakeServer
+from tests.client.starting import FILE, start
 from tests.services_under_test.web_server import WebServer
-from tests.waiting import PATIENCE, wait_until
-
-FILE = Path(__file__).parents[2] / "client" / "verdict.py"
-
-
-@pytest.fixture
-def client(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
-    spec = importlib.util.spec_from_file_location("verdict_client", FILE)
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    for name in ("START_SECONDS", "CLOSE_SECONDS", "TIMEOUT"):
-        monkeypatch.setattr(module, name, PATIENCE)
-    monkeypatch.setattr(module, "SEND_SECONDS", 0.01)
-    monkeypatch.setattr(module, "LONGEST_PAUSE", 0.02)
-    for name in ("RANK", "VERDICT_URL", "VERDICT_TOKEN"):
-        monkeypatch.delenv(name, raising=False)
-    return module
-
-
-@pytest.fixture
-def server() -> Iterator[FakeServer]:
-    made = FakeServer()
-    yield made
-    made.close()
-
-
-def start(client: ModuleType, server: FakeServer, **more: Any) -> Any:
-    return client.run(project="digits", experiment="laptop", url=server.url, token="vd_x", **more)
+from tests.waiting import wait_until
 
 
 def test_it_needs_nothing_but_the_standard_library() -> None:
@@ -262,8 +232,7 @@ def test_a_program_that_forgets_to_finish_delivers_and_fails_the_run(server: Fak
         f"run = verdict.run(project='a', experiment='b', url={server.url!r}, token='t')\n"
         "run.log({'loss': 1.0}, step=5)"
     )
-    environment = {name: value for name, value in os.environ.items() if name != "RANK"}
-    subprocess.run([sys.executable, "-c", code], check=True, env=environment)
+    subprocess.run([sys.executable, "-c", code], check=True)
     assert server.points == [(5, {"loss": 1.0})]
     assert server.bodies("/finish")[0]["state"] == "failed"
 
