@@ -17,7 +17,6 @@ from django.conf import settings
 from django.core.mail import EmailMessage
 from django.db import DatabaseError, connections
 
-from experiments.decisions.queries.chain_check import note_heads
 from experiments.decisions.queries.champion import message_as_sent
 from experiments.errors import NotFound
 from experiments.team import message_texts
@@ -25,6 +24,7 @@ from experiments.team.page_addresses import page
 from experiments.team.services import deliveries
 from experiments.team.services.deliveries import Answer, Parcel
 from experiments.team.webhook_signature import signature
+from experiments.verdict.queries.chain_check import note_heads
 from workers.delivery.outgoing_http import post
 
 logger = logging.getLogger(__name__)

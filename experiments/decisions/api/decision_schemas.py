@@ -7,8 +7,8 @@ from typing import Annotated, Any
 
 from ninja import Field, Schema
 
-from experiments.decisions.queries.noted_heads import Head
 from experiments.trials.artifacts.queries.deployables import Checkpoint, StatedScore
+from experiments.verdict.queries.noted_heads import Head
 from experiments.web.api_schemas import answer, schema_of
 
 

@@ -18,7 +18,6 @@ from experiments.decisions.api.decision_schemas import (
     DecisionWithEvidenceOut,
 )
 from experiments.decisions.queries import champion as champions
-from experiments.decisions.queries.chain_check import broken_log, intact_log, own_problems
 from experiments.decisions.queries.champion import Decision
 from experiments.decisions.queries.decisions import matching
 from experiments.errors import Conflict, NotFound
@@ -26,6 +25,7 @@ from experiments.team.queries import token_access
 from experiments.team.queries.token_access import Project
 from experiments.trials.artifacts.queries import deployables
 from experiments.trials.panels import file_downloads
+from experiments.verdict.queries.chain_check import broken_log, intact_log, own_problems
 from experiments.web import api_bodies
 from experiments.web.api_errors import error_response
 from experiments.web.api_schemas import ErrorOut, PageNumber, PageSize

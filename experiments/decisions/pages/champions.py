@@ -10,11 +10,11 @@ from django.shortcuts import redirect, render
 from django.views.decorators.http import require_POST, require_safe
 
 from experiments.charts.seeds import lineage_plot
-from experiments.decisions.queries.chain_check import log_problems
 from experiments.decisions.queries.champions import TargetChampions, champions_of
 from experiments.decisions.services import champions
 from experiments.team.pages.access import attempted, in_project, whole_number
 from experiments.team.queries.access import Access
+from experiments.verdict.queries.chain_check import log_problems
 
 
 @require_safe

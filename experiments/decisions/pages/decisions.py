@@ -11,7 +11,6 @@ from django.shortcuts import render
 from django.views.decorators.http import require_safe
 
 from experiments.decisions.pages.decision_text import decision_markdown
-from experiments.decisions.queries.chain_check import broken_log, log_problems
 from experiments.decisions.queries.champion import exported
 from experiments.decisions.queries.decisions import (
     CHOICES,
@@ -22,6 +21,7 @@ from experiments.decisions.queries.decisions import (
 from experiments.team.pages.access import in_project, required, whole_number
 from experiments.team.queries.access import Access, project_record
 from experiments.verdict.panels.evidence_view import evidence_page
+from experiments.verdict.queries.chain_check import broken_log, log_problems
 from experiments.web.spreadsheet import inert
 from experiments.web.streaming import download
 

@@ -8,16 +8,16 @@ from typing import Any
 
 from django.db.models import Max, QuerySet
 
-from experiments.decisions.queries.chain_check import (
+from experiments.errors import NotFound
+from experiments.models import Decision as Decision
+from experiments.models import Project
+from experiments.models.webhook import EventKind
+from experiments.verdict.queries.chain_check import (
     CheckedLog,
     broken_log,
     check_log,
     own_problems,
 )
-from experiments.errors import NotFound
-from experiments.models import Decision as Decision
-from experiments.models import Project
-from experiments.models.webhook import EventKind
 
 _PIECE = 100  # decisions of one statement
 

@@ -9,10 +9,10 @@ from typing import Any
 
 from django.db.models import Q, QuerySet
 
-from experiments.decisions.queries.chain_check import own_problems
 from experiments.models import Decision
 from experiments.models.decision import Choice
 from experiments.team.queries.access import Access
+from experiments.verdict.queries.chain_check import own_problems
 from experiments.web.pagination import Page, PageOf, page_bounds
 
 CHOICES: tuple[str, ...] = tuple(Choice.values)

@@ -8,10 +8,7 @@ from functools import partial
 from django.db import transaction
 from django.utils import timezone
 
-from experiments.decisions.decision_chain import first_previous_hash, sign, signed_fields
-from experiments.decisions.queries.chain_check import intact_log
 from experiments.decisions.queries.champion import as_document, sentence
-from experiments.decisions.queries.noted_heads import Head, note_head
 from experiments.errors import Conflict, Problem, VerdictError
 from experiments.models import Configuration, Decision, Experiment, Project, Replication
 from experiments.models.decision import Choice
@@ -19,6 +16,9 @@ from experiments.models.webhook import EventKind
 from experiments.team.page_addresses import page
 from experiments.team.queries.access import Access
 from experiments.team.services import messages
+from experiments.verdict.decision_chain import first_previous_hash, sign, signed_fields
+from experiments.verdict.queries.chain_check import intact_log
+from experiments.verdict.queries.noted_heads import Head, note_head
 
 LONGEST_REASON = 10_000
 

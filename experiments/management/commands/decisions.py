@@ -12,9 +12,9 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError
 
 from experiments.decisions.queries import champion
-from experiments.decisions.queries.chain_check import broken_log, check_log, walked_log
-from experiments.decisions.queries.noted_heads import Head, note_restored_head, noted_heads
 from experiments.models import Project
+from experiments.verdict.queries.chain_check import broken_log, check_log, walked_log
+from experiments.verdict.queries.noted_heads import Head, note_restored_head, noted_heads
 
 
 class Command(BaseCommand):

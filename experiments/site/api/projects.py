@@ -7,7 +7,6 @@ from typing import Any
 from ninja import Field, Router, Status
 
 from experiments.decisions.queries import champions
-from experiments.decisions.queries.chain_check import intact_log
 from experiments.decisions.queries.champions import TargetChampions
 from experiments.errors import NotAllowed
 from experiments.site.queries import projects
@@ -16,13 +15,16 @@ from experiments.team.api import auth
 from experiments.team.queries.access import Access, get_project, project_record
 from experiments.team.queries.token_access import opens
 from experiments.team.services import projects as services
+from experiments.verdict.queries.chain_check import broken_log, intact_log
 from experiments.verdict.queries.current_champion import Champion, champion_of
 from experiments.web import api_bodies
 from experiments.web.api_schemas import ErrorOut, Strict, Text, answer, schema_of
 from experiments.web.requests import TokenRequest
 
 router = Router(tags=["projects"])
-_ROW = schema_of(ProjectRow, without="under_way last_choice last_decided_at to_decide")
+_ROW = schema_of(
+    ProjectRow, without="under_way last_choice last_decided_at to_decide log_problems"
+)
 _PROJECT = schema_of(
     Access, "Project", without="user project_id archived", champion=Champion | None
 )
@@ -38,12 +40,20 @@ class ProjectIn(Strict):
     smallest_gain: float | None = None
 
 
-@router.get("", response={200: answer("Projects", projects=[_ROW]), **auth.READ_ERRORS})
+@router.get(
+    "", response={200: answer("Projects", projects=[_ROW]), **auth.READ_ERRORS, 409: ErrorOut}
+)
 def list_projects(request: TokenRequest) -> Any:
-    """The projects that the token opens, with their champions."""
+    """The projects that the token opens, with their champions.
+
+    409 when the log of one of them is not what was written.
+    """
     token = auth.token_of(request)
-    rows = projects.list_projects(token.owner)
-    return {"projects": [row for row in rows if opens(token, row.slug)]}
+    rows = [row for row in projects.list_projects(token.owner) if opens(token, row.slug)]
+    for row in rows:
+        if row.log_problems:
+            raise broken_log(row.slug, row.log_problems)
+    return {"projects": rows}
 
 
 @router.post(

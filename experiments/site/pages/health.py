@@ -18,8 +18,8 @@ from django.views.decorators.http import require_safe
 from kombu.exceptions import OperationalError
 
 from experiments import dispatch
-from experiments.decisions.queries.chain_check import cut_logs
 from experiments.site import prometheus
+from experiments.verdict.queries.chain_check import cut_logs
 
 logger = logging.getLogger(__name__)
 

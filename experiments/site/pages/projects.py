@@ -22,6 +22,7 @@ from experiments.design.queries.experiments import (
 from experiments.site.queries.projects import ProjectRow, lineage, list_projects
 from experiments.team.pages.access import in_project, whole_number
 from experiments.team.queries.access import Access
+from experiments.verdict.queries.chain_check import log_problems
 from experiments.verdict.queries.current_champion import champion_of
 from experiments.web.pagination import PageOf
 
@@ -95,5 +96,7 @@ def project_page(request: HttpRequest, access: Access) -> HttpResponse:
         "champion": champion,
         "baseline": None if champion else newest_baseline(access),
         "lineage": figure,
+        "log_problems": log_problems(access),
     }
-    return render(request, "projects/project.html", context)
+    status = 409 if context["log_problems"] else 200
+    return render(request, "projects/project.html", context, status=status)

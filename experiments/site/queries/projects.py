@@ -15,6 +15,7 @@ from experiments.models import Decision, Experiment, Project
 from experiments.models.decision import CHAMPION_CHOICES, Choice
 from experiments.models.experiment import HAS_FAILED, ExperimentState
 from experiments.team.queries.access import visible_projects
+from experiments.verdict.queries.chain_check import check_logs
 from experiments.verdict.queries.current_champion import Champion, as_champion
 
 MOST_UNDER_WAY = 3  # on a project's card
@@ -45,6 +46,7 @@ class ProjectRow:
     last_choice: str
     last_decided_at: datetime | None
     to_decide: tuple[str, ...] = ()  # experiments that wait for a person's decision
+    log_problems: tuple[str, ...] = ()  # of a decision log that is not what was written
     failing: tuple[str, ...] = ()  # experiments that are paused because their first trials failed
 
 
@@ -82,6 +84,7 @@ def list_projects(user: Any) -> tuple[ProjectRow, ...]:
     champions = _champions(projects)
     under_way = _under_way(projects)
     wanted = awaiting_decision(each.pk for each in projects)
+    logs = check_logs({each.pk: each.slug for each in projects})
     failing = _failing(projects)
     return tuple(
         ProjectRow(
@@ -97,6 +100,7 @@ def list_projects(user: Any) -> tuple[ProjectRow, ...]:
             last_choice=each.last_choice or "",
             last_decided_at=each.last_decided_at,
             to_decide=wanted.get(each.pk, ()),
+            log_problems=logs[each.pk].problems,
             failing=tuple(failing.get(each.pk, ())),
         )
         for each in projects

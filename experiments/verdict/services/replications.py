@@ -25,6 +25,7 @@ from experiments.models.replication import Purpose, ScoreRule
 from experiments.models.trial import Origin, StudyKind, TrialState
 from experiments.team.queries.access import Access
 from experiments.trials.lifecycle.services import trials
+from experiments.verdict.queries.chain_check import broken_log, intact_log, own_problems
 from experiments.verdict.services.judging import check_state, hold, judged
 from experiments.verdict.services.pairs import accidents, add_studies, queue_pairs, unfinished
 
@@ -67,7 +68,8 @@ def declare(
     Raises:
         NotOpenYet: when a candidate has no result, or there is nothing to compare it with.
         VerdictError: for looks, a margin, a score or a guard that cannot be.
-        Conflict: when two sides are the same configuration, or an earlier replication is open.
+        Conflict: when two sides are the same configuration, the log that the champion stands in
+            is not what was written, or an earlier replication is open.
     """
     access.require(Role.EDITOR, experiment)
     candidates = [candidate_trial, *further_candidates]
@@ -196,7 +198,10 @@ def _check_runnable(experiment: Experiment, baseline: Configuration) -> None:
 
 
 def _baseline(experiment: Experiment, baseline_trial: Trial | None) -> tuple[Configuration, bool]:
+    intact_log(experiment.project)
     crowning = Decision.objects.crowning(experiment.project)
+    if crowning is not None and (problems := own_problems(crowning)):
+        raise broken_log(experiment.project.slug, problems)
     if crowning is not None and crowning.candidate is not None:
         if baseline_trial is not None:
             raise VerdictError(

@@ -9,11 +9,11 @@ from django.core.management import call_command
 from django.core.management.base import CommandError
 from django.db import connection
 
-from experiments.decisions.queries.chain_check import intact_log
 from experiments.decisions.queries.champion import message_as_sent
-from experiments.decisions.queries.noted_heads import Head, note_head
 from experiments.decisions.services import decisions
 from experiments.models import Decision, Project
+from experiments.verdict.queries.chain_check import intact_log
+from experiments.verdict.queries.noted_heads import Head, note_head
 from tests import cast
 
 pytestmark = pytest.mark.django_db

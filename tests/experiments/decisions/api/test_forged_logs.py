@@ -9,13 +9,13 @@ import pytest
 from django.conf import settings
 from django.test import Client
 
-from experiments.decisions.queries import chain_check
-from experiments.decisions.queries.chain_check import intact_log
-from experiments.decisions.queries.noted_heads import note_head
 from experiments.decisions.services import champions, decisions
 from experiments.errors import Conflict
-from experiments.models import Decision, Delivery, Event, Project
+from experiments.models import Decision, Delivery, Event, Project, Replication
 from experiments.team.services import tokens, webhooks
+from experiments.verdict.queries import chain_check
+from experiments.verdict.queries.chain_check import intact_log
+from experiments.verdict.queries.noted_heads import note_head
 from tests import cast
 from tests.services_under_test.receiver import Receiver
 from workers.delivery.deliveries import send_due
@@ -25,10 +25,16 @@ pytestmark = pytest.mark.django_db
 API = "/api/v1/projects/digits"
 PAGES = "/projects/digits"
 ANSWERS = (
-    *(f"{API}/champion", f"{API}/champion/checkpoint", f"{API}/champions", API),
+    *(
+        f"{API}/champion",
+        f"{API}/champion/checkpoint",
+        f"{API}/champions",
+        API,
+        "/api/v1/projects",
+    ),
     *(f"{API}/decisions", f"{API}/decisions.jsonl", f"{API}/decisions/1"),
     *(f"{PAGES}/decisions/", f"{PAGES}/decisions/1/", f"{PAGES}/decisions/1.md"),
-    *(f"{PAGES}/decisions.csv", f"{PAGES}/decisions.jsonl", f"{PAGES}/champions/"),
+    *(f"{PAGES}/decisions.csv", f"{PAGES}/decisions.jsonl", f"{PAGES}/champions/", f"{PAGES}/"),
 )
 # What rolls the newest adopt back, and the decision at fault.
 NEWEST = "WHERE sequence = 2"
@@ -165,6 +171,27 @@ def test_nothing_is_recorded_on_a_forged_log(project: Project, forgery: str) -> 
             reason="Not worth it.",
         )
     assert Decision.objects.count() == before
+
+
+@pytest.mark.parametrize("forgery", FORGERIES)
+def test_nothing_is_compared_with_the_champion_of_a_forged_log(
+    project: Project, forgery: str
+) -> None:
+    third = cast.finished_search("third", trials_per_arm=2)
+    cast.by_hand(FORGERIES[forgery][0])
+    with pytest.raises(Conflict, match="is not what was written"):
+        cast.repeated(third)
+    assert not Replication.objects.filter(experiment=third).exists()
+
+
+def test_a_card_of_the_list_says_that_its_log_is_forged_and_others_stand(
+    project: Project,
+) -> None:
+    cast.project("fashion")
+    cast.by_hand(FORGERIES["another target"][0])
+    status, text = _asked("/")
+    assert status == 200 and "decision 2: its signature" in text.lower()
+    assert text.count("not what was written") == 1 and "fashion" in text
 
 
 def test_nobody_reverts_on_a_forged_log(project: Project) -> None:

@@ -5,17 +5,17 @@ import json
 import pytest
 from django.test import Client
 
-from experiments.decisions.decision_chain import first_previous_hash, sign, signed_fields
 from experiments.decisions.queries import baseline_evidence
 from experiments.decisions.queries import champion as champion_queries
-from experiments.decisions.queries.chain_check import intact_log
 from experiments.decisions.services import baselines, decisions
 from experiments.errors import Conflict, InvalidExperiment, NotAllowed, NotOpenYet, VerdictError
 from experiments.models import Decision, Experiment, Project, Replication, Study, Trial
 from experiments.models.trial import FailureKind, TrialState
 from experiments.team.services import tokens
 from experiments.trials.lifecycle.services import experiments, queue
+from experiments.verdict.decision_chain import first_previous_hash, sign, signed_fields
 from experiments.verdict.evidence import evidence
+from experiments.verdict.queries.chain_check import intact_log
 from tests import cast
 
 pytestmark = pytest.mark.django_db

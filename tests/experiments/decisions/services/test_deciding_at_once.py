@@ -8,10 +8,10 @@ from collections.abc import Callable, Sequence
 import pytest
 from django.db import connections
 
-from experiments.decisions.decision_chain import first_previous_hash
 from experiments.decisions.services import champions, decisions
 from experiments.errors import Conflict, VerdictError
 from experiments.models import Decision, Membership, Project, Replication
+from experiments.verdict.decision_chain import first_previous_hash
 from experiments.verdict.evidence import evidence
 from tests import cast
 

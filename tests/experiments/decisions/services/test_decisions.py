@@ -4,10 +4,10 @@ import pytest
 from django.db import DatabaseError, connection, transaction
 from django.db.models import F
 
-from experiments.decisions.decision_chain import first_previous_hash, sign, signed_fields
 from experiments.decisions.services import decisions
 from experiments.errors import Conflict, NotAllowed, NotOpenYet, StaleEvidence, VerdictError
 from experiments.models import Decision, Experiment, Replication
+from experiments.verdict.decision_chain import first_previous_hash, sign, signed_fields
 from experiments.verdict.evidence import evidence
 from tests import cast
 

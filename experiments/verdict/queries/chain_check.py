@@ -13,18 +13,18 @@ from operator import attrgetter
 from django.db import connection
 from django.db.models import Count
 
-from experiments.decisions.decision_chain import first_previous_hash, sign, signed_fields
-from experiments.decisions.queries.noted_heads import (
-    Head,
-    NotedHead,
-    note_head,
-    noted_heads,
-)
 from experiments.design.configuration import digest
 from experiments.errors import Conflict, Problem
 from experiments.models import Configuration, Decision, Project
 from experiments.models.decision import CHAMPION_CHOICES
 from experiments.team.queries.access import Access
+from experiments.verdict.decision_chain import first_previous_hash, sign, signed_fields
+from experiments.verdict.queries.noted_heads import (
+    Head,
+    NotedHead,
+    note_head,
+    noted_heads,
+)
 
 VERIFIED_SECONDS = (
     30.0  # how long a verified log is believed while its small columns stay the same
@@ -89,9 +89,24 @@ def check_log(project_id: int, slug: str, *noted: Head, cached: bool = False) ->
     that was walked within `VERIFIED_SECONDS` is not walked again while no column but reason and
     evidence differs.
     """
+    held = _cached([project_id]).get(project_id) if cached else None
+    return _compared(project_id, slug, held or walked_log(project_id), noted)
+
+
+def check_logs(projects: Mapping[int, str]) -> dict[int, CheckedLog]:
+    """Check the logs of projects, slugs by id, as `check_log` with `cached` does each."""
+    held = _cached(projects)
+    return {
+        pk: _compared(pk, slug, held.get(pk) or walked_log(pk), ())
+        for pk, slug in projects.items()
+    }
+
+
+def _compared(
+    project_id: int, slug: str, checked: CheckedLog, noted: Sequence[Head]
+) -> CheckedLog:
+    """A log held against the heads that it has to contain."""
     own = noted_heads().get(project_id)
-    checked = _cached(project_id) if cached else None
-    checked = checked or walked_log(project_id)
     problems = list(checked.problems)
     if own is not None:
         problems += _against(own.head, checked.hashes)
@@ -111,10 +126,10 @@ def log_problems(access: Access, *, cached: bool = True) -> tuple[str, ...]:
 
 def note_heads() -> None:
     """Check every log and note its head on this node."""
-    for project_id, slug in Project.objects.order_by("pk").values_list("pk", "slug"):
-        problems = check_log(project_id, slug, cached=True).problems
-        if problems:
-            broken_log(slug, problems)  # said in the log; whoever reads it is refused
+    slugs = dict(Project.objects.order_by("pk").values_list("pk", "slug"))
+    for project_id, checked in check_logs(slugs).items():
+        if checked.problems:  # said in the log; whoever reads it is refused
+            broken_log(slugs[project_id], checked.problems)
 
 
 def cut_logs() -> list[str]:
@@ -142,13 +157,23 @@ def _cut(noted: NotedHead, count: int) -> str:
     )
 
 
-def _cached(project_id: int) -> CheckedLog | None:
-    cached = _verified.get(project_id)
-    if cached is None or time.monotonic() - cached[1] > VERIFIED_SECONDS:
-        return None
-    rows = Decision.objects.filter(project=project_id).order_by("sequence", "pk")
-    same = cached[0] == _fingerprint(rows.values_list(*_COLUMNS))
-    return cached[2] if same else None
+def _cached(project_ids: Iterable[int]) -> dict[int, CheckedLog]:
+    """Logs that were walked lately and whose small columns are the same. At most one query."""
+    since = time.monotonic() - VERIFIED_SECONDS
+    fresh = {
+        pk: _verified[pk] for pk in project_ids if pk in _verified and _verified[pk][1] > since
+    }
+    if not fresh:
+        return {}
+    columns: dict[int, list[tuple[object, ...]]] = {pk: [] for pk in fresh}
+    rows = Decision.objects.filter(project__in=fresh).order_by("project", "sequence", "pk")
+    for row in rows.values_list(*_COLUMNS):
+        columns[row[_COLUMNS.index("project_id")]].append(row)
+    return {
+        pk: log
+        for pk, (fingerprint, _, log) in fresh.items()
+        if fingerprint == _fingerprint(columns[pk])
+    }
 
 
 def _fingerprint(rows: Iterable[tuple[object, ...]]) -> str:

@@ -7,10 +7,10 @@ import pytest
 from django.conf import settings
 from django.test import Client
 
-from experiments.decisions.queries import noted_heads
-from experiments.decisions.queries.chain_check import check_log, cut_logs, note_heads
-from experiments.decisions.queries.noted_heads import Head, note_head, note_restored_head
 from experiments.models import Decision, Project
+from experiments.verdict.queries import noted_heads
+from experiments.verdict.queries.chain_check import check_log, cut_logs, note_heads
+from experiments.verdict.queries.noted_heads import Head, note_head, note_restored_head
 from tests import cast
 from tests.services_under_test.redis_server import RedisServer
 
