@@ -5,7 +5,8 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +15,7 @@ from django.db import DatabaseError, InterfaceError, close_old_connections
 from experiments.analysis.curves.learning_curve import Direction
 from experiments.analysis.curves.trial_findings import diagnose_trial
 from experiments.analysis.curves.trial_reading import read_trial
+from experiments.analysis.diagnosis import Diagnosis, Rule, Severity
 from experiments.analysis.space.experiment_findings import arm_gap, diagnose_experiment
 from experiments.design.queries.experiment_view import ReadingCache, experiment_view
 from experiments.trials.findings.queries.findings_due import DueTrial
@@ -29,6 +31,18 @@ from workers.node.declared_series import (
 )
 
 logger = logging.getLogger(__name__)
+
+TRIES = 3  # of making findings; then that they cannot be made is recorded in their place
+_BROKEN = Rule(
+    name="rules-broke",
+    version=1,
+    severity=Severity.WARNING,
+    question="Could the rules be applied?",
+    meaning="Verdict's own rules failed here, so findings are missing: look at the curves.",
+    advice="Tell the operator: the worker's log has the error in full.",
+    section="Verdict",
+    passed_title="The rules could be applied.",
+)
 
 SHARE = 0.02  # of the time in training functions that reading their results may take
 
@@ -55,13 +69,14 @@ class FindingsRecorder:
     as long as that takes no more than `SHARE` of the time spent in training; where trials are too
     short for that they wait for the next one, and always follow at the experiment's end.
 
-    A rule that breaks is logged and costs its finding, never the trial.
+    A rule that breaks is logged and costs its finding, never the trial; a finding says so.
     """
 
     def __init__(self, clock: Callable[[], float] = time.perf_counter) -> None:
         self._clock = clock
         self._accounts: dict[int, Account] = {}
         self._cache = ReadingCache()
+        self._broken: Counter[tuple[str, int]] = Counter()  # tries by kind and id
         self._lock = threading.Lock()
 
     def after_trial(
@@ -94,7 +109,7 @@ class FindingsRecorder:
     def at_the_end(self, experiment_id: int) -> bool:
         """The experiment has ended: look once more if its last trials were not looked at.
 
-        False when the database went away: the look is owed.
+        False when the look is owed: the database went away, or it broke and is to be tried again.
         """
         with self._lock:
             account = self._accounts.pop(experiment_id, None)
@@ -103,7 +118,7 @@ class FindingsRecorder:
             return account is not None and not account.stale
 
     def look_again(self, experiment_id: int) -> bool:
-        """Look at all trials of a search; False when the database went away."""
+        """Look at all trials of a search; False when the look is still owed."""
         with self._lock:
             account = Account()
             self._look_across(experiment_id, account)
@@ -111,22 +126,42 @@ class FindingsRecorder:
 
     def _look_across(self, experiment_id: int, account: Account) -> None:
         began = self._clock()
-        done = tried(
-            f"the findings of experiment {experiment_id}",
-            lambda: self._look_at_experiment(experiment_id, account),
-        )
+        done = False
+
+        def look() -> None:
+            nonlocal done
+            done = self._look_at_experiment(experiment_id, account)
+
+        tried(f"the findings of experiment {experiment_id}", look)
         account.stale = not done
         account.cost = self._clock() - began
         account.earned = min(account.earned - account.cost, account.cost)
 
     def _look_at_experiment(self, experiment_id: int, account: Account) -> bool:
-        view = experiment_view(experiment_id, self._cache)
-        account.trial_sd, account.rival_gap = view.trial_sd, arm_gap(view)
-        findings.record(
-            experiment_id=experiment_id,
-            diagnoses=diagnose_experiment(view, _on_failure(f"experiment {experiment_id}")),
-        )
+        errors: list[Exception] = []
+        try:
+            view = experiment_view(experiment_id, self._cache)
+            account.trial_sd, account.rival_gap = view.trial_sd, arm_gap(view)
+            on_failure = _on_failure(f"experiment {experiment_id}", errors)
+            diagnoses = list(diagnose_experiment(view, on_failure))
+        except (DatabaseError, InterfaceError):
+            raise
+        except Exception as error:
+            if not self.gives_up("experiment", experiment_id):
+                raise
+            logger.exception("the findings of experiment %s could not be made", experiment_id)
+            diagnoses, errors = [], [error]
+        was_broken = ("experiment", experiment_id) in self._broken
+        if errors or was_broken:
+            self._broken["experiment", experiment_id] += 0  # to be said once all is well again
+            diagnoses.append(broken(errors))
+        findings.record(experiment_id=experiment_id, diagnoses=diagnoses)
         return True
+
+    def gives_up(self, kind: str, subject: int) -> bool:
+        """Count a try that broke; whether it was the last."""
+        self._broken[kind, subject] += 1
+        return self._broken[kind, subject] >= TRIES
 
 
 def look_at_trial(
@@ -150,7 +185,10 @@ def look_at_trial(
         rival_gap=account.rival_gap,
         resumed_at=series.resumed_at(trial_id) if assignment.attempt > 1 else (),
     )
-    diagnoses = diagnose_trial(judged, about, _on_failure(f"trial {trial_id}"))
+    errors: list[Exception] = []
+    diagnoses = diagnose_trial(judged, about, _on_failure(f"trial {trial_id}", errors))
+    if errors:
+        diagnoses.append(broken(errors))
     reading = read_trial(
         judged,
         diagnoses,
@@ -168,11 +206,21 @@ def look_at_trial(
     return True
 
 
-def _on_failure(subject: str) -> Callable[[Exception], None]:
+def _on_failure(subject: str, errors: list[Exception]) -> Callable[[Exception], None]:
     def tell(error: Exception) -> None:
         logger.error("a rule broke on %s", subject, exc_info=error)
+        errors.append(error)
 
     return tell
+
+
+def broken(errors: Sequence[Exception]) -> Diagnosis:
+    """Finding that rules could not be applied, or, without errors, could be again."""
+    if not errors:
+        return _BROKEN.passes("No rule broke.", {})
+    kinds = ", ".join(dict.fromkeys(type(each).__name__ for each in errors))
+    detail = f"{kinds}: {str(errors[0]) or 'no reason'}"
+    return _BROKEN.fires(f"Rules could not be applied: {kinds}", detail[:1000], {"errors": kinds})
 
 
 def tried(what: str, action: Callable[[], object]) -> bool:

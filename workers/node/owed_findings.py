@@ -18,7 +18,7 @@ from experiments.trials.findings.queries.findings_due import (
 from experiments.trials.findings.services import findings
 from experiments.trials.lifecycle.queries.search_progress import progress_of
 from workers.node import importance
-from workers.node.findings import Account, FindingsRecorder, look_at_trial
+from workers.node.findings import Account, FindingsRecorder, broken, look_at_trial
 
 logger = logging.getLogger(__name__)
 
@@ -28,7 +28,7 @@ AT_ONCE = 5  # trials at one heartbeat, which they must not hold up
 def look(findings_recorder: FindingsRecorder, most: int = AT_ONCE) -> int:
     """Record what the rules see in trials, or else in one search; returns in how many.
 
-    A rule that breaks is logged and costs its findings: it is not tried again.
+    What breaks is logged and tried `TRIES` times; then a finding says so in place of the others.
 
     Raises:
         DatabaseError: while the database is away; they stay owed.
@@ -36,7 +36,7 @@ def look(findings_recorder: FindingsRecorder, most: int = AT_ONCE) -> int:
     silence = dt.timedelta(seconds=settings.STALE_AFTER_SECONDS)
     waiting = due_trials(most, silence=silence)
     for trial in waiting:
-        _read(trial)
+        _read(trial, looker)
     if waiting:
         return len(waiting)
     searches = due_experiments(1, silence=silence)
@@ -53,18 +53,19 @@ def derive(experiment_id: int, findings_recorder: FindingsRecorder) -> None:
         findings.settle(experiment_id=experiment_id, trials=progress.done)
 
 
-def _read(trial: DueTrial) -> None:
+def _read(trial: DueTrial, looker: FindingsRecorder) -> None:
     if not trial.from_outside:
         findings.unsettle(experiment_id=trial.experiment_id)
     try:
         look_at_trial(trial, trial.parameters, trial.pruned, Account())
     except DatabaseError:
         raise
-    except Exception:
+    except Exception as error:
         logger.exception("the findings of trial %s could not be made", trial.trial_id)
-        findings.record_trial(
-            experiment_id=trial.experiment_id,
-            trial_id=trial.trial_id,
-            diagnoses=(),
-            reading="{}",
-        )
+        if looker.gives_up("trial", trial.trial_id):
+            findings.record_trial(
+                experiment_id=trial.experiment_id,
+                trial_id=trial.trial_id,
+                diagnoses=[broken([error])],
+                reading="{}",
+            )

@@ -1,10 +1,13 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from django.conf import settings
 from django.db import OperationalError
+from django.test import Client
 from django.utils import timezone
 
 from experiments.models import (
@@ -19,8 +22,9 @@ from experiments.trials.findings.queries.findings_due import due_trials
 from experiments.trials.lifecycle.services import runs
 from experiments.trials.series.logged_points import LoggedPoints
 from tests import cast
+from workers.node import findings as node_findings
 from workers.node import importance, owed_findings
-from workers.node.findings import FindingsRecorder
+from workers.node.findings import TRIES, FindingsRecorder
 
 pytestmark = pytest.mark.django_db
 
@@ -91,9 +95,70 @@ def test_a_rule_that_breaks_costs_its_run_only_and_is_not_tried_for_ever(
         return read(run, *rest)  # type: ignore[arg-type]
 
     monkeypatch.setattr(owed_findings, "look_at_trial", breaks)
-    assert owed_findings.look(FindingsRecorder()) == 2
-    assert due() == []
+    looker = FindingsRecorder()
+    assert owed_findings.look(looker) == 2
+    assert due() == [broken]
     assert {each.trial_id for each in Finding.objects.all()} == {sound}
+    for _ in range(TRIES - 1):
+        assert owed_findings.look(looker) == 1
+    assert due() == [] and owed_findings.look(looker) == 0
+    told = Finding.objects.get(trial=broken)
+    assert (told.rule, told.status) == ("rules-broke", "fired")
+    assert told.title == "Rules could not be applied: ZeroDivisionError"
+    ben = Client()
+    ben.force_login(cast.person("ben"))
+    page = ben.get("/projects/digits/experiments/outside/trials/0/")
+    assert told.title in page.content.decode()
+
+
+def test_what_breaks_once_is_made_at_the_next_try(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = a_run(project, overfits=True)
+    looker = FindingsRecorder()
+    with monkeypatch.context() as patch:
+        patch.setattr(owed_findings, "look_at_trial", lambda *_: 1 / 0)
+        owed_findings.look(looker)
+    assert due() == [run]
+    owed_findings.look(looker)
+    assert due() == [] and Finding.objects.filter(trial=run, rule="overfitting").exists()
+    assert not Finding.objects.filter(rule="rules-broke").exists()
+
+
+def test_findings_across_trials_that_break_are_owed_for_a_few_tries_and_then_told(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    experiment = cast.finished_search(trials_per_arm=3)
+    Experiment.objects.update(active_at=timezone.now() - dt.timedelta(hours=1))
+    Trial.objects.update(findings_due=False)
+    looker = FindingsRecorder()
+    with monkeypatch.context() as patch:
+        patch.setattr(node_findings, "diagnose_experiment", breaking)
+        for _ in range(TRIES - 1):
+            assert owed_findings.look(looker) == 1
+        assert not Finding.objects.filter(rule="rules-broke").exists()
+        assert owed_findings.look(looker) == 1
+    assert owed_findings.look(looker) == 0
+    assert Finding.objects.get(experiment=experiment, rule="rules-broke").status == "fired"
+    looker.look_again(experiment.pk)
+    assert Finding.objects.get(experiment=experiment, rule="rules-broke").status == "passed"
+
+
+def test_one_rule_that_breaks_is_told_beside_what_the_others_saw(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = a_run(project, overfits=True)
+    monkeypatch.setattr("experiments.analysis.curves.trial_findings._of_time", breaking)
+    assert owed_findings.look(FindingsRecorder()) == 1
+    assert due() == []
+    fired = set(Finding.objects.filter(trial=run, status="fired").values_list("rule", flat=True))
+    assert {"overfitting", "rules-broke"} <= fired
+
+
+def breaking(*_: object) -> Iterator[Any]:
+    """A group of rules that breaks as soon as its results are asked for."""
+    raise ZeroDivisionError
+    yield
 
 
 def test_trials_of_our_workers_are_left_to_them_until_their_worker_has_been_silent(
