@@ -89,15 +89,15 @@ def check_log(project_id: int, slug: str, *noted: Head, cached: bool = False) ->
     that was walked within `VERIFIED_SECONDS` is not walked again while no column but reason and
     evidence differs.
     """
-    held = _cached([project_id]).get(project_id) if cached else None
-    return _compared(project_id, slug, held or walked_log(project_id), noted)
+    cached_log = _cached([project_id]).get(project_id) if cached else None
+    return _compared(project_id, slug, cached_log or walked_log(project_id), noted)
 
 
 def check_logs(projects: Mapping[int, str]) -> dict[int, CheckedLog]:
     """Check the logs of projects, slugs by id, as `check_log` with `cached` does each."""
-    held = _cached(projects)
+    cached_logs = _cached(projects)
     return {
-        pk: _compared(pk, slug, held.get(pk) or walked_log(pk), ())
+        pk: _compared(pk, slug, cached_logs.get(pk) or walked_log(pk), ())
         for pk, slug in projects.items()
     }
 
