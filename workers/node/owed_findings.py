@@ -36,7 +36,7 @@ def look(findings_recorder: FindingsRecorder, most: int = AT_ONCE) -> int:
     silence = dt.timedelta(seconds=settings.STALE_AFTER_SECONDS)
     waiting = due_trials(most, silence=silence)
     for trial in waiting:
-        _read(trial, looker)
+        _read(trial, findings_recorder)
     if waiting:
         return len(waiting)
     searches = due_experiments(1, silence=silence)
@@ -53,7 +53,7 @@ def derive(experiment_id: int, findings_recorder: FindingsRecorder) -> None:
         findings.settle(experiment_id=experiment_id, trials=progress.done)
 
 
-def _read(trial: DueTrial, looker: FindingsRecorder) -> None:
+def _read(trial: DueTrial, findings_recorder: FindingsRecorder) -> None:
     if not trial.from_outside:
         findings.unsettle(experiment_id=trial.experiment_id)
     try:
@@ -62,7 +62,7 @@ def _read(trial: DueTrial, looker: FindingsRecorder) -> None:
         raise
     except Exception as error:
         logger.exception("the findings of trial %s could not be made", trial.trial_id)
-        if looker.gives_up("trial", trial.trial_id):
+        if findings_recorder.gives_up("trial", trial.trial_id):
             findings.record_trial(
                 experiment_id=trial.experiment_id,
                 trial_id=trial.trial_id,
