@@ -193,7 +193,7 @@ class Verdict:
         import numpy as np
 
         from experiments.models import Trial
-        from experiments.trials.lifecycle.services import runs
+        from experiments.trials.lifecycle.services import run_ends
         from experiments.trials.series.series_encoding import encode
         from experiments.trials.series.services import series
 
@@ -209,7 +209,7 @@ class Verdict:
             series.append(
                 series.Batch(trial_id, 0, batch, encode(calls), len(calls), steps[0], steps[-1])
             )
-        runs.finish(run_id=trial_id, state="complete")
+        run_ends.finish(run_id=trial_id, state="complete")
         return {"id": trial_id, "number": Trial.objects.get(pk=trial_id).number}
 
     def running(self, trials: int) -> dict[str, Any]:

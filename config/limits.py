@@ -22,7 +22,7 @@ from django.http.cookie import parse_cookie
 from config.threads import Busy
 from experiments.team.queries import token_access
 from experiments.team.services import tokens
-from experiments.web.api_errors import error_response
+from experiments.web.api_errors import error_for, is_of_program
 
 Scope = dict[str, Any]
 Message = Mapping[str, Any]
@@ -141,8 +141,8 @@ def _checked_headers(scope: Scope) -> dict[bytes, bytes]:
 
 def _is_known(headers: Mapping[bytes, bytes]) -> bool:
     """Test whether a valid token or session came with the request."""
-    kind, _, token = headers.get(b"authorization", b"").decode("latin-1").partition(" ")
-    if kind.lower() == "bearer" and token_access.find(tokens.digest(token.strip())) is not None:
+    secret = tokens.secret_in(headers.get(b"authorization", b"").decode("latin-1"))
+    if secret and token_access.find(tokens.digest(secret)) is not None:
         return True
     cookies = parse_cookie(headers.get(b"cookie", b"").decode("latin-1"))
     key = cookies.get(settings.SESSION_COOKIE_NAME)
@@ -170,8 +170,11 @@ def _then(body: bytes, receive: Receive) -> Receive:
 async def _answer(scope: Scope, refused: _Refused, receive: Receive, send: Send) -> None:
     """Refuse and close; what is still on its way is read a little further and dropped."""
     text, kind = f"{refused}\n".encode(), b"text/plain; charset=utf-8"
-    if scope["path"].startswith("/api/"):
-        text, kind = error_response(refused.status, str(refused)).content, b"application/json"
+    if is_of_program(scope["path"]):
+        text, kind = (
+            error_for(scope["path"], refused.status, str(refused)).content,
+            b"application/json",
+        )
     headers = [
         (b"content-type", kind),
         (b"content-length", b"%d" % len(text)),

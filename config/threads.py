@@ -22,7 +22,7 @@ from django.core.handlers.asgi import ASGIHandler
 from django.db import close_old_connections, reset_queries
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, StreamingHttpResponse
 
-from experiments.web.api_errors import error_response
+from experiments.web.api_errors import error_for, is_of_program
 
 ALIVE = "/healthz"  # answered by the event loop itself: it needs no thread
 DOWNLOADS_AT_ONCE = 8  # of one address; each holds a part in memory while its client reads
@@ -111,7 +111,7 @@ class Pools:
             return self.probes
         if _POLLS.fullmatch(path):
             return self.polls
-        return self.programs if path.startswith("/api/") else self.pages
+        return self.programs if is_of_program(path) else self.pages
 
 
 class ThreadedHandler(ASGIHandler):
@@ -159,8 +159,8 @@ class ThreadedHandler(ASGIHandler):
 
 def _busy(request: HttpRequest) -> HttpResponse:
     message = f"The server is busy; ask again in {RETRY_SECONDS} seconds."
-    if request.path_info.startswith("/api/"):
-        response: HttpResponse = error_response(503, message)
+    if is_of_program(request.path_info):
+        response: HttpResponse = error_for(request.path_info, 503, message)
     else:
         response = HttpResponse(f"{message}\n", status=503, content_type="text/plain")
     response["Retry-After"] = str(RETRY_SECONDS)

@@ -5,8 +5,11 @@ from __future__ import annotations
 from django.urls import include, path
 from django.urls.resolvers import URLPattern, URLResolver
 
+from experiments.site.api.urls import of_projects
+
 urlpatterns: list[URLPattern | URLResolver] = [
     path("api/", include("experiments.site.api.urls")),
+    path("", include(of_projects)),
     path("", include("experiments.site.urls")),
 ]
 

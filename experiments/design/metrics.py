@@ -74,14 +74,27 @@ def guess(name: str) -> Metric:
     return Metric(name, cast(Split, split), kind, "minimize" if falling else "maximize")
 
 
-def declared_metrics(document: str) -> dict[str, Metric]:
+class DeclaredMetrics(dict[str, Metric]):
+    """Metrics of an experiment by name. `seals_test`: its test scores stay unread."""
+
+    seals_test = True
+
+
+def declared_metrics(document: str) -> DeclaredMetrics:
     """The metrics of an experiment's stored document: of its file, or declared from outside."""
-    stored = json.loads(document).get("metrics", {})
-    return {name: Metric(**fields) for name, fields in stored.items()}
+    stored = json.loads(document)
+    declared = stored.get("metrics", {}).items()
+    found = DeclaredMetrics({name: Metric(**fields) for name, fields in declared})
+    found.seals_test = stored.get("seals_test", True)
+    return found
 
 
 def is_test(name: str, declared: Mapping[str, Metric]) -> bool:
-    """Test whether a metric is of the test split: declared so, or named so and not declared."""
+    """Tell a metric whose score is sealed: its split is the test, declared or by its name, and the
+    experiment seals that split.
+    """
+    if isinstance(declared, DeclaredMetrics) and not declared.seals_test:
+        return False
     return (declared[name] if name in declared else guess(name)).split == "test"
 
 

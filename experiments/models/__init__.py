@@ -6,6 +6,7 @@ from experiments.models.experiment import Experiment, ExperimentTag
 from experiments.models.finding import Finding, TrialReading
 from experiments.models.importance import ParameterImportance
 from experiments.models.invitation import CountedAttempt, Invitation
+from experiments.models.outside_run import LatestMetric, RunDataset
 from experiments.models.project import Configuration, Membership, Project
 from experiments.models.replication import Replication
 from experiments.models.series import Report, SealedScore, SeriesBatch
@@ -27,6 +28,7 @@ __all__ = [
     "ExperimentTag",
     "Finding",
     "Invitation",
+    "LatestMetric",
     "Membership",
     "MessageChoice",
     "ObjectiveCheck",
@@ -35,6 +37,7 @@ __all__ = [
     "PrunedDeliveries",
     "Replication",
     "Report",
+    "RunDataset",
     "SealedScore",
     "SeriesBatch",
     "Study",

@@ -41,6 +41,8 @@ class Project(models.Model):
     smallest_gain = models.FloatField(null=True, blank=True)
     # Where champions run: production, staging, a device. Each has a champion of its own.
     targets = models.JSONField(default=only_production)
+    # Whether scores on the test split stay unread until somebody opens them for a replication.
+    seals_test = models.BooleanField(default=True, db_default=True)
     created_at = models.DateTimeField(auto_now_add=True)
     archived_at = models.DateTimeField(null=True, blank=True)
 

@@ -150,6 +150,13 @@ class Trial(models.Model):
     split_seed = models.BigIntegerField(null=True, blank=True)
     search_seed = models.BigIntegerField(null=True, blank=True)
 
+    # Of a run that a program outside logs: its id and name there, and the run it is nested in.
+    run_id = models.UUIDField(null=True, blank=True, unique=True)
+    run_name = models.CharField(max_length=500, blank=True, default="", db_default="")
+    parent = models.ForeignKey(
+        "self", models.SET_NULL, null=True, blank=True, related_name="children"
+    )
+
     attempt = models.PositiveSmallIntegerField(default=0)
     losses = models.PositiveSmallIntegerField(default=0, db_default=0)  # attempts that died
     # JSON: attempt -> step of the checkpoint that it went on from. Others began anew.

@@ -13,7 +13,7 @@ from django.http import HttpRequest, HttpResponse
 from django.views import csrf, defaults
 
 from experiments.web import log_context
-from experiments.web.api_errors import error_response
+from experiments.web.api_errors import error_for, is_of_program
 
 RETRY_SECONDS = 5
 
@@ -22,29 +22,33 @@ def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
     if not _from_program(request):
         return defaults.bad_request(request, exception)
     if isinstance(exception, RequestDataTooBig):
-        return error_response(413, "The body is too large; split it.")
+        return error_for(request.path_info, 413, "The body is too large; split it.")
     if isinstance(exception, DisallowedHost):
-        return error_response(400, "This server does not go by the name in the Host header.")
-    return error_response(400, "The request cannot be read.")
+        return error_for(
+            request.path_info, 400, "This server does not go by the name in the Host header."
+        )
+    return error_for(request.path_info, 400, "The request cannot be read.")
 
 
 def permission_denied(request: HttpRequest, exception: Exception) -> HttpResponse:
     if not _from_program(request):
         return defaults.permission_denied(request, exception)
-    return error_response(403, str(exception) or "This may not be done.")
+    return error_for(request.path_info, 403, str(exception) or "This may not be done.")
 
 
 def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:
     """A request without its form's token; below /api/ only what is no address of it gets here."""
     if not _from_program(request):
         return csrf.csrf_failure(request, reason)
-    return error_response(403, "This address takes no such request; see /api/v1/openapi.json.")
+    return error_for(
+        request.path_info, 403, "This address takes no such request; see /api/v1/openapi.json."
+    )
 
 
 def page_not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
     if not _from_program(request):
         return defaults.page_not_found(request, exception)
-    return error_response(404, "There is nothing at this address.")
+    return error_for(request.path_info, 404, "There is nothing at this address.")
 
 
 def server_error(request: HttpRequest) -> HttpResponse:
@@ -53,17 +57,20 @@ def server_error(request: HttpRequest) -> HttpResponse:
         return defaults.server_error(request)
     name = log_context.value_of("request")
     if isinstance(sys.exc_info()[1], OperationalError | InterfaceError):
-        away = error_response(
+        away = error_for(
+            request.path_info,
             503,
             f"The database does not answer at the moment; ask again in {RETRY_SECONDS} seconds "
             f"(request {name}).",
         )
         away["Retry-After"] = str(RETRY_SECONDS)
         return away
-    return error_response(
-        500, f"Something broke here, which is not your doing; the log has it as request {name}."
+    return error_for(
+        request.path_info,
+        500,
+        f"Something broke here, which is not your doing; the log has it as request {name}.",
     )
 
 
 def _from_program(request: HttpRequest) -> bool:
-    return request.path_info.startswith("/api/")
+    return is_of_program(request.path_info)

@@ -57,21 +57,7 @@ def read(request: HttpRequest, schema: type[Read]) -> Read:
     Raises:
         VerdictError: with 400, 413, 415 or 422 and what would be right.
     """
-    with ExitStack() as turn:
-        return _read(_unpacked(request, turn), schema)
-
-
-def _read(raw: bytes, schema: type[Read]) -> Read:
-    if _is_deep(raw):
-        raise BadBody(f"The body is nested deeper than {DEEPEST} levels.")
-    try:
-        document = json.loads(raw)
-    except (ValueError, RecursionError) as error:
-        raise BadBody(f"The body is no JSON: {error}.") from None
-    if _MAYBE_UNSTORABLE.search(raw) and not _storable(document):
-        raise BadBody("The body holds NUL or half a surrogate pair, which no text may hold.")
-    if not isinstance(document, dict):
-        raise BadBody("The body is no JSON object.")
+    document = read_object(request)
     try:
         return schema.model_validate(document)
     except ValidationError as error:
@@ -83,6 +69,30 @@ def _read(raw: bytes, schema: type[Read]) -> Read:
             for each in error.errors(include_url=False, include_input=False)
         ]
         raise InvalidBody("The request has errors.", problems) from None
+
+
+def read_object(request: HttpRequest) -> dict[str, Any]:
+    """The body of a request, which is a JSON object.
+
+    Raises:
+        VerdictError: with 400, 413 or 415 and what would be right.
+    """
+    with ExitStack() as turn:
+        return _object(_unpacked(request, turn))
+
+
+def _object(raw: bytes) -> dict[str, Any]:
+    if _is_deep(raw):
+        raise BadBody(f"The body is nested deeper than {DEEPEST} levels.")
+    try:
+        document = json.loads(raw)
+    except (ValueError, RecursionError) as error:
+        raise BadBody(f"The body is no JSON: {error}.") from None
+    if _MAYBE_UNSTORABLE.search(raw) and not _storable(document):
+        raise BadBody("The body holds NUL or half a surrogate pair, which no text may hold.")
+    if not isinstance(document, dict):
+        raise BadBody("The body is no JSON object.")
+    return document
 
 
 def _unpacked(request: HttpRequest, turn: ExitStack) -> bytes:

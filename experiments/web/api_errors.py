@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from functools import wraps
 from typing import Any
@@ -25,6 +26,38 @@ def error_response(status: int, message: str, problems: Sequence[Problem] = ()) 
         },
         status=status,
     )
+
+
+# Addresses below a project's, or the server's, that MLflow's clients use.
+_TRACKER = re.compile(r"(/projects/[^/]+)?/api/\d+\.\d+/mlflow(-artifacts)?(/|$)")
+# MLflow's codes by the status that they come with; its clients go by the code.
+_CODES = {
+    400: "INVALID_PARAMETER_VALUE",
+    401: "UNAUTHENTICATED",
+    403: "PERMISSION_DENIED",
+    404: "RESOURCE_DOES_NOT_EXIST",
+    413: "REQUEST_LIMIT_EXCEEDED",
+    501: "NOT_IMPLEMENTED",
+    503: "TEMPORARILY_UNAVAILABLE",
+}
+
+
+def is_of_program(path: str) -> bool:
+    """Tell the addresses of programs from those of pages."""
+    return path.startswith("/api/") or _TRACKER.match(path) is not None
+
+
+def tracker_error(status: int, message: str, code: str = "") -> JsonResponse:
+    """`{error_code, message}`, as MLflow's clients know errors."""
+    known = code or _CODES.get(status, "INTERNAL_ERROR" if status >= 500 else "BAD_REQUEST")
+    return JsonResponse({"error_code": known, "message": message}, status=status)
+
+
+def error_for(path: str, status: int, message: str) -> JsonResponse:
+    """An error in the shape that programs at this address know."""
+    if _TRACKER.match(path):
+        return tracker_error(status, message)
+    return error_response(status, message)
 
 
 @csrf_exempt  # it writes nothing, and a program is to be answered in the one shape

@@ -22,7 +22,7 @@ from experiments.trials.lifecycle.services import (
     batch_sizes,
     experiments,
     queue,
-    runs,
+    run_ends,
     stalled,
     workers,
 )
@@ -211,7 +211,7 @@ class Node:
             self._end("the database does not know this worker any more: was a backup restored?")
             return
         self._reaper.look()
-        runs.lose_silent()
+        run_ends.lose_silent()
         owed_findings.look(self._runner.findings_recorder)
         variance.queue_winners()
         experiments.stop_overdue()

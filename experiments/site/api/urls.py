@@ -9,7 +9,7 @@ from experiments.decisions.api import baselines, decisions, deployments
 from experiments.site.api import charts, projects
 from experiments.site.api.routes import api, openapi_document
 from experiments.team.api import account, members, webhooks
-from experiments.tracking.api import runs
+from experiments.tracking.api import mlflow, runs
 from experiments.trials.api import (
     batch_sizes,
     control,
@@ -54,5 +54,14 @@ for _pattern in _patterns:
 urlpatterns: list[URLPattern | URLResolver] = [
     path("v1/openapi.json", openapi_document, name="openapi"),
     path("v1/", (_patterns, _app, _namespace)),
+    path("<str:version>/mlflow/<path:call>", mlflow.door, name="mlflow"),
     re_path(r"^", unknown_path),
+]
+# Below a project: the tracking URI of its MLflow clients is its page's address.
+of_projects: list[URLPattern | URLResolver] = [
+    path(
+        "projects/<slug:slug>/api/<str:version>/mlflow/<path:call>",
+        mlflow.door,
+        name="project_mlflow",
+    ),
 ]

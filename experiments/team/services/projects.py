@@ -58,6 +58,34 @@ def create(
     return project
 
 
+def ensure_for_trackers(*, user: User, slug: str, name: str) -> None:
+    """The project of runs whose program names none, made on first use: its official metric is
+    named later, and test scores are shown as the program logs them.
+
+    Raises:
+        NotAllowed: when there is none, and the user may create none.
+    """
+    if Project.objects.filter(slug=slug).exists():
+        return
+    if not user.has_perm("experiments.add_project"):
+        raise NotAllowed(
+            "Name a project: use its address as the tracking URI, or begin the experiment's name "
+            "with its slug and a slash."
+        )
+    with transaction.atomic():
+        project, made = Project.objects.get_or_create(
+            slug=slug,
+            defaults={
+                "name": name,
+                "official_metric": "",
+                "direction": Direction.MINIMIZE,
+                "seals_test": False,
+            },
+        )
+        if made:
+            Membership.objects.create(user=user, project=project, role=Role.ADMIN)
+
+
 def change(
     *,
     access: Access,

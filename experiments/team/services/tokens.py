@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import datetime as dt
 import hashlib
 import secrets
@@ -23,6 +24,22 @@ _PREFIX = "vd_"
 def digest(secret: str) -> str:
     """Stored digest of a token. It is 256 random bits, so a plain SHA-256 cannot be guessed."""
     return hashlib.sha256(secret.encode()).hexdigest()
+
+
+def secret_in(authorization: str) -> str:
+    """The token of an Authorization header, empty without one: a bearer token, or the password
+    beside any user name, for programs that know nothing else.
+    """
+    kind, _, credentials = authorization.partition(" ")
+    if kind.lower() == "bearer":
+        return credentials.strip()
+    if kind.lower() != "basic":
+        return ""
+    try:
+        pair = base64.b64decode(credentials.strip(), validate=True).decode()
+    except ValueError:
+        return ""
+    return pair.partition(":")[2]
 
 
 def create(

@@ -20,6 +20,7 @@ from experiments.trials.api.run_schemas import (
 )
 from experiments.trials.lifecycle.queries import runs as queries
 from experiments.trials.lifecycle.queries.runs import DeclaredReplication, RunView
+from experiments.trials.lifecycle.services import run_ends
 from experiments.trials.lifecycle.services import runs as services
 from experiments.trials.series import series_files
 from experiments.trials.series.logged_points import InvalidPoints, LoggedPoints, read_points
@@ -229,7 +230,7 @@ def finish_run(request: TokenRequest, run_id: int) -> dict[str, Any]:
     """End a run; the best official value that it logged counts unless it tells another."""
     run = _run(request, run_id)
     asked = api_bodies.read(request, FinishIn)
-    state = services.finish(
+    state = run_ends.finish(
         run_id=run.id,
         state=asked.state,
         value=asked.value,

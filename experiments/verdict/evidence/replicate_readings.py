@@ -153,7 +153,7 @@ def costs_of(runs: Sequence[ReplicateRun]) -> Costs:
 def test_metric_of(experiment: Experiment, declared: Mapping[str, Any]) -> str:
     """The test metric that stands beside the official one: same words, other split."""
     for name in declared:
-        if is_test(name, dict(declared)):
+        if is_test(name, declared):
             return name
     own = guess(experiment.official_metric)
     for word in ("validation", "valid", "val", "dev", "eval"):

@@ -6,7 +6,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.utils.deprecation import MiddlewareMixin
 
-from experiments.web.api_errors import error_response
+from experiments.web.api_errors import error_for, is_of_program
 
 _SAID_BY_DRIVER = "NUL (0x00)"
 
@@ -29,6 +29,8 @@ class RefuseNullCharacters(MiddlewareMixin):
 
 
 def _refused(request: HttpRequest) -> HttpResponse:
-    if request.path_info.startswith("/api/"):
-        return error_response(400, "The request holds a null character; leave it out.")
+    if is_of_program(request.path_info):
+        return error_for(
+            request.path_info, 400, "The request holds a null character; leave it out."
+        )
     return render(request, "400.html", status=400)

@@ -152,6 +152,8 @@ PAGES: dict[str, Row] = {
 }
 
 API: dict[str, Row] = {
+    "api/<str:version>/mlflow/<path:call>": Row(GET=READ_API),
+    "projects/<slug:slug>/api/<str:version>/mlflow/<path:call>": Row(GET=READ_API),
     "api/v1/openapi.json": Row(GET="401 200 200 200 200 200"),
     "api/v1/projects": Row(GET="401 200 200 200 200 200", POST="401 403 403 403 403 403"),
     "api/v1/projects/<slug>": Row(GET=READ_API),

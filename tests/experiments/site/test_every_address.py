@@ -29,6 +29,7 @@ from experiments.models import (
     Webhook,
 )
 from experiments.team.services import invitations, tokens
+from experiments.trials.lifecycle.services import runs
 from tests import cast
 from tests.experiments.site.asked_of_addresses import DOCUMENTS, FORMS
 from tests.experiments.site.expected_answers import API, PAGES
@@ -90,8 +91,12 @@ def values() -> dict[str, str]:
     place.parent.mkdir(parents=True, exist_ok=True)
     place.write_bytes(b"a")
     probe = BatchSizeProbe.objects.create(project=digits, state="waiting", objective="a:b")
+    outside = runs.create(access=cast.access("cleo"), new=runs.NewRun(experiment="outside"))
+    of_outside = Trial.objects.get(pk=outside.run_id).study.experiment_id
     return {
         "slug": "digits",
+        "version": "2.0",
+        "call": f"experiments/get?experiment_id={of_outside}",
         "file": str(held.pk),
         "username": "fay",
         "name": experiment.name,

@@ -19,7 +19,7 @@ from experiments.models import (
     TrialReading,
 )
 from experiments.trials.findings.queries.findings_due import due_trials
-from experiments.trials.lifecycle.services import runs
+from experiments.trials.lifecycle.services import run_ends, runs
 from experiments.trials.series.logged_points import LoggedPoints
 from tests import cast
 from workers.node import findings as node_findings
@@ -58,7 +58,7 @@ def a_run(project: Project, *, overfits: bool, end: bool = True) -> int:
     logged = LoggedPoints(calls=calls, points=3 * len(calls))
     runs.log(run_id=made.run_id, official_metric="validation_accuracy", batch=0, logged=logged)
     if end:
-        runs.finish(run_id=made.run_id, state="complete")
+        run_ends.finish(run_id=made.run_id, state="complete")
     return made.run_id
 
 

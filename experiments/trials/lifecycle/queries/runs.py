@@ -140,7 +140,7 @@ def find(token: ApiToken, run_id: int) -> RunView | None:
     """The run behind an id, None when the token does not open its project. One query."""
     # Only what is needed, as every batch of points asks this: no model of four wide tables.
     found = (
-        _with_role(token.owner)
+        with_role(token.owner)
         .filter(pk=run_id, study__experiment__isnull=False, study__deleted_at__isnull=True)
         .values_list("role", "number", "state", "control", "value", *_OF_STUDY)[:1]
     )
@@ -166,7 +166,7 @@ def find(token: ApiToken, run_id: int) -> RunView | None:
     )
 
 
-def _with_role(user: Any) -> QuerySet[Trial]:
+def with_role(user: Any) -> QuerySet[Trial]:
     """The trials that a person may see, each with the person's `role` in its project."""
     if user.is_superuser:  # sees all, member or not
         of_project = Membership.objects.filter(

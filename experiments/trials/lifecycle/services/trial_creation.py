@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import uuid
 from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 from typing import Any, Required, TypedDict, Unpack
@@ -52,6 +53,9 @@ class TrialFields(TypedDict, total=False):
     device: str
     failure_kind: str
     heartbeat_at: dt.datetime | None
+    run_id: uuid.UUID | None
+    run_name: str
+    parent_id: int | None
 
 
 def create(
@@ -178,6 +182,8 @@ def _columns(fields: TrialFields) -> dict[str, Any]:
     for name, value in columns.items():
         if isinstance(value, dt.datetime):
             columns[name] = adapt(value)
+        elif isinstance(value, uuid.UUID) and not connection.features.has_native_uuid_field:
+            columns[name] = value.hex
     return {**_defaults(connection.vendor), **columns}
 
 

@@ -147,7 +147,8 @@ def _shown(
     payload: Any, names: Collection[str] | None, declared: Mapping[str, Metric] | None
 ) -> dict[str, SeriesColumns]:
     series = decode(bytes(payload), names)
-    return {name: series[name] for name in series if not is_test(name, declared or {})}
+    known = {} if declared is None else declared
+    return {name: series[name] for name in series if not is_test(name, known)}
 
 
 def earlier_attempts(

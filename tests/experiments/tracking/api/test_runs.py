@@ -14,7 +14,7 @@ from experiments.models import Experiment, SealedScore, SeriesBatch, Trial
 from experiments.models.trial import FailureKind, TrialState
 from experiments.models.trial_encoding import decode
 from experiments.team.services import tokens
-from experiments.trials.lifecycle.services import experiments, queue, runs
+from experiments.trials.lifecycle.services import experiments, queue, run_ends
 from experiments.trials.series.queries import series
 from tests import cast
 
@@ -350,7 +350,7 @@ def test_a_program_that_is_not_heard_of_loses_its_run(program: Program) -> None:
     hours = timezone.now() - dt.timedelta(hours=2)
     Trial.objects.update(heartbeat_at=hours)
     program.post(f"{RUNS}/{alive}/points", {})
-    assert runs.lose_silent() == [silent]
+    assert run_ends.lose_silent() == [silent]
     trial = Trial.objects.get(pk=silent)
     assert (trial.state, trial.failure_kind) == (TrialState.FAILED, FailureKind.LOST)
     assert Trial.objects.get(pk=alive).state == TrialState.RUNNING

@@ -9,7 +9,7 @@ import pytest
 from experiments.errors import NotOpenYet
 from experiments.models import Experiment, Replication, Trial
 from experiments.models.trial import TrialState
-from experiments.trials.lifecycle.services import queue, runs
+from experiments.trials.lifecycle.services import queue, run_ends
 from experiments.verdict.evidence.evidence import Evidence, evaluate
 from experiments.verdict.services import replications, variance
 from tests import cast
@@ -253,8 +253,8 @@ def test_a_replicate_that_falls_silent_is_an_accident(
     made = taken(program, replication, "candidate")
     Trial.objects.filter(pk=made["id"]).update(heartbeat_at=cast.START)
     Experiment.objects.update(stop_reason="all runs ended")
-    assert runs.lose_silent() == [made["id"]]
-    assert evaluate(replication).accidents == 1
+    assert run_ends.lose_silent() == [made["id"]]
+    assert evaluate(repetition).accidents == 1
 
 
 def test_a_replicate_that_nobody_took_cannot_be_logged_to(

@@ -1,0 +1,51 @@
+"""Facts of runs that programs outside log: latest value of each metric, data that was read."""
+
+from __future__ import annotations
+
+from django.db import models
+
+from experiments.models.trial import Trial
+
+
+class LatestMetric(models.Model):
+    """The point of a metric with the largest step (then time, then value): what tables show and
+    filters read without decoding a series.
+    """
+
+    # No index of its own: the unique pair of trial and name serves.
+    trial = models.ForeignKey(Trial, models.CASCADE, related_name="latest_metrics", db_index=False)
+    name = models.CharField(max_length=250)
+    value = models.FloatField(null=True)  # null: NaN, which SQLite cannot hold
+    step = models.BigIntegerField()
+    time_ms = models.BigIntegerField()
+
+    class Meta:
+        constraints = (
+            models.UniqueConstraint(fields=("trial", "name"), name="latest_metric_once"),
+        )
+
+    def __str__(self) -> str:
+        return f"{self.trial_id} {self.name}"
+
+
+class RunDataset(models.Model):
+    """A dataset that a run read. `source`, `schema` and `profile` are the program's own text."""
+
+    trial = models.ForeignKey(Trial, models.CASCADE, related_name="datasets", db_index=False)
+    name = models.CharField(max_length=500)
+    digest = models.CharField(max_length=36)
+    source_type = models.CharField(max_length=200, blank=True)
+    source = models.TextField(blank=True)
+    schema = models.TextField(blank=True)
+    profile = models.TextField(blank=True)
+    context = models.CharField(max_length=500, blank=True)  # training, evaluation
+    tags = models.TextField(default="{}")  # JSON: name to value, the context among them
+
+    class Meta:
+        ordering = ("pk",)
+        constraints = (
+            models.UniqueConstraint(fields=("trial", "name", "digest"), name="run_dataset_once"),
+        )
+
+    def __str__(self) -> str:
+        return f"{self.name} {self.digest}"

@@ -1,0 +1,202 @@
+"""Experiments of programs outside as MLflow's clients read them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from django.db.models import F, OuterRef, Q, QuerySet, Subquery, TextField, Value
+from django.db.models.expressions import OrderBy
+from django.db.models.functions import Coalesce
+
+from experiments.models import ApiToken, Experiment, Study
+from experiments.models.experiment import OUTSIDE
+from experiments.models.trial import StudyKind
+from experiments.models.trial_encoding import decode
+from experiments.team.queries import access
+from experiments.tracking.mlflow_errors import INVALID, UNKNOWN, MlflowError
+from experiments.tracking.queries.mlflow_runs import ACTIVE, DELETED
+from experiments.tracking.run_texts import FOREIGN_NAME, address_name, milliseconds, moment
+from experiments.trials.table import filter_language
+from experiments.trials.table.filter_language import Comparison, Condition, InvalidFilter, Joined
+from experiments.trials.table.queries.filtered_trials import JsonItem, compare_text
+
+DEFAULT = "Default"  # the experiment of programs that name none
+NOTE = "mlflow.note.content"  # an experiment's notes
+FALLBACK = "mlflow"  # project of experiments whose name begins with none, at the bare address
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """An experiment's project and name behind a name that a client uses."""
+
+    slug: str
+    name: str
+
+
+def place_of(token: ApiToken, slug: str, name: str) -> Place:
+    """The place of a name: below a project's address the project's; at the bare address the
+    name's first part says the project, where the token opens one of that name.
+    """
+    if slug:
+        return Place(slug, name)
+    if token.project is not None:
+        return Place(token.project.slug, name.removeprefix(f"{token.project.slug}/"))
+    first, _, rest = name.partition("/")
+    if rest and access.find_project(token.owner, first) is not None:
+        return Place(first, rest)
+    return Place(FALLBACK, name)
+
+
+def opened(token: ApiToken, slug: str) -> QuerySet[Experiment]:
+    """The experiments of programs outside that a token opens, of one project or of all."""
+    rows = Experiment.objects.filter(
+        sampler=OUTSIDE, project__in=access.visible_projects(token.owner)
+    )
+    if token.project_id is not None:
+        rows = rows.filter(project_id=token.project_id)
+    return rows.filter(project__slug=slug) if slug else rows
+
+
+def find(token: ApiToken, slug: str, experiment_id: str) -> Experiment:
+    """The experiment behind an id.
+
+    Raises:
+        MlflowError: when there is none that the token may know of.
+    """
+    key = int(experiment_id) if experiment_id.isascii() and experiment_id.isdigit() else 0
+    rows = opened(token, slug).select_related("project")
+    found = rows.filter(pk=key).first() if 0 < key < 2**63 else None
+    if found is None:
+        raise MlflowError(f"No Experiment with id={experiment_id[:100]} exists", UNKNOWN)
+    return found
+
+
+def find_by_name(token: ApiToken, slug: str, name: str) -> Experiment:
+    """The experiment behind a name.
+
+    Raises:
+        MlflowError: when there is none that the token may know of.
+    """
+    place = place_of(token, slug, name)
+    rows = opened(token, place.slug).select_related("project")
+    found = rows.filter(name=address_name(place.name)).first()
+    if found is None:
+        raise MlflowError(f"Could not find experiment with name '{name[:500]}'", UNKNOWN)
+    return found
+
+
+def read(experiments: Sequence[Experiment], slug: str) -> list[dict[str, Any]]:
+    """Experiments in MLflow's shape. One query; `slug` is the project that the client uses."""
+    studies = Study.objects.filter(
+        experiment__in=[each.pk for each in experiments],
+        kind=StudyKind.SEARCH,
+        deleted_at__isnull=True,
+    ).values_list("experiment_id", "user_attributes", "system_attributes")
+    attributes = {pk: (decode(user), decode(system)) for pk, user, system in studies}
+    return [_experiment(each, *attributes.get(each.pk, ({}, {})), slug) for each in experiments]
+
+
+def _experiment(
+    row: Experiment, tags: dict[str, Any], system: dict[str, Any], slug: str
+) -> dict[str, Any]:
+    name = str(system.get(FOREIGN_NAME) or row.name)
+    if not slug and row.project.slug != FALLBACK:
+        name = f"{row.project.slug}/{name}"
+    if row.notes:
+        tags = {**tags, NOTE: row.notes}
+    return {
+        "experiment_id": str(row.pk),
+        "name": name,
+        "artifact_location": f"mlflow-artifacts:/{row.pk}",
+        "lifecycle_stage": "active" if row.archived_at is None else "deleted",
+        "last_update_time": milliseconds(row.active_at),
+        "creation_time": milliseconds(row.created_at),
+        "tags": [{"key": key, "value": str(value)} for key, value in tags.items()],
+    }
+
+
+def search(
+    token: ApiToken,
+    slug: str,
+    *,
+    filter_text: str,
+    order_by: Sequence[str],
+    view: str,
+    offset: int,
+    most: int,
+) -> tuple[list[Experiment], bool]:
+    """A page of experiments, and whether there are more."""
+    study = Study.objects.filter(
+        experiment=OuterRef("pk"), kind=StudyKind.SEARCH, deleted_at__isnull=True
+    )
+    rows = opened(token, slug).annotate(
+        tag_texts=Coalesce(
+            Subquery(study.values("user_attributes")[:1]), Value("{}"), output_field=TextField()
+        ),
+        foreign_name=Subquery(
+            study.annotate(n=JsonItem("system_attributes", FOREIGN_NAME)).values("n")[:1]
+        ),
+    )
+    rows = rows.annotate(
+        shown_name=Coalesce(F("foreign_name"), F("name"), output_field=TextField())
+    )
+    if view == ACTIVE:
+        rows = rows.filter(archived_at__isnull=True)
+    elif view == DELETED:
+        rows = rows.filter(archived_at__isnull=False)
+    condition = filter_language.parse(filter_text)
+    if condition is not None:
+        rows = rows.filter(_condition(condition))
+    orders = [_order(text) for text in order_by] or [F("active_at").desc()]
+    page = rows.select_related("project").order_by(*orders, "pk")
+    found = list(page[offset : offset + most + 1])
+    return found[:most], len(found) > most
+
+
+_TIMES = {"creation_time": "created_at", "last_update_time": "active_at"}
+
+
+def _order(text: str) -> OrderBy:
+    order = filter_language.parse_order(text)
+    names = {"name": "shown_name", "experiment_id": "pk", **_TIMES}
+    name = names.get(order.field.name)
+    if order.field.entity != "attribute" or name is None:
+        raise MlflowError(
+            f"Invalid order_by {text[:100]!r}: want one of {', '.join(sorted(names))}.", INVALID
+        )
+    return OrderBy(F(name), descending=order.descending, nulls_last=True)
+
+
+def _condition(condition: Condition) -> Q:
+    if isinstance(condition, Joined):
+        found = _condition(condition.parts[0])
+        for part in condition.parts[1:]:
+            found = (
+                found & _condition(part) if condition.word == "and" else found | _condition(part)
+            )
+        return found
+    field = condition.field
+    if field.entity == "tag":
+        return compare_text(JsonItem("tag_texts", field.name), condition)
+    if field.entity == "attribute" and field.name == "name":
+        return compare_text(F("shown_name"), condition)
+    if field.entity == "attribute" and field.name in _TIMES:
+        return _time(condition)
+    raise InvalidFilter(
+        f"Invalid filter field {field.name[:60]!r}: want name, creation_time, last_update_time or "
+        "a tag."
+    )
+
+
+def _time(compared: Comparison) -> Q:
+    lookups = {"=": "exact", "<": "lt", "<=": "lte", ">": "gt", ">=": "gte"}
+    value = compared.value
+    time = moment(int(value)) if isinstance(value, float) and abs(value) < 2**53 else None
+    if time is None or compared.operator not in (*lookups, "!="):
+        raise InvalidFilter(f"Want {compared.field.name} compared with milliseconds since 1970.")
+    name = _TIMES[compared.field.name]
+    if compared.operator == "!=":
+        return ~Q(**{name: time})
+    return Q(**{f"{name}__{lookups[compared.operator]}": time})

@@ -1,0 +1,268 @@
+"""Runs as MLflow's clients read them: found by id, listed by a filter, histories of metrics."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from typing import Any
+
+import numpy as np
+from django.db.models import QuerySet
+
+from experiments.design import metrics
+from experiments.design.metrics import Metric
+from experiments.models import ApiToken, LatestMetric, RunDataset, Trial
+from experiments.models.experiment import OUTSIDE
+from experiments.models.project import Role
+from experiments.models.trial import FailureKind, StudyKind, TrialState
+from experiments.models.trial_encoding import decode
+from experiments.team.queries import access
+from experiments.tracking.mlflow_errors import UNKNOWN, MlflowError
+from experiments.tracking.run_texts import milliseconds, parameters_of
+from experiments.trials.lifecycle.queries.runs import with_role
+from experiments.trials.series.queries import series
+from experiments.trials.table import filter_language
+from experiments.trials.table.queries.filtered_trials import (
+    USER,
+    condition_of,
+    order_of,
+    run_id_of,
+)
+
+ACTIVE, DELETED, ALL = "ACTIVE_ONLY", "DELETED_ONLY", "ALL"
+_PORTION = 5000  # trials of one statement
+_COLUMNS = (
+    "pk",
+    "run_id",
+    "run_name",
+    "state",
+    "failure_kind",
+    "started_at",
+    "finished_at",
+    "parameters",
+    "user_attributes",
+    "system_attributes",
+    "study__experiment_id",
+    "study__deleted_at",
+    "study__experiment__archived_at",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class FoundRun:
+    """A run as a request that names it meets it."""
+
+    id: int
+    run_id: str
+    state: int
+    failure_kind: str
+    deleted: bool
+    project_id: int
+    slug: str
+    experiment_id: int
+    official_metric: str
+    declared: Mapping[str, Metric]
+    role: str
+
+    @property
+    def may_write(self) -> bool:
+        return access.ROLES.index(Role(self.role)) >= access.ROLES.index(Role.EDITOR)
+
+
+def find(token: ApiToken, slug: str, run_id: str) -> FoundRun:
+    """The run behind an id, of one project or, without a slug, of any that the token opens.
+
+    Raises:
+        MlflowError: when there is none that the token may know of.
+    """
+    key = run_id_of(run_id)
+    rows = with_role(token.owner).filter(run_id=key, study__experiment__isnull=False)
+    row = rows.values_list(
+        "pk",
+        "state",
+        "failure_kind",
+        "study__deleted_at",
+        "study__experiment__archived_at",
+        "study__project_id",
+        "study__project__slug",
+        "study__experiment_id",
+        "study__experiment__official_metric",
+        "study__experiment__document",
+        "role",
+    )[:1]
+    found = next(iter(row), None) if key else None
+    if found is None or token.project_id not in (None, found[5]) or (slug and slug != found[6]):
+        raise MlflowError(f"Run with id={run_id[:256]} not found", UNKNOWN)
+    pk, state, failure, deleted, archived, project_id, its_slug, *rest = found
+    experiment_id, metric, document, role = rest
+    return FoundRun(
+        id=pk,
+        run_id=key.hex if key else "",
+        state=state,
+        failure_kind=failure,
+        deleted=deleted is not None or archived is not None,
+        project_id=project_id,
+        slug=its_slug,
+        experiment_id=experiment_id,
+        official_metric=metric,
+        declared=metrics.declared_metrics(document),
+        role=role or Role.ADMIN,  # a superuser sees it without being a member
+    )
+
+
+def status_of(state: int, failure_kind: str) -> str:
+    """MLflow's status of a trial."""
+    if state == TrialState.FAILED:
+        if failure_kind == FailureKind.INFEASIBLE:
+            return "FINISHED"
+        return "KILLED" if failure_kind == FailureKind.CANCELLED else "FAILED"
+    return {
+        TrialState.RUNNING: "RUNNING",
+        TrialState.WAITING: "SCHEDULED",
+        TrialState.COMPLETE: "FINISHED",
+        TrialState.PRUNED: "KILLED",
+    }[TrialState(state)]
+
+
+def read(trial_ids: Sequence[int]) -> list[dict[str, Any]]:
+    """Whole runs in MLflow's shape, in the order of their ids. Three queries."""
+    runs: dict[int, dict[str, Any]] = {}
+    latest: dict[int, list[dict[str, Any]]] = {}
+    datasets: dict[int, list[dict[str, Any]]] = {}
+    for some in _portions(trial_ids):
+        for row in Trial.objects.filter(pk__in=some).values_list(*_COLUMNS):
+            runs[row[0]] = _run(row)
+        of_some = LatestMetric.objects.filter(trial_id__in=some).order_by("trial_id", "name")
+        for pk, key, value, step, time_ms in of_some.values_list(
+            "trial_id", "name", "value", "step", "time_ms"
+        ):
+            latest.setdefault(pk, []).append(_point(key, value, time_ms, step))
+        for each in RunDataset.objects.filter(trial_id__in=some).order_by("pk"):
+            datasets.setdefault(each.trial_id, []).append(_dataset(each))
+    for pk, run in runs.items():
+        run["data"]["metrics"] = latest.get(pk, [])
+        run["inputs"]["dataset_inputs"] = datasets.get(pk, [])
+    return [runs[pk] for pk in trial_ids if pk in runs]
+
+
+def _portions(trial_ids: Iterable[int]) -> Iterator[list[int]]:
+    rest = iter(trial_ids)
+    while some := list(islice(rest, _PORTION)):
+        yield some
+
+
+def artifact_uri(experiment_id: int, run_id: str) -> str:
+    """Address to which a client sends a run's files: through this server."""
+    return f"mlflow-artifacts:/{experiment_id}/{run_id}/artifacts"
+
+
+def _run(row: tuple[Any, ...]) -> dict[str, Any]:
+    _, key, name, state, failure, started, ended, parameters, user, system, *study = row
+    experiment_id, deleted, archived = study
+    tags, facts = decode(user), decode(system)
+    run_id = key.hex
+    info = {
+        "run_id": run_id,
+        "run_uuid": run_id,
+        "run_name": name,
+        "experiment_id": str(experiment_id),
+        "user_id": str(facts.get(USER, "")),
+        "status": status_of(state, failure),
+        "start_time": milliseconds(started),
+        "artifact_uri": artifact_uri(experiment_id, run_id),
+        "lifecycle_stage": "active" if deleted is None and archived is None else "deleted",
+    }
+    if ended is not None:
+        info["end_time"] = milliseconds(ended)
+    texts = parameters_of(decode(parameters), facts)
+    return {
+        "info": info,
+        "data": {
+            "params": [{"key": key, "value": value} for key, value in texts.items()],
+            "tags": [{"key": key, "value": str(value)} for key, value in tags.items()],
+        },
+        "inputs": {},
+    }
+
+
+def number(value: float | None) -> float | str:
+    """A number as protocol buffers write it into JSON; None is NaN."""
+    if value is None or value != value:
+        return "NaN"
+    if value in (float("inf"), float("-inf")):
+        return "Infinity" if value > 0 else "-Infinity"
+    return value
+
+
+def _point(key: str, value: float | None, time_ms: int, step: int) -> dict[str, Any]:
+    return {"key": key, "value": number(value), "timestamp": time_ms, "step": step}
+
+
+def _dataset(row: RunDataset) -> dict[str, Any]:
+    dataset = {
+        name: value
+        for name in ("name", "digest", "source_type", "source", "schema", "profile")
+        if (value := getattr(row, name))
+    }
+    tags = [{"key": key, "value": value} for key, value in decode(row.tags).items()]
+    return {"tags": tags, "dataset": dataset}
+
+
+def search(
+    experiment_ids: Sequence[int],
+    *,
+    filter_text: str,
+    order_by: Sequence[str],
+    view: str,
+    offset: int,
+    most: int,
+) -> tuple[list[int], bool]:
+    """Ids of the trials of a page, and whether there are more.
+
+    Raises:
+        InvalidFilter: for a filter or an order that cannot be read.
+    """
+    rows = _of_view(experiment_ids, view)
+    condition = filter_language.parse(filter_text)
+    if condition is not None:
+        rows = rows.filter(condition_of(condition))
+    orders = [each for text in order_by for each in order_of(filter_language.parse_order(text))]
+    ordered = rows.order_by(*orders, "-started_at", "run_id")
+    found = list(ordered.values_list("pk", flat=True)[offset : offset + most + 1])
+    return found[:most], len(found) > most
+
+
+def _of_view(experiment_ids: Sequence[int], view: str) -> QuerySet[Trial]:
+    rows = Trial.objects.filter(
+        study__experiment_id__in=experiment_ids,
+        study__experiment__sampler=OUTSIDE,
+        study__kind=StudyKind.SEARCH,
+        run_id__isnull=False,
+    )
+    active = {
+        "study__deleted_at__isnull": True,
+        "study__experiment__archived_at__isnull": True,
+    }
+    if view == ACTIVE:
+        return rows.filter(**active)
+    return rows.exclude(**active) if view == DELETED else rows
+
+
+def history(
+    run: FoundRun, key: str, *, steps: tuple[int, int] | None = None
+) -> list[tuple[int, int, float]]:
+    """All points of a metric as (time in ms, step, value), by time, step and value; one that
+    was sent twice comes once.
+    """
+    found_series = series.read([run.id], names={key}, declared=run.declared, steps=steps)
+    columns = found_series.get(run.id, {}).get(key)
+    if columns is None:
+        return []
+    order = np.lexsort((columns.values, columns.steps, columns.times_ms))
+    times, found = columns.times_ms[order].tolist(), columns.steps[order].tolist()
+    points = zip(times, found, columns.values[order].tolist(), strict=True)
+    # Of NaN each is another to a comparison; as text they are one.
+    return list(
+        {(time, step, repr(value)): (time, step, value) for time, step, value in points}.values()
+    )

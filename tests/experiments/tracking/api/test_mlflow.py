@@ -1,0 +1,651 @@
+"""MLflow's REST protocol, call by call as its clients make them."""
+
+from __future__ import annotations
+
+import base64
+import json
+from typing import Any
+from urllib.parse import urlencode
+
+import pytest
+from django.test import Client
+
+from experiments.models import (
+    Configuration,
+    Experiment,
+    Membership,
+    Project,
+    SealedScore,
+    SeriesBatch,
+    Trial,
+)
+from experiments.models.trial import FailureKind, TrialState
+from experiments.team.services import tokens
+from experiments.trials.lifecycle.services import run_ends
+from tests import cast
+
+pytestmark = pytest.mark.django_db
+START = 1_700_000_000_000
+
+
+class Tracker:
+    """A client of MLflow at a project's address."""
+
+    def __init__(self, who: str = "cleo", slug: str = "digits", **more: Any) -> None:
+        self.client = Client()
+        given = {"project": None, "scopes": ("read", "write"), "name": "laptop"} | more
+        _, self.secret = tokens.create(user=cast.person(who), **given)
+        self.base = f"/projects/{slug}/api/2.0/mlflow/" if slug else "/api/2.0/mlflow/"
+
+    def send(self, method: str, call: str, **fields: Any) -> tuple[int, Any]:
+        headers = {"Authorization": f"Bearer {self.secret}"}
+        if method == "GET":
+            path = f"{self.base}{call}?{urlencode(fields, doseq=True)}"
+            answer = self.client.get(path, headers=headers)
+        else:
+            body = json.dumps(fields)
+            answer = self.client.post(self.base + call, body, "application/json", headers=headers)
+        return answer.status_code, json.loads(answer.content)
+
+    def post(self, call: str, **fields: Any) -> Any:
+        status, answer = self.send("POST", call, **fields)
+        assert status == 200, answer
+        return answer
+
+    def get(self, call: str, **fields: Any) -> Any:
+        status, answer = self.send("GET", call, **fields)
+        assert status == 200, answer
+        return answer
+
+    def refused(self, call: str, **fields: Any) -> tuple[int, str, str]:
+        """Status, code and message of a refused call; `method` GET or POST."""
+        status, answer = self.send(fields.pop("method", "POST"), call, **fields)
+        assert set(answer) == {"error_code", "message"}, answer
+        return status, answer["error_code"], answer["message"]
+
+    def experiment(self, name: str = "from lightning", **fields: Any) -> str:
+        found: str = self.post("experiments/create", name=name, **fields)["experiment_id"]
+        return found
+
+    def run(self, experiment: str, **fields: Any) -> str:
+        answer = self.post("runs/create", experiment_id=experiment, **fields)
+        found: str = answer["run"]["info"]["run_id"]
+        return found
+
+    def log(self, run: str, key: str, *values: Any, first: int = 0) -> None:
+        points = [
+            {"key": key, "value": value, "timestamp": START + step, "step": step}
+            for step, value in enumerate(values, first)
+        ]
+        self.post("runs/log-batch", run_id=run, metrics=points, params=[], tags=[])
+
+    def param(self, run: str, **values: str) -> None:
+        told = [{"key": key, "value": value} for key, value in values.items()]
+        self.post("runs/log-batch", run_id=run, params=told)
+
+    def end(self, run: str, status: str = "FINISHED", end_time: int = START + 60_000) -> Any:
+        return self.post("runs/update", run_id=run, status=status, end_time=end_time)
+
+    def read(self, run: str) -> Any:
+        return self.get("runs/get", run_id=run)["run"]
+
+    def metrics(self, run: str) -> dict[str, Any]:
+        return {each["key"]: each["value"] for each in self.read(run)["data"]["metrics"]}
+
+    def found(self, experiment: str, filter: str = "", **fields: Any) -> list[str]:
+        """Names of the runs that a search finds."""
+        answer = self.post("runs/search", experiment_ids=[experiment], filter=filter, **fields)
+        return [run["info"]["run_name"] for run in answer["runs"]]
+
+
+@pytest.fixture
+def tracker() -> Tracker:
+    cast.project()
+    return Tracker()
+
+
+def trial_of(run: str) -> Trial:
+    return Trial.objects.select_related("study__experiment").get(run_id=run)
+
+
+def test_an_experiment_is_made_found_renamed_archived_and_brought_back(tracker: Tracker) -> None:
+    status, code, _ = tracker.refused(
+        "experiments/get-by-name", method="GET", experiment_name="from lightning"
+    )
+    assert (status, code) == (404, "RESOURCE_DOES_NOT_EXIST")
+    key = tracker.experiment(tags=[{"key": "team", "value": "vision"}])
+    held = tracker.get("experiments/get", experiment_id=key)["experiment"]
+    assert held["name"] == "from lightning" and held["lifecycle_stage"] == "active"
+    assert held["tags"] == [{"key": "team", "value": "vision"}]
+    assert tracker.refused("experiments/create", name="from lightning")[:2] == (
+        400, "RESOURCE_ALREADY_EXISTS",
+    )  # fmt: skip
+    tracker.post("experiments/update", experiment_id=key, new_name="from hugging face")
+    tracker.post("experiments/set-experiment-tag", experiment_id=key, key="team", value="text")
+    named = tracker.get("experiments/get-by-name", experiment_name="from hugging face")
+    assert named["experiment"]["tags"] == [{"key": "team", "value": "text"}]
+    tracker.post("experiments/delete", experiment_id=key)
+    assert tracker.post("experiments/search")["experiments"] == []
+    gone = tracker.post("experiments/search", view_type="DELETED_ONLY")["experiments"]
+    assert [each["lifecycle_stage"] for each in gone] == ["deleted"]
+    assert tracker.refused("runs/create", experiment_id=key)[0] == 400
+    tracker.post("experiments/restore", experiment_id=key)
+    assert tracker.post("experiments/search")["experiments"][0]["experiment_id"] == key
+
+
+def test_a_name_that_no_address_can_hold_is_kept_and_has_a_page(tracker: Tracker) -> None:
+    key = tracker.experiment("/Shared/räuber: 1")
+    named = tracker.get("experiments/get-by-name", experiment_name="/Shared/räuber: 1")
+    assert named["experiment"]["experiment_id"] == key
+    assert named["experiment"]["name"] == "/Shared/räuber: 1"
+    experiment = Experiment.objects.get(pk=key)
+    browser = Client()
+    browser.force_login(cast.person("cleo"))
+    page = browser.get(f"/projects/digits/experiments/{experiment.name}/")
+    assert page.status_code == 200
+
+
+def test_an_experiments_note_is_its_notes(tracker: Tracker) -> None:
+    key = tracker.experiment()
+    tracker.post(
+        "experiments/set-experiment-tag", experiment_id=key, key="mlflow.note.content", value="*x*"
+    )
+    assert Experiment.objects.get(pk=key).notes == "*x*"
+    held = tracker.get("experiments/get", experiment_id=key)["experiment"]
+    assert held["tags"] == [{"key": "mlflow.note.content", "value": "*x*"}]
+
+
+def test_a_run_holds_what_was_logged_exactly(tracker: Tracker) -> None:
+    run = tracker.run(
+        tracker.experiment(), run_name="a run", user_id="cleo", start_time=START,
+        tags=[{"key": "mlflow.source.name", "value": "train.py"}],
+    )  # fmt: skip
+    tracker.post("runs/log-parameter", run_id=run, key="lr", value="1e-3")
+    tracker.param(run, **{"optimizer": "adam", "epochs": "60", "note": ""})
+    tracker.log(run, "loss", 0.1 + 0.2, "NaN", "Infinity", "-Infinity")
+    tracker.post(
+        "runs/log-metric", run_id=run, key="loss", value=5e-324, timestamp=START, step=-(2**63)
+    )
+    tracker.post("runs/set-tag", run_uuid=run, key="team", value="vision")
+    held = tracker.read(run)
+    assert held["info"]["run_name"] == "a run" and held["info"]["start_time"] == START
+    assert held["info"]["status"] == "RUNNING" and held["info"]["user_id"] == "cleo"
+    told = {each["key"]: each["value"] for each in held["data"]["params"]}
+    assert told == {"lr": "1e-3", "optimizer": "adam", "epochs": "60", "note": ""}
+    assert {"key": "team", "value": "vision"} in held["data"]["tags"]
+    points = tracker.get("metrics/get-history", run_id=run, metric_key="loss")["metrics"]
+    assert [(each["step"], each["value"]) for each in points] == [
+        (-(2**63), 5e-324), (0, 0.1 + 0.2), (1, "NaN"), (2, "Infinity"), (3, "-Infinity"),
+    ]  # fmt: skip
+
+
+def test_the_latest_value_is_that_of_the_largest_step_then_of_the_latest_time(
+    tracker: Tracker,
+) -> None:
+    run = tracker.run(tracker.experiment())
+    for step, time, value in ((3, 5, 0.3), (1, 9, 0.1), (3, 7, 0.7), (3, 6, 0.6), (3, 7, 0.5)):
+        tracker.post(
+            "runs/log-metric", run_id=run, key="acc", value=value, step=step, timestamp=time
+        )
+    assert tracker.metrics(run) == {"acc": 0.7}
+    points = tracker.get("metrics/get-history", run_id=run, metric_key="acc")["metrics"]
+    assert len(points) == 5
+
+
+def test_a_point_that_is_sent_twice_is_read_once(tracker: Tracker) -> None:
+    run = tracker.run(tracker.experiment())
+    tracker.log(run, "loss", 0.5, "NaN")
+    tracker.log(run, "loss", 0.5, "NaN")
+    points = tracker.get("metrics/get-history", run_id=run, metric_key="loss")["metrics"]
+    assert [each["value"] for each in points] == [0.5, "NaN"]
+
+
+def test_a_history_comes_in_pages(tracker: Tracker) -> None:
+    run = tracker.run(tracker.experiment())
+    tracker.log(run, "loss", *range(10))
+    first = tracker.get("metrics/get-history", run_id=run, metric_key="loss", max_results=6)
+    rest = tracker.get(
+        "metrics/get-history", run_id=run, metric_key="loss", max_results=6,
+        page_token=first["next_page_token"],
+    )  # fmt: skip
+    values = [each["value"] for each in first["metrics"] + rest["metrics"]]
+    assert values == list(range(10)) and "next_page_token" not in rest
+
+
+def test_a_parameter_does_not_change(tracker: Tracker) -> None:
+    run = tracker.run(tracker.experiment())
+    tracker.param(run, lr="0.1", seed="3")
+    tracker.param(run, lr="0.1", seed="3")
+    for name in ("lr", "seed"):
+        _, code, message = tracker.refused("runs/log-parameter", run_id=run, key=name, value="4")
+        assert code == "INVALID_PARAMETER_VALUE" and "Changing param values" in message
+
+
+def test_a_refused_batch_logs_nothing(tracker: Tracker) -> None:
+    run = tracker.run(tracker.experiment())
+    tracker.param(run, lr="0.1")
+    point = {"key": "loss", "value": 1, "timestamp": START, "step": 0}
+    status, _, _ = tracker.refused(
+        "runs/log-batch", run_id=run, metrics=[point], params=[{"key": "lr", "value": "0.2"}]
+    )
+    assert status == 400 and tracker.metrics(run) == {}
+    assert not SeriesBatch.objects.exists()
+
+
+def test_a_run_ends_as_it_says_and_is_scored_by_the_metric_of_its_project(
+    tracker: Tracker,
+) -> None:
+    key = tracker.experiment()
+    ended = {}
+    for status in ("FINISHED", "FAILED", "KILLED"):
+        run = ended[status] = tracker.run(key)
+        tracker.log(run, "validation_accuracy", 0.5, 0.9, 0.7)
+        info = tracker.end(run, status)["run_info"]
+        assert (info["status"], info["end_time"]) == (status, START + 60_000)
+    trial = trial_of(ended["FINISHED"])
+    assert (trial.state, trial.value, trial.best_step) == (TrialState.COMPLETE, 0.9, 1)
+    assert trial_of(ended["KILLED"]).failure_kind == FailureKind.CANCELLED
+    experiment = Experiment.objects.get(pk=key)
+    assert experiment.official_metric == "validation_accuracy"
+    assert (experiment.best_value, experiment.complete_count, experiment.failed_count) == (
+        0.9, 1, 2,
+    )  # fmt: skip
+    assert trial.configuration_id is not None
+
+
+def test_the_metric_that_decides_is_named_later_and_scores_the_runs_that_there_are(
+    tracker: Tracker,
+) -> None:
+    key = tracker.experiment()
+    runs = [tracker.run(key) for _ in range(3)]
+    for run, values in zip(runs, ([3, 1, 2], ["NaN", "NaN"], [0.5]), strict=True):
+        tracker.log(run, "val_rmse", *values)
+    for run in runs[:2]:
+        tracker.end(run)
+    experiment = Experiment.objects.get(pk=key)
+    assert (experiment.official_metric, experiment.complete_count) == ("", 2)
+    tag = {"experiment_id": key, "key": "verdict.official_metric"}
+    tracker.post("experiments/set-experiment-tag", value="val_rmse", **tag)
+    experiment.refresh_from_db()
+    assert (experiment.official_metric, experiment.direction) == ("val_rmse", "minimize")
+    assert (experiment.best_value, experiment.complete_count, experiment.failed_count) == (1, 1, 1)
+    assert tracker.read(runs[1])["info"]["status"] == "FINISHED"
+    assert trial_of(runs[2]).latest_value == 0.5
+    assert tracker.refused("experiments/set-experiment-tag", value="other_loss", **tag)[0] == 400
+
+
+def test_a_run_may_go_on_after_its_end_and_is_counted_once(tracker: Tracker) -> None:
+    key = tracker.experiment()
+    run = tracker.run(key)
+    tracker.log(run, "validation_accuracy", 0.5)
+    tracker.end(run)
+    tracker.post("runs/update", run_id=run, status="RUNNING")
+    assert Experiment.objects.get(pk=key).complete_count == 0
+    tracker.log(run, "validation_accuracy", 0.8, first=1)
+    tracker.end(run)
+    experiment = Experiment.objects.get(pk=key)
+    assert (experiment.complete_count, experiment.best_value) == (1, 0.8)
+
+
+def test_what_is_logged_after_the_end_counts(tracker: Tracker) -> None:
+    key = tracker.experiment()
+    run = tracker.run(key)
+    tracker.log(run, "validation_accuracy", 0.5)
+    tracker.end(run)
+    tracker.log(run, "validation_accuracy", 0.9, first=1)
+    assert tracker.read(run)["info"]["status"] == "FINISHED"
+    assert tracker.metrics(run) == {"validation_accuracy": 0.9}
+    assert Experiment.objects.get(pk=key).best_value == 0.9
+
+
+def test_a_run_that_was_given_up_for_lost_goes_on_when_it_logs_again(tracker: Tracker) -> None:
+    run = tracker.run(tracker.experiment())
+    Trial.objects.update(heartbeat_at=cast.START)
+    assert run_ends.lose_silent() == [trial_of(run).pk]
+    assert tracker.read(run)["info"]["status"] == "FAILED"
+    tracker.log(run, "validation_accuracy", 0.5)
+    assert tracker.read(run)["info"]["status"] == "RUNNING"
+
+
+def test_a_deleted_run_is_left_out_and_comes_back_under_its_number(tracker: Tracker) -> None:
+    key = tracker.experiment()
+    runs = [tracker.run(key, run_name=name) for name in ("good", "bad")]
+    for run, value in zip(runs, (0.8, 0.9), strict=True):
+        tracker.log(run, "validation_accuracy", value)
+        tracker.end(run)
+    tracker.post("runs/delete", run_id=runs[1])
+    assert tracker.found(key) == ["good"]
+    assert tracker.found(key, run_view_type="DELETED_ONLY") == ["bad"]
+    assert sorted(tracker.found(key, run_view_type="ALL")) == ["bad", "good"]
+    experiment = Experiment.objects.get(pk=key)
+    assert (experiment.trial_count, experiment.best_value) == (1, 0.8)
+    _, _, message = tracker.refused("runs/set-tag", run_id=runs[1], key="a", value="b")
+    assert f"The run {runs[1]} must be in the 'active' state" in message
+    tracker.post("runs/restore", run_id=runs[1])
+    experiment.refresh_from_db()
+    assert (experiment.trial_count, experiment.best_value) == (2, 0.9)
+    assert trial_of(runs[1]).number == 1
+
+
+def test_runs_that_differ_in_seeds_alone_are_of_one_configuration(tracker: Tracker) -> None:
+    key = tracker.experiment()
+    for seed, rate in (("1", "0.1"), ("2", "0.1"), ("1", "0.2")):
+        run = tracker.run(key)
+        tracker.param(run, random_state=seed, split_seed="7", lr=rate)
+        tracker.end(run)
+        params = {each["key"]: each["value"] for each in tracker.read(run)["data"]["params"]}
+        assert params == {"random_state": seed, "split_seed": "7", "lr": rate}
+    trials = Trial.objects.order_by("number")
+    assert [each.train_seed for each in trials] == [1, 2, 1]
+    assert {each.split_seed for each in trials} == {7}
+    first, second, third = (each.configuration_id for each in trials)
+    assert first == second != third
+    assert json.loads(Configuration.objects.get(pk=first).document)["parameters"] == {"lr": 0.1}
+
+
+def test_an_experiment_may_say_which_parameters_are_seeds(tracker: Tracker) -> None:
+    key = tracker.experiment(tags=[{"key": "verdict.train_seed", "value": "fold, seed"}])
+    run = tracker.run(key)
+    tracker.param(run, fold="4", random_state="5")
+    trial = trial_of(run)
+    assert trial.train_seed == 4 and json.loads(trial.parameters) == {"random_state": 5}
+
+
+def test_a_nested_run_knows_its_parent(tracker: Tracker) -> None:
+    key = tracker.experiment()
+    parent = tracker.run(key)
+    child = tracker.run(key, tags=[{"key": "mlflow.parentRunId", "value": parent}])
+    assert trial_of(child).parent == trial_of(parent)
+    stranger = tracker.run(key, tags=[{"key": "mlflow.parentRunId", "value": "7"}])
+    assert trial_of(stranger).parent is None
+
+
+def test_datasets_are_kept_shown_and_searched(tracker: Tracker) -> None:
+    key = tracker.experiment()
+    run = tracker.run(key, run_name="with data")
+    tracker.run(key, run_name="without")
+    dataset = {"name": "digits", "digest": "abc", "source_type": "local", "source": "{}"}
+    told = {"dataset": dataset, "tags": [{"key": "mlflow.data.context", "value": "training"}]}
+    tracker.post("runs/log-inputs", run_id=run, datasets=[told])
+    tracker.post("runs/log-inputs", run_id=run, datasets=[told])
+    assert tracker.read(run)["inputs"]["dataset_inputs"] == [told]
+    for text in ("dataset.name = 'digits'", "datasets.digest LIKE 'ab%'",
+                 "dataset.context IN ('training', 'evaluation')"):  # fmt: skip
+        assert tracker.found(key, text) == ["with data"]
+    tracker.end(run)
+    configuration = trial_of(run).configuration
+    assert configuration is not None
+    assert json.loads(configuration.document)["data"] == {"digits": "abc"}
+
+
+def test_test_scores_are_sealed_where_the_project_seals_them(tracker: Tracker) -> None:
+    run = tracker.run(tracker.experiment())
+    tracker.log(run, "test_accuracy", 0.7)
+    assert tracker.metrics(run) == {}
+    assert tracker.get("metrics/get-history", run_id=run, metric_key="test_accuracy") == {
+        "metrics": []
+    }
+    assert SealedScore.objects.get().value == 0.7
+    Project.objects.update(seals_test=False)
+    run = tracker.run(tracker.experiment("open"))
+    tracker.log(run, "test_accuracy", 0.7)
+    assert tracker.metrics(run) == {"test_accuracy": 0.7}
+    assert len(tracker.get("metrics/get-history", run_id=run, metric_key="test_accuracy")) == 1
+
+
+@pytest.fixture
+def searched(tracker: Tracker) -> tuple[Tracker, str]:
+    """Three runs: low, high and none, which logged nothing."""
+    key = tracker.experiment()
+    for name, rate, loss in (("low", "0.1", 0.2), ("high", "1e-05", 0.8)):
+        run = tracker.run(key, run_name=name, start_time=START)
+        tracker.param(run, **{"lr": rate, "opt": "adam" if name == "low" else "SGD_x"})
+        tracker.log(run, "val loss", loss)
+        tracker.log(run, "bad", "NaN" if name == "low" else "Infinity")
+        tracker.post("runs/set-tag", run_id=run, key="mlflow.x.y", value=f"50% {name}")
+        tracker.end(run, "FINISHED" if name == "low" else "KILLED")
+    tracker.run(key, run_name="none", start_time=START + 5)
+    return tracker, key
+
+
+@pytest.mark.parametrize(
+    ("text", "names"),
+    [
+        ("metrics.`val loss` < 0.3", ["low"]),
+        ("metric.\"val loss\" >= 0.2 and params.opt = 'adam'", ["low"]),
+        ("metrics.`val loss` != 0.2", ["high"]),
+        ("metrics.bad > 1e300", ["high"]),
+        ("metrics.`val loss` IS NULL", ["none"]),
+        ("params.lr = '1e-05'", ["high"]),
+        ("params.lr = '0.00001'", []),
+        ("parameters.lr != '0.1'", ["high"]),
+        ("params.opt LIKE 'SGD_x'", ["high"]),
+        ("params.opt LIKE 'sgd%'", []),
+        ("params.opt ILIKE 'sgd%'", ["high"]),
+        ("params.opt LIKE '*'", []),
+        ("params.opt IN ('adam', 'other')", ["low"]),
+        ("params.opt NOT IN ('adam')", ["high"]),
+        ("params.none IS NOT NULL", []),
+        ("tags.mlflow.x.y = '50% low'", ["low"]),
+        ("tags.`mlflow.x.y` LIKE '50\\%%'", []),
+        ("attributes.status = 'KILLED'", ["high"]),
+        ("status IN ('RUNNING', 'FINISHED')", ["low", "none"]),
+        ("status != 'RUNNING'", ["high", "low"]),
+        ("run_name LIKE '%o%'", ["low", "none"]),
+        (f"attributes.start_time > {START}", ["none"]),
+        (f"start_time = {START}", ["high", "low"]),
+        ("end_time IS NULL", ["none"]),
+        ("run_id IN ('x', '0')", []),
+        ("params.opt = 'adam' or (params.opt = 'SGD_x' and metrics.`val loss` < 0.5)", ["low"]),
+        ("params.opt = ''' OR 1=1 --'", []),
+        ("tags.`a'; DROP TABLE experiments_trial; --` = 'x'", []),
+        ("", ["high", "low", "none"]),
+    ],
+)
+def test_runs_are_searched_in_the_filter_language(
+    searched: tuple[Tracker, str], text: str, names: list[str]
+) -> None:
+    tracker, key = searched
+    assert sorted(tracker.found(key, text)) == names
+
+
+@pytest.mark.parametrize(
+    ("order", "names"),
+    [
+        (["metrics.`val loss` ASC"], ["low", "high", "none"]),
+        (["metrics.`val loss` DESC"], ["high", "low", "none"]),
+        (["metrics.bad ASC"], ["high", "none", "low"]),
+        (["params.lr"], ["high", "low", "none"]),
+        (["attributes.start_time ASC", "run_name DESC"], ["low", "high", "none"]),
+        (["tags.`mlflow.x.y` DESC"], ["low", "high", "none"]),
+    ],
+)
+def test_runs_are_ordered_and_those_without_the_field_come_last(
+    searched: tuple[Tracker, str], order: list[str], names: list[str]
+) -> None:
+    tracker, key = searched
+    assert tracker.found(key, order_by=order) == names
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "metrics.loss = 'x'", "params.lr > 3", "foo.bar = 1", "metrics.", "metrics.x >", "a", "=",
+        "attributes.nothing = 'x'", "status > 'A'", "run_id LIKE '%'", "params.a = 'x' AND",
+        "params.a = 'x' params.b = 'y'", "((((", "tags.a IN ()", "tags.a IN ('x'",
+        "dataset.x = 'y'",
+        "tags.a LIKE '" + "%a" * 30 + "'", "(" * 500, "metrics.a > 1e", "'", "`", "\\",
+    ],
+)  # fmt: skip
+def test_a_filter_that_cannot_be_read_is_refused_with_a_sentence(
+    tracker: Tracker, text: str
+) -> None:
+    key = tracker.experiment()
+    status, code, message = tracker.refused("runs/search", experiment_ids=[key], filter=text)
+    assert (status, code) == (400, "INVALID_PARAMETER_VALUE") and len(message) > 15
+
+
+def test_a_search_comes_in_pages(searched: tuple[Tracker, str]) -> None:
+    tracker, key = searched
+    wanted = {"experiment_ids": [key], "max_results": 2, "order_by": ["run_name"]}
+    first = tracker.post("runs/search", **wanted)
+    rest = tracker.post("runs/search", **wanted, page_token=first["next_page_token"])
+    names = [run["info"]["run_name"] for run in first["runs"] + rest["runs"]]
+    assert names == ["high", "low", "none"] and "next_page_token" not in rest
+    for token in ("x", base64.b64encode(b'{"offset": -1}').decode()):
+        assert tracker.refused("runs/search", page_token=token)[0] == 400
+    _, _, message = tracker.refused("runs/search", max_results=123456789)
+    assert "Invalid value 123456789 for parameter 'max_results' supplied" in message
+
+
+def test_experiments_are_searched_by_name_tag_and_time(tracker: Tracker) -> None:
+    for name, value in (("a", "value"), ("ab", "vaLue"), ("Abc", "")):
+        tracker.experiment(name, tags=[{"key": "key", "value": value}])
+
+    def found(text: str, **more: Any) -> list[str]:
+        rows = tracker.post("experiments/search", filter=text, **more)["experiments"]
+        return [each["name"] for each in rows]
+
+    assert found("name = 'a'") == ["a"]
+    assert sorted(found("attribute.name LIKE 'a%'")) == ["a", "ab"]
+    assert found("tags.key = 'value'") == ["a"]
+    assert sorted(found("tag.key ILIKE '%alu%'")) == ["a", "ab"]
+    assert found("creation_time > 0", order_by=["name DESC"]) == ["ab", "a", "Abc"]
+    assert tracker.refused("experiments/search", filter="metrics.a > 1")[0] == 400
+
+
+@pytest.mark.parametrize(
+    ("call", "fields", "message"),
+    [
+        ("experiments/create", {}, "Missing value for required parameter 'name'"),
+        ("experiments/create", {"name": 123}, "Invalid value 123 for parameter 'name'"),
+        ("experiments/create", {"name": "x", "artifact_location": 9.0},
+         "Invalid value 9.0 for parameter 'artifact_location'"),
+        ("experiments/create", {"name": "x", "tags": "5"},
+         'Invalid value "5" for parameter \'tags\''),
+        ("experiments/create", {"name": "x" * 501}, "'name' exceeds the maximum length of 500"),
+        ("runs/log-metric", {"run_id": 31, "key": "a", "value": 1, "timestamp": 1},
+         "Invalid value 31 for parameter 'run_id' supplied"),
+        ("runs/log-metric", {"run_id": None, "key": "a", "value": 1, "timestamp": 1},
+         "Missing value for required parameter 'run_id'"),
+        ("runs/log-metric", {"run_id": "r", "key": 31, "value": 1, "timestamp": 1},
+         "Invalid value 31 for parameter 'key' supplied"),
+        ("runs/log-metric", {"run_id": "r", "key": "a", "value": 1, "timestamp": 1, "step": "foo"},
+         'Invalid value "foo" for parameter \'step\' supplied'),
+        ("runs/log-metric", {"run_id": "r", "key": "a", "value": 1, "timestamp": "foo"},
+         'Invalid value "foo" for parameter \'timestamp\' supplied'),
+        ("runs/log-metric", {"run_id": "r", "value": 1, "timestamp": 1},
+         "Missing value for required parameter 'key'"),
+        ("runs/log-metric", {"run_id": "r", "key": "a", "value": 1, "timestamp": 2**63},
+         "for parameter 'timestamp' supplied"),
+        ("runs/log-metric", {"run_id": "r", "key": "../a", "value": 1, "timestamp": 1},
+         "must not resolve to other names"),
+        ("runs/log-parameter", {"run_id": "r", "key": "a", "value": "x" * 6001},
+         "'Param value' exceeds the maximum length of 6000 characters"),
+        ("runs/set-tag", {"run_id": "r", "key": "p", "value": 41},
+         "Invalid value 41 for parameter 'value' supplied"),
+        ("runs/log-batch", {"run_id": "r", "metrics": "foo"},
+         'Invalid value "foo" for parameter \'metrics\' supplied'),
+        ("runs/log-batch", {"run_id": "r", "metrics": [{"key": "mae", "value": 2.5}]},
+         'Invalid value [{"key":"mae","value":2.5}] for parameter \'metrics\' supplied'),
+        ("runs/log-batch",
+         {"run_id": "r", "metrics": [{"key": "a", "value": 1, "timestamp": 1}] * 1001},
+         "can contain at most 1000 metrics. Got 1001 metrics."),
+        ("runs/log-batch", {"run_id": "r", "params": [{"key": "a", "value": "1"}] * 2},
+         "Duplicate parameter keys have been submitted: ['a']"),
+        ("runs/update", {"run_id": "r", "status": "DONE"}, "for parameter 'status' supplied"),
+    ],
+)  # fmt: skip
+def test_wrong_fields_are_refused_in_the_words_that_clients_match_on(
+    tracker: Tracker, call: str, fields: dict[str, Any], message: str
+) -> None:
+    status, code, told = tracker.refused(call, **fields)
+    assert (status, code) == (400, "INVALID_PARAMETER_VALUE") and message in told
+
+
+def test_who_may_not_see_a_project_learns_nothing_of_it(tracker: Tracker) -> None:
+    key = tracker.experiment()
+    run = tracker.run(key)
+    cast.project("speech")
+    Membership.objects.filter(project__slug="speech").delete()
+    Membership.objects.create(
+        user=cast.person("dan"), project=Project.objects.get(slug="speech"), role="admin"
+    )
+    for dan in (Tracker("dan"), Tracker("dan", "speech"), Tracker("dan", "")):
+        for call, fields in (
+            ("experiments/get", {"experiment_id": key, "method": "GET"}),
+            ("runs/get", {"run_id": run, "method": "GET"}),
+            ("metrics/get-history", {"run_id": run, "metric_key": "a", "method": "GET"}),
+            ("runs/log-metric", {"run_id": run, "key": "a", "value": 1, "timestamp": 1}),
+            ("runs/log-batch", {"run_id": run}),
+            ("runs/delete", {"run_id": run}),
+            ("runs/create", {"experiment_id": key}),
+            ("experiments/delete", {"experiment_id": key}),
+            ("experiments/set-experiment-tag", {"experiment_id": key, "key": "a", "value": "b"}),
+        ):
+            assert dan.refused(call, **fields)[:2] == (404, "RESOURCE_DOES_NOT_EXIST")
+    assert Tracker("dan", "").found(key) == []
+    assert Tracker("dan", "speech").found(key) == []
+    assert Tracker("dan", "").post("experiments/search")["experiments"] == []
+
+
+def test_a_token_does_what_its_scope_and_its_owners_role_allow(tracker: Tracker) -> None:
+    key = tracker.experiment()
+    run = tracker.run(key)
+    reader = Tracker(scopes=("read",))
+    viewer = Tracker("ben", scopes=("read", "write"))
+    assert reader.read(run) == viewer.read(run)
+    point = {"run_id": run, "key": "a", "value": 1, "timestamp": 1}
+    for other in (reader, viewer):
+        assert other.refused("runs/log-metric", **point)[:2] == (403, "PERMISSION_DENIED")
+        assert other.refused("runs/create", experiment_id=key)[0] == 403
+        assert other.refused("experiments/create", name="x")[0] == 403
+        assert other.refused("experiments/delete", experiment_id=key)[0] == 403
+
+
+def test_a_token_may_be_the_password_of_any_user_name(tracker: Tracker) -> None:
+    tracker.experiment()
+    pair = base64.b64encode(f"whoever:{tracker.secret}".encode()).decode()
+    for told, status in ((f"Basic {pair}", 200), ("Basic x", 401), ("", 401), ("Bearer x", 401)):
+        answer = tracker.client.post(
+            f"{tracker.base}experiments/search", "{}", "application/json",
+            headers={"Authorization": told},
+        )  # fmt: skip
+        assert answer.status_code == status
+
+
+def test_what_is_not_offered_says_so(tracker: Tracker) -> None:
+    for call in ("traces/search", "prompts/create", "gateway/routes", "webhooks"):
+        status, code, message = tracker.refused(call)
+        assert (status, code) == (501, "NOT_IMPLEMENTED") and "not offered" in message
+    assert tracker.refused("nothing/here")[:2] == (404, "ENDPOINT_NOT_FOUND")
+
+
+def test_at_the_bare_address_the_names_first_part_is_the_project(tracker: Tracker) -> None:
+    bare = Tracker(slug="")
+    key = bare.experiment("digits/from lightning")
+    assert Experiment.objects.get(pk=key).project.slug == "digits"
+    named = bare.get("experiments/get-by-name", experiment_name="digits/from lightning")
+    assert named["experiment"]["name"] == "digits/from lightning"
+    assert tracker.get("experiments/get", experiment_id=key)["experiment"]["name"] == (
+        "from lightning"
+    )
+    status, code, message = bare.refused("experiments/create", name="anything")
+    assert (status, code) == (403, "PERMISSION_DENIED") and "tracking URI" in message
+
+
+def test_a_program_that_names_no_project_gets_one_of_its_own() -> None:
+    root = cast.person("root", is_superuser=True)
+    bare = Tracker(root.get_username(), slug="")
+    run = bare.run("0")
+    project = Project.objects.get()
+    assert (project.slug, project.official_metric, project.seals_test) == ("mlflow", "", False)
+    bare.log(run, "test_accuracy", 0.5)
+    bare.end(run)
+    assert bare.metrics(run) == {"test_accuracy": 0.5}
+    assert trial_of(run).study.experiment is not None
+    browser = Client()
+    browser.force_login(root)
+    for page in ("/", "/projects/mlflow/", "/projects/mlflow/experiments/Default/",
+                 "/projects/mlflow/experiments/Default/trials/0/"):  # fmt: skip
+        assert browser.get(page).status_code == 200, page
