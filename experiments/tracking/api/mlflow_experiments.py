@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from experiments.team.queries.access import Access
 from experiments.tracking.api.mlflow_call import MOST_RESULTS, Call, Handler, next_page
 from experiments.tracking.mlflow_errors import MlflowError, invalid, missing, too_long
 from experiments.tracking.mlflow_fields import LONGEST_EXPERIMENT, LONGEST_EXPERIMENT_TAG, tag_of
 from experiments.tracking.queries import mlflow_experiments as queries
+from experiments.tracking.queries.mlflow_experiments import Experiment
 from experiments.tracking.services import mlflow_experiments as services
 
 DEFAULT_IDS = ("", "0")  # of the experiment of programs that name none
@@ -97,7 +99,7 @@ def update(call: Call) -> None:
     services.rename(access=access, experiment=found, name=place.name)
 
 
-def _to_write(call: Call) -> tuple[queries.Experiment, services.Access]:
+def _to_write(call: Call) -> tuple[Experiment, Access]:
     call.need("write")
     named = call.fields.text("experiment_id", needed=True)
     found = queries.find(call.token, call.slug, named)

@@ -10,7 +10,8 @@ from django.db.models import F, OuterRef, Q, QuerySet, Subquery, TextField, Valu
 from django.db.models.expressions import OrderBy
 from django.db.models.functions import Coalesce
 
-from experiments.models import ApiToken, Experiment, Study
+from experiments.models import ApiToken, Study
+from experiments.models import Experiment as Experiment
 from experiments.models.experiment import OUTSIDE
 from experiments.models.trial import StudyKind
 from experiments.models.trial_encoding import decode
@@ -152,7 +153,8 @@ def search(
     orders = [_order(text) for text in order_by] or [F("active_at").desc()]
     page = rows.select_related("project").order_by(*orders, "pk")
     found = list(page[offset : offset + most + 1])
-    return found[:most], len(found) > most
+    experiments: list[Any] = found[:most]
+    return experiments, len(found) > most
 
 
 _TIMES = {"creation_time": "created_at", "last_update_time": "active_at"}

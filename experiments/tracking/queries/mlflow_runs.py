@@ -32,6 +32,18 @@ from experiments.trials.table.queries.filtered_trials import (
 
 ACTIVE, DELETED, ALL = "ACTIVE_ONLY", "DELETED_ONLY", "ALL"
 _PORTION = 5000  # trials of one statement
+_FOUND = (
+    "pk",
+    "state",
+    "failure_kind",
+    "study__deleted_at",
+    "study__experiment__archived_at",
+    "study__project_id",
+    "study__project__slug",
+    "study__experiment_id",
+    "study__experiment__official_metric",
+    "study__experiment__document",
+)
 _COLUMNS = (
     "pk",
     "run_id",
@@ -78,24 +90,12 @@ def find(token: ApiToken, slug: str, run_id: str) -> FoundRun:
     """
     key = run_id_of(run_id)
     rows = with_role(token.owner).filter(run_id=key, study__experiment__isnull=False)
-    row = rows.values_list(
-        "pk",
-        "state",
-        "failure_kind",
-        "study__deleted_at",
-        "study__experiment__archived_at",
-        "study__project_id",
-        "study__project__slug",
-        "study__experiment_id",
-        "study__experiment__official_metric",
-        "study__experiment__document",
-        "role",
-    )[:1]
+    row = rows.values_list("role", *_FOUND)[:1]
     found = next(iter(row), None) if key else None
-    if found is None or token.project_id not in (None, found[5]) or (slug and slug != found[6]):
+    if found is None or token.project_id not in (None, found[6]) or (slug and slug != found[7]):
         raise MlflowError(f"Run with id={run_id[:256]} not found", UNKNOWN)
-    pk, state, failure, deleted, archived, project_id, its_slug, *rest = found
-    experiment_id, metric, document, role = rest
+    role, pk, state, failure, deleted, archived, project_id, its_slug, *rest = found
+    experiment_id, metric, document = rest
     return FoundRun(
         id=pk,
         run_id=key.hex if key else "",

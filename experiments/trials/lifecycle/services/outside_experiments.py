@@ -156,8 +156,8 @@ def name_official_metric(
         locked = Experiment.objects.select_for_update().get(pk=experiment.pk)
         if locked.official_metric:
             raise Conflict(
-                f"The official metric of {locked.name} is {locked.official_metric}; every comparison "
-                "so far rests on it."
+                f"The official metric of {locked.name} is {locked.official_metric}; every "
+                "comparison so far rests on it."
             )
         adopt_metric(locked, metric=metric.strip(), direction=direction)
 

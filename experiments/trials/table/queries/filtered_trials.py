@@ -94,7 +94,7 @@ class JsonItem(Func):
 class _JsonConstant(Value):
     """A text as `JsonItem` gives it: on SQLite a number where it would be stored as one."""
 
-    def as_sqlite(self, compiler: Any, connection: Any) -> Any:
+    def as_sqlite(self, compiler: Any, connection: Any, **context: Any) -> Any:
         number = number_of(self.value)
         return super().as_sql(compiler, connection) if number is None else ("%s", [number])
 

@@ -254,7 +254,7 @@ def test_a_replicate_that_falls_silent_is_an_accident(
     Trial.objects.filter(pk=made["id"]).update(heartbeat_at=cast.START)
     Experiment.objects.update(stop_reason="all runs ended")
     assert run_ends.lose_silent() == [made["id"]]
-    assert evaluate(repetition).accidents == 1
+    assert evaluate(replication).accidents == 1
 
 
 def test_a_replicate_that_nobody_took_cannot_be_logged_to(
