@@ -100,7 +100,7 @@
     keep("smooth", settings.smooth ? String(settings.smooth) : "");
     keep("from", settings.from === null ? "" : String(settings.from));
     keep("to", settings.to === null ? "" : String(settings.to));
-    history.replaceState(null, "", query.size ? `?${query}` : location.pathname);
+    history.replaceState(null, "", (query.size ? `?${query}` : location.pathname) + location.hash);
     const carry = (selector, names) =>
       document.querySelectorAll(selector).forEach((link) => {
         const theirs = new URL(link.href);

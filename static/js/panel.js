@@ -56,7 +56,7 @@
     query.delete("tab");
     if (event.detail) query.set("trials", event.detail);
     else query.delete("trials");
-    history.replaceState(null, "", query.size ? `?${query}` : location.pathname);
+    history.replaceState(null, "", (query.size ? `?${query}` : location.pathname) + location.hash);
     show(query.toString());
   });
   document.addEventListener("verdict:panel", () => show(location.search.slice(1)));

@@ -3,7 +3,9 @@
   "use strict";
   const ticks = () => [...document.querySelectorAll("[data-pick]")];
   const picked = new Set(new URLSearchParams(location.search).get("trials")?.split(",").filter((each) => /^\d+$/.test(each)) || []);
+  const MOST = 8; // as many curves as can be told apart
   let place = -1;
+  let full = false; // one more was wanted than can be drawn
 
   function mark() {
     ticks().forEach((tick) => {
@@ -14,20 +16,24 @@
     if (count) {
       count.hidden = picked.size === 0;
       count.querySelector("[data-count]").textContent = picked.size;
+      count.querySelector("[data-full]").hidden = !full;
     }
   }
 
   document.addEventListener("change", (event) => {
     const tick = event.target.closest("[data-pick]");
     if (!tick) return;
-    if (tick.checked && picked.size < 8) picked.add(tick.value);
-    else picked.delete(tick.value);
+    full = tick.checked && picked.size >= MOST;
+    if (tick.checked && !full) picked.add(tick.value);
+    else if (!full) picked.delete(tick.value);
     mark();
+    if (full) return;
     document.dispatchEvent(new CustomEvent("verdict:pick", { detail: [...picked].join(",") }));
   });
   document.addEventListener("click", (event) => {
     if (!event.target.closest("[data-unpick]")) return;
     picked.clear();
+    full = false;
     mark();
     document.dispatchEvent(new CustomEvent("verdict:pick", { detail: "" }));
   });

@@ -72,13 +72,16 @@ def extend(asked: Asked) -> Made:
     names = ", ".join(dict.fromkeys(change.where[1] for change in changes))
     if changes:
         return Made(changes, f"Goes further in {names}.")
-    return Made(why="No edge asks for more room: write the wider limits into the file.")
+    return Made(why="Couldn't widen automatically; edit the ranges below.")
 
 
 def _wider(asked: Asked) -> Iterator[Change]:
     """Limits that a finding suggests, an end chosen by hand, or all ends that rules point at."""
     named = asked.evidence.get("hyperparameter")
     if isinstance(named, str) and named in asked.file.space:
+        if isinstance(asked.file.space[named].domain, Choices):
+            yield from _further_choice(asked, named, str(asked.evidence.get("edge", "")))
+            return
         for key in ("low", "high"):
             bound = asked.evidence.get(f"suggested_{key}")
             if isinstance(bound, int | float):
@@ -93,9 +96,34 @@ def _wider(asked: Asked) -> Iterator[Change]:
         }
     for axis in asked.seen.axes:
         for edge in Edge:
-            bound = suggested_bound(axis, edge) if (axis.name, edge.value) in wanted else None
+            if (axis.name, edge.value) not in wanted:
+                continue
+            if axis.kind is AxisKind.ORDERED:
+                yield from _further_choice(asked, axis.name, edge.value)
+                continue
+            bound = suggested_bound(axis, edge)
             if bound is not None:
                 yield _bound(asked, axis.name, edge.value, bound)
+
+
+def _further_choice(asked: Asked, name: str, edge: str) -> Iterator[Change]:
+    """One more value of an ordered scale of numbers, in the ratio or step of its last two."""
+    parameter = asked.file.space[name]
+    domain = parameter.domain
+    if not isinstance(domain, Choices) or edge in parameter.natural:
+        return
+    values = [v for v in domain.values if isinstance(v, int | float) and not isinstance(v, bool)]
+    if not domain.ordered or len(values) < max(2, len(domain.values)):
+        return
+    high = edge == Edge.HIGH.value
+    inner, outer = values[-2:] if high else values[1::-1]
+    same_sign = inner * outer > 0
+    more: float = outer * outer / inner if same_sign else 2 * outer - inner
+    if all(isinstance(each, int) for each in values):
+        more = round(more)
+    if more in values or not math.isfinite(more):
+        return
+    yield set_key(name, "choices", [*values, more] if high else [more, *values])
 
 
 def _bound(asked: Asked, name: str, key: str, bound: float) -> Change:
@@ -110,7 +138,7 @@ def _no_further(asked: Asked) -> str:
     if asked.edge in axis.natural:
         return f"This end of {axis.name} is declared a natural limit: nothing lies beyond."
     if axis.kind in (AxisKind.ORDERED, AxisKind.CATEGORICAL):
-        return f"{axis.name} has choices: write a further one into the file of a clone."
+        return f"{axis.name} has choices: add a value to its row in a copy of this experiment."
     return f"{axis.name} cannot go further at this end."
 
 

@@ -17,7 +17,12 @@ import numpy as np
 from experiments.charts.learning_curves import Ending, Line, Mark, Mean, Onset, learning_curves
 from experiments.design.queries.experiments import Experiment
 from experiments.trials.findings.queries.findings import FindingRow
-from experiments.trials.panels.metric_groups import MetricGroup, first_group, metric_groups
+from experiments.trials.panels.metric_groups import (
+    SYSTEM,
+    MetricGroup,
+    first_group,
+    metric_groups,
+)
 from experiments.trials.panels.panel import Chart, Panel
 from experiments.trials.panels.parts import ExperimentParts
 from experiments.trials.series.queries.curves import (
@@ -37,7 +42,6 @@ MOST_PICKED = 8
 BEST = (3, 10, 25)
 MOST_OF_AN_ARM = 8
 SEEDS = "seeds"  # in an address: the replicates of the newest replication
-SYSTEM = "system/"
 Onsets = tuple[str, str, float]  # trial, rule, step
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from experiments.design.metrics import Metric, guess
 
+SYSTEM = "system/"  # what a run logs of its machine by itself
 _SPLIT_WORDS = re.compile(
     r"(?:^|[_/. -])(train|training|trn|validation|valid|val|dev|eval)(?=$|[_/. -])"
 )
@@ -53,15 +54,16 @@ def metric_groups(
 
 
 def first_group(found: Mapping[str, MetricGroup], wanted: str = "") -> MetricGroup | None:
-    """The group asked for; else one that shows training beside validation, else the official."""
+    """The group asked for; else the official metric's, else one of training beside validation.
+
+    Machine metrics are shown where they are asked for only: None while nothing else was logged.
+    """
     if wanted in found:
         return found[wanted]
-    both = [each for each in found.values() if each.train and len(each.members) > len(each.train)]
-    official = [each for each in found.values() if each.holds_official]
-    for choice in ([each for each in official if each in both], both, official):
-        if choice:
-            return choice[0]
-    return next(iter(found.values()), None)
+    logged = [each for each in found.values() if not each.members[0].startswith(SYSTEM)]
+    both = [each for each in logged if each.train and len(each.members) > len(each.train)]
+    official = [each for each in logged if each.holds_official]
+    return next(iter([*official, *both, *logged]), None)
 
 
 def _key(name: str) -> str:
@@ -75,6 +77,8 @@ def _split(name: str, declared: Mapping[str, Metric]) -> str:
 def _rank(group: MetricGroup, declared: Mapping[str, Metric]) -> tuple[int, str]:
     if group.holds_official:
         return (0, "")
+    if group.members[0].startswith(SYSTEM):
+        return (9, group.key)
     kinds = {(declared.get(name) or guess(name)).kind for name in group.members}
     order = ("loss", "metric", "learning_rate", "gradient_norm")
     return (1 + min((order.index(k) for k in kinds if k in order), default=len(order)), group.key)

@@ -9,7 +9,7 @@ from experiments.design.document import experiment_file
 from experiments.design.follow_ups import followups
 from experiments.design.follow_ups.experiment_changes import Change
 from experiments.design.follow_ups.followups import propose
-from experiments.design.space.search_space import Range
+from experiments.design.space.search_space import Choices, Range
 from experiments.errors import InvalidExperiment
 from experiments.models import Experiment, Study, Trial
 from experiments.models.trial import FailureKind, TrialState
@@ -68,6 +68,17 @@ def rate(text: str) -> Range:
     domain = experiment_file.parse(text).space["learning_rate"].domain
     assert isinstance(domain, Range)
     return domain
+
+
+@pytest.mark.parametrize(
+    ("edge", "choices"),
+    [("high", [32, 64, 128, 256, 512, 1024]), ("low", [16, 32, 64, 128, 256, 512])],
+)
+def test_an_ordered_scale_of_numbers_is_extended_by_a_value(edge: str, choices: list[int]) -> None:
+    evidence = {"hyperparameter": "hidden_units", "edge": edge}
+    made = propose(searched(), "extend", evidence=evidence)
+    domain = experiment_file.parse(made.text).space["hidden_units"].domain
+    assert isinstance(domain, Choices) and list(domain.values) == choices
 
 
 def test_crowded_edges_are_extended_and_the_difference_is_told() -> None:

@@ -13,9 +13,22 @@ def test_training_and_validation_of_one_thing_are_a_group() -> None:
     assert next(iter(found)) == "accuracy", "what is judged stands first"
 
 
-def test_the_first_chart_shows_training_beside_validation() -> None:
+def test_the_first_chart_is_the_official_metrics() -> None:
     chosen = first_group(metric_groups(NAMES, {}, "validation_accuracy"))
+    assert chosen is not None and chosen.key == "accuracy"
+
+
+def test_before_the_official_metric_training_stands_beside_validation() -> None:
+    chosen = first_group(metric_groups(["grad_norm", "train_loss", "val_loss"], {}, "accuracy"))
     assert chosen is not None and chosen.key == "loss"
+
+
+def test_machine_metrics_are_never_the_first_chart() -> None:
+    assert first_group(metric_groups(["system/cpu_percent"], {}, "accuracy")) is None
+    found = metric_groups(["system/cpu_percent", "zeta"], {}, "accuracy")
+    chosen = first_group(found)
+    assert chosen is not None and chosen.key == "zeta" and list(found)[-1] == "system/cpu_percent"
+    assert first_group(found, "system/cpu_percent") is found["system/cpu_percent"]
 
 
 def test_the_official_metric_comes_first_when_it_has_a_training_side() -> None:
