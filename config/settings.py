@@ -122,6 +122,8 @@ OBJECTIVES = env_list(
 # Command lines that experiments may name; see docs/own_training.md.
 COMMANDS_FILE = env_text("COMMANDS_FILE", "")
 OUTPUT_MEGABYTES = env_int("OUTPUT_MEGABYTES", 64, minimum=1)
+# A larger diff of uncommitted code is not kept with its trial.
+DIFF_KILOBYTES = env_int("DIFF_KILOBYTES", 1024, minimum=0)
 _USABLE_CPUS = (
     len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 )

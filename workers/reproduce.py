@@ -1,8 +1,8 @@
 """Run a trial again from a line on its page: `python -m workers.reproduce --objective ...`.
 
-Needs no database, no queue and no Django. Prints the score beside the recorded one. Exit code 0:
-the same to the last bit (or nothing was recorded to compare with), 1: they differ, 2: the run
-failed or the arguments are wrong.
+Needs no database, no queue and, for a Python function, no Django. Prints the score beside the
+recorded one. Exit code 0: the same to the last bit (or nothing was recorded to compare with),
+1: they differ, 2: the run failed or the arguments are wrong.
 """
 
 from __future__ import annotations
@@ -11,15 +11,16 @@ import argparse
 import json
 import math
 import sys
+import tempfile
 import traceback
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from experiments.analysis.curves.early_stopping import EarlyStopping, Patience
-from workers.node import environment
-from workers.objectives.python_function import ObjectiveError, load
-from workers.training.messages import Job, Score, SeriesFlush
+from workers.objectives.python_function import ObjectiveError, TrainingFunction, load
+from workers.training.code_on_disk import digest_of, git, packages_of
+from workers.training.messages import Command, Job, Score, SeriesFlush
 from workers.training.passes import MultiPassRun
 from workers.training.run import Run, Stopped
 from workers.training.threads import set_threads
@@ -57,13 +58,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
         _parser().error("--params: want a JSON object")
     if not isinstance(options.data, dict):
         _parser().error("--data: want a JSON object")
-    _warn_of_other_code(options.commit)
+    if bool(options.objective) == bool(options.command):
+        _parser().error("want one of --objective and --command")
+    folders = [each for each in options.path.split(":") if each]
+    sys.path[:0] = [str(Path(each).resolve()) for each in folders]
+    _warn_of_other_code(options)
     if options.resumed:
         print(_RESUMED.format(options.resumed), file=sys.stderr)
     if options.lower_budgets:
         print(_BUILT_ON, file=sys.stderr)
     set_threads(options.threads)
-    job = Job(
+    with tempfile.TemporaryDirectory(prefix="verdict-") as folder:
+        return _run(options, _job(options, folder))
+
+
+def _job(options: argparse.Namespace, folder: str) -> Job:
+    return Job(
         label="reproduce",
         objective=options.objective,
         # Who types a line trusts it: there is no operator here to protect.
@@ -80,7 +90,28 @@ def main(arguments: Sequence[str] | None = None) -> int:
         folds=options.folds,
         threads=options.threads,
         data=options.data,
+        command=_command(options.command, folder),
     )
+
+
+def _command(arguments: Sequence[str], folder: str) -> Command | None:
+    """A command in the current folder, which prints to a file in `folder` beside the screen."""
+    if not arguments:
+        return None
+    return Command(
+        name="reproduce",
+        repository="",
+        arguments=tuple(arguments),
+        commit="",
+        copies="",
+        folder=folder,
+        output="output.txt",
+        largest_output=0,
+        run_id=0,
+    )
+
+
+def _run(options: argparse.Namespace, job: Job) -> int:
     try:
         score, names = run_again(job, options.last_step)
     except ObjectiveError as error:
@@ -103,7 +134,7 @@ def run_again(job: Job, last_step: float | None) -> tuple[Score, tuple[str, ...]
 
     Raises what the objective raises.
     """
-    function = load(job.objective, job.allowed)
+    function = _function(job)
     set_threads(job.threads)  # again: torch is known only now
     sink = LastStep(last_step)
     run = MultiPassRun(job, sink) if job.folds else Run(job, sink)
@@ -122,6 +153,14 @@ def run_again(job: Job, last_step: float | None) -> tuple[Score, tuple[str, ...]
     return run.score, run.names
 
 
+def _function(job: Job) -> TrainingFunction:
+    if job.command is None:
+        return load(job.objective, job.allowed)
+    from workers.objectives import command  # only here: it needs Django
+
+    return command.function_of(job.command, lambda output: None)
+
+
 def compare(score: float | None, recorded: float | None) -> tuple[bool, str]:
     """Compare two scores: whether they are the same float, and both in words."""
     found = "no finite score" if score is None else repr(score)
@@ -138,20 +177,24 @@ def compare(score: float | None, recorded: float | None) -> tuple[bool, str]:
     )
 
 
-def _warn_of_other_code(commit: str) -> None:
-    here = environment.commit(Path.cwd())
-    if commit and here["commit"] != commit:
-        found = here["commit"] or "no git repository"
-        print(f"warning: recorded at commit {commit}, this is {found}", file=sys.stderr)
-    elif here["dirty"]:
-        print("warning: files differ from the commit", file=sys.stderr)
+def _warn_of_other_code(options: argparse.Namespace) -> None:
+    packages = options.packages.split(",") if options.packages else packages_of(options.objective)
+    found = digest_of(packages) if options.code else ""
+    if options.code and found != options.code:
+        print(f"warning: recorded with code {options.code}, this is {found}", file=sys.stderr)
+    head = git(Path.cwd(), "rev-parse", "HEAD").strip() if options.commit else ""
+    if options.commit != head:
+        here = head or "no git repository"
+        print(f"warning: recorded at commit {options.commit}, this is {here}", file=sys.stderr)
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m workers.reproduce", description="Run a recorded trial again."
     )
-    parser.add_argument("--objective", required=True, help="package.module:function")
+    parser.add_argument("--path", default="", help="folders to import from, with : between them")
+    parser.add_argument("--objective", default="", help="package.module:function")
+    parser.add_argument("--command", default=(), type=_json, help="a JSON list: its arguments")
     parser.add_argument("--params", required=True, type=_json, help="a JSON object")
     parser.add_argument("--train-seed", required=True, type=int)
     parser.add_argument("--split-seed", required=True, type=int)
@@ -163,7 +206,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--budget", type=_number, help="what run.budget says")
     parser.add_argument("--early-stopping", type=_rule, help="a JSON object: the rule of a fold")
     parser.add_argument("--threads", type=int, default=1, help="CPU threads of the run")
-    parser.add_argument("--commit", default="", help="the code that the score was recorded with")
+    parser.add_argument("--packages", default="", help="what the code is made of, with commas")
+    parser.add_argument("--code", default="", help="the digest that the score was recorded with")
+    parser.add_argument("--commit", default="", help="the commit, in lines of earlier versions")
     parser.add_argument(
         "--data", default={}, type=_json, help="a JSON object: name, version, checksum"
     )

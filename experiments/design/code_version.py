@@ -1,4 +1,4 @@
-"""Commit of the code that this process runs."""
+"""Commit of Verdict itself, in the version that this process runs."""
 
 from __future__ import annotations
 
@@ -60,15 +60,6 @@ def _ask() -> str:
     if not head:
         return ""
     return f"{head}-dirty" if _git("status", "--porcelain", "--untracked-files=no") else head
-
-
-def is_running(wanted: str, running: str) -> bool:
-    """Test whether `running`, as `commit` tells it, is the `wanted` commit, which may be
-    abbreviated.
-
-    Code with files that differ from their commit is no commit; nor is what is unknown.
-    """
-    return bool(wanted) and not running.endswith("-dirty") and running.startswith(wanted)
 
 
 def _git(*arguments: str) -> str:

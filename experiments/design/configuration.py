@@ -13,12 +13,15 @@ def canonical(
     *,
     objective: str,
     parameters: Mapping[str, Any],
+    code: str = "",
     commit: str = "",
     data: Mapping[str, str] | None = None,
 ) -> str:
     """Canonical JSON of a configuration: sorted keys, no spaces, shortest exact floats.
 
-    Whole floats are written as floats (1.0), so 1 and 1.0 differ as they do in training code.
+    `code` is the digest of a Python function's packages; `commit` that of a command's repository,
+    or the one that a program outside tells. Whole floats are written as floats (1.0), so 1 and
+    1.0 differ as they do in training code.
 
     Raises:
         ValueError: for a value that is not finite.
@@ -27,6 +30,7 @@ def canonical(
         {
             "objective": objective,
             "parameters": dict(parameters),
+            **({"code": code} if code else {}),
             "commit": commit,
             "data": dict(data or {}),
         },

@@ -58,7 +58,8 @@ class Experiment(models.Model):
         max_length=8, choices=ExperimentState, default=ExperimentState.RUNNING
     )
     stop_reason = models.CharField(max_length=300, blank=True)
-    commit = models.CharField(max_length=64, blank=True)
+    commit = models.CharField(max_length=64, blank=True)  # Verdict's own, at its creation
+    code = models.CharField(max_length=64, blank=True, db_default="")  # of its last trial: digest
     extends = models.ForeignKey(
         "self", models.SET_NULL, null=True, blank=True, related_name="extensions"
     )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import html
+import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -15,7 +17,7 @@ from experiments.trials.lifecycle.services import experiments
 from experiments.trials.series.queries import series
 from tests import cast
 from tests.services_under_test.worker import WorkerProcess, wait_until
-from tests.workers.repositories import commit, new_repository
+from tests.workers.repositories import commit, git, new_repository
 
 pytestmark = pytest.mark.django_db(transaction=True)
 Start = Callable[..., WorkerProcess]
@@ -129,7 +131,13 @@ def test_a_command_goes_from_the_page_to_a_worker_and_its_output_back_to_the_pag
     client.force_login(cast.person("ben"))
     page = client.get(cast.address(experiment, "trials/0/")).content.decode()
     assert "line 4999 &lt;script&gt;" in page and "the first line of" not in page
-    assert f"git checkout --detach {made}" in page
+    line = html.unescape(page.partition('<code id="reproduce" tabindex="0">')[2].partition("<")[0])
+    assert line.startswith(f"git checkout --detach {made} && ")
+    clone = repository.with_name("clone")
+    git(repository, "clone", "-q", ".", str(clone))
+    done = subprocess.run(["sh", "-c", line], cwd=clone, env={}, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.endswith(f"recorded {trial.value!r}: same\n")
     artifact = Artifact.objects.get(trial=trial)
     place = cast.address(experiment, f"trials/0/files/{artifact.pk}/")
     assert place in page

@@ -11,10 +11,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from experiments.analysis.curves.early_stopping import EarlyStopping, Patience
+from experiments.design.objective_code import ObjectiveCode, PackageCode
 from experiments.trials.reproduce_line import reproduce_line
 from workers import reproduce
-from workers.node import environment
 from workers.reproduce import compare, run_again
+from workers.training.code_on_disk import digest_of, git, read_code
 from workers.training.messages import Job
 
 ROOT = Path(__file__).parents[2]
@@ -63,17 +64,18 @@ def test_a_line_pasted_into_a_shell_gives_the_same_score(tmp_path: Path) -> None
         metric="validation_loss",
         direction="minimize",
         score=score,
-        commit=environment.commit(ROOT)["commit"] or "",
+        code=read_code(["workers"])[0],
     )
-    # The tests run in an environment that has been set up.
-    setup, _, command = line.partition(" && ")
-    assert setup == "make setup"
+    # The tests run in an environment that has been set up, in whatever state of the repository.
+    before, _, command = line.rpartition("make setup && ")
+    assert before in ("", f"git checkout --detach {git(ROOT, 'rev-parse', 'HEAD').strip()} && ")
     pasted = command.replace(".venv/bin/python", shlex.quote(sys.executable), 1)
     done = subprocess.run(
         ["sh", "-c", pasted], cwd=ROOT, capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr
     assert done.stdout == f"validation_loss: {score!r}, recorded {score!r}: same\n"
+    assert done.stderr == ""
 
 
 def test_it_needs_neither_django_nor_a_database() -> None:
@@ -182,7 +184,11 @@ def test_nothing_recorded_is_nothing_to_differ_from(capsys: pytest.CaptureFixtur
 
 
 def test_other_code_is_warned_about(capsys: pytest.CaptureFixture[str]) -> None:
-    assert reproduce.main(words(commit="f" * 40)) == 0
+    other = ObjectiveCode("f" * 64, (PackageCode("tests"),))
+    assert reproduce.main(words(code=other)) == 0
+    here = digest_of(["tests"])
+    assert f"warning: recorded with code {'f' * 64}, this is {here}" in capsys.readouterr().err
+    assert reproduce.main([*words(), f"--commit={'f' * 40}"]) == 0, "a line of an earlier version"
     assert f"warning: recorded at commit {'f' * 40}" in capsys.readouterr().err
 
 

@@ -132,10 +132,11 @@ class CheckpointRecorder:
             series.build_on_lower_budget(trial_id=announced.trial_id, attempt=announced.attempt)
             return
         if isinstance(message, OutputFile):
-            artifacts.keep_output(
+            artifacts.keep_file(
                 trial_id=announced.trial_id,
                 attempt=announced.attempt,
                 file=NewFile(message.path, message.size, message.sha256),
+                kind=message.kind,
             )
             return
         self._uploader.reach(announced.trial_id, announced.attempt, give_up=self._closing)

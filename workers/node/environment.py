@@ -1,10 +1,10 @@
-"""Environment of a trial: code, packages, machine."""
+"""Environment of a trial: Verdict's version, packages, machine."""
 
 from __future__ import annotations
 
 import os
 import platform
-import subprocess
+import sys
 from functools import cache
 from importlib import metadata
 from pathlib import Path
@@ -12,17 +12,17 @@ from typing import Any
 
 import psutil
 
-_GIT_SECONDS = 10
+from experiments.design import code_version
 
 
-def describe(folder: Path | None = None, device: str = "cpu") -> dict[str, Any]:
+def describe(device: str = "cpu") -> dict[str, Any]:
     """The environment as JSON values, with the same keys everywhere.
 
-    `folder` is where the code lies (the current folder by default). Nothing here fails when git,
-    a repository or a device is missing: what is not known is None.
+    Nothing here fails when git, a repository or a device is missing: what is not known is None.
     """
     return {
-        **commit(folder),
+        "verdict": code_version.commit() or None,
+        "interpreter": sys.executable,
         "python": platform.python_version(),
         "packages": packages(),
         "host": platform.node(),
@@ -32,20 +32,6 @@ def describe(folder: Path | None = None, device: str = "cpu") -> dict[str, Any]:
         "usable_cpus": _usable_cpus(),
         "memory_mb": psutil.virtual_memory().total // 2**20,
         "device": device,
-    }
-
-
-def commit(folder: Path | None = None) -> dict[str, Any]:
-    """`commit`: the full hash of HEAD; `dirty`: whether tracked files differ from it.
-
-    Both None outside a repository or without git.
-    """
-    where = folder or Path.cwd()
-    head = _git(where, "rev-parse", "--verify", "HEAD")
-    changes = _git(where, "status", "--porcelain", "--untracked-files=no")
-    return {
-        "commit": head.strip() if head else None,
-        "dirty": None if changes is None or not head else bool(changes.strip()),
     }
 
 
@@ -63,22 +49,6 @@ def packages() -> dict[str, str]:
 def _usable_cpus() -> int | None:
     """CPUs that this process may use, fewer in a container or a batch job."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-
-
-def _git(folder: Path, *arguments: str) -> str | None:
-    try:
-        # Reading must not take the lock that someone's commit waits for.
-        done = subprocess.run(
-            ["git", "--no-optional-locks", *arguments],
-            cwd=folder,
-            capture_output=True,
-            text=True,
-            timeout=_GIT_SECONDS,
-            check=True,
-        )
-    except (OSError, subprocess.SubprocessError):
-        return None
-    return done.stdout
 
 
 def _processor() -> str | None:

@@ -16,8 +16,7 @@ from django.db import (
 )
 from optuna.trial import TrialState
 
-from experiments.design import code_version
-from experiments.design.document import commands
+from experiments.design.objective_code import ObjectiveCode
 from experiments.errors import NotFound, TrialFenced, TrialFinished
 from experiments.trials.findings.services import findings
 from experiments.trials.lifecycle.queries import trial_spec
@@ -38,6 +37,7 @@ from workers.node.live_findings import LiveFindings
 from workers.node.results import facts, state_and_values
 from workers.node.slots import Reservation
 from workers.node.supervisor import Order, Slot
+from workers.node.trial_code import TrialCode, keep_diff
 from workers.search.asking import AskedTrial
 from workers.search.storage import VerdictStorage
 from workers.search.terminator import outlook
@@ -63,7 +63,8 @@ class TrialRunner:
         self.worker_id = worker_id
         self._storage = storage
         self._stopping = stopping
-        self._environment = environment.describe(code_version.FOLDER)
+        self._environment = environment.describe()
+        self._code = TrialCode(worker_id)
         self._uploader = SeriesUploader(settings.DATA_DIR / "spool")
         self._checkpoint_recorder = CheckpointRecorder(self._uploader)
         self._heartbeats = Heartbeats()
@@ -92,7 +93,7 @@ class TrialRunner:
         logger.info("trial %s attempt %s claimed", claim.trial_id, claim.attempt)
         try:
             environment = {**self._environment, "device": slot.device}
-            _OneTrial(claim, self._storage, self._stopping, environment).run(
+            _OneTrial(claim, self._storage, self._stopping, environment, self._code).run(
                 slot,
                 self._uploader,
                 self._checkpoint_recorder,
@@ -146,7 +147,9 @@ class _OneTrial:
         storage: VerdictStorage,
         stopping: threading.Event,
         environment: dict[str, Any],
+        code: TrialCode,
     ) -> None:
+        self._code = code
         self._claim = claim
         self._storage = storage
         self._stopping = stopping
@@ -168,7 +171,8 @@ class _OneTrial:
         try:
             assignment = trial_spec.read(self._claim.trial_id)
             asked = AskedTrial(self._storage, assignment, self._claim.row)
-            job = self._begin(assignment, asked)
+            code, diff = self._code.check(assignment)
+            job = self._begin(assignment, asked, code)
         except (TrialFenced, TrialFinished):
             raise
         except Exception as error:  # a bad space or sampler must not stop the worker
@@ -182,6 +186,8 @@ class _OneTrial:
                 failure_reason=f"could not start: {error}",
             )
             return
+        if file := keep_diff(self._claim.trial_id, self._claim.attempt, diff):
+            checkpoint_recorder.put(self._claim.trial_id, self._claim.attempt, file)
         watched = heartbeats.watch(self._claim.trial_id, self._claim.attempt)
         curves = live.watch(assignment, job.params)
 
@@ -215,22 +221,23 @@ class _OneTrial:
                 )
         self._series.compact()
 
-    def _begin(self, assignment: TrialSpec, asked: AskedTrial) -> Job:
-        commit = assignment.runs.commit
-        if commands.name_of(assignment.objective) is None:  # one runs in a working copy of its own
-            commit = check_code(assignment.runs.commit)
+    def _begin(self, assignment: TrialSpec, asked: AskedTrial, code: ObjectiveCode) -> Job:
         parameters = dict(asked.parameters())
         queue.begin(
             claim=self._claim,
             parameters=parameters,
             objective=assignment.objective,
-            commit=commit,
-            environment=self._environment,
+            code=code.digest,
+            commit="" if code.digest else assignment.runs.commit,
+            environment={**self._environment, "code": code.record()},
             data=assignment.runs.data,
             drawn=asked.drawn,
+            is_replicate=assignment.kind == "replication",
         )
         asked.begun()
-        return job_of(assignment, parameters, asked.rungs(), checkpoints_of(assignment))
+        job = job_of(assignment, parameters, asked.rungs(), checkpoints_of(assignment))
+        packages = tuple(each.name for each in code.packages)
+        return replace(job, packages=packages, code=code.digest) if code.digest else job
 
     def _report(self, asked: AskedTrial, step: float, value: float) -> bool | None:
         """Store a report, and tell whether to prune; None while the database is away."""
@@ -373,21 +380,3 @@ class _OneTrial:
             ),
             give_up=self._stopping,
         )
-
-
-def check_code(wanted: str) -> str:
-    """The commit of this worker's code, once it is the one that an arm names.
-
-    Other code is refused: its result would stand under a wrong name.
-
-    Raises:
-        ValueError: when this worker's code is not that commit.
-    """
-    running = code_version.commit()
-    if wanted and not code_version.is_running(wanted, running):
-        here = running or "an unknown commit"
-        raise ValueError(
-            f"this arm needs the code of commit {wanted}, and this worker runs {here}. Start a "
-            "worker in a clean checkout of that commit, on a queue of its own, and try it again"
-        )
-    return running

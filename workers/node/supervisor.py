@@ -70,7 +70,7 @@ def _unheard(message: Kept) -> None:
     pass
 
 
-_Kind = tuple[str, tuple[str, ...], int | None, tuple[tuple[str, str], ...]]
+_Kind = tuple[str, str, tuple[str, ...], int | None, tuple[tuple[str, str], ...]]
 
 
 class Slot:
@@ -177,7 +177,8 @@ class Slot:
     def _server(self, job: Job) -> tuple[_Kind, ForkServer]:
         """The fork server for a job: one that waits, or a new one."""
         module = _COMMANDS if job.command is not None else job.objective.partition(":")[0]
-        kind = (module, job.allowed, job.threads, tuple(sorted(job.environment.items())))
+        variables = tuple(sorted(job.environment.items()))
+        kind = (module, job.code, job.allowed, job.threads, variables)
         server = self._servers.pop(kind, None)
         if server is not None and not server.is_alive:
             server.close()

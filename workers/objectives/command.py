@@ -99,7 +99,11 @@ class _Process:
         template = CommandTemplate(command.name, command.repository, command.arguments)
         try:
             arguments = template.filled(self._values())
-            folder = working_copy(Path(command.copies), command.repository, command.commit)
+            folder = (
+                working_copy(Path(command.copies), command.repository, command.commit)
+                if command.copies
+                else Path.cwd()
+            )
         except (UnsafeValue, NoWorkingCopy) as error:
             raise ObjectiveError(str(error)) from error
         return arguments, folder

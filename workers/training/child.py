@@ -21,6 +21,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 
 from workers.objectives.python_function import ObjectiveError, TrainingFunction, load
+from workers.training.code_on_disk import digest_of
 from workers.training.memory import in_one_line, out_of_memory, text_of
 from workers.training.messages import (
     Finished,
@@ -70,6 +71,10 @@ def main(
     link.send(Finished(run_job(job, link)))
     atexit._run_exitfuncs()
     _flush_output()
+
+
+class CodeChanged(Exception):
+    """The code that was imported may be other than the recorded one; another attempt tells."""
 
 
 class SupervisorLink:
@@ -179,6 +184,8 @@ def _train(job: Job, run: Run | MultiPassRun, link: SupervisorLink) -> tuple[Sta
             run.finish(function(run))
     except ObjectiveError as error:
         return "failed", str(error), ""
+    except CodeChanged as error:
+        return "lost", str(error), ""
     except BaseException as error:  # an objective's sys.exit() must not end this process
         if isinstance(error, StoppedEarly):
             if not run.sealed:
@@ -202,7 +209,13 @@ def _train(job: Job, run: Run | MultiPassRun, link: SupervisorLink) -> tuple[Sta
 
 def _function(job: Job, link: SupervisorLink) -> TrainingFunction:
     if job.command is None:
-        return load(job.objective, job.allowed)
+        function = load(job.objective, job.allowed)
+        if job.code and (found := digest_of(job.packages)) != job.code:
+            raise CodeChanged(
+                f"the code changed while the trial was starting, from {job.code[:10]} to "
+                f"{found[:10]}"
+            )
+        return function
     from workers.objectives import command  # only here: most children never run one
 
     return command.function_of(job.command, link.tell)

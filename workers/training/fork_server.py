@@ -24,6 +24,7 @@ from multiprocessing.connection import Connection
 import psutil
 
 from workers.training import child
+from workers.training.code_on_disk import digest_of
 from workers.training.loaded_sources import LoadedSources
 from workers.training.messages import (
     EndTrial,
@@ -91,6 +92,7 @@ def _serve(control: _Control) -> None:
             control.send(NotForked("changed"))
             return
         has_forked = True
+        digest_of(job.packages)  # read once for all its trials
         if job.pruning:
             importlib.import_module("optuna")  # whose exception ends a pruned trial
         server, pid = os.getpid(), os.fork()

@@ -34,19 +34,23 @@ class CheckpointFile:
 
 @dataclass(frozen=True, slots=True)
 class OutputFile:
-    """All that a command printed; `path` is relative to the folder of artifacts."""
+    """All that a command printed, or what of a trial's code is not committed; `path` is relative
+    to the folder of artifacts.
+    """
 
     path: str
     size: int
     sha256: str
+    kind: Literal["output", "diff"] = "output"
 
 
 @dataclass(frozen=True, slots=True)
 class Command:
     """A command of the operator's list, at a full commit hash of its repository.
 
-    `copies` is the folder of working copies, `folder` that of artifacts and `output` where in it
-    the first `largest_output` bytes of what it prints go. `run_id` is what the program is told.
+    `copies` is the folder of working copies, "" to run in the current folder; `folder` that of
+    artifacts and `output` where in it the first `largest_output` bytes of what it prints go.
+    `run_id` is what the program is told.
     """
 
     name: str
@@ -119,7 +123,8 @@ class Job:
     read: a run that never does has trained on the same data as the other arms.
 
     `pruner_seconds` is how long a report waits for the pruner's answer. `attempt` stands on every
-    message of the trial's process.
+    message of the trial's process. `code` is the digest of the `packages` that the trial is
+    recorded with; "" lets any run.
     """
 
     label: str
@@ -148,6 +153,8 @@ class Job:
     checkpoints: Checkpoints | None = None
     command: Command | None = None
     attempt: int = 1
+    packages: tuple[str, ...] = ()
+    code: str = ""
 
 
 @dataclass(frozen=True, slots=True)

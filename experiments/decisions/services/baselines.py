@@ -19,8 +19,7 @@ from experiments.analysis.seeds.fresh_seeds import fresh_seeds
 from experiments.decisions.queries import baseline_evidence
 from experiments.decisions.services import decision_log
 from experiments.design import configuration
-from experiments.design.code_version import commit as running_commit
-from experiments.design.document import experiment_file
+from experiments.design.document import commands, experiment_file
 from experiments.design.document.experiment_file import ExperimentFile
 from experiments.design.document.objectives import refusal
 from experiments.design.review.design_review import check_project
@@ -127,7 +126,7 @@ def _runs(file: ExperimentFile) -> dict[str, Any]:
     return {
         "objective": file.objective,
         "parameters": arm.complete({}),
-        "commit": arm.runs.commit or running_commit(),
+        "commit": arm.runs.commit if commands.name_of(file.objective) else "",
         "data": arm.runs.data,
     }
 

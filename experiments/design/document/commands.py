@@ -98,7 +98,7 @@ def as_text(value: Any) -> str:
 
 def shown(repository: str) -> str:
     """Its address without user and password, as pages and messages show it."""
-    return re.sub(r"^([a-z+]+://)[^/@]*@", r"\1", repository)
+    return re.sub(r"^([a-z+]+://)[^/]*@", r"\1", repository)
 
 
 def name_of(objective: str) -> str | None:

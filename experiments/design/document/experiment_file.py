@@ -59,6 +59,9 @@ GPU_QUEUE = "gpu"
 _MOST_TRIALS = 1_000_000
 _PYTHON = r"[A-Za-z_]\w*"
 Seed = Annotated[int, Field(ge=0, le=2**31 - 1)]
+Package = Annotated[
+    Name, matching(rf"{_PYTHON}(\.{_PYTHON})*", "must be a package such as mylib or team.layers")
+]
 
 
 NAME = r"\w[\w .+=-]{0,199}"
@@ -127,6 +130,7 @@ class FilePart(CodeAndDataPart):
         Text, matching(rf"{_PYTHON}(\.{_PYTHON})*:{_PYTHON}", "must be package.module:function")
     ] = ""
     command: Annotated[Text, matching(commands.NAME.pattern, "use a name of the list")] = ""
+    code: list[Package] = Field(default_factory=list, max_length=20, fail_fast=True)
     config_link: Annotated[Long, Field(max_length=1000), AfterValidator(_link)] = ""
     notes: Annotated[Long, Field(max_length=100_000)] = ""
     tags: list[Annotated[Name, Field(max_length=60)]] = Field(default_factory=list, fail_fast=True)
@@ -183,6 +187,7 @@ class ExperimentFile:
     gpus: int = 0  # that each trial asks for
     extends: str = ""  # name of an experiment of the project
     earlier_trials: bool = False  # the sampler begins with its trials
+    code: tuple[str, ...] = ()  # packages beside the objective's that its code is made of
 
     def arms(self) -> tuple[Arm, ...]:
         return self.space.arms()
@@ -283,6 +288,7 @@ def parse_document(document: Any) -> ExperimentFile:
         gpus=gpus,
         extends=file.extends,
         earlier_trials=search.earlier_trials,
+        code=tuple(dict.fromkeys(file.code)),
     )
     if file.compares and not space.of_role("scientific"):
         problems.append(
@@ -308,6 +314,8 @@ def _objective(file: FilePart, document: Mapping[str, Any], problems: list[Probl
         return file.objective
     if "objective" in document:
         problems.append(Problem("command", "stands beside objective; write one of them"))
+    if file.code:
+        problems.append(Problem("code", "names packages of a Python function; a command has none"))
     if not document["command"]:
         problems.append(Problem("command", "is missing"))
     return f"{commands.PREFIX}{file.command}"

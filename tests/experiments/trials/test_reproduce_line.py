@@ -4,9 +4,11 @@ import json
 import shlex
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from experiments.design.objective_code import ObjectiveCode, PackageCode
 from experiments.trials.reproduce_line import reproduce_line
 
 SCALARS = st.one_of(
@@ -28,19 +30,73 @@ def line(**changes: Any) -> str:
 
 
 def options(text: str) -> dict[str, str]:
-    """What a shell makes of the line's second command."""
-    setup, _, command = text.partition(" && ")
-    assert setup == "make setup"
-    python, flag, module, *words = shlex.split(command)
-    assert (python, flag, module) == (".venv/bin/python", "-m", "workers.reproduce")
+    """What a shell makes of the line's last command."""
+    python, flag, module, *words = shlex.split(text.rpartition(" && ")[2])
+    assert (python, flag, module) == ("python", "-m", "workers.reproduce")
     return dict(word.removeprefix("--").split("=", 1) for word in words)
 
 
-def test_the_line_reads_as_one_command() -> None:
-    assert line(commit="abc123") == (
-        "make setup && .venv/bin/python -m workers.reproduce --objective=team.digits:train "
-        """'--params={"learning_rate":0.001}' --train-seed=1 --split-seed=2 """
-        "--metric=validation_accuracy --direction=maximize --commit=abc123 --score=0.5"
+RUN = (
+    """'--params={"learning_rate":0.001}' --train-seed=1 --split-seed=2 """
+    "--metric=validation_accuracy --direction=maximize"
+)
+
+
+def code(*packages: PackageCode) -> ObjectiveCode:
+    return ObjectiveCode("d1", packages)
+
+
+def test_a_bundled_problem_is_checked_out_and_set_up_in_verdicts_own_repository() -> None:
+    own = PackageCode("workers", "d1", commit="4f1c2e9")
+    assert line(objective="workers.problems.svm:train", code=code(own)) == (
+        "git checkout --detach 4f1c2e9 && make setup && .venv/bin/python -m workers.reproduce "
+        f"--objective=workers.problems.svm:train {RUN} --packages=workers --code=d1 --score=0.5"
+    )
+
+
+def test_a_teams_package_is_checked_out_with_its_changes_and_found_in_its_folder() -> None:
+    team = PackageCode("team", "d1", commit="4f1c2e9", folder="services/digits/src", changed=True)
+    library = PackageCode("lib", "d2", commit="4f1c2e9", folder="libs")
+    elsewhere = PackageCode("far", "d3", commit="9a0b1c2", folder="private")
+    text = line(
+        code=code(team, library, elsewhere),
+        diff="attempt-1-code.diff",
+        interpreter="/opt/my env/bin/python",
+    )
+    assert text == (
+        "git checkout --detach 4f1c2e9 && git apply attempt-1-code.diff && "
+        "'/opt/my env/bin/python' -m workers.reproduce --path=services/digits/src:libs "
+        f"--objective=team.digits:train {RUN} --packages=team,lib,far --code=d1 --score=0.5"
+    )
+
+
+@pytest.mark.parametrize(
+    ("wheel", "requirement"),
+    [
+        ({}, "team-digits==1.2"),
+        ({"origin": "file:///wheels/t.whl"}, "'team-digits @ file:///wheels/t.whl'"),
+        (
+            {"origin": "https://git.example.org/t.git", "commit": "4f1c2e9"},
+            "'team-digits @ git+https://git.example.org/t.git@4f1c2e9'",
+        ),
+    ],
+)
+def test_a_wheel_is_installed_beside_the_environment_and_not_into_it(
+    wheel: dict[str, str], requirement: str
+) -> None:
+    held = PackageCode("team", "d1", distribution="team-digits", version="1.2", **wheel)
+    assert line(code=code(held)).startswith(
+        f"python -m pip install --quiet --no-deps --target installed-code {requirement} && "
+        "python -m workers.reproduce --path=installed-code --objective=team.digits:train "
+    )
+
+
+def test_a_command_is_run_in_the_clone_with_its_arguments_as_the_operator_lists_them() -> None:
+    program = ObjectiveCode(packages=(PackageCode("lines", commit="4f1c2e9"),))
+    text = line(objective="", command=["{python}", "train.py"], code=program)
+    assert text == (
+        "git checkout --detach 4f1c2e9 && python -m workers.reproduce "
+        f"""'--command=["{{python}}","train.py"]' {RUN} --score=0.5"""
     )
 
 

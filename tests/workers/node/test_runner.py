@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 
-from experiments.design import code_version
 from experiments.models import Trial
 from experiments.models.trial import TrialState
 from experiments.trials.lifecycle.queries import trial_spec
@@ -15,33 +14,12 @@ from experiments.trials.lifecycle.services import queue
 from tests import cast
 from workers.node import heartbeats
 from workers.node.devices import find
-from workers.node.runner import TrialRunner, check_code
+from workers.node.runner import TrialRunner
 from workers.node.slots import Slots
 from workers.search.storage import VerdictStorage
 from workers.training.messages import Job, Outcome, Score, State
 
 pytestmark = pytest.mark.processes
-
-HEAD = "4f1c2e9" + "0" * 33
-
-
-@pytest.mark.parametrize("running", [HEAD + "-dirty", "9a0b1c2" + "0" * 33, ""])
-def test_an_arm_of_other_code_is_refused_with_what_to_do(
-    monkeypatch: pytest.MonkeyPatch, running: str
-) -> None:
-    monkeypatch.setattr(code_version, "commit", lambda: running)
-    with pytest.raises(ValueError, match="needs the code of commit 4f1c2e9") as raised:
-        check_code("4f1c2e9")
-    assert (running or "an unknown commit") in str(raised.value)
-    assert "Start a worker in a clean checkout of that commit" in str(raised.value)
-
-
-@pytest.mark.parametrize("wanted", ["", "4f1c2e9", HEAD])
-def test_the_code_that_an_arm_names_runs_and_so_does_any_where_it_names_none(
-    monkeypatch: pytest.MonkeyPatch, wanted: str
-) -> None:
-    monkeypatch.setattr(code_version, "commit", lambda: HEAD)
-    check_code(wanted)
 
 
 @pytest.mark.django_db
@@ -60,10 +38,7 @@ def test_a_trial_is_claimed_for_the_room_that_is_kept_for_it(
 
 
 @pytest.mark.django_db
-def test_a_trial_of_an_arm_of_other_code_fails_with_the_reason_and_trains_nothing(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(code_version, "commit", lambda: HEAD)
+def test_a_trial_of_an_arm_of_other_code_fails_with_the_reason_and_trains_nothing() -> None:
     cast.project()
     source = cast.LABEL_SMOOTHING.format(name="code", goal="Is it the code?", trials=1) + (
         "arms:\n  older: {commit: 8b7e6d5}\n  newer: {commit: 9a0b1c2}\n"

@@ -56,12 +56,15 @@ def keep_checkpoint(*, trial_id: int, attempt: int, file: NewFile, kind: str = C
         transaction.on_commit(partial(remove_files, [each.path for each in gone]))
 
 
-def keep_output(*, trial_id: int, attempt: int, file: NewFile) -> None:
-    """Store all that an attempt's program printed. Raises as `keep_checkpoint` does."""
+def keep_file(*, trial_id: int, attempt: int, file: NewFile, kind: str = OUTPUT) -> None:
+    """Store all that an attempt's program printed, or what of its code is not committed.
+
+    Raises as `keep_checkpoint` does.
+    """
     send(file.path)
     with transaction.atomic():
         require_attempt(trial_id=trial_id, attempt=attempt)
-        _record(OUTPUT, trial_id, attempt, file)
+        _record(kind, trial_id, attempt, file)
 
 
 def send(path: str) -> None:

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 from django.db import connection
 
 from experiments.analysis.curves.early_stopping import EarlyStopping
-from experiments.design.document import experiment_file
+from experiments.design.document import commands, experiment_file
 from experiments.design.document.experiment_file import ExperimentFile
 from experiments.design.document.fidelity import Fidelity
 from experiments.design.document.grid import arm_grid
@@ -21,6 +21,7 @@ from experiments.design.queries.earlier_trials import ids_in
 from experiments.design.space.search_space import Arm, CodeAndData, Scalar
 from experiments.errors import NotFound
 from experiments.models import Experiment, Trial
+from experiments.models.trial import Side
 from experiments.models.trial_encoding import decode
 
 
@@ -31,7 +32,9 @@ class TrialSpec:
     `parameters` are complete (fixed ones included) when they were fixed beforehand, else None:
     then `arm` says what the sampler draws. `grid` holds a grid's values by parameter, else
     nothing. `runs` holds the commit that the code must have, "" for any, and the data to train
-    on. `budget` is the whole budget of a trial where there is a fidelity.
+    on. `packages` belong to its code beside the objective's own; `experiment_code` is the digest
+    of what the experiment's last trial ran; `lacks_code`: its configuration was fixed before any
+    code was known. `budget` is the whole budget of a trial where there is a fidelity.
     """
 
     trial_id: int
@@ -68,6 +71,9 @@ class TrialSpec:
     arms_differ_in_data: bool = False
     dimensions: int = 0  # that the widest arm searches
     earlier_trials: tuple[int, ...] = ()  # of another experiment, for the sampler to learn from
+    packages: tuple[str, ...] = ()
+    experiment_code: str = ""
+    lacks_code: bool = False
 
 
 class _Row(NamedTuple):
@@ -94,12 +100,14 @@ class _Row(NamedTuple):
     official_metric: str
     direction: str
     created_at: object
+    experiment_code: str
+    side: str
 
 
 _SELECT = """
 SELECT t.number, t.attempt, t."row", t.parameters, t.train_seed, t.split_seed, t.search_seed,
     t.configuration_id, c.document, s.id, s.name, s.kind, s.arm_index, s.system_attributes,
-    p.slug, e.id, e.name, e.objective, e.official_metric, e.direction, e.created_at
+    p.slug, e.id, e.name, e.objective, e.official_metric, e.direction, e.created_at, e.code, s.side
 FROM experiments_trial t
 JOIN experiments_study s ON s.id = t.study_id
 JOIN experiments_project p ON p.id = s.project_id
@@ -180,10 +188,13 @@ def read(trial_id: int) -> TrialSpec:
         train_seed=row.train_seed or 0,
         split_seed=row.split_seed or 0,
         search_seed=row.search_seed or 0,
-        runs=_code_and_data(row.configuration_id, arm, configuration) if replicate else arm.runs,
+        runs=_code_and_data(row, arm, configuration) if replicate else arm.runs,
         arms_differ_in_data=asked.arms_differ_in_data,
         dimensions=max(len(each.searched) for each in asked.arms),
         earlier_trials=() if replicate else ids_in(row.study_attributes),
+        packages=file.code,
+        experiment_code=row.experiment_code,
+        lacks_code=replicate and not (configuration or {}).get("code"),
     )
 
 
@@ -195,31 +206,31 @@ def _budget(fidelity: Fidelity | None, parameters: Mapping[str, Any] | None) -> 
     return found if isinstance(found, (int, float)) else fidelity.high
 
 
-def _code_and_data(
-    configuration_id: int | None, arm: Arm, configuration: Mapping[str, Any] | None
-) -> CodeAndData:
+def _code_and_data(row: _Row, arm: Arm, configuration: Mapping[str, Any] | None) -> CodeAndData:
     """Code and data of a replicate: its configuration's data, the commit if an arm names one.
 
-    A configuration holds the commit that it was found with. Only where an arm named a commit is
-    other code refused: elsewhere the champion of last month could never be run again.
+    Only where an arm named a commit is other code refused: elsewhere the champion of last month
+    could never be run again, and the verdict tells which code ran.
     """
-    if configuration is None or configuration_id is None:
+    if configuration is None or row.configuration_id is None:
         return arm.runs
     data = configuration.get("data") or {}
+    if commands.name_of(configuration["objective"]) is not None:
+        return CodeAndData(configuration.get("commit", ""), data)
     origin = (
         Trial.objects.filter(
-            configuration_id=configuration_id,
+            configuration_id=row.configuration_id,
             study__kind="search",
             study__experiment__isnull=False,
         )
         .select_related("study__experiment")
         .first()
     )
-    if origin is None or origin.study.experiment is None:
-        return CodeAndData("", data)
+    if origin is None or origin.study.experiment is None:  # a baseline that begins a project
+        return CodeAndData(arm.runs.commit if row.side == Side.CANDIDATE else "", data)
     source = origin.study.experiment
     found = _asked(source.pk, source.created_at).arms[origin.study.arm_index]
-    return CodeAndData(configuration.get("commit", "") if found.runs.commit else "", data)
+    return CodeAndData(found.runs.commit, data)
 
 
 def _fixed_parameters(

@@ -48,11 +48,11 @@ ON CONFLICT (project_id, digest) DO NOTHING
 """
 _BEGIN = """
 UPDATE experiments_trial AS t SET
-    configuration_id = COALESCE(t.configuration_id, (
+    configuration_id = COALESCE({held}(
         SELECT c.id FROM experiments_configuration c
         JOIN experiments_study s ON s.project_id = c.project_id
         WHERE s.id = t.study_id AND c.digest = %s
-    )),
+    ), t.configuration_id),
     environment_id = (SELECT n.id FROM experiments_environment n WHERE n.digest = %s){changes}
 WHERE t.id = %s AND {may_write}{unchanged}
 RETURNING configuration_id, environment_id
@@ -64,14 +64,17 @@ def begin(
     claim: Claim,
     parameters: Mapping[str, Any],
     objective: str,
-    commit: str,
+    code: str = "",
+    commit: str = "",
     environment: dict[str, Any],
     data: Mapping[str, str] | None = None,
     drawn: Mapping[str, Parameter] | None = None,
+    is_replicate: bool = False,
 ) -> int:
     """Record which configuration runs, and where, before the first step.
 
-    A replicate's configuration was fixed when it was queued and stays. `drawn`: those of the
+    A replicate's configuration was fixed when it was queued and stays; of another trial it is the
+    one of its newest attempt, whose code may have changed. `drawn`: those of the
     parameters that the sampler has drawn and that are not stored yet.
 
     Returns:
@@ -81,18 +84,18 @@ def begin(
         TrialFenced: when another worker has taken the trial over.
     """
     document = configurations.canonical(
-        objective=objective, parameters=parameters, commit=commit, data=data
+        objective=objective, parameters=parameters, code=code, commit=commit, data=data
     )
     where = json.dumps(environment, sort_keys=True)
     digests = [configurations.digest(document), configurations.digest(where)]
     holding: list[Statement] = []
-    if claim.configuration_id is None:
+    if claim.configuration_id is None or not is_replicate:
         now = connection.ops.adapt_datetimefield_value(timezone.now())
         holding.append((_HOLD, [digests[0], document, now, claim.study_id]))
     texts = claim.row.texts
     while True:
         columns = trials.with_parameters(texts, drawn or {})
-        found = execute_batch(*holding, _beginning(claim, digests, columns))
+        found = execute_batch(*holding, _beginning(claim, digests, columns, is_replicate))
         if found is not None:
             break
         texts = trials.read_texts(claim.trial_id, claim.attempt)
@@ -108,14 +111,22 @@ def begin(
 
 
 def _beginning(
-    claim: Claim, digests: Sequence[str], columns: Mapping[str, tuple[str, str]]
+    claim: Claim,
+    digests: Sequence[str],
+    columns: Mapping[str, tuple[str, str]],
+    is_replicate: bool,
 ) -> Statement:
     """`columns`: before and after of those that change, compared and set."""
     changes = "".join(f", {name} = %s" for name in columns)
     unchanged = "".join(f" AND t.{name} = %s" for name in columns)
     before = [each[0] for each in columns.values()]
     after = [each[1] for each in columns.values()]
-    text = _BEGIN.format(changes=changes, may_write=may_write(claim.attempt), unchanged=unchanged)
+    text = _BEGIN.format(
+        held="t.configuration_id, " if is_replicate else "",
+        changes=changes,
+        may_write=may_write(claim.attempt),
+        unchanged=unchanged,
+    )
     return text, [*digests, *after, claim.trial_id, *before]
 
 

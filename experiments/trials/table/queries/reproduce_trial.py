@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-import shlex
 from dataclasses import asdict
 from typing import Any
 
 from experiments.design.document import commands, experiment_file
 from experiments.design.document.experiment_file import ExperimentFile
 from experiments.design.document.fidelity import REDUCTION_FACTORS, RUNG_PRUNERS, Fidelity
+from experiments.design.objective_code import ObjectiveCode, PackageCode, recorded_code
 from experiments.design.queries.experiments import Experiment
 from experiments.models.trial_encoding import decode_reports
 from experiments.trials.reproduce_line import reproduce_line
@@ -25,11 +25,14 @@ def line_of(experiment: Experiment, trial: Trial | None) -> str:
     document = json.loads(trial.configuration.document)
     if not document.get("objective"):
         return ""
-    if commands.name_of(document["objective"]) is not None:
-        return _command_line(document, trial)
+    environment = json.loads(trial.environment.document) if trial.environment else {}
+    runs = _what_runs(document, environment, trial)
+    if runs is None:
+        return ""
     params, how = _training(experiment, trial, document.get("parameters", {}))
     return reproduce_line(
-        objective=document["objective"],
+        **runs,
+        interpreter=environment.get("interpreter", ""),
         params=params,
         train_seed=trial.train_seed,
         split_seed=trial.split_seed or 0,
@@ -37,7 +40,6 @@ def line_of(experiment: Experiment, trial: Trial | None) -> str:
         metric=experiment.official_metric,
         direction=experiment.direction,
         score=trial.value,
-        commit=document.get("commit", ""),
         data=document.get("data"),
         resumed=_resumed(trial.resumed),
         lower_budgets=from_lower_budget(trial.resumed),
@@ -51,32 +53,31 @@ def _resumed(text: str) -> list[str]:
     return [f"{found[each].step or 0}{found[each].suffix}" for each in sorted(found)]
 
 
-def _command_line(document: dict[str, Any], trial: Trial) -> str:
-    """A clone at the commit and the program's arguments; empty once no such command is listed."""
-    name = commands.name_of(document["objective"])
+def _what_runs(
+    document: dict[str, Any], environment: dict[str, Any], trial: Trial
+) -> dict[str, Any] | None:
+    """Objective or command with its code; None for a command that is listed no more."""
+    objective, commit = document["objective"], document.get("commit", "").removesuffix("-dirty")
+    name = commands.name_of(objective)
+    if name is None:
+        code = recorded_code(environment)
+        if not code.packages:  # of an earlier version, which noted Verdict's own commit
+            top = objective.partition(".")[0]
+            code = ObjectiveCode(
+                packages=(PackageCode(top, commit=commit if top == "workers" else ""),)
+            )
+        return {"objective": objective, "code": code, "diff": _diff(trial)}
     template = next((each for each in commands.listed() if each.name == name), None)
     if template is None:
-        return ""
-    values = {
-        **document.get("parameters", {}),
-        "train_seed": trial.train_seed,
-        "split_seed": trial.split_seed or 0,
-        "search_seed": trial.search_seed,
-        "budget": None,
-        "fold": 0,
-        "folds": 0,
-        "python": "python",
-        "params": json.dumps(document.get("parameters", {})),
-    }
-    try:
-        arguments = shlex.join(template.filled(values))
-    except commands.UnsafeValue:
-        return ""
-    commit = shlex.quote(document.get("commit", ""))
-    return (
-        f"git clone {shlex.quote(template.address)} training && cd training && "
-        f"git checkout --detach {commit} && VERDICT_METRICS=/dev/stdout {arguments}"
-    )
+        return None
+    program = PackageCode(name, commit=commit, remote=template.address)
+    return {"command": template.arguments, "code": ObjectiveCode(packages=(program,))}
+
+
+def _diff(trial: Trial) -> str:
+    """Name of the file with what of its code was not committed; "" where all was."""
+    diffs = trial.artifacts.filter(kind="diff", attempt=trial.attempt)
+    return diffs.values_list("name", flat=True).first() or ""
 
 
 def _training(

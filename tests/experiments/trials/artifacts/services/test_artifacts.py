@@ -91,7 +91,7 @@ def test_a_newer_attempts_checkpoint_comes_first_even_at_a_smaller_step(trial: T
 @pytest.mark.parametrize("path", ["../secret_key", "/etc/passwd", "trials/../../x"])
 def test_no_path_leads_out_of_the_folder(trial: Trial, path: str) -> None:
     with pytest.raises(ValueError, match="does not lie in the folder of artifacts"):
-        artifacts.keep_output(
+        artifacts.keep_file(
             trial_id=trial.pk, attempt=trial.attempt, file=NewFile(path, 1, "0" * 64)
         )
     assert not Artifact.objects.exists()

@@ -332,7 +332,7 @@ def test_code_and_data_of_an_arm_are_part_of_its_configuration_and_of_the_line_t
         assert document["data"] == assigned.runs.data
         assert document["data"]["version"] == ("1" if "before" in assigned.arm.label else "2")
         line = line_of(search, trial)
-        assert f"--commit={'4f1c2e9' + '0' * 33}" in line
+        assert f"git checkout --detach {'4f1c2e9' + '0' * 33} && " in line
         assert '"name":"digits"' in line and f'"version":"{document["data"]["version"]}"' in line
         assert "arm" not in assigned.arm.complete({})
     assert len(configurations) == 2  # the same parameters on other data are another configuration

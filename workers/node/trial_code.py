@@ -1,0 +1,106 @@
+"""Code that a trial is about to run on this worker, and whether it may."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+from dataclasses import replace
+
+from django.conf import settings
+
+from experiments.design import code_version
+from experiments.design.document import commands
+from experiments.design.objective_code import ObjectiveCode, PackageCode
+from experiments.trials.artifacts.storage import local_path
+from experiments.trials.lifecycle.queries.trial_spec import TrialSpec
+from experiments.trials.lifecycle.services import experiment_code
+from workers.training.code_on_disk import packages_of, read_code
+from workers.training.messages import OutputFile
+
+logger = logging.getLogger(__name__)
+
+
+class TrialCode:
+    """The code of a worker's trials; one for a worker process."""
+
+    def __init__(self, worker_id: int | None) -> None:
+        self._worker_id = worker_id
+        self._ran: dict[int, str] = {}  # by experiment: what its last trial here ran
+
+    def check(self, assignment: TrialSpec) -> tuple[ObjectiveCode, bytes]:
+        """The code that a trial would run, and what of it is not committed.
+
+        Raises:
+            ValueError: for other code than the commit that an arm names.
+            Conflict: for other code than a node beside this one runs the experiment with.
+        """
+        name = commands.name_of(assignment.objective)
+        if name is not None:  # it runs in a working copy of its own
+            return _command_code(name, assignment.runs.commit), b""
+        packages = packages_of(assignment.objective, assignment.packages)
+        allowed = [prefix.partition(".")[0] for prefix in settings.OBJECTIVES]
+        code, diff = read_code(packages, shown=allowed)
+        code = _with_own_commit(code)
+        wanted = assignment.runs.commit
+        if wanted:
+            check_commit(wanted, code)
+        elif code.digest != assignment.experiment_code:
+            experiment_code.change(
+                experiment_id=assignment.experiment_id,
+                code=code.digest,
+                worker_id=self._worker_id,
+                ran_before=self._ran.get(assignment.experiment_id, ""),
+            )
+        if not wanted:
+            self._ran[assignment.experiment_id] = code.digest
+        if assignment.lacks_code:
+            experiment_code.complete_baseline(trial_id=assignment.trial_id, code=code.digest)
+        return code, diff
+
+
+def _command_code(name: str, commit: str) -> ObjectiveCode:
+    template = commands.templates().get(name)
+    remote = template.address if template else ""
+    return ObjectiveCode(packages=(PackageCode(name, commit=commit, remote=remote),))
+
+
+def _with_own_commit(code: ObjectiveCode) -> ObjectiveCode:
+    """With the commit of VERDICT_COMMIT for bundled problems in an image without a repository."""
+    if not code.packages or code.packages[0].commit or code.packages[0].name != "workers":
+        return code
+    own = replace(code.packages[0], commit=code_version.commit())
+    return replace(code, packages=(own, *code.packages[1:]))
+
+
+def check_commit(wanted: str, code: ObjectiveCode) -> None:
+    """Refuse other code than a commit of the objective's repository, which may be abbreviated.
+
+    Raises:
+        ValueError: when this worker's code is not that commit: its result would stand under a
+            wrong name.
+    """
+    own = code.packages[0]
+    same_repository = [each for each in code.packages if each.commit == own.commit]
+    if own.commit.startswith(wanted) and not any(each.changed for each in same_repository):
+        return
+    raise ValueError(
+        f"this arm needs the code of commit {wanted}, and this worker has {code.label}. Start a "
+        "worker in a clean checkout of that commit, on a queue of its own, and try it again"
+    )
+
+
+def keep_diff(trial_id: int, attempt: int, diff: bytes) -> OutputFile | None:
+    """Write what a trial's code differs in from its commit as a file of the trial; None for what
+    is empty, larger than DIFF_KILOBYTES or finds no room on the disk.
+    """
+    if not diff or len(diff) > settings.DIFF_KILOBYTES * 2**10:
+        return None
+    name = f"trials/{trial_id}/attempt-{attempt}-code.diff"
+    path = local_path(name)
+    try:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        path.write_bytes(diff)
+    except OSError as error:
+        logger.warning("the diff of trial %s's code was not kept: %s", trial_id, error)
+        return None
+    return OutputFile(name, len(diff), hashlib.sha256(diff).hexdigest(), "diff")

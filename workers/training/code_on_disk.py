@@ -1,0 +1,286 @@
+"""Code of an objective as it lies on disk: its digest, where it comes from, what is uncommitted.
+
+The digest is of the Python files alone, under their names in the package: the same code in another
+folder, repository or installation has the same one.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import json
+import os
+import subprocess
+import sysconfig
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from functools import cache
+from importlib import metadata
+from pathlib import Path
+
+from experiments.design.objective_code import ObjectiveCode, PackageCode
+
+_GIT_SECONDS = 30
+_PASSED_OVER = ("__pycache__", "node_modules")
+
+Stamps = tuple[tuple[str, int, int, int], ...]
+
+
+def packages_of(objective: str, further: Sequence[str] = ()) -> tuple[str, ...]:
+    """The top-level package that holds an objective, then the further ones, each once."""
+    module = objective.partition(":")[0]
+    return tuple(dict.fromkeys([module.partition(".")[0], *further]))
+
+
+def digest_of(packages: Sequence[str]) -> str:
+    """Digest of all Python files of packages; "" where none is found.
+
+    Read anew only where a file's time, size or inode has changed.
+    """
+    return _digest(tuple(_digest_of(name) for name in packages))
+
+
+def _digest(each: tuple[str, ...]) -> str:
+    known = [digest for digest in each if digest]
+    if len(known) < 2:
+        return known[0] if known else ""
+    return hashlib.sha256("\n".join(known).encode()).hexdigest()
+
+
+_digests: dict[str, tuple[Stamps, str]] = {}
+
+
+def _digest_of(package: str) -> str:
+    files = _files_of(package)
+    stamps = _stamps(files.values())
+    known = _digests.get(package)
+    if known is not None and known[0] == stamps:
+        return known[1]
+    lines = []
+    for name, file in sorted(files.items()):
+        try:
+            lines.append(f"{hashlib.sha256(file.read_bytes()).hexdigest()} {name}\n")
+        except OSError:  # deleted meanwhile: so will the stamps say next time
+            continue
+    found = hashlib.sha256("".join(lines).encode()).hexdigest() if lines else ""
+    _digests[package] = stamps, found
+    return found
+
+
+def _stamps(files: Iterable[Path]) -> Stamps:
+    return tuple(sorted(stamp for file in files if (stamp := _stamp(file))))
+
+
+def _stamp(file: Path) -> tuple[str, int, int, int] | None:
+    try:
+        status = file.stat()
+    except OSError:
+        return None
+    return str(file), status.st_mtime_ns, status.st_ctime_ns, status.st_size
+
+
+def _files_of(package: str) -> dict[str, Path]:
+    """Python files by their name in the package; nothing is imported."""
+    found: dict[str, Path] = {}
+    for place in places_of(package):
+        if place.is_file():
+            return {place.name: place}
+        for file in _python_files(place):
+            found.setdefault(file.relative_to(place).as_posix(), file)
+    return found
+
+
+def _python_files(place: Path) -> Iterator[Path]:
+    for folder, folders, files in os.walk(place):
+        if "pyvenv.cfg" in files:
+            folders.clear()
+            continue
+        folders[:] = [
+            each for each in folders if each not in _PASSED_OVER and not each.startswith(".")
+        ]
+        yield from (Path(folder, each) for each in files if each.endswith(".py"))
+
+
+def places_of(package: str) -> list[Path]:
+    """Folders of a package, or the file of a module, without any import; empty when there is none.
+
+    Of a dotted name no package above it is imported, as its own finder would.
+    """
+    top, *rest = package.split(".")
+    try:
+        spec = importlib.util.find_spec(top)
+    except (ImportError, ValueError):
+        return []
+    if spec is None:
+        return []
+    if spec.submodule_search_locations is None:
+        file = Path(spec.origin or "")
+        return [file] if file.suffix == ".py" and not rest else []
+    places = [Path(place, *rest) for place in spec.submodule_search_locations]
+    if folders := [place for place in places if place.is_dir()]:
+        return folders
+    modules = [place.with_name(f"{place.name}.py") for place in places]
+    return [each for each in modules if rest and each.is_file()][:1]
+
+
+_known: dict[tuple[str, ...], tuple[tuple[str, Stamps], tuple[ObjectiveCode, bytes]]] = {}
+
+
+def read_code(packages: Sequence[str], shown: Sequence[str] = ()) -> tuple[ObjectiveCode, bytes]:
+    """The code of packages as it lies on disk now, and what of it is not committed, as `git apply`
+    takes it.
+
+    The diff holds no more than the first one's repository and packages that are `shown`: naming
+    a package must not disclose what its authors have not committed. Repositories and
+    installations are asked again once a file of theirs, or the repository's head or index, has
+    changed.
+    """
+    key = tuple(packages)
+    digest = digest_of(key)
+    known = _known.get(key)
+    if known is not None and known[0] == (digest, _stamps(_watched(key))):
+        return known[1]
+    found = [_package(name) for name in key]
+    open_to = [diff for each, diff in found if each.name in shown or _same(each, found[0][0])]
+    code = ObjectiveCode(digest, tuple(each for each, _ in found)), b"".join(open_to)
+    _known[key] = (digest, _stamps(_watched(key))), code
+    return code
+
+
+def _same(package: PackageCode, other: PackageCode) -> bool:
+    """Test whether both lie in one repository."""
+    return bool(package.commit) and _origins.get(package.name) == _origins.get(other.name)
+
+
+# What changes with a package's commit (its repository's head, index and log) or installation.
+_origins: dict[str, tuple[Path, ...]] = {}
+
+
+def _watched(packages: tuple[str, ...]) -> list[Path]:
+    return [file for name in packages for file in _origins.get(name, ())]
+
+
+def _package(name: str) -> tuple[PackageCode, bytes]:
+    """A package, with what is not committed of it."""
+    found = PackageCode(name, _digest_of(name))
+    places = places_of(name)
+    if not places:
+        return found, b""
+    place = Path(os.path.realpath(places[0]))
+    if _is_installed(place):
+        return _of_distribution(found, name), b""
+    top = git(place.parent, "rev-parse", "--show-toplevel").strip()
+    if not top or _is_ignored(place):
+        return found, b""
+    repository = Path(top)
+    folder = Path(git(place.parent, "rev-parse", "--absolute-git-dir").strip())
+    _origins[name] = tuple(folder / each for each in ("HEAD", "index", "logs/HEAD"))
+    diff = _diff(repository, place, _files_of(name).values())
+    depth = name.count(".") + 1
+    return replace(
+        found,
+        commit=git(repository, "rev-parse", "--verify", "HEAD").strip(),
+        branch=git(repository, "branch", "--show-current").strip(),
+        remote=_remote(repository),
+        folder=_relative(place.parents[depth - 1], repository),
+        changed=bool(diff),
+    ), diff
+
+
+def _relative(folder: Path, repository: Path) -> str:
+    inside = os.path.relpath(folder, os.path.realpath(repository))
+    return "" if inside == "." else Path(inside).as_posix()
+
+
+def _is_installed(place: Path) -> bool:
+    return any(place.is_relative_to(folder) for folder in _installations())
+
+
+@cache
+def _installations() -> tuple[str, ...]:
+    folders = (sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib"))
+    return tuple({os.path.realpath(folder) for folder in folders if folder})
+
+
+def _is_ignored(place: Path) -> bool:
+    """An untracked folder that the repository ignores, such as an environment's, is none of it."""
+    if git(place.parent, "ls-files", "--", place.name):
+        return False
+    return bool(git(place.parent, "check-ignore", "--", place.name))
+
+
+def _of_distribution(found: PackageCode, name: str) -> PackageCode:
+    for each in metadata.packages_distributions().get(name.partition(".")[0], ()):
+        installed = metadata.distribution(each)
+        origin, commit = _direct_url(installed.read_text("direct_url.json"))
+        _origins[name] = (Path(str(installed.locate_file(""))),)
+        version = installed.version
+        return replace(found, distribution=each, version=version, origin=origin, commit=commit)
+    return found
+
+
+def _direct_url(text: str | None) -> tuple[str, str]:
+    """Origin and commit of a distribution, as PEP 610 records them; "" where unknown."""
+    try:
+        record = json.loads(text or "{}")
+        commit = str(record.get("vcs_info", {}).get("commit_id", ""))
+        return _without_credentials(str(record.get("url", ""))), commit
+    except (ValueError, AttributeError):
+        return "", ""
+
+
+def _remote(repository: Path) -> str:
+    for name in git(repository, "remote").split():
+        address = git(repository, "config", "--get", f"remote.{name}.url").strip()
+        if name == "origin" or address:
+            return _without_credentials(address)
+    return ""
+
+
+def _without_credentials(address: str) -> str:
+    from experiments.design.document.commands import shown  # only here: it needs Django
+
+    return shown(address)
+
+
+def _diff(repository: Path, place: Path, files: Iterable[Path]) -> bytes:
+    """Diff of a package's folder from the commit, with its new Python files that the repository
+    does not ignore.
+    """
+    inside = os.path.relpath(place, os.path.realpath(repository))
+    listed = git(repository, "ls-files", "-z", "--others", "--exclude-standard", "--", inside)
+    ours = {os.path.realpath(file) for file in files}
+    new = [each for each in listed.split("\0") if os.path.realpath(repository / each) in ours]
+    with tempfile.TemporaryDirectory(prefix="verdict-") as folder:
+        index = {"GIT_INDEX_FILE": str(Path(folder, "index"))}  # the repository's own stays
+        git(repository, "read-tree", "HEAD", environment=index)
+        if new:
+            git(repository, "add", "--intent-to-add", "--", *new, environment=index)
+        options = ("--binary", "--no-ext-diff", "--no-textconv", "--no-color")
+        return _run(repository, "diff", *options, "--", inside, environment=index)
+
+
+def git(folder: Path, *arguments: str, environment: Mapping[str, str] | None = None) -> str:
+    """Output of git; "" when it fails, is missing or finds no repository."""
+    return _run(folder, *arguments, environment=environment).decode(errors="replace")
+
+
+def _run(folder: Path, *arguments: str, environment: Mapping[str, str] | None = None) -> bytes:
+    own = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
+    if "GIT_CEILING_DIRECTORIES" in os.environ:
+        own["GIT_CEILING_DIRECTORIES"] = os.environ["GIT_CEILING_DIRECTORIES"]
+    try:
+        # Reading must not take the lock that someone's commit waits for.
+        done = subprocess.run(
+            ["git", "--no-optional-locks", "-c", "core.fsmonitor=false", *arguments],
+            cwd=folder,
+            env={**own, "LC_ALL": "C", **(environment or {})},
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            timeout=_GIT_SECONDS,
+            check=True,
+        )
+    except (OSError, subprocess.SubprocessError):
+        return b""
+    return done.stdout
