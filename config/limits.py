@@ -8,9 +8,9 @@ from __future__ import annotations
 import asyncio
 import logging
 import uuid
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
-from typing import Any
+from typing import Any, Protocol
 
 from django.conf import settings
 from django.contrib.auth import get_user
@@ -39,14 +39,24 @@ DRAIN_SECONDS = 1
 logger = logging.getLogger("uvicorn.error")
 
 
-class _Refused(Exception):
+class Refused(Exception):
+    """The request is answered with an error, and its connection closed."""
+
     def __init__(self, status: int, message: str) -> None:
         super().__init__(message)
         self.status = status
 
 
-class _Gone(Exception):
+class Gone(Exception):
     """The client left before its request was complete."""
+
+
+class Streaming(Protocol):
+    """An application that reads bodies itself."""
+
+    def takes(self, scope: Scope) -> bool: ...
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None: ...
 
 
 class Limits:
@@ -54,12 +64,17 @@ class Limits:
 
     Args:
         in_thread: runs a function that asks the database.
+        uploads: takes the requests whose bodies are not held in memory.
     """
 
     def __init__(
-        self, application: Application, in_thread: Callable[..., Awaitable[bool]]
+        self,
+        application: Application,
+        in_thread: Callable[..., Awaitable[bool]],
+        uploads: Streaming | None = None,
     ) -> None:
         self.application = application
+        self._uploads = uploads
         self._in_thread = in_thread
         self._held = 0  # bytes of all bodies
 
@@ -70,14 +85,17 @@ class Limits:
         body = bytearray()
         try:
             headers = _checked_headers(scope)
+            if self._uploads is not None and self._uploads.takes(scope):
+                await self._uploads(scope, receive, send)
+                return
             if b"content-length" not in headers and b"transfer-encoding" not in headers:
                 await self.application(scope, receive, send)
                 return
             await self._read(body, headers, receive)
             await self.application(scope, _then(bytes(body), receive), send)
-        except _Refused as refused:
+        except Refused as refused:
             await _answer(scope, refused, receive, send)
-        except _Gone:
+        except Gone:
             return
         finally:
             self._held -= len(body)
@@ -88,7 +106,7 @@ class Limits:
         """Read the whole body, as far as whoever sends it may send.
 
         Raises:
-            _Refused: before more than the limit has been read.
+            Refused: before more than the limit has been read.
         """
         most = SMALL_BODY
         announced = headers.get(b"content-length", b"")
@@ -98,17 +116,17 @@ class Limits:
             if most == SMALL_BODY and max(expected, len(body)) > most:
                 most = await self._most_for(headers)
             if max(expected, len(body)) > most:
-                raise _Refused(413, _too_large(most))
+                raise Refused(413, _too_large(most))
             if not more:
                 return
             message = await receive()
             if message["type"] != "http.request":
-                raise _Gone
+                raise Gone
             part = message.get("body", b"")
             body += part
             self._held += len(part)
             if self._held > BODIES:
-                raise _Refused(503, "The server is busy with large requests; ask again.")
+                raise Refused(503, "The server is busy with large requests; ask again.")
             more = message.get("more_body", False)
 
     async def _most_for(self, headers: Mapping[bytes, bytes]) -> int:
@@ -116,7 +134,7 @@ class Limits:
             return BODY if await self._in_thread(_is_known, headers) else SMALL_BODY
         except (Busy, DatabaseError, InterfaceError) as error:
             logger.warning("who sends a large body cannot be asked: %r", error)
-            raise _Refused(503, "The server is busy; ask again.") from None
+            raise Refused(503, "The server is busy; ask again.") from None
 
 
 def _too_large(most: int) -> str:
@@ -128,14 +146,14 @@ def _too_large(most: int) -> str:
 def _checked_headers(scope: Scope) -> dict[bytes, bytes]:
     lines: list[tuple[bytes, bytes]] = scope["headers"]
     if len(lines) > HEADER_LINES:
-        raise _Refused(431, f"The request has more than {HEADER_LINES} header lines.")
+        raise Refused(431, f"The request has more than {HEADER_LINES} header lines.")
     headers = dict(lines)
     upgrade = headers.get(b"upgrade", b"").strip().lower()
     # HTTP/2 is an offer that may be ignored (RFC 9110, 7.8); of others the client speaks next.
     if b"upgrade" in headers.get(b"connection", b"").lower() and upgrade not in (b"", b"h2c"):
         name = upgrade.decode("latin-1")[:40]
         logger.warning("refused: %s is not spoken here (%r)", name, scope["path"][:200])
-        raise _Refused(400, f"This server speaks HTTP alone, not {name}.")
+        raise Refused(400, f"This server speaks HTTP alone, not {name}.")
     return headers
 
 
@@ -167,8 +185,8 @@ def _then(body: bytes, receive: Receive) -> Receive:
     return tell
 
 
-async def _answer(scope: Scope, refused: _Refused, receive: Receive, send: Send) -> None:
-    """Refuse and close; what is still on its way is read a little further and dropped."""
+async def _answer(scope: Scope, refused: Refused, receive: Receive, send: Send) -> None:
+    """Refuse and close."""
     text, kind = f"{refused}\n".encode(), b"text/plain; charset=utf-8"
     if is_of_program(scope["path"]):
         text, kind = (
@@ -178,13 +196,21 @@ async def _answer(scope: Scope, refused: _Refused, receive: Receive, send: Send)
     headers = [
         (b"content-type", kind),
         (b"content-length", b"%d" % len(text)),
-        (b"connection", b"close"),
         (b"x-request-id", uuid.uuid4().hex.encode()),
     ]
     if refused.status == 503:
         headers.append((b"retry-after", b"5"))
-    await send({"type": "http.response.start", "status": refused.status, "headers": headers})
-    await send({"type": "http.response.body", "body": text, "more_body": True})
+    start = {"type": "http.response.start", "status": refused.status, "headers": headers}
+    await close_with([start, {"type": "http.response.body", "body": text}], receive, send)
+
+
+async def close_with(answer: Sequence[Message], receive: Receive, send: Send) -> None:
+    """Send a whole answer and close; what is still on its way is read a little and dropped."""
+    start, *parts = answer
+    lines = [*start["headers"], (b"connection", b"close")]
+    await send({**start, "headers": lines})
+    body = b"".join(part.get("body", b"") for part in parts)
+    await send({"type": "http.response.body", "body": body, "more_body": True})
     drained, more = 0, True
     with suppress(TimeoutError):
         async with asyncio.timeout(DRAIN_SECONDS):

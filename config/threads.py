@@ -23,6 +23,7 @@ from django.db import close_old_connections, reset_queries
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, StreamingHttpResponse
 
 from experiments.web.api_errors import error_for, is_of_program
+from experiments.web.uploads import ADDRESSES
 
 ALIVE = "/healthz"  # answered by the event loop itself: it needs no thread
 DOWNLOADS_AT_ONCE = 8  # of one address; each holds a part in memory while its client reads
@@ -109,6 +110,8 @@ class Pools:
         """Pool that answers a request; its file is then made in `downloads`."""
         if _PROBES.fullmatch(path):
             return self.probes
+        if ADDRESSES.match(path):  # what sends a file on may take long
+            return self.downloads
         if _POLLS.fullmatch(path):
             return self.polls
         return self.programs if is_of_program(path) else self.pages

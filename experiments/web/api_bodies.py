@@ -200,6 +200,12 @@ def _inlined(document: Any, parts: dict[str, Any]) -> Any:
     return {key: _inlined(each, parts) for key, each in document.items()}
 
 
+def file_body() -> dict[str, Any]:
+    """The OpenAPI entry of a body that is a file."""
+    sent = {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}}
+    return {"requestBody": {"content": sent, "required": True}}
+
+
 def file(*kinds: str) -> dict[str, Any]:
     """The OpenAPI entry of a file that is answered, with the errors in the one shape."""
     error = {"application/json": {"schema": {"$ref": "#/components/schemas/ErrorOut"}}}

@@ -9,7 +9,7 @@ from experiments.decisions.api import baselines, decisions, deployments
 from experiments.site.api import charts, projects
 from experiments.site.api.routes import api, openapi_document
 from experiments.team.api import account, members, webhooks
-from experiments.tracking.api import mlflow, runs
+from experiments.tracking.api import mlflow, run_files, runs
 from experiments.trials.api import (
     batch_sizes,
     control,
@@ -42,6 +42,7 @@ for _part in (
 ):
     api.add_router("/projects", _part.router)
 api.add_router("/runs", runs.router)
+api.add_router("/runs", run_files.router)
 api.add_router("/account", account.router)
 api.add_router("/workers", workers.router)
 

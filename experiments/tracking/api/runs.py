@@ -51,7 +51,12 @@ _POINTS = answer(
 _ERRORS = dict.fromkeys((400, 401, 403, 404, 409, 413, 415, 422), ErrorOut)
 
 
-def _run(request: TokenRequest, run_id: int, *, write: bool = True) -> RunView:
+def run_of(request: TokenRequest, run_id: int, *, write: bool = True) -> RunView:
+    """The run behind an id.
+
+    Raises:
+        NotFound, NotAllowed, Conflict: when the token may not do this with it.
+    """
     token = auth.token_of(request, "write" if write else "")
     run = queries.find(token, run_id) if run_id < 2**63 else None
     if run is None:
@@ -165,7 +170,7 @@ def read_replication(request: TokenRequest, replication: int) -> Any:
 @router.get("/{int:run_id}", response={200: _RUN, **_ERRORS})
 def read_run(request: TokenRequest, run_id: int) -> Any:
     """Read a run's state."""
-    return _run(request, run_id, write=False)
+    return run_of(request, run_id, write=False)
 
 
 @router.get(
@@ -174,7 +179,7 @@ def read_run(request: TokenRequest, run_id: int) -> Any:
 )
 def read_series(request: TokenRequest, run_id: int, kind: Literal["csv", "parquet"]) -> Any:
     """All points of a run, of a worker's trial, too, without test scores."""
-    run = _run(request, run_id, write=False)
+    run = run_of(request, run_id, write=False)
     names = {run.id: str(run.number)}
     pieces = series_exports.exact(names, declared=run.declared)
     any_steps = partial(series_exports.may_have_any_steps, names)
@@ -192,7 +197,7 @@ def read_series(request: TokenRequest, run_id: int, kind: Literal["csv", "parque
 )
 def log_points(request: TokenRequest, run_id: int) -> dict[str, Any]:
     """Log a batch; without points it says that the program is still there."""
-    run = _run(request, run_id)
+    run = run_of(request, run_id)
     asked = api_bodies.read(request, PointsIn)
     stored = late = False
     logged = LoggedPoints()
@@ -228,7 +233,7 @@ def log_points(request: TokenRequest, run_id: int) -> dict[str, Any]:
 )
 def finish_run(request: TokenRequest, run_id: int) -> dict[str, Any]:
     """End a run; the best official value that it logged counts unless it tells another."""
-    run = _run(request, run_id)
+    run = run_of(request, run_id)
     asked = api_bodies.read(request, FinishIn)
     state = run_ends.finish(
         run_id=run.id,
@@ -237,5 +242,5 @@ def finish_run(request: TokenRequest, run_id: int) -> dict[str, Any]:
         reason=asked.reason,
         read_split_seed=asked.read_split_seed,
     )
-    ended = _run(request, run_id)
+    ended = run_of(request, run_id)
     return {"state": state, "value": ended.value}

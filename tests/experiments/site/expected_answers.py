@@ -241,6 +241,11 @@ API: dict[str, Row] = {
     "api/v1/runs/<int:run_id>/series.<kind>": Row(GET=READ_API),
     "api/v1/runs/<int:run_id>/points": Row(POST="401 404 403 409 409 409"),
     "api/v1/runs/<int:run_id>/finish": Row(POST="401 404 403 409 409 409"),
+    "api/v1/runs/<int:run_id>/files": Row(GET=READ_API),
+    "api/v1/runs/<int:run_id>/files/<path:file_name>": Row(
+        GET=READ_API, PUT="401 404 403 409 409 409", DELETE="401 404 403 409 409 409"
+    ),
+    "api/v1/runs/<int:run_id>/uploads/<upload>": Row(GET=READ_API),
     "api/v1/projects/<slug>/webhooks": Row(
         GET="401 404 403 403 403 200", POST="401 404 403 403 403 201"
     ),

@@ -98,6 +98,8 @@ def values() -> dict[str, str]:
         "version": "2.0",
         "call": f"experiments/get?experiment_id={of_outside}",
         "file": str(held.pk),
+        "file_name": held.name,
+        "upload": "mine",
         "username": "fay",
         "name": experiment.name,
         "trial": "A0",

@@ -64,15 +64,18 @@ def content(file: KeptFile, start: int = 0) -> Iterator[bytes]:
 def room(trial_id: int) -> int:
     """Largest file that a program may log to a trial, in bytes."""
     project = Study.objects.filter(trials=trial_id).values_list("project_id", flat=True).first()
-    return room_in(project) if project is not None else 0
+    return min(left_in(project), largest_file()) if project is not None else 0
 
 
-def room_in(project_id: int) -> int:
-    """The same for any trial of a project."""
+def left_in(project_id: int) -> int:
+    """Bytes that programs may still log in a project."""
     rows = Artifact.objects.filter(trial__study__project_id=project_id, kind__in=LOGGED)
     used = rows.aggregate(bytes=Sum("size"))["bytes"] or 0
-    left = settings.PROJECT_FILES_GIGABYTES * 2**30 - used
-    return max(0, min(left, settings.FILE_MEGABYTES * 2**20))
+    return max(0, settings.PROJECT_FILES_GIGABYTES * 2**30 - used)
+
+
+def largest_file() -> int:
+    return int(settings.FILE_MEGABYTES) * 2**20
 
 
 def file_of(experiment: Experiment, trial: Trial, file_id: int) -> KeptFile | None:

@@ -9,7 +9,7 @@ import re
 import uuid
 from collections.abc import Iterable
 from functools import partial
-from pathlib import Path, PurePosixPath
+from pathlib import PurePosixPath
 from typing import Literal, get_args
 
 from django.conf import settings
@@ -25,6 +25,7 @@ from experiments.trials.artifacts.queries.artifacts import LOGGED, KeptFile
 from experiments.trials.artifacts.services.artifacts import NewFile, remove_files, send
 from experiments.trials.artifacts.storage import local_path, remove_local, storage
 from experiments.trials.lifecycle.services.attempts import require_attempt
+from experiments.web.uploads import Draft, Place
 
 LoggedKind = Literal["file", "image", "figure", "table", "text", "histogram"]
 assert get_args(LoggedKind) == LOGGED
@@ -106,23 +107,32 @@ def store(
     )
 
 
+def place_in(project_id: int) -> Place:
+    """Limits of an upload to a project's trial, as `experiments.web.uploads` asks for them."""
+    left = queries.left_in(project_id)
+    most = min(left, queries.largest_file())
+    return Place(project_id, most=most, left=left, message=too_large(most))
+
+
 def take(
     *,
     trial_id: int,
     name: str,
-    draft: Path,
-    size: int,
-    sha256: str,
+    draft: Draft,
     kind: LoggedKind = "file",
     step: float | None = None,
 ) -> KeptFile:
-    """The same for a file that lies whole on this machine's disk of artifacts; it is moved."""
-    check_name(name)
-    path = new_path(trial_id, name)
-    whole = local_path(path)
-    whole.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    draft.replace(whole)
-    return keep(trial_id=trial_id, name=name, file=NewFile(path, size, sha256, step), kind=kind)
+    """Store an upload that has arrived whole. Raises as `keep` does."""
+    try:
+        check_name(name)
+        path = new_path(trial_id, name)
+        whole = local_path(path)
+        whole.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        draft.path.replace(whole)
+    finally:
+        draft.close()
+    new = NewFile(path, draft.size, draft.sha256, step)
+    return keep(trial_id=trial_id, name=name, file=new, kind=kind)
 
 
 def keep(

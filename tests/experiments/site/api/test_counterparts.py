@@ -61,7 +61,7 @@ def test_every_counterpart_is_an_operation_of_the_api_and_every_operation_stands
     }
     text = (settings.BASE_DIR / "docs" / "api.md").read_text(encoding="utf-8")
     alone = text[text.index("In the API alone are runs") :].partition(".\n")[0].partition("). ")[0]
-    told |= set(re.findall(r"`((?:GET|POST) runs[^`]*)`", alone))
+    told |= set(re.findall(r"`((?:GET|POST|PUT|DELETE) runs[^`]*)`", alone))
     operations = _operations()
     assert told - operations == set(), "these are no addresses of the API"
     assert operations - told == set(), "say in docs/api.md what these are for"

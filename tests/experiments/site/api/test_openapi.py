@@ -86,6 +86,14 @@ def places() -> dict[str, Any]:
     place = django_settings.ARTIFACTS_DIR / kept.path
     place.parent.mkdir(parents=True, exist_ok=True)
     place.write_bytes(b"a")
+    Artifact.objects.create(
+        trial_id=experiment.best_trial_id,
+        kind="file",
+        name="of the run.txt",
+        path=kept.path,
+        size=1,
+        sha256="0" * 64,
+    )
     probe = BatchSizeProbe.objects.create(project=project, state="waiting", objective="a:b")
     return {
         "slug": "digits",
@@ -101,6 +109,8 @@ def places() -> dict[str, Any]:
         "webhook": hook.pk,
         "delivery": webhooks.send_test(access=cast.access(ada, project), webhook_id=hook.pk).pk,
         "file": kept.pk,
+        "file_name": "of the run.txt",
+        "upload": "mine",
         "measurement": probe.pk,
     }
 
