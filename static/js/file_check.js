@@ -13,6 +13,7 @@
     const line = document.createElement("li");
     const where = document.createElement("code");
     const message = document.createElement("span");
+    if (problem.unfinished) line.className = "unfinished";
     where.textContent = problem.where;
     message.textContent = problem.message;
     line.append(where, message);

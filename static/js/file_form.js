@@ -2,6 +2,7 @@
 // and comes back as the new text and its rows.
 (function () {
   "use strict";
+  const LARGEST = 200000;
   const root = document.querySelector("[data-form]");
   const field = document.querySelector("form[data-check] textarea");
   const says = root.querySelector("[data-form-says]");
@@ -81,9 +82,10 @@
     const value = told.head[head.dataset.head];
     if (settled && head !== document.activeElement && head.value !== value) head.value = value;
     const wrong = told.head_problems.filter((each) => each.cell === head.dataset.head);
-    if (wrong.length) head.setAttribute("aria-invalid", "true");
+    if (wrong.some((each) => !each.unfinished)) head.setAttribute("aria-invalid", "true");
     else head.removeAttribute("aria-invalid");
     document.getElementById(head.getAttribute("aria-describedby")).textContent = wrong
+      .filter((each) => !each.unfinished)
       .map((each) => each.message)
       .join("; ");
   }
@@ -120,6 +122,29 @@
       button.closest("details").open = false;
       send(() => ({ do: "preset", name: button.dataset.preset }));
     });
+  });
+  async function open(file) {
+    if (!file) return;
+    if (file.size > LARGEST) return say(`${file.name} is larger than ${LARGEST / 1000} kB.`);
+    const text = (await file.text()).replaceAll("\r\n", "\n");
+    earlier.push(field.value);
+    lastCell = "";
+    put(text);
+    send(() => ({}));
+  }
+
+  document.addEventListener("change", (event) => {
+    if (!event.target.matches("[data-open-file]")) return;
+    open(event.target.files[0]);
+    event.target.value = "";
+  });
+  field.addEventListener("dragover", (event) => {
+    if (event.dataTransfer.types.includes("Files")) event.preventDefault();
+  });
+  field.addEventListener("drop", (event) => {
+    if (!event.dataTransfer.files.length) return;
+    event.preventDefault();
+    open(event.dataTransfer.files[0]);
   });
   document.addEventListener("click", (event) => {
     const button = event.target.closest("[data-objective]");

@@ -5,6 +5,7 @@
   const list = root.querySelector("[data-rows-list]");
   const fields = root.querySelector("[data-fields]");
   const template = root.querySelector("[data-row-template]");
+  const declared = root.querySelector("[data-declared]");
   const conditions = document.getElementById("conditions");
   const LABELS = { low: "from", high: "to", choices: "among", numbers: "numbers", natural: "limit by nature", when: "only when" };
   let made = 0;
@@ -53,6 +54,7 @@
 
   function complain(item, problems) {
     const errors = item.querySelector("[data-errors]");
+    errors.classList.toggle("unfinished", problems.every((each) => each.unfinished));
     errors.replaceChildren(
       ...problems.map((problem) => {
         const line = document.createElement("li");
@@ -63,7 +65,7 @@
     );
     for (const control of cellsOf(item)) {
       const name = control.dataset.cell.replace(/^natural_.*/, "natural");
-      const wrong = problems.some((problem) => problem.cell === name);
+      const wrong = problems.some((problem) => problem.cell === name && !problem.unfinished);
       for (const [attribute, value] of [["aria-invalid", "true"], ["aria-describedby", errors.id]]) {
         if (wrong) control.setAttribute(attribute, value);
         else control.removeAttribute(attribute);
@@ -85,6 +87,8 @@
       const refused = edit.was === item.dataset.was ? told.refused_cells || [] : [];
       complain(item, [...told.problems.filter((each) => each.row === index), ...refused]);
     });
+    declared.hidden = !told.declared.length;
+    declared.replaceChildren(new Option("Declared by the objective…", ""), ...told.declared.map((each) => new Option(each, each)));
     conditions.replaceChildren(...told.conditions.map((each) => new Option(each, each)));
     if (structural && focusAfter) focusAfter([...list.children]);
     if (structural) focusAfter = null;
@@ -116,6 +120,12 @@
     const item = control.closest(".space-row");
     const cells = { [control.dataset.cell]: read(control) };
     tell(() => ({ do: "set", was: item.dataset.was, cells }), control);
+  });
+  declared.addEventListener("change", () => {
+    const name = declared.value;
+    if (!name) return;
+    focusAfter = (items) => items.at(-1)?.querySelector("[data-cell=role]").focus();
+    tell(() => ({ do: "add", name }));
   });
   fields.addEventListener("click", (event) => {
     const button = event.target.closest("[data-do]");

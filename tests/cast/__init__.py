@@ -14,6 +14,7 @@ from tests.cast.searches import (
     failing_search,
     finish_search,
     finished_search,
+    offering_worker,
     running_search,
     search,
 )
@@ -27,6 +28,6 @@ __all__ = [
     "access", "address", "by_hand", "candidates", "curves", "decide", "decided", "end",
     "everything", "failing_search", "finding", "finish_pairs", "finish_search", "finished_search",
     "finished_trial", "log",
-    "many_trials", "person", "project", "repeated", "running_search", "running_trial",
-    "sampled", "search", "some_findings",
+    "many_trials", "offering_worker", "person", "project", "repeated", "running_search",
+    "running_trial", "sampled", "search", "some_findings",
 ]  # fmt: skip

@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
+import ast
 import datetime as dt
+import json
+from dataclasses import asdict
+from pathlib import Path
 from zlib import crc32
 
 import numpy as np
 from django.utils import timezone
 
-from experiments.models import Experiment, Trial
+from experiments.design.document.objective_source import find_function
+from experiments.models import Experiment, Trial, Worker
 from experiments.models.experiment import ExperimentState
 from experiments.models.trial import FailureKind, TrialState
-from experiments.trials.lifecycle.services import experiments, queue, trials
+from experiments.trials.lifecycle.services import experiments, queue, trials, workers
 from tests.cast.experiment_files import GOAL, LABEL_SMOOTHING
 from tests.cast.people import access
 from tests.cast.training_curves import START
 from tests.cast.training_runs import finished_trial, running_trial
+
+DIGITS = Path(__file__).parents[2] / "workers" / "problems" / "digits.py"
 
 
 def search(
@@ -49,6 +56,19 @@ def end(experiment: Experiment, state: str = ExperimentState.FINISHED) -> None:
     Experiment.objects.filter(pk=experiment.pk).update(
         state=state, finished_at=START + dt.timedelta(minutes=9), stop_reason="all trials done"
     )
+
+
+def offering_worker() -> Worker:
+    """A living worker that offers the training function of the digits."""
+    function = find_function(
+        "workers.problems.digits", ast.parse(DIGITS.read_text(encoding="utf-8")), "train"
+    )
+    assert function is not None
+    worker_id = workers.register(
+        name="node", host="here", pid=1, queues=("cpu",), slots=1, devices=("cpu",)
+    )
+    workers.offer(worker_id=worker_id, offers=json.dumps([asdict(function)]))
+    return Worker.objects.get(pk=worker_id)
 
 
 def failing_search(name: str = "width", *, failures: int = 3) -> Experiment:

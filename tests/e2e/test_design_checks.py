@@ -6,6 +6,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from tests import cast
+from tests.e2e.test_experiment_form import EXAMPLE
 from tests.e2e.test_pages import sign_in
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -15,6 +16,7 @@ def test_a_rule_appears_and_goes_while_the_file_is_written(page: Page) -> None:
     cast.project()
     sign_in(page)
     page.goto("/projects/digits/experiments/new/")
+    page.get_by_label("Experiment file (YAML)").fill(EXAMPLE)
     panel = page.locator("[data-check-checks]")
     expect(panel).to_contain_text("rules passed")
     page.evaluate("window.sameDocument = true")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 import pytest
 from playwright.sync_api import Locator, Page, expect
@@ -15,12 +16,31 @@ from tests.e2e.test_pages import SIZES, sign_in
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
+NEW = "/projects/digits/experiments/new/"
+EXAMPLE = """\
+project: digits
+experiment: label-smoothing
+goal: Does label smoothing raise validation_accuracy once the learning rate is retuned?
+objective: workers.problems.digits:train
+metrics:
+  validation_accuracy: {official: true, direction: maximize}
+search: {sampler: halton, trials: 24, parallel: 2, seed: 0}   # trials: of each arm
+hyperparameters:
+  label_smoothing: {role: scientific, choices: [0.0, 0.1]}     # two arms
+  learning_rate:   {role: nuisance, low: 1.0e-4, high: 1.0e-1, log: true}
+  dropout:         {role: nuisance, low: 0.0, high: 0.5, natural: [low]}
+  hidden_units:    {role: nuisance, choices: [32, 64, 128, 256, 512], ordered: true}
+  optimizer:       {role: fixed, value: adam}
+  epochs:          {role: fixed, value: 60}
+"""
+
 
 @pytest.fixture
 def form(page: Page) -> Page:
     cast.project()
     sign_in(page)
-    page.goto("/projects/digits/experiments/new/")
+    page.goto(NEW)
+    page.get_by_label("Experiment file (YAML)").fill(EXAMPLE)
     expect(row(page, 5)).to_be_visible()
     return page
 
@@ -122,7 +142,7 @@ def test_presets_fill_rows_that_fit_the_window(page: Page, size: str, theme: str
     page.set_viewport_size(SIZES[size])  # type: ignore[arg-type]
     page.emulate_media(color_scheme=theme)  # type: ignore[arg-type]
     sign_in(page)
-    page.goto("/projects/digits/experiments/new/")
+    page.goto(f"{NEW}?example=label-smoothing")
     page.get_by_text("Use a preset").click()
     expect(page.get_by_text("How should Adam's hyperparameters be tuned?")).to_be_visible()
     page.get_by_role("button", name="Use Text classification").click()
@@ -136,6 +156,8 @@ def test_presets_fill_rows_that_fit_the_window(page: Page, size: str, theme: str
 
 
 def test_coming_back_to_the_page_shows_the_rows_of_its_text(form: Page) -> None:
+    form.goto(f"{NEW}?example=label-smoothing")
+    expect(row(form, 5)).to_be_visible()
     yaml_of(form).fill(yaml_of(form).input_value().replace("dropout:", "drop:"))
     expect(cell(form, 2, "name")).to_have_value("drop")
     form.goto("/projects/digits/")
@@ -148,6 +170,38 @@ def test_coming_back_to_the_page_shows_the_rows_of_its_text(form: Page) -> None:
 def test_a_viewer_sees_the_form_and_cannot_start(page: Page) -> None:
     cast.project()
     sign_in(page, "ben")
-    page.goto("/projects/digits/experiments/new/")
+    page.goto(f"{NEW}?example=label-smoothing")
     expect(cell(page, 0, "name")).to_have_value("label_smoothing")
     expect(page.get_by_role("button", name="Start the search")).to_be_disabled()
+
+
+def test_a_new_experiment_is_empty_and_a_fresh_row_is_not_red_before_it_is_typed_into(
+    page: Page,
+) -> None:
+    cast.project()
+    sign_in(page)
+    page.goto(NEW)
+    expect(page.get_by_role("heading", name="Still to fill in")).to_be_visible()
+    expect(page.locator("[aria-invalid]")).to_have_count(0)
+    page.get_by_role("button", name="Add a hyperparameter").click()
+    expect(row(page, 0).locator("[data-errors].unfinished")).to_contain_text("Enter a range")
+    expect(page.locator("[aria-invalid]")).to_have_count(0)
+    cell(page, 0, "low").fill("1e-")
+    expect(cell(page, 0, "low")).to_have_attribute("aria-invalid", "true")
+
+
+def test_a_file_that_is_opened_fills_the_form_and_an_objective_that_workers_offer_is_picked(
+    page: Page, tmp_path: Path
+) -> None:
+    cast.project()
+    cast.offering_worker()
+    sign_in(page)
+    page.goto(NEW)
+    file = tmp_path / "mine.yaml"
+    file.write_text(EXAMPLE.replace("experiment: label-smoothing", "experiment: mine"))
+    page.get_by_label("A file").set_input_files(file)
+    expect(row(page, 5)).to_be_visible()
+    expect(page.get_by_label("Name", exact=True)).to_have_value("mine")
+    expect(page.locator("#check")).to_contain_text("its objective is being checked")
+    page.locator("[data-declared]").select_option("weight_decay")
+    expect(cell(page, 6, "value")).to_have_value("0.0")

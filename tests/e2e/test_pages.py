@@ -208,8 +208,8 @@ def test_keys_walk_through_the_rows(page: Page) -> None:
 def test_a_file_is_checked_while_it_is_written(page: Page) -> None:
     cast.project()
     sign_in(page)
-    page.goto("/projects/digits/experiments/new/")
-    expect(page.get_by_text("This can run")).to_be_visible()
+    page.goto("/projects/digits/experiments/new/?example=label-smoothing")
+    expect(page.get_by_text("The file is valid; its objective is not checked")).to_be_visible()
     field = page.get_by_label("Experiment file (YAML)")
     field.fill(field.input_value().replace("low: 1.0e-4", "low: 1").replace("goal:", "aim:"))
     expect(page.locator("[data-check-problems] li")).to_have_count(3)

@@ -23,6 +23,7 @@ from pydantic_core import ErrorDetails
 from experiments.errors import Problem
 
 MISSING = "is missing"
+NO_VALUES = "Enter a range, choices or a value."
 
 
 class Part(BaseModel):
@@ -137,6 +138,11 @@ def describe_error(error: ErrorDetails, limits: Sequence[Any] = (), alternatives
     if len(sizes) == 2 and kind in ("list_type", "too_short", "too_long"):
         wanted = f"a list of {sizes[0]} to {sizes[1]} values"
     return f"must be {wanted}{alternatives} (found {short(found)})"
+
+
+def is_unfinished(problem: Problem) -> bool:
+    """Tell what has not been filled in yet from what is wrong."""
+    return problem.message.startswith(MISSING) or problem.message == NO_VALUES
 
 
 def is_number(value: Any) -> bool:

@@ -10,6 +10,9 @@ from django.views.decorators.http import require_POST
 
 from experiments.design.document import experiment_file, experiment_yaml
 from experiments.design.document.experiment_yaml import LONGEST
+from experiments.design.document.file_fields import is_unfinished
+from experiments.design.document.objective_source import DeclaredHyperparameter
+from experiments.design.queries.offers import offer_of
 from experiments.design.review.design_review import taken_name
 from experiments.design.yaml_editing.file_edits import HEAD, edited, head_of
 from experiments.design.yaml_editing.space_rows import (
@@ -36,7 +39,8 @@ def edit_experiment(request: HttpRequest, access: Access) -> JsonResponse:
     text = request.POST.get("text", "")[: LONGEST + 1].replace("\r\n", "\n")
     refused: dict[str, Any] = {}
     try:
-        text = edited(text, _edit(request))
+        edit = _edit(request)
+        text = edited(text, _with_default(text, edit) if edit.get("do") == "add" else edit)
     except InvalidExperiment as error:
         wrong = [{"where": each.where, "message": each.message} for each in error.problems]
         return JsonResponse({"error": error.message, "problems": wrong}, status=400)
@@ -44,6 +48,23 @@ def edit_experiment(request: HttpRequest, access: Access) -> JsonResponse:
         cells = [{"cell": each.where, "message": each.message} for each in error.problems]
         refused = {"refused": error.message, "refused_cells": cells}
     return JsonResponse({**state_of_form(access, text), **refused})
+
+
+def _with_default(text: str, edit: dict[str, Any]) -> dict[str, Any]:
+    """The edit that adds a hyperparameter which the objective declares, with its default."""
+    name = edit.get("name")
+    added: dict[str, Any] = {"do": "add"}
+    for each in _declared(head_of(compose(text))["objective"]) if name else ():
+        if each.name == name:
+            added["name"] = name
+            if each.has_default:
+                added["default"] = each.default
+    return added
+
+
+def _declared(objective: str) -> tuple[DeclaredHyperparameter, ...]:
+    offer = offer_of(objective.strip())
+    return offer.hyperparameters if offer else ()
 
 
 def state_of_form(access: Access, text: str) -> dict[str, Any]:
@@ -61,9 +82,18 @@ def state_of_form(access: Access, text: str) -> dict[str, Any]:
         "rows": [row.as_dict() for row in rows],
         "head": head,
         "conditions": conditions_of(rows),
+        "declared": [
+            each.name
+            for each in _declared(head["objective"])
+            if each.name not in {row.name for row in rows}
+        ],
         "problems": problems_of_rows(rows, problems),
         "head_problems": [
-            {"cell": _HEAD_CELLS[each.where], "message": each.message}
+            {
+                "cell": _HEAD_CELLS[each.where],
+                "message": each.message,
+                "unfinished": is_unfinished(each),
+            }
             for each in (*problems, *taken_name(access, head["experiment"].strip()))
             if each.where in _HEAD_CELLS
         ],

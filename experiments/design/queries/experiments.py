@@ -197,6 +197,15 @@ def experiment_names(access: Access, wanted: Sequence[str] = (), most: int = 300
     return [*rows.filter(name__in=missing).values_list("name", flat=True), *names]
 
 
+def copyable(access: Access, most: int = 100) -> list[str]:
+    """Names of a project's experiments that have a file, the latest activity first."""
+    rows = Experiment.objects.filter(
+        project_id=access.project_id, repeat_of__isnull=True, archived_at__isnull=True
+    )
+    names = rows.exclude(source="").order_by("-active_at", "-pk").values_list("name", flat=True)
+    return list(names[:most])
+
+
 def free_name(project_id: int, name: str) -> str:
     """The name if nobody has it, else with the first number from 2 that makes it free."""
     stem = name[:190]

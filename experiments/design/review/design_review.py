@@ -12,6 +12,7 @@ from experiments.analysis.diagnosis import Status
 from experiments.analysis.space.interactions import interaction_shares
 from experiments.design.document import commands, experiment_file
 from experiments.design.document.experiment_file import ExperimentFile
+from experiments.design.document.file_fields import is_unfinished
 from experiments.design.document.objectives import refusal
 from experiments.design.follow_ups import followups
 from experiments.design.queries.experiments import find_experiment
@@ -84,6 +85,7 @@ class Review:
     problems: tuple[Problem, ...] = ()
     checks: DesignChecks | None = None
     design: tuple[str, ...] = ()
+    unfinished: bool = False  # nothing is wrong, and something is still to be filled in
 
 
 def review(text: str, access: Access) -> Review:
@@ -92,7 +94,11 @@ def review(text: str, access: Access) -> Review:
         file = experiment_file.parse(text)
         check_project(file, access.slug)
     except InvalidExperiment as wrong:
-        return Review(error=wrong.message, problems=wrong.problems)
+        return Review(
+            error=wrong.message,
+            problems=wrong.problems,
+            unfinished=bool(wrong.problems) and all(map(is_unfinished, wrong.problems)),
+        )
     follows = forbidden(file, access)
     problems = (*misfits(file, access), *follows, *taken_name(access, file.name))
     # A design can be judged before its name is free.

@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from experiments.design.document.file_fields import (
+    NO_VALUES,
     AnyScalar,
     Number,
     Part,
@@ -140,10 +141,8 @@ def _kind(
     telling = {"a range": ("low", "high"), "choices": ("choices",), "a value": ("value",)}
     given = [kind for kind, keys in telling.items() if any(key in found for key in keys)]
     if len(given) != 1:
-        both = f" (found {' and '.join(given)})" if given else ""
-        problems.append(
-            Problem(where, f"Enter {'one of ' if given else ''}a range, choices or a value{both}.")
-        )
+        both = f"Enter one of a range, choices or a value (found {' and '.join(given)})."
+        problems.append(Problem(where, both if given else NO_VALUES))
         return None
     kind = given[0]
     role_is_known = all(each.where != f"{where}.role" for each in problems)

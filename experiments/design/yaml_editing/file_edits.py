@@ -35,8 +35,8 @@ _UNREADABLE = "This YAML cannot be read, so rows cannot change it; mend it first
 def edited(text: str, edit: Mapping[str, Any]) -> str:
     """The file after one edit of the form.
 
-    `edit["do"]` is set (`was`, `cells`), add, remove (`was`), move (`was`, `by`), head (`key`,
-    `value`), preset (`name`), or empty for no change.
+    `edit["do"]` is set (`was`, `cells`), add (`name` and `default`, if any), remove (`was`), move
+    (`was`, `by`), head (`key`, `value`), preset (`name`), or empty for no change.
 
     Raises:
         CannotEdit: when the text is not YAML or an edit would change more than it says.
@@ -94,7 +94,11 @@ def _set(text: str, edit: Mapping[str, Any]) -> str:
 def _add(text: str, edit: Mapping[str, Any]) -> str:
     space = _space(text)
     number = next(n for n in range(1, len(space) + 2) if f"new_{n}" not in space)
-    return _with_space(text, {**space, f"new_{number}": {"role": Row().role}})
+    name = edit.get("name") or f"new_{number}"
+    if name in space:
+        raise CannotEdit(f"{name} stands there already.")
+    fixed = {"role": "fixed", "value": edit.get("default")}
+    return _with_space(text, {**space, name: fixed if "default" in edit else {"role": Row().role}})
 
 
 def _with_space(text: str, space: Any, **others: Any) -> str:

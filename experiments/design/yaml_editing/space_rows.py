@@ -12,6 +12,7 @@ from typing import Any
 
 from yaml.nodes import MappingNode, Node, ScalarNode
 
+from experiments.design.document.file_fields import is_unfinished
 from experiments.design.yaml_editing.yaml_editing import (
     RawYaml,
     cell,
@@ -229,7 +230,8 @@ def problems_of_rows(rows: Sequence[Row], problems: Sequence[Problem]) -> list[d
         cells = {each.name for each in fields(Row)} | {"natural"}
         hidden = field not in cells or not _shows(rows[index], field)
         message = f"{rest}: {problem.message}" if hidden and rest else problem.message
-        found.append({"row": index, "cell": "" if hidden else field, "message": message})
+        belongs = {"row": index, "cell": "" if hidden else field}
+        found.append({**belongs, "message": message, "unfinished": is_unfinished(problem)})
     return found
 
 

@@ -11,12 +11,16 @@ from django.shortcuts import redirect, render
 from django.template.loader import render_to_string
 from django.views.decorators.http import require_http_methods, require_POST
 
-from experiments.design.document import commands
+from experiments.design.document import commands, examples
+from experiments.design.document.file_fields import is_unfinished
+from experiments.design.document.objectives import is_allowed
 from experiments.design.document.presets import all_presets
 from experiments.design.pages.design_checks import checks_html
 from experiments.design.pages.space_rows import state_of_form
-from experiments.design.queries.experiments import find_experiment, free_name
+from experiments.design.queries.experiments import copyable, find_experiment, free_name
+from experiments.design.queries.offers import offered
 from experiments.design.review.design_review import Review, checks_as_data, review
+from experiments.design.yaml_editing.yaml_editing import flow, load, updated
 from experiments.errors import InvalidExperiment, Problem, VerdictError
 from experiments.team.pages.access import in_project, required
 from experiments.team.queries.access import Access, people_who_may
@@ -26,21 +30,15 @@ from experiments.trials.lifecycle.services import experiments, objective_checks
 from experiments.trials.pages.followups import followed
 
 LONGEST = 200_000
-EXAMPLE = """\
+BLANK = """\
 project: {slug}
-experiment: {name}
-goal: Does label smoothing raise {metric} once the learning rate is retuned?
-objective: workers.problems.digits:train
+experiment:
+goal:
+objective:
 metrics:
   {metric}: {{official: true, direction: {direction}}}
 search: {{sampler: halton, trials: 24, parallel: 2, seed: 0}}   # trials: of each arm
 hyperparameters:
-  label_smoothing: {{role: scientific, choices: [0.0, 0.1]}}     # two arms
-  learning_rate:   {{role: nuisance, low: 1.0e-4, high: 1.0e-1, log: true}}
-  dropout:         {{role: nuisance, low: 0.0, high: 0.5, natural: [low]}}
-  hidden_units:    {{role: nuisance, choices: [32, 64, 128, 256, 512], ordered: true}}
-  optimizer:       {{role: fixed, value: adam}}
-  epochs:          {{role: fixed, value: 60}}
 """
 
 
@@ -70,9 +68,7 @@ def new_experiment_page(request: HttpRequest, access: Access) -> HttpResponse:
     elif older is not None:
         text, message = _follow_up(request, older)
     else:
-        metric, direction = access.official_metric, access.direction
-        name = free_name(access.project_id, "label-smoothing")
-        text = EXAMPLE.format(slug=access.slug, name=name, metric=metric, direction=direction)
+        text = _beginning(request, access)
     seen = review(text, access)
     context = {
         "project": access,
@@ -81,6 +77,7 @@ def new_experiment_page(request: HttpRequest, access: Access) -> HttpResponse:
         "message": message,
         "problems": problems,
         "extends": older,
+        **_starts(access),
         "form_state": state_of_form(access, text),
         "checks": seen.checks,
         "presets": all_presets(),
@@ -90,6 +87,34 @@ def new_experiment_page(request: HttpRequest, access: Access) -> HttpResponse:
         "editors": () if access.can_edit else people_who_may(access.project_id, "editor"),
     }
     return render(request, "experiments/new.html", context, status=400 if problems else 200)
+
+
+def _beginning(request: HttpRequest, access: Access) -> str:
+    """The bundled example that the address names, as this project's; a blank file without one."""
+    name = request.GET.get("example", "")
+    if name:
+        example = required(examples.find(name))
+        own = {"project": access.slug, "experiment": free_name(access.project_id, example.name)}
+        return updated(example.text, {**load(example.text), **own})
+    metric = flow(access.official_metric)
+    return BLANK.format(slug=access.slug, metric=metric, direction=access.direction)
+
+
+def _starts(access: Access) -> dict[str, Any]:
+    """Files to begin with: examples, with those that fit the project's metric first, and earlier
+    experiments.
+    """
+    own = (access.official_metric, access.direction)
+    listed = [
+        each for each in examples.all_examples() if is_allowed(each.objective, settings.OBJECTIVES)
+    ]
+    fitting = [each for each in listed if (each.metric, each.direction) == own]
+    return {
+        "examples": fitting,
+        "other_examples": [each for each in listed if each not in fitting],
+        "copies": copyable(access),
+        "objectives": offered(),
+    }
 
 
 def _follow_up(request: HttpRequest, older: Any) -> tuple[str, str]:
@@ -117,9 +142,14 @@ def check_experiment(request: HttpRequest, access: Access) -> JsonResponse:
     found = review(text, access)
     answer: dict[str, Any] = {"ok": not found.error}
     if found.error:
-        listed = [{"where": each.where, "message": each.message} for each in found.problems]
+        listed = [
+            {"where": each.where, "message": each.message, "unfinished": is_unfinished(each)}
+            for each in found.problems
+        ]
         answer |= {"error": found.error, "problems": listed}
-        answer |= {"title": found.error, "verdict": "failed", "objective": ""}
+        title = "Still to fill in" if found.unfinished else found.error
+        verdict = "unfinished" if found.unfinished else "failed"
+        answer |= {"title": title, "verdict": verdict, "objective": ""}
     else:
         follows = followed(access, found.file)
         answer |= {"design": found.design, "difference": follows.sentences() if follows else []}

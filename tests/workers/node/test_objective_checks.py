@@ -8,8 +8,8 @@ import pytest
 from django.conf import settings
 
 from experiments.design.document import experiment_file
+from experiments.design.queries.offers import offered
 from experiments.models import Worker
-from experiments.trials.lifecycle.queries.objective_checks import offered
 from experiments.trials.lifecycle.services import experiments, objective_checks
 from tests import cast
 from tests.services_under_test.worker import WorkerProcess, wait_until

@@ -1,4 +1,4 @@
-"""Reports of workers on objectives, and the training functions that they offer."""
+"""Reports of workers on objectives."""
 
 from __future__ import annotations
 
@@ -8,21 +8,18 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from django.conf import settings
 from django.utils import timezone
-from pydantic import TypeAdapter, ValidationError
 
 from experiments.design.document.experiment_file import ExperimentFile
 from experiments.design.document.objective_source import TrainingFunctionSource
-from experiments.design.document.objectives import is_allowed
-from experiments.models import ObjectiveCheck, Worker
+from experiments.design.queries.offers import read_source
+from experiments.models import ObjectiveCheck
 from experiments.models.worker import ProbeState
 from experiments.team.queries.access import Access
 
 FRESH = dt.timedelta(seconds=60)  # how long a report on a file's objective is taken for true
 PATIENCE = dt.timedelta(seconds=45)  # for an answer: a worker looks every few seconds
 ReportState = Literal["pending", "passed", "failed", "unchecked"]
-_source = TypeAdapter(TrainingFunctionSource)
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +74,7 @@ def report_of(access: Access, file: ExperimentFile) -> ObjectiveReport:
             return unchecked(f"No worker has answered within {seconds:.0f} s.")
         return ObjectiveReport("pending", "A worker imports the objective.")
     found: Mapping[str, Any] = json.loads(check.answer)
-    source = _read(found["source"])
+    source = read_source(found["source"])
     fault = found["fault"]
     if source is not None and source.never_logs(access.official_metric):
         logs = ", ".join(source.metrics) or "nothing"
@@ -92,23 +89,3 @@ def report_of(access: Access, file: ExperimentFile) -> ObjectiveReport:
         worker=check.worker.name if check.worker else "",
         source=source,
     )
-
-
-def offered() -> tuple[TrainingFunctionSource, ...]:
-    """Training functions that living workers can import and the operator allows, by name."""
-    since = timezone.now() - dt.timedelta(seconds=settings.STALE_AFTER_SECONDS)
-    alive = Worker.objects.filter(stopped_at__isnull=True, heartbeat_at__gte=since)
-    found: dict[str, TrainingFunctionSource] = {}
-    for text in alive.exclude(offers="[]").order_by("pk").values_list("offers", flat=True):
-        for entry in json.loads(text):
-            read = _read(entry)
-            if read is not None and is_allowed(read.objective, settings.OBJECTIVES):
-                found[read.objective] = read
-    return tuple(found[name] for name in sorted(found))
-
-
-def _read(entry: object) -> TrainingFunctionSource | None:
-    try:
-        return _source.validate_python(entry) if entry is not None else None
-    except ValidationError:  # of a worker of another version
-        return None

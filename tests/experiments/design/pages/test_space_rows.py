@@ -111,7 +111,7 @@ def test_forty_rows_with_long_names_come_back(cleo: Client) -> None:
 
 
 def test_the_page_has_the_rows_and_the_presets_from_the_start(cleo: Client) -> None:
-    answer = cleo.get("/projects/digits/experiments/new/")
+    answer = cleo.get("/projects/digits/experiments/new/?example=label-smoothing")
     assert answer.context["form_state"]["rows"][0]["name"] == "label_smoothing"
     assert "Adam by budget" in answer.content.decode()
 
@@ -121,3 +121,22 @@ def test_who_may_not_see_the_project_gets_nothing(client: Client) -> None:
     assert client.post(ADDRESS, {"text": GOOD}).status_code == 302
     client.force_login(cast.person("dan"))
     assert client.post(ADDRESS, {"text": GOOD}).status_code == 404
+
+
+def test_a_fresh_row_is_unfinished_and_not_wrong(cleo: Client) -> None:
+    found = told(cleo, do="add")
+    fresh = [each for each in found["problems"] if each["row"] == len(found["rows"]) - 1]
+    assert fresh and all(each["unfinished"] for each in fresh)
+    typed = told(cleo, found["text"], do="set", was="new_1", cells={"low": "1e-"})
+    assert [each["cell"] for each in typed["problems"] if not each["unfinished"]] == ["low"]
+
+
+def test_hyperparameters_are_picked_from_those_the_objective_declares(cleo: Client) -> None:
+    assert told(cleo)["declared"] == []
+    cast.offering_worker()
+    declared = told(cleo)["declared"]
+    assert "weight_decay" in declared and "learning_rate" not in declared, "those not there yet"
+    found = told(cleo, do="add", name="weight_decay", default=99)
+    assert "weight_decay:" in found["text"] and found["problems"] == []
+    assert found["rows"][-1]["value"] == "0.0", "the default is the function's own"
+    assert told(cleo, do="add", name="not_declared")["rows"][-1]["name"] == "new_1"

@@ -4,6 +4,7 @@ import pytest
 from django.test import Client
 
 from experiments.design.document import experiment_file
+from experiments.design.review.design_review import review
 from experiments.models import Experiment, ObjectiveCheck
 from experiments.trials.lifecycle.queries.objective_checks import ObjectiveReport
 from experiments.trials.lifecycle.services import objective_checks
@@ -15,12 +16,72 @@ ADDRESS = "/projects/digits/experiments/new/"
 GOOD = cast.LABEL_SMOOTHING.format(name="smooth", goal="Does it help?", trials=4)
 
 
-def test_the_example_in_the_form_can_run(client: Client) -> None:
+def test_a_new_experiment_starts_empty_and_nothing_in_it_is_called_wrong(client: Client) -> None:
     cast.project()
     client.force_login(cast.person("cleo"))
-    text = client.get(ADDRESS).context["text"]
-    file = experiment_file.parse(text)
+    answer = client.get(ADDRESS)
+    text = answer.context["text"]
+    assert "validation_accuracy: {official: true, direction: maximize}" in text
+    assert answer.context["form_state"]["rows"] == []
+    told = client.post(f"{ADDRESS}check/", {"text": text}).json()
+    assert (told["title"], told["verdict"]) == ("Still to fill in", "unfinished")
+    assert all(each["unfinished"] for each in told["problems"])
+
+
+def test_what_is_wrong_is_told_from_what_is_still_to_be_filled_in(client: Client) -> None:
+    cast.project()
+    client.force_login(cast.person("cleo"))
+    bad = client.get(ADDRESS).context["text"].replace("halton", "halten")
+    told = client.post(f"{ADDRESS}check/", {"text": bad}).json()
+    assert told["verdict"] == "failed"
+    wrong = [each["where"] for each in told["problems"] if not each["unfinished"]]
+    assert wrong == ["search.sampler"]
+
+
+@pytest.mark.parametrize("name", ["label-smoothing", "bert-adam", "svm-grid"])
+def test_a_bundled_example_becomes_this_projects_under_a_free_name(
+    client: Client, name: str
+) -> None:
+    cast.project()
+    cast.search("label-smoothing")
+    client.force_login(cast.person("cleo"))
+    answer = client.get(ADDRESS, {"example": name})
+    file = experiment_file.parse(answer.context["text"])
     assert file.project == "digits" and file.official == "validation_accuracy"
+    assert file.name == ("label-smoothing-2" if name == "label-smoothing" else name)
+    assert not review(answer.context["text"], cast.access("cleo")).error
+    assert "#" in answer.context["text"], "comments stay"
+
+
+def test_an_example_whose_metric_is_not_the_projects_cannot_be_used(client: Client) -> None:
+    cast.project()
+    client.force_login(cast.person("cleo"))
+    text = client.get(ADDRESS).content.decode()
+    assert "example=label-smoothing" in text and "maximize validation_accuracy" in text
+    assert "minimize validation_rmse" in text and "example=depth" not in text
+
+
+def test_there_is_no_example_of_another_name(client: Client) -> None:
+    cast.project()
+    client.force_login(cast.person("cleo"))
+    assert client.get(ADDRESS, {"example": "../../manage"}).status_code == 404
+
+
+def test_an_earlier_experiment_can_be_copied(client: Client) -> None:
+    cast.project()
+    cast.search("earlier")
+    client.force_login(cast.person("cleo"))
+    assert "<option>earlier</option>" in client.get(ADDRESS).content.decode()
+    text = client.get(ADDRESS, {"extends": "earlier", "follow": "clone"}).context["text"]
+    assert experiment_file.parse(text).name == "earlier-2"
+
+
+def test_objectives_are_picked_from_what_workers_offer(client: Client) -> None:
+    cast.project()
+    cast.offering_worker()
+    client.force_login(cast.person("cleo"))
+    text = client.get(ADDRESS).content.decode()
+    assert '<option value="workers.problems.digits:train">Train and evaluate' in text
 
 
 def test_a_good_file_becomes_an_experiment(client: Client) -> None:
@@ -82,7 +143,7 @@ def test_the_check_lists_what_is_wrong(client: Client, text: str) -> None:
     client.force_login(cast.person("cleo"))
     told = client.post(f"{ADDRESS}check/", {"text": text}).json()
     assert not told["ok"] and told["problems"]
-    assert all(set(each) == {"where", "message"} for each in told["problems"])
+    assert all(set(each) == {"where", "message", "unfinished"} for each in told["problems"])
 
 
 def test_a_boundary_finding_widens_the_range_in_a_new_file(client: Client) -> None:
@@ -131,7 +192,7 @@ def test_the_check_says_what_the_rules_see_while_the_file_is_written(client: Cli
 def test_the_page_shows_the_checks_before_any_script_runs(client: Client) -> None:
     cast.project()
     client.force_login(cast.person("cleo"))
-    answer = client.get(ADDRESS)
+    answer = client.get(ADDRESS, {"example": "label-smoothing"})
     assert "rules passed" in answer.content.decode()
     assert answer.context["checks"].fired or answer.context["checks"].passed
     text = client.post(ADDRESS, {"text": "project: digits\n"}).content.decode()

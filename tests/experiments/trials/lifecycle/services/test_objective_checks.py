@@ -10,9 +10,10 @@ import pytest
 from django.utils import timezone
 
 from experiments.design.document import experiment_file
+from experiments.design.queries.offers import offered
 from experiments.errors import NotAllowed
 from experiments.models import ObjectiveCheck, Worker
-from experiments.trials.lifecycle.queries.objective_checks import ObjectiveReport, offered
+from experiments.trials.lifecycle.queries.objective_checks import ObjectiveReport
 from experiments.trials.lifecycle.services import objective_checks, workers
 from tests import cast
 
