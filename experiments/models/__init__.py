@@ -2,6 +2,7 @@
 
 from experiments.models.access import ApiToken, TestOpening
 from experiments.models.decision import Decision
+from experiments.models.edge_probe import EdgeProbe
 from experiments.models.experiment import Experiment, ExperimentTag
 from experiments.models.finding import Finding, TrialReading
 from experiments.models.importance import ParameterImportance
@@ -22,6 +23,7 @@ __all__ = [
     "CountedAttempt",
     "Decision",
     "Delivery",
+    "EdgeProbe",
     "Environment",
     "Event",
     "Experiment",

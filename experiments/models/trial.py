@@ -14,6 +14,7 @@ from experiments.models.step_field import StepField
 class StudyKind(models.TextChoices):
     SEARCH = "search"
     REPLICATION = "replication"
+    PROBE = "probe"  # paired runs beyond an edge of the search space
     FREE = "free"  # Optuna used from outside
 
 
@@ -23,7 +24,7 @@ class Side(models.TextChoices):
 
 
 class Study(models.Model):
-    """One Optuna study: a search over one arm or the mixed space, or a replication."""
+    """One Optuna study: a search over one arm or the mixed space, a replication or a probe."""
 
     project = models.ForeignKey(Project, models.CASCADE, related_name="studies")
     experiment = models.ForeignKey(
@@ -31,6 +32,9 @@ class Study(models.Model):
     )
     replication = models.ForeignKey(
         "Replication", models.CASCADE, null=True, blank=True, related_name="studies"
+    )
+    probe = models.ForeignKey(
+        "EdgeProbe", models.CASCADE, null=True, blank=True, related_name="studies"
     )
     kind = models.CharField(max_length=11, choices=StudyKind)
     side = models.CharField(max_length=9, choices=Side, blank=True)
@@ -62,6 +66,11 @@ class Study(models.Model):
                 | (~Q(kind="replication") & Q(replication__isnull=True, side="")),
                 name="study_replication_has_a_side",
             ),
+            models.CheckConstraint(
+                condition=Q(kind="probe", probe__isnull=False)
+                | (~Q(kind="probe") & Q(probe__isnull=True)),
+                name="study_probe_is_of_a_probe",
+            ),
         )
 
     def __str__(self) -> str:
@@ -87,6 +96,7 @@ class Origin(models.TextChoices):
     MANUAL = "manual"
     RETRY = "retry"
     REPLICATE = "replicate"
+    PROBE = "probe"
     OUTSIDE = "outside"  # asked by a program that is not our worker
 
 

@@ -4,6 +4,7 @@ Tests write `from tests import cast` and use single members of it; `cast.everyth
 database in which every page has something to show. A member lives in the room whose name says so.
 """
 
+from tests.cast.edges import RATE, rates_file, rising, searched_rates
 from tests.cast.experiment_files import EPOCHS, GOAL, LABEL_SMOOTHING, LEARNING_RATE, OBJECTIVE
 from tests.cast.findings import finding, some_findings
 from tests.cast.people import access, person, project
@@ -24,10 +25,10 @@ from tests.cast.training_runs import finished_trial, many_trials, running_trial,
 from tests.cast.whole_database import everything
 
 __all__ = [
-    "EPOCHS", "GOAL", "LABEL_SMOOTHING", "LEARNING_RATE", "OBJECTIVE", "START",
+    "EPOCHS", "GOAL", "LABEL_SMOOTHING", "LEARNING_RATE", "OBJECTIVE", "RATE", "START",
     "access", "address", "by_hand", "candidates", "curves", "decide", "decided", "end",
     "everything", "failing_search", "finding", "finish_pairs", "finish_search", "finished_search",
     "finished_trial", "log",
-    "many_trials", "offering_worker", "person", "project", "repeated", "running_search",
-    "running_trial", "sampled", "search", "some_findings",
+    "many_trials", "offering_worker", "person", "project", "rates_file", "repeated", "rising",
+    "running_search", "running_trial", "sampled", "search", "searched_rates", "some_findings",
 ]  # fmt: skip

@@ -27,6 +27,10 @@ def returns_a_number(run: Run) -> float:
     return float(run.params["width"])
 
 
+def improves_with_the_rate(run: Run) -> None:
+    run.log({"validation_accuracy": 0.5 + 0.05 * math.log10(run.params["learning_rate"])})
+
+
 def logs_something_else(run: Run) -> None:
     run.log({"loss": 1.0, "val_acc": 0.5, "test_accuracy": 0.125})
 

@@ -6,6 +6,8 @@ from __future__ import annotations
 
 import datetime as dt
 import logging
+from collections.abc import Iterable
+from functools import partial
 
 from django.conf import settings
 from django.db import DatabaseError
@@ -16,9 +18,10 @@ from experiments.trials.findings.queries.findings_due import (
     due_trials,
 )
 from experiments.trials.findings.services import findings
-from experiments.trials.lifecycle.queries.search_progress import progress_of
+from experiments.trials.lifecycle.queries.search_progress import SearchProgress, progress_of
+from experiments.trials.lifecycle.services import edge_probes
 from workers.node import importance
-from workers.node.findings import Account, FindingsRecorder, broken, look_at_trial
+from workers.node.findings import Account, FindingsRecorder, broken, look_at_trial, tried
 
 logger = logging.getLogger(__name__)
 
@@ -50,7 +53,21 @@ def derive(experiment_id: int, findings_recorder: FindingsRecorder) -> None:
     progress = progress_of(experiment_id)
     made = importance.ImportanceRecorder().look(progress)
     if findings_recorder.look_again(experiment_id) and made:
-        findings.settle(experiment_id=experiment_id, trials=progress.done)
+        settle(progress)
+
+
+def derive_all(experiment_ids: Iterable[int], findings_recorder: FindingsRecorder) -> None:
+    """Derive for searches whose probes have ended; owed where that cannot be done now."""
+    for experiment_id in experiment_ids:
+        tried(f"experiment {experiment_id}", partial(derive, experiment_id, findings_recorder))
+
+
+def settle(progress: SearchProgress) -> None:
+    """Findings of a search are made: probe its edges if its file says so, and owe nothing more."""
+    experiment_id = progress.experiment_id
+    what = f"experiment {experiment_id}"
+    if tried(f"the probe of {what}", lambda: edge_probes.ask_by_file(experiment_id)):
+        tried(what, lambda: findings.settle(experiment_id=experiment_id, trials=progress.done))
 
 
 def _read(trial: DueTrial, findings_recorder: FindingsRecorder) -> None:

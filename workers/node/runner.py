@@ -18,19 +18,24 @@ from optuna.trial import TrialState
 
 from experiments.design.objective_code import ObjectiveCode
 from experiments.errors import NotFound, TrialFenced, TrialFinished
-from experiments.trials.findings.services import findings
 from experiments.trials.lifecycle.queries import trial_spec
 from experiments.trials.lifecycle.queries.search_progress import SearchProgress
 from experiments.trials.lifecycle.queries.trial_spec import TrialSpec
-from experiments.trials.lifecycle.services import experiments, queue, stop_rules, trials
+from experiments.trials.lifecycle.services import (
+    edge_probes,
+    experiments,
+    queue,
+    stop_rules,
+    trials,
+)
 from experiments.trials.series.services import series
 from experiments.web.log_context import about
 from workers.delivery.attempt_series import AttemptSeries
 from workers.delivery.checkpoint_recorder import CheckpointRecorder
 from workers.delivery.database_away import is_away, persistently
 from workers.delivery.series_uploader import SeriesUploader, Undelivered
-from workers.node import environment, importance
-from workers.node.findings import FindingsRecorder, tried
+from workers.node import environment, importance, owed_findings
+from workers.node.findings import FindingsRecorder
 from workers.node.heartbeats import Heartbeats, Watched
 from workers.node.job_spec import checkpoints_of, job_of
 from workers.node.live_findings import LiveFindings
@@ -109,6 +114,8 @@ class TrialRunner:
         except NotFound:
             logger.warning("trial %s was deleted", claim.trial_id)
             return True
+        if persistently(lambda: edge_probes.advance_after(claim.row), give_up=self._stopping):
+            owed_findings.derive_all([claim.experiment_id], self.findings_recorder)
         self._advance(claim.experiment_id)
         return True
 
@@ -125,17 +132,9 @@ class TrialRunner:
     def _derive(self, progress: SearchProgress) -> None:
         """Records that follow from all trials; owed where a fault keeps them from being made."""
         made = self._importance.look(progress)
-        if (
-            progress.has_ended
-            and self.findings_recorder.at_the_end(progress.experiment_id)
-            and made
-        ):
-            tried(
-                f"experiment {progress.experiment_id}",
-                lambda: findings.settle(
-                    experiment_id=progress.experiment_id, trials=progress.done
-                ),
-            )
+        ended = progress.has_ended
+        if ended and self.findings_recorder.at_the_end(progress.experiment_id) and made:
+            owed_findings.settle(progress)
 
 
 class _OneTrial:

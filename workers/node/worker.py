@@ -20,6 +20,7 @@ from django.db import DatabaseError, close_old_connections, connections
 from experiments import dispatch
 from experiments.trials.lifecycle.services import (
     batch_sizes,
+    edge_probes,
     experiments,
     queue,
     run_ends,
@@ -212,6 +213,7 @@ class Node:
             return
         self._reaper.look()
         run_ends.lose_silent()
+        owed_findings.derive_all(edge_probes.advance_all(), self._runner.findings_recorder)
         owed_findings.look(self._runner.findings_recorder)
         variance.queue_winners()
         experiments.stop_overdue()

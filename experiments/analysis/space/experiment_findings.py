@@ -27,6 +27,7 @@ from experiments.analysis.space.axis import Axis, AxisKind, unit_positions
 from experiments.analysis.space.boundary import boundary
 from experiments.analysis.space.data_size import data_set_too_small
 from experiments.analysis.space.density import budget_pays, density
+from experiments.analysis.space.edge_probe import edge_probe
 from experiments.analysis.space.edge_slope import edge_slopes
 from experiments.analysis.space.feasibility import (
     decades_to_infeasible,
@@ -156,12 +157,16 @@ def _space_findings(every: ExperimentView, view: ExperimentView) -> Iterator[Dia
     feasible = np.array([trial.feasible for trial in finished], dtype=np.bool_)
     aligned = all(axis.unit.size == feasible.size for axis in every.axes)
     scores = np.array([trial.score for trial in feasible_of(view)])
+    # One word about an edge is enough, and a probe's paired runs say more than the search's.
+    probed = {probe.subject for probe in view.probes if probe.is_answered}
     crowds = boundary(view.axes, view.direction, adaptive=view.adaptive)
-    yield from crowds
-    # One word about an edge is enough.
-    subjects = {d.subject for d in crowds if d.fired and d.severity is not Severity.NOTICE}
+    yield from (d for d in crowds if not d.fired or d.subject not in probed)
+    subjects = {
+        d.subject for d in crowds if d.fired and d.severity is not Severity.NOTICE
+    } | probed
     slopes = edge_slopes(view.axes, view.direction, adaptive=view.adaptive)
     yield from (slope for slope in slopes if slope.subject not in subjects)
+    yield from map(edge_probe, view.probes)
     yield infeasible_share(feasible, every.axes if aligned else ())
     for axis in view.axes:
         if axis.log and axis.name == view.rate_axis:

@@ -6,13 +6,12 @@ Source: Tuning Playbook, "After exploration concludes" and "Why use quasi-random
 from __future__ import annotations
 
 from collections.abc import Sequence
-
-import numpy as np
+from collections.abc import Set as AbstractSet
 
 from experiments.analysis import thresholds
 from experiments.analysis.curves.learning_curve import Direction
-from experiments.analysis.diagnosis import Diagnosis, Rule, Severity
-from experiments.analysis.space.axis import Axis, better_first
+from experiments.analysis.diagnosis import Diagnosis, Rule, Severity, Status
+from experiments.analysis.space.axis import Axis, Edge, better_first
 
 EXPLOITATION = Rule(
     name="ready_to_exploit",
@@ -26,7 +25,14 @@ EXPLOITATION = Rule(
 )
 
 # What must be settled: the space comfortably holds the best region and was sampled well.
-BLOCKING = ("boundary", "edge_slope", "density", "infeasible_share", "instability_edge")
+BLOCKING = (
+    "boundary",
+    "edge_slope",
+    "edge_probe",
+    "density",
+    "infeasible_share",
+    "instability_edge",
+)
 
 
 def ready_to_exploit(
@@ -35,8 +41,8 @@ def ready_to_exploit(
     """Tell what keeps an experiment in exploration.
 
     diagnoses: of the latest experiment. Warnings and problems about boundary, density and
-    infeasible trials block, as does a best trial in the outer tenth of a range (natural limits
-    and unordered choices aside). Fires while something blocks.
+    infeasible trials block, as does a best trial in the outer tenth of a range (natural limits,
+    unordered choices and edges that a probe dismissed aside). Fires while something blocks.
     """
     open_rules = sorted(
         {
@@ -45,7 +51,10 @@ def ready_to_exploit(
             if d.fired and d.rule in BLOCKING and d.severity is not Severity.NOTICE
         }
     )
-    near = [axis.name for axis in axes if _best_near_edge(axis, direction)]
+    dismissed = {
+        d.subject for d in diagnoses if d.rule == "edge_probe" and d.status is Status.PASSED
+    }
+    near = [axis.name for axis in axes if _best_near_edge(axis, direction, dismissed)]
     usable = max((int(axis.usable.sum()) for axis in axes), default=0)
     evidence = {"open": open_rules, "near_edge": near, "trials": usable}
     if usable < thresholds.EDGE_MIN_TRIALS:
@@ -62,12 +71,16 @@ def ready_to_exploit(
     )
 
 
-def _best_near_edge(axis: Axis, direction: Direction) -> bool:
+def _best_near_edge(axis: Axis, direction: Direction, dismissed: AbstractSet[str]) -> bool:
     usable = axis.usable
     if not axis.has_edges or not bool(usable.any()):
         return False
     errors = better_first(axis.scores[usable], direction)
     best = axis.unit[usable][errors == errors.min()]
-    margin = thresholds.COMFORTABLE_MARGIN
-    low = "low" not in axis.natural and bool((best < margin).all())
-    return low or ("high" not in axis.natural and bool(np.all(best > 1 - margin)))
+    distances = {Edge.LOW: best, Edge.HIGH: 1 - best}
+    return any(
+        edge not in axis.natural
+        and f"{axis.name}:{edge}" not in dismissed
+        and bool((distance < thresholds.COMFORTABLE_MARGIN).all())
+        for edge, distance in distances.items()
+    )

@@ -14,6 +14,7 @@ import numpy as np
 from experiments.analysis.curves.learning_curve import Direction
 from experiments.analysis.diagnosis import Status
 from experiments.analysis.space.axis import Axis, better_first
+from experiments.analysis.space.edge_probe import ProbedEdge
 from experiments.analysis.space.learning_rate import RateReading, RateTrial
 
 
@@ -66,7 +67,7 @@ class ExperimentView:
     the learning rate's axis, if searched. rate_trials: curves for the learning-rate regime.
     adaptive: the sampler follows good trials. regulariser_is_scientific: weak ones are expected
     to overfit. max_train_steps: planned length of a trial. baseline, best: the hyperparameters of
-    the champion and of the best trial, as far as both are known.
+    the champion and of the best trial, as far as both are known. probes: edges that were probed.
     """
 
     axes: Sequence[Axis]
@@ -85,6 +86,7 @@ class ExperimentView:
     warmed_up: bool = False
     baseline: Mapping[str, object] | None = None
     best: Mapping[str, object] | None = None
+    probes: Sequence[ProbedEdge] = ()
 
 
 def feasible_of(view: ExperimentView) -> list[TrialSummary]:

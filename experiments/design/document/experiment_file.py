@@ -143,6 +143,7 @@ class FilePart(CodeAndDataPart):
     arms: Any = None
     hyperparameters: Any = None
     first: Any = None
+    probe: bool = False
     margin: Annotated[float, Field(ge=0)] | None = None  # in the metric's unit
     smallest_gain: Annotated[float, Field(gt=0)] | None = None
     queue: Annotated[Text, matching(r"[a-z0-9_-]{1,40}", "use a name such as cpu or gpu")] = ""
@@ -188,6 +189,7 @@ class ExperimentFile:
     extends: str = ""  # name of an experiment of the project
     earlier_trials: bool = False  # the sampler begins with its trials
     code: tuple[str, ...] = ()  # packages beside the objective's that its code is made of
+    probe: bool = False  # edges are probed when the search has finished
 
     def arms(self) -> tuple[Arm, ...]:
         return self.space.arms()
@@ -289,6 +291,7 @@ def parse_document(document: Any) -> ExperimentFile:
         extends=file.extends,
         earlier_trials=search.earlier_trials,
         code=tuple(dict.fromkeys(file.code)),
+        probe=file.probe,
     )
     if file.compares and not space.of_role("scientific"):
         problems.append(

@@ -92,7 +92,7 @@ def _wider(asked: Asked) -> Iterator[Change]:
         wanted = {
             (str(diagnosis.evidence.get("hyperparameter")), str(diagnosis.evidence.get("edge")))
             for diagnosis in asked.seen.diagnoses
-            if diagnosis.fired and diagnosis.rule in ("boundary", "edge_slope")
+            if diagnosis.fired and diagnosis.rule in ("boundary", "edge_slope", "edge_probe")
         }
     for axis in asked.seen.axes:
         for edge in Edge:

@@ -21,6 +21,7 @@ from experiments.analysis.design.hyperparameter_kinds import (
 )
 from experiments.analysis.diagnosis import Status
 from experiments.analysis.space.axis import AxisKind
+from experiments.analysis.space.edge_probe import PASSED_BY, ProbedEdge
 from experiments.analysis.space.learning_rate import RateReading
 from experiments.analysis.space.search_trials import ExperimentView, TrialSummary
 from experiments.design.catalogue import SAMPLERS
@@ -29,7 +30,7 @@ from experiments.design.metrics import guess
 from experiments.design.queries.axes import TrialPoint, axes
 from experiments.design.space.search_space import Arm, SearchSpace, show
 from experiments.design.trial_names import trial_name
-from experiments.models import Decision, Experiment, Trial
+from experiments.models import Decision, EdgeProbe, Experiment, Trial
 from experiments.models import TrialReading as StoredReading
 from experiments.models.trial import FailureKind, StudyKind, TrialState
 from experiments.models.trial_encoding import decode
@@ -79,7 +80,7 @@ class ReadingCache:
 
 
 def experiment_view(experiment_id: int, cache: ReadingCache | None = None) -> ExperimentView:
-    """Everything that rules across trials read. Five queries, whatever the number of trials."""
+    """Everything that rules across trials read. Six queries, whatever the number of trials."""
     experiment = Experiment.objects.select_related("project").get(pk=experiment_id)
     file = experiment_file.stored(experiment.document)
     direction = Direction(experiment.direction)
@@ -112,6 +113,26 @@ def experiment_view(experiment_id: int, cache: ReadingCache | None = None) -> Ex
         warmed_up=bool(complete and (number_of(complete, HyperparameterKind.WARMUP) or 0) > 0),
         baseline=_champion(experiment),
         best=complete,
+        probes=_probes(experiment, best.id) if best else (),
+    )
+
+
+def _probes(experiment: Experiment, best: int) -> tuple[ProbedEdge, ...]:
+    """The newest word on every probed edge, passed by where it did not move the best trial."""
+    found: dict[str, ProbedEdge] = {}
+    rows = EdgeProbe.objects.filter(experiment=experiment, state=EdgeProbe.State.DONE)
+    for moved, text in rows.values_list("moved", "edges"):
+        for probe in edges_of(text):
+            stands = best in json.loads(moved)
+            found.setdefault(probe.subject, probe if stands else replace(probe, outcome=PASSED_BY))
+    return tuple(found.values())
+
+
+def edges_of(text: str) -> tuple[ProbedEdge, ...]:
+    """The edges of a stored probe."""
+    return tuple(
+        ProbedEdge(**{**each, "points": tuple(each["points"]), "live": tuple(each["live"])})
+        for each in json.loads(text)
     )
 
 

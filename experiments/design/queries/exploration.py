@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 
 import numpy as np
+from django.db.models import Max
 
 from experiments.analysis.diagnosis import Diagnosis
 from experiments.analysis.space.axis import Axis, Edge
@@ -45,7 +46,8 @@ class Exploration:
 def explored(experiment: Experiment) -> Exploration:
     """Apply the rules about a search space to all finished trials of an experiment.
 
-    Kept until another trial finishes or a finding is set aside: a form asks at every keystroke.
+    Kept until a trial or a probe finishes or a finding is set aside: a form asks at every
+    keystroke.
     """
     dismissed = frozenset(
         Finding.objects.filter(
@@ -53,8 +55,10 @@ def explored(experiment: Experiment) -> Exploration:
         ).values_list("rule", "subject")
     )
     counters = ("created_at", "complete_count", "pruned_count", "failed_count")
-    state = Experiment.objects.values_list(*counters).get(pk=experiment.pk)
-    return _explored(experiment.pk, state, dismissed)
+    state = Experiment.objects.annotate(probed=Max("edge_probes__finished_at")).values_list(
+        *counters, "probed"
+    )
+    return _explored(experiment.pk, state.get(pk=experiment.pk), dismissed)
 
 
 @lru_cache(maxsize=16)

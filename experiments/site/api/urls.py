@@ -13,6 +13,7 @@ from experiments.tracking.api import mlflow, run_files, runs
 from experiments.trials.api import (
     batch_sizes,
     control,
+    edge_probes,
     experiments,
     files,
     findings,
@@ -37,6 +38,7 @@ for _part in (
     charts,
     batch_sizes,
     findings,
+    edge_probes,
     replications,
     webhooks,
 ):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-_ROW, _FIRST, _ASKED = 1, 2, 3
+_ROW, _FIRST, _ASKED, _PROBE = 1, 2, 3, 4
 
 
 def _derive(seed: int, branch: int, index: int) -> int:
@@ -24,3 +24,8 @@ def first_seed(seed: int, index: int) -> int:
 def asked_seed(seed: int, number: int) -> int:
     """Training seed of a configuration that a person asked for, tried as trial `number`."""
     return _derive(seed, _ASKED, number)
+
+
+def probe_seed(seed: int, number: int) -> int:
+    """Root of the training seeds of probe `number` of an experiment."""
+    return _derive(seed, _PROBE, number)

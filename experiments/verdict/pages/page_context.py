@@ -15,6 +15,7 @@ from experiments.trials.findings.queries.checklist import checklist
 from experiments.trials.lifecycle.queries import gpu_hours
 from experiments.trials.lifecycle.queries.failures import search_failure
 from experiments.trials.lifecycle.queries.waiting import why_waiting
+from experiments.trials.panels.edge_probing import edge_probing
 from experiments.trials.panels.parts import ExperimentParts
 from experiments.trials.table.queries.trial_table import ROWS, TrialFilter, TrialRow, list_trials
 from experiments.verdict.pages.path import next_step, steps
@@ -35,6 +36,7 @@ def shared_context(parts: PathContext) -> dict[str, Any]:
         "arms": parts.arms,
         "tally": parts.tally,
         "findings": parts.findings,
+        "probing": edge_probing(parts),
         "checklist": checklist(experiment, parts.findings),
         "steps": steps(parts),
         "next": next_step(parts),

@@ -102,6 +102,10 @@ PAGES: dict[str, Row] = {
     "projects/<slug:slug>/experiments/<str:name>/curves/": Row(GET=READ),
     "projects/<slug:slug>/experiments/<str:name>/trials.csv": Row(GET=READ),
     "projects/<slug:slug>/experiments/<str:name>/series.<str:kind>": Row(GET=READ),
+    "projects/<slug:slug>/experiments/<str:name>/edges/probe/": Row(POST=EDIT),
+    "projects/<slug:slug>/experiments/<str:name>/edges/cancel/": Row(
+        POST="302 404 403 404 404 404"
+    ),
     "projects/<slug:slug>/experiments/<str:name>/mute/": Row(POST=EDIT),
     "projects/<slug:slug>/experiments/<str:name>/stop/": Row(POST=EDIT),
     "projects/<slug:slug>/experiments/<str:name>/pause/": Row(POST=EDIT),
@@ -217,6 +221,12 @@ API: dict[str, Row] = {
     ),
     "api/v1/projects/<slug>/experiments/<name>/findings": Row(GET=READ_API),
     "api/v1/projects/<slug>/findings/<int:finding>/dismiss": Row(POST="401 404 403 200 200 200"),
+    "api/v1/projects/<slug>/experiments/<name>/edge-probes": Row(
+        GET=READ_API, POST="401 404 403 409 409 409"
+    ),
+    "api/v1/projects/<slug>/experiments/<name>/edge-probes/cancel": Row(
+        POST="401 404 403 404 404 404"
+    ),
     "api/v1/projects/<slug>/experiments/<name>/mute": Row(POST="401 404 403 200 200 200"),
     "api/v1/projects/<slug>/experiments/<name>/repetitions": Row(
         GET=READ_API, POST="401 404 403 409 409 409"

@@ -57,6 +57,16 @@ class FindingRow:
         return self.is_open and self.severity in ("warning", "problem")
 
     @property
+    def is_at_an_edge(self) -> bool:
+        """Test whether it fired at an edge of the space beyond which something could be tried."""
+        bounds = (self.evidence.get("suggested_low"), self.evidence.get("suggested_high"))
+        return (
+            self.rule in ("boundary", "edge_slope")
+            and self.is_open
+            and any(bound is not None for bound in bounds)
+        )
+
+    @property
     def look(self) -> str:
         """Icon of its mark."""
         if self.status == "passed":

@@ -153,6 +153,7 @@ def read(trial_id: int) -> TrialSpec:
     asked = _asked(row.experiment_id, row.created_at)
     file, arm = asked.file, asked.arms[row.arm_index]
     replicate = row.kind == "replication"
+    searches = row.kind == "search"
     configuration = json.loads(row.configuration) if row.configuration else None
     parameters = _fixed_parameters(row.parameters, arm, configuration)
     return TrialSpec(
@@ -172,10 +173,10 @@ def read(trial_id: int) -> TrialSpec:
         metrics=file.metrics,
         sampler=file.sampler,
         sampler_options=file.sampler_options,
-        # A replicate runs to its end: a pruned one would have no score.
-        pruner="none" if replicate else file.pruner,
-        pruner_options={} if replicate else file.pruner_options,
-        terminator=None if replicate else file.terminator,
+        # Replicates and probes run to their end: a pruned one would have no score.
+        pruner=file.pruner if searches else "none",
+        pruner_options=file.pruner_options if searches else {},
+        terminator=file.terminator if searches else None,
         # Replicates of both sides end by the same rule and have the same folds.
         early_stopping=file.stopping_rule(row.official_metric, row.direction),
         fidelity=file.fidelity,
@@ -191,7 +192,7 @@ def read(trial_id: int) -> TrialSpec:
         runs=_code_and_data(row, arm, configuration) if replicate else arm.runs,
         arms_differ_in_data=asked.arms_differ_in_data,
         dimensions=max(len(each.searched) for each in asked.arms),
-        earlier_trials=() if replicate else ids_in(row.study_attributes),
+        earlier_trials=ids_in(row.study_attributes) if searches else (),
         packages=file.code,
         experiment_code=row.experiment_code,
         lacks_code=replicate and not (configuration or {}).get("code"),

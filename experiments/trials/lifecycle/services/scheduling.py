@@ -12,9 +12,10 @@ from experiments.trials.lifecycle.services.statements import Statement, execute_
 
 _RUNS = f"e.state = '{ExperimentState.RUNNING}'"
 # What runs also when its search has ended: a person asked for it.
-_ALWAYS = (
-    f"(s.kind = '{StudyKind.REPLICATION}' OR t.origin IN ('{Origin.MANUAL}', '{Origin.RETRY}'))"
-)
+_ALWAYS = f"""
+    (s.kind IN ('{StudyKind.REPLICATION}', '{StudyKind.PROBE}')
+    OR t.origin IN ('{Origin.MANUAL}', '{Origin.RETRY}'))
+"""
 # Trials fixed beforehand: those of a search's file only while the experiment runs.
 _WAITING = f"""
     FROM experiments_trial t JOIN experiments_study s ON s.id = t.study_id
@@ -27,7 +28,7 @@ _WITH_ROWS = f"""
     WHERE s.experiment_id = e.id AND s.deleted_at IS NULL AND s.kind = '{StudyKind.SEARCH}'
     AND s.next_row < s.budget AND {_RUNS}
 """
-# Replicates included.
+# Replicates and probes included.
 _RUNNING = f"""
     FROM experiments_trial t JOIN experiments_study s ON s.id = t.study_id
     WHERE t.state = {TrialState.RUNNING:d}

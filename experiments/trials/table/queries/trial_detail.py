@@ -28,6 +28,7 @@ ORIGIN_WORDS = {
     "manual": "added by hand",
     "retry": "a retry of a failed trial",
     "replicate": "a replicate over fresh seeds",
+    "probe": "a probe beyond an edge of the search space",
     "outside": "run by a program outside",
 }
 

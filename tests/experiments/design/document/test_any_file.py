@@ -114,6 +114,7 @@ documents = st.fixed_dictionaries(
         "first": _or_anything(st.lists(st.dictionaries(words, scalars, max_size=2), max_size=2)),
         "margin": numbers, "smallest_gain": numbers, "tags": anything, "notes": scalars,
         "queue": scalars, "config_link": scalars, "extends": scalars, "compares": scalars,
+        "probe": scalars,
     },
 )  # fmt: skip
 

@@ -51,6 +51,7 @@ project: digits
 experiment: everything
 goal: Größer als früher?
 compares: true
+probe: true
 objective: workers.problems.digits:train
 commit: 4f1c2e9
 data: {name: digits, version: 2}
