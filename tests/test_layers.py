@@ -85,7 +85,7 @@ ROOMS = {
     ),
     "verdict": ("queries", "evidence", "services", "panels", "pages", "api"),
     "decisions": ("queries", "services", "pages", "api"),
-    "tracking": ("queries", "services", "api"),
+    "tracking": ("queries", "services", "pages", "api"),
     "site": ("queries", "pages", "api"),
     "templatetags": (),
     "management": ("commands",),

@@ -9,6 +9,7 @@ from experiments.decisions.pages import baselines, champions, decide, decisions
 from experiments.design.pages import space_rows
 from experiments.site.pages import experiments, jump, live, projects, zoom
 from experiments.team.pages import account, members, messages, tokens, webhooks
+from experiments.tracking.pages import first_run, links
 from experiments.trials.pages import (
     added_trials,
     artifacts,
@@ -52,7 +53,10 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("workers/", workers.workers_page, name="workers"),
     path("workers/live/", workers.workers_live, name="workers_live"),
     path("under-way/", projects.projects_live, name="projects_live"),
+    path("open/experiments/<int:experiment>/", links.open_experiment, name="open_experiment"),
+    path("open/experiments/<int:experiment>/runs/<str:run>/", links.open_run, name="open_run"),
     path(P, projects.project_page, name="project"),
+    path(f"{P}first-run/live/", first_run.first_run_live, name="first_run_live"),
     path(f"{P}settings/", members.settings_page, name="project_settings"),
     path(f"{P}members/", members.members_page, name="members"),
     path(f"{P}members/add/", members.add_member, name="member_add"),
@@ -111,6 +115,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path(f"{E}trials/<str:trial>/cancel/", control.cancel_trial, name="trial_cancel"),
     path(f"{E}edit/", editing.edit_page, name="experiment_edit"),
     path(f"{E}rename/", editing.rename, name="experiment_rename"),
+    path(f"{E}metric/", editing.name_metric, name="experiment_metric"),
     path(f"{E}archive/", editing.archive, name="experiment_archive"),
     path(f"{E}bring-back/", editing.bring_back, name="experiment_bring_back"),
     path(f"{E}delete/", editing.delete_page, name="experiment_delete"),

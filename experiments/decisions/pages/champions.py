@@ -14,6 +14,7 @@ from experiments.decisions.queries.champions import TargetChampions, champions_o
 from experiments.decisions.services import champions
 from experiments.team.pages.access import attempted, in_project, whole_number
 from experiments.team.queries.access import Access
+from experiments.team.queries.first_runs import first_run
 from experiments.verdict.queries.chain_check import log_problems
 
 
@@ -21,13 +22,15 @@ from experiments.verdict.queries.chain_check import log_problems
 @in_project
 def champions_page(request: HttpRequest, access: Access) -> HttpResponse:
     """Page of the champions since the baseline, with each one's gain."""
+    found = champions_of(access)
     context = {
         "project": access,
         "section": "champions",
         "targets": [
-            {"champions": each, "figure": _figure(each, access.official_metric)}
-            for each in champions_of(access)
+            {"champions": each, "figure": _figure(each, access.official_metric)} for each in found
         ],
+        "received": first_run(access.slug),
+        "has_champion": any(each.periods for each in found),
         "log_problems": log_problems(access),
     }
     status = 409 if context["log_problems"] else 200

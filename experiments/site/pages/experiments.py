@@ -17,6 +17,7 @@ from experiments.trials.pages.followups import followed_by
 from experiments.trials.panels.panel import Panel
 from experiments.trials.panels.search_charts import TABS, panel
 from experiments.trials.table.queries.reproduce_trial import line_of
+from experiments.trials.table.queries.run_facts import logged_metrics
 from experiments.verdict.pages.page_context import shared_context, table_context
 from experiments.verdict.panels.path_context import PathContext, path_context
 
@@ -39,6 +40,9 @@ def experiment_page(request: HttpRequest, access: Access, name: str) -> HttpResp
         if parts.file
         else None,
         "tags": tags_of(parts.experiment.pk),
+        "logged_metrics": ()
+        if parts.experiment.official_metric
+        else logged_metrics(parts.experiment.pk),
         "followed": followed_by(parts),
         "reproduce": line_of(parts.experiment, parts.experiment.best_trial),
         "cursor": page_cursor(parts, shown),

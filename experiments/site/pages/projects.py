@@ -22,6 +22,7 @@ from experiments.design.queries.experiments import (
 from experiments.site.queries.projects import ProjectRow, lineage, list_projects
 from experiments.team.pages.access import in_project, whole_number
 from experiments.team.queries.access import Access
+from experiments.team.queries.first_runs import first_run
 from experiments.verdict.queries.chain_check import log_problems
 from experiments.verdict.queries.current_champion import champion_of
 from experiments.web.pagination import PageOf
@@ -96,6 +97,7 @@ def project_page(request: HttpRequest, access: Access) -> HttpResponse:
         "champion": champion,
         "baseline": None if champion else newest_baseline(access),
         "lineage": figure,
+        "received": first_run(access.slug),
         "log_problems": log_problems(access),
     }
     status = 409 if context["log_problems"] else 200

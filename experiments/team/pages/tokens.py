@@ -12,6 +12,7 @@ from django.views.decorators.http import require_http_methods, require_POST
 from experiments.errors import VerdictError
 from experiments.team.pages.access import explain, required
 from experiments.team.pages.token_form import LIFETIMES, SCOPES, TokenForm
+from experiments.team.queries.first_runs import first_run
 from experiments.team.queries.tokens import project_for_token, project_slugs, tokens_of
 from experiments.team.services import tokens
 from experiments.web.requests import PersonRequest
@@ -23,15 +24,19 @@ from experiments.web.requests import PersonRequest
 def tokens_page(request: PersonRequest) -> HttpResponse:
     """The list; a POST makes a token and shows its text this once."""
     form = TokenForm(request.POST or None, initial={"scope": "read", "lifetime": "90"})
-    secret = ""
+    secret, chosen = "", ""
     if request.method == "POST" and form.is_valid():
-        secret = _make(request, form)
+        secret, chosen = _make(request, form), form.cleaned_data["project"]
         form = form if not secret else TokenForm(initial={"scope": "read", "lifetime": "90"})
+    slugs = project_slugs(request.user)
+    shown = chosen or (slugs[0] if slugs else "")
     context = {
         "form": form,
+        "shown": shown,
+        "received": first_run(shown) if shown else None,
         "secret": secret,
         "tokens": tokens_of(request.user),
-        "projects": project_slugs(request.user),
+        "projects": slugs,
         "lifetimes": LIFETIMES,
         "scopes": SCOPES,
     }

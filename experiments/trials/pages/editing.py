@@ -13,7 +13,7 @@ from experiments.design.queries.citations import citations
 from experiments.design.queries.experiments import get_experiment, tags_of
 from experiments.team.pages.access import done, in_project
 from experiments.team.queries.access import Access, people_who_may
-from experiments.trials.lifecycle.services import editing
+from experiments.trials.lifecycle.services import editing, outside_experiments
 from experiments.trials.pages.control import experiment_button
 from experiments.trials.pages.editing_forms import NameForm, NotesForm
 
@@ -49,6 +49,24 @@ def edit_page(request: HttpRequest, access: Access, name: str) -> HttpResponse:
         "admins": () if access.can_administer else people_who_may(access.project_id, "admin"),
     }
     return render(request, "experiments/edit.html", context)
+
+
+@require_POST
+@in_project
+def name_metric(request: HttpRequest, access: Access, name: str) -> HttpResponse:
+    """Name the official metric of an experiment that began without one."""
+    experiment = get_experiment(access, name)
+    done(
+        request,
+        lambda: outside_experiments.name_official_metric(
+            access=access,
+            experiment=experiment,
+            metric=request.POST.get("metric", ""),
+            direction=request.POST.get("direction", ""),
+        ),
+        "Saved. The runs are scored by it.",
+    )
+    return redirect("experiment", access.slug, name)
 
 
 def _explain(request: HttpRequest, form: Any) -> None:

@@ -27,6 +27,7 @@ from experiments.trials.panels.metric_groups import first_group, metric_groups
 from experiments.trials.panels.parts import ExperimentParts, count_arms, read_parts
 from experiments.trials.series.queries.curves import named_trials, news
 from experiments.trials.table.queries.reproduce_trial import line_of
+from experiments.trials.table.queries.run_facts import run_facts
 from experiments.trials.table.queries.trial_detail import detail_of, find_trial
 
 
@@ -46,6 +47,7 @@ def trial_page(request: HttpRequest, access: Access, name: str, trial: str) -> H
         "section": "experiments",
         "experiment": parts.experiment,
         "trial": detail,
+        "run": run_facts(found),
         "findings": findings,
         "panel": shown,
         "cursor": f"||{shown.cursor}" if running else "",

@@ -67,6 +67,8 @@ def first_group(found: Mapping[str, MetricGroup], wanted: str = "") -> MetricGro
 
 
 def _key(name: str) -> str:
+    if name.startswith(SYSTEM):
+        return name
     return _SPLIT_WORDS.sub("", name).strip("_/. -") or name
 
 

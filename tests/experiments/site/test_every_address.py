@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import re
+import uuid
 from collections.abc import Iterator
 from typing import Any
 
@@ -36,6 +37,7 @@ from tests.experiments.site.expected_answers import API, PAGES
 
 pytestmark = [pytest.mark.django_db, pytest.mark.thorough]
 
+RUN = uuid.UUID(int=1)
 PEOPLE = ("nobody", "outsider", "viewer", "editor", "approver", "admin")
 NAMES = {"outsider": "dan", "viewer": "ben", "editor": "cleo", "approver": "fay", "admin": "ada"}
 METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
@@ -92,10 +94,13 @@ def values() -> dict[str, str]:
     place.write_bytes(b"a")
     probe = BatchSizeProbe.objects.create(project=digits, state="waiting", objective="a:b")
     outside = runs.create(access=cast.access("cleo"), new=runs.NewRun(experiment="outside"))
+    Trial.objects.filter(pk=outside.run_id).update(run_id=RUN)
     of_outside = Trial.objects.get(pk=outside.run_id).study.experiment_id
     return {
         "slug": "digits",
         "version": "2.0",
+        "experiment": str(of_outside),
+        "run": RUN.hex,
         "call": f"experiments/get?experiment_id={of_outside}",
         "file": str(held.pk),
         "file_name": held.name,

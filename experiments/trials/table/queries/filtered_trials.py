@@ -91,6 +91,16 @@ class JsonItem(Func):
         )
 
 
+class _JsonOrder(JsonItem):
+    """An item to sort by: numbers by their size, before texts or after them."""
+
+    def as_postgresql(self, compiler: Any, connection: Any, **context: Any) -> Any:
+        template = "((%(expressions)s))"
+        return self.as_sql(
+            compiler, connection, template=template, arg_joiner=")::jsonb -> (", **context
+        )
+
+
 class _JsonConstant(Value):
     """A text as `JsonItem` gives it: on SQLite a number where it would be stored as one."""
 
@@ -161,7 +171,7 @@ def order_of(order: Order) -> list[OrderBy]:
         of_trial = LatestMetric.objects.filter(trial=OuterRef("pk"), name=name)
         by: Any = Subquery(of_trial.values("value")[:1])
     elif order.field.entity == "parameter":
-        by = JsonItem("parameters", name)
+        by = _JsonOrder("parameters", name)
     elif order.field.entity == "tag":
         by = JsonItem("user_attributes", name)
     elif order.field.entity == "attribute":

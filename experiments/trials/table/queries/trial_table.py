@@ -69,6 +69,7 @@ class TrialRow:
     failure: str
     findings: tuple[tuple[str, str], ...]
     started_at: datetime | None
+    run_name: str = ""
 
     @property
     def running(self) -> bool:
@@ -172,4 +173,5 @@ def _row(
         failure=trial.failure_reason,
         findings=findings,
         started_at=trial.started_at,
+        run_name=trial.run_name,
     )
