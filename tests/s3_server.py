@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -27,6 +28,8 @@ def serving() -> Iterator[str]:
     address = f"http://{host}:{port}"
     try:
         with mock.patch.dict("os.environ", KEYS), override_settings(STORAGES=storages(address)):
+            reset = urllib.request.Request(f"{address}/moto-api/reset", method="POST")
+            urllib.request.urlopen(reset).close()  # its objects belong to the whole process
             client(address).create_bucket(Bucket=BUCKET)
             yield address
     finally:

@@ -9,23 +9,34 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections import deque
 from dataclasses import dataclass
+from typing import cast
 
 from django.db import connections
 
 from experiments.errors import VerdictError
-from experiments.trials.artifacts.services import artifacts
+from experiments.trials.artifacts.services import artifacts, files
 from experiments.trials.artifacts.services.artifacts import NewFile
+from experiments.trials.artifacts.storage import StorageAway
 from experiments.trials.series.lineage import Resumption
 from experiments.trials.series.services import series
 from workers.delivery.database_away import is_away
 from workers.delivery.series_uploader import SeriesUploader, Undelivered
-from workers.training.messages import BuiltOnLowerBudget, CheckpointFile, Kept, OutputFile, Resumed
+from workers.training.messages import (
+    BuiltOnLowerBudget,
+    CheckpointFile,
+    Kept,
+    LoggedFile,
+    OutputFile,
+    Resumed,
+)
 
 logger = logging.getLogger(__name__)
 
 RETRY_SECONDS = 1.0
+STORE_SECONDS = 600.0  # how long files wait for a store that is away
 MOST_WAITING = 8  # checkpoints of one trial
 _CLOSE_SECONDS = 5.0
 
@@ -45,6 +56,7 @@ class CheckpointRecorder:
         self._queue: deque[_Announced] = deque()
         self._changed = threading.Condition()
         self._closing = threading.Event()
+        self._away_since = 0.0  # the store, by time.monotonic(); 0.0 while it answers
         self._thread = threading.Thread(
             target=self._run, name="record checkpoint_recorder", daemon=True
         )
@@ -107,6 +119,8 @@ class CheckpointRecorder:
             self._refuse(announced, error)
         except VerdictError as error:  # the attempt was fenced, or the trial has ended
             self._refuse(announced, error)
+        except StorageAway as error:
+            return self._store_is_away(announced, error)
         except Exception as error:
             if is_away(error):
                 logger.warning("the database is away, records of checkpoints wait: %s", error)
@@ -115,7 +129,18 @@ class CheckpointRecorder:
                 return False
             logger.exception("a checkpoint of trial %s could not be recorded", announced.trial_id)
             self._refuse(announced, error)
+        self._away_since = 0.0
         return True
+
+    def _store_is_away(self, announced: _Announced, error: StorageAway) -> bool:
+        """Wait before the next try; give the file up after STORE_SECONDS, and say so."""
+        self._away_since = self._away_since or time.monotonic()
+        if time.monotonic() - self._away_since > STORE_SECONDS:
+            self._refuse(announced, error)
+            return True
+        logger.warning("the store of files is away, they wait: %s", error)
+        self._closing.wait(RETRY_SECONDS)
+        return False
 
     def _write(self, announced: _Announced) -> None:
         message = announced.message
@@ -130,6 +155,15 @@ class CheckpointRecorder:
             return
         if isinstance(message, BuiltOnLowerBudget):
             series.build_on_lower_budget(trial_id=announced.trial_id, attempt=announced.attempt)
+            return
+        if isinstance(message, LoggedFile):
+            files.keep(
+                trial_id=announced.trial_id,
+                name=message.name,
+                file=NewFile(message.path, message.size, message.sha256, message.step),
+                kind=cast(files.LoggedKind, message.kind),  # `keep` checks it
+                attempt=announced.attempt,
+            )
             return
         if isinstance(message, OutputFile):
             artifacts.keep_file(
@@ -149,7 +183,7 @@ class CheckpointRecorder:
 
     def _refuse(self, announced: _Announced, error: Exception) -> None:
         logger.warning("trial %s attempt %s: %s", announced.trial_id, announced.attempt, error)
-        if isinstance(announced.message, CheckpointFile):
+        if isinstance(announced.message, CheckpointFile | LoggedFile):
             artifacts.remove_files([announced.message.path])
 
 

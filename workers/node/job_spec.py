@@ -55,6 +55,7 @@ def checkpoints_of(assignment: TrialSpec) -> Checkpoints:
         place=f"trials/{assignment.trial_id}",
         attempt=assignment.attempt,
         largest=settings.CHECKPOINT_MEGABYTES * 2**20,
+        largest_file=settings.FILE_MEGABYTES * 2**20,
         seconds=settings.CHECKPOINT_SECONDS,
         saved=tuple(
             CheckpointFile(

@@ -18,6 +18,7 @@ from optuna.trial import TrialState
 
 from experiments.design.objective_code import ObjectiveCode
 from experiments.errors import NotFound, TrialFenced, TrialFinished
+from experiments.trials.artifacts.services import artifacts
 from experiments.trials.lifecycle.queries import trial_spec
 from experiments.trials.lifecycle.queries.search_progress import SearchProgress
 from experiments.trials.lifecycle.queries.trial_spec import TrialSpec
@@ -31,6 +32,7 @@ from experiments.trials.lifecycle.services import (
 from experiments.trials.series.services import series
 from experiments.web.log_context import about
 from workers.delivery.attempt_series import AttemptSeries
+from workers.delivery.checkpoint_fetching import fetch_checkpoints
 from workers.delivery.checkpoint_recorder import CheckpointRecorder
 from workers.delivery.database_away import is_away, persistently
 from workers.delivery.series_uploader import SeriesUploader, Undelivered
@@ -195,6 +197,7 @@ class _OneTrial:
             live.put(curves, flush)
 
         try:
+            fetch_checkpoints(job, give_up=self._stopping)
             outcome = slot.run(
                 job,
                 on_series=on_series,
@@ -210,6 +213,7 @@ class _OneTrial:
             live.forget(curves)
         if not watched.fenced:
             outcome = self._delivered(uploader, checkpoint_recorder, outcome)
+            artifacts.remove_working_copies(self._claim.trial_id)
             if self._conclude(assignment, asked, outcome):
                 findings_recorder.after_trial(
                     assignment,

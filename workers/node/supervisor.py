@@ -22,6 +22,7 @@ from workers.training.messages import (
     FromTrial,
     Job,
     Kept,
+    LoggedFile,
     NotForked,
     Outcome,
     OutputFile,
@@ -278,7 +279,7 @@ class _Watch:
                 self._prune_requests.ask(message)
             case Sealed():
                 self._callbacks.on_sealed(message)
-            case CheckpointFile() | Resumed() | BuiltOnLowerBudget() | OutputFile():
+            case CheckpointFile() | Resumed() | BuiltOnLowerBudget() | OutputFile() | LoggedFile():
                 self._callbacks.on_checkpoint(message)
 
     def _tick(self) -> None:

@@ -23,6 +23,7 @@ from workers.training.messages import (
     CheckpointFile,
     CheckpointKind,
     Checkpoints,
+    LoggedFile,
     Resumed,
 )
 
@@ -42,7 +43,9 @@ class _Unreadable(Exception):
 class CheckpointSink(Protocol):
     """Receiver of checkpoints; a run whose sink is none has none."""
 
-    def tell(self, message: CheckpointFile | Resumed | BuiltOnLowerBudget) -> None: ...
+    def tell(
+        self, message: CheckpointFile | Resumed | BuiltOnLowerBudget | LoggedFile
+    ) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)

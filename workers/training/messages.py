@@ -45,6 +45,20 @@ class OutputFile:
 
 
 @dataclass(frozen=True, slots=True)
+class LoggedFile:
+    """A file that the program logged; `path` is relative to the folder of artifacts, `name` what
+    the program calls it, `kind` one of `experiments.trials.artifacts.queries.artifacts.LOGGED`.
+    """
+
+    path: str
+    size: int
+    sha256: str
+    name: str
+    kind: str
+    step: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Command:
     """A command of the operator's list, at a full commit hash of its repository.
 
@@ -69,7 +83,8 @@ class Checkpoints:
     """Folder of a trial's checkpoints and those that are there, the newest first.
 
     `folder` is that of all artifacts, `place` the trial's in it. A checkpoint larger than
-    `largest` bytes is refused. `seconds`: after so long the next one is due.
+    `largest` bytes is refused, a logged file larger than `largest_file`. `seconds`: after so long
+    the next checkpoint is due.
 
     For one of several passes: its `number` from 0, the suffixes of those that are `finished`, and
     the newest ones of the pass on the `lower` budget.
@@ -84,6 +99,7 @@ class Checkpoints:
     number: int | None = None
     finished: tuple[str, ...] = ()
     lower: tuple[CheckpointFile, ...] = ()
+    largest_file: int = 10 * 2**30
 
 
 @dataclass(frozen=True, slots=True)
@@ -252,7 +268,7 @@ class Finished:
     outcome: Outcome
 
 
-Kept = CheckpointFile | Resumed | BuiltOnLowerBudget | OutputFile
+Kept = CheckpointFile | Resumed | BuiltOnLowerBudget | OutputFile | LoggedFile
 FromTrial = SeriesFlush | Report | Sealed | Kept | Finished
 ToTrial = ReportAnswer | Stop
 

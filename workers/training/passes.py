@@ -16,6 +16,7 @@ from workers.training.messages import (
     BuiltOnLowerBudget,
     CheckpointFile,
     Job,
+    LoggedFile,
     Resumed,
     Score,
     Sealed,
@@ -212,8 +213,8 @@ class _OneSeries:
         self._batches = 0
         self.checkpoints: PassCheckpoints | None = None
 
-    def tell(self, message: CheckpointFile | Resumed | BuiltOnLowerBudget) -> None:
-        if self.checkpoints is not None:
+    def tell(self, message: CheckpointFile | Resumed | BuiltOnLowerBudget | LoggedFile) -> None:
+        if self.checkpoints is not None and not isinstance(message, LoggedFile):
             self.checkpoints.note(message)
         if isinstance(self._sink, CheckpointSink):
             self._sink.tell(message)

@@ -10,7 +10,6 @@ def train(run):
 from __future__ import annotations
 
 import math
-import os
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
@@ -18,12 +17,11 @@ from typing import Any, Literal, SupportsFloat, TypeVar
 
 from experiments.analysis.curves.early_stopping import Waiting, after
 from experiments.design.metrics import guess
-from workers.training.assigned import Assigned
 from workers.training.flushing import FLUSH_SECONDS, Flusher
 from workers.training.messages import Job, Score, Sealed
 from workers.training.metric_values import MAX_NAME, is_name, to_float, to_step
 from workers.training.run_checkpoints import RunCheckpoints
-from workers.training.run_warnings import RunWarnings
+from workers.training.run_files import LoggedFiles
 from workers.training.sink import Sink
 from workers.training.system_metrics import SystemSampler
 
@@ -47,7 +45,7 @@ class OfficialMetricMissing(Exception):
     """Raised by `Run.log` after an evaluation in which the official metric was not logged."""
 
 
-class Run(Assigned):
+class Run(LoggedFiles):
     """One run of a training function. Made by a worker, not by the training function."""
 
     def __init__(
@@ -57,10 +55,7 @@ class Run(Assigned):
         flush_seconds: float = FLUSH_SECONDS,
         system_seconds: float | None = None,
     ) -> None:
-        super().__init__(job)
-        self._warnings = RunWarnings()
-        self._warn = self._warnings.add
-        self._sink = sink
+        super().__init__(job, sink)
         self._calls = 0
         self._last_step: float = 0
         self._score = Score()
@@ -76,8 +71,6 @@ class Run(Assigned):
         self._evaluated: dict[str, float] | None = {} if self._declares_official() else None
         self._checkpoints = RunCheckpoints(job, sink, self._warn)
         self._reports: list[tuple[float, float]] = []  # evaluations, for a resumed run's pruner
-        # Of a training job of several processes the first one logs.
-        self._is_another_rank = os.environ.get("RANK", "0").strip() not in ("", "0")
         self._loops = 0  # of `until_stopped` under way
         self._ends_by_itself = False  # one of them saw the end coming
 

@@ -161,8 +161,9 @@ def keep(
             if attempt is not None:
                 require_attempt(trial_id=trial_id, attempt=attempt)
             recorded = _record(trial_id, name, kind, file, attempt)
-    except BaseException:
-        remove_files([file.path])
+    except BaseException as error:
+        if attempt is None or isinstance(error, VerdictError):  # else a worker tries again
+            remove_files([file.path])
         raise
     if storage().is_remote:
         remove_local([file.path])
