@@ -325,7 +325,10 @@ MESSAGE_STORAGE = "django.contrib.messages.storage.session.SessionStorage"
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
-    "filters": {"context": {"()": "experiments.web.log_context.WithContext"}},
+    "filters": {
+        "context": {"()": "experiments.web.log_context.WithContext"},
+        "refusals": {"()": "experiments.web.log_context.RefusalsInOneLine"},
+    },
     "formatters": {
         "line": {"format": "{asctime} {levelname} {name}: {about}{message}", "style": "{"},
         "json": {"()": "experiments.web.log_context.JsonLines"},
@@ -333,7 +336,7 @@ LOGGING = {
     "handlers": {
         "console": {
             "class": "logging.StreamHandler",
-            "filters": ["context"],
+            "filters": ["context", "refusals"],
             "formatter": LOG_FORMAT,
         },
     },

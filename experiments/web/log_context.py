@@ -51,6 +51,19 @@ class WithContext(logging.Filter):
         return True
 
 
+class RefusalsInOneLine(logging.Filter):
+    """Requests that Django refuses for what they say (a Host header of another server): whoever
+    sends them is no fault of ours, so a warning of one short line and no traceback.
+    """
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        if record.name.startswith("django.security."):
+            record.levelno, record.levelname = logging.WARNING, "WARNING"
+            record.msg, record.args = f"{record.getMessage():.300}", ()
+            record.exc_info = record.exc_text = None
+        return True
+
+
 class JsonLines(logging.Formatter):
     """One JSON object a line: at, level, logger, message, the context's fields, and exception."""
 

@@ -1,10 +1,21 @@
 from __future__ import annotations
 
+import io
 import json
 import logging
 import threading
 
-from experiments.web.log_context import JsonLines, WithContext, about, begin
+import pytest
+from django.conf import settings
+from django.test import Client
+
+from experiments.web.log_context import (
+    JsonLines,
+    RefusalsInOneLine,
+    WithContext,
+    about,
+    begin,
+)
 
 
 def _record(message: str = "claimed %s", *args: object, **more: object) -> logging.LogRecord:
@@ -31,6 +42,24 @@ def test_trials_of_other_threads_do_not_mix() -> None:
         other.join()
         assert _record("x").about == "trial=1 "
     assert seen == [""]
+
+
+@pytest.mark.parametrize("address", ["/login/", "/api/v1/projects"])
+def test_a_host_that_is_not_ours_costs_one_short_line(address: str) -> None:
+    console = logging.StreamHandler(stream := io.StringIO())
+    console.addFilter(RefusalsInOneLine())
+    logging.getLogger("django.security").addHandler(console)
+    try:
+        answer = Client().get(address, headers={"host": "evil.example.org" + "x" * 10_000})
+    finally:
+        logging.getLogger("django.security").removeHandler(console)
+    assert answer.status_code == 400
+    (line,) = stream.getvalue().splitlines()
+    assert line.startswith("Invalid HTTP_HOST header: 'evil.example.org") and len(line) <= 300
+
+
+def test_the_console_writes_refusals_in_one_line() -> None:
+    assert "refusals" in settings.LOGGING["handlers"]["console"]["filters"]
 
 
 def test_a_line_is_one_line_whatever_is_in_it() -> None:
