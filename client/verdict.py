@@ -153,7 +153,7 @@ def run(
         **more,
     }
     address = "/runs" if resume is None else f"/runs/{int(resume)}/resume"
-    asked = body if resume is None else {"key": body["key"]}
+    asked = body if resume is None else {}
     try:
         answer = server.persist("POST", address, asked, time.monotonic() + START_SECONDS)
     except VerdictError:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import enum
 import os
+import shutil
 import signal
 import socket
 import ssl
@@ -11,7 +12,9 @@ import subprocess
 import sys
 import textwrap
 import threading
+import zipfile
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -384,6 +387,18 @@ def test_a_run_goes_on_where_another_program_ended(client: ModuleType, server: F
     assert server.batches == {
         5: [{"step": 40, "time_ms": server.batches[5][0]["time_ms"], "metrics": {"loss": 1.0}}]
     }
+
+
+def test_the_file_is_a_package_of_its_own(tmp_path: Path) -> None:
+    for name in ("verdict.py", "pyproject.toml", "README.md"):
+        shutil.copy(FILE.parent / name, tmp_path)
+    build = [sys.executable, "-c", "import sys; from setuptools import build_meta; "
+             "print(build_meta.build_wheel(sys.argv[1]))", str(tmp_path)]  # fmt: skip
+    done = subprocess.run(build, cwd=tmp_path, check=True, capture_output=True, text=True)
+    wheel = tmp_path / done.stdout.splitlines()[-1]
+    names = zipfile.ZipFile(wheel).namelist()
+    assert [name for name in names if ".dist-info/" not in name] == ["verdict.py"]
+    assert wheel.name.startswith("verdict_client-2")
 
 
 def test_the_shape_of_other_trackers(

@@ -250,14 +250,19 @@ def test_against_the_real_server_all_is_read_back_exactly(
         experiment="laptop",
         url=web_server.url,
         token=secret,
+        name="wide",
         params={"lr": 0.1},
         train_seed=3,
     ) as run:
+        run.config.layers = 3
+        run.summary["machine"] = "a"
         for step in range(2000):
             values = {"train/loss": step / 7, "λ": float("nan"), "test_accuracy": 0.5}
             run.log({**values, "validation_accuracy": step / 2000}, step=step)
     trial = Trial.objects.get()
     assert (trial.value, trial.best_step, trial.train_seed) == (1999 / 2000, 1999, 3)
+    assert (trial.run_name, trial.parameters) == ("wide", '{"lr":0.1,"layers":3}')
+    assert trial.user_attributes == '{"machine":"a"}'
     curves = series.read([trial.pk])[trial.pk]
     assert set(curves) == {"train/loss", "λ", "validation_accuracy"}
     assert curves["train/loss"].values.tolist() == [step / 7 for step in range(2000)]

@@ -7,8 +7,10 @@ Arbitrary Subspaces"; for conditional hyperparameters as Optuna's implementation
 from __future__ import annotations
 
 import logging
+import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 
 from django.db import DatabaseError, InterfaceError, close_old_connections
 
@@ -20,6 +22,25 @@ from experiments.trials.findings.queries.importance import (
 )
 from experiments.trials.findings.services import importance
 from experiments.trials.lifecycle.queries.search_progress import SearchProgress
+
+
+@contextmanager
+def _without(package: str) -> Iterator[None]:
+    """Let optional imports of a package fail, where nothing has imported it yet."""
+    absent = package not in sys.modules
+    if absent:
+        sys.modules[package] = None  # type: ignore[assignment]  # documented to fail the import
+    try:
+        yield
+    finally:
+        if absent:
+            del sys.modules[package]
+
+
+# Evaluators that are not used here import scikit-learn, and it pandas: 150 MB for each worker.
+with _without("sklearn"):
+    import optuna
+    from optuna.importance import PedAnovaImportanceEvaluator
 
 logger = logging.getLogger(__name__)
 # A worker keeps no studies in memory but the passing ones below: their making is no news.
@@ -82,8 +103,6 @@ def shares_of(trials: Sequence[ScoredTrial], *, maximize: bool) -> dict[str, tup
     First in the whole search space, then within the better half of the trials. A hyperparameter
     that never varied is left out; all shares are 0 where nothing decides.
     """
-    import optuna  # only here: most trials do without it
-
     study = optuna.create_study(
         storage=optuna.storages.InMemoryStorage(),
         direction="maximize" if maximize else "minimize",
@@ -103,9 +122,9 @@ def shares_of(trials: Sequence[ScoredTrial], *, maximize: bool) -> dict[str, tup
         return {}
     whole, near = (
         _normalised(
-            optuna.importance.PedAnovaImportanceEvaluator(
-                target_quantile=BEST, region_quantile=region
-            ).evaluate(study, names)
+            PedAnovaImportanceEvaluator(target_quantile=BEST, region_quantile=region).evaluate(
+                study, names
+            )
         )
         for region in (1.0, HALF)
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Mapping
 from functools import partial
 from typing import Any, Literal
 
@@ -15,13 +16,15 @@ from experiments.team.api import auth
 from experiments.trials.api.run_schemas import (
     CreatedOut,
     FinishIn,
+    ParamsIn,
     PointsIn,
     RunIn,
 )
 from experiments.trials.lifecycle.queries import runs as queries
 from experiments.trials.lifecycle.queries.runs import DeclaredReplication, RunView
-from experiments.trials.lifecycle.services import run_ends
+from experiments.trials.lifecycle.services import run_changes, run_ends
 from experiments.trials.lifecycle.services import runs as services
+from experiments.trials.lifecycle.services.run_changes import Resumed
 from experiments.trials.series import series_files
 from experiments.trials.series.logged_points import InvalidPoints, LoggedPoints, read_points
 from experiments.trials.series.queries import series_exports
@@ -35,7 +38,7 @@ router = Router(tags=["runs"])
 LARGEST = int(sys.float_info.max)  # charts and samplers compute with doubles
 _OF_REPLICATES = {"replication", "side", "pair"}
 _TOLD_OF_REPLICATES = _OF_REPLICATES | {
-    "project", "experiment", "params", "train_seed", "split_seed", "key"
+    "project", "experiment", "name", "params", "train_seed", "split_seed", "key"
 }  # fmt: skip
 _RUN = schema_of(RunView, "Run", without="official_metric declared from_outside role")
 _POINTS = answer(
@@ -84,11 +87,7 @@ def create_run(request: TokenRequest) -> Status[dict[str, Any]]:
     access = auth.writing(request, asked.project)
     problems: list[Problem] = []
     declared = metrics.parse(asked.metrics, problems)
-    problems += [
-        Problem(f"params.{name}", "is a number beyond all doubles; send it as text")
-        for name, value in asked.params.items()
-        if isinstance(value, int) and not -LARGEST <= value <= LARGEST
-    ]
+    problems += _beyond_doubles("params", asked.params)
     if problems:
         raise api_bodies.InvalidBody("The request has errors.", problems)
     new = services.NewRun(
@@ -107,6 +106,14 @@ def create_run(request: TokenRequest) -> Status[dict[str, Any]]:
             "direction": access.direction,
         },
     )
+
+
+def _beyond_doubles(where: str, values: Mapping[str, Any]) -> list[Problem]:
+    return [
+        Problem(f"{where}.{name}", "is a number beyond all doubles; send it as text")
+        for name, value in values.items()
+        if isinstance(value, int) and not -LARGEST <= value <= LARGEST
+    ]
 
 
 def _take_replicate(request: TokenRequest, asked: RunIn) -> Status[dict[str, Any]]:
@@ -138,6 +145,8 @@ def _take_replicate(request: TokenRequest, asked: RunIn) -> Status[dict[str, Any
             key=asked.key,
         ),
     )
+    if asked.name and taken.new:
+        run_changes.name_run(run_id=taken.run_id, name=asked.name)
     return Status(
         201 if taken.new else 200,
         {
@@ -227,6 +236,28 @@ def log_points(request: TokenRequest, run_id: int) -> dict[str, Any]:
 
 
 @router.post(
+    "/{int:run_id}/params",
+    response={200: answer("ParamsAdded", params=int), **_ERRORS},
+    openapi_extra=api_bodies.described(ParamsIn),
+)
+def add_params(request: TokenRequest, run_id: int) -> dict[str, Any]:
+    """Record parameters that are known only after the run's start; none changes."""
+    run = _run(request, run_id)
+    asked = api_bodies.read(request, ParamsIn)
+    if problems := _beyond_doubles("params", asked.params):
+        raise api_bodies.InvalidBody("The request has errors.", problems)
+    run_changes.add_parameters(run_id=run.id, parameters=asked.params)
+    return {"params": len(asked.params)}
+
+
+@router.post("/{int:run_id}/resume", response={200: schema_of(Resumed), **_ERRORS})
+def resume_run(request: TokenRequest, run_id: int) -> Any:
+    """Go on with a run that runs, or whose program was ended or lost."""
+    run = _run(request, run_id)
+    return run_changes.resume(run_id=run.id)
+
+
+@router.post(
     "/{int:run_id}/finish",
     response={200: answer("Finished", state=str, value=float | None), **_ERRORS},
     openapi_extra=api_bodies.described(FinishIn),
@@ -235,12 +266,15 @@ def finish_run(request: TokenRequest, run_id: int) -> dict[str, Any]:
     """End a run; the best official value that it logged counts unless it tells another."""
     run = run_of(request, run_id)
     asked = api_bodies.read(request, FinishIn)
+    if problems := _beyond_doubles("summary", asked.summary):
+        raise api_bodies.InvalidBody("The request has errors.", problems)
     state = run_ends.finish(
         run_id=run.id,
         state=asked.state,
         value=asked.value,
         reason=asked.reason,
         read_split_seed=asked.read_split_seed,
+        summary=asked.summary,
     )
     ended = run_of(request, run_id)
     return {"state": state, "value": ended.value}

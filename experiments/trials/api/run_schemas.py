@@ -15,15 +15,20 @@ Name = Annotated[str, StringConstraints(pattern=f"^{NAME}$"), AfterValidator(exp
 Tag = Annotated[str, StringConstraints(min_length=1, max_length=60, strip_whitespace=True)]
 Key = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{0,64}$")]
 
+Parameters = Annotated[
+    dict[ParameterName, bool | int | float | str | None], Field(max_length=1000)
+]
+
 
 class RunIn(Strict):
     """A run that begins."""
 
     project: Short
     experiment: Name
-    params: dict[ParameterName, bool | int | float | str | None] = Field(
-        default_factory=dict, max_length=1000
+    name: Annotated[str, StringConstraints(max_length=500)] = Field(
+        default="", description="what pages call the run beside its number"
     )
+    params: Parameters = Field(default_factory=dict)
     train_seed: Seed | None = None
     split_seed: Seed | None = None
     search_seed: Seed | None = None
@@ -59,10 +64,20 @@ class PointsIn(Strict):
     points: list[Any] = Field(default_factory=list)
 
 
+class ParamsIn(Strict):
+    """Parameters that are known only after a run's start."""
+
+    params: Parameters
+
+
 class FinishIn(Strict):
-    state: Literal["complete", "pruned", "failed"] = "complete"
+    state: Literal["complete", "pruned", "failed", "terminated"] = Field(
+        default="complete",
+        description="terminated: the program was ended from outside; stored as failed",
+    )
     value: float | None = Field(default=None, allow_inf_nan=False)
     reason: Annotated[str, StringConstraints(max_length=10_000)] = ""
+    summary: Parameters = Field(default_factory=dict, description="what the run is to be known by")
     read_split_seed: bool | None = Field(
         default=None,
         description="of a replicate: whether the data was split by the seed that was handed out",

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from typing import Any
 
 import numpy as np
@@ -175,3 +177,21 @@ def test_a_late_result_of_fewer_trials_replaces_nothing() -> None:
         )  # fmt: skip
     held = ParameterImportance.objects.get(experiment=experiment)
     assert (held.trials, json.loads(held.shares)) == (50, {"dropout": [1.0, 1.0]})
+
+
+def test_a_worker_computes_it_without_the_packages_of_other_evaluators() -> None:
+    code = (
+        "import os, sys; os.environ['DJANGO_SETTINGS_MODULE'] = 'config.settings'\n"
+        "import django; django.setup()\n"
+        "from optuna.distributions import FloatDistribution\n"
+        "from experiments.trials.findings.queries.importance import ScoredTrial\n"
+        "from workers.node import importance\n"
+        "space = {'x': FloatDistribution(0, 1)}\n"
+        "trials = [ScoredTrial({'x': k / 50}, space, k / 50) for k in range(50)]\n"
+        "assert importance.shares_of(trials, maximize=True)['x'][0] == 1.0\n"
+        "print(sorted({'sklearn', 'pandas', 'torch'} & set(sys.modules)))\n"
+        "import sklearn"  # whoever wants it has it
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == "[]\n"

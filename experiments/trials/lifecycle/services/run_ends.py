@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import datetime as dt
 import math
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from django.db import transaction
-from django.db.models import Count
+from django.db.models import Count, Q
 from django.utils import timezone
 
 from experiments.errors import Conflict, TrialFinished
@@ -30,6 +31,7 @@ _STATES = {
     "pruned": TrialState.PRUNED,
     "failed": TrialState.FAILED,
     "cancelled": TrialState.FAILED,
+    "terminated": TrialState.FAILED,
 }
 
 
@@ -41,14 +43,17 @@ def finish(
     reason: str = "",
     read_split_seed: bool | None = None,
     finished_at: dt.datetime | None = None,
+    summary: Mapping[str, Any] | None = None,
 ) -> str:
     """End a run with the value that its program tells, or the best that it logged.
 
     Args:
-        state: complete, pruned, failed or cancelled (stored as failed). A complete run without a
-            finite official value is stored as failed (infeasible when it was logged but never
-            finite), that of a tracker that never logged one as complete. A replicate is never
+        state: complete, pruned, failed, or, stored as failed, cancelled or terminated (its
+            program was ended from outside: that says nothing of the configuration). A complete
+            run whose official metric was logged but never finite is infeasible; one that never
+            logged it has no score, and a replicate without one has failed. A replicate is never
             pruned: it runs to its end.
+        summary: what the program wants the run to be known by, kept as attributes.
         read_split_seed: whether the data was split by the seed, of a program that was handed one.
 
     Returns:
@@ -64,6 +69,9 @@ def finish(
     wanted, values, facts = _judged(trial, _STATES[state], value, reason)
     if state == "cancelled":
         facts["failure_kind"] = FailureKind.CANCELLED
+    elif state == "terminated":
+        facts["failure_kind"] = FailureKind.LOST
+        facts["failure_reason"] = f"terminated: {reason or 'its program was ended'}"
     ended = finished_at or timezone.now()
     started = trial.started_at or ended
     try:
@@ -82,6 +90,9 @@ def finish(
         trial.refresh_from_db(fields=["state"])
         if trial.state != wanted:
             raise
+    if summary:
+        every = {**encoding.decode(trial.user_attributes), **summary}
+        Trial.objects.filter(pk=run_id).update(user_attributes=encoding.encode(every))
     if finished_at is not None:
         Trial.objects.filter(pk=run_id).update(finished_at=finished_at)
     if not replicate:
@@ -106,9 +117,9 @@ def _judged(
         "best_step": best_step,
         "failure_reason": reason,
     }
-    # A tracker's run may log no score at all: one that holds others, or whose metric that
+    # A run of a search may log no score at all: one that holds others, or whose metric that
     # decides is named later.
-    unscored = trial.run_id is not None and evaluations == 0
+    unscored = trial.study.kind == StudyKind.SEARCH and evaluations == 0
     if state == TrialState.COMPLETE and not unscored:
         if best is None or not math.isfinite(best):
             state = TrialState.FAILED
@@ -178,12 +189,17 @@ def recount(experiment: Experiment) -> None:
     )
 
 
-def reopen(*, run_id: int) -> None:
-    """Let an ended run go on; nothing that it logged is lost, and it is counted when it ends."""
+def reopen(*, run_id: int, failure_kinds: Sequence[str] = ()) -> None:
+    """Let an ended run go on; nothing that it logged is lost, and it is counted when it ends.
+
+    One of a tracker's client, or any that failed in one of these ways.
+    """
     with transaction.atomic():
         experiment = Experiment.objects.select_for_update().get(studies__trials=run_id)
         reopened = Trial.objects.filter(
-            pk=run_id, state__in=(*FINISHED, TrialState.WAITING), run_id__isnull=False
+            Q(run_id__isnull=False, state__in=(*FINISHED, TrialState.WAITING))
+            | Q(state=TrialState.FAILED, failure_kind__in=failure_kinds),
+            pk=run_id,
         ).update(
             state=TrialState.RUNNING,
             values=None,

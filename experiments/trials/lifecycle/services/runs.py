@@ -56,6 +56,7 @@ class NewRun:
     commit: str = ""
     data: Mapping[str, str] = field(default_factory=dict)
     key: str = ""
+    name: str = ""  # beside its number
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +111,7 @@ def create(*, access: Access, new: NewRun) -> Created:
             search_seed=new.search_seed,
             attempt=ATTEMPT,
             heartbeat_at=timezone.now(),
+            run_name=new.name,
         )
     return Created(run_id, number, new=True)
 

@@ -18,7 +18,7 @@ from experiments.design.trial_names import (
 from experiments.errors import NotFound
 from experiments.models import Artifact, Experiment
 from experiments.models import Trial as Trial
-from experiments.models.trial import StudyKind, TrialState
+from experiments.models.trial import Origin, StudyKind, TrialState
 from experiments.models.trial_encoding import decode
 from experiments.trials.table.queries.trial_table import STATE_WORDS
 
@@ -54,10 +54,14 @@ class FileRow:
 
 @dataclass(frozen=True, slots=True)
 class TrialDetail:
-    """A trial as its page shows it. `score` is the latest value while it runs."""
+    """A trial as its page shows it. `score` is the latest value while it runs. `run_name` and
+    `summary` are what a program outside calls it, and wants it to be known by.
+    """
 
     id: int
     name: str
+    run_name: str
+    summary: Mapping[str, Any]
     state: str
     origin: str
     arm: str
@@ -141,6 +145,8 @@ def detail_of(trial: Trial, arms: int) -> TrialDetail:
     return TrialDetail(
         id=trial.pk,
         name=name_of(trial, arms),
+        run_name=trial.run_name,
+        summary=_summary(trial),
         state=STATE_WORDS[TrialState(trial.state)],
         origin=ORIGIN_WORDS.get(trial.origin, trial.origin),
         arm=arm_label(trial.study.arm),
@@ -175,6 +181,14 @@ def detail_of(trial: Trial, arms: int) -> TrialDetail:
         retry_of=name_of(trial.retry_of, arms) if trial.retry_of else "",
         files=tuple(_files(trial.pk)),
     )
+
+
+def _summary(trial: Trial) -> dict[str, Any]:
+    """Attributes of a run from outside, without those that MLflow clients keep for themselves."""
+    if trial.origin != Origin.OUTSIDE:
+        return {}
+    attributes = decode(trial.user_attributes).items()
+    return {name: value for name, value in attributes if not name.startswith("mlflow.")}
 
 
 def _files(trial_id: int) -> list[FileRow]:

@@ -288,7 +288,8 @@ def test_a_trial_of_a_worker_takes_no_points_from_outside(program: Program) -> N
 @pytest.mark.parametrize(
     ("logged", "told", "state", "kind"),
     [
-        ([], {}, "failed", FailureKind.EXCEPTION),
+        ([], {}, "complete", ""),  # without a score
+        ([0.5], {"state": "terminated"}, "failed", FailureKind.LOST),
         (["NaN", "Infinity"], {}, "failed", FailureKind.INFEASIBLE),
         ([0.5], {"state": "pruned"}, "pruned", FailureKind.NONE),
         ([0.5], {"value": 0.75}, "complete", FailureKind.NONE),
