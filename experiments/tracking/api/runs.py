@@ -242,7 +242,7 @@ def log_points(request: TokenRequest, run_id: int) -> dict[str, Any]:
 )
 def add_params(request: TokenRequest, run_id: int) -> dict[str, Any]:
     """Record parameters that are known only after the run's start; none changes."""
-    run = _run(request, run_id)
+    run = run_of(request, run_id)
     asked = api_bodies.read(request, ParamsIn)
     if problems := _beyond_doubles("params", asked.params):
         raise api_bodies.InvalidBody("The request has errors.", problems)
@@ -253,7 +253,7 @@ def add_params(request: TokenRequest, run_id: int) -> dict[str, Any]:
 @router.post("/{int:run_id}/resume", response={200: schema_of(Resumed), **_ERRORS})
 def resume_run(request: TokenRequest, run_id: int) -> Any:
     """Go on with a run that runs, or whose program was ended or lost."""
-    run = _run(request, run_id)
+    run = run_of(request, run_id)
     return run_changes.resume(run_id=run.id)
 
 

@@ -77,4 +77,5 @@ DOCUMENTS: dict[str, dict[str, Any]] = {
     "POST api/v1/runs": {"project": "digits", "experiment": "outside"},
     "POST api/v1/runs/<int:run_id>/points": {"batch": 0, "points": []},
     "POST api/v1/runs/<int:run_id>/finish": {"state": "complete", "value": 1.0},
+    "POST api/v1/runs/<int:run_id>/params": {"params": {"layers": 3}},
 }

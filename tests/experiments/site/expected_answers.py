@@ -260,6 +260,8 @@ API: dict[str, Row] = {
         GET=READ_API, PUT="401 404 403 409 409 409", DELETE="401 404 403 409 409 409"
     ),
     "api/v1/runs/<int:run_id>/uploads/<upload>": Row(GET=READ_API),
+    "api/v1/runs/<int:run_id>/params": Row(POST="401 404 403 409 409 409"),
+    "api/v1/runs/<int:run_id>/resume": Row(POST="401 404 403 409 409 409"),
     "api/v1/projects/<slug>/webhooks": Row(
         GET="401 404 403 403 403 200", POST="401 404 403 403 403 201"
     ),
