@@ -21,6 +21,7 @@ django.setup(set_prefix=False)
 limit_statements(settings.DATABASE_SECONDS)
 
 from config.limits import Limits  # noqa: E402  (these need the settings)
+from config.proxied import Proxied  # noqa: E402
 from config.static_files import StaticFiles  # noqa: E402
 from config.threads import Pools, ThreadedHandler  # noqa: E402
 from config.uploads import Uploads  # noqa: E402
@@ -31,12 +32,11 @@ from experiments.web.long_poll import LongPoll, News  # noqa: E402
 _pools = Pools.of(settings.WEB_THREADS)
 _django = ThreadedHandler(_pools)
 _news = News(newest_decision, in_thread=_pools.polls.run)
-application = Watch(
-    Limits(
-        StaticFiles(LongPoll(_django, _news)),
-        in_thread=_pools.programs.run,
-        uploads=Uploads(_django, in_thread=_pools.downloads.run),
-    )
+_limited = Limits(
+    StaticFiles(LongPoll(_django, _news)),
+    in_thread=_pools.programs.run,
+    uploads=Uploads(_django, in_thread=_pools.downloads.run),
 )
+application = Watch(Proxied(_limited, prefix=settings.FORCE_SCRIPT_NAME or ""))
 # Pages, API and queue are read in before the first visitor comes, not while one waits.
 _ = get_resolver().url_patterns, task_app()

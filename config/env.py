@@ -147,6 +147,11 @@ def web_origin(item: str) -> bool:
     return parts.scheme in ("http", "https") and bool(parts.netloc) and parts.path == ""
 
 
+def path_prefix(path: str) -> bool:
+    """True for an empty path and a plain one without a final slash, such as /team/verdict."""
+    return re.fullmatch(r"(/[A-Za-z0-9_-]+)*", path) is not None
+
+
 def network(item: str) -> bool:
     """Test whether it is an IP address or network without host bits, such as 10.0.0.0/8."""
     try:

@@ -333,7 +333,11 @@ class _Waiting:
 def _banner(password: str | None) -> None:
     host = settings.HOST
     shown = "localhost" if host in WILDCARDS else f"[{host}]" if ":" in host else host
-    _say(f"\nVerdict runs at http://{shown}:{settings.PORT}/")
+    here = f"http://{shown}:{settings.PORT}"
+    public = settings.PUBLIC_URL if os.environ.get("PUBLIC_URL", "").strip() else here
+    _say(f"\nVerdict runs at {public}/")
+    if public != here:
+        _say(f"  Its proxy reaches it at {here}")
     if password is not None:
         _say(f"  Sign in as admin with the password {password}")
         _say("  It is shown until you have signed in; verdict password sets another.")

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import uuid
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any, Protocol
@@ -20,6 +19,7 @@ from django.http import HttpRequest
 from django.http.cookie import parse_cookie
 
 from config.threads import Busy
+from experiments.site.pages.health import PROBES
 from experiments.team.queries import token_access
 from experiments.team.services import tokens
 from experiments.web.api_errors import error_for, is_of_program
@@ -36,6 +36,11 @@ BODY = settings.DATA_UPLOAD_MAX_MEMORY_SIZE  # with a session or a token
 BODIES = 64 * 2**20  # of all requests together
 DRAINED = 2**20  # read on after a refusal, so that the client sees it
 DRAIN_SECONDS = 1
+_NOT_FORWARDED = (
+    "BEHIND_TLS=1 is set, but this request has no header X-Forwarded-Proto. Let the proxy that "
+    "ends TLS send it (nginx: proxy_set_header X-Forwarded-Proto $scheme;), or, without such a "
+    "proxy, unset BEHIND_TLS."
+)
 logger = logging.getLogger("uvicorn.error")
 
 
@@ -148,6 +153,9 @@ def _checked_headers(scope: Scope) -> dict[bytes, bytes]:
     if len(lines) > HEADER_LINES:
         raise Refused(431, f"The request has more than {HEADER_LINES} header lines.")
     headers = dict(lines)
+    forwarded = not settings.BEHIND_TLS or b"x-forwarded-proto" in headers
+    if not forwarded and scope["path"] not in PROBES:
+        raise Refused(400, _NOT_FORWARDED)  # a redirect to https would come back for ever
     upgrade = headers.get(b"upgrade", b"").strip().lower()
     # HTTP/2 is an offer that may be ignored (RFC 9110, 7.8); of others the client speaks next.
     if b"upgrade" in headers.get(b"connection", b"").lower() and upgrade not in (b"", b"h2c"):
@@ -196,7 +204,6 @@ async def _answer(scope: Scope, refused: Refused, receive: Receive, send: Send) 
     headers = [
         (b"content-type", kind),
         (b"content-length", b"%d" % len(text)),
-        (b"x-request-id", uuid.uuid4().hex.encode()),
     ]
     if refused.status == 503:
         headers.append((b"retry-after", b"5"))

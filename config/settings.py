@@ -20,6 +20,7 @@ from config.env import (
     env_text,
     env_url,
     network,
+    path_prefix,
     web_origin,
 )
 from config.redis_socket import socket_path
@@ -65,20 +66,35 @@ WEB_CLIENT_SECONDS = env_int("WEB_CLIENT_SECONDS", 20, minimum=1, maximum=3600)
 # How many connections of one address may wait for their client at the same time.
 WEB_CONNECTIONS_PER_ADDRESS = env_int("WEB_CONNECTIONS_PER_ADDRESS", 100, minimum=4)
 BEHIND_TLS = env_bool("BEHIND_TLS", False)
+# Where people reach this server: links in mails and webhooks begin with it, and its path, such as
+# /verdict, is the prefix of every address.
+PUBLIC_URL = env_url("PUBLIC_URL", f"http://{HOST}:{PORT}", schemes=("http", "https")).rstrip("/")
+_PUBLIC = urlsplit(PUBLIC_URL)
+if not path_prefix(_PUBLIC.path) or _PUBLIC.query or _PUBLIC.fragment:
+    raise ImproperlyConfigured(
+        f"PUBLIC_URL: found {PUBLIC_URL!r}; want scheme, host and at most a path of letters, "
+        "digits, - and _, such as https://tools.example.org/verdict"
+    )
+FORCE_SCRIPT_NAME = _PUBLIC.path or None
 ALLOWED_HOSTS = env_list(
     "ALLOWED_HOSTS",
-    ["localhost", "127.0.0.1", "[::1]"] + ([HOST] if HOST not in ("0.0.0.0", "::") else []),
+    list(
+        dict.fromkeys(
+            name
+            for name in ("localhost", "127.0.0.1", "[::1]", HOST, _PUBLIC.hostname)
+            if name and name not in ("0.0.0.0", "::")
+        )
+    ),
     wanted="host names without scheme or port, separated by commas",
     accepts=lambda item: "/" not in item and " " not in item,
 )
+# A proxy that ends TLS without BEHIND_TLS is told to whoever sends a form, not let through.
 CSRF_TRUSTED_ORIGINS = env_list(
     "CSRF_TRUSTED_ORIGINS",
-    [],
+    [f"{_PUBLIC.scheme}://{_PUBLIC.netloc}"] if BEHIND_TLS or _PUBLIC.scheme == "http" else [],
     wanted="origins such as https://verdict.example.org, separated by commas",
     accepts=web_origin,
 )
-# Where people reach this server: the links in mails and webhooks begin with it.
-PUBLIC_URL = env_url("PUBLIC_URL", f"http://{HOST}:{PORT}", schemes=("http", "https")).rstrip("/")
 
 # Messages: mail goes to the console until a mail server is named.
 EMAIL_HOST = env_text("EMAIL_HOST", "")
@@ -255,7 +271,7 @@ TEMPLATES = [
 ]
 
 # Static files: hashed, compressed, served for ever from the browser's cache.
-STATIC_URL = "/static/"
+STATIC_URL = f"{_PUBLIC.path}/static/"
 STATIC_ROOT = BASE_DIR / "staticfiles"
 STATICFILES_DIRS = [BASE_DIR / "static"]
 STORAGES: dict[str, dict[str, Any]] = {
@@ -275,7 +291,7 @@ if ARTIFACTS_STORE:  # its keys are where Amazon's own tools look for them
 
 # Sign-in
 LOGIN_URL = "login"
-LOGIN_REDIRECT_URL = "/"
+LOGIN_REDIRECT_URL = "projects"
 LOGOUT_REDIRECT_URL = "login"
 PASSWORD_HASHERS = [
     "django.contrib.auth.hashers.ScryptPasswordHasher",
@@ -298,6 +314,7 @@ LOGIN_FAILURES_PER_ADDRESS = env_int("LOGIN_FAILURES_PER_ADDRESS", 50, minimum=1
 PASSWORD_RESET_TIMEOUT = 4 * 3600
 
 # Security
+SESSION_COOKIE_PATH = CSRF_COOKIE_PATH = _PUBLIC.path or "/"
 SESSION_COOKIE_HTTPONLY = True
 SESSION_COOKIE_SAMESITE = "Lax"
 SESSION_COOKIE_SECURE = BEHIND_TLS

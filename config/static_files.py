@@ -36,7 +36,8 @@ class HashedFiles(CompressedManifestStaticFilesStorage):  # type: ignore[misc]  
 
 
 class StaticFiles:
-    """ASGI: a file under STATIC_URL if there is one, else the application's answer."""
+    """ASGI: a file under STATIC_URL if there is one, else the application's answer. Paths come
+    without the prefix (`config.proxied`)."""
 
     def __init__(self, application: Application) -> None:
         self.application = application
@@ -44,7 +45,7 @@ class StaticFiles:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         file = None
-        if scope["type"] == "http" and scope["path"].startswith(settings.STATIC_URL):
+        if scope["type"] == "http" and scope["path"].startswith(self.table.static_prefix):
             file = self._find(scope["path"])
         if file is None:
             await self.application(scope, receive, send)

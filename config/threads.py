@@ -17,10 +17,12 @@ from dataclasses import dataclass
 from typing import Any, Self, TypeVar, cast
 from weakref import WeakValueDictionary
 
+from django.conf import settings
 from django.core import signals
 from django.core.handlers.asgi import ASGIHandler
 from django.db import close_old_connections, reset_queries
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, StreamingHttpResponse
+from django.urls import set_script_prefix
 
 from experiments.web.api_errors import error_for, is_of_program
 from experiments.web.uploads import ADDRESSES
@@ -75,6 +77,7 @@ class Pool:
 
 def _with_connection(work: Callable[..., Result], *arguments: Any) -> Result:
     """Do the work; the connection that it leaves behind is kept while it is sound and young."""
+    set_script_prefix(settings.FORCE_SCRIPT_NAME or "/")  # Django's is of the loop's thread alone
     close_old_connections()
     try:
         return work(*arguments)
@@ -129,8 +132,10 @@ class ThreadedHandler(ASGIHandler):
             signals.request_started.disconnect(each)
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        # Without Django's context, which would make a thread for each request.
-        await self.handle(scope, receive, send)
+        # Without Django's context, which would make a thread for each request. To Django a path
+        # has its prefix (`config.proxied`).
+        prefix = settings.FORCE_SCRIPT_NAME or ""
+        await self.handle({**scope, "path": f"{prefix}{scope['path']}"}, receive, send)
 
     async def get_response_async(self, request: HttpRequest) -> HttpResponseBase:
         if request.path_info == ALIVE:

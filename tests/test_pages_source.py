@@ -17,6 +17,7 @@ SCRIPTS = sorted((ROOT / "static" / "js").glob("*.js"))
 STYLES = sorted((ROOT / "static" / "css").glob("*.css"))
 VENDOR = ROOT / "static" / "vendor"
 CHARTS = sorted((ROOT / "experiments" / "charts").glob("*.py"))
+CODE = sorted((ROOT / "experiments").rglob("*.py"))
 
 
 # What no template holds, by the word that a failure tells.
@@ -43,6 +44,22 @@ def holding(paths: list[Path], patterns: dict[str, str]) -> list[str]:
 
 def test_templates_hold_no_inline_style_script_or_handler() -> None:
     assert holding(TEMPLATES, INLINE) == []
+
+
+# An address from the root of the host misses the path prefix, which `{% url %}` knows.
+ROOT_ABSOLUTE = {
+    "an attribute": r"""(?:href|src|action|formaction|data-[a-z-]+)=["']/""",
+    "a style's address": r"""url\(\s*["']?/""",
+    "a script's text": r"""["'`]/[a-z]""",
+    "a cookie's path": r"Path=/[;`]",
+}
+
+
+def test_templates_scripts_and_styles_hold_no_address_from_the_root() -> None:
+    mails = sorted((ROOT / "templates").rglob("*.txt"))
+    assert holding([*TEMPLATES, *mails, *SCRIPTS, *STYLES], ROOT_ABSOLUTE) == []
+    pages = [path for path in CODE if {"pages", "panels", "charts"} & set(path.parts)]
+    assert pages and holding(pages, {"a link": r"""(?:redirect|href=|Redirect)\(?["']/"""}) == []
 
 
 def test_every_form_that_posts_carries_the_token() -> None:

@@ -9,8 +9,14 @@ import sys
 
 from django.core.exceptions import DisallowedHost, RequestDataTooBig
 from django.db import InterfaceError, OperationalError
-from django.http import HttpRequest, HttpResponse
-from django.views import csrf, defaults
+from django.http import (
+    HttpRequest,
+    HttpResponse,
+    HttpResponseBadRequest,
+    HttpResponseForbidden,
+)
+from django.template import loader
+from django.views import defaults
 
 from experiments.web import log_context
 from experiments.web.api_errors import error_for, is_of_program
@@ -19,13 +25,18 @@ RETRY_SECONDS = 5
 
 
 def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
+    unknown_name = isinstance(exception, DisallowedHost)
     if not _from_program(request):
-        return defaults.bad_request(request, exception)
+        page = loader.get_template("400.html").render({"unknown_name": unknown_name})
+        return HttpResponseBadRequest(page)
     if isinstance(exception, RequestDataTooBig):
         return error_for(request.path_info, 413, "The body is too large; split it.")
-    if isinstance(exception, DisallowedHost):
+    if unknown_name:
         return error_for(
-            request.path_info, 400, "This server does not go by the name in the Host header."
+            request.path_info,
+            400,
+            "This server does not go by the name in the Host header; ALLOWED_HOSTS or PUBLIC_URL "
+            "on the server names those that it has.",
         )
     return error_for(request.path_info, 400, "The request cannot be read.")
 
@@ -39,9 +50,29 @@ def permission_denied(request: HttpRequest, exception: Exception) -> HttpRespons
 def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:
     """A request without its form's token; below /api/ only what is no address of it gets here."""
     if not _from_program(request):
-        return csrf.csrf_failure(request, reason)
+        context = {"setting": _missing_setting(request, reason)}
+        page = loader.get_template("403_csrf.html").render(context, request)
+        return HttpResponseForbidden(page)
     return error_for(
         request.path_info, 403, "This address takes no such request; see /api/v1/openapi.json."
+    )
+
+
+def _missing_setting(request: HttpRequest, reason: str) -> str:
+    """Setting that the operator lacks when the browser calls this server otherwise than a proxy
+    passes on; "" for any other reason."""
+    if not reason.startswith("Origin checking failed"):
+        return ""
+    theirs, ours = request.headers.get("Origin", ""), f"{request.scheme}://{request.get_host()}"
+    if theirs == f"https://{request.get_host()}" and not request.is_secure():
+        return (
+            "Your browser speaks TLS, but the server was reached without: a proxy ends it. On the "
+            "server, set BEHIND_TLS=1, and let the proxy send X-Forwarded-Proto."
+        )
+    return (
+        f"The form comes from {theirs[:200]}, the server was reached as {ours}. Where a proxy "
+        "stands between, let it pass the Host header on, or set PUBLIC_URL on the server to the "
+        "address in the browser (further ones: CSRF_TRUSTED_ORIGINS)."
     )
 
 

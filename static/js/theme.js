@@ -12,7 +12,8 @@
     const next = now === "dark" ? "light" : "dark";
     root.dataset.theme = next;
     const secure = location.protocol === "https:" ? "; Secure" : "";
-    document.cookie = `theme=${next}; Path=/; Max-Age=31536000; SameSite=Lax${secure}`;
+    const home = document.querySelector("a.brand").pathname;
+    document.cookie = `theme=${next}; Path=${home}; Max-Age=31536000; SameSite=Lax${secure}`;
     announce();
   });
   system.addEventListener("change", announce);

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.urls import reverse
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_safe
 from ninja import NinjaAPI
@@ -46,4 +47,5 @@ def openapi_document(request: HttpRequest) -> HttpResponse:
         return api_errors.error_response(
             401, "Log in, or send a token as Authorization: Bearer TOKEN."
         )
-    return JsonResponse(api.get_openapi_schema(path_prefix="/api/v1/"))
+    prefix = reverse("openapi").removesuffix("openapi.json")
+    return JsonResponse(api.get_openapi_schema(path_prefix=prefix))

@@ -141,11 +141,11 @@ class Probes:
     def __call__(self, request: HttpRequest) -> Answer:
         if self.is_async:
             return self._answer_later(request)
-        view = PROBES.get(request.path)
+        view = PROBES.get(request.path_info)
         return view(request) if view else self.get_response(request)
 
     async def _answer_later(self, request: HttpRequest) -> HttpResponse:
-        view = PROBES.get(request.path)
+        view = PROBES.get(request.path_info)
         if view is not None:
             return await sync_to_async(view)(request)
         return await cast(Awaitable[HttpResponse], self.get_response(request))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from typing import Any
+from urllib.parse import urljoin
 
 from django.conf import settings
 from django.urls import reverse
@@ -155,4 +156,4 @@ def _member(membership: Any) -> dict[str, str]:
 def _link(invitation_id: int) -> str:
     """Made of the configured address, never of what a request calls this server."""
     path = reverse("invitation", args=[invitations.token_of(invitation_id)])
-    return f"{settings.PUBLIC_URL}{path}"
+    return urljoin(settings.PUBLIC_URL, path)

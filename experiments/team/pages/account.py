@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 from typing import Any
+from urllib.parse import urljoin
 
 from django.conf import settings
 from django.contrib import messages
@@ -83,6 +84,7 @@ def _remember(answer: HttpResponse, name: str) -> None:
         max_age=_YEAR,
         httponly=True,
         samesite="Lax",
+        path=settings.SESSION_COOKIE_PATH,
         secure=settings.SESSION_COOKIE_SECURE,
     )
 
@@ -154,7 +156,7 @@ class PasswordResetView(views.PasswordResetView):
     @property
     def extra_email_context(self) -> dict[str, Any]:  # type: ignore[override]
         """The configured address: a request's Host must not choose where the link leads."""
-        return {"public_url": settings.PUBLIC_URL}
+        return {"public_url": urljoin(settings.PUBLIC_URL, "/").rstrip("/")}
 
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
         return {**super().get_context_data(**kwargs), "mails": bool(settings.EMAIL_HOST)}

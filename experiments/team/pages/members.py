@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any
+from urllib.parse import urljoin
 
 from django import forms
 from django.conf import settings
@@ -77,7 +78,7 @@ def _members(
 def _link(invitation_id: int) -> str:
     """Made of the configured address, never of what a request calls this server."""
     path = reverse("invitation", args=[invitations.token_of(invitation_id)])
-    return f"{settings.PUBLIC_URL}{path}"
+    return urljoin(settings.PUBLIC_URL, path)
 
 
 def _try(form: forms.Form, call: Callable[[dict[str, Any]], Any]) -> Any:

@@ -46,9 +46,13 @@ class RequestIds:
         return _named(await cast(Awaitable[HttpResponse], self.get_response(request)), name)
 
 
-def _id_of(request: HttpRequest) -> str:
-    given = request.headers.get(HEADER, "")
+def accepted_or_new(given: str) -> str:
+    """An id that a proxy has given when it is plain enough for a log, else a new one."""
     return given if _ACCEPTED.fullmatch(given) else uuid.uuid4().hex
+
+
+def _id_of(request: HttpRequest) -> str:
+    return accepted_or_new(request.headers.get(HEADER, ""))
 
 
 def _named(response: HttpResponse, name: str) -> HttpResponse:
