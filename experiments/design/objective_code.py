@@ -51,6 +51,9 @@ class ObjectiveCode:
     digest: str = ""
     packages: tuple[PackageCode, ...] = ()
 
+    def __bool__(self) -> bool:
+        return bool(self.packages)
+
     @property
     def label(self) -> str:
         return ", ".join(each.label for each in self.packages)

@@ -27,7 +27,8 @@ HARDWARE_LEVEL = 0.01
 class RunFacts:
     """Conditions of one finished replicate; "" and None where they are not known.
 
-    `evaluations`: how often it evaluated the official metric; None for one that diverged.
+    `code` ran, and `declared_code` was to run. `evaluations`: how often it evaluated the official
+    metric; None for one that diverged.
     `hardware`: class of the device and the processor that it ran on.
     """
 
@@ -36,19 +37,26 @@ class RunFacts:
     data: str = ""
     hardware: str = ""
     evaluations: int | None = None
+    declared_code: str = ""
+
+    @property
+    def is_as_declared(self) -> bool:
+        return not self.code or not self.declared_code or self.code == self.declared_code
 
 
 @dataclass(frozen=True, slots=True)
 class Invalidity:
     """Reason that two sides may not be compared, and its remedy.
 
-    `repeat`: the trials whose replication with the same seeds would.
+    `repeat`: the trials whose replication with the same seeds would. One that does not `block`
+    leaves the comparison valid, and is to be known beside it.
     """
 
     kind: Kind
     text: str
     repair: str
     repeat: tuple[int, ...] = ()
+    blocks: bool = True
 
 
 def check_validity(
@@ -61,16 +69,55 @@ def check_validity(
     """Everything in which the finished replicates of two sides ran differently.
 
     `code_differs`, `data_differ`: that the sides run other code, or on other data, is what the
-    experiment asks; each side must still be of one piece.
+    experiment asks; each side must still be of one piece. Sides that were declared with different
+    code, and ran it, differ as asked.
     """
     found = [
+        *_code(candidate, baseline, code_differs),
         _unequal_pairs(candidate, baseline),
         _evaluations(candidate, baseline),
-        _one_value("code", candidate, baseline, apart=code_differs),
         _one_value("data", candidate, baseline, apart=data_differ),
         _hardware(candidate, baseline),
     ]
     return tuple(each for each in found if each is not None)
+
+
+def _code(
+    candidate: Sequence[RunFacts], baseline: Sequence[RunFacts], differs: bool
+) -> list[Invalidity | None]:
+    """Replicates of code other than their configuration's; without any, other code than the rest.
+
+    A candidate would be adopted for what never ran. A baseline may be compared in other code as
+    long as both sides ran the same.
+    """
+    everything = [*candidate, *baseline]
+    is_mixed = len({run.code for run in everything if run.code}) > 1
+    found = [
+        _other_than_declared("candidate", candidate, blocks=True),
+        _other_than_declared("baseline", baseline, blocks=is_mixed),
+    ]
+    if any(found):
+        return found
+    as_declared = all(run.code and run.declared_code for run in everything)
+    return [_one_value("code", candidate, baseline, apart=differs or as_declared)]
+
+
+def _other_than_declared(
+    side: str, runs: Sequence[RunFacts], *, blocks: bool
+) -> Invalidity | None:
+    others = [run for run in runs if not run.is_as_declared]
+    if not others:
+        return None
+    ran = listed([_short(code) for code in dict.fromkeys(run.code for run in others)])
+    declared = _short(others[0].declared_code)
+    return Invalidity(
+        "code",
+        f"{counted(len(others), 'replicate')} of the {side} ran other code than declared "
+        f"(declared {declared}, ran {ran})",
+        f"Start a worker with the code {declared} and repeat the {side}'s replicates.",
+        tuple(run.trial for run in others),
+        blocks,
+    )
 
 
 def _unequal_pairs(

@@ -87,7 +87,7 @@ def judge(
     `on_this_split`: the objective has no split seed, so one split bounds the conclusion.
     `candidates`: how many were declared against this baseline; each is tested at level / m.
     `unfair`: why the sides were not given the same chance; any reason blocks adopt. `invalid`:
-    in what they ran differently (`validity`); with any there is no verdict.
+    in what they ran differently (`validity`); with any that blocks there is no verdict.
     `candidate_evaluations`, `baseline_evaluations` [N]: how often each run evaluated the metric.
     `resolution`: the metric's smallest step, called `resolution_name`.
     Data never raise: they give the outcome "none" with a reason. Raises ValueError for a question
@@ -116,7 +116,8 @@ def judge(
         resolution=resolution,
         resolution_name=resolution_name,
         guards=check_guards(guards, level=level),
-        invalid=tuple(invalid),
+        invalid=tuple(each for each in invalid if each.blocks),
+        cautions=tuple(each for each in invalid if not each.blocks),
         unfair=tuple(unfair),
     )
     ours, theirs = (np.asarray(arm, np.float64).ravel() for arm in (candidate, baseline))

@@ -60,6 +60,7 @@ class Verdict:
     guards: tuple[GuardResult, ...]
     unfair: tuple[str, ...] = ()
     invalid: tuple[Invalidity, ...] = ()
+    cautions: tuple[Invalidity, ...] = ()
     pairs: int = 0
     candidate_runs: int = 0
     baseline_runs: int = 0

@@ -107,6 +107,7 @@ def facts_of(run: ReplicateRun, score: float | None) -> RunFacts:
         data=run.data,
         hardware=run.hardware,
         evaluations=None if diverged else len(run.values),
+        declared_code=run.declared_code,
     )
 
 

@@ -44,6 +44,10 @@ def _seeds_check(pairs: Sequence[PairRow]) -> Check:
 
 def _comparison_check(verdict: Mapping[str, Any]) -> Check:
     invalid = verdict.get("invalid") or ()
+    cautions = verdict.get("cautions") or ()
+    if cautions and not invalid:
+        detail = "; ".join(str(each.get("text")) for each in cautions)
+        return Check("Comparison", detail, None, "seeds")
     if not invalid:
         detail = "same code, data, evaluations and hardware class on both sides"
         return Check("Comparison", detail, passed=True)

@@ -109,8 +109,16 @@ class EvidencePage:
     @property
     def to_repeat(self) -> int:
         """Number of replicates that make the comparison invalid and can be repeated."""
-        invalid = self.verdict.get("invalid") or ()
-        return len({trial for each in invalid for trial in each.get("repeat", ())})
+        return self._count("invalid")
+
+    @property
+    def to_run_as_declared(self) -> int:
+        """Number of replicates that ran other code than declared in a valid comparison."""
+        return self._count("cautions")
+
+    def _count(self, kind: str) -> int:
+        found = self.verdict.get(kind) or ()
+        return len({trial for each in found for trial in each.get("repeat", ())})
 
     @property
     def outcome(self) -> str:

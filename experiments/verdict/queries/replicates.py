@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from experiments.design.objective_code import recorded_code
 from experiments.models import Environment, Replication, SealedScore, Trial
 from experiments.models.trial import FailureKind, TrialState
 from experiments.trials.series.queries import series
@@ -21,8 +22,8 @@ class ReplicateRun:
 
     A run that told one value and logged no series has one evaluation. `other_metrics`: the same
     of the replication's guard metrics, as far as they were logged. `code`, `data`, `hardware`:
-    which commit, which versions and which class of device and processor it ran with; "" where
-    that is not known.
+    which code, which versions and which class of device and processor it ran with;
+    `declared_code`: that of its configuration; "" where that is not known.
     """
 
     trial_id: int
@@ -40,6 +41,7 @@ class ReplicateRun:
     read_split_seed: bool | None
     values: NDArray[np.float64] = field(repr=False)
     code: str = ""
+    declared_code: str = ""
     data: str = ""
     hardware: str = ""
     other_metrics: Mapping[str, NDArray[np.float64]] = field(default_factory=dict, repr=False)
@@ -87,6 +89,11 @@ def _places(environments: Collection[int]) -> dict[int, dict[str, Any]]:
 
 
 def _code(place: Mapping[str, Any]) -> str:
+    """Digest of a function's code, the commit of a command's; of replicates from before that was
+    recorded, Verdict's own commit.
+    """
+    if code := recorded_code(place):
+        return code.digest or code.packages[0].commit
     commit = str(place.get("commit") or "")
     return f"{commit}-dirty" if commit and place.get("dirty") else commit
 
@@ -101,10 +108,8 @@ def _hardware(row: Trial, place: Mapping[str, Any]) -> str:
     return f"{kinds}, {processor}" if processor else kinds
 
 
-def _data(row: Trial) -> str:
-    if row.configuration is None:
-        return ""
-    versions = json.loads(row.configuration.document).get("data") or {}
+def _data(configuration: Mapping[str, Any]) -> str:
+    versions = configuration.get("data") or {}
     return ", ".join(f"{name} {version}" for name, version in sorted(versions.items()))
 
 
@@ -112,6 +117,7 @@ def _run(
     row: Trial, logged: dict[str, NDArray[np.float64]], metric: str, place: Mapping[str, Any]
 ) -> ReplicateRun:
     values = logged.pop(metric, np.empty(0))
+    configuration = json.loads(row.configuration.document) if row.configuration else {}
     if not values.size and row.state == TrialState.COMPLETE and row.value is not None:
         values = np.array([row.value])
     return ReplicateRun(
@@ -130,7 +136,8 @@ def _run(
         read_split_seed=row.read_split_seed,
         values=values,
         code=_code(place),
-        data=_data(row),
+        declared_code=str(configuration.get("code") or ""),
+        data=_data(configuration),
         hardware=_hardware(row, place),
         other_metrics=logged,
     )

@@ -356,11 +356,13 @@ def repeat_failed(*, access: Access, replication: Replication) -> int:
 
 
 def _invalid_replicates(replication: Replication) -> set[int]:
-    """Trials whose repetition would make the sides comparable."""
+    """Trials whose repetition would make the sides comparable, or run what was declared."""
     if replication.purpose != Purpose.VERDICT:
         return set()
     verdict = judged(replication).verdict
-    return {trial for each in (verdict.invalid if verdict else ()) for trial in each.repeat}
+    if verdict is None:
+        return set()
+    return {trial for each in (*verdict.invalid, *verdict.cautions) for trial in each.repeat}
 
 
 def open_test(*, access: Access, replication: Replication) -> TestOpening:

@@ -45,6 +45,35 @@ def test_code_that_the_experiment_compares_may_differ_between_the_sides_but_not_
     assert kinds(check_validity(mixed, side(10, code=B), code_differs=True)) == ["code"]
 
 
+def test_sides_that_ran_the_different_code_that_they_were_declared_with_are_valid() -> None:
+    ours, theirs = side(0, code=A, declared_code=A), side(10, code=B, declared_code=B)
+    assert check_validity(ours, theirs) == ()
+
+
+def test_a_candidate_that_ran_other_code_than_declared_is_invalid_and_repeated() -> None:
+    ran = {"declared_code": A}
+    ours = [*side(0, 4, code=A, **ran), *side(4, 2, code=B, **ran)]
+    (found,) = check_validity(ours, side(10, code=A, **ran))
+    assert (found.kind, found.repeat, found.blocks) == ("code", (4, 5), True)
+    assert found.text == (
+        "2 replicates of the candidate ran other code than declared (declared aaaaaaaaaa, ran "
+        "bbbbbbbbbb)"
+    )
+    assert found.repair.startswith("Start a worker with the code aaaaaaaaaa and repeat")
+
+
+def test_a_baseline_in_the_candidates_code_is_named_and_leaves_the_comparison_valid() -> None:
+    ours = side(0, code=B, declared_code=B)
+    (found,) = check_validity(ours, side(10, code=B, declared_code=A))
+    assert (found.blocks, found.repeat) == (False, (10, 11, 12, 13, 14, 15))
+    gains = 1 + np.random.default_rng(0).normal(0, 0.1, size=6)
+    said = judge(gains, np.zeros(6), direction="maximize", schedule=plan([6]), invalid=[found])
+    assert said.outcome == "adopt" and said.cautions == (found,) and said.invalid == ()
+    mixed = [*side(10, 5, code=B, declared_code=A), RunFacts(15, code=A, declared_code=A)]
+    (found,) = check_validity(ours, mixed)
+    assert found.blocks and found.repeat == (10, 11, 12, 13, 14)
+
+
 def test_different_data_and_evaluation_counts_are_named() -> None:
     assert kinds(check_validity(side(0, data="v1"), side(10, data="v2"))) == ["data"]
     (found,) = check_validity(side(0, evaluations=50), [*side(10, 5, evaluations=50),

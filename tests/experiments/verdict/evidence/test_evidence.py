@@ -2,11 +2,13 @@ from __future__ import annotations
 
 import hashlib
 import json
+from typing import Any
 
 import pytest
+from django.test import Client
 
 from experiments.design.document import experiment_file
-from experiments.models import Environment, Replication, Trial
+from experiments.models import Configuration, Environment, Replication, Trial
 from experiments.models.trial import FailureKind, TrialState
 from experiments.verdict.evidence import evidence
 from experiments.verdict.services import replications
@@ -231,7 +233,7 @@ def test_one_candidate_may_go_on_while_the_other_keeps_its_look() -> None:
     assert stays.verdict is not None and stays.verdict.pairs == 3
 
 
-def ran_on(replication: Replication, side: str, *, pairs: int = 10, **place: str) -> None:
+def ran_on(replication: Replication, side: str, *, pairs: int = 10, **place: Any) -> None:
     """Say where the first replicates of a side ran."""
     document = json.dumps({"commit": "a" * 40, "dirty": False, "processor": "EPYC"} | place)
     held = Environment.objects.get_or_create(
@@ -264,6 +266,51 @@ def test_sides_that_ran_other_code_have_no_verdict_and_are_repeated_with_the_sam
     assert (
         replications.repeat_failed(access=cast.access("ada", repeated), replication=repeated) == 0
     )
+
+
+def declare_code(replication: Replication, **codes: str) -> None:
+    """Give the configurations of the sides the digest of a code."""
+    for name, code in codes.items():
+        configuration = getattr(replication, name)
+        document = json.loads(configuration.document) | {"code": code}
+        Configuration.objects.filter(pk=configuration.pk).update(document=json.dumps(document))
+
+
+def with_code(digest: str) -> dict[str, Any]:
+    return {"code": {"digest": digest, "packages": [{"name": "team", "digest": digest}]}}
+
+
+def test_a_candidate_that_ran_other_code_than_declared_has_no_verdict_until_it_is_repeated(
+    repeated: Replication,
+) -> None:
+    declare_code(repeated, candidate="a" * 64, baseline="a" * 64)
+    for side in ("candidate", "baseline"):
+        ran_on(repeated, side, **with_code("a" * 64))
+    assert evidence.evaluate(repeated).outcome == "adopt"
+    ran_on(repeated, "candidate", pairs=2, **with_code("b" * 64))
+    found = evidence.evaluate(repeated)
+    assert found.verdict is not None and found.outcome == ""
+    assert "2 replicates of the candidate ran other code than declared" in found.verdict.reason
+    access = cast.access("ada", repeated)
+    assert replications.repeat_failed(access=access, replication=repeated) == 2
+
+
+def test_a_champion_that_ran_in_the_candidates_code_is_told_beside_the_verdict_with_an_offer(
+    repeated: Replication, client: Client
+) -> None:
+    declare_code(repeated, candidate="b" * 64, baseline="a" * 64)
+    for side in ("candidate", "baseline"):
+        ran_on(repeated, side, **with_code("b" * 64))
+    found = evidence.evaluate(repeated)
+    assert found.outcome == "adopt" and found.verdict is not None
+    assert "of the baseline ran other code than declared" in found.verdict.cautions[0].text
+    client.force_login(cast.person("cleo"))
+    page = client.get(cast.address(repeated.experiment, "seeds/")).content.decode()
+    assert "of the baseline ran other code than declared (declared aaaaaaaaaa" in page
+    count = len(found.verdict.cautions[0].repeat)
+    assert f"Repeat {count} replicates" in page and "Read the verdict" in page
+    access = cast.access("ada", repeated)
+    assert replications.repeat_failed(access=access, replication=repeated) == count
 
 
 def test_sides_on_different_hardware_are_named_invalid(repeated: Replication) -> None:
