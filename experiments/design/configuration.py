@@ -49,6 +49,12 @@ def storable(parameters: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
+def short_code(document: str) -> str:
+    """First digits of a configuration's code: of its digest, or of a command's commit."""
+    configuration = json.loads(document)
+    return str(configuration.get("code") or configuration.get("commit") or "")[:10]
+
+
 def digest(document: str) -> str:
     """SHA-256 of a canonical document, in hexadecimal."""
     return hashlib.sha256(document.encode()).hexdigest()

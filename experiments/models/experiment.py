@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 from django.conf import settings
 from django.db import models
 from django.db.models import F, Q
@@ -60,6 +62,8 @@ class Experiment(models.Model):
     stop_reason = models.CharField(max_length=300, blank=True)
     commit = models.CharField(max_length=64, blank=True)  # Verdict's own, at its creation
     code = models.CharField(max_length=64, blank=True, db_default="")  # of its last trial: digest
+    # JSON list of [digest, source]: the code of its trials, in the order in which it changed.
+    codes = models.TextField(default="[]", db_default="[]")
     extends = models.ForeignKey(
         "self", models.SET_NULL, null=True, blank=True, related_name="extensions"
     )
@@ -142,6 +146,12 @@ class Experiment(models.Model):
         ended = self.state in (ExperimentState.FINISHED, ExperimentState.STOPPED)
         paused = self.state == ExperimentState.PAUSED and self.failed_alike > 0
         return self.failed_count > 0 and not self.complete_count and (ended or paused)
+
+    @property
+    def code_versions(self) -> list[list[str]]:
+        """Digest and source of each version of the code that its trials ran."""
+        versions: list[list[str]] = json.loads(self.codes)
+        return versions
 
     @property
     def is_baseline(self) -> bool:

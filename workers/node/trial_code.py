@@ -48,6 +48,7 @@ class TrialCode:
             experiment_code.change(
                 experiment_id=assignment.experiment_id,
                 code=code.digest,
+                source=code.packages[0].source,
                 worker_id=self._worker_id,
                 ran_before=self._ran.get(assignment.experiment_id, ""),
             )

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from experiments.analysis.best_of import expected_best_unbiased
 from experiments.analysis.curves.learning_curve import Direction
 from experiments.analysis.space.isolation import fair_comparison
+from experiments.design.queries.experiments import Experiment
 from experiments.design.space.search_space import Fixed, Hyperparameter
 from experiments.design.space_formatting import domain_words, scale_words
 from experiments.trials.panels.parts import ExperimentParts
@@ -105,8 +106,29 @@ def _of_measure(first: ExperimentParts, second: ExperimentParts) -> Iterator[Cau
             "They were validated on different splits",
             f"Split seed {a.split_seed} and {b.split_seed}: part of any gap is the data's.",
         )
-    if a.commit != b.commit and a.commit and b.commit:
-        yield Caution("The code changed between them", f"{a.commit[:10]} and {b.commit[:10]}.")
+    yield from _of_code(first, second)
+
+
+def _of_code(first: ExperimentParts, second: ExperimentParts) -> Iterator[Caution]:
+    a, b = first.experiment, second.experiment
+    for each in (a, b):
+        if len(each.code_versions) > 1:
+            yield Caution(
+                f"{each.name} ran {len(each.code_versions)} versions of its code",
+                f"{_code_words(each)}: its own trials compare within one version.",
+            )
+    if a.code_versions and b.code_versions and a.codes != b.codes:
+        yield Caution(
+            "Their trials ran different code",
+            f"{a.name}: {_code_words(a)}; {b.name}: {_code_words(b)}.",
+        )
+
+
+def _code_words(experiment: Experiment) -> str:
+    return ", then ".join(
+        f"{digest[:10]} ({source})" if source else digest[:10]
+        for digest, source in experiment.code_versions
+    )
 
 
 def _of_tuning(first: ExperimentParts, second: ExperimentParts) -> Iterator[Caution]:

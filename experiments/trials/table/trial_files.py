@@ -1,7 +1,8 @@
 """Trials as CSV: every double exact, nothing that a spreadsheet would run as a formula.
 
 Columns: trial, state, arm, `params.` and each parameter, the score under the metric's name, then
-where and when. Times are UTC in ISO 8601; what is not finite reads nan, inf or -inf.
+where, when and with which code (see `TrialRow`). Times are UTC in ISO 8601; what is not finite
+reads nan, inf or -inf.
 """
 
 from __future__ import annotations
@@ -37,6 +38,7 @@ class ExportedTrial:
     origin: str
     failure_kind: str
     failure_reason: str
+    code: str
 
 
 def write(
@@ -45,7 +47,7 @@ def write(
     """The bytes of the file, in parts."""
     header = ["trial", "state", "arm", *(f"params.{name}" for name in parameters), metric]
     header += ["at_step", "seconds", "started_at", "finished_at", "train_seed", "split_seed"]
-    header += ["origin", "failure_kind", "failure_reason"]
+    header += ["origin", "failure_kind", "failure_reason", "code"]
     part: list[list[Any]] = [header]
     for each in trials:
         part.append(_cells(each, parameters))
@@ -72,6 +74,7 @@ def _cells(each: ExportedTrial, parameters: Sequence[str]) -> list[Any]:
         each.origin,
         each.failure_kind,
         each.failure_reason,
+        each.code,
     ]
 
 

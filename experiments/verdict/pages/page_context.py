@@ -84,6 +84,7 @@ def table_context(parts: ExperimentParts, request: HttpRequest) -> dict[str, Any
         "columns": names if every else names[:SHOWN_PARAMETERS],
         "hidden_columns": 0 if every else max(0, len(names) - SHOWN_PARAMETERS),
         "shows_arms": len(parts.arms) > 1,
+        "code_versions": parts.experiment.code_versions,
         "trial_states": ("running", "complete", "pruned", "failed", "waiting"),
     }
 

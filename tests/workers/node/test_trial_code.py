@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from django.test import override_settings
+from django.test import Client, override_settings
 from django.utils import timezone
 
 from experiments.design import code_version
@@ -121,7 +121,7 @@ def code_of(trial: Trial) -> dict[str, Any]:
 @pytest.mark.processes
 @pytest.mark.django_db(transaction=True)
 def test_a_package_edited_between_two_trials_so_that_the_score_fell_is_another_configuration(
-    package: Path, nodes: list[Node]
+    package: Path, nodes: list[Node], client: Client
 ) -> None:
     experiment = search()
     nodes.append(node := Node())
@@ -147,7 +147,17 @@ def test_a_package_edited_between_two_trials_so_that_the_score_fell_is_another_c
     text = (package.parent.parent / "artifacts" / kept.path).read_text()
     assert "-    return 0.91" in text and "+    return 0.86" in text
     experiment.refresh_from_db()
-    assert experiment.code == configurations[1]["code"]
+    assert [digest for digest, _ in experiment.code_versions] == [
+        each["code"] for each in configurations
+    ]
+    client.force_login(cast.person("ada"))
+    page = client.get(cast.address(experiment)).content.decode()
+    assert "2 versions of the code" in page
+    for each in configurations:
+        assert f'<td><span class="hash">{each["code"][:10]}</span></td>' in page
+    page = client.get(cast.address(experiment, "trials/1/")).content.decode()
+    assert f"commit {head[:10]} with changes" in page
+    assert "attempt-1-code.diff" in page and "git apply attempt-1-code.diff" in page
 
 
 @pytest.mark.processes

@@ -15,8 +15,10 @@ from experiments.models import Configuration, Experiment, Replication, Trial, Wo
 from experiments.models.replication import Purpose
 
 
-def change(*, experiment_id: int, code: str, worker_id: int | None, ran_before: str) -> None:
-    """Go on with other code than the experiment's last trial had.
+def change(
+    *, experiment_id: int, code: str, source: str, worker_id: int | None, ran_before: str
+) -> None:
+    """Go on with other code than the experiment's last trial had; `source` says where it lies.
 
     A worker may: the first one, one whose own code has changed since it ran `ran_before`, and
     any once no other live worker has run the present code.
@@ -30,7 +32,10 @@ def change(*, experiment_id: int, code: str, worker_id: int | None, ran_before: 
             return
         if experiment.code and ran_before in ("", code):
             _check_no_other(experiment, code, worker_id)
-        Experiment.objects.filter(pk=experiment_id).update(code=code)
+        versions = experiment.code_versions
+        if code and code not in (digest for digest, _ in versions):
+            versions.append([code, source])
+        Experiment.objects.filter(pk=experiment_id).update(code=code, codes=json.dumps(versions))
 
 
 def _check_no_other(experiment: Experiment, code: str, worker_id: int | None) -> None:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from experiments.design.objective_code import ObjectiveCode, recorded_code
 from experiments.design.queries.experiments import arm_label
 from experiments.design.trial_names import (
     TrialReference,
@@ -56,6 +57,9 @@ class FileRow:
 class TrialDetail:
     """A trial as its page shows it. `score` is the latest value while it runs. `run_name` and
     `summary` are what a program outside calls it, and wants it to be known by.
+
+    `code` ran, in whatever configuration; `declared_code` is the digest that a replicate's
+    configuration has instead, "" where they agree.
     """
 
     id: int
@@ -74,6 +78,8 @@ class TrialDetail:
     configuration: Mapping[str, Any]
     digest: str
     commit: str
+    code: ObjectiveCode
+    declared_code: str
     seeds: tuple[tuple[str, int | None], ...]
     attempt: int
     worker: str
@@ -134,6 +140,8 @@ def detail_of(trial: Trial, arms: int) -> TrialDetail:
     running = trial.state == TrialState.RUNNING
     own = decode(trial.parameters)
     arm = json.loads(trial.study.arm)
+    environment = json.loads(trial.environment.document) if trial.environment else {}
+    code, declared = recorded_code(environment), str(document.get("code", ""))
     rows = [ParameterRow(name, value, "searched") for name, value in own.items()]
     rows += [ParameterRow(name, value, "scientific") for name, value in arm.items()]
     names = {row.name for row in rows}
@@ -158,7 +166,9 @@ def detail_of(trial: Trial, arms: int) -> TrialDetail:
         searched=tuple(rows),
         configuration=document,
         digest=trial.configuration.digest if trial.configuration else "",
-        commit=document.get("commit", ""),
+        commit=document.get("commit", "") or (code.packages[0].commit if code else ""),
+        code=code,
+        declared_code=declared if code.digest and declared != code.digest else "",
         seeds=(
             ("training seed", trial.train_seed),
             ("split seed", trial.split_seed),
@@ -177,7 +187,7 @@ def detail_of(trial: Trial, arms: int) -> TrialDetail:
         failure_reason=trial.failure_reason,
         traceback=trial.traceback,
         log_tail=trial.log_tail,
-        environment=json.loads(trial.environment.document) if trial.environment else {},
+        environment={name: each for name, each in environment.items() if name != "code"},
         retry_of=name_of(trial.retry_of, arms) if trial.retry_of else "",
         files=tuple(_files(trial.pk)),
     )

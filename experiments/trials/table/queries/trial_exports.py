@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from experiments.design.configuration import short_code
 from experiments.design.queries.experiments import ArmRow
 from experiments.design.trial_names import trial_name
 from experiments.models import Experiment, Study
@@ -37,6 +38,7 @@ _COLUMNS = (
     "origin",
     "failure_kind",
     "failure_reason",
+    "configuration__document",
     "parameters",
 )
 
@@ -76,7 +78,8 @@ def exported_trials(
 def _exported(
     row: Any, arms: int, values: dict[int, dict[str, Any]], labels: dict[int, str]
 ) -> ExportedTrial:
-    _, number, study, arm_index, state, *facts, parameters = row
+    _, number, study, arm_index, state, *facts, configuration, parameters = row
+    facts.append(short_code(configuration) if configuration else "")
     return ExportedTrial(
         trial_name(number, arm=arm_index, arms=arms),
         STATE_WORDS[TrialState(state)],

@@ -12,6 +12,7 @@ from django.db import connection
 from django.db.models import Case, F, FloatField, Func, IntegerField, QuerySet, Value, When
 from django.db.models.expressions import OrderBy
 
+from experiments.design.configuration import short_code
 from experiments.design.queries.experiments import ArmRow
 from experiments.design.trial_names import trial_name
 from experiments.models import Trial
@@ -54,7 +55,9 @@ class TrialFilter:
 
 @dataclass(frozen=True, slots=True)
 class TrialRow:
-    """`score` is the latest value while the trial runs."""
+    """`score` is the latest value while the trial runs; `code` the first digits of the digest of
+    its code, or of the commit of a command's.
+    """
 
     id: int
     name: str
@@ -70,6 +73,7 @@ class TrialRow:
     findings: tuple[tuple[str, str], ...]
     started_at: datetime | None
     run_name: str = ""
+    code: str = ""
 
     @property
     def running(self) -> bool:
@@ -89,7 +93,7 @@ def list_trials(
     total = rows.count()
     number, start, end = page_bounds(wanted.page, total)
     ordered = rows.order_by(*table_order(wanted, direction, parameters))
-    page = list(ordered.select_related("study").defer(*HEAVY)[start:end])
+    page = list(ordered.select_related("study", "configuration").defer(*HEAVY)[start:end])
     fired = fired_by_trial([row.pk for row in page])
     labels = {arm.study_id: arm.label for arm in arms}
     built = [_row(row, len(arms), labels, fired.get(row.pk, ())) for row in page]
@@ -174,4 +178,5 @@ def _row(
         findings=findings,
         started_at=trial.started_at,
         run_name=trial.run_name,
+        code=short_code(trial.configuration.document) if trial.configuration else "",
     )

@@ -66,6 +66,19 @@ def test_one_that_tuned_what_the_other_fixed_is_named() -> None:
     assert not rows["dropout"]
 
 
+def test_different_code_and_code_that_changed_within_a_search_are_named() -> None:
+    cast.project()
+    one, two = cast.search("one"), cast.search("two")
+    versions = [["a" * 64, "commit 4f1c2e9"], ["b" * 64, "commit 4f1c2e9 with changes"]]
+    Experiment.objects.filter(pk=one.pk).update(codes=json.dumps(versions))
+    Experiment.objects.filter(pk=two.pk).update(codes=json.dumps(versions[:1]))
+    found = {each.title: each.detail for each in cautions(parts(one), parts(two))}
+    assert "bbbbbbbbbb (commit 4f1c2e9 with changes)" in found["one ran 2 versions of its code"]
+    assert "two: aaaaaaaaaa (commit 4f1c2e9)" in found["Their trials ran different code"]
+    Experiment.objects.filter(pk=one.pk).update(codes=json.dumps(versions[:1]))
+    assert "code" not in titles(one, two)
+
+
 def test_different_budgets_of_training_and_other_splits_are_named() -> None:
     cast.project()
     short = cast.search("short")
