@@ -7,6 +7,7 @@ database in which every page has something to show. A member lives in the room w
 from tests.cast.edges import RATE, rates_file, rising, searched_rates
 from tests.cast.experiment_files import EPOCHS, GOAL, LABEL_SMOOTHING, LEARNING_RATE, OBJECTIVE
 from tests.cast.findings import finding, some_findings
+from tests.cast.media import some_media
 from tests.cast.people import access, person, project
 from tests.cast.recorded_decisions import by_hand, decide, decided
 from tests.cast.searches import (
@@ -31,4 +32,5 @@ __all__ = [
     "finished_trial", "log",
     "many_trials", "offering_worker", "person", "project", "rates_file", "repeated", "rising",
     "running_search", "running_trial", "sampled", "search", "searched_rates", "some_findings",
+    "some_media",
 ]  # fmt: skip

@@ -23,7 +23,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 # What answers with no page of its own: fragments, files, machines' addresses.
 NO_PAGE = ("live/", "under-way/", "charts/", "curves/", "power/", "jump/", ".csv", ".jsonl", ".md",
-           "series.", "files/", "healthz", "readyz", "metrics")  # fmt: skip
+           "series.", "files/", "media/", "image/", "healthz", "readyz", "metrics")  # fmt: skip
 # Their links are in mails; they look as the login and the change of a password do.
 BY_LINK = {"password/<uidb64>/<token>/", "password/sent/", "invitations/<str:token>/"}
 BEFORE_LOGIN = ("/login/", "/password/")
@@ -43,6 +43,7 @@ def addresses() -> list[str]:
     cast.decided("wider", "adopt", "Twice the width pays.")
     done = cast.finished_search(trials_per_arm=6)
     cast.some_findings(done)
+    cast.some_media(done.studies.get(arm_index=0).trials.get(number=0))
     cast.repeated(done, looks=(3, 6), done=3)
     moving = cast.running_search(done=3, trials_per_arm=6)
     fresh = cast.finished_search("fresh", trials_per_arm=4)

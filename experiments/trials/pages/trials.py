@@ -13,6 +13,7 @@ from experiments.design.queries.experiments import find_experiment, get_experime
 from experiments.design.trial_names import parse_trial_name
 from experiments.team.pages.access import in_project, required
 from experiments.team.queries.access import Access
+from experiments.trials.artifacts.queries.artifacts import media_of
 from experiments.trials.findings.queries.findings import findings_of_trial
 from experiments.trials.lifecycle.queries.added_trials import may_be_retried
 from experiments.trials.lifecycle.queries.waiting import may_be_cancelled
@@ -55,6 +56,7 @@ def trial_page(request: HttpRequest, access: Access, name: str, trial: str) -> H
         "may_cancel": access.can_edit and may_be_cancelled(found),
         "may_retry": access.can_edit and may_be_retried(found),
         "may_try": access.can_edit and parts.file is not None and not detail.is_replicate,
+        "media": media_of(found.pk),
         "is_best": parts.experiment.best_trial_id == found.pk,
     }
     return render(request, "experiments/trial.html", context)

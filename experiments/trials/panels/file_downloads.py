@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from django.http import HttpResponseBase
+from django.http import HttpResponseBase, StreamingHttpResponse
 
 from experiments.errors import NotFound
 from experiments.trials.artifacts.storage import storage
@@ -18,11 +18,33 @@ def sent(path: str, sha256: str, *, filename: str) -> HttpResponseBase:
     Raises:
         NotFound: when the file does not lie here any more.
     """
+    size = _size_of(path)
+    answer = download(storage().read(path), content_type=CONTENT_TYPE, filename=filename)
+    return _with_headers(answer, size, sha256)
+
+
+def shown(path: str, sha256: str, *, content_type: str) -> HttpResponseBase:
+    """The bytes of an image for a page of ours; opened by itself, it can do nothing.
+
+    Raises:
+        NotFound: when the file does not lie here any more.
+    """
+    size = _size_of(path)
+    answer = StreamingHttpResponse(storage().read(path), content_type=content_type)
+    answer["Content-Security-Policy"] = "default-src 'none'; sandbox"
+    answer["Cross-Origin-Resource-Policy"] = "same-origin"
+    answer["Cache-Control"] = "private, max-age=3600"
+    return _with_headers(answer, size, sha256)
+
+
+def _size_of(path: str) -> int:
     try:
-        size = storage().size_of(path)
+        return storage().size_of(path)
     except (OSError, ValueError):
         raise NotFound("The file is recorded, but it does not lie on this server.") from None
-    answer = download(storage().read(path), content_type=CONTENT_TYPE, filename=filename)
+
+
+def _with_headers(answer: StreamingHttpResponse, size: int, sha256: str) -> HttpResponseBase:
     answer["Content-Length"] = str(size)
     answer["X-Content-Type-Options"] = "nosniff"
     answer["ETag"] = f'"{sha256}"'

@@ -133,6 +133,13 @@ PAGES: dict[str, Row] = {
     "projects/<slug:slug>/experiments/<str:name>/add/trials/": Row(POST="302 404 403 400 400 400"),
     "projects/<slug:slug>/experiments/<str:name>/add/grid/": Row(POST="302 404 403 400 400 400"),
     "projects/<slug:slug>/experiments/<str:name>/trials/<str:trial>/retry/": Row(POST=EDIT),
+    "projects/<slug:slug>/experiments/<str:name>/trials/<str:trial>/media/<int:file>/": Row(
+        GET=READ
+    ),
+    # The file of this test is no image.
+    "projects/<slug:slug>/experiments/<str:name>/trials/<str:trial>/image/<int:file>/": Row(
+        GET="302 404 404 404 404 404"
+    ),
     "projects/<slug:slug>/experiments/<str:name>/trials/<str:trial>/files/<int:file>/": Row(
         GET=READ
     ),

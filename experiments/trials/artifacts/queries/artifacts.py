@@ -37,6 +37,34 @@ def checkpoints(trial_id: int) -> list[KeptFile]:
     return [kept(row) for row in rows.order_by("-attempt", "-pk")]
 
 
+@dataclass(frozen=True, slots=True)
+class LoggedMedia:
+    """Files that a program logged under one name, in the order of their steps."""
+
+    name: str
+    kind: str
+    files: tuple[KeptFile, ...]
+
+    @property
+    def newest(self) -> KeptFile:
+        return self.files[-1]
+
+
+def media_of(trial_id: int) -> tuple[LoggedMedia, ...]:
+    """Logged files by name, each with all its steps."""
+    groups: dict[tuple[str, str], list[KeptFile]] = {}
+    for file in logged_files(trial_id):
+        groups.setdefault((file.name, file.kind), []).append(file)
+    return tuple(
+        LoggedMedia(name, kind, tuple(sorted(files, key=_step)))
+        for (name, kind), files in groups.items()
+    )
+
+
+def _step(file: KeptFile) -> float:
+    return float("-inf") if file.step is None else file.step
+
+
 def logged_files(trial_id: int, *, prefix: str = "") -> list[KeptFile]:
     """Files that programs logged, by name and step."""
     rows = Artifact.objects.filter(trial_id=trial_id, kind__in=LOGGED, name__startswith=prefix)

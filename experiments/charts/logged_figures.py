@@ -1,0 +1,143 @@
+"""Figures that programs logged, made anew from their numbers: of what they hold nothing else, no
+markup, link, picture or address, reaches the page.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from experiments.charts.theme import ACCENT, HUES, Figure, axis, escaped, layout, plain
+
+MOST_TRACES, MOST_POINTS, MOST_TEXT = 50, 20_000, 200
+_TYPES = {"scatter": "scatter", "scattergl": "scatter", "bar": "bar"}
+_MODES = ("lines", "markers", "lines+markers")
+_NUMBERS = {"f8", "f4", "i1", "i2", "i4", "u1", "u2", "u4"}  # as plotly.py packs arrays
+
+
+def histogram_plot(edges: Sequence[float], counts: Sequence[float]) -> Figure:
+    """Counts [B] between edges [B + 1]."""
+    ends = np.asarray(edges, dtype=float)
+    bars = {
+        "type": "bar",
+        "x": plain((ends[:-1] + ends[1:]) / 2),
+        "y": list(counts),
+        "width": plain(np.maximum(np.diff(ends), 1e-12)),
+        "marker": {"color": ACCENT},
+        "hovertemplate": "%{x:.4g}: %{y}<extra></extra>",
+    }
+    return {"data": [bars], "layout": layout(xaxis=axis("value"), yaxis=axis("count"))}
+
+
+def redrawn(document: object) -> Figure:
+    """A Plotly figure [traces] with its own data, axis titles and names, in this page's theme.
+
+    Raises:
+        ValueError: when it is none, or of a kind that is not drawn here.
+    """
+    given = document.get("data") if isinstance(document, Mapping) else None
+    if not isinstance(given, list) or not 0 < len(given) <= MOST_TRACES:
+        raise ValueError(f"want 1 to {MOST_TRACES} traces")
+    assert isinstance(document, Mapping)
+    traces = [_trace(trace, HUES[number % len(HUES)]) for number, trace in enumerate(given)]
+    own = document.get("layout")
+    own = own if isinstance(own, Mapping) else {}
+    axes = {f"{key}axis": _axis(own.get(f"{key}axis")) for key in "xy"}
+    return {"data": traces, "layout": layout(**axes, showlegend=len(traces) > 1)}
+
+
+def matrix_of(document: object) -> tuple[list[str], list[list[str]]] | None:
+    """Head and rows of a figure that is one heatmap, as a confusion matrix is: its numbers read
+    better than its colours. None for any other figure.
+
+    Raises:
+        ValueError: when its data are no matrix.
+    """
+    given = document.get("data") if isinstance(document, Mapping) else None
+    trace = given[0] if isinstance(given, list) and len(given) == 1 else None
+    if not isinstance(trace, Mapping) or trace.get("type") != "heatmap":
+        return None
+    rows = _unpacked(trace.get("z"))
+    if not isinstance(rows, list):
+        raise ValueError("z is no matrix")
+    cells = [_values(row) for row in rows]
+    across, downwards = (
+        _values(trace[key]) if trace.get(key) is not None else list(range(most))
+        for key, most in (("x", max(map(len, cells), default=0)), ("y", len(cells)))
+    )
+    written = [
+        [_cell(name), *map(_cell, row)] for name, row in zip(downwards, cells, strict=False)
+    ]
+    return ["", *map(_cell, across)], written
+
+
+def _trace(trace: object, colour: str) -> dict[str, Any]:
+    if not isinstance(trace, Mapping):
+        raise ValueError("a trace is no mapping")
+    kind = _TYPES.get(str(trace.get("type", "scatter")))
+    if kind is None:
+        raise ValueError(f"charts of the type {trace.get('type')!r:.40} are not drawn here")
+    drawn: dict[str, Any] = {"type": kind, "name": _text(trace.get("name", ""))}
+    for key in "xy":
+        if trace.get(key) is not None:
+            drawn[key] = _values(trace[key])
+    if "y" not in drawn:
+        raise ValueError("a trace has no y")
+    drawn.setdefault("x", list(range(len(drawn["y"]))))
+    if kind == "bar":
+        return drawn | {"marker": {"color": colour}}
+    mode = trace.get("mode")
+    drawn["mode"] = mode if mode in _MODES else "lines"
+    return drawn | {"line": {"color": colour}, "marker": {"color": colour}}
+
+
+def _axis(given: object) -> dict[str, Any]:
+    given = given if isinstance(given, Mapping) else {}
+    title = given.get("title", "")
+    title = title.get("text", "") if isinstance(title, Mapping) else title
+    kind = given.get("type")
+    return axis(_text(title), **({"type": "log"} if kind == "log" else {}))
+
+
+def _values(given: object) -> list[Any]:
+    values = _unpacked(given)
+    if not isinstance(values, list) or len(values) > MOST_POINTS:
+        raise ValueError(f"want lists of at most {MOST_POINTS:,} values")
+    return [_value(each) for each in values]
+
+
+def _value(given: object) -> Any:
+    if isinstance(given, bool) or given is None:
+        return None if given is None else int(given)
+    if isinstance(given, int | float):
+        return given if abs(given) < 1e300 and math.isfinite(given) else None
+    return _text(given)
+
+
+def _text(given: object) -> str:
+    return escaped(given[:MOST_TEXT]) if isinstance(given, str) else ""
+
+
+def _cell(value: object) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else "" if value is None else str(value)
+
+
+def _unpacked(given: object) -> object:
+    """Lists from what plotly.py packs arrays of numbers into."""
+    if not isinstance(given, Mapping):
+        return given
+    kind, packed, shape = given.get("dtype"), given.get("bdata"), given.get("shape")
+    if kind not in _NUMBERS or not isinstance(packed, str):
+        raise ValueError("an array is packed in an unknown way")
+    try:
+        numbers = np.frombuffer(base64.b64decode(packed, validate=True), dtype=f"<{kind}")
+        if isinstance(shape, str):
+            numbers = numbers.reshape([int(part) for part in shape.split(",")])
+    except (binascii.Error, ValueError) as error:
+        raise ValueError("an array is not whole") from error
+    return numbers.tolist()
