@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from math import nan
+from typing import TypedDict
 
 import numpy as np
 
@@ -11,24 +13,42 @@ from benchmarks.seed_tables import Floats
 from benchmarks.verdict_rows import Row, row
 from experiments.analysis.seeds.comparison import paired_sample, paired_t, replay
 from experiments.analysis.seeds.looks import Schedule, plan
-from experiments.analysis.seeds.sequential import estimate_after_stop
+from experiments.analysis.seeds.sequential import estimate_after_stop, gain_given_adopt
 
-SCHEDULES = ((10, 20, 30), (3, 5, 7), (4, 8, 12, 16))
+SCHEDULES = (
+    (10, 20, 30),
+    (3, 5, 7),
+    (4, 8, 12, 16),
+    (3, 5, 10),
+    (5, 10),
+    (5, 10, 15, 20, 25),
+    (20, 40),
+)
 EFFECTS = (0.0, 0.2, 0.5, 1.0, 2.0)  # standard deviations of the gains
 DRAWS = 800
+
+
+class Design(TypedDict):
+    """Constants of a stop."""
+
+    margin: float
+    level: float
+    looks: list[int]
 
 
 @dataclass(frozen=True, slots=True)
 class Stops:
     """What is shown at the stop of each of many comparisons [D] of one true gain.
 
-    `naive_*`: the plain mean and the interval at the level of the look.
+    `given_adopt`: the gain that allows for the selection by an adopt, nan elsewhere. `naive_*`:
+    the plain mean and the interval at the level of the look.
     """
 
     looks: tuple[int, ...]
     effect: float
     adopted: np.ndarray
     estimate: Floats
+    given_adopt: Floats
     lower: Floats
     upper: Floats
     naive: Floats
@@ -63,18 +83,21 @@ def stops(schedule: Schedule, effect: float, rng: np.random.Generator, draws: in
     """Follow a schedule with normal gains, and look at what each stop shows."""
     gains = rng.normal(effect, 1, size=(draws, schedule.looks[-1]))
     followed = replay(gains, schedule)
-    shown = np.empty((6, draws))
+    shown = np.full((7, draws), np.nan)
     for index, count in enumerate(followed.pairs.tolist()):
         rows = gains[index : index + 1, :count]
-        found = estimate_after_stop(
-            paired_sample(rows),
-            margin=0.0,
-            level=schedule.level,
-            looks=[look for look in schedule.looks if look <= count],
-        )
+        design: Design = {
+            "margin": 0.0,
+            "level": schedule.level,
+            "looks": [look for look in schedule.looks if look <= count],
+        }
+        found = estimate_after_stop(paired_sample(rows), **design)
+        given = nan
+        if followed.outcome[index] == 1:
+            given = gain_given_adopt(paired_sample(rows), **design)
         naive = paired_t(rows, margin=0.0, level=schedule.level, corrected=False)
         shown[:, index] = (
-            found.estimate, found.lower, found.upper,
+            found.estimate, given, found.lower, found.upper,
             naive.mean[0], naive.lower[0], naive.upper[0],
         )  # fmt: skip
     return Stops(schedule.looks, effect, followed.outcome == 1, *shown)
@@ -92,8 +115,9 @@ def rows(rng: np.random.Generator) -> list[Row]:
         found.append(row(f"Median bias of the estimate, {where}; peer: naive mean",
                         one.median_bias, one.naive_median_bias, "SD", "under 0.1",
                         abs(one.median_bias) < 0.1))  # fmt: skip
-        if one.effect == 0.2 and one.adopted.any():
-            shown = [float(each[one.adopted].mean() / 0.2) for each in (one.estimate, one.naive)]
-            found.append(row(f"Gain shown at an adopt over the truth, {where}; peer: naive mean",
-                            *shown, "times"))  # fmt: skip
+        if one.effect in (0.2, 0.5) and one.adopted.any():
+            for name, each in (("estimate", one.estimate), ("given the adopt", one.given_adopt)):
+                shown = [float(np.median(g[one.adopted]) / one.effect) for g in (each, one.naive)]
+                found.append(row(f"Median gain at an adopt over the truth, {name}, {where}; peer: "
+                                "naive mean", *shown, "times"))  # fmt: skip
     return found

@@ -38,6 +38,7 @@ CONFIDENCE = 0.95
 DRAWS = 20_000  # and as many mirrored
 SEED = 0
 _BLOCK = 64  # draws of a path that are held at a time
+_FEWEST_ADOPTS = 100  # paths that a share is taken of
 _FARTHEST = 60.0  # standard errors between an estimate and its bounds, where a search gives up
 
 
@@ -71,6 +72,32 @@ def estimate_after_stop(
         sample, margin=margin, level=level, looks=looks, unpaired=unpaired, confidence=confidence
     )
     return replace(ordered, lower=min(ordered.lower, lower), upper=max(ordered.upper, upper))
+
+
+def gain_given_adopt(
+    sample: Sample, *, margin: float, level: float, looks: Sequence[int], unpaired: bool = False
+) -> float:
+    """The gain of a comparison that was adopted at the last of `looks`, given that it was.
+
+    An adopt is selected for its high mean: of small true gains only the lucky comparisons are
+    adopted. This is the gain at which half of the comparisons that are adopted at this look reach
+    at least its t statistic (conditionally median-unbiased: Zollner and Pritchard, "Overcoming the
+    Winner's Curse", AJHG 80, 2007, for genome scans). Where the t statistic lies hardly above what
+    an adopt asks for, it is far below the mean and very unsure, so it ends at the lower bound of
+    the 95 % interval.
+    """
+    mean, error = float(sample.mean[0]), float(sample.error[0])
+    spread = error * sqrt(looks[-1])
+    stopped = _Stopped(
+        gain=(mean - margin) / spread,
+        skewness=float(sample.skewness[0]),
+        degrees=sample.degrees,
+        paths=_paths(tuple(looks), level, unpaired),
+    )
+    lowest = estimate_after_stop(
+        sample, margin=margin, level=level, looks=looks, unpaired=unpaired
+    ).lower
+    return max(margin + spread * stopped.given_adopt(), lowest)
 
 
 def _students(sample: Sample, confidence: float) -> tuple[float, float]:
@@ -117,13 +144,15 @@ class _Paths:
     """Simulated paths [D] of a design up to its last look, in standard deviations of the gains.
 
     `adopts`, `rejects` [K - 1, D]: gains above and below which a path stops at each earlier look.
-    At the last look: `pivot`, its t statistic about the truth; `corrected`, the same corrected
-    for skewness as an adopt is; `scale`, the root mean square about the truth.
+    At the last look: `adopts_last`, gains above which it adopts; `pivot`, its t statistic about
+    the truth; `corrected`, the same corrected for skewness as an adopt is; `scale`, the root mean
+    square about the truth.
     """
 
     count: int
     adopts: Floats
     rejects: Floats
+    adopts_last: Floats
     pivot: Floats
     corrected: Floats
     scale: Floats
@@ -142,6 +171,20 @@ class _Paths:
             gains = np.where(going, gains, np.nan)  # compares false from here on
             reached = reached & going
         return (adopted + int(reached.sum())) / gains.size
+
+    def of_adopts(self, gain: float, statistic: float) -> float | None:
+        """The share that reach at least `statistic`, of paths that adopt at the last look.
+
+        `gain`: in root mean squares about the truth. None where hardly any adopts.
+        """
+        gains = gain * self.scale
+        adopting = gains > self.adopts_last
+        for above, below in zip(self.adopts, self.rejects, strict=True):
+            adopting &= (gains <= above) & (gains >= below)
+        count = int(adopting.sum())
+        if count < _FEWEST_ADOPTS:
+            return None
+        return int((adopting & (self.pivot >= statistic)).sum()) / count
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,17 +215,37 @@ class _Stopped:
             lambda gain: self._extreme(gain, self._statistic(gain), self.paths.pivot) - 0.5
         )
 
+    def given_adopt(self) -> float:
+        """The gain at which half of the adopts at this look are at least as extreme.
+
+        Where hardly any comparison of a smaller gain is adopted at all, that gain.
+        """
+        low = high = self.gain
+        step = self._error
+        while low > self.gain - _FARTHEST * step:
+            share = self.paths.of_adopts(low / self._scale(low), self._statistic(low))
+            if share is None or share < 0.5:
+                break
+            low, high = low - step, low
+        while high - low > 1e-2 * step:
+            middle = (low + high) / 2
+            share = self.paths.of_adopts(middle / self._scale(middle), self._statistic(middle))
+            low, high = (low, middle) if share is not None and share >= 0.5 else (middle, high)
+        return high
+
     @property
     def _error(self) -> float:
         return 1 / sqrt(self.paths.count)
+
+    def _scale(self, gain: float) -> float:
+        square = self.degrees + self.paths.count * (self.gain - gain) ** 2
+        return sqrt(square / (self.degrees + 1))
 
     def _statistic(self, gain: float) -> float:
         return (self.gain - gain) / self._error
 
     def _extreme(self, gain: float, statistic: float, pivots: Floats) -> float:
-        square = self.degrees + self.paths.count * (self.gain - gain) ** 2
-        scale = sqrt(square / (self.degrees + 1))
-        return self.paths.more_extreme(gain / scale, statistic, pivots)
+        return self.paths.more_extreme(gain / self._scale(gain), statistic, pivots)
 
     def _root(self, excess: Callable[[float], float]) -> float:
         step = self._error
@@ -211,6 +274,7 @@ def _paths(looks: tuple[int, ...], level: float, unpaired: bool) -> _Paths:
         count=looks[-1],
         adopts=np.array(adopts[:-1]),
         rejects=np.array(rejects[:-1]),
+        adopts_last=adopts[-1],
         pivot=mean / error,
         corrected=transformed(mean / error, correction(skewness, looks[-1])),
         scale=np.sqrt(square / (degrees + 1)),

@@ -35,6 +35,7 @@ from experiments.analysis.seeds.sequential import (
     CONFIDENCE,
     SequentialEstimate,
     estimate_after_stop,
+    gain_given_adopt,
 )
 from experiments.analysis.seeds.skew import judge_skew
 from experiments.analysis.seeds.validity import Invalidity
@@ -289,6 +290,7 @@ def _decided(verdict: Verdict, sample: Sample) -> Verdict:
         lower=shown.lower,
         upper=shown.upper,
         mean_gain=float(result.mean[0]),
+        gain_given_adopt=_given_adopt(verdict, sample) if tested == "adopt" else None,
         deciding_lower=lower,
         deciding_upper=upper,
         p_adopt=float(result.p_adopt[0]),
@@ -315,6 +317,16 @@ def _estimate(verdict: Verdict, sample: Sample) -> SequentialEstimate:
         looks=_looks_taken(verdict, sample.count),
         unpaired=not verdict.paired,
         confidence=_confidence(verdict.schedule, verdict.candidates),
+    )
+
+
+def _given_adopt(verdict: Verdict, sample: Sample) -> float:
+    return gain_given_adopt(
+        sample,
+        margin=verdict.margin,
+        level=verdict.level,
+        looks=_looks_taken(verdict, sample.count),
+        unpaired=not verdict.paired,
     )
 
 

@@ -28,7 +28,8 @@ class Verdict:
     `gain`, `lower`, `upper`: estimated gain and its confidence interval in the metric's unit,
     positive when the candidate is better, whichever the direction; after one of several looks the
     median-unbiased estimate and interval of the sequential design. `interval_name` names it, e.g.
-    "95 % CI". `mean_gain`: the plain mean of what ran. `deciding_lower`, `deciding_upper`: the
+    "95 % CI". `mean_gain`: the plain mean of what ran. `gain_given_adopt`: of an adopt, the gain
+    that allows for having been selected by it, else None. `deciding_lower`, `deciding_upper`: the
     bounds of the two one-sided tests at `level`; with a single look they are `lower`, `upper`.
     `pairs`: replicates of the smaller arm at this look, of which `finite_pairs` were tested;
     `looks`: those declared and those taken after the last; `due`: pairs this one is made of.
@@ -77,6 +78,7 @@ class Verdict:
     lower: float | None = None
     upper: float | None = None
     mean_gain: float | None = None
+    gain_given_adopt: float | None = None
     deciding_lower: float | None = None
     deciding_upper: float | None = None
     p_adopt: float | None = None

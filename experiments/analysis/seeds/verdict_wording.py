@@ -32,7 +32,8 @@ def sentence(verdict: Verdict) -> str:
 
 def notes(verdict: Verdict) -> tuple[str, ...]:
     """Remarks beside the sentence, each a sentence of its own."""
-    found = [_mean_note(verdict), _failures_note(verdict), _resolution_note(verdict)]
+    found = [_mean_note(verdict), _selection_note(verdict)]
+    found += [_failures_note(verdict), _resolution_note(verdict)]
     if verdict.skew is not None:
         found.append(verdict.skew.text)
     if verdict.outcome != "none" and not verdict.paired:
@@ -149,6 +150,17 @@ def _mean_note(verdict: Verdict) -> str:
     return (
         f"The estimate is adjusted for stopping at look {_look_number(verdict)} (median-unbiased, "
         f"stage-wise ordering). Naive mean of the pairs, not adjusted: {mean}."
+    )
+
+
+def _selection_note(verdict: Verdict) -> str:
+    if verdict.gain_given_adopt is None:
+        return ""
+    gain = significant(verdict.gain_given_adopt, 2, signed=True)
+    return (
+        "Of small gains only the lucky comparisons are adopted. Allowing for that, the gain is "
+        f"about {gain} (median-unbiased among the adopts at this look; at least the lower bound "
+        "of the 95 % interval)."
     )
 
 

@@ -10,7 +10,11 @@ from scipy.stats import norm
 
 from experiments.analysis.seeds.comparison import Sample, paired_sample, paired_t, replay
 from experiments.analysis.seeds.looks import plan
-from experiments.analysis.seeds.sequential import estimate_after_stop, stage_wise
+from experiments.analysis.seeds.sequential import (
+    estimate_after_stop,
+    gain_given_adopt,
+    stage_wise,
+)
 
 
 def sample(mean: float, count: int, degrees: float | None = None) -> Sample:
@@ -94,3 +98,31 @@ def test_arms_without_common_seeds_have_their_own_design() -> None:
     paired = estimate_after_stop(sample(1.0, 10), **late)
     unpaired = estimate_after_stop(sample(1.0, 10, 18), **late, unpaired=True)
     assert unpaired.lower > paired.lower  # twice the degrees of freedom
+
+
+@pytest.mark.parametrize("effect", [0.2, 0.5])
+def test_the_gain_given_an_adopt_is_near_the_truth_where_the_mean_flatters(effect: float) -> None:
+    schedule = plan((10, 20, 30))
+    gains = np.random.default_rng(5).normal(effect, 1, size=(1200, 30))
+    followed = replay(gains, schedule)
+    given, means = [], []
+    for index in np.flatnonzero(followed.outcome == 1)[:100].tolist():
+        count = int(followed.pairs[index])
+        rows = gains[index : index + 1, :count]
+        looks = [look for look in schedule.looks if look <= count]
+        given.append(
+            gain_given_adopt(paired_sample(rows), margin=0.0, level=schedule.level, looks=looks)
+        )
+        means.append(rows.mean())
+    off = abs(np.median(given) - effect)
+    assert off < abs(np.median(means) - effect)
+    assert off < 0.15
+
+
+def test_the_gain_given_an_adopt_is_never_above_the_mean_nor_below_the_interval() -> None:
+    for mean in (0.75, 0.9, 1.5, 4.0):
+        one = sample(mean, 10)
+        given = gain_given_adopt(one, margin=0.0, level=0.0221, looks=(10,))
+        interval = estimate_after_stop(one, margin=0.0, level=0.0221, looks=(10,))
+        assert interval.lower <= given <= mean
+    assert given == pytest.approx(4.0, abs=0.05), "far above what an adopt asks for"

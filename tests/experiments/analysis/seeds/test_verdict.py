@@ -427,3 +427,14 @@ def test_no_data_whatever_raise(
     said = verdict(candidate, baseline, schedule=plan([3]), paired=paired, direction=direction)
     assert said.sentence
     assert (said.outcome == "none") == (said.lower is None)
+
+
+def test_an_adopt_also_says_the_gain_that_allows_for_its_selection() -> None:
+    adopted = verdict(*arms(0.001, n=20), schedule=DEFAULT, look_index=1)
+    assert adopted.tested == "adopt"
+    assert adopted.gain is not None and adopted.gain_given_adopt is not None
+    assert adopted.gain_given_adopt <= adopted.gain
+    assert any(note.startswith("Of small gains only the lucky") for note in adopted.notes)
+    undecided = verdict(*arms(0.0), schedule=DEFAULT)
+    assert undecided.gain_given_adopt is None
+    assert not any("lucky" in note for note in undecided.notes)
