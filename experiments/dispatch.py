@@ -22,6 +22,7 @@ RUN_NEXT = "workers.run_next"
 DELIVER = "workers.deliver"
 MEASURE = "workers.measure"
 CHECK_OBJECTIVES = "workers.check_objectives"
+DRY_RUN = "workers.dry_run"
 _AWAY_SECONDS = 10.0  # before a queue that failed is tried again: nobody waits for it meanwhile
 
 logger = logging.getLogger(__name__)
@@ -51,6 +52,11 @@ def measure(queue: str) -> None:
 def check_objectives(queue: str) -> None:
     """Ask a worker node on `queue` for answers, once the transaction has committed."""
     transaction.on_commit(lambda: _send(CHECK_OBJECTIVES, [], queue, 1))
+
+
+def dry_run(queue: str) -> None:
+    """Ask a worker node on `queue` for a dry run, once the transaction has committed."""
+    transaction.on_commit(lambda: _send(DRY_RUN, [queue], queue, 1))
 
 
 def task_app() -> Celery:

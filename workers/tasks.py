@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from celery import shared_task
 
-from experiments.dispatch import CHECK_OBJECTIVES, DELIVER, MEASURE, RUN_NEXT
+from experiments.dispatch import CHECK_OBJECTIVES, DELIVER, DRY_RUN, MEASURE, RUN_NEXT
 from workers.node import worker
 
 
@@ -30,3 +30,9 @@ def measure(queue: str) -> None:
 def check_objectives() -> None:
     """Answer what was asked about objectives; doing so twice is harmless."""
     worker.current().check_objectives()
+
+
+@shared_task(name=DRY_RUN, ignore_result=True)
+def dry_run(queue: str) -> None:
+    """Do the dry run that somebody asked for; doing so twice is harmless."""
+    worker.current().dry_run(queue)

@@ -16,6 +16,7 @@ from experiments.trials.pages import (
     batch_size,
     compare,
     control,
+    dry_runs,
     edge_probes,
     editing,
     exports,
@@ -97,6 +98,15 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path(f"{P}findings/<int:finding>/dismiss/", findings.dismiss_finding, name="finding_dismiss"),
     path(f"{P}experiments/new/", new_experiment.new_experiment_page, name="new_experiment"),
     path(f"{P}experiments/new/check/", new_experiment.check_experiment, name="check_experiment"),
+    path(f"{P}experiments/new/try/<int:dry_run>/", dry_runs.dry_run_page, name="dry_run"),
+    path(
+        f"{P}experiments/new/try/<int:dry_run>/live/", dry_runs.dry_run_live, name="dry_run_live"
+    ),
+    path(
+        f"{P}experiments/new/try/<int:dry_run>/cancel/",
+        dry_runs.cancel_dry_run,
+        name="dry_run_cancel",
+    ),
     path(f"{P}experiments/new/rows/", space_rows.edit_experiment, name="edit_experiment"),
     path(E, experiments.experiment_page, name="experiment"),
     path(f"{E}live/", live.experiment_live, name="experiment_live"),

@@ -6,7 +6,7 @@ import datetime as dt
 import logging
 import time
 
-from experiments.trials.lifecycle.services import batch_sizes, queue
+from experiments.trials.lifecycle.services import batch_sizes, dry_runs, queue
 from experiments.trials.series.services import series
 
 logger = logging.getLogger(__name__)
@@ -43,6 +43,7 @@ class Reaper:
             return []
         silence = dt.timedelta(seconds=self._stale_after)
         batch_sizes.fail_silent(stale_after=silence)
+        dry_runs.fail_silent(stale_after=silence)
         taken = queue.reap(stale_after=silence)
         for trial_id in taken:
             logger.warning("trial %s was taken from a worker that is gone", trial_id)

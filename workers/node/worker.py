@@ -20,6 +20,7 @@ from django.db import DatabaseError, close_old_connections, connections
 from experiments import dispatch
 from experiments.trials.lifecycle.services import (
     batch_sizes,
+    dry_runs,
     edge_probes,
     experiments,
     queue,
@@ -32,11 +33,12 @@ from workers.celery import app
 from workers.delivery.database_away import pause, persistently
 from workers.delivery.deliveries import Deliverer
 from workers.node import devices, owed_findings
+from workers.node.dry_runs import DryRuns
 from workers.node.measuring import Measuring
 from workers.node.objective_checks import ObjectiveChecker
 from workers.node.reaper import Reaper
 from workers.node.runner import TrialRunner
-from workers.node.slots import Slots
+from workers.node.slots import Reservation, Slots
 from workers.search.storage import VerdictStorage
 
 logger = logging.getLogger(__name__)
@@ -100,6 +102,7 @@ class Node:
         self._runner = TrialRunner(
             worker_id=self.worker_id, storage=VerdictStorage(), stopping=self.stopping
         )
+        self._dry_runs = DryRuns(worker_id=self.worker_id, stopping=self.stopping)
         self._measuring = Measuring(
             worker_id=self.worker_id, stopping=self.stopping, hidden=_SECRETS
         )
@@ -163,11 +166,18 @@ class Node:
 
     def measure(self, queue_name: str) -> None:
         """Measure batch sizes that somebody asked for, if a slot is free for it."""
+        self._do(self._measuring.run_next, queue_name)
+
+    def dry_run(self, queue_name: str) -> None:
+        """Do the dry run that somebody asked for, if a slot is free for it."""
+        self._do(self._dry_runs.run_next, queue_name)
+
+    def _do(self, job: Callable[[str, Reservation], bool], queue_name: str) -> None:
         if not self._slots.free or self.stopping.is_set():
             return  # whoever looks at the next heartbeat finds it
         reservation = self._slots.reserve()
         try:
-            worked = self._measuring.run_next(queue_name, reservation)
+            worked = job(queue_name, reservation)
         finally:
             reservation.release()
             connections.close_all()
@@ -236,6 +246,8 @@ class Node:
             free -= wanted
             if free and batch_sizes.is_waiting(name, most_gpus=most_gpus):
                 self._run_here(self.measure, name)
+            if free and dry_runs.is_waiting(name, most_gpus=most_gpus):
+                self._run_here(self.dry_run, name)
 
     def _run_here(self, action: Callable[[str], None], queue_name: str) -> None:
         """Do what a message would have this node do, in a thread of its own."""

@@ -7,7 +7,7 @@ from copy import copy
 from functools import lru_cache
 from typing import Any
 
-from optuna import Study
+from optuna import Study, create_study
 from optuna.distributions import (
     BaseDistribution,
     CategoricalDistribution,
@@ -18,9 +18,13 @@ from optuna.pruners import HyperbandPruner
 from optuna.samplers import BaseSampler, RandomSampler
 from optuna.trial import Trial, TrialState
 
+from experiments.design.document.experiment_file import ExperimentFile
 from experiments.design.document.fidelity import Rung
+from experiments.design.document.first_configurations import first_arms
+from experiments.design.document.grid import arm_grid
 from experiments.design.queries.earlier_trials import remembered
 from experiments.design.space.domains import Range, domain_of
+from experiments.design.space.search_space import Arm
 from experiments.models.trial_encoding import Parameter
 from experiments.models.trial_rows import TrialRow
 from experiments.trials.lifecycle.queries.trial_spec import TrialSpec
@@ -134,6 +138,31 @@ class AskedTrial:
         if self._trial is None:
             self._trial = Trial(self._study, self._assignment.trial_id)
         return self._trial
+
+
+def first_configuration(file: ExperimentFile) -> tuple[Arm, Mapping[str, Any]]:
+    """The first configuration that a search would try, and its arm; nothing is stored."""
+    if file.first:
+        arm = first_arms(file.space, file.first[0])[0]
+        names = {each.name for each in arm.searched}
+        return arm, arm.complete({name: file.first[0][name] for name in names})
+    arms = file.arms()
+    arm, space = arms[0], arms[0].distributions()
+    sampler = build_sampler(
+        file.sampler,
+        file.sampler_options,
+        Draw(
+            seed=file.seed,
+            number=0,
+            row=0,
+            space=space,
+            grid=arm_grid(arm, file.grid_points) if file.sampler == "grid" else {},
+            dimensions=max(len(each.searched) for each in arms),
+        ),
+    )
+    trial = create_study(sampler=sampler).ask()
+    drawn = {name: _on_step(each, _suggest(trial, name, each)) for name, each in space.items()}
+    return arm, arm.complete(drawn)
 
 
 @lru_cache(maxsize=64)

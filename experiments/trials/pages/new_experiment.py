@@ -22,11 +22,12 @@ from experiments.design.queries.offers import offered
 from experiments.design.review.design_review import Review, checks_as_data, review
 from experiments.design.yaml_editing.yaml_editing import flow, load, updated
 from experiments.errors import InvalidExperiment, Problem, VerdictError
-from experiments.team.pages.access import in_project, required
+from experiments.team.pages.access import in_project, required, whole_number
 from experiments.team.queries.access import Access, people_who_may
 from experiments.trials.findings.queries.asked_followup import asked_proposal
+from experiments.trials.lifecycle.queries.dry_runs import find_dry_run
 from experiments.trials.lifecycle.queries.objective_checks import unchecked
-from experiments.trials.lifecycle.services import experiments, objective_checks
+from experiments.trials.lifecycle.services import dry_runs, experiments, objective_checks
 from experiments.trials.pages.followups import followed
 
 LONGEST = 200_000
@@ -54,10 +55,10 @@ def new_experiment_page(request: HttpRequest, access: Access) -> HttpResponse:
     if request.method == "POST":
         text = text.replace("\r\n", "\n")
         try:
-            made = experiments.create(
-                access=access,
-                text=text,
-            )
+            if "try" in request.POST:
+                dry_run = dry_runs.start(access=access, text=text)
+                return redirect("dry_run", access.slug, dry_run)
+            made = experiments.create(access=access, text=text)
         except VerdictError as error:
             if error.status in (403, 404) and not error.problems:
                 raise
@@ -91,6 +92,9 @@ def new_experiment_page(request: HttpRequest, access: Access) -> HttpResponse:
 
 def _beginning(request: HttpRequest, access: Access) -> str:
     """The bundled example that the address names, as this project's; a blank file without one."""
+    tried = request.GET.get("tried", "")
+    if tried:
+        return required(find_dry_run(access, whole_number(tried))).text
     name = request.GET.get("example", "")
     if name:
         example = required(examples.find(name))

@@ -17,6 +17,7 @@ from django.conf import settings
 from django.test import Client
 
 from experiments.design.document import experiment_yaml
+from experiments.design.document.experiment_file import as_document, parse
 from experiments.errors import InvalidExperiment, Problem
 from experiments.models import (
     Delivery,
@@ -24,6 +25,7 @@ from experiments.models import (
     Experiment,
     ExperimentTag,
     Finding,
+    ObjectiveCheck,
     Project,
     Trial,
     Webhook,
@@ -80,6 +82,18 @@ def evil() -> dict[str, str]:
     type(ada).objects.filter(pk=ada.pk).update(first_name=EVIL[:100], last_name=EVIL[:100])
     token, _ = tokens.create(user=ada, project=None, name=EVIL[:100])
     made = invitations.create(access=cast.access(ada, project), role="viewer")
+    file = cast.LABEL_SMOOTHING.format(name="another", goal="Is it?", trials=2)
+    document = as_document(parse(file))
+    series = {EVIL: [[1.0], [0.5]], "validation_accuracy": [[1.0], [0.5]]}
+    found = {"log": EVIL, "reason": EVIL, "names": [EVIL], "series": series}
+    dry_run = ObjectiveCheck.objects.create(
+        project=Project.objects.get(slug="digits"),
+        asked_by=cast.person("ada"),
+        objective="a:b",
+        state="failed",
+        document=json.dumps({"text": EVIL, "file": document}),
+        answer=json.dumps({**found, "parameters": {EVIL: EVIL}}),
+    )
     return {
         "slug": "digits",
         "name": EVIL.replace("/", "|"),
@@ -95,6 +109,7 @@ def evil() -> dict[str, str]:
         "token": str(token.pk),
         "uidb64": "MQ",
         "link": invitations.token_of(made.pk),
+        "dry_run": str(dry_run.pk),
     }
 
 
@@ -161,7 +176,7 @@ def test_every_form_needs_its_own_token() -> None:
         ("finding", "replication", "webhook", "delivery", "invitation", "token", "sequence"), "1"
     )
     values |= {"slug": "digits", "name": "x", "trial": "A0", "purpose": "x", "uidb64": "MQ"}
-    values |= {"link": "x", "probe": "1"}
+    values |= {"link": "x", "probe": "1", "dry_run": "1"}
     open_to_all = []
     for route, row in PAGES.items():
         takes_forms = row.POST or row.ANY

@@ -18,6 +18,7 @@ from django.db import transaction
 from django.test import Client
 from django.urls import URLResolver, get_resolver
 
+from experiments.design.document.experiment_file import as_document, parse
 from experiments.models import (
     ApiToken,
     Artifact,
@@ -25,6 +26,7 @@ from experiments.models import (
     Delivery,
     Event,
     Membership,
+    ObjectiveCheck,
     Project,
     Trial,
     Webhook,
@@ -32,7 +34,7 @@ from experiments.models import (
 from experiments.team.services import invitations, tokens
 from experiments.trials.lifecycle.services import runs
 from tests import cast
-from tests.experiments.site.asked_of_addresses import DOCUMENTS, FORMS
+from tests.experiments.site.asked_of_addresses import DOCUMENTS, FILE, FORMS
 from tests.experiments.site.expected_answers import API, PAGES
 
 pytestmark = [pytest.mark.django_db, pytest.mark.thorough]
@@ -93,6 +95,10 @@ def values() -> dict[str, str]:
     place.parent.mkdir(parents=True, exist_ok=True)
     place.write_bytes(b"a")
     probe = BatchSizeProbe.objects.create(project=digits, state="waiting", objective="a:b")
+    document = json.dumps({"text": FILE, "file": as_document(parse(FILE))})
+    dry_run = ObjectiveCheck.objects.create(
+        project=digits, asked_by=cast.person("cleo"), objective="a:b", document=document
+    )
     outside = runs.create(access=cast.access("cleo"), new=runs.NewRun(experiment="outside"))
     Trial.objects.filter(pk=outside.run_id).update(run_id=RUN)
     of_outside = Trial.objects.get(pk=outside.run_id).study.experiment_id
@@ -120,6 +126,7 @@ def values() -> dict[str, str]:
         "token": str(token.pk),
         "run_id": str(trial.pk),
         "probe": str(probe.pk),
+        "dry_run": str(dry_run.pk),
         "measurement": str(probe.pk),
         "uidb64": "MQ",
         "link": invitations.token_of(invitation.pk),

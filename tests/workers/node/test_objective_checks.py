@@ -9,8 +9,9 @@ from django.conf import settings
 
 from experiments.design.document import experiment_file
 from experiments.design.queries.offers import offered
-from experiments.models import Worker
-from experiments.trials.lifecycle.services import experiments, objective_checks
+from experiments.models import Trial, Worker
+from experiments.trials.lifecycle.queries.dry_runs import DryRun, find_dry_run
+from experiments.trials.lifecycle.services import dry_runs, experiments, objective_checks
 from tests import cast
 from tests.services_under_test.worker import WorkerProcess, wait_until
 
@@ -48,3 +49,28 @@ def test_a_worker_whose_slots_are_busy_imports_an_objective_and_offers_those_the
     report = objective_checks.check(access=cast.access("ada"), file=file)
     assert report.nearest == "tests.workers.quick_objectives:bowl"
     assert report.worker == Worker.objects.get().name
+
+
+def test_a_worker_tries_one_trial_and_reports_its_curve(
+    monkeypatch: pytest.MonkeyPatch, start_worker: Callable[..., WorkerProcess]
+) -> None:
+    monkeypatch.setattr(settings, "OBJECTIVES", ["tests.workers"])
+    cast.project()
+    worker = start_worker(slots=1)
+    wait_until(Worker.objects.exists, worker=worker)
+    text = TEXT.format(name="one", function="bowl")
+    number = dry_runs.start(access=cast.access("ada"), text=f"{text}first: [{{x: 0.25}}]\n")
+
+    def found() -> DryRun:
+        run = find_dry_run(cast.access("ada"), number)
+        assert run is not None
+        return run
+
+    wait_until(lambda: not found().is_open, worker=worker)
+    run = found()
+    assert run.state == "done", run.reason
+    assert run.parameters == {"x": 0.25} and run.seconds and run.peak_memory_mb
+    curves = {each.name: each for each in run.series}
+    assert list(curves["validation_accuracy"].steps) == list(range(1, 11))
+    assert "test_accuracy" in run.names and "test_accuracy" not in curves, "it stays sealed"
+    assert not Trial.objects.exists() and run.whole_seconds is not None

@@ -1,0 +1,62 @@
+from __future__ import annotations
+
+import json
+
+import pytest
+from django.test import Client
+
+from experiments.models import Experiment, ObjectiveCheck
+from tests import cast
+
+pytestmark = pytest.mark.django_db
+
+NEW = "/projects/digits/experiments/new/"
+TEXT = cast.LABEL_SMOOTHING.format(name="one", goal="Is it?", trials=4)
+FOUND = {
+    "seconds": 10.0,
+    "peak_memory_mb": 212.0,
+    "score": 0.9,
+    "names": ["validation_accuracy", "test_accuracy"],
+    "series": {"validation_accuracy": [[1, 2, 3], [0.5, float("nan"), 0.9]]},
+    "parameters": {"dropout": 0.25},
+    "log": "epoch 3 <b>",
+}
+
+
+def test_one_trial_shows_its_curve_metrics_time_memory_and_the_whole_search(
+    client: Client,
+) -> None:
+    cast.project()
+    cast.offering_worker()
+    client.force_login(cast.person("cleo"))
+    answer = client.post(NEW, {"text": TEXT, "try": "1"})
+    check = ObjectiveCheck.objects.get()
+    assert answer.headers["Location"] == f"{NEW}try/{check.pk}/"
+    assert "Waits for a worker" in client.get(f"{NEW}try/{check.pk}/").content.decode()
+    ObjectiveCheck.objects.update(state="done", answer=json.dumps(FOUND))
+    text = client.get(f"{NEW}try/{check.pk}/").content.decode()
+    assert "figure-dry-run" in text and "212" in text and "epoch 3 &lt;b&gt;" in text
+    assert "about 80 s" in text or "about 1" in text, "8 trials of 10 s, one after another"
+    assert "validation_accuracy, test_accuracy" in text
+    news = client.get(f"{NEW}try/{check.pk}/live/").json()
+    assert news["again"] is False and "Metrics logged" in news["parts"]["dry_run"]
+    assert client.get(f"{NEW}try/{check.pk}/live/", {"since": news["since"]}).status_code == 204
+    assert not Experiment.objects.exists()
+
+
+def test_the_file_of_a_trial_goes_back_into_the_form(client: Client) -> None:
+    cast.project()
+    cast.offering_worker()
+    client.force_login(cast.person("cleo"))
+    client.post(NEW, {"text": TEXT, "try": "1"})
+    tried = ObjectiveCheck.objects.get().pk
+    assert client.get(NEW, {"tried": tried}).context["text"] == TEXT
+    assert client.get(NEW, {"tried": tried + 1}).status_code == 404
+
+
+def test_a_trial_without_a_worker_says_so_and_keeps_the_text(client: Client) -> None:
+    cast.project()
+    client.force_login(cast.person("cleo"))
+    answer = client.post(NEW, {"text": TEXT, "try": "1"})
+    assert answer.status_code == 400 and answer.context["text"] == TEXT
+    assert "One trial cannot be tried now" in answer.content.decode()
