@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 
 import django
@@ -40,3 +41,7 @@ _limited = Limits(
 application = Watch(Proxied(_limited, prefix=settings.FORCE_SCRIPT_NAME or ""))
 # Pages, API and queue are read in before the first visitor comes, not while one waits.
 _ = get_resolver().url_patterns, task_app()
+# A full collection over all that was read in takes 130 ms and lets nothing else run meanwhile,
+# a probe included. None of it is garbage ever: from now on collections leave it out.
+gc.collect()
+gc.freeze()

@@ -32,3 +32,17 @@ def test_the_web_process_loads_nothing_that_only_workers_need() -> None:
     } <= loaded
     assert not WORKERS_ONLY & loaded
     assert "pandas" not in loaded, "a second of the start, for one page"
+
+
+def test_what_was_read_in_before_the_first_visitor_is_never_collected_again() -> None:
+    program = (
+        "import gc, config.asgi\n"
+        "print(gc.get_freeze_count() > 100_000, len(gc.get_objects()) < 10_000)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", program],
+        cwd=settings.BASE_DIR,
+        capture_output=True,
+        text=True,
+    )
+    assert done.stdout == "True True\n", done.stderr
