@@ -14,7 +14,7 @@ MUTED = "overfitting"  # the rule that `Experiment.mutes_overfitting` silences
 
 class FindingQuerySet(models.QuerySet["Finding"]):
     def asking(self) -> FindingQuerySet:
-        """Those that ask for something: fired, not set aside, and not muted."""
+        """Those that ask for something: fired, not dismissed, and not muted."""
         return self.filter(status="fired", dismissed_at__isnull=True).exclude(
             rule=MUTED, experiment__mutes_overfitting=True
         )

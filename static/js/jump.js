@@ -45,7 +45,7 @@
         return row;
       }),
     );
-    says.textContent = places.length ? "" : "Nothing here answers to that.";
+    says.textContent = places.length ? "" : "No results";
     choose(0);
   }
 

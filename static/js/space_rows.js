@@ -7,7 +7,7 @@
   const template = root.querySelector("[data-row-template]");
   const declared = root.querySelector("[data-declared]");
   const conditions = document.getElementById("conditions");
-  const LABELS = { low: "from", high: "to", choices: "among", numbers: "numbers", natural: "limit by nature", when: "only when" };
+  const LABELS = { low: "from", high: "to", choices: "among", numbers: "numbers", natural: "hard bound", when: "only when" };
   let made = 0;
   let focusAfter = null; // called with the rows once a row was added, moved or removed
 
@@ -47,7 +47,7 @@
     return [
       row.kind === "range" && row.step && `step ${row.step}`,
       row.kind === "range" && { int: "whole numbers", float: "all numbers" }[row.numbers],
-      limits && `${limits} is a limit by nature`.replace("low and high is a limit", "low and high are limits"),
+      limits && `${limits} is a hard bound`.replace("low and high is a hard bound", "low and high are hard bounds"),
       row.when && `only when ${row.when}`,
     ].filter(Boolean).join(" · ");
   }

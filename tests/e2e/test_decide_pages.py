@@ -58,9 +58,9 @@ def test_the_three_variances_are_measured_by_their_buttons_and_stand_side_by_sid
 
     sign_in(page)
     page.goto("/projects/digits/experiments/small/seeds/")
-    page.get_by_label("Look at the result after so many pairs").fill("3")
+    page.get_by_label("Analyse after (number of seed pairs)").fill("3")
     expect(page.locator("[data-power-shown] td").first).to_have_text("3")
-    page.get_by_role("button", name="Queue the first look").click()
+    page.get_by_role("button", name="Run the first pairs").click()
     wait_until(lambda: replicates_done("verdict"), worker=worker)
 
     page.goto("/projects/digits/experiments/small/seeds/")

@@ -74,8 +74,8 @@ def test_a_running_study_becomes_a_champion_that_deployments_read(
 
     # Fresh seeds for the candidate and the narrow baseline.
     page.get_by_role("link", name="Repeat over seeds").first.click()
-    page.get_by_label("Look at the result after so many pairs").fill("3")
-    page.get_by_role("button", name="Queue the first look").click()
+    page.get_by_label("Analyse after (number of seed pairs)").fill("3")
+    page.get_by_role("button", name="Run the first pairs").click()
     wait_until(lambda: "none" not in _replicate_states(), worker=worker)
     page.goto("/projects/digits/experiments/wider/decide/")
     expect(page.get_by_text("The evidence says adopt")).to_be_visible()
@@ -93,7 +93,7 @@ def test_a_running_study_becomes_a_champion_that_deployments_read(
     # A token, and what a deployment reads with it.
     page.goto("/account/tokens/")
     page.get_by_label("Name").fill("deploy")
-    page.get_by_role("button", name="Make the token").click()
+    page.get_by_role("button", name="Create token").click()
     secret = page.get_by_text(re.compile(r"^vd_[\w-]{40,}$")).first.inner_text()
     champion = _champion(web_server, secret)
     configuration = champion["configuration"]

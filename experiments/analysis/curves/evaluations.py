@@ -55,7 +55,7 @@ EARLY_INSTABILITY_SEEN = Rule(
     version=1,
     severity=Severity.NOTICE,
     question="Would an instability in the first steps be seen?",
-    passed_title="An instability in the first steps would be seen",
+    passed_title="Evaluations are dense enough in the first steps",
     meaning="Training may fall apart and recover before the first evaluation.",
     advice=(
         "Run about 500 steps at twice the best learning rate and evaluate at every step, or log "
@@ -156,7 +156,7 @@ def early_instability_unseen(
     detail = f"The first evaluation comes after {share(first)} of the steps."
     if first > thresholds.FIRST_EVALUATION_SHARE and not gradient_norms_logged:
         return EARLY_INSTABILITY_SEEN.fires(
-            "An instability in the first steps would not be seen", detail, evidence
+            "Too few evaluations in the first steps to see instability", detail, evidence
         )
     return EARLY_INSTABILITY_SEEN.passes(detail, evidence)
 

@@ -38,7 +38,7 @@ UNSTABLE_TRAINING = Rule(
     question="Does validation jump to the worse within a few evaluations?",
     passed_title="Validation never jumps to the worse",
     meaning=(
-        "The optimiser lost its way for a while. The score then depends on when that happened "
+        "Optimisation was unstable for a while. The score then depends on when that happened "
         "and on how far training had recovered."
     ),
     advice=(

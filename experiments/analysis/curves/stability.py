@@ -35,7 +35,7 @@ DIVERGENCE = Rule(
     severity=Severity.PROBLEM,
     question="Did training diverge?",
     passed_title="Training did not diverge",
-    meaning="The optimiser lost its way; the trial says nothing about its configuration's worth.",
+    meaning="Optimisation diverged, so this score says nothing about the configuration.",
     advice=(
         "In this order: learning-rate warm-up, gradient clipping, another optimiser, "
         "normalisation inside residual branches; a lower learning rate last."

@@ -71,7 +71,7 @@ GATHERED: Mapping[str, str] = {
     "learning_rate_schedule": "The learning rate does not follow one decaying schedule",
     "periodic_validation": "The validation metric repeats itself",
     "regular_evaluations": "Evaluations come at irregular steps",
-    "early_instability_unseen": "An instability in the first steps would not be seen",
+    "early_instability_unseen": "Too few evaluations in the first steps to see instability",
     "input_bound": "Training waits for its input",
 }
 

@@ -33,7 +33,9 @@ class KnownBaselineForm(forms.Form):
         if problems:
             raise forms.ValidationError(str(problems[0]))
         if not isinstance(found, dict):
-            raise forms.ValidationError("Want a mapping of names to values.")
+            raise forms.ValidationError(
+                "Enter a mapping of names to values, such as learning_rate: 0.1."
+            )
         return found
 
     def clean_scores(self) -> list[float]:

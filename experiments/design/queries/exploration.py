@@ -32,7 +32,7 @@ class Failing:
 class Exploration:
     """The axes of a search, what the rules about its space say, and whether it is settled.
 
-    Diagnoses that a person set aside with a reason do not count against `ready`.
+    Diagnoses that a person dismissed with a reason do not count against `ready`.
     """
 
     axes: Sequence[Axis]
@@ -46,7 +46,7 @@ class Exploration:
 def explored(experiment: Experiment) -> Exploration:
     """Apply the rules about a search space to all finished trials of an experiment.
 
-    Kept until a trial or a probe finishes or a finding is set aside: a form asks at every
+    Kept until a trial or a probe finishes or a finding is dismissed: a form asks at every
     keystroke.
     """
     dismissed = frozenset(

@@ -24,7 +24,9 @@ class Command(BaseCommand):
         create.add_argument("--name", help="for people (default: the slug)")
         create.add_argument("--metric", required=True, help="the official metric")
         create.add_argument("--direction", required=True, choices=Direction.values)
-        create.add_argument("--margin", type=float, default=0.0, help="what a change has to earn")
+        create.add_argument(
+            "--margin", type=float, default=0.0, help="smallest gain worth the added complexity"
+        )
         create.add_argument("--smallest-gain", type=float, help="the smallest gain that matters")
 
     def handle(self, *args: Any, **options: Any) -> None:

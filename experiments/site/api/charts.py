@@ -154,7 +154,7 @@ def plan_schedule(
 
 @router.get(f"{_PLACE}/checklist", response={200: _CHECKLIST, **auth.READ_ERRORS})
 def read_checklist(request: TokenRequest, slug: str, name: str) -> Any:
-    """The playbook's questions, each passed, noticed, warned, set aside or not checkable yet."""
+    """The playbook's questions, each passed, noticed, warned, dismissed or not checkable yet."""
     parts = _parts(request, slug, name)
     rows = checklist(parts.experiment, parts.findings)
     return {"summary": rows.summary, "questions": rows.rows}

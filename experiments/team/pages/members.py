@@ -133,9 +133,9 @@ def invite_member(request: HttpRequest, access: Access) -> HttpResponse:
     sent = invitations.mail(invitation=made, link=_link(made.pk))
     messages.success(
         request,
-        f"Mailed to {made.email}; the link stands below as well."
+        f"Mailed to {made.email}; the link is shown below as well."
         if sent
-        else "The link stands below: copy it and hand it over.",
+        else "Copy the invitation link below and send it.",
     )
     return redirect("members", access.slug)
 

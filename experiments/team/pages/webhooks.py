@@ -90,7 +90,7 @@ def test_webhook(request: HttpRequest, access: Access, webhook: int) -> HttpResp
         ),
     )
     if made:
-        messages.success(request, "A test is on its way; below stands how it went.")
+        messages.success(request, "Test sent; its answer is listed below.")
     return redirect("webhooks", access.slug)
 
 

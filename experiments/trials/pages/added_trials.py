@@ -98,7 +98,7 @@ def refine(request: HttpRequest, access: Access, name: str) -> HttpResponse:
     except VerdictError as error:
         form.say(error)
         return _page(request, parts, grid=form)
-    messages.success(request, f"{made.name} is on its way: a grid where {name} was best.")
+    messages.success(request, f"{made.name} started: a grid where {name} was best.")
     return redirect("experiment", access.slug, made.name)
 
 

@@ -1,4 +1,4 @@
-"""Set a finding aside, with a reason; mute overfitting where it is meant."""
+"""Dismiss a finding with a reason; mute overfitting where it is meant."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def dismiss_finding(request: HttpRequest, access: Access, finding: int) -> HttpR
         lambda: findings.dismiss(access=access, finding_id=finding, reason=reason),
     )
     if done is not None:
-        messages.success(request, "Set aside; the reason is kept with the evidence.")
+        messages.success(request, "Dismissed; the reason is part of the evidence.")
     back = request.POST.get("back", "")
     if url_has_allowed_host_and_scheme(back, allowed_hosts=None) and back.startswith("/"):
         return redirect(f"{back}#findings")

@@ -64,7 +64,7 @@ def new_experiment_page(request: HttpRequest, access: Access) -> HttpResponse:
                 raise
             message, problems = error.message, error.problems
         else:
-            messages.success(request, f"{made.name} is on its way: its trials are queued.")
+            messages.success(request, f"{made.name} started; its trials are queued.")
             return redirect("experiment", access.slug, made.name)
     elif older is not None:
         text, message = _follow_up(request, older)

@@ -76,7 +76,7 @@ def _check(at: PathContext) -> Step:
         if at.replication is not None or at.dropped is not None:
             return Step("Check", "warned", f"{count} open", url)
         return Step("Check", "now", f"{count} to answer", url)
-    say = f"{dismissed} set aside with a reason" if dismissed else "nothing to answer"
+    say = f"{dismissed} dismissed with a reason" if dismissed else "nothing to answer"
     return Step("Check", "done", say, url)
 
 
@@ -120,7 +120,9 @@ def _decide(at: PathContext) -> Step:
             "Decide", "done", f"{replication.choice}, decision {replication.decision}", url
         )
     if replication.complete:
-        return Step("Decide", "now", "yours to make" if at.access.can_decide else "open", url)
+        return Step(
+            "Decide", "now", "ready for your decision" if at.access.can_decide else "open", url
+        )
     return Step("Decide", "later", "after this look", url)
 
 
@@ -143,9 +145,7 @@ def next_step(at: PathContext) -> NextStep:
             reverse("baseline", args=[at.access.slug]),
         )
     if not at.experiment.best_trial_id:
-        return NextStep(
-            "The search ended without a complete trial: look at the failures, then ask again."
-        )
+        return NextStep("The search ended without a complete trial: read the failures below.")
     if at.outside:
         return NextStep(
             "Programs outside ran these trials. To decide on one, declare what is compared: then "
@@ -155,12 +155,12 @@ def next_step(at: PathContext) -> NextStep:
     cost = f"The {_first_look(at)}."
     if at.warnings:
         return NextStep(
-            "The search is done. Answer the findings, or repeat the best configuration over fresh "
+            "Search finished. Answer the findings, or repeat the best configuration over fresh "
             f"seeds: only those count for a decision. {cost}",
             *_repeat_button(at),
         )
     return NextStep(
-        "The search is done and nothing speaks against it. Its best score is the luckiest of "
+        "Search finished, no warnings. Its best score is the luckiest of "
         f"many: repeat the configuration over fresh seeds. {cost}",
         *_repeat_button(at),
     )
@@ -184,17 +184,17 @@ def _next_after_seeds(at: PathContext, replication: ReplicationState) -> NextSte
 
 def _next_while_searching(at: PathContext) -> NextStep:
     if at.experiment.state == "paused":
-        return NextStep("The search is paused: running trials end, no new ones start.")
+        return NextStep("Paused. Running trials end; no new ones start.")
     if at.warnings:
-        say = "The search is under way. Meanwhile the findings want a look."
+        say = f"Running. {at.warnings} {'warning' if at.warnings == 1 else 'warnings'} so far."
         return NextStep(say, "Read the findings", "#findings")
     if at.experiment.best_trial_id:
         return NextStep(
-            "The search is under way. When it is done, repeat the best over fresh seeds.",
-            "Look at the best trial",
+            "Running. After the search, repeat the best configuration over fresh seeds.",
+            "Show the best trial",
             "#trials",
         )
-    return NextStep("The search has just begun: curves appear with the first evaluations.")
+    return NextStep("Running. Curves appear with the first evaluations.")
 
 
 def _repeat_button(at: PathContext) -> tuple[str, str, str]:

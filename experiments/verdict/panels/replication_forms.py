@@ -48,7 +48,7 @@ class ReplicationForm(forms.Form):
         cleaned: dict[str, Any] = super().clean() or {}
         further = self.further
         if any(not text.isdecimal() or len(text) > 18 for text in further):
-            self.add_error("candidate", "Want trials of this search as further candidates.")
+            self.add_error("candidate", "Further candidates must be trials of this search.")
             further = []
         cleaned["further"] = tuple(int(text) for text in further)
         cleaned["guards"] = tuple(guard for guard in map(self._guard, self.guard_rows) if guard)
@@ -80,7 +80,7 @@ class ReplicationForm(forms.Form):
                 raise ValueError
             return Limit(metric, next(each for each in BOUNDS if each == bound), float(text))
         except (ValueError, StopIteration):
-            wrong = f"Guard {metric or '?'}: want a metric and a finite number as its limit."
+            wrong = f"Guard {metric or '?'}: enter a metric and a finite number as its limit."
             self.add_error(None, wrong)
             return None
 
@@ -104,7 +104,7 @@ class PowerForm(forms.Form):
         except ValueError as error:
             raise forms.ValidationError(str(error)) from None
         if counts[-1] > MOST_PAIRS:
-            raise forms.ValidationError(f"Want at most {MOST_PAIRS} pairs.")
+            raise forms.ValidationError(f"Use at most {MOST_PAIRS} pairs.")
         return counts
 
     def reasons(self) -> list[tuple[str, str]]:
@@ -117,7 +117,7 @@ def _looks(text: str) -> tuple[int, ...]:
         return tuple(int(word) for word in text.replace(",", " ").split())
     except ValueError:
         raise forms.ValidationError(
-            "Want numbers of pairs such as 10, 20, 30.", code="looks"
+            "Enter numbers of pairs, such as 10, 20, 30.", code="looks"
         ) from None
 
 

@@ -14,7 +14,7 @@ from experiments.trials.findings.queries.findings import FindingRow, Findings
 
 @dataclass(frozen=True, slots=True)
 class CheckRow:
-    """One question, where it stands (a `CheckState`, or "aside"), and the reasons in words."""
+    """One question, where it stands (a `CheckState`, or "dismissed"), and the reasons in words."""
 
     question: str
     state: str
@@ -27,7 +27,7 @@ class CheckRow:
             CheckState.PASSED: "passed",
             CheckState.NOTICED: "noticed",
             CheckState.WARNED: "warned",
-            "aside": "set aside",
+            "dismissed": "dismissed",
         }.get(self.state, "not checkable yet")
 
 
@@ -52,7 +52,7 @@ class Checklist:
         counts: dict[str, int] = {}
         for row in self.rows:
             counts[row.words] = counts.get(row.words, 0) + 1
-        order = ("warned", "noticed", "set aside", "passed", "not checkable yet")
+        order = ("warned", "noticed", "dismissed", "passed", "not checkable yet")
         return ", ".join(f"{counts[words]} {words}" for words in order if words in counts)
 
 
@@ -94,7 +94,7 @@ def _row(
     warned = [row.title for row in own if row.is_warning]
     noticed = [row.title for row in own if row.is_open and not row.is_warning]
     noticed += [each.title for each in checked if each.fired]
-    dismissed = [row.title for row in own if row.status == "fired" and row.is_aside]
+    dismissed = [row.title for row in own if row.status == "fired" and row.is_dismissed]
     passed = [row.title for row in own if row.status == "passed"]
     passed += [each.title for each in checked if not each.fired]
     waiting = [row.detail for row in own if row.status == "not_checkable"]
@@ -103,7 +103,7 @@ def _row(
     if noticed:
         return CheckRow(question, CheckState.NOTICED, tuple(noticed))
     if dismissed:
-        return CheckRow(question, "aside", tuple(dismissed))
+        return CheckRow(question, "dismissed", tuple(dismissed))
     if passed:
         return CheckRow(question, CheckState.PASSED, tuple(passed[:1]))
     return CheckRow(question, CheckState.NOT_CHECKABLE, tuple(dict.fromkeys(waiting))[:1])

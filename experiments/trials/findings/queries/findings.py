@@ -44,12 +44,12 @@ class FindingRow:
 
     @property
     def is_open(self) -> bool:
-        """Test whether it asks for something: it fired and nobody set it aside."""
-        return self.status == "fired" and not self.is_aside
+        """Test whether it asks for something: it fired and nobody dismissed it."""
+        return self.status == "fired" and not self.is_dismissed
 
     @property
-    def is_aside(self) -> bool:
-        """Test whether a person set it aside, or the experiment mutes its rule."""
+    def is_dismissed(self) -> bool:
+        """Test whether a person dismissed it, or the experiment mutes its rule."""
         return self.dismissed_at is not None or self.is_muted
 
     @property
@@ -73,7 +73,7 @@ class FindingRow:
             return "passed"
         if self.status != "fired":
             return "waiting"
-        return "waiting" if self.is_aside else self.severity
+        return "waiting" if self.is_dismissed else self.severity
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,16 +94,16 @@ class Findings:
 
     @property
     def dismissed(self) -> tuple[FindingRow, ...]:
-        return tuple(row for row in self.rows if row.is_aside)
+        return tuple(row for row in self.rows if row.is_dismissed)
 
     @property
     def passed(self) -> tuple[FindingRow, ...]:
-        return tuple(row for row in self.rows if row.status == "passed" and not row.is_aside)
+        return tuple(row for row in self.rows if row.status == "passed" and not row.is_dismissed)
 
     @property
     def waiting(self) -> tuple[FindingRow, ...]:
         return tuple(
-            row for row in self.rows if row.status == "not_checkable" and not row.is_aside
+            row for row in self.rows if row.status == "not_checkable" and not row.is_dismissed
         )
 
     @property
@@ -122,7 +122,7 @@ class Findings:
         if notices:
             parts.append(f"{notices} {'notice' if notices == 1 else 'notices'}")
         if self.dismissed:
-            parts.append(f"{len(self.dismissed)} set aside")
+            parts.append(f"{len(self.dismissed)} dismissed")
         if self.passed:
             parts.append(f"{len(self.passed)} passed")
         if self.waiting:
@@ -148,7 +148,7 @@ def findings_of(experiment_id: int, arms: int) -> Findings:
         (row for row in every if row.trial),
         key=lambda row: (not row.is_open, _GRAVITY.get(row.severity, 3)),
     )
-    listed = [row for row in of_trials if row.is_warning or row.is_aside]
+    listed = [row for row in of_trials if row.is_warning or row.is_dismissed]
     diverged = {row.trial for row in listed if row.rule == "divergence"}
     # Divergence says already that a value was no number.
     listed = [row for row in listed if row.rule != "non_finite" or row.trial not in diverged]
@@ -189,7 +189,7 @@ def _in_order(names: Iterable[str]) -> tuple[str, ...]:
 
 def _standing(row: FindingRow) -> tuple[int, int, str, str]:
     status = {"fired": 0, "passed": 2, "not_checkable": 3}.get(row.status, 4)
-    if row.is_aside:
+    if row.is_dismissed:
         status = 1
     return (status, _GRAVITY.get(row.severity, 3), row.rule, row.subject)
 

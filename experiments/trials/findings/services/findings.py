@@ -152,12 +152,12 @@ def mute_overfitting(*, access: Access, experiment: Experiment, muted: bool) -> 
 
 
 def forget(*, trial_id: int) -> None:
-    """Drop what an earlier attempt of a trial showed, but for what a person set aside."""
+    """Drop what an earlier attempt of a trial showed, but for what a person dismissed."""
     Finding.objects.filter(trial_id=trial_id, dismissed_at__isnull=True).delete()
 
 
 def dismiss(*, access: Access, finding_id: int, reason: str) -> Finding:
-    """Set a finding aside, with a reason that becomes part of a decision's evidence.
+    """Dismiss a finding with a reason that becomes part of a decision's evidence.
 
     Raises:
         VerdictError: without a reason.
@@ -169,7 +169,7 @@ def dismiss(*, access: Access, finding_id: int, reason: str) -> Finding:
     access.require(Role.EDITOR, finding.experiment)
     if not reason.strip():
         raise VerdictError(
-            "A dismissal needs a reason.", [Problem("reason", "say why this can be set aside")]
+            "A dismissal needs a reason.", [Problem("reason", "say why this does not matter here")]
         )
     Finding.objects.filter(pk=finding_id).update(
         dismissed_by=access.user, dismissed_at=timezone.now(), dismiss_reason=reason.strip()

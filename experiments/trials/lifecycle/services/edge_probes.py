@@ -46,7 +46,7 @@ _ACCIDENTS = (FailureKind.LOST, FailureKind.CANCELLED)
 
 
 def ask(*, access: Access, experiment: Experiment, subjects: Sequence[str] = ()) -> int:
-    """Queue the first look of a probe; its id.
+    """Run the first pairs of a probe; its id.
 
     subjects: edges as findings name them, "learning_rate:high"; every edge but those towards
     which scores get worse for certain when empty.

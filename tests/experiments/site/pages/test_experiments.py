@@ -67,7 +67,7 @@ def test_complete_seeds_lead_to_the_decision(client: Client) -> None:
     experiment = cast.finished_search(trials_per_arm=6)
     cast.repeated(experiment, looks=(3,), done=3)
     text = page(client, experiment)
-    assert path(text)[3:] == [("done", "3 of 3 pairs"), ("now", "yours to make")]
+    assert path(text)[3:] == [("done", "3 of 3 pairs"), ("now", "ready for your decision")]
     assert "Adopt or reject" in text
     assert "Adopt or reject" not in page(client, experiment, name="cleo")
 
@@ -111,9 +111,9 @@ def test_trials_that_were_picked_are_drawn_instead_of_the_best(client: Client) -
 def test_another_metric_can_be_chosen(client: Client) -> None:
     cast.project()
     experiment = cast.finished_search(trials_per_arm=6)
-    assert '"series":"train_loss"' in page(client, experiment)
-    accuracy = page(client, experiment, "?metric=accuracy")
-    assert '"series":"validation_accuracy"' in accuracy and "train_loss" not in accuracy
+    assert '"series":"validation_accuracy"' in page(client, experiment)
+    loss = page(client, experiment, "?metric=loss")
+    assert '"series":"train_loss"' in loss and '"series":"validation_accuracy"' not in loss
 
 
 def test_test_scores_stay_out_of_every_page_of_the_experiment(client: Client) -> None:
@@ -153,7 +153,7 @@ def test_a_search_is_paused_and_goes_on(client: Client) -> None:
     client.post(cast.address(experiment, "pause/"))
     experiment.refresh_from_db()
     assert experiment.state == ExperimentState.PAUSED
-    assert "The search is paused" in page(client, experiment, name="cleo")
+    assert "Paused. Running trials end" in page(client, experiment, name="cleo")
     client.post(cast.address(experiment, "resume/"))
     experiment.refresh_from_db()
     assert experiment.state == ExperimentState.RUNNING

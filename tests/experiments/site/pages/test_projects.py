@@ -54,7 +54,7 @@ def test_a_stranger_gets_no_hint_that_a_project_exists(client: Client, rest: str
 def test_an_empty_project_invites_the_first_question(client: Client) -> None:
     cast.project()
     client.force_login(cast.person("cleo"))
-    assert "Ask the first question" in client.get("/projects/digits/").content.decode()
+    assert "Create your first experiment" in client.get("/projects/digits/").content.decode()
 
 
 def test_a_viewer_is_told_who_can_add_experiments(client: Client) -> None:

@@ -81,7 +81,7 @@ def test_a_mail_server_that_is_down_leaves_the_link_to_copy(
     cast.project()
     fields = {"role": "viewer", "email": "eve@example.org"}
     page = signed_in(client, "ada").post(f"{P}members/invite/", fields, follow=True)
-    assert "copy it and hand it over" in page.content.decode()
+    assert "Copy the invitation link below" in page.content.decode()
 
 
 def test_a_withdrawn_invitation_leaves_the_page(client: Client) -> None:

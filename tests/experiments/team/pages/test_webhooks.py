@@ -94,7 +94,7 @@ def test_a_webhook_is_tested_at_a_click_and_what_was_pruned_is_counted(admin: Cl
     hook = Webhook.objects.get()
     assert f"{PAGE}{hook.pk}/test/" in admin.get(PAGE).content.decode()
     page = admin.post(f"{PAGE}{hook.pk}/test/", follow=True).content.decode()
-    assert "A test is on its way" in page and "ada tests this webhook of Digits" in page
+    assert "Test sent" in page and "ada tests this webhook of Digits" in page
     page = admin.post(f"{PAGE}{hook.pk}/test/", follow=True).content.decode()
     assert "still on its way" in page and Delivery.objects.count() == 1
     PrunedDeliveries.objects.create(

@@ -19,7 +19,7 @@ def test_a_finding_is_set_aside_with_a_reason(client: Client) -> None:
         follow=True,
     )
     text = answer.content.decode()
-    assert "Set aside by cleo" in text and "bounded by the hardware" in text
+    assert "Dismissed by cleo" in text and "bounded by the hardware" in text
 
 
 def test_without_a_reason_it_stays_open(client: Client) -> None:
@@ -71,7 +71,7 @@ def test_overfitting_is_muted_visibly_and_told_again(client: Client) -> None:
     address = f"{cast.address(experiment)}mute/"
     text = client.post(address, {"muted": "1"}, follow=True).content.decode()
     assert "Overfitting is muted here" in text and "Muted in this experiment" in text
-    assert "Tell of it again" in text
+    assert "Unmute" in text
     text = client.post(address, {"muted": "0"}, follow=True).content.decode()
     assert "Overfitting is muted here: " not in text
 

@@ -88,7 +88,7 @@ def test_a_good_file_becomes_an_experiment(client: Client) -> None:
     cast.project()
     client.force_login(cast.person("cleo"))
     answer = client.post(ADDRESS, {"text": GOOD.replace("\n", "\r\n")}, follow=True)
-    assert "is on its way" in answer.content.decode()
+    assert "started; its trials are queued" in answer.content.decode()
     experiment = Experiment.objects.get()
     assert experiment.source == GOOD
     assert answer.redirect_chain == [(cast.address(experiment), 302)]

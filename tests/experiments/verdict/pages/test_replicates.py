@@ -53,12 +53,12 @@ def test_what_so_many_pairs_can_show_is_said_beforehand(
     client: Client, experiment: Experiment
 ) -> None:
     text = page(client, experiment)
-    assert "What so many pairs can show" in text and "30 pairs" in text
+    assert "Power: detectable gain by number of seeds" in text and "30 pairs" in text
     assert "no champion yet" in text
 
 
 def test_a_viewer_cannot_queue_seeds(client: Client, experiment: Experiment) -> None:
-    assert "Queue the first look" not in page(client, experiment, "ben")
+    assert "Run the first pairs" not in page(client, experiment, "ben")
     declare(client, experiment)
     assert not Replication.objects.exists()
 
@@ -75,7 +75,7 @@ def test_pairs_are_queued_as_declared(client: Client, experiment: Experiment) ->
 @pytest.mark.parametrize(
     ("wrong", "said"),
     [
-        ({"looks": "ten"}, "Want numbers of pairs"),
+        ({"looks": "ten"}, "Enter numbers of pairs"),
         ({"looks": "2"}, "at least 3 pairs"),
         ({"looks": "10, 5"}, "increasing"),
         ({"margin": "-1"}, "margin"),
@@ -211,7 +211,7 @@ def test_the_power_of_a_schedule_is_told_before_it_is_queued(
     [
         ("", "required"),
         ("2, 5", "at least 3 pairs"),
-        ("x", "Want numbers"),
+        ("x", "Enter numbers"),
         ("5000", "at most 1000"),
     ],
 )
@@ -250,9 +250,9 @@ def test_several_candidates_and_guards_are_declared_together(
 @pytest.mark.parametrize(
     ("metric", "limit", "said"),
     [
-        ("seconds", "soon", "want a metric and a finite number"),
-        ("seconds", "nan", "want a metric and a finite number"),
-        ("", "3", "want a metric and a finite number"),
+        ("seconds", "soon", "enter a metric and a finite number"),
+        ("seconds", "nan", "enter a metric and a finite number"),
+        ("", "3", "enter a metric and a finite number"),
         ("test_accuracy", "0.9", "sealed until the verdict"),
     ],
 )

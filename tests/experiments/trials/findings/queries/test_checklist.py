@@ -57,7 +57,7 @@ def test_what_was_set_aside_is_said_so(experiment: Experiment) -> None:
         dismissed_by=cast.person("ada"),
         dismiss_reason="known",
     )
-    assert rows(experiment)["Is the search space large enough?"].words == "set aside"
+    assert rows(experiment)["Is the search space large enough?"].words == "dismissed"
 
 
 def test_a_rule_that_cannot_tell_yet_says_what_it_needs(experiment: Experiment) -> None:

@@ -58,7 +58,7 @@ def test_a_finding_that_was_set_aside_asks_for_nothing() -> None:
     )
     found = findings_of(experiment.pk, 2)
     assert found.warnings == () and len(found.dismissed) == 1
-    assert found.summary == "1 set aside"
+    assert found.summary == "1 dismissed"
     assert found.dismissed[0].dismissed_by == "ada"
 
 
