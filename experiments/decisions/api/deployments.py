@@ -98,6 +98,7 @@ def read_champion(
         "project": project.slug,
         "target": target,
         "configuration": json.loads(decision.candidate.document),
+        "code": champions.code_of(decision.candidate).packages,
         "digest": decision.candidate.digest,
         "score": deployables.score_of(decision),
         "checkpoint": _checkpoint(request, target, decision),

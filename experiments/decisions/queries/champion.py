@@ -8,9 +8,10 @@ from typing import Any
 
 from django.db.models import Max, QuerySet
 
+from experiments.design.objective_code import ObjectiveCode, recorded_code
 from experiments.errors import NotFound
+from experiments.models import Configuration, Project
 from experiments.models import Decision as Decision
-from experiments.models import Project
 from experiments.models.webhook import EventKind
 from experiments.verdict.queries.chain_check import (
     CheckedLog,
@@ -121,3 +122,18 @@ def as_document(decision: Decision) -> dict[str, Any]:
         "previous_hash": decision.previous_hash,
         "hash": decision.hash,
     }
+
+
+def code_of(configuration: Configuration) -> ObjectiveCode:
+    """Packages of a configuration's code and where they came from, as its newest run recorded."""
+    digest = json.loads(configuration.document).get("code")
+    documents = (
+        configuration.trials.filter(environment__isnull=False)
+        .order_by("-pk")
+        .values_list("environment__document", flat=True)
+    )
+    for document in documents[:20]:  # a replicate may have run other code
+        code = recorded_code(json.loads(document))
+        if code and code.digest == (digest or ""):
+            return code
+    return ObjectiveCode()

@@ -114,8 +114,8 @@ def _changes(before: Configuration | None, after: Configuration | None) -> tuple
 
 
 def _flat(configuration: Configuration) -> Mapping[str, Any]:
-    """Parameters by name; objective, commit and data beside them."""
+    """Parameters by name; objective, code, commit and data beside them."""
     document = json.loads(configuration.document)
-    outside = {name: document.get(name) or None for name in ("objective", "commit")}
+    outside = {name: document.get(name) or None for name in ("objective", "code", "commit")}
     data = {f"data {name}": value for name, value in (document.get("data") or {}).items()}
     return {**outside, **data, **document.get("parameters", {})}

@@ -4,13 +4,15 @@ import os
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from tests.workers.repositories import git
-from workers.training import code_on_disk
+from workers.training import child, code_on_disk
 from workers.training.code_on_disk import digest_of, packages_of, read_code
+from workers.training.messages import Job
 
 WHEEL = """Metadata-Version: 2.1
 Name: team-digits
@@ -231,3 +233,23 @@ def test_reading_a_digest_imports_nothing(tmp_path: Path) -> None:
         check=True,
     )
     assert done.stdout.split() == ["64", "False"]
+
+
+def test_code_that_changed_while_a_trial_started_is_begun_again_and_not_recorded_wrongly() -> None:
+    class Link:
+        stop_requested = False
+
+        def send(self, message: object) -> None: ...
+        def series(self, flush: object) -> None: ...
+        def report(self, step: float, value: float) -> bool:
+            return False
+
+    job = Job(
+        "d/0", "tests.workers.training_functions:complete", ("tests",), {}, 1, 2,
+        "validation_accuracy", "maximize", packages=("tests",), code="f" * 64,
+    )  # fmt: skip
+    outcome = child.run_job(job, Link())  # type: ignore[arg-type]
+    assert outcome.state == "lost"
+    assert "the code changed while the trial was starting, from ffffffffff to" in outcome.reason
+    same = replace(job, code=digest_of(["tests"]))
+    assert child.run_job(same, Link()).state == "complete"  # type: ignore[arg-type]

@@ -8,11 +8,21 @@ from django.test import Client
 from experiments.decisions.queries import baseline_evidence
 from experiments.decisions.queries import champion as champion_queries
 from experiments.decisions.services import baselines, decisions
+from experiments.design import configuration
 from experiments.errors import Conflict, InvalidExperiment, NotAllowed, NotOpenYet, VerdictError
-from experiments.models import Decision, Experiment, Project, Replication, Study, Trial
+from experiments.models import (
+    Decision,
+    Environment,
+    Experiment,
+    Project,
+    Replication,
+    Study,
+    Trial,
+)
 from experiments.models.trial import FailureKind, TrialState
 from experiments.team.services import tokens
-from experiments.trials.lifecycle.services import experiments, queue
+from experiments.trials.lifecycle.queries import trial_spec
+from experiments.trials.lifecycle.services import experiment_code, experiments, queue
 from experiments.verdict.decision_chain import first_previous_hash, sign, signed_fields
 from experiments.verdict.evidence import evidence
 from experiments.verdict.queries.chain_check import intact_log
@@ -72,6 +82,20 @@ def test_one_configuration_runs_over_fresh_seeds_and_nothing_is_searched() -> No
     assert parameters == {"learning_rate": 0.001, "hidden_units": 64}
 
 
+def test_the_code_of_a_baseline_is_known_once_its_first_replicate_begins() -> None:
+    replication = started()
+    before = replication.candidate
+    first = Trial.objects.order_by("pk")[0]
+    assert trial_spec.read(first.pk).lacks_code
+    for code in ("a" * 64, "b" * 64):  # a second replicate does not declare it anew
+        experiment_code.complete_baseline(trial_id=first.pk, code=code)
+    replication.refresh_from_db()
+    document = json.loads(replication.candidate.document)
+    assert document == json.loads(before.document) | {"code": "a" * 64}
+    assert {run.configuration_id for run in Trial.objects.all()} == {replication.candidate_id}
+    assert not trial_spec.read(first.pk).lacks_code
+
+
 def test_a_worker_takes_its_seeds_and_only_those() -> None:
     replication = started(seeds=2)
     claims = [queue.claim(queue="cpu", worker_id=None) for _ in range(3)]
@@ -103,6 +127,33 @@ def test_deployments_read_it_over_http(client: Client) -> None:
     told = answer.json()["decision"]
     assert (told["sequence"], told["choice"]) == (0, "baseline")
     assert told["hash"] == decision.hash
+    assert "code" not in answer.json()["configuration"] and answer.json()["code"] == []
+
+
+def test_deployments_read_the_digest_of_its_code_and_where_that_lies(client: Client) -> None:
+    replication = started()
+    first = Trial.objects.order_by("pk")[0]
+    experiment_code.complete_baseline(trial_id=first.pk, code="a" * 64)
+    replication.refresh_from_db()
+    finish(replication, 0.95, 0.951, 0.949)
+    packages = [{"name": "team", "digest": "a" * 64, "commit": "4f1c2e9", "folder": "src"}]
+    place = json.dumps({"code": {"digest": "a" * 64, "packages": packages}})
+    Trial.objects.update(environment=Environment.objects.create(digest="e", document=place))
+    decision = baselines.record(
+        access=cast.access("ada", replication), replication=replication, reason="Simple."
+    )
+    _, secret = tokens.create(user=cast.person("ben"), project=None, name="deploy")
+    answer = client.get(
+        "/api/v1/projects/digits/champion", headers={"Authorization": f"Bearer {secret}"}
+    ).json()
+    assert answer["configuration"]["code"] == "a" * 64
+    assert (
+        configuration.digest(configuration.canonical(**answer["configuration"]))
+        == (answer["digest"])
+    )
+    (package,) = answer["code"]
+    assert (package["commit"], package["folder"]) == ("4f1c2e9", "src")
+    assert decision.candidate is not None and answer["digest"] == decision.candidate.digest
 
 
 def test_the_next_decision_is_1_and_is_held_against_the_baseline() -> None:
