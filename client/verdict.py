@@ -25,8 +25,11 @@ from __future__ import annotations
 
 import atexit
 import contextlib
+import csv
 import gzip
+import hashlib
 import http.client
+import io
 import itertools
 import json
 import math
@@ -37,17 +40,20 @@ import select
 import signal
 import socket
 import ssl
+import struct
 import sys
 import tempfile
 import threading
 import time
 import traceback
 import uuid
+import zlib
 from collections import deque
-from collections.abc import Iterator, Mapping, MutableMapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping, Sequence
 from enum import Enum
-from typing import Any
-from urllib.parse import urlsplit
+from pathlib import Path
+from typing import Any, NamedTuple
+from urllib.parse import quote, urlencode, urlsplit
 
 __all__ = ["Run", "VerdictError", "finish", "init", "log", "run"]
 __version__ = "2"
@@ -62,6 +68,7 @@ CLOSE_SECONDS = 300.0  # how long to try to deliver the rest at the end
 TERMINATE_SECONDS = 8.0  # the same after SIGTERM; a container is killed 10 s after it
 CHILD_SECONDS = 10.0  # how long a forked process waits for the one that sends its points
 TIMEOUT = 30.0  # of one request
+FILE_TIMEOUT = 600.0  # of one part of a file, and of the server's storing it
 LONGEST_NAME = 200
 _HANDED = ("params", "pair", "train_seed", "split_seed")
 _ANSWERED = ("official_metric", "next_batch", "next_step")
@@ -248,6 +255,7 @@ class Run:
         self._warn = warnings
         self._ended = False
         self._forked = _Forked() if server is not None and hasattr(os, "fork") else None
+        self._files: _Files | None = None
         self._sender: _Sender | None = None
         if server is not None:
             self._sender = _Sender(self, server, int(told.get("next_batch") or 0))
@@ -285,6 +293,60 @@ class Run:
         elif self._forked is not None:
             self._forked.hand_over(call, self._warn)
 
+    def log_file(self, path: Any, name: str = "", step: Any = None) -> None:
+        """Keep a copy of a file as it is now, under its own name unless another one is given.
+
+        This and what follows never raise; what cannot be kept is told once. A thread of its own
+        sends the files, and goes on where it stopped when the connection breaks.
+        """
+        self._write(name or Path(path).name, "file", step, Path(path))
+
+    def log_text(self, name: str, text: Any, step: Any = None) -> None:
+        """Keep a text."""
+        self._log_media(name, step, lambda: media_of_text(text))
+
+    def log_image(self, name: str, image: Any, step: Any = None) -> None:
+        """Keep an image: a PNG, JPEG, GIF or WebP (path or bytes), a Pillow image, or an array
+        [H, W] or [H, W, channels] of bytes or of floats from 0 to 1.
+        """
+        self._log_media(name, step, lambda: media_of_image(image))
+
+    def log_figure(self, name: str, figure: Any, step: Any = None) -> None:
+        """Keep a figure of matplotlib (as an image) or of Plotly."""
+        self._log_media(name, step, lambda: media_of_figure(figure))
+
+    def log_table(
+        self, name: str, rows: Any, columns: Sequence[Any] | None = None, step: Any = None
+    ) -> None:
+        """Keep a table: a data frame, a mapping of columns, or rows."""
+        self._log_media(name, step, lambda: media_of_table(rows, columns))
+
+    def log_histogram(self, name: str, values: Any, step: Any = None, bins: int = 64) -> None:
+        """Keep a histogram of values."""
+        self._log_media(name, step, lambda: media_of_histogram(values, bins))
+
+    def _log_media(self, name: str, step: Any, make: Callable[[], Media]) -> None:
+        try:
+            media = make()
+        except Exception as error:  # of any library
+            self._warn(("media", name), f"{name!r:.100} is not kept: {error}")
+            return
+        name = name if str(name).endswith(media.suffix) else f"{name}{media.suffix}"
+        self._write(name, media.kind, step, media.content)
+
+    def _write(self, name: Any, kind: str, step: Any, content: bytes | Path) -> None:
+        if self._sender is None or self._ended:
+            if self._forked is not None:
+                self._warn("forked files", "files logged in a forked process are not kept")
+            return
+        at = None if step is None else self._step(step, -1)
+        if self._files is None:
+            self._files = _Files(self, self._sender.server_for_files())
+        try:
+            self._files.put(_clean(str(name)), kind, None if at == -1 else at, content)
+        except OSError as error:
+            self._warn(("file", name), f"file {name!r:.100} is not kept: {error}")
+
     def finish(
         self, state: str = "complete", value: float | None = None, reason: str = ""
     ) -> None:
@@ -316,7 +378,10 @@ class Run:
         if self._replicate:
             ending["read_split_seed"] = self._read_split_seed
         try:
+            missing = self._files.close(seconds) if self._files is not None else ""
             self._sender.close(ending, seconds)
+            if missing:
+                raise VerdictError(missing)
         finally:
             if self._forked is not None:
                 self._forked.close()
@@ -617,6 +682,9 @@ class _Sender:
         for thread in self._threads:
             thread.start()
 
+    def server_for_files(self) -> _Server:
+        return self._server.for_files()
+
     def hurry(self, seconds: float) -> None:
         """Try no longer than so many seconds from now."""
         self._deadline = min(self._deadline, time.monotonic() + seconds)
@@ -789,6 +857,92 @@ class _Queue:
                 self._start = self._end = 0
 
 
+class _Files:
+    """Copies of logged files, sent one after another in a thread of its own."""
+
+    def __init__(self, run: Run, server: _Server) -> None:
+        self._run = run
+        self._server = server
+        self._folder = tempfile.TemporaryDirectory(prefix="verdict-")
+        self._waiting: deque[tuple[str, Path, int]] = deque()  # address, copy, bytes
+        self._changed = threading.Event()
+        self._deadline = math.inf
+        self._thread = threading.Thread(target=self._keep_sending, name="verdict", daemon=True)
+        self._thread.start()
+
+    def put(self, name: str, kind: str, step: float | None, content: bytes | Path) -> None:
+        """Copy it, so that the program may go on to change it."""
+        key = uuid.uuid4().hex
+        copy = Path(self._folder.name) / key
+        digest, size = hashlib.sha256(), 0
+        with copy.open("xb") as file:
+            for block in [content] if isinstance(content, bytes) else _blocks(content):
+                digest.update(block)
+                size += file.write(block)
+        query = {"kind": kind, "sha256": digest.hexdigest(), "upload": key}
+        asked = urlencode(query | ({} if step is None else {"step": step}))
+        address = f"/runs/{self._run.id}/files/{quote(name)}?{asked}"
+        self._waiting.append((address, copy, size))
+        self._changed.set()
+
+    def close(self, seconds: float) -> str:
+        """Wait until all is sent; in words what was not."""
+        self._deadline = time.monotonic() + seconds
+        self._changed.set()
+        self._thread.join(seconds if seconds < CLOSE_SECONDS else None)
+        self._server.close()
+        self._folder.cleanup()
+        return f"{len(self._waiting)} files were not delivered" if self._waiting else ""
+
+    def _keep_sending(self) -> None:
+        while self._waiting or self._deadline == math.inf:
+            if not self._waiting:
+                self._changed.wait()
+                self._changed.clear()
+            elif self._send(*self._waiting[0]):
+                self._waiting.popleft()[1].unlink()
+            else:
+                return
+
+    def _send(self, address: str, copy: Path, size: int) -> bool:
+        """Send one, again and again from where it broke off; False when time is over."""
+        tries, start = 0, 0
+        upload = f"/runs/{self._run.id}/uploads/{copy.name}"
+        while True:
+            try:
+                if tries:
+                    start = self._received(upload)
+                with copy.open("rb") as file:
+                    file.seek(start)
+                    self._server.send_file(address, file, start, size)
+                return True
+            except VerdictError as refused:
+                if refused.status != 409 or tries >= 5:  # else the broken one is not noticed yet
+                    self._run._warn(str(refused), f"a file is not kept: {refused}")
+                    return True
+            except _Away as away:
+                if away.lasting or time.monotonic() > self._deadline:
+                    return False
+            except OSError as error:
+                self._run._warn(str(error), f"a file is not kept: {error}")
+                return True
+            tries += 1
+            pause = min(LONGEST_PAUSE, 0.25 * 2 ** min(tries, 8)) * random.uniform(0.5, 1.0)
+            time.sleep(min(pause, max(0.0, self._deadline - time.monotonic())))
+
+    def _received(self, upload: str) -> int:
+        """How much of a broken upload has arrived; nothing where the server cannot say."""
+        with contextlib.suppress(VerdictError):
+            return int(self._server.request("GET", upload, None).get("received", 0))
+        return 0
+
+
+def _blocks(path: Path) -> Iterator[bytes]:
+    with path.open("rb") as file:
+        while block := file.read(1 << 20):
+            yield block
+
+
 class _Away(Exception):
     """Nobody answered, or said to come again. `lasting`: trying again will not help."""
 
@@ -800,7 +954,8 @@ class _Away(Exception):
 class _Server:
     """One kept-alive connection to the HTTP API."""
 
-    def __init__(self, url: str, token: str | None) -> None:
+    def __init__(self, url: str, token: str | None, *, of_files: bool = False) -> None:
+        self._given = url, token
         try:
             parts = urlsplit(url)
             host, port = parts.hostname, parts.port
@@ -816,13 +971,34 @@ class _Server:
             "Content-Encoding": "gzip",
             "User-Agent": f"verdict-client/{__version__}",
         }
+        plain, tls = (
+            (http.client.HTTPConnection, http.client.HTTPSConnection)
+            if of_files
+            else (_OneSegment, _OneSegmentTls)
+        )
+        timeout = FILE_TIMEOUT if of_files else TIMEOUT
         self._connection: Any
         if parts.scheme == "https":
-            self._connection = _OneSegmentTls(
-                host, port, timeout=TIMEOUT, context=ssl.create_default_context()
-            )
+            context = ssl.create_default_context()
+            self._connection = tls(host, port, timeout=timeout, context=context)
         else:
-            self._connection = _OneSegment(host, port, timeout=TIMEOUT)
+            self._connection = plain(host, port, timeout=timeout)
+
+    def for_files(self) -> _Server:
+        """A connection of its own, which bodies of any size go over."""
+        return _Server(*self._given, of_files=True)
+
+    def send_file(self, address: str, file: Any, start: int, size: int) -> None:
+        """Send a file from `start` on. Raises as `request` does."""
+        headers = {
+            **self._headers,
+            "Content-Type": "application/octet-stream",
+            "Content-Length": str(size - start),
+        }
+        del headers["Content-Encoding"]
+        if start:
+            headers["Content-Range"] = f"bytes {start}-{size - 1}/{size}"
+        self.request("PUT", address, file, headers)
 
     def persist(self, method: str, address: str, body: Any, deadline: float) -> dict[str, Any]:
         """Ask until there is an answer. Raises VerdictError when there is none in time."""
@@ -837,9 +1013,18 @@ class _Server:
                     raise VerdictError(f"{self.url} cannot be reached: {away}") from None
                 time.sleep(pause)
 
-    def request(self, method: str, address: str, packed: bytes) -> dict[str, Any]:
+    def request(
+        self, method: str, address: str, packed: Any, headers: Mapping[str, str] | None = None
+    ) -> dict[str, Any]:
         try:
-            self._connection.request(method, self._path + address, packed, self._headers)
+            try:
+                self._connection.request(
+                    method, self._path + address, packed, headers or self._headers
+                )
+            except (BrokenPipeError, ConnectionResetError):
+                if headers is None:
+                    raise
+                # A file is refused before all of it is there: the reason may have come.
             response = self._connection.getresponse()
             raw = response.read()
         except ssl.SSLCertVerificationError as error:
@@ -997,6 +1182,146 @@ def _token(given: str | None) -> str:
             "token has"
         )
     return token
+
+
+# --- The same text stands in Verdict's workers/training/media.py. ---
+
+IMAGE_KINDS = {b"\x89PNG": ".png", b"\xff\xd8\xff": ".jpg", b"GIF8": ".gif", b"RIFF": ".webp"}
+BINS = 64
+
+
+class Media(NamedTuple):
+    """Content of a file, its kind, and the suffix of its name."""
+
+    content: bytes
+    kind: str
+    suffix: str
+
+
+def media_of_text(text: Any) -> Media:
+    return Media(str(text).encode("utf-8", "replace"), "text", ".txt")
+
+
+def media_of_image(image: Any) -> Media:
+    """Image from a PNG, JPEG, GIF or WebP (its bytes or path), a Pillow image, or pixels: an array
+    [H, W], [H, W, 1], [H, W, 3] or [H, W, 4] of bytes, or of floats from 0 to 1.
+
+    Raises:
+        ValueError: for anything else.
+    """
+    if isinstance(image, (str, Path)):
+        image = Path(image).read_bytes()
+    if isinstance(image, (bytes, bytearray)):
+        for begin, suffix in IMAGE_KINDS.items():
+            if image.startswith(begin):
+                return Media(bytes(image), "image", suffix)
+        raise ValueError("the file is no PNG, JPEG, GIF or WebP")
+    if hasattr(image, "save") and hasattr(image, "mode"):  # Pillow
+        buffer = io.BytesIO()
+        image.save(buffer, format="PNG")
+        return Media(buffer.getvalue(), "image", ".png")
+    for method in ("detach", "cpu", "numpy"):  # torch
+        image = getattr(image, method)() if hasattr(image, method) else image
+    if not hasattr(image, "shape") or not hasattr(image, "tolist"):
+        raise ValueError(f"a {type(image).__name__} is no image")
+    return Media(_png(image), "image", ".png")
+
+
+def media_of_figure(figure: Any) -> Media:
+    """Figure of matplotlib as a PNG, or of Plotly as its JSON.
+
+    Raises:
+        ValueError: for anything else.
+    """
+    figure = getattr(figure, "figure", figure) if not hasattr(figure, "savefig") else figure
+    if hasattr(figure, "savefig"):
+        buffer = io.BytesIO()
+        figure.savefig(buffer, format="png", bbox_inches="tight")
+        return Media(buffer.getvalue(), "figure", ".png")
+    if hasattr(figure, "to_plotly_json"):
+        return Media(figure.to_json().encode(), "figure", ".json")
+    raise ValueError(f"a {type(figure).__name__} is no figure of matplotlib or Plotly")
+
+
+def media_of_table(rows: Any, columns: Sequence[Any] | None = None) -> Media:
+    """Table as CSV: a data frame, a mapping of columns, or rows (mappings, or sequences with
+    `columns`).
+
+    Raises:
+        ValueError: for anything else.
+    """
+    if hasattr(rows, "columns") and hasattr(rows, "itertuples"):  # pandas
+        columns, rows = list(rows.columns), list(rows.itertuples(index=False))
+    elif isinstance(rows, Mapping):
+        columns = list(rows)
+        rows = list(zip(*(list(column) for column in rows.values())))  # noqa: B905
+    elif isinstance(rows, Iterable) and not isinstance(rows, (str, bytes)):
+        rows = list(rows)
+        if rows and all(isinstance(row, Mapping) for row in rows):
+            columns = list(dict.fromkeys(name for row in rows for name in row))
+            rows = [[row.get(name, "") for name in columns] for row in rows]
+    else:
+        raise ValueError(f"a {type(rows).__name__} is no table")
+    buffer = io.StringIO(newline="")
+    writer = csv.writer(buffer)
+    if columns is not None:
+        writer.writerow(columns)
+    writer.writerows(row if isinstance(row, Iterable) else [row] for row in rows)
+    return Media(buffer.getvalue().encode("utf-8", "replace"), "table", ".csv")
+
+
+def media_of_histogram(values: Any, bins: int = BINS) -> Media:
+    """Histogram of finite values over `bins` equal bins; those that are not finite are counted.
+
+    Raises:
+        ValueError: without any value.
+    """
+    for method in ("detach", "cpu", "flatten", "tolist"):
+        values = getattr(values, method)() if hasattr(values, method) else values
+    numbers = [float(value) for value in values]
+    finite = sorted(number for number in numbers if math.isfinite(number))
+    if not numbers:
+        raise ValueError("there are no values")
+    low, high = (finite[0], finite[-1]) if finite else (0.0, 0.0)
+    width = (high - low) / bins
+    counts = [0] * bins
+    for number in finite:
+        counts[min(bins - 1, int((number - low) / width)) if width > 0 else 0] += 1
+    content = {
+        "edges": [low + width * edge for edge in range(bins)] + [high],
+        "counts": counts,
+        "not_finite": len(numbers) - len(finite),
+    }
+    return Media(json.dumps(content).encode(), "histogram", ".json")
+
+
+def _png(pixels: Any) -> bytes:
+    """PNG of pixels, its lines unfiltered (ISO/IEC 15948)."""
+    shape = tuple(int(size) for size in pixels.shape)
+    channels = 1 if len(shape) == 2 else shape[2] if len(shape) == 3 else 0
+    if channels not in (1, 3, 4) or 0 in shape:
+        raise ValueError(f"want [H, W], [H, W, 1], [H, W, 3] or [H, W, 4], found {list(shape)}")
+    scale = 255 if "float" in str(getattr(pixels, "dtype", "")) else 1
+    lines = bytearray()
+    for line in pixels.tolist():
+        lines.append(0)  # no filter
+        for pixel in line:
+            values = pixel if isinstance(pixel, list) else [pixel]
+            lines += bytes(_byte(value * scale) for value in values)
+    colour = {1: 0, 3: 2, 4: 6}[channels]
+    head = struct.pack(">IIBBBBB", shape[1], shape[0], 8, colour, 0, 0, 0)
+    parts = (b"IHDR", head), (b"IDAT", zlib.compress(bytes(lines), 6)), (b"IEND", b"")
+    return b"\x89PNG\r\n\x1a\n" + b"".join(
+        struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
+        for name, data in parts
+    )
+
+
+def _byte(value: float) -> int:
+    return min(255, max(0, round(value))) if math.isfinite(value) else 0
+
+
+# --- End of what stands in both. ---
 
 
 def _say(text: str) -> None:

@@ -12,9 +12,8 @@ import math
 import struct
 import zlib
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 # --- The same text stands in client/verdict.py, which is one file. ---
 
@@ -22,8 +21,7 @@ IMAGE_KINDS = {b"\x89PNG": ".png", b"\xff\xd8\xff": ".jpg", b"GIF8": ".gif", b"R
 BINS = 64
 
 
-@dataclass(frozen=True)
-class Media:
+class Media(NamedTuple):
     """Content of a file, its kind, and the suffix of its name."""
 
     content: bytes
@@ -87,7 +85,7 @@ def media_of_table(rows: Any, columns: Sequence[Any] | None = None) -> Media:
         columns, rows = list(rows.columns), list(rows.itertuples(index=False))
     elif isinstance(rows, Mapping):
         columns = list(rows)
-        rows = list(zip(*(list(column) for column in rows.values()), strict=False))
+        rows = list(zip(*(list(column) for column in rows.values())))  # noqa: B905
     elif isinstance(rows, Iterable) and not isinstance(rows, (str, bytes)):
         rows = list(rows)
         if rows and all(isinstance(row, Mapping) for row in rows):
