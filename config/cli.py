@@ -11,7 +11,7 @@ import click
 from click.shell_completion import CompletionItem
 from dotenv import load_dotenv
 
-from experiments.management.command_group import CommandGroup, with_database
+from experiments.management.command_group import CommandGroup, set_up, with_database
 from experiments.management.experiment_commands import experiment_group
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -105,10 +105,9 @@ class PassedOn(click.Command):
 
     def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
         """Options of Django's command."""
-        import django
         from django.core.management import get_commands, load_command_class
 
-        django.setup(set_prefix=False)
+        set_up()
         assert self.name is not None
         parser = load_command_class(get_commands()[self.name], self.name).create_parser(
             "verdict", self.name

@@ -46,13 +46,19 @@ class ExperimentName(click.ParamType[str]):
         self, ctx: click.Context, param: click.Parameter, incomplete: str
     ) -> list[CompletionItem]:
         try:
-            django.setup(set_prefix=False)
+            set_up()
             from experiments.trials.lifecycle.queries import progress
 
             names = (f"{each.project}/{each.name}" for each in progress.all_progress())
             return [CompletionItem(name) for name in names if name.startswith(incomplete)]
         except (DatabaseError, ImproperlyConfigured, InterfaceError):
             return []  # a shell that waits for names has no room for messages
+
+
+def set_up() -> None:
+    """Set Django up where nobody has."""
+    if not apps.ready:
+        django.setup()
 
 
 def with_database(action: Callable[Parameters, None]) -> Callable[Parameters, None]:
@@ -64,8 +70,7 @@ def with_database(action: Callable[Parameters, None]) -> Callable[Parameters, No
 
     @wraps(action)
     def ready(*args: Parameters.args, **options: Parameters.kwargs) -> None:
-        if not apps.ready:
-            django.setup(set_prefix=False)
+        set_up()
         if lacking := database.why_unusable():
             raise click.ClickException(lacking)
         action(*args, **options)

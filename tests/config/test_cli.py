@@ -48,6 +48,7 @@ def in_a_shell(
     )
 
 
+@pytest.mark.processes
 def test_a_list_from_any_folder_imports_nothing_heavy(used_once: Path, tmp_path: Path) -> None:
     seen = f"print([each for each in {HEAVY} if each in sys.modules], file=sys.stderr)"
     done = in_a_shell(tmp_path, "list", after=seen, VERDICT_DATA=str(used_once))
@@ -56,6 +57,7 @@ def test_a_list_from_any_folder_imports_nothing_heavy(used_once: Path, tmp_path:
     assert done.stderr == "[]\n"
 
 
+@pytest.mark.processes
 @pytest.mark.parametrize(
     ("variables", "said"),
     [
@@ -152,6 +154,7 @@ def test_a_password_is_set_anew(monkeypatch: pytest.MonkeyPatch) -> None:
     assert admin.check_password("a fresh one, once more")
 
 
+@pytest.mark.processes
 def test_a_package_of_the_current_folder_is_allowed_and_hides_nothing_of_ours(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -8,13 +8,16 @@ import re
 import subprocess
 from collections.abc import Iterator
 from contextlib import closing
+from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
+from django.urls import reverse, set_script_prefix
 from hypothesis import given
 from hypothesis import strategies as st
 
 from config.proxied import without_prefix
+from experiments.team.pages import account, members
 from experiments.team.services import tokens
 from tests import cast
 from tests.services_under_test import web_server as servers
@@ -142,3 +145,15 @@ def test_a_prefix_that_is_no_plain_path_is_one_line(tmp_path: object) -> None:
         PUBLIC_URL="https://tools.example.org/a b/",
     )
     assert done.stderr.startswith("PUBLIC_URL: ") and done.stderr.count("\n") == 1
+
+
+def test_links_in_mails_have_the_prefix_once(settings: Any) -> None:
+    settings.PUBLIC_URL = f"https://{HOST}/verdict"
+    set_script_prefix("/verdict/")
+    try:
+        origin = account.PasswordResetView().extra_email_context["public_url"]
+        links = [members._link(1), f"{origin}{reverse('login')}"]
+    finally:
+        set_script_prefix("/")
+    for link in links:
+        assert link.startswith(f"https://{HOST}/verdict/") and link.count("/verdict/") == 1

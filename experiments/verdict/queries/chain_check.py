@@ -76,7 +76,7 @@ def broken_log(slug: str, problems: Iterable[str]) -> Conflict:
     _logger.error("the decision log of %s is not what was written: %s", slug, "; ".join(found))
     return Conflict(
         f"The decision log of {slug} is not what was written: {found[0]}. Keep what is deployed, "
-        "and let the operator run manage.py decisions verify.",
+        "and let the operator run verdict decisions verify.",
         [Problem("log", each) for each in found],
     )
 

@@ -152,7 +152,7 @@ def test_reset_mails_are_not_sent_without_end(client: Client, settings) -> None:
 
 def test_without_a_mail_server_the_page_says_what_to_do(client: Client) -> None:
     cast.person("ada", email="ada@example.org")
-    assert "changepassword" in client.get("/password/").content.decode()
+    assert "verdict password" in client.get("/password/").content.decode()
     assert client.post("/password/", {"email": "ada@example.org"}).status_code == 200
     assert not mail.outbox
 

@@ -45,7 +45,7 @@ def test_nobody_reads_it_without_logging_in(client: Client) -> None:
 def test_without_workers_the_page_says_how_to_start_one(client: Client) -> None:
     client.force_login(cast.person("dan"))
     text = client.get("/workers/").content.decode()
-    assert "No workers yet" in text and "manage.py worker" in text and "Nothing waits" in text
+    assert "No workers yet" in text and "verdict worker" in text and "Nothing waits" in text
 
 
 def test_a_node_stands_with_devices_and_the_trial_it_runs(client: Client) -> None:
