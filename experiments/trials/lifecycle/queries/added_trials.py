@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from experiments.models import Experiment, Trial
-from experiments.models.trial import FailureKind, StudyKind, TrialState
+from experiments.models.trial import FailureKind, Origin, StudyKind, TrialState
 from experiments.models.trial_encoding import decode
 
 
@@ -22,6 +22,7 @@ def may_be_retried(trial: Trial) -> bool:
         trial.study.kind == StudyKind.SEARCH
         and trial.state == TrialState.FAILED
         and trial.failure_kind != FailureKind.INFEASIBLE
+        and trial.origin != Origin.OUTSIDE
         and not trial.retries.exists()
     )
 

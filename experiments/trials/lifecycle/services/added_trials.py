@@ -117,13 +117,17 @@ def retry(*, access: Access, trial: Trial) -> int:
 
     Raises:
         NotFound, NotAllowed: for someone who is no editor.
-        Conflict: when it has not failed, was infeasible (an outcome that would come again), or
-            was tried again already.
+        Conflict: when it has not failed, was infeasible (an outcome that would come again), was
+            tried again already, or was run by a program outside: no worker would take it.
     """
     experiment = trial.study.experiment
     if experiment is None or trial.study.kind != StudyKind.SEARCH:
         raise NotFound("There is no such trial of a search.")
     access.require(Role.EDITOR, experiment)
+    if experiment.is_from_outside:
+        raise Conflict(
+            "A program outside ran it: that program goes on with it, or starts another."
+        )
     with transaction.atomic():
         locked = Experiment.objects.select_for_update().get(pk=experiment.pk)
         failed = Trial.objects.get(pk=trial.pk)

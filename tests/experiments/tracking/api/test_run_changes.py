@@ -5,8 +5,10 @@ from __future__ import annotations
 import pytest
 from django.test import Client
 
+from experiments.errors import Conflict
 from experiments.models import Experiment, Finding, Project, Trial
 from experiments.models.trial import FailureKind, TrialState
+from experiments.trials.lifecycle.services.added_trials import retry
 from experiments.trials.lifecycle.services.run_changes import BATCHES
 from experiments.trials.series.queries import series
 from tests import cast
@@ -98,7 +100,11 @@ def test_a_terminated_run_says_nothing_of_its_configuration_and_says_why(
         FailureKind.LOST,
         f"terminated: {reason}",
     )
-    assert f"terminated: {reason}" in page()
+    text = page()
+    assert f"terminated: {reason}" in text
+    assert "Retry with the same seeds" not in text  # no worker would take it
+    with pytest.raises(Conflict, match="A program outside ran it"):
+        retry(access=cast.access("cleo", trial.study.experiment), trial=trial)
 
 
 def test_a_run_goes_on_after_its_program_was_ended(program: Program) -> None:
