@@ -7,7 +7,7 @@ from experiments.models.experiment import Experiment, ExperimentTag
 from experiments.models.finding import Finding, TrialReading
 from experiments.models.importance import ParameterImportance
 from experiments.models.invitation import CountedAttempt, Invitation
-from experiments.models.outside_run import LatestMetric, RunDataset
+from experiments.models.outside_run import LatestMetric, LoggedModel, RunDataset
 from experiments.models.project import Configuration, Membership, Project
 from experiments.models.replication import Replication
 from experiments.models.series import Report, SealedScore, SeriesBatch
@@ -31,6 +31,7 @@ __all__ = [
     "Finding",
     "Invitation",
     "LatestMetric",
+    "LoggedModel",
     "Membership",
     "MessageChoice",
     "ObjectiveCheck",

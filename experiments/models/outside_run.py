@@ -49,3 +49,25 @@ class RunDataset(models.Model):
 
     def __str__(self) -> str:
         return f"{self.name} {self.digest}"
+
+
+class LoggedModel(models.Model):
+    """A model that a program logged; its files are files of its run, below `models/<key>/`."""
+
+    key = models.CharField(max_length=34, unique=True)  # "m-" and 32 hexadecimal digits
+    trial = models.ForeignKey(Trial, models.CASCADE, related_name="logged_models")
+    name = models.CharField(max_length=500)
+    model_type = models.CharField(max_length=500, blank=True)
+    status = models.CharField(max_length=40)  # LOGGED_MODEL_PENDING, _READY or _UPLOAD_FAILED
+    step = models.BigIntegerField(default=0)
+    params = models.TextField(default="{}")  # JSON: name to text
+    tags = models.TextField(default="{}")  # JSON: name to text
+    created_at = models.DateTimeField(auto_now_add=True)
+    updated_at = models.DateTimeField(auto_now=True)
+    deleted_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        ordering = ("pk",)
+
+    def __str__(self) -> str:
+        return self.name

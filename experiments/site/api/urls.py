@@ -54,10 +54,13 @@ for _pattern in _patterns:
         # Tokens are no cookies: no other site can make a browser send one.
         _pattern.callback = csrf_exempt(in_one_shape(_pattern.callback))
 
+FILES = "mlflow-artifacts/artifacts"
 urlpatterns: list[URLPattern | URLResolver] = [
     path("v1/openapi.json", openapi_document, name="openapi"),
     path("v1/", (_patterns, _app, _namespace)),
     path("<str:version>/mlflow/<path:call>", mlflow.door, name="mlflow"),
+    path(f"<str:version>/{FILES}", mlflow.artifacts, name="mlflow_artifacts"),
+    path(f"<str:version>/{FILES}/<path:path>", mlflow.artifacts, name="mlflow_artifact"),
     re_path(r"^", unknown_path),
 ]
 # Below a project: the tracking URI of its MLflow clients is its page's address.
@@ -66,5 +69,15 @@ of_projects: list[URLPattern | URLResolver] = [
         "projects/<slug:slug>/api/<str:version>/mlflow/<path:call>",
         mlflow.door,
         name="project_mlflow",
+    ),
+    path(
+        f"projects/<slug:slug>/api/<str:version>/{FILES}",
+        mlflow.artifacts,
+        name="project_mlflow_artifacts",
+    ),
+    path(
+        f"projects/<slug:slug>/api/<str:version>/{FILES}/<path:path>",
+        mlflow.artifacts,
+        name="project_mlflow_artifact",
     ),
 ]

@@ -15,8 +15,14 @@ from django.views.decorators.csrf import csrf_exempt
 
 from experiments.errors import VerdictError
 from experiments.team.queries import token_access
+from experiments.team.queries.token_access import ApiToken
 from experiments.team.services import tokens
-from experiments.tracking.api import mlflow_experiments, mlflow_runs
+from experiments.tracking.api import (
+    mlflow_artifacts,
+    mlflow_experiments,
+    mlflow_models,
+    mlflow_runs,
+)
 from experiments.tracking.api.mlflow_call import Call, Handler
 from experiments.tracking.mlflow_errors import MlflowError
 from experiments.tracking.mlflow_fields import Fields
@@ -26,6 +32,7 @@ from experiments.web.api_errors import tracker_error
 ROUTES: Mapping[tuple[str, str], Handler] = {
     **mlflow_experiments.ROUTES,
     **mlflow_runs.ROUTES,
+    **mlflow_models.ROUTES,
 }
 VERSIONS = ("2.0", "3.0")
 _NOT_OFFERED = (
@@ -45,11 +52,25 @@ _NOT_OFFERED = (
 _REFUSED = {409: 400, 422: 400}  # what MLflow answers for what is wrong with a request
 
 
+@csrf_exempt
+def artifacts(
+    request: HttpRequest, version: str, path: str = "", slug: str = ""
+) -> HttpResponseBase:
+    """Files of runs and models: PUT, GET and DELETE of one, GET of a list without a path."""
+    return _shaped(request, lambda: _file(request, path, slug))
+
+
 @csrf_exempt  # a token is no cookie: no other site can make a browser send one
 def door(request: HttpRequest, version: str, call: str, slug: str = "") -> HttpResponseBase:
     """One call of a client."""
+    path = call.strip("/") if version in VERSIONS else ""
+    return _shaped(request, lambda: _answered(request, path, slug))
+
+
+def _shaped(request: HttpRequest, answered: Callable[[], HttpResponseBase]) -> HttpResponseBase:
+    """The answer, or what went wrong in the shape that clients know."""
     try:
-        return _answered(request, call.strip("/") if version in VERSIONS else "", slug)
+        return answered()
     except MlflowError as error:
         return tracker_error(error.status, error.message, error.code)
     except VerdictError as error:
@@ -58,23 +79,42 @@ def door(request: HttpRequest, version: str, call: str, slug: str = "") -> HttpR
 
 
 def _answered(request: HttpRequest, path: str, slug: str) -> HttpResponseBase:
-    handler = _handler(str(request.method), path)
-    secret = tokens.secret_in(request.headers.get("Authorization", ""))
-    token = token_access.find(tokens.digest(secret)) if secret else None
+    handler, named = _handler(str(request.method), path)
+    token = _token(request)
     if token is None:
-        refused = tracker_error(
-            401,
-            "A valid token is needed: set MLFLOW_TRACKING_TOKEN, or send it as the password.",
-        )
-        refused["WWW-Authenticate"] = 'Basic realm="Verdict"'
-        return refused
+        return _unknown()
     tokens.touch(token=token)
-    fields = _query(request) if request.method == "GET" else api_bodies.read_object(request)
-    answer = handler(Call(token, slug, Fields(fields)))
+    fields = _query(request) if request.method in ("GET", "DELETE") else {}
+    if request.method != "GET" and (request.method != "DELETE" or request.body):
+        fields = fields | api_bodies.read_object(request)
+    answer = handler(Call(token, slug, Fields(fields | named)))
     return HttpResponse(
         json.dumps(answer or {}, separators=(",", ":"), allow_nan=False),
         content_type="application/json",
     )
+
+
+def _file(request: HttpRequest, path: str, slug: str) -> HttpResponseBase:
+    handler = mlflow_artifacts.METHODS.get(str(request.method))
+    if handler is None:
+        raise MlflowError(f"Files take no {str(request.method)[:20]}.", "METHOD_NOT_ALLOWED")
+    token = _token(request)
+    if token is None:
+        return _unknown()
+    return handler(request, Call(token, slug, Fields(_query(request))), path)
+
+
+def _token(request: HttpRequest) -> ApiToken | None:
+    secret = tokens.secret_in(request.headers.get("Authorization", ""))
+    return token_access.find(tokens.digest(secret)) if secret else None
+
+
+def _unknown() -> HttpResponseBase:
+    refused = tracker_error(
+        401, "A valid token is needed: set MLFLOW_TRACKING_TOKEN, or send it as the password."
+    )
+    refused["WWW-Authenticate"] = 'Basic realm="Verdict"'
+    return refused
 
 
 def _query(request: HttpRequest) -> dict[str, Any]:
@@ -85,16 +125,18 @@ def _query(request: HttpRequest) -> dict[str, Any]:
     }
 
 
-def _handler(method: str, path: str) -> Callable[[Call], dict[str, Any] | None]:
-    found = ROUTES.get((method, path))
+def _handler(method: str, path: str) -> tuple[Handler, dict[str, Any]]:
+    """Handler of a call, and the fields that its path names."""
+    route, named = mlflow_models.route_of(path)
+    found = ROUTES.get((method, route))
     if found is not None:
-        return found
+        return found, named
     if path.split("/", 1)[0] in _NOT_OFFERED:
         raise MlflowError(
             "Verdict keeps runs, their files and models; traces, prompts, evaluation, the "
             "gateway and webhooks of MLflow are not offered.",
             "NOT_IMPLEMENTED",
         )
-    if any(known == path for _, known in ROUTES):
-        raise MlflowError(f"{path} takes no {method[:20]}.", "METHOD_NOT_ALLOWED")
+    if any(known == route for _, known in ROUTES):
+        raise MlflowError(f"{path[:200]} takes no {method[:20]}.", "METHOD_NOT_ALLOWED")
     raise MlflowError(f"There is nothing at {method[:20]} {path[:200]}.", "ENDPOINT_NOT_FOUND")

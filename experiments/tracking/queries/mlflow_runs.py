@@ -12,7 +12,7 @@ from django.db.models import QuerySet
 
 from experiments.design import metrics
 from experiments.design.metrics import Metric
-from experiments.models import ApiToken, LatestMetric, RunDataset, Trial
+from experiments.models import ApiToken, LatestMetric, LoggedModel, RunDataset, Trial
 from experiments.models.experiment import OUTSIDE
 from experiments.models.project import Role
 from experiments.models.trial import FailureKind, StudyKind, TrialState
@@ -126,7 +126,7 @@ def status_of(state: int, failure_kind: str) -> str:
 
 
 def read(trial_ids: Sequence[int]) -> list[dict[str, Any]]:
-    """Whole runs in MLflow's shape, in the order of their ids. Three queries."""
+    """Whole runs in MLflow's shape, in the order of their ids. Four queries."""
     runs: dict[int, dict[str, Any]] = {}
     latest: dict[int, list[dict[str, Any]]] = {}
     datasets: dict[int, list[dict[str, Any]]] = {}
@@ -140,7 +140,13 @@ def read(trial_ids: Sequence[int]) -> list[dict[str, Any]]:
             latest.setdefault(pk, []).append(_point(key, value, time_ms, step))
         for each in RunDataset.objects.filter(trial_id__in=some).order_by("pk"):
             datasets.setdefault(each.trial_id, []).append(_dataset(each))
+    outputs: dict[int, list[dict[str, Any]]] = {}
+    for pk, key, step in LoggedModel.objects.filter(
+        trial_id__in=trial_ids[:_PORTION], deleted_at__isnull=True
+    ).values_list("trial_id", "key", "step"):
+        outputs.setdefault(pk, []).append({"model_id": key, "step": step})
     for pk, run in runs.items():
+        run["outputs"] = {"model_outputs": outputs.get(pk, [])}
         run["data"]["metrics"] = latest.get(pk, [])
         run["inputs"]["dataset_inputs"] = datasets.get(pk, [])
     return [runs[pk] for pk in trial_ids if pk in runs]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import json
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -29,6 +30,7 @@ from experiments.trials.table.queries.filtered_trials import SEED_PARAMETER, USE
 
 NAME_TAG, PARENT_TAG, USER_TAG = "mlflow.runName", "mlflow.parentRunId", "mlflow.user"
 COMMIT_TAG, CONTEXT_TAG = "mlflow.source.git.commit", "mlflow.data.context"
+MODELS_TAG = "mlflow.log-model.history"
 LONGEST_RUN_NAME = 500
 ENDS = {"FINISHED": "complete", "FAILED": "failed", "KILLED": "cancelled"}
 
@@ -324,3 +326,18 @@ def dataset_of(fields: Mapping[str, Any], tags: Mapping[str, str]) -> RunDataset
     return RunDataset(
         context=tags.get(CONTEXT_TAG, "")[:500], tags=encoding.encode(dict(tags)), **fields
     )
+
+
+def record_model(*, run: FoundRun, model: Mapping[str, Any]) -> None:
+    """Add a model's description to those of a run, which clients read from a tag."""
+    if run.deleted:
+        raise not_active("run", run.run_id)
+    with transaction.atomic():
+        trial = Trial.objects.select_for_update().get(pk=run.id)
+        tags = encoding.decode(trial.user_attributes)
+        try:
+            models = json.loads(tags.get(MODELS_TAG, "[]"))
+        except ValueError:
+            models = []
+        tags[MODELS_TAG] = json.dumps([*models, model] if isinstance(models, list) else [model])
+        Trial.objects.filter(pk=run.id).update(user_attributes=encoding.encode(tags))

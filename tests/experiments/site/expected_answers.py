@@ -172,6 +172,22 @@ PAGES: dict[str, Row] = {
 API: dict[str, Row] = {
     "api/<str:version>/mlflow/<path:call>": Row(GET=READ_API),
     "projects/<slug:slug>/api/<str:version>/mlflow/<path:call>": Row(GET=READ_API),
+    "api/<str:version>/mlflow-artifacts/artifacts": Row(
+        GET="401 404 404 404 404 404",
+        PUT="401 404 404 404 404 404",
+        DELETE="401 404 404 404 404 404",
+    ),
+    "api/<str:version>/mlflow-artifacts/artifacts/<path:path>": Row(
+        GET=READ_API, PUT="401 404 403 200 200 200", DELETE="401 404 403 200 200 200"
+    ),
+    "projects/<slug:slug>/api/<str:version>/mlflow-artifacts/artifacts": Row(
+        GET="401 404 404 404 404 404",
+        PUT="401 404 404 404 404 404",
+        DELETE="401 404 404 404 404 404",
+    ),
+    "projects/<slug:slug>/api/<str:version>/mlflow-artifacts/artifacts/<path:path>": Row(
+        GET=READ_API, PUT="401 404 403 200 200 200", DELETE="401 404 403 200 200 200"
+    ),
     "api/v1/openapi.json": Row(GET="401 200 200 200 200 200"),
     "api/v1/projects": Row(GET="401 200 200 200 200 200", POST="401 403 403 403 403 403"),
     "api/v1/projects/<slug>": Row(GET=READ_API),

@@ -101,10 +101,14 @@ def values() -> dict[str, str]:
     )
     outside = runs.create(access=cast.access("cleo"), new=runs.NewRun(experiment="outside"))
     Trial.objects.filter(pk=outside.run_id).update(run_id=RUN)
+    Artifact.objects.create(
+        trial_id=outside.run_id, kind="text", name="a.txt", path=held.path, size=1, sha256="1" * 64
+    )
     of_outside = Trial.objects.get(pk=outside.run_id).study.experiment_id
     return {
         "slug": "digits",
         "version": "2.0",
+        "path": f"{of_outside}/{RUN.hex}/artifacts/a.txt",
         "experiment": str(of_outside),
         "run": RUN.hex,
         "call": f"experiments/get?experiment_id={of_outside}",
