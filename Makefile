@@ -5,6 +5,7 @@ SHELL := /bin/sh
 
 VENV := .venv
 BIN := $(VENV)/bin
+CLIENTS := .venv-clients
 RUN_GROUPS := web,workers,embedded
 ALL_GROUPS := $(RUN_GROUPS),s3,test,lint
 # Processes of the tests; two more than there are cores, as many of them wait for their workers.
@@ -13,7 +14,7 @@ PYTEST := $(BIN)/python -m pytest --quiet -n $(JOBS)
 # A file's tests stay in one process, which builds what they share once.
 BY_FILE := --dist loadfile --no-loadscope-reorder
 
-.PHONY: help setup run test test-postgresql test-sqlite test-browser test-quick test-all lint bench screenshots clean
+.PHONY: help setup run test test-postgresql test-sqlite test-browser test-quick test-clients test-all lint bench screenshots clean
 
 help:  ## List the commands.
 	@sed -n 's/^\([a-z-]*\):.*  ## /\1|/p' $(MAKEFILE_LIST) | while IFS='|' read -r name text; do \
@@ -35,6 +36,9 @@ test-sqlite: $(VENV)/.installed-all
 # Skipped without a Chromium (CHROMIUM=path names one), except where CI is set: there it fails.
 test-browser: $(VENV)/.installed-all
 	$(PYTEST) --dist worksteal -m browser -rs tests/e2e
+
+test-clients: $(VENV)/.installed-all $(CLIENTS)/mlflow-2/.installed $(CLIENTS)/mlflow-3/.installed  ## MLflow's own clients against the server (installs them).
+	CLIENTS=$(CLIENTS) $(PYTEST) -n 0 tests/clients/mlflow_clients.py
 
 test-quick: $(VENV)/.installed-all  ## Run what needs neither processes nor a browser nor long, on SQLite: while one works.
 	$(PYTEST) $(BY_FILE) -m "not (browser or processes or thorough)" --hypothesis-profile=quick
@@ -71,6 +75,16 @@ screenshots: $(VENV)/.installed-all  ## Take the README's pictures anew; EVERY=f
 
 clean:  ## Remove .venv and caches; data in var/ stays.
 	rm -rf $(VENV) staticfiles .mypy_cache .pytest_cache .ruff_cache .hypothesis *.egg-info
+
+$(CLIENTS)/mlflow-2/.installed: | $(VENV)/bin/python
+	$(BIN)/python -m venv $(CLIENTS)/mlflow-2
+	$(CLIENTS)/mlflow-2/bin/pip install --quiet "mlflow-skinny~=2.22.0"
+	@touch $@
+
+$(CLIENTS)/mlflow-3/.installed: | $(VENV)/bin/python
+	$(BIN)/python -m venv $(CLIENTS)/mlflow-3
+	$(CLIENTS)/mlflow-3/bin/pip install --quiet "mlflow~=3.17"
+	@touch $@
 
 # One stamp for each set of groups, older than pyproject.toml when its list may have changed.
 $(VENV)/.installed-%: pyproject.toml | $(VENV)/bin/python

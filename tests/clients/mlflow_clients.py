@@ -1,0 +1,46 @@
+"""MLflow's clients against the production server: `make test-clients`.
+
+Not part of the suite: the clients are large, and live in environments of their own below the
+folder that CLIENTS names: mlflow-2 (mlflow-skinny 2.22) and mlflow-3 (mlflow 3.x).
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from experiments.team.services import tokens
+from tests import cast
+from tests.services_under_test.web_server import WebServer
+
+PROGRAMS = Path(__file__).parent
+CLIENTS = Path(os.environ.get("CLIENTS", ".venv-clients"))
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize(
+    ("client", "program"),
+    [("mlflow-2", "tracking"), ("mlflow-3", "tracking"), ("mlflow-3", "autologging")],
+)
+def test_a_client_finds_what_it_logged(client: str, program: str, web_server: WebServer) -> None:
+    cast.project()
+    _, secret = tokens.create(
+        user=cast.person("cleo"), project=None, name="client", scopes=("read", "write")
+    )
+    done = subprocess.run(
+        [CLIENTS / client / "bin" / "python", PROGRAMS / f"{program}.py"],
+        env={
+            "PATH": os.environ["PATH"],
+            "HOME": os.environ.get("HOME", "/"),
+            "MLFLOW_TRACKING_URI": f"{web_server.url}/projects/digits",
+            "MLFLOW_TRACKING_TOKEN": secret,
+            "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
+        },
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.stdout.endswith("done\n"), done.stderr[-4000:]
