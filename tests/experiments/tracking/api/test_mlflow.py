@@ -7,11 +7,14 @@ import json
 from typing import Any
 
 import pytest
+from django.db import connection
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 
 from experiments.models import (
     Configuration,
     Experiment,
+    LatestMetric,
     Membership,
     Project,
     SealedScore,
@@ -24,6 +27,7 @@ from tests import cast
 from tests.cast.tracker import START, Tracker
 
 pytestmark = pytest.mark.django_db
+_OF_TRANSACTIONS = ("BEGIN", "COMMIT", "SAVEPOINT", "RELEASE", "ROLLBACK")
 
 
 @pytest.fixture
@@ -577,3 +581,21 @@ def test_a_program_that_names_no_project_gets_one_of_its_own() -> None:
     for page in ("/", "/projects/mlflow/", "/projects/mlflow/experiments/Default/",
                  "/projects/mlflow/experiments/Default/trials/0/"):  # fmt: skip
         assert browser.get(page).status_code == 200, page
+
+
+def test_logging_asks_the_database_little_and_writes_a_row_for_each_request(
+    tracker: Tracker,
+) -> None:
+    run = tracker.run(tracker.experiment())
+    tracker.log(run, "loss", 1.0)
+    point = {"run_id": run, "key": "loss", "value": 0.5, "timestamp": START, "step": 5}
+    with CaptureQueriesContext(connection) as asked:
+        tracker.post("runs/log-metric", **point)
+    # Token and run are read; sign of life, latest value and flush are written in one message
+    # where the database takes several statements in one.
+    messages = [each["sql"] for each in asked if each["sql"].split()[0] not in _OF_TRANSACTIONS]
+    assert len(messages) == (3 if connection.vendor == "postgresql" else 5), messages
+    before = SeriesBatch.objects.count()
+    tracker.log(run, "loss", *range(1000), first=6)
+    assert SeriesBatch.objects.count() == before + 1
+    assert LatestMetric.objects.count() == 1

@@ -6,7 +6,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("experiments", "0028_edge_probes"),
+        ("experiments", "0029_code_versions"),
     ]
 
     operations = [
