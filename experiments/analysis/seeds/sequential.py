@@ -35,6 +35,7 @@ from experiments.analysis.seeds.skew import correction, transformed, untransform
 Floats = NDArray[np.float64]
 
 CONFIDENCE = 0.95
+FULL_ADJUSTMENT = 20  # degrees of freedom
 DRAWS = 20_000  # and as many mirrored
 SEED = 0
 _BLOCK = 64  # draws of a path that are held at a time
@@ -63,7 +64,10 @@ def estimate_after_stop(
 ) -> SequentialEstimate:
     """Estimate the gain of a comparison that was tested at `looks` and stopped at the last.
 
-    The interval is the hull of `stage_wise` and of Student's, corrected for skewness.
+    The interval is the hull of `stage_wise` and of Student's, corrected for skewness. The estimate
+    is that of `stage_wise` from 21 pairs on; below, where its variance is hardly known and it errs
+    low (by .15 SD at looks 3, 5, 7 and a true gain of 3 SD), only a share of the adjustment of the
+    mean is made, which keeps the median bias under .1 SD.
     """
     lower, upper = _students(sample, confidence)
     if len(looks) == 1:
@@ -71,7 +75,14 @@ def estimate_after_stop(
     ordered = stage_wise(
         sample, margin=margin, level=level, looks=looks, unpaired=unpaired, confidence=confidence
     )
-    return replace(ordered, lower=min(ordered.lower, lower), upper=max(ordered.upper, upper))
+    mean = float(sample.mean[0])
+    share = min(1.0, sample.degrees / FULL_ADJUSTMENT)
+    return replace(
+        ordered,
+        estimate=mean + share * (ordered.estimate - mean),
+        lower=min(ordered.lower, lower),
+        upper=max(ordered.upper, upper),
+    )
 
 
 def gain_given_adopt(
