@@ -74,4 +74,5 @@ def _curve(series: DryRunSeries) -> Figure:
         values=np.asarray(series.values, dtype=np.float64),
         seconds=np.zeros(len(series.steps)),
     )
-    return learning_curves([line], y_title=series.name)
+    drawn = learning_curves([line], y_title=series.name)
+    return {**drawn, "layout": {**drawn["layout"], "showlegend": False}}
