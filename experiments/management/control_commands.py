@@ -10,7 +10,8 @@ import click
 from experiments.management.command_group import ExperimentName, say_json, with_database
 
 if TYPE_CHECKING:
-    from experiments.models import Experiment, Trial
+    from experiments.design.queries.records import TrialRecord
+    from experiments.models import Experiment
     from experiments.team.queries.access import Access
 
 _EXPERIMENT = click.argument("experiment", type=ExperimentName(), metavar="PROJECT/NAME")
@@ -208,7 +209,7 @@ def _cap(text: str | None) -> float | Literal["keep"] | None:
         raise VerdictError("This cannot be changed so.", [problem]) from None
 
 
-def _trial(experiment: Experiment, name: str) -> Trial:
+def _trial(experiment: Experiment, name: str) -> TrialRecord:
     from experiments.design.trial_names import parse_trial_name
     from experiments.errors import NotFound
     from experiments.trials.table.queries.trial_detail import find_trial

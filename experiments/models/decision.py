@@ -24,7 +24,7 @@ CHAMPION_CHOICES = (Choice.BASELINE, Choice.ADOPT, Choice.REVERT)
 
 
 class DecisionQuerySet(models.QuerySet["Decision"]):
-    def crowning(self, project: Project, target: str = "production") -> Decision | None:
+    def crowning(self, project: Project | int, target: str = "production") -> Decision | None:
         """The decision that made the project's present champion; None before the first one."""
         return (
             self.filter(project=project, target=target, choice__in=CHAMPION_CHOICES)

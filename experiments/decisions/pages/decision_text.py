@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from experiments.decisions.queries.decisions import DecisionRecord
-from experiments.design.queries.experiments import Experiment
+from experiments.design.queries.records import ExperimentRecord
 from experiments.team.queries.access import Access
 from experiments.verdict.panels.evidence_view import EvidencePage
 from experiments.web.formatting import moment, score, signed
@@ -32,7 +32,7 @@ def decision_markdown(decision: DecisionRecord, page: EvidencePage, access: Acce
 
 
 def open_markdown(
-    experiment: Experiment, page: EvidencePage, access: Access, *, waiting: str
+    experiment: ExperimentRecord, page: EvidencePage, access: Access, *, waiting: str
 ) -> str:
     """The Decide page before anybody has decided; between looks only the seeds."""
     lines = [f"# {access.name}, {experiment.name}: adopt?", ""]

@@ -22,6 +22,7 @@ from experiments.design import configuration
 from experiments.design.document import commands, experiment_file
 from experiments.design.document.experiment_file import ExperimentFile
 from experiments.design.document.objectives import refusal
+from experiments.design.queries.records import AnyExperiment
 from experiments.design.review.design_review import check_project
 from experiments.errors import Conflict, InvalidExperiment, NotOpenYet, Problem, VerdictError
 from experiments.models import Configuration, Decision, Experiment, Project, Replication, Study
@@ -110,9 +111,9 @@ def _check_none(project: Project) -> None:
             raise Conflict(f"A baseline is under way: {replication.experiment.name}.")
 
 
-def _end_search(experiment: Experiment) -> None:
+def _end_search(experiment: AnyExperiment) -> None:
     """Nothing is searched: no row is left to any sampler."""
-    Study.objects.filter(experiment=experiment).update(budget=0)
+    Study.objects.filter(experiment=experiment.pk).update(budget=0)
     Experiment.objects.filter(pk=experiment.pk).update(
         state=ExperimentState.FINISHED,
         budget=0,

@@ -9,6 +9,7 @@ from django.db import transaction
 from django.utils import timezone
 
 from experiments.decisions.queries.champion import as_document, sentence
+from experiments.design.queries.records import AnyExperiment
 from experiments.errors import Conflict, Problem, VerdictError
 from experiments.models import Configuration, Decision, Experiment, Project, Replication
 from experiments.models.decision import Choice
@@ -74,7 +75,7 @@ def append(
     evidence: str,
     candidate: Configuration | None,
     baseline: Configuration | None = None,
-    experiment: Experiment | None = None,
+    experiment: AnyExperiment | None = None,
     replication: Replication | None = None,
     verdict: str = "",
     overrides_verdict: bool = False,
@@ -94,7 +95,7 @@ def append(
         target=target,
         sequence=last.sequence + 1 if last else int(choice != Choice.BASELINE),
         choice=choice,
-        experiment=experiment,
+        experiment_id=experiment.pk if experiment else None,
         replication=replication,
         candidate=candidate,
         baseline=baseline,

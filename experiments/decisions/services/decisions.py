@@ -10,6 +10,7 @@ from typing import Any
 from django.db import IntegrityError, transaction
 
 from experiments.decisions.services import decision_log
+from experiments.design.queries.records import AnyExperiment
 from experiments.errors import Conflict, NotFound, NotOpenYet, Problem, VerdictError
 from experiments.models import Configuration, Decision, Experiment, Project, Replication
 from experiments.models.decision import Choice
@@ -37,7 +38,7 @@ class _Basis:
 def record(
     *,
     access: Access,
-    experiment: Experiment,
+    experiment: AnyExperiment,
     choice: str,
     reason: str,
     replication: Replication | None = None,
@@ -121,7 +122,7 @@ def _deployed(
     return {"checkpoint": document} if document else {}
 
 
-def _check_choice(choice: str, experiment: Experiment, replication: Replication | None) -> None:
+def _check_choice(choice: str, experiment: AnyExperiment, replication: Replication | None) -> None:
     if replication is not None and replication.experiment_id != experiment.pk:
         raise NotFound(f"{experiment.name} has no replication {replication.pk}.")
     if choice not in (*_NEEDS_A_VERDICT, Choice.DROPPED):
@@ -160,7 +161,7 @@ def _check_undecided(locked: Replication, choice: str, target: str) -> None:
         )
 
 
-def _without_seeds(experiment: Experiment) -> _Basis:
+def _without_seeds(experiment: AnyExperiment) -> _Basis:
     """Basis from the search alone; refused once there are seeds, or when it was dropped."""
     locked = Experiment.objects.select_for_update().get(pk=experiment.pk)
     earlier = locked.decisions.filter(choice=Choice.DROPPED).first()

@@ -17,8 +17,8 @@ from experiments.design.document.experiment_file import ExperimentFile
 from experiments.design.follow_ups.experiment_changes import Change
 from experiments.design.follow_ups.space_limits import not_ready
 from experiments.design.queries.exploration import Exploration
+from experiments.design.queries.records import AnyExperiment
 from experiments.design.space.search_space import ARM, Arm, Choices, Fixed, Range
-from experiments.models import Experiment
 
 _ROOM = 0.1  # of the old range, left on each side of the best trials
 
@@ -28,7 +28,7 @@ class Asked:
     """Source of a follow-up."""
 
     file: ExperimentFile
-    older: Experiment
+    older: AnyExperiment
     seen: Exploration
     hyperparameter: str = ""
     edge: str = ""

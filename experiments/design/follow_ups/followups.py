@@ -25,8 +25,8 @@ from experiments.design.follow_ups.followup_changes import Asked, Followup
 from experiments.design.follow_ups.space_limits import refusals
 from experiments.design.queries.experiments import free_name
 from experiments.design.queries.exploration import Exploration, explored
+from experiments.design.queries.records import AnyExperiment
 from experiments.errors import InvalidExperiment, Problem
-from experiments.models import Experiment
 
 __all__ = ["FOLLOWUPS", "Followup", "Proposal", "against_older", "propose"]
 
@@ -75,7 +75,7 @@ class Proposal:
 
 
 def propose(
-    older: Experiment,
+    older: AnyExperiment,
     kind: str,
     *,
     hyperparameter: str = "",
@@ -127,7 +127,7 @@ def propose(
     return Proposal(kind, name, text, differences(file, newer), made.why)
 
 
-def against_older(older: Experiment, newer: ExperimentFile) -> list[Problem]:
+def against_older(older: AnyExperiment, newer: ExperimentFile) -> list[Problem]:
     """Reasons against an experiment that extends `older`; empty when there are none.
 
     A range must not pass a natural limit of the older one, nor an edge beyond which training
@@ -137,7 +137,7 @@ def against_older(older: Experiment, newer: ExperimentFile) -> list[Problem]:
     return refusals(file, newer, explored(older)) if file else []
 
 
-def _free_name(older: Experiment, suffix: str) -> str:
+def _free_name(older: AnyExperiment, suffix: str) -> str:
     """The older name with the suffix, numbered when it is taken."""
     wanted = older.name if suffix.isdigit() else f"{older.name[:180]}-{suffix}"
     return free_name(older.project_id, wanted)

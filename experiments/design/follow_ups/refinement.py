@@ -15,8 +15,8 @@ from experiments.design.document import experiment_file, experiment_yaml
 from experiments.design.document.experiment_file import ExperimentFile
 from experiments.design.document.grid import MOST_DIMENSIONS
 from experiments.design.follow_ups.experiment_changes import as_file
-from experiments.design.queries.experiments import Experiment
 from experiments.design.queries.good_trials import GoodTrials, good_trials
+from experiments.design.queries.records import AnyExperiment
 from experiments.design.space.search_space import Choices, Hyperparameter, Scalar, searched_domain
 from experiments.errors import Conflict, InvalidExperiment, Problem
 
@@ -59,14 +59,14 @@ class GoodRegion:
         return self.dimensions > MOST_DIMENSIONS
 
 
-def may_refine(experiment: Experiment) -> bool:
+def may_refine(experiment: AnyExperiment) -> bool:
     """Test whether a search has ended whose trials are spread over its whole space."""
     sampler = SAMPLERS.get(experiment.sampler)
     spread = sampler is not None and not sampler.adaptive and sampler.name != "grid"
     return spread and experiment.state in ENDED and bool(experiment.source)
 
 
-def good_region(experiment: Experiment) -> GoodRegion:
+def good_region(experiment: AnyExperiment) -> GoodRegion:
     """The region of the best quarter of an ended random search's complete trials.
 
     Raises:
@@ -88,7 +88,9 @@ def good_region(experiment: Experiment) -> GoodRegion:
     return _region(experiment_file.stored(experiment.document), found)
 
 
-def grid_file(experiment: Experiment, *, taken: Sequence[str] = (), insist: bool = False) -> str:
+def grid_file(
+    experiment: AnyExperiment, *, taken: Sequence[str] = (), insist: bool = False
+) -> str:
     """The file of a grid over the good region; it names the search as what it extends.
 
     Args:
@@ -147,7 +149,7 @@ def _narrowed(each: Hyperparameter, values: list[Any]) -> Narrowed:
 
 
 def _narrowed_document(
-    document: dict[str, Any], experiment: Experiment, region: GoodRegion, taken: Sequence[str]
+    document: dict[str, Any], experiment: AnyExperiment, region: GoodRegion, taken: Sequence[str]
 ) -> dict[str, Any]:
     """The search's file with narrower ranges and a grid; what it tried first is left out."""
     made = {key: value for key, value in document.items() if key not in ("first", "extends")}

@@ -10,6 +10,7 @@ from typing import Any
 
 from experiments.design.document import experiment_file
 from experiments.design.document.experiment_file import ExperimentFile
+from experiments.design.queries.records import AnyExperiment
 from experiments.design.space.domains import refusal
 from experiments.design.space.search_space import Arm, Scalar, same_scalar, searched_domain
 from experiments.design.trial_names import trial_name
@@ -52,7 +53,7 @@ class EarlierTrials:
     why_none: str = ""
 
 
-def earlier_trials(older: Experiment, newer: ExperimentFile) -> EarlierTrials:
+def earlier_trials(older: AnyExperiment, newer: ExperimentFile) -> EarlierTrials:
     """Trials of `older` that the space of `newer` holds, best first. Three queries at most.
 
     A trial lies inside when every one of its parameters has a value that an arm of `newer` fixes
@@ -72,17 +73,17 @@ def earlier_trials(older: Experiment, newer: ExperimentFile) -> EarlierTrials:
 _cache: deque[tuple[tuple[int, object, ExperimentFile], EarlierTrials]] = deque(maxlen=8)
 
 
-def _earlier_trials(older: Experiment, newer: ExperimentFile) -> EarlierTrials:
+def _earlier_trials(older: AnyExperiment, newer: ExperimentFile) -> EarlierTrials:
     file = experiment_file.stored_or_none(older.document)
     if file is None:
         return EarlierTrials(older.name, older.complete_count, (), "it has no experiment file")
     differs = [words for key, words in _SAME.items() if getattr(file, key) != getattr(newer, key)]
     if differs:
         return EarlierTrials(older.name, older.complete_count, (), f"{', '.join(differs)} changed")
-    studies = Study.objects.filter(experiment=older, kind=StudyKind.SEARCH)
+    studies = Study.objects.filter(experiment=older.pk, kind=StudyKind.SEARCH)
     arms, count = file.arms(), studies.filter(deleted_at__isnull=True).count()
     rows = Trial.objects.filter(
-        study__experiment=older,
+        study__experiment=older.pk,
         study__kind=StudyKind.SEARCH,
         study__deleted_at__isnull=True,
         state=TrialState.COMPLETE,

@@ -28,6 +28,7 @@ from experiments.design.catalogue import SAMPLERS
 from experiments.design.document import experiment_file
 from experiments.design.metrics import guess
 from experiments.design.queries.axes import TrialPoint, axes
+from experiments.design.queries.records import AnyExperiment
 from experiments.design.space.search_space import Arm, SearchSpace, show
 from experiments.design.trial_names import trial_name
 from experiments.models import Decision, EdgeProbe, Experiment, Trial
@@ -136,7 +137,7 @@ def edges_of(text: str) -> tuple[ProbedEdge, ...]:
     )
 
 
-def seed_deviation(experiment: Experiment) -> float | None:
+def seed_deviation(experiment: AnyExperiment) -> float | None:
     """Deviation of one configuration's scores over fresh seeds, pooled over the project's newest.
 
     In the official metric's unit, from complete replicates of the same metric; None below three
@@ -166,10 +167,10 @@ def seed_deviation(experiment: Experiment) -> float | None:
     return found if found > 0 else None
 
 
-def _rows(experiment: Experiment) -> list[_Row]:
+def _rows(experiment: AnyExperiment) -> list[_Row]:
     rows = (
         Trial.objects.filter(
-            study__experiment=experiment,
+            study__experiment=experiment.pk,
             study__kind=StudyKind.SEARCH,
             study__deleted_at__isnull=True,
             state__in=(TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAILED),
@@ -313,9 +314,9 @@ def _words(values: Mapping[str, Any]) -> str:
     return ", ".join(f"{name} {show(value)}" for name, value in values.items())
 
 
-def _champion(experiment: Experiment) -> Mapping[str, Any] | None:
+def _champion(experiment: AnyExperiment) -> Mapping[str, Any] | None:
     """The hyperparameters of the project's champion, of the same objective."""
-    crowning = Decision.objects.crowning(experiment.project)
+    crowning = Decision.objects.crowning(experiment.project_id)
     if crowning is None or crowning.candidate is None:
         return None
     document = json.loads(crowning.candidate.document)

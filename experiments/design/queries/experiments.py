@@ -14,6 +14,7 @@ from django.db.models.functions import Coalesce
 
 from experiments.design.document.stop_rules import STOPPED_ATTRIBUTE
 from experiments.design.queries.awaiting_decision import awaiting_decision
+from experiments.design.queries.records import AnyExperiment, ExperimentRecord, record_of
 from experiments.design.space.search_space import values_in_words
 from experiments.design.trial_names import arm_letter, trial_name
 from experiments.errors import NotFound
@@ -219,18 +220,15 @@ def free_name(project_id: int, name: str) -> str:
     return f"{stem}-{number}"
 
 
-def find_experiment(access: Access, name: str) -> Experiment | None:
+def find_experiment(access: Access, name: str) -> ExperimentRecord | None:
     """An experiment of a project by its name, with its best trial and who made it."""
-    return (
-        Experiment.objects.select_related(
-            "project", "best_trial__study", "best_trial__configuration", "created_by", "extends"
-        )
-        .filter(project_id=access.project_id, name=name)
-        .first()
-    )
+    best = [f"best_trial__{each}" for each in ("study", "configuration", "environment")]
+    rows = Experiment.objects.select_related(*best, "created_by", "extends")
+    row = rows.filter(project_id=access.project_id, name=name).first()
+    return record_of(row) if row else None
 
 
-def get_experiment(access: Access, name: str) -> Experiment:
+def get_experiment(access: Access, name: str) -> ExperimentRecord:
     """An experiment of a project by its name.
 
     Raises:
@@ -287,7 +285,7 @@ def arm_label(document: str) -> str:
     return values_in_words(json.loads(document))
 
 
-def best_trial_name(experiment: Experiment, arms: int) -> str:
+def best_trial_name(experiment: AnyExperiment, arms: int) -> str:
     """The name of the best trial, empty before there is one."""
     best = experiment.best_trial
     if best is None:
@@ -311,7 +309,7 @@ def tally(experiment_id: int) -> Tally:
     return Tally(found.get(TrialState.RUNNING, 0), found.get(TrialState.WAITING, 0))
 
 
-def look_seconds(experiment: Experiment, pairs: int, *, candidates: int = 1) -> float | None:
+def look_seconds(experiment: AnyExperiment, pairs: int, *, candidates: int = 1) -> float | None:
     """Expected duration of so many pairs of replicates: each run as long as the best trial.
 
     As many run at once as in the search. None before there is a best trial that a worker ran.
@@ -323,7 +321,7 @@ def look_seconds(experiment: Experiment, pairs: int, *, candidates: int = 1) -> 
     return rounds * best.seconds
 
 
-def seconds_left(experiment: Experiment, running: int) -> float | None:
+def seconds_left(experiment: AnyExperiment, running: int) -> float | None:
     """Time until the budget is used, from the trials that finished; None before there are any.
 
     Measured as wall time: the pace of the last trials that finished, whatever the number of
@@ -334,7 +332,7 @@ def seconds_left(experiment: Experiment, running: int) -> float | None:
         return None
     newest = list(
         Trial.objects.filter(
-            study__experiment=experiment,
+            study__experiment=experiment.pk,
             study__kind=StudyKind.SEARCH,
             finished_at__isnull=False,
         )

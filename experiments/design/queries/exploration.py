@@ -15,6 +15,7 @@ from experiments.analysis.space.experiment_findings import diagnose_experiment
 from experiments.analysis.space.feasibility import infeasibility_threshold
 from experiments.analysis.space.phase import BLOCKING, ready_to_exploit
 from experiments.design.queries.experiment_view import experiment_view
+from experiments.design.queries.records import AnyExperiment
 from experiments.models import Experiment, Finding
 
 
@@ -43,7 +44,7 @@ class Exploration:
         return next((axis for axis in self.axes if axis.name == name), None)
 
 
-def explored(experiment: Experiment) -> Exploration:
+def explored(experiment: AnyExperiment) -> Exploration:
     """Apply the rules about a search space to all finished trials of an experiment.
 
     Kept until a trial or a probe finishes or a finding is dismissed: a form asks at every
@@ -51,7 +52,7 @@ def explored(experiment: Experiment) -> Exploration:
     """
     dismissed = frozenset(
         Finding.objects.filter(
-            experiment=experiment, trial__isnull=True, dismissed_at__isnull=False
+            experiment=experiment.pk, trial__isnull=True, dismissed_at__isnull=False
         ).values_list("rule", "subject")
     )
     counters = ("created_at", "complete_count", "pruned_count", "failed_count")

@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from experiments.models import Experiment, Trial
+from experiments.design.queries.records import AnyExperiment
+from experiments.models import Study, Trial
 from experiments.models.trial import StudyKind, TrialState
 from experiments.models.trial_encoding import decode
 
@@ -27,10 +28,12 @@ class GoodTrials:
     arms: tuple[ArmTrials, ...]
 
 
-def good_trials(experiment: Experiment) -> GoodTrials:
+def good_trials(experiment: AnyExperiment) -> GoodTrials:
     """The best quarter (rounded up) of each arm's complete trials; one query an arm."""
     order = "value" if experiment.direction == "minimize" else "-value"
-    studies = experiment.studies.filter(kind=StudyKind.SEARCH, deleted_at__isnull=True)
+    studies = Study.objects.filter(
+        experiment=experiment.pk, kind=StudyKind.SEARCH, deleted_at__isnull=True
+    )
     found = []
     for study in studies.order_by("arm_index").values_list("pk", flat=True):
         rows = Trial.objects.filter(

@@ -13,7 +13,8 @@ from django.template.loader import render_to_string
 from django.views.decorators.http import require_safe
 
 from experiments.design.metrics import declared_metrics
-from experiments.design.queries.experiments import Experiment, find_experiment
+from experiments.design.queries.experiments import find_experiment
+from experiments.design.queries.records import ExperimentRecord
 from experiments.team.pages.access import in_project, required
 from experiments.team.queries.access import Access
 from experiments.trials.lifecycle.queries.change_marker import (
@@ -67,7 +68,7 @@ def _curves_stand(request: HttpRequest, seen: Seen) -> bool:
 
 
 def _news(
-    request: HttpRequest, access: Access, experiment: Experiment, marker: ChangeMarker
+    request: HttpRequest, access: Access, experiment: ExperimentRecord, marker: ChangeMarker
 ) -> HttpResponse:
     seen = read_cursor(request.GET.get("since", ""))
     words, table = marks(marker)
@@ -110,7 +111,7 @@ def _words(request: HttpRequest, parts: PathContext) -> dict[str, str]:
 
 
 def _curves(
-    request: HttpRequest, experiment: Experiment, seen: Seen
+    request: HttpRequest, experiment: ExperimentRecord, seen: Seen
 ) -> tuple[dict[str, Any], str]:
     """Points to add and trials to take away, and the cursor after them."""
     declared = declared_metrics(experiment.document)

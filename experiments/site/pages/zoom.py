@@ -6,7 +6,8 @@ from django.http import HttpRequest, JsonResponse
 from django.views.decorators.http import require_safe
 
 from experiments.design.metrics import declared_metrics
-from experiments.design.queries.experiments import Experiment, get_experiment
+from experiments.design.queries.experiments import get_experiment
+from experiments.design.queries.records import ExperimentRecord
 from experiments.design.trial_names import parse_trial_name
 from experiments.team.pages.access import in_project, required
 from experiments.team.queries.access import Access
@@ -45,7 +46,7 @@ def closer_curves(request: HttpRequest, access: Access, name: str) -> JsonRespon
     )
 
 
-def _trials(request: HttpRequest, experiment: Experiment) -> list[CurveTrial]:
+def _trials(request: HttpRequest, experiment: ExperimentRecord) -> list[CurveTrial]:
     arms = count_arms(experiment)
     one = request.GET.get("of", "")
     if one:

@@ -8,7 +8,8 @@ from django.db import transaction
 from ninja import Router, Status
 
 from experiments.design.api.experiment_schemas import DoneOut
-from experiments.design.queries.experiments import Experiment, get_experiment
+from experiments.design.queries.experiments import get_experiment
+from experiments.design.queries.records import ExperimentRecord
 from experiments.errors import Conflict
 from experiments.team.api import auth
 from experiments.team.queries.access import Access
@@ -77,7 +78,9 @@ def cancel_trial(request: TokenRequest, slug: str, name: str, trial: str) -> Any
     return Status(204, None)
 
 
-def _run_by_workers(request: TokenRequest, slug: str, name: str) -> tuple[Access, Experiment]:
+def _run_by_workers(
+    request: TokenRequest, slug: str, name: str
+) -> tuple[Access, ExperimentRecord]:
     access = auth.writing(request, slug)
     experiment = get_experiment(access, name)
     if not experiment.source:

@@ -20,11 +20,11 @@ from experiments.design.api.experiment_schemas import (
 )
 from experiments.design.queries import experiments as queries
 from experiments.design.queries.experiments import (
-    Experiment,
     ExperimentFilter,
     ExperimentRow,
     get_experiment,
 )
+from experiments.design.queries.records import ExperimentRecord
 from experiments.design.review.design_review import checks_as_data, review
 from experiments.team.api import auth
 from experiments.trials.lifecycle.services import control, editing
@@ -197,11 +197,11 @@ def _done(request: TokenRequest, slug: str, name: str, act: Callable[..., Any]) 
     return _state(get_experiment(access, name))
 
 
-def _state(experiment: Experiment) -> dict[str, Any]:
+def _state(experiment: ExperimentRecord) -> dict[str, Any]:
     return {"name": experiment.name, "state": experiment.state}
 
 
-def _experiment(access: Any, experiment: Experiment) -> dict[str, Any]:
+def _experiment(access: Any, experiment: ExperimentRecord) -> dict[str, Any]:
     arms = queries.arms_of(experiment.pk)
     tally = queries.tally(experiment.pk)
     same = (
@@ -214,7 +214,7 @@ def _experiment(access: Any, experiment: Experiment) -> dict[str, Any]:
         "project": access.slug,
         "tags": queries.tags_of(experiment.pk),
         "archived": experiment.archived_at is not None,
-        "extends": experiment.extends.name if experiment.extends else None,
+        "extends": experiment.extends_name or None,
         "trials": experiment.trial_count,
         "complete": experiment.complete_count,
         "pruned": experiment.pruned_count,
@@ -224,6 +224,6 @@ def _experiment(access: Any, experiment: Experiment) -> dict[str, Any]:
         "best_trial": queries.best_trial_name(experiment, len(arms)),
         "arms": arms,
         "reproduce": line_of(experiment, experiment.best_trial),
-        "author": experiment.created_by.get_username(),
+        "author": experiment.author,
         "file": experiment.source,
     }

@@ -26,7 +26,7 @@ def list_files(request: TokenRequest, slug: str, name: str, trial: str) -> Any:
     access = auth.reading(request, slug)
     experiment = get_experiment(access, name)
     found = get_trial(experiment, trial)
-    return {"files": detail_of(found, len(arms_of(experiment.pk))).files}
+    return {"files": detail_of(found.pk, len(arms_of(experiment.pk))).files}
 
 
 @router.get(_PLACE + "/{int:file}", openapi_extra=api_bodies.file(file_downloads.CONTENT_TYPE))

@@ -7,7 +7,8 @@ from typing import Any
 from ninja import Router
 
 from experiments.design.api.experiment_schemas import DoneOut, MutedIn, ReasonIn
-from experiments.design.queries.experiments import Experiment, arms_of, get_experiment
+from experiments.design.queries.experiments import arms_of, get_experiment
+from experiments.design.queries.records import ExperimentRecord
 from experiments.errors import NotFound
 from experiments.team.api import auth
 from experiments.trials.findings.queries import findings as queries
@@ -64,6 +65,6 @@ def mute_overfitting(request: TokenRequest, slug: str, name: str) -> Any:
     return {"name": experiment.name, "state": experiment.state}
 
 
-def _findings(experiment: Experiment) -> dict[str, Any]:
+def _findings(experiment: ExperimentRecord) -> dict[str, Any]:
     found = queries.findings_of(experiment.pk, len(arms_of(experiment.pk)))
     return {"summary": found.summary, "findings": found.rows}

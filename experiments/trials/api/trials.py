@@ -11,7 +11,8 @@ from pydantic import Field, StringConstraints
 from experiments.design import metrics
 from experiments.design.api.experiment_schemas import DoneOut
 from experiments.design.follow_ups import refinement
-from experiments.design.queries.experiments import Experiment, arms_of, get_experiment
+from experiments.design.queries.experiments import arms_of, get_experiment
+from experiments.design.queries.records import ExperimentRecord
 from experiments.errors import Conflict, Problem, VerdictError
 from experiments.team.api import auth
 from experiments.team.queries.access import Access
@@ -179,7 +180,7 @@ def read_trial(request: TokenRequest, slug: str, name: str, trial: str) -> Any:
     access = auth.reading(request, slug)
     experiment = get_experiment(access, name)
     found = get_trial(experiment, trial)
-    detail = detail_of(found, len(arms_of(experiment.pk)))
+    detail = detail_of(found.pk, len(arms_of(experiment.pk)))
     return {
         **{field: getattr(detail, field) for field in detail.__slots__},
         **{SEEDS[words]: seed for words, seed in detail.seeds},
@@ -279,7 +280,7 @@ def refine(request: TokenRequest, slug: str, name: str) -> Any:
     return Status(201, {"name": made.name, "state": made.state})
 
 
-def _searched(request: TokenRequest, slug: str, name: str) -> tuple[Access, Experiment]:
+def _searched(request: TokenRequest, slug: str, name: str) -> tuple[Access, ExperimentRecord]:
     """An experiment that workers search, to which this token may add."""
     access = auth.writing(request, slug)
     experiment = get_experiment(access, name)

@@ -12,6 +12,7 @@ from django.views.decorators.http import require_POST, require_safe
 from experiments.design.follow_ups import refinement
 from experiments.design.follow_ups.refinement import GoodRegion
 from experiments.design.queries.experiments import find_experiment
+from experiments.design.queries.records import TrialRecord
 from experiments.design.space.search_space import Hyperparameter
 from experiments.design.trial_names import parse_trial_name
 from experiments.errors import InvalidExperiment, NotAllowed, NotFound, VerdictError
@@ -131,7 +132,7 @@ def _editable(access: Access, name: str) -> ExperimentParts:
     return parts
 
 
-def _find(parts: ExperimentParts, name: str) -> Any:
+def _find(parts: ExperimentParts, name: str) -> TrialRecord:
     return required(find_trial(parts.experiment, required(parse_trial_name(name))))
 
 

@@ -24,6 +24,7 @@ from experiments.design.queries.earlier_trials import (
 )
 from experiments.design.queries.experiments import find_experiment
 from experiments.design.queries.exploration import Exploration, explored
+from experiments.design.queries.records import ExperimentRecord
 from experiments.errors import InvalidExperiment
 from experiments.team.pages.access import in_project, required
 from experiments.team.queries.access import Access
@@ -87,7 +88,7 @@ class Followed:
 @in_project
 def followups_page(request: HttpRequest, access: Access, name: str) -> HttpResponse:
     """Follow-ups: proposals, and reasons against them."""
-    older: Any = required(find_experiment(access, name))
+    older = required(find_experiment(access, name))
     file = stored_or_none(older.document)
     context: dict[str, Any] = {"project": access, "section": "experiments", "experiment": older}
     if file is not None:
@@ -102,7 +103,9 @@ def followups_page(request: HttpRequest, access: Access, name: str) -> HttpRespo
     return render(request, "experiments/followups.html", context)
 
 
-def _row(access: Access, older: Any, kind: str, seen: Exploration, **more: str) -> FollowUpRow:
+def _row(
+    access: Access, older: ExperimentRecord, kind: str, seen: Exploration, **more: str
+) -> FollowUpRow:
     known = followups.FOLLOWUPS[kind]
     proposal = followups.propose(older, kind, exploration=seen, **more)  # type: ignore[arg-type]
     return FollowUpRow(
@@ -110,7 +113,7 @@ def _row(access: Access, older: Any, kind: str, seen: Exploration, **more: str) 
     )
 
 
-def _edges(access: Access, older: Any, seen: Exploration) -> list[FollowUpRow]:
+def _edges(access: Access, older: ExperimentRecord, seen: Exploration) -> list[FollowUpRow]:
     """Every end of every range: how far it could go, or why it cannot."""
     return [
         _row(access, older, "extend", seen, hyperparameter=axis.name, edge=edge.value)
@@ -128,16 +131,17 @@ def link(access: Access, older: str, kind: str, **more: str) -> str:
 
 def followed(access: Access, file: ExperimentFile | None) -> Followed | None:
     """Relation of a file to the experiment that it names; None when it names none."""
-    older: Any = find_experiment(access, file.extends) if file and file.extends else None
+    older = find_experiment(access, file.extends) if file and file.extends else None
     before = stored_or_none(older.document) if older is not None else None
-    if file is None or before is None:
+    if file is None or older is None or before is None:
         return None
     return Followed(older.name, differences(before, file), earlier_trials(older, file))
 
 
 def followed_by(parts: ExperimentParts) -> Followed | None:
     """The same for the page of an experiment, with what its samplers were given."""
-    older, file = parts.experiment.extends, parts.file
+    file, extends = parts.file, parts.experiment.extends_name
+    older = find_experiment(parts.access, extends) if extends else None
     before = stored_or_none(older.document) if older is not None else None
     if older is None or file is None or before is None:
         return None

@@ -48,7 +48,7 @@ hyperparameters:
 def new_experiment_page(request: HttpRequest, access: Access) -> HttpResponse:
     """Page of a new experiment: its file, its form and the design checks."""
     extends = request.GET.get("extends", "")
-    older: Any = required(find_experiment(access, extends)) if extends else None
+    older = required(find_experiment(access, extends)) if extends else None
     text = request.POST.get("text", "")
     problems: tuple[Problem, ...] = ()
     message = ""

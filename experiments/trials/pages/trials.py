@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
 from django.views.decorators.http import require_safe
 
 from experiments.design.metrics import declared_metrics
 from experiments.design.queries.experiments import find_experiment, get_experiment
+from experiments.design.queries.records import TrialRecord
 from experiments.design.trial_names import parse_trial_name
 from experiments.team.pages.access import in_project, required
 from experiments.team.queries.access import Access
@@ -38,7 +37,7 @@ def trial_page(request: HttpRequest, access: Access, name: str, trial: str) -> H
     """Curves, parameters, environment, findings, files and the log of one trial."""
     parts = read_parts(access, required(find_experiment(access, name)))
     found = _find(parts, trial)
-    detail = detail_of(found, len(parts.arms))
+    detail = detail_of(found.pk, len(parts.arms))
     findings = findings_of_trial(found.pk)
     drawn = named_trials([found], len(parts.arms))
     shown = curves_panel(parts, drawn, request.GET.get("metric", ""), onsets=onsets_of(findings))
@@ -92,5 +91,5 @@ def trial_live(request: HttpRequest, access: Access, name: str, trial: str) -> H
     )
 
 
-def _find(parts: ExperimentParts, name: str) -> Any:
+def _find(parts: ExperimentParts, name: str) -> TrialRecord:
     return required(find_trial(parts.experiment, required(parse_trial_name(name))))

@@ -15,7 +15,7 @@ from urllib.parse import urlencode
 import numpy as np
 
 from experiments.charts.learning_curves import Ending, Line, Mark, Mean, Onset, learning_curves
-from experiments.design.queries.experiments import Experiment
+from experiments.design.queries.records import ExperimentRecord
 from experiments.trials.findings.queries.findings import FindingRow
 from experiments.trials.panels.metric_groups import (
     SYSTEM,
@@ -61,7 +61,7 @@ class CurvePanel(Panel):
 
 
 def wanted_trials(
-    experiment: Experiment, arms: int, picked: str, replication: int | None
+    experiment: ExperimentRecord, arms: int, picked: str, replication: int | None
 ) -> list[CurveTrial]:
     """The trials that an address asks for; else the best and those that run.
 

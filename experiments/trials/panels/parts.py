@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from experiments.design.document import experiment_file
 from experiments.design.document.experiment_file import ExperimentFile
 from experiments.design.metrics import Metric, declared_metrics
-from experiments.design.queries.experiments import ArmRow, Experiment, Tally, arms_of, tally
+from experiments.design.queries.experiments import ArmRow, Tally, arms_of, tally
+from experiments.design.queries.records import ExperimentRecord
 from experiments.team.queries.access import Access
 from experiments.trials.findings.queries.findings import Findings, findings_of
 
@@ -17,7 +18,7 @@ class ExperimentParts:
     """An experiment as its pages need it."""
 
     access: Access
-    experiment: Experiment
+    experiment: ExperimentRecord
     file: ExperimentFile | None
     arms: tuple[ArmRow, ...]
     tally: Tally
@@ -47,13 +48,13 @@ class ExperimentParts:
         return tuple(each.name for each in every if each.name in searched)
 
 
-def count_arms(experiment: Experiment) -> int:
+def count_arms(experiment: ExperimentRecord) -> int:
     """Number of arms of its search."""
     file = experiment_file.stored_or_none(experiment.document)
     return len(file.arms()) if file else len(arms_of(experiment.pk))
 
 
-def read_parts(access: Access, experiment: Experiment) -> ExperimentParts:
+def read_parts(access: Access, experiment: ExperimentRecord) -> ExperimentParts:
     """Read the parts of a page. The number of queries does not depend on the number of trials."""
     arms = arms_of(experiment.pk)
     return ExperimentParts(

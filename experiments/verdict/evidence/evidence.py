@@ -16,7 +16,8 @@ from experiments.analysis.seeds.variance import SourcesOfVariance
 from experiments.analysis.seeds.verdict import Verdict, judge
 from experiments.design.document import experiment_file
 from experiments.design.metrics import Metric, declared_metrics
-from experiments.models import Experiment, Replication
+from experiments.design.queries.records import AnyExperiment
+from experiments.models import Replication
 from experiments.trials.lifecycle.queries.runs import parameters_of
 from experiments.verdict.evidence import spread
 from experiments.verdict.evidence.conclusion_bounds import fixed, fixed_in, varied, varied_in
@@ -209,7 +210,7 @@ class _Design:
     data_differ: bool = False
 
 
-def _design(experiment: Experiment) -> _Design:
+def _design(experiment: AnyExperiment) -> _Design:
     if experiment.source:
         file = experiment_file.stored(experiment.document)
         searched = (*file.space.of_role("scientific"), *file.space.of_role("nuisance"))

@@ -18,7 +18,7 @@ from experiments.analysis.seeds.power import (
     seeds_needed,
     what_can_be_shown,
 )
-from experiments.models import Experiment
+from experiments.design.queries.records import AnyExperiment
 from experiments.verdict.evidence.replicate_readings import by_side, score_of
 from experiments.verdict.queries import replications
 from experiments.verdict.queries.replicates import replicate_runs
@@ -39,7 +39,7 @@ class Planning:
     prospect_words: str
 
 
-def earlier_spread(experiment: Experiment) -> Spread:
+def earlier_spread(experiment: AnyExperiment) -> Spread:
     """The spread of differences that the project's earlier replicates let one expect."""
     earlier = []
     baseline_scores: list[float] = []
@@ -63,7 +63,7 @@ def earlier_spread(experiment: Experiment) -> Spread:
 
 
 def plan_ahead(
-    experiment: Experiment, schedule: Schedule, *, margin: float, candidates: int = 1
+    experiment: AnyExperiment, schedule: Schedule, *, margin: float, candidates: int = 1
 ) -> Planning:
     """Power of each look at 80 %, from the project's earlier replicates.
 
@@ -94,7 +94,7 @@ def plan_ahead(
 
 
 def seeds_still_needed(
-    experiment: Experiment,
+    experiment: AnyExperiment,
     schedule: Schedule,
     spread: Spread,
     *,

@@ -14,7 +14,8 @@ from experiments.analysis.seeds.gains import Gains, compare_gains
 from experiments.analysis.seeds.guards import Guard, Limit
 from experiments.analysis.seeds.validity import RunFacts
 from experiments.design.metrics import guess, is_test
-from experiments.models import Experiment, Replication
+from experiments.design.queries.records import AnyExperiment
+from experiments.models import Replication
 from experiments.verdict.queries.replicates import ReplicateRun, test_scores
 
 SIDES = ("candidate", "baseline")
@@ -78,7 +79,7 @@ def score_of(run: ReplicateRun, replication: Replication) -> float | None:
     return scoring.score(run.values, rule=rule, direction=direction)  # type: ignore[arg-type]
 
 
-def direction_of(experiment: Experiment) -> scoring.Direction:
+def direction_of(experiment: AnyExperiment) -> scoring.Direction:
     return "minimize" if experiment.direction == "minimize" else "maximize"
 
 
@@ -124,7 +125,7 @@ def guard_value(run: ReplicateRun, metric: str) -> float:
     return scoring.score(run.other_metrics.get(metric, ()), direction="maximize")
 
 
-def mean_best(runs: Sequence[ReplicateRun], experiment: Experiment) -> float | None:
+def mean_best(runs: Sequence[ReplicateRun], experiment: AnyExperiment) -> float | None:
     direction = direction_of(experiment)
     return finite_mean(
         [scoring.score(run.values, rule="best", direction=direction) for run in runs]
@@ -151,7 +152,7 @@ def costs_of(runs: Sequence[ReplicateRun]) -> Costs:
     )
 
 
-def test_metric_of(experiment: Experiment, declared: Mapping[str, Any]) -> str:
+def test_metric_of(experiment: AnyExperiment, declared: Mapping[str, Any]) -> str:
     """The test metric that stands beside the official one: same words, other split."""
     for name in declared:
         if is_test(name, declared):

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 from experiments.analysis.seeds import replication as scoring
 from experiments.analysis.seeds.variance import SourcesOfVariance, sources_of_variance
-from experiments.models import Configuration, Experiment, Replication
+from experiments.design.queries.records import AnyExperiment
+from experiments.models import Configuration, Replication
 from experiments.verdict.queries import replications
 from experiments.verdict.queries.replicates import ReplicateRun, replicate_runs
 
@@ -32,7 +33,7 @@ class Spread:
     measurements: dict[str, Measurement]
 
 
-def of_candidate(experiment: Experiment, candidate: Configuration) -> Spread:
+def of_candidate(experiment: AnyExperiment, candidate: Configuration) -> Spread:
     """Measurements of a candidate's variance, the newest of each source."""
     found: dict[str, Measurement] = {}
     winners: list[list[float]] = []

@@ -11,7 +11,8 @@ from django.views.decorators.http import require_safe
 
 from experiments.analysis.seeds.guards import BOUNDS
 from experiments.analysis.seeds.looks import plan
-from experiments.design.queries.experiments import Experiment, find_experiment, look_seconds
+from experiments.design.queries.experiments import find_experiment, look_seconds
+from experiments.design.queries.records import ExperimentRecord
 from experiments.team.pages.access import attempted, in_project, required
 from experiments.team.queries.access import Access
 from experiments.trials.panels.parts import ExperimentParts
@@ -65,7 +66,7 @@ def declaration_context(parts: ExperimentParts, form: ReplicationForm) -> dict[s
     }
 
 
-def _planning_context(experiment: Experiment, typed: dict[str, Any]) -> dict[str, Any]:
+def _planning_context(experiment: ExperimentRecord, typed: dict[str, Any]) -> dict[str, Any]:
     """Power of a schedule, and how long it takes until each of its looks."""
     planning = _planning(experiment, typed)
     if planning is None:
@@ -81,7 +82,7 @@ def _number(text: Any) -> int:
     return int(text) if isinstance(text, str) and text.isdecimal() and len(text) < 18 else 0
 
 
-def _planning(experiment: Experiment, typed: dict[str, Any]) -> Planning | None:
+def _planning(experiment: ExperimentRecord, typed: dict[str, Any]) -> Planning | None:
     """Power of a schedule as typed; None while it is none."""
     form = PowerForm(typed)
     if not form.is_valid():

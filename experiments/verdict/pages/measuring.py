@@ -8,7 +8,8 @@ from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
 from django.views.decorators.http import require_POST
 
-from experiments.design.queries.experiments import Experiment, get_experiment
+from experiments.design.queries.experiments import get_experiment
+from experiments.design.queries.records import ExperimentRecord
 from experiments.team.pages.access import attempted, in_project
 from experiments.team.queries.access import Access
 from experiments.verdict.evidence.spread import Measurement, of_candidate
@@ -19,7 +20,7 @@ from experiments.verdict.services import variance
 PURPOSES = ("training_seed", "split_seed", "search_seed")
 
 
-def measuring(experiment: Experiment, candidate: Any) -> dict[str, str]:
+def measuring(experiment: ExperimentRecord, candidate: Any) -> dict[str, str]:
     """Running measurements by source, in words; empty for one that may be started."""
     found = of_candidate(experiment, candidate).measurements
     return {purpose: _words(found.get(purpose)) for purpose in PURPOSES}

@@ -6,7 +6,7 @@ from dataclasses import dataclass, fields
 
 from django.urls import reverse
 
-from experiments.design.queries.experiments import Experiment
+from experiments.design.queries.records import ExperimentRecord
 from experiments.team.queries.access import Access
 from experiments.trials.panels.parts import ExperimentParts, read_parts
 from experiments.verdict.queries.replication_state import (
@@ -58,7 +58,9 @@ class PathContext(ExperimentParts):
         return reverse(name, args=[self.access.slug, self.experiment.name])
 
 
-def path_context(access: Access, experiment: Experiment, *, candidate: int = 0) -> PathContext:
+def path_context(
+    access: Access, experiment: ExperimentRecord, *, candidate: int = 0
+) -> PathContext:
     """Read what the pages of an experiment share.
 
     `candidate`: which of several that are repeated together, from 1; 0 leaves it open.

@@ -12,7 +12,8 @@ from typing import Any
 
 from django.db.models import QuerySet
 
-from experiments.models import Decision, Experiment
+from experiments.design.queries.records import AnyExperiment
+from experiments.models import Decision
 from experiments.models.decision import CHAMPION_CHOICES
 
 
@@ -61,7 +62,7 @@ def champions_made() -> QuerySet[Decision]:
 
 def as_champion(decision: Decision) -> Champion:
     """The champion that a decision made."""
-    experiment: Experiment | None = decision.experiment
+    experiment: AnyExperiment | None = decision.experiment
     evidence = json.loads(decision.evidence or "{}")
     return Champion(
         sequence=decision.sequence,

@@ -10,10 +10,11 @@ from datetime import datetime
 from django.db.models import Count, Q
 
 from experiments.analysis.seeds.guards import Limit
+from experiments.design.queries.records import AnyExperiment, AnyTrial
 from experiments.design.space.search_space import show
 from experiments.design.trial_names import trial_name
 from experiments.errors import NotFound
-from experiments.models import Decision, Experiment, Trial
+from experiments.models import Decision, Trial
 from experiments.models import Replication as Replication
 from experiments.models.decision import Choice
 from experiments.models.replication import Purpose
@@ -117,7 +118,7 @@ def replication_state(experiment_id: int, candidate: int = 0) -> ReplicationStat
         .prefetch_related("decisions")
         .order_by("pk")
     )
-    arms: int = newest.arms
+    arms: int = vars(newest)["arms"]  # annotated above
     candidates = tuple(_candidate(place, row, arms) for place, row in enumerate(group, start=1))
     place = _chosen(candidates, candidate)
     row, chosen = group[place - 1], candidates[place - 1]
@@ -213,7 +214,7 @@ def find_replication(access: Access, experiment_id: int, number: int) -> Replica
     )
 
 
-def get_replication(access: Access, experiment: Experiment, number: int) -> Replication:
+def get_replication(access: Access, experiment: AnyExperiment, number: int) -> Replication:
     """A replication over seeds by its id.
 
     Raises:
@@ -226,7 +227,7 @@ def get_replication(access: Access, experiment: Experiment, number: int) -> Repl
 
 
 def best_trials(
-    experiment: Experiment, arms: int, count: int = 12, *, champion: str = ""
+    experiment: AnyExperiment, arms: int, count: int = 12, *, champion: str = ""
 ) -> tuple[Choosable, ...]:
     """The best complete trials of a search, those that one may want to repeat.
 
@@ -240,11 +241,11 @@ def best_trials(
     return tuple(_choosable(row, arms) for row in rows[:count])
 
 
-def _digest(trial: Trial) -> str:
+def _digest(trial: AnyTrial) -> str:
     return trial.configuration.digest if trial.configuration else ""
 
 
-def best_of_each_arm(experiment: Experiment, arms: int) -> tuple[Choosable, ...]:
+def best_of_each_arm(experiment: AnyExperiment, arms: int) -> tuple[Choosable, ...]:
     """The best trial of each arm, the best arm first, and the known-good configurations."""
     seen: set[int] = set()
     found = []
@@ -265,10 +266,10 @@ def _one_of_each_configuration(rows: Iterable[Trial]) -> list[Trial]:
     return list(found.values())
 
 
-def _complete(experiment: Experiment) -> list[Trial]:
+def _complete(experiment: AnyExperiment) -> list[Trial]:
     order = "value" if experiment.direction == "minimize" else "-value"
     rows = Trial.objects.filter(
-        study__experiment=experiment,
+        study__experiment=experiment.pk,
         study__kind=StudyKind.SEARCH,
         state=TrialState.COMPLETE,
         value__isnull=False,
@@ -289,7 +290,7 @@ def _complete(experiment: Experiment) -> list[Trial]:
     )
 
 
-def guard_metrics(experiment: Experiment) -> tuple[str, ...]:
+def guard_metrics(experiment: AnyExperiment) -> tuple[str, ...]:
     """Metrics that the best trial logged beside the official one, for guards to watch."""
     trial = experiment.best_trial_id
     if trial is None:
@@ -298,16 +299,16 @@ def guard_metrics(experiment: Experiment) -> tuple[str, ...]:
     return tuple(sorted(name for name in logged if name != experiment.official_metric))
 
 
-def find_choosable(experiment: Experiment, trial_id: int) -> Trial | None:
+def find_choosable(experiment: AnyExperiment, trial_id: int) -> Trial | None:
     """A search trial of an experiment by its id."""
     return (
         Trial.objects.select_related("study", "configuration")
-        .filter(pk=trial_id, study__experiment=experiment, study__kind=StudyKind.SEARCH)
+        .filter(pk=trial_id, study__experiment=experiment.pk, study__kind=StudyKind.SEARCH)
         .first()
     )
 
 
-def _choosable(trial: Trial, arms: int) -> Choosable:
+def _choosable(trial: AnyTrial, arms: int) -> Choosable:
     values = {**json.loads(trial.study.arm), **json.loads(trial.parameters)}
     return Choosable(
         id=trial.pk,

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from experiments.design.queries.records import AnyExperiment
 from experiments.design.trial_names import trial_name
-from experiments.models import Configuration, Experiment, Finding, Replication
+from experiments.models import Configuration, Finding, Replication, Study
 from experiments.models.experiment import ExperimentState
 from experiments.models.finding import MUTED
 from experiments.models.replication import Purpose
@@ -16,16 +17,16 @@ MUTED_BY = "the experiment's switch"
 MUTED_WHY = "overfitting is muted here: members of an ensemble may overfit a little"
 
 
-def latest(experiment: Experiment) -> Replication | None:
+def latest(experiment: AnyExperiment) -> Replication | None:
     """The experiment's newest replication for a verdict."""
     return (
-        experiment.replications.filter(purpose=Purpose.VERDICT)
+        Replication.objects.filter(experiment=experiment.pk, purpose=Purpose.VERDICT)
         .select_related("experiment__project", "candidate", "baseline", "candidate_trial")
         .first()
     )
 
 
-def past(experiment: Experiment) -> list[Replication]:
+def past(experiment: AnyExperiment) -> list[Replication]:
     """The project's newest replications in the same official metric, newest first."""
     return list(
         Replication.objects.filter(
@@ -38,7 +39,7 @@ def past(experiment: Experiment) -> list[Replication]:
     )
 
 
-def baselines(experiment: Experiment) -> list[Replication]:
+def baselines(experiment: AnyExperiment) -> list[Replication]:
     """The project's first configuration over seeds, in the same official metric, newest first."""
     return list(
         Replication.objects.filter(
@@ -51,10 +52,10 @@ def baselines(experiment: Experiment) -> list[Replication]:
     )
 
 
-def measurements(experiment: Experiment, candidate: Configuration) -> list[Replication]:
+def measurements(experiment: AnyExperiment, candidate: Configuration) -> list[Replication]:
     """The newest measurement of each single source of variance of a candidate."""
     rows = (
-        Replication.objects.filter(experiment=experiment, candidate=candidate)
+        Replication.objects.filter(experiment=experiment.pk, candidate=candidate)
         .exclude(purpose=Purpose.VERDICT)
         .select_related("experiment")
         .order_by("pk")
@@ -68,18 +69,18 @@ def searches_running(replication: Replication) -> int:
     return replication.searches.exclude(state__in=ended).count()
 
 
-def fired_findings(experiment: Experiment, *, dismissed: bool) -> list[dict[str, Any]]:
+def fired_findings(experiment: AnyExperiment, *, dismissed: bool) -> list[dict[str, Any]]:
     """Findings that fired, still open or dismissed, as plain data for a decision's evidence.
 
     What one rule saw in several trials stands there once, with the trials' names.
     """
-    every = Finding.objects.filter(experiment=experiment)
+    every = Finding.objects.filter(experiment=experiment.pk)
     found = (
         (every.set_aside() if dismissed else every.asking())
         .select_related("dismissed_by", "trial__study", "experiment")
         .order_by("trial__study__arm_index", "trial__number", "pk")
     )
-    arms = experiment.studies.filter(kind=StudyKind.SEARCH).count()
+    arms = Study.objects.filter(experiment=experiment.pk, kind=StudyKind.SEARCH).count()
     groups: dict[tuple[object, ...], list[Finding]] = {}
     for each in found:
         own = each.pk if each.trial is None else None
@@ -88,9 +89,9 @@ def fired_findings(experiment: Experiment, *, dismissed: bool) -> list[dict[str,
     return [_group(group, arms) for group in groups.values()]
 
 
-def passed_checks(experiment: Experiment) -> list[str]:
+def passed_checks(experiment: AnyExperiment) -> list[str]:
     """Rules that found everything in order, each rule once."""
-    rows = Finding.objects.filter(experiment=experiment, status="passed", trial__isnull=True)
+    rows = Finding.objects.filter(experiment=experiment.pk, status="passed", trial__isnull=True)
     return list(dict.fromkeys(rows.order_by("pk").values_list("title", flat=True)))
 
 

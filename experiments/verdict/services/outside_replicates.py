@@ -16,6 +16,7 @@ from django.db.transaction import atomic
 from django.utils import timezone
 
 from experiments.design import configuration as configurations
+from experiments.design.queries.records import AnyTrial
 from experiments.errors import Conflict, NotFound, Problem
 from experiments.models import (
     Configuration,
@@ -274,7 +275,7 @@ def _start(chosen: _Open, wanted: Wanted) -> Trial:
     return chosen.trial
 
 
-def _taken(trial: Trial, replication: Replication, *, new: bool) -> Taken:
+def _taken(trial: AnyTrial, replication: Replication, *, new: bool) -> Taken:
     configuration = _configuration(replication, trial.study.side)
     experiment = replication.experiment
     return Taken(

@@ -17,6 +17,7 @@ from experiments.analysis.seeds.guards import Limit
 from experiments.analysis.seeds.looks import Schedule, check_looks, plan
 from experiments.analysis.seeds.verdict import Verdict
 from experiments.design.metrics import declared_metrics, is_test
+from experiments.design.queries.records import AnyExperiment, AnyTrial
 from experiments.errors import Conflict, NotOpenYet, Problem, VerdictError
 from experiments.models import Configuration, Decision, Experiment, Replication, TestOpening, Trial
 from experiments.models.decision import Choice
@@ -47,10 +48,10 @@ MOST_GUARDS = 20
 def declare(
     *,
     access: Access,
-    experiment: Experiment,
-    candidate_trial: Trial,
-    further_candidates: Sequence[Trial] = (),
-    baseline_trial: Trial | None = None,
+    experiment: AnyExperiment,
+    candidate_trial: AnyTrial,
+    further_candidates: Sequence[AnyTrial] = (),
+    baseline_trial: AnyTrial | None = None,
     looks: Sequence[int] = DEFAULT_LOOKS,
     margin: float | None = None,
     score_rule: str = ScoreRule.TAIL_MEDIAN,
@@ -76,27 +77,27 @@ def declare(
     schedule = _schedule(looks)
     _check_rules(experiment, margin, score_rule, guards)
     with transaction.atomic():
-        experiment = Experiment.objects.select_for_update().get(pk=experiment.pk)
-        baseline, champion = _baseline(experiment, baseline_trial)
-        _check_runnable(experiment, baseline)
-        configurations = _distinct(candidates, experiment, baseline)
-        _check_none_open(experiment)
+        locked = Experiment.objects.select_for_update().get(pk=experiment.pk)
+        baseline, champion = _baseline(locked, baseline_trial)
+        _check_runnable(locked, baseline)
+        configurations = _distinct(candidates, locked, baseline)
+        _check_none_open(locked)
         return _create(
             list(zip(candidates, configurations, strict=True)),
             schedule,
-            experiment=experiment,
+            experiment=locked,
             baseline=baseline,
-            baseline_trial=None if champion else baseline_trial,
+            baseline_trial_id=None if champion or baseline_trial is None else baseline_trial.pk,
             against_champion=champion,
             score_rule=score_rule,
-            margin=experiment.margin if margin is None else margin,
+            margin=locked.margin if margin is None else margin,
             guards=json.dumps([asdict(each) for each in guards]),
             created_by=access.user,
         )
 
 
 def _create(
-    candidates: Sequence[tuple[Trial, Configuration]], schedule: Schedule, **declared: Any
+    candidates: Sequence[tuple[AnyTrial, Configuration]], schedule: Schedule, **declared: Any
 ) -> Replication:
     """Replications of all candidates with their first pairs; the first holds the baseline's."""
     experiment: Experiment = declared["experiment"]
@@ -107,7 +108,7 @@ def _create(
             **declared,
             purpose=Purpose.VERDICT,
             candidate=configuration,
-            candidate_trial=trial,
+            candidate_trial_id=trial.pk,
             candidates=len(candidates),
             first_of_group=group[0] if group else None,
             smallest_gain=experiment.smallest_gain,
@@ -123,7 +124,7 @@ def _create(
 
 
 def _distinct(
-    candidates: Sequence[Trial], experiment: Experiment, baseline: Configuration
+    candidates: Sequence[AnyTrial], experiment: Experiment, baseline: Configuration
 ) -> list[Configuration]:
     """The candidates' configurations, no two of all sides the same."""
     if len(candidates) > MOST_CANDIDATES:
@@ -140,7 +141,7 @@ def _distinct(
 
 
 def _check_rules(
-    experiment: Experiment, margin: float | None, score_rule: str, guards: Sequence[Limit]
+    experiment: AnyExperiment, margin: float | None, score_rule: str, guards: Sequence[Limit]
 ) -> None:
     problems = []
     if margin is not None and not 0 <= margin < float("inf"):
@@ -160,7 +161,7 @@ def _check_rules(
         raise VerdictError("The replication cannot be declared like this.", problems)
 
 
-def _guard_problems(experiment: Experiment, guards: Sequence[Limit]) -> list[Problem]:
+def _guard_problems(experiment: AnyExperiment, guards: Sequence[Limit]) -> list[Problem]:
     declared = declared_metrics(experiment.document)
     names = [guard.metric for guard in guards]
     problems = []
@@ -176,17 +177,17 @@ def _guard_problems(experiment: Experiment, guards: Sequence[Limit]) -> list[Pro
     return problems
 
 
-def _configuration_of(trial: Trial, experiment: Experiment, side: str) -> Configuration:
+def _configuration_of(trial: AnyTrial, experiment: Experiment, side: str) -> Configuration:
     if trial.study.experiment_id != experiment.pk or trial.study.kind != StudyKind.SEARCH:
         raise VerdictError(
             f"The {side} is no trial of this search.", [Problem(side, "choose one of its trials")]
         )
     if trial.state != TrialState.COMPLETE or trial.configuration is None:
         raise NotOpenYet(f"The {side} trial has no result yet; choose a complete one.")
-    return trial.configuration
+    return Configuration.objects.get(pk=trial.configuration.pk)
 
 
-def _check_runnable(experiment: Experiment, baseline: Configuration) -> None:
+def _check_runnable(experiment: AnyExperiment, baseline: Configuration) -> None:
     """Workers repeat what names a training function; programs outside repeat anything."""
     if experiment.is_from_outside or json.loads(baseline.document).get("objective"):
         return
@@ -197,9 +198,11 @@ def _check_runnable(experiment: Experiment, baseline: Configuration) -> None:
     )
 
 
-def _baseline(experiment: Experiment, baseline_trial: Trial | None) -> tuple[Configuration, bool]:
+def _baseline(
+    experiment: Experiment, baseline_trial: AnyTrial | None
+) -> tuple[Configuration, bool]:
     intact_log(experiment.project)
-    crowning = Decision.objects.crowning(experiment.project)
+    crowning = Decision.objects.crowning(experiment.project_id)
     if crowning is not None and (problems := own_problems(crowning)):
         raise broken_log(experiment.project.slug, problems)
     if crowning is not None and crowning.candidate is not None:

@@ -17,6 +17,7 @@ from experiments import dispatch
 from experiments.analysis.seeds.fresh_seeds import fresh_seeds
 from experiments.design.document import experiment_file, experiment_yaml
 from experiments.design.follow_ups.experiment_changes import as_file
+from experiments.design.queries.records import AnyExperiment, AnyTrial
 from experiments.design.space.search_space import ARM, Fixed, SearchSpace
 from experiments.errors import Conflict, NotOpenYet, Problem, VerdictError
 from experiments.models import Configuration, Experiment, Replication, Study, Trial
@@ -36,7 +37,7 @@ _FEWEST, _MOST = 2, 100
 def measure(
     *,
     access: Access,
-    experiment: Experiment,
+    experiment: AnyExperiment,
     purpose: str,
     runs: int | None = None,
     of: Replication | None = None,
@@ -163,7 +164,9 @@ def _queue_runs(replication: Replication, count: int) -> None:
     dispatch.wake(experiment.queue, min(experiment.parallel, count))
 
 
-def _repeat_searches(access: Access, replication: Replication, trial: Trial, count: int) -> None:
+def _repeat_searches(
+    access: Access, replication: Replication, trial: AnyTrial, count: int
+) -> None:
     experiment = replication.experiment
     taken = set(
         Experiment.objects.filter(project=experiment.project).values_list("seed", flat=True)

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from django.conf import settings
 from django.db.models import Sum
 
-from experiments.models import Artifact, Experiment, Study, Trial
+from experiments.design.queries.records import AnyExperiment, AnyTrial
+from experiments.models import Artifact, Study
 from experiments.trials.artifacts.storage import checked, storage
 
 LOGGED = ("file", "image", "figure", "table", "text", "histogram")  # by programs, by their will
@@ -106,10 +107,10 @@ def largest_file() -> int:
     return int(settings.FILE_MEGABYTES) * 2**20
 
 
-def file_of(experiment: Experiment, trial: Trial, file_id: int) -> KeptFile | None:
+def file_of(experiment: AnyExperiment, trial: AnyTrial, file_id: int) -> KeptFile | None:
     """A file of this very trial."""
     row = Artifact.objects.filter(
-        pk=file_id, trial=trial, trial__study__experiment=experiment
+        pk=file_id, trial=trial.pk, trial__study__experiment=experiment.pk
     ).first()
     return kept(row) if row else None
 

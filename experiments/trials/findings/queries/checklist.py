@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from experiments.analysis.curves.practice import record_complete, use_of_test_set
 from experiments.analysis.diagnosis import Diagnosis
 from experiments.analysis.rules import CHECKLIST, CheckState
-from experiments.models import Experiment, TestOpening
+from experiments.design.queries.records import AnyExperiment
+from experiments.models import TestOpening
 from experiments.trials.findings.queries.findings import FindingRow, Findings
 
 
@@ -56,7 +57,7 @@ class Checklist:
         return ", ".join(f"{counts[words]} {words}" for words in order if words in counts)
 
 
-def checklist(experiment: Experiment, findings: Findings) -> Checklist:
+def checklist(experiment: AnyExperiment, findings: Findings) -> Checklist:
     """Answer every question by the experiment's own findings. One query."""
     of_experiment = [row for row in findings.rows if not row.trial]
     practice = _practice(experiment)
@@ -65,9 +66,9 @@ def checklist(experiment: Experiment, findings: Findings) -> Checklist:
     )
 
 
-def _practice(experiment: Experiment) -> list[Diagnosis]:
+def _practice(experiment: AnyExperiment) -> list[Diagnosis]:
     """Checks of the record itself."""
-    looked = TestOpening.objects.filter(replication__experiment=experiment).count()
+    looked = TestOpening.objects.filter(replication__experiment=experiment.pk).count()
     present = {
         "name": bool(experiment.name),
         "config_link": bool(experiment.config_link or experiment.source),

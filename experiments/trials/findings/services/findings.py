@@ -10,6 +10,7 @@ from django.db import connection
 from django.utils import timezone
 
 from experiments.analysis.diagnosis import Diagnosis
+from experiments.design.queries.records import AnyExperiment
 from experiments.errors import NotFound, Problem, VerdictError
 from experiments.models import Experiment, Finding
 from experiments.models.project import Role
@@ -142,7 +143,7 @@ def unsettle(*, experiment_id: int) -> None:
     Experiment.objects.filter(pk=experiment_id).update(derived_count=0)
 
 
-def mute_overfitting(*, access: Access, experiment: Experiment, muted: bool) -> None:
+def mute_overfitting(*, access: Access, experiment: AnyExperiment, muted: bool) -> None:
     """Say whether overfitting asks for anything here: members of an ensemble may overfit a little.
 
     What the rule sees is recorded all the same, and stands with a decision's evidence as muted.

@@ -7,6 +7,7 @@ from typing import Any
 
 from django.db.models import Count, Max, Q, Sum
 
+from experiments.design.queries.records import AnyExperiment
 from experiments.models import Experiment, Finding, Trial
 from experiments.models.experiment import ExperimentState
 from experiments.models.trial import TrialState
@@ -42,7 +43,7 @@ def find_counters(access: Access, name: str) -> Experiment | None:
     )
 
 
-def change_marker(experiment: Experiment) -> ChangeMarker:
+def change_marker(experiment: AnyExperiment) -> ChangeMarker:
     """Two queries, whatever the number of trials."""
     counters = (
         experiment.state,
@@ -53,7 +54,7 @@ def change_marker(experiment: Experiment) -> ChangeMarker:
         experiment.mutes_overfitting,
     )
     unfinished = Trial.objects.filter(
-        study__experiment=experiment, state__in=(TrialState.RUNNING, TrialState.WAITING)
+        study__experiment=experiment.pk, state__in=(TrialState.RUNNING, TrialState.WAITING)
     ).aggregate(
         count=Count("pk"),
         running=Count("pk", filter=Q(state=TrialState.RUNNING)),
@@ -61,7 +62,7 @@ def change_marker(experiment: Experiment) -> ChangeMarker:
         steps=Sum("latest_step"),
         attempts=Sum("attempt"),
     )
-    findings = Finding.objects.filter(experiment=experiment).aggregate(
+    findings = Finding.objects.filter(experiment=experiment.pk).aggregate(
         count=Count("pk"), newest=Max("found_at"), dismissed=Count("dismissed_at")
     )
     words = (counters, unfinished["count"], unfinished["running"], tuple(findings.values()))

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from experiments.design.queries.records import AnyExperiment
 from experiments.design.trial_names import trial_name
-from experiments.models import Experiment, Study, Trial
+from experiments.models import Study, Trial
 from experiments.models.trial import FailureKind, StudyKind, TrialState
 
 LINES = 12  # of the end of a log
@@ -25,12 +26,12 @@ class SearchFailure:
     log: str
 
 
-def search_failure(experiment: Experiment) -> SearchFailure | None:
+def search_failure(experiment: AnyExperiment) -> SearchFailure | None:
     """Failure of an experiment, None for one that has not failed."""
     if not experiment.has_failed:
         return None
     failed = Trial.objects.filter(
-        study__experiment=experiment,
+        study__experiment=experiment.pk,
         study__kind=StudyKind.SEARCH,
         study__deleted_at__isnull=True,
         state=TrialState.FAILED,
@@ -39,7 +40,7 @@ def search_failure(experiment: Experiment) -> SearchFailure | None:
     if trial is None:
         return None
     arms = Study.objects.filter(
-        experiment=experiment, kind=StudyKind.SEARCH, deleted_at__isnull=True
+        experiment=experiment.pk, kind=StudyKind.SEARCH, deleted_at__isnull=True
     ).count()
     return SearchFailure(
         trial=trial_name(trial.number, arm=trial.study.arm_index, arms=arms),

@@ -21,6 +21,7 @@ from django.db.models import (
 from django.db.models.functions import Length, Replace
 from django.utils import timezone
 
+from experiments.design.queries.records import AnyExperiment
 from experiments.models import Experiment, Trial
 from experiments.models.trial import FINISHED, StudyKind, TrialState
 
@@ -33,7 +34,7 @@ def gpus_in(device: str) -> int:
     return 0 if device in NO_GPU else device.count(",") + 1
 
 
-def of_search(experiment: Experiment) -> float:
+def of_search(experiment: AnyExperiment) -> float:
     """GPU hours of an experiment's search trials; replicates are no part of the search."""
     return _hours(_trials(experiment.pk).filter(study__kind=StudyKind.SEARCH))
 
@@ -51,7 +52,7 @@ def of_person(user_id: int, *, days: int) -> float:
     )
 
 
-def why_held_back(experiment: Experiment) -> str:
+def why_held_back(experiment: AnyExperiment) -> str:
     """Cap on GPU hours that new trials of an experiment wait for; "" when none does.
 
     Running ones go on: a cap may be passed by what they still use.
@@ -67,14 +68,19 @@ def why_held_back(experiment: Experiment) -> str:
     most, days = settings.GPU_HOURS_PER_PERSON, settings.GPU_HOURS_DAYS
     if most and (used := of_person(experiment.created_by_id, days=days)) >= most:
         return (
-            f"{experiment.created_by.get_username()} has used {used:.1f} of {most:g} GPU hours "
+            f"{_author(experiment)} has used {used:.1f} of {most:g} GPU hours "
             f"in {days} days; trials wait until that is less, or the operator raises "
             "GPU_HOURS_PER_PERSON"
         )
     return ""
 
 
-def cap_of(experiment: Experiment) -> float | None:
+def _author(experiment: AnyExperiment) -> str:
+    row = Experiment.objects.select_related("created_by").get(pk=experiment.pk)
+    return str(row.created_by.get_username())
+
+
+def cap_of(experiment: AnyExperiment) -> float | None:
     """The cap on an experiment's GPU hours: its own, at most the operator's; None without one."""
     caps = [settings.GPU_HOURS_PER_EXPERIMENT or None, experiment.gpu_hours_cap]
     return min((cap for cap in caps if cap is not None), default=None)

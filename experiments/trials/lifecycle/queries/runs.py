@@ -11,7 +11,8 @@ from django.db.models import F, OuterRef, QuerySet, Subquery
 
 from experiments.design import metrics
 from experiments.design.metrics import Metric
-from experiments.models import ApiToken, Configuration, Experiment, Membership, Replication, Trial
+from experiments.design.queries.records import AnyExperiment
+from experiments.models import ApiToken, Configuration, Membership, Replication, Trial
 from experiments.models.decision import Choice
 from experiments.models.experiment import OUTSIDE
 from experiments.models.project import Role
@@ -53,11 +54,11 @@ class RunView:
         return access.ROLES.index(Role(self.role)) >= access.ROLES.index(Role.EDITOR)
 
 
-def parameters_of(experiment: Experiment) -> list[Mapping[str, Any]]:
+def parameters_of(experiment: AnyExperiment) -> list[Mapping[str, Any]]:
     """Configurations that each complete run of a search was trained with, each once."""
     documents = (
         Configuration.objects.filter(
-            trials__study__experiment=experiment,
+            trials__study__experiment=experiment.pk,
             trials__study__kind=StudyKind.SEARCH,
             trials__state=TrialState.COMPLETE,
         )

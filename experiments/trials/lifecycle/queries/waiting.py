@@ -6,7 +6,8 @@ import datetime as dt
 
 from django.utils import timezone
 
-from experiments.models import Experiment, Trial, Worker
+from experiments.design.queries.records import AnyExperiment, AnyTrial
+from experiments.models import Trial, Worker
 from experiments.models.experiment import ExperimentState
 from experiments.models.trial import FailureKind, StudyKind, TrialState
 from experiments.trials.lifecycle.queries import gpu_hours
@@ -15,7 +16,7 @@ from experiments.trials.lifecycle.queries.gpu_hours import gpus_in
 HEARD_WITHIN = dt.timedelta(seconds=30)
 
 
-def why_waiting(experiment: Experiment, running: int) -> str:
+def why_waiting(experiment: AnyExperiment, running: int) -> str:
     """One sentence for the page; "" when nothing keeps its trials from starting.
 
     `running`: how many run now, which proves that some node suits them.
@@ -70,7 +71,7 @@ def accidents(experiment_id: int) -> int:
     ).count()
 
 
-def may_be_cancelled(trial: Trial) -> bool:
+def may_be_cancelled(trial: AnyTrial) -> bool:
     """Test whether a trial waits for a worker of ours, or runs on one."""
     if trial.state == TrialState.WAITING:
         return True

@@ -13,6 +13,7 @@ from experiments import dispatch
 from experiments.design.document import experiment_file
 from experiments.design.document.experiment_file import ExperimentFile
 from experiments.design.document.first_configurations import first_arms
+from experiments.design.queries.records import AnyExperiment, AnyTrial
 from experiments.design.space.domains import refusal
 from experiments.design.space.search_space import Arm, Fixed, searched_domain
 from experiments.errors import Conflict, InvalidExperiment, NotFound, Problem
@@ -30,7 +31,7 @@ MOST_TRIALS = 1_000_000
 def try_configuration(
     *,
     access: Access,
-    experiment: Experiment,
+    experiment: AnyExperiment,
     parameters: Mapping[str, Any],
     arm: int | None = None,
 ) -> list[int]:
@@ -87,9 +88,9 @@ def _check(file: ExperimentFile, arms: list[Arm], parameters: Mapping[str, Any])
         raise InvalidExperiment("The configuration cannot be tried.", problems)
 
 
-def _add(experiment: Experiment, arm: Arm, parameters: Mapping[str, Any]) -> int:
+def _add(experiment: AnyExperiment, arm: Arm, parameters: Mapping[str, Any]) -> int:
     study = Study.objects.get(
-        experiment=experiment,
+        experiment=experiment.pk,
         kind=StudyKind.SEARCH,
         arm_index=arm.index,
         deleted_at__isnull=True,
@@ -109,7 +110,7 @@ def _add(experiment: Experiment, arm: Arm, parameters: Mapping[str, Any]) -> int
     return trial_id
 
 
-def retry(*, access: Access, trial: Trial) -> int:
+def retry(*, access: Access, trial: AnyTrial) -> int:
     """Queue a failed trial of a search again: a new number, the same row, parameters and seeds.
 
     Returns:
@@ -120,7 +121,7 @@ def retry(*, access: Access, trial: Trial) -> int:
         Conflict: when it has not failed, was infeasible (an outcome that would come again), was
             tried again already, or was run by a program outside: no worker would take it.
     """
-    experiment = trial.study.experiment
+    experiment = Experiment.objects.filter(studies=trial.study_id).first()
     if experiment is None or trial.study.kind != StudyKind.SEARCH:
         raise NotFound("There is no such trial of a search.")
     access.require(Role.EDITOR, experiment)
@@ -160,7 +161,7 @@ def _again(failed: Trial) -> int:
     return made
 
 
-def extend_budget(*, access: Access, experiment: Experiment, per_arm: int) -> int:
+def extend_budget(*, access: Access, experiment: AnyExperiment, per_arm: int) -> int:
     """Let the sampler run to `per_arm` trials in every arm; a finished search goes on.
 
     A quasi-random search continues its sequence. Arms that a terminator ended stay ended.
@@ -200,9 +201,9 @@ def extend_budget(*, access: Access, experiment: Experiment, per_arm: int) -> in
     return added
 
 
-def _searches(experiment: Experiment) -> list[Study]:
+def _searches(experiment: AnyExperiment) -> list[Study]:
     studies = Study.objects.filter(
-        experiment=experiment, kind=StudyKind.SEARCH, deleted_at__isnull=True
+        experiment=experiment.pk, kind=StudyKind.SEARCH, deleted_at__isnull=True
     )
     return [study for study in studies.order_by("arm_index") if not stop_rules.is_ended(study)]
 
@@ -217,7 +218,7 @@ def _extend(study: Study, file: ExperimentFile, per_arm: int) -> int:
     return added
 
 
-def _more_budget(experiment: Experiment, count: int) -> None:
+def _more_budget(experiment: AnyExperiment, count: int) -> None:
     Experiment.objects.filter(pk=experiment.pk).update(
         budget=F("budget") + count, active_at=timezone.now()
     )

@@ -14,8 +14,9 @@ from django.utils import timezone
 
 from experiments import dispatch
 from experiments.design.batch_size_plan import ProbePlan, plan
+from experiments.design.queries.records import AnyExperiment
 from experiments.errors import Conflict, NotFound
-from experiments.models import BatchSizeProbe, Experiment, Project
+from experiments.models import BatchSizeProbe, Project
 from experiments.models.project import Role
 from experiments.models.worker import ProbeState
 from experiments.team.queries.access import Access
@@ -36,7 +37,13 @@ class Order:
 
 
 def ask(
-    *, access: Access, experiment: Experiment, parameter: str, first: int, largest: int, steps: int
+    *,
+    access: Access,
+    experiment: AnyExperiment,
+    parameter: str,
+    first: int,
+    largest: int,
+    steps: int,
 ) -> int:
     """Queue a measurement of an experiment's training function; its id.
 
@@ -54,8 +61,8 @@ def ask(
     try:
         with transaction.atomic():
             made = BatchSizeProbe.objects.create(
-                project=experiment.project,
-                experiment=experiment,
+                project_id=experiment.project_id,
+                experiment_id=experiment.pk,
                 state=ProbeState.WAITING,
                 asked_by=access.user,
                 queue=experiment.queue,

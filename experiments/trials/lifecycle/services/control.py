@@ -14,6 +14,7 @@ from django.db.models import F, QuerySet
 from django.utils import timezone
 
 from experiments import dispatch
+from experiments.design.queries.records import AnyExperiment, AnyTrial
 from experiments.errors import Conflict, NotFound, Problem, VerdictError
 from experiments.models import Experiment, Study, Trial
 from experiments.models.experiment import ExperimentState
@@ -28,7 +29,7 @@ _ACCIDENTS = (FailureKind.EXCEPTION, FailureKind.LOST)
 _CANCELLED = "cancelled by {who}"
 
 
-def cancel(*, access: Access, trial: Trial) -> None:
+def cancel(*, access: Access, trial: AnyTrial) -> None:
     """End one trial now, without a result; the search goes on with others.
 
     One that waits ends at once, one that runs when its worker hears of it.
@@ -37,7 +38,7 @@ def cancel(*, access: Access, trial: Trial) -> None:
         NotFound, NotAllowed: for someone who is no editor.
         Conflict: when it has ended, or a program from outside runs it.
     """
-    experiment = trial.study.experiment
+    experiment = Experiment.objects.filter(studies=trial.study_id).first()
     if experiment is None:
         raise NotFound("There is no such trial of an experiment.")
     access.require(Role.EDITOR, experiment)
@@ -62,7 +63,7 @@ def cancel(*, access: Access, trial: Trial) -> None:
     experiments.advance(experiment.pk)
 
 
-def pause(*, access: Access, experiment: Experiment, hand_back: bool = False) -> None:
+def pause(*, access: Access, experiment: AnyExperiment, hand_back: bool = False) -> None:
     """Start no new trials. Running ones go on, or are handed back to be resumed later.
 
     Raises:
@@ -75,20 +76,20 @@ def pause(*, access: Access, experiment: Experiment, hand_back: bool = False) ->
             _of_our_workers(experiment).filter(control="").update(control="back")
 
 
-def resume(*, access: Access, experiment: Experiment) -> None:
+def resume(*, access: Access, experiment: AnyExperiment) -> None:
     """Go on after a pause; what was not handed back yet stays where it is."""
     with transaction.atomic():
         experiments.resume(access=access, experiment=experiment)
         _of_our_workers(experiment).filter(control="back").update(control="")
 
 
-def _of_our_workers(experiment: Experiment) -> QuerySet[Trial]:
+def _of_our_workers(experiment: AnyExperiment) -> QuerySet[Trial]:
     return Trial.objects.filter(
-        study__experiment=experiment, state=TrialState.RUNNING, heartbeat_at__isnull=False
+        study__experiment=experiment.pk, state=TrialState.RUNNING, heartbeat_at__isnull=False
     )
 
 
-def retry_failed(*, access: Access, experiment: Experiment) -> int:
+def retry_failed(*, access: Access, experiment: AnyExperiment) -> int:
     """Queue every trial again that failed by an exception or was lost, each once.
 
     Each gets a new number and keeps row, parameters and seeds. Cancelled and infeasible ones
@@ -103,7 +104,7 @@ def retry_failed(*, access: Access, experiment: Experiment) -> int:
     """
     access.require(Role.EDITOR, experiment)
     failed = Trial.objects.filter(
-        study__experiment=experiment,
+        study__experiment=experiment.pk,
         study__kind=StudyKind.SEARCH,
         study__deleted_at__isnull=True,
         state=TrialState.FAILED,
@@ -120,7 +121,7 @@ def retry_failed(*, access: Access, experiment: Experiment) -> int:
 def change(
     *,
     access: Access,
-    experiment: Experiment,
+    experiment: AnyExperiment,
     parallel: int | None = None,
     priority: int | None = None,
     gpu_hours: float | Literal["keep"] | None = "keep",
@@ -165,7 +166,7 @@ def _check(fields: dict[str, float | None]) -> None:
         raise VerdictError("This cannot be changed so.", problems)
 
 
-def set_budget(*, access: Access, experiment: Experiment, per_arm: int) -> int:
+def set_budget(*, access: Access, experiment: AnyExperiment, per_arm: int) -> int:
     """Let the sampler run to `per_arm` trials in every arm: more, or fewer, than it was to.
 
     Trials that have begun are never taken back.
@@ -196,9 +197,9 @@ def set_budget(*, access: Access, experiment: Experiment, per_arm: int) -> int:
     return -spared
 
 
-def _arms(experiment: Experiment) -> list[Study]:
+def _arms(experiment: AnyExperiment) -> list[Study]:
     studies = Study.objects.filter(
-        experiment=experiment, kind=StudyKind.SEARCH, deleted_at__isnull=True
+        experiment=experiment.pk, kind=StudyKind.SEARCH, deleted_at__isnull=True
     )
     return [study for study in studies.order_by("arm_index") if not stop_rules.is_ended(study)]
 

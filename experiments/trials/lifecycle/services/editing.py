@@ -10,6 +10,7 @@ from django.utils import timezone
 
 from experiments.design.document import experiment_file
 from experiments.design.queries.citations import citations
+from experiments.design.queries.records import AnyExperiment
 from experiments.errors import Conflict, Problem, StudyCited, VerdictError
 from experiments.models import Experiment, ExperimentTag, Study, Trial
 from experiments.models.experiment import ExperimentState
@@ -25,7 +26,7 @@ _ENDED = (ExperimentState.FINISHED, ExperimentState.STOPPED)
 
 
 def write_notes(
-    *, access: Access, experiment: Experiment, notes: str, tags: Iterable[str]
+    *, access: Access, experiment: AnyExperiment, notes: str, tags: Iterable[str]
 ) -> None:
     """Replace the notes (Markdown) and the tags. The experiment file stays as it was given.
 
@@ -55,7 +56,7 @@ def write_notes(
         )
 
 
-def archive(*, access: Access, experiment: Experiment) -> None:
+def archive(*, access: Access, experiment: AnyExperiment) -> None:
     """Leave an experiment out of lists; it stays where it is, with all that cites it.
 
     Raises:
@@ -69,7 +70,7 @@ def archive(*, access: Access, experiment: Experiment) -> None:
         raise Conflict(f"{experiment.name} was archived already.")
 
 
-def bring_back(*, access: Access, experiment: Experiment) -> None:
+def bring_back(*, access: Access, experiment: AnyExperiment) -> None:
     """List an archived experiment again."""
     access.require(Role.EDITOR, experiment)
     found = Experiment.objects.filter(pk=experiment.pk, archived_at__isnull=False)
@@ -77,7 +78,7 @@ def bring_back(*, access: Access, experiment: Experiment) -> None:
         raise Conflict(f"{experiment.name} is not archived.")
 
 
-def rename(*, access: Access, experiment: Experiment, name: str) -> None:
+def rename(*, access: Access, experiment: AnyExperiment, name: str) -> None:
     """Give an experiment another name; addresses with the old one lead nowhere afterwards.
 
     The names of its studies follow. Decisions keep the name that they were made under.
@@ -100,25 +101,25 @@ def rename(*, access: Access, experiment: Experiment, name: str) -> None:
             _rename_studies(locked, before, wanted)
     except IntegrityError:
         raise Conflict(
-            f"{experiment.project.slug} has an experiment {wanted} already.",
+            f"{access.slug} has an experiment {wanted} already.",
             [Problem("name", "is taken; choose another")],
         ) from None
 
 
-def _check_idle(experiment: Experiment) -> None:
-    if Trial.objects.filter(study__experiment=experiment, state=TrialState.RUNNING).exists():
+def _check_idle(experiment: AnyExperiment) -> None:
+    if Trial.objects.filter(study__experiment=experiment.pk, state=TrialState.RUNNING).exists():
         raise Conflict(f"Trials of {experiment.name} are running: pause it or wait for them.")
 
 
 def _rename_studies(experiment: Experiment, before: str, after: str) -> None:
     """Names of studies begin with the project and the experiment."""
     old, new = (f"{experiment.project.slug}/{name}" for name in (before, after))
-    for study in Study.objects.filter(experiment=experiment):
+    for study in Study.objects.filter(experiment=experiment.pk):
         if study.name == old or study.name.startswith(f"{old}/"):
             Study.objects.filter(pk=study.pk).update(name=(new + study.name[len(old) :])[:512])
 
 
-def delete(*, access: Access, experiment: Experiment, typed_name: str) -> None:
+def delete(*, access: Access, experiment: AnyExperiment, typed_name: str) -> None:
     """Delete an experiment with its trials, series and files, for good.
 
     `typed_name` is the name as the person wrote it to confirm.
@@ -146,7 +147,7 @@ def delete(*, access: Access, experiment: Experiment, typed_name: str) -> None:
         raise StudyCited(f"Something cites {experiment.name}: it cannot be deleted.") from None
 
 
-def _check_uncited(experiment: Experiment) -> None:
+def _check_uncited(experiment: AnyExperiment) -> None:
     found = citations(experiment)
     if found:
         raise StudyCited(

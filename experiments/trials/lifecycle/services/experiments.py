@@ -15,6 +15,7 @@ from experiments.design.document import experiment_file
 from experiments.design.document.experiment_file import ExperimentFile
 from experiments.design.document.first_configurations import first_arms
 from experiments.design.queries.experiments import find_experiment
+from experiments.design.queries.records import AnyExperiment
 from experiments.design.review.design_review import (
     check_project,
     forbidden,
@@ -34,7 +35,7 @@ from experiments.trials.lifecycle.services import earlier_trials, stop_rules, tr
 from experiments.trials.lifecycle.training_seeds import first_seed
 
 
-def create(*, access: Access, text: str, extends: Experiment | None = None) -> Experiment:
+def create(*, access: Access, text: str, extends: AnyExperiment | None = None) -> Experiment:
     """Create an experiment from its file and queue its trials.
 
     A file that says what it `extends` is held against that experiment: its range must not pass a
@@ -77,7 +78,7 @@ def _insert(
     file: ExperimentFile,
     text: str,
     access: Access,
-    extends: Experiment | None,
+    extends: AnyExperiment | None,
 ) -> Experiment:
     firsts = sum(len(first_arms(file.space, first)) for first in file.first)
     experiment = Experiment.objects.create(
@@ -102,7 +103,7 @@ def _insert(
         queue=file.queue,
         gpus=file.gpus,
         commit=commit(),
-        extends=extends,
+        extends_id=extends.pk if extends else None,
         created_by=access.user,
     )
     ExperimentTag.objects.bulk_create(
@@ -140,7 +141,7 @@ def _add_study(experiment: Experiment, file: ExperimentFile, arm: Arm) -> None:
         )
 
 
-def stop(*, access: Access, experiment: Experiment, reason: str = "") -> None:
+def stop(*, access: Access, experiment: AnyExperiment, reason: str = "") -> None:
     """End a search: running trials end at their next log call, no new ones start.
 
     Raises:
@@ -152,13 +153,13 @@ def stop(*, access: Access, experiment: Experiment, reason: str = "") -> None:
         raise Conflict(f"{experiment.name} has ended already.")
 
 
-def pause(*, access: Access, experiment: Experiment) -> None:
+def pause(*, access: Access, experiment: AnyExperiment) -> None:
     """Start no new trials; running ones go on."""
     access.require(Role.EDITOR, experiment)
     _move(experiment, ExperimentState.RUNNING, ExperimentState.PAUSED)
 
 
-def resume(*, access: Access, experiment: Experiment) -> None:
+def resume(*, access: Access, experiment: AnyExperiment) -> None:
     """Go on after a pause."""
     access.require(Role.EDITOR, experiment)
     with transaction.atomic():
@@ -166,7 +167,7 @@ def resume(*, access: Access, experiment: Experiment) -> None:
         dispatch.wake(experiment.queue, experiment.parallel)
 
 
-def _move(experiment: Experiment, before: ExperimentState, after: ExperimentState) -> None:
+def _move(experiment: AnyExperiment, before: ExperimentState, after: ExperimentState) -> None:
     changed = Experiment.objects.filter(pk=experiment.pk, state=before).update(
         state=after, active_at=timezone.now()
     )

@@ -13,6 +13,7 @@ from django.db import transaction
 from django.db.models import Max, Q, QuerySet
 from django.utils import timezone
 
+from experiments.design.queries.records import AnyExperiment
 from experiments.models import (
     Event,
     Experiment,
@@ -126,7 +127,7 @@ def _tell_of_look(replication: Replication) -> None:
 
 
 def _tell_of_standstill(experiment: Experiment, deadline: dt.datetime) -> None:
-    trials = Trial.objects.filter(study__experiment=experiment)
+    trials = Trial.objects.filter(study__experiment=experiment.pk)
     running = trials.filter(state=TrialState.RUNNING)
     last = _last_sign(experiment, running)
     if last >= deadline:
@@ -145,7 +146,7 @@ def _tell_of_standstill(experiment: Experiment, deadline: dt.datetime) -> None:
     )
 
 
-def _last_sign(experiment: Experiment, running: QuerySet[Trial]) -> dt.datetime:
+def _last_sign(experiment: AnyExperiment, running: QuerySet[Trial]) -> dt.datetime:
     """Time at which something last moved. A heartbeat counts for runs from outside only: of a
     worker's trial it says that the process lives, not that it trains."""
     outside = Max("heartbeat_at", filter=Q(attempt=0))
@@ -155,7 +156,7 @@ def _last_sign(experiment: Experiment, running: QuerySet[Trial]) -> dt.datetime:
     return max(sign for sign in signs_seen if sign is not None)
 
 
-def _why(experiment: Experiment, running: int) -> str:
+def _why(experiment: AnyExperiment, running: int) -> str:
     """Reason for a standstill; "" when the experiment only waits for its turn."""
     if running:
         many = "its running trial has" if running == 1 else f"none of its {running} trials has"

@@ -11,7 +11,8 @@ from django.db.models import F, QuerySet
 from django.utils import timezone
 
 from experiments.design.document.stop_rules import OUTLOOK_ATTRIBUTE, STOPPED_ATTRIBUTE
-from experiments.models import Experiment, Study, Trial
+from experiments.design.queries.records import AnyExperiment, AnyTrial
+from experiments.models import Study, Trial
 from experiments.models.trial import FINISHED, FailureKind, StudyKind, TrialState
 from experiments.models.trial_encoding import decode
 from experiments.trials.lifecycle.queries import gpu_hours
@@ -22,7 +23,7 @@ _VARYING = re.compile(r"0[xX][0-9a-fA-F]+|[-+]?\d+(?:\.\d+)?(?:[eE][-+]?\d+)?")
 _ACCIDENTS = (FailureKind.EXCEPTION, FailureKind.LOST)
 
 
-def reason(experiment: Experiment) -> str:
+def reason(experiment: AnyExperiment) -> str:
     """Reason to stop a running experiment now; "" when there is none.
 
     The number of trials is no such reason: `may_start` holds further ones back, and those that
@@ -59,7 +60,7 @@ def may_start(experiment_id: int, document: str) -> bool:
     return most is None or _search_trials(experiment_id).count() < most
 
 
-def why_all_done(experiment: Experiment) -> tuple[str, bool]:
+def why_all_done(experiment: AnyExperiment) -> tuple[str, bool]:
     """Reason that nothing is left to run, and whether it is a rule."""
     most = _rules(experiment.document).get("trials")
     if most is not None and _search_trials(experiment.pk).count() >= most:
@@ -68,12 +69,12 @@ def why_all_done(experiment: Experiment) -> tuple[str, bool]:
     if not ended:
         outlooks = _said_of_arms(experiment, OUTLOOK_ATTRIBUTE)
         return "; ".join(["all trials done", *outlooks[:1]]), False
-    arms = Study.objects.filter(experiment=experiment, kind=StudyKind.SEARCH).count()
+    arms = Study.objects.filter(experiment=experiment.pk, kind=StudyKind.SEARCH).count()
     where = f" in {len(ended)} of {arms} arms" if arms > 1 else ""
     return f"{ended[0]}{where}", True
 
 
-def first_failures(experiment: Experiment) -> list[Trial]:
+def first_failures(experiment: AnyExperiment) -> list[Trial]:
     """First trials of a search when all of them failed with one cause, else none.
 
     `FIRST_FAILURES`, or twice as many as run at once where that is more. A cancelled trial tells
@@ -98,7 +99,7 @@ def cause_of(message: str) -> str:
     return _VARYING.sub("#", message)
 
 
-def gpu_seconds_of_attempt(trial: Trial) -> float:
+def gpu_seconds_of_attempt(trial: AnyTrial) -> float:
     """GPU seconds that a running trial's attempt has held: until it was last heard of."""
     if trial.started_at is None or trial.heartbeat_at is None:
         return 0.0
@@ -106,13 +107,13 @@ def gpu_seconds_of_attempt(trial: Trial) -> float:
     return gpu_hours.gpus_in(trial.device) * max(0.0, seconds)
 
 
-def arms_ended(experiment: Experiment) -> list[str]:
+def arms_ended(experiment: AnyExperiment) -> list[str]:
     """Reasons that arms ended before their budget was used, one for each that did."""
     return _said_of_arms(experiment, STOPPED_ATTRIBUTE)
 
 
-def _said_of_arms(experiment: Experiment, attribute: str) -> list[str]:
-    rows = Study.objects.filter(experiment=experiment, kind=StudyKind.SEARCH)
+def _said_of_arms(experiment: AnyExperiment, attribute: str) -> list[str]:
+    rows = Study.objects.filter(experiment=experiment.pk, kind=StudyKind.SEARCH)
     found = [
         decode(text).get(attribute)
         for text in rows.order_by("arm_index").values_list("system_attributes", flat=True)
@@ -150,7 +151,7 @@ def _search_trials(experiment_id: int) -> QuerySet[Trial]:
     )
 
 
-def _since_the_best(experiment: Experiment) -> int:
+def _since_the_best(experiment: AnyExperiment) -> int:
     """Number of trials that finished after the best one; all of them when none is complete."""
     finished = _search_trials(experiment.pk).filter(state__in=FINISHED)
     best = experiment.best_trial

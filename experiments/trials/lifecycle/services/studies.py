@@ -11,6 +11,7 @@ from django.db import IntegrityError, connection, transaction
 from django.db.models import Count, F, Q
 from django.utils import timezone
 
+from experiments.design.queries.records import AnyExperiment
 from experiments.errors import Conflict, NotFound, StudyCited, VerdictError
 from experiments.models import Decision, Experiment, Project, Study, Trial
 from experiments.models import trial_encoding as encoding
@@ -124,14 +125,14 @@ def delete(*, study_id: int) -> None:
             _count_again(experiment)
 
 
-def _cited(experiment: Experiment) -> bool:
-    cites = Q(experiment=experiment) | Q(replication__experiment=experiment)
+def _cited(experiment: AnyExperiment) -> bool:
+    cites = Q(experiment=experiment.pk) | Q(replication__experiment=experiment.pk)
     return Decision.objects.filter(cites).exists()
 
 
-def _count_again(experiment: Experiment) -> None:
+def _count_again(experiment: AnyExperiment) -> None:
     trials = Trial.objects.filter(
-        study__experiment=experiment,
+        study__experiment=experiment.pk,
         study__kind=StudyKind.SEARCH,
         study__deleted_at__isnull=True,
     )

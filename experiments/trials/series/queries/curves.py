@@ -12,6 +12,7 @@ from tsdownsample import MinMaxLTTBDownsampler
 
 from experiments.analysis.curves.mean_curve import MeanCurve, mean_curve
 from experiments.design.metrics import Metric
+from experiments.design.queries.records import AnyTrial
 from experiments.models import Replication, Trial
 from experiments.models.trial import TrialState
 from experiments.trials.series.queries import series
@@ -114,7 +115,7 @@ def replicates(replication_id: int, arms: int) -> list[CurveTrial]:
     return [_trial(row, arms) for row in rows[:MOST_REPLICATES]]
 
 
-def named_trials(trials: Sequence[Trial], arms: int) -> list[CurveTrial]:
+def named_trials(trials: Sequence[AnyTrial], arms: int) -> list[CurveTrial]:
     """Trials that somebody chose to see."""
     return [_trial(trial, arms) for trial in trials]
 
@@ -125,7 +126,7 @@ def chosen_trials(experiment_id: int, arms: int, ids: Sequence[int]) -> list[Cur
     return [_trial(rows[each], arms) for each in ids if each in rows]
 
 
-def _trial(trial: Trial, arms: int) -> CurveTrial:
+def _trial(trial: AnyTrial, arms: int) -> CurveTrial:
     running = trial.state == TrialState.RUNNING
     return CurveTrial(
         id=trial.pk,

@@ -9,7 +9,8 @@ from django.db.models import BinaryField
 from django.db.models.functions import Substr
 
 from experiments.design.metrics import Metric
-from experiments.models import Experiment, SeriesBatch, Study, Trial
+from experiments.design.queries.records import AnyExperiment
+from experiments.models import SeriesBatch, Study, Trial
 from experiments.models.trial import StudyKind
 from experiments.trials.series.queries import series
 from experiments.trials.series.queries.curves import thinned
@@ -18,12 +19,12 @@ from experiments.trials.series.series_files import Piece
 from experiments.trials.table.queries.trial_detail import name_of
 
 
-def trial_names(experiment: Experiment, ids: Collection[int] | None = None) -> dict[int, str]:
+def trial_names(experiment: AnyExperiment, ids: Collection[int] | None = None) -> dict[int, str]:
     """Name by id of an experiment's trials, replicates included; of some, if `ids` are given."""
     arms = Study.objects.filter(
-        experiment=experiment, kind=StudyKind.SEARCH, deleted_at__isnull=True
+        experiment=experiment.pk, kind=StudyKind.SEARCH, deleted_at__isnull=True
     ).count()
-    rows = Trial.objects.filter(study__experiment=experiment, study__deleted_at__isnull=True)
+    rows = Trial.objects.filter(study__experiment=experiment.pk, study__deleted_at__isnull=True)
     if ids is not None:
         rows = rows.filter(pk__in=ids)
     rows = rows.select_related("study").only("number", "study", "study__kind", "study__arm_index")

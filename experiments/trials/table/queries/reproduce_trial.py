@@ -10,15 +10,15 @@ from experiments.design.document import commands, experiment_file
 from experiments.design.document.experiment_file import ExperimentFile
 from experiments.design.document.fidelity import REDUCTION_FACTORS, RUNG_PRUNERS, Fidelity
 from experiments.design.objective_code import ObjectiveCode, PackageCode, recorded_code
-from experiments.design.queries.experiments import Experiment
+from experiments.design.queries.records import AnyExperiment, AnyTrial
+from experiments.models import Artifact
 from experiments.models.trial_encoding import decode_reports
 from experiments.trials.reproduce_line import reproduce_line
 from experiments.trials.series.lineage import from_lower_budget, resumptions
-from experiments.trials.table.queries.trial_detail import Trial
 from experiments.trials.table.queries.trial_table import STATE_WORDS
 
 
-def line_of(experiment: Experiment, trial: Trial | None) -> str:
+def line_of(experiment: AnyExperiment, trial: AnyTrial | None) -> str:
     """Empty for a trial that has no configuration or seed: nothing else could run it again."""
     if trial is None or trial.configuration is None or trial.train_seed is None:
         return ""
@@ -54,7 +54,7 @@ def _resumed(text: str) -> list[str]:
 
 
 def _what_runs(
-    document: dict[str, Any], environment: dict[str, Any], trial: Trial
+    document: dict[str, Any], environment: dict[str, Any], trial: AnyTrial
 ) -> dict[str, Any] | None:
     """Objective or command with its code; None for a command that is listed no more."""
     objective, commit = document["objective"], document.get("commit", "").removesuffix("-dirty")
@@ -74,14 +74,14 @@ def _what_runs(
     return {"command": template.arguments, "code": ObjectiveCode(packages=(program,))}
 
 
-def _diff(trial: Trial) -> str:
+def _diff(trial: AnyTrial) -> str:
     """Name of the file with what of its code was not committed; "" where all was."""
-    diffs = trial.artifacts.filter(kind="diff", attempt=trial.attempt)
+    diffs = Artifact.objects.filter(trial=trial.pk, kind="diff", attempt=trial.attempt)
     return diffs.values_list("name", flat=True).first() or ""
 
 
 def _training(
-    experiment: Experiment, trial: Trial, params: dict[str, Any]
+    experiment: AnyExperiment, trial: AnyTrial, params: dict[str, Any]
 ) -> tuple[dict[str, Any], dict[str, Any]]:
     """The parameters that were trained with at last, and how: folds, budget, what ended it."""
     file = experiment_file.stored_or_none(experiment.document)
@@ -109,7 +109,7 @@ def _training(
     return params, how
 
 
-def _last_budget(file: ExperimentFile, fidelity: Fidelity, trial: Trial) -> float | None:
+def _last_budget(file: ExperimentFile, fidelity: Fidelity, trial: AnyTrial) -> float | None:
     """The budget on which a trial that was given up was trained last; None for any other."""
     if (
         STATE_WORDS[trial.state] != "pruned"

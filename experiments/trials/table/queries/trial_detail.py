@@ -10,6 +10,12 @@ from typing import Any
 
 from experiments.design.objective_code import ObjectiveCode, recorded_code
 from experiments.design.queries.experiments import arm_label
+from experiments.design.queries.records import (
+    AnyExperiment,
+    AnyTrial,
+    TrialRecord,
+    trial_record,
+)
 from experiments.design.trial_names import (
     TrialReference,
     other_trial_name,
@@ -17,7 +23,7 @@ from experiments.design.trial_names import (
     trial_name,
 )
 from experiments.errors import NotFound
-from experiments.models import Artifact, Experiment
+from experiments.models import Artifact
 from experiments.models import Trial as Trial
 from experiments.models.trial import Origin, StudyKind, TrialState
 from experiments.models.trial_encoding import decode
@@ -99,21 +105,20 @@ class TrialDetail:
     files: tuple[FileRow, ...]
 
 
-def find_trial(experiment: Experiment, reference: TrialReference) -> Trial | None:
+def find_trial(experiment: AnyExperiment, reference: TrialReference) -> TrialRecord | None:
     """The trial of an experiment that a name refers to."""
     rows = Trial.objects.filter(
-        study__experiment=experiment, study__deleted_at__isnull=True, number=reference.number
+        study__experiment_id=experiment.pk, study__deleted_at__isnull=True, number=reference.number
     )
     if reference.study is not None:
         rows = rows.filter(study_id=reference.study)
     else:
         rows = rows.filter(study__kind=StudyKind.SEARCH, study__arm_index=reference.arm or 0)
-    return rows.select_related(
-        "study", "configuration", "environment", "worker", "retry_of__study"
-    ).first()
+    row = rows.select_related("study", "configuration", "environment").first()
+    return trial_record(row) if row else None
 
 
-def get_trial(experiment: Experiment, name: str) -> Trial:
+def get_trial(experiment: AnyExperiment, name: str) -> TrialRecord:
     """A trial by the name that the pages call it: 17, B17, s31-4.
 
     Raises:
@@ -126,7 +131,7 @@ def get_trial(experiment: Experiment, name: str) -> Trial:
     return found
 
 
-def name_of(trial: Trial, arms: int) -> str:
+def name_of(trial: AnyTrial, arms: int) -> str:
     """Name of a trial, as pages and addresses have it."""
     study = trial.study
     if study.kind == StudyKind.SEARCH:
@@ -134,8 +139,10 @@ def name_of(trial: Trial, arms: int) -> str:
     return other_trial_name(study.pk, trial.number)
 
 
-def detail_of(trial: Trial, arms: int) -> TrialDetail:
+def detail_of(trial_id: int, arms: int) -> TrialDetail:
     """Everything about a trial but its series, its findings and its test scores."""
+    related = ("study", "configuration", "environment", "worker", "retry_of__study")
+    trial = Trial.objects.select_related(*related).get(pk=trial_id)
     document = json.loads(trial.configuration.document) if trial.configuration else {}
     running = trial.state == TrialState.RUNNING
     own = decode(trial.parameters)

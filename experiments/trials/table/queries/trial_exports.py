@@ -8,8 +8,9 @@ from typing import Any
 
 from experiments.design.configuration import short_code
 from experiments.design.queries.experiments import ArmRow
+from experiments.design.queries.records import AnyExperiment
 from experiments.design.trial_names import trial_name
-from experiments.models import Experiment, Study
+from experiments.models import Study
 from experiments.models.trial import StudyKind, TrialState
 from experiments.models.trial_encoding import decode
 from experiments.trials.table.queries.trial_table import (
@@ -55,7 +56,7 @@ def parameter_names(experiment_id: int) -> list[str]:
 
 
 def exported_trials(
-    experiment: Experiment,
+    experiment: AnyExperiment,
     arms: Sequence[ArmRow],
     wanted: TrialFilter,
     parameters: Sequence[str],
