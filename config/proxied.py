@@ -6,7 +6,8 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 from experiments.web.log_context import begin
-from experiments.web.middleware.request_ids import HEADER, accepted_or_new
+from experiments.web.middleware import REQUEST_ID as HEADER
+from experiments.web.middleware import accepted_or_new
 
 Scope = dict[str, Any]
 Message = Mapping[str, Any]

@@ -241,16 +241,16 @@ INSTALLED_APPS = [
 # Static files, and clients that wait for news, are served by config.asgi before Django sees a
 # request; all of these and the view then run in one thread (config/threads.py).
 MIDDLEWARE = [
-    "experiments.web.middleware.request_ids.RequestIds",
-    "experiments.site.pages.health.Probes",
+    "experiments.web.middleware.request_ids",
+    "experiments.site.pages.health.probes",
     "django.middleware.security.SecurityMiddleware",
-    "experiments.web.middleware.security_headers.SecurityHeaders",
+    "experiments.web.middleware.security_headers",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
-    "experiments.web.middleware.unstorable_text.RefuseNullCharacters",
+    "experiments.web.middleware.RefuseNullCharacters",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
 ]
 ROOT_URLCONF = "config.urls"

@@ -51,7 +51,7 @@ ROOMS = {
     "models": (),
     "analysis": ("curves", "design", "seeds", "space"),
     "charts": (),
-    "web": ("middleware",),
+    "web": (),
     "team": ("queries", "services", "pages", "api"),
     "design": (
         "document",

@@ -6,14 +6,43 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
-from optuna.exceptions import DuplicatedStudyError
+from optuna.exceptions import DuplicatedStudyError, UpdateFinishedTrialError
 from optuna.storages import BaseStorage
 from optuna.study import StudyDirection
 from optuna.study._frozen import FrozenStudy
 
-from experiments.errors import Conflict
+from experiments.errors import Conflict, NotFound, TrialFenced, TrialFinished
 from workers.search import records
-from workers.search.optuna_errors import optuna_errors
+from workers.search.bare_django import drop_broken_connection
+
+
+class FinishedTrialError(UpdateFinishedTrialError, TrialFinished):
+    """The trial has its result; it stands."""
+
+
+class FencedTrialError(UpdateFinishedTrialError, TrialFenced):
+    """Another worker has taken the trial over; nothing of ours is written any more."""
+
+
+@contextmanager
+def optuna_errors() -> Iterator[None]:
+    """Raise what Optuna's interface promises; after a lost connection the next call gets another.
+
+    Raises:
+        KeyError: what is asked for is not there.
+        FinishedTrialError, FencedTrialError: the trial takes no more writes of this caller.
+    """
+    try:
+        yield
+    except NotFound as error:
+        raise KeyError(error.message) from None
+    except TrialFenced as error:
+        raise FencedTrialError(error.message) from None
+    except TrialFinished as error:
+        raise FinishedTrialError(error.message) from None
+    except Exception as error:
+        drop_broken_connection(error)
+        raise
 
 
 class StudyStorage(BaseStorage):

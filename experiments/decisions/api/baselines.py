@@ -6,18 +6,18 @@ from typing import Any
 
 from ninja import Router, Status
 
-from experiments.decisions.api.decision_schemas import DecisionOut
+from experiments.decisions.api.decision_schemas import (
+    BaselineIn,
+    BaselineOut,
+    DecisionOut,
+    KnownBaselineIn,
+)
 from experiments.decisions.queries import baseline_evidence, champion
 from experiments.decisions.queries.baselines import newest_baseline
 from experiments.decisions.services import baselines as services
 from experiments.errors import NotFound
 from experiments.team.api import auth
 from experiments.team.queries.access import Access
-from experiments.verdict.api.replication_schemas import (
-    BaselineIn,
-    BaselineOut,
-    KnownBaselineIn,
-)
 from experiments.verdict.services import replications
 from experiments.web import api_bodies
 from experiments.web.api_schemas import answer

@@ -6,7 +6,7 @@ from typing import Any
 
 from ninja import Router, Status
 
-from experiments.decisions.api.decision_schemas import DecisionOut
+from experiments.decisions.api.decision_schemas import DecisionIn, DecisionOut, RevertIn
 from experiments.decisions.queries import champion
 from experiments.decisions.queries.baselines import newest_baseline
 from experiments.decisions.services import baselines, champions
@@ -15,7 +15,6 @@ from experiments.design.api.experiment_schemas import ReasonIn
 from experiments.design.queries.experiments import get_experiment
 from experiments.errors import NotFound
 from experiments.team.api import auth
-from experiments.verdict.api.replication_schemas import DecisionIn, RevertIn
 from experiments.verdict.queries.replication_state import get_replication, replication_state
 from experiments.web import api_bodies
 from experiments.web.requests import TokenRequest

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import math
+import re
 from typing import Any
 
+from django import forms
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_POST, require_safe
 
-from experiments.decisions.pages.baseline_form import KnownBaselineForm
 from experiments.decisions.queries import baseline_evidence
 from experiments.decisions.queries.baselines import newest_baseline
 from experiments.decisions.services import baselines
-from experiments.errors import VerdictError
+from experiments.design.document import experiment_yaml
+from experiments.errors import Problem, VerdictError
 from experiments.team.pages.access import attempted, in_project, required, whole_number
 from experiments.team.queries.access import Access, people_who_may
 from experiments.verdict.queries.current_champion import champion_of
@@ -34,6 +37,59 @@ hyperparameters:
   optimizer:     {{role: fixed, value: adam}}
   epochs:        {{role: fixed, value: 60}}
 """
+
+
+MOST_SCORES = 1000
+
+
+class KnownBaselineForm(forms.Form):
+    """Scores one for each seed, in any spacing; parameters as YAML or JSON."""
+
+    objective = forms.CharField(max_length=300)
+    parameters = forms.CharField(max_length=50_000)
+    commit = forms.CharField(max_length=64, required=False)
+    data_name = forms.CharField(max_length=200, required=False)
+    data_version = forms.CharField(max_length=200, required=False)
+    scores = forms.CharField(max_length=50_000)
+    source = forms.CharField(max_length=1000)
+    chance = forms.FloatField(required=False)
+    reason = forms.CharField(max_length=10_000)
+
+    def clean_parameters(self) -> dict[str, Any]:
+        problems: list[Problem] = []
+        found = experiment_yaml.load(self.cleaned_data["parameters"], problems)
+        if problems:
+            raise forms.ValidationError(str(problems[0]))
+        if not isinstance(found, dict):
+            raise forms.ValidationError(
+                "Enter a mapping of names to values, such as learning_rate: 0.1."
+            )
+        return found
+
+    def clean_scores(self) -> list[float]:
+        words = [word for word in re.split(r"[\s,;]+", self.cleaned_data["scores"]) if word]
+        scores = []
+        for word in words[: MOST_SCORES + 1]:
+            try:
+                score = float(word)
+            except ValueError:
+                raise forms.ValidationError(f"{word[:40]!r} is no number.") from None
+            if not math.isfinite(score):
+                raise forms.ValidationError(f"{word} is not finite: leave failed runs out.")
+            scores.append(score)
+        return scores
+
+    def clean(self) -> dict[str, Any]:
+        cleaned: dict[str, Any] = super().clean() or {}
+        parts = (("name", cleaned.get("data_name")), ("version", cleaned.get("data_version")))
+        cleaned["data"] = {key: value for key, value in parts if value}
+        return cleaned
+
+    def reasons(self) -> list[Problem]:
+        """Errors, each with its field."""
+        return [
+            Problem(field, str(error)) for field, errors in self.errors.items() for error in errors
+        ]
 
 
 @require_safe

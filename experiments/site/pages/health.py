@@ -5,11 +5,9 @@ from __future__ import annotations
 import hmac
 import ipaddress
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from contextlib import suppress
-from typing import cast
 
-from asgiref.sync import iscoroutinefunction, markcoroutinefunction, sync_to_async
 from django.conf import settings
 from django.db import DatabaseError, InterfaceError, connection
 from django.http import HttpRequest, HttpResponse, JsonResponse
@@ -24,7 +22,7 @@ from experiments.verdict.queries.chain_check import cut_logs
 logger = logging.getLogger(__name__)
 
 REDIS_SECONDS = 2
-Answer = HttpResponse | Awaitable[HttpResponse]
+View = Callable[[HttpRequest], HttpResponse]
 
 
 @never_cache
@@ -115,37 +113,17 @@ def _redis_answers() -> bool:
     return True
 
 
-PROBES: dict[str, Callable[[HttpRequest], HttpResponse]] = {
+PROBES: dict[str, View] = {
     "/healthz": healthz,
     "/readyz": readyz,
     "/metrics": metrics,
 }
 
 
-class Probes:
+def probes(get_response: View) -> View:
     """Middleware that answers the addresses above before any other has looked at the request.
 
     Whoever probes calls this machine by an address of its own and without TLS; the check of the
     Host header and the redirect to https would stand in the way.
     """
-
-    sync_capable = True
-    async_capable = True
-
-    def __init__(self, get_response: Callable[[HttpRequest], Answer]) -> None:
-        self.get_response = get_response
-        self.is_async = iscoroutinefunction(get_response)
-        if self.is_async:
-            markcoroutinefunction(self)
-
-    def __call__(self, request: HttpRequest) -> Answer:
-        if self.is_async:
-            return self._answer_later(request)
-        view = PROBES.get(request.path_info)
-        return view(request) if view else self.get_response(request)
-
-    async def _answer_later(self, request: HttpRequest) -> HttpResponse:
-        view = PROBES.get(request.path_info)
-        if view is not None:
-            return await sync_to_async(view)(request)
-        return await cast(Awaitable[HttpResponse], self.get_response(request))
+    return lambda request: PROBES.get(request.path_info, get_response)(request)

@@ -2,20 +2,45 @@
 
 from __future__ import annotations
 
+import datetime as dt
+
+from django import forms
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.http import Http404, HttpResponse
 from django.shortcuts import redirect, render
+from django.utils import timezone
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_POST
 
 from experiments.errors import VerdictError
 from experiments.team.pages.access import explain, required
-from experiments.team.pages.token_form import LIFETIMES, SCOPES, TokenForm
 from experiments.team.queries.first_runs import first_run
 from experiments.team.queries.tokens import project_for_token, project_slugs, tokens_of
 from experiments.team.services import tokens
 from experiments.web.requests import PersonRequest
+
+LIFETIMES = {"30": "30 days", "90": "90 days", "365": "a year", "": "no end"}
+SCOPES = {"read": "read", "write": "read and write", "decide": "read, write and decide"}
+
+
+class TokenForm(forms.Form):
+    """`project` is a slug; empty means every project of the person."""
+
+    name = forms.CharField(max_length=100)
+    project = forms.CharField(max_length=100, required=False)
+    scope = forms.ChoiceField(choices=list(SCOPES.items()))
+    lifetime = forms.ChoiceField(choices=list(LIFETIMES.items()), required=False)
+
+    def scopes(self) -> tuple[str, ...]:
+        """The scopes that the choice stands for."""
+        every = tuple(SCOPES)
+        return every[: every.index(self.cleaned_data["scope"]) + 1]
+
+    def expires_at(self) -> dt.datetime | None:
+        """Time at which it ends, None for never."""
+        days = self.cleaned_data["lifetime"]
+        return timezone.now() + dt.timedelta(days=int(days)) if days else None
 
 
 @never_cache

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from django import forms
 from django.contrib import messages
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse
@@ -12,11 +13,26 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_POST
 
 from experiments.team.pages.access import attempted, in_project, whole_number
-from experiments.team.pages.webhook_form import WebhookForm
 from experiments.team.queries.access import Access
 from experiments.team.queries.messages import EVENTS, KINDS, deliveries_of, pruned_of, webhooks_of
 from experiments.team.services import webhooks
 from experiments.web.pagination import PageOf
+
+
+class WebhookForm(forms.Form):
+    """Fields as typed; the service checks them."""
+
+    address = forms.CharField(max_length=2000)
+    kind = forms.CharField(max_length=10)
+    events = forms.MultipleChoiceField(
+        error_messages={"required": "Choose at least one event."},
+    )
+
+    def __init__(self, *args: object, events: list[str], **more: object) -> None:
+        super().__init__(*args, **more)  # type: ignore[arg-type]
+        field = self.fields["events"]
+        assert isinstance(field, forms.MultipleChoiceField)
+        field.choices = [(each, each) for each in events]
 
 
 @never_cache

@@ -3,21 +3,57 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from typing import Any
 
+from django import forms
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import redirect, render
 from django.template.loader import render_to_string
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
+from experiments.design.batch_size_plan import LARGEST, MOST_STEPS, ProbePlan
 from experiments.design.queries.experiments import get_experiment
 from experiments.errors import NotAllowed, NotFound, VerdictError
 from experiments.team.pages.access import done, in_project
 from experiments.team.queries.access import Access
 from experiments.trials.lifecycle.queries.batch_sizes import measurable, measurements
 from experiments.trials.lifecycle.services import batch_sizes
-from experiments.trials.pages.batch_size_form import BatchSizeForm
+from experiments.web.form_refusals import SaysRefusals
+
+_PLAN = ProbePlan()
+
+
+class BatchSizeForm(SaysRefusals):
+    """Function, name of its batch size, sizes to measure, and steps of each."""
+
+    experiment = forms.ChoiceField(
+        label="Training function of",
+        help_text="Its first known-good configuration, else the middle of its search space.",
+    )
+    parameter = forms.CharField(
+        label="Parameter that is the batch size", initial=_PLAN.parameter, max_length=100
+    )
+    first = forms.IntegerField(
+        label="First size", initial=_PLAN.first, min_value=1, max_value=LARGEST
+    )
+    largest = forms.IntegerField(
+        label="Largest size", initial=_PLAN.largest, min_value=1, max_value=LARGEST
+    )
+    steps = forms.IntegerField(
+        label="Steps timed at each size",
+        initial=_PLAN.steps,
+        min_value=3,
+        max_value=MOST_STEPS,
+    )
+
+    def __init__(self, *args: object, names: Sequence[str], **more: object) -> None:
+        super().__init__(*args, **more)  # type: ignore[arg-type]
+        self.label_suffix = ""
+        field = self.fields["experiment"]
+        assert isinstance(field, forms.ChoiceField)
+        field.choices = [(name, name) for name in names]
 
 
 @require_http_methods(["GET", "HEAD", "POST"])

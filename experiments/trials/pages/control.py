@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from django import forms
 from django.contrib import messages
 from django.db import transaction
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
@@ -18,9 +19,31 @@ from experiments.team.queries.access import Access
 from experiments.trials.lifecycle.queries import gpu_hours
 from experiments.trials.lifecycle.queries.waiting import accidents, why_waiting
 from experiments.trials.lifecycle.services import control, experiments
-from experiments.trials.pages.control_form import ControlForm
 from experiments.trials.panels.parts import ExperimentParts, read_parts
 from experiments.trials.table.queries.trial_detail import find_trial
+from experiments.web.form_refusals import SaysRefusals
+
+
+class ControlForm(SaysRefusals):
+    """Trials at a time, priority and trials per arm; a cap on GPU hours where GPUs are asked for.
+
+    An empty cap is none.
+    """
+
+    parallel = forms.IntegerField(label="Trials at a time", min_value=1, max_value=1000)
+    priority = forms.IntegerField(
+        label="Priority",
+        min_value=-1000,
+        max_value=1000,
+        help_text="The higher one goes first; equals take turns.",
+    )
+    per_arm = forms.IntegerField(label="Trials per arm", min_value=1, max_value=1_000_000)
+    gpu_hours = forms.FloatField(
+        label="At most GPU hours",
+        required=False,
+        min_value=0.01,
+        help_text="No new trials start beyond it. Empty: no cap of its own.",
+    )
 
 
 @require_http_methods(["GET", "HEAD", "POST"])

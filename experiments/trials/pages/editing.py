@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from django import forms
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
@@ -15,7 +16,20 @@ from experiments.team.pages.access import done, in_project
 from experiments.team.queries.access import Access, people_who_may
 from experiments.trials.lifecycle.services import editing, outside_experiments
 from experiments.trials.pages.control import experiment_button
-from experiments.trials.pages.editing_forms import NameForm, NotesForm
+
+
+class NotesForm(forms.Form):
+    """Tags are words apart by commas."""
+
+    notes = forms.CharField(required=False, max_length=100_000, strip=False)
+    tags = forms.CharField(required=False, max_length=3_000)
+
+    def clean_tags(self) -> list[str]:
+        return [tag.strip() for tag in self.cleaned_data["tags"].split(",") if tag.strip()]
+
+
+class NameForm(forms.Form):
+    name = forms.CharField(max_length=200)
 
 
 @require_http_methods(["GET", "HEAD", "POST"])

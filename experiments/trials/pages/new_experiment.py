@@ -15,11 +15,10 @@ from experiments.design.document import commands, examples
 from experiments.design.document.file_fields import is_unfinished
 from experiments.design.document.objectives import is_allowed
 from experiments.design.document.presets import all_presets
-from experiments.design.pages.design_checks import checks_html
 from experiments.design.pages.space_rows import state_of_form
 from experiments.design.queries.experiments import copyable, find_experiment, free_name
 from experiments.design.queries.offers import offered
-from experiments.design.review.design_review import Review, checks_as_data, review
+from experiments.design.review.design_review import DesignChecks, Review, checks_as_data, review
 from experiments.design.yaml_editing.yaml_editing import flow, load, updated
 from experiments.errors import InvalidExperiment, Problem, VerdictError
 from experiments.team.pages.access import in_project, required, whole_number
@@ -41,6 +40,11 @@ metrics:
 search: {{sampler: halton, trials: 24, parallel: 2, seed: 0}}   # trials: of each arm
 hyperparameters:
 """
+
+
+def checks_html(checks: DesignChecks | None) -> str:
+    """The panel as the page shows it; None while the file cannot run."""
+    return render_to_string("experiments/_design_checks.html", {"checks": checks})
 
 
 @require_http_methods(["GET", "HEAD", "POST"])

@@ -33,7 +33,7 @@ from experiments.models import (
 from experiments.team.services import invitations, tokens
 from experiments.trials.artifacts import storage
 from experiments.trials.lifecycle.services import experiments
-from experiments.web.middleware.security_headers import POLICY
+from experiments.web.middleware import POLICY
 from tests import cast
 from tests.experiments.site.expected_answers import PAGES
 from tests.experiments.site.test_every_address import path_of

@@ -5,7 +5,7 @@ import itertools
 import optuna
 from optuna.distributions import CategoricalDistribution, FloatDistribution
 
-from workers.search.grid import RowGridSampler
+from workers.search.samplers import RowGridSampler
 
 GRID = {"C": (0.1, 1.0, 10.0), "kernel": ("rbf", "linear")}
 SPACE = {

@@ -10,7 +10,7 @@ from django.core import mail
 from django.core.mail import EmailMultiAlternatives
 from django.test import Client
 
-from experiments.team.pages import reset_form
+from experiments.team.pages import account
 from tests import cast
 
 pytestmark = pytest.mark.django_db
@@ -91,7 +91,7 @@ def mails_leave_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
         def submit(self, send: Any, *arguments: Any, **named: Any) -> None:
             send(*arguments, **named)
 
-    monkeypatch.setattr(reset_form, "MAILS", AtOnce())
+    monkeypatch.setattr(account, "MAILS", AtOnce())
 
 
 def test_the_answer_to_a_reset_waits_for_no_mail_server(
@@ -108,7 +108,7 @@ def test_the_answer_to_a_reset_waits_for_no_mail_server(
 
     monkeypatch.setattr(EmailMultiAlternatives, "send", slow)
     with ThreadPoolExecutor() as mails:
-        monkeypatch.setattr(reset_form, "MAILS", mails)
+        monkeypatch.setattr(account, "MAILS", mails)
         assert client.post("/password/", {"email": "ada@example.org"}).status_code == 302
         assert not sent.is_set()
         answered.set()

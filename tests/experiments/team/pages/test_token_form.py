@@ -4,7 +4,7 @@ import datetime as dt
 
 from django.utils import timezone
 
-from experiments.team.pages.token_form import TokenForm
+from experiments.team.pages.tokens import TokenForm
 
 
 def test_a_token_ends_when_it_was_asked_to() -> None:

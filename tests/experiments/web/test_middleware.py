@@ -3,9 +3,11 @@ from __future__ import annotations
 import logging
 
 import pytest
+from django.http import HttpRequest, HttpResponse
 from django.test import Client
 
 from experiments.web.log_context import WithContext
+from experiments.web.middleware import security_headers
 
 
 def test_every_answer_names_its_request(client: Client) -> None:
@@ -32,3 +34,18 @@ def test_log_lines_of_a_request_carry_its_id(
     with caplog.at_level(logging.WARNING, logger="django.request"):
         client.get("/no-such-page", headers={"x-request-id": "r-1"})
     assert [record.context for record in caplog.records] == [{"request": "r-1"}]  # type: ignore[attr-defined]
+
+
+def test_every_page_forbids_inline_styles_and_scripts(client: Client) -> None:
+    policy = client.get("/login/").headers["Content-Security-Policy"]
+    assert "unsafe" not in policy
+    for part in ("default-src 'self'", "script-src 'self'", "style-src 'self'"):
+        assert part in policy
+
+
+def test_a_page_may_set_its_own_policy() -> None:
+    def view(request: HttpRequest) -> HttpResponse:
+        return HttpResponse(headers={"Content-Security-Policy": "default-src 'none'"})
+
+    answer = security_headers(view)(HttpRequest())
+    assert answer.headers["Content-Security-Policy"] == "default-src 'none'"

@@ -1,1 +1,0 @@
-"""Middleware of every request."""
