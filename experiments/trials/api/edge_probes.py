@@ -7,7 +7,8 @@ from typing import Annotated, Any
 from ninja import Router, Status
 from pydantic import Field, StringConstraints
 
-from experiments.design.queries.experiments import Experiment, get_experiment
+from experiments.design.queries.experiments import get_experiment
+from experiments.design.queries.records import ExperimentRecord
 from experiments.team.api import auth
 from experiments.trials.lifecycle.queries.edge_probes import ProbePrice, ProbeRow, price_of
 from experiments.trials.lifecycle.queries.edge_probes import probes_of as read_probes
@@ -57,5 +58,5 @@ def cancel_edge_probe(request: TokenRequest, slug: str, name: str) -> Any:
     return _probes(experiment)
 
 
-def _probes(experiment: Experiment) -> dict[str, Any]:
+def _probes(experiment: ExperimentRecord) -> dict[str, Any]:
     return {"price": price_of(experiment, 1), "probes": read_probes(experiment.pk)}

@@ -47,7 +47,7 @@ def trial_page(request: HttpRequest, access: Access, name: str, trial: str) -> H
         "section": "experiments",
         "experiment": parts.experiment,
         "trial": detail,
-        "run": run_facts(found),
+        "run": run_facts(found.pk),
         "findings": findings,
         "panel": shown,
         "cursor": f"||{shown.cursor}" if running else "",

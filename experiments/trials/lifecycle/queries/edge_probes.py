@@ -11,7 +11,8 @@ from django.db.models import Count, Q
 
 from experiments.analysis.space.edge_probe import ProbedEdge, runs_of
 from experiments.design.queries.experiment_view import edges_of
-from experiments.models import EdgeProbe, Experiment, Trial
+from experiments.design.queries.records import AnyExperiment
+from experiments.models import EdgeProbe, Trial
 from experiments.models.trial import FINISHED, StudyKind, TrialState
 from experiments.web.formatting import duration
 
@@ -84,10 +85,10 @@ def probes_of(experiment_id: int) -> list[ProbeRow]:
     ]
 
 
-def price_of(experiment: Experiment, edges: int) -> ProbePrice:
+def price_of(experiment: AnyExperiment, edges: int) -> ProbePrice:
     """The price of a probe of so many edges. One query."""
     rows = Trial.objects.filter(
-        study__experiment=experiment,
+        study__experiment=experiment.pk,
         study__kind=StudyKind.SEARCH,
         state=TrialState.COMPLETE,
         seconds__isnull=False,

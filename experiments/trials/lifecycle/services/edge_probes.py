@@ -25,6 +25,7 @@ from experiments.analysis.space.search_trials import ExperimentView, error_of, f
 from experiments.design.document import experiment_file
 from experiments.design.document.experiment_file import ExperimentFile
 from experiments.design.queries.experiment_view import edges_of, experiment_view
+from experiments.design.queries.records import AnyExperiment
 from experiments.design.space.domains import Range
 from experiments.design.space.search_space import Hyperparameter
 from experiments.errors import Conflict, NotFound, NotOpenYet, Problem, VerdictError
@@ -45,7 +46,7 @@ _UNFINISHED = (TrialState.WAITING, TrialState.RUNNING)
 _ACCIDENTS = (FailureKind.LOST, FailureKind.CANCELLED)
 
 
-def ask(*, access: Access, experiment: Experiment, subjects: Sequence[str] = ()) -> int:
+def ask(*, access: Access, experiment: AnyExperiment, subjects: Sequence[str] = ()) -> int:
     """Run the first pairs of a probe; its id.
 
     subjects: edges as findings name them, "learning_rate:high"; every edge but those towards
@@ -61,12 +62,13 @@ def ask(*, access: Access, experiment: Experiment, subjects: Sequence[str] = ())
     if experiment.is_from_outside or not experiment.source:
         raise NotOpenYet("Programs outside run these trials: workers cannot probe beyond them.")
     view = experiment_view(experiment.pk)
-    edges = _asked(view, subjects) if subjects else _every(experiment, view)
+    row = Experiment.objects.get(pk=experiment.pk)
+    edges = _asked(view, subjects) if subjects else _every(row, view)
     if not edges:
         raise Conflict("Every edge that could be probed was probed with the best trial so far.")
     try:
         with transaction.atomic():
-            return _begin(experiment, view, edges, access.user)
+            return _begin(row, view, edges, access.user)
     except IntegrityError:
         raise Conflict(f"Edges of {experiment.name} are being probed already.") from None
 
@@ -358,7 +360,7 @@ def _end(probe: EdgeProbe, state: EdgeProbe.State) -> None:
     findings.unsettle(experiment_id=probe.experiment_id)
 
 
-def cancel(*, access: Access, experiment: Experiment) -> None:
+def cancel(*, access: Access, experiment: AnyExperiment) -> None:
     """End the probe of an experiment; what has run stays, and says nothing of the edges.
 
     Raises:
@@ -368,7 +370,7 @@ def cancel(*, access: Access, experiment: Experiment) -> None:
     access.require(Role.EDITOR, experiment)
     with transaction.atomic():
         Experiment.objects.select_for_update().get(pk=experiment.pk)
-        running = EdgeProbe.objects.filter(experiment=experiment, state=EdgeProbe.State.RUNNING)
+        running = EdgeProbe.objects.filter(experiment=experiment.pk, state=EdgeProbe.State.RUNNING)
         probe = running.first()
         if probe is None:
             raise NotFound("No edge of this experiment is being probed.")

@@ -12,6 +12,7 @@ from django.utils import timezone
 
 from experiments.design import metrics
 from experiments.design.metrics import Metric
+from experiments.design.queries.records import AnyExperiment
 from experiments.errors import Conflict, Problem, VerdictError
 from experiments.models import Experiment, ExperimentTag, Project, Study, Trial
 from experiments.models.experiment import OUTSIDE, ExperimentState
@@ -135,7 +136,7 @@ def declare(experiment: Experiment, declared: Mapping[str, Metric]) -> None:
 
 
 def name_official_metric(
-    *, access: Access, experiment: Experiment, metric: str, direction: str
+    *, access: Access, experiment: AnyExperiment, metric: str, direction: str
 ) -> None:
     """Name the metric that decides, once, of an experiment that began without one; what its runs
     have logged is scored by it at once.

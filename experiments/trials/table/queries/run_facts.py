@@ -47,8 +47,9 @@ class RunFacts:
     more_children: int
 
 
-def run_facts(trial: Trial) -> RunFacts | None:
+def run_facts(trial_id: int) -> RunFacts | None:
     """The facts of a run that a tracker's client logs; None of any other trial."""
+    trial = Trial.objects.select_related("parent").get(pk=trial_id)
     if trial.run_id is None:
         return None
     tags = {name: str(value) for name, value in decode(trial.user_attributes).items()}

@@ -14,7 +14,6 @@ from django.db.models.expressions import OrderBy
 
 from experiments.design.configuration import short_code
 from experiments.design.queries.experiments import ArmRow
-from experiments.design.queries.records import AnyTrial
 from experiments.design.trial_names import trial_name
 from experiments.models import Trial
 from experiments.models.trial import StudyKind, TrialState
@@ -161,7 +160,7 @@ def _parameter_order(name: str, descending: bool) -> OrderBy:
 
 
 def _row(
-    trial: AnyTrial, arms: int, labels: dict[int, str], findings: tuple[tuple[str, str], ...]
+    trial: Trial, arms: int, labels: dict[int, str], findings: tuple[tuple[str, str], ...]
 ) -> TrialRow:
     running = trial.state == TrialState.RUNNING
     return TrialRow(
