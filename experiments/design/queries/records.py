@@ -123,6 +123,8 @@ class ExperimentRecord:
     is_from_outside: bool
     is_baseline: bool
     has_failed: bool
+    codes: str
+    code_versions: list[list[str]]
     author: str
     extends_name: str
 

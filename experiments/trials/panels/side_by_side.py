@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from experiments.analysis.best_of import expected_best_unbiased
 from experiments.analysis.curves.learning_curve import Direction
 from experiments.analysis.space.isolation import fair_comparison
-from experiments.design.queries.experiments import Experiment
+from experiments.design.queries.records import ExperimentRecord
 from experiments.design.space.search_space import Fixed, Hyperparameter
 from experiments.design.space_formatting import domain_words, scale_words
 from experiments.trials.panels.parts import ExperimentParts
@@ -124,7 +124,7 @@ def _of_code(first: ExperimentParts, second: ExperimentParts) -> Iterator[Cautio
         )
 
 
-def _code_words(experiment: Experiment) -> str:
+def _code_words(experiment: ExperimentRecord) -> str:
     return ", then ".join(
         f"{digest[:10]} ({source})" if source else digest[:10]
         for digest, source in experiment.code_versions
