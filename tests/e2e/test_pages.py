@@ -73,6 +73,7 @@ def draw_all(page: Page) -> None:
         page.evaluate(f"window.scrollTo(0, {place})")
         page.wait_for_timeout(60)
     for chart in page.locator("[data-figure]").all():
+        chart.scroll_into_view_if_needed()  # one that came late may lie above by now
         expect(chart.locator("svg.main-svg").first).to_be_attached()
 
 
