@@ -57,7 +57,12 @@ def read(request: HttpRequest, schema: type[Read]) -> Read:
     Raises:
         VerdictError: with 400, 413, 415 or 422 and what would be right.
     """
-    document = read_object(request)
+    with ExitStack() as turn:
+        return _read(_unpacked(request, turn), schema)
+
+
+def _read(raw: bytes, schema: type[Read]) -> Read:
+    document = _object(raw)
     try:
         return schema.model_validate(document)
     except ValidationError as error:
