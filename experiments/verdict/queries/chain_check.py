@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from operator import attrgetter
 
 from django.db import connection
-from django.db.models import Count
+from django.db.models import Count, QuerySet
 
 from experiments.design.configuration import digest
 from experiments.errors import Conflict, Problem
@@ -94,12 +94,17 @@ def check_log(project_id: int, slug: str, *noted: Head, cached: bool = False) ->
 
 
 def check_logs(projects: Mapping[int, str]) -> dict[int, CheckedLog]:
-    """Check the logs of projects, slugs by id, as `check_log` with `cached` does each."""
-    cached_logs = _cached(projects)
-    return {
-        pk: _compared(pk, slug, cached_logs.get(pk) or walked_log(pk), ())
-        for pk, slug in projects.items()
-    }
+    """Check the logs of projects, slugs by id, as `check_log` with `cached` does each.
+
+    At most two queries, however many they are.
+    """
+    logs = _cached(projects)
+    rows: dict[int, list[Decision]] = {pk: [] for pk in projects if pk not in logs}
+    if rows:
+        for row in _decisions().filter(project__in=rows):
+            rows[row.project_id].append(row)
+    logs |= {pk: _walked(pk, some) for pk, some in rows.items()}
+    return {pk: _compared(pk, slug, logs[pk], ()) for pk, slug in projects.items()}
 
 
 def _compared(
@@ -185,12 +190,19 @@ def _fingerprint(rows: Iterable[tuple[object, ...]]) -> str:
 
 def walked_log(project_id: int) -> CheckedLog:
     """The chain as it stands by itself, walked from its first decision; no head is compared."""
+    return _walked(project_id, _decisions().filter(project=project_id).iterator(chunk_size=500))
+
+
+def _decisions() -> QuerySet[Decision]:
+    return Decision.objects.select_related("candidate", "baseline").order_by("sequence", "pk")
+
+
+def _walked(project_id: int, rows: Iterable[Decision]) -> CheckedLog:
     problems: list[str] = []
-    rows = Decision.objects.filter(project=project_id).select_related("candidate", "baseline")
     previous, place, hashes = first_previous_hash(project_id), -1, list[str]()
     columns: list[tuple[object, ...]] = []
     champions: dict[str, int] = {}
-    for row in rows.order_by("sequence", "pk").iterator(chunk_size=500):
+    for row in rows:
         first = place < 0
         if row.sequence != place + 1 and not (first and row.sequence in (0, 1)):
             problems.append(f"before decision {row.sequence}: {_missing(place, row.sequence)}")

@@ -60,9 +60,9 @@ def test_the_list_costs_the_same_for_one_project_and_for_ten(
     cast.project()
     cast.decided("wider", "adopt", "It pays.")
     ada = cast.person("ada")
-    with django_assert_num_queries(5):
+    with django_assert_num_queries(8):
         list_projects(ada)
     for number in range(9):
         cast.project(f"project-{number}")
-    with django_assert_num_queries(5):
+    with django_assert_num_queries(8):
         assert len(list_projects(ada)) == 10
