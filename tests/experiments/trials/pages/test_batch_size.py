@@ -13,7 +13,7 @@ def test_the_page_shows_what_was_measured_and_the_answer_to_members(client: Clie
     cast.project()
     client.force_login(cast.person("ben"))
     empty = client.get("/projects/digits/batch-sizes/")
-    assert "Nothing was measured yet" in empty.content.decode()
+    assert "No measurements yet" in empty.content.decode()
     row = {"batch": 8, "examples_per_second": 1234.0, "step_seconds": 0.0065}
     row |= {"peak_memory_mb": 50.0, "ended": "", "reason": ""}
     end = {**row, "batch": 16, "examples_per_second": None, "step_seconds": None}
