@@ -203,6 +203,56 @@ def bodies(text: str, document: dict[str, Any], made: dict[str, Any]) -> Iterato
     yield Request("POST", f"{here}/finish", {"state": "complete", "value": 0.9})
 
 
+def tracked(made: dict[str, Any]) -> Iterator[Request]:
+    """What MLflow clients send, and programs that keep files of their runs."""
+    door = f"{PAGE}/api/2.0/mlflow"
+    run, experiment = made["tracked_run"], made["tracked_experiment"]
+    named = {"run_id": run}
+    point = {"key": "loss", "value": 0.5, "timestamp": 1_700_000_000_000, "step": 1}
+
+    def call(path: str, **body: Any) -> Request:
+        return Request("POST", f"{door}/{path}", body)
+
+    yield call("experiments/create", name="tracked-too", tags=[{"key": "a", "value": "b"}])
+    yield call("experiments/search", filter="name LIKE 'tr%'", max_results=10)
+    yield call("experiments/update", experiment_id=experiment, new_name="renamed")
+    yield call(
+        "runs/create",
+        experiment_id=experiment, start_time=1_700_000_000_000, run_name="r",
+        tags=[{"key": "mlflow.user", "value": "ada"}],
+    )  # fmt: skip
+    for _ in range(3):
+        yield call("runs/log-metric", **named, **point)
+        yield call(
+            "runs/log-batch",
+            **named, metrics=[point], params=[{"key": "lr", "value": "0.1"}],
+            tags=[{"key": "t", "value": "v"}],
+        )  # fmt: skip
+        yield call(
+            "runs/search",
+            experiment_ids=[experiment], max_results=5, order_by=["metrics.loss DESC"],
+            filter="metrics.loss < 1 and params.lr = '0.1' or tags.t LIKE 'v%'",
+        )  # fmt: skip
+    yield call("runs/log-parameter", **named, key="width", value="8")
+    yield call("runs/set-tag", **named, key="mlflow.note.content", value="*note*")
+    yield call("runs/delete-tag", **named, key="t")
+    yield call("runs/log-inputs", **named, datasets=[{"dataset": {"name": "d", "digest": "1"}}])
+    yield call("runs/update", **named, status="FINISHED", end_time=1_700_000_000_001)
+    yield call("runs/delete", **named)
+    yield call("logged-models", experiment_id=experiment, name="m", source_run_id=run)
+    yield call("logged-models/search", experiment_ids=[experiment], filter="name = 'm'")
+    for path, query in (
+        ("runs/get", named), ("metrics/get-history", {**named, "metric_key": "loss"}),
+        ("artifacts/list", {**named, "path": "a"}),
+        ("experiments/get", {"experiment_id": experiment}),
+        ("experiments/get-by-name", {"experiment_name": "tracked"}),
+    ):  # fmt: skip
+        yield Request("GET", f"{door}/{path}", None, query)
+    files = f"{PAGE}/api/2.0/mlflow-artifacts/artifacts"
+    yield Request("GET", f"{files}/{experiment}/{run}/artifacts/a.txt")
+    yield Request("GET", files, None, {"path": f"{experiment}/{run}/artifacts"})
+
+
 def addresses(made: dict[str, Any]) -> Iterator[Request]:
     """What is only read: the query is what can be wrong."""
     table = {"state": "complete", "arm": "A", "order": "p.dropout", "down": "1", "page": "1"}

@@ -23,13 +23,14 @@ from django.test import Client
 
 from benchmarks import _fuzz_requests as requests
 from benchmarks._fuzz_requests import FORM, Request
-from experiments.models import Artifact, Decision, Experiment, Replication, Trial
+from experiments.models import Artifact, Decision, Experiment, Project, Replication, Trial
 from experiments.models.trial import StudyKind, TrialState
 from experiments.team.queries.access import get_project
 from experiments.team.services import invitations, tokens, webhooks
 
 EPISODE = 25  # requests before all that they wrote is forgotten
 ERROR = {"ok", "error", "errors", "status"}
+MLFLOW_ERROR = {"error_code", "message"}
 # What a refused request may well touch: when a token was used, sessions, guesses of passwords.
 _NOT_COUNTED = ("ApiToken", "CountedAttempt")
 
@@ -67,7 +68,7 @@ def attack(
             saved = transaction.savepoint()
             for _ in range(min(EPISODE, count - outcome.sent)):
                 request = base[int(rng.integers(len(base)))]
-                client = programs if request.path.startswith("/api/") else pages
+                client = programs if "/api/" in request.path else pages
                 _send(request.sent(rng), client, secret, outcome)
             transaction.savepoint_rollback(saved)
     finally:
@@ -79,7 +80,7 @@ def _send(
     sent: tuple[str, str, bytes, dict[str, str]], client: Client, secret: str, outcome: Outcome
 ) -> None:
     method, address, body, headers = sent
-    is_api = address.startswith("/api/")
+    is_api = "/api/" in address
     if is_api:
         headers = {**headers, "Authorization": f"Bearer {secret}"}
     before = counts()
@@ -106,7 +107,9 @@ def _send(
     if answer.status_code >= 400:
         if counts() != before:
             outcome.note(f"refused with {answer.status_code}, but rows changed", sent)
-        if is_api and not _is_an_error(content, answer.status_code):
+        door = "/mlflow" in address
+        shaped = door or address.startswith("/api/")
+        if shaped and not _is_an_error(content, answer.status_code, mlflow=door):
             outcome.note("an error of another shape", sent)
     elif method not in ("GET", "HEAD"):
         for contradiction in contradictions():
@@ -124,11 +127,13 @@ def _where(error: BaseException) -> str:
     return place
 
 
-def _is_an_error(content: bytes, status: int) -> bool:
+def _is_an_error(content: bytes, status: int, *, mlflow: bool) -> bool:
     try:
         told = json.loads(content)
     except ValueError:
         return False
+    if mlflow and isinstance(told, dict) and set(told) == MLFLOW_ERROR:
+        return True
     return isinstance(told, dict) and set(told) == ERROR and told["status"] == status
 
 
@@ -203,12 +208,14 @@ def prepared() -> tuple[list[Request], User]:
         "candidate_name": _name(best[0]),
         "other_name": _name(best[1]),
         "run": _outside_run(),
+        **_tracked_run(running.project),
         **_messages(searched),
     }
     document = yaml.safe_load(text)
     return [
         *requests.forms(text, made),
         *requests.bodies(text, document, made),
+        *requests.tracked(made),
         *requests.addresses(made),
     ], cast.person("ada")
 
@@ -233,6 +240,26 @@ def _messages(experiment: Experiment) -> dict[str, Any]:
         "invitation": invitations.token_of(invitation.pk),
         "file": file.pk,
     }
+
+
+def _tracked_run(project: Project) -> dict[str, str]:
+    """A run that an MLflow client began."""
+    owner = User.objects.get(username="ada")
+    _, secret = tokens.create(user=owner, project=project, name="mlflow", scopes=("write",))
+    door = f"/projects/{project.slug}/api/2.0/mlflow"
+
+    def call(path: str, body: dict[str, Any]) -> Any:
+        answer = Client().post(
+            f"{door}/{path}",
+            body,
+            "application/json",
+            headers={"Authorization": f"Bearer {secret}"},
+        )
+        return json.loads(answer.content)
+
+    experiment = call("experiments/create", {"name": "tracked"})["experiment_id"]
+    run = call("runs/create", {"experiment_id": experiment})["run"]["info"]["run_id"]
+    return {"tracked_experiment": experiment, "tracked_run": run}
 
 
 def _name(trial: Trial) -> str:

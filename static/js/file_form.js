@@ -2,7 +2,6 @@
 // and comes back as the new text and its rows.
 (function () {
   "use strict";
-  const LARGEST = 200000;
   const root = document.querySelector("[data-form]");
   const field = document.querySelector("form[data-check] textarea");
   const says = root.querySelector("[data-form-says]");
@@ -36,10 +35,8 @@
         const told = await answer.json();
         if (field.value !== text) continue; // written meanwhile: the same edit on the new text
         queue.shift();
-        if (told.error) {
-          say(told.error);
-          continue;
-        }
+        say(told.error || "");
+        if (told.error) continue;
         if (!told.unreadable && told.text !== text) take(text, told.text, edit);
         show(told, edit);
       } catch {
@@ -81,13 +78,11 @@
   function showHead(head, told, settled) {
     const value = told.head[head.dataset.head];
     if (settled && head !== document.activeElement && head.value !== value) head.value = value;
-    const wrong = told.head_problems.filter((each) => each.cell === head.dataset.head);
-    if (wrong.some((each) => !each.unfinished)) head.setAttribute("aria-invalid", "true");
+    const wrong = told.head_problems.filter((each) => each.cell === head.dataset.head && !each.unfinished);
+    if (wrong.length) head.setAttribute("aria-invalid", "true");
     else head.removeAttribute("aria-invalid");
-    document.getElementById(head.getAttribute("aria-describedby")).textContent = wrong
-      .filter((each) => !each.unfinished)
-      .map((each) => each.message)
-      .join("; ");
+    const says = document.getElementById(head.getAttribute("aria-describedby"));
+    says.textContent = wrong.map((each) => each.message).join("; ");
   }
 
   // Waits until writing pauses; leaving the cell ends the wait.
@@ -112,10 +107,8 @@
     lastCell = "";
     soon(field, () => ({}), 150);
   });
-  heads.forEach((head) => {
-    const edit = () => ({ do: "head", key: head.dataset.head, value: head.value });
-    head.addEventListener("input", () => soon(head, edit, 100));
-  });
+  const headEdit = (head) => () => ({ do: "head", key: head.dataset.head, value: head.value });
+  heads.forEach((head) => head.addEventListener("input", () => soon(head, headEdit(head), 100)));
   root.addEventListener("change", (event) => flush(event.target));
   root.querySelectorAll("[data-preset]").forEach((button) => {
     button.addEventListener("click", () => {
@@ -123,28 +116,12 @@
       send(() => ({ do: "preset", name: button.dataset.preset }));
     });
   });
-  async function open(file) {
-    if (!file) return;
-    if (file.size > LARGEST) return say(`${file.name} is larger than ${LARGEST / 1000} kB.`);
-    const text = (await file.text()).replaceAll("\r\n", "\n");
+  // A whole text from elsewhere takes the place of what was written.
+  document.addEventListener("verdict:text", (event) => {
     earlier.push(field.value);
     lastCell = "";
-    put(text);
+    put(event.detail);
     send(() => ({}));
-  }
-
-  document.addEventListener("change", (event) => {
-    if (!event.target.matches("[data-open-file]")) return;
-    open(event.target.files[0]);
-    event.target.value = "";
-  });
-  field.addEventListener("dragover", (event) => {
-    if (event.dataTransfer.types.includes("Files")) event.preventDefault();
-  });
-  field.addEventListener("drop", (event) => {
-    if (!event.dataTransfer.files.length) return;
-    event.preventDefault();
-    open(event.dataTransfer.files[0]);
   });
   document.addEventListener("click", (event) => {
     const button = event.target.closest("[data-objective]");

@@ -5,7 +5,8 @@
   if (!found) return;
   const [, experiment, run] = found;
   const login = document.querySelector("form input[name=next]");
-  const address = `/open/experiments/${experiment}/` + (run ? `runs/${run}/` : "");
+  const root = document.querySelector("script[data-open]").dataset.open.slice(0, -2); // without the 0/
+  const address = `${root}${experiment}/` + (run ? `runs/${run}/` : "");
   if (login) login.value = address;
   else location.replace(address);
 })();

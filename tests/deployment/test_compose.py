@@ -92,8 +92,8 @@ def test_images_are_built_from_stages_that_exist_and_run_without_root(
 
 def test_images_install_groups_and_copy_folders_that_exist(dockerfile: str) -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    groups = re.findall(r'"\.\[([a-z,]+)\]"', dockerfile)
-    assert groups == ["web", "workers"]
+    groups = re.findall(r'"\.\[([a-z0-9,]+)\]"', dockerfile)
+    assert groups == ["web,s3", "workers,s3"]
     assert {each for group in groups for each in group.split(",")} <= set(
         project["optional-dependencies"]
     )

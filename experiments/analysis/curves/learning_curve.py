@@ -232,7 +232,7 @@ def trend(steps: Floats, values: Floats, confidence: float = 0.90) -> Trend:
     which spends several times as long on checking its arguments.
     """
     x, y = thin(steps, values, thresholds.THEIL_SEN_POINTS)
-    if x.size < 2 or x[0] == x[-1] or float(np.ptp(y)) == 0.0:
+    if x.size < 2 or x[0] == x[-1] or y.min() == y.max():
         return Trend(0.0, 0.0, 0.0, float(np.median(y)) if y.size else 0.0)
     left, right = _pairs(x.size)
     with np.errstate(all="ignore"):

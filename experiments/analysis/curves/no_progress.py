@@ -56,7 +56,7 @@ def never_improves(
     evidence = {
         "evaluations": count, "first": first, "last": last, "gain": gain, "noise": noise,
     }  # fmt: skip
-    if float(np.ptp(curve.values)) == 0.0:
+    if curve.values.min() == curve.values.max():
         return NEVER_IMPROVES.fires(
             "Validation metric does not move",
             f"All {count} evaluations are {figure(first)}.",

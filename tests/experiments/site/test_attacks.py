@@ -134,8 +134,8 @@ def test_no_name_note_metric_log_or_reason_becomes_markup(evil: dict[str, str]) 
         if not row.GET.endswith("200") or "<int:file>" in route:
             continue
         answer = client.get(path_of(route, evil))
-        assert answer.status_code == 200, route
-        if answer.streaming or "html" not in answer.headers["Content-Type"]:
+        assert answer.status_code in (200, 204), route  # 204: nothing new on a live page
+        if answer.streaming or "html" not in answer.headers.get("Content-Type", ""):
             continue
         text = answer.content.decode()
         seen += "onerror" in text

@@ -4,7 +4,7 @@ import datetime as dt
 
 import pytest
 
-from experiments.trials.lifecycle.services import batch_sizes, queue
+from experiments.trials.lifecycle.services import batch_sizes, dry_runs, queue
 from experiments.trials.series.services import series
 from workers.node import reaper
 from workers.node.reaper import Reaper
@@ -34,7 +34,8 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[dt.timedelta]:
         return [7]
 
     monkeypatch.setattr(queue, "reap", reap)
-    monkeypatch.setattr(batch_sizes, "fail_silent", lambda *, stale_after: None)
+    for jobs in (batch_sizes, dry_runs):
+        monkeypatch.setattr(jobs, "fail_silent", lambda *, stale_after: None)
     monkeypatch.setattr(series, "compact", lambda trial_id: None)
     return asked
 
