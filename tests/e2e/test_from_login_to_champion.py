@@ -93,7 +93,7 @@ def test_a_running_study_becomes_a_champion_that_deployments_read(
     # A token, and what a deployment reads with it.
     page.goto("/account/tokens/")
     page.get_by_label("Name").fill("deploy")
-    page.get_by_role("button", name="Create token").click()
+    page.get_by_role("button", name="Create token").first.click()
     secret = page.get_by_text(re.compile(r"^vd_[\w-]{40,}$")).first.inner_text()
     champion = _champion(web_server, secret)
     configuration = champion["configuration"]
