@@ -82,7 +82,7 @@ def test_an_open_page_gains_points_and_rows_without_a_reload(page: Page) -> None
     experiment = cast.running_search(done=4, trials_per_arm=8)
     trial = running(experiment)
     sign_in(page)
-    page.goto(cast.address(experiment))
+    page.goto(cast.address(experiment, "?metric=loss"))
     expect(page.locator("svg.main-svg").first).to_be_attached()
     page.evaluate("window.marker = 'not reloaded'")
     answers: list[Response] = []
