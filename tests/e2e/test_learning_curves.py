@@ -136,7 +136,7 @@ def test_seeds_show_mean_and_band_by_a_choice_above_the_chart(
     sign_in(page)
     page.goto(cast.address(search))
     page.get_by_label("trials").first.select_option("seeds")
-    expect(page.get_by_text("candidate, mean")).to_be_visible()
+    expect(page.get_by_text("candidate, mean", exact=True)).to_be_visible()
     band = page.evaluate(f"{CHART}.data.find((t) => t.fill === 'tonexty').fillcolor")
     assert band.startswith("rgba(") and band.endswith(", 0.2)")
 
