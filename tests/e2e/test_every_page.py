@@ -6,6 +6,7 @@ reaches. A page that is new to the address book has to be added here.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from urllib.parse import urlsplit
 
@@ -14,7 +15,8 @@ from axe_playwright_python.sync_playwright import Axe
 from django.urls import resolve
 from playwright.sync_api import Page
 
-from experiments.models import Experiment
+from experiments.design.document.experiment_file import as_document, parse
+from experiments.models import Experiment, ObjectiveCheck
 from tests import cast
 from tests.e2e.test_pages import SIZES, draw_all, sign_in
 from tests.experiments.site.expected_answers import PAGES
@@ -24,6 +26,8 @@ pytestmark = pytest.mark.django_db(transaction=True)
 # What answers with no page of its own: fragments, files, machines' addresses.
 NO_PAGE = ("live/", "under-way/", "charts/", "curves/", "power/", "jump/", ".csv", ".jsonl", ".md",
            "series.", "files/", "media/", "image/", "healthz", "readyz", "metrics")  # fmt: skip
+# MLflow's links: they lead on to the page of an experiment or a run.
+LEADING_ON = "open/"
 # Their links are in mails; they look as the login and the change of a password do.
 BY_LINK = {"password/<uidb64>/<token>/", "password/sent/", "invitations/<str:token>/"}
 BEFORE_LOGIN = ("/login/", "/password/")
@@ -32,7 +36,11 @@ BEFORE_LOGIN = ("/login/", "/password/")
 def pages() -> set[str]:
     """Routes that a member opens in a browser, after the table of who gets what."""
     opened = {route for route, row in PAGES.items() if row.GET and row.expected("GET", 5) != 403}
-    return {each for each in opened - BY_LINK if not any(part in each for part in NO_PAGE)}
+    return {
+        each
+        for each in opened - BY_LINK
+        if not any(part in each for part in NO_PAGE) and not each.startswith(LEADING_ON)
+    }
 
 
 @pytest.fixture
@@ -48,7 +56,23 @@ def addresses() -> list[str]:
     moving = cast.running_search(done=3, trials_per_arm=6)
     fresh = cast.finished_search("fresh", trials_per_arm=4)
     new = cast.search("n" * 200, goal="Does it still fit? " * 30)
-    return [*_of_experiments(done, moving, fresh, new), *_of_projects(), *_of_the_account()]
+    tried = f"/projects/digits/experiments/new/try/{_dry_run(done).pk}/"
+    return [*_of_experiments(done, moving, fresh, new), *_of_projects(), *_of_the_account(), tried]
+
+
+def _dry_run(experiment: Experiment) -> ObjectiveCheck:
+    """One trial of a file that was tried before a search, complete."""
+    text = cast.LABEL_SMOOTHING.format(name="another", goal="Is it?", trials=2)
+    series = {"validation_accuracy": [[1.0, 2.0], [0.5, 0.9]]}
+    found = {"log": "epoch 1", "reason": "", "names": list(series), "series": series}
+    return ObjectiveCheck.objects.create(
+        project=experiment.project,
+        asked_by=experiment.created_by,
+        objective=experiment.objective,
+        state="done",
+        document=json.dumps({"text": text, "file": as_document(parse(text))}),
+        answer=json.dumps({**found, "seconds": 3.1, "parameters": {"learning_rate": 0.1}}),
+    )
 
 
 def _of_experiments(

@@ -89,8 +89,9 @@ def check_log(project_id: int, slug: str, *noted: Head, cached: bool = False) ->
     that was walked within `VERIFIED_SECONDS` is not walked again while no column but reason and
     evidence differs.
     """
+    own = noted_heads().get(project_id)  # first: a decision may be made while the rows are read
     cached_log = _cached([project_id]).get(project_id) if cached else None
-    return _compared(project_id, slug, cached_log or walked_log(project_id), noted)
+    return _compared(project_id, slug, cached_log or walked_log(project_id), own, noted)
 
 
 def check_logs(projects: Mapping[int, str]) -> dict[int, CheckedLog]:
@@ -98,20 +99,20 @@ def check_logs(projects: Mapping[int, str]) -> dict[int, CheckedLog]:
 
     At most two queries, however many they are.
     """
+    own = noted_heads()  # first, as in `check_log`
     logs = _cached(projects)
     rows: dict[int, list[Decision]] = {pk: [] for pk in projects if pk not in logs}
     if rows:
         for row in _decisions().filter(project__in=rows):
             rows[row.project_id].append(row)
     logs |= {pk: _walked(pk, some) for pk, some in rows.items()}
-    return {pk: _compared(pk, slug, logs[pk], ()) for pk, slug in projects.items()}
+    return {pk: _compared(pk, slug, logs[pk], own.get(pk), ()) for pk, slug in projects.items()}
 
 
 def _compared(
-    project_id: int, slug: str, checked: CheckedLog, noted: Sequence[Head]
+    project_id: int, slug: str, checked: CheckedLog, own: NotedHead | None, noted: Sequence[Head]
 ) -> CheckedLog:
-    """A log held against the heads that it has to contain."""
-    own = noted_heads().get(project_id)
+    """A log held against the heads that it has to contain: `own` of this node, read before it."""
     problems = list(checked.problems)
     if own is not None:
         problems += _against(own.head, checked.hashes)

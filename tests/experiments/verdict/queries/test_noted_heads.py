@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import stat
+from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
@@ -8,7 +9,7 @@ from django.conf import settings
 from django.test import Client
 
 from experiments.models import Decision, Project
-from experiments.verdict.queries import noted_heads
+from experiments.verdict.queries import chain_check, noted_heads
 from experiments.verdict.queries.chain_check import check_log, cut_logs, note_heads
 from experiments.verdict.queries.noted_heads import Head, note_head, note_restored_head
 from tests import cast
@@ -109,3 +110,24 @@ def test_a_rewritten_end_of_the_same_length_is_no_head(decided: Project) -> None
     note_head(decided.pk, decided.slug, ONE)
     assert "is not the one that stood there" in check_log(decided.pk, decided.slug).problems[0]
     assert len(cut_logs()) == 1
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("of_all", [False, True])
+def test_a_decision_that_is_made_while_the_log_is_read_refuses_nobody(
+    monkeypatch: pytest.MonkeyPatch, of_all: bool
+) -> None:
+    project = cast.project()
+    cast.decided("wider", "adopt", "It pays.")
+    walk = chain_check._walked
+
+    def meanwhile(project_id: int, rows: Iterable[Decision]) -> chain_check.CheckedLog:
+        read = list(rows)
+        note_head(project_id, project.slug, TWO)  # as whoever records the next one does
+        return walk(project_id, read)
+
+    monkeypatch.setattr(chain_check, "_walked", meanwhile)
+    if of_all:
+        assert chain_check.check_logs({project.pk: project.slug})[project.pk].problems == ()
+    else:
+        assert check_log(project.pk, project.slug).problems == ()
