@@ -107,7 +107,7 @@ def _send(
     if answer.status_code >= 400:
         if counts() != before:
             outcome.note(f"refused with {answer.status_code}, but rows changed", sent)
-        door = "/mlflow" in address
+        door = "/api/2.0/mlflow" in address
         shaped = door or address.startswith("/api/")
         if shaped and not _is_an_error(content, answer.status_code, mlflow=door):
             outcome.note("an error of another shape", sent)
