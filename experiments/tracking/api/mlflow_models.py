@@ -115,7 +115,8 @@ def search(call: Call) -> dict[str, Any]:
     call.check_project()
     offset = call.offset()
     most = call.fields.within("max_results", 1, 1000, 100)
-    keys = [int(each) for each in call.fields.texts("experiment_ids") if each.isdigit()]
+    named = call.fields.texts("experiment_ids")
+    keys = [int(each) for each in named if each.isascii() and each.isdigit() and len(each) < 19]
     found, more = queries.search(
         call.token,
         call.slug,

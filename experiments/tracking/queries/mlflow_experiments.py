@@ -66,7 +66,9 @@ def find(token: ApiToken, slug: str, experiment_id: str) -> Experiment:
     Raises:
         MlflowError: when there is none that the token may know of.
     """
-    key = int(experiment_id) if experiment_id.isascii() and experiment_id.isdigit() else 0
+    # Longer ones are no ids, and Python turns no 5,000 digits into a number.
+    known = len(experiment_id) < 20 and experiment_id.isascii() and experiment_id.isdigit()
+    key = int(experiment_id) if known else 0
     rows = opened(token, slug).select_related("project")
     found = rows.filter(pk=key).first() if 0 < key < 2**63 else None
     if found is None:

@@ -495,6 +495,13 @@ def test_wrong_fields_are_refused_in_the_words_that_clients_match_on(
     assert (status, code) == (400, "INVALID_PARAMETER_VALUE") and message in told
 
 
+@pytest.mark.parametrize("key", ["9" * 5000, "\N{SUPERSCRIPT TWO}", "\N{ARABIC-INDIC DIGIT ONE}"])
+def test_an_id_that_is_no_number_of_ours_is_not_found(tracker: Tracker, key: str) -> None:
+    status, code, _ = tracker.refused("experiments/update", experiment_id=key, new_name="x")
+    assert (status, code) == (404, "RESOURCE_DOES_NOT_EXIST")
+    assert tracker.post("logged-models/search", experiment_ids=[key]) == {"models": []}
+
+
 def test_who_may_not_see_a_project_learns_nothing_of_it(tracker: Tracker) -> None:
     key = tracker.experiment()
     run = tracker.run(key)
