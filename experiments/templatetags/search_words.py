@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -40,13 +41,13 @@ def link_words(link: str) -> str:
 
 
 @register.filter
-def extend_words(finding: Any) -> str:
-    """Label of a boundary finding's button."""
+def extend_words(evidence: Mapping[str, Any]) -> str:
+    """Label of a boundary finding's button, by its evidence."""
     for key, side in (("suggested_low", "down"), ("suggested_high", "up")):
-        bound = finding.evidence.get(key)
+        bound = evidence.get(key)
         if isinstance(bound, int | float):
             return f"Extend {side} to {number(float(bound))}"
-    return "Leave that part out" if finding.evidence.get("side") else "Extend the space"
+    return "Leave that part out" if evidence.get("side") else "Extend the space"
 
 
 @register.filter

@@ -9,7 +9,7 @@ from typing import Any
 
 from django.db.models import Q, QuerySet
 
-from experiments.models import Decision
+from experiments.models import Configuration, Decision
 from experiments.models.decision import Choice
 from experiments.team.queries.access import Access
 from experiments.verdict.queries.chain_check import own_problems
@@ -139,7 +139,7 @@ def _row(decision: Decision) -> DecisionRow:
     )
 
 
-def _document(configuration: Any) -> dict[str, Any]:
+def _document(configuration: Configuration | None) -> dict[str, Any]:
     if configuration is None:
         return {}
     found = json.loads(configuration.document)

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from django.contrib.auth.decorators import login_required
-from django.http import HttpRequest, JsonResponse
+from django.http import JsonResponse
 from django.urls import reverse
 from django.views.decorators.http import require_safe
 
 from experiments.site.queries.jump import Place, places
+from experiments.web.requests import PersonRequest
 
 LONGEST = 200
 
 
 @require_safe
 @login_required
-def jump(request: HttpRequest) -> JsonResponse:
+def jump(request: PersonRequest) -> JsonResponse:
     """Places that answer to `?q=`; `project` and `experiment` say where one is."""
     found = places(
         request.user,

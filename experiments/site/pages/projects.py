@@ -26,6 +26,7 @@ from experiments.team.queries.first_runs import first_run
 from experiments.verdict.queries.chain_check import log_problems
 from experiments.verdict.queries.current_champion import champion_of
 from experiments.web.pagination import PageOf
+from experiments.web.requests import PersonRequest
 
 ORDER_WORDS = {
     "activity": "last activity",
@@ -38,7 +39,7 @@ ORDER_WORDS = {
 
 @require_safe
 @login_required
-def projects_page(request: HttpRequest) -> HttpResponse:
+def projects_page(request: PersonRequest) -> HttpResponse:
     """All projects, each with its champion and what is running."""
     rows = list_projects(request.user)
     context = {"projects": rows, "cursor": _mark(rows), "section": "projects"}
@@ -47,7 +48,7 @@ def projects_page(request: HttpRequest) -> HttpResponse:
 
 @require_safe
 @login_required
-def projects_live(request: HttpRequest) -> HttpResponse:
+def projects_live(request: PersonRequest) -> HttpResponse:
     """News for the open list: nothing (204) while nothing changed."""
     rows = list_projects(request.user)
     mark = _mark(rows)

@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
+from django.contrib.auth.models import User
 from django.db.models import F, Q
 
 from experiments.design.trial_names import parse_trial_name, trial_name
@@ -33,7 +34,7 @@ class Place:
     sequence: int = 0
 
 
-def places(user: Any, text: str, *, project: str = "", experiment: str = "") -> list[Place]:
+def places(user: User, text: str, *, project: str = "", experiment: str = "") -> list[Place]:
     """Places that a person may see and that match a text, the nearest first.
 
     `project` and `experiment` say where the person is: trials and decisions by number are looked
@@ -54,12 +55,12 @@ def places(user: Any, text: str, *, project: str = "", experiment: str = "") -> 
     return [*found, *_experiments(user, matching, project), *_projects(user, named)]
 
 
-def _projects(user: Any, named: Q) -> list[Place]:
+def _projects(user: User, named: Q) -> list[Place]:
     rows = visible_projects(user).filter(named, archived_at__isnull=True).order_by("name")[:MOST]
     return [Place("project", row.name, row.slug, row.slug) for row in rows]
 
 
-def _experiments(user: Any, matching: Q, project: str) -> list[Place]:
+def _experiments(user: User, matching: Q, project: str) -> list[Place]:
     """Those of the present project first, then by their last activity."""
     rows = (
         Experiment.objects.filter(
@@ -77,7 +78,7 @@ def _experiments(user: Any, matching: Q, project: str) -> list[Place]:
     ]
 
 
-def _trials(user: Any, words: list[str], project: str, experiment: str) -> list[Place]:
+def _trials(user: User, words: list[str], project: str, experiment: str) -> list[Place]:
     *names, last = words
     called = parse_trial_name(last.removeprefix("#").upper())
     if called is None or called.arm is None or not (names or experiment):
@@ -130,7 +131,7 @@ def _trial(row: Any, arms: int) -> Place:
     )
 
 
-def _decisions(user: Any, word: str, project: str) -> list[Place]:
+def _decisions(user: User, word: str, project: str) -> list[Place]:
     match = _NUMBER.fullmatch(word)
     if match is None:
         return []

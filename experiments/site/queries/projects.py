@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from django.contrib.auth.models import User
 from django.db.models import Count, Max, OuterRef, Q, Subquery
 
 from experiments.design.queries.awaiting_decision import awaiting_decision
@@ -62,7 +63,7 @@ class LineageStep:
     upper: float | None
 
 
-def list_projects(user: Any) -> tuple[ProjectRow, ...]:
+def list_projects(user: User) -> tuple[ProjectRow, ...]:
     """Every project this person may see, what is under way in it, and its champion."""
     newest = Decision.objects.filter(project=OuterRef("pk")).order_by("-sequence")
     projects = list(

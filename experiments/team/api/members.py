@@ -11,7 +11,7 @@ from django.urls import reverse
 from ninja import Field, Router, Status
 
 from experiments.team.api import auth
-from experiments.team.queries.access import Member, members
+from experiments.team.queries.access import Member, Membership, members
 from experiments.team.queries.invitations import OpenInvitation, open_invitations
 from experiments.team.services import invitations, projects
 from experiments.team.services import members as services
@@ -144,7 +144,7 @@ def change_settings(request: TokenRequest, slug: str) -> Any:
     return Status(204, None)
 
 
-def _member(membership: Any) -> dict[str, str]:
+def _member(membership: Membership) -> dict[str, str]:
     user = membership.user
     return {
         "username": user.get_username(),

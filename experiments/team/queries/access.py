@@ -9,7 +9,8 @@ from django.contrib.auth.models import AbstractBaseUser, AnonymousUser, User
 from django.db.models import QuerySet
 
 from experiments.errors import NotAllowed, NotFound
-from experiments.models import Membership, Project
+from experiments.models import Membership as Membership
+from experiments.models import Project
 from experiments.models.project import Role
 
 ROLES = (Role.VIEWER, Role.EDITOR, Role.APPROVER, Role.ADMIN)  # each includes those before it

@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 from urllib.parse import urlsplit
+
+from django.contrib.auth.models import User
 
 from experiments.models import Delivery, MessageChoice, PrunedDeliveries, Webhook
 from experiments.models.webhook import EventKind, WebhookKind
@@ -107,7 +108,7 @@ def pruned_of(access: Access) -> Pruned | None:
     return Pruned(row.sent, row.failed, row.until) if row else None
 
 
-def choices_of(user: Any) -> tuple[ProjectChoice, ...]:
+def choices_of(user: User) -> tuple[ProjectChoice, ...]:
     """Every project that a person may see, with their choices."""
     rows = MessageChoice.objects.filter(user_id=user.pk)
     chosen = {row.project_id: tuple(row.events) for row in rows}

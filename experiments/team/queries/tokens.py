@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
+from django.contrib.auth.models import User
 from django.utils import timezone
 
 from experiments.models import ApiToken, Project
@@ -34,7 +34,7 @@ class TokenRow:
         return "works"
 
 
-def tokens_of(user: Any) -> tuple[TokenRow, ...]:
+def tokens_of(user: User) -> tuple[TokenRow, ...]:
     """The tokens that this person made, newest first."""
     rows = ApiToken.objects.filter(owner_id=user.pk).select_related("project")
     return tuple(
@@ -53,10 +53,10 @@ def tokens_of(user: Any) -> tuple[TokenRow, ...]:
     )
 
 
-def project_for_token(user: Any, slug: str) -> Project | None:
+def project_for_token(user: User, slug: str) -> Project | None:
     """A project by its slug, None when this person may not see it."""
     return visible_projects(user).filter(slug=slug).first()
 
 
-def project_slugs(user: Any) -> tuple[str, ...]:
+def project_slugs(user: User) -> tuple[str, ...]:
     return tuple(visible_projects(user).order_by("slug").values_list("slug", flat=True))

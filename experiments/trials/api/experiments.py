@@ -27,6 +27,7 @@ from experiments.design.queries.experiments import (
 from experiments.design.queries.records import ExperimentRecord
 from experiments.design.review.design_review import checks_as_data, review
 from experiments.team.api import auth
+from experiments.team.queries.access import Access
 from experiments.trials.lifecycle.services import control, editing
 from experiments.trials.lifecycle.services import experiments as services
 from experiments.trials.table.queries.reproduce_trial import line_of
@@ -201,7 +202,7 @@ def _state(experiment: ExperimentRecord) -> dict[str, Any]:
     return {"name": experiment.name, "state": experiment.state}
 
 
-def _experiment(access: Any, experiment: ExperimentRecord) -> dict[str, Any]:
+def _experiment(access: Access, experiment: ExperimentRecord) -> dict[str, Any]:
     arms = queries.arms_of(experiment.pk)
     tally = queries.tally(experiment.pk)
     same = (

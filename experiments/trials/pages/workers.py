@@ -6,17 +6,18 @@ import hashlib
 from typing import Any
 
 from django.contrib.auth.decorators import login_required
-from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.http import HttpResponse, JsonResponse
 from django.shortcuts import render
 from django.template.loader import render_to_string
 from django.views.decorators.http import require_safe
 
 from experiments.trials.lifecycle.queries.workers import list_queues, list_workers
+from experiments.web.requests import PersonRequest
 
 
 @require_safe
 @login_required
-def workers_page(request: HttpRequest) -> HttpResponse:
+def workers_page(request: PersonRequest) -> HttpResponse:
     """All nodes, and all queues with how much is left."""
     context = _context(request)
     return render(request, "workers/workers.html", {**context, "cursor": _mark(request, context)})
@@ -24,7 +25,7 @@ def workers_page(request: HttpRequest) -> HttpResponse:
 
 @require_safe
 @login_required
-def workers_live(request: HttpRequest) -> HttpResponse:
+def workers_live(request: PersonRequest) -> HttpResponse:
     """News for the open page: nothing (204) while it reads the same."""
     context = _context(request)
     mark = _mark(request, context)
@@ -33,18 +34,18 @@ def workers_live(request: HttpRequest) -> HttpResponse:
     return JsonResponse({"since": mark, "again": True, "parts": _parts(request, context)})
 
 
-def _context(request: HttpRequest) -> dict[str, Any]:
+def _context(request: PersonRequest) -> dict[str, Any]:
     return {"workers": list_workers(request.user), "queues": list_queues()}
 
 
-def _parts(request: HttpRequest, context: dict[str, Any]) -> dict[str, str]:
+def _parts(request: PersonRequest, context: dict[str, Any]) -> dict[str, str]:
     return {
         name: render_to_string(f"workers/_{name}.html", context, request)
         for name in ("queues", "workers")
     }
 
 
-def _mark(request: HttpRequest, context: dict[str, Any]) -> str:
+def _mark(request: PersonRequest, context: dict[str, Any]) -> str:
     """Of the words themselves: heartbeats move all the time and are told in rounded words."""
     words = repr(sorted(_parts(request, context).items()))
     return hashlib.sha256(words.encode()).hexdigest()[:16]

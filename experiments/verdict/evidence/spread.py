@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from experiments.analysis.seeds import replication as scoring
 from experiments.analysis.seeds.variance import SourcesOfVariance, sources_of_variance
 from experiments.design.queries.records import AnyExperiment
-from experiments.models import Configuration, Replication
+from experiments.models import Configuration as Configuration
+from experiments.models import Replication
 from experiments.verdict.queries import replications
 from experiments.verdict.queries.replicates import ReplicateRun, replicate_runs
 

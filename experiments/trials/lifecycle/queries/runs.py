@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from django.contrib.auth.models import User
 from django.db.models import F, OuterRef, QuerySet, Subquery
 
 from experiments.design import metrics
@@ -167,7 +168,7 @@ def find(token: ApiToken, run_id: int) -> RunView | None:
     )
 
 
-def with_role(user: Any) -> QuerySet[Trial]:
+def with_role(user: User) -> QuerySet[Trial]:
     """The trials that a person may see, each with the person's `role` in its project."""
     if user.is_superuser:  # sees all, member or not
         of_project = Membership.objects.filter(

@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from django.conf import settings
+from django.contrib.auth.models import User
 from django.db.models import Avg, Count, F, Min, Q
 from django.utils import timezone
 
@@ -89,7 +90,7 @@ class _Waiting:
     seconds: float | None = 0.0
 
 
-def list_workers(user: Any) -> tuple[WorkerRow, ...]:
+def list_workers(user: User) -> tuple[WorkerRow, ...]:
     """Workers that live, that fell silent within a week, and that stopped within an hour."""
     now = timezone.now()
     rows = Worker.objects.filter(
@@ -118,7 +119,7 @@ def _worker(row: Worker, now: datetime, running: tuple[RunningTrial, ...]) -> Wo
     )
 
 
-def _running(user: Any) -> dict[int, list[RunningTrial]]:
+def _running(user: User) -> dict[int, list[RunningTrial]]:
     """Running trials by worker, those of other people's projects without a name."""
     visible = set(visible_projects(user).values_list("pk", flat=True))
     trials = (

@@ -9,6 +9,7 @@ from dataclasses import asdict, replace
 from typing import Any
 
 import numpy as np
+from django.contrib.auth.models import User
 from django.db import IntegrityError, transaction
 from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.utils import timezone
@@ -145,7 +146,7 @@ def _at_edges(experiment: Experiment) -> QuerySet[Finding]:
 
 
 def _begin(
-    experiment: Experiment, view: ExperimentView, edges: Sequence[ProbedEdge], user: Any
+    experiment: Experiment, view: ExperimentView, edges: Sequence[ProbedEdge], user: User | None
 ) -> int:
     locked = Experiment.objects.select_for_update().get(pk=experiment.pk)
     file = experiment_file.stored(locked.document)
