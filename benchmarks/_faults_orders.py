@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import psutil
 
 from benchmarks._cluster import ROOT, PostgreSQL, Redis, Workers, signal_all
 from benchmarks._faults_training import TRACE
@@ -246,7 +247,7 @@ class _Parts:
     def end(self) -> None:
         self.server.resume()
         for part in ("web", "worker"):
-            with suppress(Exception):  # it may have ended
+            with suppress(psutil.NoSuchProcess):  # it may have ended
                 self.resume(part)
         if self.asked is not None:
             self.asked.kill()

@@ -83,7 +83,7 @@ class Verdict:
         return f"{settings.SESSION_COOKIE_NAME}={store.session_key}"
 
     def runs(self, count: int, experiment: str = EXPERIMENT) -> list[int]:
-        """Running trials without a worker of theirs; the flushes come through a uploader."""
+        """Running trials without a worker of theirs; the flushes come through an uploader."""
         from experiments.team.queries.access import get_project
         from experiments.trials.lifecycle.services import runs
 

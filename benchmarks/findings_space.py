@@ -290,7 +290,7 @@ def measure_probe(tables: Sequence[Table], studies: int, *, every: bool) -> Prob
             for c in harmless_cuts(table)
             for s in range(max(1, studies // 4))
         ]
-    longest = [each.shared for each in (*costly, *harmless) if each.runs]
+    shared = [each.shared for each in (*costly, *harmless) if each.runs]
     return ProbeCounts(
         len(costly),
         sum(each.confirmed for each in costly),
@@ -298,7 +298,7 @@ def measure_probe(tables: Sequence[Table], studies: int, *, every: bool) -> Prob
         len(harmless),
         sum(each.confirmed for each in harmless),
         sum(each.runs for each in harmless),
-        sum(longest) / max(len(longest), 1),
+        sum(shared) / max(len(shared), 1),
     )
 
 

@@ -138,7 +138,8 @@ def _django(name: str, arguments: list[str]) -> None:
 def _allow(objectives: tuple[str, ...]) -> None:
     """Allow packages as objectives, of the current folder or installed.
 
-    Verdict's own folder comes first in the path: a team's package may be called config, too.
+    The workers alone look there, after everything else: a team's module may be called config, or
+    as one of Python's own.
 
     Raises:
         ClickException: for one that cannot be found.
@@ -151,8 +152,7 @@ def _allow(objectives: tuple[str, ...]) -> None:
             raise click.ClickException(f"--objectives: there is no package {top} in {here}.")
     already = os.environ.get("OBJECTIVES", "").strip() or "workers.problems"
     os.environ["OBJECTIVES"] = ",".join([already, *objectives])
-    path = [str(ROOT), here, *filter(None, [os.environ.get("PYTHONPATH")])]
-    os.environ["PYTHONPATH"] = os.pathsep.join(path)
+    os.environ["OBJECTIVES_FOLDER"] = here
 
 
 if __name__ == "__main__":

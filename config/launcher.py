@@ -96,7 +96,9 @@ def main() -> int:
 def _configure() -> None:
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
     if os.environ.get("HOST") in WILDCARDS and not os.environ.get("ALLOWED_HOSTS"):
-        os.environ["ALLOWED_HOSTS"] = ",".join(_names_of_this_machine())
+        public = urlsplit(os.environ.get("PUBLIC_URL", "")).hostname
+        names = _names_of_this_machine()
+        os.environ["ALLOWED_HOSTS"] = ",".join([*names, public] if public else names)
     django.setup()
 
 

@@ -135,6 +135,8 @@ OBJECTIVES = env_list(
     wanted="dotted module prefixes such as workers.problems, separated by commas",
     accepts=dotted_name,
 )
+# Where workers look for them after all that is installed.
+OBJECTIVES_FOLDER = env_text("OBJECTIVES_FOLDER", "")
 # Command lines that experiments may name; see docs/own_training.md.
 COMMANDS_FILE = env_text("COMMANDS_FILE", "")
 OUTPUT_MEGABYTES = env_int("OUTPUT_MEGABYTES", 64, minimum=1)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import logging
 from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Any
@@ -17,6 +18,8 @@ from config.limits import Application, Gone, Message, Receive, Refused, Scope, S
 from config.threads import Busy
 from experiments.errors import VerdictError
 from experiments.web.uploads import ADDRESSES, EXCHANGE, Draft, Exchange
+
+logger = logging.getLogger(__name__)
 
 AT_ONCE = 8  # of one address
 BLOCK = 2**20
@@ -88,6 +91,7 @@ class Uploads:
         except Busy:
             raise Refused(503, "The server is busy; ask again.") from None
         except OSError as error:
+            logger.error("an upload is not stored: %r", error)
             full = error.errno in (errno.ENOSPC, errno.EDQUOT)
             reason = "disk is full" if full else "disk does not take it"
             raise Refused(507 if full else 500, f"The server's {reason}.") from error

@@ -25,6 +25,12 @@ pytest_plugins = (
 )
 
 DATABASES = ("sqlite", "postgresql")
+# What a shell that has read a .env may carry: tests would reach its server, or write to its store.
+SETTINGS_OF_A_DEVELOPER = (
+    *("REDIS_URL", "ALLOWED_HOSTS", "HOST", "PORT", "DEBUG", "LOG_LEVEL"),
+    *("PUBLIC_URL", "BEHIND_TLS", "OBJECTIVES", "OBJECTIVES_FOLDER"),
+    *("ARTIFACTS_DIR", "ARTIFACTS_STORE", "ARTIFACTS_ENDPOINT"),
+)
 # Carry the controller's choice into the processes of pytest-xdist.
 CHOICE = "VERDICT_TEST_DATABASE"
 POSTGRESQL_URL = "VERDICT_TEST_POSTGRESQL"
@@ -160,7 +166,7 @@ def pytest_terminal_summary(
 def _set_up_django(database: str) -> None:
     """A data folder of this process's own; file databases, so that other processes can share."""
     data = Path(tempfile.mkdtemp(prefix="data-", dir=_folder_of_the_run()))
-    for name in ("REDIS_URL", "ALLOWED_HOSTS", "HOST", "PORT", "DEBUG", "LOG_LEVEL"):
+    for name in SETTINGS_OF_A_DEVELOPER:
         os.environ.pop(name, None)
     os.environ["DJANGO_SETTINGS_MODULE"] = "config.settings"
     os.environ["VERDICT_DATA"] = str(data)

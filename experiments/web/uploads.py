@@ -97,8 +97,11 @@ class Draft:
             UploadTooLarge: instead, beyond what may be taken.
             OSError: when the disk does not take it.
         """
+        together = 0
         with os.scandir(self._folder) as entries:
-            together = sum(entry.stat().st_size for entry in entries)
+            for entry in entries:
+                with suppress(FileNotFoundError):  # another upload has just ended
+                    together += entry.stat().st_size
         if self.size + len(block) > self.place.most or together + len(block) > self.place.left:
             raise UploadTooLarge(self.place.message)
         self._file.write(block)
@@ -112,7 +115,12 @@ class Draft:
         os.fsync(self._file.fileno())
 
     def close(self, *, keep: bool = False) -> None:
-        """Free what was not taken; with `keep` what has arrived waits to be gone on with."""
+        """Free what was not taken; with `keep` what has arrived waits to be gone on with.
+
+        Nothing the second time: the path may be another upload's by then.
+        """
+        if self._file.closed:
+            return
         if not (keep and self.key):
             self.path.unlink(missing_ok=True)
         self._file.close()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import calendar
 import getpass
 import json
 import os
@@ -37,8 +38,9 @@ def in_a_shell(
         f"import sys; sys.argv = ['verdict', *{arguments!r}]\n"
         f"from config.cli import main\ntry: main()\nfinally:\n    {after or 'pass'}"
     )
-    clean = ("DATABASE_URL", "REDIS_URL", "DJANGO_SETTINGS_MODULE")
-    inherited = {name: value for name, value in os.environ.items() if name not in clean}
+    # Empty is the default, which no .env of the checkout takes the place of.
+    inherited = {**os.environ, "DATABASE_URL": "", "REDIS_URL": ""}
+    inherited.pop("DJANGO_SETTINGS_MODULE", None)
     return subprocess.run(
         [sys.executable, "-P", "-W", "ignore", "-c", program],
         env={**inherited, **variables},
@@ -164,16 +166,29 @@ def test_a_package_of_the_current_folder_is_allowed_and_hides_nothing_of_ours(
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "path", [*sys.path])
     monkeypatch.setattr(launcher, "main", lambda: 0)
-    for name in ("OBJECTIVES", "PYTHONPATH", "PORT"):
+    for name in ("OBJECTIVES", "OBJECTIVES_FOLDER", "PORT"):
         monkeypatch.setenv(name, "")
     assert call("up", "--objectives", "mypackage.training", "--port", "8123").exit_code == 0
     assert os.environ["OBJECTIVES"] == "workers.problems,mypackage.training"
     assert os.environ["PORT"] == "8123"
-    program = "import config, mypackage; print(config.__file__, mypackage.__file__)"
+    assert os.environ["OBJECTIVES_FOLDER"] == str(tmp_path)
+    program = (
+        "import os\n"
+        "from workers.objectives.python_function import add_folder\n"
+        "add_folder(os.environ['OBJECTIVES_FOLDER'])\n"
+        "import calendar, config, mypackage\n"
+        "print(calendar.__file__, config.__file__, mypackage.__file__)"
+    )
+    (tmp_path / "calendar.py").write_text("")  # one of Python's own
     done = subprocess.run(
-        [sys.executable, "-P", "-c", program], cwd=tmp_path, capture_output=True, text=True
+        [sys.executable, "-P", "-c", program],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(settings.BASE_DIR)},
+        capture_output=True,
+        text=True,
     )
     assert done.stdout.split() == [
+        calendar.__file__,
         str(settings.BASE_DIR / "config" / "__init__.py"),
         str(tmp_path / "mypackage" / "__init__.py"),
     ], done.stderr

@@ -243,18 +243,25 @@ def test_a_child_that_dies_again_and_again_is_named_and_stops_everything(
 
 
 def test_it_waits_for_the_web_server_while_it_lives_and_says_so(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(launcher, "WAITING_SECONDS", 0.0)
     monkeypatch.setattr(settings, "PORT", free_port())
-    program = "import time; print('reading pages', flush=True); time.sleep(0.5)"
+    program = f"import time; print('reading pages', flush=True); time.sleep({PATIENCE})"
     command = [sys.executable, "-c", program]
     child = children.start("web", command, environment=os.environ, logs=settings.LOGS_DIR)
+    lines: list[str] = []
+
+    def heard(line: str) -> None:
+        lines.append(line)
+        if "ends with: reading pages" in line:
+            child.process.kill()
+
+    monkeypatch.setattr(launcher, "_say", heard)
     with pytest.raises(launcher.CannotStart, match="web process ended unexpectedly"):
         launcher._wait_for_web([child])
-    said = capsys.readouterr().out
-    assert f"Waiting for the web server for 0 s; process {child.process.pid} lives" in said
-    assert f"{child.log} ends with: reading pages" in said
+    waiting = rf"Waiting for the web server for \d+ s; process {child.process.pid} lives"
+    assert re.search(waiting, lines[-1]) and f"{child.log} ends with: reading pages" in lines[-1]
 
 
 def test_a_killed_launcher_leaves_no_process_and_the_next_start_works(

@@ -155,7 +155,7 @@ def test_the_keys_are_shown_even_before_the_frame_after_the_jump_box(page: Page)
       const key = new KeyboardEvent("keydown", { key: "?", bubbles: true, cancelable: true });
       document.activeElement.dispatchEvent(key);
     }""")
-    page.get_by_role("heading", name="Keys").wait_for(timeout=5_000)
+    page.get_by_role("heading", name="Keys").wait_for()
 
 
 def test_the_first_tab_leads_past_the_bar(page: Page) -> None:

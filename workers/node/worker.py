@@ -39,6 +39,7 @@ from workers.node.objective_checks import ObjectiveChecker
 from workers.node.reaper import Reaper
 from workers.node.runner import TrialRunner
 from workers.node.slots import Reservation, Slots
+from workers.objectives.python_function import add_folder
 from workers.search.storage import VerdictStorage
 
 logger = logging.getLogger(__name__)
@@ -274,6 +275,7 @@ def start(
 ) -> Node:
     """Make this process a worker node; see `Node`. Called once, before it takes any message."""
     global _current
+    add_folder(settings.OBJECTIVES_FOLDER)
     _current = Node(queue_names=queue_names, slots=slots, name=name, stopping=stopping)
     return _current
 

@@ -28,6 +28,12 @@ class ObjectiveError(ValueError):
         self.nearest = nearest
 
 
+def add_folder(folder: str) -> None:
+    """Import objectives from a folder, too, after all that is installed."""
+    if folder and folder not in sys.path:
+        sys.path.append(folder)
+
+
 def is_allowed(module: str, allowed: Sequence[str]) -> bool:
     """Test whether a module is one of the allowed ones or lies under one.
 
