@@ -44,10 +44,20 @@ class NotFound(VerdictError):
     status = 404
 
 
+class Unavailable(VerdictError):
+    """Something that this takes does not answer at the moment; later it may."""
+
+    status = 503
+
+
 class Conflict(VerdictError):
     """The thing has changed meanwhile, or its state does not admit this."""
 
     status = 409
+
+
+class NameTaken(Conflict):
+    """Another experiment of the project has this name."""
 
 
 class NotOpenYet(Conflict):

@@ -11,7 +11,6 @@ from typing import Any
 from experiments.design.document.experiment_file import NAME
 from experiments.trials.table.queries.filtered_trials import SEED_PARAMETER, number_of
 
-FOREIGN_NAME = "name"  # system attribute of a study: a name that no address of ours can hold
 SEED_TAGS = ("verdict.train_seed", "verdict.split_seed", "verdict.search_seed")
 # Parameters that name a seed, unless a tag of the experiment names others.
 SEED_NAMES: Mapping[str, tuple[str, ...]] = {

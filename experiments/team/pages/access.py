@@ -9,10 +9,10 @@ from typing import Any, Concatenate, ParamSpec, TypeVar
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.core.exceptions import PermissionDenied
-from django.http import Http404, HttpRequest, HttpResponseBase
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase
 from django.utils.html import format_html, format_html_join
 
-from experiments.errors import NotAllowed, NotFound, VerdictError
+from experiments.errors import NotAllowed, NotFound, Unavailable, VerdictError
 from experiments.team.queries.access import Access, find_project
 
 More = ParamSpec("More")
@@ -33,6 +33,8 @@ def in_project(view: ProjectView[More]) -> Callable[..., HttpResponseBase]:
             raise Http404(error.message) from None
         except NotAllowed as error:
             raise PermissionDenied(error.message) from None
+        except Unavailable as error:
+            return HttpResponse(f"{error.message}\n", status=503, content_type="text/plain")
 
     return page
 

@@ -13,7 +13,7 @@ from typing import Any
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.views.decorators.csrf import csrf_exempt
 
-from experiments.errors import VerdictError
+from experiments.errors import NotAllowed, VerdictError
 from experiments.team.queries import token_access
 from experiments.team.queries.token_access import ApiToken
 from experiments.team.services import tokens
@@ -52,6 +52,8 @@ _NOT_OFFERED = (
 _REFUSED = {409: 400, 422: 400}  # what MLflow answers for what is wrong with a request
 
 
+# A token is no cookie, and no browser is asked for one that it would then attach by itself;
+# what it says another site makes it send is refused all the same.
 @csrf_exempt
 def artifacts(
     request: HttpRequest, version: str, path: str = "", slug: str = ""
@@ -60,7 +62,7 @@ def artifacts(
     return _shaped(request, lambda: _file(request, path, slug))
 
 
-@csrf_exempt  # a token is no cookie: no other site can make a browser send one
+@csrf_exempt  # as above
 def door(request: HttpRequest, version: str, call: str, slug: str = "") -> HttpResponseBase:
     """One call of a client."""
     path = call.strip("/") if version in VERSIONS else ""
@@ -70,6 +72,8 @@ def door(request: HttpRequest, version: str, call: str, slug: str = "") -> HttpR
 def _shaped(request: HttpRequest, answered: Callable[[], HttpResponseBase]) -> HttpResponseBase:
     """The answer, or what went wrong in the shape that clients know."""
     try:
+        if request.headers.get("Sec-Fetch-Site") == "cross-site":
+            raise NotAllowed("No other site may make a browser call this address.")
         return answered()
     except MlflowError as error:
         return tracker_error(error.status, error.message, error.code)
@@ -83,7 +87,6 @@ def _answered(request: HttpRequest, path: str, slug: str) -> HttpResponseBase:
     token = _token(request)
     if token is None:
         return _unknown()
-    tokens.touch(token=token)
     fields = _query(request) if request.method in ("GET", "DELETE") else {}
     if request.method != "GET" and (request.method != "DELETE" or request.body):
         fields = fields | api_bodies.read_object(request)
@@ -105,15 +108,19 @@ def _file(request: HttpRequest, path: str, slug: str) -> HttpResponseBase:
 
 
 def _token(request: HttpRequest) -> ApiToken | None:
+    """The token of a request, whose use is noted."""
     secret = tokens.secret_in(request.headers.get("Authorization", ""))
-    return token_access.find(tokens.digest(secret)) if secret else None
+    token = token_access.find(tokens.digest(secret)) if secret else None
+    if token is not None:
+        tokens.touch(token=token)
+    return token
 
 
 def _unknown() -> HttpResponseBase:
     refused = tracker_error(
         401, "A valid token is needed: set MLFLOW_TRACKING_TOKEN, or send it as the password."
     )
-    refused["WWW-Authenticate"] = 'Basic realm="Verdict"'
+    refused["WWW-Authenticate"] = "Bearer"  # asked for Basic, browsers keep a password
     return refused
 
 

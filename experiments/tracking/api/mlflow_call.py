@@ -19,6 +19,7 @@ from experiments.tracking.queries.mlflow_runs import ACTIVE, ALL, DELETED, Found
 
 Handler = Callable[["Call"], dict[str, Any] | None]
 MOST_RESULTS = 50_000
+MOST_EXPERIMENTS = 1000  # of one search
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +74,13 @@ class Call:
             raise MlflowError(f"Invalid value for parameter '{name}': want one of ACTIVE_ONLY, "
                               "DELETED_ONLY, ALL.")  # fmt: skip
         return wanted
+
+    def experiment_ids(self) -> list[int]:
+        """Experiments that a search names; what can be no id is left out."""
+        named = self.fields.texts("experiment_ids")
+        if len(named) > MOST_EXPERIMENTS:
+            raise MlflowError(f"A search names at most {MOST_EXPERIMENTS} experiments.")
+        return [int(key) for key in named if key.isascii() and key.isdigit() and len(key) < 19]
 
     def offset(self) -> int:
         """First place of the page that the call's token names."""

@@ -7,7 +7,7 @@ from typing import Any
 
 from experiments.team.queries.access import Access
 from experiments.tracking.api.mlflow_call import MOST_RESULTS, Call, Handler, next_page
-from experiments.tracking.mlflow_errors import MlflowError, invalid, missing, too_long
+from experiments.tracking.mlflow_errors import TAKEN, MlflowError, invalid, missing, too_long
 from experiments.tracking.mlflow_fields import LONGEST_EXPERIMENT, LONGEST_EXPERIMENT_TAG, tag_of
 from experiments.tracking.queries import mlflow_experiments as queries
 from experiments.tracking.queries.mlflow_experiments import Experiment
@@ -31,7 +31,13 @@ def _default(call: Call) -> str:
         call.need("write")
         place = queries.place_of(call.token, call.slug, queries.DEFAULT)
         access = services.project_of(call.token, place)
-        found = services.create(access=access, name=place.name, tags={})
+        try:
+            found = services.create(access=access, name=place.name, tags={})
+        except MlflowError as error:
+            if error.code != TAKEN:
+                raise
+            # Another program has made it in between.
+            found = queries.find_by_name(call.token, call.slug, queries.DEFAULT)
     return str(found.pk)
 
 
@@ -95,7 +101,9 @@ def search(call: Call) -> dict[str, Any]:
 def update(call: Call) -> None:
     name = _name(call, "new_name")
     found, access = _to_write(call)
-    place = queries.place_of(call.token, call.slug or access.slug, name)
+    place = queries.place_of(call.token, call.slug, name)
+    if place.slug not in (access.slug, queries.FALLBACK):
+        raise MlflowError(f"An experiment stays in its project: begin its name {access.slug}/.")
     services.rename(access=access, experiment=found, name=place.name)
 
 

@@ -115,12 +115,10 @@ def search(call: Call) -> dict[str, Any]:
     call.check_project()
     offset = call.offset()
     most = call.fields.within("max_results", 1, 1000, 100)
-    named = call.fields.texts("experiment_ids")
-    keys = [int(each) for each in named if each.isascii() and each.isdigit() and len(each) < 19]
     found, more = queries.search(
         call.token,
         call.slug,
-        [key for key in keys if key < 2**63],
+        call.experiment_ids(),
         filter_text=call.fields.text("filter"),
         offset=offset,
         most=most,

@@ -22,7 +22,6 @@ from experiments.tracking.services import mlflow_runs as services
 from experiments.tracking.services.mlflow_runs import ENDS, NewRun
 
 MOST_POINTS = 25_000  # of a page of a history
-MOST_EXPERIMENTS = 1000  # of one search
 MOST_RUNS = 100  # of one request for histories
 _STATUSES = (*ENDS, "RUNNING", "SCHEDULED")
 _DATASET = {"name": 500, "digest": 36, "source_type": 200, "source": 65_535,
@@ -100,11 +99,7 @@ def search(call: Call) -> dict[str, Any]:
     call.check_project()
     offset = call.offset()
     most = call.fields.within("max_results", 1, MOST_RESULTS, 1000)
-    named = call.fields.texts("experiment_ids")
-    if len(named) > MOST_EXPERIMENTS:
-        raise MlflowError(f"A search names at most {MOST_EXPERIMENTS} experiments.")
-    keys = [int(each) for each in named if each.isascii() and each.isdigit() and len(each) < 19]
-    opened = mlflow_experiments.opened(call.token, call.slug).filter(pk__in=keys)
+    opened = mlflow_experiments.opened(call.token, call.slug).filter(pk__in=call.experiment_ids())
     found, more = mlflow_runs.search(
         list(opened.values_list("pk", flat=True)),
         filter_text=call.fields.text("filter"),

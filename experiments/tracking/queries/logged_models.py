@@ -82,7 +82,8 @@ def search(
     """A page of models, the newest first, and whether there are more.
 
     Raises:
-        MlflowError: for a filter on anything but name, model_id, source_run_id and model_type.
+        MlflowError: for a filter on anything but name, model_id, source_run_id and model_type,
+            or one with or, or with conditions in parentheses.
     """
     rows = _opened(token, slug).filter(trial__study__experiment_id__in=experiment_ids)
     for compared in _compared(filter_text):
@@ -92,7 +93,8 @@ def search(
             "model_type": "model_type",
             "source_run_id": "trial__run_id",
         }
-        column = columns.get(compared.field.name)
+        field = compared.field
+        column = columns.get(field.name) if field.entity == "attribute" else None
         value = compared.value
         if column is None or compared.operator != "=" or not isinstance(value, str):
             raise MlflowError(
@@ -110,6 +112,8 @@ def _compared(text: str) -> list[Comparison]:
     if condition is None:
         return []
     parts = condition.parts if isinstance(condition, Joined) else (condition,)
-    if isinstance(condition, Joined) and condition.word != "and":
-        raise MlflowError("Conditions on logged models are joined by and.")
-    return [part for part in parts if isinstance(part, Comparison)]
+    found = [part for part in parts if isinstance(part, Comparison)]
+    nested = len(found) < len(parts)
+    if nested or (isinstance(condition, Joined) and condition.word != "and"):
+        raise MlflowError("Conditions on logged models are joined by and, without parentheses.")
+    return found

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from django.db.models import F, OuterRef, Q, QuerySet, Subquery, TextField, Value
-from django.db.models.expressions import OrderBy
-from django.db.models.functions import Coalesce
+from django.db.models import Case, F, OuterRef, Q, QuerySet, Subquery, TextField, Value, When
+from django.db.models.expressions import Combinable, OrderBy
+from django.db.models.functions import Coalesce, Concat
 
 from experiments.models import ApiToken, Study
 from experiments.models import Experiment as Experiment
@@ -18,10 +18,14 @@ from experiments.models.trial_encoding import decode
 from experiments.team.queries import access
 from experiments.tracking.mlflow_errors import INVALID, UNKNOWN, MlflowError
 from experiments.tracking.queries.mlflow_runs import ACTIVE, DELETED
-from experiments.tracking.run_texts import FOREIGN_NAME, address_name, milliseconds, moment
+from experiments.tracking.run_texts import address_name, milliseconds, moment
 from experiments.trials.table import filter_language
 from experiments.trials.table.filter_language import Comparison, Condition, InvalidFilter, Joined
-from experiments.trials.table.queries.filtered_trials import JsonItem, compare_text
+from experiments.trials.table.queries.filtered_trials import (
+    FOREIGN_NAME,
+    JsonItem,
+    compare_text,
+)
 
 DEFAULT = "Default"  # the experiment of programs that name none
 NOTE = "mlflow.note.content"  # an experiment's notes
@@ -142,9 +146,11 @@ def search(
             study.annotate(n=JsonItem("system_attributes", FOREIGN_NAME)).values("n")[:1]
         ),
     )
-    rows = rows.annotate(
-        shown_name=Coalesce(F("foreign_name"), F("name"), output_field=TextField())
-    )
+    name: Combinable = Coalesce(F("foreign_name"), F("name"), output_field=TextField())
+    if not slug:  # as `_experiment` shows it there
+        below = Concat(F("project__slug"), Value("/"), name, output_field=TextField())
+        name = Case(When(project__slug=FALLBACK, then=name), default=below)
+    rows = rows.annotate(shown_name=name)
     if view == ACTIVE:
         rows = rows.filter(archived_at__isnull=True)
     elif view == DELETED:

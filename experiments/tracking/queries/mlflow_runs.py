@@ -126,10 +126,13 @@ def status_of(state: int, failure_kind: str) -> str:
 
 
 def read(trial_ids: Sequence[int]) -> list[dict[str, Any]]:
-    """Whole runs in MLflow's shape, in the order of their ids. Four queries."""
+    """Whole runs in MLflow's shape, in the order of their ids. Four queries for every
+    `_PORTION` of them.
+    """
     runs: dict[int, dict[str, Any]] = {}
     latest: dict[int, list[dict[str, Any]]] = {}
     datasets: dict[int, list[dict[str, Any]]] = {}
+    outputs: dict[int, list[dict[str, Any]]] = {}
     for some in _portions(trial_ids):
         for row in Trial.objects.filter(pk__in=some).values_list(*_COLUMNS):
             runs[row[0]] = _run(row)
@@ -140,11 +143,9 @@ def read(trial_ids: Sequence[int]) -> list[dict[str, Any]]:
             latest.setdefault(pk, []).append(_point(key, value, time_ms, step))
         for each in RunDataset.objects.filter(trial_id__in=some).order_by("pk"):
             datasets.setdefault(each.trial_id, []).append(_dataset(each))
-    outputs: dict[int, list[dict[str, Any]]] = {}
-    for pk, key, step in LoggedModel.objects.filter(
-        trial_id__in=trial_ids[:_PORTION], deleted_at__isnull=True
-    ).values_list("trial_id", "key", "step"):
-        outputs.setdefault(pk, []).append({"model_id": key, "step": step})
+        models = LoggedModel.objects.filter(trial_id__in=some, deleted_at__isnull=True)
+        for pk, key, step in models.order_by("pk").values_list("trial_id", "key", "step"):
+            outputs.setdefault(pk, []).append({"model_id": key, "step": step})
     for pk, run in runs.items():
         run["outputs"] = {"model_outputs": outputs.get(pk, [])}
         run["data"]["metrics"] = latest.get(pk, [])

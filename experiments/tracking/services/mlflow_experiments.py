@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from django.db import IntegrityError, transaction
+from django.db import transaction
 from django.utils import timezone
 
 from experiments.design.metrics import guess
-from experiments.errors import NotFound
+from experiments.errors import NameTaken, NotFound
 from experiments.models import ApiToken, Experiment, Study
 from experiments.models import trial_encoding as encoding
 from experiments.models.project import Role
@@ -17,9 +17,10 @@ from experiments.team.queries.access import Access, get_project
 from experiments.team.services import projects
 from experiments.tracking.mlflow_errors import TAKEN, UNKNOWN, MlflowError
 from experiments.tracking.queries.mlflow_experiments import FALLBACK, NOTE, Place
-from experiments.tracking.run_texts import FOREIGN_NAME, address_name
-from experiments.trials.lifecycle.services import outside_experiments
+from experiments.tracking.run_texts import address_name
+from experiments.trials.lifecycle.services import editing, outside_experiments
 from experiments.trials.lifecycle.services.outside_experiments import NewExperiment
+from experiments.trials.table.queries.filtered_trials import FOREIGN_NAME
 
 METRIC_TAG, DIRECTION_TAG = "verdict.official_metric", "verdict.direction"
 
@@ -77,9 +78,10 @@ def set_tags(*, access: Access, experiment: Experiment, tags: Mapping[str, str])
             Experiment.objects.filter(pk=locked.pk).update(notes=every.pop(NOTE))
         Study.objects.filter(pk=study.pk).update(user_attributes=encoding.encode(every))
         Experiment.objects.filter(pk=locked.pk).update(active_at=timezone.now())
-        metric = str(every.get(METRIC_TAG, ""))
-        if metric and metric != locked.official_metric:
-            direction = str(every.get(DIRECTION_TAG, "")) or guess(metric).direction
+        metric = str(every.get(METRIC_TAG, "")).strip()
+        is_named = METRIC_TAG in tags or DIRECTION_TAG in tags
+        if is_named and metric and metric != locked.official_metric:
+            direction = str(every.get(DIRECTION_TAG, "")).strip() or guess(metric).direction
             if direction:  # else it waits for the tag that tells it
                 outside_experiments.name_official_metric(
                     access=access, experiment=locked, metric=metric, direction=direction
@@ -117,15 +119,13 @@ def rename(*, access: Access, experiment: Experiment, name: str) -> None:
         raise MlflowError("Cannot rename a non-active experiment.")
     known = address_name(name)
     try:
-        with transaction.atomic():
-            locked = Experiment.objects.select_for_update().get(pk=experiment.pk)
-            study = outside_experiments.search_of(locked, access.slug)
-            Experiment.objects.filter(pk=locked.pk).update(name=known, active_at=timezone.now())
-            Study.objects.filter(pk=study.pk).update(
-                name=f"{access.slug}/{known}",
-                system_attributes=encoding.encode({} if known == name else {FOREIGN_NAME: name}),
-            )
-    except IntegrityError:
+        editing.rename(
+            access=access,
+            experiment=experiment,
+            name=known,
+            foreign_name="" if known == name else name,
+        )
+    except NameTaken:
         raise MlflowError(f"Experiment(name={name}) already exists.", TAKEN) from None
 
 

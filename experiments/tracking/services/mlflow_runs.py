@@ -112,11 +112,14 @@ def log(*, run: FoundRun, batch: LoggedBatch) -> None:
         return
     if run.failure_kind == FailureKind.LOST:
         run_ends.reopen(run_id=run.id)
+    counts = run.state in FINISHED and run.failure_kind != FailureKind.LOST and batch.points
     with transaction.atomic():
+        if counts:  # the experiment is locked before its runs, as everywhere
+            Experiment.objects.select_for_update().get(pk=run.experiment_id)
         if batch.parameters or batch.tags:
             _write_texts(run, batch.parameters, batch.tags)
         _log_points(run, batch.points)
-        if run.state in FINISHED and run.failure_kind != FailureKind.LOST and batch.points:
+        if counts:
             _score_again(run)
 
 
@@ -148,9 +151,10 @@ def _log_points(run: FoundRun, points: Sequence[Point]) -> None:
 
 
 def _score_again(run: FoundRun) -> None:
-    """Score and count an ended run that has logged on."""
-    experiment = Experiment.objects.select_for_update().get(pk=run.experiment_id)
+    """Score and count an ended run that has logged on; its experiment is locked."""
     trial = Trial.objects.select_related("study__experiment").get(pk=run.id)
+    experiment = trial.study.experiment
+    assert experiment is not None
     run_ends.score(trial)
     run_ends.recount(experiment)
 
@@ -240,7 +244,8 @@ def update(
     if run.deleted:
         raise not_active("run", run.run_id)
     if name:
-        _write_texts(run, {}, {NAME_TAG: name})
+        with transaction.atomic():
+            _write_texts(run, {}, {NAME_TAG: name})
     if status == "SCHEDULED":
         Trial.objects.filter(pk=run.id, state=TrialState.RUNNING).update(state=TrialState.WAITING)
     elif status == "RUNNING" and run.state != TrialState.RUNNING:

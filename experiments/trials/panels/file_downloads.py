@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import logging
+
 from django.http import HttpResponseBase, StreamingHttpResponse
 
-from experiments.errors import NotFound
+from experiments.errors import NotFound, Unavailable
 from experiments.trials.artifacts.storage import storage
 from experiments.web.streaming import download
+
+logger = logging.getLogger(__name__)
 
 CONTENT_TYPE = "application/octet-stream"
 
@@ -17,6 +21,7 @@ def sent(path: str, sha256: str, *, filename: str) -> HttpResponseBase:
 
     Raises:
         NotFound: when the file does not lie here any more.
+        Unavailable: when the store does not answer.
     """
     size = _size_of(path)
     answer = download(storage().read(path), content_type=CONTENT_TYPE, filename=filename)
@@ -28,6 +33,7 @@ def shown(path: str, sha256: str, *, content_type: str) -> HttpResponseBase:
 
     Raises:
         NotFound: when the file does not lie here any more.
+        Unavailable: when the store does not answer.
     """
     size = _size_of(path)
     answer = StreamingHttpResponse(storage().read(path), content_type=content_type)
@@ -40,8 +46,11 @@ def shown(path: str, sha256: str, *, content_type: str) -> HttpResponseBase:
 def _size_of(path: str) -> int:
     try:
         return storage().size_of(path)
-    except (OSError, ValueError):
+    except (FileNotFoundError, ValueError):
         raise NotFound("The file is recorded, but it does not lie on this server.") from None
+    except OSError as error:
+        logger.warning("the store of files does not answer: %s", error)
+        raise Unavailable("The store of files does not answer; try again later.") from None
 
 
 def _with_headers(answer: StreamingHttpResponse, size: int, sha256: str) -> HttpResponseBase:

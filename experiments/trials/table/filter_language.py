@@ -14,6 +14,7 @@ from experiments.errors import VerdictError
 
 LONGEST = 20_000
 DEEPEST = 40
+MOST_VALUES = 400  # that a filter compares with; databases bound the depth of what is asked
 Constant = str | float | tuple[str | float, ...] | None
 
 ENTITIES = {
@@ -114,6 +115,7 @@ class _Reader:
         if len(text) > LONGEST:
             raise InvalidFilter(f"The filter is longer than {LONGEST} characters.")
         self._text = text
+        self._values = 0
         self._tokens = self._split()
         self.next()
 
@@ -204,6 +206,7 @@ class _Reader:
             negated = self.take_word("not")
             if not self.take_word("null"):
                 raise self.wrong("want NULL")
+            self._count()
             return Comparison(field, "IS NOT NULL" if negated else "IS NULL", None)
         if word == "not" and not self.take_word("in"):
             raise self.wrong("want IN")
@@ -215,12 +218,20 @@ class _Reader:
         kind, value = self.kind, self.value
         if kind not in ("number", "text", "quoted"):
             raise self.wrong("want a number, or a text within quotes")
+        self._count()
         self.next()
         if kind == "number":
             return float(value)
         if kind == "text":
             return re.sub(r"\\(['\\])", r"\1", value[1:-1].replace("''", "'"))
         return value[1:-1]
+
+    def _count(self) -> None:
+        self._values += 1
+        if self._values > MOST_VALUES:
+            raise InvalidFilter(
+                f"The filter compares with more than {MOST_VALUES} values; split the search."
+            )
 
     def _list(self) -> tuple[str | float, ...]:
         if not self._take_sign("("):

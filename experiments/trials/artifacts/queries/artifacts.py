@@ -69,7 +69,9 @@ def _step(file: KeptFile) -> float:
 def logged_files(trial_id: int, *, prefix: str = "") -> list[KeptFile]:
     """Files that programs logged, by name and step."""
     rows = Artifact.objects.filter(trial_id=trial_id, kind__in=LOGGED, name__startswith=prefix)
-    return [kept(row) for row in rows.order_by("name", "step", "pk")]
+    # SQLite finds a prefix whatever its case.
+    found = [row for row in rows.order_by("name", "step", "pk") if row.name.startswith(prefix)]
+    return [kept(row) for row in found]
 
 
 def logged_file(trial_id: int, name: str) -> KeptFile | None:

@@ -11,13 +11,16 @@ from django.utils import timezone
 from experiments.design.document import experiment_file
 from experiments.design.queries.citations import citations
 from experiments.design.queries.records import AnyExperiment
-from experiments.errors import Conflict, Problem, StudyCited, VerdictError
+from experiments.errors import Conflict, NameTaken, Problem, StudyCited, VerdictError
 from experiments.models import Experiment, ExperimentTag, Study, Trial
-from experiments.models.experiment import ExperimentState
+from experiments.models import trial_encoding as encoding
+from experiments.models.experiment import OUTSIDE, ExperimentState
 from experiments.models.project import Role
 from experiments.models.trial import TrialState
 from experiments.team.queries.access import Access
 from experiments.trials.artifacts.services import artifacts
+from experiments.trials.lifecycle.services import outside_experiments
+from experiments.trials.table.queries.filtered_trials import FOREIGN_NAME
 
 LONGEST_NOTES = 100_000
 LONGEST_TAG = 60
@@ -78,29 +81,36 @@ def bring_back(*, access: Access, experiment: AnyExperiment) -> None:
         raise Conflict(f"{experiment.name} is not archived.")
 
 
-def rename(*, access: Access, experiment: AnyExperiment, name: str) -> None:
+def rename(
+    *, access: Access, experiment: AnyExperiment, name: str, foreign_name: str = ""
+) -> None:
     """Give an experiment another name; addresses with the old one lead nowhere afterwards.
 
     The names of its studies follow. Decisions keep the name that they were made under.
+    `foreign_name`: what a tracker's client calls it, where that can be no address.
 
     Raises:
         VerdictError: for a name that cannot be one.
-        Conflict: when it is taken, or trials are running: workers find their study by name.
+        NameTaken: when another experiment has it.
+        Conflict: when workers run trials of it: they find their study by name.
     """
     access.require(Role.EDITOR, experiment)
     try:
-        wanted = experiment_file.experiment_name(name.strip())
+        wanted = experiment_file.experiment_name(name)
     except ValueError as error:
         raise VerdictError("The name cannot be used.", [Problem("name", str(error))]) from None
     try:
         with transaction.atomic():
             locked = Experiment.objects.select_for_update().get(pk=experiment.pk)
-            _check_idle(locked)
+            if locked.sampler == OUTSIDE:  # its programs know their runs by number
+                _call_foreign(locked, access.slug, foreign_name)
+            else:
+                _check_idle(locked)
             before = locked.name
             Experiment.objects.filter(pk=locked.pk).update(name=wanted, active_at=timezone.now())
             _rename_studies(locked, before, wanted)
     except IntegrityError:
-        raise Conflict(
+        raise NameTaken(
             f"{access.slug} has an experiment {wanted} already.",
             [Problem("name", "is taken; choose another")],
         ) from None
@@ -109,6 +119,16 @@ def rename(*, access: Access, experiment: AnyExperiment, name: str) -> None:
 def _check_idle(experiment: AnyExperiment) -> None:
     if Trial.objects.filter(study__experiment=experiment.pk, state=TrialState.RUNNING).exists():
         raise Conflict(f"Trials of {experiment.name} are running: pause it or wait for them.")
+
+
+def _call_foreign(experiment: Experiment, slug: str, name: str) -> None:
+    """Keep what clients call an experiment beside its runs; "" where that is its name."""
+    search = outside_experiments.search_of(experiment, slug)
+    attributes = encoding.decode(search.system_attributes)
+    attributes.pop(FOREIGN_NAME, None)
+    if name:
+        attributes[FOREIGN_NAME] = name
+    Study.objects.filter(pk=search.pk).update(system_attributes=encoding.encode(attributes))
 
 
 def _rename_studies(experiment: Experiment, before: str, after: str) -> None:

@@ -42,6 +42,7 @@ from experiments.trials.table.filter_language import (
 
 MOST_WILDCARDS = 20
 SEED_PARAMETER = "parameter:"  # system attribute of a parameter that became a seed
+FOREIGN_NAME = "name"  # system attribute of a study: a name that no address of ours can hold
 USER = "user"  # system attribute: who the program said ran it
 _SIGNS: dict[str, Callable[..., Any]] = {
     "=": Exact,

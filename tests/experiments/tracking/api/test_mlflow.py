@@ -12,6 +12,7 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
 from experiments.models import (
+    ApiToken,
     Configuration,
     Experiment,
     LatestMetric,
@@ -19,10 +20,14 @@ from experiments.models import (
     Project,
     SealedScore,
     SeriesBatch,
+    Study,
     Trial,
 )
-from experiments.models.trial import FailureKind, TrialState
-from experiments.trials.lifecycle.services import run_ends
+from experiments.models.trial import FailureKind, StudyKind, TrialState
+from experiments.tracking.api.mlflow_call import MOST_EXPERIMENTS
+from experiments.tracking.services import mlflow_experiments as services
+from experiments.trials.lifecycle.services import editing, run_ends
+from experiments.trials.table import filter_language
 from tests import cast
 from tests.cast.tracker import START, Tracker
 
@@ -75,6 +80,31 @@ def test_a_name_that_no_address_can_hold_is_kept_and_has_a_page(tracker: Tracker
     browser.force_login(cast.person("cleo"))
     page = browser.get(f"/projects/digits/experiments/{experiment.name}/")
     assert page.status_code == 200
+
+
+def test_a_new_name_takes_the_place_of_the_one_that_no_address_can_hold(tracker: Tracker) -> None:
+    key = tracker.experiment("a/b: c")
+    Study.objects.create(
+        project_id=Project.objects.get().pk, experiment_id=int(key), kind=StudyKind.SEARCH,
+        name=f"{Study.objects.get().name}/deleted", directions="minimize",
+        deleted_at=cast.START,
+    )  # fmt: skip
+    running = tracker.run(key)
+    experiment = Experiment.objects.get(pk=key)
+    editing.rename(access=cast.access("cleo", experiment), experiment=experiment, name="plain")
+    named = tracker.get("experiments/get", experiment_id=key)["experiment"]
+    assert named["name"] == "plain"
+    tracker.post("experiments/update", experiment_id=key, new_name="d/e")
+    named = tracker.get("experiments/get-by-name", experiment_name="d/e")["experiment"]
+    assert (named["experiment_id"], named["name"]) == (key, "d/e")
+    experiment.refresh_from_db()
+    before = f"digits/{experiment.name}"
+    assert set(Study.objects.values_list("name", flat=True)) == {before, f"{before}/deleted"}
+    assert tracker.read(running)["info"]["status"] == "RUNNING"
+    tracker.experiment("taken")
+    assert tracker.refused("experiments/update", experiment_id=key, new_name="taken")[:2] == (
+        400, "RESOURCE_ALREADY_EXISTS",
+    )  # fmt: skip
 
 
 def test_an_experiments_note_is_its_notes(tracker: Tracker) -> None:
@@ -204,6 +234,45 @@ def test_the_metric_that_decides_is_named_later_and_scores_the_runs_that_there_a
     assert tracker.read(runs[1])["info"]["status"] == "FINISHED"
     assert trial_of(runs[2]).latest_value == 0.5
     assert tracker.refused("experiments/set-experiment-tag", value="other_loss", **tag)[0] == 400
+
+
+def test_a_metric_tag_beside_blanks_hinders_no_other_tag(tracker: Tracker) -> None:
+    key = tracker.experiment()
+    tag = {"experiment_id": key, "key": "verdict.official_metric"}
+    tracker.post("experiments/set-experiment-tag", value="val_rmse ", **tag)
+    assert Experiment.objects.get(pk=key).official_metric == "val_rmse"
+    tracker.post("experiments/set-experiment-tag", value=" val_rmse", **tag)
+    assert tracker.refused("experiments/set-experiment-tag", value="other_loss", **tag)[0] == 400
+    Experiment.objects.filter(pk=key).update(official_metric="another")
+    tracker.post("experiments/set-experiment-tag", experiment_id=key, key="team", value="a")
+    held = tracker.get("experiments/get", experiment_id=key)["experiment"]
+    assert {"key": "team", "value": "a"} in held["tags"]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_run_is_renamed_outside_any_transaction(tracker: Tracker) -> None:
+    run = tracker.run(tracker.experiment(), run_name="before")
+    assert tracker.post("runs/update", run_id=run, run_name="after")["run_info"]["run_name"] == (
+        "after"
+    )
+
+
+@pytest.mark.skipif(connection.vendor != "postgresql", reason="SQLite locks no rows")
+def test_what_is_logged_after_the_end_locks_the_experiment_before_its_run(
+    tracker: Tracker,
+) -> None:
+    run = tracker.run(tracker.experiment())
+    tracker.log(run, "validation_accuracy", 0.5)
+    tracker.end(run)
+    point = {"key": "validation_accuracy", "value": 1, "timestamp": START, "step": 9}
+    with CaptureQueriesContext(connection) as asked:
+        tracker.post(
+            "runs/log-batch", run_id=run, metrics=[point], tags=[{"key": "a", "value": "b"}]
+        )
+    locks = [each["sql"] for each in asked if "FOR UPDATE" in each["sql"]]
+    assert [sql.partition(" FROM ")[2].split('"')[1] for sql in locks[:2]] == [
+        "experiments_experiment", "experiments_trial",
+    ]  # fmt: skip
 
 
 def test_a_run_may_go_on_after_its_end_and_is_counted_once(tracker: Tracker) -> None:
@@ -417,6 +486,44 @@ def test_a_filter_that_cannot_be_read_is_refused_with_a_sentence(
     assert (status, code) == (400, "INVALID_PARAMETER_VALUE") and len(message) > 15
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "params.a IN ({})", "params.a NOT IN ({})", "tags.a IN ({})", "status IN ({})",
+        "run_id IN ({})", "dataset.name IN ({})",
+    ],
+)  # fmt: skip
+def test_a_filter_of_as_many_values_as_are_taken_is_answered_and_one_of_more_refused(
+    tracker: Tracker, text: str
+) -> None:
+    key = tracker.experiment()
+    tracker.run(key, run_name="a")
+    most = ["'x'"] * filter_language.MOST_VALUES
+    assert tracker.found(key, text.format(",".join(most))) in ([], ["a"])
+    status, code, message = tracker.refused(
+        "runs/search", experiment_ids=[key], filter=text.format(",".join([*most, "'y'"]))
+    )
+    assert (status, code) == (400, "INVALID_PARAMETER_VALUE") and "400 values" in message
+
+
+@pytest.mark.parametrize("word", ["and", "or"])
+@pytest.mark.parametrize("one", ["params.a = 'x'", "metrics.a IS NULL", "(params.a != 'x')"])
+def test_the_comparisons_of_a_filter_are_counted(tracker: Tracker, one: str, word: str) -> None:
+    key = tracker.experiment()
+    text = f" {word} ".join([one] * filter_language.MOST_VALUES)
+    assert tracker.found(key, text) in ([], [""])
+    assert tracker.refused(
+        "runs/search", experiment_ids=[key], filter=f"{text} {word} {one}"
+    )[:2] == (400, "INVALID_PARAMETER_VALUE")  # fmt: skip
+
+
+@pytest.mark.parametrize("call", ["runs/search", "logged-models/search"])
+def test_a_search_names_no_more_experiments_than_are_taken(tracker: Tracker, call: str) -> None:
+    tracker.post(call, experiment_ids=["1"] * MOST_EXPERIMENTS)
+    status, _, message = tracker.refused(call, experiment_ids=["1"] * (MOST_EXPERIMENTS + 1))
+    assert status == 400 and "at most 1000 experiments" in message
+
+
 def test_a_search_comes_in_pages(searched: tuple[Tracker, str]) -> None:
     tracker, key = searched
     wanted = {"experiment_ids": [key], "max_results": 2, "order_by": ["run_name"]}
@@ -553,6 +660,20 @@ def test_a_token_may_be_the_password_of_any_user_name(tracker: Tracker) -> None:
         assert answer.status_code == status
 
 
+def test_no_browser_is_asked_for_a_password_nor_heard_on_behalf_of_another_site(
+    tracker: Tracker,
+) -> None:
+    files = tracker.base.replace("mlflow/", "mlflow-artifacts/artifacts")
+    for method, path in (("POST", f"{tracker.base}experiments/search"), ("GET", files)):
+        answer = tracker.client.generic(method, path, "{}", "text/plain")
+        assert (answer.status_code, answer["WWW-Authenticate"]) == (401, "Bearer")
+        headers = {"Authorization": f"Bearer {tracker.secret}", "Sec-Fetch-Site": "cross-site"}
+        answer = tracker.client.generic(method, path, "{}", "text/plain", headers=headers)
+        assert answer.status_code == 403
+        assert json.loads(answer.content)["error_code"] == "PERMISSION_DENIED"
+    assert ApiToken.objects.get().last_used_at is None
+
+
 def test_what_is_not_offered_says_so(tracker: Tracker) -> None:
     for call in ("traces/search", "prompts/create", "gateway/routes", "webhooks"):
         status, code, message = tracker.refused(call)
@@ -571,6 +692,46 @@ def test_at_the_bare_address_the_names_first_part_is_the_project(tracker: Tracke
     )
     status, code, message = bare.refused("experiments/create", name="anything")
     assert (status, code) == (403, "PERMISSION_DENIED") and "tracking URI" in message
+
+
+def test_at_the_bare_address_experiments_are_searched_and_renamed_as_they_are_shown(
+    tracker: Tracker,
+) -> None:
+    cast.project("speech")
+    bare = Tracker(slug="")
+    key = bare.experiment("digits/foo")
+    bare.experiment("digits/x: y")
+
+    def found(text: str, **more: Any) -> list[str]:
+        rows = bare.post("experiments/search", filter=text, **more)["experiments"]
+        return [each["name"] for each in rows]
+
+    assert found("name = 'digits/foo'") == ["digits/foo"] and found("name = 'foo'") == []
+    assert found("name LIKE 'digits/x%'") == ["digits/x: y"]
+    assert found("", order_by=["name"]) == ["digits/foo", "digits/x: y"]
+    bare.post("experiments/update", experiment_id=key, new_name="digits/bar")
+    assert Experiment.objects.get(pk=key).name == "bar"
+    assert found("name = 'digits/bar'") == ["digits/bar"]
+    status, _, message = bare.refused("experiments/update", experiment_id=key, new_name="speech/b")
+    assert status == 400 and "digits/" in message
+    bare.post("experiments/update", experiment_id=key, new_name="baz")
+    assert found("name = 'digits/baz'") == ["digits/baz"]
+    tracker.post("experiments/update", experiment_id=key, new_name="digits/bar")
+    assert tracker.post("experiments/search", filter="name = 'digits/bar'")["experiments"]
+
+
+def test_a_program_whose_default_experiment_another_makes_meanwhile_takes_that_one(
+    tracker: Tracker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made, create = [], services.create
+
+    def late(**fields: Any) -> Experiment:
+        made.append(create(**fields))
+        return create(**fields)
+
+    monkeypatch.setattr(services, "create", late)
+    run = tracker.run("0")
+    assert trial_of(run).study.experiment == made[0]
 
 
 def test_a_program_that_names_no_project_gets_one_of_its_own() -> None:

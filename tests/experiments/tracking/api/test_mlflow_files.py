@@ -7,7 +7,9 @@ from typing import Any
 import pytest
 from django.http import HttpResponseBase
 
-from experiments.models import Artifact, Trial
+from experiments.models import ApiToken, Artifact, Trial
+from experiments.tracking.queries import mlflow_runs
+from experiments.trials.artifacts.storage import LocalFolder, StorageAway
 from tests import cast
 from tests.cast.tracker import Tracker
 
@@ -79,6 +81,34 @@ def test_a_file_is_replaced_and_deleted(tracker: Tracker, run: str) -> None:
     assert listed(tracker, place(run)) == []
 
 
+def test_a_folder_holds_no_file_of_one_that_is_written_otherwise(
+    tracker: Tracker, run: str
+) -> None:
+    for name in ("plots/a.png", "Plots/b.png", "Plots/sub/c.png"):
+        asked(tracker, "PUT", f"{place(run)}/{name}", b"x")
+    assert [each["path"] for each in listed(tracker, f"{place(run)}/plots")] == ["a.png"]
+
+
+def test_a_token_that_moves_files_was_used(tracker: Tracker, run: str) -> None:
+    other = Tracker(scopes=("read",))
+    assert asked(other, "GET", f"?path={place(run)[1:]}").status_code == 200
+    assert all(ApiToken.objects.values_list("last_used_at", flat=True))
+
+
+def test_a_store_that_is_away_is_no_missing_file(
+    tracker: Tracker, run: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    asked(tracker, "PUT", f"{place(run)}/a.bin", b"x")
+
+    def away(store: LocalFolder, path: str) -> int:
+        raise StorageAway(f"{path}: refused")
+
+    monkeypatch.setattr(LocalFolder, "size_of", away)
+    answer: Any = asked(tracker, "GET", f"{place(run)}/a.bin")
+    assert (answer.status_code, answer.json()["error_code"]) == (503, "TEMPORARILY_UNAVAILABLE")
+    assert "refused" in caplog.text
+
+
 @pytest.mark.parametrize(
     "name",
     ["../a", "a/../../b", "%2e%2e/%2e%2e/etc/passwd", "a//b", "..%5cb", "%00", "x" * 301],
@@ -145,6 +175,35 @@ def patched(tracker: Tracker, path: str, **fields: Any) -> tuple[int, Any]:
         headers={"Authorization": f"Bearer {tracker.secret}"},
     )  # fmt: skip
     return answer.status_code, answer.json()
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "name = 'a' and (name = 'b' and name = 'c')", "(name = 'a' or name = 'b') and name = 'a'",
+        "name = 'a' or name = 'b'", "tags.name = 'a'", "params.model_id = 'a'", "name != 'a'",
+        "metrics.name = 'a'",
+    ],
+)  # fmt: skip
+def test_a_filter_of_models_is_heeded_whole_or_refused(tracker: Tracker, text: str) -> None:
+    key = tracker.experiment()
+    model(tracker, experiment_id=key, name="a")
+    for whole in ("name = 'a'", "attributes.name = 'a' and model_type = ''"):
+        found = tracker.post("logged-models/search", experiment_ids=[key], filter=whole)
+        assert len(found["models"]) == 1
+    status, code, _ = tracker.refused("logged-models/search", experiment_ids=[key], filter=text)
+    assert (status, code) == (400, "INVALID_PARAMETER_VALUE")
+
+
+def test_the_models_of_all_runs_are_read_however_many(
+    tracker: Tracker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    key = tracker.experiment()
+    made = [model(tracker, experiment_id=key, name=name) for name in ("a", "b")]
+    monkeypatch.setattr(mlflow_runs, "_PORTION", 1)
+    runs = tracker.post("runs/search", experiment_ids=[key])["runs"]
+    given = {each["model_id"] for run in runs for each in run["outputs"]["model_outputs"]}
+    assert given == {each["model_id"] for each in made}
 
 
 def test_a_model_without_a_run_gets_one_of_its_own(tracker: Tracker) -> None:

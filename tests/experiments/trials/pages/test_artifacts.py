@@ -8,6 +8,7 @@ import pytest
 from django.test import Client, override_settings
 
 from experiments.models import Artifact, Trial
+from experiments.trials.artifacts.storage import LocalFolder, StorageAway
 from experiments.trials.table.queries.reproduce_trial import line_of
 from tests import cast
 
@@ -60,6 +61,18 @@ def test_a_file_is_found_only_under_its_own_trial_by_members_and_while_it_is_the
     (tmp_path / "a.txt").unlink()
     answer = client.get(address(kept))
     assert answer.status_code == 404
+
+
+def test_a_store_that_is_away_is_said_to_be(
+    kept: Artifact, client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def away(store: LocalFolder, path: str) -> int:
+        raise StorageAway(path)
+
+    monkeypatch.setattr(LocalFolder, "size_of", away)
+    client.force_login(cast.person("ben"))
+    answer = client.get(address(kept))
+    assert answer.status_code == 503 and b"does not answer" in answer.content
 
 
 def test_a_record_that_leads_out_of_the_folder_gives_nothing_away(
