@@ -74,6 +74,16 @@ def test_every_form_that_posts_carries_the_token() -> None:
     assert wrong == [] and posting > 10
 
 
+def test_every_kind_of_message_has_a_style() -> None:
+    texts = "".join(path.read_text(encoding="utf-8") for path in TEMPLATES)
+    styles = "".join(path.read_text(encoding="utf-8") for path in STYLES)
+    kinds = set(re.findall(r'class="[^"]*\bmessage ([a-z]+)', texts))
+    assert (
+        "warning" in kinds
+        and {each for each in kinds if f".message.{each}" not in styles} == set()
+    )
+
+
 def test_templates_trust_no_text() -> None:
     assert holding(TEMPLATES, TRUSTED) == []
 

@@ -33,7 +33,6 @@ if TYPE_CHECKING:
     from experiments.trials.lifecycle.queries.progress import Progress
 
 POLL_SECONDS = 1.0
-CHECK_SECONDS = 45.0  # for a worker's import of the objective
 _FILE = click.argument("file", type=click.Path(path_type=Path))
 _JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
@@ -213,14 +212,15 @@ def _objective_report(user: str | None, file: ExperimentFile) -> ObjectiveReport
         django.setup(set_prefix=False)
     from experiments.management.acting_person import person
     from experiments.team.queries.access import get_project
-    from experiments.trials.lifecycle.queries.objective_checks import unchecked
+    from experiments.trials.lifecycle.queries.objective_checks import PATIENCE, unchecked
     from experiments.trials.lifecycle.services import objective_checks
 
     try:
         if lacking := database.why_unusable():
             return unchecked(lacking)
         access = get_project(person(user), file.project)
-        return objective_checks.check(access=access, file=file, wait=CHECK_SECONDS)
+        wait = PATIENCE.total_seconds()
+        return objective_checks.check(access=access, file=file, wait=wait)
     except (CommandError, DatabaseError, InterfaceError, NotFound) as error:
         return unchecked(str(error))
 

@@ -21,10 +21,12 @@ class ExperimentState(models.TextChoices):
     STOPPED = "stopped"
 
 
+RESUMED = 1  # `failed_alike` of a search that a person resumed: fewer than it is paused for
+
 # No trial completed, and the search has ended or is paused for it.
 HAS_FAILED = Q(complete_count=0, failed_count__gt=0) & (
     Q(state__in=(ExperimentState.FINISHED, ExperimentState.STOPPED))
-    | Q(state=ExperimentState.PAUSED, failed_alike__gt=0)
+    | Q(state=ExperimentState.PAUSED, failed_alike__gt=RESUMED)
 )
 
 
@@ -83,7 +85,8 @@ class Experiment(models.Model):
     complete_count = models.PositiveIntegerField(default=0)
     pruned_count = models.PositiveIntegerField(default=0)
     failed_count = models.PositiveIntegerField(default=0)
-    # First trials that failed with one cause, for which the search was paused once; 0: never.
+    # First trials that failed with one cause, for which the search was paused once; 0: never,
+    # `RESUMED`: it goes on all the same.
     failed_alike = models.PositiveIntegerField(default=0, db_default=0)
     # How many of them the findings across trials and the importance were made from, once no
     # trial runs any more; fewer than `trial_count`: they are owed.
@@ -144,7 +147,7 @@ class Experiment(models.Model):
     def has_failed(self) -> bool:
         """As `HAS_FAILED`."""
         ended = self.state in (ExperimentState.FINISHED, ExperimentState.STOPPED)
-        paused = self.state == ExperimentState.PAUSED and self.failed_alike > 0
+        paused = self.state == ExperimentState.PAUSED and self.failed_alike > RESUMED
         return self.failed_count > 0 and not self.complete_count and (ended or paused)
 
     @property

@@ -19,8 +19,8 @@ class FindingQuerySet(models.QuerySet["Finding"]):
             rule=MUTED, experiment__mutes_overfitting=True
         )
 
-    def set_aside(self) -> FindingQuerySet:
-        """Those that fired and ask for nothing: a person set them aside, or they are muted."""
+    def dismissed(self) -> FindingQuerySet:
+        """Those that fired and ask for nothing: a person dismissed them, or they are muted."""
         muted = Q(rule=MUTED, experiment__mutes_overfitting=True)
         return self.filter(Q(dismissed_at__isnull=False) | muted, status="fired")
 

@@ -3,7 +3,7 @@
   "use strict";
   const ticks = () => [...document.querySelectorAll("[data-pick]")];
   const picked = new Set(new URLSearchParams(location.search).get("trials")?.split(",").filter((each) => /^\d+$/.test(each)) || []);
-  const MOST = 8; // as many curves as can be told apart
+  const most = () => Number(document.querySelector("[data-most]")?.dataset.most);
   let place = -1;
   let full = false; // one more was wanted than can be drawn
 
@@ -23,7 +23,7 @@
   document.addEventListener("change", (event) => {
     const tick = event.target.closest("[data-pick]");
     if (!tick) return;
-    full = tick.checked && picked.size >= MOST;
+    full = tick.checked && picked.size >= most();
     if (tick.checked && !full) picked.add(tick.value);
     else if (!full) picked.delete(tick.value);
     mark();

@@ -120,7 +120,7 @@ def _guards(page: EvidencePage) -> list[str]:
 
 def _findings(page: EvidencePage) -> list[str]:
     lines: list[str] = []
-    for key, title in (("open_findings", "Open findings"), ("dismissed_findings", "Set aside")):
+    for key, title in (("open_findings", "Open findings"), ("dismissed_findings", "Dismissed")):
         found = page.document.get(key) or []
         if found:
             lines += [f"## {title}", ""]

@@ -93,7 +93,7 @@ def find_decision(access: Access, sequence: int) -> DecisionRecord | None:
     )
     if row is None:
         return None
-    dismissed = set(
+    neighbours = set(
         log.filter(sequence__in=(sequence - 1, sequence + 1)).values_list("sequence", flat=True)
     )
     evidence = json.loads(row.evidence or "{}")
@@ -115,8 +115,8 @@ def find_decision(access: Access, sequence: int) -> DecisionRecord | None:
         baseline_digest=row.baseline.digest if row.baseline else "",
         previous_hash=row.previous_hash,
         hash=row.hash,
-        previous=sequence - 1 if sequence - 1 in dismissed else None,
-        following=sequence + 1 if sequence + 1 in dismissed else None,
+        previous=sequence - 1 if sequence - 1 in neighbours else None,
+        following=sequence + 1 if sequence + 1 in neighbours else None,
         problems=tuple(own_problems(row)),
     )
 

@@ -33,7 +33,7 @@ from experiments.design.document.file_fields import (
     required,
     short,
 )
-from experiments.design.document.first_configurations import parse_first
+from experiments.design.document.first_configurations import first_arms, parse_first
 from experiments.design.document.grid import grid_size
 from experiments.design.document.search_methods import (
     Chosen,
@@ -206,6 +206,12 @@ class ExperimentFile:
         most = self.most_trials(arm)
         return self.trials if most is None else min(self.trials, most)
 
+    @property
+    def budget(self) -> int:
+        """Trials of all arms together: the sampler's and the known-good configurations."""
+        firsts = sum(len(first_arms(self.space, first)) for first in self.first)
+        return sum(map(self.budget_of, self.arms())) + firsts
+
     def most_trials(self, arm: Arm) -> int | None:
         """Most trials of an arm: as many as a grid has points, else None."""
         return grid_size(arm, self.grid_points) if self.sampler == "grid" else None
@@ -294,13 +300,9 @@ def parse_document(document: Any) -> ExperimentFile:
         probe=file.probe,
     )
     if file.compares and not space.of_role("scientific"):
-        problems.append(
-            Problem(
-                "compares",
-                "nothing is compared: no hyperparameter is scientific and no arm is named. Give "
-                "the one that the goal asks about the role scientific, or leave compares out",
-            )
-        )
+        lacks = "no hyperparameter is scientific and no arm is named"
+        mend = "Give the one that the goal asks about the role scientific, or leave compares out"
+        problems.append(Problem("compares", f"nothing is compared: {lacks}. {mend}"))
     if problems:
         count = len(problems)
         raise InvalidExperiment(
@@ -345,12 +347,8 @@ def _official(declared: Mapping[str, Metric], problems: list[Problem]) -> str:
         if metric.direction is None:
             problems.append(Problem(f"{where}.direction", "is missing; give minimize or maximize"))
         if metric.split == "test":
-            problems.append(
-                Problem(
-                    f"{where}.split",
-                    "a test metric cannot be official: it would choose what it should judge",
-                )
-            )
+            reason = "a test metric cannot be official: it would choose what it should judge"
+            problems.append(Problem(f"{where}.split", reason))
     return official[0].name if official else ""
 
 

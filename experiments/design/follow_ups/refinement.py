@@ -191,7 +191,7 @@ def _narrowed_entry(entry: Mapping[str, Any], narrow: Narrowed) -> dict[str, Any
     if narrow.low is None:
         return {**entry, "choices": list(narrow.choices)}
     made = {**entry, "low": narrow.low, "high": narrow.high}
-    # An edge that moved is no limit by nature any more.
+    # An edge that moved is no hard bound any more.
     natural = [edge for edge in entry.get("natural") or [] if made[edge] == entry[edge]]
     if natural:
         made["natural"] = natural

@@ -61,7 +61,7 @@ ARM = "arm"
 class Hyperparameter:
     """A named domain with its role for this goal.
 
-    `natural` names edges that are limits by nature ("low" for dropout 0): never "extend".
+    `natural` names edges that are hard bounds ("low" for dropout 0): never "extend".
     `when` holds values of other hyperparameters under which this one exists.
     """
 

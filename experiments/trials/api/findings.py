@@ -38,7 +38,7 @@ def list_findings(request: TokenRequest, slug: str, name: str) -> Any:
     openapi_extra=api_bodies.described(ReasonIn),
 )
 def dismiss_finding(request: TokenRequest, slug: str, finding: int) -> Any:
-    """Set a finding aside; person and reason go into the evidence of a decision."""
+    """Dismiss a finding; person and reason go into the evidence of a decision."""
     access = auth.writing(request, slug)
     name = queries.experiment_of_finding(access.project_id, finding) if finding < 2**63 else None
     if name is None:

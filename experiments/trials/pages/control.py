@@ -168,7 +168,7 @@ def experiment_button(act: Callable[..., object], message: str) -> Callable[...,
 stop = experiment_button(
     experiments.stop, "The search ends: running trials stop at their next evaluation."
 )
-pause = experiment_button(experiments.pause, "Paused: running trials end, no new ones start.")
+pause = experiment_button(experiments.pause, "Paused. Running trials finish; no new ones start.")
 resume = experiment_button(experiments.resume, "The search goes on.")
 
 

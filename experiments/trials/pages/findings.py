@@ -43,6 +43,6 @@ def mute_overfitting(request: HttpRequest, access: Access, name: str) -> HttpRes
     done(
         request,
         lambda: findings.mute_overfitting(access=access, experiment=experiment, muted=muted),
-        "Overfitting is muted here." if muted else "Overfitting is told again.",
+        "Overfitting is muted here." if muted else "Overfitting findings are shown again.",
     )
     return redirect(f"{reverse('experiment', args=(access.slug, name))}#findings")

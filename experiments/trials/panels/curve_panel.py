@@ -38,7 +38,7 @@ from experiments.trials.series.queries.curves import (
     replicates,
 )
 
-MOST_PICKED = 8
+MOST_PICKED = 8  # as many curves as can be told apart
 BEST = (3, 10, 25)
 MOST_OF_AN_ARM = 8
 SEEDS = "seeds"  # in an address: the replicates of the newest replication

@@ -15,6 +15,7 @@ from experiments.trials.findings.queries.checklist import checklist
 from experiments.trials.lifecycle.queries import gpu_hours
 from experiments.trials.lifecycle.queries.failures import search_failure
 from experiments.trials.lifecycle.queries.waiting import why_waiting
+from experiments.trials.panels.curve_panel import MOST_PICKED
 from experiments.trials.panels.edge_probing import edge_probing
 from experiments.trials.panels.parts import ExperimentParts
 from experiments.trials.table.queries.trial_table import ROWS, TrialFilter, TrialRow, list_trials
@@ -85,6 +86,7 @@ def table_context(parts: ExperimentParts, request: HttpRequest) -> dict[str, Any
         "hidden_columns": 0 if every else max(0, len(names) - SHOWN_PARAMETERS),
         "shows_arms": len(parts.arms) > 1,
         "code_versions": parts.experiment.code_versions,
+        "most_picked": MOST_PICKED,
         "trial_states": ("running", "complete", "pruned", "failed", "waiting"),
     }
 

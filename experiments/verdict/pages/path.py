@@ -91,7 +91,8 @@ def _repeat(at: PathContext) -> Step:
         if at.experiment.is_baseline:
             return Step(title, "done", "a baseline", reverse("baseline", args=[at.access.slug]))
         if not at.experiment.best_trial_id:
-            return Step(title, "later", "needs a complete trial", url)
+            lacks = "score" if at.experiment.complete_count else "complete trial"
+            return Step(title, "later", f"needs a {lacks}", url)
         return Step(title, "later" if at.warnings else "now", _first_look(at), url)
     if replication.complete:
         return Step(title, "done", replication.progress, url)
@@ -145,7 +146,7 @@ def next_step(at: PathContext) -> NextStep:
             reverse("baseline", args=[at.access.slug]),
         )
     if not at.experiment.best_trial_id:
-        return NextStep("The search ended without a complete trial: read the failures below.")
+        return _next_without_a_score(at)
     if at.outside:
         return NextStep(
             "Programs outside ran these trials. To decide on one, declare what is compared: then "
@@ -166,6 +167,16 @@ def next_step(at: PathContext) -> NextStep:
     )
 
 
+def _next_without_a_score(at: PathContext) -> NextStep:
+    complete, metric = at.experiment.complete_count, at.experiment.official_metric
+    if not complete:
+        return NextStep("The search ended without a complete trial: read the failures below.")
+    if not metric:
+        return NextStep("Runs completed; name the official metric to score them.")
+    runs = "run completed" if complete == 1 else "runs completed"
+    return NextStep(f"{complete:,} {runs} without a score: none logged {metric}.")
+
+
 def _next_after_seeds(at: PathContext, replication: ReplicationState) -> NextStep:
     if not replication.complete:
         done, total = replication.replicates_done, 2 * replication.pairs_queued
@@ -184,7 +195,7 @@ def _next_after_seeds(at: PathContext, replication: ReplicationState) -> NextSte
 
 def _next_while_searching(at: PathContext) -> NextStep:
     if at.experiment.state == "paused":
-        return NextStep("Paused. Running trials end; no new ones start.")
+        return NextStep("Paused. Running trials finish; no new ones start.")
     if at.warnings:
         say = f"Running. {at.warnings} {'warning' if at.warnings == 1 else 'warnings'} so far."
         return NextStep(say, "Read the findings", "#findings")

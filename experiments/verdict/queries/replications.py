@@ -76,7 +76,7 @@ def fired_findings(experiment: AnyExperiment, *, dismissed: bool) -> list[dict[s
     """
     every = Finding.objects.filter(experiment=experiment.pk)
     found = (
-        (every.set_aside() if dismissed else every.asking())
+        (every.dismissed() if dismissed else every.asking())
         .select_related("dismissed_by", "trial__study", "experiment")
         .order_by("trial__study__arm_index", "trial__number", "pk")
     )
@@ -114,11 +114,11 @@ def _group(group: list[Finding], arms: int) -> dict[str, Any]:
         "severity": first.severity,
         "title": title,
         "trials": names,
-        **_why_aside(first),
+        **_why_dismissed(first),
     }
 
 
-def _why_aside(finding: Finding) -> dict[str, str | None]:
+def _why_dismissed(finding: Finding) -> dict[str, str | None]:
     """Person and reason behind a dismissal; the experiment's own switch, where that mutes it."""
     if finding.dismissed_by is not None:
         by: str | None = finding.dismissed_by.get_username()

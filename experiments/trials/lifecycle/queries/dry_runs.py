@@ -79,7 +79,6 @@ def find_dry_run(access: Access, number: int) -> DryRun | None:
     document = json.loads(row.document)
     file = experiment_file.stored(document["file"])
     found: Mapping[str, Any] = json.loads(row.answer)
-    trials = sum(file.budget_of(arm) for arm in file.arms()) + len(file.first)
     at_once = max(1, min(file.parallel, slots_by_queue().get(file.queue, 1)))
     seconds = found.get("seconds")
     return DryRun(
@@ -101,16 +100,16 @@ def find_dry_run(access: Access, number: int) -> DryRun | None:
         score=found.get("score"),
         reason=found.get("reason", ""),
         log=found.get("log", ""),
-        trials=trials,
+        trials=file.budget,
         at_once=at_once,
-        whole_seconds=_whole(file, seconds, trials, at_once) if row.state == "done" else None,
+        whole_seconds=_whole(file, seconds, at_once) if row.state == "done" else None,
         is_to_end=row.is_to_end,
     )
 
 
-def _whole(file: ExperimentFile, seconds: float | None, trials: int, at_once: int) -> float | None:
+def _whole(file: ExperimentFile, seconds: float | None, at_once: int) -> float | None:
     """Seconds of all trials on their whole budget, which is taken to cost in proportion."""
     if seconds is None:
         return None
     longer = file.fidelity.high / file.fidelity.low if file.fidelity else 1.0
-    return math.ceil(trials / at_once) * seconds * longer
+    return math.ceil(file.budget / at_once) * seconds * longer

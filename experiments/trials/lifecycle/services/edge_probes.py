@@ -66,11 +66,16 @@ def ask(*, access: Access, experiment: AnyExperiment, subjects: Sequence[str] = 
     row = Experiment.objects.get(pk=experiment.pk)
     edges = _asked(view, subjects) if subjects else _every(row, view)
     if not edges:
-        raise Conflict("Every edge that could be probed was probed with the best trial so far.")
+        if any(probe.is_answered for probe in view.probes):
+            raise Conflict("Every edge worth probing was probed with the best trial so far.")
+        none = "nothing lies beyond it that could be tried, or scores get worse towards it"
+        raise Conflict(f"No edge of this search space is worth probing: {none}.")
     try:
         with transaction.atomic():
             return _begin(row, view, edges, access.user)
     except IntegrityError:
+        if not EdgeProbe.objects.filter(experiment=row, state=EdgeProbe.State.RUNNING).exists():
+            raise
         raise Conflict(f"Edges of {experiment.name} are being probed already.") from None
 
 
@@ -88,15 +93,20 @@ def ask_by_file(experiment_id: int) -> int | None:
         return None
     probes = EdgeProbe.objects.filter(experiment=experiment)
     since = Q(asked_by__isnull=True, created_at__gte=experiment.finished_at)
-    if probes.filter(since | Q(state=EdgeProbe.State.RUNNING)).exists():
+    made = probes.filter(since | Q(state=EdgeProbe.State.RUNNING))
+    if made.exists():
         return None
     view = experiment_view(experiment_id)
     try:
         edges = _every(experiment, view)
         with transaction.atomic():
             return _begin(experiment, view, edges, None) if edges else None
-    except (IntegrityError, NotOpenYet):  # another worker was quicker; too few trials
+    except NotOpenYet:  # too few trials
         return None
+    except IntegrityError:
+        if not made.exists():
+            raise
+        return None  # another worker was quicker
 
 
 def _possible(view: ExperimentView) -> dict[str, ProbedEdge]:

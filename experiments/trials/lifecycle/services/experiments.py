@@ -25,7 +25,7 @@ from experiments.design.review.design_review import (
 from experiments.design.space.search_space import Arm, searched_domain
 from experiments.errors import Conflict, InvalidExperiment, NotFound, Problem
 from experiments.models import Experiment, ExperimentTag, Study, Trial
-from experiments.models.experiment import ExperimentState
+from experiments.models.experiment import RESUMED, ExperimentState
 from experiments.models.project import Role
 from experiments.models.trial import FailureKind, Origin, StudyKind, TrialState
 from experiments.team.queries.access import Access
@@ -80,7 +80,6 @@ def _insert(
     access: Access,
     extends: AnyExperiment | None,
 ) -> Experiment:
-    firsts = sum(len(first_arms(file.space, first)) for first in file.first)
     experiment = Experiment.objects.create(
         project_id=access.project_id,
         name=file.name,
@@ -99,7 +98,7 @@ def _insert(
         seed=file.seed,
         split_seed=file.split_seed,
         parallel=file.parallel,
-        budget=sum(file.budget_of(arm) for arm in file.arms()) + firsts,
+        budget=file.budget,
         queue=file.queue,
         gpus=file.gpus,
         commit=commit(),
@@ -164,6 +163,8 @@ def resume(*, access: Access, experiment: AnyExperiment) -> None:
     access.require(Role.EDITOR, experiment)
     with transaction.atomic():
         _move(experiment, ExperimentState.PAUSED, ExperimentState.RUNNING)
+        paused = Experiment.objects.filter(pk=experiment.pk, failed_alike__gt=RESUMED)
+        paused.update(failed_alike=RESUMED)
         dispatch.wake(experiment.queue, experiment.parallel)
 
 

@@ -148,9 +148,9 @@ def name_official_metric(
     access.require(Role.EDITOR, experiment)
     problems = []
     if not 0 < len(metric.strip()) <= LONGEST_METRIC:
-        problems.append(Problem("metric", "want the name of a metric that the runs log"))
+        problems.append(Problem("metric", "Enter the name of a metric that the runs log."))
     if direction not in Direction.values:
-        problems.append(Problem("direction", "want minimize or maximize"))
+        problems.append(Problem("direction", "Choose minimize or maximize."))
     if problems:
         raise VerdictError("The official metric cannot be set.", problems)
     with transaction.atomic():

@@ -155,7 +155,10 @@ def score(trial: Trial) -> None:
     if trial.state not in FINISHED or (trial.state == TrialState.FAILED and not infeasible):
         return
     state = TrialState.COMPLETE if infeasible else TrialState(trial.state)
-    state, values, facts = _judged(trial, state, None, "")
+    judged = _judged(trial, state, None, "")
+    if not judged[2]["evaluations"] and trial.value is not None:
+        judged = _judged(trial, state, trial.value, "")  # its program told it, and logged nothing
+    state, values, facts = judged
     Trial.objects.filter(pk=trial.pk).update(
         **{"failure_kind": "", **facts},
         state=state,

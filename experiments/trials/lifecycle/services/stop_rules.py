@@ -7,7 +7,7 @@ import re
 from typing import Any
 
 from django.db import transaction
-from django.db.models import F, QuerySet
+from django.db.models import F, Q, QuerySet
 from django.utils import timezone
 
 from experiments.design.document.stop_rules import OUTLOOK_ATTRIBUTE, STOPPED_ATTRIBUTE
@@ -78,7 +78,8 @@ def first_failures(experiment: AnyExperiment) -> list[Trial]:
     """First trials of a search when all of them failed with one cause, else none.
 
     `FIRST_FAILURES`, or twice as many as run at once where that is more. A cancelled trial tells
-    nothing; one without a finite score has run, as a configuration that is merely bad does.
+    nothing; one without a finite score has run, as a configuration that is merely bad does. None
+    either while a trial trains beyond the step at which they failed, or when one has.
     """
     if experiment.failed_alike or experiment.is_from_outside:
         return []
@@ -91,7 +92,24 @@ def first_failures(experiment: AnyExperiment) -> list[Trial]:
         each.state != TrialState.FAILED or each.failure_kind not in _ACCIDENTS for each in first
     ):
         return []
-    return first if len({cause_of(each.failure_reason) for each in first}) == 1 else []
+    if len({cause_of(each.failure_reason) for each in first}) > 1:
+        return []
+    return [] if _some_trains_on(experiment, first) else first
+
+
+def _some_trains_on(experiment: AnyExperiment, failed: list[Trial]) -> bool:
+    """Test whether a trial of the search got beyond those that failed."""
+    steps = [each.latest_step for each in failed if each.latest_step is not None]
+    beyond = Q(latest_step__gt=max(steps)) if steps else Q(latest_value__isnull=False)
+    return (
+        _search_trials(experiment.pk)
+        .filter(
+            Q(beyond, state=TrialState.RUNNING)
+            | Q(state__in=(TrialState.COMPLETE, TrialState.PRUNED))
+            | Q(failure_kind=FailureKind.INFEASIBLE)
+        )
+        .exists()
+    )
 
 
 def cause_of(message: str) -> str:

@@ -295,6 +295,18 @@ def test_the_evidence_downloads_as_markdown(client: Client, repeated: Experiment
         assert words in text, words
 
 
+def test_dismissed_findings_stand_in_the_markdown_with_their_reason(
+    client: Client, repeated: Experiment
+) -> None:
+    cast.finding(repeated)
+    Finding.objects.update(
+        dismissed_by=cast.person("ada"), dismissed_at=cast.START, dismiss_reason="Known limit."
+    )
+    client.force_login(cast.person("ben"))
+    text = client.get(cast.address(repeated, "decide.md")).content.decode()
+    assert "Known limit." in text.partition("## Dismissed")[2]
+
+
 def test_between_looks_the_markdown_holds_the_seeds_only(
     client: Client, searched: Experiment
 ) -> None:

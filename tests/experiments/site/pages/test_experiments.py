@@ -153,7 +153,7 @@ def test_a_search_is_paused_and_goes_on(client: Client) -> None:
     client.post(cast.address(experiment, "pause/"))
     experiment.refresh_from_db()
     assert experiment.state == ExperimentState.PAUSED
-    assert "Paused. Running trials end" in page(client, experiment, name="cleo")
+    assert "Paused. Running trials finish" in page(client, experiment, name="cleo")
     client.post(cast.address(experiment, "resume/"))
     experiment.refresh_from_db()
     assert experiment.state == ExperimentState.RUNNING

@@ -28,6 +28,9 @@ def test_an_admin_invites_and_a_stranger_joins(client: Client, settings) -> None
     [link] = re.findall(
         r"https://verdict\.example\.org(/invitations/[\w:-]+/)<", page.content.decode()
     )
+    for word in ("permissions", "expires"):
+        for shown in (f"<th>{word}</th>", f'data-label="{word}"'):
+            assert shown in page.content.decode()
     stranger = Client()
     assert "Join Digits" in stranger.get(link).content.decode()
     account = {"username": "eve", "password": "seven green herons", "again": "seven green herons"}

@@ -20,7 +20,8 @@ def test_a_token_is_shown_once_and_never_cached(client: Client) -> None:
     answer = client.post(ADDRESS, FIELDS)
     secret = re.findall(r"vd_[\w-]{40,}", answer.content.decode())[0]
     assert "no-store" in answer.headers["Cache-Control"]
-    assert secret not in client.get(ADDRESS).content.decode()
+    text = client.get(ADDRESS).content.decode()
+    assert secret not in text and "<th>created</th>" in text and 'data-label="created"' in text
     token = ApiToken.objects.get()
     assert secret not in (token.digest, token.prefix) and secret.startswith(token.prefix)
     assert token.expires_at is not None

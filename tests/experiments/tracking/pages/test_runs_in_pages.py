@@ -6,6 +6,8 @@ import pytest
 from django.test import Client
 
 from experiments.models import Experiment, Trial
+from experiments.models.trial import TrialState
+from experiments.trials.lifecycle.services import run_ends
 from tests import cast
 from tests.cast.tracker import Tracker
 
@@ -79,6 +81,30 @@ def test_the_official_metric_is_named_on_the_experiments_page(tracker: Tracker) 
     assert Trial.objects.get().value == 1 and "Set official metric" not in read(E)
     answer = browser().post(f"{E}metric/", told | {"metric": "other"}, follow=True)
     assert "every comparison so far rests on it" in answer.content.decode()
+
+
+def test_runs_that_completed_without_a_score_are_not_called_incomplete(tracker: Tracker) -> None:
+    key = tracker.experiment()
+    for _ in range(2):
+        tracker.end(tracker.run(key))
+    page = read(E)
+    assert "Runs completed; name the official metric to score them." in page
+    assert "needs a score" in page and "without a complete trial" not in page
+    assert "No trial of the search has a score yet" in read(f"{E}decide/")
+    told = {"metric": "val_rmse", "direction": "minimize"}
+    page = browser().post(f"{E}metric/", told, follow=True).content.decode()
+    assert "2 runs completed without a score: none logged val_rmse." in page
+
+
+def test_a_value_told_at_the_end_outlives_the_naming_of_the_metric(tracker: Tracker) -> None:
+    run = tracker.run(tracker.experiment())
+    tracker.log(run, "other", 3)
+    run_ends.finish(run_id=Trial.objects.get().pk, state="complete", value=0.75)
+    told = {"metric": "val_rmse", "direction": "minimize"}
+    browser().post(f"{E}metric/", told)
+    trial, experiment = Trial.objects.get(), Experiment.objects.get()
+    assert (trial.state, trial.value, trial.evaluations) == (TrialState.COMPLETE, 0.75, 1)
+    assert (experiment.official_metric, experiment.best_value) == ("val_rmse", 0.75)
 
 
 def test_links_that_a_client_prints_lead_to_pages(tracker: Tracker) -> None:

@@ -36,12 +36,37 @@ def test_one_trial_shows_its_curve_metrics_time_memory_and_the_whole_search(
     ObjectiveCheck.objects.update(state="done", answer=json.dumps(FOUND))
     text = client.get(f"{NEW}try/{check.pk}/").content.decode()
     assert "figure-dry-run" in text and "212" in text and "epoch 3 &lt;b&gt;" in text
-    assert "about 80 s" in text or "about 1" in text, "8 trials of 10 s, one after another"
+    assert "8 trials, 1 at once" in text and "about 80 s" in text, "of 10 s each"
     assert "validation_accuracy, test_accuracy" in text
     news = client.get(f"{NEW}try/{check.pk}/live/").json()
     assert news["again"] is False and "Metrics logged" in news["parts"]["dry_run"]
     assert client.get(f"{NEW}try/{check.pk}/live/", {"since": news["since"]}).status_code == 204
     assert not Experiment.objects.exists()
+
+
+def test_a_known_good_configuration_counts_once_for_each_arm_that_tries_it(
+    client: Client,
+) -> None:
+    cast.project()
+    cast.offering_worker()
+    client.force_login(cast.person("cleo"))
+    text = f"{TEXT}first: [{{learning_rate: 0.001, dropout: 0.2, hidden_units: 64}}]\n"
+    client.post(NEW, {"text": text, "try": "1"})
+    page = client.get(f"{NEW}try/{ObjectiveCheck.objects.get().pk}/").content.decode()
+    client.post(NEW, {"text": text})
+    assert Experiment.objects.get().budget == 10 and "10 trials, 1 at once" in page
+
+
+def test_while_it_runs_names_are_listed_only_once_they_are_known(client: Client) -> None:
+    cast.project()
+    cast.offering_worker()
+    client.force_login(cast.person("cleo"))
+    client.post(NEW, {"text": TEXT, "try": "1"})
+    address = f"{NEW}try/{ObjectiveCheck.objects.get().pk}/"
+    series = {"series": FOUND["series"]}
+    ObjectiveCheck.objects.update(state="running", answer=json.dumps(series))
+    text = client.get(address).content.decode()
+    assert "Metrics logged" in text and "All names" not in text
 
 
 def test_the_file_of_a_trial_goes_back_into_the_form(client: Client) -> None:

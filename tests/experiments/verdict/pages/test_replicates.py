@@ -46,7 +46,7 @@ def experiment() -> Experiment:
 
 def test_before_the_first_trial_the_page_says_when_it_opens(client: Client) -> None:
     cast.project()
-    assert "It opens with the first complete trial" in page(client, cast.search())
+    assert "the first trial that completes with a score" in page(client, cast.search())
 
 
 def test_what_so_many_pairs_can_show_is_said_beforehand(
@@ -281,6 +281,25 @@ def test_each_candidate_has_its_own_seeds_page(client: Client, experiment: Exper
     assert "Between two looks only the seeds are shown" in text
     for word in ("one-sided p", "not shown", "better by", "mean; bar"):
         assert word not in text
+
+
+def test_links_and_forms_of_a_seeds_page_keep_its_candidate(
+    client: Client, experiment: Experiment
+) -> None:
+    first, second = cast.candidates(experiment, looks=(3, 6), done=3, gain=0.0, spread=0.004)
+    client.force_login(cast.person("cleo"))
+    address = cast.address(experiment, "seeds/?candidate=2")
+    text = client.get(address).content.decode()
+    for path in ("decide/", "seeds/measure/training_seed/"):
+        assert f'{cast.address(experiment, path)}?candidate=2"' in text
+    Trial.objects.filter(study__replication=second, pair=0).update(
+        state=TrialState.FAILED, failure_kind=FailureKind.LOST, value=None, values=None
+    )
+    repeat = cast.address(experiment, f"seeds/{second.pk}/repeat/?candidate=2")
+    assert f'action="{repeat}"' in client.get(address).content.decode()
+    client.post(cast.address(experiment, "seeds/measure/training_seed/?candidate=2"))
+    measured = Replication.objects.get(purpose="training_seed")
+    assert measured.candidate == second.candidate != first.candidate
 
 
 def test_extra_seeds_are_labelled_wherever_they_are_shown(

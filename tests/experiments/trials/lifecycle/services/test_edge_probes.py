@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from django.db import IntegrityError
 
 from experiments.errors import Conflict, NotAllowed, NotFound, NotOpenYet, VerdictError
 from experiments.models import EdgeProbe, Experiment, Finding, Study, Trial
@@ -177,6 +178,55 @@ def test_edges_are_probed_once_at_a_time_and_not_again_with_the_same_best_trial(
     with pytest.raises(VerdictError, match="cannot be probed") as refused:
         ask(experiment, EDGE)
     assert [each.where for each in refused.value.problems] == [EDGE]
+
+
+def test_it_is_said_whether_edges_were_probed_or_none_is_worth_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    experiment = a_search()
+    with monkeypatch.context() as patch:
+        patch.setattr(edge_probes, "_possible", lambda view: {})
+        with pytest.raises(Conflict, match="No edge of this search space is worth probing"):
+            ask(experiment)
+    ask(experiment)
+    go_through(experiment, cast.rising)
+    with pytest.raises(Conflict, match="was probed with the best trial so far"):
+        ask(experiment)
+
+
+def test_an_error_of_the_database_is_not_called_a_probe_under_way(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def broken(*_: object) -> None:
+        raise IntegrityError("another constraint")
+
+    experiment = a_search(probe=True)
+    EdgeProbe.objects.all().delete()
+    monkeypatch.setattr(edge_probes, "_queue", broken)
+    with pytest.raises(IntegrityError, match="another constraint"):
+        ask(experiment)
+    with pytest.raises(IntegrityError, match="another constraint"):
+        edge_probes.ask_by_file(experiment.pk)
+
+
+def test_who_was_slower_to_probe_is_told_so_and_a_worker_leaves_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    experiment = a_search(probe=True)
+    assert EdgeProbe.objects.get().state == EdgeProbe.State.RUNNING
+    with pytest.raises(Conflict, match="are being probed already"):
+        ask(experiment)
+    EdgeProbe.objects.all().delete()
+
+    every = edge_probes._every
+
+    def another_is_quicker(row: Experiment, view: Any) -> Any:
+        EdgeProbe.objects.create(experiment=row, edges="[]", moved="[]", root_seed=1)
+        return every(row, view)
+
+    monkeypatch.setattr(edge_probes, "_every", another_is_quicker)
+    assert edge_probes.ask_by_file(experiment.pk) is None
+    assert EdgeProbe.objects.count() == 1
 
 
 def test_a_better_trial_of_the_search_lets_its_own_rules_speak_again() -> None:

@@ -153,6 +153,9 @@ def test_a_search_that_its_terminator_did_not_end_says_why_when_its_budget_is_us
     assert _now() == ("finished", "all trials done; emmr saw 0.4 left to gain")
 
 
+TWO = "{sampler: random, trials: 20, parallel: 2}"
+
+
 def _search(search: str = "{sampler: random, trials: 20, parallel: 1}") -> Experiment:
     cast.project()
     text = TEXT.replace("{sampler: random, trials: 5, parallel: 9}", search)
@@ -227,6 +230,65 @@ def test_a_search_that_was_resumed_all_the_same_is_not_paused_again() -> None:
         _fail("ImportError: no torch")
     experiment.refresh_from_db()
     assert experiment.state == "running" and not experiment.has_failed
+
+
+def test_a_pause_by_a_person_after_a_resume_is_not_the_one_for_failures() -> None:
+    experiment = _search()
+    for _ in range(3):
+        _fail("ImportError: no torch")
+    access = cast.access("cleo")
+    experiments.resume(access=access, experiment=experiment)
+    experiments.pause(access=access, experiment=experiment)
+    experiment.refresh_from_db()
+    assert experiment.state == "paused" and not experiment.has_failed
+    assert not Experiment.objects.filter(HAS_FAILED).exists()
+    experiments.resume(access=access, experiment=experiment)
+    _fail("ImportError: no torch")
+    assert _now()[0] == "running"
+
+
+def test_a_trial_that_trains_well_keeps_its_search_from_the_pause_for_failures() -> None:
+    _search(TWO)
+    running = _claim()
+    assert running is not None
+    _log(running, 1)
+    for _ in range(4):
+        _fail("ImportError: no torch")
+    assert _now()[0] == "running"
+    _finish(running, TrialState.PRUNED)
+    assert _now()[0] == "running", "one ran"
+
+
+def test_a_running_trial_that_fails_alike_in_the_end_lets_its_search_be_paused() -> None:
+    _search(TWO)
+    running = _claim()
+    assert running is not None
+    _log(running, 1)
+    for _ in range(4):
+        _fail("ImportError: no torch")
+    assert _now()[0] == "running"
+    _finish(running, TrialState.FAILED, failure_kind="exception", failure_reason="disk full")
+    assert _now()[0] == "paused"
+
+
+@pytest.mark.parametrize(("step", "state"), [(3, "paused"), (4, "running")])
+def test_trials_that_fail_at_one_step_pause_a_search_unless_another_got_beyond_it(
+    step: int, state: str
+) -> None:
+    _search(TWO)
+    running = _claim()
+    assert running is not None
+    _log(running, step)
+    for _ in range(4):
+        claim = _claim()
+        assert claim is not None
+        _log(claim, 3)
+        _finish(claim, TrialState.FAILED, failure_kind="exception", failure_reason="no memory")
+    assert _now()[0] == state
+
+
+def _log(claim: queue.Claim, step: int) -> None:
+    Trial.objects.filter(pk=claim.trial_id).update(latest_value=0.5, latest_step=step)
 
 
 def test_the_team_is_told_once_of_a_search_that_failed_at_its_start() -> None:
