@@ -254,6 +254,7 @@ class Run:
         self._names: dict[Any, str] = {}
         self._warn = warnings
         self._ended = False
+        self._process = os.getpid()
         self._forked = _Forked() if server is not None and hasattr(os, "fork") else None
         self._files: _Files | None = None
         self._sender: _Sender | None = None
@@ -599,6 +600,9 @@ def _watch() -> None:
 def _terminate(number: int, _: Any) -> None:
     """Deliver what was logged, end the runs as terminated, then the process as it would have."""
     global _signalled
+    if any(each._process != os.getpid() for each in _open):  # forked past the hooks below
+        _die()
+        return
     _signalled = number
     for each in list(_open):
         if each._ended and each._sender is not None:  # this very thread is finishing it
@@ -630,6 +634,21 @@ def _leave() -> None:
         each._fail("failed", "the program ended without finishing the run", CLOSE_SECONDS)
 
 
+_forking = threading.local()  # `mask`: of the thread's signals before it forks
+
+
+def _before_fork() -> None:
+    """Keep SIGTERM waiting until the new process ends nobody's run any more."""
+    if signal.getsignal(signal.SIGTERM) is _terminate:
+        _forking.mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+
+
+def _after_fork() -> None:
+    mask = _forking.__dict__.pop("mask", None)
+    if mask is not None:
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+
+
 def _become_forked() -> None:
     """In a forked process: what it does ends nobody's run."""
     for each in _open:
@@ -637,11 +656,14 @@ def _become_forked() -> None:
     _open.clear()
     if signal.getsignal(signal.SIGTERM) is _terminate:
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    _after_fork()
 
 
 atexit.register(_leave)
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_become_forked)
+    os.register_at_fork(
+        before=_before_fork, after_in_parent=_after_fork, after_in_child=_become_forked
+    )
 
 
 def _rank(warn: _Warnings) -> int:

@@ -30,17 +30,22 @@ class Split(enum.Enum):
     TRAIN = "train"
 
 
-def play(server: FakeServer, code: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    """Run a program that has started a run called `run`."""
-    process = begin(server, code, **environment)
+def play(
+    server: FakeServer, code: str, *, first: str = "", **environment: str
+) -> subprocess.CompletedProcess[str]:
+    """Run a program that has started a run called `run`, after what it does `first`."""
+    process = begin(server, code, first=first, **environment)
     out, err = process.communicate(timeout=PATIENCE)
     return subprocess.CompletedProcess(process.args, process.returncode, out, err)
 
 
-def begin(server: FakeServer, code: str, **environment: str) -> subprocess.Popen[str]:
+def begin(
+    server: FakeServer, code: str, *, first: str = "", **environment: str
+) -> subprocess.Popen[str]:
     whole = textwrap.dedent(
         f"""
         import multiprocessing, os, signal, sys, time
+        {first}
         sys.path.insert(0, {str(FILE.parent)!r})
         import verdict
         verdict.SEND_SECONDS = .02
@@ -269,6 +274,31 @@ def test_a_pool_of_forked_processes_is_ended_by_sigterm_as_ever(server: FakeServ
         """,
     )
     assert done.stdout == "-15\n"
+    assert [body["state"] for body in server.bodies("/finish")] == ["complete"]
+
+
+@pytest.mark.parametrize(
+    "fork", ["os.fork()", "ctypes.PyDLL(None).fork()"], ids=["hooked", "past the hooks"]
+)
+def test_sigterm_in_the_very_moment_of_a_fork_ends_the_child_alone(
+    server: FakeServer, fork: str
+) -> None:
+    done = play(
+        server,
+        f"""
+        child = {fork}
+        if child == 0:
+            os.kill(os.getpid(), signal.SIGTERM)
+            time.sleep(600)
+        assert signal.pthread_sigmask(signal.SIG_BLOCK, []) == set()
+        print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+        run.finish()
+        """,
+        # A hook that runs before the client's own.
+        first="import ctypes; os.register_at_fork("
+        "after_in_child=lambda: os.kill(os.getpid(), signal.SIGTERM))",
+    )
+    assert done.stdout == "-15\n", done.stderr
     assert [body["state"] for body in server.bodies("/finish")] == ["complete"]
 
 
