@@ -130,8 +130,8 @@ def env_secret(name: str, *, file: Path, minimum_length: int) -> str:
         value = _secret_in_file(name, file)
     if len(value) < minimum_length:
         raise ImproperlyConfigured(
-            f"{name}: {len(value)} characters are too few; want at least {minimum_length} random "
-            f"ones, or leave it unset and one is generated in {file}"
+            f"{name}: {len(value)} characters are too few; expected at least {minimum_length} "
+            f"random ones, or leave it unset and one is generated in {file}"
         )
     return value
 
@@ -189,7 +189,7 @@ def _raw(name: str) -> str | None:
 
 
 def _wrong(name: str, found: str, wanted: str) -> ImproperlyConfigured:
-    return ImproperlyConfigured(f"{name}: found {found!r}; want {wanted}")
+    return ImproperlyConfigured(f"{name}: found {found!r}; expected {wanted}")
 
 
 def _or(items: list[str]) -> str:

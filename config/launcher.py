@@ -238,7 +238,7 @@ def _check_port(host: str, port: int) -> None:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             probe.bind(address)
     except socket.gaierror:
-        raise CannotStart(f"HOST: found {host!r}; want an address of this machine") from None
+        raise CannotStart(f"HOST: found {host!r}; expected an address of this machine") from None
     except OSError as error:
         if error.errno == errno.EADDRINUSE:
             other = port + 1 if port < 65535 else 8000
@@ -248,7 +248,7 @@ def _check_port(host: str, port: int) -> None:
                 f"Port {port} needs more rights than this user has; try {_at(8000)}."
             ) from None
         raise CannotStart(
-            f"HOST: found {host!r}; want an address of this machine ({error.strerror})"
+            f"HOST: found {host!r}; expected an address of this machine ({error.strerror})"
         ) from None
 
 

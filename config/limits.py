@@ -144,8 +144,10 @@ class Limits:
 
 def _too_large(most: int) -> str:
     if most == SMALL_BODY:
-        return f"The body is too large: want at most {most // 1024} KiB without a valid token."
-    return f"The body is too large: want at most {most / 2**20:.1f} MiB as it is sent; split it."
+        return f"The body is too large: expected at most {most // 1024} KiB without a valid token."
+    return (
+        f"The body is too large: expected at most {most / 2**20:.1f} MiB as it is sent; split it."
+    )
 
 
 def _checked_headers(scope: Scope) -> dict[bytes, bytes]:

@@ -47,7 +47,7 @@ LOG_LEVEL = env_log_level("LOG_LEVEL", "INFO")
 # "line" for people, "json" for machines: one object a line.
 LOG_FORMAT = env_text("LOG_FORMAT", "line").lower()
 if LOG_FORMAT not in ("line", "json"):
-    raise ImproperlyConfigured(f"LOG_FORMAT: found {LOG_FORMAT}; want line or json")
+    raise ImproperlyConfigured(f"LOG_FORMAT: found {LOG_FORMAT}; expected line or json")
 
 # Keys. DECISION_KEY signs the decision log and stays outside the database, so that whoever can
 # write to the database alone cannot forge a decision.
@@ -72,7 +72,7 @@ PUBLIC_URL = env_url("PUBLIC_URL", f"http://{HOST}:{PORT}", schemes=("http", "ht
 _PUBLIC = urlsplit(PUBLIC_URL)
 if not path_prefix(_PUBLIC.path) or _PUBLIC.query or _PUBLIC.fragment:
     raise ImproperlyConfigured(
-        f"PUBLIC_URL: found {PUBLIC_URL!r}; want scheme, host and at most a path of letters, "
+        f"PUBLIC_URL: found {PUBLIC_URL!r}; expected scheme, host and at most a path of letters, "
         "digits, - and _, such as https://tools.example.org/verdict"
     )
 FORCE_SCRIPT_NAME = _PUBLIC.path or None
@@ -152,7 +152,7 @@ WORKER_SLOTS = env_int("WORKER_SLOTS", min(4, _USABLE_CPUS), minimum=1, maximum=
 WORKER_GPUS = env_text("WORKER_GPUS", "auto").lower()
 if WORKER_GPUS != "auto" and not (WORKER_GPUS.isdecimal() and int(WORKER_GPUS) <= 64):
     raise ImproperlyConfigured(
-        f"WORKER_GPUS: found {WORKER_GPUS}; want auto, or how many GPUs to use, 0 to 64"
+        f"WORKER_GPUS: found {WORKER_GPUS}; expected auto, or how many GPUs to use, 0 to 64"
     )
 TRIALS_PER_GPU = env_int("TRIALS_PER_GPU", 1, minimum=1, maximum=64)
 WORKER_NAME = env_text("WORKER_NAME", "")
@@ -174,7 +174,7 @@ HEARTBEAT_SECONDS = env_int("HEARTBEAT_SECONDS", 5, minimum=1, maximum=3600)
 STALE_AFTER_SECONDS = env_int("STALE_AFTER_SECONDS", 60, minimum=2)
 if STALE_AFTER_SECONDS < 2 * HEARTBEAT_SECONDS:
     raise ImproperlyConfigured(
-        f"STALE_AFTER_SECONDS: found {STALE_AFTER_SECONDS}; want at least twice "
+        f"STALE_AFTER_SECONDS: found {STALE_AFTER_SECONDS}; expected at least twice "
         f"HEARTBEAT_SECONDS, that is {2 * HEARTBEAT_SECONDS}, or busy trials are taken for dead"
     )
 

@@ -47,7 +47,7 @@ def of_url(url: str, name: str = "") -> dict[str, Any]:
         return found
     if found["NAME"] in ("", ":memory:"):
         raise ImproperlyConfigured(
-            f"{where}found a database in memory; want a file such as "
+            f"{where}found a database in memory; expected a file such as "
             "sqlite:////path/to/verdict.sqlite3, because several processes share it"
         )
     found["OPTIONS"] = {**_SQLITE, **options}

@@ -55,11 +55,11 @@ class LastStep:
 def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     if not isinstance(options.params, dict):
-        _parser().error("--params: want a JSON object")
+        _parser().error("--params: expected a JSON object")
     if not isinstance(options.data, dict):
-        _parser().error("--data: want a JSON object")
+        _parser().error("--data: expected a JSON object")
     if bool(options.objective) == bool(options.command):
-        _parser().error("want one of --objective and --command")
+        _parser().error("expected one of --objective and --command")
     folders = [each for each in options.path.split(":") if each]
     sys.path[:0] = [str(Path(each).resolve()) for each in folders]
     _warn_of_other_code(options)

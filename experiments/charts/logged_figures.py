@@ -42,7 +42,7 @@ def redrawn(document: object) -> Figure:
     """
     given = document.get("data") if isinstance(document, Mapping) else None
     if not isinstance(given, list) or not 0 < len(given) <= MOST_TRACES:
-        raise ValueError(f"want 1 to {MOST_TRACES} traces")
+        raise ValueError(f"expected 1 to {MOST_TRACES} traces")
     assert isinstance(document, Mapping)
     traces = [_trace(trace, HUES[number % len(HUES)]) for number, trace in enumerate(given)]
     own = document.get("layout")
@@ -107,7 +107,7 @@ def _axis(given: object) -> dict[str, Any]:
 def _values(given: object) -> list[Any]:
     values = _unpacked(given)
     if not isinstance(values, list) or len(values) > MOST_POINTS:
-        raise ValueError(f"want lists of at most {MOST_POINTS:,} values")
+        raise ValueError(f"expected lists of at most {MOST_POINTS:,} values")
     return [_value(each) for each in values]
 
 

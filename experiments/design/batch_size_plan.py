@@ -69,13 +69,13 @@ def parameters_of(file: ExperimentFile, parameter: str) -> dict[str, Any]:
 def _problems(wanted: ProbePlan) -> list[Problem]:
     problems = []
     if not _NAME.fullmatch(wanted.parameter):
-        problems.append(Problem("parameter", "want the name of the function's batch size"))
+        problems.append(Problem("parameter", "expected the name of the function's batch size"))
     if not 1 <= wanted.first <= LARGEST:
-        problems.append(Problem("first", f"want 1 to {LARGEST}"))
+        problems.append(Problem("first", f"expected 1 to {LARGEST}"))
     if not wanted.first <= wanted.largest <= LARGEST:
-        problems.append(Problem("largest", f"want the first size to {LARGEST}"))
+        problems.append(Problem("largest", f"expected the first size to {LARGEST}"))
     if not 3 <= wanted.steps <= MOST_STEPS:
-        problems.append(Problem("steps", f"want 3 to {MOST_STEPS}"))
+        problems.append(Problem("steps", f"expected 3 to {MOST_STEPS}"))
     return problems
 
 

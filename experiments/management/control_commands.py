@@ -205,7 +205,7 @@ def _cap(text: str | None) -> float | Literal["keep"] | None:
     try:
         return float(text)
     except ValueError:
-        problem = Problem("gpu-hours", f"found {text}, want a number or none")
+        problem = Problem("gpu-hours", f"found {text}, expected a number or none")
         raise VerdictError("This cannot be changed so.", [problem]) from None
 
 
@@ -217,7 +217,9 @@ def _trial(experiment: Experiment, name: str) -> TrialRecord:
     reference = parse_trial_name(name)
     found = find_trial(experiment, reference) if reference else None
     if found is None:
-        raise NotFound(f"{experiment.name} has no trial {name}; want a name such as 17 or B17.")
+        raise NotFound(
+            f"{experiment.name} has no trial {name}; expected a name such as 17 or B17."
+        )
     return found
 
 

@@ -70,14 +70,14 @@ def parse(text: str) -> Target:
             a line break or a letter outside ASCII.
     """
     if not 1 <= len(text) <= LONGEST or any(not "!" <= letter <= "~" for letter in text):
-        raise _wrong(f"want 1 to {LONGEST} printable ASCII characters without spaces")
+        raise _wrong(f"expected 1 to {LONGEST} printable ASCII characters without spaces")
     try:
         parts = urlsplit(text)
         port = parts.port
     except ValueError:
         raise _wrong("is not an address such as https://hooks.example.org/verdict") from None
     if parts.scheme not in _PORTS or not parts.hostname:
-        raise _wrong("want an address such as https://hooks.example.org/verdict")
+        raise _wrong("expected an address such as https://hooks.example.org/verdict")
     if parts.username is not None or parts.password is not None:
         raise _wrong("must not hold a user name or password")
     if port == 0:

@@ -126,7 +126,7 @@ def _pieces(request: HttpRequest) -> Iterator[bytes]:
         body = request.body
     except RequestDataTooBig:
         raise BodyTooLarge(
-            "The body is too large: want at most 2.5 MB as it is sent; split it."
+            "The body is too large: expected at most 2.5 MB as it is sent; split it."
         ) from None
     encoding = request.headers.get("Content-Encoding", "identity").strip().lower()
     if encoding == "identity":
@@ -134,7 +134,7 @@ def _pieces(request: HttpRequest) -> Iterator[bytes]:
         return
     if encoding != "gzip":
         raise UnknownEncoding(
-            f"Content-Encoding {encoding!r:.40} is not known; want gzip or none."
+            f"Content-Encoding {encoding!r:.40} is not known; expected gzip or none."
         )
     unpacker = zlib.decompressobj(wbits=zlib.MAX_WBITS | 16)
     try:

@@ -75,7 +75,7 @@ def in_one_shape(view: Callable[..., Any]) -> Callable[..., Any]:
         if answer.status_code != 405:
             return answer
         allowed = ", ".join(sorted(answer["Allow"].split(", ")))
-        refused = error_response(405, f"{request.method} is not known here; want {allowed}.")
+        refused = error_response(405, f"{request.method} is not known here; expected {allowed}.")
         refused["Allow"] = allowed
         return refused
 

@@ -194,7 +194,7 @@ def _start(request: HttpRequest) -> int:
     span = request.headers.get("Content-Range", "")
     found = _RANGE.fullmatch(span)
     if span and not found:
-        raise BadUpload(f"Content-Range: found {span!r:.60}; want bytes 1000-4999/5000")
+        raise BadUpload(f"Content-Range: found {span!r:.60}; expected bytes 1000-4999/5000")
     return int(found.group(1)) if found else 0
 
 

@@ -68,7 +68,7 @@ def test_a_list_from_any_folder_imports_nothing_heavy(used_once: Path, tmp_path:
             {"DATABASE_URL": "postgresql://me:geheim@127.0.0.1:1/verdict"},
             "The database is away, DATABASE_URL says where it is: ",
         ),
-        ({"PORT": "x"}, "PORT: found 'x'; want a whole number from 1 to 65535"),
+        ({"PORT": "x"}, "PORT: found 'x'; expected a whole number from 1 to 65535"),
     ],
 )
 @pytest.mark.parametrize("arguments", [("list",), ("show", "a/b"), ("password", "admin")])

@@ -61,19 +61,19 @@ def test_a_wrong_value_is_named_with_what_would_be_right(
         return str(caught.value)
 
     assert message("maybe", lambda: env.env_bool(NAME, False)) == (
-        f"{NAME}: found 'maybe'; want 1 or 0 (or true or false)"
+        f"{NAME}: found 'maybe'; expected 1 or 0 (or true or false)"
     )
     assert message("8k", lambda: env.env_int(NAME, 1, minimum=1)) == (
-        f"{NAME}: found '8k'; want a whole number of at least 1"
+        f"{NAME}: found '8k'; expected a whole number of at least 1"
     )
     assert message("LOUD", lambda: env.env_log_level(NAME, "INFO")) == (
-        f"{NAME}: found 'LOUD'; want DEBUG, INFO, WARNING, ERROR or CRITICAL"
+        f"{NAME}: found 'LOUD'; expected DEBUG, INFO, WARNING, ERROR or CRITICAL"
     )
     assert message(
         "a.b,c/d", lambda: env.env_list(NAME, [], wanted="dots", accepts=env.dotted_name)
-    ) == (f"{NAME}: found 'c/d'; want dots")
+    ) == (f"{NAME}: found 'c/d'; expected dots")
     assert message("short", lambda: env.env_secret(NAME, file=tmp_path, minimum_length=9)) == (
-        f"{NAME}: 5 characters are too few; want at least 9 random ones, "
+        f"{NAME}: 5 characters are too few; expected at least 9 random ones, "
         f"or leave it unset and one is generated in {tmp_path}"
     )
 
@@ -83,7 +83,7 @@ def test_a_wrong_url_is_named_without_its_password(monkeypatch: pytest.MonkeyPat
     with pytest.raises(ImproperlyConfigured) as caught:
         env.env_url(NAME, "", schemes=("sqlite", "postgresql"))
     assert str(caught.value) == (
-        f"{NAME}: found 'mysql://...'; want a URL that starts with sqlite:// or postgresql://"
+        f"{NAME}: found 'mysql://...'; expected a URL that starts with sqlite:// or postgresql://"
     )
 
 
@@ -111,7 +111,7 @@ def test_a_folder_is_made_private(monkeypatch: pytest.MonkeyPatch, tmp_path: Pat
 def test_a_folder_that_is_a_file_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     monkeypatch.setenv(NAME, str(tmp_path / "file"))
-    with pytest.raises(ImproperlyConfigured, match=rf"^{NAME}: .*want a folder"):
+    with pytest.raises(ImproperlyConfigured, match=rf"^{NAME}: .*expected a folder"):
         env.env_folder(NAME, tmp_path)
 
 

@@ -338,7 +338,7 @@ def test_an_unwritable_data_folder_is_one_line(
 @pytest.mark.parametrize(
     ("variables", "wanted"),
     [
-        ({"HOST": "192.0.2.1"}, "HOST: found '192.0.2.1'; want an address of this machine"),
+        ({"HOST": "192.0.2.1"}, "HOST: found '192.0.2.1'; expected an address of this machine"),
         ({"HOST": "no such host"}, "HOST: found 'no such host'"),
         ({"LOG_LEVEL": "LOUD"}, "LOG_LEVEL: found 'LOUD'"),
         (

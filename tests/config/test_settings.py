@@ -66,7 +66,7 @@ def test_the_example_file_taken_as_it_is_changes_nothing(tmp_path: Path) -> None
     [
         ("DATABASE_URL", "mysql://localhost/verdict", "postgresql://"),
         ("DATABASE_URL", "verdict.sqlite3", "sqlite://"),
-        ("DATABASE_URL", "sqlite://:memory:", "want a file"),
+        ("DATABASE_URL", "sqlite://:memory:", "expected a file"),
         ("DATABASE_URL", "postgresql://localhost:port/verdict", ""),
         ("REDIS_URL", "amqp://localhost", "redis+socket://"),
         ("PORT", "eighty", "from 1 to 65535"),
@@ -105,7 +105,7 @@ def test_a_command_reports_a_wrong_value_in_one_line(tmp_path: Path) -> None:
         text=True,
     )
     assert done.returncode == 1
-    assert done.stderr == "verdict: PORT: found 'x'; want a whole number from 1 to 65535\n"
+    assert done.stderr == "verdict: PORT: found 'x'; expected a whole number from 1 to 65535\n"
 
 
 def test_sqlite_in_the_data_folder_is_the_default(tmp_path: Path) -> None:
@@ -182,4 +182,4 @@ def test_a_redis_url_of_another_kind_is_refused_without_its_password(tmp_path: P
 def test_logs_are_lines_or_json_and_nothing_else(tmp_path: Path) -> None:
     done = read_settings(tmp_path, LOG_FORMAT="xml")
     assert done.returncode != 0
-    assert "LOG_FORMAT: found xml; want line or json" in done.stderr
+    assert "LOG_FORMAT: found xml; expected line or json" in done.stderr

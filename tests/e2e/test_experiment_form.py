@@ -129,7 +129,7 @@ def test_a_broken_file_holds_the_rows_until_it_is_mended(form: Page) -> None:
     expect(cell(form, 0, "name")).to_be_disabled()
     long = good + "#" * 200_000
     yaml_of(form).fill(long)
-    expect(form.get_by_text("characters, want 200000 at most").first).to_be_visible()
+    expect(form.get_by_text("characters, expected 200000 at most").first).to_be_visible()
     assert yaml_of(form).input_value() == long, "nothing that was written is cut off"
     yaml_of(form).fill(good)
     expect(cell(form, 0, "name")).to_be_enabled()

@@ -180,7 +180,7 @@ def test_metrics_come_over_the_api_from_rank_0_alone_and_no_value_becomes_an_opt
     ("told", "wrong"),
     [
         ({"command": "rm"}, "rm is not on the operator"),
-        ({"commit": "4f1c2e9"}, "want the full hash of 40 digits"),
+        ({"commit": "4f1c2e9"}, "expected the full hash of 40 digits"),
     ],
 )
 def test_a_command_that_is_not_listed_or_has_no_full_hash_is_refused_on_the_page(

@@ -237,7 +237,7 @@ def _read_line(line: bytes, items: queue.SimpleQueue[Item]) -> None:
             raise ValueError(f"a line has at most {_LONGEST_LINE} bytes")
         found = json.loads(line)
         if not isinstance(found, dict):
-            raise ValueError('want an object such as {"step": 1, "train_loss": 0.5}')
+            raise ValueError('expected an object such as {"step": 1, "train_loss": 0.5}')
     except (ValueError, RecursionError) as error:
         text = line[:100].decode(errors="replace")
         print(f"VERDICT_METRICS: skipped {text}: {error}", file=sys.stderr, flush=True)

@@ -58,7 +58,7 @@ def load(objective: str, allowed: Sequence[str]) -> TrainingFunction:
     if not colon or not all(
         part.isidentifier() for part in [*module_name.split("."), function_name]
     ):
-        raise ObjectiveError(f"objective {objective!r}: want package.module:function")
+        raise ObjectiveError(f"objective {objective!r}: expected package.module:function")
     if not is_allowed(module_name, allowed):
         raise ObjectiveError(
             f"objective {objective!r}: {module_name} is not under the allowed modules "
@@ -85,9 +85,11 @@ def load(objective: str, allowed: Sequence[str]) -> TrainingFunction:
     if home != module_name:
         raise ObjectiveError(f"objective {objective!r}: defined in {home}; name it there")
     if inspect.iscoroutinefunction(function) or inspect.isasyncgenfunction(function):
-        raise ObjectiveError(f"objective {objective!r}: an async function; want a plain one")
+        raise ObjectiveError(f"objective {objective!r}: an async function; expected a plain one")
     if inspect.isgeneratorfunction(function):
-        raise ObjectiveError(f"objective {objective!r}: a generator function; want a plain one")
+        raise ObjectiveError(
+            f"objective {objective!r}: a generator function; expected a plain one"
+        )
     return _as_script(cast(TrainingFunction, function))
 
 

@@ -74,7 +74,7 @@ class RunServer:
         if path not in (f"{place}/points", f"{place}/finish"):
             return 404, _error(404, "a run's program can reach that run only")
         if not isinstance(body, dict):
-            return 422, _error(422, "want a JSON object")
+            return 422, _error(422, "expected a JSON object")
         if path.endswith("/finish"):  # the worker sees how it ends
             return 200, {"state": body.get("state", "complete"), "value": None}
         return self._take(body)
@@ -84,7 +84,7 @@ class RunServer:
         if not isinstance(points, list) or not all(
             isinstance(point, dict) and isinstance(point.get("metrics"), dict) for point in points
         ):
-            return 422, _error(422, "points: want a list of {step, metrics}")
+            return 422, _error(422, "points: expected a list of {step, metrics}")
         with self._lock:
             stored = bool(points) and batch not in self._batches
             if isinstance(batch, int):

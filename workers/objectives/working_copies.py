@@ -35,7 +35,7 @@ def working_copy(folder: Path, repository: str, commit: str) -> Path:
         NoWorkingCopy: for a hash that is not the full one, or a commit that is not there.
     """
     if not FULL_COMMIT.fullmatch(commit):
-        raise NoWorkingCopy(f"commit {commit!r}: want the full hash of 40 digits")
+        raise NoWorkingCopy(f"commit {commit!r}: expected the full hash of 40 digits")
     home = folder / hashlib.sha256(repository.encode()).hexdigest()[:16]
     home.mkdir(mode=0o700, parents=True, exist_ok=True)
     with _locked(home / "lock"):

@@ -120,18 +120,18 @@ class Hyperparameters:
         for name, allowed in choices.items():
             if getattr(self, name) not in allowed:
                 found = getattr(self, name)
-                raise ValueError(f"{name}: found {found!r}, want one of {', '.join(allowed)}")
+                raise ValueError(f"{name}: found {found!r}, expected one of {', '.join(allowed)}")
         for name, low in {"layers": 0, "hidden_units": 1, "batch_size": 1, "epochs": 1}.items():
             if getattr(self, name) < low:
-                raise ValueError(f"{name}: found {getattr(self, name)}, want at least {low}")
+                raise ValueError(f"{name}: found {getattr(self, name)}, expected at least {low}")
         for name in ("dropout", "label_smoothing", "momentum", "beta1", "beta2"):
             if not 0 <= getattr(self, name) < 1:
-                raise ValueError(f"{name}: found {getattr(self, name)}, want 0 <= {name} < 1")
+                raise ValueError(f"{name}: found {getattr(self, name)}, expected 0 <= {name} < 1")
         if not 0 <= self.warmup_fraction <= 1:
-            raise ValueError(f"warmup_fraction: found {self.warmup_fraction}, want 0 to 1")
+            raise ValueError(f"warmup_fraction: found {self.warmup_fraction}, expected 0 to 1")
         for name in ("learning_rate", "weight_decay", "gradient_clipping", "epsilon"):
             if not (math.isfinite(getattr(self, name)) and getattr(self, name) >= 0):
-                raise ValueError(f"{name}: found {getattr(self, name)}, want a number from 0")
+                raise ValueError(f"{name}: found {getattr(self, name)}, expected a number from 0")
 
 
 @dataclass(frozen=True, slots=True)
@@ -347,4 +347,4 @@ def _convert(name: str, kind: Any, value: Any) -> Any:
     if kind == "int" and number and float(value).is_integer():
         return int(value)
     wanted = {"str": "a name", "float": "a number", "int": "a whole number"}[kind]
-    raise ValueError(f"{name}: found {value!r}, want {wanted}")
+    raise ValueError(f"{name}: found {value!r}, expected {wanted}")

@@ -31,13 +31,13 @@ def read(kind: type[Values], params: Mapping[str, Any]) -> Values:
 def check_choice(name: str, value: str, allowed: tuple[str, ...]) -> None:
     """Raises ValueError when `value` is none of the allowed names."""
     if value not in allowed:
-        raise ValueError(f"{name}: found {value!r}, want one of {', '.join(allowed)}")
+        raise ValueError(f"{name}: found {value!r}, expected one of {', '.join(allowed)}")
 
 
 def check_number(name: str, value: float, low: float, high: float = math.inf) -> None:
     """Raises ValueError unless `low` <= value < `high`."""
     if not low <= value < high:
-        raise ValueError(f"{name}: found {value}, want {low} <= {name} < {high}")
+        raise ValueError(f"{name}: found {value}, expected {low} <= {name} < {high}")
 
 
 def _convert(name: str, kind: str, value: Any) -> Any:
@@ -50,4 +50,4 @@ def _convert(name: str, kind: str, value: Any) -> Any:
     if kind == "int" and number and float(value).is_integer():
         return int(value)
     wanted = {"str": "a name", "float": "a number", "int": "a whole number"}[kind]
-    raise ValueError(f"{name}: found {value!r}, want {wanted}")
+    raise ValueError(f"{name}: found {value!r}, expected {wanted}")

@@ -51,7 +51,7 @@ def fit(run: Run) -> None:
     train, truth = parts.train
     fraction = params.get("data_fraction", 1.0)
     if not 0 < fraction <= 1:
-        raise ValueError(f"data_fraction: found {fraction}, want above 0, at most 1")
+        raise ValueError(f"data_fraction: found {fraction}, expected above 0, at most 1")
     order = np.random.default_rng(run.train_seed).permutation(len(truth))
     seen = order[: max(20, round(fraction * len(order)))]
     machine = SVC(C=params.get("C", 1.0), gamma=params.get("gamma", 1 / 30))
@@ -167,5 +167,5 @@ def _read(params: Mapping[str, Any], known: tuple[str, ...]) -> dict[str, float]
             raise ValueError(f"unknown parameter {name!r}; known are {', '.join(known)}")
         number = isinstance(value, int | float) and not isinstance(value, bool)
         if not number or not value > 0:
-            raise ValueError(f"{name}: found {value!r}, want a number above 0")
+            raise ValueError(f"{name}: found {value!r}, expected a number above 0")
     return {name: float(value) for name, value in params.items()}

@@ -50,13 +50,13 @@ class SimulatedAnnealingSampler(BaseSampler):
         seed: int | None = None,
     ) -> None:
         if not temperature > 0:
-            raise ValueError(f"temperature is {temperature}; want a number above 0")
+            raise ValueError(f"temperature is {temperature}; expected a number above 0")
         if not 0 < cooldown_factor <= 1:
-            raise ValueError(f"cooldown_factor is {cooldown_factor}; want above 0, at most 1")
+            raise ValueError(f"cooldown_factor is {cooldown_factor}; expected above 0, at most 1")
         if not 0 < neighborhood_range_factor <= 1:
             raise ValueError(
                 f"neighborhood_range_factor is {neighborhood_range_factor}; "
-                "want above 0, at most 1"
+                "expected above 0, at most 1"
             )
         self._temperature = temperature
         self._cooldown_factor = cooldown_factor

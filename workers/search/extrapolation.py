@@ -35,13 +35,13 @@ class ExtrapolationPruner(BasePruner):
         max_resource: int | str = "auto",
     ) -> None:
         if not 0 < probability < 1:
-            raise ValueError(f"probability is {probability}; want above 0 and below 1")
+            raise ValueError(f"probability is {probability}; expected above 0 and below 1")
         if n_startup_trials < 1:
-            raise ValueError(f"n_startup_trials is {n_startup_trials}; want 1 or more")
+            raise ValueError(f"n_startup_trials is {n_startup_trials}; expected 1 or more")
         if n_warmup_steps < 0:
-            raise ValueError(f"n_warmup_steps is {n_warmup_steps}; want 0 or more")
+            raise ValueError(f"n_warmup_steps is {n_warmup_steps}; expected 0 or more")
         if max_resource != "auto" and (not isinstance(max_resource, int) or max_resource < 1):
-            raise ValueError(f"max_resource is {max_resource!r}; want auto or 1 or more")
+            raise ValueError(f"max_resource is {max_resource!r}; expected auto or 1 or more")
         self._probability = probability
         self._n_startup_trials = n_startup_trials
         self._n_warmup_steps = n_warmup_steps

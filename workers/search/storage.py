@@ -67,7 +67,7 @@ class VerdictStorage(StudyStorage, BaseHeartbeat):
             ("grace_period", grace_period),
         ):
             if seconds is not None and seconds <= 0:
-                raise ValueError(f"{name} is {seconds}; want a positive number of seconds")
+                raise ValueError(f"{name} is {seconds}; expected a positive number of seconds")
         self._database = connect(url)
         records.load()
         self._url = url

@@ -191,7 +191,7 @@ def _state_of(generator: Any) -> Any:
     if hasattr(generator, "get_state"):
         return generator.get_state()
     raise CheckpointError(
-        f"no state can be had of a {type(generator).__name__}; want a torch.Generator, a "
+        f"no state can be had of a {type(generator).__name__}; expected a torch.Generator, a "
         "numpy.random.Generator or a random.Random"
     )
 

@@ -131,7 +131,9 @@ def _png(pixels: Any) -> bytes:
     shape = tuple(int(size) for size in pixels.shape)
     channels = 1 if len(shape) == 2 else shape[2] if len(shape) == 3 else 0
     if channels not in (1, 3, 4) or 0 in shape:
-        raise ValueError(f"want [H, W], [H, W, 1], [H, W, 3] or [H, W, 4], found {list(shape)}")
+        raise ValueError(
+            f"expected [H, W], [H, W, 1], [H, W, 3] or [H, W, 4], found {list(shape)}"
+        )
     scale = 255 if "float" in str(getattr(pixels, "dtype", "")) else 1
     lines = bytearray()
     for line in pixels.tolist():

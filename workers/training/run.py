@@ -348,7 +348,7 @@ class Run(LoggedFiles):
         place: _Place = "series"
         if not is_name(name):
             place = "refused"
-            self._warn(name, f"metric {name!r:.100}: skipped, want 1 to {MAX_NAME} characters")
+            self._warn(name, f"metric {name!r:.100}: skipped, expected 1 to {MAX_NAME} characters")
         elif self._split(str(name)) == "test":
             place = "sealed"
         self._places[name] = place

@@ -36,11 +36,11 @@ class Patience:
 
     def __post_init__(self) -> None:
         if self.patience < 1:
-            raise ValueError(f"patience is {self.patience}; want 1 or more")
+            raise ValueError(f"patience is {self.patience}; expected 1 or more")
         if not (math.isfinite(self.min_delta) and self.min_delta >= 0):
-            raise ValueError(f"min_delta is {self.min_delta}; want a finite number, 0 or more")
+            raise ValueError(f"min_delta is {self.min_delta}; expected a finite number, 0 or more")
         if self.rule not in PATIENCE_RULES:
-            raise ValueError(f"rule is {self.rule!r}; want one of {', '.join(PATIENCE_RULES)}")
+            raise ValueError(f"rule is {self.rule!r}; expected one of {', '.join(PATIENCE_RULES)}")
 
 
 @dataclass(frozen=True, slots=True)

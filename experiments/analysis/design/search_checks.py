@@ -201,7 +201,7 @@ def chance_accuracy(class_counts: Sequence[int]) -> float:
     Raises ValueError without examples or for a negative count.
     """
     if not class_counts or min(class_counts) < 0 or sum(class_counts) == 0:
-        raise ValueError("want the number of examples of each class, at least one in all")
+        raise ValueError("expected the number of examples of each class, at least one in all")
     return max(class_counts) / sum(class_counts)
 
 
@@ -212,7 +212,7 @@ def chance_error(targets: Sequence[float]) -> float:
     """
     values = np.asarray(targets, dtype=np.float64)
     if values.size == 0 or not np.isfinite(values).all():
-        raise ValueError("want at least one finite target")
+        raise ValueError("expected at least one finite target")
     return float(values.std())
 
 

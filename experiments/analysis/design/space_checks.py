@@ -115,7 +115,7 @@ def scientific_values_even(design: Design) -> Diagnosis:
         return UNIFORM.fires(
             "Too few trials for each scientific value",
             f"{combinations} values of {listed(drawn)} share {trials} trials: about "
-            f"{figure(each_gets, 2)} each, want {POINTS_PER_VALUE} or more.",
+            f"{figure(each_gets, 2)} each; {POINTS_PER_VALUE} or more are needed.",
             evidence,
             subject=key,
             advice="Give more trials, or fewer values.",
@@ -149,7 +149,7 @@ def points_for_the_space(design: Design) -> Diagnosis:
         f"{'dimension' if len(arm.searched) == 1 else 'dimensions'}"
     )
     if arm.trials >= needed:
-        return ENOUGH_POINTS.passes(f"{detail}, want {needed} or more.", evidence)
+        return ENOUGH_POINTS.passes(f"{detail}; {needed} or more are needed.", evidence)
     return ENOUGH_POINTS.fires(
         f"{arm.trials} trials are few for {len(arm.searched)} dimensions",
         f"{detail}; {needed} would put one into the better half of every range at once, with "

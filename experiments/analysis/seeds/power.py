@@ -69,7 +69,7 @@ def expected_spread(earlier: Sequence[ArrayLike] = (), baseline_scores: ArrayLik
     if scores.size > 1 and np.ptp(scores) > 0:
         sd = sqrt(2) * float(scores.std(ddof=1))
         text = (
-            f"an assumption for want of earlier pairs (standard deviation {significant(sd)}: the "
+            f"an assumption, without earlier pairs (standard deviation {significant(sd)}: the "
             f"baseline's over {scores.size} replicates times the square root of 2)"
         )
         return Spread(sd, scores.size - 1, "assumption", text)

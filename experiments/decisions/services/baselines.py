@@ -60,7 +60,7 @@ def start(*, access: Access, text: str, seeds: int = DEFAULT_SEEDS) -> Replicati
     if not FEWEST_SEEDS <= seeds <= MOST_SEEDS:
         raise VerdictError(
             "The number of seeds is wrong.",
-            [Problem("seeds", f"want {FEWEST_SEEDS} to {MOST_SEEDS}")],
+            [Problem("seeds", f"expected {FEWEST_SEEDS} to {MOST_SEEDS}")],
         )
     with transaction.atomic():
         project = Project.objects.select_for_update().get(pk=access.project_id)
@@ -256,13 +256,13 @@ def _known_problems(
         isinstance(name, str) and isinstance(value, plain) and not _is_infinite(value)
         for name, value in parameters.items()
     ):
-        problems.append(Problem("parameters", "want names with one value each"))
+        problems.append(Problem("parameters", "expected names with one value each"))
     if not scores or len(scores) > MOST_SEEDS or not all(math.isfinite(each) for each in scores):
-        problems.append(Problem("scores", f"want 1 to {MOST_SEEDS} finite numbers"))
+        problems.append(Problem("scores", f"expected 1 to {MOST_SEEDS} finite numbers"))
     if not source.strip() or len(source) > 1000:
         problems.append(Problem("source", "say where the scores come from, in 1000 characters"))
     if chance is not None and not math.isfinite(chance):
-        problems.append(Problem("chance", "want a finite number"))
+        problems.append(Problem("chance", "expected a finite number"))
     return problems
 
 

@@ -39,7 +39,7 @@ def checked_reason(reason: str) -> str:
     if len(text) > LONGEST_REASON or "\x00" in text:
         raise VerdictError(
             "The reason is too long.",
-            [Problem("reason", f"want at most {LONGEST_REASON} characters and no NUL")],
+            [Problem("reason", f"expected at most {LONGEST_REASON} characters and no NUL")],
         )
     return text
 
@@ -53,7 +53,7 @@ def checked_target(targets: Sequence[str], target: str) -> str:
     if target not in targets:
         raise VerdictError(
             f"There is no target {target!r}.",
-            [Problem("target", f"want one of {', '.join(targets)}")],
+            [Problem("target", f"expected one of {', '.join(targets)}")],
         )
     return target
 

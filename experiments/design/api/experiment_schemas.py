@@ -24,7 +24,7 @@ class FileIn(Strict):
     @model_validator(mode="after")
     def _one(self) -> FileIn:
         if (self.text is None) == (self.file is None):
-            raise ValueError("want the file either as text (YAML) or as file (JSON)")
+            raise ValueError("expected the file either as text (YAML) or as file (JSON)")
         return self
 
 

@@ -135,17 +135,17 @@ def parse(document: Mapping[str, Any]) -> dict[str, CommandTemplate]:
     found = {}
     for name, entry in document.items():
         if not NAME.fullmatch(name) or not isinstance(entry, dict) or set(entry) != _KEYS:
-            raise ValueError(f"[{name}]: want a table with repository and arguments")
+            raise ValueError(f"[{name}]: expected a table with repository and arguments")
         repository, arguments = entry["repository"], entry["arguments"]
         if not isinstance(repository, str) or not repository or repository.startswith("-"):
-            raise ValueError(f"[{name}] repository: want an address or a folder")
+            raise ValueError(f"[{name}] repository: expected an address or a folder")
         _check(name, arguments)
         found[name] = CommandTemplate(name, repository, tuple(arguments))
     return found
 
 
 def _check(name: str, arguments: Any) -> None:
-    wrong = f"[{name}] arguments: want a list of texts"
+    wrong = f"[{name}] arguments: expected a list of texts"
     if not isinstance(arguments, Sequence) or isinstance(arguments, str) or not arguments:
         raise ValueError(wrong)
     for place, argument in enumerate(arguments):
@@ -155,7 +155,9 @@ def _check(name: str, arguments: Any) -> None:
         names = [field for _, field, _, _ in fields if field is not None]
         plain = all(not form and not convert for _, _, form, convert in fields)
         if not plain or not all(NAME.fullmatch(each) for each in names):
-            raise ValueError(f"[{name}] {argument}: want plain names such as {{learning_rate}}")
+            raise ValueError(
+                f"[{name}] {argument}: expected plain names such as {{learning_rate}}"
+            )
         if place == 0 and names and argument != "{python}":
             raise ValueError(f"[{name}] {argument}: the program itself is no value of a trial")
 
@@ -175,5 +177,5 @@ def problem_of(objective: str, commits: Sequence[str]) -> tuple[str, str] | None
     for commit in commits:
         if not FULL_COMMIT.fullmatch(commit):
             found = f"found {commit}, " if commit else "is missing: a command runs at one; "
-            return "commit", f"{found}want the full hash of 40 digits"
+            return "commit", f"{found}expected the full hash of 40 digits"
     return None

@@ -117,7 +117,7 @@ def compose(text: str, problems: list[Problem]) -> Node | None:
     """The same document as nodes that know where in the text they stand; not to be changed."""
     if len(text) > LONGEST:
         problems.append(
-            Problem("", f"the file has {len(text)} characters, want {LONGEST} at most")
+            Problem("", f"the file has {len(text)} characters, expected {LONGEST} at most")
         )
         return None
     node, wrong = (

@@ -115,7 +115,7 @@ def parse_method(
     for name, option in method.options.items():
         if option.required and name not in options:
             problems.append(
-                Problem(f"{where}.{name}", f"is missing; {given} wants {option.wanted()}")
+                Problem(f"{where}.{name}", f"is missing; {given} needs {option.wanted()}")
             )
     return Chosen(given, options, known=len(problems) == before)
 
@@ -125,7 +125,7 @@ def _check_pruner(pruner: Chosen, where: str, folds: int, problems: list[Problem
     if pruner.name == "threshold":
         lower, upper = options.get("lower"), options.get("upper")
         if lower is None and upper is None:
-            problems.append(Problem(where, "threshold wants lower, upper or both"))
+            problems.append(Problem(where, "threshold needs lower, upper or both"))
         elif lower is not None and upper is not None and lower > upper:
             problems.append(Problem(f"{where}.lower", f"{lower} lies above upper {upper}"))
     if pruner.name == "wilcoxon" and folds < 2:
@@ -197,7 +197,7 @@ def check_space(
             Problem(
                 "search.trials",
                 f"the first {population} trials of a genetic search are random, so {trials} would "
-                "breed nothing; want more trials or a smaller population_size",
+                "breed nothing; use more trials or a smaller population_size",
             )
         )
 
@@ -233,6 +233,6 @@ def _check_grid(
         problems.append(
             Problem(
                 "search.sampler.points",
-                f"the grid has {largest} points, want {MOST_POINTS} at most",
+                f"the grid has {largest} points, expected {MOST_POINTS} at most",
             )
         )

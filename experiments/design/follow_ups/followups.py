@@ -101,7 +101,7 @@ def propose(
     if kind not in FOLLOWUPS:
         known = ", ".join(FOLLOWUPS)
         raise InvalidExperiment(
-            "There is no such follow-up.", [Problem("follow", f"found {kind!r}, want {known}")]
+            "There is no such follow-up.", [Problem("follow", f"found {kind!r}, expected {known}")]
         )
     file = experiment_file.stored(older.document)
     seen = exploration or explored(older)

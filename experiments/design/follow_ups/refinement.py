@@ -82,8 +82,8 @@ def good_region(experiment: AnyExperiment) -> GoodRegion:
     if fewest < FEWEST_TRIALS:
         where = " in one of its arms" if len(found.arms) > 1 else ""
         raise Conflict(
-            f"{experiment.name} has {fewest} complete trials{where}; want {FEWEST_TRIALS} to see "
-            "where it is good."
+            f"{experiment.name} has {fewest} complete trials{where}; at least "
+            f"{FEWEST_TRIALS} are needed to see where it is good."
         )
     return _region(experiment_file.stored(experiment.document), found)
 

@@ -115,6 +115,6 @@ def _edit(request: HttpRequest) -> dict[str, Any]:
         edit = None
     if not isinstance(edit, dict):
         raise InvalidExperiment(
-            "The edit is no JSON mapping.", [Problem("edit", "want a mapping")]
+            "The edit is no JSON mapping.", [Problem("edit", "expected a mapping")]
         )
     return edit

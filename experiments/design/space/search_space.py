@@ -130,7 +130,7 @@ class Arm:
     def from_unit(self, point: Sequence[float]) -> dict[str, Scalar]:
         """Map a point [D] of the unit cube to values of the searched hyperparameters."""
         if len(point) != len(self.searched):
-            raise ValueError(f"point: want {len(self.searched)} coordinates, got {len(point)}")
+            raise ValueError(f"point: expected {len(self.searched)} coordinates, got {len(point)}")
         return {
             parameter.name: searched_domain(parameter).from_unit(u)
             for parameter, u in zip(self.searched, point, strict=True)

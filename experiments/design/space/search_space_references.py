@@ -110,7 +110,7 @@ def _check_keys(other: Hyperparameter, domain: Fixed, where: str, problems: list
             problems.append(
                 Problem(
                     f"{where}.value.{key_text(key)}",
-                    f"is no value of {other.name}; want {short(list(wanted), 200)}",
+                    f"is no value of {other.name}; expected {short(list(wanted), 200)}",
                 )
             )
 

@@ -77,7 +77,9 @@ def _set(text: str, edit: Mapping[str, Any]) -> str:
     key, before, rows = _found(text, edit)
     cells = edit.get("cells")
     if not isinstance(cells, dict):
-        raise InvalidExperiment("The edit says no cells.", [Problem("cells", "want a mapping")])
+        raise InvalidExperiment(
+            "The edit says no cells.", [Problem("cells", "expected a mapping")]
+        )
     after = before.changed(cells)
     others = {row.name for row in rows if row is not before}
     if after.name != before.name and after.name in others:
@@ -115,7 +117,7 @@ def _move(text: str, edit: Mapping[str, Any]) -> str:
     moved, _, _ = _found(text, edit)
     by = edit.get("by")
     if by not in (-1, 1):
-        raise InvalidExperiment("A row moves by one.", [Problem("by", "want 1 or -1")])
+        raise InvalidExperiment("A row moves by one.", [Problem("by", "expected 1 or -1")])
     space = _space(text)
     keys = list(space)
     place = keys.index(moved) + by

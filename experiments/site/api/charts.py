@@ -71,7 +71,9 @@ def read_charts(
     says what there is.
     """
     if tab not in TABS:
-        raise VerdictError("There is no such tab.", [Problem("tab", f"want {', '.join(TABS)}")])
+        raise VerdictError(
+            "There is no such tab.", [Problem("tab", f"expected {', '.join(TABS)}")]
+        )
     asked = {"tab": tab, "metric": metric, "trials": trials, "across": across, "up": up}
     return _panel(panel(_parts(request, slug, name), asked))
 
@@ -112,7 +114,7 @@ def compare_experiments(request: TokenRequest, slug: str, a: Word = "", b: Word 
     """Compare two experiments: what differs, and which finds more with equally many trials."""
     access = auth.reading(request, slug)
     if a == b:
-        wrong = Problem("b", "want another experiment than a")
+        wrong = Problem("b", "expected another experiment than a")
         raise VerdictError("Two experiments are compared.", [wrong])
     first, second = (read_parts(access, get_experiment(access, each)) for each in (a, b))
     return compare(first, second)

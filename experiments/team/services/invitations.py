@@ -76,7 +76,7 @@ def checked_email(email: str) -> str:
         validate_email(address)
     except ValidationError:
         raise VerdictError(
-            "That is no mail address.", [Problem("email", "want one such as ada@example.org")]
+            "That is no mail address.", [Problem("email", "expected one such as ada@example.org")]
         ) from None
     return address
 
@@ -196,7 +196,7 @@ def _problems(person: User, password: str) -> list[Problem]:
         if not 1 <= len(person.username) <= 150:
             raise ValidationError("")
     except ValidationError:
-        problems.append(Problem("username", "want 1 to 150 letters, digits and @ . + - _"))
+        problems.append(Problem("username", "expected 1 to 150 letters, digits and @ . + - _"))
     taken = User.objects.values_list("username", flat=True)
     if user_names.key(person.username) in map(user_names.key, taken):
         problems.append(Problem("username", "is taken; choose another"))

@@ -50,7 +50,7 @@ def checked_role(role: str) -> Role:
     """
     if role not in Role.values:
         known = ", ".join(Role.values)
-        raise VerdictError("There is no such role.", [Problem("role", f"want one of {known}")])
+        raise VerdictError("There is no such role.", [Problem("role", f"expected one of {known}")])
     return Role(role)
 
 

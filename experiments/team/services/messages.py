@@ -191,6 +191,6 @@ def checked_events(events: Collection[str]) -> list[str]:
         known = ", ".join(ASKED)
         raise VerdictError(
             "There is no such event.",
-            [Problem("events", f"found {unknown[0]!r:.80}; want some of {known}")],
+            [Problem("events", f"found {unknown[0]!r:.80}; expected some of {known}")],
         )
     return [kind for kind in ASKED if kind in events]

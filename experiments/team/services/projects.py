@@ -131,7 +131,7 @@ def set_targets(*, access: Access, targets: Sequence[str]) -> None:
             [
                 Problem(
                     "targets",
-                    f"want 1 to {MOST_TARGETS} names of lower-case letters, digits, - and _"
+                    f"expected 1 to {MOST_TARGETS} names of lower-case letters, digits, - and _"
                     + (f"; found {wrong[0]!r:.80}" if wrong else ""),
                 )
             ],
@@ -142,7 +142,7 @@ def set_targets(*, access: Access, targets: Sequence[str]) -> None:
         if missing := sorted(set(used) - set(wanted)):
             raise Conflict(
                 f"{', '.join(missing)} has decisions and stays.",
-                [Problem("targets", f"want {', '.join(missing)} among them")],
+                [Problem("targets", f"expected {', '.join(missing)} among them")],
             )
         project.targets = wanted
         project.save(update_fields=["targets"])
@@ -160,13 +160,13 @@ def _problems(
     if not re.fullmatch(SLUG, slug) or len(slug) > 100:
         problems.append(Problem("slug", f"{SLUG_WORDS}, 100 at most"))
     if not name.strip() or len(name) > 200:
-        problems.append(Problem("name", "want 1 to 200 characters"))
+        problems.append(Problem("name", "expected 1 to 200 characters"))
     if not official_metric.strip() or len(official_metric) > 200:
-        problems.append(Problem("official_metric", "want a metric's name"))
+        problems.append(Problem("official_metric", "expected a metric's name"))
     if direction not in Direction.values:
-        problems.append(Problem("direction", "want minimize or maximize"))
+        problems.append(Problem("direction", "expected minimize or maximize"))
     if not 0 <= margin < math.inf:
-        problems.append(Problem("margin", "want a number, 0 or more"))
+        problems.append(Problem("margin", "expected a number, 0 or more"))
     if smallest_gain is not None and not 0 < smallest_gain < math.inf:
-        problems.append(Problem("smallest_gain", "want a number above 0"))
+        problems.append(Problem("smallest_gain", "expected a number above 0"))
     return problems

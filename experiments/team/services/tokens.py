@@ -57,9 +57,9 @@ def create(
     """
     problems = []
     if not name.strip() or len(name) > 100:
-        problems.append(Problem("name", "want 1 to 100 characters that tell what uses it"))
+        problems.append(Problem("name", "expected 1 to 100 characters that tell what uses it"))
     if not scopes or any(scope not in SCOPES for scope in scopes):
-        problems.append(Problem("scopes", f"want one or more of {', '.join(SCOPES)}"))
+        problems.append(Problem("scopes", f"expected one or more of {', '.join(SCOPES)}"))
     if expires_at is not None and expires_at <= timezone.now():
         problems.append(Problem("expires_at", "lies in the past"))
     if problems:

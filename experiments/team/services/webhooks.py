@@ -34,7 +34,7 @@ def create(
     access.require(Role.ADMIN)
     if kind not in WebhookKind.values:
         known = ", ".join(WebhookKind.values)
-        raise VerdictError("There is no such kind.", [Problem("kind", f"want one of {known}")])
+        raise VerdictError("There is no such kind.", [Problem("kind", f"expected one of {known}")])
     wanted = _events(events)
     _check_address(address.strip())
     with transaction.atomic():

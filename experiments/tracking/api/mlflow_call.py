@@ -71,8 +71,9 @@ class Call:
         """View that is wanted: of active records, of deleted ones, or of all."""
         wanted = self.fields.text(name) or ACTIVE
         if wanted not in (ACTIVE, DELETED, ALL):
-            raise MlflowError(f"Invalid value for parameter '{name}': want one of ACTIVE_ONLY, "
-                              "DELETED_ONLY, ALL.")  # fmt: skip
+            raise MlflowError(
+                f"Invalid value for parameter '{name}': expected {ACTIVE}, {DELETED} or {ALL}."
+            )
         return wanted
 
     def experiment_ids(self) -> list[int]:

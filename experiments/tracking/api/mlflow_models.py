@@ -144,7 +144,7 @@ def log_model(call: Call) -> None:
     except (ValueError, RecursionError):
         model = None
     if not isinstance(model, dict):
-        raise MlflowError("Malformed model info. want a JSON object in 'model_json'.")
+        raise MlflowError("Malformed model info. expected a JSON object in 'model_json'.")
     run_services.record_model(run=call.run_to_write(), model=model)
 
 

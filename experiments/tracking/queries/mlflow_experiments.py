@@ -174,7 +174,8 @@ def _order(text: str) -> OrderBy:
     name = names.get(order.field.name)
     if order.field.entity != "attribute" or name is None:
         raise MlflowError(
-            f"Invalid order_by {text[:100]!r}: want one of {', '.join(sorted(names))}.", INVALID
+            f"Invalid order_by {text[:100]!r}: expected one of {', '.join(sorted(names))}.",
+            INVALID,
         )
     return OrderBy(F(name), descending=order.descending, nulls_last=True)
 
@@ -195,8 +196,8 @@ def _condition(condition: Condition) -> Q:
     if field.entity == "attribute" and field.name in _TIMES:
         return _time(condition)
     raise InvalidFilter(
-        f"Invalid filter field {field.name[:60]!r}: want name, creation_time, last_update_time or "
-        "a tag."
+        f"Invalid filter field {field.name[:60]!r}: expected name, creation_time, "
+        "last_update_time or a tag."
     )
 
 
@@ -205,7 +206,7 @@ def _time(compared: Comparison) -> Q:
     value = compared.value
     time = moment(int(value)) if isinstance(value, float) and abs(value) < 2**53 else None
     if time is None or compared.operator not in (*lookups, "!="):
-        raise InvalidFilter(f"Want {compared.field.name} compared with milliseconds since 1970.")
+        raise InvalidFilter(f"Compare {compared.field.name} with milliseconds since 1970.")
     name = _TIMES[compared.field.name]
     if compared.operator == "!=":
         return ~Q(**{name: time})

@@ -232,7 +232,7 @@ def try_configuration(request: TokenRequest, slug: str, name: str) -> Any:
     asked = api_bodies.read(request, TryIn)
     letters = {arm.letter: arm.index for arm in arms_of(experiment.pk)}
     if asked.arm and asked.arm not in letters:
-        found = Problem("arm", f"want one of {', '.join(letters)}")
+        found = Problem("arm", f"expected one of {', '.join(letters)}")
         raise VerdictError("There is no such arm.", [found])
     made = services.try_configuration(
         access=access,

@@ -65,7 +65,7 @@ def read_points(
             problems.append(problem)
     if read.points > MOST_POINTS:
         problems.append(
-            Problem("points", f"{read.points} values; want at most {MOST_POINTS} a request")
+            Problem("points", f"{read.points} values; expected at most {MOST_POINTS} a request")
         )
     if problems:
         raise InvalidPoints("The points have errors; none was stored.", problems)
@@ -82,16 +82,18 @@ def official_values(calls: Sequence[Call], name: str) -> tuple[float, float] | N
 
 def _problem_of(point: Any, where: str) -> Problem | None:
     if not isinstance(point, dict):
-        return Problem(where, 'want {"step": 1, "metrics": {"train_loss": 0.5}}')
+        return Problem(where, 'expected {"step": 1, "metrics": {"train_loss": 0.5}}')
     if _step(point.get("step")) is None:
-        return Problem(f"{where}.step", f"found {point.get('step')!r:.50}, want a 64-bit number")
+        return Problem(
+            f"{where}.step", f"found {point.get('step')!r:.50}, expected a 64-bit number"
+        )
     if not isinstance(point.get("metrics"), dict):
-        return Problem(f"{where}.metrics", "want a mapping of names to numbers")
+        return Problem(f"{where}.metrics", "expected a mapping of names to numbers")
     if point.get("time_ms") is not None and not _is_int64(point["time_ms"]):
-        return Problem(f"{where}.time_ms", "want whole milliseconds since 1970")
+        return Problem(f"{where}.time_ms", "expected whole milliseconds since 1970")
     for key in point:
         if key not in ("step", "metrics", "time_ms"):
-            return Problem(f"{where}.{key}", "unknown key; want step, metrics, time_ms")
+            return Problem(f"{where}.{key}", "unknown key; expected step, metrics, time_ms")
     return None
 
 
@@ -158,9 +160,9 @@ def _number(given: object) -> float | None:
 
 
 def _skip(name: str, given: object, place: str, where: str, read: LoggedPoints) -> None:
-    text = f"skipped: its name wants 1 to {LONGEST_NAME} characters that a database can hold"
+    text = f"skipped: its name must have 1 to {LONGEST_NAME} characters that a database can hold"
     if place != "refused":
-        text = f'skipped: found {given!r:.50}, want a number, "NaN", "Infinity" or "-Infinity"'
+        text = f'skipped: found {given!r:.50}, expected a number, "NaN", "Infinity" or "-Infinity"'
     safe = name[:LONGEST_NAME].encode(errors="replace").decode()
     if all(not each.where.endswith(f".metrics.{safe}") for each in read.skipped):
         read.skipped.append(Problem(f"{where}.{safe}", text))

@@ -90,7 +90,7 @@ def parse(text: str) -> Condition | None:
     reader = _Reader(text)
     found = reader.any_of(0)
     if reader.kind:
-        raise reader.wrong("want and, or, or the end")
+        raise reader.wrong("expected and, or, or the end")
     return found
 
 
@@ -104,7 +104,7 @@ def parse_order(text: str) -> Order:
     field = reader.field()
     direction = reader.take_word("asc", "desc") or "asc"
     if reader.kind:
-        raise reader.wrong("want ASC, DESC or the end")
+        raise reader.wrong("expected ASC, DESC or the end")
     return Order(field, direction == "desc")
 
 
@@ -171,7 +171,7 @@ class _Reader:
             raise self.wrong(f"parentheses are nested deeper than {DEEPEST}")
         found = self.any_of(depth + 1)
         if not self._take_sign(")"):
-            raise self.wrong("want )")
+            raise self.wrong("expected )")
         return found
 
     def field(self) -> Field:
@@ -180,9 +180,8 @@ class _Reader:
             return Field("attribute", first)
         entity = ENTITIES.get(first.lower())
         if entity is None:
-            raise InvalidFilter(
-                f"Invalid entity type {first!r:.60}: want one of {', '.join(sorted(ENTITIES))}."
-            )
+            known = ", ".join(sorted(ENTITIES))
+            raise InvalidFilter(f"Invalid entity type {first!r:.60}: expected one of {known}.")
         parts = [self._name()]
         while self._take_sign("."):
             parts.append(self._name())
@@ -190,7 +189,7 @@ class _Reader:
 
     def _name(self) -> str:
         if self.kind not in ("word", "quoted", "number"):
-            raise self.wrong("want a field such as metrics.loss or params.`learning rate`")
+            raise self.wrong("expected a field such as metrics.loss or params.`learning rate`")
         name = self.value[1:-1] if self.kind == "quoted" else self.value
         self.next()
         return name
@@ -205,19 +204,19 @@ class _Reader:
         if word == "is":
             negated = self.take_word("not")
             if not self.take_word("null"):
-                raise self.wrong("want NULL")
+                raise self.wrong("expected NULL")
             self._count()
             return Comparison(field, "IS NOT NULL" if negated else "IS NULL", None)
         if word == "not" and not self.take_word("in"):
-            raise self.wrong("want IN")
+            raise self.wrong("expected IN")
         if not word:
-            raise self.wrong("want =, !=, <, <=, >, >=, LIKE, ILIKE, IN, NOT IN or IS NULL")
+            raise self.wrong("expected =, !=, <, <=, >, >=, LIKE, ILIKE, IN, NOT IN or IS NULL")
         return Comparison(field, "IN" if word == "in" else "NOT IN", self._list())
 
     def _constant(self) -> str | float:
         kind, value = self.kind, self.value
         if kind not in ("number", "text", "quoted"):
-            raise self.wrong("want a number, or a text within quotes")
+            raise self.wrong("expected a number, or a text within quotes")
         self._count()
         self.next()
         if kind == "number":
@@ -235,10 +234,10 @@ class _Reader:
 
     def _list(self) -> tuple[str | float, ...]:
         if not self._take_sign("("):
-            raise self.wrong("want a list such as ('a', 'b')")
+            raise self.wrong("expected a list such as ('a', 'b')")
         found = [self._constant()]
         while self._take_sign(","):
             found.append(self._constant())
         if not self._take_sign(")"):
-            raise self.wrong("want , or )")
+            raise self.wrong("expected , or )")
         return tuple(found)

@@ -36,7 +36,9 @@ class Head:
         """
         count, _, digest = text.strip().partition(":")
         if not count.isdecimal() or len(digest) != 64 or set(digest) - set("0123456789abcdef"):
-            raise ValueError(f"want COUNT:HASH with a hash of 64 hexadecimal digits, got {text!r}")
+            raise ValueError(
+                f"expected COUNT:HASH with a hash of 64 hexadecimal digits, got {text!r}"
+            )
         return cls(int(count), digest)
 
 

@@ -177,7 +177,7 @@ def _shown(parameters: Mapping[str, Any], name: str) -> Any:
 def _otherwise(name: str, declared: Mapping[str, Any], asked: Mapping[str, Any]) -> str:
     want = repr(declared[name]) if name in declared else "none"
     found = repr(asked[name]) if name in asked else "none"
-    return f"want {want:.100}, found {found:.100}"
+    return f"expected {want:.100}, found {found:.100}"
 
 
 def _choose(replication: Replication, of_side: QuerySet[Trial], wanted: Wanted) -> _Open:
@@ -226,8 +226,8 @@ def _check_own_seeds(
         raise Conflict(
             "What failed by accident is repeated with its own seeds: leave them out.",
             [
-                Problem("train_seed", f"want {chosen.train_seed}"),
-                Problem("split_seed", f"want {chosen.split_seed}"),
+                Problem("train_seed", f"expected {chosen.train_seed}"),
+                Problem("split_seed", f"expected {chosen.split_seed}"),
             ],
         )
     searched = Trial.objects.filter(

@@ -130,7 +130,11 @@ def _distinct(
     if len(candidates) > MOST_CANDIDATES:
         raise VerdictError(
             "There are too many candidates.",
-            [Problem("candidates", f"want at most {MOST_CANDIDATES}, found {len(candidates)}")],
+            [
+                Problem(
+                    "candidates", f"expected at most {MOST_CANDIDATES}, found {len(candidates)}"
+                )
+            ],
         )
     found = [_configuration_of(trial, experiment, "candidate") for trial in candidates]
     if baseline.pk in {each.pk for each in found}:
@@ -145,17 +149,19 @@ def _check_rules(
 ) -> None:
     problems = []
     if margin is not None and not 0 <= margin < float("inf"):
-        problems.append(Problem("margin", f"want 0 or more, found {margin}"))
+        problems.append(Problem("margin", f"expected 0 or more, found {margin}"))
     if score_rule == ScoreRule.BEST:
         problems.append(
             Problem(
                 "score_rule",
                 "the best evaluation favours the noisier side and is shown beside the verdict; "
-                "want tail_median or last",
+                "expected tail_median or last",
             )
         )
     elif score_rule not in ScoreRule.values:
-        problems.append(Problem("score_rule", f"want tail_median or last, found {score_rule!r}"))
+        problems.append(
+            Problem("score_rule", f"expected tail_median or last, found {score_rule!r}")
+        )
     problems += _guard_problems(experiment, guards)
     if problems:
         raise VerdictError("The replication cannot be declared like this.", problems)
@@ -173,7 +179,7 @@ def _guard_problems(experiment: AnyExperiment, guards: Sequence[Limit]) -> list[
         elif names.count(name) > 1:
             problems.append(Problem("guards", f"{name} stands there twice"))
     if len(names) > MOST_GUARDS:
-        problems.append(Problem("guards", f"want at most {MOST_GUARDS}, found {len(names)}"))
+        problems.append(Problem("guards", f"expected at most {MOST_GUARDS}, found {len(names)}"))
     return problems
 
 
@@ -224,7 +230,7 @@ def _schedule(looks: Sequence[int]) -> Schedule:
         raise VerdictError("The looks are wrong.", [Problem("looks", str(error))]) from None
     if schedule.looks[-1] > MOST_PAIRS:
         raise VerdictError(
-            "The looks are wrong.", [Problem("looks", f"want at most {MOST_PAIRS} pairs")]
+            "The looks are wrong.", [Problem("looks", f"expected at most {MOST_PAIRS} pairs")]
         )
     return schedule
 
@@ -300,7 +306,7 @@ def add_extra_look(*, access: Access, replication: Replication, pairs: int) -> R
             most = MOST_PAIRS - locked.pairs_queued
             raise VerdictError(
                 "The number of extra pairs is wrong.",
-                [Problem("pairs", f"want 1 to {most}, found {pairs}")],
+                [Problem("pairs", f"expected 1 to {most}, found {pairs}")],
             )
         _check_number_of_looks(looks, total)
         locked.extra_looks = json.dumps([*locked.looks_after_the_last, total])

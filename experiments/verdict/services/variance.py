@@ -64,7 +64,7 @@ def measure(
     count = runs or (DEFAULT_SEARCHES if purpose == Purpose.SEARCH_SEED else DEFAULT_RUNS)
     if not _FEWEST <= count <= _MOST:
         raise VerdictError(
-            "The number of runs is wrong.", [Problem("runs", f"want {_FEWEST} to {_MOST}")]
+            "The number of runs is wrong.", [Problem("runs", f"expected {_FEWEST} to {_MOST}")]
         )
     with transaction.atomic():
         locked = Experiment.objects.select_for_update().get(pk=experiment.pk)

@@ -107,9 +107,9 @@ def test_limits_are_set(search: Experiment) -> None:
     ("arguments", "said"),
     [
         ((), "Say what to set"),
-        (("--parallel", "0"), "parallel: found 0, want 1 to 1000"),
-        (("--gpu-hours", "many"), "gpu-hours: found many, want a number or none"),
-        (("--trials", "0"), "want 1 to"),
+        (("--parallel", "0"), "parallel: found 0, expected 1 to 1000"),
+        (("--gpu-hours", "many"), "gpu-hours: found many, expected a number or none"),
+        (("--trials", "0"), "expected 1 to"),
     ],
 )
 def test_what_cannot_be_set_is_said(

@@ -187,7 +187,7 @@ def test_a_broken_log_is_written_out_for_who_looks_into_it_and_said(head: str) -
 
 
 def test_a_head_that_is_none_is_refused() -> None:
-    with pytest.raises(CommandError, match="want COUNT:HASH"):
+    with pytest.raises(CommandError, match="expected COUNT:HASH"):
         _call("verify", "--head", "digits=three")
 
 

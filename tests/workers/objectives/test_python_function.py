@@ -31,7 +31,7 @@ def test_nothing_is_allowed_by_an_empty_list_or_an_empty_name() -> None:
 
 @pytest.mark.parametrize("text", ["", "a", "a:", ":f", "a:b.c", "a..b:f", "a b:f", "../a:f"])
 def test_what_is_no_module_and_function_is_refused(text: str) -> None:
-    with pytest.raises(ObjectiveError, match=r"want package\.module:function"):
+    with pytest.raises(ObjectiveError, match=r"expected package\.module:function"):
         load(text, ["a"])
 
 

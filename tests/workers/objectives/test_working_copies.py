@@ -40,7 +40,7 @@ def test_a_copy_that_a_program_has_changed_is_not_used_again(
 
 @pytest.mark.parametrize("wrong", ["main", "HEAD", "4f1c2e9", "--upload-pack=x", "A" * 40])
 def test_only_a_full_hash_names_a_commit(repository: Path, tmp_path: Path, wrong: str) -> None:
-    with pytest.raises(NoWorkingCopy, match="want the full hash of 40 digits"):
+    with pytest.raises(NoWorkingCopy, match="expected the full hash of 40 digits"):
         working_copy(tmp_path / "copies", str(repository), wrong)
 
 

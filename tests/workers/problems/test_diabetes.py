@@ -102,11 +102,11 @@ def test_patients_are_split_whole_and_scaled_by_the_training_part() -> None:
     ("params", "said"),
     [
         ({"units": 3}, "unknown parameter 'units'"),
-        ({"optimizer": "lion"}, "want one of sgd, adam"),
+        ({"optimizer": "lion"}, "expected one of sgd, adam"),
         ({"optimizer": "adam", "momentum": 0.9}, "momentum does nothing with adam"),
-        ({"momentum": 1.0}, "want 0 <= momentum < 1"),
-        ({"epochs": 0}, "want 1 <= epochs"),
-        ({"learning_rate": math.nan}, "want 0 <= learning_rate"),
+        ({"momentum": 1.0}, "expected 0 <= momentum < 1"),
+        ({"epochs": 0}, "expected 1 <= epochs"),
+        ({"learning_rate": math.nan}, "expected 0 <= learning_rate"),
     ],
 )
 def test_a_wrong_parameter_is_named(params: dict[str, Any], said: str) -> None:

@@ -96,9 +96,9 @@ def test_berts_rate_warms_up_and_falls_to_nearly_nothing() -> None:
     ("params", "said"),
     [
         ({"momentum": 0.9}, "unknown parameter 'momentum'"),
-        ({"optimizer": "sgd"}, "want one of adam, bert_adam"),
-        ({"layers": 0}, "want 1 <= layers"),
-        ({"dropout": 1}, "want 0 <= dropout < 1"),
+        ({"optimizer": "sgd"}, "expected one of adam, bert_adam"),
+        ({"layers": 0}, "expected 1 <= layers"),
+        ({"dropout": 1}, "expected 0 <= dropout < 1"),
     ],
 )
 def test_a_wrong_parameter_is_named(params: dict[str, Any], said: str) -> None:

@@ -117,5 +117,5 @@ def test_a_choice_changes_to_another_one_as_often_as_its_reach_says() -> None:
     [{"temperature": 0.0}, {"cooldown_factor": 1.1}, {"neighborhood_range_factor": 0.0}],
 )
 def test_an_impossible_option_is_refused(wrong: dict[str, float]) -> None:
-    with pytest.raises(ValueError, match="want"):
+    with pytest.raises(ValueError, match="expected"):
         SimulatedAnnealingSampler(**wrong)  # type: ignore[arg-type]

@@ -96,5 +96,5 @@ def test_runs_that_reported_nothing_or_nothing_finite_do_not_disturb_it() -> Non
     ],
 )
 def test_an_impossible_option_is_refused(wrong: dict[str, object]) -> None:
-    with pytest.raises(ValueError, match="want"):
+    with pytest.raises(ValueError, match="expected"):
         ExtrapolationPruner(**wrong)  # type: ignore[arg-type]

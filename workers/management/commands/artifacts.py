@@ -37,7 +37,7 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         if not 0 <= options["hours"] <= 100_000 or not 1 <= options["days"] <= 10_000:
-            raise CommandError("want --hours from 0 to 100000 and --days from 1 to 10000")
+            raise CommandError("expected --hours from 0 to 100000 and --days from 1 to 10000")
         dry = options["dry_run"]
         now = timezone.now()
         self._files(now, dt.timedelta(hours=options["hours"]), dry=dry)

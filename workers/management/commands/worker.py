@@ -45,7 +45,7 @@ class Command(BaseCommand):
         per_device = _within(options["per_device"], "per-device", settings.TRIALS_PER_GPU)
         gpus = options["gpus"].lower() or settings.WORKER_GPUS
         if gpus != "auto" and not (gpus.isdecimal() and int(gpus) <= 64):
-            raise CommandError(f"--gpus: found {gpus}; want auto, or 0 to 64")
+            raise CommandError(f"--gpus: found {gpus}; expected auto, or 0 to 64")
         settings.WORKER_SLOTS = slots
         settings.TRIALS_PER_GPU = per_device
         settings.WORKER_GPUS = gpus
@@ -100,5 +100,5 @@ def _within(given: int | None, option: str, default: int) -> int:
     if given is None:
         return default
     if not 1 <= given <= 1024:
-        raise CommandError(f"--{option}: found {given}; want 1 to 1024")
+        raise CommandError(f"--{option}: found {given}; expected 1 to 1024")
     return given

@@ -62,7 +62,7 @@ def check_name(name: str) -> None:
     parts = name.split("/")
     printable = name.isprintable() and "\\" not in name
     if not 0 < len(name) <= MAX_NAME or not printable or not {"", ".", ".."}.isdisjoint(parts):
-        wanted = f"want up to {MAX_NAME} characters, folders parted by /, without . and .."
+        wanted = f"expected up to {MAX_NAME} characters, folders parted by /, without . and .."
         raise BadFile(f"{name!r:.100} is no name of a file.", [Problem("name", wanted)])
 
 
@@ -209,9 +209,9 @@ def too_large(most: int) -> str:
 def _check(name: str, kind: str, file: NewFile, *, largest: int) -> None:
     check_name(name)
     if kind not in LOGGED:
-        raise BadFile(f"{kind!r:.50} is no kind of file; want one of {', '.join(LOGGED)}.")
+        raise BadFile(f"{kind!r:.50} is no kind of file; expected one of {', '.join(LOGGED)}.")
     if file.step is not None and not math.isfinite(file.step):
-        raise BadFile("A step is a finite number.", [Problem("step", "want a finite number")])
+        raise BadFile("A step is a finite number.", [Problem("step", "expected a finite number")])
     if file.size > largest:
         raise TooLarge(too_large(largest))
 

@@ -60,7 +60,7 @@ def find(reference: str) -> Experiment:
         .first()
     )
     if found is None:
-        raise NotFound(f"There is no experiment {reference}; want PROJECT/NAME.")
+        raise NotFound(f"There is no experiment {reference}; expected PROJECT/NAME.")
     return found
 
 

@@ -178,7 +178,7 @@ def extend_budget(*, access: Access, experiment: AnyExperiment, per_arm: int) ->
     if not 1 <= per_arm <= MOST_TRIALS:
         raise InvalidExperiment(
             "The number of trials is wrong.",
-            [Problem("per_arm", f"found {per_arm}, want 1 to {MOST_TRIALS}")],
+            [Problem("per_arm", f"found {per_arm}, expected 1 to {MOST_TRIALS}")],
         )
     file = experiment_file.stored(experiment.document)
     with transaction.atomic():

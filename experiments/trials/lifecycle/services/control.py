@@ -155,13 +155,13 @@ def _check(fields: dict[str, float | None]) -> None:
     problems = []
     parallel, priority = fields.get("parallel"), fields.get("priority")
     if parallel is not None and not 1 <= parallel <= MOST_PARALLEL:
-        problems.append(Problem("parallel", f"found {parallel}, want 1 to {MOST_PARALLEL}"))
+        problems.append(Problem("parallel", f"found {parallel}, expected 1 to {MOST_PARALLEL}"))
     if priority is not None and not -MOST_PRIORITY <= priority <= MOST_PRIORITY:
         want = f"-{MOST_PRIORITY} to {MOST_PRIORITY}"
-        problems.append(Problem("priority", f"found {priority}, want {want}"))
+        problems.append(Problem("priority", f"found {priority}, expected {want}"))
     cap = fields.get("gpu_hours_cap")
     if cap is not None and not (math.isfinite(cap) and cap > 0):
-        problems.append(Problem("gpu_hours", f"found {cap:g}, want more than 0"))
+        problems.append(Problem("gpu_hours", f"found {cap:g}, expected more than 0"))
     if problems:
         raise VerdictError("This cannot be changed so.", problems)
 

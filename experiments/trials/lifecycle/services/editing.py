@@ -41,10 +41,12 @@ def write_notes(
     wanted = list(dict.fromkeys(tag.strip() for tag in tags if tag.strip()))
     problems = []
     if len(notes) > LONGEST_NOTES or "\x00" in notes:
-        problems.append(Problem("notes", f"want at most {LONGEST_NOTES} characters and no NUL"))
+        problems.append(
+            Problem("notes", f"expected at most {LONGEST_NOTES} characters and no NUL")
+        )
     if any(len(tag) > LONGEST_TAG or "\x00" in tag for tag in wanted) or len(wanted) > MOST_TAGS:
         problems.append(
-            Problem("tags", f"want at most {MOST_TAGS} of at most {LONGEST_TAG} characters")
+            Problem("tags", f"expected at most {MOST_TAGS} of at most {LONGEST_TAG} characters")
         )
     if problems:
         raise VerdictError("The notes cannot be kept.", problems)
@@ -155,7 +157,7 @@ def delete(*, access: Access, experiment: AnyExperiment, typed_name: str) -> Non
         with transaction.atomic():
             locked = Experiment.objects.select_for_update().get(pk=experiment.pk)
             if typed_name.strip() != locked.name:
-                problem = Problem("typed_name", f"want {locked.name}")
+                problem = Problem("typed_name", f"expected {locked.name}")
                 raise VerdictError("Write its name to confirm.", [problem])
             if locked.state not in _ENDED:
                 raise Conflict(f"{locked.name} is still under way: stop it first.")

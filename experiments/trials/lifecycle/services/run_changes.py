@@ -102,7 +102,7 @@ def add_parameters(*, run_id: int, parameters: Mapping[str, Any]) -> None:
             if name in every and every[name] != value
         ]
         if len(every | dict(parameters)) > MOST_PARAMETERS:
-            problems.append(Problem("params", f"want at most {MOST_PARAMETERS}"))
+            problems.append(Problem("params", f"expected at most {MOST_PARAMETERS}"))
         if problems:
             raise Conflict("Parameters that were recorded stay.", problems)
         new = {name: value for name, value in parameters.items() if name not in every}

@@ -192,7 +192,7 @@ def _attribute(name: str) -> Any:
     if name in ("run_id", "status", "state"):
         return F("run_id" if name == "run_id" else "state")
     raise InvalidFilter(
-        f"Invalid attribute key {name!r:.60}: want one of end_time, number, run_id, run_name, "
+        f"Invalid attribute key {name!r:.60}: expected one of end_time, number, run_id, run_name, "
         "score, seconds, start_time, status, user_id."
     )
 
@@ -201,7 +201,7 @@ def _wrong(compared: Comparison, wanted: str) -> InvalidFilter:
     field = compared.field
     return InvalidFilter(
         f"Invalid filter for the {field.entity} {field.name!r:.60} with {compared.operator}: "
-        f"want {wanted}."
+        f"expected {wanted}."
     )
 
 

@@ -102,5 +102,5 @@ def test_values_that_are_not_finite_use_patience_up(rule: PatienceRule, bad: flo
     "wrong", [{"patience": 0}, {"patience": 1, "min_delta": -1.0}, {"patience": 1, "rule": "up"}]
 )
 def test_an_impossible_patience_is_refused(wrong: dict[str, object]) -> None:
-    with pytest.raises(ValueError, match="want"):
+    with pytest.raises(ValueError, match="expected"):
         Patience(**wrong)  # type: ignore[arg-type]

@@ -37,7 +37,7 @@ def test_in_arms_of_their_own_an_adaptive_sampler_cannot_starve_a_value() -> Non
 
 def test_a_mixed_space_needs_five_trials_for_each_scientific_value() -> None:
     few = scientific_values_even(design(MANY, RATE, mixed=True, trials=80))
-    assert few.fired and "about 4 each, want 5 or more" in few.detail
+    assert few.fired and "about 4 each; 5 or more are needed" in few.detail
     assert not scientific_values_even(design(MANY, RATE, mixed=True, trials=100)).fired
 
 
@@ -46,7 +46,7 @@ def test_the_three_numbers_of_a_space_are_told() -> None:
     assert told.status is Status.PASSED
     assert told.detail == (
         "Scientific values: 2. Wide: learning_rate 3 decades and dropout 0 to 0.5. "
-        "Dense: 24 trials in 2 dimensions, want 11 or more."
+        "Dense: 24 trials in 2 dimensions; 11 or more are needed."
     )
 
 

@@ -225,7 +225,7 @@ hyperparameters:
         (HEAD + "  x: {role: nuisance, low: 0.0, high: 1e400}", "finite"),
         (HEAD + "  " + "e" * 201 + ": {role: fixed, value: 1}", "1 to 200 characters"),
         (HEAD.replace("{trials: 3}", "{sampler: grid}")
-         + "  x: {role: nuisance, low: 0.0, high: 1.0, step: 1e-9}", "want 100000 at most"),
+         + "  x: {role: nuisance, low: 0.0, high: 1.0, step: 1e-9}", "expected 100000 at most"),
         (HEAD + "".join(f"  x{i}: {{role: fixed, value: 1}}\n" for i in range(201)), "200 or"),
     ],
 )  # fmt: skip

@@ -55,13 +55,13 @@ def test_a_value_that_is_missing_or_holds_a_nul_is_refused() -> None:
 @pytest.mark.parametrize(
     ("entry", "wanted"),
     [
-        ('arguments = ["x"]', "want a table with repository and arguments"),
-        ('repository = "--upload-pack=x"\narguments = ["x"]', "want an address or a folder"),
-        ('repository = "r"\narguments = "x --y"', "want a list of texts"),
-        ('repository = "r"\narguments = []', "want a list of texts"),
+        ('arguments = ["x"]', "expected a table with repository and arguments"),
+        ('repository = "--upload-pack=x"\narguments = ["x"]', "expected an address or a folder"),
+        ('repository = "r"\narguments = "x --y"', "expected a list of texts"),
+        ('repository = "r"\narguments = []', "expected a list of texts"),
         ('repository = "r"\narguments = ["{program}"]', "the program itself is no value"),
-        ('repository = "r"\narguments = ["x", "{a.__class__}"]', "want plain names"),
-        ('repository = "r"\narguments = ["x", "{a!r:>9}"]', "want plain names"),
+        ('repository = "r"\narguments = ["x", "{a.__class__}"]', "expected plain names"),
+        ('repository = "r"\narguments = ["x", "{a!r:>9}"]', "expected plain names"),
         ('repository = "r"\narguments = ["x", "{a"]', "COMMANDS_FILE"),
     ],
 )
@@ -85,7 +85,7 @@ def test_a_command_runs_only_when_it_is_listed_and_at_a_full_commit(tmp_path: Pa
         assert commands.problem_of("command:train", [full]) is None
         assert commands.problem_of("command:train", [full, "4f1c2e9"]) == (
             "commit",
-            "found 4f1c2e9, want the full hash of 40 digits",
+            "found 4f1c2e9, expected the full hash of 40 digits",
         )
         where, why = commands.problem_of("command:other", [full]) or ("", "")
         assert (

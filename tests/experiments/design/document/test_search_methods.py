@@ -73,7 +73,7 @@ def test_an_unknown_method_is_answered_with_all_that_there_are() -> None:
 @pytest.mark.parametrize(
     ("pruner", "where", "says"),
     [
-        ("percentile", "search.pruner.percentile", "is missing; percentile wants a number"),
+        ("percentile", "search.pruner.percentile", "is missing; percentile needs a number"),
         ({"name": "percentile", "percentile": 101}, "search.pruner.percentile", "at most 100"),
         ({"name": "patient", "wrapped_pruner": "median"}, "search.pruner.patience", "is missing"),
         ({"name": "patient", "patience": 2, "wrapped_pruner": {"name": "median", "x": 1}},

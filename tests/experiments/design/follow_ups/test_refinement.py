@@ -160,5 +160,5 @@ def test_only_a_search_that_looked_everywhere_has_a_good_region(
 
 def test_too_few_complete_trials_tell_nothing() -> None:
     search = _search(FORMS, [{"form": "a"}] * 7)
-    with pytest.raises(Conflict, match="7 complete trials; want 8"):
+    with pytest.raises(Conflict, match="7 complete trials; at least 8"):
         refinement.good_region(search)

@@ -198,7 +198,7 @@ def test_a_space_without_scientific_hyperparameters_has_one_arm() -> None:
 
 def test_a_point_of_another_dimension_is_refused_with_both_numbers() -> None:
     (arm,) = _space({"x": {"role": "nuisance", "low": 0.0, "high": 1.0}}).arms()
-    with pytest.raises(ValueError, match="want 1 coordinates, got 2"):
+    with pytest.raises(ValueError, match="expected 1 coordinates, got 2"):
         arm.from_unit([0.1, 0.2])
 
 

@@ -96,7 +96,9 @@ def test_a_configuration_of_ones_own_is_queued_in_the_arm_it_names(program: Prog
         "hidden_units",
     }
     status, answer = program.post(f"{ONE}/trials", {"parameters": values, "arm": "Q"})
-    assert status == 400 and answer["errors"] == [{"where": "arm", "message": "want one of A, B"}]
+    assert status == 400 and answer["errors"] == [
+        {"where": "arm", "message": "expected one of A, B"}
+    ]
 
 
 def test_a_failed_trial_is_tried_again_once(program: Program) -> None:

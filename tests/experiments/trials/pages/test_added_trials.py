@@ -139,7 +139,7 @@ def test_a_larger_budget_lets_a_finished_search_go_on(
         ("4", "no arm in which that many trials are still to come"),
         ("0", "greater than or equal to 1"),
         ("many", "whole number"),
-        ("9999999", "want 1 to 1000000"),
+        ("9999999", "expected 1 to 1000000"),
     ],
 )
 def test_a_budget_that_cannot_be_is_refused_at_its_field(

@@ -64,7 +64,7 @@ def test_a_new_name_is_a_new_address(client: Client, experiment: Experiment) -> 
 def test_deleting_asks_first_and_wants_the_name(client: Client, experiment: Experiment) -> None:
     address = cast.address(experiment, "delete/")
     assert "Write its name to confirm" in client.get(address).content.decode()
-    assert "want label-smoothing" in client.post(address, {"typed_name": "x"}).content.decode()
+    assert "expected label-smoothing" in client.post(address, {"typed_name": "x"}).content.decode()
     answer = client.post(address, {"typed_name": experiment.name}, follow=True)
     assert answer.redirect_chain == [("/projects/digits/", 302)]
     assert not Experiment.objects.exists()

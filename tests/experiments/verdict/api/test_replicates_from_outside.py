@@ -182,8 +182,8 @@ def test_other_parameters_than_declared_are_refused_by_name(
     )
     assert status == 409
     assert answer["errors"] == [
-        {"where": "params.layers", "message": "want 3, found 4"},
-        {"where": "params.more", "message": "want none, found 1"},
+        {"where": "params.layers", "message": "expected 3, found 4"},
+        {"where": "params.more", "message": "expected none, found 1"},
     ]
     taken(program, replication, "candidate", params={"layers": 3, "learning_rate": 0.1})
 

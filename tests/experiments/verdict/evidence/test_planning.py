@@ -73,4 +73,4 @@ def test_without_earlier_pairs_the_projects_baseline_over_seeds_gives_an_assumpt
         )
     spread = planning.earlier_spread(cast.finished_search(trials_per_arm=4))
     assert spread.sd == pytest.approx(0.002 * 2**0.5)
-    assert "an assumption for want of earlier pairs" in spread.text
+    assert "an assumption, without earlier pairs" in spread.text
