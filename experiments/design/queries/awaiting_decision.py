@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
 
-from django.db.models import Exists, OuterRef, Q
+from django.db.models import Exists, OuterRef, Q, Subquery
 
 from experiments.models import Decision, Replication, Trial
 from experiments.models.decision import Choice
@@ -17,30 +19,40 @@ _ACCIDENT = Q(state=TrialState.FAILED, retries__isnull=True) & ~Q(
 )
 
 
-def awaiting_decision(project_ids: Iterable[int]) -> dict[int, tuple[str, ...]]:
-    """Names of a project's experiments whose look is complete and undecided, the oldest first.
+@dataclass(frozen=True, slots=True)
+class AwaitingDecision:
+    """An experiment whose look of `pairs` seed pairs is complete; `since` its last run's end."""
+
+    experiment: str
+    pairs: int
+    since: datetime | None
+
+
+def awaiting_decision(project_ids: Iterable[int]) -> dict[int, tuple[AwaitingDecision, ...]]:
+    """A project's experiments whose look is complete and undecided, the oldest first.
 
     One query, whatever the number of projects.
     """
     decided = Decision.objects.filter(replication=OuterRef("pk")).exclude(choice=Choice.CONTINUE)
-    unfinished = Trial.objects.filter(
+    runs = Trial.objects.filter(
         Q(study__replication=OuterRef("pk"))
         | Q(study__replication=OuterRef("first_of_group"), study__side=Side.BASELINE),
-        _OPEN | _ACCIDENT,
         pair__lt=OuterRef("pairs_queued"),
     )
+    ended = runs.filter(finished_at__isnull=False).order_by("-finished_at")
     rows = (
         Replication.objects.filter(
             ~Exists(decided),
-            ~Exists(unfinished),
+            ~Exists(runs.filter(_OPEN | _ACCIDENT)),
             experiment__project__in=project_ids,
             experiment__archived_at__isnull=True,
             purpose=Purpose.VERDICT,
         )
         .order_by("pk")
-        .values_list("experiment__project", "experiment__name")
+        .annotate(ended_at=Subquery(ended.values("finished_at")[:1]))
+        .values_list("experiment__project", "experiment__name", "pairs_queued", "ended_at")
     )
-    found: dict[int, dict[str, None]] = {}
-    for project, name in rows:
-        found.setdefault(project, {})[name] = None
-    return {project: tuple(names) for project, names in found.items()}
+    found: dict[int, dict[str, AwaitingDecision]] = {}
+    for project, name, pairs, since in rows:
+        found.setdefault(project, {}).setdefault(name, AwaitingDecision(name, pairs, since))
+    return {project: tuple(waiting.values()) for project, waiting in found.items()}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -141,7 +141,10 @@ def list_experiments(access: Access, wanted: ExperimentFilter) -> Page[Experimen
         )
         .order_by(order, "-pk")[start:end]
     )
-    waiting = awaiting_decision([access.project_id]).get(access.project_id, ())
+    waiting = {
+        each.experiment
+        for each in awaiting_decision([access.project_id]).get(access.project_id, ())
+    }
     return Page([_row(each, waiting) for each in page], number, total, wanted.page.size)
 
 
@@ -163,7 +166,7 @@ def _tagged(text: str) -> Any:
     return Experiment.objects.filter(tags__name__icontains=text).values("pk")
 
 
-def _row(row: Any, waiting: Sequence[str]) -> ExperimentRow:
+def _row(row: Any, waiting: Collection[str]) -> ExperimentRow:
     """A row of an annotated query, whose columns no class declares."""
     return ExperimentRow(
         name=row.name,

@@ -23,7 +23,8 @@ from experiments.web.requests import TokenRequest
 
 router = Router(tags=["projects"])
 _ROW = schema_of(
-    ProjectRow, without="under_way last_choice last_decided_at to_decide log_problems"
+    ProjectRow,
+    without="under_way champions decided to_decide can_decide log_problems",
 )
 _PROJECT = schema_of(
     Access, "Project", without="user project_id archived", champion=Champion | None

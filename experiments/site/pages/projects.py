@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from typing import Any
 
 from django.contrib.auth.decorators import login_required
 from django.http import HttpRequest, HttpResponse, JsonResponse
@@ -19,7 +20,7 @@ from experiments.design.queries.experiments import (
     list_experiments,
     tags_in,
 )
-from experiments.site.queries.projects import ProjectRow, lineage, list_projects
+from experiments.site.queries.projects import ProjectRow, inbox_of, lineage, list_projects
 from experiments.team.pages.access import in_project, whole_number
 from experiments.team.queries.access import Access
 from experiments.team.queries.first_runs import first_run
@@ -40,9 +41,9 @@ ORDER_WORDS = {
 @require_safe
 @login_required
 def projects_page(request: PersonRequest) -> HttpResponse:
-    """All projects, each with its champion and what is running."""
+    """Home: what waits for a decision, then every project with its champion."""
     rows = list_projects(request.user)
-    context = {"projects": rows, "cursor": _mark(rows), "section": "projects"}
+    context = {**_home(rows), "cursor": _mark(rows), "section": "projects"}
     return render(request, "projects/list.html", context)
 
 
@@ -54,9 +55,13 @@ def projects_live(request: PersonRequest) -> HttpResponse:
     mark = _mark(rows)
     if mark == request.GET.get("since"):
         return HttpResponse(status=204)
-    cards = render_to_string("projects/_cards.html", {"projects": rows}, request)
-    again = any(row.running for row in rows)
+    cards = render_to_string("projects/_cards.html", _home(rows), request)
+    again = any(row.under_way for row in rows)
     return JsonResponse({"since": mark, "again": again, "parts": {"projects": cards}})
+
+
+def _home(rows: tuple[ProjectRow, ...]) -> dict[str, Any]:
+    return {"projects": rows, "inbox": inbox_of(rows)}
 
 
 def _mark(rows: tuple[ProjectRow, ...]) -> str:

@@ -1,36 +1,60 @@
-"""Projects as their list and their front page show them."""
+"""Projects as Home and their front page show them."""
 
 from __future__ import annotations
 
+import datetime as dt
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime
-from typing import Any
+from typing import Any, TypeVar
 
 from django.contrib.auth.models import User
-from django.db.models import Count, Max, OuterRef, Q, Subquery
+from django.db.models import Count, Exists, F, Max, OuterRef, Q, QuerySet, Subquery, Value, Window
+from django.db.models.functions import RowNumber
+from django.utils import timezone
 
-from experiments.design.queries.awaiting_decision import awaiting_decision
-from experiments.models import Decision, Experiment, Project
+from experiments.charts.sparkline import Sparkline, sparkline
+from experiments.design.queries.awaiting_decision import AwaitingDecision, awaiting_decision
+from experiments.models import Decision, Experiment, Membership, Project, Trial
 from experiments.models.decision import CHAMPION_CHOICES, Choice
 from experiments.models.experiment import HAS_FAILED, ExperimentState
-from experiments.team.queries.access import visible_projects
+from experiments.models.project import Role
+from experiments.models.trial import TrialState
+from experiments.team.queries.access import ROLES, visible_projects
 from experiments.verdict.queries.chain_check import check_logs
 from experiments.verdict.queries.current_champion import Champion, as_champion
 
-MOST_UNDER_WAY = 3  # on a project's card
+MOST_DECIDED = 3
+MOST_CHAMPIONS = 8  # in a sparkline
+FAILED_FOR = dt.timedelta(days=7)  # how long Home shows a search that ended without a trial
+Each = TypeVar("Each")
+_OPEN = (TrialState.WAITING, TrialState.RUNNING)
 
 
 @dataclass(frozen=True, slots=True)
 class UnderWay:
-    """A search that runs now; `best` in the official metric's unit."""
+    """A search that runs now, or an experiment whose replicates do (`repeats`).
+
+    `done` of `budget` trials or replicates; `best` in the official metric's unit.
+    """
 
     name: str
     goal: str
     done: int
     budget: int
+    failed: int
     best: float | None
+    repeats: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class RecentDecision:
+    sequence: int
+    choice: str
+    override: str
+    experiment: str
+    decided_by: str
+    decided_at: dt.datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,13 +66,32 @@ class ProjectRow:
     experiments: int
     running: int
     under_way: tuple[UnderWay, ...]
-    active_at: datetime | None
+    active_at: dt.datetime | None
     champion: Champion | None
-    last_choice: str
-    last_decided_at: datetime | None
-    to_decide: tuple[str, ...] = ()  # experiments that wait for a person's decision
+    champions: tuple[Champion, ...]  # the latest, oldest first
+    decided: tuple[RecentDecision, ...]  # the latest, newest first
+    to_decide: tuple[AwaitingDecision, ...]
+    failing: tuple[str, ...]  # searches without a complete trial: paused for it, or ended lately
+    can_decide: bool
     log_problems: tuple[str, ...] = ()  # of a decision log that is not what was written
-    failing: tuple[str, ...] = ()  # experiments that are paused because their first trials failed
+
+    @property
+    def sparkline(self) -> Sparkline | None:
+        """Mean and spread of the latest champions; None before there is one with scores."""
+        scores = [each.scores for each in self.champions]
+        return sparkline([s.mean for s in scores], [s.deviation for s in scores])
+
+
+@dataclass(frozen=True, slots=True)
+class InboxItem:
+    """A decision that is due; `may_act`: the person who looks may make it."""
+
+    project: str
+    project_name: str
+    experiment: str
+    pairs: int
+    since: dt.datetime | None
+    may_act: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,32 +100,20 @@ class LineageStep:
 
     sequence: int
     experiment: str
-    decided_at: datetime
+    decided_at: dt.datetime
     gain: float | None
     lower: float | None
     upper: float | None
 
 
 def list_projects(user: User) -> tuple[ProjectRow, ...]:
-    """Every project this person may see, what is under way in it, and its champion."""
-    newest = Decision.objects.filter(project=OuterRef("pk")).order_by("-sequence")
-    projects = list(
-        visible_projects(user)
-        .filter(archived_at__isnull=True)
-        .annotate(
-            experiment_count=Count("experiments", distinct=True),
-            running_count=Count(
-                "experiments",
-                distinct=True,
-                filter=Q(experiments__state=ExperimentState.RUNNING),
-            ),
-            active=Max("experiments__active_at"),
-            last_choice=Subquery(newest.values("choice")[:1]),
-            last_decided_at=Subquery(newest.values("decided_at")[:1]),
-        )
-        .order_by("slug")
-    )
+    """Every project this person may see: its champion, what runs, failed, waits, was decided.
+
+    The same number of queries however many they are.
+    """
+    projects = list(_of(user))
     champions = _champions(projects)
+    decided = _decided(projects)
     under_way = _under_way(projects)
     wanted = awaiting_decision(each.pk for each in projects)
     logs = check_logs({each.pk: each.slug for each in projects})
@@ -95,44 +126,144 @@ def list_projects(user: User) -> tuple[ProjectRow, ...]:
             direction=each.direction,
             experiments=each.experiment_count,
             running=each.running_count,
-            under_way=tuple(under_way.get(each.pk, ())[:MOST_UNDER_WAY]),
+            under_way=under_way.get(each.pk, ()),
             active_at=each.active,
-            champion=champions.get(each.pk),
-            last_choice=each.last_choice or "",
-            last_decided_at=each.last_decided_at,
+            champion=champions[each.pk][-1] if each.pk in champions else None,
+            champions=champions.get(each.pk, ()),
+            decided=decided.get(each.pk, ()),
             to_decide=wanted.get(each.pk, ()),
+            failing=failing.get(each.pk, ()),
+            can_decide=_includes(each.role, Role.APPROVER),
             log_problems=logs[each.pk].problems,
-            failing=tuple(failing.get(each.pk, ())),
         )
         for each in projects
     )
 
 
-def _under_way(projects: Sequence[Project]) -> dict[int, list[UnderWay]]:
-    """Running searches by project, the latest activity first. One query."""
+def inbox_of(rows: Iterable[ProjectRow]) -> tuple[InboxItem, ...]:
+    """Every decision that is due: those that the person may make first, the oldest first."""
+    found = [
+        InboxItem(row.slug, row.name, each.experiment, each.pairs, each.since, row.can_decide)
+        for row in rows
+        for each in row.to_decide
+    ]
+    return tuple(sorted(found, key=_by_age))
+
+
+def _by_age(item: InboxItem) -> tuple[bool, float]:
+    return not item.may_act, item.since.timestamp() if item.since else 0.0
+
+
+def _of(user: User) -> QuerySet[Any]:
+    """The projects with their counts and the person's role, which no class declares."""
+    own = Membership.objects.filter(project=OuterRef("pk"), user_id=user.pk).values("role")[:1]
+    return (
+        visible_projects(user)
+        .filter(archived_at__isnull=True)
+        .annotate(
+            experiment_count=Count("experiments", distinct=True),
+            running_count=Count(
+                "experiments",
+                distinct=True,
+                filter=Q(experiments__state=ExperimentState.RUNNING),
+            ),
+            active=Max("experiments__active_at"),
+            role=Value(str(Role.ADMIN)) if user.is_superuser else Subquery(own),
+        )
+        .order_by("slug")
+    )
+
+
+def _includes(role: str, wanted: Role) -> bool:
+    return ROLES.index(Role(role)) >= ROLES.index(wanted)
+
+
+def _under_way(projects: Sequence[Project]) -> dict[int, tuple[UnderWay, ...]]:
+    """Running searches and replicates by project, the latest activity first. Two queries."""
     rows = Experiment.objects.filter(
         project__in=projects, state=ExperimentState.RUNNING, repeat_of__isnull=True
     ).order_by("-active_at", "-pk")
-    found: dict[int, list[UnderWay]] = {}
-    for row in rows.only("project_id", "name", "goal", "trial_count", "budget", "best_value"):
-        one = UnderWay(row.name, row.goal, row.trial_count, row.budget, row.best_value)
-        found.setdefault(row.project_id, []).append(one)
-    return found
+    columns = ("project_id", "name", "goal", "trial_count", "budget", "failed_count", "best_value")
+    searches = ((project, UnderWay(*rest)) for project, *rest in rows.values_list(*columns))
+    return _by_project([*searches, *_repeating(projects)])
 
 
-def _failing(projects: Sequence[Project]) -> dict[int, list[str]]:
-    """Names of paused experiments without a complete trial by project. One query."""
+def _repeating(projects: Sequence[Project]) -> Iterator[tuple[int, UnderWay]]:
+    """Experiments whose replicates wait or run. One query."""
+    of = "study__replication__experiment"
+    is_open = Trial.objects.filter(study__replication__experiment=OuterRef(of), state__in=_OPEN)
+    rows = (
+        Trial.objects.filter(
+            Exists(is_open), retries__isnull=True, **{f"{of}__project__in": projects}
+        )
+        .values_list(f"{of}__project", f"{of}__name", f"{of}__goal")
+        .annotate(
+            done=Count("pk", filter=~Q(state__in=_OPEN)),
+            runs=Count("pk"),
+            failed=Count("pk", filter=Q(state=TrialState.FAILED)),
+            latest=Max(f"{of}__active_at"),
+        )
+        .order_by("-latest")
+    )
+    for project, *rest, _ in rows:
+        yield project, UnderWay(*rest, best=None, repeats=True)
+
+
+def _failing(projects: Sequence[Project]) -> dict[int, tuple[str, ...]]:
+    """Searches without a complete trial by project, the latest activity first. One query."""
+    lately = timezone.now() - FAILED_FOR
     rows = Experiment.objects.filter(
         HAS_FAILED,
+        Q(state=ExperimentState.PAUSED) | Q(finished_at__gte=lately),
         project__in=projects,
-        state=ExperimentState.PAUSED,
         archived_at__isnull=True,
         repeat_of__isnull=True,
+    ).order_by("-active_at", "-pk")
+    return _by_project(rows.values_list("project_id", "name"))
+
+
+def _by_project(pairs: Iterable[tuple[int, Each]]) -> dict[int, tuple[Each, ...]]:
+    found: dict[int, list[Each]] = {}
+    for project, each in pairs:
+        found.setdefault(project, []).append(each)
+    return {project: tuple(some) for project, some in found.items()}
+
+
+def _newest(decisions: QuerySet[Decision], projects: Sequence[Project], most: int) -> Any:
+    """The newest `most` decisions of each project, newest first."""
+    place = Window(RowNumber(), partition_by=F("project_id"), order_by=F("sequence").desc())
+    return (
+        decisions.filter(project__in=projects)
+        .annotate(place=place)
+        .filter(place__lte=most)
+        .order_by("project", "-sequence")
     )
-    found: dict[int, list[str]] = {}
-    for project, name in rows.order_by("-active_at", "-pk").values_list("project_id", "name"):
-        found.setdefault(project, []).append(name)
-    return found
+
+
+def _decided(projects: Sequence[Project]) -> dict[int, tuple[RecentDecision, ...]]:
+    """The latest decisions by project, newest first. One query."""
+    rows = _newest(Decision.objects.defer("evidence", "reason"), projects, MOST_DECIDED)
+    return _by_project(
+        (
+            row.project_id,
+            RecentDecision(
+                row.sequence,
+                row.choice,
+                row.override,
+                row.experiment.name if row.experiment else "",
+                row.decided_by_name,
+                row.decided_at,
+            ),
+        )
+        for row in rows.select_related("experiment")
+    )
+
+
+def _champions(projects: Sequence[Project]) -> dict[int, tuple[Champion, ...]]:
+    """The latest champions of production by project, oldest first. One query."""
+    made = Decision.objects.filter(target="production", choice__in=CHAMPION_CHOICES)
+    rows = _newest(made, projects, MOST_CHAMPIONS).select_related("experiment", "candidate")
+    return _by_project((row.project_id, as_champion(row)) for row in reversed(rows))
 
 
 def lineage(project_id: int) -> tuple[LineageStep, ...]:
@@ -143,21 +274,6 @@ def lineage(project_id: int) -> tuple[LineageStep, ...]:
         .order_by("sequence")
     )
     return tuple(_step(row) for row in rows)
-
-
-def _champions(projects: Sequence[Project]) -> dict[int, Champion]:
-    newest = (
-        Decision.objects.filter(
-            project__in=projects, target="production", choice__in=CHAMPION_CHOICES
-        )
-        .values("project")
-        .annotate(newest=Max("sequence"))
-    )
-    wanted = Q(pk__in=())
-    for row in newest:
-        wanted |= Q(project=row["project"], sequence=row["newest"])
-    rows = Decision.objects.filter(wanted).select_related("experiment", "candidate")
-    return {row.project_id: as_champion(row) for row in rows}
 
 
 def _step(decision: Decision) -> LineageStep:

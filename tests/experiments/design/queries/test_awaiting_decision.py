@@ -23,7 +23,10 @@ def test_a_complete_look_waits_until_it_is_decided(project: Project) -> None:
     replication = cast.repeated(experiment, looks=(4,), done=3)
     assert awaiting_decision([project.pk]) == {}, "a pair is open"
     cast.finish_pairs(replication, done=4)
-    assert awaiting_decision([project.pk]) == {project.pk: (experiment.name,)}
+    ((waiting,),) = awaiting_decision([project.pk]).values()
+    assert (waiting.experiment, waiting.pairs) == (experiment.name, 4)
+    last = Trial.objects.replicates_of(replication).order_by("-finished_at").first()
+    assert last is not None and waiting.since == last.finished_at
     cast.decide(replication, "reject")
     assert awaiting_decision([project.pk]) == {}
 

@@ -153,3 +153,27 @@ def test_a_failed_search_is_red_in_every_list(client: Client) -> None:
         assert chip in client.get(address).content.decode(), address
     cast.search("another")
     assert "another" not in client.get("/projects/digits/?state=failed").content.decode()
+
+
+def test_home_begins_with_the_inbox_and_its_buttons_go_by_role(client: Client) -> None:
+    cast.project()
+    experiment = cast.finished_search(trials_per_arm=4)
+    cast.repeated(experiment, looks=(4,), done=4)
+    button = f'<a class="btn small" href="{cast.address(experiment, "decide/")}"'
+    client.force_login(cast.person("ada"))
+    text = client.get("/").content.decode()
+    assert button in text and "1 decision is due" in text and "4 seed pairs complete" in text
+    client.force_login(cast.person("ben"))
+    text = client.get("/").content.decode()
+    assert button not in text and "waits for an approver" in text
+
+
+def test_home_draws_the_champions_so_far_with_their_spread(client: Client) -> None:
+    cast.project()
+    cast.decided("wider", "adopt", "It pays.")
+    cast.decide(cast.repeated(cast.finished_search("deeper"), looks=(10,)), "adopt")
+    client.force_login(cast.person("ben"))
+    text = client.get("/").content.decode()
+    assert text.count('<svg class="spark"') == 1 and text.count('r="3.5"') == 1
+    assert "Champions so far: 0.97" in text
+    assert "ada, " in text, "who decided"
