@@ -1,6 +1,8 @@
 # Verdict. `make help` lists the commands.
 .DEFAULT_GOAL := help
 SHELL := /bin/sh
+# Compiled once, not in each of the some hundred processes that the tests start.
+unexport PYTHONDONTWRITEBYTECODE
 .SHELLFLAGS := -eu -c
 
 VENV := .venv

@@ -44,6 +44,7 @@ TESTS = Path(__file__).resolve().parent
 OURS = ("config", "experiments", "workers")
 # A module that writes SQL of its own, by hand or through `statements`.
 OWN_SQL = re.compile(r"\.cursor\(\)|connection\.vendor|RawSQL\(|\bimport statements\b")
+SQL_MARK = "pytest.mark.sql"  # as a file writes it that holds such tests elsewhere
 
 # Nothing that hypothesis says is about how fast the machine is.
 _ANY_MACHINE = {"deadline": None, "suppress_health_check": [HealthCheck.too_slow]}
@@ -83,6 +84,17 @@ def no_heads_noted() -> None:
     from django.conf import settings
 
     settings.DECISION_HEADS.unlink(missing_ok=True)
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Of a run of ``sql`` alone, leave unread the files that hold none: reading all of them takes
+    each process longer than most of its tests.
+    """
+    if not re.match(r"sql\b(?! or )", config.getoption("markexpr")):
+        return None
+    if collection_path.suffix != ".py" or _stands_beside_sql(collection_path.parent):
+        return None
+    return SQL_MARK not in collection_path.read_text(encoding="utf-8") or None
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
