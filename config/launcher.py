@@ -80,10 +80,12 @@ def main() -> int:
         _configure()
         with _only_one(settings.DATA_DIR / "running.lock"):
             try:
+                _tell_objectives(settings.RUNNING_OBJECTIVES)
                 _start(started)
                 _watch(started)
             finally:
                 _stop(started)
+                settings.RUNNING_OBJECTIVES.unlink(missing_ok=True)
     except KeyboardInterrupt:
         _say("Stopped. All data is kept.")
         return 0
@@ -100,6 +102,13 @@ def _configure() -> None:
         names = _names_of_this_machine()
         os.environ["ALLOWED_HOSTS"] = ",".join([*names, public] if public else names)
     django.setup()
+
+
+def _tell_objectives(file: Path) -> None:
+    whole = file.with_suffix(".new")
+    lines = [settings.OBJECTIVES_FOLDER, *settings.OBJECTIVES]
+    whole.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+    whole.replace(file)
 
 
 def _start(started: list[Child]) -> None:

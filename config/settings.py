@@ -137,6 +137,12 @@ OBJECTIVES = env_list(
 )
 # Where workers look for them after all that is installed.
 OBJECTIVES_FOLDER = env_text("OBJECTIVES_FOLDER", "")
+# While `verdict up` runs: its folder and objectives, a line each, for commands in other shells.
+RUNNING_OBJECTIVES = DATA_DIR / "objectives"
+if RUNNING_OBJECTIVES.is_file():
+    _folder, *_running = RUNNING_OBJECTIVES.read_text(encoding="utf-8").splitlines()
+    OBJECTIVES += [name for name in _running if name not in OBJECTIVES]
+    OBJECTIVES_FOLDER = OBJECTIVES_FOLDER or _folder
 # Command lines that experiments may name; see docs/own_training.md.
 COMMANDS_FILE = env_text("COMMANDS_FILE", "")
 OUTPUT_MEGABYTES = env_int("OUTPUT_MEGABYTES", 64, minimum=1)

@@ -5,6 +5,7 @@ What a command needs is imported when it runs: a list must not wait for SciPy.
 
 from __future__ import annotations
 
+import shlex
 import sys
 import time
 from dataclasses import asdict
@@ -61,12 +62,15 @@ def run(user: str | None, file: Path, detach: bool, as_json: bool) -> None:
     """
     from experiments.design.document import experiment_file
     from experiments.management.acting_person import person
-    from experiments.team.queries.access import get_project
+    from experiments.team.queries.access import find_project
     from experiments.trials.lifecycle.queries import progress
     from experiments.trials.lifecycle.services import experiments
 
     text = _read(file)
-    access = get_project(person(user), experiment_file.parse(text).project)
+    document = experiment_file.parse(text)
+    access = find_project(person(user), document.project)
+    if access is None:
+        raise NotFound(_no_project(document))
     experiment = experiments.create(access=access, text=text)
     if not as_json:
         reference = f"{experiment.project.slug}/{experiment.name}"
@@ -204,6 +208,17 @@ def _read(path: Path) -> str:
         return path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise click.ClickException(f"{path} cannot be read: {error}") from None
+
+
+def _no_project(document: ExperimentFile) -> str:
+    metric = document.official or next(iter(document.metrics), "METRIC")
+    declared = document.metrics.get(metric)
+    direction = declared.direction if declared and declared.direction else "maximize"
+    return (
+        f"There is no project {document.project} yet. Create it first:\n"
+        f"  verdict project create {document.project} --metric {shlex.quote(metric)} "
+        f"--direction {direction}"
+    )
 
 
 def _objective_report(user: str | None, file: ExperimentFile) -> ObjectiveReport:

@@ -123,7 +123,7 @@ def used(used_once: Path, tmp_path: Path) -> Path:
 def looked_at(used_once: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Launched]:
     """One that runs, for tests that leave it running."""
     data = Path(shutil.copytree(used_once, tmp_path_factory.mktemp("looked-at") / "used"))
-    launched = Launched(data)
+    launched = Launched(data, OBJECTIVES="workers.problems,team.training")
     try:
         yield launched.wait_until_it_runs()
     finally:
@@ -165,6 +165,7 @@ def test_a_first_start_lets_the_admin_in_and_the_next_keeps_everything(
     assert first.end(signal.SIGINT) == 0
     assert first.processes() == []
     assert "All data is kept" in first.printed
+    assert not (first.data / "objectives").exists()  # holds while it runs
 
     second = launch(first.data).wait_until_it_runs()
     assert "password" not in second.printed
@@ -189,6 +190,21 @@ def test_pages_and_static_files_come_from_the_production_server(looked_at: Launc
         urllib.request.urlopen(wrong_host, timeout=PATIENCE)
     refused.value.close()
     assert looked_at.child("redis").net_connections("tcp") == []
+
+
+def test_commands_in_other_shells_allow_the_objectives_that_it_was_started_with(
+    looked_at: Launched,
+) -> None:
+    elsewhere = {name: value for name, value in os.environ.items() if name != "OBJECTIVES"}
+    program = "from config import settings; print(*settings.OBJECTIVES)"
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        cwd=settings.BASE_DIR,
+        env={**elsewhere, "VERDICT_DATA": str(looked_at.data)},
+        capture_output=True,
+        text=True,
+    )
+    assert done.stdout.split() == ["workers.problems", "team.training"], done.stderr
 
 
 def test_a_second_start_on_the_same_data_is_refused(looked_at: Launched) -> None:

@@ -49,6 +49,18 @@ def test_run_creates_the_experiment_and_says_when_no_worker_listens(file: Path) 
     assert Experiment.objects.get().created_by.get_username() == "root"
 
 
+def test_run_for_a_project_that_is_not_there_says_how_to_create_it(file: Path) -> None:
+    file.write_text(TEXT.replace("project: digits", "project: elsewhere"))
+    with pytest.raises(ClickException) as raised:
+        _call("run", str(file))
+    said = str(raised.value)
+    assert "There is no project elsewhere yet" in said
+    command = said.splitlines()[1].split()
+    assert command[:2] == ["verdict", "project"]
+    call_command(*command[1:], stdout=StringIO())
+    assert "4 trials queued" in _call("run", str(file), "--detach")
+
+
 def test_run_watches_until_the_end(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def finish(seconds: float) -> None:
         cast.end(Experiment.objects.get())
