@@ -57,9 +57,7 @@ class CheckpointRecorder:
         self._changed = threading.Condition()
         self._closing = threading.Event()
         self._away_since = 0.0  # the store, by time.monotonic(); 0.0 while it answers
-        self._thread = threading.Thread(
-            target=self._run, name="record checkpoint_recorder", daemon=True
-        )
+        self._thread = threading.Thread(target=self._run, name="checkpoint recorder", daemon=True)
         self._thread.start()
 
     def put(self, trial_id: int, attempt: int, message: Kept) -> None:

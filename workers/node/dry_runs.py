@@ -38,13 +38,13 @@ class DryRuns:
         self._worker_id = worker_id
         self._stopping = stopping
 
-    def run_next(self, queue: str, room: Reservation) -> bool:
+    def run_next(self, queue: str, reservation: Reservation) -> bool:
         """Claim and do one dry run; False when there is none, or no room for it."""
-        order = dry_runs.claim(queue=queue, worker_id=self._worker_id, place=room.place)
+        order = dry_runs.claim(queue=queue, worker_id=self._worker_id, place=reservation.place)
         if order is None:
             return False
         logger.info("dry run %s of %s claimed", order.id, order.file.objective)
-        _OneDryRun(order, self._worker_id, self._stopping).run(room)
+        _OneDryRun(order, self._worker_id, self._stopping).run(reservation)
         return True
 
 
@@ -58,9 +58,9 @@ class _OneDryRun:
         self._found: dict[str, Any] = {"series": {}}
         self._next = 0.0
 
-    def run(self, room: Reservation) -> None:
+    def run(self, reservation: Reservation) -> None:
         try:
-            outcome = room.slot.run(
+            outcome = reservation.slot.run(
                 self._job(),
                 on_series=self._on_series,
                 on_report=lambda step, value: False,

@@ -237,7 +237,7 @@ class _Watch:
             outcome = self._watch()
         finally:
             self._prune_requests.close()
-        self._raise_what_the_desk_raised()
+        self._raise_error_of_requests()
         self._tell_tail()
         return replace(outcome, log_tail=self._tail)
 
@@ -255,7 +255,7 @@ class _Watch:
                 return self._with_last_words(message.outcome)
             if message is not None:
                 self._handle(message)
-            self._raise_what_the_desk_raised()
+            self._raise_error_of_requests()
             if time.monotonic() >= self._look_at():
                 self._tick()
 
@@ -265,7 +265,7 @@ class _Watch:
             return self._next_tick
         return min(self._next_tick, self._stop_by or math.inf)
 
-    def _raise_what_the_desk_raised(self) -> None:
+    def _raise_error_of_requests(self) -> None:
         if self._prune_requests.error is not None:
             raise self._prune_requests.error
 

@@ -318,7 +318,7 @@ def _ordered(rates: Sequence[float], regimes: Sequence[Regime]) -> list[Regime]:
     """Return the regimes with those that contradict the best single order taken back.
 
     The order: every rate below a first limit is too small, every one above a second too large,
-    those between fit. The limits are those that the fewest regimes_read trials contradict.
+    those between fit. The limits are those that the fewest trials contradict.
     """
     order = sorted(range(len(rates)), key=lambda at: rates[at])
     row = [regimes[at] for at in order]

@@ -62,12 +62,12 @@ def fit_rate_model(decades: Floats, places: Floats, errors: Floats) -> RateModel
     """
     centred = errors - errors.mean()
     apart = _squares(decades[:, None], decades[:, None])
-    covariance = _squares(places, places)
-    scales = thresholds.RATE_MODEL_ACROSS if bool((covariance > 0).any()) else (1.0,)
+    distances = _squares(places, places)
+    scales = thresholds.RATE_MODEL_ACROSS if bool((distances > 0).any()) else (1.0,)
     found: tuple[float, RateModel] | None = None
     for along in thresholds.RATE_MODEL_ALONG:
         for across in scales:
-            surface = _kernel(apart, covariance, along, across)
+            surface = _kernel(apart, distances, along, across)
             for noise in thresholds.RATE_MODEL_NOISE:
                 factor = np.asarray(
                     np.linalg.cholesky(surface + noise * np.eye(errors.size)), dtype=np.float64
@@ -93,6 +93,7 @@ def _squares(left: Floats, right: Floats) -> Floats:
     return found
 
 
-def _kernel(apart: Floats, other: Floats, along: float, across: float) -> Floats:
-    found: Floats = np.exp(-0.5 * apart / along**2 - 0.5 * other / across**2)
+def _kernel(apart: Floats, distances: Floats, along: float, across: float) -> Floats:
+    """Return [N, M] the covariance at squared distances in decades and in the other places."""
+    found: Floats = np.exp(-0.5 * apart / along**2 - 0.5 * distances / across**2)
     return found

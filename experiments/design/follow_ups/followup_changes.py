@@ -117,11 +117,13 @@ def _further_choice(asked: Asked, name: str, edge: str) -> Iterator[Change]:
         return
     high = edge == Edge.HIGH.value
     inner, outer = values[-2:] if high else values[1::-1]
-    same_sign = inner * outer > 0
+    same_sign = min(inner, outer) > 0 or max(inner, outer) < 0
     more: float = outer * outer / inner if same_sign else 2 * outer - inner
-    if all(isinstance(each, int) for each in values):
-        more = round(more)
-    if more in values or not math.isfinite(more):
+    if not math.isfinite(more):
+        return
+    more = tidy(more, integer=all(isinstance(each, int) for each in values))
+    goes_on = (more - outer) * (outer - inner) > 0  # rounded, it may not
+    if not goes_on or more in values or (same_sign and more * outer <= 0):
         return
     yield set_key(name, "choices", [*values, more] if high else [more, *values])
 

@@ -104,7 +104,7 @@ def _add(text: str, edit: Mapping[str, Any]) -> str:
 
 
 def _with_space(text: str, space: Any, **others: Any) -> str:
-    """The text with other hyperparameters, and with other keys of the file `others`."""
+    """The text with `space` as its hyperparameters and `others` as further keys of the file."""
     return updated(text, {**(load(text) or {}), **others, "hyperparameters": space})
 
 

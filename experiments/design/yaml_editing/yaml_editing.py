@@ -48,7 +48,7 @@ class Item:
     value: str | None = None
 
 
-def unchanged(node: MappingNode) -> list[Item]:
+def all_items(node: MappingNode) -> list[Item]:
     """All pairs of a mapping, unchanged."""
     return [Item(position) for position in range(len(node.value))]
 
@@ -338,7 +338,7 @@ def _step(text: str, node: MappingNode, data: Mapping[Any, Any], wanted: Mapping
         if isinstance(inner, MappingNode) and isinstance(value, dict) and old and value:
             after = _step(changed, inner, old, value)
         else:
-            items = unchanged(node)
+            items = all_items(node)
             whole = isinstance(value, RawYaml) and value.text.startswith("\n") and block
             written = _written(value, block=block and (whole or old is None))
             items[place] = Item(None, flow(key), written) if whole else Item(place, value=written)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import numpy as np
 import pytest
@@ -8,6 +9,7 @@ import pytest
 from experiments.design.document import experiment_file
 from experiments.design.follow_ups import followups
 from experiments.design.follow_ups.experiment_changes import Change
+from experiments.design.follow_ups.followup_changes import Asked, extend
 from experiments.design.follow_ups.followups import propose
 from experiments.design.space.search_space import Choices, Range
 from experiments.errors import InvalidExperiment
@@ -79,6 +81,41 @@ def test_an_ordered_scale_of_numbers_is_extended_by_a_value(edge: str, choices: 
     made = propose(searched(), "extend", evidence=evidence)
     domain = experiment_file.parse(made.text).space["hidden_units"].domain
     assert isinstance(domain, Choices) and list(domain.values) == choices
+
+
+@pytest.mark.parametrize(
+    ("choices", "edge", "wider"),
+    [
+        ([1, 2, 4], "high", [1, 2, 4, 8]),
+        ([1, 2, 4], "low", None),
+        ([0, 1, 2], "low", [-1, 0, 1, 2]),
+        ([-2, -1], "high", None),
+        ([0.1, 0.3], "high", [0.1, 0.3, 0.9]),
+        ([1e-3, 1e-2], "low", [1e-4, 1e-3, 1e-2]),
+        ([1e-200, 1e200], "high", None),
+        ([100, 1e200], "high", None),
+        ([1000.1, 1000.2], "high", None),
+        ([512, 128], "high", [512, 128, 32]),
+    ],
+)
+def test_a_further_value_keeps_sign_and_direction_and_is_written_as_a_person_would(
+    choices: list[float], edge: str, wider: list[float] | None
+) -> None:
+    text = FEW.replace("[1, 2]", str(choices))
+    evidence = {"hyperparameter": "width", "edge": edge}
+    nothing: Any = None
+    made = extend(Asked(experiment_file.parse(text), nothing, nothing, evidence=evidence))
+    assert [change.value for change in made.changes] == ([] if wider is None else [wider])
+
+
+FEW = """
+project: digits
+experiment: few
+goal: Which width?
+objective: workers.problems.digits:train
+search: {sampler: halton, trials: 8}
+hyperparameters: {width: {role: nuisance, choices: [1, 2], ordered: true}}
+"""
 
 
 def test_crowded_edges_are_extended_and_the_difference_is_told() -> None:
