@@ -9,11 +9,15 @@ from __future__ import annotations
 import ast
 import math
 import re
+from collections import Counter, defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 Scalar = str | int | float | bool | None
 _RUN = "run"
+_DYNAMIC = {"locals", "vars", "eval", "exec"}
+# Attributes that hand out what logs, or change a mapping.
+_WAYS_TO_LOG = {"log", "update", "setdefault", "__setitem__", "__dict__", "__class__"}
 _SECTION = re.compile(r"^\s*(args|arguments|parameters|hyperparameters|params)\s*:?\s*$", re.I)
 _ENTRY = re.compile(r"^\s*\*{0,2}([A-Za-z_]\w*)\s*(?:\([^)]*\))?\s*:(?!:)")
 
@@ -32,7 +36,8 @@ class TrainingFunctionSource:
     """One training function.
 
     `metrics` are the names it logs in plain text; `logs_more` says that others may be logged, too:
-    by a helper that is given the run, under a computed name, or as the returned score.
+    under a computed name, as the returned score, or by whoever else gets hold of the run or of a
+    mapping that is logged.
     """
 
     objective: str
@@ -68,6 +73,7 @@ def read_function(module: str, tree: ast.Module, node: ast.FunctionDef) -> Train
     reader = _Reader(tree, node)
     for each in node.body:
         reader.visit(each)
+    reader.look_for_other_ways()
     lines = (ast.get_docstring(node) or "").strip().splitlines()
     return TrainingFunctionSource(
         objective=f"{module}:{node.name}",
@@ -102,6 +108,7 @@ class _Reader(ast.NodeVisitor):
     function: ast.FunctionDef
     metrics: list[str] = field(default_factory=list)
     logs_more: bool = False
+    _logged_mappings: dict[str, set[str]] = field(default_factory=dict)  # variable: keys logged
     _found: dict[str, DeclaredHyperparameter] = field(default_factory=dict)
     _parameters: set[str] = field(default_factory=set)  # variables that hold the run's
     _mappings: dict[str, list[str] | None] = field(default_factory=dict)  # variable: its keys
@@ -116,6 +123,17 @@ class _Reader(ast.NodeVisitor):
         for argument, value in zip(arguments.kwonlyargs, arguments.kw_defaults, strict=True):
             if value is not None:
                 self._default(argument.arg, value)
+
+    def look_for_other_ways(self) -> None:
+        """Set `logs_more` where the run, or a mapping that is logged, may be used unseen."""
+        uses = _Uses(self._run)
+        for each in self.function.body:
+            uses.visit(each)
+        if self.function.decorator_list or uses.unseen & {self._run, *_DYNAMIC}:
+            self.logs_more = True
+        for name, keys in self._logged_mappings.items():
+            if name in uses.unseen or uses.assigned[name] > 1 or uses.keys[name] - keys:
+                self.logs_more = True
 
     def hyperparameters(self) -> Iterator[DeclaredHyperparameter]:
         """Those of code first, then those that only the docstring names."""
@@ -156,8 +174,6 @@ class _Reader(ast.NodeVisitor):
             self._got(node)
         elif name == "log" and isinstance(owner, ast.Name) and owner.id == self._run:
             self._logged(node)
-        if any(isinstance(each, ast.Name) and each.id == self._run for each in _given(node)):
-            self.logs_more = True  # whoever is given the run may log
         if any(self._are_parameters(each) for each in _given(node)):
             for each in (owner, *_given(node)):
                 if isinstance(each, ast.Name):
@@ -177,6 +193,7 @@ class _Reader(ast.NodeVisitor):
             keys = _keys(node.args[0])
         elif node.args and isinstance(node.args[0], ast.Name):
             keys = self._mappings.get(node.args[0].id)
+            self._logged_mappings[node.args[0].id] = set(keys or ())
         if keys is None:
             self.logs_more = True
         else:
@@ -224,6 +241,65 @@ class _Reader(ast.NodeVisitor):
         if isinstance(node, ast.Call):
             return any(self._are_parameters(each) for each in _given(node))
         return self._are_parameters(node)
+
+
+@dataclass
+class _Uses(ast.NodeVisitor):
+    """Variables of a function by how its body uses them.
+
+    Attributes:
+        unseen: those with a use that is no attribute of theirs, no mapping assigned to them, no
+            item of theirs, and no logging of them: others may do with them as they like.
+        assigned: how often each is assigned a mapping.
+        keys: the keys that each is given, "" for one that is computed.
+    """
+
+    run: str
+    unseen: set[str] = field(default_factory=set)
+    assigned: Counter[str] = field(default_factory=Counter)
+    keys: defaultdict[str, set[str]] = field(default_factory=lambda: defaultdict(set))
+
+    def visit_Name(self, node: ast.Name) -> None:
+        self.unseen.add(node.id)
+
+    def visit_Assign(self, node: ast.Assign) -> None:
+        target = node.targets[0]
+        if isinstance(target, ast.Name) and isinstance(node.value, ast.Dict):
+            self.assigned[target.id] += 1
+            self.keys[target.id].update(_keys(node.value) or ())
+            self.unseen.update([target.id] if node.targets[1:] else [])
+            for each in (*node.targets[1:], node.value):
+                self.visit(each)
+            return
+        self.generic_visit(node)
+
+    def visit_Global(self, node: ast.Global) -> None:
+        self.unseen.update(node.names)
+
+    def visit_Subscript(self, node: ast.Subscript) -> None:
+        if not isinstance(node.value, ast.Name):
+            self.visit(node.value)
+        elif isinstance(node.ctx, ast.Store):
+            self.keys[node.value.id].add(_text(node.slice) or "")
+        self.visit(node.slice)
+
+    def visit_Attribute(self, node: ast.Attribute) -> None:
+        if not isinstance(node.value, ast.Name) or node.attr in _WAYS_TO_LOG:
+            self.visit(node.value)
+
+    def visit_Call(self, node: ast.Call) -> None:
+        logs = (
+            isinstance(node.func, ast.Attribute)
+            and node.func.attr == "log"
+            and _is_name(node.func.value, self.run)
+        )
+        if not logs:
+            self.generic_visit(node)
+            return
+        given = _given(node)
+        is_mapping = bool(node.args) and isinstance(node.args[0], ast.Name)
+        for each in given[1:] if is_mapping and not _is_name(given[0], self.run) else given:
+            self.visit(each)
 
 
 def _given(node: ast.Call) -> list[ast.expr]:
