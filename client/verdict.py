@@ -37,6 +37,7 @@ import operator
 import os
 import random
 import select
+import shutil
 import signal
 import socket
 import ssl
@@ -66,6 +67,7 @@ LONGEST_PAUSE = 30.0  # between two tries
 START_SECONDS = 60.0  # how long to try to create a run
 CLOSE_SECONDS = 300.0  # how long to try to deliver the rest at the end
 TERMINATE_SECONDS = 8.0  # the same after SIGTERM; a container is killed 10 s after it
+ENDING_SECONDS = 2.0  # of them, for telling that the run has ended
 CHILD_SECONDS = 10.0  # how long a forked process waits for the one that sends its points
 TIMEOUT = 30.0  # of one request
 FILE_TIMEOUT = 600.0  # of one part of a file, and of the server's storing it
@@ -161,8 +163,9 @@ def run(
     }
     address = "/runs" if resume is None else f"/runs/{int(resume)}/resume"
     asked = body if resume is None else {}
+    deadline = time.monotonic() + START_SECONDS
     try:
-        answer = server.persist("POST", address, asked, time.monotonic() + START_SECONDS)
+        answer = server.persist("POST", address, asked, lambda: deadline)
     except VerdictError:
         server.close()
         raise
@@ -255,6 +258,8 @@ class Run:
         self._warn = warnings
         self._ended = False
         self._process = os.getpid()
+        self._deadline = math.inf  # by time.monotonic(): nothing is tried again after it
+        self._hurried = False  # and what is under way then is not waited for
         self._forked = _Forked() if server is not None and hasattr(os, "fork") else None
         self._files: _Files | None = None
         self._sender: _Sender | None = None
@@ -300,7 +305,12 @@ class Run:
         This and what follows never raise; what cannot be kept is told once. A thread of its own
         sends the files, and goes on where it stopped when the connection breaks.
         """
-        self._write(name or Path(path).name, "file", step, Path(path))
+        try:
+            path = Path(path)
+        except Exception as error:
+            self._warn("log_file", f"log_file({_text_of(path)!r:.100}): {error}")
+            return
+        self._write(name or path.name, "file", step, path)
 
     def log_text(self, name: str, text: Any, step: Any = None) -> None:
         """Keep a text."""
@@ -322,30 +332,41 @@ class Run:
         """Keep a table: a data frame, a mapping of columns, or rows."""
         self._log_media(name, step, lambda: media_of_table(rows, columns))
 
-    def log_histogram(self, name: str, values: Any, step: Any = None, bins: int = 64) -> None:
-        """Keep a histogram of values."""
-        self._log_media(name, step, lambda: media_of_histogram(values, bins))
+    def log_histogram(
+        self, name: str, values: Any, step: Any = None, bins: int | None = None
+    ) -> None:
+        """Keep a histogram of values, of `BINS` bins unless another number is given."""
+        self._log_media(
+            name, step, lambda: media_of_histogram(values, BINS if bins is None else bins)
+        )
 
-    def _log_media(self, name: str, step: Any, make: Callable[[], Media]) -> None:
+    def _log_media(self, name: Any, step: Any, make: Callable[[], Media]) -> None:
+        if not self._keeps_files():
+            return
+        name = _text_of(name)
         try:
             media = make()
         except Exception as error:  # of any library
             self._warn(("media", name), f"{name!r:.100} is not kept: {error}")
             return
-        name = name if str(name).endswith(media.suffix) else f"{name}{media.suffix}"
+        name = name if name.endswith(media.suffix) else f"{name}{media.suffix}"
         self._write(name, media.kind, step, media.content)
 
+    def _keeps_files(self) -> bool:
+        if self._sender is None and self._forked is not None:
+            self._warn("forked files", "files logged in a forked process are not kept")
+        return self._sender is not None and not self._ended
+
     def _write(self, name: Any, kind: str, step: Any, content: bytes | Path) -> None:
-        if self._sender is None or self._ended:
-            if self._forked is not None:
-                self._warn("forked files", "files logged in a forked process are not kept")
+        if self._sender is None or not self._keeps_files():
             return
+        name = _text_of(name)
         at = None if step is None else self._step(step, -1)
-        if self._files is None:
-            self._files = _Files(self, self._sender.server_for_files())
         try:
-            self._files.put(_clean(str(name)), kind, None if at == -1 else at, content)
-        except OSError as error:
+            if self._files is None:
+                self._files = _Files(self, self._sender.server_for_files())
+            self._files.put(name, kind, None if at == -1 else at, content)
+        except (OSError, ValueError) as error:  # a path with NUL is a ValueError
             self._warn(("file", name), f"file {name!r:.100} is not kept: {error}")
 
     def finish(
@@ -360,12 +381,13 @@ class Run:
         Raises:
             VerdictError: when points could not be delivered; it says how many.
         """
-        self._finish(state, value, reason, CLOSE_SECONDS)
+        self._finish(state, value, reason)
 
-    def _finish(self, state: str, value: float | None, reason: str, seconds: float) -> None:
+    def _finish(self, state: str, value: float | None, reason: str) -> None:
         if self._ended or self._sender is None:
             return
         self._ended = True
+        self._deadline = min(self._deadline, time.monotonic() + CLOSE_SECONDS)
         if value is None and self._official_metric in self.summary.given:
             told = self.summary.given[self._official_metric]
             value = self._number(f"summary.{self._official_metric}", told)
@@ -379,10 +401,14 @@ class Run:
         if self._replicate:
             ending["read_split_seed"] = self._read_split_seed
         try:
-            missing = self._files.close(seconds) if self._files is not None else ""
-            self._sender.close(ending, seconds)
+            missing = self._files.close() if self._files is not None else ""
+            self._sender.close(ending)
             if missing:
                 raise VerdictError(missing)
+        except VerdictError as undelivered:
+            if _signalled and not _terminating:  # the process ends before it is raised
+                _say(str(undelivered))
+            raise
         finally:
             if self._forked is not None:
                 self._forked.close()
@@ -396,18 +422,34 @@ class Run:
             self.finish()
             return
         reason = "".join(traceback.format_exception(kind, error, trace))[-10_000:]
-        self._fail("failed", reason, CLOSE_SECONDS)
+        self._fail("failed", reason)
 
-    def _fail(self, state: str, reason: str, seconds: float) -> None:
+    def _hurry(self) -> None:
+        """Have all that is left to do end within a few seconds."""
+        self._hurried = True
+        self._deadline = min(self._deadline, time.monotonic() + TERMINATE_SECONDS)
+        if self._sender is not None:
+            self._sender.stop()
+
+    def _wait_for(self, thread: threading.Thread, reserve: float = 0.0) -> None:
+        """Wait for a thread to end; when in a hurry, until so many seconds before the deadline."""
+        while thread.is_alive():
+            left = self._deadline - reserve - time.monotonic()
+            if self._hurried and left <= 0:
+                return
+            thread.join(0.2)  # a signal may shorten the deadline meanwhile
+
+    def _fail(self, state: str, reason: str) -> None:
         """End it and raise nothing: the program has an error of its own, or none to hear it."""
         try:
-            self._finish(state, None, reason, seconds)
+            self._finish(state, None, reason)
         except VerdictError as undelivered:
             _say(str(undelivered))
 
     def _become_forked(self) -> None:
         """In a forked process: hand points over, and leave connection and ending alone."""
-        self._sender, self._calls, self._added = None, deque(), deque()
+        self._sender, self._files = None, None
+        self._calls, self._added = deque(), deque()
         if self._forked is not None:
             self._forked.keep_writing()
 
@@ -587,7 +629,8 @@ class _Forked:
 
 _current: Run | None = None  # the one that `init` started
 _open: list[Run] = []  # that this process has to end
-_signalled = 0  # SIGTERM came while a run was being finished
+_signalled = 0  # SIGTERM has come
+_terminating = False  # and runs are ended because of it
 
 
 def _watch() -> None:
@@ -604,11 +647,18 @@ def _terminate(number: int, _: Any) -> None:
         _die()
         return
     _signalled = number
+    for each in _open:
+        each._hurry()
+    if not any(each._ended for each in _open):  # else it may be this very thread that finishes it
+        _end_all()
+
+
+def _end_all() -> None:
+    """End all open runs after SIGTERM, and then the process."""
+    global _terminating
+    _terminating = True
     for each in list(_open):
-        if each._ended and each._sender is not None:  # this very thread is finishing it
-            each._sender.hurry(TERMINATE_SECONDS)
-            return
-        each._fail("terminated", "the program was ended by SIGTERM", TERMINATE_SECONDS)
+        each._fail("terminated", "the program was ended by SIGTERM")
     _die()
 
 
@@ -616,11 +666,15 @@ def _closed(ended: Run) -> None:
     """Forget a run that has ended, and go on with a SIGTERM that came meanwhile."""
     if ended in _open:
         _open.remove(ended)
-    if not _open and signal.getsignal(signal.SIGTERM) is _terminate:
-        if _signalled:
-            _die()
-        elif threading.current_thread() is threading.main_thread():
-            signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    if _signalled:
+        if not (_terminating or any(each._ended for each in _open)):
+            _end_all()
+    elif (
+        not _open
+        and signal.getsignal(signal.SIGTERM) is _terminate
+        and threading.current_thread() is threading.main_thread()
+    ):
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 
 def _die() -> None:
@@ -631,7 +685,7 @@ def _die() -> None:
 def _leave() -> None:
     """At the end of the program."""
     for each in list(_open):
-        each._fail("failed", "the program ended without finishing the run", CLOSE_SECONDS)
+        each._fail("failed", "the program ended without finishing the run")
 
 
 _forking = threading.local()  # `mask`: of the thread's signals before it forks
@@ -696,7 +750,6 @@ class _Sender:
         self._heard_at = time.monotonic()
         self._closing = threading.Event()
         self._packed = threading.Event()
-        self._deadline = math.inf
         self._threads = [
             threading.Thread(target=work, name="verdict", daemon=True)
             for work in (self._keep_packing, self._keep_sending)
@@ -707,21 +760,22 @@ class _Sender:
     def server_for_files(self) -> _Server:
         return self._server.for_files()
 
-    def hurry(self, seconds: float) -> None:
-        """Try no longer than so many seconds from now."""
-        self._deadline = min(self._deadline, time.monotonic() + seconds)
-
-    def close(self, ending: dict[str, Any], seconds: float) -> None:
-        self.hurry(seconds)
+    def stop(self) -> None:
+        """Send what has been logged; nothing follows."""
         self._closing.set()
+
+    def close(self, ending: dict[str, Any]) -> None:
+        self.stop()
         for thread in self._threads:
-            thread.join()
+            self._run._wait_for(thread)
+        if self._threads[1].is_alive():
+            raise VerdictError(f"{self._queue.points} points were not delivered in time")
         self._queue.close()
         try:
             if self._error is not None:
                 raise self._error
             address = f"/runs/{self._run.id}/finish"
-            self._server.persist("POST", address, ending, self._deadline)
+            self._server.persist("POST", address, ending, lambda: self._run._deadline)
         finally:
             self._server.close()
 
@@ -792,7 +846,7 @@ class _Sender:
                 self._run._warn(str(refused), f"some points were left out: {refused}")
             except _Away as away:
                 tries += 1
-                if time.monotonic() > self._deadline:
+                if time.monotonic() > self._run._deadline:
                     text = f"{self._queue.points} points were not delivered: {away}"
                     raise VerdictError(text) from None
                 if tries == 3:
@@ -823,7 +877,7 @@ class _Sender:
                     raise
                 self._run._warn(f"config.{name}", f"config {name!r:.100} is not kept: {refused}")
             except _Away:
-                if not self._closing.is_set() or time.monotonic() > self._deadline:
+                if not self._closing.is_set() or time.monotonic() > self._run._deadline:
                     return
                 time.sleep(0.1)
                 continue
@@ -845,7 +899,10 @@ class _Queue:
     def __init__(self) -> None:
         self.points = 0
         self._lock = threading.Lock()
-        self._file = tempfile.SpooledTemporaryFile(max_size=MEMORY_BYTES)  # noqa: SIM115
+        # Without a buffer, which a forked process would write out once more.
+        self._file = tempfile.SpooledTemporaryFile(  # noqa: SIM115
+            max_size=MEMORY_BYTES, buffering=0
+        )
         self._batches: deque[tuple[int, int]] = deque()  # bytes and points of each
         self._start = 0
         self._end = 0
@@ -885,44 +942,52 @@ class _Files:
     def __init__(self, run: Run, server: _Server) -> None:
         self._run = run
         self._server = server
-        self._folder = tempfile.TemporaryDirectory(prefix="verdict-")
+        # No TemporaryDirectory: in a forked process it would delete what waits here.
+        self._folder = Path(tempfile.mkdtemp(prefix="verdict-"))
         self._waiting: deque[tuple[str, Path, int]] = deque()  # address, copy, bytes
         self._changed = threading.Event()
-        self._deadline = math.inf
+        self._closing = False
         self._thread = threading.Thread(target=self._keep_sending, name="verdict", daemon=True)
         self._thread.start()
 
     def put(self, name: str, kind: str, step: float | None, content: bytes | Path) -> None:
         """Copy it, so that the program may go on to change it."""
         key = uuid.uuid4().hex
-        copy = Path(self._folder.name) / key
+        copy = self._folder / key
         digest, size = hashlib.sha256(), 0
-        with copy.open("xb") as file:
-            for block in [content] if isinstance(content, bytes) else _blocks(content):
-                digest.update(block)
-                size += file.write(block)
+        blocks = iter([content]) if isinstance(content, bytes) else _blocks(content)
+        try:
+            with copy.open("xb") as file:
+                for block in blocks:
+                    digest.update(block)
+                    size += file.write(block)
+        except (OSError, ValueError):  # half a copy would fill the disk until the end
+            with contextlib.suppress(OSError):
+                copy.unlink()
+            raise
         query = {"kind": kind, "sha256": digest.hexdigest(), "upload": key}
         asked = urlencode(query | ({} if step is None else {"step": step}))
         address = f"/runs/{self._run.id}/files/{quote(name)}?{asked}"
         self._waiting.append((address, copy, size))
         self._changed.set()
 
-    def close(self, seconds: float) -> str:
+    def close(self) -> str:
         """Wait until all is sent; in words what was not."""
-        self._deadline = time.monotonic() + seconds
+        self._closing = True
         self._changed.set()
-        self._thread.join(seconds if seconds < CLOSE_SECONDS else None)
+        self._run._wait_for(self._thread, reserve=ENDING_SECONDS)
         self._server.close()
-        self._folder.cleanup()
+        shutil.rmtree(self._folder, ignore_errors=True)
         return f"{len(self._waiting)} files were not delivered" if self._waiting else ""
 
     def _keep_sending(self) -> None:
-        while self._waiting or self._deadline == math.inf:
+        while self._waiting or not self._closing:
             if not self._waiting:
                 self._changed.wait()
                 self._changed.clear()
             elif self._send(*self._waiting[0]):
-                self._waiting.popleft()[1].unlink()
+                with contextlib.suppress(OSError):  # close() may have removed all
+                    self._waiting.popleft()[1].unlink()
             else:
                 return
 
@@ -943,14 +1008,14 @@ class _Files:
                     self._run._warn(str(refused), f"a file is not kept: {refused}")
                     return True
             except _Away as away:
-                if away.lasting or time.monotonic() > self._deadline:
+                if away.lasting or time.monotonic() > self._run._deadline:
                     return False
             except OSError as error:
                 self._run._warn(str(error), f"a file is not kept: {error}")
                 return True
             tries += 1
             pause = min(LONGEST_PAUSE, 0.25 * 2 ** min(tries, 8)) * random.uniform(0.5, 1.0)
-            time.sleep(min(pause, max(0.0, self._deadline - time.monotonic())))
+            time.sleep(min(pause, max(0.0, self._run._deadline - time.monotonic())))
 
     def _received(self, upload: str) -> int:
         """How much of a broken upload has arrived; nothing where the server cannot say."""
@@ -1022,7 +1087,9 @@ class _Server:
             headers["Content-Range"] = f"bytes {start}-{size - 1}/{size}"
         self.request("PUT", address, file, headers)
 
-    def persist(self, method: str, address: str, body: Any, deadline: float) -> dict[str, Any]:
+    def persist(
+        self, method: str, address: str, body: Any, deadline: Callable[[], float]
+    ) -> dict[str, Any]:
         """Ask until there is an answer. Raises VerdictError when there is none in time."""
         packed, tries = gzip.compress(_json(body), 1), 0
         while True:
@@ -1031,7 +1098,7 @@ class _Server:
             except _Away as away:
                 tries += 1
                 pause = min(LONGEST_PAUSE, 0.25 * 2**tries) * random.uniform(0.5, 1.0)
-                if away.lasting or time.monotonic() + pause > deadline:
+                if away.lasting or time.monotonic() + pause > deadline():
                     raise VerdictError(f"{self.url} cannot be reached: {away}") from None
                 time.sleep(pause)
 

@@ -48,8 +48,14 @@ class LoggedFiles(Assigned):
         self, path: str | os.PathLike[str], name: str = "", step: SupportsFloat | None = None
     ) -> None:
         """Keep a copy of a file, under its own name unless another one is given."""
-        if not self._is_silent("log_file"):
-            self._files.write(name or Path(path).name, "file", step, lambda: _blocks(Path(path)))
+        if self._is_silent("log_file"):
+            return
+        try:
+            path = Path(path)
+        except TypeError as error:
+            self._warn("log_file", f"log_file: {error}")
+            return
+        self._files.write(name or path.name, "file", step, lambda: _blocks(path))
 
     def log_text(self, name: str, text: str, step: SupportsFloat | None = None) -> None:
         """Keep a text."""
@@ -90,11 +96,11 @@ class LoggedFiles(Assigned):
         except Exception as error:  # of any library
             self._warn((call, name), f"{call} {name!r:.100}: {error}")
             return
-        suffix = "" if str(name).endswith(media.suffix) else media.suffix
-        self._files.write(f"{name}{suffix}", media.kind, step, lambda: iter([media.content]))
+        self._files.write(name, media.kind, step, lambda: iter([media.content]), media.suffix)
 
     def _is_silent(self, call: str) -> bool:
-        return self._is_another_rank or self._warnings.is_forked(call)
+        is_silent = self._is_another_rank or self._warnings.is_forked(call)
+        return is_silent or not self._files.keeps()
 
 
 class _FileWriter:
@@ -106,17 +112,25 @@ class _FileWriter:
         self._sink = sink if isinstance(sink, CheckpointSink) else None
         self._warn = warn
 
+    def keeps(self) -> bool:
+        """Tell whether there is a place for files, and warn where there is none."""
+        if self._about is None or self._sink is None:
+            self._warn("files", "no files are kept here")
+        return self._about is not None and self._sink is not None
+
     def write(
         self,
-        name: str,
+        name: object,
         kind: str,
         step: SupportsFloat | None,
         blocks: Callable[[], Iterator[bytes]],
+        suffix: str = "",
     ) -> None:
         about = self._about
         if about is None or self._sink is None:
-            self._warn("files", "no files are kept here")
             return
+        name = str(name)
+        name += "" if name.endswith(suffix) else suffix
         at = None if step is None else to_step(step)
         if step is not None and at is None:
             self._warn(("step", name), f"file {name!r:.100}: step {step!r:.50} is no number")
@@ -133,10 +147,11 @@ class _FileWriter:
                         raise OSError(f"it has more than {about.largest_file / 2**20:g} MiB")
                     digest.update(block)
                     file.write(block)
-        except OSError as error:
+        except (OSError, ValueError) as error:  # a path with NUL is a ValueError
             with suppress(OSError):
                 whole.unlink()
-            self._warn(("file", name), f"file {name!r:.100} not kept: {error.strerror or error}")
+            reason = getattr(error, "strerror", None) or error
+            self._warn(("file", name), f"file {name!r:.100} not kept: {reason}")
             return
         self._sink.tell(
             LoggedFile(path.as_posix(), size, digest.hexdigest(), name + self._suffix, kind, at)

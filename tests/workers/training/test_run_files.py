@@ -165,12 +165,23 @@ def test_what_cannot_be_kept_is_warned_about_and_training_goes_on(
     (tmp_path / "large.bin").write_bytes(bytes(3 * 2**20))
     run.log_file(tmp_path / "large.bin")
     run.log_text("f", "x", step="soon")  # type: ignore[arg-type]
+    run.log_file(None)  # type: ignore[arg-type]
+    run.log_file("a\0b")
     assert keeper.files == [] and not list(tmp_path.glob("trials/7/*"))
     for part in ("no PNG, JPEG", "found [2, 2, 7]", "no figure", "no table", "no values",
-                 "No such file", "more than 2 MiB", "'soon' is no number"):  # fmt: skip
+                 "No such file", "more than 2 MiB", "'soon' is no number",
+                 "NoneType", "null"):  # fmt: skip
         assert any(part in warning for warning in run.warnings), part
     run.log_text("g", StringIO("fine").read())
-    assert [each.name for each in keeper.files] == ["g.txt"]
+    run.log_text(5, "a number as a name")  # type: ignore[arg-type]
+    assert [each.name for each in keeper.files] == ["g.txt", "5.txt"]
+
+
+class Unasked:
+    """An image that must not be rendered."""
+
+    def __getattr__(self, name: str) -> Any:
+        raise AssertionError("nothing is sent")
 
 
 def test_another_rank_and_a_run_without_a_folder_keep_nothing(
@@ -178,8 +189,9 @@ def test_another_rank_and_a_run_without_a_folder_keep_nothing(
 ) -> None:
     silent = Run(job(), keeper)
     silent.log_text("a", "x")
+    silent.log_image("b", Unasked())
     assert silent.warnings == ("no files are kept here",)
     monkeypatch.setenv("RANK", "1")
     about = Checkpoints("/nowhere", "trials/7", 1, 10, 0)
-    Run(replace(job(), checkpoints=about), keeper).log_text("a", "x")
+    Run(replace(job(), checkpoints=about), keeper).log_image("a", Unasked())
     assert keeper.files == []
