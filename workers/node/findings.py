@@ -139,6 +139,7 @@ class FindingsRecorder:
 
     def _look_at_experiment(self, experiment_id: int, account: Account) -> bool:
         errors: list[Exception] = []
+        given_up = False
         try:
             view = experiment_view(experiment_id, self._cache)
             account.trial_sd, account.rival_gap = view.trial_sd, arm_gap(view)
@@ -151,17 +152,25 @@ class FindingsRecorder:
                 raise
             logger.exception("the findings of experiment %s could not be made", experiment_id)
             diagnoses, errors = [], [error]
+            given_up = True
         was_broken = ("experiment", experiment_id) in self._broken
         if errors or was_broken:
-            self._broken["experiment", experiment_id] += 0  # to be said once all is well again
             diagnoses.append(broken(errors))
         findings.record(experiment_id=experiment_id, diagnoses=diagnoses)
+        if errors and not given_up:
+            self._broken["experiment", experiment_id] = 0  # to be said once all is well again
+        elif not errors:
+            self.succeeded("experiment", experiment_id)
         return True
 
     def gives_up(self, kind: str, subject: int) -> bool:
         """Count a try that broke; whether it was the last."""
         self._broken[kind, subject] += 1
         return self._broken[kind, subject] >= TRIES
+
+    def succeeded(self, kind: str, subject: int) -> None:
+        """Forget the tries that broke: the next one is the first again."""
+        self._broken.pop((kind, subject), None)
 
 
 def look_at_trial(

@@ -109,7 +109,15 @@ class ObjectiveChecker:
 
     def _offer(self) -> None:
         found = inspected({}, self._environment(()))
-        text = json.dumps(found.get("offers", []))
+        if "offers" not in found:
+            logger.warning(
+                "training functions are not listed, earlier offers stay: %s\n%s",
+                found["fault"],
+                found["log"],
+            )
+            self._offered = self._offered or ""  # the next one who asks has them listed again
+            return
+        text = json.dumps(found["offers"])
         if text != self._offered:
             workers.offer(worker_id=self._worker_id, offers=text)
             self._offered = text

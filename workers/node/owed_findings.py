@@ -75,6 +75,7 @@ def _read(trial: DueTrial, findings_recorder: FindingsRecorder) -> None:
         findings.unsettle(experiment_id=trial.experiment_id)
     try:
         look_at_trial(trial, trial.parameters, trial.pruned, Account())
+        findings_recorder.succeeded("trial", trial.trial_id)
     except DatabaseError:
         raise
     except Exception as error:

@@ -10,6 +10,7 @@ from django.conf import settings
 
 from experiments.design import code_version
 from experiments.design.document import commands
+from experiments.design.document.objectives import is_allowed
 from experiments.design.objective_code import ObjectiveCode, PackageCode
 from experiments.trials.artifacts.storage import local_path
 from experiments.trials.lifecycle.queries.trial_spec import TrialSpec
@@ -31,12 +32,15 @@ class TrialCode:
         """The code that a trial would run, and what of it is not committed.
 
         Raises:
-            ValueError: for other code than the commit that an arm names.
+            ValueError: for other code than the commit that an arm names, and for an objective
+                that this worker does not allow: nothing of it is read.
             Conflict: for other code than a node beside this one runs the experiment with.
         """
         name = commands.name_of(assignment.objective)
         if name is not None:  # it runs in a working copy of its own
             return _command_code(name, assignment.runs.commit), b""
+        if not is_allowed(assignment.objective, settings.OBJECTIVES):
+            raise ValueError(f"{assignment.objective} is not on this worker's list (OBJECTIVES)")
         packages = packages_of(assignment.objective, assignment.packages)
         allowed = [prefix.partition(".")[0] for prefix in settings.OBJECTIVES]
         code, diff = read_code(packages, shown=allowed)

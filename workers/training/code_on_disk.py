@@ -11,15 +11,14 @@ import importlib.util
 import json
 import os
 import subprocess
-import sysconfig
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from functools import cache
 from importlib import metadata
 from pathlib import Path
 
 from experiments.design.objective_code import ObjectiveCode, PackageCode
+from workers.training.loaded_sources import installations
 
 _GIT_SECONDS = 30
 _PASSED_OVER = ("__pycache__", "node_modules")
@@ -36,7 +35,7 @@ def packages_of(objective: str, further: Sequence[str] = ()) -> tuple[str, ...]:
 def digest_of(packages: Sequence[str]) -> str:
     """Digest of all Python files of packages; "" where none is found.
 
-    Read anew only where a file's time, size or inode has changed.
+    Read anew only where a file's times or size have changed.
     """
     return _digest(tuple(_digest_of(name) for name in packages))
 
@@ -134,7 +133,7 @@ def read_code(packages: Sequence[str], shown: Sequence[str] = ()) -> tuple[Objec
     The diff holds no more than the first one's repository and packages that are `shown`: naming
     a package must not disclose what its authors have not committed. Repositories and
     installations are asked again once a file of theirs, or the repository's head or index, has
-    changed.
+    changed, and until git has told what differs.
     """
     key = tuple(packages)
     digest = digest_of(key)
@@ -142,9 +141,12 @@ def read_code(packages: Sequence[str], shown: Sequence[str] = ()) -> tuple[Objec
     if known is not None and known[0] == (digest, _stamps(_watched(key))):
         return known[1]
     found = [_package(name) for name in key]
-    open_to = [diff for each, diff in found if each.name in shown or _same(each, found[0][0])]
+    open_to = [
+        diff for each, diff in found if diff and (each.name in shown or _same(each, found[0][0]))
+    ]
     code = ObjectiveCode(digest, tuple(each for each, _ in found)), b"".join(open_to)
-    _known[key] = (digest, _stamps(_watched(key))), code
+    if all(diff is not None for _, diff in found):
+        _known[key] = (digest, _stamps(_watched(key))), code
     return code
 
 
@@ -155,14 +157,18 @@ def _same(package: PackageCode, other: PackageCode) -> bool:
 
 # What changes with a package's commit (its repository's head, index and log) or installation.
 _origins: dict[str, tuple[Path, ...]] = {}
+# Files of a package's folder that its repository tracks: the diff is of all of them.
+_tracked: dict[str, tuple[Path, ...]] = {}
 
 
 def _watched(packages: tuple[str, ...]) -> list[Path]:
-    return [file for name in packages for file in _origins.get(name, ())]
+    return [
+        file for name in packages for file in (*_origins.get(name, ()), *_tracked.get(name, ()))
+    ]
 
 
-def _package(name: str) -> tuple[PackageCode, bytes]:
-    """A package, with what is not committed of it."""
+def _package(name: str) -> tuple[PackageCode, bytes | None]:
+    """A package, with what is not committed of it; None where git does not say."""
     found = PackageCode(name, _digest_of(name))
     places = places_of(name)
     if not places:
@@ -176,15 +182,20 @@ def _package(name: str) -> tuple[PackageCode, bytes]:
     repository = Path(top)
     folder = Path(git(place.parent, "rev-parse", "--absolute-git-dir").strip())
     _origins[name] = tuple(folder / each for each in ("HEAD", "index", "logs/HEAD"))
-    diff = _diff(repository, place, _files_of(name).values())
+    commit = git(repository, "rev-parse", "--verify", "HEAD").strip()
+    diff = None
+    tracked = _listed(repository, str(place))
+    if tracked is not None:
+        _tracked[name] = tuple(repository / each for each in tracked)
+        diff = _diff(repository, commit, place, _files_of(name).values())
     depth = name.count(".") + 1
     return replace(
         found,
-        commit=git(repository, "rev-parse", "--verify", "HEAD").strip(),
+        commit=commit,
         branch=git(repository, "branch", "--show-current").strip(),
         remote=_remote(repository),
         folder=_relative(place.parents[depth - 1], repository),
-        changed=bool(diff),
+        changed=diff is None or bool(diff),
     ), diff
 
 
@@ -194,13 +205,7 @@ def _relative(folder: Path, repository: Path) -> str:
 
 
 def _is_installed(place: Path) -> bool:
-    return any(place.is_relative_to(folder) for folder in _installations())
-
-
-@cache
-def _installations() -> tuple[str, ...]:
-    folders = (sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib"))
-    return tuple({os.path.realpath(folder) for folder in folders if folder})
+    return any(place.is_relative_to(folder) for folder in installations())
 
 
 def _is_ignored(place: Path) -> bool:
@@ -244,29 +249,45 @@ def _without_credentials(address: str) -> str:
     return shown(address)
 
 
-def _diff(repository: Path, place: Path, files: Iterable[Path]) -> bytes:
+def _diff(repository: Path, commit: str, place: Path, files: Iterable[Path]) -> bytes | None:
     """Diff of a package's folder from the commit, with its new Python files that the repository
-    does not ignore.
+    does not ignore; None when git does not say.
     """
     inside = os.path.relpath(place, os.path.realpath(repository))
-    listed = git(repository, "ls-files", "-z", "--others", "--exclude-standard", "--", inside)
     ours = {os.path.realpath(file) for file in files}
-    new = [each for each in listed.split("\0") if os.path.realpath(repository / each) in ours]
     with tempfile.TemporaryDirectory(prefix="verdict-") as folder:
         index = {"GIT_INDEX_FILE": str(Path(folder, "index"))}  # the repository's own stays
-        git(repository, "read-tree", "HEAD", environment=index)
-        if new:
-            git(repository, "add", "--intent-to-add", "--", *new, environment=index)
+        if commit and _run(repository, "read-tree", commit, environment=index) is None:
+            return None
+        # By that index: a new file that was added and not committed is new, too.
+        others = _listed(repository, inside, "--others", "--exclude-standard", environment=index)
+        if others is None:
+            return None
+        new = [each for each in others if os.path.realpath(repository / each) in ours]
+        add = ("add", "--intent-to-add", "--", *new)
+        if new and _run(repository, *add, environment=index) is None:
+            return None
         options = ("--binary", "--no-ext-diff", "--no-textconv", "--no-color")
         return _run(repository, "diff", *options, "--", inside, environment=index)
 
 
+def _listed(
+    repository: Path, inside: str, *options: str, environment: Mapping[str, str] | None = None
+) -> list[str] | None:
+    """Files of an index under a folder, or the others there; None when git does not say."""
+    found = _run(repository, "ls-files", "-z", *options, "--", inside, environment=environment)
+    return None if found is None else [each for each in os.fsdecode(found).split("\0") if each]
+
+
 def git(folder: Path, *arguments: str, environment: Mapping[str, str] | None = None) -> str:
     """Output of git; "" when it fails, is missing or finds no repository."""
-    return _run(folder, *arguments, environment=environment).decode(errors="replace")
+    return (_run(folder, *arguments, environment=environment) or b"").decode(errors="replace")
 
 
-def _run(folder: Path, *arguments: str, environment: Mapping[str, str] | None = None) -> bytes:
+def _run(
+    folder: Path, *arguments: str, environment: Mapping[str, str] | None = None
+) -> bytes | None:
+    """Output of git; None when it fails, is missing or takes too long."""
     own = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
     if "GIT_CEILING_DIRECTORIES" in os.environ:
         own["GIT_CEILING_DIRECTORIES"] = os.environ["GIT_CEILING_DIRECTORIES"]
@@ -282,5 +303,5 @@ def _run(folder: Path, *arguments: str, environment: Mapping[str, str] | None = 
             check=True,
         )
     except (OSError, subprocess.SubprocessError):
-        return b""
+        return None
     return done.stdout

@@ -9,6 +9,7 @@ import sys
 import sysconfig
 import time
 from collections.abc import Iterator, Mapping
+from functools import cache
 from importlib.machinery import ModuleSpec
 from pathlib import Path
 
@@ -16,12 +17,13 @@ Stamp = tuple[int, int]  # time of the last change in ns, size
 _CLOCK = 20_000_000  # ns by which the clock of file systems may lag
 
 
-def _elsewhere() -> tuple[str, ...]:
+@cache
+def installations() -> tuple[str, ...]:
     """Folders of Python and of installed packages: they change with the environment only."""
     names = ("stdlib", "platstdlib", "purelib", "platlib")
-    folders = [sysconfig.get_path(name) for name in names] + site.getsitepackages()
-    every = {name for folder in folders if folder for name in (folder, os.path.realpath(folder))}
-    return tuple(f"{folder}{os.sep}" for folder in every)
+    folders = [sysconfig.get_path(name) for name in names]
+    folders += [*site.getsitepackages(), site.getusersitepackages()]
+    return tuple({name for each in folders if each for name in (each, os.path.realpath(each))})
 
 
 class LoadedSources:
@@ -31,7 +33,7 @@ class LoadedSources:
     """
 
     def __init__(self, stamps: Mapping[str, Stamp | None] | None = None) -> None:
-        self._elsewhere = _elsewhere()
+        self._elsewhere = tuple(f"{folder}{os.sep}" for folder in installations())
         self.stamps: dict[str, Stamp | None] = dict(stamps or {})
         self._modules = 0
         self._noted_at = time.time_ns()

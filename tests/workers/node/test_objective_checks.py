@@ -14,6 +14,8 @@ from experiments.trials.lifecycle.queries.dry_runs import DryRun, find_dry_run
 from experiments.trials.lifecycle.services import dry_runs, experiments, objective_checks
 from tests import cast
 from tests.services_under_test.worker import WorkerProcess, wait_until
+from workers.node import objective_checks as node_checks
+from workers.node.objective_checks import ObjectiveChecker
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -49,6 +51,24 @@ def test_a_worker_whose_slots_are_busy_imports_an_objective_and_offers_those_the
     report = objective_checks.check(access=cast.access("ada"), file=file)
     assert report.nearest == "tests.workers.quick_objectives:bowl"
     assert report.worker == Worker.objects.get().name
+
+
+def test_offers_stay_when_listing_them_fails(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    failed = {"fault": "its import takes longer than 30 s", "log": "numpy"}
+    listings = [failed, {"offers": [1]}, failed, {"offers": [2]}]
+    recorded: list[str] = []
+    monkeypatch.setattr(node_checks, "inspected", lambda *_: listings.pop(0))
+    monkeypatch.setattr(node_checks.workers, "offer", lambda **new: recorded.append(new["offers"]))
+    monkeypatch.setattr(ObjectiveChecker, "_run", lambda _: None)
+    checker = ObjectiveChecker(worker_id=1, queue_names=["cpu"], devices=[], hidden=[])
+    while listings:
+        checker._offer()
+        checker.look()
+        assert not checker._due.is_set(), "a listing that fails is not tried for ever"
+    assert recorded == ["[1]", "[2]"]
+    assert caplog.text.count("its import takes longer than 30 s\nnumpy") == 2
 
 
 def test_a_worker_tries_one_trial_and_reports_its_curve(

@@ -144,6 +144,24 @@ def test_findings_across_trials_that_break_are_owed_for_a_few_tries_and_then_tol
     assert Finding.objects.get(experiment=experiment, rule="rules-broke").status == "passed"
 
 
+def test_tries_that_broke_long_before_a_success_are_not_counted(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    experiment = cast.finished_search(trials_per_arm=1)
+    Trial.objects.update(findings_due=True)
+    looker = FindingsRecorder()
+    for _ in range(TRIES):
+        with monkeypatch.context() as patch:
+            patch.setattr(owed_findings, "look_at_trial", lambda *_: 1 / 0)
+            patch.setattr(node_findings, "diagnose_experiment", breaking)
+            owed_findings.look(looker)
+            assert not looker.look_again(experiment.pk)
+        owed_findings.look(looker)
+        assert looker.look_again(experiment.pk)
+        Trial.objects.update(findings_due=True)
+    assert not Finding.objects.filter(rule="rules-broke", status="fired").exists()
+
+
 def test_one_rule_that_breaks_is_told_beside_what_the_others_saw(
     project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:

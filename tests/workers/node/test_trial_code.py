@@ -59,7 +59,7 @@ def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     (package / "model.py").write_text(MODEL % 0.91)
     commit_all(repository)
     monkeypatch.setattr(sys, "path", [str(repository), *sys.path])
-    for name in ("_digests", "_known", "_origins"):
+    for name in ("_digests", "_known", "_origins", "_tracked"):
         monkeypatch.setattr(code_on_disk, name, {})
     with override_settings(
         OBJECTIVES=["workers.problems", "teamtrains"], ARTIFACTS_DIR=tmp_path / "artifacts"
@@ -249,6 +249,22 @@ def test_further_packages_belong_to_the_code_and_a_diff_too_large_is_left_out(
     assert [each["name"] for each in code_of(second)["packages"]] == ["teamtrains", "teamlib"]
     assert code_of(second)["packages"][1]["folder"] == "libs"
     assert [each.trial for each in Artifact.objects.filter(kind="diff")] == [first]
+
+
+@pytest.mark.processes
+@pytest.mark.django_db(transaction=True)
+def test_uncommitted_code_of_an_objective_that_this_worker_does_not_allow_is_not_kept(
+    package: Path, nodes: list[Node]
+) -> None:
+    search()
+    (package / "model.py").write_text("PASSWORD = 'secret'\n" + MODEL % 0.5)
+    nodes.append(node := Node())
+    with override_settings(OBJECTIVES=["workers.problems", "teamtrains.others"]):
+        refused = node.run()
+    assert refused.state == TrialState.FAILED and refused.configuration is None
+    assert "teamtrains.digits:train is not on this worker's list" in refused.failure_reason
+    node.runner.close()
+    assert not Artifact.objects.exists()
 
 
 HEAD = "4f1c2e9" + "0" * 33

@@ -6,6 +6,7 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -25,7 +26,7 @@ def _apart(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """No package of another test is known, and no repository above the test's folder."""
     monkeypatch.setattr(sys, "path", [*sys.path])
     monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
-    for name in ("_digests", "_known", "_origins"):
+    for name in ("_digests", "_known", "_origins", "_tracked"):
         monkeypatch.setattr(code_on_disk, name, {})
 
 
@@ -162,6 +163,50 @@ def test_git_is_not_asked_again_while_nothing_changes(
     assert read_code(["teamcode"]) is known
 
 
+def test_a_tracked_file_that_is_no_python_is_looked_at_again_once_it_is_edited(
+    tmp_path: Path,
+) -> None:
+    home = package(tmp_path)
+    (home / "labels.json").write_text("[1]")
+    commit_all(tmp_path)
+    seen = [read_code(["teamcode"])[0].packages[0].changed]
+    (home / "labels.json").write_text("[2]")
+    code, diff = read_code(["teamcode"])
+    seen.append(code.packages[0].changed)
+    (home / "labels.json").unlink()
+    assert b"deleted file" in read_code(["teamcode"])[1]
+    git(tmp_path, "checkout", "-q", "--", ".")
+    seen.append(read_code(["teamcode"])[0].packages[0].changed)
+    assert seen == [False, True, False] and b"+[2]" in diff
+
+
+def test_a_new_file_that_was_added_and_not_committed_is_in_the_diff(tmp_path: Path) -> None:
+    home = package(tmp_path)
+    commit_all(tmp_path)
+    (home / "new.py").write_text("fresh = 1\n")
+    git(tmp_path, "add", "-A")
+    code, diff = read_code(["teamcode"])
+    assert code.packages[0].changed and b"+fresh = 1" in diff
+
+
+@pytest.mark.parametrize("command", ["ls-files", "read-tree", "diff"])
+def test_code_of_which_git_does_not_say_what_differs_counts_as_changed_until_it_does(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: str
+) -> None:
+    package(tmp_path)
+    made = commit_all(tmp_path)
+    run = code_on_disk._run
+
+    def hangs(folder: Path, *arguments: str, **more: Any) -> bytes | None:
+        return None if arguments[0] == command else run(folder, *arguments, **more)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(code_on_disk, "_run", hangs)
+        code, diff = read_code(["teamcode"])
+    assert (code.packages[0].commit, code.packages[0].changed, diff) == (made, True, b"")
+    assert not read_code(["teamcode"])[0].packages[0].changed, "it is asked again"
+
+
 def test_the_diff_of_a_package_elsewhere_is_not_disclosed_by_naming_it(tmp_path: Path) -> None:
     home = package(tmp_path / "ours")
     other = package(tmp_path / "theirs", "theircode")
@@ -202,7 +247,7 @@ def test_code_of_a_wheel_has_distribution_version_and_origin(
     if told is not None:
         (info / "direct_url.json").write_text(told)
     commit_all(tmp_path)  # an environment inside a repository is none of it
-    monkeypatch.setattr(code_on_disk, "_installations", lambda: (str(tmp_path),))
+    monkeypatch.setattr(code_on_disk, "installations", lambda: (str(tmp_path),))
     (found,) = read_code(["teamcode"])[0].packages
     assert (found.distribution, found.version) == ("team-digits", "1.2")
     assert (found.origin, found.commit, found.branch) == (origin, commit, "")

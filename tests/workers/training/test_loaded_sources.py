@@ -2,13 +2,14 @@ from __future__ import annotations
 
 import importlib
 import os
+import site
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from workers.training.loaded_sources import LoadedSources
+from workers.training.loaded_sources import LoadedSources, installations
 
 LONG_AGO = 1_600_000_000_000_000_000
 
@@ -49,6 +50,15 @@ def test_a_file_that_changed_while_its_module_was_imported_is_not_trusted(source
     importlib.import_module("a_changing_module")
     sources.note()
     assert sources.stamps[str(source)] is None
+
+
+def test_packages_of_the_person_and_of_the_system_are_installed_ones(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(site, "getusersitepackages", lambda: "/home/ada/site-packages")
+    monkeypatch.setattr(site, "getsitepackages", lambda: ["/usr/lib/python3/dist-packages"])
+    found = installations.__wrapped__()
+    assert {"/home/ada/site-packages", "/usr/lib/python3/dist-packages"} <= set(found)
 
 
 def test_python_and_installed_packages_are_not_looked_at() -> None:
