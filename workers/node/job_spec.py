@@ -21,6 +21,7 @@ def job_of(
     checkpoints: Checkpoints,
 ) -> Job:
     """The job of one attempt, with all its parameters."""
+    fidelity = assignment.file.fidelity
     return Job(
         label=assignment.label,
         objective=assignment.objective,
@@ -32,13 +33,13 @@ def job_of(
         official_metric=assignment.official_metric,
         direction="minimize" if assignment.direction == "minimize" else "maximize",
         splits={name: metric.split for name, metric in assignment.metrics.items()},
-        pruning=assignment.pruner != "none",
+        pruning=assignment.file.pruner != "none",
         pruner_seconds=settings.PRUNER_SECONDS,
-        early_stopping=assignment.early_stopping,
+        early_stopping=assignment.file.early_stopping,
         budget=assignment.budget,
-        fidelity=assignment.fidelity.name if assignment.fidelity else "",
+        fidelity=fidelity.name if fidelity else "",
         rungs=rungs,
-        folds=assignment.folds,
+        folds=assignment.file.folds,
         data=assignment.runs.data,
         data_must_be_read=assignment.arms_differ_in_data,
         checkpoints=checkpoints,

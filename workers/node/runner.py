@@ -348,7 +348,9 @@ class _OneTrial:
                 ),
                 give_up=self._stopping,
             )
-        state, values = state_and_values(outcome, has_fidelity=assignment.fidelity is not None)
+        state, values = state_and_values(
+            outcome, has_fidelity=assignment.file.fidelity is not None
+        )
         if outcome.folds:
             asked.keep_folds(outcome.folds)
         asked.after(state, values)
@@ -358,12 +360,12 @@ class _OneTrial:
 
     def _end_arm(self, assignment: TrialSpec) -> None:
         """Begin no further trials in an arm with little left to gain; else note why it goes on."""
-        if assignment.kind != "search" or assignment.terminator is None:
+        if assignment.kind != "search" or assignment.file.terminator is None:
             return
         seen = outlook(
             self._storage,
             assignment.study_name,
-            assignment.terminator,
+            assignment.file.terminator,
             seed=assignment.search_seed,
         )
         write = stop_rules.end_arm if seen.ends else stop_rules.note_outlook

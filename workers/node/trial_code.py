@@ -41,7 +41,7 @@ class TrialCode:
             return _command_code(name, assignment.runs.commit), b""
         if not is_allowed(assignment.objective, settings.OBJECTIVES):
             raise ValueError(f"{assignment.objective} is not on this worker's list (OBJECTIVES)")
-        packages = packages_of(assignment.objective, assignment.packages)
+        packages = packages_of(assignment.objective, assignment.file.code)
         allowed = [prefix.partition(".")[0] for prefix in settings.OBJECTIVES]
         code, diff = read_code(packages, shown=allowed)
         code = _with_own_commit(code)

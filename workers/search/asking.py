@@ -57,9 +57,9 @@ class AskedTrial:
         self._study = copy(_study(storage, assignment.study_id, assignment.study_name))
         self._study.sampler = _sampler(assignment)
         self._study.pruner = build_pruner(
-            assignment.pruner,
-            assignment.pruner_options,
-            assignment.fidelity,
+            assignment.file.pruner,
+            assignment.file.pruner_options,
+            assignment.file.fidelity,
             seed=assignment.search_seed,
         )
         if isinstance(self._study.pruner, HyperbandPruner):
@@ -93,10 +93,9 @@ class AskedTrial:
 
     def rungs(self) -> tuple[Rung, ...]:
         """The budgets on which the trial is trained anew, from the first that can end it."""
-        found = rungs(
-            self._assignment.pruner, self._assignment.pruner_options, self._assignment.fidelity
-        )
-        first: int = self._assignment.pruner_options.get("min_early_stopping_rate", 0)
+        file = self._assignment.file
+        found = rungs(file.pruner, file.pruner_options, file.fidelity)
+        first: int = file.pruner_options.get("min_early_stopping_rate", 0)
         if found and isinstance(self._study.pruner, HyperbandPruner):
             trial = self._storage.get_trial(self._assignment.trial_id)
             first = self._study.pruner._get_bracket_id(self._study, trial)
@@ -184,8 +183,8 @@ def _sampler(assignment: TrialSpec) -> BaseSampler:
         # Nothing is drawn, and no sampler shall take the trial for one of its own.
         return RandomSampler(seed=assignment.search_seed)
     sampler = build_sampler(
-        assignment.sampler,
-        assignment.sampler_options,
+        assignment.file.sampler,
+        assignment.file.sampler_options,
         Draw(
             seed=assignment.search_seed,
             number=assignment.number,

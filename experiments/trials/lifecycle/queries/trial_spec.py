@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import Any, NamedTuple
 
 from django.db import connection
 
-from experiments.analysis.curves.early_stopping import EarlyStopping
 from experiments.design.document import commands, experiment_file
 from experiments.design.document.experiment_file import ExperimentFile
 from experiments.design.document.fidelity import Fidelity
 from experiments.design.document.grid import arm_grid
-from experiments.design.document.search_methods import Chosen
 from experiments.design.metrics import Metric
 from experiments.design.queries.earlier_trials import ids_in
 from experiments.design.space.search_space import Arm, CodeAndData, Scalar
@@ -29,12 +27,14 @@ from experiments.models.trial_encoding import decode
 class TrialSpec:
     """One claimed trial: what to train, where its parameters come from, what to watch.
 
+    `file` is the experiment's: as it was written for a trial of a search; for a replicate or a
+    probe without what would end it before its time. Its early stopping names its metric.
     `parameters` are complete (fixed ones included) when they were fixed beforehand, else None:
     then `arm` says what the sampler draws. `grid` holds a grid's values by parameter, else
     nothing. `runs` holds the commit that the code must have, "" for any, and the data to train
-    on. `packages` belong to its code beside the objective's own; `experiment_code` is the digest
-    of what the experiment's last trial ran; `lacks_code`: its configuration was fixed before any
-    code was known. `budget` is the whole budget of a trial where there is a fidelity.
+    on. `experiment_code` is the digest of what the experiment's last trial ran; `lacks_code`: its
+    configuration was fixed before any code was known. `budget` is the whole budget of a trial
+    where there is a fidelity.
     """
 
     trial_id: int
@@ -50,16 +50,8 @@ class TrialSpec:
     objective: str
     official_metric: str
     direction: str
-    metrics: Mapping[str, Metric]
-    sampler: str
-    sampler_options: Mapping[str, Any]
-    pruner: str
-    pruner_options: Mapping[str, Any]
-    terminator: Chosen | None
-    early_stopping: EarlyStopping | None
-    fidelity: Fidelity | None
+    file: ExperimentFile
     budget: float | None
-    folds: int
     grid: Mapping[str, tuple[Scalar, ...]]
     arm: Arm
     row: int | None
@@ -71,9 +63,12 @@ class TrialSpec:
     arms_differ_in_data: bool = False
     dimensions: int = 0  # that the widest arm searches
     earlier_trials: tuple[int, ...] = ()  # of another experiment, for the sampler to learn from
-    packages: tuple[str, ...] = ()
     experiment_code: str = ""
     lacks_code: bool = False
+
+    @property
+    def metrics(self) -> Mapping[str, Metric]:
+        return self.file.metrics
 
 
 class _Row(NamedTuple):
@@ -122,6 +117,7 @@ class _Asked:
     """Constants from an experiment's file; they never change."""
 
     file: ExperimentFile
+    unpruned: ExperimentFile
     arms: tuple[Arm, ...]
     arms_differ_in_data: bool
 
@@ -129,11 +125,16 @@ class _Asked:
 @lru_cache(maxsize=128)
 def _asked(experiment_id: int, created_at: object) -> _Asked:
     """Read once. The time tells apart what a restored database numbers alike."""
-    document = Experiment.objects.values_list("document", flat=True).get(pk=experiment_id)
+    columns = ("document", "official_metric", "direction")
+    document, official, direction = Experiment.objects.values_list(*columns).get(pk=experiment_id)
     file = experiment_file.stored(document)
+    # Replicates of both sides end by the same rule and have the same folds.
+    file = replace(file, early_stopping=file.stopping_rule(official, direction))
+    # Replicates and probes run to their end: a pruned one would have no score.
+    unpruned = replace(file, pruner="none", pruner_options={}, terminator=None)
     arms = tuple(file.arms())
     data = {tuple(sorted(arm.runs.data.items())) for arm in arms}
-    return _Asked(file, arms, len(data) > 1)
+    return _Asked(file, unpruned, arms, len(data) > 1)
 
 
 def read(trial_id: int) -> TrialSpec:
@@ -151,9 +152,10 @@ def read(trial_id: int) -> TrialSpec:
     if row.experiment_id is None:
         raise ValueError(f"trial {trial_id} belongs to no experiment")
     asked = _asked(row.experiment_id, row.created_at)
-    file, arm = asked.file, asked.arms[row.arm_index]
+    arm = asked.arms[row.arm_index]
     replicate = row.kind == "replication"
     searches = row.kind == "search"
+    file = asked.file if searches else asked.unpruned
     configuration = json.loads(row.configuration) if row.configuration else None
     parameters = _fixed_parameters(row.parameters, arm, configuration)
     return TrialSpec(
@@ -170,18 +172,8 @@ def read(trial_id: int) -> TrialSpec:
         objective=configuration["objective"] if configuration else row.objective,
         official_metric=row.official_metric,
         direction=row.direction,
-        metrics=file.metrics,
-        sampler=file.sampler,
-        sampler_options=file.sampler_options,
-        # Replicates and probes run to their end: a pruned one would have no score.
-        pruner=file.pruner if searches else "none",
-        pruner_options=file.pruner_options if searches else {},
-        terminator=file.terminator if searches else None,
-        # Replicates of both sides end by the same rule and have the same folds.
-        early_stopping=file.stopping_rule(row.official_metric, row.direction),
-        fidelity=file.fidelity,
+        file=file,
         budget=_budget(file.fidelity, parameters),
-        folds=file.folds,
         grid=arm_grid(arm, file.grid_points) if file.sampler == "grid" else {},
         arm=arm,
         row=row.row,
@@ -193,7 +185,6 @@ def read(trial_id: int) -> TrialSpec:
         arms_differ_in_data=asked.arms_differ_in_data,
         dimensions=max(len(each.searched) for each in asked.arms),
         earlier_trials=ids_in(row.study_attributes) if searches else (),
-        packages=file.code,
         experiment_code=row.experiment_code,
         lacks_code=replicate and not (configuration or {}).get("code"),
     )

@@ -112,7 +112,7 @@ def test_a_worker_reads_no_yaml(monkeypatch: pytest.MonkeyPatch) -> None:
     _refuse_yaml(monkeypatch)
     claim = queue.claim(queue="cpu", worker_id=None)
     assert claim is not None
-    assert trial_spec.read(claim.trial_id).sampler == "halton"
+    assert trial_spec.read(claim.trial_id).file.sampler == "halton"
 
 
 @pytest.mark.django_db

@@ -33,10 +33,10 @@ def test_both_arms_of_a_verdict_stop_early_by_the_same_rule() -> None:
     replication = cast.repeated(_searched("patient", RULE), done=0)
     baseline, candidate = _of_both_sides(replication)
     assert baseline.parameters != candidate.parameters
-    assert baseline.early_stopping == candidate.early_stopping
+    assert baseline.file.early_stopping == candidate.file.early_stopping
     held = EarlyStopping("validation_accuracy", True, Patience(7, 0.001, "cumulative"))
-    assert candidate.early_stopping == held
-    assert baseline.folds == candidate.folds
+    assert candidate.file.early_stopping == held
+    assert baseline.file.folds == candidate.file.folds
 
 
 @pytest.mark.parametrize("more", ["", RULE])
@@ -47,8 +47,8 @@ def test_a_champion_found_under_another_rule_is_run_under_that_of_its_challenger
     cast.decided("champion", "adopt", "It is clearly better than what we had before.")
     replication = cast.repeated(_searched("challenger", more), done=0)
     baseline, candidate = _of_both_sides(replication)
-    assert baseline.early_stopping == candidate.early_stopping
-    assert (candidate.early_stopping is not None) is bool(more)
+    assert baseline.file.early_stopping == candidate.file.early_stopping
+    assert (candidate.file.early_stopping is not None) is bool(more)
 
 
 def test_every_arm_knows_how_many_dimensions_the_widest_searches() -> None:
@@ -71,6 +71,6 @@ def test_a_replicate_is_neither_pruned_nor_ended_with_its_search() -> None:
     trial = Trial.objects.filter(study__experiment=search).first()
     assert trial is not None
     searched = trial_spec.read(trial.pk)
-    assert searched.terminator is not None
+    assert searched.file.terminator is not None
     for each in _of_both_sides(cast.repeated(search, done=0)):
-        assert (each.pruner, each.terminator) == ("none", None)
+        assert (each.file.pruner, each.file.terminator) == ("none", None)

@@ -113,7 +113,7 @@ def test_workers_take_the_runs_of_a_finished_search_and_train_them_whole() -> No
     claim = claiming.claim(queue="cpu", worker_id=None)
     assert claim is not None
     spec = trial_spec.read(claim.trial_id)
-    assert (spec.kind, spec.pruner, spec.parameters) == ("probe", "none", spec.parameters)
+    assert (spec.kind, spec.file.pruner, spec.parameters) == ("probe", "none", spec.parameters)
     assert spec.parameters is not None and spec.parameters["epochs"] == 3
 
 
