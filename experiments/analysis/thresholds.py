@@ -267,5 +267,3 @@ WAITING_SHARE: Final = 0.2
 SLOW_STEP_FACTOR: Final = 3.0
 SLOW_STEP_LOSS: Final = 0.1
 STEP_TIMES_NEEDED: Final = 20
-# Chosen: examples to the target within a fifth of the least is still perfect scaling.
-PERFECT_SCALING: Final = 1.2

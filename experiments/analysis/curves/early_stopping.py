@@ -7,7 +7,6 @@ at different evaluations of the same curve.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -73,20 +72,6 @@ def after(waiting: Waiting, value: float, patience: Patience, *, maximize: bool)
         used = waiting.used if patience.rule == "cumulative" else 0
         return replace(waiting, best=loss, used=used)
     return replace(waiting, used=waiting.used + 1)
-
-
-def stops_at(values: Iterable[float], patience: Patience, *, maximize: bool) -> int | None:
-    """The index of the evaluation after which a run stops, None when it never does.
-
-    Args:
-        values: [T] the metric at each evaluation, in order.
-    """
-    waiting = Waiting()
-    for index, value in enumerate(values):
-        waiting = after(waiting, value, patience, maximize=maximize)
-        if waiting.used >= patience.patience:
-            return index
-    return None
 
 
 def _loss(value: float, maximize: bool) -> float:

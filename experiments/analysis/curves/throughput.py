@@ -6,7 +6,7 @@ Source: Tuning Playbook, "Choosing the batch size", "Optimizing the input pipeli
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -56,15 +56,6 @@ class BatchChoice:
     batch: int
     throughput: float
     doublings: tuple[Doubling, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class CriticalBatch:
-    """Largest batch with perfect scaling, and examples to the target for each batch tried."""
-
-    batch: int
-    examples: Mapping[int, float]
-    beyond: tuple[int, ...]
 
 
 def input_bound(step_seconds: Floats, waiting_seconds: Floats | None = None) -> Diagnosis:
@@ -165,26 +156,6 @@ def batch_size(current: int, throughput: Mapping[int, float]) -> Diagnosis:
             f"Batch {choice.batch} processes more examples per second", detail, evidence
         )
     return BATCH_SIZE.passes(detail, evidence)
-
-
-def critical_batch(steps_to_target: Mapping[int, Sequence[float]]) -> CriticalBatch | None:
-    """Return the largest batch at which doubling still halves the steps to a target.
-
-    steps_to_target: for each batch size, the steps of repeated runs that reached the target. The
-    examples (batch times median steps) stay within a fifth of the least up to there. None below
-    two sizes. Source: Shallue et al. (2019), perfect scaling; Tuning Playbook, batch size.
-    """
-    examples = {
-        batch: batch * float(np.median([s for s in steps if math.isfinite(s)]))
-        for batch, steps in sorted(steps_to_target.items())
-        if batch > 0 and any(math.isfinite(step) for step in steps)
-    }
-    if len(examples) < 2:
-        return None
-    limit = thresholds.PERFECT_SCALING * min(examples.values())
-    scaling = [batch for batch, needed in examples.items() if needed <= limit]
-    largest = max(scaling)
-    return CriticalBatch(largest, examples, tuple(batch for batch in examples if batch > largest))
 
 
 def _waiting_share(step_seconds: Floats, waiting_seconds: Floats | None) -> float | None:

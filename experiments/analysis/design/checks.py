@@ -39,11 +39,6 @@ class Check:
     number: str
     diagnosis: Diagnosis
 
-    @property
-    def refuses(self) -> bool:
-        """Test whether such a design is not run."""
-        return self.diagnosis.fired and self.diagnosis.severity is Severity.PROBLEM
-
 
 def check_design(design: Design) -> tuple[Check, ...]:
     """Return what every rule says: those that fired first, the gravest first of them."""

@@ -163,10 +163,10 @@ def above_chance(
 ) -> Diagnosis:
     """R14: the baseline's scores over seeds lie more than 3 standard deviations from chance.
 
-    scores: [N] of N seeds. chance: what knowing nothing of the input gives, see
-    `chance_accuracy` and `chance_error`. evaluated_on: number of validation examples of a score
-    that is a share of them; then the binomial standard error of chance counts where it is larger
-    than the spread over seeds.
+    scores: [N] of N seeds. chance: what knowing nothing of the input gives: the
+    share of the largest class, or the error of predicting the mean. evaluated_on: number of
+    validation examples of a score that is a share of them; then the binomial standard error of
+    chance counts where it is larger than the spread over seeds.
     """
     values = np.asarray(scores, dtype=np.float64)
     evidence: dict[str, object] = {"seeds": values.size, "chance": chance}
@@ -193,27 +193,6 @@ def above_chance(
     if gain > SPREADS_FROM_CHANCE * spread and gain > 0:
         return ABOVE_CHANCE.passes(detail, evidence)
     return ABOVE_CHANCE.fires("The baseline is hardly better than chance", detail, evidence)
-
-
-def chance_accuracy(class_counts: Sequence[int]) -> float:
-    """Return the accuracy of always naming the largest class.
-
-    Raises ValueError without examples or for a negative count.
-    """
-    if not class_counts or min(class_counts) < 0 or sum(class_counts) == 0:
-        raise ValueError("expected the number of examples of each class, at least one in all")
-    return max(class_counts) / sum(class_counts)
-
-
-def chance_error(targets: Sequence[float]) -> float:
-    """Return the root mean square error of always predicting the mean of the targets.
-
-    Raises ValueError without targets or for one that is not finite.
-    """
-    values = np.asarray(targets, dtype=np.float64)
-    if values.size == 0 or not np.isfinite(values).all():
-        raise ValueError("expected at least one finite target")
-    return float(values.std())
 
 
 def _allowed(trials: int) -> tuple[Part, ...]:

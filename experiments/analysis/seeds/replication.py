@@ -8,7 +8,6 @@ what the two seeds do to both arms alike.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from math import ceil, isfinite, nan
 from typing import Literal
 
@@ -63,46 +62,6 @@ def gains(candidate: ArrayLike, baseline: ArrayLike, direction: Direction) -> ND
     sign = 1.0 if direction == "maximize" else -1.0
     with np.errstate(invalid="ignore"):  # inf - inf is NaN, which is what it should be
         return sign * (np.asarray(candidate, np.float64) - np.asarray(baseline, np.float64))
-
-
-@dataclass(frozen=True, slots=True)
-class Replicate:
-    """One finished replicate: its seeds, its score (NaN when it diverged), its evaluations.
-
-    `split_seed` is None for an objective that has no split to vary; `evaluations` is the number
-    of times the official metric was evaluated, None when unknown.
-    """
-
-    train_seed: int
-    split_seed: int | None
-    score: float
-    evaluations: int | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Pairs:
-    """Scores of both arms, replicate i of each under the same seeds when `paired`.
-
-    `candidate` and `baseline` hold N scores each (N may differ when not `paired`), NaN included.
-    `train_seeds` and `split_seeds` are those of the candidate's replicates. `left_out` counts
-    replicates of either arm that found no partner.
-    """
-
-    candidate: tuple[float, ...]
-    baseline: tuple[float, ...]
-    train_seeds: tuple[int, ...]
-    split_seeds: tuple[int | None, ...]
-    candidate_evaluations: tuple[int | None, ...]
-    baseline_evaluations: tuple[int | None, ...]
-    paired: bool
-    left_out: int = 0
-
-
-def _first_of_each_seed(runs: Sequence[Replicate]) -> dict[tuple[int, int | None], Replicate]:
-    first: dict[tuple[int, int | None], Replicate] = {}
-    for run in runs:
-        first.setdefault((run.train_seed, run.split_seed), run)
-    return first
 
 
 def evaluation_mismatch(

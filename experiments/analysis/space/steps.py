@@ -44,40 +44,6 @@ BEST_STEP = Rule(
     action="run_shorter",
 )
 
-# Playbook: what a first, shorter round teaches about the second, the surest first.
-TRANSFER = (
-    ("warm-up length", "very likely"),
-    ("initialisation", "very likely"),
-    ("architecture", "likely"),
-    ("optimizer hyperparameters", "might"),
-    ("data augmentation", "might"),
-    ("regularisation", "might"),
-    ("learning-rate schedule", "unlikely"),
-)
-
-_KIND_OF = {
-    "warmup": "warm-up length",
-    "init": "initialisation",
-    "layers": "architecture",
-    "units": "architecture",
-    "width": "architecture",
-    "depth": "architecture",
-    "hidden": "architecture",
-    "schedule": "learning-rate schedule",
-    "decay_steps": "learning-rate schedule",
-    "weight_decay": "regularisation",
-    "dropout": "regularisation",
-    "smoothing": "regularisation",
-    "augment": "data augmentation",
-    "mixup": "data augmentation",
-    "learning_rate": "optimizer hyperparameters",
-    "lr": "optimizer hyperparameters",
-    "momentum": "optimizer hyperparameters",
-    "beta": "optimizer hyperparameters",
-    "eps": "optimizer hyperparameters",
-    "optimizer": "optimizer hyperparameters",
-}
-
 
 @dataclass(frozen=True, slots=True)
 class Round:

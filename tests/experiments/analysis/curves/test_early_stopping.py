@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import pytest
 from hypothesis import given
@@ -10,7 +11,8 @@ from experiments.analysis.curves.early_stopping import (
     PATIENCE_RULES,
     Patience,
     PatienceRule,
-    stops_at,
+    Waiting,
+    after,
 )
 
 # Gold: JuliaAI/EarlyStopping.jl, test/criteria.jl (MIT); steps count from 1, 0 is never.
@@ -22,6 +24,16 @@ OTHER_SINCE_BEST = {2: 5, 3: 9}
 
 values = st.lists(st.floats() | st.floats(-5, 5), max_size=30)
 rules = st.sampled_from(PATIENCE_RULES)
+
+
+def stops_at(run: Sequence[float], patience: Patience, *, maximize: bool) -> int | None:
+    """The index of the evaluation after which a run stops, None when it never does."""
+    waiting = Waiting()
+    for index, value in enumerate(run):
+        waiting = after(waiting, value, patience, maximize=maximize)
+        if waiting.used >= patience.patience:
+            return index
+    return None
 
 
 def _step(losses: list[float], patience: int, rule: PatienceRule) -> int:

@@ -10,7 +10,6 @@ from hypothesis import strategies as st
 from experiments.analysis.curves.throughput import (
     batch_size,
     choose_batch,
-    critical_batch,
     input_bound,
     seconds_per_step,
 )
@@ -78,16 +77,6 @@ def test_a_batch_with_far_lower_throughput_is_noticed() -> None:
     assert batch_size(128, THROUGHPUT).status is Status.PASSED
     assert batch_size(7, THROUGHPUT).status is Status.NOT_CHECKABLE
     assert choose_batch({}) is None
-
-
-def test_the_critical_batch_ends_perfect_scaling() -> None:
-    found = critical_batch(
-        {64: [1000, 1010], 128: [500], 256: [260], 512: [240], 1024: [math.inf]}
-    )
-    assert found is not None
-    assert found.batch == 256
-    assert found.beyond == (512,)
-    assert critical_batch({64: [100]}) is None
 
 
 @given(st.lists(st.floats(), max_size=40), st.lists(st.floats(), max_size=40))

@@ -12,7 +12,6 @@ from experiments.analysis.curves.trial_findings import (
     Circumstances,
     DeclaredSeries,
     diagnose_trial,
-    diverging,
 )
 from experiments.analysis.diagnosis import Diagnosis, Status
 from experiments.analysis.rules import RULES
@@ -145,8 +144,10 @@ def test_without_a_training_loss_a_jump_above_the_start_is_a_divergence() -> Non
 
 def test_a_running_trial_tells_divergence_at_its_second_value() -> None:
     loss = train_loss(np.array([2.0, math.nan]))
-    assert {d.rule for d in diverging([loss], planned_steps=1000)} == {"divergence", "non_finite"}
-    assert diverging([train_loss()]) == []
+    found = diagnose_trial([loss], Circumstances(finished=False, planned_steps=1000))
+    assert {d.rule for d in found if d.fired} == {"divergence", "non_finite"}
+    running = diagnose_trial([train_loss()], Circumstances(finished=False))
+    assert not any(d.fired for d in running)
 
 
 def test_every_rule_named_is_in_the_catalogue() -> None:
