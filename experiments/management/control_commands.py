@@ -10,8 +10,7 @@ import click
 from experiments.management.command_group import ExperimentName, say_json, with_database
 
 if TYPE_CHECKING:
-    from experiments.design.queries.records import TrialRecord
-    from experiments.models import Experiment
+    from experiments.design.queries.records import ExperimentRecord, TrialRecord
     from experiments.team.queries.access import Access
 
 _EXPERIMENT = click.argument("experiment", type=ExperimentName(), metavar="PROJECT/NAME")
@@ -177,13 +176,13 @@ def add_to(group: click.Group) -> None:
         group.add_command(command)
 
 
-def _found(user: str | None, reference: str) -> tuple[Access, Experiment]:
+def _found(user: str | None, reference: str) -> tuple[Access, ExperimentRecord]:
     from experiments.management.acting_person import person
     from experiments.team.queries.access import get_project
     from experiments.trials.lifecycle.queries import progress
 
     experiment = progress.find(reference)
-    return get_project(person(user), experiment.project.slug), experiment
+    return get_project(person(user), reference.partition("/")[0]), experiment
 
 
 def _say(reference: str, message: str, as_json: bool) -> None:
@@ -209,7 +208,7 @@ def _cap(text: str | None) -> float | Literal["keep"] | None:
         raise VerdictError("This cannot be changed so.", [problem]) from None
 
 
-def _trial(experiment: Experiment, name: str) -> TrialRecord:
+def _trial(experiment: ExperimentRecord, name: str) -> TrialRecord:
     from experiments.design.trial_names import parse_trial_name
     from experiments.errors import NotFound
     from experiments.trials.table.queries.trial_detail import find_trial

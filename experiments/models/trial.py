@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Protocol
+
 from django.db import models
 from django.db.models import Q
 
 from experiments.models.experiment import Experiment
 from experiments.models.project import Configuration, Project
-from experiments.models.replication import Purpose, Replication
+from experiments.models.replication import Purpose
 from experiments.models.step_field import StepField
 
 
@@ -118,16 +120,29 @@ class Environment(models.Model):
         return self.digest[:12]
 
 
+class Declared(Protocol):
+    """A replication, or a record of one, as far as its replicates are found by it."""
+
+    @property
+    def pk(self) -> int: ...
+    @property
+    def purpose(self) -> str: ...
+    @property
+    def group(self) -> int: ...
+    @property
+    def pairs_queued(self) -> int: ...
+
+
 class TrialQuerySet(models.QuerySet["Trial"]):
-    def replicates_of(self, replication: Replication) -> TrialQuerySet:
+    def replicates_of(self, replication: Declared) -> TrialQuerySet:
         """Runs of a replication, those of a baseline that it shares with others included.
 
         Others may have gone on to later looks, so pairs beyond its own are left out.
         """
         if replication.purpose != Purpose.VERDICT:
-            return self.filter(study__replication=replication)
+            return self.filter(study__replication=replication.pk)
         shared = Q(study__replication=replication.group, study__side=Side.BASELINE)
-        own = Q(study__replication=replication, study__side=Side.CANDIDATE)
+        own = Q(study__replication=replication.pk, study__side=Side.CANDIDATE)
         return self.filter(shared | own, pair__lt=replication.pairs_queued)
 
 

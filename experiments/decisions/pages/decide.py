@@ -48,7 +48,7 @@ def _evidence_context(parts: PathContext) -> dict[str, Any]:
     state = parts.replication
     if state is None:
         return {"replication": None}
-    replication = required(find_replication(parts.access, parts.experiment.pk, state.id))
+    replication = required(find_replication(parts.access, parts.experiment, state.id))
     evidence = evaluate(replication)
     verdict = evidence.verdict
     looks = evidence.schedule.looks
@@ -115,7 +115,7 @@ def record_decision(request: HttpRequest, access: Access, name: str) -> HttpResp
     state = parts.replication
     replication = None
     if state is not None:
-        replication = required(find_replication(access, parts.experiment.pk, state.id))
+        replication = required(find_replication(access, parts.experiment, state.id))
     made = attempted(
         request,
         lambda: decisions.record(
@@ -142,7 +142,7 @@ def record_decision(request: HttpRequest, access: Access, name: str) -> HttpResp
 def open_test(request: HttpRequest, access: Access, name: str, replication: int) -> HttpResponse:
     """Show the test scores; the opening is counted and frozen into the decision."""
     experiment = required(find_experiment(access, name))
-    declared = required(find_replication(access, experiment.pk, replication))
+    declared = required(find_replication(access, experiment, replication))
     opened = attempted(
         request, lambda: replications.open_test(access=access, replication=declared)
     )

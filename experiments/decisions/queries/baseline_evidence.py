@@ -15,7 +15,7 @@ from experiments.analysis.design.search_checks import above_chance
 from experiments.analysis.diagnosis import Diagnosis
 from experiments.analysis.seeds import replication as scoring
 from experiments.design.metrics import Metric, declared_metrics, guess
-from experiments.models import Replication
+from experiments.design.queries.records import AnyReplication
 from experiments.verdict.queries.replicates import ReplicateRun, replicate_runs
 
 
@@ -27,7 +27,7 @@ class BaselineEvidence:
     declared or seeds are still to come.
     """
 
-    replication: Replication
+    replication: AnyReplication
     runs: Sequence[ReplicateRun]
     scores: Sequence[float | None]
     chance: float | None
@@ -85,7 +85,7 @@ class BaselineEvidence:
         }
 
 
-def evaluate(replication: Replication) -> BaselineEvidence:
+def evaluate(replication: AnyReplication) -> BaselineEvidence:
     """Read the replicates and, once all are in, hold them against chance."""
     experiment = replication.experiment
     runs = sorted(replicate_runs(replication), key=lambda run: run.pair)

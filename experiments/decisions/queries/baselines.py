@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+from experiments.design.queries.records import (
+    OF_EXPERIMENT,
+    OF_REPLICATION,
+    ReplicationRecord,
+    record_of,
+    replication_record,
+)
 from experiments.models import Replication
 from experiments.models.replication import Purpose
 from experiments.team.queries.access import Access
 
 
-def newest_baseline(access: Access) -> Replication | None:
+def newest_baseline(access: Access) -> ReplicationRecord | None:
     """The baseline that a project ran last, decided or not; None before the first."""
-    return (
-        Replication.objects.filter(
-            experiment__project_id=access.project_id, purpose=Purpose.BASELINE
-        )
-        .select_related("experiment__project", "candidate")
-        .order_by("-pk")
-        .first()
-    )
+    rows = Replication.objects.filter(
+        experiment__project_id=access.project_id, purpose=Purpose.BASELINE
+    ).select_related(*OF_REPLICATION, *(f"experiment__{name}" for name in OF_EXPERIMENT))
+    row = rows.order_by("-pk").first()
+    return replication_record(row, record_of(row.experiment)) if row else None
 
 
 def is_baseline(experiment_id: int) -> bool:

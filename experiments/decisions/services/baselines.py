@@ -22,7 +22,7 @@ from experiments.design import configuration
 from experiments.design.document import commands, experiment_file
 from experiments.design.document.experiment_file import ExperimentFile
 from experiments.design.document.objectives import refusal
-from experiments.design.queries.records import AnyExperiment
+from experiments.design.queries.records import AnyExperiment, AnyReplication
 from experiments.design.review.design_review import check_project
 from experiments.errors import Conflict, InvalidExperiment, NotOpenYet, Problem, VerdictError
 from experiments.models import Configuration, Decision, Experiment, Project, Replication, Study
@@ -171,7 +171,7 @@ def _queue(replication: Replication, seeds: int) -> None:
     dispatch.wake(experiment.queue, min(experiment.parallel, seeds))
 
 
-def record(*, access: Access, replication: Replication, reason: str) -> Decision:
+def record(*, access: Access, replication: AnyReplication, reason: str) -> Decision:
     """Enter a baseline that has run as the champion of production, with its scores frozen.
 
     In an empty log it is decision 0, else the next one.

@@ -10,7 +10,7 @@ from typing import Any
 from django.db import IntegrityError, transaction
 
 from experiments.decisions.services import decision_log
-from experiments.design.queries.records import AnyExperiment
+from experiments.design.queries.records import AnyExperiment, AnyReplication
 from experiments.errors import Conflict, NotFound, NotOpenYet, Problem, VerdictError
 from experiments.models import Configuration, Decision, Experiment, Project, Replication
 from experiments.models.decision import Choice
@@ -41,7 +41,7 @@ def record(
     experiment: AnyExperiment,
     choice: str,
     reason: str,
-    replication: Replication | None = None,
+    replication: AnyReplication | None = None,
     state: str = "",
     override: bool = False,
     target: str = "production",
@@ -122,7 +122,9 @@ def _deployed(
     return {"checkpoint": document} if document else {}
 
 
-def _check_choice(choice: str, experiment: AnyExperiment, replication: Replication | None) -> None:
+def _check_choice(
+    choice: str, experiment: AnyExperiment, replication: AnyReplication | None
+) -> None:
     if replication is not None and replication.experiment_id != experiment.pk:
         raise NotFound(f"{experiment.name} has no replication {replication.pk}.")
     if choice not in (*_NEEDS_A_VERDICT, Choice.DROPPED):

@@ -14,7 +14,12 @@ from django.db.models.functions import Coalesce
 
 from experiments.design.document.stop_rules import STOPPED_ATTRIBUTE
 from experiments.design.queries.awaiting_decision import awaiting_decision
-from experiments.design.queries.records import AnyExperiment, ExperimentRecord, record_of
+from experiments.design.queries.records import (
+    OF_EXPERIMENT,
+    AnyExperiment,
+    ExperimentRecord,
+    record_of,
+)
 from experiments.design.space.search_space import values_in_words
 from experiments.design.trial_names import arm_letter, trial_name
 from experiments.errors import NotFound
@@ -225,8 +230,7 @@ def free_name(project_id: int, name: str) -> str:
 
 def find_experiment(access: Access, name: str) -> ExperimentRecord | None:
     """An experiment of a project by its name, with its best trial and who made it."""
-    best = [f"best_trial__{each}" for each in ("study", "configuration", "environment")]
-    rows = Experiment.objects.select_related(*best, "created_by", "extends")
+    rows = Experiment.objects.select_related(*OF_EXPERIMENT)
     row = rows.filter(project_id=access.project_id, name=name).first()
     return record_of(row) if row else None
 

@@ -1,4 +1,4 @@
-"""Frozen records of an experiment and its trials: they hold columns, and cannot query."""
+"""Frozen records of experiments, trials, replications: they hold columns, and cannot query."""
 
 from __future__ import annotations
 
@@ -6,7 +6,14 @@ from dataclasses import dataclass, fields
 from datetime import datetime
 from typing import Any
 
-from experiments.models import Configuration, Environment, Experiment, Study, Trial
+from experiments.models import (
+    Configuration,
+    Environment,
+    Experiment,
+    Replication,
+    Study,
+    Trial,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,9 +139,50 @@ class ExperimentRecord:
         return self.name
 
 
+@dataclass(frozen=True, slots=True)
+class ReplicationRecord:
+    """Columns of a replication, as its model names them, with its experiment and both sides."""
+
+    pk: int
+    experiment_id: int
+    experiment: ExperimentRecord
+    purpose: str
+    candidate_id: int
+    candidate: ConfigurationRecord
+    baseline_id: int | None
+    baseline: ConfigurationRecord | None
+    candidate_trial: TrialRecord | None
+    against_champion: bool
+    score_rule: str
+    margin: float
+    smallest_gain: float | None
+    looks: str
+    level: float
+    level_source: str
+    pairs_queued: int
+    extra_looks: str
+    guards: str
+    candidates: int
+    group: int
+    declared_looks: tuple[int, ...]
+    looks_after_the_last: tuple[int, ...]
+    declared_guards: tuple[dict[str, Any], ...]
+
+
 # For what reads columns only, of a record or of a row that a service has locked.
+AnyConfiguration = ConfigurationRecord | Configuration
 AnyTrial = TrialRecord | Trial
 AnyExperiment = ExperimentRecord | Experiment
+AnyReplication = ReplicationRecord | Replication
+
+# Relations that a row is read with for its record.
+OF_TRIAL = ("study", "configuration", "environment")
+OF_EXPERIMENT = (*(f"best_trial__{name}" for name in OF_TRIAL), "created_by", "extends")
+OF_REPLICATION = (
+    "candidate",
+    "baseline",
+    *(f"candidate_trial__{name}" for name in OF_TRIAL),
+)
 
 
 def record_of(row: Experiment) -> ExperimentRecord:
@@ -162,8 +210,23 @@ def trial_record(row: Trial) -> TrialRecord:
     )
 
 
+def replication_record(row: Replication, experiment: ExperimentRecord) -> ReplicationRecord:
+    """The record of a replication of that experiment, which was read with `OF_REPLICATION`."""
+    return ReplicationRecord(
+        **_columns(ReplicationRecord, row, "experiment candidate baseline candidate_trial"),
+        experiment=experiment,
+        candidate=ConfigurationRecord(**_columns(ConfigurationRecord, row.candidate)),
+        baseline=ConfigurationRecord(**_columns(ConfigurationRecord, row.baseline))
+        if row.baseline
+        else None,
+        candidate_trial=trial_record(row.candidate_trial) if row.candidate_trial else None,
+    )
+
+
 def _columns(
-    record: type, row: Experiment | Trial | Study | Configuration | Environment, without: str = ""
+    record: type,
+    row: Experiment | Trial | Study | Configuration | Environment | Replication,
+    without: str = "",
 ) -> dict[str, Any]:
     left_out = without.split()
     return {

@@ -9,6 +9,7 @@ from pydantic import Field
 
 from experiments.analysis.seeds.guards import Limit
 from experiments.design.queries.experiments import get_experiment
+from experiments.design.queries.records import ReplicationRecord
 from experiments.team.api import auth
 from experiments.team.queries.access import Access
 from experiments.trials.table.queries.trial_detail import get_trial
@@ -20,7 +21,6 @@ from experiments.verdict.api.replication_schemas import (
 )
 from experiments.verdict.evidence.evidence import Evidence, evaluate
 from experiments.verdict.queries.replication_state import (
-    Replication,
     ReplicationState,
     get_replication,
     replication_state,
@@ -135,7 +135,7 @@ def measure_variance(request: TokenRequest, slug: str, name: str) -> Any:
 
 def _writable(
     request: TokenRequest, slug: str, name: str, replication: int
-) -> tuple[Access, Replication]:
+) -> tuple[Access, ReplicationRecord]:
     access = auth.writing(request, slug)
     return access, get_replication(access, get_experiment(access, name), replication)
 

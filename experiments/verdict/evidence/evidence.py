@@ -16,8 +16,7 @@ from experiments.analysis.seeds.variance import SourcesOfVariance
 from experiments.analysis.seeds.verdict import Verdict, judge
 from experiments.design.document import experiment_file
 from experiments.design.metrics import Metric, declared_metrics
-from experiments.design.queries.records import AnyExperiment
-from experiments.models import Replication
+from experiments.design.queries.records import AnyExperiment, AnyReplication
 from experiments.trials.lifecycle.queries.runs import parameters_of
 from experiments.verdict.evidence import spread
 from experiments.verdict.evidence.conclusion_bounds import fixed, fixed_in, varied, varied_in
@@ -59,7 +58,7 @@ class Evidence:
     shown and never decides; `guard_means` each side's means of the guard metrics.
     """
 
-    replication: Replication
+    replication: AnyReplication
     schedule: Schedule
     look_index: int | None
     runs: Mapping[str, Sequence[ReplicateRun]]
@@ -148,11 +147,11 @@ class Evidence:
         ]
 
 
-def _document(replication: Replication) -> Any:
+def _document(replication: AnyReplication) -> Any:
     return json.loads(replication.baseline.document) if replication.baseline else None
 
 
-def evaluate(replication: Replication) -> Evidence:
+def evaluate(replication: AnyReplication) -> Evidence:
     """Read the replicates and judge them at the present look.
 
     `state` is read first: whoever finds it unchanged later knows that the rest is as well.
@@ -248,7 +247,7 @@ def _waiting(open_runs: int, accidents: int, pairs: int) -> str:
     return ""
 
 
-def _unfair(replication: Replication, tuned: Sequence[str]) -> list[str]:
+def _unfair(replication: AnyReplication, tuned: Sequence[str]) -> list[str]:
     """Reasons that the candidate may not be compared with its baseline, as configurations."""
     if replication.baseline is None:
         return []
@@ -261,7 +260,7 @@ def _unfair(replication: Replication, tuned: Sequence[str]) -> list[str]:
 
 
 def _judge(
-    replication: Replication,
+    replication: AnyReplication,
     schedule: Schedule,
     runs: Mapping[str, Sequence[ReplicateRun]],
     scores: Mapping[str, Sequence[float | None]],

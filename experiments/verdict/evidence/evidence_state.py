@@ -9,14 +9,15 @@ from typing import Any
 
 from django.db.models import Q, Sum
 
-from experiments.models import Finding, Replication, SeriesBatch, Trial
+from experiments.design.queries.records import AnyReplication
+from experiments.models import Finding, SeriesBatch, TestOpening, Trial
 
 _DIGITS = 16  # hexadecimal digits of each part
 _DECLARED = ("looks", "extra_looks", "pairs_queued", "level", "margin", "guards")
 _PARTS = ("the replicates", "the looks", "the openings of test scores", "the findings")
 
 
-def evidence_state(replication: Replication) -> str:
+def evidence_state(replication: AnyReplication) -> str:
     """Digest of everything that a verdict rests on and a decision answers for: 64 digits.
 
     Findings count when they ask for something as a *problem*, or somebody dismissed them.
@@ -27,7 +28,7 @@ def evidence_state(replication: Replication) -> str:
     parts = (
         [list(runs.order_by("pk").values_list("pk", "state", "attempt", "value")), logged],
         [getattr(replication, name) for name in _DECLARED],
-        replication.test_openings.count(),
+        TestOpening.objects.filter(replication=replication.pk).count(),
         [_findings(replication), replication.experiment.mutes_overfitting],
     )
     return "".join(map(_digest, parts))
@@ -43,7 +44,7 @@ def changed_parts(shown: str, now: str) -> Sequence[str]:
     ]
 
 
-def _findings(replication: Replication) -> list[tuple[object, ...]]:
+def _findings(replication: AnyReplication) -> list[tuple[object, ...]]:
     every = Finding.objects.filter(experiment_id=replication.experiment_id)
     problems = every.asking().filter(severity="problem")
     rows = every.filter(Q(dismissed_at__isnull=False) | Q(pk__in=problems.values("pk")))

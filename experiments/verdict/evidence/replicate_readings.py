@@ -14,9 +14,8 @@ from experiments.analysis.seeds.gains import Gains, compare_gains
 from experiments.analysis.seeds.guards import Guard, Limit
 from experiments.analysis.seeds.validity import RunFacts
 from experiments.design.metrics import guess, is_test
-from experiments.design.queries.records import AnyExperiment
-from experiments.models import Replication
-from experiments.verdict.queries.replicates import ReplicateRun, test_scores
+from experiments.design.queries.records import AnyExperiment, AnyReplication
+from experiments.verdict.queries.replicates import ReplicateRun, test_openings, test_scores
 
 SIDES = ("candidate", "baseline")
 # Guards on what a run cost, which every run records without logging it.
@@ -71,7 +70,7 @@ def share_seeds(runs: Mapping[str, Sequence[ReplicateRun]]) -> bool:
     return ours == theirs
 
 
-def score_of(run: ReplicateRun, replication: Replication) -> float | None:
+def score_of(run: ReplicateRun, replication: AnyReplication) -> float | None:
     if run.is_open:
         return None
     direction = direction_of(replication.experiment)
@@ -132,7 +131,7 @@ def mean_best(runs: Sequence[ReplicateRun], experiment: AnyExperiment) -> float 
     )
 
 
-def selection_of(replication: Replication, scores: Sequence[float | None]) -> Selection | None:
+def selection_of(replication: AnyReplication, scores: Sequence[float | None]) -> Selection | None:
     trial = replication.candidate_trial
     if trial is None or trial.value is None:
         return None
@@ -165,12 +164,12 @@ def test_metric_of(experiment: AnyExperiment, declared: Mapping[str, Any]) -> st
 
 
 def test_look(
-    replication: Replication,
+    replication: AnyReplication,
     runs: Mapping[str, Sequence[ReplicateRun]],
     scores: Mapping[str, Sequence[float | None]],
     metric: str,
 ) -> TestLook | None:
-    openings = replication.test_openings.count()
+    openings = test_openings(replication)
     if not openings:
         return None
     sealed = test_scores(replication)

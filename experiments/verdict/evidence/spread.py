@@ -7,9 +7,7 @@ from dataclasses import dataclass
 
 from experiments.analysis.seeds import replication as scoring
 from experiments.analysis.seeds.variance import SourcesOfVariance, sources_of_variance
-from experiments.design.queries.records import AnyExperiment
-from experiments.models import Configuration as Configuration
-from experiments.models import Replication
+from experiments.design.queries.records import AnyConfiguration, AnyExperiment, AnyReplication
 from experiments.verdict.queries import replications
 from experiments.verdict.queries.replicates import ReplicateRun, replicate_runs
 
@@ -34,7 +32,7 @@ class Spread:
     measurements: dict[str, Measurement]
 
 
-def of_candidate(experiment: AnyExperiment, candidate: Configuration) -> Spread:
+def of_candidate(experiment: AnyExperiment, candidate: AnyConfiguration) -> Spread:
     """Measurements of a candidate's variance, the newest of each source."""
     found: dict[str, Measurement] = {}
     winners: list[list[float]] = []
@@ -62,14 +60,14 @@ def _of(found: dict[str, Measurement], purpose: str) -> Sequence[float]:
     return found[purpose].scores if purpose in found else ()
 
 
-def _by_study(runs: Sequence[ReplicateRun], replication: Replication) -> list[list[float]]:
+def _by_study(runs: Sequence[ReplicateRun], replication: AnyReplication) -> list[list[float]]:
     studies: dict[int, list[ReplicateRun]] = {}
     for run in runs:
         studies.setdefault(run.study_id, []).append(run)
     return [_scores(each, replication) for each in studies.values()]
 
 
-def _scores(runs: Sequence[ReplicateRun], replication: Replication) -> list[float]:
+def _scores(runs: Sequence[ReplicateRun], replication: AnyReplication) -> list[float]:
     direction: scoring.Direction = (
         "minimize" if replication.experiment.direction == "minimize" else "maximize"
     )

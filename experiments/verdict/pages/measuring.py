@@ -7,10 +7,10 @@ from django.http import HttpRequest, HttpResponse
 from django.views.decorators.http import require_POST
 
 from experiments.design.queries.experiments import get_experiment
-from experiments.design.queries.records import ExperimentRecord
+from experiments.design.queries.records import ConfigurationRecord, ExperimentRecord
 from experiments.team.pages.access import attempted, in_project
 from experiments.team.queries.access import Access
-from experiments.verdict.evidence.spread import Configuration, Measurement, of_candidate
+from experiments.verdict.evidence.spread import Measurement, of_candidate
 from experiments.verdict.pages.candidates import asked, to_page
 from experiments.verdict.queries.replication_state import find_replication, replication_state
 from experiments.verdict.services import variance
@@ -18,7 +18,7 @@ from experiments.verdict.services import variance
 PURPOSES = ("training_seed", "split_seed", "search_seed")
 
 
-def measuring(experiment: ExperimentRecord, candidate: Configuration) -> dict[str, str]:
+def measuring(experiment: ExperimentRecord, candidate: ConfigurationRecord) -> dict[str, str]:
     """Running measurements by source, in words; empty for one that may be started."""
     found = of_candidate(experiment, candidate).measurements
     return {purpose: _words(found.get(purpose)) for purpose in PURPOSES}
@@ -48,7 +48,7 @@ def measure(request: HttpRequest, access: Access, name: str, purpose: str) -> Ht
             access=access,
             experiment=experiment,
             purpose=purpose,
-            of=None if state is None else find_replication(access, experiment.pk, state.id),
+            of=None if state is None else find_replication(access, experiment, state.id),
         ),
     )
     if made is not None:

@@ -12,6 +12,7 @@ from django.template.loader import render_to_string
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from experiments.design.queries.experiments import find_experiment
+from experiments.design.queries.records import AnyReplication, ReplicationRecord
 from experiments.team.pages.access import attempted, in_project, required, whole_number
 from experiments.team.queries.access import Access
 from experiments.trials.lifecycle.queries.change_marker import change_marker
@@ -24,7 +25,7 @@ from experiments.verdict.pages.page_context import shared_context
 from experiments.verdict.panels.evidence_view import evidence_page
 from experiments.verdict.panels.path_context import PathContext, path_context
 from experiments.verdict.panels.replication_forms import SCORE_RULES, ReplicationForm
-from experiments.verdict.queries.replication_state import Replication, find_replication
+from experiments.verdict.queries.replication_state import find_replication
 from experiments.verdict.services import replications
 
 
@@ -58,7 +59,7 @@ def _replication_context(parts: PathContext) -> dict[str, Any]:
     state = parts.replication
     if state is None:
         return {"replication": None}
-    replication = required(find_replication(parts.access, parts.experiment.pk, state.id))
+    replication = required(find_replication(parts.access, parts.experiment, state.id))
     evidence = evaluate(replication)
     # Between two looks nothing but the seeds: no test, no interval, no mean.
     page = evidence_page(evidence.document(), judged=evidence.verdict is not None)
@@ -141,13 +142,13 @@ def repeat_accidents(
     return to_page(request, "seeds", access, name)
 
 
-def _declared(access: Access, name: str, number: int) -> Replication:
+def _declared(access: Access, name: str, number: int) -> ReplicationRecord:
     experiment = required(find_experiment(access, name))
-    return required(find_replication(access, experiment.pk, number))
+    return required(find_replication(access, experiment, number))
 
 
 def _queued(
-    request: HttpRequest, access: Access, name: str, queue: Callable[[], Replication]
+    request: HttpRequest, access: Access, name: str, queue: Callable[[], AnyReplication]
 ) -> HttpResponse:
     queued = attempted(request, queue)
     if queued is None:

@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from experiments.design.objective_code import recorded_code
-from experiments.models import Environment, Replication, SealedScore, Trial
+from experiments.design.queries.records import AnyReplication
+from experiments.models import Environment, SealedScore, TestOpening, Trial
 from experiments.models.trial import FailureKind, TrialState
 from experiments.trials.series.queries import series
 
@@ -58,7 +59,7 @@ class ReplicateRun:
         return self.state == TrialState.FAILED and self.failure_kind != FailureKind.INFEASIBLE
 
 
-def replicate_runs(replication: Replication) -> list[ReplicateRun]:
+def replicate_runs(replication: AnyReplication) -> list[ReplicateRun]:
     """All replicates, ordered by pair; of a repeated one only the newest. Three queries."""
     metric = replication.experiment.official_metric
     guards = [str(guard["metric"]) for guard in replication.declared_guards]
@@ -143,9 +144,14 @@ def _run(
     )
 
 
-def test_scores(replication: Replication) -> dict[int, dict[str, float | None]]:
+def test_openings(replication: AnyReplication) -> int:
+    """How often somebody has opened the test scores."""
+    return TestOpening.objects.filter(replication=replication.pk).count()
+
+
+def test_scores(replication: AnyReplication) -> dict[int, dict[str, float | None]]:
     """Sealed scores by trial. Call only when an opening has been recorded."""
-    if not replication.test_openings.exists():
+    if not test_openings(replication):
         raise PermissionError("the test scores of this replication have not been opened")
     found: dict[int, dict[str, float | None]] = {}
     runs = Trial.objects.replicates_of(replication)

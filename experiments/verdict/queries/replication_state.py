@@ -10,12 +10,18 @@ from datetime import datetime
 from django.db.models import Count, Q
 
 from experiments.analysis.seeds.guards import Limit
-from experiments.design.queries.records import AnyExperiment, AnyTrial
+from experiments.design.queries.records import (
+    OF_REPLICATION,
+    AnyExperiment,
+    AnyTrial,
+    ExperimentRecord,
+    ReplicationRecord,
+    replication_record,
+)
 from experiments.design.space.search_space import show
 from experiments.design.trial_names import trial_name
 from experiments.errors import NotFound
-from experiments.models import Decision, Trial
-from experiments.models import Replication as Replication
+from experiments.models import Decision, Replication, Trial
 from experiments.models.decision import Choice
 from experiments.models.replication import Purpose
 from experiments.models.trial import FailureKind, StudyKind, TrialState
@@ -201,26 +207,26 @@ def decision_without_seeds(experiment_id: int) -> int | None:
     return found
 
 
-def find_replication(access: Access, experiment_id: int, number: int) -> Replication | None:
+def find_replication(
+    access: Access, experiment: ExperimentRecord, number: int
+) -> ReplicationRecord | None:
     """A replication of an experiment by its id."""
-    return (
-        Replication.objects.filter(
-            pk=number, experiment_id=experiment_id, experiment__project_id=access.project_id
-        )
-        .select_related(
-            "experiment__project", "candidate", "baseline", "candidate_trial", "created_by"
-        )
-        .first()
+    rows = Replication.objects.filter(
+        pk=number, experiment=experiment.pk, experiment__project_id=access.project_id
     )
+    row = rows.select_related(*OF_REPLICATION).first()
+    return replication_record(row, experiment) if row else None
 
 
-def get_replication(access: Access, experiment: AnyExperiment, number: int) -> Replication:
+def get_replication(
+    access: Access, experiment: ExperimentRecord, number: int
+) -> ReplicationRecord:
     """A replication over seeds by its id.
 
     Raises:
         NotFound: when the experiment has none with that id.
     """
-    found = find_replication(access, experiment.pk, number) if number < 2**63 else None
+    found = find_replication(access, experiment, number) if number < 2**63 else None
     if found is None:
         raise NotFound(f"{experiment.name} has no replication {number}.")
     return found

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from experiments.design.queries.records import AnyExperiment
+from experiments.design.queries.records import AnyConfiguration, AnyExperiment
 from experiments.design.trial_names import trial_name
-from experiments.models import Configuration, Finding, Replication, Study
+from experiments.models import Finding, Replication, Study
 from experiments.models.experiment import ExperimentState
 from experiments.models.finding import MUTED
 from experiments.models.replication import Purpose
@@ -15,15 +15,6 @@ from experiments.models.trial import StudyKind
 _EARLIER = 10
 MUTED_BY = "the experiment's switch"
 MUTED_WHY = "overfitting is muted here: members of an ensemble may overfit a little"
-
-
-def latest(experiment: AnyExperiment) -> Replication | None:
-    """The experiment's newest replication for a verdict."""
-    return (
-        Replication.objects.filter(experiment=experiment.pk, purpose=Purpose.VERDICT)
-        .select_related("experiment__project", "candidate", "baseline", "candidate_trial")
-        .first()
-    )
 
 
 def past(experiment: AnyExperiment) -> list[Replication]:
@@ -52,10 +43,10 @@ def baselines(experiment: AnyExperiment) -> list[Replication]:
     )
 
 
-def measurements(experiment: AnyExperiment, candidate: Configuration) -> list[Replication]:
+def measurements(experiment: AnyExperiment, candidate: AnyConfiguration) -> list[Replication]:
     """The newest measurement of each single source of variance of a candidate."""
     rows = (
-        Replication.objects.filter(experiment=experiment.pk, candidate=candidate)
+        Replication.objects.filter(experiment=experiment.pk, candidate=candidate.pk)
         .exclude(purpose=Purpose.VERDICT)
         .select_related("experiment")
         .order_by("pk")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from experiments.design.queries.records import AnyReplication
 from experiments.errors import NotOpenYet, StaleEvidence
 from experiments.models import Experiment, Replication
 from experiments.models.replication import Purpose
@@ -9,7 +10,7 @@ from experiments.verdict.evidence.evidence import Evidence, evaluate
 from experiments.verdict.evidence.evidence_state import changed_parts, evidence_state
 
 
-def judged(replication: Replication) -> Evidence:
+def judged(replication: AnyReplication) -> Evidence:
     """The evidence in the records at this moment, read and tested before any lock is taken.
 
     No writer waits for it; `check_state` says under the lock whether it still stands.
@@ -23,7 +24,7 @@ def judged(replication: Replication) -> Evidence:
     return evaluate(Replication.objects.select_related(*related).get(pk=replication.pk))
 
 
-def hold(replication: Replication) -> Replication:
+def hold(replication: AnyReplication) -> Replication:
     """The replication, locked after its experiment, as everywhere; call it in a transaction."""
     experiment = Experiment.objects.select_for_update().get(pk=replication.experiment_id)
     locked = Replication.objects.select_for_update().get(pk=replication.pk)

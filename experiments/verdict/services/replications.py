@@ -17,7 +17,7 @@ from experiments.analysis.seeds.guards import Limit
 from experiments.analysis.seeds.looks import Schedule, check_looks, plan
 from experiments.analysis.seeds.verdict import Verdict
 from experiments.design.metrics import declared_metrics, is_test
-from experiments.design.queries.records import AnyExperiment, AnyTrial
+from experiments.design.queries.records import AnyExperiment, AnyReplication, AnyTrial
 from experiments.errors import Conflict, NotOpenYet, Problem, VerdictError
 from experiments.models import Configuration, Decision, Experiment, Replication, TestOpening, Trial
 from experiments.models.decision import Choice
@@ -251,7 +251,7 @@ def is_decided(replication: Replication) -> bool:
     return replication.decisions.exclude(choice=Choice.CONTINUE).exists()
 
 
-def continue_to_next_look(*, access: Access, replication: Replication) -> Replication:
+def continue_to_next_look(*, access: Access, replication: AnyReplication) -> Replication:
     """Queue the pairs up to the next declared look, after an undecided one.
 
     Raises:
@@ -280,7 +280,7 @@ def queue_next_look(locked: Replication, verdict: Verdict | None) -> None:
     queue_pairs(locked, following)
 
 
-def add_extra_look(*, access: Access, replication: Replication, pairs: int) -> Replication:
+def add_extra_look(*, access: Access, replication: AnyReplication, pairs: int) -> Replication:
     """Queue `pairs` more pairs after the last declared look; recorded as looks after peeking.
 
     Everything shown from then on says that it comes after peeking, with the error rate that this
@@ -323,7 +323,7 @@ def _check_number_of_looks(looks: Sequence[int], total: int) -> None:
 
 
 @contextmanager
-def _undecided(replication: Replication) -> Iterator[tuple[Replication, Verdict | None]]:
+def _undecided(replication: AnyReplication) -> Iterator[tuple[Replication, Verdict | None]]:
     """A replication that nobody has decided, held, with the verdict of its present look."""
     seen = judged(replication)
     with transaction.atomic():
@@ -334,7 +334,7 @@ def _undecided(replication: Replication) -> Iterator[tuple[Replication, Verdict 
         yield locked, seen.verdict
 
 
-def repeat_failed(*, access: Access, replication: Replication) -> int:
+def repeat_failed(*, access: Access, replication: AnyReplication) -> int:
     """Queue accidents, and what makes the comparison invalid, again with the same seeds.
 
     An infeasible replicate is an outcome, it stays. Returns how many were queued.
@@ -364,7 +364,7 @@ def repeat_failed(*, access: Access, replication: Replication) -> int:
     return len(failed)
 
 
-def _invalid_replicates(replication: Replication) -> set[int]:
+def _invalid_replicates(replication: AnyReplication) -> set[int]:
     """Trials whose repetition would make the sides comparable, or run what was declared."""
     if replication.purpose != Purpose.VERDICT:
         return set()
@@ -374,7 +374,7 @@ def _invalid_replicates(replication: Replication) -> set[int]:
     return {trial for each in (*verdict.invalid, *verdict.cautions) for trial in each.repeat}
 
 
-def open_test(*, access: Access, replication: Replication) -> TestOpening:
+def open_test(*, access: Access, replication: AnyReplication) -> TestOpening:
     """Record that somebody looks at the test scores, which open after the verdict.
 
     Each opening counts and is frozen into the decision; a viewer only reads.

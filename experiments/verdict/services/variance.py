@@ -17,7 +17,7 @@ from experiments import dispatch
 from experiments.analysis.seeds.fresh_seeds import fresh_seeds
 from experiments.design.document import experiment_file, experiment_yaml
 from experiments.design.follow_ups.experiment_changes import as_file
-from experiments.design.queries.records import AnyExperiment, AnyTrial
+from experiments.design.queries.records import AnyExperiment, AnyReplication, AnyTrial
 from experiments.design.space.search_space import ARM, Fixed, SearchSpace
 from experiments.errors import Conflict, NotOpenYet, Problem, VerdictError
 from experiments.models import Configuration, Experiment, Replication, Study, Trial
@@ -40,7 +40,7 @@ def measure(
     experiment: AnyExperiment,
     purpose: str,
     runs: int | None = None,
-    of: Replication | None = None,
+    of: AnyReplication | None = None,
 ) -> Replication:
     """Queue the runs that measure one source of variance of a candidate.
 
@@ -88,7 +88,7 @@ def measure(
     return replication
 
 
-def _candidate(experiment: Experiment, of: Replication | None) -> tuple[Configuration, Trial]:
+def _candidate(experiment: Experiment, of: AnyReplication | None) -> tuple[Configuration, Trial]:
     """The candidate of a replication, else of the newest, else the best trial of the search."""
     verdicts = experiment.replications.filter(purpose=Purpose.VERDICT)
     chosen = verdicts.first() if of is None else verdicts.filter(pk=of.pk).first()

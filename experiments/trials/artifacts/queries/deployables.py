@@ -7,7 +7,8 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from experiments.models import Artifact, Decision, Replication, Trial
+from experiments.design.queries.records import AnyReplication
+from experiments.models import Artifact, Decision, Trial
 from experiments.models.trial import TrialState
 
 KIND = "checkpoint"
@@ -58,7 +59,7 @@ def checkpoint_of(decision: Decision) -> Checkpoint | None:
     )
 
 
-def best_checkpoint(replication: Replication, trial_id: int | None = None) -> Checkpoint | None:
+def best_checkpoint(replication: AnyReplication, trial_id: int | None = None) -> Checkpoint | None:
     """The best checkpoint of the candidate's first replicate, or of the one that is named."""
     rows = Trial.objects.replicates_of(replication).filter(
         configuration_id=replication.candidate_id, state=TrialState.COMPLETE
@@ -68,7 +69,7 @@ def best_checkpoint(replication: Replication, trial_id: int | None = None) -> Ch
     return _first_with_one(rows.order_by("pair", "number").values_list("pk", flat=True)[:1])
 
 
-def checkpoints_of(replication: Replication) -> list[tuple[int, Checkpoint]]:
+def checkpoints_of(replication: AnyReplication) -> list[tuple[int, Checkpoint]]:
     """Deployable checkpoints: for each complete replicate of the candidate that has a checkpoint
     its pair, counted from 1, and its best one. The first is taken unless a decision names another.
     """

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from django.db.models import Count, Q
 from django.utils import timezone
 
+from experiments.design.queries.records import OF_EXPERIMENT, ExperimentRecord, record_of
 from experiments.errors import NotFound
 from experiments.models import Experiment, Worker
 from experiments.models.finding import MUTED
@@ -47,21 +48,18 @@ class Progress:
         return spent / self.done * max(0, self.budget - self.done)
 
 
-def find(reference: str) -> Experiment:
+def find(reference: str) -> ExperimentRecord:
     """The experiment called PROJECT/NAME.
 
     Raises:
         NotFound: when there is none.
     """
     project, _, name = reference.partition("/")
-    found = (
-        Experiment.objects.select_related("project")
-        .filter(project__slug=project, name=name)
-        .first()
-    )
+    rows = Experiment.objects.select_related(*OF_EXPERIMENT)
+    found = rows.filter(project__slug=project, name=name).first()
     if found is None:
         raise NotFound(f"There is no experiment {reference}; expected PROJECT/NAME.")
-    return found
+    return record_of(found)
 
 
 def progress(experiment_id: int) -> Progress:

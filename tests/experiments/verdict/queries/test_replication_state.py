@@ -1,8 +1,11 @@
 from __future__ import annotations
 
+from dataclasses import FrozenInstanceError, replace
+
 import pytest
 from pytest_django import DjangoAssertNumQueries
 
+from experiments.design.queries.experiments import get_experiment
 from experiments.models import Experiment, Trial
 from experiments.models.trial import FailureKind, TrialState
 from experiments.team.queries.access import Access, find_project
@@ -11,6 +14,7 @@ from experiments.verdict.queries.replication_state import (
     best_trials,
     find_choosable,
     find_replication,
+    get_replication,
     guard_metrics,
     replication_state,
 )
@@ -68,9 +72,25 @@ def test_a_replication_is_found_in_its_own_project_and_experiment_only(
 ) -> None:
     cast.project("other")
     replication = cast.repeated(experiment, looks=(3,), done=1)
-    assert find_replication(access(), experiment.pk, replication.pk) == replication
-    assert find_replication(access("other"), experiment.pk, replication.pk) is None
-    assert find_replication(access(), experiment.pk + 1, replication.pk) is None
+    own = get_experiment(access(), experiment.name)
+    found = find_replication(access(), own, replication.pk)
+    assert found is not None and (found.pk, found.experiment) == (replication.pk, own)
+    assert find_replication(access("other"), own, replication.pk) is None
+    assert find_replication(access(), replace(own, pk=own.pk + 1), replication.pk) is None
+
+
+def test_a_replication_is_handed_out_as_a_record_that_cannot_query(
+    experiment: Experiment, django_assert_num_queries: DjangoAssertNumQueries
+) -> None:
+    replication = cast.repeated(experiment, looks=(3,), done=1)
+    own = get_experiment(access(), experiment.name)
+    with django_assert_num_queries(1):
+        found = get_replication(access(), own, replication.pk)
+    with django_assert_num_queries(0):
+        assert found.candidate.digest == replication.candidate.digest
+        assert found.candidate_trial is not None and found.declared_looks == (3,)
+    with pytest.raises(FrozenInstanceError):
+        found.margin = 1.0  # type: ignore[misc]
 
 
 def test_candidates_stand_the_best_first(experiment: Experiment) -> None:
