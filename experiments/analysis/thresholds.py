@@ -60,11 +60,11 @@ JUMP_RECOVERED_SHARE: Final = 0.1
 # Chosen: "late in training" is the last fifth.
 LATE_SHARE: Final = 0.2
 LATE_MINIMUM: Final = 8
-# Chosen, where neither the seeds' deviation nor a rival's distance is known.
+# Chosen, where neither the seeds' deviation nor the runner-up's distance is known.
 OSCILLATION_DROP_SHARE: Final = 0.05
 # Chosen: where the last fifth gains five deviations, training is not at its end.
 OSCILLATION_GAIN: Final = 5.0
-# Chosen: an oscillation of half the distance to the rival can change their order.
+# Chosen: an oscillation of half the distance to the runner-up can change their order.
 OSCILLATION_GAP_SHARE: Final = 0.5
 # Chosen: a metric that moves by one step has a robust deviation of 1.48 steps; two steps are the
 # least that can be told from that.
@@ -160,7 +160,7 @@ CLIPPED_SHARE: Final = 0.5
 
 # --- Checkpoints -----------------------------------------------------------------------------
 # Chosen: evaluations within two deviations of the best could have been the best.
-RIVAL_NOISE_FACTOR: Final = 2.0
+AS_GOOD_NOISE_FACTOR: Final = 2.0
 # Chosen: what the last checkpoint costs is worth a word above 0.2 % of all that was gained.
 REGRET_SHARE: Final = 0.002
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from experiments.analysis.curves.early_stopping import EarlyStopping, Patience
 from experiments.design.objective_code import ObjectiveCode, PackageCode
-from experiments.trials.reproduce_line import reproduce_line
+from experiments.trials.table.queries.reproduce import reproduce_line
 from workers import reproduce
 from workers.reproduce import compare, run_again
 from workers.training.code_on_disk import digest_of, git, read_code

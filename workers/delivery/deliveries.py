@@ -19,7 +19,7 @@ from django.db import DatabaseError, connections
 
 from experiments.decisions.queries.champion import message_as_sent
 from experiments.errors import NotFound
-from experiments.team import message_texts
+from experiments.team import message_formats
 from experiments.team.page_addresses import page
 from experiments.team.services import deliveries
 from experiments.team.services.deliveries import Answer, Parcel
@@ -111,9 +111,9 @@ def send(parcel: Parcel) -> Answer:
     if parcel.kind == "mail":
         return _mail(parcel.email, document)
     if parcel.kind == "slack":
-        body = message_texts.slack_body(document)
+        body = message_formats.slack_body(document)
     else:
-        body = message_texts.json_body(parcel.event_id, document)
+        body = message_formats.json_body(parcel.event_id, document)
     now = int(time.time())
     headers = {
         "Content-Type": "application/json; charset=utf-8",
@@ -128,7 +128,7 @@ def send(parcel: Parcel) -> Answer:
 
 def _mail(address: str, document: Mapping[str, Any]) -> Answer:
     choices = f"{settings.PUBLIC_URL}{page('messages')}"
-    text = message_texts.mail(document, choices)
+    text = message_formats.mail(document, choices)
     try:
         EmailMessage(text.subject, text.body, to=[address]).send()
     except (OSError, SMTPException, ValueError) as error:

@@ -77,7 +77,7 @@ def circumstances(
     *,
     pruned: bool,
     trial_sd: float | None = None,
-    rival_gap: float | None = None,
+    runner_up_gap: float | None = None,
     resumed_at: Sequence[float] = (),
 ) -> Circumstances:
     """Facts about a finished trial beside its series."""
@@ -88,7 +88,7 @@ def circumstances(
         pruned=pruned,
         planned_steps=planned_steps(parameters, _last_step(series)),
         trial_sd=trial_sd,
-        rival_gap=rival_gap,
+        runner_up_gap=runner_up_gap,
         clip_norm=clip if clip is not None and clip > 0 else None,
         resumed_at=resumed_at,
         step_seconds=seconds,

@@ -51,7 +51,7 @@ SHARE = 0.02  # of the time in training functions that reading their results may
 class Account:
     """Budget of one experiment's findings: earned by its trials, spent on reading all of them.
 
-    Seconds. `trial_sd` and `rival_gap` are those of the last look. `stale`: a trial has finished
+    Seconds. `trial_sd` and `runner_up_gap` are those last seen. `stale`: a trial has finished
     since.
     """
 
@@ -59,7 +59,7 @@ class Account:
     cost: float = 0.0
     stale: bool = False
     trial_sd: float | None = None
-    rival_gap: float | None = None
+    runner_up_gap: float | None = None
 
 
 class FindingsRecorder:
@@ -142,7 +142,7 @@ class FindingsRecorder:
         given_up = False
         try:
             view = experiment_view(experiment_id, self._cache)
-            account.trial_sd, account.rival_gap = view.trial_sd, arm_gap(view)
+            account.trial_sd, account.runner_up_gap = view.trial_sd, arm_gap(view)
             on_failure = _on_failure(f"experiment {experiment_id}", errors)
             diagnoses = list(diagnose_experiment(view, on_failure))
         except (DatabaseError, InterfaceError):
@@ -191,7 +191,7 @@ def look_at_trial(
         parameters,
         pruned=pruned,
         trial_sd=account.trial_sd,
-        rival_gap=account.rival_gap,
+        runner_up_gap=account.runner_up_gap,
         resumed_at=series.resumed_at(trial_id) if assignment.attempt > 1 else (),
     )
     errors: list[Exception] = []

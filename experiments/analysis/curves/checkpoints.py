@@ -44,7 +44,7 @@ class Checkpoint:
     step, value: the first best finite evaluation. smoothed: the rolling median there. last: the
     last finite value. regret: how much worse the last one is (>= 0). noise: deviation of one
     evaluation. luck: how much of the best value is expected from noise alone, the expected
-    maximum over those evaluations that are as good up to noise.
+    maximum over the `as_good` evaluations, those that are as good up to noise.
     """
 
     step: float
@@ -55,7 +55,7 @@ class Checkpoint:
     drop: float
     noise: float
     luck: float
-    rivals: int
+    as_good: int
 
 
 def best_checkpoint(
@@ -70,8 +70,8 @@ def best_checkpoint(
     with np.errstate(all="ignore"):
         smoothed = smooth(errors)
         noise = step_noise(errors, resolution)
-        reach = smoothed.min() + thresholds.RIVAL_NOISE_FACTOR * noise
-        rivals = int((smoothed <= reach).sum()) if math.isfinite(noise) else 1
+        reach = smoothed.min() + thresholds.AS_GOOD_NOISE_FACTOR * noise
+        as_good = int((smoothed <= reach).sum()) if math.isfinite(noise) else 1
         # Turned back into the metric's unit.
         sign = 1.0 if direction is Direction.MINIMIZE else -1.0
         return Checkpoint(
@@ -82,8 +82,8 @@ def best_checkpoint(
             regret=float(errors[-1] - errors[best]),
             drop=float(errors[0] - errors[best]),
             noise=noise,
-            luck=noise * normal_maximum(max(rivals, 1)) if math.isfinite(noise) else math.nan,
-            rivals=rivals,
+            luck=noise * normal_maximum(max(as_good, 1)) if math.isfinite(noise) else math.nan,
+            as_good=as_good,
         )
 
 
@@ -109,7 +109,7 @@ def checkpoint_regret(
         "regret": best.regret,
         "noise": best.noise,
         "luck": best.luck,
-        "rivals": best.rivals,
+        "as_good": best.as_good,
         "evaluations": count,
     }
     detail = (

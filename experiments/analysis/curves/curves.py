@@ -183,13 +183,13 @@ def late_oscillation(
     direction: Direction = Direction.MINIMIZE,
     resolution: float = 0.0,
     trial_sd: float | None = None,
-    rival_gap: float | None = None,
+    runner_up_gap: float | None = None,
 ) -> Diagnosis:
     """Tell whether evaluations late in training differ enough to mislead a comparison.
 
     The last fifth (at least eight evaluations) is freed of its Theil-Sen line; what is left has
     the robust deviation sigma. It is too large above the deviation over seeds (`trial_sd`), above
-    half the distance to the best rival (`rival_gap`), or, with neither known, above 5 % of the
+    half the distance to the runner-up (`runner_up_gap`), or, with neither known, above 5 % of the
     whole improvement. All in the metric's unit. A metric that moves by no more than two of its
     steps (`resolution`) does not jump about.
 
@@ -200,7 +200,7 @@ def late_oscillation(
         return _too_few(LATE_OSCILLATION, curve, 2 * thresholds.LATE_MINIMUM)
     errors = to_errors(curve.values, direction)
     swing = _swing(curve.steps, errors)
-    limit, against = oscillation_limit(trial_sd, rival_gap, swing.drop, resolution)
+    limit, against = oscillation_limit(trial_sd, runner_up_gap, swing.drop, resolution)
     evidence = {
         "kind": kind,
         "deviation": swing.deviation,
@@ -342,7 +342,7 @@ def _detrended_deviation(steps: Floats, errors: Floats) -> float:
 
 
 def oscillation_limit(
-    trial_sd: float | None, rival_gap: float | None, drop: float, resolution: float
+    trial_sd: float | None, runner_up_gap: float | None, drop: float, resolution: float
 ) -> tuple[float, str]:
     """Return the tightest known limit of a late deviation and what it is, in the metric's unit.
 
@@ -351,10 +351,9 @@ def oscillation_limit(
     limits: list[tuple[float, str]] = []
     if trial_sd is not None and trial_sd > 0:
         limits.append((trial_sd, "the deviation over seeds"))
-    if rival_gap is not None and rival_gap > 0:
-        limits.append(
-            (thresholds.OSCILLATION_GAP_SHARE * rival_gap, "half the distance to the rival")
-        )
+    if runner_up_gap is not None and runner_up_gap > 0:
+        limit = thresholds.OSCILLATION_GAP_SHARE * runner_up_gap
+        limits.append((limit, "half the distance to the runner-up"))
     if not limits:
         limits.append((thresholds.OSCILLATION_DROP_SHARE * drop, "5 % of the improvement"))
     finest = thresholds.OSCILLATION_RESOLUTIONS * resolution

@@ -62,7 +62,7 @@ def never_improves(
             f"All {count} evaluations are {figure(first)}.",
             evidence,
         )
-    if gain <= thresholds.RIVAL_NOISE_FACTOR * noise:
+    if gain <= thresholds.AS_GOOD_NOISE_FACTOR * noise:
         return NEVER_IMPROVES.fires(
             "Validation never improves on its first evaluation",
             f"It begins at {figure(first)} and ends at {figure(last)}.",

@@ -56,8 +56,8 @@ class Circumstances:
     """Facts about a trial beside its series.
 
     finished: no more points will come. pruned: it was stopped on the way. planned_steps: how
-    many it was meant to make. trial_sd, rival_gap: deviation over seeds and distance to the best
-    rival, in the official metric's unit. clip_norm: gradients are clipped there. ensembles:
+    many it was meant to make. trial_sd, runner_up_gap: deviation over seeds and distance to the
+    runner-up, in the official metric's unit. clip_norm: gradients are clipped there. ensembles:
     members may overfit, so that rule is muted. resumed_at: steps at which it was continued.
     step_seconds, waiting_seconds: [T] duration of each step and the wait for data in it.
     """
@@ -66,7 +66,7 @@ class Circumstances:
     pruned: bool = False
     planned_steps: float | None = None
     trial_sd: float | None = None
-    rival_gap: float | None = None
+    runner_up_gap: float | None = None
     clip_norm: float | None = None
     ensembles: bool = False
     resumed_at: Sequence[float] = ()
@@ -191,7 +191,7 @@ def _at_the_end(
             direction=official.direction,
             resolution=official.resolution,
             trial_sd=about.trial_sd,
-            rival_gap=about.rival_gap,
+            runner_up_gap=about.runner_up_gap,
         )
     yield from progress(
         official.curve,

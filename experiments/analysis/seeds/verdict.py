@@ -40,7 +40,7 @@ from experiments.analysis.seeds.sequential import (
 from experiments.analysis.seeds.skew import judge_skew
 from experiments.analysis.seeds.validity import Invalidity
 from experiments.analysis.seeds.verdict_record import Outcome, Verdict
-from experiments.analysis.seeds.verdict_wording import (
+from experiments.analysis.seeds.verdict_sentences import (
     failures_phrase,
     interval_name,
     notes,

@@ -187,7 +187,7 @@ def _curves_findings(view: ExperimentView) -> Iterator[Diagnosis]:
 def _with_oscillation(
     trial: TrialSummary, view: ExperimentView, gap: float | None
 ) -> TrialSummary:
-    """Return the trial with its oscillation judged by what is known of its rivals by now."""
+    """Return the trial with its oscillation judged by the other trials known by now."""
     if trial.says("late_oscillation") is None or not math.isfinite(trial.late_deviation):
         return trial
     limit, _ = oscillation_limit(view.trial_sd, gap, trial.improvement, trial.resolution)

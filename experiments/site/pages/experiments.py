@@ -16,7 +16,7 @@ from experiments.team.queries.access import Access
 from experiments.trials.pages.followups import followed_by
 from experiments.trials.panels.panel import Panel
 from experiments.trials.panels.search_charts import TABS, panel
-from experiments.trials.table.queries.reproduce_trial import line_of
+from experiments.trials.table.queries.reproduce import line_of
 from experiments.trials.table.queries.run_facts import logged_metrics
 from experiments.verdict.pages.page_context import shared_context, table_context
 from experiments.verdict.panels.path_context import PathContext, path_context

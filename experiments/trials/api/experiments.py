@@ -30,7 +30,7 @@ from experiments.team.api import auth
 from experiments.team.queries.access import Access
 from experiments.trials.lifecycle.services import control, editing
 from experiments.trials.lifecycle.services import experiments as services
-from experiments.trials.table.queries.reproduce_trial import line_of
+from experiments.trials.table.queries.reproduce import line_of
 from experiments.web import api_bodies
 from experiments.web.api_schemas import PAGED, PageNumber, PageSize, answer, paged, schema_of
 from experiments.web.pagination import PAGE_SIZE, PageOf

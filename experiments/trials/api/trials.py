@@ -25,7 +25,7 @@ from experiments.trials.series import series_files
 from experiments.trials.series.queries import series, series_exports
 from experiments.trials.table import trial_files
 from experiments.trials.table.queries import trial_exports
-from experiments.trials.table.queries.reproduce_trial import line_of
+from experiments.trials.table.queries.reproduce import line_of
 from experiments.trials.table.queries.trial_detail import TrialDetail, detail_of, get_trial
 from experiments.trials.table.queries.trial_table import ROWS, TrialFilter, TrialRow, list_trials
 from experiments.web import api_bodies

@@ -26,7 +26,7 @@ from experiments.trials.panels.curve_panel import (
 from experiments.trials.panels.metric_groups import first_group, metric_groups
 from experiments.trials.panels.parts import ExperimentParts, count_arms, read_parts
 from experiments.trials.series.queries.curves import named_trials, news
-from experiments.trials.table.queries.reproduce_trial import line_of
+from experiments.trials.table.queries.reproduce import line_of
 from experiments.trials.table.queries.run_facts import run_facts
 from experiments.trials.table.queries.trial_detail import detail_of, find_trial
 

@@ -20,7 +20,7 @@ from experiments.design.objective_code import ObjectiveCode, PackageCode
 from experiments.models import Artifact, Environment, Experiment, Trial, Worker
 from experiments.models.trial import TrialState
 from experiments.trials.lifecycle.services import experiments
-from experiments.trials.table.queries.reproduce_trial import line_of
+from experiments.trials.table.queries.reproduce import line_of
 from tests import cast
 from tests.workers.repositories import git, new_repository
 from workers.node.runner import TrialRunner

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from experiments.analysis.curves.throughput import choose_batch
-from experiments.trials.batch_size_words import answer, measured, noise
+from experiments.trials.batch_size_results import answer, measured, noise
 from tests.waiting import is_running
 from tests.workers.forking_functions import started
 from tests.workers.run_memory import Memory

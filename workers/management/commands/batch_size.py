@@ -15,7 +15,7 @@ from experiments.design.batch_size_plan import parameters_of
 from experiments.design.document import experiment_file
 from experiments.design.document.experiment_file import ExperimentFile
 from experiments.errors import VerdictError
-from experiments.trials.batch_size_words import answer
+from experiments.trials.batch_size_results import answer
 from experiments.trials.lifecycle.services import batch_sizes
 from workers.node.devices import find
 from workers.training.batch_size import Measured, in_a_process, sizes_up

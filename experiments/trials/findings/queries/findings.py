@@ -13,6 +13,7 @@ from experiments.models import Finding
 from experiments.models.finding import MUTED
 
 _GRAVITY = {"problem": 0, "warning": 1, "notice": 2}
+_RENAMED = {"rivals": "as_good"}  # keys of evidence that earlier versions stored
 MOST_TRIAL_FINDINGS = 6  # in the experiment's list; every trial shows its own
 
 
@@ -233,7 +234,7 @@ def _row(finding: Finding, arms: int, *, own: bool = False) -> FindingRow:
         advice=finding.advice,
         section=finding.section,
         action=finding.action,
-        evidence=json.loads(finding.evidence or "{}"),
+        evidence=_evidence(finding),
         trial=trial_name(trial.number, arm=trial.study.arm_index, arms=arms) if trial else "",
         trial_id=finding.trial_id,
         found_at=finding.found_at,
@@ -255,5 +256,9 @@ def experiment_of_finding(project_id: int, finding_id: int) -> str | None:
 def evidence_of_finding(experiment_id: int, finding_id: int) -> dict[str, Any]:
     """The numbers behind a finding of an experiment, empty when there is no such finding."""
     found = Finding.objects.filter(pk=finding_id, experiment_id=experiment_id).first()
-    evidence: dict[str, Any] = json.loads(found.evidence) if found else {}
-    return evidence
+    return _evidence(found) if found else {}
+
+
+def _evidence(finding: Finding) -> dict[str, Any]:
+    stored: dict[str, Any] = json.loads(finding.evidence or "{}")
+    return {_RENAMED.get(key, key): value for key, value in stored.items()}

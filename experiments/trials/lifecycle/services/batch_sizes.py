@@ -20,7 +20,7 @@ from experiments.models import BatchSizeProbe, Project
 from experiments.models.project import Role
 from experiments.models.worker import ProbeState
 from experiments.team.queries.access import Access
-from experiments.trials.batch_size_words import answer, measured
+from experiments.trials.batch_size_results import answer, measured
 from experiments.trials.lifecycle.queries.waiting import why_nobody_takes
 
 Rows = Sequence[Mapping[str, Any]]

@@ -310,9 +310,9 @@ def test_what_counts_is_the_deviation_over_seeds_where_it_is_known() -> None:
     assert not late_oscillation(falling(noise=0.01), trial_sd=1.0).fired
 
 
-def test_half_the_distance_to_a_close_rival_is_the_limit() -> None:
-    assert late_oscillation(falling(noise=0.01), rival_gap=0.001).fired
-    assert not late_oscillation(falling(noise=0.01), rival_gap=0.5).fired
+def test_half_the_distance_to_a_close_runner_up_is_the_limit() -> None:
+    assert late_oscillation(falling(noise=0.01), runner_up_gap=0.001).fired
+    assert not late_oscillation(falling(noise=0.01), runner_up_gap=0.5).fired
 
 
 def test_the_luck_of_the_best_grows_with_the_number_of_evaluations() -> None:

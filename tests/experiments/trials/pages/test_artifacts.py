@@ -9,7 +9,7 @@ from django.test import Client, override_settings
 
 from experiments.models import Artifact, Trial
 from experiments.trials.artifacts.storage import LocalFolder, StorageAway
-from experiments.trials.table.queries.reproduce_trial import line_of
+from experiments.trials.table.queries.reproduce import line_of
 from tests import cast
 
 pytestmark = pytest.mark.django_db

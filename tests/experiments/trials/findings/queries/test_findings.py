@@ -49,6 +49,13 @@ def test_a_trial_that_the_experiments_own_finding_names_is_not_told_of_again() -
     assert {row.trial, *row.others} == {"A0", "A1"}
 
 
+def test_evidence_stored_under_an_earlier_name_is_read_under_the_present_one() -> None:
+    cast.project()
+    experiment = cast.finished_search(trials_per_arm=2)
+    stored = cast.finding(experiment, evidence=json.dumps({"rivals": 3, "luck": 0.1}))
+    assert evidence_of_finding(experiment.pk, stored.pk) == {"as_good": 3, "luck": 0.1}
+
+
 def test_a_finding_that_was_set_aside_asks_for_nothing() -> None:
     cast.project()
     experiment = cast.finished_search(trials_per_arm=4)

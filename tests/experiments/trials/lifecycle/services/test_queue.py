@@ -12,7 +12,7 @@ from experiments.models import Experiment, Trial
 from experiments.models.trial import Origin, TrialState
 from experiments.trials.lifecycle.queries import trial_spec
 from experiments.trials.lifecycle.services import experiments, queue, trials, workers
-from experiments.trials.table.queries.reproduce_trial import line_of
+from experiments.trials.table.queries.reproduce import line_of
 from tests import cast
 
 pytestmark = pytest.mark.django_db

@@ -1,4 +1,4 @@
-"""A verdict in words, as a paper would report it."""
+"""Sentences of a verdict, as a paper would report it."""
 
 from __future__ import annotations
 

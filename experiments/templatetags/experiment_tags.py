@@ -1,4 +1,4 @@
-"""Search spaces, findings and table headers in the words of a page."""
+"""Filters and tags of an experiment's pages: search space, findings, heads of columns."""
 
 from __future__ import annotations
 

@@ -3,7 +3,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from experiments.team.message_texts import json_body, mail, slack_body
+from experiments.team.message_formats import json_body, mail, slack_body
 
 DOCUMENT: dict[str, Any] = {
     "event": "decided",

@@ -1,4 +1,4 @@
-"""Results of batch-size measurements, in words."""
+"""Results of a batch-size measurement: throughput by size, and the size to take."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from experiments.design.document import experiment_file
-from experiments.templatetags import search_words as words
+from experiments.templatetags import experiment_tags as words
 from tests.cast import LABEL_SMOOTHING
 
 

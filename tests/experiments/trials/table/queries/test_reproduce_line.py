@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from experiments.design.objective_code import ObjectiveCode, PackageCode
-from experiments.trials.reproduce_line import reproduce_line
+from experiments.trials.table.queries.reproduce import reproduce_line
 
 SCALARS = st.one_of(
     st.booleans(), st.integers(-(2**63), 2**63), st.floats(allow_nan=False), st.text()

@@ -9,7 +9,7 @@ import pytest
 from experiments.models import Experiment, Trial
 from experiments.models.trial import TrialState
 from experiments.models.trial_encoding import encode_reports
-from experiments.trials.table.queries.reproduce_trial import line_of
+from experiments.trials.table.queries.reproduce import line_of
 from tests import cast
 
 pytestmark = pytest.mark.django_db
