@@ -145,7 +145,7 @@ def _run(
 
 
 def test_openings(replication: AnyReplication) -> int:
-    """How often somebody has opened the test scores."""
+    """Number of times that somebody has opened the test scores."""
     return TestOpening.objects.filter(replication=replication.pk).count()
 
 
