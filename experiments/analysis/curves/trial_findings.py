@@ -100,6 +100,14 @@ def diagnose_trial(
     return [*steady, *(d for group in groups for d in guarded(group, on_failure))]
 
 
+def stability(
+    series: Sequence[DeclaredSeries], *, planned_steps: float | None = None
+) -> list[Diagnosis]:
+    """Return what the rules about stability say: cheap enough for a running trial."""
+    about = Circumstances(finished=False, planned_steps=planned_steps)
+    return [*_stability(_judged(series), about)] if _judged(series) else []
+
+
 def _judged(series: Sequence[DeclaredSeries]) -> list[DeclaredSeries]:
     return [each for each in series if each.split != "test" and len(each.curve)]
 

@@ -12,6 +12,7 @@ from experiments.analysis.curves.trial_findings import (
     Circumstances,
     DeclaredSeries,
     diagnose_trial,
+    stability,
 )
 from experiments.analysis.diagnosis import Diagnosis, Status
 from experiments.analysis.rules import RULES
@@ -144,10 +145,9 @@ def test_without_a_training_loss_a_jump_above_the_start_is_a_divergence() -> Non
 
 def test_a_running_trial_tells_divergence_at_its_second_value() -> None:
     loss = train_loss(np.array([2.0, math.nan]))
-    found = diagnose_trial([loss], Circumstances(finished=False, planned_steps=1000))
+    found = stability([loss], planned_steps=1000)
     assert {d.rule for d in found if d.fired} == {"divergence", "non_finite"}
-    running = diagnose_trial([train_loss()], Circumstances(finished=False))
-    assert not any(d.fired for d in running)
+    assert not any(d.fired for d in stability([train_loss()]))
 
 
 def test_every_rule_named_is_in_the_catalogue() -> None:
