@@ -9,6 +9,7 @@ from experiments.models.importance import ParameterImportance
 from experiments.models.invitation import CountedAttempt, Invitation
 from experiments.models.outside_run import LatestMetric, LoggedModel, RunDataset
 from experiments.models.project import Configuration, Membership, Project
+from experiments.models.registered_model import ModelVersion, RegisteredModel
 from experiments.models.replication import Replication
 from experiments.models.series import Report, SealedScore, SeriesBatch
 from experiments.models.trial import Environment, Study, Trial
@@ -34,10 +35,12 @@ __all__ = [
     "LoggedModel",
     "Membership",
     "MessageChoice",
+    "ModelVersion",
     "ObjectiveCheck",
     "ParameterImportance",
     "Project",
     "PrunedDeliveries",
+    "RegisteredModel",
     "Replication",
     "Report",
     "RunDataset",

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 from ninja import Field, Schema
 from pydantic import AliasChoices, SerializerFunctionWrapHandler, model_serializer
 
+from experiments.decisions.registered_models import AdoptedVersion
 from experiments.design.api.experiment_schemas import LONGEST_FILE
 from experiments.design.objective_code import PackageCode
 from experiments.trials.artifacts.queries.deployables import Checkpoint, StatedScore
@@ -59,6 +60,7 @@ class DecisionOut(Schema):
     candidate_digest: str | None
     baseline: ConfigurationOut | None
     baseline_digest: str | None
+    model: AdoptedVersion | None
     decided_by: str
     decided_at: datetime
     previous_hash: str

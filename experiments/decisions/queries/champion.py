@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
+from dataclasses import asdict
 from typing import Any
 
 from django.db.models import Max, QuerySet
 
+from experiments.decisions.registered_models import adopted_version
 from experiments.design.objective_code import ObjectiveCode, recorded_code
 from experiments.errors import NotFound
 from experiments.models import Configuration, Project
@@ -117,6 +119,7 @@ def as_document(decision: Decision) -> dict[str, Any]:
         "candidate_digest": decision.candidate.digest if decision.candidate else None,
         "baseline": json.loads(decision.baseline.document) if decision.baseline else None,
         "baseline_digest": decision.baseline.digest if decision.baseline else None,
+        "model": asdict(version) if (version := adopted_version(decision)) else None,
         "decided_by": decision.decided_by_name,
         "decided_at": decision.decided_at.isoformat(),
         "previous_hash": decision.previous_hash,

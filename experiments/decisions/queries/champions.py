@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from experiments.decisions.registered_models import AdoptedVersion, adopted_version
 from experiments.models import Configuration, Decision
 from experiments.models.decision import CHAMPION_CHOICES
 from experiments.team.queries.access import Access
@@ -26,7 +27,8 @@ class Change:
 @dataclass(frozen=True, slots=True)
 class ChampionPeriod:
     """A configuration that became champion. `gain` over the one before it, in the official
-    metric's unit, with the interval that decided; None without fresh seeds of both."""
+    metric's unit, with the interval that decided; None without fresh seeds of both. `model`: its
+    version in the registry, None where no run of it logged a model."""
 
     sequence: int
     choice: str
@@ -44,6 +46,7 @@ class ChampionPeriod:
     decided_by: str
     decided_at: datetime
     is_current: bool
+    model: AdoptedVersion | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +98,7 @@ def _period(row: Decision, newest: bool) -> ChampionPeriod:
         decided_by=row.decided_by_name,
         decided_at=row.decided_at,
         is_current=newest,
+        model=adopted_version(row),
     )
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from django.db import IntegrityError, transaction
 
-from experiments.decisions.services import decision_log
+from experiments.decisions.services import adopted_models, decision_log
 from experiments.design.queries.records import AnyExperiment, AnyReplication
 from experiments.errors import Conflict, NotFound, NotOpenYet, Problem, VerdictError
 from experiments.models import Configuration, Decision, Experiment, Project, Replication
@@ -52,7 +52,8 @@ def record(
     The verdict is computed here, from the records. `state` names the evidence that the person
     saw; `override` that they decide against its verdict. An adopt freezes which checkpoint is
     deployed, with its checksum: the candidate's first replicate's best one, or that of the
-    replicate whose trial `checkpoint` names.
+    replicate whose trial `checkpoint` names. Where the candidate has a logged model, it makes
+    that a version of the target's registered model.
 
     Raises:
         VerdictError: without a reason, for an unknown choice, or for a `checkpoint` that is none.
@@ -74,7 +75,12 @@ def record(
             else:
                 basis = _with_seeds(seen, state, choice, target)
                 _check_verdict(basis.verdict, choice, override=override)
-            frozen = {**basis.evidence, **_deployed(choice, basis.replication, checkpoint)}
+            version = adopted_models.next_version(project, target, choice, basis.replication)
+            frozen = {
+                **basis.evidence,
+                **_deployed(choice, basis.replication, checkpoint),
+                **adopted_models.frozen(version),
+            }
             decision = decision_log.append(
                 project=project,
                 target=target,
@@ -89,6 +95,8 @@ def record(
                 overrides_verdict=overrides(choice, basis.verdict),
                 access=access,
             )
+            if version is not None:
+                version.register(decision)
             if choice == Choice.CONTINUE and seen is not None and basis.replication is not None:
                 replications.queue_next_look(basis.replication, seen.verdict)
     except IntegrityError as error:

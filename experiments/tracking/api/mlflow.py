@@ -22,6 +22,7 @@ from experiments.tracking.api import (
     mlflow_experiments,
     mlflow_models,
     mlflow_runs,
+    registered_models,
 )
 from experiments.tracking.api.mlflow_call import Call, Handler
 from experiments.tracking.mlflow_errors import MlflowError
@@ -33,6 +34,7 @@ ROUTES: Mapping[tuple[str, str], Handler] = {
     **mlflow_experiments.ROUTES,
     **mlflow_runs.ROUTES,
     **mlflow_models.ROUTES,
+    **registered_models.ROUTES,
 }
 VERSIONS = ("2.0", "3.0")
 _NOT_OFFERED = (
@@ -49,6 +51,7 @@ _NOT_OFFERED = (
     "secrets",
     "users",
 )
+_LISTS = ("_ids", "order_by", "stages")  # fields of which a query may name several
 _REFUSED = {409: 400, 422: 400}  # what MLflow answers for what is wrong with a request
 
 
@@ -125,9 +128,9 @@ def _unknown() -> HttpResponseBase:
 
 
 def _query(request: HttpRequest) -> dict[str, Any]:
-    """The query as fields: a name that stands several times is a list."""
+    """The query as fields: a name that stands several times, or may do so, is a list."""
     return {
-        name: values if len(values) > 1 or name.endswith("_ids") else values[0]
+        name: values if len(values) > 1 or name.endswith(_LISTS) else values[0]
         for name, values in request.GET.lists()
     }
 

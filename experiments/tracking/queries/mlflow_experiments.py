@@ -20,10 +20,11 @@ from experiments.tracking.mlflow_errors import INVALID, UNKNOWN, MlflowError
 from experiments.tracking.queries.mlflow_runs import ACTIVE, DELETED
 from experiments.tracking.run_texts import address_name, milliseconds, moment
 from experiments.trials.table import filter_language
-from experiments.trials.table.filter_language import Comparison, Condition, InvalidFilter, Joined
+from experiments.trials.table.filter_language import Comparison, InvalidFilter
 from experiments.trials.table.queries.filtered_trials import (
     FOREIGN_NAME,
     JsonItem,
+    combined,
     compare_text,
 )
 
@@ -157,7 +158,7 @@ def search(
         rows = rows.filter(archived_at__isnull=False)
     condition = filter_language.parse(filter_text)
     if condition is not None:
-        rows = rows.filter(_condition(condition))
+        rows = rows.filter(combined(condition, _compare))
     orders = [_order(text) for text in order_by] or [F("active_at").desc()]
     page = rows.select_related("project").order_by(*orders, "pk")
     found = list(page[offset : offset + most + 1])
@@ -180,21 +181,14 @@ def _order(text: str) -> OrderBy:
     return OrderBy(F(name), descending=order.descending, nulls_last=True)
 
 
-def _condition(condition: Condition) -> Q:
-    if isinstance(condition, Joined):
-        found = _condition(condition.parts[0])
-        for part in condition.parts[1:]:
-            found = (
-                found & _condition(part) if condition.word == "and" else found | _condition(part)
-            )
-        return found
-    field = condition.field
+def _compare(compared: Comparison) -> Q:
+    field = compared.field
     if field.entity == "tag":
-        return compare_text(JsonItem("tag_texts", field.name), condition)
+        return compare_text(JsonItem("tag_texts", field.name), compared)
     if field.entity == "attribute" and field.name == "name":
-        return compare_text(F("shown_name"), condition)
+        return compare_text(F("shown_name"), compared)
     if field.entity == "attribute" and field.name in _TIMES:
-        return _time(condition)
+        return _time(compared)
     raise InvalidFilter(
         f"Invalid filter field {field.name[:60]!r}: expected name, creation_time, "
         "last_update_time or a tag."

@@ -8,13 +8,15 @@ from collections.abc import Mapping
 from django.db import transaction
 from django.utils import timezone
 
-from experiments.models import LoggedModel
+from experiments.errors import NotAllowed
+from experiments.models import LoggedModel, ModelVersion
 from experiments.models import trial_encoding as encoding
 from experiments.tracking.mlflow_errors import UNKNOWN, MlflowError
 from experiments.tracking.queries.mlflow_runs import FoundRun
 from experiments.tracking.services.mlflow_runs import not_active
+from experiments.trials.artifacts.queries.deployable_models import READY
 
-PENDING, READY, FAILED = "LOGGED_MODEL_PENDING", "LOGGED_MODEL_READY", "LOGGED_MODEL_UPLOAD_FAILED"
+PENDING, FAILED = "LOGGED_MODEL_PENDING", "LOGGED_MODEL_UPLOAD_FAILED"
 STATUSES = (PENDING, READY, FAILED)
 
 
@@ -77,7 +79,17 @@ def remove_tag(*, model_id: int, key: str) -> None:
 
 
 def delete(*, model_id: int) -> None:
-    """Leave a model out of lists; its files stay with its run."""
+    """Leave a model out of lists; its files stay with its run.
+
+    Raises:
+        NotAllowed: for one that a decision made a version of the registry.
+    """
+    made = ModelVersion.objects.filter(logged_model_id=model_id, decision__isnull=False)
+    version = made.select_related("model").first()
+    if version is not None:
+        raise NotAllowed(
+            f"A decision made this version {version.version} of {version.model.name}; it stays."
+        )
     LoggedModel.objects.filter(pk=model_id).update(deleted_at=timezone.now())
 
 

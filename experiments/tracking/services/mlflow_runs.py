@@ -22,6 +22,7 @@ from experiments.tracking.mlflow_errors import UNKNOWN, MlflowError
 from experiments.tracking.mlflow_fields import LoggedBatch, Point
 from experiments.tracking.queries.mlflow_runs import FoundRun
 from experiments.tracking.run_texts import seeds_in, stored_value, text_of
+from experiments.trials.artifacts.queries.deployable_models import MODELS_TAG
 from experiments.trials.lifecycle.services import outside_experiments, run_ends, runs, trials
 from experiments.trials.series.logged_points import official_values
 from experiments.trials.series.series_encoding import Call
@@ -30,7 +31,6 @@ from experiments.trials.table.queries.filtered_trials import SEED_PARAMETER, USE
 
 NAME_TAG, PARENT_TAG, USER_TAG = "mlflow.runName", "mlflow.parentRunId", "mlflow.user"
 COMMIT_TAG, CONTEXT_TAG = "mlflow.source.git.commit", "mlflow.data.context"
-MODELS_TAG = "mlflow.log-model.history"
 LONGEST_RUN_NAME = 500
 ENDS = {"FINISHED": "complete", "FAILED": "failed", "KILLED": "cancelled"}
 

@@ -17,7 +17,7 @@ from django.db import transaction
 from django.db.models import Q
 
 from experiments.errors import Conflict, NotFound, Problem, VerdictError
-from experiments.models import Artifact, Decision, Trial
+from experiments.models import Artifact, Decision, ModelVersion, Trial
 from experiments.models.project import Role
 from experiments.team.queries.access import Access
 from experiments.trials.artifacts.queries import artifacts as queries
@@ -150,7 +150,8 @@ def keep(
     Raises:
         BadFile: for a bad name or step.
         TooLarge: beyond FILE_MEGABYTES, or PROJECT_FILES_GIGABYTES of the project.
-        Conflict: when a decision cites what it would replace, or the trial has too many files.
+        Conflict: when a decision cites what it would replace or add to, or the trial has too many
+            files.
         TrialFenced, TrialFinished, NotFound: when the attempt does not hold the trial.
         OSError: when the store does not take it.
     """
@@ -230,6 +231,8 @@ def _record(trial_id: int, name: str, kind: str, file: NewFile, attempt: int | N
         transaction.on_commit(partial(remove_files, [before.path]))
     elif Artifact.objects.filter(trial_id=trial_id).count() >= MOST_FILES:
         raise Conflict(f"A trial has {MOST_FILES:,} files at most; log fewer.")
+    else:
+        _check_unadopted(trial_id, name)
     row = Artifact.objects.create(
         trial_id=trial_id,
         kind=kind,
@@ -248,3 +251,11 @@ def _check_uncited(trial_id: int) -> None:
     cites |= Q(replication__experiment__studies__trials=trial_id)
     if Decision.objects.filter(cites).exists():
         raise Conflict("A decision cites this trial's experiment: its files stay as they are.")
+
+
+def _check_unadopted(trial_id: int, name: str) -> None:
+    """Pass for a file of no model that a decision made a version of the registry."""
+    adopted = ModelVersion.objects.filter(trial_id=trial_id, decision__isnull=False)
+    for folder in adopted.values_list("folder", flat=True):
+        if name.startswith(f"{folder}/"):
+            raise Conflict("A decision adopted this model: its files stay as they are.")

@@ -36,7 +36,6 @@ from experiments.trials.table.filter_language import (
     Comparison,
     Condition,
     InvalidFilter,
-    Joined,
     Order,
 )
 
@@ -150,19 +149,24 @@ def number_of(text: str) -> float | int | None:
     return number if math.isfinite(number) and repr(number) == text else None
 
 
+def combined(condition: Condition, compare: Callable[[Comparison], Q]) -> Q:
+    """Argument of `filter` for a condition; `compare` gives that of one comparison."""
+    if isinstance(condition, Comparison):
+        return compare(condition)
+    found = combined(condition.parts[0], compare)
+    for part in condition.parts[1:]:
+        other = combined(part, compare)
+        found = found & other if condition.word == "and" else found | other
+    return found
+
+
 def condition_of(condition: Condition) -> Q:
     """Argument of `Trial.objects.filter` for a condition.
 
     Raises:
         InvalidFilter: for a field, operator or value that does not go together.
     """
-    if isinstance(condition, Joined):
-        found = condition_of(condition.parts[0])
-        for part in condition.parts[1:]:
-            other = condition_of(part)
-            found = found & other if condition.word == "and" else found | other
-        return found
-    return _COMPARED[condition.field.entity](condition)
+    return combined(condition, lambda compared: _COMPARED[compared.field.entity](compared))
 
 
 def order_of(order: Order) -> list[OrderBy]:
@@ -228,12 +232,17 @@ def _signed(left: Any, compared: Comparison, value: Any) -> Q:
     return Q(_SIGNS[operator](left, value))
 
 
+def compare_number(left: Any, compared: Comparison) -> Q:
+    """A condition on a number: = != < <= > >=."""
+    return _signed(left, compared, _number(compared))
+
+
 def _metric(compared: Comparison) -> Q:
     found = LatestMetric.objects.filter(trial=OuterRef("pk"), name=compared.field.name)
     if compared.operator in ("IS NULL", "IS NOT NULL"):
         there = Q(Exists(found))
         return there if compared.operator == "IS NOT NULL" else ~there
-    return Q(Exists(found.filter(_signed(F("value"), compared, _number(compared)))))
+    return Q(Exists(found.filter(compare_number(F("value"), compared))))
 
 
 def compare_text(left: Any, compared: Comparison, constant: Callable[[str], Any] = Value) -> Q:
@@ -283,7 +292,7 @@ def _attributes(compared: Comparison) -> Q:
     if name in ("status", "state"):
         return _status(compared)
     if name == "run_id":
-        return _run_id(compared)
+        return compare_run_id("run_id", compared)
     return compare_text(column, compared)
 
 
@@ -296,10 +305,12 @@ def _status(compared: Comparison) -> Q:
     return found if compared.operator in ("=", "IN") else ~found
 
 
-def _run_id(compared: Comparison) -> Q:
+def compare_run_id(column: str, compared: Comparison) -> Q:
+    """A condition on a run's id: =, !=, IN or NOT IN."""
     if compared.operator not in ("=", "!=", "IN", "NOT IN"):
         raise _wrong(compared, "one of = != IN, NOT IN")
-    found = Q(run_id__in=[each for text in _texts(compared) if (each := run_id_of(text))])
+    keys = [each for text in _texts(compared) if (each := run_id_of(text))]
+    found = Q(**{f"{column}__in": keys})
     return found if compared.operator in ("=", "IN") else ~found
 
 
