@@ -5,25 +5,52 @@ from __future__ import annotations
 import importlib.util
 import os
 import sys
+from argparse import ArgumentParser, RawDescriptionHelpFormatter
+from contextlib import redirect_stdout
 from pathlib import Path
 
 import click
 from click.shell_completion import CompletionItem
 from dotenv import load_dotenv
 
-from experiments.management.command_group import CommandGroup, set_up, with_database
+from experiments.management.command_group import CommandGroup, say_json, set_up, with_database
 from experiments.management.experiment_commands import experiment_group
 
 ROOT = Path(__file__).resolve().parent.parent
 # Commands of Django's that `verdict` has under their own name, with their own options.
 PASSED_ON = {
-    "worker": "Run trials from the queue on this machine.",
-    "import": "Bring in studies of one of Optuna's own storages.",
-    "export": "Copy studies into one of Optuna's own storages.",
-    "project": "Create a project.",
-    "decisions": "Verify or export a project's decision log.",
-    "migrate": "Bring the database's tables to this version.",
+    "worker": (
+        "Run trials from the queue on this machine.",
+        "verdict worker",
+        "verdict worker --queues gpu --gpus 2 --per-device 2",
+        "verdict worker --slots 8 --name big-node --json",
+    ),
+    "import": (
+        "Bring in studies of one of Optuna's own storages.",
+        "verdict import optuna sqlite:///optuna.db",
+        "verdict import optuna journal.log my-study --project digits --json",
+    ),
+    "export": (
+        "Copy studies into one of Optuna's own storages.",
+        "verdict export optuna sqlite:///optuna.db",
+        "verdict export optuna journal.log digits/label-smoothing/smoothed --json",
+    ),
+    "project": (
+        "Create a project.",
+        "verdict project create digits --metric validation_accuracy --direction maximize",
+        "verdict project create prices --metric rmse --direction minimize --margin 0.01 --json",
+    ),
+    "decisions": (
+        "Verify or export a project's decision log.",
+        "verdict decisions verify",
+        "verdict decisions verify digits --json",
+        "verdict decisions export digits > decisions.jsonl",
+    ),
+    "migrate": ("Bring the database's tables to this version.", "verdict migrate"),
 }
+
+
+_JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
 
 @click.group(cls=CommandGroup, context_settings={"help_option_names": ["-h", "--help"]})
@@ -56,7 +83,8 @@ def verdict(context: click.Context, user: str | None) -> None:
     metavar="PACKAGE",
     help="Package of the current folder, or installed, whose functions experiments may name.",
 )
-def up(host: str | None, port: str | None, objectives: tuple[str, ...]) -> None:
+@_JSON
+def up(host: str | None, port: str | None, objectives: tuple[str, ...], as_json: bool) -> None:
     """Start web server, worker and queue in the foreground; Ctrl-C stops them.
 
     \b
@@ -64,6 +92,7 @@ def up(host: str | None, port: str | None, objectives: tuple[str, ...]) -> None:
       verdict up
       verdict up --host 0.0.0.0 --port 8080
       verdict up --objectives mypackage
+      verdict up --json                   address and first password as JSON, once it runs
     """
     from config import launcher
 
@@ -71,55 +100,86 @@ def up(host: str | None, port: str | None, objectives: tuple[str, ...]) -> None:
     os.environ.update({name: value for name, value in given.items() if value is not None})
     if objectives:
         _allow(objectives)
-    sys.exit(launcher.main())
+    if not as_json:
+        sys.exit(launcher.main())
+    shown = sys.stdout
+
+    def tell(facts: dict[str, object]) -> None:
+        with redirect_stdout(shown):
+            say_json(facts)
+
+    with redirect_stdout(sys.stderr):
+        sys.exit(launcher.main(tell))
 
 
 @verdict.command()
 @click.argument("user", default="admin")
+@_JSON
 @with_database
-def password(user: str) -> None:
+def password(user: str, as_json: bool) -> None:
     """Set a user's password anew (default: admin); asks for it twice.
 
     \b
     Examples:
       verdict password
-      verdict password alice
+      verdict password alice --json
     """
     from django.core.management import call_command
 
-    call_command("changepassword", user)
+    call_command("changepassword", user, stdout=sys.stderr if as_json else sys.stdout)
+    if as_json:
+        say_json({"user": user, "password_changed": True})
 
 
 class PassedOn(click.Command):
     """A command of Django's; its options are Django's to read, explain and complete."""
 
-    def __init__(self, name: str, summary: str) -> None:
+    def __init__(self, name: str, summary: str, *examples: str) -> None:
         super().__init__(
             name,
-            callback=lambda arguments: _django(name, arguments),
+            callback=self._pass_on,
             params=[click.Argument(["arguments"], nargs=-1, type=click.UNPROCESSED)],
             short_help=summary,
             add_help_option=False,
             context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False},
         )
+        self._examples = examples
 
-    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
-        """Options of Django's command."""
+    def _pass_on(self, arguments: tuple[str, ...]) -> None:
+        from django.core.management import execute_from_command_line
+
+        if {"-h", "--help"} & {*arguments}:
+            self._parser().parse_args(arguments)  # prints and ends
+        execute_from_command_line(["verdict", self.name or "", *arguments])
+
+    def _parser(self) -> ArgumentParser:
+        """Parser of Django's command, which tells our examples."""
         from django.core.management import get_commands, load_command_class
+        from django.core.management.base import DjangoHelpFormatter
+
+        class Formatter(DjangoHelpFormatter, RawDescriptionHelpFormatter):
+            pass
 
         set_up()
         assert self.name is not None
-        parser = load_command_class(get_commands()[self.name], self.name).create_parser(
-            "verdict", self.name
+        return load_command_class(get_commands()[self.name], self.name).create_parser(
+            "verdict",
+            self.name,
+            epilog="\n".join(("examples:", *(f"  {each}" for each in self._examples))),
+            formatter_class=Formatter,
         )
-        options = {option for action in parser._actions for option in action.option_strings}
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """Options of Django's command."""
+        actions = self._parser()._actions
+        options = {option for action in actions for option in action.option_strings}
         return [CompletionItem(each) for each in sorted(options) if each.startswith(incomplete)]
 
 
 for _command in experiment_group.commands.values():
     verdict.add_command(_command)
-for _name, _summary in PASSED_ON.items():
-    verdict.add_command(PassedOn(_name, _summary))
+for _name, _words in PASSED_ON.items():
+    verdict.add_command(PassedOn(_name, *_words))
 
 
 def main() -> None:
@@ -127,12 +187,6 @@ def main() -> None:
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
     load_dotenv(ROOT / ".env", override=False)
     verdict(prog_name="verdict")
-
-
-def _django(name: str, arguments: list[str]) -> None:
-    from django.core.management import execute_from_command_line
-
-    execute_from_command_line(["verdict", name, *arguments])
 
 
 def _allow(objectives: tuple[str, ...]) -> None:

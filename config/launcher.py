@@ -16,7 +16,7 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import FrameType
 from urllib.parse import urlsplit
@@ -66,8 +66,8 @@ class _Signals:
             raise KeyboardInterrupt
 
 
-def main() -> int:
-    """Run until stopped.
+def main(tell: Callable[[dict[str, object]], None] = lambda facts: None) -> int:
+    """Run until stopped; `tell` is given address, first password and folders once all runs.
 
     Returns:
         0 when a person stopped it, 1 when it could not start or a child died again and again.
@@ -81,7 +81,7 @@ def main() -> int:
         with _only_one(settings.DATA_DIR / "running.lock"):
             try:
                 _tell_objectives(settings.RUNNING_OBJECTIVES)
-                _start(started)
+                tell(_start(started))
                 _watch(started)
             finally:
                 _stop(started)
@@ -111,7 +111,7 @@ def _tell_objectives(file: Path) -> None:
     whole.replace(file)
 
 
-def _start(started: list[Child]) -> None:
+def _start(started: list[Child]) -> dict[str, object]:
     """Prepare and start everything, adding each child to ``started`` as it comes."""
     from config import first_start  # needs the settings
     from config.static_files import collect_if_changed
@@ -137,7 +137,7 @@ def _start(started: list[Child]) -> None:
     started.append(_python("web", "-P", "-m", "config.web_server"))
     started.append(_python("worker", str(settings.BASE_DIR / "manage.py"), "worker"))
     _wait_for_web(started)
-    _banner(password)
+    return _banner(password)
 
 
 def _watch(started: list[Child]) -> None:
@@ -341,7 +341,7 @@ class _Waiting:
         _say(line)
 
 
-def _banner(password: str | None) -> None:
+def _banner(password: str | None) -> dict[str, object]:
     host = settings.HOST
     shown = "localhost" if host in WILDCARDS else f"[{host}]" if ":" in host else host
     here = f"http://{shown}:{settings.PORT}"
@@ -356,6 +356,9 @@ def _banner(password: str | None) -> None:
     if settings.OBJECTIVES != ["workers.problems"]:
         _say(f"  Objectives: {', '.join(settings.OBJECTIVES)}")
     _say("  Ctrl-C stops everything; the next start continues where it was.\n")
+    first = {} if password is None else {"user": "admin", "password": password}
+    places = {"data": str(settings.DATA_DIR), "logs": str(settings.LOGS_DIR)}
+    return {"address": f"{public}/", **first, **places, "objectives": settings.OBJECTIVES}
 
 
 def _names_of_this_machine() -> list[str]:

@@ -6,9 +6,11 @@ import calendar
 import getpass
 import json
 import os
+import shlex
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import click
 import pytest
@@ -18,10 +20,15 @@ from django.conf import settings
 from django.contrib.auth.models import User
 from django.db import connection
 from django.db.migrations.recorder import MigrationRecorder
+from django.db.utils import ConnectionHandler
+from optuna import create_study
+from optuna.storages import JournalStorage
+from optuna.storages.journal import JournalFileBackend
 
 from config import cli, launcher
 from experiments.management.command_group import say_json
 from tests import cast
+from workers.management.commands import worker as worker_command
 
 HEAVY = ("torch", "optuna", "plotly", "scipy", "statsmodels", "numpy", "celery", "rich")
 
@@ -96,19 +103,27 @@ def test_a_database_of_another_version_is_one_line(db: None) -> None:
 
 
 def test_every_command_tells_an_example() -> None:
-    names = [name for name in cli.verdict.commands if name not in cli.PASSED_ON]
-    for name in names:
+    for name in cli.verdict.commands:
         assert f"  verdict {name}" in call(name, "--help").output, name
-    assert {"up", "run", "check", "list", "show", "stop", "password"} <= {*names}
-    assert {"worker", "import", "export"} <= {*cli.PASSED_ON}
+    asked = "up run check list show stop worker import export password project decisions"
+    assert {*asked.split()} <= {*cli.verdict.commands}
 
 
-def test_a_command_of_djangos_explains_its_own_options(capfd: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(SystemExit) as ended:
-        cli.verdict.main(["worker", "--help"])
-    assert ended.value.code in (0, None)
-    said = capfd.readouterr().out
-    assert said.startswith("usage: verdict worker") and "--queues" in said
+def test_examples_of_djangos_commands_are_ones_that_their_parsers_take() -> None:
+    for name, (_, *examples) in cli.PASSED_ON.items():
+        command = cli.verdict.commands[name]
+        assert isinstance(command, cli.PassedOn)
+        for example in examples:
+            words = shlex.split(example.partition(">")[0])
+            assert words[:2] == ["verdict", name]
+            command._parser().parse_args(words[2:])
+
+
+def test_a_command_of_djangos_explains_its_own_options() -> None:
+    said = call("worker", "--help")
+    assert said.exit_code == 0
+    assert said.output.startswith("usage: verdict worker") and "--queues" in said.output
+    assert "--metric" in call("project", "create", "-h").output
 
 
 @pytest.mark.django_db
@@ -142,6 +157,47 @@ def test_json_is_what_a_program_reads(tmp_path: Path) -> None:
     assert json.loads(call("show", "digits/mine", "--json").output) == stopped
 
 
+@pytest.mark.django_db
+def test_djangos_commands_print_json_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # Django closes them at the end of a command; the test's database lives in one.
+    monkeypatch.setattr(ConnectionHandler, "close_all", lambda _: None)
+
+    def answer(*arguments: str) -> Any:
+        done = call(*arguments, "--json")
+        assert done.exit_code == 0, done.output
+        return json.loads(done.stdout)
+
+    User.objects.create_superuser("root")
+    made = answer("project", "create", "digits", "--metric", "acc", "--direction", "maximize")
+    assert made == {
+        "slug": "digits", "name": "digits", "official_metric": "acc", "direction": "maximize"
+    }  # fmt: skip
+    (verified,) = answer("decisions", "verify")
+    assert (verified["project"], verified["entries"], verified["problems"]) == ("digits", 0, [])
+    url = str(tmp_path / "journal.log")
+    create_study(storage=JournalStorage(JournalFileBackend(url)), study_name="history")
+    moved = [{"study": "history", "trials": 0}]
+    assert answer("import", "optuna", url) == moved
+    assert answer("export", "optuna", str(tmp_path / "other.log")) == moved
+    monkeypatch.setattr(worker_command, "_run", lambda queues, concurrency: None)
+    ready = answer("worker", "--slots", "3", "--gpus", "0", "--queues", "a,b")
+    assert ready == {"gpus": [], "slots": 3, "queues": ["a", "b"]}
+
+
+def test_up_prints_json_and_nothing_else_once_it_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    def main(tell: Any) -> int:
+        print("Static files collected.")
+        tell(launcher._banner("first-password"))
+        return 0
+
+    monkeypatch.setattr(launcher, "main", main)
+    done = call("up", "--json")
+    facts = json.loads(done.stdout)
+    assert facts["address"] == settings.PUBLIC_URL + "/" or facts["address"].startswith("http")
+    assert (facts["user"], facts["password"]) == ("admin", "first-password")
+    assert "Static files collected." in done.stderr
+
+
 def test_numbers_that_are_not_finite_are_text_in_json(capsys: pytest.CaptureFixture[str]) -> None:
     say_json({"best_value": float("nan")})
     assert json.loads(capsys.readouterr().out) == {"best_value": "nan"}
@@ -151,7 +207,8 @@ def test_numbers_that_are_not_finite_are_text_in_json(capsys: pytest.CaptureFixt
 def test_a_password_is_set_anew(monkeypatch: pytest.MonkeyPatch) -> None:
     admin = User.objects.create_superuser("admin", password="forgotten, long ago")
     monkeypatch.setattr(getpass, "getpass", lambda prompt: "a fresh one, once more")
-    call("password")
+    changed = call("password", "--json")
+    assert json.loads(changed.stdout) == {"user": "admin", "password_changed": True}
     admin.refresh_from_db()
     assert admin.check_password("a fresh one, once more")
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 
 import json
 from argparse import ArgumentParser
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +39,7 @@ class Command(BaseCommand):
             metavar="FILE",
             help="messages that a webhook's receiver kept, a JSON body a line: their heads, too",
         )
+        verify.add_argument("--json", action="store_true", help="print JSON")
         accept = actions.add_parser(
             "accept", help="take a shorter log for the right one: an older backup was restored"
         )
@@ -63,27 +65,18 @@ class Command(BaseCommand):
         ]
         for slug in noted:
             _project(slug)
-        broken = [] if asked else self._gone(projects)
-        for project in projects:
-            checked = check_log(project.pk, project.slug, *noted.get(project.slug, ()))
-            state = "BROKEN" if checked.problems else "the chain holds"
-            entries = "1 entry" if checked.head.count == 1 else f"{checked.head.count} entries"
-            ends = f", head {checked.head.count}:{checked.head.hash}" if checked.head.count else ""
-            self.stdout.write(f"{project.slug}: {entries}, {state}{ends}")
-            for problem in checked.problems:
-                self.stdout.write(f"  {problem}")
-            broken += [project.slug] if checked.problems else []
+        found = [] if asked else _gone(projects)
+        found += [
+            _Verified(each.slug, *_checked(each, noted.get(each.slug, ()))) for each in projects
+        ]
+        if options["json"]:
+            self.stdout.write(json.dumps([asdict(each) for each in found], indent=2))
+        else:
+            for each in found:
+                self.stdout.write(each.in_words())
+        broken = [each.project for each in found if each.problems]
         if broken:
             raise CommandError(f"The log of {', '.join(broken)} is not what was written.")
-
-    def _gone(self, projects: list[Project]) -> list[str]:
-        """Say which projects are gone although the heads of their logs were noted here."""
-        there = {project.pk for project in projects}
-        gone = [each for pk, each in noted_heads().items() if pk not in there]
-        for each in gone:
-            self.stdout.write(f"{each.slug}: the project is gone, BROKEN")
-            self.stdout.write(f"  its log had {each.head.count} entries when its head was noted")
-        return [each.slug for each in gone]
 
     def _accept(self, options: dict[str, Any]) -> None:
         project = _project(options["project"])
@@ -102,6 +95,47 @@ class Command(BaseCommand):
         problems = check_log(project.pk, project.slug).problems
         if problems:
             raise CommandError(broken_log(project.slug, problems).message)
+
+
+@dataclass(frozen=True, slots=True)
+class _Verified:
+    """A project's log, walked; `head` is its last hash, "" for one without entries."""
+
+    project: str
+    entries: int
+    head: str
+    problems: tuple[str, ...]
+    is_gone: bool = False
+
+    def in_words(self) -> str:
+        if self.is_gone:
+            return f"{self.project}: the project is gone, BROKEN\n  {self.problems[0]}"
+        state = "BROKEN" if self.problems else "the chain holds"
+        entries = "1 entry" if self.entries == 1 else f"{self.entries} entries"
+        ends = f", head {self.entries}:{self.head}" if self.entries else ""
+        problems = "".join(f"\n  {problem}" for problem in self.problems)
+        return f"{self.project}: {entries}, {state}{ends}{problems}"
+
+
+def _checked(project: Project, noted: Sequence[Head]) -> tuple[int, str, tuple[str, ...]]:
+    checked = check_log(project.pk, project.slug, *noted)
+    return checked.head.count, checked.head.hash, tuple(map(str, checked.problems))
+
+
+def _gone(projects: list[Project]) -> list[_Verified]:
+    """Projects that are gone although the heads of their logs were noted here."""
+    there = {project.pk for project in projects}
+    return [
+        _Verified(
+            project=each.slug,
+            entries=0,
+            head="",
+            problems=(f"its log had {each.head.count} entries when its head was noted",),
+            is_gone=True,
+        )
+        for pk, each in noted_heads().items()
+        if pk not in there
+    ]
 
 
 def _project(slug: str) -> Project:

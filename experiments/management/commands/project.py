@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from argparse import ArgumentParser
 from typing import Any
 
@@ -28,6 +29,7 @@ class Command(BaseCommand):
             "--margin", type=float, default=0.0, help="smallest gain worth the added complexity"
         )
         create.add_argument("--smallest-gain", type=float, help="the smallest gain that matters")
+        create.add_argument("--json", action="store_true", help="print JSON")
 
     def handle(self, *args: Any, **options: Any) -> None:
         try:
@@ -43,4 +45,11 @@ class Command(BaseCommand):
         except VerdictError as error:
             lines = [error.message, *(f"  {problem}" for problem in error.problems)]
             raise CommandError("\n".join(lines)) from None
-        self.stdout.write(f"Created {project.slug}.")
+        made = {
+            "slug": project.slug,
+            "name": project.name,
+            "official_metric": project.official_metric,
+            "direction": project.direction,
+        }
+        as_json = json.dumps(made, indent=2, ensure_ascii=False)
+        self.stdout.write(as_json if options["json"] else f"Created {project.slug}.")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from argparse import ArgumentParser
 from typing import Any
 
@@ -23,6 +24,7 @@ class Command(BaseCommand):
             help="sqlite:///file.db, postgresql://..., mysql://..., redis://..., journal.log",
         )
         parser.add_argument("study", nargs="*", help="its name (default: all that are there)")
+        parser.add_argument("--json", action="store_true", help="print JSON")
 
     def handle(self, *args: Any, **options: Any) -> None:
         source = VerdictStorage()
@@ -31,9 +33,14 @@ class Command(BaseCommand):
             raise CommandError("there is no study")
         try:
             target = open_storage(options["url"], must_exist=False)
+            found: list[dict[str, Any]] = []
             for name in names:
                 count = send_out(source, name, target)
-                self.stdout.write(f"{name}: {count} trials")
+                found.append({"study": name, "trials": count})
+                if not options["json"]:
+                    self.stdout.write(f"{name}: {count} trials")
+            if options["json"]:
+                self.stdout.write(json.dumps(found, indent=2, ensure_ascii=False))
         except KeyError:
             raise CommandError(f"there is no study named {name}") from None
         except DuplicatedStudyError:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from argparse import ArgumentParser
 from typing import Any
 
@@ -23,6 +24,7 @@ class Command(BaseCommand):
             help="sqlite:///file.db, postgresql://..., mysql://..., redis://..., journal.log",
         )
         parser.add_argument("study", nargs="*", help="its name (default: all that are there)")
+        parser.add_argument("--json", action="store_true", help="print JSON")
         parser.add_argument("--project", default=FREE_PROJECT, help="slug; default: %(default)s")
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -31,9 +33,14 @@ class Command(BaseCommand):
             names = options["study"] or [each.study_name for each in source.get_all_studies()]
             if not names:
                 raise CommandError(f"{options['url']} has no study")
+            found: list[dict[str, Any]] = []
             for name in names:
                 count = bring_in(source, name, project=options["project"])
-                self.stdout.write(f"{name}: {count} trials")
+                found.append({"study": name, "trials": count})
+                if not options["json"]:
+                    self.stdout.write(f"{name}: {count} trials")
+            if options["json"]:
+                self.stdout.write(json.dumps(found, indent=2, ensure_ascii=False))
         except KeyError:
             raise CommandError(f"{options['url']} has no study named {name}") from None
         except VerdictError as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import threading
@@ -39,6 +40,7 @@ class Command(BaseCommand):
             "--per-device", type=int, help="trials that share a GPU (default: TRIALS_PER_GPU)"
         )
         parser.add_argument("--name", default="", help="its name on pages (default: host:pid)")
+        parser.add_argument("--json", action="store_true", help="say what it offers as JSON")
 
     def handle(self, *args: Any, **options: Any) -> None:
         slots = _within(options["slots"], "slots", settings.WORKER_SLOTS)
@@ -51,10 +53,13 @@ class Command(BaseCommand):
         settings.WORKER_GPUS = gpus
         settings.WORKER_NAME = options["name"] or settings.WORKER_NAME
         found = devices.find(gpus)
-        names = ", ".join(device.name for device in found) or "none"
-        self.stdout.write(f"GPUs: {names}; {slots} slots without one")
-        queues = options["queues"] or ("cpu,gpu" if found else "cpu")
-        _run(queues.split(","), concurrency=slots + len(found) * per_device)
+        names = [device.name for device in found]
+        queues = (options["queues"] or ("cpu,gpu" if found else "cpu")).split(",")
+        if options["json"]:
+            self.stdout.write(json.dumps({"gpus": names, "slots": slots, "queues": queues}))
+        else:
+            self.stdout.write(f"GPUs: {', '.join(names) or 'none'}; {slots} slots without one")
+        _run(queues, concurrency=slots + len(found) * per_device)
 
 
 def _run(queues: list[str], *, concurrency: int) -> None:
