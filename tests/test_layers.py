@@ -79,6 +79,7 @@ ROOMS = {
         "artifacts.services",
         "table",
         "table.queries",
+        "table.services",
         "panels",
         "pages",
         "api",

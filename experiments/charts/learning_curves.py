@@ -81,6 +81,7 @@ class Mean:
     curve: MeanCurve = field(repr=False)
     variant: int = 0
     label: str = ""
+    members: str = "seeds"  # what it is the mean of
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +104,8 @@ def learning_curves(
     y_title: str = "",
 ) -> Figure:
     """The figure of some trials' curves; the script behind it can add points to its lines."""
-    trials = list(dict.fromkeys(line.group or line.trial for line in lines))
+    drawn: list[str | int] = [line.group or line.trial for line in lines]
+    trials = list(dict.fromkeys([*drawn, *(mean.group for mean in means)]))
     hues = {trial: HUES[i % len(HUES)] for i, trial in enumerate(trials)}
     named: set[tuple[int, int, str]] = set()
     data = []
@@ -194,7 +196,7 @@ def mean_traces(mean: Mean, hue: str) -> list[dict[str, Any]]:
     }
     edge = {**shared, "line": {"width": 0}, "showlegend": False, "hoverinfo": "skip"}
     dash = _dash(mean.is_train, mean.variant)
-    label = f"{mean.group} {mean.series}, mean of %{{customdata}} seeds"
+    label = f"{mean.group} {mean.series}, mean of %{{customdata}} {mean.members}"
     return [
         {**edge, "y": plain(mean.curve.low)},
         {**edge, "y": plain(mean.curve.high), "fill": "tonexty", "fillcolor": f"{hue} / 0.2"},

@@ -11,6 +11,7 @@ from experiments.models.outside_run import LatestMetric, LoggedModel, RunDataset
 from experiments.models.project import Configuration, Membership, Project
 from experiments.models.registered_model import ModelVersion, RegisteredModel
 from experiments.models.replication import Replication
+from experiments.models.runs_view import RunsView
 from experiments.models.series import Report, SealedScore, SeriesBatch
 from experiments.models.trial import Environment, Study, Trial
 from experiments.models.webhook import Delivery, Event, MessageChoice, PrunedDeliveries, Webhook
@@ -44,6 +45,7 @@ __all__ = [
     "Replication",
     "Report",
     "RunDataset",
+    "RunsView",
     "SealedScore",
     "SeriesBatch",
     "Study",

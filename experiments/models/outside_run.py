@@ -1,4 +1,4 @@
-"""Facts of runs that programs outside log: latest value of each metric, data that was read."""
+"""Summary of each metric of a run, and facts that programs outside log: data, models."""
 
 from __future__ import annotations
 
@@ -8,8 +8,10 @@ from experiments.models.trial import Trial
 
 
 class LatestMetric(models.Model):
-    """The point of a metric with the largest step (then time, then value): what tables show and
-    filters read without decoding a series.
+    """The point of a metric with the largest step (then time, then value), its extremes, and its
+    value where the run was best: what tables show and filters read without decoding a series.
+
+    Written with each flush of a run from outside, and when a trial of ours has ended.
     """
 
     # No index of its own: the unique pair of trial and name serves.
@@ -18,6 +20,9 @@ class LatestMetric(models.Model):
     value = models.FloatField(null=True)  # null: NaN, which SQLite cannot hold
     step = models.BigIntegerField()
     time_ms = models.BigIntegerField()
+    lowest = models.FloatField(null=True)  # null: no finite value
+    highest = models.FloatField(null=True)
+    at_best = models.FloatField(null=True)  # at the best step of the official metric; once ended
 
     class Meta:
         constraints = (

@@ -217,6 +217,9 @@ class Trial(models.Model):
     # Set in the transaction that finishes a search trial, cleared in the one that records what
     # the rules saw in it: a worker that dies between leaves it to the others.
     findings_due = models.BooleanField(default=False, db_default=False)
+    # Ended before metrics were summarised (`LatestMetric`): a worker node makes up for it.
+    metrics_due = models.BooleanField(default=False, db_default=False)
+    archived_at = models.DateTimeField(null=True, blank=True)  # tables leave it out
 
     objects = TrialQuerySet.as_manager()
 
@@ -245,6 +248,7 @@ class Trial(models.Model):
             models.Index(
                 fields=("finished_at",), condition=Q(findings_due=True), name="trial_findings_due"
             ),
+            models.Index(fields=("id",), condition=Q(metrics_due=True), name="trial_metrics_due"),
         )
 
     def __str__(self) -> str:

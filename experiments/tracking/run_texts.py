@@ -9,7 +9,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from experiments.design.document.experiment_file import NAME
-from experiments.trials.table.queries.filtered_trials import SEED_PARAMETER, number_of
+from experiments.trials.table.queries.filtered_trials import SEED_PARAMETER
+from experiments.trials.table.queries.json_items import number_of
 
 SEED_TAGS = ("verdict.train_seed", "verdict.split_seed", "verdict.search_seed")
 # Parameters that name a seed, unless a tag of the experiment names others.

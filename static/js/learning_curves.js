@@ -21,11 +21,12 @@
   const curves = { settings, across, remember, ...whole };
   window.verdictCurves = curves;
 
-  const chart = () => document.querySelector("[data-learning-curves]");
+  const charts = () => [...document.querySelectorAll("[data-learning-curves]")];
+  const chart = () => charts()[0];
   const beside = () => [...document.querySelectorAll("[data-beside-curves]")];
   const redraw = (element) => element.dispatchEvent(new CustomEvent("verdict:redraw", { bubbles: true }));
   Object.assign(curves, { chart, beside, redraw });
-  const redrawAll = () => [chart(), ...beside()].forEach((each) => each && redraw(each));
+  const redrawAll = () => [...charts(), ...beside()].forEach(redraw);
 
   // Exponential moving average without the pull to zero at its start (as in Adam's moments).
   function smoothed(values, weight) {
@@ -117,8 +118,7 @@
   // The controls
 
   function adopt() {
-    const element = chart();
-    if (element) Object.assign(element, { prepare, config: WHOLE });
+    charts().forEach((each) => Object.assign(each, { prepare, config: WHOLE }));
     beside().forEach((each) => (each.prepare = prepareBeside));
     document.querySelectorAll("[data-curve-setting]").forEach((field) => {
       const name = field.dataset.curveSetting;

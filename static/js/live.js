@@ -31,8 +31,13 @@
     if (part.contains(document.activeElement) && document.activeElement.matches("input, textarea, select")) return;
     const open = [...part.querySelectorAll("details[open][data-key]")].map((each) => each.dataset.key);
     const focused = part.contains(document.activeElement) ? document.activeElement.id : "";
+    const scrolled = [...part.querySelectorAll("[data-scroll]")].map((each) => [each.dataset.scroll, each.scrollLeft, each.scrollTop]);
     part.innerHTML = html;
     part.dataset.html = html;
+    scrolled.forEach(([name, left, top]) => {
+      const again = part.querySelector(`[data-scroll="${CSS.escape(name)}"]`);
+      if (again) Object.assign(again, { scrollLeft: left, scrollTop: top });
+    });
     open.forEach((key) => {
       const again = part.querySelector(`details[data-key="${CSS.escape(key)}"]`);
       if (again) again.open = true;
@@ -46,6 +51,7 @@
     running = news.again;
     if (news.reload) location.reload();
     Object.entries(news.parts || {}).forEach(([name, html]) => swap(name, html));
+    if (news.grown) document.dispatchEvent(new CustomEvent("verdict:grown"));
     if (news.curves) document.dispatchEvent(new CustomEvent("verdict:curves", { detail: news.curves }));
     if (news.charts && news.charts !== charts) {
       charts = news.charts;

@@ -47,7 +47,11 @@
     const choice = event.target.closest("[data-panel-choice]");
     if (choice) {
       const query = new URLSearchParams(location.search);
-      new FormData(choice).forEach((value, key) => query.set(key, value));
+      const many = choice.dataset.panelMany; // of this name there may be several, or none
+      if (many) {
+        query.delete(many);
+        new FormData(choice).getAll(many).forEach((value) => query.append(many, value));
+      } else new FormData(choice).forEach((value, key) => query.set(key, value));
       go(query.toString());
     }
   });

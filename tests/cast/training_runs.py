@@ -15,6 +15,8 @@ from experiments.design import configuration as configurations
 from experiments.models import Configuration, Environment, Experiment, Project, Study, Trial
 from experiments.models.trial import FailureKind, Origin, TrialState
 from experiments.trials.lifecycle.services import trials
+from experiments.trials.series.queries import series as series_queries
+from experiments.trials.series.services import metric_summaries
 from tests.cast.experiment_files import DROPOUT, EPOCHS, LEARNING_RATE, OBJECTIVE, UNITS
 from tests.cast.training_curves import START, curves, log
 
@@ -86,7 +88,25 @@ def finished_trial(study: Study, index: int, rng: np.random.Generator, **more: A
         **more,
     )
     log(trial_id, series, started=started)
+    summarise(trial_id)
     return Trial.objects.get(pk=trial_id)
+
+
+def summarise(trial_id: int) -> None:
+    """Summarise a trial's metrics as a worker does when it has ended."""
+    experiment = Experiment.objects.get(studies__trials=trial_id)
+    metric_summaries.summarise(
+        trial_id=trial_id,
+        columns=series_queries.read([trial_id]).get(trial_id, {}),
+        official_metric=experiment.official_metric,
+        direction=experiment.direction,
+    )
+
+
+def series_of(trial: Trial) -> dict[str, list[float]]:
+    """The values of each series of a trial."""
+    columns = series_queries.read([trial.pk])[trial.pk]
+    return {name: each.values.tolist() for name, each in columns.items()}
 
 
 def running_trial(study: Study, *, epochs: int = 20) -> Trial:

@@ -25,7 +25,8 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 # What answers with no page of its own: fragments, files, machines' addresses.
 NO_PAGE = ("live/", "under-way/", "charts/", "curves/", "power/", "jump/", ".csv", ".jsonl", ".md",
-           "series.", "files/", "media/", "image/", "healthz", "readyz", "metrics")  # fmt: skip
+           "series.", "files/", "media/", "image/", "healthz", "readyz", "metrics", "runs/table/",
+           "runs/ids/")  # fmt: skip
 # MLflow's links: they lead on to the page of an experiment or a run.
 LEADING_ON = "open/"
 # Their links are in mails; they look as the login and the change of a password do.
@@ -96,6 +97,9 @@ def _of_projects() -> Iterator[str]:
     yield "/projects/digits/decisions/1/"
     yield "/projects/digits/experiments/new/?extends=fresh&follow=run_longer"
     yield "/projects/digits/compare/?a=label-smoothing&b=fresh"
+    yield from (f"/projects/{slug}/runs/" for slug in ("digits", "speech"))
+    yield "/projects/digits/runs/?experiments=label-smoothing&facets=1&filter=arm = 'A'"
+    yield "/projects/digits/runs/?group=arm&group=params.hidden_units"
 
 
 def _of_the_account() -> Iterator[str]:

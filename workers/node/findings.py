@@ -23,6 +23,7 @@ from experiments.trials.findings.services import findings
 from experiments.trials.lifecycle.queries.trial_spec import TrialSpec
 from experiments.trials.series.queries import series
 from experiments.trials.series.series_encoding import SeriesColumns
+from experiments.trials.series.services.metric_summaries import summary_statements
 from workers.node.declared_series import (
     all_but_the_rate,
     circumstances,
@@ -211,6 +212,12 @@ def look_at_trial(
         trial_id=trial_id,
         diagnoses=diagnoses,
         reading=reading.document(),
+        summary=summary_statements(
+            trial_id,
+            read,
+            official_metric=assignment.official_metric,
+            direction=assignment.direction,
+        ),
     )
     return True
 

@@ -15,17 +15,21 @@ from django.db import DatabaseError
 from experiments.trials.findings.queries.findings_due import (
     DueTrial,
     due_experiments,
+    due_summaries,
     due_trials,
 )
 from experiments.trials.findings.services import findings
 from experiments.trials.lifecycle.queries.search_progress import SearchProgress, progress_of
 from experiments.trials.lifecycle.services import edge_probes
+from experiments.trials.series.queries import series
+from experiments.trials.series.services import metric_summaries
 from workers.node import importance
 from workers.node.findings import Account, FindingsRecorder, broken, look_at_trial, tried
 
 logger = logging.getLogger(__name__)
 
 AT_ONCE = 5  # trials at one heartbeat, which they must not hold up
+SUMMARIES_AT_ONCE = 20
 
 
 def look(findings_recorder: FindingsRecorder, most: int = AT_ONCE) -> int:
@@ -45,7 +49,21 @@ def look(findings_recorder: FindingsRecorder, most: int = AT_ONCE) -> int:
     searches = due_experiments(1, silence=silence)
     for experiment_id in searches:
         derive(experiment_id, findings_recorder)
-    return len(searches)
+    return len(searches) or _summarise(SUMMARIES_AT_ONCE)
+
+
+def _summarise(most: int) -> int:
+    """Summarise metrics of trials that ended before Verdict did so; returns of how many."""
+    waiting = due_summaries(most)
+    for trial in waiting:
+        read = series.read([trial.trial_id], declared=dict(trial.metrics))
+        metric_summaries.summarise(
+            trial_id=trial.trial_id,
+            columns=read.get(trial.trial_id, {}),
+            official_metric=trial.official_metric,
+            direction=trial.direction,
+        )
+    return len(waiting)
 
 
 def derive(experiment_id: int, findings_recorder: FindingsRecorder) -> None:

@@ -7,7 +7,7 @@ and a name in which further dots, or anything within backticks or double quotes,
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from experiments.errors import VerdictError
@@ -21,6 +21,8 @@ ENTITIES = {
     alias: entity
     for entity, aliases in {
         "metric": ("metric", "metrics"),
+        "best": ("best",),
+        "at_best": ("at_best",),
         "parameter": ("parameter", "parameters", "param", "params"),
         "tag": ("tag", "tags"),
         "attribute": ("attribute", "attributes", "attr", "run"),
@@ -47,7 +49,9 @@ class InvalidFilter(VerdictError):
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """A field of a run; `entity` is metric, parameter, tag, attribute or dataset."""
+    """A field of a run; `entity` is metric (its last value), best (its best value), at_best (its
+    value at the run's best step), parameter, tag, attribute or dataset.
+    """
 
     entity: str
     name: str
@@ -106,6 +110,77 @@ def parse_order(text: str) -> Order:
     if reader.kind:
         raise reader.wrong("expected ASC, DESC or the end")
     return Order(field, direction == "desc")
+
+
+PREFIXES = {"metric": "metrics", "parameter": "params", "tag": "tags", "dataset": "dataset"}
+
+
+def field_text(field: Field) -> str:
+    """A field as the language writes it: params.`learning rate`."""
+    if field.entity == "attribute":
+        return _quoted_name(field.name)
+    return f"{PREFIXES.get(field.entity, field.entity)}.{_quoted_name(field.name)}"
+
+
+def field_of(text: str) -> Field:
+    """The field of a text such as `metrics.val_loss` or `state`; names may hold anything.
+
+    Raises:
+        InvalidFilter: for an entity that there is none of.
+    """
+    head, dot, name = text.partition(".")
+    if not dot:
+        return Field("attribute", text)
+    if head.lower() not in ENTITIES:
+        raise InvalidFilter(f"Runs have no field {text!r:.80}.")
+    return Field(ENTITIES[head.lower()], name)
+
+
+def condition_text(condition: Condition | None) -> str:
+    """A filter that `parse` reads as this condition."""
+    if condition is None:
+        return ""
+    if isinstance(condition, Comparison):
+        field, operator = field_text(condition.field), condition.operator
+        if operator in ("IS NULL", "IS NOT NULL"):
+            return f"{field} {operator}"
+        return f"{field} {operator} {_constant_text(condition.value)}"
+    parts = [
+        f"({condition_text(part)})" if isinstance(part, Joined) else condition_text(part)
+        for part in condition.parts
+    ]
+    return f" {condition.word} ".join(parts)
+
+
+def conjuncts(condition: Condition | None) -> tuple[Condition, ...]:
+    """Conditions that all have to hold, one after another."""
+    if isinstance(condition, Joined) and condition.word == "and":
+        return condition.parts
+    return () if condition is None else (condition,)
+
+
+def all_of(conditions: Sequence[Condition]) -> Condition | None:
+    """Condition that holds where each of these does."""
+    parts = [part for each in conditions for part in conjuncts(each)]
+    if not parts:
+        return None
+    return parts[0] if len(parts) == 1 else Joined("and", tuple(parts))
+
+
+def _quoted_name(name: str) -> str:
+    if re.fullmatch(r"[A-Za-z_][\w/:\-]*", name):
+        return name
+    # A name that holds both kinds of quotes cannot be written; nothing is named so in practice.
+    return f'"{name}"' if "`" in name else f"`{name}`"
+
+
+def _constant_text(value: Constant) -> str:
+    if isinstance(value, tuple):
+        return f"({', '.join(_constant_text(each) for each in value)})"
+    if isinstance(value, str):
+        escaped = value.replace("\\", "\\\\").replace("'", "''")
+        return f"'{escaped}'"
+    return f"{value:g}" if value is not None and float(f"{value:g}") == value else repr(value)
 
 
 class _Reader:

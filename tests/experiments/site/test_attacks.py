@@ -176,7 +176,7 @@ def test_every_form_needs_its_own_token() -> None:
         ("finding", "replication", "webhook", "delivery", "invitation", "token", "sequence"), "1"
     )
     values |= {"slug": "digits", "name": "x", "trial": "A0", "purpose": "x", "uidb64": "MQ"}
-    values |= {"link": "x", "probe": "1", "dry_run": "1"}
+    values |= {"link": "x", "probe": "1", "dry_run": "1", "view": "1"}
     open_to_all = []
     for route, row in PAGES.items():
         takes_forms = row.POST or row.ANY

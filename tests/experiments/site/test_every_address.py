@@ -28,6 +28,7 @@ from experiments.models import (
     Membership,
     ObjectiveCheck,
     Project,
+    RunsView,
     Trial,
     Webhook,
 )
@@ -131,6 +132,7 @@ def values() -> dict[str, str]:
         "run_id": str(trial.pk),
         "probe": str(probe.pk),
         "dry_run": str(dry_run.pk),
+        "view": str(RunsView.objects.create(project=digits, name="all").pk),
         "measurement": str(probe.pk),
         "uidb64": "MQ",
         "link": invitations.token_of(invitation.pk),

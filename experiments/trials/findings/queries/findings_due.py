@@ -55,6 +55,17 @@ def due_trials(most: int, *, silence: dt.timedelta) -> list[DueTrial]:
     return [_due(row) for row in rows]
 
 
+def due_summaries(most: int) -> list[DueTrial]:
+    """Ended search trials whose metrics nobody has summarised, the newest first. One query."""
+    rows = (
+        Trial.objects.filter(metrics_due=True, study__deleted_at__isnull=True)
+        .filter(study__experiment__isnull=False)
+        .select_related("study__experiment", "configuration")
+        .order_by("-pk")[:most]
+    )
+    return [_due(row) for row in rows]
+
+
 def _due(trial: Trial) -> DueTrial:
     experiment = trial.study.experiment
     assert experiment is not None

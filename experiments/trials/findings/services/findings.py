@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from itertools import chain
 
 from django.db import connection
@@ -46,7 +46,8 @@ ON CONFLICT ({{of}}, rule, subject) WHERE {{which}} DO UPDATE SET
 WHERE {" OR ".join(f"f.{name} <> excluded.{name}" for name in _SAID)}
 """
 _PAID = """
-UPDATE experiments_trial SET findings_due = false WHERE id = %s AND findings_due
+UPDATE experiments_trial SET findings_due = false, metrics_due = false
+WHERE id = %s AND (findings_due OR metrics_due)
 """
 _READING = """
 INSERT INTO experiments_trialreading (trial_id, document) VALUES (%s, %s)
@@ -121,10 +122,19 @@ def _places(count: int) -> str:
 
 
 def record_trial(
-    *, experiment_id: int, trial_id: int, diagnoses: Iterable[Diagnosis], reading: str
+    *,
+    experiment_id: int,
+    trial_id: int,
+    diagnoses: Iterable[Diagnosis],
+    reading: str,
+    summary: Sequence[Statement] = (),
 ) -> None:
-    """Keep what the rules saw in a finished trial, and what rules across trials need of it."""
+    """Keep what the rules saw in a finished trial, and what rules across trials need of it.
+
+    `summary`: statements that keep the summary of its metrics.
+    """
     execute_batch(
+        *summary,
         *_keeping(experiment_id, trial_id, diagnoses),
         (_READING, [trial_id, reading]),
         (_PAID, [trial_id]),

@@ -140,9 +140,11 @@ def _trial(trial: AnyTrial, arms: int) -> CurveTrial:
     )
 
 
-def curves_of(trials: Sequence[CurveTrial], declared: Mapping[str, Metric]) -> list[TrialCurves]:
-    """The whole curves of some trials, thinned for drawing. One query."""
-    return _read(trials, {}, declared)
+def curves_of(
+    trials: Sequence[CurveTrial], declared: Mapping[str, Metric], *, points: int = MOST_POINTS
+) -> list[TrialCurves]:
+    """The whole curves of some trials, each thinned to `points` for drawing. One query."""
+    return _read(trials, {}, declared, points)
 
 
 def zoomed(
@@ -214,7 +216,10 @@ def news(
 
 
 def _read(
-    trials: Sequence[CurveTrial], cursors: Cursors, declared: Mapping[str, Metric]
+    trials: Sequence[CurveTrial],
+    cursors: Cursors,
+    declared: Mapping[str, Metric],
+    points: int = MOST_POINTS,
 ) -> list[TrialCurves]:
     """Curves after the cursors that still hold, whole ones where there is none."""
     places = {trial.id: cursors[trial.id][:2] if trial.id in cursors else None for trial in trials}
@@ -229,18 +234,22 @@ def _read(
             TrialCurves(
                 trial=trial,
                 cursor=(attempt, batch, trial.finished),
-                series=_drawn(new.series, trial.started_ms) if new else {},
+                series=_drawn(new.series, trial.started_ms, points) if new else {},
                 whole=new is None or new.whole,
             )
         )
     return found
 
 
-def _drawn(columns: Mapping[str, SeriesColumns], started_ms: int | None) -> dict[str, DrawnSeries]:
+def _drawn(
+    columns: Mapping[str, SeriesColumns], started_ms: int | None, points: int = MOST_POINTS
+) -> dict[str, DrawnSeries]:
     firsts = [int(each.times_ms[0]) for each in columns.values() if len(each.steps)]
     start = min(firsts, default=0) if started_ms is None else started_ms
     epochs = next((columns[name] for name in EPOCHS if name in columns), None)
-    return {name: _with_epochs(thinned(each, start), epochs) for name, each in columns.items()}
+    return {
+        name: _with_epochs(thinned(each, start, points), epochs) for name, each in columns.items()
+    }
 
 
 def _with_epochs(drawn: DrawnSeries, epochs: SeriesColumns | None) -> DrawnSeries:

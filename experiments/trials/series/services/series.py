@@ -17,6 +17,7 @@ from experiments.trials.lifecycle.services.attempts import require_attempt
 from experiments.trials.lifecycle.services.statements import Statement, execute_batch
 from experiments.trials.series.lineage import Resumption, with_lower_budget, with_resumption
 from experiments.trials.series.series_encoding import Call, encode, join, raw_bytes
+from experiments.trials.series.services.metric_summaries import latest_statement
 
 ROW_POINTS = 200_000  # of a joined row: some 1.3 MB, decoded in a few ms
 HEARD_EVERY = dt.timedelta(seconds=5)
@@ -56,14 +57,6 @@ INSERT INTO experiments_seriesbatch ({_COLUMNS})
 SELECT t.id, t.attempt, {_NEXT}, 1, %s, %s, %s, %s, FALSE, %s
 FROM experiments_trial t WHERE t.id = %s
 RETURNING batch
-"""
-# The largest step counts, then the time, then the value, NaN as zero.
-_LATEST = """
-INSERT INTO experiments_latestmetric AS l (trial_id, name, value, step, time_ms) VALUES {rows}
-ON CONFLICT (trial_id, name) DO UPDATE
-SET value = excluded.value, step = excluded.step, time_ms = excluded.time_ms
-WHERE (excluded.step, excluded.time_ms, COALESCE(excluded.value, 0))
-    > (l.step, l.time_ms, COALESCE(l.value, 0))
 """
 _HEARD = """
 UPDATE experiments_trial SET heartbeat_at = %s, latest_step = COALESCE(%s, latest_step),
@@ -178,19 +171,13 @@ def append_next(
     `official` is the last value of the official metric and its step. Returns the flush's number,
     None when there is no such trial.
     """
-    rows = [
-        value
-        for name, point in _latest_points(calls).items()
-        for value in (trial_id, name, None if math.isnan(point[2]) else point[2], *point[:2])
-    ]
     moment = connection.ops.adapt_datetimefield_value
     steps = [step for step, _, _ in calls]
     value, step = (_finite(official[0]), official[1]) if official else (None, None)
     heard = [moment(heard_at), step, value, trial_id]
-    places = ", ".join(["(%s, %s, %s, %s, %s)"] * (len(rows) // 5))
     statements: list[Statement] = [
         (_HEARD, [*heard, official is not None, moment(heard_at - HEARD_EVERY)]),
-        (_LATEST.format(rows=places), rows),
+        latest_statement(trial_id, calls),
         (
             _INSERT_NEXT,
             [
@@ -207,21 +194,6 @@ def append_next(
         statements.insert(0, (_LOCK, [trial_id]))
     found = execute_batch(*statements)
     return None if found is None else int(found[0])
-
-
-def _latest_points(calls: Sequence[Call]) -> dict[str, tuple[int, int, float]]:
-    """(step, time, value) of the point with the largest step, then time, then value, by metric."""
-    found: dict[str, tuple[int, int, float]] = {}
-    for step, time_ms, values in calls:
-        for name, value in values.items():
-            point = (math.floor(step), time_ms, value)
-            if name not in found or _rank(point) > _rank(found[name]):
-                found[name] = point
-    return found
-
-
-def _rank(point: tuple[int, int, float]) -> tuple[int, int, float]:
-    return (*point[:2], 0.0 if math.isnan(point[2]) else point[2])
 
 
 def _finite(value: float | None) -> float | None:

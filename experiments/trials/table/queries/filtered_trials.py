@@ -3,24 +3,20 @@
 from __future__ import annotations
 
 import datetime as dt
-import math
-import re
 import uuid
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 from django.db.models import (
-    BooleanField,
     Exists,
     F,
-    Func,
     OuterRef,
     Q,
     Subquery,
-    TextField,
     Value,
 )
-from django.db.models.expressions import Combinable, OrderBy
+from django.db.models.expressions import OrderBy
 from django.db.models.lookups import (
     Exact,
     GreaterThan,
@@ -30,19 +26,30 @@ from django.db.models.lookups import (
     LessThanOrEqual,
 )
 
-from experiments.models import LatestMetric, RunDataset
+from experiments.design.metrics import guess
+from experiments.design.trial_names import arm_letter
+from experiments.models import Finding, LatestMetric, RunDataset
 from experiments.models.trial import FailureKind, TrialState
 from experiments.trials.table.filter_language import (
     Comparison,
     Condition,
     InvalidFilter,
+    Joined,
     Order,
 )
+from experiments.trials.table.queries.json_items import (
+    JsonConstant,
+    JsonItem,
+    JsonNumber,
+    JsonOrder,
+    parameter_item,
+)
+from experiments.trials.table.queries.text_patterns import Like, bounded_pattern
 
-MOST_WILDCARDS = 20
 SEED_PARAMETER = "parameter:"  # system attribute of a parameter that became a seed
 FOREIGN_NAME = "name"  # system attribute of a study: a name that no address of ours can hold
 USER = "user"  # system attribute: who the program said ran it
+NOTE = "mlflow.note.content"  # tag: what a person wrote about a run
 _SIGNS: dict[str, Callable[..., Any]] = {
     "=": Exact,
     "<": LessThan,
@@ -50,9 +57,26 @@ _SIGNS: dict[str, Callable[..., Any]] = {
     ">": GreaterThan,
     ">=": GreaterThanOrEqual,
 }
-_NUMBERS = {"start_time": "started_at", "end_time": "finished_at", "created": "started_at"} | {
-    name: name for name in ("number", "seconds")
-} | {"score": "value"}  # fmt: skip
+_NUMBERS = {
+    "start_time": "started_at",
+    "end_time": "finished_at",
+    "created": "started_at",
+    "score": "value",
+} | {
+    name: name
+    for name in ("number", "seconds", "best_step", "attempt", "evaluations", "peak_memory_mb",
+                 "train_seed", "split_seed", "search_seed")
+}  # fmt: skip
+_TEXTS = {
+    "experiment": "study__experiment__name",
+    "device": "device",
+    "worker": "worker__name",
+    "origin": "origin",
+    "configuration": "configuration__digest",
+    "failure": "failure_reason",
+    "name": "run_name",
+}
+MOST_ARMS = 200  # letters that a condition on arms looks among
 _MOMENTS = ("started_at", "finished_at")
 _RUN_NAMES = ("run_name", "run name", "Run name", "Run Name")
 STATUS = {
@@ -65,88 +89,12 @@ STATUS = {
     "FAILED": Q(state=TrialState.FAILED)
     & ~Q(failure_kind__in=(FailureKind.INFEASIBLE, FailureKind.CANCELLED)),
 }
-
-
-class JsonItem(Func):
-    """An item of a JSON object in a text column: text as it is, a number as SQLite's number or
-    PostgreSQL's text of it; null without one.
-    """
-
-    output_field = TextField()
-
-    def __init__(self, column: str, key: str) -> None:
-        stored = f"${key}" if key.startswith("$") else key  # as `trial_encoding` writes it
-        super().__init__(F(column), Value(stored))
-
-    def as_sqlite(self, compiler: Any, connection: Any, **context: Any) -> Any:
-        template = "(SELECT atom FROM json_each(%(expressions)s))"
-        return self.as_sql(
-            compiler, connection, template=template, arg_joiner=") WHERE key = (", **context
-        )
-
-    def as_postgresql(self, compiler: Any, connection: Any, **context: Any) -> Any:
-        template = "((%(expressions)s))"
-        return self.as_sql(
-            compiler, connection, template=template, arg_joiner=")::json ->> (", **context
-        )
-
-
-class _JsonOrder(JsonItem):
-    """An item to sort by: numbers by their size, before texts or after them."""
-
-    def as_postgresql(self, compiler: Any, connection: Any, **context: Any) -> Any:
-        template = "((%(expressions)s))"
-        return self.as_sql(
-            compiler, connection, template=template, arg_joiner=")::jsonb -> (", **context
-        )
-
-
-class _JsonConstant(Value):
-    """A text as `JsonItem` gives it: on SQLite a number where it would be stored as one."""
-
-    def as_sqlite(self, compiler: Any, connection: Any, **context: Any) -> Any:
-        number = number_of(self.value)
-        return super().as_sql(compiler, connection) if number is None else ("%s", [number])
-
-
-class _Like(Func):
-    """SQL's LIKE, case-sensitive on every database; ILIKE with `ignores_case`. A backslash stands
-    for itself.
-    """
-
-    output_field = BooleanField()
-
-    def __init__(self, text: Combinable, pattern: str, *, ignores_case: bool) -> None:
-        super().__init__(text, Value(pattern))
-        self.ignores_case = ignores_case
-
-    def as_postgresql(self, compiler: Any, connection: Any, **context: Any) -> Any:
-        made, joiner = self.copy(), " ILIKE " if self.ignores_case else " LIKE "
-        text, pattern = self.get_source_expressions()
-        made.set_source_expressions([text, Value(pattern.value.replace("\\", "\\\\"))])
-        template = "(%(expressions)s)"
-        return made.as_sql(compiler, connection, template=template, arg_joiner=joiner, **context)
-
-    def as_sqlite(self, compiler: Any, connection: Any, **context: Any) -> Any:
-        made, joiner = self.copy(), " LIKE "
-        if not self.ignores_case:
-            text, pattern = self.get_source_expressions()
-            made.set_source_expressions([text, Value(_glob(pattern.value))])
-            joiner = " GLOB "
-        template = "(%(expressions)s)"
-        return made.as_sql(compiler, connection, template=template, arg_joiner=joiner, **context)
-
-
-def number_of(text: str) -> float | int | None:
-    """The number that a parameter's text is stored as; None where its text would be lost."""
-    if re.fullmatch(r"-?\d{1,16}", text):
-        whole = int(text)
-        return whole if str(whole) == text and abs(whole) < 2**53 else None
-    try:
-        number = float(text)
-    except ValueError:
-        return None
-    return number if math.isfinite(number) and repr(number) == text else None
+_STATES = {
+    "COMPLETE": Q(state=TrialState.COMPLETE),
+    "PRUNED": Q(state=TrialState.PRUNED),
+    "WAITING": Q(state=TrialState.WAITING),
+    "FAILED": Q(state=TrialState.FAILED),
+}  # in Verdict's words, where they differ from MLflow's
 
 
 def combined(condition: Condition, compare: Callable[[Comparison], Q]) -> Q:
@@ -169,14 +117,29 @@ def condition_of(condition: Condition) -> Q:
     return combined(condition, lambda compared: _COMPARED[compared.field.entity](compared))
 
 
+def in_tables(condition: Condition, maximized: Callable[[str], bool]) -> Condition:
+    """The condition as tables mean it, which MLflow's clients do not: the best of a metric is told
+    by whether the metric is maximised, and parameters compare with numbers.
+    """
+    if isinstance(condition, Joined):
+        parts = tuple(in_tables(each, maximized) for each in condition.parts)
+        return Joined(condition.word, parts)
+    field = condition.field
+    if field.entity == "parameter" and isinstance(condition.value, float):
+        return replace(condition, field=replace(field, entity="quantity"))
+    if field.entity != "best":
+        return condition
+    end = "highest" if maximized(field.name) else "lowest"
+    return replace(condition, field=replace(field, entity=end))
+
+
 def order_of(order: Order) -> list[OrderBy]:
     """Arguments of `order_by` for an order; rows without the field, and NaN, come last."""
     name = order.field.name
-    if order.field.entity == "metric":
-        of_trial = LatestMetric.objects.filter(trial=OuterRef("pk"), name=name)
-        by: Any = Subquery(of_trial.values("value")[:1])
+    if order.field.entity in _METRICS:
+        by: Any = metric_value(order.field.entity, name)
     elif order.field.entity == "parameter":
-        by = _JsonOrder("parameters", name)
+        by = parameter_item(JsonOrder, name)
     elif order.field.entity == "tag":
         by = JsonItem("user_attributes", name)
     elif order.field.entity == "attribute":
@@ -186,18 +149,50 @@ def order_of(order: Order) -> list[OrderBy]:
     return [OrderBy(by, descending=order.descending, nulls_last=True)]
 
 
+def metric_value(entity: str, name: str) -> Subquery:
+    """Last, best, at-best, lowest or highest value of a metric, for each trial outside."""
+    of_trial = LatestMetric.objects.filter(trial=OuterRef("pk"), name=name)
+    return Subquery(of_trial.values(metric_column(entity, name))[:1])
+
+
+def metric_column(entity: str, name: str) -> str:
+    """Column of `LatestMetric` that holds it; which end is the best one, the name tells."""
+    if entity == "best" and guess(name).direction == "maximize":
+        return "highest"
+    return _METRICS[entity]
+
+
+# "best" is told by the direction of the metric.
+_METRICS = {
+    "metric": "value",
+    "at_best": "at_best",
+    "best": "lowest",
+    "lowest": "lowest",
+    "highest": "highest",
+}
+
+
 def _attribute(name: str) -> Any:
     if name in _NUMBERS:
         return F(_NUMBERS[name])
+    if name in _TEXTS:
+        return F(_TEXTS[name])
+    if name == "note":
+        return JsonItem("user_attributes", NOTE)
+    if name == "code":
+        return JsonItem("configuration__document", "code")
+    if name == "arm":
+        return F("study__arm_index")
     if name in _RUN_NAMES:
         return F("run_name")
     if name == "user_id":
         return JsonItem("system_attributes", USER)
     if name in ("run_id", "status", "state"):
         return F("run_id" if name == "run_id" else "state")
+    if name == "finding":
+        raise InvalidFilter("Runs cannot be ordered by their findings.")
     raise InvalidFilter(
-        f"Invalid attribute key {name!r:.60}: expected one of end_time, number, run_id, run_name, "
-        "score, seconds, start_time, status, user_id."
+        f"Invalid attribute key {name!r:.60}: expected one of {', '.join(ATTRIBUTES)}."
     )
 
 
@@ -237,12 +232,23 @@ def compare_number(left: Any, compared: Comparison) -> Q:
     return _signed(left, compared, _number(compared))
 
 
+ATTRIBUTES = tuple(
+    sorted(
+        {*_NUMBERS, *_TEXTS, "run_id", "run_name", "status", "state", "user_id"}
+        | {"arm", "code", "finding", "note"}
+    )
+)
+
+
 def _metric(compared: Comparison) -> Q:
-    found = LatestMetric.objects.filter(trial=OuterRef("pk"), name=compared.field.name)
+    name, column = compared.field.name, metric_column(compared.field.entity, compared.field.name)
+    found = LatestMetric.objects.filter(trial=OuterRef("pk"), name=name)
     if compared.operator in ("IS NULL", "IS NOT NULL"):
+        if column != "value":  # NaN is a last value, and never a best one
+            found = found.filter(**{f"{column}__isnull": False})
         there = Q(Exists(found))
         return there if compared.operator == "IS NOT NULL" else ~there
-    return Q(Exists(found.filter(compare_number(F("value"), compared))))
+    return Q(Exists(found.filter(compare_number(F(column), compared))))
 
 
 def compare_text(left: Any, compared: Comparison, constant: Callable[[str], Any] = Value) -> Q:
@@ -252,7 +258,7 @@ def compare_text(left: Any, compared: Comparison, constant: Callable[[str], Any]
         return Q(IsNull(left, operator == "IS NULL"))
     texts = _texts(compared)
     if operator in ("LIKE", "ILIKE"):
-        return Q(_Like(left, _pattern(texts[0]), ignores_case=operator == "ILIKE"))
+        return Q(Like(left, bounded_pattern(texts[0]), ignores_case=operator == "ILIKE"))
     if operator not in ("=", "!=", "IN", "NOT IN"):
         raise _wrong(compared, "one of = != LIKE ILIKE IN, NOT IN")
     found = Q()
@@ -263,10 +269,15 @@ def compare_text(left: Any, compared: Comparison, constant: Callable[[str], Any]
 
 def _parameter(compared: Comparison) -> Q:
     name = compared.field.name
-    own = compare_text(JsonItem("parameters", name), compared, _JsonConstant)
+    own = compare_text(parameter_item(JsonItem, name), compared, JsonConstant)
     as_seed = JsonItem("system_attributes", SEED_PARAMETER + name)
     other = compare_text(as_seed, compared)
     return own & other if compared.operator == "IS NULL" else own | other
+
+
+def _quantity(compared: Comparison) -> Q:
+    """A condition on a parameter that is a number."""
+    return _signed(parameter_item(JsonNumber, compared.field.name), compared, _number(compared))
 
 
 def _tag(compared: Comparison) -> Q:
@@ -283,6 +294,8 @@ def _dataset(compared: Comparison) -> Q:
 
 def _attributes(compared: Comparison) -> Q:
     name = compared.field.name
+    if name == "finding":
+        return _finding(compared)
     column = _attribute(name)
     if name in _NUMBERS:
         if compared.operator in ("IS NULL", "IS NOT NULL"):
@@ -291,6 +304,8 @@ def _attributes(compared: Comparison) -> Q:
         return _signed(column, compared, _moment(number) if column.name in _MOMENTS else number)
     if name in ("status", "state"):
         return _status(compared)
+    if name == "arm":
+        return _arm(compared)
     if name == "run_id":
         return compare_run_id("run_id", compared)
     return compare_text(column, compared)
@@ -300,8 +315,31 @@ def _status(compared: Comparison) -> Q:
     if compared.operator not in ("=", "!=", "IN", "NOT IN"):
         raise _wrong(compared, "one of = != IN, NOT IN")
     found = Q(state__isnull=True)
+    words = STATUS if compared.field.name == "status" else {**STATUS, **_STATES}
     for text in _texts(compared):
-        found |= STATUS.get(text.upper(), Q(state__isnull=True))
+        found |= words.get(text.upper(), Q(state__isnull=True))
+    return found if compared.operator in ("=", "IN") else ~found
+
+
+def _arm(compared: Comparison) -> Q:
+    """A condition on the letter of a run's arm."""
+    if compared.operator not in ("=", "!=", "IN", "NOT IN"):
+        raise _wrong(compared, "one of = != IN, NOT IN")
+    letters = {arm_letter(index): index for index in range(MOST_ARMS)}
+    wanted = [letters[text.upper()] for text in _texts(compared) if text.upper() in letters]
+    found = Q(study__arm_index__in=wanted)
+    return found if compared.operator in ("=", "IN") else ~found
+
+
+def _finding(compared: Comparison) -> Q:
+    """A condition on the rules that fired on a run and that nobody dismissed."""
+    of_trial = Finding.objects.asking().filter(trial=OuterRef("pk"))
+    if compared.operator in ("IS NULL", "IS NOT NULL"):
+        there = Q(Exists(of_trial))
+        return there if compared.operator == "IS NOT NULL" else ~there
+    if compared.operator not in ("=", "!=", "IN", "NOT IN"):
+        raise _wrong(compared, "one of = != IN, NOT IN, IS NULL")
+    found = Q(Exists(of_trial.filter(rule__in=_texts(compared))))
     return found if compared.operator in ("=", "IN") else ~found
 
 
@@ -331,24 +369,14 @@ def _moment(milliseconds: float) -> dt.datetime:
         return ends.replace(tzinfo=dt.UTC)
 
 
-def _pattern(text: str) -> str:
-    """A LIKE pattern whose cost is bounded."""
-    while "%%" in text:
-        text = text.replace("%%", "%")
-    if text.count("%") > MOST_WILDCARDS:
-        raise InvalidFilter(f"A pattern has more than {MOST_WILDCARDS} times %.")
-    return text
-
-
-def _glob(pattern: str) -> str:
-    """The same pattern in the language of GLOB."""
-    signs = {"%": "*", "_": "?", "*": "[*]", "?": "[?]", "[": "[[]"}
-    return "".join(signs.get(letter, letter) for letter in pattern)
-
-
 _COMPARED: dict[str, Callable[[Comparison], Q]] = {
     "metric": _metric,
+    "best": _metric,
+    "lowest": _metric,
+    "highest": _metric,
+    "at_best": _metric,
     "parameter": _parameter,
+    "quantity": _quantity,
     "tag": _tag,
     "dataset": _dataset,
     "attribute": _attributes,

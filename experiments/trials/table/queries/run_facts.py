@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 from experiments.models import LatestMetric, Trial
 from experiments.models.trial_encoding import decode
+from experiments.trials.table.queries.filtered_trials import NOTE
 from experiments.trials.table.queries.trial_table import STATE_WORDS
 
-NOTE = "mlflow.note.content"
 _OWN = "mlflow."  # tags that the client sets by itself
 _SOURCE = ("mlflow.source.name", "mlflow.source.type", "mlflow.source.git.commit", "mlflow.user")
 _MOST_CHILDREN, _MOST_METRICS = 200, 500

@@ -1,0 +1,122 @@
+"""Runs whose curves stand beside a runs table: ticked ones, its first ones, or its groups."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from experiments.design.trial_names import other_trial_name, trial_name
+from experiments.models import Trial
+from experiments.models.trial import StudyKind, TrialState
+from experiments.trials.series.queries.curves import CurveTrial
+from experiments.trials.table.columns import Column
+from experiments.trials.table.queries.filtered_trials import condition_of
+from experiments.trials.table.queries.run_groups import RunGroup, group_page
+from experiments.trials.table.queries.run_scope import (
+    RunScope,
+    count_arms_of,
+    in_order,
+    matching,
+    runs_in,
+)
+from experiments.trials.table.queries.trial_table import STATE_WORDS
+from experiments.trials.table.runs_state import RunsState
+
+MOST_CURVES = 50  # drawn one by one; more are drawn as a band
+MOST_OF_BAND = 200  # runs that a band is made of
+MOST_GROUPS, MOST_OF_GROUP = 8, 25
+UNTICKED = 10  # runs of the table's page, while none is ticked
+BAND = "ticked runs"
+_FACTS = (
+    *("pk", "number", "state", "attempt", "value", "latest_value", "best_step", "started_at"),
+    *("study_id", "study__kind", "study__arm_index", "study__experiment_id"),
+    "study__experiment__name",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class DrawnRuns:
+    """Runs to draw, and in words which ones."""
+
+    trials: Sequence[CurveTrial]
+    words: str
+    banded: bool = False  # by the side of each
+    members: str = "runs"
+
+
+def drawn_runs(scope: RunScope, state: RunsState, columns: Sequence[Column]) -> DrawnRuns:
+    """The runs to draw: of groups, ticked ones, else the first of the table's page.
+
+    `columns`: those that groups are ordered by.
+    """
+    if state.groups:
+        return _of_groups(scope, state, columns)
+    if state.ticked:
+        return _of_ticks(scope, state)
+    ordered = in_order(matching(scope, state), scope, state).values_list("pk", flat=True)
+    start = (state.page - 1) * state.rows
+    keys = list(ordered[start : start + UNTICKED])
+    trials = _trials(scope, keys)
+    words = f"First {len(trials)} runs of the table; tick others to draw them instead"
+    return DrawnRuns(trials, words if len(trials) == UNTICKED else "")
+
+
+def _of_ticks(scope: RunScope, state: RunsState) -> DrawnRuns:
+    shown = runs_in(scope).filter(pk__in=state.ticked)
+    there = set(shown.values_list("pk", flat=True))
+    ordered = [key for key in state.ticked if key in there]
+    if len(ordered) <= MOST_CURVES:
+        return DrawnRuns(_trials(scope, ordered), "")
+    step = -(-len(ordered) // MOST_OF_BAND)
+    some = ordered[::step]
+    trials = [replace(each, side=BAND) for each in _trials(scope, some)]
+    words = (
+        f"More than {MOST_CURVES} runs are drawn as mean and band of one standard deviation: "
+        f"{len(trials):,} of {len(ordered):,} ticked runs"
+    )
+    return DrawnRuns(trials, words, banded=True)
+
+
+def _of_groups(scope: RunScope, state: RunsState, columns: Sequence[Column]) -> DrawnRuns:
+    page = group_page(scope, state, columns)
+    groups: Sequence[RunGroup] = page.rows[:MOST_GROUPS]
+    found: list[CurveTrial] = []
+    for group in groups:
+        rows = matching(scope, state).filter(condition_of(group.condition)).order_by("-pk")
+        keys = list(rows.values_list("pk", flat=True)[:MOST_OF_GROUP])
+        found += [replace(each, side=group.name) for each in _trials(scope, keys)]
+    words = "Mean of each group with a band of one standard deviation"
+    if page.total > len(groups):
+        words += f"; the first {len(groups)} of {page.total:,} groups"
+    if any(group.count > MOST_OF_GROUP for group in groups):
+        words += f", at most {MOST_OF_GROUP} newest runs of each"
+    return DrawnRuns(found, words, banded=True)
+
+
+def _trials(scope: RunScope, keys: Sequence[int]) -> list[CurveTrial]:
+    """Runs by their ids, in that order. Two queries."""
+    rows = {row["pk"]: row for row in Trial.objects.filter(pk__in=keys).values(*_FACTS)}
+    arms = count_arms_of(sorted({r["study__experiment_id"] for r in rows.values()} - {None}))
+    return [_trial(rows[key], arms, scope) for key in keys if key in rows]
+
+
+def _trial(row: Mapping[str, Any], arms: Mapping[int, int], scope: RunScope) -> CurveTrial:
+    if row["study__kind"] == StudyKind.SEARCH:
+        several = arms.get(row["study__experiment_id"], 1)
+        name = trial_name(row["number"], arm=row["study__arm_index"], arms=several)
+    else:
+        name = other_trial_name(row["study_id"], row["number"])
+    if scope.single is None and row["study__experiment__name"]:
+        name = f"{row['study__experiment__name']} {name}"
+    running = row["state"] == TrialState.RUNNING
+    started = row["started_at"]
+    return CurveTrial(
+        id=row["pk"],
+        name=name,
+        state=STATE_WORDS[row["state"]],
+        attempt=row["attempt"],
+        score=row["latest_value"] if running else row["value"],
+        best_step=row["best_step"],
+        started_ms=int(started.timestamp() * 1000) if started else None,
+    )
