@@ -162,13 +162,13 @@ def list_experiments(project: str, as_json: bool) -> None:
     if as_json:
         say_json([asdict(each) for each in found])
         return
-    rows = [("EXPERIMENT", "STATE", "TRIALS", "BEST", "WARNINGS")] + [
+    rows = [("EXPERIMENT", "STATE", "TRIALS", "BEST", "FINDINGS")] + [
         (
             f"{each.project}/{each.name}",
             _state(each),
             f"{each.done} of {each.budget}",
             _number(each.best_value),
-            str(each.warnings),
+            each.findings.summary or "none",
         )
         for each in found
     ]
@@ -282,7 +282,7 @@ def _describe(now: Progress) -> None:
     click.echo(f"  best      {now.official_metric} {best}")
     if now.failure:
         click.echo(f"  failure   {now.failure}")
-    click.echo(f"  findings  {now.warnings} open warnings")
+    click.echo(f"  findings  {now.findings.summary or 'none open'}")
     if waits := why_waiting(find(f"{now.project}/{now.name}"), now.running):
         click.echo(f"  {waits}.")
 
@@ -295,8 +295,8 @@ def _state(now: Progress) -> str:
 
 def _facts(now: Progress) -> str:
     facts = [f"best {_number(now.best_value)}"]
-    if now.warnings:
-        facts.append(f"{now.warnings} warnings")
+    if now.findings.to_answer:
+        facts.append(now.findings.answer_summary)
     if now.seconds_left is not None:
         facts.append(f"{_duration(now.seconds_left)} left")
     return ", ".join(facts)

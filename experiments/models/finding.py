@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from django.conf import settings
 from django.db import models
-from django.db.models import Q
+from django.db.models import Exists, OuterRef, Q
 
 from experiments.models.experiment import Experiment
 from experiments.models.trial import Trial
 
+GRAVEST_FIRST = ("problem", "warning", "notice")
 MUTED = "overfitting"  # the rule that `Experiment.mutes_overfitting` silences
 
 
@@ -23,6 +24,33 @@ class FindingQuerySet(models.QuerySet["Finding"]):
         """Those that fired and ask for nothing: a person dismissed them, or they are muted."""
         muted = Q(rule=MUTED, experiment__mutes_overfitting=True)
         return self.filter(Q(dismissed_at__isnull=False) | muted, status="fired")
+
+    def of_search(self) -> FindingQuerySet:
+        """Open problems and warnings of search trials; notices stand with their trials."""
+        return self.asking().filter(_of_search())
+
+    def of_experiments(self) -> FindingQuerySet:
+        """Open findings that experiments are asked about.
+
+        Own findings each; those of search trials by their rule, unless an own one has it.
+        """
+        own = Finding.objects.asking().filter(
+            experiment=OuterRef("experiment"), trial__isnull=True, rule=OuterRef("rule")
+        )
+        return self.asking().filter(Q(trial__isnull=True) | _of_search() & ~Q(Exists(own)))
+
+
+def _of_search() -> Q:
+    """Problems and warnings of search trials.
+
+    A trial that diverged is not told of for its values that are no numbers, too.
+    """
+    diverged = Finding.objects.asking().filter(trial=OuterRef("trial"), rule="divergence")
+    return (
+        Q(trial__study__kind="search", trial__study__deleted_at__isnull=True)
+        & Q(severity__in=GRAVEST_FIRST[:2])
+        & ~(Q(rule="non_finite") & Q(Exists(diverged)))
+    )
 
 
 class Finding(models.Model):

@@ -75,6 +75,13 @@ GATHERED: Mapping[str, str] = {
     "input_bound": "Training waits for its input",
 }
 
+# The words for several trials of every rule that warns of single ones.
+CLAIMS: Mapping[str, str] = {
+    **GATHERED,
+    "divergence": "Training diverged",
+    "non_finite": "A metric is no number",
+}
+
 
 def diagnose_experiment(
     view: ExperimentView, on_failure: Callable[[Exception], None] | None = None

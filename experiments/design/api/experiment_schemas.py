@@ -51,6 +51,10 @@ class ReasonIn(Strict):
     reason: Reason
 
 
+class DismissIn(ReasonIn):
+    all: bool = False
+
+
 ExperimentOut = answer(
     "Experiment",
     "An experiment with its file; counts are of its searches, replicates left out.",

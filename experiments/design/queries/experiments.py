@@ -14,6 +14,7 @@ from django.db.models.functions import Coalesce
 
 from experiments.design.document.stop_rules import STOPPED_ATTRIBUTE
 from experiments.design.queries.awaiting_decision import awaiting_decision
+from experiments.design.queries.finding_counts import FindingCounts, count_findings
 from experiments.design.queries.records import (
     OF_EXPERIMENT,
     AnyExperiment,
@@ -23,7 +24,7 @@ from experiments.design.queries.records import (
 from experiments.design.space.search_space import values_in_words
 from experiments.design.trial_names import arm_letter, trial_name
 from experiments.errors import NotFound
-from experiments.models import Decision, ExperimentTag, Finding, Study, Trial
+from experiments.models import Decision, ExperimentTag, Study, Trial
 from experiments.models import Experiment as Experiment
 from experiments.models.decision import Choice
 from experiments.models.experiment import HAS_FAILED, ExperimentState
@@ -66,7 +67,7 @@ class ExperimentRow:
     failed: int
     running: int
     best_value: float | None
-    warnings: int
+    findings: FindingCounts
     decision: str
     decision_sequence: int | None
     author: str
@@ -140,7 +141,6 @@ def list_experiments(access: Access, wanted: ExperimentFilter) -> Page[Experimen
                 Trial.objects.filter(study__kind=StudyKind.SEARCH, state=TrialState.RUNNING),
                 "study__experiment",
             ),
-            warning_count=_count_of(_open_warnings(), "experiment"),
             decision_choice=Subquery(decided.values("choice")[:1]),
             decision_sequence=Subquery(decided.values("sequence")[:1]),
         )
@@ -150,7 +150,10 @@ def list_experiments(access: Access, wanted: ExperimentFilter) -> Page[Experimen
         each.experiment
         for each in awaiting_decision([access.project_id]).get(access.project_id, ())
     }
-    return Page([_row(each, waiting) for each in page], number, total, wanted.page.size)
+    findings = count_findings(each.pk for each in page)
+    none = FindingCounts()
+    shown = [_row(each, waiting, findings.get(each.pk, none)) for each in page]
+    return Page(shown, number, total, wanted.page.size)
 
 
 # An experiment of which one candidate was adopted is adopted, whatever became of the others.
@@ -163,15 +166,11 @@ def _count_of(rows: Any, key: str) -> Coalesce:
     return Coalesce(Subquery(counts.values("n")), 0)
 
 
-def _open_warnings() -> Any:
-    return Finding.objects.asking().filter(severity__in=("warning", "problem"))
-
-
 def _tagged(text: str) -> Any:
     return Experiment.objects.filter(tags__name__icontains=text).values("pk")
 
 
-def _row(row: Any, waiting: Collection[str]) -> ExperimentRow:
+def _row(row: Any, waiting: Collection[str], findings: FindingCounts) -> ExperimentRow:
     """A row of an annotated query, whose columns no class declares."""
     return ExperimentRow(
         name=row.name,
@@ -183,7 +182,7 @@ def _row(row: Any, waiting: Collection[str]) -> ExperimentRow:
         failed=row.failed_count,
         running=row.running_count,
         best_value=row.best_value,
-        warnings=row.warning_count,
+        findings=findings,
         decision=row.decision_choice or "",
         decision_sequence=row.decision_sequence,
         author=row.created_by.get_username(),

@@ -6,7 +6,7 @@ from typing import Any
 
 from ninja import Router
 
-from experiments.design.api.experiment_schemas import DoneOut, MutedIn, ReasonIn
+from experiments.design.api.experiment_schemas import DismissIn, DoneOut, MutedIn
 from experiments.design.queries.experiments import arms_of, get_experiment
 from experiments.design.queries.records import ExperimentRecord
 from experiments.errors import NotFound
@@ -35,16 +35,19 @@ def list_findings(request: TokenRequest, slug: str, name: str) -> Any:
 @router.post(
     "/{slug}/findings/{int:finding}/dismiss",
     response={200: _FINDINGS, **auth.WRITE_ERRORS},
-    openapi_extra=api_bodies.described(ReasonIn),
+    openapi_extra=api_bodies.described(DismissIn),
 )
 def dismiss_finding(request: TokenRequest, slug: str, finding: int) -> Any:
-    """Dismiss a finding; person and reason go into the evidence of a decision."""
+    """Dismiss a finding; person and reason go into the evidence of a decision.
+
+    `all`: with what its rule warns of in every trial, as the experiment's findings count it.
+    """
     access = auth.writing(request, slug)
     name = queries.experiment_of_finding(access.project_id, finding) if finding < 2**63 else None
     if name is None:
         raise NotFound(f"There is no finding {finding}.")
-    reason = api_bodies.read(request, ReasonIn).reason
-    services.dismiss(access=access, finding_id=finding, reason=reason)
+    asked = api_bodies.read(request, DismissIn)
+    services.dismiss(access=access, finding_id=finding, reason=asked.reason, everywhere=asked.all)
     return _findings(get_experiment(access, name))
 
 
@@ -66,5 +69,5 @@ def mute_overfitting(request: TokenRequest, slug: str, name: str) -> Any:
 
 
 def _findings(experiment: ExperimentRecord) -> dict[str, Any]:
-    found = queries.findings_of(experiment.pk, len(arms_of(experiment.pk)))
+    found = queries.findings_of(experiment, len(arms_of(experiment.pk)))
     return {"summary": found.summary, "findings": found.rows}

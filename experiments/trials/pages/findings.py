@@ -24,7 +24,9 @@ def dismiss_finding(request: HttpRequest, access: Access, finding: int) -> HttpR
     reason = request.POST.get("reason", "")[:2000]
     done = attempted(
         request,
-        lambda: findings.dismiss(access=access, finding_id=finding, reason=reason),
+        lambda: findings.dismiss(
+            access=access, finding_id=finding, reason=reason, everywhere="all" in request.POST
+        ),
     )
     if done is not None:
         messages.success(request, "Dismissed; the reason is part of the evidence.")

@@ -63,5 +63,5 @@ def read_parts(access: Access, experiment: ExperimentRecord) -> ExperimentParts:
         file=experiment_file.stored_or_none(experiment.document),
         arms=arms,
         tally=tally(experiment.pk),
-        findings=findings_of(experiment.pk, len(arms)),
+        findings=findings_of(experiment, len(arms)),
     )

@@ -170,6 +170,7 @@ def evaluate(replication: AnyReplication) -> Evidence:
     limits = [Limit(**guard) for guard in replication.declared_guards]
     verdict = None if open_runs else _judge(replication, schedule, runs, scores, limits, design)
     named_test = test_metric_of(experiment, design.metrics)
+    open_findings, dismissed_findings = replications.fired_findings(experiment)
     return Evidence(
         replication=replication,
         schedule=schedule,
@@ -190,8 +191,8 @@ def evaluate(replication: AnyReplication) -> Evidence:
         test_metric=named_test,
         bounds=design.bounds,
         varied=design.varied,
-        open_findings=replications.fired_findings(experiment, dismissed=False),
-        dismissed_findings=replications.fired_findings(experiment, dismissed=True),
+        open_findings=open_findings,
+        dismissed_findings=dismissed_findings,
         passed_checks=replications.passed_checks(experiment),
         state=state,
     )

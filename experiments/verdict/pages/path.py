@@ -66,13 +66,13 @@ def _search(at: PathContext) -> Step:
 
 
 def _check(at: PathContext) -> Step:
-    count = f"{at.warnings} {'warning' if at.warnings == 1 else 'warnings'}"
+    count = at.counts.answer_summary
     url = at.url("experiment") + "#findings"
     if at.searching:
-        return Step("Check", "later", f"{count} so far", url)
+        return Step("Check", "later", f"{count} so far" if count else "nothing so far", url)
     dismissed = len(at.findings.dismissed)
-    if at.warnings:
-        # Warnings do not bar the way: they go with the evidence.
+    if count:
+        # They do not bar the way: they go with the evidence.
         if at.replication is not None or at.dropped is not None:
             return Step("Check", "warned", f"{count} open", url)
         return Step("Check", "now", f"{count} to answer", url)
@@ -93,7 +93,7 @@ def _repeat(at: PathContext) -> Step:
         if not at.experiment.best_trial_id:
             lacks = "score" if at.experiment.complete_count else "complete trial"
             return Step(title, "later", f"needs a {lacks}", url)
-        return Step(title, "later" if at.warnings else "now", _first_look(at), url)
+        return Step(title, "later" if at.counts.to_answer else "now", _first_look(at), url)
     if replication.complete:
         return Step(title, "done", replication.progress, url)
     if replication.accidents and not replication.replicates_open:
@@ -154,17 +154,25 @@ def next_step(at: PathContext) -> NextStep:
             *_repeat_button(at),
         )
     cost = f"The {_first_look(at)}."
-    if at.warnings:
+    if at.counts.problems:
+        return _next_with_a_problem(at)
+    if at.counts.warnings:
         return NextStep(
-            "Search finished. Answer the findings, or repeat the best configuration over fresh "
-            f"seeds: only those count for a decision. {cost}",
+            f"Search finished, {at.counts.answer_summary}. Answer them, or repeat the best "
+            f"configuration over fresh seeds: only those count for a decision. {cost}",
             *_repeat_button(at),
         )
     return NextStep(
-        "Search finished, no warnings. Its best score is the luckiest of "
-        f"many: repeat the configuration over fresh seeds. {cost}",
+        "Search finished, nothing to answer. Its best score is the luckiest of many: repeat the "
+        f"configuration over fresh seeds. {cost}",
         *_repeat_button(at),
     )
+
+
+def _next_with_a_problem(at: PathContext) -> NextStep:
+    """The gravest finding, before anything else."""
+    gravest = at.findings.first[0]
+    return NextStep(f"{gravest.title}. {gravest.advice}", "Read the findings", "#findings")
 
 
 def _next_without_a_score(at: PathContext) -> NextStep:
@@ -196,8 +204,10 @@ def _next_after_seeds(at: PathContext, replication: ReplicationState) -> NextSte
 def _next_while_searching(at: PathContext) -> NextStep:
     if at.experiment.state == "paused":
         return NextStep("Paused. Running trials finish; no new ones start.")
-    if at.warnings:
-        say = f"Running. {at.warnings} {'warning' if at.warnings == 1 else 'warnings'} so far."
+    if at.counts.problems:
+        return _next_with_a_problem(at)
+    if at.counts.warnings:
+        say = f"Running. {at.counts.answer_summary} so far."
         return NextStep(say, "Read the findings", "#findings")
     if at.experiment.best_trial_id:
         return NextStep(

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from experiments.design.queries.finding_counts import counts_of
 from experiments.verdict.panels.evidence_view import EvidencePage, GuardRow, PairRow
 
 
@@ -68,10 +69,6 @@ def _guards_check(guards: Sequence[GuardRow]) -> Check:
 
 def _findings_check(document: Mapping[str, Any]) -> Check:
     opened = document.get("open_findings") or ()
-    detail = ", ".join(
-        f"{count} {severity if count == 1 else severity + 's'}"
-        for severity in ("problem", "warning", "notice")
-        if (count := sum(each.get("severity") == severity for each in opened))
-    )
-    grave = any(each.get("severity") in ("problem", "warning") for each in opened)
-    return Check("Findings of the search", detail or "none open", not grave, "findings")
+    counts = counts_of(str(each.get("severity")) for each in opened)
+    detail = counts.summary or "none open"
+    return Check("Findings of the search", detail, not counts.to_answer, "findings")

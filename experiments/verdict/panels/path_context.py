@@ -6,6 +6,7 @@ from dataclasses import dataclass, fields
 
 from django.urls import reverse
 
+from experiments.design.queries.finding_counts import FindingCounts
 from experiments.design.queries.records import ExperimentRecord
 from experiments.team.queries.access import Access
 from experiments.trials.panels.parts import ExperimentParts, read_parts
@@ -47,8 +48,8 @@ class PathContext(ExperimentParts):
         return self.experiment.state not in ENDED
 
     @property
-    def warnings(self) -> int:
-        return len(self.findings.warnings)
+    def counts(self) -> FindingCounts:
+        return self.findings.counts
 
     @property
     def decision(self) -> int | None:

@@ -5,12 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from experiments.design.queries.records import AnyConfiguration, AnyExperiment
-from experiments.design.trial_names import trial_name
 from experiments.models import Finding, Replication, Study
 from experiments.models.experiment import ExperimentState
-from experiments.models.finding import MUTED
 from experiments.models.replication import Purpose
 from experiments.models.trial import StudyKind
+from experiments.trials.findings.queries.findings import FindingRow, findings_of
 
 _EARLIER = 10
 MUTED_BY = "the experiment's switch"
@@ -60,24 +59,14 @@ def searches_running(replication: Replication) -> int:
     return replication.searches.exclude(state__in=ended).count()
 
 
-def fired_findings(experiment: AnyExperiment, *, dismissed: bool) -> list[dict[str, Any]]:
-    """Findings that fired, still open or dismissed, as plain data for a decision's evidence.
+def fired_findings(experiment: AnyExperiment) -> tuple[list[dict[str, Any]], ...]:
+    """Findings that fired, open and dismissed ones, as plain data for a decision's evidence.
 
-    What one rule saw in several trials stands there once, with the trials' names.
+    They are the experiment's page's, with the names of all trials.
     """
-    every = Finding.objects.filter(experiment=experiment.pk)
-    found = (
-        (every.dismissed() if dismissed else every.asking())
-        .select_related("dismissed_by", "trial__study", "experiment")
-        .order_by("trial__study__arm_index", "trial__number", "pk")
-    )
     arms = Study.objects.filter(experiment=experiment.pk, kind=StudyKind.SEARCH).count()
-    groups: dict[tuple[object, ...], list[Finding]] = {}
-    for each in found:
-        own = each.pk if each.trial is None else None
-        key = (each.trial is None, own, each.rule, each.severity, each.dismiss_reason)
-        groups.setdefault(key, []).append(each)
-    return [_group(group, arms) for group in groups.values()]
+    found = findings_of(experiment, arms, named=experiment.trial_count + experiment.parallel)
+    return [_plain(row) for row in found.open], [_plain(row) for row in found.dismissed]
 
 
 def passed_checks(experiment: AnyExperiment) -> list[str]:
@@ -86,34 +75,15 @@ def passed_checks(experiment: AnyExperiment) -> list[str]:
     return list(dict.fromkeys(rows.order_by("pk").values_list("title", flat=True)))
 
 
-def _group(group: list[Finding], arms: int) -> dict[str, Any]:
-    first = group[0]
-    names = [
-        trial_name(each.trial.number, arm=each.trial.study.arm_index, arms=arms)
-        for each in group
-        if each.trial is not None
-    ]
-    title = first.title
-    if len(group) > 1:
-        title = f"{first.rule.replace('_', ' ').capitalize()} in {len(group)} trials"
-    elif names:
-        title = f"Trial {names[0]}: {title}"
+def _plain(row: FindingRow) -> dict[str, Any]:
+    trials = [row.trial, *row.others] if row.trial else list(row.others)
     return {
-        "rule": first.rule,
-        "version": first.version,
-        "subject": first.subject,
-        "severity": first.severity,
-        "title": title,
-        "trials": names,
-        **_why_dismissed(first),
+        "rule": row.rule,
+        "version": row.version,
+        "subject": row.subject,
+        "severity": row.severity,
+        "title": row.title,
+        "trials": trials if row.trials else [],
+        "dismissed_by": MUTED_BY if row.is_muted else row.dismissed_by or None,
+        "dismiss_reason": MUTED_WHY if row.is_muted else row.dismiss_reason,
     }
-
-
-def _why_dismissed(finding: Finding) -> dict[str, str | None]:
-    """Person and reason behind a dismissal; the experiment's own switch, where that mutes it."""
-    if finding.dismissed_by is not None:
-        by: str | None = finding.dismissed_by.get_username()
-        return {"dismissed_by": by, "dismiss_reason": finding.dismiss_reason}
-    if finding.rule == MUTED and finding.experiment.mutes_overfitting:
-        return {"dismissed_by": MUTED_BY, "dismiss_reason": MUTED_WHY}
-    return {"dismissed_by": None, "dismiss_reason": finding.dismiss_reason}

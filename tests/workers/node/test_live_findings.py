@@ -69,7 +69,7 @@ def test_a_value_that_is_no_number_is_told_before_the_trial_ends(
     reader.look(watched)  # at once: the next look was a second away
     rules = set(Finding.objects.filter(status="fired").values_list("rule", flat=True))
     assert rules == {"divergence", "non_finite"}
-    shown = findings_of(experiment.pk, 2).open
+    shown = findings_of(experiment, 2).open
     assert {row.severity for row in shown} == {"problem"}
     assert all("step 3" in row.title for row in shown)
 

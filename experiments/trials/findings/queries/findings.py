@@ -3,23 +3,35 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
+from django.db.models import Case, Count, F, Q, Value, When, Window
+from django.db.models.functions import RowNumber
+
+from experiments.analysis.space.experiment_findings import CLAIMS
+from experiments.design.queries.finding_counts import FindingCounts, counts_of
+from experiments.design.queries.records import AnyExperiment
 from experiments.design.trial_names import trial_name
 from experiments.models import Finding
-from experiments.models.finding import MUTED
+from experiments.models.finding import GRAVEST_FIRST, MUTED
 
-_GRAVITY = {"problem": 0, "warning": 1, "notice": 2}
+_GRAVITY = {name: place for place, name in enumerate(GRAVEST_FIRST)}
 _RENAMED = {"rivals": "as_good"}  # keys of evidence that earlier versions stored
-MOST_TRIAL_FINDINGS = 6  # in the experiment's list; every trial shows its own
+MOST_OPEN = 3  # on the experiment's page before the others are asked for
+MOST_NAMED = 25  # trials of one rule; every trial shows its own findings
+_MOST_QUIET = 500
 
 
 @dataclass(frozen=True, slots=True)
 class FindingRow:
-    """One finding; `trial` is the name of the trial it speaks of, empty for the experiment."""
+    """One finding; `trial` is the name of the trial it speaks of, empty for the experiment.
+
+    What one rule says of several trials is one finding: `trials` is their number, `others` names
+    some of them beside `trial`.
+    """
 
     id: int
     rule: str
@@ -42,6 +54,7 @@ class FindingRow:
     is_muted: bool = False  # by the experiment's switch
     others: tuple[str, ...] = ()  # further trials, or subjects, of which the rule says the same
     trial_id: int | None = None
+    trials: int = 0
 
     @property
     def is_open(self) -> bool:
@@ -68,6 +81,11 @@ class FindingRow:
         )
 
     @property
+    def unnamed(self) -> int:
+        """Number of its trials that are not named."""
+        return max(0, self.trials - len(self.others) - bool(self.trial))
+
+    @property
     def look(self) -> str:
         """Icon of its mark."""
         if self.status == "passed":
@@ -82,16 +100,25 @@ class Findings:
     """The findings of an experiment: those that ask for something, and the rest."""
 
     rows: tuple[FindingRow, ...]
-    trial_warnings: int = 0
-    trial_notices: int = 0
 
     @property
     def open(self) -> tuple[FindingRow, ...]:
         return tuple(row for row in self.rows if row.is_open)
 
     @property
-    def warnings(self) -> tuple[FindingRow, ...]:
-        return tuple(row for row in self.rows if row.is_warning)
+    def first(self) -> tuple[FindingRow, ...]:
+        """The gravest open ones."""
+        return self.open[:MOST_OPEN]
+
+    @property
+    def further(self) -> tuple[FindingRow, ...]:
+        """The other open ones."""
+        return self.open[MOST_OPEN:]
+
+    @property
+    def counts(self) -> FindingCounts:
+        """Open findings by severity, as `count_findings` counts them for many experiments."""
+        return counts_of(row.severity for row in self.open)
 
     @property
     def dismissed(self) -> tuple[FindingRow, ...]:
@@ -113,72 +140,107 @@ class Findings:
         return any(row.rule == MUTED and row.is_open for row in self.rows)
 
     @property
+    def quiet_summary(self) -> str:
+        """1 dismissed, 5 passed, 1 not checkable yet."""
+        quiet = {
+            "dismissed": self.dismissed,
+            "passed": self.passed,
+            "not checkable yet": self.waiting,
+        }
+        return ", ".join(f"{len(rows)} {words}" for words, rows in quiet.items() if rows)
+
+    @property
     def summary(self) -> str:
         """2 warnings, 5 passed, 1 not checkable yet."""
-        parts = []
-        warnings = len(self.warnings)
-        notices = len(self.open) - warnings
-        if warnings:
-            parts.append(f"{warnings} {'warning' if warnings == 1 else 'warnings'}")
-        if notices:
-            parts.append(f"{notices} {'notice' if notices == 1 else 'notices'}")
-        if self.dismissed:
-            parts.append(f"{len(self.dismissed)} dismissed")
-        if self.passed:
-            parts.append(f"{len(self.passed)} passed")
-        if self.waiting:
-            parts.append(f"{len(self.waiting)} not checkable yet")
-        return ", ".join(parts)
+        return ", ".join(filter(None, (self.counts.summary, self.quiet_summary)))
 
 
-def findings_of(experiment_id: int, arms: int) -> Findings:
-    """An experiment's own findings and the warnings of its search trials, the gravest first.
+def findings_of(experiment: AnyExperiment, arms: int, named: int = MOST_NAMED) -> Findings:
+    """An experiment's findings, the gravest first: its own, and what rules warn of in its trials.
 
-    Notices of single trials stand with their trials.
+    A rule that fires on several search trials, or on them and on the experiment, is one finding.
+    Notices of single trials stand with their trials. At most `named` trials of a rule are named.
     """
     rows = (
-        Finding.objects.filter(experiment_id=experiment_id)
-        .exclude(trial__isnull=False, status__in=("passed", "not_checkable"))
-        .exclude(trial__study__kind="replication")
+        Finding.objects.filter(experiment_id=experiment.pk)
+        .filter(Q(trial__isnull=True) | Q(pk__in=_dismissed_of_trials(experiment.pk)))
         .select_related("trial__study", "dismissed_by", "experiment")
-        .order_by("-found_at", "pk")
+        .order_by(F("trial").asc(nulls_first=True), "pk")
     )
-    every = [_row(row, arms) for row in rows[:2000]]
-    own = [row for row in every if not row.trial]
-    of_trials = sorted(
-        (row for row in every if row.trial),
-        key=lambda row: (not row.is_open, _GRAVITY.get(row.severity, 3)),
+    every = [_row(row, arms) for row in rows[:_MOST_QUIET]]
+    of_rules = _of_trials(experiment, arms, named)
+    own = [_with_trials(row, of_rules) if row.is_open else row for row in every if not row.trial]
+    own_rules = {row.rule for row in own if row.is_open}
+    listed = _together([*own, *(row for row in every if row.trial)])
+    listed += [row for rule, row in of_rules.items() if rule not in own_rules]
+    return Findings(tuple(sorted(listed, key=_standing)))
+
+
+def _dismissed_of_trials(experiment_id: int) -> Any:
+    rows = Finding.objects.filter(experiment_id=experiment_id, trial__study__kind="search")
+    return rows.dismissed().values("pk")
+
+
+def _of_trials(experiment: AnyExperiment, arms: int, named: int) -> dict[str, FindingRow]:
+    """One row a rule for the open problems and warnings of search trials. Two queries."""
+    found = Finding.objects.of_search().filter(experiment_id=experiment.pk)
+    counts = dict(
+        found.order_by().values_list("rule").annotate(n=Count("trial", distinct=True)).order_by()
     )
-    listed = [row for row in of_trials if row.is_warning or row.is_dismissed]
-    diverged = {row.trial for row in listed if row.rule == "divergence"}
-    # Divergence says already that a value was no number.
-    listed = [row for row in listed if row.rule != "non_finite" or row.trial not in diverged]
-    # Nor is a trial told of that the experiment's own finding of this rule names.
-    named = {(row.rule, each) for row in own if row.is_open for each in _trials_of(row)}
-    listed = [row for row in listed if not row.is_open or (row.rule, row.trial_id) not in named]
-    shown = _together(own) + _together(listed)[:MOST_TRIAL_FINDINGS]
-    return Findings(
-        rows=tuple(sorted(shown, key=_standing)),
-        trial_warnings=sum(row.is_warning for row in of_trials),
-        trial_notices=sum(row.is_open and not row.is_warning for row in of_trials),
+    if not counts:
+        return {}
+    gravity = Case(*(When(severity=name, then=Value(n)) for name, n in _GRAVITY.items()))
+    place = Window(RowNumber(), partition_by=["rule"], order_by=[gravity, F("pk")])
+    rows = (
+        found.annotate(place=place)
+        .filter(place__lte=named)
+        .select_related("trial__study", "dismissed_by", "experiment")
+        .order_by("rule", "place")
+    )
+    groups: dict[str, list[FindingRow]] = {}
+    for each in rows:
+        groups.setdefault(each.rule, []).append(_row(each, arms))
+    most = max([experiment.trial_count, *counts.values()])
+    return {rule: _group(group, counts[rule], most) for rule, group in groups.items()}
+
+
+def _group(rows: Sequence[FindingRow], trials: int, most: int) -> FindingRow:
+    """18 of 24 trials: validation error rises."""
+    first, *rest = rows
+    if trials == 1:
+        return replace(first, title=f"Trial {first.trial}: {first.title}", trials=1)
+    claim = CLAIMS.get(first.rule, first.rule.replace("_", " "))
+    return replace(
+        first,
+        title=f"{trials} of {most} trials: {claim[0].lower()}{claim[1:]}",
+        detail=f"Trial {first.trial}: {first.title}. {first.detail}",
+        others=_in_order({row.trial for row in rest} - {first.trial}),
+        trials=trials,
     )
 
 
-def _trials_of(row: FindingRow) -> Sequence[int]:
-    found = row.evidence.get("trial_ids")
-    return found if isinstance(found, list) else ()
+def _with_trials(own: FindingRow, of_rules: Mapping[str, FindingRow]) -> FindingRow:
+    """The experiment's own finding with the trials on which its rule fires, too."""
+    if own.rule not in of_rules:
+        return own
+    group = of_rules[own.rule]
+    return replace(own, trials=group.trials, others=_in_order((group.trial, *group.others)))
 
 
 def _together(rows: Sequence[FindingRow]) -> list[FindingRow]:
-    """One row for what a rule says of several trials, or cannot say yet of several subjects."""
+    """One row for what is muted in several trials, or cannot be told yet of several subjects."""
     groups: dict[tuple[object, ...], list[FindingRow]] = {}
     for row in rows:
-        repeated = bool(row.trial) and (row.is_open or row.is_muted)
+        repeated = bool(row.trial) and row.is_dismissed
         alike = row.status == "not_checkable" or repeated
-        key = (row.rule, row.status, row.severity) if alike else (row.id,)
+        key = (row.rule, row.status, row.dismiss_reason) if alike else (row.id,)
         groups.setdefault(key, []).append(row)
     return [
-        replace(first, others=_in_order(row.trial or row.subject for row in rest))
+        replace(
+            first,
+            others=first.others or _in_order(row.trial or row.subject for row in rest),
+            trials=first.trials or (1 + len(rest) if first.trial else 0),
+        )
         for first, *rest in groups.values()
     ]
 
@@ -188,11 +250,12 @@ def _in_order(names: Iterable[str]) -> tuple[str, ...]:
     return tuple(sorted(names, key=lambda name: (name[:1], len(name), name)))
 
 
-def _standing(row: FindingRow) -> tuple[int, int, str, str]:
+def _standing(row: FindingRow) -> tuple[int, int, bool, int, str, str]:
     status = {"fired": 0, "passed": 2, "not_checkable": 3}.get(row.status, 4)
     if row.is_dismissed:
         status = 1
-    return (status, _GRAVITY.get(row.severity, 3), row.rule, row.subject)
+    gravity = _GRAVITY.get(row.severity, 3)
+    return (status, gravity, bool(row.trial), -row.trials, row.rule, row.subject)
 
 
 def findings_of_trial(trial_id: int) -> tuple[FindingRow, ...]:

@@ -167,8 +167,10 @@ def forget(*, trial_id: int) -> None:
     Finding.objects.filter(trial_id=trial_id, dismissed_at__isnull=True).delete()
 
 
-def dismiss(*, access: Access, finding_id: int, reason: str) -> Finding:
+def dismiss(*, access: Access, finding_id: int, reason: str, everywhere: bool = False) -> Finding:
     """Dismiss a finding with a reason that becomes part of a decision's evidence.
+
+    `everywhere`: with all that its rule warns of in the search's trials, one finding together.
 
     Raises:
         VerdictError: without a reason.
@@ -182,7 +184,11 @@ def dismiss(*, access: Access, finding_id: int, reason: str) -> Finding:
         raise VerdictError(
             "A dismissal needs a reason.", [Problem("reason", "say why this does not matter here")]
         )
-    Finding.objects.filter(pk=finding_id).update(
+    found = [finding_id]
+    if everywhere:
+        alike = Finding.objects.of_search().filter(experiment=finding.experiment)
+        found += alike.filter(rule=finding.rule).values_list("pk", flat=True)
+    Finding.objects.filter(pk__in=found).update(
         dismissed_by=access.user, dismissed_at=timezone.now(), dismiss_reason=reason.strip()
     )
     finding.refresh_from_db()

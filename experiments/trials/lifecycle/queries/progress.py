@@ -8,10 +8,10 @@ from dataclasses import dataclass, replace
 from django.db.models import Count, Q
 from django.utils import timezone
 
+from experiments.design.queries.finding_counts import FindingCounts, count_findings
 from experiments.design.queries.records import OF_EXPERIMENT, ExperimentRecord, record_of
 from experiments.errors import NotFound
 from experiments.models import Experiment, Worker
-from experiments.models.finding import MUTED
 from experiments.models.trial import StudyKind, TrialState
 from experiments.trials.lifecycle.queries.failures import search_failure
 
@@ -33,7 +33,7 @@ class Progress:
     budget: int
     best_value: float | None
     best_number: int | None
-    warnings: int
+    findings: FindingCounts
     started_at: dt.datetime
     ended_at: dt.datetime | None
     has_failed: bool = False
@@ -63,7 +63,7 @@ def find(reference: str) -> ExperimentRecord:
 
 
 def progress(experiment_id: int) -> Progress:
-    """One experiment's progress, in one query; with the failure of one that has failed."""
+    """One experiment's progress, in two queries; with the failure of one that has failed."""
     now = _read(Q(pk=experiment_id))[0]
     if not now.has_failed:
         return now
@@ -72,7 +72,7 @@ def progress(experiment_id: int) -> Progress:
 
 
 def all_progress(project: str = "") -> list[Progress]:
-    """Progress of all experiments (of one project), newest first, in one query."""
+    """Progress of all experiments (of one project), newest first, in two queries."""
     return _read(Q(project__slug=project) if project else Q())
 
 
@@ -82,22 +82,13 @@ def _read(condition: Q) -> list[Progress]:
         filter=Q(studies__trials__state=TrialState.RUNNING, studies__kind=StudyKind.SEARCH),
         distinct=True,
     )
-    fired = Count(
-        "findings",
-        filter=Q(
-            findings__status="fired",
-            findings__severity__in=("warning", "problem"),
-            findings__dismissed_at__isnull=True,
-        )
-        & ~Q(findings__rule=MUTED, mutes_overfitting=True),
-        distinct=True,
-    )
-    rows = (
+    rows = list(
         Experiment.objects.filter(condition)
         .select_related("project", "best_trial")
-        .annotate(running=running, fired=fired)
+        .annotate(running=running)
         .order_by("-created_at")
     )
+    findings = count_findings(row.pk for row in rows)
     return [
         Progress(
             experiment_id=row.pk,
@@ -113,7 +104,7 @@ def _read(condition: Q) -> list[Progress]:
             budget=row.budget,
             best_value=row.best_value,
             best_number=row.best_trial.number if row.best_trial else None,
-            warnings=row.fired,
+            findings=findings.get(row.pk, FindingCounts()),
             started_at=row.created_at,
             ended_at=row.finished_at,
             has_failed=row.has_failed,

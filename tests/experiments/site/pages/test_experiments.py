@@ -6,7 +6,7 @@ import pytest
 from django.test import Client
 from pytest_django import DjangoAssertNumQueries
 
-from experiments.models import Experiment, Study
+from experiments.models import Experiment, Study, Trial
 from experiments.models.experiment import ExperimentState
 from experiments.trials.lifecycle.services import experiments, stop_rules
 from tests import cast
@@ -32,7 +32,7 @@ def test_a_new_search_says_what_each_part_will_show(client: Client) -> None:
     text = page(client, cast.search())
     assert "Curves appear with the first evaluations" in text
     assert "No trials yet" in text
-    assert "Nothing has been seen yet" in text
+    assert "rules read its curves" in text
     assert path(text)[1] == ("now", "0 of 24 trials, 0 running")
 
 
@@ -60,6 +60,34 @@ def test_open_warnings_stand_before_the_seeds(client: Client) -> None:
     experiment = cast.finished_search(trials_per_arm=6)
     cast.some_findings(experiment)
     assert path(page(client, experiment))[2] == ("now", "2 warnings to answer")
+
+
+def test_three_findings_are_open_the_gravest_is_the_banner_and_the_rest_is_folded(
+    client: Client,
+) -> None:
+    cast.project()
+    experiment = cast.finished_search(trials_per_arm=6)
+    cast.some_findings(experiment)
+    for trial in Trial.objects.filter(study__experiment=experiment)[:3]:
+        cast.finding(
+            experiment,
+            trial=trial,
+            rule="divergence",
+            severity="problem",
+            title="Training diverged early, at step 3",
+            advice="Lower the learning rate.",
+        )
+    cast.finding(experiment, rule="points_per_value", severity="notice", title="Too few trials")
+    text = page(client, experiment)
+    words = "1 problem, 2 warnings"
+    assert path(text)[2] == ("now", f"{words} to answer") and f"{words}, 1 notice<" in text
+    assert "<p>3 of 12 trials: training diverged. Lower the learning rate." in text
+    findings = text[text.index('id="findings"') :]
+    shown, _, folded = findings.partition('<details class="gap-top" data-key="further"')
+    assert shown.count('<li class="finding') == 3 and folded.startswith("><summary")
+    assert "1 more" in folded and "Too few trials" not in shown
+    row = client.get("/projects/digits/").content.decode()
+    assert f'<span class="chip bad">{words}, 1 notice</span>' in row
 
 
 def test_complete_seeds_lead_to_the_decision(client: Client) -> None:
@@ -189,10 +217,10 @@ def test_the_page_costs_the_same_with_ten_and_with_a_thousand_trials(
     experiment = cast.finished_search(trials_per_arm=5)
     client.force_login(cast.person("ada"))
     address = cast.address(experiment)
-    with django_assert_num_queries(21):
+    with django_assert_num_queries(22):
         client.get(address)
     cast.many_trials(experiment, 990)
-    with django_assert_num_queries(20):
+    with django_assert_num_queries(21):
         answer = client.get(address)
     assert len(answer.content) < 200_000
 

@@ -3,6 +3,7 @@ from __future__ import annotations
 import pytest
 from django.test import Client
 
+from experiments.models import Finding, Trial
 from tests import cast
 
 pytestmark = pytest.mark.django_db
@@ -130,3 +131,19 @@ def test_evidence_of_every_kind_is_shown(client: Client) -> None:
     assert "<dt>rates fits</dt><dd>0.001, 0.01</dd>" in text
     assert "7, 8 and 2 more" in text and "<dt>none</dt>" not in text
     assert "<dd>generalisation loss</dd>" in text and "<dd>yes</dd>" in text
+
+
+def test_one_reason_dismisses_what_a_rule_warns_of_in_every_trial(client: Client) -> None:
+    cast.project()
+    experiment = cast.finished_search(trials_per_arm=3)
+    trials = list(Trial.objects.filter(study__experiment=experiment))
+    found = [cast.finding(experiment, trial=each, rule="overfitting") for each in trials]
+    cast.finding(experiment, trial=trials[0], rule="divergence", severity="problem")
+    client.force_login(cast.person("cleo"))
+    address = f"/projects/digits/findings/{found[0].pk}/dismiss/"
+    client.post(address, {"reason": "one", "back": "/"})
+    assert Finding.objects.filter(dismissed_at__isnull=False).count() == 1
+    assert 'name="all" value="1"' in client.get(cast.address(experiment)).content.decode()
+    client.post(address, {"reason": "An ensemble.", "all": "1"})
+    open_rules = set(Finding.objects.asking().values_list("rule", flat=True))
+    assert open_rules == {"divergence"}

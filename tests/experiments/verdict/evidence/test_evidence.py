@@ -100,7 +100,9 @@ def test_what_one_rule_saw_in_several_trials_stands_there_once(repeated: Replica
         cast.finding(experiment, trial=trial, rule="late_oscillation", subject="")
     cast.finding(experiment, rule="boundary", subject="dropout:high")
     found = {each["rule"]: each for each in evidence.evaluate(repeated).open_findings}
-    assert found["late_oscillation"]["title"] == "Late oscillation in 3 trials"
+    assert found["late_oscillation"]["title"] == (
+        "3 of 24 trials: validation varies much late in training"
+    )
     assert len(found["late_oscillation"]["trials"]) == 3
     assert found["boundary"]["trials"] == []
 

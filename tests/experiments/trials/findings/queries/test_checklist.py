@@ -13,7 +13,7 @@ pytestmark = pytest.mark.django_db
 
 
 def rows(experiment: Experiment) -> dict[str, CheckRow]:
-    found = checklist(experiment, findings_of(experiment.pk, 2))
+    found = checklist(experiment, findings_of(experiment, 2))
     return {row.question: row for row in found.rows}
 
 
@@ -86,7 +86,7 @@ def test_the_checklist_costs_one_query(
     experiment: Experiment, django_assert_num_queries: DjangoAssertNumQueries
 ) -> None:
     cast.some_findings(experiment)
-    found = findings_of(experiment.pk, 2)
+    found = findings_of(experiment, 2)
     with django_assert_num_queries(1):
         answered = checklist(experiment, found)
     assert "warned" in answered.summary and "not checkable yet" in answered.summary
