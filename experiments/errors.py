@@ -76,5 +76,9 @@ class TrialFenced(Conflict):
     """Another attempt has taken this trial over."""
 
 
+class WritesLost(Conflict):
+    """The database has crashed since; what was not synced yet is to be written again."""
+
+
 class StudyCited(Conflict, RuntimeError):
     """A decision cites this study or experiment; it cannot be deleted."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from django.conf import settings
@@ -226,7 +227,8 @@ class _OneTrial:
 
     def _begin(self, assignment: TrialSpec, asked: AskedTrial, code: ObjectiveCode) -> Job:
         parameters = dict(asked.parameters())
-        queue.begin(
+        begin = partial(
+            queue.begin,
             claim=self._claim,
             parameters=parameters,
             objective=assignment.objective,
@@ -237,7 +239,8 @@ class _OneTrial:
             drawn=asked.drawn,
             is_replicate=assignment.kind == "replication",
         )
-        asked.begun()
+        begin()
+        asked.begun(begin)
         job = job_of(assignment, parameters, asked.rungs(), checkpoints_of(assignment))
         packages = tuple(each.name for each in code.packages)
         return replace(job, packages=packages, code=code.digest) if code.digest else job
@@ -376,12 +379,8 @@ class _OneTrial:
 
     def _finish(self, state: TrialState, values: list[float] | None, **facts: Any) -> None:
         persistently(
-            lambda: trials.finish(
-                trial_id=self._claim.trial_id,
-                state=int(state),
-                values=values,
-                attempt=self._claim.attempt,
-                **facts,
+            lambda: self._storage.finish(
+                self._claim.trial_id, state, values, self._claim.attempt, **facts
             ),
             give_up=self._stopping,
         )

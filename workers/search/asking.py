@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from copy import copy
 from functools import lru_cache
 from typing import Any
@@ -86,10 +86,9 @@ class AskedTrial:
         self.drawn = {name: (drawn[name], fixed) for name, (_, fixed) in gathered.items()}
         return self._assignment.arm.complete(drawn)
 
-    def begun(self) -> None:
-        """Say that what was drawn has been stored."""
-        if self.drawn:
-            self._storage.written(self._assignment.trial_id, self.drawn)
+    def begun(self, again: Callable[[], object]) -> None:
+        """Say that what was drawn has been stored; `again` stores it once more."""
+        self._storage.written(self._assignment.trial_id, self.drawn, again)
 
     def rungs(self) -> tuple[Rung, ...]:
         """The budgets on which the trial is trained anew, from the first that can end it."""

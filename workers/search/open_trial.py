@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -21,7 +22,15 @@ class OpenTrial:
     attempts: dict[int, int] = field(default_factory=dict)  # by the thread that holds it
     gathered: dict[str, Parameter] | None = None  # parameters that wait to be written together
     row: TrialRow | None = None  # as it was claimed, while nothing has been written since
+    incarnation: str = ""  # of the database when it was first written to
+    # What was written without waiting for the disk, in order: repeated when a crash lost it.
+    unsynced: list[Callable[[], object]] = field(default_factory=list)
     outcome: Outcome = field(default_factory=dict)  # type: ignore[assignment]
+
+    def wrote(self, again: Callable[[], object]) -> None:
+        """Keep what was written without waiting for the disk, where only the database may die."""
+        if self.incarnation:
+            self.unsynced.append(again)
 
     @property
     def attempt(self) -> int | None:

@@ -12,17 +12,26 @@ if TYPE_CHECKING:
     from experiments.models.trial_rows import Texts
     from experiments.trials.lifecycle.queries import studies as study_queries
     from experiments.trials.lifecycle.queries import trials as trial_queries
-    from experiments.trials.lifecycle.services import studies, trials
+    from experiments.trials.lifecycle.services import statements, studies, trials
     from workers.search.study_cache import StudyCache
 
-__all__ = ["StudyCache", "Texts", "load", "studies", "study_queries", "trial_queries", "trials"]
+__all__ = [
+    "StudyCache",
+    "Texts",
+    "load",
+    "statements",
+    "studies",
+    "study_queries",
+    "trial_queries",
+    "trials",
+]
 
 
 def load() -> None:
     """Import them, once Django is set up."""
-    global StudyCache, Texts, studies, study_queries, trial_queries, trials
+    global StudyCache, Texts, statements, studies, study_queries, trial_queries, trials
     from experiments.models.trial_rows import Texts
     from experiments.trials.lifecycle.queries import studies as study_queries
     from experiments.trials.lifecycle.queries import trials as trial_queries
-    from experiments.trials.lifecycle.services import studies, trials
+    from experiments.trials.lifecycle.services import statements, studies, trials
     from workers.search.study_cache import StudyCache

@@ -49,7 +49,7 @@ def test_every_sampler_draws_and_stores_tenths(name: str) -> None:
             claim=claim, parameters=parameters, objective="", commit="", environment={},
             drawn=asked.drawn,
         )  # fmt: skip
-        asked.begun()
+        asked.begun(lambda: None)
         trials.finish(trial_id=claim.trial_id, state=TrialState.COMPLETE, values=[drawn[-1]])
     assert set(drawn) <= TENTHS and len(set(drawn)) > 1
     for column in ("parameters", "configuration__document"):

@@ -60,11 +60,12 @@ def record(
 ) -> None:
     """Keep the newest result of each rule on each subject; dismissals stay.
 
+    Findings follow from the records, so their commit waits for no disk: lost, they are still due.
     Results of a rule on subjects that it no longer names are removed unless dismissed.
     """
     statements = _keeping(experiment_id, trial_id, diagnoses)
     if statements:
-        execute_batch(*statements)
+        execute_batch(*statements, waits=False)
 
 
 def _keeping(
@@ -138,6 +139,7 @@ def record_trial(
         *_keeping(experiment_id, trial_id, diagnoses),
         (_READING, [trial_id, reading]),
         (_PAID, [trial_id]),
+        waits=False,
     )
 
 

@@ -19,8 +19,10 @@ def may_write(attempt: int | None) -> str:
     return f"t.state = {TrialState.RUNNING:d} AND t.attempt = {int(attempt)}"
 
 
-def refusal(trial_id: int, attempt: int | None) -> VerdictError:
-    """Reason that a write did not go through."""
+def refusal(
+    trial_id: int, attempt: int | None, otherwise: VerdictError | None = None
+) -> VerdictError:
+    """Reason that a write did not go through; `otherwise` where the trial did not refuse it."""
     with connection.cursor() as cursor:
         cursor.execute("SELECT state, attempt FROM experiments_trial WHERE id = %s", [trial_id])
         found = cursor.fetchone()
@@ -31,6 +33,8 @@ def refusal(trial_id: int, attempt: int | None) -> VerdictError:
         return TrialFenced(f"Attempt {current} has taken trial {trial_id} over from {attempt}.")
     if state in FINISHED:
         return TrialFinished(f"Trial {trial_id} has finished and can not be updated.")
+    if otherwise is not None and (attempt is None or state == TrialState.RUNNING):
+        return otherwise
     return Conflict(f"Trial {trial_id} is not running.")
 
 

@@ -14,7 +14,11 @@ from experiments.models.trial_rows import COLUMNS, TrialRow, from_columns
 from experiments.trials.lifecycle.queries import gpu_hours
 from experiments.trials.lifecycle.services import scheduling, stop_rules, trials
 from experiments.trials.lifecycle.services.scheduling import Capacity
-from experiments.trials.lifecycle.services.statements import Statement, execute_batch
+from experiments.trials.lifecycle.services.statements import (
+    Statement,
+    execute_batch,
+    unsynced_file,
+)
 from experiments.trials.lifecycle.training_seeds import row_seed
 
 _TAKE = f"""
@@ -73,7 +77,7 @@ def claim(
         None when nothing is to be done now, or there is no room for it.
     """
     for experiment_id in scheduling.candidates(queue):
-        with transaction.atomic():
+        with unsynced_file(), transaction.atomic():
             capacity = scheduling.capacity(experiment_id, lock=True)
             if (
                 capacity is None

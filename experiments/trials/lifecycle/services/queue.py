@@ -25,7 +25,11 @@ from experiments.models.trial_encoding import Parameter
 from experiments.trials.lifecycle.services import stop_rules, trials
 from experiments.trials.lifecycle.services.attempts import may_write
 from experiments.trials.lifecycle.services.claiming import Claim, Place, claim, claimable
-from experiments.trials.lifecycle.services.statements import Statement, execute_batch
+from experiments.trials.lifecycle.services.statements import (
+    Statement,
+    execute_asynchronously,
+    execute_batch,
+)
 
 __all__ = [
     "Claim",
@@ -57,6 +61,14 @@ UPDATE experiments_trial AS t SET
 WHERE t.id = %s AND {may_write}{unchanged}
 RETURNING configuration_id, environment_id
 """
+_HEARTBEAT = f"""
+UPDATE experiments_trial SET heartbeat_at = %s
+WHERE id = %s AND attempt = %s AND state = {TrialState.RUNNING:d} RETURNING control
+"""
+_LOG_TAIL = f"""
+UPDATE experiments_trial SET log_tail = %s
+WHERE id = %s AND attempt = %s AND state = {TrialState.RUNNING:d}
+"""
 
 
 def begin(
@@ -75,7 +87,8 @@ def begin(
 
     A replicate's configuration was fixed when it was queued and stays; of another trial it is the
     one of its newest attempt, whose code may have changed. `drawn`: those of the
-    parameters that the sampler has drawn and that are not stored yet.
+    parameters that the sampler has drawn and that are not stored yet. Does not wait for the
+    disk: the result does, and whoever writes it begins again what a crash of the database lost.
 
     Returns:
         The configuration's id.
@@ -95,7 +108,8 @@ def begin(
     texts = claim.row.texts
     while True:
         columns = trials.with_parameters(texts, drawn or {})
-        found = execute_batch(*holding, _beginning(claim, digests, columns, is_replicate))
+        beginning = _beginning(claim, digests, columns, is_replicate)
+        found = execute_batch(*holding, beginning, waits=False)
         if found is not None:
             break
         texts = trials.read_texts(claim.trial_id, claim.attempt)
@@ -135,10 +149,9 @@ def heartbeat(*, trial_id: int, attempt: int) -> str | None:
 
     Returns what is asked of it: "" (go on), "stop", "cancel", "back"; None when it is fenced.
     """
-    running = Trial.objects.filter(pk=trial_id, attempt=attempt, state=TrialState.RUNNING)
-    if not running.update(heartbeat_at=timezone.now()):
-        return None
-    return running.values_list("control", flat=True).first()
+    now = connection.ops.adapt_datetimefield_value(timezone.now())
+    found = execute_batch((_HEARTBEAT, [now, trial_id, attempt]), waits=False)
+    return None if found is None else str(found[0])
 
 
 def why_cancelled(trial_id: int) -> str:
@@ -149,9 +162,7 @@ def why_cancelled(trial_id: int) -> str:
 
 def keep_log_tail(*, trial_id: int, attempt: int, text: str) -> None:
     """Keep the last lines that a running attempt printed."""
-    Trial.objects.filter(pk=trial_id, attempt=attempt, state=TrialState.RUNNING).update(
-        log_tail=text.replace("\x00", "\ufffd")
-    )
+    execute_asynchronously(_LOG_TAIL, [text.replace("\x00", "\ufffd"), trial_id, attempt])
 
 
 def hand_back(*, trial_id: int, attempt: int, reason: str = "", died: bool = False) -> bool:

@@ -1,14 +1,25 @@
-"""Several statements in one message to the database, where it takes them so."""
+"""Several statements in one message to the database, and commits that do not wait for the disk.
+
+Waiting (the default) are what ends a trial, hands out a number or an attempt, and what a person
+did; see docs/decisions/0014-durable-commits.md for the rest.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from django.db import connection, transaction
 from django.db.backends.utils import CursorWrapper
 
 Statement = tuple[str, Sequence[Any]]
+
+# Emptied by PostgreSQL whenever it recovers from a crash, and by nothing else.
+INCARNATION = "(SELECT token::text FROM experiments_incarnation)"
+_ASYNCHRONOUS = "SET LOCAL synchronous_commit = off"
+_BORN = "INSERT INTO experiments_incarnation DEFAULT VALUES ON CONFLICT DO NOTHING"
+_NORMAL = 1  # SQLite's PRAGMA synchronous: the log is written at a commit and synced later
 
 
 def execute_pipeline(cursor: CursorWrapper, *statements: Statement) -> None:
@@ -28,13 +39,85 @@ def execute_pipeline(cursor: CursorWrapper, *statements: Statement) -> None:
         cursor.execute(text, values)
 
 
-def execute_batch(*statements: Statement) -> tuple[Any, ...] | None:
-    """Execute statements as one transaction; the first row of the last, None without one."""
+def execute_batch(*statements: Statement, waits: bool = True) -> tuple[Any, ...] | None:
+    """Execute statements as one transaction; the first row of the last, None without one.
+
+    `waits`: for the disk, at the commit.
+    """
     if connection.vendor == "postgresql":
+        if not waits and not connection.in_atomic_block:
+            statements = ((_ASYNCHRONOUS, ()), *statements)
         with connection.cursor() as cursor:
             return _first(cursor, statements)
-    with transaction.atomic(savepoint=False), connection.cursor() as cursor:
+    with unsynced_file(waits), transaction.atomic(savepoint=False), connection.cursor() as cursor:
         return _first(cursor, statements)
+
+
+def execute_asynchronously(text: str, values: Sequence[Any]) -> int:
+    """Execute one statement whose commit does not wait; returns the number of rows changed."""
+    if connection.vendor == "postgresql" and not connection.in_atomic_block:
+        text = f"{_ASYNCHRONOUS}; {text}"
+    with unsynced_file(), connection.cursor() as cursor:
+        cursor.execute(text, values)
+        return int(cursor.rowcount)
+
+
+@contextmanager
+def asynchronous_commit() -> Iterator[None]:
+    """A transaction whose commit is seen by all at once and does not wait for the disk.
+
+    A later commit that waits carries it along. Inside another transaction, that one decides.
+    """
+    if connection.in_atomic_block:
+        yield
+        return
+    with unsynced_file(), transaction.atomic():
+        if connection.vendor == "postgresql":
+            with connection.cursor() as cursor:
+                cursor.execute(_ASYNCHRONOUS)
+        yield
+
+
+def incarnation() -> str:
+    """Token of the database that lasts until unsynced commits may have been lost.
+
+    That is PostgreSQL's next recovery from a crash, which writers on other machines outlive.
+    Whoever writes to SQLite is on the machine that crashes: always "".
+    """
+    if connection.vendor != "postgresql":
+        return ""
+    with connection.cursor() as cursor:
+        cursor.execute(f"SELECT {INCARNATION}")
+        found = cursor.fetchone()[0]
+        if found is None:
+            cursor.execute(
+                "INSERT INTO experiments_incarnation DEFAULT VALUES ON CONFLICT DO NOTHING"
+            )
+            cursor.execute(f"SELECT {INCARNATION}")
+            found = cursor.fetchone()[0]
+    return str(found)
+
+
+@contextmanager
+def unsynced_file(waits: bool = False) -> Iterator[None]:
+    """On SQLite, commits of this connection reach the disk with the next one that waits.
+
+    For processes on the file's machine alone, which do not outlive what a power cut takes.
+    """
+    if waits or connection.vendor != "sqlite" or connection.in_atomic_block:
+        yield
+        return
+    connection.ensure_connection()
+    file = connection.connection
+    (before,) = file.execute("PRAGMA synchronous").fetchone()
+    if before <= _NORMAL:
+        yield
+        return
+    file.execute(f"PRAGMA synchronous = {_NORMAL}")
+    try:
+        yield
+    finally:
+        file.execute(f"PRAGMA synchronous = {before}")
 
 
 def _first(cursor: CursorWrapper, statements: Sequence[Statement]) -> tuple[Any, ...] | None:

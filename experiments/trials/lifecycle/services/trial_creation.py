@@ -17,7 +17,11 @@ from experiments.models import trial_encoding as encoding
 from experiments.models.trial import FINISHED, Trial, TrialState
 from experiments.models.trial_encoding import Parameter
 from experiments.models.trial_rows import COLUMNS, TrialRow, from_columns
-from experiments.trials.lifecycle.services.statements import Statement, execute_pipeline
+from experiments.trials.lifecycle.services.statements import (
+    Statement,
+    execute_pipeline,
+    unsynced_file,
+)
 from experiments.trials.lifecycle.services.trial_finishing import count_finished, lock_experiment
 
 _NUMBER = """
@@ -59,13 +63,14 @@ class TrialFields(TypedDict, total=False):
 
 
 def create(
-    *, study_id: int, take_row: bool = False, **fields: Unpack[TrialFields]
+    *, study_id: int, take_row: bool = False, waits: bool = True, **fields: Unpack[TrialFields]
 ) -> tuple[int, int]:
     """Insert a trial with the study's next number, and with `take_row` its next sampler row.
 
     Numbers have no gap and no double under any number of processes; so have rows. A trial that
     is created finished is counted in its experiment at once. Without `origin` it is a trial from
-    outside.
+    outside. `waits` False: see `unsynced_file`; PostgreSQL always waits, as numbers are handed out
+    once.
 
     Returns:
         The trial's id and number.
@@ -77,7 +82,7 @@ def create(
     reports = fields.get("reports") or {}
     state = int(fields["state"])
     if not reports and state not in FINISHED:
-        with connection.cursor() as cursor:
+        with unsynced_file(waits), connection.cursor() as cursor:
             made = _insert(cursor, study_id, columns, take_row)
         return made.id, made.number
     with transaction.atomic(savepoint=False), connection.cursor() as cursor:

@@ -9,10 +9,12 @@ from django.db import connection, transaction
 from django.db.backends.utils import CursorWrapper
 from django.utils import timezone
 
+from experiments.errors import WritesLost
 from experiments.models import trial_encoding as encoding
 from experiments.models.trial import TrialState
 from experiments.models.trial_rows import COLUMNS, TrialRow, from_columns
 from experiments.trials.lifecycle.services.attempts import may_write, refusal
+from experiments.trials.lifecycle.services.statements import INCARNATION
 
 # The blob of `trial_encoding.encode_reports`, built by PostgreSQL itself.
 _PACKED = (
@@ -118,6 +120,7 @@ def finish(
     values: Sequence[float] | None,
     attempt: int | None = None,
     free: bool = False,
+    incarnation: str = "",
     **outcome: Unpack[Outcome],
 ) -> TrialRow:
     """Tell a trial's result, once: the first one stands.
@@ -125,7 +128,8 @@ def finish(
     Packs the reports and, for a search, moves the experiment's counters and best value in the
     same transaction. `attempt` None is a program from outside, which may tell any unfinished
     trial. `state` is COMPLETE, PRUNED or FAILED. `free` says that the
-    study belongs to no experiment, so that none is looked for.
+    study belongs to no experiment, so that none is looked for. `incarnation`: of the database
+    when the caller first wrote to the trial without waiting for the disk.
 
     Returns:
         The trial as it is now stored for ever.
@@ -135,7 +139,10 @@ def finish(
         TrialFenced: when another attempt has taken it over.
         Conflict: when an attempt tells a trial that was handed back.
         NotFound: when there is none.
+        WritesLost: when the database has crashed since `incarnation`; nothing was written.
     """
+    guard = may_write(attempt)
+    checked = bool(incarnation) and connection.vendor == "postgresql"
     row = _write(
         {
             "trial": trial_id,
@@ -143,6 +150,7 @@ def finish(
             "values": encoding.encode_values(values, complete=int(state) == TrialState.COMPLETE),
             "value": encoding.first_finite(values),
             "now": connection.ops.adapt_datetimefield_value(timezone.now()),
+            "incarnation": incarnation,
             **_PLAIN,
             **{
                 # PostgreSQL keeps no NUL in a text, and a traceback may quote one.
@@ -150,9 +158,11 @@ def finish(
                 for name, value in outcome.items()
             },
         },
-        may_write(attempt),
+        f"{guard} AND {INCARNATION} = %(incarnation)s" if checked else guard,
         free,
     )
+    if row is None and checked:
+        raise refusal(trial_id, attempt, WritesLost(f"Trial {trial_id}: the database crashed."))
     if row is None:
         raise refusal(trial_id, attempt)
     return from_columns(row)

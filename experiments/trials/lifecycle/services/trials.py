@@ -20,6 +20,7 @@ from experiments.models.trial import TrialState
 from experiments.models.trial_encoding import Parameter
 from experiments.models.trial_rows import Texts
 from experiments.trials.lifecycle.services.attempts import may_write, refusal, require_attempt
+from experiments.trials.lifecycle.services.statements import execute_asynchronously
 from experiments.trials.lifecycle.services.trial_creation import (
     create,
     create_claimed,
@@ -66,16 +67,18 @@ def set_parameters(
     parameters: Mapping[str, Parameter],
     attempt: int | None = None,
     seen: Texts | None = None,
+    waits: bool = True,
 ) -> Texts:
     """Write parameters beside those that an unfinished trial has, all in one statement.
 
     `seen` is what the caller's last write returned (empty texts after creation); it saves reading
-    the trial, and is harmless when somebody else has written since.
+    the trial, and is harmless when somebody else has written since. `waits`: for the disk; else
+    the caller writes again what a crash of the database lost.
 
     Raises:
         NotFound, TrialFinished, TrialFenced, Conflict: when nothing was written.
     """
-    return _set_items(trial_id, _items(parameters), attempt, seen)
+    return _set_items(trial_id, _items(parameters), attempt, seen, waits)
 
 
 def with_parameters(
@@ -100,39 +103,47 @@ def set_parameter(
 
 
 def set_user_attribute(
-    *, trial_id: int, key: str, value: Any, attempt: int | None = None, seen: Texts | None = None
+    *,
+    trial_id: int,
+    key: str,
+    value: Any,
+    attempt: int | None = None,
+    seen: Texts | None = None,
+    waits: bool = True,
 ) -> Texts:
     """Write one attribute, whatever others write at the same time; see `set_parameters`."""
     item = {key: {"user_attributes": encoding.encode(value)}}
-    return _set_items(trial_id, item, attempt, seen)
+    return _set_items(trial_id, item, attempt, seen, waits)
 
 
 def set_system_attribute(
-    *, trial_id: int, key: str, value: Any, attempt: int | None = None, seen: Texts | None = None
+    *,
+    trial_id: int,
+    key: str,
+    value: Any,
+    attempt: int | None = None,
+    seen: Texts | None = None,
+    waits: bool = True,
 ) -> Texts:
     """Write one of Optuna's own attributes; see `set_parameters`."""
     item = {key: {"system_attributes": encoding.encode(value)}}
-    return _set_items(trial_id, item, attempt, seen)
+    return _set_items(trial_id, item, attempt, seen, waits)
 
 
 def report(*, trial_id: int, step: int, value: float, attempt: int | None = None) -> None:
     """Write an intermediate value; a second one of the same step replaces the first.
 
-    Other processes see it when this returns.
+    Other processes see it when this returns; the disk has it with the next commit that waits.
 
     Raises:
         NotFound, TrialFinished, TrialFenced, Conflict: when nothing was written.
     """
     stored = None if value != value else float(value)  # NaN: see `Report`
-    with connection.cursor() as cursor:
-        if connection.vendor == "postgresql":
-            statement = _REPORT_POSTGRESQL.format(may_write=may_write(attempt))
-            cursor.execute(statement, [trial_id, step, stored])
-        else:
-            statement = _REPORT_SQLITE.format(may_write=may_write(attempt))
-            cursor.execute(statement, [step, stored, trial_id])
-        written = cursor.rowcount
-    if not written:
+    if connection.vendor == "postgresql":
+        statement, values = _REPORT_POSTGRESQL, [trial_id, step, stored]
+    else:
+        statement, values = _REPORT_SQLITE, [step, stored, trial_id]
+    if not execute_asynchronously(statement.format(may_write=may_write(attempt)), values):
         raise refusal(trial_id, attempt)
 
 
@@ -153,16 +164,15 @@ def put_back(*, trial_id: int) -> bool:
 
 def record_heartbeat(*, trial_id: int) -> None:
     """Say that a free-standing study's trial is alive; our workers' trials have their own way."""
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "UPDATE experiments_trial SET heartbeat_at = %s WHERE id = %s AND state = %s "
-            "AND study_id IN (SELECT id FROM experiments_study WHERE kind = 'free')",
-            [
-                connection.ops.adapt_datetimefield_value(timezone.now()),
-                trial_id,
-                TrialState.RUNNING.value,
-            ],
-        )
+    execute_asynchronously(
+        "UPDATE experiments_trial SET heartbeat_at = %s WHERE id = %s AND state = %s "
+        "AND study_id IN (SELECT id FROM experiments_study WHERE kind = 'free')",
+        [
+            connection.ops.adapt_datetimefield_value(timezone.now()),
+            trial_id,
+            TrialState.RUNNING.value,
+        ],
+    )
 
 
 def _move(trial_id: int, before: TrialState, after: TrialState) -> bool:
@@ -188,12 +198,13 @@ def _set_items(
     items: Mapping[str, Mapping[str, str]],  # column to text, by key
     attempt: int | None,
     seen: Texts | None,
+    waits: bool,
 ) -> Texts:
     """Compare and set until nobody else wrote in between; somebody gets on in every round."""
     texts = seen or read_texts(trial_id, attempt)
     while True:
         changes = _changes(texts, items)
-        if _update(trial_id, attempt, changes):
+        if _update(trial_id, attempt, changes, waits):
             return replace(texts, **{column: after for column, (_, after) in changes.items()})
         texts = read_texts(trial_id, attempt)
 
@@ -218,17 +229,22 @@ def _changes(texts: Texts, items: Mapping[str, Mapping[str, str]]) -> dict[str, 
     return changes
 
 
-def _update(trial_id: int, attempt: int | None, changes: Mapping[str, tuple[str, str]]) -> bool:
+def _update(
+    trial_id: int, attempt: int | None, changes: Mapping[str, tuple[str, str]], waits: bool
+) -> bool:
     set_to = ", ".join(f"{column} = %s" for column in changes)
     unchanged = "".join(f" AND t.{column} = %s" for column in changes)
     before = [each for each, _ in changes.values()]
     after = [each for _, each in changes.values()]
+    text = (
+        f"UPDATE experiments_trial AS t SET {set_to} "
+        f"WHERE t.id = %s AND {may_write(attempt)}{unchanged}"
+    )
+    values: list[Any] = [*after, trial_id, *before]
+    if not waits:
+        return execute_asynchronously(text, values) == 1
     with connection.cursor() as cursor:
-        cursor.execute(
-            f"UPDATE experiments_trial AS t SET {set_to} "
-            f"WHERE t.id = %s AND {may_write(attempt)}{unchanged}",
-            [*after, trial_id, *before],
-        )
+        cursor.execute(text, values)
         return bool(cursor.rowcount == 1)
 
 
