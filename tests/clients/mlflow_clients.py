@@ -12,7 +12,9 @@ from pathlib import Path
 
 import pytest
 
+from experiments.models import Experiment, Trial
 from experiments.team.services import tokens
+from experiments.verdict.services import replications
 from tests import cast
 from tests.services_under_test.web_server import WebServer
 
@@ -27,6 +29,30 @@ CLIENTS = Path(os.environ.get("CLIENTS", ".venv-clients"))
 )
 def test_a_client_finds_what_it_logged(client: str, program: str, web_server: WebServer) -> None:
     cast.project()
+    _run(web_server, client, program)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_both_clients_load_the_model_that_was_adopted(web_server: WebServer) -> None:
+    cast.project()
+    _run(web_server, "mlflow-3", "candidates")
+    first, second = Trial.objects.order_by("pk")
+    experiment = Experiment.objects.get()
+    replication = replications.declare(
+        access=cast.access("ada", experiment),
+        experiment=experiment,
+        candidate_trial=second,
+        baseline_trial=first,
+        looks=(10,),
+    )
+    cast.finish_pairs(replication, 10)
+    cast.decide(replication, "adopt")
+    for client in ("mlflow-2", "mlflow-3"):
+        _run(web_server, client, "champion")
+
+
+def _run(web_server: WebServer, client: str, program: str) -> None:
+    """Run a program that prints done at its end."""
     _, secret = tokens.create(
         user=cast.person("cleo"), project=None, name="client", scopes=("read", "write")
     )
