@@ -88,4 +88,8 @@ class Decision(models.Model):
         """The override in words; empty for a decision with the verdict."""
         if not self.overrides_verdict:
             return ""
-        return "while undecided" if self.verdict == "undecided" else "against the verdict"
+        if self.verdict == "undecided":
+            return "while undecided"
+        return (
+            "on a retrospective verdict" if self.verdict == self.choice else "against the verdict"
+        )

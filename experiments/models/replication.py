@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
 from typing import Any
 
 from django.conf import settings
@@ -25,6 +26,18 @@ class ScoreRule(models.TextChoices):
     TAIL_MEDIAN = "tail_median"
     LAST = "last"
     BEST = "best"
+
+
+@dataclass(frozen=True, slots=True)
+class PickedRuns:
+    """Trials that existed before they were compared. Of paired ones, place i of both sides had
+    the same seeds; `left_out`: runs of both configurations that have no counterpart.
+    """
+
+    candidate: tuple[int, ...]
+    baseline: tuple[int, ...]
+    paired: bool
+    left_out: int = 0
 
 
 class ReplicationQuerySet(models.QuerySet["Replication"]):
@@ -62,6 +75,8 @@ class Replication(models.Model):
     extra_looks = models.TextField(default="[]")
     # JSON list of {"metric", "bound", "limit"}: what the candidate's mean may not break.
     guards = models.TextField(default="[]")
+    # JSON of PickedRuns: nothing was declared or queued, runs that existed are compared.
+    picked = models.TextField(blank=True)
     # How many candidates were declared together against this baseline; they share its replicates,
     # which stand with the first of them.
     candidates = models.PositiveSmallIntegerField(default=1)
@@ -106,6 +121,20 @@ class Replication(models.Model):
     @property
     def looks_after_the_last(self) -> tuple[int, ...]:
         return tuple(json.loads(self.extra_looks))
+
+    @property
+    def is_retrospective(self) -> bool:
+        """Test whether it compares runs that existed before it."""
+        return bool(self.picked)
+
+    @property
+    def picked_runs(self) -> PickedRuns | None:
+        """Runs of a retrospective comparison; None of a declared replication."""
+        if not self.picked:
+            return None
+        found = json.loads(self.picked)
+        ours, theirs = (tuple(found[side]) for side in ("candidate", "baseline"))
+        return PickedRuns(ours, theirs, found["paired"], found["left_out"])
 
     @property
     def declared_guards(self) -> tuple[dict[str, Any], ...]:

@@ -9,7 +9,7 @@ from django.db.models import Q
 
 from experiments.models.experiment import Experiment
 from experiments.models.project import Configuration, Project
-from experiments.models.replication import Purpose
+from experiments.models.replication import PickedRuns, Purpose
 from experiments.models.step_field import StepField
 
 
@@ -131,14 +131,19 @@ class Declared(Protocol):
     def group(self) -> int: ...
     @property
     def pairs_queued(self) -> int: ...
+    @property
+    def picked_runs(self) -> PickedRuns | None: ...
 
 
 class TrialQuerySet(models.QuerySet["Trial"]):
     def replicates_of(self, replication: Declared) -> TrialQuerySet:
-        """Runs of a replication, those of a baseline that it shares with others included.
+        """Runs of a replication, those of a baseline that it shares with others included; of a
+        retrospective one those that were picked.
 
         Others may have gone on to later looks, so pairs beyond its own are left out.
         """
+        if picked := replication.picked_runs:
+            return self.filter(pk__in=[*picked.candidate, *picked.baseline])
         if replication.purpose != Purpose.VERDICT:
             return self.filter(study__replication=replication.pk)
         shared = Q(study__replication=replication.group, study__side=Side.BASELINE)

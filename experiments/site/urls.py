@@ -159,6 +159,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path(f"{E}trials/<str:trial>/live/", trials.trial_live, name="trial_live"),
     path(f"{E}seeds/", replicates.seeds_page, name="seeds"),
     path(f"{E}seeds/live/", replicates.seeds_live, name="seeds_live"),
+    path(f"{E}seeds/existing/", declaring.compare_existing, name="seeds_existing"),
     path(f"{E}seeds/power/", declaring.power, name="seeds_power"),
     path(f"{E}seeds/<int:replication>/extra/", replicates.extra_seeds, name="seeds_extra"),
     path(

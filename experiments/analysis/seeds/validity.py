@@ -65,16 +65,18 @@ def check_validity(
     *,
     code_differs: bool = False,
     data_differ: bool = False,
+    samples: bool = False,
 ) -> tuple[Invalidity, ...]:
     """Everything in which the finished replicates of two sides ran differently.
 
     `code_differs`, `data_differ`: that the sides run other code, or on other data, is what the
     experiment asks; each side must still be of one piece. Sides that were declared with different
-    code, and ran it, differ as asked.
+    code, and ran it, differ as asked. `samples`: the sides are no pairs, so their numbers may
+    differ.
     """
     found = [
         *_code(candidate, baseline, code_differs),
-        _unequal_pairs(candidate, baseline),
+        None if samples else _unequal_pairs(candidate, baseline),
         _evaluations(candidate, baseline),
         _one_value("data", candidate, baseline, apart=data_differ),
         _hardware(candidate, baseline),

@@ -66,6 +66,7 @@ def judge(
     extra_looks: Sequence[int] = (),
     paired: bool = True,
     on_this_split: bool = False,
+    retrospective: bool = False,
     candidates: int = 1,
     guards: Sequence[Guard] = (),
     unfair: Sequence[str] = (),
@@ -86,6 +87,8 @@ def judge(
     included; everything is then labelled as after peeking. `paired`: replicate i of both arms ran
     under the same seeds; without it Welch's test is used and the arms may differ in size.
     `on_this_split`: the objective has no split seed, so one split bounds the conclusion.
+    `retrospective`: the runs existed before the question, and whoever picked them had seen them;
+    every sentence says so, as the error rates of a declared comparison do not hold.
     `candidates`: how many were declared against this baseline; each is tested at level / m.
     `unfair`: why the sides were not given the same chance; any reason blocks adopt. `invalid`:
     in what they ran differently (`validity`); with any that blocks there is no verdict.
@@ -103,6 +106,7 @@ def judge(
         margin=float(margin),
         paired=paired,
         on_this_split=on_this_split,
+        retrospective=retrospective,
         candidates=candidates,
         schedule=schedule,
         look_index=len(schedule.looks) - 1 if extra else look_index,

@@ -36,6 +36,7 @@ class Verdict:
     `candidate_failures`, `baseline_failures`: runs without a
     finite score. `won_share`: share of pairs won, ties counted half (unpaired: of all crossings,
     and `pairs_won`, `pairs_tied` are None).
+    `retrospective`: the runs existed before they were compared.
     `unfair`: why the sides were not given the same chance, in words. `invalid`: in what they ran
     differently, each with its repair; then there is no verdict.
     `peeking_error`: the rate of wrong adopts of this candidate after looks beyond the schedule,
@@ -59,6 +60,7 @@ class Verdict:
     resolution: float | None
     resolution_name: str
     guards: tuple[GuardResult, ...]
+    retrospective: bool = False
     unfair: tuple[str, ...] = ()
     invalid: tuple[Invalidity, ...] = ()
     cautions: tuple[Invalidity, ...] = ()

@@ -8,6 +8,12 @@ from experiments.analysis.number_formats import counted, listed, percent, signif
 from experiments.analysis.seeds.looks import TOTAL_ERROR
 from experiments.analysis.seeds.verdict_record import Verdict
 
+_RETROSPECTIVE = (
+    "Retrospective: the runs existed before they were compared, and whoever picked them could "
+    "have seen their scores, so the error rates of a declared comparison do not hold. Fresh "
+    "replicates, declared and then logged, replace this."
+)
+
 
 def interval_name(confidence: float) -> str:
     """95 % CI."""
@@ -32,7 +38,8 @@ def sentence(verdict: Verdict) -> str:
 
 def notes(verdict: Verdict) -> tuple[str, ...]:
     """Remarks beside the sentence, each a sentence of its own."""
-    found = [_mean_note(verdict), _selection_note(verdict)]
+    found = [_RETROSPECTIVE] if verdict.retrospective else []
+    found += [_mean_note(verdict), _selection_note(verdict)]
     found += [_failures_note(verdict), _resolution_note(verdict)]
     if verdict.skew is not None:
         found.append(verdict.skew.text)
@@ -53,7 +60,7 @@ def failures_phrase(verdict: Verdict) -> str:
 
 
 def _opened(verdict: Verdict, text: str) -> str:
-    openings = []
+    openings = ["retrospective"] if verdict.retrospective else []
     if verdict.on_this_split:
         openings.append("on this split")
     if verdict.peeking_error is not None:
@@ -117,7 +124,9 @@ def _material(verdict: Verdict) -> str:
         ours = verdict.candidate_runs - verdict.candidate_failures
         theirs = verdict.baseline_runs - verdict.baseline_failures
         return f"{counted(ours, 'candidate run')} and {counted(theirs, 'baseline run')}"
-    seeds = "fresh seeds" if verdict.on_this_split else "fresh seeds and splits"
+    seeds = "seeds" if verdict.on_this_split else "seeds and splits"
+    if not verdict.retrospective:
+        seeds = f"fresh {seeds}"
     finite = "" if verdict.finite_pairs == verdict.pairs else "finite "
     return f"{verdict.finite_pairs} {finite}pairs of {seeds}"
 

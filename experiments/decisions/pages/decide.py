@@ -68,7 +68,7 @@ def _evidence_context(parts: PathContext) -> dict[str, Any]:
         "overriding": [
             choice
             for choice in ("adopt", "reject")
-            if decisions.overrides(choice, evidence.outcome)
+            if decisions.overrides(choice, evidence.outcome, state.retrospective)
         ],
         "test_metric": evidence.test_metric,
         "may_continue": bool(verdict and verdict.may_continue),

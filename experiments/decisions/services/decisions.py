@@ -34,6 +34,10 @@ class _Basis:
     baseline: Configuration | None = None
     replication: Replication | None = None
 
+    @property
+    def is_retrospective(self) -> bool:
+        return self.replication is not None and self.replication.is_retrospective
+
 
 def record(
     *,
@@ -74,7 +78,7 @@ def record(
                 basis = _without_seeds(experiment)
             else:
                 basis = _with_seeds(seen, state, choice, target)
-                _check_verdict(basis.verdict, choice, override=override)
+                _check_verdict(basis, choice, override=override)
             version = adopted_models.next_version(project, target, choice, basis.replication)
             frozen = {
                 **basis.evidence,
@@ -92,7 +96,7 @@ def record(
                 reason=checked,
                 evidence=json.dumps(frozen, sort_keys=True, allow_nan=False),
                 verdict=basis.verdict,
-                overrides_verdict=overrides(choice, basis.verdict),
+                overrides_verdict=overrides(choice, basis.verdict, basis.is_retrospective),
                 access=access,
             )
             if version is not None:
@@ -147,12 +151,19 @@ def _no_verdict() -> NotOpenYet:
     )
 
 
-def _check_verdict(verdict: str, choice: str, *, override: bool) -> None:
+def _check_verdict(basis: _Basis, choice: str, *, override: bool) -> None:
+    verdict = basis.verdict
     if choice in _NEEDS_A_VERDICT and not verdict:
         raise _no_verdict()
     if choice == Choice.CONTINUE and verdict != "undecided":
         raise Conflict("Only an undecided look is continued; the first adopt or reject ends it.")
-    if overrides(choice, verdict) and not override:
+    if overrides(choice, verdict, basis.is_retrospective) and not override:
+        if basis.is_retrospective and verdict == choice:
+            raise Conflict(
+                "The verdict is retrospective: whoever picked the runs could have seen their "
+                "scores. Nothing was recorded; to adopt all the same, override it: the log will "
+                "say that you did."
+            )
         raise Conflict(
             f"The verdict is {verdict}, so {choice} goes against it. Nothing was recorded; to "
             "decide so all the same, override the verdict: the log will say that you did."
@@ -210,8 +221,10 @@ def _check_champion(replication: Replication, choice: str, target: str) -> None:
         )
 
 
-def overrides(choice: str, verdict: str) -> bool:
-    """Test whether a person decided against what the interval says."""
-    return (choice == Choice.ADOPT and verdict != "adopt") or (
+def overrides(choice: str, verdict: str, is_retrospective: bool = False) -> bool:
+    """Test whether a person decided against what the interval says, or adopted on runs that were
+    picked when their scores were known.
+    """
+    return (choice == Choice.ADOPT and (verdict != "adopt" or is_retrospective)) or (
         choice == Choice.REJECT and verdict == "adopt"
     )

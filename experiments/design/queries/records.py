@@ -14,6 +14,7 @@ from experiments.models import (
     Study,
     Trial,
 )
+from experiments.models.replication import PickedRuns
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,6 +168,8 @@ class ReplicationRecord:
     declared_looks: tuple[int, ...]
     looks_after_the_last: tuple[int, ...]
     declared_guards: tuple[dict[str, Any], ...]
+    picked_runs: PickedRuns | None
+    is_retrospective: bool
 
 
 # For what reads columns only, of a record or of a row that a service has locked.

@@ -26,7 +26,11 @@ class GuardIn(Strict):
 
 
 class ReplicationIn(Strict):
-    """Trials by name. `baseline` only while the project has no champion."""
+    """Trials by name. `baseline` only while the project has no champion.
+
+    `retrospective`: compare the ended runs of the candidate's and the baseline's configurations
+    instead; nothing is declared, and every sentence says so.
+    """
 
     candidate: Text
     further: list[Text] = Field(default_factory=list, max_length=20)
@@ -35,6 +39,7 @@ class ReplicationIn(Strict):
     margin: float | None = None
     score_rule: Text = "tail_median"
     guards: list[GuardIn] = Field(default_factory=list, max_length=100)
+    retrospective: bool = False
 
 
 class PairsIn(Strict):

@@ -9,7 +9,7 @@ from pydantic import Field
 
 from experiments.analysis.seeds.guards import Limit
 from experiments.design.queries.experiments import get_experiment
-from experiments.design.queries.records import ReplicationRecord
+from experiments.design.queries.records import AnyExperiment, ReplicationRecord
 from experiments.team.api import auth
 from experiments.team.queries.access import Access
 from experiments.trials.table.queries.trial_detail import get_trial
@@ -26,7 +26,7 @@ from experiments.verdict.queries.replication_state import (
     replication_state,
 )
 from experiments.verdict.services import replications as services
-from experiments.verdict.services import variance
+from experiments.verdict.services import retrospective, variance
 from experiments.web import api_bodies
 from experiments.web.api_schemas import answer, schema_of
 from experiments.web.requests import TokenRequest
@@ -59,6 +59,15 @@ def declare_replication(request: TokenRequest, slug: str, name: str) -> Any:
     access = auth.writing(request, slug)
     experiment = get_experiment(access, name)
     asked = api_bodies.read(request, ReplicationIn)
+    if asked.retrospective:
+        retrospective.compare(
+            access=access,
+            experiment=experiment,
+            candidate=_configuration(experiment, asked.candidate),
+            baseline=_configuration(experiment, asked.baseline),
+            margin=asked.margin,
+        )
+        return Status(201, {"replication": replication_state(experiment.pk)})
     services.declare(
         access=access,
         experiment=experiment,
@@ -138,6 +147,12 @@ def _writable(
 ) -> tuple[Access, ReplicationRecord]:
     access = auth.writing(request, slug)
     return access, get_replication(access, get_experiment(access, name), replication)
+
+
+def _configuration(experiment: AnyExperiment, name: str) -> int:
+    """Id of a trial's configuration; 0, which is none's, of a trial without one."""
+    configuration = get_trial(experiment, name).configuration
+    return configuration.pk if configuration else 0
 
 
 def _evidence(found: Evidence) -> dict[str, Any]:

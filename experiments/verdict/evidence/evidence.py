@@ -95,6 +95,7 @@ class Evidence:
             "metric": self.replication.experiment.official_metric,
             "direction": self.replication.experiment.direction,
             "goal": self.replication.experiment.goal,
+            "retrospective": self.replication.is_retrospective,
             "experiment": self.replication.experiment.name,
             "candidate": json.loads(self.replication.candidate.document),
             "baseline": _document(self.replication),
@@ -181,7 +182,10 @@ def evaluate(replication: AnyReplication) -> Evidence:
         accidents=accidents,
         verdict=verdict,
         waiting=_waiting(open_runs, accidents, replication.pairs_queued),
-        selection=selection_of(replication, scores["candidate"]) if verdict else None,
+        # The run that was the best of a retrospective comparison is among those compared.
+        selection=selection_of(replication, scores["candidate"])
+        if verdict and not replication.is_retrospective
+        else None,
         best={side: mean_best(runs[side], experiment) if verdict else None for side in SIDES},
         costs={side: costs_of(runs[side]) for side in SIDES},
         guard_means={side: _means(limits, runs[side]) for side in SIDES},
@@ -278,6 +282,7 @@ def _judge(
     known = [each for each in read if each is not None]
     extra = replication.looks_after_the_last
     last = len(schedule.looks) - 1
+    picked = replication.picked_runs
     return judge(
         values["candidate"],
         values["baseline"],
@@ -286,7 +291,8 @@ def _judge(
         schedule=schedule,
         look_index=last if extra else schedule.looks.index(replication.pairs_queued),
         extra_looks=extra,
-        paired=share_seeds(runs),
+        paired=picked.paired if picked else share_seeds(runs),
+        retrospective=picked is not None,
         on_this_split=not known or not all(known),
         candidates=replication.candidates,
         guards=[guard_of(limit, runs) for limit in limits],
@@ -298,6 +304,7 @@ def _judge(
             ),
             code_differs=design.code_differs,
             data_differ=design.data_differ,
+            samples=picked is not None and not picked.paired,
         ),
         candidate_evaluations=[len(run.values) for run in runs["candidate"]],
         baseline_evaluations=[len(run.values) for run in runs["baseline"]],

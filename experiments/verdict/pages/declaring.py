@@ -6,8 +6,8 @@ from typing import Any
 
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
-from django.shortcuts import render
-from django.views.decorators.http import require_safe
+from django.shortcuts import redirect, render
+from django.views.decorators.http import require_POST, require_safe
 
 from experiments.analysis.seeds.guards import BOUNDS
 from experiments.analysis.seeds.looks import plan
@@ -23,7 +23,9 @@ from experiments.verdict.panels.replication_forms import (
     SCORE_RULES,
     PowerForm,
     ReplicationForm,
+    RetrospectiveForm,
 )
+from experiments.verdict.queries.configuration_runs import repeated_configurations
 from experiments.verdict.queries.current_champion import champion_of
 from experiments.verdict.queries.replication_state import (
     best_of_each_arm,
@@ -31,7 +33,7 @@ from experiments.verdict.queries.replication_state import (
     find_choosable,
     guard_metrics,
 )
-from experiments.verdict.services import replications
+from experiments.verdict.services import replications, retrospective
 from experiments.verdict.services.replications import DEFAULT_LOOKS
 
 
@@ -58,6 +60,7 @@ def declaration_context(parts: ExperimentParts, form: ReplicationForm) -> dict[s
         "looks": looks,
         "score_rules": SCORE_RULES,
         "bounds": BOUNDS,
+        "repeated": repeated_configurations(experiment) if experiment.is_from_outside else (),
         "guard_metrics": dict.fromkeys(guard_metrics(experiment), "") | COST_GUARDS,
         **_planning_context(
             experiment,
@@ -103,6 +106,23 @@ def power(request: HttpRequest, access: Access, name: str) -> HttpResponse:
     wrong = [] if form.is_valid() else [f"{name}: {wrong}" for name, wrong in form.reasons()]
     context = {**_planning_context(experiment, typed), "wrong": wrong, "experiment": experiment}
     return render(request, "experiments/_power.html", context)
+
+
+@require_POST
+@in_project
+def compare_existing(request: HttpRequest, access: Access, name: str) -> HttpResponse:
+    """Compare runs that exist; their page says on every sentence that it is retrospective."""
+    experiment = required(find_experiment(access, name))
+    form = RetrospectiveForm(request.POST)
+    if not form.is_valid():
+        for field, wrong in form.reasons():
+            messages.error(request, f"{field}: {wrong}")
+        return redirect("seeds", access.slug, name)
+    attempted(
+        request,
+        lambda: retrospective.compare(access=access, experiment=experiment, **form.cleaned_data),
+    )
+    return redirect("seeds", access.slug, name)
 
 
 def declare(request: HttpRequest, parts: ExperimentParts, form: ReplicationForm) -> bool:

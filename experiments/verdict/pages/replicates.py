@@ -52,7 +52,8 @@ def seeds_page(request: HttpRequest, access: Access, name: str) -> HttpResponse:
 
 def _may_declare(parts: PathContext) -> bool:
     state = parts.replication
-    return bool((state is None or state.all_decided) and parts.experiment.best_trial_id)
+    replaceable = state is None or state.all_decided or state.retrospective
+    return bool(replaceable and parts.experiment.best_trial_id)
 
 
 def _replication_context(parts: PathContext) -> dict[str, Any]:

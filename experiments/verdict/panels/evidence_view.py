@@ -95,7 +95,7 @@ class EvidencePage:
     @property
     def own_seeds(self) -> bool:
         """Test whether the sides of some pair ran under different seeds."""
-        return any(
+        return _are_samples(self.document) or any(
             isinstance(seed, str)
             for row in self.pairs
             for seed in (row.train_seed, row.split_seed)
@@ -105,6 +105,11 @@ class EvidencePage:
     def verdict(self) -> Mapping[str, Any]:
         found: Mapping[str, Any] = self.document.get("verdict") or {}
         return found
+
+    @property
+    def retrospective(self) -> bool:
+        """Test whether the runs existed before they were compared."""
+        return bool(self.document.get("retrospective"))
 
     @property
     def to_repeat(self) -> int:
@@ -185,15 +190,24 @@ def _pairs(document: Mapping[str, Any]) -> list[PairRow]:
         for run in sides.get(side, []):
             by_pair.setdefault(int(run["pair"]), {})[side] = run
     sign = -1.0 if document.get("direction") == "minimize" else 1.0
+    samples = _are_samples(document)
     rows = []
     for pair, runs in sorted(by_pair.items()):
         ours, theirs = (real(runs.get(side, {}).get("score")) for side in SIDES)
         both = [runs[side] for side in SIDES if side in runs]
-        paired = all(one.get(seed) == both[0].get(seed) for one in both for seed in SEEDS)
+        paired = not samples and all(
+            one.get(seed) == both[0].get(seed) for one in both for seed in SEEDS
+        )
         gain = None if ours is None or theirs is None or not paired else sign * (ours - theirs)
         train, split = (_of_both([one.get(seed) for one in both]) for seed in SEEDS)
         rows.append(PairRow(pair + 1, train, split, ours, theirs, gain))
     return rows
+
+
+def _are_samples(document: Mapping[str, Any]) -> bool:
+    """Test whether the sides are runs that existed and have no seeds in common."""
+    verdict = document.get("verdict") or {}
+    return bool(document.get("retrospective")) and not verdict.get("paired", True)
 
 
 def _of_both(seeds: Sequence[Any]) -> Any:

@@ -89,6 +89,18 @@ class ReplicationForm(forms.Form):
         return _reasons(self)
 
 
+class RetrospectiveForm(forms.Form):
+    """Two configurations, by id, whose existing runs are compared."""
+
+    candidate = forms.IntegerField(min_value=1, max_value=2**63 - 1)
+    baseline = forms.IntegerField(min_value=1, max_value=2**63 - 1)
+    margin = forms.FloatField(min_value=0, required=False)
+
+    def reasons(self) -> list[tuple[str, str]]:
+        """(field, what is wrong) of everything that is."""
+        return _reasons(self)
+
+
 class PowerForm(forms.Form):
     """A schedule whose power is asked for before anything is queued."""
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from experiments.design.objective_code import recorded_code
 from experiments.design.queries.records import AnyReplication
 from experiments.models import Environment, SealedScore, TestOpening, Trial
-from experiments.models.trial import FailureKind, TrialState
+from experiments.models.replication import PickedRuns
+from experiments.models.trial import FailureKind, Side, TrialState
 from experiments.trials.series.queries import series
 
 
@@ -69,10 +70,11 @@ def replicate_runs(replication: AnyReplication) -> list[ReplicateRun]:
         .defer("log_tail", "traceback", "system_attributes", "user_attributes")
         .order_by("pair", "study_id", "number")
     )
-    newest = {(row.study_id, row.pair): row for row in rows}
+    picked = replication.picked_runs
+    newest = {row.pk if picked else (row.study_id, row.pair): row for row in rows}
     read = series.read([row.pk for row in newest.values()], names=[metric, *guards])
     places = _places({row.environment_id or 0 for row in newest.values()})
-    return [
+    runs = [
         _run(
             row,
             {name: column.values for name, column in read.get(row.pk, {}).items()},
@@ -80,6 +82,18 @@ def replicate_runs(replication: AnyReplication) -> list[ReplicateRun]:
             places.get(row.environment_id or 0, {}),
         )
         for row in newest.values()
+    ]
+    return _in_place(runs, picked) if picked else runs
+
+
+def _in_place(runs: Sequence[ReplicateRun], picked: PickedRuns) -> list[ReplicateRun]:
+    """Runs that were picked, each with its side and its place there as pair."""
+    found = {run.trial_id: run for run in runs}
+    sides = {Side.CANDIDATE: picked.candidate, Side.BASELINE: picked.baseline}
+    return [
+        replace(found[trial], side=side, pair=pair)
+        for side, trials in sides.items()
+        for pair, trial in enumerate(each for each in trials if each in found)
     ]
 
 

@@ -65,6 +65,7 @@ class ReplicationState:
     margin: float
     against_champion: bool
     guards: tuple[Limit, ...]
+    retrospective: bool = False
     position: int = 1
     candidates: tuple[DeclaredCandidate, ...] = ()
 
@@ -145,6 +146,7 @@ def replication_state(experiment_id: int, candidate: int = 0) -> ReplicationStat
         margin=row.margin,
         against_champion=row.against_champion,
         guards=tuple(Limit(**guard) for guard in row.declared_guards),
+        retrospective=row.is_retrospective,
         position=place,
         candidates=candidates,
     )

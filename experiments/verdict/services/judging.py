@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from experiments.design.queries.records import AnyReplication
-from experiments.errors import NotOpenYet, StaleEvidence
+from experiments.errors import Conflict, NotOpenYet, StaleEvidence
 from experiments.models import Experiment, Replication
 from experiments.models.replication import Purpose
 from experiments.verdict.evidence.evidence import Evidence, evaluate
@@ -45,4 +45,13 @@ def check_state(locked: Replication, state: str) -> None:
         raise StaleEvidence(
             f"The evidence changed since this page was opened: {', '.join(changed)}. "
             "Look at it again, then decide."
+        )
+
+
+def check_declared(replication: AnyReplication) -> None:
+    """Refuse to run anything for a comparison of runs that existed before it."""
+    if replication.is_retrospective:
+        raise Conflict(
+            "This compares runs that existed before: it takes no further seeds. Declare a "
+            "replication, which replaces it."
         )

@@ -30,6 +30,7 @@ from experiments.models.replication import Purpose
 from experiments.models.trial import StudyKind, TrialState
 from experiments.team.queries.access import Access
 from experiments.trials.lifecycle.services.runs import KEY
+from experiments.verdict.services.judging import check_declared
 from experiments.verdict.services.replications import is_decided
 
 _UNREADABLE = object()
@@ -132,6 +133,7 @@ def _replication(project_id: int, wanted: Wanted) -> Replication:
     )
     if experiment is None or replication is None:
         raise NotFound(f"{wanted.experiment} has no replication {wanted.replication}.")
+    check_declared(replication)
     if not experiment.is_from_outside:
         raise Conflict(f"Workers run the replicates of {experiment.name}.")
     return replication

@@ -27,11 +27,13 @@ from experiments.models.trial import Origin, StudyKind, TrialState
 from experiments.team.queries.access import Access
 from experiments.trials.lifecycle.services import trials
 from experiments.verdict.queries.chain_check import broken_log, intact_log, own_problems
-from experiments.verdict.services.judging import check_state, hold, judged
+from experiments.verdict.services.judging import check_declared, check_state, hold, judged
 from experiments.verdict.services.pairs import accidents, add_studies, queue_pairs, unfinished
 
 __all__ = [
     "add_extra_look",
+    "check_none_open",
+    "check_rules",
     "continue_to_next_look",
     "declare",
     "open_test",
@@ -75,13 +77,13 @@ def declare(
     access.require(Role.EDITOR, experiment)
     candidates = [candidate_trial, *further_candidates]
     schedule = _schedule(looks)
-    _check_rules(experiment, margin, score_rule, guards)
+    check_rules(experiment, margin, score_rule, guards)
     with transaction.atomic():
         locked = Experiment.objects.select_for_update().get(pk=experiment.pk)
         baseline, champion = _baseline(locked, baseline_trial)
         _check_runnable(locked, baseline)
         configurations = _distinct(candidates, locked, baseline)
-        _check_none_open(locked)
+        check_none_open(locked)
         return _create(
             list(zip(candidates, configurations, strict=True)),
             schedule,
@@ -144,7 +146,7 @@ def _distinct(
     return found
 
 
-def _check_rules(
+def check_rules(
     experiment: AnyExperiment, margin: float | None, score_rule: str, guards: Sequence[Limit]
 ) -> None:
     problems = []
@@ -235,8 +237,9 @@ def _schedule(looks: Sequence[int]) -> Schedule:
     return schedule
 
 
-def _check_none_open(experiment: Experiment) -> None:
-    latest = experiment.replications.filter(purpose=Purpose.VERDICT).first()
+def check_none_open(experiment: Experiment) -> None:
+    # A comparison of runs that existed is replaced by what is declared after it.
+    latest = experiment.replications.filter(purpose=Purpose.VERDICT, picked="").first()
     if latest is None:
         return
     if any(not is_decided(each) for each in Replication.objects.group_of(latest.group)):
@@ -328,6 +331,7 @@ def _undecided(replication: AnyReplication) -> Iterator[tuple[Replication, Verdi
     seen = judged(replication)
     with transaction.atomic():
         locked = hold(replication)
+        check_declared(locked)
         if is_decided(locked):
             raise Conflict("This replication has been decided.")
         check_state(locked, seen.state)
@@ -340,6 +344,7 @@ def repeat_failed(*, access: Access, replication: AnyReplication) -> int:
     An infeasible replicate is an outcome, it stays. Returns how many were queued.
     """
     access.require(Role.EDITOR, replication.experiment)
+    check_declared(replication)
     differing = _invalid_replicates(replication)
     with transaction.atomic():
         locked = hold(replication)

@@ -68,6 +68,7 @@ def _undecided(projects: list[int]) -> list[Replication]:
     """Replications for a verdict that nobody has ended, of experiments that are not archived."""
     rows = Replication.objects.filter(
         purpose=Purpose.VERDICT,
+        picked="",
         pairs_queued__gt=0,
         experiment__project__in=projects,
         experiment__archived_at__isnull=True,

@@ -1,0 +1,67 @@
+"""Configurations that programs outside have run several times: sides of a comparison."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+
+from django.db.models import Avg, Count, Q, QuerySet
+
+from experiments.analysis.seeds.looks import FEWEST_PAIRS
+from experiments.design.queries.records import AnyExperiment
+from experiments.design.space.search_space import show
+from experiments.models import Configuration, Trial
+from experiments.models.trial import FailureKind, StudyKind, TrialState
+
+MOST_CONFIGURATIONS = 50
+
+
+@dataclass(frozen=True, slots=True)
+class ConfigurationRuns:
+    """A configuration with its ended runs; `mean`: of their scores, in the metric's unit."""
+
+    id: int
+    digest: str
+    runs: int
+    mean: float | None
+    parameters: str
+
+
+def ended_runs(experiment: AnyExperiment) -> QuerySet[Trial]:
+    """Runs with an outcome: those that ended by an accident have none."""
+    infeasible = Q(state=TrialState.FAILED, failure_kind=FailureKind.INFEASIBLE)
+    return Trial.objects.filter(
+        Q(state__in=(TrialState.COMPLETE, TrialState.PRUNED)) | infeasible,
+        study__experiment=experiment.pk,
+        study__kind=StudyKind.SEARCH,
+        study__deleted_at__isnull=True,
+        configuration__isnull=False,
+    )
+
+
+def repeated_configurations(experiment: AnyExperiment) -> tuple[ConfigurationRuns, ...]:
+    """Configurations with enough runs for a verdict, the best mean score first. Two queries."""
+    mean = "mean" if experiment.direction == "minimize" else "-mean"
+    rows = list(
+        ended_runs(experiment)
+        .values("configuration_id")
+        .annotate(runs=Count("pk"), mean=Avg("value"))
+        .filter(runs__gte=FEWEST_PAIRS)
+        .order_by(mean, "configuration_id")[:MOST_CONFIGURATIONS]
+    )
+    documents = Configuration.objects.in_bulk([row["configuration_id"] for row in rows])
+    return tuple(
+        ConfigurationRuns(
+            row["configuration_id"],
+            documents[row["configuration_id"]].digest,
+            row["runs"],
+            row["mean"],
+            _parameters(documents[row["configuration_id"]]),
+        )
+        for row in rows
+    )
+
+
+def _parameters(configuration: Configuration) -> str:
+    found = json.loads(configuration.document)["parameters"]
+    return ", ".join(f"{name} {show(value)}" for name, value in found.items())
