@@ -48,7 +48,13 @@ def begin(
         {first}
         sys.path.insert(0, {str(FILE.parent)!r})
         import verdict
-        verdict.SEND_SECONDS = .02
+        verdict.SEND_SECONDS, verdict.TERMINATE_SECONDS = .02, {PATIENCE}
+
+        def wait_for_ever():
+            # A signal that comes right before a long sleep would be heard after it.
+            while True:
+                time.sleep(.02)
+
         run = verdict.run(project="a", experiment="b", url={server.url!r}, token="t")
         """
     ) + textwrap.dedent(code)
@@ -201,7 +207,7 @@ def test_a_child_that_outlives_the_run_says_that_nobody_sends_its_points(
     assert done.stderr.count("not sent: the run has ended") == 1
 
 
-@pytest.mark.parametrize("where", ["time.sleep(600)", "with run: time.sleep(600)"])
+@pytest.mark.parametrize("where", ["wait_for_ever()", "with run: wait_for_ever()"])
 def test_sigterm_delivers_what_was_logged_and_ends_the_run_as_terminated(
     server: FakeServer, where: str
 ) -> None:
@@ -233,7 +239,7 @@ def test_sigterm_while_a_run_is_finished_lets_it_end_and_then_the_process(
         print("ready", flush=True)
         sys.stdin.readline()
         run.finish()
-        time.sleep(600)
+        wait_for_ever()
         """,
     )
     assert process.stdout is not None and process.stdout.readline() == "ready\n"
@@ -289,7 +295,7 @@ def test_sigterm_in_the_very_moment_of_a_fork_ends_the_child_alone(
         child = {fork}
         if child == 0:
             os.kill(os.getpid(), signal.SIGTERM)
-            time.sleep(600)
+            wait_for_ever()
         assert signal.pthread_sigmask(signal.SIG_BLOCK, []) == set()
         print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
         run.finish()
