@@ -8,7 +8,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from experiments.analysis.seeds.replication import (
-    Replicate,
     ScoreRule,
     evaluation_mismatch,
     gains,
@@ -87,10 +86,6 @@ def test_gains_are_positive_when_the_candidate_is_better_in_either_direction() -
     assert gains([2.0], [1.0], "maximize")[0] == 1.0
     assert gains([2.0], [1.0], "minimize")[0] == -1.0
     assert np.isnan(gains([inf], [inf], "minimize")[0])
-
-
-def run(seed: int, value: float, split: int | None = 0) -> Replicate:
-    return Replicate(seed, split, value, 10)
 
 
 def test_arms_evaluated_equally_often_may_be_compared() -> None:
