@@ -10,8 +10,8 @@ BIN := $(VENV)/bin
 CLIENTS := .venv-clients
 RUN_GROUPS := web,workers,embedded
 ALL_GROUPS := $(RUN_GROUPS),s3,test,lint
-# Processes of the tests; two more than there are cores, as many of them wait for their workers.
-JOBS ?= $(shell expr $$(getconf _NPROCESSORS_ONLN) + 2)
+# Processes of the tests; one more than there are cores, as some of them wait for their workers.
+JOBS ?= $(shell expr $$(getconf _NPROCESSORS_ONLN) + 1)
 PYTEST := $(BIN)/python -m pytest --quiet -n $(JOBS)
 # A file's tests stay in one process, which builds what they share once.
 BY_FILE := --dist loadfile --no-loadscope-reorder
@@ -30,23 +30,23 @@ setup: $(VENV)/.installed-all $(if $(PEERS),$(VENV)/.installed-peers)  ## Instal
 test: test-postgresql test-sqlite test-browser  ## Run every test: on PostgreSQL, what has SQL of its own on SQLite too, then in a browser.
 
 test-postgresql: $(VENV)/.installed-all
-	$(PYTEST) $(BY_FILE) -m "not browser" --database=postgresql
+	$(PYTEST) $(BY_FILE) -m "not (browser or exhaustive)" --database=postgresql
 
 test-sqlite: $(VENV)/.installed-all
-	$(PYTEST) $(BY_FILE) -m "sql and not browser"
+	$(PYTEST) $(BY_FILE) -m "sql and not (browser or exhaustive)"
 
 # Skipped without a Chromium (CHROMIUM=path names one), except where CI is set: there it fails.
 test-browser: $(VENV)/.installed-all
-	$(PYTEST) --dist worksteal -m browser -rs tests/e2e
+	$(PYTEST) --dist worksteal -m "browser and not exhaustive" -rs tests/e2e
 
 test-clients: $(VENV)/.installed-all $(CLIENTS)/mlflow-2/.installed $(CLIENTS)/mlflow-3/.installed  ## MLflow's own clients against the server (installs them).
 	CLIENTS=$(CLIENTS) $(PYTEST) -n 0 tests/clients/mlflow_clients.py
 
 test-quick: $(VENV)/.installed-all  ## Run what needs neither processes nor a browser nor long, on SQLite: while one works.
-	$(PYTEST) $(BY_FILE) -m "not (browser or processes or thorough)" --hypothesis-profile=quick
+	$(PYTEST) $(BY_FILE) -m "not (browser or processes or thorough or exhaustive)" --hypothesis-profile=quick
 
-test-all: $(VENV)/.installed-all  ## Run every test on both databases, in the browser too.
-	$(PYTEST) $(BY_FILE) -m "not browser"
+test-all: $(VENV)/.installed-all  ## Run every test on both databases, in the browser too, at length.
+	$(PYTEST) $(BY_FILE) -m "not browser" --hypothesis-profile=long
 	$(PYTEST) $(BY_FILE) -m "database and not browser" --database=postgresql
 	$(PYTEST) --dist worksteal -m browser -rs tests/e2e
 	$(PYTEST) --dist worksteal -m browser -rs tests/e2e --database=postgresql

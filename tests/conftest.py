@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import gc
 import os
 import re
 import shutil
@@ -50,6 +51,7 @@ SQL_MARK = "pytest.mark.sql"  # as a file writes it that holds such tests elsewh
 _ANY_MACHINE = {"deadline": None, "suppress_health_check": [HealthCheck.too_slow]}
 hypothesis_settings.register_profile("local", **_ANY_MACHINE)
 hypothesis_settings.register_profile("quick", **_ANY_MACHINE, max_examples=20)
+hypothesis_settings.register_profile("long", **_ANY_MACHINE, max_examples=500)
 hypothesis_settings.register_profile("ci", **_ANY_MACHINE, derandomize=True, print_blob=True)
 hypothesis_settings.load_profile("ci" if os.environ.get("CI") else "local")
 
@@ -86,6 +88,12 @@ def no_heads_noted() -> None:
     settings.DECISION_HEADS.unlink(missing_ok=True)
 
 
+def pytest_collection_finish() -> None:
+    """Spare the collector what stays for the whole run: some million objects."""
+    gc.collect()
+    gc.freeze()
+
+
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
     """Of a run of ``sql`` alone, leave unread the files that hold none: reading all of them takes
     each process longer than most of its tests.
@@ -100,13 +108,37 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> Iterator[None]:
     """Mark what touches a database, starts processes or drives a browser, before ``-m`` selects;
-    begin with the files that start processes, so that none is left running alone at the end.
+    begin with the files that take long, so that none is left running alone at the end.
     """
     for item in items:
         _mark(item)
+    _leave_combinations([item for item in items if item.get_closest_marker("covering")])
     yield
-    slow = {item.path for item in items if item.get_closest_marker("processes")}
-    items.sort(key=lambda item: item.path not in slow)
+    turns: dict[Path, int] = {}
+    for item in items:
+        turns[item.path] = min(_turn(item), turns.get(item.path, 2))
+    items.sort(key=lambda item: turns[item.path])
+
+
+def _turn(item: pytest.Item) -> int:
+    """Processes first, then what is long: a short file is the last."""
+    if item.get_closest_marker("processes"):
+        return 0
+    return 1 if item.get_closest_marker("thorough") else 2
+
+
+def _leave_combinations(items: list[pytest.Item]) -> None:
+    """Mark as exhaustive whatever brings no value of a parameter that none before it brought."""
+    covered: set[tuple[str, str, str]] = set()
+    for item in items:
+        assert isinstance(item, pytest.Function)
+        if not hasattr(item, "callspec"):
+            continue
+        test = item.nodeid.partition("[")[0]
+        brought = {(test, name, repr(value)) for name, value in item.callspec.params.items()}
+        if brought <= covered:
+            item.add_marker(pytest.mark.exhaustive)
+        covered |= brought
 
 
 def _mark(item: pytest.Item) -> None:

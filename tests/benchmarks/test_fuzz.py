@@ -8,7 +8,7 @@ from experiments.team.services import tokens
 from tests import cast
 from tests.services_under_test.web_server import WebServer
 
-COUNT, RAW = 700, 240  # `python -m benchmarks.fuzz` sends 100,000 and 20,000
+COUNT, RAW = 300, 120  # `python -m benchmarks.fuzz` sends 100,000 and 20,000
 pytestmark = pytest.mark.thorough
 
 
@@ -22,7 +22,7 @@ def test_damaged_requests_are_refused_or_done_and_never_half_written() -> None:
     assert outcome.sent == COUNT
     # Damage that stops everything at the door would try nothing.
     done = sum(n for status, n in outcome.statuses.items() if status < 400)
-    assert done > 150 and sum(outcome.statuses[each] for each in (400, 409, 422)) > 150
+    assert done > COUNT // 5 and sum(outcome.statuses[n] for n in (400, 409, 422)) > COUNT // 5
 
 
 @pytest.mark.django_db(transaction=True)

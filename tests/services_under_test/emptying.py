@@ -12,10 +12,10 @@ KEPT = ("django_content_type", "auth_permission")
 
 def allow_emptying(patch: pytest.MonkeyPatch) -> None:
     """Let Django empty the tables in this module's way."""
-    patch.setattr(TransactionTestCase, "_fixture_teardown", _empty)
+    patch.setattr(TransactionTestCase, "_fixture_teardown", lambda case: empty())
 
 
-def _empty(self: TransactionTestCase) -> None:
+def empty() -> None:
     """Delete all rows, with the triggers that guard decisions set aside meanwhile.
 
     Django's own `flush` truncates on PostgreSQL, which makes new files for every table and index,

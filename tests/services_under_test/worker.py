@@ -7,7 +7,8 @@ import itertools
 import os
 import signal
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import pytest
@@ -59,6 +60,13 @@ def start_worker(
     transactional_db: None, service_environment: dict[str, str]
 ) -> Iterator[Callable[..., WorkerProcess]]:
     """A function that starts a worker; all of them are gone after the test."""
+    with starting(service_environment) as start:
+        yield start
+
+
+@contextmanager
+def starting(service_environment: Mapping[str, str]) -> Iterator[Callable[..., WorkerProcess]]:
+    """A function that starts a worker; all of them are gone at the end."""
     started: list[WorkerProcess] = []
 
     def start(
@@ -81,9 +89,11 @@ def start_worker(
         started.append(worker)
         return worker
 
-    yield start
-    for worker in started:
-        worker.kill()
+    try:
+        yield start
+    finally:
+        for worker in started:
+            worker.kill()
 
 
 def wait_until(condition: Callable[[], bool], *, worker: WorkerProcess) -> None:

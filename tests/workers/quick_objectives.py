@@ -68,3 +68,15 @@ def waits_for_ever(run: Run) -> None:
     """Without a step of an optimizer."""
     while True:
         time.sleep(0.1)
+
+
+def steps_without_end(run: Run) -> None:
+    """Steps of an optimizer, on as many examples as `batch_size` says."""
+    import torch  # here: most of these functions start without it
+
+    network = torch.nn.Linear(4, 1)
+    optimizer = torch.optim.SGD(network.parameters(), lr=1e-3)
+    while True:
+        optimizer.zero_grad()
+        network(torch.ones(int(run.params["batch_size"]), 4)).sum().backward()
+        optimizer.step()

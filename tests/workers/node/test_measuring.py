@@ -43,13 +43,13 @@ def _paused(name: str, objective: str) -> Experiment:
     return experiment
 
 
-def _ask(experiment: Experiment, *, first: int = 256) -> None:
+def _ask(experiment: Experiment, *, largest: int = 4096) -> None:
     batch_sizes.ask(
         access=cast.access("cleo", experiment),
         experiment=experiment,
         parameter="batch_size",
-        first=first,
-        largest=4096,
+        first=256,
+        largest=largest,
         steps=3,
     )
 
@@ -68,14 +68,14 @@ def _found(experiment: Experiment) -> Measurement:
 
 
 def test_a_worker_measures_one_size_after_another_on_its_device(start_worker: Start) -> None:
-    experiment = _paused("digits", "workers.problems.digits:train")
-    worker = _start(start_worker, "workers.problems")
-    _ask(experiment)
+    experiment = _paused("steps", "tests.workers.quick_objectives:steps_without_end")
+    worker = _start(start_worker, "tests.workers")
+    _ask(experiment, largest=512)
     wait_until(lambda: not _found(experiment).is_open, worker=worker)
     found = _found(experiment)
     assert found.state == "done", found.answer
     assert found.device == "cpu" and found.host
-    assert [row.batch for row in found.rows] == [256 * 2**n for n in range(len(found.rows))]
+    assert [row.batch for row in found.rows] == [256, 512]
     first = found.rows[0]
     assert first.examples_per_second and first.milliseconds and first.peak_memory_mb
     assert first.examples_per_second * first.milliseconds == pytest.approx(256_000)

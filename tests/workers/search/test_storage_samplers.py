@@ -28,7 +28,7 @@ from workers.search.annealing import SimulatedAnnealingSampler
 from workers.search.quasi_random import HaltonSampler, SobolSampler
 from workers.search.storage import VerdictStorage
 
-pytestmark = pytest.mark.thorough
+pytestmark = [pytest.mark.thorough, pytest.mark.covering]
 
 OURS: dict[str, Callable[[], BaseSampler]] = {
     "halton": lambda: HaltonSampler(0),
