@@ -70,7 +70,11 @@ def starting(service_environment: Mapping[str, str]) -> Iterator[Callable[..., W
     started: list[WorkerProcess] = []
 
     def start(
-        *, slots: int = 2, objectives: str = "tests.workers", **variables: str
+        *,
+        slots: int = 2,
+        objectives: str = "tests.workers",
+        python: str = sys.executable,
+        **variables: str,
     ) -> WorkerProcess:
         environment = {
             **service_environment,
@@ -82,7 +86,7 @@ def starting(service_environment: Mapping[str, str]) -> Iterator[Callable[..., W
             **variables,
         }
         name = f"worker-{next(_numbers)}"
-        command = [sys.executable, "manage.py", "worker", "--slots", str(slots), "--name", name]
+        command = [python, "manage.py", "worker", "--slots", str(slots), "--name", name]
         worker = WorkerProcess(
             children.start(name, command, environment=environment, logs=settings.LOGS_DIR)
         )

@@ -176,6 +176,9 @@ def _package(name: str) -> tuple[PackageCode, bytes | None]:
     place = Path(os.path.realpath(places[0]))
     if _is_installed(place):
         return _of_distribution(found, name), b""
+    distribution = _distribution_beside(place, name)
+    if distribution is not None:
+        return _with_distribution(found, distribution), b""
     top = git(place.parent, "rev-parse", "--show-toplevel").strip()
     if not top or _is_ignored(place):
         return found, b""
@@ -217,12 +220,31 @@ def _is_ignored(place: Path) -> bool:
 
 def _of_distribution(found: PackageCode, name: str) -> PackageCode:
     for each in metadata.packages_distributions().get(name.partition(".")[0], ()):
-        installed = metadata.distribution(each)
-        origin, commit = _direct_url(installed.read_text("direct_url.json"))
-        _origins[name] = (Path(str(installed.locate_file(""))),)
-        version = installed.version
-        return replace(found, distribution=each, version=version, origin=origin, commit=commit)
+        return _with_distribution(found, metadata.distribution(each))
     return found
+
+
+def _distribution_beside(place: Path, name: str) -> metadata.Distribution | None:
+    """Distribution that an installer put where the package lies (`pip install --target`)."""
+    top = name.partition(".")[0]
+    ours = (f"{top}/", f"{top}.py,")
+    for each in metadata.distributions(path=[str(place.parents[name.count(".")])]):
+        record = each.read_text("RECORD")  # a checkout's own metadata have none
+        if record and any(line.startswith(ours) for line in record.splitlines()):
+            return each
+    return None
+
+
+def _with_distribution(found: PackageCode, installed: metadata.Distribution) -> PackageCode:
+    origin, commit = _direct_url(installed.read_text("direct_url.json"))
+    _origins[found.name] = (Path(str(installed.locate_file(""))),)
+    return replace(
+        found,
+        distribution=installed.metadata["Name"],
+        version=installed.version,
+        origin=origin,
+        commit=commit,
+    )
 
 
 def _direct_url(text: str | None) -> tuple[str, str]:

@@ -254,6 +254,29 @@ def test_code_of_a_wheel_has_distribution_version_and_origin(
     assert found.digest == digest_of([home.name])
 
 
+@pytest.mark.parametrize(
+    ("record", "distribution"),
+    [
+        ("teamcode/__init__.py,sha256=x,1\n", "team-digits"),
+        ("teamcode_other/__init__.py,,\n", ""),
+        (None, ""),  # the metadata of a checkout
+    ],
+)
+def test_a_wheel_in_a_folder_of_its_own_is_known_by_the_record_beside_it(
+    tmp_path: Path, record: str | None, distribution: str
+) -> None:
+    package(tmp_path)
+    info = tmp_path / "team_digits-1.2.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text(WHEEL)
+    if record is not None:
+        (info / "RECORD").write_text(record)
+    made = commit_all(tmp_path)
+    (found,) = read_code(["teamcode"])[0].packages
+    assert found.distribution == distribution
+    assert found.commit == ("" if distribution else made)
+
+
 def test_without_a_repository_or_git_the_digest_is_there_all_the_same(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
