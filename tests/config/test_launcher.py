@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import http.cookiejar
+import json
 import os
 import re
 import shutil
@@ -31,10 +32,30 @@ from tests.waiting import PATIENCE, wait_until
 pytestmark = pytest.mark.processes
 
 
+TRAINING = """
+def train(run):
+    run.log({"accuracy": 0.75}, step=1)
+"""
+EXPERIMENT = """
+project: team
+experiment: ours
+goal: Does a package of this folder train?
+objective: team.training:train
+search: {sampler: halton, trials: 2, seed: 5}
+hyperparameters: {learning_rate: {role: nuisance, low: 0.1, high: 0.9}}
+"""
+
+
 class Launched:
     """A launcher and what it prints."""
 
-    def __init__(self, data: Path, **variables: str) -> None:
+    def __init__(
+        self,
+        data: Path,
+        *arguments: str,
+        folder: Path = settings.BASE_DIR,
+        **variables: str,
+    ) -> None:
         self.data = data
         self.port = int(variables.setdefault("PORT", str(free_port())))
         self.output = data.parent / f"{data.name}-{time.monotonic_ns()}.txt"
@@ -42,9 +63,9 @@ class Launched:
         environment = {k: v for k, v in os.environ.items() if k not in clean}
         with self.output.open("wb") as output:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "config.launcher"],
+                [sys.executable, *(arguments or ("-m", "config.launcher"))],
                 env={**environment, "VERDICT_DATA": str(data), **variables},
-                cwd=settings.BASE_DIR,
+                cwd=folder,
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
@@ -121,13 +142,28 @@ def used(used_once: Path, tmp_path: Path) -> Path:
 
 @pytest.fixture(scope="module")
 def looked_at(used_once: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Launched]:
-    """One that runs, for tests that leave it running."""
-    data = Path(shutil.copytree(used_once, tmp_path_factory.mktemp("looked-at") / "used"))
-    launched = Launched(data, OBJECTIVES="workers.problems,team.training")
+    """`verdict up --objectives team.training`, for tests that leave it running."""
+    folder = tmp_path_factory.mktemp("looked-at")
+    data = Path(shutil.copytree(used_once, folder / "used"))
+    (folder / "team").mkdir()
+    (folder / "team" / "__init__.py").write_text("")
+    (folder / "team" / "training.py").write_text(TRAINING)
+    up = ("up", "--objectives", "team.training")
+    launched = Launched(data, *verdict(*up), folder=folder, OBJECTIVES="")
     try:
         yield launched.wait_until_it_runs()
     finally:
         launched.kill_what_is_left()
+
+
+def verdict(*words: str) -> tuple[str, ...]:
+    """Arguments of Python that are `verdict` with such words, from any folder."""
+    program = (
+        f"import sys; sys.path.append({str(settings.BASE_DIR)!r})\n"
+        f"sys.argv = ['verdict', *{words!r}]\n"
+        "from config.cli import main; main()"
+    )
+    return "-P", "-W", "ignore", "-c", program
 
 
 def signs_in(url: str, password: str) -> bool:
@@ -205,6 +241,33 @@ def test_commands_in_other_shells_allow_the_objectives_that_it_was_started_with(
         text=True,
     )
     assert done.stdout.split() == ["workers.problems", "team.training"], done.stderr
+
+
+def test_a_package_of_the_folder_it_was_started_in_is_trained(
+    looked_at: Launched, tmp_path: Path
+) -> None:
+    """From another folder, as a person does in a second terminal."""
+
+    def call(*words: str) -> str:
+        clean = ("OBJECTIVES", "DATABASE_URL", "REDIS_URL", "DJANGO_SETTINGS_MODULE")
+        done = subprocess.run(
+            [sys.executable, *verdict(*words)],
+            cwd=tmp_path,
+            env={
+                **{name: value for name, value in os.environ.items() if name not in clean},
+                "VERDICT_DATA": str(looked_at.data),
+            },
+            capture_output=True,
+            text=True,
+        )
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    call("project", "create", "team", "--metric", "accuracy", "--direction", "maximize")
+    (tmp_path / "ours.yaml").write_text(EXPERIMENT)
+    ended = json.loads(call("run", "--json", "ours.yaml"))
+    assert (ended["state"], ended["done"], ended["failed"]) == ("finished", 2, 0), ended
+    assert ended["best_value"] == 0.75
 
 
 def test_a_second_start_on_the_same_data_is_refused(looked_at: Launched) -> None:
