@@ -190,6 +190,30 @@ def test_a_new_experiment_is_empty_and_a_fresh_row_is_not_red_before_it_is_typed
     expect(cell(page, 0, "low")).to_have_attribute("aria-invalid", "true")
 
 
+def test_a_file_that_is_dropped_into_the_form_fills_it(page: Page) -> None:
+    cast.project()
+    sign_in(page)
+    page.goto(NEW)
+    dropped = page.evaluate_handle(
+        """text => {
+            const dropped = new DataTransfer();
+            dropped.items.add(new File([text], "mine.yaml"));
+            return dropped;
+        }""",
+        EXAMPLE.replace("experiment: label-smoothing", "experiment: mine").replace("\n", "\r\n"),
+    )
+    # Without a prevented dragover a browser shows the file in place of the page.
+    assert yaml_of(page).evaluate(
+        """(field, dataTransfer) => !field.dispatchEvent(
+            new DragEvent("dragover", {dataTransfer, cancelable: true, bubbles: true}))""",
+        dropped,
+    )
+    yaml_of(page).dispatch_event("drop", {"dataTransfer": dropped})
+    expect(row(page, 5)).to_be_visible()
+    expect(page.get_by_label("Name", exact=True)).to_have_value("mine")
+    expect(yaml_of(page)).to_have_value(re.compile("^project: digits\nexperiment: mine\n"))
+
+
 def test_a_file_that_is_opened_fills_the_form_and_an_objective_that_workers_offer_is_picked(
     page: Page, tmp_path: Path
 ) -> None:

@@ -24,7 +24,7 @@ from experiments.errors import InvalidExperiment, Problem, VerdictError
 from experiments.team.pages.access import in_project, required, whole_number
 from experiments.team.queries.access import Access, people_who_may
 from experiments.trials.findings.queries.asked_followup import asked_proposal
-from experiments.trials.lifecycle.queries.dry_runs import find_dry_run
+from experiments.trials.lifecycle.queries.dry_runs import DryRun, find_dry_run
 from experiments.trials.lifecycle.queries.objective_checks import unchecked
 from experiments.trials.lifecycle.services import dry_runs, experiments, objective_checks
 from experiments.trials.pages.followups import followed
@@ -98,7 +98,7 @@ def _beginning(request: HttpRequest, access: Access) -> str:
     """The bundled example that the address names, as this project's; a blank file without one."""
     tried = request.GET.get("tried", "")
     if tried:
-        return required(find_dry_run(access, whole_number(tried))).text
+        return _as_tried(request, required(find_dry_run(access, whole_number(tried))))
     name = request.GET.get("example", "")
     if name:
         example = required(examples.find(name))
@@ -106,6 +106,21 @@ def _beginning(request: HttpRequest, access: Access) -> str:
         return updated(example.text, {**load(example.text), **own})
     metric = flow(access.official_metric)
     return BLANK.format(slug=access.slug, metric=metric, direction=access.direction)
+
+
+def _as_tried(request: HttpRequest, dry_run: DryRun) -> str:
+    """The file of a dry run, without metrics that its trial did not log."""
+    document = load(dry_run.text)
+    official = next((each.name for each in dry_run.series if each.official), "")
+    if dry_run.state != "done" or not isinstance(document.get("metrics"), dict) or not official:
+        return dry_run.text
+    named = document["metrics"]
+    logged = {name: named[name] for name in named if name in (official, *dry_run.names)}
+    absent = [str(name) for name in named if name not in logged]
+    if not absent:
+        return dry_run.text
+    messages.info(request, f"Taken out, as the trial did not log it: {', '.join(absent)}.")
+    return updated(dry_run.text, {**document, "metrics": logged})
 
 
 def _starts(access: Access) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from typing import Any
 from experiments.design.document import experiment_file
 from experiments.design.document.experiment_file import ExperimentFile
 from experiments.models import ObjectiveCheck
+from experiments.models.worker import ProbeState
 from experiments.team.queries.access import Access
 from experiments.trials.lifecycle.queries.workers import slots_by_queue
 
@@ -105,6 +106,26 @@ def find_dry_run(access: Access, number: int) -> DryRun | None:
         whole_seconds=_whole(file, seconds, at_once) if row.state == "done" else None,
         is_to_end=row.is_to_end,
     )
+
+
+def logged_by_dry_run(access: Access, objective: str) -> tuple[str, ...]:
+    """Metrics that the project's newest dry run of an objective logged.
+
+    Empty where none has ended, or where it broke off, so that more might have come.
+    """
+    ended = ObjectiveCheck.objects.exclude(document="").filter(
+        project_id=access.project_id,
+        objective=objective,
+        state__in=(ProbeState.DONE, ProbeState.FAILED),
+    )
+    row = ended.order_by("-pk").first()
+    found: Mapping[str, Any] = json.loads(row.answer) if row else {}
+    is_whole = row is not None and row.state == ProbeState.DONE
+    if is_whole or found.get("reason", "").startswith(
+        f"{access.official_metric} was never logged"
+    ):
+        return tuple(found.get("names", ()))
+    return ()
 
 
 def _whole(file: ExperimentFile, seconds: float | None, at_once: int) -> float | None:

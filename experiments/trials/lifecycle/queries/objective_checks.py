@@ -16,6 +16,7 @@ from experiments.design.queries.offers import read_source
 from experiments.models import ObjectiveCheck
 from experiments.models.worker import ProbeState
 from experiments.team.queries.access import Access
+from experiments.trials.lifecycle.queries.dry_runs import logged_by_dry_run
 
 FRESH = dt.timedelta(seconds=60)  # how long a report on a file's objective is taken for true
 PATIENCE = dt.timedelta(seconds=45)  # for an answer: a worker looks every few seconds
@@ -27,7 +28,8 @@ class ObjectiveReport:
     """A worker's report on an objective.
 
     `unchecked`: no worker has looked, and `message` says why. `nearest`: the objective that may be
-    meant; `log`: the end of a traceback; `source`: what the function's source declares.
+    meant; `log`: the end of a traceback; `source`: what the function's source declares; `logged`:
+    the metrics of its newest dry run, `not_logged`: those of the file that it did not log.
     """
 
     state: ReportState
@@ -36,6 +38,8 @@ class ObjectiveReport:
     log: str = ""
     worker: str = ""
     source: TrainingFunctionSource | None = None
+    logged: tuple[str, ...] = ()
+    not_logged: tuple[str, ...] = ()
 
 
 def unchecked(why: str) -> ObjectiveReport:
@@ -63,7 +67,8 @@ def latest(access: Access, file: ExperimentFile) -> ObjectiveCheck | None:
 def report_of(access: Access, file: ExperimentFile) -> ObjectiveReport:
     """The report on a file's objective as far as it is there.
 
-    An objective whose source shows that it never logs the official metric has failed, too.
+    An objective whose source shows that it never logs the official metric has failed, too. One
+    whose dry run did not is unchecked: its code may have been mended since.
     """
     check = latest(access, file)
     if check is None:
@@ -81,6 +86,14 @@ def report_of(access: Access, file: ExperimentFile) -> ObjectiveReport:
         fault = (
             fault or f"it never logs {access.official_metric}, the official metric; it logs {logs}"
         )
+    logged = logged_by_dry_run(access, file.objective)
+    named = dict.fromkeys((access.official_metric, *file.metrics))
+    not_logged = tuple(name for name in named if name not in logged) if logged else ()
+    if not fault and access.official_metric in not_logged:
+        return unchecked(
+            f"One trial of it was tried and did not log {access.official_metric}, the official "
+            f"metric; it logged {', '.join(logged)}. Mend that, then try one trial again."
+        )
     return ObjectiveReport(
         state="failed" if fault else "passed",
         message=fault,
@@ -88,4 +101,6 @@ def report_of(access: Access, file: ExperimentFile) -> ObjectiveReport:
         log=found["log"],
         worker=check.worker.name if check.worker else "",
         source=source,
+        logged=logged,
+        not_logged=not_logged,
     )

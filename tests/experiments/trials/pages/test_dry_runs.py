@@ -5,6 +5,7 @@ import json
 import pytest
 from django.test import Client
 
+from experiments.design.document import experiment_file
 from experiments.models import Experiment, ObjectiveCheck
 from tests import cast
 
@@ -77,6 +78,24 @@ def test_the_file_of_a_trial_goes_back_into_the_form(client: Client) -> None:
     tried = ObjectiveCheck.objects.get().pk
     assert client.get(NEW, {"tried": tried}).context["text"] == TEXT
     assert client.get(NEW, {"tried": tried + 1}).status_code == 404
+
+
+@pytest.mark.parametrize(("state", "taken_out"), [("done", True), ("failed", False)])
+def test_metrics_that_a_whole_trial_did_not_log_are_taken_out_of_the_form(
+    client: Client, state: str, taken_out: bool
+) -> None:
+    cast.project()
+    cast.offering_worker()
+    client.force_login(cast.person("cleo"))
+    declared = "metrics:\n  f1: {direction: maximize}\n  test_accuracy: {split: test}\n"
+    text = TEXT.replace("metrics:\n", declared)
+    client.post(NEW, {"text": text, "try": "1"})
+    ObjectiveCheck.objects.update(state=state, answer=json.dumps(FOUND))
+    answer = client.get(NEW, {"tried": ObjectiveCheck.objects.get().pk})
+    file = experiment_file.parse(answer.context["text"])
+    assert ("f1" not in file.metrics) is taken_out
+    assert {"validation_accuracy", "test_accuracy"} <= {*file.metrics}
+    assert ("the trial did not log it: f1." in answer.content.decode()) is taken_out
 
 
 def test_a_trial_without_a_worker_says_so_and_keeps_the_text(client: Client) -> None:

@@ -77,6 +77,40 @@ def test_an_objective_that_never_logs_the_official_metric_has_failed() -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("state", "names", "reason", "said"),
+    [
+        ("done", ["validation_accuracy", "loss"], "", ("passed", ("validation_accuracy", "loss"))),
+        ("failed", ["loss"], "validation_accuracy was never logged; names seen: loss",
+         ("unchecked", ())),
+        ("failed", ["loss"], "out of memory", ("passed", ())),
+        ("cancelled", ["loss"], "", ("passed", ())),
+    ],
+)  # fmt: skip
+def test_metrics_of_a_dry_run_go_before_those_of_the_source_where_names_are_computed(
+    state: str, names: list[str], reason: str, said: tuple[str, tuple[str, ...]]
+) -> None:
+    project = cast.project()
+    _worker()
+    ObjectiveCheck.objects.create(
+        project=project,
+        asked_by=cast.person("cleo"),
+        objective=FILE.objective,
+        queue="cpu",
+        document="{}",
+        state=state,
+        answer=json.dumps({"names": names, "reason": reason}),
+    )
+    _check()
+    _answer(source={**SOURCE, "metrics": ["f1"], "logs_more": True})
+    report = _check()
+    assert (report.state, report.logged) == said
+    if report.state == "unchecked":
+        assert "did not log validation_accuracy, the official metric; it logged loss" in (
+            report.message
+        )
+
+
 def test_a_queue_without_a_worker_leaves_the_objective_unchecked() -> None:
     cast.project()
     _worker(queues=("gpu",))
