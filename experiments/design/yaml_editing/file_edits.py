@@ -7,7 +7,7 @@ from typing import Any
 
 from yaml.nodes import MappingNode, Node, ScalarNode
 
-from experiments.design.document import presets
+from experiments.design.document import experiment_yaml, presets
 from experiments.design.yaml_editing.space_rows import Row, changed_entry, rows_of, space_of
 from experiments.design.yaml_editing.yaml_editing import (
     CannotEdit,
@@ -57,6 +57,10 @@ def edited(text: str, edit: Mapping[str, Any]) -> str:
         raise InvalidExperiment("There is no such edit.", [Problem("do", f"found {do!r}")])
     if text.strip() and not isinstance(compose(text), MappingNode):
         raise CannotEdit(_UNREADABLE)
+    problems: list[Problem] = []
+    experiment_yaml.load(text, problems)
+    if problems:  # a key that stands twice has nodes, but no data
+        raise CannotEdit(_UNREADABLE, problems)
     return known[do](text, edit)
 
 

@@ -216,6 +216,14 @@ def test_what_is_no_mapping_cannot_be_edited_by_rows(text: str) -> None:
         edited(text, {"do": "add"})
 
 
+def test_a_file_in_which_a_key_stands_twice_is_mended_before_rows_change_it() -> None:
+    text = "hyperparameters:\n  a: {role: fixed, value: 1}\n  a: {role: fixed, value: 2}\n"
+    for do in ({"do": "set", "was": "a", "cells": {"value": "3"}}, {"do": "add"}):
+        with pytest.raises(CannotEdit) as refused:
+            edited(text, do)
+        assert "'a' stands there twice" in str(refused.value.problems[0])
+
+
 def test_a_row_that_is_gone_is_said() -> None:
     with pytest.raises(CannotEdit, match="no longer"):
         edited(FILE, {"do": "remove", "was": "gone"})
