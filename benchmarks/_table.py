@@ -24,7 +24,6 @@ def row(
     what: str,
     ours: float | None,
     peer: float | None = None,
-    *,
     unit: str = "share",
     goal: str = "printed",
     met: bool | None = None,

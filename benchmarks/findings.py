@@ -13,11 +13,10 @@ name its "direction" ("maximize" unless told). --studies: replayed studies of ea
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 import time
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import asdict, astuple, dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import astuple
 from pathlib import Path
 
 import numpy as np
@@ -29,6 +28,7 @@ from benchmarks import findings_labelled as labelled
 from benchmarks import findings_rates as rates
 from benchmarks import findings_space as space
 from benchmarks import findings_trained as trained
+from benchmarks._table import Row, as_text, row
 from experiments.analysis.curves.learning_curve import Curve, MetricKind
 from experiments.analysis.curves.trial_findings import DeclaredSeries, diagnose_trial
 
@@ -39,32 +39,6 @@ KNOWN_CAUGHT = 0.80  # the best of 6 to 80 %
 SPEED_CURVES, SPEED_POINTS, SPEED_SECONDS = 10_000, 1_000, 30.0
 SPEED_SAMPLE = 200
 SPEED_REPEATS = 5  # the quickest counts: other work on the machine only ever slows it
-
-
-@dataclass(frozen=True, slots=True)
-class Row:
-    """One line of the table; None where nothing was measured or nothing compares."""
-
-    what: str
-    ours: float | None
-    peer: float | None
-    ratio: float | None
-    unit: str
-    goal: str
-    met: bool | None
-
-
-def row(
-    what: str,
-    ours: float | None,
-    peer: float | None = None,
-    *,
-    unit: str = "share",
-    goal: str = "printed",
-    met: bool | None = None,
-) -> Row:
-    ratio = ours / peer if ours is not None and peer else None
-    return Row(what, ours, peer, ratio, unit, goal, met)
 
 
 # Labelled curves
@@ -356,17 +330,6 @@ def measure(folder: Path, curves: Path | None, studies: int, *, quick: bool) -> 
     ]
 
 
-def markdown(rows: Iterable[Row]) -> str:
-    lines = ["| what | ours | peer | ratio | unit | goal | |", "|---|---:|---:|---:|---|---|---|"]
-    for one in rows:
-        numbers = [
-            "" if value is None else f"{value:.4g}" for value in (one.ours, one.peer, one.ratio)
-        ]
-        met = {True: "met", False: "short", None: ""}[one.met]
-        lines.append(f"| {' | '.join([one.what, *numbers, one.unit, one.goal, met])} |")
-    return "\n".join(lines)
-
-
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("data", type=Path)
@@ -380,10 +343,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--quick", action="store_true", help="leave out what takes minutes")
     options = parser.parse_args(arguments)
     rows = measure(options.data, options.labelled, options.studies, quick=options.quick)
-    if options.json:
-        print("\n".join(json.dumps(asdict(one)) for one in rows))
-    else:
-        print(markdown(rows))
+    print(as_text(rows, as_json=options.json))
     return 1 if any(one.met is False for one in rows) else 0
 
 

@@ -23,12 +23,13 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from benchmarks._page_database import EXPERIMENT, PASSWORD, PERSON, PROJECT, fill
 from benchmarks._page_visits import ROOT, Visit, browser, running, signed_in, visit
+from benchmarks._table import Row
 
 SECONDS, BYTES, BLOCK_MS = 1.5, 1_000_000, 200.0
 TABS = {
@@ -42,19 +43,6 @@ TABS = {
 }
 SAME = {"progress": "history", "axes": "analytics"}  # of ours and of the peer
 PEER_PAGES = {"": "history", "/analytics": "analytics", "/smartSelection": "parallel coordinates"}
-
-
-@dataclass(frozen=True, slots=True)
-class Row:
-    """One line of the table; `ratio` is ours / peer."""
-
-    what: str
-    ours: float
-    peer: float | None
-    ratio: float | None
-    unit: str
-    goal: str
-    met: bool | None
 
 
 def rows_of(name: str, visits: list[Visit], peer: float | None) -> Iterator[Row]:
@@ -148,7 +136,7 @@ def show(each: Row, as_json: bool) -> None:
     peer = "" if each.peer is None else f"{each.peer:.2f}"
     ratio = "" if each.ratio is None else f"{each.ratio:.3f}"
     met = {True: "met", False: "short", None: ""}[each.met]
-    print(f"{each.what:<46} {each.ours:>9.3f} {peer:>8} {ratio:>7} {each.unit:<3} "
+    print(f"{each.what:<46} {each.ours or 0.0:>9.3f} {peer:>8} {ratio:>7} {each.unit:<3} "
           f"{each.goal:<10} {met}", flush=True)  # fmt: skip
 
 

@@ -9,8 +9,8 @@ from typing import TypedDict
 
 import numpy as np
 
+from benchmarks._table import Row, row
 from benchmarks.seed_tables import Floats
-from benchmarks.verdict_rows import Row, row
 from experiments.analysis.seeds.comparison import paired_sample, paired_t, replay
 from experiments.analysis.seeds.looks import Schedule, plan
 from experiments.analysis.seeds.sequential import estimate_after_stop, gain_given_adopt

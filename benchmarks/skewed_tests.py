@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import stdtrit
 
+from benchmarks._table import Row, row
 from benchmarks.seed_tables import FRESH_SEEDS, Floats, SeedTable, clustered
-from benchmarks.verdict_rows import Row, row
 from experiments.analysis.seeds.comparison import paired_t
 from experiments.analysis.seeds.looks import DEFAULT, TOTAL_ERROR, Schedule, plan
 

@@ -23,7 +23,7 @@ import time
 import warnings
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -31,30 +31,12 @@ from urllib.parse import urlsplit
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from benchmarks._optuna_storages import FILLED, STUDY, serve
+from benchmarks._table import Row, row
 
 SPAWN = multiprocessing.get_context("spawn")
 ROUNDS = 5
 BIG = (10_000, 100)  # trials, reports of each
 WRITERS = 6
-
-
-@dataclass(frozen=True, slots=True)
-class Row:
-    """One line of the table; `ratio` is ours / peer."""
-
-    what: str
-    ours: float
-    peer: float | None
-    ratio: float | None
-    unit: str
-    goal: str
-    met: bool | None
-
-
-def row(
-    what: str, ours: float, peer: float | None, unit: str, goal: str = "", met: bool | None = None
-) -> Row:
-    return Row(what, ours, peer, ours / peer if peer else None, unit, goal, met)
 
 
 class Process:
@@ -341,7 +323,7 @@ def show(each: Row, as_json: bool) -> None:
     ratio = "" if each.ratio is None else f"{each.ratio:.3f}"
     met = {True: "met", False: "short", None: ""}[each.met]
     print(
-        f"{each.what:<78} {each.ours:>9.2f} {peer:>9} {ratio:>7} {each.unit:<3} "
+        f"{each.what:<78} {each.ours or 0.0:>9.2f} {peer:>9} {ratio:>7} {each.unit:<3} "
         f"{each.goal:<8} {met}",
         flush=True,
     )

@@ -23,8 +23,8 @@ from numpy.typing import NDArray
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from benchmarks import sequential_stops, skewed_tests
+from benchmarks._table import Row, markdown, row
 from benchmarks.seed_tables import FRESH_SEEDS, Floats, SeedTable, clustered, read_tabm
-from benchmarks.verdict_rows import Row, markdown, row
 from experiments.analysis.seeds.comparison import paired_t, replay
 from experiments.analysis.seeds.looks import DEFAULT, TOTAL_ERROR, plan
 from experiments.analysis.seeds.replication import Direction
