@@ -12,7 +12,7 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from functools import cache, partial
 from itertools import islice, pairwise
 from typing import Any
@@ -28,6 +28,7 @@ from sklearn.model_selection import train_test_split
 from torch import Tensor, nn
 from torch.nn import functional
 
+from workers.problems import parameters
 from workers.training.run import Run
 
 HELD_OUT = 360  # images to validate with, and as many to test with
@@ -97,11 +98,7 @@ class Hyperparameters:
     @classmethod
     def read(cls, params: Mapping[str, Any]) -> Hyperparameters:
         """Raises ValueError that names an unknown, unused or impossible parameter."""
-        known = {field.name: field.type for field in fields(cls)}
-        for name in params:
-            if name not in known:
-                raise ValueError(f"unknown parameter {name!r}; known are {', '.join(known)}")
-        values = cls(**{name: _convert(name, known[name], params[name]) for name in params})
+        values = parameters.read(cls, params)
         values._check()
         own = OPTIMIZERS[values.optimizer]
         for name in ("momentum", "beta1", "beta2", "epsilon"):
@@ -118,20 +115,15 @@ class Hyperparameters:
             "schedule": SCHEDULES,
         }
         for name, allowed in choices.items():
-            if getattr(self, name) not in allowed:
-                found = getattr(self, name)
-                raise ValueError(f"{name}: found {found!r}, expected one of {', '.join(allowed)}")
+            parameters.check_choice(name, getattr(self, name), allowed)
         for name, low in {"layers": 0, "hidden_units": 1, "batch_size": 1, "epochs": 1}.items():
-            if getattr(self, name) < low:
-                raise ValueError(f"{name}: found {getattr(self, name)}, expected at least {low}")
+            parameters.check_number(name, getattr(self, name), low)
         for name in ("dropout", "label_smoothing", "momentum", "beta1", "beta2"):
-            if not 0 <= getattr(self, name) < 1:
-                raise ValueError(f"{name}: found {getattr(self, name)}, expected 0 <= {name} < 1")
+            parameters.check_number(name, getattr(self, name), 0, 1)
         if not 0 <= self.warmup_fraction <= 1:
             raise ValueError(f"warmup_fraction: found {self.warmup_fraction}, expected 0 to 1")
         for name in ("learning_rate", "weight_decay", "gradient_clipping", "epsilon"):
-            if not (math.isfinite(getattr(self, name)) and getattr(self, name) >= 0):
-                raise ValueError(f"{name}: found {getattr(self, name)}, expected a number from 0")
+            parameters.check_number(name, getattr(self, name), 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -335,16 +327,3 @@ def load(split_seed: int, device: torch.device) -> Data:
 def _all_images() -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
     pixels, digits = load_digits(return_X_y=True)
     return pixels / 16, digits
-
-
-def _convert(name: str, kind: Any, value: Any) -> Any:
-    """Read a value as the field's type; files and samplers write 64 as 64.0, too."""
-    number = isinstance(value, int | float) and not isinstance(value, bool)
-    if kind == "str" and isinstance(value, str):
-        return value
-    if kind == "float" and number:
-        return float(value)
-    if kind == "int" and number and float(value).is_integer():
-        return int(value)
-    wanted = {"str": "a name", "float": "a number", "int": "a whole number"}[kind]
-    raise ValueError(f"{name}: found {value!r}, expected {wanted}")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import platform
 from argparse import ArgumentParser
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -64,9 +65,9 @@ class Command(BaseCommand):
         )
         self._say(file, parameters, [asdict(row) for row in rows], record=not options["no_record"])
 
-    def _aloud(self, measure: Any) -> Any:
+    def _aloud(self, measure: Callable[[int], Measured]) -> Callable[[int], Measured]:
         def aloud(batch: int) -> Measured:
-            row: Measured = measure(batch)
+            row = measure(batch)
             if row.ended:
                 self.stdout.write(f"{batch:>8}  {row.ended}: {row.reason}")
             else:
