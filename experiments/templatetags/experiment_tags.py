@@ -8,11 +8,13 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from django import template
+from django.template import Context
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from experiments.design.follow_ups.followups import FOLLOWUPS
 from experiments.design.space_formatting import condition_words, domain_words, scale_words
+from experiments.trials.table.queries.trial_table import TrialFilter
 from experiments.web.formatting import number
 
 register = template.Library()
@@ -51,7 +53,7 @@ def extend_words(evidence: Mapping[str, Any]) -> str:
 
 
 @register.filter
-def seen(value: Any) -> str:
+def seen(value: object) -> str:
     """A number, text or list of a finding's evidence; nothing for what is not known."""
     if isinstance(value, list):
         shown = ", ".join(seen(each) for each in value[:MOST_SEEN])
@@ -88,7 +90,7 @@ def verdict_words(sentence: str) -> str:
 
 @register.simple_tag(takes_context=True)
 def sort_header(
-    context: Any, wanted: Any, order: str, title: str, *, numeric: bool = False
+    context: Context, wanted: TrialFilter, order: str, title: str, *, numeric: bool = False
 ) -> SafeString:
     """A column's head that sorts by it, and the other way at the second click."""
     query = context["request"].GET.copy()
@@ -110,12 +112,12 @@ def sort_header(
     )
 
 
-def _points_down(wanted: Any, order: str) -> bool:
+def _points_down(wanted: TrialFilter, order: str) -> bool:
     """Scores stand best first, which their arrow shows as downwards."""
-    return not wanted.descending if order == "score" else bool(wanted.descending)
+    return wanted.descending != (order == "score")
 
 
 @register.simple_tag(takes_context=True)
-def sort_parameter(context: Any, wanted: Any, name: str) -> SafeString:
+def sort_parameter(context: Context, wanted: TrialFilter, name: str) -> SafeString:
     """The head of a hyperparameter's column."""
     return sort_header(context, wanted, f"p.{name}", name, numeric=True)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from datetime import datetime
-from typing import Any
 
 from django.utils import timezone
 from django.utils.html import format_html
@@ -14,23 +13,23 @@ DIGITS = 4
 NOTHING = "\N{EN DASH}"
 
 
-def score(value: Any) -> str:
+def score(value: object) -> str:
     """Four significant digits with their zeros, so that a column lines up: 0.9740."""
     return _number(value, keep_zeros=True)
 
 
-def number(value: Any) -> str:
+def number(value: object) -> str:
     """Four significant digits without needless zeros; words and whole numbers as they are."""
     return _number(value, keep_zeros=False)
 
 
-def signed(value: Any) -> str:
+def signed(value: object) -> str:
     """As `score`, with its sign: +0.0047."""
     text = _number(value, keep_zeros=False)
     return f"+{text}" if isinstance(value, int | float) and value > 0 else text
 
 
-def difference(value: Any, other: Any) -> str:
+def difference(value: object, other: object) -> str:
     """A difference of scores with one decimal more than the score beside it: +0.00205.
 
     So that a column of differences lines up, whatever the size of each.
@@ -43,17 +42,17 @@ def difference(value: Any, other: Any) -> str:
     return f"{value:+.{len(text.partition('.')[2]) + 1}f}"
 
 
-def deviation(value: Any) -> str:
+def deviation(value: object) -> str:
     """A standard deviation: two significant digits, 0.0047."""
     return _number(value, keep_zeros=True, digits=2)
 
 
-def percent(value: Any) -> str:
+def percent(value: float | None) -> str:
     """A share of one as a percentage: 0.0221 gives 2.2 %."""
     return NOTHING if value is None else f"{_number(100 * value, keep_zeros=False, digits=2)} %"
 
 
-def _number(value: Any, *, keep_zeros: bool, digits: int = DIGITS) -> str:
+def _number(value: object, *, keep_zeros: bool, digits: int = DIGITS) -> str:
     if value is None:
         return NOTHING
     if isinstance(value, bool):
@@ -61,6 +60,8 @@ def _number(value: Any, *, keep_zeros: bool, digits: int = DIGITS) -> str:
     if isinstance(value, str):
         return value
     if isinstance(value, int) and abs(value) < 10**7:
+        return str(value)
+    if not isinstance(value, int | float):
         return str(value)
     if not math.isfinite(value):
         return {math.inf: "infinity", -math.inf: "-infinity"}.get(value, "not a number")
@@ -77,7 +78,7 @@ def _number(value: Any, *, keep_zeros: bool, digits: int = DIGITS) -> str:
     return text
 
 
-def duration(seconds: Any) -> str:
+def duration(seconds: float | None) -> str:
     """A length of time as people say it: 0.4 s, 11 s, 4 min, 1.5 h, 3 days."""
     if seconds is None:
         return NOTHING
@@ -94,7 +95,7 @@ def duration(seconds: Any) -> str:
     return f"{seconds / 86400:.0f} days"
 
 
-def about(seconds: Any) -> str:
+def about(seconds: float | None) -> str:
     """An estimate of time left."""
     if seconds is None:
         return NOTHING
@@ -130,7 +131,7 @@ def moment(value: datetime | None) -> str:
     return NOTHING if value is None else f"{value:%-d %B %Y, %H:%M} UTC"
 
 
-def megabytes(value: Any) -> str:
+def megabytes(value: float | None) -> str:
     """Memory: 212 MB, 3.4 GB."""
     if value is None:
         return NOTHING

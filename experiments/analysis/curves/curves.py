@@ -352,8 +352,8 @@ def oscillation_limit(
     if trial_sd is not None and trial_sd > 0:
         limits.append((trial_sd, "the deviation over seeds"))
     if runner_up_gap is not None and runner_up_gap > 0:
-        limit = thresholds.OSCILLATION_GAP_SHARE * runner_up_gap
-        limits.append((limit, "half the distance to the runner-up"))
+        half = thresholds.OSCILLATION_GAP_SHARE * runner_up_gap
+        limits.append((half, "half the distance to the runner-up"))
     if not limits:
         limits.append((thresholds.OSCILLATION_DROP_SHARE * drop, "5 % of the improvement"))
     finest = thresholds.OSCILLATION_RESOLUTIONS * resolution

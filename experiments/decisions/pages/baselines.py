@@ -163,7 +163,7 @@ def record_baseline(request: HttpRequest, access: Access) -> HttpResponse:
             reason=request.POST.get("reason", ""),
         ),
     )
-    return _entered(request, access, made)
+    return _entered(request, access, None if made is None else made.sequence)
 
 
 @require_POST
@@ -213,14 +213,13 @@ def enter_baseline(request: HttpRequest, access: Access) -> HttpResponse:
             known_problems=error.problems,
             message=error.message,
         )
-    return _entered(request, access, made)
+    return _entered(request, access, made.sequence)
 
 
-def _entered(request: HttpRequest, access: Access, made: Any) -> HttpResponse:
-    if made is None:
+def _entered(request: HttpRequest, access: Access, sequence: int | None) -> HttpResponse:
+    if sequence is None:
         return redirect("baseline", access.slug)
     messages.success(
-        request,
-        f"The baseline is decision {made.sequence}: candidates are held against it.",
+        request, f"The baseline is decision {sequence}: candidates are held against it."
     )
-    return redirect("decision", access.slug, made.sequence)
+    return redirect("decision", access.slug, sequence)

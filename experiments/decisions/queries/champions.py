@@ -9,6 +9,7 @@ from datetime import datetime
 from typing import Any
 
 from experiments.decisions.registered_models import AdoptedVersion, adopted_version
+from experiments.design.space.domains import Scalar
 from experiments.models import Configuration, Decision
 from experiments.models.decision import CHAMPION_CHOICES
 from experiments.team.queries.access import Access
@@ -20,8 +21,8 @@ class Change:
     """A parameter that differs from the champion before; None where it was not there."""
 
     name: str
-    before: Any
-    after: Any
+    before: Scalar
+    after: Scalar
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,9 +7,9 @@ import math
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, TypedDict
 
-from django.db.models import Case, Count, F, OuterRef, Q, Subquery, When
+from django.db.models import Case, Count, F, OrderBy, OuterRef, Q, QuerySet, Subquery, When
 from django.db.models.functions import Coalesce
 
 from experiments.design.document.stop_rules import STOPPED_ATTRIBUTE
@@ -32,6 +32,9 @@ from experiments.models.trial import Origin, StudyKind, TrialState
 from experiments.models.trial_encoding import decode
 from experiments.team.queries.access import Access
 from experiments.web.pagination import FIRST_PAGE, Page, PageOf, page_bounds
+
+if TYPE_CHECKING:
+    from django_stubs_ext import WithAnnotations
 
 FAILED = "failed"  # of a state: the search ended, or was paused, without a complete trial
 STATES: tuple[str, ...] = (*ExperimentState.values, FAILED)
@@ -126,7 +129,7 @@ def list_experiments(access: Access, wanted: ExperimentFilter) -> Page[Experimen
         )
     total = rows.count()
     number, start, end = page_bounds(wanted.page, total)
-    order: Any = ORDERS.get(wanted.order, ORDERS["activity"])
+    order: str | OrderBy = ORDERS.get(wanted.order, ORDERS["activity"])
     if wanted.order == "best":
         best = F("best_value")
         order = (best.asc if access.direction == "minimize" else best.desc)(nulls_last=True)
@@ -160,18 +163,25 @@ def list_experiments(access: Access, wanted: ExperimentFilter) -> Page[Experimen
 _ADOPT_FIRST = Case(When(choice=Choice.ADOPT, then=0), default=1)
 
 
-def _count_of(rows: Any, key: str) -> Coalesce:
+def _count_of(rows: QuerySet[Trial], key: str) -> Coalesce:
     """Number of `rows` that belong to the outer experiment."""
     counts = rows.filter(**{key: OuterRef("pk")}).order_by().values(key).annotate(n=Count("pk"))
     return Coalesce(Subquery(counts.values("n")), 0)
 
 
-def _tagged(text: str) -> Any:
-    return Experiment.objects.filter(tags__name__icontains=text).values("pk")
+def _tagged(text: str) -> QuerySet[Experiment]:
+    return Experiment.objects.filter(tags__name__icontains=text)
 
 
-def _row(row: Any, waiting: Collection[str], findings: FindingCounts) -> ExperimentRow:
-    """A row of an annotated query, whose columns no class declares."""
+class _Counts(TypedDict):
+    running_count: int
+    decision_choice: str | None
+    decision_sequence: int | None
+
+
+def _row(
+    row: WithAnnotations[Experiment, _Counts], waiting: Collection[str], findings: FindingCounts
+) -> ExperimentRow:
     return ExperimentRow(
         name=row.name,
         goal=row.goal,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import Any
 
 from django.contrib.auth.models import User
 from django.db.models import F, Q
@@ -118,8 +117,9 @@ def _arms(experiments: list[int]) -> dict[int, int]:
     }
 
 
-def _trial(row: Any, arms: int) -> Place:
+def _trial(row: Trial, arms: int) -> Place:
     experiment = row.study.experiment
+    assert experiment is not None  # the query goes by it
     name = trial_name(row.number, arm=row.study.arm_index, arms=arms)
     return Place(
         "trial",

@@ -6,7 +6,7 @@ import datetime as dt
 import json
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypedDict, TypeVar
 
 from django.contrib.auth.models import User
 from django.db.models import Count, Exists, F, Max, OuterRef, Q, QuerySet, Subquery, Value, Window
@@ -23,6 +23,9 @@ from experiments.models.trial import TrialState
 from experiments.team.queries.access import ROLES, visible_projects
 from experiments.verdict.queries.chain_check import check_logs
 from experiments.verdict.queries.current_champion import Champion, as_champion
+
+if TYPE_CHECKING:
+    from django_stubs_ext import WithAnnotations
 
 MOST_DECIDED = 3
 MOST_CHAMPIONS = 8  # in a sparkline
@@ -154,8 +157,15 @@ def _by_age(item: InboxItem) -> tuple[bool, float]:
     return not item.may_act, item.since.timestamp() if item.since else 0.0
 
 
-def _of(user: User) -> QuerySet[Any]:
-    """The projects with their counts and the person's role, which no class declares."""
+class _Counts(TypedDict):
+    experiment_count: int
+    running_count: int
+    active: dt.datetime | None
+    role: str
+
+
+def _of(user: User) -> QuerySet[WithAnnotations[Project, _Counts]]:
+    """The projects with their counts and the person's role."""
     own = Membership.objects.filter(project=OuterRef("pk"), user_id=user.pk).values("role")[:1]
     return (
         visible_projects(user)
@@ -229,7 +239,9 @@ def _by_project(pairs: Iterable[tuple[int, Each]]) -> dict[int, tuple[Each, ...]
     return {project: tuple(some) for project, some in found.items()}
 
 
-def _newest(decisions: QuerySet[Decision], projects: Sequence[Project], most: int) -> Any:
+def _newest(
+    decisions: QuerySet[Decision], projects: Sequence[Project], most: int
+) -> QuerySet[Decision]:
     """The newest `most` decisions of each project, newest first."""
     place = Window(RowNumber(), partition_by=F("project_id"), order_by=F("sequence").desc())
     return (

@@ -11,7 +11,12 @@ from django.conf import settings
 from django.contrib import messages
 from django.contrib.auth import login, views
 from django.contrib.auth.decorators import login_required
-from django.contrib.auth.forms import AuthenticationForm, PasswordResetForm
+from django.contrib.auth.forms import (
+    AuthenticationForm,
+    PasswordChangeForm,
+    PasswordResetForm,
+    SetPasswordForm,
+)
 from django.contrib.auth.models import User
 from django.core import signing
 from django.http import HttpRequest, HttpResponse
@@ -149,7 +154,7 @@ class PasswordChangeView(views.PasswordChangeView):
             return _refused(request, self.template_name, refused, **self.get_context_data())
         return super().post(request, *args, **kwargs)
 
-    def form_valid(self, form: Any) -> HttpResponse:
+    def form_valid(self, form: PasswordChangeForm) -> HttpResponse:
         throttle.forgive(self.counted)
         messages.success(self.request, "The password is changed. Other browsers are logged out.")
         return super().form_valid(form)
@@ -191,7 +196,7 @@ class PasswordResetConfirmView(views.PasswordResetConfirmView):
     template_name = "account/reset_confirm.html"
     success_url = reverse_lazy("login")
 
-    def form_valid(self, form: Any) -> HttpResponse:
+    def form_valid(self, form: SetPasswordForm[User]) -> HttpResponse:
         answer = super().form_valid(form)
         throttle.forgive_name(form.user.get_username())
         messages.success(self.request, "The new password is set. Log in with it.")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import urljoin
 
 from django import forms
@@ -31,6 +31,8 @@ from experiments.team.queries.invitations import open_invitations
 from experiments.team.services import invitations, projects
 from experiments.team.services import members as services
 from experiments.web.requests import PersonRequest
+
+Result = TypeVar("Result")
 
 MAY = {
     "viewer": "read everything",
@@ -81,7 +83,7 @@ def _link(invitation_id: int) -> str:
     return urljoin(settings.PUBLIC_URL, path)
 
 
-def _try(form: forms.Form, call: Callable[[dict[str, Any]], Any]) -> Any:
+def _try(form: forms.Form, call: Callable[[dict[str, Any]], Result]) -> Result | None:
     """The result of a service; None after putting at the fields what was wrong."""
     if not form.is_valid():
         return None

@@ -162,8 +162,7 @@ def search(
     orders = [_order(text) for text in order_by] or [F("active_at").desc()]
     page = rows.select_related("project").order_by(*orders, "pk")
     found = list(page[offset : offset + most + 1])
-    experiments: list[Any] = found[:most]
-    return experiments, len(found) > most
+    return [*found[:most]], len(found) > most
 
 
 _TIMES = {"creation_time": "created_at", "last_update_time": "active_at"}

@@ -166,7 +166,7 @@ def _page(
 
 
 def _configuration_form(
-    parts: ExperimentParts, request: HttpRequest | None, like: Any = None
+    parts: ExperimentParts, request: HttpRequest | None, like: TrialRecord | None = None
 ) -> ConfigurationForm:
     return ConfigurationForm(
         request.POST if request else None,

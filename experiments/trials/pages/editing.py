@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from django import forms
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
@@ -83,7 +81,7 @@ def name_metric(request: HttpRequest, access: Access, name: str) -> HttpResponse
     return redirect("experiment", access.slug, name)
 
 
-def _explain(request: HttpRequest, form: Any) -> None:
+def _explain(request: HttpRequest, form: forms.Form) -> None:
     for field, errors in form.errors.items():
         for error in errors:
             messages.error(request, f"{field}: {error}")

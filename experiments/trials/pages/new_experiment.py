@@ -18,6 +18,7 @@ from experiments.design.document.presets import all_presets
 from experiments.design.pages.space_rows import state_of_form
 from experiments.design.queries.experiments import copyable, find_experiment, free_name
 from experiments.design.queries.offers import offered
+from experiments.design.queries.records import ExperimentRecord
 from experiments.design.review.design_review import DesignChecks, Review, checks_as_data, review
 from experiments.design.yaml_editing.yaml_editing import flow, load, updated
 from experiments.errors import InvalidExperiment, Problem, VerdictError
@@ -140,7 +141,7 @@ def _starts(access: Access) -> dict[str, Any]:
     }
 
 
-def _follow_up(request: HttpRequest, older: Any) -> tuple[str, str]:
+def _follow_up(request: HttpRequest, older: ExperimentRecord) -> tuple[str, str]:
     """The file that the address asks for, and what to know of it.
 
     Where the follow-up is refused: a clone, beside the reason.

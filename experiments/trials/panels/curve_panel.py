@@ -354,7 +354,7 @@ def _curve_note(
     return ". ".join(f"{each[0].upper()}{each[1:]}" for each in sentences if each) + "."
 
 
-def curve_news(curves: Sequence[TrialCurves], group: MetricGroup | None) -> Any:
+def curve_news(curves: Sequence[TrialCurves], group: MetricGroup | None) -> list[dict[str, Any]]:
     """Data with which the script continues its figures: whole trials, or points to add."""
     lines, marks = lines_of(curves, group) if group else ([], [])
     return [

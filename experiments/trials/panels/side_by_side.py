@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -210,7 +209,7 @@ def at_equal_counts(
     text = f"{first.experiment.name} {number(a)}, {second.experiment.name} {number(b)}. "
     if a == b:
         return f"{words}{text}Neither leads."
-    ahead: Any = first if (a > b) == (direction is Direction.MAXIMIZE) else second
+    ahead = first if (a > b) == (direction is Direction.MAXIMIZE) else second
     return (
         f"{words}{text}{ahead.experiment.name} leads by {number(abs(a - b))}; whether that is "
         "more than luck, only fresh seeds can tell."

@@ -91,6 +91,7 @@ class Evidence:
 
     def document(self) -> dict[str, Any]:
         """The evidence as plain JSON, to be frozen into a decision."""
+        baseline = self.replication.baseline
         return {
             "metric": self.replication.experiment.official_metric,
             "direction": self.replication.experiment.direction,
@@ -98,7 +99,7 @@ class Evidence:
             "retrospective": self.replication.is_retrospective,
             "experiment": self.replication.experiment.name,
             "candidate": json.loads(self.replication.candidate.document),
-            "baseline": _document(self.replication),
+            "baseline": json.loads(baseline.document) if baseline else None,
             "score_rule": self.replication.score_rule,
             "margin": self.replication.margin,
             "looks": list(self.schedule.looks),
@@ -146,10 +147,6 @@ class Evidence:
             }
             for run, score in zip(self.runs[side], self.scores[side], strict=True)
         ]
-
-
-def _document(replication: AnyReplication) -> Any:
-    return json.loads(replication.baseline.document) if replication.baseline else None
 
 
 def evaluate(replication: AnyReplication) -> Evidence:

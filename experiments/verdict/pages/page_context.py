@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from django.http import HttpRequest
@@ -91,9 +92,5 @@ def table_context(parts: ExperimentParts, request: HttpRequest) -> dict[str, Any
     }
 
 
-def _names_in(rows: Any) -> tuple[str, ...]:
-    found: dict[str, None] = {}
-    for row in rows:
-        if isinstance(row, TrialRow):
-            found.update(dict.fromkeys(row.parameters))
-    return tuple(found)
+def _names_in(rows: Sequence[TrialRow]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(name for row in rows for name in row.parameters))

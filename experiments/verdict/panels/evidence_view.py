@@ -33,8 +33,8 @@ class PairRow:
     """One pair; scores are None while a replicate is open, NaN where it failed."""
 
     pair: int
-    train_seed: Any
-    split_seed: Any
+    train_seed: int | str | None  # text for sides that ran under seeds of their own
+    split_seed: int | str | None
     candidate: float | None
     baseline: float | None
     gain: float | None
@@ -174,7 +174,7 @@ def evidence_page(document: Mapping[str, Any], *, judged: bool = True) -> Eviden
     )
 
 
-def real(value: Any) -> float | None:
+def real(value: object) -> float | None:
     """A number of the document; text such as "nan" becomes NaN."""
     if value is None or isinstance(value, bool):
         return None
@@ -210,7 +210,7 @@ def _are_samples(document: Mapping[str, Any]) -> bool:
     return bool(document.get("retrospective")) and not verdict.get("paired", True)
 
 
-def _of_both(seeds: Sequence[Any]) -> Any:
+def _of_both(seeds: Sequence[int | None]) -> int | str | None:
     """The seed of a pair; of sides that ran under seeds of their own, candidate's / baseline's."""
     different = list(dict.fromkeys(seeds))
     return different[0] if len(different) == 1 else " / ".join(map(str, different))

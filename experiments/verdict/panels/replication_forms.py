@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from django import forms
@@ -141,5 +141,5 @@ def _reasons(form: forms.Form) -> list[tuple[str, str]]:
     ]
 
 
-def _messages(errors: Any) -> list[str]:
+def _messages(errors: Iterable[object]) -> list[str]:
     return [str(each) for each in errors]

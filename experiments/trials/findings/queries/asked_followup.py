@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 from experiments.design.follow_ups import followups
 from experiments.design.follow_ups.followups import Proposal
+from experiments.design.queries.records import AnyExperiment
 from experiments.trials.findings.queries.findings import evidence_of_finding
 
 
-def asked_proposal(older: Any, query: Mapping[str, str]) -> Proposal:
+def asked_proposal(older: AnyExperiment, query: Mapping[str, str]) -> Proposal:
     """The follow-up that an address asks for: by kind, by finding, or by end of a range.
 
     Raises:

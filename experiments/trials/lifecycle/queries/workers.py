@@ -10,7 +10,7 @@ from typing import Any
 
 from django.conf import settings
 from django.contrib.auth.models import User
-from django.db.models import Avg, Count, F, Min, Q
+from django.db.models import Avg, Count, F, Min, Q, QuerySet
 from django.utils import timezone
 
 from experiments.design.trial_names import other_trial_name, trial_name
@@ -277,6 +277,6 @@ def trials_by_state() -> dict[str, int]:
     return {state.label.lower(): counts.get(state.value, 0) for state in TrialState}
 
 
-def _living() -> Any:
+def _living() -> QuerySet[Worker]:
     since = timezone.now() - timedelta(seconds=settings.STALE_AFTER_SECONDS)
     return Worker.objects.filter(stopped_at__isnull=True, heartbeat_at__gte=since)

@@ -77,7 +77,7 @@ def exported_trials(
 
 
 def _exported(
-    row: Any, arms: int, values: dict[int, dict[str, Any]], labels: dict[int, str]
+    row: tuple[Any, ...], arms: int, values: dict[int, dict[str, Any]], labels: dict[int, str]
 ) -> ExportedTrial:
     _, number, study, arm_index, state, *facts, configuration, parameters = row
     facts.append(short_code(configuration) if configuration else "")

@@ -121,7 +121,11 @@ def search_trials(experiment_id: int) -> QuerySet[Trial]:
     )
 
 
-def table_order(wanted: TrialFilter, direction: str, parameters: Sequence[str]) -> list[Any]:
+# An argument of `order_by`.
+Order = str | OrderBy | Case
+
+
+def table_order(wanted: TrialFilter, direction: str, parameters: Sequence[str]) -> list[Order]:
     """Arguments of `order_by` for the order that is wanted."""
     if wanted.order == "score":
         best_first = F("value").asc if direction == "minimize" else F("value").desc
