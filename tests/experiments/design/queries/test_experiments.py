@@ -94,10 +94,10 @@ def test_the_table_costs_the_same_at_ten_and_at_a_hundred_rows(
 
     add(1, 10)
     seen = access()
-    with django_assert_num_queries(4):
+    with django_assert_num_queries(5):
         list_experiments(seen, ExperimentFilter())
     add(10, 100)
-    with django_assert_num_queries(4):
+    with django_assert_num_queries(5):
         page = list_experiments(seen, ExperimentFilter(page=PageOf(2)))
     assert (page.total, page.pages, page.first, page.last) == (100, 2, 51, 100)
 
