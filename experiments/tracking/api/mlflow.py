@@ -34,6 +34,7 @@ ROUTES: Mapping[tuple[str, str], Handler] = {
     **mlflow_experiments.ROUTES,
     **mlflow_runs.ROUTES,
     **mlflow_models.ROUTES,
+    **mlflow_artifacts.ROUTES,
     **registered_models.ROUTES,
 }
 VERSIONS = ("2.0", "3.0")
@@ -50,6 +51,12 @@ _NOT_OFFERED = (
     "jobs",
     "secrets",
     "users",
+    "unified-traces",
+    "get-online-trace-details",
+    "prompt-optimization",
+    "label-schemas",
+    "review-queues",
+    "workspaces",
 )
 _LISTS = ("_ids", "order_by", "stages")  # fields of which a query may name several
 _REFUSED = {409: 400, 422: 400}  # what MLflow answers for what is wrong with a request

@@ -15,7 +15,7 @@ from typing import Any
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 
 from experiments.errors import NotAllowed
-from experiments.tracking.api.mlflow_call import Call
+from experiments.tracking.api.mlflow_call import Call, Handler
 from experiments.tracking.mlflow_errors import UNKNOWN, MlflowError
 from experiments.tracking.queries import logged_models, mlflow_runs
 from experiments.tracking.queries.mlflow_runs import FoundRun
@@ -112,6 +112,16 @@ def _listed(place: _Place) -> list[dict[str, Any]]:
     return [found[name] for name in sorted(found)]
 
 
+def list_of_run(call: Call) -> dict[str, Any]:
+    """Files and folders of a run, or of a folder of it, by their names within the run."""
+    run = call.run()
+    folder = call.fields.text("path").strip("/")
+    root = f"mlflow-artifacts:/{run.experiment_id}/{run.run_id}/artifacts"
+    before = f"{folder}/" if folder else ""
+    files = [{**each, "path": f"{before}{each['path']}"} for each in _listed(_Place(run, folder))]
+    return {"root_uri": root, "files": files}
+
+
 def delete(request: HttpRequest, call: Call, path: str) -> HttpResponseBase:
     """Delete a file, or all below a folder."""
     place = _to_write(call, path)
@@ -135,3 +145,4 @@ METHODS: Mapping[str, Callable[[HttpRequest, Call, str], HttpResponseBase]] = {
     "GET": read,
     "DELETE": delete,
 }
+ROUTES: Mapping[tuple[str, str], Handler] = {("GET", "artifacts/list"): list_of_run}

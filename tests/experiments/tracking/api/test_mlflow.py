@@ -675,7 +675,10 @@ def test_no_browser_is_asked_for_a_password_nor_heard_on_behalf_of_another_site(
 
 
 def test_what_is_not_offered_says_so(tracker: Tracker) -> None:
-    for call in ("traces/search", "prompts/create", "gateway/routes", "webhooks"):
+    for call in (
+        "traces/search", "prompts/create", "gateway/routes", "webhooks", "label-schemas/create",
+        "prompt-optimization/jobs", "review-queues/create", "workspaces",
+    ):  # fmt: skip
         status, code, message = tracker.refused(call)
         assert (status, code) == (501, "NOT_IMPLEMENTED") and "not offered" in message
     assert tracker.refused("nothing/here")[:2] == (404, "ENDPOINT_NOT_FOUND")

@@ -68,6 +68,10 @@ def test_files_come_back_as_they_were_sent_in_folders(tracker: Tracker, run: str
         {"path": "folder", "is_dir": True},
     ]
     assert [each["path"] for each in listed(tracker, f"{place(run)}/folder")] == ["b c.bin", "sub"]
+    named = tracker.get("artifacts/list", run_id=run, path="folder")
+    assert named["root_uri"] == f"mlflow-artifacts:{place(run)}"
+    assert [each["path"] for each in named["files"]] == ["folder/b c.bin", "folder/sub"]
+    assert len(tracker.get("artifacts/list", run_id=run)["files"]) == 2
     kinds = dict(Artifact.objects.values_list("name", "kind"))
     assert kinds == {"a.txt": "text", "folder/b c.bin": "file", "folder/sub/d.png": "image"}
 
