@@ -215,8 +215,8 @@ def _repeating(projects: Sequence[Project]) -> Iterator[tuple[int, UnderWay]]:
         )
         .order_by("-latest")
     )
-    for project, *rest, _ in rows:
-        yield project, UnderWay(*rest, best=None, repeats=True)
+    for project, name, goal, done, runs, failed, _ in rows:
+        yield project, UnderWay(name, goal, done, runs, failed, best=None, repeats=True)
 
 
 def _failing(projects: Sequence[Project]) -> dict[int, tuple[str, ...]]:

@@ -23,10 +23,10 @@ from experiments.trials.table import filter_language
 from experiments.trials.table.filter_language import Comparison, InvalidFilter
 from experiments.trials.table.queries.filtered_trials import (
     FOREIGN_NAME,
-    JsonItem,
     combined,
     compare_text,
 )
+from experiments.trials.table.queries.json_items import JsonItem
 
 DEFAULT = "Default"  # the experiment of programs that name none
 NOTE = "mlflow.note.content"  # an experiment's notes

@@ -19,12 +19,12 @@ from experiments.tracking.queries.registered_models import (
 from experiments.trials.table import filter_language
 from experiments.trials.table.filter_language import Comparison, InvalidFilter
 from experiments.trials.table.queries.filtered_trials import (
-    JsonItem,
     combined,
     compare_number,
     compare_run_id,
     compare_text,
 )
+from experiments.trials.table.queries.json_items import JsonItem
 
 
 def search(

@@ -19,7 +19,8 @@ from experiments.trials.table.queries.run_exports import exported_runs, names_of
 from experiments.trials.table.queries.run_scope import fields_in, matching, scope_of
 from experiments.trials.table.run_files import CONTENT_TYPES, Kind, write
 from experiments.trials.table.runs_state import read_state
-from experiments.trials.table.services import annotations, bulk, run_views
+from experiments.trials.table.services import annotations as run_annotations
+from experiments.trials.table.services import bulk, run_views
 from experiments.web.streaming import download
 
 MOST_IDS = 200_000
@@ -122,34 +123,36 @@ def _counted(count: int, done: str) -> str:
 
 def _tag(request: HttpRequest, access: Access, ids: Sequence[int]) -> str:
     name, value = request.POST.get("tag", ""), request.POST.get("value", "")
-    return _counted(annotations.tag(access=access, run_ids=ids, name=name, value=value), "Tagged")
+    return _counted(
+        run_annotations.tag(access=access, run_ids=ids, name=name, value=value), "Tagged"
+    )
 
 
 def _untag(request: HttpRequest, access: Access, ids: Sequence[int]) -> str:
     name = request.POST.get("tag", "")
     return _counted(
-        annotations.untag(access=access, run_ids=ids, name=name), "Removed the tag from"
+        run_annotations.untag(access=access, run_ids=ids, name=name), "Removed the tag from"
     )
 
 
 def _note(request: HttpRequest, access: Access, ids: Sequence[int]) -> str:
     text = request.POST.get("note", "")
-    return _counted(annotations.note(access=access, run_ids=ids, text=text), "Noted")
+    return _counted(run_annotations.note(access=access, run_ids=ids, text=text), "Noted")
 
 
 def _name(request: HttpRequest, access: Access, ids: Sequence[int]) -> str:
     if len(ids) != 1:
         raise Conflict("A name is for one run: tick one.")
     name = request.POST.get("name", "")
-    return _counted(annotations.rename(access=access, run_id=ids[0], name=name), "Named")
+    return _counted(run_annotations.rename(access=access, run_id=ids[0], name=name), "Named")
 
 
 def _archive(request: HttpRequest, access: Access, ids: Sequence[int]) -> str:
-    return _counted(annotations.archive(access=access, run_ids=ids), "Archived")
+    return _counted(run_annotations.archive(access=access, run_ids=ids), "Archived")
 
 
 def _restore(request: HttpRequest, access: Access, ids: Sequence[int]) -> str:
-    return _counted(annotations.restore(access=access, run_ids=ids), "Restored")
+    return _counted(run_annotations.restore(access=access, run_ids=ids), "Restored")
 
 
 def _cancel(request: HttpRequest, access: Access, ids: Sequence[int]) -> str:
