@@ -165,7 +165,7 @@ class PassedOn(click.Command):
         return load_command_class(get_commands()[self.name], self.name).create_parser(
             "verdict",
             self.name,
-            epilog="\n".join(("examples:", *(f"  {each}" for each in self._examples))),
+            epilog="\n".join(("examples:", *(f"  {example}" for example in self._examples))),
             formatter_class=Formatter,
         )
 

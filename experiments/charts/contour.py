@@ -169,8 +169,8 @@ def _marks(
 def _axis(ticks: Ticks) -> dict[str, Any]:
     return axis(
         escaped(ticks.title),
-        tickvals=[round(each, 5) for each in ticks.positions],
-        ticktext=[escaped(each) for each in ticks.labels],
+        tickvals=[round(position, 5) for position in ticks.positions],
+        ticktext=[escaped(label) for label in ticks.labels],
         range=[-0.02, 1.02],
         showgrid=False,
     )

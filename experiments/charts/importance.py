@@ -21,7 +21,7 @@ class Share:
 def importance_plot(shares: Sequence[Share]) -> Figure:
     """Two bars for each hyperparameter, the most important at the top."""
     rows = sorted(shares, key=lambda each: each.whole)
-    names = [escaped(shortened(each.name, 28)) for each in rows]
+    names = [escaped(shortened(row.name, 28)) for row in rows]
     several = any(each.near for each in rows)
     return {
         "data": [
@@ -64,7 +64,7 @@ def _bars(
         "type": "bar",
         "orientation": "h",
         "y": list(range(len(rows))),
-        "customdata": [escaped(each.name) for each in rows],
+        "customdata": [escaped(row.name) for row in rows],
         "x": [round(100 * share, 2) for share in shares],
         "name": label,
         "marker": {"color": colour},

@@ -81,7 +81,7 @@ def _trace(trace: Mapping[str, Any], *, upright: bool, named: Mapping[Any, str])
         name = f"{name} {series}".strip()
     categories, values = (y, x) if trace.get("orientation") == "h" else (x, y)
     if named and set(categories) <= set(named):
-        categories = [named[each] for each in categories]
+        categories = [named[category] for category in categories]
     if isinstance(categories[0], str) and len(categories) <= MOST_PAIRS:
         listed = ", ".join(
             f"{_plain_text(each)} {value:.4g}"

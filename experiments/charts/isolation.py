@@ -54,9 +54,9 @@ def isolation_plot(values: Sequence[ValueScores], *, metric: str, maximize: bool
     data += _fair(values, fewest, metric)
     every = np.concatenate([each.scores for each in values]) if values else np.empty(0)
     ticks = [
-        f"{escaped(shortened(each.label, 22))}<br>"
-        f"{each.scores.size:,} trial{'' if each.scores.size == 1 else 's'}"
-        for each in values
+        f"{escaped(shortened(value.label, 22))}<br>"
+        f"{value.scores.size:,} trial{'' if value.scores.size == 1 else 's'}"
+        for value in values
     ]
     return {
         "data": data,

@@ -108,7 +108,7 @@ def _values(given: object) -> list[Any]:
     values = _unpacked(given)
     if not isinstance(values, list) or len(values) > MOST_POINTS:
         raise ValueError(f"expected lists of at most {MOST_POINTS:,} values")
-    return [_value(each) for each in values]
+    return [_value(value) for value in values]
 
 
 def _value(given: object) -> Any:

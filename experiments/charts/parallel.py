@@ -72,8 +72,8 @@ def parallel_plot(
                 "",
                 tickvals=list(range(len(uprights))),
                 ticktext=[
-                    escaped(shortened(each.name, 18 if len(uprights) > 5 else 24))
-                    for each in uprights
+                    escaped(shortened(upright.name, 18 if len(uprights) > 5 else 24))
+                    for upright in uprights
                 ],
                 range=[-0.25, len(uprights) - 0.75],
                 gridcolor=LINE,
@@ -102,7 +102,7 @@ def _bundle(
     name: str,
 ) -> dict[str, Any]:
     """Many trials as one trace, a gap after each."""
-    heights = np.vstack([each.positions[trials] for each in uprights] + [trials * np.nan])
+    heights = np.vstack([upright.positions[trials] for upright in uprights] + [trials * np.nan])
     places = np.tile(np.arange(len(uprights) + 1, dtype=np.float64), trials.size)
     return {
         "type": "scatter",

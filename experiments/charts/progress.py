@@ -85,7 +85,7 @@ def best_of_plot(curves: Sequence[Curve], *, metric: str) -> Figure:
 
     Source: Dodge et al. (2019), "Show your work"; Tang et al. (2020) for the unbiased estimator.
     """
-    most = max((each.x[-1] for each in curves if len(each.x)), default=1)
+    most = max((curve.x[-1] for curve in curves if len(curve.x)), default=1)
     return {
         "data": [_line(each, place, "hv") for place, each in enumerate(curves) if len(each.x)],
         "layout": layout(

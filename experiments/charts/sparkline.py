@@ -29,7 +29,7 @@ class Sparkline:
 
     @property
     def points(self) -> str:
-        return " ".join(f"{each.x:g},{each.y:g}" for each in self.marks)
+        return " ".join(f"{mark.x:g},{mark.y:g}" for mark in self.marks)
 
 
 def sparkline(

@@ -38,4 +38,4 @@ def counts_up_to(most: int, marks: int = 60) -> list[int]:
     if most < 1:
         return []
     steps = np.geomspace(1, most, marks)
-    return sorted({1, most, *(math.floor(each) for each in steps)})
+    return sorted({1, most, *(math.floor(step) for step in steps)})

@@ -56,7 +56,7 @@ class ObjectiveCode:
 
     @property
     def label(self) -> str:
-        return ", ".join(each.label for each in self.packages)
+        return ", ".join(package.label for package in self.packages)
 
     @property
     def short(self) -> str:
@@ -67,12 +67,13 @@ class ObjectiveCode:
     def record(self) -> dict[str, Any]:
         """As JSON values, without what is not known."""
         packages = [
-            {key: value for key, value in asdict(each).items() if value} for each in self.packages
+            {key: value for key, value in asdict(package).items() if value}
+            for package in self.packages
         ]
         return {"digest": self.digest, "packages": packages}
 
 
-_KNOWN = {each.name for each in fields(PackageCode)}
+_KNOWN = {field.name for field in fields(PackageCode)}
 
 
 def recorded_code(environment: Mapping[str, Any]) -> ObjectiveCode:

@@ -25,4 +25,4 @@ def page(name: str, *arguments: str | int) -> str:
     Raises:
         KeyError: for a page that is not in `PAGES`.
     """
-    return PAGES[name].format(*(quote(str(each), safe=_SAFE) for each in arguments))
+    return PAGES[name].format(*(quote(str(argument), safe=_SAFE) for argument in arguments))

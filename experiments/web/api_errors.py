@@ -21,7 +21,9 @@ def error_response(status: int, message: str, problems: Sequence[Problem] = ()) 
         {
             "ok": False,
             "error": message,
-            "errors": [{"where": each.where, "message": each.message} for each in problems],
+            "errors": [
+                {"where": problem.where, "message": problem.message} for problem in problems
+            ],
             "status": status,
         },
         status=status,

@@ -234,7 +234,7 @@ def broken(errors: Sequence[Exception]) -> Diagnosis:
     """Finding that rules could not be applied, or, without errors, could be again."""
     if not errors:
         return _BROKEN.passes("No rule broke.", {})
-    kinds = ", ".join(dict.fromkeys(type(each).__name__ for each in errors))
+    kinds = ", ".join(dict.fromkeys(type(error).__name__ for error in errors))
     detail = f"{kinds}: {str(errors[0]) or 'no reason'}"
     return _BROKEN.fires(f"Rules could not be applied: {kinds}", detail[:1000], {"errors": kinds})
 

@@ -110,11 +110,11 @@ def shares_of(trials: Sequence[ScoredTrial], *, maximize: bool) -> dict[str, tup
     study.add_trials(
         [
             optuna.trial.create_trial(
-                params=dict(each.parameters),
-                distributions=dict(each.distributions),
-                value=each.value,
+                params=dict(trial.parameters),
+                distributions=dict(trial.distributions),
+                value=trial.value,
             )
-            for each in trials
+            for trial in trials
         ]
     )
     names = sorted({name for each in trials for name in _varied(each)})

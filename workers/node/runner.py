@@ -242,7 +242,7 @@ class _OneTrial:
         begin()
         asked.begun(begin)
         job = job_of(assignment, parameters, asked.rungs(), checkpoints_of(assignment))
-        packages = tuple(each.name for each in code.packages)
+        packages = tuple(package.name for package in code.packages)
         return replace(job, packages=packages, code=code.digest) if code.digest else job
 
     def _report(self, asked: AskedTrial, step: float, value: float) -> bool | None:

@@ -85,7 +85,7 @@ def check_commit(wanted: str, code: ObjectiveCode) -> None:
             wrong name.
     """
     own = code.packages[0]
-    same_repository = [each for each in code.packages if each.commit == own.commit]
+    same_repository = [package for package in code.packages if package.commit == own.commit]
     if own.commit.startswith(wanted) and not any(each.changed for each in same_repository):
         return
     raise ValueError(

@@ -79,8 +79,8 @@ def offers(allowed: Sequence[str]) -> list[dict[str, Any]]:
             tree = ast.parse(path.read_bytes())
         except (OSError, SyntaxError, ValueError, RecursionError):
             continue
-        for each in training_functions(module, tree):
-            found[each.objective] = each
+        for function in training_functions(module, tree):
+            found[function.objective] = function
     return [asdict(each) for each in list(found.values())[:MOST_OFFERS]]
 
 

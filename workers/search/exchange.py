@@ -57,7 +57,7 @@ def bring_in(source: BaseStorage, name: str, *, project: str = studies.FREE_PROJ
     trials = source.get_all_trials(study_id, deepcopy=False)
     studies.create_filled(
         name=name,
-        directions=[each.name.lower() for each in source.get_study_directions(study_id)],
+        directions=[direction.name.lower() for direction in source.get_study_directions(study_id)],
         project=project,
         user_attributes=source.get_study_user_attrs(study_id),
         system_attributes=source.get_study_system_attrs(study_id),

@@ -102,7 +102,7 @@ def fields(trial: FrozenTrial) -> TrialFields:
         "finished_at": _aware(trial.datetime_complete),
     }
     times = (trial.datetime_start, trial.datetime_complete)
-    if any(each is not None and _local(_aware(each)) != each for each in times):
+    if any(time is not None and _local(_aware(time)) != time for time in times):
         given = [None if each is None else each.isoformat() for each in times]
         found["system_attributes"] = {**trial.system_attrs, GIVEN_ATTRIBUTE: given}
     kind = trial.system_attrs.get(FAILURE_ATTRIBUTE)

@@ -156,7 +156,7 @@ def random_states(generators: Sequence[Any] = ()) -> dict[str, Any]:
         states["torch"] = torch.get_rng_state()
         if torch.cuda.is_available() and torch.cuda.is_initialized():
             states["cuda"] = torch.cuda.get_rng_state_all()
-    states["generators"] = [_state_of(each) for each in generators]
+    states["generators"] = [_state_of(generator) for generator in generators]
     return states
 
 

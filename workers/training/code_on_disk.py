@@ -98,7 +98,7 @@ def _python_files(place: Path) -> Iterator[Path]:
         folders[:] = [
             each for each in folders if each not in _PASSED_OVER and not each.startswith(".")
         ]
-        yield from (Path(folder, each) for each in files if each.endswith(".py"))
+        yield from (Path(folder, file) for file in files if file.endswith(".py"))
 
 
 def places_of(package: str) -> list[Path]:
@@ -120,7 +120,7 @@ def places_of(package: str) -> list[Path]:
     if folders := [place for place in places if place.is_dir()]:
         return folders
     modules = [place.with_name(f"{place.name}.py") for place in places]
-    return [each for each in modules if rest and each.is_file()][:1]
+    return [module for module in modules if rest and module.is_file()][:1]
 
 
 _known: dict[tuple[str, ...], tuple[tuple[str, Stamps], tuple[ObjectiveCode, bytes]]] = {}
@@ -228,10 +228,10 @@ def _distribution_beside(place: Path, name: str) -> metadata.Distribution | None
     """Distribution that an installer put where the package lies (`pip install --target`)."""
     top = name.partition(".")[0]
     ours = (f"{top}/", f"{top}.py,")
-    for each in metadata.distributions(path=[str(place.parents[name.count(".")])]):
-        record = each.read_text("RECORD")  # a checkout's own metadata have none
+    for distribution in metadata.distributions(path=[str(place.parents[name.count(".")])]):
+        record = distribution.read_text("RECORD")  # a checkout's own metadata have none
         if record and any(line.startswith(ours) for line in record.splitlines()):
-            return each
+            return distribution
     return None
 
 
@@ -285,7 +285,7 @@ def _diff(repository: Path, commit: str, place: Path, files: Iterable[Path]) -> 
         others = _listed(repository, inside, "--others", "--exclude-standard", environment=index)
         if others is None:
             return None
-        new = [each for each in others if os.path.realpath(repository / each) in ours]
+        new = [other for other in others if os.path.realpath(repository / other) in ours]
         add = ("add", "--intent-to-add", "--", *new)
         if new and _run(repository, *add, environment=index) is None:
             return None

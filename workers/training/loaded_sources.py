@@ -23,7 +23,9 @@ def installations() -> tuple[str, ...]:
     names = ("stdlib", "platstdlib", "purelib", "platlib")
     folders = [sysconfig.get_path(name) for name in names]
     folders += [*site.getsitepackages(), site.getusersitepackages()]
-    return tuple({name for each in folders if each for name in (each, os.path.realpath(each))})
+    return tuple(
+        {name for folder in folders if folder for name in (folder, os.path.realpath(folder))}
+    )
 
 
 class LoadedSources:

@@ -64,7 +64,7 @@ class MultiPassRun:
     def sealed(self) -> tuple[Sealed, ...]:
         """Test scores: the mean over folds, or those of the whole budget."""
         return tuple(
-            replace(scores[-1], value=statistics.fmean(each.value for each in scores))
+            replace(scores[-1], value=statistics.fmean(score.value for score in scores))
             for scores in self._sealed.values()
         )
 
@@ -144,7 +144,7 @@ class MultiPassRun:
             "folds": list(self.folds),
             "score": asdict(self.score),
             "reports": list(self._reports),
-            "sealed": [[asdict(each) for each in scores] for scores in self._sealed.values()],
+            "sealed": [[asdict(score) for score in scores] for scores in self._sealed.values()],
             "names": list(self._names),
             "early": self.ending == "early",
             "read": [self.read_split_seed, self.read_data],
@@ -157,7 +157,7 @@ class MultiPassRun:
         self.score = Score(**memory["score"])
         self._reports = [(step, value) for step, value in memory["reports"]]
         self._sealed = {
-            scores[0]["name"]: [Sealed(**each) for each in scores] for scores in memory["sealed"]
+            scores[0]["name"]: [Sealed(**score) for score in scores] for scores in memory["sealed"]
         }
         self._names = dict.fromkeys(memory["names"])
         self.ending = "early" if memory["early"] else ""

@@ -123,7 +123,7 @@ def _of_loss(diagnoses: Sequence[Diagnosis]) -> Status:
 
     Not checkable where training fell apart: a loss that rises then tells nothing of the data.
     """
-    by_rule = {each.rule: each for each in diagnoses if not each.subject}
+    by_rule = {diagnosis.rule: diagnosis for diagnosis in diagnoses if not diagnosis.subject}
     of_metric, own = by_rule.get("loss_metric_divergence"), by_rule.get("overfitting")
     if of_metric is not None and "loss_rises" in of_metric.evidence:
         fired, evidence = bool(of_metric.evidence["loss_rises"]), of_metric.evidence
@@ -160,8 +160,8 @@ def _throughput(series: Sequence[DeclaredSeries]) -> float:
 
 def _seen(diagnoses: Iterable[Diagnosis], rule: str, key: str) -> float:
     """Return a number that a rule saw, nan if it saw none."""
-    values = (each.evidence.get(key) for each in diagnoses if each.rule == rule)
-    return next((float(each) for each in values if isinstance(each, int | float)), math.nan)
+    values = (diagnosis.evidence.get(key) for diagnosis in diagnoses if diagnosis.rule == rule)
+    return next((float(value) for value in values if isinstance(value, int | float)), math.nan)
 
 
 def _or_nan(value: float | None) -> float:

@@ -148,15 +148,15 @@ class Design:
     interactions: Mapping[tuple[str, str], float] = field(default_factory=dict)
 
     def of_role(self, role: str) -> tuple[DesignParameter, ...]:
-        return tuple(each for each in self.parameters if each.role == role)
+        return tuple(parameter for parameter in self.parameters if parameter.role == role)
 
     def of_part(self, *parts: Part) -> tuple[DesignParameter, ...]:
-        return tuple(each for each in self.parameters if each.part in parts)
+        return tuple(parameter for parameter in self.parameters if parameter.part in parts)
 
     def named(self, names: Iterable[str]) -> tuple[DesignParameter, ...]:
         """The hyperparameters of these names, in the design's order."""
         wanted = set(names)
-        return tuple(each for each in self.parameters if each.name in wanted)
+        return tuple(parameter for parameter in self.parameters if parameter.name in wanted)
 
     @property
     def dimensions(self) -> int:
@@ -166,7 +166,9 @@ class Design:
 
 def listed(parameters: Iterable[DesignParameter | str]) -> str:
     """Names in a sentence: "a", "a and b", "a, b and c"."""
-    names = [each if isinstance(each, str) else each.name for each in parameters]
+    names = [
+        parameter if isinstance(parameter, str) else parameter.name for parameter in parameters
+    ]
     return " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)
 
 
@@ -177,7 +179,7 @@ def points_needed(parameters: Iterable[DesignParameter]) -> int:
     half of every range: n = log(0.05) / log(1 - 0.5^d). Quasi-random points do no worse. It is a
     yardstick of ours: the playbook names no number.
     """
-    share = math.prod(each.better_half for each in parameters)
+    share = math.prod(parameter.better_half for parameter in parameters)
     if share >= 1:
         return 1
     # log1p: with 40 dimensions the share is below the resolution of 1 - share.

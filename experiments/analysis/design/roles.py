@@ -126,14 +126,14 @@ def roles(design: Design) -> Diagnosis:
 def optimizer_roles(design: Design) -> Diagnosis:
     """R2: hyperparameters of the optimizer are nuisance ones, not scientific and not fixed."""
     settings = design.of_part(*OPTIMIZER_PARTS)
-    scientific = [each for each in settings if each.role == "scientific"]
+    scientific = [setting for setting in settings if setting.role == "scientific"]
     others = [each for each in design.of_role("scientific") if each not in scientific]
     fixed = [each for each in settings if each.role == "fixed"]
     rates = [each for each in fixed if each.part is Part.LEARNING_RATE]
     evidence = {
         "scientific": [each.name for each in scientific],
         "fixed": [each.name for each in fixed],
-        "compared": [each.name for each in others],
+        "compared": [other.name for other in others],
     }
     if not settings:
         return OPTIMIZER_ROLES.cannot_tell(
@@ -242,7 +242,7 @@ def fixed_interactions(design: Design) -> Diagnosis:
         return INTERACTIONS.fires(
             f"{listed(regularisers)} is fixed while {listed(sorted(scientific))} varies",
             "No earlier trials say how much they interact; regularisers usually do.",
-            {**evidence, "fixed": [each.name for each in regularisers]},
+            {**evidence, "fixed": [regulariser.name for regulariser in regularisers]},
             subject=regularisers[0].key,
         )
     return INTERACTIONS.passes(
@@ -253,7 +253,9 @@ def fixed_interactions(design: Design) -> Diagnosis:
 def conditions_need_arms(design: Design) -> Diagnosis:
     """R5: a conditional hyperparameter is one of its own in every arm; a mixed space has none."""
     scientific = {each.name for each in design.of_role("scientific")}
-    conditional = [each for each in design.parameters if scientific.intersection(each.needs)]
+    conditional = [
+        parameter for parameter in design.parameters if scientific.intersection(parameter.needs)
+    ]
     evidence = {"conditional": [each.name for each in conditional], "mixed": design.mixed}
     if conditional and design.mixed:
         return CONDITIONS.fires(

@@ -213,8 +213,10 @@ def _is_adam(design: Design, arm: DesignArm) -> bool:
     optimizers = design.of_part(Part.OPTIMIZER)
     named = [
         str(value).lower()
-        for each in optimizers
-        for value in ((arm.values[each.name],) if each.name in arm.values else each.choices)
+        for optimizer in optimizers
+        for value in (
+            (arm.values[optimizer.name],) if optimizer.name in arm.values else optimizer.choices
+        )
     ]
     if named:
         return any("adam" in name for name in named)

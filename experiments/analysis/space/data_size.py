@@ -89,6 +89,6 @@ def rate_buckets(rates: Floats) -> list[NDArray[np.int64]]:
         edges = np.quantile(rates, np.linspace(0, 1, count + 1)[1:-1])
         bucket = np.searchsorted(edges, rates, side="right")
         members = [np.flatnonzero(bucket == number) for number in range(count)]
-        if all(each.size >= thresholds.SMALL_DATA_BUCKET_TRIALS for each in members):
+        if all(member.size >= thresholds.SMALL_DATA_BUCKET_TRIALS for member in members):
             return members
     return []

@@ -189,10 +189,10 @@ def _readings(
     trials: Sequence[RateTrial | RateReading], direction: Direction, resolution: float
 ) -> list[RateReading]:
     return [
-        each
-        if isinstance(each, RateReading)
-        else read_rate_trial(each, direction=direction, resolution=resolution)
-        for each in trials
+        trial
+        if isinstance(trial, RateReading)
+        else read_rate_trial(trial, direction=direction, resolution=resolution)
+        for trial in trials
     ]
 
 

@@ -38,10 +38,10 @@ def champions_page(request: HttpRequest, access: Access) -> HttpResponse:
 
 
 def _figure(of: TargetChampions, metric: str) -> dict[str, Any] | None:
-    steps = [each for each in reversed(of.periods) if each.gain is not None]
+    steps = [period for period in reversed(of.periods) if period.gain is not None]
     if not steps:
         return None
-    gains = [each.gain or 0.0 for each in steps]
+    gains = [step.gain or 0.0 for step in steps]
     return lineage_plot(
         [each.experiment for each in steps],
         gains,

@@ -85,11 +85,11 @@ def start(*, access: Access, text: str, seeds: int = DEFAULT_SEEDS) -> Replicati
 def _check_single(file: ExperimentFile) -> None:
     problems = [
         Problem(
-            f"hyperparameters.{each.name}",
+            f"hyperparameters.{hyperparameter.name}",
             "give it one fixed value: a baseline is one configuration",
         )
-        for each in file.space.hyperparameters
-        if each.role != "fixed"
+        for hyperparameter in file.space.hyperparameters
+        if hyperparameter.role != "fixed"
     ]
     if len(file.arms()) > 1 and not problems:
         problems.append(Problem("arms", "leave them out: a baseline is one configuration"))
@@ -257,7 +257,7 @@ def _known_problems(
         for name, value in parameters.items()
     ):
         problems.append(Problem("parameters", "expected names with one value each"))
-    if not scores or len(scores) > MOST_SEEDS or not all(math.isfinite(each) for each in scores):
+    if not scores or len(scores) > MOST_SEEDS or not all(math.isfinite(score) for score in scores):
         problems.append(Problem("scores", f"expected 1 to {MOST_SEEDS} finite numbers"))
     if not source.strip() or len(source) > 1000:
         problems.append(Problem("source", "say where the scores come from, in 1000 characters"))

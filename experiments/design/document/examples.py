@@ -33,7 +33,7 @@ def all_examples() -> tuple[Example, ...]:
 
 def find(name: str) -> Example | None:
     """The example of that name, if there is one."""
-    return next((each for each in all_examples() if each.name == name), None)
+    return next((example for example in all_examples() if example.name == name), None)
 
 
 def _read(path: Path) -> Example:

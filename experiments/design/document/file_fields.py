@@ -119,7 +119,7 @@ def describe_error(error: ErrorDetails, limits: Sequence[Any] = (), alternatives
         return str(context["error"])
     if found is None or (isinstance(found, str) and not found.strip()):
         return MISSING
-    low = [each.ge for each in limits if hasattr(each, "ge")]
+    low = [limit.ge for limit in limits if hasattr(limit, "ge")]
     high = [each.le for each in limits if hasattr(each, "le")]
     if "expected" in context:
         context = {"expected": context["expected"].replace("'", "").replace(" or ", ", ")}

@@ -303,7 +303,7 @@ class _Uses(ast.NodeVisitor):
 
 
 def _given(node: ast.Call) -> list[ast.expr]:
-    return [*node.args, *(each.value for each in node.keywords)]
+    return [*node.args, *(keyword.value for keyword in node.keywords)]
 
 
 def _keys(node: ast.Dict) -> list[str] | None:
@@ -316,7 +316,7 @@ def _names(node: ast.expr) -> list[str]:
     if isinstance(node, ast.Dict):
         return _keys(node) or []
     if isinstance(node, ast.Tuple | ast.List | ast.Set):
-        return [text for each in node.elts if (text := _text(each)) is not None]
+        return [text for element in node.elts if (text := _text(element)) is not None]
     return []
 
 

@@ -20,7 +20,7 @@ def is_allowed(objective: str, prefixes: Iterable[str]) -> bool:
     parts = module.split(".")
     if not all(part.isidentifier() for part in parts):
         return False
-    return any(parts[: len(want)] == want for want in (each.split(".") for each in prefixes))
+    return any(parts[: len(want)] == want for want in (prefix.split(".") for prefix in prefixes))
 
 
 def refusal(objective: str, prefixes: Sequence[str]) -> str:

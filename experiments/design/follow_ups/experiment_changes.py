@@ -136,7 +136,9 @@ def differences(older: ExperimentFile, newer: ExperimentFile) -> tuple[Differenc
 
 
 def _of_space(older: ExperimentFile, newer: ExperimentFile) -> Iterator[Difference]:
-    before = {each.name: each for each in older.space.hyperparameters}
+    before = {
+        hyperparameter.name: hyperparameter for hyperparameter in older.space.hyperparameters
+    }
     after = {each.name: each for each in newer.space.hyperparameters}
     for name in dict.fromkeys((*before, *after)):
         old, new = before.get(name), after.get(name)

@@ -121,7 +121,7 @@ def _further_choice(asked: Asked, name: str, edge: str) -> Iterator[Change]:
     more: float = outer * outer / inner if same_sign else 2 * outer - inner
     if not math.isfinite(more):
         return
-    more = tidy(more, integer=all(isinstance(each, int) for each in values))
+    more = tidy(more, integer=all(isinstance(value, int) for value in values))
     goes_on = (more - outer) * (outer - inner) > 0  # rounded, it may not
     if not goes_on or more in values or (same_sign and more * outer <= 0):
         return
@@ -244,20 +244,24 @@ def _only(asked: Asked, arm: Arm) -> Iterator[Change]:
         yield Change(("commit",), arm.runs.commit or None)
         yield Change(("data",), dict(arm.runs.data) or None)
     elsewhere = {ARM, asked.file.fidelity.name if asked.file.fidelity else ARM}
-    for each in asked.file.space.hyperparameters:
-        if each.name in elsewhere:
+    for hyperparameter in asked.file.space.hyperparameters:
+        if hyperparameter.name in elsewhere:
             continue  # does not stand among the hyperparameters of the file
-        where = ("hyperparameters", each.name)
-        if each.name in values:
-            plain = isinstance(each.domain, Fixed) and not each.domain.by and not each.when
+        where = ("hyperparameters", hyperparameter.name)
+        if hyperparameter.name in values:
+            plain = (
+                isinstance(hyperparameter.domain, Fixed)
+                and not hyperparameter.domain.by
+                and not hyperparameter.when
+            )
             if not plain:
-                yield Change(where, {"role": "fixed", "value": values[each.name]})
-        elif each.name not in searched:
+                yield Change(where, {"role": "fixed", "value": values[hyperparameter.name]})
+        elif hyperparameter.name not in searched:
             yield Change(where)
         else:
-            if each.when:
+            if hyperparameter.when:
                 yield Change((*where, "when"))
-            if each.role == "scientific":
+            if hyperparameter.role == "scientific":
                 yield Change((*where, "role"), "nuisance")
 
 

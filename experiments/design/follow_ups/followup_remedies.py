@@ -71,11 +71,13 @@ def clipping(asked: Asked) -> Made:
 
 def _searched(asked: Asked, words: tuple[str, ...], name: str, entry: Mapping[str, Any]) -> Made:
     """A hyperparameter searched that was fixed or absent."""
-    for each in asked.file.space.hyperparameters:
-        if any(word in each.name.lower() for word in words):
-            if not isinstance(each.domain, Fixed):
-                return Made(refused=f"{each.name} is searched already: extend its range.")
-            name = each.name
+    for hyperparameter in asked.file.space.hyperparameters:
+        if any(word in hyperparameter.name.lower() for word in words):
+            if not isinstance(hyperparameter.domain, Fixed):
+                return Made(
+                    refused=f"{hyperparameter.name} is searched already: extend its range."
+                )
+            name = hyperparameter.name
             break
     return Made(
         (Change(("hyperparameters", name), dict(entry)),),
@@ -86,14 +88,15 @@ def _searched(asked: Asked, words: tuple[str, ...], name: str, entry: Mapping[st
 
 def lower_rate(asked: Asked) -> Made:
     """Search the lower half of the learning rate's range."""
-    for each in asked.file.space.hyperparameters:
-        if each.name.lower() not in ("learning_rate", "lr"):
+    for hyperparameter in asked.file.space.hyperparameters:
+        if hyperparameter.name.lower() not in ("learning_rate", "lr"):
             continue
-        if isinstance(each.domain, Range):
-            high = tidy(math.sqrt(each.domain.low * each.domain.high))
-            if each.domain.log and each.domain.low < high:
+        if isinstance(hyperparameter.domain, Range):
+            high = tidy(math.sqrt(hyperparameter.domain.low * hyperparameter.domain.high))
+            if hyperparameter.domain.log and hyperparameter.domain.low < high:
                 return Made(
-                    (set_key(each.name, "high", high),), f"Searches the lower half of {each.name}."
+                    (set_key(hyperparameter.name, "high", high),),
+                    f"Searches the lower half of {hyperparameter.name}.",
                 )
     return Made(refused="No learning rate is searched on a log scale.")
 

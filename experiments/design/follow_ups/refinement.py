@@ -169,7 +169,7 @@ def _narrowed_document(
         made["stop"] = stop
     else:
         made.pop("stop", None)
-    narrow = {each.name: each for each in region.parameters}
+    narrow = {parameter.name: parameter for parameter in region.parameters}
     made["hyperparameters"] = {
         name: _narrowed_entry(entry, narrow[name]) if name in narrow else entry
         for name, entry in document["hyperparameters"].items()

@@ -106,9 +106,9 @@ def _is_steadied(older: ExperimentFile, newer: ExperimentFile) -> bool:
     if older.objective != newer.objective:
         return True
     return any(
-        each not in older.space.hyperparameters
-        for each in newer.space.hyperparameters
-        if any(word in each.name.lower() for word in _STEADYING)
+        hyperparameter not in older.space.hyperparameters
+        for hyperparameter in newer.space.hyperparameters
+        if any(word in hyperparameter.name.lower() for word in _STEADYING)
     )
 
 

@@ -42,7 +42,9 @@ def edit_experiment(request: HttpRequest, access: Access) -> JsonResponse:
         edit = _edit(request)
         text = edited(text, _with_default(text, edit) if edit.get("do") == "add" else edit)
     except InvalidExperiment as error:
-        wrong = [{"where": each.where, "message": each.message} for each in error.problems]
+        wrong = [
+            {"where": problem.where, "message": problem.message} for problem in error.problems
+        ]
         return JsonResponse({"error": error.message, "problems": wrong}, status=400)
     except VerdictError as error:
         cells = [{"cell": each.where, "message": each.message} for each in error.problems]

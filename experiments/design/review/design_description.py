@@ -25,7 +25,8 @@ def describe(
     return Design(
         goal=file.goal,
         parameters=tuple(
-            _parameter(each, named=bool(file.space.named)) for each in file.space.hyperparameters
+            _parameter(hyperparameter, named=bool(file.space.named))
+            for hyperparameter in file.space.hyperparameters
         ),
         arms=tuple(
             DesignArm(

@@ -58,7 +58,7 @@ def design_checks(
 
 def _sorted(checks: Sequence[Check]) -> DesignChecks:
     def of(status: Status) -> tuple[Check, ...]:
-        return tuple(each for each in checks if each.diagnosis.status is status)
+        return tuple(check for check in checks if check.diagnosis.status is status)
 
     return DesignChecks(of(Status.FIRED), of(Status.PASSED), of(Status.NOT_CHECKABLE))
 

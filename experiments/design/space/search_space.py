@@ -157,16 +157,20 @@ class SearchSpace:
     runs: CodeAndData = CodeAndData()
 
     def of_role(self, role: Role) -> tuple[Hyperparameter, ...]:
-        return tuple(each for each in self.hyperparameters if each.role == role)
+        return tuple(
+            hyperparameter
+            for hyperparameter in self.hyperparameters
+            if hyperparameter.role == role
+        )
 
     def __getitem__(self, name: str) -> Hyperparameter:
-        for each in self.hyperparameters:
-            if each.name == name:
-                return each
+        for hyperparameter in self.hyperparameters:
+            if hyperparameter.name == name:
+                return hyperparameter
         raise KeyError(name)
 
     def __contains__(self, name: object) -> bool:
-        return any(each.name == name for each in self.hyperparameters)
+        return any(hyperparameter.name == name for hyperparameter in self.hyperparameters)
 
     @property
     def is_mixed(self) -> bool:
@@ -202,9 +206,9 @@ class SearchSpace:
         """
         known: dict[str, Scalar] = {}
         waiting = {
-            each.name: each
-            for each in self.hyperparameters
-            if isinstance(each.domain, Fixed) or each.name in given
+            hyperparameter.name: hyperparameter
+            for hyperparameter in self.hyperparameters
+            if isinstance(hyperparameter.domain, Fixed) or hyperparameter.name in given
         }
         while ready := [each for each in waiting.values() if not each.needs & waiting.keys()]:
             for each in ready:
@@ -221,14 +225,16 @@ class SearchSpace:
     def _arm(self, index: int, values: Mapping[str, Scalar]) -> Arm:
         known = self.known_under(values)
         constants = self.of_role("fixed")
-        fixed = {each.name: known[each.name] for each in constants if each.name in known}
+        fixed = {
+            constant.name: known[constant.name] for constant in constants if constant.name in known
+        }
         searched = [
-            each
-            for each in self.hyperparameters
-            if not isinstance(each.domain, Fixed)
-            and each.name not in values
-            and (each.role == "nuisance" or self.is_mixed)
-            and each.exists_under(known)
+            hyperparameter
+            for hyperparameter in self.hyperparameters
+            if not isinstance(hyperparameter.domain, Fixed)
+            and hyperparameter.name not in values
+            and (hyperparameter.role == "nuisance" or self.is_mixed)
+            and hyperparameter.exists_under(known)
         ]
         # Those of every arm come first: they get the same quasi-random dimensions in all arms.
         searched.sort(key=lambda each: bool(each.when))

@@ -145,7 +145,7 @@ def _kind(
         problems.append(Problem(where, both if given else NO_VALUES))
         return None
     kind = given[0]
-    role_is_known = all(each.where != f"{where}.role" for each in problems)
+    role_is_known = all(problem.where != f"{where}.role" for problem in problems)
     if role_is_known and (entry.role == "fixed") is not (kind == "a value"):
         needs = "a value" if entry.role == "fixed" else "a range or choices"
         problems.append(Problem(where, f"the role {entry.role} needs {needs}"))

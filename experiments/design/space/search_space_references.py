@@ -30,16 +30,18 @@ def check_references(space: SearchSpace, named: AbstractSet[str], problems: list
     named: all names of the file, those included that were left out of `space` for an error.
     """
     before = len(problems)
-    for each in space.hyperparameters:
-        where = f"hyperparameters.{each.name}"
-        domain = each.domain
+    for hyperparameter in space.hyperparameters:
+        where = f"hyperparameters.{hyperparameter.name}"
+        domain = hyperparameter.domain
         if isinstance(domain, Fixed) and domain.by:
-            _check_reference(space, each.name, domain.by, f"{where}.value.by", named, problems)
+            _check_reference(
+                space, hyperparameter.name, domain.by, f"{where}.value.by", named, problems
+            )
             if domain.by in space:
                 _check_keys(space[domain.by], domain, where, problems)
-        for name, among in each.when.items():
+        for name, among in hyperparameter.when.items():
             at = f"{where}.when.{key_text(name)}"
-            _check_reference(space, each.name, name, at, named, problems)
+            _check_reference(space, hyperparameter.name, name, at, named, problems)
             if name in space:
                 _check_among(space[name], among, at, problems)
     if len(problems) == before and all(each in space for each in named):
@@ -131,7 +133,7 @@ def _check_among(
 
 def _check_circles(space: SearchSpace, problems: list[Problem]) -> None:
     """Refuse conditions that wait for one another: such hyperparameters never exist."""
-    waiting = {each.name: each for each in space.hyperparameters}
+    waiting = {hyperparameter.name: hyperparameter for hyperparameter in space.hyperparameters}
     while ready := [name for name, each in waiting.items() if not each.needs & waiting.keys()]:
         for name in ready:
             del waiting[name]
@@ -149,9 +151,9 @@ def _check_arms(space: SearchSpace, problems: list[Problem]) -> None:
     arms = space.arms()
     found = {name for arm in arms for name in (*arm.values, *arm.fixed)}
     found |= {each.name for arm in arms for each in arm.searched}
-    for each in space.hyperparameters:
-        where = f"hyperparameters.{each.name}"
-        if each.name not in found and not problems:
+    for hyperparameter in space.hyperparameters:
+        where = f"hyperparameters.{hyperparameter.name}"
+        if hyperparameter.name not in found and not problems:
             problems.append(Problem(where, "exists in no arm: its condition never holds"))
     for arm in arms:
         known = {**arm.fixed, **arm.values}

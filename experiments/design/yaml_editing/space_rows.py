@@ -210,7 +210,7 @@ def conditions_of(rows: Sequence[Row]) -> list[str]:
     found = []
     for row in rows:
         choices = _parts(row.choices) if row.kind == "choices" and row.role == "scientific" else []
-        found += [f"{scalar(row.name)}: {each}" for each in choices[:MOST_OFFERED]]
+        found += [f"{scalar(row.name)}: {choice}" for choice in choices[:MOST_OFFERED]]
     return found
 
 

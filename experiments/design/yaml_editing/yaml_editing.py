@@ -203,7 +203,9 @@ def _block_rewritten(text: str, node: MappingNode, items: Sequence[Item]) -> str
         line + (gaps[place] if place < min(len(gaps), len(lines) - 1) else "")
         for place, line in enumerate(lines)
     )
-    left = [each for gap in gaps[max(0, len(lines) - 1) :] for each in gap.splitlines(True)]
+    left = [
+        splitline for gap in gaps[max(0, len(lines) - 1) :] for splitline in gap.splitlines(True)
+    ]
     body += "".join(line for line in left if line.strip())
     return text[: chunks[0][0]] + body + text[chunks[-1][1] :]
 
@@ -231,7 +233,7 @@ def _with_comments(text: str, index: int, comments: Sequence[str]) -> str:
     """Comments on lines of their own above the line of `index`."""
     start = _line_start(text, index)
     indent = text[start : start + len(text[start:]) - len(text[start:].lstrip(" "))]
-    return text[:start] + "".join(f"{indent}{each}\n" for each in comments) + text[start:]
+    return text[:start] + "".join(f"{indent}{comment}\n" for comment in comments) + text[start:]
 
 
 def _comments(text: str, start: int, end: int, node: Node) -> Iterator[str]:
@@ -364,7 +366,7 @@ def _written(value: Any, *, block: bool) -> str:
     if isinstance(value, RawYaml) and value.text.startswith("\n") and not block:
         return flow(load(value.text))
     entries = list(value.values()) if isinstance(value, dict) else []
-    if block and entries and all(isinstance(each, dict) for each in entries):
+    if block and entries and all(isinstance(entry, dict) for entry in entries):
         return "".join(f"\n  {flow(key)}: {flow(each)}" for key, each in value.items())
     return flow(value)
 

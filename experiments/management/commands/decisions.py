@@ -56,7 +56,7 @@ class Command(BaseCommand):
         heads = [_noted(text) for text in options["head"]]
         for slug, head in [
             *heads,
-            *(each for name in options["receipts"] for each in _receipts(name)),
+            *(receipt for name in options["receipts"] for receipt in _receipts(name)),
         ]:
             noted.setdefault(slug, []).append(head)
         asked = [*options["project"], *(noted if options["project"] else ())]
@@ -67,7 +67,8 @@ class Command(BaseCommand):
             _project(slug)
         found = [] if asked else _gone(projects)
         found += [
-            _Verified(each.slug, *_checked(each, noted.get(each.slug, ()))) for each in projects
+            _Verified(project.slug, *_checked(project, noted.get(project.slug, ())))
+            for project in projects
         ]
         if options["json"]:
             self.stdout.write(json.dumps([asdict(each) for each in found], indent=2))

@@ -51,7 +51,7 @@ def explain(request: HttpRequest, error: VerdictError) -> None:
     if not error.problems:
         messages.error(request, error.message)
         return
-    parts = format_html_join("", "<li>{}</li>", ((str(each),) for each in error.problems))
+    parts = format_html_join("", "<li>{}</li>", ((str(problem),) for problem in error.problems))
     messages.error(request, format_html("{}<ul>{}</ul>", error.message, parts))
 
 

@@ -32,7 +32,7 @@ class WebhookForm(forms.Form):
         super().__init__(*args, **more)  # type: ignore[arg-type]
         field = self.fields["events"]
         assert isinstance(field, forms.MultipleChoiceField)
-        field.choices = [(each, each) for each in events]
+        field.choices = [(event, event) for event in events]
 
 
 @never_cache

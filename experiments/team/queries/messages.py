@@ -113,7 +113,10 @@ def choices_of(user: User) -> tuple[ProjectChoice, ...]:
     rows = MessageChoice.objects.filter(user_id=user.pk)
     chosen = {row.project_id: tuple(row.events) for row in rows}
     projects = visible_projects(user).filter(archived_at__isnull=True).order_by("slug")
-    return tuple(ProjectChoice(each.slug, each.name, chosen.get(each.pk, ())) for each in projects)
+    return tuple(
+        ProjectChoice(project.slug, project.name, chosen.get(project.pk, ()))
+        for project in projects
+    )
 
 
 def _shown(hook: Webhook) -> str:

@@ -186,7 +186,7 @@ def checked_events(events: Collection[str]) -> list[str]:
     Raises:
         VerdictError: for one that there is not.
     """
-    unknown = [each for each in events if each not in ASKED]
+    unknown = [event for event in events if event not in ASKED]
     if unknown:
         known = ", ".join(ASKED)
         raise VerdictError(

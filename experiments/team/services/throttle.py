@@ -101,11 +101,13 @@ def count(subjects: Sequence[Subject]) -> Counted:
         rows = CountedAttempt.objects.bulk_create(
             [CountedAttempt(subject=each.digest, at=now) for each in subjects]
         )
-    for each in subjects:
-        attempts = CountedAttempt.objects.filter(subject=each.digest, at__gt=now - WINDOW)
-        if attempts.count() > each.most:
+    for subject in subjects:
+        attempts = CountedAttempt.objects.filter(subject=subject.digest, at__gt=now - WINDOW)
+        if attempts.count() > subject.most:
             CountedAttempt.objects.filter(pk__in=[row.pk for row in rows]).delete()
-            last = attempts.order_by("-at").values_list("at", flat=True)[each.most - 1 : each.most]
+            last = attempts.order_by("-at").values_list("at", flat=True)[
+                subject.most - 1 : subject.most
+            ]
             left = (last[0] + WINDOW - now) if last else WINDOW
             raise TooMany(max(1, math.ceil(left.total_seconds())))
     CountedAttempt.objects.filter(at__lte=now - WINDOW).delete()

@@ -77,7 +77,7 @@ def declare_replication(request: TokenRequest, slug: str, name: str) -> Any:
         looks=asked.looks,
         margin=asked.margin,
         score_rule=asked.score_rule,
-        guards=[Limit(each.metric, each.bound, each.value) for each in asked.guards],
+        guards=[Limit(guard.metric, guard.bound, guard.value) for guard in asked.guards],
     )
     return Status(201, {"replication": replication_state(experiment.pk)})
 

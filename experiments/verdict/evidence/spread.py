@@ -64,7 +64,7 @@ def _by_study(runs: Sequence[ReplicateRun], replication: AnyReplication) -> list
     studies: dict[int, list[ReplicateRun]] = {}
     for run in runs:
         studies.setdefault(run.study_id, []).append(run)
-    return [_scores(each, replication) for each in studies.values()]
+    return [_scores(study, replication) for study in studies.values()]
 
 
 def _scores(runs: Sequence[ReplicateRun], replication: AnyReplication) -> list[float]:

@@ -47,7 +47,7 @@ def _comparison_check(verdict: Mapping[str, Any]) -> Check:
     invalid = verdict.get("invalid") or ()
     cautions = verdict.get("cautions") or ()
     if cautions and not invalid:
-        detail = "; ".join(str(each.get("text")) for each in cautions)
+        detail = "; ".join(str(caution.get("text")) for caution in cautions)
         return Check("Comparison", detail, None, "seeds")
     if not invalid:
         detail = "same code, data, evaluations and hardware class on both sides"
@@ -60,9 +60,9 @@ def _guards_check(guards: Sequence[GuardRow]) -> Check:
     if not guards:
         return Check("Guard metrics", "none declared", None)
     counts = dict.fromkeys(("broken", "not shown"), 0)
-    for each in guards:
-        if each.status in counts:
-            counts[each.status] += 1
+    for guard in guards:
+        if guard.status in counts:
+            counts[guard.status] += 1
     detail = ", ".join(f"{count} {status}" for status, count in counts.items() if count)
     return Check("Guard metrics", detail or f"{len(guards)} passed", not detail)
 

@@ -68,7 +68,7 @@ def path_context(
     """
     parts = read_parts(access, experiment)
     return PathContext(
-        **{each.name: getattr(parts, each.name) for each in fields(parts)},
+        **{field.name: getattr(parts, field.name) for field in fields(parts)},
         replication=replication_state(experiment.pk, candidate),
         dropped=decision_without_seeds(experiment.pk),
     )

@@ -142,4 +142,4 @@ def _reasons(form: forms.Form) -> list[tuple[str, str]]:
 
 
 def _messages(errors: Iterable[object]) -> list[str]:
-    return [str(each) for each in errors]
+    return [str(error) for error in errors]

@@ -80,7 +80,7 @@ def candidate_scores(evidence: Mapping[str, Any]) -> ScoreSummary:
     """Summary of the candidate's frozen replicates, those without a finite score left out."""
     runs = (evidence.get("replicates") or {}).get("candidate") or []
     scores = [run.get("score") for run in runs if isinstance(run, dict)]
-    finite = [float(each) for each in scores if isinstance(each, int | float)]
+    finite = [float(score) for score in scores if isinstance(score, int | float)]
     finite = [each for each in finite if math.isfinite(each)]
     return ScoreSummary(
         mean=statistics.fmean(finite) if finite else None,

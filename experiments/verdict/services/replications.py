@@ -93,7 +93,7 @@ def declare(
             against_champion=champion,
             score_rule=score_rule,
             margin=locked.margin if margin is None else margin,
-            guards=json.dumps([asdict(each) for each in guards]),
+            guards=json.dumps([asdict(guard) for guard in guards]),
             created_by=access.user,
         )
 

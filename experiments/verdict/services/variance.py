@@ -195,18 +195,18 @@ def repeated_search_file(
     for key in ("first", "extends"):
         document.pop(key, None)
     hyperparameters = {}
-    for each in space.hyperparameters:
-        if each.name not in document["hyperparameters"]:
+    for hyperparameter in space.hyperparameters:
+        if hyperparameter.name not in document["hyperparameters"]:
             continue  # the whole budget of a fidelity, which stands elsewhere in the file
-        entry = dict(document["hyperparameters"][each.name])
-        if each.name in arm:
-            entry = {"role": "fixed", "value": arm[each.name]}
-        elif isinstance(each.domain, Fixed) and each.domain.by in arm:
+        entry = dict(document["hyperparameters"][hyperparameter.name])
+        if hyperparameter.name in arm:
+            entry = {"role": "fixed", "value": arm[hyperparameter.name]}
+        elif isinstance(hyperparameter.domain, Fixed) and hyperparameter.domain.by in arm:
             entry = {
                 "role": "fixed",
-                "value": each.domain.value_under(arm),
+                "value": hyperparameter.domain.value_under(arm),
             }
-        hyperparameters[each.name] = entry
+        hyperparameters[hyperparameter.name] = entry
     document["hyperparameters"] = _in_this_arm(hyperparameters, arm)
     if space.named:
         runs = document.pop("arms")[arm[ARM]] or {}

@@ -28,7 +28,7 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         source = VerdictStorage()
-        names = options["study"] or [each.study_name for each in source.get_all_studies()]
+        names = options["study"] or [study.study_name for study in source.get_all_studies()]
         if not names:
             raise CommandError("there is no study")
         try:

@@ -30,7 +30,7 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         try:
             source = open_storage(options["url"], must_exist=True)
-            names = options["study"] or [each.study_name for each in source.get_all_studies()]
+            names = options["study"] or [study.study_name for study in source.get_all_studies()]
             if not names:
                 raise CommandError(f"{options['url']} has no study")
             found: list[dict[str, Any]] = []
