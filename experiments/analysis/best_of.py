@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from functools import lru_cache
 
 import numpy as np
+import scipy
 from numpy.typing import ArrayLike, NDArray
-from scipy import integrate, special, stats
+from scipy import special
 
 from experiments.analysis.curves.learning_curve import Direction, Floats
 
@@ -23,8 +24,8 @@ def normal_maximum(count: int) -> float:
     if count == 1:
         return 0.0
     grid = np.linspace(-9.0, 9.0, 4001)
-    density = count * stats.norm.pdf(grid) * stats.norm.cdf(grid) ** (count - 1)
-    return float(integrate.trapezoid(grid * density, grid))
+    density = count * scipy.stats.norm.pdf(grid) * scipy.stats.norm.cdf(grid) ** (count - 1)
+    return float(scipy.integrate.trapezoid(grid * density, grid))
 
 
 def expected_best_unbiased(

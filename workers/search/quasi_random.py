@@ -11,20 +11,16 @@ from functools import lru_cache
 from typing import Any, ClassVar, Literal
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
 from optuna.distributions import BaseDistribution
 from optuna.samplers import BaseSampler, RandomSampler
 from optuna.study import Study
 from optuna.trial import FrozenTrial, TrialState
-from scipy.stats import qmc
 
 from experiments.design.space.search_space import domain_of
 
 SequenceName = Literal["halton", "sobol"]
-_ENGINES: Mapping[SequenceName, type[qmc.Halton] | type[qmc.Sobol]] = {
-    "halton": qmc.Halton,
-    "sobol": qmc.Sobol,
-}
 _WIDEST = 1000  # dimensions; scipy holds permutations for each
 
 
@@ -36,7 +32,9 @@ def point(
     For Halton equal to `qmc.Halton(d, scramble=..., rng=default_rng(seed)).random(row + 1)[-1]`,
     and likewise for Sobol.
     """
-    engine = _ENGINES[sequence](dimensions, scramble=scramble, rng=np.random.default_rng(seed))
+    qmc = scipy.stats.qmc
+    engines = {"halton": qmc.Halton, "sobol": qmc.Sobol}
+    engine = engines[sequence](dimensions, scramble=scramble, rng=np.random.default_rng(seed))
     if row:  # scipy 1.17 cannot forward Sobol by nothing
         engine.fast_forward(row)
     found: NDArray[np.float64] = engine.random(1)[0]

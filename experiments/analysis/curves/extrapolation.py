@@ -19,8 +19,8 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
-from scipy import stats
 
 Floats: TypeAlias = NDArray[np.float64]
 
@@ -102,7 +102,7 @@ def chance_to_beat(
     scale = math.hypot(deviation * math.sqrt(1 + 1 / count), ENSEMBLE_INFLATION * run.deviation)
     if scale == 0:
         return 0.0
-    return float(stats.t.sf((needed - float(surprises.mean())) / scale, df=count - 1))
+    return float(scipy.stats.t.sf((needed - float(surprises.mean())) / scale, df=count - 1))
 
 
 def _members(x: Floats, y: Floats) -> tuple[Floats, Floats, Floats]:

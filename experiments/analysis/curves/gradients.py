@@ -9,8 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
-from scipy import ndimage
 
 from experiments.analysis import thresholds
 from experiments.analysis.curves.learning_curve import Curve, Floats
@@ -156,7 +156,9 @@ def clipped_updates(norms: Curve, threshold: float, *, warmup_steps: float = 0.0
 
 def _median_before(values: Floats, window: int) -> Floats:
     """Return [T] the median of the window that ends just before each point."""
-    trailing = ndimage.median_filter(values, size=window, mode="nearest", origin=(window - 1) // 2)
+    trailing = scipy.ndimage.median_filter(
+        values, size=window, mode="nearest", origin=(window - 1) // 2
+    )
     return np.append(trailing[:1], trailing[:-1])
 
 

@@ -13,8 +13,9 @@ from functools import lru_cache
 from typing import TypeAlias
 
 import numpy as np
+import scipy
 from numpy.typing import ArrayLike, NDArray
-from scipy import ndimage, special
+from scipy import special
 
 from experiments.analysis import thresholds
 
@@ -122,7 +123,7 @@ def smooth(values: Floats, window: int | None = None) -> Floats:
     if values.size < 3:
         return values
     width = min(window or window_of(values.size), values.size - (values.size + 1) % 2)
-    filtered: Floats = ndimage.median_filter(values, size=width, mode="mirror")
+    filtered: Floats = scipy.ndimage.median_filter(values, size=width, mode="mirror")
     for place in range(width // 2):
         filtered[place] = median(values[: 2 * place + 1])
     return filtered

@@ -11,8 +11,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+import scipy
 from numpy.typing import ArrayLike, NDArray
-from scipy import stats
 from scipy.special import stdtr, stdtrit
 
 from experiments.analysis.seeds.looks import Schedule
@@ -83,7 +83,7 @@ def welch_sample(candidate: Floats, baseline: Floats, *, corrected: bool = True)
         mean=np.array([left.mean() - right.mean()]),
         error=np.array([np.sqrt(sum(errors))]),
         skewness=skewness_of_difference(left, right) if corrected else np.zeros(1),
-        degrees=float(stats.ttest_ind(left, right, equal_var=False).df),
+        degrees=float(scipy.stats.ttest_ind(left, right, equal_var=False).df),
         count=min(left.size, right.size),
     )
 

@@ -16,8 +16,8 @@ from math import ceil, sqrt
 from typing import Literal
 
 import numpy as np
+import scipy
 from numpy.typing import ArrayLike, NDArray
-from scipy.optimize import brentq
 
 from experiments.analysis.number_formats import counted, percent, significant
 from experiments.analysis.seeds.comparison import paired_t, replay
@@ -136,7 +136,9 @@ def detectable_effect(pairs: int, *, level: float, power: float = POWER) -> floa
     if pairs < LARGE:
         needed = _effects_needed(pairs, level)
         return float(needed[min(ceil(power * needed.size), needed.size) - 1])
-    return float(brentq(lambda effect: _students_power(effect, pairs, level) - power, 0, 1.0))
+    return float(
+        scipy.optimize.brentq(lambda effect: _students_power(effect, pairs, level) - power, 0, 1.0)
+    )
 
 
 def achieved_power(effect: float, pairs: int, *, level: float) -> float:

@@ -25,8 +25,8 @@ from functools import lru_cache
 from math import sqrt
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
-from scipy.optimize import bisect
 from scipy.special import stdtrit
 
 from experiments.analysis.seeds.comparison import Sample, bounds
@@ -263,7 +263,7 @@ class _Stopped:
         while step < _FARTHEST * self._error:
             low, high = self.gain - step, self.gain + step
             if excess(low) < 0 < excess(high):
-                return float(bisect(excess, low, high, xtol=1e-3 * self._error))
+                return float(scipy.optimize.bisect(excess, low, high, xtol=1e-3 * self._error))
             step *= 2
         return self.gain
 

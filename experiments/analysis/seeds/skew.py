@@ -12,8 +12,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
-from scipy import stats
 
 FEWEST_FOR_SKEW = 8
 # At 10 % the test sees an exponential shape in 49 % of samples of 10 and 94 % of 30; it only
@@ -111,8 +111,8 @@ def judge_skew(gains: NDArray[np.float64]) -> Skew:
     spread = np.ptp(gains)
     if not spread > 0 or not np.isfinite(spread):
         return Skew(None, None, None, "")
-    result = stats.skewtest((gains - gains.mean()) / spread)
-    skewness = float(stats.skew(gains / spread, bias=False))
+    result = scipy.stats.skewtest((gains - gains.mean()) / spread)
+    skewness = float(scipy.stats.skew(gains / spread, bias=False))
     p = float(result.pvalue)
     if not p < SKEW_LEVEL:
         return Skew(False, skewness, p, "")

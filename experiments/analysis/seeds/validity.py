@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-from scipy.stats import fisher_exact
+import scipy
 
 from experiments.analysis.number_formats import counted, listed
 
@@ -218,7 +218,7 @@ def _unbalanced(ours: Counter[str], theirs: Counter[str], classes: Sequence[str]
     level = HARDWARE_LEVEL / len(classes)
     for name in classes:
         table = np.array([[side[name], side.total() - side[name]] for side in (ours, theirs)])
-        if float(fisher_exact(table).pvalue) < level:
+        if float(scipy.stats.fisher_exact(table).pvalue) < level:
             return True
     return False
 

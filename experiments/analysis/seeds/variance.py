@@ -14,8 +14,8 @@ from math import sqrt
 from typing import Literal
 
 import numpy as np
+import scipy
 from numpy.typing import ArrayLike
-from scipy import stats
 
 from experiments.analysis.number_formats import listed, significant
 
@@ -117,7 +117,7 @@ def search_deviation(winners: Sequence[ArrayLike]) -> Deviation | None:
 def chi_square_interval(sd: float, df: int, confidence: float = CONFIDENCE) -> tuple[float, float]:
     """The interval of a normal standard deviation measured with `df` degrees of freedom."""
     tail = (1 - confidence) / 2
-    most, least = (float(stats.chi2.ppf(share, df)) for share in (1 - tail, tail))
+    most, least = (float(scipy.stats.chi2.ppf(share, df)) for share in (1 - tail, tail))
     return sd * sqrt(df / most), sd * sqrt(df / least)
 
 

@@ -11,8 +11,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
-from scipy import stats
 
 from experiments.analysis import thresholds
 from experiments.analysis.curves.learning_curve import Direction
@@ -91,7 +91,7 @@ def count_edge(axis: Axis, edge: Edge, direction: Direction) -> EdgeCount:
     near = _in_band(axis, unit, edge, thresholds.EDGE_NOTICE_BAND)
     best = errors == errors.min()
     hits = int((band & top).sum())
-    p_value = stats.hypergeom.sf(hits - 1, unit.size, int(band.sum()), int(top.sum()))
+    p_value = scipy.stats.hypergeom.sf(hits - 1, unit.size, int(band.sum()), int(top.sum()))
     return EdgeCount(
         axis=axis,
         edge=edge,
@@ -155,7 +155,7 @@ def _top(errors: NDArray[np.float64], arm: NDArray[np.int64] | None) -> NDArray[
     groups = np.zeros(errors.size, dtype=np.int64) if arm is None else arm
     for group in np.unique(groups):
         members = groups == group
-        ranks[members] = stats.rankdata(errors[members], method="min") / members.sum()
+        ranks[members] = scipy.stats.rankdata(errors[members], method="min") / members.sum()
     cut = np.sort(ranks)[min(size, errors.size) - 1]
     chosen: NDArray[np.bool_] = ranks <= cut
     return chosen

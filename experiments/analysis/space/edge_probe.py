@@ -16,7 +16,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-from scipy import stats
+import scipy
 
 from experiments.analysis import thresholds
 from experiments.analysis.curves.learning_curve import Direction, Floats
@@ -212,7 +212,7 @@ def _paired(gains: Floats) -> float:
         return 0.0 if gains[0] > 0 else 1.0
     with np.errstate(all="ignore"), warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)  # differences that hardly differ
-        found = float(stats.ttest_1samp(gains, 0.0, alternative="greater").pvalue)
+        found = float(scipy.stats.ttest_1samp(gains, 0.0, alternative="greater").pvalue)
     return found if math.isfinite(found) else 1.0
 
 

@@ -13,8 +13,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
-from scipy import special, stats
+from scipy import special
 
 from experiments.analysis import thresholds
 from experiments.analysis.curves.learning_curve import Direction, Floats
@@ -104,7 +105,7 @@ def fit_slopes(axes: Sequence[Axis], direction: Direction) -> list[Slope]:
                 contrast[quadratic] = -1.0 if edge is Edge.LOW else 1.0
             slope = float(contrast @ weights) * (1 if edge is Edge.LOW else -1)
             error = math.sqrt(max(variance * float(contrast @ inverse @ contrast), 0.0))
-            p_value = float(stats.t.sf(slope / error, freedom)) if error > 0 else 1.0
+            p_value = float(scipy.stats.t.sf(slope / error, freedom)) if error > 0 else 1.0
             found.append(Slope(axis, edge, slope, p_value))
     return found
 
@@ -118,7 +119,7 @@ def _rows(axes: Sequence[Axis]) -> NDArray[np.bool_]:
 
 
 def _normal_scores(errors: Floats) -> Floats:
-    ranks = stats.rankdata(errors)
+    ranks = scipy.stats.rankdata(errors)
     scores: Floats = special.ndtri((ranks - 0.375) / (errors.size + 0.25))
     return scores
 

@@ -11,8 +11,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
-from scipy import stats
 
 from experiments.analysis import thresholds
 from experiments.analysis.curves.learning_curve import Curve, Direction, step_noise, tail
@@ -184,7 +184,7 @@ def where_infeasible(feasible: NDArray[np.bool_], axes: Sequence[Axis]) -> Stump
     counts, bad = members.sum(axis=1), (members & ~feasible).sum(axis=1)
     total, failures = int(feasible.size), int((~feasible).sum())
     # In logarithms: of many trials several splits would be equally impossible.
-    surprise = stats.hypergeom.logsf(bad - 1, total, failures, counts)
+    surprise = scipy.stats.hypergeom.logsf(bad - 1, total, failures, counts)
     best = int(np.argmin(surprise))
     p_value = math.exp(float(surprise[best])) * len(splits)
     if not p_value < thresholds.EDGE_LEVEL:

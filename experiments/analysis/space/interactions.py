@@ -10,7 +10,7 @@ import itertools
 from collections.abc import Sequence
 
 import numpy as np
-from scipy import stats
+import scipy
 
 from experiments.analysis.curves.learning_curve import Floats
 from experiments.analysis.space.axis import Axis
@@ -57,7 +57,7 @@ def interaction_share(one: Floats, other: Floats, scores: Floats) -> float:
     if having <= 1e-12 * total:
         return max(0.0, (without - having) / total)
     ratio = (without - having) / (having / freedom)
-    if float(stats.f.sf(ratio, 1, freedom)) >= LEVEL:
+    if float(scipy.stats.f.sf(ratio, 1, freedom)) >= LEVEL:
         return 0.0
     return (without - having) / total
 
