@@ -10,9 +10,10 @@ BIN := $(VENV)/bin
 CLIENTS := .venv-clients
 RUN_GROUPS := web,workers,embedded
 ALL_GROUPS := $(RUN_GROUPS),s3,test,lint
-# Processes of the tests; one more than there are cores, as some of them wait for their workers.
-JOBS ?= $(shell expr $$(getconf _NPROCESSORS_ONLN) + 1)
-PYTEST := $(BIN)/python -m pytest --quiet -n $(JOBS)
+# Processes of the tests; two more than there are cores, as many of them wait for their workers.
+CORES := $(shell getconf _NPROCESSORS_ONLN)
+JOBS ?= $(shell expr $(CORES) + 2)
+PYTEST = $(BIN)/python -m pytest --quiet -n $(JOBS)
 # A file's tests stay in one process, which builds what they share once.
 BY_FILE := --dist loadfile --no-loadscope-reorder
 
@@ -42,8 +43,9 @@ test-browser: $(VENV)/.installed-all
 test-clients: $(VENV)/.installed-all $(CLIENTS)/mlflow-2/.installed $(CLIENTS)/mlflow-3/.installed  ## MLflow's own clients against the server (installs them).
 	CLIENTS=$(CLIENTS) $(PYTEST) -n 0 tests/clients/mlflow_clients.py
 
-test-quick: $(VENV)/.installed-all  ## Run what needs neither processes nor a browser nor long, on SQLite: while one works.
-	$(PYTEST) $(BY_FILE) -m "not (browser or processes or thorough or exhaustive)" --hypothesis-profile=quick
+test-quick: JOBS = $(CORES)
+test-quick: $(VENV)/.installed-all  ## Run what needs neither processes nor HTTP nor a browser nor long, on SQLite: while one works.
+	$(PYTEST) $(BY_FILE) -m "not (browser or http or processes or thorough or exhaustive)" --hypothesis-profile=quick
 
 test-all: $(VENV)/.installed-all  ## Run every test on both databases, in the browser too, at length.
 	$(PYTEST) $(BY_FILE) -m "not browser" --hypothesis-profile=long

@@ -49,10 +49,11 @@ SQL_MARK = "pytest.mark.sql"  # as a file writes it that holds such tests elsewh
 
 # Nothing that hypothesis says is about how fast the machine is.
 _ANY_MACHINE = {"deadline": None, "suppress_health_check": [HealthCheck.too_slow]}
-hypothesis_settings.register_profile("local", **_ANY_MACHINE)
-hypothesis_settings.register_profile("quick", **_ANY_MACHINE, max_examples=20)
+_AGAIN = {"derandomize": True, "print_blob": True}
+hypothesis_settings.register_profile("quick", **_ANY_MACHINE, max_examples=15)
+hypothesis_settings.register_profile("local", **_ANY_MACHINE, max_examples=50)
+hypothesis_settings.register_profile("ci", **_ANY_MACHINE, **_AGAIN, max_examples=50)
 hypothesis_settings.register_profile("long", **_ANY_MACHINE, max_examples=500)
-hypothesis_settings.register_profile("ci", **_ANY_MACHINE, derandomize=True, print_blob=True)
 hypothesis_settings.load_profile("ci" if os.environ.get("CI") else "local")
 
 
@@ -152,6 +153,8 @@ def _mark(item: pytest.Item) -> None:
                 f"{item.nodeid}: move it to tests/e2e, which test-browser runs"
             )
         item.add_marker(pytest.mark.browser)
+    if item.path.parent.name in ("api", "pages"):
+        item.add_marker(pytest.mark.http)
     if PROCESS_FIXTURES & fixtures:
         item.add_marker(pytest.mark.processes)
     if (
