@@ -383,24 +383,13 @@ class Run:
         """
         self._finish(state, value, reason)
 
-    def _finish(self, state: str, value: float | None, reason: str) -> None:
+    def _finish(self, state: str, value: Any, reason: Any) -> None:
         if self._ended or self._sender is None:
             return
         self._ended = True
         self._deadline = min(self._deadline, time.monotonic() + CLOSE_SECONDS)
-        if value is None and self._official_metric in self.summary.given:
-            told = self.summary.given[self._official_metric]
-            value = self._number(f"summary.{self._official_metric}", told)
-        ending: dict[str, Any] = {
-            "state": state,
-            "value": value,
-            "reason": _clean(reason[:10_000]),
-        }
-        if self.summary.given:
-            ending["summary"] = dict(_flat(self.summary.given, self._warn))
-        if self._replicate:
-            ending["read_split_seed"] = self._read_split_seed
         try:
+            ending = self._ending(state, value, reason)
             missing = self._files.close() if self._files is not None else ""
             self._sender.close(ending)
             if missing:
@@ -413,6 +402,20 @@ class Run:
             if self._forked is not None:
                 self._forked.close()
             _closed(self)
+
+    def _ending(self, state: Any, value: Any, reason: Any) -> dict[str, Any]:
+        name = "value"
+        if value is None and self._official_metric in self.summary.given:
+            name = f"summary.{self._official_metric}"
+            value = self.summary.given[self._official_metric]
+        return {
+            "state": _text_of(state),
+            "value": None if value is None else self._number(name, value),
+            "reason": _text_of("" if reason is None else reason)[:10_000],
+            **({"summary": dict(_flat(self.summary.given, self._warn))}
+               if self.summary.given else {}),
+            **({"read_split_seed": self._read_split_seed} if self._replicate else {}),
+        }  # fmt: skip
 
     def __enter__(self) -> Run:
         return self

@@ -111,6 +111,18 @@ def test_objects_whose_words_fail_cost_themselves_alone(
     assert server.points == [(0, {"acc": 1.0})]
 
 
+def test_a_score_and_a_reason_of_any_kind_end_the_run(
+    client: ModuleType, server: FakeServer, capfd: pytest.CaptureFixture[str]
+) -> None:
+    start(client, server).finish(value=np.float32(0.5), reason=ValueError("too \0 low"))
+    start(client, server).finish(Split.TRAIN, value="high", reason=None)
+    assert server.bodies("/finish") == [
+        {"state": "complete", "value": 0.5, "reason": "too \ufffd low"},
+        {"state": "train", "value": None, "reason": ""},
+    ]
+    assert capfd.readouterr().err.count("metric 'value': skipped, a str is no number") == 1
+
+
 def test_a_batch_whose_content_is_refused_is_told_once_and_later_ones_are_sent(
     client: ModuleType, server: FakeServer, capfd: pytest.CaptureFixture[str]
 ) -> None:
