@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -159,7 +160,7 @@ def log(*, run_id: int, official_metric: str, batch: int, logged: LoggedPoints) 
     """
     latest = official_values(logged.calls, official_metric)
     steps = [step for step, _, _ in logged.calls] or [0]
-    with transaction.atomic():
+    with transaction.atomic() if logged.sealed else nullcontext():
         appended = series.append(
             Batch(
                 trial_id=run_id,

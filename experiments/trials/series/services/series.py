@@ -42,6 +42,10 @@ _SHOW_ONE = f"""
 UPDATE experiments_trial AS t SET latest_step = %s, latest_value = COALESCE(%s, t.latest_value)
 WHERE t.id = %s AND {_HOLDS} AND {_IS_NEW}
 """
+_HEARD_ONE = f"""
+UPDATE experiments_trial AS t SET heartbeat_at = %s
+WHERE t.id = %s AND {_HOLDS} AND (t.heartbeat_at IS NULL OR t.heartbeat_at <= %s)
+"""
 _INSERT_ONE = f"""
 INSERT INTO experiments_seriesbatch ({_COLUMNS})
 SELECT t.id, %s, %s, 1, %s, %s, %s, %s, NOT ({_HOLDS}), %s FROM experiments_trial t
@@ -116,8 +120,8 @@ def append_all(batches: Sequence[Batch], *, heard_at: dt.datetime | None = None)
     """
     if not batches:
         return []
-    if len(batches) == 1 and heard_at is None:
-        appended = _append_one(batches[0])
+    if len(batches) == 1:
+        appended = _append_one(batches[0], heard_at)
         if appended is not None:
             return [appended]
     with transaction.atomic(savepoint=False):
@@ -134,12 +138,16 @@ def append_all(batches: Sequence[Batch], *, heard_at: dt.datetime | None = None)
     return done
 
 
-def _append_one(batch: Batch) -> Appended | None:
+def _append_one(batch: Batch, heard_at: dt.datetime | None) -> Appended | None:
     """Result of appending a flush, in one message; None when it is no news, which takes a look."""
+    moment = connection.ops.adapt_datetimefield_value
     key = (batch.trial_id, batch.attempt, batch.batch)
     statements: list[Statement] = []
     if connection.vendor == "postgresql":
         statements.append((_LOCK, [batch.trial_id]))
+    if heard_at is not None:
+        heard = (moment(heard_at), batch.trial_id, batch.attempt)
+        statements.append((_HEARD_ONE, [*heard, moment(heard_at - HEARD_EVERY)]))
     if batch.latest_step is not None:
         shown = (batch.latest_step, _finite(batch.latest_value))
         statements.append((_SHOW_ONE, [*shown, batch.trial_id, batch.attempt, *key, batch.batch]))
@@ -151,7 +159,7 @@ def _append_one(batch: Batch) -> Appended | None:
         batch.first_step,
         batch.last_step,
         batch.attempt,
-        connection.ops.adapt_datetimefield_value(timezone.now()),
+        moment(timezone.now()),
         batch.trial_id,
     ]
     found = execute_batch(*statements, (_INSERT_ONE, [*values, *key, batch.batch]))
