@@ -20,7 +20,7 @@ from experiments.team.queries.access import Access
 from experiments.trials.lifecycle.queries.change_marker import (
     ChangeMarker,
     change_marker,
-    find_counters,
+    find_marker,
 )
 from experiments.trials.pages.live_cursor import Seen, digest, marks, read_cursor, write_cursor
 from experiments.trials.panels.curve_panel import SEEDS, curve_news, encode_cursor, wanted_trials
@@ -44,7 +44,7 @@ def page_cursor(parts: PathContext, shown: Panel) -> str:
 def experiment_live(request: HttpRequest, access: Access, name: str) -> HttpResponse:
     """News for an open experiment page."""
     seen = read_cursor(request.GET.get("since", ""))
-    marker = change_marker(required(find_counters(access, name)))
+    marker = required(find_marker(access, name))
     if (
         marker.moving
         and marks(marker) == (seen.words, seen.table)

@@ -60,7 +60,7 @@ def append(trial: Trial, first_step: int = 100, batch: int = 50) -> None:
 def test_an_idle_question_is_answered_with_nothing(
     open_page: OpenPage, django_assert_num_queries: DjangoAssertNumQueries
 ) -> None:
-    with django_assert_num_queries(7):
+    with django_assert_num_queries(5):
         answer = open_page.ask()
     assert answer.status_code == 204 and not answer.content
 

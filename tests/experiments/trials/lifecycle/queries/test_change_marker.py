@@ -22,7 +22,7 @@ def test_the_pulse_stands_still_when_nothing_happens(
 ) -> None:
     cast.project()
     experiment = cast.running_search(done=3, trials_per_arm=6)
-    with django_assert_num_queries(2):
+    with django_assert_num_queries(1):
         first = change_marker(experiment)
     assert first == beat(experiment)
     assert first.moving
