@@ -41,3 +41,30 @@ def test_variables_are_named_by_what_they_hold() -> None:
         if (called := node.arg if isinstance(node, ast.arg) else node.id) in VAGUE
     ]
     assert stored == []
+
+
+def test_messages_say_what_they_expected() -> None:
+    wants = [
+        f"{name}:{node.lineno} {node.value}"
+        for name, module in _modules()
+        for node in ast.walk(module)
+        if isinstance(node, ast.Constant)
+        and isinstance(node.value, str)
+        and re.match(r"(|.*[;:,.)] )[Ww]ant ", node.value)
+    ]
+    assert wants == []
+
+
+def test_any_stands_for_no_record_of_ours() -> None:
+    """A row of a raw query and a document of another format may be anything."""
+    records = {"experiment", "trial", "replication", "project", "row", "older", "access"}
+    untyped = [
+        f"{name}:{argument.lineno} {argument.arg}"
+        for name, module in _modules()
+        for argument in ast.walk(module)
+        if isinstance(argument, ast.arg)
+        and argument.arg in records
+        and isinstance(argument.annotation, ast.Name)
+        and argument.annotation.id == "Any"
+    ]
+    assert untyped == []

@@ -20,7 +20,7 @@ from experiments.tracking.services.registered_models import NewVersion
 LONGEST_NAME, LONGEST_DESCRIPTION, LONGEST_TAG = 256, 100_000, 100_000
 MOST_MODELS, MOST_VERSIONS = 1000, 200_000  # of one page
 _SOURCES = (
-    "want a logged model (models:/m-...), or files of a run (runs:/RUN/FOLDER): Verdict "
+    "expected a logged model (models:/m-...), or files of a run (runs:/RUN/FOLDER): Verdict "
     "registers what lies with a run of this project."
 )
 

@@ -73,7 +73,7 @@ def test_a_filter_reads_numbers_of_parameters_metrics_and_arms(scope: RunScope) 
 
 
 def test_a_filter_that_cannot_be_read_says_where(scope: RunScope) -> None:
-    with pytest.raises(InvalidFilter, match="want"):
+    with pytest.raises(InvalidFilter, match="expected"):
         rows(scope, "filter=params.dropout <")
 
 
