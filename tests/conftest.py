@@ -101,7 +101,7 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
     """
     if not re.match(r"sql\b(?! or )", config.getoption("markexpr")):
         return None
-    if collection_path.suffix != ".py" or _stands_beside_sql(collection_path.parent):
+    if collection_path.suffix != ".py" or _is_about_sql(collection_path):
         return None
     return SQL_MARK not in collection_path.read_text(encoding="utf-8") or None
 
@@ -163,19 +163,28 @@ def _mark(item: pytest.Item) -> None:
         or (isinstance(owner, type) and issubclass(owner, TransactionTestCase))
     ):
         item.add_marker(pytest.mark.database)
-        if _stands_beside_sql(item.path.parent):
+        if _is_about_sql(item.path):
             item.add_marker(pytest.mark.sql)
 
 
 @cache
-def _stands_beside_sql(folder: Path) -> bool:
-    """Whether a module in the folder that these tests mirror writes SQL of its own."""
+def _is_about_sql(path: Path) -> bool:
+    """Whether a file of tests mirrors, or names, a module beside it that writes SQL of its own."""
+    names = _with_own_sql(path.parent)
+    text = f"{path.stem}\n{path.read_text(encoding='utf-8')}"
+    return bool(names and re.search(rf"(?:\b|test_)(?:{'|'.join(names)})\b", text))
+
+
+@cache
+def _with_own_sql(folder: Path) -> tuple[str, ...]:
+    """Modules in the folder that these tests mirror."""
     mirrored = folder.relative_to(TESTS)
     if not mirrored.parts or mirrored.parts[0] not in OURS:
-        return False
-    return any(
-        OWN_SQL.search(path.read_text(encoding="utf-8"))
+        return ()
+    return tuple(
+        path.stem
         for path in (TESTS.parent / mirrored).glob("*.py")
+        if OWN_SQL.search(path.read_text(encoding="utf-8"))
     )
 
 
