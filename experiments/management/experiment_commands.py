@@ -294,19 +294,15 @@ def _state(now: Progress) -> str:
 
 
 def _facts(now: Progress) -> str:
+    from experiments.web.formatting import time_range
+
     facts = [f"best {_number(now.best_value)}"]
     if now.findings.to_answer:
         facts.append(now.findings.answer_summary)
-    if now.seconds_left is not None:
-        facts.append(f"{_duration(now.seconds_left)} left")
+    if now.time_left is not None:
+        facts.append(f"{time_range(now.time_left.low, now.time_left.high)} left")
     return ", ".join(facts)
 
 
 def _number(value: float | None) -> str:
     return "none yet" if value is None else f"{value:.4g}"
-
-
-def _duration(seconds: float) -> str:
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    return f"about {seconds / 60:.0f} min" if seconds < 5400 else f"about {seconds / 3600:.1f} h"

@@ -40,6 +40,9 @@ def item(mapping: Any, key: Any) -> Any:
     return mapping.get(key) if mapping else None
 
 
+register.simple_tag(formatting.time_range)
+
+
 @register.simple_tag
 def figure(data: Any, name: str) -> SafeString:
     """A figure for the chart `name`: JSON that the chart's script reads; NaN becomes null.

@@ -102,6 +102,15 @@ def about(seconds: float | None) -> str:
     return "about 1 min" if 50 <= seconds < 90 else f"about {duration(max(1, seconds))}"
 
 
+def time_range(low: float, high: float) -> str:
+    """An estimate with its range: 4 to 6 min, 50 s to 2 min; about 4 min where both read alike."""
+    first, last = duration(max(1, low)), duration(max(1, high))
+    if first == last:
+        return f"about {first}"
+    (number, _, unit), (_, _, other) = first.rpartition(" "), last.rpartition(" ")
+    return f"{number} to {last}" if unit == other else f"{first} to {last}"
+
+
 def ago(moment: datetime | None) -> SafeString | str:
     """Time since then in words, with the exact time on hover."""
     if moment is None:

@@ -22,7 +22,8 @@ def test_limits_change_and_a_trial_is_cancelled_by_keyboard(page: Page) -> None:
     assert claim is not None
     sign_in(page)
     page.goto(cast.address(experiment))
-    page.get_by_role("link", name="Control", exact=True).click()
+    page.locator("summary", has_text="More").click()
+    page.get_by_role("link", name="Worker settings").click()
     page.get_by_label("Trials at a time").fill("3")
     page.get_by_label("At most GPU hours").fill("2.5")
     page.keyboard.press("Enter")

@@ -42,7 +42,7 @@ from experiments.analysis.space.isolation import (
     points_per_value,
 )
 from experiments.analysis.space.learning_rate import learning_rate_regime
-from experiments.analysis.space.phase import ready_to_exploit
+from experiments.analysis.space.phase import EXPLOITATION, ready_to_exploit
 from experiments.analysis.space.repeats import (
     deviation_of_repeats,
     repeated_configurations,
@@ -139,7 +139,9 @@ def _without_idle(found: list[Diagnosis]) -> list[Diagnosis]:
 
 
 def _phase_findings(space: Sequence[Diagnosis], view: ExperimentView) -> Iterator[Diagnosis]:
-    yield ready_to_exploit(space, view.axes, view.direction)
+    found = ready_to_exploit(space, view.axes, view.direction)
+    # What blocks is told by findings of its own.
+    yield EXPLOITATION.cannot_tell(found.detail, found.evidence) if found.fired else found
 
 
 def arm_gap(view: ExperimentView) -> float | None:
@@ -245,16 +247,24 @@ def _counted(fired: int, known: int) -> str:
     return f"the best trials of {fired} of {known} arms"
 
 
+def _after_the_search(diagnosis: Diagnosis, view: ExperimentView) -> Diagnosis:
+    """Return the diagnosis, which cannot tell of too few trials while more are to come."""
+    if not (view.goes_on and diagnosis.fired):
+        return diagnosis
+    rule = RULES[diagnosis.rule]
+    return rule.cannot_tell(f"The search goes on. {diagnosis.detail}", diagnosis.evidence)
+
+
 def _arms_findings(view: ExperimentView) -> Iterator[Diagnosis]:
     counts = [
         (name, sum(trial.arm == arm and not trial.pruned for trial in view.trials))
         for arm, name in view.arms.items()
     ]
     if len(counts) > 1:
-        yield fair_comparison(counts)
         rows = isolation_table(_arm_axis(view), view.direction)
+        yield _after_the_search(fair_comparison(counts), view)
         yield best_of_unequal(rows, view.direction)
-        yield points_per_value(rows)
+        yield _after_the_search(points_per_value(rows), view)
         bests = sorted(row.best for row in rows)
         if view.resolution > 0 and len(bests) > 1:
             leads = bests[:2] if view.direction is Direction.MINIMIZE else bests[-2:]
@@ -262,7 +272,8 @@ def _arms_findings(view: ExperimentView) -> Iterator[Diagnosis]:
     for axis in view.axes:
         if axis.name in view.scientific:
             rows = isolation_table(axis, view.direction)
-            for diagnosis in (best_of_unequal(rows, view.direction), points_per_value(rows)):
+            few = _after_the_search(points_per_value(rows), view)
+            for diagnosis in (best_of_unequal(rows, view.direction), few):
                 yield replace(diagnosis, subject=axis.name)
 
 

@@ -68,6 +68,7 @@ class ExperimentView:
     adaptive: the sampler follows good trials. regulariser_is_scientific: weak ones are expected
     to overfit. max_train_steps: planned length of a trial. baseline, best: the hyperparameters of
     the champion and of the best trial, as far as both are known. probes: edges that were probed.
+    goes_on: more trials are to come.
     """
 
     axes: Sequence[Axis]
@@ -87,6 +88,7 @@ class ExperimentView:
     baseline: Mapping[str, object] | None = None
     best: Mapping[str, object] | None = None
     probes: Sequence[ProbedEdge] = ()
+    goes_on: bool = False
 
 
 def feasible_of(view: ExperimentView) -> list[TrialSummary]:

@@ -115,6 +115,7 @@ def experiment_view(experiment_id: int, cache: ReadingCache | None = None) -> Ex
         baseline=_champion(experiment),
         best=complete,
         probes=_probes(experiment, best.id) if best else (),
+        goes_on=experiment.finished_at is None and experiment.trial_count < experiment.budget,
     )
 
 

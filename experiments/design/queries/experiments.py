@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -28,7 +27,7 @@ from experiments.models import Decision, ExperimentTag, Study, Trial
 from experiments.models import Experiment as Experiment
 from experiments.models.decision import Choice
 from experiments.models.experiment import HAS_FAILED, ExperimentState
-from experiments.models.trial import Origin, StudyKind, TrialState
+from experiments.models.trial import StudyKind, TrialState
 from experiments.models.trial_encoding import decode
 from experiments.team.queries.access import Access
 from experiments.web.pagination import FIRST_PAGE, Page, PageOf, page_bounds
@@ -78,6 +77,7 @@ class ExperimentRow:
     tags: tuple[str, ...] = ()
     wants_decision: bool = False
     has_failed: bool = False  # it ended, or was paused, without a complete trial
+    reason: str = ""  # why it is paused or was stopped
 
     @property
     def done(self) -> int:
@@ -200,6 +200,7 @@ def _row(
         tags=tuple(sorted(tag.name for tag in row.tags.all())),
         wants_decision=row.name in waiting,
         has_failed=row.has_failed,
+        reason=row.stop_reason if row.state in ("paused", "stopped") else "",
     )
 
 
@@ -323,40 +324,3 @@ def tally(experiment_id: int) -> Tally:
     )
     found = {row["state"]: row["n"] for row in counts}
     return Tally(found.get(TrialState.RUNNING, 0), found.get(TrialState.WAITING, 0))
-
-
-def look_seconds(experiment: AnyExperiment, pairs: int, *, candidates: int = 1) -> float | None:
-    """Expected duration of so many pairs of replicates: each run as long as the best trial.
-
-    As many run at once as in the search. None before there is a best trial that a worker ran.
-    """
-    best = experiment.best_trial
-    if best is None or best.seconds is None or experiment.is_from_outside:
-        return None
-    rounds = math.ceil((1 + candidates) * pairs / experiment.parallel)
-    return rounds * best.seconds
-
-
-def seconds_left(experiment: AnyExperiment, running: int) -> float | None:
-    """Time until the budget is used, from the trials that finished; None before there are any.
-
-    Measured as wall time: the pace of the last trials that finished, whatever the number of
-    workers.
-    """
-    left = experiment.budget - experiment.trial_count
-    if left <= 0 or experiment.state != ExperimentState.RUNNING or experiment.trial_count < 2:
-        return None
-    newest = list(
-        Trial.objects.filter(
-            study__experiment=experiment.pk,
-            study__kind=StudyKind.SEARCH,
-            finished_at__isnull=False,
-        )
-        .exclude(origin=Origin.OUTSIDE)
-        .order_by("-finished_at")
-        .values_list("finished_at", flat=True)[:20]
-    )
-    if len(newest) < 2 or newest[0] is None or newest[-1] is None:
-        return None
-    pace = (newest[0] - newest[-1]).total_seconds() / (len(newest) - 1)
-    return max(0.0, pace * left)

@@ -106,7 +106,7 @@ def _words(request: HttpRequest, parts: PathContext) -> dict[str, str]:
     context = shared_context(parts)
     return {
         name: render_to_string(f"experiments/_{name}.html", context, request)
-        for name in ("head", "facts", "path", "next", "findings", "checklist")
+        for name in ("head", "facts", "record", "path", "next", "findings", "checklist")
     }
 
 

@@ -11,8 +11,9 @@ from django.views.decorators.http import require_POST, require_safe
 
 from experiments.analysis.seeds.guards import BOUNDS
 from experiments.analysis.seeds.looks import plan
-from experiments.design.queries.experiments import find_experiment, look_seconds
+from experiments.design.queries.experiments import find_experiment
 from experiments.design.queries.records import ExperimentRecord
+from experiments.design.queries.time_left import look_time
 from experiments.team.pages.access import attempted, in_project, required
 from experiments.team.queries.access import Access
 from experiments.trials.panels.parts import ExperimentParts
@@ -75,7 +76,7 @@ def _planning_context(experiment: ExperimentRecord, typed: dict[str, Any]) -> di
     if planning is None:
         return {"planning": None, "takes": {}}
     takes = {
-        each.pairs: look_seconds(experiment, each.pairs, candidates=planning.candidates)
+        each.pairs: look_time(experiment, each.pairs, candidates=planning.candidates)
         for each in planning.detectable
     }
     return {"planning": planning, "takes": takes}

@@ -10,7 +10,8 @@ from django.http import HttpRequest
 from experiments.design.catalogue import SAMPLERS
 from experiments.design.document.grid import MOST_DIMENSIONS
 from experiments.design.follow_ups.refinement import may_refine
-from experiments.design.queries.experiments import best_trial_name, seconds_left
+from experiments.design.queries.experiments import best_trial_name
+from experiments.design.queries.time_left import search_time_left
 from experiments.team.pages.access import whole_number
 from experiments.trials.findings.queries.checklist import checklist
 from experiments.trials.lifecycle.queries import gpu_hours
@@ -19,18 +20,21 @@ from experiments.trials.lifecycle.queries.waiting import why_waiting
 from experiments.trials.panels.curve_panel import MOST_PICKED
 from experiments.trials.panels.edge_probing import edge_probing
 from experiments.trials.panels.parts import ExperimentParts
-from experiments.trials.table.queries.trial_table import ROWS, TrialFilter, TrialRow, list_trials
-from experiments.verdict.pages.path import next_step, steps
+from experiments.trials.table.queries.trial_table import TrialFilter, TrialRow, list_trials
+from experiments.verdict.pages.path import decided_choice, first_look, next_step, standing, steps
 from experiments.verdict.panels.path_context import PathContext
 from experiments.web.pagination import PageOf
 
 SHOWN_PARAMETERS = 8
+SHOWN_ROWS = 10
 
 
 def shared_context(parts: PathContext) -> dict[str, Any]:
     """Context of the templates of head, facts, path and findings."""
     experiment = parts.experiment
     sampler = SAMPLERS.get(experiment.sampler)
+    waits = why_waiting(experiment, parts.tally.running)
+    look = first_look(parts)
     return {
         "project": parts.access,
         "section": "experiments",
@@ -40,14 +44,16 @@ def shared_context(parts: PathContext) -> dict[str, Any]:
         "findings": parts.findings,
         "probing": edge_probing(parts),
         "checklist": checklist(experiment, parts.findings),
-        "steps": steps(parts),
-        "next": next_step(parts),
+        "steps": steps(parts, look),
+        "next": next_step(parts, look, waits),
+        "standing": standing(parts, waits),
+        "choice": decided_choice(parts),
+        "decision": parts.decision,
         "failure": search_failure(experiment),
         "best_name": best_trial_name(experiment, len(parts.arms)),
-        "seconds_left": seconds_left(experiment, parts.tally.running),
+        "time_left": search_time_left(experiment, parts.tally.running),
         "sampler": sampler.title if sampler else experiment.sampler,
         "ended": experiment.state in ("finished", "stopped"),
-        "waits": why_waiting(experiment, parts.tally.running),
         "gpu_hours": gpu_hours.of_experiment(experiment.pk) if experiment.gpus else None,
         "gpu_cap": gpu_hours.cap_of(experiment) if experiment.gpus else None,
         "may_add": parts.access.can_edit and parts.file is not None,
@@ -69,7 +75,7 @@ def table_context(parts: ExperimentParts, request: HttpRequest) -> dict[str, Any
         arm=request.GET.get("arm", ""),
         order=request.GET.get("order", "score"),
         descending=request.GET.get("down") == "1",
-        page=PageOf(whole_number(request.GET.get("page")), ROWS),
+        page=PageOf(whole_number(request.GET.get("page")), SHOWN_ROWS),
     )
     page = list_trials(
         parts.experiment.pk,

@@ -7,11 +7,11 @@ from typing import Literal
 
 from django.urls import reverse
 
-from experiments.design.queries.experiments import look_seconds
+from experiments.design.queries.time_left import look_time
 from experiments.verdict.panels.path_context import PathContext
 from experiments.verdict.queries.replication_state import ReplicationState
 from experiments.verdict.services.replications import DEFAULT_LOOKS
-from experiments.web.formatting import about
+from experiments.web.formatting import time_range
 
 StepState = Literal["done", "warned", "now", "later"]
 ENDED = ("finished", "stopped")
@@ -35,11 +35,31 @@ class NextStep:
     label: str = ""
     url: str = ""
     who: str = ""
+    tone: Literal["", "warning", "problem"] = ""
 
 
-def steps(at: PathContext) -> tuple[Step, ...]:
-    """Design, Search, Check, Repeat over seeds, Decide."""
-    return (_design(at), _search(at), _check(at), _repeat(at), _decide(at))
+def standing(at: PathContext, waits: str) -> str:
+    """Words beside the state, true now: trials that run, reason of a pause, outcome."""
+    experiment = at.experiment
+    if experiment.state == "paused" or experiment.state == "stopped":
+        return experiment.stop_reason
+    if experiment.state == "running":
+        return waits or f"{at.tally.running} running now"
+    if experiment.has_failed:
+        return "no trial completed"
+    return "" if at.decision is not None else "not decided"
+
+
+def decided_choice(at: PathContext) -> str:
+    """The decision on it, "" before there is one."""
+    if at.replication is not None and at.replication.decision is not None:
+        return at.replication.choice
+    return "dropped" if at.dropped is not None else ""
+
+
+def steps(at: PathContext, look: str) -> tuple[Step, ...]:
+    """Design, Search, Check, Repeat over seeds, Decide; `look`: as `first_look`."""
+    return (_design(at), _search(at), _check(at), _repeat(at, look), _decide(at))
 
 
 def _design(at: PathContext) -> Step:
@@ -80,7 +100,7 @@ def _check(at: PathContext) -> Step:
     return Step("Check", "done", say, url)
 
 
-def _repeat(at: PathContext) -> Step:
+def _repeat(at: PathContext, look: str) -> Step:
     url, replication = at.url("seeds"), at.replication
     title = "Repeat over seeds"
     if replication is None:
@@ -93,7 +113,7 @@ def _repeat(at: PathContext) -> Step:
         if not at.experiment.best_trial_id:
             lacks = "score" if at.experiment.complete_count else "complete trial"
             return Step(title, "later", f"needs a {lacks}", url)
-        return Step(title, "later" if at.counts.to_answer else "now", _first_look(at), url)
+        return Step(title, "later" if at.counts.to_answer else "now", look, url)
     if replication.complete:
         return Step(title, "done", replication.progress, url)
     if replication.accidents and not replication.replicates_open:
@@ -102,12 +122,13 @@ def _repeat(at: PathContext) -> Step:
     return Step(title, "now", say, url)
 
 
-def _first_look(at: PathContext) -> str:
-    """Cost of the first look: first look at 10 pairs, about 4 min."""
+def first_look(at: PathContext) -> str:
+    """Cost of the first look: first look at 10 pairs, 4 to 6 min."""
     pairs = DEFAULT_LOOKS[0]
-    seconds = look_seconds(at.experiment, pairs)
+    begins = at.replication is None and at.experiment.best_trial_id and not at.searching
+    takes = look_time(at.experiment, pairs) if begins else None
     say = f"first look at {pairs} pairs"
-    return say if seconds is None else f"{say}, {about(seconds)}"
+    return say if takes is None else f"{say}, {time_range(takes.low, takes.high)}"
 
 
 def _decide(at: PathContext) -> Step:
@@ -127,8 +148,8 @@ def _decide(at: PathContext) -> Step:
     return Step("Decide", "later", "after this look", url)
 
 
-def next_step(at: PathContext) -> NextStep:
-    """The next sensible thing to do."""
+def next_step(at: PathContext, look: str, waits: str) -> NextStep:
+    """The next sensible thing to do; `look`: as `first_look`; `waits`: why no trial starts."""
     if at.decision is not None:
         return NextStep(
             "This experiment is decided.",
@@ -138,7 +159,7 @@ def next_step(at: PathContext) -> NextStep:
     if at.replication is not None:
         return _next_after_seeds(at, at.replication)
     if at.searching:
-        return _next_while_searching(at)
+        return _next_while_searching(at, waits)
     if at.experiment.is_baseline:
         return NextStep(
             "This is a baseline: one configuration over seeds, nothing is searched.",
@@ -153,13 +174,13 @@ def next_step(at: PathContext) -> NextStep:
             "log the candidate and the baseline again, under fresh seeds.",
             *_repeat_button(at),
         )
-    cost = f"The {_first_look(at)}."
+    cost = f"{look.capitalize()}."
     if at.counts.problems:
         return _next_with_a_problem(at)
     if at.counts.warnings:
         return NextStep(
-            f"Search finished, {at.counts.answer_summary}. Answer them, or repeat the best "
-            f"configuration over fresh seeds: only those count for a decision. {cost}",
+            f"Search finished, {at.counts.answer_summary} to answer. For a decision, repeat the "
+            f"best configuration over fresh seeds. {cost}",
             *_repeat_button(at),
         )
     return NextStep(
@@ -172,7 +193,8 @@ def next_step(at: PathContext) -> NextStep:
 def _next_with_a_problem(at: PathContext) -> NextStep:
     """The gravest finding, before anything else."""
     gravest = at.findings.first[0]
-    return NextStep(f"{gravest.title}. {gravest.advice}", "Read the findings", "#findings")
+    say = f"{gravest.title}. {gravest.advice}"
+    return NextStep(say, "Read the findings", "#findings", tone="problem")
 
 
 def _next_without_a_score(at: PathContext) -> NextStep:
@@ -201,9 +223,11 @@ def _next_after_seeds(at: PathContext, replication: ReplicationState) -> NextSte
     )
 
 
-def _next_while_searching(at: PathContext) -> NextStep:
+def _next_while_searching(at: PathContext, waits: str) -> NextStep:
+    if waits:
+        return NextStep(f"{waits}.", "See the workers", reverse("workers"), tone="warning")
     if at.experiment.state == "paused":
-        return NextStep("Paused. Running trials finish; no new ones start.")
+        return NextStep("Running trials finish; no new ones start until somebody resumes it.")
     if at.counts.problems:
         return _next_with_a_problem(at)
     if at.counts.warnings:

@@ -8,8 +8,10 @@ from dataclasses import dataclass, replace
 from django.db.models import Count, Q
 from django.utils import timezone
 
+from experiments.analysis.time_left import TimeLeft
 from experiments.design.queries.finding_counts import FindingCounts, count_findings
 from experiments.design.queries.records import OF_EXPERIMENT, ExperimentRecord, record_of
+from experiments.design.queries.time_left import search_time_left
 from experiments.errors import NotFound
 from experiments.models import Experiment, Worker
 from experiments.models.trial import StudyKind, TrialState
@@ -38,14 +40,7 @@ class Progress:
     ended_at: dt.datetime | None
     has_failed: bool = False
     failure: str = ""  # of its newest trial, where none completed
-
-    @property
-    def seconds_left(self) -> float | None:
-        """At the pace so far; None before the first trial is done."""
-        if not self.done or self.ended_at is not None:
-            return None
-        spent = (timezone.now() - self.started_at).total_seconds()
-        return spent / self.done * max(0, self.budget - self.done)
+    time_left: TimeLeft | None = None  # of a running one that was asked for alone
 
 
 def find(reference: str) -> ExperimentRecord:
@@ -63,11 +58,13 @@ def find(reference: str) -> ExperimentRecord:
 
 
 def progress(experiment_id: int) -> Progress:
-    """One experiment's progress, in two queries; with the failure of one that has failed."""
+    """One experiment's progress; with the failure of one that has failed."""
     now = _read(Q(pk=experiment_id))[0]
+    row = Experiment.objects.get(pk=experiment_id)
+    now = replace(now, time_left=search_time_left(row, now.running))
     if not now.has_failed:
         return now
-    failure = search_failure(Experiment.objects.get(pk=experiment_id))
+    failure = search_failure(row)
     return replace(now, failure=failure.message if failure else "")
 
 

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
 from django.conf import settings
 from django.contrib.auth.models import User
-from django.db.models import Avg, Count, F, Min, Q, QuerySet
+from django.db.models import Count, F, Min, Q, QuerySet
 from django.utils import timezone
 
+from experiments.analysis.time_left import Span, TimeLeft, time_left
+from experiments.design.queries.time_left import spans_of
 from experiments.design.trial_names import other_trial_name, trial_name
 from experiments.models import Experiment, Study, Trial, Worker
 from experiments.models.experiment import OUTSIDE, ExperimentState
@@ -21,7 +23,6 @@ from experiments.team.queries.access import visible_projects
 
 SILENT_SHOWN = timedelta(days=7)
 STOPPED_SHOWN = timedelta(hours=1)
-_HALF_DONE = 0.5  # what is left of a running trial, on average
 ALIVE, SILENT, STOPPED = "alive", "silent", "stopped"
 
 
@@ -59,7 +60,7 @@ class QueueRow:
 
     `depth`: trials that wait or are still to be drawn, of experiments that are not paused.
     `oldest_at`: since when something has waited while nothing of its experiment ran.
-    `seconds_left`: until all of it is done, as long as finished trials of the same experiments
+    `time_left`: until all of it is done, as long as finished trials of the same experiments
     took, on the slots there are; None while no trial has finished or nobody serves the queue.
     """
 
@@ -68,18 +69,18 @@ class QueueRow:
     running: int
     slots: int
     oldest_at: datetime | None
-    seconds_left: float | None
+    time_left: TimeLeft | None
 
 
 @dataclass(frozen=True, slots=True)
 class _Work:
-    """Open work of one experiment; `mean_seconds` of its complete trials."""
+    """Open work of one experiment; `spans` of its newest complete trials."""
 
     queue: str
     open: int
     running: int
     waits_since: datetime | None
-    mean_seconds: float | None
+    spans: Sequence[Span]
 
 
 @dataclass(slots=True)
@@ -87,7 +88,7 @@ class _Waiting:
     depth: int = 0
     running: int = 0
     oldest: list[datetime] = field(default_factory=list)
-    seconds: float | None = 0.0
+    left: list[TimeLeft | None] = field(default_factory=list)
 
 
 def list_workers(user: User) -> tuple[WorkerRow, ...]:
@@ -163,24 +164,23 @@ def list_queues() -> tuple[QueueRow, ...]:
         entry.running += work.running
         if work.open and work.waits_since is not None:
             entry.oldest.append(work.waits_since)
-        if entry.seconds is None or work.mean_seconds is None:
-            entry.seconds = None
-        else:
-            entry.seconds += work.mean_seconds * (work.open + _HALF_DONE * work.running)
+        runs = work.open + work.running / 2
+        entry.left.append(time_left(work.spans, runs, slots.get(work.queue) or 1))
     return tuple(
         _queue(name, entry, slots.get(name, 0)) for name, entry in sorted(waiting.items())
     )
 
 
 def _queue(name: str, entry: _Waiting, slots: int) -> QueueRow:
-    known = bool(slots) and entry.seconds is not None
+    left = [each for each in entry.left if each is not None]
+    whole = TimeLeft(sum(each.low for each in left), sum(each.high for each in left))
     return QueueRow(
         name=name,
         depth=entry.depth,
         running=entry.running,
         slots=slots,
         oldest_at=min(entry.oldest, default=None),
-        seconds_left=(entry.seconds or 0.0) / slots if known else None,
+        time_left=whole if slots and len(left) == len(entry.left) else None,
     )
 
 
@@ -197,6 +197,7 @@ def _work() -> list[_Work]:
         .exclude(sampler=OUTSIDE)
     )
     trials = _trials_of([row.pk for row in rows])
+    spans = spans_of([row.pk for row in rows], [TrialState.COMPLETE])
     to_draw = _to_draw([row.pk for row in rows if row.state == ExperimentState.RUNNING])
     found = []
     for row in rows:
@@ -208,7 +209,7 @@ def _work() -> list[_Work]:
             open=to_draw.get(row.pk, 0) + facts.get("waiting", 0),
             running=running,
             waits_since=facts.get("oldest") or idle_since,
-            mean_seconds=facts.get("mean_seconds"),
+            spans=spans.get(row.pk, ()),
         )
         if work.open or work.running:
             found.append(work)
@@ -224,7 +225,6 @@ def _trials_of(experiment_ids: list[int]) -> dict[int, dict[str, Any]]:
             waiting=Count("pk", filter=Q(state=TrialState.WAITING)),
             running=Count("pk", filter=Q(state=TrialState.RUNNING)),
             oldest=Min("queued_at", filter=Q(state=TrialState.WAITING)),
-            mean_seconds=Avg("seconds", filter=Q(state=TrialState.COMPLETE)),
         )
     )
     return {row["study__experiment"]: dict(row) for row in rows}

@@ -155,7 +155,8 @@ def stop(*, access: Access, experiment: AnyExperiment, reason: str = "") -> None
 def pause(*, access: Access, experiment: AnyExperiment) -> None:
     """Start no new trials; running ones go on."""
     access.require(Role.EDITOR, experiment)
-    _move(experiment, ExperimentState.RUNNING, ExperimentState.PAUSED)
+    reason = f"by {access.username}"
+    _move(experiment, ExperimentState.RUNNING, ExperimentState.PAUSED, reason)
 
 
 def resume(*, access: Access, experiment: AnyExperiment) -> None:
@@ -168,9 +169,11 @@ def resume(*, access: Access, experiment: AnyExperiment) -> None:
         dispatch.wake(experiment.queue, experiment.parallel)
 
 
-def _move(experiment: AnyExperiment, before: ExperimentState, after: ExperimentState) -> None:
+def _move(
+    experiment: AnyExperiment, before: ExperimentState, after: ExperimentState, reason: str = ""
+) -> None:
     changed = Experiment.objects.filter(pk=experiment.pk, state=before).update(
-        state=after, active_at=timezone.now()
+        state=after, stop_reason=reason, active_at=timezone.now()
     )
     if not changed:
         raise Conflict(f"{experiment.name} is not {before.label.lower()} any more.")
@@ -253,7 +256,12 @@ def _pause_failing(progress: SearchProgress) -> bool:
     with transaction.atomic():
         paused = Experiment.objects.filter(
             pk=experiment.pk, state=ExperimentState.RUNNING, failed_alike=0
-        ).update(state=ExperimentState.PAUSED, failed_alike=len(alike), active_at=timezone.now())
+        ).update(
+            state=ExperimentState.PAUSED,
+            stop_reason=f"the first {len(alike)} trials failed alike",
+            failed_alike=len(alike),
+            active_at=timezone.now(),
+        )
         if paused:
             messages.failing(experiment, len(alike), alike[-1].failure_reason)
     return bool(paused)

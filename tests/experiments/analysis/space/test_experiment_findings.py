@@ -72,7 +72,8 @@ def test_a_crowded_edge_is_told_once_and_keeps_the_experiment_exploring() -> Non
     named = found(view(best=0.0))
     assert named["boundary", "learning_rate:low"].fired
     assert ("edge_slope", "learning_rate:low") not in named
-    assert named["ready_to_exploit", ""].fired
+    waits = named["ready_to_exploit", ""]
+    assert waits.status is Status.NOT_CHECKABLE and "boundary" in waits.detail
 
 
 def test_the_best_trial_of_every_arm_is_looked_at() -> None:
@@ -185,6 +186,17 @@ def test_pruned_trials_are_in_no_count() -> None:
     trials = [replace(t, pruned=True) if t.arm == 0 else t for t in about.trials]
     named = found(replace(about, trials=trials))
     assert named["fair_comparison", ""].evidence["trials"] == [0, 20]
+
+
+def test_arms_are_not_called_unequal_while_trials_are_to_come() -> None:
+    about = view()
+    few = [trial for trial in about.trials if trial.arm == 0]
+    few += [trial for trial in about.trials if trial.arm == 1][:2]
+    early = replace(about, trials=few, axes=())
+    for rule in ("fair_comparison", "points_per_value"):
+        assert found(early)[rule, ""].fired
+        told = found(replace(early, goes_on=True))[rule, ""]
+        assert told.status is Status.NOT_CHECKABLE and "The search goes on" in told.detail
 
 
 def test_best_trials_that_still_improve_make_it_compute_bound() -> None:

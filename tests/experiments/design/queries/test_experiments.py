@@ -12,9 +12,9 @@ from experiments.design.queries.experiments import (
     find_experiment,
     free_name,
     list_experiments,
-    seconds_left,
     tally,
 )
+from experiments.design.queries.time_left import search_time_left
 from experiments.models import Experiment, Trial
 from experiments.team.queries.access import Access, find_project
 from experiments.web.pagination import PageOf
@@ -118,21 +118,25 @@ def test_the_best_trial_is_named_with_its_arm() -> None:
     assert name[0] in "AB" and name[1:].isdecimal()
 
 
-def test_time_left_follows_the_pace_of_the_last_trials() -> None:
+def test_time_left_follows_the_pace_of_the_trials_that_ended() -> None:
     cast.project()
     experiment = cast.running_search(done=10, trials_per_arm=12)
-    finished = Trial.objects.filter(study__experiment=experiment, finished_at__isnull=False)
-    for index, trial in enumerate(finished.order_by("pk")):
+    ended = Trial.objects.filter(study__experiment=experiment, finished_at__isnull=False)
+    for index, trial in enumerate(ended.order_by("pk")):
         at = cast.START + dt.timedelta(seconds=30 * index)
-        Trial.objects.filter(pk=trial.pk).update(finished_at=at)
-    assert seconds_left(experiment, 2) == pytest.approx(4 * 30)
+        after = at + dt.timedelta(seconds=30)
+        Trial.objects.filter(pk=trial.pk).update(started_at=at, finished_at=after)
+    experiment.refresh_from_db()
+    left = search_time_left(experiment, 2)
+    runs = experiment.budget - experiment.trial_count - 1  # two half done
+    assert left is not None and left.expected == pytest.approx(30 * runs)
     assert tally(experiment.pk).running == 2
 
 
 def test_time_left_is_unknown_before_two_trials_and_after_the_end() -> None:
     cast.project()
-    assert seconds_left(cast.search("fresh"), 0) is None
-    assert seconds_left(cast.finished_search("old", trials_per_arm=3), 0) is None
+    assert search_time_left(cast.search("fresh"), 0) is None
+    assert search_time_left(cast.finished_search("old", trials_per_arm=3), 0) is None
 
 
 def test_a_taken_name_gets_the_first_number_that_makes_it_free() -> None:

@@ -181,7 +181,7 @@ def test_a_search_is_paused_and_goes_on(client: Client) -> None:
     client.post(cast.address(experiment, "pause/"))
     experiment.refresh_from_db()
     assert experiment.state == ExperimentState.PAUSED
-    assert "Paused. Running trials finish" in page(client, experiment, name="cleo")
+    assert "no new ones start until somebody resumes it" in page(client, experiment, name="cleo")
     client.post(cast.address(experiment, "resume/"))
     experiment.refresh_from_db()
     assert experiment.state == ExperimentState.RUNNING
@@ -217,10 +217,10 @@ def test_the_page_costs_the_same_with_ten_and_with_a_thousand_trials(
     experiment = cast.finished_search(trials_per_arm=5)
     client.force_login(cast.person("ada"))
     address = cast.address(experiment)
-    with django_assert_num_queries(21):
+    with django_assert_num_queries(22):
         client.get(address)
     cast.many_trials(experiment, 990)
-    with django_assert_num_queries(20):
+    with django_assert_num_queries(21):
         answer = client.get(address)
     assert len(answer.content) < 200_000
 
@@ -290,3 +290,59 @@ def test_edit_of_a_failed_search_opens_its_file_under_a_free_name(client: Client
     address = f"/projects/digits/experiments/new/?extends={experiment.name}&follow=clone"
     text = client.get(address).content.decode()
     assert "width-2" in text and "learning_rate" in text
+
+
+def test_question_state_and_next_step_stand_before_runs_findings_and_the_drawer(
+    client: Client,
+) -> None:
+    cast.project()
+    experiment = cast.finished_search(trials_per_arm=6)
+    cast.some_findings(experiment)
+    text = page(client, experiment)
+    order = [
+        experiment.goal,
+        'aria-label="Next step"',
+        'class="facts"',
+        'aria-label="Charts"',
+        'id="trials"',
+        'id="findings"',
+        "data-drawer",
+        'id="checklist"',
+        'id="space"',
+    ]
+    places = [text.index(each) for each in order]
+    assert places == sorted(places)
+    assert text.count("btn primary") == 1, "one next step"
+    assert text.count("data-pick ") == 10, "the first rows; the others a page further"
+
+
+def head(client: Client, experiment: Experiment) -> str:
+    return page(client, experiment).partition('class="goal"')[0].replace("\n", "")
+
+
+def test_a_state_says_what_is_true_now(client: Client) -> None:
+    cast.project()
+    experiment = cast.running_search(done=6, trials_per_arm=8)
+    assert '<span class="chip live">running</span><span class="small">2 running now<' in head(
+        client, experiment
+    )
+    access = cast.access("cleo", experiment)
+    experiments.pause(access=access, experiment=experiment)
+    assert '<span class="chip warn">paused</span><span class="small">by cleo<' in head(
+        client, experiment
+    )
+    assert "by cleo" in client.get("/projects/digits/").content.decode()
+    experiments.resume(access=access, experiment=experiment)
+    experiment.refresh_from_db()
+    assert experiment.stop_reason == ""
+    finished = cast.finished_search("done", trials_per_arm=2)
+    assert '<span class="small">not decided<' in head(client, finished)
+
+
+def test_the_banner_says_why_nothing_starts(client: Client) -> None:
+    cast.project()
+    experiment = cast.search()
+    text = page(client, experiment)
+    banner = text[text.index('<section class="card next warning"') :].partition("</section>")[0]
+    assert "Waits for a worker" in banner and "See the workers" in banner
+    assert text.count("Waits for a worker") == 2, "beside the state, too"

@@ -128,5 +128,5 @@ def test_who_is_no_editor_controls_nothing(
     assert trial.control == ""
     if who == "ben":
         page = client.get(cast.address(search)).content.decode()
-        assert ">Control</a>" not in page
+        assert ">Worker settings</a>" not in page
         assert "Cancel the" not in client.get(cast.address(search, "trials/A0/")).content.decode()

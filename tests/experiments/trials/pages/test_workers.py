@@ -3,6 +3,7 @@ from __future__ import annotations
 import datetime as dt
 
 import pytest
+from django.db.models import F
 from django.test import Client
 from django.utils import timezone
 from pytest_django import DjangoAssertNumQueries
@@ -81,7 +82,8 @@ def test_a_node_that_said_goodbye_is_shown_for_an_hour() -> None:
 
 def test_a_queue_tells_depth_and_time_left_from_the_trials_that_are_done() -> None:
     experiment = running_search()
-    Trial.objects.filter(state=TrialState.COMPLETE).update(seconds=60.0)
+    took = F("started_at") + dt.timedelta(seconds=60)
+    Trial.objects.filter(state=TrialState.COMPLETE).update(finished_at=took)
     open_rows = sum(
         max(0, (study.budget or 0) - study.next_row) for study in experiment.studies.all()
     )
@@ -90,14 +92,16 @@ def test_a_queue_tells_depth_and_time_left_from_the_trials_that_are_done() -> No
     running = Trial.objects.filter(state=TrialState.RUNNING).count()
     assert (queue.name, queue.slots, queue.running) == ("cpu", 2, running)
     assert queue.depth == open_rows + waiting >= 10
-    assert queue.seconds_left == pytest.approx(60 * (queue.depth + 0.5 * running) / 2)
+    assert queue.time_left is not None, "two slots, of which one ends half a trial later"
+    half = 60 * (queue.depth + 0.5 * running + 0.5) / 2
+    assert queue.time_left.expected == pytest.approx(half)
 
 
 def test_a_queue_that_nobody_serves_has_no_time_left() -> None:
     running_search()
     Worker.objects.update(queues="gpu")
     queues = {queue.name: queue for queue in list_queues()}
-    assert queues["cpu"].slots == 0 and queues["cpu"].seconds_left is None
+    assert queues["cpu"].slots == 0 and queues["cpu"].time_left is None
     assert queues["gpu"].depth == 0
 
 

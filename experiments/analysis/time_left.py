@@ -1,0 +1,64 @@
+"""Time left of runs that go on: one estimate, with its range."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import TypeAlias
+
+import numpy as np
+from scipy import stats
+
+Span: TypeAlias = tuple[float, float]  # start and end of a run, in seconds
+
+LEAST_RUNS = 2
+CONFIDENCE = 0.9
+NARROWEST = 0.05  # of the expected time, on either side
+
+
+@dataclass(frozen=True, slots=True)
+class TimeLeft:
+    """Range of the seconds that are left."""
+
+    low: float
+    high: float
+
+    @property
+    def expected(self) -> float:
+        """Middle of the range on a scale of factors."""
+        return math.sqrt(self.low * self.high)
+
+
+def time_left(spans: Sequence[Span], runs: float, at_once: float | None = None) -> TimeLeft | None:
+    """Range of the time until so many runs are done, None before two have ended.
+
+    Prediction interval for the sum of durations like those of `spans`, divided by `at_once`, else
+    by how many of them ran at once. `runs` counts what runs now as a half.
+    """
+    seconds = [end - start for start, end in spans if end > start]
+    if len(seconds) < LEAST_RUNS or runs <= 0:
+        return None
+    count, mean = len(seconds), float(np.mean(seconds))
+    lanes = max(1.0, min(at_once or concurrency(spans), math.ceil(runs)))
+    deviation = float(np.std(seconds, ddof=1))
+    # At the end some lanes stand idle for as long as a run that goes on has left on average.
+    idle = (lanes - 1) * (1 + (deviation / mean) ** 2) / 2
+    total = (runs + idle) * mean / lanes
+    # Relative deviation of the sum, of the mean that it is predicted from, of the last run.
+    spread = math.hypot(deviation / mean * math.sqrt(1 / runs + 1 / count), deviation / total)
+    width = max(NARROWEST, spread * float(stats.t.ppf((1 + CONFIDENCE) / 2, count - 1)))
+    return TimeLeft(total / (1 + width), total * (1 + width))
+
+
+def concurrency(spans: Iterable[Span]) -> float:
+    """Mean number of runs at once while any ran; gaps as short as a run count, pauses do not."""
+    ordered = sorted(span for span in spans if span[1] > span[0])
+    work = sum(end - start for start, end in ordered)
+    mean = work / len(ordered)
+    wall, until = 0.0, ordered[0][0]
+    for start, end in ordered:
+        wall += min(max(0.0, start - until), mean)
+        wall += max(0.0, end - max(start, until))
+        until = max(until, end)
+    return work / wall

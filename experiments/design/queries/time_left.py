@@ -1,0 +1,65 @@
+"""Time left of searches, and duration of replicates: the one place that estimates them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from django.db.models import F, Window
+from django.db.models.functions import RowNumber
+
+from experiments.analysis.time_left import Span, TimeLeft, time_left
+from experiments.design.queries.records import AnyExperiment
+from experiments.models import Trial
+from experiments.models.experiment import ExperimentState
+from experiments.models.trial import Origin, StudyKind, TrialState
+
+_NEWEST = 50  # trials that an estimate is made from
+_ENDED = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAILED)
+
+
+def spans_of(
+    experiment_ids: Iterable[int], states: Iterable[TrialState] = _ENDED
+) -> dict[int, list[Span]]:
+    """Start and end of each experiment's newest search trials, in seconds. One query."""
+    newest = Window(
+        RowNumber(), partition_by=["study__experiment"], order_by=F("finished_at").desc()
+    )
+    rows = (
+        Trial.objects.filter(
+            study__experiment__in=list(experiment_ids),
+            study__kind=StudyKind.SEARCH,
+            study__deleted_at__isnull=True,
+            state__in=list(states),
+            started_at__isnull=False,
+            finished_at__isnull=False,
+        )
+        .exclude(origin=Origin.OUTSIDE)
+        .annotate(place=newest)
+        .filter(place__lte=_NEWEST)
+        .values_list("study__experiment", "started_at", "finished_at")
+    )
+    found: dict[int, list[Span]] = {}
+    for experiment, started, finished in rows:
+        if started is not None and finished is not None:
+            span = (started.timestamp(), finished.timestamp())
+            found.setdefault(experiment, []).append(span)
+    return found
+
+
+def search_time_left(experiment: AnyExperiment, running: int) -> TimeLeft | None:
+    """Time until the budget is used; None before two trials ended, and unless it runs."""
+    if experiment.state != ExperimentState.RUNNING:
+        return None
+    runs = experiment.budget - experiment.trial_count - running / 2
+    return time_left(spans_of([experiment.pk]).get(experiment.pk, ()), runs)
+
+
+def look_time(experiment: AnyExperiment, pairs: int, *, candidates: int = 1) -> TimeLeft | None:
+    """Duration of so many pairs of replicates, as whole trials of its search took.
+
+    None before two of them that a worker ran.
+    """
+    if experiment.is_from_outside:
+        return None
+    spans = spans_of([experiment.pk], [TrialState.COMPLETE]).get(experiment.pk, ())
+    return time_left(spans, (1 + candidates) * pairs)
