@@ -172,6 +172,7 @@ class TrialStorage(StudyStorage):
         if row is not None:
             trial = self._open.setdefault(trial_id, self._new(row.study_id, row.texts))
             trial.texts, trial.row = row.texts, row
+            trial.unsynced = []  # of an attempt that this process has given up
         with self._calling():
             self._opened(trial_id).attempts[threading.get_ident()] = attempt
 

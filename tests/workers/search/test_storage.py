@@ -301,6 +301,19 @@ def test_a_worker_whose_trial_was_taken_over_tells_nothing(search: Experiment) -
     assert (search.complete_count, search.best_value) == (1, 0.9)
 
 
+def test_an_attempt_repeats_nothing_that_the_one_before_has_written(search: Experiment) -> None:
+    storage, first = VerdictStorage(), claimed(search)
+    storage._incarnation = "of a server that may crash"
+    storage.claimed(first.trial_id, first.attempt, first.row)
+    storage.set_trial_user_attr(first.trial_id, "folds", 3)
+    assert len(storage._open[first.trial_id].unsynced) == 1
+    assert queue.hand_back(trial_id=first.trial_id, attempt=first.attempt)
+    second = claimed(search)
+    assert (second.trial_id, second.attempt) == (first.trial_id, 2)
+    storage.claimed(second.trial_id, second.attempt, second.row)
+    assert storage._open[second.trial_id].unsynced == []
+
+
 def test_a_thread_keeps_its_own_attempt_when_another_takes_the_trial_over(
     search: Experiment,
 ) -> None:
