@@ -16,6 +16,7 @@ from typing import Any
 from django.conf import settings
 from django.db import DatabaseError, InterfaceError, connections
 
+from experiments.decisions.services import reviews
 from experiments.team.services import deliveries
 from experiments.trials.lifecycle.queries.workers import anyone_lives
 from experiments.trials.lifecycle.services import stalled
@@ -33,10 +34,12 @@ logger = logging.getLogger(__name__)
 
 
 def look(closing: threading.Event) -> None:
-    """Look once: tell of what stands still if no worker does, and let old deliveries go."""
+    """Look once: tell of what stands still if no worker does, let proposals expire whose evidence
+    changed, and old deliveries go."""
     if not anyone_lives():
         stalled.look()
         send_due(closing)
+    reviews.expire_stale()
     days = settings.DELIVERIES_KEEP_DAYS
     while days and not closing.is_set():
         if not deliveries.prune(older_than=dt.timedelta(days=days)):

@@ -68,6 +68,10 @@ class StaleEvidence(Conflict):
     """The page showed other evidence than there is now; nothing was recorded."""
 
 
+class ReviewNeeded(Conflict):
+    """A second approver has to confirm this decision; it can be proposed."""
+
+
 class TrialFinished(Conflict):
     """A finished trial never changes; the first result stands."""
 

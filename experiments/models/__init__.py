@@ -1,7 +1,7 @@
 """The records: columns and invariants, no input or output."""
 
 from experiments.models.access import ApiToken, TestOpening
-from experiments.models.decision import Decision
+from experiments.models.decision import Decision, Proposal
 from experiments.models.edge_probe import EdgeProbe
 from experiments.models.experiment import Experiment, ExperimentTag
 from experiments.models.finding import Finding, TrialReading
@@ -40,6 +40,7 @@ __all__ = [
     "ObjectiveCheck",
     "ParameterImportance",
     "Project",
+    "Proposal",
     "PrunedDeliveries",
     "RegisteredModel",
     "Replication",

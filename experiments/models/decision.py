@@ -23,6 +23,13 @@ class Choice(models.TextChoices):
 CHAMPION_CHOICES = (Choice.BASELINE, Choice.ADOPT, Choice.REVERT)
 
 
+def override_words(choice: str, verdict: str) -> str:
+    """An override in words: what the decision goes against."""
+    if verdict == "undecided":
+        return "while undecided"
+    return "on a retrospective verdict" if verdict == choice else "against the verdict"
+
+
 class DecisionQuerySet(models.QuerySet["Decision"]):
     def crowning(self, project: Project | int, target: str = "production") -> Decision | None:
         """The decision that made the project's present champion; None before the first one."""
@@ -88,8 +95,55 @@ class Decision(models.Model):
         """The override in words; empty for a decision with the verdict."""
         if not self.overrides_verdict:
             return ""
-        if self.verdict == "undecided":
-            return "while undecided"
-        return (
-            "on a retrospective verdict" if self.verdict == self.choice else "against the verdict"
+        return override_words(self.choice, self.verdict)
+
+
+class ProposalState(models.TextChoices):
+    PENDING = "pending"
+    CONFIRMED = "confirmed"
+    WITHDRAWN = "withdrawn"
+    EXPIRED = "expired"  # its evidence changed, or its proposer may decide no longer
+
+
+class Proposal(models.Model):
+    """A decision that a second approver has to confirm before it enters the log.
+
+    `state` names the evidence that the proposer saw, as `evidence_state` does; `signature` is made
+    with the key of the log, so that nobody who only owns the database proposes in another's name.
+    """
+
+    project = models.ForeignKey(Project, models.CASCADE, related_name="proposals")
+    replication = models.ForeignKey(Replication, models.CASCADE, related_name="proposals")
+    target = models.CharField(max_length=60, default="production")
+    choice = models.CharField(max_length=21, choices=Choice)
+    verdict = models.CharField(max_length=9)
+    overrides_verdict = models.BooleanField()
+    reason = models.TextField()
+    state = models.CharField(max_length=64)
+    checkpoint = models.BigIntegerField(null=True, blank=True)  # trial whose checkpoint it deploys
+    proposed_by = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, related_name="+")
+    proposed_at = models.DateTimeField()
+    signature = models.CharField(max_length=64)
+    outcome = models.CharField(max_length=9, choices=ProposalState, default=ProposalState.PENDING)
+    closed_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, models.PROTECT, null=True, blank=True, related_name="+"
+    )
+    closed_at = models.DateTimeField(null=True, blank=True)
+    closed_because = models.TextField(blank=True)
+
+    class Meta:
+        ordering = ("pk",)
+        constraints = (
+            models.UniqueConstraint(
+                fields=("replication",),
+                condition=Q(outcome="pending"),
+                name="proposal_one_pending",
+            ),
+            models.CheckConstraint(
+                condition=Q(outcome__in=ProposalState.values), name="proposal_outcome_known"
+            ),
+            models.CheckConstraint(condition=~Q(reason=""), name="proposal_has_a_reason"),
         )
+
+    def __str__(self) -> str:
+        return f"{self.choice} of {self.replication_id}, {self.outcome}"

@@ -24,6 +24,14 @@ class Role(models.TextChoices):
     ADMIN = "admin"
 
 
+class Reviews(models.TextChoices):
+    """Decisions that a second approver confirms before they are recorded."""
+
+    NONE = "none"
+    OVERRIDES = "overrides"  # those against the verdict, or while it is undecided
+    ADOPTS = "adopts"  # overrides and every adopt
+
+
 def only_production() -> list[str]:
     """Targets of a project until somebody names others."""
     return ["production"]
@@ -43,6 +51,9 @@ class Project(models.Model):
     targets = models.JSONField(default=only_production)
     # Whether scores on the test split stay unread until somebody opens them for a replication.
     seals_test = models.BooleanField(default=True, db_default=True)
+    reviews = models.CharField(
+        max_length=9, choices=Reviews, default=Reviews.NONE, db_default=Reviews.NONE
+    )
     created_at = models.DateTimeField(auto_now_add=True)
     archived_at = models.DateTimeField(null=True, blank=True)
 
@@ -56,6 +67,9 @@ class Project(models.Model):
             ),
             models.CheckConstraint(
                 condition=Q(direction__in=Direction.values), name="project_direction_known"
+            ),
+            models.CheckConstraint(
+                condition=Q(reviews__in=Reviews.values), name="project_reviews_known"
             ),
         )
 

@@ -170,5 +170,13 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path(f"{E}seeds/measure/<str:purpose>/", measuring.measure, name="seeds_measure"),
     path(f"{E}decide/", decide.decide_page, name="decide"),
     path(f"{E}decide.md", decide.decide_file, name="decide_file"),
+    path(
+        f"{P}proposals/<int:proposal>/confirm/", decide.confirm_proposal, name="proposal_confirm"
+    ),
+    path(
+        f"{P}proposals/<int:proposal>/withdraw/",
+        decide.withdraw_proposal,
+        name="proposal_withdraw",
+    ),
     path(f"{E}decide/record/", decide.record_decision, name="decide_record"),
 ]

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from django.conf import settings
 
 if TYPE_CHECKING:
-    from experiments.models import Decision
+    from experiments.models import Decision, Proposal
 
 
 def first_previous_hash(project_id: int) -> str:
@@ -40,6 +40,27 @@ def signed_fields(decision: Decision) -> str:
             decision.decided_by_name,
             decision.decided_at.astimezone(dt.UTC).isoformat(),
             decision.previous_hash,
+        ],
+        ensure_ascii=False,
+    )
+
+
+def signed_proposal(proposal: Proposal) -> str:
+    """Canonical text of what somebody proposed; no decision signs such a text."""
+    return json.dumps(
+        [
+            "proposal",
+            proposal.project_id,
+            proposal.replication_id,
+            proposal.target,
+            proposal.choice,
+            proposal.verdict,
+            proposal.overrides_verdict,
+            proposal.reason,
+            proposal.state,
+            proposal.checkpoint,
+            proposal.proposed_by_id,
+            proposal.proposed_at.astimezone(dt.UTC).isoformat(),
         ],
         ensure_ascii=False,
     )

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 from ninja import Field, Schema
 from pydantic import AliasChoices, SerializerFunctionWrapHandler, model_serializer
 
+from experiments.decisions.queries.proposals import ProposalRow
 from experiments.decisions.registered_models import AdoptedVersion
 from experiments.design.api.experiment_schemas import LONGEST_FILE
 from experiments.design.objective_code import PackageCode
@@ -45,6 +46,15 @@ class ConfigurationOut(Schema):
         return found
 
 
+class ConfirmationOut(Schema):
+    """The second approver of a decision; frozen into its signed evidence."""
+
+    by: str
+    reason: str
+    proposed_at: datetime
+    confirmed_at: datetime
+
+
 class DecisionOut(Schema):
     """An entry of the log."""
 
@@ -63,6 +73,7 @@ class DecisionOut(Schema):
     model: AdoptedVersion | None
     decided_by: str
     decided_at: datetime
+    confirmation: ConfirmationOut | None = None
     previous_hash: str
     hash: str
 
@@ -111,6 +122,13 @@ class DecisionIn(Strict):
     checkpoint: Annotated[int, Field(ge=1, lt=2**63)] | None = Field(
         default=None, description="id of the candidate's replicate whose checkpoint is deployed"
     )
+
+
+class WithdrawalIn(Strict):
+    reason: Text = ""
+
+
+ProposalOut = schema_of(ProposalRow, "ProposedDecision", also="override")
 
 
 class RevertIn(Strict):

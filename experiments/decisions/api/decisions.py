@@ -6,30 +6,40 @@ from typing import Any
 
 from ninja import Router, Status
 
-from experiments.decisions.api.decision_schemas import DecisionIn, DecisionOut, RevertIn
-from experiments.decisions.queries import champion
+from experiments.decisions.api.decision_schemas import (
+    DecisionIn,
+    DecisionOut,
+    ProposalOut,
+    RevertIn,
+    WithdrawalIn,
+)
+from experiments.decisions.queries import champion, proposals
 from experiments.decisions.queries.baselines import newest_baseline
-from experiments.decisions.services import baselines, champions
-from experiments.decisions.services import decisions as services
+from experiments.decisions.queries.proposals import Proposal
+from experiments.decisions.services import baselines, champions, reviews
 from experiments.design.api.experiment_schemas import ReasonIn
 from experiments.design.queries.experiments import get_experiment
 from experiments.errors import NotFound
 from experiments.team.api import auth
 from experiments.verdict.queries.replication_state import get_replication, replication_state
 from experiments.web import api_bodies
+from experiments.web.api_schemas import answer
 from experiments.web.requests import TokenRequest
 
 router = Router(tags=["decisions"])
 _DECIDED = {201: DecisionOut, **auth.WRITE_ERRORS}
+_PROPOSED = {202: ProposalOut, **_DECIDED}
 
 
 @router.post(
     "/{slug}/experiments/{name}/decisions",
-    response=_DECIDED,
+    response=_PROPOSED,
     openapi_extra=api_bodies.described(DecisionIn),
 )
 def record_decision(request: TokenRequest, slug: str, name: str) -> Any:
     """Write a decision with its evidence frozen; evidence that changed since is refused.
+
+    Where the project wants a second approver for it, it is proposed instead (202).
 
     `replication` is the newest one's first undecided candidate unless it is told.
     """
@@ -39,7 +49,7 @@ def record_decision(request: TokenRequest, slug: str, name: str) -> Any:
     newest = replication_state(experiment.pk)
     number = asked.replication or (newest.id if newest else None)
     replication = get_replication(access, experiment, number) if number else None
-    made = services.record(
+    made = reviews.decide(
         access=access,
         experiment=experiment,
         choice=asked.choice,
@@ -50,7 +60,46 @@ def record_decision(request: TokenRequest, slug: str, name: str) -> Any:
         target=asked.target,
         checkpoint=asked.checkpoint,
     )
+    if isinstance(made, Proposal):
+        return Status(202, proposals.as_row(made))
     return Status(201, champion.as_document(made))
+
+
+@router.get(
+    "/{slug}/proposals",
+    response={200: answer("Proposals", proposals=[ProposalOut]), **auth.READ_ERRORS},
+)
+def list_proposals(request: TokenRequest, slug: str, pending: bool = True) -> Any:
+    """Decisions that wait for a second approver, oldest first; all of them with pending=false."""
+    return {"proposals": proposals.proposals_of(auth.reading(request, slug), pending=pending)}
+
+
+@router.post(
+    "/{slug}/proposals/{int:proposal}/confirm",
+    response=_DECIDED,
+    openapi_extra=api_bodies.described(ReasonIn),
+)
+def confirm_proposal(request: TokenRequest, slug: str, proposal: int) -> Any:
+    """Record what another approver proposed, with both reasons."""
+    access = auth.deciding(request, slug)
+    found = proposals.find_proposal(access, proposal)
+    reason = api_bodies.read(request, ReasonIn).reason
+    made = reviews.confirm(access=access, proposal=found, reason=reason)
+    return Status(201, champion.as_document(made))
+
+
+@router.post(
+    "/{slug}/proposals/{int:proposal}/withdraw",
+    response={204: None, **auth.WRITE_ERRORS},
+    openapi_extra=api_bodies.described(WithdrawalIn),
+)
+def withdraw_proposal(request: TokenRequest, slug: str, proposal: int) -> Any:
+    """Withdraw a proposal, or decline that of another approver."""
+    access = auth.deciding(request, slug)
+    found = proposals.find_proposal(access, proposal)
+    reason = api_bodies.read(request, WithdrawalIn).reason
+    reviews.withdraw(access=access, proposal=found, reason=reason)
+    return Status(204, None)
 
 
 @router.post("/{slug}/revert", response=_DECIDED, openapi_extra=api_bodies.described(RevertIn))

@@ -12,12 +12,14 @@ from django.views.decorators.http import require_POST, require_safe
 
 from experiments.analysis.seeds.power import SeedsNeeded
 from experiments.decisions.pages.decision_text import open_markdown
-from experiments.decisions.services import decisions
+from experiments.decisions.queries.proposals import Proposal, find_proposal, pending_on
+from experiments.decisions.services import decisions, reviews
 from experiments.design.queries.experiments import find_experiment
-from experiments.team.pages.access import attempted, in_project, required, whole_number
+from experiments.team.pages.access import attempted, done, in_project, required, whole_number
 from experiments.team.queries.access import Access, people_who_may
 from experiments.trials.artifacts.queries import deployables
 from experiments.verdict.evidence.evidence import Evidence, evaluate
+from experiments.verdict.evidence.evidence_state import changed_parts
 from experiments.verdict.evidence.planning import earlier_spread, seeds_still_needed
 from experiments.verdict.pages.candidates import asked, to_page
 from experiments.verdict.pages.measuring import measuring
@@ -34,12 +36,21 @@ from experiments.verdict.services import replications
 def decide_page(request: HttpRequest, access: Access, name: str) -> HttpResponse:
     """Everything the decision rests on, and the buttons that make it."""
     parts = path_context(access, required(find_experiment(access, name)), candidate=asked(request))
+    context = _evidence_context(parts)
+    approvers = people_who_may(access.project_id, "approver")
     context = {
         **shared_context(parts),
-        **_evidence_context(parts),
+        **context,
         "targets": access.targets,
+        "reviewed": {
+            choice: decisions.needs_review(
+                access.reviews, choice, choice in context.get("overriding", ())
+            )
+            for choice in ("adopt", "reject")
+        },
         "reason": request.session.pop(f"reason-{parts.experiment.pk}", ""),
-        "approvers": () if access.can_decide else people_who_may(access.project_id, "approver"),
+        "approvers": approvers,
+        "others": [name for name in approvers if name != access.username],
     }
     return render(request, "experiments/decide.html", context)
 
@@ -54,10 +65,13 @@ def _evidence_context(parts: PathContext) -> dict[str, Any]:
     looks = evidence.schedule.looks
     following = next((look for look in looks if look > replication.pairs_queued), None)
     page = evidence_page(evidence.document(), judged=verdict is not None)
+    proposal = pending_on(replication.pk)
     return {
         "replication": state,
         "to_candidate": f"?candidate={state.position}" if len(state.candidates) > 1 else "",
         "evidence": page,
+        "proposal": proposal,
+        "expired": proposal and changed_parts(proposal.state, evidence.state),
         "checks": checks_of(page),
         "waiting": evidence.waiting,
         "measuring": measuring(parts.experiment, replication.candidate),
@@ -118,7 +132,7 @@ def record_decision(request: HttpRequest, access: Access, name: str) -> HttpResp
         replication = required(find_replication(access, parts.experiment, state.id))
     made = attempted(
         request,
-        lambda: decisions.record(
+        lambda: reviews.decide(
             access=access,
             experiment=parts.experiment,
             choice=choice,
@@ -133,8 +147,43 @@ def record_decision(request: HttpRequest, access: Access, name: str) -> HttpResp
     if made is None:
         request.session[f"reason-{parts.experiment.pk}"] = reason[:10_000]
         return to_page(request, "decide", access, name)
+    if isinstance(made, Proposal):
+        messages.success(request, "Proposed. Another approver has to confirm it.")
+        return to_page(request, "decide", access, name)
     messages.success(request, f"Recorded as decision {made.sequence}. It cannot be changed.")
     return redirect("decision", access.slug, made.sequence)
+
+
+@require_POST
+@in_project
+def confirm_proposal(request: HttpRequest, access: Access, proposal: int) -> HttpResponse:
+    """Record what another approver proposed, with both reasons."""
+    found = find_proposal(access, proposal)
+    made = attempted(
+        request,
+        lambda: reviews.confirm(
+            access=access, proposal=found, reason=request.POST.get("reason", "")
+        ),
+    )
+    if made is None:
+        return redirect("decide", access.slug, found.replication.experiment.name)
+    messages.success(request, f"Confirmed and recorded as decision {made.sequence}.")
+    return redirect("decision", access.slug, made.sequence)
+
+
+@require_POST
+@in_project
+def withdraw_proposal(request: HttpRequest, access: Access, proposal: int) -> HttpResponse:
+    """Withdraw a proposal, or decline that of another approver."""
+    found = find_proposal(access, proposal)
+    done(
+        request,
+        lambda: reviews.withdraw(
+            access=access, proposal=found, reason=request.POST.get("reason", "")
+        ),
+        "The proposal is withdrawn; nothing was recorded.",
+    )
+    return redirect("decide", access.slug, found.replication.experiment.name)
 
 
 @require_POST

@@ -22,6 +22,8 @@ def decision_markdown(decision: DecisionRecord, page: EvidencePage, access: Acce
     if document.get("goal"):
         lines += ["", f"> {document['goal']}"]
     lines += ["", "## Reason", "", decision.reason, ""]
+    if second := decision.confirmation:
+        lines += [f"## Confirmed by {second.by}", "", second.reason, ""]
     lines += _verdict(page)
     if decision.override:
         lines += [f"**Decided {decision.override}.**", ""]

@@ -27,7 +27,7 @@ from experiments.web.streaming import download
 
 COLUMNS = (
     *("sequence", "choice", "target", "experiment", "verdict", "override", "gain"),
-    *("by", "at", "reason"),
+    *("by", "at", "reason", "confirmed_by", "confirmation"),
 )
 
 
@@ -112,6 +112,8 @@ def decisions_csv(request: HttpRequest, access: Access) -> HttpResponse:
             row.decided_at.isoformat(),
             row.reason,
         ]
+        second = row.confirmation
+        cells += [second.by if second else "", second.reason if second else ""]
         table.writerow([inert(cell) if isinstance(cell, str) else cell for cell in cells])
     return answer
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from django.db.models import Max, QuerySet
 
+from experiments.decisions.queries.proposals import confirmation_of
 from experiments.decisions.registered_models import adopted_version
 from experiments.design.objective_code import ObjectiveCode, recorded_code
 from experiments.errors import NotFound
@@ -73,8 +74,10 @@ def sentence(decision: Decision) -> str:
     """The decision in one line: person, choice, subject."""
     about = f" on {decision.experiment.name}" if decision.experiment else ""
     against = f", {decision.override}" if decision.override else ""
+    confirmed = confirmation_of(json.loads(decision.evidence or "{}"))
+    second = f", confirmed by {confirmed.by}" if confirmed else ""
     return (
-        f"{decision.decided_by_name} decided{about}: {decision.choice}{against} "
+        f"{decision.decided_by_name} decided{about}: {decision.choice}{against}{second} "
         f"({decision.target}, decision {decision.sequence})."
     )
 
@@ -106,6 +109,7 @@ def message_as_sent(project_id: int, document: Mapping[str, Any]) -> dict[str, A
 
 def as_document(decision: Decision) -> dict[str, Any]:
     """A decision as plain data, without its evidence."""
+    confirmation = confirmation_of(json.loads(decision.evidence or "{}"))
     return {
         "project": decision.project.slug,
         "target": decision.target,
@@ -122,6 +126,7 @@ def as_document(decision: Decision) -> dict[str, Any]:
         "model": asdict(version) if (version := adopted_version(decision)) else None,
         "decided_by": decision.decided_by_name,
         "decided_at": decision.decided_at.isoformat(),
+        "confirmation": asdict(confirmation) if confirmation else None,
         "previous_hash": decision.previous_hash,
         "hash": decision.hash,
     }

@@ -9,6 +9,7 @@ from typing import Any
 
 from django.db.models import Q, QuerySet
 
+from experiments.decisions.queries.proposals import Confirmation, confirmation_of
 from experiments.models import Configuration, Decision
 from experiments.models.decision import Choice
 from experiments.team.queries.access import Access
@@ -30,6 +31,7 @@ class DecisionRow:
     decided_by: str
     decided_at: datetime
     gain: float | None
+    confirmation: Confirmation | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +48,7 @@ class DecisionRecord:
     reason: str
     decided_by: str
     decided_at: datetime
+    confirmation: Confirmation | None
     evidence: dict[str, Any]
     candidate: dict[str, Any]
     baseline: dict[str, Any]
@@ -108,6 +111,7 @@ def find_decision(access: Access, sequence: int) -> DecisionRecord | None:
         reason=row.reason,
         decided_by=row.decided_by_name,
         decided_at=row.decided_at,
+        confirmation=confirmation_of(evidence),
         evidence=evidence if isinstance(evidence, dict) else {},
         candidate=_document(row.candidate),
         baseline=_document(row.baseline),
@@ -136,6 +140,7 @@ def _row(decision: Decision) -> DecisionRow:
         decided_by=decision.decided_by_name,
         decided_at=decision.decided_at,
         gain=gain if isinstance(gain, int | float) else None,
+        confirmation=confirmation_of(evidence),
     )
 
 

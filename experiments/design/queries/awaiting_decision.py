@@ -8,8 +8,8 @@ from datetime import datetime
 
 from django.db.models import Exists, OuterRef, Q, Subquery
 
-from experiments.models import Decision, Replication, Trial
-from experiments.models.decision import Choice
+from experiments.models import Decision, Proposal, Replication, Trial
+from experiments.models.decision import Choice, ProposalState
 from experiments.models.replication import Purpose
 from experiments.models.trial import FailureKind, Side, TrialState
 
@@ -31,9 +31,12 @@ class AwaitingDecision:
 def awaiting_decision(project_ids: Iterable[int]) -> dict[int, tuple[AwaitingDecision, ...]]:
     """A project's experiments whose look is complete and undecided, the oldest first.
 
+    Without those that somebody has proposed a decision on.
+
     One query, whatever the number of projects.
     """
     decided = Decision.objects.filter(replication=OuterRef("pk")).exclude(choice=Choice.CONTINUE)
+    proposed = Proposal.objects.filter(replication=OuterRef("pk"), outcome=ProposalState.PENDING)
     runs = Trial.objects.filter(
         Q(study__replication=OuterRef("pk"))
         | Q(study__replication=OuterRef("first_of_group"), study__side=Side.BASELINE),
@@ -43,6 +46,7 @@ def awaiting_decision(project_ids: Iterable[int]) -> dict[int, tuple[AwaitingDec
     rows = (
         Replication.objects.filter(
             ~Exists(decided),
+            ~Exists(proposed),
             ~Exists(runs.filter(_OPEN | _ACCIDENT)),
             experiment__project__in=project_ids,
             experiment__archived_at__isnull=True,

@@ -24,7 +24,7 @@ from experiments.web.requests import TokenRequest
 router = Router(tags=["projects"])
 _ROW = schema_of(
     ProjectRow,
-    without="under_way champions decided to_decide can_decide log_problems",
+    without="under_way champions decided to_decide proposals can_decide log_problems",
 )
 _PROJECT = schema_of(
     Access, "Project", without="user project_id archived", champion=Champion | None

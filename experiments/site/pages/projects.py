@@ -43,7 +43,7 @@ ORDER_WORDS = {
 def projects_page(request: PersonRequest) -> HttpResponse:
     """Home: what waits for a decision, then every project with its champion."""
     rows = list_projects(request.user)
-    context = {**_home(rows), "cursor": _mark(rows), "section": "projects"}
+    context = {**_home(request, rows), "cursor": _mark(rows), "section": "projects"}
     return render(request, "projects/list.html", context)
 
 
@@ -55,13 +55,13 @@ def projects_live(request: PersonRequest) -> HttpResponse:
     mark = _mark(rows)
     if mark == request.GET.get("since"):
         return HttpResponse(status=204)
-    cards = render_to_string("projects/_cards.html", _home(rows), request)
+    cards = render_to_string("projects/_cards.html", _home(request, rows), request)
     again = any(row.under_way for row in rows)
     return JsonResponse({"since": mark, "again": again, "parts": {"projects": cards}})
 
 
-def _home(rows: tuple[ProjectRow, ...]) -> dict[str, Any]:
-    return {"projects": rows, "inbox": inbox_of(rows)}
+def _home(request: PersonRequest, rows: tuple[ProjectRow, ...]) -> dict[str, Any]:
+    return {"projects": rows, "inbox": inbox_of(rows, request.user.get_username())}
 
 
 def _mark(rows: tuple[ProjectRow, ...]) -> str:

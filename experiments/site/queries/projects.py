@@ -14,6 +14,7 @@ from django.db.models.functions import RowNumber
 from django.utils import timezone
 
 from experiments.charts.sparkline import Sparkline, sparkline
+from experiments.decisions.queries.proposals import ProposalRow, pending_by_project
 from experiments.design.queries.awaiting_decision import AwaitingDecision, awaiting_decision
 from experiments.models import Decision, Experiment, Membership, Project, Trial
 from experiments.models.decision import CHAMPION_CHOICES, Choice
@@ -74,6 +75,7 @@ class ProjectRow:
     champions: tuple[Champion, ...]  # the latest, oldest first
     decided: tuple[RecentDecision, ...]  # the latest, newest first
     to_decide: tuple[AwaitingDecision, ...]
+    proposals: tuple[ProposalRow, ...]  # that wait for a second approver
     failing: tuple[str, ...]  # searches without a complete trial: paused for it, or ended lately
     can_decide: bool
     log_problems: tuple[str, ...] = ()  # of a decision log that is not what was written
@@ -87,7 +89,8 @@ class ProjectRow:
 
 @dataclass(frozen=True, slots=True)
 class InboxItem:
-    """A decision that is due; `may_act`: the person who looks may make it."""
+    """A decision that is due, or proposed and to be confirmed; `may_act`: the person who looks
+    may do so. `since`: the last replicate's end, or the proposal."""
 
     project: str
     project_name: str
@@ -95,6 +98,7 @@ class InboxItem:
     pairs: int
     since: dt.datetime | None
     may_act: bool
+    proposal: ProposalRow | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +123,7 @@ def list_projects(user: User) -> tuple[ProjectRow, ...]:
     decided = _decided(projects)
     under_way = _under_way(projects)
     wanted = awaiting_decision(each.pk for each in projects)
+    proposals = pending_by_project(projects)
     logs = check_logs({each.pk: each.slug for each in projects})
     failing = _failing(projects)
     return tuple(
@@ -135,6 +140,7 @@ def list_projects(user: User) -> tuple[ProjectRow, ...]:
             champions=champions.get(each.pk, ()),
             decided=decided.get(each.pk, ()),
             to_decide=wanted.get(each.pk, ()),
+            proposals=proposals.get(each.pk, ()),
             failing=failing.get(each.pk, ()),
             can_decide=_includes(each.role, Role.APPROVER),
             log_problems=logs[each.pk].problems,
@@ -143,13 +149,20 @@ def list_projects(user: User) -> tuple[ProjectRow, ...]:
     )
 
 
-def inbox_of(rows: Iterable[ProjectRow]) -> tuple[InboxItem, ...]:
+def inbox_of(rows: Sequence[ProjectRow], username: str) -> tuple[InboxItem, ...]:
     """Every decision that is due: those that the person may make first, the oldest first."""
     found = [
         InboxItem(row.slug, row.name, each.experiment, each.pairs, each.since, row.can_decide)
         for row in rows
         for each in row.to_decide
     ]
+    for row in rows:
+        for wish in row.proposals:
+            may = row.can_decide and wish.proposed_by != username
+            item = InboxItem(
+                row.slug, row.name, wish.experiment, 0, wish.proposed_at, may, proposal=wish
+            )
+            found.append(item)
     return tuple(sorted(found, key=_by_age))
 
 

@@ -44,6 +44,11 @@ class SettingsIn(Strict):
     margin: float | None = None
     smallest_gain: float | None = None
     targets: list[Text] | None = Field(default=None, max_length=100)
+    reviews: Text | None = Field(
+        default=None,
+        description="Decisions that a second approver confirms: none, overrides, or adopts "
+        "(overrides and every adopt)",
+    )
 
 
 @router.get(
@@ -125,7 +130,7 @@ def invite_member(request: TokenRequest, slug: str) -> Any:
     openapi_extra=api_bodies.described(SettingsIn),
 )
 def change_settings(request: TokenRequest, slug: str) -> Any:
-    """The project's name, the defaults of its experiments, and its targets."""
+    """The project's name, the defaults of its experiments, its targets and its reviews."""
     access = auth.administering(request, slug)
     asked = api_bodies.read(request, SettingsIn).dict(exclude_unset=True)
     changed = {
@@ -136,6 +141,7 @@ def change_settings(request: TokenRequest, slug: str) -> Any:
         "margin": access.margin,
         "smallest_gain": access.smallest_gain,
         "targets": access.targets,
+        "reviews": access.reviews,
     }
     projects.change(
         access=access,

@@ -30,6 +30,10 @@ class SettingsForm(forms.Form):
     margin = forms.FloatField(min_value=0)
     smallest_gain = forms.FloatField(required=False)
     targets = forms.CharField(max_length=2000)
+    reviews = forms.CharField(max_length=20, required=False)
+
+    def clean_reviews(self) -> str:
+        return self.cleaned_data["reviews"] or "none"
 
     def clean_targets(self) -> list[str]:
         return [word for word in re.split(r"[\s,]+", self.cleaned_data["targets"]) if word]

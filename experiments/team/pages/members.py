@@ -40,6 +40,11 @@ MAY = {
     "approver": "also decide",
     "admin": "also manage members, settings, webhooks and deletion",
 }
+REVIEWS = {
+    "none": "none: an approver decides alone",
+    "overrides": "decisions against the verdict, or while it is undecided",
+    "adopts": "those, and every adopt",
+}
 
 
 @never_cache
@@ -203,6 +208,7 @@ def settings_page(request: HttpRequest, access: Access) -> HttpResponse:
         "margin": access.margin,
         "smallest_gain": access.smallest_gain,
         "targets": ", ".join(access.targets),
+        "reviews": access.reviews,
     }
     form = SettingsForm(request.POST or None, initial=initial)
 
@@ -213,7 +219,13 @@ def settings_page(request: HttpRequest, access: Access) -> HttpResponse:
     if request.method == "POST" and _try(form, change):
         messages.success(request, "The settings are saved.")
         return redirect("project_settings", access.slug)
-    context = {"project": access, "section": "settings", "form": form}
+    context = {
+        "project": access,
+        "section": "settings",
+        "form": form,
+        "reviews": REVIEWS,
+        "approvers": people_who_may(access.project_id, "approver"),
+    }
     return render(request, "projects/settings.html", context, status=400 if form.errors else 200)
 
 

@@ -43,6 +43,7 @@ class Access:
     margin: float
     smallest_gain: float | None
     targets: tuple[str, ...]
+    reviews: str
     archived: bool
     role: str
 
@@ -157,6 +158,7 @@ def _access(user: User, project: Project, role: str) -> Access:
         margin=project.margin,
         smallest_gain=project.smallest_gain,
         targets=tuple(project.targets),
+        reviews=project.reviews,
         archived=project.archived_at is not None,
         role=str(role),
     )

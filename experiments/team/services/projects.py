@@ -11,7 +11,7 @@ from django.db import IntegrityError, transaction
 
 from experiments.errors import Conflict, NotAllowed, Problem, VerdictError
 from experiments.models import Membership, Project
-from experiments.models.project import SLUG, SLUG_WORDS, Direction, Role
+from experiments.models.project import SLUG, SLUG_WORDS, Direction, Reviews, Role
 from experiments.team.queries.access import Access
 
 MOST_TARGETS = 20
@@ -93,8 +93,10 @@ def change(
     margin: float,
     smallest_gain: float | None,
     targets: Sequence[str],
+    reviews: str,
 ) -> None:
-    """Change the name, the defaults of new experiments and the targets, all or nothing.
+    """Change the name, the defaults of new experiments, the targets and which decisions a second
+    approver confirms, all or nothing.
 
     The official metric and its direction stay: every comparison so far rests on them.
 
@@ -106,12 +108,14 @@ def change(
     access.require(Role.ADMIN)
     metric, direction = access.official_metric, access.direction
     problems = _problems(access.slug, name, metric, direction, margin, smallest_gain)
+    if reviews not in Reviews.values:
+        problems.append(Problem("reviews", f"want one of {', '.join(Reviews.values)}"))
     if problems:
         raise VerdictError("The settings have errors.", problems)
     with transaction.atomic():
         set_targets(access=access, targets=targets)
         Project.objects.filter(pk=access.project_id).update(
-            name=name.strip(), margin=margin, smallest_gain=smallest_gain
+            name=name.strip(), margin=margin, smallest_gain=smallest_gain, reviews=reviews
         )
 
 

@@ -174,6 +174,8 @@ PAGES: dict[str, Row] = {
     "projects/<slug:slug>/experiments/<str:name>/seeds/measure/<str:purpose>/": Row(POST=EDIT),
     "projects/<slug:slug>/experiments/<str:name>/decide/": Row(GET=READ),
     "projects/<slug:slug>/experiments/<str:name>/decide.md": Row(GET=READ),
+    "projects/<slug:slug>/proposals/<int:proposal>/confirm/": Row(POST="302 404 403 403 302 302"),
+    "projects/<slug:slug>/proposals/<int:proposal>/withdraw/": Row(POST="302 404 403 403 302 302"),
     "projects/<slug:slug>/experiments/<str:name>/decide/record/": Row(
         POST="302 404 403 403 302 302"
     ),
@@ -215,6 +217,12 @@ API: dict[str, Row] = {
     "api/v1/projects/<slug>/decisions": Row(GET=READ_API),
     "api/v1/projects/<slug>/decisions/<int:sequence>": Row(GET=READ_API),
     "api/v1/projects/<slug>/experiments/<name>/decisions": Row(POST="401 404 403 403 409 409"),
+    "api/v1/projects/<slug>/proposals": Row(GET=READ_API),
+    # Its signature is none: nobody confirms it.
+    "api/v1/projects/<slug>/proposals/<int:proposal>/confirm": Row(POST="401 404 403 403 409 409"),
+    "api/v1/projects/<slug>/proposals/<int:proposal>/withdraw": Row(
+        POST="401 404 403 403 204 204"
+    ),
     "api/v1/projects/<slug>/revert": Row(POST="401 404 403 403 409 409"),
     "api/v1/projects/<slug>/baseline/record": Row(POST="401 404 404 404 404 404"),
     "api/v1/projects/<slug>/baseline": Row(GET=READ_API, POST="401 404 403 409 409 409"),

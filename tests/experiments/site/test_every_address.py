@@ -28,6 +28,7 @@ from experiments.models import (
     Membership,
     ObjectiveCheck,
     Project,
+    Proposal,
     RunsView,
     Trial,
     Webhook,
@@ -82,7 +83,16 @@ def values() -> dict[str, str]:
     finding = cast.finding(experiment)
     replication = cast.repeated(experiment, looks=(4,))
     cast.decide(replication, "adopt")
-    cast.person("root")
+    proposal = Proposal.objects.create(
+        project=digits,
+        replication=replication,
+        choice="reject",
+        verdict="adopt",
+        overrides_verdict=True,
+        reason="No.",
+        proposed_by=cast.person("root"),
+        proposed_at=cast.START,
+    )
     hook = Webhook.objects.create(
         project=digits, address="https://example.org/", nonce="n" * 40, created_by=ada
     )
@@ -128,6 +138,7 @@ def values() -> dict[str, str]:
         "target": "production",
         "purpose": "training_seed",
         "finding": str(finding.pk),
+        "proposal": str(proposal.pk),
         "replication": str(replication.pk),
         "sequence": "1",
         "webhook": str(hook.pk),
@@ -254,7 +265,7 @@ def test_things_of_another_project_are_not_reached_through_ones_own(
 
 # What a token without the scope may ask with POST: nothing is written there.
 ASKS_ONLY = {"api/v1/projects/<slug>/check-experiment"}
-DECIDES = ("/decisions", "/revert", "/baseline/record", "/baseline/known")
+DECIDES = ("/decisions", "/confirm", "/withdraw", "/revert", "/baseline/record", "/baseline/known")
 
 
 def changing(values: dict[str, str]) -> Iterator[tuple[str, str]]:

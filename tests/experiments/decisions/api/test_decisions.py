@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from experiments.models import Decision, Replication
+from experiments.models import Decision, Membership, Replication
 from tests import cast
 from tests.experiments.asking_programs import HERE, Program
 
@@ -117,3 +117,31 @@ def test_a_model_from_before_is_entered_as_decision_0() -> None:
     assert program.post(f"{HERE}/baseline/known", body | {"scores": []})[0] == 400
     status, made = program.post(f"{HERE}/baseline/known", body)
     assert status == 201 and (made["sequence"], made["choice"]) == (0, "baseline")
+
+
+def test_a_proposal_waits_for_another_approvers_token(replication: Replication) -> None:
+    program, ben = Program(), Program("ben", ("read",))
+    status, _ = program.ask("PUT", f"{HERE}/settings", {"reviews": "sometimes"})
+    assert status == 400
+    status, _ = program.ask("PUT", f"{HERE}/settings", {"reviews": "adopts"})
+    assert status == 204 and program.get(HERE)["reviews"] == "adopts"
+    status, proposal = program.post(f"{ONE}/decisions", _body(program, replication))
+    assert (status, proposal["outcome"], proposal["proposed_by"]) == (202, "pending", "ada")
+    assert ben.ask("GET", f"{HERE}/champion")[0] == 404, "no deployment sees it"
+    assert ben.get(f"{HERE}/decisions")["total"] == 0
+    assert ben.get(f"{HERE}/proposals")["proposals"] == [proposal]
+    confirm = f"{HERE}/proposals/{proposal['id']}/confirm"
+    assert program.post(confirm, {"reason": "Me again."})[0] == 403
+    Membership.objects.create(
+        user=cast.person("eve"), project=replication.experiment.project, role="approver"
+    )
+    eve = Program("eve")
+    assert eve.post(confirm, {"reason": " "})[0] == 400
+    status, made = eve.post(confirm, {"reason": "The seeds agree."})
+    assert status == 201, made
+    assert (made["decided_by"], made["confirmation"]["by"]) == ("ada", "eve")
+    champion = ben.get(f"{HERE}/champion")
+    assert champion["decision"]["confirmation"]["reason"] == "The seeds agree."
+    assert eve.post(confirm, {"reason": "Twice."})[0] == 409
+    assert ben.get(f"{HERE}/proposals")["proposals"] == []
+    assert len(ben.get(f"{HERE}/proposals?pending=false")["proposals"]) == 1

@@ -12,6 +12,9 @@ from experiments.models import (
     Decision,
     Experiment,
     Finding,
+    Membership,
+    Project,
+    Proposal,
     SeriesBatch,
     TestOpening,
     Trial,
@@ -387,3 +390,47 @@ def spoil(experiment: Experiment, change: str) -> None:
     else:
         SeriesBatch.objects.filter(trial__in=runs).delete()
         runs.update(**broken)
+
+
+def test_an_override_is_proposed_confirmed_by_another_and_both_reasons_are_read(
+    client: Client, repeated: Experiment
+) -> None:
+    Project.objects.update(reviews="overrides")
+    Membership.objects.create(user=cast.person("eve"), project=repeated.project, role="approver")
+    text = page(client, repeated)
+    assert "Propose to reject" in text and "Adopt candidate" in text
+    text = press(client, repeated, text, choice="reject", override="on", reason="Too dear.")
+    assert "Another approver has to confirm it" in text and "Withdraw proposal" in text
+    assert "Waits for eve" in text and "Confirm reject" not in text
+    assert "Confirm reject" not in page(client, repeated, "cleo")
+    assert "ada proposed reject" in client.get("/").content.decode()
+    text = page(client, repeated, "eve")
+    assert "Confirm reject" in text and "Too dear." in text and "against the verdict" in text
+    home = client.get("/").content.decode()
+    assert f'aria-label="Review {repeated.name}"' in home
+    confirm = f"/projects/digits/proposals/{Proposal.objects.get().pk}/confirm/"
+    assert "A decision needs a reason" in client.post(confirm, follow=True).content.decode()
+    text = client.post(confirm, {"reason": "So is serving."}, follow=True).content.decode()
+    assert "Confirmed by eve" in text and "So is serving." in text and "Too dear." in text
+    assert "confirmed by eve" in client.get("/projects/digits/decisions/").content.decode()
+    rows = client.get("/projects/digits/decisions.csv").content.decode()
+    assert "eve,So is serving." in rows
+    assert "## Confirmed by eve" in client.get("/projects/digits/decisions/1.md").content.decode()
+    assert "ada proposed" not in client.get("/").content.decode()
+
+
+def test_an_expired_proposal_says_what_changed_and_leaves_the_form(
+    client: Client, repeated: Experiment
+) -> None:
+    Project.objects.update(reviews="adopts")
+    press(client, repeated, page(client, repeated))
+    replication = repeated.replications.get()
+    client.post(cast.address(repeated, f"seeds/{replication.pk}/open-test/"))
+    text = page(client, repeated)
+    assert "has expired: the openings of test scores changed" in text
+    assert "Propose to adopt" in text
+    press(client, repeated, text)
+    assert [each.outcome for each in Proposal.objects.all()] == ["expired", "pending"]
+    withdraw = f"/projects/digits/proposals/{Proposal.objects.latest('pk').pk}/withdraw/"
+    text = client.post(withdraw, follow=True).content.decode()
+    assert "The proposal is withdrawn" in text and "Propose to adopt" in text

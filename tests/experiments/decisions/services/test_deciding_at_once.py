@@ -2,27 +2,30 @@
 
 from __future__ import annotations
 
+import json
 import threading
 from collections.abc import Callable, Sequence
 
 import pytest
 from django.db import connections
 
-from experiments.decisions.services import champions, decisions
-from experiments.errors import Conflict, VerdictError
-from experiments.models import Decision, Membership, Project, Replication
+from experiments.decisions.queries.proposals import confirmation_of
+from experiments.decisions.services import champions, decisions, reviews
+from experiments.errors import Conflict, StaleEvidence, VerdictError
+from experiments.models import Decision, Membership, Project, Proposal, Replication
 from experiments.verdict.decision_chain import first_previous_hash
 from experiments.verdict.evidence import evidence
+from experiments.verdict.services import replications
 from tests import cast
 
 pytestmark = pytest.mark.django_db(transaction=True)
-Attempt = Callable[[], Decision]
+Attempt = Callable[[], object]
 
 
-def _at_once(*attempts: Attempt) -> list[Decision | VerdictError]:
+def _at_once(*attempts: Attempt) -> list[object]:
     """What each of them got, in order."""
     start = threading.Barrier(len(attempts))
-    got: dict[int, Decision | VerdictError] = {}
+    got: dict[int, object] = {}
 
     def press(place: int, attempt: Attempt) -> None:
         try:
@@ -44,7 +47,7 @@ def _at_once(*attempts: Attempt) -> list[Decision | VerdictError]:
     return [got[place] for place in range(len(attempts))]
 
 
-def _one_won(got: Sequence[Decision | VerdictError]) -> tuple[Decision, Conflict]:
+def _one_won(got: Sequence[object]) -> tuple[Decision, Conflict]:
     won = [each for each in got if isinstance(each, Decision)]
     lost = [each for each in got if isinstance(each, Conflict)]
     assert len(won) == len(lost) == 1, got
@@ -119,3 +122,71 @@ def test_decisions_on_different_experiments_at_once_form_one_chain() -> None:
     assert [each.sequence for each in log] == [1, 2, 3, 4]
     before = [first_previous_hash(project.pk), *(each.hash for each in log[:-1])]
     assert [each.previous_hash for each in log] == before
+
+
+def test_two_confirm_at_once_and_one_decision_is_recorded() -> None:
+    project = cast.project(reviews="overrides")
+    _second_approver(project)
+    Membership.objects.create(user=cast.person("joe"), project=project, role="approver")
+    held = cast.repeated(cast.finished_search("wider", trials_per_arm=2), looks=(10,))
+    proposal = _propose(held)
+
+    def confirm(who: str) -> Attempt:
+        return lambda: reviews.confirm(
+            access=cast.access(cast.person(who), project), proposal=proposal, reason="Yes."
+        )
+
+    won, lost = _one_won(_at_once(confirm("eve"), confirm("joe")))
+    second = confirmation_of(json.loads(won.evidence))
+    assert second is not None and f"confirmed by {second.by}" in lost.message
+    assert Decision.objects.count() == 1
+    proposal.refresh_from_db()
+    assert proposal.closed_by is not None and proposal.closed_by.username == second.by
+
+
+def test_confirming_and_withdrawing_at_once_end_one_way() -> None:
+    project = cast.project(reviews="overrides")
+    _second_approver(project)
+    held = cast.repeated(cast.finished_search("wider", trials_per_arm=2), looks=(10,))
+    proposal = _propose(held)
+    ada, eve = (cast.access(cast.person(who), project) for who in ("ada", "eve"))
+    got = _at_once(
+        lambda: reviews.confirm(access=eve, proposal=proposal, reason="Yes."),
+        lambda: reviews.withdraw(access=ada, proposal=proposal),
+    )
+    proposal.refresh_from_db()
+    assert sum(isinstance(each, Conflict) for each in got) == 1, got
+    assert (proposal.outcome == "confirmed") == Decision.objects.exists()
+
+
+def test_evidence_that_changes_while_somebody_confirms_is_in_the_decision_or_stops_it() -> None:
+    project = cast.project(reviews="overrides")
+    _second_approver(project)
+    held = cast.repeated(cast.finished_search("wider", trials_per_arm=2), looks=(10,))
+    proposal = _propose(held)
+    eve, cleo = (cast.access(cast.person(who), project) for who in ("eve", "cleo"))
+    got = _at_once(
+        lambda: reviews.confirm(access=eve, proposal=proposal, reason="Yes."),
+        lambda: replications.open_test(access=cleo, replication=held),
+    )
+    proposal.refresh_from_db()
+    made = Decision.objects.first()
+    if made is None:
+        assert isinstance(got[0], StaleEvidence) and proposal.outcome == "expired"
+    else:
+        assert proposal.outcome == "confirmed"
+        assert not json.loads(made.evidence).get("test"), "opened after it was recorded"
+
+
+def _propose(held: Replication) -> Proposal:
+    made = reviews.decide(
+        access=cast.access("ada", held),
+        experiment=held.experiment,
+        choice="reject",
+        reason="Too dear.",
+        replication=held,
+        state=evidence.evaluate(held).state,
+        override=True,
+    )
+    assert isinstance(made, Proposal)
+    return made

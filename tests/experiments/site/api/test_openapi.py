@@ -31,6 +31,7 @@ from experiments.models import (
     Decision,
     Experiment,
     Finding,
+    Proposal,
     Replication,
     Trial,
 )
@@ -72,6 +73,16 @@ def places() -> dict[str, Any]:
     experiment = cast.finished_search("s", trials_per_arm=4)
     cast.some_findings(experiment)
     replication = cast.repeated(experiment)
+    proposal = Proposal.objects.create(
+        project=project,
+        replication=replication,
+        choice="reject",
+        verdict="adopt",
+        overrides_verdict=True,
+        reason="No.",
+        proposed_by=cast.person("eve"),
+        proposed_at=cast.START,
+    )
     hook, _ = webhooks.create(
         access=cast.access(ada, project),
         kind="json",
@@ -101,6 +112,7 @@ def places() -> dict[str, Any]:
         "run_id": experiment.best_trial_id,
         "finding": Finding.objects.filter(experiment=experiment).values_list("pk", flat=True)[0],
         "replication": replication.pk,
+        "proposal": proposal.pk,
         "sequence": Decision.objects.values_list("sequence", flat=True)[0],
         "kind": "clone",
         "username": "ben",

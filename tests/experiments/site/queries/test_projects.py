@@ -65,8 +65,8 @@ def test_the_list_costs_the_same_for_one_project_and_for_thirty(
     cast.decided("wider", "adopt", "It pays.")
     cast.repeated(cast.finished_search(trials_per_arm=4), looks=(4,), done=4)
     ada = cast.person("ada")
-    assert inbox_of(list_projects(ada)), "and every log is verified"
-    with django_assert_num_queries(8):
+    assert inbox_of(list_projects(ada), "ada"), "and every log is verified"
+    with django_assert_num_queries(9):
         list_projects(ada)
     first = Experiment.objects.get(name="wider")
     same = ("goal", "official_metric", "direction", "sampler", "created_by_id")
@@ -75,7 +75,7 @@ def test_the_list_costs_the_same_for_one_project_and_for_thirty(
         project = cast.project(f"project-{number}")
         Experiment.objects.create(name="one", project=project, state="running", **fields)
     list_projects(ada)
-    with django_assert_num_queries(8):
+    with django_assert_num_queries(9):
         rows = list_projects(ada)
     assert len(rows) == 30 and sum(len(row.under_way) for row in rows) == 29
 
@@ -106,7 +106,7 @@ def test_the_inbox_puts_what_the_person_may_decide_first_and_the_oldest_first() 
     (own,) = list_projects(cast.person("ada"))
     watched = replace(list_projects(cast.person("ben"))[0], slug="watched")
     assert own.can_decide and not watched.can_decide
-    items = inbox_of([watched, own])
+    items = inbox_of([watched, own], "ada")
     assert [(each.project, each.experiment, each.may_act) for each in items] == [
         ("digits", "older", True),
         ("digits", "younger", True),
@@ -114,7 +114,7 @@ def test_the_inbox_puts_what_the_person_may_decide_first_and_the_oldest_first() 
         ("watched", "younger", False),
     ]
     assert {each.pairs for each in items} == {4}
-    assert inbox_of(list_projects(cast.person("dan"))) == ()
+    assert inbox_of(list_projects(cast.person("dan")), "dan") == ()
 
 
 def test_replicates_that_run_are_under_way() -> None:

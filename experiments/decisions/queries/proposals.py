@@ -1,0 +1,120 @@
+"""Proposed decisions that wait for a second approver, and confirmations in the log."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from django.db.models import QuerySet
+
+from experiments.errors import NotFound
+from experiments.models import Project
+from experiments.models import Proposal as Proposal
+from experiments.models.decision import ProposalState, override_words
+from experiments.team.queries.access import Access
+
+PENDING = ProposalState.PENDING
+
+
+@dataclass(frozen=True, slots=True)
+class Confirmation:
+    """The second approver of a decision; times in ISO 8601. It is part of what is signed."""
+
+    by: str
+    reason: str
+    proposed_at: str
+    confirmed_at: str
+
+
+@dataclass(frozen=True, slots=True)
+class ProposalRow:
+    """A proposed decision. `state` names the evidence that it rests on, `closed_because` says
+    why it was withdrawn or expired."""
+
+    id: int
+    experiment: str
+    replication: int
+    target: str
+    choice: str
+    verdict: str
+    overrides_verdict: bool
+    reason: str
+    state: str
+    proposed_by: str
+    proposed_at: datetime
+    outcome: str
+    closed_by: str
+    closed_at: datetime | None
+    closed_because: str
+
+    @property
+    def override(self) -> str:
+        """The override in words, empty for a proposal with the verdict."""
+        return override_words(self.choice, self.verdict) if self.overrides_verdict else ""
+
+
+def confirmation_of(evidence: Mapping[str, Any]) -> Confirmation | None:
+    """The confirmation that was frozen into a decision; None for one that needed none."""
+    found = evidence.get("confirmation")
+    return Confirmation(**found) if isinstance(found, dict) else None
+
+
+def find_proposal(access: Access, proposal_id: int) -> Proposal:
+    """A proposal of a project.
+
+    Raises:
+        NotFound: when the project has no such proposal.
+    """
+    found = Proposal.objects.filter(project_id=access.project_id, pk=proposal_id).first()
+    if found is None:
+        raise NotFound(f"{access.slug} has no proposal {proposal_id}.")
+    return found
+
+
+def pending_on(replication_id: int) -> ProposalRow | None:
+    """What waits for a second approver on a replication."""
+    found = _rows().filter(replication=replication_id, outcome=PENDING).first()
+    return as_row(found) if found else None
+
+
+def proposals_of(access: Access, *, pending: bool = True) -> tuple[ProposalRow, ...]:
+    """A project's proposals: those that wait, oldest first, or all of them."""
+    rows = _rows().filter(project_id=access.project_id)
+    return tuple(as_row(each) for each in (rows.filter(outcome=PENDING) if pending else rows))
+
+
+def pending_by_project(projects: Sequence[Project]) -> dict[int, tuple[ProposalRow, ...]]:
+    """Proposals that wait, by project, the oldest first. One query."""
+    found: dict[int, list[ProposalRow]] = {}
+    for row in _rows().filter(project__in=projects, outcome=PENDING):
+        found.setdefault(row.project_id, []).append(as_row(row))
+    return {project: tuple(rows) for project, rows in found.items()}
+
+
+def as_row(proposal: Proposal) -> ProposalRow:
+    """The record of a proposal."""
+    return ProposalRow(
+        id=proposal.pk,
+        experiment=proposal.replication.experiment.name,
+        replication=proposal.replication_id,
+        target=proposal.target,
+        choice=proposal.choice,
+        verdict=proposal.verdict,
+        overrides_verdict=proposal.overrides_verdict,
+        reason=proposal.reason,
+        state=proposal.state,
+        proposed_by=proposal.proposed_by.get_username(),
+        proposed_at=proposal.proposed_at,
+        outcome=proposal.outcome,
+        closed_by=proposal.closed_by.get_username() if proposal.closed_by else "",
+        closed_at=proposal.closed_at,
+        closed_because=proposal.closed_because,
+    )
+
+
+def _rows() -> QuerySet[Proposal]:
+    return Proposal.objects.select_related(
+        "replication__experiment", "proposed_by", "closed_by"
+    ).order_by("pk")
