@@ -1,6 +1,6 @@
 """The records: columns and invariants, no input or output."""
 
-from experiments.models.access import ApiToken, TestOpening
+from experiments.models.access import ApiToken, SharedLink, TestOpening
 from experiments.models.decision import Decision, Proposal
 from experiments.models.edge_probe import EdgeProbe
 from experiments.models.experiment import Experiment, ExperimentTag
@@ -49,6 +49,7 @@ __all__ = [
     "RunsView",
     "SealedScore",
     "SeriesBatch",
+    "SharedLink",
     "Study",
     "TestOpening",
     "Trial",

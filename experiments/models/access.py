@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from django.conf import settings
 from django.db import models
+from django.db.models import Q
 
+from experiments.models.decision import Decision
+from experiments.models.experiment import Experiment
 from experiments.models.project import Project
 from experiments.models.replication import Replication
 
@@ -30,6 +33,39 @@ class ApiToken(models.Model):
 
     def __str__(self) -> str:
         return f"{self.name} ({self.prefix}…)"
+
+
+class SharedLink(models.Model):
+    """An address that shows one experiment or decision to whoever has it, read-only.
+
+    The address is the secret: only its SHA-256 is stored, and it is shown once.
+    """
+
+    project = models.ForeignKey(Project, models.CASCADE, related_name="shared_links")
+    experiment = models.ForeignKey(
+        Experiment, models.CASCADE, null=True, blank=True, related_name="shared_links"
+    )
+    decision = models.ForeignKey(
+        Decision, models.CASCADE, null=True, blank=True, related_name="shared_links"
+    )
+    prefix = models.CharField(max_length=6)  # to recognise it in a list
+    digest = models.CharField(max_length=64, unique=True)
+    created_by = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, related_name="+")
+    created_at = models.DateTimeField(auto_now_add=True)
+    revoked_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        ordering = ("-pk",)
+        constraints = (
+            models.CheckConstraint(
+                condition=Q(experiment__isnull=False, decision__isnull=True)
+                | Q(experiment__isnull=True, decision__isnull=False),
+                name="shared_link_shows_one_thing",
+            ),
+        )
+
+    def __str__(self) -> str:
+        return f"{self.prefix}… of {self.project_id}"
 
 
 class TestOpening(models.Model):

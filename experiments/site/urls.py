@@ -5,9 +5,9 @@ from __future__ import annotations
 from django.contrib.auth.views import LogoutView
 from django.urls import URLPattern, URLResolver, path
 
-from experiments.decisions.pages import baselines, champions, decide, decisions
+from experiments.decisions.pages import baselines, champions, decide, decisions, sharing
 from experiments.design.pages import space_rows
-from experiments.site.pages import experiments, jump, live, projects, zoom
+from experiments.site.pages import experiments, jump, live, projects, shared, zoom
 from experiments.team.pages import account, members, messages, tokens, webhooks
 from experiments.tracking.pages import first_run, links
 from experiments.trials.pages import (
@@ -54,6 +54,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("", projects.projects_page, name="projects"),
     path("new-project/", members.new_project_page, name="new_project"),
     path("jump/", jump.jump, name="jump"),
+    path("shared/<str:secret>/", shared.shared_page, name="shared"),
     path("workers/", workers.workers_page, name="workers"),
     path("workers/live/", workers.workers_live, name="workers_live"),
     path("under-way/", projects.projects_live, name="projects_live"),
@@ -72,6 +73,8 @@ urlpatterns: list[URLPattern | URLResolver] = [
         members.withdraw_invitation,
         name="invitation_withdraw",
     ),
+    path(f"{P}sharing/", sharing.sharing_page, name="sharing"),
+    path(f"{P}sharing/<int:link>/revoke/", sharing.revoke_link, name="link_revoke"),
     path(f"{P}webhooks/", webhooks.webhooks_page, name="webhooks"),
     path(f"{P}webhooks/<int:webhook>/secret/", webhooks.renew_secret, name="webhook_secret"),
     path(f"{P}webhooks/<int:webhook>/test/", webhooks.test_webhook, name="webhook_test"),

@@ -131,6 +131,13 @@ class WithdrawalIn(Strict):
 ProposalOut = schema_of(ProposalRow, "ProposedDecision", also="override")
 
 
+class SharedLinkIn(Strict):
+    """An experiment by its name, or a decision by its number."""
+
+    experiment: Text = ""
+    decision: Annotated[int, Field(ge=0, lt=2**31)] | None = None
+
+
 class RevertIn(Strict):
     """`to`: the decision whose champion returns; `current`: whose champion stands now."""
 

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Any
+from urllib.parse import urljoin
 
+from django.conf import settings
+from django.urls import reverse
 from ninja import Router, Status
 
 from experiments.decisions.api.decision_schemas import (
@@ -11,19 +15,21 @@ from experiments.decisions.api.decision_schemas import (
     DecisionOut,
     ProposalOut,
     RevertIn,
+    SharedLinkIn,
     WithdrawalIn,
 )
-from experiments.decisions.queries import champion, proposals
+from experiments.decisions.queries import champion, proposals, shared_links
 from experiments.decisions.queries.baselines import newest_baseline
 from experiments.decisions.queries.proposals import Proposal
-from experiments.decisions.services import baselines, champions, reviews
+from experiments.decisions.queries.shared_links import SharedLinkRow
+from experiments.decisions.services import baselines, champions, reviews, sharing
 from experiments.design.api.experiment_schemas import ReasonIn
 from experiments.design.queries.experiments import get_experiment
 from experiments.errors import NotFound
 from experiments.team.api import auth
 from experiments.verdict.queries.replication_state import get_replication, replication_state
 from experiments.web import api_bodies
-from experiments.web.api_schemas import answer
+from experiments.web.api_schemas import answer, schema_of
 from experiments.web.requests import TokenRequest
 
 router = Router(tags=["decisions"])
@@ -99,6 +105,38 @@ def withdraw_proposal(request: TokenRequest, slug: str, proposal: int) -> Any:
     found = proposals.find_proposal(access, proposal)
     reason = api_bodies.read(request, WithdrawalIn).reason
     reviews.withdraw(access=access, proposal=found, reason=reason)
+    return Status(204, None)
+
+
+@router.get(
+    "/{slug}/shared-links",
+    response={200: answer("SharedLinks", links=[SharedLinkRow]), **auth.WRITE_ERRORS},
+)
+def list_shared_links(request: TokenRequest, slug: str) -> Any:
+    """Read-only links, those that were revoked too, for admins; their addresses are not kept."""
+    return {"links": shared_links.links_of(auth.administering(request, slug, "read"))}
+
+
+@router.post(
+    "/{slug}/shared-links",
+    response={201: schema_of(SharedLinkRow, "SharedLinkMade", address=str), **auth.WRITE_ERRORS},
+    openapi_extra=api_bodies.described(SharedLinkIn),
+)
+def create_shared_link(request: TokenRequest, slug: str) -> Any:
+    """Make a link to an experiment or a decision; its address stands in this answer alone."""
+    access = auth.administering(request, slug)
+    asked = api_bodies.read(request, SharedLinkIn)
+    link, secret = sharing.create(
+        access=access, experiment=asked.experiment, decision=asked.decision
+    )
+    address = urljoin(settings.PUBLIC_URL, reverse("shared", args=[secret]))
+    return Status(201, {**asdict(shared_links.as_row(link)), "address": address})
+
+
+@router.delete("/{slug}/shared-links/{int:link}", response={204: None, **auth.WRITE_ERRORS})
+def revoke_shared_link(request: TokenRequest, slug: str, link: int) -> Any:
+    """Make a link useless at once."""
+    sharing.revoke(access=auth.administering(request, slug), link_id=link)
     return Status(204, None)
 
 

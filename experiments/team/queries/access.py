@@ -98,13 +98,13 @@ def find_project(user: Person, slug: str) -> Access | None:
         return None
     if user.is_superuser:
         project = Project.objects.filter(slug=slug).first()
-        return _access(user, project, Role.ADMIN) if project else None
+        return access_as(user, project, Role.ADMIN) if project else None
     membership = (
         Membership.objects.select_related("project")
         .filter(user_id=user.pk, project__slug=slug)
         .first()
     )
-    return _access(user, membership.project, membership.role) if membership else None
+    return access_as(user, membership.project, membership.role) if membership else None
 
 
 def get_project(user: Person, slug: str) -> Access:
@@ -147,7 +147,8 @@ def people_who_may(project_id: int, role: str) -> tuple[str, ...]:
     return tuple(rows.order_by("user__username").values_list("user__username", flat=True))
 
 
-def _access(user: User, project: Project, role: str) -> Access:
+def access_as(user: User, project: Project, role: str) -> Access:
+    """A project as somebody of a role meets it; the caller has made sure of the role."""
     return Access(
         user=user,
         project_id=project.pk,

@@ -48,6 +48,7 @@ DOCUMENTS: dict[str, dict[str, Any]] = {
     "POST api/v1/projects/<slug>/baseline/known": KNOWN,
     "POST api/v1/projects/<slug>/baseline/record": {"reason": "It stands."},
     "POST api/v1/projects/<slug>/proposals/<int:proposal>/confirm": {"reason": "Yes."},
+    "POST api/v1/projects/<slug>/shared-links": {"decision": 1},
     "POST api/v1/projects/<slug>/revert": {"to": 1, "current": 1, "reason": "Back."},
     "POST api/v1/projects/<slug>/experiments": {"text": FILE},
     "POST api/v1/projects/<slug>/check-experiment": {"text": FILE},

@@ -75,6 +75,9 @@ PAGES: dict[str, Row] = {
     "projects/<slug:slug>/members/role/": Row(POST=ADMINISTER),
     "projects/<slug:slug>/members/remove/": Row(POST=ADMINISTER),
     "projects/<slug:slug>/invitations/<int:invitation>/withdraw/": Row(POST=ADMINISTER),
+    "shared/<str:secret>/": Row(GET="200 200 200 200 200 200"),
+    "projects/<slug:slug>/sharing/": Row(GET=ADMINS_SEE, POST="302 404 403 403 403 400"),
+    "projects/<slug:slug>/sharing/<int:link>/revoke/": Row(POST=ADMINISTER),
     "projects/<slug:slug>/webhooks/": Row(GET=ADMINS_SEE, POST=ADMINS_SEE),
     "projects/<slug:slug>/webhooks/<int:webhook>/secret/": Row(POST=ADMINS_SEE),
     "projects/<slug:slug>/webhooks/<int:webhook>/test/": Row(POST=ADMINISTER),
@@ -217,6 +220,10 @@ API: dict[str, Row] = {
     "api/v1/projects/<slug>/decisions": Row(GET=READ_API),
     "api/v1/projects/<slug>/decisions/<int:sequence>": Row(GET=READ_API),
     "api/v1/projects/<slug>/experiments/<name>/decisions": Row(POST="401 404 403 403 409 409"),
+    "api/v1/projects/<slug>/shared-links": Row(
+        GET="401 404 403 403 403 200", POST="401 404 403 403 403 201"
+    ),
+    "api/v1/projects/<slug>/shared-links/<int:link>": Row(DELETE="401 404 403 403 403 204"),
     "api/v1/projects/<slug>/proposals": Row(GET=READ_API),
     # Its signature is none: nobody confirms it.
     "api/v1/projects/<slug>/proposals/<int:proposal>/confirm": Row(POST="401 404 403 403 409 409"),

@@ -18,6 +18,7 @@ from django.db import transaction
 from django.test import Client
 from django.urls import URLResolver, get_resolver
 
+from experiments.decisions.services import sharing
 from experiments.design.document.experiment_file import as_document, parse
 from experiments.models import (
     ApiToken,
@@ -101,6 +102,7 @@ def values() -> dict[str, str]:
         event=event, webhook=hook, tries_left=1, due_at=cast.START, state="failed"
     )
     invitation = invitations.create(access=cast.access(ada, digits), role="viewer")
+    link, secret = sharing.create(access=cast.access(ada, digits), decision=1)
     token, _ = tokens.create(user=ada, project=digits, name="ada's")
     trial = Trial.objects.filter(study__experiment=experiment).order_by("pk").first()
     assert trial is not None
@@ -151,7 +153,9 @@ def values() -> dict[str, str]:
         "view": str(RunsView.objects.create(project=digits, name="all").pk),
         "measurement": str(probe.pk),
         "uidb64": "MQ",
-        "link": invitations.token_of(invitation.pk),
+        "invited": invitations.token_of(invitation.pk),
+        "link": str(link.pk),
+        "secret": secret,
     }
 
 
@@ -159,7 +163,7 @@ def path_of(route: str, values: dict[str, str]) -> str:
     """An address with something real in every place."""
     if route == "api/^":
         return "/api/nothing/here"
-    filled = re.sub(r"invitations/<(?:str:)?token>", f"invitations/{values.get('link')}", route)
+    filled = re.sub(r"invitations/<(?:str:)?token>", f"invitations/{values.get('invited')}", route)
     return "/" + re.sub(r"<(?:\w+:)?(\w+)>", lambda part: values[part[1]], filled)
 
 

@@ -25,6 +25,7 @@ from schemathesis.specs.openapi.checks import (
     status_code_conformance,
 )
 
+from experiments.decisions.services import sharing
 from experiments.models import (
     Artifact,
     BatchSizeProbe,
@@ -113,6 +114,7 @@ def places() -> dict[str, Any]:
         "finding": Finding.objects.filter(experiment=experiment).values_list("pk", flat=True)[0],
         "replication": replication.pk,
         "proposal": proposal.pk,
+        "link": sharing.create(access=cast.access(ada, project), decision=1)[0].pk,
         "sequence": Decision.objects.values_list("sequence", flat=True)[0],
         "kind": "clone",
         "username": "ben",

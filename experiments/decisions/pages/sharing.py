@@ -1,0 +1,75 @@
+"""The read-only links of a project: made here, shown once, revoked."""
+
+from __future__ import annotations
+
+from urllib.parse import urljoin
+
+from django.conf import settings
+from django.contrib import messages
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.urls import reverse
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_http_methods, require_POST
+
+from experiments.decisions.queries.shared_links import links_of
+from experiments.decisions.services import sharing
+from experiments.design.queries.experiments import experiment_names
+from experiments.errors import NotFound, VerdictError
+from experiments.models.project import Role
+from experiments.team.pages.access import explain, in_project, whole_number
+from experiments.team.queries.access import Access
+
+
+@never_cache
+@require_http_methods(["GET", "HEAD", "POST"])
+@in_project
+def sharing_page(request: HttpRequest, access: Access) -> HttpResponse:
+    """Page of the links; a POST makes one and shows its address this once."""
+    access.require(Role.ADMIN)
+    secret = _make(request, access) if request.method == "POST" else ""
+    asked = request.POST if request.method == "POST" else request.GET
+    context = {
+        "project": access,
+        "section": "settings",
+        "tab": "sharing",
+        "links": links_of(access),
+        "link": address_of(secret) if secret else "",
+        "names": experiment_names(access),
+        "experiment": "" if secret else asked.get("experiment", "")[:200],
+        "decision": "" if secret else asked.get("decision", "")[:10],
+    }
+    refused = request.method == "POST" and not secret
+    return render(request, "projects/sharing.html", context, status=400 if refused else 200)
+
+
+def address_of(secret: str) -> str:
+    """Made of the configured address, never of what a request calls this server."""
+    return urljoin(settings.PUBLIC_URL, reverse("shared", args=[secret]))
+
+
+def _make(request: HttpRequest, access: Access) -> str:
+    """The secret of a new link, empty after saying why there is none."""
+    number = request.POST.get("decision", "").strip()
+    try:
+        _, secret = sharing.create(
+            access=access,
+            experiment=request.POST.get("experiment", "").strip(),
+            decision=whole_number(number, -1) if number else None,
+        )
+    except NotFound as error:
+        messages.error(request, error.message)
+        return ""
+    except VerdictError as error:
+        explain(request, error)
+        return ""
+    return secret
+
+
+@require_POST
+@in_project
+def revoke_link(request: HttpRequest, access: Access, link: int) -> HttpResponse:
+    """Make a link useless at once."""
+    sharing.revoke(access=access, link_id=link)
+    messages.success(request, "The link is revoked; it shows nothing any more.")
+    return redirect("sharing", access.slug)

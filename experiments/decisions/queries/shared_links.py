@@ -1,0 +1,75 @@
+"""Read-only links to an experiment or a decision."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from datetime import datetime
+
+from django.contrib.auth.models import User
+
+from experiments.models import SharedLink
+from experiments.models.project import Role
+from experiments.team.queries.access import Access, access_as
+
+
+@dataclass(frozen=True, slots=True)
+class SharedLinkRow:
+    """A link of a project; `prefix` is the beginning of its secret. It shows `experiment`, or the
+    decision `sequence`."""
+
+    id: int
+    prefix: str
+    experiment: str
+    sequence: int | None
+    created_by: str
+    created_at: datetime
+    revoked_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Shared:
+    """The one thing that a link shows, and the access of a viewer without a name."""
+
+    access: Access
+    experiment: str
+    sequence: int | None
+
+
+def digest(secret: str) -> str:
+    """Stored digest of a link's secret. It is 256 random bits: plain SHA-256 cannot be guessed."""
+    return hashlib.sha256(secret.encode()).hexdigest()
+
+
+def links_of(access: Access) -> tuple[SharedLinkRow, ...]:
+    """A project's links, the newest first, those that were revoked too. For admins."""
+    rows = SharedLink.objects.filter(project_id=access.project_id)
+    return tuple(
+        as_row(each) for each in rows.select_related("experiment", "decision", "created_by")
+    )
+
+
+def as_row(link: SharedLink) -> SharedLinkRow:
+    """The record of a link."""
+    return SharedLinkRow(
+        id=link.pk,
+        prefix=link.prefix,
+        experiment=link.experiment.name if link.experiment else "",
+        sequence=link.decision.sequence if link.decision else None,
+        created_by=link.created_by.get_username(),
+        created_at=link.created_at,
+        revoked_at=link.revoked_at,
+    )
+
+
+def find_shared(secret: str) -> Shared | None:
+    """What a link shows; None for one that there is not or that was revoked."""
+    rows = SharedLink.objects.filter(digest=digest(secret), revoked_at__isnull=True)
+    link = rows.select_related("project", "experiment", "decision").first()
+    if link is None:
+        return None
+    return Shared(
+        access=access_as(User(), link.project, Role.VIEWER),
+        experiment=link.experiment.name if link.experiment else "",
+        sequence=link.decision.sequence if link.decision else None,
+    )

@@ -1,0 +1,81 @@
+"""Create and revoke read-only links to an experiment or a decision."""
+
+from __future__ import annotations
+
+import secrets
+
+from django.utils import timezone
+
+from experiments.decisions.queries.shared_links import digest
+from experiments.design.metrics import guess
+from experiments.errors import Conflict, NotFound, Problem, VerdictError
+from experiments.models import Decision, Experiment, SharedLink
+from experiments.models.project import Role
+from experiments.team.queries.access import Access
+
+
+def create(
+    *, access: Access, experiment: str = "", decision: int | None = None
+) -> tuple[SharedLink, str]:
+    """Make a link; its secret is returned here and never again.
+
+    Raises:
+        VerdictError: unless it names either an experiment or a decision.
+        NotFound: when the project has no such thing.
+        Conflict: for an experiment whose scores are those of a test split.
+        NotAllowed: for someone who is no admin of the project.
+    """
+    access.require(Role.ADMIN)
+    if bool(experiment) == (decision is not None):
+        raise VerdictError(
+            "A link shows one thing.",
+            [Problem("experiment", "name either an experiment or a decision")],
+        )
+    found = _experiment(access, experiment) if experiment else None
+    made = _decision(access, decision) if decision is not None else None
+    scores = found or (made.experiment if made else None)
+    if scores is not None and guess(scores.official_metric).split == "test":
+        raise Conflict(
+            f"The official metric of {scores.name}, {scores.official_metric}, is a test score: "
+            "links show none."
+        )
+    secret = secrets.token_urlsafe(32)
+    link = SharedLink.objects.create(
+        project_id=access.project_id,
+        experiment=found,
+        decision=made,
+        prefix=secret[:6],
+        digest=digest(secret),
+        created_by=access.user,
+    )
+    return link, secret
+
+
+def _experiment(access: Access, name: str) -> Experiment:
+    found = Experiment.objects.filter(
+        project_id=access.project_id, name=name, repeat_of__isnull=True
+    ).first()
+    if found is None:
+        raise NotFound(f"{access.slug} has no experiment {name}.")
+    return found
+
+
+def _decision(access: Access, sequence: int) -> Decision:
+    found = Decision.objects.filter(project_id=access.project_id, sequence=sequence).first()
+    if found is None:
+        raise NotFound(f"{access.slug} has no decision {sequence}.")
+    return found
+
+
+def revoke(*, access: Access, link_id: int) -> None:
+    """Make a link useless at once.
+
+    Raises:
+        NotFound: when the project has no such link.
+        NotAllowed: for someone who is no admin of the project.
+    """
+    access.require(Role.ADMIN)
+    links = SharedLink.objects.filter(pk=link_id, project_id=access.project_id)
+    if not links.exists():
+        raise NotFound(f"{access.slug} has no link {link_id}.")
+    links.filter(revoked_at__isnull=True).update(revoked_at=timezone.now())
