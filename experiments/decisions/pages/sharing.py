@@ -15,8 +15,7 @@ from django.views.decorators.http import require_http_methods, require_POST
 from experiments.decisions.queries.shared_links import links_of
 from experiments.decisions.services import sharing
 from experiments.design.queries.experiments import experiment_names
-from experiments.errors import NotFound, VerdictError
-from experiments.models.project import Role
+from experiments.errors import NotAllowed, NotFound, VerdictError
 from experiments.team.pages.access import explain, in_project, whole_number
 from experiments.team.queries.access import Access
 
@@ -26,7 +25,8 @@ from experiments.team.queries.access import Access
 @in_project
 def sharing_page(request: HttpRequest, access: Access) -> HttpResponse:
     """Page of the links; a POST makes one and shows its address this once."""
-    access.require(Role.ADMIN)
+    if not access.can_administer:
+        raise NotAllowed(f"Only an admin of {access.slug} shares; your role is {access.role}.")
     secret = _make(request, access) if request.method == "POST" else ""
     asked = request.POST if request.method == "POST" else request.GET
     context = {

@@ -74,7 +74,7 @@ def find_proposal(access: Access, proposal_id: int) -> Proposal:
 
 
 def pending_on(replication_id: int) -> ProposalRow | None:
-    """What waits for a second approver on a replication."""
+    """The proposal that waits for a second approver on a replication."""
     found = _rows().filter(replication=replication_id, outcome=PENDING).first()
     return as_row(found) if found else None
 

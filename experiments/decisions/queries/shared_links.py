@@ -63,7 +63,7 @@ def as_row(link: SharedLink) -> SharedLinkRow:
 
 
 def find_shared(secret: str) -> Shared | None:
-    """What a link shows; None for one that there is not or that was revoked."""
+    """The thing that a link shows; None for one that there is not or that was revoked."""
     rows = SharedLink.objects.filter(digest=digest(secret), revoked_at__isnull=True)
     link = rows.select_related("project", "experiment", "decision").first()
     if link is None:

@@ -1,4 +1,4 @@
-"""What a read-only link shows: one experiment or one decision, to whoever has the address.
+"""The page of a read-only link: one experiment or one decision, to whoever has the address.
 
 No session and no token takes part. The page asks for no other address than its own and the
 server's scripts and styles, so that nothing else can be read through it.
