@@ -59,7 +59,7 @@ EVERY = {
     "control": f"{DIGITS}/experiments/weight-decay/control/",
     **{
         page: f"{DIGITS}/{page}/"
-        for page in ("champions", "members", "settings", "webhooks", "batch-sizes")
+        for page in ("champions", "members", "settings", "webhooks", "sharing", "batch-sizes")
     },
     **{f"{page}-empty": f"{SPEECH}/{page}/" for page in ("baseline", "champions", "decisions")},
     "workers": "/workers/",

@@ -16,6 +16,7 @@ from axe_playwright_python.sync_playwright import Axe
 from django.urls import resolve
 from playwright.sync_api import Page
 
+from experiments.decisions.services import sharing
 from experiments.design.document.experiment_file import as_document, parse
 from experiments.models import Experiment, ObjectiveCheck
 from tests import cast
@@ -58,8 +59,17 @@ def addresses() -> list[str]:
     moving = cast.running_search(done=3, trials_per_arm=6)
     fresh = cast.finished_search("fresh", trials_per_arm=4)
     new = cast.search("n" * 200, goal="Does it still fit? " * 30)
+    _, secret = sharing.create(access=cast.access("ada"), experiment=done.name)
+    _, of_decision = sharing.create(access=cast.access("ada"), decision=1)
+    shared = [f"/shared/{secret}/", f"/shared/{secret}/?tab=axes", f"/shared/{of_decision}/"]
     tried = f"/projects/digits/experiments/new/try/{_dry_run(done).pk}/"
-    return [*_of_experiments(done, moving, fresh, new), *_of_projects(), *_of_the_account(), tried]
+    return [
+        *_of_experiments(done, moving, fresh, new),
+        *_of_projects(),
+        *_of_the_account(),
+        tried,
+        *shared,
+    ]
 
 
 def _dry_run(experiment: Experiment) -> ObjectiveCheck:
@@ -92,7 +102,7 @@ def _of_experiments(
 
 def _of_projects() -> Iterator[str]:
     rests = ("", "baseline/", "members/", "decisions/", "champions/", "webhooks/", "settings/",
-             "batch-sizes/", "experiments/new/")  # fmt: skip
+             "sharing/", "batch-sizes/", "experiments/new/")  # fmt: skip
     for slug in ("digits", "speech"):
         yield from (f"/projects/{slug}/{rest}" for rest in rests)
     yield "/projects/digits/decisions/1/"

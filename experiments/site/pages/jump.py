@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from urllib.parse import urlencode
+
 from django.contrib.auth.decorators import login_required
 from django.http import JsonResponse
 from django.urls import reverse
@@ -46,6 +48,14 @@ def address_of(place: Place) -> str:
         return reverse("project", args=[place.project])
     if place.kind == "decision":
         return reverse("decision", args=[place.project, place.sequence])
+    if place.kind == "page":
+        return reverse(place.page, args=[place.project] if place.project else None)
+    if place.kind == "tag":
+        return f"{reverse('project', args=[place.project])}?{urlencode({'tag': place.page})}"
+    if place.kind == "person":
+        return reverse("members", args=[place.project])
+    if place.kind == "parameter":
+        return f"{reverse('experiment', args=[place.project, place.experiment])}?tab=axes"
     if place.kind == "trial":
         return reverse("trial", args=[place.project, place.experiment, place.trial])
     return reverse("experiment", args=[place.project, place.experiment])

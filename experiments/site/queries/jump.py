@@ -1,4 +1,5 @@
-"""Find a place by a few letters: projects, experiments, trials by number, decisions."""
+"""Find a place by a few letters: projects, experiments, trials, decisions, tags, parameters,
+people and pages."""
 
 from __future__ import annotations
 
@@ -8,20 +9,25 @@ from dataclasses import dataclass
 from django.contrib.auth.models import User
 from django.db.models import F, Q
 
+from experiments.design.document.experiment_file import stored_or_none
 from experiments.design.trial_names import parse_trial_name, trial_name
-from experiments.models import Decision, Experiment, Trial
+from experiments.models import Decision, Experiment, ExperimentTag, Membership, Trial
+from experiments.models.project import Role
 from experiments.models.trial import StudyKind
-from experiments.team.queries.access import visible_projects
+from experiments.team.queries.access import ROLES, find_project, visible_projects
 
 MOST = 8  # of each kind
+MOST_READ = 60  # experiments whose parameters are read, memberships
 _NUMBER = re.compile(r"#?(0|[1-9]\d{0,8})")
 
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Something that has a page; `kind` is project, experiment, trial or decision.
+    """Something that has a page; `kind` is project, experiment, trial, decision, tag, parameter,
+    person or page.
 
-    `project` and `experiment` are the slug and the name that its address is made of.
+    `project` and `experiment` are the slug and the name that its address is made of; `page` is
+    the name of the address of a page.
     """
 
     kind: str
@@ -31,6 +37,30 @@ class Place:
     experiment: str = ""
     trial: str = ""
     sequence: int = 0
+    page: str = ""
+
+
+# Pages by what people type: title, name of the address, the role that it takes ("" for anybody's).
+_OF_PROJECT = (
+    ("Experiments", "project", Role.VIEWER),
+    ("Champions", "champions", Role.VIEWER),
+    ("Decisions", "decisions", Role.VIEWER),
+    ("Compare experiments", "compare", Role.VIEWER),
+    ("Batch sizes", "batch_sizes", Role.VIEWER),
+    ("Members", "members", Role.VIEWER),
+    ("Baseline", "baseline", Role.VIEWER),
+    ("New experiment", "new_experiment", Role.EDITOR),
+    ("Settings: metric, sealing and reviews", "project_settings", Role.ADMIN),
+    ("Sharing: read-only links", "sharing", Role.ADMIN),
+    ("Webhooks and deliveries", "webhooks", Role.ADMIN),
+)
+_OF_ANYBODY = (
+    ("Home, inbox and projects", "projects"),
+    ("Workers and queues", "workers"),
+    ("Account and password", "account"),
+    ("API tokens", "tokens"),
+    ("Messages by mail", "messages"),
+)
 
 
 def places(user: User, text: str, *, project: str = "", experiment: str = "") -> list[Place]:
@@ -45,13 +75,115 @@ def places(user: User, text: str, *, project: str = "", experiment: str = "") ->
     found = _trials(user, words, project, experiment)
     if len(words) == 1 and project:
         found += _decisions(user, words[0], project)
+    others = [
+        *_tags(user, words),
+        *_parameters(user, words, project),
+        *_decided(user, words),
+        *_people(user, words),
+        *_pages(user, words, project),
+    ]
     matching = Q()
     for word in words:
         matching &= Q(name__icontains=word) | Q(goal__icontains=word)
     named = Q()
     for word in words:
         named &= Q(name__icontains=word) | Q(slug__icontains=word)
-    return [*found, *_experiments(user, matching, project), *_projects(user, named)]
+    experiments = _experiments(user, matching, project)
+    return [*found, *experiments, *_projects(user, named), *others]
+
+
+def _all_in(words: list[str], *fields: str) -> Q:
+    """Every word stands in one of the columns."""
+    found = Q()
+    for word in words:
+        some = Q()
+        for field in fields:
+            some |= Q(**{f"{field}__icontains": word})
+        found &= some
+    return found
+
+
+def _tags(user: User, words: list[str]) -> list[Place]:
+    rows = (
+        ExperimentTag.objects.filter(
+            _all_in([word.removeprefix("#") for word in words], "name"),
+            experiment__project__in=visible_projects(user),
+            experiment__archived_at__isnull=True,
+        )
+        .values_list("name", "experiment__project__name", "experiment__project__slug")
+        .distinct()
+        .order_by("name", "experiment__project__slug")[:MOST]
+    )
+    return [Place("tag", f"#{name}", project, slug, page=name) for name, project, slug in rows]
+
+
+def _parameters(user: User, words: list[str], project: str) -> list[Place]:
+    """Hyperparameters by name, each with the experiment that used it last."""
+    rows = (
+        Experiment.objects.filter(
+            _all_in(words, "document"),
+            project__in=visible_projects(user),
+            archived_at__isnull=True,
+            repeat_of__isnull=True,
+        )
+        .select_related("project")
+        .annotate(is_here=Q(project__slug=project))
+        .order_by(F("is_here").desc(), "-active_at")[:MOST_READ]
+    )
+    found: dict[tuple[str, str], Place] = {}
+    for row in rows:
+        file = stored_or_none(row.document)
+        for each in file.space.hyperparameters if file else ():
+            if all(word.lower() in each.name.lower() for word in words):
+                place = Place("parameter", each.name, row.name, row.project.slug, row.name)
+                found.setdefault((each.name, row.project.slug), place)
+    return list(found.values())[:MOST]
+
+
+def _decided(user: User, words: list[str]) -> list[Place]:
+    """Decisions by their experiment, their reason or who made them."""
+    rows = (
+        Decision.objects.filter(
+            _all_in(words, "reason", "experiment__name", "decided_by_name", "choice"),
+            project__in=visible_projects(user),
+        )
+        .select_related("project", "experiment")
+        .defer("evidence")
+        .order_by("-decided_at")[:MOST]
+    )
+    return [_decision(row) for row in rows]
+
+
+def _people(user: User, words: list[str]) -> list[Place]:
+    """Members of projects that the person may see, each once."""
+    rows = (
+        Membership.objects.filter(
+            _all_in(words, "user__username", "user__first_name", "user__last_name"),
+            project__in=visible_projects(user),
+            project__archived_at__isnull=True,
+        )
+        .select_related("user", "project")
+        .order_by("user__username", "project__slug")
+    )
+    found: dict[str, Place] = {}
+    for row in rows[:MOST_READ]:
+        name = row.user.get_username()
+        detail = f"{row.role} of {row.project.name}"
+        found.setdefault(name, Place("person", name, detail, row.project.slug))
+    return list(found.values())[:MOST]
+
+
+def _pages(user: User, words: list[str], project: str) -> list[Place]:
+    found = [Place("page", title, "", "", page=name) for title, name in _OF_ANYBODY]
+    access = find_project(user, project) if project else None
+    if access is not None:
+        mine = ROLES.index(Role(access.role))
+        found += [
+            Place("page", title, access.name, access.slug, page=name)
+            for title, name, role in _OF_PROJECT
+            if ROLES.index(role) <= mine
+        ]
+    return [each for each in found if all(word.lower() in each.title.lower() for word in words)]
 
 
 def _projects(user: User, named: Q) -> list[Place]:
@@ -138,13 +270,14 @@ def _decisions(user: User, word: str, project: str) -> list[Place]:
     rows = Decision.objects.filter(
         project__in=visible_projects(user), project__slug=project, sequence=int(match[1])
     ).select_related("project", "experiment")
-    return [
-        Place(
-            "decision",
-            f"Decision {row.sequence}",
-            f"{row.choice}{f', {row.experiment.name}' if row.experiment else ''}",
-            row.project.slug,
-            sequence=row.sequence,
-        )
-        for row in rows
-    ]
+    return [_decision(row) for row in rows]
+
+
+def _decision(row: Decision) -> Place:
+    return Place(
+        "decision",
+        f"Decision {row.sequence}",
+        f"{row.choice}{f', {row.experiment.name}' if row.experiment else ''}",
+        row.project.slug,
+        sequence=row.sequence,
+    )

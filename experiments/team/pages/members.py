@@ -26,7 +26,7 @@ from experiments.team.pages.member_forms import (
     SettingsForm,
     blame,
 )
-from experiments.team.queries.access import ROLES, Access, members, people_who_may
+from experiments.team.queries.access import ROLES, Access, members, people_who_may, project_record
 from experiments.team.queries.invitations import open_invitations
 from experiments.team.services import invitations, projects
 from experiments.team.services import members as services
@@ -224,6 +224,7 @@ def settings_page(request: HttpRequest, access: Access) -> HttpResponse:
         "section": "settings",
         "form": form,
         "reviews": REVIEWS,
+        "sealed": project_record(access).seals_test,
         "approvers": people_who_may(access.project_id, "approver"),
     }
     return render(request, "projects/settings.html", context, status=400 if form.errors else 200)

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from django.test import Client
 
-from experiments.models import Experiment
+from experiments.models import Experiment, ExperimentTag
 from tests import cast
 
 pytestmark = pytest.mark.django_db
@@ -76,3 +76,40 @@ def test_any_text_is_answered(experiment: Experiment, text: str) -> None:
 
 def test_one_has_to_log_in(client: Client) -> None:
     assert client.get("/jump/").status_code == 302
+
+
+def test_tags_parameters_people_and_decisions_are_found_by_their_words(
+    experiment: Experiment,
+) -> None:
+    ExperimentTag.objects.update_or_create(experiment=experiment, name="regularisation")
+    (tag,) = [each for each in ask("#regular") if each["kind"] == "tag"]
+    assert (tag["title"], tag["url"]) == (
+        "#regularisation",
+        "/projects/digits/?tag=regularisation",
+    )
+    (parameter,) = [each for each in ask("hidden_un") if each["kind"] == "parameter"]
+    assert parameter["title"] == "hidden_units" and parameter["url"].endswith("/?tab=axes")
+    (person,) = [each for each in ask("cleo") if each["kind"] == "person"]
+    assert person["detail"] == "editor of Digits"
+    (decision,) = [each for each in ask("twice width") if each["kind"] == "decision"]
+    assert decision["url"] == "/projects/digits/decisions/1/"
+
+
+def test_pages_are_found_by_title_and_only_those_that_the_role_opens(
+    experiment: Experiment,
+) -> None:
+    assert titles(ask("webho", who="ada", project="digits"), "page") == ["Webhooks and deliveries"]
+    assert titles(ask("webho", project="digits"), "page") == []
+    assert titles(ask("token"), "page") == ["API tokens"]
+    for each in ask("e", who="ada", project="digits"):
+        if each["kind"] == "page":
+            client = Client()
+            client.force_login(cast.person("ada"))
+            assert client.get(each["url"]).status_code == 200, each
+
+
+def test_nothing_of_a_project_is_found_by_who_may_not_see_it(experiment: Experiment) -> None:
+    ExperimentTag.objects.update_or_create(experiment=experiment, name="regularisation")
+    for text in ("regular", "hidden_un", "cleo", "twice", "width", "champions", "label"):
+        found = ask(text, who="dan", project="digits", experiment=experiment.name)
+        assert found == [], text
