@@ -109,7 +109,7 @@ def change(
     metric, direction = access.official_metric, access.direction
     problems = _problems(access.slug, name, metric, direction, margin, smallest_gain)
     if reviews not in Reviews.values:
-        problems.append(Problem("reviews", f"want one of {', '.join(Reviews.values)}"))
+        problems.append(Problem("reviews", f"expected one of {', '.join(Reviews.values)}"))
     if problems:
         raise VerdictError("The settings have errors.", problems)
     with transaction.atomic():
