@@ -31,6 +31,7 @@ FORMS: dict[str, dict[str, Any]] = {
         "looks": "3, 5",
         "score_rule": "tail_median",
     },
+    f"{E}seeds/existing/": {"candidate": "{run_id}", "baseline": "{run_id}"},
     "projects/<slug:slug>/experiments/new/": {"text": FILE},
     "projects/<slug:slug>/baseline/enter/": {
         **KNOWN,

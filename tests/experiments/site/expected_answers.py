@@ -165,6 +165,7 @@ PAGES: dict[str, Row] = {
         GET=READ, POST="302 404 403 200 200 200"
     ),
     "projects/<slug:slug>/experiments/<str:name>/seeds/live/": Row(GET=READ),
+    "projects/<slug:slug>/experiments/<str:name>/seeds/existing/": Row(POST=EDIT),
     "projects/<slug:slug>/experiments/<str:name>/seeds/power/": Row(GET=READ),
     "projects/<slug:slug>/experiments/<str:name>/seeds/<int:replication>/extra/": Row(POST=EDIT),
     "projects/<slug:slug>/experiments/<str:name>/seeds/<int:replication>/continue/": Row(
