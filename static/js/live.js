@@ -28,7 +28,8 @@
     const part = document.querySelector(`[data-part="${name}"]`);
     if (!part || part.dataset.html === html) return;
     // Nobody loses what they are typing or the keyboard's place.
-    if (part.contains(document.activeElement) && document.activeElement.matches("input, textarea, select")) return;
+    if (part.contains(document.activeElement) && document.activeElement.matches("input:not([type=checkbox]), textarea, select")) return;
+    if (part.querySelector("details.menu[open]")) return; // a menu of the part is in use
     const open = [...part.querySelectorAll("details[open][data-key]")].map((each) => each.dataset.key);
     const focused = part.contains(document.activeElement) ? document.activeElement.id : "";
     const scrolled = [...part.querySelectorAll("[data-scroll]")].map((each) => [each.dataset.scroll, each.scrollLeft, each.scrollTop]);

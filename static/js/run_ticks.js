@@ -15,7 +15,8 @@
   function remembered() {
     const query = new URLSearchParams(location.search);
     const ids = (query.get("trials") || "").split(",").filter((each) => /^\d+$/.test(each));
-    const all = query.get("of") ? (sessionStorage.getItem(store) || "").split(",") : [];
+    if (!query.get("of")) return ids;
+    const all = (sessionStorage.getItem(store) || "").split(",");
     return all.length === Number(query.get("of")) ? all : ids;
   }
 

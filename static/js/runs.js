@@ -8,6 +8,7 @@
     "state arm order down view").split(" ");
   const part = () => root.querySelector("[data-part=trials]");
   let latest = 0;
+  let shown = location.search;
 
   // The table's own part of an address, with the rest as the page has it now.
   function merged(query) {
@@ -37,9 +38,10 @@
     if (ticket !== latest) return; // a later click was quicker
     swap(html);
     const canonical = merged(part().querySelector("[data-query]")?.dataset.query ?? query);
-    const address = canonical.size ? `?${canonical}` : location.pathname;
+    const address = (canonical.size ? `?${canonical}` : location.pathname) + location.hash;
     if (push) history.pushState(null, "", address);
     else history.replaceState(null, "", address);
+    shown = location.search;
     if (charts && root.hasAttribute("data-leads-charts")) document.dispatchEvent(new CustomEvent("verdict:panel"));
   }
 
@@ -74,7 +76,10 @@
   document.addEventListener("verdict:table", (event) => {
     show(merged(event.detail).toString());
   });
-  window.addEventListener("popstate", () => show(location.search.slice(1), { push: false, charts: false }));
+  window.addEventListener("popstate", () => {
+    if (location.search === shown) return; // another place on the page
+    show(location.search.slice(1), { push: false, charts: false });
+  });
 
   // A menu closes when something beside it is pressed, and with Escape.
   document.addEventListener("click", (event) => {

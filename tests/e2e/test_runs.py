@@ -1,0 +1,27 @@
+"""The runs table in a browser: menus can be used, ticks are those of the address."""
+
+from __future__ import annotations
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from tests import cast
+from tests.e2e.test_pages import SIZES, sign_in
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+def test_columns_are_chosen_and_ticks_outlive_a_reload(page: Page) -> None:
+    cast.project()
+    cast.finished_search(trials_per_arm=4)
+    page.set_viewport_size(SIZES["desk"])  # type: ignore[arg-type]
+    sign_in(page)
+    page.goto("/projects/digits/runs/?experiments=label-smoothing")
+    page.locator("summary", has_text="Columns").click()
+    page.locator("[data-columns] fieldset label", has_text="train_loss last").click()
+    page.get_by_role("button", name="Apply").click()
+    expect(page.locator("th[data-col='metrics.train_loss']")).to_be_visible()
+    page.locator("[data-pick]").nth(1).check()
+    page.wait_for_url("**trials=*")
+    page.reload()
+    expect(page.locator("[data-pick]:checked")).to_have_count(1)
