@@ -12,7 +12,7 @@ import signal
 import sqlite3
 import time
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import closing, suppress
 from pathlib import Path
 from urllib.parse import urlsplit
 from uuid import uuid4
@@ -86,16 +86,25 @@ class Server:
         self.execute("SELECT pg_reload_conf()")
 
     def crash(self) -> None:
-        """kill -9 every session at once; the server recovers from what its log has on disk."""
-        for (process,) in self.execute(
-            "SELECT pid FROM pg_stat_activity WHERE backend_type = 'client backend'"
-            " AND pid <> pg_backend_pid()"
-        ):
-            os.kill(process, signal.SIGKILL)
+        """kill -9 every session but one at once; the server ends that one, too, and recovers from
+        what its log has on disk.
+        """
         deadline = time.monotonic() + 60
+        with closing(psycopg2.connect(self.url)) as witness:
+            witness.autocommit = True
+            cursor = witness.cursor()
+            cursor.execute(
+                "SELECT pid FROM pg_stat_activity WHERE backend_type = 'client backend'"
+                " AND pid <> pg_backend_pid()"
+            )
+            for (process,) in cursor.fetchall():
+                os.kill(process, signal.SIGKILL)
+            with suppress(psycopg2.OperationalError, psycopg2.InterfaceError):
+                while time.monotonic() < deadline:
+                    cursor.execute("SELECT pg_sleep(0.02)")
         while time.monotonic() < deadline:
             with suppress(psycopg2.OperationalError):
-                self.execute("SELECT pg_current_wal_lsn()")
+                self.execute("SELECT 1")
                 return
             time.sleep(0.05)
         raise TimeoutError("PostgreSQL did not recover")
