@@ -40,7 +40,7 @@ test-sqlite: $(VENV)/.installed-all
 test-browser: $(VENV)/.installed-all
 	$(PYTEST) --dist worksteal -m "browser and not exhaustive" -rs tests/e2e
 
-test-clients: $(VENV)/.installed-all $(CLIENTS)/mlflow-2/.installed $(CLIENTS)/mlflow-3/.installed  ## MLflow's own clients against the server (installs them).
+test-clients: $(VENV)/.installed-all $(CLIENTS)/mlflow-2/.installed $(CLIENTS)/mlflow-3/.installed $(CLIENTS)/libraries/.installed  ## MLflow's own clients against the server (installs them).
 	CLIENTS=$(CLIENTS) $(PYTEST) -n 0 tests/clients/mlflow_clients.py
 
 test-quick: JOBS = $(CORES)
@@ -88,6 +88,11 @@ $(CLIENTS)/mlflow-2/.installed: | $(VENV)/bin/python
 $(CLIENTS)/mlflow-3/.installed: | $(VENV)/bin/python
 	$(BIN)/python -m venv $(CLIENTS)/mlflow-3
 	$(CLIENTS)/mlflow-3/bin/pip install --quiet "mlflow~=3.17"
+	@touch $@
+
+$(CLIENTS)/libraries/.installed: | $(VENV)/bin/python
+	$(BIN)/python -m venv $(CLIENTS)/libraries
+	$(CLIENTS)/libraries/bin/pip install --quiet "mlflow~=3.17" "torch~=2.13.0" lightning "transformers[torch]" optuna "optuna-integration[mlflow]" xgboost
 	@touch $@
 
 # One stamp for each set of groups, older than pyproject.toml when its list may have changed.

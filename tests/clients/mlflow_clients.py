@@ -1,7 +1,8 @@
 """MLflow's clients against the production server: `make test-clients`.
 
 Not part of the suite: the clients are large, and live in environments of their own below the
-folder that CLIENTS names: mlflow-2 (mlflow-skinny 2.22) and mlflow-3 (mlflow 3.x).
+folder that CLIENTS names: mlflow-2 (mlflow-skinny 2.22), mlflow-3 (mlflow 3.x) and libraries
+(mlflow 3.x beside what logs with it).
 """
 
 from __future__ import annotations
@@ -25,17 +26,26 @@ CLIENTS = Path(os.environ.get("CLIENTS", ".venv-clients"))
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize(
     ("client", "program"),
-    [("mlflow-2", "tracking"), ("mlflow-3", "tracking"), ("mlflow-3", "autologging")],
+    [
+        ("mlflow-2", "tracking"),
+        ("mlflow-3", "tracking"),
+        ("mlflow-3", "autologging"),
+        ("libraries", "libraries"),
+    ],
 )
-def test_a_client_finds_what_it_logged(client: str, program: str, web_server: WebServer) -> None:
+def test_a_client_finds_what_it_logged(
+    client: str, program: str, web_server: WebServer, tmp_path: Path
+) -> None:
     cast.project()
-    _run(web_server, client, program)
+    _run(web_server, client, program, tmp_path)
 
 
 @pytest.mark.django_db(transaction=True)
-def test_both_clients_load_the_model_that_was_adopted(web_server: WebServer) -> None:
+def test_both_clients_load_the_model_that_was_adopted(
+    web_server: WebServer, tmp_path: Path
+) -> None:
     cast.project()
-    _run(web_server, "mlflow-3", "candidates")
+    _run(web_server, "mlflow-3", "candidates", tmp_path)
     first, second = Trial.objects.order_by("pk")
     experiment = Experiment.objects.get()
     replication = replications.declare(
@@ -48,16 +58,17 @@ def test_both_clients_load_the_model_that_was_adopted(web_server: WebServer) -> 
     cast.finish_pairs(replication, 10)
     cast.decide(replication, "adopt")
     for client in ("mlflow-2", "mlflow-3"):
-        _run(web_server, client, "champion")
+        _run(web_server, client, "champion", tmp_path)
 
 
-def _run(web_server: WebServer, client: str, program: str) -> None:
-    """Run a program that prints done at its end."""
+def _run(web_server: WebServer, client: str, program: str, folder: Path) -> None:
+    """Run a program in a folder; it prints done at its end."""
     _, secret = tokens.create(
         user=cast.person("cleo"), project=None, name="client", scopes=("read", "write")
     )
     done = subprocess.run(
-        [CLIENTS / client / "bin" / "python", PROGRAMS / f"{program}.py"],
+        [CLIENTS.resolve() / client / "bin" / "python", PROGRAMS / f"{program}.py"],
+        cwd=folder,
         env={
             "PATH": os.environ["PATH"],
             "HOME": os.environ.get("HOME", "/"),
