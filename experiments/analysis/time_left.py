@@ -5,10 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from statistics import fmean, stdev
 from typing import TypeAlias
-
-import numpy as np
-from scipy import stats
 
 Span: TypeAlias = tuple[float, float]  # start and end of a run, in seconds
 
@@ -36,18 +34,20 @@ def time_left(spans: Sequence[Span], runs: float, at_once: float | None = None) 
     Prediction interval for the sum of durations like those of `spans`, divided by `at_once`, else
     by how many of them ran at once. `runs` counts what runs now as a half.
     """
+    from scipy.special import stdtrit  # here: a list of experiments must not wait for it
+
     seconds = [end - start for start, end in spans if end > start]
     if len(seconds) < LEAST_RUNS or runs <= 0:
         return None
-    count, mean = len(seconds), float(np.mean(seconds))
+    count, mean = len(seconds), fmean(seconds)
     lanes = max(1.0, min(at_once or concurrency(spans), math.ceil(runs)))
-    deviation = float(np.std(seconds, ddof=1))
+    deviation = stdev(seconds)
     # At the end some lanes stand idle for as long as a run that goes on has left on average.
     idle = (lanes - 1) * (1 + (deviation / mean) ** 2) / 2
     total = (runs + idle) * mean / lanes
     # Relative deviation of the sum, of the mean that it is predicted from, of the last run.
     spread = math.hypot(deviation / mean * math.sqrt(1 / runs + 1 / count), deviation / total)
-    width = max(NARROWEST, spread * float(stats.t.ppf((1 + CONFIDENCE) / 2, count - 1)))
+    width = max(NARROWEST, spread * float(stdtrit(count - 1, (1 + CONFIDENCE) / 2)))
     return TimeLeft(total / (1 + width), total * (1 + width))
 
 

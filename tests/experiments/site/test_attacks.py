@@ -16,6 +16,7 @@ import pytest
 from django.conf import settings
 from django.test import Client
 
+from experiments.decisions.services import sharing
 from experiments.design.document import experiment_yaml
 from experiments.design.document.experiment_file import as_document, parse
 from experiments.errors import InvalidExperiment, Problem
@@ -82,6 +83,7 @@ def evil() -> dict[str, str]:
     type(ada).objects.filter(pk=ada.pk).update(first_name=EVIL[:100], last_name=EVIL[:100])
     token, _ = tokens.create(user=ada, project=None, name=EVIL[:100])
     made = invitations.create(access=cast.access(ada, project), role="viewer")
+    link, secret = sharing.create(access=cast.access(ada, project), decision=1)
     file = cast.LABEL_SMOOTHING.format(name="another", goal="Is it?", trials=2)
     document = as_document(parse(file))
     series = {EVIL: [[1.0], [0.5]], "validation_accuracy": [[1.0], [0.5]]}
@@ -108,7 +110,9 @@ def evil() -> dict[str, str]:
         "invitation": str(made.pk),
         "token": str(token.pk),
         "uidb64": "MQ",
-        "link": invitations.token_of(made.pk),
+        "invited": invitations.token_of(made.pk),
+        "link": str(link.pk),
+        "secret": secret,
         "dry_run": str(dry_run.pk),
     }
 
@@ -176,7 +180,8 @@ def test_every_form_needs_its_own_token() -> None:
         ("finding", "replication", "webhook", "delivery", "invitation", "token", "sequence"), "1"
     )
     values |= {"slug": "digits", "name": "x", "trial": "A0", "purpose": "x", "uidb64": "MQ"}
-    values |= {"link": "x", "probe": "1", "dry_run": "1", "view": "1"}
+    values |= dict.fromkeys(("probe", "dry_run", "view", "proposal", "link"), "1")
+    values |= {"secret": "x", "invited": "x"}
     open_to_all = []
     for route, row in PAGES.items():
         takes_forms = row.POST or row.ANY

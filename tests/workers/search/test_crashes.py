@@ -99,7 +99,7 @@ class Server:
             )
             for (process,) in cursor.fetchall():
                 os.kill(process, signal.SIGKILL)
-            with suppress(psycopg2.OperationalError, psycopg2.InterfaceError):
+            with suppress(psycopg2.DatabaseError, psycopg2.InterfaceError):
                 while time.monotonic() < deadline:
                     cursor.execute("SELECT pg_sleep(0.02)")
         while time.monotonic() < deadline:

@@ -83,9 +83,10 @@ def test_a_replication_is_handed_out_as_a_record_that_cannot_query(
     experiment: Experiment, django_assert_num_queries: DjangoAssertNumQueries
 ) -> None:
     replication = cast.repeated(experiment, looks=(3,), done=1)
-    own = get_experiment(access(), experiment.name)
+    mine = access()
+    own = get_experiment(mine, experiment.name)
     with django_assert_num_queries(1):
-        found = get_replication(access(), own, replication.pk)
+        found = get_replication(mine, own, replication.pk)
     with django_assert_num_queries(0):
         assert found.candidate.digest == replication.candidate.digest
         assert found.candidate_trial is not None and found.declared_looks == (3,)
