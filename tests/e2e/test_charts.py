@@ -86,7 +86,9 @@ def test_the_jump_box_goes_anywhere_by_keyboard(page: Page, experiment: Experime
     sign_in(page)
     page.goto(cast.address(experiment))
     page.keyboard.press("Control+k")
-    box = page.get_by_role("combobox", name="Project, experiment, trial or decision")
+    box = page.get_by_role(
+        "combobox", name="Experiment, trial, decision, tag, parameter, person or page"
+    )
     expect(box).to_be_focused()
     listed = page.get_by_role("listbox", name="Places").get_by_role("option")
     expect(listed.first).to_contain_text(experiment.name)
