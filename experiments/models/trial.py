@@ -254,6 +254,10 @@ class Trial(models.Model):
                 fields=("finished_at",), condition=Q(findings_due=True), name="trial_findings_due"
             ),
             models.Index(fields=("id",), condition=Q(metrics_due=True), name="trial_metrics_due"),
+            # Tables count and order by it alone, without reading rows.
+            models.Index(
+                fields=("study", "value", "state", "number", "archived_at"), name="trial_by_score"
+            ),
         )
 
     def __str__(self) -> str:

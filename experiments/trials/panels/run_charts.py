@@ -105,8 +105,9 @@ def _chart(
         lines = [each for each in lines if singles or each.group not in several]
         lines = [_alone(each) if each.group not in several else each for each in lines]
     figure = learning_curves(lines, marks, (), means, y_title=group.title)
-    figure["layout"]["showlegend"] = len(drawn.trials) <= 12 or drawn.banded
-    figure["layout"]["margin"] |= {"t": 24, "b": 40}
+    # The table's swatches say which curve is whose; the first chart says it in words.
+    figure["layout"]["showlegend"] = place == 0 and (len(drawn.trials) <= 12 or drawn.banded)
+    figure["layout"]["margin"] |= {"t": 24 if place == 0 else 8, "b": 40}
     label = f"Learning curves: {group.title}"
     return Chart(f"figure-runs-{place}", group.title, figure, label, "runs-chart")
 

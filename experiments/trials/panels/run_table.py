@@ -271,7 +271,7 @@ def _rows(table: RunTable) -> Mapping[str, object]:
     return {
         "groups": found,
         "group_rows": rows,
-        "group_keys": [key for key in keys if key is not None],
+        "group_keys": [replace(key, kind="text") for key in keys if key is not None],
         "measures": measures_of(table.columns),
     }
 

@@ -6,8 +6,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from django.db.models import Exists, OuterRef, Q
+
 from experiments.design.trial_names import other_trial_name, trial_name
-from experiments.models import Trial
+from experiments.models import SeriesBatch, Trial
 from experiments.models.trial import StudyKind, TrialState
 from experiments.trials.series.queries.curves import CurveTrial
 from experiments.trials.table.columns import Column
@@ -35,6 +37,9 @@ _FACTS = (
 )
 
 
+_LOGGED = Q(Exists(SeriesBatch.objects.filter(trial=OuterRef("pk"))))
+
+
 @dataclass(frozen=True, slots=True)
 class DrawnRuns:
     """Runs to draw, and in words which ones."""
@@ -56,9 +61,9 @@ def drawn_runs(scope: RunScope, state: RunsState, columns: Sequence[Column]) -> 
         return _of_ticks(scope, state)
     ordered = in_order(matching(scope, state), scope, state).values_list("pk", flat=True)
     start = (state.page - 1) * state.rows
-    keys = list(ordered[start : start + UNTICKED])
+    keys = _with_curves(list(ordered[start : start + state.rows]))[:UNTICKED]
     trials = _trials(scope, keys)
-    words = f"First {len(trials)} runs of the table; tick others to draw them instead"
+    words = f"First {len(trials)} runs of the page; tick others to draw them instead"
     return DrawnRuns(trials, words if len(trials) == UNTICKED else "")
 
 
@@ -83,8 +88,10 @@ def _of_groups(scope: RunScope, state: RunsState, columns: Sequence[Column]) -> 
     groups: Sequence[RunGroup] = page.rows[:MOST_GROUPS]
     found: list[CurveTrial] = []
     for group in groups:
-        rows = matching(scope, state).filter(condition_of(group.condition)).order_by("-pk")
-        keys = list(rows.values_list("pk", flat=True)[:MOST_OF_GROUP])
+        rows = (
+            matching(scope, state).filter(condition_of(group.condition), _LOGGED).order_by("-pk")
+        )
+        keys = list(rows.order_by("-pk").values_list("pk", flat=True)[:MOST_OF_GROUP])
         found += [replace(each, side=group.name) for each in _trials(scope, keys)]
     words = "Mean of each group with a band of one standard deviation"
     if page.total > len(groups):
@@ -92,6 +99,13 @@ def _of_groups(scope: RunScope, state: RunsState, columns: Sequence[Column]) -> 
     if any(group.count > MOST_OF_GROUP for group in groups):
         words += f", at most {MOST_OF_GROUP} newest runs of each"
     return DrawnRuns(found, words, banded=True)
+
+
+def _with_curves(keys: Sequence[int]) -> list[int]:
+    """Those of the runs that logged any series."""
+    logged = SeriesBatch.objects.filter(trial_id__in=keys, fenced=False)
+    there = set(logged.order_by().values_list("trial_id", flat=True).distinct())
+    return [key for key in keys if key in there]
 
 
 def _trials(scope: RunScope, keys: Sequence[int]) -> list[CurveTrial]:

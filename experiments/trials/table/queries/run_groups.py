@@ -108,11 +108,16 @@ def group_page(scope: RunScope, state: RunsState, columns: Sequence[Column]) -> 
     keys = known_groups(state.groups)
     shown = measures(columns)
     grouped = _grouped(matching(scope, state), keys)
-    total = grouped.values(*_names(keys)).distinct().count()
-    number, start, end = page_bounds(PageOf(state.page, state.rows), total)
     centers = _centers(scope, state, shown)
     counted = _measured(grouped, keys, shown, centers, scope)
-    rows = list(counted.order_by(*_order(scope, state, keys, shown))[start:end])
+    ordered = counted.order_by(*_order(scope, state, keys, shown))
+    rows = list(ordered[: state.rows + 1]) if state.page == 1 else []
+    if state.page == 1 and len(rows) <= state.rows:
+        number, total = 1, len(rows)
+    else:
+        total = grouped.values(*_names(keys)).distinct().count()
+        number, start, end = page_bounds(PageOf(state.page, state.rows), total)
+        rows = list(ordered[start:end])
     labels = _Labels.read(keys, rows)
     groups = [_group(row, keys, shown, centers, labels, scope) for row in rows]
     groups = [

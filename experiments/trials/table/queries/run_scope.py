@@ -139,8 +139,9 @@ def runs_in(scope: RunScope, *, archived: bool = False) -> QuerySet[Trial]:
     else:
         listed = Q(experiment__archived_at__isnull=True, experiment__repeat_of__isnull=True)
         studies = studies.filter(Q(experiment__isnull=True) | listed)
-    keys = list(studies.order_by().values_list("pk", flat=True))
-    return Trial.objects.filter(study_id__in=keys, archived_at__isnull=not archived)
+    return Trial.objects.filter(
+        study_id__in=studies.order_by().values("pk"), archived_at__isnull=not archived
+    )
 
 
 def shown_runs(project_id: int) -> QuerySet[Trial]:

@@ -52,7 +52,7 @@ def test_the_first_answer_holds_the_table_and_its_charts(experiment: Experiment)
     assert len(names(html)) == 12
     assert 'data-figure="figure-runs-0"' in html
     assert 'role="separator"' in html
-    assert "First 10 runs of the table" in html
+    assert "First 10 runs of the page" in html
 
 
 def test_an_address_holds_the_whole_state(experiment: Experiment) -> None:
