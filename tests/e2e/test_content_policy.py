@@ -16,7 +16,17 @@ from tests.experiments.site.test_every_address import path_of
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
-FRAGMENTS = ("live/", "charts/", "curves/", "power/", "under-way/", "jump/", "logout/")
+FRAGMENTS = (
+    "live/",
+    "charts/",
+    "curves/",
+    "power/",
+    "under-way/",
+    "jump/",
+    "logout/",
+    "table/",
+    "ids/",
+)
 FILES = (".csv", ".md", ".jsonl", "series.<str:kind>", "<int:file>/")
 
 
