@@ -43,8 +43,11 @@ class Arm:
     tuning_score: float | None = None
 
 
-def seeds_plot(candidate: Arm, baseline: Arm, *, metric: str) -> Figure:
-    """Every seed of both arms; the mean with its interval only where one is given."""
+def seeds_plot(candidate: Arm, baseline: Arm, *, metric: str, fresh: bool = True) -> Figure:
+    """Every seed of both arms; the mean with its interval only where one is given. Not `fresh`:
+    of runs that existed before they were compared.
+    """
+    dot = "fresh seed" if fresh else "run"
     data: list[dict[str, Any]] = []
     words = []
     for row, arm, colour in ((0, baseline, INK_3), (1, candidate, ACCENT)):
@@ -69,7 +72,7 @@ def seeds_plot(candidate: Arm, baseline: Arm, *, metric: str) -> Figure:
         "layout": layout(
             margin={"l": 84, "r": 16, "t": 10, "b": 46},
             yaxis=axis("", tickvals=[0, 1], ticktext=labels, range=[-0.62, 1.55], showgrid=False),
-            xaxis=axis(f"{escaped(metric)}, each dot one fresh seed"),
+            xaxis=axis(f"{escaped(metric)}, each dot one {dot}"),
             annotations=words,
         ),
     }

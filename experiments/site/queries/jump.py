@@ -43,6 +43,7 @@ class Place:
 # Pages by what people type: title, name of the address, the role that it takes ("" for anybody's).
 _OF_PROJECT = (
     ("Experiments", "project", Role.VIEWER),
+    ("Runs", "runs", Role.VIEWER),
     ("Champions", "champions", Role.VIEWER),
     ("Decisions", "decisions", Role.VIEWER),
     ("Compare experiments", "compare", Role.VIEWER),

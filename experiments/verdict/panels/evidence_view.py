@@ -249,7 +249,10 @@ def _seeds(document: Mapping[str, Any], pairs: Sequence[PairRow], decided: bool)
         tuning = real(selection.get("tuning_score")) if side == "candidate" else None
         arms[side] = Arm(side, words, scores, mean, low, high, tuning if decided else None)
     return seeds_plot(
-        arms["candidate"], arms["baseline"], metric=str(document.get("metric", "score"))
+        arms["candidate"],
+        arms["baseline"],
+        metric=str(document.get("metric", "score")),
+        fresh=not document.get("retrospective"),
     )
 
 

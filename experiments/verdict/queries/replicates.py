@@ -93,7 +93,8 @@ def _in_place(runs: Sequence[ReplicateRun], picked: PickedRuns) -> list[Replicat
     return [
         replace(found[trial], side=side, pair=pair)
         for side, trials in sides.items()
-        for pair, trial in enumerate(each for each in trials if each in found)
+        for pair, trial in enumerate(trials)
+        if trial in found
     ]
 
 

@@ -66,6 +66,7 @@ class ReplicationState:
     against_champion: bool
     guards: tuple[Limit, ...]
     retrospective: bool = False
+    left_out: int = 0  # runs of a retrospective comparison without a counterpart
     position: int = 1
     candidates: tuple[DeclaredCandidate, ...] = ()
 
@@ -147,6 +148,7 @@ def replication_state(experiment_id: int, candidate: int = 0) -> ReplicationStat
         against_champion=row.against_champion,
         guards=tuple(Limit(**guard) for guard in row.declared_guards),
         retrospective=row.is_retrospective,
+        left_out=row.picked_runs.left_out if row.picked_runs else 0,
         position=place,
         candidates=candidates,
     )

@@ -109,6 +109,7 @@ def find_replication(token: ApiToken, replication: int) -> DeclaredReplication |
         Replication.objects.filter(
             pk=replication,
             purpose=Purpose.VERDICT,
+            picked="",
             experiment__project__in=access.visible_projects(token.owner),
         )
         .select_related("experiment__project", "candidate", "baseline")

@@ -92,6 +92,18 @@ def test_a_run_without_a_counterpart_is_left_out_of_the_pairs_and_counted(
     assert read(made).document()["pairs"] == len(NOISE)
 
 
+def test_a_run_that_is_gone_takes_its_pair_along_and_shifts_no_other(program: Program) -> None:
+    made = compare()
+    assert made.picked_runs is not None
+    gone = made.picked_runs.candidate[1]
+    Replication.objects.filter(candidate_trial=gone).update(candidate_trial=None)
+    Trial.objects.filter(pk=gone).delete()
+    evidence = read(made)
+    assert [run.pair for run in evidence.runs["candidate"]] == [0, 2, 3]
+    assert [run.train_seed for run in evidence.runs["candidate"]] == [0, 2, 3]
+    assert evidence.outcome == ""
+
+
 def test_it_is_adopted_only_as_an_override(program: Program) -> None:
     made = compare()
     with pytest.raises(Conflict, match="retrospective"):
@@ -165,6 +177,7 @@ def test_the_seeds_page_offers_it_and_labels_what_it_says(
     shown = client.get(page).content.decode()
     assert "Runs that existed before they were compared" in shown
     assert "Retrospective, on this split, adopt" in shown
+    assert "each dot one run" in shown and "each dot one fresh seed" not in shown
     assert "Repeat over fresh seeds" in shown or "Declare it" in shown  # which replaces it
     decide_page = client.get(reverse("decide", args=["digits", NAME])).content.decode()
     assert ">retrospective</span>" in decide_page
