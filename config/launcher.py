@@ -96,6 +96,7 @@ def main(tell: Callable[[dict[str, object]], None] = lambda facts: None) -> int:
 
 
 def _configure() -> None:
+    os.environ["VERDICT_UP"] = "1"  # the settings say what is allowed, not an earlier start
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
     if os.environ.get("HOST") in WILDCARDS and not os.environ.get("ALLOWED_HOSTS"):
         public = urlsplit(os.environ.get("PUBLIC_URL", "")).hostname

@@ -139,8 +139,8 @@ OBJECTIVES = env_list(
 OBJECTIVES_FOLDER = env_text("OBJECTIVES_FOLDER", "")
 # While `verdict up` runs: its folder and objectives, a line each, for commands in other shells.
 RUNNING_OBJECTIVES = DATA_DIR / "objectives"
-if RUNNING_OBJECTIVES.is_file():
-    _folder, *_running = RUNNING_OBJECTIVES.read_text(encoding="utf-8").splitlines()
+if "VERDICT_UP" not in os.environ and RUNNING_OBJECTIVES.is_file():
+    _folder, *_running = RUNNING_OBJECTIVES.read_text("utf-8", "replace").splitlines() or [""]
     OBJECTIVES += [name for name in _running if name not in OBJECTIVES]
     OBJECTIVES_FOLDER = OBJECTIVES_FOLDER or _folder
 # Command lines that experiments may name; see docs/own_training.md.

@@ -89,13 +89,18 @@ def declared_metrics(document: str) -> DeclaredMetrics:
     return found
 
 
+def scores_on_test(official: str, declared: Mapping[str, Metric]) -> bool:
+    """Test whether a metric is one of the test split, sealed or not, declared or by its name."""
+    return (declared.get(official) or guess(official)).split == "test"
+
+
 def is_test(name: str, declared: Mapping[str, Metric]) -> bool:
     """Tell a metric whose score is sealed: its split is the test, declared or by its name, and the
     experiment seals that split.
     """
     if isinstance(declared, DeclaredMetrics) and not declared.seals_test:
         return False
-    return (declared[name] if name in declared else guess(name)).split == "test"
+    return scores_on_test(name, declared)
 
 
 class _Declared(Part):

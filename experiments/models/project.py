@@ -28,7 +28,7 @@ class Reviews(models.TextChoices):
     """Decisions that a second approver confirms before they are recorded."""
 
     NONE = "none"
-    OVERRIDES = "overrides"  # those against the verdict, or while it is undecided
+    OVERRIDES = "overrides"  # those against the verdict, or an adopt while it is undecided
     ADOPTS = "adopts"  # overrides and every adopt
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 
 from experiments.errors import NotFound
 from experiments.models import Project
@@ -88,7 +88,8 @@ def proposals_of(access: Access, *, pending: bool = True) -> tuple[ProposalRow, 
 def pending_by_project(projects: Sequence[Project]) -> dict[int, tuple[ProposalRow, ...]]:
     """Proposals that wait, by project, the oldest first. One query."""
     found: dict[int, list[ProposalRow]] = {}
-    for row in _rows().filter(project__in=projects, outcome=PENDING):
+    live = Q(replication__experiment__archived_at__isnull=True)
+    for row in _rows().filter(live, project__in=projects, outcome=PENDING):
         found.setdefault(row.project_id, []).append(as_row(row))
     return {project: tuple(rows) for project, rows in found.items()}
 

@@ -66,9 +66,11 @@ def _crowned(project: Project, target: str, sequence: int) -> Decision:
 
 
 def _evidence(wanted: Decision, now: Decision) -> str:
-    """Evidence of the earlier decision, and the decision that it replaces."""
-    document = {
-        **json.loads(wanted.evidence or "{}"),
-        "reverts": {"to": wanted.sequence, "from": now.sequence},
-    }
+    """Evidence of the earlier decision, and the decision that it replaces.
+
+    Whoever confirmed the earlier one has not confirmed this.
+    """
+    earlier = json.loads(wanted.evidence or "{}")
+    earlier.pop("confirmation", None)
+    document = {**earlier, "reverts": {"to": wanted.sequence, "from": now.sequence}}
     return json.dumps(document, sort_keys=True, allow_nan=False)

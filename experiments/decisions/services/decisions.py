@@ -157,7 +157,7 @@ def write(
     version = adopted_models.next_version(project, draft.target, draft.choice, basis.replication)
     frozen = {
         **basis.evidence,
-        **_deployed(draft.choice, basis.replication, draft.checkpoint),
+        **deployed(draft.choice, basis.replication, draft.checkpoint),
         **adopted_models.frozen(version),
     }
     if confirmation is not None:
@@ -223,7 +223,7 @@ def _with_seeds(seen: Evidence, state: str, choice: str, target: str) -> Basis:
     return Basis(seen.document(), seen.outcome, locked.candidate, locked.baseline, locked)
 
 
-def _deployed(
+def deployed(
     choice: str, replication: Replication | None, named: int | None
 ) -> dict[str, dict[str, Any]]:
     """Checkpoint that an adopt freezes, where there is one."""

@@ -18,6 +18,7 @@ from experiments.decisions.services.decisions import (
     basis_of,
     checked,
     close,
+    deployed,
     expire_or_refuse,
     needs_review,
     record,
@@ -90,6 +91,7 @@ def propose(*, access: Access, draft: Draft) -> Proposal:
                 project.reviews, draft.choice, basis.overrides(draft.choice)
             ):
                 raise Conflict("This decision needs no second approver: record it.")
+            deployed(draft.choice, basis.replication, draft.checkpoint)
             return _keep(access, project, draft, basis, basis.replication)
     except IntegrityError as error:
         raise Conflict("Somebody else proposed a decision at the same moment.") from error
@@ -243,7 +245,7 @@ def _expire(proposal: Proposal, because: str) -> None:
 
 
 def expire_stale() -> None:
-    """Expire proposals whose evidence changed; worker nodes call it at every heartbeat."""
+    """Expire proposals whose evidence changed; the web server calls it once a minute."""
     pending = Proposal.objects.filter(outcome=ProposalState.PENDING)
     for proposal in pending.select_related("replication__experiment"):
         if changed := changed_parts(proposal.state, evidence_state(proposal.replication)):

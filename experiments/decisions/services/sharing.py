@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import secrets
 
 from django.utils import timezone
 
 from experiments.decisions.queries.shared_links import digest
-from experiments.design.metrics import guess
+from experiments.design.metrics import declared_metrics, scores_on_test
 from experiments.errors import Conflict, NotFound, Problem, VerdictError
 from experiments.models import Decision, Experiment, SharedLink
 from experiments.models.project import Role
@@ -33,12 +34,11 @@ def create(
         )
     found = _experiment(access, experiment) if experiment else None
     made = _decision(access, decision) if decision is not None else None
-    scores = found or (made.experiment if made else None)
-    if scores is not None and guess(scores.official_metric).split == "test":
-        raise Conflict(
-            f"The official metric of {scores.name}, {scores.official_metric}, is a test score: "
-            "links show none."
-        )
+    scored = found or (made.experiment if made else None)
+    declared = declared_metrics(scored.document) if scored else {}
+    metric = scored.official_metric if scored else _metric_of(made)
+    if scores_on_test(metric, declared):
+        raise Conflict(f"The official metric, {metric}, is a test score: links show none.")
     secret = secrets.token_urlsafe(32)
     link = SharedLink.objects.create(
         project_id=access.project_id,
@@ -49,6 +49,11 @@ def create(
         created_by=access.user,
     )
     return link, secret
+
+
+def _metric_of(decision: Decision | None) -> str:
+    """Metric whose scores a decision froze."""
+    return str(json.loads(decision.evidence).get("metric") or "") if decision else ""
 
 
 def _experiment(access: Access, name: str) -> Experiment:

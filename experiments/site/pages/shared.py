@@ -18,7 +18,7 @@ from django.views.decorators.http import require_safe
 
 from experiments.decisions.queries.decisions import find_decision
 from experiments.decisions.queries.shared_links import Shared, find_shared
-from experiments.design.metrics import DeclaredMetrics, guess
+from experiments.design.metrics import DeclaredMetrics, declared_metrics, scores_on_test
 from experiments.design.queries.experiments import find_experiment
 from experiments.team.pages.access import required
 from experiments.trials.panels.parts import ExperimentParts, read_parts
@@ -73,6 +73,10 @@ def _decision(shared: Shared) -> dict[str, Any]:
     decision = required(find_decision(shared.access, shared.sequence or 0))
     if log_problems(shared.access) or decision.problems:
         raise Http404
+    experiment = find_experiment(shared.access, decision.experiment)
+    declared = declared_metrics(experiment.document) if experiment else {}
+    if scores_on_test(str(decision.evidence.get("metric") or ""), declared):
+        raise Http404
     evidence = {key: value for key, value in decision.evidence.items() if key != "test"}
     return {
         "shown": shared.access,
@@ -83,7 +87,7 @@ def _decision(shared: Shared) -> dict[str, Any]:
 
 def _experiment(request: HttpRequest, shared: Shared) -> dict[str, Any]:
     experiment = required(find_experiment(shared.access, shared.experiment))
-    if guess(experiment.official_metric).split == "test":
+    if scores_on_test(experiment.official_metric, declared_metrics(experiment.document)):
         raise Http404
     read = read_parts(shared.access, experiment)
     parts = SealedParts(**{each.name: getattr(read, each.name) for each in fields(read)})

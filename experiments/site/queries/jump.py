@@ -79,7 +79,7 @@ def places(user: User, text: str, *, project: str = "", experiment: str = "") ->
     others = [
         *_tags(user, words),
         *_parameters(user, words, project),
-        *_decided(user, words),
+        *(each for each in _decided(user, words) if each not in found),
         *_people(user, words),
         *_pages(user, words, project),
     ]

@@ -42,7 +42,7 @@ MAY = {
 }
 REVIEWS = {
     "none": "none: an approver decides alone",
-    "overrides": "decisions against the verdict, or while it is undecided",
+    "overrides": "decisions against the verdict, or an adopt while it is undecided",
     "adopts": "those, and every adopt",
 }
 

@@ -66,6 +66,14 @@ def test_a_revert_makes_an_earlier_champion_stand_again(two: Project) -> None:
     assert frozen["replicates"] == json.loads(first.evidence)["replicates"]
 
 
+def test_who_confirmed_the_earlier_decision_has_not_confirmed_the_revert(two: Project) -> None:
+    first = Decision.objects.get(sequence=1)
+    evidence = {**json.loads(first.evidence), "confirmation": {"by": "eve"}}
+    now = Decision.objects.get(sequence=2)
+    first.evidence = json.dumps(evidence)
+    assert "confirmation" not in json.loads(champions._evidence(first, now))
+
+
 def test_the_next_revert_can_go_forth_again(two: Project) -> None:
     _revert(two)
     again = _revert(two, to=2, current=3, reason="It was the cable.")

@@ -10,7 +10,14 @@ from django.db import connection
 from experiments.decisions.queries.champion import as_document, exported, sentence
 from experiments.decisions.queries.proposals import pending_on, proposals_of
 from experiments.decisions.services import decisions, reviews
-from experiments.errors import Conflict, NotAllowed, NotFound, ReviewNeeded, StaleEvidence
+from experiments.errors import (
+    Conflict,
+    NotAllowed,
+    NotFound,
+    ReviewNeeded,
+    StaleEvidence,
+    VerdictError,
+)
 from experiments.models import (
     Decision,
     Event,
@@ -106,6 +113,14 @@ def test_the_confirmation_belongs_to_what_is_signed(repeated: Replication) -> No
         f'UPDATE {table} SET evidence = replace(evidence, \'"by": "eve"\', \'"by": "ben"\')'
     )
     assert check_log(project.pk, project.slug).problems
+
+
+def test_a_checkpoint_that_is_none_is_refused_before_anybody_waits_for_it(
+    repeated: Replication,
+) -> None:
+    with pytest.raises(VerdictError, match="cannot be deployed"):
+        _decide(repeated, "adopt", override=True, checkpoint=999_999)
+    assert not Proposal.objects.exists()
 
 
 def test_who_proposed_cannot_confirm_nor_can_who_is_no_approver(repeated: Replication) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 
 import numpy as np
@@ -148,6 +149,16 @@ def test_admins_alone_make_and_revoke_links_of_their_own_project(experiment: Exp
 def test_an_experiment_scored_on_the_test_split_is_not_shared(experiment: Experiment) -> None:
     address = _address(experiment="wider")
     Experiment.objects.update(official_metric="test_accuracy")
+    with pytest.raises(Conflict, match="is a test score"):
+        _address(experiment="wider")
+    assert Client().get(address).status_code == 404
+
+
+def test_a_test_score_is_known_by_its_declaration_too(experiment: Experiment) -> None:
+    address = _address(decision=1)
+    document = json.loads(Experiment.objects.get(name="wider").document)
+    document["metrics"]["validation_accuracy"]["split"] = "test"
+    Experiment.objects.filter(name="wider").update(document=json.dumps(document))
     with pytest.raises(Conflict, match="is a test score"):
         _address(experiment="wider")
     assert Client().get(address).status_code == 404
