@@ -60,6 +60,12 @@
 
   const set = (tick, on) => (on ? picked.add(tick.value) : picked.delete(tick.value));
 
+  // Parts of the page are swapped, so that a form learns where it stands when it is sent.
+  root.addEventListener("submit", (event) => {
+    const query = location.search.slice(1);
+    event.target.querySelectorAll("[data-back]").forEach((field) => (field.value = `${location.pathname}${location.search}`));
+    event.target.querySelectorAll("[data-view-query]").forEach((field) => (field.value = query));
+  }, true);
   root.addEventListener("click", (event) => {
     const tick = event.target.closest("[data-pick]");
     if (!tick) return;

@@ -25,3 +25,21 @@ def test_columns_are_chosen_and_ticks_outlive_a_reload(page: Page) -> None:
     page.wait_for_url("**trials=*")
     page.reload()
     expect(page.locator("[data-pick]:checked")).to_have_count(1)
+
+
+def test_an_action_after_the_table_was_swapped_comes_back_to_the_page(page: Page) -> None:
+    cast.project()
+    cast.finished_search(trials_per_arm=4)
+    page.set_viewport_size(SIZES["desk"])  # type: ignore[arg-type]
+    sign_in(page)
+    page.goto("/projects/digits/runs/?experiments=label-smoothing")
+    page.locator("th[data-col='params.dropout'] a").click()
+    expect(page.locator("th[data-col='params.dropout']")).to_have_attribute(
+        "aria-sort", "ascending"
+    )
+    page.locator("[data-pick]").first.check()
+    page.locator("summary", has_text="Tag").click()
+    page.locator("input[name='tag']").fill("seen")
+    page.locator("input[name='tag']").press("Enter")
+    page.wait_for_url("**/projects/digits/runs/?*sort*")
+    expect(page.get_by_role("navigation", name="Main")).to_be_visible()

@@ -10,6 +10,7 @@ from django.template.loader import render_to_string
 from django.urls import reverse
 from django.views.decorators.http import require_safe
 
+from experiments.errors import NotFound
 from experiments.team.pages.access import in_project
 from experiments.team.queries.access import Access
 from experiments.trials.pages.live_cursor import read_cursor, write_cursor
@@ -23,13 +24,22 @@ from experiments.trials.table.runs_state import OPERATORS, ROWS
 SPLIT, NARROWEST, BROADEST = 58, 20, 85  # percent of the width that the table has
 
 
+def _is_whole(access: Access, query: str) -> bool:
+    """Test whether every experiment that a view names is there; they can be renamed or deleted."""
+    try:
+        scope_of(access, QueryDict(query).getlist("experiments"))
+    except NotFound:
+        return False
+    return True
+
+
 @require_safe
 @in_project
 def runs_page(request: HttpRequest, access: Access) -> HttpResponse:
     """The table beside its charts; a bare address opens the project's default view."""
     if not request.GET:
         view = default_view(access)
-        if view is not None and view.query:
+        if view is not None and view.query and _is_whole(access, view.query):
             return redirect(f"{reverse('runs', args=[access.slug])}?{view.query}&view={view.id}")
     scope = _scope(request, access)
     context = {

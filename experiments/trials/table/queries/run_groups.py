@@ -60,6 +60,8 @@ _PLAIN = {
 }
 _NUMBERS = {"score": "value", "seconds": "seconds", "best_step": "best_step"}
 _METRICS = ("metric", "best", "at_best")
+# Sums of squares of larger values leave float64: their groups have no mean and no deviation.
+_LARGEST = 1e100
 _LOST = 1e-6  # share of a sum of squares below which a difference of them has lost its digits
 
 
@@ -136,7 +138,8 @@ def _has_lost_digits(
     squares, mean = row[f"squares{place}"], row[f"mean{place}"]
     if row[f"n{place}"] < 2 or not squares or mean is None:
         return False
-    left = squares - row[f"n{place}"] * (mean - centers[column.key]) ** 2
+    apart = mean - centers[column.key]
+    left = squares - row[f"n{place}"] * apart * apart
     return math.isfinite(left) and left < _LOST * squares
 
 
@@ -208,12 +211,14 @@ def _measured(
     for place, column in enumerate(columns):
         name = _column_of(place, column, scope)
         apart = F(name) - Value(centers.get(column.key, 0.0), FloatField())
+        whole = column.key == "best_step"
+        tame = None if whole else Q(**{f"{name}__range": (-_LARGEST, _LARGEST)})
         sums |= {
             f"n{place}": Count(name),
-            f"mean{place}": Avg(name),
+            f"mean{place}": Avg(name, filter=tame),
             f"low{place}": Min(name),
             f"high{place}": Max(name),
-            f"squares{place}": Sum(apart * apart, output_field=FloatField()),
+            f"squares{place}": Sum(apart * apart, filter=tame, output_field=FloatField()),
         }
     measured: QuerySet[Trial, dict[str, Any]] = rows.values(*_names(keys)).annotate(**sums)
     return measured
@@ -237,7 +242,8 @@ def _centers(scope: RunScope, state: RunsState, columns: Sequence[Column]) -> di
             values = [value for value in values if value is not None]
         else:
             values = found.get(field_of(each.key).name, [])
-        centers[each.key] = float(statistics.median(values)) if values else 0.0
+        tame = [value for value in values if abs(value) <= _LARGEST]
+        centers[each.key] = float(statistics.median(tame)) if tame else 0.0
     return centers
 
 
@@ -312,8 +318,11 @@ def _spread(row: Mapping[str, Any], place: int, center: float, rises: bool) -> S
     best = row[f"{'high' if rises else 'low'}{place}"]
     squares = row[f"squares{place}"]
     deviation = None
+    if any(abs(row[f"{end}{place}"] or 0.0) > _LARGEST for end in ("low", "high")):
+        return Spread(None, None, count, best)
     if count > 1 and mean is not None and squares is not None:
-        left = squares - count * (mean - center) ** 2
+        apart = mean - center
+        left = squares - count * apart * apart  # where ** raises, a product is infinite
         deviation = math.sqrt(max(0.0, left) / (count - 1)) if math.isfinite(left) else None
     return Spread(mean, deviation, count, best)
 

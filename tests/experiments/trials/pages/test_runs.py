@@ -292,6 +292,17 @@ def test_a_bare_address_opens_the_default_view(experiment: Experiment) -> None:
     assert client().get(PAGE).status_code == 200
 
 
+def test_a_default_view_of_an_experiment_that_is_gone_stands_in_nobodys_way(
+    experiment: Experiment,
+) -> None:
+    query = f"experiments={experiment.name}"
+    post("views/", name="Old", query=query, **{"for": "project"})
+    post(f"views/{RunsView.objects.get().pk}/default/")
+    assert client().get(PAGE).status_code == 302
+    Experiment.objects.filter(pk=experiment.pk).update(name="renamed")
+    assert client().get(PAGE).status_code == 200
+
+
 def test_an_open_page_hears_of_changes_only(experiment: Experiment) -> None:
     cast.running_search(done=1, trials_per_arm=4)
     html = get(f"{PAGE}?sort=score")

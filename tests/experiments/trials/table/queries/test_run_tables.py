@@ -154,6 +154,16 @@ def test_one_outlying_group_spoils_no_other_deviation(scope: RunScope) -> None:
     assert found["A"].spreads["score"].deviation == pytest.approx(statistics.stdev(values))
 
 
+def test_a_group_with_a_value_whose_square_is_no_number_has_no_mean(scope: RunScope) -> None:
+    trial = Trial.objects.filter(study__arm_index=1, value__isnull=False)[0]
+    Trial.objects.filter(pk=trial.pk).update(value=1e200)
+    found = {
+        group.name[0]: group.spreads["score"] for group in groups(scope, "group=arm", "score")
+    }
+    assert found["B"].mean is None and found["B"].deviation is None
+    assert found["A"].deviation is not None
+
+
 def test_groups_take_several_keys_and_are_paged(scope: RunScope) -> None:
     found = groups(scope, "group=params.hidden_units&group=arm", "score")
     assert sum(group.count for group in found) == 12
