@@ -681,7 +681,9 @@ def _closed(ended: Run) -> None:
 
 
 def _die() -> None:
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    # From another thread the signal comes back to the main one, which has nothing left to end.
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
     os.kill(os.getpid(), signal.SIGTERM)
 
 

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import datetime as dt
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from functools import partial
 
 from django.conf import settings
@@ -22,6 +22,7 @@ from experiments.trials.findings.services import findings
 from experiments.trials.lifecycle.queries.search_progress import SearchProgress, progress_of
 from experiments.trials.lifecycle.services import edge_probes
 from experiments.trials.series.queries import series
+from experiments.trials.series.series_encoding import SeriesColumns
 from experiments.trials.series.services import metric_summaries
 from workers.node import importance
 from workers.node.findings import Account, FindingsRecorder, broken, look_at_trial, tried
@@ -56,10 +57,17 @@ def _summarise(most: int) -> int:
     """Summarise metrics of trials that ended before Verdict did so; returns of how many."""
     waiting = due_summaries(most)
     for trial in waiting:
-        read = series.read([trial.trial_id], declared=dict(trial.metrics))
+        columns: Mapping[str, SeriesColumns] = {}
+        try:
+            read = series.read([trial.trial_id], declared=dict(trial.metrics))
+            columns = read.get(trial.trial_id, {})
+        except DatabaseError:
+            raise
+        except Exception:  # nothing is summarised of it; other trials do not wait for it
+            logger.exception("the metrics of trial %s cannot be read", trial.trial_id)
         metric_summaries.summarise(
             trial_id=trial.trial_id,
-            columns=read.get(trial.trial_id, {}),
+            columns=columns,
             official_metric=trial.official_metric,
             direction=trial.direction,
         )

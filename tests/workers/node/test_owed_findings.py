@@ -13,6 +13,7 @@ from django.utils import timezone
 from experiments.models import (
     Experiment,
     Finding,
+    LatestMetric,
     ParameterImportance,
     Project,
     Trial,
@@ -21,6 +22,8 @@ from experiments.models import (
 from experiments.trials.findings.queries.findings_due import due_trials
 from experiments.trials.lifecycle.services import run_ends, runs
 from experiments.trials.series.logged_points import LoggedPoints
+from experiments.trials.series.queries import series
+from experiments.trials.series.services import metric_summaries
 from tests import cast
 from workers.node import findings as node_findings
 from workers.node import importance, owed_findings
@@ -244,3 +247,36 @@ def test_a_search_that_goes_on_is_left_to_its_workers(project: Project) -> None:
     Experiment.objects.update(active_at=timezone.now() - dt.timedelta(hours=1))
     Trial.objects.update(findings_due=False)
     assert owed_findings.look(FindingsRecorder()) == 0
+
+
+def test_metrics_that_cannot_be_read_hold_up_no_heartbeat(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    a_run(project, overfits=False)
+    owed_findings.look(FindingsRecorder())
+    Trial.objects.update(metrics_due=True)
+
+    def breaks(ids: list[int], **more: Any) -> Any:
+        raise ValueError("corrupt")
+
+    monkeypatch.setattr(series, "read", breaks)
+    assert owed_findings.look(FindingsRecorder()) == 1
+    assert owed_findings.look(FindingsRecorder()) == 0
+    assert not Trial.objects.filter(metrics_due=True).exists()
+
+
+def test_a_summary_of_an_older_curve_takes_no_later_point_away(project: Project) -> None:
+    trial = a_run(project, overfits=False)
+    columns = series.read([trial])[trial]
+
+    def summarise() -> None:
+        metric_summaries.summarise(
+            trial_id=trial, columns=columns, official_metric="", direction="maximize"
+        )
+
+    summarise()
+    later = LatestMetric.objects.filter(trial=trial).order_by("pk")[0]
+    LatestMetric.objects.filter(pk=later.pk).update(value=0.125, step=10_000, highest=1e9)
+    summarise()
+    later.refresh_from_db()
+    assert (later.value, later.step, later.highest) == (0.125, 10_000, 1e9)

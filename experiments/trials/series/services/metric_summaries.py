@@ -14,18 +14,11 @@ from experiments.trials.series.series_encoding import Call, SeriesColumns
 LONGEST_NAME = 250
 _COLUMNS = ("trial_id", "name", "value", "step", "time_ms", "lowest", "highest", "at_best")
 _ROW = f"({', '.join(['%s'] * len(_COLUMNS))})"
-_KEEP = f"""
-INSERT INTO experiments_latestmetric ({", ".join(_COLUMNS)}) VALUES {{rows}}
-ON CONFLICT (trial_id, name) DO UPDATE SET
-    {", ".join(f"{name} = excluded.{name}" for name in _COLUMNS[2:])}
-"""
-# The largest step counts, then the time, then the value, NaN as zero.
+# The largest step counts, then the time, then the value, NaN as zero: what is there already may
+# be a point that came after the curve was read.
 _NEWER = """(excluded.step, excluded.time_ms, COALESCE(excluded.value, 0))
     > (l.step, l.time_ms, COALESCE(l.value, 0))"""
-_LATEST = f"""
-INSERT INTO experiments_latestmetric AS l (trial_id, name, value, step, time_ms, lowest, highest)
-VALUES {{rows}}
-ON CONFLICT (trial_id, name) DO UPDATE SET
+_MERGED = f"""
     value = CASE WHEN {_NEWER} THEN excluded.value ELSE l.value END,
     step = CASE WHEN {_NEWER} THEN excluded.step ELSE l.step END,
     time_ms = CASE WHEN {_NEWER} THEN excluded.time_ms ELSE l.time_ms END,
@@ -33,6 +26,15 @@ ON CONFLICT (trial_id, name) DO UPDATE SET
         OR l.lowest IS NULL THEN excluded.lowest ELSE l.lowest END,
     highest = CASE WHEN excluded.highest > l.highest
         OR l.highest IS NULL THEN excluded.highest ELSE l.highest END
+"""
+_KEEP = f"""
+INSERT INTO experiments_latestmetric AS l ({", ".join(_COLUMNS)}) VALUES {{rows}}
+ON CONFLICT (trial_id, name) DO UPDATE SET {_MERGED}, at_best = excluded.at_best
+"""
+_LATEST = f"""
+INSERT INTO experiments_latestmetric AS l (trial_id, name, value, step, time_ms, lowest, highest)
+VALUES {{rows}}
+ON CONFLICT (trial_id, name) DO UPDATE SET {_MERGED}
 """
 _SUMMARISED = "UPDATE experiments_trial SET metrics_due = false WHERE id = %s AND metrics_due"
 
