@@ -67,7 +67,7 @@ def record_decision(request: TokenRequest, slug: str, name: str) -> Any:
         checkpoint=asked.checkpoint,
     )
     if isinstance(made, Proposal):
-        return Status(202, proposals.as_row(made))
+        return Status(202, proposals.read_proposal(made.pk))
     return Status(201, champion.as_document(made))
 
 

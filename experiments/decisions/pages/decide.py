@@ -8,11 +8,17 @@ from typing import Any
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
+from django.urls import reverse
 from django.views.decorators.http import require_POST, require_safe
 
 from experiments.analysis.seeds.power import SeedsNeeded
 from experiments.decisions.pages.decision_text import open_markdown
-from experiments.decisions.queries.proposals import Proposal, find_proposal, pending_on
+from experiments.decisions.queries.proposals import (
+    Proposal,
+    find_proposal,
+    pending_on,
+    read_proposal,
+)
 from experiments.decisions.services import decisions, reviews
 from experiments.design.queries.experiments import find_experiment
 from experiments.team.pages.access import attempted, done, in_project, required, whole_number
@@ -154,6 +160,12 @@ def record_decision(request: HttpRequest, access: Access, name: str) -> HttpResp
     return redirect("decision", access.slug, made.sequence)
 
 
+def _address_of(access: Access, proposal: int) -> str:
+    """The Decide page of the candidate that a proposal is about."""
+    row = read_proposal(proposal)
+    return f"{reverse('decide', args=[access.slug, row.experiment])}?candidate={row.candidate}"
+
+
 @require_POST
 @in_project
 def confirm_proposal(request: HttpRequest, access: Access, proposal: int) -> HttpResponse:
@@ -166,7 +178,7 @@ def confirm_proposal(request: HttpRequest, access: Access, proposal: int) -> Htt
         ),
     )
     if made is None:
-        return redirect("decide", access.slug, found.replication.experiment.name)
+        return redirect(_address_of(access, proposal))
     messages.success(request, f"Confirmed and recorded as decision {made.sequence}.")
     return redirect("decision", access.slug, made.sequence)
 
@@ -183,7 +195,7 @@ def withdraw_proposal(request: HttpRequest, access: Access, proposal: int) -> Ht
         ),
         "The proposal is withdrawn; nothing was recorded.",
     )
-    return redirect("decide", access.slug, found.replication.experiment.name)
+    return redirect(_address_of(access, proposal))
 
 
 @require_POST

@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from django.db.models import Q, QuerySet
+from django.db.models import Count, OuterRef, Q, QuerySet, Subquery, Value
+from django.db.models.functions import Coalesce
 
 from experiments.errors import NotFound
-from experiments.models import Project
+from experiments.models import Project, Replication
 from experiments.models import Proposal as Proposal
 from experiments.models.decision import ProposalState, override_words
 from experiments.team.queries.access import Access
@@ -31,11 +32,12 @@ class Confirmation:
 @dataclass(frozen=True, slots=True)
 class ProposalRow:
     """A proposed decision. `state` names the evidence that it rests on, `closed_because` says
-    why it was withdrawn or expired."""
+    why it was withdrawn or expired, `candidate` which of several declared together, from 1."""
 
     id: int
     experiment: str
     replication: int
+    candidate: int
     target: str
     choice: str
     verdict: str
@@ -76,13 +78,13 @@ def find_proposal(access: Access, proposal_id: int) -> Proposal:
 def pending_on(replication_id: int) -> ProposalRow | None:
     """The proposal that waits for a second approver on a replication."""
     found = _rows().filter(replication=replication_id, outcome=PENDING).first()
-    return as_row(found) if found else None
+    return _as_row(found) if found else None
 
 
 def proposals_of(access: Access, *, pending: bool = True) -> tuple[ProposalRow, ...]:
     """A project's proposals: those that wait, oldest first, or all of them."""
     rows = _rows().filter(project_id=access.project_id)
-    return tuple(as_row(each) for each in (rows.filter(outcome=PENDING) if pending else rows))
+    return tuple(_as_row(each) for each in (rows.filter(outcome=PENDING) if pending else rows))
 
 
 def pending_by_project(projects: Sequence[Project]) -> dict[int, tuple[ProposalRow, ...]]:
@@ -90,16 +92,21 @@ def pending_by_project(projects: Sequence[Project]) -> dict[int, tuple[ProposalR
     found: dict[int, list[ProposalRow]] = {}
     live = Q(replication__experiment__archived_at__isnull=True)
     for row in _rows().filter(live, project__in=projects, outcome=PENDING):
-        found.setdefault(row.project_id, []).append(as_row(row))
+        found.setdefault(row.project_id, []).append(_as_row(row))
     return {project: tuple(rows) for project, rows in found.items()}
 
 
-def as_row(proposal: Proposal) -> ProposalRow:
-    """The record of a proposal."""
+def read_proposal(proposal_id: int) -> ProposalRow:
+    """The record of a proposal that there is."""
+    return _as_row(_rows().get(pk=proposal_id))
+
+
+def _as_row(proposal: Proposal) -> ProposalRow:
     return ProposalRow(
         id=proposal.pk,
         experiment=proposal.replication.experiment.name,
         replication=proposal.replication_id,
+        candidate=vars(proposal)["candidate"],  # annotated
         target=proposal.target,
         choice=proposal.choice,
         verdict=proposal.verdict,
@@ -116,6 +123,10 @@ def as_row(proposal: Proposal) -> ProposalRow:
 
 
 def _rows() -> QuerySet[Proposal]:
-    return Proposal.objects.select_related(
-        "replication__experiment", "proposed_by", "closed_by"
-    ).order_by("pk")
+    first = Coalesce(OuterRef("replication__first_of_group"), OuterRef("replication"))
+    upto = Replication.objects.filter(
+        Q(pk=first) | Q(first_of_group=first), pk__lte=OuterRef("replication")
+    )
+    counted = upto.order_by().values(group=Value(1)).annotate(n=Count("pk")).values("n")
+    rows = Proposal.objects.select_related("replication__experiment", "proposed_by", "closed_by")
+    return rows.annotate(candidate=Subquery(counted)).order_by("pk")

@@ -11,6 +11,7 @@ import hmac
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 
+from experiments.decisions.queries.proposals import read_proposal
 from experiments.decisions.services import decision_log
 from experiments.decisions.services.decisions import (
     Basis,
@@ -116,6 +117,7 @@ def _keep(
     proposal.signature = sign(signed_proposal(proposal))
     proposal.save(force_insert=True)
     name = locked.experiment.name
+    candidate = read_proposal(proposal.pk).candidate
     messages.announce(
         project=project,
         kind=EventKind.WANTED,
@@ -124,7 +126,7 @@ def _keep(
             f"{access.username} proposed {draft.choice} on {name} (verdict: {basis.verdict}); "
             "a second approver has to confirm it."
         ),
-        path=page("decide", project.slug, name),
+        path=f"{page('decide', project.slug, name)}?candidate={candidate}",
         experiment=locked.experiment,
     )
     return proposal

@@ -270,3 +270,15 @@ def test_whoever_hears_of_due_decisions_hears_of_a_proposal(repeated: Replicatio
     _proposed(repeated)
     event = Event.objects.get()
     assert "ada proposed reject on label-smoothing" in json.loads(event.document)["text"]
+
+
+def test_a_proposal_is_found_beside_the_candidate_that_it_is_about(repeated: Replication) -> None:
+    second = Replication.objects.get(pk=repeated.pk)
+    second.pk, second.first_of_group_id = None, repeated.pk
+    second.save()
+    proposal = _proposed(repeated)
+    row = pending_on(repeated.pk)
+    assert row is not None and (row.id, row.candidate) == (proposal.pk, 1)
+    Proposal.objects.update(replication=second)
+    row = pending_on(second.pk)
+    assert row is not None and row.candidate == 2
