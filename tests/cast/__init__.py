@@ -5,7 +5,14 @@ database in which every page has something to show. A member lives in the room w
 """
 
 from tests.cast.edges import RATE, rates_file, rising, searched_rates
-from tests.cast.experiment_files import EPOCHS, GOAL, LABEL_SMOOTHING, LEARNING_RATE, OBJECTIVE
+from tests.cast.experiment_files import (
+    EPOCHS,
+    GOAL,
+    LABEL_SMOOTHING,
+    LEARNING_RATE,
+    OBJECTIVE,
+    exactly,
+)
 from tests.cast.findings import finding, some_findings
 from tests.cast.media import some_media
 from tests.cast.people import access, person, project
@@ -49,6 +56,7 @@ __all__ = [
     "decided",
     "end",
     "everything",
+    "exactly",
     "failing_search",
     "finding",
     "finish_pairs",

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from pprint import pformat
+
 from optuna.distributions import CategoricalDistribution, FloatDistribution
+
+from experiments.design.document.experiment_file import ExperimentFile
 
 OBJECTIVE = "workers.problems.digits:train"
 EPOCHS = 60
@@ -29,3 +33,8 @@ hyperparameters:
   optimizer:       {{role: fixed, value: adam}}
   epochs:          {{role: fixed, value: 60}}
 """
+
+
+def exactly(file: ExperimentFile) -> str:
+    """A file as text: 1 and 1.0, and the order of keys, stay apart; the order of sets does not."""
+    return pformat(file, sort_dicts=False)

@@ -12,8 +12,12 @@ import pkgutil
 import sys
 import traceback
 from collections.abc import Callable, Sequence
+from types import ModuleType
 from typing import Any, NoReturn, cast
 
+from workers.training.code_on_disk import changed_within
+
+_BYTECODE_SECONDS = 2
 TrainingFunction = Callable[[Any], object]
 
 
@@ -44,6 +48,17 @@ def is_allowed(module: str, allowed: Sequence[str]) -> bool:
     return any(parts[: len(prefix)] == prefix for prefix in prefixes)
 
 
+def import_module(name: str) -> ModuleType:
+    """Import a module of an objective, and its present source, however lately that was edited.
+
+    Bytecode is dated by whole seconds: kept of a source that is edited once more within its
+    second, it would be taken for the edit's. So none is kept of a package that has just changed.
+    """
+    if changed_within(_BYTECODE_SECONDS, name.partition(".")[0]):
+        sys.dont_write_bytecode = True
+    return importlib.import_module(name)
+
+
 def load(objective: str, allowed: Sequence[str]) -> TrainingFunction:
     """Import `package.module:function`.
 
@@ -65,7 +80,7 @@ def load(objective: str, allowed: Sequence[str]) -> TrainingFunction:
             f"({', '.join(allowed) or 'none'})"
         )
     try:
-        module = importlib.import_module(module_name)
+        module = import_module(module_name)
     except ModuleNotFoundError as error:
         if error.name is None or not (module_name + ".").startswith(error.name + "."):
             raise  # the module is there and misses something itself

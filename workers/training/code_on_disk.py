@@ -12,6 +12,7 @@ import json
 import os
 import subprocess
 import tempfile
+import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from importlib import metadata
@@ -69,6 +70,12 @@ def _digest_of(package: str) -> str:
 
 def _stamps(files: Iterable[Path]) -> Stamps:
     return tuple(sorted(stamp for file in files if (stamp := _stamp(file))))
+
+
+def changed_within(seconds: float, package: str) -> bool:
+    """Test whether a Python file of a package has changed that lately."""
+    since = time.time_ns() - int(seconds * 1e9)
+    return any(changed > since for _, changed, _, _ in _stamps(_files_of(package).values()))
 
 
 def _stamp(file: Path) -> tuple[str, int, int, int] | None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import importlib
 import os
 import random
 import signal
@@ -15,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from workers.objectives.python_function import is_allowed
+from workers.objectives import python_function
 from workers.training.loaded_sources import LoadedSources
 from workers.training.messages import NotForked
 
@@ -29,10 +28,10 @@ def import_module(module: str, allowed: Sequence[str], sources: LoadedSources) -
     if sys.platform != "linux":
         return NotForked("unforkable", f"a fork may crash what was imported on {sys.platform}")
     opened = set(_open_files())
-    if not is_allowed(module, allowed):
+    if not python_function.is_allowed(module, allowed):
         return NotForked("failed")
     try:
-        importlib.import_module(module)
+        python_function.import_module(module)
     except BaseException:  # sys.exit() as well: the trial meets the same and tells of it
         return NotForked("failed")
     finally:

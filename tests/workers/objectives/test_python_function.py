@@ -1,6 +1,9 @@
 from __future__ import annotations
 
+import os
+import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -10,6 +13,12 @@ from hypothesis import strategies as st
 from workers.objectives.python_function import ObjectiveError, is_allowed, load
 
 PART = st.from_regex(r"[a-z_]{1,4}", fullmatch=True)
+TRAIN_ONCE = """
+import sys
+from workers.objectives.python_function import load
+sys.path.append(sys.argv[1])
+print(load("edited:train", ["edited"])(None))
+"""
 MODULE = st.lists(PART, min_size=1, max_size=4).map(".".join)
 
 
@@ -33,6 +42,24 @@ def test_nothing_is_allowed_by_an_empty_list_or_an_empty_name() -> None:
 def test_what_is_no_module_and_function_is_refused(text: str) -> None:
     with pytest.raises(ObjectiveError, match=r"expected package\.module:function"):
         load(text, ["a"])
+
+
+def test_an_edit_within_the_second_of_the_last_run_is_what_the_next_process_runs(
+    tmp_path: Path,
+) -> None:
+    module = tmp_path / "edited.py"
+    now = int(time.time())
+    for answer in (1, 2):
+        module.write_text(f"def train(run):\n    return {answer}\n")
+        os.utime(module, (now + answer / 10, now + answer / 10))
+        told = subprocess.run(
+            [sys.executable, "-c", TRAIN_ONCE, str(tmp_path)],
+            env={**os.environ, "PYTHONDONTWRITEBYTECODE": ""},
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        assert told.stdout == f"{answer}\n"
 
 
 def test_a_refused_module_is_not_even_imported(

@@ -19,6 +19,7 @@ from experiments.design.review.design_description import describe
 from experiments.design.space.search_space import Range, searched_domain
 from experiments.design.space.search_space_parsing import parse_search_space
 from experiments.errors import InvalidExperiment, Problem
+from tests import cast
 
 EXTREMES = (
     0.0, -0.0, 5e-324, 1e-300, 1e300, -1e300, 1.7e308, math.nan, math.inf, -math.inf,
@@ -122,7 +123,7 @@ documents = st.fixed_dictionaries(
 def _holds(file: ExperimentFile) -> None:
     """Everything that is done with a valid file before a trial runs can be done with this one."""
     held = experiment_file.stored(experiment_file.as_document(file))
-    assert repr(held) == repr(file)  # 1 and 1.0, and the order of keys, stay apart
+    assert cast.exactly(held) == cast.exactly(file)  # 1 and 1.0, and the order of keys, stay apart
     assert len(check_design(describe(file))) == len(DESIGN_RULES)
     for arm in file.arms():
         arm.distributions()

@@ -27,7 +27,7 @@ MIGRATION = importlib.import_module("experiments.migrations.0019_whole_documents
 def _stays_itself(text: str) -> None:
     file = experiment_file.parse(text)
     held = experiment_file.stored(experiment_file.as_document(file))
-    assert repr(held) == repr(file)
+    assert cast.exactly(held) == cast.exactly(file)
     assert held.arms() == file.arms()
 
 
