@@ -26,7 +26,8 @@ PASSED_ON = {
         "verdict worker --slots 8 --name big-node --json",
     ),
     "import": (
-        "Bring in studies of one of Optuna's own storages.",
+        "Bring in runs of another tracker, or studies of one of Optuna's own storages.",
+        "verdict import csv runs.csv --project digits",
         "verdict import optuna sqlite:///optuna.db",
         "verdict import optuna journal.log my-study --project digits --json",
     ),

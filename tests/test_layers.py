@@ -86,7 +86,7 @@ ROOMS = {
     ),
     "verdict": ("queries", "evidence", "services", "panels", "pages", "api"),
     "decisions": ("queries", "services", "pages", "api"),
-    "tracking": ("queries", "services", "pages", "api"),
+    "tracking": ("imports", "imports.readers", "queries", "services", "pages", "api"),
     "site": ("queries", "pages", "api"),
     "templatetags": (),
     "management": ("commands",),

@@ -104,6 +104,37 @@ def encode(calls: Sequence[Call]) -> bytes:
     )
 
 
+def encode_columns(columns: Mapping[str, SeriesColumns]) -> bytes:
+    """Pack whole columns: names with the same steps and times as one group, group after group.
+
+    Raises as `encode` does.
+    """
+    groups: dict[tuple[str, bytes, bytes], list[str]] = {}
+    for name, each in columns.items():
+        axis = (each.steps.dtype.str, each.steps.tobytes(), each.times_ms.tobytes())
+        groups.setdefault(axis, []).append(name)
+    names = [name for group in groups.values() for name in group]
+    firsts = [columns[group[0]] for group in groups.values()]
+    lengths = [len(first.steps) for first in firsts]
+    places = iter(range(len(names)))
+    return _pack(
+        _Flush(
+            names=names,
+            groups=[
+                _Group(tuple(next(places) for _ in group), length)
+                for group, length in zip(groups.values(), lengths, strict=True)
+            ],
+            group_of_call=np.repeat(np.arange(len(groups), dtype=np.uint32), lengths),
+            steps=joined_steps([first.steps for first in firsts]),
+            times_ms=_concatenated([first.times_ms for first in firsts], np.int64),
+            planes=[
+                _planes(np.stack([columns[name].values for name in group]))
+                for group in groups.values()
+            ],
+        )
+    )
+
+
 def decode(payload: bytes, names: Collection[str] | None = None) -> dict[str, SeriesColumns]:
     """Unpack what `encode` packed: the columns of every name, names by first appearance.
 

@@ -1,0 +1,1 @@
+"""Readers of other trackers' formats, one file a format; see `formats.FORMATS`."""

@@ -1,0 +1,246 @@
+"""Import runs of another tracker: each once, brought up to date when it has grown.
+
+A run's id follows from project, format, experiment and its key there, so importing the same
+source again, after an interruption or at the same time, finds what is there.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import uuid
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from django.db import transaction
+from django.utils import timezone
+
+from experiments.errors import Conflict, VerdictError
+from experiments.models import Experiment, Study, Trial
+from experiments.models.experiment import ExperimentState
+from experiments.models.project import Role
+from experiments.models.trial import TrialState
+from experiments.team.queries.access import Access
+from experiments.tracking.imports.foreign_runs import Curves, ForeignRun, ForeignRuns
+from experiments.tracking.run_texts import address_name
+from experiments.tracking.services import imported_runs
+from experiments.trials.lifecycle.services import outside_experiments, run_ends
+from experiments.trials.lifecycle.services.outside_experiments import NewExperiment
+
+_AT_ONCE = 25  # runs of a transaction
+_POINTS_AT_ONCE = 500_000
+_IMPORTED = "imported"  # a stop reason
+_MOST_REMARKS = 50
+Progress = Callable[[int, int | None], None]  # runs done, of how many
+
+
+@dataclass(frozen=True, slots=True)
+class ImportOptions:
+    """Choices of whoever imports. `experiment`: one for all runs, instead of their own."""
+
+    format: str
+    experiment: str = ""
+    official_metric: str = ""
+    direction: str = ""
+
+
+@dataclass(slots=True)
+class ImportReport:
+    """Result of an import: runs by outcome, experiments by name, and what was left out."""
+
+    added: int = 0
+    updated: int = 0
+    unchanged: int = 0
+    experiments: list[str] = field(default_factory=list)
+    left_out: list[str] = field(default_factory=list)
+
+    def leave_out(self, remark: str) -> None:
+        """Note what was left out, once, up to a bound."""
+        if remark not in self.left_out and len(self.left_out) <= _MOST_REMARKS:
+            more = len(self.left_out) == _MOST_REMARKS
+            self.left_out.append("… and more" if more else remark)
+
+
+@dataclass(frozen=True, slots=True)
+class _ReadRun:
+    """A run whose curves were read: its id here, and the digest of all that it holds."""
+
+    run_id: uuid.UUID
+    run: ForeignRun
+    curves: Curves
+    digest: str
+
+
+def import_runs(
+    *,
+    access: Access,
+    source: ForeignRuns,
+    options: ImportOptions,
+    progress: Progress | None = None,
+) -> ImportReport:
+    """Import every run of a source, some at a time; what was committed stays when it breaks off.
+
+    Raises:
+        NotAllowed: when the user is not an editor of the project.
+        Conflict: when an experiment of that name is run by workers, or another run has this key.
+        VerdictError: for an archived project.
+        UnreadableSource: from the reader.
+    """
+    access.require(Role.EDITOR)
+    if access.archived:
+        raise VerdictError(f"{access.slug} is archived; restore it before importing.")
+    report = ImportReport()
+    done = 0
+    for name, part in _parts(access, source, options, report):
+        with transaction.atomic():
+            _write(access, name, part, options, report)
+        done += len(part)
+        if progress is not None:
+            progress(done + report.unchanged, source.total)
+    return report
+
+
+def _parts(
+    access: Access, source: ForeignRuns, options: ImportOptions, report: ImportReport
+) -> Iterator[tuple[str, list[_ReadRun]]]:
+    """Runs that are not here as they are, read, in parts of one experiment each."""
+    name, part, points = "", list[_ReadRun](), 0
+    for run in source.runs:
+        own = options.experiment or run.experiment or source.name
+        read = _read(access, options.format, own, run)
+        if read is None:
+            report.unchanged += 1
+            continue
+        full = len(part) >= _AT_ONCE or points > _POINTS_AT_ONCE
+        if part and (full or own != name):
+            yield name, part
+            part, points = [], 0
+        name = own
+        part.append(read)
+        points += sum(len(each.values) for each in read.curves.values())
+    if part:
+        yield name, part
+
+
+def _read(access: Access, format_: str, experiment: str, run: ForeignRun) -> _ReadRun | None:
+    """A run with its curves; None for one that is here as it is."""
+    run_id = id_of(access.project_id, format_, experiment, run.key)
+    stored = Trial.objects.filter(run_id=run_id).values_list("system_attributes", flat=True)
+    known = imported_runs.digest_in(stored.first())
+    if run.stamp and known == run.stamp:
+        return None
+    curves = run.curves()
+    digest = run.stamp or _digest(run, curves)
+    return None if known == digest else _ReadRun(run_id, run, curves, digest)
+
+
+def id_of(project_id: int, format_: str, experiment: str, key: str) -> uuid.UUID:
+    """The id of an imported run."""
+    names = json.dumps([project_id, format_, experiment, key])
+    return uuid.uuid5(uuid.NAMESPACE_URL, f"verdict-import:{names}")
+
+
+def _digest(run: ForeignRun, curves: Curves) -> str:
+    facts = [run.name, run.state, dict(run.parameters), dict(run.tags), run.user, run.notes]
+    facts += [run.commit, run.parent, str(run.started_at), str(run.finished_at)]
+    facts.append([[file.name, file.path.stat().st_size] for file in run.files])
+    content = hashlib.sha256(json.dumps(facts, sort_keys=True, default=str).encode())
+    for name in sorted(curves):
+        content.update(name.encode(errors="replace"))
+        for column in (curves[name].steps, curves[name].values, curves[name].times_ms):
+            content.update(column.tobytes())
+    return content.hexdigest()
+
+
+def _write(
+    access: Access,
+    name: str,
+    part: Sequence[_ReadRun],
+    options: ImportOptions,
+    report: ImportReport,
+) -> None:
+    experiment, study = _experiment(access, name, part, options)
+    if experiment.name not in report.experiments:
+        report.experiments.append(experiment.name)
+    stored = {
+        trial.run_id: trial
+        for trial in Trial.objects.select_for_update(of=("self",))
+        .select_related("study")
+        .filter(run_id__in=[each.run_id for each in part])
+        .order_by("pk")
+    }
+    added = 0
+    for read in part:
+        parent = id_of(access.project_id, options.format, name, read.run.parent)
+        imported = imported_runs.Imported(
+            run_id=read.run_id,
+            parent_id=parent if read.run.parent else None,
+            digest=read.digest,
+            source=options.format,
+        )
+        trial = stored.get(read.run_id)
+        if trial is None:
+            trial = imported_runs.add(study, read.run, imported, number=study.next_number + added)
+            added += 1
+        elif trial.study.deleted_at is not None:
+            report.leave_out(f"{read.run.name or read.run.key}: was deleted here")
+            continue
+        else:
+            imported_runs.bring_up_to_date(trial, read.run, imported)
+            report.updated += 1
+        for remark in imported_runs.write_curves(trial, experiment, read.curves):
+            report.leave_out(remark)
+        imported_runs.write_files(trial, read.run.files, report.leave_out)
+        for remark in read.run.left_out:
+            report.leave_out(remark)
+        run_ends.score(trial)
+    report.added += added
+    _count(experiment, study, added)
+
+
+def _experiment(
+    access: Access, name: str, part: Sequence[_ReadRun], options: ImportOptions
+) -> tuple[Experiment, Study]:
+    """The experiment, locked, and its search; with the official metric once runs have it."""
+    known = address_name(name)
+    metric, direction = options.official_metric, options.direction or access.direction
+    if not metric and any(access.official_metric in each.curves for each in part):
+        metric, direction = access.official_metric, access.direction
+    experiment, study, _ = outside_experiments.find_or_create(
+        access=access,
+        new=NewExperiment(
+            name=known,
+            official_metric=metric,
+            direction=direction,
+            goal=f"Runs imported from {options.format}.",
+        ),
+    )
+    if metric and not experiment.official_metric:
+        outside_experiments.adopt_metric(experiment, metric=metric, direction=direction)
+        experiment.refresh_from_db()
+    elif options.official_metric not in ("", experiment.official_metric):
+        raise Conflict(
+            f"The official metric of {known} is {experiment.official_metric}; import the runs "
+            "into an experiment of their own to judge them by another."
+        )
+    if known != name:
+        imported_runs.keep_foreign_name(study, name)
+    return experiment, study
+
+
+def _count(experiment: Experiment, study: Study, added: int) -> None:
+    Study.objects.filter(pk=study.pk).update(next_number=study.next_number + added)
+    run_ends.recount(experiment)
+    runs = Trial.objects.filter(study=study)
+    changes: Mapping[str, object] = {"budget": runs.count(), "active_at": timezone.now()}
+    if experiment.state != ExperimentState.STOPPED:
+        running = runs.filter(state=TrialState.RUNNING).exists()
+        state = ExperimentState.RUNNING if running else ExperimentState.FINISHED
+        ended = None if running else timezone.now()
+        changes = {
+            **changes,
+            "state": state,
+            "stop_reason": "" if running else _IMPORTED,
+            "finished_at": ended,
+        }
+    Experiment.objects.filter(pk=experiment.pk).update(**changes)

@@ -1,0 +1,85 @@
+"""Write the whole curves of a run at once, as its tracker has them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+
+import numpy as np
+
+from experiments.models import LatestMetric, SeriesBatch
+from experiments.trials.lifecycle.services.statements import execute_batch
+from experiments.trials.series.series_encoding import SeriesColumns, encode_columns
+from experiments.trials.series.services.metric_summaries import summary_statements
+from experiments.trials.series.services.series import ROW_POINTS
+
+_MOST_NAMES = 1000  # of one row
+
+
+def write(
+    *,
+    trial_id: int,
+    attempt: int,
+    columns: Mapping[str, SeriesColumns],
+    official_metric: str,
+    direction: str,
+) -> None:
+    """Store these as all that a trial has logged, in place of what it had; within the caller's
+    transaction.
+
+    Readers that had seen the earlier points are told that all of them are new.
+    """
+    stored = SeriesBatch.objects.filter(trial_id=trial_id)
+    newest = stored.filter(attempt=attempt).order_by("-batch").only("batch").first()
+    start = 0 if newest is None else newest.batch + 1
+    stored.delete()
+    LatestMetric.objects.filter(trial_id=trial_id).delete()
+    rows = []
+    for number, part in enumerate(_parts(columns), start=start):
+        steps = np.concatenate([each.steps for each in part.values()])
+        rows.append(
+            SeriesBatch(
+                trial_id=trial_id,
+                attempt=attempt,
+                batch=number,
+                joined=1 if rows else number + 1,
+                points=sum(len(each.values) for each in part.values()),
+                first_step=math.floor(steps.min()),
+                last_step=math.ceil(steps.max()),
+                payload=encode_columns(part),
+            )
+        )
+    SeriesBatch.objects.bulk_create(rows)
+    statements = summary_statements(
+        trial_id, columns, official_metric=official_metric, direction=direction
+    )
+    if statements:
+        execute_batch(*statements)
+
+
+def _parts(columns: Mapping[str, SeriesColumns]) -> Iterator[dict[str, SeriesColumns]]:
+    """Columns in parts of `ROW_POINTS` points and `_MOST_NAMES` names at most."""
+    part: dict[str, SeriesColumns] = {}
+    points = 0
+    for name, each in columns.items():
+        for start in range(0, len(each.steps), ROW_POINTS):
+            piece = _slice(each, start)
+            full = points + len(piece.steps) > ROW_POINTS or len(part) >= _MOST_NAMES
+            if part and (full or name in part):
+                yield part
+                part, points = {}, 0
+            part[name] = piece
+            points += len(piece.steps)
+    if part:
+        yield part
+
+
+def _slice(columns: SeriesColumns, start: int) -> SeriesColumns:
+    end = start + ROW_POINTS
+    return replace(
+        columns,
+        steps=columns.steps[start:end],
+        values=columns.values[start:end],
+        times_ms=columns.times_ms[start:end],
+    )

@@ -1,0 +1,217 @@
+"""Imports of runs: each once, brought up to date, interrupted and taken up again."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from experiments.errors import Conflict, NotAllowed
+from experiments.models import Experiment, LatestMetric, SealedScore, SeriesBatch, Trial
+from experiments.models.trial_encoding import decode
+from experiments.tracking.imports.foreign_runs import (
+    ForeignFile,
+    ForeignRun,
+    ForeignRuns,
+    UnreadableSource,
+    curve,
+)
+from experiments.tracking.services import imports
+from experiments.tracking.services.imports import ImportOptions, ImportReport, import_runs
+from experiments.trials.artifacts.queries import artifacts
+from experiments.trials.series.queries import series
+from tests import cast
+
+pytestmark = pytest.mark.django_db
+
+
+def run(key: str, points: int = 3, **more: object) -> ForeignRun:
+    """A run with an accuracy that rises by a tenth a step."""
+    columns = curve((step, (step + 1) / 10, 1000 * step) for step in range(points))
+    fields = {"parameters": {"rate": 0.1}, "curves": lambda: {"validation_accuracy": columns}}
+    return ForeignRun(key=key, **{**fields, **more})  # type: ignore[arg-type]
+
+
+def bring_in(
+    *runs: ForeignRun, who: str = "cleo", options: ImportOptions | None = None
+) -> ImportReport:
+    source = ForeignRuns("sweep", iter(runs), len(runs))
+    return import_runs(
+        access=cast.access(who), source=source, options=options or ImportOptions("csv")
+    )
+
+
+def outcome(report: ImportReport) -> tuple[int, int, int]:
+    return report.added, report.updated, report.unchanged
+
+
+def curve_of(trial: Trial, name: str = "validation_accuracy") -> list[float]:
+    return series.read([trial.pk])[trial.pk][name].values.tolist()
+
+
+def test_imported_runs_are_counted_scored_and_drawn() -> None:
+    cast.project()
+    report = bring_in(
+        run("a", name="first", parameters={"rate": "0.1", "seed": "7"}, notes="why", user="eve"),
+        run("b", points=5),
+        run("c", state="failed"),
+    )
+    assert outcome(report) == (3, 0, 0)
+    experiment = Experiment.objects.get(name="sweep")
+    assert (experiment.complete_count, experiment.failed_count) == (2, 1)
+    assert (experiment.state, experiment.official_metric) == ("finished", "validation_accuracy")
+    assert experiment.best_value == 0.5
+    first = Trial.objects.get(run_name="first")
+    assert (decode(first.parameters), first.train_seed) == ({"rate": 0.1}, 7)
+    assert curve_of(first) == [0.1, 0.2, 0.3]
+    assert LatestMetric.objects.get(trial=first).value == 0.3
+
+
+def test_the_same_source_twice_adds_nothing() -> None:
+    cast.project()
+    bring_in(run("a"), run("b"))
+    assert outcome(bring_in(run("a"), run("b"))) == (0, 0, 2)
+    assert Trial.objects.count() == 2
+
+
+def test_a_run_that_grew_is_brought_up_to_date() -> None:
+    cast.project()
+    bring_in(run("a", state="running"))
+    assert Experiment.objects.get().state == "running"
+    assert outcome(bring_in(run("a", points=6), run("b"))) == (1, 1, 0)
+    grown, _ = Trial.objects.order_by("number")
+    assert (grown.value, curve_of(grown)[-1]) == (0.6, 0.6)
+    assert Experiment.objects.get().state == "finished"
+
+
+def test_a_curve_that_has_shrunk_at_its_source_keeps_its_points_here() -> None:
+    cast.project()
+    bring_in(run("a", points=6))
+    bring_in(run("a", points=2))
+    assert len(curve_of(Trial.objects.get())) == 6
+
+
+def test_a_reader_of_the_first_points_is_told_that_the_curve_is_new() -> None:
+    cast.project()
+    bring_in(run("a"))
+    trial = Trial.objects.get()
+    place = series.since({trial.pk: None})[trial.pk].cursor
+    bring_in(run("a", points=4))
+    news = series.since({trial.pk: place})[trial.pk]
+    assert news.whole
+    assert len(news.series["validation_accuracy"].values) == 4
+
+
+def test_an_interrupted_import_goes_on_where_it_stopped(monkeypatch: pytest.MonkeyPatch) -> None:
+    cast.project()
+    monkeypatch.setattr(imports, "_AT_ONCE", 2)
+    runs = [run(str(number)) for number in range(7)]
+
+    def breaks_off() -> Iterator[ForeignRun]:
+        yield from runs[:5]
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        import_runs(
+            access=cast.access("cleo"),
+            source=ForeignRuns("sweep", breaks_off(), 7),
+            options=ImportOptions("csv"),
+        )
+    assert Experiment.objects.get().trial_count == Trial.objects.count() == 4
+    assert outcome(bring_in(*runs)) == (3, 0, 4)
+    assert sorted(Trial.objects.values_list("number", flat=True)) == list(range(7))
+
+
+def test_progress_tells_the_runs_done_of_all() -> None:
+    cast.project()
+    heard: list[tuple[int, int | None]] = []
+    import_runs(
+        access=cast.access("cleo"),
+        source=ForeignRuns("sweep", iter([run("a"), run("b")]), 2),
+        options=ImportOptions("csv"),
+        progress=lambda done, total: heard.append((done, total)),
+    )
+    assert heard[-1] == (2, 2)
+
+
+def test_another_run_under_the_same_key_is_refused_and_nothing_changes() -> None:
+    cast.project()
+    bring_in(run("1"))
+    with pytest.raises(Conflict, match=r"rate is 0\.1 here and 0\.5 there"):
+        bring_in(run("1", parameters={"rate": "0.5"}))
+    assert decode(Trial.objects.get().parameters) == {"rate": 0.1}
+
+
+def test_runs_come_into_their_own_experiments_and_keep_what_they_are_nested_in() -> None:
+    cast.project()
+    bring_in(
+        run("parent", experiment="a/b"),
+        run("child", experiment="a/b", parent="parent"),
+        run("other", experiment="c"),
+    )
+    assert Experiment.objects.count() == 2
+    child = Trial.objects.get(parent__isnull=False)
+    assert child.parent is not None
+    assert child.parent.study == child.study
+
+
+def test_test_scores_are_sealed_and_what_is_not_finite_is_kept() -> None:
+    cast.project()
+    curves = {
+        "test_accuracy": curve([(0, 0.9, 0)]),
+        "train_loss": curve([(0, math.inf, 0), (0.5, math.nan, 1)]),
+    }
+    report = bring_in(run("a", curves=lambda: {**curves, "x" * 300: curves["train_loss"]}))
+    trial = Trial.objects.get()
+    assert list(series.read([trial.pk])[trial.pk]) == ["train_loss"]
+    assert SealedScore.objects.get().value == 0.9
+    assert len(report.left_out) == 1
+    assert "250 characters" in report.left_out[0]
+
+
+def test_texts_that_no_database_holds_are_mended() -> None:
+    cast.project()
+    bring_in(run("a\0", name="n\0\ud800", parameters={"p\0": "\ud800"}, tags={"t": "\0"}))
+    assert Trial.objects.get().run_name == "n\ufffd?"
+
+
+def test_files_are_stored_and_a_name_that_climbs_out_is_left_out(tmp_path: Path) -> None:
+    cast.project()
+    (tmp_path / "model.txt").write_text("weights")
+    files = [
+        ForeignFile(name, tmp_path / "model.txt") for name in ("out/model.txt", "../model.txt")
+    ]
+    report = bring_in(run("a", files=files))
+    trial = Trial.objects.get()
+    assert [file.name for file in artifacts.logged_files(trial.pk)] == ["out/model.txt"]
+    assert len(report.left_out) == 1
+
+
+def test_a_viewer_imports_nothing() -> None:
+    cast.project()
+    with pytest.raises(NotAllowed):
+        bring_in(run("a"), who="ben")
+    assert not Experiment.objects.exists()
+
+
+def test_a_long_curve_is_stored_in_several_rows_and_reads_back_whole() -> None:
+    cast.project()
+    bring_in(run("a", points=450_001))
+    trial = Trial.objects.get()
+    assert SeriesBatch.objects.count() == 3
+    assert len(curve_of(trial)) == 450_001
+
+
+def test_an_official_metric_that_was_chosen_judges_the_runs() -> None:
+    cast.project()
+    losses = {"loss": curve([(0, 2.0, 0), (1, 1.0, 0)])}
+    chosen = ImportOptions("csv", official_metric="loss", direction="minimize")
+    bring_in(run("a", curves=lambda: losses), options=chosen)
+    assert Trial.objects.get().value == 1.0
+
+
+def test_a_source_that_breaks_names_its_place() -> None:
+    error = UnreadableSource.at("runs.csv", "line 3", "no number")
+    assert [str(problem) for problem in error.problems] == ["line 3: no number"]
