@@ -1,12 +1,13 @@
 from __future__ import annotations
 
 import datetime as dt
+import threading
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from django.conf import settings
-from django.db import OperationalError
+from django.db import OperationalError, connection, connections, transaction
 from django.test import Client
 from django.utils import timezone
 
@@ -24,7 +25,9 @@ from experiments.trials.lifecycle.services import run_ends, runs
 from experiments.trials.series.logged_points import LoggedPoints
 from experiments.trials.series.queries import series
 from experiments.trials.series.services import metric_summaries
+from experiments.trials.series.services.series import append_next
 from tests import cast
+from tests.waiting import wait_until
 from workers.node import findings as node_findings
 from workers.node import importance, owed_findings
 from workers.node.findings import TRIES, FindingsRecorder
@@ -280,3 +283,37 @@ def test_a_summary_of_an_older_curve_takes_no_later_point_away(project: Project)
     summarise()
     later.refresh_from_db()
     assert (later.value, later.step, later.highest) == (0.125, 10_000, 1e9)
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.skipif(connection.vendor != "postgresql", reason="SQLite locks no rows")
+def test_a_client_that_logs_to_an_ended_run_while_a_worker_reads_it_is_no_deadlock() -> None:
+    trial = Trial.objects.select_related("study").get(pk=a_run(cast.project(), overfits=True))
+    assert trial.study.experiment_id is not None
+    later = [(99, 1_700_000_100_000, {"validation_accuracy": 0.5})]
+    failed: list[Exception] = []
+
+    def read() -> None:
+        try:
+            owed_findings.look(FindingsRecorder())
+        except Exception as error:
+            failed.append(error)
+        finally:
+            connections.close_all()
+
+    worker = threading.Thread(target=read)
+    with transaction.atomic():  # the order in which the service of MLflow's clients locks
+        Experiment.objects.select_for_update().get(pk=trial.study.experiment_id)
+        worker.start()
+        wait_until(_somebody_waits_for_a_lock)
+        append_next(trial_id=trial.pk, calls=later, heard_at=timezone.now())
+    worker.join()
+    assert not failed
+    assert LatestMetric.objects.get(trial=trial, name="validation_accuracy").step == 99
+    assert Finding.objects.filter(trial=trial).exists()
+
+
+def _somebody_waits_for_a_lock() -> bool:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT count(*) FROM pg_locks WHERE NOT granted")
+        return bool(cursor.fetchone()[0])

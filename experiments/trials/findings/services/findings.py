@@ -15,7 +15,7 @@ from experiments.errors import NotFound, Problem, VerdictError
 from experiments.models import Experiment, Finding
 from experiments.models.project import Role
 from experiments.team.queries.access import Access
-from experiments.trials.lifecycle.services.statements import Statement, execute_batch
+from experiments.trials.lifecycle.services.statements import Statement, execute_batch, locking
 
 # What a rule says; found again the same, it keeps the time when it was found.
 _SAID = (
@@ -135,6 +135,7 @@ def record_trial(
     `summary`: statements that keep the summary of its metrics.
     """
     execute_batch(
+        *locking(trial_id=trial_id, experiment_id=experiment_id),
         *summary,
         *_keeping(experiment_id, trial_id, diagnoses),
         (_READING, [trial_id, reading]),

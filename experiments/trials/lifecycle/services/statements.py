@@ -19,7 +19,23 @@ Statement = tuple[str, Sequence[Any]]
 INCARNATION = "(SELECT token::text FROM experiments_incarnation)"
 _ASYNCHRONOUS = "SET LOCAL synchronous_commit = off"
 _BORN = "INSERT INTO experiments_incarnation DEFAULT VALUES ON CONFLICT DO NOTHING"
+# The experiment's row stays open to whoever locks it to write; it only may not go away.
+_KEEP_EXPERIMENT = "SELECT 1 FROM experiments_experiment WHERE id = %s FOR KEY SHARE"
+_LOCK_TRIAL = "SELECT 1 FROM experiments_trial WHERE id = %s FOR NO KEY UPDATE"
 _NORMAL = 1  # SQLite's PRAGMA synchronous: the log is written at a commit and synced later
+
+
+def locking(*, trial_id: int, experiment_id: int | None = None) -> list[Statement]:
+    """Statements that lock a trial before what hangs on it: the first ones of a transaction.
+
+    Everybody locks the experiment, then the trial, then its summaries, points and findings.
+    `experiment_id`: of a transaction that also writes rows that refer to the experiment, which
+    takes a lock on it. Elsewhere than on PostgreSQL a transaction is alone, and there are none.
+    """
+    if connection.vendor != "postgresql":
+        return []
+    experiment = [] if experiment_id is None else [(_KEEP_EXPERIMENT, [experiment_id])]
+    return [*experiment, (_LOCK_TRIAL, [trial_id])]
 
 
 def execute_pipeline(cursor: CursorWrapper, *statements: Statement) -> None:

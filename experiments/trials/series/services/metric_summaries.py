@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from experiments.trials.lifecycle.services.statements import Statement, execute_batch
+from experiments.trials.lifecycle.services.statements import Statement, execute_batch, locking
 from experiments.trials.series.series_encoding import Call, SeriesColumns
 
 LONGEST_NAME = 250
@@ -109,6 +109,7 @@ def summarise(
 ) -> None:
     """Keep the summary of a trial that ended before there were any."""
     execute_batch(
+        *locking(trial_id=trial_id),
         *summary_statements(
             trial_id, columns, official_metric=official_metric, direction=direction
         ),

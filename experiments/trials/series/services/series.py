@@ -14,7 +14,7 @@ from django.utils import timezone
 from experiments.models import SealedScore, SeriesBatch, Trial
 from experiments.models.trial import TrialState
 from experiments.trials.lifecycle.services.attempts import require_attempt
-from experiments.trials.lifecycle.services.statements import Statement, execute_batch
+from experiments.trials.lifecycle.services.statements import Statement, execute_batch, locking
 from experiments.trials.series.lineage import Resumption, with_lower_budget, with_resumption
 from experiments.trials.series.series_encoding import Call, encode, join, raw_bytes
 from experiments.trials.series.services.metric_summaries import latest_statement
@@ -67,7 +67,6 @@ UPDATE experiments_trial SET heartbeat_at = %s, latest_step = COALESCE(%s, lates
     latest_value = COALESCE(%s, latest_value)
 WHERE id = %s AND (%s OR heartbeat_at IS NULL OR heartbeat_at < %s)
 """
-_LOCK = "SELECT 1 FROM experiments_trial WHERE id = %s FOR NO KEY UPDATE"
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,9 +141,7 @@ def _append_one(batch: Batch, heard_at: dt.datetime | None) -> Appended | None:
     """Result of appending a flush, in one message; None when it is no news, which takes a look."""
     moment = connection.ops.adapt_datetimefield_value
     key = (batch.trial_id, batch.attempt, batch.batch)
-    statements: list[Statement] = []
-    if connection.vendor == "postgresql":
-        statements.append((_LOCK, [batch.trial_id]))
+    statements = locking(trial_id=batch.trial_id)
     if heard_at is not None:
         heard = (moment(heard_at), batch.trial_id, batch.attempt)
         statements.append((_HEARD_ONE, [*heard, moment(heard_at - HEARD_EVERY)]))
@@ -184,6 +181,7 @@ def append_next(
     value, step = (_finite(official[0]), official[1]) if official else (None, None)
     heard = [moment(heard_at), step, value, trial_id]
     statements: list[Statement] = [
+        *locking(trial_id=trial_id),
         (_HEARD, [*heard, official is not None, moment(heard_at - HEARD_EVERY)]),
         latest_statement(trial_id, calls),
         (
@@ -198,8 +196,6 @@ def append_next(
             ],
         ),
     ]
-    if connection.vendor == "postgresql":
-        statements.insert(0, (_LOCK, [trial_id]))
     found = execute_batch(*statements)
     return None if found is None else int(found[0])
 
