@@ -153,7 +153,7 @@ def test_the_stylesheet_defines_every_colour_that_charts_ask_for() -> None:
         asked |= set(re.findall(r"var\((--[a-z-]+[a-z0-9])\)", path.read_text(encoding="utf-8")))
     asked.discard("--name")  # of an explanation
     assert asked and asked <= defined
-    assert all(f"--hue-{number}" in defined for number in range(1, 9))
+    assert all(f"--hue-{number}" in defined for number in range(1, 11))
 
 
 def test_every_stylesheet_is_on_every_page_and_short() -> None:

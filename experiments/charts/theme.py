@@ -19,7 +19,7 @@ INK, INK_2, INK_3 = "var(--ink)", "var(--ink-2)", "var(--ink-3)"
 ACCENT, GOOD, WARN, BAD = "var(--accent)", "var(--good)", "var(--warn)", "var(--bad)"
 WARN_BAND = "var(--warn-band)"
 SURFACE, GRID, LINE = "var(--surface)", "var(--grid)", "var(--line-strong)"
-HUES = tuple(f"var(--hue-{number})" for number in range(1, 9))
+HUES = tuple(f"var(--hue-{number})" for number in range(1, 11))
 DRAWN_DIGITS = 6  # finer than a screen can show
 
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import datetime as dt
 import hashlib
+import math
 import re
 from collections.abc import Mapping
 from typing import Any
 
 from experiments.design.document.experiment_file import NAME
 from experiments.trials.table.queries.filtered_trials import SEED_PARAMETER
-from experiments.trials.table.queries.json_items import number_of
 
 SEED_TAGS = ("verdict.train_seed", "verdict.split_seed", "verdict.search_seed")
 # Parameters that name a seed, unless a tag of the experiment names others.
@@ -26,6 +26,18 @@ def stored_value(text: str) -> str | int | float:
     """A number where its shortest text is the very text, so that axes can show it."""
     number = number_of(text)
     return text if number is None else number
+
+
+def number_of(text: str) -> float | int | None:
+    """The number that a parameter's text is stored as; None where its text would be lost."""
+    if re.fullmatch(r"-?\d{1,16}", text):
+        whole = int(text)
+        return whole if str(whole) == text and abs(whole) < 2**53 else None
+    try:
+        number = float(text)
+    except ValueError:
+        return None
+    return number if math.isfinite(number) and repr(number) == text else None
 
 
 def text_of(value: Any) -> str:

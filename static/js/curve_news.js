@@ -3,7 +3,7 @@
 (function () {
   "use strict";
   const MOST_POINTS = 3000; // of one line; beyond it the trial is asked for again, thinned
-  const HUES = Array.from({ length: 8 }, (_, i) => `var(--hue-${i + 1})`);
+  const HUES = Array.from({ length: 10 }, (_, i) => `var(--hue-${i + 1})`);
   const { chart, beside, redraw } = window.verdictCurves;
 
   function shareHover(element) {

@@ -4,6 +4,7 @@
   "use strict";
   const MOST = 12;
   const BARE = /^[A-Za-z_][\w/:-]*$/;
+  const NUMBER = /^[-+]?(\d+\.?\d*|\.\d+)(e[-+]?\d+)?$/i;
   let list = null;
   let input = null;
   let chosen = -1;
@@ -26,8 +27,9 @@
     if (value) {
       const field = value[1].replaceAll("`", "").replaceAll('"', "");
       const typed = value[3].replace(/^'/, "").toLowerCase();
-      const found = (known.values[field] || []).filter((each) => each.toLowerCase().includes(typed));
-      return { from: before.length - value[3].length, items: found.map((each) => ({ text: each, insert: quoted(each) })) };
+      const bySize = /^[<>]/.test(value[2]); // for numbers alone, which stand without quotes
+      const found = (known.values[field] || []).filter((each) => each.toLowerCase().includes(typed) && (!bySize || NUMBER.test(each)));
+      return { from: before.length - value[3].length, items: found.map((each) => ({ text: each, insert: bySize ? each : quoted(each) })) };
     }
     const operator = /(?:^|\b(?:and|or)\s+|\(\s*)((?:[\w/:.-]|`[^`]*`)+)\s+([A-Z!<>=]*)$/i.exec(before);
     if (operator && !/^(and|or)$/i.test(operator[1])) {

@@ -55,7 +55,7 @@ def test_zooming_brings_every_point_and_the_address_keeps_the_view(
     expect(words).to_contain_text("of 5,000 points shown; zoom in for more")
 
     zoom(page, 1000, 1100)
-    expect(words).to_contain_text("101 of 101 points shown between these steps")
+    expect(words).to_contain_text("All 101 points shown between these steps")
     assert drawn(page)[0]["x"] == list(range(1000, 1101))
     assert "from=1000" in page.url and "to=1100" in page.url
     every, _, shown = (link.get_attribute("href") or "" for link in page.locator(
@@ -63,7 +63,7 @@ def test_zooming_brings_every_point_and_the_address_keeps_the_view(
     assert "from=1000&to=1100" in every and "from=1000&to=1100" in shown
 
     page.reload()
-    expect(words).to_contain_text("101 of 101 points shown")
+    expect(words).to_contain_text("All 101 points shown")
     ends = page.evaluate(f"{CHART}.layout.xaxis.range")
     assert ends == [1000, 1100]
     page.locator("[data-learning-curves] .nsewdrag").dblclick()

@@ -43,3 +43,22 @@ def test_an_action_after_the_table_was_swapped_comes_back_to_the_page(page: Page
     page.locator("input[name='tag']").press("Enter")
     page.wait_for_url("**/projects/digits/runs/?*sort*")
     expect(page.get_by_role("navigation", name="Main")).to_be_visible()
+
+
+def test_a_filter_is_completed_with_numbers_where_sizes_are_compared(page: Page) -> None:
+    cast.project()
+    cast.finished_search(trials_per_arm=4)
+    sign_in(page)
+    page.goto("/projects/digits/runs/?experiments=label-smoothing")
+    field = page.locator("#runs-filter")
+    field.press_sequentially("params.hid")
+    expect(page.get_by_role("option", name="params.hidden_units")).to_be_visible()
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("Enter")
+    field.press_sequentially("<= ")
+    page.get_by_role("option", name="128", exact=True).click()
+    expect(field).to_have_value("params.hidden_units <= 128")
+    page.keyboard.press("Escape")
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("link", name="Remove params.hidden_units <= 128")).to_be_visible()
+    expect(page.locator("[data-runs-table]")).to_be_visible()

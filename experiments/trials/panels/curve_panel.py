@@ -318,8 +318,9 @@ def _points(curves: Sequence[TrialCurves], group: MetricGroup) -> tuple[int, int
 
 def points_words(curves: Sequence[TrialCurves], group: MetricGroup) -> str:
     drawn, total = _points(curves, group)
-    more = "; zoom in for more" if drawn < total else ""
-    return f"{drawn:,} of {total:,} points shown{more}"
+    if drawn == total:
+        return f"All {total:,} points shown"
+    return f"{drawn:,} of {total:,} points shown; zoom in for more"
 
 
 def _curve_note(
@@ -350,7 +351,9 @@ def _curve_note(
     }
     kinds = {mark.kind for mark in marks}
     ends += [text for kind, text in words.items() if kind in kinds]
-    sentences = [points_words(curves, group), who, "; ".join(ends)]
+    drawn, total = _points(curves, group)
+    thinned = points_words(curves, group) if drawn < total else ""
+    sentences = [thinned, who, "; ".join(ends)]
     return ". ".join(f"{each[0].upper()}{each[1:]}" for each in sentences if each) + "."
 
 

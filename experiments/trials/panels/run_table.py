@@ -33,20 +33,9 @@ from experiments.web.pagination import Page
 SHOWN_PARAMETERS = 6
 # What an address holds of the table; the rest of it belongs to the page around.
 _OWN = {
-    *(
-        "experiments",
-        "filter",
-        "sort",
-        "col",
-        "pin",
-        "group",
-        "page",
-        "rows",
-        "archived",
-        "trials",
-    ),
-    *("only", "field", "operator", "value", "state", "arm", "order", "down", "since", "columns"),
-    *("embedded", "facets", "view"),
+    *("experiments", "filter", "sort", "col", "pin", "group", "page", "rows", "archived"),
+    *("trials", "of", "only", "field", "operator", "value", "state", "arm", "order", "down"),
+    *("since", "columns", "embedded", "facets", "view"),
 }
 
 
@@ -98,6 +87,11 @@ class RunTable:
     carried: Sequence[tuple[str, str]] = field(default=(), repr=False)
 
     @property
+    def left_out(self) -> int:
+        """Ticked runs that the address has no room for, so that the table cannot show them."""
+        return self.state.ticked_total - len(self.state.ticked) if self.state.only_ticked else 0
+
+    @property
     def pager(self) -> Page[RunRow] | Page[RunGroup] | None:
         return self.groups if self.groups is not None else self.page
 
@@ -145,7 +139,8 @@ class RunTable:
     @property
     def own_query(self) -> str:
         """The state alone, without page and ticks: what a view saves and an export reads."""
-        return replace(self.state, page=1, ticked=(), only_ticked=False).query()
+        bare = replace(self.state, page=1, ticked=(), ticked_total=0, only_ticked=False)
+        return bare.query()
 
     @property
     def canonical(self) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from experiments.trials.table.filter_language import ENTITIES, InvalidFilter, field_of
+from experiments.trials.table.filter_language import InvalidFilter, field_of
 
 Kind = Literal["run", "state", "number", "score", "duration", "moment", "text", "chips", "hash"]
 
@@ -76,11 +76,3 @@ def column_of(key: str, *, metric: str = "") -> Column | None:
     if field.entity == "tag" and field.name:
         return Column(key, field.name, "text", detail="tag", groups=True)
     return None
-
-
-def canonical(key: str) -> str:
-    """A key as columns write it: metrics.x for metric.x; the key itself where it names none."""
-    head, dot, name = key.partition(".")
-    entity = ENTITIES.get(head.lower(), "")
-    prefixes = {"metric": "metrics", "parameter": "params", "tag": "tags"}
-    return f"{prefixes.get(entity, entity)}.{name}" if dot and entity else key

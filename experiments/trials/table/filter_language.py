@@ -136,6 +136,19 @@ def field_of(text: str) -> Field:
     return Field(ENTITIES[head.lower()], name)
 
 
+def canonical(key: str) -> str:
+    """A field as columns and sort keys name it: metrics.x for metric.x; the key itself where it
+    names none.
+    """
+    try:
+        field = field_of(key)
+    except InvalidFilter:
+        return key
+    if field.entity == "attribute":
+        return field.name
+    return f"{PREFIXES.get(field.entity, field.entity)}.{field.name}"
+
+
 def condition_text(condition: Condition | None) -> str:
     """A filter that `parse` reads as this condition."""
     if condition is None:

@@ -4,8 +4,8 @@
 `col` (several) the columns in their order, each with a width in pixels after @ where one was
 chosen, `pin` how many of them stay while the table scrolls, `group` (several) what rows are
 grouped by, `experiments` (several) the scope, `archived` whether archived runs are shown,
-`facets` whether values are counted, `trials` the ids of ticked runs, `only` whether others are
-left out.
+`facets` whether values are counted, `trials` the ids of ticked runs, `of` how many are ticked
+where the address holds some of them, `only` whether others are left out.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from experiments.trials.table.filter_language import (
     Field,
     InvalidFilter,
     all_of,
+    canonical,
     condition_text,
     field_of,
     parse,
@@ -69,6 +70,7 @@ class RunsState:
     rows: int = ROWS[0]
     archived: bool = False
     ticked: tuple[int, ...] = ()
+    ticked_total: int = 0
     only_ticked: bool = False
     facets: bool = False
 
@@ -99,6 +101,8 @@ class RunsState:
             pairs.append(("archived", 1))
         if self.ticked:
             pairs.append(("trials", ",".join(map(str, self.ticked))))
+        if self.ticked_total > len(self.ticked):
+            pairs.append(("of", self.ticked_total))
         if self.only_ticked:
             pairs.append(("only", "ticked"))
         if self.facets:
@@ -117,6 +121,7 @@ def read_state(query: QueryDict) -> RunsState:
     An address may add a condition in parts (`field`, `operator`, `value`), and may be one of the
     earlier table (`state`, `arm`, `order`, `down`).
     """
+    ticked = ticked_ids(query.get("trials", ""))
     state = RunsState(
         experiments=tuple(dict.fromkeys(filter(None, query.getlist("experiments"))))[
             :MOST_EXPERIMENTS
@@ -125,11 +130,14 @@ def read_state(query: QueryDict) -> RunsState:
         sort=_sort(query),
         columns=tuple(_columns(query.getlist("col"))),
         pinned=_whole(query.get("pin", ""), 0, MOST_COLUMNS),
-        groups=tuple(dict.fromkeys(filter(None, query.getlist("group"))))[:MOST_GROUPS],
+        groups=tuple(dict.fromkeys(map(canonical, filter(None, query.getlist("group")))))[
+            :MOST_GROUPS
+        ],
         page=max(1, _whole(query.get("page", ""), 1, 10**7)),
         rows=_rows(query.get("rows", "")),
         archived=query.get("archived") == "1",
-        ticked=ticked_ids(query.get("trials", "")),
+        ticked=ticked,
+        ticked_total=max(len(ticked), _whole(query.get("of", ""), 0, 10**7)) if ticked else 0,
         only_ticked=query.get("only") == "ticked",
         facets=query.get("facets") == "1",
     )
@@ -150,7 +158,10 @@ def _rows(text: str) -> int:
 
 
 def _sort(query: QueryDict) -> tuple[SortKey, ...]:
-    keys = [SortKey(key.removeprefix("-"), key.startswith("-")) for key in query.getlist("sort")]
+    keys = [
+        SortKey(canonical(key.removeprefix("-")), key.startswith("-"))
+        for key in query.getlist("sort")
+    ]
     old = query.get("order", "")
     if old and not keys:
         key = f"params.{old[2:]}" if old.startswith("p.") else _OLD_ORDERS.get(old, old)
@@ -163,9 +174,11 @@ def _columns(texts: Iterable[str]) -> Iterable[ChosenColumn]:
     for text in texts:
         key, at, width = text.rpartition("@")
         if at and width.isdecimal() and len(width) < 5:
-            found.setdefault(key, ChosenColumn(key, min(max(int(width), SLIMMEST), WIDEST)))
-        elif text:
-            found.setdefault(text, ChosenColumn(text))
+            chosen = ChosenColumn(canonical(key), min(max(int(width), SLIMMEST), WIDEST))
+        else:
+            chosen = ChosenColumn(canonical(text))
+        if chosen.key:
+            found.setdefault(chosen.key, chosen)
     return list(found.values())[:MOST_COLUMNS]
 
 

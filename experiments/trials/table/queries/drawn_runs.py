@@ -71,14 +71,15 @@ def _of_ticks(scope: RunScope, state: RunsState) -> DrawnRuns:
     shown = runs_in(scope).filter(pk__in=state.ticked)
     there = set(shown.values_list("pk", flat=True))
     ordered = [key for key in state.ticked if key in there]
-    if len(ordered) <= MOST_CURVES:
+    total = max(state.ticked_total, len(ordered))
+    if total <= MOST_CURVES:
         return DrawnRuns(_trials(scope, ordered), "")
     step = -(-len(ordered) // MOST_OF_BAND)
     some = ordered[::step]
     trials = [replace(each, side=BAND) for each in _trials(scope, some)]
     words = (
         f"More than {MOST_CURVES} runs are drawn as mean and band of one standard deviation: "
-        f"{len(trials):,} of {len(ordered):,} ticked runs"
+        f"{len(trials):,} of {total:,} ticked runs"
     )
     return DrawnRuns(trials, words, banded=True)
 

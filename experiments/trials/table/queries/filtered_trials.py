@@ -38,7 +38,6 @@ from experiments.trials.table.filter_language import (
     Order,
 )
 from experiments.trials.table.queries.json_items import (
-    JsonConstant,
     JsonItem,
     JsonNumber,
     JsonOrder,
@@ -69,6 +68,7 @@ _NUMBERS = {
 }  # fmt: skip
 _TEXTS = {
     "experiment": "study__experiment__name",
+    "study": "study__name",
     "device": "device",
     "worker": "worker__name",
     "origin": "origin",
@@ -119,14 +119,14 @@ def condition_of(condition: Condition) -> Q:
 
 def in_tables(condition: Condition, maximized: Callable[[str], bool]) -> Condition:
     """The condition as tables mean it, which MLflow's clients do not: the best of a metric is told
-    by whether the metric is maximised, and parameters compare with numbers.
+    by whether the metric is maximised, and parameters and tags compare with numbers.
     """
     if isinstance(condition, Joined):
         parts = tuple(in_tables(each, maximized) for each in condition.parts)
         return Joined(condition.word, parts)
     field = condition.field
-    if field.entity == "parameter" and isinstance(condition.value, float):
-        return replace(condition, field=replace(field, entity="quantity"))
+    if field.entity in _QUANTITIES and isinstance(condition.value, float):
+        return replace(condition, field=replace(field, entity=_QUANTITIES[field.entity]))
     if field.entity != "best":
         return condition
     end = "highest" if maximized(field.name) else "lowest"
@@ -141,7 +141,7 @@ def order_of(order: Order) -> list[OrderBy]:
     elif order.field.entity == "parameter":
         by = parameter_item(JsonOrder, name)
     elif order.field.entity == "tag":
-        by = JsonItem("user_attributes", name)
+        by = JsonOrder("user_attributes", name)
     elif order.field.entity == "attribute":
         by = _attribute(name)
     else:
@@ -162,6 +162,7 @@ def metric_column(entity: str, name: str) -> str:
     return _METRICS[entity]
 
 
+_QUANTITIES = {"parameter": "quantity", "tag": "tag_quantity"}
 # "best" is told by the direction of the metric.
 _METRICS = {
     "metric": "value",
@@ -251,7 +252,7 @@ def _metric(compared: Comparison) -> Q:
     return Q(Exists(found.filter(compare_number(F(column), compared))))
 
 
-def compare_text(left: Any, compared: Comparison, constant: Callable[[str], Any] = Value) -> Q:
+def compare_text(left: Any, compared: Comparison) -> Q:
     """A condition on a text: =, !=, LIKE, ILIKE, IN, NOT IN, IS NULL or IS NOT NULL."""
     operator = compared.operator
     if operator in ("IS NULL", "IS NOT NULL"):
@@ -263,13 +264,13 @@ def compare_text(left: Any, compared: Comparison, constant: Callable[[str], Any]
         raise _wrong(compared, "one of = != LIKE ILIKE IN, NOT IN")
     found = Q()
     for text in texts:
-        found |= Q(Exact(left, constant(text)))
+        found |= Q(Exact(left, Value(text)))
     return found if operator in ("=", "IN") else Q(IsNull(left, False)) & ~found
 
 
 def _parameter(compared: Comparison) -> Q:
     name = compared.field.name
-    own = compare_text(parameter_item(JsonItem, name), compared, JsonConstant)
+    own = compare_text(parameter_item(JsonItem, name), compared)
     as_seed = JsonItem("system_attributes", SEED_PARAMETER + name)
     other = compare_text(as_seed, compared)
     return own & other if compared.operator == "IS NULL" else own | other
@@ -278,6 +279,12 @@ def _parameter(compared: Comparison) -> Q:
 def _quantity(compared: Comparison) -> Q:
     """A condition on a parameter that is a number."""
     return _signed(parameter_item(JsonNumber, compared.field.name), compared, _number(compared))
+
+
+def _tag_quantity(compared: Comparison) -> Q:
+    """A condition on a tag that is a number."""
+    item = JsonNumber("user_attributes", compared.field.name)
+    return _signed(item, compared, _number(compared))
 
 
 def _tag(compared: Comparison) -> Q:
@@ -378,6 +385,7 @@ _COMPARED: dict[str, Callable[[Comparison], Q]] = {
     "parameter": _parameter,
     "quantity": _quantity,
     "tag": _tag,
+    "tag_quantity": _tag_quantity,
     "dataset": _dataset,
     "attribute": _attributes,
 }

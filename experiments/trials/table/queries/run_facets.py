@@ -11,7 +11,7 @@ from django.db.models import Count, QuerySet
 from experiments.design.queries.experiments import arm_label
 from experiments.design.trial_names import arm_letter
 from experiments.models import Experiment, Finding, Study, Trial
-from experiments.models.trial_encoding import decode_all
+from experiments.models.trial_encoding import decode_all, encode
 from experiments.trials.table.filter_language import Comparison, Field, conjuncts
 from experiments.trials.table.queries.run_scope import RunScope, matching
 from experiments.trials.table.queries.trial_table import STATE_WORDS
@@ -19,6 +19,7 @@ from experiments.trials.table.runs_state import RunsState
 
 MOST_VALUES = 12  # of one facet
 MOST_TAGGED = 20_000  # newest runs whose tags are counted
+LONGEST = 200  # characters of a value
 _OWN_TAGS = "mlflow."
 
 
@@ -99,7 +100,9 @@ def _tags(state: RunsState, rows: QuerySet[Trial]) -> list[Facet]:
     counted: Counter[tuple[str, str]] = Counter()
     for tags in decode_all(list(texts.values_list("user_attributes", flat=True)[:MOST_TAGGED])):
         counted.update(
-            (name, str(value)[:200]) for name, value in tags.items() if _is_shown(name, value)
+            (name, value if isinstance(value, str) else encode(value))
+            for name, value in tags.items()
+            if _is_shown(name, value)
         )
     by_name: dict[str, list[tuple[str, int]]] = {}
     for (name, value), count in counted.most_common():
@@ -131,7 +134,10 @@ def _labels(state: RunsState, labels: Sequence[tuple[str, int]]) -> Facet:
 
 
 def _is_shown(name: str, value: object) -> bool:
-    return not name.startswith(_OWN_TAGS) and isinstance(value, str | int | float | bool)
+    """Test whether a tag can be counted by its values; a long text is no label."""
+    if name.startswith(_OWN_TAGS):
+        return False
+    return len(value) <= LONGEST if isinstance(value, str) else isinstance(value, int | float)
 
 
 def _facet(

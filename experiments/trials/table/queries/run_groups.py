@@ -271,9 +271,11 @@ def _order(
 
 @dataclass(frozen=True, slots=True)
 class _Labels:
-    """Arms by their study: experiment's name, letter, words."""
+    """Arms by their study: experiment's name (None of a free-standing one), letter, words, the
+    study's name.
+    """
 
-    arms: Mapping[int, tuple[str, str, str]]
+    arms: Mapping[int, tuple[str | None, str, str, str]]
 
     @classmethod
     def read(cls, keys: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> _Labels:
@@ -281,11 +283,11 @@ class _Labels:
             return cls({})
         name = _names(keys)[keys.index("arm")]
         studies = Study.objects.filter(pk__in=[row[name] for row in rows])
-        found = studies.values_list("pk", "experiment__name", "arm_index", "arm")
+        found = studies.values_list("pk", "experiment__name", "arm_index", "arm", "name")
         return cls(
             {
-                pk: (experiment or "", arm_letter(index), arm_label(arm))
-                for pk, experiment, index, arm in found
+                pk: (experiment, arm_letter(index), arm_label(arm), name)
+                for pk, experiment, index, arm, name in found
             }
         )
 
@@ -337,7 +339,9 @@ def _label(
             Comparison(field, "=", ""),
         )
     if key == "arm":
-        experiment, letter, words = labels.arms.get(value, ("", "?", ""))
+        experiment, letter, words, study = labels.arms.get(value, (None, "?", "", ""))
+        if experiment is None:
+            return study, (Comparison(Field("attribute", "study"), "=", study),)
         name = f"{letter}: {words}" if words else letter
         arm = Comparison(field, "=", letter)
         if scope.single:

@@ -145,7 +145,7 @@ def test_a_closer_look_brings_the_points_that_were_left_out(
     (line,) = (each for each in closer["traces"][0]["figure"] if "line" in each)
     assert line["x"] == list(range(200, 400))
     assert line["y"] == pytest.approx(values[100:300], rel=1e-5)
-    assert closer["words"] == "200 of 200 points shown"
+    assert closer["words"] == "All 200 points shown"
     name = f"{'AB'[trial.study.arm_index]}{trial.number}"
     of_one = viewer.get(address, {**query, "trials": "", "of": name}).json()
     assert of_one == closer

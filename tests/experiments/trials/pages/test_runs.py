@@ -114,6 +114,25 @@ def test_more_runs_than_can_be_told_apart_are_a_band_and_said(
     assert all("mean" in trace["meta"] for trace in figure["data"])
 
 
+def test_a_comparison_of_more_ticks_than_an_address_holds_says_so(experiment: Experiment) -> None:
+    ids = ",".join(str(pk) for pk in Trial.objects.values_list("pk", flat=True))
+    html = get(f"{PAGE}?trials={ids}&of=1200&only=ticked")
+    assert "12 of 1,200 ticked runs are shown" in html
+    assert "12 of 1,200 ticked runs" in get(f"{PAGE}charts/?trials={ids}&of=1200")
+    assert "ticked runs are shown" not in get(f"{PAGE}?trials={ids}&only=ticked")
+
+
+def test_ten_drawn_runs_have_ten_colours(experiment: Experiment) -> None:
+    html = get(f"{PAGE}charts/")
+    figure = json.loads(re.findall(r'id="figure-runs-0">(.*?)</script>', html, re.S)[0])
+    colours = {
+        trace["meta"]["trial"]: trace["line"]["color"]
+        for trace in figure["data"]
+        if "trial" in trace["meta"] and "line" in trace
+    }
+    assert len(colours) == len(set(colours.values())) == 10
+
+
 def test_groups_draw_a_mean_and_single_runs_on_demand(experiment: Experiment) -> None:
     html = get(f"{PAGE}charts/?group=arm&experiments=label-smoothing")
     assert '"mean of' in html or "mean of %" in html

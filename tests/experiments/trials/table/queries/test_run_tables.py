@@ -7,7 +7,8 @@ from django.http import QueryDict
 from pytest_django import DjangoAssertNumQueries
 
 from experiments.errors import NotFound
-from experiments.models import Trial
+from experiments.models import Study, Trial
+from experiments.models.trial import StudyKind, TrialState
 from experiments.models.trial_encoding import encode
 from experiments.trials.table.columns import Column, column_of
 from experiments.trials.table.filter_language import InvalidFilter
@@ -186,6 +187,57 @@ def test_facets_count_what_the_filter_lets_through(scope: RunScope) -> None:
     for facet in found.values():
         for value in facet.values:
             assert len(rows(scope, value.query)) == value.count, (facet.title, value.words)
+
+
+def test_tags_that_are_numbers_or_booleans_are_found_as_their_facets_say(scope: RunScope) -> None:
+    first, second, third = Trial.objects.order_by("pk")[:3]
+    odd = 'a "quoted" name'
+    for trial, tags in (
+        (first, {"fold": 3, "warm": True, "rate": 1e-05, odd: 0.5, "loss": float("nan")}),
+        (second, {"fold": "3", "warm": False, "rate": 0.1, odd: "x"}),
+        (third, {"fold": 12, "warm": True, "rate": 1e-05, odd: False, "loss": float("nan")}),
+    ):
+        Trial.objects.filter(pk=trial.pk).update(user_attributes=encode(tags))
+    found = {each.title: each for each in facets(scope, read_state(QueryDict("")))}
+    assert {(v.words, v.count) for v in found["fold"].values} == {("3", 2), ("12", 1)}
+    assert {(v.words, v.count) for v in found["warm"].values} == {("true", 2), ("false", 1)}
+    for title in ("fold", "warm", "rate", "loss", odd):
+        for value in found[title].values:
+            assert len(rows(scope, value.query)) == value.count, (title, value.words)
+    for key in ("tags.fold", "tags.warm", "tags.rate"):
+        for group in groups(scope, f"group={key}", "score"):
+            state = read_state(QueryDict("")).narrowed(group.condition)
+            assert run_page(scope, state, []).total == group.count, (key, group.labels)
+    assert [row.id for row in rows(scope, "filter=tags.fold >= 10")] == [third.pk]
+    ordered = rows(scope, "sort=-tags.rate&filter=tags.rate > 0")
+    assert ordered[0].id == second.pk
+
+
+def test_arms_of_studies_without_an_experiment_find_their_runs() -> None:
+    project = cast.project()
+    for name in ("outside 'one'", "two"):
+        study = Study.objects.create(project=project, kind=StudyKind.FREE, name=name)
+        for number in range(2):
+            Trial.objects.create(study=study, number=number, state=TrialState.RUNNING)
+    everything = scope_of(cast.access("ben"), [])
+    found = groups(everything, "group=arm", "score")
+    assert {group.labels for group in found} == {("outside 'one'",), ("two",)}
+    for group in found:
+        state = read_state(QueryDict("")).narrowed(group.condition)
+        assert run_page(everything, state, []).total == group.count == 2
+
+
+def test_every_spelling_of_a_field_names_the_same_column(scope: RunScope) -> None:
+    Trial.objects.update(user_attributes=encode({"team": "blue"}))
+    state = read_state(
+        QueryDict("col=tag.team@80&col=param.dropout&sort=-metric.train_loss&group=run.state")
+    )
+    assert [str(each) for each in state.columns] == ["tags.team@80", "params.dropout"]
+    assert str(state.sort[0]) == "-metrics.train_loss"
+    assert state.groups == ("state",)
+    chosen = columns(*(each.key for each in state.columns))
+    page = run_page(scope, read_state(QueryDict("")), chosen)
+    assert {row.cells[0].value for row in page.rows} == {"blue"}
 
 
 def test_names_of_parameters_metrics_and_tags_are_offered(scope: RunScope) -> None:
