@@ -176,9 +176,10 @@ def test_djangos_commands_print_json_too(tmp_path: Path, monkeypatch: pytest.Mon
     assert (verified["project"], verified["entries"], verified["problems"]) == ("digits", 0, [])
     url = str(tmp_path / "journal.log")
     create_study(storage=JournalStorage(JournalFileBackend(url)), study_name="history")
-    moved = [{"study": "history", "trials": 0}]
+    moved = [{"study": "history", "added": 0, "updated": 0, "unchanged": 0}]
     assert answer("import", "optuna", url) == moved
-    assert answer("export", "optuna", str(tmp_path / "other.log")) == moved
+    sent = [{"study": "history", "trials": 0}]
+    assert answer("export", "optuna", str(tmp_path / "other.log")) == sent
     monkeypatch.setattr(worker_command, "_run", lambda queues, concurrency: None)
     ready = answer("worker", "--slots", "3", "--gpus", "0", "--queues", "a,b")
     assert ready == {"gpus": [], "slots": 3, "queues": ["a", "b"]}

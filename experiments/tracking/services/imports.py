@@ -31,7 +31,7 @@ _AT_ONCE = 25  # runs of a transaction
 _POINTS_AT_ONCE = 500_000
 _IMPORTED = "imported"  # a stop reason
 _MOST_REMARKS = 50
-Progress = Callable[[int, int | None], None]  # runs done, of how many
+Progress = Callable[[int], None]  # runs done
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +96,7 @@ def import_runs(
             _write(access, name, part, options, report)
         done += len(part)
         if progress is not None:
-            progress(done + report.unchanged, source.total)
+            progress(done + report.unchanged)
     return report
 
 
@@ -141,7 +141,14 @@ def id_of(project_id: int, format_: str, experiment: str, key: str) -> uuid.UUID
 
 
 def _digest(run: ForeignRun, curves: Curves) -> str:
-    facts = [run.name, run.state, dict(run.parameters), dict(run.tags), run.user, run.notes]
+    facts: list[object] = [
+        run.name,
+        run.state,
+        dict(run.parameters),
+        dict(run.tags),
+        run.user,
+        run.notes,
+    ]
     facts += [run.commit, run.parent, str(run.started_at), str(run.finished_at)]
     facts.append([[file.name, file.path.stat().st_size] for file in run.files])
     content = hashlib.sha256(json.dumps(facts, sort_keys=True, default=str).encode())

@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 import datetime as dt
+import json
 import math
+import sqlite3
 from collections.abc import Iterator
 from io import StringIO
 from pathlib import Path
@@ -15,11 +17,11 @@ from optuna.storages import BaseStorage
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
-from experiments.models import Study
-from experiments.trials.lifecycle.services import trials
+from experiments.models import Study, Trial
+from experiments.trials.lifecycle.services import copied_studies, trials
 from tests import cast
 from tests.services_under_test.redis_server import RedisServer
-from workers.search.exchange import open_storage
+from workers.search.exchange import open_storage, read_study
 from workers.search.frozen_trials import FAILURE_ATTRIBUTE
 from workers.search.storage import VerdictStorage
 
@@ -107,7 +109,7 @@ def test_a_study_comes_in_and_goes_out_unchanged(url: str, tmp_path: Path) -> No
     fill(source)
     shown = StringIO()
     call_command("import", "optuna", url, "history", stdout=shown)
-    assert shown.getvalue() == "history: 6 trials\n"
+    assert shown.getvalue().startswith("history: 6 trials added")
     ours = told(VerdictStorage())
     assert ours == told(source)
     assert [trial["_number"] for trial in ours["trials"]] == list(range(6))
@@ -188,13 +190,122 @@ def test_what_cannot_be_copied_is_said_in_one_line(
     assert not (tmp_path / "none.log").exists() and not (tmp_path / "none.db").exists()
 
 
-def test_a_name_that_is_taken_is_not_overwritten(tmp_path: Path) -> None:
+def test_the_same_study_twice_adds_nothing_and_one_that_grew_is_brought_up_to_date(
+    url: str,
+) -> None:
+    source = open_storage(url, must_exist=False)
+    fill(source)
+    call_command("import", "optuna", url, stdout=StringIO())
+    call_command("import", "optuna", url, stdout=StringIO())
+    assert told(VerdictStorage()) == told(source)
+
+    study = optuna.load_study(study_name="history", storage=source)
+    running = study.trials[3]._trial_id
+    source.set_trial_intermediate_value(running, 9, math.nan)
+    call_command("import", "optuna", url, stdout=StringIO())
+    assert math.isnan(told(VerdictStorage())["trials"][3]["intermediate_values"][9])
+    source.set_trial_state_values(running, TrialState.COMPLETE, [1.0, 2.0])
+    source.create_new_trial(study._study_id)
+    shown = StringIO()
+    call_command("import", "optuna", url, "--json", stdout=shown)
+    assert json.loads(shown.getvalue()) == [
+        {"study": "history", "added": 1, "updated": 1, "unchanged": 5}
+    ]
+    ours = told(VerdictStorage())["trials"]
+    assert (ours[3]["state"], ours[3]["_values"]) == (TrialState.COMPLETE, [1.0, 2.0])
+
+
+def test_an_interrupted_import_of_a_study_goes_on(
+    url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = open_storage(url, must_exist=False)
+    fill(source)
+    monkeypatch.setattr(copied_studies, "AT_ONCE", 2)
+    original = read_study(source, url, "history")
+
+    def break_off(done: int) -> None:
+        if done >= 4:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        copied_studies.copy(original, project="optuna", progress=break_off)
+    assert Trial.objects.count() == 4
+    copied = copied_studies.copy(original, project="optuna")
+    assert (copied.added, copied.unchanged) == (2, 4)
+    assert told(VerdictStorage()) == told(source)
+
+
+def test_another_study_of_the_same_name_comes_in_behind_its_project(tmp_path: Path) -> None:
+    for number in range(3):
+        source = open_storage(f"{tmp_path}/{number}.log", must_exist=False)
+        study = optuna.create_study(storage=source, study_name="mine")
+        study.add_trial(create_trial(value=float(number)))
+    for number in (0, 1, 1, 0):
+        call_command("import", "optuna", f"{tmp_path}/{number}.log", stdout=StringIO())
+    found = Study.objects.order_by("pk").values_list("name", "next_number")
+    assert list(found) == [("mine", 1), ("optuna/mine", 1)]
+    with pytest.raises(CommandError, match="with other trials"):
+        call_command("import", "optuna", f"{tmp_path}/2.log", stdout=StringIO())
+
+
+def test_a_source_is_only_read(tmp_path: Path) -> None:
+    journal, database = tmp_path / "optuna.log", tmp_path / "optuna.db"
+    for path, url in ((journal, str(journal)), (database, f"sqlite:///{database}")):
+        fill(open_storage(url, must_exist=False), f"history {path.suffix}")
+        before = path.read_bytes()
+        path.chmod(0o400)
+        call_command("import", "optuna", url, stdout=StringIO())
+        assert path.read_bytes() == before
+    assert {path.name for path in tmp_path.iterdir()} == {"optuna.log", "optuna.db"}
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"no journal\n{}\n", "line 1: no entry of a journal"),
+        (b"[1]\n", "line 1: no entry of a journal"),
+        (b'{"op_code": 0}\n', "no journal of Optuna's"),
+        (b'{"op_code": 77, "worker_id": "a"}\n', "no journal of Optuna's"),
+        (b"", "it has no study"),
+        (b"SQLite format 3\0 and no more", "not a database"),
+        (b"\x80\x04cos\nsystem\n", "line 1: no entry of a journal"),
+    ],
+)
+def test_a_file_that_is_no_storage_is_refused_in_a_line(
+    content: bytes, message: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "study.log"
+    path.write_bytes(content)
+    with pytest.raises(CommandError, match=message):
+        call_command("import", "optuna", str(path), stdout=StringIO())
+
+
+def test_a_database_without_studies_is_told(tmp_path: Path) -> None:
+    with sqlite3.connect(tmp_path / "other.db") as connection:
+        connection.execute("CREATE TABLE fruit (name)")
+    with pytest.raises(CommandError, match="no studies of Optuna"):
+        call_command("import", "optuna", f"{tmp_path}/other.db", stdout=StringIO())
+
+
+def test_snapshots_of_a_journal_in_redis_are_not_read(redis_server: RedisServer) -> None:
+    url = f"unix://{redis_server.socket}?db=9"
+    fill(open_storage(url, must_exist=False))
+    redis_server.client.connection_pool.reset()
+    with redis_server.client.client() as client:
+        client.execute_command("SELECT", 9)
+        client.set("optuna:snapshot", b"cos\nsystem\n(S'false'\ntR.")
+    assert len(open_storage(url, must_exist=True).get_all_studies()) == 1
+    with redis_server.client.client() as client:
+        client.execute_command("SELECT", 9)
+        client.flushdb()
+
+
+def test_a_name_that_is_taken_is_not_overwritten_by_an_export(tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path}/optuna.db"
     fill(open_storage(url, must_exist=False))
     call_command("import", "optuna", url, stdout=StringIO())
-    for command in ("import", "export"):
-        with pytest.raises(CommandError, match="already"):
-            call_command(command, "optuna", url, stdout=StringIO())
+    with pytest.raises(CommandError, match="already"):
+        call_command("export", "optuna", url, stdout=StringIO())
     assert len(told(VerdictStorage())["trials"]) == 6
 
 

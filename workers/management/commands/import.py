@@ -6,14 +6,13 @@ import itertools
 import json
 import sys
 from argparse import ArgumentParser
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from typing import Any
 
 import click
 from django.core.management.base import BaseCommand, CommandError
-from sqlalchemy.exc import SQLAlchemyError
 
 from experiments.errors import VerdictError
 from experiments.management.acting_person import person
@@ -23,11 +22,12 @@ from experiments.tracking.imports.formats import FORMATS, read
 from experiments.tracking.services.imports import (
     ImportOptions,
     ImportReport,
-    Progress,
     import_runs,
 )
+from experiments.trials.lifecycle.services import copied_studies
+from experiments.trials.lifecycle.services.copied_studies import Copied
 from experiments.trials.lifecycle.services.studies import FREE_PROJECT
-from workers.search.exchange import bring_in, open_storage
+from workers.search.exchange import open_storage, read_study, study_names
 
 _INTERRUPTED = 130  # exit status of a program that Ctrl-C ended
 
@@ -88,7 +88,7 @@ class Command(BaseCommand):
             official_metric=options["official_metric"],
             direction=options["direction"],
         )
-        with progress_bar(source.total) as progress:
+        with progress_bar(source.total, "Importing") as progress:
             report = import_runs(access=access, source=source, options=chosen, progress=progress)
         if options["json"]:
             self.stdout.write(json.dumps(asdict(report), indent=2, ensure_ascii=False))
@@ -106,35 +106,39 @@ class Command(BaseCommand):
             self.stdout.write(f"left out: {remark}")
 
     def _import_studies(self, options: dict[str, Any]) -> None:
-        url = options["source"]
-        name = ""
-        try:
-            source = open_storage(url, must_exist=True)
-            names = options["study"] or [study.study_name for study in source.get_all_studies()]
-            if not names:
-                raise CommandError(f"{url} has no study")
-            found: list[dict[str, Any]] = []
-            for name in names:
-                count = bring_in(source, name, project=options["project"] or FREE_PROJECT)
-                found.append({"study": name, "trials": count})
-                if not options["json"]:
-                    self.stdout.write(f"{name}: {count} trials")
-            if options["json"]:
-                self.stdout.write(json.dumps(found, indent=2, ensure_ascii=False))
-        except KeyError:
-            raise CommandError(f"{url} has no study named {name}") from None
-        except (OSError, SQLAlchemyError, RuntimeError, ValueError) as error:
-            raise CommandError(f"{url}: {error}") from None
+        url, project = options["source"], options["project"] or FREE_PROJECT
+        source = open_storage(url, must_exist=True)
+        found = []
+        for name in options["study"] or study_names(source, url):
+            original = read_study(source, url, name)
+            with progress_bar(len(original.trials), name) as progress:
+                found.append(copied_studies.copy(original, project=project, progress=progress))
+            if not options["json"]:
+                self._tell_of_study(found[-1])
+        if options["json"]:
+            outcomes = [asdict(copied) for copied in found]
+            self.stdout.write(json.dumps(outcomes, indent=2, ensure_ascii=False))
+
+    def _tell_of_study(self, copied: Copied) -> None:
+        self.stdout.write(
+            f"{copied.study}: {copied.added} trials added, {copied.updated} brought up to date, "
+            f"{copied.unchanged} unchanged"
+        )
 
 
 @contextmanager
-def progress_bar(total: int | None) -> Iterator[Progress]:
-    """A bar on the terminal's standard error; nothing where that is no terminal."""
-    runs = itertools.repeat(None)
+def progress_bar(total: int | None, label: str) -> Iterator[Callable[[int], None]]:
+    """A bar on the terminal's standard error, told how many are done."""
+    things = itertools.repeat(None)
     with click.progressbar(
-        runs, length=total, label="Importing", show_pos=True, file=sys.stderr
+        things,
+        length=total,
+        label=f"{label:.40}",
+        show_pos=True,
+        file=sys.stderr,
+        hidden=not sys.stderr.isatty(),
     ) as bar:
-        yield lambda done, _: bar.update(done - bar.pos)
+        yield lambda done: bar.update(done - bar.pos)
 
 
 def _names(text: str) -> tuple[str, ...]:

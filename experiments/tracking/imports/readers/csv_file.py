@@ -119,6 +119,14 @@ class _Open:
     points: dict[str, tuple[array[float], array[float], array[int]]] = field(default_factory=dict)
     last: Row = ()
 
+    def add(self, name: str, step: float, value: float, time: int) -> None:
+        if name not in self.points:
+            self.points[name] = (array("d"), array("d"), array("q"))
+        steps, values, times = self.points[name]
+        steps.append(step)
+        values.append(value)
+        times.append(time)
+
 
 class _Reader:
     """Rows of one file as runs; errors name the line."""
@@ -161,10 +169,7 @@ class _Reader:
             for name, at in self._columns.metrics.items():
                 value = self._number(line, row, at)
                 if value is not None:
-                    if name not in run.points:
-                        run.points[name] = (array("d"), array("d"), array("q"))
-                    for column, number in zip(run.points[name], (step, value, time), strict=True):
-                        column.append(number)
+                    run.add(name, step, value, time)
         return [
             self._run(
                 run.line,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from django.conf import settings
@@ -18,7 +18,6 @@ from experiments.models import trial_encoding as encoding
 from experiments.models.project import Direction
 from experiments.models.trial import StudyKind, TrialState
 from experiments.trials.artifacts.services.artifacts import remove_files_of
-from experiments.trials.lifecycle.services.trial_creation import TrialFields, create_many
 
 FREE_PROJECT = "optuna"  # where free-standing studies lie unless their program says otherwise
 NAMELESS = "no-name-"  # Optuna's own prefix
@@ -56,29 +55,6 @@ def create(*, name: str | None, directions: Sequence[str], project: str = FREE_P
     except IntegrityError:
         raise Conflict(f"There is a study named {name} already.") from None
     return study.pk
-
-
-def create_filled(
-    *,
-    name: str,
-    directions: Sequence[str],
-    project: str = FREE_PROJECT,
-    user_attributes: Mapping[str, Any],
-    system_attributes: Mapping[str, Any],
-    trials: Sequence[TrialFields],
-) -> int:
-    """Create a free-standing study with attributes and trials, whole or not at all.
-
-    Returns and raises as `create` does.
-    """
-    with transaction.atomic():
-        study_id = create(name=name, directions=directions, project=project)
-        Study.objects.filter(pk=study_id).update(
-            user_attributes=encoding.encode(dict(user_attributes)),
-            system_attributes=encoding.encode(dict(system_attributes)),
-        )
-        create_many(study_id=study_id, trials=trials)
-    return study_id
 
 
 def _project(slug: str) -> int:

@@ -109,12 +109,15 @@ def create_claimed(*, study_id: int, also: Statement, **fields: Unpack[TrialFiel
         return _insert(cursor, study_id, _columns(fields), True, also)
 
 
-def create_many(*, study_id: int, trials: Sequence[TrialFields]) -> None:
+def create_many(
+    *, study_id: int, trials: Sequence[TrialFields], first_number: int | None = None
+) -> None:
     """Insert trials of a free-standing study in their order, all or none, in few statements.
 
     Raises:
         NotFound: when there is no such study, or it was deleted.
-        Conflict: when it belongs to an experiment, whose counters are not moved here.
+        Conflict: when it belongs to an experiment, whose counters are not moved here, or the next
+            number is not `first_number`.
     """
     with transaction.atomic(), connection.cursor() as cursor:
         cursor.execute(
@@ -128,6 +131,8 @@ def create_many(*, study_id: int, trials: Sequence[TrialFields]) -> None:
         if found[0][1] is not None:
             raise Conflict(f"Study {study_id} belongs to an experiment.")
         first = found[0][0] - len(trials)
+        if first_number not in (None, first):
+            raise Conflict(f"Another program adds trials to study {study_id} at the same time.")
         for start in range(0, len(trials), _BATCH):
             batch = trials[start : start + _BATCH]
             _insert_batch(cursor, study_id, first + start, batch)
@@ -156,6 +161,39 @@ def _insert_batch(
     ]
     if open_reports:
         cursor.executemany(_REPORT, open_reports)
+
+
+def replace_unfinished(*, study_id: int, number: int, fields: TrialFields) -> bool:
+    """Write a trial of a free-standing study anew, with its reports, unless it has finished.
+
+    Returns whether it had not.
+    """
+    columns = _columns(fields)
+    listed = ", ".join(f"{_quoted(name)} = %s" for name in columns)
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute(
+            f"UPDATE experiments_trial SET {listed} WHERE study_id = %s AND number = %s "
+            f"AND state IN ({TrialState.RUNNING:d}, {TrialState.WAITING:d}) RETURNING id",
+            [*columns.values(), study_id, number],
+        )
+        found = cursor.fetchall()
+        if not found:
+            return False
+        cursor.execute("DELETE FROM experiments_report WHERE trial_id = %s", found[0])
+        if fields["state"] not in FINISHED:
+            reports = _storable(fields.get("reports") or {})
+            cursor.executemany(_REPORT, [(found[0][0], *each) for each in reports])
+    return True
+
+
+def outcome_of(fields: TrialFields) -> tuple[int, str | None, str]:
+    """State, values and parameters of a trial as its row holds them."""
+    complete = int(fields["state"]) == TrialState.COMPLETE
+    return (
+        int(fields["state"]),
+        encoding.encode_values(fields.get("values"), complete=complete),
+        encoding.encode_parameters(fields.get("parameters") or {})[0],
+    )
 
 
 def _quoted(name: str) -> str:

@@ -35,7 +35,7 @@ def write(
     start = 0 if newest is None else newest.batch + 1
     stored.delete()
     LatestMetric.objects.filter(trial_id=trial_id).delete()
-    rows = []
+    rows: list[SeriesBatch] = []
     for number, part in enumerate(_parts(columns), start=start):
         steps = np.concatenate([each.steps for each in part.values()])
         rows.append(
