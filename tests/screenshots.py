@@ -63,6 +63,7 @@ EVERY = {
     },
     **{f"{page}-empty": f"{SPEECH}/{page}/" for page in ("baseline", "champions", "decisions")},
     "workers": "/workers/",
+    "glossary": "/docs/glossary/",
     "account": "/account/",
     **{page: f"/account/{page}/" for page in ("tokens", "messages", "password")},
     "jump": f"{SEARCH}/",

@@ -157,7 +157,7 @@ def test_the_stylesheet_defines_every_colour_that_charts_ask_for() -> None:
 
 
 def test_every_stylesheet_is_on_every_page_and_short() -> None:
-    base = (ROOT / "templates" / "base.html").read_text(encoding="utf-8")
+    base = (ROOT / "templates" / "frame.html").read_text(encoding="utf-8")
     linked = re.findall(r"css/(\w+\.css)", base)
     assert sorted(linked) == [path.name for path in STYLES]
     assert all(len(path.read_text(encoding="utf-8").splitlines()) <= 150 for path in STYLES)

@@ -7,7 +7,7 @@ from django.urls import URLPattern, URLResolver, path
 
 from experiments.decisions.pages import baselines, champions, decide, decisions, sharing
 from experiments.design.pages import space_rows
-from experiments.site.pages import experiments, jump, live, projects, shared, zoom
+from experiments.site.pages import experiments, jump, live, manual, projects, shared, zoom
 from experiments.team.pages import account, members, messages, tokens, webhooks
 from experiments.tracking.pages import first_run, links
 from experiments.trials.pages import (
@@ -54,6 +54,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("", projects.projects_page, name="projects"),
     path("new-project/", members.new_project_page, name="new_project"),
     path("jump/", jump.jump, name="jump"),
+    path("docs/<str:name>/", manual.manual_page, name="manual"),
     path("shared/<str:secret>/", shared.shared_page, name="shared"),
     path("workers/", workers.workers_page, name="workers"),
     path("workers/live/", workers.workers_live, name="workers_live"),

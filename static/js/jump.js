@@ -95,6 +95,7 @@
 
   document.addEventListener("click", (event) => {
     if (event.target.closest("[data-jump-open]")) open();
+    if (event.target.closest("[data-keys-open]")) keys.showModal();
   });
   document.addEventListener("keydown", (event) => {
     if ((event.metaKey || event.ctrlKey) && !event.altKey && !event.shiftKey && event.key.toLowerCase() === "k") {

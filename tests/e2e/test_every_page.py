@@ -116,6 +116,7 @@ def _of_projects() -> Iterator[str]:
 def _of_the_account() -> Iterator[str]:
     yield from ("/", "/workers/", "/account/", "/account/password/", "/account/messages/")
     yield "/account/tokens/"
+    yield from ("/docs/glossary/", "/docs/experiment_file/")
 
 
 ALL, HALF, OTHER_HALF, NONE = slice(None), slice(0, None, 2), slice(1, None, 2), slice(0)
