@@ -6,6 +6,7 @@
   const EDGE = 8; // pixels
   let timer = 0;
 
+  const show = (note) => note.matches(":popover-open") || note.showPopover();
   const noteOf = (term) => document.getElementById(term.getAttribute("popovertarget"));
 
   function place(note) {
@@ -34,10 +35,10 @@
     const open = document.querySelector(".term-note:popover-open");
     if (!term && (!open || open.contains(event.target))) return clearTimeout(timer);
     clearTimeout(timer);
-    if (term && noteOf(term) === open) return;
-    timer = setTimeout(() => (term ? noteOf(term).showPopover() : open.hidePopover()), AFTER);
+    timer = setTimeout(() => (term ? show(noteOf(term)) : open.hidePopover()), AFTER);
   });
 
-  // A note that was placed does not travel with the page.
-  document.addEventListener("scroll", () => document.querySelector(".term-note:popover-open")?.hidePopover(), { passive: true });
+  const follow = () => document.querySelectorAll(".term-note:popover-open").forEach(place);
+  document.addEventListener("scroll", follow, { passive: true, capture: true });
+  addEventListener("resize", follow);
 })();

@@ -53,7 +53,7 @@ def test_what_so_many_pairs_can_show_is_said_beforehand(
     client: Client, experiment: Experiment
 ) -> None:
     text = page(client, experiment)
-    assert "Power: detectable gain by number of seeds" in text and "30 pairs" in text
+    assert "detectable gain by number of seeds" in text and "30 pairs" in text
     assert "no champion yet" in text
 
 
