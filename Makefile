@@ -9,7 +9,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 CLIENTS := .venv-clients
 RUN_GROUPS := web,workers,embedded
-ALL_GROUPS := $(RUN_GROUPS),s3,test,lint
+ALL_GROUPS := $(RUN_GROUPS),s3,imports,test,lint
 # Processes of the tests; two more than there are cores, as many of them wait for their workers.
 CORES := $(shell getconf _NPROCESSORS_ONLN)
 JOBS ?= $(shell expr $(CORES) + 2)

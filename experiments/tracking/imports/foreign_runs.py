@@ -11,10 +11,9 @@ import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Literal, TypeVar
 
 import numpy as np
-from numpy.typing import NDArray
 
 from experiments.errors import Problem, VerdictError
 from experiments.trials.series.series_encoding import SeriesColumns
@@ -22,6 +21,7 @@ from experiments.trials.series.series_encoding import SeriesColumns
 ForeignState = Literal["complete", "pruned", "failed", "cancelled", "running"]
 ParameterValue = str | int | float | bool | None
 Curves = Mapping[str, SeriesColumns]
+Item = TypeVar("Item")
 
 
 class UnreadableSource(VerdictError):
@@ -94,21 +94,67 @@ class ForeignRuns:
     remarks: Sequence[str] = ()
 
 
+@dataclass(slots=True)
+class Points:
+    """The points of a curve while they are read, in logging order."""
+
+    steps: list[float] = field(default_factory=list)
+    values: list[float] = field(default_factory=list)
+    times_ms: list[int] = field(default_factory=list)
+
+    def add(self, step: float, value: float, time_ms: int) -> None:
+        """Append a point."""
+        self.steps.append(step)
+        self.values.append(value)
+        self.times_ms.append(time_ms)
+
+    def columns(self) -> SeriesColumns:
+        """The points as columns; whole steps become whole numbers, a time beyond int64 none."""
+        steps = np.array(self.steps)
+        if steps.dtype != np.int64:
+            steps = steps.astype(np.float64)
+            if np.all((steps == np.floor(steps)) & (np.abs(steps) < 2**63)):
+                steps = steps.astype(np.int64)
+        try:
+            times = np.array(self.times_ms, dtype=np.int64)
+        except OverflowError:
+            whole = [time if abs(time) < 2**63 else 0 for time in self.times_ms]
+            times = np.array(whole, dtype=np.int64)
+        return SeriesColumns(steps, np.array(self.values, dtype=np.float64), times)
+
+
 def curve(points: Iterable[tuple[float, float, int]]) -> SeriesColumns:
-    """The columns of points (step, value, time in ms); whole steps stay whole numbers."""
-    rows = list(points)
-    steps = [row[0] for row in rows]
-    whole = all(float(step).is_integer() for step in steps)
-    found: NDArray[np.int64] | NDArray[np.float64] = (
-        np.array([int(step) for step in steps], dtype=np.int64)
-        if whole
-        else np.array(steps, dtype=np.float64)
-    )
-    return SeriesColumns(
-        steps=found,
-        values=np.array([row[1] for row in rows], dtype=np.float64),
-        times_ms=np.array([row[2] for row in rows], dtype=np.int64),
-    )
+    """The columns of points (step, value, time in ms)."""
+    found = Points()
+    for step, value, time in points:
+        found.add(step, value, time)
+    return found.columns()
+
+
+def moment(milliseconds: float | None) -> dt.datetime | None:
+    """A time in ms since 1970; none for 0, and for one that no calendar has."""
+    if not milliseconds:
+        return None
+    try:
+        return dt.datetime.fromtimestamp(milliseconds / 1000, tz=dt.UTC)
+    except (OverflowError, ValueError, OSError):
+        return None
+
+
+def parents_first(
+    items: Iterable[Item], key: Callable[[Item], str], parent: Callable[[Item], str]
+) -> list[Item]:
+    """Items ordered so that each stands after its parent; those of a ring as they come."""
+    known = {key(item): item for item in items}
+    ordered: dict[str, Item] = {}
+    for name in known:
+        line: dict[str, Item] = {}
+        while name in known and name not in ordered and name not in line:
+            line[name] = known[name]
+            name = parent(known[name])
+        for each in reversed(line):
+            ordered[each] = line[each]
+    return list(ordered.values())
 
 
 def milliseconds_of(seconds: float) -> int:

@@ -24,6 +24,27 @@ class Format:
 
 FORMATS = {
     "csv": Format("a CSV file: one row a run, or one row a step of a run", "csv_file"),
+    "mlflow": Format(
+        "MLflow: a folder mlruns, sqlite:///mlflow.db or the http(s) address of a server",
+        "mlflow",
+        ("urllib3",),
+        "imports",
+    ),
+    "tensorboard": Format(
+        "TensorBoard: a folder with folders of event files",
+        "tensorboard",
+        ("google.protobuf", "google_crc32c"),
+        "imports",
+    ),
+    "wandb": Format(
+        "Weights & Biases: a folder wandb with offline-run-... in it",
+        "wandb_folder",
+        ("google.protobuf",),
+        "imports",
+    ),
+    "neptune": Format(
+        "Neptune: the folder that neptune-exporter wrote", "neptune", ("pyarrow",), "imports"
+    ),
 }
 
 
@@ -37,7 +58,7 @@ def read(name: str, source: str, options: ReadOptions) -> ForeignRuns:
     found = FORMATS.get(name)
     if found is None:
         raise VerdictError(f"{name} is no format; choose one of {', '.join(FORMATS)}.")
-    missing = [package for package in found.needs if importlib.util.find_spec(package) is None]
+    missing = [package for package in found.needs if not _is_installed(package)]
     if missing:
         raise VerdictError(
             f"Reading {name} needs {', '.join(missing)}, which is not installed: "
@@ -47,3 +68,10 @@ def read(name: str, source: str, options: ReadOptions) -> ForeignRuns:
         source, options
     )
     return opened
+
+
+def _is_installed(package: str) -> bool:
+    try:
+        return importlib.util.find_spec(package) is not None
+    except ModuleNotFoundError:  # of the package around it
+        return False

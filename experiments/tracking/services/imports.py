@@ -90,13 +90,15 @@ def import_runs(
     if access.archived:
         raise VerdictError(f"{access.slug} is archived; restore it before importing.")
     report = ImportReport()
-    done = 0
+    done, at_opening = 0, len(source.remarks)
     for name, part in _parts(access, source, options, report):
         with transaction.atomic():
             _write(access, name, part, options, report)
         done += len(part)
         if progress is not None:
             progress(done + report.unchanged)
+    for remark in source.remarks[at_opening:]:  # of what was found while reading
+        report.leave_out(remark)
     return report
 
 
