@@ -53,8 +53,17 @@ JUMP_RUN_SHARE: Final = 0.02
 JUMP_SHARE: Final = 0.8
 # Chosen: a jump is worth a word where it takes a quarter of what was gained.
 JUMP_DROP_SHARE: Final = 0.25
+# Chosen: a rise of which one jump is less than half climbs little by little.
+JUMP_CLIMB_SHARE: Final = 0.5
 # Chosen: less than a tenth of the jump left at the end is a recovery.
 JUMP_RECOVERED_SHARE: Final = 0.1
+
+# --- No progress -----------------------------------------------------------------------------
+# Chosen: of a metric in [0, 1], a hundredth of the error at the first evaluation is no progress
+# (a detector at an mAP of 0.002).
+NO_GAIN_SHARE: Final = 0.01
+# Chosen: the best of thirty evaluations that wander lies some four deviations below the first.
+NO_GAIN_LOST_NOISE: Final = 5.0
 
 # --- Late oscillation ----------------------------------------------------------------------
 # Chosen: "late in training" is the last fifth.
@@ -123,9 +132,8 @@ IMPROVING_PART: Final = 0.25
 IMPROVING_GAIN_SHARE: Final = 0.005
 IMPROVING_HALF: Final = 0.5
 IMPROVING_HALF_SHARE: Final = 0.02
-# Chosen: the second half gained more than half of one evaluation's noise (both ends are medians
-# of three or more).
-IMPROVING_NOISE_FACTOR: Final = 0.5
+# Chosen: the second half gained more than one evaluation's noise.
+IMPROVING_NOISE_FACTOR: Final = 1.0
 # Chosen: within one deviation of the best before half of the run, and flat at the end.
 SATURATED_SHARE: Final = 0.5
 # Chosen: a learning rate above half its highest has not decayed yet.

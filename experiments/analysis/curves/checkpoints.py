@@ -19,12 +19,13 @@ from experiments.analysis.curves.learning_curve import (
     smooth,
     step_noise,
     to_errors,
+    without_repeats,
 )
 from experiments.analysis.diagnosis import Diagnosis, Rule, Severity, figure, step_figure
 
 BEST_CHECKPOINT = Rule(
     name="best_checkpoint",
-    version=2,
+    version=3,
     severity=Severity.NOTICE,
     question="Is the last checkpoint as good as the best one?",
     passed_title="The last checkpoint is as good as the best one",
@@ -69,7 +70,7 @@ def best_checkpoint(
     best = first_at_best(errors)
     with np.errstate(all="ignore"):
         smoothed = smooth(errors)
-        noise = step_noise(errors, resolution)
+        noise = step_noise(without_repeats(errors), resolution)
         reach = smoothed.min() + thresholds.AS_GOOD_NOISE_FACTOR * noise
         as_good = int((smoothed <= reach).sum()) if math.isfinite(noise) else 1
         # Turned back into the metric's unit.

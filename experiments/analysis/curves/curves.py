@@ -1,7 +1,7 @@
 """Rules on one validation curve: overfitting and late oscillation.
 
 Both read a declared metric (kind, direction, resolution). Overfitting
-needs eight evaluations, late oscillation sixteen.
+needs eight evaluations, late oscillation twenty-four.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ OVERFITTING = Rule(
 
 LATE_OSCILLATION = Rule(
     name="late_oscillation",
-    version=3,
+    version=4,
     severity=Severity.WARNING,
     question="Does the validation metric jump from step to step late in training?",
     passed_title="The validation metric is steady late in training",
@@ -187,17 +187,18 @@ def late_oscillation(
 ) -> Diagnosis:
     """Tell whether evaluations late in training differ enough to mislead a comparison.
 
-    The last fifth (at least eight evaluations) is freed of its Theil-Sen line; what is left has
-    the robust deviation sigma. It is too large above the deviation over seeds (`trial_sd`), above
-    half the distance to the runner-up (`runner_up_gap`), or, with neither known, above 5 % of the
-    whole improvement. All in the metric's unit. A metric that moves by no more than two of its
-    steps (`resolution`) does not jump about.
+    The last fifth (at least eight of twenty-four evaluations) is freed of its Theil-Sen line;
+    what is left has the robust deviation sigma. It is too large above the deviation over seeds
+    (`trial_sd`), above half the distance to the runner-up (`runner_up_gap`), or, with neither
+    known, above 5 % of the whole improvement. All in the metric's unit. A metric that moves by no
+    more than two of its steps (`resolution`) does not jump about.
 
     Source: Tuning Playbook, "Examining the training curves" (step-to-step variance).
     """
     curve = validation.in_step_order().finite()
-    if len(curve) < 2 * thresholds.LATE_MINIMUM:
-        return _too_few(LATE_OSCILLATION, curve, 2 * thresholds.LATE_MINIMUM)
+    # Eight evaluations are "late" where they are a third of all, not half.
+    if len(curve) < 3 * thresholds.LATE_MINIMUM:
+        return _too_few(LATE_OSCILLATION, curve, 3 * thresholds.LATE_MINIMUM)
     errors = to_errors(curve.values, direction)
     swing = _swing(curve.steps, errors)
     limit, against = oscillation_limit(trial_sd, runner_up_gap, swing.drop, resolution)
@@ -321,9 +322,9 @@ def _title(rise: _Rise, step: float, direction: Direction) -> str:
     if rise.judged_by != "generalisation loss":
         size = f"{share(rise.share_of_drop)} of its gain"
     elif direction is Direction.MINIMIZE:
-        size = f"+{figure(rise.loss_percent, 2)} %"
+        size = f"+{share(rise.loss_percent / 100)}"
     else:
-        size = f"error +{figure(rise.loss_percent, 2)} %"
+        size = f"error +{share(rise.loss_percent / 100)}"
     return f"Validation {what} {verb} after step {step_figure(step)} ({size})"
 
 

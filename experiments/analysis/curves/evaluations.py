@@ -52,11 +52,11 @@ FINE_ENOUGH = Rule(
 
 EARLY_INSTABILITY_SEEN = Rule(
     name="early_instability_unseen",
-    version=1,
+    version=2,
     severity=Severity.NOTICE,
     question="Would an instability in the first steps be seen?",
     passed_title="Evaluations are dense enough in the first steps",
-    meaning="Training may fall apart and recover before the first evaluation.",
+    meaning="Training fell apart early, between evaluations too far apart to show how.",
     advice=(
         "Run about 500 steps at twice the best learning rate and evaluate at every step, or log "
         "the gradient norm."
@@ -137,11 +137,17 @@ def one_example(difference: float, resolution: float) -> Diagnosis:
 
 
 def early_instability_unseen(
-    validation: Curve, *, gradient_norms_logged: bool, planned_steps: float | None = None
+    validation: Curve,
+    *,
+    diverged_early: bool,
+    gradient_norms_logged: bool,
+    planned_steps: float | None = None,
 ) -> Diagnosis:
-    """Tell whether the first evaluation after the start comes later than 1 % of the steps.
+    """Tell whether an early divergence began before an evaluation could show it.
 
-    Logged gradient norms would show an early instability anyway.
+    That is, whether the first evaluation after the start comes later than 1 % of the steps. Most
+    runs are evaluated once an epoch: without a divergence nothing is missed. Logged gradient
+    norms would show the instability anyway.
     """
     steps = np.unique(validation.steps[validation.steps > 0])
     if steps.size < 2:
@@ -152,9 +158,11 @@ def early_instability_unseen(
         "first_step": float(steps[0]),
         "share": first,
         "gradient_norms_logged": gradient_norms_logged,
+        "diverged_early": diverged_early,
     }
     detail = f"The first evaluation comes after {share(first)} of the steps."
-    if first > thresholds.FIRST_EVALUATION_SHARE and not gradient_norms_logged:
+    hidden = first > thresholds.FIRST_EVALUATION_SHARE and not gradient_norms_logged
+    if diverged_early and hidden:
         return EARLY_INSTABILITY_SEEN.fires(
             "Too few evaluations in the first steps to see instability", detail, evidence
         )

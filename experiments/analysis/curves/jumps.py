@@ -33,7 +33,7 @@ from experiments.analysis.diagnosis import Diagnosis, Rule, Severity, share, ste
 
 UNSTABLE_TRAINING = Rule(
     name="unstable_training",
-    version=1,
+    version=2,
     severity=Severity.WARNING,
     question="Does validation jump to the worse within a few evaluations?",
     passed_title="Validation never jumps to the worse",
@@ -117,7 +117,8 @@ def unstable_training(
     """Tell whether the validation error jumps by a quarter of all it gained, and where.
 
     Within two evaluations or 2 % of them, by ten times the noise of one evaluation, whether it
-    recovers or not. Below thirty evaluations training loss must rise with it.
+    recovers or not. Below thirty evaluations training loss must rise with it. A rise of which
+    that is less than half climbs: no jump.
     """
     curve = validation.in_step_order().finite()
     count = len(curve)
@@ -129,8 +130,8 @@ def unstable_training(
     errors = to_errors(curve.values, direction, bounded=is_bounded(curve, kind, bounded))
     with np.errstate(all="ignore"):
         drop = float(errors[0] - smooth(errors).min())
-    noise = noise_beside_trend(errors, resolution)
     jump = largest_jump(errors)
+    noise = _noise_before(errors, jump, resolution)
     needed = max(thresholds.JUMP_DROP_SHARE * drop, thresholds.DIVERGENCE_CHANGES * noise)
     evidence: dict[str, object] = {
         "evaluations": count,
@@ -140,7 +141,7 @@ def unstable_training(
         "jump_step": None if jump is None else float(curve.steps[jump.before]),
         "left_at_the_end": None if jump is None else jump.end,
     }
-    if jump is None or not drop > 0 or not jump.height > needed:
+    if jump is None or not drop > 0 or not jump.height > needed or _climbs(errors, jump):
         return UNSTABLE_TRAINING.passes("No rise within a few evaluations stands out.", evidence)
     together = _train_rises(train_loss, curve.steps, jump)
     if count < thresholds.SHORT_CURVE and not together:
@@ -166,6 +167,26 @@ def _fires(
         evidence | {"train_loss_rises": together},
         severity=Severity.NOTICE if recovers else None,
     )
+
+
+def _noise_before(errors: Floats, jump: Jump | None, resolution: float) -> float:
+    """Return the noise of one evaluation, of the whole run or of what went before the jump.
+
+    Whichever is more: the first evaluations of a run vary more than its last ones.
+    """
+    noise = noise_beside_trend(errors, resolution)
+    if jump is None:
+        return noise
+    before = errors[: max(jump.before + 1, thresholds.MIN_EVALUATIONS)]
+    return max(noise, step_noise(before[-2 * thresholds.MIN_EVALUATIONS :], resolution))
+
+
+def _climbs(errors: Floats, jump: Jump) -> bool:
+    """Test whether a jump is less than half of the rise that it belongs to."""
+    with np.errstate(all="ignore"):
+        smoothed = smooth(errors, thresholds.SMOOTHING_MINIMUM)
+        rise = float(smoothed[jump.before :].max() - smoothed[: jump.before + 1].min())
+    return jump.height < thresholds.JUMP_CLIMB_SHARE * rise
 
 
 def _train_rises(train: Curve | None, steps: Floats, jump: Jump) -> bool:

@@ -167,6 +167,14 @@ def step_noise(values: Floats, resolution: float = 0.0) -> float:
     return max(noise, resolution) if math.isfinite(noise) else math.inf
 
 
+def without_repeats(values: Floats) -> Floats:
+    """Return the values without those equal to the one before.
+
+    A frozen model, or an evaluation logged twice, shows no noise.
+    """
+    return values[np.append(True, values[1:] != values[:-1])] if values.size else values
+
+
 def noise_beside_trend(values: Floats, resolution: float = 0.0) -> float:
     """Return `step_noise`; of a short curve the same from changes of the changes, if less.
 
@@ -186,9 +194,13 @@ def observed_resolution(values: Floats) -> float:
     """Return the step of a metric that moves in equal steps, as a share of n examples does.
 
     0 unless there are at least three distinct finite values whose distances are all whole
-    multiples of the smallest one. For metrics whose resolution was not declared.
+    multiples of the smallest one; two distinct ones in eight evaluations lie one step apart. For
+    metrics whose resolution was not declared.
     """
-    distinct = np.unique(values[np.isfinite(values)])
+    finite = values[np.isfinite(values)]
+    distinct = np.unique(finite)
+    if distinct.size == 2 and finite.size >= thresholds.MIN_EVALUATIONS:
+        return float(distinct[1] - distinct[0])
     if distinct.size < 3:
         return 0.0
     with np.errstate(over="ignore", invalid="ignore"):

@@ -21,13 +21,13 @@ from experiments.analysis.diagnosis import Diagnosis, Rule, Severity, Status, fi
 
 LOSS_METRIC_DIVERGENCE = Rule(
     name="loss_metric_divergence",
-    version=2,
+    version=3,
     severity=Severity.NOTICE,
     question="Do validation loss and metric tell the same story?",
     passed_title="Validation loss and metric tell the same story",
     meaning=(
         "The model overfits by its loss: it grows overconfident on what it gets wrong, yet gets "
-        "no less right by the metric that counts."
+        "hardly less right by the metric that counts."
     ),
     advice="Choose checkpoints by the metric; calibrate if probabilities are used.",
     section="Tuning Playbook, 'Saving checkpoints' (validation metric decides)",
@@ -46,7 +46,7 @@ def loss_metric_divergence(
     """Tell whether validation loss rises (as in overfitting) while the metric does not worsen.
 
     "Does not worsen": since the step at which loss turned, the smoothed metric is not worse than
-    by one deviation of its noise.
+    by three deviations of its noise, from which on `overfitting` speaks of it.
     """
     loss = overfitting(validation_loss, train_loss, kind=MetricKind.LOSS)
     metric = validation_metric.in_step_order().finite()
@@ -73,11 +73,10 @@ def loss_metric_divergence(
         f"Loss rose by {figure(float(str(loss.evidence['cost_of_last'])))} while the metric "
         f"{'gained' if gain > 0 else 'lost'} {figure(abs(gain))}."
     )
-    if gain > -noise:
+    if gain > -thresholds.RISE_NOISE_FACTOR * noise:
+        title = f"Validation loss rises after step {step_figure(onset)}"
         return LOSS_METRIC_DIVERGENCE.fires(
-            f"Validation loss rises after step {step_figure(onset)}, the metric holds",
-            detail,
-            evidence,
+            f"{title}, the metric holds" if gain > -noise else title, detail, evidence
         )
     return LOSS_METRIC_DIVERGENCE.passes(
         "Loss and metric both get worse: that is overfitting.", evidence

@@ -11,15 +11,18 @@ from experiments.analysis import thresholds
 from experiments.analysis.curves.learning_curve import (
     Curve,
     Direction,
+    MetricKind,
+    is_bounded,
     noise_beside_trend,
     smooth,
+    tail,
     to_errors,
 )
 from experiments.analysis.diagnosis import Diagnosis, Rule, Severity, figure
 
 NEVER_IMPROVES = Rule(
     name="never_improves",
-    version=1,
+    version=2,
     severity=Severity.WARNING,
     question="Does validation ever get better than at its first evaluation?",
     passed_title="Validation gets better than at its first evaluation",
@@ -34,11 +37,17 @@ NEVER_IMPROVES = Rule(
 
 
 def never_improves(
-    validation: Curve, *, direction: Direction = Direction.MINIMIZE, resolution: float = 0.0
+    validation: Curve,
+    *,
+    kind: MetricKind = MetricKind.LOSS,
+    direction: Direction = Direction.MINIMIZE,
+    resolution: float = 0.0,
+    bounded: bool | None = None,
 ) -> Diagnosis:
-    """Tell whether the smoothed metric gains less than two deviations of its noise on its first
-    value, or is constant.
+    """Tell whether the smoothed metric gains next to nothing on its first value, or is constant.
 
+    "Next to nothing": two deviations of its noise; five, or one step of the metric, of which
+    nothing is left at the end; of a metric in [0, 1], a hundredth of the error it began with.
     Needs eight evaluations.
     """
     curve = validation.in_step_order().finite()
@@ -48,10 +57,15 @@ def never_improves(
             f"{count} finite evaluations; the rule needs {thresholds.MIN_EVALUATIONS}.",
             {"evaluations": count, "needed": thresholds.MIN_EVALUATIONS},
         )
-    errors = to_errors(curve.values, direction)
-    noise = noise_beside_trend(errors, resolution)
+    inside = is_bounded(curve, kind, bounded)
+    errors = to_errors(curve.values, direction, bounded=inside)
+    noise = noise_beside_trend(errors)
     with np.errstate(all="ignore"):
         gain = float(errors[0] - smooth(errors).min())
+    least = thresholds.NO_GAIN_SHARE * float(errors[0]) if inside else 0.0
+    nothing = max(thresholds.AS_GOOD_NOISE_FACTOR * noise, least)
+    if tail(errors) >= float(errors[0]):
+        nothing = max(thresholds.NO_GAIN_LOST_NOISE * noise, resolution, least)
     first, last = float(curve.values[0]), float(curve.values[-1])
     evidence = {
         "evaluations": count, "first": first, "last": last, "gain": gain, "noise": noise,
@@ -62,7 +76,8 @@ def never_improves(
             f"All {count} evaluations are {figure(first)}.",
             evidence,
         )
-    if gain <= thresholds.AS_GOOD_NOISE_FACTOR * noise:
+    # One step of the metric, and the same step again by rounding.
+    if gain <= nothing * (1 + 1e-9):
         return NEVER_IMPROVES.fires(
             "Validation never improves on its first evaluation",
             f"It begins at {figure(first)} and ends at {figure(last)}.",

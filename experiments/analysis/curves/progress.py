@@ -29,7 +29,7 @@ from experiments.analysis.diagnosis import Diagnosis, Rule, Severity, figure, sh
 
 STILL_IMPROVING = Rule(
     name="still_improving",
-    version=2,
+    version=3,
     severity=Severity.NOTICE,
     question="Was the validation metric still improving at the end?",
     passed_title="The validation metric had stopped improving at the end",
@@ -43,7 +43,7 @@ STILL_IMPROVING = Rule(
 
 SATURATED = Rule(
     name="saturated",
-    version=2,
+    version=3,
     severity=Severity.NOTICE,
     question="Did the validation metric stop improving long before the end?",
     passed_title="The validation metric went on improving past half of the run",
@@ -59,8 +59,9 @@ class Ending:
     """End of a curve, in the metric's unit; steps in training steps.
 
     gain, half: what the last quarter and the second half of the steps brought to the smoothed
-    best. drop: the improvement since the first evaluation. slope, low, high: Theil-Sen slope of
-    the error over that quarter with its 90 % limits, per step. settled_at: first step within one
+    best. drop: the improvement since the first evaluation. noise, late_noise: of one evaluation,
+    in the whole run and in its second half. slope, low, high: Theil-Sen slope of the error over
+    that quarter with its 90 % limits, per step. settled_at: first step within one
     noise of the best. fallen_back: how far the end lies above the best.
     """
 
@@ -71,6 +72,7 @@ class Ending:
     half: float
     drop: float
     noise: float
+    late_noise: float
     slope: float
     low: float
     high: float
@@ -79,17 +81,27 @@ class Ending:
 
     @property
     def improving(self) -> bool:
-        """Test whether the last quarter and the second half gained their shares of the drop."""
+        """Test whether the last quarter and the second half gained their shares of the drop.
+
+        And whether the end keeps what the quarter gained: where no trend leads on, it lies at the
+        best.
+        """
         needed = max(
             thresholds.IMPROVING_HALF_SHARE * self.drop,
             thresholds.IMPROVING_NOISE_FACTOR * self.noise,
         )
-        fell = self.drop > thresholds.RISE_NOISE_FACTOR * self.noise
+        allowed = max(self.gain, self.noise) if self.slope < 0 else self.late_noise
         return (
-            fell
+            self.fell
             and self.gain > thresholds.IMPROVING_GAIN_SHARE * self.drop
-            and (self.half > needed)
+            and self.half > needed
+            and self.fallen_back <= allowed
         )
+
+    @property
+    def fell(self) -> bool:
+        """Test whether there was an improvement at all, beyond noise."""
+        return self.drop > thresholds.RISE_NOISE_FACTOR * self.noise
 
     @property
     def settled_share(self) -> float:
@@ -104,7 +116,8 @@ class Ending:
         stayed = self.fallen_back <= max(
             thresholds.RISE_NOISE_FACTOR * self.noise, thresholds.RISE_SHARE * self.drop
         )
-        return flat and stayed and self.settled_share < thresholds.SATURATED_SHARE
+        early = self.settled_share < thresholds.SATURATED_SHARE
+        return self.fell and flat and stayed and early
 
 
 def ending(
@@ -123,7 +136,8 @@ def ending(
     line = trend(steps[late], errors[late])
     with np.errstate(all="ignore"):
         lowest = float(smoothed.min())
-        settled = int(np.argmax(smoothed <= lowest + noise))
+        # Where one step of the metric is all its noise, a step above the best is not at it.
+        settled = int(np.argmax(smoothed <= lowest + noise * (1 - 1e-9)))
         return Ending(
             evaluations=len(ordered),
             first_step=float(steps[0]),
@@ -132,6 +146,7 @@ def ending(
             half=float(smoothed[: second.start].min()) - lowest,
             drop=float(errors[0]) - lowest,
             noise=noise,
+            late_noise=step_noise(errors[second], resolution),
             slope=line.slope,
             low=line.low,
             high=line.high,
@@ -173,9 +188,10 @@ def still_improving(
     """Tell whether the validation metric was still improving when the trial ended.
 
     It was if the smoothed best gained over 0.5 % of all improvement since the first evaluation in
-    the last quarter of the steps, and over 2 % (and half of one evaluation's noise) in the second
-    half: two lengths, so that neither a lucky end nor a long past fall decides. A pruned trial is
-    never judged: it always looks that way.
+    the last quarter of the steps, and over 2 % (and one evaluation's noise) in the second half:
+    two lengths, so that neither a lucky end nor a long past fall decides. The end keeps that: it
+    has not given back what the last quarter gained, and lies at the best, within noise, where the
+    quarter has no trend to the better. A pruned trial is never judged: it always looks that way.
     """
     return progress(
         validation,
@@ -197,7 +213,8 @@ def saturated(
 ) -> Diagnosis:
     """Tell whether validation came within noise of its best before half of the run and stayed.
 
-    "Stayed": the 90 % interval of the last quarter's Theil-Sen slope contains zero.
+    "Stayed": the 90 % interval of the last quarter's Theil-Sen slope contains zero. What never
+    improved has not stopped.
     """
     return progress(
         validation, kind=kind, direction=direction, resolution=resolution, pruned=pruned
@@ -226,7 +243,7 @@ def _saturated(end: Ending) -> Diagnosis:
         f"It came within {figure(end.noise, 2)} of its best after "
         f"{share(end.settled_share)} of the run and stayed."
     )
-    if end.saturated and not end.improving and end.drop > 0:
+    if end.saturated and not end.improving:
         return SATURATED.fires(
             f"Validation stops improving at step {step_figure(end.settled_at)}",
             detail,

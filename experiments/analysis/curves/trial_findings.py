@@ -90,10 +90,11 @@ def diagnose_trial(
     if not seen:
         return []
     steady = [*guarded(_stability(seen, about), on_failure)]
-    diverged = any(d.fired for d in steady if d.rule == "divergence")
+    broken = next((d for d in steady if d.rule == "divergence" and d.fired), None)
+    early = broken is not None and broken.evidence["when"] == "early"
     groups = (
-        _of_validation(seen, about, diverged=diverged),
-        _of_evaluations(seen, about),
+        _of_validation(seen, about, diverged=broken is not None),
+        _of_evaluations(seen, about, diverged_early=early),
         _of_gradients(seen, about),
         _of_time(seen, about),
     )
@@ -150,15 +151,20 @@ def _of_validation(
     train = _find(series, "train", MetricKind.LOSS)
     train_curve = None if train is None else train.curve
     if diverged:
-        for rule in (*_ANY_TIME, *_AT_THE_END):
+        for rule in (OVERFITTING, NEVER_IMPROVES, *_OF_PROGRESS, *_AT_THE_END):
             yield rule.cannot_tell("Training diverged.")
+        return
+    overfit = _of_official(overfitting, official, train_curve)
+    if not about.ensembles:
+        yield overfit
+    progress_made = _progress_made(official, overfit)
+    yield progress_made
+    if progress_made.fired:
+        # What a run gained is the measure of every other rule.
+        for rule in (*_OF_PROGRESS, *_AT_THE_END):
+            yield rule.cannot_tell(f"{progress_made.title}.")
     else:
-        if not about.ensembles:
-            yield _of_official(overfitting, official, train_curve)
         yield _of_official(unstable_training, official, train_curve)
-        yield never_improves(
-            official.curve, direction=official.direction, resolution=official.resolution
-        )
         yield checkpoint_regret(
             official.curve, direction=official.direction, resolution=official.resolution
         )
@@ -169,7 +175,20 @@ def _of_validation(
                 yield rule.cannot_tell("The trial is still running.")
 
 
-_ANY_TIME = (OVERFITTING, UNSTABLE_TRAINING, NEVER_IMPROVES, BEST_CHECKPOINT)
+def _progress_made(official: DeclaredSeries, overfit: Diagnosis) -> Diagnosis:
+    """Return whether validation ever improves; overfitting from the start is told as that."""
+    if overfit.fired:
+        return NEVER_IMPROVES.passes("It overfits.", overfit.evidence)
+    return never_improves(
+        official.curve,
+        kind=official.kind,
+        direction=official.direction,
+        resolution=official.resolution,
+        bounded=official.bounded,
+    )
+
+
+_OF_PROGRESS = (UNSTABLE_TRAINING, BEST_CHECKPOINT)
 _AT_THE_END = (LATE_OSCILLATION, STILL_IMPROVING, SATURATED)
 
 
@@ -211,7 +230,9 @@ def _at_the_end(
     )
 
 
-def _of_evaluations(series: Sequence[DeclaredSeries], about: Circumstances) -> Iterator[Diagnosis]:
+def _of_evaluations(
+    series: Sequence[DeclaredSeries], about: Circumstances, *, diverged_early: bool
+) -> Iterator[Diagnosis]:
     official = _official(series)
     if official is None:
         return
@@ -230,6 +251,7 @@ def _of_evaluations(series: Sequence[DeclaredSeries], about: Circumstances) -> I
     yield regular_evaluations(official.curve)
     yield early_instability_unseen(
         official.curve if train is None else _denser(official.curve, train),
+        diverged_early=diverged_early,
         gradient_norms_logged=_find(series, None, MetricKind.GRADIENT_NORM) is not None,
         planned_steps=about.planned_steps,
     )

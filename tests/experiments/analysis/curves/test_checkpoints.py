@@ -59,6 +59,12 @@ def test_a_last_checkpoint_that_costs_next_to_nothing_of_the_gain_is_not_said() 
     assert found.status is Status.PASSED
 
 
+def test_a_frozen_end_does_not_make_the_evaluations_before_it_free_of_noise() -> None:
+    bleu = [10.6, 11.9, 12.9, 13.5, 14.0, 14.4, 14.8, 15.2, 15.1, 15.1, 15.1, 15.2, *[15.13] * 18]
+    found = checkpoint_regret(Curve.of(bleu), direction=Direction.MAXIMIZE)
+    assert found.status is Status.PASSED
+
+
 def test_without_finite_values_there_is_no_best() -> None:
     assert best_checkpoint(Curve.of([math.nan]), direction=Direction.MINIMIZE) is None
 

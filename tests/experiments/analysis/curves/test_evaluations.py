@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -69,10 +71,16 @@ def test_a_difference_below_one_example_is_noticed() -> None:
 
 def test_a_late_first_evaluation_hides_early_instability() -> None:
     late = Curve.of(np.ones(10), np.arange(1, 11) * 100)
-    assert early_instability_unseen(late, gradient_norms_logged=False).fired
-    assert not early_instability_unseen(late, gradient_norms_logged=True).fired
+    said = partial(early_instability_unseen, late, diverged_early=True)
+    assert said(gradient_norms_logged=False).fired
+    assert not said(gradient_norms_logged=True).fired
+    assert not said(gradient_norms_logged=False, planned_steps=20_000).fired
+
+
+def test_a_run_evaluated_once_an_epoch_is_no_finding_unless_it_diverged_early() -> None:
+    epochs = Curve.of(np.linspace(0.3, 0.8, 20), np.arange(1, 21))
     assert not early_instability_unseen(
-        late, gradient_norms_logged=False, planned_steps=20_000
+        epochs, diverged_early=False, gradient_norms_logged=False
     ).fired
 
 
@@ -82,7 +90,8 @@ def test_no_curve_breaks_the_rules(values: list[float], steps: list[int]) -> Non
     for curve in (Curve.of(values), Curve.of(values[:count], steps[:count])):
         assert periodic_validation(curve).status in Status
         assert regular_evaluations(curve).status in Status
-        assert early_instability_unseen(curve, gradient_norms_logged=False).status in Status
+        said = early_instability_unseen(curve, diverged_early=True, gradient_norms_logged=False)
+        assert said.status in Status
 
 
 @given(st.floats(1e-3, 1e3), st.floats(-1e3, 1e3))

@@ -47,6 +47,18 @@ def test_a_slow_rise_is_no_jump() -> None:
     assert unstable_training(curve).status is Status.PASSED
 
 
+def test_a_steady_rise_is_no_jump_however_little_was_gained_before_it() -> None:
+    curve = Curve.of([4.06, 4.02, 4.01, *(4.01 + 0.1 * np.arange(1, 38))])
+    assert unstable_training(curve).status is Status.PASSED
+
+
+def test_the_first_evaluations_vary_more_than_the_last() -> None:
+    accuracy = 1 - 0.06 * 0.85 ** np.arange(80)
+    accuracy[:6] = 0.935, 0.89, 0.95, 0.918, 0.965, 0.95
+    metric = {"kind": MetricKind.METRIC, "direction": Direction.MAXIMIZE}
+    assert unstable_training(Curve.of(accuracy), **metric).status is Status.PASSED
+
+
 @pytest.mark.parametrize("together", [True, False])
 def test_a_short_curve_jumps_only_where_training_loss_does(together: bool) -> None:
     short = Curve.of([2.0, 1.0, 0.8, 0.7, 0.65, 1.9, 1.8, 1.2, 0.9, 0.8, 0.7, 0.7])

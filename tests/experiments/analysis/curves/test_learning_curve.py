@@ -178,6 +178,10 @@ def test_a_step_is_never_larger_than_the_spread_of_the_values(values: list[float
     assert found == 0 or 0 < found <= finite.max() - finite.min()
 
 
+def test_a_metric_of_two_values_moves_by_their_distance() -> None:
+    assert observed_resolution(np.array([0.75] + [0.5] * 7)) == 0.25
+
+
 def test_values_on_no_grid_have_no_step() -> None:
     assert observed_resolution(np.array([0.1, 0.25, 0.27, 0.9])) == 0
     assert observed_resolution(np.array([0.5, 0.5, 0.75])) == 0

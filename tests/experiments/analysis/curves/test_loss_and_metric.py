@@ -4,7 +4,8 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from experiments.analysis.curves.learning_curve import Curve, Direction
+from experiments.analysis.curves.curves import overfitting
+from experiments.analysis.curves.learning_curve import Curve, Direction, MetricKind
 from experiments.analysis.curves.loss_and_metric import loss_metric_divergence
 from experiments.analysis.diagnosis import Severity, Status
 
@@ -26,6 +27,16 @@ def test_loss_up_and_metric_down_is_left_to_overfitting() -> None:
     diagnosis = loss_metric_divergence(TURNING, LOSING, TRAIN, direction=Direction.MAXIMIZE)
     assert diagnosis.status is Status.PASSED
     assert "overfitting" in diagnosis.detail
+
+
+def test_a_metric_that_loses_too_little_to_overfit_does_not_hide_the_loss() -> None:
+    noise = np.random.default_rng(1).normal(0, 0.01, STEPS.size)
+    drooping = Curve.of(np.where(STEPS > 40, 0.87, 0.89) - 0.4 * np.exp(-STEPS / 8) + noise)
+    found = loss_metric_divergence(TURNING, drooping, TRAIN, direction=Direction.MAXIMIZE)
+    assert not overfitting(
+        drooping, TRAIN, kind=MetricKind.METRIC, direction=Direction.MAXIMIZE
+    ).fired
+    assert found.title == "Validation loss rises after step 38"
 
 
 def test_a_falling_loss_agrees() -> None:

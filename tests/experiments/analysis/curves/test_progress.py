@@ -123,6 +123,30 @@ def test_a_long_past_fall_and_a_lucky_end_are_not_still_improving() -> None:
     assert still_improving(Curve.of(late)).status is Status.PASSED
 
 
+def test_an_end_that_gave_its_gain_back_is_not_still_improving() -> None:
+    noise = 0.003 * np.sin(np.arange(60) * 2.1)
+    turns = np.interp(np.arange(60), [0, 30, 46, 52, 59], [2.0, 1.1, 1.1, 0.9, 1.2])
+    assert still_improving(Curve.of(turns + noise)).status is Status.PASSED
+    # No trend in the last quarter: its best evaluations lie behind.
+    level = np.interp(np.arange(60), [0, 30, 44, 59], [2.0, 1.1, 1.0, 1.0])
+    level[50:53] = 0.94
+    assert still_improving(Curve.of(level)).status is Status.PASSED
+
+
+def test_a_metric_that_never_improved_has_not_stopped_improving() -> None:
+    accuracy = 0.55 + np.random.default_rng(0).choice([-0.002, 0, 0.002], 26)
+    metric = {"kind": MetricKind.METRIC, "direction": Direction.MAXIMIZE}
+    assert saturated(Curve.of(accuracy), **metric).status is Status.PASSED
+
+
+def test_a_coarse_metric_settles_at_its_best_not_a_step_before() -> None:
+    accuracy = Curve.of([0.0] * 4 + [0.25, 0.5, *[0.75] * 30])
+    found = saturated(
+        accuracy, kind=MetricKind.METRIC, direction=Direction.MAXIMIZE, resolution=0.2499
+    )
+    assert found.title == "Validation stops improving at step 6"
+
+
 def test_a_curve_that_fell_back_from_its_early_best_is_not_saturated() -> None:
     collapsed = np.interp(np.arange(100), [0, 20, 30, 35, 99], [2.0, 0.5, 0.5, 1.5, 1.5])
     assert saturated(Curve.of(collapsed)).status is Status.PASSED

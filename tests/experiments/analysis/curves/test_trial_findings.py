@@ -71,6 +71,23 @@ def test_the_metric_decides_not_the_loss() -> None:
     assert found["loss_metric_divergence"].fired
 
 
+def test_a_run_that_never_improves_is_told_that_and_nothing_else() -> None:
+    wandering = 0.55 + np.random.default_rng(0).choice([-0.002, 0, 0.002], 40)
+    accuracy = DeclaredSeries(
+        "validation_accuracy", Curve.of(wandering), "validation", MetricKind.METRIC,
+        Direction.MAXIMIZE, official=True,
+    )  # fmt: skip
+    found = diagnose_trial([train_loss(TRAIN[:40]), accuracy])
+    assert [d.rule for d in found if d.fired] == ["never_improves"]
+
+
+def test_a_run_that_overfits_at_once_is_told_that_it_overfits() -> None:
+    rising = 0.5 + 0.01 * STEPS + np.random.default_rng(0).normal(0, 0.002, STEPS.size)
+    found = by_rule(diagnose_trial([train_loss(), validation(rising)]))
+    assert found["overfitting"].fired
+    assert not found["never_improves"].fired
+
+
 def test_after_a_divergence_the_validation_curve_is_not_judged() -> None:
     broken = TRAIN.copy()
     broken[60:] = math.nan
