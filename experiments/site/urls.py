@@ -103,6 +103,8 @@ urlpatterns: list[URLPattern | URLResolver] = [
         name="runs_view_default",
     ),
     path(f"{P}compare/", compare.compare_page, name="compare"),
+    path(f"{P}compare/charts/", compare.compare_charts, name="compare_charts"),
+    path(f"{P}compare/live/", compare.compare_live, name="compare_live"),
     path(f"{P}champions/", champions.champions_page, name="champions"),
     path(f"{P}champions/revert/", champions.revert_champion, name="champion_revert"),
     path(f"{P}baseline/", baselines.baseline_page, name="baseline"),

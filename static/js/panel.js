@@ -65,4 +65,25 @@
   });
   document.addEventListener("verdict:panel", () => show(location.search.slice(1)));
   window.addEventListener("popstate", () => show(location.search.slice(1)));
+
+  // Charts that have grown take their new points in place, so that zoom and settings stay.
+  document.addEventListener("verdict:grown", async () => {
+    const holder = document.querySelector("[data-part=charts]");
+    if (!holder || !document.querySelector("[data-leads-charts]")) return;
+    const answer = await fetch(`${url()}${location.search}`, { headers: { Accept: "text/html" } });
+    if (!answer.ok || answer.redirected) return;
+    const fresh = new DOMParser().parseFromString(await answer.text(), "text/html");
+    const ids = (tree) => [...tree.querySelectorAll("[data-figure]")].map((each) => each.dataset.figure + each.getAttribute("aria-label"));
+    if (ids(fresh).join() !== ids(holder).join()) {
+      document.dispatchEvent(new CustomEvent("verdict:panel"));
+      return;
+    }
+    holder.querySelectorAll("[data-figure]").forEach((element) => {
+      const source = fresh.getElementById(element.dataset.figure);
+      if (!source) return;
+      element.figure = JSON.parse(source.textContent);
+      document.getElementById(element.dataset.figure).textContent = source.textContent;
+      if (element.dataset.drawn) element.dispatchEvent(new CustomEvent("verdict:redraw", { bubbles: true }));
+    });
+  });
 })();

@@ -36,6 +36,7 @@
     bar.classList.toggle("on", picked.size > 0);
     bar.querySelector("[data-count]").textContent = picked.size.toLocaleString("en");
     root.querySelectorAll("[data-ids]").forEach((field) => (field.value = [...picked].join(",")));
+    bar.querySelectorAll("[data-most]").forEach((each) => (each.disabled = picked.size > Number(each.dataset.most)));
     bar.querySelectorAll("[data-one-only]").forEach((each) => (each.hidden = picked.size !== 1));
   }
 

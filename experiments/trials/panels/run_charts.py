@@ -43,15 +43,22 @@ def run_charts(scope: RunScope, query: QueryDict) -> RunCharts:
     """The charts that an address asks for: `metric` (several) and `singles`."""
     state = read_state(query)
     state = replace(state, groups=known_groups(state.groups))
-    singles = query.get("singles") == "1"
     try:
         drawn = drawn_runs(scope, state, chosen_columns(scope, state, _NO_FIELDS))
     except InvalidFilter as error:
         return RunCharts("runs", empty=error.message)
+    return charts_of(drawn, scope, query, grouped=bool(state.groups))
+
+
+def charts_of(
+    drawn: DrawnRuns, scope: RunScope, query: QueryDict, *, grouped: bool = False
+) -> RunCharts:
+    """Charts of drawn runs: of the metrics that an address chooses, else the usual ones."""
+    singles = query.get("singles") == "1"
     hidden = [(n, v) for n, values in query.lists() if n not in ("metric", "singles", "since")
               for v in values]  # fmt: skip
     shared: dict[str, Any] = {
-        "grouped": bool(state.groups),
+        "grouped": grouped,
         "singles": singles,
         "hidden": hidden,
         "picked": query.get("trials", ""),

@@ -95,6 +95,8 @@ PAGES: dict[str, Row] = {
     "projects/<slug:slug>/runs/views/<int:view>/delete/": Row(POST=EDIT),
     "projects/<slug:slug>/runs/views/<int:view>/default/": Row(POST=EDIT),
     "projects/<slug:slug>/compare/": Row(GET=READ),
+    "projects/<slug:slug>/compare/charts/": Row(GET=READ),
+    "projects/<slug:slug>/compare/live/": Row(GET=READ),
     "projects/<slug:slug>/batch-sizes/": Row(GET=READ, POST="302 404 403 400 400 400"),
     "projects/<slug:slug>/batch-sizes/live/": Row(GET=READ),
     "projects/<slug:slug>/batch-sizes/<int:probe>/cancel/": Row(POST=EDIT),

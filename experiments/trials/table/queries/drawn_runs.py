@@ -8,9 +8,8 @@ from typing import Any
 
 from django.db.models import Exists, OuterRef, Q
 
-from experiments.design.trial_names import other_trial_name, trial_name
 from experiments.models import SeriesBatch, Trial
-from experiments.models.trial import StudyKind, TrialState
+from experiments.models.trial import TrialState
 from experiments.trials.series.queries.curves import CurveTrial
 from experiments.trials.table.columns import Column
 from experiments.trials.table.queries.filtered_trials import condition_of
@@ -20,6 +19,7 @@ from experiments.trials.table.queries.run_scope import (
     count_arms_of,
     in_order,
     matching,
+    run_name,
     runs_in,
 )
 from experiments.trials.table.queries.trial_table import STATE_WORDS
@@ -62,7 +62,7 @@ def drawn_runs(scope: RunScope, state: RunsState, columns: Sequence[Column]) -> 
     ordered = in_order(matching(scope, state), scope, state).values_list("pk", flat=True)
     start = (state.page - 1) * state.rows
     keys = _with_curves(list(ordered[start : start + state.rows]))[:UNTICKED]
-    trials = _trials(scope, keys)
+    trials = curve_trials(scope, keys)
     words = f"First {len(trials)} runs of the page; tick others to draw them instead"
     return DrawnRuns(trials, words if len(trials) == UNTICKED else "")
 
@@ -73,10 +73,10 @@ def _of_ticks(scope: RunScope, state: RunsState) -> DrawnRuns:
     ordered = [key for key in state.ticked if key in there]
     total = max(state.ticked_total, len(ordered))
     if total <= MOST_CURVES:
-        return DrawnRuns(_trials(scope, ordered), "")
+        return DrawnRuns(curve_trials(scope, ordered), "")
     step = -(-len(ordered) // MOST_OF_BAND)
     some = ordered[::step]
-    trials = [replace(each, side=BAND) for each in _trials(scope, some)]
+    trials = [replace(each, side=BAND) for each in curve_trials(scope, some)]
     words = (
         f"More than {MOST_CURVES} runs are drawn as mean and band of one standard deviation: "
         f"{len(trials):,} of {total:,} ticked runs"
@@ -93,7 +93,7 @@ def _of_groups(scope: RunScope, state: RunsState, columns: Sequence[Column]) -> 
             matching(scope, state).filter(condition_of(group.condition), _LOGGED).order_by("-pk")
         )
         keys = list(rows.order_by("-pk").values_list("pk", flat=True)[:MOST_OF_GROUP])
-        found += [replace(each, side=group.name) for each in _trials(scope, keys)]
+        found += [replace(each, side=group.name) for each in curve_trials(scope, keys)]
     words = "Mean of each group with a band of one standard deviation"
     if page.total > len(groups):
         words += f"; the first {len(groups)} of {page.total:,} groups"
@@ -109,7 +109,7 @@ def _with_curves(keys: Sequence[int]) -> list[int]:
     return [key for key in keys if key in there]
 
 
-def _trials(scope: RunScope, keys: Sequence[int]) -> list[CurveTrial]:
+def curve_trials(scope: RunScope, keys: Sequence[int]) -> list[CurveTrial]:
     """Runs by their ids, in that order. Two queries."""
     rows = {row["pk"]: row for row in Trial.objects.filter(pk__in=keys).values(*_FACTS)}
     arms = count_arms_of(sorted({r["study__experiment_id"] for r in rows.values()} - {None}))
@@ -117,11 +117,7 @@ def _trials(scope: RunScope, keys: Sequence[int]) -> list[CurveTrial]:
 
 
 def _trial(row: Mapping[str, Any], arms: Mapping[int, int], scope: RunScope) -> CurveTrial:
-    if row["study__kind"] == StudyKind.SEARCH:
-        several = arms.get(row["study__experiment_id"], 1)
-        name = trial_name(row["number"], arm=row["study__arm_index"], arms=several)
-    else:
-        name = other_trial_name(row["study_id"], row["number"])
+    name = run_name(row, arms.get(row["study__experiment_id"], 1))
     if scope.single is None and row["study__experiment__name"]:
         name = f"{row['study__experiment__name']} {name}"
     running = row["state"] == TrialState.RUNNING

@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from django.db.models import Case, Count, F, IntegerField, Q, QuerySet, Value, When
 from django.db.models.expressions import OrderBy
 
 from experiments.design.metrics import Metric, declared_metrics, guess
+from experiments.design.trial_names import other_trial_name, trial_name
 from experiments.errors import NotFound
 from experiments.models import Experiment, LatestMetric, Study, Trial
 from experiments.models.trial import StudyKind, TrialState
@@ -249,3 +251,10 @@ def count_arms_of(experiment_ids: Sequence[int]) -> dict[int, int]:
     )
     counted = rows.order_by().values_list("experiment_id").annotate(Count("pk"))
     return {key: count for key, count in counted if key is not None}
+
+
+def run_name(row: Mapping[str, Any], arms: int) -> str:
+    """Name of a run from columns of its trial and study, in an experiment of so many arms."""
+    if row["study__kind"] == StudyKind.SEARCH:
+        return trial_name(row["number"], arm=row["study__arm_index"], arms=arms)
+    return other_trial_name(row["study_id"], row["number"])

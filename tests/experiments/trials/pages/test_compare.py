@@ -121,7 +121,7 @@ def test_a_range_that_was_widened_is_marked() -> None:
 def test_nothing_chosen_explains_the_page_and_the_same_twice_says_so(client: Client) -> None:
     cast.project()
     cast.search("one")
-    assert "Choose two experiments" in page(client)
+    assert "Choose two experiments" in page(client, a="")
     assert "Choose two experiments" in page(client, a="one")
     assert "the same experiment" in page(client, a="one", b="one")
 
