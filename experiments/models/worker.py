@@ -25,6 +25,8 @@ class Worker(models.Model):
     offers = models.TextField(default="[]", db_default="[]")
     started_at = models.DateTimeField()
     heartbeat_at = models.DateTimeField()
+    # When it last did what one worker does for all.
+    turn_at = models.DateTimeField(null=True, blank=True, db_index=True)
     stopped_at = models.DateTimeField(null=True, blank=True)
 
     def __str__(self) -> str:

@@ -52,9 +52,11 @@ class Deliverer:
         """Something may be due. Returns at once."""
         self._due.set()
 
-    def look(self) -> None:
-        """Wake the threads when something is due, or when heads have not been noted for long."""
-        if deliveries.any_due() or time.monotonic() > self._note_at:
+    def look(self, *, sends: bool = True) -> None:
+        """Wake the threads when heads have not been noted for long or, for one that `sends`, when
+        something is due.
+        """
+        if time.monotonic() > self._note_at or (sends and deliveries.any_due()):
             self.wake()
 
     def close(self) -> None:

@@ -65,9 +65,9 @@ class ObjectiveChecker:
         """Somebody may have asked. Returns at once."""
         self._due.set()
 
-    def look(self) -> None:
-        """Wake the thread when somebody has asked, or when nothing has been offered yet."""
-        if self._offered is None or objective_checks.any_waiting(self._queue_names):
+    def look(self, *, asked: bool) -> None:
+        """Wake the thread when somebody may have asked, or when nothing has been offered yet."""
+        if self._offered is None or (asked and objective_checks.any_waiting(self._queue_names)):
             self.wake()
 
     def close(self) -> None:

@@ -13,7 +13,7 @@ logger = logging.getLogger(__name__)
 
 
 class Reaper:
-    """One for a worker process, used at every heartbeat.
+    """One for a worker process, which tells it of every heartbeat.
 
     While the database was away, or this machine slept, nobody's heartbeat could be seen: then all
     others get as long as usual to be heard again. A worker that has just started waits for
@@ -26,20 +26,24 @@ class Reaper:
     def __init__(self, *, stale_after: float) -> None:
         self._stale_after = stale_after
         self._judges_from = 0.0
-        self._looked_at: float | None = None
+        self._heard_at: float | None = None
 
     def was_deaf(self) -> None:
         """The database could not be asked just now."""
-        self._looked_at = time.time()
-        self._judges_from = self._looked_at + self._stale_after
+        self._heard_at = time.time()
+        self._judges_from = self._heard_at + self._stale_after
+
+    def heard(self) -> None:
+        """The database has answered just now."""
+        now = time.time()  # the wall clock goes on while a machine sleeps
+        if self._heard_at is not None and now - self._heard_at > self._stale_after:
+            self.was_deaf()
+        self._heard_at = now
 
     def look(self) -> list[int]:
         """Hand back or fail what has no heartbeat; the ids of those trials."""
-        now = time.time()  # the wall clock goes on while a machine sleeps
-        if self._looked_at is not None and now - self._looked_at > self._stale_after:
-            self.was_deaf()
-        self._looked_at = now
-        if now < self._judges_from:
+        self.heard()
+        if time.time() < self._judges_from:
             return []
         silence = dt.timedelta(seconds=self._stale_after)
         batch_sizes.fail_silent(stale_after=silence)

@@ -207,9 +207,12 @@ class Node:
             logger.warning("could not say goodbye: the database is away")
 
     def _keep_beating(self) -> None:
-        while not self.stopping.wait(settings.HEARTBEAT_SECONDS):
+        seconds = settings.HEARTBEAT_SECONDS
+        while not self.stopping.wait(seconds):
+            seconds = settings.HEARTBEAT_SECONDS
             try:
-                self._look_once()
+                if self._beat_once():
+                    seconds *= 2
             except DatabaseError as error:
                 self._reaper.was_deaf()
                 logger.warning("heartbeat failed, the database is away: %s", error)
@@ -218,20 +221,36 @@ class Node:
             finally:
                 close_old_connections()
 
-    def _look_once(self) -> None:
-        if not workers.heartbeat(worker_id=self.worker_id):
+    def _beat_once(self) -> bool:
+        """Returns True for an idle worker among others: the next heartbeat has time."""
+        heard = workers.heartbeat(
+            worker_id=self.worker_id,
+            queues=self.queue_names,
+            turn_seconds=settings.HEARTBEAT_SECONDS / 2,
+        )
+        if heard is None:
             self._end("the database does not know this worker any more: was a backup restored?")
-            return
+            return False
+        self._reaper.heard()
+        if heard.has_turn:
+            self._look_after_all()
+        if heard.has_work:
+            self._look_for_work()
+        self._checker.look(asked=heard.has_work)
+        self._deliverer.look(sends=heard.has_turn)
+        return not heard.has_turn and not heard.has_work and self._slots.free == self._slots.total
+
+    def _look_after_all(self) -> None:
+        """Do for all workers what one of them does, in turns: so their number costs nothing, and
+        none that hangs or breaks keeps it from being done.
+        """
         self._reaper.look()
         run_ends.lose_silent()
         owed_findings.derive_all(edge_probes.advance_all(), self._runner.findings_recorder)
         owed_findings.look(self._runner.findings_recorder)
         variance.queue_winners()
         experiments.stop_overdue()
-        self._look_for_work()
         stalled.look()
-        self._deliverer.look()
-        self._checker.look()
 
     def _end(self, why: str) -> None:
         self.failure = why

@@ -58,6 +58,16 @@ def test_after_an_outage_others_get_time_to_be_heard(
     assert judge.look() == [7]
 
 
+def test_one_whose_turn_comes_seldom_is_not_taken_for_deaf(
+    clock: Clock, asked: list[dt.timedelta]
+) -> None:
+    judge = Reaper(stale_after=60)
+    for _ in range(100):
+        clock.now += 10
+        judge.heard()
+    assert judge.look() == [7]
+
+
 def test_a_machine_that_slept_judges_nobody_at_first(
     clock: Clock, asked: list[dt.timedelta]
 ) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from django.db import connection
@@ -34,14 +35,16 @@ _RUNNING = f"""
     WHERE t.state = {TrialState.RUNNING:d}
 """
 # Programs outside run their experiments' trials, replicates included.
-_CANDIDATES = f"""
-SELECT e.id FROM experiments_experiment e
+_WITH_WORK = f"""
+FROM experiments_experiment e
 LEFT JOIN (SELECT s.experiment_id, COUNT(*) AS trials {_RUNNING} GROUP BY s.experiment_id) r
     ON r.experiment_id = e.id
-WHERE e.queue = %s AND e.state <> '{ExperimentState.PAUSED}'
-AND e.sampler <> '{OUTSIDE}'
+WHERE e.state <> '{ExperimentState.PAUSED}' AND e.sampler <> '{OUTSIDE}'
 AND COALESCE(r.trials, 0) < e.parallel
 AND (EXISTS (SELECT 1 {_WITH_ROWS}) OR EXISTS (SELECT 1 {_WAITING}))
+"""
+_CANDIDATES = f"""
+SELECT e.id {_WITH_WORK} AND e.queue = %s
 ORDER BY e.priority DESC,
     COALESCE(r.trials, 0) * CASE WHEN e.gpus > 1 THEN e.gpus ELSE 1 END,
     e.claimed_at IS NOT NULL, e.claimed_at, e.id
@@ -97,6 +100,12 @@ def candidates(queue: str) -> list[int]:
     with connection.cursor() as cursor:
         cursor.execute(_CANDIDATES, [queue])
         return [experiment_id for (experiment_id,) in cursor.fetchall()]
+
+
+def any_candidate(queues: Sequence[str]) -> Statement:
+    """SQL of a condition: one of the queues has a candidate."""
+    names = ", ".join(["%s"] * len(queues))
+    return f"EXISTS (SELECT 1 {_WITH_WORK} AND e.queue IN ({names}))", list(queues)
 
 
 def capacity(experiment_id: int, *, lock: bool = False) -> Capacity | None:
