@@ -182,15 +182,17 @@ def _server(command: list[str], address: str, log: Path, **more: str) -> Iterato
 
 
 @contextmanager
-def mlflow_server(database: str, folder: Path, port: int) -> Iterator[str]:
+def mlflow_server(
+    database: str, folder: Path, port: int, python: str = sys.executable
+) -> Iterator[str]:
     folder.mkdir(exist_ok=True)
     store = database.replace("postgresql://", "postgresql+psycopg2://")
-    command = [sys.executable, "-m", "mlflow", "server", "--backend-store-uri", store]
+    command = [python, "-m", "mlflow", "server", "--backend-store-uri", store]
     command += ["--port", str(port), "--artifacts-destination", str(folder / "artifacts")]
     address = f"http://127.0.0.1:{port}"
     environment = {
         "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
-        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+        "PATH": f"{Path(python).parent}{os.pathsep}{os.environ['PATH']}",
     }
     with _server(command, f"{address}/health", folder / "server.log", **environment):
         yield address

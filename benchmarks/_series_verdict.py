@@ -67,7 +67,9 @@ class Verdict:
     def token(self) -> str:
         from experiments.team.services import tokens
 
-        return tokens.create(user=self.user, project=None, name="bench", scopes=["write"])[1]
+        return tokens.create(user=self.user, project=None, name="bench", scopes=["read", "write"])[
+            1
+        ]
 
     def session(self) -> str:
         """The cookie of somebody who is logged in."""
