@@ -38,10 +38,9 @@ def create(call: Call) -> dict[str, Any]:
         started_at=moment(started) if started else None,
         tags=dict(tags),
     )
-    found = mlflow_experiments.find(call.token, call.slug, experiment_id(call))
-    access = call.access(found.project.slug)
-    made = services.create(access=access, experiment_id=found.pk, new=new)
-    return {"run": mlflow_runs.read([made])[0]}
+    key, access = mlflow_experiments.find_with_access(call.token, call.slug, experiment_id(call))
+    made = services.create(access=access, experiment_id=key, new=new)
+    return {"run": mlflow_runs.read([made], new=True)[0]}
 
 
 def get(call: Call) -> dict[str, Any]:

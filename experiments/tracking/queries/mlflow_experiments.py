@@ -10,12 +10,14 @@ from django.db.models import Case, F, OuterRef, Q, QuerySet, Subquery, TextField
 from django.db.models.expressions import Combinable, OrderBy
 from django.db.models.functions import Coalesce, Concat
 
-from experiments.models import ApiToken, Study
+from experiments.models import ApiToken, Project, Study
 from experiments.models import Experiment as Experiment
 from experiments.models.experiment import OUTSIDE
+from experiments.models.project import Role
 from experiments.models.trial import StudyKind
 from experiments.models.trial_encoding import decode
 from experiments.team.queries import access
+from experiments.team.queries.access import Access
 from experiments.tracking.mlflow_errors import INVALID, UNKNOWN, MlflowError
 from experiments.tracking.queries.mlflow_runs import ACTIVE, DELETED
 from experiments.tracking.run_texts import address_name, milliseconds, moment
@@ -30,6 +32,13 @@ from experiments.trials.table.queries.json_items import JsonItem
 
 DEFAULT = "Default"  # the experiment of programs that name none
 NOTE = "mlflow.note.content"  # an experiment's notes
+# Every new run asks this; the ORM takes longer to say it than the database to answer.
+_PROJECT_OF = """
+SELECT p.*, m.role FROM experiments_experiment e
+JOIN experiments_project p ON p.id = e.project_id
+LEFT JOIN experiments_membership m ON m.project_id = p.id AND m.user_id = %s
+WHERE e.id = %s AND e.sampler = %s
+"""
 FALLBACK = "mlflow"  # project of experiments whose name begins with none, at the bare address
 
 
@@ -71,14 +80,37 @@ def find(token: ApiToken, slug: str, experiment_id: str) -> Experiment:
     Raises:
         MlflowError: when there is none that the token may know of.
     """
-    # Longer ones are no ids, and Python turns no 5,000 digits into a number.
-    known = len(experiment_id) < 20 and experiment_id.isascii() and experiment_id.isdigit()
-    key = int(experiment_id) if known else 0
-    rows = opened(token, slug).select_related("project")
-    found = rows.filter(pk=key).first() if 0 < key < 2**63 else None
+    found = opened(token, slug).select_related("project").filter(pk=_key(experiment_id)).first()
     if found is None:
         raise MlflowError(f"No Experiment with id={experiment_id[:100]} exists", UNKNOWN)
     return found
+
+
+def _key(experiment_id: str) -> int:
+    """The id as a number; 0, which none has, for what is no id."""
+    # Longer ones are no ids, and Python turns no 5,000 digits into a number.
+    known = len(experiment_id) < 20 and experiment_id.isascii() and experiment_id.isdigit()
+    key = int(experiment_id) if known else 0
+    return key if key < 2**63 else 0
+
+
+def find_with_access(token: ApiToken, slug: str, experiment_id: str) -> tuple[int, Access]:
+    """Id of an experiment, and its project as the token's owner meets it. One query.
+
+    Raises:
+        MlflowError: when there is none that the token may know of.
+    """
+    key, owner = _key(experiment_id), token.owner
+    found = next(iter(Project.objects.raw(_PROJECT_OF, [owner.pk, key, OUTSIDE])), None)
+    role: str | None = getattr(found, "role", None)  # a column of the query
+    if (
+        found is None
+        or (role is None and not owner.is_superuser)
+        or token.project_id not in (None, found.pk)
+        or slug not in ("", found.slug)
+    ):
+        raise MlflowError(f"No Experiment with id={experiment_id[:100]} exists", UNKNOWN)
+    return key, access.access_as(owner, found, role or Role.ADMIN)
 
 
 def find_by_name(token: ApiToken, slug: str, name: str) -> Experiment:

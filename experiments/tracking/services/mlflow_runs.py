@@ -32,6 +32,7 @@ from experiments.trials.table.queries.filtered_trials import SEED_PARAMETER, USE
 NAME_TAG, PARENT_TAG, USER_TAG = "mlflow.runName", "mlflow.parentRunId", "mlflow.user"
 COMMIT_TAG, CONTEXT_TAG = "mlflow.source.git.commit", "mlflow.data.context"
 LONGEST_RUN_NAME = 500
+_OF_EXPERIMENT = ("project_id", "name", "state", "stop_reason", "direction", "archived_at")
 ENDS = {"FINISHED": "complete", "FAILED": "failed", "KILLED": "cancelled"}
 
 
@@ -60,7 +61,8 @@ def create(*, access: Access, experiment_id: int, new: NewRun) -> int:
         tags[NAME_TAG] = name
     now = timezone.now()
     with transaction.atomic():
-        experiment = Experiment.objects.select_for_update().get(pk=experiment_id)
+        rows = Experiment.objects.select_for_update().only(*_OF_EXPERIMENT)
+        experiment = rows.get(pk=experiment_id)
         access.require(Role.EDITOR, experiment)
         if experiment.archived_at is not None:
             raise not_active("experiment", str(experiment.pk))

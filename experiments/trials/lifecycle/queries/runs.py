@@ -7,14 +7,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from django.contrib.auth.models import User
 from django.db import connection
-from django.db.models import F, OuterRef, QuerySet, Subquery
 
 from experiments.design import metrics
 from experiments.design.metrics import Metric
 from experiments.design.queries.records import AnyExperiment
-from experiments.models import ApiToken, Configuration, Membership, Replication, Trial
+from experiments.models import ApiToken, Configuration, Replication, Trial
 from experiments.models.decision import Choice
 from experiments.models.experiment import OUTSIDE
 from experiments.models.project import Role
@@ -168,16 +166,4 @@ def find(token: ApiToken, run_id: int) -> RunView | None:
         from_outside=sampler == OUTSIDE,
         value=value,
         role=role or Role.ADMIN,  # a superuser sees it without being a member
-    )
-
-
-def with_role(user: User) -> QuerySet[Trial]:
-    """The trials that a person may see, each with the person's `role` in its project."""
-    if user.is_superuser:  # sees all, member or not
-        of_project = Membership.objects.filter(
-            user_id=user.pk, project_id=OuterRef("study__project_id")
-        )
-        return Trial.objects.annotate(role=Subquery(of_project.values("role")[:1]))
-    return Trial.objects.filter(study__project__memberships__user_id=user.pk).annotate(
-        role=F("study__project__memberships__role")
     )
