@@ -71,6 +71,8 @@ LATE_SHARE: Final = 0.2
 LATE_MINIMUM: Final = 8
 # Chosen, where neither the seeds' deviation nor the runner-up's distance is known.
 OSCILLATION_DROP_SHARE: Final = 0.05
+# Chosen: half of what one evaluation varies by over the whole run is calm.
+OSCILLATION_CALM: Final = 0.5
 # Chosen: where the last fifth gains five deviations, training is not at its end.
 OSCILLATION_GAIN: Final = 5.0
 # Chosen: an oscillation of half the distance to the runner-up can change their order.

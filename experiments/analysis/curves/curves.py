@@ -24,6 +24,7 @@ from experiments.analysis.curves.learning_curve import (
     mad,
     noise_beside_trend,
     smooth,
+    step_noise,
     tail,
     to_errors,
     trend,
@@ -190,8 +191,9 @@ def late_oscillation(
     The last fifth (at least eight of twenty-four evaluations) is freed of its Theil-Sen line;
     what is left has the robust deviation sigma. It is too large above the deviation over seeds
     (`trial_sd`), above half the distance to the runner-up (`runner_up_gap`), or, with neither
-    known, above 5 % of the whole improvement. All in the metric's unit. A metric that moves by no
-    more than two of its steps (`resolution`) does not jump about.
+    known, above 5 % of the whole improvement and half of one evaluation's noise over the run
+    (below that it has calmed down). All in the metric's unit. A metric that moves by no more than
+    two of its steps (`resolution`) does not jump about.
 
     Source: Tuning Playbook, "Examining the training curves" (step-to-step variance).
     """
@@ -221,6 +223,9 @@ def late_oscillation(
         return LATE_OSCILLATION.passes(
             f"It still gains {figure(swing.gain)} there: not late in training yet.", evidence
         )
+    alone = trial_sd is None and runner_up_gap is None
+    if alone and swing.deviation < thresholds.OSCILLATION_CALM * step_noise(errors):
+        return LATE_OSCILLATION.passes(f"{detail} It varied more before.", evidence)
     if swing.deviation > limit:
         title = f"Validation varies much from step {step_figure(swing.start)} on"
         return LATE_OSCILLATION.fires(title, detail, evidence)

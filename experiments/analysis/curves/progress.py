@@ -61,11 +61,13 @@ class Ending:
     gain, half: what the last quarter and the second half of the steps brought to the smoothed
     best. drop: the improvement since the first evaluation. noise, late_noise: of one evaluation,
     in the whole run and in its second half. slope, low, high: Theil-Sen slope of the error over
-    that quarter with its 90 % limits, per step. settled_at: first step within one
-    noise of the best. fallen_back: how far the end lies above the best.
+    that quarter with its 90 % limits, per step. settled_at, settled_for: first step within
+    one noise of the best, and how many evaluations came after it. fallen_back: how far the end
+    lies above the best.
     """
 
     evaluations: int
+    settled_for: int
     first_step: float
     last_step: float
     gain: float
@@ -116,7 +118,10 @@ class Ending:
         stayed = self.fallen_back <= max(
             thresholds.RISE_NOISE_FACTOR * self.noise, thresholds.RISE_SHARE * self.drop
         )
-        early = self.settled_share < thresholds.SATURATED_SHARE
+        early = (
+            self.settled_share < thresholds.SATURATED_SHARE
+            and self.settled_for >= thresholds.MIN_EVALUATIONS
+        )
         return self.fell and flat and stayed and early
 
 
@@ -140,6 +145,7 @@ def ending(
         settled = int(np.argmax(smoothed <= lowest + noise * (1 - 1e-9)))
         return Ending(
             evaluations=len(ordered),
+            settled_for=len(ordered) - 1 - settled,
             first_step=float(steps[0]),
             last_step=float(steps[-1]),
             gain=float(smoothed[: late.start].min()) - lowest,
@@ -213,8 +219,8 @@ def saturated(
 ) -> Diagnosis:
     """Tell whether validation came within noise of its best before half of the run and stayed.
 
-    "Stayed": the 90 % interval of the last quarter's Theil-Sen slope contains zero. What never
-    improved has not stopped.
+    "Stayed": for eight evaluations or more, and the 90 % interval of the last quarter's Theil-Sen
+    slope contains zero. What never improved has not stopped.
     """
     return progress(
         validation, kind=kind, direction=direction, resolution=resolution, pruned=pruned

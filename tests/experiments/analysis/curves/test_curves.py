@@ -325,6 +325,14 @@ def test_the_luck_of_the_best_grows_with_the_number_of_evaluations() -> None:
     assert ratio[1] > ratio[0]
 
 
+def test_a_curve_that_calmed_down_does_not_oscillate_late() -> None:
+    rng = np.random.default_rng(6)
+    spread = np.where(np.arange(60) < 40, 0.1, 0.02)
+    curve = Curve.of(1 + 0.2 * np.exp(-np.arange(60) / 10) + spread * rng.normal(size=60))
+    assert not late_oscillation(curve).fired
+    assert late_oscillation(curve, trial_sd=0.005).fired
+
+
 def test_a_change_below_the_resolution_is_not_an_oscillation() -> None:
     curve = Curve.of(0.9 + 0.001 * np.random.default_rng(5).normal(size=60))
     kind, direction = MetricKind.METRIC, Direction.MAXIMIZE

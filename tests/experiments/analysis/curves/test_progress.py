@@ -139,6 +139,11 @@ def test_a_metric_that_never_improved_has_not_stopped_improving() -> None:
     assert saturated(Curve.of(accuracy), **metric).status is Status.PASSED
 
 
+def test_a_handful_of_evaluations_at_the_best_is_not_long_before_the_end() -> None:
+    settled = Curve.of([1.0, 0.6, 0.5, 0.42, 0.41, 0.43, 0.42, 0.41, 0.43, 0.42])
+    assert saturated(settled).status is Status.PASSED
+
+
 def test_a_coarse_metric_settles_at_its_best_not_a_step_before() -> None:
     accuracy = Curve.of([0.0] * 4 + [0.25, 0.5, *[0.75] * 30])
     found = saturated(
