@@ -224,8 +224,10 @@ def late_oscillation(
             f"It still gains {figure(swing.gain)} there: not late in training yet.", evidence
         )
     alone = trial_sd is None and runner_up_gap is None
-    if alone and swing.deviation < thresholds.OSCILLATION_CALM * step_noise(errors):
-        return LATE_OSCILLATION.passes(f"{detail} It varied more before.", evidence)
+    calm = swing.deviation < thresholds.OSCILLATION_CALM * step_noise(errors)
+    if alone and (calm or not swing.drop > 0):
+        why = "It varied more before." if calm else "There was none."
+        return LATE_OSCILLATION.passes(f"{detail} {why}", evidence)
     if swing.deviation > limit:
         title = f"Validation varies much from step {step_figure(swing.start)} on"
         return LATE_OSCILLATION.fires(title, detail, evidence)

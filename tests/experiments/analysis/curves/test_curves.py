@@ -333,6 +333,12 @@ def test_a_curve_that_calmed_down_does_not_oscillate_late() -> None:
     assert late_oscillation(curve, trial_sd=0.005).fired
 
 
+def test_a_loss_that_only_rises_does_not_oscillate_by_a_share_of_nothing() -> None:
+    steps = np.arange(40)
+    rising = Curve.of(1.7 + 0.1 * steps + 0.05 * np.sin(3 * steps))
+    assert not late_oscillation(rising).fired
+
+
 def test_a_change_below_the_resolution_is_not_an_oscillation() -> None:
     curve = Curve.of(0.9 + 0.001 * np.random.default_rng(5).normal(size=60))
     kind, direction = MetricKind.METRIC, Direction.MAXIMIZE
