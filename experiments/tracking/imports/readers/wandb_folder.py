@@ -6,6 +6,7 @@ The format is read here and not by the package `wandb`, which has no reader in P
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
@@ -87,8 +88,8 @@ class _Run:
         self.run_id = run_id
         self.head: Any = message("Run")()
         self.environment: Any = message("Environment")()
-        self.config: dict[str, object] = {}
-        self.summary: dict[str, object] = {}
+        self.config: dict[str, bytes] = {}
+        self.summary: dict[str, bytes] = {}
         self.points: dict[str, Points] = defaultdict(Points)
         self.media: set[str] = set()
         self.texts: set[str] = set()
@@ -139,8 +140,7 @@ class _Run:
         step, time = history.step.number, self.last[1]
         found: list[tuple[str, float]] = []
         for item in history.item:
-            name = item.nested[0].decode() if len(item.nested) == 1 else _name(item)
-            number = _number(item.json)
+            name, number = _name(item), _number(item.json)
             if number is None:
                 found += self._other(name, item.json)
             elif name == "_step":
@@ -151,7 +151,10 @@ class _Run:
                 found.append((name, number))
         self.last = (step, time)
         for name, number in found:
-            self.points[name].add(step, number, time)
+            points = self.points[name]
+            points.steps.append(step)
+            points.values.append(number)
+            points.times_ms.append(time)
 
     def _other(self, name: str, content: bytes) -> Iterator[tuple[str, float]]:
         """Numbers inside a value that is none itself; media and text are noted."""
@@ -166,7 +169,8 @@ class _Run:
     def foreign(self, files: Sequence[Any], stamp: str) -> ForeignRun:
         """The run in the shape that all readers make."""
         head, environment = self.head, self.environment
-        curves, tags = self._curves(), self._tags()
+        summary = _parsed(self.summary)
+        curves, tags = self._curves(summary), self._tags(summary)
         started = moment(_milliseconds(head.start))
         git = head.git if head.git.commit else environment.git
         return ForeignRun(
@@ -176,7 +180,7 @@ class _Run:
             state=self._state(),
             parameters={
                 name: _parameter(value)
-                for name, value in self.config.items()
+                for name, value in _parsed(self.config).items()
                 if name.partition(".")[0] != "_wandb"
             },
             tags=tags,
@@ -196,10 +200,10 @@ class _Run:
             return "running"
         return "failed" if self.exit_code else "complete"
 
-    def _curves(self) -> Curves:
+    def _curves(self, summary: Mapping[str, object]) -> Curves:
         """Curves of numbers; a number that only the summary has is one point, at the last step."""
         step, time = self.last
-        for name, value in self.summary.items():
+        for name, value in summary.items():
             if name not in self.points and isinstance(value, (int, float)) and name[0] != "_":
                 self.points[name].add(step, float(value), time)
         media = tuple(f"{name}." for name in self.media)
@@ -209,7 +213,7 @@ class _Run:
             if not name.startswith(media)
         }
 
-    def _tags(self) -> dict[str, str]:
+    def _tags(self, summary: Mapping[str, object]) -> dict[str, str]:
         """W&B's tags, each "true", its groups, and text of the summary."""
         head = self.head
         named = {
@@ -221,7 +225,7 @@ class _Run:
         media = tuple(f"{name}." for name in self.media)
         found = {
             name: value[:_MAX_TEXT]
-            for name, value in self.summary.items()
+            for name, value in summary.items()
             if isinstance(value, str) and not name.startswith(("_", *media)) and _MEDIA not in name
         }
         found |= {name: _text(value) for name, value in named.items() if value}
@@ -234,7 +238,10 @@ class _Run:
 
 
 def _name(item: Any) -> str:
-    return b".".join(item.nested).decode("utf-8", "replace") or _text(item.key)
+    nested = item.nested
+    if len(nested) == 1:
+        return str(nested[0], "utf-8", "replace")
+    return _text(b".".join(nested) or item.key)
 
 
 def _text(content: bytes) -> str:
@@ -253,14 +260,30 @@ def _milliseconds(time: Any) -> int:
     return int(time.seconds * 1000 + time.nanos // 1_000_000)
 
 
-def _update(values: dict[str, object], updates: Any) -> None:
-    """Apply a record's updates and removals; nested names are joined by a dot."""
-    for item in (*updates.remove, *updates.update):
-        name = _name(item)
-        for known in [each for each in values if each == name or each.startswith(f"{name}.")]:
-            del values[known]
+def _update(values: dict[str, bytes], updates: Any) -> None:
+    """Apply a record's removals and updates to values in JSON by name."""
+    for item in updates.remove:
+        for name in _known(values, _name(item)):
+            del values[name]
     for item in updates.update:
-        values.update(_flat(_name(item), json.loads(item.json)))
+        name, content = _name(item), item.json
+        if content[:1] == b"{":  # in place of all that was below this name
+            for below in _known(values, name):
+                del values[below]
+        values[name] = content
+
+
+def _known(values: dict[str, bytes], name: str) -> list[str]:
+    return [each for each in values if each == name or each.startswith(f"{name}.")]
+
+
+def _parsed(values: Mapping[str, bytes]) -> dict[str, object]:
+    """The values by name, objects taken apart; one that is no JSON is left out."""
+    found: dict[str, object] = {}
+    for name, content in values.items():
+        with contextlib.suppress(ValueError, RecursionError):
+            found.update(_flat(name, json.loads(content)))
+    return found
 
 
 def _flat(name: str, value: object) -> Iterator[tuple[str, object]]:
