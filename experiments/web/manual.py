@@ -24,6 +24,7 @@ CHAPTERS = {
     "own_training": "Your own training",
     "client": "Log from anywhere",
     "mlflow": "MLflow clients",
+    "imports": "Bring your runs",
     "rules": "Rules",
     "deployments": "Deployments",
     "api": "API",
