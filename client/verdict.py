@@ -340,6 +340,45 @@ class Run:
             name, step, lambda: media_of_histogram(values, BINS if bins is None else bins)
         )
 
+    def log_confusion_matrix(
+        self,
+        labels: Any,
+        predictions: Any,
+        name: str = "confusion matrix",
+        step: Any = None,
+        classes: Sequence[Any] | None = None,
+    ) -> None:
+        """Keep the counts of predicted classes by true class: `labels` [N] beside `predictions`
+        [N], or scores [N, C]. `classes` name the classes 0 to C - 1.
+        """
+        self._log_media(
+            name, step, lambda: media_of_confusion_matrix(labels, predictions, classes)
+        )
+
+    def log_roc_curve(
+        self,
+        labels: Any,
+        scores: Any,
+        name: str = "roc",
+        step: Any = None,
+        classes: Sequence[Any] | None = None,
+    ) -> None:
+        """Keep a ROC curve with its area: `labels` [N] of 0 and 1 beside `scores` [N] of class 1,
+        or classes beside scores [N, C], for a curve of each class against the rest.
+        """
+        self._log_media(name, step, lambda: media_of_roc_curve(labels, scores, classes))
+
+    def log_pr_curve(
+        self,
+        labels: Any,
+        scores: Any,
+        name: str = "precision-recall",
+        step: Any = None,
+        classes: Sequence[Any] | None = None,
+    ) -> None:
+        """Keep precision by recall with the average precision, of what `log_roc_curve` takes."""
+        self._log_media(name, step, lambda: media_of_pr_curve(labels, scores, classes))
+
     def _log_media(self, name: Any, step: Any, make: Callable[[], Media]) -> None:
         if not self._keeps_files():
             return
@@ -1282,6 +1321,7 @@ def _token(given: str | None) -> str:
 
 IMAGE_KINDS = {b"\x89PNG": ".png", b"\xff\xd8\xff": ".jpg", b"GIF8": ".gif", b"RIFF": ".webp"}
 BINS = 64
+MOST_CLASSES, MOST_CURVES, MOST_POINTS, MOST_EXAMPLES = 50, 20, 500, 2_000_000
 
 
 class Media(NamedTuple):
@@ -1387,6 +1427,188 @@ def media_of_histogram(values: Any, bins: int = BINS) -> Media:
         "not_finite": len(numbers) - len(finite),
     }
     return Media(json.dumps(content).encode(), "histogram", ".json")
+
+
+def media_of_confusion_matrix(
+    labels: Any, predictions: Any, classes: Sequence[Any] | None = None
+) -> Media:
+    """Counts of predicted classes by true class, as a heatmap of Plotly.
+
+    `labels` [N] are classes; `predictions` [N] as well, or scores [N, C] of which the largest
+    counts. `classes` name the classes 0 to C - 1. Beyond `MOST_CLASSES` the rarest are joined.
+
+    Raises:
+        ValueError: for lists of different lengths, or none.
+    """
+    true, predicted = _listed(labels), _listed(predictions)
+    if predicted and isinstance(predicted[0], list):
+        predicted = [row[0] if len(row) == 1 else row.index(max(row)) for row in predicted]
+    _check_lengths(true, predicted)
+    true, predicted = ([_class_name(each, classes) for each in side] for side in (true, predicted))
+    counts: dict[Any, int] = {}
+    for name in (*true, *predicted):
+        counts[name] = counts.get(name, 0) + 1
+    known = [] if classes is None else [str(each) for each in classes]
+    shown = list(dict.fromkeys([*known, *sorted(counts, key=_class_order)]))
+    if len(shown) > MOST_CLASSES:
+        often = sorted(shown, key=lambda name: -counts.get(name, 0))[: MOST_CLASSES - 1]
+        shown = [*(name for name in shown if name in often), "other"]
+    places = {name: place for place, name in enumerate(shown)}
+    other = len(shown) - 1
+    matrix = [[0] * len(shown) for _ in shown]
+    for name, guess in zip(true, predicted):  # noqa: B905
+        matrix[places.get(name, other)][places.get(guess, other)] += 1
+    names = [str(name) for name in shown]
+    heatmap = {"type": "heatmap", "x": names, "y": names, "z": matrix}
+    return _figure([heatmap], "predicted", "true", {"autorange": "reversed"})
+
+
+def media_of_roc_curve(labels: Any, scores: Any, classes: Sequence[Any] | None = None) -> Media:
+    """Receiver operating characteristic as a figure of Plotly, the area under it in its name.
+
+    `labels` [N] are 0 or 1 beside `scores` [N] of class 1; or classes 0 to C - 1 beside `scores`
+    [N, C], for a curve of each class against the rest. `classes` name the classes.
+
+    Raises:
+        ValueError: for scores that are not finite, or labels that do not belong to them.
+    """
+    return _figure(
+        [_curve(name, *_roc(pairs), "AUC") for name, pairs in _sides(labels, scores, classes)],
+        "false positive rate",
+        "true positive rate",
+    )
+
+
+def media_of_pr_curve(labels: Any, scores: Any, classes: Sequence[Any] | None = None) -> Media:
+    """Precision by recall as a figure of Plotly, the average precision in its name; what is given
+    and raised as in `media_of_roc_curve`.
+    """
+    return _figure(
+        [_curve(name, *_pr(pairs), "AP") for name, pairs in _sides(labels, scores, classes)],
+        "recall",
+        "precision",
+    )
+
+
+def _sides(
+    labels: Any, scores: Any, classes: Sequence[Any] | None
+) -> list[tuple[str, list[tuple[float, bool]]]]:
+    """Scores with whether each is of the class, by class; the largest score first."""
+    true, given = _listed(labels), _listed(scores)
+    _check_lengths(true, given)
+    widths = {len(row) if isinstance(row, list) else 0 for row in given}
+    if len(widths) > 1:
+        raise ValueError("every example needs as many scores")
+    several = max(widths) > 1
+    columns = list(zip(*given)) if max(widths) else [given]  # noqa: B905
+    numbers = true if several else [0 if each == -1 else each for each in true]
+    if not set(numbers) <= set(range(len(columns) if several else 2)):
+        allowed = f"0 to {len(columns) - 1}" if several else "0 or 1"
+        raise ValueError(f"expected labels {allowed}, found {sorted(set(map(str, true)))[:5]}")
+    found = []
+    for place, column in enumerate(columns[:MOST_CURVES]):
+        values = [float(score) for score in column]
+        if not all(map(math.isfinite, values)):
+            raise ValueError("the scores hold values that are not finite")
+        wanted = place if several else 1
+        pairs = [(score, label == wanted) for score, label in zip(values, numbers)]  # noqa: B905
+        positives = sum(positive for _, positive in pairs)
+        if 0 < positives < len(pairs):
+            name = str(classes[wanted]) if classes is not None else str(place) if several else ""
+            found.append((name, sorted(pairs, key=lambda pair: -pair[0])))
+    if not found:
+        raise ValueError("examples of both classes are needed")
+    return found
+
+
+def _steps(pairs: Sequence[tuple[float, bool]]) -> list[tuple[int, int]]:
+    """True and false positives at each threshold, from the highest; equal scores are one."""
+    found = []
+    true = false = 0
+    for place, (score, positive) in enumerate(pairs):
+        true, false = true + positive, false + (not positive)
+        if place + 1 == len(pairs) or pairs[place + 1][0] != score:
+            found.append((true, false))
+    return found
+
+
+def _roc(pairs: Sequence[tuple[float, bool]]) -> tuple[list[float], list[float], float]:
+    """False and true positive rates, and the area by trapezoids."""
+    counts = [(0, 0), *_steps(pairs)]
+    true, false = counts[-1]
+    x, y = [each[1] / false for each in counts], [each[0] / true for each in counts]
+    area = sum((x[i] - x[i - 1]) * (y[i] + y[i - 1]) / 2 for i in range(1, len(x)))
+    return x, y, area
+
+
+def _pr(pairs: Sequence[tuple[float, bool]]) -> tuple[list[float], list[float], float]:
+    """Recall and precision, and the average precision: a sum of steps, not of trapezoids, which
+    would be too hopeful (Davis and Goadrich 2006).
+    """
+    counts = _steps(pairs)
+    x = [0.0, *(true / counts[-1][0] for true, _ in counts)]
+    y = [true / (true + false) for true, false in counts]
+    area = sum((x[i + 1] - x[i]) * y[i] for i in range(len(y)))
+    return x, [1.0, *y], area
+
+
+def _curve(name: str, x: list[float], y: list[float], area: float, unit: str) -> dict[str, Any]:
+    places = _thinned(x, y)
+    words = f"{name}, {unit} {area:.4f}" if name else f"{unit} {area:.4f}"
+    drawn = {"x": [round(x[at], 6) for at in places], "y": [round(y[at], 6) for at in places]}
+    return {"type": "scatter", "mode": "lines", "name": words, **drawn}
+
+
+def _thinned(x: Sequence[float], y: Sequence[float]) -> list[int]:
+    """Places of at most about `MOST_POINTS` points at even distances along a curve."""
+    steps = [abs(x[i] - x[i - 1]) + abs(y[i] - y[i - 1]) for i in range(1, len(x))]
+    least = sum(steps) / MOST_POINTS
+    places, walked = [0], 0.0
+    for place, step in enumerate(steps, 1):
+        walked += step
+        if walked >= least or place == len(steps):
+            places.append(place)
+            walked = 0.0
+    return places
+
+
+def _figure(
+    data: list[dict[str, Any]], across: str, upwards: str, more: Mapping[str, Any] | None = None
+) -> Media:
+    layout = {
+        "xaxis": {"title": {"text": across}},
+        "yaxis": {"title": {"text": upwards}, **(more or {})},
+    }
+    content = json.dumps({"data": data, "layout": layout}, separators=(",", ":"))
+    return Media(content.encode("utf-8", "replace"), "figure", ".json")
+
+
+def _listed(values: Any) -> list[Any]:
+    """List of an array, a tensor, a column or any other iterable."""
+    for method in ("detach", "cpu", "tolist"):
+        values = getattr(values, method)() if hasattr(values, method) else values
+    found = list(values)
+    return [each.tolist() if hasattr(each, "tolist") else each for each in found]
+
+
+def _check_lengths(labels: Sequence[Any], others: Sequence[Any]) -> None:
+    if len(labels) != len(others) or not labels:
+        raise ValueError(f"{len(labels)} labels beside {len(others)} predictions")
+    if len(labels) > MOST_EXAMPLES:
+        raise ValueError(f"more than {MOST_EXAMPLES:,} examples; log a part of them")
+
+
+def _class_name(value: Any, classes: Sequence[Any] | None) -> Any:
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    if classes is not None and isinstance(value, int) and 0 <= value < len(classes):
+        return str(classes[value])
+    return value
+
+
+def _class_order(name: Any) -> tuple[bool, float, str]:
+    is_number = isinstance(name, (int, float))
+    return (not is_number, name if is_number else 0.0, str(name))
 
 
 def _png(pixels: Any) -> bytes:

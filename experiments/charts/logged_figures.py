@@ -8,6 +8,7 @@ import base64
 import binascii
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ import numpy as np
 from experiments.charts.theme import ACCENT, HUES, Figure, axis, escaped, layout, plain
 
 MOST_TRACES, MOST_POINTS, MOST_TEXT = 50, 20_000, 200
+MOST_CELLS, SHADES = 50, 8  # of a side of a matrix, of its cells
 _TYPES = {"scatter": "scatter", "scattergl": "scatter", "bar": "bar"}
 _MODES = ("lines", "markers", "lines+markers")
 _NUMBERS = {"f8", "f4", "i1", "i2", "i4", "u1", "u2", "u4"}  # as plotly.py packs arrays
@@ -51,8 +53,30 @@ def redrawn(document: object) -> Figure:
     return {"data": traces, "layout": layout(**axes, showlegend=len(traces) > 1)}
 
 
-def matrix_of(document: object) -> tuple[list[str], list[list[str]]] | None:
-    """Head and rows of a figure that is one heatmap, as a confusion matrix is: its numbers read
+@dataclass(frozen=True, slots=True)
+class MatrixCell:
+    """A number as text, its share of the row in percent where rows are counts, and its shade from
+    0 to 8.
+    """
+
+    text: str
+    share: str
+    shade: int
+
+
+@dataclass(frozen=True, slots=True)
+class Matrix:
+    """A matrix with the names of its axes, columns and rows."""
+
+    across: str
+    down: str
+    columns: tuple[str, ...]
+    rows: tuple[tuple[str, tuple[MatrixCell, ...]], ...]
+    cut: bool
+
+
+def matrix_of(document: object) -> Matrix | None:
+    """The matrix of a figure that is one heatmap, as a confusion matrix is: its numbers read
     better than its colours. None for any other figure.
 
     Raises:
@@ -62,18 +86,44 @@ def matrix_of(document: object) -> tuple[list[str], list[list[str]]] | None:
     trace = given[0] if isinstance(given, list) and len(given) == 1 else None
     if not isinstance(trace, Mapping) or trace.get("type") != "heatmap":
         return None
-    rows = _unpacked(trace.get("z"))
-    if not isinstance(rows, list):
+    found = _unpacked(trace.get("z"))
+    if not isinstance(found, list):
         raise ValueError("z is no matrix")
-    cells = [_values(row) for row in rows]
+    cells = [_values(row)[:MOST_CELLS] for row in found[:MOST_CELLS]]
+    widest = max((len(row) for row in found if isinstance(row, list)), default=0)
     across, downwards = (
-        _values(trace[key]) if trace.get(key) is not None else list(range(most))
-        for key, most in (("x", max(map(len, cells), default=0)), ("y", len(cells)))
+        [_cell(name) for name in _values(trace[key])] if trace.get(key) is not None else
+        [str(number) for number in range(MOST_CELLS)]
+        for key in ("x", "y")
+    )  # fmt: skip
+    shaded = zip(downwards, _shaded(cells), strict=False)
+    own = document.get("layout") if isinstance(document, Mapping) else None
+    own = own if isinstance(own, Mapping) else {}
+    return Matrix(
+        across=_title(own.get("xaxis")),
+        down=_title(own.get("yaxis")),
+        columns=tuple(across[: min(widest, MOST_CELLS)]),
+        rows=tuple(shaded),
+        cut=max(widest, len(found)) > MOST_CELLS,
     )
-    written = [
-        [_cell(name), *map(_cell, row)] for name, row in zip(downwards, cells, strict=False)
-    ]
-    return ["", *map(_cell, across)], written
+
+
+def _shaded(cells: Sequence[Sequence[Any]]) -> list[tuple[MatrixCell, ...]]:
+    """Counts by their share of the row, other numbers by their share of the largest."""
+    numbers = [cell for row in cells for cell in row if isinstance(cell, int | float)]
+    counts = all(number >= 0 and number == int(number) for number in numbers)
+    largest = max(map(abs, numbers), default=0)
+    rows = []
+    for row in cells:
+        whole = sum(cell for cell in row if isinstance(cell, int | float)) if counts else largest
+        rows.append(tuple(_matrix_cell(cell, whole, counts) for cell in row))
+    return rows
+
+
+def _matrix_cell(cell: Any, whole: float, counts: bool) -> MatrixCell:
+    share = abs(cell) / whole if isinstance(cell, int | float) and whole else 0.0
+    words = f"{100 * share:.0f} %" if counts and share else ""
+    return MatrixCell(_cell(cell), words, min(SHADES, math.ceil(share * SHADES)))
 
 
 def _trace(trace: object, colour: str) -> dict[str, Any]:
@@ -96,12 +146,16 @@ def _trace(trace: object, colour: str) -> dict[str, Any]:
     return drawn | {"line": {"color": colour}, "marker": {"color": colour}}
 
 
-def _axis(given: object) -> dict[str, Any]:
-    given = given if isinstance(given, Mapping) else {}
-    title = given.get("title", "")
+def _title(given: object) -> str:
+    """Title of an axis, as plain text."""
+    title = given.get("title", "") if isinstance(given, Mapping) else ""
     title = title.get("text", "") if isinstance(title, Mapping) else title
-    kind = given.get("type")
-    return axis(_text(title), **({"type": "log"} if kind == "log" else {}))
+    return title[:MOST_TEXT] if isinstance(title, str) else ""
+
+
+def _axis(given: object) -> dict[str, Any]:
+    kind = given.get("type") if isinstance(given, Mapping) else None
+    return axis(escaped(_title(given)), **({"type": "log"} if kind == "log" else {}))
 
 
 def _values(given: object) -> list[Any]:

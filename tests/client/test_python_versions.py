@@ -29,6 +29,9 @@ run._files = verdict._Files(run, run._sender.server_for_files())
 run._files._send = lambda *_: True
 run.log_table("table", {"a": [1, 2], "b": [3, 4]})
 run.log_histogram("weights", [1.0, float("nan"), 2.0])
+run.log_confusion_matrix([0, 1, 1], [0, 1, 0])
+run.log_roc_curve([0, 1, 1], [.1, .9, .2])
+run.log_pr_curve([0, 1, 2], [[.8, .1, .1], [.2, .5, .3], [.1, .1, .8]])
 run.log_file(sys.executable)
 run.summary["machine"] = "a"
 verdict.finish()

@@ -15,9 +15,12 @@ from workers.training.checkpoints import CheckpointSink
 from workers.training.media import (
     BINS,
     Media,
+    media_of_confusion_matrix,
     media_of_figure,
     media_of_histogram,
     media_of_image,
+    media_of_pr_curve,
+    media_of_roc_curve,
     media_of_table,
     media_of_text,
 )
@@ -85,6 +88,50 @@ class LoggedFiles(Assigned):
     ) -> None:
         """Keep a histogram of values."""
         self._log_media("log_histogram", name, step, lambda: media_of_histogram(values, bins))
+
+    def log_confusion_matrix(
+        self,
+        labels: Any,
+        predictions: Any,
+        name: str = "confusion matrix",
+        step: SupportsFloat | None = None,
+        classes: Sequence[Any] | None = None,
+    ) -> None:
+        """Keep the counts of predicted classes by true class: `labels` [N] beside `predictions`
+        [N], or scores [N, C]. `classes` name the classes 0 to C - 1."""
+        self._log_media(
+            "log_confusion_matrix",
+            name,
+            step,
+            lambda: media_of_confusion_matrix(labels, predictions, classes),
+        )
+
+    def log_roc_curve(
+        self,
+        labels: Any,
+        scores: Any,
+        name: str = "roc",
+        step: SupportsFloat | None = None,
+        classes: Sequence[Any] | None = None,
+    ) -> None:
+        """Keep a ROC curve with its area: `labels` [N] of 0 and 1 beside `scores` [N] of class 1,
+        or classes beside scores [N, C], for a curve of each class against the rest."""
+        self._log_media(
+            "log_roc_curve", name, step, lambda: media_of_roc_curve(labels, scores, classes)
+        )
+
+    def log_pr_curve(
+        self,
+        labels: Any,
+        scores: Any,
+        name: str = "precision-recall",
+        step: SupportsFloat | None = None,
+        classes: Sequence[Any] | None = None,
+    ) -> None:
+        """Keep precision by recall with the average precision, of what `log_roc_curve` takes."""
+        self._log_media(
+            "log_pr_curve", name, step, lambda: media_of_pr_curve(labels, scores, classes)
+        )
 
     def _log_media(
         self, call: str, name: str, step: SupportsFloat | None, make: Callable[[], Media]

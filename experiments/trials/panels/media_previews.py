@@ -10,7 +10,13 @@ import json
 from dataclasses import dataclass, field
 from typing import Any
 
-from experiments.charts.logged_figures import histogram_plot, matrix_of, redrawn
+from experiments.charts.logged_figures import (
+    MOST_CELLS,
+    Matrix,
+    histogram_plot,
+    matrix_of,
+    redrawn,
+)
 from experiments.charts.theme import Figure
 from experiments.trials.artifacts.queries import artifacts
 from experiments.trials.artifacts.queries.artifacts import KeptFile
@@ -31,12 +37,15 @@ TEXTS = (".txt", ".log", ".md", ".json", ".yaml", ".yml", ".toml", ".py", ".xml"
 
 @dataclass(frozen=True, slots=True)
 class Preview:
-    """One of text, table, figure and image; `note` says what is left out, or why there is none."""
+    """One of text, table, figure, matrix and image; `note` says what is left out, or why there is
+    none.
+    """
 
     text: str = ""
     head: tuple[str, ...] = ()
     rows: tuple[tuple[str, ...], ...] = ()
     figure: Figure | None = field(default=None, repr=False)
+    matrix: Matrix | None = field(default=None, repr=False)
     is_image: bool = False
     note: str = ""
 
@@ -97,8 +106,8 @@ def _figure(file: KeptFile) -> Preview:
     matrix = matrix_of(document)
     if matrix is None:
         return Preview(figure=redrawn(document))
-    head, rows = matrix
-    return _cut([head, *rows], is_cut=False)
+    note = f"The first {MOST_CELLS} rows and columns." if matrix.cut else ""
+    return Preview(matrix=matrix, note=note)
 
 
 def _histogram(file: KeptFile) -> Preview:

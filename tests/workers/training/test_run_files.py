@@ -88,6 +88,20 @@ def test_text_tables_histograms_and_images_are_files_named_by_what_they_are(
     assert run.warnings == ()
 
 
+def test_curves_and_matrices_are_figures_of_a_name_and_a_step_that_never_raise(
+    run: Run, keeper: Keeper
+) -> None:
+    run.log_confusion_matrix([0, 1], [0, 1], step=1)
+    run.log_roc_curve([0, 1], [0.1, 0.9], step=2)
+    run.log_pr_curve([0, 1], [0.1, 0.9], name="pr/validation", step=2)
+    run.log_roc_curve([1, 1], [0.1, 0.9], name="one class")
+    assert [(each.name, each.kind, each.step) for each in keeper.files] == [
+        ("confusion matrix.json", "figure", 1), ("roc.json", "figure", 2),
+        ("pr/validation.json", "figure", 2),
+    ]  # fmt: skip
+    assert [each for each in run.warnings if "both classes" in each]
+
+
 @pytest.mark.parametrize(
     ("shape", "floats"),
     [((4, 5), False), ((4, 5, 1), True), ((4, 5, 3), True), ((4, 5, 4), False)],

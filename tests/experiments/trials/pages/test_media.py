@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -128,7 +129,12 @@ def test_text_tables_histograms_and_figures_are_previewed(trial: Trial, member: 
     matrix = {"type": "heatmap", "z": {"dtype": "f8", "bdata": packed, "shape": "2, 2"}}
     figure = log(trial, "confusion.json", json.dumps({"data": [matrix]}), "figure")
     shown = preview(member, trial, figure)
-    assert "<th>0</th><th>1</th>" in shown and "<td>2</td><td>3</td>" in shown
+    assert '<th scope="col">0</th><th scope="col">1</th>' in shown
+    assert re.findall(r'<td class="shade-(\d)">(\d)<span.*?>(\d+ %)', shown) == [
+        ("8", "1", "100 %"),
+        ("4", "2", "40 %"),
+        ("5", "3", "60 %"),
+    ]
     lines = {"type": "scattergl", "y": [1, None, 3], "name": "one", "mode": "markers"}
     figure = log(trial, "lines.json", json.dumps({"data": [lines, lines]}), "figure")
     shown = preview(member, trial, figure)
