@@ -44,6 +44,7 @@ EVERY = {
     "compare-searches": f"{DIGITS}/compare/?a=label-smoothing&b=cosine-schedule",
     "compare-nothing": f"{DIGITS}/compare/",
     "runs": f"{DIGITS}/runs/",
+    "studies": f"{DIGITS}/studies/",
     "runs-of-one": f"{DIGITS}/runs/?experiments=label-smoothing&facets=1",
     "runs-grouped": f"{DIGITS}/runs/?group=params.hidden_units&group=experiment",
     "trial": f"{SEARCH}/trials/A0/",

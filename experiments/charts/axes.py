@@ -198,12 +198,12 @@ def _failures(
 
 def _x(points: AxisPoints, index: int) -> Any:
     value = points.values[index]
-    return text_of(value) if points.choices is not None else value
+    return escaped(text_of(value)) if points.choices is not None else value
 
 
 def _x_axis(points: AxisPoints) -> dict[str, Any]:
     if points.choices is not None:
-        order = [text_of(choice) for choice in points.choices]
+        order = [escaped(text_of(choice)) for choice in points.choices]
         return axis("", type="category", categoryorder="array", categoryarray=order)
     if points.log and points.low is not None and points.high is not None:
         return log_axis("", points.low, points.high)

@@ -26,6 +26,7 @@ from experiments.trials.pages import (
     new_experiment,
     run_actions,
     runs,
+    studies,
     trials,
     workers,
 )
@@ -102,6 +103,9 @@ urlpatterns: list[URLPattern | URLResolver] = [
         run_actions.choose_default_view,
         name="runs_view_default",
     ),
+    path(f"{P}studies/", studies.studies_page, name="studies"),
+    path(f"{P}studies/<int:study>/", studies.study_page, name="study"),
+    path(f"{P}studies/<int:study>/charts/", studies.study_charts, name="study_charts"),
     path(f"{P}compare/", compare.compare_page, name="compare"),
     path(f"{P}compare/charts/", compare.compare_charts, name="compare_charts"),
     path(f"{P}compare/live/", compare.compare_live, name="compare_live"),

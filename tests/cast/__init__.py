@@ -28,6 +28,7 @@ from tests.cast.searches import (
     search,
 )
 from tests.cast.seeds import candidates, finish_pairs, repeated
+from tests.cast.studies import free_study
 from tests.cast.training_curves import START, curves, log
 from tests.cast.training_runs import (
     finished_trial,
@@ -63,6 +64,7 @@ __all__ = [
     "finish_search",
     "finished_search",
     "finished_trial",
+    "free_study",
     "log",
     "many_trials",
     "offering_worker",

@@ -10,6 +10,7 @@ from tests.cast.people import project
 from tests.cast.recorded_decisions import decided
 from tests.cast.searches import finished_search, running_search, search
 from tests.cast.seeds import repeated
+from tests.cast.studies import free_study
 from tests.cast.training_runs import many_trials
 
 
@@ -34,6 +35,7 @@ def everything() -> None:
     undecided = finished_search("augmentation")
     repeated(undecided, gain=0.0012)
     search("just-created", goal="What does a search look like before its first trial?")
+    free_study()
     large = finished_search("ten-thousand", trials_per_arm=4)
     many_trials(large, 10_000)
     long = "a-name-of-two-hundred-characters-" + "x" * 160

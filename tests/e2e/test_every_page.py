@@ -120,6 +120,11 @@ def _of_projects() -> Iterator[str]:
     yield "/projects/digits/compare/?a=label-smoothing&b=fresh"
     yield from (f"/projects/{slug}/runs/" for slug in ("digits", "speech"))
     yield "/projects/digits/runs/?experiments=label-smoothing&facets=1&filter=arm = 'A'"
+    yield from (f"/projects/{slug}/studies/" for slug in ("digits", "speech"))
+    study = cast.free_study()
+    yield from (
+        f"/projects/digits/studies/{study.pk}/?tab={tab}" for tab in ("history", "reports")
+    )
     yield "/projects/digits/runs/?group=arm&group=params.hidden_units"
 
 

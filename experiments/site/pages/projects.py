@@ -24,11 +24,13 @@ from experiments.site.queries.projects import ProjectRow, inbox_of, lineage, lis
 from experiments.team.pages.access import in_project, whole_number
 from experiments.team.queries.access import Access
 from experiments.team.queries.first_runs import first_run
+from experiments.trials.table.queries.free_studies import newest_studies
 from experiments.verdict.queries.chain_check import log_problems
 from experiments.verdict.queries.current_champion import champion_of
 from experiments.web.pagination import PageOf
 from experiments.web.requests import PersonRequest
 
+STUDIES = 5  # of the newest ones
 ORDER_WORDS = {
     "activity": "last activity",
     "created": "newest",
@@ -103,6 +105,7 @@ def project_page(request: HttpRequest, access: Access) -> HttpResponse:
         "champion": champion,
         "baseline": None if champion else newest_baseline(access),
         "lineage": figure,
+        "studies": newest_studies(access, STUDIES),
         "received": first_run(access.slug),
         "log_problems": log_problems(access),
     }

@@ -11,7 +11,7 @@ from django.db.models import F, Q
 
 from experiments.design.document.experiment_file import stored_or_none
 from experiments.design.trial_names import parse_trial_name, trial_name
-from experiments.models import Decision, Experiment, ExperimentTag, Membership, Trial
+from experiments.models import Decision, Experiment, ExperimentTag, Membership, Study, Trial
 from experiments.models.project import Role
 from experiments.models.trial import StudyKind
 from experiments.team.queries.access import ROLES, find_project, visible_projects
@@ -23,8 +23,8 @@ _NUMBER = re.compile(r"#?(0|[1-9]\d{0,8})")
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Something that has a page; `kind` is project, experiment, trial, decision, tag, parameter,
-    person or page.
+    """Something that has a page; `kind` is project, experiment, trial, study, decision, tag,
+    parameter, person or page.
 
     `project` and `experiment` are the slug and the name that its address is made of; `page` is
     the name of the address of a page.
@@ -44,6 +44,7 @@ class Place:
 _OF_PROJECT = (
     ("Experiments", "project", Role.VIEWER),
     ("Runs", "runs", Role.VIEWER),
+    ("Studies of Optuna", "studies", Role.VIEWER),
     ("Champions", "champions", Role.VIEWER),
     ("Decisions", "decisions", Role.VIEWER),
     ("Compare experiments", "compare", Role.VIEWER),
@@ -90,7 +91,7 @@ def places(user: User, text: str, *, project: str = "", experiment: str = "") ->
     for word in words:
         named &= Q(name__icontains=word) | Q(slug__icontains=word)
     experiments = _experiments(user, matching, project)
-    return [*found, *experiments, *_projects(user, named), *others]
+    return [*found, *experiments, *_studies(user, words), *_projects(user, named), *others]
 
 
 def _all_in(words: list[str], *fields: str) -> Q:
@@ -207,6 +208,20 @@ def _experiments(user: User, matching: Q, project: str) -> list[Place]:
     )
     return [
         Place("experiment", row.name, row.project.name, row.project.slug, row.name) for row in rows
+    ]
+
+
+def _studies(user: User, words: list[str]) -> list[Place]:
+    """Free-standing studies, the newest first."""
+    rows = Study.objects.filter(
+        _all_in(words, "name"),
+        kind=StudyKind.FREE,
+        deleted_at__isnull=True,
+        project__in=visible_projects(user),
+    ).select_related("project")
+    return [
+        Place("study", row.name, row.project.name, row.project.slug, sequence=row.pk)
+        for row in rows.order_by("-pk")[:MOST]
     ]
 
 

@@ -36,7 +36,7 @@ def progress_panel(parts: ExperimentParts, points: SearchPoints) -> Panel:
     )
     charts = [
         Chart("figure-history", "History", history, "Scores in order and the best so far",
-              note=_history_note(points)),
+              note=history_note(points)),
         Chart("figure-best-of", "Expected best of n trials", best_of,
               "Expected best score by number of trials",
               note="What a search of n of these trials would find on average; no line goes beyond "
@@ -47,7 +47,7 @@ def progress_panel(parts: ExperimentParts, points: SearchPoints) -> Panel:
               "Share of trials by score", note="Steep on the right: many trials are close to the "
               "best." if maximize else "Steep on the left: many trials are close to the best."),
     ]  # fmt: skip
-    timeline = _timeline(points)
+    timeline = timeline_chart(points)
     return Panel("history", [*charts, timeline] if timeline else charts)
 
 
@@ -69,14 +69,16 @@ def best_of_curve(label: str, scores: NDArray[np.float64], direction: str) -> Cu
     return Curve(label, draws, expected_best_curve(scores, Direction(direction), draws).tolist())
 
 
-def _history_note(points: SearchPoints) -> str:
+def history_note(points: SearchPoints) -> str:
+    """Caption of a chart of scores in their order."""
     note = "Each dot a trial; the line is the best so far."
     if len(points) > MOST_DOTS:
         note += f" {MOST_DOTS:,} of {len(points):,} dots drawn."
     return note
 
 
-def _timeline(points: SearchPoints) -> Chart | None:
+def timeline_chart(points: SearchPoints) -> Chart | None:
+    """Each trial from its start to its end; None where no time is known."""
     known = np.isfinite(points.started) & np.isfinite(points.finished)
     if not known.any():
         return None

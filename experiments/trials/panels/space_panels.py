@@ -201,18 +201,22 @@ def _no_importance(complete: int) -> str:
 
 def parallel_panel(parts: ExperimentParts, points: SearchPoints) -> Panel:
     """Each trial as a line across its hyperparameters."""
+    metric = parts.experiment.official_metric
+    return parallel_of(searched(parts), points, metric=metric, maximize=is_maximized(parts))
+
+
+def parallel_of(
+    names: Sequence[Hyperparameter], points: SearchPoints, *, metric: str, maximize: bool
+) -> Panel:
+    """Each trial as a line across these hyperparameters."""
     feasible = np.where(points.complete, points.scores, math.nan)
-    where = leading(feasible, maximize=is_maximized(parts))
+    where = leading(feasible, maximize=maximize)
     uprights = [
-        Coordinate(each.name, positions(each, points, where), *_ends(each))
-        for each in searched(parts)
+        Coordinate(each.name, positions(each, points, where), *_ends(each)) for each in names
     ]
     if not uprights:
         return Panel("parallel", empty=NO_SPACE)
-    metric = parts.experiment.official_metric
-    figure = parallel_plot(
-        uprights, points.scores[where], metric=metric, maximize=is_maximized(parts)
-    )
+    figure = parallel_plot(uprights, points.scores[where], metric=metric, maximize=maximize)
     label = "Each trial as a line across its values"
     note = f"The best {where.size:,} of {int(points.complete.sum()):,} feasible trials."
     shape = "tall wide" if len(uprights) > 2 else "tall"
@@ -252,10 +256,27 @@ def _ends(each: Hyperparameter) -> tuple[str, str]:
 
 def contour_panel(parts: ExperimentParts, points: SearchPoints, across: str, up: str) -> Panel:
     """The mean score in the plane of two hyperparameters."""
-    found = {each.name: each for each in searched(parts)}
+    importance = importance_of(parts.experiment.pk)
+    shares = importance.shares if importance else {}
+    ranked = sorted(searched(parts), key=lambda each: -shares.get(each.name, (0.0, 0.0))[0])
+    metric = parts.experiment.official_metric
+    return contour_of(ranked, points, across, up, metric=metric, maximize=is_maximized(parts))
+
+
+def contour_of(
+    ranked: Sequence[Hyperparameter],
+    points: SearchPoints,
+    across: str,
+    up: str,
+    *,
+    metric: str,
+    maximize: bool,
+) -> Panel:
+    """The mean score in the plane of two hyperparameters: those asked for, else the first two."""
+    found = {each.name: each for each in ranked}
     if len(found) < 2:
         return Panel("contour", empty="A contour needs two searched hyperparameters.")
-    first, second = _pair(parts, list(found), across, up)
+    first, second = _pair(list(found), across, up)
     x, y = positions(found[first], points), positions(found[second], points)
     scores = np.where(points.complete, points.scores, math.nan)
     keep = np.flatnonzero(~points.pruned)
@@ -265,14 +286,14 @@ def contour_panel(parts: ExperimentParts, points: SearchPoints, across: str, up:
         plane,
         _ticks(found[first]),
         _ticks(found[second]),
-        metric=parts.experiment.official_metric,
-        maximize=is_maximized(parts),
+        metric=metric,
+        maximize=maximize,
     )
     label = f"Mean score over {first} and {second}"
     return Panel(
         "contour",
         [Chart("figure-contour", "", figure, label, "tall")],
-        note=f"Shades and lines are the mean {parts.experiment.official_metric} of the trials "
+        note=f"Shades and lines are the mean {metric} of the trials "
         "around a place, all other hyperparameters as they came, the stronger the better; places "
         "without trials near are left empty. The diamond is the best trial"
         f"{', crosses are infeasible ones' if points.failed.any() else ''}.",
@@ -283,13 +304,10 @@ def contour_panel(parts: ExperimentParts, points: SearchPoints, across: str, up:
     )
 
 
-def _pair(parts: ExperimentParts, names: Sequence[str], across: str, up: str) -> tuple[str, str]:
-    """The pair asked for; else the two most important ones, else the first two."""
-    importance = importance_of(parts.experiment.pk)
-    shares = importance.shares if importance else {}
-    ranked = sorted(names, key=lambda name: -shares.get(name, (0.0, 0.0))[0])
-    first = across if across in names else next(name for name in ranked if name != up)
-    second = up if up in names and up != first else next(name for name in ranked if name != first)
+def _pair(ranked: Sequence[str], across: str, up: str) -> tuple[str, str]:
+    """The pair asked for; else the first two."""
+    first = across if across in ranked else next(name for name in ranked if name != up)
+    second = up if up in ranked and up != first else next(name for name in ranked if name != first)
     return first, second
 
 

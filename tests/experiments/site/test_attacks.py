@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 from django.conf import settings
 from django.test import Client
+from optuna.distributions import CategoricalDistribution, FloatDistribution
 
 from experiments.decisions.services import sharing
 from experiments.design.document import experiment_yaml
@@ -28,12 +29,17 @@ from experiments.models import (
     Finding,
     ObjectiveCheck,
     Project,
+    Study,
     Trial,
     Webhook,
 )
+from experiments.models.trial import TrialState
 from experiments.team.services import invitations, tokens
 from experiments.trials.artifacts import storage
-from experiments.trials.lifecycle.services import experiments
+from experiments.trials.lifecycle.services import copied_studies, experiments
+from experiments.trials.lifecycle.services.copied_studies import Original
+from experiments.trials.lifecycle.services.trial_creation import TrialFields
+from experiments.trials.panels import study_panels
 from experiments.web.middleware import POLICY
 from tests import cast
 from tests.experiments.site.expected_answers import PAGES
@@ -114,7 +120,28 @@ def evil() -> dict[str, str]:
         "link": str(link.pk),
         "secret": secret,
         "dry_run": str(dry_run.pk),
+        "study": str(evil_study()),
     }
+
+
+def evil_study() -> int:
+    """A study of Optuna's in which everything that its program names is an attack."""
+    distributions = {EVIL: CategoricalDistribution((EVIL, "b")), "x": FloatDistribution(0, 1)}
+    params = {EVIL: EVIL, "x": 0.5}
+    fields: TrialFields = {
+        "state": TrialState.COMPLETE,
+        "values": [1.0],
+        "parameters": {name: (params[name], each) for name, each in distributions.items()},
+        "reports": {0: 1.0},
+    }
+    other: TrialFields = {**fields, "parameters": {"x": (0.25, distributions["x"])}}
+    copied = copied_studies.copy(
+        Original(
+            EVIL, ["minimize"], {EVIL: EVIL}, {"study:metric_names": [EVIL]}, [fields, other] * 6
+        ),
+        project="digits",
+    )
+    return Study.objects.get(name=copied.study).pk
 
 
 def strings(value: Any) -> Iterator[str]:
@@ -152,6 +179,21 @@ def test_no_name_note_metric_log_or_reason_becomes_markup(evil: dict[str, str]) 
     assert seen > 10, "the attack stood on the pages, as text"
 
 
+def test_no_chart_of_a_study_becomes_markup() -> None:
+    cast.project()
+    client = Client()
+    client.force_login(cast.person("ada"))
+    study = evil_study()
+    for tab in study_panels.TABS:
+        text = client.get(f"/projects/digits/studies/{study}/?tab={tab}").content.decode()
+        assert "onerror" in text
+        assert not ACTS.search(text), tab
+        for block in re.findall(
+            r'<script type="application/json"[^>]*>(.*?)</script>', text, re.S
+        ):
+            assert not any(ACTS.search(label) for label in strings(json.loads(block))), tab
+
+
 def test_news_for_open_pages_hold_no_markup_of_others(evil: dict[str, str]) -> None:
     client = Client()
     client.force_login(cast.person("ada"))
@@ -180,7 +222,7 @@ def test_every_form_needs_its_own_token() -> None:
         ("finding", "replication", "webhook", "delivery", "invitation", "token", "sequence"), "1"
     )
     values |= {"slug": "digits", "name": "x", "trial": "A0", "purpose": "x", "uidb64": "MQ"}
-    values |= dict.fromkeys(("probe", "dry_run", "view", "proposal", "link"), "1")
+    values |= dict.fromkeys(("probe", "dry_run", "view", "proposal", "link", "study"), "1")
     values |= {"secret": "x", "invited": "x"}
     open_to_all = []
     for route, row in PAGES.items():

@@ -35,7 +35,7 @@ from experiments.models import (
     Webhook,
 )
 from experiments.team.services import invitations, tokens
-from experiments.trials.lifecycle.services import runs
+from experiments.trials.lifecycle.services import runs, studies
 from tests import cast
 from tests.experiments.site.asked_of_addresses import DOCUMENTS, FILE, FORMS
 from tests.experiments.site.expected_answers import API, PAGES, Row
@@ -151,6 +151,7 @@ def values() -> dict[str, str]:
         "probe": str(probe.pk),
         "dry_run": str(dry_run.pk),
         "view": str(RunsView.objects.create(project=digits, name="all").pk),
+        "study": str(studies.create(name="free", directions=["minimize"], project="digits")),
         "measurement": str(probe.pk),
         "uidb64": "MQ",
         "invited": invitations.token_of(invitation.pk),

@@ -59,13 +59,14 @@ class Cell:
 
 @dataclass(frozen=True, slots=True)
 class RunRow:
-    """A run; `experiment` is empty for one of a free-standing study, which has no page."""
+    """A run; `study` is that of one which stands in no experiment, whose page it has."""
 
     id: int
     name: str
     run_name: str
     state: str
     experiment: str
+    study: int | None
     is_best: bool
     archived: bool
     cells: Sequence[Cell] = field(repr=False)
@@ -176,6 +177,7 @@ def _row(
         run_name=row["run_name"],
         state=plain["state"],
         experiment=row["study__experiment__name"] or "",
+        study=None if row["study__experiment__name"] else row["study_id"],
         is_best=row["id"] in best,
         archived=row["archived_at"] is not None,
         cells=cells,

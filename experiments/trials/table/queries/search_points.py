@@ -79,7 +79,7 @@ def search_points(
     scores = np.array([math.nan if row[3] is None else row[3] for row in rows], dtype=np.float64)
     scores[states != TrialState.COMPLETE] = math.nan
     started, finished = (
-        _seconds([row[-2] for row in rows], [row[-1] for row in rows])
+        seconds_since_first([row[-2] for row in rows], [row[-1] for row in rows])
         if times
         else (np.empty(0), np.empty(0))
     )
@@ -94,9 +94,10 @@ def search_points(
     )
 
 
-def _seconds(
+def seconds_since_first(
     started: list[datetime | None], finished: list[datetime | None]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Starts and ends [N] in seconds since the first start; NaN where one is not known."""
     known = [each for each in started if each is not None]
     first = min(known) if known else None
 

@@ -103,7 +103,7 @@ def test_the_page_costs_the_same_at_ten_and_at_forty_experiments(
         Experiment.objects.bulk_create(
             Experiment(name=f"e{n}", **fields) for n in range(start, end)
         )
-        with django_assert_num_queries(15):
+        with django_assert_num_queries(16):
             client.get("/projects/digits/")
 
 
