@@ -17,7 +17,7 @@ PYTEST = $(BIN)/python -m pytest --quiet -n $(JOBS)
 # A file's tests stay in one process, which builds what they share once.
 BY_FILE := --dist loadfile --no-loadscope-reorder
 
-.PHONY: help setup run test test-postgresql test-sqlite test-browser test-quick test-clients test-all lint bench screenshots clean
+.PHONY: help setup run test test-postgresql test-sqlite test-browser test-firefox test-quick test-clients test-all lint bench screenshots clean
 
 help:  ## List the commands.
 	@sed -n 's/^\([a-z-]*\):.*  ## /\1|/p' $(MAKEFILE_LIST) | while IFS='|' read -r name text; do \
@@ -42,6 +42,9 @@ test-browser: $(VENV)/.installed-all
 
 test-clients: $(VENV)/.installed-all $(CLIENTS)/mlflow-2/.installed $(CLIENTS)/mlflow-3/.installed $(CLIENTS)/libraries/.installed  ## MLflow's own clients against the server (installs them).
 	CLIENTS=$(CLIENTS) $(PYTEST) -n 0 tests/clients/mlflow_clients.py
+
+test-firefox: $(VENV)/.installed-all  ## Open every page in Debian's Firefox (firefox-esr, or FIREFOX=path).
+	$(PYTEST) -n 0 -s tests/e2e/firefox.py
 
 test-quick: JOBS = $(CORES)
 test-quick: $(VENV)/.installed-all  ## Run what needs neither processes nor HTTP nor a browser nor long, on SQLite: while one works.
