@@ -3,8 +3,11 @@
 // page. The step of a row is kept in the address, and a slider at its end follows new steps.
 (function () {
   "use strict";
+  const MOST_CACHED = 200;
   const shown = new WeakMap();
   const begun = new WeakSet();
+  const pieces = new Map(); // a swapped gallery shows at once what it has shown before
+  const stayed = new Map(); // steps at which somebody left sliders, by the names of their figures
 
   // The version of a figure that its slider asks for; of a row the newest one up to the step.
   function chosen(figure) {
@@ -35,9 +38,7 @@
       return;
     }
     try {
-      const answer = await fetch(address);
-      if (!answer.ok || answer.redirected) throw new Error(answer.status);
-      const html = await answer.text();
+      const html = pieces.get(address) ?? (await piece(address));
       if (shown.get(figure) !== address) return; // the slider has moved on
       const height = body.offsetHeight;
       body.style.minHeight = `${height}px`; // the page does not jump from step to step
@@ -47,6 +48,15 @@
     } catch {
       if (shown.get(figure) === address) body.textContent = "This file cannot be shown now.";
     }
+  }
+
+  async function piece(address) {
+    const answer = await fetch(address);
+    if (!answer.ok || answer.redirected) throw new Error(answer.status);
+    const html = await answer.text();
+    if (pieces.size >= MOST_CACHED) pieces.delete(pieces.keys().next().value);
+    pieces.set(address, html);
+    return html;
   }
 
   const near = new IntersectionObserver(
@@ -71,6 +81,11 @@
       slider.value = Math.max(0, before.length - 1);
       tell(slider);
     });
+    document.querySelectorAll("[data-media-steps]").forEach((slider) => {
+      const figure = slider.closest("[data-media]");
+      const place = [...figure.querySelectorAll("data")].findIndex((each) => each.dataset.step === stayed.get(figure.dataset.media));
+      if (place >= 0) slider.value = place;
+    });
   }
 
   function tell(slider) {
@@ -87,7 +102,12 @@
   }
 
   document.addEventListener("input", (event) => {
-    if (event.target.matches("[data-media-steps]")) show(event.target.closest("[data-media]"));
+    if (event.target.matches("[data-media-steps]")) {
+      const figure = event.target.closest("[data-media]");
+      if (event.target.value === event.target.max) stayed.delete(figure.dataset.media);
+      else stayed.set(figure.dataset.media, figure.querySelectorAll("data")[event.target.value].dataset.step);
+      show(figure);
+    }
     if (!event.target.matches("[data-row-steps]")) return;
     const known = steps(event.target);
     const query = new URLSearchParams(location.search);

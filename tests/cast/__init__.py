@@ -14,7 +14,7 @@ from tests.cast.experiment_files import (
     exactly,
 )
 from tests.cast.findings import finding, some_findings
-from tests.cast.media import some_media
+from tests.cast.media import log_image, some_media
 from tests.cast.people import access, person, project
 from tests.cast.recorded_decisions import by_hand, decide, decided
 from tests.cast.searches import (
@@ -66,6 +66,7 @@ __all__ = [
     "finished_trial",
     "free_study",
     "log",
+    "log_image",
     "many_trials",
     "offering_worker",
     "person",

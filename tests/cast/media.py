@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import get_args
 
 import numpy as np
@@ -10,7 +9,14 @@ import numpy as np
 from experiments.models import Trial
 from experiments.trials.artifacts.services import files
 from experiments.trials.artifacts.services.files import LoggedKind
-from workers.training.media import Media, media_of_histogram, media_of_image, media_of_table
+from workers.training.media import (
+    Media,
+    media_of_confusion_matrix,
+    media_of_histogram,
+    media_of_image,
+    media_of_roc_curve,
+    media_of_table,
+)
 
 
 def some_media(trial: Trial) -> None:
@@ -22,11 +28,17 @@ def some_media(trial: Trial) -> None:
     rows = [{"image": number, "true": 3, "predicted": 8} for number in range(12)]
     _store(trial, "errors.csv", media_of_table(rows))
     _store(trial, "weights/first layer.json", media_of_histogram(rng.normal(size=2000)), 20)
-    matrix = {"type": "heatmap", "x": ["a", "b"], "y": ["a", "b"], "z": [[9, 1], [2, 8]]}
-    titles = {"xaxis": {"title": "predicted"}, "yaxis": {"title": {"text": "true"}}}
-    figure = json.dumps({"data": [matrix], "layout": titles}).encode()
-    _store(trial, "confusion.json", Media(figure, "figure", ".json"))
+    labels = rng.integers(0, 4, 200)
+    scores = np.eye(4)[labels] + rng.normal(0, 0.6, (200, 4))
+    names = ["ant", "bee", "cat", "dog"]
+    _store(trial, "confusion.json", media_of_confusion_matrix(labels, scores, names))
+    _store(trial, "roc.json", media_of_roc_curve(labels == 0, scores[:, 0]))
     _store(trial, "notes.txt", Media(b"Class 3 is often taken for 8.", "text", ".txt"))
+
+
+def log_image(trial: Trial, *, step: int) -> None:
+    """One image more."""
+    _store(trial, "samples.png", media_of_image(np.full((48, 64), 0.5)), step)
 
 
 def _store(trial: Trial, name: str, media: Media, step: int | None = None) -> None:

@@ -30,9 +30,11 @@ def test_the_gallery_shows_each_kind_and_the_step_that_its_slider_is_at(page: Pa
     expect(image).to_be_visible()
     expect(samples.locator("output")).to_have_text("10")
     assert image.evaluate("(each) => each.decode().then(() => each.naturalWidth)") == 64
-    expect(gallery.get_by_role("row", name="b 2 8")).to_be_visible()
+    matrix = gallery.get_by_role("region", name="confusion.json")
+    expect(matrix.get_by_role("columnheader", name="predicted")).to_be_visible()
+    expect(matrix.get_by_role("rowheader", name="dog")).to_be_visible()
     expect(gallery.get_by_role("cell", name="8").first).to_be_visible()
-    expect(gallery.locator(".js-plotly-plot")).to_have_count(1)
+    expect(gallery.locator(".js-plotly-plot")).to_have_count(2)
     expect(gallery.get_by_text("Class 3 is often taken for 8.")).to_be_visible()
     for size, theme in (("desk", "light"), ("phone", "dark")):
         if folder := os.environ.get("PICTURES"):

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
+from django.template.loader import render_to_string
 from django.views.decorators.http import require_safe
 
 from experiments.design.metrics import declared_metrics
 from experiments.design.queries.experiments import find_experiment, get_experiment
-from experiments.design.queries.records import TrialRecord
+from experiments.design.queries.records import ExperimentRecord, TrialRecord
 from experiments.design.trial_names import parse_trial_name
 from experiments.team.pages.access import in_project, required
 from experiments.team.queries.access import Access
@@ -16,7 +17,7 @@ from experiments.trials.artifacts.queries.artifacts import media_of
 from experiments.trials.findings.queries.findings import findings_of_trial
 from experiments.trials.lifecycle.queries.added_trials import may_be_retried
 from experiments.trials.lifecycle.queries.waiting import may_be_cancelled
-from experiments.trials.pages.live_cursor import read_cursor
+from experiments.trials.pages.live_cursor import digest, read_cursor, write_cursor
 from experiments.trials.panels.curve_panel import (
     curve_news,
     curves_panel,
@@ -26,9 +27,10 @@ from experiments.trials.panels.curve_panel import (
 from experiments.trials.panels.metric_groups import first_group, metric_groups
 from experiments.trials.panels.parts import ExperimentParts, count_arms, read_parts
 from experiments.trials.series.queries.curves import named_trials, news
+from experiments.trials.table.queries.compared_runs import comparison_marks
 from experiments.trials.table.queries.reproduce import line_of
 from experiments.trials.table.queries.run_facts import run_facts
-from experiments.trials.table.queries.trial_detail import detail_of, find_trial
+from experiments.trials.table.queries.trial_detail import detail_of, find_trial, name_of
 
 
 @require_safe
@@ -42,6 +44,7 @@ def trial_page(request: HttpRequest, access: Access, name: str, trial: str) -> H
     drawn = named_trials([found], len(parts.arms))
     shown = curves_panel(parts, drawn, request.GET.get("metric", ""), onsets=onsets_of(findings))
     running = detail.state == "running"
+    files = digest(comparison_marks([found.pk]).files) if running else ""
     context = {
         "project": access,
         "section": "experiments",
@@ -50,7 +53,7 @@ def trial_page(request: HttpRequest, access: Access, name: str, trial: str) -> H
         "run": run_facts(found.pk),
         "findings": findings,
         "panel": shown,
-        "cursor": f"||{shown.cursor}" if running else "",
+        "cursor": write_cursor("", files, shown.cursor) if running else "",
         "reproduce": line_of(parts.experiment, found),
         "may_cancel": access.can_edit and may_be_cancelled(found),
         "may_retry": access.can_edit and may_be_retried(found),
@@ -73,7 +76,8 @@ def trial_live(request: HttpRequest, access: Access, name: str, trial: str) -> H
     declared = declared_metrics(experiment.document)
     added = news(drawn, seen.curves or {}, declared)
     ended = drawn[0].finished
-    if not added and not ended:
+    files = digest(comparison_marks([found.pk]).files)
+    if not added and not ended and files == seen.table:
         return HttpResponse(status=204)
     names = {series for each in added for series in each.series}
     every = metric_groups(names, declared, experiment.official_metric)
@@ -81,14 +85,30 @@ def trial_live(request: HttpRequest, access: Access, name: str, trial: str) -> H
     group = every.get(wanted) if wanted else first_group(every)
     traces = curve_news(added, group)
     cursor = encode_cursor(added) if added else request.GET.get("since", "").rpartition("|")[2]
+    parts = {} if files == seen.table else {"media": _media(request, access, experiment, found)}
     return JsonResponse(
         {
+            "parts": parts,
             "curves": {"traces": traces, "gone": [], "group": group.key if group else ""},
-            "since": f"||{cursor}",
+            "since": write_cursor("", files, cursor),
             "again": not ended,
             "reload": ended,
         }
     )
+
+
+def _media(
+    request: HttpRequest, access: Access, experiment: ExperimentRecord, trial: TrialRecord
+) -> str:
+    """The gallery of a trial's files."""
+    arms = count_arms(experiment)
+    context = {
+        "project": access,
+        "experiment": experiment,
+        "trial": {"name": name_of(trial, arms)},
+        "media": media_of(trial.pk),
+    }
+    return render_to_string("experiments/_media.html", context, request)
 
 
 def _find(parts: ExperimentParts, name: str) -> TrialRecord:

@@ -169,7 +169,8 @@ def _metric(run: ComparedRun, name: str, state: CompareState) -> tuple[float | N
     last = math.nan if found.last is None else found.last
     if state.values == "last":
         return last, ""
-    return (found.at_best, "") if found.has_best else (last, "last")
+    latest = "latest" if run.unfinished else "last"
+    return (found.at_best, "") if found.has_best else (last, latest)
 
 
 def _metric_row(

@@ -44,6 +44,7 @@ from experiments.trials.table.queries.run_scope import RunScope, scope_of
 from experiments.trials.table.queries.seed_deviations import seed_deviations
 
 MOST_MEDIA = 12  # names that are shown until somebody chooses
+MOST_EMPTY = 6  # runs beyond which those without a file have no frame
 
 
 @dataclass(frozen=True, slots=True)
@@ -224,6 +225,10 @@ class Comparing:
     def _media_row(
         self, name: str, kind: str, of_run: Mapping[int, Sequence[KeptFile]]
     ) -> MediaRow:
-        frames = [MediaFrame(run, tuple(of_run.get(run.id, ()))) for run in self.runs]
+        frames = [
+            MediaFrame(run, tuple(of_run.get(run.id, ())))
+            for run in self.runs
+            if run.id in of_run or len(self.runs) <= MOST_EMPTY
+        ]
         steps = {place(file) for frame in frames for file in frame.files if file.step is not None}
         return MediaRow(name, kind, tuple(frames), tuple(sorted(steps)))

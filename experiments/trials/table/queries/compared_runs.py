@@ -25,6 +25,8 @@ from experiments.models import (
 from experiments.models.replication import Purpose
 from experiments.models.trial import TrialState
 from experiments.models.trial_encoding import decode
+from experiments.trials.artifacts.queries.artifacts import LOGGED
+from experiments.trials.series.queries import series
 from experiments.trials.table.compare_state import MOST_RUNS, CompareState
 from experiments.trials.table.queries.filtered_trials import NOTE
 from experiments.trials.table.queries.run_scope import count_arms_of, run_name, shown_runs
@@ -145,7 +147,7 @@ def _of_experiments(project_id: int, names: Sequence[str]) -> tuple[dict[int, st
 
 
 def compared_runs(named: NamedRuns) -> list[ComparedRun]:
-    """The named runs with all that is compared, in the order of their names. Five queries."""
+    """The named runs with all that is compared, in the order of their names. Six queries."""
     rows = {row["pk"]: row for row in _rows(named.ids)}
     environments = Environment.objects.in_bulk(
         sorted({row["environment_id"] for row in rows.values()} - {None})
@@ -159,6 +161,9 @@ def compared_runs(named: NamedRuns) -> list[ComparedRun]:
     ):
         data.setdefault(pk, []).append(f"{name} {digest[:8]}")
     metrics = _metrics(named.ids)
+    running = [row["pk"] for row in rows.values() if row["state"] == TrialState.RUNNING]
+    for pk, latest in _latest(running).items():
+        metrics[pk] = {**latest, **metrics.get(pk, {})}
     return [
         _run(
             rows[pk],
@@ -186,6 +191,18 @@ def _metrics(ids: Sequence[int]) -> dict[int, dict[str, MetricValues]]:
     ]:
         found.setdefault(pk, {})[name] = MetricValues(at_best, value, at_best is not None)
     return found
+
+
+def _latest(ids: Sequence[int]) -> dict[int, dict[str, MetricValues]]:
+    """Last values of running runs: those of our workers are summarised when they have ended."""
+    return {
+        pk: {
+            name: MetricValues(None, float(columns.values[-1]), has_best=False)
+            for name, columns in named.items()
+            if len(columns.values)
+        }
+        for pk, named in (series.read(ids) if ids else {}).items()
+    }
 
 
 def _run(
@@ -258,6 +275,8 @@ class ComparisonMarks:
 def comparison_marks(ids: Sequence[int]) -> ComparisonMarks:
     """Marks of runs. Two queries."""
     rows = Trial.objects.filter(pk__in=ids).order_by("pk")
-    files = Artifact.objects.filter(trial_id__in=ids).aggregate(Count("pk"), Max("pk"))
+    files = Artifact.objects.filter(trial_id__in=ids, kind__in=LOGGED).aggregate(
+        Count("pk"), Max("pk")
+    )
     columns = ("pk", "state", "attempt", "latest_step", "latest_value", "user_attributes")
     return ComparisonMarks(tuple(rows.values_list(*columns)), tuple(files.values()))

@@ -12,6 +12,7 @@ import pytest
 from django.test import Client, override_settings
 
 from experiments.models import Artifact, Experiment, Trial
+from experiments.models.trial import TrialState
 from experiments.trials.artifacts.queries.artifacts import KeptFile
 from experiments.trials.artifacts.services import files
 from experiments.trials.artifacts.services.files import LoggedKind
@@ -65,7 +66,7 @@ def test_the_trials_page_has_a_gallery_with_the_steps_of_each_name(
         log(trial, "samples.png", PNG, "image", step)
     log(trial, "notes.txt", "fine", "text")
     page = member.get(address(trial, "")).content.decode()
-    assert page.count("<figure data-media>") == 2
+    assert page.count("<figure data-media=") == 2
     assert page.index('data-step="2"') < page.index('data-step="10"')
     assert page.count("data-media-steps") == 1, "one step needs no slider"
     assert 'max="1" value="1"' in page
@@ -139,6 +140,24 @@ def test_text_tables_histograms_and_figures_are_previewed(trial: Trial, member: 
     figure = log(trial, "lines.json", json.dumps({"data": [lines, lines]}), "figure")
     shown = preview(member, trial, figure)
     assert '"y":[1,null,3]' in shown and '"type":"scatter"' in shown
+
+
+def test_what_a_running_trial_logs_comes_to_its_open_page(member: Client, tmp_path: Path) -> None:
+    cast.project()
+    search = cast.running_search(done=1)
+    running = Trial.objects.filter(study__experiment=search, state=TrialState.RUNNING).first()
+    assert running is not None
+    page = cast.address(search, f"trials/{'AB'[running.study.arm_index]}{running.number}/")
+    with override_settings(ARTIFACTS_DIR=tmp_path):
+        html = member.get(page).content.decode()
+        assert "<h2>Media</h2>" not in html
+        cursor = re.findall(r'data-live="[^"]+" data-cursor="([^"]+)"', html)[0]
+        assert member.get(f"{page}live/", {"since": cursor}).status_code == 204
+        log(running, "samples.png", PNG, "image", 3)
+        news = member.get(f"{page}live/", {"since": cursor}).json()
+        assert 'data-media="samples.png"' in news["parts"]["media"]
+        assert news["again"] and not news["reload"]
+        assert member.get(f"{page}live/", {"since": news["since"]}).status_code == 204
 
 
 @pytest.mark.parametrize(
