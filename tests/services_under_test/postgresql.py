@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import atexit
 import logging
+import os
 import shutil
 import tempfile
 from pathlib import Path
+from urllib.parse import parse_qs, urlsplit
 
 
 def start() -> str:
@@ -32,6 +34,45 @@ def start() -> str:
         cursor.execute("SELECT pg_reload_conf()")
     connection.close()
     return url
+
+
+def start_pgbouncer(url: str) -> str:
+    """Start a PgBouncer in transaction mode before a server of `start`, with few connections.
+
+    Returns:
+        The URL at which it offers the same databases; it ends with this process.
+    """
+    from config import children
+    from tests.services_under_test.ports import free_port
+
+    program = shutil.which("pgbouncer", path=f"{os.environ['PATH']}:/usr/sbin")
+    if program is None:
+        raise RuntimeError("no pgbouncer was found; install Debian's package of that name")
+    socket = Path(parse_qs(urlsplit(url).query)["host"][0])
+    folder, port = Path(tempfile.mkdtemp(prefix="verdict-pgbouncer-")), free_port()
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    options = {
+        "listen_addr": "127.0.0.1",
+        "listen_port": port,
+        "auth_type": "any",
+        "pool_mode": "transaction",
+        "default_pool_size": 8,
+        "max_client_conn": 500,
+        "server_idle_timeout": 1,  # databases are dropped
+    }
+    if os.geteuid() == 0:  # it refuses to run as root
+        options["user"] = socket.owner()
+    lines = [f"{name} = {value}" for name, value in options.items()]
+    configuration = folder / "pgbouncer.ini"
+    folder.chmod(0o755)
+    configuration.write_text(
+        "\n".join(["[databases]", f"* = host={socket} user=postgres", "[pgbouncer]", *lines])
+    )
+    child = children.start(
+        "pgbouncer", [program, str(configuration)], environment=os.environ, logs=folder
+    )
+    atexit.register(children.stop, [child], grace=2)
+    return f"postgresql://postgres@127.0.0.1:{port}/postgres?pgbouncer=true"
 
 
 def end_other_sessions() -> None:
