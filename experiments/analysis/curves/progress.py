@@ -62,12 +62,14 @@ class Ending:
     best. drop: the improvement since the first evaluation. noise, late_noise: of one evaluation,
     in the whole run and in its second half. slope, low, high: Theil-Sen slope of the error over
     that quarter with its 90 % limits, per step. settled_at, settled_for: first step within
-    one noise of the best, and how many evaluations came after it. fallen_back: how far the end
+    one noise of the best, and how many evaluations came after it. gained: the improvement is one
+    step of the metric or more, and beyond the noise that it shows. fallen_back: how far the end
     lies above the best.
     """
 
     evaluations: int
     settled_for: int
+    gained: bool
     first_step: float
     last_step: float
     gain: float
@@ -94,16 +96,11 @@ class Ending:
         )
         allowed = max(self.gain, self.noise) if self.slope < 0 else self.late_noise
         return (
-            self.fell
+            self.drop > thresholds.RISE_NOISE_FACTOR * self.noise
             and self.gain > thresholds.IMPROVING_GAIN_SHARE * self.drop
             and self.half > needed
             and self.fallen_back <= allowed
         )
-
-    @property
-    def fell(self) -> bool:
-        """Test whether there was an improvement at all, beyond noise."""
-        return self.drop > thresholds.RISE_NOISE_FACTOR * self.noise
 
     @property
     def settled_share(self) -> float:
@@ -122,7 +119,7 @@ class Ending:
             self.settled_share < thresholds.SATURATED_SHARE
             and self.settled_for >= thresholds.MIN_EVALUATIONS
         )
-        return self.fell and flat and stayed and early
+        return self.gained and flat and stayed and early
 
 
 def ending(
@@ -141,16 +138,19 @@ def ending(
     line = trend(steps[late], errors[late])
     with np.errstate(all="ignore"):
         lowest = float(smoothed.min())
+        drop = float(errors[0]) - lowest
+        least = max(resolution, thresholds.RISE_NOISE_FACTOR * step_noise(errors))
         # Where one step of the metric is all its noise, a step above the best is not at it.
         settled = int(np.argmax(smoothed <= lowest + noise * (1 - 1e-9)))
         return Ending(
             evaluations=len(ordered),
             settled_for=len(ordered) - 1 - settled,
+            gained=drop > least * (1 - 1e-9) and drop > 0,
             first_step=float(steps[0]),
             last_step=float(steps[-1]),
             gain=float(smoothed[: late.start].min()) - lowest,
             half=float(smoothed[: second.start].min()) - lowest,
-            drop=float(errors[0]) - lowest,
+            drop=drop,
             noise=noise,
             late_noise=step_noise(errors[second], resolution),
             slope=line.slope,

@@ -150,6 +150,9 @@ def test_a_coarse_metric_settles_at_its_best_not_a_step_before() -> None:
         accuracy, kind=MetricKind.METRIC, direction=Direction.MAXIMIZE, resolution=0.2499
     )
     assert found.title == "Validation stops improving at step 6"
+    two = Curve.of([0.5, 0.5, *[1.0] * 18])  # a metric of two values has gained its one step
+    found = saturated(two, kind=MetricKind.METRIC, direction=Direction.MAXIMIZE, resolution=0.5)
+    assert found.title == "Validation stops improving at step 2"
 
 
 def test_a_curve_that_fell_back_from_its_early_best_is_not_saturated() -> None:
