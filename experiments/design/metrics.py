@@ -32,8 +32,15 @@ _SPLIT_WORDS: Mapping[str, Split] = {
     "eval": "validation",
     "test": "test",
 }
-_RISING = {"accuracy", "acc", "f1", "auc", "auroc", "map", "r2", "recall", "precision", "bleu"}
-_FALLING = {"loss", "nll", "error", "rmse", "mse", "mae", "perplexity", "ppl", "wer"}
+_RISING = {
+    "accuracy", "acc", "f1", "auc", "auroc", "auprc", "map", "r2", "recall", "precision", "bleu",
+    "rouge", "iou", "miou", "dice", "pearson", "spearman", "spearmanr", "mcc", "ndcg", "mrr",
+    "psnr", "ssim",
+}  # fmt: skip
+_FALLING = {
+    "loss", "nll", "error", "rmse", "mse", "mae", "mape", "smape", "perplexity", "ppl", "wer",
+    "cer", "fid",
+}  # fmt: skip
 _LOSSES = {"loss", "nll", "crossentropy", "xent"}
 
 
@@ -57,20 +64,27 @@ class Metric:
 def guess(name: str) -> Metric:
     """Read split, kind and direction off a metric's name, as far as it tells.
 
-    `train_loss`, `val/f1` and `validation_accuracy` tell all of them; `foo` tells nothing.
+    `train_loss`, `val/f1` and `validation_accuracy` tell all of them; `foo` tells nothing. Also
+    read as their libraries mean them: `metrics/mAP50-95(B)` and `lr/pg0` (Ultralytics), `lr-Adam`
+    (Lightning), `eval_rouge1` (Transformers).
     """
     words = [word for word in re.split(r"[^a-z0-9]+", name.lower()) if word]
     split = next((_SPLIT_WORDS[word] for word in words if word in _SPLIT_WORDS), "")
+    if not split and name.startswith("metrics/"):
+        split = "validation"
     joined = "_".join(words)
     if re.search(r"(^|_)grad(ient)?_norm($|_)", joined):
         return Metric(name, "", "gradient_norm", None)
     if joined in ("lr", "learning_rate") or joined.endswith("_learning_rate"):
         return Metric(name, "", "learning_rate", None)
-    falling = any(word in _FALLING for word in words)
-    rising = any(word in _RISING for word in words)
+    # A threshold or an n-gram's length follows the word: mAP50, rouge1.
+    known = {*words, *(word.rstrip("0123456789") for word in words)}
+    falling, rising = bool(known & _FALLING), bool(known & _RISING)
+    if words[:1] == ["lr"] and not falling and not rising:
+        return Metric(name, "", "learning_rate", None)
     if falling == rising:
         return Metric(name, cast(Split, split))
-    kind: Kind = "loss" if any(word in _LOSSES for word in words) else "metric"
+    kind: Kind = "loss" if known & _LOSSES else "metric"
     return Metric(name, cast(Split, split), kind, "minimize" if falling else "maximize")
 
 

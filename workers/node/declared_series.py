@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -46,6 +47,9 @@ def declared_series(
 def _declared(name: str, curve: Curve, assignment: TrialSpec | DueTrial) -> DeclaredSeries:
     metric = assignment.metrics.get(name) or guess(name)
     official = name == assignment.official_metric
+    if name == "loss" and name not in assignment.metrics and not official:
+        # Beside an official metric of another name, as Transformers and Keras log it.
+        metric = replace(metric, split="train")
     kind = MetricKind(metric.kind)
     direction = _direction(metric)
     if official:

@@ -47,6 +47,15 @@ def test_declared_kinds_stand_over_names_and_the_official_metric_is_a_validation
     assert found["val/f1"].direction is Direction.MAXIMIZE and not found["val/f1"].official
 
 
+def test_a_bare_loss_beside_the_official_metric_is_the_training_loss() -> None:
+    logged = {"loss": columns([2.0, 1.0]), "eval_loss": columns([2.1, 1.4]), "score": columns([0])}
+    splits = {each.name: each.split for each in declared_series(logged, assignment())}
+    assert splits == {"loss": "train", "eval_loss": "validation", "score": "validation"}
+    declared = assignment(loss=Metric("loss", "validation", "loss", "minimize"))
+    (found, *_) = declared_series(logged, declared)
+    assert found.split == "validation"
+
+
 def test_folds_smaller_budgets_and_the_machine_are_not_judged() -> None:
     series = {"score[fold=1]": columns([0.1]), "system/cpu_percent": columns([9.0])}
     assert declared_series(series, assignment()) == []
