@@ -64,7 +64,7 @@ lint: $(VENV)/.installed-all  ## Check style, types, migrations and the settings
 	BEHIND_TLS=1 $(BIN)/python manage.py check --deploy --fail-level WARNING
 
 # Those that replay published results take their folder as an argument.
-WITH_DATA := verdicts findings extrapolation
+WITH_DATA := verdicts findings findings_logs extrapolation
 
 bench: $(VENV)/.installed-all  ## Run every benchmark (make setup PEERS=1 first); DATA=folder for those that replay results.
 	@for file in benchmarks/*.py; do \
