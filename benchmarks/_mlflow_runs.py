@@ -10,6 +10,7 @@ from typing import Any
 from urllib.parse import urlencode, urlsplit
 
 START = 1_700_000_000_000  # ms since 1970
+IDLE_SECONDS = 2.0  # after which a server may have closed a connection
 PAGE = 25_000  # points of a page of a history, as MLflow's client asks for them
 
 
@@ -23,6 +24,7 @@ class Tracker:
         self._headers = {"Content-Type": "application/json"}
         if token:
             self._headers["Authorization"] = f"Bearer {token}"
+        self._answered = 0.0
         self.seconds: list[float] = []
 
     def post(self, call: str, **fields: Any) -> dict[str, Any]:
@@ -39,10 +41,13 @@ class Tracker:
 
     def _asked(self, method: str, call: str, body: bytes | None) -> dict[str, Any]:
         start = time.perf_counter()
+        if start > self._answered + IDLE_SECONDS:
+            self._connection.close()  # opened again by the request
         self._connection.request(method, self._path + call, body, self._headers)
         answer = self._connection.getresponse()
         text = answer.read()
-        self.seconds.append(time.perf_counter() - start)
+        self._answered = time.perf_counter()
+        self.seconds.append(self._answered - start)
         if answer.status != 200:
             raise RuntimeError(f"{call} answers {answer.status}: {text[:300]!r}")
         found: dict[str, Any] = json.loads(text)

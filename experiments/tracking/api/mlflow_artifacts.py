@@ -115,11 +115,30 @@ def _listed(place: _Place) -> list[dict[str, Any]]:
 def list_of_run(call: Call) -> dict[str, Any]:
     """Files and folders of a run, or of a folder of it, by their names within the run."""
     run = call.run()
-    folder = call.fields.text("path").strip("/")
-    root = f"mlflow-artifacts:/{run.experiment_id}/{run.run_id}/artifacts"
-    before = f"{folder}/" if folder else ""
-    files = [{**each, "path": f"{before}{each['path']}"} for each in _listed(_Place(run, folder))]
-    return {"root_uri": root, "files": files}
+    files = _below(run, "", call.fields.text("path"))
+    return {"root_uri": mlflow_runs.artifact_uri(run.experiment_id, run.run_id), "files": files}
+
+
+def list_of_model(call: Call) -> dict[str, Any]:
+    """Files and folders of a logged model, or of a folder of it, by their names within it."""
+    model = logged_models.find(call.token, call.slug, call.fields.text("model_id"))
+    run = mlflow_runs.find(call.token, call.slug, model.run_id)
+    files = _below(run, f"models/{model.key}/", call.fields.text("artifact_directory_path"))
+    return {"root_uri": model.shape["info"]["artifact_uri"], "files": files}
+
+
+def _below(run: FoundRun, root: str, folder: str) -> list[dict[str, Any]]:
+    """Files and folders directly below a folder of a run, by their names from `root` on.
+
+    Raises:
+        MlflowError: for a folder that leads out of the run.
+    """
+    parts = folder.strip("/").split("/") if folder.strip("/") else []
+    if {"", ".", ".."} & set(parts):
+        raise MlflowError("Invalid path")
+    before = "".join(f"{part}/" for part in parts)
+    files = _listed(_Place(run, f"{root}{before}".rstrip("/")))
+    return [{**each, "path": f"{before}{each['path']}"} for each in files]
 
 
 def delete(request: HttpRequest, call: Call, path: str) -> HttpResponseBase:
@@ -145,4 +164,7 @@ METHODS: Mapping[str, Callable[[HttpRequest, Call, str], HttpResponseBase]] = {
     "GET": read,
     "DELETE": delete,
 }
-ROUTES: Mapping[tuple[str, str], Handler] = {("GET", "artifacts/list"): list_of_run}
+ROUTES: Mapping[tuple[str, str], Handler] = {
+    ("GET", "artifacts/list"): list_of_run,
+    ("GET", "logged-models/*/artifacts/directories"): list_of_model,
+}

@@ -13,6 +13,7 @@ from experiments.tracking.queries import mlflow_experiments as queries
 from experiments.tracking.queries.mlflow_experiments import Experiment
 from experiments.tracking.services import mlflow_experiments as services
 
+MOST_SEARCHED = 20  # experiments whose datasets one call reads
 DEFAULT_IDS = ("", "0")  # of the experiment of programs that name none
 
 
@@ -137,12 +138,28 @@ def delete_tag(call: Call) -> None:
     services.delete_tag(access=access, experiment=found, key=call.fields.text("key", needed=True))
 
 
+def search_datasets(call: Call) -> dict[str, Any]:
+    """Names, digests and contexts of the datasets that runs of experiments have read."""
+    call.check_project()
+    named = call.fields.texts("experiment_ids")
+    if not named:
+        raise MlflowError("SearchDatasets request must specify at least one experiment_id.")
+    if len(named) > MOST_SEARCHED:
+        raise MlflowError(
+            f"SearchDatasets request cannot specify more than {MOST_SEARCHED} experiment_ids. "
+            f"Received {len(named)} experiment_ids."
+        )
+    found = queries.datasets(call.token, call.slug, call.experiment_ids())
+    return {"dataset_summaries": found}
+
+
 ROUTES: Mapping[tuple[str, str], Handler] = {
     ("POST", "experiments/create"): create,
     ("GET", "experiments/get"): get,
     ("GET", "experiments/get-by-name"): get_by_name,
     ("POST", "experiments/search"): search,
     ("GET", "experiments/search"): search,
+    ("POST", "experiments/search-datasets"): search_datasets,
     ("POST", "experiments/update"): update,
     ("POST", "experiments/delete"): delete,
     ("POST", "experiments/restore"): restore,

@@ -21,7 +21,9 @@ from experiments.tracking.services import logged_models as services
 from experiments.tracking.services import mlflow_runs as run_services
 from experiments.tracking.services.mlflow_runs import NewRun
 
-_PATH = re.compile(r"logged-models/(m-[0-9a-f]{1,40})(?:/(params|tags))?(?:/([^/]+))?")
+_PATH = re.compile(
+    r"logged-models/(m-[0-9a-f]{1,40})(?:/(params|tags|artifacts/directories))?(?:/([^/]+))?"
+)
 
 
 def route_of(path: str) -> tuple[str, dict[str, str]]:

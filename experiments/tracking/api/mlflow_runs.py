@@ -22,6 +22,7 @@ from experiments.tracking.services import mlflow_runs as services
 from experiments.tracking.services.mlflow_runs import ENDS, NewRun
 
 MOST_POINTS = 25_000  # of a page of a history
+_INT64 = 2**63 - 1
 MOST_RUNS = 100  # of one request for histories
 _STATUSES = (*ENDS, "RUNNING", "SCHEDULED")
 _DATASET = {"name": 500, "digest": 36, "source_type": 200, "source": 65_535,
@@ -113,6 +114,8 @@ def search(call: Call) -> dict[str, Any]:
 
 def log_inputs(call: Call) -> None:
     call.fields.run_id()
+    if not call.fields.items("datasets") and not call.fields.items("models"):
+        raise missing("datasets")
     datasets = []
     for index, each in enumerate(call.fields.items("datasets")):
         dataset = each.get("dataset")
@@ -143,6 +146,28 @@ def get_history(call: Call) -> dict[str, Any]:
     return answer | (next_page(offset + most) if len(points) > offset + most else {})
 
 
+def get_history_bulk(call: Call) -> dict[str, Any]:
+    """Whole histories of several runs, in the order of their ids."""
+    named = call.fields.texts("run_id")
+    if not named:
+        raise MlflowError("GetMetricHistoryBulk request must specify at least one run_id.")
+    if len(named) > MOST_RUNS:
+        raise MlflowError(
+            f"GetMetricHistoryBulk request cannot specify more than {MOST_RUNS} run_ids. "
+            f"Received {len(named)} run_ids."
+        )
+    key = call.fields.text("metric_key")
+    if not key:
+        raise MlflowError("GetMetricHistoryBulk request must specify a metric_key.")
+    most = min(call.fields.within("max_results", 1, _INT64, MOST_POINTS), MOST_POINTS)
+    points: list[dict[str, Any]] = []
+    for run_id in sorted(set(named)):
+        run = mlflow_runs.find(call.token, call.slug, run_id)
+        history = mlflow_runs.history(run, key)[: most - len(points)]
+        points += [{**point, "run_id": run_id} for point in _points(key, history)]
+    return {"metrics": points}
+
+
 def _points(key: str, points: Sequence[tuple[int, int, float]]) -> list[dict[str, Any]]:
     number = mlflow_runs.number
     return [
@@ -167,9 +192,14 @@ def get_history_bulk_interval(call: Call) -> dict[str, Any]:
         raise MlflowError(f"max_results must be between 1 and 2500, but received {most}.")
     first, last = call.fields.whole("start_step"), call.fields.whole("end_step")
     if (first is None) != (last is None):
-        raise MlflowError("If either start step or end step are specified, both must be.")
+        raise MlflowError(
+            "If either start step or end step are specified, both must be specified."
+        )
     if first is not None and last is not None and first > last:
-        raise MlflowError("end_step must be greater than start_step.")
+        raise MlflowError(
+            "end_step must be greater than start_step. "
+            f"Found start_step={first} and end_step={last}."
+        )
     steps = None if first is None or last is None else (first, last)
     histories = {
         run_id: mlflow_runs.history(
@@ -215,5 +245,6 @@ ROUTES: Mapping[tuple[str, str], Handler] = {
     ("POST", "runs/search"): search,
     ("POST", "runs/log-inputs"): log_inputs,
     ("GET", "metrics/get-history"): get_history,
+    ("GET", "metrics/get-history-bulk"): get_history_bulk,
     ("GET", "metrics/get-history-bulk-interval"): get_history_bulk_interval,
 }

@@ -10,7 +10,7 @@ from django.db.models import Case, F, OuterRef, Q, QuerySet, Subquery, TextField
 from django.db.models.expressions import Combinable, OrderBy
 from django.db.models.functions import Coalesce, Concat
 
-from experiments.models import ApiToken, Project, Study
+from experiments.models import ApiToken, Project, RunDataset, Study
 from experiments.models import Experiment as Experiment
 from experiments.models.experiment import OUTSIDE
 from experiments.models.project import Role
@@ -39,6 +39,7 @@ JOIN experiments_project p ON p.id = e.project_id
 LEFT JOIN experiments_membership m ON m.project_id = p.id AND m.user_id = %s
 WHERE e.id = %s AND e.sampler = %s
 """
+MOST_DATASETS = 1000  # of one search
 FALLBACK = "mlflow"  # project of experiments whose name begins with none, at the bare address
 
 
@@ -195,6 +196,22 @@ def search(
     page = rows.select_related("project").order_by(*orders, "pk")
     found = list(page[offset : offset + most + 1])
     return [*found[:most]], len(found) > most
+
+
+def datasets(token: ApiToken, slug: str, experiment_ids: Sequence[int]) -> list[dict[str, Any]]:
+    """Datasets that runs of experiments have read, each once an experiment and context."""
+    rows = RunDataset.objects.filter(
+        trial__study__experiment__in=opened(token, slug).filter(pk__in=experiment_ids),
+        trial__study__deleted_at__isnull=True,
+    )
+    found = rows.values_list("trial__study__experiment_id", "name", "digest", "context")
+    return [
+        {"experiment_id": str(experiment), "name": name, "digest": digest}
+        | ({"context": context} if context else {})
+        for experiment, name, digest, context in found.order_by(
+            "trial__study__experiment_id", "name", "digest", "context"
+        ).distinct()[:MOST_DATASETS]
+    ]
 
 
 _TIMES = {"creation_time": "created_at", "last_update_time": "active_at"}

@@ -379,6 +379,53 @@ def test_datasets_are_kept_shown_and_searched(tracker: Tracker) -> None:
     assert json.loads(configuration.document)["data"] == {"digits": "abc"}
 
 
+def test_datasets_of_experiments_are_listed_once_for_whoever_may_see_them(
+    tracker: Tracker,
+) -> None:
+    key = tracker.experiment()
+    dataset = {"name": "digits", "digest": "abc", "source_type": "local", "source": "{}"}
+    tags = [{"key": "mlflow.data.context", "value": "training"}]
+    for _ in range(2):
+        run = tracker.run(key)
+        tracker.post("runs/log-inputs", run_id=run, datasets=[{"dataset": dataset, "tags": tags}])
+    found = tracker.post("experiments/search-datasets", experiment_ids=[key])
+    summary = {"experiment_id": key, "name": "digits", "digest": "abc", "context": "training"}
+    assert found == {"dataset_summaries": [summary]}
+    assert Tracker("dan", "").post("experiments/search-datasets", experiment_ids=[key]) == {
+        "dataset_summaries": []
+    }
+    for named, words in (([], "at least one experiment_id"), (["1"] * 21, "more than 20")):
+        refused = tracker.refused("experiments/search-datasets", experiment_ids=named)
+        assert refused[:2] == (400, "INVALID_PARAMETER_VALUE") and words in refused[2]
+    assert "parameter 'datasets'" in tracker.refused("runs/log-inputs", run_id=run)[2]
+
+
+def test_histories_of_several_runs_come_in_the_order_of_their_ids(tracker: Tracker) -> None:
+    key = tracker.experiment()
+    runs = sorted(tracker.run(key) for _ in range(2))
+    for run in runs:
+        tracker.log(run, "loss", 3, 2, 1)
+    ask = {"method": "GET", "metric_key": "loss"}
+    found = tracker.get("metrics/get-history-bulk", run_id=runs[::-1], metric_key="loss")
+    assert [(each["run_id"], each["value"]) for each in found["metrics"]] == [
+        (run, value) for run in runs for value in (3, 2, 1)
+    ]
+    few = tracker.get("metrics/get-history-bulk", run_id=runs, metric_key="loss", max_results=4)[
+        "metrics"
+    ]
+    assert few == found["metrics"][:4]
+    for fields, words in (
+        (ask, "at least one run_id"),
+        ({**ask, "run_id": ["1"] * 101}, "more than 100 run_ids"),
+        ({"method": "GET", "run_id": runs}, "must specify a metric_key"),
+        ({**ask, "run_id": runs, "max_results": 0}, "at least 1"),
+    ):
+        status, code, message = tracker.refused("metrics/get-history-bulk", **fields)
+        assert (status, code) == (400, "INVALID_PARAMETER_VALUE") and words in message
+    stranger = Tracker("dan", "")
+    assert stranger.refused("metrics/get-history-bulk", run_id=runs, **ask)[0] == 404
+
+
 def test_test_scores_are_sealed_where_the_project_seals_them(tracker: Tracker) -> None:
     run = tracker.run(tracker.experiment())
     tracker.log(run, "test_accuracy", 0.7)

@@ -72,6 +72,9 @@ def test_files_come_back_as_they_were_sent_in_folders(tracker: Tracker, run: str
     assert named["root_uri"] == f"mlflow-artifacts:{place(run)}"
     assert [each["path"] for each in named["files"]] == ["folder/b c.bin", "folder/sub"]
     assert len(tracker.get("artifacts/list", run_id=run)["files"]) == 2
+    for path in ("../a", "folder/../..", "./a", "a//b"):
+        refused = tracker.refused("artifacts/list", method="GET", run_id=run, path=path)
+        assert refused == (400, "INVALID_PARAMETER_VALUE", "Invalid path")
     kinds = dict(Artifact.objects.values_list("name", "kind"))
     assert kinds == {"a.txt": "text", "folder/b c.bin": "file", "folder/sub/d.png": "image"}
 
@@ -155,7 +158,16 @@ def test_a_logged_model_is_announced_filled_completed_and_found(
     assert made["status"] == "LOGGED_MODEL_PENDING" and made["source_run_id"] == run
     address = "/" + made["artifact_uri"].partition("mlflow-artifacts:/")[2]
     assert asked(tracker, "PUT", f"{address}/MLmodel", b"flavors: {}").status_code == 200
-    assert [each["path"] for each in listed(tracker, address)] == ["MLmodel"]
+    assert asked(tracker, "PUT", f"{address}/code/a.py", b"").status_code == 200
+    assert [each["path"] for each in listed(tracker, address)] == ["MLmodel", "code"]
+    folders = f"logged-models/{made['model_id']}/artifacts/directories"
+    assert tracker.get(folders)["root_uri"] == made["artifact_uri"]
+    assert [each["path"] for each in tracker.get(folders)["files"]] == ["MLmodel", "code"]
+    (code,) = tracker.get(folders, artifact_directory_path="code")["files"]
+    assert code == {"path": "code/a.py", "is_dir": False, "file_size": 0}
+    asking = {"method": "GET", "artifact_directory_path": "../.."}
+    assert tracker.refused(folders, **asking)[2] == "Invalid path"
+    assert Tracker("dan", "").refused(folders, method="GET")[0] == 404
     assert listed(tracker, place(run)) == []
     path = f"logged-models/{made['model_id']}"
     status, answer = patched(tracker, path, status="LOGGED_MODEL_READY")
