@@ -22,6 +22,7 @@ import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from http.client import HTTPException
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
@@ -133,6 +134,8 @@ def throughput(sides: list[Side], scale: float) -> Iterator[Row]:
             for place, load in enumerate(loads):
                 rates[place].append(of_call * load.rate(4 * scale))
         for place, load in enumerate(loads):
+            for error in load.errors[:1]:
+                print(f"{sides[place].address}: {error!r}", file=sys.stderr)
             wrong[place] = len(load.errors) + load.lost(max(1, of_call // 10))
         mine, theirs = _pair([statistics.median(each) for each in rates])
         met = None if theirs is None else mine >= 5 * theirs
@@ -172,7 +175,7 @@ class Load:
             try:
                 self._work(self._clients[place], self.runs[place], self.sent[place])
                 self.sent[place] += 1
-            except RuntimeError as error:
+            except (RuntimeError, OSError, HTTPException) as error:
                 self.errors.append(error)
 
     def lost(self, points: int) -> int:

@@ -133,8 +133,9 @@ def _below(run: FoundRun, root: str, folder: str) -> list[dict[str, Any]]:
     Raises:
         MlflowError: for a folder that leads out of the run.
     """
-    parts = folder.strip("/").split("/") if folder.strip("/") else []
-    if {"", ".", ".."} & set(parts):
+    parts = [part for part in folder.strip("/").split("/") if part != "."]
+    parts = [] if parts == [""] else parts
+    if {"", ".."} & set(parts):
         raise MlflowError("Invalid path")
     before = "".join(f"{part}/" for part in parts)
     files = _listed(_Place(run, f"{root}{before}".rstrip("/")))

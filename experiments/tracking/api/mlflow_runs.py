@@ -148,7 +148,8 @@ def get_history(call: Call) -> dict[str, Any]:
 
 def get_history_bulk(call: Call) -> dict[str, Any]:
     """Whole histories of several runs, in the order of their ids."""
-    named = call.fields.texts("run_id")
+    told = call.fields.entry.get("run_id")
+    named = [told] if isinstance(told, str) else call.fields.texts("run_id")
     if not named:
         raise MlflowError("GetMetricHistoryBulk request must specify at least one run_id.")
     if len(named) > MOST_RUNS:
@@ -214,9 +215,13 @@ def get_history_bulk_interval(call: Call) -> dict[str, Any]:
         "metrics": [
             {**point, "run_id": run_id}
             for run_id, points in histories.items()
-            for point in _points(key, [each for each in points if each[1] in wanted])
+            for point in _points(key, sorted((p for p in points if p[1] in wanted), key=_step))
         ]
     }
+
+
+def _step(point: tuple[int, int, float]) -> int:
+    return point[1]
 
 
 def _sampled(

@@ -192,7 +192,7 @@ def search(
     condition = filter_language.parse(filter_text)
     if condition is not None:
         rows = rows.filter(combined(condition, _compare))
-    orders = [_order(text) for text in order_by] or [F("active_at").desc()]
+    orders = [_order(text) for text in order_by] or [F("created_at").desc()]
     page = rows.select_related("project").order_by(*orders, "pk")
     found = list(page[offset : offset + most + 1])
     return [*found[:most]], len(found) > most

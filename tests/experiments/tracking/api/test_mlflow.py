@@ -410,6 +410,14 @@ def test_histories_of_several_runs_come_in_the_order_of_their_ids(tracker: Track
     assert [(each["run_id"], each["value"]) for each in found["metrics"]] == [
         (run, value) for run in runs for value in (3, 2, 1)
     ]
+    again = [{"key": "loss", "value": 0, "timestamp": START + 9, "step": step} for step in (0, 1)]
+    tracker.post("runs/log-batch", run_id=runs[1], metrics=again)
+    of_steps = tracker.get("metrics/get-history-bulk-interval", run_ids=runs[1], metric_key="loss")
+    assert [(each["step"], each["value"]) for each in of_steps["metrics"]] == [
+        (0, 3), (0, 0), (1, 2), (1, 0), (2, 1),
+    ]  # fmt: skip
+    one = tracker.get("metrics/get-history-bulk", run_id=runs[0], metric_key="loss")
+    assert one["metrics"] == found["metrics"][:3]
     few = tracker.get("metrics/get-history-bulk", run_id=runs, metric_key="loss", max_results=4)[
         "metrics"
     ]
