@@ -148,8 +148,8 @@ def get_history(call: Call) -> dict[str, Any]:
 
 def get_history_bulk(call: Call) -> dict[str, Any]:
     """Whole histories of several runs, in the order of their ids."""
-    told = call.fields.entry.get("run_id")
-    named = [told] if isinstance(told, str) else call.fields.texts("run_id")
+    value = call.fields.entry.get("run_id")
+    named = [value] if isinstance(value, str) else call.fields.texts("run_id")
     if not named:
         raise MlflowError("GetMetricHistoryBulk request must specify at least one run_id.")
     if len(named) > MOST_RUNS:
