@@ -9,7 +9,7 @@ from experiments.decisions.pages import baselines, champions, decide, decisions,
 from experiments.design.pages import space_rows
 from experiments.site.pages import experiments, jump, live, manual, projects, shared, zoom
 from experiments.team.pages import account, members, messages, tokens, webhooks
-from experiments.tracking.pages import first_run, links
+from experiments.tracking.pages import first_run, imports, links
 from experiments.trials.pages import (
     added_trials,
     artifacts,
@@ -63,6 +63,8 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("open/experiments/<int:experiment>/", links.open_experiment, name="open_experiment"),
     path("open/experiments/<int:experiment>/runs/<str:run>/", links.open_run, name="open_run"),
     path(P, projects.project_page, name="project"),
+    path(f"{P}import/", imports.import_page, name="import"),
+    path(f"{P}import/csv/", imports.import_csv, name="import_csv"),
     path(f"{P}first-run/live/", first_run.first_run_live, name="first_run_live"),
     path(f"{P}settings/", members.settings_page, name="project_settings"),
     path(f"{P}members/", members.members_page, name="members"),

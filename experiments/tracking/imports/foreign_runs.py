@@ -39,11 +39,15 @@ class UnreadableSource(VerdictError):
 class ReadOptions:
     """Choices of whoever imports, for formats that leave them open (CSV).
 
-    `parameters` and `metrics` name columns of that kind.
+    `parameters` and `metrics` name columns of that kind; `name` is that of a source whose path
+    tells none. `most_runs` and `most_cells` bound what a file of somebody else may hold.
     """
 
     parameters: Sequence[str] = ()
     metrics: Sequence[str] = ()
+    name: str = ""
+    most_runs: int | None = None
+    most_cells: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

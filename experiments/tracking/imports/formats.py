@@ -23,7 +23,7 @@ class Format:
 
 
 FORMATS = {
-    "csv": Format("a CSV file: one row a run, or one row a step of a run", "csv_file"),
+    "csv": Format("CSV: a file with one row a run, or one row a step of a run", "csv_file"),
     "mlflow": Format(
         "MLflow: a folder mlruns, sqlite:///mlflow.db or the http(s) address of a server",
         "mlflow",
@@ -46,6 +46,11 @@ FORMATS = {
         "Neptune: the folder that neptune-exporter wrote", "neptune", ("pyarrow",), "imports"
     ),
 }
+
+
+def title_of(name: str) -> str:
+    """The name of a format as people write it."""
+    return FORMATS[name].summary.partition(":")[0] if name in FORMATS else name
 
 
 def read(name: str, source: str, options: ReadOptions) -> ForeignRuns:

@@ -22,6 +22,7 @@ from experiments.models.project import Role
 from experiments.models.trial import TrialState
 from experiments.team.queries.access import Access
 from experiments.tracking.imports.foreign_runs import Curves, ForeignRun, ForeignRuns
+from experiments.tracking.imports.formats import title_of
 from experiments.tracking.run_texts import address_name
 from experiments.tracking.services import imported_runs
 from experiments.trials.lifecycle.services import outside_experiments, run_ends
@@ -78,7 +79,20 @@ def import_runs(
     options: ImportOptions,
     progress: Progress | None = None,
 ) -> ImportReport:
-    """Import every run of a source, some at a time; what was committed stays when it breaks off.
+    """Import every run of a source. Raises as `import_steps` does."""
+    report = ImportReport()
+    for done in import_steps(access=access, source=source, options=options, report=report):
+        if progress is not None:
+            progress(done)
+    return report
+
+
+def import_steps(
+    *, access: Access, source: ForeignRuns, options: ImportOptions, report: ImportReport
+) -> Iterator[int]:
+    """Import runs some at a time, telling the report; yields how many are done after each part.
+
+    What was committed stays when it breaks off, and nothing of the database is held in between.
 
     Raises:
         NotAllowed: when the user is not an editor of the project.
@@ -89,17 +103,14 @@ def import_runs(
     access.require(Role.EDITOR)
     if access.archived:
         raise VerdictError(f"{access.slug} is archived; restore it before importing.")
-    report = ImportReport()
     done, at_opening = 0, len(source.remarks)
     for name, part in _parts(access, source, options, report):
         with transaction.atomic():
             _write(access, name, part, options, report)
         done += len(part)
-        if progress is not None:
-            progress(done + report.unchanged)
+        yield done + report.unchanged
     for remark in source.remarks[at_opening:]:  # of what was found while reading
         report.leave_out(remark)
-    return report
 
 
 def _parts(
@@ -221,7 +232,7 @@ def _experiment(
             name=known,
             official_metric=metric,
             direction=direction,
-            goal=f"Runs imported from {options.format}.",
+            goal=f"Runs imported from {title_of(options.format)}.",
         ),
     )
     if metric and not experiment.official_metric:

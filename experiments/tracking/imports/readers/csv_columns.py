@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -24,6 +25,7 @@ _PREFIXES: Mapping[str, tuple[str, ...]] = {
     "metric": ("metrics.", "metric."),
     "tag": ("tags.", "user_attrs_"),
 }
+MOST_COLUMNS = 2000
 _LEFT_OUT = ("", "experiment_id", "artifact_uri", "duration", "seconds")
 
 
@@ -71,11 +73,16 @@ def columns_of(source: str, headers: Sequence[str], options: ReadOptions) -> Col
 
 
 def _check(source: str, headers: Sequence[str], options: ReadOptions) -> None:
-    twice = next((each for each in headers if each and headers.count(each) > 1), None)
+    if len(headers) > MOST_COLUMNS:
+        raise UnreadableSource.at(
+            source, "line 1", f"{len(headers):,} columns; at most {MOST_COLUMNS:,} are read"
+        )
+    counts = Counter(headers)
+    twice = next((each for each, count in counts.items() if each and count > 1), None)
     if twice is not None:
         raise UnreadableSource.at(source, "line 1", f"the column {twice:.100} stands twice")
     for name in (*options.parameters, *options.metrics):
-        if name not in headers:
+        if name not in counts:
             listed = ", ".join(headers)
             raise UnreadableSource.at(
                 source, "line 1", f"there is no column {name:.100}; there are {listed:.500}"

@@ -9,8 +9,9 @@ import json
 import math
 from array import array
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -47,6 +48,7 @@ _STATES: Mapping[str, ForeignState] = {
     "waiting": "running",
 }
 _LONGEST_CELL = 1_000_000
+_BY_COMMAND = "; import a larger file by the command `verdict import csv`"
 _MISSING = ("", "none", "null", "n/a")
 Row = Sequence[str]
 
@@ -58,16 +60,17 @@ def read(source: str, options: ReadOptions) -> ForeignRuns:
         UnreadableSource: naming the line.
     """
     path = Path(source)
-    rows = _rows(path)
+    name = options.name or path.name
+    rows = _rows(path, name)
     headers = [header.strip() for header in next(rows, (1, []))[1]]
     if not headers:
-        raise UnreadableSource.at(path.name, "line 1", "the file is empty")
-    columns = columns_of(path.name, headers, options)
-    reader = _Reader(path, columns)
+        raise UnreadableSource.at(name, "line 1", "the file is empty")
+    columns = columns_of(name, headers, options)
+    reader = _Reader(name, columns, options)
     runs = reader.runs_of_steps(rows) if columns.has_steps else reader.runs_of_rows(rows)
     if not runs:
-        raise UnreadableSource.at(path.name, "line 2", "there is no row below the headers")
-    return ForeignRuns(path.stem, iter(runs), len(runs), _remarks(columns))
+        raise UnreadableSource.at(name, "line 2", "there is no row below the headers")
+    return ForeignRuns(reader.stem, iter(runs), len(runs), _remarks(columns))
 
 
 def _remarks(columns: Columns) -> list[str]:
@@ -75,7 +78,7 @@ def _remarks(columns: Columns) -> list[str]:
     return [f"{kind}: {', '.join(names)}" for kind, names in kinds.items() if names]
 
 
-def _rows(path: Path) -> Iterator[tuple[int, Row]]:
+def _rows(path: Path, name: str) -> Iterator[tuple[int, Row]]:
     """Line number and cells of each row that is not empty.
 
     Raises:
@@ -97,17 +100,17 @@ def _rows(path: Path) -> Iterator[tuple[int, Row]]:
                 width = width or len(row)
                 if len(row) != width:
                     raise UnreadableSource.at(
-                        path.name, f"line {line}", f"{len(row)} cells under {width} headers"
+                        name, f"line {line}", f"{len(row)} cells under {width} headers"
                     )
                 yield line, row
     except UnicodeDecodeError as error:
         raise UnreadableSource.at(
-            path.name, f"after line {line}", f"no UTF-8 text ({error.reason}); save it as UTF-8"
+            name, f"after line {line}", f"no UTF-8 text ({error.reason}); save it as UTF-8"
         ) from None
     except csv.Error as error:
-        raise UnreadableSource.at(path.name, f"line {line + 1}", f"no CSV ({error})") from None
+        raise UnreadableSource.at(name, f"line {line + 1}", f"no CSV ({error})") from None
     except OSError as error:
-        raise UnreadableSource.at(path.name, "", error.strerror or str(error)) from None
+        raise UnreadableSource.at(name, "", error.strerror or str(error)) from None
 
 
 @dataclass(slots=True)
@@ -127,13 +130,32 @@ class _Open:
         values.append(value)
         times.append(time)
 
+    def curves(self) -> Curves:
+        return {name: _columns_of(*points) for name, points in self.points.items()}
+
 
 class _Reader:
     """Rows of one file as runs; errors name the line."""
 
-    def __init__(self, path: Path, columns: Columns) -> None:
-        self._path = path
+    def __init__(self, name: str, columns: Columns, options: ReadOptions) -> None:
+        self._name = name
         self._columns = columns
+        self._most_runs = options.most_runs
+        self._most_cells = options.most_cells
+        self._cells = 0
+
+    @property
+    def stem(self) -> str:
+        """The file's name without its suffix."""
+        return Path(self._name).stem
+
+    def _count(self, line: int, runs: int) -> None:
+        """Count a row, and refuse one beyond the bounds."""
+        self._cells += len(self._columns.headers)
+        if self._most_runs is not None and runs > self._most_runs:
+            raise self._bad(line, f"more than {self._most_runs:,} runs{_BY_COMMAND}")
+        if self._most_cells is not None and self._cells > self._most_cells:
+            raise self._bad(line, f"more than {self._most_cells:,} cells{_BY_COMMAND}")
 
     def runs_of_rows(self, rows: Iterator[tuple[int, Row]]) -> list[ForeignRun]:
         """Runs of a file with one row a run."""
@@ -141,6 +163,7 @@ class _Reader:
         lines: dict[str, int] = {}
         found = []
         for line, row in rows:
+            self._count(line, len(found) + 1)
             parameters = self._texts(row, self._columns.parameters)
             key = self._cell(row, "key")
             if key and key in lines:
@@ -150,13 +173,16 @@ class _Reader:
                 key = _digest(parameters)
                 seen[key] += 1
                 key = f"{key}-{seen[key]}"
-            found.append(self._run(line, row, key, parameters, self._single_points(line, row)))
+            self._single_points(line, row)  # a bad cell is told before anything is imported
+            points = partial(self._single_points, line, row)
+            found.append(self._run(line, row, key, parameters, points))
         return found
 
     def runs_of_steps(self, rows: Iterator[tuple[int, Row]]) -> list[ForeignRun]:
         """Runs of a file with one row a step; without a column that names the run it is one."""
         opened: dict[str, _Open] = {}
         for line, row in rows:
+            self._count(line, len(opened))
             key = self._cell(row, "key") or self._cell(row, "name") or "run"
             run = opened.get(key)
             if run is None:
@@ -176,13 +202,18 @@ class _Reader:
                 run.last,
                 key,
                 self._texts(run.row, self._columns.parameters),
-                {name: _columns_of(*points) for name, points in run.points.items()},
+                run.curves,
             )
             for key, run in opened.items()
         ]
 
     def _run(
-        self, line: int, row: Row, key: str, parameters: dict[str, str], curves: Curves
+        self,
+        line: int,
+        row: Row,
+        key: str,
+        parameters: dict[str, str],
+        curves: Callable[[], Curves],
     ) -> ForeignRun:
         state = self._cell(row, "state").lower().removeprefix("trialstate.")
         if state not in _STATES:
@@ -191,12 +222,12 @@ class _Reader:
         single = self._columns.has_steps and not {"key", "name"} & set(self._columns.fields)
         return ForeignRun(
             key=key,
-            name=self._cell(row, "name") or (self._path.stem if single else ""),
+            name=self._cell(row, "name") or (self.stem if single else ""),
             experiment=self._cell(row, "experiment"),
             state=_STATES[state],
             parameters=parameters,
             tags=self._texts(row, self._columns.tags),
-            curves=lambda: curves,
+            curves=curves,
             started_at=self._moment(line, row, "started_at"),
             finished_at=self._moment(line, row, "finished_at"),
         )
@@ -251,7 +282,7 @@ class _Reader:
             ) from None
 
     def _bad(self, line: int, message: str, where: str = "") -> UnreadableSource:
-        return UnreadableSource.at(self._path.name, f"line {line}{where}", message)
+        return UnreadableSource.at(self._name, f"line {line}{where}", message)
 
 
 def _columns_of(steps: array[float], values: array[float], times: array[int]) -> SeriesColumns:

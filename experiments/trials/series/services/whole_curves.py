@@ -15,6 +15,7 @@ from experiments.trials.series.services.metric_summaries import summary_statemen
 from experiments.trials.series.services.series import ROW_POINTS
 
 _MOST_NAMES = 1000  # of one row
+_MOST_SUMMARIES = 500  # of one statement: SQLite takes 32,766 values
 
 
 def write(
@@ -51,11 +52,18 @@ def write(
             )
         )
     SeriesBatch.objects.bulk_create(rows)
-    statements = summary_statements(
-        trial_id, columns, official_metric=official_metric, direction=direction
-    )
-    if statements:
-        execute_batch(*statements)
+    names = list(columns)
+    official = {name: columns[name] for name in names if name == official_metric}
+    for first in range(0, len(names), _MOST_SUMMARIES):
+        part = {name: columns[name] for name in names[first : first + _MOST_SUMMARIES]}
+        execute_batch(
+            *summary_statements(
+                trial_id,
+                {**part, **official},  # values at its best step need it
+                official_metric=official_metric,
+                direction=direction,
+            )
+        )
 
 
 def _parts(columns: Mapping[str, SeriesColumns]) -> Iterator[dict[str, SeriesColumns]]:
