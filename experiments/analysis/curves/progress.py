@@ -246,7 +246,7 @@ def _improving(end: Ending, undecayed: bool) -> Diagnosis:
 
 def _saturated(end: Ending) -> Diagnosis:
     detail = (
-        f"It came within {figure(end.noise, 2)} of its best after "
+        f"It came to its best, within one evaluation's noise ({figure(end.noise, 2)}), after "
         f"{share(end.settled_share)} of the run and stayed."
     )
     if end.saturated and not end.improving:
