@@ -30,18 +30,22 @@ from experiments.tracking.imports.readers.sqlite_file import open_readonly, tabl
 
 TABLES = {"experiments", "runs", "metrics", "params", "tags"}
 _RUNS = """
-    SELECT run_uuid, runs.name, status, start_time, end_time, user_id, artifact_uri,
-           experiments.name, experiments.experiment_id
+    SELECT CAST(run_uuid AS TEXT), CAST(runs.name AS TEXT), CAST(status AS TEXT),
+           CAST(start_time AS INTEGER), CAST(end_time AS INTEGER), CAST(user_id AS TEXT),
+           CAST(artifact_uri AS TEXT), CAST(experiments.name AS TEXT), experiments.experiment_id
     FROM runs JOIN experiments ON experiments.experiment_id = runs.experiment_id
     WHERE runs.lifecycle_stage = 'active' AND experiments.lifecycle_stage = 'active'
     ORDER BY experiments.experiment_id, start_time, run_uuid
 """
+_PARENTS = "SELECT CAST(run_uuid AS TEXT), CAST(value AS TEXT) FROM tags WHERE key = ?"
 _LEFT_OUT = """
     SELECT count(*) FROM runs JOIN experiments ON experiments.experiment_id = runs.experiment_id
     WHERE NOT (runs.lifecycle_stage = 'active' AND experiments.lifecycle_stage = 'active')
 """
 _POINTS = """
-    SELECT key, step, value, timestamp, is_nan FROM metrics WHERE run_uuid = ? ORDER BY rowid
+    SELECT CAST(key AS TEXT), CAST(step AS INTEGER), CAST(value AS REAL),
+           CAST(coalesce(timestamp, 0) AS INTEGER), is_nan
+    FROM metrics WHERE run_uuid = ? ORDER BY rowid
 """
 
 
@@ -76,7 +80,7 @@ def read_database(path: Path) -> ForeignRuns:
             )
         rows = _rows(connection)
         remarks = _remarks(connection)
-    except (sqlite3.Error, TypeError) as error:
+    except (sqlite3.Error, TypeError, ValueError) as error:
         raise UnreadableSource.at(str(path), "", f"SQLite cannot read it: {error}.") from None
     runs = _runs(connection, path, rows, remarks)
     return ForeignRuns(path.stem, runs, len(rows), remarks)
@@ -84,7 +88,9 @@ def read_database(path: Path) -> ForeignRuns:
 
 def _rows(connection: sqlite3.Connection) -> list[_Row]:
     parents = dict(
-        connection.execute("SELECT run_uuid, value FROM tags WHERE key = ?", (PARENT,)).fetchall()
+        connection.execute(
+            "SELECT run_uuid, CAST(value AS TEXT) FROM tags WHERE key = ?", (PARENT,)
+        ).fetchall()
     )
     found = [_Row(*(*row, parents.get(row[0], ""))) for row in connection.execute(_RUNS)]
     return parents_first(found, lambda row: row.run_id, lambda row: row.parent)
@@ -102,7 +108,7 @@ def _runs(
         for number, row in enumerate(rows):
             try:
                 run = _run(connection, path, row)
-            except (sqlite3.Error, TypeError) as error:
+            except (sqlite3.Error, TypeError, ValueError) as error:
                 remarks.append(f"{len(rows) - number} runs cannot be read: SQLite says {error}.")
                 return
             yield run.foreign()

@@ -65,7 +65,7 @@ def read_folder(folder: Path) -> ForeignRuns:
         if meta.get("lifecycle_stage", "active") != "active":
             deleted += 1
             continue
-        places += _places(path, str(meta.get("name", path.name)))
+        places += _places(path, _text(meta.get("name")) or path.name)
     if deleted or (root / ".trash").is_dir():
         remarks.append("Deleted experiments are left out.")
     ordered = parents_first(places, lambda place: place.folder.name, lambda place: place.parent)
@@ -115,7 +115,7 @@ def _run(place: _Place, meta: dict[str, object]) -> MLflowRun:
     left_out: list[str] = []
     values = [list(files_below(folder / part)) for part in ("params", "tags", "metrics")]
     files = artifacts_below(folder / "artifacts", left_out)
-    address = str(meta.get("artifact_uri", ""))
+    address = _text(meta.get("artifact_uri"))
     if not files and "://" in address and not address.startswith("file:"):
         left_out.append(f"files at {address}")
     if meta.get("broken"):
@@ -124,12 +124,12 @@ def _run(place: _Place, meta: dict[str, object]) -> MLflowRun:
     every = [file.path for part in (*values, files) for file in part]
     return MLflowRun(
         run_id=folder.name,
-        name=str(meta.get("run_name") or ""),
+        name=_text(meta.get("run_name")),
         experiment=place.experiment,
-        status=STATE_NUMBERS.get(status, "") if isinstance(status, int) else str(status),
+        status=STATE_NUMBERS.get(status, "") if isinstance(status, int) else _text(status),
         start_ms=_whole(meta.get("start_time")),
         end_ms=_whole(meta.get("end_time")),
-        user=str(meta.get("user_id") or ""),
+        user=_text(meta.get("user_id")),
         parameters={file.name: _value(file.path) for file in values[0]},
         tags={file.name: _value(file.path) for file in values[1]},
         curves=lambda: _curves(folder / "metrics", left_out),
@@ -137,6 +137,11 @@ def _run(place: _Place, meta: dict[str, object]) -> MLflowRun:
         stamp=stamp_of([folder / META, *every]),
         left_out=left_out,
     )
+
+
+def _text(value: object) -> str:
+    """A text or a number of a file's; nothing else, whose text may be longer than memory."""
+    return str(value) if isinstance(value, (str, int, float)) else ""
 
 
 def _whole(value: object) -> int | None:

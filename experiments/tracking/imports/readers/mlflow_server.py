@@ -12,6 +12,7 @@ import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from typing import Any
 from urllib.parse import urlencode, urlsplit
 
@@ -79,20 +80,21 @@ class _Server:
             content = answer.read(_MAX_ANSWER_BYTES + 1, decode_content=True)
             answer.release_conn()
         except urllib3.exceptions.HTTPError as error:
-            raise self._error(f"The server does not answer: {error}.") from None
+            raise self.error(f"The server does not answer: {error}.") from None
         if answer.status != 200:
-            raise self._error(_refusal(answer.status, answer.headers.get("Location", ""), content))
+            raise self.error(_refusal(answer.status, answer.headers.get("Location", ""), content))
         if len(content) > _MAX_ANSWER_BYTES:
-            raise self._error("Its answer is too long.")
+            raise self.error("Its answer is too long.")
         try:
             found = json.loads(content)
         except ValueError:
             found = None
         if not isinstance(found, dict):
-            raise self._error("Its answer is no JSON object: this is no server of MLflow.")
+            raise self.error("Its answer is no JSON object: this is no server of MLflow.")
         return found
 
-    def _error(self, message: str) -> UnreadableSource:
+    def error(self, message: str) -> UnreadableSource:
+        """An error that names the server."""
         return UnreadableSource.at(self.address, "", message)
 
 
@@ -127,10 +129,21 @@ def read_server(address: str) -> ForeignRuns:
         UnreadableSource: when it does not answer, refuses access or is no server of MLflow.
     """
     server = _Server(address)
-    experiments = list(_pages(server, "experiments/search", "experiments", {"max_results": 1000}))
+    with _understood(server):
+        found = _pages(server, "experiments/search", "experiments", {"max_results": 1000})
+        experiments = [(str(each["experiment_id"]), str(each["name"])) for each in found]
     name = urlsplit(server.address).hostname or "mlflow"
     remarks = ["Files stay on the server: import its folder of artifacts to have them here."]
     return ForeignRuns(name, _runs(server, experiments), None, remarks)
+
+
+@contextmanager
+def _understood(server: _Server) -> Iterator[None]:
+    """Say that it is no answer of MLflow's where one has other parts."""
+    try:
+        yield
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError):
+        raise server.error("Its answer is none that MLflow gives.") from None
 
 
 def _pages(server: _Server, path: str, name: str, body: Json) -> Iterator[Json]:
@@ -144,18 +157,17 @@ def _pages(server: _Server, path: str, name: str, body: Json) -> Iterator[Json]:
             return
 
 
-def _runs(server: _Server, experiments: Sequence[Json]) -> Iterator[ForeignRun]:
-    for experiment in experiments:
+def _runs(server: _Server, experiments: Sequence[tuple[str, str]]) -> Iterator[ForeignRun]:
+    for experiment_id, name in experiments:
         body = {
-            "experiment_ids": [str(experiment["experiment_id"])],
+            "experiment_ids": [experiment_id],
             "run_view_type": "ACTIVE_ONLY",
             "max_results": _RUNS_A_PAGE,
             "order_by": ["attributes.start_time ASC"],
         }
-        found = [
-            _run(server, str(experiment["name"]), run)
-            for run in _pages(server, "runs/search", "runs", body)
-        ]
+        with _understood(server):
+            pages = _pages(server, "runs/search", "runs", body)
+            found = [_run(server, name, run) for run in pages]
         for run in parents_first(found, lambda run: run.run_id, lambda run: run.parent):
             yield run.foreign()
 
@@ -199,10 +211,10 @@ def _curve(server: _Server, run_id: str, name: str) -> SeriesColumns:
     fields = {"run_id": run_id, "metric_key": name, "max_results": str(_POINTS_A_PAGE)}
     while True:
         answer = server.get("metrics/get-history", fields)
-        for each in answer.get("metrics", ()):
-            points.steps.append(int(each.get("step", 0)))
-            points.values.append(value_of(float(each.get("value", 0.0))))
-            points.times_ms.append(int(each.get("timestamp", 0)))
+        with _understood(server):
+            for each in answer.get("metrics", ()):
+                value = value_of(float(each.get("value", 0.0)))
+                points.add(int(each.get("step", 0)), value, int(each.get("timestamp", 0)))
         token = answer.get("next_page_token")
         if not token:
             return points.columns()

@@ -39,7 +39,6 @@ from experiments.tracking.imports.readers.local_files import (
 from experiments.trials.series.series_encoding import SeriesColumns
 
 _PART = re.compile(r"(?P<run>.+)_part_\d+\.parquet")
-_NEEDED = {"project_id", "run_id", "attribute_path", "attribute_type", "step", "float_value"}
 _VALUES = {
     "float": "float_value",
     "int": "int_value",
@@ -52,14 +51,24 @@ _FILES = ("file", "file_series", "file_set", "artifact")
 _PARENT = "sys/forking/parent"
 _TAGS = ("sys/tags", "sys/group_tags")
 _OTHER_FIELDS = (*_TAGS, "sys/name", "sys/description", _PARENT)
-_COLUMNS = (
-    "attribute_path",
-    "attribute_type",
-    "step",
-    "timestamp",
-    "file_value",
-    *_VALUES.values(),
+_SCHEMA = pa.schema(
+    [
+        ("project_id", pa.string()),
+        ("run_id", pa.string()),
+        ("attribute_path", pa.string()),
+        ("attribute_type", pa.string()),
+        ("step", pa.decimal128(18, 6)),
+        ("timestamp", pa.timestamp("ms", tz="UTC")),
+        ("int_value", pa.int64()),
+        ("float_value", pa.float64()),
+        ("string_value", pa.string()),
+        ("bool_value", pa.bool_()),
+        ("datetime_value", pa.timestamp("ms", tz="UTC")),
+        ("string_set_value", pa.list_(pa.string())),
+        ("file_value", pa.struct([("path", pa.string())])),
+    ]
 )
+_NAMES = _SCHEMA.names[:4]
 
 
 @dataclass(slots=True)
@@ -102,15 +111,14 @@ def _exports(parts: Sequence[Path], remarks: list[str]) -> list[_Export]:
     found: dict[tuple[str, str], _Export] = {}
     for path in parts:
         try:
-            table = pq.read_table(
-                path, columns=["project_id", "run_id", "attribute_path", "string_value"]
-            )
-        except (pa.ArrowException, OSError) as error:
-            first = str(error).splitlines()[0][:200]
+            missing = set(_NAMES) - set(pq.read_schema(path).names)
+            if missing:
+                remarks.append(f"{path.name}: no export of Neptune, without {min(missing)}")
+                continue
+            table = pq.read_table(path, schema=_SCHEMA, columns=[*_NAMES, "string_value"])
+        except (pa.ArrowException, OSError, ValueError) as error:
+            first = str(error).partition("\n")[0][:200]
             remarks.append(f"{path.name}: it cannot be read ({first})")
-            continue
-        if not {"project_id", "run_id"} <= set(table.column_names):
-            remarks.append(f"{path.name}: it is no part of an export of Neptune")
             continue
         names = table.group_by(["project_id", "run_id"]).aggregate([]).to_pylist()
         for each in names:
@@ -129,23 +137,19 @@ def _runs(
     for export in exports:
         left_out: list[str] = []
         try:
-            tables = [_table(path, export) for path in export.parts]
-            table = pa.concat_tables(tables, promote_options="default")
-            yield _run(export, table, roots, left_out)
-        except (pa.ArrowException, OSError, ValueError) as error:
+            table = pa.concat_tables([_table(path, export) for path in export.parts])
+            run = _run(export, table, roots, left_out)
+        except (pa.ArrowException, OSError, ValueError, OverflowError) as error:
             remarks.append(f"run {export.run_id}: it cannot be read ({error})")
+            continue
+        yield run
 
 
 def _table(path: Path, export: _Export) -> Any:
     """The rows of one run in a part."""
-    known = set(pq.read_schema(path).names)
-    missing = _NEEDED - known
-    if missing:
-        raise ValueError(f"{path.name} has no column {min(missing)}")
-    columns = [name for name in _COLUMNS if name in known]
     if _PART.fullmatch(path.name):
-        return pq.read_table(path, columns=columns)
-    return pq.read_table(path, columns=columns, filters=[("run_id", "=", export.run_id)])
+        return pq.read_table(path, schema=_SCHEMA)
+    return pq.read_table(path, schema=_SCHEMA, filters=[("run_id", "=", export.run_id)])
 
 
 def _run(export: _Export, table: Any, roots: Sequence[Path], left_out: list[str]) -> ForeignRun:
@@ -215,12 +219,9 @@ def _curves(series: Any) -> Curves:
     rows: dict[str, list[int]] = defaultdict(list)
     for number, name in enumerate(series["attribute_path"].to_pylist()):
         rows[name].append(number)
-    values = np.asarray(pc.cast(series["float_value"], pa.float64()), dtype=np.float64)
+    values = np.asarray(series["float_value"], dtype=np.float64)
     steps = np.asarray(pc.cast(series["step"], pa.float64()), dtype=np.float64)
-    times = np.zeros(len(values), dtype=np.int64)
-    if "timestamp" in series.column_names:
-        stamps = pc.cast(series["timestamp"], pa.timestamp("ms"), safe=False)
-        times = np.asarray(pc.fill_null(pc.cast(stamps, pa.int64()), 0), dtype=np.int64)
+    times = np.asarray(pc.fill_null(pc.cast(series["timestamp"], pa.int64()), 0), dtype=np.int64)
     found: dict[str, SeriesColumns] = {}
     for name, numbers in rows.items():
         at = np.array(numbers)

@@ -204,8 +204,9 @@ class _Run:
         """Curves of numbers; a number that only the summary has is one point, at the last step."""
         step, time = self.last
         for name, value in summary.items():
-            if name not in self.points and isinstance(value, (int, float)) and name[0] != "_":
-                self.points[name].add(step, float(value), time)
+            if name not in self.points and isinstance(value, (int, float)) and name[:1] != "_":
+                number = _number(str(value).encode())
+                self.points[name].add(step, float(value) if number is None else number, time)
         media = tuple(f"{name}." for name in self.media)
         return {
             name: points.columns()
