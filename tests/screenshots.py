@@ -61,7 +61,15 @@ EVERY = {
     "control": f"{DIGITS}/experiments/weight-decay/control/",
     **{
         page: f"{DIGITS}/{page}/"
-        for page in ("champions", "members", "settings", "webhooks", "sharing", "batch-sizes")
+        for page in (
+            "champions",
+            "members",
+            "settings",
+            "webhooks",
+            "sharing",
+            "tokens",
+            "batch-sizes",
+        )
     },
     **{f"{page}-empty": f"{SPEECH}/{page}/" for page in ("baseline", "champions", "decisions")},
     "workers": "/workers/",

@@ -8,7 +8,7 @@ from experiments.models.finding import Finding, TrialReading
 from experiments.models.importance import ParameterImportance
 from experiments.models.invitation import CountedAttempt, Invitation
 from experiments.models.outside_run import LatestMetric, LoggedModel, RunDataset
-from experiments.models.project import Configuration, Membership, Project
+from experiments.models.project import Configuration, Membership, Project, ProjectChange
 from experiments.models.registered_model import ModelVersion, RegisteredModel
 from experiments.models.replication import Replication
 from experiments.models.runs_view import RunsView
@@ -40,6 +40,7 @@ __all__ = [
     "ObjectiveCheck",
     "ParameterImportance",
     "Project",
+    "ProjectChange",
     "Proposal",
     "PrunedDeliveries",
     "RegisteredModel",

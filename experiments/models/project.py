@@ -96,6 +96,22 @@ class Membership(models.Model):
         return f"{self.user_id} {self.role} of {self.project_id}"
 
 
+class ProjectChange(models.Model):
+    """An admin's change of a project: members, settings, links, archive. Only ever inserted."""
+
+    project = models.ForeignKey(Project, models.CASCADE, related_name="changes")
+    made_by = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, related_name="+")
+    made_by_name = models.CharField(max_length=150)  # as it was then
+    made_at = models.DateTimeField(auto_now_add=True)
+    text = models.CharField(max_length=1000)
+
+    class Meta:
+        ordering = ("-pk",)
+
+    def __str__(self) -> str:
+        return f"{self.made_by_name}: {self.text}"
+
+
 class Configuration(models.Model):
     """Identity of a training: objective, all parameters, schedule, code and data.
 

@@ -57,6 +57,7 @@ SECTIONS = {
     "workers": "pages#workers",
     "members": "pages#settings-of-a-project",
     "project_settings": "pages#settings-of-a-project",
+    "project_tokens": "pages#tokens",
     "sharing": "pages#shared-links",
     "webhooks": "deployments#webhooks",
     "account": "pages#account",

@@ -112,7 +112,7 @@ def _of_experiments(
 
 def _of_projects() -> Iterator[str]:
     rests = ("", "baseline/", "members/", "decisions/", "champions/", "webhooks/", "settings/",
-             "sharing/", "batch-sizes/", "experiments/new/", "import/")  # fmt: skip
+             "sharing/", "tokens/", "batch-sizes/", "experiments/new/", "import/")  # fmt: skip
     for slug in ("digits", "speech"):
         yield from (f"/projects/{slug}/{rest}" for rest in rests)
     yield "/projects/digits/decisions/1/"

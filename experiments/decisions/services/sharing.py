@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import secrets
 
+from django.db import transaction
 from django.utils import timezone
 
 from experiments.decisions.queries.shared_links import digest
@@ -13,6 +14,7 @@ from experiments.errors import Conflict, NotFound, Problem, VerdictError
 from experiments.models import Decision, Experiment, SharedLink
 from experiments.models.project import Role
 from experiments.team.queries.access import Access
+from experiments.team.services.changes import note
 
 
 def create(
@@ -40,14 +42,17 @@ def create(
     if scores_on_test(metric, declared):
         raise Conflict(f"The official metric, {metric}, is a test score: links show none.")
     secret = secrets.token_urlsafe(32)
-    link = SharedLink.objects.create(
-        project_id=access.project_id,
-        experiment=found,
-        decision=made,
-        prefix=secret[:6],
-        digest=digest(secret),
-        created_by=access.user,
-    )
+    with transaction.atomic():
+        link = SharedLink.objects.create(
+            project_id=access.project_id,
+            experiment=found,
+            decision=made,
+            prefix=secret[:6],
+            digest=digest(secret),
+            created_by=access.user,
+        )
+        shown = f"decision {decision}" if made else experiment
+        note(access, f"shared {shown} by the link {link.prefix}…")
     return link, secret
 
 
@@ -80,7 +85,10 @@ def revoke(*, access: Access, link_id: int) -> None:
         NotAllowed: for someone who is no admin of the project.
     """
     access.require(Role.ADMIN)
-    links = SharedLink.objects.filter(pk=link_id, project_id=access.project_id)
-    if not links.exists():
+    link = SharedLink.objects.filter(pk=link_id, project_id=access.project_id).first()
+    if link is None:
         raise NotFound(f"{access.slug} has no link {link_id}.")
-    links.filter(revoked_at__isnull=True).update(revoked_at=timezone.now())
+    with transaction.atomic():
+        working = SharedLink.objects.filter(pk=link.pk, revoked_at__isnull=True)
+        if working.update(revoked_at=timezone.now()):
+            note(access, f"revoked the link {link.prefix}…")

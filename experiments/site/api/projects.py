@@ -26,9 +26,7 @@ _ROW = schema_of(
     ProjectRow,
     without="under_way champions decided to_decide proposals can_decide log_problems",
 )
-_PROJECT = schema_of(
-    Access, "Project", without="user project_id archived", champion=Champion | None
-)
+_PROJECT = schema_of(Access, "Project", without="user project_id", champion=Champion | None)
 _CHAMPIONS = answer("Champions", targets=[schema_of(TargetChampions, also="current")])
 
 

@@ -22,7 +22,7 @@ from experiments.design.queries.experiments import (
 )
 from experiments.site.queries.projects import ProjectRow, inbox_of, lineage, list_projects
 from experiments.team.pages.access import in_project, whole_number
-from experiments.team.queries.access import Access
+from experiments.team.queries.access import Access, archived_projects
 from experiments.team.queries.first_runs import first_run
 from experiments.trials.table.queries.free_studies import newest_studies
 from experiments.verdict.queries.chain_check import log_problems
@@ -46,6 +46,7 @@ def projects_page(request: PersonRequest) -> HttpResponse:
     """Home: what waits for a decision, then every project with its champion."""
     rows = list_projects(request.user)
     context = {**_home(request, rows), "cursor": _mark(rows), "section": "projects"}
+    context["archived"] = archived_projects(request.user)
     return render(request, "projects/list.html", context)
 
 

@@ -14,7 +14,7 @@ from experiments.design.trial_names import parse_trial_name, trial_name
 from experiments.models import Decision, Experiment, ExperimentTag, Membership, Study, Trial
 from experiments.models.project import Role
 from experiments.models.trial import StudyKind
-from experiments.team.queries.access import ROLES, find_project, visible_projects
+from experiments.team.queries.access import ROLES, find_project, listed_projects
 
 MOST = 8  # of each kind
 MOST_READ = 60  # experiments whose parameters are read, memberships
@@ -52,9 +52,10 @@ _OF_PROJECT = (
     ("Members", "members", Role.VIEWER),
     ("Baseline", "baseline", Role.VIEWER),
     ("New experiment", "new_experiment", Role.EDITOR),
-    ("Settings: metric, sealing and reviews", "project_settings", Role.ADMIN),
+    ("Settings: metric, sealing, archive", "project_settings", Role.ADMIN),
     ("Sharing: read-only links", "sharing", Role.ADMIN),
     ("Webhooks and deliveries", "webhooks", Role.ADMIN),
+    ("Tokens of the project", "project_tokens", Role.ADMIN),
 )
 _OF_ANYBODY = (
     ("Home, inbox and projects", "projects"),
@@ -109,7 +110,7 @@ def _tags(user: User, words: list[str]) -> list[Place]:
     rows = (
         ExperimentTag.objects.filter(
             _all_in([word.removeprefix("#") for word in words], "name"),
-            experiment__project__in=visible_projects(user),
+            experiment__project__in=listed_projects(user),
             experiment__archived_at__isnull=True,
         )
         .values_list("name", "experiment__project__name", "experiment__project__slug")
@@ -124,7 +125,7 @@ def _parameters(user: User, words: list[str], project: str) -> list[Place]:
     rows = (
         Experiment.objects.filter(
             _all_in(words, "document"),
-            project__in=visible_projects(user),
+            project__in=listed_projects(user),
             archived_at__isnull=True,
             repeat_of__isnull=True,
         )
@@ -147,7 +148,7 @@ def _decided(user: User, words: list[str]) -> list[Place]:
     rows = (
         Decision.objects.filter(
             _all_in(words, "reason", "experiment__name", "decided_by_name", "choice"),
-            project__in=visible_projects(user),
+            project__in=listed_projects(user),
         )
         .select_related("project", "experiment")
         .defer("evidence")
@@ -161,8 +162,7 @@ def _people(user: User, words: list[str]) -> list[Place]:
     rows = (
         Membership.objects.filter(
             _all_in(words, "user__username", "user__first_name", "user__last_name"),
-            project__in=visible_projects(user),
-            project__archived_at__isnull=True,
+            project__in=listed_projects(user),
         )
         .select_related("user", "project")
         .order_by("user__username", "project__slug")
@@ -189,7 +189,7 @@ def _pages(user: User, words: list[str], project: str) -> list[Place]:
 
 
 def _projects(user: User, named: Q) -> list[Place]:
-    rows = visible_projects(user).filter(named, archived_at__isnull=True).order_by("name")[:MOST]
+    rows = listed_projects(user).filter(named).order_by("name")[:MOST]
     return [Place("project", row.name, row.slug, row.slug) for row in rows]
 
 
@@ -198,7 +198,7 @@ def _experiments(user: User, matching: Q, project: str) -> list[Place]:
     rows = (
         Experiment.objects.filter(
             matching,
-            project__in=visible_projects(user),
+            project__in=listed_projects(user),
             archived_at__isnull=True,
             repeat_of__isnull=True,
         )
@@ -231,7 +231,7 @@ def _trials(user: User, words: list[str], project: str, experiment: str) -> list
     if called is None or called.arm is None or not (names or experiment):
         return []
     rows = Experiment.objects.filter(
-        project__in=visible_projects(user), archived_at__isnull=True, repeat_of__isnull=True
+        project__in=listed_projects(user), archived_at__isnull=True, repeat_of__isnull=True
     )
     if names:
         for word in names:
@@ -284,7 +284,7 @@ def _decisions(user: User, word: str, project: str) -> list[Place]:
     if match is None:
         return []
     rows = Decision.objects.filter(
-        project__in=visible_projects(user), project__slug=project, sequence=int(match[1])
+        project__in=listed_projects(user), project__slug=project, sequence=int(match[1])
     ).select_related("project", "experiment")
     return [_decision(row) for row in rows]
 

@@ -21,7 +21,7 @@ from experiments.models.decision import CHAMPION_CHOICES, Choice
 from experiments.models.experiment import HAS_FAILED, ExperimentState
 from experiments.models.project import Role
 from experiments.models.trial import TrialState
-from experiments.team.queries.access import ROLES, visible_projects
+from experiments.team.queries.access import ROLES, listed_projects
 from experiments.verdict.queries.chain_check import check_logs
 from experiments.verdict.queries.current_champion import Champion, as_champion
 
@@ -181,8 +181,7 @@ def _of(user: User) -> QuerySet[WithAnnotations[Project, _Counts]]:
     """The projects with their counts and the person's role."""
     own = Membership.objects.filter(project=OuterRef("pk"), user_id=user.pk).values("role")[:1]
     return (
-        visible_projects(user)
-        .filter(archived_at__isnull=True)
+        listed_projects(user)
         .annotate(
             experiment_count=Count("experiments", distinct=True),
             running_count=Count(

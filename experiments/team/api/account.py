@@ -17,7 +17,9 @@ from experiments.web.requests import TokenRequest
 
 router = Router(tags=["account"])
 _WHO = answer("Who", username=str, project=str, scopes=list[str], expires_at=datetime | None)
-_TOKENS = answer("Tokens", tokens=[schema_of(TokenRow, also="state", scopes=list[str])])
+_TOKENS = answer(
+    "Tokens", tokens=[schema_of(TokenRow, without="owner", also="state", scopes=list[str])]
+)
 
 
 @router.get("", response={200: _WHO, **auth.READ_ERRORS})

@@ -12,14 +12,26 @@ from ninja import Field, Router, Status
 
 from experiments.team.api import auth
 from experiments.team.queries.access import Member, Membership, members
+from experiments.team.queries.changes import ChangeRow, changes_of
 from experiments.team.queries.invitations import OpenInvitation, open_invitations
-from experiments.team.services import invitations, projects
+from experiments.team.queries.tokens import TokenRow, tokens_for
+from experiments.team.services import invitations, projects, tokens
 from experiments.team.services import members as services
 from experiments.web import api_bodies
-from experiments.web.api_schemas import Strict, Text, answer, schema_of
+from experiments.web.api_schemas import (
+    PAGED,
+    PageNumber,
+    Strict,
+    Text,
+    answer,
+    paged,
+    schema_of,
+)
+from experiments.web.pagination import PageOf
 from experiments.web.requests import TokenRequest
 
 router = Router(tags=["members"])
+_TOKEN = schema_of(TokenRow, "ProjectToken", also="state", scopes=list[str])
 _MAY_BE_NULL = "smallest_gain"
 
 
@@ -147,6 +159,61 @@ def change_settings(request: TokenRequest, slug: str) -> Any:
         access=access,
         **current | changed,  # type: ignore[arg-type]
     )
+    return Status(204, None)
+
+
+@router.post("/{slug}/seal", response={204: None, **auth.WRITE_ERRORS})
+def seal_test_scores(request: TokenRequest, slug: str) -> Any:
+    """Seal the test scores of experiments that begin from now on; there is no way back."""
+    projects.seal(access=auth.administering(request, slug))
+    return Status(204, None)
+
+
+@router.post("/{slug}/archive", response={204: None, **auth.WRITE_ERRORS})
+def archive_project(request: TokenRequest, slug: str) -> Any:
+    """Take a project from lists, inbox and queue; what was recorded stays readable."""
+    projects.archive(access=auth.administering(request, slug))
+    return Status(204, None)
+
+
+@router.post("/{slug}/bring-back", response={204: None, **auth.WRITE_ERRORS})
+def bring_project_back(request: TokenRequest, slug: str) -> Any:
+    """List an archived project again."""
+    projects.bring_back(access=auth.administering(request, slug))
+    return Status(204, None)
+
+
+@router.get(
+    "/{slug}/changes",
+    response={200: answer("Changes", changes=[ChangeRow], **PAGED), **auth.WRITE_ERRORS},
+)
+def list_changes(request: TokenRequest, slug: str, page: PageNumber = 1) -> Any:
+    """Who changed what in the project, the newest first; for admins."""
+    access = auth.administering(request, slug, "read")
+    found = changes_of(access, PageOf(page, exact=True))
+    return {"changes": found.rows, **paged(found)}
+
+
+@router.get(
+    "/{slug}/tokens",
+    response={200: answer("ProjectTokens", tokens=[_TOKEN]), **auth.WRITE_ERRORS},
+)
+def list_project_tokens(request: TokenRequest, slug: str) -> Any:
+    """Everybody's tokens that open the project; for admins. An empty project means all of the
+    owner's."""
+    access = auth.administering(request, slug, "read")
+    return {
+        "tokens": [
+            asdict(row) | {"state": row.state, "scopes": row.scopes.split()}
+            for row in tokens_for(access)
+        ]
+    }
+
+
+@router.delete("/{slug}/tokens/{int:project_token}", response={204: None, **auth.WRITE_ERRORS})
+def revoke_project_token(request: TokenRequest, slug: str, project_token: int) -> Any:
+    """Make a token that was made for the project useless at once."""
+    tokens.revoke_in(access=auth.administering(request, slug), token_id=project_token)
     return Status(204, None)
 
 

@@ -18,7 +18,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from experiments.errors import NotAllowed, NotFound, VerdictError
-from experiments.team.pages.access import attempted, done, in_project
+from experiments.team.pages.access import attempted, done, in_project, whole_number
 from experiments.team.pages.member_forms import (
     AddMemberForm,
     InviteForm,
@@ -27,9 +27,11 @@ from experiments.team.pages.member_forms import (
     blame,
 )
 from experiments.team.queries.access import ROLES, Access, members, people_who_may, project_record
+from experiments.team.queries.changes import changes_of
 from experiments.team.queries.invitations import open_invitations
 from experiments.team.services import invitations, projects
 from experiments.team.services import members as services
+from experiments.web.pagination import PageOf
 from experiments.web.requests import PersonRequest
 
 Result = TypeVar("Result")
@@ -226,8 +228,33 @@ def settings_page(request: HttpRequest, access: Access) -> HttpResponse:
         "reviews": REVIEWS,
         "sealed": project_record(access).seals_test,
         "approvers": people_who_may(access.project_id, "approver"),
+        "page": changes_of(access, PageOf(whole_number(request.GET.get("page")))),
     }
     return render(request, "projects/settings.html", context, status=400 if form.errors else 200)
+
+
+@require_POST
+@in_project
+def seal_project(request: HttpRequest, access: Access) -> HttpResponse:
+    """Seal the test scores of later experiments."""
+    done(request, lambda: projects.seal(access=access), "Test scores of new experiments: sealed.")
+    return redirect("project_settings", access.slug)
+
+
+@require_POST
+@in_project
+def archive_project(request: HttpRequest, access: Access) -> HttpResponse:
+    """Take the project from lists, inbox and queue."""
+    done(request, lambda: projects.archive(access=access), f"{access.name} is archived.")
+    return redirect("project_settings", access.slug)
+
+
+@require_POST
+@in_project
+def bring_project_back(request: HttpRequest, access: Access) -> HttpResponse:
+    """List the project again."""
+    done(request, lambda: projects.bring_back(access=access), f"{access.name} is listed again.")
+    return redirect("project_settings", access.slug)
 
 
 @require_http_methods(["GET", "HEAD", "POST"])

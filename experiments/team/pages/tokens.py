@@ -7,16 +7,22 @@ import datetime as dt
 from django import forms
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
-from django.http import Http404, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.utils import timezone
 from django.views.decorators.cache import never_cache
-from django.views.decorators.http import require_http_methods, require_POST
+from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
-from experiments.errors import VerdictError
-from experiments.team.pages.access import explain, required
+from experiments.errors import NotAllowed, VerdictError
+from experiments.team.pages.access import explain, in_project, required
+from experiments.team.queries.access import Access
 from experiments.team.queries.first_runs import first_run
-from experiments.team.queries.tokens import project_for_token, project_slugs, tokens_of
+from experiments.team.queries.tokens import (
+    project_for_token,
+    project_slugs,
+    tokens_for,
+    tokens_of,
+)
 from experiments.team.services import tokens
 from experiments.web.requests import PersonRequest
 
@@ -84,6 +90,26 @@ def _make(request: PersonRequest, form: TokenForm) -> str:
         explain(request, error)
         return ""
     return secret
+
+
+@never_cache
+@require_safe
+@in_project
+def project_tokens_page(request: HttpRequest, access: Access) -> HttpResponse:
+    """Everybody's tokens that open the project."""
+    if not access.can_administer:
+        raise NotAllowed(f"Only an admin of {access.slug} sees these; your role is {access.role}.")
+    context = {"project": access, "section": "settings", "tokens": tokens_for(access)}
+    return render(request, "projects/tokens.html", context)
+
+
+@require_POST
+@in_project
+def revoke_project_token(request: HttpRequest, access: Access, token: int) -> HttpResponse:
+    """Make somebody's token for the project useless at once."""
+    revoked = tokens.revoke_in(access=access, token_id=token)
+    messages.success(request, f"The token {revoked.name} no longer works.")
+    return redirect("project_tokens", access.slug)
 
 
 @require_POST

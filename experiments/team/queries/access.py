@@ -32,7 +32,10 @@ class InProject(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """A project as one person meets it: found once a request, asked by every service."""
+    """A project as one person meets it: found once a request, asked by every service.
+
+    In one that is archived nobody edits or decides; admins still manage it.
+    """
 
     user: User
     project_id: int
@@ -60,6 +63,8 @@ class Access:
         """
         if record is not None and record.project_id != self.project_id:
             raise NotFound(f"{self.slug} has no such thing.")
+        if self.archived and role in (Role.EDITOR, Role.APPROVER):
+            raise NotAllowed(f"{self.slug} is archived; an admin can bring it back.")
         if not self._at_least(role):
             raise NotAllowed(
                 f"Only {_WHO[role]} of {self.slug} may do this; your role is {self.role}."
@@ -68,12 +73,12 @@ class Access:
     @property
     def can_edit(self) -> bool:
         """Create and run experiments, repeat over seeds, open test scores, dismiss findings."""
-        return self._at_least(Role.EDITOR)
+        return not self.archived and self._at_least(Role.EDITOR)
 
     @property
     def can_decide(self) -> bool:
         """Record decisions."""
-        return self._at_least(Role.APPROVER)
+        return not self.archived and self._at_least(Role.APPROVER)
 
     @property
     def can_administer(self) -> bool:
@@ -124,8 +129,19 @@ def project_record(access: Access) -> Project:
     return Project.objects.get(pk=access.project_id)
 
 
+def listed_projects(user: Person) -> QuerySet[Project]:
+    """Projects that lists show this person: those that are not archived."""
+    return visible_projects(user).filter(archived_at__isnull=True)
+
+
+def archived_projects(user: Person) -> tuple[tuple[str, str], ...]:
+    """Slug and name of the archived projects that this person may see."""
+    rows = visible_projects(user).filter(archived_at__isnull=False).order_by("slug")
+    return tuple(rows.values_list("slug", "name"))
+
+
 def visible_projects(user: Person) -> QuerySet[Project]:
-    """All projects that this person may see."""
+    """All projects that this person may see, archived ones too."""
     if not isinstance(user, User):
         return Project.objects.none()
     if user.is_superuser:

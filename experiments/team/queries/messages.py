@@ -11,7 +11,7 @@ from django.contrib.auth.models import User
 
 from experiments.models import Delivery, MessageChoice, PrunedDeliveries, Webhook
 from experiments.models.webhook import EventKind, WebhookKind
-from experiments.team.queries.access import Access, visible_projects
+from experiments.team.queries.access import Access, listed_projects
 from experiments.web.pagination import FIRST_PAGE, Page, PageOf, page_bounds
 
 EVENTS: dict[str, str] = {
@@ -112,7 +112,7 @@ def choices_of(user: User) -> tuple[ProjectChoice, ...]:
     """Every project that a person may see, with their choices."""
     rows = MessageChoice.objects.filter(user_id=user.pk)
     chosen = {row.project_id: tuple(row.events) for row in rows}
-    projects = visible_projects(user).filter(archived_at__isnull=True).order_by("slug")
+    projects = listed_projects(user).order_by("slug")
     return tuple(
         ProjectChoice(project.slug, project.name, chosen.get(project.pk, ()))
         for project in projects

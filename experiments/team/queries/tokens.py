@@ -6,15 +6,17 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from django.contrib.auth.models import User
+from django.db.models import Q, QuerySet
 from django.utils import timezone
 
-from experiments.models import ApiToken, Project
-from experiments.team.queries.access import visible_projects
+from experiments.models import ApiToken, Membership, Project
+from experiments.team.queries.access import Access, listed_projects, visible_projects
 
 
 @dataclass(frozen=True, slots=True)
 class TokenRow:
     id: int
+    owner: str
     name: str
     prefix: str
     project: str
@@ -36,10 +38,28 @@ class TokenRow:
 
 def tokens_of(user: User) -> tuple[TokenRow, ...]:
     """The tokens that this person made, newest first."""
-    rows = ApiToken.objects.filter(owner_id=user.pk).select_related("project")
+    return _rows(ApiToken.objects.filter(owner_id=user.pk))
+
+
+def tokens_for(access: Access) -> tuple[TokenRow, ...]:
+    """Everybody's tokens that still open this project, newest first: those made for it, and
+    those of its members that open all of their projects. For admins."""
+    owners = Membership.objects.filter(project_id=access.project_id).values("user_id")
+    living = ApiToken.objects.filter(
+        Q(expires_at__isnull=True) | Q(expires_at__gt=timezone.now()),
+        Q(project_id=access.project_id) | Q(project__isnull=True, owner_id__in=owners),
+        revoked_at__isnull=True,
+        owner__is_active=True,
+    )
+    return _rows(living)
+
+
+def _rows(tokens: QuerySet[ApiToken]) -> tuple[TokenRow, ...]:
+    rows = tokens.select_related("project", "owner")
     return tuple(
         TokenRow(
             id=row.pk,
+            owner=row.owner.get_username(),
             name=row.name,
             prefix=row.prefix,
             project=row.project.slug if row.project else "",
@@ -59,4 +79,4 @@ def project_for_token(user: User, slug: str) -> Project | None:
 
 
 def project_slugs(user: User) -> tuple[str, ...]:
-    return tuple(visible_projects(user).order_by("slug").values_list("slug", flat=True))
+    return tuple(listed_projects(user).order_by("slug").values_list("slug", flat=True))

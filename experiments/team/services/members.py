@@ -11,6 +11,7 @@ from experiments.models import Invitation, Membership, MessageChoice, Project
 from experiments.models.project import Role
 from experiments.team import user_names
 from experiments.team.queries.access import Access, get_project
+from experiments.team.services.changes import note
 
 
 def add(*, access: Access, username: str, role: str) -> Membership:
@@ -32,6 +33,7 @@ def add(*, access: Access, username: str, role: str) -> Membership:
         )
     try:
         with transaction.atomic():
+            note(access, f"added {name} as {wanted}")
             return Membership.objects.create(
                 user=person, project_id=access.project_id, role=wanted
             )
@@ -68,6 +70,7 @@ def change_role(*, access: Access, username: str, role: str) -> Membership:
         if wanted != Role.ADMIN:
             _keep_an_admin(membership)
             _end_invitations(membership)
+        note(access, f"made {username} {wanted}, {membership.role} before")
         membership.role = wanted
         membership.save(update_fields=["role"])
     return membership
@@ -90,6 +93,7 @@ def remove(*, access: Access, username: str) -> None:
             user_id=membership.user_id, project_id=access.project_id
         ).delete()
         _end_invitations(membership)
+        note(access, f"removed {username}, {membership.role}")
         membership.delete()
 
 

@@ -8,11 +8,13 @@ from collections.abc import Sequence
 
 from django.contrib.auth.models import User
 from django.db import IntegrityError, transaction
+from django.utils import timezone
 
 from experiments.errors import Conflict, NotAllowed, Problem, VerdictError
 from experiments.models import Membership, Project
 from experiments.models.project import SLUG, SLUG_WORDS, Direction, Reviews, Role
 from experiments.team.queries.access import Access
+from experiments.team.services.changes import note
 
 MOST_TARGETS = 20
 _TARGET = re.compile(r"[a-z0-9][a-z0-9_-]{0,59}")
@@ -114,9 +116,73 @@ def change(
         raise VerdictError("The settings have errors.", problems)
     with transaction.atomic():
         set_targets(access=access, targets=targets)
-        Project.objects.filter(pk=access.project_id).update(
-            name=name.strip(), margin=margin, smallest_gain=smallest_gain, reviews=reviews
-        )
+        wanted = {
+            "name": name.strip(),
+            "margin": margin,
+            "smallest_gain": smallest_gain,
+            "reviews": reviews,
+        }
+        project = Project.objects.select_for_update().get(pk=access.project_id)
+        for field, value in wanted.items():
+            if (before := getattr(project, field)) != value:
+                words = field.replace("_", " ")
+                note(access, f"changed the {words} from {_shown(before)} to {_shown(value)}")
+        Project.objects.filter(pk=access.project_id).update(**wanted)
+
+
+def seal(*, access: Access) -> None:
+    """Seal the test scores of experiments that begin from now on.
+
+    There is no way back: a test score that was read cannot be unread. An experiment keeps what
+    it began with.
+
+    Raises:
+        Conflict: when they are sealed already.
+        NotAllowed: for someone who is no admin of the project.
+    """
+    access.require(Role.ADMIN)
+    with transaction.atomic():
+        if not Project.objects.filter(pk=access.project_id, seals_test=False).update(
+            seals_test=True
+        ):
+            raise Conflict(f"Test scores of {access.slug} are sealed already.")
+        note(access, "sealed the test scores of later experiments")
+
+
+def archive(*, access: Access) -> None:
+    """Leave a project out of lists, the inbox and the queue; what was recorded stays readable.
+
+    Trials that run end as they would; those that wait wait until it is brought back.
+
+    Raises:
+        Conflict: when it is archived already.
+        NotAllowed: for someone who is no admin of the project.
+    """
+    access.require(Role.ADMIN)
+    with transaction.atomic():
+        found = Project.objects.filter(pk=access.project_id, archived_at__isnull=True)
+        if not found.update(archived_at=timezone.now()):
+            raise Conflict(f"{access.slug} is archived already.")
+        note(access, "archived the project")
+
+
+def bring_back(*, access: Access) -> None:
+    """List an archived project again; its waiting trials go on.
+
+    Raises:
+        Conflict: when it is not archived.
+        NotAllowed: for someone who is no admin of the project.
+    """
+    access.require(Role.ADMIN)
+    with transaction.atomic():
+        found = Project.objects.filter(pk=access.project_id, archived_at__isnull=False)
+        if not found.update(archived_at=None):
+            raise Conflict(f"{access.slug} is not archived.")
+        note(access, "brought the project back from the archive")
+
+
+def _shown(value: object) -> str:
+    return "none" if value is None else str(value)
 
 
 def set_targets(*, access: Access, targets: Sequence[str]) -> None:
@@ -148,6 +214,9 @@ def set_targets(*, access: Access, targets: Sequence[str]) -> None:
                 f"{', '.join(missing)} has decisions and stays.",
                 [Problem("targets", f"expected {', '.join(missing)} among them")],
             )
+        if project.targets != wanted:
+            before = ", ".join(project.targets)
+            note(access, f"changed the targets from {before} to {', '.join(wanted)}")
         project.targets = wanted
         project.save(update_fields=["targets"])
 

@@ -9,12 +9,14 @@ import secrets
 from collections.abc import Sequence
 
 from django.contrib.auth.models import User
+from django.db import transaction
 from django.utils import timezone
 
 from experiments.errors import NotFound, Problem, VerdictError
 from experiments.models import ApiToken, Project
 from experiments.models.project import Role
-from experiments.team.queries.access import get_project
+from experiments.team.queries.access import Access, get_project
+from experiments.team.services.changes import note
 
 SCOPES = ("read", "write", "decide")
 _ROLES = {"read": Role.VIEWER, "write": Role.EDITOR, "decide": Role.APPROVER}
@@ -93,6 +95,26 @@ def revoke(*, user: User, token_id: int) -> ApiToken:
     if token.revoked_at is None:
         token.revoked_at = timezone.now()
         token.save(update_fields=["revoked_at"])
+    return token
+
+
+def revoke_in(*, access: Access, token_id: int) -> ApiToken:
+    """Make somebody's token for this project useless at once, as an admin of it.
+
+    Raises:
+        NotFound: for a token that was not made for this project alone.
+        NotAllowed: for someone who is no admin of the project.
+    """
+    access.require(Role.ADMIN)
+    tokens = ApiToken.objects.select_related("owner").filter(project_id=access.project_id)
+    token = tokens.filter(pk=token_id).first()
+    if token is None:
+        raise NotFound(f"{access.slug} has no token {token_id}.")
+    if token.revoked_at is None:
+        with transaction.atomic():
+            token.revoked_at = timezone.now()
+            token.save(update_fields=["revoked_at"])
+            note(access, f"revoked the token {token.name} of {token.owner.get_username()}")
     return token
 
 

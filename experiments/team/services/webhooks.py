@@ -15,6 +15,7 @@ from experiments.models.project import Role
 from experiments.models.webhook import DeliveryState, EventKind, WebhookKind
 from experiments.team import outgoing_addresses
 from experiments.team.queries.access import Access
+from experiments.team.services.changes import note
 from experiments.team.services.deliveries import MOST_TRIES
 from experiments.team.services.messages import call_senders, checked_events, queue_test
 from experiments.team.webhook_signature import secret_of
@@ -51,6 +52,7 @@ def create(
             nonce=secrets.token_urlsafe(32),
             created_by=access.user,
         )
+        note(access, f"created a webhook to {_host(made)}")
     return made, secret_of(made.nonce)
 
 
@@ -75,6 +77,7 @@ def change(
         if address is not None:
             _check_address(address.strip())
             hook.address = address.strip()
+        note(access, f"changed the webhook to {_host(hook)}")
         hook.save(update_fields=["events", "address"])
     return hook
 
@@ -100,7 +103,7 @@ def send_test(*, access: Access, webhook_id: int) -> Delivery:
 def _events(events: Collection[str]) -> list[str]:
     wanted = checked_events(events)
     if not wanted:
-        raise VerdictError("A webhook hears of something.", [Problem("events", "choose some")])
+        raise VerdictError("The webhook has no events.", [Problem("events", "choose some")])
     return wanted
 
 
@@ -119,6 +122,7 @@ def renew_secret(*, access: Access, webhook_id: int) -> str:
     with transaction.atomic():
         hook = _find(access, webhook_id)
         hook.nonce = secrets.token_urlsafe(32)
+        note(access, f"renewed the secret of the webhook to {_host(hook)}")
         hook.save(update_fields=["nonce"])
     return secret_of(hook.nonce)
 
@@ -127,7 +131,9 @@ def remove(*, access: Access, webhook_id: int) -> None:
     """Remove a webhook with the record of its deliveries."""
     access.require(Role.ADMIN)
     with transaction.atomic():
-        _find(access, webhook_id).delete()
+        hook = _find(access, webhook_id)
+        note(access, f"removed the webhook to {_host(hook)}")
+        hook.delete()
 
 
 def send_again(*, access: Access, delivery_id: int) -> None:
@@ -144,6 +150,11 @@ def send_again(*, access: Access, delivery_id: int) -> None:
         if not changed:
             raise NotFound("There is no such delivery.")
         call_senders()
+
+
+def _host(hook: Webhook) -> str:
+    """Its host alone: the rest of an address may be a secret."""
+    return outgoing_addresses.parse(hook.address).host
 
 
 def _find(access: Access, webhook_id: int) -> Webhook:

@@ -147,6 +147,7 @@ def values() -> dict[str, str]:
         "delivery": str(delivery.pk),
         "invitation": str(invitation.pk),
         "token": str(token.pk),
+        "project_token": str(token.pk),
         "run_id": str(trial.pk),
         "probe": str(probe.pk),
         "dry_run": str(dry_run.pk),

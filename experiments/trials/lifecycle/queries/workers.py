@@ -195,6 +195,7 @@ def _work() -> list[_Work]:
         )
         .exclude(state=ExperimentState.PAUSED)
         .exclude(sampler=OUTSIDE)
+        .filter(project__archived_at__isnull=True)
     )
     trials = _trials_of([row.pk for row in rows])
     spans = spans_of([row.pk for row in rows], [TrialState.COMPLETE])

@@ -37,6 +37,7 @@ _RUNNING = f"""
 # Programs outside run their experiments' trials, replicates included.
 _WITH_WORK = f"""
 FROM experiments_experiment e
+JOIN experiments_project p ON p.id = e.project_id AND p.archived_at IS NULL
 LEFT JOIN (SELECT s.experiment_id, COUNT(*) AS trials {_RUNNING} GROUP BY s.experiment_id) r
     ON r.experiment_id = e.id
 WHERE e.state <> '{ExperimentState.PAUSED}' AND e.sampler <> '{OUTSIDE}'

@@ -58,7 +58,8 @@ def _listening() -> list[int]:
     wanted = {EventKind.WANTED, EventKind.STALLED, EventKind.FAILED}
     found = set()
     for model in (Webhook, MessageChoice):
-        for project, events in model.objects.values_list("project_id", "events"):
+        listed = model.objects.filter(project__archived_at__isnull=True)
+        for project, events in listed.values_list("project_id", "events"):
             if wanted.intersection(events):
                 found.add(project)
     return sorted(found)

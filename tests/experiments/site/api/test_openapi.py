@@ -37,7 +37,7 @@ from experiments.models import (
     Trial,
 )
 from experiments.site.api.routes import api
-from experiments.team.services import webhooks
+from experiments.team.services import tokens, webhooks
 from tests import cast
 from tests.experiments.asking_programs import Program
 
@@ -119,6 +119,7 @@ def places() -> dict[str, Any]:
         "kind": "clone",
         "username": "ben",
         "token": Program("ada").token.pk,
+        "project_token": tokens.create(user=ada, project=project, name="of it")[0].pk,
         "webhook": hook.pk,
         "delivery": webhooks.send_test(access=cast.access(ada, project), webhook_id=hook.pk).pk,
         "file": kept.pk,

@@ -238,7 +238,7 @@ def test_several_candidates_and_guards_are_declared_together(
         guard_limit=["20", "0.5", ""],
     )
     assert "3 pairs are queued, 3 candidates" in text
-    assert "Candidate 1 of 3" in text and "guard: validation_loss" in text
+    assert "Candidate 1 of 3" in text and ": validation_loss</th>" in text
     held = Replication.objects.order_by("pk")
     assert [each.candidates for each in held] == [3, 3, 3]
     assert held[1].declared_guards == (
