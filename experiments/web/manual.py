@@ -47,6 +47,8 @@ SECTIONS = {
     "experiment_control": "operations#gpus-and-control-while-it-runs",
     "trial": "pages#trial",
     "runs": "pages#runs",
+    "studies": "imports",
+    "study": "imports",
     "compare": "pages#compare",
     "seeds": "pages#replicates",
     "decide": "pages#decide",

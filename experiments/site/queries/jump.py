@@ -217,7 +217,7 @@ def _studies(user: User, words: list[str]) -> list[Place]:
         _all_in(words, "name"),
         kind=StudyKind.FREE,
         deleted_at__isnull=True,
-        project__in=visible_projects(user),
+        project__in=listed_projects(user),
     ).select_related("project")
     return [
         Place("study", row.name, row.project.name, row.project.slug, sequence=row.pk)
