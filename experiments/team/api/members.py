@@ -188,7 +188,7 @@ def bring_project_back(request: TokenRequest, slug: str) -> Any:
     response={200: answer("Changes", changes=[ChangeRow], **PAGED), **auth.WRITE_ERRORS},
 )
 def list_changes(request: TokenRequest, slug: str, page: PageNumber = 1) -> Any:
-    """Who changed what in the project, the newest first; for admins."""
+    """Changes of the project with their authors, the newest first; for admins."""
     access = auth.administering(request, slug, "read")
     found = changes_of(access, PageOf(page, exact=True))
     return {"changes": found.rows, **paged(found)}
