@@ -8,13 +8,9 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from django import template
-from django.template import Context
-from django.utils.html import format_html
-from django.utils.safestring import SafeString
 
 from experiments.design.follow_ups.followups import FOLLOWUPS
 from experiments.design.space_formatting import condition_words, domain_words, scale_words
-from experiments.trials.table.queries.trial_table import TrialFilter
 from experiments.web.formatting import number
 
 register = template.Library()
@@ -86,38 +82,3 @@ def verdict_words(sentence: str) -> str:
     )
     is_name = not rest.partition(" ")[0].isalpha()  # of a metric, which keeps its spelling
     return rest if is_name else rest[:1].upper() + rest[1:]
-
-
-@register.simple_tag(takes_context=True)
-def sort_header(
-    context: Context, wanted: TrialFilter, order: str, title: str, *, numeric: bool = False
-) -> SafeString:
-    """A column's head that sorts by it, and the other way at the second click."""
-    query = context["request"].GET.copy()
-    for key in ("page", "since", "down"):
-        query.pop(key, None)
-    query["order"] = order
-    current = wanted.order == order
-    if current and not wanted.descending:
-        query["down"] = "1"
-    sort = ""
-    if current:
-        sort = "descending" if _points_down(wanted, order) else "ascending"
-    return format_html(
-        '<th{}{}><a href="?{}#trials">{}</a></th>',
-        SafeString(' class="n"') if numeric else "",
-        format_html(' aria-sort="{}"', sort) if sort else "",
-        query.urlencode(),
-        title,
-    )
-
-
-def _points_down(wanted: TrialFilter, order: str) -> bool:
-    """Scores stand best first, which their arrow shows as downwards."""
-    return wanted.descending != (order == "score")
-
-
-@register.simple_tag(takes_context=True)
-def sort_parameter(context: Context, wanted: TrialFilter, name: str) -> SafeString:
-    """The head of a hyperparameter's column."""
-    return sort_header(context, wanted, f"p.{name}", name, numeric=True)

@@ -28,7 +28,7 @@
   }
 
   function go(query) {
-    history.pushState(null, "", query ? `?${query}` : location.pathname);
+    history.pushState(null, "", (query ? `?${query}` : location.pathname) + location.hash);
     show(query);
   }
 

@@ -31,7 +31,7 @@
     const ticket = ++latest;
     const answer = await fetch(`${root.dataset.runs}?${asked(query)}`, { headers: { Accept: "text/html" } });
     if (!answer.ok || answer.redirected) {
-      location.search = query;
+      location.assign(`?${query}#trials`);
       return;
     }
     const html = await answer.text();

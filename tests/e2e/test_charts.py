@@ -123,7 +123,7 @@ def test_the_table_as_shown_is_downloaded(page: Page, experiment: Experiment) ->
     sign_in(page)
     page.goto(cast.address(experiment, "?state=complete&tab=axes"))
     with page.expect_download() as download:
-        page.get_by_role("link", name="CSV", exact=True).click()
+        page.get_by_role("button", name="CSV", exact=True).click()
     rows = list(csv.DictReader(io.StringIO(download.value.path().read_text())))
     assert len(rows) == experiment.complete_count
     assert {row["state"] for row in rows} == {"complete"}

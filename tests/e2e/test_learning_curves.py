@@ -122,7 +122,7 @@ def test_settings_are_kept_in_the_address_and_the_raw_line_stays(
     lines = [each for each in before if "mark" not in each["meta"]]
     assert len(after) == len(before) + len(lines), "the raw lines and the smoothed ones"
     assert after[0]["y"] == before[0]["y"] and after[1]["y"] != before[0]["y"]
-    page.get_by_label("trials").first.select_option("best-3")
+    page.locator("select[name=trials]").select_option("best-3")
     wait_until(page, lambda: "trials=best-3" in page.url)
     for part in ("smooth=0.8", "logx=1", "x=time"):
         assert part in page.url
@@ -138,7 +138,7 @@ def test_seeds_show_mean_and_band_by_a_choice_above_the_chart(
     cast.repeated(search, looks=(3, 6), done=3)
     sign_in(page)
     page.goto(cast.address(search))
-    page.get_by_label("trials").first.select_option("seeds")
+    page.locator("select[name=trials]").select_option("seeds")
     expect(page.get_by_text("candidate, mean", exact=True)).to_be_visible()
     band = page.evaluate(f"{CHART}.data.find((t) => t.fill === 'tonexty').fillcolor")
     assert band.startswith("rgba(") and band.endswith(", 0.2)")

@@ -8,6 +8,7 @@ from playwright.sync_api import Page, expect
 from tests import cast
 from tests.e2e.test_pages import SIZES, sign_in
 
+EXPERIMENT = "/projects/digits/experiments/label-smoothing/"
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
@@ -62,3 +63,51 @@ def test_a_filter_is_completed_with_numbers_where_sizes_are_compared(page: Page)
     page.keyboard.press("Enter")
     expect(page.get_by_role("link", name="Remove params.hidden_units <= 128")).to_be_visible()
     expect(page.locator("[data-runs-table]")).to_be_visible()
+
+
+def test_an_experiment_shows_its_table_beside_its_charts_in_few_words(page: Page) -> None:
+    cast.project()
+    experiment = cast.finished_search(trials_per_arm=24)
+    cast.some_findings(experiment)
+    page.set_viewport_size(SIZES["desk"])  # type: ignore[arg-type]
+    sign_in(page)
+    page.goto(EXPERIMENT)
+    expect(page.locator("svg.main-svg").first).to_be_attached()
+    table, charts = page.locator("#trials").bounding_box(), page.locator(".charts").bounding_box()
+    assert table and charts
+    assert table["y"] == charts["y"] < 600, "both begin on the first screen"
+    assert table["x"] + table["width"] <= charts["x"]
+    assert len(page.locator("main").inner_text().split()) < 600
+    assert page.evaluate("document.documentElement.scrollHeight") < 2.5 * 900
+    best = page.locator("tr.best [data-swatch]").evaluate("each => each.style.background")
+    assert best, "the colour of its curve"
+
+
+def test_sorting_paging_and_filtering_keep_the_reader_s_place(page: Page) -> None:
+    cast.project()
+    cast.finished_search(trials_per_arm=12)
+    sign_in(page)
+    page.goto(f"{EXPERIMENT}?tab=axes")
+    expect(page.locator("svg.main-svg").first).to_be_attached()
+    page.locator("[data-pick]").nth(2).check()
+    page.wait_for_url("**trials=*")
+    page.evaluate("window.scrollTo(0, 300)")
+    place = page.evaluate("window.scrollY")
+    page.locator("th[data-col='params.dropout'] a").click()
+    expect(page.locator("th[data-col='params.dropout']")).to_have_attribute(
+        "aria-sort", "ascending"
+    )
+    page.get_by_role("link", name="Next").click()
+    expect(page.get_by_text("page 2 of 3")).to_be_visible()
+    page.fill("#runs-filter", "arm = 'A'")
+    page.get_by_role("button", name="Filter", exact=True).click()
+    expect(page.get_by_text("1 to 10 of 12")).to_be_visible()
+    assert page.evaluate("window.scrollY") == place
+    for part in ("sort=params.dropout", "filter=arm", "trials="):
+        assert part in page.url
+    assert "experiments=" not in page.url and "rows=" not in page.url
+    page.go_back()
+    expect(page.get_by_text("page 2 of 3")).to_be_visible()
+    assert page.evaluate("window.scrollY") == place
+    page.reload()
+    expect(page.get_by_text("page 2 of 3")).to_be_visible()

@@ -14,11 +14,13 @@ from experiments.site.pages.live import page_cursor
 from experiments.team.pages.access import in_project, required
 from experiments.team.queries.access import Access
 from experiments.trials.pages.followups import followed_by
+from experiments.trials.pages.runs import split_of, table_context
 from experiments.trials.panels.panel import Panel
 from experiments.trials.panels.search_charts import TABS, panel
 from experiments.trials.table.queries.reproduce import line_of
 from experiments.trials.table.queries.run_facts import logged_metrics
-from experiments.verdict.pages.page_context import shared_context, table_context
+from experiments.trials.table.queries.run_scope import scope_of
+from experiments.verdict.pages.page_context import shared_context
 from experiments.verdict.panels.path_context import PathContext, path_context
 
 
@@ -30,7 +32,8 @@ def experiment_page(request: HttpRequest, access: Access, name: str) -> HttpResp
     shown = asked_panel(request, parts)
     context = {
         **shared_context(parts),
-        **table_context(parts, request),
+        **table_context(request, access, scope_of(access, [name]), embedded=True),
+        "split": split_of(request.GET),
         **panel_context(shown, request),
         "space": parts.file.space.hyperparameters if parts.file else (),
         "conditional": parts.file and any(each.when for each in parts.file.space.hyperparameters),

@@ -23,13 +23,15 @@ from experiments.trials.lifecycle.queries.change_marker import (
     find_marker,
 )
 from experiments.trials.pages.live_cursor import Seen, digest, marks, read_cursor, write_cursor
+from experiments.trials.pages.runs import table_context
 from experiments.trials.panels.curve_panel import SEEDS, curve_news, encode_cursor, wanted_trials
 from experiments.trials.panels.metric_groups import first_group, metric_groups
 from experiments.trials.panels.panel import Panel
 from experiments.trials.panels.parts import count_arms
 from experiments.trials.series.queries.curves import CurveTrial, TrialCurves, news
 from experiments.trials.series.queries.series import has_come
-from experiments.verdict.pages.page_context import shared_context, table_context
+from experiments.trials.table.queries.run_scope import scope_of
+from experiments.verdict.pages.page_context import shared_context
 from experiments.verdict.panels.path_context import PathContext, path_context
 from experiments.verdict.queries.replication_state import complete_replication
 
@@ -94,12 +96,9 @@ def _news(
 
 
 def _table(request: HttpRequest, parts: PathContext) -> str:
-    context = {
-        **table_context(parts, request),
-        "project": parts.access,
-        "experiment": parts.experiment,
-    }
-    return render_to_string("experiments/_trials.html", context, request)
+    scope = scope_of(parts.access, [parts.experiment.name])
+    context = table_context(request, parts.access, scope, embedded=True)
+    return render_to_string("runs/_table.html", context, request)
 
 
 def _words(request: HttpRequest, parts: PathContext) -> dict[str, str]:

@@ -47,7 +47,7 @@ def runs_page(request: HttpRequest, access: Access) -> HttpResponse:
         "panel": run_charts(scope, request.GET),
         "section": "runs",
         "cursor": _cursor(scope),
-        "split": _split(request.GET),
+        "split": split_of(request.GET),
     }
     return render(request, "runs/runs.html", context)
 
@@ -98,16 +98,19 @@ def _cursor(scope: RunScope) -> str:
     return write_cursor("", runs_marker(scope).mark, "")
 
 
-def _split(query: QueryDict) -> int:
+def split_of(query: QueryDict) -> int:
+    """Share of the width that the table has, in percent."""
     text = query.get("split", "")
     return (
         min(max(int(text), NARROWEST), BROADEST) if text.isdecimal() and len(text) < 3 else SPLIT
     )
 
 
-def table_context(request: HttpRequest, access: Access, scope: RunScope) -> dict[str, Any]:
-    """Context of the template of a runs table."""
-    embedded = request.GET.get("embedded") == "1"
+def table_context(
+    request: HttpRequest, access: Access, scope: RunScope, *, embedded: bool = False
+) -> dict[str, Any]:
+    """Context of the template of a runs table; `embedded`: in the page of its experiment."""
+    embedded = embedded or request.GET.get("embedded") == "1"
     return {
         "project": access,
         "table": run_table(scope, request.GET, embedded=embedded),

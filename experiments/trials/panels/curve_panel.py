@@ -26,6 +26,7 @@ from experiments.trials.panels.metric_groups import (
 from experiments.trials.panels.panel import Chart, Panel
 from experiments.trials.panels.parts import ExperimentParts
 from experiments.trials.series.queries.curves import (
+    MOST_POINTS,
     CurveTrial,
     DrawnSeries,
     TrialCurves,
@@ -38,7 +39,9 @@ from experiments.trials.series.queries.curves import (
     replicates,
 )
 
-MOST_PICKED = 8  # as many curves as can be told apart
+MOST_PICKED = 50  # curves of one chart
+POINTS = 12_000  # of all its lines of one metric together
+FEWEST_POINTS = 100
 BEST = (3, 10, 25)
 MOST_OF_AN_ARM = 8
 SEEDS = "seeds"  # in an address: the replicates of the newest replication
@@ -113,7 +116,8 @@ def curves_panel(
     onsets: Sequence[Onsets] | None = None,
 ) -> Panel:
     """Learning curves of some trials in one group of metrics."""
-    curves = curves_of(trials, parts.declared)
+    points = min(MOST_POINTS, max(FEWEST_POINTS, POINTS // max(1, len(trials))))
+    curves = curves_of(trials, parts.declared, points=points)
     names = {name for each in curves for name in each.series}
     found = metric_groups(names, parts.declared, parts.experiment.official_metric)
     chosen = first_group(found, group)
@@ -132,11 +136,14 @@ def curves_panel(
     figure = learning_curves(
         lines, marks, _onsets(onset_list, curves, chosen), means, y_title=chosen.title
     )
+    ticked = len(picked.split(",")) if onsets is None else 0
     ranked = onsets is None and not picked
     return CurvePanel(
         "curves",
         [Chart("figure-curves", "", figure, f"Learning curves: {chosen.title}")],
-        note=_curve_note(parts, curves, chosen, marks, ranked=ranked, means=bool(means)),
+        note=_curve_note(
+            parts, curves, chosen, marks, ranked=ranked, ticked=ticked, means=bool(means)
+        ),
         groups=list(found.values()),
         group=chosen.key,
         log_y=_spans_decades(lines),
@@ -330,13 +337,16 @@ def _curve_note(
     marks: Sequence[Mark],
     *,
     ranked: bool,
+    ticked: int,
     means: bool,
 ) -> str:
-    """Note on what is drawn and how to read it; how many points are said apart."""
+    """Note on what is drawn and how to read it, with the number of points where some are not."""
     finished = [each for each in curves if each.trial.finished]
     running = len(curves) - len(finished)
     count = f"{parts.experiment.trial_count:,}"
     who = f"best {len(finished)} of {count} trials" if finished and ranked else ""
+    if ticked > MOST_PICKED:
+        who = f"the first {MOST_PICKED} of {ticked:,} ticked trials"
     if running and ranked:
         who += f"{' and ' if who else ''}{running} running"
     ends = ["solid validation, dotted train"] if group.train else []

@@ -22,11 +22,13 @@ from experiments.trials.table.queries.run_groups import measures as measures_of
 from experiments.trials.table.queries.run_rows import RunRow, run_page
 from experiments.trials.table.queries.run_scope import RunFields, RunScope, fields_in
 from experiments.trials.table.runs_state import (
+    EMBEDDED_ROWS,
     OPERATORS,
-    ROWS,
+    USUAL_ROWS,
     RunsState,
     SortKey,
     read_state,
+    ticked_ids,
 )
 from experiments.web.pagination import Page
 
@@ -118,7 +120,7 @@ class RunTable:
 
     @property
     def without_rows(self) -> list[tuple[str, str]]:
-        return _pairs(self._with(rows=ROWS[0]))
+        return _pairs(self._with(rows=self.state.usual_rows))
 
     @property
     def facet_switch(self) -> str:
@@ -229,7 +231,7 @@ class RunTable:
 
 def run_table(scope: RunScope, query: QueryDict, *, embedded: bool = False) -> RunTable:
     """The table that an address asks for."""
-    state = read_state(query)
+    state = read_state(query, rows=EMBEDDED_ROWS if embedded else USUAL_ROWS)
     state = replace(
         state,
         experiments=tuple(each.name for each in scope.experiments),
@@ -282,7 +284,7 @@ def _facets(table: RunTable) -> list[Facet]:
 def _addressed(table: RunTable, value: FacetValue) -> FacetValue:
     if not value.query:
         return value
-    state = read_state(QueryDict(value.query))
+    state = read_state(QueryDict(value.query), rows=table.state.usual_rows)
     return replace(value, query=table.address(state))
 
 
@@ -292,8 +294,12 @@ def _pairs(query: str) -> list[tuple[str, str]]:
 
 
 def _carried(query: QueryDict) -> list[tuple[str, str]]:
+    """What an address holds beside the table: `trials` too, where it says which ones otherwise."""
     return [
-        (name, value) for name, values in query.lists() if name not in _OWN for value in values
+        (name, value)
+        for name, values in query.lists()
+        for value in values
+        if name not in _OWN or (name == "trials" and not ticked_ids(value))
     ]
 
 

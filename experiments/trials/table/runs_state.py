@@ -28,7 +28,8 @@ from experiments.trials.table.filter_language import (
     parse,
 )
 
-ROWS = (25, 50, 100, 200)
+ROWS = (10, 25, 50, 100, 200)  # of a page
+USUAL_ROWS, EMBEDDED_ROWS = 25, 10
 SLIMMEST, WIDEST = 40, 900  # pixels of a column
 MOST_COLUMNS, MOST_SORTS, MOST_GROUPS, MOST_EXPERIMENTS = 120, 4, 4, 50
 MOST_TICKED = 500  # that an address holds
@@ -67,7 +68,8 @@ class RunsState:
     pinned: int = 0
     groups: tuple[str, ...] = ()
     page: int = 1
-    rows: int = ROWS[0]
+    rows: int = USUAL_ROWS
+    usual_rows: int = USUAL_ROWS  # that an address need not say
     archived: bool = False
     ticked: tuple[int, ...] = ()
     ticked_total: int = 0
@@ -95,7 +97,7 @@ class RunsState:
         pairs += [("group", key) for key in self.groups]
         plain = {"pin": self.pinned, "page": self.page - 1 and self.page}
         pairs += [(name, value) for name, value in plain.items() if value]
-        if self.rows != ROWS[0]:
+        if self.rows != self.usual_rows:
             pairs.append(("rows", self.rows))
         if self.archived:
             pairs.append(("archived", 1))
@@ -115,8 +117,9 @@ def _parts(state: RunsState) -> list[Condition]:
     return [] if condition is None else [condition]
 
 
-def read_state(query: QueryDict) -> RunsState:
-    """The state that an address asks for; what it cannot mean is left out.
+def read_state(query: QueryDict, *, rows: int = USUAL_ROWS) -> RunsState:
+    """The state that an address asks for; what it cannot mean is left out. `rows`: of a page where
+    the address does not say.
 
     An address may add a condition in parts (`field`, `operator`, `value`), and may be one of the
     earlier table (`state`, `arm`, `order`, `down`).
@@ -134,7 +137,8 @@ def read_state(query: QueryDict) -> RunsState:
             :MOST_GROUPS
         ],
         page=max(1, _whole(query.get("page", ""), 1, 10**7)),
-        rows=_rows(query.get("rows", "")),
+        rows=_rows(query.get("rows", ""), rows),
+        usual_rows=rows,
         archived=query.get("archived") == "1",
         ticked=ticked,
         ticked_total=max(len(ticked), _whole(query.get("of", ""), 0, 10**7)) if ticked else 0,
@@ -153,8 +157,8 @@ def _whole(text: str, default: int, most: int) -> int:
     return min(int(text), most) if text.isdecimal() and len(text) < 10 else default
 
 
-def _rows(text: str) -> int:
-    return int(text) if text in map(str, ROWS) else ROWS[0]
+def _rows(text: str, usual: int) -> int:
+    return int(text) if text in map(str, ROWS) else usual
 
 
 def _sort(query: QueryDict) -> tuple[SortKey, ...]:

@@ -154,7 +154,7 @@ def test_a_package_edited_between_two_trials_so_that_the_score_fell_is_another_c
     page = client.get(cast.address(experiment)).content.decode()
     assert "2 versions of the code" in page
     for each in configurations:
-        assert f'<td><span class="hash">{each["code"][:10]}</span></td>' in page
+        assert f'<td><span class="hash nowrap">{each["code"][:10]}</span></td>' in page
     page = client.get(cast.address(experiment, "trials/1/")).content.decode()
     assert f"commit {head[:10]} with changes" in page
     assert "attempt-1-code.diff" in page and "git apply attempt-1-code.diff" in page

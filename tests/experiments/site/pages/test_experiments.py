@@ -217,10 +217,10 @@ def test_the_page_costs_the_same_with_ten_and_with_a_thousand_trials(
     experiment = cast.finished_search(trials_per_arm=5)
     client.force_login(cast.person("ada"))
     address = cast.address(experiment)
-    with django_assert_num_queries(22):
+    with django_assert_num_queries(28):
         client.get(address)
     cast.many_trials(experiment, 990)
-    with django_assert_num_queries(21):
+    with django_assert_num_queries(27):
         answer = client.get(address)
     assert len(answer.content) < 200_000
 
@@ -303,8 +303,8 @@ def test_question_state_and_next_step_stand_before_runs_findings_and_the_drawer(
         experiment.goal,
         'aria-label="Next step"',
         'class="facts"',
-        'aria-label="Charts"',
         'id="trials"',
+        'aria-label="Charts"',
         'id="findings"',
         "data-drawer",
         'id="checklist"',
