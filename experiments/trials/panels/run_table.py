@@ -294,7 +294,7 @@ def _pairs(query: str) -> list[tuple[str, str]]:
 
 
 def _carried(query: QueryDict) -> list[tuple[str, str]]:
-    """What an address holds beside the table: `trials` too, where it says which ones otherwise."""
+    """Parameters of an address beside the table's; `trials` too, where it names no ids."""
     return [
         (name, value)
         for name, values in query.lists()
