@@ -50,7 +50,10 @@ def redrawn(document: object) -> Figure:
     own = document.get("layout")
     own = own if isinstance(own, Mapping) else {}
     axes = {f"{key}axis": _axis(own.get(f"{key}axis")) for key in "xy"}
-    return {"data": traces, "layout": layout(**axes, showlegend=len(traces) > 1)}
+    return {
+        "data": traces,
+        "layout": layout(**axes, showlegend=any(trace["name"] for trace in traces)),
+    }
 
 
 @dataclass(frozen=True, slots=True)

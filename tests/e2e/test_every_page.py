@@ -118,6 +118,8 @@ def _of_projects() -> Iterator[str]:
     yield "/projects/digits/decisions/1/"
     yield "/projects/digits/experiments/new/?extends=fresh&follow=run_longer"
     yield "/projects/digits/compare/?a=label-smoothing&b=fresh"
+    yield "/projects/digits/compare/?experiment=label-smoothing&experiment=fresh&all=1"
+    yield "/projects/digits/compare/"
     yield from (f"/projects/{slug}/runs/" for slug in ("digits", "speech"))
     yield "/projects/digits/runs/?experiments=label-smoothing&facets=1&filter=arm = 'A'"
     yield from (f"/projects/{slug}/studies/" for slug in ("digits", "speech"))
