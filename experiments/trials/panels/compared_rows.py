@@ -133,6 +133,9 @@ def metric_rows(
     maximized = scope.maximized()
     known = scope.declared
     rows = []
+    nameless = [(run.score if not run.official_metric else None, "") for run in runs]
+    if any(value is not None for value, _ in nameless):  # of studies of Optuna
+        rows.append(_metric_row("value", nameless, None, None))
     for name in metric_names(runs, scope, state):
         found = [_metric(run, name, state) for run in runs]
         points = name == scope.metric or (known.get(name) or guess(name)).direction is not None

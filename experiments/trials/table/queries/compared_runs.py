@@ -36,6 +36,7 @@ _OWN_TAGS = "mlflow."
 MOST_METRICS = 20_000  # rows of all runs together
 _FACTS = (
     *("pk", "number", "state", "study_id", "study__kind", "study__arm_index", "study__arm"),
+    "study__name",
     *("study__experiment_id", "study__experiment__name", "study__experiment__official_metric"),
     *("study__experiment__direction", "parameters", "user_attributes", "run_name", "attempt"),
     *("value", "latest_value", "latest_step", "best_step", "seconds", "started_at", "device"),
@@ -58,13 +59,15 @@ class MetricValues:
 @dataclass(frozen=True, slots=True)
 class ComparedRun:
     """A run with all that a comparison shows of it. `experiment` is empty for one of a
-    free-standing study, which has no page; `role` says what it is to its experiment where the
-    address names that instead of the run.
+    free-standing study, `study`, which has a page for all of its runs. `role` says what it is to
+    its experiment where the address names that instead of the run.
     """
 
     id: int
     name: str
     experiment: str
+    study: int
+    study_name: str
     run_name: str
     state: str
     role: str
@@ -83,7 +86,7 @@ class ComparedRun:
 
     @property
     def label(self) -> str:
-        return f"{self.experiment} {self.name}".strip()
+        return f"{self.experiment or self.study_name} {self.name}"
 
     @property
     def unfinished(self) -> bool:
@@ -222,6 +225,8 @@ def _run(
         id=row["pk"],
         name=run_name(row, arms),
         experiment=row["study__experiment__name"] or "",
+        study=row["study_id"],
+        study_name=row["study__name"],
         run_name=row["run_name"],
         state=STATE_WORDS[row["state"]],
         role=role,

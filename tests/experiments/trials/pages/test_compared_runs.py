@@ -245,6 +245,19 @@ def test_the_queries_do_not_grow_with_the_runs(
     assert asked(ids) == asked([ids[0], ids[-1]]) <= 30
 
 
+def test_runs_of_a_study_of_optuna_are_compared_by_their_value(
+    searches: tuple[Experiment, Experiment],
+) -> None:
+    study = cast.free_study(trials=3)
+    runs = [trial.pk for trial in study.trials.filter(state=TrialState.COMPLETE)[:2]]
+    html = page(run=[*runs, complete(searches[0])[0].pk])
+    assert f'/projects/digits/studies/{study.pk}/"' in html
+    shown = rows(html)
+    assert re.match(r"\d\.\d+ [+\N{MINUS SIGN}][\d.,]+ %$", shown["value"][1])
+    assert shown["value"][2] == "\N{EN DASH}"
+    assert "learning_rate" in shown
+
+
 def test_whatever_stands_in_the_address_the_page_answers(
     searches: tuple[Experiment, Experiment],
 ) -> None:
