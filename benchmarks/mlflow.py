@@ -262,6 +262,47 @@ def history(sides: list[Side], scale: float) -> Iterator[Row]:
     yield from _latency(f"get-history of {count:,} points, 4 pages", medians)
 
 
+def artifact(sides: list[Side], scale: float) -> Iterator[Row]:
+    """One file of 1 GiB sent to Verdict and read back."""
+    size, client = int(2**30 * scale), sides[0].client()
+    experiment = client.experiment("large files")
+    name = f"{experiment}/{client.run(experiment)}/artifacts/large.bin"
+    with _memory() as grown:
+        start = time.perf_counter()
+        sent = client.send_file(name, size)
+        middle = time.perf_counter()
+        same = client.file_digest(name) == sent
+        end = time.perf_counter()
+    megabytes = size / 1e6
+    yield row(f"a file of {megabytes:,.0f} MB, sent", megabytes / (middle - start), None, "MB/s")
+    yield row("  read back", megabytes / (end - middle), None, "MB/s")
+    yield row("  read back other than sent", int(not same), None, "", "0", same)
+    yield row("  the web server's memory grew by", max(grown), None, "MB", "<= 32",
+              max(grown) <= 32)  # fmt: skip
+
+
+@contextmanager
+def _memory() -> Iterator[list[float]]:
+    """MB by which the web server has grown, looked at every 50 ms until the block ends."""
+    import psutil
+
+    children = psutil.Process().children(recursive=True)
+    (server,) = (each for each in children if "config.web_server" in each.cmdline())
+    grown, before, done = [0.0], server.memory_info().rss, threading.Event()
+
+    def watch() -> None:
+        while not done.wait(0.05):
+            grown.append((server.memory_info().rss - before) / 1e6)
+
+    watcher = threading.Thread(target=watch)
+    watcher.start()
+    try:
+        yield grown
+    finally:
+        done.set()
+        watcher.join()
+
+
 def _latency(what: str, medians: list[float]) -> Iterator[Row]:
     mine, theirs = _pair(medians)
     yield row(what, mine, theirs, "ms", HALF, None if theirs is None else mine <= theirs / 2)
@@ -271,7 +312,7 @@ def _pair(found: list[float] | list[int]) -> tuple[float, float | None]:
     return found[0], found[1] if len(found) > 1 else None
 
 
-PARTS = (single, throughput, one_run, search, history)
+PARTS = (single, throughput, one_run, search, history, artifact)
 
 
 def main() -> int:

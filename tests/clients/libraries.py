@@ -72,6 +72,21 @@ trainer.fit(Line(2), torch.utils.data.DataLoader(data, batch_size=16))
 assert run.info.status == "FINISHED" and run.data.params["width"] == "2"
 assert len(client.get_metric_history(run.info.run_id, "train_loss")) == 8
 
+mlflow.set_experiment("pytorch")
+mlflow.pytorch.autolog(log_models=False)
+trainer = lightning.Trainer(
+    max_epochs=2, logger=False, enable_checkpointing=False, enable_progress_bar=False,
+    enable_model_summary=False, accelerator="cpu",
+)  # fmt: skip
+with mlflow.start_run():
+    trainer.fit(Line(2), torch.utils.data.DataLoader(data, batch_size=16))
+mlflow.pytorch.autolog(disable=True)
+(run,) = runs_of("pytorch")
+assert run.info.status == "FINISHED" and run.data.params["optimizer_name"] == "SGD"
+history = client.get_metric_history(run.info.run_id, "train_loss")
+assert len(history) == 2 and history[-1].value < history[0].value
+assert [each.path for each in client.list_artifacts(run.info.run_id)] == ["model_summary.txt"]
+
 os.environ["MLFLOW_EXPERIMENT_NAME"] = "transformers"
 config = BertConfig(vocab_size=20, hidden_size=8, num_hidden_layers=1, num_attention_heads=1,
                     intermediate_size=8, num_labels=2)  # fmt: skip

@@ -46,11 +46,9 @@ def _place(call: Call, path: str) -> _Place:
     Raises:
         MlflowError: for an address of another form, or one of a run that the token does not open.
     """
-    parts = path.strip("/").split("/")
-    if not path.strip("/"):
+    parts = _parts(path)
+    if not parts:
         raise MlflowError("Name a run whose files are meant: experiment/run/artifacts.", UNKNOWN)
-    if {"", ".", ".."} & set(parts):
-        raise MlflowError("Invalid path")
     if len(parts) >= 4 and parts[1] == "models" and parts[3] == "artifacts":
         model = logged_models.find(call.token, call.slug, parts[2])
         name = "/".join(("models", model.key, *parts[4:]))
@@ -58,6 +56,19 @@ def _place(call: Call, path: str) -> _Place:
     if len(parts) < 3 or parts[2] != "artifacts":
         raise MlflowError("Invalid path")
     return _Place(mlflow_runs.find(call.token, call.slug, parts[1]), "/".join(parts[3:]))
+
+
+def _parts(path: str) -> list[str]:
+    """Parts of a path without those that stay where they are, as clients send "." for a root.
+
+    Raises:
+        MlflowError: for a path that leads out.
+    """
+    parts = [part for part in path.strip("/").split("/") if part != "."]
+    parts = [] if parts == [""] else parts
+    if {"", ".."} & set(parts):
+        raise MlflowError("Invalid path")
+    return parts
 
 
 def _to_write(call: Call, path: str) -> _Place:
@@ -133,11 +144,7 @@ def _below(run: FoundRun, root: str, folder: str) -> list[dict[str, Any]]:
     Raises:
         MlflowError: for a folder that leads out of the run.
     """
-    parts = [part for part in folder.strip("/").split("/") if part != "."]
-    parts = [] if parts == [""] else parts
-    if {"", ".."} & set(parts):
-        raise MlflowError("Invalid path")
-    before = "".join(f"{part}/" for part in parts)
+    before = "".join(f"{part}/" for part in _parts(folder))
     files = _listed(_Place(run, f"{root}{before}".rstrip("/")))
     return [{**each, "path": f"{before}{each['path']}"} for each in files]
 

@@ -141,9 +141,9 @@ def get_history(call: Call) -> dict[str, Any]:
     key = call.fields.text("metric_key", needed=True)
     offset = call.offset()
     most = call.fields.within("max_results", 1, MOST_RESULTS, MOST_POINTS)
-    points = mlflow_runs.history(run, key)
-    answer: dict[str, Any] = {"metrics": _points(key, points[offset : offset + most])}
-    return answer | (next_page(offset + most) if len(points) > offset + most else {})
+    points = mlflow_runs.history(run, key, page=slice(offset, offset + most + 1))
+    answer: dict[str, Any] = {"metrics": _points(key, points[:most])}
+    return answer | (next_page(offset + most) if len(points) > most else {})
 
 
 def get_history_bulk(call: Call) -> dict[str, Any]:
@@ -164,7 +164,7 @@ def get_history_bulk(call: Call) -> dict[str, Any]:
     points: list[dict[str, Any]] = []
     for run_id in sorted(set(named)):
         run = mlflow_runs.find(call.token, call.slug, run_id)
-        history = mlflow_runs.history(run, key)[: most - len(points)]
+        history = mlflow_runs.history(run, key, page=slice(most - len(points)))
         points += [{**point, "run_id": run_id} for point in _points(key, history)]
     return {"metrics": points}
 

@@ -74,6 +74,7 @@ def test_files_come_back_as_they_were_sent_in_folders(tracker: Tracker, run: str
     assert len(tracker.get("artifacts/list", run_id=run)["files"]) == 2
     whole = tracker.get("artifacts/list", run_id=run)
     assert tracker.get("artifacts/list", run_id=run, path=".") == whole
+    assert listed(tracker, f"{place(run)}/.") == listed(tracker, place(run))
     for path in ("../a", "folder/../..", "a//b"):
         refused = tracker.refused("artifacts/list", method="GET", run_id=run, path=path)
         assert refused == (400, "INVALID_PARAMETER_VALUE", "Invalid path")
