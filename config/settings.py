@@ -353,6 +353,7 @@ LOGGING = {
     "disable_existing_loggers": False,
     "filters": {
         "context": {"()": "experiments.web.log_context.WithContext"},
+        "secrets": {"()": "experiments.web.log_context.WithoutSecrets"},
         "refusals": {"()": "experiments.web.log_context.RefusalsInOneLine"},
     },
     "formatters": {
@@ -362,7 +363,7 @@ LOGGING = {
     "handlers": {
         "console": {
             "class": "logging.StreamHandler",
-            "filters": ["context", "refusals"],
+            "filters": ["context", "refusals", "secrets"],
             "formatter": LOG_FORMAT,
         },
     },

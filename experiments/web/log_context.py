@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -14,6 +15,7 @@ from datetime import UTC, datetime
 from types import MappingProxyType
 
 Fields = Mapping[str, str | int]
+_SECRET = re.compile(r"(/(?:shared|invitations|password)/)[^\s'\"?]+")
 _context: ContextVar[Fields] = ContextVar("log_context", default=MappingProxyType({}))
 
 
@@ -61,6 +63,17 @@ class RefusalsInOneLine(logging.Filter):
             record.levelno, record.levelname = logging.WARNING, "WARNING"
             record.msg, record.args = f"{record.getMessage():.300}", ()
             record.exc_info = record.exc_text = None
+        return True
+
+
+class WithoutSecrets(logging.Filter):
+    """Leaves out of messages what is a secret in an address: of a shared link, an invitation, a
+    new password."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        message = record.getMessage()
+        if _SECRET.search(message):
+            record.msg, record.args = _SECRET.sub(r"\1…", message), ()
         return True
 
 

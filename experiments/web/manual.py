@@ -47,6 +47,7 @@ SECTIONS = {
     "experiment_control": "operations#gpus-and-control-while-it-runs",
     "trial": "pages#trial",
     "runs": "pages#runs",
+    "import": "imports",
     "studies": "imports",
     "study": "imports",
     "compare": "pages#compare",

@@ -18,6 +18,7 @@ from experiments.decisions.queries.decisions import (
     find_decision,
     list_decisions,
 )
+from experiments.decisions.queries.shared_links import working_links
 from experiments.team.pages.access import in_project, required, whole_number
 from experiments.team.queries.access import Access, project_record
 from experiments.verdict.panels.evidence_view import evidence_page
@@ -69,6 +70,7 @@ def decision_page(request: HttpRequest, access: Access, sequence: int) -> HttpRe
         "decision": decision,
         "evidence": evidence_page(decision.evidence),
         "log_problems": log_problems(access) or decision.problems,
+        "links": working_links(access, sequence=sequence),
     }
     return _answered(request, "decisions/decision.html", context)
 

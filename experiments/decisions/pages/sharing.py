@@ -9,6 +9,8 @@ from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_POST
 
@@ -28,6 +30,10 @@ def sharing_page(request: HttpRequest, access: Access) -> HttpResponse:
     if not access.can_administer:
         raise NotAllowed(f"Only an admin of {access.slug} shares; your role is {access.role}.")
     secret = _make(request, access) if request.method == "POST" else ""
+    if "in_place" in request.POST:
+        if secret:
+            messages.info(request, _copy(address_of(secret)))
+        return _back(request, access)
     asked = request.POST if request.method == "POST" else request.GET
     context = {
         "project": access,
@@ -46,6 +52,22 @@ def sharing_page(request: HttpRequest, access: Access) -> HttpResponse:
 def address_of(secret: str) -> str:
     """Made of the configured address, never of what a request calls this server."""
     return urljoin(settings.PUBLIC_URL, reverse("shared", args=[secret]))
+
+
+def _copy(address: str) -> SafeString:
+    """The address of a new link on the page it was made on, this once."""
+    return format_html(
+        '<b>Copy the link now: it cannot be shown again.</b> <span class="cmd"><code id="link">{}'
+        '</code><button type="button" data-copy="link">Copy</button></span>',
+        address,
+    )
+
+
+def _back(request: HttpRequest, access: Access) -> HttpResponse:
+    """The page of the experiment or decision that a form stands on."""
+    if name := request.POST.get("experiment", ""):
+        return redirect("experiment", access.slug, name)
+    return redirect("decision", access.slug, whole_number(request.POST.get("decision"), 0))
 
 
 def _make(request: HttpRequest, access: Access) -> str:
@@ -72,4 +94,6 @@ def revoke_link(request: HttpRequest, access: Access, link: int) -> HttpResponse
     """Make a link useless at once."""
     sharing.revoke(access=access, link_id=link)
     messages.success(request, "The link is revoked; it shows nothing any more.")
+    if "in_place" in request.POST:
+        return _back(request, access)
     return redirect("sharing", access.slug)

@@ -49,6 +49,19 @@ def links_of(access: Access) -> tuple[SharedLinkRow, ...]:
     )
 
 
+def working_links(
+    access: Access, *, experiment: str = "", sequence: int | None = None
+) -> tuple[SharedLinkRow, ...]:
+    """Links that show one experiment or decision and still work; none for who is no admin."""
+    if not access.can_administer:
+        return ()
+    return tuple(
+        row
+        for row in links_of(access)
+        if row.revoked_at is None and (row.experiment, row.sequence) == (experiment, sequence)
+    )
+
+
 def as_row(link: SharedLink) -> SharedLinkRow:
     """The record of a link."""
     return SharedLinkRow(

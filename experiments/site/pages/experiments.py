@@ -8,6 +8,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.views.decorators.http import require_safe
 
+from experiments.decisions.queries.shared_links import working_links
 from experiments.design.queries.experiments import find_experiment, tags_of
 from experiments.design.review.design_review import design_checks
 from experiments.site.pages.live import page_cursor
@@ -49,6 +50,7 @@ def experiment_page(request: HttpRequest, access: Access, name: str) -> HttpResp
         "followed": followed_by(parts),
         "reproduce": line_of(parts.experiment, parts.experiment.best_trial),
         "cursor": page_cursor(parts, shown),
+        "links": working_links(access, experiment=name),
     }
     return render(request, "experiments/experiment.html", context)
 

@@ -12,6 +12,7 @@ from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.template.loader import render_to_string
 from django.views.decorators.http import require_safe
 
+from experiments.decisions.queries.shared_links import working_links
 from experiments.design.metrics import declared_metrics
 from experiments.design.queries.experiments import find_experiment
 from experiments.design.queries.records import ExperimentRecord
@@ -102,7 +103,8 @@ def _table(request: HttpRequest, parts: PathContext) -> str:
 
 
 def _words(request: HttpRequest, parts: PathContext) -> dict[str, str]:
-    context = shared_context(parts)
+    links = working_links(parts.access, experiment=parts.experiment.name)
+    context = {**shared_context(parts), "links": links}
     return {
         name: render_to_string(f"experiments/_{name}.html", context, request)
         for name in ("head", "facts", "record", "path", "next", "findings", "checklist")

@@ -13,6 +13,7 @@ from experiments.web.log_context import (
     JsonLines,
     RefusalsInOneLine,
     WithContext,
+    WithoutSecrets,
     about,
     begin,
 )
@@ -70,3 +71,12 @@ def test_a_line_is_one_line_whatever_is_in_it() -> None:
     text = JsonLines().format(_record("a\nb", exc_info=info))
     assert "\n" not in text
     assert "two\nlines" in json.loads(text)["exception"]
+
+
+@pytest.mark.parametrize("place", ["shared", "invitations", "password/MQ"])
+def test_no_line_holds_the_secret_of_an_address(place: str) -> None:
+    record = _record("Not Found: %s", f"/team/{place}/s3cret-Value/?tab=axes")
+    WithoutSecrets().filter(record)
+    assert "s3cret" not in record.getMessage()
+    assert record.getMessage().endswith("…?tab=axes")
+    assert "secrets" in settings.LOGGING["handlers"]["console"]["filters"]

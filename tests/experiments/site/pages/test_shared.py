@@ -176,3 +176,39 @@ def test_the_page_of_links_shows_an_address_once(client: Client, experiment: Exp
     assert "revoked" in text and Client().get(address).status_code == 404
     answer = client.post("/projects/digits/sharing/", {"experiment": "no such"})
     assert answer.status_code == 400 and "has no experiment no such" in answer.content.decode()
+
+
+def test_an_admin_shares_and_revokes_on_the_page_itself(experiment: Experiment) -> None:
+    client = Client()
+    client.force_login(cast.person("ada"))
+    sharing_page, page = "/projects/digits/sharing/", cast.address(experiment)
+    assert ">Share</summary>" in client.get(page).content.decode()
+    asked = {"in_place": "1", "experiment": experiment.name, "decision": ""}
+    shown = client.post(sharing_page, asked, follow=True)
+    assert shown.redirect_chain == [(page, 302)]
+    found = re.search(r"/shared/[\w-]+/", shown.content.decode())
+    assert found and Client().get(found[0]).status_code == 200
+    later = client.get(page).content.decode()
+    assert found[0] not in later, "shown once"
+    link = SharedLink.objects.get()
+    assert f"{link.prefix}…" in later
+    back = client.post(f"{sharing_page}{link.pk}/revoke/", asked)
+    assert back.headers["Location"] == page
+    assert Client().get(found[0]).status_code == 404
+    assert f"{link.prefix}…" not in client.get(page).content.decode()
+    of_decision = {"in_place": "1", "experiment": "", "decision": "1"}
+    shown = client.post(sharing_page, of_decision, follow=True)
+    assert shown.redirect_chain == [("/projects/digits/decisions/1/", 302)]
+    assert re.search(r"/shared/[\w-]+/", shown.content.decode())
+
+
+@pytest.mark.parametrize("who", ["ben", "cleo"])
+def test_only_admins_see_links_on_the_page(experiment: Experiment, who: str) -> None:
+    sharing.create(access=cast.access("ada"), experiment=experiment.name)
+    client = Client()
+    client.force_login(cast.person(who))
+    for page in (cast.address(experiment), "/projects/digits/decisions/1/"):
+        text = client.get(page).content.decode()
+        assert ">Share</summary>" not in text and SharedLink.objects.get().prefix not in text
+    refused = client.post("/projects/digits/sharing/", {"in_place": "1", "decision": "1"})
+    assert refused.status_code == 403
