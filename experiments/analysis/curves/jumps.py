@@ -117,8 +117,9 @@ def unstable_training(
     """Tell whether the validation error jumps by a quarter of all it gained, and where.
 
     Within two evaluations or 2 % of them, by ten times the noise of one evaluation, whether it
-    recovers or not. Below thirty evaluations training loss must rise with it. A rise of which
-    that is less than half climbs: no jump.
+    recovers or not. Below thirty evaluations training loss must rise with it. Where it does not,
+    a rise of which that is less than half climbs, and one that is over at once and like the
+    evaluations before it is noise.
     """
     curve = validation.in_step_order().finite()
     count = len(curve)
@@ -130,8 +131,8 @@ def unstable_training(
     errors = to_errors(curve.values, direction, bounded=is_bounded(curve, kind, bounded))
     with np.errstate(all="ignore"):
         drop = float(errors[0] - smooth(errors).min())
+    noise = noise_beside_trend(errors, resolution)
     jump = largest_jump(errors)
-    noise = _noise_before(errors, jump, resolution)
     needed = max(thresholds.JUMP_DROP_SHARE * drop, thresholds.DIVERGENCE_CHANGES * noise)
     evidence: dict[str, object] = {
         "evaluations": count,
@@ -141,7 +142,7 @@ def unstable_training(
         "jump_step": None if jump is None else float(curve.steps[jump.before]),
         "left_at_the_end": None if jump is None else jump.end,
     }
-    if jump is None or not drop > 0 or not jump.height > needed or _climbs(errors, jump):
+    if jump is None or not drop > 0 or not jump.height > needed:
         return UNSTABLE_TRAINING.passes("No rise within a few evaluations stands out.", evidence)
     together = _train_rises(train_loss, curve.steps, jump)
     if count < thresholds.SHORT_CURVE and not together:
@@ -150,6 +151,8 @@ def unstable_training(
             "loss does not.",
             evidence,
         )
+    if not together and (_climbs(errors, jump) or _as_before(errors, jump)):
+        return UNSTABLE_TRAINING.passes("No rise within a few evaluations stands out.", evidence)
     return _fires(curve.steps, jump, drop, evidence, together=together)
 
 
@@ -169,16 +172,20 @@ def _fires(
     )
 
 
-def _noise_before(errors: Floats, jump: Jump | None, resolution: float) -> float:
-    """Return the noise of one evaluation, of the whole run or of what went before the jump.
+def _as_before(errors: Floats, jump: Jump) -> bool:
+    """Test whether a jump is over at once and like the evaluations that led to it.
 
-    Whichever is more: the first evaluations of a run vary more than its last ones.
+    Within ten of their deviations: the first ones of a run vary more than its last. They are
+    eight to sixteen.
     """
-    noise = noise_beside_trend(errors, resolution)
-    if jump is None:
-        return noise
     before = errors[: max(jump.before + 1, thresholds.MIN_EVALUATIONS)]
-    return max(noise, step_noise(before[-2 * thresholds.MIN_EVALUATIONS :], resolution))
+    noise = noise_beside_trend(before[-2 * thresholds.MIN_EVALUATIONS :])
+    with np.errstate(all="ignore"):
+        smoothed = smooth(errors, thresholds.SMOOTHING_MINIMUM)
+        soon = smoothed[jump.after : jump.after + reach_of(errors.size) + 1].min()
+    left = float(soon - smoothed[jump.before])
+    over = left < thresholds.JUMP_RECOVERED_SHARE * jump.height
+    return over and not jump.height > thresholds.DIVERGENCE_CHANGES * noise
 
 
 def _climbs(errors: Floats, jump: Jump) -> bool:

@@ -157,7 +157,8 @@ def _of_validation(
     overfit = _of_official(overfitting, official, train_curve)
     if not about.ensembles:
         yield overfit
-    progress_made = _progress_made(official, overfit)
+    # Where overfitting is muted, nothing else stands for it.
+    progress_made = _progress_made(official, overfit if not about.ensembles else None)
     yield progress_made
     if progress_made.fired:
         # What a run gained is the measure of every other rule.
@@ -175,9 +176,9 @@ def _of_validation(
                 yield rule.cannot_tell("The trial is still running.")
 
 
-def _progress_made(official: DeclaredSeries, overfit: Diagnosis) -> Diagnosis:
+def _progress_made(official: DeclaredSeries, overfit: Diagnosis | None) -> Diagnosis:
     """Return whether validation ever improves; overfitting from the start is told as that."""
-    if overfit.fired:
+    if overfit is not None and overfit.fired:
         return NEVER_IMPROVES.passes("It overfits.", overfit.evidence)
     return never_improves(
         official.curve,
