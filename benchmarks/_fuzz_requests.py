@@ -267,6 +267,7 @@ def addresses(made: dict[str, Any]) -> Iterator[Request]:
         ("/experiments/new/", {"extends": "s", "follow": "extend", "hyperparameter": "dropout"}),
         ("/experiments/s/seeds/power/", {"looks": "5, 10", "margin": "0.1", "candidates": "2"}),
         ("/experiments/s/decide/", {"candidate": "1"}), ("/compare/", {"a": "s", "b": "r"}),
+        ("/compare/", {"run": "1,2", "experiment": "s", "baseline": "2", "diff": "code"}),
         ("/decisions/", {"choice": "adopt", "q": "x", "page": "1"}),
         (f"/experiments/s/trials/{made['trial']}/", {"metric": "train_loss"}),
     ):  # fmt: skip

@@ -167,6 +167,22 @@ def test_runs_of_another_project_are_those_of_nobody(
         assert stranger.get(f"{PAGE}{rest}?run={trial.pk}").status_code == 404
 
 
+def test_the_comparison_is_reached_from_runs_experiments_and_champions() -> None:
+    cast.project()
+    for name in ("wider", "deeper"):
+        cast.decided(name, "adopt", "It pays.")
+    client = Client()
+    client.force_login(cast.person("ben"))
+    pages = {
+        rest: client.get(f"/projects/digits/{rest}").content.decode()
+        for rest in ("", "runs/", "champions/", "experiments/wider/")
+    }
+    assert f'href="{PAGE}"' in pages[""]
+    assert f'action="{PAGE}"' in pages["runs/"]
+    assert f'href="{PAGE}?experiment=deeper&amp;experiment=wider&amp;"' in pages["champions/"]
+    assert f'href="{PAGE}?experiment=wider"' in pages["experiments/wider/"]
+
+
 def test_replicates_take_no_part_until_they_are_judged(
     searches: tuple[Experiment, Experiment],
 ) -> None:
