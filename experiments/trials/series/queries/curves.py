@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
+from django.db.models import QuerySet
 from numpy.typing import NDArray
 from tsdownsample import MinMaxLTTBDownsampler
 
@@ -76,11 +77,16 @@ class TrialCurves:
 def leading_trials(experiment_id: int, arms: int, *, direction: str) -> list[CurveTrial]:
     """The best complete trials and the running ones, in one query each."""
     rows = search_trials(experiment_id).select_related("study").defer(*HEAVY)
-    best = rows.filter(state=TrialState.COMPLETE, value__isnull=False).order_by(
-        "value" if direction == "minimize" else "-value", "number"
-    )[:BEST_TRIALS]
+    best = _best(rows, direction, BEST_TRIALS)
     running = rows.filter(state=TrialState.RUNNING).order_by("-started_at", "-pk")[:MOST_RUNNING]
     return [_trial(row, arms) for row in (*best, *reversed(running))]
+
+
+def _best(rows: QuerySet[Trial], direction: str, count: int) -> QuerySet[Trial]:
+    """The best complete trials; they are found in an index, and only theirs are read whole."""
+    order = "value" if direction == "minimize" else "-value", "number"
+    best = rows.filter(state=TrialState.COMPLETE, value__isnull=False).order_by(*order)
+    return rows.filter(pk__in=best.values("pk")[:count]).order_by(*order)
 
 
 def best_trials(
@@ -92,9 +98,7 @@ def best_trials(
     rows = search_trials(experiment_id).select_related("study").defer(*HEAVY)
     if arm is not None:
         rows = rows.filter(study__arm_index=arm)
-    best = rows.filter(state=TrialState.COMPLETE, value__isnull=False).order_by(
-        "value" if direction == "minimize" else "-value", "number"
-    )[:count]
+    best = _best(rows, direction, count)
     if arm is None:
         return [_trial(row, arms) for row in best]
     ended = rows.filter(state__in=(TrialState.PRUNED, TrialState.FAILED)).order_by("-pk")
