@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 from playwright.sync_api import Page, expect
 
+from experiments.models import Trial
 from tests import cast
-from tests.e2e.test_pages import SIZES, sign_in
+from tests.e2e.test_pages import SIZES, append, curve_lengths, running, sign_in, wait_until
 
 EXPERIMENT = "/projects/digits/experiments/label-smoothing/"
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -111,3 +113,80 @@ def test_sorting_paging_and_filtering_keep_the_reader_s_place(page: Page) -> Non
     assert page.evaluate("window.scrollY") == place
     page.reload()
     expect(page.get_by_text("page 2 of 3")).to_be_visible()
+
+
+def test_a_column_is_resized_by_its_edge_and_by_keys(page: Page) -> None:
+    cast.project()
+    cast.finished_search(trials_per_arm=4)
+    page.set_viewport_size(SIZES["desk"])  # type: ignore[arg-type]
+    sign_in(page)
+    page.goto(EXPERIMENT)
+    head = page.locator("th[data-col='params.dropout']")
+
+    def width() -> int:
+        return int(head.evaluate("each => each.offsetWidth"))
+
+    before = width()
+    edge = head.locator(".resize").bounding_box()
+    assert edge
+    page.mouse.move(edge["x"] + 3, edge["y"] + 10)
+    page.mouse.down()
+    page.mouse.move(edge["x"] + 63, edge["y"] + 10, steps=3)
+    page.mouse.up()
+    assert width() == before + 60
+    assert f"col=params.dropout%40{before + 60}" in page.url
+    head.get_by_role("link").focus()
+    page.keyboard.press("Alt+ArrowLeft")
+    assert width() == before + 40
+    head.get_by_role("link").click()
+    expect(head).to_have_attribute("aria-sort", "ascending")
+    assert width() == before + 40, "sorting keeps it"
+    page.reload()
+    expect(head).to_have_attribute("aria-sort", "ascending")
+    assert width() == before + 40
+
+
+# The page asks at once when it comes into view, as a reader's would.
+ASK = "document.dispatchEvent(new Event('visibilitychange'))"
+
+
+def test_rows_and_charts_move_under_scroll_ticks_and_zoom(page: Page) -> None:
+    cast.project()
+    experiment = cast.running_search(done=12, trials_per_arm=16)
+    trial = running(experiment)
+    page.set_viewport_size(SIZES["desk"])  # type: ignore[arg-type]
+    sign_in(page)
+    other = Trial.objects.exclude(pk=trial.pk).earliest("pk")
+    page.goto(f"/projects/digits/runs/?sort=number&trials={trial.pk},{other.pk}&metric=loss")
+    expect(page.locator("svg.main-svg").first).to_be_attached()
+    table = page.locator("[data-scroll=runs]")
+    table.evaluate("each => each.scrollTo(40, 90)")
+    chart = "document.querySelector('[data-learning-curves]')"
+    page.evaluate(
+        f"Plotly.relayout({chart}, {{'xaxis.range': [2, 6], 'yaxis.range': [0.5, 1.5]}})"
+    )
+    before = sum(curve_lengths(page))
+    append(trial, batch=30, step=60)
+    Trial.objects.filter(pk=trial.pk).update(latest_step=99, latest_value=0.5)
+    cast.finished_trial(trial.study, 70, np.random.default_rng(4))
+    page.evaluate(ASK)
+    expect(page.get_by_text("of 27 runs")).to_be_visible()
+    wait_until(page, lambda: sum(curve_lengths(page)) > before)
+    assert table.evaluate("each => [each.scrollLeft, each.scrollTop]") == [40, 90]
+    expect(page.locator("[data-pick]:checked")).to_have_count(2)
+    assert page.evaluate(f"{chart}._fullLayout.xaxis.range") == [2, 6]
+    assert page.evaluate(f"{chart}._fullLayout.yaxis.range") == [0.5, 1.5]
+
+
+def test_groups_count_and_draw_what_ends_meanwhile(page: Page) -> None:
+    cast.project()
+    experiment = cast.running_search(done=4, trials_per_arm=8)
+    trial = running(experiment)
+    sign_in(page)
+    page.goto("/projects/digits/runs/?experiments=weight-decay&group=arm&metric=loss")
+    counts = page.locator("[data-groups] tbody tr td:nth-child(2)")
+    expect(counts).to_have_text(["5", "5"])
+    expect(page.locator("svg.main-svg").first).to_be_attached()
+    cast.finished_trial(trial.study, 70, np.random.default_rng(4))
+    page.evaluate(ASK)
+    expect(counts.filter(has_text="6")).to_have_count(1)

@@ -9,6 +9,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from django.db.models import Count, QuerySet, Window
+
 from experiments.design.configuration import short_code
 from experiments.design.queries.experiments import arm_label
 from experiments.design.trial_names import arm_letter, other_trial_name, trial_name
@@ -79,10 +81,30 @@ def run_page(scope: RunScope, state: RunsState, columns: Sequence[Column]) -> Pa
         InvalidFilter: saying what is wrong with the filter.
     """
     rows = matching(scope, state)
-    total = rows.count()
+    if state.filter:
+        number, total, keys = _filtered(rows, scope, state)
+    else:
+        total = rows.count()
+        number, start, end = page_bounds(PageOf(state.page, state.rows), total)
+        keys = list(in_order(rows, scope, state).values_list("pk", flat=True)[start:end])
+    return Page(run_rows(scope, keys, columns), number, total, state.rows)
+
+
+def _filtered(
+    rows: QuerySet[Trial], scope: RunScope, state: RunsState
+) -> tuple[int, int, list[int]]:
+    """Number of the page, number of rows, ids: counted beside the rows, so that the filter looks
+    at each trial once.
+    """
+    counted = in_order(rows, scope, state).annotate(total=Window(Count("pk")))
+    start = (state.page - 1) * state.rows
+    found = list(counted.values_list("pk", "total")[start : start + state.rows])
+    if found or state.page == 1:
+        return state.page, found[0][1] if found else 0, [key for key, _ in found]
+    total = rows.count()  # a page beyond the last one
     number, start, end = page_bounds(PageOf(state.page, state.rows), total)
     keys = list(in_order(rows, scope, state).values_list("pk", flat=True)[start:end])
-    return Page(run_rows(scope, keys, columns), number, total, state.rows)
+    return number, total, keys
 
 
 def run_rows(scope: RunScope, keys: Sequence[int], columns: Sequence[Column]) -> list[RunRow]:

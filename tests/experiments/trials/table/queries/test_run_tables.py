@@ -78,6 +78,21 @@ def test_a_filter_that_cannot_be_read_says_where(scope: RunScope) -> None:
         rows(scope, "filter=params.dropout <")
 
 
+def test_a_filtered_page_counts_beside_its_rows_and_ends_at_the_last(
+    scope: RunScope, django_assert_num_queries: DjangoAssertNumQueries
+) -> None:
+    def page(query: str) -> tuple[int, int, int]:
+        found = run_page(scope, read_state(QueryDict(query), rows=5), [])
+        return found.number, found.total, len(found.rows)
+
+    assert page("filter=arm = 'A'") == (1, 6, 5)
+    assert page("filter=arm = 'A'&page=2") == (2, 6, 1)
+    assert page("filter=arm = 'A'&page=9") == (2, 6, 1)
+    assert page("filter=arm = 'C'") == page("filter=arm = 'C'&page=3") == (1, 0, 0)
+    with django_assert_num_queries(3):  # ids and number, rows, arms
+        page("filter=params.dropout > 0")
+
+
 def test_several_keys_sort_one_after_another(scope: RunScope) -> None:
     found = rows(scope, "sort=arm&sort=-params.dropout", "arm", "params.dropout")
     pairs = [(row.cells[0].value, -row.cells[1].value) for row in found]
