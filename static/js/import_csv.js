@@ -99,8 +99,12 @@
     event.preventDefault();
     const [file] = form.querySelector("[type=file]").files;
     if (!file) return;
-    button.disabled = true;
     part("report").hidden = true;
+    if (file.size > form.dataset.megabytes * 2 ** 20) {
+      refuse(`${file.name} is larger than ${form.dataset.megabytes} MB; import it by the command.`, []);
+      return;
+    }
+    button.disabled = true;
     list(part("problems"), []);
     say("Uploading", 0);
     send(file);

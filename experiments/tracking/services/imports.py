@@ -30,6 +30,7 @@ from experiments.trials.lifecycle.services.outside_experiments import NewExperim
 
 _AT_ONCE = 25  # runs of a transaction
 _POINTS_AT_ONCE = 500_000
+_TOLD_EVERY = 100  # unchanged runs
 _IMPORTED = "imported"  # a stop reason
 _MOST_REMARKS = 50
 Progress = Callable[[int], None]  # runs done
@@ -105,8 +106,9 @@ def import_steps(
         raise VerdictError(f"{access.slug} is archived; restore it before importing.")
     done, at_opening = 0, len(source.remarks)
     for name, part in _parts(access, source, options, report):
-        with transaction.atomic():
-            _write(access, name, part, options, report)
+        if part:
+            with transaction.atomic():
+                _write(access, name, part, options, report)
         done += len(part)
         yield done + report.unchanged
     for remark in source.remarks[at_opening:]:  # of what was found while reading
@@ -116,13 +118,17 @@ def import_steps(
 def _parts(
     access: Access, source: ForeignRuns, options: ImportOptions, report: ImportReport
 ) -> Iterator[tuple[str, list[_ReadRun]]]:
-    """Runs that are not here as they are, read, in parts of one experiment each."""
+    """Runs that are not here as they are, read, in parts of one experiment each; an empty part
+    now and then tells that others were looked at.
+    """
     name, part, points = "", list[_ReadRun](), 0
     for run in source.runs:
         own = options.experiment or run.experiment or source.name
         read = _read(access, options.format, own, run)
         if read is None:
             report.unchanged += 1
+            if report.unchanged % _TOLD_EVERY == 0:
+                yield name, []
             continue
         full = len(part) >= _AT_ONCE or points > _POINTS_AT_ONCE
         if part and (full or own != name):

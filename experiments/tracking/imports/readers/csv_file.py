@@ -161,7 +161,7 @@ class _Reader:
         """Runs of a file with one row a run."""
         seen: Counter[str] = Counter()
         lines: dict[str, int] = {}
-        found = []
+        found: list[ForeignRun] = []
         for line, row in rows:
             self._count(line, len(found) + 1)
             parameters = self._texts(row, self._columns.parameters)

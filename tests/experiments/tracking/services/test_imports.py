@@ -124,6 +124,21 @@ def test_an_interrupted_import_goes_on_where_it_stopped(monkeypatch: pytest.Monk
     assert sorted(Trial.objects.values_list("number", flat=True)) == list(range(7))
 
 
+def test_progress_tells_of_unchanged_runs_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    cast.project()
+    monkeypatch.setattr(imports, "_TOLD_EVERY", 2)
+    runs = [run(str(number)) for number in range(5)]
+    bring_in(*runs)
+    heard: list[int] = []
+    import_runs(
+        access=cast.access("cleo"),
+        source=ForeignRuns("sweep", iter(runs), 5),
+        options=ImportOptions("csv"),
+        progress=heard.append,
+    )
+    assert heard == [2, 4]
+
+
 def test_progress_tells_the_runs_done_of_all() -> None:
     cast.project()
     heard: list[int] = []
