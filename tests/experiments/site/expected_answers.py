@@ -64,7 +64,7 @@ PAGES: dict[str, Row] = {
     "": Row(GET=OWN),
     "new-project/": Row(GET="302 403 403 403 403 403", POST="302 403 403 403 403 403"),
     "jump/": Row(GET=OWN),
-    "docs/<str:name>/": Row(GET=OWN),
+    "docs/<slug:chapter>/": Row(GET=OWN),
     "workers/": Row(GET=OWN),
     "workers/live/": Row(GET=OWN),
     "under-way/": Row(GET=OWN),

@@ -121,6 +121,7 @@ def evil() -> dict[str, str]:
         "secret": secret,
         "dry_run": str(dry_run.pk),
         "study": str(evil_study()),
+        "chapter": "imports",
     }
 
 

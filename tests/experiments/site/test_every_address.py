@@ -138,6 +138,7 @@ def values() -> dict[str, str]:
         "trial": "A0",
         "kind": "csv",
         "target": "production",
+        "chapter": "imports",
         "purpose": "training_seed",
         "finding": str(finding.pk),
         "proposal": str(proposal.pk),
