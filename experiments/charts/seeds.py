@@ -59,7 +59,7 @@ def seeds_plot(candidate: Arm, baseline: Arm, *, metric: str, fresh: bool = True
                     "tuning score of the winner: not counted",
                     x=arm.tuning_score,
                     y=row,
-                    yshift=19,
+                    yshift=34,  # above the dots, which are jittered
                     xanchor="auto",
                 )
             )

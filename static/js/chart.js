@@ -56,7 +56,7 @@
   function draw(element) {
     const source = document.getElementById(element.dataset.figure);
     if (!element.figure && source) element.figure = JSON.parse(source.textContent);
-    if (!element.figure || !element.isConnected) return;
+    if (!element.figure || !element.isConnected || !window.Plotly) return;
     const shown = element.prepare ? element.prepare(element.figure) : element.figure;
     const colour = palette();
     const layout = fitted(coloured(shown.layout, colour), element);
@@ -66,17 +66,16 @@
   }
 
   // Charts further down are drawn when they come near, so that the first ones are there at once.
-  // One at a time, so that the page answers to clicks in between.
+  // One at a time, the next in an idle moment, so that the page answers to clicks in between.
+  const idle = window.requestIdleCallback || ((work) => setTimeout(work, 0));
   const queue = [];
   function next() {
-    const element = queue.shift();
-    if (!element) return;
-    draw(element);
-    if (queue.length) setTimeout(next, 0);
+    draw(queue.shift());
+    if (queue.length) idle(next, { timeout: 200 });
   }
   const near = new IntersectionObserver(
     (entries) => {
-      const idle = queue.length === 0;
+      const resting = queue.length === 0;
       entries
         .filter((entry) => entry.isIntersecting)
         .forEach((entry) => {
@@ -84,15 +83,21 @@
           entry.target.dataset.drawn = "yes";
           queue.push(entry.target);
         });
-      if (idle) next();
+      if (resting && queue.length) next();
     },
     { rootMargin: "300px" },
   );
   const watch = (root) => root.querySelectorAll("[data-figure]:not([data-drawn])").forEach((each) => near.observe(each));
   const drawn = () => document.querySelectorAll("[data-figure][data-drawn]");
 
-  watch(document);
-  document.addEventListener("verdict:content", (event) => watch(event.target));
+  // Plotly is evaluated when the page has been painted.
+  requestAnimationFrame(() => setTimeout(() => {
+    const script = document.createElement("script");
+    script.src = document.querySelector("link[data-plotly]").href;
+    script.addEventListener("load", () => watch(document));
+    document.head.append(script);
+  }));
+  document.addEventListener("verdict:content", (event) => window.Plotly && watch(event.target));
   document.addEventListener("verdict:redraw", (event) => draw(event.target));
   document.addEventListener("verdict:theme", () => drawn().forEach(draw));
 

@@ -127,3 +127,30 @@ def test_the_table_as_shown_is_downloaded(page: Page, experiment: Experiment) ->
     rows = list(csv.DictReader(io.StringIO(download.value.path().read_text())))
     assert len(rows) == experiment.complete_count
     assert {row["state"] for row in rows} == {"complete"}
+
+
+# What the browser tells of the first drawing, before any script of the page runs.
+WATCH = """
+window.seen = { early: false, idle: 0, shift: 0 };
+addEventListener("DOMContentLoaded", () => (window.seen.early = "Plotly" in window));
+const idle = window.requestIdleCallback;
+window.requestIdleCallback = (...all) => (window.seen.idle += 1, idle.apply(window, all));
+new PerformanceObserver((list) => {
+  for (const { value, hadRecentInput } of list.getEntries()) {
+    if (!hadRecentInput) window.seen.shift += value;
+  }
+}).observe({ type: "layout-shift", buffered: true });
+"""
+
+
+def test_charts_are_drawn_after_the_page_in_idle_moments_and_move_nothing(page: Page) -> None:
+    cast.project()
+    experiment = cast.finished_search(trials_per_arm=3)
+    sign_in(page)
+    page.add_init_script(WATCH)
+    page.goto(cast.address(experiment, "?tab=history"))
+    draw_all(page)
+    seen = page.evaluate("window.seen")
+    assert not seen["early"], "the page is there before Plotly is evaluated"
+    assert seen["idle"] >= 1, "a chart is drawn in an idle moment"
+    assert seen["shift"] < 0.001, "nothing moves when a chart is drawn"
