@@ -7,10 +7,57 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
+# Words that no reader meets, each with the one to use.
+RETIRED = {
+    r"repetitions?(?!/|s/)": "replication",
+    r"judge?ments?": "verdict",
+    r"set aside|muted by": "dismissed",
+    r"rivals?|reigns?|pulse|courier|shelf|standstill|whose turn": "the term of docs/glossary.md",
+    r"(held|hold) (it )?against": "compared with",
+    r"any more": "no longer",
+    r"works no longer": "no longer works",
+    r"under way": "running",
+    r"(tells|tell|hears|hear) of": "about, events",
+    r"stands? (here|below)": "appears here",
+    r"make the (link|token|account)": "create",
+    r"killed again and again": "fault tolerance",
+    r"by themselves|unasked|apart by commas": "automatically, comma-separated",
+    r"look at the result|want a look|answers to that": "analyse, No results",
+}
 ROOT = Path(__file__).resolve().parent.parent
 CLAUSE = re.compile(r"(What|Who|Whose|How|Where|Whether|When|Which|Why|That)\b")
 VAGUE = {"told", "said", "held", "kept", "aside", "beside"}
 DOCUMENTED = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
+
+
+def _read_by_people() -> Iterator[tuple[str, str]]:
+    """Every text that a person meets, with its place: pages, mails, messages, scripts, docs."""
+    for path in sorted(
+        [*(ROOT / "templates").rglob("*.html"), *(ROOT / "templates").rglob("*.txt")]
+    ):
+        text = re.sub(r"{[%#].*?[%#]}|<[^>]*>", " ", path.read_text(encoding="utf-8"))
+        titles = re.findall(
+            r'(?:title|placeholder|aria-label)="([^"]+)"', path.read_text(encoding="utf-8")
+        )
+        yield from ((path.name, each) for each in (text, *titles))
+    for path in sorted((ROOT / "static" / "js").glob("*.js")):
+        code = re.sub(r"^\s*//.*$", "", path.read_text(encoding="utf-8"), flags=re.MULTILINE)
+        yield from ((path.name, each) for each in re.findall(r"""["'`]([^"'`\n]+)["'`]""", code))
+    for path in (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))):
+        yield path.name, path.read_text(encoding="utf-8")
+    for name, module in _modules():
+        documented = {id(node.body[0].value) for node in ast.walk(module) if _has_docstring(node)}  # type: ignore[attr-defined]
+        for node in ast.walk(module):
+            if (
+                isinstance(node, ast.Constant)
+                and isinstance(node.value, str)
+                and id(node) not in documented
+            ):
+                yield f"{name}:{node.lineno}", node.value
+
+
+def _has_docstring(node: ast.AST) -> bool:
+    return isinstance(node, DOCUMENTED) and ast.get_docstring(node) is not None
 
 
 def _modules() -> Iterator[tuple[str, ast.Module]]:
@@ -68,3 +115,20 @@ def test_any_stands_for_no_record_of_ours() -> None:
         and argument.annotation.id == "Any"
     ]
     assert untyped == []
+
+
+def test_no_text_that_people_read_uses_a_retired_word() -> None:
+    found = [
+        f"{place}: {text[max(0, match.start() - 40) : match.end() + 40]!r}: say {word}"
+        for place, text in _read_by_people()
+        for pattern, word in RETIRED.items()
+        for match in re.finditer(rf"\b({pattern})\b", text, re.IGNORECASE)
+        if " " in text and not _is_address(text, match)
+    ]
+    assert found == []
+
+
+def _is_address(text: str, match: re.Match[str]) -> bool:
+    """Part of an address or a key, which keep their words for the programs that use them."""
+    around = text[max(0, match.start() - 1) : match.end() + 1]
+    return "/" in around or "_" in around or "`" in around

@@ -229,7 +229,7 @@ class Node:
             turn_seconds=settings.HEARTBEAT_SECONDS / 2,
         )
         if heard is None:
-            self._end("the database does not know this worker any more: was a backup restored?")
+            self._end("the database no longer knows this worker: was a backup restored?")
             return False
         self._reaper.heard()
         if heard.has_turn:

@@ -220,6 +220,6 @@ def _entered(request: HttpRequest, access: Access, sequence: int | None) -> Http
     if sequence is None:
         return redirect("baseline", access.slug)
     messages.success(
-        request, f"The baseline is decision {sequence}: candidates are held against it."
+        request, f"The baseline is decision {sequence}: candidates are compared with it."
     )
     return redirect("decision", access.slug, sequence)

@@ -93,7 +93,7 @@ def _make(request: HttpRequest, access: Access) -> str:
 def revoke_link(request: HttpRequest, access: Access, link: int) -> HttpResponse:
     """Make a link useless at once."""
     sharing.revoke(access=access, link_id=link)
-    messages.success(request, "The link is revoked; it shows nothing any more.")
+    messages.success(request, "The link is revoked and no longer works.")
     if "in_place" in request.POST:
         return _back(request, access)
     return redirect("sharing", access.slug)

@@ -103,7 +103,7 @@ def message_as_sent(project_id: int, document: Mapping[str, Any]) -> dict[str, A
     named = (document.get("decision") or {}).get("hash", "")
     made = decisions(project).filter(hash=named).first()
     if made is None or named not in log.hashes or own_problems(made):
-        raise NotFound("This tells of a decision that the log does not hold; it is not sent.")
+        raise NotFound("The log holds no such decision; nothing is sent.")
     return {**payload, "text": sentence(made), "decision": as_document(made)}
 
 

@@ -108,7 +108,7 @@ def _check_none(project: Project) -> None:
         experiment__project=project, purpose=Purpose.BASELINE
     ):
         if unfinished(replication).exists():
-            raise Conflict(f"A baseline is under way: {replication.experiment.name}.")
+            raise Conflict(f"A baseline is running: {replication.experiment.name}.")
 
 
 def _end_search(experiment: AnyExperiment) -> None:

@@ -220,8 +220,8 @@ def _proposer(access: Access, proposal: Proposal) -> Access:
     found = find_project(proposal.proposed_by, access.slug)
     if found is None or not found.can_decide:
         name = proposal.proposed_by.get_username()
-        _expire(proposal, f"{name} is no approver of {access.slug} any more.")
-        raise Conflict(f"{name} proposed this and is no approver any more. Decide it anew.")
+        _expire(proposal, f"{name} is no longer an approver of {access.slug}.")
+        raise Conflict(f"{name} proposed this and is no longer an approver. Decide it again.")
     return found
 
 

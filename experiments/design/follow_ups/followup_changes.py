@@ -217,7 +217,7 @@ def _is_cut(domain: Choices, at: int, asked: Asked) -> bool:
 def exploit(asked: Asked) -> Made:
     """Bayesian search in the best arm, once the space is settled."""
     if asked.older.state not in ("finished", "stopped"):
-        return Made(refused="Its search is still under way.")
+        return Made(refused="Its search still runs.")
     reason = not_ready(asked.seen)
     if reason:
         return Made(refused=reason)

@@ -157,7 +157,7 @@ def withdraw_invitation(request: HttpRequest, access: Access, invitation: int) -
         access=access,
         invitation_id=invitation,
     )
-    messages.success(request, "The invitation is withdrawn; its link works no longer.")
+    messages.success(request, "The invitation is withdrawn; its link no longer works.")
     return redirect("members", access.slug)
 
 
@@ -188,7 +188,7 @@ def remove_member(request: HttpRequest, access: Access) -> HttpResponse:
     gone = done(
         request,
         lambda: services.remove(access=access, username=name),
-        f"{name} is no member any more.",
+        f"{name} is no longer a member.",
     )
     if gone and name == access.username and not access.user.is_superuser:
         return redirect("projects")

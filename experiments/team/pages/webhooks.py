@@ -118,7 +118,7 @@ def remove_webhook(request: HttpRequest, access: Access, webhook: int) -> HttpRe
         access=access,
         webhook_id=webhook,
     )
-    messages.success(request, "The webhook is gone; nothing is sent to it any more.")
+    messages.success(request, "The webhook is removed; nothing is sent to it from now on.")
     return redirect("webhooks", access.slug)
 
 

@@ -147,7 +147,7 @@ def _parcel(delivery_id: int) -> Parcel:
     hook, user = row.webhook, row.user
     refused = ""
     if user is not None and not _may_read(row):
-        refused = f"{user.get_username()} is no member of the project any more"
+        refused = f"{user.get_username()} is no longer a member of the project"
     return Parcel(
         delivery_id=row.pk,
         attempt=row.attempts,

@@ -88,7 +88,7 @@ def test_a_worker_whose_record_is_gone_ends_with_a_code(start_worker: Start) -> 
     wait_until(Worker.objects.exists, worker=worker)
     Worker.objects.all().delete()
     assert worker.child.process.wait(timeout=PATIENCE) == 1
-    assert "does not know this worker any more" in worker.log()
+    assert "no longer knows this worker" in worker.log()
 
 
 def test_celery_alone_is_no_worker(service_environment: dict[str, str]) -> None:

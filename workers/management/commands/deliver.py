@@ -13,7 +13,7 @@ from workers.delivery.deliveries import send_due
 class Command(BaseCommand):
     help = (
         "Look for stalled experiments and waiting verdicts once, and send the webhooks and mails "
-        "that are due. Worker nodes do this by themselves; a scheduler that runs this also hears "
+        "that are due. Worker nodes do this automatically; a scheduler that runs this also hears "
         "when the last of them is gone."
     )
 

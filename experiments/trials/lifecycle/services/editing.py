@@ -71,7 +71,7 @@ def archive(*, access: Access, experiment: AnyExperiment) -> None:
     found = Experiment.objects.filter(pk=experiment.pk, archived_at__isnull=True)
     if not found.filter(state__in=_ENDED).update(archived_at=timezone.now()):
         if found.exists():
-            raise Conflict(f"{experiment.name} is still under way: stop it first.")
+            raise Conflict(f"{experiment.name} still runs: stop it first.")
         raise Conflict(f"{experiment.name} was archived already.")
 
 
@@ -160,7 +160,7 @@ def delete(*, access: Access, experiment: AnyExperiment, typed_name: str) -> Non
                 problem = Problem("typed_name", f"expected {locked.name}")
                 raise VerdictError("Write its name to confirm.", [problem])
             if locked.state not in _ENDED:
-                raise Conflict(f"{locked.name} is still under way: stop it first.")
+                raise Conflict(f"{locked.name} still runs: stop it first.")
             _check_idle(locked)
             _check_uncited(locked)
             artifacts.remove_files_of(Trial.objects.filter(study__experiment=locked))

@@ -176,7 +176,7 @@ def _move(
         state=after, stop_reason=reason, active_at=timezone.now()
     )
     if not changed:
-        raise Conflict(f"{experiment.name} is not {before.label.lower()} any more.")
+        raise Conflict(f"{experiment.name} is no longer {before.label.lower()}.")
 
 
 def _end(experiment_id: int, state: ExperimentState, reason: str) -> bool:

@@ -201,7 +201,7 @@ def test_with_a_champion_there_is_no_second_beginning() -> None:
 def test_one_baseline_runs_at_a_time_and_another_may_follow_it() -> None:
     replication = started()
     again = FILE.replace("experiment: baseline", "experiment: again")
-    with pytest.raises(Conflict, match="under way"):
+    with pytest.raises(Conflict, match="is running"):
         started(again)
     finish(replication, 0.1, 0.1, 0.1)
     assert started(again).experiment.name == "again"

@@ -234,7 +234,7 @@ def test_a_change_between_judging_and_locking_records_nothing(
 def test_one_whose_proposer_left_is_not_confirmed(repeated: Replication) -> None:
     proposal = _proposed(repeated)
     Membership.objects.filter(user=cast.person("ada")).update(role="editor")
-    with pytest.raises(Conflict, match="ada proposed this and is no approver any more"):
+    with pytest.raises(Conflict, match="ada proposed this and is no longer an approver"):
         _confirm(proposal)
     proposal.refresh_from_db()
     assert proposal.outcome == "expired"

@@ -64,7 +64,7 @@ def test_a_new_secret_is_another_and_a_removed_webhook_is_gone(admin: Client) ->
     renewed = admin.post(f"{PAGE}{hook}/secret/").content.decode()
     assert "whsec_" in renewed and first not in renewed
     assert (
-        "nothing is sent to it any more"
+        "nothing is sent to it from now on"
         in admin.post(f"{PAGE}{hook}/remove/", follow=True).content.decode()
     )
 
