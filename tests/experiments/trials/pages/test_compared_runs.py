@@ -17,6 +17,7 @@ from experiments.models import Artifact, Environment, Experiment, Trial
 from experiments.models.trial import TrialState
 from experiments.trials.artifacts.storage import local_path
 from tests import cast
+from tests.cast.tracker import Tracker
 
 pytestmark = pytest.mark.django_db
 PAGE = "/projects/digits/compare/"
@@ -259,6 +260,22 @@ def test_the_queries_do_not_grow_with_the_runs(
 
     asked(ids)  # fills caches of the process
     assert asked(ids) == asked([ids[0], ids[-1]]) <= 30
+
+
+def test_runs_that_programs_outside_logged_are_compared_with_ours(
+    searches: tuple[Experiment, Experiment],
+) -> None:
+    tracker = Tracker()
+    run = tracker.run(tracker.experiment())
+    tracker.param(run, learning_rate="0.1", optimizer="lion")
+    tracker.log(run, "f1", 0.4, 0.5)
+    tracker.end(run)
+    theirs = Trial.objects.get(run_id=run)
+    ours = complete(searches[0])[0]
+    shown = rows(page(run=[ours.pk, theirs.pk]))
+    assert shown["optimizer"] == ["adam", "lion"]
+    assert shown["f1"] == ["\N{EN DASH}", "0.5000 last"]
+    assert shown["experiment"] == ["label-smoothing", "from lightning"]
 
 
 def test_runs_of_a_study_of_optuna_are_compared_by_their_value(
