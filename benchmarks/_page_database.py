@@ -15,6 +15,7 @@ PROJECT, EXPERIMENT = "bench", "wide-search"
 PERSON, PASSWORD = "ada", "correct horse"
 START = dt.datetime(2026, 11, 1, tzinfo=dt.UTC)
 METRIC = "validation_accuracy"
+METRICS = tuple(f"metric_{number:02d}" for number in range(20))  # of each trial, summarised
 FILE = """\
 project: {project}
 experiment: {name}
@@ -58,7 +59,7 @@ def _experiment(user: Any, name: str, trials: int, points: int, seed: int) -> No
     from django.db import transaction
 
     from experiments.design.document import experiment_file
-    from experiments.models import Experiment, SeriesBatch, Study, Trial
+    from experiments.models import Experiment, LatestMetric, SeriesBatch, Study, Trial
     from experiments.models.trial_encoding import encode, encode_distribution
     from experiments.team.queries.access import get_project
     from experiments.trials.lifecycle.services import experiments
@@ -80,6 +81,8 @@ def _experiment(user: Any, name: str, trials: int, points: int, seed: int) -> No
         )  # fmt: skip
         for part in _parts(batches, 200):
             SeriesBatch.objects.bulk_create(part)
+        for part in _parts(iter(made), 100):
+            LatestMetric.objects.bulk_create(_summaries(part, rng))
         done = [row for row in made if row.value is not None]
         best = max(done, key=lambda row: row.value or 0.0)
         Experiment.objects.filter(pk=experiment.pk).update(
@@ -89,6 +92,18 @@ def _experiment(user: Any, name: str, trials: int, points: int, seed: int) -> No
         for study in studies:
             held = sum(row.study_id == study.pk for row in made)
             Study.objects.filter(pk=study.pk).update(next_number=held, next_row=held)
+
+
+def _summaries(rows: list[Any], rng: np.random.Generator) -> list[Any]:
+    from experiments.models import LatestMetric
+
+    values = rng.random((len(rows), len(METRICS))).tolist()
+    return [
+        LatestMetric(trial=row, name=name, value=value, step=100, time_ms=0,
+                     lowest=value - 0.1, highest=value + 0.1, at_best=value)
+        for row, own in zip(rows, values, strict=True)
+        for name, value in zip(METRICS, own, strict=True)
+    ]  # fmt: skip
 
 
 def _parts(rows: Iterator[Any], size: int) -> Iterator[list[Any]]:
