@@ -93,7 +93,7 @@ def _studies(access: Access) -> QuerySet[Study, dict[str, Any]]:
     studies = Study.objects.filter(
         project_id=access.project_id, kind=StudyKind.FREE, deleted_at__isnull=True
     )
-    return (
+    found: QuerySet[Study, dict[str, Any]] = (
         studies.annotate(
             last=Max("trials__started_at"),
             complete=Count("trials", filter=Q(trials__state=TrialState.COMPLETE)),
@@ -104,6 +104,7 @@ def _studies(access: Access) -> QuerySet[Study, dict[str, Any]]:
         .order_by("-pk")
         .values(*_FIELDS)
     )
+    return found
 
 
 def _study(columns: dict[str, Any]) -> FreeStudy:
