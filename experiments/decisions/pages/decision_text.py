@@ -89,8 +89,9 @@ def _tables(page: EvidencePage) -> list[str]:
         ]
         lines.append("|---|---|---|---|---|---|")
         for row in page.pairs:
+            seeds = ("–" if s is None else str(s) for s in (row.train_seed, row.split_seed))
             lines.append(
-                f"| {row.pair} | {row.train_seed} | {row.split_seed} | {score(row.candidate)} "
+                f"| {row.pair} | {' | '.join(seeds)} | {score(row.candidate)} "
                 f"| {score(row.baseline)} | {signed(row.gain)} |"
             )
         lines.append("")

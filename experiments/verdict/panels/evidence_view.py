@@ -213,7 +213,11 @@ def _are_samples(document: Mapping[str, Any]) -> bool:
 def _of_both(seeds: Sequence[int | None]) -> int | str | None:
     """The seed of a pair; of sides that ran under seeds of their own, candidate's / baseline's."""
     different = list(dict.fromkeys(seeds))
-    return different[0] if len(different) == 1 else " / ".join(map(str, different))
+    return (
+        different[0]
+        if len(different) == 1
+        else " / ".join("–" if seed is None else str(seed) for seed in different)
+    )
 
 
 def _changes(document: Mapping[str, Any]) -> list[Change]:

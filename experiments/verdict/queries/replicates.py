@@ -35,8 +35,8 @@ class ReplicateRun:
     pair: int
     state: int
     failure_kind: str
-    train_seed: int
-    split_seed: int
+    train_seed: int | None
+    split_seed: int | None
     best: float | None
     seconds: float | None
     peak_memory_mb: float | None
@@ -144,8 +144,8 @@ def _run(
         pair=row.pair or 0,
         state=row.state,
         failure_kind=row.failure_kind,
-        train_seed=row.train_seed or 0,
-        split_seed=row.split_seed or 0,
+        train_seed=row.train_seed,
+        split_seed=row.split_seed,
         best=row.value,
         seconds=row.seconds,
         peak_memory_mb=row.peak_memory_mb,

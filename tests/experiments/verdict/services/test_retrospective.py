@@ -177,6 +177,7 @@ def test_the_seeds_page_offers_it_and_labels_what_it_says(
     shown = client.get(page).content.decode()
     assert "Runs that existed before they were compared" in shown
     assert "Retrospective, on this split, adopt" in shown
+    assert '<td class="n">3</td><td class="n">–</td>' in shown  # training seed 3, no split seed
     assert "each dot one run" in shown and "each dot one fresh seed" not in shown
     assert "Repeat over fresh seeds" in shown or "Declare it" in shown  # which replaces it
     decide_page = client.get(reverse("decide", args=["digits", NAME])).content.decode()
