@@ -89,7 +89,8 @@ def _tables(page: EvidencePage) -> list[str]:
         ]
         lines.append("|---|---|---|---|---|---|")
         for row in page.pairs:
-            seeds = ("–" if s is None else str(s) for s in (row.train_seed, row.split_seed))
+            both = (row.train_seed, row.split_seed)
+            seeds = ("\N{EN DASH}" if seed is None else str(seed) for seed in both)
             lines.append(
                 f"| {row.pair} | {' | '.join(seeds)} | {score(row.candidate)} "
                 f"| {score(row.baseline)} | {signed(row.gain)} |"

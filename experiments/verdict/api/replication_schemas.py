@@ -29,7 +29,8 @@ class ReplicationIn(Strict):
     """Trials by name. `baseline` only while the project has no champion.
 
     `retrospective`: compare the ended runs of the candidate's and the baseline's configurations
-    instead; nothing is declared, and every sentence says so.
+    instead; nothing is declared, and every sentence says so. With `tags` the two are tags,
+    `NAME=VALUE`, and all ended runs that carry them are compared.
     """
 
     candidate: Text
@@ -40,6 +41,7 @@ class ReplicationIn(Strict):
     score_rule: Text = "tail_median"
     guards: list[GuardIn] = Field(default_factory=list, max_length=100)
     retrospective: bool = False
+    tags: bool = False
 
 
 class PairsIn(Strict):

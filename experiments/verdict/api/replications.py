@@ -63,8 +63,8 @@ def declare_replication(request: TokenRequest, slug: str, name: str) -> Any:
         retrospective.compare(
             access=access,
             experiment=experiment,
-            candidate=_configuration(experiment, asked.candidate),
-            baseline=_configuration(experiment, asked.baseline),
+            candidate=_side(experiment, asked.candidate, tags=asked.tags),
+            baseline=_side(experiment, asked.baseline, tags=asked.tags),
             margin=asked.margin,
         )
         return Status(201, {"replication": replication_state(experiment.pk)})
@@ -149,8 +149,10 @@ def _writable(
     return access, get_replication(access, get_experiment(access, name), replication)
 
 
-def _configuration(experiment: AnyExperiment, name: str) -> int:
-    """Id of a trial's configuration; 0, which is none's, of a trial without one."""
+def _side(experiment: AnyExperiment, name: str, *, tags: bool) -> int | str:
+    """A tag, or the id of a trial's configuration; 0, which is none's, of a trial without one."""
+    if tags:
+        return name
     configuration = get_trial(experiment, name).configuration
     return configuration.pk if configuration else 0
 

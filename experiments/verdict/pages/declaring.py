@@ -25,8 +25,9 @@ from experiments.verdict.panels.replication_forms import (
     PowerForm,
     ReplicationForm,
     RetrospectiveForm,
+    TaggedRunsForm,
 )
-from experiments.verdict.queries.configuration_runs import repeated_configurations
+from experiments.verdict.queries.configuration_runs import repeated_configurations, repeated_tags
 from experiments.verdict.queries.current_champion import champion_of
 from experiments.verdict.queries.replication_state import (
     best_of_each_arm,
@@ -62,6 +63,7 @@ def declaration_context(parts: ExperimentParts, form: ReplicationForm) -> dict[s
         "score_rules": SCORE_RULES,
         "bounds": BOUNDS,
         "repeated": repeated_configurations(experiment) if experiment.is_from_outside else (),
+        "tags": repeated_tags(experiment) if experiment.is_from_outside else (),
         "guard_metrics": dict.fromkeys(guard_metrics(experiment), "") | COST_GUARDS,
         **_planning_context(
             experiment,
@@ -114,7 +116,8 @@ def power(request: HttpRequest, access: Access, name: str) -> HttpResponse:
 def compare_existing(request: HttpRequest, access: Access, name: str) -> HttpResponse:
     """Compare runs that exist; their page says on every sentence that it is retrospective."""
     experiment = required(find_experiment(access, name))
-    form = RetrospectiveForm(request.POST)
+    tagged = "tags" in request.POST
+    form = TaggedRunsForm(request.POST) if tagged else RetrospectiveForm(request.POST)
     if not form.is_valid():
         for field, wrong in form.reasons():
             messages.error(request, f"{field}: {wrong}")

@@ -216,7 +216,7 @@ def _of_both(seeds: Sequence[int | None]) -> int | str | None:
     return (
         different[0]
         if len(different) == 1
-        else " / ".join("–" if seed is None else str(seed) for seed in different)
+        else " / ".join("\N{EN DASH}" if seed is None else str(seed) for seed in different)
     )
 
 

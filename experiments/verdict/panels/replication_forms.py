@@ -101,6 +101,18 @@ class RetrospectiveForm(forms.Form):
         return _reasons(self)
 
 
+class TaggedRunsForm(forms.Form):
+    """Two tags, as `NAME=VALUE`, whose existing runs are compared."""
+
+    candidate = forms.CharField(max_length=400)
+    baseline = forms.CharField(max_length=400)
+    margin = forms.FloatField(min_value=0, required=False)
+
+    def reasons(self) -> list[tuple[str, str]]:
+        """(field, what is wrong) of everything that is."""
+        return _reasons(self)
+
+
 class PowerForm(forms.Form):
     """A schedule whose power is asked for before anything is queued."""
 

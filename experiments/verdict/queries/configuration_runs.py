@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from dataclasses import dataclass
 
 from django.db.models import Avg, Count, Q, QuerySet
@@ -12,8 +13,12 @@ from experiments.design.queries.records import AnyExperiment
 from experiments.design.space.search_space import show
 from experiments.models import Configuration, Trial
 from experiments.models.trial import FailureKind, StudyKind, TrialState
+from experiments.models.trial_encoding import decode_all
+from experiments.trials.table.queries.json_items import JsonItem
 
 MOST_CONFIGURATIONS = 50
+MOST_TAGGED = 2000  # runs, the newest, whose tags are offered
+LONGEST_TAG = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +65,36 @@ def repeated_configurations(experiment: AnyExperiment) -> tuple[ConfigurationRun
         )
         for row in rows
     )
+
+
+@dataclass(frozen=True, slots=True)
+class TaggedRuns:
+    """A tag, as `NAME=VALUE` or, of a label, `NAME`, with the ended runs that carry it."""
+
+    tag: str
+    runs: int
+
+
+def runs_with_tag(experiment: AnyExperiment, tag: str) -> QuerySet[Trial]:
+    """Ended runs that carry a tag."""
+    name, _, value = tag.partition("=")
+    rows = ended_runs(experiment).alias(tag_value=JsonItem("user_attributes", name.strip()))
+    return rows.filter(tag_value=value.strip())
+
+
+def repeated_tags(experiment: AnyExperiment) -> tuple[TaggedRuns, ...]:
+    """Tags of enough runs for a verdict, the most frequent first; without those of MLflow."""
+    texts = ended_runs(experiment).exclude(user_attributes="{}").order_by("-pk")
+    counted: Counter[str] = Counter()
+    for tags in decode_all(list(texts.values_list("user_attributes", flat=True)[:MOST_TAGGED])):
+        counted.update(
+            f"{name}={value}" if value else name
+            for name, value in tags.items()
+            if isinstance(value, str) and len(value) <= LONGEST_TAG
+            if "=" not in name and not name.startswith("mlflow.")
+        )
+    found = [TaggedRuns(tag, runs) for tag, runs in counted.items() if runs >= FEWEST_PAIRS]
+    return tuple(sorted(found, key=lambda each: (-each.runs, each.tag))[:MOST_CONFIGURATIONS])
 
 
 def _parameters(configuration: Configuration) -> str:

@@ -16,7 +16,7 @@ from experiments.models import Configuration, Decision, Experiment, Replication,
 from experiments.models.project import Role
 from experiments.models.replication import PickedRuns, Purpose, ScoreRule
 from experiments.team.queries.access import Access
-from experiments.verdict.queries.configuration_runs import ended_runs
+from experiments.verdict.queries.configuration_runs import ended_runs, runs_with_tag
 from experiments.verdict.services.replications import MOST_PAIRS, check_none_open, check_rules
 
 
@@ -24,11 +24,12 @@ def compare(
     *,
     access: Access,
     experiment: AnyExperiment,
-    candidate: int,
-    baseline: int,
+    candidate: int | str,
+    baseline: int | str,
     margin: float | None = None,
 ) -> Replication:
-    """Compare all ended runs of two configurations, named by their ids.
+    """Compare all ended runs of two configurations, named by their ids, or all that carry one tag
+    with all that carry another, named as `NAME=VALUE` (a label: `NAME`).
 
     Runs are pairs where enough of both sides had the same seeds, else two samples. Nothing is
     queued; a replication that is declared later replaces the comparison, and it replaces an
@@ -36,7 +37,8 @@ def compare(
 
     Raises:
         NotAllowed: when the user is not an editor.
-        VerdictError: for one configuration twice, too few runs of one, or a wrong margin.
+        VerdictError: for one configuration or tag twice, too few runs of one, a wrong margin, a
+            run that carries both tags, or a tag whose runs differ in more than seeds.
         NotOpenYet: of experiments that workers run: they repeat.
         Conflict: while a declared replication is open.
     """
@@ -45,17 +47,20 @@ def compare(
         raise NotOpenYet(
             "Workers run this experiment: repeat candidate and baseline over fresh seeds."
         )
+    tagged = isinstance(candidate, str)
     check_rules(experiment, margin, ScoreRule.TAIL_MEDIAN, ())
     with transaction.atomic():
         locked = Experiment.objects.select_for_update().get(pk=experiment.pk)
         check_none_open(locked)
         if candidate == baseline:
             raise VerdictError(
-                "Candidate and baseline are the same configuration.",
+                f"Candidate and baseline are the same {'tag' if tagged else 'configuration'}.",
                 [Problem("baseline", "choose another one")],
             )
         ours = _runs(locked, candidate, "candidate")
         theirs = _runs(locked, baseline, "baseline")
+        if tagged:
+            _check_sides(ours, theirs)
         picked = _pick(ours, theirs)
         schedule = plan([min(len(picked.candidate), len(picked.baseline))])
         champion = Decision.objects.crowning(locked.project_id)
@@ -66,7 +71,8 @@ def compare(
             baseline=_configuration(theirs),
             candidate_trial=ours[0],
             baseline_trial=theirs[0],
-            against_champion=champion is not None and champion.candidate_id == baseline,
+            against_champion=champion is not None
+            and champion.candidate_id == theirs[0].configuration_id,
             margin=locked.margin if margin is None else margin,
             smallest_gain=locked.smallest_gain,
             looks=json.dumps(list(schedule.looks)),
@@ -79,19 +85,48 @@ def compare(
         )
 
 
-def _runs(experiment: Experiment, configuration: int, side: str) -> list[Trial]:
-    rows = list(
-        ended_runs(experiment)
-        .filter(configuration_id=configuration)
-        .select_related("configuration")
-        .order_by("pk")[: MOST_PAIRS + 1]
-    )
+def _runs(experiment: Experiment, chosen: int | str, side: str) -> list[Trial]:
+    """Ended runs of a side: those of a configuration, or those that carry a tag."""
+    if isinstance(chosen, str):
+        found, what = runs_with_tag(experiment, chosen), "tag"
+    else:
+        found = ended_runs(experiment).filter(configuration_id=chosen)
+        what = "configuration"
+    rows = list(found.select_related("configuration").order_by("pk")[: MOST_PAIRS + 1])
     if not FEWEST_PAIRS <= len(rows) <= MOST_PAIRS:
         raise VerdictError(
             f"A verdict needs {FEWEST_PAIRS} to {MOST_PAIRS} ended runs of each side.",
-            [Problem(side, f"this configuration has {len(rows)} in {experiment.name}")],
+            [Problem(side, f"this {what} has {len(rows)} in {experiment.name}")],
         )
     return rows
+
+
+def _check_sides(ours: Sequence[Trial], theirs: Sequence[Trial]) -> None:
+    """Pass for two sides that share no run, and each of which is one configuration.
+
+    Raises:
+        VerdictError: otherwise; what is adopted is one configuration.
+    """
+    both = sorted({run.number for run in ours} & {run.number for run in theirs})
+    if both:
+        raise VerdictError(
+            "A run can stand for one side only.",
+            [Problem("baseline", f"run {both[0]} carries both tags; choose other tags")],
+        )
+    sides = {"candidate": ours, "baseline": theirs}
+    kinds = {side: {run.configuration_id for run in runs} for side, runs in sides.items()}
+    mixed = [
+        Problem(side, f"its runs have {len(found)} configurations; tag runs that differ in seeds")
+        for side, found in kinds.items()
+        if len(found) > 1
+    ]
+    if mixed:
+        raise VerdictError("Each side of a verdict is one configuration.", mixed)
+    if kinds["candidate"] == kinds["baseline"]:
+        raise VerdictError(
+            "The runs of both tags have the same configuration.",
+            [Problem("baseline", "log what differs between them as a parameter")],
+        )
 
 
 def _configuration(runs: Sequence[Trial]) -> Configuration:

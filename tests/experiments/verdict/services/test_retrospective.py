@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
@@ -12,7 +13,7 @@ from experiments.decisions.services import decisions
 from experiments.errors import Conflict, NotOpenYet, VerdictError
 from experiments.models import Decision, Experiment, Replication, Trial
 from experiments.verdict.evidence.evidence import Evidence, evaluate
-from experiments.verdict.queries.configuration_runs import repeated_configurations
+from experiments.verdict.queries.configuration_runs import repeated_configurations, repeated_tags
 from experiments.verdict.services import outside_replicates, replications, retrospective
 from tests import cast
 from tests.experiments.tracking.api.test_runs import Program
@@ -165,6 +166,73 @@ def test_too_few_runs_one_configuration_twice_and_workers_experiments_are_refuse
         retrospective.compare(access=access, experiment=searched, candidate=one, baseline=one + 1)
 
 
+@pytest.fixture
+def tagged(program: Program) -> Experiment:
+    """Runs of two configurations, tagged; a run that failed to end carries a tag as well."""
+    for trial in Trial.objects.all():
+        side = "new" if json.loads(trial.parameters)["learning_rate"] == 0.1 else "old"
+        Trial.objects.filter(pk=trial.pk).update(user_attributes=json.dumps({"side": side}))
+    return Experiment.objects.get(name=NAME)
+
+
+def by_tags(experiment: Experiment, candidate: str, baseline: str) -> Replication:
+    return retrospective.compare(
+        access=cast.access("cleo", experiment),
+        experiment=experiment,
+        candidate=candidate,
+        baseline=baseline,
+    )
+
+
+def test_runs_of_two_tags_are_compared_by_the_same_rules(tagged: Experiment) -> None:
+    assert [(each.tag, each.runs) for each in repeated_tags(tagged)] == [
+        ("side=new", 4), ("side=old", 4),
+    ]  # fmt: skip
+    made = by_tags(tagged, "side=new", "side = old")
+    assert made.picked_runs == compare().picked_runs
+    verdict = read(made).verdict
+    assert verdict is not None and verdict.paired and verdict.pairs == len(NOISE)
+    assert verdict.sentence.startswith("Retrospective, on this split, adopt: ")
+
+
+def test_tags_that_are_no_two_configurations_are_refused(
+    program: Program, tagged: Experiment
+) -> None:
+    def refused(candidate: str, baseline: str) -> str:
+        with pytest.raises(VerdictError) as error:
+            by_tags(tagged, candidate, baseline)
+        return " ".join((error.value.message, *map(str, error.value.problems)))
+
+    assert "same tag" in refused("side=new", "side=new")
+    assert "this tag has 0" in refused("side=new", "side=lost")
+    Trial.objects.update(user_attributes=json.dumps({"side": "new", "all": "", "twice": "x"}))
+    assert "run 0 carries both tags" in refused("side=new", "all")
+    assert "has 2 configurations" not in refused("side=new", "twice")  # both come first
+    for seed in range(20, 23):
+        ran(program, 0.5, 0.9, rate=0.1, seed=seed)
+    fresh = Trial.objects.filter(train_seed__gte=20)
+    fresh.update(user_attributes=json.dumps({"later": ""}))
+    assert "its runs have 2 configurations" in refused("side=new", "later")
+    Trial.objects.filter(parameters__contains="0.2").update(user_attributes="{}")
+    assert "have the same configuration" in refused("side=new", "later")
+
+
+def test_the_page_and_the_api_take_tags(
+    program: Program, tagged: Experiment, client: Client
+) -> None:
+    client.force_login(cast.person("ada"))
+    page = reverse("seeds", args=["digits", NAME])
+    assert "side=old · 4 runs" in client.get(page).content.decode()
+    body = {"tags": "1", "candidate": "side=new", "baseline": "side=old"}
+    client.post(reverse("seeds_existing", args=["digits", NAME]), body)
+    assert "Retrospective, on this split, adopt" in client.get(page).content.decode()
+    status, answer = program.post(
+        f"/api/v1/projects/digits/experiments/{NAME}/repetitions",
+        {"candidate": "side=old", "baseline": "side=new", "retrospective": True, "tags": True},
+    )
+    assert status == 201 and answer["replication"]["retrospective"] is True, answer
+
+
 def test_the_seeds_page_offers_it_and_labels_what_it_says(
     program: Program, client: Client
 ) -> None:
@@ -177,7 +245,9 @@ def test_the_seeds_page_offers_it_and_labels_what_it_says(
     shown = client.get(page).content.decode()
     assert "Runs that existed before they were compared" in shown
     assert "Retrospective, on this split, adopt" in shown
-    assert '<td class="n">3</td><td class="n">–</td>' in shown  # training seed 3, no split seed
+    assert (
+        '<td class="n">3</td><td class="n">\N{EN DASH}</td>' in shown
+    )  # training seed 3, no split seed
     assert "each dot one run" in shown and "each dot one fresh seed" not in shown
     assert "Repeat over fresh seeds" in shown or "Declare it" in shown  # which replaces it
     decide_page = client.get(reverse("decide", args=["digits", NAME])).content.decode()
