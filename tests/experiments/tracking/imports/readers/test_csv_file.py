@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -15,12 +16,12 @@ def path(tmp_path: Path) -> Path:
     return tmp_path / "sweep.csv"
 
 
-def read(path: Path, text: str | bytes, **options: tuple[str, ...]) -> list[ForeignRun]:
+def read(path: Path, text: str | bytes, **options: Any) -> list[ForeignRun]:
     path.write_bytes(text.encode() if isinstance(text, str) else text)
     return list(csv_file.read(str(path), ReadOptions(**options)).runs)
 
 
-def problem(path: Path, text: str | bytes, **options: tuple[str, ...]) -> str:
+def problem(path: Path, text: str | bytes, **options: Any) -> str:
     with pytest.raises(UnreadableSource) as caught:
         read(path, text, **options)
     return str(caught.value.problems[0])
