@@ -253,7 +253,7 @@ def test_a_decision_that_nobody_made_is_not_sent(hook: Receiver) -> None:
     document["decision"]["hash"] = "0" * 64
     Event.objects.update(document=json.dumps(document))
     assert send_due() == 1 and hook.got == []
-    assert "a decision that the log does not hold" in Delivery.objects.get().answer
+    assert "log holds no such decision" in Delivery.objects.get().answer
 
 
 def test_a_message_says_what_the_log_says_and_not_what_became_of_its_event(
