@@ -127,7 +127,7 @@ def test_who_left_meanwhile_gets_no_mail() -> None:
     messages.choose(access=cast.access(ben, project), events=["decided"])
     messages.announce(project=project, kind="decided", key="k", text="t", path="/")
     Membership.objects.filter(user=ben).delete()
-    assert "no member" in _claimed().refused
+    assert "no longer a member" in _claimed().refused
 
 
 @pytest.mark.django_db(transaction=True)

@@ -88,18 +88,3 @@ def test_deleting_a_study_takes_its_trials_out_of_the_experiment() -> None:
     studies.delete(study_id=other.pk)
     search.refresh_from_db()
     assert (search.trial_count, search.best_trial, search.best_value) == (0, None, None)
-
-
-def test_a_failed_fill_leaves_nothing() -> None:
-    with pytest.raises(TypeError):
-        studies.create_filled(
-            name="half",
-            directions=["minimize"],
-            user_attributes={"a": 1},
-            system_attributes={},
-            trials=[
-                {"state": 1, "values": [1.0]},
-                {"state": 1, "user_attributes": {"x": object()}},
-            ],
-        )
-    assert not Study.objects.exists()
