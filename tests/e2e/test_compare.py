@@ -68,9 +68,11 @@ def test_a_comparison_follows_a_running_run_and_keeps_its_slider(page: Page) -> 
     page.goto(f"/projects/digits/compare/?run={other.pk},{trial.pk}&at=1")
     draw_all(page)
     row = page.get_by_role("group", name="samples.png")
+    row.scroll_into_view_if_needed()
     expect(row.get_by_alt_text("samples.png, step 1", exact=True)).to_be_visible()
     Trial.objects.filter(pk=trial.pk).update(latest_value=0.1234, latest_step=999)
     cast.log_image(trial, step=30)
     expect(page.locator("td", has_text="0.1234")).to_be_visible()
     expect(row.get_by_label("Step of samples.png")).to_have_attribute("max", "3")
+    row.scroll_into_view_if_needed()  # what is far from the window is not asked for
     expect(row.get_by_alt_text("samples.png, step 1", exact=True)).to_be_visible()
