@@ -23,6 +23,7 @@ from experiments.trials.table.runs_state import read_state
 _NO_FIELDS = RunFields((), (), (), {})
 POINTS = 6000  # of all lines of a chart together
 FEWEST_POINTS = 60
+_MOST_IN_LEGEND = 4
 MOST_CHARTS, USUAL_CHARTS = 12, 4
 
 
@@ -112,8 +113,10 @@ def _chart(
         lines = [each for each in lines if singles or each.group not in several]
         lines = [_alone(each) if each.group not in several else each for each in lines]
     figure = learning_curves(lines, marks, (), means, y_title=group.title)
-    # The table's swatches say which curve is whose; the first chart says it in words.
-    figure["layout"]["showlegend"] = place == 0 and (len(drawn.trials) <= 12 or drawn.banded)
+    # The table's swatches say which curve is whose; of few runs the first chart says it in words,
+    # too: a longer legend would leave it no room.
+    named = drawn.banded or len(drawn.trials) <= _MOST_IN_LEGEND
+    figure["layout"]["showlegend"] = place == 0 and named
     figure["layout"]["margin"] |= {"t": 24 if place == 0 else 8, "b": 40}
     label = f"Learning curves: {group.title}"
     return Chart(f"figure-runs-{place}", group.title, figure, label, "runs-chart")

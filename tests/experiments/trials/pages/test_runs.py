@@ -122,7 +122,7 @@ def test_a_comparison_of_more_ticks_than_an_address_holds_says_so(experiment: Ex
     assert "ticked runs are shown" not in get(f"{PAGE}?trials={ids}&only=ticked")
 
 
-def test_ten_drawn_runs_have_ten_colours(experiment: Experiment) -> None:
+def test_ten_drawn_runs_have_ten_colours_and_no_legend(experiment: Experiment) -> None:
     html = get(f"{PAGE}charts/")
     figure = json.loads(re.findall(r'id="figure-runs-0">(.*?)</script>', html, re.S)[0])
     colours = {
@@ -131,6 +131,7 @@ def test_ten_drawn_runs_have_ten_colours(experiment: Experiment) -> None:
         if "trial" in trace["meta"] and "line" in trace
     }
     assert len(colours) == len(set(colours.values())) == 10
+    assert not figure["layout"]["showlegend"]
 
 
 def test_groups_draw_a_mean_and_single_runs_on_demand(experiment: Experiment) -> None:
