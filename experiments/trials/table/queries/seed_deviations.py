@@ -93,7 +93,7 @@ def _deviation(
     groups: Mapping[_Group, Mapping[tuple[Any, ...], float]], own: int | None
 ) -> SeedDeviation | None:
     """Of one's own configuration, its replicates first: a run of a search was picked by its
-    score. Else pooled by degrees of freedom; None where nothing varies.
+    score. Else pooled by degrees of freedom; None where nothing varies, or beyond all bounds.
     """
     enough = {key: group for key, group in groups.items() if len(group) >= FEWEST_RUNS}
     owned = next((key for key in ((own, True), (own, False)) if key in enough), None)
@@ -102,7 +102,10 @@ def _deviation(
     )
     if not chosen:
         return None
-    squares = sum(statistics.variance(each.values()) * (len(each) - 1) for each in chosen)
     runs = sum(map(len, chosen))
-    value = math.sqrt(squares / (runs - len(chosen)))
+    try:
+        squares = sum(statistics.variance(each.values()) * (len(each) - 1) for each in chosen)
+        value = math.sqrt(squares / (runs - len(chosen)))
+    except OverflowError:  # of diverged runs: beyond what a float can hold
+        return None
     return SeedDeviation(value, runs, len(chosen), owned is None) if value > 0 else None

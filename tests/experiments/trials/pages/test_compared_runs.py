@@ -120,6 +120,18 @@ def test_deviations_over_seeds_say_what_they_were_measured_from(
     assert "pooled over 8 runs of 2 configurations" in html
 
 
+def test_replicates_that_diverged_beyond_all_bounds_give_no_deviation(
+    searches: tuple[Experiment, Experiment],
+) -> None:
+    replication = cast.repeated(searches[0], done=4, looks=(4, 8))
+    replicates = Trial.objects.filter(study__replication=replication, state=TrialState.COMPLETE)
+    for place, trial in enumerate(replicates):
+        Trial.objects.filter(pk=trial.pk).update(value=1e200 * place)
+    html = page(run=[trial.pk for trial in complete(searches[0])[:2]])
+    assert "validation_accuracy" in rows(html)
+    assert "over seeds (SD)" not in html
+
+
 def test_an_experiment_stands_for_its_candidate_or_best_run(
     searches: tuple[Experiment, Experiment],
 ) -> None:
