@@ -16,7 +16,7 @@ from experiments.trials.pages.live_cursor import digest, read_cursor, write_curs
 from experiments.trials.panels.comparison import compare
 from experiments.trials.panels.parts import read_parts
 from experiments.trials.panels.run_comparison import Comparing, RunComparison
-from experiments.trials.table.queries.compared_runs import comparison_marks
+from experiments.trials.table.queries.compared_runs import ComparisonMarks, comparison_marks
 
 
 @require_safe
@@ -26,10 +26,11 @@ def compare_page(request: HttpRequest, access: Access) -> HttpResponse:
     if "a" in request.GET or "b" in request.GET:
         return _searches(request, access)
     comparing = Comparing(access, request.GET)
+    cursor = _cursor(comparison_marks(comparing.ids))  # before it is read: later changes are news
     compared = comparing.comparison()
     context = _context(request, access, compared) | {"names": experiment_names(access)}
     if compared.runs:
-        context |= {"panel": comparing.charts(), "cursor": _cursor(compared)}
+        context |= {"panel": comparing.charts(), "cursor": cursor}
         searches = compared.experiments
         context["searches"] = searches if len(searches) == 2 else ()
     return render(request, "compare/runs.html", context)
@@ -56,7 +57,7 @@ def compare_live(request: HttpRequest, access: Access) -> HttpResponse:
     context = _context(request, access, compared)
     parts = ["differences", "text"] + ["media"] * (seen.words != digest(marks.files))
     answer: dict[str, Any] = {
-        "since": _cursor(compared),
+        "since": _cursor(marks),
         "again": compared.moving,
         "grown": True,
         "parts": {
@@ -66,8 +67,7 @@ def compare_live(request: HttpRequest, access: Access) -> HttpResponse:
     return JsonResponse(answer)
 
 
-def _cursor(compared: RunComparison) -> str:
-    marks = comparison_marks([run.id for run in compared.runs])
+def _cursor(marks: ComparisonMarks) -> str:
     return write_cursor(digest(marks.files), digest(marks.runs), "")
 
 

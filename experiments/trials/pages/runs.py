@@ -42,11 +42,12 @@ def runs_page(request: HttpRequest, access: Access) -> HttpResponse:
         if view is not None and view.query and _is_whole(access, view.query):
             return redirect(f"{reverse('runs', args=[access.slug])}?{view.query}&view={view.id}")
     scope = _scope(request, access)
+    cursor = _cursor(scope)  # before the table is read: later changes are news
     context = {
         **table_context(request, access, scope),
         "panel": run_charts(scope, request.GET),
         "section": "runs",
-        "cursor": _cursor(scope),
+        "cursor": cursor,
         "split": split_of(request.GET),
     }
     return render(request, "runs/runs.html", context)

@@ -16,6 +16,7 @@ from django.test.utils import CaptureQueriesContext
 from experiments.models import Artifact, Environment, Experiment, Trial
 from experiments.models.trial import TrialState
 from experiments.trials.artifacts.storage import local_path
+from experiments.trials.panels.run_comparison import Comparing, RunComparison
 from tests import cast
 from tests.cast.tracker import Tracker
 
@@ -335,3 +336,29 @@ def test_an_open_comparison_is_told_of_news_once(
     assert "0.1234 latest" in rows(news["parts"]["differences"])["validation_accuracy"][0]
     assert "media" not in news["parts"]
     assert news["again"] is True
+
+
+def test_points_that_come_while_a_comparison_is_read_are_news(
+    searches: tuple[Experiment, Experiment], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    running = cast.running_search("live", done=2)
+    trial = Trial.objects.filter(study__experiment=running, state=TrialState.RUNNING).first()
+    assert trial is not None
+    read = Comparing.comparison
+
+    def read_then_log(self: Comparing) -> RunComparison:
+        found = read(self)
+        monkeypatch.undo()
+        Trial.objects.filter(pk=trial.pk).update(latest_step=999, latest_value=0.5)
+        return found
+
+    client = Client()
+    client.force_login(cast.person("ben"))
+    asked = {"run": f"{trial.pk},{complete(searches[0])[0].pk}", "since": ""}
+    monkeypatch.setattr(Comparing, "comparison", read_then_log)
+    cursor = re.findall(r'data-cursor="([^"|]+\|[^"]+)"', page(run=asked["run"]))[0]
+    assert client.get(f"{PAGE}live/", asked | {"since": cursor}).status_code == 200
+    monkeypatch.setattr(Comparing, "comparison", read_then_log)
+    Trial.objects.filter(pk=trial.pk).update(latest_step=998)
+    cursor = client.get(f"{PAGE}live/", asked).json()["since"]
+    assert client.get(f"{PAGE}live/", asked | {"since": cursor}).status_code == 200

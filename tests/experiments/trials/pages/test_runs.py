@@ -7,11 +7,14 @@ import re
 
 import pyarrow.parquet
 import pytest
+from django.http import QueryDict
 from django.test import Client
 
 from experiments.models import Experiment, RunsView, Trial
 from experiments.models.trial import TrialState
 from experiments.models.trial_encoding import decode
+from experiments.trials.panels.run_charts import RunCharts, run_charts
+from experiments.trials.table.queries.run_scope import RunScope
 from tests import cast
 
 pytestmark = pytest.mark.django_db
@@ -335,3 +338,17 @@ def test_an_open_page_hears_of_changes_only(experiment: Experiment) -> None:
     assert "data-runs-table" in answer["parts"]["trials"]
     assert answer["again"]
     assert ben.get(f"{PAGE}live/", {"since": answer["since"]}).status_code == 204
+
+
+def test_points_that_come_while_the_table_is_read_are_news(
+    experiment: Experiment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cast.running_search(done=1, trials_per_arm=4)
+
+    def read_then_log(scope: RunScope, query: QueryDict) -> RunCharts:
+        Trial.objects.filter(state=TrialState.RUNNING).update(latest_step=99)
+        return run_charts(scope, query)
+
+    monkeypatch.setattr("experiments.trials.pages.runs.run_charts", read_then_log)
+    cursor = re.findall(r'data-cursor="([^"]+)"', get(PAGE))[0]
+    assert "parts" in client().get(f"{PAGE}live/", {"since": cursor}).json()
