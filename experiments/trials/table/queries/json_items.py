@@ -21,7 +21,7 @@ class JsonItem(Func):
     by_path = "CASE json_type({0}) WHEN 'text' THEN json_extract({0}) ELSE NULLIF({1}, 'null') END"
     by_search = (
         "CASE type WHEN 'text' THEN atom WHEN 'null' THEN NULL WHEN 'true' THEN type "
-        "WHEN 'false' THEN type ELSE CAST(value AS TEXT) END"
+        "WHEN 'false' THEN type ELSE COALESCE(json -> fullkey, CAST(value AS TEXT)) END"
     )
     postgresql = "({0} ->> {1})"
 

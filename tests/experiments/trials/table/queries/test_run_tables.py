@@ -206,17 +206,17 @@ def test_facets_count_what_the_filter_lets_through(scope: RunScope) -> None:
 
 def test_tags_that_are_numbers_or_booleans_are_found_as_their_facets_say(scope: RunScope) -> None:
     first, second, third = Trial.objects.order_by("pk")[:3]
-    odd = 'a "quoted" name'
+    odd, foreign = 'a "quoted" name', "größe"
     for trial, tags in (
         (first, {"fold": 3, "warm": True, "rate": 1e-05, odd: 0.5, "loss": float("nan")}),
-        (second, {"fold": "3", "warm": False, "rate": 0.1, odd: "x"}),
+        (second, {"fold": "3", "warm": False, "rate": 0.1, odd: "x", foreign: 1e-05}),
         (third, {"fold": 12, "warm": True, "rate": 1e-05, odd: False, "loss": float("nan")}),
     ):
         Trial.objects.filter(pk=trial.pk).update(user_attributes=encode(tags))
     found = {each.title: each for each in facets(scope, read_state(QueryDict("")))}
     assert {(v.words, v.count) for v in found["fold"].values} == {("3", 2), ("12", 1)}
     assert {(v.words, v.count) for v in found["warm"].values} == {("true", 2), ("false", 1)}
-    for title in ("fold", "warm", "rate", "loss", odd):
+    for title in ("fold", "warm", "rate", "loss", odd, foreign):
         for value in found[title].values:
             assert len(rows(scope, value.query)) == value.count, (title, value.words)
     for key in ("tags.fold", "tags.warm", "tags.rate"):
