@@ -7,7 +7,7 @@ from __future__ import annotations
 import base64
 import binascii
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -92,10 +92,10 @@ def matrix_of(document: object) -> Matrix | None:
     found = _unpacked(trace.get("z"))
     if not isinstance(found, list):
         raise ValueError("z is no matrix")
-    cells = [_values(row)[:MOST_CELLS] for row in found[:MOST_CELLS]]
+    cells = [_values(row, _short)[:MOST_CELLS] for row in found[:MOST_CELLS]]
     widest = max((len(row) for row in found if isinstance(row, list)), default=0)
     across, downwards = (
-        [_cell(name) for name in _values(trace[key])] if trace.get(key) is not None else
+        [_cell(name) for name in _values(trace[key], _short)] if trace.get(key) is not None else
         [str(number) for number in range(MOST_CELLS)]
         for key in ("x", "y")
     )  # fmt: skip
@@ -153,7 +153,7 @@ def _title(given: object) -> str:
     """Title of an axis, as plain text."""
     title = given.get("title", "") if isinstance(given, Mapping) else ""
     title = title.get("text", "") if isinstance(title, Mapping) else title
-    return title[:MOST_TEXT] if isinstance(title, str) else ""
+    return _short(title)
 
 
 def _axis(given: object) -> dict[str, Any]:
@@ -161,23 +161,28 @@ def _axis(given: object) -> dict[str, Any]:
     return axis(escaped(_title(given)), **({"type": "log"} if kind == "log" else {}))
 
 
-def _values(given: object) -> list[Any]:
+def _values(given: object, write: Callable[[object], str] | None = None) -> list[Any]:
+    """Numbers, and texts as `write` makes them: by default escaped for a chart."""
     values = _unpacked(given)
     if not isinstance(values, list) or len(values) > MOST_POINTS:
         raise ValueError(f"expected lists of at most {MOST_POINTS:,} values")
-    return [_value(value) for value in values]
+    return [_value(value, write or _text) for value in values]
 
 
-def _value(given: object) -> Any:
+def _value(given: object, write: Callable[[object], str]) -> Any:
     if isinstance(given, bool) or given is None:
         return None if given is None else int(given)
     if isinstance(given, int | float):
         return given if abs(given) < 1e300 and math.isfinite(given) else None
-    return _text(given)
+    return write(given)
 
 
 def _text(given: object) -> str:
-    return escaped(given[:MOST_TEXT]) if isinstance(given, str) else ""
+    return escaped(_short(given))
+
+
+def _short(given: object) -> str:
+    return given[:MOST_TEXT] if isinstance(given, str) else ""
 
 
 def _cell(value: object) -> str:

@@ -75,6 +75,11 @@ def test_a_confusion_matrix_counts_predictions_by_true_class() -> None:
     assert matrix is not None
     assert (matrix.across, matrix.down, matrix.columns) == ("predicted", "true", ("a", "b"))
     assert [cell.share for cell in matrix.rows[0][1]] == ["50 %", "50 %"]
+    matrix = matrix_of(
+        json.loads(media_of_confusion_matrix([0, 1], [0, 1], ["R&D", "<2"]).content)
+    )
+    assert matrix is not None  # the page escapes the names
+    assert (matrix.columns, matrix.rows[0][0]) == (("R&D", "<2"), "R&D")
 
 
 def test_rare_ones_of_very_many_classes_are_joined() -> None:
