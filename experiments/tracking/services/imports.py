@@ -122,8 +122,15 @@ def _parts(
     now and then tells that others were looked at.
     """
     name, part, points = "", list[_ReadRun](), 0
+    seen: set[tuple[str, str]] = set()
     for run in source.runs:
         own = options.experiment or run.experiment or source.name
+        if (own, run.key) in seen:
+            raise Conflict(
+                f"Two runs have the key {run.key:.100}. Import without a name for the "
+                "experiment: each run comes into its own."
+            )
+        seen.add((own, run.key))
         read = _read(access, options.format, own, run)
         if read is None:
             report.unchanged += 1
@@ -228,7 +235,7 @@ def _experiment(
     access: Access, name: str, part: Sequence[_ReadRun], options: ImportOptions
 ) -> tuple[Experiment, Study]:
     """The experiment, locked, and its search; with the official metric once runs have it."""
-    known = address_name(name)
+    known = _where_they_are(access, part) or address_name(name)
     metric, direction = options.official_metric, options.direction or access.direction
     if not metric and any(access.official_metric in each.curves for each in part):
         metric, direction = access.official_metric, access.direction
@@ -249,9 +256,19 @@ def _experiment(
             f"The official metric of {known} is {experiment.official_metric}; import the runs "
             "into an experiment of their own to judge them by another."
         )
-    if known != name:
+    if known != name and known == address_name(name):
         imported_runs.keep_foreign_name(study, name)
     return experiment, study
+
+
+def _where_they_are(access: Access, part: Sequence[_ReadRun]) -> str | None:
+    """The experiment that has runs of a part already: it may have been renamed since."""
+    found = Trial.objects.filter(
+        run_id__in=[each.run_id for each in part],
+        study__project_id=access.project_id,
+        study__deleted_at__isnull=True,
+    )
+    return found.order_by("pk").values_list("study__experiment__name", flat=True).first()
 
 
 def _count(experiment: Experiment, study: Study, added: int) -> None:

@@ -160,15 +160,16 @@ class _Reader:
     def runs_of_rows(self, rows: Iterator[tuple[int, Row]]) -> list[ForeignRun]:
         """Runs of a file with one row a run."""
         seen: Counter[str] = Counter()
-        lines: dict[str, int] = {}
+        lines: dict[tuple[str, str], int] = {}
         found: list[ForeignRun] = []
         for line, row in rows:
             self._count(line, len(found) + 1)
             parameters = self._texts(row, self._columns.parameters)
             key = self._cell(row, "key")
-            if key and key in lines:
-                raise self._bad(line, f"the run {key:.100} stands in line {lines[key]} already")
-            lines[key] = line
+            own = (self._cell(row, "experiment"), key)
+            if key and own in lines:
+                raise self._bad(line, f"the run {key:.100} stands in line {lines[own]} already")
+            lines[own] = line
             if not key:
                 key = _digest(parameters)
                 seen[key] += 1
@@ -180,13 +181,14 @@ class _Reader:
 
     def runs_of_steps(self, rows: Iterator[tuple[int, Row]]) -> list[ForeignRun]:
         """Runs of a file with one row a step; without a column that names the run it is one."""
-        opened: dict[str, _Open] = {}
+        opened: dict[tuple[str, str], _Open] = {}
         for line, row in rows:
             self._count(line, len(opened))
             key = self._cell(row, "key") or self._cell(row, "name") or "run"
-            run = opened.get(key)
+            own = (self._cell(row, "experiment"), key)
+            run = opened.get(own)
             if run is None:
-                run = opened[key] = _Open(line, row)
+                run = opened[own] = _Open(line, row)
             run.last = row
             step = self._number(line, row, self._columns.fields["step"])
             if step is None or not math.isfinite(step) or abs(step) >= 2**63:
@@ -204,7 +206,7 @@ class _Reader:
                 self._texts(run.row, self._columns.parameters),
                 run.curves,
             )
-            for key, run in opened.items()
+            for (_, key), run in opened.items()
         ]
 
     def _run(
@@ -274,8 +276,8 @@ class _Reader:
         try:
             time = dt.datetime.fromisoformat(text)
             # Files from elsewhere seldom name a zone: UTC.
-            return time if time.tzinfo else time.replace(tzinfo=dt.UTC)
-        except ValueError:
+            return time.astimezone(dt.UTC) if time.tzinfo else time.replace(tzinfo=dt.UTC)
+        except (ValueError, OverflowError):
             header = self._columns.headers[self._columns.fields[name]]
             raise self._bad(
                 line, f"{text!r:.60} is no time; expected ISO 8601", f", column {header:.100}"

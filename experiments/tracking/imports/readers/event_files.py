@@ -99,7 +99,7 @@ class Events:
                 points.values.append(number_of(value))
                 points.times_ms.append(time)
             if event.session_log.status == _START and step > 0:
-                self._restart(step, path)
+                self._restart(step, path, prefix)
             if not self.first_ms:
                 self.first_ms = time
             self.last_ms = max(self.last_ms, time)
@@ -144,8 +144,10 @@ class Events:
         if found.HasField("end"):
             self.status = found.end.status
 
-    def _restart(self, step: int, path: Path) -> None:
-        dropped = sum(_cut(points, step) for points, _ in self._points.values())
+    def _restart(self, step: int, path: Path, prefix: str) -> None:
+        """Drop what this file's writer wrote before it began again; other folders stay."""
+        own = [points for name, (points, _) in self._points.items() if name.startswith(prefix)]
+        dropped = sum(_cut(points, step) for points in own)
         if dropped:
             self.left_out.append(
                 f"{path.name}: {dropped} points at step {step} and later, from before a restart"

@@ -169,7 +169,7 @@ def _curve(content: bytes, name: str, left_out: list[str]) -> SeriesColumns:
                 list(map(float, tokens[1::3])),
                 list(map(int, tokens[0::3])),
             ).columns()
-        except ValueError:
+        except (ValueError, OverflowError):
             pass
     return _curve_by_line(content, name, left_out)
 
@@ -184,6 +184,8 @@ def _curve_by_line(content: bytes, name: str, left_out: list[str]) -> SeriesColu
         tokens = line.split()
         try:
             step = int(tokens[2]) if len(tokens) > 2 else 0
+            if abs(step) >= 2**63:
+                raise ValueError
             points.append((step, float(tokens[1]), int(tokens[0])))
         except (ValueError, IndexError):
             if tokens:

@@ -98,7 +98,9 @@ def read(source: str, options: ReadOptions) -> ForeignRuns:
         f"{path.name}: its export was not finished" for path in every if path.suffix == ".tmp"
     ]
     exports = parents_first(
-        _exports(parts, remarks), lambda export: export.run_id, lambda export: export.parent
+        _exports(parts, remarks),  # two projects may have runs of one id
+        lambda export: f"{export.project}\0{export.run_id}",
+        lambda export: f"{export.project}\0{export.parent}",
     )
     if not exports:
         raise UnreadableSource.at(source, "", remarks[0])

@@ -21,6 +21,7 @@ from experiments.tracking.imports.foreign_runs import (
 from experiments.tracking.services import imports
 from experiments.tracking.services.imports import ImportOptions, ImportReport, import_runs
 from experiments.trials.artifacts.queries import artifacts
+from experiments.trials.lifecycle.services import editing
 from experiments.trials.series.queries import series
 from tests import cast
 
@@ -157,6 +158,27 @@ def test_another_run_under_the_same_key_is_refused_and_nothing_changes() -> None
     with pytest.raises(Conflict, match=r"rate is 0\.1 here and 0\.5 there"):
         bring_in(run("1", parameters={"rate": "0.5"}))
     assert decode(Trial.objects.get().parameters) == {"rate": 0.1}
+
+
+def test_two_runs_of_one_key_are_refused_with_the_way_out() -> None:
+    cast.project()
+    with pytest.raises(Conflict, match="Import without a name for the experiment"):
+        bring_in(
+            run("0", experiment="a"),
+            run("0", experiment="b"),
+            options=ImportOptions("csv", experiment="all"),
+        )
+    assert not Trial.objects.exists()
+
+
+def test_runs_of_an_experiment_that_was_renamed_here_are_brought_up_to_date_there() -> None:
+    cast.project()
+    bring_in(run("a", state="running"))
+    experiment = Experiment.objects.get()
+    editing.rename(access=cast.access("cleo"), experiment=experiment, name="renamed")
+    assert bring_in(run("a", points=6), run("b")).experiments == ["renamed"]
+    experiment = Experiment.objects.get()
+    assert (experiment.state, experiment.complete_count) == ("finished", 2)
 
 
 def test_runs_come_into_their_own_experiments_and_keep_what_they_are_nested_in() -> None:

@@ -75,6 +75,16 @@ def test_steps_of_several_runs_may_be_mixed_and_fractional(path: Path) -> None:
     assert (two.key, two.parameters) == ("b", {"lr": "0.2"})
 
 
+def test_experiments_of_one_file_may_have_runs_of_the_same_name(path: Path) -> None:
+    rows = read(path, "experiment,trial,lr,loss\na,0,1,5\nb,0,1,4\n")
+    steps = read(path, "experiment,run,step,loss\na,x,0,5\nb,x,0,9\na,x,1,4\n")
+    assert [(run.experiment, run.key) for run in rows] == [("a", "0"), ("b", "0")]
+    assert {run.experiment: points(run, "loss") for run in steps} == {
+        "a": [(0, 5), (1, 4)],
+        "b": [(0, 9)],
+    }
+
+
 def test_columns_without_a_prefix_are_told_by_their_names_or_by_choice(path: Path) -> None:
     text = "name,lr,val_loss,score\na,0.1,0.5,3\n"
     (run,) = read(path, text)
@@ -100,6 +110,7 @@ def test_rows_without_an_id_are_known_again_by_their_parameters(path: Path) -> N
         ("acc,acc\n1,2\n", "line 1: the column acc stands twice"),
         ("run_id,acc\na,1\na,2\n", "line 3: the run a stands in line 2 already"),
         ("step,loss\nx,1\n", "line 2, column step: 'x' is no number"),
+        ("acc,start_time\n1,0001-01-01T00:00:00+23:00\n", "line 2, column start_time: '0001-"),
         ("step,loss\ninf,1\n", "line 2: no step"),
         ("lr,acc,state\n1,1,lost\n", "line 2: the state lost is not known"),
         ("lr,acc,end_time\n1,1,soon\n", "line 2, column end_time: 'soon' is no time"),

@@ -187,6 +187,7 @@ def test_the_folder_around_mlruns_may_be_named_and_its_files_say_where_they_brea
 ) -> None:
     child = mlruns / "1" / CHILD_ID
     write(child / "metrics/loss", "1735700003000 0.5 1\nbroken\n1735700004000 0.25\n17357000")
+    write(child / "metrics/val/acc", f"1735700003000 0.5 1\n1735700003000 0.5 {'9' * 400}\n")
     write(mlruns / "1" / PARENT_ID / "meta.yaml", "run_id: [half\n")
     found = read(mlruns.parent)
     parent, run = found.runs
@@ -194,6 +195,7 @@ def test_the_folder_around_mlruns_may_be_named_and_its_files_say_where_they_brea
     assert list(run.left_out) == [
         "metric loss, line 2: not time, value and step",
         "metric loss, line 4: not time, value and step",
+        "metric val/acc, line 2: not time, value and step",
     ]
     assert parent.key == PARENT_ID
     assert "meta.yaml" in parent.left_out[0]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Sequence
 from decimal import Decimal
 from pathlib import Path
 
@@ -48,10 +49,16 @@ SCHEMA = pa.schema(
 MORNING = dt.datetime(2025, 1, 2, 8, tzinfo=dt.UTC)
 
 
-def row(run_id: str, path: str, kind: str, value: object, step: str | None = None) -> object:
+def row(
+    run_id: str, path: str, kind: str, value: object, step: str | None = None
+) -> dict[str, object]:
     column = {"file": "file_value", "float_series": "float_value"}.get(kind, f"{kind}_value")
     column = column.replace("string_series", "string")
-    found = {"project_id": "team/digits", "run_id": run_id, "attribute_path": path}
+    found: dict[str, object] = {
+        "project_id": "team/digits",
+        "run_id": run_id,
+        "attribute_path": path,
+    }
     found |= {"attribute_type": kind, column: value}
     if step is not None:
         second = dt.timedelta(seconds=int(float(step)))
@@ -59,7 +66,7 @@ def row(run_id: str, path: str, kind: str, value: object, step: str | None = Non
     return found
 
 
-def write(path: Path, rows: list[object]) -> None:
+def write(path: Path, rows: Sequence[object]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     pq.write_table(pa.Table.from_pylist(rows, schema=SCHEMA), path, compression="snappy")
 
@@ -147,6 +154,14 @@ def test_many_runs_in_one_part_as_the_first_exporters_wrote(tmp_path: Path) -> N
     assert points(runs["DIG-3"], "loss") == [(4, 1.0)]
     assert runs["DIG-3"].parameters == {}
     assert points(runs["DIG-2"], "val/acc") == [(0, 0.0), (1, 0.25)]
+
+
+def test_runs_of_one_id_in_two_projects_both_come(tmp_path: Path) -> None:
+    for project in ("team/a", "team/b"):
+        held = {**row("run-1", "params/in", "string", project), "project_id": project}
+        write(tmp_path / project / "run-1_part_0.parquet", [held])
+    found = [(run.experiment, run.key, run.parameters["params/in"]) for run in read(tmp_path).runs]
+    assert found == [("team/a", "run-1", "team/a"), ("team/b", "run-1", "team/b")]
 
 
 def test_parts_that_cannot_be_read_are_named_and_the_others_come(folder: Path) -> None:

@@ -6,6 +6,7 @@ import math
 import shutil
 import struct
 from pathlib import Path
+from typing import Any
 
 import google_crc32c
 import pytest
@@ -32,13 +33,20 @@ def points(run: ForeignRun, name: str) -> list[tuple[float, float]]:
     return list(zip(columns.steps.tolist(), columns.values.tolist(), strict=True))
 
 
-def write_scalars(path: Path, tag: str, values: list[float]) -> list[int]:
-    """Write an event file with a scalar a step; where in it each event ends."""
+def write_scalars(path: Path, tag: str, values: list[float], restart: int = 0) -> list[int]:
+    """Write an event file with a scalar a step; where in it each event ends. `restart`: the step
+    at which training began again.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     content, ends = b"", []
-    for step, value in enumerate(values):
-        summary = {"value": [{"tag": tag.encode(), "simple_value": value}]}
-        event = message("Event")(wall_time=1735700000 + step, step=step, summary=summary)
+    events: list[dict[str, Any]] = [
+        {"step": step, "summary": {"value": [{"tag": tag.encode(), "simple_value": value}]}}
+        for step, value in enumerate(values, restart)
+    ]
+    if restart:
+        events.insert(0, {"step": restart, "session_log": {"status": 1}})
+    for fields in events:
+        event = message("Event")(wall_time=1735700000 + fields["step"], **fields)
         data = event.SerializeToString()
         content += struct.pack("<QI", len(data), 0) + data + struct.pack("<I", masked(data))
         ends.append(len(content))
@@ -86,6 +94,15 @@ def test_points_from_before_a_restart_are_cut_as_tensorboard_cuts_them(folder: P
     run = read(folder)["exp2"]
     assert points(run, "loss") == [(0, 0), (1, 1), (2, 2), (3, 13), (4, 14)]
     assert run.left_out[0].endswith("3 points at step 3 and later, from before a restart")
+
+
+def test_a_restart_in_one_folder_of_a_run_cuts_no_point_of_another(tmp_path: Path) -> None:
+    for split in ("train", "val"):
+        folder = tmp_path / "fit" / split
+        write_scalars(folder / "events.out.tfevents.1", "loss", [0, 1, 2])
+        write_scalars(folder / "events.out.tfevents.2", "loss", [11, 12], restart=1)
+    (run,) = read(tmp_path).values()
+    assert points(run, "train/loss") == points(run, "val/loss") == [(0, 0), (1, 11), (2, 12)]
 
 
 def test_a_file_cut_anywhere_gives_every_whole_event_before(tmp_path: Path) -> None:
