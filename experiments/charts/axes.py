@@ -6,6 +6,7 @@ plots).
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -134,13 +135,16 @@ def frame(scores: NDArray[np.float64], *, maximize: bool) -> tuple[float, float]
         return 0.0, 1.0
     best = float(scores.max() if maximize else scores.min())
     worst = float(scores.min() if maximize else scores.max())
-    far = float(np.median(scores)) - FAR * (best - float(np.median(scores)))
+    with np.errstate(over="ignore"):  # objectives return the largest float for what failed
+        median = float(np.median(scores))
+    far = median - FAR * (best - median)
     edge = max(worst, far) if maximize else min(worst, far)
     if scores.size < 8 or edge == best:
         edge = worst
     pad = 0.07 * abs(best - edge) or 0.05 * abs(best) or 0.5
-    ends = (edge - pad, best + pad) if maximize else (best - pad, edge + pad)
-    return ends
+    low, high = (edge - pad, best + pad) if maximize else (best - pad, edge + pad)
+    largest = sys.float_info.max
+    return max(low, -largest), min(high, largest)
 
 
 def _dots(

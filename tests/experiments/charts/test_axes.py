@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import sys
 
 import numpy as np
 import pytest
@@ -58,6 +59,14 @@ def test_the_frame_always_holds_the_best_score(scores: np.ndarray, maximize: boo
     assert low < high
     if len(scores):
         assert low <= (scores.max() if maximize else scores.min()) <= high
+
+
+@pytest.mark.parametrize("maximize", [True, False])
+def test_the_largest_float_as_the_score_of_what_failed_is_drawn(maximize: bool) -> None:
+    failed = -sys.float_info.max if maximize else sys.float_info.max
+    for scores in ([0.5, failed], [0.5] + [failed] * 9):
+        figure = draw(np.array(scores), maximize=maximize)
+        json.dumps(figure, allow_nan=False)
 
 
 def test_of_too_many_trials_the_best_are_drawn_all() -> None:

@@ -236,9 +236,3 @@ def reports_of(study_id: int, most: int) -> tuple[list[Reports], int]:
         column = np.array(list(values.values()), dtype=np.float64)
         found.append(Reports(number, STATE_WORDS[state], steps, column))
     return found, count
-
-
-def best_parameters(study_id: int, number: int) -> dict[str, Any]:
-    """Parameters of one trial, by its number."""
-    text = Trial.objects.filter(study=study_id, number=number).values_list("parameters", flat=True)
-    return {name: _plain(value) for name, value in encoding.decode(text.get()).items()}
