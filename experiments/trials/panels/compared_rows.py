@@ -26,9 +26,6 @@ from experiments.web.formatting import (
 
 MOST_ROWS = 150  # of a section
 LONGEST = 120  # characters of a cell
-# 95 % of the differences of two runs of one configuration lie within: 1.96 times the square root
-# of two, as both vary.
-BEYOND_SEEDS = 2.77
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,12 +191,13 @@ def _metric_row(
 def _spread_words(spread: SeedDeviation) -> tuple[str, str]:
     """The unit of differences: in short, and what it was measured from."""
     runs = counted(spread.runs, "run,runs")
+    beyond = f"; coloured beyond {spread.largest_by_seeds:.1f} SD"
     if not spread.pooled:
         words = f"Standard deviation over seeds of the baseline's configuration, from {runs}"
-        return f"SD {deviation(spread.value)}, {runs}", words
+        return f"SD {deviation(spread.value)}, {runs}", words + beyond
     of = counted(spread.configurations, "configuration,configurations")
     words = f"Standard deviation over seeds, pooled over {runs} of {of} that were replicated here"
-    return f"SD {deviation(spread.value)}, {runs} pooled", words
+    return f"SD {deviation(spread.value)}, {runs} pooled", words + beyond
 
 
 def _metric_cell(
@@ -215,7 +213,7 @@ def _metric_cell(
     share = f"{_signed(100 * change / abs(baseline))} %" if baseline else ""
     units = f"{_signed(change / spread.value)} SD" if spread else ""
     better = None if maximized is None or not change else (change > 0) == maximized
-    beyond = spread is not None and abs(change) > BEYOND_SEEDS * spread.value
+    beyond = spread is not None and abs(change) > spread.largest_by_seeds * spread.value
     return Cell(score(value), "", False, note, share, units, better, beyond)
 
 

@@ -15,6 +15,7 @@ from experiments.models.trial import StudyKind, TrialState
 from experiments.trials.table.compare_state import Values
 
 FEWEST_RUNS = 3  # of one configuration: fewer say next to nothing of a spread
+CONFIDENCE = 0.95
 MOST_OWN, MOST_OTHERS = 100, 200  # newest runs that are read
 _Group = tuple[int | None, bool]  # a configuration, and whether the runs are replicates
 
@@ -29,6 +30,16 @@ class SeedDeviation:
     runs: int
     configurations: int
     pooled: bool
+
+    @property
+    def largest_by_seeds(self) -> float:
+        """Largest difference, in deviations, of 95 % of the pairs of runs that differ in seeds
+        alone: Student's t, as the deviation is an estimate, times the root of two, as both vary.
+        """
+        from scipy.special import stdtrit  # here: other tables of runs must not wait for it
+
+        degrees = self.runs - self.configurations
+        return float(stdtrit(degrees, (1 + CONFIDENCE) / 2)) * math.sqrt(2)
 
 
 def seed_deviations(

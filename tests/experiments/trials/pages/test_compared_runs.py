@@ -117,6 +117,10 @@ def test_deviations_over_seeds_say_what_they_were_measured_from(
     html = page(run=f"{best.pk},{other.pk}")
     assert rows(html)["validation_accuracy"][1] == "0.9258 +2.9 % · +2.0 SD better"
     assert "SD 0.013, 4 runs" in html
+    assert "coloured beyond 4.5 SD" in html
+    for score, coloured in ((0.945, False), (0.97, True)):  # 3.5 and 5.4 SD
+        Trial.objects.filter(pk=other.pk).update(value=score)
+        assert ('"block change good"' in page(run=f"{best.pk},{other.pk}")) is coloured
     html = page(run=f"{best.pk},{other.pk}", baseline=other.pk)
     assert "pooled over 8 runs of 2 configurations" in html
 
