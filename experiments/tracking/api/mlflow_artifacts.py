@@ -14,7 +14,6 @@ from typing import Any
 
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 
-from experiments.errors import NotAllowed
 from experiments.tracking.api.mlflow_call import Call, Handler
 from experiments.tracking.mlflow_errors import UNKNOWN, MlflowError
 from experiments.tracking.queries import logged_models, mlflow_runs
@@ -74,10 +73,7 @@ def _parts(path: str) -> list[str]:
 def _to_write(call: Call, path: str) -> _Place:
     call.need("write")
     place = _place(call, path)
-    if not place.run.may_write:
-        raise NotAllowed(
-            f"Only an editor of {place.run.slug} may do this; your role is {place.run.role}."
-        )
+    place.run.require_write()
     if place.run.deleted:
         raise not_active("run", place.run.run_id)
     return place

@@ -63,8 +63,7 @@ class Call:
         """The run that the call names, for somebody who may write to it."""
         self.need("write")
         run = self.run()
-        if not run.may_write:
-            raise NotAllowed(f"Only an editor of {run.slug} may do this; your role is {run.role}.")
+        run.require_write()
         return run
 
     def view(self, name: str) -> str:

@@ -7,7 +7,6 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from experiments.errors import NotAllowed
 from experiments.tracking.api.mlflow_call import Call, Handler, next_page
 from experiments.tracking.api.mlflow_experiments import experiment_id
 from experiments.tracking.mlflow_errors import MlflowError, too_long
@@ -16,7 +15,6 @@ from experiments.tracking.mlflow_fields import whole_number as whole
 from experiments.tracking.queries import logged_models as queries
 from experiments.tracking.queries import mlflow_experiments, mlflow_runs
 from experiments.tracking.queries.logged_models import FoundModel
-from experiments.tracking.queries.mlflow_runs import FoundRun
 from experiments.tracking.services import logged_models as services
 from experiments.tracking.services import mlflow_runs as run_services
 from experiments.tracking.services.mlflow_runs import NewRun
@@ -39,14 +37,8 @@ def route_of(path: str) -> tuple[str, dict[str, str]]:
 def _model_to_write(call: Call) -> FoundModel:
     call.need("write")
     model = queries.find(call.token, call.slug, call.fields.text("model_id", needed=True))
-    _writable(mlflow_runs.find(call.token, call.slug, model.run_id))
+    mlflow_runs.find(call.token, call.slug, model.run_id).require_write()
     return model
-
-
-def _writable(run: FoundRun) -> FoundRun:
-    if not run.may_write:
-        raise NotAllowed(f"Only an editor of {run.slug} may do this; your role is {run.role}.")
-    return run
 
 
 def create(call: Call) -> dict[str, Any]:
@@ -56,7 +48,8 @@ def create(call: Call) -> dict[str, Any]:
         raise too_long("name", LONGEST_EXPERIMENT)
     params = dict(parameter_of(each, f"params[{i}]") for i, each in _items(call, "params"))
     tags = dict(tag_of(each, f"tags[{i}]") for i, each in _items(call, "tags"))
-    run = _writable(mlflow_runs.find(call.token, call.slug, _run_id(call, name)))
+    run = mlflow_runs.find(call.token, call.slug, _run_id(call, name))
+    run.require_write()
     key = services.create(run=run, name=name, model_type=model_type, params=params, tags=tags)
     return {"model": queries.find(call.token, call.slug, key).shape}
 

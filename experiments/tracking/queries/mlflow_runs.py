@@ -14,10 +14,11 @@ from django.db.models.expressions import OrderBy
 
 from experiments.design import metrics
 from experiments.design.metrics import Metric
+from experiments.errors import NotAllowed
 from experiments.models import ApiToken, LatestMetric, LoggedModel, RunDataset, Trial
 from experiments.models.experiment import OUTSIDE
 from experiments.models.project import Role
-from experiments.models.trial import FailureKind, StudyKind, TrialState
+from experiments.models.trial import FINISHED, FailureKind, StudyKind, TrialState
 from experiments.models.trial_encoding import decode
 from experiments.team.queries import access
 from experiments.tracking.mlflow_errors import UNKNOWN, MlflowError
@@ -38,7 +39,7 @@ _PORTION = 5000  # trials of one statement
 _FIND = """
 SELECT m.role, t.id, t.state, t.failure_kind,
     s.deleted_at IS NOT NULL OR e.archived_at IS NOT NULL, s.project_id, p.slug,
-    e.id, e.official_metric, e.document
+    e.id, e.official_metric, e.document, p.archived_at IS NOT NULL
 FROM experiments_trial t
 JOIN experiments_study s ON s.id = t.study_id
 JOIN experiments_project p ON p.id = s.project_id
@@ -77,11 +78,21 @@ class FoundRun:
     experiment_id: int
     official_metric: str
     declared: Mapping[str, Metric]
+    project_archived: bool
     role: str
 
-    @property
-    def may_write(self) -> bool:
-        return access.ROLES.index(Role(self.role)) >= access.ROLES.index(Role.EDITOR)
+    def require_write(self) -> None:
+        """Pass for an editor; in an archived project only while the run has not ended.
+
+        Raises:
+            NotAllowed: otherwise.
+        """
+        if access.ROLES.index(Role(self.role)) < access.ROLES.index(Role.EDITOR):
+            raise NotAllowed(
+                f"Only an editor of {self.slug} may do this; your role is {self.role}."
+            )
+        if self.project_archived and self.state in FINISHED:
+            raise NotAllowed(f"{self.slug} is archived; an admin can bring it back.")
 
 
 def find(token: ApiToken, slug: str, run_id: str) -> FoundRun:
@@ -105,7 +116,7 @@ def find(token: ApiToken, slug: str, run_id: str) -> FoundRun:
     ):
         raise MlflowError(f"Run with id={run_id[:256]} not found", UNKNOWN)
     role, pk, state, failure, deleted, project_id, its_slug, *rest = found
-    experiment_id, metric, document = rest
+    experiment_id, metric, document, archived = rest
     return FoundRun(
         id=pk,
         run_id=key.hex if key else "",
@@ -117,6 +128,7 @@ def find(token: ApiToken, slug: str, run_id: str) -> FoundRun:
         experiment_id=experiment_id,
         official_metric=metric,
         declared=metrics.declared_metrics(document),
+        project_archived=bool(archived),
         role=role or Role.ADMIN,  # a superuser sees it without being a member
     )
 

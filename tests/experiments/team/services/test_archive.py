@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import uuid
+
 import pytest
 from django.test import Client
 
 from experiments.errors import Conflict, NotAllowed, NotFound
-from experiments.models import Project, Replication
+from experiments.models import Project, Replication, Trial
+from experiments.models.trial import TrialState
 from experiments.site.queries.jump import places
 from experiments.site.queries.projects import inbox_of, list_projects
 from experiments.team.queries.access import archived_projects, get_project
@@ -61,6 +64,33 @@ def test_nobody_edits_or_decides_in_an_archived_project(digits: Project, client:
     assert client.post(cast.address(done, "archive/")).status_code == 403
     assert client.post("/projects/digits/settings/bring-back/").status_code == 302
     assert "This project is archived" not in client.get(cast.address(done)).content.decode()
+
+
+def test_a_run_of_an_archived_project_is_not_edited_once_it_has_ended(
+    digits: Project, client: Client
+) -> None:
+    ended = runs.create(access=cast.access("cleo"), new=runs.NewRun(experiment="late")).run_id
+    lasts = runs.create(access=cast.access("cleo"), new=runs.NewRun(experiment="late")).run_id
+    for run in (ended, lasts):
+        Trial.objects.filter(pk=run).update(run_id=uuid.UUID(int=run))
+    Trial.objects.filter(pk=ended).update(state=TrialState.FAILED)
+    _, secret = tokens.create(
+        user=cast.person("cleo"), project=digits, name="x", scopes=["read", "write"]
+    )
+    projects.archive(access=cast.access("ada"))
+
+    def ask(call: str, run: int, **fields: object) -> int:
+        return client.post(
+            f"/projects/digits/api/2.0/mlflow/runs/{call}",
+            {"run_id": uuid.UUID(int=run).hex, **fields},
+            content_type="application/json",
+            headers={"Authorization": f"Bearer {secret}"},
+        ).status_code
+
+    point = {"key": "loss", "value": 1.0, "timestamp": 1, "step": 1}
+    assert ask("log-metric", lasts, **point) == 200, "what runs ends as it would"
+    assert ask("log-metric", ended, **point) == ask("set-tag", ended, key="a", value="b") == 403
+    assert ask("delete", ended) == ask("update", ended, status="RUNNING") == 403
 
 
 def test_deployments_go_on_reading_an_archived_project(digits: Project, client: Client) -> None:
