@@ -20,7 +20,8 @@ from experiments.errors import Conflict, NotFound, Problem, VerdictError
 from experiments.models import Invitation, Membership, Project
 from experiments.models.project import Role
 from experiments.team import user_names
-from experiments.team.queries.access import Access
+from experiments.team.queries.access import Access, access_as
+from experiments.team.services.changes import note
 from experiments.team.services.members import checked_role
 
 LIFETIME = dt.timedelta(days=7)
@@ -152,6 +153,11 @@ def accept(*, user: User, token: str) -> Membership:
         )
         if not is_new:
             raise Conflict(f"You are a member of {invitation.project.name} already.")
+        inviter = invitation.invited_by.get_username()
+        note(
+            access_as(user, invitation.project, made.role),
+            f"joined as {made.role}, invited by {inviter}",
+        )
         return made
 
 

@@ -9,6 +9,7 @@ from django.utils import timezone
 
 from experiments.errors import Conflict, NotAllowed, NotFound, VerdictError
 from experiments.models import Invitation, Membership
+from experiments.team.queries.changes import changes_of
 from experiments.team.services import invitations
 from tests import cast
 
@@ -31,6 +32,8 @@ def test_an_account_is_made_with_the_role_of_the_invitation() -> None:
     assert (membership.project_id, membership.role) == (made.project_id, "approver")
     made.refresh_from_db()
     assert made.accepted_by == person and made.ended_at is not None
+    (change,) = changes_of(cast.access("ada", made.project)).rows
+    assert (change.made_by, change.text) == ("eve", "joined as approver, invited by ada")
 
 
 def test_a_link_works_once() -> None:
