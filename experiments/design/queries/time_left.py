@@ -8,12 +8,14 @@ from django.db.models import F, Window
 from django.db.models.functions import RowNumber
 
 from experiments.analysis.time_left import Span, TimeLeft, time_left
+from experiments.design.document.first_configurations import MOST_FIRST
 from experiments.design.queries.records import AnyExperiment
 from experiments.models import Trial
 from experiments.models.experiment import ExperimentState
 from experiments.models.trial import Origin, StudyKind, TrialState
 
 _NEWEST = 50  # trials that an estimate is made from
+_READ = _NEWEST + MOST_FIRST  # a file's first configurations have their numbers before they run
 _ENDED = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAILED)
 
 
@@ -34,7 +36,7 @@ def spans_of(
             state__in=list(states),
             started_at__isnull=False,
             finished_at__isnull=False,
-            number__gte=F("study__next_number") - F("study__experiment__parallel") - _NEWEST,
+            number__gte=F("study__next_number") - F("study__experiment__parallel") - _READ,
         )
         .exclude(origin=Origin.OUTSIDE)
         .annotate(place=newest)

@@ -5,6 +5,7 @@ import datetime as dt
 import pytest
 from pytest_django import DjangoAssertNumQueries
 
+from experiments.design.document.first_configurations import MOST_FIRST
 from experiments.design.queries.experiments import (
     ExperimentFilter,
     arms_of,
@@ -15,7 +16,7 @@ from experiments.design.queries.experiments import (
     tally,
 )
 from experiments.design.queries.time_left import search_time_left
-from experiments.models import Experiment, Trial
+from experiments.models import Experiment, Study, Trial
 from experiments.team.queries.access import Access, find_project
 from experiments.web.pagination import PageOf
 from tests import cast
@@ -131,6 +132,14 @@ def test_time_left_follows_the_pace_of_the_trials_that_ended() -> None:
     runs = experiment.budget - experiment.trial_count - 1  # two half done
     assert left is not None and left.expected == pytest.approx(30 * runs)
     assert tally(experiment.pk).running == 2
+
+
+def test_time_left_is_known_while_many_first_configurations_wait() -> None:
+    cast.project()
+    experiment = cast.running_search(done=10, trials_per_arm=12)
+    Study.objects.filter(experiment=experiment).update(next_number=MOST_FIRST)
+    experiment.refresh_from_db()
+    assert search_time_left(experiment, 2) is not None
 
 
 def test_time_left_is_unknown_before_two_trials_and_after_the_end() -> None:
