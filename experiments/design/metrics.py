@@ -42,6 +42,7 @@ _FALLING = {
     "cer", "fid",
 }  # fmt: skip
 _LOSSES = {"loss", "nll", "crossentropy", "xent"}
+_MINIMIZED_AS_LOSS = {"iou", "miou", "dice", "pearson", "mcc", "ndcg", "psnr", "ssim"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +80,10 @@ def guess(name: str) -> Metric:
         return Metric(name, "", "learning_rate", None)
     # A threshold or an n-gram's length follows the word: mAP50, rouge1.
     known = {*words, *(word.rstrip("0123456789") for word in words)}
-    falling, rising = bool(known & _FALLING), bool(known & _RISING)
+    scores = known & _RISING
+    if known & _LOSSES:
+        scores -= _MINIMIZED_AS_LOSS
+    falling, rising = bool(known & _FALLING), bool(scores)
     if words[:1] == ["lr"] and not falling and not rising:
         return Metric(name, "", "learning_rate", None)
     if falling == rising:

@@ -27,6 +27,9 @@ from experiments.design.metrics import Metric, guess, is_test
         ("eval_runtime", ("validation", "other", None)),
         ("foo", ("", "other", None)),
         ("accuracy_loss", ("", "other", None)),
+        ("val/dice_loss", ("validation", "loss", "minimize")),
+        ("train_ssim_loss", ("train", "loss", "minimize")),
+        ("val/dice", ("validation", "metric", "maximize")),
     ],
 )
 def test_a_name_tells_split_kind_and_direction_as_far_as_it_can(
