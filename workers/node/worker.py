@@ -36,7 +36,7 @@ from workers.node import devices, owed_findings
 from workers.node.dry_runs import DryRuns
 from workers.node.measuring import Measuring
 from workers.node.objective_checks import ObjectiveChecker
-from workers.node.reaper import Reaper
+from workers.node.reaper import Reaper, idle_seconds
 from workers.node.runner import TrialRunner
 from workers.node.slots import Reservation, Slots
 from workers.objectives.python_function import add_folder
@@ -207,12 +207,12 @@ class Node:
             logger.warning("could not say goodbye: the database is away")
 
     def _keep_beating(self) -> None:
-        seconds = settings.HEARTBEAT_SECONDS
+        seconds: float = settings.HEARTBEAT_SECONDS
         while not self.stopping.wait(seconds):
             seconds = settings.HEARTBEAT_SECONDS
             try:
                 if self._beat_once():
-                    seconds *= 2
+                    seconds = idle_seconds(seconds, settings.STALE_AFTER_SECONDS)
             except DatabaseError as error:
                 self._reaper.was_deaf()
                 logger.warning("heartbeat failed, the database is away: %s", error)

@@ -7,7 +7,7 @@ import pytest
 from experiments.trials.lifecycle.services import batch_sizes, dry_runs, queue
 from experiments.trials.series.services import series
 from workers.node import reaper
-from workers.node.reaper import Reaper
+from workers.node.reaper import Reaper, idle_seconds
 
 
 class Clock:
@@ -43,6 +43,16 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[dt.timedelta]:
 def test_a_fresh_worker_takes_over_at_once(clock: Clock, asked: list[dt.timedelta]) -> None:
     assert Reaper(stale_after=60).look() == [7]
     assert asked == [dt.timedelta(seconds=60)]
+
+
+@pytest.mark.parametrize("stale_after", [10, 60])
+def test_the_pauses_of_an_idle_worker_are_no_outage(
+    clock: Clock, asked: list[dt.timedelta], stale_after: int
+) -> None:
+    judge = Reaper(stale_after=stale_after)
+    judge.heard()
+    clock.now += idle_seconds(5, stale_after) + 0.1
+    assert judge.look() == [7]
 
 
 def test_after_an_outage_others_get_time_to_be_heard(
