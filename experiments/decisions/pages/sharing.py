@@ -14,11 +14,12 @@ from django.utils.safestring import SafeString
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_POST
 
+from experiments.decisions.queries.decisions import find_decision
 from experiments.decisions.queries.shared_links import links_of
 from experiments.decisions.services import sharing
-from experiments.design.queries.experiments import experiment_names
+from experiments.design.queries.experiments import experiment_names, find_experiment
 from experiments.errors import NotAllowed, NotFound, VerdictError
-from experiments.team.pages.access import explain, in_project, whole_number
+from experiments.team.pages.access import explain, in_project, required, whole_number
 from experiments.team.queries.access import Access
 
 
@@ -65,9 +66,10 @@ def _copy(address: str) -> SafeString:
 
 def _back(request: HttpRequest, access: Access) -> HttpResponse:
     """The page of the experiment or decision that a form stands on."""
-    if name := request.POST.get("experiment", ""):
-        return redirect("experiment", access.slug, name)
-    return redirect("decision", access.slug, whole_number(request.POST.get("decision"), 0))
+    if found := find_experiment(access, request.POST.get("experiment", "")):
+        return redirect("experiment", access.slug, found.name)
+    made = required(find_decision(access, whole_number(request.POST.get("decision"), 0)))
+    return redirect("decision", access.slug, made.sequence)
 
 
 def _make(request: HttpRequest, access: Access) -> str:

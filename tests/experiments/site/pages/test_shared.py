@@ -212,3 +212,12 @@ def test_only_admins_see_links_on_the_page(experiment: Experiment, who: str) -> 
         assert ">Share</summary>" not in text and SharedLink.objects.get().prefix not in text
     refused = client.post("/projects/digits/sharing/", {"in_place": "1", "decision": "1"})
     assert refused.status_code == 403
+
+
+@pytest.mark.parametrize("of", [{"experiment": "a/b"}, {"decision": "7"}, {}])
+def test_a_form_about_nothing_that_there_is_answers_404(
+    experiment: Experiment, client: Client, of: dict[str, str]
+) -> None:
+    client.force_login(cast.person("ada"))
+    answer = client.post("/projects/digits/sharing/", {"in_place": "1", **of})
+    assert answer.status_code == 404
