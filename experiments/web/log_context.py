@@ -71,7 +71,10 @@ class WithoutSecrets(logging.Filter):
     new password."""
 
     def filter(self, record: logging.LogRecord) -> bool:
-        message = record.getMessage()
+        try:
+            message = record.getMessage()
+        except (TypeError, ValueError):  # the handler reports what cannot be formatted
+            return True
         if _SECRET.search(message):
             record.msg, record.args = _SECRET.sub(r"\1…", message), ()
         return True

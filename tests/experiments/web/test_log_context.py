@@ -80,3 +80,7 @@ def test_no_line_holds_the_secret_of_an_address(place: str) -> None:
     assert "s3cret" not in record.getMessage()
     assert record.getMessage().endswith("…?tab=axes")
     assert "secrets" in settings.LOGGING["handlers"]["console"]["filters"]
+
+
+def test_a_message_that_cannot_be_formatted_breaks_nobody() -> None:
+    assert WithoutSecrets().filter(_record("%d trials", "many"))
