@@ -140,7 +140,7 @@ def media_of_confusion_matrix(
     """
     true, predicted = _listed(labels), _listed(predictions)
     if predicted and isinstance(predicted[0], list):
-        predicted = [row[0] if len(row) == 1 else row.index(max(row)) for row in predicted]
+        predicted = [row.index(max(row)) for row in predicted]
     _check_lengths(true, predicted)
     true, predicted = ([_class_name(each, classes) for each in side] for side in (true, predicted))
     counts: dict[Any, int] = {}
@@ -198,10 +198,13 @@ def _sides(
     if len(widths) > 1:
         raise ValueError("every example needs as many scores")
     several = max(widths) > 1
-    columns = list(zip(*given)) if max(widths) else [given]  # noqa: B905
+    columns = list(zip(*given)) if several else [given]  # noqa: B905
+    count = len(columns) if several else 2
+    if classes is not None and len(classes) < count:
+        raise ValueError(f"{len(classes)} names for {count} classes")
     numbers = true if several else [0 if each == -1 else each for each in true]
-    if not set(numbers) <= set(range(len(columns) if several else 2)):
-        allowed = f"0 to {len(columns) - 1}" if several else "0 or 1"
+    if not set(numbers) <= set(range(count)):
+        allowed = f"0 to {count - 1}" if several else "0 or 1"
         raise ValueError(f"expected labels {allowed}, found {sorted(set(map(str, true)))[:5]}")
     found = []
     for place, column in enumerate(columns[:MOST_CURVES]):
@@ -282,11 +285,11 @@ def _figure(
 
 
 def _listed(values: Any) -> list[Any]:
-    """List of an array, a tensor, a column or any other iterable."""
+    """List of an array, a tensor, a column or any other iterable; rows of one value are it."""
     for method in ("detach", "cpu", "tolist"):
         values = getattr(values, method)() if hasattr(values, method) else values
-    found = list(values)
-    return [each.tolist() if hasattr(each, "tolist") else each for each in found]
+    found = [each.tolist() if hasattr(each, "tolist") else each for each in values]
+    return [each[0] if isinstance(each, list) and len(each) == 1 else each for each in found]
 
 
 def _check_lengths(labels: Sequence[Any], others: Sequence[Any]) -> None:
@@ -294,6 +297,8 @@ def _check_lengths(labels: Sequence[Any], others: Sequence[Any]) -> None:
         raise ValueError(f"{len(labels)} labels beside {len(others)} predictions")
     if len(labels) > MOST_EXAMPLES:
         raise ValueError(f"more than {MOST_EXAMPLES:,} examples; log a part of them")
+    if any(isinstance(each, list) for each in labels):
+        raise ValueError("expected one class as the label of each example, found a list")
 
 
 def _class_name(value: Any, classes: Sequence[Any] | None) -> Any:

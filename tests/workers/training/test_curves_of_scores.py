@@ -99,9 +99,22 @@ def test_rare_ones_of_very_many_classes_are_joined() -> None:
         ([0, 7], [0.5, 0.6], "expected labels 0 or 1"),
         ([0, 5], [[0.1, 0.9], [0.2, 0.8]], "expected labels 0 to 1"),
         ([0, 1], [[0.1, 0.9], [0.2]], "as many scores"),
+        ([[1, 0], [0, 1]], [[0.1, 0.9], [0.2, 0.8]], "one class as the label"),
     ],
 )
 def test_what_gives_no_curve_is_told(labels: Any, scores: Any, words: str) -> None:
     for make in (media_of_roc_curve, media_of_pr_curve):
         with pytest.raises(ValueError, match=words):
             make(labels, scores)
+
+
+def test_a_name_for_each_class_is_asked_for() -> None:
+    with pytest.raises(ValueError, match="1 names for 2 classes"):
+        media_of_roc_curve([0, 1], [0.5, 0.6], ["yes"])
+
+
+def test_columns_of_one_value_are_taken_as_their_values() -> None:
+    labels, scores = np.array([0, 1, 1, 0]), np.array([0.2, 0.7, 0.4, 0.5])
+    for make in (media_of_roc_curve, media_of_pr_curve, media_of_confusion_matrix):
+        given = (labels, labels[::-1]) if make is media_of_confusion_matrix else (labels, scores)
+        assert make(*(each[:, None] for each in given)) == make(*given)
