@@ -57,9 +57,11 @@ def copy(
 
     Raises:
         NotFound: when there is no such project.
+        NotAllowed: when it is archived.
         Conflict: when other studies have these names, or somebody else adds trials, too.
         VerdictError: when the name is too long.
     """
+    studies.open_project(project)
     study = _copy_of(original, project)
     done, updated = study.next_number, 0
     for number in _changed(study, original.trials):

@@ -12,7 +12,7 @@ from django.db.models import Count, F, Q
 from django.utils import timezone
 
 from experiments.design.queries.records import AnyExperiment
-from experiments.errors import Conflict, NotFound, StudyCited, VerdictError
+from experiments.errors import Conflict, NotAllowed, NotFound, StudyCited, VerdictError
 from experiments.models import Decision, Experiment, Project, Study, Trial
 from experiments.models import trial_encoding as encoding
 from experiments.models.project import Direction
@@ -38,12 +38,13 @@ def create(*, name: str | None, directions: Sequence[str], project: str = FREE_P
     Raises:
         Conflict: when a study of that name exists.
         NotFound: when there is no such project.
+        NotAllowed: when it is archived.
         VerdictError: when the name is too long.
     """
     name = f"{NAMELESS}{uuid.uuid4()}" if name is None else name
     if len(name) > LONGEST_NAME:
         raise VerdictError(f"A study's name has at most {LONGEST_NAME} characters.")
-    project_id = _project(project)
+    project_id = open_project(project)
     try:
         with transaction.atomic():
             study = Study.objects.create(
@@ -57,9 +58,15 @@ def create(*, name: str | None, directions: Sequence[str], project: str = FREE_P
     return study.pk
 
 
-def _project(slug: str) -> int:
+def open_project(slug: str) -> int:
+    """Id of the project that a study is written into; the default one is created.
+
+    Raises:
+        NotFound: when there is no such project.
+        NotAllowed: when it is archived.
+    """
     if slug == FREE_PROJECT:
-        row, _ = Project.objects.get_or_create(
+        Project.objects.get_or_create(
             slug=slug,
             defaults={
                 "name": "Optuna",
@@ -67,11 +74,12 @@ def _project(slug: str) -> int:
                 "direction": Direction.MINIMIZE,
             },
         )
-        return row.pk
-    found = Project.objects.filter(slug=slug).values_list("pk", flat=True).first()
+    found = Project.objects.filter(slug=slug).values_list("pk", "archived_at").first()
     if found is None:
         raise NotFound(f"There is no project {slug}.")
-    return found
+    if found[1] is not None:
+        raise NotAllowed(f"{slug} is archived; an admin can bring it back.")
+    return found[0]
 
 
 def delete(*, study_id: int) -> None:

@@ -2,10 +2,11 @@ from __future__ import annotations
 
 import pytest
 
-from experiments.errors import Conflict, NotFound, StudyCited, VerdictError
+from experiments.errors import Conflict, NotAllowed, NotFound, StudyCited, VerdictError
 from experiments.models import Project, Study
 from experiments.trials.lifecycle.queries import studies as queries
-from experiments.trials.lifecycle.services import studies
+from experiments.trials.lifecycle.services import copied_studies, studies
+from experiments.trials.lifecycle.services.copied_studies import Original
 from tests import cast
 
 pytestmark = pytest.mark.django_db
@@ -28,6 +29,17 @@ def test_a_study_may_lie_in_a_named_project_that_is_there() -> None:
     with pytest.raises(NotFound, match="no project typo"):
         studies.create(name="other", directions=["minimize"], project="typo")
     assert not Project.objects.filter(slug="typo").exists()
+
+
+def test_nothing_is_written_into_an_archived_project() -> None:
+    cast.project("digits")
+    original = Original("theirs", ["minimize"], {}, {}, ())
+    copied_studies.copy(original, project="digits")
+    Project.objects.update(archived_at=cast.START)
+    with pytest.raises(NotAllowed, match="digits is archived"):
+        studies.create(name="mine", directions=["minimize"], project="digits")
+    with pytest.raises(NotAllowed, match="digits is archived"):
+        copied_studies.copy(original, project="digits")
 
 
 def test_a_name_is_taken_until_its_study_is_deleted() -> None:
