@@ -115,6 +115,7 @@ def test_a_name_for_each_class_is_asked_for() -> None:
 
 def test_columns_of_one_value_are_taken_as_their_values() -> None:
     labels, scores = np.array([0, 1, 1, 0]), np.array([0.2, 0.7, 0.4, 0.5])
-    for make in (media_of_roc_curve, media_of_pr_curve, media_of_confusion_matrix):
-        given = (labels, labels[::-1]) if make is media_of_confusion_matrix else (labels, scores)
-        assert make(*(each[:, None] for each in given)) == make(*given)
+    for make in (media_of_roc_curve, media_of_pr_curve):
+        assert make(labels[:, None], scores[:, None]) == make(labels, scores)
+    drawn = media_of_confusion_matrix(labels[:, None], labels[::-1, None])
+    assert drawn == media_of_confusion_matrix(labels, labels[::-1])
