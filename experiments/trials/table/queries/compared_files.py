@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from django.db.models import Case, When
+
 from experiments.models import Artifact
 from experiments.trials.artifacts.queries.artifacts import LOGGED, KeptFile, kept
 
@@ -65,8 +67,10 @@ def place(file: KeptFile) -> float:
 
 
 def compared_files(ids: Sequence[int]) -> ComparedFiles:
-    """Files of runs. One query."""
-    rows = Artifact.objects.filter(trial_id__in=ids, kind__in=(*LOGGED, DIFF)).order_by("-pk")
+    """Files of runs, the uncommitted changes of all before media of any. One query."""
+    changes_first = Case(When(kind=DIFF, then=0), default=1)
+    rows = Artifact.objects.filter(trial_id__in=ids, kind__in=(*LOGGED, DIFF))
+    rows = rows.order_by(changes_first, "-pk")
     found = [kept(row) for row in rows[: MOST_FILES + 1]]
     return ComparedFiles(tuple(found[:MOST_FILES]), len(found) > MOST_FILES)
 

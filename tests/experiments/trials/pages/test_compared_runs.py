@@ -254,6 +254,20 @@ def test_differences_in_text_are_lines_of_escaped_text(
         assert '<span class="same"> width: 8</span>' in html
 
 
+def test_many_files_do_not_hide_uncommitted_changes(
+    searches: tuple[Experiment, Experiment], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr("experiments.trials.table.queries.compared_files.MOST_FILES", 2)
+    one, two = complete(searches[0])[:2]
+    with override_settings(ARTIFACTS_DIR=tmp_path):
+        for trial in (one, two):
+            keep(trial, "code.diff", "+the same\n", "diff")
+        for step in range(3):
+            keep(two, f"{step}.txt", "x", "text")
+        shown = rows(page(run=f"{one.pk},{two.pk}", all=1))["uncommitted changes"]
+        assert shown[0] == shown[1] != "\N{EN DASH}"
+
+
 def test_experiment_files_of_two_experiments_are_compared_line_by_line(
     searches: tuple[Experiment, Experiment],
 ) -> None:
