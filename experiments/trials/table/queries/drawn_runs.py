@@ -72,7 +72,7 @@ def _of_ticks(scope: RunScope, state: RunsState) -> DrawnRuns:
     there = set(shown.values_list("pk", flat=True))
     ordered = [key for key in state.ticked if key in there]
     total = max(state.ticked_total, len(ordered))
-    if total <= MOST_CURVES:
+    if total <= MOST_CURVES or not ordered:
         return DrawnRuns(curve_trials(scope, ordered), "")
     step = -(-len(ordered) // MOST_OF_BAND)
     some = ordered[::step]

@@ -122,6 +122,7 @@ def test_a_comparison_of_more_ticks_than_an_address_holds_says_so(experiment: Ex
     html = get(f"{PAGE}?trials={ids}&of=1200&only=ticked")
     assert "12 of 1,200 ticked runs are shown" in html
     assert "12 of 1,200 ticked runs" in get(f"{PAGE}charts/?trials={ids}&of=1200")
+    assert "figure-runs" not in get(f"{PAGE}?trials=987654&of=1200"), "all of them are gone"
     assert "ticked runs are shown" not in get(f"{PAGE}?trials={ids}&only=ticked")
 
 
