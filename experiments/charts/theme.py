@@ -63,7 +63,7 @@ def nice_ticks(
     if log:
         shown = log_axis("", low, high)
         return shown["tickvals"], shown["ticktext"]
-    rough = (high - low) / about
+    rough = high / about - low / about
     size = 10.0 ** math.floor(math.log10(rough))
     step = next((each * size for each in (1, 2, 5) if each * size >= rough), 10 * size)
     first = math.ceil(low / step - 1e-9)

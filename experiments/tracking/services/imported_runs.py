@@ -37,7 +37,7 @@ from experiments.trials.table.queries.filtered_trials import (
     USER,
 )
 
-SOURCE = "verdict:imported"  # system attribute: [format, digest of the run as it was imported]
+SOURCE = "verdict:imported"  # system attribute: [format, digest of the run, its name there]
 LONGEST_RUN_NAME, LONGEST_KEY, LONGEST_TEXT = 500, 250, 6_000
 _PART = 2**20
 _STATES = {
@@ -80,7 +80,7 @@ def add(study: Study, run: ForeignRun, imported: Imported, *, number: int) -> Tr
 
 
 def bring_up_to_date(trial: Trial, run: ForeignRun, imported: Imported) -> None:
-    """Write what a run holds by now; tags and notes that were written here stay.
+    """Write what a run holds by now; its name, tags and notes that were written here stay.
 
     Raises:
         Conflict: when a parameter has another value: that is another run.
@@ -94,6 +94,8 @@ def bring_up_to_date(trial: Trial, run: ForeignRun, imported: Imported) -> None:
                 "(--experiment NAME)."
             )
     columns = _columns(trial.study, run, imported, tags=encoding.decode(trial.user_attributes))
+    if trial.run_name not in encoding.decode(trial.system_attributes).get(SOURCE, [])[2:]:
+        del columns["run_name"]
     for name, value in columns.items():
         setattr(trial, name, value)
     trial.save(update_fields=list(columns))
@@ -106,7 +108,8 @@ def _columns(
     parameters = _parameters(run.parameters)
     texts = {name: text_of(value) for name, (value, _) in parameters.items()}
     seeds = seeds_in(texts, encoding.decode(study.user_attributes))
-    system: dict[str, Any] = {SOURCE: [imported.source, imported.digest]}
+    run_name = _text(run.name, LONGEST_RUN_NAME)
+    system: dict[str, Any] = {SOURCE: [imported.source, imported.digest, run_name]}
     if run.user:
         system[USER] = _text(run.user, LONGEST_KEY)
     columns: dict[str, Any] = {}
@@ -130,7 +133,7 @@ def _columns(
         "user_attributes": encoding.encode({**_tags(run), **tags}),
         "system_attributes": encoding.encode(system),
         "configuration": configuration,
-        "run_name": _text(run.name, LONGEST_RUN_NAME),
+        "run_name": run_name,
         "parent": parent.first() if parent is not None else None,
         "started_at": run.started_at,
         "finished_at": _end(run) if state != TrialState.RUNNING else None,

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from experiments.charts.axes import MOST_DRAWN, AxisPoints, axis_plot, frame
+from experiments.charts.theme import nice_ticks
 
 
 def points(scores: np.ndarray, **more: object) -> AxisPoints:
@@ -67,6 +68,7 @@ def test_the_largest_float_as_the_score_of_what_failed_is_drawn(maximize: bool) 
     for scores in ([0.5, failed], [0.5] + [failed] * 9):
         figure = draw(np.array(scores), maximize=maximize)
         json.dumps(figure, allow_nan=False)
+    assert nice_ticks(-sys.float_info.max, sys.float_info.max)[0]
 
 
 def test_of_too_many_trials_the_best_are_drawn_all() -> None:

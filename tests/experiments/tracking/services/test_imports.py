@@ -23,6 +23,7 @@ from experiments.tracking.services.imports import ImportOptions, ImportReport, i
 from experiments.trials.artifacts.queries import artifacts
 from experiments.trials.lifecycle.services import editing
 from experiments.trials.series.queries import series
+from experiments.trials.table.services import annotations
 from tests import cast
 
 pytestmark = pytest.mark.django_db
@@ -179,6 +180,16 @@ def test_runs_of_an_experiment_that_was_renamed_here_are_brought_up_to_date_ther
     assert bring_in(run("a", points=6), run("b")).experiments == ["renamed"]
     experiment = Experiment.objects.get()
     assert (experiment.state, experiment.complete_count) == ("finished", 2)
+
+
+def test_a_run_that_was_renamed_here_keeps_that_name_and_others_follow_their_source() -> None:
+    cast.project()
+    bring_in(run("a", name="first"), run("b", name="second"))
+    mine, _ = Trial.objects.order_by("number")
+    annotations.rename(access=cast.access("cleo"), run_id=mine.pk, name="the good one")
+    bring_in(run("a", name="first", points=6), run("b", name="other"))
+    names = Trial.objects.order_by("number").values_list("run_name", flat=True)
+    assert list(names) == ["the good one", "other"]
 
 
 def test_runs_come_into_their_own_experiments_and_keep_what_they_are_nested_in() -> None:
