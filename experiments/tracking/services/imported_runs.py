@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 from django.utils import timezone
 
 from experiments.design.metrics import declared_metrics, is_test
@@ -162,7 +163,8 @@ def _parameters(given: Mapping[str, ParameterValue]) -> dict[str, Parameter]:
     found = {}
     for name, value in given.items():
         stored = stored_value(_text(value, LONGEST_TEXT)) if isinstance(value, str) else value
-        if isinstance(stored, float) and not math.isfinite(stored):
+        is_large = isinstance(stored, int) and abs(stored) >= 2**63
+        if is_large or (isinstance(stored, float) and not math.isfinite(stored)):
             stored = str(stored)
         found[_text(name, LONGEST_KEY)] = runs.as_told(stored)
     return found
@@ -202,6 +204,8 @@ def write_curves(trial: Trial, experiment: Experiment, curves: Curves) -> Iterat
             yield f"metric {name!r:.60}: no name of 1 to {LONGEST_NAME} characters"
         elif not len(each.values):
             continue
+        elif each.steps.dtype != np.int64 and np.abs(each.steps).max() >= 2**63:
+            yield f"metric {name:.60}: a step beyond 64 bits"
         elif is_test(name, declared):
             series.seal(trial_id=trial.pk, name=name, value=float(each.values[-1]))
         else:

@@ -92,6 +92,7 @@ def repeated_tags(experiment: AnyExperiment) -> tuple[TaggedRuns, ...]:
             for name, value in tags.items()
             if isinstance(value, str) and len(value) <= LONGEST_TAG
             if "=" not in name and not name.startswith("mlflow.")
+            if name == name.strip() and value == value.strip()  # forms strip what they send
         )
     found = [TaggedRuns(tag, runs) for tag, runs in counted.items() if runs >= FEWEST_PAIRS]
     return tuple(sorted(found, key=lambda each: (-each.runs, each.tag))[:MOST_CONFIGURATIONS])

@@ -219,6 +219,14 @@ def test_test_scores_are_sealed_and_what_is_not_finite_is_kept() -> None:
     assert "250 characters" in report.left_out[0]
 
 
+def test_numbers_beyond_64_bits_are_kept_as_text_or_left_out() -> None:
+    cast.project()
+    far = {"loss": curve([(2**70, 0.5, 0)])}
+    report = bring_in(run("a", parameters={"key": 10**400}, curves=lambda: far))
+    assert decode(Trial.objects.get().parameters) == {"key": str(10**400)}
+    assert report.left_out == ["metric loss: a step beyond 64 bits"]
+
+
 def test_texts_that_no_database_holds_are_mended() -> None:
     cast.project()
     bring_in(run("a\0", name="n\0\ud800", parameters={"p\0": "\ud800"}, tags={"t": "\0"}))

@@ -171,7 +171,9 @@ def tagged(program: Program) -> Experiment:
     """Runs of two configurations, tagged; a run that failed to end carries a tag as well."""
     for trial in Trial.objects.all():
         side = "new" if json.loads(trial.parameters)["learning_rate"] == 0.1 else "old"
-        Trial.objects.filter(pk=trial.pk).update(user_attributes=json.dumps({"side": side}))
+        Trial.objects.filter(pk=trial.pk).update(
+            user_attributes=json.dumps({"side": side, "pad": " "})
+        )
     return Experiment.objects.get(name=NAME)
 
 
