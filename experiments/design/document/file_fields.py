@@ -23,6 +23,7 @@ from pydantic_core import ErrorDetails
 from experiments.errors import Problem
 
 MISSING = "is missing"
+MOST_FIRST = 1000  # configurations in a file's `first:`
 NO_VALUES = "Enter a range, choices or a value."
 
 

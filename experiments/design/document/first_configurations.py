@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from experiments.design.document.file_fields import key_text, short
+from experiments.design.document.file_fields import MOST_FIRST, key_text, short
 from experiments.design.space.domains import refusal
 from experiments.design.space.search_space import (
     Arm,
@@ -16,8 +16,6 @@ from experiments.design.space.search_space import (
     searched_domain,
 )
 from experiments.errors import Problem
-
-MOST_FIRST = 1000
 
 
 def parse_first(

@@ -8,7 +8,7 @@ from django.db.models import F, Window
 from django.db.models.functions import RowNumber
 
 from experiments.analysis.time_left import Span, TimeLeft, time_left
-from experiments.design.document.first_configurations import MOST_FIRST
+from experiments.design.document.file_fields import MOST_FIRST
 from experiments.design.queries.records import AnyExperiment
 from experiments.models import Trial
 from experiments.models.experiment import ExperimentState

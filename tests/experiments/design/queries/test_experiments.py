@@ -5,7 +5,7 @@ import datetime as dt
 import pytest
 from pytest_django import DjangoAssertNumQueries
 
-from experiments.design.document.first_configurations import MOST_FIRST
+from experiments.design.document.file_fields import MOST_FIRST
 from experiments.design.queries.experiments import (
     ExperimentFilter,
     arms_of,
