@@ -11,9 +11,10 @@ import shutil
 import signal
 import sqlite3
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, suppress
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 from uuid import uuid4
 
@@ -26,6 +27,9 @@ from django.db import DatabaseError, InterfaceError, connection
 from django.test import override_settings
 from optuna.trial import FrozenTrial, TrialState
 
+from experiments.models import Trial
+from experiments.trials.lifecycle.services import queue, statements
+from tests import cast
 from workers.search.bare_django import OtherDatabase
 from workers.search.storage import VerdictStorage
 
@@ -33,6 +37,7 @@ pytestmark = [pytest.mark.django_db, pytest.mark.processes]
 
 APPS = ("experiments", "auth", "contenttypes", "sessions", "admin")
 NAMES = ("x0", "x1", "x2")
+_LOCK = "SELECT id FROM experiments_experiment FOR UPDATE NOWAIT"
 
 
 def with_tables(url: str) -> VerdictStorage:
@@ -112,8 +117,8 @@ class Server:
     def end(self) -> None:
         self._server.cleanup()
 
-    def execute(self, statement: str) -> list[tuple[int]]:
-        session = psycopg2.connect(self.url)
+    def execute(self, statement: str, url: str = "") -> list[tuple[int]]:
+        session = psycopg2.connect(url or self.url)
         try:
             session.autocommit = True
             with session.cursor() as cursor:
@@ -182,6 +187,35 @@ def test_a_trial_begun_after_a_crash_is_checked_against_the_next_one(
     found = trials(url)
     assert [each.value for each in found] == [0.0, 1.0]
     assert all(set(each.params) == set(NAMES) for each in found)
+
+
+def test_a_claim_waits_for_the_disk_and_nobody_for_it(server: Server, url: str) -> None:
+    """A killed PostgreSQL forgets no attempt that was claimed; others claim meanwhile."""
+    with_tables(url)
+    waited: list[tuple[int]] = []
+
+    def claim_meanwhile(
+        execute: Callable[..., Any], sql: str, params: Any, many: bool, context: Any
+    ) -> Any:
+        if sql == statements.FLUSH:
+            waited.extend(server.execute(_LOCK, url))
+        return execute(sql, params, many, context)
+
+    other = OtherDatabase(url)
+    with other():
+        cast.project()
+        cast.search("claimed", trials_per_arm=3)
+        with connection.execute_wrapper(claim_meanwhile):
+            drawn = queue.claim(queue="cpu", worker_id=None)
+            assert drawn is not None
+            queue.hand_back(trial_id=drawn.trial_id, attempt=1)
+            again = queue.claim(queue="cpu", worker_id=None)
+            assert again is not None
+    server.crash()
+    with OtherDatabase(url)():
+        kept = Trial.objects.values_list("pk", "state", "attempt")
+        assert list(kept) == [(again.trial_id, TrialState.RUNNING, 2)]
+    assert len(waited) == 2
 
 
 # SQLite

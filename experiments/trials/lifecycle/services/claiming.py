@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from django.db import connection, transaction
+from django.db import connection
 from django.utils import timezone
 
 from experiments.models import Experiment
@@ -16,8 +16,9 @@ from experiments.trials.lifecycle.services import scheduling, stop_rules, trials
 from experiments.trials.lifecycle.services.scheduling import Capacity
 from experiments.trials.lifecycle.services.statements import (
     Statement,
+    asynchronous_commit,
     execute_batch,
-    unsynced_file,
+    wait_for_disk,
 )
 from experiments.trials.lifecycle.training_seeds import row_seed
 
@@ -77,7 +78,7 @@ def claim(
         None when nothing is to be done now, or there is no room for it.
     """
     for experiment_id in scheduling.candidates(queue):
-        with unsynced_file(), transaction.atomic():
+        with asynchronous_commit():  # others wait for the experiment, not for the disk
             capacity = scheduling.capacity(experiment_id, lock=True)
             if (
                 capacity is None
@@ -92,8 +93,9 @@ def claim(
             claimed = _claim_waiting(capacity, worker_id, where) or _claim_row(
                 capacity, worker_id, where
             )
-            if claimed is not None:
-                return claimed
+        if claimed is not None:
+            wait_for_disk()
+            return claimed
     return None
 
 

@@ -22,6 +22,8 @@ _BORN = "INSERT INTO experiments_incarnation DEFAULT VALUES ON CONFLICT DO NOTHI
 # The experiment's row stays open to whoever locks it to write; it only may not go away.
 _KEEP_EXPERIMENT = "SELECT 1 FROM experiments_experiment WHERE id = %s FOR KEY SHARE"
 _LOCK_TRIAL = "SELECT 1 FROM experiments_trial WHERE id = %s FOR NO KEY UPDATE"
+# Written to the log and flushed with all before it; sessions that wait at once share the flush.
+FLUSH = "SELECT pg_logical_emit_message(true, 'verdict', '')"
 _NORMAL = 1  # SQLite's PRAGMA synchronous: the log is written at a commit and synced later
 
 
@@ -92,6 +94,17 @@ def asynchronous_commit() -> Iterator[None]:
             with connection.cursor() as cursor:
                 cursor.execute(_ASYNCHRONOUS)
         yield
+
+
+def wait_for_disk() -> None:
+    """Wait until all that this connection committed is on PostgreSQL's disk.
+
+    After a transaction that let go of its locks before that. Inside a transaction, its commit
+    waits; elsewhere commits that did not wait are lost with whoever remembers them.
+    """
+    if connection.vendor == "postgresql" and not connection.in_atomic_block:
+        with connection.cursor() as cursor:
+            cursor.execute(FLUSH)
 
 
 def incarnation() -> str:
