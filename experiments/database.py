@@ -101,7 +101,7 @@ def missing_migrations() -> tuple[list[tuple[str, str]], bool]:
     }
     newest = max(name for app, name in there if app == "experiments")
     later = any(app == "experiments" and name > newest for app, name in applied - there)
-    return sorted(there - applied, key=lambda each: each[::-1]), later
+    return sorted(there - applied, key=lambda migration: migration[::-1]), later
 
 
 def why_unusable() -> str:

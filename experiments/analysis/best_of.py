@@ -65,21 +65,21 @@ def expected_best_curve(
     ordered = _worst_first(finite, direction)
     count = ordered.size
     wanted = range(1, count + 1) if draws is None else draws
-    if any(not 1 <= each <= count for each in wanted):
+    if any(not 1 <= drawn <= count for drawn in wanted):
         raise ValueError(f"the best of so many cannot be told from {count} values")
     # log k! for k = 0..B: each curve point then is a few look-ups, not B gamma functions.
     factorials = special.gammaln(np.arange(count + 1) + 1.0)
     best = np.empty(len(wanted))
-    for place, each in enumerate(wanted):
-        rank = np.arange(each, count + 1)
+    for place, drawn in enumerate(wanted):
+        rank = np.arange(drawn, count + 1)
         # C(rank - 1, each - 1) / C(count, each): chance that the value of this rank is the best.
         weights = np.exp(
             factorials[rank - 1]
-            - factorials[rank - each]
-            - factorials[each - 1]
-            - (factorials[count] - factorials[each] - factorials[count - each])
+            - factorials[rank - drawn]
+            - factorials[drawn - 1]
+            - (factorials[count] - factorials[drawn] - factorials[count - drawn])
         )
-        best[place] = float(ordered[each - 1 :] @ weights)
+        best[place] = float(ordered[drawn - 1 :] @ weights)
     return best if direction is Direction.MAXIMIZE else -best
 
 

@@ -20,17 +20,17 @@ class Share:
 
 def importance_plot(shares: Sequence[Share]) -> Figure:
     """Two bars for each hyperparameter, the most important at the top."""
-    rows = sorted(shares, key=lambda each: each.whole)
+    rows = sorted(shares, key=lambda share: share.whole)
     names = [escaped(shortened(row.name, 28)) for row in rows]
-    several = any(each.near for each in rows)
+    several = any(share.near for share in rows)
     return {
         "data": [
             *(
-                [_bars(rows, [each.near for each in rows], "within the better half", INK_3)]
+                [_bars(rows, [share.near for share in rows], "within the better half", INK_3)]
                 if several
                 else []
             ),
-            _bars(rows, [each.whole for each in rows], "in the whole search space", ACCENT),
+            _bars(rows, [share.whole for share in rows], "in the whole search space", ACCENT),
         ],
         "layout": layout(
             barmode="group",

@@ -39,7 +39,7 @@ def in_words(figure: Figure) -> str:
 def _surface(trace: Mapping[str, Any]) -> str:
     """The span of what a surface shows by colour."""
     rows = trace.get("z") or ()
-    numbers = [each for row in rows for each in row if _is_number(each)]
+    numbers = [value for row in rows for value in row if _is_number(value)]
     return f"By colour: from {min(numbers):.4g} to {max(numbers):.4g}" if numbers else ""
 
 
@@ -84,12 +84,12 @@ def _trace(trace: Mapping[str, Any], *, upright: bool, named: Mapping[Any, str])
         categories = [named[category] for category in categories]
     if isinstance(categories[0], str) and len(categories) <= MOST_PAIRS:
         listed = ", ".join(
-            f"{_plain_text(each)} {value:.4g}"
-            for each, value in zip(categories, values, strict=False)
+            f"{_plain_text(category)} {value:.4g}"
+            for category, value in zip(categories, values, strict=False)
             if _is_number(value)
         )
         return f"{name}: {listed}" if name else listed
-    numbers = [each for each in (y if upright else x) if _is_number(each)]
+    numbers = [value for value in (y if upright else x) if _is_number(value)]
     if not numbers or (not name and len(numbers) < 3):
         return ""
     points = f"{len(numbers)} {'point' if len(numbers) == 1 else 'points'}, {_span(numbers)}"

@@ -48,11 +48,11 @@ def isolation_plot(values: Sequence[ValueScores], *, metric: str, maximize: bool
     """Each value with its trials, the best of them, and the best that a fair count would give."""
     most = max(1, MOST_DOTS // max(1, len(values)))
     data: list[dict[str, Any]] = []
-    for place, each in enumerate(values):
-        data += _one_value(place, each, most, metric, maximize)
-    fewest = min((each.scores.size for each in values if each.scores.size), default=0)
+    for place, group in enumerate(values):
+        data += _one_value(place, group, most, metric, maximize)
+    fewest = min((group.scores.size for group in values if group.scores.size), default=0)
     data += _fair(values, fewest, metric)
-    every = np.concatenate([each.scores for each in values]) if values else np.empty(0)
+    every = np.concatenate([group.scores for group in values]) if values else np.empty(0)
     ticks = [
         f"{escaped(shortened(value.label, 22))}<br>"
         f"{value.scores.size:,} trial{'' if value.scores.size == 1 else 's'}"
@@ -78,19 +78,19 @@ def isolation_plot(values: Sequence[ValueScores], *, metric: str, maximize: bool
 
 
 def _one_value(
-    place: int, each: ValueScores, most: int, metric: str, maximize: bool
+    place: int, group: ValueScores, most: int, metric: str, maximize: bool
 ) -> list[dict[str, Any]]:
-    if not each.scores.size:
+    if not group.scores.size:
         return []
     hue = HUES[place % len(HUES)]
-    shown = np.flatnonzero(leading_and_even(each.scores, most, maximize=maximize))
+    shown = np.flatnonzero(leading_and_even(group.scores, most, maximize=maximize))
     spread = [place + 0.44 * ((int(i) * GOLDEN) % 1 - 0.5) for i in shown]
-    best = int(np.argmax(each.scores) if maximize else np.argmin(each.scores))
+    best = int(np.argmax(group.scores) if maximize else np.argmin(group.scores))
     diamond = {"size": 14, "symbol": "diamond", "line": {"color": SURFACE, "width": 2}}
     return [
-        _dots(spread, each.scores[shown], [each.names[int(i)] for i in shown], metric)
+        _dots(spread, group.scores[shown], [group.names[int(i)] for i in shown], metric)
         | {"marker": {"color": hue, "size": 6, "opacity": 0.4}, "showlegend": False},
-        _dots([place], each.scores[[best]], [each.names[best]], f"best {metric}")
+        _dots([place], group.scores[[best]], [group.names[best]], f"best {metric}")
         | {
             "marker": {"color": hue, **diamond},
             "name": "best trial",
@@ -103,7 +103,7 @@ def _one_value(
 def _fair(values: Sequence[ValueScores], fewest: int, metric: str) -> list[dict[str, Any]]:
     """A bar at each value: what its best would be had it had as few trials as any other."""
     equalised = [
-        (i, each.equalised) for i, each in enumerate(values) if each.equalised is not None
+        (i, group.equalised) for i, group in enumerate(values) if group.equalised is not None
     ]
     if len(equalised) < 2:
         return []
@@ -132,7 +132,7 @@ def _dots(
     return {
         "type": "scatter",
         "mode": "markers",
-        "x": [round(float(each), 4) for each in x],
+        "x": [round(float(offset), 4) for offset in x],
         "y": plain(y),
         "customdata": list(names),
         "hovertemplate": f"trial %{{customdata}}<br>{escaped(metric)} %{{y:.4g}}<extra></extra>",

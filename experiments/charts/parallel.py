@@ -118,8 +118,8 @@ def _bundle(
 
 def _ends(uprights: Sequence[Coordinate]) -> list[dict[str, Any]]:
     words = []
-    for place, each in enumerate(uprights):
-        for text, y, side in ((each.high, 1.04, "bottom"), (each.low, -0.04, "top")):
+    for place, upright in enumerate(uprights):
+        for text, y, side in ((upright.high, 1.04, "bottom"), (upright.low, -0.04, "top")):
             words.append(
                 annotation(
                     escaped(shortened(text, 14)),

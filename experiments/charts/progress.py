@@ -87,7 +87,7 @@ def best_of_plot(curves: Sequence[Curve], *, metric: str) -> Figure:
     """
     most = max((curve.x[-1] for curve in curves if len(curve.x)), default=1)
     return {
-        "data": [_line(each, place, "hv") for place, each in enumerate(curves) if len(each.x)],
+        "data": [_line(curve, place, "hv") for place, curve in enumerate(curves) if len(curve.x)],
         "layout": layout(
             showlegend=len(curves) > 1,
             legend=LEGEND,
@@ -106,13 +106,13 @@ def _counts(most: float) -> dict[str, Any]:
     return {"tickvals": shown, "ticktext": [f"{tick:,}" for tick in shown]}
 
 
-def _line(each: Curve, place: int, shape: str = "linear") -> dict[str, Any]:
-    name = escaped(shortened(each.label, 36))
+def _line(curve: Curve, place: int, shape: str = "linear") -> dict[str, Any]:
+    name = escaped(shortened(curve.label, 36))
     return {
         "type": "scatter",
-        "mode": "lines" if len(each.x) > 1 else "markers",
-        "x": list(each.x),
-        "y": plain(np.asarray(each.y, dtype=np.float64)),
+        "mode": "lines" if len(curve.x) > 1 else "markers",
+        "x": list(curve.x),
+        "y": plain(np.asarray(curve.y, dtype=np.float64)),
         "name": name,
         "line": {"color": HUES[place % len(HUES)], "width": 2.2, "shape": shape},
         "marker": {"color": HUES[place % len(HUES)], "size": 8},
@@ -135,13 +135,13 @@ def distribution_plot(
     several = len(curves) > 1
     return {
         "data": [
-            _line(each, place)
+            _line(curve, place)
             | {
                 "hovertemplate": "%{y:.3g} % reach %{x:.4g}<extra>"
-                + escaped(each.label)
+                + escaped(curve.label)
                 + "</extra>"
             }
-            for place, each in enumerate(curves)
+            for place, curve in enumerate(curves)
         ],
         "layout": layout(
             showlegend=several,
@@ -164,7 +164,7 @@ def timeline_plot(
     """
     known = np.isfinite(started) & np.isfinite(finished)
     last = float(finished[known].max()) if known.any() else 1.0
-    size, unit = next((each for each in UNITS if last >= 2 * each[0]), UNITS[-1])
+    size, unit = next((scale for scale in UNITS if last >= 2 * scale[0]), UNITS[-1])
     order = np.empty(started.size)
     order[np.argsort(np.where(known, started, np.inf), kind="stable")] = np.arange(
         1, started.size + 1

@@ -65,9 +65,9 @@ def nice_ticks(
         return shown["tickvals"], shown["ticktext"]
     rough = high / about - low / about
     size = 10.0 ** math.floor(math.log10(rough))
-    step = next((each * size for each in (1, 2, 5) if each * size >= rough), 10 * size)
+    step = next((factor * size for factor in (1, 2, 5) if factor * size >= rough), 10 * size)
     first = math.ceil(low / step - 1e-9)
-    ticks = [each * step for each in range(first, math.floor(high / step + 1e-9) + 1)]
+    ticks = [multiple * step for multiple in range(first, math.floor(high / step + 1e-9) + 1)]
     return ticks, [f"{tick:.6g}" for tick in ticks]
 
 

@@ -82,7 +82,7 @@ def recorded_code(environment: Mapping[str, Any]) -> ObjectiveCode:
     if not isinstance(record, Mapping):
         return ObjectiveCode()
     packages = tuple(
-        PackageCode(**{key: value for key, value in each.items() if key in _KNOWN})
-        for each in record.get("packages", ())
+        PackageCode(**{key: value for key, value in package.items() if key in _KNOWN})
+        for package in record.get("packages", ())
     )
     return ObjectiveCode(str(record.get("digest", "")), packages)

@@ -6,9 +6,9 @@ from experiments.design.space.search_space import Choices, Fixed, Hyperparameter
 from experiments.web.formatting import number
 
 
-def domain_words(each: Hyperparameter) -> str:
+def domain_words(hyperparameter: Hyperparameter) -> str:
     """Range or choices of its values: 0.0001 to 0.1; 32, 64, 128; adam."""
-    domain = each.domain
+    domain = hyperparameter.domain
     if isinstance(domain, Fixed):
         if domain.by:
             listed = ", ".join(f"{key}: {show(value)}" for key, value in domain.values.items())
@@ -20,9 +20,9 @@ def domain_words(each: Hyperparameter) -> str:
     return f"{number(domain.low)} to {number(domain.high)}{step}"
 
 
-def scale_words(each: Hyperparameter) -> str:
+def scale_words(hyperparameter: Hyperparameter) -> str:
     """Scale of its values."""
-    domain = each.domain
+    domain = hyperparameter.domain
     if isinstance(domain, Fixed):
         return ""
     if isinstance(domain, Choices):
@@ -31,13 +31,15 @@ def scale_words(each: Hyperparameter) -> str:
     if domain.integer:
         parts.append("whole numbers")
     limits = {"low": "cannot go lower", "high": "cannot go higher"}
-    parts += [limits[edge] for edge in sorted(each.natural, reverse=True) if edge in limits]
+    parts += [
+        limits[edge] for edge in sorted(hyperparameter.natural, reverse=True) if edge in limits
+    ]
     return ", ".join(parts)
 
 
-def condition_words(each: Hyperparameter) -> str:
+def condition_words(hyperparameter: Hyperparameter) -> str:
     """Under which values of others it exists."""
     return ", ".join(
         f"where {name} is {' or '.join(show(value) for value in among)}"
-        for name, among in each.when.items()
+        for name, among in hyperparameter.when.items()
     )

@@ -49,7 +49,9 @@ class ExperimentName(click.ParamType[str]):
             set_up()
             from experiments.trials.lifecycle.queries import progress
 
-            names = (f"{each.project}/{each.name}" for each in progress.all_progress())
+            names = (
+                f"{experiment.project}/{experiment.name}" for experiment in progress.all_progress()
+            )
             return [CompletionItem(name) for name in names if name.startswith(incomplete)]
         except (DatabaseError, ImproperlyConfigured, InterfaceError):
             return []  # a shell that waits for names has no room for messages

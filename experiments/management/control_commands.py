@@ -93,7 +93,7 @@ def cancel(user: str | None, experiment: str, trials: tuple[str, ...], as_json: 
     from experiments.trials.lifecycle.services import control
 
     access, found = _found(user, experiment)
-    named = [_trial(found, each) for each in trials]
+    named = [_trial(found, name) for name in trials]
     for trial in named:
         control.cancel(access=access, trial=trial)
     _say(experiment, f"{_counted(len(named))} of {experiment} cancelled.", as_json)

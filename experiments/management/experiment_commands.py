@@ -113,23 +113,23 @@ def check(user: str | None, file: Path, strict: bool, as_json: bool) -> None:
     document = experiment_file.parse(_read(file))
     arms = document.arms()
     total = sum(document.budget_of(arm) for arm in arms)
-    fired = [each for each in check_design(describe(document)) if each.diagnosis.fired]
+    fired = [result for result in check_design(describe(document)) if result.diagnosis.fired]
     reference = f"{document.project}/{document.name}"
     report = _objective_report(user, document)
     if as_json:
         keys = ("severity", "title", "detail", "advice", "subject", "section", "evidence")
         rules = [
-            {"rule": each.number, **{key: getattr(each.diagnosis, key) for key in keys}}
-            for each in fired
+            {"rule": result.number, **{key: getattr(result.diagnosis, key) for key in keys}}
+            for result in fired
         ]
         shape = {"experiment": reference, "arms": len(arms), "trials": total}
         say_json({**shape, "rules": rules, "objective": asdict(report)})
     else:
         counted = "1 arm" if len(arms) == 1 else f"{len(arms)} arms"
         click.echo(f"{reference}: {counted}, {total} trials. The file is valid.")
-        for each in fired:
-            diagnosis = each.diagnosis
-            click.echo(f"{each.number} {diagnosis.severity}: {diagnosis.title}")
+        for result in fired:
+            diagnosis = result.diagnosis
+            click.echo(f"{result.number} {diagnosis.severity}: {diagnosis.title}")
             click.echo(f"  {diagnosis.detail} {diagnosis.advice}")
             where = f"{diagnosis.subject}; " if diagnosis.subject else ""
             click.echo(f"  {where}{diagnosis.section}")
@@ -139,7 +139,7 @@ def check(user: str | None, file: Path, strict: bool, as_json: bool) -> None:
             click.echo(f"The objective is not checked: {report.message}")
     if report.state == "failed":
         raise click.ClickException("\n".join(filter(None, (report.message, report.log.strip()))))
-    warnings = [each for each in fired if each.diagnosis.severity is not Severity.NOTICE]
+    warnings = [result for result in fired if result.diagnosis.severity is not Severity.NOTICE]
     if strict and warnings:
         raise click.ClickException(f"{len(warnings)} of the rules warn.")
 
@@ -160,17 +160,17 @@ def list_experiments(project: str, as_json: bool) -> None:
 
     found = progress.all_progress(project)
     if as_json:
-        say_json([asdict(each) for each in found])
+        say_json([asdict(experiment) for experiment in found])
         return
     rows = [("EXPERIMENT", "STATE", "TRIALS", "BEST", "FINDINGS")] + [
         (
-            f"{each.project}/{each.name}",
-            _state(each),
-            f"{each.done} of {each.budget}",
-            _number(each.best_value),
-            each.findings.summary or "none",
+            f"{experiment.project}/{experiment.name}",
+            _state(experiment),
+            f"{experiment.done} of {experiment.budget}",
+            _number(experiment.best_value),
+            experiment.findings.summary or "none",
         )
-        for each in found
+        for experiment in found
     ]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     for row in rows:

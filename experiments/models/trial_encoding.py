@@ -157,11 +157,11 @@ def _tagged(value: Any) -> Any:
         return {_TAG: "nan" if math.isnan(value) else "inf" if value > 0 else "-inf"}
     if isinstance(value, dict):
         return {
-            f"${key}" if isinstance(key, str) and key.startswith("$") else key: _tagged(each)
-            for key, each in value.items()
+            f"${key}" if isinstance(key, str) and key.startswith("$") else key: _tagged(member)
+            for key, member in value.items()
         }
     if isinstance(value, list | tuple):
-        return [_tagged(each) for each in value]
+        return [_tagged(element) for element in value]
     return value
 
 
@@ -170,10 +170,11 @@ def _untagged(value: Any) -> Any:
         if len(value) == 1 and _TAG in value:
             return float(value[_TAG])
         return {
-            key[1:] if key.startswith("$") else key: _untagged(each) for key, each in value.items()
+            key[1:] if key.startswith("$") else key: _untagged(member)
+            for key, member in value.items()
         }
     if isinstance(value, list):
-        return [_untagged(each) for each in value]
+        return [_untagged(element) for element in value]
     return value
 
 

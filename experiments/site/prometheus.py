@@ -44,27 +44,27 @@ class _Installation(Collector):
             "verdict_queue_depth",
             "Trials that wait or are still to be drawn.",
             "queue",
-            {each.name: each.depth for each in queues},
+            {queue.name: queue.depth for queue in queues},
         )
         yield _gauge(
             "verdict_queue_running",
             "Trials that run.",
             "queue",
-            {each.name: each.running for each in queues},
+            {queue.name: queue.running for queue in queues},
         )
         yield _gauge(
             "verdict_queue_slots",
             "Slots of living workers.",
             "queue",
-            {each.name: each.slots for each in queues},
+            {queue.name: queue.slots for queue in queues},
         )
         yield _gauge(
             "verdict_queue_oldest_waiting_seconds",
             "How long the oldest of what waits has waited; 0 when nothing waits.",
             "queue",
             {
-                each.name: (now - each.oldest_at).total_seconds() if each.oldest_at else 0.0
-                for each in queues
+                queue.name: (now - queue.oldest_at).total_seconds() if queue.oldest_at else 0.0
+                for queue in queues
             },
         )
 

@@ -93,7 +93,9 @@ def refusal(address: str, networks: Sequence[str]) -> str:
     except ValueError:
         return f"{address} is no IP address"
     shown = {found, _inner(found)}
-    if any(each in ipaddress.ip_network(network) for network in networks for each in shown):
+    if any(
+        candidate in ipaddress.ip_network(network) for network in networks for candidate in shown
+    ):
         return ""
     if _is_public(_inner(found)):
         return ""

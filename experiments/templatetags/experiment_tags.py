@@ -52,7 +52,7 @@ def extend_words(evidence: Mapping[str, Any]) -> str:
 def seen(value: object) -> str:
     """A number, text or list of a finding's evidence; nothing for what is not known."""
     if isinstance(value, list):
-        shown = ", ".join(seen(each) for each in value[:MOST_SEEN])
+        shown = ", ".join(seen(element) for element in value[:MOST_SEEN])
         rest = len(value) - MOST_SEEN
         return f"{shown} and {rest} more" if rest > 0 else shown
     if value is None or isinstance(value, str):

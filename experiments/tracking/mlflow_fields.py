@@ -77,7 +77,7 @@ class Fields:
         value = self.entry.get(name)
         if value is None:
             return []
-        if not isinstance(value, list) or not all(isinstance(each, dict) for each in value):
+        if not isinstance(value, list) or not all(isinstance(element, dict) for element in value):
             raise wrong_type(name, value)
         return value
 
@@ -86,9 +86,11 @@ class Fields:
         value = self.entry.get(name)
         if value is None:
             return []
-        if not isinstance(value, list) or not all(type(each) in (str, int) for each in value):
+        if not isinstance(value, list) or not all(
+            type(element) in (str, int) for element in value
+        ):
             raise wrong_type(name, value)
-        return [str(each) for each in value]
+        return [str(element) for element in value]
 
 
 def whole_number(value: object) -> int | None:
@@ -241,7 +243,7 @@ def batch_of(fields: Fields) -> LoggedBatch:
                 f"A batch logging request can contain at most {most} {name}. Got {found} {name}. "
                 f"Please split up {name} across multiple requests and try again."
             )
-    pairs = [parameter_of(each, f"params[{index}]") for index, each in enumerate(params)]
+    pairs = [parameter_of(param, f"params[{index}]") for index, param in enumerate(params)]
     twice = sorted({key for key, _ in pairs if sum(key == other for other, _ in pairs) > 1})
     if twice:
         raise MlflowError(
@@ -249,7 +251,7 @@ def batch_of(fields: Fields) -> LoggedBatch:
             "the request contains only one param value per param key."
         )
     return LoggedBatch(
-        points=tuple(point_of(each, f"metrics[{i}]") for i, each in enumerate(metrics)),
+        points=tuple(point_of(point, f"metrics[{i}]") for i, point in enumerate(metrics)),
         parameters=dict(pairs),
-        tags=dict(tag_of(each, f"tags[{index}]") for index, each in enumerate(tags)),
+        tags=dict(tag_of(tag, f"tags[{index}]") for index, tag in enumerate(tags)),
     )

@@ -68,10 +68,10 @@ def _read(raw: bytes, schema: type[Read]) -> Read:
     except ValidationError as error:
         problems = [
             Problem(
-                ".".join(str(part) for part in each["loc"]),
-                each["msg"].removeprefix("Value error, "),
+                ".".join(str(part) for part in detail["loc"]),
+                detail["msg"].removeprefix("Value error, "),
             )
-            for each in error.errors(include_url=False, include_input=False)
+            for detail in error.errors(include_url=False, include_input=False)
         ]
         raise InvalidBody("The request has errors.", problems) from None
 
@@ -175,13 +175,13 @@ def _texts(document: Any) -> list[str]:
     found: list[str] = []
     left = [document]
     while left:
-        each = left.pop()
-        if isinstance(each, str):
-            found.append(each)
-        elif isinstance(each, dict):
-            left += [*each.keys(), *each.values()]
-        elif isinstance(each, list):
-            left += each
+        value = left.pop()
+        if isinstance(value, str):
+            found.append(value)
+        elif isinstance(value, dict):
+            left += [*value.keys(), *value.values()]
+        elif isinstance(value, list):
+            left += value
     return found
 
 
@@ -197,12 +197,12 @@ def described(schema: type[Schema], *, required: bool = True) -> dict[str, Any]:
 
 def _inlined(document: Any, parts: dict[str, Any]) -> Any:
     if isinstance(document, list):
-        return [_inlined(each, parts) for each in document]
+        return [_inlined(element, parts) for element in document]
     if not isinstance(document, dict):
         return document
     if "$ref" in document:
         return _inlined(parts[document["$ref"].rpartition("/")[2]], parts)
-    return {key: _inlined(each, parts) for key, each in document.items()}
+    return {key: _inlined(member, parts) for key, member in document.items()}
 
 
 def file_body() -> dict[str, Any]:

@@ -105,10 +105,10 @@ def install(api: NinjaAPI) -> None:
     def _invalid(request: HttpRequest, error: Any) -> HttpResponse:
         problems = [
             Problem(
-                ".".join(str(part) for part in each["loc"][1:]),
-                str(each["msg"]).removeprefix("Value error, "),
+                ".".join(str(part) for part in detail["loc"][1:]),
+                str(detail["msg"]).removeprefix("Value error, "),
             )
-            for each in error.errors
+            for detail in error.errors
         ]
         return error_response(422, "The request has errors.", problems)
 

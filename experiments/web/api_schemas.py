@@ -88,7 +88,7 @@ def _shown(kind: Any) -> Any:
         return _whole(kind)  # type: ignore[arg-type]
     origin, inside = get_origin(kind), get_args(kind)
     if origin in (UnionType, Union):
-        return Union[tuple(_shown(each) for each in inside)]  # noqa: UP007 (made of a tuple)
+        return Union[tuple(_shown(inner) for inner in inside)]  # noqa: UP007 (made of a tuple)
     if origin in (dict, Mapping) and inside[1] is not Any:
         return dict[inside[0], _shown(inside[1])]  # type: ignore[valid-type,misc]
     if origin in (list, Sequence) or (origin is tuple and inside[-1] is ...):

@@ -111,7 +111,7 @@ def glossary() -> dict[str, tuple[Term, ...]]:
         if line.startswith("## "):
             found[line[3:]] = []
         elif row and found and row["terms"] != "term" and not row["terms"].startswith("---"):
-            names = tuple(each.strip() for each in row["terms"].split(","))
+            names = tuple(term.strip() for term in row["terms"].split(","))
             meaning = SafeString(_MARKDOWN.renderInline(row["meaning"]))
             found[list(found)[-1]].append(Term(names, meaning, anchor_of(names[0])))
     return {heading: tuple(terms) for heading, terms in found.items()}

@@ -110,23 +110,24 @@ def stability(
 
 
 def _judged(series: Sequence[DeclaredSeries]) -> list[DeclaredSeries]:
-    return [each for each in series if each.split != "test" and len(each.curve)]
+    return [metric for metric in series if metric.split != "test" and len(metric.curve)]
 
 
 def _find(
     series: Sequence[DeclaredSeries], split: str | None, kind: MetricKind
 ) -> DeclaredSeries | None:
     return next(
-        (each for each in series if each.kind is kind and split in (None, each.split)), None
+        (metric for metric in series if metric.kind is kind and split in (None, metric.split)),
+        None,
     )
 
 
 def _official(series: Sequence[DeclaredSeries]) -> DeclaredSeries | None:
-    return next((each for each in series if each.official), None)
+    return next((metric for metric in series if metric.official), None)
 
 
 def _stability(series: Sequence[DeclaredSeries], about: Circumstances) -> Iterator[Diagnosis]:
-    yield non_finite({each.name: each.curve for each in series})
+    yield non_finite({metric.name: metric.curve for metric in series})
     train = _find(series, "train", MetricKind.LOSS)
     # Without a training loss the validation curve has to tell.
     watched = train or _find(series, "validation", MetricKind.LOSS) or _official(series)

@@ -84,7 +84,7 @@ def read_trial(
     rate: its learning rate, nan if it has none; others: a key of its other hyperparameters.
     """
     train = _curve(series, "train", MetricKind.LOSS)
-    official = next((each for each in series if each.official), None)
+    official = next((metric for metric in series if metric.official), None)
     found = list(diagnoses)
     reading = None
     if train is not None and official is not None and rate > 0:
@@ -94,13 +94,17 @@ def read_trial(
             resolution=official.resolution,
         )
     return TrialReading(
-        rules={each.rule: str(each.status) for each in found if not each.subject}
+        rules={
+            diagnosis.rule: str(diagnosis.status) for diagnosis in found if not diagnosis.subject
+        }
         | {LOSS_OVERFITTING: str(_of_loss(found))},
         trained=train is None or not infeasible_trial(train),
         finite=train is None or bool(np.isfinite(train.values).all()),
         early_divergence=any(
-            each.fired and each.rule == "divergence" and each.evidence.get("when") == "early"
-            for each in found
+            diagnosis.fired
+            and diagnosis.rule == "divergence"
+            and diagnosis.evidence.get("when") == "early"
+            for diagnosis in found
         ),
         best_step_share=math.nan
         if official is None
@@ -137,7 +141,7 @@ def _of_loss(diagnoses: Sequence[Diagnosis]) -> Status:
 
 
 def _curve(series: Sequence[DeclaredSeries], split: str, kind: MetricKind) -> Curve | None:
-    found = (each.curve for each in series if each.split == split and each.kind is kind)
+    found = (metric.curve for metric in series if metric.split == split and metric.kind is kind)
     return next((curve for curve in found if len(curve)), None)
 
 
@@ -151,9 +155,9 @@ def _fit(train: Curve | None) -> float:
 
 
 def _throughput(series: Sequence[DeclaredSeries]) -> float:
-    for each in series:
-        if each.name in ("examples_per_second", "throughput"):
-            values = each.curve.finite().values
+    for metric in series:
+        if metric.name in ("examples_per_second", "throughput"):
+            values = metric.curve.finite().values
             return float(np.median(values)) if values.size else math.nan
     return math.nan
 

@@ -47,9 +47,9 @@ def check_design(design: Design) -> tuple[Check, ...]:
     return tuple(
         sorted(
             found,
-            key=lambda each: (
-                not each.diagnosis.fired,
-                gravity[each.diagnosis.severity] if each.diagnosis.fired else 0,
+            key=lambda check: (
+                not check.diagnosis.fired,
+                gravity[check.diagnosis.severity] if check.diagnosis.fired else 0,
             ),
         )
     )

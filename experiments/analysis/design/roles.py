@@ -104,8 +104,8 @@ def roles(design: Design) -> Diagnosis:
         else "Nothing is fixed."
     )
     evidence = {
-        "scientific": [each.name for each in scientific],
-        "fixed": [each.name for each in fixed],
+        "scientific": [parameter.name for parameter in scientific],
+        "fixed": [parameter.name for parameter in fixed],
         "compares": design.compares,
     }
     if scientific:
@@ -127,12 +127,14 @@ def optimizer_roles(design: Design) -> Diagnosis:
     """R2: hyperparameters of the optimizer are nuisance ones, not scientific and not fixed."""
     settings = design.of_part(*OPTIMIZER_PARTS)
     scientific = [setting for setting in settings if setting.role == "scientific"]
-    others = [each for each in design.of_role("scientific") if each not in scientific]
-    fixed = [each for each in settings if each.role == "fixed"]
-    rates = [each for each in fixed if each.part is Part.LEARNING_RATE]
+    others = [
+        parameter for parameter in design.of_role("scientific") if parameter not in scientific
+    ]
+    fixed = [parameter for parameter in settings if parameter.role == "fixed"]
+    rates = [parameter for parameter in fixed if parameter.part is Part.LEARNING_RATE]
     evidence = {
-        "scientific": [each.name for each in scientific],
-        "fixed": [each.name for each in fixed],
+        "scientific": [parameter.name for parameter in scientific],
+        "fixed": [parameter.name for parameter in fixed],
         "compared": [other.name for other in others],
     }
     if not settings:
@@ -162,7 +164,7 @@ def optimizer_roles(design: Design) -> Diagnosis:
             subject=scientific[0].key,
             advice="Make it a nuisance hyperparameter, unless the goal is about it.",
         )
-    searched = [each for each in settings if each.role == "nuisance"]
+    searched = [parameter for parameter in settings if parameter.role == "nuisance"]
     detail = f"{listed(searched)} is retuned." if searched else "Nothing is compared."
     return OPTIMIZER_ROLES.passes(detail, evidence)
 
@@ -170,18 +172,18 @@ def optimizer_roles(design: Design) -> Diagnosis:
 def kinds_and_roles(design: Design) -> Diagnosis:
     """R3: optimizer, presence of a regulariser and architecture are scientific or fixed."""
     tuned = [
-        each
-        for each in design.of_role("nuisance")
-        if each.part in (Part.OPTIMIZER, Part.ARCHITECTURE) or _is_switch(each)
+        parameter
+        for parameter in design.of_role("nuisance")
+        if parameter.part in (Part.OPTIMIZER, Part.ARCHITECTURE) or _is_switch(parameter)
     ]
     compared = [
-        each
-        for each in design.of_role("scientific")
-        if each.part is Part.REGULARISER and each.values is None
+        parameter
+        for parameter in design.of_role("scientific")
+        if parameter.part is Part.REGULARISER and parameter.values is None
     ]
     evidence = {
-        "nuisance": [each.name for each in tuned],
-        "strengths": [each.name for each in compared],
+        "nuisance": [parameter.name for parameter in tuned],
+        "strengths": [parameter.name for parameter in compared],
     }
     if tuned:
         return CHOICES_OF_KIND.fires(
@@ -206,27 +208,29 @@ def fixed_interactions(design: Design) -> Diagnosis:
 
     With `Design.interactions` of earlier trials by numbers, else as a reminder by names.
     """
-    scientific = {each.name for each in design.of_role("scientific")}
-    fixed = [each for each in design.of_role("fixed") if not each.needs]
+    scientific = {parameter.name for parameter in design.of_role("scientific")}
+    fixed = [parameter for parameter in design.of_role("fixed") if not parameter.needs]
     measured = {
-        each.name: max(
+        parameter.name: max(
             (
                 value
                 for pair, value in design.interactions.items()
-                if each.name in pair and scientific.intersection(pair)
+                if parameter.name in pair and scientific.intersection(pair)
             ),
             default=0.0,
         )
-        for each in fixed
+        for parameter in fixed
     }
-    strong = [each for each in fixed if measured[each.name] >= STRONG_INTERACTION]
+    strong = [parameter for parameter in fixed if measured[parameter.name] >= STRONG_INTERACTION]
     evidence = {
         "scientific": sorted(scientific),
-        "fixed": [each.name for each in strong],
-        "shares": [measured[each.name] for each in strong],
+        "fixed": [parameter.name for parameter in strong],
+        "shares": [measured[parameter.name] for parameter in strong],
     }
     if strong:
-        named = listed(f"{each.name} ({share(measured[each.name])})" for each in strong)
+        named = listed(
+            f"{parameter.name} ({share(measured[parameter.name])})" for parameter in strong
+        )
         return INTERACTIONS.fires(
             f"{listed(strong)} is fixed and interacts with what is compared",
             f"Share of the variance of earlier scores that the pair explains: {named}.",
@@ -235,9 +239,12 @@ def fixed_interactions(design: Design) -> Diagnosis:
             subject=strong[0].key,
         )
     grows = any(
-        each.part in (Part.ARCHITECTURE, Part.OPTIMIZER) for each in design.of_role("scientific")
+        parameter.part in (Part.ARCHITECTURE, Part.OPTIMIZER)
+        for parameter in design.of_role("scientific")
     )
-    regularisers = [each for each in fixed if each.part in (Part.WEIGHT_DECAY, Part.REGULARISER)]
+    regularisers = [
+        parameter for parameter in fixed if parameter.part in (Part.WEIGHT_DECAY, Part.REGULARISER)
+    ]
     if grows and regularisers:
         return INTERACTIONS.fires(
             f"{listed(regularisers)} is fixed while {listed(sorted(scientific))} varies",
@@ -252,11 +259,14 @@ def fixed_interactions(design: Design) -> Diagnosis:
 
 def conditions_need_arms(design: Design) -> Diagnosis:
     """R5: a conditional hyperparameter is one of its own in every arm; a mixed space has none."""
-    scientific = {each.name for each in design.of_role("scientific")}
+    scientific = {parameter.name for parameter in design.of_role("scientific")}
     conditional = [
         parameter for parameter in design.parameters if scientific.intersection(parameter.needs)
     ]
-    evidence = {"conditional": [each.name for each in conditional], "mixed": design.mixed}
+    evidence = {
+        "conditional": [parameter.name for parameter in conditional],
+        "mixed": design.mixed,
+    }
     if conditional and design.mixed:
         return CONDITIONS.fires(
             f"{listed(conditional)} exists only sometimes in one mixed space",
@@ -276,7 +286,7 @@ def one_question(design: Design) -> Diagnosis:
     """R8: a round has one goal, and at most one scientific hyperparameter."""
     scientific = design.of_role("scientific")
     questions = design.goal.count("?") + design.goal.count("\uff1f")
-    evidence = {"scientific": [each.name for each in scientific], "questions": questions}
+    evidence = {"scientific": [parameter.name for parameter in scientific], "questions": questions}
     if not design.goal.strip():
         return ONE_QUESTION.fires(
             "There is no goal",
@@ -301,8 +311,8 @@ def one_question(design: Design) -> Diagnosis:
     return ONE_QUESTION.passes("The goal is written down.", evidence)
 
 
-def _is_switch(each: DesignParameter) -> bool:
+def _is_switch(parameter: DesignParameter) -> bool:
     """Test whether it says if a regulariser is there: yes or no, or a name beside none."""
-    if each.part not in (Part.REGULARISER, Part.WEIGHT_DECAY) or not each.choices:
+    if parameter.part not in (Part.REGULARISER, Part.WEIGHT_DECAY) or not parameter.choices:
         return False
-    return all(isinstance(choice, bool | str) or choice is None for choice in each.choices)
+    return all(isinstance(choice, bool | str) or choice is None for choice in parameter.choices)

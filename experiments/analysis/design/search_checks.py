@@ -137,7 +137,7 @@ def adam_budget(design: Design) -> Diagnosis:
     beyond = [(arm, extra) for arm, extra in seen if extra]
     evidence = {
         "trials": [arm.trials for arm, _ in seen],
-        "beyond": sorted({each.name for _, extra in beyond for each in extra}),
+        "beyond": sorted({parameter.name for _, extra in beyond for parameter in extra}),
     }
     if beyond:
         arm, extra = beyond[0]
@@ -203,9 +203,9 @@ def _allowed(trials: int) -> tuple[Part, ...]:
 def _beyond(design: Design, arm: DesignArm) -> list[DesignParameter]:
     tuned = (Part.BETA1, Part.BETA2, Part.EPSILON)
     return [
-        each
-        for each in design.named(arm.searched)
-        if each.part in tuned and each.part not in _allowed(arm.trials)
+        parameter
+        for parameter in design.named(arm.searched)
+        if parameter.part in tuned and parameter.part not in _allowed(arm.trials)
     ]
 
 
@@ -221,5 +221,6 @@ def _is_adam(design: Design, arm: DesignArm) -> bool:
     if named:
         return any("adam" in name for name in named)
     return any(
-        each.part in (Part.BETA1, Part.BETA2, Part.EPSILON) for each in design.named(arm.searched)
+        parameter.part in (Part.BETA1, Part.BETA2, Part.EPSILON)
+        for parameter in design.named(arm.searched)
     )

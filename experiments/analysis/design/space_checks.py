@@ -93,8 +93,10 @@ def scientific_values_even(design: Design) -> Diagnosis:
             else "Nothing scientific is drawn.",
             {"mixed": False, "arms": len(design.arms)},
         )
-    drawn = [each for each in design.of_role("scientific") if each.values is not None]
-    combinations = math.prod(each.values or 1 for each in drawn)
+    drawn = [
+        parameter for parameter in design.of_role("scientific") if parameter.values is not None
+    ]
+    combinations = math.prod(parameter.values or 1 for parameter in drawn)
     trials = sum(arm.trials for arm in design.arms)
     each_gets = trials / combinations
     evidence = {
@@ -132,13 +134,13 @@ def points_for_the_space(design: Design) -> Diagnosis:
     if not design.arms:
         return ENOUGH_POINTS.cannot_tell("There is no study.")
     needs = [(_needed(design, arm), arm) for arm in design.arms]
-    needed, arm = max(needs, key=lambda each: each[0] / each[1].trials)
+    needed, arm = max(needs, key=lambda need: need[0] / need[1].trials)
     values = _scientific_values(design)
     searched = design.named(arm.searched)
-    widths = listed(f"{each.name} {_width(each)}" for each in searched) or "nothing"
+    widths = listed(f"{parameter.name} {_width(parameter)}" for parameter in searched) or "nothing"
     evidence = {
         "scientific_values": values if math.isfinite(values) else "a continuum",
-        "widths": [f"{each.name} {_width(each)}" for each in searched],
+        "widths": [f"{parameter.name} {_width(parameter)}" for parameter in searched],
         "points_needed": needed,
         "trials": arm.trials,
         "dimensions": len(arm.searched),
@@ -162,9 +164,11 @@ def points_for_the_space(design: Design) -> Diagnosis:
 
 def batch_size_not_tuned(design: Design) -> Diagnosis:
     """R11: the batch size is not chosen by validation performance."""
-    varied = [each for each in design.of_part(Part.BATCH_SIZE) if each.role != "fixed"]
+    varied = [
+        parameter for parameter in design.of_part(Part.BATCH_SIZE) if parameter.role != "fixed"
+    ]
     evidence = {
-        "varied": [each.name for each in varied],
+        "varied": [parameter.name for parameter in varied],
         "objective_split": design.objective_split,
     }
     if not varied or design.objective_split == "train":
@@ -184,9 +188,12 @@ def batch_size_not_tuned(design: Design) -> Diagnosis:
 
 def steps_not_tuned(design: Design) -> Diagnosis:
     """R12: the number of steps does not vary inside a study."""
-    varied = [each for each in design.of_part(Part.STEPS) if each.role != "fixed"]
-    inside = [each for each in varied if each.role == "nuisance" or design.mixed]
-    evidence = {"varied": [each.name for each in varied], "inside": [e.name for e in inside]}
+    varied = [parameter for parameter in design.of_part(Part.STEPS) if parameter.role != "fixed"]
+    inside = [parameter for parameter in varied if parameter.role == "nuisance" or design.mixed]
+    evidence = {
+        "varied": [parameter.name for parameter in varied],
+        "inside": [e.name for e in inside],
+    }
     if inside:
         return STEPS.fires(
             f"{listed(inside)} varies inside a study",
@@ -224,9 +231,9 @@ def _needed(design: Design, arm: DesignArm) -> int:
     searched = design.named(arm.searched)
     if not design.mixed:
         return points_needed(searched)
-    nuisance = [each for each in searched if each.role != "scientific"]
-    scientific = [each for each in searched if each.role == "scientific"]
-    values = math.prod(each.values or POINTS_PER_VALUE for each in scientific)
+    nuisance = [parameter for parameter in searched if parameter.role != "scientific"]
+    scientific = [parameter for parameter in searched if parameter.role == "scientific"]
+    values = math.prod(parameter.values or POINTS_PER_VALUE for parameter in scientific)
     return values * points_needed(nuisance)
 
 
@@ -234,13 +241,14 @@ def _scientific_values(design: Design) -> float:
     if not design.mixed:
         return len(design.arms)
     return math.prod(
-        math.inf if each.values is None else each.values for each in design.of_role("scientific")
+        math.inf if parameter.values is None else parameter.values
+        for parameter in design.of_role("scientific")
     )
 
 
-def _width(each: DesignParameter) -> str:
-    if each.choices:
-        return f"{len(each.choices)} choices"
-    if each.log and each.low > 0:
-        return f"{figure(math.log10(each.high) - math.log10(each.low), 2)} decades"
-    return f"{figure(each.low)} to {figure(each.high)}"
+def _width(parameter: DesignParameter) -> str:
+    if parameter.choices:
+        return f"{len(parameter.choices)} choices"
+    if parameter.log and parameter.low > 0:
+        return f"{figure(math.log10(parameter.high) - math.log10(parameter.low), 2)} decades"
+    return f"{figure(parameter.low)} to {figure(parameter.high)}"

@@ -20,7 +20,7 @@ def unfair_batch_size(
     Source: Deep Learning Tuning Playbook, "Choosing the batch size": changing it "requires
     re-tuning most of the hyperparameters".
     """
-    sizes = [number_of(each, HyperparameterKind.BATCH_SIZE) for each in (candidate, baseline)]
+    sizes = [number_of(side, HyperparameterKind.BATCH_SIZE) for side in (candidate, baseline)]
     if None in sizes or sizes[0] == sizes[1]:
         return ""
     searched = {kind_of(name) for name in tuned}

@@ -81,7 +81,7 @@ def check_validity(
         _one_value("data", candidate, baseline, apart=data_differ),
         _hardware(candidate, baseline),
     ]
-    return tuple(each for each in found if each is not None)
+    return tuple(problem for problem in found if problem is not None)
 
 
 def _code(
@@ -171,10 +171,10 @@ def _one_value(
     seen: list[str] = []
     for group in groups:
         known = [(run.code if kind == "code" else run.data, run.trial) for run in group]
-        known = [each for each in known if each[0]]
+        known = [entry for entry in known if entry[0]]
         values = dict.fromkeys(value for value, _ in known)
         if len(values) > 1:
-            newest = max(known, key=lambda each: each[1])[0]
+            newest = max(known, key=lambda entry: entry[1])[0]
             repeat += [trial for value, trial in known if value != newest]
             seen += [_short(value) for value in values]
     if not repeat:
@@ -199,7 +199,12 @@ def _hardware(candidate: Sequence[RunFacts], baseline: Sequence[RunFacts]) -> In
     classes = list(dict.fromkeys([*ours, *theirs]))
     if set(ours) & set(theirs) and not _unbalanced(ours, theirs, classes):
         return None
-    common = max(classes, key=lambda each: min(ours[each], theirs[each]) * 1000 + theirs[each])
+    common = max(
+        classes,
+        key=lambda device_class: (
+            min(ours[device_class], theirs[device_class]) * 1000 + theirs[device_class]
+        ),
+    )
     repeat = tuple(
         run.trial for run in (*candidate, *baseline) if run.hardware and run.hardware != common
     )

@@ -121,8 +121,8 @@ def judge(
         resolution=resolution,
         resolution_name=resolution_name,
         guards=check_guards(guards, level=level),
-        invalid=tuple(each for each in invalid if each.blocks),
-        cautions=tuple(each for each in invalid if not each.blocks),
+        invalid=tuple(problem for problem in invalid if problem.blocks),
+        cautions=tuple(problem for problem in invalid if not problem.blocks),
         unfair=tuple(unfair),
     )
     ours, theirs = (np.asarray(arm, np.float64).ravel() for arm in (candidate, baseline))
@@ -228,7 +228,9 @@ def _finite(verdict: Verdict, arms: _Arms) -> tuple[Floats, Floats]:
 
 def _untestable(verdict: Verdict, arms: _Arms, ours: Floats, theirs: Floats) -> str:
     if verdict.invalid:
-        return f"The comparison is invalid: {listed([each.text for each in verdict.invalid])}."
+        return (
+            f"The comparison is invalid: {listed([problem.text for problem in verdict.invalid])}."
+        )
     if verdict.finite_pairs < FEWEST_PAIRS:
         which = "pairs are finite in both arms" if verdict.paired else "runs of one arm are finite"
         return (
@@ -338,7 +340,7 @@ def _looks_taken(verdict: Verdict, count: int) -> tuple[int, ...]:
     """Pairs behind each look up to this one, of `count` finite ones now; as many failed before."""
     earlier = [look for look in verdict.looks if look < verdict.due]
     finite = {max(2, round(look * count / verdict.due)) for look in earlier}
-    return (*sorted(each for each in finite if each < count), count)
+    return (*sorted(look for look in finite if look < count), count)
 
 
 def _blocks(verdict: Verdict) -> tuple[str, ...]:

@@ -114,7 +114,7 @@ def probed_by_default(axes: Sequence[Axis], direction: Direction) -> list[Probed
         for edge in Edge
         if (axis.name, edge) not in inwards
     ]
-    return [each for each in found if each is not None]
+    return [edge for edge in found if edge is not None]
 
 
 def blocks(look: int) -> list[tuple[int, int]]:
@@ -148,17 +148,17 @@ def judged(
     shows that it will hardly confirm anything.
     """
     read = [_read(probe, number, unmoved, moved[number]) for number in probe.live]
-    ended = [each for each in read if each.pairs + each.lost >= thresholds.PROBE_PAIRS]
+    ended = [edge for edge in read if edge.pairs + edge.lost >= thresholds.PROBE_PAIRS]
     if not ended:
         return replace(probe, outcome=UNKNOWN, live=())
     level = thresholds.PROBE_WARNED_LEVEL if probe.warned else thresholds.PROBE_LEVEL
     best = min(ended, key=_p_value)
-    confirming = [each for each in ended if each.outcome == CONFIRMED and _p_value(each) < level]
+    confirming = [edge for edge in ended if edge.outcome == CONFIRMED and _p_value(edge) < level]
     if confirming:
-        return replace(max(confirming, key=lambda each: each.best_gain or 0.0), live=())
+        return replace(max(confirming, key=lambda edge: edge.best_gain or 0.0), live=())
     last = look == len(thresholds.PROBE_LOOKS) - 1
     leave = 0.0 if last else thresholds.PROBE_LEAVES[look]
-    live = tuple(number for each in ended for number in each.live if _p_value(each) < leave)
+    live = tuple(number for edge in ended for number in edge.live if _p_value(edge) < leave)
     return replace(best, live=live, outcome=OPEN if live else DISMISSED)
 
 

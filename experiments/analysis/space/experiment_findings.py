@@ -377,7 +377,9 @@ def _practice_findings(view: ExperimentView) -> Iterator[Diagnosis]:
             measured.setdefault(int(trial.batch_size), []).append(trial.throughput)
     best = min(feasible_of(view), key=lambda trial: error_of(trial, view.direction), default=None)
     if best is not None and measured and best.batch_size > 0:
-        rates = {size: float(np.median(each)) for size, each in measured.items()}
+        rates = {
+            size: float(np.median(measured_rates)) for size, measured_rates in measured.items()
+        }
         yield batch_size(int(best.batch_size), rates)
     if view.baseline is not None and view.best is not None:
         before, after = numbers_of(view.baseline), numbers_of(view.best)

@@ -171,7 +171,7 @@ def learning_rate_regime(
 
 def _detail(rates: Mapping[Regime, Sequence[float]]) -> str:
     small, fits, large = (
-        rates[each] for each in (Regime.TOO_SMALL, Regime.FITS, Regime.TOO_LARGE)
+        rates[regime] for regime in (Regime.TOO_SMALL, Regime.FITS, Regime.TOO_LARGE)
     )
     parts = []
     if small:
@@ -324,10 +324,10 @@ def _ordered(rates: Sequence[float], regimes: Sequence[Regime]) -> list[Regime]:
     row = [regimes[at] for at in order]
 
     def before(kinds: tuple[Regime, ...]) -> NDArray[np.int64]:
-        return np.concatenate([[0], np.cumsum([each in kinds for each in row])])
+        return np.concatenate([[0], np.cumsum([regime in kinds for regime in row])])
 
     small, fits, large = (
-        before((each,)) for each in (Regime.TOO_SMALL, Regime.FITS, Regime.TOO_LARGE)
+        before((regime,)) for regime in (Regime.TOO_SMALL, Regime.FITS, Regime.TOO_LARGE)
     )
     wrong_below = fits + large
     wrong_above = (small[-1] - small) + (fits[-1] - fits)

@@ -99,8 +99,8 @@ def compute_bound(
         return COMPUTE_BOUND.fires(
             "The best trials were still improving when they ended",
             detail,
-            evidence | {f"round_{each.number}": each.words for each in plan},
-            advice=" ".join([COMPUTE_BOUND.advice, *(f"{each.words}." for each in plan)]),
+            evidence | {f"round_{entry.number}": entry.words for entry in plan},
+            advice=" ".join([COMPUTE_BOUND.advice, *(f"{entry.words}." for entry in plan)]),
         )
     if settled and 2 * sum(settled) > len(settled):
         title = "The best trials stopped improving before half of their steps"

@@ -162,7 +162,9 @@ def list_decisions(
     found = matching(champions.decisions(project, target), choice=choice, text=q.strip())
     start = (page - 1) * per_page
     return {
-        "decisions": [champions.as_document(each) for each in found[start : start + per_page]],
+        "decisions": [
+            champions.as_document(decision) for decision in found[start : start + per_page]
+        ],
         "total": found.count(),
         "head": head,
     }

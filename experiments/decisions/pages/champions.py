@@ -27,10 +27,11 @@ def champions_page(request: HttpRequest, access: Access) -> HttpResponse:
         "project": access,
         "section": "champions",
         "targets": [
-            {"champions": each, "figure": _figure(each, access.official_metric)} for each in found
+            {"champions": lineage, "figure": _figure(lineage, access.official_metric)}
+            for lineage in found
         ],
         "received": first_run(access.slug),
-        "has_champion": any(each.periods for each in found),
+        "has_champion": any(lineage.periods for lineage in found),
         "log_problems": log_problems(access),
     }
     status = 409 if context["log_problems"] else 200
@@ -43,10 +44,16 @@ def _figure(of: TargetChampions, metric: str) -> dict[str, Any] | None:
         return None
     gains = [step.gain or 0.0 for step in steps]
     return lineage_plot(
-        [each.experiment for each in steps],
+        [period.experiment for period in steps],
         gains,
-        [g if each.lower is None else each.lower for each, g in zip(steps, gains, strict=True)],
-        [g if each.upper is None else each.upper for each, g in zip(steps, gains, strict=True)],
+        [
+            g if period.lower is None else period.lower
+            for period, g in zip(steps, gains, strict=True)
+        ],
+        [
+            g if period.upper is None else period.upper
+            for period, g in zip(steps, gains, strict=True)
+        ],
         metric=metric,
     )
 

@@ -79,7 +79,9 @@ def _tables(page: EvidencePage) -> list[str]:
             "| hyperparameter | baseline | candidate |",
             "|---|---|---|",
         ]
-        lines += [f"| {each.name} | {each.before} | {each.after} |" for each in page.changes]
+        lines += [
+            f"| {change.name} | {change.before} | {change.after} |" for change in page.changes
+        ]
         lines.append("")
     if page.pairs:
         lines += [
@@ -115,9 +117,9 @@ def _guards(page: EvidencePage) -> list[str]:
     if not page.guards:
         return []
     lines = [
-        f"- {each.name}: {each.value}, {each.limit}: {each.status}"
-        f"{f' ({each.note})' if each.note else ''}"
-        for each in page.guards
+        f"- {guard.name}: {guard.value}, {guard.limit}: {guard.status}"
+        f"{f' ({guard.note})' if guard.note else ''}"
+        for guard in page.guards
     ]
     return ["## Guard metrics", "", *lines, ""]
 
@@ -128,9 +130,9 @@ def _findings(page: EvidencePage) -> list[str]:
         found = page.document.get(key) or []
         if found:
             lines += [f"## {title}", ""]
-            for each in found:
-                reason = each.get("dismiss_reason")
-                lines.append(f"- {each['title']}{f': {reason}' if reason else ''}")
+            for finding in found:
+                reason = finding.get("dismiss_reason")
+                lines.append(f"- {finding['title']}{f': {reason}' if reason else ''}")
             lines.append("")
     passed = page.document.get("passed_checks") or []
     if passed:

@@ -72,7 +72,7 @@ def list_decisions(
     total = matched.count()
     number, start, end = page_bounds(PageOf(page), total)
     found = matched.select_related("experiment").order_by("-sequence")[start:end]
-    return Page([_row(each) for each in found], number, total)
+    return Page([_row(row) for row in found], number, total)
 
 
 def matching(rows: QuerySet[Decision], *, choice: str, text: str) -> QuerySet[Decision]:
@@ -154,4 +154,4 @@ def _document(configuration: Configuration | None) -> dict[str, Any]:
 def every_decision(access: Access) -> list[DecisionRow]:
     """The whole log of a project, oldest first."""
     rows = Decision.objects.filter(project_id=access.project_id).select_related("experiment")
-    return [_row(each) for each in rows.order_by("sequence")]
+    return [_row(row) for row in rows.order_by("sequence")]

@@ -84,7 +84,9 @@ def pending_on(replication_id: int) -> ProposalRow | None:
 def proposals_of(access: Access, *, pending: bool = True) -> tuple[ProposalRow, ...]:
     """A project's proposals: those that wait, oldest first, or all of them."""
     rows = _rows().filter(project_id=access.project_id)
-    return tuple(_as_row(each) for each in (rows.filter(outcome=PENDING) if pending else rows))
+    return tuple(
+        _as_row(proposal) for proposal in (rows.filter(outcome=PENDING) if pending else rows)
+    )
 
 
 def pending_by_project(projects: Sequence[Project]) -> dict[int, tuple[ProposalRow, ...]]:

@@ -45,7 +45,7 @@ def links_of(access: Access) -> tuple[SharedLinkRow, ...]:
     """A project's links, the newest first, those that were revoked too. For admins."""
     rows = SharedLink.objects.filter(project_id=access.project_id)
     return tuple(
-        as_row(each) for each in rows.select_related("experiment", "decision", "created_by")
+        as_row(link) for link in rows.select_related("experiment", "decision", "created_by")
     )
 
 

@@ -56,7 +56,9 @@ def code_and_data(part: CodeAndDataPart, prefix: str, problems: list[Problem]) -
     if part.data is None:
         return CodeAndData(part.commit)
     data = checked(_Data, part.data, f"{prefix}data", problems)
-    return CodeAndData(part.commit, {key: each for key, each in data.model_dump().items() if each})
+    return CodeAndData(
+        part.commit, {key: value for key, value in data.model_dump().items() if value}
+    )
 
 
 def parse_arms(arms: Any, runs: CodeAndData, problems: list[Problem]) -> dict[str, CodeAndData]:
@@ -94,8 +96,8 @@ def _check_different(
     arms: Mapping[str, CodeAndData], runs: CodeAndData, problems: list[Problem]
 ) -> None:
     seen: dict[tuple[str, tuple[tuple[str, str], ...]], str] = {}
-    for name, each in arms.items():
-        whole = each.over(runs)
+    for name, arm in arms.items():
+        whole = arm.over(runs)
         twin = seen.setdefault((whole.commit, tuple(sorted(whole.data.items()))), name)
         if twin != name:
             problems.append(

@@ -154,7 +154,7 @@ def _check(name: str, arguments: Any) -> None:
         fields = list(string.Formatter().parse(argument))
         names = [field for _, field, _, _ in fields if field is not None]
         plain = all(not form and not convert for _, _, form, convert in fields)
-        if not plain or not all(NAME.fullmatch(each) for each in names):
+        if not plain or not all(NAME.fullmatch(word) for word in names):
             raise ValueError(
                 f"[{name}] {argument}: expected plain names such as {{learning_rate}}"
             )

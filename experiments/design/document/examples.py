@@ -28,7 +28,7 @@ class Example:
 def all_examples() -> tuple[Example, ...]:
     """Every bundled experiment file, by the name of its problem."""
     found = [_read(path) for path in FOLDER.glob("*.yaml")]
-    return tuple(sorted(found, key=lambda each: each.problem))
+    return tuple(sorted(found, key=lambda example: example.problem))
 
 
 def find(name: str) -> Example | None:

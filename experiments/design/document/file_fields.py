@@ -46,9 +46,9 @@ class Part(BaseModel):
         try:
             return check(value)
         except ValidationError as error:
-            for each in error.errors(include_url=False):
-                inside = "".join(f".{_place(key)}" for key in each["loc"])
-                message = describe_error(each, field.metadata)
+            for detail in error.errors(include_url=False):
+                inside = "".join(f".{_place(key)}" for key in detail["loc"])
+                message = describe_error(detail, field.metadata)
                 if message == MISSING and field.description:
                     message += f"; {field.description}"
                 problems.append(Problem(f"{prefix}{info.field_name}{inside}", message))
@@ -121,20 +121,20 @@ def describe_error(error: ErrorDetails, limits: Sequence[Any] = (), alternatives
     if found is None or (isinstance(found, str) and not found.strip()):
         return MISSING
     low = [limit.ge for limit in limits if hasattr(limit, "ge")]
-    high = [each.le for each in limits if hasattr(each, "le")]
+    high = [constraint.le for constraint in limits if hasattr(constraint, "le")]
     if "expected" in context:
         context = {"expected": context["expected"].replace("'", "").replace(" or ", ", ")}
     plain = {
-        key: f"{each:g}" if isinstance(each, float) else each for key, each in context.items()
+        key: f"{value:g}" if isinstance(value, float) else value for key, value in context.items()
     }
     wanted = _WANTED.get(kind, "something else").format_map(plain)
     if low and high and kind in ("int_type", "int_from_float", *_LIMITS):
         wanted = f"a whole number from {low[0]} to {high[0]}"
     sizes = [
-        getattr(each, name)
+        getattr(constraint, name)
         for name in ("min_length", "max_length")
-        for each in limits
-        if hasattr(each, name)
+        for constraint in limits
+        if hasattr(constraint, name)
     ]
     if len(sizes) == 2 and kind in ("list_type", "too_short", "too_long"):
         wanted = f"a list of {sizes[0]} to {sizes[1]} values"
@@ -232,13 +232,13 @@ def check_texts(document: Any, problems: list[Problem]) -> None:
         where, value = waiting.pop()
         if isinstance(value, Mapping):
             prefix = f"{where}." if where else ""
-            for key, each in value.items():
+            for key, member in value.items():
                 at = f"{prefix}{key_text(key)}"
-                waiting.append((at, each))
+                waiting.append((at, member))
                 if isinstance(key, str) and not _storable(key):
                     problems.append(Problem(ascii(at)[1:-1], "holds NUL or half a character"))
         elif isinstance(value, list):
-            waiting += [(f"{where}.{index + 1}", each) for index, each in enumerate(value)]
+            waiting += [(f"{where}.{index + 1}", element) for index, element in enumerate(value)]
         elif isinstance(value, str) and not _storable(value):
             problems.append(Problem(where, "holds NUL or half a character; leave them out"))
 

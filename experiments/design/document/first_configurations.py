@@ -33,16 +33,18 @@ def parse_first(
     broken = (
         {str(name) for name in named if name not in space} if isinstance(named, Mapping) else set()
     )
-    for index, each in enumerate(first):
+    for index, configuration in enumerate(first):
         where = f"first.{index + 1}"
-        if not isinstance(each, Mapping):
+        if not isinstance(configuration, Mapping):
             problems.append(Problem(where, "must be a mapping of hyperparameters to values"))
             continue
-        for name, value in each.items():
+        for name, value in configuration.items():
             _check_value(space, broken, name, value, f"{where}.{key_text(name)}", problems)
         if not problems:
-            _check_covers(space, each, where, problems)
-    return tuple(dict(each) for each in first if isinstance(each, Mapping))
+            _check_covers(space, configuration, where, problems)
+    return tuple(
+        dict(configuration) for configuration in first if isinstance(configuration, Mapping)
+    )
 
 
 def _check_value(
@@ -70,7 +72,11 @@ def _check_covers(
     if not arms:
         problems.append(Problem(where, "there is no arm with these values together"))
     for arm in arms:
-        missing = [each.name for each in arm.searched if each.name not in first]
+        missing = [
+            hyperparameter.name
+            for hyperparameter in arm.searched
+            if hyperparameter.name not in first
+        ]
         if missing:
             condition = f" (needed where {arm.label})" if arm.label else ""
             problems.append(Problem(where, f"says nothing about {', '.join(missing)}{condition}"))

@@ -36,12 +36,17 @@ def grid_values(domain: Range | Choices, points: int) -> tuple[Scalar, ...]:
 
 def arm_grid(arm: Arm, points: int) -> dict[str, tuple[Scalar, ...]]:
     """The values of each searched hyperparameter of an arm, by name."""
-    return {each.name: grid_values(searched_domain(each), points) for each in arm.searched}
+    return {
+        hyperparameter.name: grid_values(searched_domain(hyperparameter), points)
+        for hyperparameter in arm.searched
+    }
 
 
 def grid_size(arm: Arm, points: int) -> int:
     """Number of trials in an arm's whole grid; counted, as it may be too many to build."""
-    return math.prod(_count(searched_domain(each), points) for each in arm.searched)
+    return math.prod(
+        _count(searched_domain(hyperparameter), points) for hyperparameter in arm.searched
+    )
 
 
 def _count(domain: Range | Choices, points: int) -> int:

@@ -71,8 +71,8 @@ def find_function(module: str, tree: ast.Module, name: str) -> TrainingFunctionS
 def read_function(module: str, tree: ast.Module, node: ast.FunctionDef) -> TrainingFunctionSource:
     """Everything that the source of a training function declares."""
     reader = _Reader(tree, node)
-    for each in node.body:
-        reader.visit(each)
+    for statement in node.body:
+        reader.visit(statement)
     reader.look_for_other_ways()
     lines = (ast.get_docstring(node) or "").strip().splitlines()
     return TrainingFunctionSource(
@@ -127,8 +127,8 @@ class _Reader(ast.NodeVisitor):
     def look_for_other_ways(self) -> None:
         """Set `logs_more` where the run, or a mapping that is logged, may be used unseen."""
         uses = _Uses(self._run)
-        for each in self.function.body:
-            uses.visit(each)
+        for statement in self.function.body:
+            uses.visit(statement)
         if self.function.decorator_list or uses.unseen & {self._run, *_DYNAMIC}:
             self.logs_more = True
         for name, keys in self._logged_mappings.items():
@@ -174,10 +174,10 @@ class _Reader(ast.NodeVisitor):
             self._got(node)
         elif name == "log" and isinstance(owner, ast.Name) and owner.id == self._run:
             self._logged(node)
-        if any(self._are_parameters(each) for each in _given(node)):
-            for each in (owner, *_given(node)):
-                if isinstance(each, ast.Name):
-                    self._of_module(each.id)
+        if any(self._are_parameters(argument) for argument in _given(node)):
+            for argument in (owner, *_given(node)):
+                if isinstance(argument, ast.Name):
+                    self._of_module(argument.id)
         self.generic_visit(node)
 
     def _got(self, node: ast.Call) -> None:
@@ -214,9 +214,11 @@ class _Reader(ast.NodeVisitor):
         """Hyperparameters of a class or of a collection of names beside the function."""
         for node in self.tree.body:
             if isinstance(node, ast.ClassDef) and node.name == name:
-                for each in node.body:
-                    if isinstance(each, ast.AnnAssign) and isinstance(each.target, ast.Name):
-                        self._field(each.target.id, each.value)
+                for statement in node.body:
+                    if isinstance(statement, ast.AnnAssign) and isinstance(
+                        statement.target, ast.Name
+                    ):
+                        self._field(statement.target.id, statement.value)
             elif isinstance(node, ast.Assign) and _is_name(node.targets[0], name):
                 for text in _names(node.value):
                     self._found.setdefault(text, DeclaredHyperparameter(text))
@@ -239,7 +241,7 @@ class _Reader(ast.NodeVisitor):
 
     def _holds_parameters(self, node: ast.expr) -> bool:
         if isinstance(node, ast.Call):
-            return any(self._are_parameters(each) for each in _given(node))
+            return any(self._are_parameters(argument) for argument in _given(node))
         return self._are_parameters(node)
 
 
@@ -268,8 +270,8 @@ class _Uses(ast.NodeVisitor):
             self.assigned[target.id] += 1
             self.keys[target.id].update(_keys(node.value) or ())
             self.unseen.update([target.id] if node.targets[1:] else [])
-            for each in (*node.targets[1:], node.value):
-                self.visit(each)
+            for part in (*node.targets[1:], node.value):
+                self.visit(part)
             return
         self.generic_visit(node)
 
@@ -298,8 +300,8 @@ class _Uses(ast.NodeVisitor):
             return
         given = _given(node)
         is_mapping = bool(node.args) and isinstance(node.args[0], ast.Name)
-        for each in given[1:] if is_mapping and not _is_name(given[0], self.run) else given:
-            self.visit(each)
+        for argument in given[1:] if is_mapping and not _is_name(given[0], self.run) else given:
+            self.visit(argument)
 
 
 def _given(node: ast.Call) -> list[ast.expr]:
@@ -309,7 +311,7 @@ def _given(node: ast.Call) -> list[ast.expr]:
 def _keys(node: ast.Dict) -> list[str] | None:
     """Keys of a literal mapping; None when one is computed."""
     found = [_text(key) for key in node.keys]
-    return None if any(each is None for each in found) else [each for each in found if each]
+    return None if any(key is None for key in found) else [key for key in found if key]
 
 
 def _names(node: ast.expr) -> list[str]:

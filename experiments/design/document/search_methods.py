@@ -208,7 +208,9 @@ def _says(sampler: Chosen, *names: str) -> bool:
 
 def _has_numbers(space: SearchSpace) -> bool:
     return any(
-        isinstance(searched_domain(each), Range) for arm in space.arms() for each in arm.searched
+        isinstance(searched_domain(hyperparameter), Range)
+        for arm in space.arms()
+        for hyperparameter in arm.searched
     )
 
 

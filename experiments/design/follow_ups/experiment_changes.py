@@ -139,7 +139,7 @@ def _of_space(older: ExperimentFile, newer: ExperimentFile) -> Iterator[Differen
     before = {
         hyperparameter.name: hyperparameter for hyperparameter in older.space.hyperparameters
     }
-    after = {each.name: each for each in newer.space.hyperparameters}
+    after = {hyperparameter.name: hyperparameter for hyperparameter in newer.space.hyperparameters}
     for name in dict.fromkeys((*before, *after)):
         old, new = before.get(name), after.get(name)
         if old == new:
@@ -178,9 +178,9 @@ def holds_all(outer: Hyperparameter, inner: Hyperparameter) -> bool:
     return False
 
 
-def hyperparameter_words(each: Hyperparameter) -> str:
+def hyperparameter_words(hyperparameter: Hyperparameter) -> str:
     """Values, scale and role: "0.0001 to 0.1, log, nuisance"; a fixed one's value alone."""
-    domain = each.domain
+    domain = hyperparameter.domain
     if isinstance(domain, Fixed):
         words = show(domain.value)
         if domain.by:
@@ -196,9 +196,9 @@ def hyperparameter_words(each: Hyperparameter) -> str:
         words += f", step {domain.step:g}" if domain.step else ""
     when = "; ".join(
         f"where {name} is {' or '.join(show(value) for value in among)}"
-        for name, among in each.when.items()
+        for name, among in hyperparameter.when.items()
     )
-    return ", ".join(part for part in (words, each.role, when) if part)
+    return ", ".join(part for part in (words, hyperparameter.role, when) if part)
 
 
 def _of_code_and_data(older: ExperimentFile, newer: ExperimentFile) -> Iterator[Difference]:

@@ -193,7 +193,7 @@ def _without_failing(asked: Asked) -> Made:
     why = f"Leaves out where training failed: {name} {side} {value}."
     if isinstance(domain, Choices):
         remaining = [
-            each for at, each in enumerate(domain.values) if not _is_cut(domain, at, asked)
+            choice for at, choice in enumerate(domain.values) if not _is_cut(domain, at, asked)
         ]
         if not remaining or len(remaining) == len(domain.values):
             return Made(refused=f"No choice of {name} would be left to search.")
@@ -238,7 +238,7 @@ def exploit(asked: Asked) -> Made:
 def _only(asked: Asked, arm: Arm) -> Iterator[Change]:
     """Changes that make a file of one of its arms: the question between them is settled."""
     values = arm.complete({})
-    searched = {each.name for each in arm.searched}
+    searched = {tuned.name for tuned in arm.searched}
     if asked.file.space.named:
         yield Change(("arms",))
         yield Change(("commit",), arm.runs.commit or None)

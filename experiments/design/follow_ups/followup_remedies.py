@@ -25,17 +25,20 @@ def longer(asked: Asked, factor: float = 2.0) -> Made:
         return Made(
             (Change(("fidelity", "max"), round(most)),), f"Each trial may run {factor:g} times."
         )
-    for each in asked.file.space.of_role("fixed"):
-        domain = each.domain
-        if each.name in LENGTHS and isinstance(domain, Fixed):
+    for hyperparameter in asked.file.space.of_role("fixed"):
+        domain = hyperparameter.domain
+        if hyperparameter.name in LENGTHS and isinstance(domain, Fixed):
             if domain.by:
                 by = {"by": domain.by, **{k: _times(v, factor) for k, v in domain.values.items()}}
-                return Made((set_key(each.name, "value", by),), f"Trains {word}: {each.name}.")
+                return Made(
+                    (set_key(hyperparameter.name, "value", by),),
+                    f"Trains {word}: {hyperparameter.name}.",
+                )
             if isinstance(domain.value, int | float):
                 longer = _times(domain.value, factor)
                 return Made(
-                    (set_key(each.name, "value", longer),),
-                    f"Trains {word}: {each.name} from {domain.value} to {longer}.",
+                    (set_key(hyperparameter.name, "value", longer),),
+                    f"Trains {word}: {hyperparameter.name} from {domain.value} to {longer}.",
                 )
     return Made(refused=f"No fixed hyperparameter is called {', '.join(LENGTHS[:4])} or the like.")
 

@@ -125,27 +125,36 @@ def grid_file(
 def _region(file: ExperimentFile, found: GoodTrials) -> GoodRegion:
     searched: dict[str, Hyperparameter] = {}
     for arm in file.arms():
-        searched.update({each.name: each for each in arm.searched if each.role == "nuisance"})
+        searched.update(
+            {
+                hyperparameter.name: hyperparameter
+                for hyperparameter in arm.searched
+                if hyperparameter.role == "nuisance"
+            }
+        )
     best = [values for arm in found.arms for values in arm.best]
     narrowed = []
-    for name, each in searched.items():
+    for name, hyperparameter in searched.items():
         values = [one[name] for one in best if name in one]
         if values:
-            narrowed.append(_narrowed(each, values))
-    single = {each.name for each in narrowed if each.single}
-    dimensions = max(sum(each.name not in single for each in arm.searched) for arm in file.arms())
+            narrowed.append(_narrowed(hyperparameter, values))
+    single = {narrowing.name for narrowing in narrowed if narrowing.single}
+    dimensions = max(
+        sum(hyperparameter.name not in single for hyperparameter in arm.searched)
+        for arm in file.arms()
+    )
     complete = sum(arm.complete for arm in found.arms)
     return GoodRegion(tuple(narrowed), len(best), complete, dimensions)
 
 
-def _narrowed(each: Hyperparameter, values: list[Any]) -> Narrowed:
-    domain = searched_domain(each)
+def _narrowed(hyperparameter: Hyperparameter, values: list[Any]) -> Narrowed:
+    domain = searched_domain(hyperparameter)
     if not isinstance(domain, Choices):
-        return Narrowed(each.name, low=min(values), high=max(values))
+        return Narrowed(hyperparameter.name, low=min(values), high=max(values))
     places = sorted({domain.index(value) for value in values})
     if domain.ordered:  # a scale has no gaps
         places = list(range(places[0], places[-1] + 1))
-    return Narrowed(each.name, choices=tuple(domain.values[place] for place in places))
+    return Narrowed(hyperparameter.name, choices=tuple(domain.values[place] for place in places))
 
 
 def _narrowed_document(

@@ -47,7 +47,7 @@ def edit_experiment(request: HttpRequest, access: Access) -> JsonResponse:
         ]
         return JsonResponse({"error": error.message, "problems": wrong}, status=400)
     except VerdictError as error:
-        cells = [{"cell": each.where, "message": each.message} for each in error.problems]
+        cells = [{"cell": problem.where, "message": problem.message} for problem in error.problems]
         refused = {"refused": error.message, "refused_cells": cells}
     return JsonResponse({**state_of_form(access, text), **refused})
 
@@ -56,11 +56,11 @@ def _with_default(text: str, edit: dict[str, Any]) -> dict[str, Any]:
     """The edit that adds a hyperparameter which the objective declares, with its default."""
     name = edit.get("name")
     added: dict[str, Any] = {"do": "add"}
-    for each in _declared(head_of(compose(text))["objective"]) if name else ():
-        if each.name == name:
+    for parameter in _declared(head_of(compose(text))["objective"]) if name else ():
+        if parameter.name == name:
             added["name"] = name
-            if each.has_default:
-                added["default"] = each.default
+            if parameter.has_default:
+                added["default"] = parameter.default
     return added
 
 
@@ -85,19 +85,19 @@ def state_of_form(access: Access, text: str) -> dict[str, Any]:
         "head": head,
         "conditions": conditions_of(rows),
         "declared": [
-            each.name
-            for each in _declared(head["objective"])
-            if each.name not in {row.name for row in rows}
+            parameter.name
+            for parameter in _declared(head["objective"])
+            if parameter.name not in {row.name for row in rows}
         ],
         "problems": problems_of_rows(rows, problems),
         "head_problems": [
             {
-                "cell": _HEAD_CELLS[each.where],
-                "message": each.message,
-                "unfinished": is_unfinished(each),
+                "cell": _HEAD_CELLS[problem.where],
+                "message": problem.message,
+                "unfinished": is_unfinished(problem),
             }
-            for each in (*problems, *taken_name(access, head["experiment"].strip()))
-            if each.where in _HEAD_CELLS
+            for problem in (*problems, *taken_name(access, head["experiment"].strip()))
+            if problem.where in _HEAD_CELLS
         ],
     }
 

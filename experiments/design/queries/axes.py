@@ -29,51 +29,55 @@ class TrialPoint:
 
 def axes(space: SearchSpace, trials: Sequence[TrialPoint]) -> list[Axis]:
     """One axis for each searched hyperparameter over these trials, in their order."""
-    scores = np.array([each.score for each in trials], dtype=np.float64)
-    feasible = np.array([each.feasible for each in trials], dtype=np.bool_)
-    arms = np.array([each.arm for each in trials], dtype=np.int64)
+    scores = np.array([trial.score for trial in trials], dtype=np.float64)
+    feasible = np.array([trial.feasible for trial in trials], dtype=np.bool_)
+    arms = np.array([trial.arm for trial in trials], dtype=np.int64)
     several = len(set(arms.tolist())) > 1
-    searched = {each.name: each for arm in space.arms() for each in arm.searched}
+    searched = {
+        hyperparameter.name: hyperparameter
+        for arm in space.arms()
+        for hyperparameter in arm.searched
+    }
     return [
         _axis(
-            each,
+            hyperparameter,
             [trial.parameters.get(name) for trial in trials],
             scores,
             feasible,
             arms if several else None,
         )
-        for name, each in searched.items()
+        for name, hyperparameter in searched.items()
     ]
 
 
 def _axis(
-    each: Hyperparameter,
+    hyperparameter: Hyperparameter,
     values: list[object],
     scores: np.ndarray,
     feasible: np.ndarray,
     arms: np.ndarray | None,
 ) -> Axis:
-    domain = searched_domain(each)
+    domain = searched_domain(hyperparameter)
     if isinstance(domain, Range):
         return Axis(
-            name=each.name,
+            name=hyperparameter.name,
             unit=unit_positions(values, low=domain.low, high=domain.high, log=domain.log),
             scores=scores,
             feasible=feasible,
             kind=AxisKind.INTEGER if domain.integer else AxisKind.CONTINUOUS,
-            natural=each.natural,
+            natural=hyperparameter.natural,
             low=domain.low,
             high=domain.high,
             log=domain.log,
             arm=arms,
         )
     return Axis(
-        name=each.name,
+        name=hyperparameter.name,
         unit=unit_positions(values, choices=domain.values),
         scores=scores,
         feasible=feasible,
         kind=AxisKind.ORDERED if domain.ordered else AxisKind.CATEGORICAL,
-        natural=each.natural,
+        natural=hyperparameter.natural,
         choices=domain.values,
         arm=arms,
     )

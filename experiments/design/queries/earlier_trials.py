@@ -92,14 +92,16 @@ def _earlier_trials(older: AnyExperiment, newer: ExperimentFile) -> EarlierTrial
     into = [Holder(arm) for arm in newer.arms()]
     found = [
         EarlierTrial(
-            key, trial_name(number, arm=index, arms=count), each.arm.index, value, parameters
+            key, trial_name(number, arm=index, arms=count), first_arm.arm.index, value, parameters
         )
         for key, number, index, text, value in rows.values_list(
             "pk", "number", "study__arm_index", "parameters", "value"
         )
         for parameters in [arms[index].complete(decode(text))]
-        for each in into
-        if value is not None and each.arm.runs == arms[index].runs and each.holds(parameters)
+        for first_arm in into
+        if value is not None
+        and first_arm.arm.runs == arms[index].runs
+        and first_arm.holds(parameters)
     ]
     return EarlierTrials(older.name, older.complete_count, tuple(found))
 
@@ -110,7 +112,9 @@ class Holder:
     def __init__(self, arm: Arm) -> None:
         self.arm = arm
         self._constants = arm.complete({})
-        self._searched = {each.name: searched_domain(each) for each in arm.searched}
+        self._searched = {
+            hyperparameter.name: searched_domain(hyperparameter) for hyperparameter in arm.searched
+        }
         self._names = {*self._constants, *self._searched}
 
     def holds(self, parameters: Mapping[str, Any]) -> bool:

@@ -90,8 +90,10 @@ def experiment_view(experiment_id: int, cache: ReadingCache | None = None) -> Ex
     trained = _trained(rows, readings)
     every = file.arms()
     arms = {arm.index: _words(arm.values) for arm in every}
-    scientific = frozenset(each.name for each in file.space.of_role("scientific"))
-    searched = {each.name for arm in every for each in arm.searched}
+    scientific = frozenset(
+        hyperparameter.name for hyperparameter in file.space.of_role("scientific")
+    )
+    searched = {hyperparameter.name for arm in every for hyperparameter in arm.searched}
     summaries = [_summary(row, readings.get(row.id), every) for row in rows]
     metric = file.metrics.get(experiment.official_metric) or guess(experiment.official_metric)
     rate_axis = first_of(sorted(searched), HyperparameterKind.LEARNING_RATE)
@@ -133,8 +135,8 @@ def _probes(experiment: Experiment, best: int) -> tuple[ProbedEdge, ...]:
 def edges_of(text: str) -> tuple[ProbedEdge, ...]:
     """The edges of a stored probe."""
     return tuple(
-        ProbedEdge(**{**each, "points": tuple(each["points"]), "live": tuple(each["live"])})
-        for each in json.loads(text)
+        ProbedEdge(**{**edge, "points": tuple(edge["points"]), "live": tuple(edge["live"])})
+        for edge in json.loads(text)
     )
 
 
@@ -163,8 +165,8 @@ def seed_deviation(experiment: AnyExperiment) -> float | None:
     ]
     if not squares:
         return None
-    freedom = sum(each for _, each in squares)
-    found = math.sqrt(sum(float(square) * each for square, each in squares) / freedom)
+    freedom = sum(degrees for _, degrees in squares)
+    found = math.sqrt(sum(float(square) * degrees for square, degrees in squares) / freedom)
     return found if found > 0 else None
 
 
@@ -291,14 +293,16 @@ def _places(
         columns += [np.array([row.arm == arm for row in rows], dtype=np.float64) for arm in arms]
     table = np.stack(columns, axis=1) if columns else np.zeros((len(rows), 0))
     return {
-        row.id: tuple(float(each) for each in place)
+        row.id: tuple(float(coordinate) for coordinate in place)
         for row, place in zip(rows, table, strict=True)
     }
 
 
 def _planned(parameters: Mapping[str, Any], readings: Mapping[int, TrialReading]) -> int | None:
     """Number of steps that a trial was meant to make, in the steps that it logs."""
-    logged = [each.last_step for each in readings.values() if math.isfinite(each.last_step)]
+    logged = [
+        reading.last_step for reading in readings.values() if math.isfinite(reading.last_step)
+    ]
     longest = max(logged, default=0.0)
     for kind in (HyperparameterKind.STEPS, HyperparameterKind.EPOCHS):
         planned = number_of(parameters, kind)

@@ -150,12 +150,12 @@ def list_experiments(access: Access, wanted: ExperimentFilter) -> Page[Experimen
         .order_by(order, "-pk")[start:end]
     )
     waiting = {
-        each.experiment
-        for each in awaiting_decision([access.project_id]).get(access.project_id, ())
+        awaiting.experiment
+        for awaiting in awaiting_decision([access.project_id]).get(access.project_id, ())
     }
-    findings = count_findings(each.pk for each in page)
+    findings = count_findings(experiment.pk for experiment in page)
     none = FindingCounts()
-    shown = [_row(each, waiting, findings.get(each.pk, none)) for each in page]
+    shown = [_row(experiment, waiting, findings.get(experiment.pk, none)) for experiment in page]
     return Page(shown, number, total, wanted.page.size)
 
 

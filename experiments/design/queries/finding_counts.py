@@ -68,4 +68,4 @@ def count_findings(experiment_ids: Iterable[int]) -> dict[int, FindingCounts]:
         found = gravest.setdefault(experiment, {})
         key = (rule, own)
         found[key] = min(found.get(key, severity), severity, key=GRAVEST_FIRST.index)
-    return {each: counts_of(found.values()) for each, found in gravest.items()}
+    return {pk: counts_of(found.values()) for pk, found in gravest.items()}

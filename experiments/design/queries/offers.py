@@ -31,7 +31,7 @@ def offered() -> tuple[TrainingFunctionSource, ...]:
 
 def offer_of(objective: str) -> TrainingFunctionSource | None:
     """The offer of one training function, if a living worker makes it."""
-    return next((each for each in offered() if each.objective == objective), None)
+    return next((offer for offer in offered() if offer.objective == objective), None)
 
 
 def read_source(entry: object) -> TrainingFunctionSource | None:

@@ -32,7 +32,7 @@ def describe(
             DesignArm(
                 label=arm.label,
                 trials=file.budget_of(arm),
-                searched=tuple(each.name for each in arm.searched),
+                searched=tuple(hyperparameter.name for hyperparameter in arm.searched),
                 values={**arm.fixed, **arm.values},
             )
             for arm in file.arms()
@@ -49,14 +49,14 @@ def describe(
     )
 
 
-def _parameter(each: Hyperparameter, *, named: bool) -> DesignParameter:
-    part = Part.ARM if named and each.name == ARM else part_of(each.name)
-    needs = tuple(sorted(each.needs))
-    domain = each.domain
+def _parameter(hyperparameter: Hyperparameter, *, named: bool) -> DesignParameter:
+    part = Part.ARM if named and hyperparameter.name == ARM else part_of(hyperparameter.name)
+    needs = tuple(sorted(hyperparameter.needs))
+    domain = hyperparameter.domain
     if isinstance(domain, Range):
         return DesignParameter(
-            each.name,
-            each.role,
+            hyperparameter.name,
+            hyperparameter.role,
             values=domain.bins,
             low=domain.low,
             high=domain.high,
@@ -69,4 +69,6 @@ def _parameter(each: Hyperparameter, *, named: bool) -> DesignParameter:
     else:
         choices = tuple(domain.values.values()) if domain.by else (domain.value,)
     values = 1 if isinstance(domain, Fixed) else len(choices)
-    return DesignParameter(each.name, each.role, values, choices, needs=needs, part=part)
+    return DesignParameter(
+        hyperparameter.name, hyperparameter.role, values, choices, needs=needs, part=part
+    )

@@ -67,12 +67,12 @@ def checks_as_data(checks: DesignChecks) -> list[dict[str, str]]:
     """The rules that fired, for whoever marks the rows that they speak of."""
     return [
         {
-            "rule": each.number,
-            "severity": str(each.diagnosis.severity),
-            "where": each.diagnosis.subject,
-            "title": each.diagnosis.title,
+            "rule": check.number,
+            "severity": str(check.diagnosis.severity),
+            "where": check.diagnosis.subject,
+            "title": check.diagnosis.title,
         }
-        for each in checks.fired
+        for check in checks.fired
     ]
 
 
@@ -166,7 +166,7 @@ def design_words(file: ExperimentFile) -> list[str]:
         f"{total} in all, {file.parallel} at once.",
         f"{dimensions} searched {'dimension' if dimensions == '1' else 'dimensions'} in each arm.",
     ]
-    fixed = [each.name for each in file.space.of_role("fixed")]
+    fixed = [hyperparameter.name for hyperparameter in file.space.of_role("fixed")]
     if fixed:
         found.append(f"What is found holds for the fixed values of {', '.join(fixed)} only.")
     return found

@@ -176,9 +176,12 @@ class SearchSpace:
     def is_mixed(self) -> bool:
         """Test whether scientific values are drawn in one space instead of one study an arm."""
         scientific = self.of_role("scientific")
-        if not all(isinstance(each.domain, Choices) for each in scientific):
+        if not all(isinstance(hyperparameter.domain, Choices) for hyperparameter in scientific):
             return True
-        return math.prod(len(choices(each).values) for each in scientific) > MOST_ARMS
+        return (
+            math.prod(len(choices(hyperparameter).values) for hyperparameter in scientific)
+            > MOST_ARMS
+        )
 
     def arms(self) -> tuple[Arm, ...]:
         """One arm for each assignment of the scientific hyperparameters; one if mixed."""
@@ -189,8 +192,16 @@ class SearchSpace:
     def _assignments(self, scientific: Sequence[Hyperparameter]) -> Iterator[dict[str, Scalar]]:
         """Assignments of those that exist, each once."""
         seen = set()
-        for combination in itertools.product(*(choices(each).values for each in scientific)):
-            given = dict(zip((each.name for each in scientific), combination, strict=True))
+        for combination in itertools.product(
+            *(choices(hyperparameter).values for hyperparameter in scientific)
+        ):
+            given = dict(
+                zip(
+                    (hyperparameter.name for hyperparameter in scientific),
+                    combination,
+                    strict=True,
+                )
+            )
             known = self.known_under(given)
             values = {name: value for name, value in given.items() if name in known}
             key = tuple((name, isinstance(value, bool), value) for name, value in values.items())
@@ -210,16 +221,20 @@ class SearchSpace:
             for hyperparameter in self.hyperparameters
             if isinstance(hyperparameter.domain, Fixed) or hyperparameter.name in given
         }
-        while ready := [each for each in waiting.values() if not each.needs & waiting.keys()]:
-            for each in ready:
-                del waiting[each.name]
-                domain = each.domain
-                if not each.exists_under(known):
+        while ready := [
+            hyperparameter
+            for hyperparameter in waiting.values()
+            if not hyperparameter.needs & waiting.keys()
+        ]:
+            for hyperparameter in ready:
+                del waiting[hyperparameter.name]
+                domain = hyperparameter.domain
+                if not hyperparameter.exists_under(known):
                     continue
                 if not isinstance(domain, Fixed):
-                    known[each.name] = given[each.name]
+                    known[hyperparameter.name] = given[hyperparameter.name]
                 elif domain.has_value_under(known):
-                    known[each.name] = domain.value_under(known)
+                    known[hyperparameter.name] = domain.value_under(known)
         return known
 
     def _arm(self, index: int, values: Mapping[str, Scalar]) -> Arm:
@@ -237,7 +252,7 @@ class SearchSpace:
             and hyperparameter.exists_under(known)
         ]
         # Those of every arm come first: they get the same quasi-random dimensions in all arms.
-        searched.sort(key=lambda each: bool(each.when))
+        searched.sort(key=lambda hyperparameter: bool(hyperparameter.when))
         name = str(values.get(ARM, "")) if self.named else ""
         runs = self.named[name].over(self.runs) if name else self.runs
         return Arm(index, dict(values), fixed, tuple(searched), name, runs)

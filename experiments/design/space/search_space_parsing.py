@@ -94,7 +94,7 @@ def parse_search_space(
         problems.append(Problem("hyperparameters", message))
         return SearchSpace(())
     parsed = [_parse_one(name, entry, problems) for name, entry in document.items()]
-    good = tuple(each for each in parsed if each is not None)
+    good = tuple(hyperparameter for hyperparameter in parsed if hyperparameter is not None)
     names = {name for name in document if isinstance(name, str)}
     if named:
         good = (Hyperparameter(ARM, "scientific", Choices(tuple(named))), *good)
@@ -117,7 +117,7 @@ def _parse_one(name: Any, found: Any, problems: list[Problem]) -> Hyperparameter
     domain = None
     if isinstance(found, Mapping):
         kind = _kind(found, entry, where, wrong)
-        shape = [each for each in wrong if each.where != f"{where}.role"]
+        shape = [problem for problem in wrong if problem.where != f"{where}.role"]
         if kind and not shape:
             domain = _domain(kind, entry, where, wrong)
     when = {
@@ -217,7 +217,7 @@ def _fixed(value: Any, where: str, problems: list[Problem]) -> Fixed | None:
         return None
     by = value.get("by")
     values: dict[str, Scalar] = {
-        scalar_key(key): each for key, each in value.items() if key != "by"
+        scalar_key(key): member for key, member in value.items() if key != "by"
     }
     if not isinstance(by, str) or not values or len(values) < len(value) - 1:
         problems.append(

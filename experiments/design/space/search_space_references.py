@@ -44,7 +44,7 @@ def check_references(space: SearchSpace, named: AbstractSet[str], problems: list
             _check_reference(space, hyperparameter.name, name, at, named, problems)
             if name in space:
                 _check_among(space[name], among, at, problems)
-    if len(problems) == before and all(each in space for each in named):
+    if len(problems) == before and all(other in space for other in named):
         _check_circles(space, problems)
         _check_arms(space, problems)
 
@@ -134,7 +134,11 @@ def _check_among(
 def _check_circles(space: SearchSpace, problems: list[Problem]) -> None:
     """Refuse conditions that wait for one another: such hyperparameters never exist."""
     waiting = {hyperparameter.name: hyperparameter for hyperparameter in space.hyperparameters}
-    while ready := [name for name, each in waiting.items() if not each.needs & waiting.keys()]:
+    while ready := [
+        name
+        for name, hyperparameter in waiting.items()
+        if not hyperparameter.needs & waiting.keys()
+    ]:
         for name in ready:
             del waiting[name]
     for name in waiting:
@@ -150,23 +154,23 @@ def _check_arms(space: SearchSpace, problems: list[Problem]) -> None:
     """Every hyperparameter exists in some arm, and has a value wherever it exists."""
     arms = space.arms()
     found = {name for arm in arms for name in (*arm.values, *arm.fixed)}
-    found |= {each.name for arm in arms for each in arm.searched}
+    found |= {searched.name for arm in arms for searched in arm.searched}
     for hyperparameter in space.hyperparameters:
         where = f"hyperparameters.{hyperparameter.name}"
         if hyperparameter.name not in found and not problems:
             problems.append(Problem(where, "exists in no arm: its condition never holds"))
     for arm in arms:
         known = {**arm.fixed, **arm.values}
-        for each in space.of_role("fixed"):
-            domain = each.domain
+        for fixed in space.of_role("fixed"):
+            domain = fixed.domain
             if (
                 isinstance(domain, Fixed)
-                and each.exists_under(known)
+                and fixed.exists_under(known)
                 and not domain.has_value_under(known)
             ):
                 problems.append(
                     Problem(
-                        f"hyperparameters.{each.name}.value",
+                        f"hyperparameters.{fixed.name}.value",
                         f"says nothing where {arm.label or 'it is needed'}"
                         + ("" if domain.by in known else f", as {domain.by} does not exist there"),
                     )

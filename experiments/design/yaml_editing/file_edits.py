@@ -93,7 +93,7 @@ def _set(text: str, edit: Mapping[str, Any]) -> str:
     entry = changed_entry(space[key], before, after)
     named = key if after.name == before.name else after.name
     return _with_space(
-        text, {named if each == key else each: old for each, old in {**space, key: entry}.items()}
+        text, {named if name == key else name: old for name, old in {**space, key: entry}.items()}
     )
 
 
@@ -114,7 +114,7 @@ def _with_space(text: str, space: Any, **others: Any) -> str:
 
 def _remove(text: str, edit: Mapping[str, Any]) -> str:
     gone, _, _ = _found(text, edit)
-    return _with_space(text, {key: each for key, each in _space(text).items() if key != gone})
+    return _with_space(text, {key: entry for key, entry in _space(text).items() if key != gone})
 
 
 def _move(text: str, edit: Mapping[str, Any]) -> str:

@@ -181,7 +181,7 @@ def _parts(choices: str) -> list[str]:
     data = load(f"[{choices}]")
     if not isinstance(data, list):
         return []
-    return [scalar(each) if isinstance(each, str) else str(each) for each in data]
+    return [scalar(element) if isinstance(element, str) else str(element) for element in data]
 
 
 def _is_number(value: Any) -> bool:
@@ -227,7 +227,7 @@ def problems_of_rows(rows: Sequence[Row], problems: Sequence[Problem]) -> list[d
         index, rest = place
         key = rest.split(".", 1)[0]
         field = CELL_OF.get(key, key)
-        cells = {each.name for each in fields(Row)} | {"natural"}
+        cells = {column.name for column in fields(Row)} | {"natural"}
         hidden = field not in cells or not _shows(rows[index], field)
         message = f"{rest}: {problem.message}" if hidden and rest else problem.message
         belongs = {"row": index, "cell": "" if hidden else field}

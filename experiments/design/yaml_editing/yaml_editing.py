@@ -100,7 +100,7 @@ def flow(data: Any) -> str:
     if isinstance(data, dict):
         return "{" + ", ".join(f"{flow(key)}: {flow(value)}" for key, value in data.items()) + "}"
     if isinstance(data, list):
-        return "[" + ", ".join(flow(each) for each in data) + "]"
+        return "[" + ", ".join(flow(element) for element in data) + "]"
     if isinstance(data, str):
         return scalar(data)
     if isinstance(data, RawYaml):
@@ -255,8 +255,8 @@ def _scalars(node: Node) -> Iterator[ScalarNode]:
             yield from _scalars(key)
             yield from _scalars(value)
     elif isinstance(node, SequenceNode):
-        for each in node.value:
-            yield from _scalars(each)
+        for element in node.value:
+            yield from _scalars(element)
 
 
 def cell(written: str) -> str:
@@ -367,7 +367,7 @@ def _written(value: Any, *, block: bool) -> str:
         return flow(load(value.text))
     entries = list(value.values()) if isinstance(value, dict) else []
     if block and entries and all(isinstance(entry, dict) for entry in entries):
-        return "".join(f"\n  {flow(key)}: {flow(each)}" for key, each in value.items())
+        return "".join(f"\n  {flow(key)}: {flow(member)}" for key, member in value.items())
     return flow(value)
 
 

@@ -71,11 +71,11 @@ class Command(BaseCommand):
             for project in projects
         ]
         if options["json"]:
-            self.stdout.write(json.dumps([asdict(each) for each in found], indent=2))
+            self.stdout.write(json.dumps([asdict(log) for log in found], indent=2))
         else:
-            for each in found:
-                self.stdout.write(each.in_words())
-        broken = [each.project for each in found if each.problems]
+            for log in found:
+                self.stdout.write(log.in_words())
+        broken = [log.project for log in found if log.problems]
         if broken:
             raise CommandError(f"The log of {', '.join(broken)} is not what was written.")
 
@@ -128,13 +128,13 @@ def _gone(projects: list[Project]) -> list[_Verified]:
     there = {project.pk for project in projects}
     return [
         _Verified(
-            project=each.slug,
+            project=log.slug,
             entries=0,
             head="",
-            problems=(f"its log had {each.head.count} entries when its head was noted",),
+            problems=(f"its log had {log.head.count} entries when its head was noted",),
             is_gone=True,
         )
-        for pk, each in noted_heads().items()
+        for pk, log in noted_heads().items()
         if pk not in there
     ]
 

@@ -116,7 +116,7 @@ def compare_experiments(request: TokenRequest, slug: str, a: Word = "", b: Word 
     if a == b:
         wrong = Problem("b", "expected another experiment than a")
         raise VerdictError("Two experiments are compared.", [wrong])
-    first, second = (read_parts(access, get_experiment(access, each)) for each in (a, b))
+    first, second = (read_parts(access, get_experiment(access, name)) for name in (a, b))
     return compare(first, second)
 
 
@@ -174,7 +174,7 @@ def _panel(shown: Panel) -> dict[str, Any]:
         "note": shown.note,
         "empty": shown.empty,
         "metric": shown.group,
-        "metrics": [each.key for each in shown.groups],
+        "metrics": [group.key for group in shown.groups],
         "choices": shown.choices,
         "charts": shown.charts,
     }

@@ -37,7 +37,8 @@ def experiment_page(request: HttpRequest, access: Access, name: str) -> HttpResp
         "split": split_of(request.GET),
         **panel_context(shown, request),
         "space": parts.file.space.hyperparameters if parts.file else (),
-        "conditional": parts.file and any(each.when for each in parts.file.space.hyperparameters),
+        "conditional": parts.file
+        and any(hyperparameter.when for hyperparameter in parts.file.space.hyperparameters),
         "named_arms": parts.file.arms() if parts.file and parts.file.space.named else (),
         "runs": parts.file.space.runs if parts.file else None,
         "checks": design_checks(parts.file, access, parts.experiment.official_metric)

@@ -98,8 +98,8 @@ def _logs_are_whole() -> bool:
     except (DatabaseError, InterfaceError) as error:
         logger.warning("not ready, the logs of decisions cannot be read: %s", error)
         return False
-    for each in cut:
-        logger.error("not ready, a decision log was cut: %s", each)
+    for problem in cut:
+        logger.error("not ready, a decision log was cut: %s", problem)
     return not cut
 
 

@@ -29,12 +29,12 @@ def jump(request: PersonRequest) -> JsonResponse:
         {
             "places": [
                 {
-                    "kind": each.kind,
-                    "title": each.title,
-                    "detail": each.detail,
-                    "url": address_of(each),
+                    "kind": place.kind,
+                    "title": place.title,
+                    "detail": place.detail,
+                    "url": address_of(place),
                 }
-                for each in found
+                for place in found
             ]
         }
     )

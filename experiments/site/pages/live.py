@@ -122,12 +122,12 @@ def _curves(
     trials = wanted_trials(experiment, arms, picked, replication)
     had = seen.curves or {}
     added = news(trials, had, declared)
-    ids = {each.id for each in trials}
+    ids = {trial.id for trial in trials}
     gone = [trial for trial in had if trial not in ids]
     cursor = _cursor_after(trials, had, added)
     if not added and not gone:
         return {}, cursor
-    names = {name for each in added for name in each.series}
+    names = {name for curve in added for name in curve.series}
     found = metric_groups(names, declared, experiment.official_metric)
     wanted = request.GET.get("metric", "")
     group = found.get(wanted) if wanted else first_group(found)
@@ -140,7 +140,7 @@ def _cursor_after(
     had: dict[int, tuple[int, int, bool]],
     added: list[TrialCurves],
 ) -> str:
-    new = {each.trial.id: each for each in added}
+    new = {curve.trial.id: curve for curve in added}
     places = []
     for trial in trials:
         if trial.id in new:

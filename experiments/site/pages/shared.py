@@ -90,7 +90,7 @@ def _experiment(request: HttpRequest, shared: Shared) -> dict[str, Any]:
     if scores_on_test(experiment.official_metric, declared_metrics(experiment.document)):
         raise Http404
     read = read_parts(shared.access, experiment)
-    parts = SealedParts(**{each.name: getattr(read, each.name) for each in fields(read)})
+    parts = SealedParts(**{field.name: getattr(read, field.name) for field in fields(read)})
     trials = list_trials(
         experiment.pk,
         parts.arms,

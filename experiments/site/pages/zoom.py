@@ -38,7 +38,7 @@ def closer_curves(request: HttpRequest, access: Access, name: str) -> JsonRespon
         step_range(request) or (-(2**63), 2**63 - 1),
     )
     train = frozenset(
-        each for found in metric_groups(names, declared, "").values() for each in found.train
+        member for found in metric_groups(names, declared, "").values() for member in found.train
     )
     group = MetricGroup(key="", members=names, train=train)
     return JsonResponse(

@@ -81,7 +81,7 @@ def places(user: User, text: str, *, project: str = "", experiment: str = "") ->
     others = [
         *_tags(user, words),
         *_parameters(user, words, project),
-        *(each for each in _decided(user, words) if each not in found),
+        *(place for place in _decided(user, words) if place not in found),
         *_people(user, words),
         *_pages(user, words, project),
     ]
@@ -136,10 +136,12 @@ def _parameters(user: User, words: list[str], project: str) -> list[Place]:
     found: dict[tuple[str, str], Place] = {}
     for row in rows:
         file = stored_or_none(row.document)
-        for each in file.space.hyperparameters if file else ():
-            if all(word.lower() in each.name.lower() for word in words):
-                place = Place("parameter", each.name, row.name, row.project.slug, row.name)
-                found.setdefault((each.name, row.project.slug), place)
+        for hyperparameter in file.space.hyperparameters if file else ():
+            if all(word.lower() in hyperparameter.name.lower() for word in words):
+                place = Place(
+                    "parameter", hyperparameter.name, row.name, row.project.slug, row.name
+                )
+                found.setdefault((hyperparameter.name, row.project.slug), place)
     return list(found.values())[:MOST]
 
 
@@ -185,7 +187,7 @@ def _pages(user: User, words: list[str], project: str) -> list[Place]:
             for title, name, role in _OF_PROJECT
             if ROLES.index(role) <= mine
         ]
-    return [each for each in found if all(word.lower() in each.title.lower() for word in words)]
+    return [place for place in found if all(word.lower() in place.title.lower() for word in words)]
 
 
 def _projects(user: User, named: Q) -> list[Place]:

@@ -83,7 +83,7 @@ class ProjectRow:
     @property
     def sparkline(self) -> Sparkline | None:
         """Mean and spread of the latest champions; None before there is one with scores."""
-        scores = [each.scores for each in self.champions]
+        scores = [champion.scores for champion in self.champions]
         return sparkline([s.mean for s in scores], [s.deviation for s in scores])
 
 
@@ -122,39 +122,41 @@ def list_projects(user: User) -> tuple[ProjectRow, ...]:
     champions = _champions(projects)
     decided = _decided(projects)
     under_way = _under_way(projects)
-    wanted = awaiting_decision(each.pk for each in projects)
+    wanted = awaiting_decision(project.pk for project in projects)
     proposals = pending_by_project(projects)
-    logs = check_logs({each.pk: each.slug for each in projects})
+    logs = check_logs({project.pk: project.slug for project in projects})
     failing = _failing(projects)
     return tuple(
         ProjectRow(
-            slug=each.slug,
-            name=each.name,
-            official_metric=each.official_metric,
-            direction=each.direction,
-            experiments=each.experiment_count,
-            running=each.running_count,
-            under_way=under_way.get(each.pk, ()),
-            active_at=each.active,
-            champion=champions[each.pk][-1] if each.pk in champions else None,
-            champions=champions.get(each.pk, ()),
-            decided=decided.get(each.pk, ()),
-            to_decide=wanted.get(each.pk, ()),
-            proposals=proposals.get(each.pk, ()),
-            failing=failing.get(each.pk, ()),
-            can_decide=_includes(each.role, Role.APPROVER),
-            log_problems=logs[each.pk].problems,
+            slug=project.slug,
+            name=project.name,
+            official_metric=project.official_metric,
+            direction=project.direction,
+            experiments=project.experiment_count,
+            running=project.running_count,
+            under_way=under_way.get(project.pk, ()),
+            active_at=project.active,
+            champion=champions[project.pk][-1] if project.pk in champions else None,
+            champions=champions.get(project.pk, ()),
+            decided=decided.get(project.pk, ()),
+            to_decide=wanted.get(project.pk, ()),
+            proposals=proposals.get(project.pk, ()),
+            failing=failing.get(project.pk, ()),
+            can_decide=_includes(project.role, Role.APPROVER),
+            log_problems=logs[project.pk].problems,
         )
-        for each in projects
+        for project in projects
     )
 
 
 def inbox_of(rows: Sequence[ProjectRow], username: str) -> tuple[InboxItem, ...]:
     """Every decision that is due: those that the person may make first, the oldest first."""
     found = [
-        InboxItem(row.slug, row.name, each.experiment, each.pairs, each.since, row.can_decide)
+        InboxItem(
+            row.slug, row.name, awaiting.experiment, awaiting.pairs, awaiting.since, row.can_decide
+        )
         for row in rows
-        for each in row.to_decide
+        for awaiting in row.to_decide
     ]
     for row in rows:
         for wish in row.proposals:
@@ -246,8 +248,8 @@ def _failing(projects: Sequence[Project]) -> dict[int, tuple[str, ...]]:
 
 def _by_project(pairs: Iterable[tuple[int, Each]]) -> dict[int, tuple[Each, ...]]:
     found: dict[int, list[Each]] = {}
-    for project, each in pairs:
-        found.setdefault(project, []).append(each)
+    for project, item in pairs:
+        found.setdefault(project, []).append(item)
     return {project: tuple(some) for project, some in found.items()}
 
 

@@ -132,7 +132,7 @@ def invite_member(request: TokenRequest, slug: str) -> Any:
     made = invitations.create(access=access, **body)
     link = _link(made.pk)
     invitations.mail(invitation=made, link=link)
-    (row,) = (each for each in open_invitations(access) if each.id == made.pk)
+    (row,) = (invitation for invitation in open_invitations(access) if invitation.id == made.pk)
     return Status(201, {**asdict(row), "link": link})
 
 

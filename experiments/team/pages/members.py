@@ -75,7 +75,8 @@ def _members(
         "invite": invite or InviteForm(initial={"role": "viewer"}),
         "mails": bool(settings.EMAIL_HOST),
         "invitations": [
-            {"invitation": each, "link": _link(each.id)} for each in open_invitations(access)
+            {"invitation": invitation, "link": _link(invitation.id)}
+            for invitation in open_invitations(access)
         ]
         if access.can_administer
         else [],

@@ -153,7 +153,9 @@ def members(project_id: int) -> tuple[Member, ...]:
     """Everyone in a project, the most powerful first."""
     rows = Membership.objects.filter(project_id=project_id).select_related("user")
     found = [Member(row.user.get_username(), row.user.get_full_name(), row.role) for row in rows]
-    return tuple(sorted(found, key=lambda each: (-ROLES.index(Role(each.role)), each.username)))
+    return tuple(
+        sorted(found, key=lambda member: (-ROLES.index(Role(member.role)), member.username))
+    )
 
 
 def people_who_may(project_id: int, role: str) -> tuple[str, ...]:

@@ -93,7 +93,7 @@ def deliveries_of(access: Access, page: PageOf = FIRST_PAGE) -> Page[DeliveryRow
     total = rows.count()
     number, start, end = page_bounds(page, total)
     found = rows.select_related("event", "webhook", "user").order_by("-pk")[start:end]
-    return Page([_row(each) for each in found], number, total, page.size)
+    return Page([_row(delivery) for delivery in found], number, total, page.size)
 
 
 def find_delivery(access: Access, delivery_id: int) -> DeliveryRow:

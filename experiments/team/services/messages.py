@@ -75,7 +75,8 @@ def announce(
         to: list[dict[str, int]] = [{"webhook_id": hook.pk} for hook in hooks]
         to += [{"user_id": reader} for reader in readers]
         Delivery.objects.bulk_create(
-            Delivery(event=event, tries_left=MOST_TRIES, due_at=now, **each) for each in to
+            Delivery(event=event, tries_left=MOST_TRIES, due_at=now, **recipient)
+            for recipient in to
         )
         call_senders()
     return event

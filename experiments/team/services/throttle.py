@@ -99,7 +99,7 @@ def count(subjects: Sequence[Subject]) -> Counted:
     now = timezone.now()
     with transaction.atomic():
         rows = CountedAttempt.objects.bulk_create(
-            [CountedAttempt(subject=each.digest, at=now) for each in subjects]
+            [CountedAttempt(subject=throttled.digest, at=now) for throttled in subjects]
         )
     for subject in subjects:
         attempts = CountedAttempt.objects.filter(subject=subject.digest, at__gt=now - WINDOW)

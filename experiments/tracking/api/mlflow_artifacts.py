@@ -142,7 +142,7 @@ def _below(run: FoundRun, root: str, folder: str) -> list[dict[str, Any]]:
     """
     before = "".join(f"{part}/" for part in _parts(folder))
     files = _listed(_Place(run, f"{root}{before}".rstrip("/")))
-    return [{**each, "path": f"{before}{each['path']}"} for each in files]
+    return [{**file, "path": f"{before}{file['path']}"} for file in files]
 
 
 def delete(request: HttpRequest, call: Call, path: str) -> HttpResponseBase:

@@ -64,8 +64,8 @@ def _name(call: Call, field: str) -> str:
 
 def _tags(call: Call) -> list[tuple[str, str]]:
     return [
-        tag_of(each, f"tags[{index}]", longest=LONGEST_EXPERIMENT_TAG)
-        for index, each in enumerate(call.fields.items("tags"))
+        tag_of(tag, f"tags[{index}]", longest=LONGEST_EXPERIMENT_TAG)
+        for index, tag in enumerate(call.fields.items("tags"))
     ]
 
 

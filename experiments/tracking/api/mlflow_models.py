@@ -46,8 +46,8 @@ def create(call: Call) -> dict[str, Any]:
     name, model_type = call.fields.text("name"), call.fields.text("model_type")
     if len(name) > LONGEST_EXPERIMENT or len(model_type) > LONGEST_EXPERIMENT:
         raise too_long("name", LONGEST_EXPERIMENT)
-    params = dict(parameter_of(each, f"params[{i}]") for i, each in _items(call, "params"))
-    tags = dict(tag_of(each, f"tags[{i}]") for i, each in _items(call, "tags"))
+    params = dict(parameter_of(param, f"params[{i}]") for i, param in _items(call, "params"))
+    tags = dict(tag_of(tag, f"tags[{i}]") for i, tag in _items(call, "tags"))
     run = mlflow_runs.find(call.token, call.slug, _run_id(call, name))
     run.require_write()
     key = services.create(run=run, name=name, model_type=model_type, params=params, tags=tags)
@@ -87,12 +87,12 @@ def complete(call: Call) -> dict[str, Any]:
 
 
 def add_params(call: Call) -> None:
-    params = dict(parameter_of(each, f"params[{i}]") for i, each in _items(call, "params"))
+    params = dict(parameter_of(param, f"params[{i}]") for i, param in _items(call, "params"))
     services.add(model_id=_model_to_write(call).id, params=params, tags={})
 
 
 def set_tags(call: Call) -> dict[str, Any]:
-    tags = dict(tag_of(each, f"tags[{i}]") for i, each in _items(call, "tags"))
+    tags = dict(tag_of(tag, f"tags[{i}]") for i, tag in _items(call, "tags"))
     services.add(model_id=_model_to_write(call).id, params={}, tags=tags)
     return get(call)
 
@@ -124,11 +124,11 @@ def search(call: Call) -> dict[str, Any]:
 def outputs(call: Call) -> None:
     """Models that a run gives out; of which step is told."""
     steps = {}
-    for _, each in _items(call, "models"):
-        step = whole(each.get("step", 0))
-        if not isinstance(each.get("model_id"), str) or step is None:
+    for _, output in _items(call, "models"):
+        step = whole(output.get("step", 0))
+        if not isinstance(output.get("model_id"), str) or step is None:
             raise MlflowError("Invalid value for parameter 'models' supplied.")
-        steps[each["model_id"]] = step
+        steps[output["model_id"]] = step
     services.give_out(run=call.run_to_write(), steps=steps)
 
 

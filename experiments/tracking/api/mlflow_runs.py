@@ -31,7 +31,7 @@ _DATASET = {"name": 500, "digest": 36, "source_type": 200, "source": 65_535,
 
 def create(call: Call) -> dict[str, Any]:
     call.need("write")
-    tags = [tag_of(each, f"tags[{index}]") for index, each in enumerate(call.fields.items("tags"))]
+    tags = [tag_of(tag, f"tags[{index}]") for index, tag in enumerate(call.fields.items("tags"))]
     started = call.fields.whole("start_time")
     new = NewRun(
         name=call.fields.text("run_name"),
@@ -117,8 +117,8 @@ def log_inputs(call: Call) -> None:
     if not call.fields.items("datasets") and not call.fields.items("models"):
         raise missing("datasets")
     datasets = []
-    for index, each in enumerate(call.fields.items("datasets")):
-        dataset = each.get("dataset")
+    for index, item in enumerate(call.fields.items("datasets")):
+        dataset = item.get("dataset")
         if not isinstance(dataset, dict):
             raise missing(f"datasets[{index}].dataset")
         fields = Fields(dataset)
@@ -130,7 +130,7 @@ def log_inputs(call: Call) -> None:
                 raise too_long(f"datasets[{index}].dataset.{name}", most)
         tags = [
             tag_of(tag, f"datasets[{index}].tags[{place}]", longest=500)
-            for place, tag in enumerate(Fields(each).items("tags"))
+            for place, tag in enumerate(Fields(item).items("tags"))
         ]
         datasets.append(services.dataset_of(texts, dict(tags)))
     services.log_inputs(run=call.run_to_write(), datasets=datasets)

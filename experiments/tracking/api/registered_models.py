@@ -47,7 +47,7 @@ def _description(call: Call) -> str:
 
 def _tags(call: Call) -> dict[str, str]:
     items = enumerate(call.fields.items("tags"))
-    found = dict(tag_of(each, f"tags[{i}]", longest=LONGEST_TAG) for i, each in items)
+    found = dict(tag_of(tag, f"tags[{i}]", longest=LONGEST_TAG) for i, tag in items)
     if found.get(queries.PROMPT_TAG, "").lower() == "true":
         raise MlflowError("Verdict keeps models; prompts are not offered.", "NOT_IMPLEMENTED")
     return found
@@ -136,7 +136,7 @@ def search(call: Call) -> dict[str, Any]:
 
 def latest(call: Call) -> dict[str, Any]:
     """The newest version: none is in one of the stages that MLflow gave up for aliases."""
-    stages = {each.lower() for each in call.fields.texts("stages")}
+    stages = {stage.lower() for stage in call.fields.texts("stages")}
     newest = queries.latest(_model(call))
     wanted = newest is not None and (not stages or "none" in stages)
     return {"model_versions": queries.read_versions([newest] if newest and wanted else [])}

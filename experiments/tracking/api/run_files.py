@@ -102,19 +102,19 @@ def delete_run_file(
     run = run_of(request, run_id)
     found = _named(run.id, file_name, step)
     access = auth.writing(request, run.project)
-    services.delete(access=access, trial_id=run.id, file_ids=[each.id for each in found])
+    services.delete(access=access, trial_id=run.id, file_ids=[file.id for file in found])
     return Status(204, None)
 
 
 def _named(run_id: int, name: str, step: float | None) -> list[KeptFile]:
     found = [
-        each
-        for each in queries.logged_files(run_id, prefix=name)
-        if each.name == name and step in (None, each.step)
+        file
+        for file in queries.logged_files(run_id, prefix=name)
+        if file.name == name and step in (None, file.step)
     ]
     if not found:
         raise NotFound(f"Run {run_id} has no file {name:.100}.")
-    return sorted(found, key=lambda each: each.id)
+    return sorted(found, key=lambda file: file.id)
 
 
 def _key(request: TokenRequest, run_id: int, upload: str) -> str:

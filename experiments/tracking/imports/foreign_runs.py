@@ -156,8 +156,8 @@ def parents_first(
         while name in known and name not in ordered and name not in line:
             line[name] = known[name]
             name = parent(known[name])
-        for each in reversed(line):
-            ordered[each] = line[each]
+        for ancestor in reversed(line):
+            ordered[ancestor] = line[ancestor]
     return list(ordered.values())
 
 

@@ -41,7 +41,7 @@ def import_page(request: HttpRequest, access: Access) -> HttpResponse:
     context = {
         "project": access,
         "section": "experiments",
-        "formats": {name: each.summary for name, each in FORMATS.items()},
+        "formats": {name: known_format.summary for name, known_format in FORMATS.items()},
         "megabytes": MEGABYTES,
     }
     return render(request, "projects/import.html", context)

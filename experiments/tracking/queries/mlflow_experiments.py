@@ -131,12 +131,15 @@ def find_by_name(token: ApiToken, slug: str, name: str) -> Experiment:
 def read(experiments: Sequence[Experiment], slug: str) -> list[dict[str, Any]]:
     """Experiments in MLflow's shape. One query; `slug` is the project that the client uses."""
     studies = Study.objects.filter(
-        experiment__in=[each.pk for each in experiments],
+        experiment__in=[experiment.pk for experiment in experiments],
         kind=StudyKind.SEARCH,
         deleted_at__isnull=True,
     ).values_list("experiment_id", "user_attributes", "system_attributes")
     attributes = {pk: (decode(user), decode(system)) for pk, user, system in studies}
-    return [_experiment(each, *attributes.get(each.pk, ({}, {})), slug) for each in experiments]
+    return [
+        _experiment(experiment, *attributes.get(experiment.pk, ({}, {})), slug)
+        for experiment in experiments
+    ]
 
 
 def _experiment(

@@ -165,8 +165,8 @@ def read(trial_ids: Sequence[int], *, new: bool = False) -> list[dict[str, Any]]
             "trial_id", "name", "value", "step", "time_ms"
         ):
             latest.setdefault(pk, []).append(_point(key, value, time_ms, step))
-        for each in RunDataset.objects.filter(trial_id__in=some).order_by("pk"):
-            datasets.setdefault(each.trial_id, []).append(_dataset(each))
+        for dataset in RunDataset.objects.filter(trial_id__in=some).order_by("pk"):
+            datasets.setdefault(dataset.trial_id, []).append(_dataset(dataset))
         models = LoggedModel.objects.filter(trial_id__in=some, deleted_at__isnull=True)
         for pk, key, step in models.order_by("pk").values_list("trial_id", "key", "step"):
             outputs.setdefault(pk, []).append({"model_id": key, "step": step})

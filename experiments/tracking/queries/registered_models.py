@@ -160,21 +160,21 @@ def champion_versions(models: Sequence[RegisteredModel]) -> _Pairs:
     """By model the version that its target's champion is; none of projects whose log is not
     what was written. At most three queries.
     """
-    named = {each.pk: target_of(each.project.slug, each.name) for each in models}
-    wanted = [each for each in models if named[each.pk]]
-    logs = check_logs({each.project_id: each.project.slug for each in wanted})
+    named = {model.pk: target_of(model.project.slug, model.name) for model in models}
+    wanted = [model for model in models if named[model.pk]]
+    logs = check_logs({model.project_id: model.project.slug for model in wanted})
     made = {
-        each.pk: logs[each.project_id].champions.get(named[each.pk])
-        for each in wanted
-        if not logs[each.project_id].problems
+        model.pk: logs[model.project_id].champions.get(named[model.pk])
+        for model in wanted
+        if not logs[model.project_id].problems
     }
     decisions = Decision.objects.in_bulk([pk for pk in made.values() if pk is not None])
     found = {}
-    for each in wanted:
-        decision = decisions.get(made.get(each.pk) or 0)
+    for model in wanted:
+        decision = decisions.get(made.get(model.pk) or 0)
         adopted = adopted_version(decision) if decision is not None else None
-        if adopted is not None and adopted.name == each.name:
-            found[each.pk] = adopted.version
+        if adopted is not None and adopted.name == model.name:
+            found[model.pk] = adopted.version
     return found
 
 
@@ -184,8 +184,8 @@ def read(models: Sequence[RegisteredModel]) -> list[dict[str, Any]]:
     alive = ModelVersion.objects.filter(model=OuterRef("model"), deleted_at__isnull=True)
     last = Subquery(alive.order_by("-version").values("version")[:1])
     rows = versions().filter(model__in=models, version=last)
-    newest = {each.model_id: each for each in rows}
-    return [_model(each, newest.get(each.pk), champion) for each in models]
+    newest = {version.model_id: version for version in rows}
+    return [_model(model, newest.get(model.pk), champion) for model in models]
 
 
 def _aliases(model: RegisteredModel, champion: _Pairs) -> dict[str, int]:
@@ -210,9 +210,9 @@ def _model(row: RegisteredModel, newest: ModelVersion | None, champion: _Pairs) 
 
 def read_versions(found: Sequence[ModelVersion]) -> list[dict[str, Any]]:
     """Versions in MLflow's shape."""
-    models = {each.model_id: each.model for each in found}
+    models = {version.model_id: version.model for version in found}
     champion = champion_versions(list(models.values()))
-    return [_version(each, champion) for each in found]
+    return [_version(version, champion) for version in found]
 
 
 def _version(row: ModelVersion, champion: _Pairs) -> dict[str, Any]:

@@ -199,20 +199,20 @@ def write_curves(trial: Trial, experiment: Experiment, curves: Curves) -> Iterat
     """
     declared = declared_metrics(experiment.document)
     shown: dict[str, SeriesColumns] = {}
-    for name, each in curves.items():
+    for name, curve in curves.items():
         if not 0 < len(name) <= LONGEST_NAME or _text(name, LONGEST_NAME) != name:
             yield f"metric {name!r:.60}: no name of 1 to {LONGEST_NAME} characters"
-        elif not len(each.values):
+        elif not len(curve.values):
             continue
-        elif each.steps.dtype != np.int64 and np.abs(each.steps).max() >= 2**63:
+        elif curve.steps.dtype != np.int64 and np.abs(curve.steps).max() >= 2**63:
             yield f"metric {name:.60}: a step beyond 64 bits"
         elif is_test(name, declared):
-            series.seal(trial_id=trial.pk, name=name, value=float(each.values[-1]))
+            series.seal(trial_id=trial.pk, name=name, value=float(curve.values[-1]))
         else:
-            shown[name] = each
-    for name, each in series_queries.read([trial.pk]).get(trial.pk, {}).items():
-        if name not in shown or len(shown[name].steps) < len(each.steps):
-            shown[name] = each
+            shown[name] = curve
+    for name, columns in series_queries.read([trial.pk]).get(trial.pk, {}).items():
+        if name not in shown or len(shown[name].steps) < len(columns.steps):
+            shown[name] = columns
     whole_curves.write(
         trial_id=trial.pk,
         attempt=trial.attempt,

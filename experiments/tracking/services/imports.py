@@ -143,7 +143,7 @@ def _parts(
             part, points = [], 0
         name = own
         part.append(read)
-        points += sum(len(each.values) for each in read.curves.values())
+        points += sum(len(curve.values) for curve in read.curves.values())
     if part:
         yield name, part
 
@@ -199,7 +199,7 @@ def _write(
         trial.run_id: trial
         for trial in Trial.objects.select_for_update(of=("self",))
         .select_related("study")
-        .filter(run_id__in=[each.run_id for each in part])
+        .filter(run_id__in=[run.run_id for run in part])
         .order_by("pk")
     }
     added = 0
@@ -237,7 +237,7 @@ def _experiment(
     """The experiment, locked, and its search; with the official metric once runs have it."""
     known = _where_they_are(access, part) or address_name(name)
     metric, direction = options.official_metric, options.direction or access.direction
-    if not metric and any(access.official_metric in each.curves for each in part):
+    if not metric and any(access.official_metric in run.curves for run in part):
         metric, direction = access.official_metric, access.direction
     experiment, study, _ = outside_experiments.find_or_create(
         access=access,
@@ -264,7 +264,7 @@ def _experiment(
 def _where_they_are(access: Access, part: Sequence[_ReadRun]) -> str | None:
     """The experiment that has runs of a part already: it may have been renamed since."""
     found = Trial.objects.filter(
-        run_id__in=[each.run_id for each in part],
+        run_id__in=[run.run_id for run in part],
         study__project_id=access.project_id,
         study__deleted_at__isnull=True,
     )

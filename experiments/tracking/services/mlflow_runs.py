@@ -323,8 +323,8 @@ def log_inputs(*, run: FoundRun, datasets: Sequence[RunDataset]) -> None:
     """Record datasets that a run read; one that it has already stays as it was."""
     if run.deleted:
         raise not_active("run", run.run_id)
-    for each in datasets:
-        each.trial_id = run.id
+    for dataset in datasets:
+        dataset.trial_id = run.id
     RunDataset.objects.bulk_create(datasets, ignore_conflicts=True)
 
 

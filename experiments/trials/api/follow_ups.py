@@ -34,7 +34,7 @@ def list_follow_ups(request: TokenRequest, slug: str, name: str) -> Any:
         return {"follow_ups": []}
     seen = explored(older)
     every = (followups.propose(older, kind, exploration=seen) for kind in followups.FOLLOWUPS)
-    return {"follow_ups": [_document(each) for each in every]}
+    return {"follow_ups": [_document(proposal) for proposal in every]}
 
 
 @router.get(_PLACE + "/{kind}", response={200: _FOLLOW_UP, **auth.READ_ERRORS})
@@ -58,4 +58,6 @@ def propose_follow_up(
 
 
 def _document(proposal: Proposal) -> dict[str, Any]:
-    return asdict(proposal) | {"differences": [str(each) for each in proposal.differences]}
+    return asdict(proposal) | {
+        "differences": [str(difference) for difference in proposal.differences]
+    }

@@ -102,17 +102,17 @@ class S3Artifacts(S3Storage):  # type: ignore[misc]
     def files_in(self, folder: str) -> list[StoredFile]:
         return [
             StoredFile(
-                f"{folder}/{each['Key'].rpartition('/')[2]}", each["Size"], each["LastModified"]
+                f"{folder}/{file['Key'].rpartition('/')[2]}", file["Size"], file["LastModified"]
             )
             for page in self._pages(folder)
-            for each in page.get("Contents", ())
+            for file in page.get("Contents", ())
         ]
 
     def folders_in(self, folder: str) -> list[str]:
         return [
-            each["Prefix"].rstrip("/").rpartition("/")[2]
+            prefix["Prefix"].rstrip("/").rpartition("/")[2]
             for page in self._pages(folder)
-            for each in page.get("CommonPrefixes", ())
+            for prefix in page.get("CommonPrefixes", ())
         ]
 
     @property
@@ -162,15 +162,17 @@ class S3Artifacts(S3Storage):  # type: ignore[misc]
     def _begun(self, key: str) -> tuple[str, dict[int, tuple[str, int]]]:
         """The newest broken transfer of a key, and by number the parts that have arrived."""
         answer = self._client.list_multipart_uploads(Bucket=self.bucket_name, Prefix=key)
-        begun = [each for each in answer.get("Uploads", ()) if each["Key"] == key]
+        begun = [
+            open_upload for open_upload in answer.get("Uploads", ()) if open_upload["Key"] == key
+        ]
         if not begun:
             return "", {}
-        upload = max(begun, key=lambda each: each["Initiated"])["UploadId"]
+        upload = max(begun, key=lambda open_upload: open_upload["Initiated"])["UploadId"]
         pages = self._client.get_paginator("list_parts").paginate(
             Bucket=self.bucket_name, Key=key, UploadId=upload
         )
-        parts = [each for page in pages for each in page.get("Parts", ())]
-        return upload, {each["PartNumber"]: (each["ETag"], each["Size"]) for each in parts}
+        parts = [part for page in pages for part in page.get("Parts", ())]
+        return upload, {part["PartNumber"]: (part["ETag"], part["Size"]) for part in parts}
 
 
 def _checksum(content: bytes) -> str:

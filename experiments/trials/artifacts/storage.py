@@ -141,7 +141,7 @@ def local_files(folder: str) -> list[StoredFile]:
                 about = entry.stat(follow_symlinks=False)
                 changed = dt.datetime.fromtimestamp(about.st_mtime, dt.UTC)
                 found.append(StoredFile(f"{folder}/{entry.name}", about.st_size, changed))
-    return sorted(found, key=lambda each: each.path)
+    return sorted(found, key=lambda file: file.path)
 
 
 def local_folders(folder: str) -> list[str]:

@@ -40,7 +40,9 @@ class ConfigurationForm(forms.Form):
     ) -> None:
         """`searched` with their domains; `arms` as index and label; `values` to begin with."""
         super().__init__(data, label_suffix="")
-        self._searched = {each.name: searched_domain(each) for each in searched}
+        self._searched = {
+            hyperparameter.name: searched_domain(hyperparameter) for hyperparameter in searched
+        }
         if len(arms) > 1:
             self.fields["arm"] = forms.ChoiceField(
                 choices=[EVERY_ARM, *((str(index), label) for index, label in arms)],
@@ -48,9 +50,9 @@ class ConfigurationForm(forms.Form):
                 initial="" if arm is None else str(arm),
                 label="Arm",
             )
-        for each in searched:
-            start = (values or {}).get(each.name)
-            self.fields[f"{PREFIX}-{each.name}"] = _field(each, start)
+        for hyperparameter in searched:
+            start = (values or {}).get(hyperparameter.name)
+            self.fields[f"{PREFIX}-{hyperparameter.name}"] = _field(hyperparameter, start)
 
     @property
     def parameters(self) -> dict[str, Any]:
@@ -103,7 +105,7 @@ class BudgetForm(forms.Form):
 
     def say(self, error: VerdictError) -> None:
         """Put what the service refused to the field."""
-        self.add_error("per_arm", [each.message for each in error.problems] or error.message)
+        self.add_error("per_arm", [problem.message for problem in error.problems] or error.message)
 
 
 class GridForm(forms.Form):
@@ -113,16 +115,16 @@ class GridForm(forms.Form):
 
     def say(self, error: VerdictError) -> None:
         """Put what was refused above the button."""
-        self.add_error(None, [str(each) for each in error.problems] or error.message)
+        self.add_error(None, [str(problem) for problem in error.problems] or error.message)
 
 
-def _field(each: Hyperparameter, start: Scalar) -> forms.Field:
-    domain = searched_domain(each)
+def _field(hyperparameter: Hyperparameter, start: Scalar) -> forms.Field:
+    domain = searched_domain(hyperparameter)
     if isinstance(domain, Range):
         shown = "" if start is None else repr(start)
-        words = domain_words(each) + (", log" if domain.log else "")
+        words = domain_words(hyperparameter) + (", log" if domain.log else "")
         number = NumberField(
-            domain, required=False, initial=shown, label=each.name, help_text=words
+            domain, required=False, initial=shown, label=hyperparameter.name, help_text=words
         )
         number.widget.attrs |= {"inputmode": "decimal", "autocomplete": "off"}
         return number
@@ -131,5 +133,8 @@ def _field(each: Hyperparameter, start: Scalar) -> forms.Field:
         chosen = str(domain.index(start))
     options = [(str(index), show(value)) for index, value in enumerate(domain.values)]
     return forms.ChoiceField(
-        choices=[("", "not given"), *options], required=False, initial=chosen, label=each.name
+        choices=[("", "not given"), *options],
+        required=False,
+        initial=chosen,
+        label=hyperparameter.name,
     )

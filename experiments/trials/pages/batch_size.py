@@ -66,7 +66,7 @@ def batch_size_page(request: HttpRequest, access: Access) -> HttpResponse:
     if request.method == "POST" and form.is_valid() and _ask(request, access, form):
         return redirect("batch_sizes", access.slug)
     context = {**_context(access), "form": form}
-    if any(each.is_open for each in context["measurements"]):
+    if any(measurement.is_open for measurement in context["measurements"]):
         context["cursor"] = _mark(request, context)
     return render(request, "projects/batch_size.html", context, status=400 if form.errors else 200)
 
@@ -79,7 +79,7 @@ def batch_sizes_live(request: HttpRequest, access: Access) -> HttpResponse:
     mark = _mark(request, context)
     if mark == request.GET.get("since"):
         return HttpResponse(status=204)
-    again = any(each.is_open for each in context["measurements"])
+    again = any(measurement.is_open for measurement in context["measurements"])
     parts = {"measurements": _measurements_html(request, context)}
     return JsonResponse({"since": mark, "again": again, "parts": parts})
 

@@ -54,7 +54,7 @@ def cancel_dry_run(request: HttpRequest, access: Access, dry_run: int) -> HttpRe
 
 def _context(access: Access, found: DryRun) -> dict[str, Any]:
     mark = hashlib.sha256(repr(found).encode()).hexdigest()[:16]
-    official = [each for each in found.series if each.official]
+    official = [metric for metric in found.series if metric.official]
     return {
         "project": access,
         "section": "experiments",

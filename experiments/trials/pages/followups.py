@@ -71,7 +71,7 @@ class Followed:
 
     def sentences(self) -> list[str]:
         """The same in words."""
-        listed = [str(each) for each in self.differences] or [
+        listed = [str(difference) for difference in self.differences] or [
             f"Nothing differs from {self.older} yet."
         ]
         if self.earlier.complete and not self.earlier.why_none:

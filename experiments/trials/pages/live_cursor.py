@@ -27,8 +27,8 @@ def read_cursor(text: str) -> Seen:
     words, _, rest = text.partition("|")
     table, _, curves = rest.partition("|")
     found: dict[int, tuple[int, int, bool]] = {}
-    for each in curves.split(",")[:50]:
-        trial, _, place = each.partition(":")
+    for cursor in curves.split(",")[:50]:
+        trial, _, place = cursor.partition(":")
         attempt, _, batch = place[:-1].partition(".")
         numbers = (trial, attempt, batch.removeprefix("-"))
         if all(part.isdecimal() and len(part) < 16 for part in numbers) and place[-1] in "rf":

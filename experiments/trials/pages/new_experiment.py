@@ -112,7 +112,7 @@ def _beginning(request: HttpRequest, access: Access) -> str:
 def _as_tried(request: HttpRequest, dry_run: DryRun) -> str:
     """The file of a dry run, without metrics that its trial did not log."""
     document = load(dry_run.text)
-    official = next((each.name for each in dry_run.series if each.official), "")
+    official = next((metric.name for metric in dry_run.series if metric.official), "")
     if dry_run.state != "done" or not isinstance(document.get("metrics"), dict) or not official:
         return dry_run.text
     named = document["metrics"]
@@ -130,12 +130,14 @@ def _starts(access: Access) -> dict[str, Any]:
     """
     own = (access.official_metric, access.direction)
     listed = [
-        each for each in examples.all_examples() if is_allowed(each.objective, settings.OBJECTIVES)
+        example
+        for example in examples.all_examples()
+        if is_allowed(example.objective, settings.OBJECTIVES)
     ]
-    fitting = [each for each in listed if (each.metric, each.direction) == own]
+    fitting = [example for example in listed if (example.metric, example.direction) == own]
     return {
         "examples": fitting,
-        "other_examples": [each for each in listed if each not in fitting],
+        "other_examples": [example for example in listed if example not in fitting],
         "copies": copyable(access),
         "objectives": offered(),
     }
@@ -167,8 +169,12 @@ def check_experiment(request: HttpRequest, access: Access) -> JsonResponse:
     answer: dict[str, Any] = {"ok": not found.error}
     if found.error:
         listed = [
-            {"where": each.where, "message": each.message, "unfinished": is_unfinished(each)}
-            for each in found.problems
+            {
+                "where": problem.where,
+                "message": problem.message,
+                "unfinished": is_unfinished(problem),
+            }
+            for problem in found.problems
         ]
         answer |= {"error": found.error, "problems": listed}
         title = "Still to fill in" if found.unfinished else found.error

@@ -79,7 +79,7 @@ def trial_live(request: HttpRequest, access: Access, name: str, trial: str) -> H
     files = digest(comparison_marks([found.pk]).files)
     if not added and not ended and files == seen.table:
         return HttpResponse(status=204)
-    names = {series for each in added for series in each.series}
+    names = {series for curve in added for series in curve.series}
     every = metric_groups(names, declared, experiment.official_metric)
     wanted = request.GET.get("metric", "")
     group = every.get(wanted) if wanted else first_group(every)

@@ -143,7 +143,7 @@ def metric_rows(
 
 def metric_names(runs: Sequence[ComparedRun], scope: RunScope, state: CompareState) -> list[str]:
     """Names of the runs' metrics without sealed ones, in the order of the charts."""
-    declared = {each.name: each.metrics for each in scope.experiments}
+    declared = {experiment.name: experiment.metrics for experiment in scope.experiments}
     names = {
         name
         for run in runs
@@ -255,8 +255,8 @@ def code_rows(
         for name in plain
     ]  # fmt: skip
     versions = [run.environment.get("packages") or {} for run in runs]
-    packages = dict.fromkeys(name for each in versions for name in sorted(each))
-    rows += [row_of(name, [each.get(name) for each in versions]) for name in packages]
+    packages = dict.fromkeys(name for version in versions for name in sorted(version))
+    rows += [row_of(name, [version.get(name) for version in versions]) for name in packages]
     return [row for row in rows if any(cell.text != NOTHING for cell in row.cells)]
 
 
@@ -312,4 +312,4 @@ def _tag(run: ComparedRun, name: str) -> str | None:
 
 
 def _names(mappings: Iterable[Mapping[str, str]]) -> list[str]:
-    return list(dict.fromkeys(name for each in mappings for name in each))
+    return list(dict.fromkeys(name for mapping in mappings for name in mapping))

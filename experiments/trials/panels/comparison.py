@@ -42,8 +42,8 @@ class Comparison:
 def compare(first: ExperimentParts, second: ExperimentParts) -> Comparison:
     """Read the scores of both and put them side by side."""
     points = [
-        search_points(each.experiment.pk, len(each.arms), parameters=False)
-        for each in (first, second)
+        search_points(side.experiment.pk, len(side.arms), parameters=False)
+        for side in (first, second)
     ]
     scores = [row.scores[row.complete] for row in points]
     drawn = comparable(first, second) and any(row.size for row in scores)

@@ -80,9 +80,11 @@ def wanted_trials(
     if kind == "arm" and text.isdecimal() and number < arms:
         direction, count = experiment.direction, MOST_OF_AN_ARM
         return best_trials(experiment.pk, arms, direction=direction, count=count, arm=number)
-    numbers = [each for each in picked.split(",") if each.isdecimal() and len(each) < 16]
+    numbers = [part for part in picked.split(",") if part.isdecimal() and len(part) < 16]
     if numbers:
-        return chosen_trials(experiment.pk, arms, [int(each) for each in numbers[:MOST_PICKED]])
+        return chosen_trials(
+            experiment.pk, arms, [int(picked_number) for picked_number in numbers[:MOST_PICKED]]
+        )
     return leading_trials(experiment.pk, arms, direction=experiment.direction)
 
 
@@ -103,8 +105,8 @@ def choices_of(parts: ExperimentParts, picked: str) -> list[tuple[str, str]]:
 def encode_cursor(curves: Sequence[TrialCurves]) -> str:
     """Cursor of each trial's curves as sent: "12:1.4r" is trial 12, attempt 1, batch 4."""
     return ",".join(
-        f"{each.trial.id}:{each.cursor[0]}.{each.cursor[1]}{'f' if each.cursor[2] else 'r'}"
-        for each in curves
+        f"{curve.trial.id}:{curve.cursor[0]}.{curve.cursor[1]}{'f' if curve.cursor[2] else 'r'}"
+        for curve in curves
     )
 
 
@@ -118,7 +120,7 @@ def curves_panel(
     """Learning curves of some trials in one group of metrics."""
     points = min(MOST_POINTS, max(FEWEST_POINTS, POINTS // max(1, len(trials))))
     curves = curves_of(trials, parts.declared, points=points)
-    names = {name for each in curves for name in each.series}
+    names = {name for curve in curves for name in curve.series}
     found = metric_groups(names, parts.declared, parts.experiment.official_metric)
     chosen = first_group(found, group)
     shared: dict[str, Any] = {
@@ -200,7 +202,7 @@ def earlier_lines(
 
 def extra_charts(curves: Sequence[TrialCurves]) -> list[Chart]:
     """System metrics of one trial: a small chart a measure."""
-    names = dict.fromkeys(n for each in curves for n in each.series if n.startswith(SYSTEM))
+    names = dict.fromkeys(n for curve in curves for n in curve.series if n.startswith(SYSTEM))
     charts = []
     for place, name in enumerate(names):
         group = MetricGroup(key=name, members=(name,), train=frozenset())
@@ -230,29 +232,29 @@ def lines_of(curves: Sequence[TrialCurves], group: MetricGroup) -> tuple[list[Li
     where one was pruned or failed.
     """
     lines, marks = [], []
-    for each in curves:
+    for curve in curves:
         for name in group.members:
-            drawn = each.series.get(name)
+            drawn = curve.series.get(name)
             if drawn is None:
                 continue
             is_train = name in group.train
             line = Line(
-                trial=each.trial.id,
-                trial_name=each.trial.name,
+                trial=curve.trial.id,
+                trial_name=curve.trial.name,
                 series=name,
                 is_train=is_train,
                 steps=drawn.steps,
                 values=drawn.values,
                 seconds=drawn.seconds,
-                running=not each.trial.finished,
+                running=not curve.trial.finished,
                 epochs=drawn.epochs,
-                group=each.trial.side,
+                group=curve.trial.side,
                 variant=group.apart(name)[0],
                 label=group.apart(name)[1],
             )
             lines.append(line)
             if not is_train and not name.startswith(SYSTEM):
-                marks += _marks(each.trial, drawn)
+                marks += _marks(curve.trial, drawn)
     return lines, marks
 
 
@@ -291,7 +293,7 @@ def _onsets(
     found_onsets: Sequence[Onsets], curves: Sequence[TrialCurves], group: MetricGroup
 ) -> list[Onset]:
     """Bands for the drawn trials, at most two so that their words stay readable."""
-    shown = {each.trial.name: each for each in curves}
+    shown = {drawn.trial.name: drawn for drawn in curves}
     found = []
     for trial, rule, step in found_onsets:
         curve = shown.get(trial) or (curves[0] if not trial and len(curves) == 1 else None)
@@ -319,8 +321,10 @@ def _spans_decades(lines: Sequence[Line]) -> bool:
 
 def _points(curves: Sequence[TrialCurves], group: MetricGroup) -> tuple[int, int]:
     """Points that are drawn, and points that there are."""
-    drawn = [each.series[name] for each in curves for name in group.members if name in each.series]
-    return sum(len(each.steps) for each in drawn), sum(each.total for each in drawn)
+    drawn = [
+        curve.series[name] for curve in curves for name in group.members if name in curve.series
+    ]
+    return sum(len(series.steps) for series in drawn), sum(series.total for series in drawn)
 
 
 def points_words(curves: Sequence[TrialCurves], group: MetricGroup) -> str:
@@ -341,7 +345,7 @@ def _curve_note(
     means: bool,
 ) -> str:
     """Note on what is drawn and how to read it, with the number of points where some are not."""
-    finished = [each for each in curves if each.trial.finished]
+    finished = [curve for curve in curves if curve.trial.finished]
     running = len(curves) - len(finished)
     count = f"{parts.experiment.trial_count:,}"
     who = f"best {len(finished)} of {count} trials" if finished and ranked else ""
@@ -364,7 +368,7 @@ def _curve_note(
     drawn, total = _points(curves, group)
     thinned = points_words(curves, group) if drawn < total else ""
     sentences = [thinned, who, "; ".join(ends)]
-    return ". ".join(f"{each[0].upper()}{each[1:]}" for each in sentences if each) + "."
+    return ". ".join(f"{text[0].upper()}{text[1:]}" for text in sentences if text) + "."
 
 
 def curve_news(curves: Sequence[TrialCurves], group: MetricGroup | None) -> list[dict[str, Any]]:
@@ -372,15 +376,15 @@ def curve_news(curves: Sequence[TrialCurves], group: MetricGroup | None) -> list
     lines, marks = lines_of(curves, group) if group else ([], [])
     return [
         {
-            "trial": each.trial.id,
-            "whole": each.whole,
-            "beside": _beside_news(each),
+            "trial": curve.trial.id,
+            "whole": curve.whole,
+            "beside": _beside_news(curve),
             "figure": learning_curves(
-                [line for line in lines if line.trial == each.trial.id],
-                [mark for mark in marks if mark.trial == each.trial.id],
+                [line for line in lines if line.trial == curve.trial.id],
+                [mark for mark in marks if mark.trial == curve.trial.id],
             )["data"],
         }
-        for each in curves
+        for curve in curves
     ]
 
 

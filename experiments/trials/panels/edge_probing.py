@@ -37,9 +37,9 @@ def edge_probing(parts: ExperimentParts) -> EdgeProbing:
     if running is not None or not any(row.is_at_an_edge for row in parts.findings.open):
         return EdgeProbing(running)
     edges = sum(
-        2 - len(each.natural)
-        for each in parts.file.space.hyperparameters
-        if isinstance(each.domain, Range)
+        2 - len(hyperparameter.natural)
+        for hyperparameter in parts.file.space.hyperparameters
+        if isinstance(hyperparameter.domain, Range)
     )
     one = price_of(parts.experiment, 1)
     return EdgeProbing(None, one, price_of(parts.experiment, edges) if edges > 1 else None)

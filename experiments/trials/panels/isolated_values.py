@@ -33,11 +33,11 @@ def isolated_values(parts: ExperimentParts, points: SearchPoints) -> dict[str, l
         ]
         found[title] = _fairly(points, arms, direction)
     for name in parts.parameters:
-        each = parts.file.space[name] if parts.file else None
-        if each is not None and each.role == "scientific":
+        hyperparameter = parts.file.space[name] if parts.file else None
+        if hyperparameter is not None and hyperparameter.role == "scientific":
             groups = [
                 (_without(label, name).removeprefix(f"{name} "), members)
-                for label, members in isolation_groups(_axis(each, points))
+                for label, members in isolation_groups(_axis(hyperparameter, points))
             ]
             found[name] = _fairly(points, groups, direction)
     return found
@@ -76,12 +76,12 @@ def _fairly(
     ]
 
 
-def _axis(each: Hyperparameter, points: SearchPoints) -> Axis:
-    domain = searched_domain(each)
-    column = points.column(each.name)
+def _axis(hyperparameter: Hyperparameter, points: SearchPoints) -> Axis:
+    domain = searched_domain(hyperparameter)
+    column = points.column(hyperparameter.name)
     if isinstance(domain, Range):
         return Axis(
-            name=each.name,
+            name=hyperparameter.name,
             unit=unit_positions(column, low=domain.low, high=domain.high, log=domain.log),
             scores=points.scores,
             feasible=points.complete,
@@ -91,7 +91,7 @@ def _axis(each: Hyperparameter, points: SearchPoints) -> Axis:
             log=domain.log,
         )
     return Axis(
-        name=each.name,
+        name=hyperparameter.name,
         unit=unit_positions(column, choices=domain.values),
         scores=points.scores,
         feasible=points.complete,

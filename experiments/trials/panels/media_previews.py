@@ -125,7 +125,7 @@ def _histogram(file: KeptFile) -> Preview:
 def _numbers(values: object) -> list[float]:
     if not isinstance(values, list) or not 0 < len(values) <= MOST_EDGES:
         raise ValueError("it is no histogram")
-    if not all(isinstance(each, int | float) and abs(each) < 1e300 for each in values):
+    if not all(isinstance(value, int | float) and abs(value) < 1e300 for value in values):
         raise ValueError("it is no histogram")
     return values
 

@@ -26,7 +26,9 @@ class MetricGroup:
     def apart(self, name: str) -> tuple[int, str]:
         """Place of a name among those of its split, and the name itself where there are
         several: "loss" and "val/loss" would look the same otherwise."""
-        alike = [each for each in self.members if (each in self.train) == (name in self.train)]
+        alike = [
+            member for member in self.members if (member in self.train) == (name in self.train)
+        ]
         return alike.index(name), name if len(alike) > 1 else ""
 
     @property
@@ -60,9 +62,9 @@ def first_group(found: Mapping[str, MetricGroup], wanted: str = "") -> MetricGro
     """
     if wanted in found:
         return found[wanted]
-    logged = [each for each in found.values() if not each.members[0].startswith(SYSTEM)]
-    both = [each for each in logged if each.train and len(each.members) > len(each.train)]
-    official = [each for each in logged if each.holds_official]
+    logged = [group for group in found.values() if not group.members[0].startswith(SYSTEM)]
+    both = [group for group in logged if group.train and len(group.members) > len(group.train)]
+    official = [group for group in logged if group.holds_official]
     return next(iter([*official, *both, *logged]), None)
 
 

@@ -43,9 +43,13 @@ class ExperimentParts:
         """Names of the searched hyperparameters, in the file's order."""
         if self.file is None:
             return ()
-        searched = {each.name for arm in self.file.arms() for each in arm.searched}
+        searched = {
+            hyperparameter.name for arm in self.file.arms() for hyperparameter in arm.searched
+        }
         every = self.file.space.hyperparameters
-        return tuple(each.name for each in every if each.name in searched)
+        return tuple(
+            hyperparameter.name for hyperparameter in every if hyperparameter.name in searched
+        )
 
 
 def count_arms(experiment: ExperimentRecord) -> int:

@@ -67,7 +67,7 @@ def charts_of(
     points = max(FEWEST_POINTS, POINTS // max(1, len(drawn.trials)))
     declared = scope.declared
     curves = curves_of(drawn.trials, declared, points=points)
-    names = {name for each in curves for name in each.series}
+    names = {name for curve in curves for name in curve.series}
     groups = metric_groups(names, declared, scope.metric)
     chosen = _chosen(groups, query.getlist("metric"))
     if not chosen:
@@ -81,14 +81,14 @@ def charts_of(
         groups=list(groups.values()),
         group=chosen[0],
         chosen=chosen,
-        has_epochs=any(s.epochs is not None for each in curves for s in each.series.values()),
+        has_epochs=any(s.epochs is not None for curve in curves for s in curve.series.values()),
         **shared,
     )  # fmt: skip
 
 
 def _chosen(groups: Mapping[str, MetricGroup], wanted: Sequence[str]) -> list[str]:
     asked = [key for key in dict.fromkeys(wanted) if key in groups][:MOST_CHARTS]
-    logged = [key for key, each in groups.items() if not each.members[0].startswith(SYSTEM)]
+    logged = [key for key, group in groups.items() if not group.members[0].startswith(SYSTEM)]
     return asked or logged[:USUAL_CHARTS]
 
 
@@ -110,8 +110,8 @@ def _chart(
         ]
         several = {mean.group for mean in means}
         # A group of one run has no mean: its curve stands for it.
-        lines = [each for each in lines if singles or each.group not in several]
-        lines = [_alone(each) if each.group not in several else each for each in lines]
+        lines = [line for line in lines if singles or line.group not in several]
+        lines = [_alone(line) if line.group not in several else line for line in lines]
     figure = learning_curves(lines, marks, (), means, y_title=group.title)
     # The table's swatches say which curve is whose; of few runs the first chart says it in words,
     # too: a longer legend would leave it no room.
@@ -129,11 +129,11 @@ def _alone(line: Line) -> Line:
 
 def _note(drawn: DrawnRuns, curves: Sequence[TrialCurves], groups: Sequence[MetricGroup]) -> str:
     names = {name for group in groups for name in group.members}
-    series = [s for each in curves for name, s in each.series.items() if name in names]
+    series = [s for curve in curves for name, s in curve.series.items() if name in names]
     shown, total = sum(len(s.steps) for s in series), sum(s.total for s in series)
     sentences = [drawn.words]
     if shown < total and not drawn.banded:
         sentences.append(f"{shown:,} of {total:,} points shown")
     if any(group.train for group in groups):
         sentences.append("Solid validation, dotted train")
-    return "".join(f"{each}. " for each in sentences if each).strip()
+    return "".join(f"{sentence}. " for sentence in sentences if sentence).strip()

@@ -120,7 +120,7 @@ def changed(query: QueryDict, **values: str | Sequence[str] | None) -> str:
     for name, value in values.items():
         found.pop(name, None)
         given = [value] if isinstance(value, str) else list(value or ())
-        found.setlist(name, [each for each in given if each])
+        found.setlist(name, [text for text in given if text])
     return found.urlencode(safe=",:")
 
 
@@ -208,12 +208,12 @@ class Comparing:
             section_of("Code and environment", code_rows(runs, changes, self.differing), state),
             section_of("Runs", run_rows(runs), state),
         ]
-        return tuple(each for each in sections if each.total)
+        return tuple(section for section in sections if section.total)
 
     def _media(self) -> tuple[tuple[str, ...], tuple[MediaRow, ...]]:
         found = self.files.media()
         names = tuple(dict.fromkeys(name for name, _ in found))
-        wanted = {each for each in self._query.getlist("media") if each in names}
+        wanted = {name for name in self._query.getlist("media") if name in names}
         shown = wanted or set(names[:MOST_MEDIA])
         rows = [
             self._media_row(name, kind, of_run)

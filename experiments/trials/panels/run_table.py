@@ -182,7 +182,7 @@ class RunTable:
         """Every column under its heading, and whether it is shown."""
         shown = {column.key for column in self.columns}
         parts = {
-            "Run": [each.key for each in FACTS],
+            "Run": [fact.key for fact in FACTS],
             "Parameters": [f"params.{name}" for name in self.fields.parameters],
             "Metrics": [
                 f"{kind}.{name}"
@@ -194,7 +194,7 @@ class RunTable:
         found = []
         for title, keys in parts.items():
             known = (column_of(key, metric=self.scope.metric) for key in keys)
-            columns = [(each, each.key in shown) for each in known if each is not None]
+            columns = [(column, column.key in shown) for column in known if column is not None]
             if columns:
                 found.append((title, columns))
         return found
@@ -219,9 +219,9 @@ class RunTable:
             for kind in ("metrics", "best", "at_best")
         ]
         named += [f"tags.{name}" for name in self.fields.tags]
-        values = {f"params.{name}": list(each) for name, each in self.fields.values.items()}
+        values = {f"params.{name}": list(seen) for name, seen in self.fields.values.items()}
         values["state"] = ["complete", "running", "waiting", "pruned", "failed"]
-        values["experiment"] = [each.name for each in self.scope.experiments]
+        values["experiment"] = [experiment.name for experiment in self.scope.experiments]
         return {
             "fields": [*ATTRIBUTES, *named],
             "operators": [*OPERATORS, "IN", "NOT IN"],
@@ -234,7 +234,7 @@ def run_table(scope: RunScope, query: QueryDict, *, embedded: bool = False) -> R
     state = read_state(query, rows=EMBEDDED_ROWS if embedded else USUAL_ROWS)
     state = replace(
         state,
-        experiments=tuple(each.name for each in scope.experiments),
+        experiments=tuple(experiment.name for experiment in scope.experiments),
         groups=known_groups(state.groups),
     )
     fields = fields_in(scope)
@@ -263,7 +263,7 @@ def _rows(table: RunTable) -> Mapping[str, object]:
         return {"page": run_page(scope, state, table.columns)}
     found = group_page(scope, state, table.columns)
     plain = replace(state, groups=(), sort=(), page=1)
-    rows = [GroupRow(each, table.address(plain.narrowed(each.condition))) for each in found.rows]
+    rows = [GroupRow(row, table.address(plain.narrowed(row.condition))) for row in found.rows]
     keys = [column_of(key, metric=scope.metric) for key in state.groups]
     return {
         "groups": found,
@@ -276,8 +276,8 @@ def _rows(table: RunTable) -> Mapping[str, object]:
 def _facets(table: RunTable) -> list[Facet]:
     """Facets whose addresses are of the page around."""
     return [
-        replace(each, values=[_addressed(table, value) for value in each.values])
-        for each in facets(table.scope, table.state)
+        replace(facet, values=[_addressed(table, value) for value in facet.values])
+        for facet in facets(table.scope, table.state)
     ]
 
 
@@ -305,9 +305,9 @@ def _carried(query: QueryDict) -> list[tuple[str, str]]:
 
 def chosen_columns(scope: RunScope, state: RunsState, fields: RunFields) -> list[Column]:
     """The columns of a state; usual ones until somebody has chosen."""
-    keys: Iterable[str] = [each.key for each in state.columns] or _usual(scope, fields)
+    keys: Iterable[str] = [column.key for column in state.columns] or _usual(scope, fields)
     found = (column_of(key, metric=scope.metric) for key in keys)
-    return [each for each in found if each is not None]
+    return [column for column in found if column is not None]
 
 
 def _usual(scope: RunScope, fields: RunFields) -> list[str]:
@@ -338,7 +338,7 @@ def _chips(table: RunTable) -> list[Chip]:
 
 
 def _heads(table: RunTable) -> list[Head]:
-    widths = {each.key: each.width for each in table.state.columns}
+    widths = {column.key: column.width for column in table.state.columns}
     columns = table.measures if table.groups is not None else [RUN, *table.columns]
     pinned = 0 if table.groups is not None else table.state.pinned + 1
     heads = [
@@ -347,13 +347,13 @@ def _heads(table: RunTable) -> list[Head]:
     ]
     if table.groups is None:
         return heads
-    keys = [_head(table, each, widths.get(each.key), pinned=True) for each in table.group_keys]
+    keys = [_head(table, key, widths.get(key.key), pinned=True) for key in table.group_keys]
     count = Column(COUNT, "runs", "number")
     return [*keys, _head(table, count, None, pinned=False), *heads]
 
 
 def _head(table: RunTable, column: Column, width: int | None, pinned: bool) -> Head:
-    keys = {each.key: each for each in table.state.sort}
+    keys = {sort.key: sort for sort in table.state.sort}
     present = keys.get(column.key)
     usual = not keys and column.key == "score"
     order, place = "", 0

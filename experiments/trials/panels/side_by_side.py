@@ -48,14 +48,21 @@ def space_rows(first: ExperimentParts, second: ExperimentParts) -> list[SpaceRow
 
 
 def _by_name(parts: ExperimentParts) -> dict[str, Hyperparameter]:
-    return {each.name: each for each in parts.file.space.hyperparameters} if parts.file else {}
+    return (
+        {
+            hyperparameter.name: hyperparameter
+            for hyperparameter in parts.file.space.hyperparameters
+        }
+        if parts.file
+        else {}
+    )
 
 
-def _words(each: Hyperparameter | None) -> str:
-    if each is None:
+def _words(hyperparameter: Hyperparameter | None) -> str:
+    if hyperparameter is None:
         return ""
-    scale = scale_words(each)
-    return f"{each.role}: {domain_words(each)}{f' ({scale})' if scale else ''}"
+    scale = scale_words(hyperparameter)
+    return f"{hyperparameter.role}: {domain_words(hyperparameter)}{f' ({scale})' if scale else ''}"
 
 
 def _difference(a: Hyperparameter | None, b: Hyperparameter | None) -> str:
@@ -77,7 +84,7 @@ def cautions(first: ExperimentParts, second: ExperimentParts) -> list[Caution]:
     as well tuned as what is compared with it.
     """
     found = [*_of_measure(first, second), *_of_tuning(first, second), *_of_counts(first, second)]
-    return sorted(found, key=lambda each: not each.grave)
+    return sorted(found, key=lambda caution: not caution.grave)
 
 
 def comparable(first: ExperimentParts, second: ExperimentParts) -> bool:
@@ -110,11 +117,11 @@ def _of_measure(first: ExperimentParts, second: ExperimentParts) -> Iterator[Cau
 
 def _of_code(first: ExperimentParts, second: ExperimentParts) -> Iterator[Caution]:
     a, b = first.experiment, second.experiment
-    for each in (a, b):
-        if len(each.code_versions) > 1:
+    for side in (a, b):
+        if len(side.code_versions) > 1:
             yield Caution(
-                f"{each.name} ran {len(each.code_versions)} versions of its code",
-                f"{_code_words(each)}: its own trials compare within one version.",
+                f"{side.name} ran {len(side.code_versions)} versions of its code",
+                f"{_code_words(side)}: its own trials compare within one version.",
             )
     if a.code_versions and b.code_versions and a.codes != b.codes:
         yield Caution(
@@ -140,11 +147,11 @@ def _of_tuning(first: ExperimentParts, second: ExperimentParts) -> Iterator[Caut
             )
     fixed = [
         name
-        for name, each in own.items()
-        if each.role == "fixed"
+        for name, hyperparameter in own.items()
+        if hyperparameter.role == "fixed"
         and name in other
         and other[name].role == "fixed"
-        and each.domain != other[name].domain
+        and hyperparameter.domain != other[name].domain
     ]
     if fixed:
         differing = "; ".join(
@@ -164,8 +171,8 @@ def _of_tuning(first: ExperimentParts, second: ExperimentParts) -> Iterator[Caut
 def _tuned_only(own: dict[str, Hyperparameter], other: dict[str, Hyperparameter]) -> list[str]:
     return [
         name
-        for name, each in own.items()
-        if each.role == "nuisance" and name in other and other[name].role == "fixed"
+        for name, hyperparameter in own.items()
+        if hyperparameter.role == "nuisance" and name in other and other[name].role == "fixed"
     ]
 
 
@@ -180,10 +187,10 @@ def _of_counts(first: ExperimentParts, second: ExperimentParts) -> Iterator[Caut
             f"{a.complete_count:,} and {b.complete_count:,} complete: the best of more is better "
             "by luck alone. Compare at equal counts, as the chart does.",
         )
-    for each in (a, b):
-        if each.state in ("running", "paused"):
+    for side in (a, b):
+        if side.state in ("running", "paused"):
             yield Caution(
-                f"{each.name} has not ended", f"{each.trial_count:,} of {each.budget:,} trials."
+                f"{side.name} has not ended", f"{side.trial_count:,} of {side.budget:,} trials."
             )
 
 

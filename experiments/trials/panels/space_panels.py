@@ -60,7 +60,8 @@ def axes_panel(parts: ExperimentParts, points: SearchPoints) -> Panel:
     # All charts together have a budget of marks: a page of many answers as quickly as one of few.
     most = max(LEAST_DRAWN, min(MOST_DRAWN, ALL_DRAWN // max(1, len(names))))
     charts = [
-        _axis(parts, points, each, place, findings, most) for place, each in enumerate(names)
+        _axis(parts, points, hyperparameter, place, findings, most)
+        for place, hyperparameter in enumerate(names)
     ]
     if not charts:
         return Panel("axes", empty=NO_SPACE)
@@ -82,18 +83,18 @@ def axes_panel(parts: ExperimentParts, points: SearchPoints) -> Panel:
 def _axis(
     parts: ExperimentParts,
     points: SearchPoints,
-    each: Hyperparameter,
+    hyperparameter: Hyperparameter,
     place: int,
     findings: Sequence[FindingRow],
     most: int,
 ) -> Chart:
-    values, pruned = points.column(each.name), points.pruned.tolist()
+    values, pruned = points.column(hyperparameter.name), points.pruned.tolist()
     where = [i for i, value in enumerate(values) if value is not None and not pruned[i]]
-    domain = searched_domain(each)
+    domain = searched_domain(hyperparameter)
     is_range = isinstance(domain, Range)
-    about = [row for row in findings if row.evidence.get("hyperparameter") == each.name]
+    about = [row for row in findings if row.evidence.get("hyperparameter") == hyperparameter.name]
     points_of_axis = AxisPoints(
-        name=each.name,
+        name=hyperparameter.name,
         values=[values[i] for i in where],
         scores=points.scores[where],
         names=[points.names[i] for i in where],
@@ -109,9 +110,9 @@ def _axis(
     metric = parts.experiment.official_metric
     return Chart(
         id=f"figure-axis-{place}",
-        title=f"{each.name}{scale}",
+        title=f"{hyperparameter.name}{scale}",
         figure=axis_plot(points_of_axis, metric=metric, maximize=is_maximized(parts), most=most),
-        label=f"Scores along {each.name}",
+        label=f"Scores along {hyperparameter.name}",
         shape=_shape(
             len(set(points_of_axis.groups.tolist())) if points_of_axis.group_labels else 1
         ),
@@ -212,7 +213,10 @@ def parallel_of(
     feasible = np.where(points.complete, points.scores, math.nan)
     where = leading(feasible, maximize=maximize)
     uprights = [
-        Coordinate(each.name, positions(each, points, where), *_ends(each)) for each in names
+        Coordinate(
+            hyperparameter.name, positions(hyperparameter, points, where), *_ends(hyperparameter)
+        )
+        for hyperparameter in names
     ]
     if not uprights:
         return Panel("parallel", empty=NO_SPACE)
@@ -224,14 +228,14 @@ def parallel_of(
 
 
 def positions(
-    each: Hyperparameter, points: SearchPoints, where: NDArray[np.int64] | None = None
+    hyperparameter: Hyperparameter, points: SearchPoints, where: NDArray[np.int64] | None = None
 ) -> NDArray[np.float64]:
     """Place of each trial [N] in the range, 0..1; NaN outside it and where a trial lacks it.
 
     `where` [M] asks for some of the trials only.
     """
-    domain = searched_domain(each)
-    values = points.column(each.name)
+    domain = searched_domain(hyperparameter)
+    values = points.column(hyperparameter.name)
     chosen = values if where is None else [values[int(i)] for i in where]
     if isinstance(domain, Choices):
         return np.array(
@@ -247,8 +251,8 @@ def positions(
     )
 
 
-def _ends(each: Hyperparameter) -> tuple[str, str]:
-    domain = searched_domain(each)
+def _ends(hyperparameter: Hyperparameter) -> tuple[str, str]:
+    domain = searched_domain(hyperparameter)
     if isinstance(domain, Range):
         return f"{domain.low:.4g}", f"{domain.high:.4g}"
     return show(domain.values[0]), show(domain.values[-1])
@@ -258,7 +262,9 @@ def contour_panel(parts: ExperimentParts, points: SearchPoints, across: str, up:
     """The mean score in the plane of two hyperparameters."""
     importance = importance_of(parts.experiment.pk)
     shares = importance.shares if importance else {}
-    ranked = sorted(searched(parts), key=lambda each: -shares.get(each.name, (0.0, 0.0))[0])
+    ranked = sorted(
+        searched(parts), key=lambda hyperparameter: -shares.get(hyperparameter.name, (0.0, 0.0))[0]
+    )
     metric = parts.experiment.official_metric
     return contour_of(ranked, points, across, up, metric=metric, maximize=is_maximized(parts))
 
@@ -273,7 +279,7 @@ def contour_of(
     maximize: bool,
 ) -> Panel:
     """The mean score in the plane of two hyperparameters: those asked for, else the first two."""
-    found = {each.name: each for each in ranked}
+    found = {hyperparameter.name: hyperparameter for hyperparameter in ranked}
     if len(found) < 2:
         return Panel("contour", empty="A contour needs two searched hyperparameters.")
     first, second = _pair(list(found), across, up)
@@ -311,14 +317,16 @@ def _pair(ranked: Sequence[str], across: str, up: str) -> tuple[str, str]:
     return first, second
 
 
-def _ticks(each: Hyperparameter) -> Ticks:
-    domain = searched_domain(each)
+def _ticks(hyperparameter: Hyperparameter) -> Ticks:
+    domain = searched_domain(hyperparameter)
     if isinstance(domain, Choices):
         shown = domain.values[:: max(1, -(-len(domain.values) // 8))]
-        return Ticks(each.name, [domain.to_unit(v) for v in shown], [show(v) for v in shown])
+        return Ticks(
+            hyperparameter.name, [domain.to_unit(v) for v in shown], [show(v) for v in shown]
+        )
     values, labels = nice_ticks(domain.low, domain.high, log=domain.log)
     if domain.integer:
         pairs = [(v, text) for v, text in zip(values, labels, strict=True) if v == int(v)]
         values, labels = [v for v, _ in pairs], [text for _, text in pairs]
     scale = " (log)" if domain.log else ""
-    return Ticks(f"{each.name}{scale}", [domain.to_unit(v) for v in values], labels)
+    return Ticks(f"{hyperparameter.name}{scale}", [domain.to_unit(v) for v in values], labels)

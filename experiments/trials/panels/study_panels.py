@@ -78,7 +78,7 @@ def view_of(study: FreeStudy, place: int) -> StudyView:
     names = searched_in(study.id)
     shares = _shares(names, points, objective)
     by_name = {share.name: share.whole for share in shares}
-    ranked = sorted(names, key=lambda each: -by_name.get(each.name, 0.0))
+    ranked = sorted(names, key=lambda hyperparameter: -by_name.get(hyperparameter.name, 0.0))
     return StudyView(study, objective, place, points, tuple(ranked[:MOST_NAMES]), shares)
 
 
@@ -88,8 +88,8 @@ def _shares(
     """Importance of each hyperparameter; none while too few trials are complete."""
     if int(points.complete.sum()) < LEAST_TRIALS or not names:
         return ()
-    units = {each.name: positions(each, points) for each in names}
-    domains = {each.name: searched_domain(each) for each in names}
+    units = {hyperparameter.name: positions(hyperparameter, points) for hyperparameter in names}
+    domains = {hyperparameter.name: searched_domain(hyperparameter) for hyperparameter in names}
     choices = {
         name: len(domain.values) for name, domain in domains.items() if isinstance(domain, Choices)
     }
@@ -158,7 +158,10 @@ def _slices(view: StudyView) -> Panel:
     if not view.ranked:
         return Panel("slices", empty=NOTHING_VARIED)
     most = max(LEAST_DRAWN, min(MOST_DRAWN, ALL_DRAWN // len(view.ranked)))
-    charts = [_slice(view, each, place, most) for place, each in enumerate(view.ranked)]
+    charts = [
+        _slice(view, hyperparameter, place, most)
+        for place, hyperparameter in enumerate(view.ranked)
+    ]
     left = len(searched_in(view.study.id)) - len(view.ranked)
     note = f"Complete trials are dots, failed ones crosses; {most:,} a chart at most."
     if left:
@@ -166,15 +169,15 @@ def _slices(view: StudyView) -> Panel:
     return Panel("slices", charts, note=note)
 
 
-def _slice(view: StudyView, each: Hyperparameter, place: int, most: int) -> Chart:
-    points, domain = view.points, searched_domain(each)
-    values, pruned = points.column(each.name), points.pruned.tolist()
+def _slice(view: StudyView, hyperparameter: Hyperparameter, place: int, most: int) -> Chart:
+    points, domain = view.points, searched_domain(hyperparameter)
+    values, pruned = points.column(hyperparameter.name), points.pruned.tolist()
     where = [i for i, value in enumerate(values) if value is not None and not pruned[i]]
     if isinstance(domain, Choices):  # None may be a choice
-        where = [i for i, found in enumerate(points.parameters) if each.name in found]
+        where = [i for i, found in enumerate(points.parameters) if hyperparameter.name in found]
         where = [i for i in where if not pruned[i]]
     along = AxisPoints(
-        name=each.name,
+        name=hyperparameter.name,
         values=[values[i] for i in where],
         scores=points.scores[where],
         names=[points.names[i] for i in where],
@@ -187,8 +190,8 @@ def _slice(view: StudyView, each: Hyperparameter, place: int, most: int) -> Char
     figure = axis_plot(
         along, metric=view.objective.name, maximize=view.objective.maximize, most=most
     )
-    title = f"{each.name} (log)" if along.log else each.name
-    label = f"{view.objective.name} along {each.name}"
+    title = f"{hyperparameter.name} (log)" if along.log else hyperparameter.name
+    label = f"{view.objective.name} along {hyperparameter.name}"
     return Chart(f"figure-slice-{place}", title, figure, label, "short")
 
 
@@ -197,7 +200,7 @@ def _importance(view: StudyView) -> Panel:
         complete = int(view.points.complete.sum())
         words = f"Appears with {LEAST_TRIALS} complete trials; there are {complete}."
         return Panel("importance", empty=NOTHING_VARIED if complete >= LEAST_TRIALS else words)
-    drawn = sorted(view.shares, key=lambda each: -each.whole)[:MOST_NAMES]
+    drawn = sorted(view.shares, key=lambda share: -share.whole)[:MOST_NAMES]
     note = (
         f"PED-ANOVA of {int(view.points.complete.sum()):,} complete trials: how differently a "
         "hyperparameter is spread among the best tenth. It tells what mattered in this space, "
@@ -227,12 +230,12 @@ def _reports(view: StudyView) -> Panel:
         return Panel("reports", empty="No trial reported intermediate values (trial.report).")
     lines = [
         ReportedLine(
-            str(each.number),
-            each.state if each.state != "waiting" else "running",
-            each.steps,
-            each.values,
+            str(trial.number),
+            trial.state if trial.state != "waiting" else "running",
+            trial.steps,
+            trial.values,
         )
-        for each in found
+        for trial in found
     ]
     figure = intermediate_plot(lines, metric=view.objective.name, maximize=view.objective.maximize)
     note = f"The newest {len(found):,} of {count:,} trials." if count > len(found) else ""

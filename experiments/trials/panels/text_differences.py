@@ -86,7 +86,7 @@ def text_difference(
     if not others:  # only runs beside the baseline differ from each other
         others = list(runs[1:])
     second = next((run for run in runs[1:] if run.id == state.other), others[0])
-    keys = tuple((each, name) for each, (name, _) in differing.items())
+    keys = tuple((other_key, name) for other_key, (name, _) in differing.items())
     shown = TextDifference(key, title, first, second, tuple(others), keys)
     try:
         texts = [_text(key, run, files, marks) for run in (first, second)]

@@ -31,7 +31,7 @@ class Resumption:
 
     def last_step(self, name: str) -> float:
         """The last step that counts of a series of the attempts before: up to `ALL` or `NONE`."""
-        if any(name.endswith(each) for each in self.finished):
+        if any(name.endswith(metric) for metric in self.finished):
             return ALL
         if self.step is None or (self.suffix and not name.endswith(self.suffix)):
             return NONE
@@ -94,4 +94,4 @@ def on_the_curve(
 
 def last_step(name: str, bounds: Iterable[Resumption]) -> float:
     """The last step of a series that all bounds let stand; `ALL` or `NONE` of them."""
-    return min((each.last_step(name) for each in bounds), default=ALL)
+    return min((bound.last_step(name) for bound in bounds), default=ALL)

@@ -164,5 +164,5 @@ def _skip(name: str, given: object, place: str, where: str, read: LoggedPoints) 
     if place != "refused":
         text = f'skipped: found {given!r:.50}, expected a number, "NaN", "Infinity" or "-Infinity"'
     safe = name[:LONGEST_NAME].encode(errors="replace").decode()
-    if all(not each.where.endswith(f".metrics.{safe}") for each in read.skipped):
+    if all(not skipped.where.endswith(f".metrics.{safe}") for skipped in read.skipped):
         read.skipped.append(Problem(f"{where}.{safe}", text))

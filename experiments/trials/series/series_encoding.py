@@ -90,16 +90,16 @@ def encode(calls: Sequence[Call]) -> bytes:
         _Flush(
             groups=[
                 _Group(
-                    tuple(positions.setdefault(name, len(positions)) for name in key), len(each)
+                    tuple(positions.setdefault(name, len(positions)) for name in key), len(points)
                 )
-                for key, each in rows.items()
+                for key, points in rows.items()
             ],
             names=list(positions),
             group_of_call=group_of_call,
             steps=_steps([call[0] for call in calls]),
             times_ms=np.array([call[1] for call in calls], dtype=np.int64),
             # Transposed: one name's values beside one another.
-            planes=[_planes(np.array(each, dtype=np.float64).T) for each in rows.values()],
+            planes=[_planes(np.array(points, dtype=np.float64).T) for points in rows.values()],
         )
     )
 
@@ -110,8 +110,8 @@ def encode_columns(columns: Mapping[str, SeriesColumns]) -> bytes:
     Raises as `encode` does.
     """
     groups: dict[tuple[str, bytes, bytes], list[str]] = {}
-    for name, each in columns.items():
-        axis = (each.steps.dtype.str, each.steps.tobytes(), each.times_ms.tobytes())
+    for name, column in columns.items():
+        axis = (column.steps.dtype.str, column.steps.tobytes(), column.times_ms.tobytes())
         groups.setdefault(axis, []).append(name)
     names = [name for group in groups.values() for name in group]
     firsts = [columns[group[0]] for group in groups.values()]

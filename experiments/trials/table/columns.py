@@ -55,7 +55,7 @@ FACTS = (
     Column("peak_memory_mb", "memory, MB", "number"),
     Column("failure", "failure", "text"),
 )
-_BY_KEY = {each.key: each for each in FACTS}
+_BY_KEY = {fact.key: fact for fact in FACTS}
 _DETAILS = {"metric": "last", "best": "best", "at_best": "at best step"}
 
 

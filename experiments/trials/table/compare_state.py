@@ -36,7 +36,7 @@ def read_compare_state(query: QueryDict) -> CompareState:
     texts = [part for text in query.getlist("run") for part in text.split(",")]
     values = query.get("values", "")
     return CompareState(
-        runs=tuple(dict.fromkeys(each for text in texts if (each := _id(text)) is not None)),
+        runs=tuple(dict.fromkeys(run_id for text in texts if (run_id := _id(text)) is not None)),
         experiments=tuple(dict.fromkeys(filter(None, query.getlist("experiment")))),
         baseline=_id(query.get("baseline", "")),
         everything=query.get("all") == "1",

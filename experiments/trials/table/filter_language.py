@@ -174,7 +174,7 @@ def conjuncts(condition: Condition | None) -> tuple[Condition, ...]:
 
 def all_of(conditions: Sequence[Condition]) -> Condition | None:
     """Condition that holds where each of these does."""
-    parts = [part for each in conditions for part in conjuncts(each)]
+    parts = [part for condition in conditions for part in conjuncts(condition)]
     if not parts:
         return None
     return parts[0] if len(parts) == 1 else Joined("and", tuple(parts))
@@ -189,7 +189,7 @@ def _quoted_name(name: str) -> str:
 
 def _constant_text(value: Constant) -> str:
     if isinstance(value, tuple):
-        return f"({', '.join(_constant_text(each) for each in value)})"
+        return f"({', '.join(_constant_text(element) for element in value)})"
     if isinstance(value, str):
         escaped = value.replace("\\", "\\\\").replace("'", "''")
         return f"'{escaped}'"

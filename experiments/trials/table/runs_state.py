@@ -170,7 +170,9 @@ def _sort(query: QueryDict) -> tuple[SortKey, ...]:
     if old and not keys:
         key = f"params.{old[2:]}" if old.startswith("p.") else _OLD_ORDERS.get(old, old)
         keys = [SortKey(key, query.get("down") == "1")]
-    return tuple({each.key: each for each in keys if each.key}.values())[:MOST_SORTS]
+    return tuple({sort_key.key: sort_key for sort_key in keys if sort_key.key}.values())[
+        :MOST_SORTS
+    ]
 
 
 def _columns(texts: Iterable[str]) -> Iterable[ChosenColumn]:
@@ -188,7 +190,7 @@ def _columns(texts: Iterable[str]) -> Iterable[ChosenColumn]:
 
 def ticked_ids(text: str) -> tuple[int, ...]:
     """Ids of an address, each once."""
-    parts = [int(each) for each in text.split(",") if each.isdecimal() and len(each) < 16]
+    parts = [int(part) for part in text.split(",") if part.isdecimal() and len(part) < 16]
     return tuple(dict.fromkeys(parts))[:MOST_TICKED]
 
 

@@ -49,8 +49,8 @@ def write(
     header += ["at_step", "seconds", "started_at", "finished_at", "train_seed", "split_seed"]
     header += ["origin", "failure_kind", "failure_reason", "code"]
     part: list[list[Any]] = [header]
-    for each in trials:
-        part.append(_cells(each, parameters))
+    for trial in trials:
+        part.append(_cells(trial, parameters))
         if len(part) >= ROWS:
             yield _text(part)
             part = []
@@ -58,23 +58,23 @@ def write(
         yield _text(part)
 
 
-def _cells(each: ExportedTrial, parameters: Sequence[str]) -> list[Any]:
+def _cells(trial: ExportedTrial, parameters: Sequence[str]) -> list[Any]:
     return [
-        each.name,
-        each.state,
-        each.arm,
-        *(each.parameters.get(name) for name in parameters),
-        each.score,
-        each.best_step,
-        each.seconds,
-        each.started_at,
-        each.finished_at,
-        each.train_seed,
-        each.split_seed,
-        each.origin,
-        each.failure_kind,
-        each.failure_reason,
-        each.code,
+        trial.name,
+        trial.state,
+        trial.arm,
+        *(trial.parameters.get(name) for name in parameters),
+        trial.score,
+        trial.best_step,
+        trial.seconds,
+        trial.started_at,
+        trial.finished_at,
+        trial.train_seed,
+        trial.split_seed,
+        trial.origin,
+        trial.failure_kind,
+        trial.failure_reason,
+        trial.code,
     ]
 
 

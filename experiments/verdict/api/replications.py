@@ -72,7 +72,7 @@ def declare_replication(request: TokenRequest, slug: str, name: str) -> Any:
         access=access,
         experiment=experiment,
         candidate_trial=get_trial(experiment, asked.candidate),
-        further_candidates=[get_trial(experiment, each) for each in asked.further],
+        further_candidates=[get_trial(experiment, further) for further in asked.further],
         baseline_trial=get_trial(experiment, asked.baseline) if asked.baseline else None,
         looks=asked.looks,
         margin=asked.margin,

@@ -11,15 +11,17 @@ from experiments.design.space.search_space import Choices, Domain, Fixed, Range,
 def varied(space: SearchSpace) -> list[dict[str, str]]:
     """The hyperparameters that the search varied, scientific ones first, each with its values."""
     return [
-        {"name": each.name, "role": role, "values": _values(each.domain)}
+        {"name": hyperparameter.name, "role": role, "values": _values(hyperparameter.domain)}
         for role in ("scientific", "nuisance")
-        for each in space.of_role(role)
+        for hyperparameter in space.of_role(role)
     ]
 
 
 def fixed(space: SearchSpace) -> dict[str, Any]:
     """The hyperparameters that were fixed: the conclusion holds for these values only."""
-    values = ((each.name, each.domain) for each in space.of_role("fixed"))
+    values = (
+        (hyperparameter.name, hyperparameter.domain) for hyperparameter in space.of_role("fixed")
+    )
     return {
         name: dict(domain.values) if domain.by else domain.value
         for name, domain in values

@@ -215,7 +215,7 @@ def _design(experiment: AnyExperiment) -> _Design:
     if experiment.source:
         file = experiment_file.stored(experiment.document)
         searched = (*file.space.of_role("scientific"), *file.space.of_role("nuisance"))
-        tuned = [each.name for each in searched]
+        tuned = [hyperparameter.name for hyperparameter in searched]
         arms = [arm.runs for arm in file.arms()]
         return _Design(
             file.metrics,
@@ -228,7 +228,7 @@ def _design(experiment: AnyExperiment) -> _Design:
     runs = parameters_of(experiment)
     found = varied_in(runs)
     declared = declared_metrics(experiment.document)
-    return _Design(declared, found, fixed_in(runs), [each["name"] for each in found])
+    return _Design(declared, found, fixed_in(runs), [parameter["name"] for parameter in found])
 
 
 def _means(limits: Sequence[Limit], runs: Sequence[ReplicateRun]) -> dict[str, float | None]:
@@ -254,8 +254,8 @@ def _unfair(replication: AnyReplication, tuned: Sequence[str]) -> list[str]:
     if replication.baseline is None:
         return []
     candidate, baseline = (
-        json.loads(each.document)["parameters"]
-        for each in (replication.candidate, replication.baseline)
+        json.loads(configuration.document)["parameters"]
+        for configuration in (replication.candidate, replication.baseline)
     )
     reason = unfair_batch_size(candidate, baseline, tuned)
     return [reason] if reason else []
@@ -276,7 +276,7 @@ def _judge(
     metric = design.metrics.get(experiment.official_metric)
     # Only a run that read its split seed was repeated over splits.
     read = [run.read_split_seed for side in SIDES for run in runs[side]]
-    known = [each for each in read if each is not None]
+    known = [split_seed for split_seed in read if split_seed is not None]
     extra = replication.looks_after_the_last
     last = len(schedule.looks) - 1
     picked = replication.picked_runs

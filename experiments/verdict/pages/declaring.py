@@ -46,7 +46,7 @@ def declaration_context(parts: ExperimentParts, form: ReplicationForm) -> dict[s
     candidates = best_trials(experiment, arms, champion=champion.digest if champion else "")
     baselines = () if champion else best_of_each_arm(experiment, arms)
     chosen = candidates[0].id if candidates else 0
-    others = [each.id for each in baselines if each.id != chosen]
+    others = [baseline.id for baseline in baselines if baseline.id != chosen]
     typed = form.data if form.is_bound else {}
     looks = typed.get("looks", ", ".join(map(str, DEFAULT_LOOKS)))
     further = set(form.further)
@@ -78,8 +78,8 @@ def _planning_context(experiment: ExperimentRecord, typed: dict[str, Any]) -> di
     if planning is None:
         return {"planning": None, "takes": {}}
     takes = {
-        each.pairs: look_time(experiment, each.pairs, candidates=planning.candidates)
-        for each in planning.detectable
+        gain.pairs: look_time(experiment, gain.pairs, candidates=planning.candidates)
+        for gain in planning.detectable
     }
     return {"planning": planning, "takes": takes}
 
@@ -135,9 +135,9 @@ def declare(request: HttpRequest, parts: ExperimentParts, form: ReplicationForm)
     experiment = parts.experiment
     candidate = required(find_choosable(experiment, cleaned["candidate"]))
     further = [
-        required(find_choosable(experiment, each))
-        for each in dict.fromkeys(cleaned["further"])
-        if each != cleaned["candidate"]
+        required(find_choosable(experiment, trial))
+        for trial in dict.fromkeys(cleaned["further"])
+        if trial != cleaned["candidate"]
     ]
     baseline = None
     if cleaned["baseline"] and champion_of(experiment.project_id) is None:

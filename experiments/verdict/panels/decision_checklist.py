@@ -52,7 +52,7 @@ def _comparison_check(verdict: Mapping[str, Any]) -> Check:
     if not invalid:
         detail = "same code, data, evaluations and hardware class on both sides"
         return Check("Comparison", detail, passed=True)
-    detail = "; ".join(str(each.get("text")) for each in invalid)
+    detail = "; ".join(str(problem.get("text")) for problem in invalid)
     return Check("Comparison", detail, False, "seeds")
 
 
@@ -69,6 +69,6 @@ def _guards_check(guards: Sequence[GuardRow]) -> Check:
 
 def _findings_check(document: Mapping[str, Any]) -> Check:
     opened = document.get("open_findings") or ()
-    counts = counts_of(str(each.get("severity")) for each in opened)
+    counts = counts_of(str(finding.get("severity")) for finding in opened)
     detail = counts.summary or "none open"
     return Check("Findings of the search", detail, not counts.to_answer, "findings")

@@ -123,7 +123,7 @@ class EvidencePage:
 
     def _count(self, kind: str) -> int:
         found = self.verdict.get(kind) or ()
-        return len({trial for each in found for trial in each.get("repeat", ())})
+        return len({trial for finding in found for trial in finding.get("repeat", ())})
 
     @property
     def outcome(self) -> str:
@@ -309,9 +309,13 @@ def _sources(document: Mapping[str, Any], pairs: Sequence[PairRow], decided: boo
             deviation = score(float(finite.std(ddof=1)))
             rows.append(Row(f"seed and split together, {side}", deviation, f"{finite.size} pairs"))
     sources = document.get("sources_of_variance") or {}
-    for each in sources.get("measured", []):
+    for source in sources.get("measured", []):
         rows.append(
-            Row(f"{each['source']} alone", score(real(each["sd"])), each.get("measured_by", ""))
+            Row(
+                f"{source['source']} alone",
+                score(real(source["sd"])),
+                source.get("measured_by", ""),
+            )
         )
     for name in sources.get("not_measured", []):
         rows.append(Row(f"{name} alone", "not measured", purpose=PURPOSES.get(name, "")))
@@ -335,19 +339,19 @@ def _costs(document: Mapping[str, Any]) -> list[Row]:
 
 def _guards(document: Mapping[str, Any]) -> list[GuardRow]:
     rows = []
-    for each in document.get("guards") or []:
-        ours = each.get("candidate_mean", each.get("mean"))  # the latter before version 2
-        before, after = (number(real(value)) for value in (each.get("baseline_mean"), ours))
-        measured, runs = each.get("measured", 0), each.get("replicates", 0)
+    for guard in document.get("guards") or []:
+        ours = guard.get("candidate_mean", guard.get("mean"))  # the latter before version 2
+        before, after = (number(real(value)) for value in (guard.get("baseline_mean"), ours))
+        measured, runs = guard.get("measured", 0), guard.get("replicates", 0)
         notes = [] if measured == runs else [f"measured in {measured} of {runs} replicates"]
-        shown, level = real(each.get("shown")), real(each.get("level"))
+        shown, level = real(guard.get("shown")), real(guard.get("level"))
         if shown is not None and level is not None:
             notes.append(f"{number(100 * (1 - level))} % bound {number(shown)}")
-        status = each.get("status") or ("broken" if each["broken"] else "kept")
-        limit = f"{each['bound']} {number(real(each['limit']))}"
+        status = guard.get("status") or ("broken" if guard["broken"] else "kept")
+        limit = f"{guard['bound']} {number(real(guard['limit']))}"
         rows.append(
             GuardRow(
-                each["name"],
+                guard["name"],
                 f"{before or '?'} → {after or '?'}",
                 limit,
                 status,
@@ -359,8 +363,8 @@ def _guards(document: Mapping[str, Any]) -> list[GuardRow]:
 
 def _varied(document: Mapping[str, Any]) -> str:
     return ", ".join(
-        f"{each['name']} ({each['role']}: {each['values']})"
-        for each in document.get("varied") or []
+        f"{parameter['name']} ({parameter['role']}: {parameter['values']})"
+        for parameter in document.get("varied") or []
     )
 
 

@@ -69,7 +69,7 @@ class ReplicationForm(forms.Form):
 
     def _texts(self, name: str) -> list[str]:
         found = self.data.getlist(name) if hasattr(self.data, "getlist") else []
-        return [str(each) for each in found]
+        return [str(text) for text in found]
 
     def _guard(self, row: tuple[str, str, str]) -> Limit | None:
         metric, bound, text = row[0].strip(), row[1], row[2].strip()
@@ -78,7 +78,7 @@ class ReplicationForm(forms.Form):
         try:
             if not metric or len(metric) > 200:
                 raise ValueError
-            return Limit(metric, next(each for each in BOUNDS if each == bound), float(text))
+            return Limit(metric, next(known for known in BOUNDS if known == bound), float(text))
         except (ValueError, StopIteration):
             wrong = f"Guard {metric or '?'}: enter a metric and a finite number as its limit."
             self.add_error(None, wrong)

@@ -77,7 +77,7 @@ def broken_log(slug: str, problems: Iterable[str]) -> Conflict:
     return Conflict(
         f"The decision log of {slug} is not what was written: {found[0]}. Keep what is deployed, "
         "and let the operator run verdict decisions verify.",
-        [Problem("log", each) for each in found],
+        [Problem("log", problem) for problem in found],
     )
 
 
@@ -147,12 +147,12 @@ def cut_logs() -> list[str]:
         .annotate(Count("pk"))
         .order_by()
     )
-    heads = Decision.objects.filter(hash__in=[each.head.hash for each in noted.values()])
+    heads = Decision.objects.filter(hash__in=[log.head.hash for log in noted.values()])
     there = set(heads.values_list("project_id", "hash"))
     return [
-        f"{each.slug}: {_cut(each, counts.get(pk, 0))}"
-        for pk, each in noted.items()
-        if counts.get(pk, 0) < each.head.count or (pk, each.head.hash) not in there
+        f"{log.slug}: {_cut(log, counts.get(pk, 0))}"
+        for pk, log in noted.items()
+        if counts.get(pk, 0) < log.head.count or (pk, log.head.hash) not in there
     ]
 
 

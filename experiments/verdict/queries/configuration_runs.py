@@ -95,7 +95,9 @@ def repeated_tags(experiment: AnyExperiment) -> tuple[TaggedRuns, ...]:
             if name == name.strip() and value == value.strip()  # forms strip what they send
         )
     found = [TaggedRuns(tag, runs) for tag, runs in counted.items() if runs >= FEWEST_PAIRS]
-    return tuple(sorted(found, key=lambda each: (-each.runs, each.tag))[:MOST_CONFIGURATIONS])
+    return tuple(
+        sorted(found, key=lambda tagged: (-tagged.runs, tagged.tag))[:MOST_CONFIGURATIONS]
+    )
 
 
 def _parameters(configuration: Configuration) -> str:

@@ -81,7 +81,7 @@ def candidate_scores(evidence: Mapping[str, Any]) -> ScoreSummary:
     runs = (evidence.get("replicates") or {}).get("candidate") or []
     scores = [run.get("score") for run in runs if isinstance(run, dict)]
     finite = [float(score) for score in scores if isinstance(score, int | float)]
-    finite = [each for each in finite if math.isfinite(each)]
+    finite = [score for score in finite if math.isfinite(score)]
     return ScoreSummary(
         mean=statistics.fmean(finite) if finite else None,
         deviation=statistics.stdev(finite) if len(finite) > 1 else None,

@@ -96,7 +96,7 @@ class ReplicationState:
     @property
     def all_decided(self) -> bool:
         """Test whether every candidate declared together has been decided."""
-        return all(each.decision is not None for each in self.candidates)
+        return all(candidate.decision is not None for candidate in self.candidates)
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,8 +155,8 @@ def replication_state(experiment_id: int, candidate: int = 0) -> ReplicationStat
 
 
 def _candidate(place: int, row: Replication, arms: int) -> DeclaredCandidate:
-    made = [each for each in row.decisions.all() if each.choice != "continue"]
-    decided = max(made, key=lambda each: each.sequence, default=None)
+    made = [decision for decision in row.decisions.all() if decision.choice != "continue"]
+    decided = max(made, key=lambda decision: decision.sequence, default=None)
     trial = row.candidate_trial
     name = f"candidate {place}"
     if trial is not None:
@@ -173,8 +173,8 @@ def _candidate(place: int, row: Replication, arms: int) -> DeclaredCandidate:
 def _chosen(candidates: tuple[DeclaredCandidate, ...], wanted: int) -> int:
     if 1 <= wanted <= len(candidates):
         return wanted
-    undecided = (each.position for each in candidates if each.decision is None)
-    adopted = (each.position for each in candidates if each.choice == "adopt")
+    undecided = (candidate.position for candidate in candidates if candidate.decision is None)
+    adopted = (candidate.position for candidate in candidates if candidate.choice == "adopt")
     return next(undecided, None) or next(adopted, None) or 1
 
 

@@ -193,9 +193,9 @@ def _choose(replication: Replication, of_side: QuerySet[Trial], wanted: Wanted) 
         for trial in waiting
     ]
     if wanted.pair is not None:
-        found = [each for each in found if each.trial.pair == wanted.pair]
+        found = [replicate for replicate in found if replicate.trial.pair == wanted.pair]
     if found:
-        return next((each for each in found if each.fits(wanted)), found[0])
+        return next((replicate for replicate in found if replicate.fits(wanted)), found[0])
     upto = replication.pairs_queued
     if wanted.pair is not None and wanted.pair < upto:
         what = f"Replicate {wanted.pair + 1} of the {wanted.side} is taken"

@@ -139,9 +139,9 @@ def _distinct(
             ],
         )
     found = [_configuration_of(trial, experiment, "candidate") for trial in candidates]
-    if baseline.pk in {each.pk for each in found}:
+    if baseline.pk in {configuration.pk for configuration in found}:
         raise Conflict("The candidate and the baseline are the same configuration.")
-    if len({each.pk for each in found}) < len(found):
+    if len({configuration.pk for configuration in found}) < len(found):
         raise Conflict("Two of the candidates are the same configuration; choose each once.")
     return found
 
@@ -242,7 +242,9 @@ def check_none_open(experiment: Experiment) -> None:
     latest = experiment.replications.filter(purpose=Purpose.VERDICT, picked="").first()
     if latest is None:
         return
-    if any(not is_decided(each) for each in Replication.objects.group_of(latest.group)):
+    if any(
+        not is_decided(replication) for replication in Replication.objects.group_of(latest.group)
+    ):
         raise Conflict(
             "A replication of this experiment is open: decide it before declaring another, "
             "because declared looks must not be chosen after seeing seeds."
@@ -376,7 +378,7 @@ def _invalid_replicates(replication: AnyReplication) -> set[int]:
     verdict = judged(replication).verdict
     if verdict is None:
         return set()
-    return {trial for each in (*verdict.invalid, *verdict.cautions) for trial in each.repeat}
+    return {trial for remark in (*verdict.invalid, *verdict.cautions) for trial in remark.repeat}
 
 
 def open_test(*, access: Access, replication: AnyReplication) -> TestOpening:

@@ -108,7 +108,7 @@ def _trials(document: Mapping[str, Any]) -> int:
 def all_presets() -> tuple[Preset, ...]:
     """Every preset, lists first."""
     found = [_read(path) for path in sorted(FOLDER.glob("*.yaml"))]
-    return tuple(sorted(found, key=lambda each: each.by_budget))
+    return tuple(sorted(found, key=lambda preset: preset.by_budget))
 
 
 def find(name: object) -> Preset:
@@ -133,6 +133,6 @@ def _read(path: Path) -> Preset:
         lines=lines[1],
         space=data["hyperparameters"],
         usual=data.get("usual", {}),
-        bands=tuple(Band(each["trials"], tuple(each["tune"])) for each in data.get("bands", ())),
+        bands=tuple(Band(band["trials"], tuple(band["tune"])) for band in data.get("bands", ())),
         extra=data.get("extra", {}),
     )

@@ -78,7 +78,7 @@ def _check(source: str, headers: Sequence[str], options: ReadOptions) -> None:
             source, "line 1", f"{len(headers):,} columns; at most {MOST_COLUMNS:,} are read"
         )
     counts = Counter(headers)
-    twice = next((each for each, count in counts.items() if each and count > 1), None)
+    twice = next((header for header, count in counts.items() if header and count > 1), None)
     if twice is not None:
         raise UnreadableSource.at(source, "line 1", f"the column {twice:.100} stands twice")
     for name in (*options.parameters, *options.metrics):

@@ -114,7 +114,7 @@ class Events:
             self._take_hparams(value.metadata.plugin.content)
             return None
         if plugin == b"text" or (value.HasField("tensor") and value.tensor.string_val):
-            lines = [each.decode("utf-8", "replace") for each in value.tensor.string_val]
+            lines = [text.decode("utf-8", "replace") for text in value.tensor.string_val]
             self.texts[prefix + tag.removesuffix("/text_summary")] = "\n".join(lines)
             return None
         if plugin not in (b"", b"scalars") or value.histogram or value.image or value.audio:
@@ -132,12 +132,12 @@ class Events:
         except DecodeError:
             self.left_out.append("hyperparameters, which cannot be read")
             return
-        for each in found.start.hparams:
+        for hparam in found.start.hparams:
             kind = next(
-                (kind for kind in ("number", "text", "flag") if each.value.HasField(kind)), ""
+                (kind for kind in ("number", "text", "flag") if hparam.value.HasField(kind)), ""
             )
-            value = getattr(each.value, kind) if kind else None
-            name = each.key.decode("utf-8", "replace")
+            value = getattr(hparam.value, kind) if kind else None
+            name = hparam.key.decode("utf-8", "replace")
             self.parameters[name] = (
                 value.decode("utf-8", "replace") if isinstance(value, bytes) else _whole(value)
             )
@@ -172,7 +172,7 @@ class Events:
 
 def _cut(points: Points, step: int) -> int:
     """Drop points at this step and after it; how many those were."""
-    remaining = [at for at, each in enumerate(points.steps) if each < step]
+    remaining = [at for at, logged_step in enumerate(points.steps) if logged_step < step]
     dropped = len(points.steps) - len(remaining)
     if dropped:
         points.steps = [points.steps[at] for at in remaining]

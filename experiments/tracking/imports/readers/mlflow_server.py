@@ -131,7 +131,9 @@ def read_server(address: str) -> ForeignRuns:
     server = _Server(address)
     with _understood(server):
         found = _pages(server, "experiments/search", "experiments", {"max_results": 1000})
-        experiments = [(str(each["experiment_id"]), str(each["name"])) for each in found]
+        experiments = [
+            (str(experiment["experiment_id"]), str(experiment["name"])) for experiment in found
+        ]
     name = urlsplit(server.address).hostname or "mlflow"
     remarks = ["Files stay on the server: import its folder of artifacts to have them here."]
     return ForeignRuns(name, _runs(server, experiments), None, remarks)
@@ -212,9 +214,9 @@ def _curve(server: _Server, run_id: str, name: str) -> SeriesColumns:
     while True:
         answer = server.get("metrics/get-history", fields)
         with _understood(server):
-            for each in answer.get("metrics", ()):
-                value = value_of(float(each.get("value", 0.0)))
-                points.add(int(each.get("step", 0)), value, int(each.get("timestamp", 0)))
+            for point in answer.get("metrics", ()):
+                value = value_of(float(point.get("value", 0.0)))
+                points.add(int(point.get("step", 0)), value, int(point.get("timestamp", 0)))
         token = answer.get("next_page_token")
         if not token:
             return points.columns()

@@ -123,13 +123,13 @@ def _exports(parts: Sequence[Path], remarks: list[str]) -> list[_Export]:
             remarks.append(f"{path.name}: it cannot be read ({first})")
             continue
         names = table.group_by(["project_id", "run_id"]).aggregate([]).to_pylist()
-        for each in names:
-            key = (str(each["project_id"]), str(each["run_id"]))
+        for row in names:
+            key = (str(row["project_id"]), str(row["run_id"]))
             found.setdefault(key, _Export(key[1], key[0])).parts.append(path)
         parents = table.filter(pc.equal(table["attribute_path"], _PARENT)).to_pylist()
-        for each in parents:
-            key = (str(each["project_id"]), str(each["run_id"]))
-            found[key].parent = each["string_value"] or ""
+        for row in parents:
+            key = (str(row["project_id"]), str(row["run_id"]))
+            found[key].parent = row["string_value"] or ""
     return list(found.values())
 
 

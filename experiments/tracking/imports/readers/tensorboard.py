@@ -113,7 +113,7 @@ def _runs(runs: Sequence[_RunFolder], source: str, remarks: list[str]) -> Iterat
                 left_out.append(f"{path.name}: {error.strerror}")
         events.close()
         if events.empty:
-            remarks += [f"{folder.name}: {each}" for each in left_out]
+            remarks += [f"{folder.name}: {reason}" for reason in left_out]
             continue
         known.add(folder.name)
         yield _run(folder, source, events, known)
@@ -121,7 +121,11 @@ def _runs(runs: Sequence[_RunFolder], source: str, remarks: list[str]) -> Iterat
 
 def _run(folder: _RunFolder, source: str, events: Events, known: set[str]) -> ForeignRun:
     curves = events.curves()
-    around = [str(each) for each in PurePosixPath(folder.name).parents if folder.name != "."]
+    around = [
+        str(folder_name)
+        for folder_name in PurePosixPath(folder.name).parents
+        if folder.name != "."
+    ]
     return ForeignRun(
         key=folder.name,
         name=source if folder.name == "." else folder.name,
@@ -131,7 +135,7 @@ def _run(folder: _RunFolder, source: str, events: Events, known: set[str]) -> Fo
         curves=lambda: curves,
         started_at=moment(events.first_ms),
         finished_at=moment(events.last_ms),
-        parent=next((each for each in around if each in known), ""),
+        parent=next((folder_name for folder_name in around if folder_name in known), ""),
         stamp=stamp_of(path for path, _ in folder.files),
         left_out=events.left_out,
     )

@@ -275,7 +275,7 @@ def _update(values: dict[str, bytes], updates: Any) -> None:
 
 
 def _known(values: dict[str, bytes], name: str) -> list[str]:
-    return [each for each in values if each == name or each.startswith(f"{name}.")]
+    return [key for key in values if key == name or key.startswith(f"{name}.")]
 
 
 def _parsed(values: Mapping[str, bytes]) -> dict[str, object]:

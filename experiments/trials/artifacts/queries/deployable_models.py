@@ -80,7 +80,7 @@ def _first_model(trial_ids: Sequence[int]) -> DeployableModel | None:
     logged = LoggedModel.objects.filter(
         trial_id__in=trial_ids, status=READY, deleted_at__isnull=True
     ).order_by("step", "pk")
-    by_trial = {each.trial_id: each.key for each in logged}
+    by_trial = {model.trial_id: model.key for model in logged}
     described = Trial.objects.filter(pk__in=trial_ids, user_attributes__contains=MODELS_TAG)
     tags = dict(described.values_list("pk", "user_attributes"))
     for pk in trial_ids:

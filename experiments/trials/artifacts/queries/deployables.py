@@ -37,7 +37,7 @@ def score_of(decision: Decision) -> StatedScore | None:
     """The mean over the candidate's frozen replicates that have a score; None without any."""
     evidence = json.loads(decision.evidence or "{}")
     scores = [run.get("score") for run in _candidates(evidence)]
-    finite = [float(each) for each in scores if isinstance(each, int | float)]
+    finite = [float(score) for score in scores if isinstance(score, int | float)]
     if not finite:
         return None
     return StatedScore(sum(finite) / len(finite), len(finite), str(evidence.get("metric", "")))
@@ -52,10 +52,10 @@ def checkpoint_of(decision: Decision) -> Checkpoint | None:
         found = Checkpoint(**frozen)
         return found if path_of(found) else None
     trials = [run.get("trial") for run in _candidates(evidence)]
-    ids = [each for each in trials if isinstance(each, int)]
+    ids = [trial for trial in trials if isinstance(trial, int)]
     known = Trial.objects.filter(pk__in=ids, study__project_id=decision.project_id)
     return _first_with_one(
-        [each for each in ids if each in set(known.values_list("pk", flat=True))]
+        [trial_id for trial_id in ids if trial_id in set(known.values_list("pk", flat=True))]
     )
 
 
@@ -80,7 +80,7 @@ def checkpoints_of(replication: AnyReplication) -> list[tuple[int, Checkpoint]]:
     )
     rows = with_checkpoints.order_by("pair", "number").values_list("pk", "pair").distinct()
     found = [(1 + (pair or 0), _first_with_one([pk])) for pk, pair in rows]
-    return [(pair, each) for pair, each in found if each is not None]
+    return [(pair, checkpoint) for pair, checkpoint in found if checkpoint is not None]
 
 
 def trials_cited() -> frozenset[int]:
@@ -89,7 +89,7 @@ def trials_cited() -> frozenset[int]:
     frozen = (
         json.loads(text).get("checkpoint") for text in rows.values_list("evidence", flat=True)
     )
-    return frozenset(each["trial"] for each in frozen if isinstance(each, dict))
+    return frozenset(document["trial"] for document in frozen if isinstance(document, dict))
 
 
 def path_of(checkpoint: Checkpoint) -> str:

@@ -52,8 +52,8 @@ def keep_checkpoint(*, trial_id: int, attempt: int, file: NewFile, kind: str = C
             Artifact.objects.filter(trial_id=trial_id, kind=kind).order_by("attempt", "pk")
         )
         gone = _dropped(stored, maximize=_maximizes(trial_id))
-        Artifact.objects.filter(pk__in=[each.pk for each in gone]).delete()
-        transaction.on_commit(partial(remove_files, [each.path for each in gone]))
+        Artifact.objects.filter(pk__in=[checkpoint.pk for checkpoint in gone]).delete()
+        transaction.on_commit(partial(remove_files, [checkpoint.path for checkpoint in gone]))
 
 
 def keep_file(*, trial_id: int, attempt: int, file: NewFile, kind: str = OUTPUT) -> None:
@@ -136,11 +136,11 @@ def _record(kind: str, trial_id: int, attempt: int, file: NewFile) -> None:
 
 def _dropped(stored: list[Artifact], *, maximize: bool) -> list[Artifact]:
     """All but the last ones and the best ones (the first of equals)."""
-    keep = {each.pk for each in stored[-settings.CHECKPOINTS_KEEP_LAST :]}
-    scored = [each for each in stored if each.value is not None]
-    scored.sort(key=lambda each: each.value or 0.0, reverse=maximize)
-    keep |= {each.pk for each in scored[: settings.CHECKPOINTS_KEEP_BEST]}
-    return [each for each in stored if each.pk not in keep]
+    keep = {checkpoint.pk for checkpoint in stored[-settings.CHECKPOINTS_KEEP_LAST :]}
+    scored = [checkpoint for checkpoint in stored if checkpoint.value is not None]
+    scored.sort(key=lambda checkpoint: checkpoint.value or 0.0, reverse=maximize)
+    keep |= {checkpoint.pk for checkpoint in scored[: settings.CHECKPOINTS_KEEP_BEST]}
+    return [checkpoint for checkpoint in stored if checkpoint.pk not in keep]
 
 
 def _maximizes(trial_id: int) -> bool:

@@ -54,12 +54,12 @@ def find(*, older_than: dt.timedelta, now: dt.datetime) -> list[Orphan]:
             "the server they belong to?"
         )
     found = of_trials(folders, spared=trials_cited())
-    return [each for each in found if each.changed_at < now - older_than]
+    return [orphan for orphan in found if orphan.changed_at < now - older_than]
 
 
 def of_trials(trials: Iterable[int], *, spared: Collection[int] = ()) -> list[Orphan]:
     """Files in the folders of these trials that no record names; none of trials that run."""
-    return [each for part in _parts(trials) for each in _unrecorded(part, spared)]
+    return [orphan for part in _parts(trials) for orphan in _unrecorded(part, spared)]
 
 
 def remove(orphans: Iterable[Orphan]) -> None:
@@ -69,14 +69,14 @@ def remove(orphans: Iterable[Orphan]) -> None:
         StorageAway: when the store cannot be reached.
     """
     found = list(orphans)
-    storage().remove([each.path for each in found if not each.is_local])
-    remove_local([each.path for each in found if each.is_local])
-    remove_empty_folders({each.trial for each in found})
+    storage().remove([orphan.path for orphan in found if not orphan.is_local])
+    remove_local([orphan.path for orphan in found if orphan.is_local])
+    remove_empty_folders({orphan.trial for orphan in found})
 
 
 def remove_local_folder(trial: int) -> None:
     """Delete all that lies on this machine of a trial."""
-    remove_local([each.path for each in local_files(f"{TRIALS}/{trial}")])
+    remove_local([file.path for file in local_files(f"{TRIALS}/{trial}")])
     remove_empty_folders([trial])
 
 
@@ -90,7 +90,7 @@ def _unrecorded(trials: list[int], spared: Collection[int]) -> Iterator[Orphan]:
     # The files first: what is recorded while this looks is known by the time it asks.
     files = {trial: _stored(trial) for trial in trials}
     recorded = set(Artifact.objects.filter(trial__in=trials).values_list("path", flat=True))
-    everything = [each.path for found in files.values() for each in found]
+    everything = [file.path for found in files.values() for file in found]
     recorded |= set(Artifact.objects.filter(path__in=everything).values_list("path", flat=True))
     running = set(
         Trial.objects.filter(pk__in=trials, state=TrialState.RUNNING).values_list("pk", flat=True)
@@ -98,17 +98,17 @@ def _unrecorded(trials: list[int], spared: Collection[int]) -> Iterator[Orphan]:
     for trial, found in files.items():
         if trial not in running:
             if trial not in spared:
-                yield from (each for each in found if each.path not in recorded)
+                yield from (file for file in found if file.path not in recorded)
             if storage().is_remote:
                 yield from _local(trial)
 
 
 def _stored(trial: int) -> list[Orphan]:
-    return [_orphan(trial, each) for each in storage().files_in(f"{TRIALS}/{trial}")]
+    return [_orphan(trial, file) for file in storage().files_in(f"{TRIALS}/{trial}")]
 
 
 def _local(trial: int) -> list[Orphan]:
-    return [_orphan(trial, each, is_local=True) for each in local_files(f"{TRIALS}/{trial}")]
+    return [_orphan(trial, file, is_local=True) for file in local_files(f"{TRIALS}/{trial}")]
 
 
 def _orphan(trial: int, file: StoredFile, *, is_local: bool = False) -> Orphan:

@@ -91,13 +91,13 @@ def _row(
     practice: Iterable[Diagnosis],
 ) -> CheckRow:
     own = [row for row in of_experiment if row.rule in names]
-    checked = [each for each in practice if each.rule in names]
+    checked = [finding for finding in practice if finding.rule in names]
     warned = [row.title for row in own if row.is_warning]
     noticed = [row.title for row in own if row.is_open and not row.is_warning]
-    noticed += [each.title for each in checked if each.fired]
+    noticed += [finding.title for finding in checked if finding.fired]
     dismissed = [row.title for row in own if row.status == "fired" and row.is_dismissed]
     passed = [row.title for row in own if row.status == "passed"]
-    passed += [each.title for each in checked if not each.fired]
+    passed += [finding.title for finding in checked if not finding.fired]
     waiting = [row.detail for row in own if row.status == "not_checkable"]
     if warned:
         return CheckRow(question, CheckState.WARNED, (*warned, *noticed))

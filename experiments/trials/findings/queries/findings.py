@@ -198,8 +198,8 @@ def _of_trials(experiment: AnyExperiment, arms: int, named: int) -> dict[str, Fi
         .order_by("rule", "place")
     )
     groups: dict[str, list[FindingRow]] = {}
-    for each in rows:
-        groups.setdefault(each.rule, []).append(_row(each, arms))
+    for row in rows:
+        groups.setdefault(row.rule, []).append(_row(row, arms))
     most = max([experiment.trial_count, *counts.values()])
     return {rule: _group(group, counts[rule], most) for rule, group in groups.items()}
 
@@ -277,8 +277,8 @@ def fired_by_trial(trial_ids: Sequence[int]) -> dict[int, tuple[tuple[str, str],
         if trial_id is not None:
             found[trial_id] = (*found.get(trial_id, ()), (rule.replace("_", " "), severity))
     return {
-        trial: tuple(sorted(each, key=lambda named: _GRAVITY.get(named[1], 3)))
-        for trial, each in found.items()
+        trial: tuple(sorted(fired, key=lambda named: _GRAVITY.get(named[1], 3)))
+        for trial, fired in found.items()
     }
 
 

@@ -71,7 +71,7 @@ def record(
 def _keeping(
     experiment_id: int, trial_id: int | None, diagnoses: Iterable[Diagnosis]
 ) -> list[Statement]:
-    found = {(each.rule, each.subject[:260]): each for each in diagnoses}
+    found = {(diagnosis.rule, diagnosis.subject[:260]): diagnosis for diagnosis in diagnoses}
     if not found:
         return []
     keys = sorted(found)
@@ -102,19 +102,19 @@ def _keeping(
     ]
 
 
-def _as_row(each: Diagnosis) -> tuple[object, ...]:
+def _as_row(diagnosis: Diagnosis) -> tuple[object, ...]:
     """The columns of `_SAID`."""
     return (
-        each.version,
-        each.status,
-        each.severity,
-        each.title[:600],
-        each.detail,
-        each.meaning,
-        each.advice,
-        each.section[:200],
-        each.action,
-        json.dumps(dict(each.evidence), allow_nan=False),
+        diagnosis.version,
+        diagnosis.status,
+        diagnosis.severity,
+        diagnosis.title[:600],
+        diagnosis.detail,
+        diagnosis.meaning,
+        diagnosis.advice,
+        diagnosis.section[:200],
+        diagnosis.action,
+        json.dumps(dict(diagnosis.evidence), allow_nan=False),
     )
 
 

@@ -61,7 +61,9 @@ def measurements(project_id: int, number: int | None = None) -> list[Measurement
     probes = BatchSizeProbe.objects.filter(project_id=project_id)
     if number is not None:
         probes = probes.filter(pk=number)
-    return [_measurement(each) for each in probes.select_related("experiment", "asked_by")[:MOST]]
+    return [
+        _measurement(probe) for probe in probes.select_related("experiment", "asked_by")[:MOST]
+    ]
 
 
 def measurable(project_id: int) -> list[str]:
@@ -71,27 +73,27 @@ def measurable(project_id: int) -> list[str]:
     return list(rows.order_by("-active_at").values_list("name", flat=True)[:MOST])
 
 
-def _measurement(each: BatchSizeProbe) -> Measurement:
-    rows = json.loads(each.rows)
-    options = json.loads(each.options)
+def _measurement(probe: BatchSizeProbe) -> Measurement:
+    rows = json.loads(probe.rows)
+    options = json.loads(probe.options)
     measuring = 2 * rows[-1]["batch"] if rows else options.get("first")
     return Measurement(
-        id=each.pk,
-        state=each.state,
-        experiment=each.experiment.name if each.experiment else "",
-        asked_by=each.asked_by.get_username() if each.asked_by else "",
-        queue=each.queue,
-        objective=each.objective,
+        id=probe.pk,
+        state=probe.state,
+        experiment=probe.experiment.name if probe.experiment else "",
+        asked_by=probe.asked_by.get_username() if probe.asked_by else "",
+        queue=probe.queue,
+        objective=probe.objective,
         parameter=options.get("parameter", ""),
-        parameters=json.loads(each.parameters),
-        device=each.device,
-        host=each.host,
-        at=each.created_at,
-        finished_at=each.finished_at,
-        answer=each.ended,
+        parameters=json.loads(probe.parameters),
+        device=probe.device,
+        host=probe.host,
+        at=probe.created_at,
+        finished_at=probe.finished_at,
+        answer=probe.ended,
         rows=tuple(_row(row) for row in rows),
-        measuring=measuring if each.state == "running" else None,
-        is_to_end=each.is_to_end,
+        measuring=measuring if probe.state == "running" else None,
+        is_to_end=probe.is_to_end,
     )
 
 

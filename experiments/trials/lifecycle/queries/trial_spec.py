@@ -183,7 +183,7 @@ def read(trial_id: int) -> TrialSpec:
         search_seed=row.search_seed or 0,
         runs=_code_and_data(row, arm, configuration) if replicate else arm.runs,
         arms_differ_in_data=asked.arms_differ_in_data,
-        dimensions=max(len(each.searched) for each in asked.arms),
+        dimensions=max(len(other.searched) for other in asked.arms),
         earlier_trials=ids_in(row.study_attributes) if searches else (),
         experiment_code=row.experiment_code,
         lacks_code=replicate and not (configuration or {}).get("code"),

@@ -85,9 +85,13 @@ def changes(
     with connection.cursor() as cursor:
         cursor.execute(" UNION ALL ".join(parts), [study_id, study_id, known])
         found = cursor.fetchall()
-    if not any(each[0] is None for each in found):
+    if not any(columns[0] is None for columns in found):
         raise NotFound(f"There is no study with id {study_id}.")
-    trials = [FoundTrial(from_columns(each[:-1]), bool(each[-1])) for each in found if each[0]]
+    trials = [
+        FoundTrial(from_columns(columns[:-1]), bool(columns[-1]))
+        for columns in found
+        if columns[0]
+    ]
     trials.sort(key=_number)
     return trials
 
@@ -149,7 +153,7 @@ def silent(study_id: int, *, longer_than: dt.timedelta) -> list[int]:
 
 
 def _listed(ids: Collection[int]) -> str:
-    return ", ".join(str(int(each)) for each in ids)
+    return ", ".join(str(int(trial_id)) for trial_id in ids)
 
 
 def _number(found: FoundTrial) -> int:

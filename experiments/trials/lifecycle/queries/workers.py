@@ -101,7 +101,7 @@ def list_workers(user: User) -> tuple[WorkerRow, ...]:
     running = _running(user)
     found = [_worker(row, now, tuple(running.get(row.pk, ()))) for row in rows]
     order = (ALIVE, SILENT, STOPPED)
-    return tuple(sorted(found, key=lambda each: (order.index(each.state), each.name)))
+    return tuple(sorted(found, key=lambda worker: (order.index(worker.state), worker.name)))
 
 
 def _worker(row: Worker, now: datetime, running: tuple[RunningTrial, ...]) -> WorkerRow:
@@ -172,8 +172,10 @@ def list_queues() -> tuple[QueueRow, ...]:
 
 
 def _queue(name: str, entry: _Waiting, slots: int) -> QueueRow:
-    left = [each for each in entry.left if each is not None]
-    whole = TimeLeft(sum(each.low for each in left), sum(each.high for each in left))
+    left = [estimate for estimate in entry.left if estimate is not None]
+    whole = TimeLeft(
+        sum(estimate.low for estimate in left), sum(estimate.high for estimate in left)
+    )
     return QueueRow(
         name=name,
         depth=entry.depth,

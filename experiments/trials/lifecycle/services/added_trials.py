@@ -54,11 +54,15 @@ def try_configuration(
     """
     access.require(Role.EDITOR, experiment)
     file = experiment_file.stored(experiment.document)
-    arms = [each for each in first_arms(file.space, parameters) if arm in (None, each.index)]
+    arms = [
+        candidate
+        for candidate in first_arms(file.space, parameters)
+        if arm in (None, candidate.index)
+    ]
     _check(file, arms, parameters)
     with transaction.atomic():
         locked = Experiment.objects.select_for_update().get(pk=experiment.pk)
-        made = [_add(locked, each, parameters) for each in arms]
+        made = [_add(locked, candidate, parameters) for candidate in arms]
         _more_budget(locked, len(made))
         dispatch.wake(locked.queue, min(locked.parallel, len(made)))
     return made
@@ -70,18 +74,21 @@ def _check(file: ExperimentFile, arms: list[Arm], parameters: Mapping[str, Any])
         for name in parameters
         if name not in file.space
     ]
-    for each in file.space.hyperparameters:
-        if each.name not in parameters:
+    for hyperparameter in file.space.hyperparameters:
+        if hyperparameter.name not in parameters:
             continue
-        value = parameters[each.name]
-        if isinstance(each.domain, Fixed):
-            problems.append(Problem(each.name, "is fixed; leave it out"))
-        elif reason := refusal(searched_domain(each), value):
-            problems.append(Problem(each.name, f"{value!r} {reason}"))
+        value = parameters[hyperparameter.name]
+        if isinstance(hyperparameter.domain, Fixed):
+            problems.append(Problem(hyperparameter.name, "is fixed; leave it out"))
+        elif reason := refusal(searched_domain(hyperparameter), value):
+            problems.append(Problem(hyperparameter.name, f"{value!r} {reason}"))
     if not arms and not problems:
         problems.append(Problem("arm", "there is no such arm, or the values contradict it"))
     for missing in dict.fromkeys(
-        each.name for arm in arms for each in arm.searched if each.name not in parameters
+        hyperparameter.name
+        for arm in arms
+        for hyperparameter in arm.searched
+        if hyperparameter.name not in parameters
     ):
         problems.append(Problem(missing, "is missing"))
     if problems:
@@ -100,8 +107,11 @@ def _add(experiment: AnyExperiment, arm: Arm, parameters: Mapping[str, Any]) -> 
         state=TrialState.WAITING,
         origin=Origin.MANUAL,
         parameters={
-            each.name: (parameters[each.name], searched_domain(each).distribution())
-            for each in arm.searched
+            hyperparameter.name: (
+                parameters[hyperparameter.name],
+                searched_domain(hyperparameter).distribution(),
+            )
+            for hyperparameter in arm.searched
         },
         split_seed=experiment.split_seed,
         search_seed=experiment.seed,

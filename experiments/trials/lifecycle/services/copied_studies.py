@@ -115,7 +115,7 @@ def _changed(study: Study, trials: Sequence[TrialFields]) -> list[int]:
     changed = []
     for row in rows:
         fields = trials[row.number]
-        reports = {each.step: each.value for each in row.open_reports.all()}
+        reports = {report.step: report.value for report in row.open_reports.all()}
         given = {step: None if v != v else v for step, v in (fields.get("reports") or {}).items()}
         here = (row.state, row.values, row.parameters)
         if here != outcome_of(fields) or reports != given:

@@ -164,11 +164,11 @@ def _begin(
     warned = set(_at_edges(locked).exclude(severity="notice").values_list("subject", flat=True))
     edges = [
         replace(
-            each,
-            points=_on_steps(file.space[each.hyperparameter], each),
-            warned=each.subject in warned,
+            edge,
+            points=_on_steps(file.space[edge.hyperparameter], edge),
+            warned=edge.subject in warned,
         )
-        for each in edges
+        for edge in edges
     ]
     probe = EdgeProbe.objects.create(
         experiment=locked,
@@ -209,7 +209,7 @@ def _on_steps(hyperparameter: Hyperparameter, probe: ProbedEdge) -> tuple[float,
 
 
 def _stored(edges: Iterable[ProbedEdge]) -> str:
-    return json.dumps([asdict(each) for each in edges])
+    return json.dumps([asdict(edge) for edge in edges])
 
 
 def _queue(

@@ -131,8 +131,11 @@ def _add_study(experiment: Experiment, file: ExperimentFile, arm: Arm) -> None:
             state=TrialState.WAITING,
             origin=Origin.FIRST,
             parameters={
-                each.name: (first[each.name], searched_domain(each).distribution())
-                for each in arm.searched
+                hyperparameter.name: (
+                    first[hyperparameter.name],
+                    searched_domain(hyperparameter).distribution(),
+                )
+                for hyperparameter in arm.searched
             },
             train_seed=first_seed(file.seed, index),
             split_seed=file.split_seed,

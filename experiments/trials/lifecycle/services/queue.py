@@ -133,8 +133,8 @@ def _beginning(
     """`columns`: before and after of those that change, compared and set."""
     changes = "".join(f", {name} = %s" for name in columns)
     unchanged = "".join(f" AND t.{name} = %s" for name in columns)
-    before = [each[0] for each in columns.values()]
-    after = [each[1] for each in columns.values()]
+    before = [change[0] for change in columns.values()]
+    after = [change[1] for change in columns.values()]
     text = _BEGIN.format(
         held="t.configuration_id, " if is_replicate else "",
         changes=changes,

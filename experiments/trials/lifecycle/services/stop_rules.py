@@ -89,17 +89,17 @@ def first_failures(experiment: AnyExperiment) -> list[Trial]:
         finished.exclude(failure_kind=FailureKind.CANCELLED).order_by("finished_at", "pk")[:count]
     )
     if len(first) < count or any(
-        each.state != TrialState.FAILED or each.failure_kind not in _ACCIDENTS for each in first
+        trial.state != TrialState.FAILED or trial.failure_kind not in _ACCIDENTS for trial in first
     ):
         return []
-    if len({cause_of(each.failure_reason) for each in first}) > 1:
+    if len({cause_of(trial.failure_reason) for trial in first}) > 1:
         return []
     return [] if _some_trains_on(experiment, first) else first
 
 
 def _some_trains_on(experiment: AnyExperiment, failed: list[Trial]) -> bool:
     """Test whether a trial of the search got beyond those that failed."""
-    steps = [each.latest_step for each in failed if each.latest_step is not None]
+    steps = [trial.latest_step for trial in failed if trial.latest_step is not None]
     beyond = Q(latest_step__gt=max(steps)) if steps else Q(latest_value__isnull=False)
     return (
         _search_trials(experiment.pk)

@@ -93,7 +93,7 @@ def create(
             value = columns["value"]
             count_finished(cursor, study_id=study_id, trial_id=made.id, state=state, value=value)
         else:
-            cursor.executemany(_REPORT, [(made.id, *each) for each in _storable(reports)])
+            cursor.executemany(_REPORT, [(made.id, *report) for report in _storable(reports)])
     return made.id, made.number
 
 
@@ -154,10 +154,10 @@ def _insert_batch(
     )
     ids = dict(cursor.fetchall())
     open_reports = [
-        (ids[first + index], *each)
+        (ids[first + index], *report)
         for index, fields in enumerate(trials)
         if fields["state"] not in FINISHED
-        for each in _storable(fields.get("reports") or {})
+        for report in _storable(fields.get("reports") or {})
     ]
     if open_reports:
         cursor.executemany(_REPORT, open_reports)
@@ -182,7 +182,7 @@ def replace_unfinished(*, study_id: int, number: int, fields: TrialFields) -> bo
         cursor.execute("DELETE FROM experiments_report WHERE trial_id = %s", found[0])
         if fields["state"] not in FINISHED:
             reports = _storable(fields.get("reports") or {})
-            cursor.executemany(_REPORT, [(found[0][0], *each) for each in reports])
+            cursor.executemany(_REPORT, [(found[0][0], *report) for report in reports])
     return True
 
 

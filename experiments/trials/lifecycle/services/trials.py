@@ -234,8 +234,8 @@ def _update(
 ) -> bool:
     set_to = ", ".join(f"{column} = %s" for column in changes)
     unchanged = "".join(f" AND t.{column} = %s" for column in changes)
-    before = [each for each, _ in changes.values()]
-    after = [each for _, each in changes.values()]
+    before = [value for value, _ in changes.values()]
+    after = [value for _, value in changes.values()]
     text = (
         f"UPDATE experiments_trial AS t SET {set_to} "
         f"WHERE t.id = %s AND {may_write(attempt)}{unchanged}"

@@ -127,7 +127,7 @@ def named_trials(trials: Sequence[AnyTrial], arms: int) -> list[CurveTrial]:
 def chosen_trials(experiment_id: int, arms: int, ids: Sequence[int]) -> list[CurveTrial]:
     """The search trials among these ids, in their given order."""
     rows = search_trials(experiment_id).select_related("study").defer(*HEAVY).in_bulk(list(ids))
-    return [_trial(rows[each], arms) for each in ids if each in rows]
+    return [_trial(rows[trial_id], arms) for trial_id in ids if trial_id in rows]
 
 
 def _trial(trial: AnyTrial, arms: int) -> CurveTrial:
@@ -181,7 +181,7 @@ def earlier_attempts(
     if trial.attempt < 2:
         return {}
     found = series.earlier_attempts(trial.id, names={*names, *EPOCHS}, declared=declared)
-    return {attempt: _drawn(each, trial.started_ms) for attempt, each in found.items()}
+    return {attempt: _drawn(columns, trial.started_ms) for attempt, columns in found.items()}
 
 
 def mean_curves(
@@ -216,7 +216,7 @@ def news(
         if trial.id in seen and seen[trial.id][2] == trial.finished
     }
     found = _read(trials, cursors, declared)
-    return [each for each in found if each.series or each.trial.id not in seen]
+    return [curve for curve in found if curve.series or curve.trial.id not in seen]
 
 
 def _read(
@@ -248,11 +248,12 @@ def _read(
 def _drawn(
     columns: Mapping[str, SeriesColumns], started_ms: int | None, points: int = MOST_POINTS
 ) -> dict[str, DrawnSeries]:
-    firsts = [int(each.times_ms[0]) for each in columns.values() if len(each.steps)]
+    firsts = [int(column.times_ms[0]) for column in columns.values() if len(column.steps)]
     start = min(firsts, default=0) if started_ms is None else started_ms
     epochs = next((columns[name] for name in EPOCHS if name in columns), None)
     return {
-        name: _with_epochs(thinned(each, start, points), epochs) for name, each in columns.items()
+        name: _with_epochs(thinned(column, start, points), epochs)
+        for name, column in columns.items()
     }
 
 

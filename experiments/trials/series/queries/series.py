@@ -134,7 +134,11 @@ def resumed_at(trial_id: int) -> list[float]:
     """The first steps of the trial's own curve that were made after it was taken up again."""
     text = Trial.objects.values_list("resumed", flat=True).get(pk=trial_id)
     found = resumptions(text).values()
-    return [each.step + 1 for each in found if each.step is not None and not each.suffix]
+    return [
+        checkpoint.step + 1
+        for checkpoint in found
+        if checkpoint.step is not None and not checkpoint.suffix
+    ]
 
 
 def columns_of(

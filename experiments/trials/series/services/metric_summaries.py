@@ -91,9 +91,9 @@ def summary_statements(
     best = _best_step(columns.get(official_metric), direction)
     rows = [
         value
-        for name, each in columns.items()
-        if len(each.steps) and len(name) <= LONGEST_NAME
-        for value in (trial_id, name, *_summary(each, best))
+        for name, column in columns.items()
+        if len(column.steps) and len(name) <= LONGEST_NAME
+        for value in (trial_id, name, *_summary(column, best))
     ]
     if not rows:
         return []
@@ -129,20 +129,20 @@ def _best_step(official: SeriesColumns | None, direction: str) -> float | None:
     return float(official.steps[finite[at]])
 
 
-def _summary(each: SeriesColumns, best: float | None) -> tuple[Any, ...]:
-    order = np.lexsort((np.nan_to_num(each.values), each.times_ms, each.steps))
+def _summary(column: SeriesColumns, best: float | None) -> tuple[Any, ...]:
+    order = np.lexsort((np.nan_to_num(column.values), column.times_ms, column.steps))
     last = int(order[-1])
-    value = float(each.values[last])
-    solid = each.values[np.isfinite(each.values)]
+    value = float(column.values[last])
+    solid = column.values[np.isfinite(column.values)]
     at_best: float | None = None
     if best is not None:
-        until = order[each.steps[order] <= best]
-        if len(until) and math.isfinite(each.values[until[-1]]):
-            at_best = float(each.values[until[-1]])
+        until = order[column.steps[order] <= best]
+        if len(until) and math.isfinite(column.values[until[-1]]):
+            at_best = float(column.values[until[-1]])
     return (
         None if math.isnan(value) else value,
-        math.floor(each.steps[last]),
-        int(each.times_ms[last]),
+        math.floor(column.steps[last]),
+        int(column.times_ms[last]),
         float(solid.min()) if len(solid) else None,
         float(solid.max()) if len(solid) else None,
         at_best,

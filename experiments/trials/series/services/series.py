@@ -127,10 +127,10 @@ def append_all(batches: Sequence[Batch], *, heard_at: dt.datetime | None = None)
         locked = _lock({batch.trial_id for batch in batches})
         done = [_append(batch, locked.get(batch.trial_id)) for batch in batches]
         newest: dict[int, Batch | None] = {}
-        for batch, each in zip(batches, done, strict=True):
-            if each.stored and each.alive and batch.latest_step is not None:
+        for batch, outcome in zip(batches, done, strict=True):
+            if outcome.stored and outcome.alive and batch.latest_step is not None:
                 newest[batch.trial_id] = batch
-            elif each.alive and _is_news(heard_at, locked[batch.trial_id]):
+            elif outcome.alive and _is_news(heard_at, locked[batch.trial_id]):
                 newest.setdefault(batch.trial_id, None)
         for trial_id, latest in newest.items():
             _show_latest(trial_id, latest, heard_at)

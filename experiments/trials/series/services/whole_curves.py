@@ -38,14 +38,14 @@ def write(
     LatestMetric.objects.filter(trial_id=trial_id).delete()
     rows: list[SeriesBatch] = []
     for number, part in enumerate(_parts(columns), start=start):
-        steps = np.concatenate([each.steps for each in part.values()])
+        steps = np.concatenate([column.steps for column in part.values()])
         rows.append(
             SeriesBatch(
                 trial_id=trial_id,
                 attempt=attempt,
                 batch=number,
                 joined=1 if rows else number + 1,
-                points=sum(len(each.values) for each in part.values()),
+                points=sum(len(column.values) for column in part.values()),
                 first_step=math.floor(steps.min()),
                 last_step=math.ceil(steps.max()),
                 payload=encode_columns(part),
@@ -70,9 +70,9 @@ def _parts(columns: Mapping[str, SeriesColumns]) -> Iterator[dict[str, SeriesCol
     """Columns in parts of `ROW_POINTS` points and `_MOST_NAMES` names at most."""
     part: dict[str, SeriesColumns] = {}
     points = 0
-    for name, each in columns.items():
-        for start in range(0, len(each.steps), ROW_POINTS):
-            piece = _slice(each, start)
+    for name, column in columns.items():
+        for start in range(0, len(column.steps), ROW_POINTS):
+            piece = _slice(column, start)
             full = points + len(piece.steps) > ROW_POINTS or len(part) >= _MOST_NAMES
             if part and (full or name in part):
                 yield part

@@ -155,7 +155,7 @@ def compared_runs(named: NamedRuns) -> list[ComparedRun]:
     environments = Environment.objects.in_bulk(
         sorted({row["environment_id"] for row in rows.values()} - {None})
     )
-    places = {pk: json.loads(each.document) for pk, each in environments.items()}
+    places = {pk: json.loads(document.document) for pk, document in environments.items()}
     experiments = sorted({row["study__experiment_id"] for row in rows.values()} - {None})
     arms = count_arms_of(experiments)
     data: dict[int, list[str]] = {}
@@ -242,7 +242,7 @@ def _run(
         },
         document=document,
         code=recorded_code(environment),
-        environment={name: each for name, each in environment.items() if name != "code"},
+        environment={name: value for name, value in environment.items() if name != "code"},
         facts={
             "data": data or ", ".join(map(str, document.get("data", {}).values())),
             "note": str(attributes.get(NOTE, "")),

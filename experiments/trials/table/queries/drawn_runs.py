@@ -76,7 +76,7 @@ def _of_ticks(scope: RunScope, state: RunsState) -> DrawnRuns:
         return DrawnRuns(curve_trials(scope, ordered), "")
     step = -(-len(ordered) // MOST_OF_BAND)
     some = ordered[::step]
-    trials = [replace(each, side=BAND) for each in curve_trials(scope, some)]
+    trials = [replace(trial, side=BAND) for trial in curve_trials(scope, some)]
     words = (
         f"More than {MOST_CURVES} runs are drawn as mean and band of one standard deviation: "
         f"{len(trials):,} of {total:,} ticked runs"
@@ -93,7 +93,7 @@ def _of_groups(scope: RunScope, state: RunsState, columns: Sequence[Column]) -> 
             matching(scope, state).filter(condition_of(group.condition), _LOGGED).order_by("-pk")
         )
         keys = list(rows.order_by("-pk").values_list("pk", flat=True)[:MOST_OF_GROUP])
-        found += [replace(each, side=group.name) for each in curve_trials(scope, keys)]
+        found += [replace(trial, side=group.name) for trial in curve_trials(scope, keys)]
     words = "Mean of each group with a band of one standard deviation"
     if page.total > len(groups):
         words += f"; the first {len(groups)} of {page.total:,} groups"

@@ -122,7 +122,7 @@ def in_tables(condition: Condition, maximized: Callable[[str], bool]) -> Conditi
     by whether the metric is maximised, and parameters and tags compare with numbers.
     """
     if isinstance(condition, Joined):
-        parts = tuple(in_tables(each, maximized) for each in condition.parts)
+        parts = tuple(in_tables(part, maximized) for part in condition.parts)
         return Joined(condition.word, parts)
     field = condition.field
     if field.entity in _QUANTITIES and isinstance(condition.value, float):
@@ -354,7 +354,7 @@ def compare_run_id(column: str, compared: Comparison) -> Q:
     """A condition on a run's id: =, !=, IN or NOT IN."""
     if compared.operator not in ("=", "!=", "IN", "NOT IN"):
         raise _wrong(compared, "one of = != IN, NOT IN")
-    keys = [each for text in _texts(compared) if (each := run_id_of(text))]
+    keys = [run_id for text in _texts(compared) if (run_id := run_id_of(text))]
     found = Q(**{f"{column}__in": keys})
     return found if compared.operator in ("=", "IN") else ~found
 

@@ -182,7 +182,7 @@ def searched_in(study_id: int) -> list[Hyperparameter]:
         for name, distribution in encoding.decode_distributions(text).items():
             if distribution not in found.setdefault(name, []):
                 found[name].append(distribution)
-    domains = {name: _together(each) for name, each in found.items()}
+    domains = {name: _together(distributions) for name, distributions in found.items()}
     return [
         Hyperparameter(name, "nuisance", domain)
         for name, domain in domains.items()
@@ -191,14 +191,14 @@ def searched_in(study_id: int) -> list[Hyperparameter]:
 
 
 def _together(distributions: Sequence[BaseDistribution]) -> Range | Choices:
-    domains = [domain_of(each) for each in distributions]
-    ranges = [each for each in domains if isinstance(each, Range)]
+    domains = [domain_of(distribution) for distribution in distributions]
+    ranges = [candidate for candidate in domains if isinstance(candidate, Range)]
     if len(ranges) == len(domains):
         if len(ranges) == 1:
             return ranges[0]
-        low, high = min(each.low for each in ranges), max(each.high for each in ranges)
-        whole = all(each.integer for each in ranges)
-        return Range(low, high, all(each.log for each in ranges), None, integer=whole)
+        low, high = min(limits.low for limits in ranges), max(limits.high for limits in ranges)
+        whole = all(limits.integer for limits in ranges)
+        return Range(low, high, all(limits.log for limits in ranges), None, integer=whole)
     values: list[Any] = []
     for domain in domains:
         among = (

@@ -55,7 +55,7 @@ def line_of(experiment: AnyExperiment, trial: AnyTrial | None) -> str:
 def _resumed(text: str) -> list[str]:
     """Places at which the run was resumed, in the order of its attempts: `12`, `12[fold=2]`."""
     found = resumptions(text)
-    return [f"{found[each].step or 0}{found[each].suffix}" for each in sorted(found)]
+    return [f"{found[attempt].step or 0}{found[attempt].suffix}" for attempt in sorted(found)]
 
 
 def _what_runs(
@@ -72,7 +72,7 @@ def _what_runs(
                 packages=(PackageCode(top, commit=commit if top == "workers" else ""),)
             )
         return {"objective": objective, "code": code, "diff": _diff(trial)}
-    template = next((each for each in commands.listed() if each.name == name), None)
+    template = next((command for command in commands.listed() if command.name == name), None)
     if template is None:
         return None
     program = PackageCode(name, commit=commit, remote=template.address)
@@ -180,7 +180,7 @@ def reproduce_line(
         "budget": None if budget is None else repr(budget),
         "early-stopping": _json(early_stopping),
         "threads": threads if threads != 1 else None,
-        "packages": ",".join(each.name for each in code.packages) if code.digest else None,
+        "packages": ",".join(package.name for package in code.packages) if code.digest else None,
         "code": code.digest or None,
         "data": _json(data),
         "resumed": ",".join(resumed) or None,
@@ -209,11 +209,11 @@ def _preparation(code: ObjectiveCode, diff: str, python: str) -> list[str]:
         commands.append(f"git apply {shlex.quote(diff)}")
     if _is_verdicts(code):
         commands.append("make setup")
-    for each in code.packages:
-        if each.distribution:
+    for package in code.packages:
+        if package.distribution:
             commands.append(
                 f"{python} -m pip install --quiet --no-deps --target {_INSTALLED} "
-                f"{shlex.quote(_requirement(each))}"
+                f"{shlex.quote(_requirement(package))}"
             )
     return commands
 
@@ -230,9 +230,10 @@ def _folders(code: ObjectiveCode) -> str:
     """Folders that packages are imported from, relative to the clone."""
     own = code.packages[0].commit if code.packages else ""
     found = [
-        _INSTALLED if each.distribution else each.folder
-        for each in code.packages
-        if each.distribution or each.commit == own  # of another repository nobody knows where
+        _INSTALLED if package.distribution else package.folder
+        for package in code.packages
+        if package.distribution
+        or package.commit == own  # of another repository nobody knows where
     ]
     return ":".join(dict.fromkeys(folder for folder in found if folder))
 

@@ -57,7 +57,7 @@ def facets(scope: RunScope, state: RunsState) -> list[Facet]:
         ]),
         *_tags(state, rows),
     ]  # fmt: skip
-    return [each for each in found if each.values]
+    return [facet for facet in found if facet.values]
 
 
 def _studies(scope: RunScope, state: RunsState, rows: QuerySet[Trial]) -> Facet:
@@ -67,7 +67,7 @@ def _studies(scope: RunScope, state: RunsState, rows: QuerySet[Trial]) -> Facet:
         "pk", "experiment_id", "arm_index", "arm"
     )
     if scope.single:
-        ordered = sorted(studies, key=lambda each: each[2])
+        ordered = sorted(studies, key=lambda study: study[2])
         arms = [
             (arm_letter(index), f"{arm_letter(index)}: {arm_label(arm)}", counted[pk])
             for pk, _, index, arm in ordered
@@ -107,15 +107,15 @@ def _tags(state: RunsState, rows: QuerySet[Trial]) -> list[Facet]:
     by_name: dict[str, list[tuple[str, int]]] = {}
     for (name, value), count in counted.most_common():
         by_name.setdefault(name, []).append((value, count))
-    labels = [(name, each[0][1]) for name, each in by_name.items() if _is_label(each)]
+    labels = [(name, values[0][1]) for name, values in by_name.items() if _is_label(values)]
     found = [_labels(state, labels)] if labels else []
     return (
         found
         + [
-            _facet(state, name, Field("tag", name), [(v, v, count) for v, count in each])
-            for name, each in by_name.items()
+            _facet(state, name, Field("tag", name), [(v, v, count) for v, count in values])
+            for name, values in by_name.items()
             # A tag whose every value is another names runs and does not sort them.
-            if not _is_label(each) and (len(each) < 50 or each[0][1] > 1)
+            if not _is_label(values) and (len(values) < 50 or values[0][1] > 1)
         ][:8]
     )
 

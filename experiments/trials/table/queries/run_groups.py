@@ -92,7 +92,9 @@ class RunGroup:
 def measures(columns: Sequence[Column]) -> list[Column]:
     """The columns of which groups show mean and deviation."""
     return [
-        each for each in columns if each.key in _NUMBERS or field_of(each.key).entity in _METRICS
+        column
+        for column in columns
+        if column.key in _NUMBERS or field_of(column.key).entity in _METRICS
     ]
 
 
@@ -123,10 +125,10 @@ def group_page(scope: RunScope, state: RunsState, columns: Sequence[Column]) -> 
     labels = _Labels.read(keys, rows)
     groups = [_group(row, keys, shown, centers, labels, scope) for row in rows]
     groups = [
-        _measured_again(each, grouped, keys, shown, labels, scope)
+        _measured_again(group, grouped, keys, shown, labels, scope)
         if any(_has_lost_digits(row, place, centers, column) for place, column in enumerate(shown))
-        else each
-        for row, each in zip(rows, groups, strict=True)
+        else group
+        for row, group in zip(rows, groups, strict=True)
     ]
     return Page(groups, number, total, state.rows)
 
@@ -152,7 +154,7 @@ def _measured_again(
     scope: RunScope,
 ) -> RunGroup:
     """The group with squares taken of what lies beside its own means."""
-    centers = {key: each.mean or 0.0 for key, each in group.spreads.items()}
+    centers = {key: spread.mean or 0.0 for key, spread in group.spreads.items()}
     own = _measured(rows.filter(condition_of(group.condition)), keys, columns, centers, scope)
     row = next(iter(own), None)
     return _group(row, keys, columns, centers, labels, scope) if row else group
@@ -227,7 +229,7 @@ def _measured(
 def _centers(scope: RunScope, state: RunsState, columns: Sequence[Column]) -> dict[str, float]:
     """A typical value of each column: the median of the newest runs."""
     newest = list(matching(scope, state).order_by("-pk").values_list("pk", flat=True)[:SAMPLED])
-    names = {field_of(each.key).name for each in columns if each.key not in _NUMBERS}
+    names = {field_of(column.key).name for column in columns if column.key not in _NUMBERS}
     found: dict[str, list[float]] = {}
     if names:
         rows = LatestMetric.objects.filter(trial_id__in=newest, name__in=names)
@@ -236,14 +238,14 @@ def _centers(scope: RunScope, state: RunsState, columns: Sequence[Column]) -> di
                 found.setdefault(name, []).append(value)
     plain = list(Trial.objects.filter(pk__in=newest).values(*_NUMBERS.values()))
     centers = {}
-    for each in columns:
-        if each.key in _NUMBERS:
-            values = [row[_NUMBERS[each.key]] for row in plain]
+    for column in columns:
+        if column.key in _NUMBERS:
+            values = [row[_NUMBERS[column.key]] for row in plain]
             values = [value for value in values if value is not None]
         else:
-            values = found.get(field_of(each.key).name, [])
+            values = found.get(field_of(column.key).name, [])
         tame = [value for value in values if abs(value) <= _LARGEST]
-        centers[each.key] = float(statistics.median(tame)) if tame else 0.0
+        centers[column.key] = float(statistics.median(tame)) if tame else 0.0
     return centers
 
 
@@ -252,7 +254,7 @@ def _order(
 ) -> list[Any]:
     """Sort keys of a state as orders of groups: means, the number of runs, what they share."""
     names = dict(zip(keys, _names(keys), strict=True))
-    places = {each.key: f"mean{place}" for place, each in enumerate(columns)}
+    places = {column.key: f"mean{place}" for place, column in enumerate(columns)}
     by: list[Any] = []
     for key in state.sort:
         if key.key == COUNT:
@@ -310,7 +312,7 @@ def _group(
         if field_of(column.key).entity in _METRICS:
             rises = maximized(field_of(column.key).name)
         spreads[column.key] = _spread(row, place, centers.get(column.key, 0.0), rises)
-    condition = all_of([each for _, conditions in found for each in conditions])
+    condition = all_of([part for _, conditions in found for part in conditions])
     assert condition is not None  # there is no group without a key
     return RunGroup(tuple(words for words, _ in found), row["runs"], condition, spreads)
 

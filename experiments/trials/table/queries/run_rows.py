@@ -109,14 +109,14 @@ def _filtered(
 
 def run_rows(scope: RunScope, keys: Sequence[int], columns: Sequence[Column]) -> list[RunRow]:
     """Runs by their ids, in that order; those that are gone are left out."""
-    asked = {each for column in columns for each in _MORE.get(column.key, ())}
+    asked = {extra for column in columns for extra in _MORE.get(column.key, ())}
     if any(column.key.startswith("tags.") for column in columns):
         asked.add("user_attributes")
     found = {row["id"]: row for row in _values(keys, asked)}
     rows = [found[key] for key in keys if key in found]
     related = _Related.read(keys, columns)
     arms = count_arms_of(sorted({r["study__experiment_id"] for r in rows} - {None}))
-    best = {each.best_trial_id for each in scope.experiments}
+    best = {experiment.best_trial_id for experiment in scope.experiments}
     maximized = scope.maximized()
     return [_row(row, columns, arms, best, related, maximized) for row in rows]
 
@@ -186,7 +186,7 @@ def _row(
             cells.append(Cell(column, None, related.findings.get(row["id"], ())))
         elif column.key == "tags":
             shown = [(name, str(value)) for name, value in tags.items() if _is_shown(name)]
-            cells.append(Cell(column, None, [(_tag_words(*each), "") for each in shown]))
+            cells.append(Cell(column, None, [(_tag_words(*tag), "") for tag in shown]))
         elif column.key == "note":
             cells.append(_text_cell(column, tags.get(NOTE)))
         elif column.key == "data":

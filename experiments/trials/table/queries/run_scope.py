@@ -64,19 +64,21 @@ class RunScope:
     @property
     def metric(self) -> str:
         """The official metric of what the scope holds, empty where it differs."""
-        names = {each.official_metric for each in self.experiments} or {self.official_metric}
+        names = {experiment.official_metric for experiment in self.experiments} or {
+            self.official_metric
+        }
         return names.pop() if len(names) == 1 else ""
 
     @property
     def score_direction(self) -> str:
         """The direction of scores; the project's where its experiments differ."""
-        found = {each.direction for each in self.experiments}
+        found = {experiment.direction for experiment in self.experiments}
         return found.pop() if len(found) == 1 else self.direction
 
     @property
     def declared(self) -> dict[str, Metric]:
         """Metrics that its experiments declare."""
-        return {name: each for one in self.experiments for name, each in one.metrics.items()}
+        return {name: metric for one in self.experiments for name, metric in one.metrics.items()}
 
     def maximized(self) -> Callable[[str], bool]:
         """Test of a metric's name: whether larger is better."""
@@ -118,7 +120,11 @@ def scope_of(access: Access, names: Sequence[str]) -> RunScope:
 def _scoped(row: Experiment) -> ScopedExperiment:
     document = json.loads(row.document)
     hyperparameters = document.get("space", {}).get("hyperparameters", ())
-    searched = [each["name"] for each in hyperparameters if each.get("role") != "fixed"]
+    searched = [
+        hyperparameter["name"]
+        for hyperparameter in hyperparameters
+        if hyperparameter.get("role") != "fixed"
+    ]
     return ScopedExperiment(
         pk=row.pk,
         name=row.name,
@@ -137,7 +143,9 @@ def runs_in(scope: RunScope, *, archived: bool = False) -> QuerySet[Trial]:
         project_id=scope.project_id, deleted_at__isnull=True, kind__in=_KINDS
     )
     if scope.experiments:
-        studies = studies.filter(experiment_id__in=[each.pk for each in scope.experiments])
+        studies = studies.filter(
+            experiment_id__in=[experiment.pk for experiment in scope.experiments]
+        )
     else:
         listed = Q(experiment__archived_at__isnull=True, experiment__repeat_of__isnull=True)
         studies = studies.filter(Q(experiment__isnull=True) | listed)
@@ -239,7 +247,7 @@ def fields_in(scope: RunScope) -> RunFields:
         .distinct()[:MOST_NAMES]
     )
     metrics = sorted(names, key=lambda name: (name.startswith("system/"), name))
-    few = {name: tuple(each) for name, each in seen.items() if len(each) <= MOST_VALUES}
+    few = {name: tuple(values) for name, values in seen.items() if len(values) <= MOST_VALUES}
     return RunFields(
         tuple(parameters)[:MOST_NAMES], tuple(metrics), tuple(sorted(tags))[:MOST_NAMES], few
     )

@@ -27,7 +27,9 @@ def runs_marker(scope: RunScope) -> RunsMarker:
     """Four queries, of which none reads the finished runs one by one."""
     experiments = Experiment.objects.filter(project_id=scope.project_id)
     if scope.experiments:
-        experiments = experiments.filter(pk__in=[each.pk for each in scope.experiments])
+        experiments = experiments.filter(
+            pk__in=[experiment.pk for experiment in scope.experiments]
+        )
     counters = experiments.aggregate(
         trials=Sum("trial_count"),
         active=Max("active_at"),

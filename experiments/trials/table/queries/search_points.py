@@ -98,14 +98,14 @@ def seconds_since_first(
     started: list[datetime | None], finished: list[datetime | None]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Starts and ends [N] in seconds since the first start; NaN where one is not known."""
-    known = [each for each in started if each is not None]
+    known = [moment for moment in started if moment is not None]
     first = min(known) if known else None
 
     def since(moments: list[datetime | None]) -> NDArray[np.float64]:
         return np.array(
             [
-                math.nan if each is None or first is None else (each - first).total_seconds()
-                for each in moments
+                math.nan if moment is None or first is None else (moment - first).total_seconds()
+                for moment in moments
             ],
             dtype=np.float64,
         )

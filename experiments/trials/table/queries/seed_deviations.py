@@ -115,7 +115,9 @@ def _deviation(
         return None
     runs = sum(map(len, chosen))
     try:
-        squares = sum(statistics.variance(each.values()) * (len(each) - 1) for each in chosen)
+        squares = sum(
+            statistics.variance(scores.values()) * (len(scores) - 1) for scores in chosen
+        )
         value = math.sqrt(squares / (runs - len(chosen)))
     except OverflowError:  # of diverged runs: beyond what a float can hold
         return None

@@ -194,7 +194,7 @@ def detail_of(trial_id: int, arms: int) -> TrialDetail:
         failure_reason=trial.failure_reason,
         traceback=trial.traceback,
         log_tail=trial.log_tail,
-        environment={name: each for name, each in environment.items() if name != "code"},
+        environment={name: value for name, value in environment.items() if name != "code"},
         retry_of=name_of(trial.retry_of, arms) if trial.retry_of else "",
         files=tuple(_files(trial.pk)),
     )
