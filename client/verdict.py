@@ -685,13 +685,15 @@ def _watch() -> None:
 def _terminate(number: int, _: Any) -> None:
     """Deliver what was logged, end the runs as terminated, then the process as it would have."""
     global _signalled
-    if any(each._process != os.getpid() for each in _open):  # forked past the hooks below
+    if any(open_run._process != os.getpid() for open_run in _open):  # forked past the hooks below
         _die()
         return
     _signalled = number
-    for each in _open:
-        each._hurry()
-    if not any(each._ended for each in _open):  # else it may be this very thread that finishes it
+    for open_run in _open:
+        open_run._hurry()
+    if not any(
+        open_run._ended for open_run in _open
+    ):  # else it may be this very thread that finishes it
         _end_all()
 
 
@@ -699,8 +701,8 @@ def _end_all() -> None:
     """End all open runs after SIGTERM, and then the process."""
     global _terminating
     _terminating = True
-    for each in list(_open):
-        each._fail("terminated", "the program was ended by SIGTERM")
+    for open_run in list(_open):
+        open_run._fail("terminated", "the program was ended by SIGTERM")
     _die()
 
 
@@ -709,7 +711,7 @@ def _closed(ended: Run) -> None:
     if ended in _open:
         _open.remove(ended)
     if _signalled:
-        if not (_terminating or any(each._ended for each in _open)):
+        if not (_terminating or any(open_run._ended for open_run in _open)):
             _end_all()
     elif (
         not _open
@@ -728,8 +730,8 @@ def _die() -> None:
 
 def _leave() -> None:
     """At the end of the program."""
-    for each in list(_open):
-        each._fail("failed", "the program ended without finishing the run")
+    for open_run in list(_open):
+        open_run._fail("failed", "the program ended without finishing the run")
 
 
 _forking = threading.local()  # `mask`: of the thread's signals before it forks
@@ -749,8 +751,8 @@ def _after_fork() -> None:
 
 def _become_forked() -> None:
     """In a forked process: what it does ends nobody's run."""
-    for each in _open:
-        each._become_forked()
+    for open_run in _open:
+        open_run._become_forked()
     _open.clear()
     if signal.getsignal(signal.SIGTERM) is _terminate:
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
@@ -1186,7 +1188,8 @@ class _Server:
             )  # fmt: skip
         if response.status >= 300 or not isinstance(answer, dict):
             details = "; ".join(
-                f"{each.get('where')}: {each.get('message')}" for each in answer.get("errors", ())
+                f"{problem.get('where')}: {problem.get('message')}"
+                for problem in answer.get("errors", ())
             )
             said = " ".join(part for part in (answer.get("error", ""), details) if part)
             text = f"{self.url} answers {response.status}: {said or 'no reason'}"
@@ -1250,9 +1253,9 @@ def _worded(value: Any) -> Any:
     if isinstance(value, float) and not math.isfinite(value):
         return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
     if isinstance(value, dict):
-        return {key: _worded(each) for key, each in value.items()}
+        return {key: _worded(member) for key, member in value.items()}
     if isinstance(value, list):
-        return [_worded(each) for each in value]
+        return [_worded(element) for element in value]
     return value
 
 
@@ -1444,11 +1447,13 @@ def media_of_confusion_matrix(
     if predicted and isinstance(predicted[0], list):
         predicted = [row.index(max(row)) for row in predicted]
     _check_lengths(true, predicted)
-    true, predicted = ([_class_name(each, classes) for each in side] for side in (true, predicted))
+    true, predicted = (
+        [_class_name(label, classes) for label in side] for side in (true, predicted)
+    )
     counts: dict[Any, int] = {}
     for name in (*true, *predicted):
         counts[name] = counts.get(name, 0) + 1
-    known = [] if classes is None else [str(each) for each in classes]
+    known = [] if classes is None else [str(class_name) for class_name in classes]
     shown = list(dict.fromkeys([*known, *sorted(counts, key=_class_order)]))
     if len(shown) > MOST_CLASSES:
         often = sorted(shown, key=lambda name: -counts.get(name, 0))[: MOST_CLASSES - 1]
@@ -1504,7 +1509,7 @@ def _sides(
     count = len(columns) if several else 2
     if classes is not None and len(classes) < count:
         raise ValueError(f"{len(classes)} names for {count} classes")
-    numbers = true if several else [0 if each == -1 else each for each in true]
+    numbers = true if several else [0 if label == -1 else label for label in true]
     if not set(numbers) <= set(range(count)):
         allowed = f"0 to {count - 1}" if several else "0 or 1"
         raise ValueError(f"expected labels {allowed}, found {sorted(set(map(str, true)))[:5]}")
@@ -1539,7 +1544,7 @@ def _roc(pairs: Sequence[tuple[float, bool]]) -> tuple[list[float], list[float],
     """False and true positive rates, and the area by trapezoids."""
     counts = [(0, 0), *_steps(pairs)]
     true, false = counts[-1]
-    x, y = [each[1] / false for each in counts], [each[0] / true for each in counts]
+    x, y = [count[1] / false for count in counts], [count[0] / true for count in counts]
     area = sum((x[i] - x[i - 1]) * (y[i] + y[i - 1]) / 2 for i in range(1, len(x)))
     return x, y, area
 
@@ -1590,8 +1595,8 @@ def _listed(values: Any) -> list[Any]:
     """List of an array, a tensor, a column or any other iterable; rows of one value are it."""
     for method in ("detach", "cpu", "tolist"):
         values = getattr(values, method)() if hasattr(values, method) else values
-    found = [each.tolist() if hasattr(each, "tolist") else each for each in values]
-    return [each[0] if isinstance(each, list) and len(each) == 1 else each for each in found]
+    found = [value.tolist() if hasattr(value, "tolist") else value for value in values]
+    return [row[0] if isinstance(row, list) and len(row) == 1 else row for row in found]
 
 
 def _check_lengths(labels: Sequence[Any], others: Sequence[Any]) -> None:
@@ -1599,7 +1604,7 @@ def _check_lengths(labels: Sequence[Any], others: Sequence[Any]) -> None:
         raise ValueError(f"{len(labels)} labels beside {len(others)} predictions")
     if len(labels) > MOST_EXAMPLES:
         raise ValueError(f"more than {MOST_EXAMPLES:,} examples; log a part of them")
-    if any(isinstance(each, list) for each in labels):
+    if any(isinstance(label, list) for label in labels):
         raise ValueError("expected one class as the label of each example, found a list")
 
 

@@ -174,7 +174,9 @@ class PassedOn(click.Command):
         """Options of Django's command."""
         actions = self._parser()._actions
         options = {option for action in actions for option in action.option_strings}
-        return [CompletionItem(each) for each in sorted(options) if each.startswith(incomplete)]
+        return [
+            CompletionItem(option) for option in sorted(options) if option.startswith(incomplete)
+        ]
 
 
 for _command in experiment_group.commands.values():

@@ -65,7 +65,11 @@ class Connections:
         if self._count > self.most:
             self._warn("all clients together", self.most)
             open_here = max(self._open.values(), key=len)
-            waiting = [each for each in open_here if each.waits_since and each is not new]
+            waiting = [
+                connection
+                for connection in open_here
+                if connection.waits_since and connection is not new
+            ]
             (min(waiting, key=_since) if waiting else new).transport.abort()
 
     def discard(self, gone: BoundedProtocol) -> None:
@@ -89,8 +93,8 @@ class Connections:
         loop.call_later(SWEEP_SECONDS, self._sweep, loop)
         now = time.monotonic()
         for address in list(self._open):
-            for each in list(self._open[address]):
-                each.end_if_overdue(now)
+            for connection in list(self._open[address]):
+                connection.end_if_overdue(now)
             self._bound(address, now)
         self._warned = {who: at for who, at in self._warned.items() if now - at < WARN_SECONDS}
 

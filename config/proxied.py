@@ -45,7 +45,9 @@ class Proxied:
 
         async def named(message: Message) -> None:
             if message["type"] == "http.response.start":
-                sent = [each for each in message.get("headers", ()) if each[0].lower() != _HEADER]
+                sent = [
+                    header for header in message.get("headers", ()) if header[0].lower() != _HEADER
+                ]
                 message = {**message, "headers": [*sent, headers[-1]]}
             await send(message)
 

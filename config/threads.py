@@ -128,8 +128,8 @@ class ThreadedHandler(ASGIHandler):
         self.load_middleware(is_async=False)
         self._pools = pools
         self._downloads: WeakValueDictionary[str, asyncio.Semaphore] = WeakValueDictionary()
-        for each in (close_old_connections, reset_queries):  # a pool does so, in its threads
-            signals.request_started.disconnect(each)
+        for receiver in (close_old_connections, reset_queries):  # a pool does so, in its threads
+            signals.request_started.disconnect(receiver)
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         # Without Django's context, which would make a thread for each request. To Django a path

@@ -60,8 +60,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         _parser().error("--data: expected a JSON object")
     if bool(options.objective) == bool(options.command):
         _parser().error("expected one of --objective and --command")
-    folders = [each for each in options.path.split(":") if each]
-    sys.path[:0] = [str(Path(each).resolve()) for each in folders]
+    folders = [part for part in options.path.split(":") if part]
+    sys.path[:0] = [str(Path(folder_name).resolve()) for folder_name in folders]
     _warn_of_other_code(options)
     if options.resumed:
         print(_RESUMED.format(options.resumed), file=sys.stderr)

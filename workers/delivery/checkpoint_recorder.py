@@ -66,9 +66,9 @@ class CheckpointRecorder:
         with self._changed:
             self._queue.append(_Announced(trial_id, attempt, message))
             waiting = [
-                each
-                for each in self._queue
-                if each.trial_id == trial_id and _may_be_dropped(each.message)
+                queued
+                for queued in self._queue
+                if queued.trial_id == trial_id and _may_be_dropped(queued.message)
             ]
             if len(waiting) > MOST_WAITING:
                 dropped = waiting[1]  # the first one may be in the making of its record
@@ -81,7 +81,8 @@ class CheckpointRecorder:
         """Return when all that an attempt told is recorded, or `give_up` is set."""
         with self._changed:
             while not give_up.is_set() and any(
-                (each.trial_id, each.attempt) == (trial_id, attempt) for each in self._queue
+                (message.trial_id, message.attempt) == (trial_id, attempt)
+                for message in self._queue
             ):
                 self._changed.wait(0.1)
 

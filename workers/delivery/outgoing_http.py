@@ -29,7 +29,7 @@ Resolve = Callable[[str, int], Sequence[str]]
 def resolve(host: str, port: int) -> Sequence[str]:
     """Every address of a name."""
     found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    return list(dict.fromkeys(str(each[4][0]) for each in found))
+    return list(dict.fromkeys(str(info[4][0]) for info in found))
 
 
 def post(
@@ -57,15 +57,17 @@ def post(
         found = lookup(target.host, target.port)
     except (OSError, UnicodeError) as error:
         return Answer(False, f"The name {target.host} cannot be resolved: {error}")
-    refused = [why for each in found if (why := outgoing_addresses.refusal(each, networks))]
+    refused = [
+        why for resolved in found if (why := outgoing_addresses.refusal(resolved, networks))
+    ]
     if refused or not found:
         return Answer(
             False, f"Refused: {(refused or ['the name has no address'])[0]}.", final=True
         )
     deadline = time.monotonic() + seconds
     answer = Answer(False, "Nothing was tried.")
-    for each in found[:2]:
-        answer = _exchange(target, each, body, headers, deadline, context)
+    for resolved in found[:2]:
+        answer = _exchange(target, resolved, body, headers, deadline, context)
         if answer.status is not None or time.monotonic() > deadline:
             break
     return answer

@@ -50,7 +50,7 @@ class Heartbeats:
 
     def forget(self, watched: Watched) -> None:
         """The attempt has ended; nothing is written for it after this returns."""
-        self._watched = [each for each in self._watched if each is not watched]
+        self._watched = [other for other in self._watched if other is not watched]
         with watched.writing:
             watched.log_tail = None
 

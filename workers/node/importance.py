@@ -117,7 +117,7 @@ def shares_of(trials: Sequence[ScoredTrial], *, maximize: bool) -> dict[str, tup
             for trial in trials
         ]
     )
-    names = sorted({name for each in trials for name in _varied(each)})
+    names = sorted({name for trial in trials for name in _varied(trial)})
     if not names:
         return {}
     whole, near = (

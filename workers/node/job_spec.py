@@ -60,15 +60,15 @@ def checkpoints_of(assignment: TrialSpec) -> Checkpoints:
         seconds=settings.CHECKPOINT_SECONDS,
         saved=tuple(
             CheckpointFile(
-                each.path,
-                each.step or 0,
-                each.attempt,
-                each.size,
-                each.sha256,
-                each.value,
-                cast(CheckpointKind, each.kind),
+                checkpoint.path,
+                checkpoint.step or 0,
+                checkpoint.attempt,
+                checkpoint.size,
+                checkpoint.sha256,
+                checkpoint.value,
+                cast(CheckpointKind, checkpoint.kind),
             )
-            for each in (() if first else artifacts.checkpoints(assignment.trial_id))
+            for checkpoint in (() if first else artifacts.checkpoints(assignment.trial_id))
         ),
     )
 

@@ -73,7 +73,7 @@ class LiveFindings:
 
     def forget(self, watched: WatchedTrial) -> None:
         """The attempt has ended; nothing is written for it after this returns."""
-        self._watched = [each for each in self._watched if each is not watched]
+        self._watched = [other for other in self._watched if other is not watched]
         with watched.writing:
             watched.series.clear()
 
@@ -150,13 +150,13 @@ def _judge(watched: WatchedTrial) -> None:
         declared_series(watched.series, assignment),
         planned_steps=planned_steps(watched.parameters, last),
     )
-    fired = frozenset((each.rule, each.title) for each in diagnosis if each.fired)
+    fired = frozenset((finding.rule, finding.title) for finding in diagnosis if finding.fired)
     if fired == watched.fired:
         return
     watched.announced |= {rule for rule, _ in fired}
     findings.record(
         experiment_id=assignment.experiment_id,
         trial_id=assignment.trial_id,
-        diagnoses=[each for each in diagnosis if each.rule in watched.announced],
+        diagnoses=[finding for finding in diagnosis if finding.rule in watched.announced],
     )
     watched.fired = fired

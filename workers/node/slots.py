@@ -96,11 +96,11 @@ class Slots:
         on them is ended first, so that the memory of processes that wait is free.
         """
         with self._lock:
-            same = [each for each in self._idle if each[0] == devices]
-            others = [each for each in self._idle if set(each[0]) & set(devices)]
-            others = [each for each in others if each[0] != devices]
+            same = [child for child in self._idle if child[0] == devices]
+            others = [child for child in self._idle if set(child[0]) & set(devices)]
+            others = [child for child in others if child[0] != devices]
             gone = [*same[:1], *others]
-            self._idle = [each for each in self._idle if not any(each is one for one in gone)]
+            self._idle = [child for child in self._idle if not any(child is one for one in gone)]
             slot = same[0][1] if same else self._new(devices)
             self._busy.append(slot)
         for _, other in others:

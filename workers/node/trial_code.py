@@ -86,7 +86,7 @@ def check_commit(wanted: str, code: ObjectiveCode) -> None:
     """
     own = code.packages[0]
     same_repository = [package for package in code.packages if package.commit == own.commit]
-    if own.commit.startswith(wanted) and not any(each.changed for each in same_repository):
+    if own.commit.startswith(wanted) and not any(package.changed for package in same_repository):
         return
     raise ValueError(
         f"this arm needs the code of commit {wanted}, and this worker has {code.label}. Start a "

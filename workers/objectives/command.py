@@ -174,9 +174,9 @@ def _end(process: subprocess.Popen[bytes]) -> None:
         family = []
     if process.poll() is None:
         process.terminate()
-    for each in family:
+    for descendant in family:
         with contextlib.suppress(psutil.NoSuchProcess):
-            each.terminate()
+            descendant.terminate()
     deadline = time.monotonic() + TERMINATE_SECONDS
     with contextlib.suppress(subprocess.TimeoutExpired):
         process.wait(TERMINATE_SECONDS)

@@ -81,7 +81,7 @@ def offers(allowed: Sequence[str]) -> list[dict[str, Any]]:
             continue
         for function in training_functions(module, tree):
             found[function.objective] = function
-    return [asdict(each) for each in list(found.values())[:MOST_OFFERS]]
+    return [asdict(offer) for offer in list(found.values())[:MOST_OFFERS]]
 
 
 def _modules(allowed: Sequence[str]) -> Iterator[tuple[str, Path]]:

@@ -90,7 +90,9 @@ def load(objective: str, allowed: Sequence[str]) -> TrainingFunction:
         ) from error
     function = vars(module).get(function_name)
     if not callable(function):
-        known = [name for name, each in vars(module).items() if _is_defined_in(each, module_name)]
+        known = [
+            name for name, member in vars(module).items() if _is_defined_in(member, module_name)
+        ]
         near = difflib.get_close_matches(function_name, known, 1)
         raise ObjectiveError(
             f"objective {objective!r}: {module_name} has no such function",
@@ -134,10 +136,12 @@ def _nearest_module(objective: str, missing: str, allowed: Sequence[str]) -> str
     parent, _, name = missing.rpartition(".")
     if parent:
         paths = getattr(sys.modules.get(parent), "__path__", [])
-        known = [each.name for each in pkgutil.iter_modules(paths)]
+        known = [submodule.name for submodule in pkgutil.iter_modules(paths)]
     else:
-        known = [each.partition(".")[0] for each in allowed]
-    near = difflib.get_close_matches(name, [each for each in known if each != name], 1)
+        known = [known_name.partition(".")[0] for known_name in allowed]
+    near = difflib.get_close_matches(
+        name, [known_name for known_name in known if known_name != name], 1
+    )
     if not near:
         return ""
     module, _, function = objective.partition(":")

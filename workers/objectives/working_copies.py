@@ -59,7 +59,7 @@ def working_copy(folder: Path, repository: str, commit: str) -> Path:
 
 def unused(folder: Path, *, since: float) -> list[Path]:
     """Copies that no trial has begun in since that time (seconds since 1970)."""
-    copies = [each for each in folder.glob("*/*") if _COPY.fullmatch(each.name) and each.is_dir()]
+    copies = [path for path in folder.glob("*/*") if _COPY.fullmatch(path.name) and path.is_dir()]
     return sorted(copy for copy in copies if copy.stat().st_mtime < since)
 
 

@@ -68,7 +68,11 @@ class SimulatedAnnealingSampler(BaseSampler):
         self, study: Study, trial: FrozenTrial
     ) -> dict[str, BaseDistribution]:
         found = self._space.calculate(study)
-        return {name: each for name, each in sorted(found.items()) if not each.single()}
+        return {
+            name: distribution
+            for name, distribution in sorted(found.items())
+            if not distribution.single()
+        }
 
     def sample_relative(
         self, study: Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
@@ -102,7 +106,7 @@ class SimulatedAnnealingSampler(BaseSampler):
             for trial in study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
             if trial.value is not None
             and math.isfinite(trial.value)
-            and all(_holds(trial, name, each) for name, each in space.items())
+            and all(_holds(trial, name, distribution) for name, distribution in space.items())
         ]
         sign = -1.0 if study.direction == StudyDirection.MAXIMIZE else 1.0
         losses = [sign * float(trial.value or 0.0) for trial in trials]

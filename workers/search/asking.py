@@ -112,7 +112,7 @@ class AskedTrial:
         """
         if step not in self._report_steps:
             known = self._report_steps
-            if isinstance(step, int) and all(isinstance(each, int) for each in known):
+            if isinstance(step, int) and all(isinstance(known_step, int) for known_step in known):
                 known[step] = step
             else:
                 known[step] = max(max(known.values(), default=0), len(known)) + 1
@@ -142,7 +142,7 @@ def first_configuration(file: ExperimentFile) -> tuple[Arm, Mapping[str, Any]]:
     """The first configuration that a search would try, and its arm; nothing is stored."""
     if file.first:
         arm = first_arms(file.space, file.first[0])[0]
-        names = {each.name for each in arm.searched}
+        names = {hyperparameter.name for hyperparameter in arm.searched}
         return arm, arm.complete({name: file.first[0][name] for name in names})
     arms = file.arms()
     arm, space = arms[0], arms[0].distributions()
@@ -155,11 +155,14 @@ def first_configuration(file: ExperimentFile) -> tuple[Arm, Mapping[str, Any]]:
             row=0,
             space=space,
             grid=arm_grid(arm, file.grid_points) if file.sampler == "grid" else {},
-            dimensions=max(len(each.searched) for each in arms),
+            dimensions=max(len(first_arm.searched) for first_arm in arms),
         ),
     )
     trial = create_study(sampler=sampler).ask()
-    drawn = {name: _on_step(each, _suggest(trial, name, each)) for name, each in space.items()}
+    drawn = {
+        name: _on_step(distribution, _suggest(trial, name, distribution))
+        for name, distribution in space.items()
+    }
     return arm, arm.complete(drawn)
 
 

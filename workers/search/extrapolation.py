@@ -52,7 +52,11 @@ class ExtrapolationPruner(BasePruner):
         if step is None or step < self._n_warmup_steps:
             return False
         complete = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
-        complete = [each for each in complete if each.value is not None and each.last_step]
+        complete = [
+            finished_trial
+            for finished_trial in complete
+            if finished_trial.value is not None and finished_trial.last_step
+        ]
         if len(complete) < self._n_startup_trials:
             return False
         last = self._last_step(complete)
@@ -63,18 +67,18 @@ class ExtrapolationPruner(BasePruner):
         if run is None:
             return False
         finished = []
-        for each in complete[-_MOST_FINISHED:]:
-            expected = _forecast(_key(each.intermediate_values, step), sign, last)
+        for finished_trial in complete[-_MOST_FINISHED:]:
+            expected = _forecast(_key(finished_trial.intermediate_values, step), sign, last)
             if expected is not None:
-                finished.append((expected, sign * float(each.value or 0.0)))
-        best = min(sign * float(each.value or 0.0) for each in complete)
+                finished.append((expected, sign * float(finished_trial.value or 0.0)))
+        best = min(sign * float(finished_trial.value or 0.0) for finished_trial in complete)
         chance = chance_to_beat(best, run, finished)
         return chance is not None and chance < self._probability
 
     def _last_step(self, complete: list[FrozenTrial]) -> int:
         if isinstance(self._max_resource, int):
             return self._max_resource
-        return max(each.last_step or 0 for each in complete)
+        return max(trial.last_step or 0 for trial in complete)
 
     def _is_a_look(self, trial: FrozenTrial, step: int, last: int) -> bool:
         """Test whether this is the first report in one of the equal parts of a run."""

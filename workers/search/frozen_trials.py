@@ -31,7 +31,9 @@ def frozen(row: TrialRow, reports: dict[int, float] | None = None) -> FrozenTria
     start, complete = _local(row.started_at), _local(row.finished_at)
     given = system_attributes.pop(GIVEN_ATTRIBUTE, None)
     if given is not None:
-        start, complete = (None if each is None else Moment.fromisoformat(each) for each in given)
+        start, complete = (
+            None if moment is None else Moment.fromisoformat(moment) for moment in given
+        )
     return FrozenTrial(
         number=row.number,
         state=TrialState(row.state),
@@ -103,7 +105,7 @@ def fields(trial: FrozenTrial) -> TrialFields:
     }
     times = (trial.datetime_start, trial.datetime_complete)
     if any(time is not None and _local(_aware(time)) != time for time in times):
-        given = [None if each is None else each.isoformat() for each in times]
+        given = [None if moment is None else moment.isoformat() for moment in times]
         found["system_attributes"] = {**trial.system_attrs, GIVEN_ATTRIBUTE: given}
     kind = trial.system_attrs.get(FAILURE_ATTRIBUTE)
     if trial.state == TrialState.FAIL and kind in _TOLD_APART:

@@ -28,17 +28,17 @@ def earlier(
         FrozenTrial(
             number=BEFORE_ALL,
             state=TrialState.COMPLETE,
-            value=each.value,
+            value=trial.value,
             datetime_start=None,
             datetime_complete=None,
-            params=dict(each.searched),
+            params=dict(trial.searched),
             distributions=dict(distributions),
             user_attrs={},
             system_attrs={},
             intermediate_values={},
-            trial_id=each.id,
+            trial_id=trial.id,
         )
-        for each in remembered
+        for trial in remembered
     ]
 
 

@@ -143,7 +143,9 @@ class SobolSampler(QuasiRandomSampler):
 
 def _drawn(space: Mapping[str, BaseDistribution]) -> dict[str, BaseDistribution]:
     """The dimensions of a space; a parameter with a single value takes none."""
-    drawn = {name: each for name, each in space.items() if not each.single()}
+    drawn = {
+        name: distribution for name, distribution in space.items() if not distribution.single()
+    }
     if len(drawn) > _WIDEST:
         raise ValueError(f"{len(drawn)} searched parameters; {_WIDEST} are the most")
     return drawn

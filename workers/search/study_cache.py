@@ -64,9 +64,9 @@ class StudyCache:
             waiting=waiting,
             finished_only=finished_only,
         )
-        reported = {each.row.id for each in found if each.has_reports}
-        for each in found:
-            self._take(each)
+        reported = {trial.row.id for trial in found if trial.has_reports}
+        for trial in found:
+            self._take(trial)
         if finished_only:
             self._touched |= reported
             return

@@ -208,7 +208,7 @@ def _give_state(generator: Any, state: Any) -> None:
 def _without_arrays(value: Any) -> Any:
     """Nested dictionaries with NumPy's arrays and numbers as plain ones."""
     if isinstance(value, dict):
-        return {key: _without_arrays(each) for key, each in value.items()}
+        return {key: _without_arrays(member) for key, member in value.items()}
     if hasattr(value, "tolist"):
         plain = value.tolist()
         return {_ARRAY: plain, "dtype": str(value.dtype)} if isinstance(plain, list) else plain
@@ -222,7 +222,7 @@ def _with_arrays(value: Any) -> Any:
         import numpy as np
 
         return np.array(value[_ARRAY], dtype=value["dtype"])
-    return {key: _with_arrays(each) for key, each in value.items()}
+    return {key: _with_arrays(member) for key, member in value.items()}
 
 
 def _as_tuples(value: Any) -> Any:

@@ -41,8 +41,8 @@ def digest_of(packages: Sequence[str]) -> str:
     return _digest(tuple(_digest_of(name) for name in packages))
 
 
-def _digest(each: tuple[str, ...]) -> str:
-    known = [digest for digest in each if digest]
+def _digest(digests: tuple[str, ...]) -> str:
+    known = [digest for digest in digests if digest]
     if len(known) < 2:
         return known[0] if known else ""
     return hashlib.sha256("\n".join(known).encode()).hexdigest()
@@ -103,7 +103,7 @@ def _python_files(place: Path) -> Iterator[Path]:
             folders.clear()
             continue
         folders[:] = [
-            each for each in folders if each not in _PASSED_OVER and not each.startswith(".")
+            name for name in folders if name not in _PASSED_OVER and not name.startswith(".")
         ]
         yield from (Path(folder, file) for file in files if file.endswith(".py"))
 
@@ -149,9 +149,11 @@ def read_code(packages: Sequence[str], shown: Sequence[str] = ()) -> tuple[Objec
         return known[1]
     found = [_package(name) for name in key]
     open_to = [
-        diff for each, diff in found if diff and (each.name in shown or _same(each, found[0][0]))
+        diff
+        for package, diff in found
+        if diff and (package.name in shown or _same(package, found[0][0]))
     ]
-    code = ObjectiveCode(digest, tuple(each for each, _ in found)), b"".join(open_to)
+    code = ObjectiveCode(digest, tuple(package for package, _ in found)), b"".join(open_to)
     if all(diff is not None for _, diff in found):
         _known[key] = (digest, _stamps(_watched(key))), code
     return code
@@ -191,12 +193,12 @@ def _package(name: str) -> tuple[PackageCode, bytes | None]:
         return found, b""
     repository = Path(top)
     folder = Path(git(place.parent, "rev-parse", "--absolute-git-dir").strip())
-    _origins[name] = tuple(folder / each for each in ("HEAD", "index", "logs/HEAD"))
+    _origins[name] = tuple(folder / file for file in ("HEAD", "index", "logs/HEAD"))
     commit = git(repository, "rev-parse", "--verify", "HEAD").strip()
     diff = None
     tracked = _listed(repository, str(place))
     if tracked is not None:
-        _tracked[name] = tuple(repository / each for each in tracked)
+        _tracked[name] = tuple(repository / path for path in tracked)
         diff = _diff(repository, commit, place, _files_of(name).values())
     depth = name.count(".") + 1
     return replace(
@@ -226,8 +228,8 @@ def _is_ignored(place: Path) -> bool:
 
 
 def _of_distribution(found: PackageCode, name: str) -> PackageCode:
-    for each in metadata.packages_distributions().get(name.partition(".")[0], ()):
-        return _with_distribution(found, metadata.distribution(each))
+    for distribution in metadata.packages_distributions().get(name.partition(".")[0], ()):
+        return _with_distribution(found, metadata.distribution(distribution))
     return found
 
 
@@ -305,7 +307,7 @@ def _listed(
 ) -> list[str] | None:
     """Files of an index under a folder, or the others there; None when git does not say."""
     found = _run(repository, "ls-files", "-z", *options, "--", inside, environment=environment)
-    return None if found is None else [each for each in os.fsdecode(found).split("\0") if each]
+    return None if found is None else [part for part in os.fsdecode(found).split("\0") if part]
 
 
 def git(folder: Path, *arguments: str, environment: Mapping[str, str] | None = None) -> str:

@@ -142,11 +142,13 @@ def media_of_confusion_matrix(
     if predicted and isinstance(predicted[0], list):
         predicted = [row.index(max(row)) for row in predicted]
     _check_lengths(true, predicted)
-    true, predicted = ([_class_name(each, classes) for each in side] for side in (true, predicted))
+    true, predicted = (
+        [_class_name(label, classes) for label in side] for side in (true, predicted)
+    )
     counts: dict[Any, int] = {}
     for name in (*true, *predicted):
         counts[name] = counts.get(name, 0) + 1
-    known = [] if classes is None else [str(each) for each in classes]
+    known = [] if classes is None else [str(class_name) for class_name in classes]
     shown = list(dict.fromkeys([*known, *sorted(counts, key=_class_order)]))
     if len(shown) > MOST_CLASSES:
         often = sorted(shown, key=lambda name: -counts.get(name, 0))[: MOST_CLASSES - 1]
@@ -202,7 +204,7 @@ def _sides(
     count = len(columns) if several else 2
     if classes is not None and len(classes) < count:
         raise ValueError(f"{len(classes)} names for {count} classes")
-    numbers = true if several else [0 if each == -1 else each for each in true]
+    numbers = true if several else [0 if label == -1 else label for label in true]
     if not set(numbers) <= set(range(count)):
         allowed = f"0 to {count - 1}" if several else "0 or 1"
         raise ValueError(f"expected labels {allowed}, found {sorted(set(map(str, true)))[:5]}")
@@ -237,7 +239,7 @@ def _roc(pairs: Sequence[tuple[float, bool]]) -> tuple[list[float], list[float],
     """False and true positive rates, and the area by trapezoids."""
     counts = [(0, 0), *_steps(pairs)]
     true, false = counts[-1]
-    x, y = [each[1] / false for each in counts], [each[0] / true for each in counts]
+    x, y = [count[1] / false for count in counts], [count[0] / true for count in counts]
     area = sum((x[i] - x[i - 1]) * (y[i] + y[i - 1]) / 2 for i in range(1, len(x)))
     return x, y, area
 
@@ -288,8 +290,8 @@ def _listed(values: Any) -> list[Any]:
     """List of an array, a tensor, a column or any other iterable; rows of one value are it."""
     for method in ("detach", "cpu", "tolist"):
         values = getattr(values, method)() if hasattr(values, method) else values
-    found = [each.tolist() if hasattr(each, "tolist") else each for each in values]
-    return [each[0] if isinstance(each, list) and len(each) == 1 else each for each in found]
+    found = [value.tolist() if hasattr(value, "tolist") else value for value in values]
+    return [row[0] if isinstance(row, list) and len(row) == 1 else row for row in found]
 
 
 def _check_lengths(labels: Sequence[Any], others: Sequence[Any]) -> None:
@@ -297,7 +299,7 @@ def _check_lengths(labels: Sequence[Any], others: Sequence[Any]) -> None:
         raise ValueError(f"{len(labels)} labels beside {len(others)} predictions")
     if len(labels) > MOST_EXAMPLES:
         raise ValueError(f"more than {MOST_EXAMPLES:,} examples; log a part of them")
-    if any(isinstance(each, list) for each in labels):
+    if any(isinstance(label, list) for label in labels):
         raise ValueError("expected one class as the label of each example, found a list")
 
 

@@ -38,7 +38,9 @@ class PassCheckpoints:
         """
         if self._about is None:
             return None
-        files = tuple(each for each in self._about.saved if each.kind == "progress")
+        files = tuple(
+            checkpoint for checkpoint in self._about.saved if checkpoint.kind == "progress"
+        )
         loaded = CheckpointStore(replace(self._about, saved=files)).read()
         for text in loaded.unreadable if loaded is not None else ():
             print(text, file=sys.stderr, flush=True)
@@ -86,9 +88,9 @@ class PassCheckpoints:
 
     def _saved_in(self, number: int) -> tuple[CheckpointFile, ...]:
         return tuple(
-            each
-            for each in (self._about.saved if self._about is not None else ())
-            if each.kind != "progress" and _number_of(each) == number
+            checkpoint
+            for checkpoint in (self._about.saved if self._about is not None else ())
+            if checkpoint.kind != "progress" and _number_of(checkpoint) == number
         )
 
 

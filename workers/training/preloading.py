@@ -70,7 +70,7 @@ def _threads() -> list[str]:
     if pid == 0:
         os._exit(0)
     os.waitpid(pid, 0)
-    known = {each.native_id: each.name for each in threading.enumerate()}
+    known = {thread.native_id: thread.name for thread in threading.enumerate()}
     names = []
     for task in Path("/proc/self/task").iterdir():
         with contextlib.suppress(OSError):
@@ -95,11 +95,11 @@ def _timers() -> list[str]:
 def _open_files() -> dict[str, str]:
     """Open files by descriptor: forked processes would share their positions."""
     found = {}
-    for each in Path("/proc/self/fd").iterdir():
+    for descriptor in Path("/proc/self/fd").iterdir():
         with contextlib.suppress(OSError):
-            file = str(each.readlink())
+            file = str(descriptor.readlink())
             if not _is_fork_safe(file):
-                found[each.name] = f"open {file}"
+                found[descriptor.name] = f"open {file}"
     return found
 
 

@@ -239,7 +239,7 @@ class Run(LoggedFiles):
             "waiting": asdict(self._waiting),
             "calls": self._calls,
             "last_step": self._last_step,
-            "sealed": [asdict(each) for each in self._sealed.values()],
+            "sealed": [asdict(score) for score in self._sealed.values()],
             "reports": list(self._reports),
         }
 
@@ -248,9 +248,9 @@ class Run(LoggedFiles):
         self._score = Score(**memory["score"])
         self._waiting = Waiting(**memory["waiting"])
         self._calls, self._last_step = memory["calls"], memory["last_step"]
-        for each in memory["sealed"]:
-            self._sealed[each["name"]] = Sealed(**each)
-            self._declare(each["name"])
+        for score in memory["sealed"]:
+            self._sealed[score["name"]] = Sealed(**score)
+            self._declare(score["name"])
         self._reports = [(step, value) for step, value in memory["reports"]]
         if self._score.evaluations:
             self._declare(self._job.official_metric)

@@ -103,7 +103,7 @@ def _visible_gpus() -> Iterator[tuple[int, Any]]:
         return
     visible = os.environ.get("CUDA_VISIBLE_DEVICES")
     wanted = [str(n) for n in range(count)] if visible is None else visible.split(",")
-    for number, name in enumerate(each.strip() for each in wanted):
+    for number, name in enumerate(gpu.strip() for gpu in wanted):
         try:
             if name.isdecimal():
                 yield number, pynvml.nvmlDeviceGetHandleByIndex(int(name))

@@ -48,11 +48,11 @@ class Command(BaseCommand):
             found = orphans.find(older_than=older_than, now=now)
         except VerdictError as error:
             raise CommandError(error.message) from None
-        for each in found:
-            self.stdout.write(f"{each.path}  {each.size:,} bytes")
+        for orphan in found:
+            self.stdout.write(f"{orphan.path}  {orphan.size:,} bytes")
         if not dry:
             orphans.remove(found)
-        total = sum(each.size for each in found) / 2**20
+        total = sum(orphan.size for orphan in found) / 2**20
         word = "would be deleted" if dry else "deleted"
         self.stdout.write(f"{_counted(len(found), 'file')} {word}, {total:,.1f} MiB")
 
@@ -60,10 +60,16 @@ class Command(BaseCommand):
         folder = Path(settings.DATA_DIR) / "working_copies"
         found = working_copies.unused(folder, since=since)
         gone = (
-            found if dry else [each for each in found if working_copies.remove(each, since=since)]
+            found
+            if dry
+            else [
+                working_copy
+                for working_copy in found
+                if working_copies.remove(working_copy, since=since)
+            ]
         )
-        for each in gone:
-            self.stdout.write(str(each.relative_to(folder)))
+        for working_copy in gone:
+            self.stdout.write(str(working_copy.relative_to(folder)))
         word = "would be deleted" if dry else "deleted"
         self.stdout.write(f"{_counted(len(gone), 'working copy', 'working copies')} {word}")
 

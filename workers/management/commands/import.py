@@ -36,7 +36,9 @@ class Command(BaseCommand):
     help = "Bring runs of another tracker, or studies of one of Optuna's own storages, in."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        formats = "; ".join(f"{name}: {each.summary}" for name, each in FORMATS.items())
+        formats = "; ".join(
+            f"{name}: {known_format.summary}" for name, known_format in FORMATS.items()
+        )
         parser.add_argument("format", choices=("optuna", *FORMATS), help=formats)
         parser.add_argument(
             "source",
