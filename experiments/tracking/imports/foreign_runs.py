@@ -22,6 +22,7 @@ ForeignState = Literal["complete", "pruned", "failed", "cancelled", "running"]
 ParameterValue = str | int | float | bool | None
 Curves = Mapping[str, SeriesColumns]
 Item = TypeVar("Item")
+_BLOCK = 2**20
 
 
 class UnreadableSource(VerdictError):
@@ -50,24 +51,57 @@ class ReadOptions:
     most_cells: int | None = None
 
 
+class MissingFile(VerdictError):
+    """A file that its source named and did not give whole; the next import tries again."""
+
+
 @dataclass(frozen=True, slots=True)
-class ForeignFile:
-    """A file of a run: its name there (folders by `/`) and where its content lies."""
+class LocalFile:
+    """A file of a run on this machine: its name there (folders by `/`) and its path."""
 
     name: str
     path: Path
+
+    @property
+    def size(self) -> int:
+        """Bytes of its content."""
+        return self.path.stat().st_size
+
+    def blocks(self) -> Iterator[bytes]:
+        """Its content. Raises OSError when it cannot be read."""
+        with self.path.open("rb") as content:
+            while block := content.read(_BLOCK):
+                yield block
+
+
+@dataclass(frozen=True, slots=True)
+class ServedFile:
+    """A file of a run on a server: its name there, its bytes, and its content while it comes.
+
+    `blocks` raises `MissingFile`, or `UnreadableSource` when the server is gone.
+    """
+
+    name: str
+    size: int
+    blocks: Callable[[], Iterator[bytes]]
+
+
+ForeignFile = LocalFile | ServedFile
 
 
 @dataclass(frozen=True, slots=True)
 class ForeignRun:
     """A run as its tracker recorded it.
 
-    `key` identifies it within its experiment: the same key is the same run at the next import.
-    `curves` reads its metrics when they are needed. With a `stamp`, a run that was imported under
-    the same stamp is skipped without reading them; without one they are compared.
+    `key` identifies it within its experiment: the same key is the same run at the next import. A
+    tracker whose keys are a project's own names that as `scope`, for runs that come together here.
+    `curves` reads its metrics when they are needed, iterating `files` may ask for them. With a
+    `stamp`, a run that was imported under the same stamp is skipped without reading either;
+    without one they are compared.
     """
 
     key: str
+    scope: str = ""
     name: str = ""
     experiment: str = ""  # its experiment in the tracker; empty: the source's
     state: ForeignState = "complete"
@@ -80,7 +114,7 @@ class ForeignRun:
     notes: str = ""
     commit: str = ""
     parent: str = ""  # key of the run that it is nested in; read before it
-    files: Sequence[ForeignFile] = ()
+    files: Iterable[ForeignFile] = ()
     stamp: str = ""
     left_out: Sequence[str] = ()  # what of it was not read, and why
 

@@ -5,16 +5,17 @@ from __future__ import annotations
 import datetime as dt
 import math
 import uuid
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from django.db import transaction
 from django.utils import timezone
 
 from experiments.design.metrics import declared_metrics, is_test
 from experiments.errors import Conflict, Problem, VerdictError
-from experiments.models import Experiment, Study, Trial
+from experiments.models import Artifact, Experiment, Study, Trial
 from experiments.models import trial_encoding as encoding
 from experiments.models.trial import FailureKind, Origin, TrialState
 from experiments.models.trial_encoding import Parameter
@@ -22,10 +23,14 @@ from experiments.tracking.imports.foreign_runs import (
     Curves,
     ForeignFile,
     ForeignRun,
+    MissingFile,
     ParameterValue,
+    UnreadableSource,
 )
 from experiments.tracking.run_texts import seeds_in, stored_value, text_of
+from experiments.trials.artifacts.queries import artifacts as artifact_queries
 from experiments.trials.artifacts.services import files as artifact_files
+from experiments.trials.artifacts.services.files import TooLarge, too_large
 from experiments.trials.lifecycle.services import runs
 from experiments.trials.series.queries import series as series_queries
 from experiments.trials.series.series_encoding import SeriesColumns
@@ -38,9 +43,10 @@ from experiments.trials.table.queries.filtered_trials import (
     USER,
 )
 
-SOURCE = "verdict:imported"  # system attribute: [format, digest of the run, its name there]
+# System attributes: [format, digest of the run (none before its files are here), its name there];
+# while files are on their way [the digest to come, when they began to come: seconds since 1970].
+SOURCE, AWAITED = "verdict:imported", "verdict:files_awaited"
 LONGEST_RUN_NAME, LONGEST_KEY, LONGEST_TEXT = 500, 250, 6_000
-_PART = 2**20
 _STATES = {
     "complete": TrialState.COMPLETE,
     "pruned": TrialState.PRUNED,
@@ -53,19 +59,26 @@ _FAILURES = {"failed": FailureKind.EXCEPTION, "cancelled": FailureKind.CANCELLED
 
 @dataclass(frozen=True, slots=True)
 class Imported:
-    """Identity of an imported run here, that of the run it is nested in, and what it came from."""
+    """Identity of an imported run here, that of the run it is nested in, and what it came from.
+
+    With `has_files` the run counts as imported once `settle` is told that they are here.
+    """
 
     run_id: uuid.UUID
     parent_id: uuid.UUID | None
     digest: str
     source: str
+    has_files: bool = False
 
 
-def digest_in(system_attributes: str | None) -> str:
-    """The digest that a run was imported under; empty for one that was not."""
-    if system_attributes is None:
-        return ""
-    return str(encoding.decode(system_attributes).get(SOURCE, ["", ""])[1])
+def digests(run_ids: Sequence[uuid.UUID]) -> dict[uuid.UUID, str]:
+    """Digests that runs were imported under, by the ids of those that are here."""
+    rows = Trial.objects.filter(run_id__in=run_ids).values_list("run_id", "system_attributes")
+    return {
+        run_id: str(encoding.decode(attributes).get(SOURCE, ["", ""])[1])
+        for run_id, attributes in rows
+        if run_id is not None
+    }
 
 
 def add(study: Study, run: ForeignRun, imported: Imported, *, number: int) -> Trial:
@@ -86,7 +99,7 @@ def bring_up_to_date(trial: Trial, run: ForeignRun, imported: Imported) -> None:
     Raises:
         Conflict: when a parameter has another value: that is another run.
     """
-    before = encoding.decode(trial.parameters)
+    before, system = encoding.decode(trial.parameters), encoding.decode(trial.system_attributes)
     for name, value in _parameters(run.parameters).items():
         if name in before and text_of(before[name]) != text_of(value[0]):
             raise Conflict(
@@ -94,8 +107,15 @@ def bring_up_to_date(trial: Trial, run: ForeignRun, imported: Imported) -> None:
                 f"here and {value[0]!r:.100} there. Import it into an experiment of its own "
                 "(--experiment NAME)."
             )
-    columns = _columns(trial.study, run, imported, tags=encoding.decode(trial.user_attributes))
-    if trial.run_name not in encoding.decode(trial.system_attributes).get(SOURCE, [])[2:]:
+    awaited = system.get(AWAITED, [])
+    columns = _columns(
+        trial.study,
+        run,
+        imported,
+        tags=encoding.decode(trial.user_attributes),
+        awaited=awaited if awaited[:1] == [imported.digest] else (),
+    )
+    if trial.run_name not in system.get(SOURCE, [])[2:]:
         del columns["run_name"]
     for name, value in columns.items():
         setattr(trial, name, value)
@@ -103,14 +123,24 @@ def bring_up_to_date(trial: Trial, run: ForeignRun, imported: Imported) -> None:
 
 
 def _columns(
-    study: Study, run: ForeignRun, imported: Imported, *, tags: Mapping[str, Any]
+    study: Study,
+    run: ForeignRun,
+    imported: Imported,
+    *,
+    tags: Mapping[str, Any],
+    awaited: Sequence[Any] = (),
 ) -> dict[str, Any]:
-    """Columns of a run's row. `tags`: those that it has here, which stay."""
+    """Columns of a run's row. `tags`: those that it has here, which stay; `awaited`: since when
+    its files come, when an import broke off among them.
+    """
     parameters = _parameters(run.parameters)
     texts = {name: text_of(value) for name, (value, _) in parameters.items()}
     seeds = seeds_in(texts, encoding.decode(study.user_attributes))
     run_name = _text(run.name, LONGEST_RUN_NAME)
-    system: dict[str, Any] = {SOURCE: [imported.source, imported.digest, run_name]}
+    digest = "" if imported.has_files else imported.digest
+    system: dict[str, Any] = {SOURCE: [imported.source, digest, run_name]}
+    if imported.has_files:
+        system[AWAITED] = [*awaited] or [imported.digest, timezone.now().timestamp()]
     if run.user:
         system[USER] = _text(run.user, LONGEST_KEY)
     columns: dict[str, Any] = {}
@@ -223,19 +253,56 @@ def write_curves(trial: Trial, experiment: Experiment, curves: Curves) -> Iterat
 
 
 def write_files(
-    trial: Trial, given: Sequence[ForeignFile], leave_out: Callable[[str], None]
-) -> None:
-    """Store a run's files; one that cannot be stored is left out, not the run."""
+    trial: Trial, given: Iterable[ForeignFile], leave_out: Callable[[str], None]
+) -> bool:
+    """Store a run's files; one that cannot be stored is left out, not the run.
+
+    Files that came before an import of the same run broke off are not asked for again.
+
+    Returns:
+        False when its source owes one, so that the next import has to ask again.
+
+    Raises:
+        UnreadableSource: when the source is gone.
+    """
+    came, are_whole = _files_that_came(trial), True
     for file in given:
         try:
-            with file.path.open("rb") as content:
-                artifact_files.store(
-                    trial_id=trial.pk, name=file.name, parts=iter(lambda: content.read(_PART), b"")
-                )
+            if came.get(file.name) == file.size:
+                continue
+            if file.size > artifact_queries.room(trial.pk):
+                raise TooLarge(too_large(artifact_queries.room(trial.pk)))
+            artifact_files.store(trial_id=trial.pk, name=file.name, parts=file.blocks())
+        except UnreadableSource:
+            raise
         except VerdictError as error:
+            are_whole &= not isinstance(error, MissingFile)
             leave_out(f"file {file.name:.100}: {_first(error.problems, error.message)}")
         except OSError as error:
             leave_out(f"file {file.name:.100}: {error.strerror or error}")
+    return are_whole
+
+
+def _files_that_came(trial: Trial) -> dict[str, int]:
+    """Sizes by name of files that an import stored before it broke off."""
+    _, since = encoding.decode(trial.system_attributes)[AWAITED]
+    begun = dt.datetime.fromtimestamp(since, dt.UTC)
+    stored = Artifact.objects.filter(trial=trial, kind="file", step__isnull=True)
+    stored = stored.filter(created_at__gte=begun)
+    return dict(stored.values_list("name", "size"))
+
+
+def settle(trial_id: int, digest: str) -> None:
+    """Record that all files of a run are here."""
+    with transaction.atomic():
+        trial = Trial.objects.select_for_update().filter(pk=trial_id).first()
+        if trial is None:  # deleted meanwhile
+            return
+        system = encoding.decode(trial.system_attributes)
+        if system.pop(AWAITED, ("",))[0] == digest:  # else another import is at it
+            system[SOURCE][1] = digest
+            trial.system_attributes = encoding.encode(system)
+            trial.save(update_fields=["system_attributes"])
 
 
 def _first(problems: Sequence[Problem], message: str) -> str:

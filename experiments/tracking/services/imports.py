@@ -21,7 +21,13 @@ from experiments.models.experiment import ExperimentState
 from experiments.models.project import Role
 from experiments.models.trial import TrialState
 from experiments.team.queries.access import Access
-from experiments.tracking.imports.foreign_runs import Curves, ForeignRun, ForeignRuns
+from experiments.tracking.imports.foreign_runs import (
+    Curves,
+    ForeignFile,
+    ForeignRun,
+    ForeignRuns,
+    UnreadableSource,
+)
 from experiments.tracking.imports.formats import title_of
 from experiments.tracking.run_texts import address_name
 from experiments.tracking.services import imported_runs
@@ -29,6 +35,7 @@ from experiments.trials.lifecycle.services import outside_experiments, run_ends
 from experiments.trials.lifecycle.services.outside_experiments import NewExperiment
 
 _AT_ONCE = 25  # runs of a transaction
+_ASKED_AT_ONCE = 10  # runs that are looked for here together, read or not
 _POINTS_AT_ONCE = 500_000
 _TOLD_EVERY = 100  # unchanged runs
 _IMPORTED = "imported"  # a stop reason
@@ -65,11 +72,12 @@ class ImportReport:
 
 @dataclass(frozen=True, slots=True)
 class _ReadRun:
-    """A run whose curves were read: its id here, and the digest of all that it holds."""
+    """A run whose curves were read: its id here, its files, and the digest of all it holds."""
 
     run_id: uuid.UUID
     run: ForeignRun
     curves: Curves
+    files: Sequence[ForeignFile]
     digest: str
 
 
@@ -108,7 +116,8 @@ def import_steps(
     for name, part in _parts(access, source, options, report):
         if part:
             with transaction.atomic():
-                _write(access, name, part, options, report)
+                written = _write(access, name, part, options, report)
+            _write_files(written, report)
         done += len(part)
         yield done + report.unchanged
     for remark in source.remarks[at_opening:]:  # of what was found while reading
@@ -122,51 +131,88 @@ def _parts(
     now and then tells that others were looked at.
     """
     name, part, points = "", list[_ReadRun](), 0
-    seen: set[tuple[str, str]] = set()
-    for run in source.runs:
-        own = options.experiment or run.experiment or source.name
-        if (own, run.key) in seen:
-            raise Conflict(
-                f"Two runs have the key {run.key:.100}. Import without a name for the "
-                "experiment: each run comes into its own."
-            )
-        seen.add((own, run.key))
-        read = _read(access, options.format, own, run)
-        if read is None:
-            report.unchanged += 1
-            if report.unchanged % _TOLD_EVERY == 0:
-                yield name, []
-            continue
-        full = len(part) >= _AT_ONCE or points > _POINTS_AT_ONCE
-        if part and (full or own != name):
+    try:
+        for own, run_id, run, known in _identified(access, source, options):
+            read = _read(run_id, run, known)
+            if read is None:
+                report.unchanged += 1
+                if report.unchanged % _TOLD_EVERY == 0:
+                    yield name, []
+                continue
+            if part and own != name:
+                yield name, part
+                part, points = [], 0
+            name = own
+            part.append(read)
+            points += sum(len(curve.values) for curve in read.curves.values())
+            if len(part) >= _AT_ONCE or points > _POINTS_AT_ONCE:
+                yield name, part
+                part, points = [], 0
+    except UnreadableSource:
+        if part:  # what came before the place that cannot be read
             yield name, part
-            part, points = [], 0
-        name = own
-        part.append(read)
-        points += sum(len(curve.values) for curve in read.curves.values())
+        raise
     if part:
         yield name, part
 
 
-def _read(access: Access, format_: str, experiment: str, run: ForeignRun) -> _ReadRun | None:
-    """A run with its curves; None for one that is here as it is."""
-    run_id = id_of(access.project_id, format_, experiment, run.key)
-    stored = Trial.objects.filter(run_id=run_id).values_list("system_attributes", flat=True)
-    known = imported_runs.digest_in(stored.first())
+def _identified(
+    access: Access, source: ForeignRuns, options: ImportOptions
+) -> Iterator[tuple[str, uuid.UUID, ForeignRun, str]]:
+    """Each run with its experiment, its id here and the digest that it was imported under."""
+    seen: set[uuid.UUID] = set()
+    for runs in _some_at_once(source.runs):
+        named = []
+        for run in runs:
+            own = options.experiment or run.experiment or source.name
+            run_id = _id_of(access, options, own, run, run.key)
+            if run_id in seen:
+                raise Conflict(
+                    f"Two runs have the key {run.key:.100}. Import without a name for the "
+                    "experiment: each run comes into its own."
+                )
+            seen.add(run_id)
+            named.append((own, run_id, run))
+        known = imported_runs.digests([run_id for _, run_id, _ in named])
+        for own, run_id, run in named:
+            yield own, run_id, run, known.get(run_id, "")
+
+
+def _some_at_once(runs: Iterator[ForeignRun]) -> Iterator[list[ForeignRun]]:
+    """Runs in parts of some; those before a place that cannot be read come before its error."""
+    part: list[ForeignRun] = []
+    try:
+        for run in runs:
+            part.append(run)
+            if len(part) >= _ASKED_AT_ONCE:
+                yield part
+                part = []
+    except UnreadableSource:
+        yield part
+        raise
+    yield part
+
+
+def _read(run_id: uuid.UUID, run: ForeignRun, known: str) -> _ReadRun | None:
+    """A run with its curves and files; None for one that is here as it is."""
     if run.stamp and known == run.stamp:
         return None
-    curves = run.curves()
-    digest = run.stamp or _digest(run, curves)
-    return None if known == digest else _ReadRun(run_id, run, curves, digest)
+    curves, files = run.curves(), tuple(run.files)
+    digest = run.stamp or _digest(run, curves, files)
+    return None if known == digest else _ReadRun(run_id, run, curves, files, digest)
 
 
-def id_of(project_id: int, format_: str, experiment: str, key: str) -> uuid.UUID:
-    """The id of an imported run."""
-    names = json.dumps([project_id, format_, experiment, key])
-    return uuid.uuid5(uuid.NAMESPACE_URL, f"verdict-import:{names}")
+def _id_of(
+    access: Access, options: ImportOptions, experiment: str, run: ForeignRun, key: str
+) -> uuid.UUID:
+    """The id here of an imported run, or of one beside it whose key is `key`."""
+    names = [access.project_id, options.format, experiment, key]
+    if run.scope and options.experiment:
+        names.append(run.scope)
+    return uuid.uuid5(uuid.NAMESPACE_URL, f"verdict-import:{json.dumps(names)}")
 
 
-def _digest(run: ForeignRun, curves: Curves) -> str:
+def _digest(run: ForeignRun, curves: Curves, files: Sequence[ForeignFile]) -> str:
     facts: list[object] = [
         run.name,
         run.state,
@@ -176,7 +222,7 @@ def _digest(run: ForeignRun, curves: Curves) -> str:
         run.notes,
     ]
     facts += [run.commit, run.parent, str(run.started_at), str(run.finished_at)]
-    facts.append([[file.name, file.path.stat().st_size] for file in run.files])
+    facts.append([[file.name, file.size] for file in files])
     content = hashlib.sha256(json.dumps(facts, sort_keys=True, default=str).encode())
     for name in sorted(curves):
         content.update(name.encode(errors="replace"))
@@ -191,7 +237,7 @@ def _write(
     part: Sequence[_ReadRun],
     options: ImportOptions,
     report: ImportReport,
-) -> None:
+) -> list[tuple[Trial, _ReadRun]]:
     experiment, study = _experiment(access, name, part, options)
     if experiment.name not in report.experiments:
         report.experiments.append(experiment.name)
@@ -202,14 +248,15 @@ def _write(
         .filter(run_id__in=[run.run_id for run in part])
         .order_by("pk")
     }
-    added = 0
+    added, written = 0, []
     for read in part:
-        parent = id_of(access.project_id, options.format, name, read.run.parent)
+        parent = _id_of(access, options, name, read.run, read.run.parent)
         imported = imported_runs.Imported(
             run_id=read.run_id,
             parent_id=parent if read.run.parent else None,
             digest=read.digest,
             source=options.format,
+            has_files=bool(read.files),
         )
         trial = stored.get(read.run_id)
         if trial is None:
@@ -223,12 +270,20 @@ def _write(
             report.updated += 1
         for remark in imported_runs.write_curves(trial, experiment, read.curves):
             report.leave_out(remark)
-        imported_runs.write_files(trial, read.run.files, report.leave_out)
         for remark in read.run.left_out:
             report.leave_out(remark)
         run_ends.score(trial)
+        written.append((trial, read))
     report.added += added
     _count(experiment, study, added)
+    return written
+
+
+def _write_files(written: Sequence[tuple[Trial, _ReadRun]], report: ImportReport) -> None:
+    """Store files, which may take long, while nothing of the database is held."""
+    for trial, read in written:
+        if read.files and imported_runs.write_files(trial, read.files, report.leave_out):
+            imported_runs.settle(trial.pk, read.digest)
 
 
 def _experiment(

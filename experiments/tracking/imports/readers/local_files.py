@@ -12,7 +12,7 @@ import stat
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from experiments.tracking.imports.foreign_runs import ForeignFile, UnreadableSource
+from experiments.tracking.imports.foreign_runs import LocalFile, UnreadableSource
 
 MAX_FILES = 10_000  # of one run; more is a data set
 MAX_TEXT_BYTES = 2**20  # of a file that holds one value
@@ -20,7 +20,7 @@ MAX_TEXT_BYTES = 2**20  # of a file that holds one value
 
 def files_below(
     folder: Path, prefix: str = "", links: list[str] | None = None
-) -> Iterator[ForeignFile]:
+) -> Iterator[LocalFile]:
     """Regular files below a folder by name; names of symbolic links go to `links`."""
     try:
         entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
@@ -31,14 +31,14 @@ def files_below(
         if entry.is_dir(follow_symlinks=False):
             yield from files_below(folder / entry.name, f"{name}/", links)
         elif entry.is_file(follow_symlinks=False):
-            yield ForeignFile(name, folder / entry.name)
+            yield LocalFile(name, folder / entry.name)
         elif links is not None and entry.is_symlink():
             links.append(name)
 
 
-def artifacts_below(folder: Path, left_out: list[str], prefix: str = "") -> list[ForeignFile]:
+def artifacts_below(folder: Path, left_out: list[str], prefix: str = "") -> list[LocalFile]:
     """A run's files below a folder, `MAX_FILES` at most; `left_out` is told of more."""
-    found: list[ForeignFile] = []
+    found: list[LocalFile] = []
     links: list[str] = []
     for file in files_below(folder, prefix, links):
         if len(found) == MAX_FILES:

@@ -127,7 +127,7 @@ def _run(connection: sqlite3.Connection, path: Path, row: _Row) -> MLflowRun:
     if folder is None and row.address:
         left_out.append(f"files at {row.address}")
     files = artifacts_below(folder, left_out) if folder else []
-    sizes = [(file.name, file.path.stat().st_size) for file in files]
+    sizes = [(file.name, file.size) for file in files]
     content = [row.status, row.end_ms, row.name, points, parameters, tags, sizes]
     return MLflowRun(
         run_id=row.run_id,

@@ -6,7 +6,7 @@ that Verdict has a field for (name, parent, notes, commit, user) become that fie
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from experiments.tracking.imports.foreign_runs import (
@@ -45,7 +45,7 @@ class MLflowRun:
     parameters: Mapping[str, str]
     tags: Mapping[str, str]
     curves: Callable[[], Curves]
-    files: Sequence[ForeignFile] = ()
+    files: Iterable[ForeignFile] = ()
     stamp: str = ""
     left_out: Sequence[str] = field(default_factory=list)
 

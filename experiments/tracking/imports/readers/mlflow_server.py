@@ -13,8 +13,10 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
 from typing import Any
-from urllib.parse import urlencode, urlsplit
+from urllib.parse import quote, urlencode, urlsplit
 
 import urllib3
 
@@ -22,17 +24,21 @@ from experiments.tracking.imports.foreign_runs import (
     Curves,
     ForeignRun,
     ForeignRuns,
+    MissingFile,
     Points,
+    ServedFile,
     UnreadableSource,
     parents_first,
 )
+from experiments.tracking.imports.readers.local_files import MAX_FILES
 from experiments.tracking.imports.readers.mlflow_runs import PARENT, MLflowRun, value_of
 from experiments.trials.series.series_encoding import SeriesColumns
 
 _AT_ONCE = 8  # requests
 _RUNS_A_PAGE = 500
 _POINTS_A_PAGE = 25_000
-_MAX_ANSWER_BYTES = 256 * 2**20
+_MAX_ANSWER_BYTES, _MAX_REFUSAL_BYTES, _BLOCK = 256 * 2**20, 2**16, 2**20
+_MAX_LISTINGS = 1_000  # folders of one run
 _TIMEOUT = urllib3.Timeout(connect=10, read=120)
 _RETRIES = urllib3.Retry(
     total=4,
@@ -45,14 +51,24 @@ _RETRIES = urllib3.Retry(
 Json = Mapping[str, Any]
 
 
+class _Refused(UnreadableSource):
+    """The server answers, with another status than 200."""
+
+
 class _Server:
     """Requests to one server."""
 
     def __init__(self, address: str) -> None:
-        parts = urlsplit(address)
+        try:
+            parts = urlsplit(address)
+            host, _ = parts.hostname, parts.port
+        except ValueError as error:
+            raise UnreadableSource.at(address, "", f"This is no address: {error}.") from None
+        if not host:
+            raise UnreadableSource.at(address, "", "This address names no server.")
         if parts.username or parts.password:
             raise UnreadableSource.at(
-                f"{parts.scheme}://{parts.hostname}",
+                f"{parts.scheme}://{host}",
                 "",
                 "Leave user and password out of the address; set MLFLOW_TRACKING_USERNAME "
                 "and MLFLOW_TRACKING_PASSWORD.",
@@ -70,19 +86,32 @@ class _Server:
         """The answer to a POST of JSON."""
         return self._ask("POST", path, json.dumps(body).encode())
 
+    def blocks(self, path: str) -> Iterator[bytes]:
+        """The content of a file, while it comes.
+
+        Raises:
+            MissingFile: when the server does not give it, or breaks off within it.
+            UnreadableSource: when the server does not answer.
+        """
+        with self._asked("GET", f"{self.address}/{path}", None) as answer:
+            if answer.status != 200:
+                content = answer.read(_MAX_REFUSAL_BYTES)
+                location = answer.headers.get("Location", "")
+                raise MissingFile(_refusal(answer.status, location, content))
+            try:
+                yield from answer.stream(_BLOCK)
+            except urllib3.exceptions.HTTPError as error:
+                raise MissingFile(f"The server broke off: {error}.") from None
+
     def _ask(self, method: str, path: str, body: bytes | None) -> Json:
-        url = f"{self.address}/api/2.0/mlflow/{path}"
-        headers = {**self._pool.headers, "Content-Type": "application/json"}
-        try:
-            answer = self._pool.request(
-                method, url, body=body, headers=headers, redirect=False, preload_content=False
-            )
-            content = answer.read(_MAX_ANSWER_BYTES + 1, decode_content=True)
-            answer.release_conn()
-        except urllib3.exceptions.HTTPError as error:
-            raise self.error(f"The server does not answer: {error}.") from None
+        with self._asked(method, f"{self.address}/api/2.0/mlflow/{path}", body) as answer:
+            try:
+                content = answer.read(_MAX_ANSWER_BYTES + 1, decode_content=True)
+            except urllib3.exceptions.HTTPError as error:
+                raise self.error(f"The server broke off: {error}.") from None
         if answer.status != 200:
-            raise self.error(_refusal(answer.status, answer.headers.get("Location", ""), content))
+            message = _refusal(answer.status, answer.headers.get("Location", ""), content)
+            raise _Refused.at(self.address, "", message)
         if len(content) > _MAX_ANSWER_BYTES:
             raise self.error("Its answer is too long.")
         try:
@@ -92,6 +121,24 @@ class _Server:
         if not isinstance(found, dict):
             raise self.error("Its answer is no JSON object: this is no server of MLflow.")
         return found
+
+    @contextmanager
+    def _asked(
+        self, method: str, url: str, body: bytes | None
+    ) -> Iterator[urllib3.BaseHTTPResponse]:
+        headers = {**self._pool.headers, "Content-Type": "application/json"}
+        try:
+            answer = self._pool.request(
+                method, url, body=body, headers=headers, redirect=False, preload_content=False
+            )
+        except urllib3.exceptions.HTTPError as error:
+            raise self.error(f"The server does not answer: {error}.") from None
+        try:
+            yield answer
+        except BaseException:  # the rest of it is not wanted
+            answer.close()
+            raise
+        answer.release_conn()
 
     def error(self, message: str) -> UnreadableSource:
         """An error that names the server."""
@@ -135,8 +182,7 @@ def read_server(address: str) -> ForeignRuns:
             (str(experiment["experiment_id"]), str(experiment["name"])) for experiment in found
         ]
     name = urlsplit(server.address).hostname or "mlflow"
-    remarks = ["Files stay on the server: import its folder of artifacts to have them here."]
-    return ForeignRuns(name, _runs(server, experiments), None, remarks)
+    return ForeignRuns(name, _runs(server, experiments))
 
 
 @contextmanager
@@ -179,8 +225,10 @@ def _run(server: _Server, experiment: str, run: Json) -> MLflowRun:
     run_id = str(info.get("run_id") or info["run_uuid"])
     tags = _texts(data.get("tags", ()))
     names = [str(metric["key"]) for metric in data.get("metrics", ())]
+    left_out: list[str] = []
     ended = info.get("status") not in ("RUNNING", "SCHEDULED")
     content = json.dumps([info, data], sort_keys=True).encode()
+    outputs = run.get("outputs", {}).get("model_outputs", ())
     return MLflowRun(
         run_id=run_id,
         name=str(info.get("run_name", "")),
@@ -192,6 +240,8 @@ def _run(server: _Server, experiment: str, run: Json) -> MLflowRun:
         parameters=_texts(data.get("params", ())),
         tags={key: text for key, text in tags.items() if key != PARENT or text},
         curves=lambda: _curves(server, run_id, names),
+        files=_Files(server, run_id, [str(output["model_id"]) for output in outputs], left_out),
+        left_out=left_out,
         # A run that goes on is read again: points may come at steps before its last.
         stamp=hashlib.sha256(content).hexdigest() if ended else "",
     )
@@ -221,3 +271,87 @@ def _curve(server: _Server, run_id: str, name: str) -> SeriesColumns:
         if not token:
             return points.columns()
         fields = {**fields, "page_token": token}
+
+
+@dataclass(frozen=True, slots=True)
+class _Files:
+    """Files of a run and of the models that it logged, which the server is asked for."""
+
+    server: _Server
+    run_id: str
+    models: Sequence[str]
+    left_out: list[str]
+
+    def __iter__(self) -> Iterator[ServedFile]:
+        for number, file in enumerate(self._all()):
+            if number == MAX_FILES:
+                self.left_out.append(f"files after the first {MAX_FILES}")
+                return
+            yield file
+
+    def _all(self) -> Iterator[ServedFile]:
+        of_run = {"run_id": self.run_id}
+        yield from self._below(
+            "", "artifacts/list", of_run, "path", f"get-artifact?{urlencode(of_run)}&path="
+        )
+        taken: set[str] = set()
+        for model in self.models:
+            place = f"logged-models/{quote(model, safe='')}"
+            try:
+                with _understood(self.server):
+                    info = self.server.get(place, {})["model"]["info"]
+                    name = str(info.get("name") or model)
+            except _Refused as error:
+                yield _missing(model, error)
+                continue
+            prefix = f"{name if name not in taken else model}/"
+            taken.add(name)
+            content = f"ajax-api/2.0/mlflow/{place}/artifacts/files?artifact_file_path="
+            listing = f"{place}/artifacts/directories"
+            yield from self._below(prefix, listing, {}, "artifact_directory_path", content)
+
+    def _below(
+        self, prefix: str, listing: str, fields: Mapping[str, str], path_field: str, content: str
+    ) -> Iterator[ServedFile]:
+        """Files of a folder and of those in it, as the server lists them."""
+        folders, listed = [""], 0
+        while folders:
+            folder = folders.pop()
+            if listed == _MAX_LISTINGS:
+                self.left_out.append(f"files in folders after the first {_MAX_LISTINGS}")
+                return
+            listed += 1
+            asked = {**fields, path_field: folder} if folder else fields
+            try:
+                with _understood(self.server):
+                    answer = self.server.get(listing, asked)
+                    root = urlsplit(str(answer.get("root_uri", "")))
+                    found = [
+                        (
+                            str(each["path"]),
+                            bool(each.get("is_dir")),
+                            int(each.get("file_size", 0)),
+                        )
+                        for each in answer.get("files", ())
+                    ]
+            except _Refused as error:
+                yield _missing(prefix + folder, error)
+                continue
+            proxied = f"api/2.0/mlflow-artifacts/artifacts/{quote(root.path.strip('/'))}/"
+            base = proxied if root.scheme == "mlflow-artifacts" else content
+            for path, is_folder, size in found:
+                if is_folder:
+                    folders.append(path)
+                else:
+                    yield ServedFile(
+                        prefix + path, size, partial(self.server.blocks, base + quote(path))
+                    )
+
+
+def _missing(name: str, error: UnreadableSource) -> ServedFile:
+    """A stand-in for files that the server does not list; the next import asks again."""
+
+    def refuse() -> Iterator[bytes]:
+        raise MissingFile(error.problems[0].message)
+
+    return ServedFile(name or "(all)", 0, refuse)

@@ -22,9 +22,9 @@ import pyarrow.parquet as pq
 
 from experiments.tracking.imports.foreign_runs import (
     Curves,
-    ForeignFile,
     ForeignRun,
     ForeignRuns,
+    LocalFile,
     ParameterValue,
     ReadOptions,
     UnreadableSource,
@@ -158,7 +158,7 @@ def _run(export: _Export, table: Any, roots: Sequence[Path], left_out: list[str]
     series = table.filter(pc.equal(table["attribute_type"], "float_series"))
     others = table.filter(pc.not_equal(table["attribute_type"], "float_series")).to_pylist()
     values: dict[str, Any] = {}
-    files: dict[str, ForeignFile] = {}
+    files: dict[str, LocalFile] = {}
     more: Counter[str] = Counter()
     for row in others:
         name, kind = str(row["attribute_path"]), str(row["attribute_type"])
@@ -182,7 +182,7 @@ def _described(
     export: _Export,
     values: Mapping[str, Any],
     curves: Curves,
-    files: Sequence[ForeignFile],
+    files: Sequence[LocalFile],
     left_out: Sequence[str],
 ) -> ForeignRun:
     """A run of what Neptune's own fields (`sys/…`) say of it, and its parameters."""
@@ -199,6 +199,7 @@ def _described(
     }
     return ForeignRun(
         key=export.run_id,
+        scope=export.project,
         name=str(own.get("sys/name") or export.run_id),
         experiment=export.project,
         state="failed" if own.get("sys/failed") is True else "complete",
@@ -236,7 +237,7 @@ def _curves(series: Any) -> Curves:
     return found
 
 
-def _files(row: Mapping[str, Any], name: str, roots: Sequence[Path]) -> list[ForeignFile]:
+def _files(row: Mapping[str, Any], name: str, roots: Sequence[Path]) -> list[LocalFile]:
     """Files of a row that lie in the export; a path that leads out of it names none."""
     path = (row.get("file_value") or {}).get("path")
     if not path:
@@ -252,7 +253,7 @@ def _files(row: Mapping[str, Any], name: str, roots: Sequence[Path]) -> list[For
             return list(files_below(place, "/".join(parts) + "/"))
         if place.is_file():
             end = place.suffix if not parts[-1].endswith(place.suffix) else ""
-            return [ForeignFile("/".join(parts) + end, place)]
+            return [LocalFile("/".join(parts) + end, place)]
     return []
 
 

@@ -7,6 +7,7 @@ The format is read here and not by the package `wandb`, which has no reader in P
 from __future__ import annotations
 
 import contextlib
+import itertools
 import json
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
@@ -38,10 +39,11 @@ from experiments.tracking.imports.readers.wandb_records import records
 
 _MEDIA = "._type"  # ends the name of what tells the kind of an image, a histogram, …
 _MAX_TEXT = 500
+_RECORDS_BEFORE_RUN = 100  # it is the first or second that says whose run it is
 
 
 def read(source: str, options: ReadOptions) -> ForeignRuns:
-    """Open all runs below a folder; parts of a resumed run are one run.
+    """Open all runs below a folder; parts of a resumed run are one run. Ids are a project's own.
 
     Raises:
         UnreadableSource: when there is no such folder, or no run in it.
@@ -57,11 +59,34 @@ def read(source: str, options: ReadOptions) -> ForeignRuns:
             source, "", "No run of W&B lies in this folder: there is no file run-….wandb."
         )
     remarks: list[str] = []
-    return ForeignRuns(folder.resolve().name, _runs(parts, remarks), len(parts), remarks)
+    runs = [(run_id, own) for run_id, paths in parts.items() for own in _by_project(paths)]
+    return ForeignRuns(folder.resolve().name, _runs(runs, remarks), len(runs), remarks)
 
 
-def _runs(parts: Mapping[str, Sequence[Path]], remarks: list[str]) -> Iterator[ForeignRun]:
-    for run_id, paths in parts.items():
+def _by_project(paths: Sequence[Path]) -> list[list[Path]]:
+    """Files of one run's id, in a list a project; one that names none goes with that before it."""
+    if len(paths) == 1:
+        return [[*paths]]
+    found: dict[str, list[Path]] = {}
+    project = ""
+    for path in paths:
+        project = _project_of(path) or project
+        found.setdefault(project, []).append(path)
+    return list(found.values())
+
+
+def _project_of(path: Path) -> str:
+    parse = message("Record").FromString
+    with contextlib.suppress(UnreadableSource, OSError, DecodeError):
+        for content in itertools.islice(records(path, []), _RECORDS_BEFORE_RUN):
+            record = parse(content)
+            if record.HasField("run"):
+                return _text(record.run.project)
+    return ""
+
+
+def _runs(runs: Sequence[tuple[str, Sequence[Path]]], remarks: list[str]) -> Iterator[ForeignRun]:
+    for run_id, paths in runs:
         run = _Run(run_id)
         try:
             for path in paths:
@@ -175,6 +200,7 @@ class _Run:
         git = head.git if head.git.commit else environment.git
         return ForeignRun(
             key=self.run_id,
+            scope=_text(head.project),
             name=_text(head.name),
             experiment=_text(head.project),
             state=self._state(),

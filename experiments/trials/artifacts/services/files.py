@@ -225,6 +225,9 @@ def _record(trial_id: int, name: str, kind: str, file: NewFile, attempt: int | N
     if file.step is None:
         same = Artifact.objects.filter(trial_id=trial_id, kind=kind, name=name, step__isnull=True)
     before = same.first()
+    if before and (before.sha256, before.attempt) == (file.sha256, attempt):
+        transaction.on_commit(partial(remove_files, [file.path]))
+        return queries.kept(before)
     if before is not None:
         _check_uncited(trial_id)
         before.delete()

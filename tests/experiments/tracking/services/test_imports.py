@@ -5,16 +5,21 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+from django.db import connection
+from pytest_django import DjangoAssertNumQueries
 
 from experiments.errors import Conflict, NotAllowed
 from experiments.models import Experiment, LatestMetric, SealedScore, SeriesBatch, Trial
 from experiments.models.trial_encoding import decode
 from experiments.tracking.imports.foreign_runs import (
-    ForeignFile,
     ForeignRun,
     ForeignRuns,
+    LocalFile,
+    MissingFile,
+    ServedFile,
     UnreadableSource,
     curve,
 )
@@ -109,6 +114,7 @@ def test_a_reader_of_the_first_points_is_told_that_the_curve_is_new() -> None:
 def test_an_interrupted_import_goes_on_where_it_stopped(monkeypatch: pytest.MonkeyPatch) -> None:
     cast.project()
     monkeypatch.setattr(imports, "_AT_ONCE", 2)
+    monkeypatch.setattr(imports, "_ASKED_AT_ONCE", 2)
     runs = [run(str(number)) for number in range(7)]
 
     def breaks_off() -> Iterator[ForeignRun]:
@@ -170,6 +176,14 @@ def test_two_runs_of_one_key_are_refused_with_the_way_out() -> None:
             options=ImportOptions("csv", experiment="all"),
         )
     assert not Trial.objects.exists()
+
+
+def test_runs_of_two_projects_with_one_key_come_into_one_experiment_as_two() -> None:
+    cast.project()
+    together = ImportOptions("wandb", experiment="all")
+    first, second = (run("a1", scope=scope, experiment=scope) for scope in ("vision", "text"))
+    assert outcome(bring_in(first, second, options=together)) == (2, 0, 0)
+    assert outcome(bring_in(second, options=together)) == (0, 0, 1)
 
 
 def test_runs_of_an_experiment_that_was_renamed_here_are_brought_up_to_date_there() -> None:
@@ -236,13 +250,83 @@ def test_texts_that_no_database_holds_are_mended() -> None:
 def test_files_are_stored_and_a_name_that_climbs_out_is_left_out(tmp_path: Path) -> None:
     cast.project()
     (tmp_path / "model.txt").write_text("weights")
-    files = [
-        ForeignFile(name, tmp_path / "model.txt") for name in ("out/model.txt", "../model.txt")
-    ]
+    files = [LocalFile(name, tmp_path / "model.txt") for name in ("out/model.txt", "../model.txt")]
     report = bring_in(run("a", files=files))
     trial = Trial.objects.get()
     assert [file.name for file in artifacts.logged_files(trial.pk)] == ["out/model.txt"]
     assert len(report.left_out) == 1
+
+
+def test_files_come_while_no_transaction_is_held_and_only_what_is_missing_comes_again() -> None:
+    cast.project()
+    asked: list[str] = []
+    gone = {"late.txt"}
+
+    def served(name: str) -> ServedFile:
+        def blocks() -> Iterator[bytes]:
+            asked.append(name)
+            # The test's own transaction is the only one.
+            assert len(connection.savepoint_ids) == 0
+            if name in gone:
+                raise UnreadableSource.at("http://server", "", "It does not answer.")
+            yield b"bytes"
+
+        return ServedFile(name, 5, blocks)
+
+    def ended() -> ForeignRun:
+        files = [served("early.txt"), served("late.txt")]
+        return run("a", stamp="whole", files=files)
+
+    with pytest.raises(UnreadableSource):
+        bring_in(ended())
+    gone.clear()
+    assert outcome(bring_in(ended())) == (0, 1, 0)
+    assert outcome(bring_in(ended())) == (0, 0, 1)
+    assert asked == ["early.txt", "late.txt", "late.txt"]
+    stored = artifacts.logged_files(Trial.objects.get().pk)
+    assert [(file.name, file.size) for file in stored] == [("early.txt", 5), ("late.txt", 5)]
+
+
+def test_a_file_that_the_source_owes_is_asked_for_again_and_one_too_large_is_not(
+    settings: Any,
+) -> None:
+    cast.project()
+    settings.FILE_MEGABYTES = 1
+
+    def owed() -> Iterator[bytes]:
+        raise MissingFile("It answers 503.")
+        yield b""
+
+    large = ServedFile("large.bin", 2**21, lambda: iter([b"never asked for"]))
+    report = bring_in(run("a", stamp="whole", files=[ServedFile("owed.txt", 5, owed), large]))
+    assert report.left_out[0] == "file owed.txt: It answers 503."
+    assert report.left_out[1].startswith("file large.bin: A file may have 1 MiB at most")
+    came = ServedFile("owed.txt", 5, lambda: iter([b"bytes"]))
+    assert outcome(bring_in(run("a", stamp="whole", files=[came, large]))) == (0, 1, 0)
+    assert outcome(bring_in(run("a", stamp="whole", files=[came, large]))) == (0, 0, 1)
+
+
+def test_what_is_known_of_many_runs_is_asked_at_once(
+    django_assert_max_num_queries: DjangoAssertNumQueries,
+) -> None:
+    cast.project()
+    runs = [run(str(number)) for number in range(40)]
+    bring_in(*runs)
+    with django_assert_max_num_queries(8):
+        assert outcome(bring_in(*runs)) == (0, 0, 40)
+
+
+def test_runs_before_a_place_that_cannot_be_read_come_in() -> None:
+    cast.project()
+
+    def breaks_off() -> Iterator[ForeignRun]:
+        yield run("a")
+        raise UnreadableSource.at("runs", "", "It broke off.")
+
+    source = ForeignRuns("sweep", breaks_off())
+    with pytest.raises(UnreadableSource):
+        import_runs(access=cast.access("cleo"), source=source, options=ImportOptions("csv"))
+    assert Trial.objects.count() == 1
 
 
 def test_a_viewer_imports_nothing() -> None:

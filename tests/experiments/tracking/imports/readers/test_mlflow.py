@@ -16,6 +16,7 @@ import pytest
 from experiments.tracking.imports.foreign_runs import (
     ForeignRun,
     ForeignRuns,
+    MissingFile,
     ReadOptions,
     UnreadableSource,
 )
@@ -147,7 +148,7 @@ def check_child(run: ForeignRun, files: list[str]) -> None:
     (_, nan), *infinite = points(run, "loss")
     assert math.isnan(nan)
     assert infinite == [(2, math.inf), (3, -math.inf)]
-    assert [file.name for file in run.files] == files
+    assert sorted(file.name for file in run.files) == files
 
 
 @pytest.mark.parametrize("kind", ["mlruns", "database"])
@@ -273,6 +274,9 @@ class Answers(http.server.BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         asked = parse_qs(urlsplit(self.path).query)
+        if "metric_key" not in asked:
+            self.answer_of_files(asked.get("path", asked.get("artifact_directory_path", [""]))[0])
+            return
         key, later = asked["metric_key"][0], "page_token" in asked
         values: list[tuple[str, object, str]] = {
             ("val/acc", False): [("0", 0.5, "1735700001000")],
@@ -283,6 +287,27 @@ class Answers(http.server.BaseHTTPRequestHandler):
         found = [{"key": key, "step": s, "value": v, "timestamp": t} for s, v, t in values]
         self.answer({"metrics": found, **({} if later else {"next_page_token": "second"})})
 
+    def answer_of_files(self, below: str) -> None:
+        """A file in a folder, one that is gone, and those of a logged model kept elsewhere."""
+        path = urlsplit(self.path).path.removeprefix("/prefix").removeprefix("/api/2.0/mlflow")
+        root = f"mlflow-artifacts:/1/{CHILD_ID}/artifacts"
+        listings = {
+            ("/artifacts/list", ""): [("plots", True), ("gone.txt", False)],
+            ("/artifacts/list", "plots"): [("plots/a curve.txt", False)],
+            ("/logged-models/m-1/artifacts/directories", ""): [("MLmodel", False)],
+        }
+        found = listings.get((path, below))
+        if path == "/logged-models/m-1":
+            self.answer({"model": {"info": {"name": "net"}}})
+        elif found is not None:
+            files = [{"path": p, "is_dir": d, "file_size": "6"} for p, d in found]
+            where = root if path == "/artifacts/list" else "s3://bucket/m-1"
+            self.answer({"root_uri": where, "files": files})
+        elif path.endswith("/a%20curve.txt") or path.startswith("/ajax-api"):
+            self.answer("plot")
+        else:
+            self.answer({}, status=404)
+
     def run(self, run_id: str, name: str, status: str, tags: dict[str, str]) -> object:
         info = {"run_id": run_id, "run_name": name, "status": status, "user_id": "eve"}
         info |= {"start_time": "1735700000000", "end_time": "1735700009000"}
@@ -290,11 +315,13 @@ class Answers(http.server.BaseHTTPRequestHandler):
         if tags:
             data["metrics"] = [{"key": "val/acc"}, {"key": "loss"}]
             data["params"] = [{"key": "lr", "value": "0.1"}]
-        return {"info": info, "data": data}
+        outputs = {"model_outputs": [{"model_id": "m-1"}]} if tags else {}
+        return {"info": info, "data": data, "outputs": outputs}
 
-    def answer(self, content: object) -> None:
+    def answer(self, content: object, status: int = 200) -> None:
         self.asked.append(self.path)
-        status = 200 if self.headers.get("Authorization") == self.wanted else 401
+        if self.headers.get("Authorization") != self.wanted:
+            status = 401
         if "moved" in self.path:
             status = 302
         body = json.dumps(content if status == 200 else {"message": "no"}).encode()
@@ -329,8 +356,29 @@ def test_a_server_is_read_page_by_page_with_a_token(
     monkeypatch.setenv("MLFLOW_TRACKING_TOKEN", "vd_token")
     parent, child = read(f"{server}/prefix/").runs
     assert parent.key == PARENT_ID
-    check_child(child, [])
+    check_child(child, ["gone.txt", "net/MLmodel", "plots/a curve.txt"])
     assert Answers.asked[0] == "/prefix/api/2.0/mlflow/experiments/search"
+
+
+def test_files_of_a_server_are_downloaded_and_one_that_is_gone_is_owed(
+    server: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_TOKEN", "vd_token")
+    _, child = read(server).runs
+    files = {file.name: file for file in child.files}
+    assert b"".join(files["plots/a curve.txt"].blocks()) == b'"plot"'
+    assert b"".join(files["net/MLmodel"].blocks()) == b'"plot"'
+    with pytest.raises(MissingFile, match="answers 404"):
+        list(files["gone.txt"].blocks())
+    asked = [path for path in Answers.asked if "curve.txt" in path]
+    assert asked == [
+        f"/api/2.0/mlflow-artifacts/artifacts/1/{CHILD_ID}/artifacts/plots/a%20curve.txt"
+    ]
+
+
+@pytest.mark.parametrize("address", ["http://[bad", "http://", "http://host:port"])
+def test_an_address_that_is_none_is_refused_in_a_line(address: str) -> None:
+    assert problem(address).startswith(("This is no address", "This address names no server"))
 
 
 def test_a_user_and_a_password_come_from_the_environment(

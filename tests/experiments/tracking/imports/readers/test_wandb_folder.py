@@ -12,6 +12,7 @@ import pytest
 
 from experiments.tracking.imports.foreign_runs import ForeignRun, ReadOptions, UnreadableSource
 from experiments.tracking.imports.readers import wandb_folder
+from experiments.tracking.imports.readers.messages import message
 from experiments.tracking.imports.readers.wandb_records import BLOCK, records
 
 RECORDED = Path(__file__).parent / "recorded" / "wandb"
@@ -131,6 +132,21 @@ def test_parts_of_a_resumed_run_are_one_run(folder: Path) -> None:
     (run,) = read(folder)
     assert len(points(run, "up")) == 2
     assert [file.name for file in run.files] == ["note.txt"]
+
+
+def test_runs_of_one_id_in_two_projects_are_two_runs(folder: Path) -> None:
+    part = file_of(folder).parent
+    shutil.copytree(part, folder / "offline-run-20250302_120000-abc12345")
+    path = folder / "offline-run-20250302_120000-abc12345" / NAME
+    record = message("Record")()
+    record.run.project = b"faces"
+    content = record.SerializeToString()
+    checksum = zlib.crc32(bytes([1]) + content)
+    path.write_bytes(
+        b":W&B\xe1\xbe\x00" + struct.pack("<IHB", checksum, len(content), 1) + content
+    )
+    found = [(run.key, run.scope, run.experiment) for run in read(folder)]
+    assert found == [("abc12345", "digits", "digits"), ("abc12345", "faces", "faces")]
 
 
 def test_no_run_and_no_file_of_wandb_are_said(folder: Path, tmp_path: Path) -> None:
