@@ -102,10 +102,15 @@ def learning_curves(
     *,
     x_title: str = "step",
     y_title: str = "",
+    order: Sequence[str | int] = (),
 ) -> Figure:
-    """The figure of some trials' curves; the script behind it can add points to its lines."""
+    """The figure of some trials' curves; the script behind it can add points to its lines.
+
+    `order`: trials or groups in whose order hues are given, so that charts of other metrics of the
+    same trials agree.
+    """
     drawn: list[str | int] = [line.group or line.trial for line in lines]
-    trials = list(dict.fromkeys([*drawn, *(mean.group for mean in means)]))
+    trials = list(dict.fromkeys([*order, *drawn, *(mean.group for mean in means)]))
     hues = {trial: HUES[i % len(HUES)] for i, trial in enumerate(trials)}
     named: set[tuple[int, int, str]] = set()
     data = []

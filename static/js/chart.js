@@ -70,8 +70,11 @@
   const idle = window.requestIdleCallback || ((work) => setTimeout(work, 0));
   const queue = [];
   function next() {
-    draw(queue.shift());
-    if (queue.length) idle(next, { timeout: 200 });
+    try {
+      draw(queue.shift());
+    } finally {
+      if (queue.length) idle(next, { timeout: 200 }); // one that cannot be drawn holds up no other
+    }
   }
   const near = new IntersectionObserver(
     (entries) => {
@@ -99,15 +102,25 @@
   }));
   document.addEventListener("verdict:content", (event) => window.Plotly && watch(event.target));
   document.addEventListener("verdict:redraw", (event) => draw(event.target));
-  document.addEventListener("verdict:theme", () => drawn().forEach(draw));
+  document.addEventListener("verdict:theme", () => all(drawn()));
 
   // Paper is light whatever the screen is, and needs the charts further down as well.
   window.addEventListener("beforeprint", () => {
     document.documentElement.dataset.printing = "yes";
-    document.querySelectorAll("[data-figure]").forEach(draw);
+    all(document.querySelectorAll("[data-figure]"));
   });
   window.addEventListener("afterprint", () => {
     delete document.documentElement.dataset.printing;
-    drawn().forEach(draw);
+    all(drawn());
   });
+
+  function all(elements) {
+    elements.forEach((each) => {
+      try {
+        draw(each);
+      } catch (error) {
+        reportError(error);
+      }
+    });
+  }
 })();

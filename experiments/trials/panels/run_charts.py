@@ -1,20 +1,24 @@
-"""Charts beside a runs table: curves of its ticked runs, or its first ones, or its groups."""
+"""Charts beside a runs table, a panel each: curves of its ticked runs, or its first ones, or its
+groups, and what the runs of the table hold.
+"""
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 from django.http import QueryDict
 
 from experiments.charts.learning_curves import Line, Mean, learning_curves
+from experiments.charts.theme import Figure
 from experiments.trials.panels.curve_panel import lines_of
 from experiments.trials.panels.metric_groups import SYSTEM, MetricGroup, metric_groups
 from experiments.trials.panels.panel import Chart, Panel
 from experiments.trials.panels.run_table import chosen_columns
 from experiments.trials.series.queries.curves import TrialCurves, curves_of, mean_curves
 from experiments.trials.table.filter_language import InvalidFilter
+from experiments.trials.table.panel_layout import KINDS, PanelSpec, read_layout
 from experiments.trials.table.queries.drawn_runs import DrawnRuns, drawn_runs
 from experiments.trials.table.queries.run_groups import known_groups
 from experiments.trials.table.queries.run_scope import RunFields, RunScope
@@ -22,26 +26,46 @@ from experiments.trials.table.runs_state import read_state
 
 _NO_FIELDS = RunFields((), (), (), {})
 POINTS = 6000  # of all lines of a chart together
+ALL_POINTS = 60_000  # of all charts together
 FEWEST_POINTS = 60
 _MOST_IN_LEGEND = 4
-MOST_CHARTS, USUAL_CHARTS = 12, 4
+USUAL_CHARTS = 4
+
+
+@dataclass(frozen=True, slots=True)
+class RunPanel(Chart):
+    """A chart of the grid; `empty` says why there is none, `width` and `height` are in columns
+    and rows.
+    """
+
+    what: str = ""  # kind and keys, as the address holds them
+    width: int = 1
+    height: int = 1
+    empty: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class RunCharts(Panel):
-    """Charts of runs; `chosen` are the keys of the drawn metrics, `singles` whether the runs of a
-    group are drawn beside its mean.
+    """Charts of runs; `problems` are of panels that cannot be drawn, `singles` whether the runs of
+    a group are drawn beside its mean.
     """
 
-    chosen: Sequence[str] = ()
+    charts: Sequence[RunPanel] = ()
+    problems: Sequence[str] = ()
+    chosen: bool = False  # somebody has laid the panels out
+    shown: Sequence[str] = ()  # keys of metric groups that have a panel
     has_epochs: bool = False
     grouped: bool = False
     singles: bool = False
     hidden: Sequence[tuple[str, str]] = ()
 
+    @property
+    def kinds(self) -> Mapping[str, str]:
+        return {str(kind): title for kind, title in KINDS.items() if kind == "curves"}
+
 
 def run_charts(scope: RunScope, query: QueryDict) -> RunCharts:
-    """The charts that an address asks for: `metric` (several) and `singles`."""
+    """The charts that an address asks for: `panel` (several) and `singles`."""
     state = read_state(query)
     state = replace(state, groups=known_groups(state.groups))
     try:
@@ -54,72 +78,131 @@ def run_charts(scope: RunScope, query: QueryDict) -> RunCharts:
 def charts_of(
     drawn: DrawnRuns, scope: RunScope, query: QueryDict, *, grouped: bool = False
 ) -> RunCharts:
-    """Charts of drawn runs: of the metrics that an address chooses, else the usual ones."""
-    singles = query.get("singles") == "1"
-    hidden = [(n, v) for n, values in query.lists() if n not in ("metric", "singles", "since")
-              for v in values]  # fmt: skip
-    shared: dict[str, Any] = {
-        "grouped": grouped,
-        "singles": singles,
-        "hidden": hidden,
-        "picked": query.get("trials", ""),
-    }
-    points = max(FEWEST_POINTS, POINTS // max(1, len(drawn.trials)))
-    declared = scope.declared
-    curves = curves_of(drawn.trials, declared, points=points)
+    """Charts of drawn runs: the panels of an address, else curves of the usual metrics."""
+    layout = read_layout(query.getlist("panel"), query.getlist("metric"))
+    number = max(1, len(layout.panels) or USUAL_CHARTS)
+    budget = min(POINTS, ALL_POINTS // number)
+    points = max(FEWEST_POINTS, budget // max(1, len(drawn.trials)))
+    curves = curves_of(drawn.trials, scope.declared, points=points)
     names = {name for curve in curves for name in curve.series}
-    groups = metric_groups(names, declared, scope.metric)
-    chosen = _chosen(groups, query.getlist("metric"))
-    if not chosen:
-        words = "These runs logged no series." if drawn.trials else "Curves appear with runs."
-        return RunCharts("runs", empty=words, groups=list(groups.values()), **shared)
+    groups = metric_groups(names, scope.declared, scope.metric)
+    panels = layout.panels if layout.chosen else _usual(groups)
+    singles = query.get("singles") == "1"
+    drawing = _Drawing(drawn, curves, groups, scope, singles)
+    charts = [drawing.panel(spec) for spec in panels]
     return RunCharts(
         "runs",
-        [_chart(drawn, curves, groups[key], scope, singles, place)
-         for place, key in enumerate(chosen)],
-        note=_note(drawn, curves, [groups[key] for key in chosen]),
+        charts,
+        note=_note(drawn, curves, drawing.groups),
+        empty="" if charts else _nothing(drawn, chosen=layout.chosen),
         groups=list(groups.values()),
-        group=chosen[0],
-        chosen=chosen,
+        problems=layout.problems,
+        chosen=layout.chosen,
+        shown=[spec.keys[0] for spec in panels if spec.kind == "curves" and len(spec.keys) == 1],
         has_epochs=any(s.epochs is not None for curve in curves for s in curve.series.values()),
-        **shared,
+        grouped=grouped,
+        singles=singles,
+        hidden=[(name, value) for name, values in query.lists() for value in values
+                if name not in ("singles", "since")],
+        picked=query.get("trials", ""),
     )  # fmt: skip
 
 
-def _chosen(groups: Mapping[str, MetricGroup], wanted: Sequence[str]) -> list[str]:
-    asked = [key for key in dict.fromkeys(wanted) if key in groups][:MOST_CHARTS]
+def _usual(groups: Mapping[str, MetricGroup]) -> list[PanelSpec]:
     logged = [key for key, group in groups.items() if not group.members[0].startswith(SYSTEM)]
-    return asked or logged[:USUAL_CHARTS]
+    return [PanelSpec("curves", (key,)) for key in logged[:USUAL_CHARTS]]
 
 
-def _chart(
-    drawn: DrawnRuns,
-    curves: Sequence[TrialCurves],
-    group: MetricGroup,
-    scope: RunScope,
-    singles: bool,
-    place: int,
-) -> Chart:
-    lines, marks = lines_of(curves, group)
-    means: list[Mean] = []
-    if drawn.banded:
-        found = mean_curves(drawn.trials, scope.declared, group.members)
-        means = [
-            Mean(side, name, name in group.train, curve, *group.apart(name), drawn.members)
-            for (side, name), curve in found.items()
-        ]
-        several = {mean.group for mean in means}
-        # A group of one run has no mean: its curve stands for it.
-        lines = [line for line in lines if singles or line.group not in several]
-        lines = [_alone(line) if line.group not in several else line for line in lines]
-    figure = learning_curves(lines, marks, (), means, y_title=group.title)
-    # The table's swatches say which curve is whose; of few runs the first chart says it in words,
-    # too: a longer legend would leave it no room.
-    named = drawn.banded or len(drawn.trials) <= _MOST_IN_LEGEND
-    figure["layout"]["showlegend"] = place == 0 and named
-    figure["layout"]["margin"] |= {"t": 24 if place == 0 else 8, "b": 40}
-    label = f"Learning curves: {group.title}"
-    return Chart(f"figure-runs-{place}", group.title, figure, label, "runs-chart")
+def _nothing(drawn: DrawnRuns, *, chosen: bool) -> str:
+    if chosen:
+        return "No panels. Add one above."
+    return "These runs logged no series." if drawn.trials else "Curves appear with runs."
+
+
+class _Drawing:
+    """Panels of drawn runs, one after another; `groups` are those drawn so far."""
+
+    def __init__(
+        self,
+        drawn: DrawnRuns,
+        curves: Sequence[TrialCurves],
+        known: Mapping[str, MetricGroup],
+        scope: RunScope,
+        singles: bool,
+    ) -> None:
+        self._drawn = drawn
+        self._curves = curves
+        self._known = known
+        self._scope = scope
+        self._singles = singles
+        self.groups: list[MetricGroup] = []
+
+    def panel(self, spec: PanelSpec) -> RunPanel:
+        """The panel of a layout; where nothing is there to draw it keeps its place."""
+        title, figure, empty = self._curves_of(spec)
+        return RunPanel(
+            id=f"figure-runs-{zlib.crc32(spec.what.encode()):08x}",
+            title=title,
+            figure=figure,
+            label=f"{KINDS[spec.kind]}: {title}",
+            what=spec.what,
+            width=spec.width,
+            height=spec.height,
+            empty=empty,
+        )
+
+    def _curves_of(self, spec: PanelSpec) -> tuple[str, Figure, str]:
+        """Title, figure, and why there is none."""
+        found = [self._group(key) for key in spec.keys]
+        there = [group for group in found if group is not None]
+        if not there:
+            missing = ", ".join(spec.keys)
+            return missing, {}, f"No run drawn here logged {missing}."
+        group = there[0] if len(there) == 1 else _joined(there)
+        figure = self._figure(group, first=not self.groups)
+        self.groups.append(group)
+        return group.title, figure, ""
+
+    def _group(self, key: str) -> MetricGroup | None:
+        """The group of a key; of a metric's name that metric alone."""
+        if key in self._known:
+            return self._known[key]
+        for group in self._known.values():
+            if key in group.members:
+                return MetricGroup(key, (key,), group.train & {key}, group.holds_official)
+        return None
+
+    def _figure(self, group: MetricGroup, *, first: bool) -> Figure:
+        lines, marks = lines_of(self._curves, group)
+        means: list[Mean] = []
+        drawn = self._drawn
+        if drawn.banded:
+            found = mean_curves(drawn.trials, self._scope.declared, group.members)
+            means = [
+                Mean(side, name, name in group.train, curve, *group.apart(name), drawn.members)
+                for (side, name), curve in found.items()
+            ]
+            several = {mean.group for mean in means}
+            # A group of one run has no mean: its curve stands for it.
+            lines = [line for line in lines if self._singles or line.group not in several]
+            lines = [_alone(line) if line.group not in several else line for line in lines]
+        order = [trial.side or trial.id for trial in drawn.trials]
+        figure = learning_curves(lines, marks, (), means, y_title=group.title, order=order)
+        # The table's swatches say which curve is whose; of few runs the first chart says it in
+        # words, too: a longer legend would leave it no room.
+        named = drawn.banded or len(drawn.trials) <= _MOST_IN_LEGEND
+        figure["layout"]["showlegend"] = first and named
+        figure["layout"]["margin"] |= {"t": 24 if first else 8, "b": 40}
+        return figure
+
+
+def _joined(groups: Sequence[MetricGroup]) -> MetricGroup:
+    """Several groups in one chart."""
+    return MetricGroup(
+        key=", ".join(group.key for group in groups),
+        members=tuple(dict.fromkeys(name for group in groups for name in group.members)),
+        train=frozenset(name for group in groups for name in group.train),
+    )
 
 
 def _alone(line: Line) -> Line:

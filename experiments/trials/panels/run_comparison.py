@@ -160,7 +160,8 @@ class Comparing:
         trials = curve_trials(self.scope, self.ids)  # so a new baseline keeps the colours
         found = charts_of(DrawnRuns(trials, ""), self.scope, self._query)
         for chart in found.charts:  # colours stand beside the names in the table
-            chart.figure["layout"]["showlegend"] = False
+            if chart.figure:
+                chart.figure["layout"]["showlegend"] = False
         return found
 
     def comparison(self) -> RunComparison:

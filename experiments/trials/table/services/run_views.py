@@ -9,6 +9,7 @@ from experiments.errors import NotFound, Problem, VerdictError
 from experiments.models import RunsView
 from experiments.models.project import Role
 from experiments.team.queries.access import Access
+from experiments.trials.table.panel_layout import read_layout
 
 LONGEST_NAME, LONGEST_QUERY, MOST_VIEWS = 100, 20_000, 200
 # Of an address what belongs to the moment, not to the view.
@@ -27,6 +28,8 @@ def save(*, access: Access, name: str, query: str, for_project: bool) -> int:
     problems = []
     if not 1 <= len(name) <= LONGEST_NAME:
         problems.append(Problem("name", f"expected 1 to {LONGEST_NAME} characters"))
+    layout = QueryDict(query.removeprefix("?")).getlist("panel")
+    problems += [Problem("panel", words) for words in read_layout(layout).problems]
     if len(query) > LONGEST_QUERY:
         problems.append(Problem("query", "the view holds too much: show fewer columns"))
     owner = None if for_project else access.user

@@ -64,7 +64,7 @@ def test_curves_of_runs_of_several_experiments_share_a_chart(
 ) -> None:
     one, two = (complete(each)[0] for each in searches)
     html = page(run=f"{one.pk},{two.pk}")
-    figure = json.loads(re.findall(r'id="figure-runs-0">(.*?)</script>', html, re.S)[0])
+    figure = json.loads(re.findall(r'id="figure-runs-\w+">(.*?)</script>', html, re.S)[0])
     assert {trace["meta"]["trial"] for trace in figure["data"]} == {one.pk, two.pk}
     named = {trace["name"] for trace in figure["data"] if trace["showlegend"]}
     assert any(name.startswith("longer ") for name in named)

@@ -53,7 +53,7 @@ def post(rest: str, who: str = "cleo", **fields: object) -> str:
 def test_the_first_answer_holds_the_table_and_its_charts(experiment: Experiment) -> None:
     html = get(PAGE)
     assert len(names(html)) == 12
-    assert 'data-figure="figure-runs-0"' in html
+    assert 'data-figure="figure-runs-' in html
     assert 'role="separator"' in html
     assert "First 10 runs of the page" in html
 
@@ -102,7 +102,7 @@ def test_names_that_runs_bring_are_text_on_the_page(experiment: Experiment) -> N
 def test_charts_draw_ticked_runs_and_many_as_a_band(experiment: Experiment) -> None:
     ids = list(Trial.objects.values_list("pk", flat=True))
     html = get(f"{PAGE}charts/?trials={ids[0]},{ids[3]}")
-    figure = json.loads(re.findall(r'id="figure-runs-0">(.*?)</script>', html, re.S)[0])
+    figure = json.loads(re.findall(r'id="figure-runs-\w+">(.*?)</script>', html, re.S)[0])
     assert {trace["meta"]["trial"] for trace in figure["data"]} == {ids[0], ids[3]}
 
 
@@ -113,7 +113,7 @@ def test_more_runs_than_can_be_told_apart_are_a_band_and_said(
     ids = ",".join(str(pk) for pk in Trial.objects.values_list("pk", flat=True))
     html = get(f"{PAGE}charts/?trials={ids}")
     assert "12 of 12 ticked runs" in html
-    figure = json.loads(re.findall(r'id="figure-runs-0">(.*?)</script>', html, re.S)[0])
+    figure = json.loads(re.findall(r'id="figure-runs-\w+">(.*?)</script>', html, re.S)[0])
     assert all("mean" in trace["meta"] for trace in figure["data"])
 
 
@@ -128,7 +128,7 @@ def test_a_comparison_of_more_ticks_than_an_address_holds_says_so(experiment: Ex
 
 def test_ten_drawn_runs_have_ten_colours_and_no_legend(experiment: Experiment) -> None:
     html = get(f"{PAGE}charts/")
-    figure = json.loads(re.findall(r'id="figure-runs-0">(.*?)</script>', html, re.S)[0])
+    figure = json.loads(re.findall(r'id="figure-runs-\w+">(.*?)</script>', html, re.S)[0])
     colours = {
         trace["meta"]["trial"]: trace["line"]["color"]
         for trace in figure["data"]
@@ -141,10 +141,10 @@ def test_ten_drawn_runs_have_ten_colours_and_no_legend(experiment: Experiment) -
 def test_groups_draw_a_mean_and_single_runs_on_demand(experiment: Experiment) -> None:
     html = get(f"{PAGE}charts/?group=arm&experiments=label-smoothing")
     assert '"mean of' in html or "mean of %" in html
-    figure = json.loads(re.findall(r'id="figure-runs-0">(.*?)</script>', html, re.S)[0])
+    figure = json.loads(re.findall(r'id="figure-runs-\w+">(.*?)</script>', html, re.S)[0])
     assert {trace["meta"].get("mean", "")[:1] for trace in figure["data"]} == {"A", "B"}
     html = get(f"{PAGE}charts/?group=arm&experiments=label-smoothing&singles=1")
-    figure = json.loads(re.findall(r'id="figure-runs-0">(.*?)</script>', html, re.S)[0])
+    figure = json.loads(re.findall(r'id="figure-runs-\w+">(.*?)</script>', html, re.S)[0])
     assert any("trial" in trace["meta"] for trace in figure["data"])
 
 

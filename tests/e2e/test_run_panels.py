@@ -1,0 +1,100 @@
+"""The grid of panels beside a runs table in a browser."""
+
+from __future__ import annotations
+
+import os
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from experiments.models import RunsView
+from tests import cast
+from tests.e2e.test_pages import SIZES, draw_all, sign_in, wait_until
+
+pytestmark = pytest.mark.django_db(transaction=True)
+RUNS = "/projects/digits/runs/?experiments=label-smoothing&split=25"
+
+
+def layout(page: Page) -> list[str]:
+    return parse_qs(urlsplit(page.url).query).get("panel", [])
+
+
+def opened(page: Page, *panels: str, size: str = "desk") -> None:
+    page.set_viewport_size(SIZES[size])  # type: ignore[arg-type]
+    sign_in(page)
+    page.goto(RUNS + "".join(f"&panel={each}" for each in panels))
+    expect(page.locator("svg.main-svg").first).to_be_attached()
+
+
+def heading(page: Page) -> list[str]:
+    return page.locator("[data-panels] h3").all_inner_texts()
+
+
+def picture(page: Page, name: str) -> None:
+    if folder := os.environ.get("PICTURES"):
+        page.screenshot(path=f"{folder}/{name}.png")
+
+
+def test_panels_are_laid_out_by_pointer_and_by_keys_and_a_view_keeps_them(page: Page) -> None:
+    cast.project()
+    cast.finished_search(trials_per_arm=4)
+    opened(page, "curves:loss", "curves:accuracy", "curves:gradient_norm")
+    says = page.locator("[data-panel-says]")
+    page.get_by_role("button", name="Move loss", exact=True).press("ArrowRight")
+    assert heading(page) == ["accuracy", "loss", "gradient norm"]
+    expect(says).to_have_text("loss: place 2 of 3")
+    expect(page.get_by_role("button", name="Move loss", exact=True)).to_be_focused()
+    grip = page.get_by_role("button", name="Move gradient norm", exact=True)
+    grip.hover()
+    start, first = grip.bounding_box(), page.locator(".run-panel").first.bounding_box()
+    assert start and first
+    page.mouse.move(start["x"] + 8, start["y"] + 8)
+    page.mouse.down()
+    page.mouse.move(first["x"] + 20, first["y"] + first["height"] / 4, steps=3)
+    page.mouse.up()
+    assert heading(page) == ["gradient norm", "accuracy", "loss"]
+    page.get_by_role("button", name="Size of loss").press("ArrowRight")
+    page.keyboard.press("ArrowDown")
+    expect(says).to_have_text("loss: 2 wide, 2 high")
+    assert layout(page) == ["curves:gradient_norm", "curves:accuracy", "curves:loss@2x2"]
+    page.get_by_role("button", name="Remove accuracy").press("Enter")
+    expect(says).to_have_text("accuracy removed")
+    expect(page.get_by_role("button", name="Remove loss")).to_be_focused()
+    page.locator("summary", has_text="Add panel").click()
+    page.locator("[data-panel-add]").get_by_text("accuracy").click()
+    page.get_by_role("button", name="Add", exact=True).click()
+    expect(page.locator("[data-panels] h3")).to_have_text(["gradient norm", "loss", "accuracy"])
+    picture(page, "panels")
+    page.locator("summary", has_text="Views").click()
+    page.fill("#view-name", "Mine")
+    page.get_by_role("button", name="Save view").click()
+    page.wait_for_url("**view=*")
+    kept = ["curves:gradient_norm", "curves:loss@2x2", "curves:accuracy"]
+    assert parse_qs(RunsView.objects.get().query)["panel"] == layout(page) == kept
+    assert heading(page) == ["gradient norm", "loss", "accuracy"]
+
+
+def test_a_panel_fills_the_window_and_goes_back_to_its_place(page: Page) -> None:
+    cast.project()
+    cast.finished_search(trials_per_arm=4)
+    opened(page, "curves:loss", "curves:accuracy", size="phone")
+    draw_all(page)
+    boxes = [each.bounding_box() for each in page.locator(".run-panel").all()]
+    assert boxes[0] and boxes[1] and boxes[0]["y"] + boxes[0]["height"] <= boxes[1]["y"]
+    assert page.evaluate("document.documentElement.scrollWidth") == SIZES["phone"]["width"]
+    button = page.get_by_role("button", name="Show accuracy in the whole window")
+    button.click()
+    panel = page.locator(".run-panel", has_text="accuracy")
+    whole = panel.bounding_box()
+    assert whole and (whole["x"], whole["y"]) == (0, 0)
+    assert (whole["width"], whole["height"]) == tuple(SIZES["phone"].values())
+    chart = panel.locator(".main-svg").first
+    wait_until(page, lambda: chart.bounding_box()["height"] > 600)  # type: ignore[index]
+    expect(button).to_have_attribute("aria-pressed", "true")
+    picture(page, "panel-whole-phone")
+    page.keyboard.press("Escape")
+    expect(button).to_have_attribute("aria-pressed", "false")
+    expect(button).to_be_focused()
+    assert panel.bounding_box()["height"] < 400  # type: ignore[index]
+    assert page.locator("[inert]").count() == 0

@@ -1,0 +1,118 @@
+"""Panels beside a runs table: the layout of an address and of a saved view."""
+
+from __future__ import annotations
+
+import html
+import json
+import re
+from typing import Any
+
+import pytest
+from django.test import Client
+from django.utils import timezone
+
+from experiments.models import Experiment, Project, RunsView
+from tests import cast
+
+pytestmark = pytest.mark.django_db
+PAGE = "/projects/digits/runs/"
+CHARTS = f"{PAGE}charts/"
+
+
+@pytest.fixture
+def experiment() -> Experiment:
+    cast.project()
+    return cast.finished_search(trials_per_arm=6)
+
+
+def client(who: str = "ben") -> Client:
+    found = Client()
+    found.force_login(cast.person(who))
+    return found
+
+
+def charts(*panels: str, who: str = "ben", **more: str) -> str:
+    response = client(who).get(CHARTS, {"panel": list(panels), **more})
+    assert response.status_code == 200, response
+    return html.unescape(response.content.decode())
+
+
+def laid_out(page: str) -> list[tuple[str, str, str]]:
+    """Kind and keys, width, height of each panel."""
+    return re.findall(r'data-panel-what="(.*?)" data-width="(\d)" data-height="(\d)"', page)
+
+
+def figures(page: str) -> list[dict[str, Any]]:
+    found = re.findall(r'id="figure-runs-\w+">(.*?)</script>', page, re.S)
+    return [json.loads(text) for text in found]
+
+
+def test_panels_stand_in_the_order_and_the_sizes_of_the_address(experiment: Experiment) -> None:
+    page = charts("curves:loss@2x3", "curves:accuracy", "curves:nothing")
+    assert laid_out(page) == [
+        ("curves:loss", "2", "3"),
+        ("curves:accuracy", "1", "1"),
+        ("curves:nothing", "1", "1"),
+    ]
+    assert len(figures(page)) == 2
+    assert "No run drawn here logged nothing." in page
+
+
+def test_a_run_has_one_colour_in_all_panels(experiment: Experiment) -> None:
+    first, second = figures(charts("curves:accuracy", "curves:train_loss,accuracy"))
+    hues = {
+        each["meta"]["trial"]: each["line"]["color"] for each in first["data"] if "line" in each
+    }
+    assert len(hues) == 10
+    for trace in second["data"]:
+        if "line" in trace:
+            assert trace["line"]["color"] == hues[trace["meta"]["trial"]]
+    assert {each["meta"].get("series") for each in second["data"]} >= {
+        "train_loss",
+        "validation_accuracy",
+    }
+
+
+def test_a_layout_that_cannot_be_read_is_told_beside_the_rest(experiment: Experiment) -> None:
+    page = charts("pie:loss", "curves:loss", "scatter:<b>")
+    assert "The panel 'pie:loss' is none of curves" in page
+    assert [what for what, *_ in laid_out(page)] == ["curves:loss"]
+
+
+def test_a_page_may_have_no_panels(experiment: Experiment) -> None:
+    assert "No panels. Add one above." in charts("none")
+    assert len(laid_out(charts())) == 4, "the usual ones"
+
+
+def save(query: str, who: str = "cleo", **fields: str) -> str:
+    made = client(who).post(
+        f"{PAGE}views/", {"name": "Mine", "query": query, **fields}, follow=True
+    )
+    assert made.status_code == 200
+    return " ".join(str(each) for each in made.context["messages"])
+
+
+def test_a_saved_view_holds_the_layout(experiment: Experiment) -> None:
+    query = "panel=curves%3Aloss%402x1&panel=curves%3Aaccuracy"
+    assert save(query, **{"for": "project"}) == "View saved."
+    view = RunsView.objects.get()
+    page = client("ben").get(f"{PAGE}?{view.query}").content.decode()
+    assert laid_out(page) == [("curves:loss", "2", "1"), ("curves:accuracy", "1", "1")]
+
+
+@pytest.mark.parametrize("panel", ["pie:loss", "curves:", "curves:loss@9", "curves:a%2500"])
+def test_a_view_of_a_layout_that_cannot_be_drawn_is_refused(
+    experiment: Experiment, panel: str
+) -> None:
+    assert "panel" in save(f"panel={panel}").casefold()
+    assert not RunsView.objects.exists()
+
+
+def test_nobody_lays_out_another_project_or_an_archived_one(experiment: Experiment) -> None:
+    query = {"name": "x", "query": "panel=curves:loss", "for": "project"}
+    assert client("dan").post(f"{PAGE}views/", query).status_code == 404
+    assert client("dan").get(CHARTS, {"panel": "curves:loss"}).status_code == 404
+    Project.objects.update(archived_at=timezone.now())
+    assert client("cleo").post(f"{PAGE}views/", query).status_code == 403
+    assert not RunsView.objects.exists()
+    assert laid_out(charts("curves:loss", who="cleo")), "it is still read"
