@@ -106,6 +106,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path(f"{P}runs/live/", runs.runs_live, name="runs_live"),
     path(f"{P}runs/ids/", run_actions.run_ids, name="runs_ids"),
     path(f"{P}runs/bulk/", run_actions.bulk_action, name="runs_bulk"),
+    path(f"{P}runs/<int:row>/edit/<str:field>/", run_actions.edit_run, name="run_edit"),
     path(f"{P}runs/export/", run_actions.export_runs, name="runs_export"),
     path(f"{P}runs/views/", run_actions.save_view, name="runs_view_save"),
     path(f"{P}runs/views/<int:view>/delete/", run_actions.delete_view, name="runs_view_delete"),

@@ -12,6 +12,7 @@
   let failures = 0;
   let timer = 0;
   let charts = "";
+  const waiting = new Map(); // parts that were in use when their news came
 
   function address() {
     const query = new URLSearchParams(location.search);
@@ -28,8 +29,13 @@
     const part = document.querySelector(`[data-part="${name}"]`);
     if (!part || part.dataset.html === html) return;
     // Nobody loses what they are typing or the keyboard's place.
-    if (part.contains(document.activeElement) && document.activeElement.matches("input:not([type=checkbox]), textarea, select")) return;
-    if (part.querySelector("details.menu[open]")) return; // a menu of the part is in use
+    const typing = part.contains(document.activeElement) && document.activeElement.matches("input:not([type=checkbox]), textarea, select");
+    // A menu or an edit of the part is in use, too: what is new waits for its end.
+    if (typing || part.querySelector("details.menu[open], [data-edit-form]")) {
+      waiting.set(name, html);
+      return;
+    }
+    waiting.delete(name);
     const open = [...part.querySelectorAll("details[open][data-key]")].map((each) => each.dataset.key);
     const focused = part.contains(document.activeElement) ? document.activeElement.id : "";
     const scrolled = [...part.querySelectorAll("[data-scroll]")].map((each) => [each.dataset.scroll, each.scrollLeft, each.scrollTop]);
@@ -92,6 +98,16 @@
     timer = setTimeout(ask, wait);
   }
 
+  function catchUp() {
+    setTimeout(() => waiting.forEach((html, name) => swap(name, html)));
+  }
+
+  document.addEventListener("focusout", catchUp);
+  document.addEventListener("toggle", catchUp, true);
+  document.addEventListener("verdict:edited", () => {
+    // What waited was read before the edit: the table is asked for again.
+    if (waiting.delete("trials")) document.dispatchEvent(new CustomEvent("verdict:table", { detail: location.search }));
+  });
   document.addEventListener("visibilitychange", () => {
     clearTimeout(timer);
     if (!document.hidden && running) ask();

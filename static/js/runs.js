@@ -28,6 +28,9 @@
   }
 
   async function show(query, { push = true, charts = true } = {}) {
+    const edits = []; // an edit is saved first; one that was refused stays
+    document.dispatchEvent(new CustomEvent("verdict:leaving", { detail: edits }));
+    if ((await Promise.all(edits)).includes(false)) return;
     const ticket = ++latest;
     const answer = await fetch(`${root.dataset.runs}?${asked(query)}`, { headers: { Accept: "text/html" } });
     if (!answer.ok || answer.redirected) {

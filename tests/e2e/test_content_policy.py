@@ -26,6 +26,7 @@ FRAGMENTS = (
     "logout/",
     "table/",
     "ids/",
+    "edit/<str:field>/",
 )
 FILES = (".csv", ".md", ".jsonl", "series.<str:kind>", "<int:file>/")
 

@@ -190,3 +190,45 @@ def test_groups_count_and_draw_what_ends_meanwhile(page: Page) -> None:
     cast.finished_trial(trial.study, 70, np.random.default_rng(4))
     page.evaluate(ASK)
     expect(counts.filter(has_text="6")).to_have_count(1)
+
+
+def test_names_and_notes_are_edited_in_their_rows_while_the_table_lives(
+    page: Page, page_problems: list[str]
+) -> None:
+    cast.project()
+    experiment = cast.running_search(done=2, trials_per_arm=8)
+    trial = running(experiment)
+    page.set_viewport_size(SIZES["desk"])  # type: ignore[arg-type]
+    sign_in(page)
+    page.goto(f"/projects/digits/runs/?sort=number&col=state&col=note&trials={trial.pk}")
+    row = page.locator(f"tr[data-run='{trial.pk}']")
+    row.locator("[data-edit=name]").focus()
+    page.keyboard.press("F2")
+    field = row.locator("[name=text]")
+    expect(field).to_be_focused()
+    field.fill("n" * 400 + " the wide one")
+    cast.finished_trial(trial.study, 70, np.random.default_rng(4))
+    with page.expect_response("**/live/**"):
+        page.evaluate(ASK)
+    expect(field).to_have_value("n" * 400 + " the wide one")
+    field.evaluate("each => { each.maxLength = 999; each.value += 'n'.repeat(200) }")
+    page.keyboard.press("Enter")
+    expect(row.get_by_role("alert")).to_contain_text("expected at most 500 characters")
+    assert [each for each in page_problems if "400 (Bad Request)" in each] == page_problems
+    page_problems.clear()
+    field.fill("the wide one")
+    page.keyboard.press("Enter")
+    expect(page.get_by_text("of 7 runs"), "news that waited for the edit").to_be_visible()
+    expect(row.locator("[data-edit=name]")).to_contain_text("the wide one")
+    expect(row.locator("[data-pick]")).to_be_checked()
+    row.locator("[data-edit=note]").click()
+    field.fill("never mind")
+    page.keyboard.press("Escape")
+    expect(row.locator("[data-edit=note]")).to_be_focused()
+    page.keyboard.press("Enter")
+    expect(field).to_have_value("")
+    field.fill("odd")
+    page.locator("th[data-col=number] a").click()  # leaving a cell saves it
+    expect(row.locator("[data-edit=note]")).to_contain_text("odd")
+    trial.refresh_from_db()
+    assert trial.run_name == "the wide one" and "odd" in trial.user_attributes

@@ -6,16 +6,17 @@ from collections.abc import Callable, Sequence
 
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, QueryDict
-from django.shortcuts import redirect
+from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.utils.http import url_has_allowed_host_and_scheme
-from django.views.decorators.http import require_POST, require_safe
+from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from experiments.errors import Conflict, NotAllowed, NotFound, VerdictError
-from experiments.team.pages.access import attempted, done, in_project
+from experiments.team.pages.access import attempted, done, explain, in_project, required
 from experiments.team.queries.access import Access
-from experiments.trials.panels.run_table import chosen_columns
+from experiments.trials.panels.run_table import chosen_columns, single_row
 from experiments.trials.table.queries.run_exports import exported_runs, names_of, seeds_of
+from experiments.trials.table.queries.run_facts import annotation_of
 from experiments.trials.table.queries.run_scope import fields_in, matching, scope_of
 from experiments.trials.table.run_files import CONTENT_TYPES, Kind, write
 from experiments.trials.table.runs_state import read_state
@@ -86,8 +87,7 @@ def bulk_action(request: HttpRequest, access: Access) -> HttpResponse:
     ids = _ids(request)
     action = request.POST.get("action", "")
     back = _back(request, access)
-    if not access.can_edit:
-        raise NotAllowed(f"Only an editor of {access.slug} changes runs.")
+    _require_editor(access)
     if not ids:
         messages.error(request, "No run is ticked.")
     elif action == "seeds":
@@ -102,6 +102,45 @@ def bulk_action(request: HttpRequest, access: Access) -> HttpResponse:
     else:
         messages.error(request, "Choose what to do with the ticked runs.")
     return redirect(back)
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+@in_project
+def edit_run(request: HttpRequest, access: Access, row: int, field: str) -> HttpResponse:
+    """Form of a run's name, note or tags, to stand in its row. A POST answers the row as it is
+    then; the form again, saying why, when it is refused; or, with `back`, the page it came from.
+    """
+    _require_editor(access)
+    text = annotation_of(access, row, field)
+    typed, back = request.POST.get("text", ""), request.POST.get("back", "")
+    form = {"project": access, "row_id": row, "field": field, "before": text, "text": text}
+    if request.method != "POST":
+        return render(request, "runs/_edit.html", form)
+    try:
+        before = request.POST.get("before", "")
+        run_annotations.edit(access=access, run_id=row, field=field, text=typed, before=before)
+    except (NotFound, NotAllowed):
+        raise
+    except VerdictError as error:
+        if back:
+            explain(request, error)
+            return redirect(_back(request, access))
+        wrong = "; ".join(str(problem) for problem in error.problems) or error.message
+        context = {**form, "text": typed, "wrong": wrong}
+        return render(request, "runs/_edit.html", context, status=error.status)
+    if back:
+        messages.success(request, "Saved.")
+        return redirect(_back(request, access))
+    scope = scope_of(access, list(filter(None, request.GET.getlist("experiments"))))
+    embedded = request.GET.get("embedded") == "1"
+    found = required(single_row(scope, request.GET, row))
+    context = {"project": access, "row": found, "embedded": embedded}
+    return render(request, "runs/_row.html", context)
+
+
+def _require_editor(access: Access) -> None:
+    if not access.can_edit:
+        raise NotAllowed(f"Only an editor of {access.slug} changes runs.")
 
 
 def _ids(request: HttpRequest) -> list[int]:

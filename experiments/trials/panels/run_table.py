@@ -19,7 +19,7 @@ from experiments.trials.table.queries.filtered_trials import ATTRIBUTES
 from experiments.trials.table.queries.run_facets import Facet, FacetValue, facets
 from experiments.trials.table.queries.run_groups import COUNT, RunGroup, group_page, known_groups
 from experiments.trials.table.queries.run_groups import measures as measures_of
-from experiments.trials.table.queries.run_rows import RunRow, run_page
+from experiments.trials.table.queries.run_rows import RunRow, run_page, run_rows
 from experiments.trials.table.queries.run_scope import RunFields, RunScope, fields_in
 from experiments.trials.table.runs_state import (
     EMBEDDED_ROWS,
@@ -257,6 +257,12 @@ def run_table(scope: RunScope, query: QueryDict, *, embedded: bool = False) -> R
     return replace(table, heads=_heads(table))
 
 
+def single_row(scope: RunScope, query: QueryDict, run_id: int) -> RunRow | None:
+    """One run as the table of an address shows it; None of a run that is gone."""
+    columns = chosen_columns(scope, read_state(query), fields_in(scope))
+    return next(iter(run_rows(scope, [run_id], columns)), None)
+
+
 def _rows(table: RunTable) -> Mapping[str, object]:
     scope, state = table.scope, table.state
     if not state.groups:
@@ -324,6 +330,8 @@ def _usual(scope: RunScope, fields: RunFields) -> list[str]:
         keys.append("code")
     if fields.tags:
         keys.append("tags")
+    if fields.has_notes:
+        keys.append("note")
     return [*keys, "best_step", "finding", "seconds"]
 
 

@@ -21,6 +21,7 @@ class Column:
     sorts: bool = True
     groups: bool = False  # rows can be grouped by it
     help: str = ""
+    edits: bool = False  # people change it where it stands
 
     @property
     def is_number(self) -> bool:
@@ -37,9 +38,9 @@ FACTS = (
     Column("seconds", "time", "duration"),
     Column("start_time", "started", "moment"),
     Column("end_time", "ended", "moment"),
-    Column("name", "name", "text", groups=True),
-    Column("tags", "tags", "chips", sorts=False),
-    Column("note", "note", "text"),
+    Column("name", "name", "text", groups=True, edits=True),
+    Column("tags", "tags", "chips", sorts=False, edits=True),
+    Column("note", "note", "text", edits=True),
     Column("finding", "findings", "chips", sorts=False),
     Column("code", "code", "hash", groups=True, help="First digits of its code's digest"),
     Column("data", "data", "text", sorts=False, help="Datasets that the run read"),

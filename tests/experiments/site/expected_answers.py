@@ -95,6 +95,9 @@ PAGES: dict[str, Row] = {
     "projects/<slug:slug>/runs/live/": Row(GET=READ),
     "projects/<slug:slug>/runs/ids/": Row(GET=READ),
     "projects/<slug:slug>/runs/bulk/": Row(POST=EDIT),
+    "projects/<slug:slug>/runs/<int:row>/edit/<str:field>/": Row(
+        GET="302 404 403 200 200 200", POST="302 404 403 200 200 200"
+    ),
     "projects/<slug:slug>/runs/export/": Row(POST="302 404 200 200 200 200"),
     "projects/<slug:slug>/runs/views/": Row(POST="302 404 302 302 302 302"),
     "projects/<slug:slug>/runs/views/<int:view>/delete/": Row(POST=EDIT),

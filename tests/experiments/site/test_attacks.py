@@ -115,6 +115,8 @@ def evil() -> dict[str, str]:
         "delivery": str(delivery.pk),
         "invitation": str(made.pk),
         "token": str(token.pk),
+        "row": str(trial.pk),
+        "field": "note",
         "uidb64": "MQ",
         "invited": invitations.token_of(made.pk),
         "link": str(link.pk),

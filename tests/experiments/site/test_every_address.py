@@ -155,6 +155,8 @@ def values() -> dict[str, str]:
         "view": str(RunsView.objects.create(project=digits, name="all").pk),
         "study": str(studies.create(name="free", directions=["minimize"], project="digits")),
         "measurement": str(probe.pk),
+        "row": str(trial.pk),
+        "field": "note",
         "uidb64": "MQ",
         "invited": invitations.token_of(invitation.pk),
         "link": str(link.pk),

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from django.db.models import QuerySet
+
+from experiments.errors import NotFound
 from experiments.models import LatestMetric, Trial
 from experiments.models.trial_encoding import decode
+from experiments.team.queries.access import Access
 from experiments.trials.table.queries.filtered_trials import NOTE
 from experiments.trials.table.queries.trial_table import STATE_WORDS
+from experiments.trials.table.run_tags import OWN, is_shown, tag_lines
 
-_OWN = "mlflow."  # tags that the client sets by itself
 _SOURCE = ("mlflow.source.name", "mlflow.source.type", "mlflow.source.git.commit", "mlflow.user")
 _MOST_CHILDREN, _MOST_METRICS = 200, 500
 
@@ -34,12 +38,15 @@ class Dataset:
 
 @dataclass(frozen=True, slots=True)
 class RunFacts:
-    """`source`: what ran, where it came from and who ran it, in words and values."""
+    """`run_id` is empty of a run that no tracker's client logged; `source`: what ran, where it
+    came from and who ran it, in words and values; `tag_text`: the tags as lines.
+    """
 
     run_id: str
     name: str
     notes: str
     tags: tuple[tuple[str, str], ...]
+    tag_text: str
     source: tuple[tuple[str, str], ...]
     datasets: tuple[Dataset, ...]
     parent: NestedRun | None
@@ -47,23 +54,55 @@ class RunFacts:
     more_children: int
 
 
-def run_facts(trial_id: int) -> RunFacts | None:
-    """The facts of a run that a tracker's client logs; None of any other trial."""
+def annotated_runs(project_id: int) -> QuerySet[Trial]:
+    """Every run of a project that can have a name, a note and tags: replicates too."""
+    return Trial.objects.filter(study__project_id=project_id, study__deleted_at__isnull=True)
+
+
+def annotation_text(trial: Trial, field: str) -> str:
+    """The name, the note or the tags of a run, as they are edited.
+
+    Raises:
+        NotFound: for a field other than `name`, `note` and `tags`.
+    """
+    if field == "name":
+        return trial.run_name
+    tags = decode(trial.user_attributes)
+    if field == "note":
+        return str(tags.get(NOTE, ""))
+    if field == "tags":
+        return "\n".join(tag_lines(tags))
+    raise NotFound(f"Runs have no {field:.40}: expected name, note or tags.")
+
+
+def annotation_of(access: Access, run_id: int, field: str) -> str:
+    """The name, the note or the tags of a run of a project, as they are edited.
+
+    Raises:
+        NotFound: for a run that the project does not have, or another field.
+    """
+    trial = annotated_runs(access.project_id).filter(pk=run_id).first()
+    if trial is None:
+        raise NotFound(f"{access.slug} has no run {run_id}.")
+    return annotation_text(trial, field)
+
+
+def run_facts(trial_id: int) -> RunFacts:
+    """The facts of a run, few of one that no tracker's client logged."""
     trial = Trial.objects.select_related("parent").get(pk=trial_id)
-    if trial.run_id is None:
-        return None
     tags = {name: str(value) for name, value in decode(trial.user_attributes).items()}
     nested = trial.children.filter(study__deleted_at__isnull=True, study_id=trial.study_id)
     children = [_nested(child) for child in nested.order_by("number")[:_MOST_CHILDREN]]
     total = nested.count() if len(children) == _MOST_CHILDREN else len(children)
     parent = trial.parent if trial.parent and trial.parent.study_id == trial.study_id else None
     return RunFacts(
-        run_id=trial.run_id.hex,
+        run_id=trial.run_id.hex if trial.run_id else "",
         name=trial.run_name,
         notes=tags.get(NOTE, ""),
-        tags=tuple((name, value) for name, value in tags.items() if not name.startswith(_OWN)),
+        tags=tuple((name, value) for name, value in tags.items() if is_shown(name)),
+        tag_text="\n".join(tag_lines(tags)),
         source=tuple(
-            (name.removeprefix(_OWN).replace(".", " "), tags[name])
+            (name.removeprefix(OWN).replace(".", " "), tags[name])
             for name in _SOURCE
             if tags.get(name)
         ),

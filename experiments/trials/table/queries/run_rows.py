@@ -28,10 +28,10 @@ from experiments.trials.table.queries.run_scope import (
     matching,
 )
 from experiments.trials.table.queries.trial_table import STATE_WORDS
+from experiments.trials.table.run_tags import tag_lines
 from experiments.trials.table.runs_state import RunsState
 from experiments.web.pagination import Page, PageOf, page_bounds
 
-_OWN_TAGS = "mlflow."
 _FIELDS = (
     *("id", "number", "state", "study_id", "parameters", "value", "latest_value", "latest_step"),
     *("best_step", "seconds", "started_at", "finished_at", "run_name", "origin", "failure_reason"),
@@ -185,8 +185,7 @@ def _row(
         elif column.key == "finding":
             cells.append(Cell(column, None, related.findings.get(row["id"], ())))
         elif column.key == "tags":
-            shown = [(name, str(value)) for name, value in tags.items() if _is_shown(name)]
-            cells.append(Cell(column, None, [(_tag_words(*tag), "") for tag in shown]))
+            cells.append(Cell(column, None, [(line, "") for line in tag_lines(tags)]))
         elif column.key == "note":
             cells.append(_text_cell(column, tags.get(NOTE)))
         elif column.key == "data":
@@ -204,14 +203,6 @@ def _row(
         archived=row["archived_at"] is not None,
         cells=cells,
     )
-
-
-def _is_shown(tag: str) -> bool:
-    return not tag.startswith(_OWN_TAGS)
-
-
-def _tag_words(name: str, value: str) -> str:
-    return f"{name}: {value}" if value else name
 
 
 def _text_cell(column: Column, value: Any) -> Cell:

@@ -19,16 +19,17 @@ from experiments.models.trial_encoding import decode
 from experiments.team.queries.access import Access
 from experiments.trials.table.filter_language import InvalidFilter, Order, field_of
 from experiments.trials.table.queries.filtered_trials import (
+    NOTE,
     condition_of,
     in_tables,
     order_of,
 )
+from experiments.trials.table.run_tags import is_shown
 from experiments.trials.table.runs_state import RunsState, SortKey
 
 SAMPLED = 300  # newest runs whose names of parameters, metrics and tags are offered
 MOST_NAMES = 400
 MOST_VALUES = 12  # of a parameter, offered while a filter is typed
-_OWN_TAGS = "mlflow."
 # Runs that a table shows. Replicates and probes are read where they are judged, at their looks.
 _KINDS = (StudyKind.SEARCH, StudyKind.FREE)
 
@@ -219,6 +220,7 @@ class RunFields:
     metrics: tuple[str, ...]
     tags: tuple[str, ...]
     values: Mapping[str, tuple[str, ...]]
+    has_notes: bool = False
 
 
 def fields_in(scope: RunScope) -> RunFields:
@@ -232,13 +234,16 @@ def fields_in(scope: RunScope) -> RunFields:
     parameters = dict.fromkeys(name for one in scope.experiments for name in one.parameters)
     tags: dict[str, None] = {}
     seen: dict[str, dict[str, None]] = {}
+    has_notes = False
     for _, own, arm, attributes in rows:
         for name, value in {**decode(arm), **decode(own)}.items():
             parameters.setdefault(name)
             if len(seen.setdefault(name, {})) <= MOST_VALUES:
                 seen[name].setdefault(str(value))
         if attributes != "{}":
-            tags |= dict.fromkeys(k for k in decode(attributes) if not k.startswith(_OWN_TAGS))
+            named = decode(attributes)
+            tags |= dict.fromkeys(name for name in named if is_shown(name))
+            has_notes = has_notes or NOTE in named
     # Of a machine's own measures last.
     names = (
         LatestMetric.objects.filter(trial_id__in=[row[0] for row in rows])
@@ -249,7 +254,11 @@ def fields_in(scope: RunScope) -> RunFields:
     metrics = sorted(names, key=lambda name: (name.startswith("system/"), name))
     few = {name: tuple(values) for name, values in seen.items() if len(values) <= MOST_VALUES}
     return RunFields(
-        tuple(parameters)[:MOST_NAMES], tuple(metrics), tuple(sorted(tags))[:MOST_NAMES], few
+        tuple(parameters)[:MOST_NAMES],
+        tuple(metrics),
+        tuple(sorted(tags))[:MOST_NAMES],
+        few,
+        has_notes,
     )
 
 

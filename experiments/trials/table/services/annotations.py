@@ -9,19 +9,22 @@ from django.db import transaction
 from django.db.models import QuerySet
 from django.utils import timezone
 
-from experiments.errors import Conflict, Problem, VerdictError
+from experiments.errors import Conflict, NotFound, Problem, VerdictError
 from experiments.models import Trial
 from experiments.models import trial_encoding as encoding
 from experiments.models.project import Role
 from experiments.models.trial import FINISHED
 from experiments.team.queries.access import Access
 from experiments.trials.table.queries.filtered_trials import NOTE
+from experiments.trials.table.queries.run_facts import annotated_runs, annotation_text
 from experiments.trials.table.queries.run_scope import shown_runs
+from experiments.trials.table.run_tags import OWN, is_shown, read_tag_lines
 
 LONGEST_TAG, LONGEST_VALUE, LONGEST_NAME, LONGEST_NOTE = 250, 500, 500, 20_000
+MOST_TAGS = 500
 NAME_TAG = "mlflow.runName"
 PIECE = 500  # runs of one transaction
-_RESERVED = "mlflow."
+_Tags = dict[str, Any]
 
 
 def tag(*, access: Access, run_ids: Sequence[int], name: str, value: str = "") -> int:
@@ -33,9 +36,8 @@ def tag(*, access: Access, run_ids: Sequence[int], name: str, value: str = "") -
     """
     access.require(Role.EDITOR)
     name = _tag_name(name)
-    if len(value) > LONGEST_VALUE:
-        _refuse("value", f"expected at most {LONGEST_VALUE} characters")
-    return _write(access, run_ids, lambda tags: {**tags, name: value.strip()})
+    value = _tag_value(value)
+    return _write(access, run_ids, lambda tags: {**tags, name: value})
 
 
 def untag(*, access: Access, run_ids: Sequence[int], name: str) -> int:
@@ -59,15 +61,7 @@ def note(*, access: Access, run_ids: Sequence[int], text: str) -> int:
         VerdictError: for a text that is too long.
     """
     access.require(Role.EDITOR)
-    if len(text) > LONGEST_NOTE:
-        _refuse("note", f"expected at most {LONGEST_NOTE:,} characters")
-    text = text.strip()
-
-    def change(tags: dict[str, Any]) -> dict[str, Any]:
-        rest = {key: value for key, value in tags.items() if key != NOTE}
-        return {**rest, NOTE: text} if text else rest
-
-    return _write(access, run_ids, change)
+    return _write(access, run_ids, _noted(text))
 
 
 def rename(*, access: Access, run_id: int, name: str) -> int:
@@ -78,15 +72,80 @@ def rename(*, access: Access, run_id: int, name: str) -> int:
         VerdictError: for a name that is too long.
     """
     access.require(Role.EDITOR)
-    name = " ".join(name.split())
+    name = _run_name(name)
+    return _write(access, [run_id], _named(name), run_name=name)
+
+
+def edit(*, access: Access, run_id: int, field: str, text: str, before: str) -> None:
+    """Change the name, the note or the tags of a run, which read `before` when the edit began.
+
+    Tags are lines (`run_tags`); those that MLflow's clients set by themselves stay.
+
+    Raises:
+        NotAllowed: to someone who is no editor.
+        NotFound: for a run that the project does not have, or another field.
+        VerdictError: for a text that cannot be kept.
+        Conflict: when somebody else has changed it meanwhile.
+    """
+    access.require(Role.EDITOR)
+    with transaction.atomic():
+        rows = annotated_runs(access.project_id).filter(pk=run_id)
+        row = rows.select_for_update(of=("self",), no_key=True).first()
+        if row is None:
+            raise NotFound(f"{access.slug} has no run {run_id}.")
+        now = annotation_text(row, field)
+        if now.split() != before.split():
+            shown = f"“{now:.200}”" if now else "nothing"
+            raise Conflict(
+                f"Somebody changed it meanwhile to {shown}. Save again to replace that."
+            )
+        tags = encoding.decode(row.user_attributes)
+        if field == "name":
+            row.run_name = _run_name(text)
+            tags = _named(row.run_name)(tags)
+        else:
+            tags = _noted(text)(tags) if field == "note" else _retagged(text, tags)
+        row.user_attributes = encoding.encode(tags)
+        row.save(update_fields=["user_attributes", "run_name"])
+
+
+def _run_name(text: str) -> str:
+    name = " ".join(text.split())
     if len(name) > LONGEST_NAME:
         _refuse("name", f"expected at most {LONGEST_NAME} characters")
+    return name
 
-    def change(tags: dict[str, Any]) -> dict[str, Any]:
-        # MLflow's clients read the name from a tag.
-        return {**tags, NAME_TAG: name} if NAME_TAG in tags else tags
 
-    return _write(access, [run_id], change, run_name=name)
+def _named(name: str) -> Callable[[_Tags], _Tags]:
+    """MLflow's clients read the name from a tag."""
+    return lambda tags: {**tags, NAME_TAG: name} if NAME_TAG in tags else tags
+
+
+def _noted(text: str) -> Callable[[_Tags], _Tags]:
+    text = text.replace("\r\n", "\n").strip()
+    if len(text) > LONGEST_NOTE:
+        _refuse("note", f"expected at most {LONGEST_NOTE:,} characters")
+
+    def change(tags: _Tags) -> _Tags:
+        rest = {key: value for key, value in tags.items() if key != NOTE}
+        return {**rest, NOTE: text} if text else rest
+
+    return change
+
+
+def _retagged(text: str, tags: _Tags) -> _Tags:
+    """The tags that lines name, and those that people do not see."""
+    found = {name: value for name, value in tags.items() if not is_shown(name)}
+    lines = read_tag_lines(text, tags)
+    if len(lines) > MOST_TAGS:
+        _refuse("tags", f"expected at most {MOST_TAGS}, found {len(lines)}")
+    for name, value in lines:
+        if name in found:
+            _refuse("tags", f"{name} stands there twice")
+        if name not in tags or tags[name] != value:
+            name, value = _tag_name(name), _tag_value(value)
+        found[name] = value
+    return found
 
 
 def archive(*, access: Access, run_ids: Sequence[int]) -> int:
@@ -128,7 +187,7 @@ def _pieces(run_ids: Sequence[int]) -> list[Sequence[int]]:
 def _write(
     access: Access,
     run_ids: Sequence[int],
-    change: Callable[[dict[str, Any]], dict[str, Any]],
+    change: Callable[[_Tags], _Tags],
     **more: Any,
 ) -> int:
     """Change the tags of runs of the project, each under its lock; returns how many there are."""
@@ -157,9 +216,15 @@ def _tag_name(name: str) -> str:
     name = " ".join(name.split())
     if not 1 <= len(name) <= LONGEST_TAG:
         _refuse("tag", f"expected 1 to {LONGEST_TAG} characters")
-    if name.startswith(_RESERVED):
-        _refuse("tag", f"{_RESERVED} is kept for MLflow's clients: choose another name")
+    if not is_shown(name):
+        _refuse("tag", f"{OWN} is kept for MLflow's clients: choose another name")
     return name
+
+
+def _tag_value(value: str) -> str:
+    if len(value) > LONGEST_VALUE:
+        _refuse("value", f"expected at most {LONGEST_VALUE} characters")
+    return value.strip()
 
 
 def _refuse(field: str, reason: str) -> None:
