@@ -194,7 +194,7 @@ class Workers:
 
     def logs(self, lines: int = 15) -> str:
         """The last lines of those that run."""
-        return "\n".join("\n".join(each.last_lines(lines)) for each in self.running.values())
+        return "\n".join("\n".join(child.last_lines(lines)) for child in self.running.values())
 
     def end(self) -> None:
         children.stop(self.running.values(), grace=5)

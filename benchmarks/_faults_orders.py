@@ -236,9 +236,9 @@ class _Parts:
 
     def dead(self) -> list[str]:
         """Processes that have ended, and were not to."""
-        running = [each for each in (self.web, *self.workers.running.values()) if each]
-        ended = [each for each in running if each.exit_status is not None]
-        return [f"{each.name} ended with {each.exit_status}" for each in ended]
+        running = [process for process in (self.web, *self.workers.running.values()) if process]
+        ended = [process for process in running if process.exit_status is not None]
+        return [f"{process.name} ended with {process.exit_status}" for process in ended]
 
     def logs(self) -> str:
         web = [] if self.web is None else self.web.last_lines(15)

@@ -146,18 +146,18 @@ def watched(server: Server) -> Iterator[Watched]:
         server.wait_ms(POLL)
     seen.before_mb = process.memory_info().rss / 2**20
     threads = [
-        threading.Thread(target=ask, args=each)
-        for each in ((HEALTH, seen.health_ms), (POLL, seen.poll_ms))
+        threading.Thread(target=ask, args=arguments)
+        for arguments in ((HEALTH, seen.health_ms), (POLL, seen.poll_ms))
     ]
     threads.append(threading.Thread(target=weigh))
-    for each in threads:
-        each.start()
+    for thread in threads:
+        thread.start()
     try:
         yield seen
     finally:
         ended.set()
-        for each in threads:
-            each.join()
+        for thread in threads:
+            thread.join()
 
 
 def whole(token: str) -> list[bytes]:
@@ -289,7 +289,7 @@ def _bombs(server: Server, seen: Watched) -> None:
     """Four at once, each of a few KB that unpack to 32 MiB of lists, objects, a string, depth."""
     seen.going_on = "bodies that unpack to 32 MiB"
     inner = (b"[]," * 10**7, b'{"a":1},' * 4 * 10**6, b'"' + b"a" * 2**25 + b'",', b"[" * 2**25)
-    for packed in (gzip.compress(b'{"points":[' + each + b"1]}", 6) for each in inner):
+    for packed in (gzip.compress(b'{"points":[' + body + b"1]}", 6) for body in inner):
         head = (
             f"POST /api/v1/runs HTTP/1.1\r\nHost: localhost\r\nContent-Encoding: gzip\r\n"
             f"Authorization: Bearer {server.token}\r\nContent-Length: {len(packed)}\r\n\r\n"

@@ -58,9 +58,9 @@ def _encoded(fields: Any) -> str:
     if not isinstance(fields, dict):
         return str(fields)[:2000].encode(errors="replace").decode()
     pairs = [
-        (str(name), each if isinstance(each, str) else str(each))
+        (str(name), element if isinstance(element, str) else str(element))
         for name, value in fields.items()
-        for each in (value if isinstance(value, list) else [value])
+        for element in (value if isinstance(value, list) else [value])
     ]
     return urlencode(pairs, errors="replace")
 

@@ -69,8 +69,11 @@ def _experiment(user: Any, name: str, trials: int, points: int, seed: int) -> No
     studies = list(Study.objects.filter(experiment=experiment).order_by("arm_index"))
     rng = np.random.default_rng(seed)
     arm = experiment_file.parse(text).arms()[0]
-    told = {name: encode_distribution(each) for name, each in arm.distributions().items()}
-    space = "{" + ",".join(f"{encode(name)}:{each}" for name, each in told.items()) + "}"
+    told = {
+        name: encode_distribution(distribution)
+        for name, distribution in arm.distributions().items()
+    }
+    space = "{" + ",".join(f"{encode(name)}:{encoded}" for name, encoded in told.items()) + "}"
     with transaction.atomic():
         rows = (_trial(studies[i % 2], i // 2, i, rng, space) for i in range(trials))
         made = [row for part in _parts(rows, 500) for row in Trial.objects.bulk_create(part)]

@@ -143,7 +143,7 @@ def visit(
         wire = context.new_cdp_session(page)
         wire.send("Network.enable")
         sizes: list[int] = []
-        wire.on("Network.loadingFinished", lambda each: sizes.append(each["encodedDataLength"]))
+        wire.on("Network.loadingFinished", lambda event: sizes.append(event["encodedDataLength"]))
         page.goto(address, wait_until="commit", timeout=1000 * limit)
         deadline = time.monotonic() + limit
         while not (visible := page.evaluate("window.bench.visible")):

@@ -94,7 +94,7 @@ class Verdict:
             runs.create(access=get_project(self.user, self.project.slug), new=new)
             for _ in range(count)
         ]
-        return [each.run_id for each in made]
+        return [run.run_id for run in made]
 
     def train(self, function: str, count: int, steps: int, **params: Any) -> dict[str, Any]:
         """Training processes log; seconds from their common start until all is durable."""
@@ -155,7 +155,7 @@ class Verdict:
             expected = points(seed, steps)
             for name in NAMES:
                 got = read[name].values.tolist() if name in read else []
-                hits = sum(v == each[name] for v, each in zip(got, expected, strict=False))
+                hits = sum(v == row[name] for v, row in zip(got, expected, strict=False))
                 wrong += steps - hits
         return wrong
 
@@ -244,8 +244,8 @@ class _Slots:
         self._slots = [Slot() for _ in ids]
         self._errors: list[BaseException] = []
         self._threads = [
-            threading.Thread(target=self._run, args=each)
-            for each in zip(self._slots, ids, params, strict=True)
+            threading.Thread(target=self._run, args=arguments)
+            for arguments in zip(self._slots, ids, params, strict=True)
         ]
 
     def __enter__(self) -> _Slots:

@@ -88,25 +88,25 @@ def dispatch(cluster: Cluster, trials: int) -> list[Row]:
     idle = [_rss_mb(pid) for pid in cluster.workers.running]
     both = seconds_for("both", trials=trials, parallel=2)
     alone = seconds_for("alone", trials=trials // 2, parallel=1)
-    each = 1e3 * both / trials
+    milliseconds = 1e3 * both / trials
     one = 1e3 * alone / (trials // 2)
     rate = trials / both
     return [
         row(
             "a trial, 2 workers (beside Celery's round trip)",
-            each,
+            milliseconds,
             celery,
             unit="ms",
             goal="< 25",
-            met=each < 25,
+            met=milliseconds < 25,
         ),
         row(
             "a trial, 2 workers (beside Ray Tune, published)",
-            each,
+            milliseconds,
             PUBLISHED,
             unit="ms",
             goal="< 25",
-            met=each < 25,
+            met=milliseconds < 25,
         ),
         row(
             "trials in a second, 2 workers",
@@ -234,7 +234,7 @@ def main() -> int:
     finally:
         shutil.rmtree(folder, ignore_errors=True)
     print(as_text(rows, as_json=arguments.json))
-    return 1 if any(each.met is False for each in rows) else 0
+    return 1 if any(measured.met is False for measured in rows) else 0
 
 
 if __name__ == "__main__":

@@ -175,7 +175,7 @@ def main() -> int:
     finally:
         shutil.rmtree(folder, ignore_errors=True)
     print(as_text(rows, as_json=arguments.json))
-    return 1 if any(each.met is False for each in rows) else 0
+    return 1 if any(measured.met is False for measured in rows) else 0
 
 
 if __name__ == "__main__":

@@ -185,12 +185,12 @@ def trained_rows(*, quick: bool) -> list[Row]:
     rows = []
     every = list(trained.sets())
     for half, held_out in (("thresholds chosen on these", False), ("kept apart", True)):
-        sets = [each for each in every if each.held_out is held_out]
+        sets = [training_set for training_set in every if training_set.held_out is held_out]
         for known, with_train in (("with training loss", True), ("validation alone", False)):
             pairs = [
                 pair
-                for each in sets
-                for pair in trained.overfitting_pairs(each, with_train=with_train)
+                for training_set in sets
+                for pair in trained.overfitting_pairs(training_set, with_train=with_train)
             ]
             found = algoperf.count(pairs)
             named = f"overfitting, {len(pairs)} small trainings, {half}, {known}"
@@ -199,8 +199,10 @@ def trained_rows(*, quick: bool) -> list[Row]:
                 row(f"{named}: precision", found.precision, goal="at least 0.90",
                     met=found.precision >= 0.90),
             ]  # fmt: skip
-        told = [trained.improving_counts(each) for each in sets]
-        improving = algoperf.Counts(*(sum(each) for each in zip(*map(astuple, told), strict=True)))
+        told = [trained.improving_counts(training_set) for training_set in sets]
+        improving = algoperf.Counts(
+            *(sum(counts) for counts in zip(*map(astuple, told), strict=True))
+        )
         named = f"still improving, small trainings cut at half, {half}"
         rows += [
             row(f"{named}: precision", improving.precision, goal="at least 0.90",
@@ -209,8 +211,12 @@ def trained_rows(*, quick: bool) -> list[Row]:
                 met=improving.recall >= 0.85),
         ]  # fmt: skip
     for examples, _, _ in trained.SIZES:
-        said = [trained.says_data_too_small(each) for each in every if each.examples == examples]
-        judged = [each for each in said if each is not None]
+        said = [
+            trained.says_data_too_small(training_set)
+            for training_set in every
+            if training_set.examples == examples
+        ]
+        judged = [answer for answer in said if answer is not None]
         rows.append(
             row(f"data too small, {len(judged)} of {len(said)} tasks with {examples} examples "
                 "could be judged: said", sum(judged) / max(len(judged), 1))

@@ -277,5 +277,5 @@ def spike_share(folder: Path) -> tuple[int, int] | None:
         )
         for _, group in rows.groupby("run_id", sort=False)
     ]
-    told = [each for each in found if each.status is not Status.NOT_CHECKABLE]
-    return sum(each.fired for each in told), len(told)
+    told = [diagnosis for diagnosis in found if diagnosis.status is not Status.NOT_CHECKABLE]
+    return sum(diagnosis.fired for diagnosis in told), len(told)

@@ -79,11 +79,13 @@ def declared(points: Mapping[str, Mapping[float, float]]) -> list[DeclaredSeries
         for name, values in points.items()
         if guess(name).kind != "other" and guess(name).split != "test"
     ]
-    judged = [each for each in known if each.split == "validation" and each.curve.values.size]
-    metrics = [each for each in judged if each.kind is MetricKind.METRIC]
-    named = [each for word in OFFICIAL for each in metrics if word in each.name]
+    judged = [
+        metric for metric in known if metric.split == "validation" and metric.curve.values.size
+    ]
+    metrics = [metric for metric in judged if metric.kind is MetricKind.METRIC]
+    named = [metric for word in OFFICIAL for metric in metrics if word in metric.name]
     official = next(iter([*named, *metrics, *judged]), None)
-    return [replace(each, official=each is official) for each in known]
+    return [replace(metric, official=metric is official) for metric in known]
 
 
 def _series(name: str, curve: Curve) -> DeclaredSeries:
@@ -102,9 +104,9 @@ def _series(name: str, curve: Curve) -> DeclaredSeries:
 
 def alarms(series: list[DeclaredSeries]) -> list[Diagnosis]:
     """Return what fired; values that are no numbers are told once, as the divergence."""
-    fired = [each for each in diagnose_trial(series) if each.fired]
-    diverged = any(each.rule == "divergence" for each in fired)
-    return [each for each in fired if not (diverged and each.rule == "non_finite")]
+    fired = [diagnosis for diagnosis in diagnose_trial(series) if diagnosis.fired]
+    diverged = any(diagnosis.rule == "divergence" for diagnosis in fired)
+    return [diagnosis for diagnosis in fired if not (diverged and diagnosis.rule == "non_finite")]
 
 
 def main(arguments: list[str] | None = None) -> int:

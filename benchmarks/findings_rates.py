@@ -169,7 +169,7 @@ def _judge(
         )
         total += RegimeCounts(
             rates=len(reads),
-            decided=sum(each is not Regime.CANNOT_TELL for each in regimes),
+            decided=sum(regime is not Regime.CANNOT_TELL for regime in regimes),
             right=sum(_is_right(r, *label) for r, label in zip(regimes, labels, strict=True)),
         )
     return total

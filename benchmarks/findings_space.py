@@ -112,7 +112,7 @@ def read_tables(folder: Path) -> Iterator[Table]:
             keys = ("".join(map(str, at)) for at in itertools.product(*map(range, shape)))
             seeds = [rows[key][metric] for key in keys]
             most = max(map(len, seeds))
-            padded = [list(each) + [np.nan] * (most - len(each)) for each in seeds]
+            padded = [list(drawn) + [np.nan] * (most - len(drawn)) for drawn in seeds]
             scores = np.array(padded, dtype=np.float64).reshape(*shape, most)
             yield Table.of(path.stem, dict(choices), scores, direction)
 
@@ -238,9 +238,9 @@ def probed(table: Table, cut: Cut, seed: int, *, every: bool) -> Probed:
     warned, fitted, notices = _said(axes, table.direction)
     subject = f"{cut.name}:{cut.edge}"
     inwards = {
-        f"{each.axis.name}:{each.edge}"
-        for each in fit_slopes(axes, table.direction)
-        if each.p_value >= thresholds.PROBE_INWARDS
+        f"{slope.axis.name}:{slope.edge}"
+        for slope in fit_slopes(axes, table.direction)
+        if slope.p_value >= thresholds.PROBE_INWARDS
     }
     named = subject in warned | fitted | notices
     if not named and (not every or subject in inwards):
@@ -290,14 +290,14 @@ def measure_probe(tables: Sequence[Table], studies: int, *, every: bool) -> Prob
             for c in harmless_cuts(table)
             for s in range(max(1, studies // 4))
         ]
-    shared = [each.shared for each in (*costly, *harmless) if each.runs]
+    shared = [probe.shared for probe in (*costly, *harmless) if probe.runs]
     return ProbeCounts(
         len(costly),
-        sum(each.confirmed for each in costly),
-        sum(each.runs for each in costly),
+        sum(probe.confirmed for probe in costly),
+        sum(probe.runs for probe in costly),
         len(harmless),
-        sum(each.confirmed for each in harmless),
-        sum(each.runs for each in harmless),
+        sum(probe.confirmed for probe in harmless),
+        sum(probe.runs for probe in harmless),
         sum(shared) / max(len(shared), 1),
     )
 

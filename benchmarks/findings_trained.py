@@ -81,7 +81,7 @@ def overfitting_pairs(found: Trained, *, with_train: bool) -> list[tuple[bool, b
         series = [_validation_loss(log, official=True)]
         if with_train:
             series.append(_train_loss(log))
-        said = {each.rule: each for each in diagnose_trial(series)}
+        said = {diagnosis.rule: diagnosis for diagnosis in diagnose_trial(series)}
         pairs.append((said["overfitting"].fired, label))
     return pairs
 

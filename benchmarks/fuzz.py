@@ -53,7 +53,11 @@ def main() -> int:
         with transaction.atomic():
             with suppress(KeyboardInterrupt):
                 base, user = _fuzzing.prepared()
-                base = [each for each in base if any(word in each.path for word in asked.about)]
+                base = [
+                    request
+                    for request in base
+                    if any(word in request.path for word in asked.about)
+                ]
                 while total.sent < asked.count:
                     part = min(CHUNK, asked.count - total.sent)
                     total.add(_fuzzing.attack(base, user=user, count=part, rng=rng))
@@ -83,9 +87,9 @@ def main() -> int:
         rows += more
         wrong |= {kind: repr(request) for kind, request in broken.items()}
     print(as_text(rows, as_json=asked.json))
-    for kind, each in wrong.items():
-        print(f"{kind}\n  {each}", file=sys.stderr)
-    return 1 if wrong or any(each.met is False for each in rows) else 0
+    for kind, example in wrong.items():
+        print(f"{kind}\n  {example}", file=sys.stderr)
+    return 1 if wrong or any(measured.met is False for measured in rows) else 0
 
 
 def _set_up() -> None:

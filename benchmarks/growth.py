@@ -197,7 +197,7 @@ def main() -> int:
         return 0
     rows = list(rows_of({size: _of_size(size, arguments.points) for size in arguments.sizes}))
     print(as_text(rows, as_json=arguments.json))
-    return 1 if any(each.met is False for each in rows) else 0
+    return 1 if any(measured.met is False for measured in rows) else 0
 
 
 if __name__ == "__main__":

@@ -105,14 +105,14 @@ def idle(workers: int, seconds: float) -> list[Row]:
     with ThreadPoolExecutor(8) as threads:
         for done in [threads.submit(live, due[n::8]) for n in range(8)]:
             done.result()
-    each = counted.count / workers / seconds * 10
+    statements = counted.count / workers / seconds * 10
     return [
         row(
             f"{workers:,} idle workers: statements a worker in 10 s, all its turns included",
-            each,
+            statements,
             unit="statements",
             goal="<= 1.1",
-            met=each <= 1.1,
+            met=statements <= 1.1,
         ),
         row("a heartbeat, median", statistics.median(took), unit="ms"),
         row("a heartbeat, longest", max(took), unit="ms"),
@@ -264,9 +264,9 @@ def _claim_at_once(claimers: int, processes: int) -> dict[str, Any]:
     ]
     told = [json.loads(process.communicate(timeout=300)[0]) for process in started]
     return {
-        "ms": [ms for each in told for ms in each["ms"]],
-        "trials": [trial for each in told for trial in each["trials"]],
-        "failed": sum(each["failed"] for each in told),
+        "ms": [ms for answer in told for ms in answer["ms"]],
+        "trials": [trial for answer in told for trial in answer["trials"]],
+        "failed": sum(answer["failed"] for answer in told),
     }
 
 
@@ -322,7 +322,7 @@ def main() -> int:
     finally:
         shutil.rmtree(folder, ignore_errors=True)
     print(as_text(rows, as_json=arguments.json))
-    return 1 if any(each.met is False for each in rows) else 0
+    return 1 if any(measured.met is False for measured in rows) else 0
 
 
 if __name__ == "__main__":

@@ -83,9 +83,9 @@ def single(sides: list[Side], scale: float) -> Iterator[Row]:
     }
     for what, (count, work) in parts.items():
         medians = _medians(sides, what, max(3, int(count * scale)), work)
-        yield from _latency(f"{what}, kept alive, p50", [1e3 * each for each in medians])
+        yield from _latency(f"{what}, kept alive, p50", [1e3 * median for median in medians])
         if "1,000" in what:
-            yield row("  points/s", *_pair([1000 / each for each in medians]), "/s")
+            yield row("  points/s", *_pair([1000 / median for median in medians]), "/s")
 
 
 def _medians(sides: list[Side], what: str, count: int, work: Work) -> list[float]:
@@ -137,7 +137,7 @@ def throughput(sides: list[Side], scale: float) -> Iterator[Row]:
             for error in load.errors[:1]:
                 print(f"{sides[place].address}: {error!r}", file=sys.stderr)
             wrong[place] = len(load.errors) + load.lost(max(1, of_call // 10))
-        mine, theirs = _pair([statistics.median(each) for each in rates])
+        mine, theirs = _pair([statistics.median(values) for values in rates])
         met = None if theirs is None else mine >= 5 * theirs
         yield row(f"{CLIENTS} clients, {what}", mine, theirs, "/s", FIVE_TIMES, met)
         yield row("  refused or lost", *_pair(wrong), "", "0", wrong[0] == 0)
@@ -258,7 +258,7 @@ def history(sides: list[Side], scale: float) -> Iterator[Row]:
             start = time.perf_counter()
             assert len(client.history(run, "m0")) == count
             totals[place].append(time.perf_counter() - start)
-    medians = [1e3 * statistics.median(each) for each in totals]
+    medians = [1e3 * statistics.median(values) for values in totals]
     yield from _latency(f"get-history of {count:,} points, 4 pages", medians)
 
 
@@ -287,7 +287,7 @@ def _memory() -> Iterator[list[float]]:
     import psutil
 
     children = psutil.Process().children(recursive=True)
-    (server,) = (each for each in children if "config.web_server" in each.cmdline())
+    (server,) = (child for child in children if "config.web_server" in child.cmdline())
     grown, before, done = [0.0], server.memory_info().rss, threading.Event()
 
     def watch() -> None:
@@ -332,9 +332,9 @@ def main() -> int:
             for part in PARTS:
                 if options.only and part.__name__ not in options.only:
                     continue
-                for each in part(sides, options.scale):
-                    show(each, options.json)
-                    short = short or each.met is False
+                for measured in part(sides, options.scale):
+                    show(measured, options.json)
+                    short = short or measured.met is False
     finally:
         places.server.cleanup()
         shutil.rmtree(folder, ignore_errors=True)

@@ -59,14 +59,14 @@ PEER_PAGES = {"": "history", "/analytics": "analytics", "/smartSelection": "para
 
 def rows_of(name: str, visits: list[Visit], peer: float | None) -> Iterator[Row]:
     """Median time, largest answer, and the median of the longest blocks."""
-    seconds = statistics.median(each.seconds for each in visits)
-    size = max(each.bytes for each in visits)
-    block = statistics.median(each.longest_block_ms for each in visits)
+    seconds = statistics.median(one_visit.seconds for one_visit in visits)
+    size = max(one_visit.bytes for one_visit in visits)
+    block = statistics.median(one_visit.longest_block_ms for one_visit in visits)
     ratio = None if peer is None else seconds / peer
     yield Row(f"{name}: visible", seconds, peer, ratio, "s", "under 1.5", seconds < SECONDS)
     yield Row(f"{name}: data", size / 1e6, None, None, "MB", "under 1", size < BYTES)
     yield Row(f"{name}: longest block", block, None, None, "ms", "under 200", block < BLOCK_MS)
-    drawing = statistics.median(each.drawing_block_ms for each in visits)
+    drawing = statistics.median(one_visit.drawing_block_ms for one_visit in visits)
     what = f"{name}: longest block of drawing"
     yield Row(what, drawing, None, None, "ms", "under 200", drawing < BLOCK_MS)
 
@@ -161,15 +161,15 @@ def peers(chromium: Any, folder: Path, options: argparse.Namespace) -> dict[str,
     return found
 
 
-def show(each: Row, as_json: bool) -> None:
+def show(row: Row, as_json: bool) -> None:
     if as_json:
-        print(json.dumps(asdict(each)), flush=True)
+        print(json.dumps(asdict(row)), flush=True)
         return
-    peer = "" if each.peer is None else f"{each.peer:.2f}"
-    ratio = "" if each.ratio is None else f"{each.ratio:.3f}"
-    met = {True: "met", False: "short", None: ""}[each.met]
-    print(f"{each.what:<46} {each.ours or 0.0:>9.3f} {peer:>8} {ratio:>7} {each.unit:<3} "
-          f"{each.goal:<10} {met}", flush=True)  # fmt: skip
+    peer = "" if row.peer is None else f"{row.peer:.2f}"
+    ratio = "" if row.ratio is None else f"{row.ratio:.3f}"
+    met = {True: "met", False: "short", None: ""}[row.met]
+    print(f"{row.what:<46} {row.ours or 0.0:>9.3f} {peer:>8} {ratio:>7} {row.unit:<3} "
+          f"{row.goal:<10} {met}", flush=True)  # fmt: skip
 
 
 def main() -> int:
@@ -188,8 +188,8 @@ def main() -> int:
         with browser() as chromium:
             beside = peers(chromium, folder, options)
             for title, visits in beside.items():
-                typical = statistics.median(each.seconds for each in visits)
-                size = max(each.bytes for each in visits) / 1e6
+                typical = statistics.median(one_visit.seconds for one_visit in visits)
+                size = max(one_visit.bytes for one_visit in visits) / 1e6
                 print(f"# optuna-dashboard {options.peer_trials:,} trials, {title}: "
                       f"{typical:.1f} s, {size:.1f} MB", file=sys.stderr)  # fmt: skip
             with served(folder, options.trials, options.points) as url:
@@ -197,15 +197,13 @@ def main() -> int:
                     peer = beside.get(
                         {"progress": "history", "axes": "analytics"}.get(title, title)
                     )
-                    times = [each.seconds for each in peer or ()]
-                    for each in rows_of(
-                        title, visits, statistics.median(times) if times else None
-                    ):
-                        show(each, options.json)
-                        short = short or each.met is False
-                for each in answers():
-                    show(each, options.json)
-                    short = short or each.met is False
+                    times = [one_visit.seconds for one_visit in peer or ()]
+                    for row in rows_of(title, visits, statistics.median(times) if times else None):
+                        show(row, options.json)
+                        short = short or row.met is False
+                for row in answers():
+                    show(row, options.json)
+                    short = short or row.met is False
     finally:
         shutil.rmtree(folder, ignore_errors=True)
     return int(short)

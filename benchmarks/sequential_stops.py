@@ -116,8 +116,8 @@ def rows(rng: np.random.Generator) -> list[Row]:
                         one.median_bias, one.naive_median_bias, "SD", "under 0.1",
                         abs(one.median_bias) < 0.1))  # fmt: skip
         if one.effect in (0.2, 0.5) and one.adopted.any():
-            for name, each in (("estimate", one.estimate), ("given the adopt", one.given_adopt)):
-                shown = [float(np.median(g[one.adopted]) / one.effect) for g in (each, one.naive)]
+            for name, gains in (("estimate", one.estimate), ("given the adopt", one.given_adopt)):
+                shown = [float(np.median(g[one.adopted]) / one.effect) for g in (gains, one.naive)]
                 found.append(row(f"Median gain at an adopt over the truth, {name}, {where}; peer: "
                                 "naive mean", *shown, "times"))  # fmt: skip
     return found

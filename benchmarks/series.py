@@ -169,8 +169,8 @@ def one_process(places: Places, scale: float) -> Iterator[Row]:
                 missing += worker.do("missing", found["ids"], found["seeds"], steps)
                 told = peer_loops(places, "trackio", str(places.new()), 1, steps)
                 theirs += [told] if told else []
-        peer = statistics.median(each.rate for each in theirs) if theirs else None
-        rate, median, p99 = (statistics.median(each) for each in (rates, medians, p99s))
+        peer = statistics.median(run.rate for run in theirs) if theirs else None
+        rate, median, p99 = (statistics.median(values) for values in (rates, medians, p99s))
         name = f"one process, 10 x {steps:,} steps, {where}"
         yield row(f"{name}; peer: trackio", rate, peer, "/s", "twice the peer's",
                   None if peer is None else rate >= 2 * peer)  # fmt: skip
@@ -187,7 +187,7 @@ def eight_processes(places: Places, scale: float) -> Iterator[Row]:
     with Worker(places, "PostgreSQL") as worker:
         found = [worker.do("train", "log_steps", 8, steps) for _ in range(ROUNDS)]
         missing = sum(worker.do("missing", e["ids"], e["seeds"], steps) for e in found)
-    rate = statistics.median(8 * steps * len(NAMES) / each["seconds"] for each in found)
+    rate = statistics.median(8 * steps * len(NAMES) / run["seconds"] for run in found)
     name = f"8 processes, {80 * steps:,} points, PostgreSQL"
     place = places.new()
     told = peer_loops(places, "trackio", str(place), 8, steps // 5)
@@ -451,16 +451,26 @@ def main() -> int:
     folder = Path(tempfile.mkdtemp(prefix="verdict-bench-"))
     short = False
     parts = {
-        each.__name__: each
-        for each in (one_process, eight_processes, over_http, at_rest, reading, poll, killed)
+        measured_part.__name__: measured_part
+        for measured_part in (
+            one_process,
+            eight_processes,
+            over_http,
+            at_rest,
+            reading,
+            poll,
+            killed,
+        )
     }
     places = Places(folder)
     try:
         for name, part in {**parts, "outage": outage}.items():
             measure = options.outage_seconds if name == "outage" else options.scale
-            for each in part(places, measure) if not options.only or name in options.only else ():
-                show(each, options.json)
-                short = short or each.met is False
+            for measured in (
+                part(places, measure) if not options.only or name in options.only else ()
+            ):
+                show(measured, options.json)
+                short = short or measured.met is False
     finally:
         places.server.cleanup()
         shutil.rmtree(folder, ignore_errors=True)

@@ -230,13 +230,13 @@ def _real(what: str, gains: Floats, clusters: NDArray[np.str_], schedule: Schedu
 def markdown(found: Sequence[Measure]) -> str:
     """One line a form, one column a measure, the goals below."""
     lines = [
-        f"| form | {' | '.join(each.what for each in found)} |",
+        f"| form | {' | '.join(form.what for form in found)} |",
         f"|---|{'---:|' * len(found)}",
     ]
     for name in FORMS:
-        rates = " | ".join(f"{each.values[name]:.4f}" for each in found)
+        rates = " | ".join(f"{form.values[name]:.4f}" for form in found)
         lines.append(f"| {name} | {rates} |")
-    lines.append(f"| goal | {' | '.join(each.goal for each in found)} |")
+    lines.append(f"| goal | {' | '.join(form.goal for form in found)} |")
     return "\n".join(lines)
 
 

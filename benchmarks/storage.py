@@ -125,7 +125,7 @@ def in_turns(processes: dict[str, Process], count: int, *work: str) -> dict[str,
     for _ in range(ROUNDS):
         for name, process in processes.items():
             times[name].append(1e3 * process.do("trials", max(1, count // ROUNDS), *work))
-    return {name: statistics.median(each) for name, each in times.items()}
+    return {name: statistics.median(values) for name, values in times.items()}
 
 
 def bookkeeping(places: Places, count: int) -> Iterator[Row]:
@@ -230,7 +230,7 @@ def crowd(places: Places, count: int) -> Iterator[Row]:
     """Four processes on one study."""
     rates = {}
     lost = 0
-    each = max(10, count // 10)
+    share = max(10, count // 10)
     for name, kind, where in (
         ("verdict", "verdict", "PostgreSQL"),
         ("rdb", "rdb", "PostgreSQL"),
@@ -246,12 +246,12 @@ def crowd(places: Places, count: int) -> Iterator[Row]:
         for _ in range(ROUNDS):
             start = time.perf_counter()
             for process in others:
-                process.ask("trials", each // ROUNDS or 1, "plain", "Random", STUDY)
+                process.ask("trials", share // ROUNDS or 1, "plain", "Random", STUDY)
             for process in others:
                 process.answer()
-            times.append(4 * (each // ROUNDS or 1) / (time.perf_counter() - start))
+            times.append(4 * (share // ROUNDS or 1) / (time.perf_counter() - start))
         rates[name] = statistics.median(times)
-        wanted = 4 + 4 * ROUNDS * (each // ROUNDS or 1)
+        wanted = 4 + 4 * ROUNDS * (share // ROUNDS or 1)
         if name == "verdict":
             finished, numbers = first.do("finished", STUDY)
             lost = 2 * wanted - finished - numbers
@@ -315,16 +315,16 @@ def one_file(places: Places, seconds: float) -> Iterator[Row]:
               done == finished == numbers)  # fmt: skip
 
 
-def show(each: Row, as_json: bool) -> None:
+def show(shown: Row, as_json: bool) -> None:
     if as_json:
-        print(json.dumps(asdict(each)), flush=True)
+        print(json.dumps(asdict(shown)), flush=True)
         return
-    peer = "" if each.peer is None else f"{each.peer:.2f}"
-    ratio = "" if each.ratio is None else f"{each.ratio:.3f}"
-    met = {True: "met", False: "short", None: ""}[each.met]
+    peer = "" if shown.peer is None else f"{shown.peer:.2f}"
+    ratio = "" if shown.ratio is None else f"{shown.ratio:.3f}"
+    met = {True: "met", False: "short", None: ""}[shown.met]
     print(
-        f"{each.what:<78} {each.ours or 0.0:>9.2f} {peer:>9} {ratio:>7} {each.unit:<3} "
-        f"{each.goal:<8} {met}",
+        f"{shown.what:<78} {shown.ours or 0.0:>9.2f} {peer:>9} {ratio:>7} {shown.unit:<3} "
+        f"{shown.goal:<8} {met}",
         flush=True,
     )
 
@@ -352,9 +352,9 @@ def main() -> int:
                 "one_file": lambda: one_file(places, options.seconds),
             }
             for name, part in parts.items():
-                for each in part() if not options.only or name in options.only else ():
-                    show(each, options.json)
-                    short = short or each.met is False
+                for measured in part() if not options.only or name in options.only else ():
+                    show(measured, options.json)
+                    short = short or measured.met is False
     finally:
         shutil.rmtree(folder, ignore_errors=True)
     return int(short)

@@ -120,7 +120,7 @@ def run(
 
     Args:
         project, experiment: without them VERDICT_PROJECT and VERDICT_EXPERIMENT say.
-        name: what pages call the run beside its number.
+        name: the run's name on pages, in addition to its number.
         params: hyperparameters; nested mappings get names like "optimizer.lr".
         train_seed, split_seed, search_seed: the seeds that the program uses. Verdicts over seeds
             need them.
@@ -142,15 +142,15 @@ def run(
     """
     warnings = _Warnings()
     flat = dict(_flat(params or {}, warnings))
-    told = {"params": flat, "train_seed": train_seed, "split_seed": split_seed}
+    known = {"params": flat, "train_seed": train_seed, "split_seed": split_seed}
     if (_rank(warnings) if rank is None else rank) > 0:
-        return Run(None, 0, told, warnings=warnings)
+        return Run(None, 0, known, warnings=warnings)
     server = _Server(url or os.environ.get("VERDICT_URL") or "http://127.0.0.1:8000", token)
     handed = replication is not None or resume is not None
     body = {
         "project": project or os.environ.get("VERDICT_PROJECT") or "",
         "experiment": experiment or os.environ.get("VERDICT_EXPERIMENT") or "",
-        **told,
+        **known,
         "search_seed": search_seed,
         "metrics": {name: metric and dict(metric) for name, metric in (metrics or {}).items()},
         "goal": goal,
@@ -169,13 +169,13 @@ def run(
     except VerdictError:
         server.close()
         raise
-    told = {
-        **told,
+    known = {
+        **known,
         **({name: answer[name] for name in _HANDED if name in answer} if handed else {}),
     }
-    told |= {name: answer[name] for name in _ANSWERED if name in answer}
+    known |= {name: answer[name] for name in _ANSWERED if name in answer}
     replicate = replication is not None or bool(answer.get("replicate"))
-    return Run(server, int(answer["id"]), told, replicate=replicate, warnings=warnings)
+    return Run(server, int(answer["id"]), known, replicate=replicate, warnings=warnings)
 
 
 def init(
@@ -187,7 +187,7 @@ def init(
 ) -> Run:
     """Start the run that this module's `log`, `config`, `summary` and `finish` mean.
 
-    One that is still open is finished first. See `run` for all that can be told.
+    One that is still open is finished first. See `run` for the arguments.
     """
     global _current
     if _current is not None:
@@ -235,23 +235,23 @@ class Run:
         self,
         server: _Server | None,
         run_id: int,
-        told: Mapping[str, Any],
+        known: Mapping[str, Any],
         *,
         replicate: bool = False,
         warnings: _Warnings,
     ) -> None:
         self.id = run_id
-        self.params: dict[str, Any] = dict(told.get("params") or {})
+        self.params: dict[str, Any] = dict(known.get("params") or {})
         self.config = _Config(self)
         self.summary = _Summary()
-        self.pair: int | None = told.get("pair")
-        self.train_seed: int | None = told.get("train_seed")
-        self._split_seed: int | None = told.get("split_seed")
-        self._official_metric = told.get("official_metric")
+        self.pair: int | None = known.get("pair")
+        self.train_seed: int | None = known.get("train_seed")
+        self._split_seed: int | None = known.get("split_seed")
+        self._official_metric = known.get("official_metric")
         self._replicate = replicate
         self._read_split_seed = False
         self.stop_requested = False
-        self._numbers = itertools.count(int(told.get("next_step") or 0))
+        self._numbers = itertools.count(int(known.get("next_step") or 0))
         self._calls: deque[tuple[float, int, dict[str, Any]]] = deque()
         self._added: deque[tuple[str, Any]] = deque()  # parameters
         self._names: dict[Any, str] = {}
@@ -264,7 +264,7 @@ class Run:
         self._files: _Files | None = None
         self._sender: _Sender | None = None
         if server is not None:
-            self._sender = _Sender(self, server, int(told.get("next_batch") or 0))
+            self._sender = _Sender(self, server, int(known.get("next_batch") or 0))
             _open.append(self)
             _watch()
 
@@ -277,8 +277,8 @@ class Run:
     def log(self, metrics: Mapping[Any, Any], step: Any = None) -> None:
         """Record metrics at a step; without one, the step is the number of earlier calls.
 
-        Returns at once. A value that is no number is skipped, and its name told once. In a forked
-        process the one that started the run sends the points.
+        Returns at once. A value that is no number is skipped, with one warning for its name. In a
+        forked process the one that started the run sends the points.
         """
         number = next(self._numbers)
         if self._sender is None and self._forked is None:
@@ -302,8 +302,8 @@ class Run:
     def log_file(self, path: Any, name: str = "", step: Any = None) -> None:
         """Keep a copy of a file as it is now, under its own name unless another one is given.
 
-        This and what follows never raise; what cannot be kept is told once. A thread of its own
-        sends the files, and goes on where it stopped when the connection breaks.
+        The `log_` methods never raise: a file that cannot be kept is warned about once. A thread
+        sends the files and resumes an upload after the connection broke.
         """
         try:
             path = Path(path)
@@ -532,7 +532,7 @@ class Run:
 
 
 class _Warnings:
-    """Each thing that is wrong, said once."""
+    """Warnings, each printed once."""
 
     def __init__(self) -> None:
         self._said: set[object] = set()
@@ -583,7 +583,7 @@ class _Config(MutableMapping[str, Any]):
 
 
 class _Summary(MutableMapping[str, Any]):
-    """What a run is to be known by: `given` goes out when it ends, over what was `logged`."""
+    """Summary of a run: `given` values are sent when it ends and replace those `logged`."""
 
     def __init__(self) -> None:
         self.given: dict[str, Any] = {}
@@ -774,9 +774,9 @@ def _rank(warn: _Warnings) -> int:
             return int(os.environ.get(name, ""))
         return None
 
-    told = number(_RANK)
-    if told is not None:
-        return told
+    rank = number(_RANK)
+    if rank is not None:
+        return rank
     names = [*_RANKS, *(_PARTIAL_RANKS if (number("WORLD_SIZE") or 1) > 1 else ())]
     rank, name = max((number(name) or 0, name) for name in names)
     if rank == 1:  # one of them says it for all
@@ -912,7 +912,7 @@ class _Sender:
                 self._hear(self._server.request("POST", address, gzip.compress(b"{}", 1)))
 
     def _send_parameters(self) -> None:
-        """What was added to the configuration; waits for its next turn while nobody answers."""
+        """Send what was added to the configuration; retried later while the server is away."""
         while self._run._added:
             name, value = self._run._added[0]
             body = gzip.compress(_json({"params": {name: value}}), 1)
@@ -1064,7 +1064,7 @@ class _Files:
             time.sleep(min(pause, max(0.0, self._run._deadline - time.monotonic())))
 
     def _received(self, upload: str) -> int:
-        """How much of a broken upload has arrived; nothing where the server cannot say."""
+        """Bytes of an interrupted upload that have arrived; 0 where the server cannot say."""
         with contextlib.suppress(VerdictError):
             return int(self._server.request("GET", upload, None).get("received", 0))
         return 0
@@ -1077,7 +1077,7 @@ def _blocks(path: Path) -> Iterator[bytes]:
 
 
 class _Away(Exception):
-    """Nobody answered, or said to come again. `lasting`: trying again will not help."""
+    """The server did not answer, or asked for a retry. `lasting`: retrying will not help."""
 
     def __init__(self, text: str, *, lasting: bool = False) -> None:
         super().__init__(text)
@@ -1191,8 +1191,8 @@ class _Server:
                 f"{problem.get('where')}: {problem.get('message')}"
                 for problem in answer.get("errors", ())
             )
-            said = " ".join(part for part in (answer.get("error", ""), details) if part)
-            text = f"{self.url} answers {response.status}: {said or 'no reason'}"
+            reason = " ".join(part for part in (answer.get("error", ""), details) if part)
+            text = f"{self.url} answers {response.status}: {reason or 'no reason'}"
             raise VerdictError(text, response.status)
         return answer
 
@@ -1310,7 +1310,7 @@ def _clean(text: str) -> str:
 
 
 def _token(given: str | None) -> str:
-    """A token as a header can hold it. What is wrong with one is said without it."""
+    """A token as a header can hold it; errors about it never repeat the token."""
     token = (given or os.environ.get("VERDICT_TOKEN") or "").strip()
     if not (token.isascii() and token.isprintable()):
         raise VerdictError(

@@ -50,4 +50,4 @@ def client(address: str) -> Any:
 def keys(address: str) -> list[str]:
     """Names of all objects."""
     found = client(address).list_objects_v2(Bucket=BUCKET).get("Contents", ())
-    return [each["Key"] for each in found]
+    return [entry["Key"] for entry in found]

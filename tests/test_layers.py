@@ -192,7 +192,10 @@ def wrong_worker_arrow(module: str, name: str) -> str:
         showing = within_any(name, ("experiments.charts", "experiments.templatetags"))
         face = place(module_of(name))[2] in ("panels", "pages", "api")
         return "workers reads and writes through services" if models or showing or face else ""
-    room, other = (each.split(".")[1] if each.count(".") > 0 else "" for each in (module, name))
+    room, other = (
+        module_name.split(".")[1] if module_name.count(".") > 0 else ""
+        for module_name in (module, name)
+    )
     if room not in WORKER_ROOMS or other not in WORKER_ROOMS:
         return ""
     if other == "objectives" and module in CALLS_OBJECTIVES:

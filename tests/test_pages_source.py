@@ -80,7 +80,7 @@ def test_every_kind_of_message_has_a_style() -> None:
     kinds = set(re.findall(r'class="[^"]*\bmessage ([a-z]+)', texts))
     assert (
         "warning" in kinds
-        and {each for each in kinds if f".message.{each}" not in styles} == set()
+        and {kind for kind in kinds if f".message.{kind}" not in styles} == set()
     )
 
 
@@ -131,8 +131,8 @@ def test_the_vendored_plotly_draws_every_kind_of_trace_that_charts_use() -> None
 
 
 def _is_trace(name: str) -> bool:
-    each = getattr(graph_objects, name)
-    return isinstance(each, type) and issubclass(each, BaseTraceType)
+    found = getattr(graph_objects, name)
+    return isinstance(found, type) and issubclass(found, BaseTraceType)
 
 
 def test_the_vendored_files_are_those_on_record() -> None:

@@ -26,7 +26,7 @@ RETIRED = {
 }
 ROOT = Path(__file__).resolve().parent.parent
 CLAUSE = re.compile(r"(What|Who|Whose|How|Where|Whether|When|Which|Why|That)\b")
-VAGUE = {"told", "said", "held", "kept", "aside", "beside"}
+VAGUE = {"told", "said", "held", "kept", "aside", "beside", "each"}
 DOCUMENTED = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
 
 
@@ -39,10 +39,12 @@ def _read_by_people() -> Iterator[tuple[str, str]]:
         titles = re.findall(
             r'(?:title|placeholder|aria-label)="([^"]+)"', path.read_text(encoding="utf-8")
         )
-        yield from ((path.name, each) for each in (text, *titles))
+        yield from ((path.name, part) for part in (text, *titles))
     for path in sorted((ROOT / "static" / "js").glob("*.js")):
         code = re.sub(r"^\s*//.*$", "", path.read_text(encoding="utf-8"), flags=re.MULTILINE)
-        yield from ((path.name, each) for each in re.findall(r"""["'`]([^"'`\n]+)["'`]""", code))
+        yield from (
+            (path.name, literal) for literal in re.findall(r"""["'`]([^"'`\n]+)["'`]""", code)
+        )
     for path in (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))):
         yield path.name, path.read_text(encoding="utf-8")
     for name, module in _modules():
@@ -61,7 +63,7 @@ def _has_docstring(node: ast.AST) -> bool:
 
 
 def _modules() -> Iterator[tuple[str, ast.Module]]:
-    for part in ("config", "experiments", "workers"):
+    for part in ("client", "config", "experiments", "workers"):
         for path in sorted((ROOT / part).rglob("*.py")):
             yield str(path.relative_to(ROOT)), ast.parse(path.read_text(encoding="utf-8"))
 
@@ -88,6 +90,19 @@ def test_variables_are_named_by_what_they_hold() -> None:
         if (called := node.arg if isinstance(node, ast.arg) else node.id) in VAGUE
     ]
     assert stored == []
+
+
+def test_no_loop_variable_is_called_each() -> None:
+    """In tests and benchmarks too, which may otherwise name their doubles as they like."""
+    loop = re.compile(r"\bfor (\w+, )*each(, \w+)* in ")
+    loops = [
+        f"{path.relative_to(ROOT)}:{number} {line.strip()}"
+        for part in ("benchmarks", "client", "config", "experiments", "tests", "workers")
+        for path in sorted((ROOT / part).rglob("*.py"))
+        for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1)
+        if loop.search(line)
+    ]
+    assert loops == []
 
 
 def test_messages_say_what_they_expected() -> None:

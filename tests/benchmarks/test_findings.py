@@ -189,7 +189,7 @@ def test_networks_trained_together_are_those_trained_alone() -> None:
     recipe = trained_networks.Recipe(epochs=3, batch=8, hidden=4)
     settings = [trained_networks.Setting(0.01, 0), trained_networks.Setting(0.1, 1)]
     together = trained_networks.train(problem, recipe, settings)
-    alone = [trained_networks.train(problem, recipe, [each])[0] for each in settings]
+    alone = [trained_networks.train(problem, recipe, [setting])[0] for setting in settings]
     for one, other in zip(together, alone, strict=True):
         assert one.train_loss == pytest.approx(other.train_loss, rel=1e-4)
         assert one.validation_score == pytest.approx(other.validation_score, abs=0.04)

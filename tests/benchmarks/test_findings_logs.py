@@ -50,8 +50,8 @@ def test_a_log_is_read_as_its_library_wrote_it(
 ) -> None:
     write(tmp_path)
     ((_, series),) = findings_logs.read_logs(tmp_path)
-    assert [each.name for each in series if each.official] == [official]
-    assert {each.split for each in series if "loss" in each.name} == {"train", "validation"}
+    assert [metric.name for metric in series if metric.official] == [official]
+    assert {metric.split for metric in series if "loss" in metric.name} == {"train", "validation"}
     assert expected in {found.rule for found in findings_logs.alarms(series)}
 
 

@@ -17,7 +17,7 @@ def test_damaged_requests_are_refused_or_done_and_never_half_written() -> None:
     base, user = _fuzzing.prepared()
     outcome = _fuzzing.attack(base, user=user, count=COUNT, rng=np.random.default_rng(2026))
     assert not outcome.wrong, "\n".join(
-        f"{kind}\n  {each}" for kind, each in outcome.wrong.items()
+        f"{kind}\n  {example}" for kind, example in outcome.wrong.items()
     )
     assert outcome.sent == COUNT
     # Damage that stops everything at the door would try nothing.

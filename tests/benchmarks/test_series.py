@@ -20,12 +20,12 @@ class Run:
 
 def test_every_loop_logs_the_same_points_for_the_same_seed() -> None:
     assert work.points(3, 50) == work.points(3, 50) != work.points(4, 50)
-    assert all(list(each) == work.NAMES for each in work.points(3, 50))
+    assert all(list(point) == work.NAMES for point in work.points(3, 50))
 
 
 def test_odd_points_hold_what_other_trackers_trip_over() -> None:
     calls = work.odd_points(1, 60)
-    values = [value for each, _ in calls for value in each.values()]
+    values = [value for metrics, _ in calls for value in metrics.values()]
     assert any(math.isnan(value) for value in values)
     assert {math.inf, -math.inf} <= set(values)
     steps = [step for _, step in calls]

@@ -42,5 +42,5 @@ def log_image(trial: Trial, *, step: int) -> None:
 
 
 def _store(trial: Trial, name: str, media: Media, step: int | None = None) -> None:
-    kind = next(each for each in get_args(LoggedKind) if each == media.kind)
+    kind = next(argument for argument in get_args(LoggedKind) if argument == media.kind)
     files.store(trial_id=trial.pk, name=name, parts=[media.content], kind=kind, step=step)

@@ -55,5 +55,5 @@ _PROTECTED_BY = {
 def by_hand(*statements: str) -> None:
     """What somebody does who owns the database: put the protection away, then write."""
     with connection.cursor() as cursor:
-        for each in (*_PROTECTED_BY[connection.vendor], *statements):
-            cursor.execute(each)
+        for statement in (*_PROTECTED_BY[connection.vendor], *statements):
+            cursor.execute(statement)

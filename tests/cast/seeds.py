@@ -67,8 +67,8 @@ def candidates(
         looks=looks,
     )
     second = first.others_of_group.get()
-    for each in (first, second):
-        finish_pairs(each, done, gain=gain, spread=spread)
+    for replication in (first, second):
+        finish_pairs(replication, done, gain=gain, spread=spread)
     return first, second
 
 

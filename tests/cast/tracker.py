@@ -76,7 +76,7 @@ class Tracker:
         return self.get("runs/get", run_id=run)["run"]
 
     def metrics(self, run: str) -> dict[str, Any]:
-        return {each["key"]: each["value"] for each in self.read(run)["data"]["metrics"]}
+        return {metric["key"]: metric["value"] for metric in self.read(run)["data"]["metrics"]}
 
     def found(self, experiment: str, filter: str = "", **fields: Any) -> list[str]:
         """Names of the runs that a search finds."""

@@ -106,7 +106,7 @@ def summarise(trial_id: int) -> None:
 def series_of(trial: Trial) -> dict[str, list[float]]:
     """The values of each series of a trial."""
     columns = series_queries.read([trial.pk])[trial.pk]
-    return {name: each.values.tolist() for name, each in columns.items()}
+    return {name: column.values.tolist() for name, column in columns.items()}
 
 
 def running_trial(study: Study, *, epochs: int = 20) -> Trial:
@@ -160,7 +160,7 @@ def many_trials(experiment: Experiment, count: int) -> None:
         )
     made = Trial.objects.bulk_create(rows, batch_size=500)
     Study.objects.filter(pk=study.pk).update(next_number=first + count)
-    best = max(made, key=lambda each: each.value or 0)
+    best = max(made, key=lambda trial: trial.value or 0)
     Experiment.objects.filter(pk=experiment.pk).update(
         trial_count=experiment.trial_count + count,
         complete_count=experiment.complete_count + count,

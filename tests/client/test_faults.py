@@ -81,7 +81,7 @@ def test_keys_of_any_kind_are_logged_under_their_words_and_told_once(
             run.log(keys, step=step)
             run.log({"loss": 0.5}, step=step)
     odd = {"train/loss": 1.0, "3": 2.0, "train": 3.0, "None": 4.0}
-    assert server.points == [each for s in range(3) for each in ((s, odd), (s, {"loss": 0.5}))]
+    assert server.points == [point for s in range(3) for point in ((s, odd), (s, {"loss": 0.5}))]
     assert server.requests[0][1]["params"] == {"a/1": 1, "train.2": 2}
     assert capfd.readouterr().err.count("logged as 'train/loss'") == 1
 
@@ -186,8 +186,8 @@ def test_points_of_forked_children_and_of_theirs_are_sent_by_the_parent(
                 inner.start(); inner.join()
         context = multiprocessing.get_context("fork")
         children = [context.Process(target=child, args=(k,)) for k in range(2)]
-        [each.start() for each in children]
-        [each.join() for each in children]
+        [child.start() for child in children]
+        [child.join() for child in children]
         run.finish()
         """,
     )

@@ -54,7 +54,7 @@ def test_files_and_media_of_a_run_reach_the_server(
         run.log_image("no image", b"<svg/>")
         run.log_text("../escape", "x")
     found = queries.logged_files(run.id)
-    assert [(each.name, each.kind, each.step) for each in found] == [
+    assert [(file.name, file.kind, file.step) for file in found] == [
         ("folder/notes.txt", "text", None), ("model.bin", "file", None),
         ("sample.png", "image", 1), ("table.csv", "table", None),
         ("weights.json", "histogram", 0.5),
@@ -124,7 +124,7 @@ def test_what_cannot_be_kept_is_told_and_raises_nothing(
     run.log_text(5, "x")
     run.log_text("a\ud800\0", "x")
     run.finish()
-    assert [each.partition("?")[0] for each in sent] == [
+    assert [address.partition("?")[0] for address in sent] == [
         f"/runs/7/files/{name}" for name in ("5", "5.txt", "a%EF%BF%BD%EF%BF%BD.txt")
     ]
     assert capfd.readouterr().err.count("verdict: ") == 3, "TypeErrors are one thing"

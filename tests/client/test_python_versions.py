@@ -41,7 +41,11 @@ print(*sys.version_info[:2])
 
 def interpreters() -> list[str]:
     """The Python of these tests, and each 3.9 that is installed here (also by pyenv)."""
-    found = [each for each in [shutil.which("python3.9")] if each and "shims" not in each]
+    found = [
+        interpreter
+        for interpreter in [shutil.which("python3.9")]
+        if interpreter and "shims" not in interpreter
+    ]
     found += map(str, Path.home().glob(".pyenv/versions/3.9*/bin/python"))
     return [sys.executable, *found]
 

@@ -331,6 +331,6 @@ def test_a_replicate_is_handed_what_to_train_and_says_whether_it_split_by_its_se
         assert run.split_seed == 9
     with start(client, server, params={"lr": 0.3}, train_seed=1) as run:
         assert (run.params, run.train_seed, run.split_seed) == ({"lr": 0.3}, 1, None)
-    told = [each.get("read_split_seed") for each in server.bodies("/finish")]
+    told = [body.get("read_split_seed") for body in server.bodies("/finish")]
     assert told == [False, True, None]
     assert "replication" not in server.requests[-2][1]

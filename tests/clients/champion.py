@@ -35,9 +35,12 @@ other = client.create_model_version(name, source, run.info.run_id, tags={"a": "b
 assert (int(other.version), other.tags, other.status) == (2, {"a": "b"}, "READY")
 client.set_registered_model_alias(name, "best", "2")
 assert client.get_registered_model(name).aliases == {"best": "2"}
-assert [int(each.version) for each in client.search_model_versions(f"name = '{name}'")] == [2, 1]
-assert name in [each.name for each in client.search_registered_models()]
-assert [int(each.version) for each in client.get_latest_versions(name)] == [2]
+assert [
+    int(found_version.version)
+    for found_version in client.search_model_versions(f"name = '{name}'")
+] == [2, 1]
+assert name in [found_model.name for found_model in client.search_registered_models()]
+assert [int(found_version.version) for found_version in client.get_latest_versions(name)] == [2]
 client.update_registered_model(name, "described")
 client.set_registered_model_tag(name, "team", "vision")
 client.set_model_version_tag(name, "1", "k", "v")
@@ -50,5 +53,5 @@ client.delete_registered_model_alias(name, "best")
 client.delete_model_version(name, "2")
 client.rename_registered_model(name, f"{name}-renamed")
 client.delete_registered_model(f"{name}-renamed")
-assert name not in [each.name for each in client.search_registered_models()]
+assert name not in [found_model.name for found_model in client.search_registered_models()]
 print("done")

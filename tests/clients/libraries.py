@@ -36,7 +36,7 @@ with mlflow.start_run():
 (run,) = runs_of("xgboost")
 assert run.data.params["max_depth"] == "2" and run.data.params["seed"] == "5"
 history = client.get_metric_history(run.info.run_id, "train-logloss")
-assert [each.step for each in history] == [0, 1, 2, 3]
+assert [point.step for point in history] == [0, 1, 2, 3]
 mlflow.autolog(disable=True)
 
 callback = MLflowCallback(tracking_uri=URI, metric_name="loss")
@@ -85,7 +85,9 @@ mlflow.pytorch.autolog(disable=True)
 assert run.info.status == "FINISHED" and run.data.params["optimizer_name"] == "SGD"
 history = client.get_metric_history(run.info.run_id, "train_loss")
 assert len(history) == 2 and history[-1].value < history[0].value
-assert [each.path for each in client.list_artifacts(run.info.run_id)] == ["model_summary.txt"]
+assert [artifact.path for artifact in client.list_artifacts(run.info.run_id)] == [
+    "model_summary.txt"
+]
 
 os.environ["MLFLOW_EXPERIMENT_NAME"] = "transformers"
 config = BertConfig(vocab_size=20, hidden_size=8, num_hidden_layers=1, num_attention_heads=1,

@@ -22,13 +22,13 @@ assert stored.info.status == "FINISHED" and stored.info.run_name == "a run"
 assert stored.data.params == {"lr": "0.1", "optimizer": "adam", "seed": "3", "x y": "1e-05"}
 assert math.isnan(stored.data.metrics["loss"]) and stored.data.metrics["val_acc"] == 0.4
 history = client.get_metric_history(run_id, "val_acc")
-assert [(each.step, each.value) for each in history] == [(i, i / 10) for i in range(5)]
+assert [(point.step, point.value) for point in history] == [(i, i / 10) for i in range(5)]
 
 key = mlflow.get_experiment_by_name("with its client").experiment_id
 
 
 def found(text: str = "", **more: object) -> list[str]:
-    return [each.info.run_name for each in client.search_runs([key], text, **more)]
+    return [run.info.run_name for run in client.search_runs([key], text, **more)]
 
 
 assert found("metrics.val_acc > 0.9") == ["child"]
@@ -60,7 +60,11 @@ content = bytes(range(256)) * 12_000
 client.log_artifacts(run_id, str(folder), "folder")
 client.log_text(run_id, "some text", "notes/x.md")
 client.log_dict(run_id, {"a": 1}, "conf.json")
-assert [each.path for each in client.list_artifacts(run_id)] == ["conf.json", "folder", "notes"]
+assert [artifact.path for artifact in client.list_artifacts(run_id)] == [
+    "conf.json",
+    "folder",
+    "notes",
+]
 back = pathlib.Path(client.download_artifacts(run_id, "folder"))
 assert (back / "sub" / "b b.bin").read_bytes() == content
 print("done")

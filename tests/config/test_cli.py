@@ -59,7 +59,7 @@ def in_a_shell(
 
 @pytest.mark.processes
 def test_a_list_from_any_folder_imports_nothing_heavy(used_once: Path, tmp_path: Path) -> None:
-    seen = f"print([each for each in {HEAVY} if each in sys.modules], file=sys.stderr)"
+    seen = f"print([name for name in {HEAVY} if name in sys.modules], file=sys.stderr)"
     done = in_a_shell(tmp_path, "list", after=seen, VERDICT_DATA=str(used_once))
     assert done.returncode == 0, done.stderr
     assert done.stdout.split() == ["EXPERIMENT", "STATE", "TRIALS", "BEST", "FINDINGS"]
@@ -133,7 +133,7 @@ def test_a_shell_completes_commands_options_and_names() -> None:
 
     def completions(words: list[str], begun: str) -> list[str]:
         shell = BashComplete(cli.verdict, {}, "verdict", "_VERDICT_COMPLETE")
-        return [each.value for each in shell.get_completions(words, begun)]
+        return [completion.value for completion in shell.get_completions(words, begun)]
 
     assert completions([], "st") == ["stop"]
     assert "--project" in completions(["list"], "--")
@@ -151,7 +151,7 @@ def test_json_is_what_a_program_reads(tmp_path: Path) -> None:
     assert (checked["experiment"], checked["trials"]) == ("digits/mine", 4)
     queued = json.loads(call("run", "--detach", "--json", str(file)).output)
     assert (queued["project"], queued["state"], queued["budget"]) == ("digits", "running", 4)
-    assert [each["name"] for each in json.loads(call("list", "--json").output)] == ["mine"]
+    assert [row["name"] for row in json.loads(call("list", "--json").output)] == ["mine"]
     stopped = json.loads(call("stop", "digits/mine", "--json").output)
     assert stopped["state"] == "stopped"
     assert json.loads(call("show", "digits/mine", "--json").output) == stopped

@@ -138,7 +138,9 @@ def test_half_requests_of_one_address_are_bounded_and_stop_nobody(
     process = psutil.Process(strict_server.pid)
 
     def held() -> int:
-        return sum(1 for each in process.net_connections() if each.raddr[:1] == ("127.0.0.3",))
+        return sum(
+            1 for connection in process.net_connections() if connection.raddr[:1] == ("127.0.0.3",)
+        )
 
     wait_until(lambda: held() <= 20, what="the rest is closed")
     lines = [line for line in strict_server.child.last_lines(60) if "127.0.0.3: more" in line]
@@ -166,7 +168,9 @@ def test_an_answer_that_is_not_read_is_given_up(
             client.sendall(b"GET /login/ HTTP/1.1\r\nHost: localhost\r\n\r\n")
     process = psutil.Process(strict_server.pid)
     wait_until(
-        lambda: all(each.raddr[:1] != ("127.0.0.4",) for each in process.net_connections()),
+        lambda: all(
+            connection.raddr[:1] != ("127.0.0.4",) for connection in process.net_connections()
+        ),
         what="the connection is closed",
     )
 

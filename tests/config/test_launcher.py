@@ -286,7 +286,7 @@ def test_a_killed_child_is_started_again_and_takes_nothing_with_it(
     running = launch(used).wait_until_it_runs()
     names = ("redis", "worker", "web")
     for name in names:
-        before = {each: running.child(each).pid for each in names}
+        before = {child_name: running.child(child_name).pid for child_name in names}
         running.child(name).kill()
 
         def is_back(name: str = name, before: dict[str, int] = before) -> bool:
@@ -296,8 +296,12 @@ def test_a_killed_child_is_started_again_and_takes_nothing_with_it(
 
         wait_until(is_back, told=lambda: running.printed)
         assert f"The {name} process ended (signal 9); it is started again now." in running.printed
-        after = {each: running.child(each).pid for each in names if each != name}
-        assert after == {each: pid for each, pid in before.items() if each != name}
+        after = {
+            child_name: running.child(child_name).pid for child_name in names if child_name != name
+        }
+        assert after == {
+            child_name: pid for child_name, pid in before.items() if child_name != name
+        }
 
     def answers() -> bool:
         with contextlib.suppress(OSError):

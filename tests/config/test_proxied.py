@@ -53,12 +53,12 @@ def test_every_address_of_an_answer_lies_below_the_prefix_and_cookies_are_secure
     for path in ("/verdict/login/", "/login/"):  # left by the proxy, or taken away
         answer, text = ask(server, path, X_Forwarded_Proto="https")
         addresses = re.findall(r'(?:href|src|action)="(/[^"]*)"', text)
-        assert addresses and all(each.startswith("/verdict/") for each in addresses)
+        assert addresses and all(address.startswith("/verdict/") for address in addresses)
         cookie = answer.headers["Set-Cookie"]
         assert "; Path=/verdict" in cookie and "; Secure" in cookie
     redirect, _ = ask(server, "/verdict/account/", X_Forwarded_Proto="https")
     assert redirect.headers["Location"] == "/verdict/login/?next=/verdict/account/"
-    style = next(each for each in addresses if each.endswith(".css"))
+    style = next(address for address in addresses if address.endswith(".css"))
     answer, _ = ask(server, style, X_Forwarded_Proto="https")
     assert answer.status == 200 and "immutable" in answer.headers["Cache-Control"]
 
@@ -71,7 +71,7 @@ def test_programs_are_answered_below_the_prefix(server: WebServer) -> None:
     answer, text = ask(server, "/verdict/api/v1/openapi.json", **known)
     assert answer.status == 200
     paths = json.loads(text)["paths"]
-    assert paths and [each for each in paths if not each.startswith("/verdict/api/v1/")] == []
+    assert paths and [path for path in paths if not path.startswith("/verdict/api/v1/")] == []
     answer, text = ask(server, "/verdict/api/v1/projects/digits/decisions?wait=1", **known)
     assert answer.status == 200, text
 

@@ -23,8 +23,8 @@ PAGE, LIVE, FILE = "/projects/", "/workers/live/", "/file/"
 def handler() -> Iterator[ThreadedHandler]:
     made = ThreadedHandler(Pools.of(THREADS))
     yield made
-    for each in (reset_queries, close_old_connections):
-        signals.request_started.connect(each)
+    for receiver in (reset_queries, close_old_connections):
+        signals.request_started.connect(receiver)
 
 
 def _client(handler: ThreadedHandler, path: str) -> ApplicationCommunicator:
@@ -51,8 +51,8 @@ def test_the_pools_have_as_many_threads_as_there_are_and_each_has_one() -> None:
     for threads in (8, 16, 33, 1000):
         pools = Pools.of(threads)
         kinds = (pools.probes, pools.polls, pools.downloads, pools.programs, pools.pages)
-        assert sum(each.threads for each in kinds) == threads
-        assert all(each.threads for each in kinds)
+        assert sum(kind.threads for kind in kinds) == threads
+        assert all(kind.threads for kind in kinds)
 
 
 @pytest.mark.parametrize(

@@ -179,6 +179,6 @@ def test_slow_uploads_hold_no_thread_and_the_pages_answer(sender: Sender) -> Non
             client.request("GET", f"/api/v1/runs/{sender.run}", headers=sender.headers())
             assert client.getresponse().status == 200
     finally:
-        for each in clients:
-            each.close()
+        for opened in clients:
+            opened.close()
     wait_until(lambda: drafts() == [])

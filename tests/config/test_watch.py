@@ -54,7 +54,7 @@ def test_a_server_looks_again_and_again_from_its_start_to_its_end() -> None:
 
     told = asyncio.run(_served(Watch(_nobody, count, every=0.01), enough))
     assert told == ["lifespan.startup.complete", "lifespan.shutdown.complete"]
-    assert len(seen) >= 3 and all(each.is_set() for each in seen)
+    assert len(seen) >= 3 and all(event.is_set() for event in seen)
 
 
 @pytest.fixture

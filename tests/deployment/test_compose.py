@@ -38,8 +38,8 @@ def test_nothing_starts_before_what_it_needs_is_healthy(compose: dict[str, Any])
     needs = {name: compose["services"][name]["depends_on"] for name in ("web", "worker")}
     assert set(needs["web"]) == {"db", "redis"}
     assert set(needs["worker"]) == {"db", "redis", "web"}  # the web migrates first
-    for each in (*needs["web"].values(), *needs["worker"].values()):
-        assert each == {"condition": "service_healthy"}
+    for need in (*needs["web"].values(), *needs["worker"].values()):
+        assert need == {"condition": "service_healthy"}
 
 
 def test_secrets_come_from_the_environment_and_have_no_default(compose: dict[str, Any]) -> None:
@@ -95,7 +95,7 @@ def test_images_install_groups_and_copy_folders_that_exist(dockerfile: str) -> N
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     groups = re.findall(r'"\.\[([a-z0-9,]+)\]"', dockerfile)
     assert groups == ["web,s3", "workers,s3"]
-    assert {each for group in groups for each in group.split(",")} <= set(
+    assert {extra for group in groups for extra in group.split(",")} <= set(
         project["optional-dependencies"]
     )
     for line in re.findall(r"^COPY (.+)$", dockerfile, flags=re.MULTILINE):

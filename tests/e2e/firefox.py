@@ -94,9 +94,9 @@ class Firefox:
 
     def _read(self) -> Any:
         length = b""
-        while (each := self._stream.read(1)) != b":":
-            assert each, "Firefox has gone"
-            length += each
+        while (digit := self._stream.read(1)) != b":":
+            assert digit, "Firefox has gone"
+            length += digit
         return json.loads(self._stream.read(int(length)))
 
 
@@ -165,7 +165,7 @@ def test_every_page_draws_and_fits_in_firefox_without_an_error(
         if state["status"] != 200 or not state["drawn"] or state["wide"] > 0:
             wrong.append(f"{address}: {state}")
         found = firefox.evaluate(ERRORS, web_server.url, chrome=True)
-        wrong += [f"{address}: {each}" for each in found]
+        wrong += [f"{address}: {problem}" for problem in found]
     print(f"{len(addresses)} pages, {charts} charts")
     assert not wrong, "\n".join(wrong)
     assert charts > 20

@@ -50,8 +50,8 @@ def window(
     cookies = {cookie["name"]: cookie["path"] for cookie in context.cookies()}
     context.close()
     assert broken == [] and proxy.outside == []
-    assert [f"{each.status} {each.url}" for each in answers if each.status >= 400] == []
-    paths = [urlsplit(each.url).path for each in answers]
+    assert [f"{answer.status} {answer.url}" for answer in answers if answer.status >= 400] == []
+    paths = [urlsplit(answer.url).path for answer in answers]
     assert [path for path in paths if not path.startswith(f"{PREFIX}/")] == []
     assert {path.rstrip("/") for path in cookies.values()} == {PREFIX}, cookies
 
@@ -89,4 +89,4 @@ def test_a_person_walks_from_the_login_to_a_chart_and_out_again(
     window.locator("header.bar details.menu summary").click()
     window.get_by_role("button", name="Log out").click()
     expect(window.get_by_role("button", name="Log in")).to_be_visible()
-    assert any(f"{PREFIX}/static/" in each.url for each in answers)
+    assert any(f"{PREFIX}/static/" in answer.url for answer in answers)

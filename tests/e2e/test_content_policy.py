@@ -58,6 +58,6 @@ def test_a_script_that_got_into_a_page_would_not_run(page: Page, page_problems: 
         " body.append(s); body.setAttribute('style', 'color: red'); }"
     )
     assert page.evaluate("window.ran === undefined")
-    refused = [each for each in page_problems if "Content Security Policy" in each]
+    refused = [problem for problem in page_problems if "Content Security Policy" in problem]
     assert len(refused) == 2 == len(page_problems)
     page_problems.clear()

@@ -50,9 +50,9 @@ def pages() -> set[str]:
     """Routes that a member opens in a browser, after the table of who gets what."""
     opened = {route for route, row in PAGES.items() if row.GET and row.expected("GET", 5) != 403}
     return {
-        each
-        for each in opened - BY_LINK
-        if not any(part in each for part in NO_PAGE) and not each.startswith(LEADING_ON)
+        address
+        for address in opened - BY_LINK
+        if not any(part in address for part in NO_PAGE) and not address.startswith(LEADING_ON)
     }
 
 
@@ -162,7 +162,7 @@ def test_every_page_draws_fits_and_can_be_used(
     for address in addresses[fitted]:
         wrong += look_at(page, address, SIZES[size]["width"], audit=False)
     assert not wrong, "\n".join(wrong)
-    visited = {resolve(urlsplit(each).path).route for each in (*BEFORE_LOGIN, *addresses)}
+    visited = {resolve(urlsplit(link).path).route for link in (*BEFORE_LOGIN, *addresses)}
     assert pages() <= visited, "a page that nobody looked at"
 
 
@@ -226,10 +226,10 @@ def look_at(
     draw_all(page)
     wide = int(page.evaluate("document.documentElement.scrollWidth"))
     wrong = [f"{address} is {wide} pixels wide"] if wide > width else []
-    wrong += [f"{address} cuts off without a title: {each}" for each in page.evaluate(CUT)]
+    wrong += [f"{address} cuts off without a title: {problem}" for problem in page.evaluate(CUT)]
     if page.locator("h1").count() != 1:
         wrong.append(f"{address} has {page.locator('h1').count()} main headings")
-    return wrong + [f"{address}: {each}" for each in (violations(page) if audit else ())]
+    return wrong + [f"{address}: {problem}" for problem in (violations(page) if audit else ())]
 
 
 def violations(page: Page) -> list[str]:
@@ -240,5 +240,6 @@ def violations(page: Page) -> list[str]:
     options = {"resultTypes": ["violations"], "rules": {"target-size": {"enabled": True}}}
     found = Axe().run(page, options=options).response["violations"]
     return [
-        f"{each['id']} ({len(each['nodes'])}): {each['nodes'][0]['html'][:160]}" for each in found
+        f"{violation['id']} ({len(violation['nodes'])}): {violation['nodes'][0]['html'][:160]}"
+        for violation in found
     ]

@@ -58,7 +58,7 @@ def yaml_of(page: Page) -> Locator:
 
 
 def names(page: Page) -> list[str]:
-    return [each.input_value() for each in page.locator("[data-cell=name]").all()]
+    return [box.input_value() for box in page.locator("[data-cell=name]").all()]
 
 
 def test_rows_and_file_follow_each_other(form: Page) -> None:

@@ -112,6 +112,6 @@ def test_pages_print_without_bars_dark_grounds_or_pale_links(page: Page) -> None
         page.evaluate("dispatchEvent(new Event('beforeprint'))")
         page.emulate_media(media="print", color_scheme="dark")
         expect(page.locator(".bar")).to_be_hidden()
-        wrong += [f"{address}: {each}" for each in page.evaluate(ON_PAPER)]
+        wrong += [f"{address}: {problem}" for problem in page.evaluate(ON_PAPER)]
         page.emulate_media(media="screen", color_scheme="dark")
     assert not wrong, "\n".join(wrong)

@@ -119,7 +119,7 @@ def test_settings_are_kept_in_the_address_and_the_raw_line_stays(
     page.get_by_label("log x").check()
     page.locator("[data-curve-setting=x]").select_option("time")
     after = drawn(page)
-    lines = [each for each in before if "mark" not in each["meta"]]
+    lines = [trace for trace in before if "mark" not in trace["meta"]]
     assert len(after) == len(before) + len(lines), "the raw lines and the smoothed ones"
     assert after[0]["y"] == before[0]["y"] and after[1]["y"] != before[0]["y"]
     page.locator("select[name=trials]").select_option("best-3")

@@ -50,7 +50,9 @@ def wait_until(page: Page, holds: Callable[[], object]) -> None:
 def asked_for_news(page: Page) -> list[str]:
     """Addresses that the page asks for news from now on."""
     asked: list[str] = []
-    page.on("request", lambda each: asked.append(each.url) if "/live/" in each.url else None)
+    page.on(
+        "request", lambda request: asked.append(request.url) if "/live/" in request.url else None
+    )
     return asked
 
 

@@ -98,8 +98,8 @@ def tls_receiver() -> Iterator[tuple[Receiver, ssl.SSLContext]]:
         made.asked_for.append(name)
 
     serving.sni_callback = note
-    for each in _serve(made, serving):
-        yield each, trusting
+    for served in _serve(made, serving):
+        yield served, trusting
 
 
 def _serve(made: Receiver, context: ssl.SSLContext | None = None) -> Iterator[Receiver]:

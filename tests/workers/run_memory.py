@@ -30,7 +30,7 @@ class Memory:
 
     @property
     def files(self) -> list[CheckpointFile]:
-        return [each for each in self.told if isinstance(each, CheckpointFile)]
+        return [message for message in self.told if isinstance(message, CheckpointFile)]
 
     def curve(self, name: str, last: float = math.inf) -> list[tuple[int, float]]:
         points: list[tuple[int, float]] = []

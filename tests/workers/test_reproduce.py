@@ -133,7 +133,7 @@ def test_a_run_over_folds_is_run_over_the_same_folds(
     )
     assert reproduce.main(arguments) == reproduce.SAME
     assert "same" in capsys.readouterr().out
-    assert reproduce.main([each for each in arguments if "folds" not in each]) == 1
+    assert reproduce.main([argument for argument in arguments if "folds" not in argument]) == 1
 
 
 def test_a_budget_is_what_the_run_is_told() -> None:

@@ -53,7 +53,9 @@ def _created(seed: int, trials: int) -> Experiment:
 
 
 def _wait_for(made: list[Experiment], worker: WorkerProcess) -> None:
-    running = Experiment.objects.filter(pk__in=[each.pk for each in made], state="running")
+    running = Experiment.objects.filter(
+        pk__in=[experiment.pk for experiment in made], state="running"
+    )
     wait_until(lambda: not running.exists(), worker=worker)
 
 
@@ -65,7 +67,7 @@ def _kill_one_in_a_trial(workers: list[WorkerProcess]) -> int:
         trial = running.select_related("worker").first()
         if trial is None or trial.worker is None:
             continue
-        pids = [each.child.process.pid for each in workers]
+        pids = [worker.child.process.pid for worker in workers]
         killed = workers.pop(pids.index(trial.worker.pid))
         killed.kill()
         trial.refresh_from_db()

@@ -84,11 +84,13 @@ def _create(
 
 
 def _wait(worker: WorkerProcess, made: list[Experiment]) -> None:
-    running = Experiment.objects.filter(pk__in=[each.pk for each in made], state="running")
+    running = Experiment.objects.filter(
+        pk__in=[experiment.pk for experiment in made], state="running"
+    )
     while running.exists():
         _wait_for_the_next_trial(worker, running)
-    for each in made:
-        each.refresh_from_db()
+    for experiment in made:
+        experiment.refresh_from_db()
 
 
 def _wait_for_the_next_trial(worker: WorkerProcess, running: QuerySet[Experiment]) -> None:
@@ -117,11 +119,11 @@ def test_every_sampler_and_every_pruner_finds_a_good_machine(start_worker: Start
     _check_budgets(others["hyperband"])
     _check_early_stopping(others["early"])
     _check_terminator(others["terminated"])
-    facts = [_facts(each) for each in seeded]
-    Experiment.objects.filter(pk__in=[each.pk for each in seeded]).delete()
+    facts = [_facts(experiment) for experiment in seeded]
+    Experiment.objects.filter(pk__in=[experiment.pk for experiment in seeded]).delete()
     again = _seeded_searches("again")
     _wait(workers[0], again)
-    assert [_facts(each) for each in again] == facts
+    assert [_facts(experiment) for experiment in again] == facts
 
 
 def _one_of_each_sampler() -> dict[str, Experiment]:
@@ -146,7 +148,7 @@ def _check_samplers(made: Mapping[str, Experiment]) -> None:
     # State that samplers keep went through the storage, from trial to trial.
     genetic = Trial.objects.filter(study__experiment=made["genetic"])
     attributes = [json.loads(t) for t in genetic.values_list("system_attributes", flat=True)]
-    assert max(each.get("NSGAIISampler:generation", 0) for each in attributes) >= 1
+    assert max(values.get("NSGAIISampler:generation", 0) for values in attributes) >= 1
     stored = Trial.objects.filter(
         study__experiment=made["cmaes"], system_attributes__contains="cma:optimizer"
     )

@@ -32,7 +32,7 @@ def test_the_estimator_equals_enumeration(
 ) -> None:
     best = max if direction is Direction.MAXIMIZE else min
     if draws <= len(values):
-        subsets = [best(each) for each in itertools.combinations(values, draws)]
+        subsets = [best(combination) for combination in itertools.combinations(values, draws)]
         assert expected_best_unbiased(values, draws, direction) == pytest.approx(
             np.mean(subsets), abs=1e-9
         )

@@ -63,7 +63,7 @@ def test_the_gravest_comes_first_and_only_what_fired() -> None:
     notice = RULE.fires("n", "", {}, severity=Severity.NOTICE)
     problem = RULE.fires("p", "", {}, severity=Severity.PROBLEM)
     found = fired([notice, RULE.passes("", {}), RULE.fires("w", "", {}), problem])
-    assert [each.title for each in found] == ["p", "w", "n"]
+    assert [diagnosis.title for diagnosis in found] == ["p", "w", "n"]
 
 
 @given(

@@ -106,14 +106,14 @@ def test_arms_are_never_merged_each_has_its_frame_on_the_same_scales() -> None:
     data, layout = figure["data"], figure["layout"]
     frames: dict[str, list[str]] = {}
     for trace in data:  # type: ignore[attr-defined]
-        for each in trace["customdata"]:
-            frames.setdefault(trace["xaxis"], []).append(each[0] if len(each) == 2 else each)
+        for point in trace["customdata"]:
+            frames.setdefault(trace["xaxis"], []).append(point[0] if len(point) == 2 else point)
     assert frames == {"x": ["0", "1", "2"], "x2": ["3", "4", "5"]}, "crosses stay in their arm"
     assert layout["yaxis"]["range"] == layout["yaxis2"]["range"]  # type: ignore[index]
     assert layout["xaxis"]["range"] == layout["xaxis2"]["range"]  # type: ignore[index]
-    titles = [each["text"] for each in layout["annotations"]]  # type: ignore[index]
+    titles = [annotation["text"] for annotation in layout["annotations"]]  # type: ignore[index]
     assert titles == ["optimizer = adam", "optimizer = &lt;sgd&gt;", "accuracy"]
-    assert [each["xref"] for each in layout["shapes"]] == ["x", "x2"]  # type: ignore[index]
+    assert [shape["xref"] for shape in layout["shapes"]] == ["x", "x2"]  # type: ignore[index]
     json.dumps(figure, allow_nan=False)
 
 

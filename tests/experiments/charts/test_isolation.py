@@ -19,8 +19,8 @@ def test_the_best_of_each_value_is_a_diamond(maximize: bool, best: float) -> Non
         ValueScores("b", np.empty(0), []),
     ]
     figure = isolation_plot(values, metric="accuracy", maximize=maximize)
-    diamonds = [each for each in figure["data"] if each["marker"].get("symbol") == "diamond"]
-    assert [each["y"] for each in diamonds] == [[best]]
+    diamonds = [trace for trace in figure["data"] if trace["marker"].get("symbol") == "diamond"]
+    assert [trace["y"] for trace in diamonds] == [[best]]
     assert "0 trials" in figure["layout"]["xaxis"]["ticktext"][1]
     json.dumps(figure, allow_nan=False)
 

@@ -28,7 +28,7 @@ def test_any_change_changes_the_digest() -> None:
         canonical(objective="a:b", parameters={"x": 1.0}, commit="4f1c2e9"),
         canonical(objective="a:b", parameters={"x": 1.0}, data={"name": "digits"}),
     }
-    assert len({digest(each) for each in documents}) == 5
+    assert len({digest(document) for document in documents}) == 5
 
 
 def test_a_value_that_is_not_finite_has_no_canonical_form() -> None:

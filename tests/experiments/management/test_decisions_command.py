@@ -144,7 +144,7 @@ def test_what_was_cut_shows_against_the_messages_that_a_receiver_kept(
     kept = tmp_path / "kept.jsonl"
     messages = [message_as_sent(Project.objects.get().pk, {"event": "finished"})]
     messages.append({"project": "digits", "head": None})  # sent while the log was broken
-    kept.write_text("".join(f"{json.dumps(each)}\n" for each in messages))
+    kept.write_text("".join(f"{json.dumps(message)}\n" for message in messages))
     assert "holds" in _call("verify", "--receipts", str(kept))
     cast.by_hand(CUT)
     assert "2 entries but had 3" in _broken("--receipts", str(kept))

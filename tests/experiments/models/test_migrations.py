@@ -17,8 +17,8 @@ def _tables(name: str, *, squashed: bool) -> dict[str, Any]:
     for (app, model), state in models.items():
         if app == "experiments":
             fields = {name: field.deconstruct()[1:] for name, field in state.fields.items()}
-            kept = {each.name: each for key in ("constraints", "indexes")
-                    for each in state.options.pop(key, [])}  # fmt: skip
+            kept = {option.name: option for key in ("constraints", "indexes")
+                    for option in state.options.pop(key, [])}  # fmt: skip
             found[model] = (fields, kept, state.options, state.bases)
     return found
 

@@ -134,7 +134,9 @@ def evil_study() -> int:
     fields: TrialFields = {
         "state": TrialState.COMPLETE,
         "values": [1.0],
-        "parameters": {name: (params[name], each) for name, each in distributions.items()},
+        "parameters": {
+            name: (params[name], distribution) for name, distribution in distributions.items()
+        },
         "reports": {0: 1.0},
     }
     other: TrialFields = {**fields, "parameters": {"x": (0.25, distributions["x"])}}
@@ -152,12 +154,12 @@ def strings(value: Any) -> Iterator[str]:
     if isinstance(value, str):
         yield value
     elif isinstance(value, dict):
-        for key, each in value.items():
+        for key, member in value.items():
             yield str(key)
-            yield from strings(each)
+            yield from strings(member)
     elif isinstance(value, list):
-        for each in value:
-            yield from strings(each)
+        for element in value:
+            yield from strings(element)
 
 
 def test_no_name_note_metric_log_or_reason_becomes_markup(evil: dict[str, str]) -> None:
@@ -214,7 +216,7 @@ def test_a_link_that_acts_is_no_config_link() -> None:
     text = re.sub(r"config_link: .*", "config_link: 'javascript:alert(1)'", text)
     with pytest.raises(InvalidExperiment) as refused:
         experiments.create(access=cast.access("ada"), text=text)
-    assert [each.where for each in refused.value.problems] == ["config_link"]
+    assert [problem.where for problem in refused.value.problems] == ["config_link"]
 
 
 def test_every_form_needs_its_own_token() -> None:

@@ -59,12 +59,12 @@ def routes() -> dict[str, str]:
 
 
 def _below(resolver: URLResolver, before: str) -> Iterator[tuple[str, str]]:
-    for each in resolver.url_patterns:
-        route = before + str(each.pattern)
-        if isinstance(each, URLResolver):
-            yield from _below(each, route)
+    for pattern in resolver.url_patterns:
+        route = before + str(pattern.pattern)
+        if isinstance(pattern, URLResolver):
+            yield from _below(pattern, route)
         else:
-            yield route, each.name or ""
+            yield route, pattern.name or ""
 
 
 def test_every_address_has_a_row() -> None:
@@ -192,8 +192,8 @@ def answer(client: Client, method: str, route: str, values: dict[str, str], **he
         with transaction.atomic():
             if method == "POST" and route in FORMS:
                 sent = {
-                    key: str(each).format(**values) if str(each).startswith("{") else each
-                    for key, each in FORMS[route].items()
+                    key: str(value).format(**values) if str(value).startswith("{") else value
+                    for key, value in FORMS[route].items()
                 }
                 response = client.post(path, sent)
             else:
@@ -318,7 +318,7 @@ def test_a_token_that_has_ended_opens_no_address(values: dict[str, str]) -> None
             type(ada).objects.filter(pk=ada.pk).update(is_active=False)
         headers = {"HTTP_AUTHORIZATION": f"Bearer {secret}"}
         for route, row in API.items():
-            method = next(each for each in METHODS if row.expected(each, 5) != 405)
+            method = next(allowed for allowed in METHODS if row.expected(allowed, 5) != 405)
             if not row.ANY and answer(client, method, route, values, **headers) != 401:
                 opened.append(f"{token.name}: {method} {route}")
     assert not opened, "\n".join(opened)

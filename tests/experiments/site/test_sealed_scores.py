@@ -36,10 +36,10 @@ def repeated() -> Replication:
 
 def _patterns(found: list[URLPattern | URLResolver], prefix: str = "") -> list[str]:
     routes = []
-    for each in found:
-        route = prefix + str(each.pattern).lstrip("^")
-        if isinstance(each, URLResolver):
-            routes += _patterns(each.url_patterns, route)
+    for pattern in found:
+        route = prefix + str(pattern.pattern).lstrip("^")
+        if isinstance(pattern, URLResolver):
+            routes += _patterns(pattern.url_patterns, route)
         else:
             routes.append(route)
     return routes
@@ -96,7 +96,9 @@ def test_before_the_opening_no_address_of_the_site_knows_it(repeated: Replicatio
     answers = _everything(repeated)
     assert len(answers) > 20 and any("/decide/" in address for address in answers)
     assert any(address.startswith("/api/v1/projects/digits/champion") for address in answers)
-    leaks = [address for address, text in answers.items() if any(each in text for each in NEEDLES)]
+    leaks = [
+        address for address, text in answers.items() if any(needle in text for needle in NEEDLES)
+    ]
     assert leaks == []
 
 

@@ -7,11 +7,11 @@ from tests.cast import LABEL_SMOOTHING
 
 def space() -> dict[str, object]:
     file = experiment_file.parse(LABEL_SMOOTHING.format(name="x", goal="y", trials=3))
-    return {each.name: each for each in file.space.hyperparameters}
+    return {hyperparameter.name: hyperparameter for hyperparameter in file.space.hyperparameters}
 
 
 def test_ranges_choices_and_fixed_values_are_said_in_words() -> None:
-    said = {name: words.domain_words(each) for name, each in space().items()}  # type: ignore[arg-type]
+    said = {name: words.domain_words(hyperparameter) for name, hyperparameter in space().items()}  # type: ignore[arg-type]
     assert said["learning_rate"] == "0.0001 to 0.1"
     assert said["hidden_units"] == "32, 64, 128, 256, 512"
     assert said["optimizer"] == "adam"

@@ -37,7 +37,8 @@ def test_every_term_that_a_template_explains_is_in_the_glossary() -> None:
 
 def test_every_page_has_its_section_of_the_documentation() -> None:
     named = {
-        str(each.pattern): each.name for each in get_resolver("experiments.site.urls").url_patterns
+        str(pattern.pattern): pattern.name
+        for pattern in get_resolver("experiments.site.urls").url_patterns
     }
     public = BY_LINK | {"login/", "password/", "shared/<str:secret>/", "docs/<slug:chapter>/"}
     opened = {named[route] for route in pages() - public}

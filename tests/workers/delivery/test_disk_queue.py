@@ -23,7 +23,7 @@ def numbers(queue: DiskQueue) -> list[int]:
     """Takes everything out, as somebody does who delivers."""
     found = []
     while front := queue.front(2, 10**6):
-        found += [each.batch for each in front]
+        found += [flush.batch for flush in front]
         queue.drop(len(front))
     return found
 
@@ -44,8 +44,8 @@ def test_a_flush_comes_back_from_disk_to_the_last_bit(tmp_path: Path) -> None:
         Batch(2**40, 3, 7, os.urandom(100), 5, -(2**63), 2**63 - 1, math.inf, -1),
         Batch(1, 0, 0, b"", 0, 0, 0),
     ]
-    for each in odd:
-        queue.put(each)
+    for flush in odd:
+        queue.put(flush)
     queue.spill()
     assert queue.memory_bytes == 0
     assert queue.front(10, 10**6) == odd
@@ -76,11 +76,11 @@ def test_whatever_waits_where_none_is_lost_doubled_or_overtaken(
                 front = queue.front(2, 10**6)
                 queue.spill()
                 queue.drop(len(front))
-                taken += [each.batch for each in front]
+                taken += [flush.batch for flush in front]
             else:
                 front = queue.front(1 if act == "take" else 2, 15)
                 queue.drop(len(front))
-                taken += [each.batch for each in front]
+                taken += [flush.batch for flush in front]
             assert queue.memory_bytes <= limit
     assert taken + numbers(queue) == list(range(put))
     queue.close()

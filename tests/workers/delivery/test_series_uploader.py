@@ -169,7 +169,7 @@ def test_closing_while_the_database_hangs_leaves_all_on_disk(
     wait_until(lambda: database.calls)
     uploader.close()
     (left,) = [DiskQueue.found(path, path.open("r+b")) for path in tmp_path.glob("*.spool")]
-    assert [each.batch for each in left.front(9, 10**6)] == [0, 1, 2]
+    assert [flush.batch for flush in left.front(9, 10**6)] == [0, 1, 2]
     left.close()
 
 

@@ -128,7 +128,7 @@ def test_files_wait_while_the_store_is_away(
         recorder.close()
         uploader.close()
     kept = queries.logged_files(trial.pk)
-    assert [(each.name, each.kind, each.step) for each in kept] == [("notes.txt", "text", 3)]
+    assert [(file.name, file.kind, file.step) for file in kept] == [("notes.txt", "text", 3)]
     assert b"".join(queries.content(kept[0], 1)) == b"een"
 
 
@@ -143,7 +143,7 @@ def test_a_sweep_finds_what_no_record_names_in_the_store_and_copies_on_this_mach
             place.write_bytes(b"x")
         artifacts.send(f"trials/{trial.pk}/left.pt")
         found = orphans.of_trials([trial.pk])
-        assert [(each.path.rpartition("/")[2], each.is_local) for each in found] == [
+        assert [(file.path.rpartition("/")[2], file.is_local) for file in found] == [
             ("left.pt", False), ("copy.pt", True), ("left.pt", True)
         ]  # fmt: skip
         orphans.remove(found)

@@ -35,8 +35,8 @@ def assignment(**metrics: Metric) -> Any:
 
 def test_declared_kinds_stand_over_names_and_the_official_metric_is_a_validation_metric() -> None:
     found = {
-        each.name: each
-        for each in declared_series(
+        series.name: series
+        for series in declared_series(
             {"score": columns([0.1, 0.2]), "cost": columns([3, 2]), "val/f1": columns([0.2])},
             assignment(cost=Metric("cost", "train", "loss", "minimize")),
         )
@@ -49,7 +49,7 @@ def test_declared_kinds_stand_over_names_and_the_official_metric_is_a_validation
 
 def test_a_bare_loss_beside_the_official_metric_is_the_training_loss() -> None:
     logged = {"loss": columns([2.0, 1.0]), "eval_loss": columns([2.1, 1.4]), "score": columns([0])}
-    splits = {each.name: each.split for each in declared_series(logged, assignment())}
+    splits = {series.name: series.split for series in declared_series(logged, assignment())}
     assert splits == {"loss": "train", "eval_loss": "validation", "score": "validation"}
     declared = assignment(loss=Metric("loss", "validation", "loss", "minimize"))
     (found, *_) = declared_series(logged, declared)

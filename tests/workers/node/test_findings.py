@@ -185,7 +185,7 @@ def test_an_experiment_is_read_the_same_from_stored_readings(experiment: Experim
     assert view.max_train_steps == 60
     assert {axis.name for axis in view.axes} == {"learning_rate", "dropout", "hidden_units"}
     assert view.regulariser_swept and view.regulariser_is_scientific
-    best = max(view.trials, key=lambda each: each.score if each.feasible else -1)
+    best = max(view.trials, key=lambda trial: trial.score if trial.feasible else -1)
     assert best.says("overfitting") is not None and 0 < best.fit < 1
 
 

@@ -109,7 +109,7 @@ def test_series_are_read_back_and_test_scores_are_sealed_apart() -> None:
     assert curves["train_loss"].steps.tolist() == list(range(1, 11))
     assert SealedScore.objects.get(trial=trial).name == "test_accuracy"
     stored = b"".join(
-        bytes(each) for each in SeriesBatch.objects.values_list("payload", flat=True)
+        bytes(payload) for payload in SeriesBatch.objects.values_list("payload", flat=True)
     )
     assert stored and b"test_accuracy" not in stored
 

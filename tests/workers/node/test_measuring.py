@@ -62,7 +62,9 @@ def _start(start_worker: Start, objectives: str) -> WorkerProcess:
 
 def _found(experiment: Experiment) -> Measurement:
     (found,) = (
-        each for each in measurements(experiment.project_id) if each.experiment == experiment.name
+        measurement
+        for measurement in measurements(experiment.project_id)
+        if measurement.experiment == experiment.name
     )
     return found
 

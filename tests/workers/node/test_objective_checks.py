@@ -40,7 +40,7 @@ def test_a_worker_whose_slots_are_busy_imports_an_objective_and_offers_those_the
     worker = start_worker(slots=1)
     running = experiment.studies.filter(trials__state=0)
     wait_until(lambda: running.exists() and bool(offered()), worker=worker)
-    assert "tests.workers.quick_objectives:bowl" in {each.objective for each in offered()}
+    assert "tests.workers.quick_objectives:bowl" in {offer.objective for offer in offered()}
     for function, state in (("bowl", "passed"), ("bowls", "failed")):
         file = experiment_file.parse(TEXT.format(name="one", function=function))
 
@@ -90,7 +90,7 @@ def test_a_worker_tries_one_trial_and_reports_its_curve(
     run = found()
     assert run.state == "done", run.reason
     assert run.parameters == {"x": 0.25} and run.seconds and run.peak_memory_mb
-    curves = {each.name: each for each in run.series}
+    curves = {series.name: series for series in run.series}
     assert list(curves["validation_accuracy"].steps) == list(range(1, 11))
     assert "test_accuracy" in run.names and "test_accuracy" not in curves, "it stays sealed"
     assert not Trial.objects.exists() and run.whole_seconds is not None

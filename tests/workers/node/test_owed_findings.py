@@ -43,7 +43,7 @@ def project() -> Project:
 def due() -> list[int]:
     """Trials whose findings are owed by now."""
     silence = dt.timedelta(seconds=settings.STALE_AFTER_SECONDS)
-    return [each.trial_id for each in due_trials(99, silence=silence)]
+    return [trial.trial_id for trial in due_trials(99, silence=silence)]
 
 
 def a_run(project: Project, *, overfits: bool, end: bool = True) -> int:
@@ -73,7 +73,7 @@ def test_a_run_from_outside_gets_the_findings_of_its_curves(project: Project) ->
     going_on = a_run(project, overfits=True, end=False)
     assert owed_findings.look(FindingsRecorder()) == 2
     found = Finding.objects.filter(rule="overfitting", status="fired")
-    assert [each.trial_id for each in found] == [turned]
+    assert [trial.trial_id for trial in found] == [turned]
     assert not Finding.objects.filter(trial=going_on).exists()
     assert Finding.objects.filter(trial=sound).exists()
 
@@ -104,7 +104,7 @@ def test_a_rule_that_breaks_costs_its_run_only_and_is_not_tried_for_ever(
     looker = FindingsRecorder()
     assert owed_findings.look(looker) == 2
     assert due() == [broken]
-    assert {each.trial_id for each in Finding.objects.all()} == {sound}
+    assert {finding.trial_id for finding in Finding.objects.all()} == {sound}
     for _ in range(TRIES - 1):
         assert owed_findings.look(looker) == 1
     assert due() == [] and owed_findings.look(looker) == 0

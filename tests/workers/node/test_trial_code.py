@@ -134,9 +134,9 @@ def test_a_package_edited_between_two_trials_so_that_the_score_fell_is_another_c
         for trial in (first, second)
         if trial.configuration
     ]
-    assert len({each["code"] for each in configurations}) == 2
+    assert len({configuration["code"] for configuration in configurations}) == 2
     assert first.configuration != second.configuration
-    assert all(each["commit"] == "" for each in configurations)
+    assert all(configuration["commit"] == "" for configuration in configurations)
     (before,), (after,) = (code_of(trial)["packages"] for trial in (first, second))
     head = git(package.parent, "rev-parse", "HEAD")
     assert before["commit"] == after["commit"] == head
@@ -148,13 +148,13 @@ def test_a_package_edited_between_two_trials_so_that_the_score_fell_is_another_c
     assert "-    return 0.91" in text and "+    return 0.86" in text
     experiment.refresh_from_db()
     assert [digest for digest, _ in experiment.code_versions] == [
-        each["code"] for each in configurations
+        configuration["code"] for configuration in configurations
     ]
     client.force_login(cast.person("ada"))
     page = client.get(cast.address(experiment)).content.decode()
     assert "2 versions of the code" in page
-    for each in configurations:
-        assert f'<td><span class="hash nowrap">{each["code"][:10]}</span></td>' in page
+    for configuration in configurations:
+        assert f'<td><span class="hash nowrap">{configuration["code"][:10]}</span></td>' in page
     page = client.get(cast.address(experiment, "trials/1/")).content.decode()
     assert f"commit {head[:10]} with changes" in page
     assert "attempt-1-code.diff" in page and "git apply attempt-1-code.diff" in page
@@ -246,9 +246,12 @@ def test_further_packages_belong_to_the_code_and_a_diff_too_large_is_left_out(
     with override_settings(DIFF_KILOBYTES=1):
         second = node.run()
     assert code_of(first)["digest"] != code_of(second)["digest"]
-    assert [each["name"] for each in code_of(second)["packages"]] == ["teamtrains", "teamlib"]
+    assert [recorded["name"] for recorded in code_of(second)["packages"]] == [
+        "teamtrains",
+        "teamlib",
+    ]
     assert code_of(second)["packages"][1]["folder"] == "libs"
-    assert [each.trial for each in Artifact.objects.filter(kind="diff")] == [first]
+    assert [artifact.trial for artifact in Artifact.objects.filter(kind="diff")] == [first]
 
 
 @pytest.mark.processes

@@ -49,7 +49,10 @@ def test_an_objective_that_takes_a_run_passes_with_what_its_source_declares(team
     assert found["fault"] == ""
     source = found["source"]
     assert source["metrics"] == ["validation_accuracy"] and not source["logs_more"]
-    declared = {each["name"]: each["default"] for each in source["hyperparameters"]}
+    declared = {
+        hyperparameter["name"]: hyperparameter["default"]
+        for hyperparameter in source["hyperparameters"]
+    }
     assert declared == {"warmup": 5, "learning_rate": None, "decay": 0.5, "dropout": None}
 
 
@@ -85,7 +88,7 @@ def test_offers_are_functions_that_take_a_run_and_nothing_is_imported_for_them(
     team: Path,
 ) -> None:
     found = inspected({}, dict(os.environ))["offers"]
-    assert [each["objective"] for each in found] == [
+    assert [offer["objective"] for offer in found] == [
         "our_team.broken:train",
         "our_team.digits:train",
     ]

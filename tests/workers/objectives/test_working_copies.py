@@ -61,7 +61,9 @@ def test_a_copy_that_was_not_used_for_long_is_removed_and_made_again_when_it_is_
 ) -> None:
     copies = tmp_path / "copies"
     older, newer = (commit(repository, text) for text in ("one", "two"))
-    first, second = (working_copy(copies, str(repository), each) for each in (older, newer))
+    first, second = (
+        working_copy(copies, str(repository), revision) for revision in (older, newer)
+    )
     os.utime(first, (1000, 1000))
     assert unused(copies, since=2000) == [first]
     assert remove(first, since=2000) and not first.exists()

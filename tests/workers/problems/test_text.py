@@ -30,7 +30,7 @@ def trained(**params: Any) -> Trained:
 
 def test_three_epochs_of_berts_adam_tell_most_packages_apart() -> None:
     kept = trained(optimizer="bert_adam", epochs=3, learning_rate=3e-3)
-    largest = max(Counter(each.package for each in docstrings.corpus()).values())
+    largest = max(Counter(docstring.package for docstring in docstrings.corpus()).values())
     chance = largest / len(docstrings.corpus())
     assert kept.score.value is not None and kept.score.value > 0.65 > 3 * chance
     assert kept.sealed["test_accuracy"] > 0.65

@@ -67,7 +67,7 @@ def trained(
     run = Run(job, kept, flush_seconds=3600)
     train(run)
     run.close()
-    return Trained(kept.values, {each.name: each.value for each in run.sealed}, run.score)
+    return Trained(kept.values, {score.name: score.value for score in run.sealed}, run.score)
 
 
 def fingerprint(kept: Trained) -> str:

@@ -185,9 +185,9 @@ def test_two_databases_are_used_in_one_process_each_for_its_own_storage(tmp_path
     assert counts == [5, 3]
     assert Trial.objects.count() == 3, "services know this database as before"
     copied = optuna.load_study(study_name="copied", storage=here).trials
-    assert [each.params for each in copied] == [each.params for each in study.trials[:3]]
+    assert [trial.params for trial in copied] == [trial.params for trial in study.trials[:3]]
     optuna.delete_study(study_name="copied", storage=here)
-    assert [each.study_name for each in one.get_all_studies()] == ["copied"]
+    assert [found_study.study_name for found_study in one.get_all_studies()] == ["copied"]
     again = pickle.loads(pickle.dumps(two))
     assert len(optuna.load_study(study_name="copied", storage=again).trials) == 3
 

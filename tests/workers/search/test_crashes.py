@@ -53,7 +53,7 @@ def with_tables(url: str) -> VerdictStorage:
 
 @pytest.fixture(autouse=True)
 def no_migrations() -> Iterator[None]:
-    labels = [each.rpartition(".")[2] for each in settings.INSTALLED_APPS]
+    labels = [app.rpartition(".")[2] for app in settings.INSTALLED_APPS]
     with override_settings(MIGRATION_MODULES=dict.fromkeys([*labels, *APPS])):
         yield
 
@@ -153,7 +153,7 @@ def test_a_killed_postgresql_loses_and_doubles_no_finished_trial(server: Server,
     server.crash()
 
     kept = trials(url)
-    assert [each.number for each in kept] == [0, 1]  # numbers were waited for
+    assert [trial.number for trial in kept] == [0, 1]  # numbers were waited for
     assert (kept[0].params, kept[0].values, kept[0].intermediate_values) == (
         told.params,
         [0.25],
@@ -167,7 +167,7 @@ def test_a_killed_postgresql_loses_and_doubles_no_finished_trial(server: Server,
     study.tell(running, 0.5)
     again = study.ask()
     found = trials(url)
-    assert [each.number for each in found] == [0, 1, 2] == list(range(again.number + 1))
+    assert [trial.number for trial in found] == [0, 1, 2] == list(range(again.number + 1))
     assert found[1].state == TrialState.COMPLETE
     assert found[1].params == running.params
     assert found[1].user_attrs == {"note": 1}
@@ -185,8 +185,8 @@ def test_a_trial_begun_after_a_crash_is_checked_against_the_next_one(
             study.tell(open_trial, value)
         study.tell(open_trial, value)
     found = trials(url)
-    assert [each.value for each in found] == [0.0, 1.0]
-    assert all(set(each.params) == set(NAMES) for each in found)
+    assert [trial.value for trial in found] == [0.0, 1.0]
+    assert all(set(trial.params) == set(NAMES) for trial in found)
 
 
 def test_a_claim_waits_for_the_disk_and_nobody_for_it(server: Server, url: str) -> None:

@@ -71,7 +71,7 @@ def test_the_dashboard_shows_a_searchs_trials(search: Experiment) -> None:
     assert done["intermediate_values"] == [{"step": 3, "value": 0.75}]
     assert done["params"][0]["name"] == "learning_rate"
     assert running["state"] == "Running"
-    assert [each["name"] for each in shown["union_search_space"]] == ["learning_rate"]
+    assert [parameter["name"] for parameter in shown["union_search_space"]] == ["learning_rate"]
 
 
 def test_the_dashboard_makes_studies_writes_notes_and_deletes(search: Experiment) -> None:

@@ -114,5 +114,5 @@ def test_a_worker_draws_with_the_earlier_trials_and_counts_only_its_own() -> Non
     assert abs(math.log10(drawn["with", 0]) + 2.3) < 0.6
     for experiment in made.values():
         studies = experiment.studies.order_by("arm_index")
-        assert [len(storage.get_all_trials(each.pk)) for each in studies] == [1, 1]
+        assert [len(storage.get_all_trials(study.pk)) for study in studies] == [1, 1]
         assert list(studies.values_list("next_row", flat=True)) == [1, 1]

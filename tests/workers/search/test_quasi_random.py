@@ -97,7 +97,7 @@ def test_arms_of_different_width_share_what_they_have_in_common(
     alone = optuna.create_study(sampler=sampler(3, space=narrow, dimensions=len(SPACE)))
     params = [alone.ask(narrow).params for _ in range(8)]
     wide = _asked(sampler(3, space=SPACE, dimensions=len(SPACE)), 8)
-    assert [{name: each[name] for name in narrow} for each in wide] == params
+    assert [{name: row[name] for name in narrow} for row in wide] == params
 
 
 def test_another_seed_gives_another_set() -> None:

@@ -55,4 +55,4 @@ def test_every_sampler_draws_and_stores_tenths(name: str) -> None:
     for column in ("parameters", "configuration__document"):
         texts = Trial.objects.order_by("number").values_list(column, flat=True)
         found = [json.loads(str(text)) for text in texts]
-        assert [each.get("parameters", each)["share"] for each in found] == drawn
+        assert [point.get("parameters", point)["share"] for point in found] == drawn

@@ -339,8 +339,13 @@ def test_a_thread_keeps_its_own_attempt_when_another_takes_the_trial_over(
 def test_a_waiting_trial_goes_to_one_of_two_that_ask() -> None:
     here, there = VerdictStorage(), VerdictStorage()
     study_on(here).enqueue_trial({"a": 0.125})
-    studies = [optuna.load_study(study_name="shared", storage=each) for each in (here, there)]
-    assert [each.ask().suggest_float("a", 0.0, 1.0) == 0.125 for each in studies] == [True, False]
+    studies = [
+        optuna.load_study(study_name="shared", storage=storage) for storage in (here, there)
+    ]
+    assert [study.ask().suggest_float("a", 0.0, 1.0) == 0.125 for study in studies] == [
+        True,
+        False,
+    ]
 
 
 def test_an_outcome_is_stored_with_what_the_study_tells(search: Experiment) -> None:

@@ -146,7 +146,7 @@ def test_points_leave_before_their_checkpoint(tmp_path: Path) -> None:
     run.log({"validation_accuracy": 0.25}, step=1)
     run.save_checkpoint({"n": 1}, step=1)
     run.close()
-    assert [type(each) for each in sink.told] == [SeriesFlush, CheckpointFile]
+    assert [type(message) for message in sink.told] == [SeriesFlush, CheckpointFile]
     assert sink.files[0].value == 0.25
 
 
@@ -245,7 +245,7 @@ def test_a_trial_that_is_killed_goes_on_in_a_new_process_as_if_nothing_had_been(
     try:
         assert train(before, kill, store(tmp_path)).state == "lost"
         # Some may have been written between the signal and the end; the records say which count.
-        held = tuple(each for each in before.files if each.step <= 2)
+        held = tuple(file for file in before.files if file.step <= 2)
         outcome = train(after, after.tell, store(tmp_path, attempt=2, saved=held[::-1]))
     finally:
         slot.close()

@@ -64,7 +64,7 @@ def test_an_edited_a_new_and_a_renamed_file_each_change_the_digest(tmp_path: Pat
     seen.append(digest_of(["teamcode"]))
     (home / "data.py").rename(home / "rows.py")
     seen.append(digest_of(["teamcode"]))
-    assert len(set(seen)) == 4 and all(len(each) == 64 for each in seen)
+    assert len(set(seen)) == 4 and all(len(digest) == 64 for digest in seen)
 
 
 def test_an_edit_that_keeps_size_and_time_is_seen_as_well(tmp_path: Path) -> None:
@@ -216,8 +216,8 @@ def test_the_diff_of_a_package_elsewhere_is_not_disclosed_by_naming_it(tmp_path:
     (other / "models" / "net.py").write_text("private = 1\n")
     code, diff = read_code(["teamcode", "theircode"])
     assert b"ours" in diff and b"private" not in diff
-    assert [each.changed for each in code.packages] == [True, True]
-    assert len({code.digest, *(each.digest for each in code.packages)}) == 3
+    assert [recorded.changed for recorded in code.packages] == [True, True]
+    assert len({code.digest, *(recorded.digest for recorded in code.packages)}) == 3
     code_on_disk._known.clear()
     assert b"private" in read_code(["teamcode", "theircode"], shown=["theircode"])[1]
 

@@ -58,7 +58,7 @@ def test_each_class_of_several_has_a_curve_under_its_name() -> None:
     labels = [0, 1, 2, 2, 1, 0]
     scores = np.eye(3)[labels] + 0.01
     drawn = traces(media_of_roc_curve(labels, scores, classes=["ant", "bee", "cat"]))
-    assert [each["name"] for each in drawn] == [
+    assert [curve["name"] for curve in drawn] == [
         f"{name}, AUC 1.0000" for name in ("ant", "bee", "cat")
     ]
     redrawn(json.loads(media_of_pr_curve(labels, scores).content))  # the page can draw it

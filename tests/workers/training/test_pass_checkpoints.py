@@ -194,7 +194,7 @@ def test_a_budget_goes_on_from_the_one_below_where_it_is_asked_and_takes_no_valu
     random.seed(5)
     total = [random.random() for _ in range(9)]
     assert unbroken.score.value == pytest.approx(sum(total) / 100 - 16)
-    assert [type(each) for each in whole.told].count(BuiltOnLowerBudget) == 2
+    assert [type(message) for message in whole.told].count(BuiltOnLowerBudget) == 2
     by_kind = {file.kind for file in whole.files if file.value is not None}
     assert by_kind == {"checkpoint"}, "only the whole budget's can be the best one"
 
@@ -220,7 +220,7 @@ def test_a_budget_begins_anew_unless_it_is_asked_to_go_on_from_below(tmp_path: P
 
     _, sink = train(trains, job("x", **BUDGETS, checkpoints=store(tmp_path)))
     assert loaded == [None, None, None]
-    assert not any(isinstance(each, BuiltOnLowerBudget) for each in sink.told)
+    assert not any(isinstance(message, BuiltOnLowerBudget) for message in sink.told)
 
 
 def test_folds_of_a_process_that_is_killed_go_on_in_a_new_one(tmp_path: Path) -> None:

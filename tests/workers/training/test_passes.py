@@ -64,7 +64,7 @@ def test_every_fold_has_curves_of_its_own_beside_the_one_evaluation_that_counts(
 def test_test_scores_of_folds_are_averaged_and_stay_sealed() -> None:
     passes, sink = _passes(folds=3)
     passes.call(_folded)
-    assert [(each.name, each.value) for each in passes.sealed] == [
+    assert [(score.name, score.value) for score in passes.sealed] == [
         ("test_accuracy", pytest.approx(0.3))
     ]
     assert not any("test" in name for name in sink.points())
@@ -110,7 +110,7 @@ def test_each_budget_trains_anew_and_only_the_whole_one_counts() -> None:
         "validation_accuracy[width=8]",
         "validation_accuracy",
     }
-    assert [each.value for each in passes.sealed] == [0.1]
+    assert [score.value for score in passes.sealed] == [0.1]
 
 
 def test_a_trial_pruned_on_a_smaller_budget_never_runs_on_the_next() -> None:
@@ -162,7 +162,7 @@ def test_folds_that_stopped_early_have_test_scores() -> None:
     passes, _ = _passes(folds=3, early_stopping=rule)
     passes.call(declining)
     assert passes.ending == "early" and passes.score.value == pytest.approx(0.5)
-    assert [each.value for each in passes.sealed] == [pytest.approx(0.3)]
+    assert [score.value for score in passes.sealed] == [pytest.approx(0.3)]
 
 
 def _reads_split(run: Run) -> float:

@@ -421,7 +421,7 @@ def test_a_loop_until_stopped_ends_when_a_person_asks_and_a_test_score_is_taken(
     assert run.ending == "stopped" and run.score.last_step == 3
     run.log({"test_loss": 1.4})
     run.log({"test_accuracy": 0.4})
-    assert [each.name for each in run.sealed] == ["test_loss", "test_accuracy"]
+    assert [score.name for score in run.sealed] == ["test_loss", "test_accuracy"]
 
 
 def test_a_loop_until_stopped_goes_through_all_steps_and_takes_no_further_one(

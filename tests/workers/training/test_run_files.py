@@ -62,7 +62,7 @@ def test_a_file_is_copied_whole_with_its_checksum(
     run.log_file(source, step=3)
     run.log_file(source, name="exports/model.onnx")
     source.unlink()
-    assert [(each.name, each.kind, each.step) for each in keeper.files] == [
+    assert [(file.name, file.kind, file.step) for file in keeper.files] == [
         ("model.onnx", "file", 3), ("exports/model.onnx", "file", None)
     ]  # fmt: skip
     assert content(keeper, tmp_path) == content(keeper, tmp_path, 1) == b"weights" * 200_000
@@ -76,7 +76,7 @@ def test_text_tables_histograms_and_images_are_files_named_by_what_they_are(
     run.log_table("predictions", [{"label": 3, "guess": 8}, {"label": 1, "other": "x"}])
     run.log_histogram("weights", torch.tensor([0.0, 1.0, 1.0, float("nan")]), bins=2, step=0.5)
     run.log_image("sample.png", np.zeros((2, 3, 3), np.uint8))
-    assert [(each.name, each.kind, each.step) for each in keeper.files] == [
+    assert [(file.name, file.kind, file.step) for file in keeper.files] == [
         ("notes.txt", "text", 1), ("predictions.csv", "table", None),
         ("weights.json", "histogram", 0.5), ("sample.png", "image", None),
     ]  # fmt: skip
@@ -95,11 +95,11 @@ def test_curves_and_matrices_are_figures_of_a_name_and_a_step_that_never_raise(
     run.log_roc_curve([0, 1], [0.1, 0.9], step=2)
     run.log_pr_curve([0, 1], [0.1, 0.9], name="pr/validation", step=2)
     run.log_roc_curve([1, 1], [0.1, 0.9], name="one class")
-    assert [(each.name, each.kind, each.step) for each in keeper.files] == [
+    assert [(file.name, file.kind, file.step) for file in keeper.files] == [
         ("confusion matrix.json", "figure", 1), ("roc.json", "figure", 2),
         ("pr/validation.json", "figure", 2),
     ]  # fmt: skip
-    assert [each for each in run.warnings if "both classes" in each]
+    assert [warning for warning in run.warnings if "both classes" in warning]
 
 
 @pytest.mark.parametrize(
@@ -188,7 +188,7 @@ def test_what_cannot_be_kept_is_warned_about_and_training_goes_on(
         assert any(part in warning for warning in run.warnings), part
     run.log_text("g", StringIO("fine").read())
     run.log_text(5, "a number as a name")  # type: ignore[arg-type]
-    assert [each.name for each in keeper.files] == ["g.txt", "5.txt"]
+    assert [file.name for file in keeper.files] == ["g.txt", "5.txt"]
 
 
 class Unasked:

@@ -122,5 +122,5 @@ def test_a_worse_forecast_never_has_the_better_chance(end: float, worse: float) 
     finished = _finished(8)
     run = _seen(_power(end), 0.4)
     other = Forecast(run.mean + worse, run.deviation, run.best + worse)
-    chances = [chance_to_beat(0.2, each, finished) for each in (run, other)]
+    chances = [chance_to_beat(0.2, curve, finished) for curve in (run, other)]
     assert chances[0] is not None and chances[1] is not None and chances[1] <= chances[0] + 1e-12

@@ -99,13 +99,13 @@ def test_no_curve_breaks_the_rules(
     values: list[float], kind: MetricKind, direction: Direction, resolution: float
 ) -> None:
     found = progress(Curve.of(values), kind=kind, direction=direction, resolution=resolution)
-    assert all(each.status in Status for each in found)
+    assert all(diagnosis.status in Status for diagnosis in found)
 
 
 @given(st.floats(-1e9, 1e9), st.integers(8, 60))
 def test_a_constant_neither_improves_nor_saturates(value: float, count: int) -> None:
     curve = Curve.of(np.full(count, value))
-    assert not any(each.fired for each in progress(curve))
+    assert not any(diagnosis.fired for diagnosis in progress(curve))
 
 
 @given(st.lists(st.integers(0, 5), min_size=8, max_size=20))

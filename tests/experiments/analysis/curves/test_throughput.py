@@ -58,7 +58,7 @@ def test_the_smallest_batch_within_five_per_cent_of_the_best_is_chosen() -> None
     choice = choose_batch(THROUGHPUT)
     assert choice is not None
     assert choice.batch == 128
-    assert [each.verdict for each in choice.doublings] == [
+    assert [doubling.verdict for doubling in choice.doublings] == [
         "not saturated",
         "diminishing",
         "no gain",

@@ -32,11 +32,11 @@ def design(*parameters: DesignParameter, trials: int = 24, **changes: Any) -> De
     held = parameters or (SMOOTHING, RATE, DROPOUT, OPTIMIZER, EPOCHS)
     mixed = bool(changes.get("mixed"))
     searched = tuple(
-        each.name
-        for each in held
-        if each.role == "nuisance" or (mixed and each.role == "scientific")
+        setting.name
+        for setting in held
+        if setting.role == "nuisance" or (mixed and setting.role == "scientific")
     )
-    fixed = {each.name: each.choices[0] for each in held if each.role == "fixed"}
+    fixed = {setting.name: setting.choices[0] for setting in held if setting.role == "fixed"}
     labels = ("",) if mixed else ("smoothing = 0", "smoothing = 0.1")
     arms = tuple(DesignArm(label, trials, searched, fixed) for label in labels)
     return replace(Design("Does smoothing help?", held, arms), **changes)

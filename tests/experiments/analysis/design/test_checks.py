@@ -7,7 +7,7 @@ from tests.experiments.analysis.design.designs import DROPOUT, SMOOTHING, choice
 
 
 def test_a_sound_design_passes_every_rule() -> None:
-    assert [each.number for each in check_design(design()) if each.diagnosis.fired] == []
+    assert [check.number for check in check_design(design()) if check.diagnosis.fired] == []
 
 
 def test_every_rule_is_asked_and_gives_its_reason_and_its_section() -> None:
@@ -28,13 +28,13 @@ def test_the_gravest_stand_first_and_refusals_are_told_apart() -> None:
         sampler="random",
     )
     found = check_design(unsound)
-    fired = [each for each in found if each.diagnosis.fired]
-    gravity = [each.diagnosis.severity for each in fired]
+    fired = [check for check in found if check.diagnosis.fired]
+    gravity = [check.diagnosis.severity for check in fired]
     assert gravity == sorted(gravity, key=[*Severity][::-1].index)
-    problems = [each for each in fired if each.diagnosis.severity is Severity.PROBLEM]
-    assert [each.number for each in problems] == ["R1"]
-    assert {each.number for each in fired} == {"R1", "R9", "R11"}
-    assert {each.number for each in found} == set(DESIGN_RULES)
+    problems = [check for check in fired if check.diagnosis.severity is Severity.PROBLEM]
+    assert [check.number for check in problems] == ["R1"]
+    assert {check.number for check in fired} == {"R1", "R9", "R11"}
+    assert {check.number for check in found} == set(DESIGN_RULES)
 
 
 def test_a_design_without_studies_is_answered_too() -> None:

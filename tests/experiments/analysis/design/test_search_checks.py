@@ -66,7 +66,7 @@ def test_the_budget_of_an_arm_decides_what_of_adam_is_tuned(trials: int, allowed
         told = adam_budget(design(SMOOTHING, RATE, OPTIMIZER, *extra, trials=trials))
         assert told.fired is (tuned > allowed), (trials, tuned)
         if told.fired:
-            assert told.evidence["beyond"] == sorted(each.name for each in extra[allowed:])
+            assert told.evidence["beyond"] == sorted(setting.name for setting in extra[allowed:])
 
 
 def test_only_arms_of_adam_are_judged() -> None:

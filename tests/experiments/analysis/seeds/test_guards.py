@@ -82,7 +82,7 @@ def test_the_level_is_shared_by_all_guards() -> None:
     one = check_guards([Guard("a", TEN, 11.0)], level=0.04)
     three = check_guards([Guard(name, TEN, 11.0) for name in "abc"], level=0.04)
     assert one[0].level == 0.04
-    assert [each.level for each in three] == [0.04 / 3] * 3
+    assert [guard.level for guard in three] == [0.04 / 3] * 3
     assert one[0].shown is not None and three[0].shown is not None
     assert three[0].shown > one[0].shown
     assert check_guards([], level=0.04) == ()

@@ -174,10 +174,11 @@ def test_the_correction_costs_at_most_five_points_of_power_at_one_deviation() ->
         plain, found = (
             float(
                 (
-                    paired_t(gains[:, :pairs], margin=0.0, level=0.05, corrected=each).lower > 0
+                    paired_t(gains[:, :pairs], margin=0.0, level=0.05, corrected=corrected).lower
+                    > 0
                 ).mean()
             )
-            for each in (False, True)
+            for corrected in (False, True)
         )
         assert plain - 0.05 < found <= plain
 

@@ -16,7 +16,7 @@ def side(start: int, count: int = 6, **facts: object) -> list[RunFacts]:
 
 
 def kinds(found: Sequence[Invalidity]) -> list[str]:
-    return [each.kind for each in found]
+    return [problem.kind for problem in found]
 
 
 def test_sides_that_ran_alike_or_of_which_nothing_is_known_are_valid() -> None:

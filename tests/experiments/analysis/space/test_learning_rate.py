@@ -71,7 +71,7 @@ def searched(count: int = 36) -> list[RateReading]:
 def test_a_search_over_several_hyperparameters_is_told_without_twins() -> None:
     reads = searched()
     regimes = learning_rate_regimes(reads, trial_sd=0.005)
-    told = sum(each is not Regime.CANNOT_TELL for each in regimes)
+    told = sum(read is not Regime.CANNOT_TELL for read in regimes)
     assert told >= len(reads) / 2
     for read, regime in zip(reads, regimes, strict=True):
         if regime is Regime.TOO_SMALL:

@@ -60,7 +60,7 @@ def test_a_plan_has_many_short_runs_and_very_few_long_ones() -> None:
 def test_a_plan_never_exceeds_its_budget() -> None:
     for budget in range(100, 1000, 37):
         rounds = two_round_plan(100, budget)
-        assert sum(each.steps * each.trials for each in rounds) <= budget
+        assert sum(planned.steps * planned.trials for planned in rounds) <= budget
         assert rounds[1].trials >= 1
     with pytest.raises(ValueError, match="one full run"):
         two_round_plan(100, 99)

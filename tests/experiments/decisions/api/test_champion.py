@@ -231,7 +231,7 @@ def test_only_a_digest_of_a_token_is_stored(adopted: Decision) -> None:
 def test_the_log_and_a_decision_with_its_evidence_can_be_read(adopted: Decision) -> None:
     secret = _token()
     status, answer = _get("/api/v1/projects/digits/decisions", secret)
-    assert status == 200 and [each["sequence"] for each in answer["decisions"]] == [1]
+    assert status == 200 and [decision["sequence"] for decision in answer["decisions"]] == [1]
     status, answer = _get("/api/v1/projects/digits/decisions/1", secret)
     assert status == 200 and answer["evidence"]["verdict"]["outcome"] == "adopt"
     assert _get("/api/v1/projects/digits/decisions/2", secret)[0] == 404

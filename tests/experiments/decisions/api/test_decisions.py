@@ -29,7 +29,11 @@ def test_a_decision_freezes_the_evidence_that_its_state_names(replication: Repli
     assert status == 201, made
     assert (made["choice"], made["decided_by"], made["sequence"]) == ("adopt", "ada", 1)
     assert program.get(f"{HERE}/champion")["digest"] == made["candidate_digest"]
-    (target,) = (each for each in program.get(f"{HERE}/champions")["targets"] if each["periods"])
+    (target,) = (
+        found_target
+        for found_target in program.get(f"{HERE}/champions")["targets"]
+        if found_target["periods"]
+    )
     assert target["current"] == 1 and target["periods"][0]["gain"] > 0
 
 

@@ -430,7 +430,7 @@ def test_an_expired_proposal_says_what_changed_and_leaves_the_form(
     assert "has expired: the openings of test scores changed" in text
     assert "Propose to adopt" in text
     press(client, repeated, text)
-    assert [each.outcome for each in Proposal.objects.all()] == ["expired", "pending"]
+    assert [proposal.outcome for proposal in Proposal.objects.all()] == ["expired", "pending"]
     withdraw = f"/projects/digits/proposals/{Proposal.objects.latest('pk').pk}/withdraw/"
     text = client.post(withdraw, follow=True).content.decode()
     assert "The proposal is withdrawn" in text and "Propose to adopt" in text

@@ -229,7 +229,7 @@ def test_something_to_search_is_named() -> None:
     searched = FILE.replace("{role: fixed, value: 64}", "{role: nuisance, choices: [32, 64]}")
     with pytest.raises(InvalidExperiment) as raised:
         started(searched)
-    assert [each.where for each in raised.value.problems] == ["hyperparameters.hidden_units"]
+    assert [problem.where for problem in raised.value.problems] == ["hyperparameters.hidden_units"]
     assert not Experiment.objects.exists()
 
 

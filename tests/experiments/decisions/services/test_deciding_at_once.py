@@ -48,8 +48,8 @@ def _at_once(*attempts: Attempt) -> list[object]:
 
 
 def _one_won(got: Sequence[object]) -> tuple[Decision, Conflict]:
-    won = [each for each in got if isinstance(each, Decision)]
-    lost = [each for each in got if isinstance(each, Conflict)]
+    won = [outcome for outcome in got if isinstance(outcome, Decision)]
+    lost = [outcome for outcome in got if isinstance(outcome, Conflict)]
     assert len(won) == len(lost) == 1, got
     return won[0], lost[0]
 
@@ -117,11 +117,11 @@ def test_decisions_on_different_experiments_at_once_form_one_chain() -> None:
         )
 
     got = _at_once(*[drop(index) for index in range(4)])
-    assert all(isinstance(each, Decision) for each in got), got
+    assert all(isinstance(outcome, Decision) for outcome in got), got
     log = list(Decision.objects.order_by("sequence"))
-    assert [each.sequence for each in log] == [1, 2, 3, 4]
-    before = [first_previous_hash(project.pk), *(each.hash for each in log[:-1])]
-    assert [each.previous_hash for each in log] == before
+    assert [decision.sequence for decision in log] == [1, 2, 3, 4]
+    before = [first_previous_hash(project.pk), *(decision.hash for decision in log[:-1])]
+    assert [decision.previous_hash for decision in log] == before
 
 
 def test_two_confirm_at_once_and_one_decision_is_recorded() -> None:
@@ -155,7 +155,7 @@ def test_confirming_and_withdrawing_at_once_end_one_way() -> None:
         lambda: reviews.withdraw(access=ada, proposal=proposal),
     )
     proposal.refresh_from_db()
-    assert sum(isinstance(each, Conflict) for each in got) == 1, got
+    assert sum(isinstance(outcome, Conflict) for outcome in got) == 1, got
     assert (proposal.outcome == "confirmed") == Decision.objects.exists()
 
 

@@ -129,10 +129,10 @@ def _holds(file: ExperimentFile) -> None:
         arm.distributions()
         for u in (0.0, 0.5, math.nextafter(1, 0)):
             point = arm.from_unit([u] * len(arm.searched))
-            for each in arm.searched:
-                domain = searched_domain(each)
-                assert domain.holds(point[each.name])
-                assert -1e-9 <= domain.to_unit(point[each.name]) <= 1 + 1e-9  # type: ignore[arg-type]
+            for hyperparameter in arm.searched:
+                domain = searched_domain(hyperparameter)
+                assert domain.holds(point[hyperparameter.name])
+                assert -1e-9 <= domain.to_unit(point[hyperparameter.name]) <= 1 + 1e-9  # type: ignore[arg-type]
             text = configuration.canonical(
                 objective=file.objective,
                 parameters=arm.complete(point),
@@ -176,7 +176,7 @@ def test_the_same_document_in_json_says_the_same(document: dict[str, Any]) -> No
 def _all_keys_are_text(value: Any) -> bool:
     if isinstance(value, dict):
         return all(
-            isinstance(key, str) and _all_keys_are_text(each) for key, each in value.items()
+            isinstance(key, str) and _all_keys_are_text(member) for key, member in value.items()
         )
     return all(map(_all_keys_are_text, value)) if isinstance(value, list) else True
 
@@ -234,7 +234,7 @@ def test_bombs_and_extremes_are_refused_in_a_sentence(text: str, says: str) -> N
     with pytest.raises(InvalidExperiment) as raised:
         experiment_file.parse(text)
     told = [str(problem) for problem in raised.value.problems]
-    assert says in " ".join(told) and all(len(each) < 1500 for each in told)
+    assert says in " ".join(told) and all(len(message) < 1500 for message in told)
 
 
 def test_forty_hyperparameters_with_long_names_in_any_script_make_a_search() -> None:
@@ -246,7 +246,7 @@ def test_forty_hyperparameters_with_long_names_in_any_script_make_a_search() -> 
         },
     }
     file = experiment_file.parse(yaml.safe_dump(document, allow_unicode=True))
-    assert [each.name for each in file.arms()[0].searched] == long
+    assert [hyperparameter.name for hyperparameter in file.arms()[0].searched] == long
     _holds(file)
     middle = file.arms()[0].from_unit([0.5] * 40)
     assert all(value == pytest.approx(1.0, rel=1e-9) for value in middle.values())
@@ -275,4 +275,8 @@ def test_what_is_left_of_a_space_with_errors_can_still_be_split_into_arms(
 
 
 def _ranges(hyperparameters: Any) -> list[Range]:
-    return [each.domain for each in hyperparameters if isinstance(each.domain, Range)]
+    return [
+        hyperparameter.domain
+        for hyperparameter in hyperparameters
+        if isinstance(hyperparameter.domain, Range)
+    ]

@@ -42,7 +42,10 @@ def test_named_arms_differ_in_code_and_data_and_search_the_same() -> None:
     assert relabelled.runs.data == {"name": "digits", "version": "2024-06-01"}
     assert relabelled.runs.commit == "4f1c2e9"
     assert (rewritten.runs.commit, rewritten.runs.data) == ("9a0b1c2", first)
-    assert len({tuple(each.name for each in arm.searched) for arm in file.arms()}) == 1
+    assert (
+        len({tuple(hyperparameter.name for hyperparameter in arm.searched) for arm in file.arms()})
+        == 1
+    )
     assert [file.budget_of(arm) for arm in file.arms()] == [8, 8, 8]
 
 

@@ -21,9 +21,9 @@ VALUES = (
 
 
 def _parts(part: type[Part] = Part) -> Iterator[type[Part]]:
-    for each in part.__subclasses__():
-        yield each
-        yield from _parts(each)
+    for subclass in part.__subclasses__():
+        yield subclass
+        yield from _parts(subclass)
 
 
 PARTS = [part for part in _parts() if part.__module__.startswith("experiments.")]
@@ -54,7 +54,7 @@ def test_a_long_list_of_wrong_values_is_told_once() -> None:
     entry = {"role": "nuisance", "choices": [[1]] * 100_000}
     search_space_parsing.parse_search_space({"x": entry}, problems)
     checked(FilePart, {"tags": [1] * 100_000}, "", problems)
-    assert [each.where for each in problems].count("tags.1") == 1
+    assert [problem.where for problem in problems].count("tags.1") == 1
     assert len(problems) < 10
 
 

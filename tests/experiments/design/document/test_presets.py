@@ -27,11 +27,13 @@ def used(name: str, trials: int = 24, text: str = FILE) -> experiment_file.Exper
     )
 
 
-@pytest.mark.parametrize("preset", presets.all_presets(), ids=lambda each: each.name)
+@pytest.mark.parametrize("preset", presets.all_presets(), ids=lambda known: known.name)
 @pytest.mark.parametrize("trials", [5, 24, 100])
 def test_every_preset_makes_a_file_that_can_run(preset: presets.Preset, trials: int) -> None:
     file = used(preset.name, trials)
-    assert set(preset.space) <= {each.name for each in file.space.hyperparameters}
+    assert set(preset.space) <= {
+        hyperparameter.name for hyperparameter in file.space.hyperparameters
+    }
     assert preset.source and preset.note and preset.title
 
 
@@ -76,7 +78,7 @@ def test_the_vision_list_goes_from_small_to_large_backbones() -> None:
 )
 def test_adam_is_tuned_as_far_as_the_budget_goes(trials: int, tuned: set[str]) -> None:
     file = used("adam", trials)
-    assert {each.name for each in file.space.of_role("nuisance")} == tuned
+    assert {hyperparameter.name for hyperparameter in file.space.of_role("nuisance")} == tuned
     assert file.space["layers"].role == "scientific", "what was there stays"
     values = file.arms()[0].fixed
     usual: dict[str, Any] = {"beta1": 0.9, "epsilon": 1e-8, "beta2": 0.999}

@@ -24,7 +24,7 @@ def changed(*changes: Change) -> str:
 
 def told(*changes: Change) -> list[str]:
     older, newer = (experiment_file.parse(text) for text in (SOURCE, changed(*changes)))
-    return [str(each) for each in differences(older, newer)]
+    return [str(difference) for difference in differences(older, newer)]
 
 
 def test_a_clone_keeps_everything_but_its_name() -> None:

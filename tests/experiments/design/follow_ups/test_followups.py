@@ -122,7 +122,7 @@ def test_crowded_edges_are_extended_and_the_difference_is_told() -> None:
     made = propose(searched(best_rate=2e-4), "extend")
     assert rate(made.text).low == 1e-5 and rate(made.text).high == 0.1
     assert made.name == "label-smoothing-wider"
-    assert [str(each) for each in made.differences] == [
+    assert [str(difference) for difference in made.differences] == [
         "learning_rate: 0.0001 to 0.1, log, nuisance → 1e-05 to 0.1, log, nuisance"
     ]
     assert experiment_file.parse(made.text).extends == "label-smoothing"
@@ -243,9 +243,13 @@ def test_exploiting_leaves_what_exists_in_the_best_arm_only() -> None:
     (arm,) = file.arms()
     best = experiment_file.parse(CONDITIONAL).arms()[0]
     assert arm.complete({}) == best.complete({}) and arm.runs == best.runs
-    assert {each.name for each in arm.searched} == {each.name for each in best.searched}
+    assert {hyperparameter.name for hyperparameter in arm.searched} == {
+        hyperparameter.name for hyperparameter in best.searched
+    }
     assert "momentum" not in file.space or best.values["optimizer"] == "sgd"
-    assert any(str(each).startswith("arm before: left out") for each in made.differences)
+    assert any(
+        str(difference).startswith("arm before: left out") for difference in made.differences
+    )
 
 
 def test_exploiting_waits_until_the_space_is_settled() -> None:
@@ -292,7 +296,9 @@ def test_exploiting_needs_enough_trials() -> None:
     ],
 )
 def test_remedies_of_findings_are_follow_ups_too(kind: str, said: str) -> None:
-    assert any(str(each).startswith(said) for each in propose(searched(), kind).differences)
+    assert any(
+        str(difference).startswith(said) for difference in propose(searched(), kind).differences
+    )
 
 
 def test_dropout_that_is_searched_already_is_not_added() -> None:

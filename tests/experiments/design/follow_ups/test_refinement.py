@@ -53,8 +53,11 @@ def _search(
                 state=TrialState.COMPLETE,
                 origin=Origin.SAMPLER,
                 parameters={
-                    each.name: (values[each.name], searched_domain(each).distribution())
-                    for each in arm.searched
+                    hyperparameter.name: (
+                        values[hyperparameter.name],
+                        searched_domain(hyperparameter).distribution(),
+                    )
+                    for hyperparameter in arm.searched
                 },
                 values=[1.0 - index / 100],
             )

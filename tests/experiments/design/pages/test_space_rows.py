@@ -45,9 +45,9 @@ def test_an_edit_comes_back_as_text(cleo: Client) -> None:
 
 def test_a_problem_belongs_to_the_cell_of_its_row(cleo: Client) -> None:
     found = told(cleo, do="set", was="learning_rate", cells={"low": "1e-", "when": "nothing: 1"})
-    assert {(each["row"], each["cell"]) for each in found["problems"]} == {(1, "low")}
+    assert {(problem["row"], problem["cell"]) for problem in found["problems"]} == {(1, "low")}
     wrong = told(cleo, GOOD.replace("log: true", "log: 3, bins: 3, type: odd"))
-    cells = {each["cell"]: each["message"] for each in wrong["problems"]}
+    cells = {problem["cell"]: problem["message"] for problem in wrong["problems"]}
     assert set(cells) == {"scale", "numbers", ""}
     assert cells[""].startswith("bins: unknown key")
 
@@ -55,7 +55,7 @@ def test_a_problem_belongs_to_the_cell_of_its_row(cleo: Client) -> None:
 def test_names_with_dots_keep_their_problems_apart(cleo: Client) -> None:
     text = GOOD.replace("  learning_rate:", "  learning_rate.low: {role: odd}\n  learning_rate:")
     found = told(cleo, text.replace("log: true", "log: 3"))
-    names = [found["rows"][each["row"]]["name"] for each in found["problems"]]
+    names = [found["rows"][problem["row"]]["name"] for problem in found["problems"]]
     assert set(names) == {"learning_rate", "learning_rate.low"}
 
 
@@ -125,10 +125,12 @@ def test_who_may_not_see_the_project_gets_nothing(client: Client) -> None:
 
 def test_a_fresh_row_is_unfinished_and_not_wrong(cleo: Client) -> None:
     found = told(cleo, do="add")
-    fresh = [each for each in found["problems"] if each["row"] == len(found["rows"]) - 1]
-    assert fresh and all(each["unfinished"] for each in fresh)
+    fresh = [problem for problem in found["problems"] if problem["row"] == len(found["rows"]) - 1]
+    assert fresh and all(problem["unfinished"] for problem in fresh)
     typed = told(cleo, found["text"], do="set", was="new_1", cells={"low": "1e-"})
-    assert [each["cell"] for each in typed["problems"] if not each["unfinished"]] == ["low"]
+    assert [problem["cell"] for problem in typed["problems"] if not problem["unfinished"]] == [
+        "low"
+    ]
 
 
 def test_hyperparameters_are_picked_from_those_the_objective_declares(cleo: Client) -> None:

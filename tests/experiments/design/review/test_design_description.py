@@ -34,7 +34,7 @@ def test_a_file_is_described_in_plain_values() -> None:
     found = describe(experiment_file.parse(FILE))
     assert (found.sampler, found.adaptive, found.quasi_random) == ("tpe", True, False)
     assert (found.parallel, found.objective_split, found.mixed) == (3, "train", False)
-    parameters = {each.name: each for each in found.parameters}
+    parameters = {parameter.name: parameter for parameter in found.parameters}
     assert parameters["momentum"].needs == ("optimizer",)
     assert parameters["units"].values == 16 and parameters["learning_rate"].values is None
     assert parameters["epochs"].choices == (50, 100) and parameters["epochs"].part is Part.STEPS
@@ -66,9 +66,9 @@ def test_a_comparison_without_anything_scientific_is_refused_with_its_key() -> N
     )
     with pytest.raises(InvalidExperiment) as raised:
         experiment_file.parse(text)
-    assert [each.where for each in raised.value.problems] == ["compares"]
+    assert [problem.where for problem in raised.value.problems] == ["compares"]
     told = check_design(describe(experiment_file.parse(text.replace("compares: true\n", ""))))
-    assert [each.number for each in told if each.diagnosis.fired] == ["R1"]
+    assert [check.number for check in told if check.diagnosis.fired] == ["R1"]
 
 
 @pytest.mark.parametrize(
@@ -91,7 +91,7 @@ def test_a_line_of_a_file_brings_its_rule(line: str, rule: str, severity: Severi
         + f"  {line}\n"
     )
     told = check_design(describe(experiment_file.parse(text)))
-    fired = {each.number: each.diagnosis for each in told if each.diagnosis.fired}
+    fired = {check.number: check.diagnosis for check in told if check.diagnosis.fired}
     assert fired[rule].severity is severity
     name = line.split(":")[0]
     assert fired[rule].subject == f"hyperparameters.{name}"

@@ -35,7 +35,7 @@ def test_the_check_and_the_creation_refuse_the_same(old: str, new: str, where: s
     before = review(text, access)
     with pytest.raises(VerdictError) as raised:
         experiments.create(access=cast.access(person), text=text)
-    assert [each.where for each in before.problems] == [where]
+    assert [problem.where for problem in before.problems] == [where]
     assert before.problems == raised.value.problems
 
 

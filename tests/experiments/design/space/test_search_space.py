@@ -88,8 +88,8 @@ def test_what_lies_between_two_steps_is_refused_with_values_that_are_not(
     if value <= space.high and not space.on_step(value):
         assert "between its steps" in refusal(space, value)
         nearest = space.nearest(value)
-        assert nearest and all(refusal(space, each) == "" for each in nearest)
-        assert min(abs(each - value) for each in nearest) <= (space.step or 1)
+        assert nearest and all(refusal(space, near) == "" for near in nearest)
+        assert min(abs(near - value) for near in nearest) <= (space.step or 1)
 
 
 def test_steps_are_what_a_person_writes() -> None:
@@ -158,8 +158,11 @@ TWO_OPTIMIZERS = {
 def test_each_scientific_value_is_an_arm_with_its_own_parameters() -> None:
     adam, sgd = _space(TWO_OPTIMIZERS).arms()
     assert adam.label == "optimizer = adam"
-    assert [each.name for each in adam.searched] == ["learning_rate"]
-    assert [each.name for each in sgd.searched] == ["learning_rate", "momentum"]
+    assert [hyperparameter.name for hyperparameter in adam.searched] == ["learning_rate"]
+    assert [hyperparameter.name for hyperparameter in sgd.searched] == [
+        "learning_rate",
+        "momentum",
+    ]
     assert adam.fixed == {"epochs": 50} and sgd.fixed == {"epochs": 100}
     assert sgd.complete({"learning_rate": 0.1, "momentum": 0.9}) == {
         "epochs": 100,
@@ -188,7 +191,10 @@ def test_a_scientific_range_is_searched_in_one_mixed_space() -> None:
         }
     )
     (arm,) = space.arms()
-    assert space.is_mixed and [each.name for each in arm.searched] == ["width", "learning_rate"]
+    assert space.is_mixed and [hyperparameter.name for hyperparameter in arm.searched] == [
+        "width",
+        "learning_rate",
+    ]
 
 
 def test_a_space_without_scientific_hyperparameters_has_one_arm() -> None:
@@ -227,7 +233,9 @@ def test_a_fixed_hyperparameter_cannot_be_searched() -> None:
 def test_any_document_parses_or_gives_problems_that_name_keys(document: object) -> None:
     problems: list[Problem] = []
     space = parse_search_space({"x": document, "y": document}, problems)
-    assert problems or all(isinstance(each, Hyperparameter) for each in space.hyperparameters)
+    assert problems or all(
+        isinstance(hyperparameter, Hyperparameter) for hyperparameter in space.hyperparameters
+    )
     assert all(problem.where.startswith("hyperparameters") for problem in problems)
     if not problems:
         for arm in space.arms():
@@ -330,7 +338,10 @@ def test_a_condition_on_something_conditional_holds_only_where_that_exists() -> 
             "rate": {"role": "nuisance", "low": 1e-4, "high": 1e-1, "log": True},
         }
     )
-    assert [(arm.label, [each.name for each in arm.searched]) for arm in space.arms()] == [
+    assert [
+        (arm.label, [hyperparameter.name for hyperparameter in arm.searched])
+        for arm in space.arms()
+    ] == [
         ("optimizer = adam", ["rate"]),
         ("nesterov = yes, optimizer = sgd", ["rate", "momentum"]),
         ("nesterov = no, optimizer = sgd", ["rate"]),
@@ -370,8 +381,15 @@ def test_arms_share_quasi_random_points_in_what_they_share_whatever_else_one_sea
     first = {"momentum": TWO_OPTIMIZERS["momentum"], **TWO_OPTIMIZERS}
     first["dropout"] = {"role": "nuisance", "low": 0.0, "high": 0.5}
     adam, sgd = _space(first).arms()
-    assert [each.name for each in adam.searched] == ["learning_rate", "dropout"]
-    assert [each.name for each in sgd.searched] == ["learning_rate", "dropout", "momentum"]
+    assert [hyperparameter.name for hyperparameter in adam.searched] == [
+        "learning_rate",
+        "dropout",
+    ]
+    assert [hyperparameter.name for hyperparameter in sgd.searched] == [
+        "learning_rate",
+        "dropout",
+        "momentum",
+    ]
 
     def rows(arm: Arm) -> list[dict[str, object]]:
         rng = np.random.default_rng(7)

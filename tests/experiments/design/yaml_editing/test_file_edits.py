@@ -155,7 +155,9 @@ def test_what_is_no_value_is_kept_as_written_and_told_by_the_parser(typed: str) 
     assert load(after)["hyperparameters"]["learning_rate"]["low"] == typed.strip()
     with pytest.raises(InvalidExperiment) as told:
         experiment_file.parse(after)
-    assert "hyperparameters.learning_rate.low" in [each.where for each in told.value.problems]
+    assert "hyperparameters.learning_rate.low" in [
+        problem.where for problem in told.value.problems
+    ]
 
 
 def test_choices_and_conditions_are_written_without_their_brackets() -> None:

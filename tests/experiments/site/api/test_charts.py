@@ -41,7 +41,7 @@ def test_curves_are_chosen_by_metric_and_trial(searched: Experiment) -> None:
     reader = Program("ben")
     whole = reader.get(f"{HERE}/experiments/s/charts")
     assert whole["metric"] in whole["metrics"] and len(whole["metrics"]) > 1
-    other = next(each for each in whole["metrics"] if each != whole["metric"])
+    other = next(metric for metric in whole["metrics"] if metric != whole["metric"])
     assert reader.get(f"{HERE}/experiments/s/charts?metric={other}")["metric"] == other
     alone = reader.get(f"{HERE}/experiments/s/trials/A1/charts")
     assert _titles(alone) and alone["metric"] == whole["metric"]
@@ -61,7 +61,7 @@ def test_two_experiments_stand_beside_each_other(searched: Experiment) -> None:
     held = reader.get(f"{HERE}/compare?a=s&b=t")
     assert "Expected best of" in held["summary"] and held["same"] == len(held["space"])
     assert len(_titles(held)) == 2
-    assert any("far more trials" in each["title"] for each in held["cautions"])
+    assert any("far more trials" in caution["title"] for caution in held["cautions"])
     for query, status in (("a=s&b=s", 400), ("", 400), ("a=s&b=none", 404), ("a=s", 404)):
         assert reader.ask("GET", f"{HERE}/compare?{query}")[0] == status
 
@@ -87,7 +87,7 @@ def test_a_schedule_says_what_it_can_show_and_queues_nothing(searched: Experimen
 def test_the_checklist_asks_what_the_page_asks(searched: Experiment) -> None:
     held = Program("ben").get(f"{HERE}/experiments/s/checklist")
     assert held["summary"] and len(held["questions"]) > 10
-    assert all(each["words"] for each in held["questions"])
+    assert all(question["words"] for question in held["questions"])
 
 
 def test_nobody_from_outside_sees_a_chart(searched: Experiment) -> None:

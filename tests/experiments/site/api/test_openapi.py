@@ -246,4 +246,4 @@ def _counts() -> tuple[int, ...]:
 
 def _words(error: BaseException) -> str:
     inside = error.exceptions if isinstance(error, BaseExceptionGroup) else (error,)
-    return "; ".join(f"{type(each).__name__}: {each!s:.1500}" for each in inside)
+    return "; ".join(f"{type(problem).__name__}: {problem!s:.1500}" for problem in inside)

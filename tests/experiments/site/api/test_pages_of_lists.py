@@ -54,4 +54,4 @@ def test_pages_of_one_hold_everything_once_and_then_nothing(program: Program, na
 def test_a_size_that_is_none_is_refused(program: Program, name: str, size: str) -> None:
     status, answer = program.ask("GET", f"{LISTS[name]}?per_page={size}")
     assert status == 422
-    assert [each["where"] for each in answer["errors"]] == ["per_page"]
+    assert [error["where"] for error in answer["errors"]] == ["per_page"]

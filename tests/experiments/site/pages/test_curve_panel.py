@@ -39,7 +39,7 @@ def traces(client: Client, experiment: Experiment, **query: str) -> list[dict[st
 
 
 def drawn(data: list[dict[str, Any]]) -> set[int]:
-    return {each["meta"]["trial"] for each in data if "trial" in each["meta"]}
+    return {trace["meta"]["trial"] for trace in data if "trial" in trace["meta"]}
 
 
 def ranked(experiment: Experiment, **arm: int) -> list[int]:
@@ -86,13 +86,13 @@ def test_seeds_are_drawn_as_a_mean_with_its_band_over_single_lines(
 ) -> None:
     cast.repeated(search, looks=(3, 6), done=3)
     data = traces(viewer, search, trials="seeds", metric="accuracy")
-    means = [each for each in data if "mean" in each["meta"] and each.get("name")]
-    assert {each["name"] for each in means} == {"candidate, mean", "baseline, mean"}
-    assert all(set(each["customdata"]) == {3} for each in means)
-    assert sum("trial" in each["meta"] for each in data) == 6
-    assert len([each for each in data if each.get("fill") == "tonexty"]) == 2
-    single = {each["line"]["color"] for each in data if "trial" in each["meta"]}
-    assert single == {each["line"]["color"] for each in means}
+    means = [trace for trace in data if "mean" in trace["meta"] and trace.get("name")]
+    assert {trace["name"] for trace in means} == {"candidate, mean", "baseline, mean"}
+    assert all(set(trace["customdata"]) == {3} for trace in means)
+    assert sum("trial" in trace["meta"] for trace in data) == 6
+    assert len([trace for trace in data if trace.get("fill") == "tonexty"]) == 2
+    single = {trace["line"]["color"] for trace in data if "trial" in trace["meta"]}
+    assert single == {trace["line"]["color"] for trace in means}
 
 
 def test_seeds_are_not_shown_between_looks(viewer: Client, search: Experiment) -> None:
@@ -122,10 +122,10 @@ def test_what_is_drawn_can_be_downloaded(viewer: Client, search: Experiment) -> 
     text = viewer.get(cast.address(search, "charts/"), {"metric": "loss"}).content.decode()
     links = re.findall(r'href="([^"]*series\.\w+\?[^"]*)"', text)
     queries = [parse_qs(link.partition("?")[2].replace("&amp;", "&")) for link in links]
-    ids = {str(each) for each in ranked(search)[:3]}
-    assert all(set(each["trials"][0].split(",")) == ids for each in queries)
+    ids = {str(trial_id) for trial_id in ranked(search)[:3]}
+    assert all(set(query["trials"][0].split(",")) == ids for query in queries)
     assert all(set(e["metric"]) == {"train_loss", "validation_loss"} for e in queries)
-    assert [each.get("points") for each in queries] == [None, None, ["600"]]
+    assert [query.get("points") for query in queries] == [None, None, ["600"]]
     for link in links:
         answer = viewer.get(link.replace("&amp;", "&"))
         assert answer.status_code == 200 and answer.getvalue()
@@ -142,7 +142,7 @@ def test_a_closer_look_brings_the_points_that_were_left_out(
     address = cast.address(search, "curves/")
     query = {"trials": str(trial.pk), "metric": "validation_noise", "from": "200", "to": "399"}
     closer = viewer.get(address, query).json()
-    (line,) = (each for each in closer["traces"][0]["figure"] if "line" in each)
+    (line,) = (trace for trace in closer["traces"][0]["figure"] if "line" in trace)
     assert line["x"] == list(range(200, 400))
     assert line["y"] == pytest.approx(values[100:300], rel=1e-5)
     assert closer["words"] == "All 200 points shown"

@@ -310,7 +310,7 @@ def test_question_state_and_next_step_stand_before_runs_findings_and_the_drawer(
         'id="checklist"',
         'id="space"',
     ]
-    places = [text.index(each) for each in order]
+    places = [text.index(word) for word in order]
     assert places == sorted(places)
     assert text.count("btn primary") == 1, "one next step"
     assert text.count("data-pick ") == 10, "the first rows; the others a page further"

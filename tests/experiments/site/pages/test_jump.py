@@ -29,7 +29,7 @@ def ask(text: str, who: str = "ben", **where: str) -> list[dict[str, Any]]:
 
 
 def titles(found: list[dict[str, Any]], kind: str) -> list[str]:
-    return [each["title"] for each in found if each["kind"] == kind]
+    return [place["title"] for place in found if place["kind"] == kind]
 
 
 def test_nothing_typed_offers_the_latest_experiments(experiment: Experiment) -> None:
@@ -46,7 +46,7 @@ def test_a_few_letters_find_experiments_and_projects(experiment: Experiment) -> 
 def test_a_number_finds_trials_of_the_experiment_one_looks_at(experiment: Experiment) -> None:
     here = {"project": "digits", "experiment": experiment.name}
     assert titles(ask("2", **here), "trial") == ["Trial A2", "Trial B2"]
-    (found,) = [each for each in ask("b1", **here) if each["kind"] == "trial"]
+    (found,) = [place for place in ask("b1", **here) if place["kind"] == "trial"]
     assert found["url"] == cast.address(experiment, "trials/B1/")
     assert titles(ask("99", **here), "trial") == []
     assert titles(ask("2"), "trial") == [], "of which experiment?"
@@ -82,16 +82,16 @@ def test_tags_parameters_people_and_decisions_are_found_by_their_words(
     experiment: Experiment,
 ) -> None:
     ExperimentTag.objects.update_or_create(experiment=experiment, name="regularisation")
-    (tag,) = [each for each in ask("#regular") if each["kind"] == "tag"]
+    (tag,) = [place for place in ask("#regular") if place["kind"] == "tag"]
     assert (tag["title"], tag["url"]) == (
         "#regularisation",
         "/projects/digits/?tag=regularisation",
     )
-    (parameter,) = [each for each in ask("hidden_un") if each["kind"] == "parameter"]
+    (parameter,) = [place for place in ask("hidden_un") if place["kind"] == "parameter"]
     assert parameter["title"] == "hidden_units" and parameter["url"].endswith("/?tab=axes")
-    (person,) = [each for each in ask("cleo") if each["kind"] == "person"]
+    (person,) = [place for place in ask("cleo") if place["kind"] == "person"]
     assert person["detail"] == "editor of Digits"
-    (decision,) = [each for each in ask("twice width") if each["kind"] == "decision"]
+    (decision,) = [place for place in ask("twice width") if place["kind"] == "decision"]
     assert decision["url"] == "/projects/digits/decisions/1/"
 
 
@@ -101,11 +101,11 @@ def test_pages_are_found_by_title_and_only_those_that_the_role_opens(
     assert titles(ask("webho", who="ada", project="digits"), "page") == ["Webhooks and deliveries"]
     assert titles(ask("webho", project="digits"), "page") == []
     assert titles(ask("token"), "page") == ["API tokens"]
-    for each in ask("e", who="ada", project="digits"):
-        if each["kind"] == "page":
+    for place in ask("e", who="ada", project="digits"):
+        if place["kind"] == "page":
             client = Client()
             client.force_login(cast.person("ada"))
-            assert client.get(each["url"]).status_code == 200, each
+            assert client.get(place["url"]).status_code == 200, place
 
 
 def test_nothing_of_a_project_is_found_by_who_may_not_see_it(experiment: Experiment) -> None:

@@ -100,7 +100,7 @@ def test_a_trial_that_finished_is_sent_whole_with_its_best_checkpoint(
         state=TrialState.COMPLETE, values="[0.99]", value=0.99, best_step=10
     )
     traces = open_page.news()["curves"]["traces"]
-    (whole,) = [each for each in traces if each["trial"] == trial.pk]
+    (whole,) = [trace for trace in traces if trace["trial"] == trial.pk]
     assert whole["whole"]
     assert any(trace["meta"].get("mark") for trace in whole["figure"])
 
@@ -134,7 +134,7 @@ def test_another_attempt_is_sent_whole(open_page: OpenPage) -> None:
     Trial.objects.filter(pk=trial.pk).update(attempt=2)
     cast.log(trial.pk, {"validation_loss": np.array([2.0])}, attempt=2, batches=1)
     traces = open_page.news()["curves"]["traces"]
-    (again,) = [each for each in traces if each["trial"] == trial.pk]
+    (again,) = [trace for trace in traces if trace["trial"] == trial.pk]
     assert again["whole"] and again["figure"][0]["x"] == [1]
 
 

@@ -94,7 +94,7 @@ def test_the_page_asks_for_nothing_but_files_of_the_server(experiment: Experimen
     for address in (_address(experiment="wider"), _address(decision=1)):
         text = Client().get(address).content.decode()
         asked = re.findall(r'(?:href|src|action|data-[a-z-]+)="([/?#][^"]*)"', text)
-        inside = [each for each in asked if each.startswith("/") and "/static/" not in each]
+        inside = [link for link in asked if link.startswith("/") and "/static/" not in link]
         assert not inside, "no poll address, no page of the project, no form"
         assert "csrfmiddlewaretoken" not in text and "data-live" not in text
 

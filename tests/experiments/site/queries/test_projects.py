@@ -37,7 +37,7 @@ def test_the_champion_is_the_newest_adopted_with_the_mean_of_its_fresh_seeds() -
     assert champion.score == pytest.approx(0.97, abs=0.01)
     row = list_projects(cast.person("ada"))[0]
     assert row.champion == champion
-    assert [each.choice for each in row.decided] == ["reject", "adopt"]
+    assert [decision.choice for decision in row.decided] == ["reject", "adopt"]
 
 
 def test_the_lineage_holds_each_adopt_with_its_interval() -> None:
@@ -85,13 +85,15 @@ def test_home_tells_what_was_decided_lately_and_by_whom() -> None:
     for number, choice in enumerate(("adopt", "reject", "reject", "reject")):
         cast.decided(f"question-{number}", choice, "So it is.", gain=0.0047 if not number else -1)
     (row,) = list_projects(cast.person("ben"))
-    assert [(each.sequence, each.choice, each.decided_by) for each in row.decided] == [
+    assert [
+        (decision.sequence, decision.choice, decision.decided_by) for decision in row.decided
+    ] == [
         (4, "reject", "ada"),
         (3, "reject", "ada"),
         (2, "reject", "ada"),
     ]
     assert row.champion is not None and row.champion.sequence == 1
-    assert [each.sequence for each in row.champions] == [1]
+    assert [champion.sequence for champion in row.champions] == [1]
 
 
 def test_the_inbox_puts_what_the_person_may_decide_first_and_the_oldest_first() -> None:
@@ -107,13 +109,13 @@ def test_the_inbox_puts_what_the_person_may_decide_first_and_the_oldest_first() 
     watched = replace(list_projects(cast.person("ben"))[0], slug="watched")
     assert own.can_decide and not watched.can_decide
     items = inbox_of([watched, own], "ada")
-    assert [(each.project, each.experiment, each.may_act) for each in items] == [
+    assert [(item.project, item.experiment, item.may_act) for item in items] == [
         ("digits", "older", True),
         ("digits", "younger", True),
         ("watched", "older", False),
         ("watched", "younger", False),
     ]
-    assert {each.pairs for each in items} == {4}
+    assert {item.pairs for item in items} == {4}
     assert inbox_of(list_projects(cast.person("dan")), "dan") == ()
 
 

@@ -39,7 +39,7 @@ def test_nobody_revokes_the_token_of_somebody_else() -> None:
 def test_a_token_of_one_project_touches_no_other_token() -> None:
     project = cast.project()
     other, bound = Program("cleo"), Program("cleo", ("read", "write"), project)
-    ids = [each["id"] for each in bound.get("/api/v1/account/tokens")["tokens"]]
+    ids = [token["id"] for token in bound.get("/api/v1/account/tokens")["tokens"]]
     assert ids == [bound.token.pk]
     assert bound.ask("DELETE", f"/api/v1/account/tokens/{other.token.pk}")[0] == 404
 
@@ -47,7 +47,7 @@ def test_a_token_of_one_project_touches_no_other_token() -> None:
 def test_members_are_listed_with_their_roles() -> None:
     cast.project()
     told = Program("ben", ("read",)).get(f"{HERE}/members")["members"]
-    assert [(each["username"], each["role"]) for each in told] == [
+    assert [(member["username"], member["role"]) for member in told] == [
         ("ada", "admin"),
         ("cleo", "editor"),
         ("ben", "viewer"),

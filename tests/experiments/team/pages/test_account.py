@@ -160,8 +160,8 @@ def test_without_a_mail_server_the_page_says_what_to_do(client: Client) -> None:
 def test_a_new_password_logs_other_browsers_out() -> None:
     cast.person("ada")
     here, there = Client(), Client()
-    for each in (here, there):
-        each.post("/login/", GOOD)
+    for client in (here, there):
+        client.post("/login/", GOOD)
     answer = here.post("/account/password/", NEW | {"old_password": GOOD["password"]})
     assert answer.status_code == 302
     assert here.get("/account/").status_code == 200

@@ -38,7 +38,7 @@ def test_an_archived_project_leaves_lists_inbox_search_and_queue(digits: Project
     cast.search("waiting", trials_per_arm=2)
     ada = cast.person("ada")
     assert inbox_of(list_projects(ada), "ada")
-    assert [each.depth for each in list_queues()] == [4]
+    assert [listed.depth for listed in list_queues()] == [4]
     projects.archive(access=cast.access("ada"))
     assert list_projects(ada) == ()
     assert archived_projects(ada) == (("digits", digits.name),)
@@ -122,7 +122,10 @@ def test_an_open_project_can_be_sealed_but_not_opened_again(digits: Project) -> 
     before = runs.create(access=cast.access("cleo"), new=runs.NewRun(experiment="before"))
     projects.seal(access=cast.access("ada"))
     after = runs.create(access=cast.access("cleo"), new=runs.NewRun(experiment="after"))
-    documents = {each.name: each.document for each in outside_experiments.Experiment.objects.all()}
+    documents = {
+        experiment.name: experiment.document
+        for experiment in outside_experiments.Experiment.objects.all()
+    }
     assert before.run_id != after.run_id
     assert "seals_test" in documents["before"] and "seals_test" not in documents["after"]
     with pytest.raises(Conflict, match="sealed already"):
@@ -161,7 +164,7 @@ def test_an_admin_sees_and_revokes_tokens_of_the_project(digits: Project, client
     every, _ = tokens.create(user=cast.person("cleo"), project=None, name="all of cleo's")
     tokens.create(user=cast.person("dan"), project=None, name="a stranger's")
     seen = tokens_for(cast.access("ada"))
-    assert [(each.owner, each.name, each.project) for each in seen] == [
+    assert [(token.owner, token.name, token.project) for token in seen] == [
         ("cleo", "all of cleo's", ""),
         ("ben", "ben's script", "digits"),
     ]
@@ -171,5 +174,5 @@ def test_an_admin_sees_and_revokes_tokens_of_the_project(digits: Project, client
     with pytest.raises(NotFound):
         tokens.revoke_in(access=cast.access("ada"), token_id=every.pk)
     assert client.post(f"/projects/digits/tokens/{mine.pk}/revoke/").status_code == 302
-    assert [each.name for each in tokens_for(cast.access("ada"))] == ["all of cleo's"]
+    assert [token.name for token in tokens_for(cast.access("ada"))] == ["all of cleo's"]
     assert _said() == [("ada", "revoked the token ben's script of ben")]

@@ -150,4 +150,4 @@ def test_of_many_senders_one_takes_a_delivery() -> None:
         thread.start()
     for thread in threads:
         thread.join()
-    assert [each.attempt for each in taken] == [1]
+    assert [delivery.attempt for delivery in taken] == [1]

@@ -98,7 +98,7 @@ def test_a_name_that_looks_like_another_is_taken(name: str) -> None:
     _, token = invited()
     with pytest.raises(VerdictError) as refused:
         invitations.join(token=token, username=name, password=PASSWORD)
-    assert [each.where for each in refused.value.problems] == ["username"]
+    assert [problem.where for problem in refused.value.problems] == ["username"]
 
 
 def test_a_name_is_stored_as_the_login_form_will_read_it() -> None:

@@ -64,7 +64,7 @@ def test_an_experiment_is_made_found_renamed_archived_and_brought_back(tracker: 
     tracker.post("experiments/delete", experiment_id=key)
     assert tracker.post("experiments/search")["experiments"] == []
     gone = tracker.post("experiments/search", view_type="DELETED_ONLY")["experiments"]
-    assert [each["lifecycle_stage"] for each in gone] == ["deleted"]
+    assert [run["lifecycle_stage"] for run in gone] == ["deleted"]
     assert tracker.refused("runs/create", experiment_id=key)[0] == 400
     tracker.post("experiments/restore", experiment_id=key)
     assert tracker.post("experiments/search")["experiments"][0]["experiment_id"] == key
@@ -132,11 +132,11 @@ def test_a_run_holds_what_was_logged_exactly(tracker: Tracker) -> None:
     held = tracker.read(run)
     assert held["info"]["run_name"] == "a run" and held["info"]["start_time"] == START
     assert held["info"]["status"] == "RUNNING" and held["info"]["user_id"] == "cleo"
-    told = {each["key"]: each["value"] for each in held["data"]["params"]}
+    told = {param["key"]: param["value"] for param in held["data"]["params"]}
     assert told == {"lr": "1e-3", "optimizer": "adam", "epochs": "60", "note": ""}
     assert {"key": "team", "value": "vision"} in held["data"]["tags"]
     points = tracker.get("metrics/get-history", run_id=run, metric_key="loss")["metrics"]
-    assert [(each["step"], each["value"]) for each in points] == [
+    assert [(point["step"], point["value"]) for point in points] == [
         (-(2**63), 5e-324), (0, 0.1 + 0.2), (1, "NaN"), (2, "Infinity"), (3, "-Infinity"),
     ]  # fmt: skip
 
@@ -159,7 +159,7 @@ def test_a_point_that_is_sent_twice_is_read_once(tracker: Tracker) -> None:
     tracker.log(run, "loss", 0.5, "NaN")
     tracker.log(run, "loss", 0.5, "NaN")
     points = tracker.get("metrics/get-history", run_id=run, metric_key="loss")["metrics"]
-    assert [each["value"] for each in points] == [0.5, "NaN"]
+    assert [point["value"] for point in points] == [0.5, "NaN"]
 
 
 def test_a_history_comes_in_pages(tracker: Tracker) -> None:
@@ -170,7 +170,7 @@ def test_a_history_comes_in_pages(tracker: Tracker) -> None:
         "metrics/get-history", run_id=run, metric_key="loss", max_results=6,
         page_token=first["next_page_token"],
     )  # fmt: skip
-    values = [each["value"] for each in first["metrics"] + rest["metrics"]]
+    values = [point["value"] for point in first["metrics"] + rest["metrics"]]
     assert values == list(range(10)) and "next_page_token" not in rest
 
 
@@ -269,7 +269,7 @@ def test_what_is_logged_after_the_end_locks_the_experiment_before_its_run(
         tracker.post(
             "runs/log-batch", run_id=run, metrics=[point], tags=[{"key": "a", "value": "b"}]
         )
-    locks = [each["sql"] for each in asked if "FOR UPDATE" in each["sql"]]
+    locks = [query["sql"] for query in asked if "FOR UPDATE" in query["sql"]]
     assert [sql.partition(" FROM ")[2].split('"')[1] for sql in locks[:2]] == [
         "experiments_experiment", "experiments_trial",
     ]  # fmt: skip
@@ -334,12 +334,12 @@ def test_runs_that_differ_in_seeds_alone_are_of_one_configuration(tracker: Track
         run = tracker.run(key)
         tracker.param(run, random_state=seed, split_seed="7", lr=rate)
         tracker.end(run)
-        params = {each["key"]: each["value"] for each in tracker.read(run)["data"]["params"]}
+        params = {param["key"]: param["value"] for param in tracker.read(run)["data"]["params"]}
         assert params == {"random_state": seed, "split_seed": "7", "lr": rate}
     trials = Trial.objects.order_by("number")
-    assert [each.train_seed for each in trials] == [1, 2, 1]
-    assert {each.split_seed for each in trials} == {7}
-    first, second, third = (each.configuration_id for each in trials)
+    assert [trial.train_seed for trial in trials] == [1, 2, 1]
+    assert {trial.split_seed for trial in trials} == {7}
+    first, second, third = (trial.configuration_id for trial in trials)
     assert first == second != third
     assert json.loads(Configuration.objects.get(pk=first).document)["parameters"] == {"lr": 0.1}
 
@@ -407,13 +407,13 @@ def test_histories_of_several_runs_come_in_the_order_of_their_ids(tracker: Track
         tracker.log(run, "loss", 3, 2, 1)
     ask = {"method": "GET", "metric_key": "loss"}
     found = tracker.get("metrics/get-history-bulk", run_id=runs[::-1], metric_key="loss")
-    assert [(each["run_id"], each["value"]) for each in found["metrics"]] == [
+    assert [(metric["run_id"], metric["value"]) for metric in found["metrics"]] == [
         (run, value) for run in runs for value in (3, 2, 1)
     ]
     again = [{"key": "loss", "value": 0, "timestamp": START + 9, "step": step} for step in (0, 1)]
     tracker.post("runs/log-batch", run_id=runs[1], metrics=again)
     of_steps = tracker.get("metrics/get-history-bulk-interval", run_ids=runs[1], metric_key="loss")
-    assert [(each["step"], each["value"]) for each in of_steps["metrics"]] == [
+    assert [(metric["step"], metric["value"]) for metric in of_steps["metrics"]] == [
         (0, 3), (0, 0), (1, 2), (1, 0), (2, 1),
     ]  # fmt: skip
     one = tracker.get("metrics/get-history-bulk", run_id=runs[0], metric_key="loss")
@@ -598,7 +598,7 @@ def test_experiments_are_searched_by_name_tag_and_time(tracker: Tracker) -> None
 
     def found(text: str, **more: Any) -> list[str]:
         rows = tracker.post("experiments/search", filter=text, **more)["experiments"]
-        return [each["name"] for each in rows]
+        return [row["name"] for row in rows]
 
     assert found("name = 'a'") == ["a"]
     assert sorted(found("attribute.name LIKE 'a%'")) == ["a", "ab"]
@@ -762,7 +762,7 @@ def test_at_the_bare_address_experiments_are_searched_and_renamed_as_they_are_sh
 
     def found(text: str, **more: Any) -> list[str]:
         rows = bare.post("experiments/search", filter=text, **more)["experiments"]
-        return [each["name"] for each in rows]
+        return [row["name"] for row in rows]
 
     assert found("name = 'digits/foo'") == ["digits/foo"] and found("name = 'foo'") == []
     assert found("name LIKE 'digits/x%'") == ["digits/x: y"]
@@ -819,7 +819,7 @@ def test_logging_asks_the_database_little_and_writes_a_row_for_each_request(
         tracker.post("runs/log-metric", **point)
     # Token and run are read; sign of life, latest value and flush are written in one message
     # where the database takes several statements in one.
-    messages = [each["sql"] for each in asked if each["sql"].split()[0] not in _OF_TRANSACTIONS]
+    messages = [query["sql"] for query in asked if query["sql"].split()[0] not in _OF_TRANSACTIONS]
     assert len(messages) == (3 if connection.vendor == "postgresql" else 5), messages
     before = SeriesBatch.objects.count()
     tracker.log(run, "loss", *range(1000), first=6)

@@ -67,10 +67,10 @@ def test_files_come_back_as_they_were_sent_in_folders(tracker: Tracker, run: str
         {"path": "a.txt", "is_dir": False, "file_size": 5},
         {"path": "folder", "is_dir": True},
     ]
-    assert [each["path"] for each in listed(tracker, f"{place(run)}/folder")] == ["b c.bin", "sub"]
+    assert [file["path"] for file in listed(tracker, f"{place(run)}/folder")] == ["b c.bin", "sub"]
     named = tracker.get("artifacts/list", run_id=run, path="folder")
     assert named["root_uri"] == f"mlflow-artifacts:{place(run)}"
-    assert [each["path"] for each in named["files"]] == ["folder/b c.bin", "folder/sub"]
+    assert [file["path"] for file in named["files"]] == ["folder/b c.bin", "folder/sub"]
     assert len(tracker.get("artifacts/list", run_id=run)["files"]) == 2
     whole = tracker.get("artifacts/list", run_id=run)
     assert tracker.get("artifacts/list", run_id=run, path=".") == whole
@@ -96,7 +96,7 @@ def test_a_folder_holds_no_file_of_one_that_is_written_otherwise(
 ) -> None:
     for name in ("plots/a.png", "Plots/b.png", "Plots/sub/c.png"):
         asked(tracker, "PUT", f"{place(run)}/{name}", b"x")
-    assert [each["path"] for each in listed(tracker, f"{place(run)}/plots")] == ["a.png"]
+    assert [file["path"] for file in listed(tracker, f"{place(run)}/plots")] == ["a.png"]
 
 
 def test_a_token_that_moves_files_was_used(tracker: Tracker, run: str) -> None:
@@ -162,10 +162,10 @@ def test_a_logged_model_is_announced_filled_completed_and_found(
     address = "/" + made["artifact_uri"].partition("mlflow-artifacts:/")[2]
     assert asked(tracker, "PUT", f"{address}/MLmodel", b"flavors: {}").status_code == 200
     assert asked(tracker, "PUT", f"{address}/code/a.py", b"").status_code == 200
-    assert [each["path"] for each in listed(tracker, address)] == ["MLmodel", "code"]
+    assert [file["path"] for file in listed(tracker, address)] == ["MLmodel", "code"]
     folders = f"logged-models/{made['model_id']}/artifacts/directories"
     assert tracker.get(folders)["root_uri"] == made["artifact_uri"]
-    assert [each["path"] for each in tracker.get(folders)["files"]] == ["MLmodel", "code"]
+    assert [file["path"] for file in tracker.get(folders)["files"]] == ["MLmodel", "code"]
     (code,) = tracker.get(folders, artifact_directory_path="code")["files"]
     assert code == {"path": "code/a.py", "is_dir": False, "file_size": 0}
     asking = {"method": "GET", "artifact_directory_path": "../.."}
@@ -178,14 +178,14 @@ def test_a_logged_model_is_announced_filled_completed_and_found(
     tracker.post(f"{path}/params", params=[{"key": "leaves", "value": "9"}])
     assert patched(tracker, f"{path}/tags", tags=[{"key": "team", "value": "x"}])[0] == 200
     stored = tracker.get(path)["model"]
-    assert {each["key"] for each in stored["data"]["params"]} == {"depth", "leaves"}
+    assert {param["key"] for param in stored["data"]["params"]} == {"depth", "leaves"}
     tracker.post("runs/outputs", run_id=run, models=[{"model_id": made["model_id"], "step": 7}])
     assert tracker.read(run)["outputs"]["model_outputs"] == [
         {"model_id": made["model_id"], "step": 7}
     ]
     search = {"experiment_ids": [key], "filter": f"source_run_id = '{run}' and name = 'trees'"}
     found = tracker.post("logged-models/search", **search)["models"]
-    assert [each["info"]["model_id"] for each in found] == [made["model_id"]]
+    assert [found_model["info"]["model_id"] for found_model in found] == [made["model_id"]]
 
 
 def patched(tracker: Tracker, path: str, **fields: Any) -> tuple[int, Any]:
@@ -221,8 +221,8 @@ def test_the_models_of_all_runs_are_read_however_many(
     made = [model(tracker, experiment_id=key, name=name) for name in ("a", "b")]
     monkeypatch.setattr(mlflow_runs, "_PORTION", 1)
     runs = tracker.post("runs/search", experiment_ids=[key])["runs"]
-    given = {each["model_id"] for run in runs for each in run["outputs"]["model_outputs"]}
-    assert given == {each["model_id"] for each in made}
+    given = {output["model_id"] for run in runs for output in run["outputs"]["model_outputs"]}
+    assert given == {found_model["model_id"] for found_model in made}
 
 
 def test_a_model_without_a_run_gets_one_of_its_own(tracker: Tracker) -> None:
@@ -248,6 +248,6 @@ def test_a_model_that_an_older_client_describes_is_in_the_tag_that_it_reads(
 ) -> None:
     for name in ("a", "b"):
         tracker.post("runs/log-model", run_id=run, model_json=f'{{"artifact_path": "{name}"}}')
-    tags = {each["key"]: each["value"] for each in tracker.read(run)["data"]["tags"]}
+    tags = {tag["key"]: tag["value"] for tag in tracker.read(run)["data"]["tags"]}
     assert tags["mlflow.log-model.history"] == '[{"artifact_path": "a"}, {"artifact_path": "b"}]'
     assert tracker.refused("runs/log-model", run_id=run, model_json="[1")[0] == 400

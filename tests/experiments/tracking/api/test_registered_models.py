@@ -122,22 +122,22 @@ def test_a_program_registers_describes_and_finds_models_and_versions(tracker: Tr
             ("models:/classifier/2", {"tags": [{"key": "stage", "value": "copied"}]}),
         )
     ]
-    shown = [each["model_version"] for each in versions]
-    assert [each["version"] for each in shown] == ["1", "2", "3", "4", "5"]
-    assert [each["run_id"] for each in shown] == [runs[0], *[runs[1]] * 2, runs[0], runs[1]]
-    assert [each["model_id"] for each in shown] == [model, "", "", model, ""]
-    assert {each["status"] for each in shown} == {"READY"}
+    shown = [version["model_version"] for version in versions]
+    assert [version["version"] for version in shown] == ["1", "2", "3", "4", "5"]
+    assert [version["run_id"] for version in shown] == [runs[0], *[runs[1]] * 2, runs[0], runs[1]]
+    assert [version["model_id"] for version in shown] == [model, "", "", model, ""]
+    assert {version["status"] for version in shown} == {"READY"}
     assert shown[1]["description"] == "second"
     places = [
         tracker.get("model-versions/get-download-uri", name="classifier", version=number)
         for number in (1, 2, 5)
     ]
-    assert [each["artifact_uri"] for each in places] == [
+    assert [place["artifact_uri"] for place in places] == [
         f"mlflow-artifacts:/{key}/models/{model}/artifacts",
         *[f"mlflow-artifacts:/{key}/{runs[1]}/artifacts/model"] * 2,
     ]
     newest = tracker.post("registered-models/get-latest-versions", name="classifier")
-    assert [each["version"] for each in newest["model_versions"]] == ["5"]
+    assert [version["version"] for version in newest["model_versions"]] == ["5"]
     newest = tracker.get("registered-models/get-latest-versions", name="classifier", stages="none")
     assert len(newest["model_versions"]) == 1
     (found,) = tracker.get("registered-models/search")["registered_models"]
@@ -202,7 +202,7 @@ def test_the_registry_is_searched_in_the_filter_language(tracker: Tracker) -> No
 
     def models(text: str = "", **more: Any) -> list[str]:
         answer = tracker.get("registered-models/search", filter=text, **more)
-        return [each["name"] for each in answer["registered_models"]]
+        return [model["name"] for model in answer["registered_models"]]
 
     unasked = "tag.`mlflow.prompt.is_prompt` != 'true'"  # as clients from 3 on send it
     assert models() == models(unasked) == models(f"tags.`of.all` = 'x' AND {unasked}") == [
@@ -213,11 +213,11 @@ def test_the_registry_is_searched_in_the_filter_language(tracker: Tracker) -> No
     assert models("name IN ('two', 'one')", order_by="name DESC") == ["two", "one"]
     first = tracker.get("registered-models/search", max_results=2)
     rest = tracker.get("registered-models/search", page_token=first["next_page_token"])
-    assert [each["name"] for each in rest["registered_models"]] == ["two"]
+    assert [model["name"] for model in rest["registered_models"]] == ["two"]
 
     def versions(text: str = "", **more: Any) -> list[tuple[str, str]]:
         answer = tracker.get("model-versions/search", filter=text, **more)
-        return [(each["name"], each["version"]) for each in answer["model_versions"]]
+        return [(version["name"], version["version"]) for version in answer["model_versions"]]
 
     assert versions() == [("two", "1"), ("one", "2"), ("one", "1")]
     assert versions("name = 'one'", order_by="version_number ASC") == [("one", "1"), ("one", "2")]

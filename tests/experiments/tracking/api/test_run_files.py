@@ -50,7 +50,7 @@ def test_a_program_stores_reads_back_lists_and_deletes_files_of_its_run() -> Non
             "sha256": digest, "step": step,
         }  # fmt: skip
     status, listed = program.get(f"{RUNS}/{run}/files")
-    assert [(each["name"], each["step"]) for each in listed["files"]] == [
+    assert [(file["name"], file["step"]) for file in listed["files"]] == [
         ("plots/roc.png", 1), ("plots/roc.png", 2)
     ]  # fmt: skip
     answer = program.client.get(
@@ -60,7 +60,7 @@ def test_a_program_stores_reads_back_lists_and_deletes_files_of_its_run() -> Non
     assert answer["ETag"] == f'"{digest}"' and answer["X-Content-Type-Options"] == "nosniff"
     assert answer["Content-Disposition"].startswith("attachment")
     assert send(program, f"{run}/files/plots/roc.png?step=1", b"", "delete")[0] == 204
-    assert [each["step"] for each in program.get(f"{RUNS}/{run}/files")[1]["files"]] == [2]
+    assert [file["step"] for file in program.get(f"{RUNS}/{run}/files")[1]["files"]] == [2]
     assert send(program, f"{run}/files/plots/roc.png?step=1", b"", "delete")[0] == 404
 
 

@@ -139,7 +139,7 @@ def test_what_is_not_finite_goes_as_words_and_a_bad_value_ends_nothing(program: 
     run_id = program.create()
     answer = program.log(run_id, 0, (1, {"loss": "NaN", "norm": "-Infinity", "image": [1, 2]}))
     assert answer["points"] == 2
-    assert [each["where"] for each in answer["skipped"]] == ["points.0.metrics.image"]
+    assert [skipped["where"] for skipped in answer["skipped"]] == ["points.0.metrics.image"]
     curves = series.read([run_id])[run_id]
     assert math.isnan(curves["loss"].values[0])
     assert curves["norm"].values.tolist() == [-math.inf]
@@ -215,7 +215,7 @@ def test_a_body_that_is_no_json_object_is_refused(program: Program, body: bytes)
 def test_bad_fields_are_named(program: Program, body: Any, where: str) -> None:
     run_id = program.create()
     status, answer = program.post(f"{RUNS}/{run_id}/points", body)
-    assert (status, [each["where"] for each in answer["errors"]]) == (422, [where])
+    assert (status, [error["where"] for error in answer["errors"]]) == (422, [where])
 
 
 @pytest.mark.parametrize("value", [10**400, -(10**400), 2**1024])
@@ -225,7 +225,7 @@ def test_a_whole_number_beyond_all_doubles_is_refused_by_name(
     body = {"project": "digits", "experiment": "e", "params": {"lr": 0.1, "steps": value}}
     status, answer = program.post(RUNS, body)
     assert status == 422
-    assert [each["where"] for each in answer["errors"]] == ["params.steps"]
+    assert [error["where"] for error in answer["errors"]] == ["params.steps"]
 
 
 @pytest.mark.parametrize("value", [2**53 + 1, 2**63, -(2**63), 10**300])

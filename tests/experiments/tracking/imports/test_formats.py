@@ -56,7 +56,7 @@ def test_an_unknown_format_and_a_missing_package_are_told(monkeypatch: pytest.Mo
     with pytest.raises(VerdictError, match="choose one of csv"):
         read("sacred", "runs", ReadOptions())
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
-    for name, each in FORMATS.items():
-        if each.needs:
+    for name, known_format in FORMATS.items():
+        if known_format.needs:
             with pytest.raises(VerdictError, match=r'pip install "\.\[imports\]"'):
                 read(name, "runs", ReadOptions())

@@ -49,7 +49,7 @@ def test_every_error_of_a_file_is_told_with_its_key(program: Program) -> None:
     wrong = yaml.safe_load(TEXT) | {"search": {"sampler": "magic", "trials": -1}}
     status, answer = program.post(ALL, {"file": wrong})
     assert status == 400
-    assert {each["where"] for each in answer["errors"]} == {"search.sampler", "search.trials"}
+    assert {error["where"] for error in answer["errors"]} == {"search.sampler", "search.trials"}
     assert not Experiment.objects.exists()
 
 
@@ -112,8 +112,8 @@ def test_deleting_needs_an_admin_and_the_name_once_more(program: Program) -> Non
 def test_follow_ups_are_files_that_can_be_sent_back(program: Program) -> None:
     cast.finished_search("s")
     offered = program.get(f"{ALL}/s/follow-ups")["follow_ups"]
-    assert {"extend", "narrow", "exploit", "clone"} <= {each["kind"] for each in offered}
-    assert all(bool(each["text"]) != bool(each["refused"]) for each in offered)
+    assert {"extend", "narrow", "exploit", "clone"} <= {offer["kind"] for offer in offered}
+    assert all(bool(offer["text"]) != bool(offer["refused"]) for offer in offered)
     clone = program.get(f"{ALL}/s/follow-ups/clone")
     status, made = program.post(ALL, {"text": clone["text"]})
     assert status == 201, made
@@ -153,7 +153,7 @@ def test_a_token_of_one_project_opens_no_other(program: Program) -> None:
     other = cast.project("speech")
     bound = Program("ada", project=other)
     assert bound.ask("GET", HERE)[0] == 404
-    assert [each["slug"] for each in bound.get("/api/v1/projects")["projects"]] == ["speech"]
+    assert [project["slug"] for project in bound.get("/api/v1/projects")["projects"]] == ["speech"]
     status, _ = bound.post("/api/v1/projects", {})
     assert status == 403
 

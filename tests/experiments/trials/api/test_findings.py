@@ -31,7 +31,7 @@ def test_a_finding_is_set_aside_with_a_reason_only(program: Program) -> None:
     assert status == 400 and answer["errors"][0]["where"] == "reason"
     status, told = program.post(address, {"reason": "The range is the machine's."})
     assert status == 200
-    (row,) = (each for each in told["findings"] if each["id"] == finding.pk)
+    (row,) = (listed for listed in told["findings"] if listed["id"] == finding.pk)
     assert (row["is_open"], row["dismissed_by"]) == (False, "cleo")
 
 
@@ -49,7 +49,7 @@ def test_a_finding_of_another_project_is_not_found(program: Program) -> None:
 def test_overfitting_is_muted_and_told_again(program: Program) -> None:
     assert program.post(f"{ONE}/mute", {})[0] == 200
     rows = program.get(f"{ONE}/findings")["findings"]
-    assert any(each["is_muted"] for each in rows)
+    assert any(row["is_muted"] for row in rows)
     assert program.post(f"{ONE}/mute", {"muted": False})[0] == 200
     rows = program.get(f"{ONE}/findings")["findings"]
-    assert not any(each["is_muted"] for each in rows)
+    assert not any(row["is_muted"] for row in rows)

@@ -25,10 +25,10 @@ def program() -> Program:
 def test_trials_come_in_pages_narrowed_and_ordered(program: Program) -> None:
     found = program.get(f"{ONE}/trials")
     assert (found["total"], found["pages"], len(found["trials"])) == (24, 1, 24)
-    scores = [each["score"] for each in found["trials"] if each["score"] is not None]
+    scores = [trial["score"] for trial in found["trials"] if trial["score"] is not None]
     assert scores == sorted(scores, reverse=True)
     of_b = program.get(f"{ONE}/trials?arm=B&state=complete")["trials"]
-    assert of_b and {each["name"][0] for each in of_b} == {"B"}
+    assert of_b and {trial["name"][0] for trial in of_b} == {"B"}
 
 
 def test_a_trial_tells_its_parameters_seeds_findings_and_how_to_run_it_again(
@@ -90,7 +90,7 @@ def test_a_configuration_of_ones_own_is_queued_in_the_arm_it_names(program: Prog
     assert trial.study.arm_index == 1 and trial.state == TrialState.WAITING
     status, answer = program.post(f"{ONE}/trials", {"parameters": {"dropout": 7}})
     assert status == 400
-    assert {each["where"] for each in answer["errors"]} == {
+    assert {error["where"] for error in answer["errors"]} == {
         "dropout",
         "learning_rate",
         "hidden_units",

@@ -24,16 +24,16 @@ def test_workers_and_queues_are_told_and_what_runs_to_whoever_may_see_it() -> No
     told = Program("ben").get("/api/v1/workers")
     [worker] = told["workers"]
     assert (worker["name"], worker["state"], worker["queues"]) == ("n1", "alive", ["cpu", "gpu"])
-    assert {each["experiment"] for each in worker["running"]} == {"r"}
+    assert {job["experiment"] for job in worker["running"]} == {"r"}
     assert [queue["name"] for queue in told["queues"]].count("cpu") == 1
     speech = Program("cleo", project=Project.objects.get(slug="speech"), scopes=("read",))
     for program in (Program("dan"), speech):
         [worker] = program.get("/api/v1/workers")["workers"]
         assert len(worker["running"]) == running.count()
-        assert {each["experiment"] for each in worker["running"]} == {""}
+        assert {job["experiment"] for job in worker["running"]} == {""}
     bound = Program("cleo", project=digits, scopes=("read",))
     [worker] = bound.get("/api/v1/workers")["workers"]
-    assert {each["experiment"] for each in worker["running"]} == {"r"}
+    assert {job["experiment"] for job in worker["running"]} == {"r"}
 
 
 def test_what_was_measured_of_batch_sizes_is_told() -> None:

@@ -55,7 +55,7 @@ def test_what_lies_in_a_folder_is_listed_and_deleted(place: Path) -> None:
     held = storage.storage()
     for path in (PATH, "trials/7/a/deep.txt", "trials/70/other.txt"):
         held.put(path, wrote(place, b"x"))
-    assert [(each.path, each.size) for each in held.files_in("trials/7")] == [(PATH, 1)]
+    assert [(file.path, file.size) for file in held.files_in("trials/7")] == [(PATH, 1)]
     assert held.folders_in("trials") == ["7", "70"]
     held.remove([PATH, "trials/7/never-there.pt"])
     assert held.files_in("trials/7") == []

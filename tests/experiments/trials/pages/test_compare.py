@@ -32,7 +32,7 @@ def parts(experiment: Experiment) -> ExperimentParts:
 
 
 def titles(first: Experiment, second: Experiment) -> str:
-    return " | ".join(each.title for each in cautions(parts(first), parts(second)))
+    return " | ".join(caution.title for caution in cautions(parts(first), parts(second)))
 
 
 def page(client: Client, **asked: str) -> str:
@@ -72,7 +72,7 @@ def test_different_code_and_code_that_changed_within_a_search_are_named() -> Non
     versions = [["a" * 64, "commit 4f1c2e9"], ["b" * 64, "commit 4f1c2e9 with changes"]]
     Experiment.objects.filter(pk=one.pk).update(codes=json.dumps(versions))
     Experiment.objects.filter(pk=two.pk).update(codes=json.dumps(versions[:1]))
-    found = {each.title: each.detail for each in cautions(parts(one), parts(two))}
+    found = {caution.title: caution.detail for caution in cautions(parts(one), parts(two))}
     assert "bbbbbbbbbb (commit 4f1c2e9 with changes)" in found["one ran 2 versions of its code"]
     assert "two: aaaaaaaaaa (commit 4f1c2e9)" in found["Their trials ran different code"]
     Experiment.objects.filter(pk=one.pk).update(codes=json.dumps(versions[:1]))

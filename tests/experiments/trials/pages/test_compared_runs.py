@@ -62,7 +62,7 @@ def rows(html: str) -> dict[str, list[str]]:
 def test_curves_of_runs_of_several_experiments_share_a_chart(
     searches: tuple[Experiment, Experiment],
 ) -> None:
-    one, two = (complete(each)[0] for each in searches)
+    one, two = (complete(search)[0] for search in searches)
     html = page(run=f"{one.pk},{two.pk}")
     figure = json.loads(re.findall(r'id="figure-runs-\w+">(.*?)</script>', html, re.S)[0])
     assert {trace["meta"]["trial"] for trace in figure["data"]} == {one.pk, two.pk}
@@ -74,7 +74,7 @@ def test_curves_of_runs_of_several_experiments_share_a_chart(
 def test_parameters_that_differ_are_shown_and_the_same_ones_on_demand(
     searches: tuple[Experiment, Experiment],
 ) -> None:
-    one, two = (complete(each)[0] for each in searches)
+    one, two = (complete(search)[0] for search in searches)
     for trial, rate in ((one, 0.01), (two, 0.02)):
         Trial.objects.filter(pk=trial.pk).update(
             parameters=json.dumps({"dropout": 0.5, "learning_rate": rate})
@@ -279,7 +279,7 @@ def test_experiment_files_of_two_experiments_are_compared_line_by_line(
 def test_the_queries_do_not_grow_with_the_runs(
     searches: tuple[Experiment, Experiment],
 ) -> None:
-    ids = [trial.pk for each in searches for trial in complete(each)]
+    ids = [trial.pk for search in searches for trial in complete(search)]
 
     client = Client()
     client.force_login(cast.person("ben"))

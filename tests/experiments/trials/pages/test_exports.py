@@ -124,7 +124,7 @@ def test_the_real_server_sends_the_whole_file(web_server: WebServer) -> None:
     with urllib.request.urlopen(asked, timeout=PATIENCE) as answer:
         found = rows(answer.read())
     pieces = series_exports.exact({trial.pk: "0"}, declared={})
-    assert len(found) == sum(len(each.columns.steps) for each in pieces)
+    assert len(found) == sum(len(piece.columns.steps) for piece in pieces)
     assert {row["metric"] for row in found} >= {"train_loss", "validation_accuracy"}
 
 

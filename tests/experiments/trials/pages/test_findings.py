@@ -137,7 +137,7 @@ def test_one_reason_dismisses_what_a_rule_warns_of_in_every_trial(client: Client
     cast.project()
     experiment = cast.finished_search(trials_per_arm=3)
     trials = list(Trial.objects.filter(study__experiment=experiment))
-    found = [cast.finding(experiment, trial=each, rule="overfitting") for each in trials]
+    found = [cast.finding(experiment, trial=trial, rule="overfitting") for trial in trials]
     cast.finding(experiment, trial=trials[0], rule="divergence", severity="problem")
     client.force_login(cast.person("cleo"))
     address = f"/projects/digits/findings/{found[0].pk}/dismiss/"

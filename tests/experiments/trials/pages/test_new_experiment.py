@@ -25,7 +25,7 @@ def test_a_new_experiment_starts_empty_and_nothing_in_it_is_called_wrong(client:
     assert answer.context["form_state"]["rows"] == []
     told = client.post(f"{ADDRESS}check/", {"text": text}).json()
     assert (told["title"], told["verdict"]) == ("Still to fill in", "unfinished")
-    assert all(each["unfinished"] for each in told["problems"])
+    assert all(problem["unfinished"] for problem in told["problems"])
 
 
 def test_what_is_wrong_is_told_from_what_is_still_to_be_filled_in(client: Client) -> None:
@@ -34,7 +34,7 @@ def test_what_is_wrong_is_told_from_what_is_still_to_be_filled_in(client: Client
     bad = client.get(ADDRESS).context["text"].replace("halton", "halten")
     told = client.post(f"{ADDRESS}check/", {"text": bad}).json()
     assert told["verdict"] == "failed"
-    wrong = [each["where"] for each in told["problems"] if not each["unfinished"]]
+    wrong = [problem["where"] for problem in told["problems"] if not problem["unfinished"]]
     assert wrong == ["search.sampler"]
 
 
@@ -143,7 +143,7 @@ def test_the_check_lists_what_is_wrong(client: Client, text: str) -> None:
     client.force_login(cast.person("cleo"))
     told = client.post(f"{ADDRESS}check/", {"text": text}).json()
     assert not told["ok"] and told["problems"]
-    assert all(set(each) == {"where", "message", "unfinished"} for each in told["problems"])
+    assert all(set(problem) == {"where", "message", "unfinished"} for problem in told["problems"])
 
 
 def test_a_boundary_finding_widens_the_range_in_a_new_file(client: Client) -> None:
@@ -237,7 +237,7 @@ def test_what_the_extended_search_saw_interact_is_told_when_one_of_it_is_fixed(
         )
     )
     told = client.post(f"{ADDRESS}check/", {"text": f"extends: {older.name}\n{text}"}).json()
-    rules = {each["rule"]: each for each in told["rules"]}
+    rules = {rule["rule"]: rule for rule in told["rules"]}
     assert asked and rules["R4"]["severity"] == "warning"
     assert "dropout (31 %)" in told["checks"]
 

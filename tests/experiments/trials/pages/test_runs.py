@@ -47,7 +47,7 @@ def post(rest: str, who: str = "cleo", **fields: object) -> str:
     """What the next page says."""
     response = client(who).post(f"{PAGE}{rest}", fields, follow=True)
     assert response.status_code == 200, response
-    return " ".join(str(each) for each in response.context["messages"])
+    return " ".join(str(message) for message in response.context["messages"])
 
 
 def test_the_first_answer_holds_the_table_and_its_charts(experiment: Experiment) -> None:
@@ -171,7 +171,7 @@ def test_a_project_sees_no_run_of_another(experiment: Experiment) -> None:
 
 def test_all_that_match_can_be_ticked(experiment: Experiment) -> None:
     ids = get(f"{PAGE}ids/?filter=arm = 'A'").split(",")
-    assert {int(each) for each in ids} == set(
+    assert {int(trial_id) for trial_id in ids} == set(
         Trial.objects.filter(study__arm_index=0).values_list("pk", flat=True)
     )
 

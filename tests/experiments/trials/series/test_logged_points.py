@@ -46,14 +46,17 @@ def test_every_double_arrives_to_the_last_bit_through_json(
     sent = json.loads(
         json.dumps(
             [
-                {"step": step, "metrics": {name: as_json(value) for name, value in each.items()}}
-                for step, each in calls
+                {
+                    "step": step,
+                    "metrics": {name: as_json(value) for name, value in metrics.items()},
+                }
+                for step, metrics in calls
             ]
         )
     )
     found = read_points(sent, {}, now_ms=5).calls
     assert [(step, time_ms) for step, time_ms, _ in found] == [
-        (step, 5) for step, each in calls if each
+        (step, 5) for step, metrics in calls if metrics
     ]
     for (_, _, back), (_, given_values) in zip(found, [c for c in calls if c[1]], strict=True):
         assert list(back) == list(given_values)
@@ -75,7 +78,7 @@ def test_a_bad_value_costs_itself_and_is_named_once(value: Any) -> None:
         (1, {"good": 1.0}),
         (3, {"good": 2.0}),
     ]
-    assert [each.where for each in found.skipped] == ["points.0.metrics.bad"]
+    assert [problem.where for problem in found.skipped] == ["points.0.metrics.bad"]
     assert found.points == 2
 
 
@@ -112,7 +115,7 @@ def test_test_scores_are_set_apart_and_in_no_call() -> None:
 def test_a_bad_call_costs_the_whole_batch_and_is_named(bad: Any, where: str) -> None:
     with pytest.raises(InvalidPoints) as refused:
         read([point(), bad])
-    assert [each.where for each in refused.value.problems] == [where]
+    assert [problem.where for problem in refused.value.problems] == [where]
 
 
 def test_too_many_values_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:

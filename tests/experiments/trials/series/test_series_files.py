@@ -58,7 +58,7 @@ def rows_of(raw: bytes, kind: Kind) -> Rows:
 def test_every_point_reads_back_to_the_last_bit(
     kind: Kind, pieces: list[tuple[str, str, list[tuple[int, float, int]]]]
 ) -> None:
-    raw = b"".join(write((piece(*each) for each in pieces), kind))
+    raw = b"".join(write((piece(*arguments) for arguments in pieces), kind))
     assert rows_of(raw, kind) == [
         (trial, inert(metric) if kind == "csv" else metric, step, time, bits(value))
         for trial, metric, points in pieces

@@ -87,11 +87,12 @@ def test_a_program_is_handed_the_declared_seeds_and_parameters_pair_by_pair(
 ) -> None:
     ours = [taken(program, replication, "candidate") for _ in range(3)]
     theirs = [taken(program, replication, "baseline") for _ in range(3)]
-    assert [each["pair"] for each in ours] == [1, 2, 3]
+    assert [replicate["pair"] for replicate in ours] == [1, 2, 3]
     assert ours[0]["params"] == {"learning_rate": 0.1, "layers": 3}
     assert theirs[0]["params"] == {"learning_rate": 0.2, "layers": 3}
     seeds = [
-        [(each["train_seed"], each["split_seed"]) for each in side] for side in (ours, theirs)
+        [(replicate["train_seed"], replicate["split_seed"]) for replicate in side]
+        for side in (ours, theirs)
     ]
     assert seeds[0] == seeds[1]
     drawn = {seed for pair in seeds[0] for seed in pair}
@@ -109,7 +110,7 @@ def test_replicates_from_outside_reach_a_paired_verdict_that_is_adopted(
     # Nobody said that the splits were varied.
     assert verdict.on_this_split and verdict.sentence.startswith("On this split")
     assert evidence.bounds == {"layers": 3}
-    assert [each["name"] for each in evidence.varied] == ["learning_rate"]
+    assert [parameter["name"] for parameter in evidence.varied] == ["learning_rate"]
     decision = cast.decide(evidence.replication, "adopt")
     assert decision.candidate == replication.candidate
     experiment = Experiment.objects.get()
@@ -148,9 +149,13 @@ def test_common_seeds_of_the_programs_own_are_a_pair(
     # In another order, and once without naming any: handed out is what the baseline ran with.
     found = [taken(program, replication, "candidate", **own[n]) for n in (2, 0)]
     found.append(taken(program, replication, "candidate"))
-    assert [(each["pair"], each["train_seed"]) for each in found] == [(3, 102), (1, 100), (2, 101)]
-    for place, each in enumerate(found):
-        log(program, each["id"], 0.85 + place / 1000)
+    assert [(replicate["pair"], replicate["train_seed"]) for replicate in found] == [
+        (3, 102),
+        (1, 100),
+        (2, 101),
+    ]
+    for place, replicate in enumerate(found):
+        log(program, replicate["id"], 0.85 + place / 1000)
     verdict = evaluate(replication).verdict
     assert verdict is not None and verdict.paired
 
@@ -169,7 +174,7 @@ def test_seeds_that_are_not_fresh_are_refused(
     taken(program, replication, "candidate", train_seed=300, split_seed=400)
     status, answer = take(program, replication, "candidate", **seeds)
     assert status == 409 and "fresh seeds" in answer["error"]
-    assert [(each["where"], why in each["message"]) for each in answer["errors"]] == [
+    assert [(error["where"], why in error["message"]) for error in answer["errors"]] == [
         (field, True)
     ]
 
@@ -307,9 +312,12 @@ def test_a_replication_is_read_without_scores_and_by_members_only(
     assert status == 200
     assert (answer["pairs"], answer["looks"], answer["decided"]) == (3, [3], False)
     assert answer["baseline"] == {"learning_rate": 0.2, "layers": 3}
-    states = {(each["side"], each["pair"]): each["state"] for each in answer["replicates"]}
+    states = {
+        (replicate["side"], replicate["pair"]): replicate["state"]
+        for replicate in answer["replicates"]
+    }
     assert states["candidate", 1] == "running" and states["baseline", 1] == "waiting"
-    runs_of = [each["run"] for each in answer["replicates"] if each["run"]]
+    runs_of = [replicate["run"] for replicate in answer["replicates"] if replicate["run"]]
     assert runs_of == [made["id"]]
     stranger = Program("dan")
     assert stranger.get(address)[0] == 404

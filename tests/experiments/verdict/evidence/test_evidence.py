@@ -99,7 +99,7 @@ def test_what_one_rule_saw_in_several_trials_stands_there_once(repeated: Replica
     for trial in seen:
         cast.finding(experiment, trial=trial, rule="late_oscillation", subject="")
     cast.finding(experiment, rule="boundary", subject="dropout:high")
-    found = {each["rule"]: each for each in evidence.evaluate(repeated).open_findings}
+    found = {finding["rule"]: finding for finding in evidence.evaluate(repeated).open_findings}
     assert found["late_oscillation"]["title"] == (
         "3 of 24 trials: validation varies much late in training"
     )
@@ -320,7 +320,7 @@ def test_sides_on_different_hardware_are_named_invalid(repeated: Replication) ->
     ran_on(repeated, "baseline", device="cpu")
     verdict = evidence.evaluate(repeated).verdict
     assert verdict is not None and verdict.outcome == "none"
-    assert [each.kind for each in verdict.invalid] == ["hardware"]
+    assert [problem.kind for problem in verdict.invalid] == ["hardware"]
     assert "10 runs on 1 x cuda, EPYC" in verdict.reason
 
 
@@ -329,4 +329,6 @@ def test_another_number_of_evaluations_is_named_invalid(repeated: Replication) -
     run.series.all().delete()
     verdict = evidence.evaluate(repeated).verdict
     assert verdict is not None and verdict.outcome == "none"
-    assert [(each.kind, each.repeat) for each in verdict.invalid] == [("evaluations", (run.pk,))]
+    assert [(problem.kind, problem.repeat) for problem in verdict.invalid] == [
+        ("evaluations", (run.pk,))
+    ]

@@ -27,7 +27,9 @@ hyperparameters:
 def test_before_any_replication_what_can_be_shown_is_unknown() -> None:
     cast.project()
     told = planning.plan_ahead(cast.finished_search(), DEFAULT, margin=0.001)
-    assert told.spread.sd is None and all(each.gain is None for each in told.detectable)
+    assert told.spread.sd is None and all(
+        detectable.gain is None for detectable in told.detectable
+    )
     assert told.prospect is None and told.prospect_words == ""
 
 
@@ -35,7 +37,7 @@ def test_earlier_pairs_say_what_the_next_ones_can_show() -> None:
     cast.project()
     experiment = cast.repeated(cast.finished_search(), done=10).experiment
     told = planning.plan_ahead(experiment, DEFAULT, margin=0.001)
-    gains = [each.gain for each in told.detectable if each.gain is not None]
+    gains = [detectable.gain for detectable in told.detectable if detectable.gain is not None]
     assert len(gains) == 3 and gains == sorted(gains, reverse=True) and gains[-1] > 0.001
     assert told.needed is not None and told.needed.pairs is not None
     assert "over all 3 looks" in told.prospect_words

@@ -243,7 +243,7 @@ def test_several_candidates_and_guards_are_declared_together(
     assert "3 pairs are queued, 3 candidates" in text
     assert "Candidate 1 of 3" in text and ": validation_loss</th>" in text
     held = Replication.objects.order_by("pk")
-    assert [each.candidates for each in held] == [3, 3, 3]
+    assert [replication.candidates for replication in held] == [3, 3, 3]
     assert held[1].declared_guards == (
         {"metric": "seconds", "bound": "at most", "limit": 20.0},
         {"metric": "validation_loss", "bound": "at most", "limit": 0.5},

@@ -68,9 +68,9 @@ def test_gains_are_turned_when_the_metric_is_minimised() -> None:
 
 
 def test_only_what_differs_is_listed_as_changed() -> None:
-    assert [
-        (each.name, each.before, each.after) for each in evidence_page(document()).changes
-    ] == [("width", "32", "64")]
+    assert [(row.name, row.before, row.after) for row in evidence_page(document()).changes] == [
+        ("width", "32", "64")
+    ]
     grown = document(candidate={"parameters": {"width": 32, "optimizer": "adam", "decay": 0.1}})
     (change,) = evidence_page(grown).changes
     assert (change.name, change.before, change.after) == ("decay", "absent", "0.1")

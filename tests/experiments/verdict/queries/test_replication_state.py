@@ -96,7 +96,7 @@ def test_a_replication_is_handed_out_as_a_record_that_cannot_query(
 
 def test_candidates_stand_the_best_first(experiment: Experiment) -> None:
     found = best_trials(experiment, 2, count=4)
-    scores = [each.score or 0 for each in found]
+    scores = [trial.score or 0 for trial in found]
     assert len(found) == 4 and scores == sorted(scores, reverse=True)
     assert found[0].id == experiment.best_trial_id
     assert "label_smoothing" in found[0].parameters and "dropout" in found[0].parameters
@@ -104,7 +104,7 @@ def test_candidates_stand_the_best_first(experiment: Experiment) -> None:
 
 def test_each_arm_offers_its_best_as_a_baseline(experiment: Experiment) -> None:
     found = best_of_each_arm(experiment, 2)
-    assert {each.name[0] for each in found} == {"A", "B"}
+    assert {trial.name[0] for trial in found} == {"A", "B"}
     assert len(found) == 2
 
 
@@ -124,7 +124,7 @@ def test_of_several_candidates_the_first_undecided_is_shown_unless_one_is_asked_
     first, second = cast.candidates(experiment, looks=(10,), done=10, gain=0.02)
     state = replication_state(experiment.pk)
     assert state is not None and (state.id, state.position) == (first.pk, 1)
-    assert [each.decision for each in state.candidates] == [None, None]
+    assert [candidate.decision for candidate in state.candidates] == [None, None]
     asked = replication_state(experiment.pk, 2)
     assert asked is not None and asked.id == second.pk and asked.complete
     cast.decide(first, "adopt")

@@ -187,7 +187,7 @@ def by_tags(experiment: Experiment, candidate: str, baseline: str) -> Replicatio
 
 
 def test_runs_of_two_tags_are_compared_by_the_same_rules(tagged: Experiment) -> None:
-    assert [(each.tag, each.runs) for each in repeated_tags(tagged)] == [
+    assert [(found.tag, found.runs) for found in repeated_tags(tagged)] == [
         ("side=new", 4), ("side=old", 4),
     ]  # fmt: skip
     made = by_tags(tagged, "side=new", "side = old")

@@ -84,7 +84,7 @@ def test_the_sources_stand_side_by_side_and_missing_ones_are_named(searched: Exp
     assert len(before.sources.not_measured) == 3
     cast.finish_pairs(replication, 5)
     after = spread.of_candidate(searched, candidate)
-    assert [each.source for each in after.sources.measured] == ["training seed"]
+    assert [source.source for source in after.sources.measured] == ["training seed"]
     assert after.sources.not_measured == ("data split", "search seed")
 
 
@@ -146,7 +146,7 @@ def test_a_repeated_search_holds_what_its_arm_holds(
     )
     file = parse(text)
     (only,) = file.arms()
-    assert [each.name for each in only.searched] == searched_names
+    assert [hyperparameter.name for hyperparameter in only.searched] == searched_names
     assert only.fixed == {"optimizer": arm, "epochs": epochs}
     assert (file.name, file.seed, file.first) == ("r", 9, ())
 

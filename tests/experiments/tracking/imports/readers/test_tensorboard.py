@@ -113,7 +113,7 @@ def test_a_file_cut_anywhere_gives_every_whole_event_before(tmp_path: Path) -> N
     for end in range(ends[0], len(whole)):
         path.write_bytes(whole[:end])
         run = read(tmp_path)["a"]
-        assert len(points(run, "loss")) == sum(each <= end for each in ends)
+        assert len(points(run, "loss")) == sum(bound <= end for bound in ends)
         assert len(run.left_out) == (end not in ends)
     damaged = bytearray(whole)
     damaged[ends[0] + 20] ^= 1

@@ -69,7 +69,7 @@ def test_the_last_checkpoints_and_the_best_are_kept_and_the_others_files_are_gon
 ) -> None:
     values = {1: 0.5, 2: 0.9, 3: 0.9, 4: None, 5: float("nan"), 6: 0.7}
     files = {step: keep(trial, step, value) for step, value in values.items()}
-    assert [each.step for each in kept.checkpoints(trial.pk)] == [6, 5, 2]
+    assert [checkpoint.step for checkpoint in kept.checkpoints(trial.pk)] == [6, 5, 2]
     assert [step for step, file in files.items() if file.exists()] == [2, 5, 6]
 
 
@@ -78,14 +78,14 @@ def test_a_fenced_attempt_keeps_nothing(trial: Trial) -> None:
     Trial.objects.filter(pk=trial.pk).update(attempt=trial.attempt + 1)
     with pytest.raises(TrialFenced):
         keep(trial, 2, 0.6, attempt=trial.attempt)
-    assert [each.step for each in kept.checkpoints(trial.pk)] == [1]
+    assert [checkpoint.step for checkpoint in kept.checkpoints(trial.pk)] == [1]
 
 
 def test_a_newer_attempts_checkpoint_comes_first_even_at_a_smaller_step(trial: Trial) -> None:
     keep(trial, 8, 0.9)
     Trial.objects.filter(pk=trial.pk).update(attempt=trial.attempt + 1)
     keep(trial, 2, 0.4, attempt=trial.attempt + 1)
-    assert [each.step for each in kept.checkpoints(trial.pk)] == [2, 8]
+    assert [checkpoint.step for checkpoint in kept.checkpoints(trial.pk)] == [2, 8]
 
 
 @pytest.mark.parametrize("path", ["../secret_key", "/etc/passwd", "trials/../../x"])
@@ -145,4 +145,4 @@ def test_checkpoints_of_folds_displace_neither_the_trials_own_nor_what_is_known_
     keep(trial, 2, None, kind="progress")
     for step in (3, 4, 5):
         keep(trial, step, None, kind="pass checkpoint")
-    assert [each.step for each in kept.checkpoints(trial.pk)] == [5, 4, 2, 1]
+    assert [checkpoint.step for checkpoint in kept.checkpoints(trial.pk)] == [5, 4, 2, 1]

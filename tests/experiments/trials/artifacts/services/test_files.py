@@ -62,7 +62,7 @@ def test_the_same_name_replaces_and_each_step_of_an_image_stays(
         files.store(
             trial_id=trial.pk, name="samples.png", parts=[content], kind="image", step=step
         )
-    assert [(each.name, each.step) for each in queries.logged_files(trial.pk)] == [
+    assert [(file.name, file.step) for file in queries.logged_files(trial.pk)] == [
         ("notes.txt", None), ("samples.png", 1), ("samples.png", 2)
     ]  # fmt: skip
     assert on_disk(folder) == [b"image 1", b"image 2", b"new"]

@@ -52,7 +52,7 @@ def recorded(trial: Trial, name: str = "kept.pt", path: str = "") -> Path:
 
 
 def found(older_than: dt.timedelta = NOW) -> list[str]:
-    return [each.path for each in orphans.find(older_than=older_than, now=timezone.now())]
+    return [orphan.path for orphan in orphans.find(older_than=older_than, now=timezone.now())]
 
 
 def delete(experiment: Experiment) -> None:

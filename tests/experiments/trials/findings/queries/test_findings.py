@@ -78,13 +78,13 @@ def test_findings_are_counted_alike_in_pages_lists_and_a_decisions_evidence() ->
     assert found.counts == FindingCounts(problems=2, warnings=2, notices=1)
     assert count_findings([experiment.pk, other.pk]) == {experiment.pk: found.counts}
     (row,) = [
-        each
-        for each in list_experiments(cast.access("ben"), ExperimentFilter()).rows
-        if each.name == experiment.name
+        listed
+        for listed in list_experiments(cast.access("ben"), ExperimentFilter()).rows
+        if listed.name == experiment.name
     ]
     assert row.findings == found.counts == progress(experiment.pk).findings
     opened, _ = fired_findings(experiment)
-    assert counts_of(each["severity"] for each in opened) == found.counts
+    assert counts_of(finding["severity"] for finding in opened) == found.counts
     assert found.counts.summary == "2 problems, 2 warnings, 1 notice"
 
 
@@ -184,4 +184,4 @@ def test_a_muted_experiment_keeps_what_the_rule_saw_and_asks_for_nothing() -> No
     assert fired_by_trial([trial.pk for trial in Trial.objects.all()]) == {}
     opened, (aside,) = fired_findings(experiment)
     assert "muted" in str(aside["dismiss_reason"]) and aside["dismissed_by"]
-    assert [each["rule"] for each in opened] == ["boundary"]
+    assert [finding["rule"] for finding in opened] == ["boundary"]

@@ -33,7 +33,7 @@ def _diagnosis(subject: str = "", status: Status = Status.FIRED, **more: str) ->
 def test_looking_again_replaces_what_a_rule_saw(experiment: Experiment) -> None:
     findings.record(experiment_id=experiment.pk, diagnoses=[_diagnosis("x:low", title="6 of 8")])
     findings.record(experiment_id=experiment.pk, diagnoses=[_diagnosis("x:low", title="7 of 9")])
-    assert [each.title for each in Finding.objects.all()] == ["7 of 9"]
+    assert [finding.title for finding in Finding.objects.all()] == ["7 of 9"]
 
 
 def test_a_subject_that_a_rule_no_longer_names_goes_and_other_rules_stay(

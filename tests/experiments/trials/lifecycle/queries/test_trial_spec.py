@@ -60,9 +60,9 @@ def test_every_arm_knows_how_many_dimensions_the_widest_searches() -> None:
     cast.finish_search(experiment, 1)
     trials = Trial.objects.filter(study__experiment=experiment).order_by("study__arm_index")
     found = [trial_spec.read(trial.pk) for trial in trials]
-    widths = [len(each.arm.searched) for each in found]
+    widths = [len(spec.arm.searched) for spec in found]
     assert widths[1] == widths[0] + 1
-    assert [each.dimensions for each in found] == [widths[1], widths[1]]
+    assert [spec.dimensions for spec in found] == [widths[1], widths[1]]
 
 
 def test_a_replicate_is_neither_pruned_nor_ended_with_its_search() -> None:
@@ -72,5 +72,5 @@ def test_a_replicate_is_neither_pruned_nor_ended_with_its_search() -> None:
     assert trial is not None
     searched = trial_spec.read(trial.pk)
     assert searched.file.terminator is not None
-    for each in _of_both_sides(cast.repeated(search, done=0)):
-        assert (each.file.pruner, each.file.terminator) == ("none", None)
+    for spec in _of_both_sides(cast.repeated(search, done=0)):
+        assert (spec.file.pruner, spec.file.terminator) == ("none", None)

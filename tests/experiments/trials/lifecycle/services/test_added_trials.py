@@ -132,7 +132,9 @@ def test_a_configuration_that_cannot_be_tried_is_refused_with_the_reason(
 ) -> None:
     with pytest.raises(InvalidExperiment) as raised:
         _try(experiment, parameters)
-    assert {each.where: each.message for each in raised.value.problems}[where].find(says) >= 0
+    assert {problem.where: problem.message for problem in raised.value.problems}[where].find(
+        says
+    ) >= 0
     assert not Trial.objects.exists()
 
 

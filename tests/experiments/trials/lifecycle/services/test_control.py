@@ -141,7 +141,11 @@ def test_every_value_out_of_bounds_is_named(search: Experiment) -> None:
             priority=5000,
             gpu_hours=float("nan"),
         )
-    assert [each.where for each in raised.value.problems] == ["parallel", "priority", "gpu_hours"]
+    assert [problem.where for problem in raised.value.problems] == [
+        "parallel",
+        "priority",
+        "gpu_hours",
+    ]
 
 
 def test_the_budget_shrinks_to_what_has_begun_and_grows_again(search: Experiment) -> None:

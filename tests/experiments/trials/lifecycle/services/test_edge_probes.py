@@ -177,7 +177,7 @@ def test_edges_are_probed_once_at_a_time_and_not_again_with_the_same_best_trial(
     go_through(experiment, cast.rising)
     with pytest.raises(VerdictError, match="cannot be probed") as refused:
         ask(experiment, EDGE)
-    assert [each.where for each in refused.value.problems] == [EDGE]
+    assert [problem.where for problem in refused.value.problems] == [EDGE]
 
 
 def test_it_is_said_whether_edges_were_probed_or_none_is_worth_it(
@@ -301,7 +301,7 @@ def test_edges_that_do_not_exist_and_searches_that_are_too_small_are_refused() -
     experiment = a_search(count=12)
     with pytest.raises(VerdictError) as refused:
         ask(experiment, "dropout:low")
-    assert [each.where for each in refused.value.problems] == ["dropout:low"]
+    assert [problem.where for problem in refused.value.problems] == ["dropout:low"]
     with pytest.raises(NotOpenYet, match="12 configurations have a score"):
         ask(experiment, EDGE)
 

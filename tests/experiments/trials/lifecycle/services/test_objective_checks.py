@@ -180,6 +180,6 @@ def test_offers_are_those_of_living_workers_that_the_operator_allows() -> None:
     node = _worker()
     offers = [SOURCE, {**SOURCE, "objective": "secret:train"}, {"of": "another version"}]
     workers.offer(worker_id=node, offers=json.dumps(offers))
-    assert [each.objective for each in offered()] == [FILE.objective]
+    assert [offer.objective for offer in offered()] == [FILE.objective]
     workers.leave(worker_id=node)
     assert offered() == ()

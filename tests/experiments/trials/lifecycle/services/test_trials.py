@@ -58,8 +58,8 @@ def arm(search: Experiment, index: int = 0) -> Study:
 def test_numbers_count_from_zero_in_each_study(study: Study) -> None:
     other = Study.objects.get(pk=studies.create(name="other", directions=["minimize"]))
     numbers = [
-        trials.create(study_id=each.pk, state=TrialState.WAITING)[1]
-        for each in (study, study, other, study)
+        trials.create(study_id=parent.pk, state=TrialState.WAITING)[1]
+        for parent in (study, study, other, study)
     ]
     assert numbers == [0, 1, 0, 2]
 
@@ -339,12 +339,14 @@ class TestCounters(TestCase):
                 trials.finish(trial_id=trial_id, state=state, values=values)
             finished.append((trial_id, state, value))
         search.refresh_from_db()
-        complete = [each for each in finished if each[1] == TrialState.COMPLETE]
+        complete = [trial for trial in finished if trial[1] == TrialState.COMPLETE]
         finite = [(key, value) for key, _, value in complete if math.isfinite(value)]
         assert search.trial_count == len(finished)
         assert search.complete_count == len(complete)
-        assert search.pruned_count == sum(each[1] == TrialState.PRUNED for each in finished)
-        assert search.failed_count == sum(each[1] == TrialState.FAILED for each in finished)
+        assert search.pruned_count == sum(trial[1] == TrialState.PRUNED for trial in finished)
+        assert search.failed_count == sum(trial[1] == TrialState.FAILED for trial in finished)
         pick = min if direction == "minimize" else max
-        best = pick(finite, key=lambda each: each[1], default=(None, None))  # the first of equals
+        best = pick(
+            finite, key=lambda trial: trial[1], default=(None, None)
+        )  # the first of equals
         assert (search.best_trial_id, search.best_value) == best

@@ -55,7 +55,7 @@ def test_a_worker_without_a_record_learns_it_from_its_heartbeat() -> None:
 
 def test_one_worker_at_a_time_looks_after_all_and_another_when_it_is_silent() -> None:
     first, second = _register("one", "a", 7), _register("two", "b", 7)
-    assert [_beat(each).has_turn for each in (first, second, first)] == [True, False, False]
+    assert [_beat(worker).has_turn for worker in (first, second, first)] == [True, False, False]
     Worker.objects.filter(pk=first).update(turn_at=timezone.now() - dt.timedelta(seconds=3))
     assert _beat(second).has_turn and not _beat(first).has_turn
 

@@ -64,7 +64,7 @@ def test_a_spike_is_not_thinned_away() -> None:
 
 def cursors(experiment: Experiment) -> Cursors:
     read = curves_of(leading_trials(experiment.pk, 2, direction="maximize"), {})
-    return {each.trial.id: each.cursor for each in read}
+    return {curve.trial.id: curve.cursor for curve in read}
 
 
 @pytest.mark.django_db
@@ -72,8 +72,8 @@ def test_the_best_trials_and_the_running_ones_lead() -> None:
     cast.project()
     experiment = cast.running_search(done=6, trials_per_arm=8)
     leading = leading_trials(experiment.pk, 2, direction="maximize")
-    assert [each.state for each in leading] == ["complete"] * BEST_TRIALS + ["running"] * 2
-    scores = [each.score or 0 for each in leading[:BEST_TRIALS]]
+    assert [curve.state for curve in leading] == ["complete"] * BEST_TRIALS + ["running"] * 2
+    scores = [curve.score or 0 for curve in leading[:BEST_TRIALS]]
     assert scores == sorted(scores, reverse=True)
     assert leading[0].id == experiment.best_trial_id
 

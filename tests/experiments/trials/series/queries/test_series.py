@@ -74,14 +74,14 @@ def test_the_news_of_many_trials_take_two_queries_at_most(
     trial: int, django_assert_num_queries: object
 ) -> None:
     ids = [trial, *(a_trial() for _ in range(9))]
-    for each in ids:
-        cast.log(each, counted(), batches=3)
+    for trial_id in ids:
+        cast.log(trial_id, counted(), batches=3)
     places: dict[int, series.Cursor | None] = dict.fromkeys(ids, (1, 1))
     places[ids[0]] = None
     with django_assert_num_queries(1):  # type: ignore[operator]
         found = series.since(places)
-    assert {each: steps(found[each].series) for each in ids[1:]} == {
-        each: [8, 9, 10] for each in ids[1:]
+    assert {trial_id: steps(found[trial_id].series) for trial_id in ids[1:]} == {
+        trial_id: [8, 9, 10] for trial_id in ids[1:]
     }
     assert found[ids[0]].whole and len(steps(found[ids[0]].series)) == 10
 
@@ -91,8 +91,8 @@ def test_more_trials_than_fit_into_a_statement_are_all_read(
 ) -> None:
     monkeypatch.setattr(series, "_MOST_TRIALS", 2)
     ids = [trial, *(a_trial() for _ in range(4))]
-    for each in ids:
-        cast.log(each, counted(), batches=1)
+    for trial_id in ids:
+        cast.log(trial_id, counted(), batches=1)
     assert set(series.read(ids)) == set(ids)
 
 
@@ -184,5 +184,5 @@ def test_every_point_is_on_the_curve_or_among_earlier_attempts_never_both(
         logged += values["loss"].tolist()
     curve = series.read([trial])[trial]["loss"]
     assert np.all(np.diff(curve.steps) > 0), "no step twice"
-    beyond = [each["loss"].values for each in series.earlier_attempts(trial).values()]
+    beyond = [columns["loss"].values for columns in series.earlier_attempts(trial).values()]
     assert sorted(np.concatenate([curve.values, *beyond])) == sorted(logged)

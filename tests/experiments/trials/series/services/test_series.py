@@ -70,7 +70,7 @@ def test_several_trials_flushes_come_in_one_transaction_and_twice_in_it_counts_o
     done = series.append_all(
         [batch(trial, 0), batch(other, 0), batch(trial, 1), batch(other, 0), batch(10**9, 0)]
     )
-    assert [each.stored for each in done] == [True, True, True, False, False]
+    assert [outcome.stored for outcome in done] == [True, True, True, False, False]
     assert (losses(trial), losses(other)) == ([0.0, 1.0], [0.0])
 
 

@@ -24,7 +24,7 @@ pytestmark = pytest.mark.django_db
 
 def columns(*keys: str) -> list[Column]:
     found = [column_of(key, metric="validation_accuracy") for key in keys]
-    return [each for each in found if each is not None]
+    return [run for run in found if run is not None]
 
 
 def rows(scope: RunScope, query: str, *keys: str) -> list[RunRow]:
@@ -44,7 +44,7 @@ def scope() -> RunScope:
 
 def test_a_run_shows_last_best_and_at_best_step_of_any_metric(scope: RunScope) -> None:
     keys = ("validation_loss", "train_loss")
-    wanted = [f"{each}.{name}" for name in keys for each in ("metrics", "best", "at_best")]
+    wanted = [f"{kind}.{name}" for name in keys for kind in ("metrics", "best", "at_best")]
     row = rows(scope, "", *wanted)[0]
     last, best, at_best, *_ = (cell.value for cell in row.cells)
     trial = Trial.objects.get(pk=row.id)
@@ -131,7 +131,7 @@ def test_all_runs_of_a_project_leave_out_replicates_and_archived_experiments() -
 
 def test_groups_show_mean_deviation_number_and_best(scope: RunScope) -> None:
     found = groups(scope, "group=arm", "score", "metrics.train_loss")
-    assert [each.labels for each in found if each.labels[0].startswith("A")]
+    assert [row.labels for row in found if row.labels[0].startswith("A")]
     for group in found:
         values = [
             row.value
@@ -163,9 +163,9 @@ def test_one_outlying_group_spoils_no_other_deviation(scope: RunScope) -> None:
     Trial.objects.filter(study__arm_index=1).update(value=1e30)
     found = {group.name[0]: group for group in groups(scope, "group=arm", "score")}
     values = [
-        each
-        for each in Trial.objects.filter(study__arm_index=0).values_list("value", flat=True)
-        if each is not None
+        trial
+        for trial in Trial.objects.filter(study__arm_index=0).values_list("value", flat=True)
+        if trial is not None
     ]
     assert found["A"].spreads["score"].deviation == pytest.approx(statistics.stdev(values))
 
@@ -192,7 +192,9 @@ def test_facets_count_what_the_filter_lets_through(scope: RunScope) -> None:
         user_attributes=encode({"keep": "", "dataset": "small", "mlflow.user": "ada"})
     )
     cast.finding(trial.study.experiment, trial=trial, rule="overfitting", status="fired")
-    found = {each.title: each for each in facets(scope, read_state(QueryDict("")))}
+    found = {
+        found_facet.title: found_facet for found_facet in facets(scope, read_state(QueryDict("")))
+    }
     assert {value.words[0]: value.count for value in found["Arm"].values} == {"A": 6, "B": 6}
     assert sum(value.count for value in found["State"].values) == 12
     assert [(v.words, v.count) for v in found["Finding"].values] == [("overfitting", 1)]
@@ -213,7 +215,7 @@ def test_tags_that_are_numbers_or_booleans_are_found_as_their_facets_say(scope: 
         (third, {"fold": 12, "warm": True, "rate": 1e-05, odd: False, "loss": float("nan")}),
     ):
         Trial.objects.filter(pk=trial.pk).update(user_attributes=encode(tags))
-    found = {each.title: each for each in facets(scope, read_state(QueryDict("")))}
+    found = {facet.title: facet for facet in facets(scope, read_state(QueryDict("")))}
     assert {(v.words, v.count) for v in found["fold"].values} == {("3", 2), ("12", 1)}
     assert {(v.words, v.count) for v in found["warm"].values} == {("true", 2), ("false", 1)}
     for title in ("fold", "warm", "rate", "loss", odd, foreign):
@@ -247,10 +249,10 @@ def test_every_spelling_of_a_field_names_the_same_column(scope: RunScope) -> Non
     state = read_state(
         QueryDict("col=tag.team@80&col=param.dropout&sort=-metric.train_loss&group=run.state")
     )
-    assert [str(each) for each in state.columns] == ["tags.team@80", "params.dropout"]
+    assert [str(column) for column in state.columns] == ["tags.team@80", "params.dropout"]
     assert str(state.sort[0]) == "-metrics.train_loss"
     assert state.groups == ("state",)
-    chosen = columns(*(each.key for each in state.columns))
+    chosen = columns(*(column.key for column in state.columns))
     page = run_page(scope, read_state(QueryDict("")), chosen)
     assert {row.cells[0].value for row in page.rows} == {"blue"}
 

@@ -32,7 +32,7 @@ def test_states_keep_infeasible_and_pruned_trials_apart() -> None:
     cast.project()
     experiment = cast.finished_search(trials_per_arm=12)
     pruned = Trial.objects.filter(study__experiment=experiment, state=TrialState.COMPLETE)[:2]
-    Trial.objects.filter(pk__in=[each.pk for each in pruned]).update(state=TrialState.PRUNED)
+    Trial.objects.filter(pk__in=[trial.pk for trial in pruned]).update(state=TrialState.PRUNED)
     points = search_points(experiment.pk, 2, parameters=False)
     assert points.pruned.sum() == 2
     assert np.isnan(points.scores[points.pruned]).all(), "a pruned score is of a shorter run"
