@@ -186,8 +186,8 @@ def test_points_of_forked_children_and_of_theirs_are_sent_by_the_parent(
                 inner.start(); inner.join()
         context = multiprocessing.get_context("fork")
         children = [context.Process(target=child, args=(k,)) for k in range(2)]
-        [child.start() for child in children]
-        [child.join() for child in children]
+        [process.start() for process in children]
+        [process.join() for process in children]
         run.finish()
         """,
     )

@@ -23,7 +23,7 @@ def layout(page: Page) -> list[str]:
 def opened(page: Page, *panels: str, size: str = "desk") -> None:
     page.set_viewport_size(SIZES[size])  # type: ignore[arg-type]
     sign_in(page)
-    page.goto(RUNS + "".join(f"&panel={each}" for each in panels))
+    page.goto(RUNS + "".join(f"&panel={name}" for name in panels))
     expect(page.locator("svg.main-svg").first).to_be_attached()
 
 
@@ -80,7 +80,7 @@ def test_a_panel_fills_the_window_and_goes_back_to_its_place(page: Page) -> None
     cast.finished_search(trials_per_arm=4)
     opened(page, "curves:loss", "curves:accuracy", size="phone")
     draw_all(page)
-    boxes = [each.bounding_box() for each in page.locator(".run-panel").all()]
+    boxes = [frame.bounding_box() for frame in page.locator(".run-panel").all()]
     assert boxes[0] and boxes[1] and boxes[0]["y"] + boxes[0]["height"] <= boxes[1]["y"]
     assert page.evaluate("document.documentElement.scrollWidth") == SIZES["phone"]["width"]
     button = page.get_by_role("button", name="Show accuracy in the whole window")

@@ -214,7 +214,9 @@ def test_names_and_notes_are_edited_in_their_rows_while_the_table_lives(
     field.evaluate("each => { each.maxLength = 999; each.value += 'n'.repeat(200) }")
     page.keyboard.press("Enter")
     expect(row.get_by_role("alert")).to_contain_text("expected at most 500 characters")
-    assert [each for each in page_problems if "400 (Bad Request)" in each] == page_problems
+    assert [
+        problem for problem in page_problems if "400 (Bad Request)" in problem
+    ] == page_problems
     page_problems.clear()
     field.fill("the wide one")
     page.keyboard.press("Enter")

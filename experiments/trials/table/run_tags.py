@@ -29,7 +29,7 @@ def read_tag_lines(text: str, tags: Mapping[str, Any]) -> list[tuple[str, Any]]:
     """
     present = {tag_words(name, str(tags[name])): name for name in tags if is_shown(name)}
     found: list[tuple[str, Any]] = []
-    for line in (" ".join(each.split()) for each in text.splitlines()):
+    for line in (" ".join(typed.split()) for typed in text.splitlines()):
         if line in present:
             found.append((present[line], tags[present[line]]))
         elif line:

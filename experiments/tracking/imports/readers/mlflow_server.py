@@ -328,11 +328,11 @@ class _Files:
                     root = urlsplit(str(answer.get("root_uri", "")))
                     found = [
                         (
-                            str(each["path"]),
-                            bool(each.get("is_dir")),
-                            int(each.get("file_size", 0)),
+                            str(entry["path"]),
+                            bool(entry.get("is_dir")),
+                            int(entry.get("file_size", 0)),
                         )
-                        for each in answer.get("files", ())
+                        for entry in answer.get("files", ())
                     ]
             except _Refused as error:
                 yield _missing(prefix + folder, error)

@@ -113,6 +113,6 @@ def test_a_trials_page_shows_and_edits_them_without_a_script(run: Trial) -> None
     assert 'id="notes"' not in client("ben").get(page).content.decode()
     fields = {"text": "**Best** of Monday", "before": "", "back": page}
     answer = client().post(f"{RUNS}{run.pk}/edit/note/", fields, follow=True)
-    assert [str(each) for each in answer.context["messages"]] == ["Saved."]
+    assert [str(message) for message in answer.context["messages"]] == ["Saved."]
     assert "<strong>Best</strong>" in answer.content.decode()
     assert "<strong>Best</strong>" in client("ben").get(page).content.decode()

@@ -61,13 +61,15 @@ def test_panels_stand_in_the_order_and_the_sizes_of_the_address(experiment: Expe
 def test_a_run_has_one_colour_in_all_panels(experiment: Experiment) -> None:
     first, second = figures(charts("curves:accuracy", "curves:train_loss,accuracy"))
     hues = {
-        each["meta"]["trial"]: each["line"]["color"] for each in first["data"] if "line" in each
+        trace["meta"]["trial"]: trace["line"]["color"]
+        for trace in first["data"]
+        if "line" in trace
     }
     assert len(hues) == 10
     for trace in second["data"]:
         if "line" in trace:
             assert trace["line"]["color"] == hues[trace["meta"]["trial"]]
-    assert {each["meta"].get("series") for each in second["data"]} >= {
+    assert {trace["meta"].get("series") for trace in second["data"]} >= {
         "train_loss",
         "validation_accuracy",
     }
@@ -89,7 +91,7 @@ def save(query: str, who: str = "cleo", **fields: str) -> str:
         f"{PAGE}views/", {"name": "Mine", "query": query, **fields}, follow=True
     )
     assert made.status_code == 200
-    return " ".join(str(each) for each in made.context["messages"])
+    return " ".join(str(message) for message in made.context["messages"])
 
 
 def test_a_saved_view_holds_the_layout(experiment: Experiment) -> None:
