@@ -16,6 +16,7 @@ from experiments.models.series import Report, SealedScore, SeriesBatch
 from experiments.models.trial import Environment, Study, Trial
 from experiments.models.webhook import Delivery, Event, MessageChoice, PrunedDeliveries, Webhook
 from experiments.models.worker import Artifact, BatchSizeProbe, ObjectiveCheck, Worker
+from experiments.models.written_report import FrozenReport, ReportVersion, WrittenReport
 
 __all__ = [
     "ApiToken",
@@ -31,6 +32,7 @@ __all__ = [
     "Experiment",
     "ExperimentTag",
     "Finding",
+    "FrozenReport",
     "Invitation",
     "LatestMetric",
     "LoggedModel",
@@ -46,6 +48,7 @@ __all__ = [
     "RegisteredModel",
     "Replication",
     "Report",
+    "ReportVersion",
     "RunDataset",
     "RunsView",
     "SealedScore",
@@ -57,4 +60,5 @@ __all__ = [
     "TrialReading",
     "Webhook",
     "Worker",
+    "WrittenReport",
 ]

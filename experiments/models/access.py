@@ -10,6 +10,7 @@ from experiments.models.decision import Decision
 from experiments.models.experiment import Experiment
 from experiments.models.project import Project
 from experiments.models.replication import Replication
+from experiments.models.written_report import FrozenReport
 
 
 class ApiToken(models.Model):
@@ -35,8 +36,14 @@ class ApiToken(models.Model):
         return f"{self.name} ({self.prefix}…)"
 
 
+def _only(thing: str) -> Q:
+    """A link shows this thing and no other."""
+    things = ("experiment", "decision", "frozen_report")
+    return Q(**{f"{name}__isnull": name != thing for name in things})
+
+
 class SharedLink(models.Model):
-    """An address that shows one experiment or decision to whoever has it, read-only.
+    """A read-only address of one experiment, decision or frozen report for whoever has it.
 
     The address is the secret: only its SHA-256 is stored, and it is shown once.
     """
@@ -48,6 +55,9 @@ class SharedLink(models.Model):
     decision = models.ForeignKey(
         Decision, models.CASCADE, null=True, blank=True, related_name="shared_links"
     )
+    frozen_report = models.ForeignKey(
+        FrozenReport, models.CASCADE, null=True, blank=True, related_name="shared_links"
+    )
     prefix = models.CharField(max_length=6)  # to recognise it in a list
     digest = models.CharField(max_length=64, unique=True)
     created_by = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, related_name="+")
@@ -58,8 +68,7 @@ class SharedLink(models.Model):
         ordering = ("-pk",)
         constraints = (
             models.CheckConstraint(
-                condition=Q(experiment__isnull=False, decision__isnull=True)
-                | Q(experiment__isnull=True, decision__isnull=False),
+                condition=_only("experiment") | _only("decision") | _only("frozen_report"),
                 name="shared_link_shows_one_thing",
             ),
         )

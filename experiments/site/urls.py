@@ -7,6 +7,7 @@ from django.urls import URLPattern, URLResolver, path
 
 from experiments.decisions.pages import baselines, champions, decide, decisions, sharing
 from experiments.design.pages import space_rows
+from experiments.reports.pages import frozen, reports
 from experiments.site.pages import experiments, jump, live, manual, projects, shared, zoom
 from experiments.team.pages import account, members, messages, tokens, webhooks
 from experiments.tracking.pages import first_run, imports, links
@@ -121,6 +122,23 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path(f"{P}compare/", compare.compare_page, name="compare"),
     path(f"{P}compare/charts/", compare.compare_charts, name="compare_charts"),
     path(f"{P}compare/live/", compare.compare_live, name="compare_live"),
+    path(f"{P}reports/", reports.reports_page, name="reports"),
+    path(f"{P}reports/new/", reports.new_report, name="new_report"),
+    path(f"{P}reports/preview/", reports.preview, name="report_preview"),
+    path(f"{P}reports/embedded/", reports.embedded_part, name="report_embedded"),
+    path(f"{P}reports/<int:report>/", reports.report_page, name="report"),
+    path(f"{P}reports/<int:report>/edit/", reports.edit_report, name="edit_report"),
+    path(f"{P}reports/<int:report>/history/", reports.history_page, name="report_history"),
+    path(f"{P}reports/<int:report>/restore/", reports.restore_version, name="restore_report"),
+    path(f"{P}reports/<int:report>/archive/", reports.archive_report, name="archive_report"),
+    path(
+        f"{P}reports/<int:report>/bring-back/",
+        reports.bring_report_back,
+        name="bring_report_back",
+    ),
+    path(f"{P}reports/<int:report>/freeze/", frozen.freeze_report, name="freeze_report"),
+    path(f"{P}reports/frozen/<int:frozen>/", frozen.frozen_page, name="frozen_report"),
+    path(f"{P}reports/frozen/<int:frozen>/file/", frozen.frozen_file, name="frozen_file"),
     path(f"{P}champions/", champions.champions_page, name="champions"),
     path(f"{P}champions/revert/", champions.revert_champion, name="champion_revert"),
     path(f"{P}baseline/", baselines.baseline_page, name="baseline"),

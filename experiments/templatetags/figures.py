@@ -44,6 +44,12 @@ register.simple_tag(formatting.time_range)
 
 
 @register.simple_tag
+def figure_id(key: str, number: int) -> str:
+    """Id of a figure in a part of a report: parts are fetched one by one."""
+    return f"figure-{key}-{number}"
+
+
+@register.simple_tag
 def figure(data: Any, name: str) -> SafeString:
     """A figure for the chart `name`: JSON that the chart's script reads; NaN becomes null.
 

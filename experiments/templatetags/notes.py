@@ -15,21 +15,24 @@ register = template.Library()
 _MARKDOWN = MarkdownIt("commonmark", {"html": False, "breaks": True}).enable("table")
 _TAGS = {
     "p", "br", "em", "strong", "code", "pre", "blockquote", "ul", "ol", "li", "hr", "a",
-    "h3", "h4", "h5", "h6", "table", "thead", "tbody", "tr", "th", "td",
+    "h2", "h3", "h4", "h5", "h6", "table", "thead", "tbody", "tr", "th", "td",
 }  # fmt: skip
+
+
+_HEADINGS = ("h1", "h2", "h3")
 
 
 @register.filter
 @lru_cache(maxsize=64)
-def as_markdown(text: str) -> SafeString:
+def as_markdown(text: str, top: int = 3) -> SafeString:
     """Notes as HTML that holds no script, style, picture or unsafe link.
 
-    Headings begin below those of the page: `#` becomes one of the third level.
+    Headings begin below those of the page: `#` becomes one of the level `top`.
     """
     tokens = _MARKDOWN.parse(text)
     for token in tokens:
-        if token.tag in ("h1", "h2"):
-            token.tag = "h3"
+        if token.tag in _HEADINGS[: top - 1]:
+            token.tag = f"h{top}"
     html = _MARKDOWN.renderer.render(tokens, _MARKDOWN.options, {})
     clean = nh3.clean(
         html,

@@ -19,6 +19,7 @@ from markdown_it.token import Token
 # File of docs/ -> title in lists, in the order of reading.
 CHAPTERS = {
     "pages": "Pages",
+    "reports": "Reports",
     "glossary": "Glossary",
     "experiment_file": "Experiment file",
     "own_training": "Your own training",
@@ -55,6 +56,12 @@ SECTIONS = {
     "decide": "pages#decide",
     "decision": "pages#decisions",
     "decisions": "pages#decisions",
+    "reports": "reports",
+    "new_report": "reports#writing",
+    "edit_report": "reports#writing",
+    "report": "reports",
+    "report_history": "reports#versions",
+    "frozen_report": "reports#frozen-copies",
     "champions": "pages#champions",
     "batch_sizes": "own_training#which-batch-size",
     "workers": "pages#workers",

@@ -93,8 +93,9 @@
   const watch = (root) => root.querySelectorAll("[data-figure]:not([data-drawn])").forEach((each) => near.observe(each));
   const drawn = () => document.querySelectorAll("[data-figure][data-drawn]");
 
-  // Plotly is evaluated when the page has been painted.
+  // Plotly is evaluated when the page has been painted; a page that is one file holds it already.
   requestAnimationFrame(() => setTimeout(() => {
+    if (window.Plotly) return watch(document);
     const script = document.createElement("script");
     script.src = document.querySelector("link[data-plotly]").href;
     script.addEventListener("load", () => watch(document));

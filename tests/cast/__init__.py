@@ -17,6 +17,7 @@ from tests.cast.findings import finding, some_findings
 from tests.cast.media import log_image, some_media
 from tests.cast.people import access, person, project
 from tests.cast.recorded_decisions import by_hand, decide, decided
+from tests.cast.reports import frozen_report
 from tests.cast.searches import (
     address,
     end,
@@ -65,6 +66,7 @@ __all__ = [
     "finished_search",
     "finished_trial",
     "free_study",
+    "frozen_report",
     "log",
     "log_image",
     "many_trials",

@@ -132,10 +132,11 @@ ProposalOut = schema_of(ProposalRow, "ProposedDecision", also="override")
 
 
 class SharedLinkIn(Strict):
-    """An experiment by its name, or a decision by its number."""
+    """An experiment by its name, a decision by its number, or a frozen report by its id."""
 
     experiment: Text = ""
     decision: Annotated[int, Field(ge=0, lt=2**31)] | None = None
+    frozen_report: Annotated[int, Field(ge=0, lt=2**31)] | None = None
 
 
 class RevertIn(Strict):

@@ -123,11 +123,14 @@ def list_shared_links(request: TokenRequest, slug: str) -> Any:
     openapi_extra=api_bodies.described(SharedLinkIn),
 )
 def create_shared_link(request: TokenRequest, slug: str) -> Any:
-    """Make a link to an experiment or a decision; its address stands in this answer alone."""
+    """Make a link to one thing; its address stands in this answer alone."""
     access = auth.administering(request, slug)
     asked = api_bodies.read(request, SharedLinkIn)
     link, secret = sharing.create(
-        access=access, experiment=asked.experiment, decision=asked.decision
+        access=access,
+        experiment=asked.experiment,
+        decision=asked.decision,
+        frozen_report=asked.frozen_report,
     )
     address = urljoin(settings.PUBLIC_URL, reverse("shared", args=[secret]))
     return Status(201, {**asdict(shared_links.as_row(link)), "address": address})

@@ -65,7 +65,9 @@ def _copy(address: str) -> SafeString:
 
 
 def _back(request: HttpRequest, access: Access) -> HttpResponse:
-    """The page of the experiment or decision that a form stands on."""
+    """The page that a form stands on: of an experiment, a decision or a frozen report."""
+    if frozen := whole_number(request.POST.get("frozen_report"), 0):
+        return redirect("frozen_report", access.slug, frozen)
     if found := find_experiment(access, request.POST.get("experiment", "")):
         return redirect("experiment", access.slug, found.name)
     made = required(find_decision(access, whole_number(request.POST.get("decision"), 0)))
@@ -75,11 +77,13 @@ def _back(request: HttpRequest, access: Access) -> HttpResponse:
 def _make(request: HttpRequest, access: Access) -> str:
     """The secret of a new link, empty after saying why there is none."""
     number = request.POST.get("decision", "").strip()
+    frozen = request.POST.get("frozen_report", "").strip()
     try:
         _, secret = sharing.create(
             access=access,
             experiment=request.POST.get("experiment", "").strip(),
             decision=whole_number(number, -1) if number else None,
+            frozen_report=whole_number(frozen, -1) if frozen else None,
         )
     except NotFound as error:
         messages.error(request, error.message)

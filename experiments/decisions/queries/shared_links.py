@@ -1,4 +1,4 @@
-"""Read-only links to an experiment or a decision."""
+"""Read-only links to an experiment, a decision or a frozen report."""
 
 from __future__ import annotations
 
@@ -12,11 +12,15 @@ from experiments.models import SharedLink
 from experiments.models.project import Role
 from experiments.team.queries.access import Access, access_as
 
+_SHOWN = ("experiment", "decision", "frozen_report__version", "created_by")
+_LARGE = ("decision__evidence", "frozen_report__content", "frozen_report__version__text")
+
 
 @dataclass(frozen=True, slots=True)
 class SharedLinkRow:
-    """A link of a project; `prefix` is the beginning of its secret. It shows `experiment`, or the
-    decision `sequence`."""
+    """A link of a project; `prefix` is the beginning of its secret. It shows `experiment`, the
+    decision `sequence`, or the frozen report `frozen` with the title `report`.
+    """
 
     id: int
     prefix: str
@@ -25,6 +29,8 @@ class SharedLinkRow:
     created_by: str
     created_at: datetime
     revoked_at: datetime | None
+    frozen: int | None = None
+    report: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +40,7 @@ class Shared:
     access: Access
     experiment: str
     sequence: int | None
+    frozen: int | None
 
 
 def digest(secret: str) -> str:
@@ -43,22 +50,25 @@ def digest(secret: str) -> str:
 
 def links_of(access: Access) -> tuple[SharedLinkRow, ...]:
     """A project's links, the newest first, those that were revoked too. For admins."""
-    rows = SharedLink.objects.filter(project_id=access.project_id)
-    return tuple(
-        as_row(link) for link in rows.select_related("experiment", "decision", "created_by")
-    )
+    rows = SharedLink.objects.filter(project_id=access.project_id).select_related(*_SHOWN)
+    return tuple(as_row(link) for link in rows.defer(*_LARGE))
 
 
 def working_links(
-    access: Access, *, experiment: str = "", sequence: int | None = None
+    access: Access,
+    *,
+    experiment: str = "",
+    sequence: int | None = None,
+    frozen: int | None = None,
 ) -> tuple[SharedLinkRow, ...]:
-    """Links that show one experiment or decision and still work; none for who is no admin."""
+    """Links that show one thing and still work; none for who is no admin."""
     if not access.can_administer:
         return ()
     return tuple(
         row
         for row in links_of(access)
-        if row.revoked_at is None and (row.experiment, row.sequence) == (experiment, sequence)
+        if row.revoked_at is None
+        and (row.experiment, row.sequence, row.frozen) == (experiment, sequence, frozen)
     )
 
 
@@ -72,6 +82,8 @@ def as_row(link: SharedLink) -> SharedLinkRow:
         created_by=link.created_by.get_username(),
         created_at=link.created_at,
         revoked_at=link.revoked_at,
+        frozen=link.frozen_report_id,
+        report=link.frozen_report.version.title if link.frozen_report else "",
     )
 
 
@@ -85,4 +97,5 @@ def find_shared(secret: str) -> Shared | None:
         access=access_as(User(), link.project, Role.VIEWER),
         experiment=link.experiment.name if link.experiment else "",
         sequence=link.decision.sequence if link.decision else None,
+        frozen=link.frozen_report_id,
     )

@@ -6,6 +6,7 @@ from django.urls import URLPattern, URLResolver, path, re_path
 from django.views.decorators.csrf import csrf_exempt
 
 from experiments.decisions.api import baselines, decisions, deployments
+from experiments.reports.api import reports
 from experiments.site.api import charts, projects
 from experiments.site.api.routes import api, openapi_document
 from experiments.team.api import account, members, webhooks
@@ -41,6 +42,7 @@ for _part in (
     edge_probes,
     replications,
     webhooks,
+    reports,
 ):
     api.add_router("/projects", _part.router)
 api.add_router("/runs", runs.router)

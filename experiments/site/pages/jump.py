@@ -48,6 +48,8 @@ def address_of(place: Place) -> str:
         return reverse("project", args=[place.project])
     if place.kind == "decision":
         return reverse("decision", args=[place.project, place.sequence])
+    if place.kind == "report":
+        return reverse("report", args=[place.project, place.sequence])
     if place.kind == "study":
         return reverse("study", args=[place.project, place.sequence])
     if place.kind == "page":

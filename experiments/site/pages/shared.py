@@ -1,4 +1,5 @@
-"""The page of a read-only link: one experiment or one decision, to whoever has the address.
+"""The page of a read-only link: one experiment, decision or frozen report, to whoever has the
+address.
 
 No session and no token takes part. The page asks for no other address than its own and the
 server's scripts and styles, so that nothing else can be read through it.
@@ -7,7 +8,7 @@ server's scripts and styles, so that nothing else can be read through it.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, fields, replace
+from dataclasses import replace
 from functools import wraps
 from typing import Any
 
@@ -18,10 +19,12 @@ from django.views.decorators.http import require_safe
 
 from experiments.decisions.queries.decisions import find_decision
 from experiments.decisions.queries.shared_links import Shared, find_shared
-from experiments.design.metrics import DeclaredMetrics, declared_metrics, scores_on_test
+from experiments.design.metrics import declared_metrics, scores_on_test
 from experiments.design.queries.experiments import find_experiment
+from experiments.reports.pages.frozen import found_copy, frozen_part, frozen_places
+from experiments.reports.queries.reports import find_frozen
 from experiments.team.pages.access import required
-from experiments.trials.panels.parts import ExperimentParts, read_parts
+from experiments.trials.panels.parts import sealed_parts
 from experiments.trials.panels.search_charts import TABS, panel
 from experiments.trials.table.queries.trial_table import TrialFilter, list_trials
 from experiments.verdict.panels.evidence_view import evidence_page
@@ -29,17 +32,6 @@ from experiments.verdict.queries.chain_check import log_problems
 
 MOST_PARAMETERS = 8
 View = Callable[[HttpRequest, str], HttpResponse]
-
-
-@dataclass(frozen=True, slots=True)
-class SealedParts(ExperimentParts):
-    """Parts of an experiment of which no test score is read, whatever it declares of itself."""
-
-    @property
-    def declared(self) -> DeclaredMetrics:
-        known = DeclaredMetrics(ExperimentParts.declared.fget(self))  # type: ignore[attr-defined]
-        known.seals_test = True
-        return known
 
 
 def _unlisted(view: View) -> View:
@@ -62,11 +54,26 @@ def _unlisted(view: View) -> View:
 @never_cache
 @_unlisted
 def shared_page(request: HttpRequest, secret: str) -> HttpResponse:
-    """The experiment or decision of a link; 404 for one that was revoked or never was."""
+    """The page of a link; 404 for one that was revoked or never was."""
     shared = required(find_shared(secret))
+    if shared.frozen is not None:
+        return _frozen(request, shared, shared.frozen)
     if shared.sequence is not None:
         return render(request, "shared/decision.html", _decision(shared))
     return render(request, "shared/experiment.html", _experiment(request, shared))
+
+
+def _frozen(request: HttpRequest, shared: Shared, number: int) -> HttpResponse:
+    """A frozen report, or one part of it; its parts are asked for at this very address."""
+    copy = found_copy(lambda: find_frozen(shared.access, number))
+    if isinstance(copy, HttpResponse):
+        raise Http404
+    if "embedded" in request.GET:
+        return frozen_part(request, copy)
+    parts = frozen_places(copy, request.path)
+    return render(
+        request, "shared/report.html", {"shown": shared.access, "copy": copy, "parts": parts}
+    )
 
 
 def _decision(shared: Shared) -> dict[str, Any]:
@@ -87,10 +94,7 @@ def _decision(shared: Shared) -> dict[str, Any]:
 
 def _experiment(request: HttpRequest, shared: Shared) -> dict[str, Any]:
     experiment = required(find_experiment(shared.access, shared.experiment))
-    if scores_on_test(experiment.official_metric, declared_metrics(experiment.document)):
-        raise Http404
-    read = read_parts(shared.access, experiment)
-    parts = SealedParts(**{field.name: getattr(read, field.name) for field in fields(read)})
+    parts = required(sealed_parts(shared.access, experiment))
     trials = list_trials(
         experiment.pk,
         parts.arms,

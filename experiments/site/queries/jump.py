@@ -1,5 +1,5 @@
-"""Find a place by a few letters: projects, experiments, trials, decisions, tags, parameters,
-people and pages."""
+"""Find a place by a few letters: projects, experiments, trials, decisions, reports, tags,
+parameters, people and pages."""
 
 from __future__ import annotations
 
@@ -11,7 +11,15 @@ from django.db.models import F, Q
 
 from experiments.design.document.experiment_file import stored_or_none
 from experiments.design.trial_names import parse_trial_name, trial_name
-from experiments.models import Decision, Experiment, ExperimentTag, Membership, Study, Trial
+from experiments.models import (
+    Decision,
+    Experiment,
+    ExperimentTag,
+    Membership,
+    ReportVersion,
+    Study,
+    Trial,
+)
 from experiments.models.project import Role
 from experiments.models.trial import StudyKind
 from experiments.team.queries.access import ROLES, find_project, listed_projects
@@ -23,8 +31,8 @@ _NUMBER = re.compile(r"#?(0|[1-9]\d{0,8})")
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Something that has a page; `kind` is project, experiment, trial, study, decision, tag,
-    parameter, person or page.
+    """Something that has a page; `kind` is project, experiment, trial, study, decision,
+    report, tag, parameter, person or page.
 
     `project` and `experiment` are the slug and the name that its address is made of; `page` is
     the name of the address of a page.
@@ -45,6 +53,8 @@ _OF_PROJECT = (
     ("Experiments", "project", Role.VIEWER),
     ("Runs", "runs", Role.VIEWER),
     ("Studies of Optuna", "studies", Role.VIEWER),
+    ("Reports", "reports", Role.VIEWER),
+    ("New report", "new_report", Role.EDITOR),
     ("Champions", "champions", Role.VIEWER),
     ("Decisions", "decisions", Role.VIEWER),
     ("Compare experiments", "compare", Role.VIEWER),
@@ -92,7 +102,15 @@ def places(user: User, text: str, *, project: str = "", experiment: str = "") ->
     for word in words:
         named &= Q(name__icontains=word) | Q(slug__icontains=word)
     experiments = _experiments(user, matching, project)
-    return [*found, *experiments, *_studies(user, words), *_projects(user, named), *others]
+    reports = _reports(user, words)
+    return [
+        *found,
+        *experiments,
+        *reports,
+        *_studies(user, words),
+        *_projects(user, named),
+        *others,
+    ]
 
 
 def _all_in(words: list[str], *fields: str) -> Q:
@@ -224,6 +242,26 @@ def _studies(user: User, words: list[str]) -> list[Place]:
     return [
         Place("study", row.name, row.project.name, row.project.slug, sequence=row.pk)
         for row in rows.order_by("-pk")[:MOST]
+    ]
+
+
+def _reports(user: User, words: list[str]) -> list[Place]:
+    """Reports by the title of their present version, the newest change first."""
+    rows = ReportVersion.objects.filter(
+        _all_in(words, "title"),
+        number=F("report__version"),
+        report__archived_at__isnull=True,
+        report__project__in=listed_projects(user),
+    ).select_related("report__project")
+    return [
+        Place(
+            "report",
+            row.title,
+            row.report.project.name,
+            row.report.project.slug,
+            sequence=row.report_id,
+        )
+        for row in rows.defer("text").order_by("-saved_at")[:MOST]
     ]
 
 

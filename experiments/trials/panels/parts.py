@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 from experiments.design.document import experiment_file
 from experiments.design.document.experiment_file import ExperimentFile
-from experiments.design.metrics import Metric, declared_metrics
+from experiments.design.metrics import (
+    DeclaredMetrics,
+    Metric,
+    declared_metrics,
+    scores_on_test,
+)
 from experiments.design.queries.experiments import ArmRow, Tally, arms_of, tally
 from experiments.design.queries.records import ExperimentRecord
 from experiments.team.queries.access import Access
@@ -52,6 +57,17 @@ class ExperimentParts:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class SealedParts(ExperimentParts):
+    """Parts of an experiment of which no test score is read, whatever it declares of itself."""
+
+    @property
+    def declared(self) -> DeclaredMetrics:
+        known = declared_metrics(self.experiment.document)
+        known.seals_test = True
+        return known
+
+
 def count_arms(experiment: ExperimentRecord) -> int:
     """Number of arms of its search."""
     file = experiment_file.stored_or_none(experiment.document)
@@ -69,3 +85,11 @@ def read_parts(access: Access, experiment: ExperimentRecord) -> ExperimentParts:
         tally=tally(experiment.pk),
         findings=findings_of(experiment, len(arms)),
     )
+
+
+def sealed_parts(access: Access, experiment: ExperimentRecord) -> SealedParts | None:
+    """Parts for who leaves the project: without test scores; None where the scores are such."""
+    if scores_on_test(experiment.official_metric, declared_metrics(experiment.document)):
+        return None
+    read = read_parts(access, experiment)
+    return SealedParts(**{field.name: getattr(read, field.name) for field in fields(read)})

@@ -33,6 +33,13 @@ FORMS: dict[str, dict[str, Any]] = {
     },
     f"{E}seeds/existing/": {"candidate": "{run_id}", "baseline": "{run_id}"},
     "projects/<slug:slug>/experiments/new/": {"text": FILE},
+    "projects/<slug:slug>/reports/new/": {"title": "Another", "text": "Text."},
+    "projects/<slug:slug>/reports/<int:report>/edit/": {
+        "title": "Found",
+        "text": "More.",
+        "version": "1",
+    },
+    "projects/<slug:slug>/reports/<int:report>/restore/": {"version": "1"},
     "projects/<slug:slug>/baseline/enter/": {
         **KNOWN,
         "parameters": "epochs: 2",
@@ -50,6 +57,13 @@ DOCUMENTS: dict[str, dict[str, Any]] = {
     "POST api/v1/projects/<slug>/baseline/record": {"reason": "It stands."},
     "POST api/v1/projects/<slug>/proposals/<int:proposal>/confirm": {"reason": "Yes."},
     "POST api/v1/projects/<slug>/shared-links": {"decision": 1},
+    "POST api/v1/projects/<slug>/reports": {"title": "Another", "text": "Text."},
+    "PUT api/v1/projects/<slug>/reports/<int:report>": {
+        "title": "Found",
+        "text": "More.",
+        "version": 1,
+    },
+    "POST api/v1/projects/<slug>/reports/<int:report>/restore": {"version": 1},
     "POST api/v1/projects/<slug>/revert": {"to": 1, "current": 1, "reason": "Back."},
     "POST api/v1/projects/<slug>/experiments": {"text": FILE},
     "POST api/v1/projects/<slug>/check-experiment": {"text": FILE},

@@ -113,6 +113,19 @@ PAGES: dict[str, Row] = {
     "projects/<slug:slug>/batch-sizes/": Row(GET=READ, POST="302 404 403 400 400 400"),
     "projects/<slug:slug>/batch-sizes/live/": Row(GET=READ),
     "projects/<slug:slug>/batch-sizes/<int:probe>/cancel/": Row(POST=EDIT),
+    "projects/<slug:slug>/reports/": Row(GET=READ),
+    "projects/<slug:slug>/reports/new/": Row(GET=READ, POST=EDIT),
+    "projects/<slug:slug>/reports/preview/": Row(POST=READ),
+    "projects/<slug:slug>/reports/embedded/": Row(GET=READ),
+    "projects/<slug:slug>/reports/<int:report>/": Row(GET=READ),
+    "projects/<slug:slug>/reports/<int:report>/edit/": Row(GET=READ, POST=EDIT),
+    "projects/<slug:slug>/reports/<int:report>/history/": Row(GET=READ),
+    "projects/<slug:slug>/reports/<int:report>/restore/": Row(POST=EDIT),
+    "projects/<slug:slug>/reports/<int:report>/archive/": Row(POST=EDIT),
+    "projects/<slug:slug>/reports/<int:report>/bring-back/": Row(POST=EDIT),
+    "projects/<slug:slug>/reports/<int:report>/freeze/": Row(POST=EDIT),
+    "projects/<slug:slug>/reports/frozen/<int:frozen>/": Row(GET=READ),
+    "projects/<slug:slug>/reports/frozen/<int:frozen>/file/": Row(GET=READ),
     "projects/<slug:slug>/champions/": Row(GET=READ),
     "projects/<slug:slug>/champions/revert/": Row(POST="302 404 403 403 302 302"),
     "projects/<slug:slug>/baseline/": Row(GET=READ),
@@ -337,6 +350,18 @@ API: dict[str, Row] = {
     "api/v1/runs/<int:run_id>/uploads/<upload>": Row(GET=READ_API),
     "api/v1/runs/<int:run_id>/params": Row(POST="401 404 403 409 409 409"),
     "api/v1/runs/<int:run_id>/resume": Row(POST="401 404 403 409 409 409"),
+    "api/v1/projects/<slug>/reports": Row(GET=READ_API, POST="401 404 403 201 201 201"),
+    "api/v1/projects/<slug>/reports/<int:report>": Row(
+        GET=READ_API, PUT="401 404 403 200 200 200"
+    ),
+    "api/v1/projects/<slug>/reports/<int:report>/versions": Row(GET=READ_API),
+    "api/v1/projects/<slug>/reports/<int:report>/restore": Row(POST="401 404 403 200 200 200"),
+    "api/v1/projects/<slug>/reports/<int:report>/archive": Row(POST="401 404 403 204 204 204"),
+    "api/v1/projects/<slug>/reports/<int:report>/bring-back": Row(POST="401 404 403 204 204 204"),
+    "api/v1/projects/<slug>/reports/<int:report>/frozen": Row(
+        GET=READ_API, POST="401 404 403 201 201 201"
+    ),
+    "api/v1/projects/<slug>/reports/frozen/<int:frozen>": Row(GET=READ_API),
     "api/v1/projects/<slug>/webhooks": Row(
         GET="401 404 403 403 403 200", POST="401 404 403 403 403 201"
     ),

@@ -90,6 +90,10 @@ def evil() -> dict[str, str]:
     token, _ = tokens.create(user=ada, project=None, name=EVIL[:100])
     made = invitations.create(access=cast.access(ada, project), role="viewer")
     link, secret = sharing.create(access=cast.access(ada, project), decision=1)
+    report, frozen = cast.frozen_report(
+        f"{EVIL}\n\n[x](javascript:alert(1))\n\n/projects/digits/decisions/1/\n\nruns/?{EVIL[:3]}",
+        title=EVIL,
+    )
     file = cast.LABEL_SMOOTHING.format(name="another", goal="Is it?", trials=2)
     document = as_document(parse(file))
     series = {EVIL: [[1.0], [0.5]], "validation_accuracy": [[1.0], [0.5]]}
@@ -120,6 +124,8 @@ def evil() -> dict[str, str]:
         "uidb64": "MQ",
         "invited": invitations.token_of(made.pk),
         "link": str(link.pk),
+        "report": str(report),
+        "frozen": str(frozen),
         "secret": secret,
         "dry_run": str(dry_run.pk),
         "study": str(evil_study()),
@@ -227,7 +233,9 @@ def test_every_form_needs_its_own_token() -> None:
         ("finding", "replication", "webhook", "delivery", "invitation", "token", "sequence"), "1"
     )
     values |= {"slug": "digits", "name": "x", "trial": "A0", "purpose": "x", "uidb64": "MQ"}
-    values |= dict.fromkeys(("probe", "dry_run", "view", "proposal", "link", "study"), "1")
+    values |= dict.fromkeys(
+        ("probe", "dry_run", "view", "proposal", "link", "study", "report", "frozen"), "1"
+    )
     values |= {"secret": "x", "invited": "x"}
     open_to_all = []
     for route, row in PAGES.items():

@@ -103,6 +103,7 @@ def values() -> dict[str, str]:
     )
     invitation = invitations.create(access=cast.access(ada, digits), role="viewer")
     link, secret = sharing.create(access=cast.access(ada, digits), decision=1)
+    report, frozen = cast.frozen_report(f"experiments/{experiment.name}/?tab=history")
     token, _ = tokens.create(user=ada, project=digits, name="ada's")
     trial = Trial.objects.filter(study__experiment=experiment).order_by("pk").first()
     assert trial is not None
@@ -160,6 +161,8 @@ def values() -> dict[str, str]:
         "uidb64": "MQ",
         "invited": invitations.token_of(invitation.pk),
         "link": str(link.pk),
+        "report": str(report),
+        "frozen": str(frozen),
         "secret": secret,
     }
 
