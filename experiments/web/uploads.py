@@ -24,7 +24,7 @@ from experiments.errors import Conflict, VerdictError
 
 EXCHANGE = "verdict.upload"  # the key of `Exchange` in the scope of a request
 ADDRESSES = re.compile(
-    r"/api/v1/runs/\d+/files/|.*/mlflow-artifacts/artifacts/|/projects/[^/]+/import/csv/"
+    r"/api/v1/runs/\d+/files/|.*/mlflow-artifacts/artifacts/|/projects/[^/]+/import/file/"
 )
 FOLDER = "incoming"  # in the folder of artifacts, so that a draft is moved and not copied
 KEPT_SECONDS = 24 * 3600  # a draft that broke off waits so long to be gone on with

@@ -176,8 +176,10 @@ def test_djangos_commands_print_json_too(tmp_path: Path, monkeypatch: pytest.Mon
     assert (verified["project"], verified["entries"], verified["problems"]) == ("digits", 0, [])
     url = str(tmp_path / "journal.log")
     create_study(storage=JournalStorage(JournalFileBackend(url)), study_name="history")
-    moved = [{"study": "history", "added": 0, "updated": 0, "unchanged": 0}]
-    assert answer("import", "optuna", url) == moved
+    (moved,) = answer("import", "optuna", url)
+    assert moved == {
+        "id": moved["id"], "study": "history", "added": 0, "updated": 0, "unchanged": 0
+    }  # fmt: skip
     sent = [{"study": "history", "trials": 0}]
     assert answer("export", "optuna", str(tmp_path / "other.log")) == sent
     monkeypatch.setattr(worker_command, "_run", lambda queues, concurrency: None)

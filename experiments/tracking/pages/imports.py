@@ -1,10 +1,13 @@
-"""Imports in the browser: a CSV file goes up, and its runs come in while the page counts them."""
+"""Imports in the browser: a CSV file, a journal or a database of Optuna's goes up, and its runs
+come in while the page counts them.
+"""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 from django.http import (
@@ -23,20 +26,23 @@ from experiments.team.pages.access import in_project
 from experiments.team.queries.access import Access
 from experiments.tracking.imports.foreign_runs import ForeignRuns, ReadOptions
 from experiments.tracking.imports.formats import FORMATS, read
+from experiments.tracking.imports.optuna_files import is_storage, read_studies
 from experiments.tracking.services.imports import ImportOptions, ImportReport, import_steps
+from experiments.trials.lifecycle.services import copied_studies
+from experiments.trials.lifecycle.services.copied_studies import Copied, Original
 from experiments.web import uploads
 from experiments.web.uploads import Place
 
 MEGABYTES = 32
 MOST_RUNS, MOST_CELLS = 10_000, 5_000_000
 LONGEST_NAME = 200
-_LIMIT = f"A CSV file of up to {MEGABYTES} MB can be uploaded; import a larger one by the command."
+_LIMIT = f"A file of up to {MEGABYTES} MB can be uploaded; import a larger one by the command."
 
 
 @require_safe
 @in_project
 def import_page(request: HttpRequest, access: Access) -> HttpResponse:
-    """The form for a CSV file, and the command for every other format."""
+    """The form for a file, and the command for every other format."""
     _require_editor(access)
     context = {
         "project": access,
@@ -49,7 +55,7 @@ def import_page(request: HttpRequest, access: Access) -> HttpResponse:
 
 @require_http_methods(["PUT"])
 @in_project
-def import_csv(request: HttpRequest, access: Access) -> HttpResponseBase:
+def import_file(request: HttpRequest, access: Access) -> HttpResponseBase:
     """Import the file that is the body; the answer is a line of JSON after each part of it."""
     _require_editor(access)
     place = Place(
@@ -63,18 +69,25 @@ def import_csv(request: HttpRequest, access: Access) -> HttpResponseBase:
         if draft is None:
             return uploads.go_on()
         try:
-            source = read("csv", str(draft.path), _read_options(request))
+            lines = _opened(request, access, draft.path)
         finally:
             draft.close()
     except VerdictError as error:
         return JsonResponse(_refusal(error), status=error.status)
-    options = ImportOptions("csv", experiment=_asked(request, "experiment"))
-    answer = StreamingHttpResponse(
-        _lines(access, source, options), content_type="application/x-ndjson"
-    )
+    answer = StreamingHttpResponse(lines, content_type="application/x-ndjson")
     answer["Cache-Control"] = "no-store"
     answer["X-Accel-Buffering"] = "no"  # nginx would hold the lines back
     return answer
+
+
+def _opened(request: HttpRequest, access: Access, path: Path) -> Iterator[bytes]:
+    """The import of a file that was read, of the format that it has."""
+    options = _read_options(request)
+    if is_storage(path):
+        return _lines_of_studies(access, read_studies(path, options.name))
+    source = read("csv", str(path), options)
+    chosen = ImportOptions("csv", experiment=_asked(request, "experiment"))
+    return _lines(access, source, chosen)
 
 
 def _require_editor(access: Access) -> None:
@@ -114,6 +127,36 @@ def _lines(access: Access, source: ForeignRuns, options: ImportOptions) -> Itera
         for name in report.experiments
     ]
     yield _line({"report": {**asdict(report), "experiments": pages}})
+
+
+def _lines_of_studies(access: Access, originals: Sequence[Original]) -> Iterator[bytes]:
+    """The same of studies, trials in place of runs."""
+    total, done = sum(len(original.trials) for original in originals), 0
+    copies: list[Copied] = []
+    yield _line({"done": 0, "total": total, "remarks": []})
+    try:
+        for original in originals:
+            steps = copied_studies.copy_steps(original, project=access.slug)
+            while True:
+                try:
+                    yield _line({"done": done + next(steps), "total": total})
+                except StopIteration as end:
+                    copies.append(end.value)
+                    break
+            done += len(original.trials)
+    except VerdictError as error:
+        yield _line(_refusal(error))
+        return
+    yield _line({"report": {
+        "added": sum(copied.added for copied in copies),
+        "updated": sum(copied.updated for copied in copies),
+        "unchanged": sum(copied.unchanged for copied in copies),
+        "experiments": [
+            {"name": copied.study, "url": reverse("study", args=[access.slug, copied.id])}
+            for copied in copies
+        ],
+        "left_out": [],
+    }})  # fmt: skip
 
 
 def _refusal(error: VerdictError) -> dict[str, Any]:

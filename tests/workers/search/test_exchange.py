@@ -209,7 +209,13 @@ def test_the_same_study_twice_adds_nothing_and_one_that_grew_is_brought_up_to_da
     shown = StringIO()
     call_command("import", "optuna", url, "--json", stdout=shown)
     assert json.loads(shown.getvalue()) == [
-        {"study": "history", "added": 1, "updated": 1, "unchanged": 5}
+        {
+            "id": Study.objects.get().pk,
+            "study": "history",
+            "added": 1,
+            "updated": 1,
+            "unchanged": 5,
+        }
     ]
     ours = told(VerdictStorage())["trials"]
     assert (ours[3]["state"], ours[3]["_values"]) == (TrialState.COMPLETE, [1.0, 2.0])

@@ -6,9 +6,9 @@ finished trials are those of the other; nothing else has to be remembered.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 from experiments.errors import Conflict
 from experiments.models import Study, Trial
@@ -38,8 +38,9 @@ class Original:
 
 @dataclass(frozen=True, slots=True)
 class Copied:
-    """Result of a copy: the study's name here, and its trials by outcome."""
+    """Result of a copy: the study's id and name here, and its trials by outcome."""
 
+    id: int
     study: str
     added: int
     updated: int
@@ -49,11 +50,25 @@ class Copied:
 def copy(
     original: Original, *, project: str, progress: Callable[[int], None] | None = None
 ) -> Copied:
+    """Copy a study; `progress` is told of each number of trials that are done.
+
+    Raises as `copy_steps` does.
+    """
+    steps = copy_steps(original, project=project)
+    while True:
+        try:
+            done = next(steps)
+        except StopIteration as end:
+            return cast(Copied, end.value)
+        if progress is not None:
+            progress(done)
+
+
+def copy_steps(original: Original, *, project: str) -> Generator[int, None, Copied]:
     """Copy a study into a project as a free-standing one, or add to its copy what is new.
 
-    Trials are added some at a time; what was committed stays when it breaks off. A name that
-    another study has here is put behind the project's. `progress` is told of each number of
-    trials that are done.
+    Trials are added some at a time, and how many are done is yielded; what was committed stays
+    when it breaks off. A name that another study has here is put behind the project's.
 
     Raises:
         NotFound: when there is no such project.
@@ -70,10 +85,9 @@ def copy(
     for start in range(done, len(original.trials), AT_ONCE):
         part = original.trials[start : start + AT_ONCE]
         create_many(study_id=study.pk, trials=part, first_number=start)
-        if progress is not None:
-            progress(start + len(part))
+        yield start + len(part)
     _update_attributes(study, original)
-    return Copied(study.name, len(original.trials) - done, updated, done - updated)
+    return Copied(study.pk, study.name, len(original.trials) - done, updated, done - updated)
 
 
 def _copy_of(original: Original, project: str) -> Study:

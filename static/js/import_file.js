@@ -1,4 +1,4 @@
-// Sends a CSV file and counts its runs while they come in: one line of JSON after each part.
+// Sends a file and counts its runs, or its studies' trials, while they come in: one line of JSON after each part.
 (function () {
   "use strict";
   const form = document.querySelector("form[data-import]");
@@ -34,7 +34,7 @@
     say("Done.", 1);
     part("report").hidden = false;
     part("counts").textContent =
-      `${found.added} runs added, ${found.updated} brought up to date, ${found.unchanged} unchanged.`;
+      `${found.added} added, ${found.updated} brought up to date, ${found.unchanged} unchanged.`;
     list(
       part("experiments"),
       found.experiments.map(({ name, url }) => {
@@ -51,7 +51,7 @@
     const news = JSON.parse(line);
     if (news.error) refuse(news.error, news.problems);
     else if (news.report) report(news.report);
-    else say(`${news.done} of ${news.total} runs`, news.total ? news.done / news.total : null);
+    else say(`${news.done} of ${news.total}`, news.total ? news.done / news.total : null);
     return Boolean(news.error || news.report);
   }
 
@@ -78,7 +78,7 @@
     let ended = false;
     request.open("PUT", `${form.dataset.import}?${query}`);
     request.setRequestHeader("X-CSRFToken", fields.get("csrfmiddlewaretoken"));
-    request.setRequestHeader("Content-Type", "text/csv");
+    request.setRequestHeader("Content-Type", "application/octet-stream");
     request.upload.addEventListener("progress", ({ loaded, total }) =>
       say("Uploading", total ? loaded / total : null));
     request.upload.addEventListener("load", () => say("Reading the file", null));
