@@ -32,7 +32,8 @@ from experiments.charts.theme import (
 class Line:
     """One series of one trial. `steps`, `values`, `seconds`, `epochs` [T]; `seconds` since its
     start. Lines of one `group` share a hue and stand in the legend by their mean. `earlier`: the
-    number of an ended attempt that logged it, 0 for the trial's curve. Where several series of one
+    number of an ended attempt that logged it, 0 for the trial's curve. `started_ms` since 1970 is
+    its start, None where nobody knows it. Where several series of one
     split share the chart, each has its own `variant` of the dash and its `label` in the legend.
     """
 
@@ -49,6 +50,7 @@ class Line:
     earlier: int = 0
     variant: int = 0
     label: str = ""
+    started_ms: int | None = None
 
 
 Ending = Literal["best", "pruned", "failed"]
@@ -69,6 +71,7 @@ class Mark:
     seconds: float
     kind: Ending = "best"
     epoch: float | None = None
+    started_ms: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,6 +175,7 @@ def line_trace(line: Line, hue: str, *, in_legend: bool) -> dict[str, Any]:
             "trial": f"{line.trial} attempt {line.earlier}" if line.earlier else line.trial,
             "series": line.series,
             "train": line.is_train,
+            "started": line.started_ms,
             "epochs": None if line.epochs is None else plain(line.epochs),
         },
     }
@@ -238,6 +242,7 @@ def mark_trace(mark: Mark, hue: str) -> dict[str, Any]:
         "meta": {
             "trial": mark.trial,
             "mark": mark.kind,
+            "started": mark.started_ms,
             "epochs": None if mark.epoch is None else [mark.epoch],
         },
     }

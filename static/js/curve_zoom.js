@@ -100,6 +100,12 @@
     place.textContent = words ? `${words} between these steps.${rest}` : place.dataset.whole;
   }
 
+  // The end of an axis as a number: the exponent of a logarithmic one, the time of one of dates.
+  function numeric(end) {
+    if (settings.x === "clock") return typeof end === "string" ? Date.parse(`${end.replace(" ", "T")}Z`) : end;
+    return settings.logX ? 10 ** end : end;
+  }
+
   function onRange(element, change) {
     const auto = change["xaxis.autorange"];
     const up = change["yaxis.range"] || [change["yaxis.range[0]"], change["yaxis.range[1]"]];
@@ -108,7 +114,7 @@
     if (auto) {
       settings.from = settings.to = null;
     } else {
-      const [low, high] = settings.logX ? ends.map((end) => 10 ** end) : ends;
+      const [low, high] = ends.map(numeric);
       const steps = settings.x === "step" ? [low, high] : reach(element.figure, low, high, settings.x, "step");
       if (!steps) return;
       settings.from = Math.floor(steps[0]);

@@ -1,16 +1,17 @@
-// The controls of learning curves (logarithmic axes, x by step, epoch or wall time, smoothing), kept
+// The controls of learning curves (logarithmic axes, x by step, epoch, relative or wall time, smoothing), kept
 // in the address. What they draw is shared with the scripts beside this one (window.verdictCurves).
 (function () {
   "use strict";
   // Two clicks, or the button, show all again, also where the address has named a part.
   const WHOLE = { doubleClick: "autosize", modeBarButtons: [["zoom2d", "pan2d", "autoScale2d", "toImage"]] };
-  const TITLES = { time: "seconds since the trial began", epoch: "epoch" };
+  const TITLES = { time: "seconds since the trial began", epoch: "epoch", clock: "time" };
+  const MINUTE = 60_000;
   const address = new URLSearchParams(location.search);
   const settings = {
-    x: ["epoch", "time"].includes(address.get("x")) ? address.get("x") : "step",
+    x: ["epoch", "time", "clock"].includes(address.get("x")) ? address.get("x") : "step",
     logX: address.get("logx") === "1",
     logY: address.has("logy") ? address.get("logy") === "1" : null, // null: as the server thinks
-    smooth: Math.min(0.95, Math.max(0, Number(address.get("smooth")) || 0)),
+    smooth: Math.min(0.99, Math.max(0, Number(address.get("smooth")) || 0)),
     from: address.get("from") === null ? null : Number(address.get("from")),
     to: address.get("to") === null ? null : Number(address.get("to")),
   };
@@ -44,7 +45,15 @@
   function across(trace) {
     if (settings.x === "step") return trace.x;
     if (trace.meta.mean) return null;
+    if (settings.x === "clock") return onClock(trace);
     return settings.x === "time" ? trace.customdata : trace.meta.epochs;
+  }
+
+  // Milliseconds of the reader's clock, which an axis of dates shows as they are.
+  function onClock(trace) {
+    if (trace.meta.started === null) return null; // nobody knows when it began
+    const started = trace.meta.started - MINUTE * new Date(trace.meta.started).getTimezoneOffset();
+    return trace.customdata.map((seconds) => started + 1000 * seconds);
   }
 
   function placed(trace) {
@@ -68,7 +77,7 @@
     if (settings.x !== "step") Object.assign(layout, { shapes: [], annotations: [] });
     const range = curves.shownRange(figure);
     if (range) {
-      layout.xaxis.range = settings.logX ? range.map((end) => Math.log10(Math.max(end, 1e-3))) : range;
+      layout.xaxis.range = layout.xaxis.type === "log" ? range.map((end) => Math.log10(Math.max(end, 1e-3))) : range;
       layout.yaxis.range = curves.heights(data, range);
     }
     layout.yaxis.uirevision = JSON.stringify([layout.uirevision, layout.yaxis.range]);
@@ -85,7 +94,7 @@
 
   function axes(figure) {
     const layout = structuredClone(figure.layout);
-    layout.xaxis.type = settings.logX ? "log" : "linear";
+    layout.xaxis.type = settings.x === "clock" ? "date" : settings.logX ? "log" : "linear";
     layout.xaxis.title.text = TITLES[settings.x] || figure.layout.xaxis.title.text;
     return layout;
   }
@@ -130,7 +139,13 @@
       if (field.type === "checkbox") field.checked = settings[name];
       else field.value = settings[name];
     });
+    tellSmoothing();
     remember();
+  }
+  function tellSmoothing() {
+    document.querySelectorAll("[data-curve-smooth]").forEach((each) => {
+      each.textContent = settings.smooth ? settings.smooth.toFixed(2) : "off";
+    });
   }
   document.addEventListener("input", (event) => {
     const field = event.target.closest("[data-curve-setting]");
@@ -139,6 +154,7 @@
     const value = field.type === "range" ? Number(field.value) : field.value;
     settings[name] = field.type === "checkbox" ? field.checked : value;
     if (name === "logY") settings.logYChosen = true;
+    tellSmoothing();
     remember();
     redrawAll();
   });

@@ -128,8 +128,18 @@ def test_settings_are_kept_in_the_address_and_the_raw_line_stays(
         assert part in page.url
     page.reload()
     expect(page.locator("[data-curve-setting=smooth]")).to_have_value("0.8")
+    expect(page.locator("[data-curve-smooth]")).to_have_text("0.80")
     expect(page.locator("[data-curve-setting=x]")).to_have_value("time")
     assert page.evaluate(f"{CHART}.layout.xaxis.type") == "log"
+    page.locator("[data-curve-setting=smooth]").fill("0.99")
+    page.locator("[data-curve-setting=x]").select_option("clock")
+    assert page.evaluate(f"{CHART}.layout.xaxis.type") == "date"
+    began = Trial.objects.get(pk=drawn(page)[0]["meta"]["trial"]).started_at
+    assert began is not None
+    # The browser's clock is the tests' own zone, in which the axis counts.
+    shift = page.evaluate("(at) => new Date(at).getTimezoneOffset()", began.timestamp() * 1000)
+    first = drawn(page)[0]["x"][0] / 1000 + 60 * shift - began.timestamp()
+    assert 0 <= first < 3600 and "smooth=0.99" in page.url and "x=clock" in page.url
 
 
 def test_seeds_show_mean_and_band_by_a_choice_above_the_chart(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
@@ -98,3 +99,53 @@ def test_a_panel_fills_the_window_and_goes_back_to_its_place(page: Page) -> None
     expect(button).to_be_focused()
     assert panel.bounding_box()["height"] < 400  # type: ignore[index]
     assert page.locator("[inert]").count() == 0
+
+
+def test_the_pointer_marks_its_run_and_step_in_all_panels_and_its_row(page: Page) -> None:
+    cast.project()
+    cast.finished_search(trials_per_arm=2)
+    opened(page, "curves:accuracy", "curves:loss")
+    draw_all(page)
+    chart = page.locator("[data-learning-curves]").first
+    # The end of the best run's curve, as the chart has placed it.
+    x, y, trial = chart.evaluate(
+        """each => {
+          const { xaxis, yaxis } = each._fullLayout, box = each.getBoundingClientRect();
+          const trace = each.data.find((one) => one.meta.series && !one.meta.train), i = 30;
+          return [box.x + xaxis._offset + xaxis.d2p(trace.x[i]),
+                  box.y + yaxis._offset + yaxis.d2p(trace.y[i]), trace.meta.trial];
+        }"""
+    )
+    page.mouse.move(x, y - 3)
+    page.mouse.move(x, y)
+    first, second = page.locator("[data-readout]").all()
+    expect(first).to_contain_text("dropout")
+    step = first.locator(".at").inner_text().split(":")[0]
+    assert step.startswith("step ")
+    expect(second).to_contain_text(step)
+    expect(page.locator(".hover-line:not([hidden])")).to_have_count(2)
+    expect(page.locator(f"tr[data-run='{trial}']")).to_have_class(re.compile("hovered"))
+    expect(page.locator("tr.hovered")).to_have_count(1)
+    assert page.locator(".hoverlayer .hovertext").count() == 0, "no label covers a curve"
+    picture(page, "panels-hover")
+    page.mouse.move(5, 5)
+    expect(page.locator("tr.hovered")).to_have_count(0)
+    expect(first).to_be_empty()
+
+
+def test_a_chart_that_cannot_be_drawn_holds_up_no_other(
+    page: Page, page_problems: list[str]
+) -> None:
+    cast.project()
+    cast.finished_search(trials_per_arm=2)
+    page.add_init_script(
+        """document.addEventListener("DOMContentLoaded", () => {
+          const first = document.querySelector("[data-figure]");
+          if (first) document.getElementById(first.dataset.figure).textContent = "{";
+        })"""
+    )
+    page.set_viewport_size(SIZES["desk"])  # type: ignore[arg-type]
+    sign_in(page)
+    page.goto(f"{RUNS}&panel=curves:accuracy&panel=curves:loss&panel=curves:gradient_norm")
+    expect(page.locator("[data-learning-curves].js-plotly-plot")).to_have_count(2)
+    assert len(page_problems) == 1 and "JSON" in page_problems.pop()

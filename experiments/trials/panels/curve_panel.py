@@ -192,6 +192,7 @@ def earlier_lines(
             seconds=drawn.seconds,
             epochs=drawn.epochs,
             earlier=attempt,
+            started_ms=trial.started_ms,
         )
         for trial in trials
         for attempt, columns in earlier_attempts(trial, parts.declared, group.members).items()
@@ -228,9 +229,7 @@ def _no_curves(parts: ExperimentParts, picked: str) -> str:
 
 
 def lines_of(curves: Sequence[TrialCurves], group: MetricGroup) -> tuple[list[Line], list[Mark]]:
-    """The group's series of some trials as lines, and marks at the best checkpoint of each and
-    where one was pruned or failed.
-    """
+    """Lines of the group's series, and marks at best checkpoints, prunings and failures."""
     lines, marks = [], []
     for curve in curves:
         for name in group.members:
@@ -251,6 +250,7 @@ def lines_of(curves: Sequence[TrialCurves], group: MetricGroup) -> tuple[list[Li
                 group=curve.trial.side,
                 variant=group.apart(name)[0],
                 label=group.apart(name)[1],
+                started_ms=curve.trial.started_ms,
             )
             lines.append(line)
             if not is_train and not name.startswith(SYSTEM):
@@ -276,7 +276,7 @@ def _marks(trial: CurveTrial, drawn: DrawnSeries) -> list[Mark]:
 def _mark(trial: CurveTrial, drawn: DrawnSeries, at: int, kind: Ending) -> Mark:
     epoch = None if drawn.epochs is None else float(drawn.epochs[at])
     x, y, seconds = drawn.steps[at], drawn.values[at], drawn.seconds[at]
-    return Mark(trial.id, float(x), float(y), float(seconds), kind, epoch)
+    return Mark(trial.id, float(x), float(y), float(seconds), kind, epoch, trial.started_ms)
 
 
 def onsets_of(findings: Sequence[FindingRow]) -> list[Onsets]:

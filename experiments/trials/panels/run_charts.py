@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from django.http import QueryDict
 
@@ -19,7 +19,7 @@ from experiments.trials.panels.run_table import chosen_columns
 from experiments.trials.series.queries.curves import TrialCurves, curves_of, mean_curves
 from experiments.trials.table.filter_language import InvalidFilter
 from experiments.trials.table.panel_layout import KINDS, PanelSpec, read_layout
-from experiments.trials.table.queries.drawn_runs import DrawnRuns, drawn_runs
+from experiments.trials.table.queries.drawn_runs import DrawnRuns, differences, drawn_runs
 from experiments.trials.table.queries.run_groups import known_groups
 from experiments.trials.table.queries.run_scope import RunFields, RunScope
 from experiments.trials.table.runs_state import read_state
@@ -47,7 +47,8 @@ class RunPanel(Chart):
 @dataclass(frozen=True, slots=True)
 class RunCharts(Panel):
     """Charts of runs; `problems` are of panels that cannot be drawn, `singles` whether the runs of
-    a group are drawn beside its mean.
+    a group are drawn beside its mean, `named` the name of each run by its id, with what tells it
+    apart from the others.
     """
 
     charts: Sequence[RunPanel] = ()
@@ -58,6 +59,7 @@ class RunCharts(Panel):
     grouped: bool = False
     singles: bool = False
     hidden: Sequence[tuple[str, str]] = ()
+    named: Mapping[str, tuple[str, str]] = field(default_factory=dict, repr=False)
 
     @property
     def kinds(self) -> Mapping[str, str]:
@@ -105,7 +107,13 @@ def charts_of(
         hidden=[(name, value) for name, values in query.lists() for value in values
                 if name not in ("singles", "since")],
         picked=query.get("trials", ""),
+        named=_named(drawn) if charts else {},
     )  # fmt: skip
+
+
+def _named(drawn: DrawnRuns) -> dict[str, tuple[str, str]]:
+    apart = differences([trial.id for trial in drawn.trials])
+    return {str(trial.id): (trial.name, apart.get(trial.id, "")) for trial in drawn.trials}
 
 
 def _usual(groups: Mapping[str, MetricGroup]) -> list[PanelSpec]:
@@ -192,6 +200,11 @@ class _Drawing:
         # words, too: a longer legend would leave it no room.
         named = drawn.banded or len(drawn.trials) <= _MOST_IN_LEGEND
         figure["layout"]["showlegend"] = first and named
+        # The pointer's run, step and value stand above the chart, where they cover no curve.
+        figure["layout"] |= {"hovermode": "closest", "hoverdistance": 40}
+        for trace in figure["data"]:
+            if trace.pop("hovertemplate", None):
+                trace["hoverinfo"] = "none"
         figure["layout"]["margin"] |= {"t": 24 if first else 8, "b": 40}
         return figure
 

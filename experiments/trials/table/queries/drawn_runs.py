@@ -8,8 +8,10 @@ from typing import Any
 
 from django.db.models import Exists, OuterRef, Q
 
+from experiments.charts.theme import text_of
 from experiments.models import SeriesBatch, Trial
 from experiments.models.trial import TrialState
+from experiments.models.trial_encoding import decode
 from experiments.trials.series.queries.curves import CurveTrial
 from experiments.trials.table.columns import Column
 from experiments.trials.table.queries.filtered_trials import condition_of
@@ -30,6 +32,7 @@ MOST_OF_BAND = 200  # runs that a band is made of
 MOST_GROUPS, MOST_OF_GROUP = 8, 25
 UNTICKED = 10  # runs of the table's page, while none is ticked
 BAND = "ticked runs"
+MOST_DIFFERENCES = 4  # parameters that tell runs apart
 _FACTS = (
     *("pk", "number", "state", "attempt", "value", "latest_value", "best_step", "started_at"),
     *("study_id", "study__kind", "study__arm_index", "study__experiment_id"),
@@ -131,3 +134,30 @@ def _trial(row: Mapping[str, Any], arms: Mapping[int, int], scope: RunScope) -> 
         best_step=row["best_step"],
         started_ms=int(started.timestamp() * 1000) if started else None,
     )
+
+
+def differences(keys: Sequence[int]) -> dict[int, str]:
+    """The parameters of each run in which these runs differ, in words; their training seeds where
+    they agree in all parameters. One query.
+    """
+    rows = Trial.objects.filter(pk__in=keys).values_list(
+        "pk", "parameters", "study__arm", "train_seed"
+    )
+    found = {pk: ({**decode(arm), **decode(own)}, seed) for pk, own, arm, seed in rows}
+    names = dict.fromkeys(name for parameters, _ in found.values() for name in parameters)
+    differing = [
+        name
+        for name in names
+        if len({repr(parameters.get(name)) for parameters, _ in found.values()}) > 1
+    ][:MOST_DIFFERENCES]
+    if differing:
+        return {
+            pk: ", ".join(
+                f"{name} {text_of(parameters[name])}" for name in differing if name in parameters
+            )
+            for pk, (parameters, _) in found.items()
+        }
+    seeds = {pk: seed for pk, (_, seed) in found.items() if seed is not None}
+    if len(set(seeds.values())) < 2:
+        return {}
+    return {pk: f"training seed {seed}" for pk, seed in seeds.items()}

@@ -11,7 +11,8 @@ import pytest
 from django.test import Client
 from django.utils import timezone
 
-from experiments.models import Experiment, Project, RunsView
+from experiments.models import Experiment, Project, RunsView, Trial
+from experiments.models.trial_encoding import decode
 from tests import cast
 
 pytestmark = pytest.mark.django_db
@@ -118,3 +119,29 @@ def test_nobody_lays_out_another_project_or_an_archived_one(experiment: Experime
     assert client("cleo").post(f"{PAGE}views/", query).status_code == 403
     assert not RunsView.objects.exists()
     assert laid_out(charts("curves:loss", who="cleo")), "it is still read"
+
+
+def named(page: str) -> dict[str, list[str]]:
+    found = re.findall(r'<script id="runs-named".*?>(.*?)</script>', page, re.S)
+    words: dict[str, list[str]] = json.loads(found[0])
+    return words
+
+
+def test_each_run_is_named_with_what_tells_it_apart(experiment: Experiment) -> None:
+    pair = list(Trial.objects.filter(study__arm_index=0).order_by("pk")[:2])
+    ids = ",".join(str(trial.pk) for trial in pair)
+    found = named(charts(trials=ids))
+    assert list(found) == [str(trial.pk) for trial in pair]
+    for trial in pair:
+        name, apart = found[str(trial.pk)]
+        assert name == f"label-smoothing A{trial.number}"
+        assert apart.startswith(f"learning_rate {decode(trial.parameters)['learning_rate']:.4g}, ")
+        assert "label_smoothing" not in apart, "both have the same"
+
+
+def test_runs_of_one_configuration_are_told_apart_by_their_seeds(experiment: Experiment) -> None:
+    first, second = Trial.objects.filter(study__arm_index=0).order_by("pk")[:2]
+    Trial.objects.filter(pk=second.pk).update(parameters=first.parameters, train_seed=7)
+    Trial.objects.filter(pk=first.pk).update(train_seed=3)
+    found = named(charts(trials=f"{first.pk},{second.pk}"))
+    assert found[str(second.pk)][1] == "training seed 7"
