@@ -253,14 +253,15 @@ def claims(claimers: int) -> list[Row]:
 
 def _claim_at_once(claimers: int, processes: int) -> dict[str, Any]:
     at = time.time() + 5 + 2 * processes
-    share = claimers // processes
+    shares = [claimers // processes + (n < claimers % processes) for n in range(processes)]
     started = [
         subprocess.Popen(
             [sys.executable, "-m", "benchmarks.many_workers", "--claim", f"{at}:{share}"],
             stdout=subprocess.PIPE,
             env=dict(os.environ),
         )
-        for _ in range(processes)
+        for share in shares
+        if share
     ]
     told = [json.loads(process.communicate(timeout=300)[0]) for process in started]
     return {
@@ -279,7 +280,7 @@ def claim(at: float, threads: int) -> str:
     found: dict[str, Any] = {"ms": [], "trials": [], "failed": 0}
 
     def one() -> None:
-        connection.ensure_connection()
+        queue.claimable("cpu")  # as idle workers do: no claim is its session's first statement
         time.sleep(max(0.0, at - time.time()))
         try:
             claimed = queue.claim(queue="cpu", worker_id=None)
