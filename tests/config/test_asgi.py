@@ -31,7 +31,7 @@ def test_the_web_process_loads_nothing_that_only_workers_need() -> None:
         "experiments.site.api.routes",
     } <= loaded
     assert not WORKERS_ONLY & loaded
-    late = {"pandas", "scipy.stats", "scipy.ndimage", "scipy.optimize"}
+    late = {"pandas", "pyarrow", "scipy.stats", "scipy.ndimage", "scipy.optimize"}
     assert not late & loaded, "most of a second of the start, for few pages"
 
 

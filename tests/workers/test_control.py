@@ -6,6 +6,7 @@ import datetime as dt
 import itertools
 from collections.abc import Callable
 
+import psutil
 import pytest
 from django.conf import settings
 from django.contrib.auth.models import User
@@ -64,6 +65,8 @@ def test_trials_hold_their_devices_alone_and_see_no_other(start_worker: Start) -
         if set(before.device.split(",")) & set(after.device.split(",")):
             assert before.finished_at and after.started_at
             assert before.finished_at <= after.started_at
+    libraries = psutil.Process(worker.child.process.pid).memory_maps()
+    assert "nh3" not in str(libraries), "it has imported the pages"
 
 
 class Page:

@@ -12,12 +12,12 @@ import json
 import math
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
-from typing import Any, Literal
-
-import pyarrow as pa
-import pyarrow.parquet
+from typing import TYPE_CHECKING, Any, Literal
 
 from experiments.web.spreadsheet import inert
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 Kind = Literal["csv", "parquet", "json"]
 CONTENT_TYPES: dict[str, str] = {
@@ -80,14 +80,19 @@ def _parquet(pieces: Iterable[FewRows], names: Sequence[str]) -> Iterator[bytes]
     """One file with a type for each column: double, whole number, truth or time where all its
     values are, text otherwise. The rows of a table are few enough to be looked at together.
     """
+    import pyarrow as pa  # here: it is large, and few write files
+    from pyarrow.parquet import write_table
+
     rows = [row for piece in pieces for row in piece]
     columns = [_array([row[place] for row in rows]) for place in range(len(names))]
     sink = io.BytesIO()
-    pyarrow.parquet.write_table(pa.table(columns, names=list(names)), sink, compression="zstd")
+    write_table(pa.table(columns, names=list(names)), sink, compression="zstd")
     yield sink.getvalue()
 
 
 def _array(values: Sequence[Any]) -> pa.Array:
+    import pyarrow as pa
+
     known = [value for value in values if value is not None]
     if known and all(isinstance(value, bool) for value in known):
         return pa.array(values, pa.bool_())

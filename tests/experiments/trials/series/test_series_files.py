@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from experiments.trials.series import series_files
+from experiments.trials.series import arrow_writers
 from experiments.trials.series.series_encoding import SeriesColumns
 from experiments.trials.series.series_files import Kind, Piece, write
 from experiments.web.spreadsheet import inert
@@ -79,7 +79,7 @@ def test_no_name_is_a_formula_for_a_spreadsheet(start: str) -> None:
 def test_a_file_is_written_in_parts_while_it_is_read(
     kind: Kind, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(series_files, "ROWS", 10)
+    monkeypatch.setattr(arrow_writers, "ROWS", 10)
     made = 0
 
     def pieces() -> Iterator[Piece]:
