@@ -41,3 +41,17 @@ def test_the_gallery_shows_each_kind_and_the_step_that_its_slider_is_at(page: Pa
             page.set_viewport_size(SIZES[size])  # type: ignore[arg-type]
             page.emulate_media(color_scheme=theme)  # type: ignore[arg-type]
             gallery.screenshot(path=f"{folder}/media-{size}.png")
+
+
+def test_an_image_is_put_into_a_note_from_the_list_of_the_run(page: Page) -> None:
+    cast.project()
+    search = cast.finished_search(trials_per_arm=2)
+    cast.some_media(search.studies.get(arm_index=0).trials.get(number=0))
+    sign_in(page)
+    page.goto(cast.address(search, "trials/A0/"))
+    page.locator("#notes summary", has_text="Edit note").click()
+    page.get_by_label("Insert image").select_option("samples.png")
+    note = page.locator("#notes textarea").first
+    expect(note).to_have_value("![samples.png](<file:samples.png>)")
+    note.press("Control+Enter")
+    expect(page.locator(".notes").get_by_alt_text("samples.png")).to_be_visible()

@@ -15,6 +15,7 @@ from experiments.site.pages.live import page_cursor
 from experiments.team.pages.access import in_project, required
 from experiments.team.queries.access import Access
 from experiments.trials.pages.followups import followed_by
+from experiments.trials.pages.media import images_in_notes
 from experiments.trials.pages.runs import split_of, table_context
 from experiments.trials.panels.panel import Panel
 from experiments.trials.panels.search_charts import TABS, panel
@@ -45,6 +46,7 @@ def experiment_page(request: HttpRequest, access: Access, name: str) -> HttpResp
         if parts.file
         else None,
         "tags": tags_of(parts.experiment.pk),
+        "images": images_in_notes(access, parts.experiment),
         "logged_metrics": ()
         if parts.experiment.official_metric
         else logged_metrics(parts.experiment.pk),

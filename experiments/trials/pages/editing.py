@@ -12,6 +12,7 @@ from experiments.design.queries.citations import citations
 from experiments.design.queries.experiments import get_experiment, tags_of
 from experiments.team.pages.access import done, in_project
 from experiments.team.queries.access import Access, people_who_may
+from experiments.trials.artifacts.queries.artifacts import images_in
 from experiments.trials.lifecycle.services import editing, outside_experiments
 from experiments.trials.pages.control import experiment_button
 
@@ -56,6 +57,7 @@ def edit_page(request: HttpRequest, access: Access, name: str) -> HttpResponse:
         "section": "experiments",
         "experiment": experiment,
         "notes": typed.get("notes", experiment.notes),
+        "images": images_in(experiment.pk),
         "tags": typed.get("tags", ", ".join(tags_of(experiment.pk))),
         "ended": experiment.state in ("finished", "stopped"),
         "admins": () if access.can_administer else people_who_may(access.project_id, "admin"),

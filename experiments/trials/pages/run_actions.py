@@ -14,6 +14,7 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 from experiments.errors import Conflict, NotAllowed, NotFound, VerdictError
 from experiments.team.pages.access import attempted, done, explain, in_project, required
 from experiments.team.queries.access import Access
+from experiments.trials.artifacts.queries.artifacts import image_ids
 from experiments.trials.panels.run_table import chosen_columns, single_row
 from experiments.trials.table.queries.run_exports import exported_runs, names_of, seeds_of
 from experiments.trials.table.queries.run_facts import annotation_of
@@ -113,7 +114,15 @@ def edit_run(request: HttpRequest, access: Access, row: int, field: str) -> Http
     _require_editor(access)
     text = annotation_of(access, row, field)
     typed, back = request.POST.get("text", ""), request.POST.get("back", "")
-    form = {"project": access, "row_id": row, "field": field, "before": text, "text": text}
+    form: dict[str, object] = {
+        "project": access,
+        "row_id": row,
+        "field": field,
+        "before": text,
+        "text": text,
+    }
+    if field == "note":
+        form["images"] = image_ids(row)
     if request.method != "POST":
         return render(request, "runs/_edit.html", form)
     try:

@@ -18,6 +18,7 @@ from experiments.trials.findings.queries.findings import findings_of_trial
 from experiments.trials.lifecycle.queries.added_trials import may_be_retried
 from experiments.trials.lifecycle.queries.waiting import may_be_cancelled
 from experiments.trials.pages.live_cursor import digest, read_cursor, write_cursor
+from experiments.trials.pages.media import images_of
 from experiments.trials.panels.curve_panel import (
     curve_news,
     curves_panel,
@@ -59,6 +60,7 @@ def trial_page(request: HttpRequest, access: Access, name: str, trial: str) -> H
         "may_retry": access.can_edit and may_be_retried(found),
         "may_try": access.can_edit and parts.file is not None and not detail.is_replicate,
         "media": media_of(found.pk),
+        "images": images_of(access, name, trial, found.pk),
         "is_best": parts.experiment.best_trial_id == found.pk,
     }
     return render(request, "experiments/trial.html", context)

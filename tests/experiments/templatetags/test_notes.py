@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from experiments.templatetags.notes import as_markdown
+from experiments.web.note_markdown import image_names
 
 
 def test_markdown_becomes_html() -> None:
@@ -49,3 +50,32 @@ def test_any_text_gives_only_known_tags(text: str) -> None:
     known = "p|br|em|strong|code|pre|blockquote|ul|ol|li|hr|a|h[3-6]|table|thead|tbody|tr|th|td"
     for tag in re.findall(r"</?([a-zA-Z0-9]+)", as_markdown(text)):
         assert re.fullmatch(known, tag)
+
+
+PLOT = {"plots/a b.png": "/files/7/"}
+
+
+def test_an_image_is_shown_from_a_file_that_may_be_shown_and_from_nowhere_else() -> None:
+    html = as_markdown("![loss](<file:plots/a b.png>)", PLOT)
+    assert re.fullmatch(r'<p><img src="/files/7/" alt="loss" loading="lazy"></p>\s*', html)
+    for elsewhere in (
+        "![x](https://elsewhere.example/p.png)",
+        "![x](//elsewhere.example/p.png)",
+        "![x](/files/7/)",
+        "![x](/files/7/?next=1)",
+        "![x](data:image/png;base64,AAAA)",
+        "![x](file:other.png)",
+        "![x](file:///etc/passwd)",
+        "![x](FILE:plots/a%20b.png)",
+        "![x](file:plots/a%20b.png%22%20onerror=1)",
+        "<img src='/files/7/'>",
+        "[![x](https://elsewhere.example/p.png)](javascript:alert(1))",
+    ):
+        assert "<img" not in as_markdown(elsewhere, PLOT), elsewhere
+        assert "file:" not in re.sub(r">[^<]*<", "><", as_markdown(elsewhere, PLOT))
+    assert "[no image other.png]" in as_markdown("![x](file:other.png)", PLOT)
+
+
+def test_the_files_that_notes_show_are_named_once_and_code_names_none() -> None:
+    text = "![a](file:a.png) ![b](<file:b c.png>) ![a](file:a.png)\n\n`![x](file:x.png)`"
+    assert image_names(text) == ("a.png", "b c.png")

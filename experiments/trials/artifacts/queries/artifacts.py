@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from django.conf import settings
-from django.db.models import Sum
+from django.db.models import Q, Sum
 
 from experiments.design.queries.records import AnyExperiment, AnyTrial
+from experiments.design.trial_names import other_trial_name, trial_name
 from experiments.models import Artifact, Study
+from experiments.models.trial import StudyKind
 from experiments.trials.artifacts.storage import checked, storage
 
 LOGGED = ("file", "image", "figure", "table", "text", "histogram")  # by programs, by their will
+IMAGES = (".png", ".jpg", ".jpeg", ".gif", ".webp")  # names of what notes may show
+MOST_IMAGES = 100  # newest ones, offered while notes are written
 OF_TRAINING = ("checkpoint", "pass checkpoint", "progress")
 
 
@@ -60,6 +64,37 @@ def media_of(trial_id: int) -> tuple[LoggedMedia, ...]:
         LoggedMedia(name, kind, tuple(sorted(files, key=_step)))
         for (name, kind), files in groups.items()
     )
+
+
+def image_ids(trial_id: int) -> dict[str, int]:
+    """The newest image of each name that a program logged to a trial, by name."""
+    rows = Artifact.objects.filter(trial_id=trial_id, kind__in=LOGGED)
+    named = rows.order_by("pk").values_list("name", "pk")
+    return {name: pk for name, pk in named if name.lower().endswith(IMAGES)}
+
+
+def images_in(experiment_id: int, names: Sequence[str] = ()) -> dict[str, tuple[str, int]]:
+    """Trial and id of images that programs logged to an experiment, by `TRIAL/NAME`.
+
+    `names`: those wanted; without any the newest ones. Two queries.
+    """
+    studies = Study.objects.filter(experiment_id=experiment_id, kind=StudyKind.SEARCH)
+    arms = studies.count()
+    rows = Artifact.objects.filter(trial__study__experiment_id=experiment_id, kind__in=LOGGED)
+    if names:
+        rows = rows.filter(name__in=[name.partition("/")[2] for name in names])
+    ends = Q()
+    for end in IMAGES:
+        ends |= Q(name__iendswith=end)
+    columns = ("pk", "name", "trial__number", "trial__study__arm_index", "trial__study_id")
+    newest = rows.filter(ends).order_by("-pk").values_list(*columns, "trial__study__kind")
+    found: dict[str, tuple[str, int]] = {}
+    for pk, name, number, arm, study, kind in newest if names else newest[:MOST_IMAGES]:
+        trial = other_trial_name(study, number)
+        if kind == StudyKind.SEARCH:
+            trial = trial_name(number, arm=arm, arms=arms)
+        found.setdefault(f"{trial}/{name}", (trial, pk))
+    return {name: found[name] for name in names if name in found} if names else found
 
 
 def _step(file: KeptFile) -> float:

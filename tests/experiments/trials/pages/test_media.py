@@ -13,9 +13,11 @@ from django.test import Client, override_settings
 
 from experiments.models import Artifact, Experiment, Trial
 from experiments.models.trial import TrialState
+from experiments.models.trial_encoding import encode
 from experiments.trials.artifacts.queries.artifacts import KeptFile
 from experiments.trials.artifacts.services import files
 from experiments.trials.artifacts.services.files import LoggedKind
+from experiments.trials.table.queries.filtered_trials import NOTE
 from tests import cast
 
 pytestmark = pytest.mark.django_db
@@ -196,3 +198,33 @@ def test_a_file_that_is_gone_or_of_another_trial_or_a_checkpoint_is_not_shown(
         assert member.get(address(trial, f"{part}/{checkpoint.pk}/")).status_code == 404
     member.force_login(cast.person("dan"))
     assert member.get(address(trial, f"media/{file.id}/")).status_code == 404
+
+
+def test_notes_show_images_of_their_run_and_of_nothing_else(trial: Trial, member: Client) -> None:
+    plot = log(trial, "plots/loss.png", PNG, "image", 1)
+    newer = log(trial, "plots/loss.png", PNG + b"\0", "image", 2)
+    log(trial, "drawing.svg", "<svg/>")
+    note = "![loss](file:plots/loss.png) ![svg](file:drawing.svg) ![B0](file:B0/plots/loss.png)"
+    Trial.objects.filter(pk=trial.pk).update(user_attributes=encode({NOTE: note}))
+    page = member.get(address(trial, "")).content.decode()
+    shown = re.findall(r'<img src="([^"]+)"', page)
+    assert shown == [address(trial, f"image/{newer.id}/")] and newer.id != plot.id
+    assert "[no image drawing.svg]" in page and "[no image B0/plots/loss.png]" in page
+    answer = member.get(shown[0])
+    assert answer["X-Content-Type-Options"] == "nosniff" and answer["Content-Type"] == "image/png"
+
+
+def test_notes_of_an_experiment_show_images_of_its_trials(trial: Trial, client: Client) -> None:
+    client.force_login(cast.person("cleo"))
+    plot = log(trial, "plots/loss.png", PNG, "image", 1)
+    other = Trial.objects.get(study__arm_index=0, number=0, study__kind="search")
+    log(other, "own.png", PNG, "image")
+    experiment = trial.study.experiment
+    assert isinstance(experiment, Experiment)
+    edit = client.get(cast.address(experiment, "edit/")).content.decode()
+    assert re.findall(r'<option value="([^"]+\.png)"', edit) == ["A0/own.png", "B0/plots/loss.png"]
+    notes = "![x](file:B0/plots/loss.png) ![y](file:B1/plots/loss.png) ![z](file:B0/own.png)"
+    client.post(cast.address(experiment, "edit/"), {"notes": notes, "tags": ""})
+    page = client.get(cast.address(experiment)).content.decode()
+    assert re.findall(r'<img src="([^"]+)"', page) == [address(trial, f"image/{plot.id}/")]
+    assert "[no image B1/plots/loss.png]" in page and "[no image B0/own.png]" in page
