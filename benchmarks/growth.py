@@ -50,7 +50,7 @@ class Reservation:
     def __init__(self) -> None:
         self.slot = self
 
-    def place(self, gpus: int) -> str:
+    def allocate(self, gpus: int) -> str:
         return self.device
 
     def run(self, job: Any, *, on_series: Callable[..., None], **_: object) -> Any:

@@ -145,14 +145,14 @@ def _look_after_all() -> None:
     batch_sizes.fail_silent(stale_after=silence)
     dry_runs.fail_silent(stale_after=silence)
     queue.reap(stale_after=silence)
-    run_ends.lose_silent()
+    run_ends.fail_silent()
     edge_probes.advance_all()
     due_trials(5, silence=silence)
     due_experiments(1, silence=silence)
     due_summaries(20)
     variance.queue_winners()
     experiments.stop_overdue()
-    stalled.look()
+    stalled.check()
     deliveries.any_due()
 
 

@@ -37,7 +37,7 @@ def look(closing: threading.Event) -> None:
     """Look once: tell of what stands still if no worker does, let proposals expire whose evidence
     changed, and old deliveries go."""
     if not anyone_lives():
-        stalled.look()
+        stalled.check()
         send_due(closing)
     reviews.expire_stale()
     days = settings.DELIVERIES_KEEP_DAYS

@@ -19,7 +19,7 @@ from workers.training.messages import Job, Outcome, Score, SeriesFlush
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
-# Whose turn it is; what it offers; the claim; the assignment; the beginning; the points; the
+# Whose turn it is; what it offers; the claim; the spec; the beginning; the points; the
 # result; the findings, owed until then; where the search stands. SQLite takes one statement in a
 # message.
 MOST = {"postgresql": 9, "sqlite": 18}
@@ -35,7 +35,7 @@ class _Reservation:
     def __init__(self) -> None:
         self.slot: Any = self
 
-    def place(self, gpus: int) -> str:
+    def allocate(self, gpus: int) -> str:
         return self.device
 
     def run(self, job: Job, *, on_series: Any, **_: object) -> Outcome:

@@ -27,10 +27,10 @@ from workers.delivery.series_uploader import SeriesUploader, Undelivered
 from workers.training.messages import (
     BuiltOnLowerBudget,
     CheckpointFile,
-    Kept,
     LoggedFile,
     OutputFile,
     Resumed,
+    StoredMessage,
 )
 
 logger = logging.getLogger(__name__)
@@ -45,7 +45,7 @@ _CLOSE_SECONDS = 5.0
 class _Announced:
     trial_id: int
     attempt: int
-    message: Kept
+    message: StoredMessage
 
 
 class CheckpointRecorder:
@@ -60,7 +60,7 @@ class CheckpointRecorder:
         self._thread = threading.Thread(target=self._run, name="checkpoint recorder", daemon=True)
         self._thread.start()
 
-    def put(self, trial_id: int, attempt: int, message: Kept) -> None:
+    def put(self, trial_id: int, attempt: int, message: StoredMessage) -> None:
         """Take a message over; never waits for the database."""
         dropped = None
         with self._changed:
@@ -186,6 +186,6 @@ class CheckpointRecorder:
             artifacts.remove_files([announced.message.path])
 
 
-def _may_be_dropped(message: Kept) -> bool:
+def _may_be_dropped(message: StoredMessage) -> bool:
     """Of what is known of finished passes each replaces the one before, and is small."""
     return isinstance(message, CheckpointFile) and message.kind != "progress"

@@ -52,7 +52,7 @@ class Deliverer:
         """Something may be due. Returns at once."""
         self._due.set()
 
-    def look(self, *, sends: bool = True) -> None:
+    def poll(self, *, sends: bool = True) -> None:
         """Wake the threads when heads have not been noted for long or, for one that `sends`, when
         something is due.
         """

@@ -1,4 +1,4 @@
-"""Series of a trial by their declared meaning, as rules want them."""
+"""A trial's series with their declared split, kind and direction, as input of the rules."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _SYSTEM = "system/"
 
 
 def declared_series(
-    series: Mapping[str, SeriesColumns], assignment: TrialSpec | DueTrial
+    series: Mapping[str, SeriesColumns], spec: TrialSpec | DueTrial
 ) -> list[DeclaredSeries]:
     """Every series that a rule may judge.
 
@@ -38,22 +38,22 @@ def declared_series(
     so is what the worker measures of its machine.
     """
     return [
-        _declared(name, _curve(columns), assignment)
+        _declared(name, _curve(columns), spec)
         for name, columns in series.items()
         if not name.endswith("]") and not name.startswith(_SYSTEM)
     ]
 
 
-def _declared(name: str, curve: Curve, assignment: TrialSpec | DueTrial) -> DeclaredSeries:
-    metric = assignment.metrics.get(name) or guess(name)
-    official = name == assignment.official_metric
-    if name == "loss" and name not in assignment.metrics and not official:
+def _declared(name: str, curve: Curve, spec: TrialSpec | DueTrial) -> DeclaredSeries:
+    metric = spec.metrics.get(name) or guess(name)
+    official = name == spec.official_metric
+    if name == "loss" and name not in spec.metrics and not official:
         # Beside an official metric of another name, as Transformers and Keras log it.
         metric = replace(metric, split="train")
     kind = MetricKind(metric.kind)
     direction = _direction(metric)
     if official:
-        direction = Direction(assignment.direction)
+        direction = Direction(spec.direction)
         kind = MetricKind.LOSS if kind is MetricKind.LOSS else MetricKind.METRIC
     resolution = metric.resolution
     if not resolution and kind is MetricKind.METRIC:
@@ -84,7 +84,7 @@ def circumstances(
     runner_up_gap: float | None = None,
     resumed_at: Sequence[float] = (),
 ) -> Circumstances:
-    """Facts about a finished trial beside its series."""
+    """Facts about a finished trial other than its series."""
     clip = number_of(parameters, HyperparameterKind.CLIPPING)
     seconds, waiting = step_times(series)
     return Circumstances(
@@ -129,10 +129,10 @@ def all_but_the_rate(parameters: Mapping[str, Any]) -> str:
 
 
 def step_times(series: Mapping[str, SeriesColumns]) -> tuple[Floats | None, Floats | None]:
-    """Seconds of each logged stretch per step [T], and what of them went into waiting [T].
+    """Seconds per step of each logged interval [T], and the part spent waiting for data [T].
 
-    From the series with the most points. Stretches in which a validation metric was logged hold
-    an evaluation, not training alone, and are nan. None where nothing but evaluations is logged.
+    From the series with the most points. Intervals with a validation metric include an evaluation
+    and are nan. None where only evaluations are logged.
     """
     training = {
         name: columns

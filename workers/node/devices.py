@@ -25,9 +25,9 @@ def find(wanted: str = "auto", environment: Mapping[str, str] = os.environ) -> l
     """The devices that trials of this node may use, in the order of CUDA_VISIBLE_DEVICES.
 
     Args:
-        wanted: "auto" asks the driver (NVML); a number is taken at its word, without a driver,
-            but never beyond what CUDA_VISIBLE_DEVICES leaves. "0" uses no GPU.
-        environment: where CUDA_VISIBLE_DEVICES stands, by index, UUID or MIG instance. As for
+        wanted: "auto" asks the driver (NVML); a number is used as given, without a driver, up to
+            what CUDA_VISIBLE_DEVICES allows. "0" uses no GPU.
+        environment: holds CUDA_VISIBLE_DEVICES, by index, UUID or MIG instance. As for
             CUDA, the first entry that names no device ends the list.
     """
     visible = environment.get("CUDA_VISIBLE_DEVICES")
@@ -40,7 +40,7 @@ def find(wanted: str = "auto", environment: Mapping[str, str] = os.environ) -> l
 
 
 def pinned(devices: Sequence[Device]) -> dict[str, str]:
-    """The environment in which a training process sees these devices only; none for none."""
+    """Environment variables that restrict a training process to these devices."""
     environment = {"CUDA_VISIBLE_DEVICES": ",".join(device.visible for device in devices)}
     if devices and "CUDA_DEVICE_ORDER" not in os.environ:
         environment["CUDA_DEVICE_ORDER"] = "PCI_BUS_ID"  # the order in which NVML counts

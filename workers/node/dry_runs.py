@@ -1,4 +1,4 @@
-"""A worker's part in dry runs: claim, train the first configuration, report, keep the result."""
+"""Dry runs on a worker: claim, train the first configuration, report, store the result."""
 
 from __future__ import annotations
 
@@ -39,8 +39,10 @@ class DryRuns:
         self._stopping = stopping
 
     def run_next(self, queue: str, reservation: Reservation) -> bool:
-        """Claim and do one dry run; False when there is none, or no room for it."""
-        order = dry_runs.claim(queue=queue, worker_id=self._worker_id, place=reservation.place)
+        """Claim and do one dry run; False when none is due or no device is free."""
+        order = dry_runs.claim(
+            queue=queue, worker_id=self._worker_id, allocate=reservation.allocate
+        )
         if order is None:
             return False
         logger.info("dry run %s of %s claimed", order.id, order.file.objective)

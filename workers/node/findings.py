@@ -1,4 +1,4 @@
-"""After a trial: read its curves and the search space as the method's rules do, and record it."""
+"""Findings of a trial and of its search: applies the method's rules and records the result."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ from workers.node.declared_series import (
 
 logger = logging.getLogger(__name__)
 
-TRIES = 3  # of making findings; then that they cannot be made is recorded in their place
+TRIES = 3  # to derive findings; then a finding records that it failed
 _BROKEN = Rule(
     name="rules-broke",
     version=1,
@@ -49,11 +49,10 @@ SHARE = 0.02  # of the time in training functions that reading their results may
 
 
 @dataclass(slots=True)
-class Account:
-    """Budget of one experiment's findings: earned by its trials, spent on reading all of them.
-
-    Seconds. `trial_sd` and `runner_up_gap` are those last seen. `stale`: a trial has finished
-    since.
+class TimeBudget:
+    """Time budget of one experiment's findings, in seconds: earned by its trials, spent on reading
+    all of them. `trial_sd` and `runner_up_gap` are the last ones derived; `stale`: a trial has
+    finished since.
     """
 
     earned: float = 0.0
@@ -64,99 +63,99 @@ class Account:
 
 
 class FindingsRecorder:
-    """Applies the rules; one for a worker process.
+    """Derives and records findings; one for a worker process.
 
     Each finished search trial is read at once. The rules across trials follow after every trial
     as long as that takes no more than `SHARE` of the time spent in training; where trials are too
     short for that they wait for the next one, and always follow at the experiment's end.
 
-    A rule that breaks is logged and costs its finding, never the trial; a finding says so.
+    A rule that raises is logged and recorded as a finding; it never fails the trial.
     """
 
     def __init__(self, clock: Callable[[], float] = time.perf_counter) -> None:
         self._clock = clock
-        self._accounts: dict[int, Account] = {}
+        self._budgets: dict[int, TimeBudget] = {}
         self._cache = ReadingCache()
         self._broken: Counter[tuple[str, int]] = Counter()  # tries by kind and id
         self._lock = threading.Lock()
 
     def after_trial(
         self,
-        assignment: TrialSpec,
+        spec: TrialSpec,
         parameters: Mapping[str, Any],
         *,
         seconds: float,
         pruned: bool,
         logged: Mapping[str, SeriesColumns] | None = None,
     ) -> None:
-        """Record what the rules see in a finished search trial, and in its experiment.
+        """Derive the findings of a finished search trial, and of its experiment when due.
 
         `logged`: its series where the caller has all of them; else they are read.
         """
-        if assignment.kind != "search":
+        if spec.kind != "search":
             return
         with self._lock:
-            account = self._accounts.setdefault(assignment.experiment_id, Account())
+            budget = self._budgets.setdefault(spec.experiment_id, TimeBudget())
             began = self._clock()
-            tried(
-                f"the findings of trial {assignment.trial_id}",
-                lambda: look_at_trial(assignment, parameters, pruned, account, logged),
+            run_logged(
+                f"the findings of trial {spec.trial_id}",
+                lambda: derive_trial(spec, parameters, pruned, budget, logged),
             )
-            account.stale = True
-            account.earned += SHARE * seconds - (self._clock() - began)
-            if account.cost == 0.0 or account.earned >= account.cost:  # the first time, always
-                self._look_across(assignment.experiment_id, account)
+            budget.stale = True
+            budget.earned += SHARE * seconds - (self._clock() - began)
+            if budget.cost == 0.0 or budget.earned >= budget.cost:  # the first time, always
+                self._derive_within_budget(spec.experiment_id, budget)
 
-    def at_the_end(self, experiment_id: int) -> bool:
-        """The experiment has ended: look once more if its last trials were not looked at.
+    def after_search(self, experiment_id: int) -> bool:
+        """Derive findings at the end of a search where its last trials are not covered yet.
 
-        False when the look is owed: the database went away, or it broke and is to be tried again.
+        False when they are owed: the database went away, or deriving failed and is retried.
         """
         with self._lock:
-            account = self._accounts.pop(experiment_id, None)
-            if account is not None and account.stale:
-                self._look_across(experiment_id, account)
-            return account is not None and not account.stale
+            budget = self._budgets.pop(experiment_id, None)
+            if budget is not None and budget.stale:
+                self._derive_within_budget(experiment_id, budget)
+            return budget is not None and not budget.stale
 
-    def look_again(self, experiment_id: int) -> bool:
-        """Look at all trials of a search; False when the look is still owed."""
+    def derive_again(self, experiment_id: int) -> bool:
+        """Derive the findings across all trials of a search; False when they are still owed."""
         with self._lock:
-            account = Account()
-            self._look_across(experiment_id, account)
-            return not account.stale
+            budget = TimeBudget()
+            self._derive_within_budget(experiment_id, budget)
+            return not budget.stale
 
-    def _look_across(self, experiment_id: int, account: Account) -> None:
+    def _derive_within_budget(self, experiment_id: int, budget: TimeBudget) -> None:
         began = self._clock()
         done = False
 
-        def look() -> None:
+        def derive() -> None:
             nonlocal done
-            done = self._look_at_experiment(experiment_id, account)
+            done = self._derive_experiment(experiment_id, budget)
 
-        tried(f"the findings of experiment {experiment_id}", look)
-        account.stale = not done
-        account.cost = self._clock() - began
-        account.earned = min(account.earned - account.cost, account.cost)
+        run_logged(f"the findings of experiment {experiment_id}", derive)
+        budget.stale = not done
+        budget.cost = self._clock() - began
+        budget.earned = min(budget.earned - budget.cost, budget.cost)
 
-    def _look_at_experiment(self, experiment_id: int, account: Account) -> bool:
+    def _derive_experiment(self, experiment_id: int, budget: TimeBudget) -> bool:
         errors: list[Exception] = []
         given_up = False
         try:
             view = experiment_view(experiment_id, self._cache)
-            account.trial_sd, account.runner_up_gap = view.trial_sd, arm_gap(view)
+            budget.trial_sd, budget.runner_up_gap = view.trial_sd, arm_gap(view)
             on_failure = _on_failure(f"experiment {experiment_id}", errors)
             diagnoses = list(diagnose_experiment(view, on_failure))
         except (DatabaseError, InterfaceError):
             raise
         except Exception as error:
-            if not self.gives_up("experiment", experiment_id):
+            if not self.count_failure("experiment", experiment_id):
                 raise
             logger.exception("the findings of experiment %s could not be made", experiment_id)
             diagnoses, errors = [], [error]
             given_up = True
         was_broken = ("experiment", experiment_id) in self._broken
         if errors or was_broken:
-            diagnoses.append(broken(errors))
+            diagnoses.append(rules_broke(errors))
         findings.record(experiment_id=experiment_id, diagnoses=diagnoses)
         if errors and not given_up:
             self._broken["experiment", experiment_id] = 0  # to be said once all is well again
@@ -164,59 +163,59 @@ class FindingsRecorder:
             self.succeeded("experiment", experiment_id)
         return True
 
-    def gives_up(self, kind: str, subject: int) -> bool:
-        """Count a try that broke; whether it was the last."""
+    def count_failure(self, kind: str, subject: int) -> bool:
+        """Count a failed try; True for the last one."""
         self._broken[kind, subject] += 1
         return self._broken[kind, subject] >= TRIES
 
     def succeeded(self, kind: str, subject: int) -> None:
-        """Forget the tries that broke: the next one is the first again."""
+        """Reset the count of failed tries."""
         self._broken.pop((kind, subject), None)
 
 
-def look_at_trial(
-    assignment: TrialSpec | DueTrial,
+def derive_trial(
+    spec: TrialSpec | DueTrial,
     parameters: Mapping[str, Any],
     pruned: bool,
-    account: Account,
+    budget: TimeBudget,
     logged: Mapping[str, SeriesColumns] | None = None,
 ) -> bool:
-    """Apply the rules on one trial's curves and record what they saw."""
-    trial_id = assignment.trial_id
+    """Apply the rules to one trial's curves and record its findings."""
+    trial_id = spec.trial_id
     read = logged
     if read is None:
-        read = series.read([trial_id], declared=dict(assignment.metrics)).get(trial_id, {})
-    judged = declared_series(read, assignment)
+        read = series.read([trial_id], declared=dict(spec.metrics)).get(trial_id, {})
+    judged = declared_series(read, spec)
     about = circumstances(
         read,
         parameters,
         pruned=pruned,
-        trial_sd=account.trial_sd,
-        runner_up_gap=account.runner_up_gap,
-        resumed_at=series.resumed_at(trial_id) if assignment.attempt > 1 else (),
+        trial_sd=budget.trial_sd,
+        runner_up_gap=budget.runner_up_gap,
+        resumed_at=series.resumed_at(trial_id) if spec.attempt > 1 else (),
     )
     errors: list[Exception] = []
     diagnoses = diagnose_trial(judged, about, _on_failure(f"trial {trial_id}", errors))
     if errors:
-        diagnoses.append(broken(errors))
+        diagnoses.append(rules_broke(errors))
     reading = read_trial(
         judged,
         diagnoses,
-        direction=Direction(assignment.direction),
+        direction=Direction(spec.direction),
         rate=learning_rate(parameters),
         others=all_but_the_rate(parameters),
         pruned=pruned,
     )
     findings.record_trial(
-        experiment_id=assignment.experiment_id,
+        experiment_id=spec.experiment_id,
         trial_id=trial_id,
         diagnoses=diagnoses,
         reading=reading.document(),
         summary=summary_statements(
             trial_id,
             read,
-            official_metric=assignment.official_metric,
-            direction=assignment.direction,
+            official_metric=spec.official_metric,
+            direction=spec.direction,
         ),
     )
     return True
@@ -230,8 +229,8 @@ def _on_failure(subject: str, errors: list[Exception]) -> Callable[[Exception], 
     return tell
 
 
-def broken(errors: Sequence[Exception]) -> Diagnosis:
-    """Finding that rules could not be applied, or, without errors, could be again."""
+def rules_broke(errors: Sequence[Exception]) -> Diagnosis:
+    """Finding that rules could not be applied; resolved when there are no errors."""
     if not errors:
         return _BROKEN.passes("No rule broke.", {})
     kinds = ", ".join(dict.fromkeys(type(error).__name__ for error in errors))
@@ -239,8 +238,8 @@ def broken(errors: Sequence[Exception]) -> Diagnosis:
     return _BROKEN.fires(f"Rules could not be applied: {kinds}", detail[:1000], {"errors": kinds})
 
 
-def tried(what: str, action: Callable[[], object]) -> bool:
-    """Do it; False when the database is away, so that it is owed. What breaks is logged."""
+def run_logged(what: str, action: Callable[[], object]) -> bool:
+    """Run an action and log its errors; False when the database is away."""
     try:
         action()
     except (DatabaseError, InterfaceError):

@@ -1,6 +1,6 @@
-"""Heartbeats of running trials, and the orders that come back, in a thread of its own.
+"""Heartbeats of running trials, and control orders in return, in a thread.
 
-A supervisor looks here at every tick and never waits for the database.
+A supervisor reads the result at every tick and never waits for the database.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ SECONDS = 1.0
 
 
 @dataclass(slots=True, eq=False)
-class Watched:
-    """A running attempt. `control` is what a person asks: "" (go on), "stop" or "cancel".
+class RunningAttempt:
+    """A running attempt. `control` is the order of a person: "" (continue), "stop" or "cancel".
 
-    `fenced`: somebody else has taken the trial over.
+    `fenced`: another attempt has replaced it.
     """
 
     trial_id: int
@@ -38,17 +38,17 @@ class Heartbeats:
 
     def __init__(self, seconds: float = SECONDS) -> None:
         self._seconds = seconds
-        self._watched: list[Watched] = []
+        self._watched: list[RunningAttempt] = []
         self._closing = threading.Event()
         self._thread = threading.Thread(target=self._run, name="heartbeats", daemon=True)
         self._thread.start()
 
-    def watch(self, trial_id: int, attempt: int) -> Watched:
-        watched = Watched(trial_id, attempt)
+    def watch(self, trial_id: int, attempt: int) -> RunningAttempt:
+        watched = RunningAttempt(trial_id, attempt)
         self._watched = [*self._watched, watched]
         return watched
 
-    def forget(self, watched: Watched) -> None:
+    def forget(self, watched: RunningAttempt) -> None:
         """The attempt has ended; nothing is written for it after this returns."""
         self._watched = [other for other in self._watched if other is not watched]
         with watched.writing:
@@ -72,7 +72,7 @@ class Heartbeats:
         finally:
             connections.close_all()
 
-    def _beat(self, watched: Watched) -> None:
+    def _beat(self, watched: RunningAttempt) -> None:
         key = {"trial_id": watched.trial_id, "attempt": watched.attempt}
         control = queue.heartbeat(**key)
         watched.fenced = control is None

@@ -1,4 +1,4 @@
-"""After a trial, now and then: how much each hyperparameter decides, by Optuna's PED-ANOVA.
+"""Hyperparameter importance by Optuna's PED-ANOVA, recomputed as trials complete.
 
 Source: Watanabe et al. (2023), "PED-ANOVA: Efficiently Quantifying Hyperparameter Importance in
 Arbitrary Subspaces"; for conditional hyperparameters as Optuna's implementation handles them.
@@ -53,7 +53,7 @@ HALF = 0.5  # and, nearer to the best, which of the better half are
 
 
 class ImportanceRecorder:
-    """Computes again when a tenth more trials are complete, and at the end of the search.
+    """Recomputes when a tenth more trials are complete, and at the end of the search.
 
     Not more often than every `SECONDS`, so that short trials do not wait for it. One for a worker
     process.
@@ -63,9 +63,9 @@ class ImportanceRecorder:
         self._clock = clock
         self._next: dict[int, float] = {}
 
-    def look(self, progress: SearchProgress) -> bool:
-        """A computation that breaks is logged and costs its chart, never the trial; False when
-        the database went away.
+    def record_if_due(self, progress: SearchProgress) -> bool:
+        """Compute and record when due; errors are logged and never fail the trial. False when the
+        database went away.
         """
         experiment_id = progress.experiment_id
         if progress.has_ended:

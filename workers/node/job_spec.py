@@ -15,46 +15,46 @@ from workers.training.messages import CheckpointFile, CheckpointKind, Checkpoint
 
 
 def job_of(
-    assignment: TrialSpec,
+    spec: TrialSpec,
     parameters: Mapping[str, Any],
     rungs: tuple[Rung, ...],
     checkpoints: Checkpoints,
 ) -> Job:
     """The job of one attempt, with all its parameters."""
-    fidelity = assignment.file.fidelity
+    fidelity = spec.file.fidelity
     return Job(
-        label=assignment.label,
-        objective=assignment.objective,
+        label=spec.label,
+        objective=spec.objective,
         allowed=tuple(settings.OBJECTIVES),
         params=dict(parameters),
-        train_seed=assignment.train_seed,
-        split_seed=assignment.split_seed,
-        search_seed=assignment.search_seed,
-        official_metric=assignment.official_metric,
-        direction="minimize" if assignment.direction == "minimize" else "maximize",
-        splits={name: metric.split for name, metric in assignment.metrics.items()},
-        pruning=assignment.file.pruner != "none",
+        train_seed=spec.train_seed,
+        split_seed=spec.split_seed,
+        search_seed=spec.search_seed,
+        official_metric=spec.official_metric,
+        direction="minimize" if spec.direction == "minimize" else "maximize",
+        splits={name: metric.split for name, metric in spec.metrics.items()},
+        pruning=spec.file.pruner != "none",
         pruner_seconds=settings.PRUNER_SECONDS,
-        early_stopping=assignment.file.early_stopping,
-        budget=assignment.budget,
+        early_stopping=spec.file.early_stopping,
+        budget=spec.budget,
         fidelity=fidelity.name if fidelity else "",
         rungs=rungs,
-        folds=assignment.file.folds,
-        data=assignment.runs.data,
-        data_must_be_read=assignment.arms_differ_in_data,
+        folds=spec.file.folds,
+        data=spec.runs.data,
+        data_must_be_read=spec.arms_differ_in_data,
         checkpoints=checkpoints,
-        command=command_of(assignment),
-        attempt=assignment.attempt,
+        command=command_of(spec),
+        attempt=spec.attempt,
     )
 
 
-def checkpoints_of(assignment: TrialSpec) -> Checkpoints:
+def checkpoints_of(spec: TrialSpec) -> Checkpoints:
     """Folders of an attempt's checkpoints, and of those of the attempts before it."""
-    first = assignment.attempt <= 1
+    first = spec.attempt <= 1
     return Checkpoints(
         folder=str(settings.ARTIFACTS_DIR),
-        place=f"trials/{assignment.trial_id}",
-        attempt=assignment.attempt,
+        place=f"trials/{spec.trial_id}",
+        attempt=spec.attempt,
         largest=settings.CHECKPOINT_MEGABYTES * 2**20,
         largest_file=settings.FILE_MEGABYTES * 2**20,
         seconds=settings.CHECKPOINT_SECONDS,
@@ -68,21 +68,21 @@ def checkpoints_of(assignment: TrialSpec) -> Checkpoints:
                 checkpoint.value,
                 cast(CheckpointKind, checkpoint.kind),
             )
-            for checkpoint in (() if first else artifacts.checkpoints(assignment.trial_id))
+            for checkpoint in (() if first else artifacts.checkpoints(spec.trial_id))
         ),
     )
 
 
-def command_of(assignment: TrialSpec) -> Command | None:
+def command_of(spec: TrialSpec) -> Command | None:
     """The operator's template that an experiment names; None for a Python function.
 
     Raises:
         ValueError: for one that this worker does not know.
     """
-    name = commands.name_of(assignment.objective)
+    name = commands.name_of(spec.objective)
     if name is None:
         return None
-    problem = commands.problem_of(assignment.objective, [assignment.runs.commit])
+    problem = commands.problem_of(spec.objective, [spec.runs.commit])
     if problem is not None:
         raise ValueError(": ".join(problem))
     template = commands.templates()[name]
@@ -90,10 +90,10 @@ def command_of(assignment: TrialSpec) -> Command | None:
         name=name,
         repository=template.repository,
         arguments=template.arguments,
-        commit=assignment.runs.commit,
+        commit=spec.runs.commit,
         copies=str(settings.DATA_DIR / "working_copies"),
         folder=str(settings.ARTIFACTS_DIR),
-        output=f"trials/{assignment.trial_id}/attempt-{assignment.attempt}-output.txt",
+        output=f"trials/{spec.trial_id}/attempt-{spec.attempt}-output.txt",
         largest_output=settings.OUTPUT_MEGABYTES * 2**20,
-        run_id=assignment.trial_id,
+        run_id=spec.trial_id,
     )

@@ -1,7 +1,7 @@
-"""Watches the curves of running trials for divergence, in a thread of its own.
+"""Divergence checks on the curves of running trials, in a thread.
 
-A supervisor hands over each flush and goes on. Points are read as they come; a page shows what
-was found with its next news.
+The supervisor enqueues each flush and continues. Findings are recorded at once; open pages show
+them with their next update.
 """
 
 from __future__ import annotations
@@ -27,19 +27,19 @@ from workers.training.messages import SeriesFlush
 
 logger = logging.getLogger(__name__)
 
-SECONDS = 1.0  # between two looks at a trial, unless a value is not finite
-SHARE = 0.01  # of the time that watching may take: long curves are looked at less often
+SECONDS = 1.0  # between two evaluations of a trial, unless a value is not finite
+SHARE = 0.01  # of the time that this may take: long curves are evaluated less often
 
 
 @dataclass(slots=True, eq=False)
 class WatchedTrial:
     """A running attempt and its points so far."""
 
-    assignment: TrialSpec
+    spec: TrialSpec
     parameters: Mapping[str, Any]
     flushes: queue.SimpleQueue[SeriesFlush] = field(default_factory=queue.SimpleQueue)
     series: dict[str, SeriesColumns] = field(default_factory=dict)
-    next_look: float = 0.0
+    next_at: float = 0.0
     fired: frozenset[tuple[str, str]] = frozenset()
     announced: set[str] = field(default_factory=set)
     is_new: bool = True
@@ -60,14 +60,14 @@ class LiveFindings:
         self._thread = threading.Thread(target=self._run, name="live findings", daemon=True)
         self._thread.start()
 
-    def watch(self, assignment: TrialSpec, parameters: Mapping[str, Any]) -> WatchedTrial:
-        watched = WatchedTrial(assignment, parameters)
-        if assignment.kind == "search":
+    def watch(self, spec: TrialSpec, parameters: Mapping[str, Any]) -> WatchedTrial:
+        watched = WatchedTrial(spec, parameters)
+        if spec.kind == "search":
             self._watched = [*self._watched, watched]
         return watched
 
     def put(self, watched: WatchedTrial, flush: SeriesFlush) -> None:
-        """Take a flush over; never waits."""
+        """Enqueue a flush; never waits."""
         watched.flushes.put(flush)
         self._news.set()
 
@@ -88,41 +88,41 @@ class LiveFindings:
                 self._news.wait(self._seconds)
                 self._news.clear()
                 for watched in self._watched:
-                    self._attend_to(watched)
+                    self._evaluate_logged(watched)
                 self._closing.wait(self._seconds / 4)  # flushes of several trials at once
         finally:
             connections.close_all()
 
-    def _attend_to(self, watched: WatchedTrial) -> None:
+    def _evaluate_logged(self, watched: WatchedTrial) -> None:
         try:
             with watched.writing:
                 if watched in self._watched:
-                    self.look(watched)
-        except Exception:  # what was found stands in the trial's findings when it ends
-            logger.exception("trial %s could not be watched", watched.assignment.trial_id)
+                    self.evaluate(watched)
+        except Exception:  # the findings at the trial's end still record it
+            logger.exception("trial %s could not be watched", watched.spec.trial_id)
             connections.close_all()
 
-    def look(self, watched: WatchedTrial) -> None:
-        """Read what has come, and judge it when the time has come or a value is not finite."""
-        broken = _take_in(watched)
+    def evaluate(self, watched: WatchedTrial) -> None:
+        """Append new points, and apply the rules when due or when a value is not finite."""
+        broken = _append_flushes(watched)
         now = self._clock()
-        if not watched.series or (now < watched.next_look and not broken):
+        if not watched.series or (now < watched.next_at and not broken):
             return
-        if watched.is_new and watched.assignment.attempt > 1:
-            findings.forget(trial_id=watched.assignment.trial_id)
+        if watched.is_new and watched.spec.attempt > 1:
+            findings.forget(trial_id=watched.spec.trial_id)
         watched.is_new = False
-        _judge(watched)
+        _record_stability(watched)
         cost = self._clock() - now
-        watched.next_look = now + max(self._seconds, cost / SHARE)
+        watched.next_at = now + max(self._seconds, cost / SHARE)
 
 
-def _take_in(watched: WatchedTrial) -> bool:
-    """Take in new values, and tell whether any is not finite."""
+def _append_flushes(watched: WatchedTrial) -> bool:
+    """Append the points of new flushes; True when any is not finite."""
     broken = False
     parts: dict[str, list[SeriesColumns]] = {}
     while not watched.flushes.empty():
         for name, columns in decode(watched.flushes.get().payload).items():
-            if not is_test(name, watched.assignment.metrics):
+            if not is_test(name, watched.spec.metrics):
                 parts.setdefault(name, []).append(columns)
                 broken = broken or not bool(np.isfinite(columns.values).all())
     for name, pieces in parts.items():
@@ -142,12 +142,12 @@ def _joined(pieces: list[SeriesColumns]) -> SeriesColumns:
     )
 
 
-def _judge(watched: WatchedTrial) -> None:
-    """Record what fires, and that it does so no longer."""
-    assignment = watched.assignment
+def _record_stability(watched: WatchedTrial) -> None:
+    """Record findings that fire, and those that no longer do."""
+    spec = watched.spec
     last = max(float(columns.steps.max()) for columns in watched.series.values())
     diagnosis = stability(
-        declared_series(watched.series, assignment),
+        declared_series(watched.series, spec),
         planned_steps=planned_steps(watched.parameters, last),
     )
     fired = frozenset((finding.rule, finding.title) for finding in diagnosis if finding.fired)
@@ -155,8 +155,8 @@ def _judge(watched: WatchedTrial) -> None:
         return
     watched.announced |= {rule for rule, _ in fired}
     findings.record(
-        experiment_id=assignment.experiment_id,
-        trial_id=assignment.trial_id,
+        experiment_id=spec.experiment_id,
+        trial_id=spec.trial_id,
         diagnoses=[finding for finding in diagnosis if finding.rule in watched.announced],
     )
     watched.fired = fired

@@ -1,4 +1,4 @@
-"""The last lines that a training process printed, kept outside it so that they survive it."""
+"""Last lines of a training process's output, kept outside it so that they survive a crash."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ _LOOK_SECONDS = 0.5
 
 
 class LogTail:
-    """Reads the other end of a process's standard output and keeps the end of it.
+    """Reads a process's standard output and keeps its end.
 
-    A thread reads all the time: printing must not wait for a supervisor that waits for a
+    A thread reads continuously: printing must not wait for a supervisor that waits for the
     database.
     """
 
@@ -33,7 +33,7 @@ class LogTail:
         self._thread.start()
 
     def add(self, text: str) -> None:
-        """Keep what the supervisor has to say beside what was printed."""
+        """Append a line of the supervisor's own."""
         self._drain()
         with self._lock:
             self._tail += text.encode()
@@ -62,7 +62,7 @@ class LogTail:
                 return
 
     def _drain(self) -> bool:
-        """Take all that is there without waiting; False at the end of the stream."""
+        """Read what is available without waiting; False at the end of the stream."""
         with self._lock, contextlib.suppress(BlockingIOError):
             for _ in range(_CHUNKS):  # a flood must not hold the lock for ever
                 chunk = os.read(self._reader.fileno(), _CHUNK)

@@ -1,4 +1,4 @@
-"""A worker's part in measuring batch sizes: claim, measure one size after another, tell."""
+"""Batch size measurements on a worker: claim, measure one size after another, report."""
 
 from __future__ import annotations
 
@@ -43,8 +43,10 @@ class Measuring:
         self._hidden = frozenset(hidden)
 
     def run_next(self, queue: str, reservation: Reservation) -> bool:
-        """Claim and do one measurement; False when there is none, or no room for it."""
-        order = batch_sizes.claim(queue=queue, worker_id=self._worker_id, place=reservation.place)
+        """Claim and do one measurement; False when none is due or no device is free."""
+        order = batch_sizes.claim(
+            queue=queue, worker_id=self._worker_id, allocate=reservation.allocate
+        )
         if order is None:
             return False
         logger.info("measurement %s of %s claimed", order.id, order.objective)

@@ -1,7 +1,7 @@
-"""Answers of a worker on objectives: which it offers, and whether one can be imported.
+"""Objective checks on a worker: which objectives it offers, and whether one can be imported.
 
-Each import happens in a process of its own with a time limit, beside the slots: a node whose slots
-are all busy answers, too.
+Each import runs in its own process with a time limit, outside the slots, so that a fully busy node
+answers, too.
 """
 
 from __future__ import annotations
@@ -62,16 +62,16 @@ class ObjectiveChecker:
         self._thread.start()
 
     def wake(self) -> None:
-        """Somebody may have asked. Returns at once."""
+        """Wake the thread. Returns at once."""
         self._due.set()
 
-    def look(self, *, asked: bool) -> None:
-        """Wake the thread when somebody may have asked, or when nothing has been offered yet."""
+    def poll(self, *, asked: bool) -> None:
+        """Wake the thread when a check is waiting, or no offers have been stored yet."""
         if self._offered is None or (asked and objective_checks.any_waiting(self._queue_names)):
             self.wake()
 
     def close(self) -> None:
-        """End with the present answer, or without it when that takes long."""
+        """End after the current check, or after a second."""
         self._closing.set()
         self._due.set()
         self._thread.join(1.0)
@@ -101,7 +101,7 @@ class ObjectiveChecker:
             if asked is None:
                 return
             objective_checks.answer(check_id=asked.id, found=self._inspect(asked))
-            self._offer()  # whoever asks has perhaps changed the code
+            self._offer()  # the code has perhaps changed since
 
     def _inspect(self, asked: Question) -> dict[str, Any]:
         order = {"objective": asked.objective}
@@ -115,7 +115,7 @@ class ObjectiveChecker:
                 found["fault"],
                 found["log"],
             )
-            self._offered = self._offered or ""  # the next one who asks has them listed again
+            self._offered = self._offered or ""  # listed again at the next check
             return
         text = json.dumps(found["offers"])
         if text != self._offered:
@@ -130,9 +130,9 @@ class ObjectiveChecker:
 def inspected(
     order: Mapping[str, Any], environment: Mapping[str, str], seconds: float = IMPORT_SECONDS
 ) -> dict[str, Any]:
-    """Answer of `workers.objectives.inspection` in a process of its own.
+    """Result of `workers.objectives.inspection` in its own process.
 
-    One that takes longer, or dies, is a fault of the objective's import.
+    A timeout or a crash is reported as a fault of the objective's import.
     """
     order = {**order, "allowed": list(settings.OBJECTIVES), "parent": os.getpid()}
     mark = secrets.token_hex(8)

@@ -1,5 +1,5 @@
-"""Derived records owed after a trial's result, made by any worker where the first one could not:
-its worker died, or the database went away. Runs that programs outside ended have no other reader.
+"""Findings and summaries still owed after a trial's result, derived by any worker: where the
+trial's own worker died or lost the database, and for runs logged by outside programs.
 """
 
 from __future__ import annotations
@@ -25,18 +25,24 @@ from experiments.trials.series.queries import series
 from experiments.trials.series.series_encoding import SeriesColumns
 from experiments.trials.series.services import metric_summaries
 from workers.node import importance
-from workers.node.findings import Account, FindingsRecorder, broken, look_at_trial, tried
+from workers.node.findings import (
+    FindingsRecorder,
+    TimeBudget,
+    derive_trial,
+    rules_broke,
+    run_logged,
+)
 
 logger = logging.getLogger(__name__)
 
-AT_ONCE = 5  # trials at one heartbeat, which they must not hold up
+AT_ONCE = 5  # trials at one heartbeat, so that it is not delayed
 SUMMARIES_AT_ONCE = 20
 
 
-def look(findings_recorder: FindingsRecorder, most: int = AT_ONCE) -> int:
-    """Record what the rules see in trials, or else in one search; returns in how many.
+def derive_due(findings_recorder: FindingsRecorder, most: int = AT_ONCE) -> int:
+    """Derive findings of due trials, or else of one search; the number derived.
 
-    What breaks is logged and tried `TRIES` times; then a finding says so in place of the others.
+    Failures are logged and retried `TRIES` times; then a finding records the failure.
 
     Raises:
         DatabaseError: while the database is away; they stay owed.
@@ -54,7 +60,7 @@ def look(findings_recorder: FindingsRecorder, most: int = AT_ONCE) -> int:
 
 
 def _summarise(most: int) -> int:
-    """Summarise metrics of trials that ended before Verdict did so; returns of how many."""
+    """Summarise metrics of trials that ended before Verdict stored summaries; their number."""
     waiting = due_summaries(most)
     for trial in waiting:
         columns: Mapping[str, SeriesColumns] = {}
@@ -75,41 +81,45 @@ def _summarise(most: int) -> int:
 
 
 def derive(experiment_id: int, findings_recorder: FindingsRecorder) -> None:
-    """Make what follows from all trials of a search."""
+    """Derive importance and findings of a whole search."""
     progress = progress_of(experiment_id)
-    made = importance.ImportanceRecorder().look(progress)
-    if findings_recorder.look_again(experiment_id) and made:
-        settle(progress)
+    made = importance.ImportanceRecorder().record_if_due(progress)
+    if findings_recorder.derive_again(experiment_id) and made:
+        finish_search(progress)
 
 
 def derive_all(experiment_ids: Iterable[int], findings_recorder: FindingsRecorder) -> None:
-    """Derive for searches whose probes have ended; owed where that cannot be done now."""
+    """Derive for searches whose probes have ended; they stay owed where that fails."""
     for experiment_id in experiment_ids:
-        tried(f"experiment {experiment_id}", partial(derive, experiment_id, findings_recorder))
+        run_logged(
+            f"experiment {experiment_id}", partial(derive, experiment_id, findings_recorder)
+        )
 
 
-def settle(progress: SearchProgress) -> None:
-    """Findings of a search are made: probe its edges if its file says so, and owe nothing more."""
+def finish_search(progress: SearchProgress) -> None:
+    """Mark a search as derived; before that, request the edge probes that its file asks for."""
     experiment_id = progress.experiment_id
     what = f"experiment {experiment_id}"
-    if tried(f"the probe of {what}", lambda: edge_probes.ask_by_file(experiment_id)):
-        tried(what, lambda: findings.settle(experiment_id=experiment_id, trials=progress.done))
+    if run_logged(f"the probe of {what}", lambda: edge_probes.ask_by_file(experiment_id)):
+        run_logged(
+            what, lambda: findings.mark_derived(experiment_id=experiment_id, trials=progress.done)
+        )
 
 
 def _read(trial: DueTrial, findings_recorder: FindingsRecorder) -> None:
     if not trial.from_outside:
-        findings.unsettle(experiment_id=trial.experiment_id)
+        findings.mark_owed(experiment_id=trial.experiment_id)
     try:
-        look_at_trial(trial, trial.parameters, trial.pruned, Account())
+        derive_trial(trial, trial.parameters, trial.pruned, TimeBudget())
         findings_recorder.succeeded("trial", trial.trial_id)
     except DatabaseError:
         raise
     except Exception as error:
         logger.exception("the findings of trial %s could not be made", trial.trial_id)
-        if findings_recorder.gives_up("trial", trial.trial_id):
+        if findings_recorder.count_failure("trial", trial.trial_id):
             findings.record_trial(
                 experiment_id=trial.experiment_id,
                 trial_id=trial.trial_id,
-                diagnoses=[broken([error])],
+                diagnoses=[rules_broke([error])],
                 reading="{}",
             )

@@ -1,4 +1,4 @@
-"""Asks the pruner in a thread of its own, so that a slow database holds up no supervisor."""
+"""Pruner requests in a thread, so that a slow database does not block the supervisor."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ def _nothing() -> None:
 
 
 class PruneRequests:
-    """Answers the reports of one job in their order.
+    """Answers the reports of one job in order.
 
     Args:
-        judge: whether to prune after a value at a step; None when it cannot be known just now.
-        answer: takes each answer, from its thread.
+        judge: whether to prune after a value at a step; None while that is unknown.
+        answer: called with each answer, in its thread.
         on_end: called in that thread when it ends.
     """
 
@@ -38,14 +38,14 @@ class PruneRequests:
         self._thread: threading.Thread | None = None
 
     def ask(self, report: Report) -> None:
-        """Take a report over and return at once."""
+        """Enqueue a report and return at once."""
         if self._thread is None:
             self._thread = threading.Thread(target=self._run, name="prune requests", daemon=True)
             self._thread.start()
         self._reports.put(report)
 
     def close(self) -> None:
-        """Finish what was asked, within reason."""
+        """Answer the queued reports, for `_END_SECONDS` at most."""
         self._reports.put(None)
         if self._thread is not None:
             self._thread.join(_END_SECONDS)

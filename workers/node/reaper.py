@@ -1,4 +1,4 @@
-"""Takes over trials whose worker is gone, unless it was this node that heard nothing."""
+"""Reaper of trials whose worker has no heartbeat, unless this node itself was cut off."""
 
 from __future__ import annotations
 
@@ -13,42 +13,42 @@ logger = logging.getLogger(__name__)
 
 
 def idle_seconds(heartbeat: float, stale_after: float) -> float:
-    """Pause between heartbeats of an idle worker: twice the usual, but none that seems dead."""
+    """Interval between heartbeats of an idle worker: twice the usual, below the timeout."""
     return min(2 * heartbeat, stale_after / 2)
 
 
 class Reaper:
-    """One for a worker process, which tells it of every heartbeat.
+    """One for a worker process, which reports each heartbeat's success or failure.
 
-    While the database was away, or this machine slept, nobody's heartbeat could be seen: then all
-    others get as long as usual to be heard again. A worker that has just started waits for
-    nothing, as after a power cut nobody else would look.
+    While the database was away, or this machine slept, no worker's heartbeat could be seen:
+    afterwards all get a full timeout again. A worker that has just started does not wait, as
+    after a power cut no other would reap.
 
     Args:
-        stale_after: seconds without a heartbeat after which a worker is taken for dead.
+        stale_after: seconds without a heartbeat after which a worker counts as dead.
     """
 
     def __init__(self, *, stale_after: float) -> None:
         self._stale_after = stale_after
-        self._judges_from = 0.0
-        self._heard_at: float | None = None
+        self._reaps_from = 0.0
+        self._answered_at: float | None = None
 
-    def was_deaf(self) -> None:
-        """The database could not be asked just now."""
-        self._heard_at = time.time()
-        self._judges_from = self._heard_at + self._stale_after
+    def database_failed(self) -> None:
+        """A query failed: postpone reaping."""
+        self._answered_at = time.time()
+        self._reaps_from = self._answered_at + self._stale_after
 
-    def heard(self) -> None:
-        """The database has answered just now."""
+    def database_answered(self) -> None:
+        """A query succeeded; one after a long gap postpones reaping, too."""
         now = time.time()  # the wall clock goes on while a machine sleeps
-        if self._heard_at is not None and now - self._heard_at > self._stale_after:
-            self.was_deaf()
-        self._heard_at = now
+        if self._answered_at is not None and now - self._answered_at > self._stale_after:
+            self.database_failed()
+        self._answered_at = now
 
-    def look(self) -> list[int]:
-        """Hand back or fail what has no heartbeat; the ids of those trials."""
-        self.heard()
-        if time.time() < self._judges_from:
+    def reap(self) -> list[int]:
+        """Hand back or fail trials and jobs without a heartbeat; ids of the trials."""
+        self.database_answered()
+        if time.time() < self._reaps_from:
             return []
         silence = dt.timedelta(seconds=self._stale_after)
         batch_sizes.fail_silent(stale_after=silence)

@@ -1,4 +1,4 @@
-"""Records made from the outcome of training."""
+"""Trial state, values and facts from the outcome of training."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from workers.training.messages import Outcome
 def state_and_values(
     outcome: Outcome, *, has_fidelity: bool = False
 ) -> tuple[TrialState, list[float] | None]:
-    """Optuna's state and values. A stopped run counts with what it reached.
+    """Optuna's state and values. A stopped run counts as complete with its score so far.
 
-    Not so where trials have budgets: what it reached is of a smaller one.
+    With budgets it counts as pruned: its score is of a smaller budget.
     """
     value = outcome.score.value
     if outcome.state == "pruned" or (outcome.state == "stopped" and has_fidelity):
@@ -25,6 +25,7 @@ def state_and_values(
 
 
 def facts(outcome: Outcome) -> dict[str, Any]:
+    """Further columns of the trial's record."""
     kinds = {
         "failed": "exception",
         "infeasible": "infeasible",

@@ -1,4 +1,4 @@
-"""One trial's life on a worker: claim, ask, train, record, look, go on."""
+"""Trial runner: claims a trial, samples its parameters, trains, records result and findings."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ from workers.delivery.database_away import is_away, persistently
 from workers.delivery.series_uploader import SeriesUploader, Undelivered
 from workers.node import environment, importance, owed_findings
 from workers.node.findings import FindingsRecorder
-from workers.node.heartbeats import Heartbeats, Watched
+from workers.node.heartbeats import Heartbeats, RunningAttempt
 from workers.node.job_spec import checkpoints_of, job_of
 from workers.node.live_findings import LiveFindings
 from workers.node.results import facts, state_and_values
@@ -49,7 +49,7 @@ from workers.node.trial_code import TrialCode, keep_diff
 from workers.search.asking import AskedTrial
 from workers.search.storage import VerdictStorage
 from workers.search.terminator import outlook
-from workers.training.messages import Job, Kept, Outcome, Resumed, Sealed, SeriesFlush
+from workers.training.messages import Job, Outcome, Resumed, Sealed, SeriesFlush, StoredMessage
 
 logger = logging.getLogger(__name__)
 
@@ -88,10 +88,12 @@ class TrialRunner:
         self._uploader.close()
 
     def run_next(self, queue_name: str, reservation: Reservation) -> bool:
-        """Claim and run one trial; False when there was nothing to do, or no room for it."""
+        """Claim and run one trial; False when none is due or no device is free."""
         if self._stopping.is_set():
             return False
-        claim = queue.claim(queue=queue_name, worker_id=self.worker_id, place=reservation.place)
+        claim = queue.claim(
+            queue=queue_name, worker_id=self.worker_id, allocate=reservation.allocate
+        )
         if claim is None:
             return False
         with about(trial=claim.trial_id, attempt=claim.attempt):
@@ -133,11 +135,11 @@ class TrialRunner:
         self._derive(progress)
 
     def _derive(self, progress: SearchProgress) -> None:
-        """Records that follow from all trials; owed where a fault keeps them from being made."""
-        made = self._importance.look(progress)
+        """Derive importance and findings of the search; they stay owed when that fails."""
+        made = self._importance.record_if_due(progress)
         ended = progress.has_ended
-        if ended and self.findings_recorder.at_the_end(progress.experiment_id) and made:
-            owed_findings.settle(progress)
+        if ended and self.findings_recorder.after_search(progress.experiment_id) and made:
+            owed_findings.finish_search(progress)
 
 
 class _OneTrial:
@@ -159,7 +161,7 @@ class _OneTrial:
         self._sealed: list[Sealed] = []
         self._unreported: list[tuple[float, float]] = []
         self._series = AttemptSeries(claim.trial_id, claim.attempt)
-        self._gives_back = False
+        self._hands_back = False
 
     def run(
         self,
@@ -171,10 +173,10 @@ class _OneTrial:
         live: LiveFindings,
     ) -> None:
         try:
-            assignment = trial_spec.read(self._claim.trial_id)
-            asked = AskedTrial(self._storage, assignment, self._claim.row)
-            code, diff = self._code.check(assignment)
-            job = self._begin(assignment, asked, code)
+            spec = trial_spec.read(self._claim.trial_id)
+            asked = AskedTrial(self._storage, spec, self._claim.row)
+            code, diff = self._code.check(spec)
+            job = self._begin(spec, asked, code)
         except (TrialFenced, TrialFinished):
             raise
         except Exception as error:  # a bad space or sampler must not stop the worker
@@ -191,7 +193,7 @@ class _OneTrial:
         if file := keep_diff(self._claim.trial_id, self._claim.attempt, diff):
             checkpoint_recorder.put(self._claim.trial_id, self._claim.attempt, file)
         watched = heartbeats.watch(self._claim.trial_id, self._claim.attempt)
-        curves = live.watch(assignment, job.params)
+        curves = live.watch(spec, job.params)
 
         def on_series(flush: SeriesFlush) -> None:
             uploader.put(self._series.batch(flush))
@@ -213,40 +215,40 @@ class _OneTrial:
             heartbeats.forget(watched)
             live.forget(curves)
         if not watched.fenced:
-            outcome = self._delivered(uploader, checkpoint_recorder, outcome)
+            outcome = self._await_delivery(uploader, checkpoint_recorder, outcome)
             artifacts.remove_working_copies(self._claim.trial_id)
-            if self._conclude(assignment, asked, outcome):
+            if self._conclude(spec, asked, outcome):
                 findings_recorder.after_trial(
-                    assignment,
+                    spec,
                     job.params,
                     seconds=outcome.seconds,
                     pruned=outcome.state not in ("complete", "infeasible"),
-                    logged=self._series.columns(assignment.metrics),
+                    logged=self._series.columns(spec.metrics),
                 )
         self._series.compact()
 
-    def _begin(self, assignment: TrialSpec, asked: AskedTrial, code: ObjectiveCode) -> Job:
+    def _begin(self, spec: TrialSpec, asked: AskedTrial, code: ObjectiveCode) -> Job:
         parameters = dict(asked.parameters())
         begin = partial(
             queue.begin,
             claim=self._claim,
             parameters=parameters,
-            objective=assignment.objective,
+            objective=spec.objective,
             code=code.digest,
-            commit="" if code.digest else assignment.runs.commit,
+            commit="" if code.digest else spec.runs.commit,
             environment={**self._environment, "code": code.record()},
-            data=assignment.runs.data,
+            data=spec.runs.data,
             drawn=asked.drawn,
-            is_replicate=assignment.kind == "replication",
+            is_replicate=spec.kind == "replication",
         )
         begin()
         asked.begun(begin)
-        job = job_of(assignment, parameters, asked.rungs(), checkpoints_of(assignment))
+        job = job_of(spec, parameters, asked.rungs(), checkpoints_of(spec))
         packages = tuple(package.name for package in code.packages)
         return replace(job, packages=packages, code=code.digest) if code.digest else job
 
     def _report(self, asked: AskedTrial, step: float, value: float) -> bool | None:
-        """Store a report, and tell whether to prune; None while the database is away."""
+        """Store a report and ask the pruner; None while the database is away."""
         self._unreported.append((step, value))
         try:
             return self._report_all(asked)
@@ -263,7 +265,9 @@ class _OneTrial:
             self._unreported.pop(0)
         return prune
 
-    def _on_checkpoint(self, checkpoint_recorder: CheckpointRecorder, message: Kept) -> None:
+    def _on_checkpoint(
+        self, checkpoint_recorder: CheckpointRecorder, message: StoredMessage
+    ) -> None:
         if isinstance(message, Resumed):  # the pruner knows nothing of earlier attempts
             self._unreported[:0] = message.reports
         checkpoint_recorder.put(self._claim.trial_id, self._claim.attempt, message)
@@ -280,26 +284,26 @@ class _OneTrial:
             give_up=self._stopping,
         )
 
-    def _on_tick(self, watched: Watched) -> Order | None:
-        connections.close_all()  # a trial that takes its time needs none here
+    def _on_tick(self, watched: RunningAttempt) -> Order | None:
+        connections.close_all()  # none is needed between ticks
         return self._order(watched)
 
-    def _order(self, watched: Watched) -> Order | None:
-        """Order of a person, or of the worker's end, to the child."""
+    def _order(self, watched: RunningAttempt) -> Order | None:
+        """Order to the training process: a person's, or due to the worker's shutdown."""
         if watched.fenced or watched.control == "cancel":
             return "kill"
         if watched.control == "stop":  # what it has reached counts
             return "leave" if self._stopping.is_set() else "stop"
         if self._stopping.is_set() or watched.control == "back":
-            self._gives_back = True
+            self._hands_back = True
             return "leave"
         return None
 
-    def _delivered(
+    def _await_delivery(
         self, uploader: SeriesUploader, checkpoint_recorder: CheckpointRecorder, outcome: Outcome
     ) -> Outcome:
-        """Wait until the database has all checkpoints and series: the result follows them."""
-        ending = self._is_given_back(outcome) and self._stopping.is_set()
+        """Wait until the database has all checkpoints and series, before the result is written."""
+        ending = self._is_handed_back(outcome) and self._stopping.is_set()
         give_up = threading.Event() if ending else self._stopping
         if ending:
             threading.Timer(_HAND_BACK_SECONDS, give_up.set).start()
@@ -313,14 +317,14 @@ class _OneTrial:
             return replace(outcome, state="failed", reason=f"series cannot be stored: {error}")
         return outcome
 
-    def _is_given_back(self, outcome: Outcome) -> bool:
-        """Ended before its time for the worker's sake, not its own: another goes on with it."""
-        return self._gives_back and outcome.state in ("killed", "stopped")
+    def _is_handed_back(self, outcome: Outcome) -> bool:
+        """Test whether the worker's shutdown ended it: another worker resumes the trial."""
+        return self._hands_back and outcome.state in ("killed", "stopped")
 
-    def _conclude(self, assignment: TrialSpec, asked: AskedTrial, outcome: Outcome) -> bool:
-        """Record the result; whether the trial has one."""
+    def _conclude(self, spec: TrialSpec, asked: AskedTrial, outcome: Outcome) -> bool:
+        """Record the result; False when the trial was handed back without one."""
         trial_id = self._claim.trial_id
-        if self._is_given_back(outcome):
+        if self._is_handed_back(outcome):
             queue.hand_back(trial_id=self._claim.trial_id, attempt=self._claim.attempt)
             return False
         if outcome.state == "lost":
@@ -351,25 +355,23 @@ class _OneTrial:
                 ),
                 give_up=self._stopping,
             )
-        state, values = state_and_values(
-            outcome, has_fidelity=assignment.file.fidelity is not None
-        )
+        state, values = state_and_values(outcome, has_fidelity=spec.file.fidelity is not None)
         if outcome.folds:
             asked.keep_folds(outcome.folds)
         asked.after(state, values)
         self._finish(state, values, **facts(outcome))
-        self._end_arm(assignment)
+        self._end_arm(spec)
         return True
 
-    def _end_arm(self, assignment: TrialSpec) -> None:
-        """Begin no further trials in an arm with little left to gain; else note why it goes on."""
-        if assignment.kind != "search" or assignment.file.terminator is None:
+    def _end_arm(self, spec: TrialSpec) -> None:
+        """End an arm with little left to gain; else record why it continues."""
+        if spec.kind != "search" or spec.file.terminator is None:
             return
         seen = outlook(
             self._storage,
-            assignment.study_name,
-            assignment.file.terminator,
-            seed=assignment.search_seed,
+            spec.study_name,
+            spec.file.terminator,
+            seed=spec.search_seed,
         )
         write = stop_rules.end_arm if seen.ends else stop_rules.note_outlook
         persistently(

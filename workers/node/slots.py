@@ -1,7 +1,7 @@
-"""The places of a node: which device a trial gets, and the fork servers that wait there.
+"""Slots of a node: allocation of devices to trials, and the idle fork servers on them.
 
-A device has as many places as trials may share it. A trial of several GPUs takes a place on each
-of as many devices.
+A device has as many slots as trials may share it. A trial of several GPUs takes a slot on each of
+as many devices.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ NO_DEVICE = "cpu"
 
 
 class Slots:
-    """All places of one worker process, used by its threads together.
+    """All slots of one worker process; thread-safe.
 
     Args:
         cpu: trials at a time that ask for no GPU; they see none.
@@ -52,12 +52,12 @@ class Slots:
 
     @property
     def free(self) -> int:
-        """Number of further trials of one place each that could run."""
+        """Number of further single-device trials that could run."""
         with self._lock:
             return self._free_cpu + sum(self._free.values())
 
     def reserve(self) -> Reservation:
-        """A way to take a place for one trial. Release it when the trial has ended."""
+        """An empty reservation for one trial. Release it when the trial has ended."""
         return Reservation(self)
 
     def close(self) -> None:
@@ -67,8 +67,8 @@ class Slots:
         for slot in slots:
             slot.close()
 
-    def take(self, gpus: int) -> tuple[Device, ...] | None:
-        """Places for one trial, on the devices that are least shared; None without room."""
+    def allocate(self, gpus: int) -> tuple[Device, ...] | None:
+        """Allocate devices for one trial, the least shared ones; None when too few are free."""
         with self._lock:
             if not gpus:
                 if not self._free_cpu:
@@ -84,16 +84,16 @@ class Slots:
                 self._free[device] -= 1
             return taken
 
-    def give_back(self, devices: tuple[Device, ...]) -> None:
+    def free_devices(self, devices: tuple[Device, ...]) -> None:
         with self._lock:
             if not devices:
                 self._free_cpu += 1
             for device in devices:
                 self._free[device] += 1
 
-    def slot(self, devices: tuple[Device, ...]) -> Slot:
-        """A slot on these devices, one with fork servers when there is one. What idles elsewhere
-        on them is ended first, so that the memory of processes that wait is free.
+    def acquire(self, devices: tuple[Device, ...]) -> Slot:
+        """A slot on these devices, an idle one with fork servers where there is one. Idle slots
+        that overlap these devices are closed first, so that their processes free the memory.
         """
         with self._lock:
             same = [child for child in self._idle if child[0] == devices]
@@ -107,8 +107,8 @@ class Slots:
             other.close()
         return slot
 
-    def rest(self, devices: tuple[Device, ...], slot: Slot) -> None:
-        """The slot's trial has ended; its fork servers stay."""
+    def release(self, devices: tuple[Device, ...], slot: Slot) -> None:
+        """Take a slot back after its trial; its fork servers stay."""
         with self._lock:
             self._busy.remove(slot)
             self._idle.append((devices, slot))
@@ -123,26 +123,26 @@ class Slots:
 
 
 class Reservation:
-    """Room for one trial: asked for by the claim, then used, then released."""
+    """Devices of one trial: allocated by the claim, then used, then released."""
 
     def __init__(self, slots: Slots) -> None:
         self._slots = slots
         self._devices: tuple[Device, ...] | None = None
         self._slot: Slot | None = None
-        self._kept_for_more = False
+        self._waits_for_several_gpus = False
 
-    def place(self, gpus: int) -> str | None:
-        """Keep room for a trial; the name of its device, None when there is no room now.
+    def allocate(self, gpus: int) -> str | None:
+        """Allocate devices for a trial; their name, None when too few are free.
 
-        Once a trial of several GPUs was refused that this node could hold, those behind it get
-        no GPU either: else single ones would take each device that falls free, for ever.
+        Once a trial of several GPUs was refused that this node could hold, later ones get no GPU
+        either: single-GPU trials would take each device that becomes free and starve it.
         """
-        self._give_back()
-        if gpus and self._kept_for_more:
+        self._free_devices()
+        if gpus and self._waits_for_several_gpus:
             return None
-        self._devices = self._slots.take(gpus)
+        self._devices = self._slots.allocate(gpus)
         if self._devices is None:
-            self._kept_for_more = 1 < gpus <= len(self._slots.devices)
+            self._waits_for_several_gpus = 1 < gpus <= len(self._slots.devices)
             return None
         return device_name(self._devices)
 
@@ -152,26 +152,26 @@ class Reservation:
         if self._devices is None:
             raise RuntimeError("nothing was reserved")
         if self._slot is None:
-            self._slot = self._slots.slot(self._devices)
+            self._slot = self._slots.acquire(self._devices)
         return self._slot
 
     @property
     def environment(self) -> dict[str, str]:
-        """In which a process sees what was reserved, and no other device."""
+        """Environment variables that restrict a process to the reserved devices."""
         return pinned(self._devices or ())
 
     def release(self) -> None:
         if self._slot is not None and self._devices is not None:
-            self._slots.rest(self._devices, self._slot)
+            self._slots.release(self._devices, self._slot)
             self._slot = None
-        self._give_back()
+        self._free_devices()
 
-    def _give_back(self) -> None:
+    def _free_devices(self) -> None:
         if self._devices is not None:
-            self._slots.give_back(self._devices)
+            self._slots.free_devices(self._devices)
             self._devices = None
 
 
 def device_name(devices: Sequence[Device]) -> str:
-    """Device in a trial's record."""
+    """Name of the devices in a trial's record."""
     return ",".join(device.name for device in devices) or NO_DEVICE

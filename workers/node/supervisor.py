@@ -1,7 +1,7 @@
-"""Outside the training process: starts it, watches it, ends it.
+"""Supervisor of training processes: starts, monitors and ends them from outside.
 
-The supervisor goes on while the training process is stuck in C code, and is there to tell what
-happened when it is gone.
+It keeps running while the training process is stuck in C code, and records the cause when that
+process dies.
 """
 
 from __future__ import annotations
@@ -14,14 +14,19 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from workers.node.prune_requests import PruneRequests
-from workers.node.training_process import OUT_OF_MEMORY, ForkServer, Gone, Refused, TrainingProcess
+from workers.node.training_process import (
+    OUT_OF_MEMORY,
+    ForkRefused,
+    ForkServer,
+    ProcessEnded,
+    TrainingProcess,
+)
 from workers.training.messages import (
     BuiltOnLowerBudget,
     CheckpointFile,
     Finished,
     FromTrial,
     Job,
-    Kept,
     LoggedFile,
     NotForked,
     Outcome,
@@ -32,6 +37,7 @@ from workers.training.messages import (
     Sealed,
     SeriesFlush,
     Stop,
+    StoredMessage,
     ToTrial,
 )
 
@@ -60,14 +66,14 @@ class Callbacks:
     on_log_tail: Callable[[str], None]
     on_tick: Callable[[], Order | None]
     on_reports_end: Callable[[], None]
-    on_checkpoint: Callable[[Kept], None]
+    on_checkpoint: Callable[[StoredMessage], None]
 
 
 def _nothing() -> None:
     pass
 
 
-def _unheard(message: Kept) -> None:
+def _ignore(message: StoredMessage) -> None:
     pass
 
 
@@ -75,16 +81,16 @@ _Kind = tuple[str, str, tuple[str, ...], int | None, tuple[tuple[str, str], ...]
 
 
 class Slot:
-    """A place where one trial at a time runs, each in a process of its own.
+    """Slot for one trial at a time, each in its own process.
 
     Such a process is forked from a server that has imported the objective's module
     (`workers.training.fork_server`). Servers stay for the next trials with the same code.
 
     Used by one thread at a time. `grace_seconds` is how long a process that was asked to stop
     may take to its next log call; `hidden_environment` names variables (addresses and keys of
-    the database and the queue) that training functions do not get to see. `device` is what the
-    slot's trials hold while they run, "cpu" or a GPU's name such as "cuda:0": it is recorded with
-    each trial, and the hours of GPUs are counted from it. `environment` is set in its training
+    the database and the queue) that training functions do not get to see. `device` is the
+    device of its trials, "cpu" or a GPU's name such as "cuda:0": it is recorded with each trial,
+    and GPU hours are counted from it. `environment` is set in its training
     processes before anything of theirs is imported: CUDA_VISIBLE_DEVICES, for one.
     """
 
@@ -122,14 +128,14 @@ class Slot:
         on_log_tail: Callable[[str], None],
         on_tick: Callable[[], Order | None],
         on_reports_end: Callable[[], None] = _nothing,
-        on_checkpoint: Callable[[Kept], None] = _unheard,
+        on_checkpoint: Callable[[StoredMessage], None] = _ignore,
         tick_seconds: float = TICK_SECONDS,
     ) -> Outcome:
-        """Run one job to its end, whatever that is, and say how it ended.
+        """Run one job to its end and return its outcome.
 
         `on_tick` is called every `tick_seconds`, also while the training process is stuck, and
         orders "stop", "leave" (see `Order`) or "kill". `on_log_tail` is
-        told at ticks, when there is something new, and the outcome holds the last one.
+        called at ticks when there are new lines; the outcome holds the last ones.
         """
         callbacks = Callbacks(
             on_series,
@@ -159,11 +165,11 @@ class Slot:
         kind, server = self._server(job)
         self._process = process = TrainingProcess(server, job)
         try:
-            outcome: Outcome | None = _Watch(
+            outcome: Outcome | None = _Supervision(
                 process, callbacks, tick_seconds, self._grace_seconds
-            ).until_the_end()
+            ).run()
             server.has_forked = True
-        except Refused as refused:
+        except ForkRefused as refused:
             self._drop(kind)
             outcome = self._replace(kind, job, server, refused.answer)
             if outcome is not None:
@@ -194,11 +200,11 @@ class Slot:
     def _replace(
         self, kind: _Kind, job: Job, server: ForkServer, answer: NotForked | None
     ) -> Outcome | None:
-        """Prepare for another try after a server forked nothing; an outcome when none is left."""
+        """Prepare a retry after a server forked nothing; an outcome when no retry is left."""
         if answer is None and not server.has_forked and not server.module:
             return Outcome(state="lost")
         if server.module and not server.has_forked:
-            # Its import failed or forbids a fork: each trial does it itself, and tells of it.
+            # Its import failed or forbids a fork: each trial imports it and logs the reason.
             other = ForkServer(job, "", self._hidden, self._environment, answer)
             other.serves_once = answer is None or answer.why == "failed"
             self._servers[kind] = other
@@ -210,8 +216,8 @@ class Slot:
             server.close()
 
 
-class _Watch:
-    """One job's way from its start to its end."""
+class _Supervision:
+    """Monitoring of one job from start to end."""
 
     def __init__(
         self, process: TrainingProcess, callbacks: Callbacks, tick_seconds: float, grace: float
@@ -232,35 +238,35 @@ class _Watch:
         self._score = Score()
         self._names: dict[str, None] = {}
 
-    def until_the_end(self) -> Outcome:
+    def run(self) -> Outcome:
         try:
-            outcome = self._watch()
+            outcome = self._receive_all()
         finally:
             self._prune_requests.close()
         self._raise_error_of_requests()
-        self._tell_tail()
+        self._pass_log_tail()
         return replace(outcome, log_tail=self._tail)
 
-    def _watch(self) -> Outcome:
+    def _receive_all(self) -> Outcome:
         while True:
             try:
-                message = self._process.receive(max(0.0, self._look_at() - time.monotonic()))
-            except Gone:
-                return self._without_last_words()
-            except Refused:
+                message = self._process.receive(max(0.0, self._next_check() - time.monotonic()))
+            except ProcessEnded:
+                return self._inferred_outcome()
+            except ForkRefused:
                 if self._ended_by is None:
                     raise
-                return self._without_last_words()
+                return self._inferred_outcome()
             if isinstance(message, Finished):
-                return self._with_last_words(message.outcome)
+                return self._reported_outcome(message.outcome)
             if message is not None:
                 self._handle(message)
             self._raise_error_of_requests()
-            if time.monotonic() >= self._look_at():
+            if time.monotonic() >= self._next_check():
                 self._tick()
 
-    def _look_at(self) -> float:
-        """Time of the next check: at a tick, or when a grace is over."""
+    def _next_check(self) -> float:
+        """Time of the next check: the next tick, or the end of the grace period."""
         if self._ended_by is not None:
             return self._next_tick
         return min(self._next_tick, self._stop_by or math.inf)
@@ -284,16 +290,16 @@ class _Watch:
 
     def _tick(self) -> None:
         self._next_tick = time.monotonic() + self._tick_seconds
-        self._tell_tail()
+        self._pass_log_tail()
         order = self._callbacks.on_tick()
         if order in ("stop", "leave"):
-            self._ask_to_end(order)
+            self._request_stop(order)
         grace_is_over = self._stop_by is not None and time.monotonic() >= self._stop_by
         if order == "kill" or grace_is_over:
             self._ended_by = "kill" if order == "kill" else self._asked
             self._process.kill()
 
-    def _ask_to_end(self, order: Order) -> None:
+    def _request_stop(self, order: Order) -> None:
         grace = self._grace if order == "stop" else min(LEAVE_SECONDS, self._grace)
         if self._stop_by is None:
             self._send(Stop())
@@ -301,23 +307,23 @@ class _Watch:
         self._asked = order
 
     def _send(self, message: ToTrial) -> None:
-        with contextlib.suppress(Gone):  # the next receive tells
+        with contextlib.suppress(ProcessEnded):  # the next receive raises it
             self._process.send(message)
 
-    def _tell_tail(self) -> None:
+    def _pass_log_tail(self) -> None:
         tail = self._process.log_tail.text()
         if tail != self._tail:
             self._tail = tail
             self._callbacks.on_log_tail(tail)
 
-    def _with_last_words(self, outcome: Outcome) -> Outcome:
+    def _reported_outcome(self, outcome: Outcome) -> Outcome:
         self._process.finish()
         if outcome.state == "failed" and self._process.memory_ran_out:
             return replace(outcome, reason=f"{outcome.reason}; {OUT_OF_MEMORY}")
         return outcome
 
-    def _without_last_words(self) -> Outcome:
-        """The process is gone before it said how the job ended."""
+    def _inferred_outcome(self) -> Outcome:
+        """Outcome of a process that died before it reported one."""
         cause = self._process.cause_of_death()
         outcome = Outcome(
             state="lost",

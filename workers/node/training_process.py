@@ -1,4 +1,4 @@
-"""A trial's process and the fork server it comes from, seen from their supervisor."""
+"""Handles of a trial's process and of the fork server it comes from, for their supervisor."""
 
 from __future__ import annotations
 
@@ -49,11 +49,11 @@ _END_SECONDS = 2.0
 OUT_OF_MEMORY = "out of memory: the kernel's killer was at work at that time"
 
 
-class Gone(Exception):
+class ProcessEnded(Exception):
     """The training process has ended."""
 
 
-class Refused(Exception):
+class ForkRefused(Exception):
     """The fork server has forked nothing for this job; `answer` None: it is gone."""
 
     def __init__(self, answer: NotForked | None) -> None:
@@ -68,7 +68,7 @@ class ForkServer:
         job: one of those that it is for: its objective, environment and threads.
         module: what to import before; "": each trial imports its objective itself.
         hidden, environment: as for `workers.node.supervisor.Slot`.
-        refused: why a server before it could not import, which each trial's log then says.
+        refused: why an earlier server could not import, copied to each trial's log.
     """
 
     def __init__(
@@ -93,7 +93,7 @@ class ForkServer:
         self._process = _STARTER.submit(self._start, theirs, {**seen, MARK: self._mark}).result()
         theirs.close()
         reason = refused.reason if refused is not None else ""
-        self._tell(
+        self._send(
             Preload(
                 module=module,
                 allowed=job.allowed,
@@ -128,18 +128,18 @@ class ForkServer:
 
     @property
     def exit_code(self) -> int:
-        """Waits for its end."""
+        """Exit code; waits for the process to end."""
         return self._process.wait()
 
     def fork(self, job: Job, channel: int, output: int) -> None:
-        """Ask for a trial's process; what comes of it is told over `control`."""
-        self._tell(job)
+        """Request a trial's process; the answer arrives over `control`."""
+        self._send(job)
         with contextlib.suppress(OSError):
             socket.send_fds(self._socket, [b"\0"], [channel, output])
 
     def end_trial(self) -> None:
         """Ask it to kill its trial with all that the trial started."""
-        self._tell(EndTrial())
+        self._send(EndTrial())
 
     def kill(self) -> None:
         """Kill it with its trial, and all that any of them has started."""
@@ -148,7 +148,7 @@ class ForkServer:
         kill_marked(self._mark)
 
     def close(self) -> None:
-        """End it. It ends a trial that is still there, and takes its time for that."""
+        """End the server, with a trial that still runs; killed after `_END_SECONDS`."""
         with contextlib.suppress(OSError):
             self._socket.shutdown(socket.SHUT_RDWR)
         try:
@@ -160,8 +160,8 @@ class ForkServer:
         if self._process.stdout is not None:
             self._process.stdout.close()
 
-    def _tell(self, message: Preload | Job | EndTrial) -> None:
-        with contextlib.suppress(OSError):  # it is gone: whoever listens to it hears of it
+    def _send(self, message: Preload | Job | EndTrial) -> None:
+        with contextlib.suppress(OSError):  # it has ended: its reader notices
             self.control.send(message)
 
 
@@ -187,17 +187,17 @@ class TrainingProcess:
         self._reader.start()
 
     def send(self, message: ToTrial) -> None:
-        """Raises `Gone` when nobody is there to read it."""
+        """Raises `ProcessEnded` when the process no longer reads."""
         try:
             with self._sending:
                 self._channel.send(message)
         except OSError as error:
-            raise Gone from error
+            raise ProcessEnded from error
 
     def receive(self, timeout: float) -> FromTrial | None:
         """The next message, or None after `timeout` seconds.
 
-        Raises `Gone` after the last one, `Refused` when nothing was forked.
+        Raises `ProcessEnded` after the last one, `ForkRefused` when nothing was forked.
         """
         try:
             message = self._inbox.get(timeout=timeout)
@@ -206,12 +206,12 @@ class TrainingProcess:
         if message is None:
             self._inbox.put(None)  # and again for whoever asks again
             if self.pid is None:
-                raise Refused(self._ended if isinstance(self._ended, NotForked) else None)
-            raise Gone
+                raise ForkRefused(self._ended if isinstance(self._ended, NotForked) else None)
+            raise ProcessEnded
         return message
 
     def kill(self) -> None:
-        """End it now, with all that it started; by force when its server does not do it."""
+        """Kill it with all its descendants; kill the server too when that does not do it."""
         now = time.monotonic()
         if self.pid is not None and self._kill_asked_at is None:
             self._kill_asked_at = now
@@ -221,27 +221,27 @@ class TrainingProcess:
 
     @property
     def memory_ran_out(self) -> bool:
-        """Test whether the kernel has killed for memory since it was started."""
+        """Test whether the kernel killed a process for lack of memory since the start."""
         return _out_of_memory_kills() > self._out_of_memory_kills
 
     def cause_of_death(self) -> str:
-        """Cause of its end, as far as this can be known. To be asked once it is `Gone`."""
+        """Cause of its end, as far as known. Call it after `ProcessEnded` was raised."""
         if isinstance(self._ended, TrialEnded):
             return describe_exit(self._ended.code, memory_ran_out=self.memory_ran_out)
         how = describe_exit(self._server.exit_code, memory_ran_out=self.memory_ran_out)
         return f"the fork server it came from has ended: {how}"
 
     def finish(self) -> None:
-        """Return when it and all that it started are gone; it has a moment to end by itself."""
+        """Wait until it and its descendants have ended; kill them after `_END_SECONDS`."""
         deadline = time.monotonic() + _END_SECONDS
-        with contextlib.suppress(Gone, Refused):
+        with contextlib.suppress(ProcessEnded, ForkRefused):
             while True:
                 self.receive(timeout=0.05)
                 if time.monotonic() > deadline:
                     self.kill()
 
     def close(self) -> None:
-        """End it, and free all that belongs to it."""
+        """End it and free its resources."""
         if self._reader.is_alive() and self._ended is None:
             self.kill()
         self.finish()
@@ -249,26 +249,28 @@ class TrainingProcess:
         self._channel.close()
         self.log_tail.close()
         if self._ended is None:
-            self._server.kill()  # it was killed, perhaps, and what its trial started was not
+            self._server.kill()  # perhaps it was killed and left descendants of its trial
 
     def _read(self) -> None:
-        """Take all messages in, to the end of the trial or of its server."""
+        """Receive messages until the trial or its server ends."""
         control, channel = self._server.control, self._channel
-        open_ends = [control, channel] if isinstance(self._hear(control), Forked) else []
+        open_ends = (
+            [control, channel] if isinstance(self._receive_from_server(control), Forked) else []
+        )
         with contextlib.suppress(OSError):
             while control in open_ends:
                 for ready in wait(open_ends):
                     if ready is control:
-                        self._hear(control)
+                        self._receive_from_server(control)
                         open_ends.remove(control)
-                    elif not self._take():
+                    elif not self._receive_from_trial():
                         open_ends.remove(channel)
-            while channel in open_ends and channel.poll() and self._take():
+            while channel in open_ends and channel.poll() and self._receive_from_trial():
                 pass
         self._inbox.put(None)
 
-    def _hear(self, control: Connection) -> FromServer | None:
-        """The server's next message, None when it is gone."""
+    def _receive_from_server(self, control: Connection) -> FromServer | None:
+        """The server's next message, None when it has ended."""
         message: FromServer | None = None
         with contextlib.suppress(EOFError, OSError):
             message = control.recv()
@@ -278,8 +280,8 @@ class TrainingProcess:
             self._ended = message
         return message
 
-    def _take(self) -> bool:
-        """Pass the next message on; False at the end of the channel."""
+    def _receive_from_trial(self) -> bool:
+        """Put the trial's next message in the inbox; False at the end of the channel."""
         try:
             signed = self._channel.recv()
         except (EOFError, OSError, UnpicklingError):  # a kill cuts a message off, too
@@ -297,7 +299,7 @@ class TrainingProcess:
 
 
 def describe_exit(code: int, memory_ran_out: bool) -> str:
-    """Say what an exit code of multiprocessing means: a signal is its negative number."""
+    """Description of a multiprocessing exit code: a signal is its negative number."""
     if code >= 0:
         return f"the process exited with code {code} in the middle of the trial"
     try:
@@ -313,7 +315,7 @@ def describe_exit(code: int, memory_ran_out: bool) -> str:
 
 
 def _out_of_memory_kills() -> int:
-    """Number of times that the kernel has killed for memory; 0 where it does not say.
+    """Count of the kernel's out-of-memory kills; 0 where it is not available.
 
     Counted in this process's control group (cgroup v2) where it has one, else on the machine.
     """

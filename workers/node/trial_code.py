@@ -1,4 +1,4 @@
-"""Code that a trial is about to run on this worker, and whether it may."""
+"""Code check before a trial runs on this worker."""
 
 from __future__ import annotations
 
@@ -26,40 +26,40 @@ class TrialCode:
 
     def __init__(self, worker_id: int | None) -> None:
         self._worker_id = worker_id
-        self._ran: dict[int, str] = {}  # by experiment: what its last trial here ran
+        self._ran: dict[int, str] = {}  # by experiment: code digest of its last trial here
 
-    def check(self, assignment: TrialSpec) -> tuple[ObjectiveCode, bytes]:
-        """The code that a trial would run, and what of it is not committed.
+    def check(self, spec: TrialSpec) -> tuple[ObjectiveCode, bytes]:
+        """The code that a trial would run, and its uncommitted diff.
 
         Raises:
-            ValueError: for other code than the commit that an arm names, and for an objective
-                that this worker does not allow: nothing of it is read.
-            Conflict: for other code than a node beside this one runs the experiment with.
+            ValueError: when the code is not the commit that an arm names, or this worker does not
+                allow the objective; its files are then not read.
+            Conflict: when another node runs the experiment with other code.
         """
-        name = commands.name_of(assignment.objective)
+        name = commands.name_of(spec.objective)
         if name is not None:  # it runs in a working copy of its own
-            return _command_code(name, assignment.runs.commit), b""
-        if not is_allowed(assignment.objective, settings.OBJECTIVES):
-            raise ValueError(f"{assignment.objective} is not on this worker's list (OBJECTIVES)")
-        packages = packages_of(assignment.objective, assignment.file.code)
+            return _command_code(name, spec.runs.commit), b""
+        if not is_allowed(spec.objective, settings.OBJECTIVES):
+            raise ValueError(f"{spec.objective} is not on this worker's list (OBJECTIVES)")
+        packages = packages_of(spec.objective, spec.file.code)
         allowed = [prefix.partition(".")[0] for prefix in settings.OBJECTIVES]
         code, diff = read_code(packages, shown=allowed)
         code = _with_own_commit(code)
-        wanted = assignment.runs.commit
+        wanted = spec.runs.commit
         if wanted:
             check_commit(wanted, code)
-        elif code.digest != assignment.experiment_code:
+        elif code.digest != spec.experiment_code:
             experiment_code.change(
-                experiment_id=assignment.experiment_id,
+                experiment_id=spec.experiment_id,
                 code=code.digest,
                 source=code.packages[0].source,
                 worker_id=self._worker_id,
-                ran_before=self._ran.get(assignment.experiment_id, ""),
+                ran_before=self._ran.get(spec.experiment_id, ""),
             )
         if not wanted:
-            self._ran[assignment.experiment_id] = code.digest
-        if assignment.lacks_code:
-            experiment_code.complete_baseline(trial_id=assignment.trial_id, code=code.digest)
+            self._ran[spec.experiment_id] = code.digest
+        if spec.lacks_code:
+            experiment_code.complete_baseline(trial_id=spec.trial_id, code=code.digest)
         return code, diff
 
 
@@ -95,8 +95,8 @@ def check_commit(wanted: str, code: ObjectiveCode) -> None:
 
 
 def keep_diff(trial_id: int, attempt: int, diff: bytes) -> OutputFile | None:
-    """Write what a trial's code differs in from its commit as a file of the trial; None for what
-    is empty, larger than DIFF_KILOBYTES or finds no room on the disk.
+    """Write the diff of a trial's code from its commit as a file of the trial; None when it is
+    empty, larger than DIFF_KILOBYTES or the disk is full.
     """
     if not diff or len(diff) > settings.DIFF_KILOBYTES * 2**10:
         return None

@@ -1,4 +1,4 @@
-"""One worker process: its slots, its heartbeat, its messages, and its own look for work."""
+"""Worker node: slots, heartbeat, Celery messages, and polling of the database for work."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ from workers.search.storage import VerdictStorage
 
 logger = logging.getLogger(__name__)
 
-# What training code does not get to see.
+# Environment variables hidden from training code.
 _SECRETS = (
     "DATABASE_URL",
     "REDIS_URL",
@@ -61,16 +61,16 @@ _current: Node | None = None
 
 
 class Node:
-    """Slots for training processes, and a thread that heartbeats and looks for work.
+    """Slots for training processes, and a thread that heartbeats and polls for work.
 
-    Messages only make it faster: what they would have told of, because one was lost or Redis is
-    away, full or broken, the look at every heartbeat finds in the database and runs itself.
+    Messages only reduce latency: when one was lost, or Redis is away, full or broken, the poll at
+    every heartbeat finds the work in the database.
 
     Args:
-        stopping: set when the process is to end; the database is waited for until then.
+        stopping: set when the process is to end; until then it waits for the database.
 
     Raises:
-        DatabaseError: when `stopping` was set before the node stood in the database.
+        DatabaseError: when `stopping` was set before the node was registered.
     """
 
     def __init__(
@@ -120,8 +120,8 @@ class Node:
     def take_messages(self, **options: Any) -> None:
         """Run Celery's worker until the process is asked to end.
 
-        One that Redis has ended (full, read-only, not a Redis) is started again with growing
-        pauses; meanwhile the look at every heartbeat finds the work.
+        A worker ended by a Redis error (full, read-only, not a Redis) is restarted with
+        exponential backoff; meanwhile the poll at every heartbeat finds the work.
         """
         seconds = 1.0
         while not self.stopping.is_set():
@@ -141,7 +141,7 @@ class Node:
             seconds = min(2 * seconds, LONGEST_PAUSE)
 
     def run_next(self, queue_name: str) -> None:
-        """Run trials of a queue for a moment if a slot is free, then call for the next.
+        """Run trials of a queue for `BURST_SECONDS` if a slot is free, then send the next message.
 
         Short trials follow each other without a message and a database connection for each;
         after `BURST_SECONDS` other queues get their turn.
@@ -154,11 +154,11 @@ class Node:
         finally:
             connections.close_all()
         if worked and not self.stopping.is_set() and not dispatch.call_again(queue_name):
-            self._run_here(self.run_next, queue_name)
+            self._submit(self.run_next, queue_name)
 
     def _run_one(self, queue_name: str) -> bool:
         if not self._slots.free:
-            return False  # all busy: whoever ends next looks again
+            return False  # all busy: the next free slot polls again
         reservation = self._slots.reserve()
         try:
             return self._runner.run_next(queue_name, reservation)
@@ -166,16 +166,16 @@ class Node:
             reservation.release()
 
     def measure(self, queue_name: str) -> None:
-        """Measure batch sizes that somebody asked for, if a slot is free for it."""
-        self._do(self._measuring.run_next, queue_name)
+        """Run a requested batch size measurement if a slot is free."""
+        self._run_job(self._measuring.run_next, queue_name)
 
     def dry_run(self, queue_name: str) -> None:
-        """Do the dry run that somebody asked for, if a slot is free for it."""
-        self._do(self._dry_runs.run_next, queue_name)
+        """Run a requested dry run if a slot is free."""
+        self._run_job(self._dry_runs.run_next, queue_name)
 
-    def _do(self, job: Callable[[str, Reservation], bool], queue_name: str) -> None:
+    def _run_job(self, job: Callable[[str, Reservation], bool], queue_name: str) -> None:
         if not self._slots.free or self.stopping.is_set():
-            return  # whoever looks at the next heartbeat finds it
+            return  # the poll at the next heartbeat finds it
         reservation = self._slots.reserve()
         try:
             worked = job(queue_name, reservation)
@@ -186,11 +186,11 @@ class Node:
             dispatch.wake(queue_name)
 
     def deliver(self) -> None:
-        """Send what is due, without waiting for it."""
+        """Wake the sending threads for due webhooks and mails."""
         self._deliverer.wake()
 
     def check_objectives(self) -> None:
-        """Answer what was asked about objectives, without waiting for it."""
+        """Wake the thread that checks objectives."""
         self._checker.wake()
 
     def stop(self) -> None:
@@ -202,9 +202,9 @@ class Node:
         self._deliverer.close()
         self._checker.close()
         try:
-            workers.leave(worker_id=self.worker_id)
+            workers.deregister(worker_id=self.worker_id)
         except DatabaseError:
-            logger.warning("could not say goodbye: the database is away")
+            logger.warning("worker not deregistered: the database is away")
 
     def _keep_beating(self) -> None:
         seconds: float = settings.HEARTBEAT_SECONDS
@@ -214,7 +214,7 @@ class Node:
                 if self._beat_once():
                     seconds = idle_seconds(seconds, settings.STALE_AFTER_SECONDS)
             except DatabaseError as error:
-                self._reaper.was_deaf()
+                self._reaper.database_failed()
                 logger.warning("heartbeat failed, the database is away: %s", error)
             except Exception:
                 logger.exception("heartbeat failed")
@@ -222,37 +222,37 @@ class Node:
                 close_old_connections()
 
     def _beat_once(self) -> bool:
-        """Returns True for an idle worker among others: the next heartbeat has time."""
-        heard = workers.heartbeat(
+        """Send one heartbeat; True for an idle worker among others, which may beat less often."""
+        beat = workers.heartbeat(
             worker_id=self.worker_id,
             queues=self.queue_names,
             turn_seconds=settings.HEARTBEAT_SECONDS / 2,
         )
-        if heard is None:
-            self._end("the database no longer knows this worker: was a backup restored?")
+        if beat is None:
+            self._terminate("the database no longer knows this worker: was a backup restored?")
             return False
-        self._reaper.heard()
-        if heard.has_turn:
-            self._look_after_all()
-        if heard.has_work:
+        self._reaper.database_answered()
+        if beat.has_turn:
+            self._run_periodic_checks()
+        if beat.has_work:
             self._look_for_work()
-        self._checker.look(asked=heard.has_work)
-        self._deliverer.look(sends=heard.has_turn)
-        return not heard.has_turn and not heard.has_work and self._slots.free == self._slots.total
+        self._checker.poll(asked=beat.has_work)
+        self._deliverer.poll(sends=beat.has_turn)
+        return not beat.has_turn and not beat.has_work and self._slots.free == self._slots.total
 
-    def _look_after_all(self) -> None:
-        """Do for all workers what one of them does, in turns: so their number costs nothing, and
-        none that hangs or breaks keeps it from being done.
+    def _run_periodic_checks(self) -> None:
+        """Run the periodic checks of all workers: one of them in turn, so that the cost does not
+        grow with their number and none that hangs keeps them from running.
         """
-        self._reaper.look()
-        run_ends.lose_silent()
+        self._reaper.reap()
+        run_ends.fail_silent()
         owed_findings.derive_all(edge_probes.advance_all(), self._runner.findings_recorder)
-        owed_findings.look(self._runner.findings_recorder)
+        owed_findings.derive_due(self._runner.findings_recorder)
         variance.queue_winners()
         experiments.stop_overdue()
-        stalled.look()
+        stalled.check()
 
-    def _end(self, why: str) -> None:
+    def _terminate(self, why: str) -> None:
         self.failure = why
         os.kill(os.getpid(), signal.SIGTERM)
 
@@ -262,15 +262,15 @@ class Node:
         for name in self.queue_names:
             wanted = min(free, queue.claimable(name, most_gpus=most_gpus)) if free else 0
             for _ in range(wanted):
-                self._run_here(self.run_next, name)
+                self._submit(self.run_next, name)
             free -= wanted
             if free and batch_sizes.is_waiting(name, most_gpus=most_gpus):
-                self._run_here(self.measure, name)
+                self._submit(self.measure, name)
             if free and dry_runs.is_waiting(name, most_gpus=most_gpus):
-                self._run_here(self.dry_run, name)
+                self._submit(self.dry_run, name)
 
-    def _run_here(self, action: Callable[[str], None], queue_name: str) -> None:
-        """Do what a message would have this node do, in a thread of its own."""
+    def _submit(self, action: Callable[[str], None], queue_name: str) -> None:
+        """Run an action as a message would, in a thread of the pool."""
 
         def run() -> None:
             try:
@@ -311,7 +311,7 @@ def current() -> Node:
 
 
 def slots_of_this_node() -> Slots:
-    """Places on the CPU, and on each GPU that was found, as the settings say."""
+    """Slots on the CPU and on each detected GPU, from the settings."""
     return Slots(
         cpu=settings.WORKER_SLOTS,
         devices=devices.find(settings.WORKER_GPUS),

@@ -48,19 +48,19 @@ class AskedTrial:
     """A claimed trial as Optuna sees it, on Verdict's own tables."""
 
     def __init__(
-        self, storage: VerdictStorage, assignment: TrialSpec, row: TrialRow | None = None
+        self, storage: VerdictStorage, spec: TrialSpec, row: TrialRow | None = None
     ) -> None:
         """`row`: the trial as it was claimed, which saves reading it."""
-        self._assignment = assignment
+        self._assignment = spec
         self._storage = storage
-        storage.claimed(assignment.trial_id, assignment.attempt, row)
-        self._study = copy(_study(storage, assignment.study_id, assignment.study_name))
-        self._study.sampler = _sampler(assignment)
+        storage.claimed(spec.trial_id, spec.attempt, row)
+        self._study = copy(_study(storage, spec.study_id, spec.study_name))
+        self._study.sampler = _sampler(spec)
         self._study.pruner = build_pruner(
-            assignment.file.pruner,
-            assignment.file.pruner_options,
-            assignment.file.fidelity,
-            seed=assignment.search_seed,
+            spec.file.pruner,
+            spec.file.pruner_options,
+            spec.file.fidelity,
+            seed=spec.search_seed,
         )
         if isinstance(self._study.pruner, HyperbandPruner):
             # Optuna does this at the first report; but samplers ask for the bracket before, and
@@ -180,26 +180,26 @@ def _takes_note(sampler: BaseSampler) -> bool:
     return type(sampler).after_trial is not BaseSampler.after_trial
 
 
-def _sampler(assignment: TrialSpec) -> BaseSampler:
-    if assignment.parameters is not None:
+def _sampler(spec: TrialSpec) -> BaseSampler:
+    if spec.parameters is not None:
         # Nothing is drawn, and no sampler shall take the trial for one of its own.
-        return RandomSampler(seed=assignment.search_seed)
+        return RandomSampler(seed=spec.search_seed)
     sampler = build_sampler(
-        assignment.file.sampler,
-        assignment.file.sampler_options,
+        spec.file.sampler,
+        spec.file.sampler_options,
         Draw(
-            seed=assignment.search_seed,
-            number=assignment.number,
-            row=assignment.row or 0,
-            space=assignment.arm.distributions(),
-            grid=assignment.grid,
-            dimensions=assignment.dimensions,
+            seed=spec.search_seed,
+            number=spec.number,
+            row=spec.row or 0,
+            space=spec.arm.distributions(),
+            grid=spec.grid,
+            dimensions=spec.dimensions,
         ),
     )
-    if not assignment.earlier_trials:
+    if not spec.earlier_trials:
         return sampler
-    distributions = assignment.arm.distributions()
-    learnt = remembered(assignment.earlier_trials, tuple(distributions))
+    distributions = spec.arm.distributions()
+    learnt = remembered(spec.earlier_trials, tuple(distributions))
     return SamplerWithHistory(sampler, earlier(learnt, distributions))
 
 

@@ -76,7 +76,7 @@ def _evaluators(
 def _of_study(
     study_name: str, name: str, options: tuple[tuple[str, Any], ...], seed: int
 ) -> Terminator:
-    """Kept for a study: what counts as nothing costs EMMR twenty fits of a model to find out."""
+    """Terminator of a study, cached: EMMR needs twenty model fits to find its threshold."""
     return build_terminator(Chosen(name, dict(options)), seed=seed)
 
 

@@ -27,7 +27,6 @@ from workers.training.messages import (
     Finished,
     FromTrial,
     Job,
-    Kept,
     Outcome,
     Report,
     ReportAnswer,
@@ -35,6 +34,7 @@ from workers.training.messages import (
     Signed,
     State,
     Stop,
+    StoredMessage,
     ToTrial,
 )
 from workers.training.passes import MultiPassRun
@@ -106,7 +106,7 @@ class SupervisorLink:
     def series(self, flush: SeriesFlush) -> None:
         self.send(flush)
 
-    def tell(self, message: Kept) -> None:
+    def tell(self, message: StoredMessage) -> None:
         self.send(message)
 
     def report(self, step: float, value: float) -> bool | None:

@@ -19,8 +19,8 @@ class CheckpointFile:
     """A checkpoint that lies whole on disk. `path` is relative to the folder of artifacts;
     `value` the official metric's latest one at that time, None when it was not finite.
 
-    `kind`: a checkpoint of one of several passes is none of the trial's whole training, and has
-    no value to compare with it; "progress" holds what is known of the passes that are finished.
+    `kind`: "pass checkpoint" belongs to one of several passes and has no value to compare with the
+    whole training's; "progress" holds the results of finished passes.
     """
 
     path: str
@@ -34,8 +34,8 @@ class CheckpointFile:
 
 @dataclass(frozen=True, slots=True)
 class OutputFile:
-    """All that a command printed, or what of a trial's code is not committed; `path` is relative
-    to the folder of artifacts.
+    """Output of a command, or the uncommitted diff of a trial's code; `path` is relative to the
+    folder of artifacts.
     """
 
     path: str
@@ -123,7 +123,7 @@ class BuiltOnLowerBudget:
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """One trial as its training process needs it.
+    """Specification of one trial for its training process.
 
     `objective` is `package.module:function`; it runs only when its module lies under one of
     `allowed` (dotted prefixes). `splits` holds the declared splits of metrics by name; a name
@@ -216,7 +216,7 @@ class Report:
 
 @dataclass(frozen=True, slots=True)
 class ReportAnswer:
-    """`prune` None: whether to prune cannot be known just now."""
+    """Answer of the pruner; `prune` is None while the database is away."""
 
     number: int
     prune: bool | None
@@ -224,7 +224,7 @@ class ReportAnswer:
 
 @dataclass(frozen=True, slots=True)
 class Sealed:
-    """The last value of a metric of the test split; it is in no series."""
+    """Last value of a test metric, which is in no series."""
 
     name: str
     value: float
@@ -240,12 +240,11 @@ class Stop:
 class Outcome:
     """End of a trial.
 
-    complete, pruned and stopped speak for themselves; infeasible: the official metric was never
-    finite; failed: an exception; lost: the process died; killed: on request. `unanswered` counts
-    reports that waited in vain, `warnings` names metrics that were skipped. `peak_memory_mb` is
-    the largest resident set during the trial, `seconds` the time in the objective.
-    `stopped_early`: the patience of its early stopping ended it. `folds` are the values of the
-    folds whose mean the score is.
+    infeasible: the official metric was never finite; failed: an exception; lost: the process died;
+    killed: on request. `unanswered` counts reports without a pruner's answer, `warnings` names
+    metrics that were skipped. `peak_memory_mb` is the largest resident set during the trial,
+    `seconds` the time in the objective. `stopped_early`: early stopping ended it. `folds` are the
+    values of the folds whose mean is the score.
     """
 
     state: State
@@ -268,8 +267,8 @@ class Finished:
     outcome: Outcome
 
 
-Kept = CheckpointFile | Resumed | BuiltOnLowerBudget | OutputFile | LoggedFile
-FromTrial = SeriesFlush | Report | Sealed | Kept | Finished
+StoredMessage = CheckpointFile | Resumed | BuiltOnLowerBudget | OutputFile | LoggedFile
+FromTrial = SeriesFlush | Report | Sealed | StoredMessage | Finished
 ToTrial = ReportAnswer | Stop
 
 
@@ -323,8 +322,8 @@ class TrialEnded:
 class NotForked:
     """A fork server that forks nothing and ends.
 
-    changed: its code is not what lies on disk any more; unforkable: the import has done what a
-    fork does not survive, `reason` says what; failed: the import raised. `sources` as in
+    changed: its code on disk has changed; unforkable: the import did something that a fork does
+    not survive, see `reason`; failed: the import raised. `sources` as in
     `Preload`.
     """
 

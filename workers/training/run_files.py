@@ -10,7 +10,6 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, SupportsFloat
 
-from workers.training.assigned import Assigned
 from workers.training.checkpoints import CheckpointSink
 from workers.training.media import (
     BINS,
@@ -26,6 +25,7 @@ from workers.training.media import (
 )
 from workers.training.messages import Job, LoggedFile
 from workers.training.metric_values import to_step
+from workers.training.run_inputs import RunInputs
 from workers.training.run_warnings import RunWarnings
 from workers.training.sink import Sink
 
@@ -33,7 +33,7 @@ _BLOCK = 2**20
 Warn = Callable[[object, str], None]
 
 
-class LoggedFiles(Assigned):
+class LoggedFiles(RunInputs):
     """Calls that keep files of the trial. None raises: what is wrong is warned about, once for
     each name, and training goes on.
     """

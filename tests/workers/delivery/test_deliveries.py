@@ -145,7 +145,7 @@ def test_the_threads_send_when_they_are_woken_and_end(receiver: Receiver) -> Non
     _adopt()
     deliverer = Deliverer()
     try:
-        deliverer.look()
+        deliverer.poll()
         waiting.wait_until(lambda: Delivery.objects.get().state == "sent")
     finally:
         deliverer.close()

@@ -27,7 +27,7 @@ def columns(values: Any, steps: Any = None, times_ms: Any = None) -> SeriesColum
     return SeriesColumns(at.astype(np.int64), row, times.astype(np.int64))
 
 
-def assignment(**metrics: Metric) -> Any:
+def spec(**metrics: Metric) -> Any:
     return SimpleNamespace(
         metrics=metrics, official_metric="score", direction="maximize", kind="search"
     )
@@ -38,7 +38,7 @@ def test_declared_kinds_stand_over_names_and_the_official_metric_is_a_validation
         series.name: series
         for series in declared_series(
             {"score": columns([0.1, 0.2]), "cost": columns([3, 2]), "val/f1": columns([0.2])},
-            assignment(cost=Metric("cost", "train", "loss", "minimize")),
+            spec(cost=Metric("cost", "train", "loss", "minimize")),
         )
     }
     assert found["score"].official and found["score"].split == "validation"
@@ -49,27 +49,27 @@ def test_declared_kinds_stand_over_names_and_the_official_metric_is_a_validation
 
 def test_a_bare_loss_beside_the_official_metric_is_the_training_loss() -> None:
     logged = {"loss": columns([2.0, 1.0]), "eval_loss": columns([2.1, 1.4]), "score": columns([0])}
-    splits = {series.name: series.split for series in declared_series(logged, assignment())}
+    splits = {series.name: series.split for series in declared_series(logged, spec())}
     assert splits == {"loss": "train", "eval_loss": "validation", "score": "validation"}
-    declared = assignment(loss=Metric("loss", "validation", "loss", "minimize"))
+    declared = spec(loss=Metric("loss", "validation", "loss", "minimize"))
     (found, *_) = declared_series(logged, declared)
     assert found.split == "validation"
 
 
 def test_folds_smaller_budgets_and_the_machine_are_not_judged() -> None:
     series = {"score[fold=1]": columns([0.1]), "system/cpu_percent": columns([9.0])}
-    assert declared_series(series, assignment()) == []
+    assert declared_series(series, spec()) == []
 
 
 def test_a_resolution_that_nobody_declared_is_read_off_a_metric_that_moves_in_steps() -> None:
     shares = np.array([310, 331, 333, 340, 338, 341]) / 360
-    (found,) = declared_series({"score": columns(shares)}, assignment())
+    (found,) = declared_series({"score": columns(shares)}, spec())
     assert math.isclose(found.resolution, 1 / 360)
     smooth = np.random.default_rng(1).random(50)
-    (found,) = declared_series({"score": columns(smooth)}, assignment())
+    (found,) = declared_series({"score": columns(smooth)}, spec())
     assert found.resolution == 0.0
     declared = Metric("score", "validation", "metric", "maximize", resolution=0.01)
-    (found,) = declared_series({"score": columns(shares)}, assignment(score=declared))
+    (found,) = declared_series({"score": columns(shares)}, spec(score=declared))
     assert found.resolution == 0.01
 
 

@@ -30,7 +30,7 @@ class _Slot:
     def __init__(self) -> None:
         self.slot: Any = self
 
-    def place(self, gpus: int) -> str:
+    def allocate(self, gpus: int) -> str:
         return self.device
 
     def run(self, job: Job, **_: object) -> Outcome:

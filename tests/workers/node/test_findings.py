@@ -29,11 +29,9 @@ def look_at_all(
     """As if a worker had just finished every trial of a search."""
     findings_recorder = findings_recorder or FindingsRecorder()
     for trial in Trial.objects.filter(study__experiment=experiment).order_by("pk"):
-        assignment = trial_spec.read(trial.pk)
+        spec = trial_spec.read(trial.pk)
         parameters = {**WHOLE, **json.loads(trial.parameters)}
-        findings_recorder.after_trial(
-            assignment, parameters, seconds=seconds, pruned=trial.state == 2
-        )
+        findings_recorder.after_trial(spec, parameters, seconds=seconds, pruned=trial.state == 2)
 
 
 @pytest.fixture
@@ -164,8 +162,8 @@ def test_where_trials_are_short_they_wait_and_follow_at_the_end(
     # Each trial earns 16 ms, of which its own look takes 10; one look across takes 10.
     assert 1 < few < Trial.objects.count()
     Finding.objects.filter(trial__isnull=True).delete()
-    findings_recorder._accounts[experiment.pk].stale = True
-    findings_recorder.at_the_end(experiment.pk)
+    findings_recorder._budgets[experiment.pk].stale = True
+    findings_recorder.after_search(experiment.pk)
     assert Finding.objects.filter(trial__isnull=True, rule="boundary").exists()
 
 
@@ -173,8 +171,8 @@ def test_replicates_are_scored_not_searched(experiment: Experiment) -> None:
     replication = cast.repeated(experiment, looks=(3,), done=3)
     replicate = Trial.objects.replicates_of(replication).first()
     assert replicate is not None
-    assignment = trial_spec.read(replicate.pk)
-    FindingsRecorder().after_trial(assignment, WHOLE, seconds=10.0, pruned=False)
+    spec = trial_spec.read(replicate.pk)
+    FindingsRecorder().after_trial(spec, WHOLE, seconds=10.0, pruned=False)
     assert not Finding.objects.exists() and not TrialReading.objects.exists()
 
 

@@ -35,7 +35,7 @@ class _Reservation:
     def __init__(self) -> None:
         self.slot: Any = self
 
-    def place(self, gpus: int) -> str:
+    def allocate(self, gpus: int) -> str:
         return self.device
 
     def run(self, job: Job, *, on_series: Any, **_: object) -> Outcome:

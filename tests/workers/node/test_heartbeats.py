@@ -8,7 +8,7 @@ from django.db import OperationalError
 
 from experiments.trials.lifecycle.services import queue
 from tests.waiting import PATIENCE, wait_until
-from workers.node.heartbeats import Heartbeats, Watched
+from workers.node.heartbeats import Heartbeats, RunningAttempt
 
 
 class Record:
@@ -97,7 +97,7 @@ def test_after_forgetting_nothing_is_written(
         record.tails.append(text)
 
     monkeypatch.setattr(queue, "keep_log_tail", slow)
-    watched: Watched = heartbeats.watch(1, 1)
+    watched: RunningAttempt = heartbeats.watch(1, 1)
     watched.log_tail = "on its way"
     assert entered.wait(PATIENCE)
     done = threading.Event()

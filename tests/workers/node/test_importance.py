@@ -85,7 +85,7 @@ def finished(trials_per_arm: int = LEAST_TRIALS) -> Experiment:
 @pytest.mark.django_db
 def test_a_look_records_the_arms_value_beside_the_searched_ones() -> None:
     experiment = finished()
-    importance.ImportanceRecorder().look(progress_of(experiment.pk))
+    importance.ImportanceRecorder().record_if_due(progress_of(experiment.pk))
     held = importance_of(experiment.pk)
     assert held is not None
     assert set(held.shares) == {"label_smoothing", "learning_rate", "dropout", "hidden_units"}
@@ -97,7 +97,7 @@ def test_a_look_records_the_arms_value_beside_the_searched_ones() -> None:
 def test_it_is_due_after_a_tenth_more_trials_and_at_the_end() -> None:
     experiment = finished(30)
     assert importance_due(progress_of(experiment.pk))
-    importance.ImportanceRecorder().look(progress_of(experiment.pk))
+    importance.ImportanceRecorder().record_if_due(progress_of(experiment.pk))
     assert not importance_due(progress_of(experiment.pk))
     read, done = experiment.complete_count, experiment.trial_count
     rows = Experiment.objects.filter(pk=experiment.pk)
@@ -119,22 +119,22 @@ def test_short_trials_wait_for_it_at_the_end_only(monkeypatch: pytest.MonkeyPatc
     recorder = importance.ImportanceRecorder(lambda: now[0])
     rows = Experiment.objects.filter(pk=experiment.pk)
     rows.update(state="running")
-    recorder.look(progress_of(experiment.pk))
+    recorder.record_if_due(progress_of(experiment.pk))
     now[0] += importance.SECONDS / 2
-    recorder.look(progress_of(experiment.pk))
+    recorder.record_if_due(progress_of(experiment.pk))
     assert len(computed) == 1
     now[0] += importance.SECONDS
-    recorder.look(progress_of(experiment.pk))
+    recorder.record_if_due(progress_of(experiment.pk))
     assert len(computed) == 2
     rows.update(state="finished")
-    recorder.look(progress_of(experiment.pk))
+    recorder.record_if_due(progress_of(experiment.pk))
     assert len(computed) == 3
 
 
 @pytest.mark.django_db
 def test_few_trials_are_not_read() -> None:
     experiment = finished(4)
-    importance.ImportanceRecorder().look(progress_of(experiment.pk))
+    importance.ImportanceRecorder().record_if_due(progress_of(experiment.pk))
     assert importance_of(experiment.pk) is None
 
 
@@ -148,7 +148,7 @@ def test_a_broken_computation_is_logged_and_costs_nothing_else(
         raise RuntimeError("no")
 
     monkeypatch.setattr(importance, "shares_of", broken)
-    importance.ImportanceRecorder().look(progress_of(experiment.pk))
+    importance.ImportanceRecorder().record_if_due(progress_of(experiment.pk))
     assert "could not be computed" in caplog.text
 
 
@@ -162,7 +162,7 @@ def test_failed_trials_are_not_read() -> None:
 def test_values_whose_range_nobody_told_are_left_out() -> None:
     experiment = finished()
     Trial.objects.filter(study__experiment=experiment).update(distributions="{}")
-    importance.ImportanceRecorder().look(progress_of(experiment.pk))
+    importance.ImportanceRecorder().record_if_due(progress_of(experiment.pk))
     held = importance_of(experiment.pk)
     assert held is not None and set(held.shares) == {"label_smoothing"}
 

@@ -48,8 +48,8 @@ def watched(experiment: Experiment, live: tuple[LiveFindings, Clock]) -> Watched
     study = experiment.studies.first()
     assert study is not None
     trial = cast.running_trial(study)
-    assignment = trial_spec.read(trial.pk)
-    return live[0].watch(assignment, {"epochs": 60, "learning_rate": 0.1})
+    spec = trial_spec.read(trial.pk)
+    return live[0].watch(spec, {"epochs": 60, "learning_rate": 0.1})
 
 
 def flush(batch: int, first: int, losses: list[float], name: str = "train_loss") -> SeriesFlush:
@@ -63,10 +63,10 @@ def test_a_value_that_is_no_number_is_told_before_the_trial_ends(
 ) -> None:
     reader, _ = live
     reader.put(watched, flush(0, 1, [0.5, 0.4]))
-    reader.look(watched)
+    reader.evaluate(watched)
     assert not Finding.objects.exists()
     reader.put(watched, flush(1, 3, [math.nan]))
-    reader.look(watched)  # at once: the next look was a second away
+    reader.evaluate(watched)  # at once: the next look was a second away
     rules = set(Finding.objects.filter(status="fired").values_list("rule", flat=True))
     assert rules == {"divergence", "non_finite"}
     shown = findings_of(experiment, 2).open
@@ -79,11 +79,11 @@ def test_a_curve_that_comes_back_is_told_so(
 ) -> None:
     reader, clock = live
     reader.put(watched, flush(0, 1, [*HEALTHY, 4.0, 5.0, 6.0, 7.0]))
-    reader.look(watched)
+    reader.evaluate(watched)
     assert Finding.objects.get(rule="divergence").status == "fired"
     clock.now += 5
     reader.put(watched, flush(1, 25, [0.04] * 40))
-    reader.look(watched)
+    reader.evaluate(watched)
     assert Finding.objects.get(rule="divergence").status == "passed"
 
 
@@ -97,7 +97,7 @@ def test_a_healthy_trial_costs_the_database_nothing(
         for batch in range(5):
             clock.now += 2
             reader.put(watched, flush(batch, 1 + 4 * batch, HEALTHY[4 * batch : 4 * batch + 4]))
-            reader.look(watched)
+            reader.evaluate(watched)
 
 
 def test_between_two_looks_points_are_only_collected(
@@ -105,12 +105,12 @@ def test_between_two_looks_points_are_only_collected(
 ) -> None:
     reader, clock = live
     reader.put(watched, flush(0, 1, HEALTHY))
-    reader.look(watched)
+    reader.evaluate(watched)
     reader.put(watched, flush(1, 21, [4.0, 5.0, 6.0, 7.0]))
-    reader.look(watched)
+    reader.evaluate(watched)
     assert not Finding.objects.exists()
     clock.now += 2
-    reader.look(watched)
+    reader.evaluate(watched)
     assert Finding.objects.get(rule="divergence").status == "fired"
 
 
@@ -121,10 +121,10 @@ def test_a_second_attempt_starts_without_the_findings_of_the_first(
 
     reader, _ = live
     reader.put(watched, flush(0, 1, [math.inf]))
-    reader.look(watched)
-    again = reader.watch(replace(watched.assignment, attempt=2), watched.parameters)
+    reader.evaluate(watched)
+    again = reader.watch(replace(watched.spec, attempt=2), watched.parameters)
     reader.put(again, flush(0, 1, HEALTHY))
-    reader.look(again)
+    reader.evaluate(again)
     assert not Finding.objects.exists()
 
 
@@ -134,7 +134,7 @@ def test_nothing_is_written_for_a_trial_that_has_ended(
     reader, _ = live
     reader.put(watched, flush(0, 1, [math.nan]))
     reader.forget(watched)
-    reader._attend_to(watched)
+    reader._evaluate_logged(watched)
     assert not Finding.objects.exists()
 
 
@@ -143,5 +143,5 @@ def test_test_metrics_are_never_looked_at(
 ) -> None:
     reader, _ = live
     reader.put(watched, flush(0, 1, [math.nan], name="test_loss"))
-    reader.look(watched)
+    reader.evaluate(watched)
     assert watched.series == {} and not Finding.objects.exists()

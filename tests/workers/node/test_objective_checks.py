@@ -65,7 +65,7 @@ def test_offers_stay_when_listing_them_fails(
     checker = ObjectiveChecker(worker_id=1, queue_names=["cpu"], devices=[], hidden=[])
     while listings:
         checker._offer()
-        checker.look(asked=True)
+        checker.poll(asked=True)
         assert not checker._due.is_set(), "a listing that fails is not tried for ever"
     assert recorded == ["[1]", "[2]"]
     assert caplog.text.count("its import takes longer than 30 s\nnumpy") == 2

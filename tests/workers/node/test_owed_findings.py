@@ -71,7 +71,7 @@ def a_run(project: Project, *, overfits: bool, end: bool = True) -> int:
 def test_a_run_from_outside_gets_the_findings_of_its_curves(project: Project) -> None:
     turned, sound = a_run(project, overfits=True), a_run(project, overfits=False)
     going_on = a_run(project, overfits=True, end=False)
-    assert owed_findings.look(FindingsRecorder()) == 2
+    assert owed_findings.derive_due(FindingsRecorder()) == 2
     found = Finding.objects.filter(rule="overfitting", status="fired")
     assert [trial.trial_id for trial in found] == [turned]
     assert not Finding.objects.filter(trial=going_on).exists()
@@ -81,9 +81,9 @@ def test_a_run_from_outside_gets_the_findings_of_its_curves(project: Project) ->
 def test_each_run_is_read_once_the_oldest_first(project: Project) -> None:
     ids = [a_run(project, overfits=False) for _ in range(3)]
     assert [
-        owed_findings.look(FindingsRecorder(), 2),
-        owed_findings.look(FindingsRecorder(), 2),
-        owed_findings.look(FindingsRecorder(), 2),
+        owed_findings.derive_due(FindingsRecorder(), 2),
+        owed_findings.derive_due(FindingsRecorder(), 2),
+        owed_findings.derive_due(FindingsRecorder(), 2),
     ] == [2, 1, 0]
     read = TrialReading.objects.order_by("trial").values_list("trial_id", flat=True)
     assert list(read) == ids
@@ -93,21 +93,21 @@ def test_a_rule_that_breaks_costs_its_run_only_and_is_not_tried_for_ever(
     project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     broken, sound = a_run(project, overfits=True), a_run(project, overfits=False)
-    read = owed_findings.look_at_trial
+    read = owed_findings.derive_trial
 
     def breaks(run: object, *rest: object) -> bool:
         if getattr(run, "trial_id", 0) == broken:
             raise ZeroDivisionError
         return read(run, *rest)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(owed_findings, "look_at_trial", breaks)
-    looker = FindingsRecorder()
-    assert owed_findings.look(looker) == 2
+    monkeypatch.setattr(owed_findings, "derive_trial", breaks)
+    findings_recorder = FindingsRecorder()
+    assert owed_findings.derive_due(findings_recorder) == 2
     assert due() == [broken]
     assert {finding.trial_id for finding in Finding.objects.all()} == {sound}
     for _ in range(TRIES - 1):
-        assert owed_findings.look(looker) == 1
-    assert due() == [] and owed_findings.look(looker) == 0
+        assert owed_findings.derive_due(findings_recorder) == 1
+    assert due() == [] and owed_findings.derive_due(findings_recorder) == 0
     told = Finding.objects.get(trial=broken)
     assert (told.rule, told.status) == ("rules-broke", "fired")
     assert told.title == "Rules could not be applied: ZeroDivisionError"
@@ -121,12 +121,12 @@ def test_what_breaks_once_is_made_at_the_next_try(
     project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run = a_run(project, overfits=True)
-    looker = FindingsRecorder()
+    findings_recorder = FindingsRecorder()
     with monkeypatch.context() as patch:
-        patch.setattr(owed_findings, "look_at_trial", lambda *_: 1 / 0)
-        owed_findings.look(looker)
+        patch.setattr(owed_findings, "derive_trial", lambda *_: 1 / 0)
+        owed_findings.derive_due(findings_recorder)
     assert due() == [run]
-    owed_findings.look(looker)
+    owed_findings.derive_due(findings_recorder)
     assert due() == [] and Finding.objects.filter(trial=run, rule="overfitting").exists()
     assert not Finding.objects.filter(rule="rules-broke").exists()
 
@@ -137,16 +137,16 @@ def test_findings_across_trials_that_break_are_owed_for_a_few_tries_and_then_tol
     experiment = cast.finished_search(trials_per_arm=3)
     Experiment.objects.update(active_at=timezone.now() - dt.timedelta(hours=1))
     Trial.objects.update(findings_due=False)
-    looker = FindingsRecorder()
+    findings_recorder = FindingsRecorder()
     with monkeypatch.context() as patch:
         patch.setattr(node_findings, "diagnose_experiment", breaking)
         for _ in range(TRIES - 1):
-            assert owed_findings.look(looker) == 1
+            assert owed_findings.derive_due(findings_recorder) == 1
         assert not Finding.objects.filter(rule="rules-broke").exists()
-        assert owed_findings.look(looker) == 1
-    assert owed_findings.look(looker) == 0
+        assert owed_findings.derive_due(findings_recorder) == 1
+    assert owed_findings.derive_due(findings_recorder) == 0
     assert Finding.objects.get(experiment=experiment, rule="rules-broke").status == "fired"
-    looker.look_again(experiment.pk)
+    findings_recorder.derive_again(experiment.pk)
     assert Finding.objects.get(experiment=experiment, rule="rules-broke").status == "passed"
 
 
@@ -155,15 +155,15 @@ def test_tries_that_broke_long_before_a_success_are_not_counted(
 ) -> None:
     experiment = cast.finished_search(trials_per_arm=1)
     Trial.objects.update(findings_due=True)
-    looker = FindingsRecorder()
+    findings_recorder = FindingsRecorder()
     for _ in range(TRIES):
         with monkeypatch.context() as patch:
-            patch.setattr(owed_findings, "look_at_trial", lambda *_: 1 / 0)
+            patch.setattr(owed_findings, "derive_trial", lambda *_: 1 / 0)
             patch.setattr(node_findings, "diagnose_experiment", breaking)
-            owed_findings.look(looker)
-            assert not looker.look_again(experiment.pk)
-        owed_findings.look(looker)
-        assert looker.look_again(experiment.pk)
+            owed_findings.derive_due(findings_recorder)
+            assert not findings_recorder.derive_again(experiment.pk)
+        owed_findings.derive_due(findings_recorder)
+        assert findings_recorder.derive_again(experiment.pk)
         Trial.objects.update(findings_due=True)
     assert not Finding.objects.filter(rule="rules-broke", status="fired").exists()
 
@@ -173,7 +173,7 @@ def test_one_rule_that_breaks_is_told_beside_what_the_others_saw(
 ) -> None:
     run = a_run(project, overfits=True)
     monkeypatch.setattr("experiments.analysis.curves.trial_findings._of_time", breaking)
-    assert owed_findings.look(FindingsRecorder()) == 1
+    assert owed_findings.derive_due(FindingsRecorder()) == 1
     assert due() == []
     fired = set(Finding.objects.filter(trial=run, status="fired").values_list("rule", flat=True))
     assert {"overfitting", "rules-broke"} <= fired
@@ -200,7 +200,7 @@ def test_a_search_whose_worker_died_after_the_result_gets_all_that_follows_from_
     experiment = cast.finished_search(trials_per_arm=12)
     Experiment.objects.update(active_at=timezone.now() - dt.timedelta(hours=1))
     findings_recorder = FindingsRecorder()
-    while owed_findings.look(findings_recorder, 9):
+    while owed_findings.derive_due(findings_recorder, 9):
         pass
     assert due() == []
     assert TrialReading.objects.count() == Trial.objects.count() == 24
@@ -219,8 +219,11 @@ def test_findings_that_come_late_are_followed_by_those_across_trials(project: Pr
     )
     Trial.objects.exclude(pk=experiment.best_trial_id).update(findings_due=False)
     findings_recorder = FindingsRecorder()
-    assert [owed_findings.look(findings_recorder), owed_findings.look(findings_recorder)] == [1, 1]
-    assert owed_findings.look(findings_recorder) == 0
+    assert [
+        owed_findings.derive_due(findings_recorder),
+        owed_findings.derive_due(findings_recorder),
+    ] == [1, 1]
+    assert owed_findings.derive_due(findings_recorder) == 0
     assert Finding.objects.filter(experiment=experiment, trial=None).exists()
 
 
@@ -237,10 +240,10 @@ def test_a_database_that_goes_away_meanwhile_leaves_them_owed(
     with monkeypatch.context() as patch:
         patch.setattr(importance, "compute", away)
         patch.setattr(importance, "close_old_connections", lambda: None)  # the test's own
-        assert owed_findings.look(FindingsRecorder()) == 1
+        assert owed_findings.derive_due(FindingsRecorder()) == 1
     experiment.refresh_from_db()
     assert experiment.derived_count == 0
-    assert owed_findings.look(FindingsRecorder()) == 1
+    assert owed_findings.derive_due(FindingsRecorder()) == 1
     experiment.refresh_from_db()
     assert experiment.derived_count == experiment.trial_count
 
@@ -249,22 +252,22 @@ def test_a_search_that_goes_on_is_left_to_its_workers(project: Project) -> None:
     cast.running_search(done=3)
     Experiment.objects.update(active_at=timezone.now() - dt.timedelta(hours=1))
     Trial.objects.update(findings_due=False)
-    assert owed_findings.look(FindingsRecorder()) == 0
+    assert owed_findings.derive_due(FindingsRecorder()) == 0
 
 
 def test_metrics_that_cannot_be_read_hold_up_no_heartbeat(
     project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     a_run(project, overfits=False)
-    owed_findings.look(FindingsRecorder())
+    owed_findings.derive_due(FindingsRecorder())
     Trial.objects.update(metrics_due=True)
 
     def breaks(ids: list[int], **more: Any) -> Any:
         raise ValueError("corrupt")
 
     monkeypatch.setattr(series, "read", breaks)
-    assert owed_findings.look(FindingsRecorder()) == 1
-    assert owed_findings.look(FindingsRecorder()) == 0
+    assert owed_findings.derive_due(FindingsRecorder()) == 1
+    assert owed_findings.derive_due(FindingsRecorder()) == 0
     assert not Trial.objects.filter(metrics_due=True).exists()
 
 
@@ -295,7 +298,7 @@ def test_a_client_that_logs_to_an_ended_run_while_a_worker_reads_it_is_no_deadlo
 
     def read() -> None:
         try:
-            owed_findings.look(FindingsRecorder())
+            owed_findings.derive_due(FindingsRecorder())
         except Exception as error:
             failed.append(error)
         finally:

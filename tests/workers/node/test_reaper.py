@@ -41,7 +41,7 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[dt.timedelta]:
 
 
 def test_a_fresh_worker_takes_over_at_once(clock: Clock, asked: list[dt.timedelta]) -> None:
-    assert Reaper(stale_after=60).look() == [7]
+    assert Reaper(stale_after=60).reap() == [7]
     assert asked == [dt.timedelta(seconds=60)]
 
 
@@ -49,43 +49,43 @@ def test_a_fresh_worker_takes_over_at_once(clock: Clock, asked: list[dt.timedelt
 def test_the_pauses_of_an_idle_worker_are_no_outage(
     clock: Clock, asked: list[dt.timedelta], stale_after: int
 ) -> None:
-    judge = Reaper(stale_after=stale_after)
-    judge.heard()
+    reaper = Reaper(stale_after=stale_after)
+    reaper.database_answered()
     clock.now += idle_seconds(5, stale_after) + 0.1
-    assert judge.look() == [7]
+    assert reaper.reap() == [7]
 
 
 def test_after_an_outage_others_get_time_to_be_heard(
     clock: Clock, asked: list[dt.timedelta]
 ) -> None:
-    judge = Reaper(stale_after=60)
-    judge.look()
+    reaper = Reaper(stale_after=60)
+    reaper.reap()
     clock.now += 5
-    judge.was_deaf()
+    reaper.database_failed()
     clock.now += 59
-    assert judge.look() == []
+    assert reaper.reap() == []
     clock.now += 2
-    assert judge.look() == [7]
+    assert reaper.reap() == [7]
 
 
 def test_one_whose_turn_comes_seldom_is_not_taken_for_deaf(
     clock: Clock, asked: list[dt.timedelta]
 ) -> None:
-    judge = Reaper(stale_after=60)
+    reaper = Reaper(stale_after=60)
     for _ in range(100):
         clock.now += 10
-        judge.heard()
-    assert judge.look() == [7]
+        reaper.database_answered()
+    assert reaper.reap() == [7]
 
 
 def test_a_machine_that_slept_judges_nobody_at_first(
     clock: Clock, asked: list[dt.timedelta]
 ) -> None:
-    judge = Reaper(stale_after=60)
-    judge.look()
+    reaper = Reaper(stale_after=60)
+    reaper.reap()
     clock.now += 3600
-    assert judge.look() == []
+    assert reaper.reap() == []
     for _ in range(13):
         clock.now += 5
-        found = judge.look()
+        found = reaper.reap()
     assert found == [7]

@@ -27,7 +27,7 @@ def test_a_trial_is_claimed_for_the_room_that_is_kept_for_it(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     asked: list[str | None] = []
-    monkeypatch.setattr(queue, "claim", lambda **how: asked.append(how["place"](2)))
+    monkeypatch.setattr(queue, "claim", lambda **how: asked.append(how["allocate"](2)))
     runner = TrialRunner(worker_id=1, storage=VerdictStorage(), stopping=threading.Event())
     reservation = Slots(cpu=1, devices=find("3", {}), per_device=1).reserve()
     try:
@@ -71,7 +71,7 @@ class _Reservation:
         self.orders: list[str | None] = []
         self.slot: Any = self
 
-    def place(self, gpus: int) -> str:
+    def allocate(self, gpus: int) -> str:
         return self.device
 
     def run(self, job: Job, *, on_tick: Callable[[], str | None], **_: object) -> Outcome:

@@ -27,24 +27,24 @@ def test_a_node_offers_its_devices_and_its_cpu() -> None:
 def test_each_trial_gets_a_device_of_its_own() -> None:
     slots = _slots()
     rooms = [slots.reserve() for _ in range(4)]
-    assert [reservation.place(1) for reservation in rooms] == ["cuda:0", "cuda:1", None, None]
-    assert rooms[3].place(0) == "cpu"
+    assert [reservation.allocate(1) for reservation in rooms] == ["cuda:0", "cuda:1", None, None]
+    assert rooms[3].allocate(0) == "cpu"
     rooms[1].release()
-    assert rooms[2].place(1) == "cuda:1"
+    assert rooms[2].allocate(1) == "cuda:1"
 
 
 def test_trials_spread_over_devices_before_they_share_one() -> None:
     slots = _slots(per_device=2)
-    places = [slots.reserve().place(1) for _ in range(5)]
+    places = [slots.reserve().allocate(1) for _ in range(5)]
     assert places == ["cuda:0", "cuda:1", "cuda:0", "cuda:1", None]
 
 
 def test_a_trial_of_two_gpus_takes_two_devices() -> None:
     slots = _slots(devices=(A, B, C))
     one, two, third = slots.reserve(), slots.reserve(), slots.reserve()
-    assert one.place(1) == "cuda:0"
-    assert two.place(2) == "cuda:1,cuda:2"
-    assert third.place(1) is None
+    assert one.allocate(1) == "cuda:0"
+    assert two.allocate(2) == "cuda:1,cuda:2"
+    assert third.allocate(1) is None
     two.release()
     assert slots.free == 3  # two devices and the CPU
 
@@ -52,24 +52,24 @@ def test_a_trial_of_two_gpus_takes_two_devices() -> None:
 def test_single_gpus_do_not_starve_who_needs_several() -> None:
     slots = _slots()
     running = slots.reserve()
-    running.place(1)
+    running.allocate(1)
     reservation = slots.reserve()
-    assert reservation.place(2) is None
-    assert reservation.place(1) is None, "the free device is kept"
-    assert reservation.place(0) == "cpu"
+    assert reservation.allocate(2) is None
+    assert reservation.allocate(1) is None, "the free device is kept"
+    assert reservation.allocate(0) == "cpu"
 
 
 def test_who_needs_more_than_the_node_has_keeps_nobody_waiting() -> None:
     reservation = _slots().reserve()
-    assert reservation.place(3) is None
-    assert reservation.place(1) == "cuda:0"
+    assert reservation.allocate(3) is None
+    assert reservation.allocate(1) == "cuda:0"
 
 
 def test_a_second_choice_frees_the_first() -> None:
     slots = _slots()
     reservation = slots.reserve()
-    assert reservation.place(2) == "cuda:0,cuda:1"
-    assert reservation.place(1) == "cuda:0"
+    assert reservation.allocate(2) == "cuda:0,cuda:1"
+    assert reservation.allocate(1) == "cuda:0"
     assert slots.free == 2
     reservation.release()
     reservation.release()
@@ -79,12 +79,12 @@ def test_a_second_choice_frees_the_first() -> None:
 def test_a_warm_slot_waits_for_the_next_trial_of_its_devices() -> None:
     slots = _slots()
     reservation = slots.reserve()
-    reservation.place(1)
+    reservation.allocate(1)
     first = reservation.slot
     assert reservation.slot is first and first.device == "cuda:0"
     reservation.release()
     again = slots.reserve()
-    again.place(1)
+    again.allocate(1)
     assert again.slot is first
 
 
@@ -107,7 +107,7 @@ def test_processes_see_their_devices_only_before_torch_and_never_share_one(three
     def train(gpus: int) -> None:
         for _ in range(2):
             reservation = three.reserve()
-            while (place := reservation.place(gpus)) is None:
+            while (place := reservation.allocate(gpus)) is None:
                 time.sleep(0.01)
             owner = Owner()
             began = time.monotonic()
@@ -132,13 +132,13 @@ def test_processes_see_their_devices_only_before_torch_and_never_share_one(three
 
 def test_a_process_that_idles_on_a_device_ends_before_another_takes_it(three: Slots) -> None:
     reservation = three.reserve()
-    reservation.place(1)
+    reservation.allocate(1)
     single = reservation.slot
     Owner().run(single, "tells_its_devices")
     assert single.server_pids
     reservation.release()
     both = three.reserve()
-    both.place(2)
+    both.allocate(2)
     assert both.slot is not single
     assert not single.server_pids
 
@@ -148,7 +148,7 @@ def test_all_that_a_lost_trial_started_is_gone_before_its_device_is_used_again(
 ) -> None:
     file = tmp_path / "pid"
     reservation = three.reserve()
-    reservation.place(1)
+    reservation.allocate(1)
     outcome = Owner().run(reservation.slot, "leaves_a_child_behind", params={"file": str(file)})
     assert outcome.state == "lost"
     assert not is_running(int(file.read_text()))
@@ -157,6 +157,6 @@ def test_all_that_a_lost_trial_started_is_gone_before_its_device_is_used_again(
 @pytest.mark.parametrize(("gpus", "visible"), [(0, ""), (1, "0"), (2, "0,1")])
 def test_a_reservation_tells_what_a_process_there_sees(gpus: int, visible: str) -> None:
     reservation = _slots().reserve()
-    assert reservation.place(gpus) is not None
+    assert reservation.allocate(gpus) is not None
     assert reservation.environment["CUDA_VISIBLE_DEVICES"] == visible
     reservation.release()

@@ -16,7 +16,7 @@ from workers.training.messages import Job, Score, SeriesFlush
 from workers.training.run import Run
 
 
-class Kept:
+class StoredMessage:
     """A sink that keeps the values of every series."""
 
     stop_requested = False
@@ -63,7 +63,7 @@ def trained(
         official.direction or "",
         early_stopping=early_stopping,
     )
-    kept = Kept()
+    kept = StoredMessage()
     run = Run(job, kept, flush_seconds=3600)
     train(run)
     run.close()

@@ -14,7 +14,7 @@ from workers.training.messages import Job, Score, Sealed, SeriesFlush
 from workers.training.run import Run
 
 
-class Kept:
+class StoredMessage:
     """A sink that keeps the series of a run."""
 
     stop_requested = False
@@ -43,8 +43,8 @@ def trained(
     split_seed: int = 2,
     early_stopping: EarlyStopping | None = None,
     **params: Any,
-) -> Kept:
-    kept = Kept()
+) -> StoredMessage:
+    kept = StoredMessage()
     job = Job("t", "", (), params, train_seed, split_seed, "validation_accuracy", "maximize")
     job = replace(job, early_stopping=early_stopping)
     run = Run(job, kept)

@@ -104,9 +104,9 @@ def test_a_worker_draws_with_the_earlier_trials_and_counts_only_its_own() -> Non
     for _ in range(4):
         claim = queue.claim(queue="cpu", worker_id=None)
         assert claim is not None
-        assignment = trial_spec.read(claim.trial_id)
-        found = AskedTrial(storage, assignment).parameters()["learning_rate"]
-        drawn.setdefault((assignment.experiment, assignment.arm.index), found)
+        spec = trial_spec.read(claim.trial_id)
+        found = AskedTrial(storage, spec).parameters()["learning_rate"]
+        drawn.setdefault((spec.experiment, spec.arm.index), found)
     assert set(drawn) == {("with", 0), ("with", 1), ("without", 0), ("without", 1)}
     # The older search had trials in the first arm only; there the two differ, not in the second.
     assert drawn["with", 0] != drawn["without", 0]

@@ -23,8 +23,8 @@ from workers.training.messages import (
     CheckpointFile,
     Checkpoints,
     Job,
-    Kept,
     Resumed,
+    StoredMessage,
 )
 from workers.training.passes import MultiPassRun
 from workers.training.run import Run
@@ -39,7 +39,7 @@ BUDGETS: dict[str, Any] = {
     "budget": 16,
     "params": {"width": 16},
 }
-Dies = Callable[[Kept], bool]
+Dies = Callable[[StoredMessage], bool]
 
 
 class Mortal(Memory):
@@ -58,7 +58,7 @@ class Mortal(Memory):
 def in_pass(number: int, step: int) -> Dies:
     """At the checkpoint of that step in that pass, counted from 1."""
 
-    def dies(message: Kept) -> bool:
+    def dies(message: StoredMessage) -> bool:
         return (
             isinstance(message, CheckpointFile)
             and message.kind != "progress"
@@ -72,7 +72,7 @@ def in_pass(number: int, step: int) -> Dies:
 def finished(number: int) -> Dies:
     """Once that pass is known to be finished."""
 
-    def dies(message: Kept) -> bool:
+    def dies(message: StoredMessage) -> bool:
         return (
             isinstance(message, CheckpointFile)
             and message.kind == "progress"

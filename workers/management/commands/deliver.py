@@ -18,6 +18,6 @@ class Command(BaseCommand):
     )
 
     def handle(self, *args: Any, **options: Any) -> None:
-        stalled.look()
+        stalled.check()
         made = send_due()
         self.stdout.write(f"{made} sent or tried.")

@@ -144,14 +144,14 @@ def record_trial(
     )
 
 
-def settle(*, experiment_id: int, trials: int) -> None:
+def mark_derived(*, experiment_id: int, trials: int) -> None:
     """All that is derived from so many finished trials of a search is recorded."""
     Experiment.objects.filter(pk=experiment_id, derived_count__lt=trials).update(
         derived_count=trials
     )
 
 
-def unsettle(*, experiment_id: int) -> None:
+def mark_owed(*, experiment_id: int) -> None:
     """A trial's findings come late: what was derived from all trials lacked them."""
     Experiment.objects.filter(pk=experiment_id).update(derived_count=0)
 

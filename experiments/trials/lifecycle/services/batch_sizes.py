@@ -98,15 +98,15 @@ def cancel(*, access: Access, probe_id: int) -> None:
         raise Conflict("The measurement has ended already.")
 
 
-def claim(*, queue: str, worker_id: int, place: Callable[[int], str | None]) -> Order | None:
+def claim(*, queue: str, worker_id: int, allocate: Callable[[int], str | None]) -> Order | None:
     """Take the measurement that has waited longest and for which there is room.
 
-    `place` keeps room for so many GPUs and says what it is called; None without room.
+    `allocate` reserves so many GPUs and returns their name; None when too few are free.
     """
     for probe in BatchSizeProbe.objects.filter(state=ProbeState.WAITING, queue=queue).order_by(
         "pk"
     ):
-        device = place(probe.gpus)
+        device = allocate(probe.gpus)
         if device is None:
             continue
         won = BatchSizeProbe.objects.filter(pk=probe.pk, state=ProbeState.WAITING).update(

@@ -33,7 +33,7 @@ _TURN = "UPDATE experiments_experiment SET claimed_at = %s WHERE id = %s"
 
 # Given the GPUs that a trial asks for: the device that is kept free for it, "cpu" for none, or
 # None when there is no room.
-Place = Callable[[int], str | None]
+Allocate = Callable[[int], str | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,16 +66,17 @@ class Claim:
 
 
 def claim(
-    *, queue: str, worker_id: int | None, device: str = "cpu", place: Place | None = None
+    *, queue: str, worker_id: int | None, device: str = "cpu", allocate: Allocate | None = None
 ) -> Claim | None:
     """Claim the next trial of a queue, in the order of `scheduling.candidates`.
 
     Args:
-        device: what the trial is to run on, where there is no `place` to find it.
-        place: asked for room once there is a trial to run, by the experiment whose turn it is.
+        device: device to record, where there is no `allocate` to choose one.
+        allocate: reserves so many GPUs for the trial and returns their name; None when too few
+            are free. Called once an experiment has a trial to run.
 
     Returns:
-        None when nothing is to be done now, or there is no room for it.
+        None when no trial is due, or no device is free for it.
     """
     for experiment_id in scheduling.candidates(queue):
         with asynchronous_commit():  # others wait for the experiment, not for the disk
@@ -87,7 +88,7 @@ def claim(
                 or _is_held_back(capacity)
             ):
                 continue
-            where = place(capacity.gpus) if place is not None else device
+            where = allocate(capacity.gpus) if allocate is not None else device
             if where is None:
                 continue
             claimed = _claim_waiting(capacity, worker_id, where) or _claim_row(
@@ -100,7 +101,7 @@ def claim(
 
 
 def claimable(queue: str, *, most_gpus: int | None = None) -> int:
-    """Number of a queue's trials that could start now: for workers that look for themselves.
+    """Number of a queue's trials that could start now: for workers that poll the database.
 
     `most_gpus`: leaves out experiments whose trials ask for more GPUs than a node has.
     """
@@ -121,7 +122,7 @@ def _capacities(queue: str) -> Iterator[Capacity]:
 
 
 def _is_held_back(capacity: Capacity) -> bool:
-    """By a cap on GPU hours."""
+    """Test whether a cap on GPU hours holds back its trials."""
     if not capacity.gpus:
         return False
     return bool(gpu_hours.why_held_back(Experiment.objects.get(pk=capacity.experiment_id)))

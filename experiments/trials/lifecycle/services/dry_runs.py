@@ -104,14 +104,16 @@ def is_waiting(queue: str, *, most_gpus: int) -> bool:
     return waiting.filter(queue=queue, gpus__lte=most_gpus).exists()
 
 
-def claim(*, queue: str, worker_id: int, place: Callable[[int], str | None]) -> DryRunOrder | None:
+def claim(
+    *, queue: str, worker_id: int, allocate: Callable[[int], str | None]
+) -> DryRunOrder | None:
     """Take the dry run that has waited longest and for which there is room.
 
-    `place` keeps room for so many GPUs and says what it is called; None without room.
+    `allocate` reserves so many GPUs and returns their name; None when too few are free.
     """
     waiting = _dry_runs().filter(state=ProbeState.WAITING, queue=queue)
     for row in waiting.select_related("project").order_by("pk"):
-        if place(row.gpus) is None:
+        if allocate(row.gpus) is None:
             continue
         won = waiting.filter(pk=row.pk).update(
             state=ProbeState.RUNNING, worker_id=worker_id, heartbeat_at=timezone.now()

@@ -368,7 +368,7 @@ def _error(row: Trial, direction: Direction) -> float:
 
 def _end(probe: EdgeProbe, state: EdgeProbe.State) -> None:
     EdgeProbe.objects.filter(pk=probe.pk).update(state=state, finished_at=timezone.now())
-    findings.unsettle(experiment_id=probe.experiment_id)
+    findings.mark_owed(experiment_id=probe.experiment_id)
 
 
 def cancel(*, access: Access, experiment: AnyExperiment) -> None:

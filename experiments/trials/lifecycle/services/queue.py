@@ -24,7 +24,7 @@ from experiments.models.trial import FailureKind, TrialState
 from experiments.models.trial_encoding import Parameter
 from experiments.trials.lifecycle.services import stop_rules, trials
 from experiments.trials.lifecycle.services.attempts import may_write
-from experiments.trials.lifecycle.services.claiming import Claim, Place, claim, claimable
+from experiments.trials.lifecycle.services.claiming import Allocate, Claim, claim, claimable
 from experiments.trials.lifecycle.services.statements import (
     Statement,
     execute_asynchronously,
@@ -32,8 +32,8 @@ from experiments.trials.lifecycle.services.statements import (
 )
 
 __all__ = [
+    "Allocate",
     "Claim",
-    "Place",
     "begin",
     "claim",
     "claimable",

@@ -259,7 +259,7 @@ def _end_experiment(trial: Trial) -> None:
             messages.ended(experiment.pk)
 
 
-def lose_silent(*, silent_after: dt.timedelta = SILENT_AFTER) -> list[int]:
+def fail_silent(*, silent_after: dt.timedelta = SILENT_AFTER) -> list[int]:
     """Fail the runs whose programs have not been heard of; returns their ids."""
     deadline = timezone.now() - silent_after
     silent = Trial.objects.filter(

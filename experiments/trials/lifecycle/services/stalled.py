@@ -33,7 +33,7 @@ from experiments.team.page_addresses import page
 from experiments.team.services.messages import announce
 
 
-def look() -> None:
+def check() -> None:
     """Announce what has come to wait for somebody since the last look."""
     listening = _listening()
     if not listening:

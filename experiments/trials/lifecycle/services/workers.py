@@ -103,7 +103,7 @@ def heartbeat(*, worker_id: int, queues: Sequence[str], turn_seconds: float) -> 
     return Heartbeat(has_turn=bool(found[0]), has_work=bool(found[1])) if found else None
 
 
-def leave(*, worker_id: int) -> None:
+def deregister(*, worker_id: int) -> None:
     Worker.objects.filter(pk=worker_id).update(stopped_at=timezone.now())
 
 

@@ -302,7 +302,7 @@ def test_what_is_logged_after_the_end_counts(tracker: Tracker) -> None:
 def test_a_run_that_was_given_up_for_lost_goes_on_when_it_logs_again(tracker: Tracker) -> None:
     run = tracker.run(tracker.experiment())
     Trial.objects.update(heartbeat_at=cast.START)
-    assert run_ends.lose_silent() == [trial_of(run).pk]
+    assert run_ends.fail_silent() == [trial_of(run).pk]
     assert tracker.read(run)["info"]["status"] == "FAILED"
     tracker.log(run, "validation_accuracy", 0.5)
     assert tracker.read(run)["info"]["status"] == "RUNNING"

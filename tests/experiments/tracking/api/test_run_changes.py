@@ -70,7 +70,7 @@ def test_a_run_that_never_logged_the_official_metric_stays_complete_and_its_page
     assert program.finish(run)["state"] == "complete"
     experiment = Experiment.objects.get()
     assert (experiment.complete_count, experiment.best_value) == (1, None)
-    assert owed_findings.look(FindingsRecorder()) == 1
+    assert owed_findings.derive_due(FindingsRecorder()) == 1
     assert "validation_accuracy was never logged" in page()
     for address in (PAGE, "/projects/digits/"):
         ben = Client()
@@ -112,7 +112,7 @@ def test_a_run_goes_on_after_its_program_was_ended(program: Program) -> None:
     program.log(run, 0, (1, {"validation_accuracy": 0.5}))
     program.log(run, 1, (2, {"validation_accuracy": 0.6}))
     program.finish(run, state="terminated")
-    owed_findings.look(FindingsRecorder())
+    owed_findings.derive_due(FindingsRecorder())
     status, told = program.post(f"{RUNS}/{run}/resume", {})
     assert status == 200
     assert (told["id"], told["params"], told["train_seed"]) == (run, {"lr": 0.1}, 3)
@@ -128,7 +128,7 @@ def test_a_run_goes_on_after_its_program_was_ended(program: Program) -> None:
     assert curve.steps.tolist() == [1, 2, 3, 4]
     experiment.refresh_from_db()
     assert (experiment.state, experiment.complete_count) == ("finished", 1)
-    assert owed_findings.look(FindingsRecorder()) == 1
+    assert owed_findings.derive_due(FindingsRecorder()) == 1
     assert Finding.objects.filter(trial=run).exists()
 
 

@@ -351,7 +351,7 @@ def test_a_program_that_is_not_heard_of_loses_its_run(program: Program) -> None:
     hours = timezone.now() - dt.timedelta(hours=2)
     Trial.objects.update(heartbeat_at=hours)
     program.post(f"{RUNS}/{alive}/points", {})
-    assert run_ends.lose_silent() == [silent]
+    assert run_ends.fail_silent() == [silent]
     trial = Trial.objects.get(pk=silent)
     assert (trial.state, trial.failure_kind) == (TrialState.FAILED, FailureKind.LOST)
     assert Trial.objects.get(pk=alive).state == TrialState.RUNNING

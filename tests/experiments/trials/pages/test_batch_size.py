@@ -49,7 +49,7 @@ def test_an_editor_asks_watches_and_cancels_on_the_page(client: Client) -> None:
     assert 'data-live="/projects/digits/batch-sizes/live/"' in text
     news = client.get(f"{address}live/").json()
     assert news["again"] and client.get(f"{address}live/?since={news['since']}").status_code == 204
-    order = batch_sizes.claim(queue="cpu", worker_id=worker, place=lambda gpus: "cpu")
+    order = batch_sizes.claim(queue="cpu", worker_id=worker, allocate=lambda gpus: "cpu")
     assert order is not None
     later = client.get(f"{address}live/?since={news['since']}").json()
     assert "Measures batch_size 8." in later["parts"]["measurements"]

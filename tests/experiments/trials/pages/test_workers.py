@@ -73,7 +73,7 @@ def test_a_node_without_heartbeat_is_called_silent(silent: float, state: str) ->
 
 def test_a_node_that_said_goodbye_is_shown_for_an_hour() -> None:
     found = node()
-    workers.leave(worker_id=found)
+    workers.deregister(worker_id=found)
     assert [worker.state for worker in list_workers(cast.person("ada"))] == ["stopped"]
     before = timezone.now() - dt.timedelta(hours=2)
     Worker.objects.filter(pk=found).update(stopped_at=before)

@@ -258,7 +258,7 @@ def test_a_replicate_that_falls_silent_is_an_accident(
     made = taken(program, replication, "candidate")
     Trial.objects.filter(pk=made["id"]).update(heartbeat_at=cast.START)
     Experiment.objects.update(stop_reason="all runs ended")
-    assert run_ends.lose_silent() == [made["id"]]
+    assert run_ends.fail_silent() == [made["id"]]
     assert evaluate(replication).accidents == 1
 
 

@@ -50,7 +50,7 @@ def test_a_worker_that_is_silent_or_has_left_counts_for_nothing() -> None:
     Worker.objects.filter(pk=_worker("a", ["cpu"], ["cpu"])).update(
         heartbeat_at=timezone.now() - dt.timedelta(minutes=2)
     )
-    workers.leave(worker_id=_worker("b", ["cpu"], ["cpu"]))
+    workers.deregister(worker_id=_worker("b", ["cpu"], ["cpu"]))
     assert "none does" in why_waiting(search, 0)
 
 

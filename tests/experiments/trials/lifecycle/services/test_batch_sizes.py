@@ -43,7 +43,7 @@ def ask(experiment: Experiment, who: str = "cleo", **more: Any) -> int:
 
 
 def claim(worker: int, room: str | None = "cpu") -> batch_sizes.Order | None:
-    return batch_sizes.claim(queue="cpu", worker_id=worker, place=lambda gpus: room)
+    return batch_sizes.claim(queue="cpu", worker_id=worker, allocate=lambda gpus: room)
 
 
 def probe() -> BatchSizeProbe:

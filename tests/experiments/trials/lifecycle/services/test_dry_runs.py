@@ -30,7 +30,7 @@ def _start(text: str = TEXT, who: str = "cleo") -> int:
 
 
 def _claim(worker: int) -> DryRunOrder:
-    order = dry_runs.claim(queue="cpu", worker_id=worker, place=lambda gpus: "cpu")
+    order = dry_runs.claim(queue="cpu", worker_id=worker, allocate=lambda gpus: "cpu")
     assert order is not None
     return order
 

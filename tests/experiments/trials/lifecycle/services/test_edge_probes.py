@@ -266,7 +266,7 @@ def test_a_probe_that_nobody_could_look_at_is_ended_by_any_worker_and_its_findin
     None
 ):
     experiment = a_search()
-    findings.settle(experiment_id=experiment.pk, trials=24)
+    findings.mark_derived(experiment_id=experiment.pk, trials=24)
     ask(experiment, EDGE)
     finish_look(cast.rising)
     assert edge_probes.advance_all() == [experiment.pk]

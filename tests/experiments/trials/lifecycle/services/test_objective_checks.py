@@ -181,5 +181,5 @@ def test_offers_are_those_of_living_workers_that_the_operator_allows() -> None:
     offers = [SOURCE, {**SOURCE, "objective": "secret:train"}, {"of": "another version"}]
     workers.offer(worker_id=node, offers=json.dumps(offers))
     assert [offer.objective for offer in offered()] == [FILE.objective]
-    workers.leave(worker_id=node)
+    workers.deregister(worker_id=node)
     assert offered() == ()

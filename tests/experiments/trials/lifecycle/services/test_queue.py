@@ -208,11 +208,11 @@ def test_who_finds_no_room_is_passed_over_and_keeps_its_turn(search: Experiment)
     Experiment.objects.filter(pk=large.pk).update(gpus=4, priority=1)
     asked: list[int] = []
 
-    def place(gpus: int) -> str | None:
+    def allocate(gpus: int) -> str | None:
         asked.append(gpus)
         return "cpu" if not gpus else None
 
-    claim = queue.claim(queue="cpu", worker_id=None, place=place)
+    claim = queue.claim(queue="cpu", worker_id=None, allocate=allocate)
     assert claim is not None and claim.experiment_id == search.pk
     assert asked == [4, 0]
     assert queue.claimable("cpu", most_gpus=2) == 2
@@ -224,10 +224,10 @@ def test_room_is_asked_for_only_when_there_is_a_trial(search: Experiment) -> Non
         pass
     assert Experiment.objects.get().state == "running"
 
-    def place(gpus: int) -> str | None:
+    def allocate(gpus: int) -> str | None:
         raise AssertionError("nothing is left to run")
 
-    assert queue.claim(queue="cpu", worker_id=None, place=place) is None
+    assert queue.claim(queue="cpu", worker_id=None, allocate=allocate) is None
 
 
 def test_a_trial_asked_from_outside_is_never_reaped(search: Experiment) -> None:

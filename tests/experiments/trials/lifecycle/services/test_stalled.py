@@ -47,8 +47,8 @@ def _worker(**more: object) -> None:
 
 def test_a_complete_look_wants_a_decision_once(project: Project) -> None:
     cast.repeated(cast.finished_search("first", trials_per_arm=2), looks=(10, 20), done=10)
-    stalled.look()
-    stalled.look()
+    stalled.check()
+    stalled.check()
     [(kind, document)] = _told()
     assert kind == "decision wanted"
     assert "complete at 10 pairs" in document and "/experiments/first/decide/" in document
@@ -56,11 +56,11 @@ def test_a_complete_look_wants_a_decision_once(project: Project) -> None:
 
 def test_replicates_that_still_run_or_are_decided_want_none(project: Project) -> None:
     held = cast.repeated(cast.finished_search("first", trials_per_arm=2), looks=(10,), done=4)
-    stalled.look()
+    stalled.check()
     assert _told() == []
     cast.finish_pairs(held, 10)
     cast.decide(held, "adopt")
-    stalled.look()
+    stalled.check()
     assert _told() == []
 
 
@@ -69,8 +69,8 @@ def test_broken_replicates_are_told_instead(project: Project) -> None:
     broken = Trial.objects.replicates_of(held).first()
     assert broken is not None
     Trial.objects.filter(pk=broken.pk).update(state=TrialState.FAILED, failure_kind="exception")
-    stalled.look()
-    stalled.look()
+    stalled.check()
+    stalled.check()
     [(kind, document)] = _told()
     assert kind == "failed" and "1 replicate failed by accident" in document
 
@@ -80,11 +80,11 @@ def test_a_trial_that_logs_nothing_has_stalled_whatever_its_heartbeat_says(
 ) -> None:
     experiment = cast.running_search("wider", done=1, trials_per_arm=4)
     _worker()
-    stalled.look()
+    stalled.check()
     assert _told() == []
     _an_hour_ago(experiment)
-    stalled.look()
-    stalled.look()
+    stalled.check()
+    stalled.check()
     [(kind, document)] = _told()
     assert kind == "stalled" and "none of its 2 trials has logged" in document
     assert "has not moved for 60 minutes" in document
@@ -93,24 +93,24 @@ def test_a_trial_that_logs_nothing_has_stalled_whatever_its_heartbeat_says(
 def test_a_sign_of_life_ends_it_and_the_next_standstill_is_told_again(project: Project) -> None:
     experiment = cast.running_search("wider", done=1, trials_per_arm=4)
     _an_hour_ago(experiment)
-    stalled.look()
+    stalled.check()
     assert len(_told()) == 1
     SeriesBatch.objects.filter(trial__study__experiment=experiment).update(
         written_at=timezone.now()
     )
-    stalled.look()
+    stalled.check()
     assert len(_told()) == 1
     SeriesBatch.objects.filter(trial__study__experiment=experiment).update(
         written_at=timezone.now() - dt.timedelta(minutes=40)
     )
-    stalled.look()
+    stalled.check()
     assert len(_told()) == 2
 
 
 def test_without_a_living_worker_of_its_queue_it_stalls(project: Project) -> None:
     _an_hour_ago(cast.search("wider"))
     _worker(heartbeat_at=timezone.now() - dt.timedelta(hours=1))
-    stalled.look()
+    stalled.check()
     [(kind, document)] = _told()
     assert kind == "stalled" and "no living worker takes from the queue cpu" in document
 
@@ -119,7 +119,7 @@ def test_one_that_waits_for_its_turn_has_not_stalled(project: Project) -> None:
     _an_hour_ago(cast.search("wider"))
     cast.running_search("busy", done=1, trials_per_arm=4)
     _worker()
-    stalled.look()
+    stalled.check()
     assert _told() == []
 
 
@@ -127,7 +127,7 @@ def test_a_paused_experiment_does_not_stall(project: Project) -> None:
     experiment = cast.search("wider")
     _an_hour_ago(experiment)
     Experiment.objects.filter(pk=experiment.pk).update(state="paused")
-    stalled.look()
+    stalled.check()
     assert _told() == []
 
 
@@ -137,5 +137,5 @@ def test_where_nobody_listens_two_queries_are_all_it_costs(
     cast.project()
     _an_hour_ago(cast.search("wider"))
     with django_assert_num_queries(2):  # type: ignore[operator]
-        stalled.look()
+        stalled.check()
     assert _told() == []

@@ -35,7 +35,7 @@ def test_two_workers_of_one_name_are_told_apart_while_the_first_may_live() -> No
 
 def test_the_name_of_a_worker_that_left_is_free() -> None:
     first = _register("node", "a", 7)
-    workers.leave(worker_id=first)
+    workers.deregister(worker_id=first)
     assert _register("node", "b", 9) == first
 
 

@@ -1,4 +1,4 @@
-"""TrialSpec of a run: parameters, seeds, data, budget."""
+"""Inputs of a run: parameters, seeds, data, budget."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 from workers.training.messages import Job
 
 
-class Assigned:
+class RunInputs:
     """The part of a `workers.training.run.Run` that a training function reads."""
 
     def __init__(self, job: Job) -> None:
