@@ -98,7 +98,7 @@ def idle(workers: int, seconds: float) -> list[Row]:
                 has_turn = heard is not None and heard.has_turn
                 if has_turn:
                     turns[0] += 1
-                    _look_after_all()
+                    _run_periodic_checks()
                 share.append((at + HEARTBEAT_SECONDS * (1 if has_turn else 2), worker))
         connection.close()
 
@@ -120,7 +120,7 @@ def idle(workers: int, seconds: float) -> list[Row]:
     ]
 
 
-def _look_after_all() -> None:
+def _run_periodic_checks() -> None:
     """The statements of a worker's turn where nothing is owed."""
     import datetime as dt
 

@@ -793,7 +793,7 @@ class _Sender:
         self._queue = _Queue()
         self._batch = batch
         self._error: VerdictError | None = None
-        self._heard_at = time.monotonic()
+        self._answered_at = time.monotonic()
         self._closing = threading.Event()
         self._packed = threading.Event()
         self._threads = [
@@ -907,7 +907,7 @@ class _Sender:
                 continue
             tries = 0
             self._queue.drop()
-        if time.monotonic() - self._heard_at > KEEP_ALIVE_SECONDS:
+        if time.monotonic() - self._answered_at > KEEP_ALIVE_SECONDS:
             with contextlib.suppress(_Away):
                 self._hear(self._server.request("POST", address, gzip.compress(b"{}", 1)))
 
@@ -930,7 +930,7 @@ class _Sender:
             self._run._added.popleft()
 
     def _hear(self, answer: dict[str, Any]) -> None:
-        self._heard_at = time.monotonic()
+        self._answered_at = time.monotonic()
         self._run.stop_requested = bool(answer.get("stop"))
         for skipped in answer.get("skipped", ()):
             name = skipped["where"].rpartition(".metrics.")[2]
