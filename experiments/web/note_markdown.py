@@ -23,7 +23,7 @@ _HEADINGS = ("h1", "h2", "h3")
 
 
 def _is_safe(address: str) -> bool:
-    """Files of runs are missing by an address that no browser is given."""
+    """Pass also names of runs' files, which no browser is given."""
     return _SAFE(address) or address.startswith(FILE)
 
 

@@ -95,7 +95,7 @@ def bulk_action(request: HttpRequest, access: Access) -> HttpResponse:
         found = attempted(request, lambda: seeds_of(access, ids))
         if found is not None:
             address = reverse("seeds", args=[access.slug, found[0]])
-            return redirect(f"{address}?trials={','.join(map(str, found[1]))}")
+            return redirect(f"{address}?trials={','.join(map(str, found[1]))}#declare")
     elif action in _ACTIONS:
         words = attempted(request, lambda: _ACTIONS[action](request, access, ids))
         if words is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from django.contrib import messages
@@ -30,8 +31,10 @@ from experiments.verdict.panels.replication_forms import (
 from experiments.verdict.queries.configuration_runs import repeated_configurations, repeated_tags
 from experiments.verdict.queries.current_champion import champion_of
 from experiments.verdict.queries.replication_state import (
+    Choosable,
     best_of_each_arm,
     best_trials,
+    chosen_trials,
     find_choosable,
     guard_metrics,
 )
@@ -39,24 +42,25 @@ from experiments.verdict.services import replications, retrospective
 from experiments.verdict.services.replications import DEFAULT_LOOKS
 
 
-def declaration_context(parts: ExperimentParts, form: ReplicationForm) -> dict[str, Any]:
-    """Context of the form; a form that was refused keeps what was typed."""
-    experiment, arms = parts.experiment, len(parts.arms)
+def declaration_context(
+    parts: ExperimentParts, form: ReplicationForm, ticked: Sequence[int] = ()
+) -> dict[str, Any]:
+    """Context of the form; a form that was refused keeps what was typed.
+
+    `ticked`: runs that are chosen as candidates; of two without a champion the worse one is the
+    baseline.
+    """
+    experiment = parts.experiment
     champion = champion_of(experiment.project_id)
-    candidates = best_trials(experiment, arms, champion=champion.digest if champion else "")
-    baselines = () if champion else best_of_each_arm(experiment, arms)
-    chosen = candidates[0].id if candidates else 0
-    others = [baseline.id for baseline in baselines if baseline.id != chosen]
+    sides = _sides(parts, form, ticked, champion.digest if champion else "")
     typed = form.data if form.is_bound else {}
     looks = typed.get("looks", ", ".join(map(str, DEFAULT_LOOKS)))
-    further = set(form.further)
+    count = 1 + len(sides["further"])
+    planned = {"looks": looks, "margin": typed.get("margin"), "candidates": count}
     return {
         "may_declare": True,
         "form": form,
-        "candidates": candidates,
-        "further": further,
-        "baselines": baselines,
-        "first_baseline": _number(typed.get("baseline")) or (others[0] if others else 0),
+        **sides,
         "champion": champion,
         "presets": PRESETS,
         "looks": looks,
@@ -65,11 +69,35 @@ def declaration_context(parts: ExperimentParts, form: ReplicationForm) -> dict[s
         "repeated": repeated_configurations(experiment) if experiment.is_from_outside else (),
         "tags": repeated_tags(experiment) if experiment.is_from_outside else (),
         "guard_metrics": dict.fromkeys(guard_metrics(experiment), "") | COST_GUARDS,
-        **_planning_context(
-            experiment,
-            {"looks": looks, "margin": typed.get("margin"), "candidates": 1 + len(further)},
-        ),
+        **_planning_context(experiment, planned),
     }
+
+
+def _sides(
+    parts: ExperimentParts, form: ReplicationForm, ticked: Sequence[int], champion: str
+) -> dict[str, Any]:
+    """Trials offered for each side, and those that are chosen."""
+    experiment, arms = parts.experiment, len(parts.arms)
+    chosen = chosen_trials(experiment, arms, ticked, champion=champion) if ticked else ()
+    candidates = _each_once([*chosen, *best_trials(experiment, arms, champion=champion)])
+    baselines = [] if champion else _each_once([*best_of_each_arm(experiment, arms), *chosen])
+    first = _number(form.data.get("candidate")) or (candidates[0].id if candidates else 0)
+    baseline = _number(form.data.get("baseline"))
+    if not champion and not baseline and len(chosen) == 2:
+        baseline, chosen = chosen[1].id, chosen[:1]
+    further = {_number(text) for text in form.further} or {trial.id for trial in chosen[1:]}
+    others = (trial.id for trial in baselines if trial.id not in {first, *further})
+    return {
+        "candidates": candidates,
+        "first_candidate": first,
+        "further": further,
+        "baselines": baselines,
+        "first_baseline": baseline or next(others, 0),
+    }
+
+
+def _each_once(trials: Sequence[Choosable]) -> list[Choosable]:
+    return list({trial.id: trial for trial in trials}.values())
 
 
 def _planning_context(experiment: ExperimentRecord, typed: dict[str, Any]) -> dict[str, Any]:

@@ -27,6 +27,7 @@ from experiments.verdict.panels.path_context import PathContext, path_context
 from experiments.verdict.panels.replication_forms import SCORE_RULES, ReplicationForm
 from experiments.verdict.queries.replication_state import find_replication
 from experiments.verdict.services import replications
+from experiments.verdict.services.replications import MOST_CANDIDATES
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
@@ -40,14 +41,29 @@ def seeds_page(request: HttpRequest, access: Access, name: str) -> HttpResponse:
             return redirect("seeds", access.slug, name)
         for field, wrong in form.reasons():
             messages.error(request, f"{field}: {wrong}")
+    ticked = _ticked(request)
+    if ticked and not _may_declare(parts):
+        messages.warning(request, _OPEN if parts.replication else _NO_SCORE)
     words, _ = marks(change_marker(parts.experiment))
     context = {
         **shared_context(parts),
         **_replication_context(parts),
-        **(declaration_context(parts, form) if _may_declare(parts) else {}),
+        **(declaration_context(parts, form, ticked) if _may_declare(parts) else {}),
         "cursor": write_cursor(words, "", ""),
     }
     return render(request, "experiments/seeds.html", context)
+
+
+_OPEN = (
+    "These runs cannot be repeated yet: a replication of this experiment is open. Decide it first."
+)
+_NO_SCORE = "These runs cannot be repeated yet: no trial of this experiment has a score."
+
+
+def _ticked(request: HttpRequest) -> list[int]:
+    """Ids of the runs that the address chooses as candidates."""
+    texts = request.GET.get("trials", "").split(",")[:MOST_CANDIDATES]
+    return [int(text) for text in texts if text.isdecimal() and len(text) < 16]
 
 
 def _may_declare(parts: PathContext) -> bool:

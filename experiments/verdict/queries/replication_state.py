@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -251,6 +251,14 @@ def best_trials(
     return tuple(_choosable(row, arms) for row in rows[:count])
 
 
+def chosen_trials(
+    experiment: AnyExperiment, arms: int, ids: Sequence[int], *, champion: str = ""
+) -> tuple[Choosable, ...]:
+    """Those of some trials that can be repeated over seeds, the best first."""
+    rows = [row for row in _complete(experiment, ids) if _digest(row) != champion]
+    return tuple(_choosable(row, arms) for row in _one_of_each_configuration(rows))
+
+
 def _digest(trial: AnyTrial) -> str:
     return trial.configuration.digest if trial.configuration else ""
 
@@ -276,7 +284,7 @@ def _one_of_each_configuration(rows: Iterable[Trial]) -> list[Trial]:
     return list(found.values())
 
 
-def _complete(experiment: AnyExperiment) -> list[Trial]:
+def _complete(experiment: AnyExperiment, ids: Sequence[int] = ()) -> list[Trial]:
     order = "value" if experiment.direction == "minimize" else "-value"
     rows = Trial.objects.filter(
         study__experiment=experiment.pk,
@@ -285,6 +293,8 @@ def _complete(experiment: AnyExperiment) -> list[Trial]:
         value__isnull=False,
         configuration__isnull=False,
     )
+    if ids:
+        rows = rows.filter(pk__in=ids)
     return list(
         rows.select_related("study", "configuration")
         .only(

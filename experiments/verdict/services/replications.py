@@ -71,8 +71,8 @@ def declare(
     Raises:
         NotOpenYet: when a candidate has no result, or there is nothing to compare it with.
         VerdictError: for looks, a margin, a score or a guard that cannot be.
-        Conflict: when two sides are the same configuration, the log that the champion stands in
-            is not what was written, or an earlier replication is open.
+        Conflict: when two sides are the same configuration, the log that the champion stands in is
+            not what was written, the experiment is archived, or an earlier replication is open.
     """
     access.require(Role.EDITOR, experiment)
     candidates = [candidate_trial, *further_candidates]
@@ -197,6 +197,8 @@ def _configuration_of(trial: AnyTrial, experiment: Experiment, side: str) -> Con
 
 def _check_runnable(experiment: AnyExperiment, baseline: Configuration) -> None:
     """Workers repeat what names a training function; programs outside repeat anything."""
+    if experiment.archived_at is not None:
+        raise Conflict(f"{experiment.name} is archived: list it again first.")
     if experiment.is_from_outside or json.loads(baseline.document).get("objective"):
         return
     raise NotOpenYet(
@@ -341,9 +343,8 @@ def _undecided(replication: AnyReplication) -> Iterator[tuple[Replication, Verdi
 
 
 def repeat_failed(*, access: Access, replication: AnyReplication) -> int:
-    """Queue accidents, and what makes the comparison invalid, again with the same seeds.
-
-    An infeasible replicate is an outcome, it stays. Returns how many were queued.
+    """Queue accidents, and what makes the comparison invalid, again with the same seeds; returns
+    how many. An infeasible replicate is an outcome, it stays.
     """
     access.require(Role.EDITOR, replication.experiment)
     check_declared(replication)

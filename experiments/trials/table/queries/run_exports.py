@@ -6,7 +6,6 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from experiments.errors import Conflict
-from experiments.models.trial import StudyKind
 from experiments.team.queries.access import Access
 from experiments.trials.table.columns import Column
 from experiments.trials.table.queries.run_rows import Cell, run_rows
@@ -20,7 +19,7 @@ from experiments.trials.table.queries.run_scope import (
 from experiments.trials.table.runs_state import RunsState
 
 PIECE = 500
-MOST_CANDIDATES = 8
+MOST_CANDIDATES = 10
 
 
 def names_of(columns: Sequence[Column]) -> list[str]:
@@ -59,16 +58,35 @@ def _value(cell: Cell) -> Any:
 
 
 def seeds_of(access: Access, run_ids: Sequence[int]) -> tuple[str, tuple[int, ...]]:
-    """The experiment of ticked runs and those that may be repeated over seeds, as ticked.
+    """The experiment of ticked runs and those to repeat over seeds: the first run of each
+    configuration, as ticked.
 
     Raises:
-        Conflict: when they belong to several experiments, or to none.
+        Conflict: saying why these runs cannot be repeated together.
     """
-    rows = shown_runs(access.project_id).filter(
-        pk__in=run_ids[:1000], study__kind=StudyKind.SEARCH
-    )
-    found = dict(rows.values_list("pk", "study__experiment__name"))
-    names = {name for name in found.values() if name}
-    if len(names) != 1:
-        raise Conflict("Repeating over seeds is for runs of one experiment: tick such ones.")
-    return names.pop(), tuple(key for key in run_ids if key in found)[:MOST_CANDIDATES]
+    rows = shown_runs(access.project_id).filter(pk__in=run_ids[:1000])
+    names = ("study__experiment__name", "study__experiment__archived_at", "archived_at")
+    found = {row[0]: row[1:] for row in rows.values_list("pk", *names, "configuration", "value")}
+    experiments = {row[0] for row in found.values()}
+    if len(experiments) != 1:
+        raise Conflict("Repeat over seeds: tick runs of one experiment; these are of several.")
+    name = experiments.pop()
+    if name is None:
+        raise Conflict(
+            "Repeat over seeds: these runs belong to a study without an experiment, so Verdict "
+            "knows no code to run them with. Create an experiment with their parameters."
+        )
+    if any(row[1] for row in found.values()):
+        raise Conflict(f"Repeat over seeds: {name} is archived. List it again first.")
+    if any(row[2] for row in found.values()):
+        raise Conflict("Repeat over seeds: archived runs are among these. Restore them first.")
+    unscored = sum(row[3] is None or row[4] is None for row in found.values())
+    if unscored:
+        count = f"{unscored} of these runs has" if unscored == 1 else f"{unscored} of these have"
+        raise Conflict(f"Repeat over seeds: {count} no score. Tick complete runs.")
+    first = {found[key][3]: key for key in reversed(run_ids) if key in found}
+    if len(first) > MOST_CANDIDATES:
+        raise Conflict(
+            f"Repeat over seeds: at most {MOST_CANDIDATES} candidates at once, found {len(first)}."
+        )
+    return name, tuple(key for key in run_ids if key in first.values())

@@ -13,6 +13,7 @@ from django.test import Client
 from experiments.models import Experiment, RunsView, Trial
 from experiments.models.trial import TrialState
 from experiments.models.trial_encoding import decode
+from experiments.trials.lifecycle.services import runs, studies, trial_creation
 from experiments.trials.panels.run_charts import RunCharts, run_charts
 from experiments.trials.table.queries.run_scope import RunScope
 from tests import cast
@@ -253,13 +254,29 @@ def test_files_hold_exactly_what_the_table_shows(experiment: Experiment) -> None
     assert len(json.loads(export("json", ""))) == 12
 
 
-def test_repeating_over_seeds_leads_to_the_experiment(experiment: Experiment) -> None:
-    trial = Trial.objects.earliest("pk")
-    made = client("cleo").post(f"{PAGE}bulk/", {"runs": trial.pk, "action": "seeds"})
-    assert made.status_code == 302
-    assert made["Location"] == (
-        f"/projects/digits/experiments/label-smoothing/seeds/?trials={trial.pk}"
-    )
+def test_ticked_runs_that_cannot_be_repeated_over_seeds_are_refused_with_the_reason(
+    experiment: Experiment,
+) -> None:
+    ids = list(Trial.objects.order_by("pk").values_list("pk", flat=True))
+    made = client("cleo").post(f"{PAGE}bulk/", {"runs": f"{ids[3]},{ids[1]}", "action": "seeds"})
+    seeds = "/projects/digits/experiments/label-smoothing/seeds/"
+    assert made["Location"] == f"{seeds}?trials={ids[3]},{ids[1]}#declare"
+
+    def refused(*runs: int) -> str:
+        return post("bulk/", runs=",".join(map(str, runs)), action="seeds")
+
+    assert "at most 10 candidates at once, found 12" in refused(*ids)
+    Trial.objects.filter(pk=ids[0]).update(value=None)
+    assert "1 of these runs has no score" in refused(ids[1], ids[0])
+    outside = runs.create(access=cast.access("cleo"), new=runs.NewRun(experiment="outside"))
+    assert "these are of several" in refused(ids[1], outside.run_id)
+    study = studies.create(name="free", directions=["minimize"], project="digits")
+    free, _ = trial_creation.create(study_id=study, state=TrialState.RUNNING)
+    assert "a study without an experiment" in refused(free)
+    Trial.objects.filter(pk=ids[2]).update(archived_at=cast.START)
+    assert "archived runs are among these" in refused(ids[1], ids[2])
+    Experiment.objects.filter(pk=experiment.pk).update(archived_at=cast.START)
+    assert "label-smoothing is archived" in refused(ids[1])
 
 
 def test_views_are_saved_for_oneself_or_the_project(experiment: Experiment) -> None:

@@ -362,3 +362,33 @@ def test_fewer_than_three_pairs_cannot_be_declared(client: Client, experiment: E
     page(client, experiment)
     assert "at least 3 pairs" in declare(client, experiment, looks="2")
     assert not Replication.objects.exists()
+
+
+def test_runs_that_were_ticked_in_a_table_are_the_sides_of_the_form(
+    client: Client, experiment: Experiment
+) -> None:
+    client.force_login(cast.person("cleo"))
+    ranked = list(Trial.objects.filter(study__experiment=experiment).order_by("-value"))
+    seeds = cast.address(experiment, "seeds/")
+
+    def form(*ticked: Trial) -> tuple[list[str], list[str]]:
+        ids = ",".join(str(trial.pk) for trial in ticked)
+        html = client.get(f"{seeds}?trials={ids}").content.decode()
+        chosen = re.findall(r'<option value="(\d+)" selected>trial', html)
+        return chosen, re.findall(r'name="further" value="(\d+)" checked', html)
+
+    worse = ranked[-1]
+    assert form(worse, ranked[2]) == ([str(ranked[2].pk), str(worse.pk)], [])
+    chosen, further = form(worse, ranked[2], ranked[4])
+    assert chosen[0] == str(ranked[2].pk) and chosen[1] not in further
+    assert further == [str(ranked[4].pk), str(worse.pk)]
+    declare(client, experiment)
+    html = client.get(f"{seeds}?trials={worse.pk}").content.decode()
+    assert "a replication of this experiment is open. Decide it first." in html
+
+
+def test_an_archived_experiment_is_not_repeated(client: Client, experiment: Experiment) -> None:
+    client.force_login(cast.person("cleo"))
+    Experiment.objects.filter(pk=experiment.pk).update(archived_at=cast.START)
+    assert "is archived: list it again first" in declare(client, experiment)
+    assert not Replication.objects.exists()
