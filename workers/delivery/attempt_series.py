@@ -1,4 +1,4 @@
-"""Series of one attempt, flush by flush, on their way to the database."""
+"""Series batches of one attempt for the database."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from workers.training.messages import SeriesFlush
 
 
 class AttemptSeries:
-    """The flushes of one attempt. A short trial has one, which then need not be read again."""
+    """Batches of one attempt; a short trial has one, which need not be read back."""
 
     def __init__(self, trial_id: int, attempt: int) -> None:
         self._trial_id = trial_id
@@ -40,13 +40,13 @@ class AttemptSeries:
         )
 
     def columns(self, declared: Mapping[str, Metric]) -> dict[str, SeriesColumns] | None:
-        """All that the trial logged, if that is one flush of a first attempt; else None."""
+        """All series of the trial if they are one batch of a first attempt; else None."""
         if self._attempt > 1 or self._first is None:
             return None
         return columns_of(self._first.payload, declared=declared)
 
     def compact(self) -> None:
-        """Join what is stored into few rows, where there may be several."""
+        """Compact the stored batches into few rows."""
         if self._attempt > 1 or self._count > 1:
             with suppress(DatabaseError):  # they are stored, only in more rows
                 series.compact(self._trial_id)

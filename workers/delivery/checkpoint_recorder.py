@@ -1,4 +1,4 @@
-"""Records what a run tells of its checkpoints, in order, in a thread of its own.
+"""Recorder of checkpoints and files: stores a run's messages in order, in a thread.
 
 A checkpoint counts only when all points before it are in the database: a trial that goes on from
 it must not have a gap in its curve. While the database is away, records wait; where many do, the
@@ -61,7 +61,7 @@ class CheckpointRecorder:
         self._thread.start()
 
     def put(self, trial_id: int, attempt: int, message: StoredMessage) -> None:
-        """Take a message over; never waits for the database."""
+        """Enqueue a message; never waits for the database."""
         dropped = None
         with self._changed:
             self._queue.append(_Announced(trial_id, attempt, message))
@@ -78,7 +78,7 @@ class CheckpointRecorder:
             artifacts.remove_files([dropped.message.path])
 
     def wait(self, trial_id: int, attempt: int, *, give_up: threading.Event) -> None:
-        """Return when all that an attempt told is recorded, or `give_up` is set."""
+        """Wait until all messages of an attempt are recorded, or `give_up` is set."""
         with self._changed:
             while not give_up.is_set() and any(
                 (message.trial_id, message.attempt) == (trial_id, attempt)
@@ -109,7 +109,7 @@ class CheckpointRecorder:
             connections.close_all()
 
     def _record(self, announced: _Announced) -> bool:
-        """Record a message, and tell whether it is done with."""
+        """Record a message; False to retry."""
         try:
             self._write(announced)
         except Undelivered as error:
@@ -132,7 +132,7 @@ class CheckpointRecorder:
         return True
 
     def _store_is_away(self, announced: _Announced, error: StorageAway) -> bool:
-        """Wait before the next try; give the file up after STORE_SECONDS, and say so."""
+        """Wait before a retry; give the file up after STORE_SECONDS, with a warning."""
         self._away_since = self._away_since or time.monotonic()
         if time.monotonic() - self._away_since > STORE_SECONDS:
             self._refuse(announced, error)
@@ -187,5 +187,5 @@ class CheckpointRecorder:
 
 
 def _may_be_dropped(message: StoredMessage) -> bool:
-    """Of what is known of finished passes each replaces the one before, and is small."""
+    """Test whether a newer message replaces this one: the progress of finished passes."""
     return isinstance(message, CheckpointFile) and message.kind != "progress"

@@ -1,4 +1,4 @@
-"""A database that is away: which errors pass by themselves, and how to wait for it."""
+"""Retries while the database is unavailable: which errors are transient, and how to wait."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def is_away(error: BaseException) -> bool:
 
 
 def persistently(action: Callable[[], Result], *, give_up: threading.Event) -> Result:
-    """Do `action`, again and again while the database is away, until `give_up` is set."""
+    """Retry `action` while the database is away, until `give_up` is set."""
     while True:
         try:
             return action()
@@ -64,7 +64,7 @@ def wait_until_ready(give_up: threading.Event) -> bool:
     """
     seconds = RETRY_SECONDS
     while not give_up.is_set():
-        wanting = _what_is_wanting()
+        wanting = _missing()
         if not wanting:
             return True
         logger.warning("%s; trying again in %.0f s", wanting, seconds)
@@ -82,7 +82,7 @@ def pause(seconds: float, give_up: threading.Event) -> None:
         time.sleep(_TICK)
 
 
-def _what_is_wanting() -> str:
+def _missing() -> str:
     try:
         missing, _ = missing_migrations()
     except (DatabaseError, InterfaceError) as error:

@@ -1,4 +1,4 @@
-"""Sends what is due: webhooks and mails, in threads of their own.
+"""Delivery of due webhooks and mails, in threads.
 
 A message on the queue and every heartbeat wake the threads; what is to be sent lies in the
 database, so a message that was lost or came twice changes nothing.
@@ -49,7 +49,7 @@ class Deliverer:
             thread.start()
 
     def wake(self) -> None:
-        """Something may be due. Returns at once."""
+        """Wake the threads. Returns at once."""
         self._due.set()
 
     def poll(self, *, sends: bool = True) -> None:
@@ -60,14 +60,14 @@ class Deliverer:
             self.wake()
 
     def close(self) -> None:
-        """End the threads; what one is sending is waited for a moment."""
+        """End the threads; waits a moment for sends in progress."""
         self._closing.set()
         self._due.set()
         for thread in self._threads:
             thread.join(2.0)
 
     def _note_heads(self) -> None:
-        """Every node keeps the heads of the logs, so that one alone cannot lose them."""
+        """Copy the decision logs' heads to this node, so that no single machine can lose them."""
         if time.monotonic() > self._note_at:
             self._note_at = time.monotonic() + NOTE_SECONDS
             note_heads()
@@ -103,7 +103,7 @@ def send_due(closing: threading.Event | None = None) -> int:
 
 
 def send(parcel: Parcel) -> Answer:
-    """One attempt. Whatever goes wrong is said in the answer."""
+    """One attempt; errors are part of the answer."""
     if parcel.refused:
         return Answer(False, f"Refused: {parcel.refused}.", final=True)
     try:

@@ -1,4 +1,4 @@
-"""Flushes that wait for the database: a few in memory, all others in a file.
+"""Queue of series batches for the database: a few in memory, the rest in a file.
 
 First in, first out. While the database answers, nothing is written to disk. When it does not,
 the waiting flushes go to a file, which outlives this process: whoever finds it delivers it
@@ -107,7 +107,7 @@ class DiskQueue:
             self._spill()
 
     def close(self) -> None:
-        """Leave what is not delivered in the file; without any there is no file."""
+        """Leave undelivered batches in the file, and remove an empty file."""
         with self._lock:
             self._spill()
             if self._file is not None:
@@ -155,7 +155,7 @@ class DiskQueue:
 
 
 def abandoned(folder: Path) -> Iterator[DiskQueue]:
-    """The queues in a folder that no living process holds; they are this process's now."""
+    """Queues in a folder whose process has died, locked for this process."""
     for path in sorted(folder.glob(f"*{SUFFIX}")):
         try:
             file = path.open("r+b", buffering=0)

@@ -1,4 +1,4 @@
-"""One POST to an address that somebody typed in, without being led astray.
+"""HTTP POST to a user-supplied address, guarded against SSRF.
 
 The name is resolved once, every address that it has is checked, and the connection goes to a
 checked one: a name that changes its mind between check and connection leads nowhere. Redirects
@@ -42,7 +42,7 @@ def post(
     lookup: Resolve = resolve,
     context: ssl.SSLContext | None = None,
 ) -> Answer:
-    """Send a body; whatever goes wrong is said in the answer.
+    """Send a body; errors are part of the answer.
 
     Args:
         networks: allowed besides public addresses.

@@ -1,4 +1,4 @@
-"""Brings the flushes of running trials to the database, in a thread of its own.
+"""Uploader of running trials' series batches to the database, in a thread.
 
 Whoever has a flush puts it here and goes on: a database that is slow or away delays neither the
 training process nor the supervisor that heartbeats. Flushes arrive in order, each once: the
@@ -71,7 +71,7 @@ class SeriesUploader:
         return self._queue.memory_bytes
 
     def put(self, batch: Batch) -> None:
-        """Take a flush over; never waits for the database."""
+        """Enqueue a batch; never waits for the database."""
         with self._changed:
             self._waiting[batch.trial_id, batch.attempt] += 1
         self._queue.put(batch)
@@ -113,7 +113,7 @@ class SeriesUploader:
                 raise Undelivered(f"a flush of trial {trial_id} was refused")
 
     def close(self) -> None:
-        """Deliver what can be delivered at once; the rest stays on disk."""
+        """Deliver once more; the rest stays on disk."""
         self._closing.set()
         self._wake.set()
         self._thread.join(_CLOSE_SECONDS)
@@ -124,28 +124,28 @@ class SeriesUploader:
             while not self._closing.is_set():
                 self._wake.wait(ADOPT_SECONDS)
                 self._wake.clear()
-                self._empty_all()
-            self._empty(self._queue, once=True)
+                self._deliver_all()
+            self._deliver_queue(self._queue, once=True)
         finally:
             for queue in self._adopted:
                 queue.close()
             connections.close_all()
 
-    def _empty_all(self) -> None:
-        self._empty(self._queue)
+    def _deliver_all(self) -> None:
+        self._deliver_queue(self._queue)
         if time.monotonic() >= self._adopt_at and not self._closing.is_set():
             self._adopt_at = time.monotonic() + ADOPT_SECONDS
             self._adopted.extend(abandoned(self._folder))
         while self._adopted and not self._closing.is_set():
             logger.warning("delivering %s flushes of a process that ended", len(self._adopted[0]))
-            self._empty(self._adopted[0])
+            self._deliver_queue(self._adopted[0])
             if not len(self._adopted[0]):
                 self._adopted.pop(0).close()
 
-    def _empty(self, queue: DiskQueue, *, once: bool = False) -> None:
-        """Deliver all of a queue, however long that takes; with `once` no second try."""
+    def _deliver_queue(self, queue: DiskQueue, *, once: bool = False) -> None:
+        """Deliver a queue with retries; with `once` without."""
         while batches := queue.front(GROUP, GROUP_BYTES):
-            if self._try(batches):
+            if self._store(batches):
                 queue.drop(len(batches))
                 self._delivered(batches)
                 continue
@@ -153,8 +153,8 @@ class SeriesUploader:
             if once or self._closing.wait(RETRY_SECONDS):
                 return
 
-    def _try(self, batches: Sequence[Batch]) -> bool:
-        """Try to store these flushes, and tell whether they are done with."""
+    def _store(self, batches: Sequence[Batch]) -> bool:
+        """Store these batches; False to retry."""
         try:
             self._deliver(batches)
         except Exception as error:
@@ -163,7 +163,7 @@ class SeriesUploader:
                 connections.close_all()
                 return False
             if len(batches) > 1:
-                return all(self._try([batch]) for batch in batches)
+                return all(self._store([batch]) for batch in batches)
             logger.exception("a flush of trial %s was refused", batches[0].trial_id)
             self._refused[batches[0].trial_id, batches[0].attempt] = error
         for batch in batches:

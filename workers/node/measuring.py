@@ -97,7 +97,7 @@ class _Telling:
             steps=plan.steps,
             memory_mb=memory_mb,
             environment=environment,
-            goes_on=self._goes_on,
+            is_wanted=self._goes_on,
         )
 
         def tell(rows: list[Measured]) -> None:

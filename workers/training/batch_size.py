@@ -62,11 +62,11 @@ class Measured:
 
 
 class Interrupted(Exception):
-    """Somebody wants no further sizes."""
+    """The measurement was cancelled."""
 
 
-class _Over(BaseException):
-    """Ends the training function once enough steps were timed."""
+class _EnoughSteps(BaseException):
+    """Raised in the training function once enough steps were timed."""
 
 
 def sizes_up(
@@ -109,7 +109,7 @@ def sizes_up(
 
 
 def _medians(found: Mapping[int, Sequence[Measured]]) -> list[Measured]:
-    """One row a size: what ended it, or the median of its measurements that ended well."""
+    """One row per size: its failure, or the median of its successful measurements."""
     return [_median(rows) for rows in found.values()]
 
 
@@ -140,13 +140,13 @@ def in_a_process(
     memory_mb: int = 0,
     seconds: float = _PATIENCE_SECONDS,
     environment: Mapping[str, str] | None = None,
-    goes_on: Callable[[], bool] = lambda: True,
+    is_wanted: Callable[[], bool] = lambda: True,
 ) -> Callable[[int], Measured]:
     """A `measure` that runs each size in a process of its own: whatever runs out of memory there
     takes nothing else with it. `memory_mb` caps what it may allocate on the CPU; 0: no cap.
 
     `environment` is all that the process sees, by default what this one does. While it measures
-    `goes_on` is asked; once that says no, it is killed and `Interrupted` raised.
+    `is_wanted` is asked; once that says no, it is killed and `Interrupted` raised.
     """
 
     def measure(batch: int) -> Measured:
@@ -170,7 +170,7 @@ def in_a_process(
                 start_new_session=True,
             )
             try:
-                answer = _answer(process, mark, json.dumps(order).encode(), seconds, goes_on)
+                answer = _answer(process, mark, json.dumps(order).encode(), seconds, is_wanted)
             except subprocess.TimeoutExpired:
                 reason = f"{steps} steps took longer than {seconds:g} s"
                 return Measured(batch, ended="failed", reason=reason)
@@ -187,7 +187,7 @@ def _answer(
     mark: str,
     order: bytes,
     seconds: float,
-    goes_on: Callable[[], bool],
+    is_wanted: Callable[[], bool],
 ) -> bytes:
     """Answer of the process. Raises Interrupted, and TimeoutExpired after so many seconds."""
     deadline = time.monotonic() + seconds
@@ -200,14 +200,14 @@ def _answer(
             if process.poll() is not None:
                 kill_marked(mark)  # what it forked holds its pipe open
                 continue
-            if not goes_on():
+            if not is_wanted():
                 raise Interrupted from None
             if time.monotonic() >= deadline:
                 raise
 
 
 def _kill(process: subprocess.Popen[bytes], mark: str) -> None:
-    """End it with all that it has started, in whatever session."""
+    """Kill it with all its descendants, in any session."""
     process.kill()
     process.wait()
     kill_marked(mark)
@@ -226,7 +226,7 @@ def _read(batch: int, code: int, output: bytes, last: str) -> Measured:
 
 
 def _last_line(errors: IO[bytes]) -> str:
-    """Of what it printed: the error, if it ended with one."""
+    """Last line of the error output, if the process failed."""
     errors.seek(max(0, errors.seek(0, os.SEEK_END) - 4096))
     lines = errors.read().decode(errors="replace").replace("\0", "").strip().splitlines()
     return lines[-1][:300] if lines else ""
@@ -249,7 +249,7 @@ def measure_here(
     ]
     try:
         function(run)
-    except _Over:
+    except _EnoughSteps:
         pass
     except (RuntimeError, MemoryError) as error:
         why = out_of_memory(error) or (str(error) if "can't allocate memory" in str(error) else "")
@@ -285,7 +285,7 @@ class _Clock:
         self._examples.append(self._given)
         self._given = 0
         if len(self._times) > WARM_UP + self._steps:
-            raise _Over
+            raise _EnoughSteps
 
     def measured(self, batch: int) -> Measured:
         times = self._times[WARM_UP:]
@@ -317,8 +317,8 @@ def _peak_memory_mb() -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
-class _Unheard:
-    """A `workers.training.sink.Sink` that keeps nothing."""
+class _NullSink:
+    """A `workers.training.sink.Sink` that discards everything."""
 
     stop_requested = False
 
@@ -357,7 +357,7 @@ def main() -> int:
         cap = resident + order["memory_mb"] * 2**20
         resource.setrlimit(resource.RLIMIT_DATA, (cap, cap))
     found = measure_here(
-        function, Run(job, _Unheard()), batch=order["batch"], steps=order["steps"]
+        function, Run(job, _NullSink()), batch=order["batch"], steps=order["steps"]
     )
     os.write(answer, json.dumps(asdict(found)).encode())
     os._exit(0)  # whatever threads the function has left

@@ -32,7 +32,7 @@ _ARRAY = "verdict:array"
 
 
 class CheckpointError(ValueError):
-    """The state cannot be kept; the message says what would be right."""
+    """The state cannot be saved; the message says how to mend it."""
 
 
 class _Unreadable(Exception):
@@ -41,7 +41,7 @@ class _Unreadable(Exception):
 
 @runtime_checkable
 class CheckpointSink(Protocol):
-    """Receiver of checkpoints; a run whose sink is none has none."""
+    """Sink that stores checkpoints; a run with another sink has none."""
 
     def tell(
         self, message: CheckpointFile | Resumed | BuiltOnLowerBudget | LoggedFile
@@ -50,7 +50,7 @@ class CheckpointSink(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """A checkpoint as it was read: what the training function gave, what the run remembers."""
+    """A checkpoint as read: state of the training function, state of the run."""
 
     state: Any
     memory: dict[str, Any]
@@ -180,7 +180,7 @@ def restore_random_states(states: dict[str, Any], generators: Sequence[Any] = ()
         if "cuda" in states and torch.cuda.device_count() == len(states["cuda"]):
             torch.cuda.set_rng_state_all(states["cuda"])
     for generator, state in zip(generators, stored, strict=True):
-        _give_state(generator, state)
+        _set_state(generator, state)
 
 
 def _state_of(generator: Any) -> Any:
@@ -196,7 +196,7 @@ def _state_of(generator: Any) -> Any:
     )
 
 
-def _give_state(generator: Any, state: Any) -> None:
+def _set_state(generator: Any, state: Any) -> None:
     if isinstance(generator, random.Random):
         generator.setstate(_as_tuples(state))
     elif hasattr(generator, "bit_generator"):

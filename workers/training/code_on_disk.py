@@ -1,4 +1,4 @@
-"""Code of an objective as it lies on disk: its digest, where it comes from, what is uncommitted.
+"""Code of an objective on disk: its digest, its origin and its uncommitted diff.
 
 The digest is of the Python files alone, under their names in the package: the same code in another
 folder, repository or installation has the same one.
@@ -73,7 +73,7 @@ def _stamps(files: Iterable[Path]) -> Stamps:
 
 
 def changed_within(seconds: float, package: str) -> bool:
-    """Test whether a Python file of a package has changed that lately."""
+    """Test whether a Python file of a package changed within the last `seconds`."""
     since = time.time_ns() - int(seconds * 1e9)
     return any(changed > since for _, changed, _, _ in _stamps(_files_of(package).values()))
 
@@ -177,7 +177,7 @@ def _watched(packages: tuple[str, ...]) -> list[Path]:
 
 
 def _package(name: str) -> tuple[PackageCode, bytes | None]:
-    """A package, with what is not committed of it; None where git does not say."""
+    """A package with its uncommitted diff; None where git gives none."""
     found = PackageCode(name, _digest_of(name))
     places = places_of(name)
     if not places:
@@ -221,7 +221,7 @@ def _is_installed(place: Path) -> bool:
 
 
 def _is_ignored(place: Path) -> bool:
-    """An untracked folder that the repository ignores, such as an environment's, is none of it."""
+    """Test whether the repository ignores an untracked folder, such as a virtual environment."""
     if git(place.parent, "ls-files", "--", place.name):
         return False
     return bool(git(place.parent, "check-ignore", "--", place.name))
@@ -234,7 +234,7 @@ def _of_distribution(found: PackageCode, name: str) -> PackageCode:
 
 
 def _distribution_beside(place: Path, name: str) -> metadata.Distribution | None:
-    """Distribution that an installer put where the package lies (`pip install --target`)."""
+    """Distribution installed next to the package (`pip install --target`)."""
     top = name.partition(".")[0]
     ours = (f"{top}/", f"{top}.py,")
     for distribution in metadata.distributions(path=[str(place.parents[name.count(".")])]):

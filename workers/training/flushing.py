@@ -1,4 +1,4 @@
-"""From log calls in memory to packed flushes, outside the training loop."""
+"""Flusher of log calls: packs and sends them outside the training loop."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class Flusher:
         self._thread.start()
 
     def flush(self) -> None:
-        """Return when all calls added before have been sent. Raises what kept them from it."""
+        """Wait until all calls added before are sent. Raises the error of a failed send."""
         sent = threading.Event()
         self._asked.append(sent)
         self._wake.set()

@@ -46,7 +46,7 @@ _MOST_OUTPUT = 64_000  # bytes that an import printed, of their end
 
 
 def main(descriptor: int) -> None:
-    """Serve the worker at the other end of the socket `descriptor` until it is gone."""
+    """Serve the worker at the other end of the socket `descriptor` until it closes."""
     try:
         with tempfile.TemporaryFile() as printed:
             for standard in (1, 2):
@@ -103,14 +103,14 @@ def _serve(control: _Control) -> None:
         os.close(channel)
         control.send(Forked(pid))
         try:
-            code = _Family(pid, output).attend(control)
+            code = _ProcessTree(pid, output).supervise(control)
         finally:
             os.close(output)
         control.send(TrialEnded(code))
 
 
 def _run_trial(job: Job, channel: int, output: int, states: RandomStates, note: str) -> None:
-    """In the process of the trial; never returns."""
+    """Run a job in the forked process; never returns."""
     code = 1
     try:
         printed = os.pread(1, _MOST_OUTPUT, max(0, os.fstat(1).st_size - _MOST_OUTPUT))
@@ -156,7 +156,7 @@ class _Control:
 
 
 @contextlib.contextmanager
-def _told_of_end(pid: int, poll: select.poll) -> Iterator[float]:
+def _register_exit(pid: int, poll: select.poll) -> Iterator[float]:
     """Let `poll` tell of the end of a child; after how many seconds to look all the same."""
     if sys.platform != "linux":
         yield 0.02
@@ -169,15 +169,15 @@ def _told_of_end(pid: int, poll: select.poll) -> Iterator[float]:
         os.close(descriptor)
 
 
-class _Family:
-    """A trial's process and all that it has started: every child that this process has."""
+class _ProcessTree:
+    """A trial's process and its descendants: all children of this process (a subreaper)."""
 
     def __init__(self, pid: int, output: int) -> None:
         self._pid = pid
         self._output = output
         self._code: int | None = None
 
-    def attend(self, control: _Control) -> int:
+    def supervise(self, control: _Control) -> int:
         """The exit code of the trial's process, once all of them are gone.
 
         Raises EOFError, after the same, when the worker is gone.
@@ -185,20 +185,20 @@ class _Family:
         poll = select.poll()
         poll.register(control.fileno(), select.POLLIN)
         try:
-            with _told_of_end(self._pid, poll) as seconds:
+            with _register_exit(self._pid, poll) as seconds:
                 while self._code is None:
                     ready = dict(poll.poll(seconds * 1000))
                     if control.fileno() in ready and isinstance(control.receive(), EndTrial):
                         break
                     self._reap()
                 else:
-                    self._say_what_is_left()
+                    self._log_survivors()
         finally:
             self._end()
         return self._code if self._code is not None else -signal.SIGKILL
 
     def _reap(self) -> bool:
-        """Reap zombies, and tell whether any process is left."""
+        """Reap zombies; True while any process is left."""
         with contextlib.suppress(ChildProcessError):
             while True:
                 pid, status = os.waitpid(-1, os.WNOHANG)
@@ -209,7 +209,7 @@ class _Family:
         return False
 
     def _end(self) -> None:
-        """Kill and reap all of them; those that another user owns are left after a while."""
+        """Kill and reap all of them; processes of another user are left after a timeout."""
         deadline = time.monotonic() + _KILL_SECONDS
         while self._reap() and time.monotonic() < deadline:
             for process in psutil.Process().children(recursive=True):
@@ -219,7 +219,7 @@ class _Family:
         if sys.platform != "linux":  # no subreaper: orphans are not children of this process
             kill_marked(os.environ[MARK], apart_from=os.getpid())
 
-    def _say_what_is_left(self) -> None:
+    def _log_survivors(self) -> None:
         """Once those have ended that end by themselves then, as multiprocessing's do."""
         deadline = time.monotonic() + _LEAVE_SECONDS
         while self._reap():

@@ -1,4 +1,4 @@
-"""Changes on disk of the code that this process has imported."""
+"""Detection of changes on disk to imported code."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class LoadedSources:
         self.note()
 
     def note(self) -> None:
-        """Remember modules that were imported since the last call."""
+        """Note the modules imported since the last call."""
         if len(sys.modules) == self._modules:
             return
         self._modules = len(sys.modules)
@@ -55,7 +55,7 @@ class LoadedSources:
         self._noted_at = time.time_ns()
 
     def changed(self) -> bool:
-        """Test whether a file is not any more what was imported from it."""
+        """Test whether an imported file has changed on disk."""
         return any(stamp is None or _stamp(file) != stamp for file, stamp in self.stamps.items())
 
     def _files(self) -> Iterator[str]:

@@ -1,4 +1,4 @@
-"""Exceptions in words, and which memory ran out."""
+"""Exception texts, and out-of-memory errors by kind of memory."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ _CUDA = ("CUDA out of memory", "CUDA error: out of memory", "CUBLAS_STATUS_ALLOC
 
 
 def text_of(error: BaseException) -> str:
-    """An exception's text; "" where it cannot be made."""
+    """An exception's text; "" where `str` raises."""
     try:
         return str(error).strip()
     except BaseException:  # whatever a foreign __str__ raises

@@ -1,4 +1,4 @@
-"""Ends of processes: with their parent, and with all that they have started."""
+"""Ending processes with their parent and with all their descendants."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def become_subreaper() -> None:
 
 
 def kill_marked(mark: str, apart_from: int = 0) -> None:
-    """Kill all processes whose environment holds this mark; finds orphans in any session, too."""
+    """Kill all processes with this mark in their environment, orphans in any session included."""
     for _ in range(10):  # one may start another while we look
         found = [process for process in psutil.process_iter() if _is_marked(process, mark)]
         found = [process for process in found if process.pid != apart_from]

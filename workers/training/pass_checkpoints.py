@@ -22,8 +22,8 @@ class PassCheckpoints:
     """One for a trial; every pass gets its own checkpoints from it.
 
     Args:
-        about: those of the trial, None where it has none.
-        sink: who is told of them.
+        about: the trial's checkpoints, None where it has none.
+        sink: receiver of their messages.
     """
 
     def __init__(self, about: Checkpoints | None, sink: CheckpointSink) -> None:
@@ -69,12 +69,12 @@ class PassCheckpoints:
         )
 
     def note(self, message: CheckpointFile | Resumed | BuiltOnLowerBudget) -> None:
-        """A run told of a checkpoint."""
+        """Note a checkpoint that a run reported."""
         if isinstance(message, CheckpointFile) and message.kind != "progress":
             self._newest[_number_of(message)] = message
 
     def finish(self, number: int, memory: dict[str, Any]) -> None:
-        """Keep what is known once pass `number` is finished."""
+        """Write the results of finished passes once pass `number` is finished."""
         if self._about is None:
             return
         store = CheckpointStore(replace(self._about, number=number))

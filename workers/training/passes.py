@@ -77,15 +77,15 @@ class MultiPassRun:
         passes = self._folds() if self._job.folds else self._budgets()
         memory = self._checkpoints.resume()
         if memory is not None:
-            self._remember(memory, passes)
+            self._restore_state(memory, passes)
         for number in range(len(self._finished), len(passes)):
-            if not self._one(number, passes, function):
+            if not self._run_pass(number, passes, function):
                 return
         if self._job.folds:
             self._log_mean()
 
     def close(self) -> None:
-        """Nothing is left to send: every pass has sent its own."""
+        """Do nothing: every pass has sent its own series."""
 
     def _folds(self) -> list[Job]:
         return [
@@ -106,8 +106,8 @@ class MultiPassRun:
             for rung in rungs
         ]
 
-    def _one(self, number: int, passes: list[Job], function: Callable[[Run], object]) -> bool:
-        """Train in one pass; whether there is a value to go on with."""
+    def _run_pass(self, number: int, passes: list[Job], function: Callable[[Run], object]) -> bool:
+        """Train in one pass; False when it gave no value."""
         job = replace(
             passes[number], checkpoints=self._checkpoints.of_pass(number, self._finished)
         )
@@ -126,7 +126,7 @@ class MultiPassRun:
             step = job.rungs[number].step
         self._report(step, value, last=number + 1 == len(passes))
         self._finished = (*self._finished, job.suffix)
-        self._checkpoints.finish(number, self._memory())
+        self._checkpoints.finish(number, self._run_state())
         return True
 
     def _log_mean(self) -> None:
@@ -137,7 +137,7 @@ class MultiPassRun:
         run.close()
         self.score = run.score
 
-    def _memory(self) -> dict[str, Any]:
+    def _run_state(self) -> dict[str, Any]:
         """State of the passes that are finished, as plain data."""
         return {
             "finished": list(self._finished),
@@ -150,8 +150,8 @@ class MultiPassRun:
             "read": [self.read_split_seed, self.read_data],
         }
 
-    def _remember(self, memory: dict[str, Any], passes: list[Job]) -> None:
-        """Stand where an earlier attempt stood after a pass."""
+    def _restore_state(self, memory: dict[str, Any], passes: list[Job]) -> None:
+        """Restore the state that an earlier attempt had after a pass."""
         self._finished = tuple(memory["finished"])
         self.folds = tuple(memory["folds"])
         self.score = Score(**memory["score"])
@@ -193,7 +193,7 @@ class MultiPassRun:
         return run.score
 
     def _report(self, step: float, value: float, *, last: bool) -> None:
-        """Tell a pass's value; what was reported last can end nothing any more."""
+        """Report a pass's value to the pruner; the last one cannot prune."""
         self._reports.append((step, value))
         answer = self._sink.report(step, value)
         if answer is None:

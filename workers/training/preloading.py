@@ -24,7 +24,7 @@ _FORK_SAFE_FILES = ("/dev/null", "/dev/urandom")
 
 
 def import_module(module: str, allowed: Sequence[str], sources: LoadedSources) -> NotForked | None:
-    """Import an objective's module; why nothing may be forked, None when all is well."""
+    """Import an objective's module; the reason not to fork, None when forks are safe."""
     if sys.platform != "linux":
         return NotForked("unforkable", f"a fork may crash what was imported on {sys.platform}")
     opened = set(_open_files())
@@ -58,7 +58,7 @@ def _keep_finalizers() -> None:
 
 
 def tidy_up() -> None:
-    """Run the finalizers that `_keep_finalizers` kept from trials, at the end of the server."""
+    """Run the finalizers that `_keep_finalizers` withheld from trials, at the server's exit."""
     for finalizer in reversed(_finalizers):
         with contextlib.suppress(Exception):
             finalizer()
@@ -124,7 +124,7 @@ class RandomStates:
         self._is_seeded = (False, False)
 
     def note(self) -> None:
-        """Remember what has been seeded or drawn from since the beginning."""
+        """Note which generators were seeded or drawn from since the start."""
         python, before = random.getstate(), self._python
         self._is_seeded = (python != before, _numpy_state() != self._numpy)
         self._python = python

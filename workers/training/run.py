@@ -59,20 +59,20 @@ class Run(LoggedFiles):
         self._calls = 0
         self._last_step: float = 0
         self._score = Score()
-        self._places: dict[object, _Place] = {}
+        self._destinations: dict[object, _Destination] = {}
         self._sealed: dict[str, Sealed] = {}
         self._flusher = Flusher(sink.series, lambda: self._score, flush_seconds)
         self._sampler = SystemSampler(self._observe, system_seconds) if system_seconds else None
         self.unanswered = 0
         self.ending: Ending = ""
-        self._watched = job.early_stopping.metric if job.early_stopping else ""
+        self._patience_metric = job.early_stopping.metric if job.early_stopping else ""
         self._waiting = Waiting()
         # Steps at which validation metrics were logged before the official one; None: never mind.
         self._evaluated: dict[str, float] | None = {} if self._declares_official() else None
         self._checkpoints = RunCheckpoints(job, sink, self._warn)
         self._reports: list[tuple[float, float]] = []  # evaluations, for a resumed run's pruner
-        self._loops = 0  # of `until_stopped` under way
-        self._ends_by_itself = False  # one of them saw the end coming
+        self._loops = 0  # of `until_stopped` that are running
+        self._ends_by_itself = False  # one of them noticed the stop
 
     @property
     def stop_requested(self) -> bool:
@@ -90,7 +90,11 @@ class Run(LoggedFiles):
     @property
     def names(self) -> tuple[str, ...]:
         """Names of all metrics logged so far, those of the test split included."""
-        return tuple(str(name) for name, place in self._places.items() if place != "refused")
+        return tuple(
+            str(name)
+            for name, destination in self._destinations.items()
+            if destination != "refused"
+        )
 
     @property
     def sealed(self) -> tuple[Sealed, ...]:
@@ -120,10 +124,10 @@ class Run(LoggedFiles):
             value = given if type(given) is float else self._number(name, given)
             if value is None:
                 continue
-            place = self._places.get(name) or self._declare(name)
-            if place == "series":
+            destination = self._destinations.get(name) or self._declare(name)
+            if destination == "series":
                 values[name] = value
-            elif place == "sealed":
+            elif destination == "sealed":
                 self._sealed[name] = Sealed(name, value, at)
         self._last_step = at
         if values:
@@ -137,8 +141,8 @@ class Run(LoggedFiles):
         elif self._evaluated is not None:
             self._warn_missing(at, values)
         self._check_stop(at, official)
-        if self._watched in values:
-            self._check_patience(at, values[self._watched])
+        if self._patience_metric in values:
+            self._check_patience(at, values[self._patience_metric])
 
     def until_stopped(self, steps: Iterable[Item]) -> Iterator[Item]:
         """Go through `steps` until the run was asked to stop or its early stopping ends it.
@@ -170,14 +174,14 @@ class Run(LoggedFiles):
         value = None if isinstance(returned, bool) else to_float(returned)
         if self._score.evaluations == 0 and value is not None:
             name = self._job.official_metric
-            self._places[name] = "series"
+            self._destinations[name] = "series"
             self._add(self._last_step, {name: value})
             self._evaluate(self._last_step, value)
 
     def flush(self) -> None:
-        """Return when all that was logged so far has left this process, as before a checkpoint.
+        """Wait until all points logged so far are sent, as before a checkpoint.
 
-        Raises what kept the flusher from sending.
+        Raises the error of a failed send.
         """
         if not self._warnings.is_forked("flush"):
             self._flusher.flush()
@@ -194,7 +198,7 @@ class Run(LoggedFiles):
     def save_checkpoint(
         self, state: Any, *, step: SupportsFloat, generators: Sequence[Any] = ()
     ) -> bool:
-        """Keep all that is needed to go on after `step`; whether it was kept.
+        """Save a checkpoint after `step`; False when it was not saved.
 
         All points logged up to here are sent first, so a curve never has a gap before its
         checkpoint. Random states of Python, NumPy, torch and CUDA are kept, and those of
@@ -212,7 +216,7 @@ class Run(LoggedFiles):
         at = self._step(step, self._last_step)
         self.flush()
         return self._checkpoints.save(
-            state, step=at, score=self._score, memory=self._memory(), generators=generators
+            state, step=at, score=self._score, memory=self._run_state(), generators=generators
         )
 
     def load_checkpoint(
@@ -230,10 +234,10 @@ class Run(LoggedFiles):
         if self._warnings.is_forked("load_checkpoint"):
             return None
         return self._checkpoints.load(
-            generators, remember=self._remember, from_lower_budget=from_lower_budget
+            generators, remember=self._restore_state, from_lower_budget=from_lower_budget
         )
 
-    def _memory(self) -> dict[str, Any]:
+    def _run_state(self) -> dict[str, Any]:
         return {
             "score": asdict(self._score),
             "waiting": asdict(self._waiting),
@@ -243,8 +247,8 @@ class Run(LoggedFiles):
             "reports": list(self._reports),
         }
 
-    def _remember(self, memory: Mapping[str, Any]) -> tuple[tuple[float, float], ...]:
-        """Stand where the run stood that wrote a checkpoint; its reports to the pruner so far."""
+    def _restore_state(self, memory: Mapping[str, Any]) -> tuple[tuple[float, float], ...]:
+        """Restore the run's state from a checkpoint; returns its reports to the pruner so far."""
         self._score = Score(**memory["score"])
         self._waiting = Waiting(**memory["waiting"])
         self._calls, self._last_step = memory["calls"], memory["last_step"]
@@ -258,7 +262,7 @@ class Run(LoggedFiles):
         return tuple(self._reports)
 
     def close(self) -> None:
-        """Send what is left. Raises what kept the flusher from sending."""
+        """Send the remaining points. Raises the error of a failed send."""
         if self._sampler is not None:
             self._sampler.close()
         self._flusher.close()
@@ -289,7 +293,7 @@ class Run(LoggedFiles):
         return self._job.official_metric in self._job.splits
 
     def _warn_missing(self, step: float, values: Mapping[str, float]) -> None:
-        """Fail soon, not after hours, where the metric that counts is not logged at all."""
+        """Fail early, not after hours, when the official metric is never logged."""
         if self._evaluated is None:
             return
         for name in values:
@@ -306,7 +310,7 @@ class Run(LoggedFiles):
         return f"{self._job.official_metric} was never logged; names seen: {seen}"
 
     def _check_stop(self, step: float, official: float | None) -> None:
-        """Ask whether to go on; the call's points are already on their way."""
+        """Check for a stop request and ask the pruner; the call's points are already queued."""
         if self._sink.stop_requested:
             self.ending = "stopped"
         elif official is not None and self._job.pruning and not self.ending:
@@ -316,15 +320,15 @@ class Run(LoggedFiles):
                 self._warn(("unanswered", step), f"step {step}: no pruner answered, not pruned")
             elif answer:
                 self.ending = "pruned"
-        if self.ending == "stopped" and not self._in_a_loop_that_ends():
+        if self.ending == "stopped" and not self._is_in_stoppable_loop():
             raise Stopped(f"asked to stop at step {step}")
         if self.ending == "pruned":
             import optuna  # only here: a run without a pruner does without its import
 
             raise optuna.TrialPruned(f"pruned at step {step}")
 
-    def _in_a_loop_that_ends(self) -> bool:
-        """Test whether nothing need be raised; what follows such a loop is let finish, too."""
+    def _is_in_stoppable_loop(self) -> bool:
+        """Test whether `until_stopped` ends the run instead of an exception."""
         self._ends_by_itself = self._ends_by_itself or self._loops > 0
         return self._ends_by_itself
 
@@ -336,23 +340,23 @@ class Run(LoggedFiles):
         self._waiting = after(self._waiting, value, patience, maximize=bool(rule.maximize))
         if self._waiting.used >= patience.patience:
             self.ending = "early"
-            if self._in_a_loop_that_ends():
+            if self._is_in_stoppable_loop():
                 return
             raise StoppedEarly(
                 f"{rule.metric} has used up its patience of {patience.patience} "
                 f"({patience.rule}) at step {step}"
             )
 
-    def _declare(self, name: object) -> _Place:
-        """Decide once where a metric goes."""
-        place: _Place = "series"
+    def _declare(self, name: object) -> _Destination:
+        """Destination of a metric, decided at its first value."""
+        destination: _Destination = "series"
         if not is_name(name):
-            place = "refused"
+            destination = "refused"
             self._warn(name, f"metric {name!r:.100}: skipped, expected 1 to {MAX_NAME} characters")
         elif self._split(str(name)) == "test":
-            place = "sealed"
-        self._places[name] = place
-        return place
+            destination = "sealed"
+        self._destinations[name] = destination
+        return destination
 
     def _split(self, name: str) -> str:
         splits = self._job.splits
@@ -373,5 +377,5 @@ class Run(LoggedFiles):
         return found
 
 
-_Place = Literal["series", "sealed", "refused"]
+_Destination = Literal["series", "sealed", "refused"]
 _STEP = object()  # the key under which a bad step is warned about

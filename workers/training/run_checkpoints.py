@@ -20,7 +20,7 @@ class RunCheckpoints:
     """Those of one run.
 
     Args:
-        warn: told a key and a text, once for each key.
+        warn: prints a text, once for each key.
     """
 
     def __init__(self, job: Job, sink: Sink, warn: Callable[[object, str], None]) -> None:
@@ -32,7 +32,7 @@ class RunCheckpoints:
 
     @property
     def are_kept(self) -> bool:
-        """Test whether there is a place for them."""
+        """Test whether the trial has a folder for checkpoints."""
         return self._store is not None
 
     def is_due(self) -> bool:
@@ -44,7 +44,7 @@ class RunCheckpoints:
     def save(
         self, state: Any, *, step: float, score: Score, memory: Memory, generators: Sequence[Any]
     ) -> bool:
-        """Write one and tell of it; whether the disk took it. Raises CheckpointError."""
+        """Write one and report it; False when the disk refused it. Raises CheckpointError."""
         if self._store is None or self._sink is None:
             return False
         counts = not self._suffix  # values of folds and smaller budgets are not compared

@@ -151,7 +151,7 @@ class LoggedFiles(RunInputs):
 
 
 class _FileWriter:
-    """Writes files into the trial's folder of artifacts and tells the worker of them."""
+    """Writes files into the trial's folder of artifacts and reports them to the worker."""
 
     def __init__(self, job: Job, sink: Sink, warn: Warn) -> None:
         self._about = job.checkpoints
@@ -160,7 +160,7 @@ class _FileWriter:
         self._warn = warn
 
     def keeps(self) -> bool:
-        """Tell whether there is a place for files, and warn where there is none."""
+        """Test whether the trial has a folder for files; warn where it has none."""
         if self._about is None or self._sink is None:
             self._warn("files", "no files are kept here")
         return self._about is not None and self._sink is not None

@@ -21,13 +21,13 @@ class RunWarnings:
         return tuple(self._texts.values())
 
     def add(self, key: object, text: str) -> None:
-        """Say a text, once for each key."""
+        """Print and keep a text, once for each key."""
         if key not in self._texts and len(self._texts) < MAX_WARNINGS:
             self._texts[key] = text
             print(text, file=sys.stderr, flush=True)
 
     def is_forked(self, call: str) -> bool:
-        """Test whether the training function forked this process, which may not do this."""
+        """Test whether this is a process that the training function forked; warn if so."""
         if os.getpid() == self._pid:
             return False
         self.add(
