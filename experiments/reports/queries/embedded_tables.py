@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from django.http import QueryDict
@@ -15,6 +15,9 @@ from experiments.trials.panels.run_comparison import RunComparison
 from experiments.trials.panels.run_table import RunTable, run_table
 from experiments.trials.table.columns import Column
 from experiments.trials.table.filter_language import (
+    Comparison,
+    Condition,
+    Field,
     InvalidFilter,
     field_of,
 )
@@ -72,16 +75,30 @@ def _asks_for_test(table: RunTable) -> bool:
         return True
     if scores_on_test(scope.metric, scope.declared):
         return True
-    named = [name for name in table.fields.metrics if scores_on_test(name, scope.declared)]
     keys = [*(key.key for key in state.sort), *state.groups]
-    return any(name in state.filter for name in named) or any(_is_test(key, scope) for key in keys)
+    fields = _fields(state.condition())
+    return any(_scores_test(field, scope) for field in fields) or any(
+        _is_test(key, scope) for key in keys
+    )
+
+
+def _fields(condition: Condition | None) -> Iterator[Field]:
+    """Fields that a filter compares."""
+    if isinstance(condition, Comparison):
+        yield condition.field
+    elif condition is not None:
+        for part in condition.parts:
+            yield from _fields(part)
 
 
 def _is_test(key: str, scope: RunScope) -> bool:
     try:
-        field = field_of(key)
+        return _scores_test(field_of(key), scope)
     except InvalidFilter:
         return False
+
+
+def _scores_test(field: Field, scope: RunScope) -> bool:
     return field.entity in _METRICS and scores_on_test(field.name, scope.declared)
 
 
