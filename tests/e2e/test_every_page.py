@@ -28,7 +28,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 # What answers with no page of its own: fragments, files, machines' addresses.
 NO_PAGE = ("live/", "under-way/", "charts/", "curves/", "power/", "jump/", ".csv", ".jsonl", ".md",
            "series.", "files/", "media/", "image/", "healthz", "readyz", "metrics", "runs/table/",
-           "runs/ids/")  # fmt: skip
+           "runs/ids/", "reports/embedded/", "/file/")  # fmt: skip
 # MLflow's links: they lead on to the page of an experiment or a run.
 LEADING_ON = "open/"
 # Their links are in mails; they look as the login and the change of a password do.
@@ -71,11 +71,15 @@ def addresses() -> list[str]:
     new = cast.search("n" * 200, goal="Does it still fit? " * 30)
     _, secret = sharing.create(access=cast.access("ada"), experiment=done.name)
     _, of_decision = sharing.create(access=cast.access("ada"), decision=1)
+    report, frozen = cast.frozen_report(_report(done))
+    _, of_report = sharing.create(access=cast.access("ada"), frozen_report=frozen)
     shared = [f"/shared/{secret}/", f"/shared/{secret}/?tab=axes", f"/shared/{of_decision}/"]
+    shared.append(f"/shared/{of_report}/")
     tried = f"/projects/digits/experiments/new/try/{_dry_run(done).pk}/"
     return [
         *_of_experiments(done, moving, fresh, new),
         *_of_projects(),
+        *_of_reports(report, frozen),
         *_of_the_account(),
         tried,
         *shared,
@@ -128,6 +132,21 @@ def _of_projects() -> Iterator[str]:
         f"/projects/digits/studies/{study.pk}/?tab={tab}" for tab in ("history", "reports")
     )
     yield "/projects/digits/runs/?group=arm&group=params.hidden_units"
+
+
+def _report(experiment: Experiment) -> str:
+    """Words, and an address of each kind."""
+    pages = ("?tab=history", "#trials", "trials/A0/", "trials/A99/")
+    addresses = [cast.address(experiment, rest) for rest in pages]
+    lines = ("# Found", "Some `words`, a list:", "- one", *addresses, "decisions/1/", "runs/")
+    return "\n\n".join(lines)
+
+
+def _of_reports(report: int, frozen: int) -> Iterator[str]:
+    yield from (f"/projects/{slug}/reports/" for slug in ("digits", "speech"))
+    yield "/projects/digits/reports/new/"
+    yield from (f"/projects/digits/reports/{report}/{rest}" for rest in ("", "edit/", "history/"))
+    yield f"/projects/digits/reports/frozen/{frozen}/"
 
 
 def _of_the_account() -> Iterator[str]:

@@ -13,7 +13,9 @@ from django.utils.safestring import SafeString
 from experiments.reports.queries.embedded import Embedded
 from experiments.reports.queries.reports import Frozen
 
-_STYLES = ("ground", "parts", "figures", "manual", "reports", "small", "print")
+_STYLES = (
+    *("ground", "frame", "parts", "figures", "places", "manual", "reports", "small", "print"),
+)
 _PLOTLY_STYLE = "vendor/plotly-4.1.1.css"
 _SCRIPTS = ("vendor/plotly-charts-4.1.1.min.js", "js/chart.js")
 
