@@ -52,6 +52,11 @@ class PageAddress:
     fragment: str
 
     @property
+    def asked(self) -> dict[str, str]:
+        """The query, the last value of each name."""
+        return {name: str(value) for name, value in self.query.items()}
+
+    @property
     def path(self) -> str:
         """The address from the root of the server."""
         query, fragment = self.query.urlencode(safe=",:"), quote(self.fragment)

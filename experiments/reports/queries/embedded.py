@@ -105,7 +105,7 @@ def _experiment(access: Access, page: PageAddress) -> Embedded:
     parts = _parts(access, page)
     if parts is None:
         return Embedded("", problem=SEALED)
-    experiment, asked = parts.experiment, page.query.dict()
+    experiment, asked = parts.experiment, page.asked
     title = f"{experiment.name}: {TABS.get(asked.get('tab', ''), TABS['curves'])}"
     if page.fragment == "trials":
         return _table_of(access, page, [experiment.name], experiment.name)
@@ -205,7 +205,7 @@ def _study(access: Access, page: PageAddress) -> Embedded:
     )
     tab = study_panels.TABS.get(page.query.get("tab", ""), study_panels.TABS["history"])
     facts = [("trials", str(study.trials)), ("objective", view.objective.name)]
-    shown = study_panels.panel(view, page.query.dict())
+    shown = study_panels.panel(view, page.asked)
     return _drawn(Embedded("", f"{study.name}: {tab}", facts=facts), shown, page)
 
 
@@ -268,7 +268,7 @@ def _drawn(found: Embedded, shown: Panel, page: PageAddress) -> Embedded:
     drawings = [
         Drawing(
             chart.title,
-            as_addressed(chart.figure, page.query, log_y=shown.log_y) if curves else chart.figure,
+            as_addressed(chart.figure, page.asked, log_y=shown.log_y) if curves else chart.figure,
             chart.label,
             chart.shape,
             chart.note,

@@ -113,3 +113,10 @@ def test_nothing_of_a_project_is_found_by_who_may_not_see_it(experiment: Experim
     for text in ("regular", "hidden_un", "cleo", "twice", "width", "champions", "label"):
         found = ask(text, who="dan", project="digits", experiment=experiment.name)
         assert found == [], text
+
+
+def test_a_report_is_found_by_its_present_title(experiment: Experiment) -> None:
+    report, _ = cast.frozen_report("Words.", title="Smoothing pays")
+    (found,) = [place for place in ask("pays smooth") if place["kind"] == "report"]
+    assert found["url"] == f"/projects/digits/reports/{report}/"
+    assert titles(ask("pays", who="dan"), "report") == []
