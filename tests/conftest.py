@@ -82,12 +82,50 @@ def pytest_xdist_setupnodes() -> None:
     os.environ.pop("DJANGO_SETTINGS_MODULE", None)
 
 
-@pytest.fixture(autouse=True)
-def no_heads_noted() -> None:
-    """Each test's logs begin anew, so what was noted of an earlier one's is no head of theirs."""
+@pytest.fixture(scope="module")
+def module_db(
+    django_db_setup: None, django_db_blocker: pytest_django.DjangoDbBlocker
+) -> Iterator[None]:
+    """A transaction around a file's tests: rows of fixtures of this scope are written once, and
+    what a test changes is rolled back to them.
+
+    Hand out copies (`copy.deepcopy`) of what such a fixture made: tests change objects, too. The
+    file's tests that do not ask for it come first.
+    """
     from django.conf import settings
+    from django.db import transaction
 
     settings.DECISION_HEADS.unlink(missing_ok=True)
+    outermost = transaction.atomic()
+    outermost._from_testcase = True  # type: ignore[attr-defined]  # as TestCase marks
+    with django_db_blocker.unblock(), outermost:
+        yield
+        transaction.set_rollback(True)
+
+
+@pytest.fixture(scope="module")
+def noted_for_module() -> list[bytes]:
+    """Heads of the logs that fixtures on `module_db` wrote; filled by the first test on them."""
+    return []
+
+
+@pytest.fixture(autouse=True)
+def no_heads_noted(request: pytest.FixtureRequest, noted_for_module: list[bytes]) -> None:
+    """Each test's logs begin anew: what was noted and verified of earlier ones is not theirs."""
+    from django.conf import settings
+
+    heads = settings.DECISION_HEADS
+    if "module_db" not in request.fixturenames:
+        heads.unlink(missing_ok=True)
+        return
+    from experiments.verdict.queries import chain_check
+
+    chain_check._verified.clear()
+    if not noted_for_module:
+        noted_for_module.append(heads.read_bytes() if heads.exists() else b"")
+    heads.unlink(missing_ok=True)
+    if noted_for_module[0]:
+        heads.write_bytes(noted_for_module[0])
 
 
 def pytest_collection_finish() -> None:
@@ -119,7 +157,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> Iterator[None]:
     turns: dict[Path, int] = {}
     for item in items:
         turns[item.path] = min(_turn(item), turns.get(item.path, 2))
-    items.sort(key=lambda item: turns[item.path])
+    places = {path: place for place, path in enumerate(turns)}
+    items.sort(
+        key=lambda item: (
+            *(turns[item.path], places[item.path]),
+            "module_db" in getattr(item, "fixturenames", ()),
+        )
+    )
 
 
 def _turn(item: pytest.Item) -> int:
@@ -154,12 +198,16 @@ def _mark(item: pytest.Item) -> None:
                 f"{item.nodeid}: move it to tests/e2e, which test-browser runs"
             )
         item.add_marker(pytest.mark.browser)
+    asked = item.get_closest_marker("django_db")
+    commits = "transactional_db" in fixtures or (asked and asked.kwargs.get("transaction"))
+    if "module_db" in fixtures and commits:
+        raise pytest.UsageError(f"{item.nodeid}: what is written on module_db is not committed")
     if item.path.parent.name in ("api", "pages"):
         item.add_marker(pytest.mark.http)
     if PROCESS_FIXTURES & fixtures:
         item.add_marker(pytest.mark.processes)
     if (
-        item.get_closest_marker("django_db") is not None
+        asked is not None
         or DATABASE_FIXTURES & fixtures
         or (isinstance(owner, type) and issubclass(owner, TransactionTestCase))
     ):

@@ -4,7 +4,7 @@
 
 A project with a champion and a rejected candidate, a search under way, curves, findings and
 checkpoints, in the database of DATABASE_URL and the files of VERDICT_DATA; what the API answers
-about them goes to ANSWERS.json. The folder named after the commit holds what it made there.
+about them goes to ANSWERS.json. Each folder is named after the commit that made what it holds.
 """
 
 from __future__ import annotations

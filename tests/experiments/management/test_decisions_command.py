@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import copy
 import json
 from io import StringIO
 from pathlib import Path
@@ -35,8 +36,8 @@ def _broken(*arguments: str) -> str:
     return output.getvalue()
 
 
-@pytest.fixture
-def head() -> str:
+@pytest.fixture(scope="module")
+def made_head(module_db: None) -> str:
     """A log of three decisions; the head as a champion answer gives it."""
     project = cast.project()
     for number in range(3):
@@ -49,6 +50,11 @@ def head() -> str:
         )
     head = intact_log(project).head
     return f"digits={head.count}:{head.hash}"
+
+
+@pytest.fixture
+def head(made_head: str) -> str:
+    return copy.deepcopy(made_head)
 
 
 def test_a_log_that_nobody_touched_holds(head: str) -> None:

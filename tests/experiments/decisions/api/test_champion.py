@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import copy
 import datetime as dt
 import json
 from typing import Any
@@ -30,8 +31,8 @@ pytestmark = pytest.mark.django_db
 ADDRESS = "/api/v1/projects/digits/champion"
 
 
-@pytest.fixture
-def adopted() -> Decision:
+@pytest.fixture(scope="module")
+def made_adopted(module_db: None) -> Decision:
     cast.project()
     replication = cast.repeated(cast.finished_search(), done=10)
     gathered = evidence.evaluate(replication)
@@ -43,6 +44,11 @@ def adopted() -> Decision:
         reason="It earns its line.",
         state=gathered.state,
     )
+
+
+@pytest.fixture
+def adopted(made_adopted: Decision) -> Decision:
+    return copy.deepcopy(made_adopted)
 
 
 def _token(who: str = "ben", **more: Any) -> str:

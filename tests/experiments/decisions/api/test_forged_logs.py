@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 from typing import Any
 
@@ -68,14 +69,19 @@ CUTS = {
 }
 
 
-@pytest.fixture
-def project() -> Project:
+@pytest.fixture(scope="module")
+def made_project(module_db: None) -> Project:
     """Two adopts of production, the second stands."""
     made = cast.project()
     for name in ("first", "second"):
         held = cast.repeated(cast.finished_search(name, trials_per_arm=2), looks=(10,))
         cast.decide(held, "adopt")
     return made
+
+
+@pytest.fixture
+def project(made_project: Project) -> Project:
+    return copy.deepcopy(made_project)
 
 
 def _asked(address: str) -> tuple[int, str]:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import copy
 import json
 import re
 
@@ -39,10 +40,15 @@ def press(client: Client, experiment: Experiment, text: str, **told: str) -> str
     return client.post(address, fields | told, follow=True).content.decode()
 
 
-@pytest.fixture
-def searched() -> Experiment:
+@pytest.fixture(scope="module")
+def made_searched(module_db: None) -> Experiment:
     cast.project()
     return cast.finished_search(trials_per_arm=6)
+
+
+@pytest.fixture
+def searched(made_searched: Experiment) -> Experiment:
+    return copy.deepcopy(made_searched)
 
 
 @pytest.fixture

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import copy
 import json
 
 import pytest
@@ -34,13 +35,18 @@ def _adopt(name: str, target: str = "production") -> Decision:
     )
 
 
-@pytest.fixture
-def two() -> Project:
+@pytest.fixture(scope="module")
+def made_two(module_db: None) -> Project:
     """A project whose second champion stands."""
     project = cast.project()
     _adopt("first")
     _adopt("second")
     return project
+
+
+@pytest.fixture
+def two(made_two: Project) -> Project:
+    return copy.deepcopy(made_two)
 
 
 def _revert(project: Project, **more: object) -> Decision:

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import copy
+
 import pytest
 from django.db import DatabaseError, connection, transaction
 from django.db.models import F
@@ -14,11 +16,20 @@ from tests import cast
 pytestmark = pytest.mark.django_db
 
 
-@pytest.fixture
-def repeated() -> Replication:
+def _repeated() -> Replication:
     """Ten of ten pairs are in and the candidate is clearly better."""
     cast.project()
     return cast.repeated(cast.finished_search(), done=10)
+
+
+@pytest.fixture(scope="module")
+def made_repeated(module_db: None) -> Replication:
+    return _repeated()
+
+
+@pytest.fixture
+def repeated(made_repeated: Replication) -> Replication:
+    return copy.deepcopy(made_repeated)
 
 
 def _record(replication: Replication, *, who: str = "ada", **more: object) -> Decision:
@@ -139,8 +150,8 @@ def test_the_database_itself_refuses_to_change_a_decision(
 
 # TRUNCATE is refused by PostgreSQL itself while the transaction's own checks are pending.
 @pytest.mark.django_db(transaction=True)
-def test_the_database_refuses_to_empty_or_replace_the_log(repeated: Replication) -> None:
-    decision = _record(repeated)
+def test_the_database_refuses_to_empty_or_replace_the_log() -> None:
+    decision = _record(_repeated())
     statement = (
         "TRUNCATE experiments_decision CASCADE"
         if connection.vendor == "postgresql"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 
 import pytest
@@ -35,12 +36,17 @@ from tests import cast
 pytestmark = pytest.mark.django_db
 
 
-@pytest.fixture
-def repeated() -> Replication:
+@pytest.fixture(scope="module")
+def made_repeated(module_db: None) -> Replication:
     """A clear adopt in a project that reviews decisions against the verdict; eve approves, too."""
     project = cast.project(reviews="overrides")
     Membership.objects.create(user=cast.person("eve"), project=project, role="approver")
     return cast.repeated(cast.finished_search(trials_per_arm=2), looks=(10,))
+
+
+@pytest.fixture
+def repeated(made_repeated: Replication) -> Replication:
+    return copy.deepcopy(made_repeated)
 
 
 def _decide(

@@ -19,9 +19,8 @@ LISTS = {
 }
 
 
-@pytest.fixture
-def program() -> Program:
-    """Three of each."""
+@pytest.fixture(scope="module")
+def three_of_each(module_db: None) -> None:
     project = cast.project()
     cast.decided("d", "adopt", "It pays.")
     cast.decided("e", "reject", "It does not.")
@@ -34,6 +33,10 @@ def program() -> Program:
     for _ in range(3):
         webhooks.send_test(access=ada, webhook_id=hook.pk)
         Delivery.objects.update(state=DeliveryState.FAILED)  # else the test is still on its way
+
+
+@pytest.fixture
+def program(three_of_each: None) -> Program:
     return Program()
 
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import copy
 import json
 import re
 from typing import Any
@@ -17,10 +18,15 @@ from tests import cast
 pytestmark = pytest.mark.django_db
 
 
-@pytest.fixture
-def search() -> Experiment:
+@pytest.fixture(scope="module")
+def made_search(module_db: None) -> Experiment:
     cast.project()
     return cast.finished_search(trials_per_arm=6)
+
+
+@pytest.fixture
+def search(made_search: Experiment) -> Experiment:
+    return copy.deepcopy(made_search)
 
 
 @pytest.fixture

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import copy
 from typing import Any
 
 import pytest
@@ -11,12 +12,17 @@ from tests import cast
 pytestmark = pytest.mark.django_db
 
 
-@pytest.fixture
-def experiment() -> Experiment:
+@pytest.fixture(scope="module")
+def made_experiment(module_db: None) -> Experiment:
     cast.project()
     cast.project("hidden").memberships.all().delete()
     cast.decided("wider", "adopt", "Twice the width pays.")
     return cast.finished_search(trials_per_arm=3)
+
+
+@pytest.fixture
+def experiment(made_experiment: Experiment) -> Experiment:
+    return copy.deepcopy(made_experiment)
 
 
 def ask(text: str, who: str = "ben", **where: str) -> list[dict[str, Any]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import re
 
@@ -20,8 +21,8 @@ pytestmark = pytest.mark.django_db
 SEALED = ("0.31415", "0.3142 ", "0.3142<")  # as written in sentences and tables
 
 
-@pytest.fixture
-def experiment() -> Experiment:
+@pytest.fixture(scope="module")
+def made_experiment(module_db: None) -> Experiment:
     """Searched, repeated, its test scores opened and then adopted; another one beside it."""
     cast.project()
     cast.finished_search("other-secret-question", trials_per_arm=2)
@@ -31,6 +32,11 @@ def experiment() -> Experiment:
     replications.open_test(access=cast.access("cleo", made), replication=replication)
     cast.decide(replication, "adopt", "It pays.")
     return made
+
+
+@pytest.fixture
+def experiment(made_experiment: Experiment) -> Experiment:
+    return copy.deepcopy(made_experiment)
 
 
 def _address(**what: object) -> str:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import copy
 import csv
 import io
 
@@ -15,11 +16,16 @@ pytestmark = pytest.mark.django_db
 ONE = f"{HERE}/experiments/s"
 
 
-@pytest.fixture
-def program() -> Program:
+@pytest.fixture(scope="module")
+def made_program(module_db: None) -> Program:
     cast.project()
     cast.finished_search("s")
     return Program("cleo", ("read", "write"))
+
+
+@pytest.fixture
+def program(made_program: Program) -> Program:
+    return copy.deepcopy(made_program)
 
 
 def test_trials_come_in_pages_narrowed_and_ordered(program: Program) -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import copy
 import html
 import json
 import re
@@ -50,10 +51,15 @@ def field(page: str, name: str) -> str:
     return found[0]
 
 
-@pytest.fixture
-def experiment() -> Experiment:
+@pytest.fixture(scope="module")
+def made_experiment(module_db: None) -> Experiment:
     cast.project()
     return cast.finished_search(trials_per_arm=4)
+
+
+@pytest.fixture
+def experiment(made_experiment: Experiment) -> Experiment:
+    return copy.deepcopy(made_experiment)
 
 
 @pytest.fixture

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import json
 import re
@@ -24,14 +25,19 @@ pytestmark = pytest.mark.django_db
 PAGE = "/projects/digits/compare/"
 
 
-@pytest.fixture
-def searches() -> tuple[Experiment, Experiment]:
+@pytest.fixture(scope="module")
+def made_searches(module_db: None) -> tuple[Experiment, Experiment]:
     cast.project()
     other = cast.LABEL_SMOOTHING.format(name="longer", goal="Longer?", trials=3)
     first = cast.finished_search(trials_per_arm=4)
     second = cast.search("longer", source=other.replace("value: 60", "value: 90"))
     cast.finish_search(second, 3)
     return first, second
+
+
+@pytest.fixture
+def searches(made_searches: tuple[Experiment, Experiment]) -> tuple[Experiment, Experiment]:
+    return copy.deepcopy(made_searches)
 
 
 def complete(experiment: Experiment) -> list[Trial]:

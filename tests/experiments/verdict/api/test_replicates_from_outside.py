@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from typing import Any
 
 import pytest
@@ -31,13 +32,18 @@ def log(program: Program, run_id: int, *accuracies: float, **ending: Any) -> Non
     assert program.finish(run_id, **ending)["state"] == "complete"
 
 
-@pytest.fixture
-def program() -> Program:
+@pytest.fixture(scope="module")
+def made_program(module_db: None) -> Program:
     cast.project()
     made = Program()
     ran(made, 0.5, 0.9, rate=0.1, seed=1)
     ran(made, 0.5, 0.8, rate=0.2, seed=2)
     return made
+
+
+@pytest.fixture
+def program(made_program: Program) -> Program:
+    return copy.deepcopy(made_program)
 
 
 @pytest.fixture

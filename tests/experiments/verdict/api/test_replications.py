@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import copy
+
 import pytest
 
 from experiments.models import Experiment, Replication, TestOpening, Trial
@@ -10,11 +12,16 @@ pytestmark = pytest.mark.django_db
 ONE = f"{HERE}/experiments/s"
 
 
-@pytest.fixture
-def program() -> Program:
+@pytest.fixture(scope="module")
+def made_program(module_db: None) -> Program:
     cast.project()
     cast.finished_search("s")
     return Program("cleo", ("read", "write"))
+
+
+@pytest.fixture
+def program(made_program: Program) -> Program:
+    return copy.deepcopy(made_program)
 
 
 def _names(program: Program) -> tuple[str, str]:

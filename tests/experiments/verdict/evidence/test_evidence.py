@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import copy
 import hashlib
 import json
 from typing import Any
@@ -17,10 +18,15 @@ from tests import cast
 pytestmark = pytest.mark.django_db
 
 
-@pytest.fixture
-def repeated() -> Replication:
+@pytest.fixture(scope="module")
+def made_repeated(module_db: None) -> Replication:
     cast.project()
     return cast.repeated(cast.finished_search(), done=10)
+
+
+@pytest.fixture
+def repeated(made_repeated: Replication) -> Replication:
+    return copy.deepcopy(made_repeated)
 
 
 def test_a_complete_look_is_judged(repeated: Replication) -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import copy
 import re
 
 import pytest
@@ -40,10 +41,15 @@ def declare(client: Client, experiment: Experiment, **told: object) -> str:
     return answer.content.decode()
 
 
-@pytest.fixture
-def experiment() -> Experiment:
+@pytest.fixture(scope="module")
+def made_experiment(module_db: None) -> Experiment:
     cast.project()
     return cast.finished_search(trials_per_arm=6)
+
+
+@pytest.fixture
+def experiment(made_experiment: Experiment) -> Experiment:
+    return copy.deepcopy(made_experiment)
 
 
 def test_before_the_first_trial_the_page_says_when_it_opens(client: Client) -> None:

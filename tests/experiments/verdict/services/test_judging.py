@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
 
 import pytest
@@ -17,11 +18,16 @@ from tests import cast
 pytestmark = pytest.mark.django_db
 
 
-@pytest.fixture
-def clear() -> Replication:
+@pytest.fixture(scope="module")
+def made_clear(module_db: None) -> Replication:
     """The candidate is clearly better at the first of two looks."""
     cast.project()
     return cast.repeated(cast.finished_search(trials_per_arm=3), looks=(6, 12), done=6, gain=0.02)
+
+
+@pytest.fixture
+def clear(made_clear: Replication) -> Replication:
+    return copy.deepcopy(made_clear)
 
 
 @pytest.fixture

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import copy
+
 import pytest
 
 from experiments.analysis.seeds.guards import Limit
@@ -13,10 +15,15 @@ from tests import cast
 pytestmark = pytest.mark.django_db
 
 
-@pytest.fixture
-def searched() -> Experiment:
+@pytest.fixture(scope="module")
+def made_searched(module_db: None) -> Experiment:
     cast.project()
     return cast.finished_search()
+
+
+@pytest.fixture
+def searched(made_searched: Experiment) -> Experiment:
+    return copy.deepcopy(made_searched)
 
 
 def _two_trials(experiment: Experiment) -> tuple[Trial, Trial]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 from typing import Any
 
@@ -23,14 +24,19 @@ pytestmark = pytest.mark.django_db
 NOISE = (0.0, 0.001, 0.003, 0.002)
 
 
-@pytest.fixture
-def program() -> Program:
+@pytest.fixture(scope="module")
+def made_program(module_db: None) -> Program:
     cast.project()
     made = Program()
     for seed, noise in enumerate(NOISE):
         ran(made, 0.5, 0.85 + noise, rate=0.1, seed=seed)
         ran(made, 0.5, 0.80 + noise * 1.5, rate=0.2, seed=seed)
     return made
+
+
+@pytest.fixture
+def program(made_program: Program) -> Program:
+    return copy.deepcopy(made_program)
 
 
 def compare(candidate: int = 0, baseline: int = 1, **more: Any) -> Replication:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import copy
 import statistics
 
 import pytest
@@ -35,11 +36,16 @@ def groups(scope: RunScope, query: str, *keys: str) -> list[RunGroup]:
     return list(group_page(scope, read_state(QueryDict(query)), columns(*keys)).rows)
 
 
-@pytest.fixture
-def scope() -> RunScope:
+@pytest.fixture(scope="module")
+def made_scope(module_db: None) -> RunScope:
     cast.project()
     cast.finished_search(trials_per_arm=6)
     return scope_of(cast.access("ben"), ["label-smoothing"])
+
+
+@pytest.fixture
+def scope(made_scope: RunScope) -> RunScope:
+    return copy.deepcopy(made_scope)
 
 
 def test_a_run_shows_last_best_and_at_best_step_of_any_metric(scope: RunScope) -> None:
