@@ -28,7 +28,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 # What answers with no page of its own: fragments, files, machines' addresses.
 NO_PAGE = ("live/", "under-way/", "charts/", "curves/", "power/", "jump/", ".csv", ".jsonl", ".md",
            "series.", "files/", "media/", "image/", "healthz", "readyz", "metrics", "runs/table/",
-           "runs/ids/", "reports/embedded/", "/file/")  # fmt: skip
+           "runs/ids/", "reports/embedded/", "/file/", "edit/<str:field>/")  # fmt: skip
 # MLflow's links: they lead on to the page of an experiment or a run.
 LEADING_ON = "open/"
 # Their links are in mails; they look as the login and the change of a password do.
