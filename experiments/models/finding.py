@@ -30,14 +30,8 @@ class FindingQuerySet(models.QuerySet["Finding"]):
         return self.asking().filter(_of_search())
 
     def of_experiments(self) -> FindingQuerySet:
-        """Open findings that experiments are asked about.
-
-        Own findings each; those of search trials by their rule, unless an own one has it.
-        """
-        own = Finding.objects.asking().filter(
-            experiment=OuterRef("experiment"), trial__isnull=True, rule=OuterRef("rule")
-        )
-        return self.asking().filter(Q(trial__isnull=True) | _of_search() & ~Q(Exists(own)))
+        """Open findings that experiments are asked about: their own and those of search trials."""
+        return self.asking().filter(Q(trial__isnull=True) | _of_search())
 
 
 def _of_search() -> Q:

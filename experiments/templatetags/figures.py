@@ -43,6 +43,16 @@ def item(mapping: Any, key: Any) -> Any:
 register.simple_tag(formatting.time_range)
 
 
+@register.simple_tag(takes_context=True)
+def page_query(context: template.Context, number: int, key: str = "") -> str:
+    """The query of this page's address with another page of its list; `key`: of which one, where
+    a page has several."""
+    query = context["request"].GET.copy()
+    query.pop("since", None)
+    query[key or "page"] = str(number)
+    return f"?{query.urlencode()}"
+
+
 @register.simple_tag
 def figure_id(key: str, number: int) -> str:
     """Id of a figure in a part of a report: parts are fetched one by one."""

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
+
+from django.db.models import QuerySet
 
 Row = TypeVar("Row")
+Found = TypeVar("Found")
 PAGE_SIZE = 50
 
 
@@ -51,6 +54,7 @@ class PageOf:
 
 
 FIRST_PAGE = PageOf()
+EVERY_ROW = PageOf(size=10**9)  # for programs, which are handed whole lists
 
 
 def page_bounds(wanted: PageOf, total: int) -> tuple[int, int, int]:
@@ -59,3 +63,10 @@ def page_bounds(wanted: PageOf, total: int) -> tuple[int, int, int]:
     if not wanted.exact:
         number = min(number, max(1, -(-total // size)))
     return number, (number - 1) * size, number * size
+
+
+def paged(rows: QuerySet[Any, Found], wanted: PageOf, as_row: Callable[[Found], Row]) -> Page[Row]:
+    """A page of ordered records, counted and cut by the database. Two queries."""
+    total = rows.count()
+    number, first, end = page_bounds(wanted, total)
+    return Page([as_row(each) for each in rows[first:end]], number, total, wanted.size)

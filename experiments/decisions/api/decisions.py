@@ -114,7 +114,7 @@ def withdraw_proposal(request: TokenRequest, slug: str, proposal: int) -> Any:
 )
 def list_shared_links(request: TokenRequest, slug: str) -> Any:
     """Read-only links, those that were revoked too, for admins; their addresses are not kept."""
-    return {"links": shared_links.links_of(auth.administering(request, slug, "read"))}
+    return {"links": shared_links.links_of(auth.administering(request, slug, "read")).rows}
 
 
 @router.post(

@@ -12,7 +12,7 @@ from django.views.decorators.http import require_POST, require_safe
 from experiments.charts.seeds import lineage_plot
 from experiments.decisions.queries.champions import TargetChampions, champions_of
 from experiments.decisions.services import champions
-from experiments.team.pages.access import attempted, in_project, whole_number
+from experiments.team.pages.access import attempted, in_project, page_of, whole_number
 from experiments.team.queries.access import Access
 from experiments.team.queries.first_runs import first_run
 from experiments.verdict.queries.chain_check import log_problems
@@ -22,7 +22,7 @@ from experiments.verdict.queries.chain_check import log_problems
 @in_project
 def champions_page(request: HttpRequest, access: Access) -> HttpResponse:
     """Page of the champions since the baseline, with each one's gain."""
-    found = champions_of(access)
+    found = champions_of(access, lambda target: page_of(request, target))
     context = {
         "project": access,
         "section": "champions",

@@ -19,7 +19,7 @@ from experiments.decisions.queries.shared_links import links_of
 from experiments.decisions.services import sharing
 from experiments.design.queries.experiments import experiment_names, find_experiment
 from experiments.errors import NotAllowed, NotFound, VerdictError
-from experiments.team.pages.access import explain, in_project, required, whole_number
+from experiments.team.pages.access import explain, in_project, page_of, required, whole_number
 from experiments.team.queries.access import Access
 
 
@@ -40,7 +40,7 @@ def sharing_page(request: HttpRequest, access: Access) -> HttpResponse:
         "project": access,
         "section": "settings",
         "tab": "sharing",
-        "links": links_of(access),
+        "links": links_of(access, page_of(request)),
         "link": address_of(secret) if secret else "",
         "names": experiment_names(access),
         "experiment": "" if secret else asked.get("experiment", "")[:200],

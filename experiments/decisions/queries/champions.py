@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
+
+from django.db.models import Max
 
 from experiments.decisions.registered_models import AdoptedVersion, adopted_version
 from experiments.design.space.domains import Scalar
@@ -14,6 +16,7 @@ from experiments.models import Configuration, Decision
 from experiments.models.decision import CHAMPION_CHOICES
 from experiments.team.queries.access import Access
 from experiments.verdict.queries.current_champion import ScoreSummary, candidate_scores
+from experiments.web.pagination import EVERY_ROW, Page, PageOf, paged
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,29 +55,44 @@ class ChampionPeriod:
 
 @dataclass(frozen=True, slots=True)
 class TargetChampions:
-    """Newest first; `current` is the decision whose champion stands, None before the first."""
+    """A page of them, newest first; `current` is the decision whose champion stands, None before
+    the first."""
 
     target: str
-    periods: tuple[ChampionPeriod, ...]
+    page: Page[ChampionPeriod]
+    current: int | None
+    current_digest: str = ""
 
     @property
-    def current(self) -> int | None:
-        return self.periods[0].sequence if self.periods else None
+    def periods(self) -> Sequence[ChampionPeriod]:
+        return self.page.rows
 
 
-def champions_of(access: Access) -> tuple[TargetChampions, ...]:
-    """Every champion of every target. Two queries."""
-    rows = (
-        Decision.objects.filter(project_id=access.project_id, choice__in=CHAMPION_CHOICES)
-        .select_related("experiment", "candidate", "baseline")
-        .order_by("-sequence")
-    )
-    by_target: dict[str, list[Decision]] = {target: [] for target in access.targets}
-    for row in rows:
-        by_target.setdefault(row.target, []).append(row)
+def champions_of(
+    access: Access, wanted: Callable[[str], PageOf] = lambda target: EVERY_ROW
+) -> tuple[TargetChampions, ...]:
+    """Champions of every target, of each the page that is wanted. One query, two more a target."""
+    made = Decision.objects.filter(project_id=access.project_id, choice__in=CHAMPION_CHOICES)
+    rows = made.select_related("experiment", "candidate", "baseline").order_by("-sequence")
+    heads = made.values("target").annotate(newest=Max("sequence")).order_by().values("newest")
+    newest = {
+        target: (sequence, digest or "")
+        for target, sequence, digest in made.filter(sequence__in=heads).values_list(
+            "target", "sequence", "candidate__digest"
+        )
+    }
+    targets = dict.fromkeys([*access.targets, *sorted(newest)])
     return tuple(
-        TargetChampions(target, tuple(_period(row, row is made[0]) for row in made))
-        for target, made in by_target.items()
+        TargetChampions(
+            target,
+            paged(
+                rows.filter(target=target),
+                wanted(target),
+                lambda row: _period(row, row.sequence == newest[row.target][0]),
+            ),
+            *newest.get(target, (None, "")),
+        )
+        for target in targets
     )
 
 

@@ -14,7 +14,7 @@ from experiments.models import Configuration, Decision
 from experiments.models.decision import Choice
 from experiments.team.queries.access import Access
 from experiments.verdict.queries.chain_check import own_problems
-from experiments.web.pagination import Page, PageOf, page_bounds
+from experiments.web.pagination import Page, PageOf, paged
 
 CHOICES: tuple[str, ...] = tuple(Choice.values)
 
@@ -69,10 +69,7 @@ def list_decisions(
     if target:
         rows = rows.filter(target=target)
     matched = matching(rows, choice=choice, text=text)
-    total = matched.count()
-    number, start, end = page_bounds(PageOf(page), total)
-    found = matched.select_related("experiment").order_by("-sequence")[start:end]
-    return Page([_row(row) for row in found], number, total)
+    return paged(matched.select_related("experiment").order_by("-sequence"), PageOf(page), _row)
 
 
 def matching(rows: QuerySet[Decision], *, choice: str, text: str) -> QuerySet[Decision]:

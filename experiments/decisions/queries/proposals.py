@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -11,8 +11,8 @@ from django.db.models import Count, OuterRef, Q, QuerySet, Subquery, Value
 from django.db.models.functions import Coalesce
 
 from experiments.errors import NotFound
-from experiments.models import Project, Replication
 from experiments.models import Proposal as Proposal
+from experiments.models import Replication
 from experiments.models.decision import ProposalState, override_words
 from experiments.team.queries.access import Access
 
@@ -89,11 +89,11 @@ def proposals_of(access: Access, *, pending: bool = True) -> tuple[ProposalRow, 
     )
 
 
-def pending_by_project(projects: Sequence[Project]) -> dict[int, tuple[ProposalRow, ...]]:
+def pending_by_project(project_ids: Iterable[int]) -> dict[int, tuple[ProposalRow, ...]]:
     """Proposals that wait, by project, the oldest first. One query."""
     found: dict[int, list[ProposalRow]] = {}
     live = Q(replication__experiment__archived_at__isnull=True)
-    for row in _rows().filter(live, project__in=projects, outcome=PENDING):
+    for row in _rows().filter(live, project__in=project_ids, outcome=PENDING):
         found.setdefault(row.project_id, []).append(_as_row(row))
     return {project: tuple(rows) for project, rows in found.items()}
 

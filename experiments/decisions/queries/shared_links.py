@@ -7,10 +7,14 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from django.contrib.auth.models import User
+from django.db.models import QuerySet
 
 from experiments.models import SharedLink
 from experiments.models.project import Role
 from experiments.team.queries.access import Access, access_as
+from experiments.web.pagination import EVERY_ROW, Page, PageOf, paged
+
+MOST_WORKING = 50  # links that the page of what they show lists
 
 _SHOWN = ("experiment", "decision", "frozen_report__version", "created_by")
 _LARGE = ("decision__evidence", "frozen_report__content", "frozen_report__version__text")
@@ -48,10 +52,14 @@ def digest(secret: str) -> str:
     return hashlib.sha256(secret.encode()).hexdigest()
 
 
-def links_of(access: Access) -> tuple[SharedLinkRow, ...]:
+def links_of(access: Access, wanted: PageOf = EVERY_ROW) -> Page[SharedLinkRow]:
     """A project's links, the newest first, those that were revoked too. For admins."""
+    return paged(_links(access), wanted, as_row)
+
+
+def _links(access: Access) -> QuerySet[SharedLink]:
     rows = SharedLink.objects.filter(project_id=access.project_id).select_related(*_SHOWN)
-    return tuple(as_row(link) for link in rows.defer(*_LARGE))
+    return rows.defer(*_LARGE).order_by("-pk")
 
 
 def working_links(
@@ -64,12 +72,14 @@ def working_links(
     """Links that show one thing and still work; none for who is no admin."""
     if not access.can_administer:
         return ()
-    return tuple(
-        row
-        for row in links_of(access)
-        if row.revoked_at is None
-        and (row.experiment, row.sequence, row.frozen) == (experiment, sequence, frozen)
-    )
+    rows = _links(access).filter(revoked_at__isnull=True)
+    if experiment:
+        rows = rows.filter(experiment__name=experiment)
+    if sequence is not None:
+        rows = rows.filter(decision__sequence=sequence)
+    if frozen is not None:
+        rows = rows.filter(frozen_report=frozen)
+    return tuple(as_row(link) for link in rows[:MOST_WORKING])
 
 
 def as_row(link: SharedLink) -> SharedLinkRow:

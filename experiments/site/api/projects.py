@@ -27,7 +27,10 @@ _ROW = schema_of(
     without="under_way champions decided to_decide proposals can_decide log_problems",
 )
 _PROJECT = schema_of(Access, "Project", without="user project_id", champion=Champion | None)
-_CHAMPIONS = answer("Champions", targets=[schema_of(TargetChampions, also="current")])
+_CHAMPIONS = answer(
+    "Champions",
+    targets=[schema_of(TargetChampions, without="page current_digest", also="periods")],
+)
 
 
 class ProjectIn(Strict):
@@ -48,7 +51,7 @@ def list_projects(request: TokenRequest) -> Any:
     409 when the log of one of them is not what was written.
     """
     token = auth.token_of(request)
-    rows = [row for row in projects.list_projects(token.owner) if opens(token, row.slug)]
+    rows = [row for row in projects.list_projects(token.owner).rows if opens(token, row.slug)]
     for row in rows:
         if row.log_problems:
             raise broken_log(row.slug, row.log_problems)

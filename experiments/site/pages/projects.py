@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from typing import Any
+from typing import TypedDict
 
 from django.contrib.auth.decorators import login_required
 from django.http import HttpRequest, HttpResponse, JsonResponse
@@ -20,14 +20,21 @@ from experiments.design.queries.experiments import (
     list_experiments,
     tags_in,
 )
-from experiments.site.queries.projects import ProjectRow, inbox_of, lineage, list_projects
-from experiments.team.pages.access import in_project, whole_number
+from experiments.site.queries.projects import (
+    Inbox,
+    ProjectRow,
+    due_for,
+    inbox_of,
+    lineage,
+    list_projects,
+)
+from experiments.team.pages.access import in_project, page_of
 from experiments.team.queries.access import Access, archived_projects
 from experiments.team.queries.first_runs import first_run
 from experiments.trials.table.queries.free_studies import newest_studies
 from experiments.verdict.queries.chain_check import log_problems
 from experiments.verdict.queries.current_champion import champion_of
-from experiments.web.pagination import PageOf
+from experiments.web.pagination import Page
 from experiments.web.requests import PersonRequest
 
 STUDIES = 5  # of the newest ones
@@ -44,9 +51,9 @@ ORDER_WORDS = {
 @login_required
 def projects_page(request: PersonRequest) -> HttpResponse:
     """Home: what waits for a decision, then every project with its champion."""
-    rows = list_projects(request.user)
-    context = {**_home(request, rows), "cursor": _mark(rows), "section": "projects"}
-    context["archived"] = archived_projects(request.user)
+    home = _home(request)
+    archived = archived_projects(request.user, page_of(request, "archived"))
+    context = {**home, "cursor": _mark(home), "section": "projects", "archived": archived}
     return render(request, "projects/list.html", context)
 
 
@@ -54,21 +61,28 @@ def projects_page(request: PersonRequest) -> HttpResponse:
 @login_required
 def projects_live(request: PersonRequest) -> HttpResponse:
     """News for the open list: nothing (204) while nothing changed."""
-    rows = list_projects(request.user)
-    mark = _mark(rows)
+    home = _home(request)
+    mark = _mark(home)
     if mark == request.GET.get("since"):
         return HttpResponse(status=204)
-    cards = render_to_string("projects/_cards.html", _home(request, rows), request)
-    again = any(row.under_way for row in rows)
+    cards = render_to_string("projects/_cards.html", home, request)
+    again = any(row.under_way for row in home["page"].rows)
     return JsonResponse({"since": mark, "again": again, "parts": {"projects": cards}})
 
 
-def _home(request: PersonRequest, rows: tuple[ProjectRow, ...]) -> dict[str, Any]:
-    return {"projects": rows, "inbox": inbox_of(rows, request.user.get_username())}
+class Home(TypedDict):
+    page: Page[ProjectRow]
+    inbox: Inbox
 
 
-def _mark(rows: tuple[ProjectRow, ...]) -> str:
-    return hashlib.sha256(repr(rows).encode()).hexdigest()[:16]
+def _home(request: PersonRequest) -> Home:
+    due = due_for(request.user)
+    page = list_projects(request.user, page_of(request), due)
+    return {"page": page, "inbox": inbox_of(request.user, due)}
+
+
+def _mark(home: Home) -> str:
+    return hashlib.sha256(repr(home).encode()).hexdigest()[:16]
 
 
 @require_safe
@@ -79,7 +93,7 @@ def project_page(request: HttpRequest, access: Access) -> HttpResponse:
         text=request.GET.get("q", "").strip()[:200],
         state=request.GET.get("state", ""),
         order=request.GET.get("order", "activity"),
-        page=PageOf(whole_number(request.GET.get("page"))),
+        page=page_of(request),
         tag=request.GET.get("tag", "")[:60],
         archived=request.GET.get("archived") == "1",
     )

@@ -24,11 +24,14 @@ from experiments.models.trial import TrialState
 from experiments.team.queries.access import ROLES, listed_projects
 from experiments.verdict.queries.chain_check import check_logs
 from experiments.verdict.queries.current_champion import Champion, as_champion
+from experiments.web.pagination import EVERY_ROW, Page, PageOf, paged
 
 if TYPE_CHECKING:
     from django_stubs_ext import WithAnnotations
 
 MOST_DECIDED = 3
+MOST_DUE = 50  # decisions that the inbox lists
+MOST_ADOPTS = 50  # in the chart of a project
 MOST_CHAMPIONS = 8  # in a sparkline
 FAILED_FOR = dt.timedelta(days=7)  # how long Home shows a search that ended without a trial
 Each = TypeVar("Each")
@@ -113,89 +116,135 @@ class LineageStep:
     upper: float | None
 
 
-def list_projects(user: User) -> tuple[ProjectRow, ...]:
-    """Every project this person may see: its champion, what runs, failed, waits, was decided.
+@dataclass(frozen=True, slots=True)
+class Due:
+    """Decisions that are due, and those proposed that wait for a second approver; by project."""
 
-    The same number of queries however many they are.
+    awaiting: dict[int, tuple[AwaitingDecision, ...]]
+    proposals: dict[int, tuple[ProposalRow, ...]]
+
+
+def due_in(project_ids: Iterable[int]) -> Due:
+    """Read what is due in projects. Two queries."""
+    return Due(awaiting_decision(project_ids), pending_by_project(project_ids))
+
+
+def due_for(user: User) -> Due:
+    """Read what is due in every listed project of a person. Two queries."""
+    return due_in(listed_projects(user).values_list("pk", flat=True))
+
+
+def list_projects(
+    user: User, wanted: PageOf = EVERY_ROW, due: Due | None = None
+) -> Page[ProjectRow]:
+    """Projects that this person may see: champion, what runs, failed, waits, was decided.
+
+    The same number of queries however many they are; two fewer where `due` is given.
     """
-    projects = list(_of(user))
+    page = paged(_of(user), wanted, lambda each: each)
+    projects = page.rows
+    counts = _counts(projects)
     champions = _champions(projects)
     decided = _decided(projects)
     under_way = _under_way(projects)
-    wanted = awaiting_decision(project.pk for project in projects)
-    proposals = pending_by_project(projects)
-    logs = check_logs({project.pk: project.slug for project in projects})
+    due = due or due_in([each.pk for each in projects])
+    logs = check_logs({each.pk: each.slug for each in projects})
     failing = _failing(projects)
-    return tuple(
+    rows = [
         ProjectRow(
-            slug=project.slug,
-            name=project.name,
-            official_metric=project.official_metric,
-            direction=project.direction,
-            experiments=project.experiment_count,
-            running=project.running_count,
-            under_way=under_way.get(project.pk, ()),
-            active_at=project.active,
-            champion=champions[project.pk][-1] if project.pk in champions else None,
-            champions=champions.get(project.pk, ()),
-            decided=decided.get(project.pk, ()),
-            to_decide=wanted.get(project.pk, ()),
-            proposals=proposals.get(project.pk, ()),
-            failing=failing.get(project.pk, ()),
-            can_decide=_includes(project.role, Role.APPROVER),
-            log_problems=logs[project.pk].problems,
+            slug=each.slug,
+            name=each.name,
+            official_metric=each.official_metric,
+            direction=each.direction,
+            experiments=counts[each.pk].experiments if each.pk in counts else 0,
+            running=counts[each.pk].running if each.pk in counts else 0,
+            under_way=under_way.get(each.pk, ()),
+            active_at=counts[each.pk].active_at if each.pk in counts else None,
+            champion=champions[each.pk][-1] if each.pk in champions else None,
+            champions=champions.get(each.pk, ()),
+            decided=decided.get(each.pk, ()),
+            to_decide=due.awaiting.get(each.pk, ()),
+            proposals=due.proposals.get(each.pk, ()),
+            failing=failing.get(each.pk, ()),
+            can_decide=_may_decide(each),
+            log_problems=logs[each.pk].problems,
         )
-        for project in projects
-    )
-
-
-def inbox_of(rows: Sequence[ProjectRow], username: str) -> tuple[InboxItem, ...]:
-    """Every decision that is due: those that the person may make first, the oldest first."""
-    found = [
-        InboxItem(
-            row.slug, row.name, awaiting.experiment, awaiting.pairs, awaiting.since, row.can_decide
-        )
-        for row in rows
-        for awaiting in row.to_decide
+        for each in projects
     ]
-    for row in rows:
-        for wish in row.proposals:
-            may = row.can_decide and wish.proposed_by != username
-            item = InboxItem(
-                row.slug, row.name, wish.experiment, 0, wish.proposed_at, may, proposal=wish
-            )
-            found.append(item)
-    return tuple(sorted(found, key=_by_age))
+    return Page(rows, page.number, page.total, page.size)
+
+
+@dataclass(frozen=True, slots=True)
+class Inbox:
+    """Decisions that are due: those that the person may make first, the oldest first. `items`
+    are the first `MOST_DUE` of all `total`."""
+
+    items: tuple[InboxItem, ...]
+    total: int
+
+
+def inbox_of(user: User, due: Due) -> Inbox:
+    """Decisions that are due, as the person meets them. One query."""
+    projects = {each.pk: each for each in _of(user)} if due.awaiting or due.proposals else {}
+    found = [
+        InboxItem(of.slug, of.name, each.experiment, each.pairs, each.since, _may_decide(of))
+        for pk, rows in due.awaiting.items()
+        if (of := projects.get(pk))
+        for each in rows
+    ]
+    found += [
+        InboxItem(
+            of.slug,
+            of.name,
+            wish.experiment,
+            0,
+            wish.proposed_at,
+            _may_decide(of) and wish.proposed_by != user.get_username(),
+            proposal=wish,
+        )
+        for pk, wishes in due.proposals.items()
+        if (of := projects.get(pk))
+        for wish in wishes
+    ]
+    return Inbox(tuple(sorted(found, key=_by_age)[:MOST_DUE]), len(found))
 
 
 def _by_age(item: InboxItem) -> tuple[bool, float]:
     return not item.may_act, item.since.timestamp() if item.since else 0.0
 
 
-class _Counts(TypedDict):
-    experiment_count: int
-    running_count: int
-    active: dt.datetime | None
+class _Role(TypedDict):
     role: str
 
 
-def _of(user: User) -> QuerySet[WithAnnotations[Project, _Counts]]:
-    """The projects with their counts and the person's role."""
+def _of(user: User) -> QuerySet[WithAnnotations[Project, _Role]]:
+    """The projects by slug, with the person's role."""
     own = Membership.objects.filter(project=OuterRef("pk"), user_id=user.pk).values("role")[:1]
-    return (
-        listed_projects(user)
-        .annotate(
-            experiment_count=Count("experiments", distinct=True),
-            running_count=Count(
-                "experiments",
-                distinct=True,
-                filter=Q(experiments__state=ExperimentState.RUNNING),
-            ),
-            active=Max("experiments__active_at"),
-            role=Value(str(Role.ADMIN)) if user.is_superuser else Subquery(own),
-        )
-        .order_by("slug")
+    role = Value(str(Role.ADMIN)) if user.is_superuser else Subquery(own)
+    return listed_projects(user).annotate(role=role).order_by("slug")
+
+
+def _may_decide(project: WithAnnotations[Project, _Role]) -> bool:
+    return _includes(project.role, Role.APPROVER)
+
+
+@dataclass(frozen=True, slots=True)
+class _Counts:
+    experiments: int
+    running: int
+    active_at: dt.datetime | None
+
+
+def _counts(projects: Sequence[Project]) -> dict[int, _Counts]:
+    """Experiments of each project that has any. One query."""
+    running = Count("pk", filter=Q(state=ExperimentState.RUNNING))
+    rows = (
+        Experiment.objects.filter(project__in=projects)
+        .order_by()
+        .values_list("project")
+        .annotate(n=Count("pk"), running=running, active=Max("active_at"))
     )
+    return {project: _Counts(*found) for project, *found in rows}
 
 
 def _includes(role: str, wanted: Role) -> bool:
@@ -293,13 +342,13 @@ def _champions(projects: Sequence[Project]) -> dict[int, tuple[Champion, ...]]:
 
 
 def lineage(project_id: int) -> tuple[LineageStep, ...]:
-    """Every adopt of a project, oldest first."""
+    """The latest adopts of a project, oldest first."""
     rows = (
         Decision.objects.filter(project_id=project_id, choice=Choice.ADOPT)
         .select_related("experiment")
-        .order_by("sequence")
+        .order_by("-sequence")[:MOST_ADOPTS]
     )
-    return tuple(_step(row) for row in rows)
+    return tuple(_step(row) for row in reversed(rows))
 
 
 def _step(decision: Decision) -> LineageStep:

@@ -43,7 +43,7 @@ def list_tokens(request: TokenRequest) -> Any:
     asked = auth.token_of(request)
     rows = [
         row
-        for row in tokens_of(asked.owner)
+        for row in tokens_of(asked.owner).rows
         if asked.project is None or row.project == asked.project.slug
     ]
     return {

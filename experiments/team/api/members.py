@@ -69,7 +69,8 @@ class SettingsIn(Strict):
 )
 def list_members(request: TokenRequest, slug: str) -> Any:
     """Everyone in a project, the most powerful first."""
-    return {"members": members(auth.reading(request, slug).project_id)}
+    access = auth.reading(request, slug)
+    return {"members": members(access.project_id).rows}
 
 
 @router.post(
@@ -117,7 +118,7 @@ def remove_member(request: TokenRequest, slug: str, username: str) -> Any:
 def list_invitations(request: TokenRequest, slug: str) -> Any:
     """Those whose link still works, for admins; a link is told when it is made, and not again."""
     access = auth.administering(request, slug)
-    return {"invitations": open_invitations(access)}
+    return {"invitations": open_invitations(access).rows}
 
 
 @router.post(
@@ -132,7 +133,7 @@ def invite_member(request: TokenRequest, slug: str) -> Any:
     made = invitations.create(access=access, **body)
     link = _link(made.pk)
     invitations.mail(invitation=made, link=link)
-    (row,) = (invitation for invitation in open_invitations(access) if invitation.id == made.pk)
+    (row,) = (each for each in open_invitations(access).rows if each.id == made.pk)
     return Status(201, {**asdict(row), "link": link})
 
 
@@ -205,7 +206,7 @@ def list_project_tokens(request: TokenRequest, slug: str) -> Any:
     return {
         "tokens": [
             asdict(row) | {"state": row.state, "scopes": row.scopes.split()}
-            for row in tokens_for(access)
+            for row in tokens_for(access).rows
         ]
     }
 

@@ -57,7 +57,7 @@ class WebhookChangeIn(Strict):
 def list_webhooks(request: TokenRequest, slug: str) -> Any:
     """The addresses that hear of the project, without their secrets."""
     access = auth.administering(request, slug, "read")
-    return {"webhooks": messages.webhooks_of(access)}
+    return {"webhooks": messages.webhooks_of(access).rows}
 
 
 @router.post(
@@ -136,7 +136,7 @@ def send_again(request: TokenRequest, slug: str, delivery: int) -> Any:
 
 
 def _row(access: Access, webhook: int) -> WebhookRow:
-    (row,) = (known for known in messages.webhooks_of(access) if known.id == webhook)
+    (row,) = (each for each in messages.webhooks_of(access).rows if each.id == webhook)
     return row
 
 

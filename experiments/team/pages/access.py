@@ -14,6 +14,7 @@ from django.utils.html import format_html, format_html_join
 
 from experiments.errors import NotAllowed, NotFound, Unavailable, VerdictError
 from experiments.team.queries.access import Access, find_project
+from experiments.web.pagination import PageOf
 
 More = ParamSpec("More")
 Found = TypeVar("Found")
@@ -85,3 +86,8 @@ def done(request: HttpRequest, act: Callable[[], object], message: str) -> bool:
 def whole_number(text: str | None, default: int = 1) -> int:
     """A number from the address; anything else is the default."""
     return int(text) if text is not None and text.isdecimal() and len(text) < 10 else default
+
+
+def page_of(request: HttpRequest, name: str = "page") -> PageOf:
+    """The page of a list that an address asks for."""
+    return PageOf(whole_number(request.GET.get(name)))

@@ -18,7 +18,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from experiments.errors import NotAllowed, NotFound, VerdictError
-from experiments.team.pages.access import attempted, done, in_project, whole_number
+from experiments.team.pages.access import attempted, done, in_project, page_of
 from experiments.team.pages.member_forms import (
     AddMemberForm,
     InviteForm,
@@ -31,7 +31,6 @@ from experiments.team.queries.changes import changes_of
 from experiments.team.queries.invitations import open_invitations
 from experiments.team.services import invitations, projects
 from experiments.team.services import members as services
-from experiments.web.pagination import PageOf
 from experiments.web.requests import PersonRequest
 
 Result = TypeVar("Result")
@@ -64,22 +63,23 @@ def _members(
     add: forms.Form | None = None,
     invite: forms.Form | None = None,
 ) -> HttpResponse:
+    text = request.GET.get("q", "").strip()[:200]
+    invited = None
+    if access.can_administer:
+        invited = open_invitations(access, page_of(request, "invited"))
     context = {
         "project": access,
         "section": "members",
-        "members": members(access.project_id),
+        "members": members(access.project_id, page_of(request), text),
+        "text": text,
         "admins": people_who_may(access.project_id, "admin"),
         "roles": [str(role) for role in ROLES],
         "may": MAY,
         "add": add or AddMemberForm(initial={"role": "viewer"}),
         "invite": invite or InviteForm(initial={"role": "viewer"}),
         "mails": bool(settings.EMAIL_HOST),
-        "invitations": [
-            {"invitation": invitation, "link": _link(invitation.id)}
-            for invitation in open_invitations(access)
-        ]
-        if access.can_administer
-        else [],
+        "invitations": invited,
+        "links": {each.id: _link(each.id) for each in invited.rows} if invited else {},
     }
     refused = bool((add and add.errors) or (invite and invite.errors))
     return render(request, "projects/members.html", context, status=400 if refused else 200)
@@ -229,7 +229,7 @@ def settings_page(request: HttpRequest, access: Access) -> HttpResponse:
         "reviews": REVIEWS,
         "sealed": project_record(access).seals_test,
         "approvers": people_who_may(access.project_id, "approver"),
-        "page": changes_of(access, PageOf(whole_number(request.GET.get("page")))),
+        "page": changes_of(access, page_of(request)),
     }
     return render(request, "projects/settings.html", context, status=400 if form.errors else 200)
 

@@ -7,7 +7,7 @@ from django.http import HttpResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_POST, require_safe
 
-from experiments.team.pages.access import done, required
+from experiments.team.pages.access import done, page_of, required
 from experiments.team.queries.access import find_project
 from experiments.team.queries.messages import EVENTS, choices_of
 from experiments.team.services import messages as choices
@@ -17,8 +17,8 @@ from experiments.web.requests import PersonRequest
 @require_safe
 @login_required
 def messages_page(request: PersonRequest) -> HttpResponse:
-    """Every project of the person with its events."""
-    context = {"projects": choices_of(request.user), "events": EVENTS}
+    """Projects of the person with their events."""
+    context = {"page": choices_of(request.user, page_of(request)), "events": EVENTS}
     return render(request, "account/messages.html", context)
 
 

@@ -14,7 +14,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from experiments.errors import NotAllowed, VerdictError
-from experiments.team.pages.access import explain, in_project, required
+from experiments.team.pages.access import explain, in_project, page_of, required
 from experiments.team.queries.access import Access
 from experiments.team.queries.first_runs import first_run
 from experiments.team.queries.tokens import (
@@ -66,7 +66,7 @@ def tokens_page(request: PersonRequest) -> HttpResponse:
         "shown": shown,
         "received": first_run(shown) if shown else None,
         "secret": secret,
-        "tokens": tokens_of(request.user),
+        "tokens": tokens_of(request.user, page_of(request)),
         "projects": slugs,
         "lifetimes": LIFETIMES,
         "scopes": SCOPES,
@@ -99,7 +99,11 @@ def project_tokens_page(request: HttpRequest, access: Access) -> HttpResponse:
     """Everybody's tokens that open the project."""
     if not access.can_administer:
         raise NotAllowed(f"Only an admin of {access.slug} sees these; your role is {access.role}.")
-    context = {"project": access, "section": "settings", "tokens": tokens_for(access)}
+    context = {
+        "project": access,
+        "section": "settings",
+        "tokens": tokens_for(access, page_of(request)),
+    }
     return render(request, "projects/tokens.html", context)
 
 

@@ -12,11 +12,10 @@ from django.shortcuts import redirect, render
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_POST
 
-from experiments.team.pages.access import attempted, in_project, whole_number
+from experiments.team.pages.access import attempted, in_project, page_of
 from experiments.team.queries.access import Access
 from experiments.team.queries.messages import EVENTS, KINDS, deliveries_of, pruned_of, webhooks_of
 from experiments.team.services import webhooks
-from experiments.web.pagination import PageOf
 
 
 class WebhookForm(forms.Form):
@@ -59,9 +58,9 @@ def _page(
         "section": "webhooks",
         "form": form or WebhookForm(events=list(EVENTS), initial={"kind": "json"}),
         "secret": secret,
-        "webhooks": webhooks_of(access),
+        "webhooks": webhooks_of(access, page_of(request, "webhooks")),
         "pruned": pruned_of(access),
-        "page": deliveries_of(access, PageOf(whole_number(request.GET.get("page")))),
+        "page": deliveries_of(access, page_of(request)),
         "events": EVENTS,
         "kinds": KINDS,
     }

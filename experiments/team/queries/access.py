@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import functools
+import operator
 from dataclasses import dataclass
 from typing import Protocol
 
 from django.contrib.auth.models import AbstractBaseUser, AnonymousUser, User
-from django.db.models import QuerySet
+from django.db.models import Case, Q, QuerySet, Value, When
 
 from experiments.errors import NotAllowed, NotFound
 from experiments.models import Membership as Membership
 from experiments.models import Project
 from experiments.models.project import Role
+from experiments.web.pagination import EVERY_ROW, Page, PageOf, paged
 
+MOST_ASKED = 6  # people who are named as those to ask
 ROLES = (Role.VIEWER, Role.EDITOR, Role.APPROVER, Role.ADMIN)  # each includes those before it
 _WHO = {
     Role.VIEWER: "a member",
@@ -134,10 +138,10 @@ def listed_projects(user: Person) -> QuerySet[Project]:
     return visible_projects(user).filter(archived_at__isnull=True)
 
 
-def archived_projects(user: Person) -> tuple[tuple[str, str], ...]:
+def archived_projects(user: Person, wanted: PageOf) -> Page[tuple[str, str]]:
     """Slug and name of the archived projects that this person may see."""
     rows = visible_projects(user).filter(archived_at__isnull=False).order_by("slug")
-    return tuple(rows.values_list("slug", "name"))
+    return paged(rows, wanted, lambda each: (each.slug, each.name))
 
 
 def visible_projects(user: Person) -> QuerySet[Project]:
@@ -149,20 +153,30 @@ def visible_projects(user: Person) -> QuerySet[Project]:
     return Project.objects.filter(memberships__user_id=user.pk)
 
 
-def members(project_id: int) -> tuple[Member, ...]:
-    """Everyone in a project, the most powerful first."""
+def members(project_id: int, wanted: PageOf = EVERY_ROW, text: str = "") -> Page[Member]:
+    """People in a project whose names hold a text, the most powerful first."""
     rows = Membership.objects.filter(project_id=project_id).select_related("user")
-    found = [Member(row.user.get_username(), row.user.get_full_name(), row.role) for row in rows]
-    return tuple(
-        sorted(found, key=lambda member: (-ROLES.index(Role(member.role)), member.username))
-    )
+    if text:
+        names = ("username", "first_name", "last_name")
+        rows = rows.filter(
+            functools.reduce(
+                operator.or_, (Q(**{f"user__{name}__icontains": text}) for name in names)
+            )
+        )
+    power = Case(*(When(role=role, then=Value(-place)) for place, role in enumerate(ROLES)))
+    return paged(rows.order_by(power, "user__username"), wanted, _member)
+
+
+def _member(row: Membership) -> Member:
+    return Member(row.user.get_username(), row.user.get_full_name(), row.role)
 
 
 def people_who_may(project_id: int, role: str) -> tuple[str, ...]:
-    """Names of those whose role includes `role`: whom to ask."""
+    """Names of some whose role includes `role`: whom to ask."""
     enough = ROLES[ROLES.index(Role(role)) :]
     rows = Membership.objects.filter(project_id=project_id, role__in=enough)
-    return tuple(rows.order_by("user__username").values_list("user__username", flat=True))
+    names = rows.order_by("user__username").values_list("user__username", flat=True)
+    return tuple(names[:MOST_ASKED])
 
 
 def access_as(user: User, project: Project, role: str) -> Access:

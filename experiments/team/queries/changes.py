@@ -7,7 +7,7 @@ from datetime import datetime
 
 from experiments.models import ProjectChange
 from experiments.team.queries.access import Access
-from experiments.web.pagination import FIRST_PAGE, Page, PageOf, page_bounds
+from experiments.web.pagination import FIRST_PAGE, Page, PageOf, paged
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +22,4 @@ class ChangeRow:
 def changes_of(access: Access, wanted: PageOf = FIRST_PAGE) -> Page[ChangeRow]:
     """A project's changes, the newest first."""
     rows = ProjectChange.objects.filter(project_id=access.project_id)
-    total = rows.count()
-    number, first, end = page_bounds(wanted, total)
-    found = [ChangeRow(row.text, row.made_by_name, row.made_at) for row in rows[first:end]]
-    return Page(found, number, total, wanted.size)
+    return paged(rows, wanted, lambda row: ChangeRow(row.text, row.made_by_name, row.made_at))

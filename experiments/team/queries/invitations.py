@@ -9,6 +9,7 @@ from django.utils import timezone
 
 from experiments.models import Invitation
 from experiments.team.queries.access import Access
+from experiments.web.pagination import EVERY_ROW, Page, PageOf, paged
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,19 +22,20 @@ class OpenInvitation:
     expires_at: datetime
 
 
-def open_invitations(access: Access) -> tuple[OpenInvitation, ...]:
+def open_invitations(access: Access, wanted: PageOf = EVERY_ROW) -> Page[OpenInvitation]:
     """Those whose link still works, newest first."""
     rows = Invitation.objects.select_related("invited_by").filter(
         project_id=access.project_id, ended_at__isnull=True, expires_at__gt=timezone.now()
     )
-    return tuple(
-        OpenInvitation(
-            id=row.pk,
-            role=row.role,
-            email=row.email,
-            invited_by=row.invited_by.get_username(),
-            created_at=row.created_at,
-            expires_at=row.expires_at,
-        )
-        for row in rows.order_by("-pk")
+    return paged(rows.order_by("-pk"), wanted, _row)
+
+
+def _row(row: Invitation) -> OpenInvitation:
+    return OpenInvitation(
+        id=row.pk,
+        role=row.role,
+        email=row.email,
+        invited_by=row.invited_by.get_username(),
+        created_at=row.created_at,
+        expires_at=row.expires_at,
     )

@@ -12,7 +12,7 @@ from django.contrib.auth.models import User
 from experiments.models import Delivery, MessageChoice, PrunedDeliveries, Webhook
 from experiments.models.webhook import EventKind, WebhookKind
 from experiments.team.queries.access import Access, listed_projects
-from experiments.web.pagination import FIRST_PAGE, Page, PageOf, page_bounds
+from experiments.web.pagination import EVERY_ROW, FIRST_PAGE, Page, PageOf, paged
 
 EVENTS: dict[str, str] = {
     EventKind.FINISHED: "a search has ended",
@@ -71,29 +71,27 @@ class ProjectChoice:
     events: tuple[str, ...]
 
 
-def webhooks_of(access: Access) -> tuple[WebhookRow, ...]:
+def webhooks_of(access: Access, wanted: PageOf = EVERY_ROW) -> Page[WebhookRow]:
     """A project's webhooks, the oldest first."""
     rows = Webhook.objects.filter(project_id=access.project_id).select_related("created_by")
-    return tuple(
-        WebhookRow(
-            id=row.pk,
-            kind=row.kind,
-            address=_shown(row),
-            events=tuple(row.events),
-            made_by=row.created_by.get_username(),
-            made_at=row.created_at,
-        )
-        for row in rows
+    return paged(rows.order_by("pk"), wanted, _webhook)
+
+
+def _webhook(row: Webhook) -> WebhookRow:
+    return WebhookRow(
+        id=row.pk,
+        kind=row.kind,
+        address=_shown(row),
+        events=tuple(row.events),
+        made_by=row.created_by.get_username(),
+        made_at=row.created_at,
     )
 
 
 def deliveries_of(access: Access, page: PageOf = FIRST_PAGE) -> Page[DeliveryRow]:
     """A page of what was sent or waits to be, newest first."""
     rows = Delivery.objects.filter(event__project_id=access.project_id)
-    total = rows.count()
-    number, start, end = page_bounds(page, total)
-    found = rows.select_related("event", "webhook", "user").order_by("-pk")[start:end]
-    return Page([_row(delivery) for delivery in found], number, total, page.size)
+    return paged(rows.select_related("event", "webhook", "user").order_by("-pk"), page, _row)
 
 
 def find_delivery(access: Access, delivery_id: int) -> DeliveryRow:
@@ -108,14 +106,14 @@ def pruned_of(access: Access) -> Pruned | None:
     return Pruned(row.sent, row.failed, row.until) if row else None
 
 
-def choices_of(user: User) -> tuple[ProjectChoice, ...]:
-    """Every project that a person may see, with their choices."""
+def choices_of(user: User, wanted: PageOf = FIRST_PAGE) -> Page[ProjectChoice]:
+    """Projects that a person may see, with their choices."""
     rows = MessageChoice.objects.filter(user_id=user.pk)
     chosen = {row.project_id: tuple(row.events) for row in rows}
-    projects = listed_projects(user).order_by("slug")
-    return tuple(
-        ProjectChoice(project.slug, project.name, chosen.get(project.pk, ()))
-        for project in projects
+    return paged(
+        listed_projects(user).order_by("slug"),
+        wanted,
+        lambda each: ProjectChoice(each.slug, each.name, chosen.get(each.pk, ())),
     )
 
 

@@ -11,6 +11,7 @@ from django.utils import timezone
 
 from experiments.models import ApiToken, Membership, Project
 from experiments.team.queries.access import Access, listed_projects, visible_projects
+from experiments.web.pagination import EVERY_ROW, Page, PageOf, paged
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,12 +37,12 @@ class TokenRow:
         return "works"
 
 
-def tokens_of(user: User) -> tuple[TokenRow, ...]:
+def tokens_of(user: User, wanted: PageOf = EVERY_ROW) -> Page[TokenRow]:
     """The tokens that this person made, newest first."""
-    return _rows(ApiToken.objects.filter(owner_id=user.pk))
+    return _rows(ApiToken.objects.filter(owner_id=user.pk), wanted)
 
 
-def tokens_for(access: Access) -> tuple[TokenRow, ...]:
+def tokens_for(access: Access, wanted: PageOf = EVERY_ROW) -> Page[TokenRow]:
     """Everybody's tokens that still open this project, newest first: those made for it, and
     those of its members that open all of their projects. For admins."""
     owners = Membership.objects.filter(project_id=access.project_id).values("user_id")
@@ -51,25 +52,26 @@ def tokens_for(access: Access) -> tuple[TokenRow, ...]:
         revoked_at__isnull=True,
         owner__is_active=True,
     )
-    return _rows(living)
+    return _rows(living, wanted)
 
 
-def _rows(tokens: QuerySet[ApiToken]) -> tuple[TokenRow, ...]:
-    rows = tokens.select_related("project", "owner")
-    return tuple(
-        TokenRow(
-            id=row.pk,
-            owner=row.owner.get_username(),
-            name=row.name,
-            prefix=row.prefix,
-            project=row.project.slug if row.project else "",
-            scopes=row.scopes,
-            created_at=row.created_at,
-            expires_at=row.expires_at,
-            last_used_at=row.last_used_at,
-            revoked_at=row.revoked_at,
-        )
-        for row in rows.order_by("-created_at", "-pk")
+def _rows(tokens: QuerySet[ApiToken], wanted: PageOf) -> Page[TokenRow]:
+    rows = tokens.select_related("project", "owner").order_by("-created_at", "-pk")
+    return paged(rows, wanted, _row)
+
+
+def _row(row: ApiToken) -> TokenRow:
+    return TokenRow(
+        id=row.pk,
+        owner=row.owner.get_username(),
+        name=row.name,
+        prefix=row.prefix,
+        project=row.project.slug if row.project else "",
+        scopes=row.scopes,
+        created_at=row.created_at,
+        expires_at=row.expires_at,
+        last_used_at=row.last_used_at,
+        revoked_at=row.revoked_at,
     )
 
 

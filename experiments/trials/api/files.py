@@ -6,12 +6,12 @@ from typing import Any
 
 from ninja import Router
 
-from experiments.design.queries.experiments import arms_of, get_experiment
+from experiments.design.queries.experiments import get_experiment
 from experiments.errors import NotFound
 from experiments.team.api import auth
 from experiments.trials.artifacts.queries.artifacts import file_of
 from experiments.trials.panels import file_downloads
-from experiments.trials.table.queries.trial_detail import FileRow, detail_of, get_trial
+from experiments.trials.table.queries.trial_detail import FileRow, files_of, get_trial
 from experiments.web import api_bodies
 from experiments.web.api_schemas import answer
 from experiments.web.requests import TokenRequest
@@ -26,7 +26,7 @@ def list_files(request: TokenRequest, slug: str, name: str, trial: str) -> Any:
     access = auth.reading(request, slug)
     experiment = get_experiment(access, name)
     found = get_trial(experiment, trial)
-    return {"files": detail_of(found.pk, len(arms_of(experiment.pk))).files}
+    return {"files": files_of(found.pk).rows}
 
 
 @router.get(_PLACE + "/{int:file}", openapi_extra=api_bodies.file(file_downloads.CONTENT_TYPE))

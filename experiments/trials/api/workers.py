@@ -25,7 +25,7 @@ def list_workers(request: TokenRequest) -> Any:
     A token of one project is told the trials of that project alone.
     """
     token = auth.token_of(request)
-    rows = [asdict(row) for row in workers.list_workers(token.owner)]
+    rows = [asdict(row) for row in workers.list_workers(token.owner).rows]
     for row in rows:
         for trial in row["running"]:
             if trial["project"] and not opens(token, trial["project"]):

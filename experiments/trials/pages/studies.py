@@ -9,13 +9,12 @@ from django.shortcuts import render
 from django.urls import reverse
 from django.views.decorators.http import require_safe
 
-from experiments.team.pages.access import in_project, required, whole_number
+from experiments.team.pages.access import in_project, page_of, required, whole_number
 from experiments.team.queries.access import Access
 from experiments.trials.panels.study_panels import TABS, panel, view_of
 from experiments.trials.table.filter_language import Comparison, condition_text, field_of
 from experiments.trials.table.queries.free_studies import find_study, list_studies
 from experiments.trials.table.runs_state import RunsState
-from experiments.web.pagination import PageOf
 
 
 @require_safe
@@ -23,7 +22,7 @@ from experiments.web.pagination import PageOf
 def studies_page(request: HttpRequest, access: Access) -> HttpResponse:
     """Studies of Optuna in a project, the newest first."""
     text = request.GET.get("q", "").strip()[:200]
-    page = list_studies(access, text, PageOf(whole_number(request.GET.get("page"))))
+    page = list_studies(access, text, page_of(request))
     context = {"project": access, "section": "experiments", "page": page, "text": text}
     return render(request, "studies/list.html", context)
 

@@ -11,7 +11,7 @@ from experiments.design.metrics import declared_metrics
 from experiments.design.queries.experiments import find_experiment, get_experiment
 from experiments.design.queries.records import ExperimentRecord, TrialRecord
 from experiments.design.trial_names import parse_trial_name
-from experiments.team.pages.access import in_project, required
+from experiments.team.pages.access import in_project, page_of, required
 from experiments.team.queries.access import Access
 from experiments.trials.artifacts.queries.artifacts import media_of
 from experiments.trials.findings.queries.findings import findings_of_trial
@@ -31,7 +31,7 @@ from experiments.trials.series.queries.curves import named_trials, news
 from experiments.trials.table.queries.compared_runs import comparison_marks
 from experiments.trials.table.queries.reproduce import line_of
 from experiments.trials.table.queries.run_facts import run_facts
-from experiments.trials.table.queries.trial_detail import detail_of, find_trial, name_of
+from experiments.trials.table.queries.trial_detail import detail_of, files_of, find_trial, name_of
 
 
 @require_safe
@@ -59,7 +59,8 @@ def trial_page(request: HttpRequest, access: Access, name: str, trial: str) -> H
         "may_cancel": access.can_edit and may_be_cancelled(found),
         "may_retry": access.can_edit and may_be_retried(found),
         "may_try": access.can_edit and parts.file is not None and not detail.is_replicate,
-        "media": media_of(found.pk),
+        "media": media_of(found.pk, page_of(request, "media")),
+        "files": files_of(found.pk, page_of(request)),
         "images": images_of(access, name, trial, found.pk),
         "is_best": parts.experiment.best_trial_id == found.pk,
     }
@@ -108,7 +109,7 @@ def _media(
         "project": access,
         "experiment": experiment,
         "trial": {"name": name_of(trial, arms)},
-        "media": media_of(trial.pk),
+        "media": media_of(trial.pk, page_of(request, "media")),
     }
     return render_to_string("experiments/_media.html", context, request)
 

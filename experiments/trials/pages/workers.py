@@ -11,8 +11,11 @@ from django.shortcuts import render
 from django.template.loader import render_to_string
 from django.views.decorators.http import require_safe
 
-from experiments.trials.lifecycle.queries.workers import list_queues, list_workers
+from experiments.team.pages.access import page_of
+from experiments.trials.lifecycle.queries.workers import busiest, list_queues, list_workers
 from experiments.web.requests import PersonRequest
+
+MOST_QUEUES = 100
 
 
 @require_safe
@@ -35,7 +38,12 @@ def workers_live(request: PersonRequest) -> HttpResponse:
 
 
 def _context(request: PersonRequest) -> dict[str, Any]:
-    return {"workers": list_workers(request.user), "queues": list_queues()}
+    queues = list_queues()
+    return {
+        "workers": list_workers(request.user, page_of(request)),
+        "queues": busiest(queues, MOST_QUEUES),
+        "unlisted": max(0, len(queues) - MOST_QUEUES),
+    }
 
 
 def _parts(request: PersonRequest, context: dict[str, Any]) -> dict[str, str]:

@@ -6,14 +6,17 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from django.conf import settings
-from django.db.models import Q, Sum
+from django.db.models import Count, F, Q, Sum, Window
+from django.db.models.functions import RowNumber
 
 from experiments.design.queries.records import AnyExperiment, AnyTrial
 from experiments.design.trial_names import other_trial_name, trial_name
 from experiments.models import Artifact, Study
 from experiments.models.trial import StudyKind
 from experiments.trials.artifacts.storage import checked, storage
+from experiments.web.pagination import FIRST_PAGE, Page, PageOf, page_bounds
 
+MOST_STEPS = 500  # of one name, on a page
 LOGGED = ("file", "image", "figure", "table", "text", "histogram")  # by programs, by their will
 IMAGES = (".png", ".jpg", ".jpeg", ".gif", ".webp")  # names of what notes may show
 MOST_IMAGES = 100  # newest ones, offered while notes are written
@@ -44,26 +47,43 @@ def checkpoints(trial_id: int) -> list[KeptFile]:
 
 @dataclass(frozen=True, slots=True)
 class LoggedMedia:
-    """Files that a program logged under one name, in the order of their steps."""
+    """The newest files that a program logged under one name, of all `total`, by their steps."""
 
     name: str
     kind: str
     files: tuple[KeptFile, ...]
+    total: int
 
     @property
     def newest(self) -> KeptFile:
         return self.files[-1]
 
 
-def media_of(trial_id: int) -> tuple[LoggedMedia, ...]:
-    """Logged files by name, each with all its steps."""
-    groups: dict[tuple[str, str], list[KeptFile]] = {}
-    for file in logged_files(trial_id):
-        groups.setdefault((file.name, file.kind), []).append(file)
-    return tuple(
-        LoggedMedia(name, kind, tuple(sorted(files, key=_step)))
-        for (name, kind), files in groups.items()
+def media_of(trial_id: int, wanted: PageOf = FIRST_PAGE) -> Page[LoggedMedia]:
+    """Logged files by name, each with its newest `MOST_STEPS` steps. Three queries."""
+    rows = Artifact.objects.filter(trial_id=trial_id, kind__in=LOGGED)
+    names = rows.order_by("name", "kind").values_list("name", "kind").distinct()
+    total = names.count()
+    number, first, end = page_bounds(wanted, total)
+    shown = list(names[first:end])
+    newest = [F("step").desc(nulls_last=True), F("pk").desc()]
+    alike = [F("name"), F("kind")]
+    files = (
+        rows.filter(name__in=[name for name, _ in shown])
+        .annotate(place=Window(RowNumber(), partition_by=alike, order_by=newest))
+        .annotate(alike=Window(Count("pk"), partition_by=alike))
+        .filter(place__lte=MOST_STEPS)
+        .order_by("-place")
     )
+    groups: dict[tuple[str, str], list[KeptFile]] = {}
+    counts: dict[tuple[str, str], int] = {}
+    for row in files:
+        groups.setdefault((row.name, row.kind), []).append(kept(row))
+        counts[row.name, row.kind] = row.alike
+    media = [
+        LoggedMedia(*each, tuple(groups[each]), counts[each]) for each in shown if each in groups
+    ]
+    return Page(media, number, total, wanted.size)
 
 
 def image_ids(trial_id: int) -> dict[str, int]:
@@ -95,10 +115,6 @@ def images_in(experiment_id: int, names: Sequence[str] = ()) -> dict[str, tuple[
             trial = trial_name(number, arm=arm, arms=arms)
         found.setdefault(f"{trial}/{name}", (trial, pk))
     return {name: found[name] for name in names if name in found} if names else found
-
-
-def _step(file: KeptFile) -> float:
-    return float("-inf") if file.step is None else file.step
 
 
 def logged_files(trial_id: int, *, prefix: str = "") -> list[KeptFile]:

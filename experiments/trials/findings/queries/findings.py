@@ -12,7 +12,7 @@ from django.db.models import Case, Count, F, Q, Value, When, Window
 from django.db.models.functions import RowNumber
 
 from experiments.analysis.space.experiment_findings import CLAIMS
-from experiments.design.queries.finding_counts import FindingCounts, counts_of
+from experiments.design.queries.finding_counts import FindingCounts, count_findings, counts_of
 from experiments.design.queries.records import AnyExperiment
 from experiments.design.trial_names import trial_name
 from experiments.models import Finding
@@ -22,7 +22,8 @@ _GRAVITY = {name: place for place, name in enumerate(GRAVEST_FIRST)}
 _RENAMED = {"rivals": "as_good"}  # keys of evidence that earlier versions stored
 MOST_OPEN = 3  # on the experiment's page before the others are asked for
 MOST_NAMED = 25  # trials of one rule; every trial shows its own findings
-_MOST_QUIET = 500
+MOST_LISTED = 60  # open on the page; others follow once these are answered
+_MOST_READ = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +101,7 @@ class Findings:
     """The findings of an experiment: those that ask for something, and the rest."""
 
     rows: tuple[FindingRow, ...]
+    counted: FindingCounts | None = None  # where `rows` leave some of very many out
 
     @property
     def open(self) -> tuple[FindingRow, ...]:
@@ -112,13 +114,24 @@ class Findings:
 
     @property
     def further(self) -> tuple[FindingRow, ...]:
-        """The other open ones."""
-        return self.open[MOST_OPEN:]
+        """The next open ones."""
+        return self.open[MOST_OPEN:MOST_LISTED]
+
+    @property
+    def further_total(self) -> int:
+        """Number of all open ones beside the first."""
+        counts = self.counts
+        return counts.problems + counts.warnings + counts.notices - len(self.first)
+
+    @property
+    def unlisted(self) -> int:
+        """Number of open ones that a page does not list."""
+        return self.further_total - len(self.further)
 
     @property
     def counts(self) -> FindingCounts:
         """Open findings by severity, as `count_findings` counts them for many experiments."""
-        return counts_of(row.severity for row in self.open)
+        return self.counted or counts_of(row.severity for row in self.open)
 
     @property
     def dismissed(self) -> tuple[FindingRow, ...]:
@@ -165,15 +178,27 @@ def findings_of(experiment: AnyExperiment, arms: int, named: int = MOST_NAMED) -
         Finding.objects.filter(experiment_id=experiment.pk)
         .filter(Q(trial__isnull=True) | Q(pk__in=_dismissed_of_trials(experiment.pk)))
         .select_related("trial__study", "dismissed_by", "experiment")
-        .order_by(F("trial").asc(nulls_first=True), "pk")
+        .order_by(_ASKING_FIRST, F("trial").asc(nulls_first=True), "pk")[: _MOST_READ + 1]
     )
-    every = [_row(row, arms) for row in rows[:_MOST_QUIET]]
+    every = [_row(row, arms) for row in rows]
+    cut = len(every) > _MOST_READ
     of_rules = _of_trials(experiment, arms, named)
     own = [_with_trials(row, of_rules) if row.is_open else row for row in every if not row.trial]
     own_rules = {row.rule for row in own if row.is_open}
     listed = _together([*own, *(row for row in every if row.trial)])
     listed += [row for rule, row in of_rules.items() if rule not in own_rules]
-    return Findings(tuple(sorted(listed, key=_standing)))
+    counted = count_findings([experiment.pk]).get(experiment.pk) if cut else None
+    return Findings(tuple(sorted(listed, key=_standing)), counted)
+
+
+# Of very many findings those that ask for something are read, the gravest of them first.
+_ASKING_FIRST = Case(
+    *(
+        When(status="fired", dismissed_at__isnull=True, severity=name, then=Value(place))
+        for name, place in _GRAVITY.items()
+    ),
+    default=Value(len(_GRAVITY)),
+)
 
 
 def _dismissed_of_trials(experiment_id: int) -> Any:

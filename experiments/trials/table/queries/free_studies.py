@@ -21,7 +21,7 @@ from experiments.models.trial import FINISHED, StudyKind, TrialState
 from experiments.team.queries.access import Access
 from experiments.trials.table.queries.search_points import SearchPoints, seconds_since_first
 from experiments.trials.table.queries.trial_table import STATE_WORDS
-from experiments.web.pagination import Page, PageOf, page_bounds
+from experiments.web.pagination import Page, PageOf, paged
 
 _METRIC_NAMES = "study:metric_names"  # Optuna's own attribute
 _FIELDS = (
@@ -79,9 +79,7 @@ def find_study(access: Access, study_id: int) -> FreeStudy | None:
 def list_studies(access: Access, text: str, wanted: PageOf) -> Page[FreeStudy]:
     """Studies of a project with a text in their names, the newest first."""
     rows = _studies(access).filter(name__icontains=text)
-    total = rows.count()
-    number, start, end = page_bounds(wanted, total)
-    return Page([_study(row) for row in rows[start:end]], number, total, wanted.size)
+    return paged(rows, wanted, _study)
 
 
 def newest_studies(access: Access, most: int) -> list[FreeStudy]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from django.db.models import Q
+from django.db.models import F, Q
 
 from experiments.models import RunsView
 from experiments.team.queries.access import Access
@@ -21,12 +21,16 @@ class ViewRow:
     is_default: bool
 
 
+MOST_VIEWS = 60  # that a menu lists
+
+
 def views_of(access: Access) -> tuple[ViewRow, ...]:
-    """The project's views and the person's own, by name."""
+    """The project's views and the person's own: the default one, the person's, by name."""
     rows = RunsView.objects.filter(
         Q(owner__isnull=True) | Q(owner=access.user), project_id=access.project_id
     )
-    return tuple(_row(row) for row in rows.order_by("name", "pk"))
+    first = (F("is_default").desc(), F("owner").asc(nulls_last=True), "name", "pk")
+    return tuple(_row(row) for row in rows.order_by(*first)[:MOST_VIEWS])
 
 
 def default_view(access: Access) -> ViewRow | None:

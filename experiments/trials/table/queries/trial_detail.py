@@ -28,6 +28,7 @@ from experiments.models import Trial as Trial
 from experiments.models.trial import Origin, StudyKind, TrialState
 from experiments.models.trial_encoding import decode
 from experiments.trials.table.queries.trial_table import STATE_WORDS
+from experiments.web.pagination import EVERY_ROW, Page, PageOf, paged
 
 ORIGIN_WORDS = {
     "sampler": "drawn by the sampler",
@@ -102,7 +103,6 @@ class TrialDetail:
     log_tail: str
     environment: Mapping[str, Any]
     retry_of: str
-    files: tuple[FileRow, ...]
 
 
 def find_trial(experiment: AnyExperiment, reference: TrialReference) -> TrialRecord | None:
@@ -140,7 +140,7 @@ def name_of(trial: AnyTrial, arms: int) -> str:
 
 
 def detail_of(trial_id: int, arms: int) -> TrialDetail:
-    """Everything about a trial but its series, its findings and its test scores."""
+    """Everything about a trial but its series, files, findings and test scores."""
     related = ("study", "configuration", "environment", "worker", "retry_of__study")
     trial = Trial.objects.select_related(*related).get(pk=trial_id)
     document = json.loads(trial.configuration.document) if trial.configuration else {}
@@ -196,7 +196,6 @@ def detail_of(trial_id: int, arms: int) -> TrialDetail:
         log_tail=trial.log_tail,
         environment={name: value for name, value in environment.items() if name != "code"},
         retry_of=name_of(trial.retry_of, arms) if trial.retry_of else "",
-        files=tuple(_files(trial.pk)),
     )
 
 
@@ -208,6 +207,11 @@ def _summary(trial: Trial) -> dict[str, Any]:
     return {name: value for name, value in attributes if not name.startswith("mlflow.")}
 
 
-def _files(trial_id: int) -> list[FileRow]:
-    rows = Artifact.objects.filter(trial_id=trial_id).order_by("kind", "name")
-    return [FileRow(row.pk, row.kind, row.name, row.size, row.step, row.sha256) for row in rows]
+def files_of(trial_id: int, wanted: PageOf = EVERY_ROW) -> Page[FileRow]:
+    """Files of a trial by kind and name, checkpoints among them."""
+    rows = Artifact.objects.filter(trial_id=trial_id).order_by("kind", "name", "step", "pk")
+    return paged(rows, wanted, _file)
+
+
+def _file(row: Artifact) -> FileRow:
+    return FileRow(row.pk, row.kind, row.name, row.size, row.step, row.sha256)

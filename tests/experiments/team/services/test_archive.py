@@ -11,13 +11,14 @@ from experiments.errors import Conflict, NotAllowed, NotFound
 from experiments.models import Project, Replication, Trial
 from experiments.models.trial import TrialState
 from experiments.site.queries.jump import places
-from experiments.site.queries.projects import inbox_of, list_projects
+from experiments.site.queries.projects import due_for, inbox_of, list_projects
 from experiments.team.queries.access import archived_projects, get_project
 from experiments.team.queries.changes import changes_of
 from experiments.team.queries.tokens import project_slugs, tokens_for
 from experiments.team.services import members, projects, tokens
 from experiments.trials.lifecycle.queries.workers import list_queues
 from experiments.trials.lifecycle.services import outside_experiments, queue, runs
+from experiments.web.pagination import FIRST_PAGE
 from tests import cast
 
 pytestmark = pytest.mark.django_db
@@ -37,17 +38,17 @@ def test_an_archived_project_leaves_lists_inbox_search_and_queue(digits: Project
     cast.repeated(done, looks=(3,), done=3)
     cast.search("waiting", trials_per_arm=2)
     ada = cast.person("ada")
-    assert inbox_of(list_projects(ada), "ada")
-    assert [listed.depth for listed in list_queues()] == [4]
+    assert inbox_of(ada, due_for(ada)).items
+    assert [each.depth for each in list_queues()] == [4]
     projects.archive(access=cast.access("ada"))
-    assert list_projects(ada) == ()
-    assert archived_projects(ada) == (("digits", digits.name),)
+    assert list_projects(ada).rows == []
+    assert archived_projects(ada, FIRST_PAGE).rows == [("digits", digits.name)]
     assert places(ada, "waiting") == places(ada, "digits") == []
     assert project_slugs(ada) == ()
     assert queue.claim(queue="cpu", worker_id=None) is None
     assert list_queues() == ()
     projects.bring_back(access=cast.access("ada"))
-    assert len(list_projects(ada)) == 1
+    assert len(list_projects(ada).rows) == 1
     assert queue.claim(queue="cpu", worker_id=None) is not None
 
 
@@ -163,8 +164,8 @@ def test_an_admin_sees_and_revokes_tokens_of_the_project(digits: Project, client
     mine, _ = tokens.create(user=cast.person("ben"), project=digits, name="ben's script")
     every, _ = tokens.create(user=cast.person("cleo"), project=None, name="all of cleo's")
     tokens.create(user=cast.person("dan"), project=None, name="a stranger's")
-    seen = tokens_for(cast.access("ada"))
-    assert [(token.owner, token.name, token.project) for token in seen] == [
+    seen = tokens_for(cast.access("ada")).rows
+    assert [(each.owner, each.name, each.project) for each in seen] == [
         ("cleo", "all of cleo's", ""),
         ("ben", "ben's script", "digits"),
     ]
@@ -174,5 +175,5 @@ def test_an_admin_sees_and_revokes_tokens_of_the_project(digits: Project, client
     with pytest.raises(NotFound):
         tokens.revoke_in(access=cast.access("ada"), token_id=every.pk)
     assert client.post(f"/projects/digits/tokens/{mine.pk}/revoke/").status_code == 302
-    assert [token.name for token in tokens_for(cast.access("ada"))] == ["all of cleo's"]
+    assert [each.name for each in tokens_for(cast.access("ada")).rows] == ["all of cleo's"]
     assert _said() == [("ada", "revoked the token ben's script of ben")]
