@@ -21,9 +21,9 @@ class Amounts:
     points: int = 20
     experiments: int = 2_000
     projects: int = 2_000
-    each: int = 5_000  # members, workers, decisions, tags, tokens, files, links, webhooks, ...
+    others: int = 5_000  # members, workers, decisions, tags, tokens, files, links, webhooks, ...
     findings: int = 10_000
-    running: int = 2_000  # trials, one of each of as many workers
+    running: int = 2_000  # trials, one of one of as many workers
 
 
 def fill_all(amounts: Amounts) -> None:
@@ -60,8 +60,8 @@ def _projects(user: Any, amounts: Amounts) -> None:
                 direction="maximize")
         for i in range(amounts.projects)
     )  # fmt: skip
-    _many(Membership(user=user, project=each, role="admin") for each in made)
-    _many(_experiment(each, f"first-{i}", user, i) for i, each in enumerate(made))
+    _many(Membership(user=user, project=one, role="admin") for one in made)
+    _many(_experiment(one, f"first-{i}", user, i) for i, one in enumerate(made))
     del Experiment
 
 
@@ -70,25 +70,23 @@ def _people(project: Any, user: Any, amounts: Amounts) -> None:
 
     from experiments.models import ApiToken, Invitation, Membership, ProjectChange
 
-    people = _many(User(username=f"person-{i:05}", password="!") for i in range(amounts.each))
+    people = _many(User(username=f"person-{i:05}", password="!") for i in range(amounts.others))
     roles = ("viewer", "editor", "approver", "admin")
+    _many(Membership(user=one, project=project, role=roles[i % 4]) for i, one in enumerate(people))
     _many(
-        Membership(user=each, project=project, role=roles[i % 4]) for i, each in enumerate(people)
-    )
-    _many(
-        ApiToken(owner=user if i % 2 else each, project=project if i % 3 else None,
+        ApiToken(owner=user if i % 2 else one, project=project if i % 3 else None,
                  name=f"token {i}", prefix=f"{i:08}", digest=_digest("token", i))
-        for i, each in enumerate(people)
+        for i, one in enumerate(people)
     )  # fmt: skip
     late = START + dt.timedelta(days=3650)
     _many(
         Invitation(project=project, role="viewer", email=f"p{i}@example.org", invited_by=user,
                    expires_at=late)
-        for i in range(amounts.each)
+        for i in range(amounts.others)
     )  # fmt: skip
     _many(
         ProjectChange(project=project, made_by=user, made_by_name=PERSON, text=f"change {i}")
-        for i in range(amounts.each)
+        for i in range(amounts.others)
     )
 
 
@@ -114,18 +112,18 @@ def _experiments(project: Any, like: Any, user: Any, amounts: Amounts) -> None:
         for i in range(amounts.experiments)
     )
     _many(
-        Study(project=project, experiment=each, kind="search", name=f"s{each.pk}", budget=100,
+        Study(project=project, experiment=one, kind="search", name=f"s{one.pk}", budget=100,
               directions="maximize", next_number=40, next_row=40)
-        for each in made
+        for one in made
     )  # fmt: skip
     _many(
         ExperimentTag(experiment=made[i % len(made)], name=f"tag-{i:05}")
-        for i in range(amounts.each)
+        for i in range(amounts.others)
     )
-    _many(ExperimentTag(experiment=like, name=f"own-{i:05}") for i in range(amounts.each // 10))
+    _many(ExperimentTag(experiment=like, name=f"own-{i:05}") for i in range(amounts.others // 10))
     _many(
         Study(project=project, kind="free", name=f"free-{i}", directions="minimize")
-        for i in range(amounts.each)
+        for i in range(amounts.others)
     )
 
 
@@ -139,7 +137,7 @@ def _decisions(project: Any, experiment: Any, user: Any, amounts: Amounts) -> No
         project=project, digest=hashlib.sha256(document.encode()).hexdigest(), document=document
     )
     previous, made = first_previous_hash(project.pk), list[Any]()
-    for i in range(amounts.each):
+    for i in range(amounts.others):
         choice = ("adopt", "reject")[i % 2]
         entry = Decision(
             project=project, sequence=i + 1, choice=choice, experiment=experiment,
@@ -151,9 +149,9 @@ def _decisions(project: Any, experiment: Any, user: Any, amounts: Amounts) -> No
         made.append(entry)
     made = _many(made)
     _many(
-        SharedLink(project=project, decision=each, prefix=f"{i:06}", digest=_digest("link", i),
+        SharedLink(project=project, decision=one, prefix=f"{i:06}", digest=_digest("link", i),
                    created_by=user)
-        for i, each in enumerate(made)
+        for i, one in enumerate(made)
     )  # fmt: skip
     del trial
 
@@ -180,7 +178,7 @@ def _of_experiment(experiment: Any, amounts: Amounts) -> None:
     _many(
         Artifact(trial=trials[0], kind=("file", "image")[i % 2], name=f"file-{i}.png",
                  path=f"none/{i}", size=100, sha256="0" * 64)
-        for i in range(amounts.each)
+        for i in range(amounts.others)
     )  # fmt: skip
 
 
@@ -193,7 +191,7 @@ def _workers(experiment: Any, amounts: Amounts) -> None:
     made = _many(
         Worker(name=f"node-{i:05}", host=f"host-{i:05}", pid=i, queues=f"cpu gpu q{i % 200}",
                devices="cuda:0 cuda:1", slots=2, started_at=now, heartbeat_at=now)
-        for i in range(amounts.each)
+        for i in range(amounts.others)
     )  # fmt: skip
     study = Study.objects.create(
         project=experiment.project, experiment=experiment, kind="search", name="running",
@@ -217,17 +215,17 @@ def _outgoing(project: Any, user: Any, amounts: Amounts) -> None:
     hooks = _many(
         Webhook(project=project, address=f"https://example.org/{i}", nonce="n" * 40,
                 events=["decided"], created_by=user)
-        for i in range(amounts.each)
+        for i in range(amounts.others)
     )  # fmt: skip
     event = Event.objects.create(project=project, kind="decided", key="decided of all")
     _many(
-        Delivery(event=event, webhook=each, tries_left=1, due_at=timezone.now(), state="failed")
-        for each in hooks
+        Delivery(event=event, webhook=one, tries_left=1, due_at=timezone.now(), state="failed")
+        for one in hooks
     )
-    _many(RunsView(project=project, name=f"view {i}") for i in range(amounts.each))
+    _many(RunsView(project=project, name=f"view {i}") for i in range(amounts.others))
     _many(
         BatchSizeProbe(project=project, objective="a:b", device="cuda:0", host=f"host-{i}")
-        for i in range(amounts.each)
+        for i in range(amounts.others)
     )
 
 

@@ -45,13 +45,13 @@ def addresses() -> Iterator[tuple[str, str]]:
 
     del get_resolver
     values = _values()
-    for each in urls.urlpatterns:
-        route = str(each.pattern)
+    for pattern in urls.urlpatterns:
+        route = str(pattern.pattern)
         parts = re.findall(r"<(?:\w+:)?(\w+)>", route)
         if LEFT_OUT.search(route) or any(part not in values for part in parts):
             continue
         yield (
-            getattr(each, "name", "") or route,
+            getattr(pattern, "name", "") or route,
             "/" + re.sub(r"<(?:\w+:)?(\w+)>", lambda part: values[part[1]], route),
         )
     for address in ALSO:

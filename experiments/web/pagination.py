@@ -69,4 +69,4 @@ def paged(rows: QuerySet[Any, Found], wanted: PageOf, as_row: Callable[[Found], 
     """A page of ordered records, counted and cut by the database. Two queries."""
     total = rows.count()
     number, first, end = page_bounds(wanted, total)
-    return Page([as_row(each) for each in rows[first:end]], number, total, wanted.size)
+    return Page([as_row(row) for row in rows[first:end]], number, total, wanted.size)

@@ -72,9 +72,9 @@ def count_findings(experiment_ids: Iterable[int]) -> dict[int, FindingCounts]:
         found = gravest.setdefault(experiment, {})
         key = (rule, own)
         found[key] = min(found.get(key, severity), severity, key=GRAVEST_FIRST.index)
-    return {each: counts_of(_counted(found)) for each, found in gravest.items()}
+    return {pk: counts_of(_counted(found)) for pk, found in gravest.items()}
 
 
 def _counted(found: dict[tuple[str, int], str]) -> list[str]:
     own_rules = {rule for rule, own in found if own}
-    return [each for (rule, own), each in found.items() if own or rule not in own_rules]
+    return [severity for (rule, own), severity in found.items() if own or rule not in own_rules]

@@ -141,35 +141,35 @@ def list_projects(
 
     The same number of queries however many they are; two fewer where `due` is given.
     """
-    page = paged(_of(user), wanted, lambda each: each)
+    page = paged(_of(user), wanted, lambda project: project)
     projects = page.rows
     counts = _counts(projects)
     champions = _champions(projects)
     decided = _decided(projects)
     under_way = _under_way(projects)
-    due = due or due_in([each.pk for each in projects])
-    logs = check_logs({each.pk: each.slug for each in projects})
+    due = due or due_in([project.pk for project in projects])
+    logs = check_logs({project.pk: project.slug for project in projects})
     failing = _failing(projects)
     rows = [
         ProjectRow(
-            slug=each.slug,
-            name=each.name,
-            official_metric=each.official_metric,
-            direction=each.direction,
-            experiments=counts[each.pk].experiments if each.pk in counts else 0,
-            running=counts[each.pk].running if each.pk in counts else 0,
-            under_way=under_way.get(each.pk, ()),
-            active_at=counts[each.pk].active_at if each.pk in counts else None,
-            champion=champions[each.pk][-1] if each.pk in champions else None,
-            champions=champions.get(each.pk, ()),
-            decided=decided.get(each.pk, ()),
-            to_decide=due.awaiting.get(each.pk, ()),
-            proposals=due.proposals.get(each.pk, ()),
-            failing=failing.get(each.pk, ()),
-            can_decide=_may_decide(each),
-            log_problems=logs[each.pk].problems,
+            slug=project.slug,
+            name=project.name,
+            official_metric=project.official_metric,
+            direction=project.direction,
+            experiments=counts[project.pk].experiments if project.pk in counts else 0,
+            running=counts[project.pk].running if project.pk in counts else 0,
+            under_way=under_way.get(project.pk, ()),
+            active_at=counts[project.pk].active_at if project.pk in counts else None,
+            champion=champions[project.pk][-1] if project.pk in champions else None,
+            champions=champions.get(project.pk, ()),
+            decided=decided.get(project.pk, ()),
+            to_decide=due.awaiting.get(project.pk, ()),
+            proposals=due.proposals.get(project.pk, ()),
+            failing=failing.get(project.pk, ()),
+            can_decide=_may_decide(project),
+            log_problems=logs[project.pk].problems,
         )
-        for each in projects
+        for project in projects
     ]
     return Page(rows, page.number, page.total, page.size)
 
@@ -185,12 +185,16 @@ class Inbox:
 
 def inbox_of(user: User, due: Due) -> Inbox:
     """Decisions that are due, as the person meets them. One query."""
-    projects = {each.pk: each for each in _of(user)} if due.awaiting or due.proposals else {}
+    projects = (
+        {project.pk: project for project in _of(user)} if due.awaiting or due.proposals else {}
+    )
     found = [
-        InboxItem(of.slug, of.name, each.experiment, each.pairs, each.since, _may_decide(of))
+        InboxItem(
+            of.slug, of.name, awaiting.experiment, awaiting.pairs, awaiting.since, _may_decide(of)
+        )
         for pk, rows in due.awaiting.items()
         if (of := projects.get(pk))
-        for each in rows
+        for awaiting in rows
     ]
     found += [
         InboxItem(

@@ -133,7 +133,9 @@ def invite_member(request: TokenRequest, slug: str) -> Any:
     made = invitations.create(access=access, **body)
     link = _link(made.pk)
     invitations.mail(invitation=made, link=link)
-    (row,) = (each for each in open_invitations(access).rows if each.id == made.pk)
+    (row,) = (
+        invitation for invitation in open_invitations(access).rows if invitation.id == made.pk
+    )
     return Status(201, {**asdict(row), "link": link})
 
 

@@ -136,7 +136,7 @@ def send_again(request: TokenRequest, slug: str, delivery: int) -> Any:
 
 
 def _row(access: Access, webhook: int) -> WebhookRow:
-    (row,) = (each for each in messages.webhooks_of(access).rows if each.id == webhook)
+    (row,) = (known for known in messages.webhooks_of(access).rows if known.id == webhook)
     return row
 
 

@@ -79,7 +79,9 @@ def _members(
         "invite": invite or InviteForm(initial={"role": "viewer"}),
         "mails": bool(settings.EMAIL_HOST),
         "invitations": invited,
-        "links": {each.id: _link(each.id) for each in invited.rows} if invited else {},
+        "links": {invitation.id: _link(invitation.id) for invitation in invited.rows}
+        if invited
+        else {},
     }
     refused = bool((add and add.errors) or (invite and invite.errors))
     return render(request, "projects/members.html", context, status=400 if refused else 200)

@@ -141,7 +141,7 @@ def listed_projects(user: Person) -> QuerySet[Project]:
 def archived_projects(user: Person, wanted: PageOf) -> Page[tuple[str, str]]:
     """Slug and name of the archived projects that this person may see."""
     rows = visible_projects(user).filter(archived_at__isnull=False).order_by("slug")
-    return paged(rows, wanted, lambda each: (each.slug, each.name))
+    return paged(rows, wanted, lambda project: (project.slug, project.name))
 
 
 def visible_projects(user: Person) -> QuerySet[Project]:

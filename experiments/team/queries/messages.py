@@ -113,7 +113,7 @@ def choices_of(user: User, wanted: PageOf = FIRST_PAGE) -> Page[ProjectChoice]:
     return paged(
         listed_projects(user).order_by("slug"),
         wanted,
-        lambda each: ProjectChoice(each.slug, each.name, chosen.get(each.pk, ())),
+        lambda project: ProjectChoice(project.slug, project.name, chosen.get(project.pk, ())),
     )
 
 

@@ -81,7 +81,9 @@ def media_of(trial_id: int, wanted: PageOf = FIRST_PAGE) -> Page[LoggedMedia]:
         groups.setdefault((row.name, row.kind), []).append(kept(row))
         counts[row.name, row.kind] = row.alike
     media = [
-        LoggedMedia(*each, tuple(groups[each]), counts[each]) for each in shown if each in groups
+        LoggedMedia(*named, tuple(groups[named]), counts[named])
+        for named in shown
+        if named in groups
     ]
     return Page(media, number, total, wanted.size)
 

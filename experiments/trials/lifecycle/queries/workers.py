@@ -186,8 +186,8 @@ def list_queues() -> tuple[QueueRow, ...]:
 
 def busiest(queues: Sequence[QueueRow], most: int) -> tuple[QueueRow, ...]:
     """The queues in which most waits and runs, by name."""
-    first = sorted(queues, key=lambda each: (-each.depth, -each.running, each.name))[:most]
-    return tuple(sorted(first, key=lambda each: each.name))
+    first = sorted(queues, key=lambda queue: (-queue.depth, -queue.running, queue.name))[:most]
+    return tuple(sorted(first, key=lambda queue: queue.name))
 
 
 def _queue(name: str, entry: _Waiting, slots: int) -> QueueRow:

@@ -65,11 +65,11 @@ def _add(project: Project, numbers: range) -> None:
         for i in numbers
     )
     Membership.objects.bulk_create(
-        Membership(user=ada, project=each, role="admin") for each in others
+        Membership(user=ada, project=one, role="admin") for one in others
     )
     people = User.objects.bulk_create(User(username=f"u{i:03}") for i in numbers)
     Membership.objects.bulk_create(
-        Membership(user=each, project=project, role="viewer") for each in people
+        Membership(user=one, project=project, role="viewer") for one in people
     )
     Invitation.objects.bulk_create(
         Invitation(project=project, role="viewer", invited_by=ada,
@@ -157,8 +157,8 @@ def test_of_very_many_findings_the_gravest_are_listed_and_all_are_counted(
     )
     trials = Trial.objects.filter(study__experiment=experiment)
     Finding.objects.bulk_create(
-        Finding(experiment=experiment, trial=each, rule="boundary", severity="warning", **fired)
-        for each in trials
+        Finding(experiment=experiment, trial=one, rule="boundary", severity="warning", **fired)
+        for one in trials
     )
     found = findings_of(get_experiment(ada, experiment.name), 2)
     assert found.first[0].subject == "last", "the gravest, though the newest"
@@ -199,5 +199,5 @@ def test_the_chart_of_adoptions_holds_the_latest(
     monkeypatch.setattr(projects, "MOST_ADOPTS", 1)
     for name in ("one", "two"):
         cast.decided(name, "adopt", "It pays.")
-    assert [each.experiment for each in projects.lineage(digits.pk)] == ["two"]
+    assert [one.experiment for one in projects.lineage(digits.pk)] == ["two"]
     assert Decision.objects.count() == 2

@@ -84,7 +84,7 @@ def test_home_tells_what_was_decided_lately_and_by_whom() -> None:
     for number, choice in enumerate(("adopt", "reject", "reject", "reject")):
         cast.decided(f"question-{number}", choice, "So it is.", gain=0.0047 if not number else -1)
     (row,) = list_projects(cast.person("ben")).rows
-    assert [(each.sequence, each.choice, each.decided_by) for each in row.decided] == [
+    assert [(made.sequence, made.choice, made.decided_by) for made in row.decided] == [
         (4, "reject", "ada"),
         (3, "reject", "ada"),
         (2, "reject", "ada"),
@@ -104,12 +104,12 @@ def test_the_inbox_puts_what_the_person_may_decide_first_and_the_oldest_first() 
         )
     ada, ben, dan = map(cast.person, ("ada", "ben", "dan"))
     items = inbox_of(ada, due_for(ada)).items
-    assert [(each.project, each.experiment, each.may_act) for each in items] == [
+    assert [(item.project, item.experiment, item.may_act) for item in items] == [
         ("digits", "older", True),
         ("digits", "younger", True),
     ]
-    assert {each.pairs for each in items} == {4}
-    assert [each.may_act for each in inbox_of(ben, due_for(ben)).items] == [False, False]
+    assert {item.pairs for item in items} == {4}
+    assert [item.may_act for item in inbox_of(ben, due_for(ben)).items] == [False, False]
     assert inbox_of(dan, due_for(dan)) == Inbox((), 0)
 
 

@@ -46,7 +46,7 @@ def test_each_role_includes_the_ones_before(name: str, may: tuple[bool, bool, bo
 
 def test_members_are_listed_the_most_powerful_first() -> None:
     project = cast.project()
-    assert [each.username for each in members(project.pk).rows] == ["ada", "cleo", "ben"]
+    assert [member.username for member in members(project.pk).rows] == ["ada", "cleo", "ben"]
 
 
 def test_whom_to_ask_are_those_whose_role_is_enough() -> None:

@@ -39,7 +39,7 @@ def test_an_archived_project_leaves_lists_inbox_search_and_queue(digits: Project
     cast.search("waiting", trials_per_arm=2)
     ada = cast.person("ada")
     assert inbox_of(ada, due_for(ada)).items
-    assert [each.depth for each in list_queues()] == [4]
+    assert [listed.depth for listed in list_queues()] == [4]
     projects.archive(access=cast.access("ada"))
     assert list_projects(ada).rows == []
     assert archived_projects(ada, FIRST_PAGE).rows == [("digits", digits.name)]
@@ -165,7 +165,7 @@ def test_an_admin_sees_and_revokes_tokens_of_the_project(digits: Project, client
     every, _ = tokens.create(user=cast.person("cleo"), project=None, name="all of cleo's")
     tokens.create(user=cast.person("dan"), project=None, name="a stranger's")
     seen = tokens_for(cast.access("ada")).rows
-    assert [(each.owner, each.name, each.project) for each in seen] == [
+    assert [(token.owner, token.name, token.project) for token in seen] == [
         ("cleo", "all of cleo's", ""),
         ("ben", "ben's script", "digits"),
     ]
@@ -175,5 +175,5 @@ def test_an_admin_sees_and_revokes_tokens_of_the_project(digits: Project, client
     with pytest.raises(NotFound):
         tokens.revoke_in(access=cast.access("ada"), token_id=every.pk)
     assert client.post(f"/projects/digits/tokens/{mine.pk}/revoke/").status_code == 302
-    assert [each.name for each in tokens_for(cast.access("ada")).rows] == ["all of cleo's"]
+    assert [token.name for token in tokens_for(cast.access("ada")).rows] == ["all of cleo's"]
     assert _said() == [("ada", "revoked the token ben's script of ben")]

@@ -68,13 +68,13 @@ def test_a_trial_of_a_project_one_may_not_see_has_no_name(client: Client) -> Non
 @pytest.mark.parametrize(("silent", "state"), [(0, "alive"), (90, "silent")])
 def test_a_node_without_heartbeat_is_called_silent(silent: float, state: str) -> None:
     node(silent=silent)
-    assert [each.state for each in list_workers(cast.person("ada")).rows] == [state]
+    assert [worker.state for worker in list_workers(cast.person("ada")).rows] == [state]
 
 
 def test_a_node_that_said_goodbye_is_shown_for_an_hour() -> None:
     found = node()
     workers.deregister(worker_id=found)
-    assert [each.state for each in list_workers(cast.person("ada")).rows] == ["stopped"]
+    assert [worker.state for worker in list_workers(cast.person("ada")).rows] == ["stopped"]
     before = timezone.now() - dt.timedelta(hours=2)
     Worker.objects.filter(pk=found).update(stopped_at=before)
     assert list_workers(cast.person("ada")).rows == []
