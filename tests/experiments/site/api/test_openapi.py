@@ -106,9 +106,13 @@ def places() -> dict[str, Any]:
         sha256="0" * 64,
     )
     probe = BatchSizeProbe.objects.create(project=project, state="waiting", objective="a:b")
+    text = "Words.\n\nexperiments/s/?tab=history\n\nruns/\n\ndecisions/1/"
+    report, frozen = cast.frozen_report(text)
     return {
         "slug": "digits",
         "name": "s",
+        "report": report,
+        "frozen": frozen,
         "trial": "A1",
         "run_id": experiment.best_trial_id,
         "finding": Finding.objects.filter(experiment=experiment).values_list("pk", flat=True)[0],
