@@ -48,6 +48,16 @@ EVERY = {
     "runs-of-one": f"{DIGITS}/runs/?experiments=label-smoothing&facets=1",
     "runs-grouped": f"{DIGITS}/runs/?group=params.hidden_units&group=experiment",
     "trial": f"{SEARCH}/trials/A0/",
+    **{
+        f"report{page}": f"{DIGITS}/reports/{rest}"
+        for page, rest in (
+            ("s", ""),
+            ("", "1/"),
+            ("-edit", "1/edit/"),
+            ("-history", "1/history/"),
+            ("-frozen", "frozen/1/"),
+        )
+    },
     "seeds": f"{SEARCH}/seeds/",
     "seeds-declare": f"{DIGITS}/experiments/batch-size/seeds/",
     "seeds-between": f"{DIGITS}/experiments/cosine-schedule/seeds/",

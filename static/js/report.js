@@ -48,6 +48,8 @@
 
   const button = document.querySelector("[data-print]");
   if (button) {
+    // A report is shown: what the editor kept was saved, or left after a question.
+    Object.keys(sessionStorage).filter((key) => key.startsWith("verdict-report ")).forEach((key) => sessionStorage.removeItem(key));
     button.hidden = false;
     button.addEventListener("click", async () => {
       button.disabled = true;

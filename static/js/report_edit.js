@@ -1,5 +1,5 @@
 // A report while it is written: the preview follows the text, what was typed is not left unsaved
-// without a question, Ctrl+S saves.
+// without a question, Ctrl+S saves. The tab keeps it until a report is shown, also over a login.
 (function () {
   "use strict";
   const form = document.querySelector("[data-report-form]");
@@ -7,7 +7,9 @@
   const text = form.querySelector("[name=text]");
   const title = form.querySelector("[name=title]");
   const preview = document.querySelector("[data-report-preview]");
+  const version = form.querySelector("[name=version]");
   const says = form.querySelector("[data-report-says]");
+  const KEY = `verdict-report ${location.pathname}`;
   const saved = () => text.value === text.defaultValue && title.value === title.defaultValue;
   const unsaved = () => "unsaved" in form.dataset || !saved();
   let latest = 0;
@@ -44,8 +46,29 @@
     says.textContent = unsaved() ? "Not saved yet" : "";
   }
 
+  function keep() {
+    const fields = [title, text, version].map((field) => field?.value);
+    sessionStorage.setItem(KEY, JSON.stringify(fields));
+  }
+
+  // Under the version that it was written upon: who has saved since is not overwritten.
+  function bringBack() {
+    const fields = JSON.parse(sessionStorage.getItem(KEY) ?? "null");
+    if (!fields || "unsaved" in form.dataset) return;
+    [title, text, version].forEach((field, place) => field && (field.value = fields[place]));
+    if (saved()) return;
+    tell();
+    says.textContent = "Your unsaved text is back";
+    show();
+  }
+
   form.addEventListener("input", () => {
     tell();
+    try {
+      keep();
+    } catch {
+      // Private windows may have no room: the question on leaving is left.
+    }
     clearTimeout(timer);
     timer = setTimeout(show, 350);
   });
@@ -56,6 +79,7 @@
   window.addEventListener("pageshow", () => {
     leaving = false;
     tell();
+    bringBack();
   });
   window.addEventListener("beforeunload", (event) => {
     if (!leaving && unsaved()) event.preventDefault();

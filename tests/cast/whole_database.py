@@ -8,6 +8,7 @@ from experiments.models import Project
 from tests.cast.findings import some_findings
 from tests.cast.people import project
 from tests.cast.recorded_decisions import decided
+from tests.cast.reports import frozen_report
 from tests.cast.searches import finished_search, running_search, search
 from tests.cast.seeds import repeated
 from tests.cast.studies import free_study
@@ -36,6 +37,11 @@ def everything() -> None:
     repeated(undecided, gain=0.0012)
     search("just-created", goal="What does a search look like before its first trial?")
     free_study()
+    frozen_report(
+        "# Does it pay?\n\nIt does, once the learning rate is tuned again.\n\n"
+        "experiments/label-smoothing/?tab=history\n\nruns/?group=arm#trials\n\ndecisions/1/",
+        title="Label smoothing after retuning",
+    )
     large = finished_search("ten-thousand", trials_per_arm=4)
     many_trials(large, 10_000)
     long = "a-name-of-two-hundred-characters-" + "x" * 160

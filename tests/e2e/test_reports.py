@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Dialog, Page, expect
 
 from tests import cast
 from tests.e2e.test_pages import draw_all, sign_in
@@ -29,12 +30,25 @@ def test_a_report_is_written_with_live_charts_frozen_and_read_without_the_server
     expect(preview.locator("[data-figure]").first).to_be_attached()
     expect(page.get_by_text("Not saved yet")).to_be_visible()
 
-    asked = []
-    page.once("dialog", lambda dialog: (asked.append(dialog.type), dialog.dismiss()))
+    asked: list[str] = []
+
+    def stay(dialog: Dialog) -> None:
+        asked.append(dialog.type)
+        dialog.dismiss()
+
+    page.once("dialog", stay)
     page.get_by_role("link", name="Cancel").press("Enter")
     expect(text).to_be_visible()
     assert asked == ["beforeunload"], "unsaved text is not left without a question"
 
+    cookies = page.context.cookies()
+    page.context.clear_cookies(name="sessionid")
+    text.press("Control+s")
+    page.wait_for_url("**/login/**")
+    page.context.add_cookies(cookies)  # type: ignore[arg-type]
+    page.goto("/projects/digits/reports/new/")
+    expect(page.get_by_text("Your unsaved text is back")).to_be_visible()
+    expect(text).to_have_value(re.compile("does"))
     text.press("Control+s")
     expect(page.get_by_role("heading", name="Does it pay?")).to_be_visible()
     draw_all(page)

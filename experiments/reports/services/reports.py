@@ -63,6 +63,7 @@ def save(*, access: Access, report: int, title: str, text: str, version: int) ->
             pk=report, project_id=access.project_id, version=version
         ).update(version=version + 1)
         if not moved:
+            present = get_report(access, report)  # it may have moved since it was read
             raise ReportChanged(
                 f"{present.changed_by} has saved version {present.version} since you opened "
                 f"version {version}. Nothing was overwritten: both texts are below."

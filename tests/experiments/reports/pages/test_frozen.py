@@ -11,7 +11,7 @@ import pytest
 from django.test import Client
 
 from experiments.decisions.services import sharing
-from experiments.models import Experiment, FrozenReport, LatestMetric
+from experiments.models import Experiment, FrozenReport, LatestMetric, Trial
 from experiments.reports.services import reports
 from tests import cast
 
@@ -42,7 +42,7 @@ def test_a_copy_keeps_text_figures_and_tables_as_they_were(
     writer = cast.access("cleo")
     reports.save(access=writer, report=report, title="Now", text="Now.", version=1)
     Experiment.objects.filter(pk=experiment.pk).update(best_value=0.1, goal="Other.")
-    experiment.studies.first().trials.update(value=0.1)
+    Trial.objects.filter(study__experiment=experiment).update(value=0.1)
     assert [client.get(f"{R}frozen/{frozen}/?embedded={n}").content for n in (1, 2)] == before
     page = client.get(f"{R}frozen/{frozen}/").content.decode()
     assert "Then." in page and "Now." not in page and "Frozen on" in page
@@ -97,7 +97,7 @@ def test_no_test_score_is_in_a_report_even_where_the_project_seals_none(
 ) -> None:
     document = json.loads(experiment.document) | {"seals_test": False}
     Experiment.objects.update(document=json.dumps(document), official_metric=official)
-    trial = experiment.studies.first().trials.order_by("pk").first()
+    trial = Trial.objects.filter(study__experiment=experiment).order_by("pk")[0]
     cast.log(trial.pk, {"test_accuracy": np.array([0.8765432])}, first_batch=90)
     LatestMetric.objects.update_or_create(
         trial=trial, name="test_accuracy", defaults={"value": 0.8765432, "step": 1, "time_ms": 0}
