@@ -7,6 +7,8 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
+import pytest
+
 # Words that no reader meets, each with the one to use.
 RETIRED = {
     r"repetitions?(?!/|s/)": "replication",
@@ -30,7 +32,7 @@ VAGUE = {"told", "said", "held", "kept", "aside", "beside", "each"}
 DOCUMENTED = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
 
 
-def _read_by_people() -> Iterator[tuple[str, str]]:
+def _read_by_people(modules: list[tuple[str, ast.Module]]) -> Iterator[tuple[str, str]]:
     """Every text that a person meets, with its place: pages, mails, messages, scripts, docs."""
     for path in sorted(
         [*(ROOT / "templates").rglob("*.html"), *(ROOT / "templates").rglob("*.txt")]
@@ -47,7 +49,7 @@ def _read_by_people() -> Iterator[tuple[str, str]]:
         )
     for path in (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))):
         yield path.name, path.read_text(encoding="utf-8")
-    for name, module in _modules():
+    for name, module in modules:
         documented = {id(node.body[0].value) for node in ast.walk(module) if _has_docstring(node)}  # type: ignore[attr-defined]
         for node in ast.walk(module):
             if (
@@ -62,16 +64,22 @@ def _has_docstring(node: ast.AST) -> bool:
     return isinstance(node, DOCUMENTED) and ast.get_docstring(node) is not None
 
 
-def _modules() -> Iterator[tuple[str, ast.Module]]:
-    for part in ("client", "config", "experiments", "workers"):
-        for path in sorted((ROOT / part).rglob("*.py")):
-            yield str(path.relative_to(ROOT)), ast.parse(path.read_text(encoding="utf-8"))
+@pytest.fixture(scope="module")
+def modules() -> list[tuple[str, ast.Module]]:
+    """Every module of ours by its place, parsed once."""
+    return [
+        (str(path.relative_to(ROOT)), ast.parse(path.read_text(encoding="utf-8")))
+        for part in ("client", "config", "experiments", "workers")
+        for path in sorted((ROOT / part).rglob("*.py"))
+    ]
 
 
-def test_docstrings_begin_with_a_noun_phrase_or_an_imperative() -> None:
+def test_docstrings_begin_with_a_noun_phrase_or_an_imperative(
+    modules: list[tuple[str, ast.Module]],
+) -> None:
     clauses = [
         f"{name}: {text.splitlines()[0]}"
-        for name, module in _modules()
+        for name, module in modules
         for node in ast.walk(module)
         if isinstance(node, DOCUMENTED)
         and (text := ast.get_docstring(node)) is not None
@@ -80,10 +88,10 @@ def test_docstrings_begin_with_a_noun_phrase_or_an_imperative() -> None:
     assert clauses == []
 
 
-def test_variables_are_named_by_what_they_hold() -> None:
+def test_variables_are_named_by_what_they_hold(modules: list[tuple[str, ast.Module]]) -> None:
     stored = [
         f"{name}:{node.lineno} {called}"
-        for name, module in _modules()
+        for name, module in modules
         for node in ast.walk(module)
         if isinstance(node, ast.arg)
         or (isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store))
@@ -105,10 +113,10 @@ def test_no_loop_variable_is_called_each() -> None:
     assert loops == []
 
 
-def test_messages_say_what_they_expected() -> None:
+def test_messages_say_what_they_expected(modules: list[tuple[str, ast.Module]]) -> None:
     wants = [
         f"{name}:{node.lineno} {node.value}"
-        for name, module in _modules()
+        for name, module in modules
         for node in ast.walk(module)
         if isinstance(node, ast.Constant)
         and isinstance(node.value, str)
@@ -117,12 +125,12 @@ def test_messages_say_what_they_expected() -> None:
     assert wants == []
 
 
-def test_any_stands_for_no_record_of_ours() -> None:
+def test_any_stands_for_no_record_of_ours(modules: list[tuple[str, ast.Module]]) -> None:
     """A row of a raw query and a document of another format may be anything."""
     records = {"experiment", "trial", "replication", "project", "row", "older", "access"}
     untyped = [
         f"{name}:{argument.lineno} {argument.arg}"
-        for name, module in _modules()
+        for name, module in modules
         for argument in ast.walk(module)
         if isinstance(argument, ast.arg)
         and argument.arg in records
@@ -132,10 +140,12 @@ def test_any_stands_for_no_record_of_ours() -> None:
     assert untyped == []
 
 
-def test_no_text_that_people_read_uses_a_retired_word() -> None:
+def test_no_text_that_people_read_uses_a_retired_word(
+    modules: list[tuple[str, ast.Module]],
+) -> None:
     found = [
         f"{place}: {text[max(0, match.start() - 40) : match.end() + 40]!r}: say {word}"
-        for place, text in _read_by_people()
+        for place, text in _read_by_people(modules)
         for pattern, word in RETIRED.items()
         for match in re.finditer(rf"\b({pattern})\b", text, re.IGNORECASE)
         if " " in text and not _is_address(text, match)

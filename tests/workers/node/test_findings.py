@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import copy
 import json
 import logging
 from collections.abc import Callable, Iterator
@@ -34,10 +35,15 @@ def look_at_all(
         findings_recorder.after_trial(spec, parameters, seconds=seconds, pruned=trial.state == 2)
 
 
-@pytest.fixture
-def experiment() -> Experiment:
+@pytest.fixture(scope="module")
+def made_experiment(module_db: None) -> Experiment:
     cast.project()
     return cast.finished_search(trials_per_arm=9)
+
+
+@pytest.fixture
+def experiment(made_experiment: Experiment) -> Experiment:
+    return copy.deepcopy(made_experiment)
 
 
 def test_a_finished_trial_is_read_by_every_rule_whose_series_it_logged(

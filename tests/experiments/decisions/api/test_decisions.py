@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import copy
 from typing import Any
 
 import pytest
@@ -12,10 +13,15 @@ pytestmark = pytest.mark.django_db
 ONE = f"{HERE}/experiments/s"
 
 
-@pytest.fixture
-def replication() -> Replication:
+@pytest.fixture(scope="module")
+def made_replication(module_db: None) -> Replication:
     cast.project()
     return cast.repeated(cast.finished_search("s"))
+
+
+@pytest.fixture
+def replication(made_replication: Replication) -> Replication:
+    return copy.deepcopy(made_replication)
 
 
 def _body(program: Program, replication: Replication, **more: Any) -> dict[str, Any]:

@@ -19,9 +19,8 @@ def _read(client: Client, name: str = "ada") -> str:
     return answer.content.decode()
 
 
-@pytest.fixture
-def reverted(client: Client) -> str:
-    """What the page says after the second champion was taken back by a press of the button."""
+@pytest.fixture(scope="module")
+def two_champions(module_db: None) -> None:
     cast.project(targets=["production", "staging"])
     cast.decided("wider", "adopt", "Twice the width pays.")
     first = Decision.objects.get()
@@ -29,6 +28,11 @@ def reverted(client: Client) -> str:
     held.baseline = first.candidate
     held.save(update_fields=["baseline"])
     cast.decide(held, "adopt")
+
+
+@pytest.fixture
+def reverted(client: Client, two_champions: None) -> str:
+    """What the page says after the second champion was taken back by a press of the button."""
     text = _read(client)
     assert "Revert production to 1" in text and "Revert production to 2" not in text
     sent = {"target": "production", "to": "1", "current": "2", "reason": "Latency."}

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import copy
 from typing import Any
 
 import pytest
@@ -12,10 +13,15 @@ pytestmark = pytest.mark.django_db
 EMPTY_WITHOUT_ANALYSIS = {"importance"}
 
 
-@pytest.fixture
-def searched() -> Experiment:
+@pytest.fixture(scope="module")
+def made_searched(module_db: None) -> Experiment:
     cast.project()
     return cast.finished_search("s", trials_per_arm=8)
+
+
+@pytest.fixture
+def searched(made_searched: Experiment) -> Experiment:
+    return copy.deepcopy(made_searched)
 
 
 def _titles(panel: dict[str, Any]) -> list[str]:

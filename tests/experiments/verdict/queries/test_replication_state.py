@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import copy
 from dataclasses import FrozenInstanceError, replace
 
 import pytest
@@ -23,10 +24,15 @@ from tests import cast
 pytestmark = pytest.mark.django_db
 
 
-@pytest.fixture
-def experiment() -> Experiment:
+@pytest.fixture(scope="module")
+def made_experiment(module_db: None) -> Experiment:
     cast.project()
     return cast.finished_search(trials_per_arm=6)
+
+
+@pytest.fixture
+def experiment(made_experiment: Experiment) -> Experiment:
+    return copy.deepcopy(made_experiment)
 
 
 def access(slug: str = "digits") -> Access:

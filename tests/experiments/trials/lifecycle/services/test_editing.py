@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import copy
 import json
 
 import pytest
@@ -21,10 +22,15 @@ from tests import cast
 pytestmark = pytest.mark.django_db
 
 
-@pytest.fixture
-def experiment() -> Experiment:
+@pytest.fixture(scope="module")
+def made_experiment(module_db: None) -> Experiment:
     cast.project()
     return cast.finished_search(trials_per_arm=2)
+
+
+@pytest.fixture
+def experiment(made_experiment: Experiment) -> Experiment:
+    return copy.deepcopy(made_experiment)
 
 
 def names(**more: object) -> list[str]:
