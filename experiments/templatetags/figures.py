@@ -21,6 +21,7 @@ for _format in (
     formatting.number,
     formatting.signed,
     formatting.deviation,
+    formatting.mean,
     formatting.difference,
     formatting.percent,
     formatting.duration,

@@ -10,6 +10,7 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 DIGITS = 4
+MOST_DIGITS = 12  # characters of a mean
 NOTHING = "\N{EN DASH}"
 
 
@@ -45,6 +46,16 @@ def difference(value: object, other: object) -> str:
 def deviation(value: object) -> str:
     """A standard deviation: two significant digits, 0.0047."""
     return _number(value, keep_zeros=True, digits=2)
+
+
+def mean(value: object, spread: object) -> str:
+    """A mean with the decimals of its standard deviation: 0.9645 beside 0.0023."""
+    text = deviation(spread)
+    numbers = isinstance(value, int | float) and isinstance(spread, int | float)
+    if not numbers or not spread or "e" in text or not math.isfinite(value + spread):  # type: ignore[operator]
+        return score(value)
+    found = f"{value:.{len(text.partition('.')[2])}f}"
+    return found if len(found) <= MOST_DIGITS else score(value)
 
 
 def percent(value: float | None) -> str:

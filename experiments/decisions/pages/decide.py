@@ -161,8 +161,12 @@ def record_decision(request: HttpRequest, access: Access, name: str) -> HttpResp
 
 
 def _address_of(access: Access, proposal: int) -> str:
-    """The Decide page of the candidate that a proposal is about."""
+    """The Decide page of the candidate that a proposal is about; the list, when newer seeds have
+    taken its place there.
+    """
     row = read_proposal(proposal)
+    if row.replaced:
+        return f"{reverse('decisions', args=[access.slug])}#proposals"
     return f"{reverse('decide', args=[access.slug, row.experiment])}?candidate={row.candidate}"
 
 

@@ -18,6 +18,7 @@ from experiments.decisions.queries.decisions import (
     find_decision,
     list_decisions,
 )
+from experiments.decisions.queries.proposals import listed_proposals
 from experiments.decisions.queries.shared_links import working_links
 from experiments.team.pages.access import in_project, required, whole_number
 from experiments.team.queries.access import Access, project_record
@@ -54,6 +55,7 @@ def decisions_page(request: HttpRequest, access: Access) -> HttpResponse:
         "targets": access.targets,
         "target": target,
         "text": text,
+        "proposals": listed_proposals(access),
         "log_problems": log_problems(access),
     }
     return _answered(request, "decisions/list.html", context)

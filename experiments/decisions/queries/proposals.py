@@ -7,16 +7,18 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from django.db.models import Count, OuterRef, Q, QuerySet, Subquery, Value
+from django.db.models import Case, Count, Exists, OuterRef, Q, QuerySet, Subquery, Value, When
 from django.db.models.functions import Coalesce
 
 from experiments.errors import NotFound
 from experiments.models import Proposal as Proposal
 from experiments.models import Replication
 from experiments.models.decision import ProposalState, override_words
+from experiments.models.replication import Purpose
 from experiments.team.queries.access import Access
 
-PENDING = ProposalState.PENDING
+PENDING, CONFIRMED = ProposalState.PENDING, ProposalState.CONFIRMED
+MOST_LISTED = 50
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +34,8 @@ class Confirmation:
 @dataclass(frozen=True, slots=True)
 class ProposalRow:
     """A proposed decision. `state` names the evidence that it rests on, `closed_because` says
-    why it was withdrawn or expired, `candidate` which of several declared together, from 1."""
+    why it was withdrawn or expired, `candidate` which of several declared together, from 1;
+    `replaced`: seeds that were asked for later stand in the place of those that it rests on."""
 
     id: int
     experiment: str
@@ -50,6 +53,7 @@ class ProposalRow:
     closed_by: str
     closed_at: datetime | None
     closed_because: str
+    replaced: bool
 
     @property
     def override(self) -> str:
@@ -89,6 +93,15 @@ def proposals_of(access: Access, *, pending: bool = True) -> tuple[ProposalRow, 
     )
 
 
+def listed_proposals(access: Access) -> tuple[ProposalRow, ...]:
+    """Proposals of a project that are in no log: those that wait first, then the newest closed
+    ones. One query.
+    """
+    rows = _rows().filter(project_id=access.project_id).exclude(outcome=CONFIRMED)
+    waiting = Case(When(outcome=PENDING, then=0), default=1)
+    return tuple(_as_row(proposal) for proposal in rows.order_by(waiting, "-pk")[:MOST_LISTED])
+
+
 def pending_by_project(project_ids: Iterable[int]) -> dict[int, tuple[ProposalRow, ...]]:
     """Proposals that wait, by project, the oldest first. One query."""
     found: dict[int, list[ProposalRow]] = {}
@@ -121,6 +134,7 @@ def _as_row(proposal: Proposal) -> ProposalRow:
         closed_by=proposal.closed_by.get_username() if proposal.closed_by else "",
         closed_at=proposal.closed_at,
         closed_because=proposal.closed_because,
+        replaced=vars(proposal)["replaced"],  # annotated
     )
 
 
@@ -130,5 +144,10 @@ def _rows() -> QuerySet[Proposal]:
         Q(pk=first) | Q(first_of_group=first), pk__lte=OuterRef("replication")
     )
     counted = upto.order_by().values(group=Value(1)).annotate(n=Count("pk")).values("n")
+    newer = Replication.objects.filter(
+        experiment=OuterRef("replication__experiment"),
+        purpose=Purpose.VERDICT,
+        pk__gt=OuterRef("replication"),
+    ).exclude(Q(pk=first) | Q(first_of_group=first))
     rows = Proposal.objects.select_related("replication__experiment", "proposed_by", "closed_by")
-    return rows.annotate(candidate=Subquery(counted)).order_by("pk")
+    return rows.annotate(candidate=Subquery(counted), replaced=Exists(newer)).order_by("pk")

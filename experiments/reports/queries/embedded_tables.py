@@ -30,6 +30,7 @@ from experiments.web.formatting import (
     counted,
     deviation,
     duration,
+    mean,
     moment,
     number,
     score,
@@ -189,8 +190,8 @@ def _spread(spread: Spread | None, column: Column) -> str:
         return NOTHING
     if column.kind == "duration":
         return duration(spread.mean)
-    mean = score(spread.mean)
-    return mean if spread.deviation is None else f"{mean} ± {deviation(spread.deviation)}"
+    words = mean(spread.mean, spread.deviation)
+    return words if spread.deviation is None else f"{words} ± {deviation(spread.deviation)}"
 
 
 def sections_table(compared: RunComparison, declared: Mapping[str, Metric]) -> Table:

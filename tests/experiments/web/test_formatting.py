@@ -52,6 +52,28 @@ def test_a_gain_carries_its_sign() -> None:
     assert formatting.signed(0.0) == "0"
 
 
+@pytest.mark.parametrize(
+    ("mean", "deviation", "text"),
+    [
+        (0.96451234, 0.00234, "0.9645"),
+        (0.9, 0.0123, "0.900"),
+        (49.87123, 3.21, "49.9"),
+        (12345.678, 150.0, "12346"),
+        (0.9645, 0.0, "0.9645"),
+        (0.9645, None, "0.9645"),
+        (None, None, formatting.NOTHING),
+        (1.5, 1e-9, "1.500"),
+        (1e300, 20.0, "1.000e300"),
+        (math.nan, 0.1, "not a number"),
+        (1e308, 1e308, "1.000e308"),
+    ],
+)
+def test_a_mean_has_the_decimals_of_its_deviation(
+    mean: float | None, deviation: float | None, text: str
+) -> None:
+    assert formatting.mean(mean, deviation) == text
+
+
 def test_a_column_of_differences_lines_up() -> None:
     assert formatting.difference(0.002035, 0.9696) == "+0.00203"
     assert formatting.difference(-0.00045, 0.9714) == "-0.00045"

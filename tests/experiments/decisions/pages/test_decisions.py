@@ -177,9 +177,9 @@ def test_the_log_costs_the_same_at_one_and_at_many(
 
     add(10)
     client.get("/projects/digits/decisions/")  # walks the chain, which is then remembered
-    with django_assert_num_queries(6):
+    with django_assert_num_queries(7):
         client.get("/projects/digits/decisions/")
     add(30)
     client.get("/projects/digits/decisions/")
-    with django_assert_num_queries(6):
+    with django_assert_num_queries(7):
         client.get("/projects/digits/decisions/")

@@ -7,6 +7,7 @@ import json
 
 import pytest
 from django.db import connection
+from django.test import Client
 
 from experiments.decisions.queries.champion import as_document, exported, sentence
 from experiments.decisions.queries.proposals import pending_on, proposals_of
@@ -288,3 +289,24 @@ def test_a_proposal_is_found_beside_the_candidate_that_it_is_about(repeated: Rep
     Proposal.objects.update(replication=second)
     row = pending_on(second.pk)
     assert row is not None and row.candidate == 2
+
+
+def test_a_proposal_on_replaced_seeds_stands_in_inbox_and_log_until_it_is_withdrawn(
+    repeated: Replication, client: Client
+) -> None:
+    proposal = _proposed(repeated)
+    client.force_login(cast.person("eve"))
+    log = client.get("/projects/digits/decisions/").content.decode()
+    assert "waits for a second approver" in log and "replaced by newer seeds" not in log
+    newer = Replication.objects.get(pk=repeated.pk)
+    newer.pk = None
+    newer.save(force_insert=True)
+    log = client.get("/projects/digits/decisions/").content.decode()
+    assert "replaced by newer seeds" in log and "Too dear to serve." in log
+    inbox = client.get("/").content.decode()
+    assert "replaced by newer seeds" in inbox
+    assert 'href="/projects/digits/decisions/#proposals"' in inbox
+    answer = client.post(f"/projects/digits/proposals/{proposal.pk}/withdraw/", follow=True)
+    assert answer.redirect_chain[-1][0] == "/projects/digits/decisions/#proposals"
+    assert "withdrawn by eve" in answer.content.decode()
+    assert "replaced by newer seeds" not in client.get("/").content.decode()
