@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -26,6 +26,7 @@ from experiments.charts.theme import (
 )
 
 MOST_LINES = 200
+EVERYTHING = (-math.inf, math.inf)
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +37,42 @@ class Coordinate:
     positions: NDArray[np.float64] = field(repr=False)
     low: str = ""
     high: str = ""
+    scale: Scale | None = None
+    chosen: tuple[float, float] | None = None  # positions between which lines stand out
+
+
+@dataclass(frozen=True, slots=True)
+class Scale:
+    """Values along an upright, so that a stretch of it can be asked for: numbers from `low` to
+    `high`, or `words` from below. `key` is the field of the table.
+    """
+
+    key: str
+    low: float = 0.0
+    high: float = 1.0
+    log: bool = False
+    shift: float = 0.0  # added to a value before it is placed
+    words: tuple[str, ...] = ()
+
+    def position(self, value: float) -> float:
+        """Place of a value, 0..1 between the ends and beyond them."""
+        if self.log:
+            shifted = max(value + self.shift, self.low * 1e-6)
+            return math.log(shifted / self.low) / math.log(self.high / self.low)
+        return (value - self.low) / (self.high - self.low)
+
+    def stretch(self, low: float, high: float, words: Sequence[str]) -> tuple[float, float]:
+        """Positions between which values from `low` to `high` lie, or some of the words."""
+        if not self.words:
+            ends = (
+                max(0.0, self.position(low)) if math.isfinite(low) else 0.0,
+                min(1.0, self.position(high)) if math.isfinite(high) else 1.0,
+            )
+            return ends
+        places = [place for place, word in enumerate(self.words) if word in words]
+        if not places:
+            return 0.0, 0.0
+        return min(places) / len(self.words), (max(places) + 1) / len(self.words)
 
 
 def parallel_plot(
@@ -44,19 +81,34 @@ def parallel_plot(
     *,
     metric: str,
     maximize: bool,
+    score: tuple[str, tuple[float, float]] | None = None,
 ) -> Figure:
     """One line a trial across its hyperparameters; the best tenth stands out. Drawn as SVG.
 
     `scores` [N]; infeasible trials (NaN) are left out, and so are the worst beyond `MOST_LINES`.
+    `score`: field of the scores in the table, and the range of them that it shows.
     """
     order = leading(scores, maximize=maximize)
     finite = scores[order]
     low, high = (float(finite.min()), float(finite.max())) if order.size else (0.0, 1.0)
     position = (scores - low) / (high - low) if high > low else np.full(scores.size, 0.5)
-    uprights = [*coordinates, Coordinate(metric, position, f"{low:.4g}", f"{high:.4g}")]
+    last = Coordinate(metric, position, f"{low:.4g}", f"{high:.4g}")
+    if score is not None and high > low:
+        scale = Scale(score[0], low, high)
+        chosen = None if score[1] == EVERYTHING else scale.stretch(*score[1], ())
+        last = replace(last, scale=scale, chosen=chosen)
+    uprights = [*coordinates, last]
+    within = np.ones(scores.size, dtype=bool)
+    for upright in uprights:
+        if upright.chosen is not None:
+            first, end = upright.chosen
+            with np.errstate(invalid="ignore"):
+                within &= (upright.positions >= first - 1e-9) & (upright.positions <= end + 1e-9)
+    outside, order = order[~within[order]], order[within[order]]
     top = max(1, math.ceil(0.1 * order.size)) if order.size else 0
     half = max(top, order.size // 2)
     parts = (
+        (outside, LINE, 0.8, 0.25, "outside the filter"),
         (order[half:], LINE, 1.0, 0.5, "lower half"),
         (order[top:half], INK_3, 1.1, 0.65, "upper half"),
         (order[:top], ACCENT, 2.0, 0.95, "best tenth"),
@@ -81,6 +133,7 @@ def parallel_plot(
             ),
             yaxis=axis("", showgrid=False, showticklabels=False, range=[-0.14, 1.14]),
             annotations=_ends(uprights),
+            meta={"axes": [_scale_of(upright) for upright in uprights]},
         ),
     }
 
@@ -113,6 +166,18 @@ def _bundle(
         "opacity": opacity,
         "name": name,
         "hoverinfo": "skip",
+    }
+
+
+def _scale_of(upright: Coordinate) -> dict[str, Any] | None:
+    """An upright as the script that brushes it reads it; None for one that cannot be brushed."""
+    if upright.scale is None:
+        return None
+    scale = {name: getattr(upright.scale, name) for name in ("key", "low", "high", "log", "shift")}
+    return scale | {
+        "name": upright.name,
+        "words": list(upright.scale.words),
+        "chosen": None if upright.chosen is None else list(upright.chosen),
     }
 
 

@@ -200,16 +200,8 @@
     const kind = fields.get("kind");
     const keys = fields.getAll(kind).filter(Boolean);
     const text = (names) => `${kind}:${names.map((name) => encodeURIComponent(name)).join(",")}`;
-    if (kind !== "curves" || fields.get("together")) return keys.length || kind === "parallel" ? [text(keys)] : [];
+    if (fields.get("together") && keys.length) return [text(keys)];
     return keys.map((key) => text([key]));
-  }
-
-  function choose(form) {
-    const kind = form.querySelector("[data-panel-kind]").value;
-    form.querySelectorAll("[data-of-kind]").forEach((each) => {
-      each.hidden = each.dataset.ofKind !== kind;
-      each.querySelectorAll("input, select").forEach((field) => (field.disabled = each.hidden));
-    });
   }
 
   document.addEventListener("submit", (event) => {
@@ -221,9 +213,6 @@
     wrong.hidden = more.length > 0;
     wrong.textContent = more.length ? "" : "Choose at least one metric.";
     if (more.length) go([...texts().filter((each) => each !== NONE), ...more]);
-  });
-  document.addEventListener("change", (event) => {
-    if (event.target.matches("[data-panel-kind]")) choose(event.target.form);
   });
 
   document.addEventListener("click", (event) => {

@@ -5,7 +5,7 @@
   const root = document.querySelector("[data-runs]");
   if (!root) return;
   const OWN = ("experiments filter sort col pin group page rows archived only differ facets field operator value " +
-    "state arm order down view").split(" ");
+    "state arm order down view between low high in").split(" ");
   const part = () => root.querySelector("[data-part=trials]");
   let latest = 0;
   let shown = location.search;
@@ -45,7 +45,7 @@
     if (push) history.pushState(null, "", address);
     else history.replaceState(null, "", address);
     shown = location.search;
-    if (charts && root.hasAttribute("data-leads-charts")) document.dispatchEvent(new CustomEvent("verdict:panel"));
+    if (charts && (root.hasAttribute("data-leads-charts") || document.querySelector("[data-brush]"))) document.dispatchEvent(new CustomEvent("verdict:panel"));
   }
 
   function swap(html) {

@@ -9,7 +9,8 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 from playwright.sync_api import Page, expect
 
-from experiments.models import RunsView
+from experiments.models import RunsView, Trial
+from experiments.models.trial_encoding import decode
 from tests import cast
 from tests.e2e.test_pages import SIZES, draw_all, sign_in, wait_until
 
@@ -149,3 +150,33 @@ def test_a_chart_that_cannot_be_drawn_holds_up_no_other(
     page.goto(f"{RUNS}&panel=curves:accuracy&panel=curves:loss&panel=curves:gradient_norm")
     expect(page.locator("[data-learning-curves].js-plotly-plot")).to_have_count(2)
     assert len(page_problems) == 1 and "JSON" in page_problems.pop()
+
+
+def test_brushing_an_axis_filters_the_table_until_its_chip_is_taken_off(page: Page) -> None:
+    cast.project()
+    cast.finished_search(trials_per_arm=6)
+    page.set_viewport_size(SIZES["desk"])  # type: ignore[arg-type]
+    sign_in(page)
+    page.goto("/projects/digits/experiments/label-smoothing/?tab=parallel")
+    axis = page.locator("[data-axis='params.learning_rate']")
+    box = axis.bounding_box()
+    assert box
+    page.mouse.move(box["x"] + 14, box["y"] + 0.5 * box["height"])
+    page.mouse.down()
+    page.mouse.move(box["x"] + 14, box["y"] + box["height"], steps=3)
+    page.mouse.up()
+    chip = page.get_by_role("link", name="Remove params.learning_rate")
+    expect(chip).to_have_count(1)
+    wanted = [decode(trial.parameters)["learning_rate"] < 0.0032 for trial in Trial.objects.all()]
+    assert 0 < sum(wanted) < 12
+    expect(page.get_by_text(f"1 to {min(sum(wanted), 10)} of {sum(wanted)} runs")).to_be_visible()
+    assert "filter=params.learning_rate" in page.url and "between" not in page.url
+    expect(axis.locator("span")).to_be_visible()
+    expect(page.get_by_text("outside the filter")).to_be_visible()
+    picture(page, "brushed")
+    page.reload()
+    expect(axis.locator("span")).to_be_visible()
+    chip.click()
+    expect(page.get_by_text("of 12 runs")).to_be_visible()
+    expect(axis.locator("span")).to_be_hidden()
+    assert "filter=" not in page.url

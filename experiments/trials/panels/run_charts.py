@@ -61,10 +61,6 @@ class RunCharts(Panel):
     hidden: Sequence[tuple[str, str]] = ()
     named: Mapping[str, tuple[str, str]] = field(default_factory=dict, repr=False)
 
-    @property
-    def kinds(self) -> Mapping[str, str]:
-        return {str(kind): title for kind, title in KINDS.items() if kind == "curves"}
-
 
 def run_charts(scope: RunScope, query: QueryDict) -> RunCharts:
     """The charts that an address asks for: `panel` (several) and `singles`."""
@@ -100,7 +96,7 @@ def charts_of(
         groups=list(groups.values()),
         problems=layout.problems,
         chosen=layout.chosen,
-        shown=[spec.keys[0] for spec in panels if spec.kind == "curves" and len(spec.keys) == 1],
+        shown=[spec.keys[0] for spec in panels if len(spec.keys) == 1],
         has_epochs=any(s.epochs is not None for curve in curves for s in curve.series.values()),
         grouped=grouped,
         singles=singles,

@@ -8,12 +8,11 @@ from urllib.parse import urlencode
 
 from django.http import QueryDict
 
+from experiments.trials.table.brushes import chips_of
 from experiments.trials.table.columns import FACTS, RUN, Column, column_of
 from experiments.trials.table.filter_language import (
     InvalidFilter,
-    all_of,
     condition_text,
-    conjuncts,
 )
 from experiments.trials.table.queries.filtered_trials import ATTRIBUTES
 from experiments.trials.table.queries.run_facets import Facet, FacetValue, facets
@@ -37,7 +36,7 @@ SHOWN_PARAMETERS = 6
 _OWN = {
     *("experiments", "filter", "sort", "col", "pin", "group", "page", "rows", "archived"),
     *("trials", "of", "only", "field", "operator", "value", "state", "arm", "order", "down"),
-    *("since", "columns", "embedded", "facets", "view"),
+    *("since", "columns", "embedded", "facets", "view", "between", "low", "high", "in"),
 }
 
 
@@ -336,13 +335,10 @@ def _usual(scope: RunScope, fields: RunFields) -> list[str]:
 
 
 def _chips(table: RunTable) -> list[Chip]:
-    parts = conjuncts(table.state.condition())
-    chips = []
-    for place, part in enumerate(parts):
-        rest = condition_text(all_of([*parts[:place], *parts[place + 1 :]]))
-        query = table.address(replace(table.state, filter=rest, page=1))
-        chips.append(Chip(condition_text(part), query))
-    return chips
+    return [
+        Chip(text, table.address(replace(table.state, filter=condition_text(rest), page=1)))
+        for text, rest in chips_of(table.state.condition())
+    ]
 
 
 def _heads(table: RunTable) -> list[Head]:

@@ -49,10 +49,11 @@ def panel(parts: ExperimentParts, asked: Mapping[str, str]) -> Panel:
         return Panel(tab, empty=_nothing_yet(points))
     if tab == "contour":
         return contour_panel(parts, points, asked.get("across", ""), asked.get("up", ""))
+    if tab == "parallel":
+        return parallel_panel(parts, points, asked.get("filter", ""))
     draw = {
         "axes": axes_panel,
         "isolation": isolation_panel,
-        "parallel": parallel_panel,
         "history": progress_panel,
     }[tab]
     return draw(parts, points)

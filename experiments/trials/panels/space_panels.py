@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,13 +15,14 @@ from experiments.charts.axes import MOST_DRAWN, AxisPoints, axis_plot
 from experiments.charts.contour import Plane, Ticks, contour_plot
 from experiments.charts.importance import Share, importance_plot
 from experiments.charts.isolation import isolation_plot
-from experiments.charts.parallel import Coordinate, leading, parallel_plot
+from experiments.charts.parallel import Coordinate, Scale, leading, parallel_plot
 from experiments.charts.theme import nice_ticks
 from experiments.design.catalogue import SAMPLERS
 from experiments.design.space.search_space import (
     Choices,
     Hyperparameter,
     Range,
+    Scalar,
     searched_domain,
     show,
 )
@@ -32,9 +35,12 @@ from experiments.trials.findings.queries.importance import (
 from experiments.trials.panels.isolated_values import isolated_values
 from experiments.trials.panels.panel import Chart, Choice, Panel
 from experiments.trials.panels.parts import ExperimentParts
+from experiments.trials.table.brushes import Brush, brushes_in
+from experiments.trials.table.filter_language import Field, InvalidFilter, field_of, parse
 from experiments.trials.table.queries.search_points import SearchPoints
 
 ALL_DRAWN, LEAST_DRAWN = 2400, 300  # marks of all axis plots together, of each at least
+HOW_TO_BRUSH = "Drag along an axis to filter the table by it; click the axis to take that off."
 NO_SPACE = "No search space is known: these trials came without one."
 OF_AN_AXIS = ("boundary", "edge_slope", "instability_edge", "infeasible_share")
 OF_ISOLATION = ("best_of_unequal", "fair_comparison", "points_per_value")
@@ -200,30 +206,54 @@ def _no_importance(complete: int) -> str:
     return "Not computed yet: a worker does it after the next trial that it runs here."
 
 
-def parallel_panel(parts: ExperimentParts, points: SearchPoints) -> Panel:
-    """Each trial as a line across its hyperparameters."""
+def parallel_panel(parts: ExperimentParts, points: SearchPoints, shown: str = "") -> Panel:
+    """Each trial as a line across its hyperparameters; `shown`: the filter of the table beside."""
     metric = parts.experiment.official_metric
-    return parallel_of(searched(parts), points, metric=metric, maximize=is_maximized(parts))
+    try:
+        brushes = brushes_in(parse(shown))
+    except InvalidFilter:
+        brushes = {}
+    found = parallel_of(
+        searched(parts), points, metric=metric, maximize=is_maximized(parts), brushes=brushes
+    )
+    return replace(found, note=f"{found.note} {HOW_TO_BRUSH}") if found.charts else found
 
 
 def parallel_of(
-    names: Sequence[Hyperparameter], points: SearchPoints, *, metric: str, maximize: bool
+    names: Sequence[Hyperparameter],
+    points: SearchPoints,
+    *,
+    metric: str,
+    maximize: bool,
+    brushes: Mapping[Field, Brush] | None = None,
 ) -> Panel:
-    """Each trial as a line across these hyperparameters."""
+    """Each trial as a line across these hyperparameters; `brushes` of the table beside it, which
+    brushing filters; None where there is none.
+    """
     feasible = np.where(points.complete, points.scores, math.nan)
     where = leading(feasible, maximize=maximize)
     uprights = [
         Coordinate(
-            hyperparameter.name, positions(hyperparameter, points, where), *_ends(hyperparameter)
+            hyperparameter.name,
+            positions(hyperparameter, points, where),
+            *_ends(hyperparameter),
+            *((None, None) if brushes is None else _brushing(hyperparameter, brushes)),
         )
         for hyperparameter in names
     ]
     if not uprights:
         return Panel("parallel", empty=NO_SPACE)
-    figure = parallel_plot(uprights, points.scores[where], metric=metric, maximize=maximize)
+    score = None
+    if brushes is not None:
+        brush = brushes.get(Field("attribute", "score"), Brush())
+        score = ("score", (brush.low, brush.high))
+    figure = parallel_plot(
+        uprights, points.scores[where], metric=metric, maximize=maximize, score=score
+    )
     label = "Each trial as a line across its values"
     note = f"The best {where.size:,} of {int(points.complete.sum()):,} feasible trials."
     shape = "tall wide" if len(uprights) > 2 else "tall"
+    shape += " brush" if brushes is not None else ""
     return Panel("parallel", [Chart("figure-parallel", "", figure, label, shape)], note=note)
 
 
@@ -249,6 +279,33 @@ def positions(
         [domain.to_unit(value) if domain.holds(value) else math.nan for value in chosen],
         dtype=np.float64,
     )
+
+
+def _brushing(
+    hyperparameter: Hyperparameter, brushes: Mapping[Field, Brush]
+) -> tuple[Scale, tuple[float, float] | None]:
+    """Values along the upright of a hyperparameter, and the stretch that a filter leaves."""
+    scale = _scale(hyperparameter)
+    brush = brushes.get(field_of(scale.key))
+    return scale, None if brush is None else scale.stretch(brush.low, brush.high, brush.values)
+
+
+def _scale(hyperparameter: Hyperparameter) -> Scale:
+    """The scale on which `positions` places the values of a hyperparameter."""
+    domain, key = searched_domain(hyperparameter), f"params.{hyperparameter.name}"
+    if isinstance(domain, Choices):
+        return Scale(key, words=tuple(_as_stored(value) for value in domain.values))
+    if domain.integer and domain.log:
+        return Scale(key, domain.low, domain.high + 1, log=True, shift=0.5)
+    if domain.bins is not None:
+        half = (domain.step or 1) / 2
+        return Scale(key, domain.low - half, domain.low + half * (2 * domain.bins - 1))
+    return Scale(key, domain.low, domain.high, log=domain.log)
+
+
+def _as_stored(value: Scalar) -> str:
+    """A value as the filter compares it: texts as they are, others as JSON."""
+    return value if isinstance(value, str) else json.dumps(value)
 
 
 def _ends(hyperparameter: Hyperparameter) -> tuple[str, str]:

@@ -1,8 +1,8 @@
 """Layout of the charts beside a runs table, as an address and a saved view hold it.
 
 Each `panel` (several, in their order) is `kind:key,key@WIDTHxHEIGHT`: `curves:loss`,
-`scatter:params.dropout,score@2x1`. Keys are percent-encoded where they hold a comma or an @;
-the size is left out where it is 1x1. `panel=none` is a layout without panels.
+`curves:loss,accuracy@2x1`. Keys are percent-encoded where they hold a comma or an @; the size is
+left out where it is 1x1. `panel=none` is a layout without panels.
 """
 
 from __future__ import annotations
@@ -14,21 +14,13 @@ from typing import Literal, cast, get_args
 from urllib.parse import quote, unquote
 
 from experiments.errors import VerdictError
-from experiments.trials.table.columns import column_of
-from experiments.trials.table.filter_language import canonical
 
-Kind = Literal["curves", "scatter", "bars", "parallel"]
+Kind = Literal["curves"]
 KINDS: dict[Kind, str] = {
     "curves": "Learning curves",
-    "scatter": "Scatter plot",
-    "bars": "Bar chart",
-    "parallel": "Parallel coordinates",
 }
 _KEYS: dict[Kind, tuple[int, int]] = {
     "curves": (1, 6),
-    "scatter": (2, 2),
-    "bars": (1, 1),
-    "parallel": (0, 12),  # without any: the searched hyperparameters
 }
 WIDEST, HIGHEST = 3, 3
 MOST_PANELS = 24
@@ -43,8 +35,8 @@ class InvalidPanel(VerdictError):
 
 @dataclass(frozen=True, slots=True)
 class PanelSpec:
-    """One panel. `keys` are metric groups or metrics for curves, columns of the table for others;
-    `width` in columns of the grid, `height` in rows.
+    """One panel. `keys` are metric groups or metrics; `width` is in columns of the grid,
+    `height` in rows.
     """
 
     kind: Kind
@@ -111,8 +103,6 @@ def panel_of(text: str) -> PanelSpec:
     keys = [unquote(key) for key in listed.split(",") if key]
     panel = PanelSpec(cast(Kind, kind), tuple(dict.fromkeys(keys)))
     _check(panel, text)
-    if panel.kind != "curves":
-        panel = replace(panel, keys=tuple(canonical(key) for key in panel.keys))
     if found:
         width, height = (int(number) for number in found.groups())
         panel = replace(panel, width=min(width, WIDEST), height=min(height, HIGHEST))
@@ -128,8 +118,7 @@ def _check(panel: PanelSpec, text: str) -> None:
             f"{KINDS[panel.kind].lower()} have {wanted}."
         )
     for key in panel.keys:
-        unknown = panel.kind != "curves" and column_of(key) is None
-        if unknown or len(key) > LONGEST_KEY or "\0" in key:  # a database takes no NUL
+        if len(key) > LONGEST_KEY or "\0" in key:  # a database takes no NUL
             raise InvalidPanel(
                 f"The panel {text!r:.80} names {key!r:.60}; runs have no such field."
             )

@@ -16,6 +16,7 @@ from urllib.parse import urlencode
 
 from django.http import QueryDict
 
+from experiments.trials.table.brushes import brush_of, brushed
 from experiments.trials.table.filter_language import (
     Comparison,
     Condition,
@@ -122,7 +123,8 @@ def read_state(query: QueryDict, *, rows: int = USUAL_ROWS) -> RunsState:
     the address does not say.
 
     An address may add a condition in parts (`field`, `operator`, `value`), and may be one of the
-    earlier table (`state`, `arm`, `order`, `down`).
+    earlier table (`state`, `arm`, `order`, `down`). It may brush a field (`between`, with `low`
+    and `high`, or `in`, several; without them the field's brush is taken off).
     """
     ticked = ticked_ids(query.get("trials", ""))
     state = RunsState(
@@ -148,6 +150,10 @@ def read_state(query: QueryDict, *, rows: int = USUAL_ROWS) -> RunsState:
     try:
         for more in _added(query):
             state = replace(state.narrowed(more), page=state.page)
+        if query.get("between"):
+            brush = brush_of(query.get("low", ""), query.get("high", ""), query.getlist("in"))
+            condition = brushed(state.condition(), query.get("between", ""), brush)
+            state = replace(state, filter=condition_text(condition), page=1)
     except InvalidFilter:
         pass  # the filter itself says what is wrong with it
     return state
