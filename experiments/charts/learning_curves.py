@@ -201,7 +201,7 @@ def mean_traces(mean: Mean, hue: str) -> list[dict[str, Any]]:
         "mode": "lines",
         "x": steps,
         "legendgroup": mean.group,
-        "meta": {"mean": mean.group, "series": mean.series},
+        "meta": {"mean": mean.group, "series": mean.series, "members": mean.members},
     }
     edge = {**shared, "line": {"width": 0}, "showlegend": False, "hoverinfo": "skip"}
     dash = _dash(mean.is_train, mean.variant)

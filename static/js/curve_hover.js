@@ -38,7 +38,7 @@
     const from = drawn && source(element, drawn);
     if (!from?.x.length) return null;
     const at = nearest(from.x, step);
-    return { trace: drawn, step: from.x[at], x: across(from)?.[at], y: drawn.y[at] };
+    return { trace: drawn, at, step: from.x[at], x: across(from)?.[at], y: drawn.y[at] };
   }
 
   function overlay(element, kind) {
@@ -76,10 +76,10 @@
     swatch.style.background = point.trace.line.color;
     line.append(swatch);
     const [name, apart] = named[String(run.meta.trial).split(" ")[0]] || [run.meta.mean || run.name, ""];
-    add("b", "", run.meta.mean ? `${name}, mean` : name);
+    add("b", "", run.meta.mean ? `${name}, mean of ${point.trace.customdata[point.at]} ${run.meta.members}` : name);
     add("span", "apart", isHere ? apart : "");
     line.querySelector(".apart").title = apart;
-    add("span", "at", `step ${words(point.step)}: ${words(point.y)}`);
+    add("span", "at", `${point.trace.meta.train ? "train, " : ""}step ${words(point.step)}: ${words(point.y)}`);
   }
 
   function show(element, run, step, here) {

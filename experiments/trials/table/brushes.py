@@ -98,8 +98,8 @@ def _brushed_field(part: Condition) -> Field | None:
 
 
 def chips_of(condition: Condition | None) -> list[tuple[str, Condition | None]]:
-    """What a filter asks for, piece by piece, each with the filter without it: both ends of a
-    range are one piece.
+    """Conditions of a filter in words, each with the filter without it: both ends of a
+    range are one.
     """
     parts = conjuncts(condition)
     ranges = {

@@ -147,7 +147,7 @@ def test_ten_drawn_runs_have_ten_colours_and_no_legend(experiment: Experiment) -
 
 def test_groups_draw_a_mean_and_single_runs_on_demand(experiment: Experiment) -> None:
     html = get(f"{PAGE}charts/?group=arm&experiments=label-smoothing")
-    assert '"mean of' in html or "mean of %" in html
+    assert '"members":"runs"' in html, "the mean says of how many it is"
     figure = json.loads(re.findall(r'id="figure-runs-\w+">(.*?)</script>', html, re.S)[0])
     assert {trace["meta"].get("mean", "")[:1] for trace in figure["data"]} == {"A", "B"}
     html = get(f"{PAGE}charts/?group=arm&experiments=label-smoothing&singles=1")
