@@ -121,7 +121,7 @@ class _Telling:
     def _tell(self) -> bool:
         """Nothing is lost while the database is away: the next time tells it all."""
         try:
-            return batch_sizes.tell(
+            return batch_sizes.report(
                 probe_id=self._order.id,
                 worker_id=self._worker_id,
                 rows=[asdict(row) for row in self._rows],

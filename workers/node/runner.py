@@ -330,7 +330,7 @@ class _OneTrial:
         if outcome.state == "lost":
             self._on_log_tail(outcome.log_tail)  # what it printed last may tell why
             persistently(
-                lambda: queue.lose(
+                lambda: queue.fail_attempt(
                     trial_id=self._claim.trial_id,
                     attempt=self._claim.attempt,
                     reason=outcome.reason,
@@ -341,7 +341,7 @@ class _OneTrial:
         if outcome.log_tail:
             self._on_log_tail(outcome.log_tail)
         if outcome.state == "killed":
-            by = persistently(lambda: queue.why_cancelled(trial_id), give_up=self._stopping)
+            by = persistently(lambda: queue.cancel_reason(trial_id), give_up=self._stopping)
             outcome = replace(outcome, reason=by or outcome.reason)
         persistently(lambda: self._report_all(asked), give_up=self._stopping)
         persistently(self._seal, give_up=self._stopping)
@@ -373,7 +373,7 @@ class _OneTrial:
             spec.file.terminator,
             seed=spec.search_seed,
         )
-        write = stop_rules.end_arm if seen.ends else stop_rules.note_outlook
+        write = stop_rules.end_arm if seen.ends else stop_rules.record_outlook
         persistently(
             lambda: write(study_id=self._claim.study_id, why=seen.why),
             give_up=self._stopping,

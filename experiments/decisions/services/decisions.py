@@ -125,7 +125,7 @@ def checked(access: Access, draft: Draft) -> Evidence | None:
     decision_log.checked_reason(draft.reason)
     _check_choice(draft.choice, draft.experiment, draft.replication)
     decision_log.checked_target(access.targets, draft.target)
-    return judging.judged(draft.replication) if draft.replication is not None else None
+    return judging.evaluated(draft.replication) if draft.replication is not None else None
 
 
 def basis_of(draft: Draft, seen: Evidence | None) -> Basis:
@@ -215,7 +215,7 @@ def close(
 
 def _with_seeds(seen: Evidence, state: str, choice: str, target: str) -> Basis:
     """Basis with replicates, if they still say what was seen and nobody has decided."""
-    locked = judging.hold(seen.replication)
+    locked = judging.lock_replication(seen.replication)
     _check_undecided(locked, choice, target)
     for shown in (state, seen.state):
         judging.check_state(locked, shown)

@@ -132,9 +132,9 @@ def _take_replicate(request: TokenRequest, asked: RunIn) -> Status[dict[str, Any
         raise api_bodies.InvalidBody("The request has errors.", problems)
     access = auth.writing(request, asked.project)
     assert asked.replication is not None and asked.side is not None  # else a problem above
-    taken = outside_replicates.take(
+    taken = outside_replicates.claim(
         access=access,
-        wanted=outside_replicates.Wanted(
+        wanted=outside_replicates.ReplicateRequest(
             experiment=asked.experiment,
             replication=asked.replication,
             side=asked.side,

@@ -196,7 +196,7 @@ def _parameters(given: Mapping[str, ParameterValue]) -> dict[str, Parameter]:
         is_large = isinstance(stored, int) and abs(stored) >= 2**63
         if is_large or (isinstance(stored, float) and not math.isfinite(stored)):
             stored = str(stored)
-        found[_text(name, LONGEST_KEY)] = runs.as_told(stored)
+        found[_text(name, LONGEST_KEY)] = runs.as_constant(stored)
     return found
 
 

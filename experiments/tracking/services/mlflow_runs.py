@@ -66,7 +66,7 @@ def create(*, access: Access, experiment_id: int, new: NewRun) -> int:
         access.require(Role.EDITOR, experiment)
         if experiment.archived_at is not None:
             raise not_active("experiment", str(experiment.pk))
-        outside_experiments.take_up(experiment)
+        outside_experiments.count_new_run(experiment)
         pk, _ = trials.create(
             study_id=outside_experiments.search_of(experiment, access.slug).pk,
             state=TrialState.RUNNING,
@@ -207,7 +207,7 @@ def _parameter_changes(trial: Trial, run_id: str, parameters: Mapping[str, str])
     for key, text in parameters.items():
         if key in seeds or key in values:
             continue
-        value, distribution = runs.as_told(stored_value(text))
+        value, distribution = runs.as_constant(stored_value(text))
         texts = encoding.with_item(texts, key, encoding.encode(value))
         text = encoding.encode_distribution(distribution)
         distributions = encoding.with_item(distributions, key, text)

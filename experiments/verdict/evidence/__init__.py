@@ -1,1 +1,1 @@
-"""Evidence from replicates: read, then judged; shared by pages, API and decisions."""
+"""Evidence from replicates, shared by pages, API and decisions."""

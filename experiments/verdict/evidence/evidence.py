@@ -1,4 +1,4 @@
-"""Gather what the replicates of a replication say: read, then think. Shared by pages and API."""
+"""Evidence of a replication: its replicates, read and then evaluated."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from experiments.verdict.evidence.replicate_readings import (
     SIDES,
     Costs,
     Selection,
-    TestLook,
+    TestScores,
     by_side,
     costs_of,
     direction_of,
@@ -35,10 +35,10 @@ from experiments.verdict.evidence.replicate_readings import (
     guard_of,
     guard_value,
     mean_best,
+    read_test_scores,
     score_of,
     selection_of,
     share_seeds,
-    test_look,
     test_metric_of,
     unmeasured,
 )
@@ -49,7 +49,7 @@ from experiments.web.plain_json import plain
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """Everything that a decision rests on, at one moment.
+    """Evidence of a decision at one moment.
 
     `verdict` is None while a look is not complete: between declared looks only the seeds are
     shown. `runs` and `scores` are in the order of the pairs; a score is NaN for a run that did
@@ -73,7 +73,7 @@ class Evidence:
     guard_means: Mapping[str, Mapping[str, float | None]]
     unmeasured: str
     sources: SourcesOfVariance
-    test: TestLook | None
+    test: TestScores | None
     test_metric: str
     bounds: Mapping[str, Any]
     varied: Sequence[Mapping[str, str]]
@@ -188,7 +188,7 @@ def evaluate(replication: AnyReplication) -> Evidence:
         guard_means={side: _means(limits, runs[side]) for side in SIDES},
         unmeasured=unmeasured(everything, experiment.official_metric),
         sources=spread.of_candidate(experiment, replication.candidate).sources,
-        test=test_look(replication, runs, scores, named_test) if verdict else None,
+        test=read_test_scores(replication, runs, scores, named_test) if verdict else None,
         test_metric=named_test,
         bounds=design.bounds,
         varied=design.varied,

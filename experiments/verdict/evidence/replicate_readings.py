@@ -40,7 +40,7 @@ class Costs:
 
 
 @dataclass(frozen=True, slots=True)
-class TestLook:
+class TestScores:
     """The test scores, once somebody has opened them."""
 
     __test__ = False  # not a test class
@@ -163,12 +163,12 @@ def test_metric_of(experiment: AnyExperiment, declared: Mapping[str, Any]) -> st
     return ""
 
 
-def test_look(
+def read_test_scores(
     replication: AnyReplication,
     runs: Mapping[str, Sequence[ReplicateRun]],
     scores: Mapping[str, Sequence[float | None]],
     metric: str,
-) -> TestLook | None:
+) -> TestScores | None:
     openings = test_openings(replication)
     if not openings:
         return None
@@ -180,7 +180,7 @@ def test_look(
     dev = {
         side: [math.nan if score is None else score for score in scores[side]] for side in SIDES
     }
-    return TestLook(
+    return TestScores(
         metric=metric,
         openings=openings,
         candidate_mean=finite_mean(test["candidate"]),

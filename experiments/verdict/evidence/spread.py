@@ -1,4 +1,4 @@
-"""Sources of variance of a candidate: read the measuring runs, then think."""
+"""Sources of variance of a candidate, from the runs that measure them."""
 
 from __future__ import annotations
 

@@ -15,7 +15,13 @@ from experiments.trials.lifecycle.queries.failures import search_failure
 from experiments.trials.lifecycle.queries.waiting import why_waiting
 from experiments.trials.panels.edge_probing import edge_probing
 from experiments.trials.panels.parts import ExperimentParts
-from experiments.verdict.pages.path import decided_choice, first_look, next_step, standing, steps
+from experiments.verdict.pages.path import (
+    decided_choice,
+    first_look,
+    next_step,
+    state_words,
+    steps,
+)
 from experiments.verdict.panels.path_context import PathContext
 
 
@@ -37,7 +43,7 @@ def shared_context(parts: PathContext) -> dict[str, Any]:
         "checklist": checklist(experiment, parts.findings),
         "steps": steps(parts, look),
         "next": next_step(parts, look, waits),
-        "standing": standing(parts, waits),
+        "standing": state_words(parts, waits),
         "choice": decided_choice(parts),
         "decision": parts.decision,
         "failure": search_failure(experiment),

@@ -38,8 +38,8 @@ class NextStep:
     tone: Literal["", "warning", "problem"] = ""
 
 
-def standing(at: PathContext, waits: str) -> str:
-    """Words beside the state, true now: trials that run, reason of a pause, outcome."""
+def state_words(at: PathContext, waits: str) -> str:
+    """Details of the state: trials that run, reason of a pause, outcome."""
     experiment = at.experiment
     if experiment.state == "paused" or experiment.state == "stopped":
         return experiment.stop_reason

@@ -61,7 +61,7 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class GuardRow:
-    """A guard metric before and after, held against its limit.
+    """A guard metric before and after, compared with its limit.
 
     `status`: passed, not shown or broken; "kept" in decisions from when its mean was judged.
     """

@@ -71,7 +71,7 @@ def intact_log(project: Project, *, cached: bool = True) -> CheckedLog:
 
 
 def broken_log(slug: str, problems: Iterable[str]) -> Conflict:
-    """The refusal to answer from a log that is not what was written."""
+    """Conflict for a log that was altered."""
     found = tuple(problems)
     _logger.error("the decision log of %s is not what was written: %s", slug, "; ".join(found))
     return Conflict(
@@ -112,7 +112,7 @@ def check_logs(projects: Mapping[int, str]) -> dict[int, CheckedLog]:
 def _compared(
     project_id: int, slug: str, checked: CheckedLog, own: NotedHead | None, noted: Sequence[Head]
 ) -> CheckedLog:
-    """A log held against the heads that it has to contain: `own` of this node, read before it."""
+    """A log compared with the heads that it has to contain: `own` of this node, read before it."""
     problems = list(checked.problems)
     if own is not None:
         problems += _against(own.head, checked.hashes)

@@ -1,4 +1,4 @@
-"""Judge a replication, and hold it while something is written that rests on the verdict."""
+"""Verdict of a replication, and a lock on it for writes that depend on the verdict."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from experiments.verdict.evidence.evidence import Evidence, evaluate
 from experiments.verdict.evidence.evidence_state import changed_parts, evidence_state
 
 
-def judged(replication: AnyReplication) -> Evidence:
-    """The evidence in the records at this moment, read and tested before any lock is taken.
+def evaluated(replication: AnyReplication) -> Evidence:
+    """Evaluate a replication from the records, before any lock is taken.
 
     No writer waits for it; `check_state` says under the lock whether it still stands.
 
@@ -24,7 +24,7 @@ def judged(replication: AnyReplication) -> Evidence:
     return evaluate(Replication.objects.select_related(*related).get(pk=replication.pk))
 
 
-def hold(replication: AnyReplication) -> Replication:
+def lock_replication(replication: AnyReplication) -> Replication:
     """The replication, locked after its experiment, as everywhere; call it in a transaction."""
     experiment = Experiment.objects.select_for_update().get(pk=replication.experiment_id)
     locked = Replication.objects.select_for_update().get(pk=replication.pk)

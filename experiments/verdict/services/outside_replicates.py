@@ -1,4 +1,4 @@
-"""Replicates that programs outside run: which one a program takes, and with which seeds.
+"""Replicates run by outside programs: assignment of an open replicate and its seeds.
 
 They were declared and numbered like those of workers; taking one is the same compare-and-set from
 waiting to running, so pages, verdicts and decisions read the same records.
@@ -37,8 +37,8 @@ _UNREADABLE = object()
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
-    """The replicate that a program asks for.
+class ReplicateRequest:
+    """A program's request for a replicate.
 
     `pair` counts from 0, None for the next open one. Seeds are None where the program uses those
     that it is handed. `params`: what it will train with, None to take what was declared. `key`
@@ -56,8 +56,8 @@ class Wanted:
 
 
 @dataclass(frozen=True, slots=True)
-class Taken:
-    """A replicate that is a program's to run, with what it has to train."""
+class ClaimedReplicate:
+    """A replicate claimed by a program, with its parameters."""
 
     run_id: int
     number: int
@@ -78,7 +78,7 @@ class _Open:
     train_seed: int | None
     split_seed: int | None
 
-    def fits(self, wanted: Wanted) -> bool:
+    def fits(self, wanted: ReplicateRequest) -> bool:
         return all(
             asked is None or asked == own
             for asked, own in (
@@ -88,8 +88,8 @@ class _Open:
         )
 
 
-def take(*, access: Access, wanted: Wanted) -> Taken:
-    """Take an open replicate of a declared replication.
+def claim(*, access: Access, wanted: ReplicateRequest) -> ClaimedReplicate:
+    """Claim an open replicate of a declared replication.
 
     A program that names no seeds is handed the declared ones. One that names the seeds of an open
     pair gets that pair; one that names others runs the next open replicate with its own, provided
@@ -119,7 +119,7 @@ def take(*, access: Access, wanted: Wanted) -> Taken:
         return _taken(_start(chosen, wanted), replication, new=True)
 
 
-def _replication(project_id: int, wanted: Wanted) -> Replication:
+def _replication(project_id: int, wanted: ReplicateRequest) -> Replication:
     """The replication, its experiment locked."""
     experiment = (
         Experiment.objects.select_for_update()
@@ -152,7 +152,7 @@ def _by_key(rows: QuerySet[Trial], key: str) -> Trial | None:
     return next((row for row in found if json.loads(row.system_attributes).get(KEY) == key), None)
 
 
-def _check_parameters(configuration: Configuration, wanted: Wanted) -> None:
+def _check_parameters(configuration: Configuration, wanted: ReplicateRequest) -> None:
     """Check that the program trains with what was declared, name by name."""
     if wanted.params is None:
         return
@@ -182,7 +182,7 @@ def _otherwise(name: str, declared: Mapping[str, Any], asked: Mapping[str, Any])
     return f"expected {want:.100}, found {found:.100}"
 
 
-def _choose(replication: Replication, of_side: QuerySet[Trial], wanted: Wanted) -> _Open:
+def _choose(replication: Replication, of_side: QuerySet[Trial], wanted: ReplicateRequest) -> _Open:
     """The open replicate with the seeds that were named, else the next one."""
     waiting = of_side.filter(state=TrialState.WAITING).order_by("pair", "number")
     others = _seeds_of_the_other_side(replication, wanted.side)
@@ -221,7 +221,7 @@ def _seeds_of_the_other_side(
 
 
 def _check_own_seeds(
-    replication: Replication, of_side: QuerySet[Trial], chosen: _Open, wanted: Wanted
+    replication: Replication, of_side: QuerySet[Trial], chosen: _Open, wanted: ReplicateRequest
 ) -> None:
     """Seeds of the program's own: nothing was chosen on them, and none stands there already."""
     if chosen.trial.retry_of_id is not None:
@@ -256,7 +256,7 @@ def _check_own_seeds(
         )
 
 
-def _start(chosen: _Open, wanted: Wanted) -> Trial:
+def _start(chosen: _Open, wanted: ReplicateRequest) -> Trial:
     """Compare-and-set to running, with the seeds that it is run with."""
     now = timezone.now()
     train = chosen.train_seed if wanted.train_seed is None else wanted.train_seed
@@ -277,10 +277,10 @@ def _start(chosen: _Open, wanted: Wanted) -> Trial:
     return chosen.trial
 
 
-def _taken(trial: AnyTrial, replication: Replication, *, new: bool) -> Taken:
+def _taken(trial: AnyTrial, replication: Replication, *, new: bool) -> ClaimedReplicate:
     configuration = _configuration(replication, trial.study.side)
     experiment = replication.experiment
-    return Taken(
+    return ClaimedReplicate(
         run_id=trial.pk,
         number=trial.number,
         pair=trial.pair or 0,

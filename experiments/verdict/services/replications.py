@@ -27,7 +27,12 @@ from experiments.models.trial import Origin, StudyKind, TrialState
 from experiments.team.queries.access import Access
 from experiments.trials.lifecycle.services import trials
 from experiments.verdict.queries.chain_check import broken_log, intact_log, own_problems
-from experiments.verdict.services.judging import check_declared, check_state, hold, judged
+from experiments.verdict.services.judging import (
+    check_declared,
+    check_state,
+    evaluated,
+    lock_replication,
+)
 from experiments.verdict.services.pairs import accidents, add_studies, queue_pairs, unfinished
 
 __all__ = [
@@ -272,7 +277,7 @@ def continue_to_next_look(*, access: Access, replication: AnyReplication) -> Rep
 
 
 def queue_next_look(locked: Replication, verdict: Verdict | None) -> None:
-    """Queue the pairs of the next declared look of a replication that is held (see `hold`).
+    """Queue the pairs of the next declared look of a replication locked by `lock_replication`.
 
     Raises:
         NotOpenYet, Conflict: as `continue_to_next_look`.
@@ -332,9 +337,9 @@ def _check_number_of_looks(looks: Sequence[int], total: int) -> None:
 @contextmanager
 def _undecided(replication: AnyReplication) -> Iterator[tuple[Replication, Verdict | None]]:
     """A replication that nobody has decided, held, with the verdict of its present look."""
-    seen = judged(replication)
+    seen = evaluated(replication)
     with transaction.atomic():
-        locked = hold(replication)
+        locked = lock_replication(replication)
         check_declared(locked)
         if is_decided(locked):
             raise Conflict("This replication has been decided.")
@@ -350,7 +355,7 @@ def repeat_failed(*, access: Access, replication: AnyReplication) -> int:
     check_declared(replication)
     differing = _invalid_replicates(replication)
     with transaction.atomic():
-        locked = hold(replication)
+        locked = lock_replication(replication)
         failed = list(accidents(locked))
         if not is_decided(locked) and not unfinished(locked).exists():
             every = Trial.objects.replicates_of(locked)
@@ -376,14 +381,14 @@ def _invalid_replicates(replication: AnyReplication) -> set[int]:
     """Trials whose repetition would make the sides comparable, or run what was declared."""
     if replication.purpose != Purpose.VERDICT:
         return set()
-    verdict = judged(replication).verdict
+    verdict = evaluated(replication).verdict
     if verdict is None:
         return set()
     return {trial for remark in (*verdict.invalid, *verdict.cautions) for trial in remark.repeat}
 
 
 def open_test(*, access: Access, replication: AnyReplication) -> TestOpening:
-    """Record that somebody looks at the test scores, which open after the verdict.
+    """Record an opening of the test scores, which is possible after the verdict.
 
     Each opening counts and is frozen into the decision; a viewer only reads.
 
@@ -391,9 +396,9 @@ def open_test(*, access: Access, replication: AnyReplication) -> TestOpening:
         NotOpenYet: while the present look has no verdict.
     """
     access.require(Role.EDITOR, replication.experiment)
-    seen = judged(replication)
+    seen = evaluated(replication)
     with transaction.atomic():
-        locked = hold(replication)
+        locked = lock_replication(replication)
         check_state(locked, seen.state)
         if seen.verdict is None:
             raise NotOpenYet(f"The test scores open after the verdict. {seen.waiting}")

@@ -1,4 +1,4 @@
-"""Compare runs that existed before anybody asked: by the verdict's rules, and called so."""
+"""Retrospective comparison of existing runs, by the verdict's rules."""
 
 from __future__ import annotations
 

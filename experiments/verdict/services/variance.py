@@ -100,12 +100,12 @@ def _candidate(experiment: Experiment, of: AnyReplication | None) -> tuple[Confi
 
 def _check_not_measuring(experiment: Experiment, purpose: str, candidate: Configuration) -> None:
     for replication in experiment.replications.filter(purpose=purpose, candidate=candidate):
-        if is_under_way(replication):
+        if is_running(replication):
             raise Conflict("This source is being measured already.")
 
 
-def is_under_way(replication: Replication) -> bool:
-    """Test whether runs of a measurement are still to come."""
+def is_running(replication: Replication) -> bool:
+    """Test whether a measurement has open runs."""
     unfinished = Trial.objects.filter(
         study__replication=replication, state__in=(TrialState.WAITING, TrialState.RUNNING)
     )

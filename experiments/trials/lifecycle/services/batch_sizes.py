@@ -1,4 +1,4 @@
-"""Measurements of batch sizes: asked for by a person, claimed and told by a worker, kept."""
+"""Batch size measurements: requested by a person, claimed and reported by a worker."""
 
 from __future__ import annotations
 
@@ -125,20 +125,20 @@ def claim(*, queue: str, worker_id: int, allocate: Callable[[int], str | None]) 
     return None
 
 
-def tell(*, probe_id: int, worker_id: int, rows: Rows | None = None, host: str = "") -> bool:
-    """A worker is still at it, and has measured `rows`; whether it should go on."""
+def report(*, probe_id: int, worker_id: int, rows: Rows | None = None, host: str = "") -> bool:
+    """Heartbeat of a measurement with its `rows` so far; False when it is to end."""
     changes: dict[str, Any] = {"heartbeat_at": timezone.now()}
     if rows is not None:
         changes |= {"rows": _stored(rows), "host": host}
-    probe = _of_worker(probe_id, worker_id)
+    probe = _claimed_by(probe_id, worker_id)
     probe.update(**changes)
     return probe.filter(is_to_end=False).exists()
 
 
 def finish(*, probe_id: int, worker_id: int, rows: Rows) -> None:
-    """Keep what was measured, and what it says; nothing when another has ended it meanwhile."""
+    """Store the result; no effect when the measurement has ended meanwhile."""
     state = ProbeState.DONE if measured(rows) else ProbeState.FAILED
-    probe = _of_worker(probe_id, worker_id)
+    probe = _claimed_by(probe_id, worker_id)
     cancelled = probe.filter(is_to_end=True)
     now = timezone.now()
     if not cancelled.update(state=ProbeState.CANCELLED, rows=_stored(rows), finished_at=now):
@@ -146,22 +146,22 @@ def finish(*, probe_id: int, worker_id: int, rows: Rows) -> None:
 
 
 def fail(*, probe_id: int, worker_id: int, reason: str) -> None:
-    """It cannot be measured; `reason` tells why."""
-    _of_worker(probe_id, worker_id).update(
+    """Fail a measurement for a reason."""
+    _claimed_by(probe_id, worker_id).update(
         state=ProbeState.FAILED, ended=reason, finished_at=timezone.now()
     )
 
 
 def hand_back(*, probe_id: int, worker_id: int) -> None:
-    """The worker ends: another begins anew, sizes of two devices are not compared."""
-    probe = _of_worker(probe_id, worker_id)
+    """Requeue a measurement at shutdown; it restarts, as sizes of two devices do not compare."""
+    probe = _claimed_by(probe_id, worker_id)
     queues = list(probe.values_list("queue", flat=True))
     if probe.update(state=ProbeState.WAITING, worker=None, rows="[]", device=""):
         dispatch.measure(queues[0])
 
 
 def fail_silent(*, stale_after: dt.timedelta) -> None:
-    """End what no worker has been heard of for so long."""
+    """Fail measurements whose worker has no heartbeat for so long."""
     reason = f"Its worker was not heard of for {stale_after.total_seconds():.0f} s."
     BatchSizeProbe.objects.filter(
         state=ProbeState.RUNNING, heartbeat_at__lt=timezone.now() - stale_after
@@ -206,8 +206,8 @@ def record(
     return summary
 
 
-def _of_worker(probe_id: int, worker_id: int) -> QuerySet[BatchSizeProbe]:
-    """The measurement while this worker holds it."""
+def _claimed_by(probe_id: int, worker_id: int) -> QuerySet[BatchSizeProbe]:
+    """The measurement if this worker still holds it."""
     return BatchSizeProbe.objects.filter(
         pk=probe_id, worker_id=worker_id, state=ProbeState.RUNNING
     )

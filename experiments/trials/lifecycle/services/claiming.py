@@ -172,5 +172,5 @@ def _claim_row(capacity: Capacity, worker_id: int | None, device: str) -> Claim 
 
 
 def _count_claim(capacity: Capacity, now: object) -> Statement:
-    """Note that the experiment was given something: others are next."""
+    """Record the time of the claim, by which scheduling takes turns."""
     return _TURN, [now, capacity.experiment_id]

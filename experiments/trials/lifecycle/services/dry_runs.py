@@ -125,30 +125,30 @@ def claim(
 
 
 def report(*, dry_run: int, worker_id: int, found: Found) -> bool:
-    """Keep what it has logged so far; False when it is to end."""
-    running = _of_worker(dry_run, worker_id)
+    """Store the log so far; False when the dry run is to end."""
+    running = _claimed_by(dry_run, worker_id)
     running.update(heartbeat_at=timezone.now(), answer=_text(found))
     return running.filter(is_to_end=False).exists()
 
 
 def finish(*, dry_run: int, worker_id: int, found: Found, failed: bool) -> None:
-    """Keep its result; nothing when another worker has it meanwhile."""
-    running, now = _of_worker(dry_run, worker_id), timezone.now()
+    """Store the result; no effect when another worker holds the dry run."""
+    running, now = _claimed_by(dry_run, worker_id), timezone.now()
     ended = {"answer": _text(found), "finished_at": now}
     if not running.filter(is_to_end=True).update(state=ProbeState.CANCELLED, **ended):
         running.update(state=ProbeState.FAILED if failed else ProbeState.DONE, **ended)
 
 
 def hand_back(*, dry_run: int, worker_id: int) -> None:
-    """The worker ends: another begins anew."""
-    running = _of_worker(dry_run, worker_id)
+    """Requeue a dry run at the worker's shutdown."""
+    running = _claimed_by(dry_run, worker_id)
     queues = list(running.values_list("queue", flat=True))
     if running.update(state=ProbeState.WAITING, worker=None, answer="{}"):
         dispatch.dry_run(queues[0])
 
 
 def fail_silent(*, stale_after: dt.timedelta) -> None:
-    """End what no worker has been heard of for so long."""
+    """Fail dry runs whose worker has no heartbeat for so long."""
     reason = f"its worker was not heard of for {stale_after.total_seconds():.0f} s"
     _dry_runs().filter(
         state=ProbeState.RUNNING, heartbeat_at__lt=timezone.now() - stale_after
@@ -159,8 +159,8 @@ def _dry_runs() -> QuerySet[ObjectiveCheck]:
     return ObjectiveCheck.objects.exclude(document="")
 
 
-def _of_worker(dry_run: int, worker_id: int) -> QuerySet[ObjectiveCheck]:
-    """The dry run while this worker holds it."""
+def _claimed_by(dry_run: int, worker_id: int) -> QuerySet[ObjectiveCheck]:
+    """The dry run if this worker still holds it."""
     return _dry_runs().filter(pk=dry_run, worker_id=worker_id, state=ProbeState.RUNNING)
 
 

@@ -12,7 +12,7 @@ from experiments.models.trial_encoding import decode, encode
 MOST_GIVEN = 1000  # in each arm
 
 
-def give(experiment: AnyExperiment, file: ExperimentFile, older: AnyExperiment) -> EarlierTrials:
+def attach(experiment: AnyExperiment, file: ExperimentFile, older: AnyExperiment) -> EarlierTrials:
     """Freeze which complete trials of `older` each arm's sampler learns from.
 
     At most `MOST_GIVEN`, evenly from the best to the worst: a Gaussian process costs their cube.

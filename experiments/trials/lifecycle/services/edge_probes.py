@@ -1,4 +1,4 @@
-"""Probe edges of a search space: queue paired runs beyond them, look, go on or end."""
+"""Edge probes of a search space: queues paired runs beyond edges, evaluates, continues or ends."""
 
 from __future__ import annotations
 
@@ -335,7 +335,7 @@ def advance_after(row: TrialRow) -> bool:
 
 
 def _judged(probe: EdgeProbe, experiment: Experiment, rows: Sequence[Trial]) -> list[ProbedEdge]:
-    """The edges as the newest look leaves them."""
+    """The edges, evaluated at the newest look."""
     most = max(seeds for _, seeds in thresholds.PROBE_LOOKS)
     configurations, seeds = thresholds.PROBE_LOOKS[probe.looks - 1]
     direction = Direction(experiment.direction)

@@ -105,7 +105,7 @@ def rename(
         with transaction.atomic():
             locked = Experiment.objects.select_for_update().get(pk=experiment.pk)
             if locked.sampler == OUTSIDE:  # its programs know their runs by number
-                _call_foreign(locked, access.slug, foreign_name)
+                _set_foreign_name(locked, access.slug, foreign_name)
             else:
                 _check_idle(locked)
             before = locked.name
@@ -123,7 +123,7 @@ def _check_idle(experiment: AnyExperiment) -> None:
         raise Conflict(f"Trials of {experiment.name} are running: pause it or wait for them.")
 
 
-def _call_foreign(experiment: Experiment, slug: str, name: str) -> None:
+def _set_foreign_name(experiment: Experiment, slug: str, name: str) -> None:
     """Keep what clients call an experiment beside its runs; "" where that is its name."""
     search = outside_experiments.search_of(experiment, slug)
     attributes = encoding.decode(search.system_attributes)

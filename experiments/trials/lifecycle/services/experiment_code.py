@@ -1,4 +1,4 @@
-"""Code that workers run an experiment's trials with: the same on all nodes."""
+"""Code version of an experiment's trials: the same on all nodes."""
 
 from __future__ import annotations
 

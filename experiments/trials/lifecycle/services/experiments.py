@@ -64,7 +64,7 @@ def create(*, access: Access, text: str, extends: AnyExperiment | None = None) -
             for arm in file.arms():
                 _add_study(experiment, file, arm)
             if older is not None and file.earlier_trials:
-                earlier_trials.give(experiment, file, older)
+                earlier_trials.attach(experiment, file, older)
             dispatch.wake(experiment.queue, min(experiment.parallel, experiment.budget))
     except IntegrityError:
         raise Conflict(

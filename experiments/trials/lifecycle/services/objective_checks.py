@@ -33,7 +33,7 @@ POLL_SECONDS = 0.3
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """An objective that a worker has been asked about."""
+    """A claimed check of an objective."""
 
     id: int
     objective: str

@@ -1,4 +1,4 @@
-"""Experiments whose runs are logged by programs outside: made, taken up, given their metric."""
+"""Experiments whose runs outside programs log: creation, new runs, official metric."""
 
 from __future__ import annotations
 
@@ -97,8 +97,8 @@ def search_of(experiment: Experiment, slug: str) -> Study:
     return study
 
 
-def take_up(experiment: Experiment) -> None:
-    """Count a run that begins; its experiment is under way.
+def count_new_run(experiment: Experiment) -> None:
+    """Count a run that begins and set its experiment running.
 
     Raises:
         Conflict: when a person stopped the experiment.

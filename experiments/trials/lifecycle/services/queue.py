@@ -1,4 +1,4 @@
-"""Claim trials, keep them alive, hand them back: the life of a trial between queue and result.
+"""Lifecycle of a trial between queue and result: begin, heartbeat, hand back, requeue.
 
 A message on the queue names no trial. A worker that takes one claims here, with compare-and-set
 and an attempt number; whatever it writes later is fenced by that number.
@@ -35,14 +35,14 @@ __all__ = [
     "Allocate",
     "Claim",
     "begin",
+    "cancel_reason",
     "claim",
     "claimable",
+    "fail_attempt",
     "hand_back",
     "heartbeat",
     "keep_log_tail",
-    "lose",
     "reap",
-    "why_cancelled",
 ]
 
 _HOLD = """
@@ -145,7 +145,7 @@ def _beginning(
 
 
 def heartbeat(*, trial_id: int, attempt: int) -> str | None:
-    """Say that an attempt is alive.
+    """Record an attempt's heartbeat.
 
     Returns what is asked of it: "" (go on), "stop", "cancel", "back"; None when it is fenced.
     """
@@ -154,7 +154,7 @@ def heartbeat(*, trial_id: int, attempt: int) -> str | None:
     return None if found is None else str(found[0])
 
 
-def why_cancelled(trial_id: int) -> str:
+def cancel_reason(trial_id: int) -> str:
     """Name of the person who asked a running trial to end, in words; "" when nobody did."""
     asked = Trial.objects.filter(pk=trial_id, control="cancel")
     return asked.values_list("failure_reason", flat=True).first() or ""
@@ -207,8 +207,8 @@ def _put_back(trial: Trial, reason: str, died: bool) -> None:
         dispatch.wake(experiment.queue)
 
 
-def lose(*, trial_id: int, attempt: int, reason: str) -> None:
-    """An attempt died: try again, or fail the trial when its retry budget is used.
+def fail_attempt(*, trial_id: int, attempt: int, reason: str) -> None:
+    """Requeue a trial whose attempt died, or fail it when its retry budget is used.
 
     The last lines that it printed stay with the trial.
     """
@@ -232,7 +232,7 @@ def _fail(trial_id: int, attempt: int, kind: FailureKind, reason: str) -> None:
 
 
 def reap(*, stale_after: dt.timedelta) -> list[int]:
-    """Take over trials whose worker has not been heard of for `stale_after`.
+    """Requeue or fail trials whose worker has no heartbeat for `stale_after`.
 
     Only trials of our workers: what a program from outside asked has no heartbeat.
     Returns the trials' ids.
@@ -248,6 +248,6 @@ def reap(*, stale_after: dt.timedelta) -> list[int]:
         who = f"its worker {name}" if name else "its worker"
         reason = f"{who} was not heard of for {stale_after.total_seconds():.0f} s"
         with suppress(TrialFenced, TrialFinished):  # another worker was quicker
-            lose(trial_id=trial_id, attempt=attempt, reason=reason)
+            fail_attempt(trial_id=trial_id, attempt=attempt, reason=reason)
             taken.append(trial_id)
     return taken

@@ -1,4 +1,4 @@
-"""Changes of a run that has begun: its name, further parameters, going on after a loss."""
+"""Changes of a run that has begun: name, further parameters, resuming."""
 
 from __future__ import annotations
 
@@ -117,11 +117,11 @@ def add_parameters(*, run_id: int, parameters: Mapping[str, Any]) -> None:
         )
         trials.set_parameters(
             trial_id=run_id,
-            parameters={name: runs.as_told(value) for name, value in new.items()},
+            parameters={name: runs.as_constant(value) for name, value in new.items()},
         )
         Trial.objects.filter(pk=run_id).update(configuration=made, heartbeat_at=timezone.now())
 
 
 def name_run(*, run_id: int, name: str) -> None:
-    """Call a run by a name beside its number."""
+    """Set the name of a run."""
     Trial.objects.filter(pk=run_id).update(run_name=name[:LONGEST_NAME])

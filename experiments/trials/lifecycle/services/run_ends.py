@@ -1,4 +1,4 @@
-"""Ends of runs of programs outside: value by them, or found when they fall silent.
+"""Ends of outside programs' runs: reported by the program, or after a heartbeat timeout.
 
 A run that a tracker's client logs may go on after its end: it is scored and counted anew.
 """
@@ -260,7 +260,7 @@ def _end_experiment(trial: Trial) -> None:
 
 
 def fail_silent(*, silent_after: dt.timedelta = SILENT_AFTER) -> list[int]:
-    """Fail the runs whose programs have not been heard of; returns their ids."""
+    """Fail runs of programs without a heartbeat; returns their ids."""
     deadline = timezone.now() - silent_after
     silent = Trial.objects.filter(
         state=TrialState.RUNNING,

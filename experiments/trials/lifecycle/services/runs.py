@@ -93,13 +93,13 @@ def create(*, access: Access, new: NewRun) -> Created:
         existing = _by_key(study, new.key)
         if existing is not None:
             return Created(existing.pk, existing.number, new=False)
-        outside_experiments.take_up(experiment)
+        outside_experiments.count_new_run(experiment)
         outside_experiments.declare(experiment, new.declared)
         run_id, number = trials.create(
             study_id=study.pk,
             state=TrialState.RUNNING,
             origin=Origin.OUTSIDE,
-            parameters={name: as_told(value) for name, value in new.params.items()},
+            parameters={name: as_constant(value) for name, value in new.params.items()},
             system_attributes={KEY: new.key} if new.key else {},
             configuration_id=configure(
                 project_id=access.project_id,
@@ -126,8 +126,8 @@ def _by_key(study: Study, key: str) -> Trial | None:
     )
 
 
-def as_told(value: Any) -> Parameter:
-    """A value with the distribution that says no more than that it was this one."""
+def as_constant(value: Any) -> Parameter:
+    """A value with the distribution that holds it alone."""
     distribution: BaseDistribution
     if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
         distribution = CategoricalDistribution((value,))
@@ -184,5 +184,5 @@ def log(*, run_id: int, official_metric: str, batch: int, logged: LoggedPoints) 
 
 
 def keep_alive(*, run_id: int) -> None:
-    """Say that a run's program is still there."""
+    """Record a heartbeat of a run's program."""
     Trial.objects.filter(pk=run_id, state=TrialState.RUNNING).update(heartbeat_at=timezone.now())

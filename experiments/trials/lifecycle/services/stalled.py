@@ -1,7 +1,6 @@
-"""Periodic checks: verdicts that await a person,
-replicates that broke, experiments in which nothing moves.
+"""Periodic checks: verdicts that await a person, failed replicates, stalled experiments.
 
-Called by worker nodes at every heartbeat. Where nobody asked to hear of it, it costs two queries.
+Called by worker nodes at every heartbeat. Without subscribers it costs two queries.
 """
 
 from __future__ import annotations
@@ -34,13 +33,13 @@ from experiments.team.services.messages import announce
 
 
 def check() -> None:
-    """Announce what has come to wait for somebody since the last look."""
-    listening = _listening()
+    """Announce what has begun to wait for a person since the last check."""
+    listening = _subscribed_projects()
     if not listening:
         return
     for replication in _undecided(listening):
         with transaction.atomic():
-            _tell_of_look(replication)
+            _announce_look(replication)
     deadline = timezone.now() - dt.timedelta(minutes=settings.STALLED_AFTER_MINUTES)
     running = Experiment.objects.filter(
         state=ExperimentState.RUNNING,
@@ -50,11 +49,11 @@ def check() -> None:
     )
     for experiment in running.select_related("project"):
         with transaction.atomic():
-            _tell_of_standstill(experiment, deadline)
+            _announce_stall(experiment, deadline)
 
 
-def _listening() -> list[int]:
-    """Projects with somebody who wants to hear of such things."""
+def _subscribed_projects() -> list[int]:
+    """Projects with a subscriber to these events."""
     wanted = {EventKind.WANTED, EventKind.STALLED, EventKind.FAILED}
     found = set()
     for model in (Webhook, MessageChoice):
@@ -90,7 +89,7 @@ def _key(replication: Replication) -> str:
     return f"wanted:{replication.pk}:{replication.pairs_queued}"
 
 
-def _tell_of_look(replication: Replication) -> None:
+def _announce_look(replication: Replication) -> None:
     rows = Trial.objects.replicates_of(replication)
     open_states = (TrialState.WAITING, TrialState.RUNNING)
     if rows.filter(state__in=open_states).exists() or not rows.exists():
@@ -128,7 +127,7 @@ def _tell_of_look(replication: Replication) -> None:
     )
 
 
-def _tell_of_standstill(experiment: Experiment, deadline: dt.datetime) -> None:
+def _announce_stall(experiment: Experiment, deadline: dt.datetime) -> None:
     trials = Trial.objects.filter(study__experiment=experiment.pk)
     running = trials.filter(state=TrialState.RUNNING)
     last = _last_sign(experiment, running)
@@ -159,7 +158,7 @@ def _last_sign(experiment: AnyExperiment, running: QuerySet[Trial]) -> dt.dateti
 
 
 def _why(experiment: AnyExperiment, running: int) -> str:
-    """Reason for a standstill; "" when the experiment only waits for its turn."""
+    """Reason of a stall; "" when the experiment only waits for free slots."""
     if running:
         many = "its running trial has" if running == 1 else f"none of its {running} trials has"
         return f"{many} {'not ' if running == 1 else ''}logged anything"

@@ -67,7 +67,7 @@ def why_all_done(experiment: AnyExperiment) -> tuple[str, bool]:
         return f"ran {most:g} trials, as many as its file allows", True
     ended = arms_ended(experiment)
     if not ended:
-        outlooks = _said_of_arms(experiment, OUTLOOK_ATTRIBUTE)
+        outlooks = _arm_attributes(experiment, OUTLOOK_ATTRIBUTE)
         return "; ".join(["all trials done", *outlooks[:1]]), False
     arms = Study.objects.filter(experiment=experiment.pk, kind=StudyKind.SEARCH).count()
     where = f" in {len(ended)} of {arms} arms" if arms > 1 else ""
@@ -94,11 +94,11 @@ def first_failures(experiment: AnyExperiment) -> list[Trial]:
         return []
     if len({cause_of(trial.failure_reason) for trial in first}) > 1:
         return []
-    return [] if _some_trains_on(experiment, first) else first
+    return [] if _has_longer_trial(experiment, first) else first
 
 
-def _some_trains_on(experiment: AnyExperiment, failed: list[Trial]) -> bool:
-    """Test whether a trial of the search got beyond those that failed."""
+def _has_longer_trial(experiment: AnyExperiment, failed: list[Trial]) -> bool:
+    """Test whether a trial of the search logged later steps than those that failed."""
     steps = [trial.latest_step for trial in failed if trial.latest_step is not None]
     beyond = Q(latest_step__gt=max(steps)) if steps else Q(latest_value__isnull=False)
     return (
@@ -127,10 +127,10 @@ def gpu_seconds_of_attempt(trial: AnyTrial) -> float:
 
 def arms_ended(experiment: AnyExperiment) -> list[str]:
     """Reasons that arms ended before their budget was used, one for each that did."""
-    return _said_of_arms(experiment, STOPPED_ATTRIBUTE)
+    return _arm_attributes(experiment, STOPPED_ATTRIBUTE)
 
 
-def _said_of_arms(experiment: AnyExperiment, attribute: str) -> list[str]:
+def _arm_attributes(experiment: AnyExperiment, attribute: str) -> list[str]:
     rows = Study.objects.filter(experiment=experiment.pk, kind=StudyKind.SEARCH)
     found = [
         decode(text).get(attribute)
@@ -146,7 +146,7 @@ def end_arm(*, study_id: int, why: str) -> None:
         studies.set_system_attribute(study_id=study_id, key=STOPPED_ATTRIBUTE, value=why)
 
 
-def note_outlook(*, study_id: int, why: str) -> None:
+def record_outlook(*, study_id: int, why: str) -> None:
     """Keep why an arm's terminator has not ended it; said when its budget is used."""
     studies.set_system_attribute(study_id=study_id, key=OUTLOOK_ATTRIBUTE, value=why)
 

@@ -106,7 +106,7 @@ def delete(*, study_id: int) -> None:
             remove_files_of(trials)
         study.delete()
         if experiment is not None:
-            _count_again(experiment)
+            _recount(experiment)
 
 
 def _cited(experiment: AnyExperiment) -> bool:
@@ -114,7 +114,7 @@ def _cited(experiment: AnyExperiment) -> bool:
     return Decision.objects.filter(cites).exists()
 
 
-def _count_again(experiment: AnyExperiment) -> None:
+def _recount(experiment: AnyExperiment) -> None:
     trials = Trial.objects.filter(
         study__experiment=experiment.pk,
         study__kind=StudyKind.SEARCH,

@@ -143,9 +143,9 @@ def test_nothing_is_run_for_it(program: Program) -> None:
         replications.add_extra_look(access=access, replication=made, pairs=5)
     with pytest.raises(Conflict, match="existed before"):
         replications.repeat_failed(access=access, replication=made)
-    wanted = outside_replicates.Wanted(NAME, made.pk, "candidate")
+    wanted = outside_replicates.ReplicateRequest(NAME, made.pk, "candidate")
     with pytest.raises(Conflict, match="existed before"):
-        outside_replicates.take(access=access, wanted=wanted)
+        outside_replicates.claim(access=access, wanted=wanted)
 
 
 def test_too_few_runs_one_configuration_twice_and_workers_experiments_are_refused(

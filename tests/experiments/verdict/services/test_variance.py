@@ -75,7 +75,7 @@ def test_the_winner_of_a_repeated_search_is_queued_once_over_shared_seeds(
     assert variance.queue_winners() == 0
     for search in replication.searches.all():
         cast.finish_search(search)
-    assert variance.is_under_way(replication)
+    assert variance.is_running(replication)
     assert (variance.queue_winners(), variance.queue_winners()) == (2, 0)
     studies = list(replication.studies.all())
     seeds = [list(study.trials.values_list("train_seed", "split_seed")) for study in studies]
@@ -100,7 +100,7 @@ def test_a_source_is_measured_once_at_a_time(searched: Experiment) -> None:
         _measure(searched, "split_seed")
     _measure(searched, "training_seed", runs=3)
     cast.finish_pairs(replication, 3)
-    assert not variance.is_under_way(replication)
+    assert not variance.is_running(replication)
     _measure(searched, "split_seed", runs=3)
 
 

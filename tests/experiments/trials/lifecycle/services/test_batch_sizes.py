@@ -60,7 +60,7 @@ def test_a_measurement_is_claimed_once_told_and_answered(
     assert order.parameters["epochs"] == 60 and "batch_size" not in order.parameters
     assert claim(worker) is None
     who = {"probe_id": made, "worker_id": worker}
-    assert batch_sizes.tell(**who, rows=[ROW], host="h")
+    assert batch_sizes.report(**who, rows=[ROW], host="h")
     assert (probe().state, probe().host) == ("running", "h")
     batch_sizes.finish(**who, rows=[ROW])
     assert probe().state == "done" and probe().ended.startswith("Take 8:")
@@ -133,7 +133,7 @@ def test_one_that_waits_is_cancelled_at_once_and_one_that_runs_is_told(
     assert claim(worker) is not None
     cancel(second)
     who = {"probe_id": second, "worker_id": worker}
-    assert not batch_sizes.tell(**who, rows=[ROW])
+    assert not batch_sizes.report(**who, rows=[ROW])
     batch_sizes.finish(**who, rows=[ROW])
     held = BatchSizeProbe.objects.get(pk=second)
     assert (held.state, held.ended) == ("cancelled", "Cancelled by cleo.")
@@ -148,7 +148,7 @@ def test_one_whose_worker_falls_silent_fails_and_its_late_words_change_nothing(
     BatchSizeProbe.objects.update(heartbeat_at=timezone.now() - dt.timedelta(minutes=2))
     batch_sizes.fail_silent(stale_after=dt.timedelta(minutes=1))
     assert (probe().state, probe().ended) == ("failed", "Its worker was not heard of for 60 s.")
-    assert not batch_sizes.tell(probe_id=made, worker_id=worker)
+    assert not batch_sizes.report(probe_id=made, worker_id=worker)
     batch_sizes.finish(probe_id=made, worker_id=worker, rows=[ROW])
     assert probe().state == "failed"
     ask(experiment)  # and it can be asked for again
@@ -159,7 +159,7 @@ def test_a_worker_that_ends_hands_it_back_to_begin_anew(
 ) -> None:
     made = ask(experiment)
     claim(worker)
-    batch_sizes.tell(probe_id=made, worker_id=worker, rows=[ROW])
+    batch_sizes.report(probe_id=made, worker_id=worker, rows=[ROW])
     batch_sizes.hand_back(probe_id=made, worker_id=worker)
     assert (probe().state, probe().rows) == ("waiting", "[]")
     assert batch_sizes.is_waiting("cpu", most_gpus=0)

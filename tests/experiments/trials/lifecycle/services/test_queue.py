@@ -150,7 +150,9 @@ def test_a_trial_that_dies_too_often_is_failed_with_the_reason(search: Experimen
         claim = _claim()
         assert claim.trial_id == handed.trial_id
         queue.keep_log_tail(trial_id=claim.trial_id, attempt=claim.attempt, text="step 7")
-        queue.lose(trial_id=claim.trial_id, attempt=claim.attempt, reason="killed by signal 9")
+        queue.fail_attempt(
+            trial_id=claim.trial_id, attempt=claim.attempt, reason="killed by signal 9"
+        )
     trial = Trial.objects.get(pk=claim.trial_id)
     assert (trial.state, trial.failure_kind) == (TrialState.FAILED, "lost")
     assert trial.failure_reason == "killed by signal 9 (its process or worker died 3 times)"
@@ -177,7 +179,7 @@ def test_a_trial_that_was_asked_to_end_ends_when_its_worker_dies(
 ) -> None:
     claim = _claim()
     Trial.objects.update(control=control)
-    queue.lose(trial_id=claim.trial_id, attempt=claim.attempt, reason="killed by signal 9")
+    queue.fail_attempt(trial_id=claim.trial_id, attempt=claim.attempt, reason="killed by signal 9")
     trial = Trial.objects.get(pk=claim.trial_id)
     assert (trial.state, trial.failure_kind) == (TrialState.FAILED, "cancelled")
     assert trial.failure_reason.endswith("after killed by signal 9")

@@ -148,7 +148,7 @@ def test_a_search_without_rules_finishes_when_its_budget_is_used() -> None:
 def test_a_search_that_its_terminator_did_not_end_says_why_when_its_budget_is_used() -> None:
     _create("{}")
     while (claim := _claim()) is not None:
-        stop_rules.note_outlook(study_id=claim.study_id, why="emmr saw 0.4 left to gain")
+        stop_rules.record_outlook(study_id=claim.study_id, why="emmr saw 0.4 left to gain")
         _finish(claim)
     assert _now() == ("finished", "all trials done; emmr saw 0.4 left to gain")
 
