@@ -227,7 +227,7 @@ class Run:
 
     Attributes:
         config: its parameters, to read and to add to, by key or as attributes.
-        summary: by name what the run is to be known by: set values, else the last one logged.
+        summary: by name summary values of the run: set values, else the last one logged.
         stop_requested: a person asks the run to end; heed it where it suits.
     """
 

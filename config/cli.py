@@ -26,7 +26,7 @@ PASSED_ON = {
         "verdict worker --slots 8 --name big-node --json",
     ),
     "import": (
-        "Bring in runs of another tracker, or studies of one of Optuna's own storages.",
+        "Import runs of another tracker, or studies of one of Optuna's own storages.",
         "verdict import csv runs.csv --project digits",
         "verdict import optuna sqlite:///optuna.db",
         "verdict import optuna journal.log my-study --project digits --json",
@@ -47,7 +47,7 @@ PASSED_ON = {
         "verdict decisions verify digits --json",
         "verdict decisions export digits > decisions.jsonl",
     ),
-    "migrate": ("Bring the database's tables to this version.", "verdict migrate"),
+    "migrate": ("Migrate the database to this version.", "verdict migrate"),
 }
 
 

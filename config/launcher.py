@@ -123,7 +123,7 @@ def _start(started: list[Child]) -> dict[str, object]:
     _Signals.check()
     try:
         if missing_migrations()[0]:
-            _say("Bringing the database's tables to this version ...")
+            _say("Migrating the database to this version ...")
             call_command("migrate", interactive=False, verbosity=0)
     except DatabaseError as error:
         raise CannotStart(f"DATABASE_URL: cannot use the database: {_first_line(error)}") from None

@@ -131,7 +131,7 @@ class Limits:
             body += part
             self._held += len(part)
             if self._held > BODIES:
-                raise Refused(503, "The server is busy with large requests; ask again.")
+                raise Refused(503, "The server is busy with large requests; try again.")
             more = message.get("more_body", False)
 
     async def _most_for(self, headers: Mapping[bytes, bytes]) -> int:
@@ -139,7 +139,7 @@ class Limits:
             return BODY if await self._in_thread(_is_known, headers) else SMALL_BODY
         except (Busy, DatabaseError, InterfaceError) as error:
             logger.warning("who sends a large body cannot be asked: %r", error)
-            raise Refused(503, "The server is busy; ask again.") from None
+            raise Refused(503, "The server is busy; try again.") from None
 
 
 def _too_large(most: int) -> str:

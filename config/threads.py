@@ -166,7 +166,7 @@ class ThreadedHandler(ASGIHandler):
 
 
 def _busy(request: HttpRequest) -> HttpResponse:
-    message = f"The server is busy; ask again in {RETRY_SECONDS} seconds."
+    message = f"The server is busy; try again in {RETRY_SECONDS} seconds."
     if is_of_program(request.path_info):
         response: HttpResponse = error_for(request.path_info, 503, message)
     else:

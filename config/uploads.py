@@ -89,7 +89,7 @@ class Uploads:
             draft.key = ""  # nobody goes on with it
             raise Refused(error.status, error.message) from None
         except Busy:
-            raise Refused(503, "The server is busy; ask again.") from None
+            raise Refused(503, "The server is busy; try again.") from None
         except OSError as error:
             logger.error("an upload is not stored: %r", error)
             full = error.errno in (errno.ENOSPC, errno.EDQUOT)

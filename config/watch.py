@@ -79,7 +79,7 @@ class Watch:
             try:
                 self._look(closing)
             except (DatabaseError, InterfaceError) as error:
-                logger.warning("the database is away, nobody looks for stalled work: %s", error)
+                logger.warning("the database is away, stalled work is not checked: %s", error)
             except Exception:
                 logger.exception("looking for stalled work broke")
             finally:

@@ -47,10 +47,10 @@ def plan(document: str, wanted: ProbePlan) -> dict[str, Any]:
     """
     problems = _problems(wanted)
     if problems:
-        raise VerdictError("The batch sizes cannot be measured so.", problems)
+        raise VerdictError("The batch sizes cannot be measured like this.", problems)
     file = experiment_file.stored_or_none(document)
     if file is None:
-        raise VerdictError("A program outside runs this experiment: there is no function to time.")
+        raise VerdictError("An external program runs this experiment; no function can be timed.")
     return parameters_of(file, wanted.parameter)
 
 

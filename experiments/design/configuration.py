@@ -20,7 +20,7 @@ def canonical(
     """Canonical JSON of a configuration: sorted keys, no spaces, shortest exact floats.
 
     `code` is the digest of a Python function's packages; `commit` that of a command's repository,
-    or the one that a program outside tells. Whole floats are written as floats (1.0), so 1 and
+    or the one that an external program tells. Whole floats are written as floats (1.0), so 1 and
     1.0 differ as they do in training code.
 
     Raises:

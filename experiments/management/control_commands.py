@@ -129,7 +129,7 @@ def retry(user: str | None, experiment: str, trials: tuple[str, ...], as_json: b
 @click.command(name="set")
 @_EXPERIMENT
 @click.option("--parallel", type=int, help="Trials at a time.")
-@click.option("--priority", type=int, help="The higher one goes first.")
+@click.option("--priority", type=int, help="Higher priority runs first.")
 @click.option("--trials", type=int, help="Trials of each arm.")
 @click.option("--gpu-hours", help="Start no new trials beyond them; none: no cap.")
 @_JSON
@@ -159,7 +159,9 @@ def set_limits(
     wanted = {key: value for key, value in given.items() if value is not None}
     cap = _cap(gpu_hours)
     if not wanted and cap == "keep" and trials is None:
-        raise VerdictError("Say what to set: --parallel, --priority, --trials or --gpu-hours.")
+        raise VerdictError(
+            "Nothing to change; give --parallel, --priority, --trials or --gpu-hours"
+        )
     control.change(access=access, experiment=found, **wanted, gpu_hours=cap)
     changes = [f"{key} {value}" for key, value in wanted.items()]
     if trials is not None:
@@ -205,7 +207,7 @@ def _cap(text: str | None) -> float | Literal["keep"] | None:
         return float(text)
     except ValueError:
         problem = Problem("gpu-hours", f"found {text}, expected a number or none")
-        raise VerdictError("This cannot be changed so.", [problem]) from None
+        raise VerdictError("The change has errors.", [problem]) from None
 
 
 def _trial(experiment: ExperimentRecord, name: str) -> TrialRecord:

@@ -48,7 +48,7 @@ def experiment_group(context: click.Context, user: str | None) -> None:
 
 @experiment_group.command()
 @_FILE
-@click.option("--detach", is_flag=True, help="Do not wait for its end.")
+@click.option("--detach", is_flag=True, help="Return without waiting for the end.")
 @_JSON
 @click.pass_obj
 @with_database
@@ -145,7 +145,7 @@ def check(user: str | None, file: Path, strict: bool, as_json: bool) -> None:
 
 
 @experiment_group.command(name="list")
-@click.option("--project", default="", help="Those of one project.")
+@click.option("--project", default="", help="Only experiments of this project.")
 @_JSON
 @with_database
 def list_experiments(project: str, as_json: bool) -> None:

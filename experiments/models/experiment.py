@@ -140,7 +140,7 @@ class Experiment(models.Model):
 
     @property
     def is_from_outside(self) -> bool:
-        """Test whether programs outside run its trials: no worker of ours could."""
+        """Test whether external programs run its trials: no worker of ours could."""
         return self.sampler == OUTSIDE
 
     @property

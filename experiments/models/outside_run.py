@@ -1,4 +1,4 @@
-"""Summary of each metric of a run, and facts that programs outside log: data, models."""
+"""Summary of each metric of a run, and facts that external programs log: data, models."""
 
 from __future__ import annotations
 

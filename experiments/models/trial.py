@@ -180,7 +180,7 @@ class Trial(models.Model):
     split_seed = models.BigIntegerField(null=True, blank=True)
     search_seed = models.BigIntegerField(null=True, blank=True)
 
-    # Of a run that a program outside logs: its id and name there, and the run it is nested in.
+    # Of a run that an external program logs: its id and name there, and the run it is nested in.
     run_id = models.UUIDField(null=True, blank=True, unique=True)
     run_name = models.CharField(max_length=500, blank=True, default="", db_default="")
     parent = models.ForeignKey(

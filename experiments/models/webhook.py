@@ -13,9 +13,9 @@ from experiments.models.project import Project
 class EventKind(models.TextChoices):
     FINISHED = "finished"  # a search has ended
     FAILED = "failed"  # a search ended, or was paused, without a complete trial
-    STALLED = "stalled"  # an experiment runs, but nothing moves
-    WANTED = "decision wanted"  # all replicates of a look are there
-    DECIDED = "decided"  # the log of decisions has grown
+    STALLED = "stalled"  # a running experiment makes no progress
+    WANTED = "decision wanted"  # all replicates of a look are complete
+    DECIDED = "decided"  # the decision log has a new entry
     TEST = "test"  # an admin tries a webhook; nobody subscribes to it
 
 

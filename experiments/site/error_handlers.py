@@ -91,7 +91,7 @@ def server_error(request: HttpRequest) -> HttpResponse:
         away = error_for(
             request.path_info,
             503,
-            f"The database does not answer at the moment; ask again in {RETRY_SECONDS} seconds "
+            f"The database does not answer at the moment; try again in {RETRY_SECONDS} seconds "
             f"(request {name}).",
         )
         away["Retry-After"] = str(RETRY_SECONDS)

@@ -1,4 +1,4 @@
-"""`?wait=SECONDS`: hold a request back until the log of decisions has grown.
+"""`?wait=SECONDS`: hold a request back until the decision log has a new entry.
 
 Django answers a request in a thread. So waiting happens in front of it: each look is a short
 request of its own, in the threads for polls (`config.threads`), and between two looks a client

@@ -85,7 +85,7 @@ def test_when_the_last_worker_is_dead_the_web_server_says_that_all_stands_still(
         look(threading.Event())
     [(headers, body)] = stalled.got
     assert headers["Verdict-Event"] == "stalled"
-    assert "no living worker takes from the queue" in json.loads(body)["text"]
+    assert "no live worker serves the queue" in json.loads(body)["text"]
 
 
 @pytest.mark.django_db

@@ -27,7 +27,7 @@ def test_limits_change_and_a_trial_is_cancelled_by_keyboard(page: Page) -> None:
     page.get_by_label("Trials at a time").fill("3")
     page.get_by_label("At most GPU hours").fill("2.5")
     page.keyboard.press("Enter")
-    expect(page.get_by_text("Changed. Trials that run now go on.")).to_be_visible()
+    expect(page.get_by_text("Saved. Running trials continue.")).to_be_visible()
     expect(page.get_by_text("2 GPUs a trial")).to_be_visible()
     experiment.refresh_from_db()
     assert (experiment.parallel, experiment.gpu_hours_cap) == (3, 2.5)

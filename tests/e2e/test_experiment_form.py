@@ -101,7 +101,7 @@ def test_errors_stand_at_their_cells_and_a_taken_name_is_said(form: Page) -> Non
     expect(row(form, 1)).to_contain_text("from: must be a finite number (found '1e-')")
     expect(cell(form, 1, "low")).to_be_focused()
     cell(form, 1, "name").fill("dropout")
-    expect(form.get_by_role("status").filter(has_text="stands there already")).to_be_visible()
+    expect(form.get_by_role("status").filter(has_text="exists already")).to_be_visible()
 
 
 def test_the_keyboard_adds_moves_and_removes(form: Page) -> None:

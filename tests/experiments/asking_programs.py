@@ -1,4 +1,4 @@
-"""A program outside that asks the API with a token."""
+"""An external program that asks the API with a token."""
 
 from __future__ import annotations
 

@@ -56,7 +56,7 @@ EARLY_INSTABILITY_SEEN = Rule(
     severity=Severity.NOTICE,
     question="Would an instability in the first steps be seen?",
     passed_title="Evaluations are dense enough in the first steps",
-    meaning="Training fell apart early, between evaluations too far apart to show how.",
+    meaning="Training diverged early, between evaluations too far apart to show how.",
     advice=(
         "Run about 500 steps at twice the best learning rate and evaluate at every step, or log "
         "the gradient norm."

@@ -23,8 +23,8 @@ LOSS_METRIC_DIVERGENCE = Rule(
     name="loss_metric_divergence",
     version=3,
     severity=Severity.NOTICE,
-    question="Do validation loss and metric tell the same story?",
-    passed_title="Validation loss and metric tell the same story",
+    question="Do validation loss and metric agree?",
+    passed_title="Validation loss and metric agree",
     meaning=(
         "The model overfits by its loss: it grows overconfident on what it gets wrong, yet gets "
         "hardly less right by the metric that counts."

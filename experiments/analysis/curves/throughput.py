@@ -93,7 +93,7 @@ def input_bound(step_seconds: Floats, waiting_seconds: Floats | None = None) -> 
             title = f"Training waits for data {share(waited)} of the time"
             return INPUT_BOUND.fires(title, detail, evidence)
     if lost > thresholds.SLOW_STEP_LOSS:
-        return INPUT_BOUND.fires("Step times jump: input may be the brake", detail, evidence)
+        return INPUT_BOUND.fires("Step times jump: input may be the bottleneck", detail, evidence)
     return INPUT_BOUND.passes(detail, evidence)
 
 

@@ -17,9 +17,9 @@ WARMUP_ADVICE = Rule(
     version=1,
     severity=Severity.WARNING,
     question="Would learning-rate warm-up help?",
-    passed_title="Nothing calls for learning-rate warm-up",
+    passed_title="Learning-rate warm-up is not needed",
     meaning=(
-        "The best learning rate lies at the edge of instability, or training fell apart early."
+        "The best learning rate lies at the edge of instability, or training diverged early."
     ),
     advice="Ramp the learning rate up over the shortest warm-up that works.",
     section="Tuning Playbook, 'How can optimization failures be debugged and mitigated?'",
@@ -147,7 +147,7 @@ def warmup_advice(
     return WARMUP_ADVICE.fires(
         f"Learning rates above {figure(best_learning_rate)} are unstable without warm-up"
         if near
-        else "Training falls apart early at learning rates that are not high",
+        else "Training diverges early at moderate learning rates",
         _reason(decades_below_instability, below_best, near),
         evidence,
         advice=advice,

@@ -22,7 +22,7 @@ TIED_SCORES = Rule(
     severity=Severity.WARNING,
     question="Does the metric tell trials apart?",
     passed_title="The metric tells trials apart",
-    meaning="Nothing can be said of the search space by a metric that does not move.",
+    meaning="A metric that does not vary says nothing about the search space.",
     advice=(
         "Check what is logged as the official metric. If it is at its limit, choose a finer "
         "one, such as the loss."

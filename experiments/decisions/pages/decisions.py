@@ -78,7 +78,7 @@ def decision_page(request: HttpRequest, access: Access, sequence: int) -> HttpRe
 
 
 def _answered(request: HttpRequest, template: str, context: dict[str, Any]) -> HttpResponse:
-    """The page; 409 when what it shows is not what was written."""
+    """The page; 409 when what it shows was altered."""
     status = 409 if context["log_problems"] else 200
     return render(request, template, context, status=status)
 
@@ -136,6 +136,6 @@ def decisions_jsonl(request: HttpRequest, access: Access) -> HttpResponseBase:
 
 
 def _refused(access: Access, problems: Sequence[str]) -> HttpResponse:
-    """No file of a log that is not what was written."""
+    """No file of a log that was altered."""
     message = broken_log(access.slug, problems).message
     return HttpResponse(f"{message}\n", status=409, content_type="text/plain; charset=utf-8")

@@ -85,7 +85,7 @@ def append(
     `evidence` is JSON text. A log that begins with its baseline begins at 0, any other at 1.
 
     Raises:
-        Conflict: when the chain so far is not what was written.
+        Conflict: when the chain so far was altered.
         IntegrityError: when somebody else took the same place of the chain.
     """
     checked = intact_log(project)

@@ -318,7 +318,7 @@ def _objective(file: FilePart, document: Mapping[str, Any], problems: list[Probl
             problems.append(Problem("objective", "is missing; give package.module:function"))
         return file.objective
     if "objective" in document:
-        problems.append(Problem("command", "stands beside objective; write one of them"))
+        problems.append(Problem("command", "cannot be combined with objective; use one of them"))
     if file.code:
         problems.append(Problem("code", "names packages of a Python function; a command has none"))
     if not document["command"]:
@@ -379,7 +379,7 @@ def stored(document: str) -> ExperimentFile:
     """The file whose document `as_document` wrote, exactly.
 
     Raises:
-        InvalidExperiment: for an experiment without a file, which a program outside described.
+        InvalidExperiment: for an experiment without a file, which an external program described.
     """
     file = stored_or_none(document)
     if file is None:

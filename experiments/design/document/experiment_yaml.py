@@ -1,6 +1,6 @@
 """YAML as experiment files need it.
 
-1e-4 is a number, 2024-06-01, 12:30 and 0123 are text, no key stands twice; aliases and tags, which
+1e-4 is a number; 2024-06-01, 12:30 and 0123 are text; keys are unique; aliases and tags, which
 can make much or anything out of little, are refused.
 """
 
@@ -66,7 +66,7 @@ class _Loader(yaml.SafeLoader):
                 ) from None
             if twice:
                 raise yaml.MarkedYAMLError(
-                    problem=f"the key {key!r} stands there twice", problem_mark=key_node.start_mark
+                    problem=f"the key {key!r} appears twice", problem_mark=key_node.start_mark
                 )
         return super().construct_mapping(node, deep)
 

@@ -99,7 +99,7 @@ def _apply(document: dict[str, Any], change: Change) -> None:
         at = at.setdefault(key, {}) if isinstance(at, dict) else None
     if not isinstance(at, dict):
         where = ".".join(change.where)
-        raise InvalidExperiment("The file cannot be changed so.", [Problem(where, "no mapping")])
+        raise InvalidExperiment("The edit cannot be applied.", [Problem(where, "no mapping")])
     if change.value is None:
         at.pop(last, None)
     else:

@@ -176,7 +176,7 @@ def _domain(kind: str, entry: _Entry, where: str, problems: list[Problem]) -> Do
     if kind == "choices":
         for place, value in enumerate(entry.choices):
             if any(same_scalar(value, other) for other in entry.choices[:place]):
-                problems.append(Problem(f"{where}.choices", f"{short(value)} stands there twice"))
+                problems.append(Problem(f"{where}.choices", f"{short(value)} appears twice"))
         return Choices(tuple(entry.choices), entry.ordered)
     return _fixed(entry.value, f"{where}.value", problems)
 

@@ -29,7 +29,7 @@ HEAD: Mapping[str, tuple[tuple[str, ...], bool]] = {
     "trials": (("search", "trials"), False),
 }
 LONGEST_HEAD = 5_000
-_UNREADABLE = "This YAML cannot be read, so rows cannot change it; mend it first."
+_UNREADABLE = "This YAML cannot be read, so rows cannot change it; fix it first."
 
 
 def edited(text: str, edit: Mapping[str, Any]) -> str:
@@ -59,7 +59,7 @@ def edited(text: str, edit: Mapping[str, Any]) -> str:
         raise CannotEdit(_UNREADABLE)
     problems: list[Problem] = []
     experiment_yaml.load(text, problems)
-    if problems:  # a key that stands twice has nodes, but no data
+    if problems:  # a key that appears twice has nodes, but no data
         raise CannotEdit(_UNREADABLE, problems)
     return known[do](text, edit)
 
@@ -87,7 +87,7 @@ def _set(text: str, edit: Mapping[str, Any]) -> str:
     after = before.changed(cells)
     others = {row.name for row in rows if row is not before}
     if after.name != before.name and after.name in others:
-        wrong = Problem("name", f"{after.name} stands there already; choose another name")
+        wrong = Problem("name", f"{after.name} exists already; choose another name")
         raise CannotEdit(str(wrong), [wrong])
     space = _space(text)
     entry = changed_entry(space[key], before, after)

@@ -75,7 +75,7 @@ class Row:
             kind = bool if known.get(name) == "bool" else str
             if name not in known or not isinstance(value, kind) or len(str(value)) > LONGEST_CELL:
                 raise InvalidExperiment(
-                    "The row cannot be changed so.", [Problem(name, "no cell")]
+                    "The row cannot be changed like this.", [Problem(name, "no cell")]
                 )
         after = replace(self, **cells)
         if "role" in cells and (after.role == "fixed") is not (after.kind == "value"):

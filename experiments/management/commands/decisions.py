@@ -19,7 +19,7 @@ from experiments.verdict.queries.noted_heads import Head, note_restored_head, no
 
 
 class Command(BaseCommand):
-    help = "Check that the log of decisions is what was written, or write it out."
+    help = "Verify or export the decision log."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         actions = parser.add_subparsers(dest="action", required=True)
@@ -77,7 +77,7 @@ class Command(BaseCommand):
                 self.stdout.write(log.in_words())
         broken = [log.project for log in found if log.problems]
         if broken:
-            raise CommandError(f"The log of {', '.join(broken)} is not what was written.")
+            raise CommandError(f"The log of {', '.join(broken)} was altered.")
 
     def _accept(self, options: dict[str, Any]) -> None:
         project = _project(options["project"])

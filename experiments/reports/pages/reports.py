@@ -229,7 +229,7 @@ def restore_version(request: HttpRequest, access: Access, report: int) -> HttpRe
 @in_project
 def archive_report(request: HttpRequest, access: Access, report: int) -> HttpResponse:
     """Leave a report out of lists."""
-    message = "Archived: lists leave it out, its page stays where it is."
+    message = "Archived: hidden from lists; its page remains."
     done(request, lambda: reports.archive(access=access, report=report), message)
     return redirect("report", access.slug, report)
 

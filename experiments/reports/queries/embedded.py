@@ -215,7 +215,7 @@ def _decision(access: Access, page: PageAddress) -> Embedded:
     if decision is None:
         raise NotFound(f"{access.slug} has no decision {sequence}.")
     if log_problems(access) or decision.problems:
-        return Embedded("", problem="The decision log is not what was written: see its page.")
+        return Embedded("", problem="The decision log was altered: see its page.")
     metric = str(decision.evidence.get("metric") or "")
     experiment = find_experiment(access, decision.experiment) if decision.experiment else None
     if scores_on_test(metric, declared_metrics(experiment.document) if experiment else {}):

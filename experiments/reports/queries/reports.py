@@ -185,7 +185,7 @@ def find_frozen(access: Access, frozen: int) -> Frozen | None:
     """A frozen copy of a report of this project.
 
     Raises:
-        Conflict: when its content is not what was written.
+        Conflict: when its content was altered.
     """
     rows = FrozenReport.objects.filter(version__report__project_id=access.project_id, pk=frozen)
     row = rows.select_related("version").defer("version__text").first()

@@ -48,7 +48,7 @@ class ProjectIn(Strict):
 def list_projects(request: TokenRequest) -> Any:
     """The projects that the token opens, with their champions.
 
-    409 when the log of one of them is not what was written.
+    409 when the log of one of them was altered.
     """
     token = auth.token_of(request)
     rows = [row for row in projects.list_projects(token.owner).rows if opens(token, row.slug)]
@@ -76,7 +76,7 @@ def create_project(request: TokenRequest) -> Any:
 def read_project(request: TokenRequest, slug: str) -> Any:
     """A project, its targets, and the champion for production.
 
-    409 when the log that the champion stands in is not what was written.
+    409 when the log that the champion stands in was altered.
     """
     access = auth.reading(request, slug)
     intact_log(project_record(access))

@@ -81,7 +81,7 @@ class ProjectRow:
     proposals: tuple[ProposalRow, ...]  # that wait for a second approver
     failing: tuple[str, ...]  # searches without a complete trial: paused for it, or ended lately
     can_decide: bool
-    log_problems: tuple[str, ...] = ()  # of a decision log that is not what was written
+    log_problems: tuple[str, ...] = ()  # of a decision log that was altered
 
     @property
     def sparkline(self) -> Sparkline | None:

@@ -200,7 +200,7 @@ def remove_member(request: HttpRequest, access: Access) -> HttpResponse:
 
 def _admins_only(access: Access) -> None:
     if not access.can_administer:
-        raise PermissionDenied(f"Only an admin of the project may; your role is {access.role}.")
+        raise PermissionDenied(f"Only a project admin may do this; your role is {access.role}.")
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
@@ -265,13 +265,13 @@ def bring_project_back(request: HttpRequest, access: Access) -> HttpResponse:
 def new_project_page(request: PersonRequest) -> HttpResponse:
     """Begin a project; whoever makes it is its first admin."""
     if not request.user.has_perm("experiments.add_project"):
-        raise PermissionDenied("Only someone who may add projects can create one.")
+        raise PermissionDenied("You need the permission to add projects.")
     form = NewProjectForm(request.POST or None, initial={"direction": "maximize", "margin": 0})
     made = None
     if request.method == "POST":
         made = _try(form, lambda cleaned: projects.create(user=request.user, **cleaned))
     if made is not None:
-        messages.success(request, f"{made.name} is there. It begins with its baseline.")
+        messages.success(request, f"{made.name} is created. Start with its baseline.")
         return redirect("project", made.slug)
     context = {"form": form}
     return render(request, "projects/new.html", context, status=400 if form.errors else 200)

@@ -129,5 +129,5 @@ def send_again(request: HttpRequest, access: Access, delivery: int) -> HttpRespo
         access=access,
         delivery_id=delivery,
     )
-    messages.success(request, "It is sent again as soon as a worker node looks.")
+    messages.success(request, "A worker node will send it again shortly.")
     return redirect("webhooks", access.slug)

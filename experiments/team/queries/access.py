@@ -68,7 +68,7 @@ class Access:
         if record is not None and record.project_id != self.project_id:
             raise NotFound(f"{self.slug} has no such thing.")
         if self.archived and role in (Role.EDITOR, Role.APPROVER):
-            raise NotAllowed(f"{self.slug} is archived; an admin can bring it back.")
+            raise NotAllowed(f"{self.slug} is archived; an admin can restore it.")
         if not self._at_least(role):
             raise NotAllowed(
                 f"Only {_WHO[role]} of {self.slug} may do this; your role is {self.role}."

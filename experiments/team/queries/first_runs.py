@@ -1,4 +1,4 @@
-"""The first run that a program outside logged to a project: what its empty pages wait for."""
+"""The first run that an external program logged to a project: what its empty pages wait for."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class ReceivedRun:
 
 
 def first_run(slug: str) -> ReceivedRun | None:
-    """The first run of a project that a program outside logged, None before there is one."""
+    """The first run of a project that an external program logged, None before there is one."""
     rows = Trial.objects.filter(
         study__project__slug=slug,
         study__experiment__sampler=OUTSIDE,

@@ -16,10 +16,10 @@ from experiments.web.pagination import EVERY_ROW, FIRST_PAGE, Page, PageOf, page
 
 EVENTS: dict[str, str] = {
     EventKind.FINISHED: "a search has ended",
-    EventKind.FAILED: "a search ended or was paused without a complete trial, or replicates broke",
-    EventKind.STALLED: "an experiment runs, but nothing moves",
-    EventKind.WANTED: "all replicates of a look are there",
-    EventKind.DECIDED: "the log of decisions has grown",
+    EventKind.FAILED: "a search ended or paused without a complete trial, or replicates failed",
+    EventKind.STALLED: "a running experiment makes no progress",
+    EventKind.WANTED: "all replicates of a look are complete",
+    EventKind.DECIDED: "the decision log has a new entry",
 }
 KINDS: dict[str, str] = {
     WebhookKind.JSON: "JSON, signed",

@@ -29,7 +29,7 @@ def add(*, access: Access, username: str, role: str) -> Membership:
     if person is None:
         raise VerdictError(
             "Nobody was added.",
-            [Problem("username", f"nobody is called {name!r:.80} here; invite them by a link")],
+            [Problem("username", f"nobody is called {name!r:.80} here; invite them with a link")],
         )
     try:
         with transaction.atomic():

@@ -172,7 +172,7 @@ def choose(*, access: Access, events: Collection[str]) -> list[str]:
     wanted = checked_events(events)
     if wanted and not access.user.email:
         raise VerdictError(
-            "There is no mail address to write to.",
+            "Your account has no mail address.",
             [Problem("email", "your account has none; give it one first")],
         )
     MessageChoice.objects.update_or_create(

@@ -38,7 +38,7 @@ def create(
         Conflict: when the slug is taken.
     """
     if not user.has_perm("experiments.add_project"):
-        raise NotAllowed("Only someone who may add projects can create one.")
+        raise NotAllowed("You need the permission to add projects.")
     problems = _problems(slug, name, official_metric, direction, margin, smallest_gain)
     if problems:
         raise VerdictError("The project has errors.", problems)
@@ -178,7 +178,7 @@ def bring_back(*, access: Access) -> None:
         found = Project.objects.filter(pk=access.project_id, archived_at__isnull=False)
         if not found.update(archived_at=None):
             raise Conflict(f"{access.slug} is not archived.")
-        note(access, "brought the project back from the archive")
+        note(access, "restored the project from the archive")
 
 
 def _shown(value: object) -> str:

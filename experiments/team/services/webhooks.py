@@ -96,7 +96,7 @@ def send_test(*, access: Access, webhook_id: int) -> Delivery:
             webhook=hook, event__kind=EventKind.TEST, state=DeliveryState.WAITING
         )
         if waiting.exists():
-            raise Conflict("The test before is still on its way; its delivery says how it went.")
+            raise Conflict("The previous test is still being sent; see its delivery.")
         return queue_test(hook, by=access.username)
 
 

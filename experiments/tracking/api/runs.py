@@ -69,7 +69,7 @@ def run_of(request: TokenRequest, run_id: int, *, write: bool = True) -> RunView
     if write and not run.from_outside:
         raise Conflict(f"Run {run_id} is run by a worker, which alone logs to it.")
     if write and run.state == "waiting":
-        raise Conflict(f"Nobody has taken run {run_id}: create it with its replication and side.")
+        raise Conflict(f"Run {run_id} is not claimed: create it with its replication and side.")
     return run
 
 

@@ -1,4 +1,4 @@
-"""Experiments of programs outside as MLflow's clients read them."""
+"""Experiments of external programs as MLflow's clients read them."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def place_of(token: ApiToken, slug: str, name: str) -> Place:
 
 
 def opened(token: ApiToken, slug: str) -> QuerySet[Experiment]:
-    """The experiments of programs outside that a token opens, of one project or of all."""
+    """The experiments of external programs that a token opens, of one project or of all."""
     rows = Experiment.objects.filter(
         sampler=OUTSIDE, project__in=access.visible_projects(token.owner)
     )

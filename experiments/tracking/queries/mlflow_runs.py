@@ -92,7 +92,7 @@ class FoundRun:
                 f"Only an editor of {self.slug} may do this; your role is {self.role}."
             )
         if self.project_archived and self.state in FINISHED:
-            raise NotAllowed(f"{self.slug} is archived; an admin can bring it back.")
+            raise NotAllowed(f"{self.slug} is archived; an admin can restore it.")
 
 
 def find(token: ApiToken, slug: str, run_id: str) -> FoundRun:

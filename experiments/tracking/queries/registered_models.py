@@ -113,7 +113,7 @@ def by_alias(model: RegisteredModel, alias: str) -> ModelVersion:
 
     Raises:
         MlflowError: when no version has it.
-        Conflict: when the decision log, or what was adopted, is not what was written.
+        Conflict: when the decision log, or what was adopted, was altered.
     """
     if alias.lower() == "latest":
         newest = latest(model)

@@ -26,7 +26,7 @@ class RunIn(Strict):
     project: Short
     experiment: Name
     name: Annotated[str, StringConstraints(max_length=500)] = Field(
-        default="", description="what pages call the run beside its number"
+        default="", description="name of the run on pages, beside its number"
     )
     params: Parameters = Field(default_factory=dict)
     train_seed: Seed | None = None
@@ -77,7 +77,7 @@ class FinishIn(Strict):
     )
     value: float | None = Field(default=None, allow_inf_nan=False)
     reason: Annotated[str, StringConstraints(max_length=10_000)] = ""
-    summary: Parameters = Field(default_factory=dict, description="what the run is to be known by")
+    summary: Parameters = Field(default_factory=dict, description="summary values of the run")
     read_split_seed: bool | None = Field(
         default=None,
         description="of a replicate: whether the data was split by the seed that was handed out",

@@ -35,7 +35,7 @@ class ControlForm(SaysRefusals):
         label="Priority",
         min_value=-1000,
         max_value=1000,
-        help_text="The higher one goes first; equals take turns.",
+        help_text="Higher priority runs first; equals take turns.",
     )
     per_arm = forms.IntegerField(label="Trials per arm", min_value=1, max_value=1_000_000)
     gpu_hours = forms.FloatField(
@@ -61,7 +61,7 @@ def control_page(request: HttpRequest, access: Access, name: str) -> HttpRespons
         except VerdictError as error:
             form.say(error)
         else:
-            messages.success(request, "Changed. Trials that run now go on.")
+            messages.success(request, "Saved. Running trials continue.")
             return redirect("experiment", access.slug, name)
     context = {
         "project": parts.access,

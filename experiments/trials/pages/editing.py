@@ -109,9 +109,7 @@ def rename(request: HttpRequest, access: Access, name: str) -> HttpResponse:
     return redirect("experiment", access.slug, wanted)
 
 
-archive = experiment_button(
-    editing.archive, "Archived: lists leave it out, its page stays where it is."
-)
+archive = experiment_button(editing.archive, "Archived: hidden from lists; its page remains.")
 bring_back = experiment_button(editing.bring_back, "It is listed again.")
 
 

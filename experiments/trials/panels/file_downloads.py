@@ -49,8 +49,8 @@ def _size_of(path: str) -> int:
     except (FileNotFoundError, ValueError):
         raise NotFound("The file is recorded, but it does not lie on this server.") from None
     except OSError as error:
-        logger.warning("the store of files does not answer: %s", error)
-        raise Unavailable("The store of files does not answer; try again later.") from None
+        logger.warning("the file storage does not answer: %s", error)
+        raise Unavailable("The file storage does not answer; try again later.") from None
 
 
 def _with_headers(answer: StreamingHttpResponse, size: int, sha256: str) -> HttpResponseBase:

@@ -201,7 +201,7 @@ def evaluate(replication: AnyReplication) -> Evidence:
 
 @dataclass(frozen=True, slots=True)
 class _Design:
-    """Design of a search: of the experiment file, or of the runs that programs outside logged."""
+    """Design of a search: of the experiment file, or of the runs that external programs logged."""
 
     metrics: Mapping[str, Metric]
     varied: Sequence[Mapping[str, str]]

@@ -62,7 +62,7 @@ def by_side(runs: Sequence[ReplicateRun]) -> dict[str, list[ReplicateRun]]:
 def share_seeds(runs: Mapping[str, Sequence[ReplicateRun]]) -> bool:
     """Test whether replicate i of both sides ran under the same seeds, for every i.
 
-    Workers always do so; a program outside may have used seeds of its own.
+    Workers always do so; an external program may have used seeds of its own.
     """
     ours, theirs = (
         [(run.pair, run.train_seed, run.split_seed) for run in runs[side]] for side in SIDES

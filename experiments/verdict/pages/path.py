@@ -170,7 +170,7 @@ def next_step(at: PathContext, look: str, waits: str) -> NextStep:
         return _next_without_a_score(at)
     if at.outside:
         return NextStep(
-            "Programs outside ran these trials. To decide on one, declare what is compared: then "
+            "External programs ran these trials. To decide on one, declare what is compared: then "
             "log the candidate and the baseline again, under fresh seeds.",
             *_repeat_button(at),
         )

@@ -40,7 +40,7 @@ class PathContext(ExperimentParts):
 
     @property
     def outside(self) -> bool:
-        """Test whether programs outside run its trials: they repeat them, too, not workers."""
+        """Test whether external programs run its trials: they repeat them, too, not workers."""
         return self.file is None and not self.experiment.objective
 
     @property

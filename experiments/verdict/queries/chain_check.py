@@ -62,7 +62,7 @@ def intact_log(project: Project, *, cached: bool = True) -> CheckedLog:
     """The log of a project, verified as a whole; champions and answers rest on it.
 
     Raises:
-        Conflict: when it is not what was written; the problems name the decisions at fault.
+        Conflict: when it was altered; the problems name the decisions at fault.
     """
     checked = check_log(project.pk, project.slug, cached=cached)
     if checked.problems:
@@ -73,9 +73,9 @@ def intact_log(project: Project, *, cached: bool = True) -> CheckedLog:
 def broken_log(slug: str, problems: Iterable[str]) -> Conflict:
     """Conflict for a log that was altered."""
     found = tuple(problems)
-    _logger.error("the decision log of %s is not what was written: %s", slug, "; ".join(found))
+    _logger.error("the decision log of %s was altered: %s", slug, "; ".join(found))
     return Conflict(
-        f"The decision log of {slug} is not what was written: {found[0]}. Keep what is deployed, "
+        f"The decision log of {slug} was altered: {found[0]}. Keep what is deployed, "
         "and let the operator run verdict decisions verify.",
         [Problem("log", problem) for problem in found],
     )

@@ -1,4 +1,4 @@
-"""Configurations that programs outside have run several times: sides of a comparison."""
+"""Configurations that external programs have run several times: sides of a comparison."""
 
 from __future__ import annotations
 

@@ -19,7 +19,7 @@ def evaluated(replication: AnyReplication) -> Evidence:
         NotOpenYet: for runs that were not declared for a verdict.
     """
     if replication.purpose != Purpose.VERDICT:
-        raise NotOpenYet("These runs were not declared for a verdict; none comes of them.")
+        raise NotOpenYet("These runs were not declared for a verdict; they have none.")
     related = ("experiment__project", "candidate", "baseline", "candidate_trial")
     return evaluate(Replication.objects.select_related(*related).get(pk=replication.pk))
 

@@ -251,7 +251,7 @@ def _check_own_seeds(
             problems.append(Problem(name, f"{asked} is another replicate's of the {wanted.side}"))
     if problems:
         raise Conflict(
-            "A replicate needs fresh seeds; leave them out to be handed the declared ones.",
+            "A replicate needs fresh seeds; leave them out to get the declared ones.",
             problems,
         )
 
@@ -272,7 +272,7 @@ def _start(chosen: _Open, wanted: ReplicateRequest) -> Trial:
         heartbeat_at=now,
     )
     if not changed:
-        raise Conflict("Somebody has taken this replicate meanwhile; ask again.")
+        raise Conflict("Somebody has taken this replicate meanwhile; try again.")
     chosen.trial.refresh_from_db()
     return chosen.trial
 

@@ -77,7 +77,7 @@ def declare(
         NotOpenYet: when a candidate has no result, or there is nothing to compare it with.
         VerdictError: for looks, a margin, a score or a guard that cannot be.
         Conflict: when two sides are the same configuration, the log that the champion stands in is
-            not what was written, the experiment is archived, or an earlier replication is open.
+            altered, the experiment is archived, or an earlier replication is open.
     """
     access.require(Role.EDITOR, experiment)
     candidates = [candidate_trial, *further_candidates]
@@ -184,7 +184,7 @@ def _guard_problems(experiment: AnyExperiment, guards: Sequence[Limit]) -> list[
         elif is_test(name, declared):
             problems.append(Problem("guards", f"{name} is sealed until the verdict"))
         elif names.count(name) > 1:
-            problems.append(Problem("guards", f"{name} stands there twice"))
+            problems.append(Problem("guards", f"{name} appears twice"))
     if len(names) > MOST_GUARDS:
         problems.append(Problem("guards", f"expected at most {MOST_GUARDS}, found {len(names)}"))
     return problems
@@ -201,13 +201,13 @@ def _configuration_of(trial: AnyTrial, experiment: Experiment, side: str) -> Con
 
 
 def _check_runnable(experiment: AnyExperiment, baseline: Configuration) -> None:
-    """Workers repeat what names a training function; programs outside repeat anything."""
+    """Workers repeat what names a training function; external programs repeat anything."""
     if experiment.archived_at is not None:
         raise Conflict(f"{experiment.name} is archived: list it again first.")
     if experiment.is_from_outside or json.loads(baseline.document).get("objective"):
         return
     raise NotOpenYet(
-        "The champion was logged by programs outside: workers have no training function to run it "
+        "The champion was logged by external programs: workers have no function to run it "
         "with beside a candidate. Log its replicates and the candidate's over HTTP, in an "
         "experiment of runs from outside."
     )

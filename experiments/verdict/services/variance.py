@@ -60,7 +60,7 @@ def measure(
     if purpose not in (Purpose.TRAINING_SEED, Purpose.SPLIT_SEED, Purpose.SEARCH_SEED):
         raise VerdictError("There is no such source.", [Problem("purpose", f"found {purpose!r}")])
     if experiment.is_from_outside:
-        raise NotOpenYet("Programs outside run these trials: workers cannot measure their spread.")
+        raise NotOpenYet("External programs run these trials: workers cannot measure variance.")
     count = runs or (DEFAULT_SEARCHES if purpose == Purpose.SEARCH_SEED else DEFAULT_RUNS)
     if not _FEWEST <= count <= _MOST:
         raise VerdictError(

@@ -106,7 +106,7 @@ def test_limits_are_set(search: Experiment) -> None:
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        ((), "Say what to set"),
+        ((), "Nothing to change"),
         (("--parallel", "0"), "parallel: found 0, expected 1 to 1000"),
         (("--gpu-hours", "many"), "gpu-hours: found many, expected a number or none"),
         (("--trials", "0"), "expected 1 to"),

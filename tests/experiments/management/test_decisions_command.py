@@ -31,7 +31,7 @@ def _call(*arguments: str) -> str:
 
 def _broken(*arguments: str) -> str:
     output = StringIO()
-    with pytest.raises(CommandError, match="digits is not what was written"):
+    with pytest.raises(CommandError, match="digits was altered"):
         call_command("decisions", "verify", *arguments, stdout=output)
     return output.getvalue()
 

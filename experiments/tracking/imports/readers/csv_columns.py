@@ -49,7 +49,7 @@ def columns_of(source: str, headers: Sequence[str], options: ReadOptions) -> Col
     """Tell the columns apart by their headers.
 
     Raises:
-        UnreadableSource: when a header stands twice, no column is left to read, or a chosen
+        UnreadableSource: when a header appears twice, no column is left to read, or a chosen
             column is not there.
     """
     found = Columns(headers)
@@ -80,7 +80,7 @@ def _check(source: str, headers: Sequence[str], options: ReadOptions) -> None:
     counts = Counter(headers)
     twice = next((header for header, count in counts.items() if header and count > 1), None)
     if twice is not None:
-        raise UnreadableSource.at(source, "line 1", f"the column {twice:.100} stands twice")
+        raise UnreadableSource.at(source, "line 1", f"the column {twice:.100} appears twice")
     for name in (*options.parameters, *options.metrics):
         if name not in counts:
             listed = ", ".join(headers)

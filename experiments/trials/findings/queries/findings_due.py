@@ -43,7 +43,7 @@ class DueTrial:
 
 def due_trials(most: int, *, silence: dt.timedelta) -> list[DueTrial]:
     """Those that finished first. A worker reads its own trials at once: its are due when it has
-    been silent for so long; those of programs outside always. One query.
+    been silent for so long; those of external programs always. One query.
     """
     late = timezone.now() - silence
     rows = (

@@ -91,7 +91,7 @@ def scored_trials(experiment_id: int) -> list[ScoredTrial]:
             **decode_distributions(distributions),
         }
         values = {**arm, **decode(parameters)}
-        # A program outside may have told values without saying where they came from.
+        # An external program may have told values without saying where they came from.
         known = [name for name in values if name in spaces]
         found.append(
             ScoredTrial(

@@ -92,7 +92,7 @@ def report_of(access: Access, file: ExperimentFile) -> ObjectiveReport:
     if not fault and access.official_metric in not_logged:
         return unchecked(
             f"One trial of it was tried and did not log {access.official_metric}, the official "
-            f"metric; it logged {', '.join(logged)}. Mend that, then try one trial again."
+            f"metric; it logged {', '.join(logged)}. Fix that, then try one trial again."
         )
     return ObjectiveReport(
         state="failed" if fault else "passed",

@@ -1,4 +1,4 @@
-"""Runs as programs outside see them, through a token."""
+"""Runs as external programs see them, through a token."""
 
 from __future__ import annotations
 

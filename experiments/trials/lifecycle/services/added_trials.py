@@ -129,7 +129,7 @@ def retry(*, access: Access, trial: AnyTrial) -> int:
     Raises:
         NotFound, NotAllowed: for someone who is no editor.
         Conflict: when it has not failed, was infeasible (an outcome that would come again), was
-            tried again already, or was run by a program outside: no worker would take it.
+            tried again already, or was run by an external program: no worker would take it.
     """
     experiment = Experiment.objects.filter(studies=trial.study_id).first()
     if experiment is None or trial.study.kind != StudyKind.SEARCH:
@@ -137,7 +137,7 @@ def retry(*, access: Access, trial: AnyTrial) -> int:
     access.require(Role.EDITOR, experiment)
     if experiment.is_from_outside:
         raise Conflict(
-            "A program outside ran it: that program goes on with it, or starts another."
+            "An external program ran it: that program goes on with it, or starts another."
         )
     with transaction.atomic():
         locked = Experiment.objects.select_for_update().get(pk=experiment.pk)

@@ -57,7 +57,7 @@ def ask(
     parameters = plan(experiment.document, wanted)
     nobody = why_nobody_takes(experiment.queue, experiment.gpus)
     if nobody:
-        raise Conflict(f"{nobody}: start one, then ask again.")
+        raise Conflict(f"{nobody}: start one, then try again.")
     try:
         with transaction.atomic():
             made = BatchSizeProbe.objects.create(
@@ -162,7 +162,7 @@ def hand_back(*, probe_id: int, worker_id: int) -> None:
 
 def fail_silent(*, stale_after: dt.timedelta) -> None:
     """Fail measurements whose worker has no heartbeat for so long."""
-    reason = f"Its worker was not heard of for {stale_after.total_seconds():.0f} s."
+    reason = f"Its worker sent no heartbeat for {stale_after.total_seconds():.0f} s."
     BatchSizeProbe.objects.filter(
         state=ProbeState.RUNNING, heartbeat_at__lt=timezone.now() - stale_after
     ).update(state=ProbeState.FAILED, ended=reason, finished_at=timezone.now())

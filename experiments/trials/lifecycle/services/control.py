@@ -114,7 +114,7 @@ def retry_failed(*, access: Access, experiment: AnyExperiment) -> int:
     with transaction.atomic():
         made = [added_trials.retry(access=access, trial=trial) for trial in failed.order_by("pk")]
     if not made:
-        raise Conflict(f"No trial of {experiment.name} failed by accident and waits for a retry.")
+        raise Conflict(f"{experiment.name} has no failed trials to retry.")
     return len(made)
 
 
@@ -163,7 +163,7 @@ def _check(fields: dict[str, float | None]) -> None:
     if cap is not None and not (math.isfinite(cap) and cap > 0):
         problems.append(Problem("gpu_hours", f"found {cap:g}, expected more than 0"))
     if problems:
-        raise VerdictError("This cannot be changed so.", problems)
+        raise VerdictError("The change has errors.", problems)
 
 
 def set_budget(*, access: Access, experiment: AnyExperiment, per_arm: int) -> int:

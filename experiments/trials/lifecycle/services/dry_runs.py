@@ -149,7 +149,7 @@ def hand_back(*, dry_run: int, worker_id: int) -> None:
 
 def fail_silent(*, stale_after: dt.timedelta) -> None:
     """Fail dry runs whose worker has no heartbeat for so long."""
-    reason = f"its worker was not heard of for {stale_after.total_seconds():.0f} s"
+    reason = f"its worker sent no heartbeat for {stale_after.total_seconds():.0f} s"
     _dry_runs().filter(
         state=ProbeState.RUNNING, heartbeat_at__lt=timezone.now() - stale_after
     ).update(state=ProbeState.FAILED, answer=_text({"reason": reason}), finished_at=timezone.now())

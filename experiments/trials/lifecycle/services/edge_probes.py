@@ -56,12 +56,12 @@ def ask(*, access: Access, experiment: AnyExperiment, subjects: Sequence[str] = 
     Raises:
         NotFound, NotAllowed: for someone who is no editor.
         VerdictError: with one problem for each edge that cannot be probed.
-        NotOpenYet: before the search has enough trials, or where programs outside run them.
+        NotOpenYet: before the search has enough trials, or where external programs run them.
         Conflict: while one is under way, or when none is left to be probed.
     """
     access.require(Role.EDITOR, experiment)
     if experiment.is_from_outside or not experiment.source:
-        raise NotOpenYet("Programs outside run these trials: workers cannot probe beyond them.")
+        raise NotOpenYet("External programs run these trials: workers cannot probe beyond them.")
     view = experiment_view(experiment.pk)
     row = Experiment.objects.get(pk=experiment.pk)
     edges = _asked(view, subjects) if subjects else _every(row, view)

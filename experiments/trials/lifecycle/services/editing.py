@@ -158,7 +158,7 @@ def delete(*, access: Access, experiment: AnyExperiment, typed_name: str) -> Non
             locked = Experiment.objects.select_for_update().get(pk=experiment.pk)
             if typed_name.strip() != locked.name:
                 problem = Problem("typed_name", f"expected {locked.name}")
-                raise VerdictError("Write its name to confirm.", [problem])
+                raise VerdictError("Type its name to confirm.", [problem])
             if locked.state not in _ENDED:
                 raise Conflict(f"{locked.name} still runs: stop it first.")
             _check_idle(locked)

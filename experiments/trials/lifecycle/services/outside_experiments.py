@@ -21,14 +21,14 @@ from experiments.models.trial import StudyKind
 from experiments.team.queries.access import Access
 from experiments.trials.lifecycle.services import run_ends
 
-GOAL = "Runs logged by programs outside."
+GOAL = "Runs logged by external programs."
 NO_RUN_YET = "no run yet"  # a stop reason
 LONGEST_METRIC = 200
 
 
 @dataclass(frozen=True, slots=True)
 class NewExperiment:
-    """An experiment of programs outside. Without `official_metric` it is named later."""
+    """An experiment of external programs. Without `official_metric` it is named later."""
 
     name: str
     official_metric: str

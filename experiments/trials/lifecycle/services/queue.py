@@ -246,7 +246,7 @@ def reap(*, stale_after: dt.timedelta) -> list[int]:
     taken = []
     for trial_id, attempt, name in stale:
         who = f"its worker {name}" if name else "its worker"
-        reason = f"{who} was not heard of for {stale_after.total_seconds():.0f} s"
+        reason = f"{who} sent no heartbeat for {stale_after.total_seconds():.0f} s"
         with suppress(TrialFenced, TrialFinished):  # another worker was quicker
             fail_attempt(trial_id=trial_id, attempt=attempt, reason=reason)
             taken.append(trial_id)

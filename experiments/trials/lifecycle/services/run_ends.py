@@ -277,7 +277,7 @@ def fail_silent(*, silent_after: dt.timedelta = SILENT_AFTER) -> list[int]:
                 state=TrialState.FAILED,
                 values=None,
                 failure_kind=FailureKind.LOST,
-                failure_reason=f"its program was not heard of for {minutes:.0f} minutes",
+                failure_reason=f"its program sent no heartbeat for {minutes:.0f} minutes",
             )
         except TrialFinished:
             continue

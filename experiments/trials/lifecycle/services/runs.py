@@ -1,4 +1,4 @@
-"""Runs of programs outside: created and logged to over HTTP.
+"""Runs of external programs: created and logged to over HTTP.
 
 Nothing of them is ever claimed. They hold attempt 0: what reclaims trials leaves them alone.
 """

@@ -34,7 +34,7 @@ _RUNNING = f"""
     FROM experiments_trial t JOIN experiments_study s ON s.id = t.study_id
     WHERE t.state = {TrialState.RUNNING:d}
 """
-# Programs outside run their experiments' trials, replicates included.
+# External programs run their experiments' trials, replicates included.
 _WITH_WORK = f"""
 FROM experiments_experiment e
 JOIN experiments_project p ON p.id = e.project_id AND p.archived_at IS NULL

@@ -141,7 +141,7 @@ def _announce_stall(experiment: Experiment, deadline: dt.datetime) -> None:
         project=experiment.project,
         kind=EventKind.STALLED,
         key=f"stalled:{experiment.pk}:{last.timestamp():.6f}",
-        text=f"{experiment.name} has not moved for {minutes} minutes: {why}.",
+        text=f"{experiment.name} made no progress for {minutes} minutes: {why}.",
         path=page("experiment", experiment.project.slug, experiment.name),
         experiment=experiment,
     )
@@ -167,8 +167,8 @@ def _why(experiment: AnyExperiment, running: int) -> str:
     if not any(
         experiment.queue in queues.split() for queues in alive.values_list("queues", flat=True)
     ):
-        return f"no living worker takes from the queue {experiment.queue}"
+        return f"no live worker serves the queue {experiment.queue}"
     busy = Trial.objects.filter(
         state=TrialState.RUNNING, study__experiment__queue=experiment.queue, attempt__gte=1
     )
-    return "" if busy.exists() else "workers live, but none takes its trials"
+    return "" if busy.exists() else "workers are live, but none claims its trials"

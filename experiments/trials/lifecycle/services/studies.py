@@ -78,7 +78,7 @@ def open_project(slug: str) -> int:
     if found is None:
         raise NotFound(f"There is no project {slug}.")
     if found[1] is not None:
-        raise NotAllowed(f"{slug} is archived; an admin can bring it back.")
+        raise NotAllowed(f"{slug} is archived; an admin can restore it.")
     return found[0]
 
 
@@ -102,7 +102,7 @@ def delete(*, study_id: int) -> None:
         # Whoever writes to one of them meanwhile waits, and then finds it gone.
         trials = Trial.objects.filter(study=study)
         list(trials.select_for_update().order_by("pk").values_list("pk"))
-        if hasattr(settings, "ARTIFACTS_DIR"):  # else a program outside; see `artifacts sweep`
+        if hasattr(settings, "ARTIFACTS_DIR"):  # else an external program; see `artifacts sweep`
             remove_files_of(trials)
         study.delete()
         if experiment is not None:

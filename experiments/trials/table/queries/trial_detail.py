@@ -37,7 +37,7 @@ ORIGIN_WORDS = {
     "retry": "a retry of a failed trial",
     "replicate": "a replicate over fresh seeds",
     "probe": "a probe beyond an edge of the search space",
-    "outside": "run by a program outside",
+    "outside": "run by an external program",
 }
 
 
@@ -63,7 +63,7 @@ class FileRow:
 @dataclass(frozen=True, slots=True)
 class TrialDetail:
     """A trial as its page shows it. `score` is the latest value while it runs. `run_name` and
-    `summary` are what a program outside calls it, and wants it to be known by.
+    `summary` are what an external program calls it, and wants it to be known by.
 
     `code` ran, in whatever configuration; `declared_code` is the digest that a replicate's
     configuration has instead, "" where they agree.

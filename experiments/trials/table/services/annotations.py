@@ -141,7 +141,7 @@ def _retagged(text: str, tags: _Tags) -> _Tags:
         _refuse("tags", f"expected at most {MOST_TAGS}, found {len(lines)}")
     for name, value in lines:
         if name in found:
-            _refuse("tags", f"{name} stands there twice")
+            _refuse("tags", f"{name} appears twice")
         if name not in tags or tags[name] != value:
             name, value = _tag_name(name), _tag_value(value)
         found[name] = value

@@ -261,7 +261,7 @@ def test_a_broken_log_takes_no_confirmation_and_loses_no_proposal(repeated: Repl
     cast.decided("wider", "adopt", "It pays.")
     proposal = _proposed(repeated)
     cast.by_hand("UPDATE experiments_decision SET reason = 'forged'")
-    with pytest.raises(Conflict, match="not what was written"):
+    with pytest.raises(Conflict, match="was altered"):
         _confirm(proposal)
     proposal.refresh_from_db()
     assert proposal.outcome == "pending"

@@ -143,7 +143,7 @@ def test_a_name_that_yaml_would_misread_is_quoted() -> None:
 
 
 def test_a_name_that_stands_there_already_is_refused() -> None:
-    with pytest.raises(CannotEdit, match="stands there already"):
+    with pytest.raises(CannotEdit, match="exists already"):
         edited(FILE, {"do": "set", "was": "dropout", "cells": {"name": "optimizer"}})
 
 
@@ -223,7 +223,7 @@ def test_a_file_in_which_a_key_stands_twice_is_mended_before_rows_change_it() ->
     for do in ({"do": "set", "was": "a", "cells": {"value": "3"}}, {"do": "add"}):
         with pytest.raises(CannotEdit) as refused:
             edited(text, do)
-        assert "'a' stands there twice" in str(refused.value.problems[0])
+        assert "'a' appears twice" in str(refused.value.problems[0])
 
 
 def test_a_row_that_is_gone_is_said() -> None:

@@ -57,7 +57,7 @@ def test_nobody_edits_or_decides_in_an_archived_project(digits: Project, client:
     projects.archive(access=cast.access("ada"))
     access = get_project(cast.person("ada"), "digits")
     assert not access.can_edit and not access.can_decide and access.can_administer
-    with pytest.raises(NotAllowed, match="digits is archived; an admin can bring it back"):
+    with pytest.raises(NotAllowed, match="digits is archived; an admin can restore it"):
         runs.create(access=access, new=runs.NewRun(experiment="late"))
     client.force_login(cast.person("ada"))
     text = client.get(cast.address(done)).content.decode()

@@ -103,7 +103,7 @@ def test_a_terminated_run_says_nothing_of_its_configuration_and_says_why(
     text = page()
     assert f"terminated: {reason}" in text
     assert "Retry with the same seeds" not in text  # no worker would take it
-    with pytest.raises(Conflict, match="A program outside ran it"):
+    with pytest.raises(Conflict, match="An external program ran it"):
         retry(access=cast.access("cleo", trial.study.experiment), trial=trial)
 
 

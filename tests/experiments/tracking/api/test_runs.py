@@ -23,7 +23,7 @@ RUNS = "/api/v1/runs"
 
 
 class Program:
-    """A program outside with a token."""
+    """An external program with a token."""
 
     def __init__(
         self, who: str = "cleo", scopes: tuple[str, ...] = ("write",), **more: Any

@@ -37,7 +37,7 @@ def test_limits_are_changed_on_a_page_of_their_own(client: Client, search: Exper
     assert 'name="parallel" value="2"' in text and "gpu_hours" not in text
     assert "<h1>Worker settings</h1>" in text
     said = _post(client, search, "control/", parallel=5, priority=3, per_arm=4)
-    assert "Changed. Trials that run now go on." in said
+    assert "Saved. Running trials continue." in said
     search.refresh_from_db()
     assert (search.parallel, search.priority, search.budget) == (5, 3, 8)
 

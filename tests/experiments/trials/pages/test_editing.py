@@ -63,7 +63,7 @@ def test_a_new_name_is_a_new_address(client: Client, experiment: Experiment) -> 
 
 def test_deleting_asks_first_and_wants_the_name(client: Client, experiment: Experiment) -> None:
     address = cast.address(experiment, "delete/")
-    assert "Write its name to confirm" in client.get(address).content.decode()
+    assert "Type its name to confirm" in client.get(address).content.decode()
     assert "expected label-smoothing" in client.post(address, {"typed_name": "x"}).content.decode()
     answer = client.post(address, {"typed_name": experiment.name}, follow=True)
     assert answer.redirect_chain == [("/projects/digits/", 302)]
@@ -76,7 +76,7 @@ def test_a_cited_one_lists_what_cites_it(client: Client) -> None:
     cited = cast.decided("wider", "reject", "No.", gain=-0.002)
     page = client.get(cast.address(cited, "delete/")).content.decode()
     assert "/projects/digits/decisions/1/" in page and "It is cited" in page
-    assert "Write its name" not in page
+    assert "Type its name" not in page
     client.post(cast.address(cited, "delete/"), {"typed_name": "wider"})
     assert Experiment.objects.filter(name="wider").exists()
 

@@ -67,7 +67,7 @@ def test_tags_are_lines_and_those_that_were_there_keep_what_a_line_cannot_hold(
         ("name", "n" * 501, 400, "at most 500 characters"),
         ("note", "n" * 20_001, 400, "at most 20,000 characters"),
         ("tags", "mlflow.user: me", 400, "kept for MLflow's clients"),
-        ("tags", "a: 1\na: 2", 400, "a stands there twice"),
+        ("tags", "a: 1\na: 2", 400, "a appears twice"),
         ("tags", ": 1", 400, "expected 1 to 250 characters"),
         ("colour", "red", 404, ""),
     ],

@@ -1,4 +1,4 @@
-"""A verdict over runs that programs outside log: declared, handed out, judged."""
+"""A verdict over runs that external programs log: declared, handed out, judged."""
 
 from __future__ import annotations
 
@@ -274,7 +274,7 @@ def test_a_replicate_that_nobody_took_cannot_be_logged_to(
     waiting = Trial.objects.filter(state=TrialState.WAITING)[0]
     for address in ("points", "finish"):
         status, answer = program.post(f"{RUNS}/{waiting.pk}/{address}", {})
-        assert status == 409 and "Nobody has taken" in answer["error"]
+        assert status == 409 and "is not claimed" in answer["error"]
 
 
 def test_no_worker_claims_what_programs_outside_are_to_run(
@@ -341,7 +341,7 @@ def test_a_champion_from_outside_bars_workers_with_the_reason(
     all_run(program, replication)
     cast.decide(Replication.objects.get(), "adopt")
     searched = cast.finished_search()
-    with pytest.raises(NotOpenYet, match="champion was logged by programs outside"):
+    with pytest.raises(NotOpenYet, match="champion was logged by external programs"):
         replications.declare(
             access=cast.access("cleo", searched),
             experiment=searched,

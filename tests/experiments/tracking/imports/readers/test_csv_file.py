@@ -107,7 +107,7 @@ def test_rows_without_an_id_are_known_again_by_their_parameters(path: Path) -> N
         ("lr,acc\n", "line 2: there is no row"),
         ("lr,acc\n0.1,good\n", "line 2, column acc: 'good' is no number"),
         ("lr,acc\n0.1,1\n0.2\n", "line 3: 1 cells under 2 headers"),
-        ("acc,acc\n1,2\n", "line 1: the column acc stands twice"),
+        ("acc,acc\n1,2\n", "line 1: the column acc appears twice"),
         ("run_id,acc\na,1\na,2\n", "line 3: the run a stands in line 2 already"),
         ("step,loss\nx,1\n", "line 2, column step: 'x' is no number"),
         ("acc,start_time\n1,0001-01-01T00:00:00+23:00\n", "line 2, column start_time: '0001-"),

@@ -147,7 +147,7 @@ def test_one_whose_worker_falls_silent_fails_and_its_late_words_change_nothing(
     claim(worker)
     BatchSizeProbe.objects.update(heartbeat_at=timezone.now() - dt.timedelta(minutes=2))
     batch_sizes.fail_silent(stale_after=dt.timedelta(minutes=1))
-    assert (probe().state, probe().ended) == ("failed", "Its worker was not heard of for 60 s.")
+    assert (probe().state, probe().ended) == ("failed", "Its worker sent no heartbeat for 60 s.")
     assert not batch_sizes.report(probe_id=made, worker_id=worker)
     batch_sizes.finish(probe_id=made, worker_id=worker, rows=[ROW])
     assert probe().state == "failed"

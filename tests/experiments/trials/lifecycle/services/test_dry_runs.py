@@ -100,7 +100,7 @@ def test_a_worker_that_ends_hands_its_dry_run_back_and_a_silent_one_fails(worker
     assert dry_runs.is_waiting("cpu", most_gpus=0)
     _claim(worker)
     dry_runs.fail_silent(stale_after=dt.timedelta(seconds=-1))
-    assert "was not heard of" in _found(number).reason
+    assert "sent no heartbeat" in _found(number).reason
 
 
 def test_import_checks_and_dry_runs_are_not_taken_for_each_other(worker: int) -> None:

@@ -139,7 +139,7 @@ def test_a_trial_without_a_heartbeat_goes_back_to_the_queue(search: Experiment) 
     Trial.objects.filter(pk=stale.trial_id).update(heartbeat_at=long_ago)
     assert queue.reap(stale_after=dt.timedelta(minutes=1)) == [stale.trial_id]
     trial = Trial.objects.get(pk=stale.trial_id)
-    assert trial.state == TrialState.WAITING and "not heard of" in trial.failure_reason
+    assert trial.state == TrialState.WAITING and "sent no heartbeat" in trial.failure_reason
     assert Trial.objects.get(pk=alive.trial_id).state == TrialState.RUNNING
 
 
@@ -170,7 +170,7 @@ def test_the_reason_of_a_lost_trial_names_its_worker(search: Experiment) -> None
     Trial.objects.update(heartbeat_at=timezone.now() - dt.timedelta(minutes=5))
     queue.reap(stale_after=dt.timedelta(minutes=1))
     reason = Trial.objects.get(pk=claim.trial_id).failure_reason
-    assert reason == "its worker node-7 was not heard of for 60 s"
+    assert reason == "its worker node-7 sent no heartbeat for 60 s"
 
 
 @pytest.mark.parametrize("control", ["cancel", "stop"])

@@ -87,7 +87,7 @@ def test_a_trial_that_logs_nothing_has_stalled_whatever_its_heartbeat_says(
     stalled.check()
     [(kind, document)] = _told()
     assert kind == "stalled" and "none of its 2 trials has logged" in document
-    assert "has not moved for 60 minutes" in document
+    assert "made no progress for 60 minutes" in document
 
 
 def test_a_sign_of_life_ends_it_and_the_next_standstill_is_told_again(project: Project) -> None:
@@ -112,7 +112,7 @@ def test_without_a_living_worker_of_its_queue_it_stalls(project: Project) -> Non
     _worker(heartbeat_at=timezone.now() - dt.timedelta(hours=1))
     stalled.check()
     [(kind, document)] = _told()
-    assert kind == "stalled" and "no living worker takes from the queue cpu" in document
+    assert kind == "stalled" and "no live worker serves the queue cpu" in document
 
 
 def test_one_that_waits_for_its_turn_has_not_stalled(project: Project) -> None:

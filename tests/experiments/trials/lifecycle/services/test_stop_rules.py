@@ -95,7 +95,11 @@ def test_gpu_hours_count_what_ran_and_what_runs_on_a_gpu_only() -> None:
 def test_gpu_hours_of_lost_and_handed_back_attempts_are_spent() -> None:
     experiment = _create("{gpu_hours: 1}")
     now = timezone.now()
-    for device, reason in (("cuda:0", "its worker was not heard of"), ("cuda:1", ""), ("cpu", "")):
+    for device, reason in (
+        ("cuda:0", "its worker sent no heartbeat"),
+        ("cuda:1", ""),
+        ("cpu", ""),
+    ):
         claim = _claim(device)
         assert claim is not None
         Trial.objects.filter(pk=claim.trial_id).update(
