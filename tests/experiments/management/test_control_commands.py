@@ -87,7 +87,7 @@ def test_failed_trials_are_queued_again(search: Experiment) -> None:
     assert _call("retry", NAME, "A0") == f"1 trial of {NAME} queued.\n"
     assert _call("retry", NAME) == f"1 trial of {NAME} queued.\n"
     assert Trial.objects.filter(retry_of__isnull=False).count() == 2
-    with pytest.raises(ClickException, match="No trial of queued failed by accident"):
+    with pytest.raises(ClickException, match="queued has no failed trials to retry"):
         _call("retry", NAME)
 
 

@@ -33,7 +33,7 @@ def test_a_name_without_an_account_is_named(name: str) -> None:
     project = cast.project()
     with pytest.raises(VerdictError) as refused:
         members.add(access=cast.access("ada", project), username=name, role="viewer")
-    assert "invite them by a link" in refused.value.problems[0].message
+    assert "invite them with a link" in refused.value.problems[0].message
 
 
 def test_a_role_that_there_is_not_is_refused() -> None:
