@@ -194,7 +194,7 @@ def record(*, access: Access, replication: AnyReplication, reason: str) -> Decis
         raise NotOpenYet("No seed gave a finite score: this configuration does not train.")
     with transaction.atomic():
         Project.objects.select_for_update().get(pk=access.project_id)
-        locked = judging.lock_replication(replication)
+        locked = judging.lock(replication)
         judging.check_state(locked, state)
         return _enter(access, locked.candidate, checked, seen.document(), locked)
 

@@ -215,7 +215,7 @@ def close(
 
 def _with_seeds(seen: Evidence, state: str, choice: str, target: str) -> Basis:
     """Basis with replicates, if they still say what was seen and nobody has decided."""
-    locked = judging.lock_replication(seen.replication)
+    locked = judging.lock(seen.replication)
     _check_undecided(locked, choice, target)
     for shown in (state, seen.state):
         judging.check_state(locked, shown)

@@ -24,7 +24,7 @@ def evaluated(replication: AnyReplication) -> Evidence:
     return evaluate(Replication.objects.select_related(*related).get(pk=replication.pk))
 
 
-def lock_replication(replication: AnyReplication) -> Replication:
+def lock(replication: AnyReplication) -> Replication:
     """The replication, locked after its experiment, as everywhere; call it in a transaction."""
     experiment = Experiment.objects.select_for_update().get(pk=replication.experiment_id)
     locked = Replication.objects.select_for_update().get(pk=replication.pk)

@@ -27,12 +27,7 @@ from experiments.models.trial import Origin, StudyKind, TrialState
 from experiments.team.queries.access import Access
 from experiments.trials.lifecycle.services import trials
 from experiments.verdict.queries.chain_check import broken_log, intact_log, own_problems
-from experiments.verdict.services.judging import (
-    check_declared,
-    check_state,
-    evaluated,
-    lock_replication,
-)
+from experiments.verdict.services.judging import check_declared, check_state, evaluated, lock
 from experiments.verdict.services.pairs import accidents, add_studies, queue_pairs, unfinished
 
 __all__ = [
@@ -277,7 +272,7 @@ def continue_to_next_look(*, access: Access, replication: AnyReplication) -> Rep
 
 
 def queue_next_look(locked: Replication, verdict: Verdict | None) -> None:
-    """Queue the pairs of the next declared look of a replication locked by `lock_replication`.
+    """Queue the pairs of the next declared look of a replication locked by `lock`.
 
     Raises:
         NotOpenYet, Conflict: as `continue_to_next_look`.
@@ -339,7 +334,7 @@ def _undecided(replication: AnyReplication) -> Iterator[tuple[Replication, Verdi
     """A replication that nobody has decided, held, with the verdict of its present look."""
     seen = evaluated(replication)
     with transaction.atomic():
-        locked = lock_replication(replication)
+        locked = lock(replication)
         check_declared(locked)
         if is_decided(locked):
             raise Conflict("This replication has been decided.")
@@ -355,7 +350,7 @@ def repeat_failed(*, access: Access, replication: AnyReplication) -> int:
     check_declared(replication)
     differing = _invalid_replicates(replication)
     with transaction.atomic():
-        locked = lock_replication(replication)
+        locked = lock(replication)
         failed = list(accidents(locked))
         if not is_decided(locked) and not unfinished(locked).exists():
             every = Trial.objects.replicates_of(locked)
@@ -398,7 +393,7 @@ def open_test(*, access: Access, replication: AnyReplication) -> TestOpening:
     access.require(Role.EDITOR, replication.experiment)
     seen = evaluated(replication)
     with transaction.atomic():
-        locked = lock_replication(replication)
+        locked = lock(replication)
         check_state(locked, seen.state)
         if seen.verdict is None:
             raise NotOpenYet(f"The test scores open after the verdict. {seen.waiting}")

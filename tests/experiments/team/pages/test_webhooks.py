@@ -78,7 +78,7 @@ def test_deliveries_show_their_last_answer_escaped_and_are_sent_again(admin: Cli
     assert "&lt;script&gt;alert(1)" in page and "<script>alert" not in page
     assert "&lt;b&gt;wider" in page and "hooks.example.org" in page and "failed" in page
     again = f"/projects/digits/deliveries/{Delivery.objects.get().pk}/again/"
-    assert "It is sent again" in admin.post(again, follow=True).content.decode()
+    assert "will send it again" in admin.post(again, follow=True).content.decode()
     assert Delivery.objects.get().state == "waiting"
 
 
@@ -96,7 +96,7 @@ def test_a_webhook_is_tested_at_a_click_and_what_was_pruned_is_counted(admin: Cl
     page = admin.post(f"{PAGE}{hook.pk}/test/", follow=True).content.decode()
     assert "Test sent" in page and "ada tests this webhook of Digits" in page
     page = admin.post(f"{PAGE}{hook.pk}/test/", follow=True).content.decode()
-    assert "still on its way" in page and Delivery.objects.count() == 1
+    assert "still being sent" in page and Delivery.objects.count() == 1
     PrunedDeliveries.objects.create(
         project=hook.project, sent=1200, failed=3, until=timezone.now()
     )

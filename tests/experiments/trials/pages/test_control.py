@@ -112,7 +112,7 @@ def test_a_pause_that_hands_back_and_a_retry_of_all(client: Client, search: Expe
     text = client.get(cast.address(search, "control/")).content.decode()
     assert "Retry 1 failed trial" in text
     assert "1 trial is queued again" in _post(client, search, "retry-failed/")
-    assert "No trial of queued failed by accident" in _post(client, search, "retry-failed/")
+    assert "queued has no failed trials to retry" in _post(client, search, "retry-failed/")
 
 
 @pytest.mark.parametrize(("who", "status"), [("ben", 403), ("dan", 404)])

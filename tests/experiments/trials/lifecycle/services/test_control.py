@@ -108,7 +108,7 @@ def test_accidents_are_tried_again_once_with_row_and_seeds(search: Experiment) -
         again = Trial.objects.get(retry_of=failed)
         assert again.number != failed.number
         assert (again.row, again.train_seed) == (failed.row, failed.train_seed)
-    with pytest.raises(Conflict, match="No trial of queued failed"):
+    with pytest.raises(Conflict, match="queued has no failed trials"):
         control.retry_failed(access=cast.access("cleo", search), experiment=search)
 
 
