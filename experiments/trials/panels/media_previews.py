@@ -7,6 +7,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,6 +16,7 @@ from experiments.charts.logged_figures import (
     Matrix,
     histogram_plot,
     matrix_of,
+    overlaid,
     redrawn,
 )
 from experiments.charts.theme import Figure
@@ -26,6 +28,7 @@ MOST_JSON = 4 * 2**20
 LARGEST_IMAGE = 32 * 2**20
 ROWS, COLUMNS, CELL = 100, 30, 300
 MOST_EDGES = 10_001
+MOST_OVERLAID, LARGEST_OVERLAID = 10, 512 * 1024  # runs of one chart, bytes of a figure of each
 IMAGES = {
     b"\x89PNG\r\n\x1a\n": "image/png",
     b"\xff\xd8\xff": "image/jpeg",
@@ -57,6 +60,19 @@ def preview_of(file: KeptFile) -> Preview:
     except (OSError, ValueError, csv.Error, RecursionError) as error:
         reason = f": {error}" if isinstance(error, ValueError) else ""
         return Preview(note=f"No preview{reason}. Download it instead.")
+
+
+def overlay_of(files: Sequence[tuple[str, str, KeptFile]]) -> Figure | None:
+    """Figures of several runs in one chart: name, hue and file of each; None where they are no
+    figures of lines, or too large to read so many of.
+    """
+    lines = [entry for entry in files if entry[2].name.lower().endswith(".json")]
+    if not 2 <= len(lines) <= MOST_OVERLAID or any(f.size > LARGEST_OVERLAID for *_, f in lines):
+        return None
+    try:
+        return overlaid([(name, hue, _json(file)) for name, hue, file in lines])
+    except (OSError, ValueError, RecursionError):
+        return None
 
 
 def image_type(file: KeptFile) -> str:

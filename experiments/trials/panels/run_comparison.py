@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
 from django.http import QueryDict
 
+from experiments.charts.theme import HUES, Figure
 from experiments.team.queries.access import Access
 from experiments.trials.artifacts.queries.artifacts import KeptFile
 from experiments.trials.panels.compared_rows import (
@@ -19,6 +21,7 @@ from experiments.trials.panels.compared_rows import (
     run_rows,
     section_of,
 )
+from experiments.trials.panels.media_previews import overlay_of
 from experiments.trials.panels.run_charts import RunCharts, charts_of
 from experiments.trials.panels.text_differences import (
     Differing,
@@ -75,6 +78,11 @@ class MediaRow:
     kind: str
     frames: tuple[MediaFrame, ...]
     steps: tuple[float, ...]
+    overlay: Figure | None = None  # the newest figures of all runs in one chart
+
+    @property
+    def chart(self) -> str:
+        return f"figure-overlay-{zlib.crc32(self.name.encode()):08x}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -232,4 +240,7 @@ class Comparing:
             if run.id in of_run or len(self.runs) <= MOST_EMPTY
         ]
         steps = {place(file) for frame in frames for file in frame.files if file.step is not None}
-        return MediaRow(name, kind, tuple(frames), tuple(sorted(steps)))
+        hues = {pk: HUES[place % len(HUES)] for place, pk in enumerate(self.ids)}
+        newest = [(f.run.label, hues[f.run.id], f.files[-1]) for f in frames if f.files]
+        overlay = overlay_of(newest) if kind == "figure" else None
+        return MediaRow(name, kind, tuple(frames), tuple(sorted(steps)), overlay)

@@ -386,3 +386,19 @@ def test_points_that_come_while_a_comparison_is_read_are_news(
     Trial.objects.filter(pk=trial.pk).update(latest_step=998)
     cursor = client.get(f"{PAGE}live/", asked).json()["since"]
     assert client.get(f"{PAGE}live/", asked | {"since": cursor}).status_code == 200
+
+
+def test_curves_of_scores_of_several_runs_share_a_chart(
+    searches: tuple[Experiment, Experiment],
+) -> None:
+    runs = [complete(search)[0] for search in searches]
+    for trial in runs:
+        cast.some_media(trial)
+    html = page(run=",".join(str(trial.pk) for trial in runs))
+    charts = re.findall(r'id="figure-overlay-\w+">(.*?)</script>', html, re.S)
+    figure = json.loads(charts[0])
+    assert len(charts) == 1, "matrices stand side by side"
+    owned = [trace for trace in figure["data"] if "chance" not in trace["name"]]
+    assert [trace["line"]["color"] for trace in owned] == ["var(--hue-1)", "var(--hue-2)"]
+    assert all(search.name in trace["name"] for search, trace in zip(searches, owned, strict=True))
+    assert len(figure["data"]) - len(owned) <= 1, "chance is drawn once"
