@@ -102,6 +102,7 @@ _TPE = {
     "multivariate": Option(bool, None),  # as Optuna: on for a single objective
     "group": Option(bool, False),
     "constant_liar": Option(bool, True),
+    "history": Option(int, None, low=20),  # trials that it learns from; null: all of them
 }
 
 SAMPLERS = _by_name(

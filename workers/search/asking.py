@@ -196,11 +196,12 @@ def _sampler(spec: TrialSpec) -> BaseSampler:
             dimensions=spec.dimensions,
         ),
     )
+    most = spec.file.sampler_options.get("history")
     if not spec.earlier_trials:
-        return sampler
+        return sampler if most is None else SamplerWithHistory(sampler, (), most)
     distributions = spec.arm.distributions()
     learnt = remembered(spec.earlier_trials, tuple(distributions))
-    return SamplerWithHistory(sampler, earlier(learnt, distributions))
+    return SamplerWithHistory(sampler, earlier(learnt, distributions), most)
 
 
 def _on_step(distribution: BaseDistribution, value: Any) -> Any:

@@ -100,7 +100,8 @@ def _random(draw: Draw, options: _Options) -> BaseSampler:
 
 
 def _tpe(draw: Draw, options: _Options) -> BaseSampler:
-    return TPESampler(seed=draw.trial_seed, **options)
+    own = {name: value for name, value in options.items() if name != "history"}
+    return TPESampler(seed=draw.trial_seed, **own)
 
 
 def _gp(draw: Draw, options: _Options) -> BaseSampler:

@@ -15,7 +15,7 @@ from experiments.trials.lifecycle.queries import trial_spec
 from experiments.trials.lifecycle.services import experiments, queue
 from tests import cast
 from workers.search.asking import AskedTrial
-from workers.search.history import SamplerWithHistory, earlier
+from workers.search.history import SamplerWithHistory, earlier, recent
 from workers.search.storage import VerdictStorage
 
 SPACE: dict[str, BaseDistribution] = {
@@ -116,3 +116,38 @@ def test_a_worker_draws_with_the_earlier_trials_and_counts_only_its_own() -> Non
         studies = experiment.studies.order_by("arm_index")
         assert [len(storage.get_all_trials(study.pk)) for study in studies] == [1, 1]
         assert list(studies.values_list("next_row", flat=True)) == [1, 1]
+
+
+def test_of_many_trials_the_best_and_the_newest_are_learnt_from() -> None:
+    study = optuna.create_study(direction="maximize")
+    for number in range(50):
+        study.add_trial(
+            optuna.trial.create_trial(
+                params={"x": 0.5}, distributions={"x": SPACE["x"]}, value=-abs(number - 7.2)
+            )
+        )
+    study.ask()
+    seen = recent(study.trials, 20, maximize=True)
+    best, newest = [5, 6, 7, 8, 9], list(range(35, 50))
+    assert [trial.number for trial in seen] == [*best, *newest, 50], "and the one that runs"
+    assert recent(study.trials, 50, maximize=True) == study.trials
+
+
+def test_a_bounded_history_changes_no_draw_until_it_is_full() -> None:
+    whole = first_points(_tpe(), 30)
+    bounded = first_points(SamplerWithHistory(_tpe(), (), 20), 30)
+    assert bounded[:21] == whole[:21]
+    assert bounded != whole
+
+
+@pytest.mark.django_db
+def test_an_experiment_s_file_bounds_what_tpe_learns_from() -> None:
+    cast.project()
+    text = cast.LABEL_SMOOTHING.format(name="tpe", goal="Does it learn?", trials=4)
+    text = text.replace("sampler: halton", "sampler: {name: tpe, history: 40}")
+    experiments.create(access=cast.access("ada"), text=text)
+    claimed = queue.claim(queue="cpu", worker_id=None)
+    assert claimed is not None
+    spec = trial_spec.read(claimed.trial_id)
+    sampler = AskedTrial(VerdictStorage(), spec)._study.sampler
+    assert isinstance(sampler, SamplerWithHistory) and sampler.most == 40
