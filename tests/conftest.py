@@ -7,6 +7,7 @@ import gc
 import os
 import re
 import shutil
+import signal
 import tempfile
 from collections.abc import Iterator
 from functools import cache
@@ -46,6 +47,10 @@ OURS = ("config", "experiments", "workers")
 # A module that writes SQL of its own, by hand or through `statements`.
 OWN_SQL = re.compile(r"\.cursor\(\)|connection\.vendor|RawSQL\(|\bimport statements\b")
 SQL_MARK = "pytest.mark.sql"  # as a file writes it that holds such tests elsewhere
+
+# A shell's background ignores Ctrl-C, and so would every process that tests start there.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # Nothing that hypothesis says is about how fast the machine is.
 _ANY_MACHINE = {"deadline": None, "suppress_health_check": [HealthCheck.too_slow]}

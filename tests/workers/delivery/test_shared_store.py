@@ -35,9 +35,9 @@ def address() -> Iterator[str]:
 @pytest.fixture
 def trial(address: str) -> Trial:
     cast.project()
-    return Trial.objects.filter(study__experiment=cast.running_search(), state=TrialState.RUNNING)[
-        0
-    ]
+    return Trial.objects.filter(
+        study__experiment=cast.running_search(done=1), state=TrialState.RUNNING
+    )[0]
 
 
 def job(trial: Trial) -> Job:

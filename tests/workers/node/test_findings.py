@@ -19,7 +19,7 @@ from experiments.trials.series.lineage import Resumption, with_resumption
 from tests import cast
 from workers.node.findings import FindingsRecorder
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.thorough]
 
 WHOLE = {"optimizer": "adam", "epochs": 60}
 

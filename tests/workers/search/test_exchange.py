@@ -25,7 +25,7 @@ from workers.search.exchange import open_storage, read_study
 from workers.search.frozen_trials import FAILURE_ATTRIBUTE
 from workers.search.storage import VerdictStorage
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.thorough]
 
 DISTRIBUTIONS = {
     "rate": FloatDistribution(1e-5, 1e-1, log=True),

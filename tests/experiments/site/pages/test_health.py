@@ -67,7 +67,7 @@ def test_not_ready_names_the_database_that_is_away(
 def test_metrics_count_what_there_is(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(settings, "METRICS_NETWORKS", ["127.0.0.1"])
     cast.project()
-    cast.running_search()
+    cast.running_search(done=1)
     text = client.get("/metrics").content.decode()
     lines = dict(line.rsplit(" ", 1) for line in text.splitlines() if not line.startswith("#"))
     assert float(lines['verdict_trials{state="complete"}']) > 0

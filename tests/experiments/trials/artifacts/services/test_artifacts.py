@@ -35,7 +35,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 @pytest.fixture
 def trial(tmp_path: Path) -> Iterator[Trial]:
     cast.project()
-    search = cast.running_search()
+    search = cast.running_search(done=1)
     with override_settings(
         ARTIFACTS_DIR=tmp_path, CHECKPOINTS_KEEP_LAST=2, CHECKPOINTS_KEEP_BEST=1
     ):

@@ -27,7 +27,7 @@ def folder(tmp_path: Path) -> Iterator[Path]:
 @pytest.fixture
 def trial() -> Trial:
     cast.project()
-    search = cast.running_search()
+    search = cast.running_search(done=1)
     return Trial.objects.filter(study__experiment=search, state=TrialState.RUNNING)[0]
 
 

@@ -70,7 +70,7 @@ def test_a_heartbeat_tells_of_work_in_the_queues_of_its_worker() -> None:
     worker = _register("one", "a", 7)
     assert not _beat(worker).has_work
     cast.project()
-    experiment = cast.running_search()
+    experiment = cast.running_search(done=1)
     Experiment.objects.update(parallel=9)
     assert _beat(worker, "gpu", experiment.queue).has_work
     assert not _beat(worker, "gpu").has_work
