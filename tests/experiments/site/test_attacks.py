@@ -236,7 +236,7 @@ def test_every_form_needs_its_own_token() -> None:
     values |= dict.fromkeys(
         ("probe", "dry_run", "view", "proposal", "link", "study", "report", "frozen"), "1"
     )
-    values |= {"secret": "x", "invited": "x"}
+    values |= {"secret": "x", "invited": "x", "row": "1", "field": "note"}
     open_to_all = []
     for route, row in PAGES.items():
         takes_forms = row.POST or row.ANY
