@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from experiments.charts.theme import ACCENT, HUES, INK_3, Figure, axis, escaped, layout, plain
+from experiments.charts.theme import ACCENT, HUES, Figure, axis, escaped, layout, plain
 
 MOST_TRACES, MOST_POINTS, MOST_TEXT = 50, 20_000, 200
 MOST_CELLS, SHADES = 50, 8  # of a side of a matrix, of its cells
@@ -57,14 +57,12 @@ def redrawn(document: object) -> Figure:
 
 
 def overlaid(documents: Sequence[tuple[str, str, object]]) -> Figure:
-    """Lines of several runs' figures in one chart: name, hue and figure of each run. A line that
-    none of the runs owns, such as that of chance, is drawn once.
+    """Lines of several runs' figures in one chart: name, hue and figure of each run.
 
     Raises:
         ValueError: when one is no figure of lines.
     """
     data: list[dict[str, Any]] = []
-    shared = set()
     axes = layout()
     for name, hue, document in documents:
         figure = redrawn(document)
@@ -72,15 +70,10 @@ def overlaid(documents: Sequence[tuple[str, str, object]]) -> Figure:
         for trace in figure["data"]:
             if trace["type"] != "scatter" or trace["mode"] == "markers":
                 raise ValueError("it has no lines")
-            if trace["name"].casefold() == "chance":
-                if "chance" in shared:
-                    continue
-                shared.add("chance")
-                data.append(trace | {"line": {"color": INK_3, "dash": "dot"}})
-                continue
             label = f"{escaped(name)}: {trace['name']}" if trace["name"] else escaped(name)
             data.append(trace | {"name": label, "line": {"color": hue}, "marker": {"color": hue}})
-    return {"data": data, "layout": axes | {"showlegend": True}}
+    legend = {"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0}
+    return {"data": data, "layout": axes | {"showlegend": True, "legend": legend}}
 
 
 @dataclass(frozen=True, slots=True)
