@@ -187,7 +187,8 @@ def _failures(
     points: AxisPoints, failed: NDArray[np.bool_], low: float, high: float, maximize: bool
 ) -> dict[str, Any]:
     where = np.flatnonzero(failed)
-    at = low + 0.03 * (high - low) if maximize else high - 0.03 * (high - low)
+    share = 0.97 if maximize else 0.03
+    at = share * low + (1 - share) * high  # a width may be no float
     return {
         "type": "scatter",
         "mode": "markers",

@@ -91,7 +91,9 @@ def parallel_plot(
     order = leading(scores, maximize=maximize)
     finite = scores[order]
     low, high = (float(finite.min()), float(finite.max())) if order.size else (0.0, 1.0)
-    position = (scores - low) / (high - low) if high > low else np.full(scores.size, 0.5)
+    # Halves, as the difference of two large scores is no float.
+    wide = (scores / 2 - low / 2) / (high / 2 - low / 2) if high > low else None
+    position = np.full(scores.size, 0.5) if wide is None else wide
     last = Coordinate(metric, position, f"{low:.4g}", f"{high:.4g}")
     if score is not None and high > low:
         scale = Scale(score[0], low, high)

@@ -7,6 +7,7 @@ so that the same figure serves light and dark.
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Iterable
 from typing import Any
 
@@ -20,6 +21,9 @@ ACCENT, GOOD, WARN, BAD = "var(--accent)", "var(--good)", "var(--warn)", "var(--
 WARN_BAND = "var(--warn-band)"
 SURFACE, GRID, LINE = "var(--surface)", "var(--grid)", "var(--line-strong)"
 HUES = tuple(f"var(--hue-{number})" for number in range(1, 11))
+MOST_DECADES = 12  # labels of a logarithmic axis; a longer one has every second, third, ...
+# Decimal exponents within which a logarithmic axis ends: those of floats.
+_LEAST, _MOST = math.log10(math.ulp(0.0)), math.log10(sys.float_info.max)
 DRAWN_DIGITS = 6  # finer than a screen can show
 
 
@@ -40,14 +44,16 @@ def axis(title: str = "", **more: Any) -> dict[str, Any]:
 
 def log_axis(title: str, low: float, high: float, **more: Any) -> dict[str, Any]:
     """A logarithmic axis over `low` to `high` with a label at each decade, or at 1, 2, 5."""
-    first, last = math.floor(math.log10(low)), math.ceil(math.log10(high))
+    begin, end = math.log10(low), math.log10(high)
+    first, last = math.floor(begin), min(math.ceil(end), sys.float_info.max_10_exp)
     steps = (1,) if last - first > 2 else (1, 2, 5)
-    ticks = [step * 10.0**power for power in range(first, last + 1) for step in steps]
-    shown = [tick for tick in ticks if low * 0.999 <= tick <= high * 1.001]
+    apart = math.ceil((last - first) / MOST_DECADES) or 1
+    ticks = [step * 10.0**power for power in range(first, last + 1, apart) for step in steps]
+    shown = [tick for tick in ticks if low * 0.999 <= tick <= high * 1.001 and tick < math.inf]
     if len(shown) < 2:  # less than a step: round numbers, as on a linear axis
         shown = nice_ticks(low, high)[0]
-    pad = 0.03 * math.log10(high / low)
-    ends = [math.log10(low) - pad, math.log10(high) + pad]
+    pad = 0.03 * (end - begin)
+    ends = [max(begin - pad, _LEAST), min(end + pad, _MOST)]
     labels = [
         f"{tick:g}" if tick >= 1e-3 else f"{tick:.0e}".replace("e-0", "e-") for tick in shown
     ]

@@ -124,8 +124,10 @@ def unit_positions(
         return np.where(np.isfinite(row), 0.5, math.nan)
     with np.errstate(all="ignore"):
         if log:
-            return np.log(row / low) / math.log(high / low)
-        return (row - low) / (high - low)
+            width = math.log(high) - math.log(low)
+            return (np.log(row) - math.log(low)) / width if width else np.full(row.size, 0.5)
+        # Halves, as the width of a range may be no float.
+        return (row / 2 - low / 2) / (high / 2 - low / 2)
 
 
 def better_first(scores: Floats, direction: Direction) -> Floats:

@@ -67,6 +67,8 @@ class Range:
             return (math.log(value) - math.log(self.low)) / (
                 math.log(self.high) - math.log(self.low)
             )
+        if math.isinf(self.high - self.low):
+            return (value / 2 - self.low / 2) / (self.high / 2 - self.low / 2)
         return (value - self.low) / (self.high - self.low)
 
     def on_step(self, value: float) -> bool:

@@ -142,7 +142,9 @@ def _band(findings: Sequence[FindingRow], domain: Range | Choices) -> tuple[floa
             return (middle - 0.5, middle + 0.5)
         low, high = domain.low, domain.high
         edge = 0.2 if at_low else 0.8
-        inner = low * (high / low) ** edge if domain.log else low + edge * (high - low)
+        inner = (1 - edge) * low + edge * high
+        if domain.log:
+            inner = math.exp((1 - edge) * math.log(low) + edge * math.log(high))
         return (low, inner) if at_low else (inner, high)
     return None
 

@@ -128,7 +128,11 @@ def test_a_study_without_trials_and_one_of_odd_values_show_what_is_missing() -> 
         "layers": optuna.distributions.CategoricalDistribution(LISTS),
         "nan": optuna.distributions.CategoricalDistribution((math.nan, 1, True, "1")),
         "moved": optuna.distributions.FloatDistribution(0, 1),
+        "wide": optuna.distributions.FloatDistribution(-1.7e308, 1.7e308),
+        "long": optuna.distributions.FloatDistribution(1e-308, 1.7e308, log=True),
     }
+    wide = (-1.7e308, 1.7e308, 0.0, 1e300, -5e307)
+    long = (1e-308, 1.7e308, 1.0, 1e300)
     wider = {**distributions, "moved": optuna.distributions.FloatDistribution(-5, 0.5)}
     for number in range(12):
         chosen = distributions if number % 2 else wider
@@ -136,9 +140,15 @@ def test_a_study_without_trials_and_one_of_odd_values_show_what_is_missing() -> 
         other = chosen["nan"].choices[number % 4]  # type: ignore[attr-defined]
         odd.add_trial(
             optuna.trial.create_trial(
-                params={"layers": layers, "nan": other, "moved": 0.25},
+                params={
+                    "layers": layers,
+                    "nan": other,
+                    "moved": 0.25,
+                    "wide": wide[number % 5],
+                    "long": long[number % 4],
+                },
                 distributions=chosen,
-                value=1e308 if number == 3 else math.inf if number == 4 else number,
+                value={3: 1.7e308, 4: math.inf, 5: -1.7e308}.get(number, number),
                 intermediate_values={0: math.nan, -(2**62): math.inf},
             )
         )
