@@ -105,12 +105,13 @@ def _scores_test(field: Field, scope: RunScope) -> bool:
 
 def draws_test(access: Access, scope: RunScope, what: str) -> bool:
     """Test whether a panel beside a runs table draws test scores. Its curves never do."""
-    panel = panel_of(what)
-    if panel.kind == "curves":
+    kind, _, _ = what.partition(":")
+    if kind == "curves":
         return False
-    scores = "score" in panel.keys or panel.kind == "parallel"
+    keys = panel_of(what).keys
+    scores = not keys or "score" in keys
     mixed = scores and not scope.experiments and _scores_on_test_somewhere(access)
-    return mixed or any(_is_test(key, scope) for key in panel.keys)
+    return mixed or any(_is_test(key, scope) for key in keys)
 
 
 def _scores_on_test_somewhere(access: Access) -> bool:
