@@ -27,8 +27,9 @@ FRAGMENTS = (
     "table/",
     "ids/",
     "edit/<str:field>/",
+    "embedded/",
 )
-FILES = (".csv", ".md", ".jsonl", "series.<str:kind>", "<int:file>/")
+FILES = (".csv", ".md", ".jsonl", "series.<str:kind>", "<int:file>/", "<int:frozen>/file/")
 
 
 def test_no_page_runs_what_a_name_brings_or_breaks_the_policy(
