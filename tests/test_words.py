@@ -140,6 +140,19 @@ def test_any_stands_for_no_record_of_ours(modules: list[tuple[str, ast.Module]])
     assert untyped == []
 
 
+def test_every_endpoint_of_the_api_says_what_it_answers() -> None:
+    """A record, its rows by name or a response: none answers Any, nor a dictionary of it."""
+    untyped = [
+        f"{path}: {function.name}"
+        for path in Path("experiments").glob("*/api/*.py")
+        for function in ast.walk(ast.parse(path.read_text()))
+        if isinstance(function, ast.FunctionDef)
+        and any("router." in ast.unparse(mark) for mark in function.decorator_list)
+        and (function.returns is None or re.search(r"\bAny\b", ast.unparse(function.returns)))
+    ]
+    assert untyped == []
+
+
 def test_no_text_that_people_read_uses_a_retired_word(
     modules: list[tuple[str, ast.Module]],
 ) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import fields, is_dataclass
 from functools import cache
 from types import UnionType
-from typing import Annotated, Any, Union, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, TypeAlias, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from ninja import Schema
 from pydantic import (
@@ -44,12 +44,21 @@ class Strict(Schema):
     model_config = ConfigDict(extra="forbid")
 
 
+Row = TypeVar("Row")
+Joined = TypeVar("Joined")
 PAGED = {"page": int, "pages": int, "total": int}
+Paged: TypeAlias = dict[str, Sequence[Row] | int]
 
 
-def paged(found: Page[Any]) -> dict[str, int]:
-    """The fields of `PAGED`."""
-    return {"page": found.number, "pages": found.pages, "total": found.total}
+def paged(name: str, found: Page[Row]) -> Paged[Row]:
+    """The rows of a page under `name`, with the fields of `PAGED`."""
+    return {name: found.rows, "page": found.number, "pages": found.pages, "total": found.total}
+
+
+def joined(kind: type[Joined], record: object, /, **more: object) -> Joined:
+    """A record of `kind`, which has the fields of `record` and `more` of its own."""
+    names = {field.name for field in fields(kind)} - set(more)  # type: ignore[arg-type]
+    return kind(**{name: getattr(record, name) for name in names}, **more)
 
 
 def answer(name: str, doc: str | None = None, /, **parts: Any) -> type[Schema]:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from ninja import Router, Status
 
 from experiments.decisions.api.decision_schemas import (
@@ -14,6 +12,7 @@ from experiments.decisions.api.decision_schemas import (
 )
 from experiments.decisions.queries import baseline_evidence, champion
 from experiments.decisions.queries.baselines import newest_baseline
+from experiments.decisions.queries.champion import DecisionDocument
 from experiments.decisions.services import baselines as services
 from experiments.errors import NotFound
 from experiments.team.api import auth
@@ -28,7 +27,7 @@ router = Router(tags=["baseline"])
 
 
 @router.get("/{slug}/baseline", response={200: BaselineOut, **auth.READ_ERRORS})
-def read_baseline(request: TokenRequest, slug: str) -> Any:
+def read_baseline(request: TokenRequest, slug: str) -> BaselineOut:
     """The baseline that ran last, with the scores of its seeds."""
     return _baseline(auth.reading(request, slug))
 
@@ -38,7 +37,7 @@ def read_baseline(request: TokenRequest, slug: str) -> Any:
     response={201: BaselineOut, **auth.WRITE_ERRORS},
     openapi_extra=api_bodies.described(BaselineIn),
 )
-def start_baseline(request: TokenRequest, slug: str) -> Any:
+def start_baseline(request: TokenRequest, slug: str) -> Status[BaselineOut]:
     """Queue one configuration over fresh seeds."""
     access = auth.writing(request, slug)
     asked = api_bodies.read(request, BaselineIn)
@@ -53,7 +52,7 @@ def start_baseline(request: TokenRequest, slug: str) -> Any:
 @router.post(
     "/{slug}/baseline/repeat", response={200: answer("Repeated", queued=int), **auth.WRITE_ERRORS}
 )
-def repeat_baseline(request: TokenRequest, slug: str) -> Any:
+def repeat_baseline(request: TokenRequest, slug: str) -> dict[str, int]:
     """Queue seeds that failed by accident again."""
     access = auth.writing(request, slug)
     replication = newest_baseline(access)
@@ -67,7 +66,7 @@ def repeat_baseline(request: TokenRequest, slug: str) -> Any:
     response={201: DecisionOut, **auth.WRITE_ERRORS},
     openapi_extra=api_bodies.described(KnownBaselineIn),
 )
-def enter_known_baseline(request: TokenRequest, slug: str) -> Any:
+def enter_known_baseline(request: TokenRequest, slug: str) -> Status[DecisionDocument]:
     """Enter a model from before with its known scores; that is a decision."""
     access = auth.deciding(request, slug)
     made = services.enter_known(
@@ -77,13 +76,13 @@ def enter_known_baseline(request: TokenRequest, slug: str) -> Any:
     return Status(201, champion.as_document(made))
 
 
-def _baseline(access: Access) -> dict[str, Any]:
+def _baseline(access: Access) -> BaselineOut:
     replication = newest_baseline(access)
     if replication is None:
-        return {"experiment": "", "replication": None, "pairs_queued": 0, "evidence": None}
-    return {
-        "experiment": replication.experiment.name,
-        "replication": replication.pk,
-        "pairs_queued": replication.pairs_queued,
-        "evidence": plain(baseline_evidence.evaluate(replication).document()),
-    }
+        return BaselineOut(experiment="", replication=None, pairs_queued=0, evidence=None)
+    return BaselineOut(
+        experiment=replication.experiment.name,
+        replication=replication.pk,
+        pairs_queued=replication.pairs_queued,
+        evidence=plain(baseline_evidence.evaluate(replication).document()),
+    )

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated, Any
 
 from ninja import Field, Schema
 from pydantic import AliasChoices, SerializerFunctionWrapHandler, model_serializer
 
+from experiments.decisions.queries.champion import DecisionDocument
 from experiments.decisions.queries.proposals import ProposalRow
 from experiments.decisions.registered_models import AdoptedVersion
 from experiments.design.api.experiment_schemas import LONGEST_FILE
@@ -82,26 +85,38 @@ class DecisionWithEvidenceOut(DecisionOut):
     evidence: dict[str, Any]
 
 
-ChampionOut = answer(
-    "DeployedChampion",
-    "The configuration to deploy and the decision that made it so.",
-    project=str,
-    target=str,
+@dataclass(frozen=True, slots=True)
+class DeployedCheckpoint(Checkpoint):
+    """A checkpoint and the address where its bytes are read, with the same token."""
+
+    address: str
+
+
+@dataclass(frozen=True, slots=True)
+class DeployedChampion:
+    """The configuration to deploy and the decision that made it so."""
+
+    project: str
+    target: str
+    configuration: dict[str, Any]
+    digest: str
+    score: StatedScore | None
+    code: Sequence[PackageCode]
+    checkpoint: DeployedCheckpoint | None
+    decision: DecisionDocument
+    head: Head
+
+
+ChampionOut = schema_of(
+    DeployedChampion,
     configuration=ConfigurationOut,
     digest=Annotated[str, Field(description="SHA-256 of the configuration in canonical JSON")],
-    score=StatedScore | None,
     code=Annotated[
         list[schema_of(PackageCode)],  # type: ignore[misc]
         Field(description="Packages of its code and where they came from, as its runs recorded"),
     ],
-    checkpoint=schema_of(
-        Checkpoint,
-        step=int | None,
-        address=Annotated[str, Field(description="Where the bytes are read, with the same token")],
-    )
-    | None,
+    checkpoint=schema_of(DeployedCheckpoint, "Checkpoint", step=int | None) | None,
     decision=DecisionOut,
-    head=Head,
 )
 DecisionsOut = answer("Decisions", decisions=[DecisionOut], total=int, head=Head)
 

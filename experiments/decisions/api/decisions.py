@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
-from typing import Any
+from dataclasses import dataclass
 from urllib.parse import urljoin
 
 from django.conf import settings
@@ -20,7 +19,8 @@ from experiments.decisions.api.decision_schemas import (
 )
 from experiments.decisions.queries import champion, proposals, shared_links
 from experiments.decisions.queries.baselines import newest_baseline
-from experiments.decisions.queries.proposals import Proposal
+from experiments.decisions.queries.champion import DecisionDocument
+from experiments.decisions.queries.proposals import Proposal, ProposalRow
 from experiments.decisions.queries.shared_links import SharedLinkRow
 from experiments.decisions.services import baselines, champions, reviews, sharing
 from experiments.design.api.experiment_schemas import ReasonIn
@@ -29,7 +29,7 @@ from experiments.errors import NotFound
 from experiments.team.api import auth
 from experiments.verdict.queries.replication_state import get_replication, replication_state
 from experiments.web import api_bodies
-from experiments.web.api_schemas import answer, schema_of
+from experiments.web.api_schemas import answer, joined, schema_of
 from experiments.web.requests import TokenRequest
 
 router = Router(tags=["decisions"])
@@ -37,12 +37,21 @@ _DECIDED = {201: DecisionOut, **auth.WRITE_ERRORS}
 _PROPOSED = {202: ProposalOut, **_DECIDED}
 
 
+@dataclass(frozen=True, slots=True)
+class SharedLinkMade(SharedLinkRow):
+    """A link with its address, which no other answer tells."""
+
+    address: str
+
+
 @router.post(
     "/{slug}/experiments/{name}/decisions",
     response=_PROPOSED,
     openapi_extra=api_bodies.described(DecisionIn),
 )
-def record_decision(request: TokenRequest, slug: str, name: str) -> Any:
+def record_decision(
+    request: TokenRequest, slug: str, name: str
+) -> Status[ProposalRow] | Status[DecisionDocument]:
     """Write a decision with its evidence frozen; evidence that changed since is refused.
 
     Where the project wants a second approver for it, it is proposed instead (202).
@@ -75,7 +84,9 @@ def record_decision(request: TokenRequest, slug: str, name: str) -> Any:
     "/{slug}/proposals",
     response={200: answer("Proposals", proposals=[ProposalOut]), **auth.READ_ERRORS},
 )
-def list_proposals(request: TokenRequest, slug: str, pending: bool = True) -> Any:
+def list_proposals(
+    request: TokenRequest, slug: str, pending: bool = True
+) -> dict[str, tuple[ProposalRow, ...]]:
     """Decisions that wait for a second approver, oldest first; all of them with pending=false."""
     return {"proposals": proposals.proposals_of(auth.reading(request, slug), pending=pending)}
 
@@ -85,7 +96,7 @@ def list_proposals(request: TokenRequest, slug: str, pending: bool = True) -> An
     response=_DECIDED,
     openapi_extra=api_bodies.described(ReasonIn),
 )
-def confirm_proposal(request: TokenRequest, slug: str, proposal: int) -> Any:
+def confirm_proposal(request: TokenRequest, slug: str, proposal: int) -> Status[DecisionDocument]:
     """Record what another approver proposed, with both reasons."""
     access = auth.deciding(request, slug)
     found = proposals.find_proposal(access, proposal)
@@ -99,7 +110,7 @@ def confirm_proposal(request: TokenRequest, slug: str, proposal: int) -> Any:
     response={204: None, **auth.WRITE_ERRORS},
     openapi_extra=api_bodies.described(WithdrawalIn),
 )
-def withdraw_proposal(request: TokenRequest, slug: str, proposal: int) -> Any:
+def withdraw_proposal(request: TokenRequest, slug: str, proposal: int) -> Status[None]:
     """Withdraw a proposal, or decline that of another approver."""
     access = auth.deciding(request, slug)
     found = proposals.find_proposal(access, proposal)
@@ -112,17 +123,17 @@ def withdraw_proposal(request: TokenRequest, slug: str, proposal: int) -> Any:
     "/{slug}/shared-links",
     response={200: answer("SharedLinks", links=[SharedLinkRow]), **auth.WRITE_ERRORS},
 )
-def list_shared_links(request: TokenRequest, slug: str) -> Any:
+def list_shared_links(request: TokenRequest, slug: str) -> dict[str, tuple[SharedLinkRow, ...]]:
     """Read-only links, those that were revoked too, for admins; their addresses are not kept."""
     return {"links": shared_links.links_of(auth.administering(request, slug, "read")).rows}
 
 
 @router.post(
     "/{slug}/shared-links",
-    response={201: schema_of(SharedLinkRow, "SharedLinkMade", address=str), **auth.WRITE_ERRORS},
+    response={201: schema_of(SharedLinkMade), **auth.WRITE_ERRORS},
     openapi_extra=api_bodies.described(SharedLinkIn),
 )
-def create_shared_link(request: TokenRequest, slug: str) -> Any:
+def create_shared_link(request: TokenRequest, slug: str) -> Status[SharedLinkMade]:
     """Make a link to one thing; its address stands in this answer alone."""
     access = auth.administering(request, slug)
     asked = api_bodies.read(request, SharedLinkIn)
@@ -133,18 +144,18 @@ def create_shared_link(request: TokenRequest, slug: str) -> Any:
         frozen_report=asked.frozen_report,
     )
     address = urljoin(settings.PUBLIC_URL, reverse("shared", args=[secret]))
-    return Status(201, {**asdict(shared_links.as_row(link)), "address": address})
+    return Status(201, joined(SharedLinkMade, shared_links.as_row(link), address=address))
 
 
 @router.delete("/{slug}/shared-links/{int:link}", response={204: None, **auth.WRITE_ERRORS})
-def revoke_shared_link(request: TokenRequest, slug: str, link: int) -> Any:
+def revoke_shared_link(request: TokenRequest, slug: str, link: int) -> Status[None]:
     """Make a link useless at once."""
     sharing.revoke(access=auth.administering(request, slug), link_id=link)
     return Status(204, None)
 
 
 @router.post("/{slug}/revert", response=_DECIDED, openapi_extra=api_bodies.described(RevertIn))
-def revert_champion(request: TokenRequest, slug: str) -> Any:
+def revert_champion(request: TokenRequest, slug: str) -> Status[DecisionDocument]:
     """Make an earlier champion stand again; recorded as a decision of its own."""
     access = auth.deciding(request, slug)
     asked = api_bodies.read(request, RevertIn)
@@ -155,7 +166,7 @@ def revert_champion(request: TokenRequest, slug: str) -> Any:
 @router.post(
     "/{slug}/baseline/record", response=_DECIDED, openapi_extra=api_bodies.described(ReasonIn)
 )
-def record_baseline(request: TokenRequest, slug: str) -> Any:
+def record_baseline(request: TokenRequest, slug: str) -> Status[DecisionDocument]:
     """Enter the baseline that has run as the project's first champion."""
     access = auth.deciding(request, slug)
     replication = newest_baseline(access)

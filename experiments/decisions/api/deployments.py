@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
-from typing import Annotated, Any
+from typing import Annotated
 from urllib.parse import quote
 
-from django.http import HttpResponse
+from django.http import HttpResponse, StreamingHttpResponse
+from django.http.response import HttpResponseBase
 from django.utils.cache import get_conditional_response
 from ninja import Query, Router
 from pydantic import StringConstraints
@@ -16,9 +16,11 @@ from experiments.decisions.api.decision_schemas import (
     ChampionOut,
     DecisionsOut,
     DecisionWithEvidenceOut,
+    DeployedChampion,
+    DeployedCheckpoint,
 )
 from experiments.decisions.queries import champion as champions
-from experiments.decisions.queries.champion import Decision
+from experiments.decisions.queries.champion import Decision, DecisionDocument, DecisionWithEvidence
 from experiments.decisions.queries.decisions import matching
 from experiments.errors import Conflict, NotFound
 from experiments.team.queries import token_access
@@ -26,9 +28,10 @@ from experiments.team.queries.token_access import Project
 from experiments.trials.artifacts.queries import deployables
 from experiments.trials.panels import file_downloads
 from experiments.verdict.queries.chain_check import broken_log, intact_log, own_problems
+from experiments.verdict.queries.noted_heads import Head
 from experiments.web import api_bodies
 from experiments.web.api_errors import error_response
-from experiments.web.api_schemas import ErrorOut, PageNumber, PageSize
+from experiments.web.api_schemas import ErrorOut, PageNumber, PageSize, joined
 from experiments.web.long_poll import LONGEST_WAIT, WORTH_WAITING
 from experiments.web.requests import TokenRequest
 from experiments.web.streaming import download
@@ -76,7 +79,7 @@ def read_champion(
     slug: str,
     target: str = "production",
     wait: Wait = 0,
-) -> Any:
+) -> HttpResponse | DeployedChampion:
     """The configuration to deploy. 404 before the first adopt; 409 when anything in the project's
     log was altered, moved or removed in the database, with the decision at fault.
 
@@ -94,31 +97,33 @@ def read_champion(
         answer.headers[WORTH_WAITING] = "1"
         return answer
     same = _unchanged(request, response, f'W/"{decision.hash}"')
-    return same or {
-        "project": project.slug,
-        "target": target,
-        "configuration": json.loads(decision.candidate.document),
-        "code": champions.code_of(decision.candidate).packages,
-        "digest": decision.candidate.digest,
-        "score": deployables.score_of(decision),
-        "checkpoint": _checkpoint(request, target, decision),
-        "decision": champions.as_document(decision),
-        "head": log.head,
-    }
+    return same or DeployedChampion(
+        project=project.slug,
+        target=target,
+        configuration=json.loads(decision.candidate.document),
+        digest=decision.candidate.digest,
+        score=deployables.score_of(decision),
+        code=champions.code_of(decision.candidate).packages,
+        checkpoint=_checkpoint(request, target, decision),
+        decision=champions.as_document(decision),
+        head=log.head,
+    )
 
 
-def _checkpoint(request: TokenRequest, target: str, decision: Decision) -> dict[str, Any] | None:
+def _checkpoint(
+    request: TokenRequest, target: str, decision: Decision
+) -> DeployedCheckpoint | None:
     found = deployables.checkpoint_of(decision)
     if found is None:
         return None
     where = f"{request.path.rstrip('/')}/checkpoint?target={quote(target)}&sha256={found.sha256}"
-    return {**asdict(found), "address": request.build_absolute_uri(where)}
+    return joined(DeployedCheckpoint, found, address=request.build_absolute_uri(where))
 
 
 @router.get("/{slug}/champion/checkpoint", response={200: None, **_ERRORS, 409: ErrorOut})
 def read_checkpoint(
     request: TokenRequest, slug: str, target: str = "production", sha256: str = ""
-) -> Any:
+) -> HttpResponseBase:
     """The bytes of the champion's checkpoint; its SHA-256 is the ETag.
 
     409 when `sha256` is given and another champion stands by now.
@@ -148,7 +153,7 @@ def list_decisions(
     page: PageNumber = 1,
     per_page: PageSize = PAGE,
     wait: Wait = 0,
-) -> Any:
+) -> HttpResponse | dict[str, list[DecisionDocument] | int | Head]:
     """The log, newest first, a hundred a page unless told. ETag and `wait` as for the champion.
 
     `choice` (adopt, reject, ...) and `q` (words of reason, experiment or person) narrow it.
@@ -171,7 +176,7 @@ def list_decisions(
 
 
 @router.get("/{slug}/decisions.jsonl", openapi_extra=api_bodies.file(_JSON_LINES))
-def read_log(request: TokenRequest, slug: str) -> Any:
+def read_log(request: TokenRequest, slug: str) -> StreamingHttpResponse:
     """The whole log with its evidence, a JSON object a line, oldest first: enough to check the
     chain of hashes."""
     project = _project(request, slug)
@@ -188,7 +193,7 @@ def read_log(request: TokenRequest, slug: str) -> Any:
     "/{slug}/decisions/{int:sequence}",
     response={200: DecisionWithEvidenceOut, **_ERRORS, 409: ErrorOut},
 )
-def read_decision(request: TokenRequest, slug: str, sequence: int) -> dict[str, Any]:
+def read_decision(request: TokenRequest, slug: str, sequence: int) -> DecisionWithEvidence:
     """One decision with the evidence as it was when the button was pressed."""
     project = _project(request, slug)
     intact_log(project)
@@ -197,4 +202,4 @@ def read_decision(request: TokenRequest, slug: str, sequence: int) -> dict[str, 
         raise NotFound(f"{slug} has no decision {sequence}.")
     if problems := own_problems(found):
         raise broken_log(slug, problems)
-    return {**champions.as_document(found), "evidence": json.loads(found.evidence)}
+    return champions.with_evidence(found)

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 from experiments.design.queries.records import (
-    OF_EXPERIMENT,
-    OF_REPLICATION,
+    WITH_EXPERIMENT,
     ReplicationRecord,
-    record_of,
     replication_record,
 )
 from experiments.models import Replication
@@ -18,9 +16,9 @@ def newest_baseline(access: Access) -> ReplicationRecord | None:
     """The baseline that a project ran last, decided or not; None before the first."""
     rows = Replication.objects.filter(
         experiment__project_id=access.project_id, purpose=Purpose.BASELINE
-    ).select_related(*OF_REPLICATION, *(f"experiment__{name}" for name in OF_EXPERIMENT))
+    ).select_related(*WITH_EXPERIMENT)
     row = rows.order_by("-pk").first()
-    return replication_record(row, record_of(row.experiment)) if row else None
+    return replication_record(row) if row else None
 
 
 def is_baseline(experiment_id: int) -> bool:

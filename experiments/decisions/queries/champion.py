@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict
-from typing import Any
+from typing import Any, TypedDict
 
 from django.db.models import Max, QuerySet
 
@@ -24,6 +24,33 @@ from experiments.verdict.queries.chain_check import (
 )
 
 _PIECE = 100  # decisions of one statement
+
+
+class DecisionDocument(TypedDict):
+    """A decision as plain data, as messages tell it and the log is exported."""
+
+    project: str
+    target: str
+    sequence: int
+    choice: str
+    verdict: str
+    overrides_verdict: bool
+    reason: str
+    experiment: str | None
+    candidate: dict[str, Any] | None
+    candidate_digest: str | None
+    baseline: dict[str, Any] | None
+    baseline_digest: str | None
+    model: dict[str, Any] | None
+    decided_by: str
+    decided_at: str
+    confirmation: dict[str, Any] | None
+    previous_hash: str
+    hash: str
+
+
+class DecisionWithEvidence(DecisionDocument):
+    evidence: dict[str, Any]
 
 
 def champion(project: Project, log: CheckedLog, target: str) -> Decision | None:
@@ -64,9 +91,7 @@ def exported(project: Project) -> Iterator[str]:
     rows, last = decisions(project).order_by("sequence"), -1
     while some := list(rows.filter(sequence__gt=last)[:_PIECE]):
         for decision in some:
-            document = as_document(decision)
-            document["evidence"] = json.loads(decision.evidence or "{}")
-            yield json.dumps(document, sort_keys=True)
+            yield json.dumps(with_evidence(decision), sort_keys=True)
         last = some[-1].sequence
 
 
@@ -107,7 +132,12 @@ def message_as_sent(project_id: int, document: Mapping[str, Any]) -> dict[str, A
     return {**payload, "text": sentence(made), "decision": as_document(made)}
 
 
-def as_document(decision: Decision) -> dict[str, Any]:
+def with_evidence(decision: Decision) -> DecisionWithEvidence:
+    """A decision with its evidence as it was frozen."""
+    return {**as_document(decision), "evidence": json.loads(decision.evidence or "{}")}
+
+
+def as_document(decision: Decision) -> DecisionDocument:
     """A decision as plain data, without its evidence."""
     confirmation = confirmation_of(json.loads(decision.evidence or "{}"))
     return {

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated, Any
 
@@ -9,8 +11,9 @@ from ninja import Field, Schema
 from pydantic import StringConstraints, model_validator
 
 from experiments.design.queries.experiments import ArmRow
+from experiments.design.review.design_review import Consideration
 from experiments.errors import Problem
-from experiments.web.api_schemas import Reason, Strict, Text, answer, schema_of
+from experiments.web.api_schemas import Reason, Strict, Text, schema_of
 
 LONGEST_FILE = 200_000
 
@@ -55,60 +58,61 @@ class DismissIn(ReasonIn):
     all: bool = False
 
 
-ExperimentOut = answer(
-    "Experiment",
-    "An experiment with its file; counts are of its searches, replicates left out.",
-    project=str,
-    name=str,
-    goal=str,
-    notes=str,
-    tags=list[str],
-    config_link=str,
-    objective=str,
-    official_metric=str,
-    direction=str,
-    margin=float,
-    smallest_gain=float | None,
-    sampler=str,
-    state=str,
-    stop_reason=str,
-    has_failed=bool,
-    archived=bool,
-    extends=str | None,
-    budget=int,
-    trials=int,
-    complete=int,
-    pruned=int,
-    failed=int,
-    running=int,
-    waiting=int,
-    best_value=float | None,
-    best_trial=str,
-    arms=[schema_of(ArmRow, without="study_id index")],
-    reproduce=str,
-    author=str,
-    created_at=datetime,
-    finished_at=datetime | None,
-    file=str,
+@dataclass(frozen=True, slots=True)
+class ExperimentAnswer:
+    """An experiment with its file; counts are of its searches, replicates left out."""
+
+    project: str
+    name: str
+    goal: str
+    notes: str
+    tags: Sequence[str]
+    config_link: str
+    objective: str
+    official_metric: str
+    direction: str
+    margin: float
+    smallest_gain: float | None
+    sampler: str
+    state: str
+    stop_reason: str
+    has_failed: bool
+    archived: bool
+    extends: str | None
+    budget: int
+    trials: int
+    complete: int
+    pruned: int
+    failed: int
+    running: int
+    waiting: int
+    best_value: float | None
+    best_trial: str
+    arms: Sequence[ArmRow]
+    reproduce: str
+    author: str
+    created_at: datetime
+    finished_at: datetime | None
+    file: str
+
+
+ExperimentOut = schema_of(
+    ExperimentAnswer, "Experiment", arms=[schema_of(ArmRow, without="study_id index")]
 )
 
 
-class CheckOut(Schema):
-    rule: str
-    severity: str
-    where: str
-    title: str
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """Errors of a file; its design, and the rules that fired on it, when there are none."""
+
+    ok: bool
+    error: str
+    problems: Sequence[Problem]
+    design: Sequence[str]
+    considerations: Sequence[Consideration]
 
 
-CheckedOut = answer(
-    "Checked",
-    "What is wrong with a file; what it would run when nothing is.",
-    ok=bool,
-    error=str,
-    problems=[Problem],
-    design=list[str],
-    considerations=[CheckOut],
-)
+CheckedOut = schema_of(Checked, considerations=[schema_of(Consideration, "CheckOut")])
 
 
 class DoneOut(Schema):

@@ -186,6 +186,7 @@ OF_REPLICATION = (
     "baseline",
     *(f"candidate_trial__{name}" for name in OF_TRIAL),
 )
+WITH_EXPERIMENT = (*OF_REPLICATION, *(f"experiment__{name}" for name in OF_EXPERIMENT))
 
 
 def record_of(row: Experiment) -> ExperimentRecord:
@@ -213,11 +214,15 @@ def trial_record(row: Trial) -> TrialRecord:
     )
 
 
-def replication_record(row: Replication, experiment: ExperimentRecord) -> ReplicationRecord:
-    """The record of a replication of that experiment, which was read with `OF_REPLICATION`."""
+def replication_record(
+    row: Replication, experiment: ExperimentRecord | None = None
+) -> ReplicationRecord:
+    """The record of a replication of that experiment that was read with `OF_REPLICATION`; without
+    one, with `WITH_EXPERIMENT`.
+    """
     return ReplicationRecord(
         **_columns(ReplicationRecord, row, "experiment candidate baseline candidate_trial"),
-        experiment=experiment,
+        experiment=experiment or record_of(row.experiment),
         candidate=ConfigurationRecord(**_columns(ConfigurationRecord, row.candidate)),
         baseline=ConfigurationRecord(**_columns(ConfigurationRecord, row.baseline))
         if row.baseline

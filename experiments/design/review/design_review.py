@@ -63,17 +63,23 @@ def _sorted(checks: Sequence[Check]) -> DesignChecks:
     return DesignChecks(of(Status.FIRED), of(Status.PASSED), of(Status.NOT_CHECKABLE))
 
 
-def checks_as_data(checks: DesignChecks) -> list[dict[str, str]]:
+@dataclass(frozen=True, slots=True)
+class Consideration:
+    """A design rule that fired; `where`: the row that it speaks of."""
+
+    rule: str
+    severity: str
+    where: str
+    title: str
+
+
+def considerations(checks: DesignChecks) -> tuple[Consideration, ...]:
     """The rules that fired, for whoever marks the rows that they speak of."""
-    return [
-        {
-            "rule": check.number,
-            "severity": str(check.diagnosis.severity),
-            "where": check.diagnosis.subject,
-            "title": check.diagnosis.title,
-        }
+    return tuple(
+        Consideration(check.number, str(seen.severity), seen.subject, seen.title)
         for check in checks.fired
-    ]
+        for seen in (check.diagnosis,)
+    )
 
 
 @dataclass(frozen=True, slots=True)

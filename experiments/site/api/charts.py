@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Annotated, Any
 
 from ninja import Router
@@ -15,7 +17,7 @@ from experiments.trials.findings.queries.checklist import CheckRow, checklist
 from experiments.trials.findings.queries.findings import findings_of_trial
 from experiments.trials.panels.comparison import Comparison, compare
 from experiments.trials.panels.curve_panel import curves_panel, onsets_of
-from experiments.trials.panels.panel import Chart, Panel
+from experiments.trials.panels.panel import Chart, Choice, Panel
 from experiments.trials.panels.parts import read_parts
 from experiments.trials.panels.search_charts import TABS, panel
 from experiments.trials.series.queries.curves import named_trials
@@ -26,7 +28,7 @@ from experiments.verdict.panels.evidence_view import evidence_page
 from experiments.verdict.panels.path_context import PathContext, path_context
 from experiments.verdict.panels.replication_forms import PowerForm
 from experiments.verdict.queries.replication_state import get_replication
-from experiments.web.api_schemas import answer, schema_of
+from experiments.web.api_schemas import answer, joined, schema_of
 from experiments.web.requests import TokenRequest
 
 router = Router(tags=["charts"])
@@ -41,16 +43,25 @@ _CHART = schema_of(
         Field(description="of Plotly; colours are variables such as `var(--accent)`"),
     ],
 )
-_PANEL = schema_of(
-    Panel,
-    without="groups group log_y cursor picked findings",
-    tabs=list[str],
-    metric=str,
-    metrics=list[str],
-    charts=[_CHART],
-)
-_PLANNING = schema_of(Planning, without="schedule prospect_words", looks=list[int], words=str)
+_PLANNING = schema_of(Planning, without="schedule", also="looks")
 _CHECKLIST = answer("Checklist", summary=str, questions=[schema_of(CheckRow, also="words")])
+
+
+@dataclass(frozen=True, slots=True)
+class ChartTab:
+    """Content of one tab of an experiment's charts, and what may be asked for instead."""
+
+    tab: str
+    charts: Sequence[Chart]
+    note: str
+    empty: str
+    choices: Sequence[Choice]
+    tabs: Sequence[str]
+    metric: str
+    metrics: Sequence[str]
+
+
+_PANEL = schema_of(ChartTab, "Panel", charts=[_CHART])
 
 
 @router.get(f"{_PLACE}/charts", response={200: _PANEL, **auth.READ_ERRORS})
@@ -63,7 +74,7 @@ def read_charts(
     trials: Word = "",
     across: Word = "",
     up: Word = "",
-) -> Any:
+) -> ChartTab:
     """The charts of one tab of an experiment's page: curves, axes, isolation, importance,
     parallel, contour or history.
 
@@ -81,7 +92,7 @@ def read_charts(
 @router.get(_PLACE + "/trials/{trial}/charts", response={200: _PANEL, **auth.READ_ERRORS})
 def read_trial_charts(
     request: TokenRequest, slug: str, name: str, trial: str, metric: Word = ""
-) -> Any:
+) -> ChartTab:
     """The learning curves of one trial, with what the rules saw in them."""
     parts = _parts(request, slug, name)
     found = get_trial(parts.experiment, trial)
@@ -95,7 +106,9 @@ def read_trial_charts(
     _PLACE + "/repetitions/{int:replication}/charts",
     response={200: answer("Figures", charts=[_CHART]), **auth.READ_ERRORS},
 )
-def read_replication_charts(request: TokenRequest, slug: str, name: str, replication: int) -> Any:
+def read_replication_charts(
+    request: TokenRequest, slug: str, name: str, replication: int
+) -> dict[str, list[Chart]]:
     """Every seed of both sides, and the interval that decides, as the Decide page draws them."""
     access = auth.reading(request, slug)
     experiment = get_experiment(access, name)
@@ -110,7 +123,9 @@ def read_replication_charts(request: TokenRequest, slug: str, name: str, replica
     "/{slug}/compare",
     response={200: schema_of(Comparison, also="same", charts=[_CHART]), **auth.READ_ERRORS},
 )
-def compare_experiments(request: TokenRequest, slug: str, a: Word = "", b: Word = "") -> Any:
+def compare_experiments(
+    request: TokenRequest, slug: str, a: Word = "", b: Word = ""
+) -> Comparison:
     """Compare two experiments: what differs, and which finds more with equally many trials."""
     access = auth.reading(request, slug)
     if a == b:
@@ -128,7 +143,7 @@ def plan_schedule(
     looks: Word = "",
     margin: Word = "",
     candidates: Word = "",
-) -> Any:
+) -> Planning:
     """Compute the power of a schedule of looks such as "10, 20, 30"; nothing is queued."""
     access = auth.reading(request, slug)
     experiment = get_experiment(access, name)
@@ -137,25 +152,18 @@ def plan_schedule(
         wrong = [Problem(where, message) for where, message in form.reasons()]
         raise VerdictError("That is no schedule.", wrong)
     cleaned = form.cleaned_data
-    planned = plan_ahead(
+    return plan_ahead(
         experiment,
         plan(cleaned["looks"]),
         margin=experiment.margin if cleaned["margin"] is None else cleaned["margin"],
         candidates=cleaned["candidates"] or 1,
     )
-    return {
-        "looks": planned.schedule.looks,
-        "candidates": planned.candidates,
-        "words": planned.prospect_words,
-        "spread": planned.spread,
-        "detectable": planned.detectable,
-        "needed": planned.needed,
-        "prospect": planned.prospect,
-    }
 
 
 @router.get(f"{_PLACE}/checklist", response={200: _CHECKLIST, **auth.READ_ERRORS})
-def read_checklist(request: TokenRequest, slug: str, name: str) -> Any:
+def read_checklist(
+    request: TokenRequest, slug: str, name: str
+) -> dict[str, str | tuple[CheckRow, ...]]:
     """The playbook's questions, each passed, noticed, warned, dismissed or not checkable yet."""
     parts = _parts(request, slug, name)
     rows = checklist(parts.experiment, parts.findings)
@@ -167,14 +175,6 @@ def _parts(request: TokenRequest, slug: str, name: str) -> PathContext:
     return path_context(access, get_experiment(access, name))
 
 
-def _panel(shown: Panel) -> dict[str, Any]:
-    return {
-        "tab": shown.tab,
-        "tabs": list(TABS),
-        "note": shown.note,
-        "empty": shown.empty,
-        "metric": shown.group,
-        "metrics": [group.key for group in shown.groups],
-        "choices": shown.choices,
-        "charts": shown.charts,
-    }
+def _panel(shown: Panel) -> ChartTab:
+    metrics = [group.key for group in shown.groups]
+    return joined(ChartTab, shown, tabs=list(TABS), metric=shown.group, metrics=metrics)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from dataclasses import dataclass
 
 from ninja import Field, Router, Status
 
@@ -18,7 +18,7 @@ from experiments.team.services import projects as services
 from experiments.verdict.queries.chain_check import broken_log, intact_log
 from experiments.verdict.queries.current_champion import Champion, champion_of
 from experiments.web import api_bodies
-from experiments.web.api_schemas import ErrorOut, Strict, Text, answer, schema_of
+from experiments.web.api_schemas import ErrorOut, Strict, Text, answer, joined, schema_of
 from experiments.web.requests import TokenRequest
 
 router = Router(tags=["projects"])
@@ -26,11 +26,20 @@ _ROW = schema_of(
     ProjectRow,
     without="under_way champions decided to_decide proposals can_decide log_problems",
 )
-_PROJECT = schema_of(Access, "Project", without="user project_id", champion=Champion | None)
 _CHAMPIONS = answer(
     "Champions",
     targets=[schema_of(TargetChampions, without="page current_digest", also="periods")],
 )
+
+
+@dataclass(frozen=True, slots=True)
+class Project(Access):
+    """A project as the token's owner meets it, with its champion for production."""
+
+    champion: Champion | None
+
+
+_PROJECT = schema_of(Project, without="user project_id")
 
 
 class ProjectIn(Strict):
@@ -45,7 +54,7 @@ class ProjectIn(Strict):
 @router.get(
     "", response={200: answer("Projects", projects=[_ROW]), **auth.READ_ERRORS, 409: ErrorOut}
 )
-def list_projects(request: TokenRequest) -> Any:
+def list_projects(request: TokenRequest) -> dict[str, list[ProjectRow]]:
     """The projects that the token opens, with their champions.
 
     409 when the log of one of them was altered.
@@ -63,7 +72,7 @@ def list_projects(request: TokenRequest) -> Any:
     response={201: _PROJECT, **auth.WRITE_ERRORS},
     openapi_extra=api_bodies.described(ProjectIn),
 )
-def create_project(request: TokenRequest) -> Any:
+def create_project(request: TokenRequest) -> Status[Project]:
     """Make a project; the token's owner is its first admin."""
     token = auth.token_of(request, "write")
     if token.project_id is not None:
@@ -73,7 +82,7 @@ def create_project(request: TokenRequest) -> Any:
 
 
 @router.get("/{slug}", response={200: _PROJECT, **auth.READ_ERRORS, 409: ErrorOut})
-def read_project(request: TokenRequest, slug: str) -> Any:
+def read_project(request: TokenRequest, slug: str) -> Project:
     """A project, its targets, and the champion for production.
 
     409 when the log that the champion stands in was altered.
@@ -84,15 +93,12 @@ def read_project(request: TokenRequest, slug: str) -> Any:
 
 
 @router.get("/{slug}/champions", response={200: _CHAMPIONS, **auth.READ_ERRORS, 409: ErrorOut})
-def read_champions(request: TokenRequest, slug: str) -> Any:
+def read_champions(request: TokenRequest, slug: str) -> dict[str, tuple[TargetChampions, ...]]:
     """Every champion of every target since the baseline: which change brought what."""
     access = auth.reading(request, slug)
     intact_log(project_record(access))
     return {"targets": champions.champions_of(access)}
 
 
-def _project(access: Access) -> dict[str, Any]:
-    answer_fields = {
-        field: getattr(access, field) for field in _PROJECT.model_fields if field != "champion"
-    }
-    return answer_fields | {"champion": champion_of(access.project_id)}
+def _project(access: Access) -> Project:
+    return joined(Project, access, champion=champion_of(access.project_id))

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from datetime import datetime
-from typing import Any
 
-from ninja import Router, Status
+from ninja import Router, Schema, Status
 
 from experiments.errors import NotFound
 from experiments.team.api import auth
@@ -16,26 +14,30 @@ from experiments.web.api_schemas import answer, schema_of
 from experiments.web.requests import TokenRequest
 
 router = Router(tags=["account"])
-_WHO = answer("Who", username=str, project=str, scopes=list[str], expires_at=datetime | None)
-_TOKENS = answer(
-    "Tokens", tokens=[schema_of(TokenRow, without="owner", also="state", scopes=list[str])]
-)
+_TOKENS = answer("Tokens", tokens=[schema_of(TokenRow, without="owner", also="state")])
 
 
-@router.get("", response={200: _WHO, **auth.READ_ERRORS})
-def who_am_i(request: TokenRequest) -> Any:
+class Who(Schema):
+    username: str
+    project: str
+    scopes: list[str]
+    expires_at: datetime | None
+
+
+@router.get("", response={200: Who, **auth.READ_ERRORS})
+def who_am_i(request: TokenRequest) -> Who:
     """In whose name the token acts, and what it may do."""
     token = auth.token_of(request)
-    return {
-        "username": token.owner.get_username(),
-        "project": token.project.slug if token.project else "",
-        "scopes": token.scopes.split(),
-        "expires_at": token.expires_at,
-    }
+    return Who(
+        username=token.owner.get_username(),
+        project=token.project.slug if token.project else "",
+        scopes=token.scopes.split(),
+        expires_at=token.expires_at,
+    )
 
 
 @router.get("/tokens", response={200: _TOKENS, **auth.READ_ERRORS})
-def list_tokens(request: TokenRequest) -> Any:
+def list_tokens(request: TokenRequest) -> dict[str, list[TokenRow]]:
     """The owner's tokens, those of one project for a token that opens only that one.
 
     A token is made on the account page alone, where a person logs in.
@@ -46,15 +48,11 @@ def list_tokens(request: TokenRequest) -> Any:
         for row in tokens_of(asked.owner).rows
         if asked.project is None or row.project == asked.project.slug
     ]
-    return {
-        "tokens": [
-            asdict(row) | {"state": row.state, "scopes": row.scopes.split()} for row in rows
-        ]
-    }
+    return {"tokens": rows}
 
 
 @router.delete("/tokens/{int:token}", response={204: None, **auth.WRITE_ERRORS})
-def revoke_token(request: TokenRequest, token: int) -> Any:
+def revoke_token(request: TokenRequest, token: int) -> Status[None]:
     """Make one of the owner's tokens useless at once; this one may be told its own id."""
     asked = auth.token_of(request, "write")
     if token >= 2**63 or (asked.project is not None and asked.pk != token):

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
-from typing import Any
+from collections.abc import Sequence
+from dataclasses import dataclass
 from urllib.parse import urljoin
 
 from django.conf import settings
@@ -11,7 +11,7 @@ from django.urls import reverse
 from ninja import Field, Router, Status
 
 from experiments.team.api import auth
-from experiments.team.queries.access import Member, Membership, members
+from experiments.team.queries.access import Member, member_of, members
 from experiments.team.queries.changes import ChangeRow, changes_of
 from experiments.team.queries.invitations import OpenInvitation, open_invitations
 from experiments.team.queries.tokens import TokenRow, tokens_for
@@ -20,10 +20,12 @@ from experiments.team.services import members as services
 from experiments.web import api_bodies
 from experiments.web.api_schemas import (
     PAGED,
+    Paged,
     PageNumber,
     Strict,
     Text,
     answer,
+    joined,
     paged,
     schema_of,
 )
@@ -31,8 +33,15 @@ from experiments.web.pagination import PageOf
 from experiments.web.requests import TokenRequest
 
 router = Router(tags=["members"])
-_TOKEN = schema_of(TokenRow, "ProjectToken", also="state", scopes=list[str])
+_TOKEN = schema_of(TokenRow, "ProjectToken", also="state")
 _MAY_BE_NULL = "smallest_gain"
+
+
+@dataclass(frozen=True, slots=True)
+class InvitationMade(OpenInvitation):
+    """An invitation with its link, which no other answer tells."""
+
+    link: str
 
 
 class MemberIn(Strict):
@@ -67,7 +76,7 @@ class SettingsIn(Strict):
     "/{slug}/members",
     response={200: answer("Members", members=[Member]), **auth.READ_ERRORS},
 )
-def list_members(request: TokenRequest, slug: str) -> Any:
+def list_members(request: TokenRequest, slug: str) -> dict[str, Sequence[Member]]:
     """Everyone in a project, the most powerful first."""
     access = auth.reading(request, slug)
     return {"members": members(access.project_id).rows}
@@ -78,12 +87,12 @@ def list_members(request: TokenRequest, slug: str) -> Any:
     response={201: schema_of(Member), **auth.WRITE_ERRORS},
     openapi_extra=api_bodies.described(MemberIn),
 )
-def add_member(request: TokenRequest, slug: str) -> Any:
+def add_member(request: TokenRequest, slug: str) -> Status[Member]:
     """Make somebody who has an account a member."""
     access = auth.administering(request, slug)
     body = api_bodies.read(request, MemberIn).dict()
     made = services.add(access=access, **body)
-    return Status(201, _member(made))
+    return Status(201, member_of(made))
 
 
 @router.patch(
@@ -91,10 +100,10 @@ def add_member(request: TokenRequest, slug: str) -> Any:
     response={200: schema_of(Member), **auth.WRITE_ERRORS},
     openapi_extra=api_bodies.described(RoleIn),
 )
-def change_member(request: TokenRequest, slug: str, username: str) -> Any:
+def change_member(request: TokenRequest, slug: str, username: str) -> Member:
     """Another role for a member; a project keeps an admin."""
     access = auth.administering(request, slug)
-    return _member(
+    return member_of(
         services.change_role(
             access=access,
             username=username,
@@ -104,7 +113,7 @@ def change_member(request: TokenRequest, slug: str, username: str) -> Any:
 
 
 @router.delete("/{slug}/members/{username}", response={204: None, **auth.WRITE_ERRORS})
-def remove_member(request: TokenRequest, slug: str, username: str) -> Any:
+def remove_member(request: TokenRequest, slug: str, username: str) -> Status[None]:
     """The person sees the project no longer; what they recorded stays."""
     access = auth.administering(request, slug)
     services.remove(access=access, username=username)
@@ -115,7 +124,7 @@ def remove_member(request: TokenRequest, slug: str, username: str) -> Any:
     "/{slug}/invitations",
     response={200: answer("Invitations", invitations=[OpenInvitation]), **auth.WRITE_ERRORS},
 )
-def list_invitations(request: TokenRequest, slug: str) -> Any:
+def list_invitations(request: TokenRequest, slug: str) -> dict[str, Sequence[OpenInvitation]]:
     """Those whose link still works, for admins; a link is told when it is made, and not again."""
     access = auth.administering(request, slug)
     return {"invitations": open_invitations(access).rows}
@@ -123,10 +132,10 @@ def list_invitations(request: TokenRequest, slug: str) -> Any:
 
 @router.post(
     "/{slug}/invitations",
-    response={201: schema_of(OpenInvitation, "InvitationMade", link=str), **auth.WRITE_ERRORS},
+    response={201: schema_of(InvitationMade), **auth.WRITE_ERRORS},
     openapi_extra=api_bodies.described(InvitationIn),
 )
-def invite_member(request: TokenRequest, slug: str) -> Any:
+def invite_member(request: TokenRequest, slug: str) -> Status[InvitationMade]:
     """A link that makes whoever follows it a member, once; mailed where mail is set up."""
     access = auth.administering(request, slug)
     body = api_bodies.read(request, InvitationIn).dict()
@@ -136,7 +145,7 @@ def invite_member(request: TokenRequest, slug: str) -> Any:
     (row,) = (
         invitation for invitation in open_invitations(access).rows if invitation.id == made.pk
     )
-    return Status(201, {**asdict(row), "link": link})
+    return Status(201, joined(InvitationMade, row, link=link))
 
 
 @router.put(
@@ -144,7 +153,7 @@ def invite_member(request: TokenRequest, slug: str) -> Any:
     response={204: None, **auth.WRITE_ERRORS},
     openapi_extra=api_bodies.described(SettingsIn),
 )
-def change_settings(request: TokenRequest, slug: str) -> Any:
+def change_settings(request: TokenRequest, slug: str) -> Status[None]:
     """The project's name, the defaults of its experiments, its targets and its reviews."""
     access = auth.administering(request, slug)
     asked = api_bodies.read(request, SettingsIn).dict(exclude_unset=True)
@@ -166,21 +175,21 @@ def change_settings(request: TokenRequest, slug: str) -> Any:
 
 
 @router.post("/{slug}/seal", response={204: None, **auth.WRITE_ERRORS})
-def seal_test_scores(request: TokenRequest, slug: str) -> Any:
+def seal_test_scores(request: TokenRequest, slug: str) -> Status[None]:
     """Seal the test scores of experiments that begin from now on; there is no way back."""
     projects.seal(access=auth.administering(request, slug))
     return Status(204, None)
 
 
 @router.post("/{slug}/archive", response={204: None, **auth.WRITE_ERRORS})
-def archive_project(request: TokenRequest, slug: str) -> Any:
+def archive_project(request: TokenRequest, slug: str) -> Status[None]:
     """Take a project from lists, inbox and queue; what was recorded stays readable."""
     projects.archive(access=auth.administering(request, slug))
     return Status(204, None)
 
 
 @router.post("/{slug}/bring-back", response={204: None, **auth.WRITE_ERRORS})
-def bring_project_back(request: TokenRequest, slug: str) -> Any:
+def bring_project_back(request: TokenRequest, slug: str) -> Status[None]:
     """List an archived project again."""
     projects.bring_back(access=auth.administering(request, slug))
     return Status(204, None)
@@ -190,43 +199,29 @@ def bring_project_back(request: TokenRequest, slug: str) -> Any:
     "/{slug}/changes",
     response={200: answer("Changes", changes=[ChangeRow], **PAGED), **auth.WRITE_ERRORS},
 )
-def list_changes(request: TokenRequest, slug: str, page: PageNumber = 1) -> Any:
+def list_changes(request: TokenRequest, slug: str, page: PageNumber = 1) -> Paged[ChangeRow]:
     """Changes of the project with their authors, the newest first; for admins."""
     access = auth.administering(request, slug, "read")
     found = changes_of(access, PageOf(page, exact=True))
-    return {"changes": found.rows, **paged(found)}
+    return paged("changes", found)
 
 
 @router.get(
     "/{slug}/tokens",
     response={200: answer("ProjectTokens", tokens=[_TOKEN]), **auth.WRITE_ERRORS},
 )
-def list_project_tokens(request: TokenRequest, slug: str) -> Any:
+def list_project_tokens(request: TokenRequest, slug: str) -> dict[str, Sequence[TokenRow]]:
     """Everybody's tokens that open the project; for admins. An empty project means all of the
     owner's."""
     access = auth.administering(request, slug, "read")
-    return {
-        "tokens": [
-            asdict(row) | {"state": row.state, "scopes": row.scopes.split()}
-            for row in tokens_for(access).rows
-        ]
-    }
+    return {"tokens": tokens_for(access).rows}
 
 
 @router.delete("/{slug}/tokens/{int:project_token}", response={204: None, **auth.WRITE_ERRORS})
-def revoke_project_token(request: TokenRequest, slug: str, project_token: int) -> Any:
+def revoke_project_token(request: TokenRequest, slug: str, project_token: int) -> Status[None]:
     """Make a token that was made for the project useless at once."""
     tokens.revoke_in(access=auth.administering(request, slug), token_id=project_token)
     return Status(204, None)
-
-
-def _member(membership: Membership) -> dict[str, str]:
-    user = membership.user
-    return {
-        "username": user.get_username(),
-        "name": user.get_full_name(),
-        "role": str(membership.role),
-    }
 
 
 def _link(invitation_id: int) -> str:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
-from typing import Annotated, Any
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Annotated
 
 from ninja import Field, Router, Status
 from pydantic import StringConstraints
@@ -22,6 +23,7 @@ from experiments.web.api_schemas import (
     Strict,
     Text,
     answer,
+    joined,
     paged,
     schema_of,
 )
@@ -34,6 +36,13 @@ _ERRORS = auth.READ_ERRORS | auth.WRITE_ERRORS
 _DELIVERIES = answer("Deliveries", deliveries=[DeliveryRow], pruned=Pruned | None, **PAGED)
 Events = Annotated[list[Text], Field(max_length=20)]
 Address = Annotated[str, StringConstraints(max_length=2000)]
+
+
+@dataclass(frozen=True, slots=True)
+class WebhookMade(WebhookRow):
+    """A webhook with its secret, which no other answer tells."""
+
+    secret: str
 
 
 class WebhookIn(Strict):
@@ -54,7 +63,7 @@ class WebhookChangeIn(Strict):
 @router.get(
     "/{slug}/webhooks", response={200: answer("Webhooks", webhooks=[WebhookRow]), **_ERRORS}
 )
-def list_webhooks(request: TokenRequest, slug: str) -> Any:
+def list_webhooks(request: TokenRequest, slug: str) -> dict[str, tuple[WebhookRow, ...]]:
     """The addresses that hear of the project, without their secrets."""
     access = auth.administering(request, slug, "read")
     return {"webhooks": messages.webhooks_of(access).rows}
@@ -62,15 +71,15 @@ def list_webhooks(request: TokenRequest, slug: str) -> Any:
 
 @router.post(
     "/{slug}/webhooks",
-    response={201: schema_of(WebhookRow, "WebhookMade", secret=str), **auth.WRITE_ERRORS},
+    response={201: schema_of(WebhookMade), **auth.WRITE_ERRORS},
     openapi_extra=api_bodies.described(WebhookIn),
 )
-def create_webhook(request: TokenRequest, slug: str) -> Any:
+def create_webhook(request: TokenRequest, slug: str) -> Status[WebhookMade]:
     """Make one; its secret stands in this answer and in no other."""
     access = auth.administering(request, slug)
     body = api_bodies.read(request, WebhookIn).dict()
     made, secret = services.create(access=access, **body)
-    return Status(201, {**asdict(_row(access, made.pk)), "secret": secret})
+    return Status(201, joined(WebhookMade, _row(access, made.pk), secret=secret))
 
 
 @router.patch(
@@ -78,7 +87,7 @@ def create_webhook(request: TokenRequest, slug: str) -> Any:
     response={200: schema_of(WebhookRow), **auth.WRITE_ERRORS},
     openapi_extra=api_bodies.described(WebhookChangeIn),
 )
-def change_webhook(request: TokenRequest, slug: str, webhook: int) -> Any:
+def change_webhook(request: TokenRequest, slug: str, webhook: int) -> WebhookRow:
     """Another address or other events; the secret stays."""
     access = auth.administering(request, slug)
     services.change(
@@ -90,7 +99,7 @@ def change_webhook(request: TokenRequest, slug: str, webhook: int) -> Any:
 
 
 @router.delete(_ONE, response={204: None, **auth.WRITE_ERRORS})
-def remove_webhook(request: TokenRequest, slug: str, webhook: int) -> Any:
+def remove_webhook(request: TokenRequest, slug: str, webhook: int) -> Status[None]:
     """Remove one with the record of its deliveries."""
     access = auth.administering(request, slug)
     services.remove(access=access, webhook_id=_number(webhook))
@@ -98,7 +107,7 @@ def remove_webhook(request: TokenRequest, slug: str, webhook: int) -> Any:
 
 
 @router.post(f"{_ONE}/secret", response={200: answer("Secret", secret=str), **auth.WRITE_ERRORS})
-def renew_secret(request: TokenRequest, slug: str, webhook: int) -> Any:
+def renew_secret(request: TokenRequest, slug: str, webhook: int) -> dict[str, str]:
     """Another secret, told this once."""
     access = auth.administering(request, slug)
     secret = services.renew_secret(access=access, webhook_id=_number(webhook))
@@ -106,7 +115,7 @@ def renew_secret(request: TokenRequest, slug: str, webhook: int) -> Any:
 
 
 @router.post(f"{_ONE}/test", response={202: schema_of(DeliveryRow), **auth.WRITE_ERRORS})
-def test_webhook(request: TokenRequest, slug: str, webhook: int) -> Any:
+def test_webhook(request: TokenRequest, slug: str, webhook: int) -> Status[DeliveryRow]:
     """Send it a message that tells of nothing, in one attempt; its delivery says how it went."""
     access = auth.administering(request, slug)
     made = services.send_test(access=access, webhook_id=_number(webhook))
@@ -116,19 +125,19 @@ def test_webhook(request: TokenRequest, slug: str, webhook: int) -> Any:
 @router.get("/{slug}/deliveries", response={200: _DELIVERIES, **_ERRORS})
 def list_deliveries(
     request: TokenRequest, slug: str, page: PageNumber = 1, per_page: PageSize = PAGE_SIZE
-) -> Any:
+) -> dict[str, Sequence[DeliveryRow] | int | Pruned | None]:
     """Deliveries, webhooks and mails, sent and waiting, newest first, fifty a page unless told;
     beyond the last page there are none."""
     access = auth.administering(request, slug, "read")
     found = messages.deliveries_of(access, PageOf(page, per_page, exact=True))
-    return {"deliveries": found.rows, "pruned": messages.pruned_of(access), **paged(found)}
+    return {**paged("deliveries", found), "pruned": messages.pruned_of(access)}
 
 
 @router.post(
     "/{slug}/deliveries/{int:delivery}/again",
     response={200: schema_of(DeliveryRow), **auth.WRITE_ERRORS},
 )
-def send_again(request: TokenRequest, slug: str, delivery: int) -> Any:
+def send_again(request: TokenRequest, slug: str, delivery: int) -> DeliveryRow:
     """Make a delivery due now, with all its attempts before it again."""
     access = auth.administering(request, slug)
     services.send_again(access=access, delivery_id=_number(delivery))

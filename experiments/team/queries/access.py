@@ -164,11 +164,12 @@ def members(project_id: int, wanted: PageOf = EVERY_ROW, text: str = "") -> Page
             )
         )
     power = Case(*(When(role=role, then=Value(-place)) for place, role in enumerate(ROLES)))
-    return paged(rows.order_by(power, "user__username"), wanted, _member)
+    return paged(rows.order_by(power, "user__username"), wanted, member_of)
 
 
-def _member(row: Membership) -> Member:
-    return Member(row.user.get_username(), row.user.get_full_name(), row.role)
+def member_of(row: Membership) -> Member:
+    """The record of a membership."""
+    return Member(row.user.get_username(), row.user.get_full_name(), str(row.role))
 
 
 def people_who_may(project_id: int, role: str) -> tuple[str, ...]:

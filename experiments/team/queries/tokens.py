@@ -21,7 +21,7 @@ class TokenRow:
     name: str
     prefix: str
     project: str
-    scopes: str
+    scopes: tuple[str, ...]
     created_at: datetime
     expires_at: datetime | None
     last_used_at: datetime | None
@@ -67,7 +67,7 @@ def _row(row: ApiToken) -> TokenRow:
         name=row.name,
         prefix=row.prefix,
         project=row.project.slug if row.project else "",
-        scopes=row.scopes,
+        scopes=tuple(row.scopes.split()),
         created_at=row.created_at,
         expires_at=row.expires_at,
         last_used_at=row.last_used_at,

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import uuid
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from django.conf import settings
@@ -43,7 +43,7 @@ def announce(
     text: str,
     path: str,
     experiment: Experiment | None = None,
-    decision: dict[str, Any] | None = None,
+    decision: Mapping[str, object] | None = None,
 ) -> Event | None:
     """Tell an event once to every webhook and member that asked for its kind.
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated
 
+from django.http import HttpResponse
+from django.http.response import HttpResponseBase
 from ninja import Path, Router, Status
 from pydantic import StringConstraints
 
@@ -40,7 +42,7 @@ def write_file(
     step: float | None = None,
     sha256: Digest = "",
     upload: Key = "",
-) -> Any:
+) -> HttpResponse | Status[KeptFile]:
     """Store a file of a run: the body is its bytes, of any size up to FILE_MEGABYTES.
 
     Another one of the same kind, name and step is replaced. With `sha256` a body that was altered
@@ -67,7 +69,9 @@ def write_file(
     "/{int:run_id}/uploads/{upload}",
     response={200: answer("Upload", received=int), **_ERRORS},
 )
-def read_upload(request: TokenRequest, run_id: int, upload: Annotated[Key, Path()]) -> Any:
+def read_upload(
+    request: TokenRequest, run_id: int, upload: Annotated[Key, Path()]
+) -> dict[str, int]:
     """Bytes of an upload that have arrived, to go on from."""
     run = run_of(request, run_id, write=False)
     access = auth.reading(request, run.project)
@@ -77,7 +81,7 @@ def read_upload(request: TokenRequest, run_id: int, upload: Annotated[Key, Path(
 
 
 @router.get("/{int:run_id}/files", response={200: answer("RunFiles", files=[_FILE]), **_ERRORS})
-def list_run_files(request: TokenRequest, run_id: int) -> Any:
+def list_run_files(request: TokenRequest, run_id: int) -> dict[str, list[KeptFile]]:
     """Files that programs logged, by name and step; of a worker's trial, too."""
     run = run_of(request, run_id, write=False)
     return {"files": queries.logged_files(run.id)}
@@ -86,7 +90,7 @@ def list_run_files(request: TokenRequest, run_id: int) -> Any:
 @router.get(_FILES, openapi_extra=api_bodies.file(file_downloads.CONTENT_TYPE))
 def read_run_file(
     request: TokenRequest, run_id: int, file_name: str, step: float | None = None
-) -> Any:
+) -> HttpResponseBase:
     """The newest file of a name, or that of a step; its SHA-256 is the ETag."""
     run = run_of(request, run_id, write=False)
     found = _named(run.id, file_name, step)[-1]
@@ -97,7 +101,7 @@ def read_run_file(
 @router.delete(_FILES, response={204: None, **_ERRORS})
 def delete_run_file(
     request: TokenRequest, run_id: int, file_name: str, step: float | None = None
-) -> Any:
+) -> Status[None]:
     """Delete a file, of all steps unless one is told; refused once a decision cites the run."""
     run = run_of(request, run_id)
     found = _named(run.id, file_name, step)

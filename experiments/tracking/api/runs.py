@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from functools import partial
 from typing import Any, Literal
 
+from django.http import StreamingHttpResponse
 from ninja import Router, Status
 
 from experiments.design import metrics
@@ -17,6 +18,7 @@ from experiments.trials.api.run_schemas import (
     CreatedOut,
     FinishIn,
     ParamsIn,
+    Points,
     PointsIn,
     RunIn,
 )
@@ -41,16 +43,6 @@ _TOLD_OF_REPLICATES = _OF_REPLICATES | {
     "project", "experiment", "name", "params", "train_seed", "split_seed", "key"
 }  # fmt: skip
 _RUN = schema_of(RunView, "Run", without="official_metric declared from_outside role")
-_POINTS = answer(
-    "Points",
-    "`stored` is false for a batch that was there already, `late` true for one that came when "
-    "the run had ended: it is kept, but not drawn.",
-    stored=bool,
-    late=bool,
-    points=int,
-    stop=bool,
-    skipped=[Problem],
-)
 _ERRORS = dict.fromkeys((400, 401, 403, 404, 409, 413, 415, 422), ErrorOut)
 
 
@@ -78,7 +70,7 @@ def run_of(request: TokenRequest, run_id: int, *, write: bool = True) -> RunView
     response={201: CreatedOut, 200: CreatedOut, **_ERRORS},
     openapi_extra=api_bodies.described(RunIn),
 )
-def create_run(request: TokenRequest) -> Status[dict[str, Any]]:
+def create_run(request: TokenRequest) -> Status[CreatedOut]:
     """Start a run; its experiment is made with the first one."""
     auth.token_of(request, "write")
     asked = api_bodies.read(request, RunIn)
@@ -98,13 +90,13 @@ def create_run(request: TokenRequest) -> Status[dict[str, Any]]:
     made = services.create(access=access, new=new)
     return Status(
         201 if made.new else 200,
-        {
-            "id": made.run_id,
-            "number": made.number,
-            "experiment": asked.experiment,
-            "official_metric": access.official_metric,
-            "direction": access.direction,
-        },
+        CreatedOut(
+            id=made.run_id,
+            number=made.number,
+            experiment=asked.experiment,
+            official_metric=access.official_metric,
+            direction=access.direction,
+        ),
     )
 
 
@@ -116,7 +108,7 @@ def _beyond_doubles(where: str, values: Mapping[str, Any]) -> list[Problem]:
     ]
 
 
-def _take_replicate(request: TokenRequest, asked: RunIn) -> Status[dict[str, Any]]:
+def _take_replicate(request: TokenRequest, asked: RunIn) -> Status[CreatedOut]:
     """A run that is a replicate of a declared replication."""
     named = asked.model_fields_set
     problems = [
@@ -149,25 +141,25 @@ def _take_replicate(request: TokenRequest, asked: RunIn) -> Status[dict[str, Any
         run_changes.name_run(run_id=taken.run_id, name=asked.name)
     return Status(
         201 if taken.new else 200,
-        {
-            "id": taken.run_id,
-            "number": taken.number,
-            "experiment": asked.experiment,
-            "official_metric": taken.official_metric,
-            "direction": taken.direction,
-            "params": taken.parameters,
-            "side": asked.side,
-            "pair": taken.pair + 1,
-            "train_seed": taken.train_seed,
-            "split_seed": taken.split_seed,
-        },
+        CreatedOut(
+            id=taken.run_id,
+            number=taken.number,
+            experiment=asked.experiment,
+            official_metric=taken.official_metric,
+            direction=taken.direction,
+            params=dict(taken.parameters),
+            side=asked.side,
+            pair=taken.pair + 1,
+            train_seed=taken.train_seed,
+            split_seed=taken.split_seed,
+        ),
     )
 
 
 @router.get(
     "/repetitions/{int:replication}", response={200: schema_of(DeclaredReplication), **_ERRORS}
 )
-def read_replication(request: TokenRequest, replication: int) -> Any:
+def read_replication(request: TokenRequest, replication: int) -> DeclaredReplication:
     """A replication: what it compares, and which replicates are open, with their seeds."""
     token = request.auth
     found = queries.find_replication(token, replication) if replication < 2**63 else None
@@ -177,7 +169,7 @@ def read_replication(request: TokenRequest, replication: int) -> Any:
 
 
 @router.get("/{int:run_id}", response={200: _RUN, **_ERRORS})
-def read_run(request: TokenRequest, run_id: int) -> Any:
+def read_run(request: TokenRequest, run_id: int) -> RunView:
     """Read a run's state."""
     return run_of(request, run_id, write=False)
 
@@ -186,7 +178,9 @@ def read_run(request: TokenRequest, run_id: int) -> Any:
     "/{int:run_id}/series.{kind}",
     openapi_extra=api_bodies.file(*series_files.CONTENT_TYPES.values()),
 )
-def read_series(request: TokenRequest, run_id: int, kind: Literal["csv", "parquet"]) -> Any:
+def read_series(
+    request: TokenRequest, run_id: int, kind: Literal["csv", "parquet"]
+) -> StreamingHttpResponse:
     """All points of a run, of a worker's trial, too, without test scores."""
     run = run_of(request, run_id, write=False)
     names = {run.id: str(run.number)}
@@ -201,10 +195,10 @@ def read_series(request: TokenRequest, run_id: int, kind: Literal["csv", "parque
 
 @router.post(
     "/{int:run_id}/points",
-    response={200: _POINTS, **_ERRORS},
+    response={200: Points, **_ERRORS},
     openapi_extra=api_bodies.described(PointsIn),
 )
-def log_points(request: TokenRequest, run_id: int) -> dict[str, Any]:
+def log_points(request: TokenRequest, run_id: int) -> Points:
     """Log a batch; without points it says that the program is still there."""
     run = run_of(request, run_id)
     asked = api_bodies.read(request, PointsIn)
@@ -226,13 +220,13 @@ def log_points(request: TokenRequest, run_id: int) -> dict[str, Any]:
         stored, late = appended.stored, not appended.alive
     else:
         services.keep_alive(run_id=run.id)
-    return {
-        "stored": stored,
-        "late": late,
-        "points": logged.points,
-        "stop": run.stop,
-        "skipped": logged.skipped,
-    }
+    return Points(
+        stored=stored,
+        late=late,
+        points=logged.points,
+        stop=run.stop,
+        skipped=logged.skipped,
+    )
 
 
 @router.post(
@@ -240,7 +234,7 @@ def log_points(request: TokenRequest, run_id: int) -> dict[str, Any]:
     response={200: answer("ParamsAdded", params=int), **_ERRORS},
     openapi_extra=api_bodies.described(ParamsIn),
 )
-def add_params(request: TokenRequest, run_id: int) -> dict[str, Any]:
+def add_params(request: TokenRequest, run_id: int) -> dict[str, int]:
     """Record parameters that are known only after the run's start; none changes."""
     run = run_of(request, run_id)
     asked = api_bodies.read(request, ParamsIn)
@@ -251,7 +245,7 @@ def add_params(request: TokenRequest, run_id: int) -> dict[str, Any]:
 
 
 @router.post("/{int:run_id}/resume", response={200: schema_of(Resumed), **_ERRORS})
-def resume_run(request: TokenRequest, run_id: int) -> Any:
+def resume_run(request: TokenRequest, run_id: int) -> Resumed:
     """Go on with a run that runs, or whose program was ended or lost."""
     run = run_of(request, run_id)
     return run_changes.resume(run_id=run.id)
@@ -262,7 +256,7 @@ def resume_run(request: TokenRequest, run_id: int) -> Any:
     response={200: answer("Finished", state=str, value=float | None), **_ERRORS},
     openapi_extra=api_bodies.described(FinishIn),
 )
-def finish_run(request: TokenRequest, run_id: int) -> dict[str, Any]:
+def finish_run(request: TokenRequest, run_id: int) -> dict[str, str | float | None]:
     """End a run; the best official value that it logged counts unless it tells another."""
     run = run_of(request, run_id)
     asked = api_bodies.read(request, FinishIn)

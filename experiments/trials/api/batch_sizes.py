@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated
 
 from ninja import Field, Router, Schema, Status
 
@@ -33,7 +33,7 @@ class BatchSizesIn(Schema):
 
 
 @router.get("/{slug}/batch-sizes", response={200: _MEASUREMENTS, **auth.READ_ERRORS})
-def list_measurements(request: TokenRequest, slug: str) -> Any:
+def list_measurements(request: TokenRequest, slug: str) -> dict[str, list[Measurement]]:
     """Measurements of a project, running and finished, the newest first."""
     return {"measurements": measurements(auth.reading(request, slug).project_id)}
 
@@ -41,7 +41,7 @@ def list_measurements(request: TokenRequest, slug: str) -> Any:
 @router.get(
     "/{slug}/batch-sizes/{int:measurement}", response={200: _MEASUREMENT, **auth.READ_ERRORS}
 )
-def read_measurement(request: TokenRequest, slug: str, measurement: int) -> Any:
+def read_measurement(request: TokenRequest, slug: str, measurement: int) -> Measurement:
     """One measurement, also while it goes on."""
     return _found(auth.reading(request, slug), measurement)
 
@@ -51,7 +51,7 @@ def read_measurement(request: TokenRequest, slug: str, measurement: int) -> Any:
     response={202: _MEASUREMENT, **auth.WRITE_ERRORS},
     openapi_extra=api_bodies.described(BatchSizesIn),
 )
-def measure(request: TokenRequest, slug: str, name: str) -> Any:
+def measure(request: TokenRequest, slug: str, name: str) -> Status[Measurement]:
     """Ask a worker to measure the batch sizes of an experiment's training function."""
     access = auth.writing(request, slug)
     made = services.ask(
@@ -65,7 +65,7 @@ def measure(request: TokenRequest, slug: str, name: str) -> Any:
 @router.post(
     "/{slug}/batch-sizes/{int:measurement}/cancel", response={204: None, **auth.WRITE_ERRORS}
 )
-def cancel(request: TokenRequest, slug: str, measurement: int) -> Any:
+def cancel(request: TokenRequest, slug: str, measurement: int) -> Status[None]:
     """End a measurement within seconds; what it has measured stays."""
     access = auth.writing(request, slug)
     services.cancel(access=access, probe_id=measurement)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from django.db import transaction
 from ninja import Router, Status
 
@@ -37,7 +35,7 @@ class LimitsIn(Strict):
     response={200: DoneOut, **auth.WRITE_ERRORS},
     openapi_extra=api_bodies.described(LimitsIn),
 )
-def change_limits(request: TokenRequest, slug: str, name: str) -> Any:
+def change_limits(request: TokenRequest, slug: str, name: str) -> dict[str, str]:
     """Change trials at a time, priority, cap on GPU hours and budget, also while it runs.
 
     Trials that run now go on. What is left out stays as it is.
@@ -53,7 +51,7 @@ def change_limits(request: TokenRequest, slug: str, name: str) -> Any:
 
 
 @router.post(f"{_PLACE}/hand-back", response={200: DoneOut, **auth.WRITE_ERRORS})
-def hand_back(request: TokenRequest, slug: str, name: str) -> Any:
+def hand_back(request: TokenRequest, slug: str, name: str) -> dict[str, str]:
     """Pause, and give running trials back to the queue, to be resumed later."""
     access, experiment = _run_by_workers(request, slug, name)
     services.pause(access=access, experiment=experiment, hand_back=True)
@@ -63,14 +61,14 @@ def hand_back(request: TokenRequest, slug: str, name: str) -> Any:
 @router.post(
     f"{_PLACE}/retry-failed", response={200: answer("Added", added=int), **auth.WRITE_ERRORS}
 )
-def retry_failed(request: TokenRequest, slug: str, name: str) -> Any:
+def retry_failed(request: TokenRequest, slug: str, name: str) -> dict[str, int]:
     """Queue all trials again that failed by accident."""
     access, experiment = _run_by_workers(request, slug, name)
     return {"added": services.retry_failed(access=access, experiment=experiment)}
 
 
 @router.post(_PLACE + "/trials/{trial}/cancel", response={204: None, **auth.WRITE_ERRORS})
-def cancel_trial(request: TokenRequest, slug: str, name: str, trial: str) -> Any:
+def cancel_trial(request: TokenRequest, slug: str, name: str, trial: str) -> Status[None]:
     """End one trial now, without a result; a worker hears of it within seconds."""
     access = auth.writing(request, slug)
     experiment = get_experiment(access, name)

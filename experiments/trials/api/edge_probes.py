@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, TypeAlias
 
 from ninja import Router, Status
 from pydantic import Field, StringConstraints
@@ -20,6 +20,7 @@ from experiments.web.requests import TokenRequest
 router = Router(tags=["findings"])
 _PLACE = "/{slug}/experiments/{name}/edge-probes"
 _PROBES = answer("EdgeProbes", price=schema_of(ProbePrice), probes=[schema_of(ProbeRow)])
+Probes: TypeAlias = dict[str, ProbePrice | list[ProbeRow]]
 Subject = Annotated[str, StringConstraints(max_length=260)]
 
 
@@ -30,7 +31,7 @@ class EdgesIn(Strict):
 
 
 @router.get(_PLACE, response={200: _PROBES, **auth.READ_ERRORS})
-def list_edge_probes(request: TokenRequest, slug: str, name: str) -> Any:
+def list_edge_probes(request: TokenRequest, slug: str, name: str) -> Probes:
     """Probes of a search, the newest first, and the price of one edge."""
     return _probes(get_experiment(auth.reading(request, slug), name))
 
@@ -40,7 +41,7 @@ def list_edge_probes(request: TokenRequest, slug: str, name: str) -> Any:
     response={202: _PROBES, **auth.WRITE_ERRORS},
     openapi_extra=api_bodies.described(EdgesIn),
 )
-def probe_edges(request: TokenRequest, slug: str, name: str) -> Any:
+def probe_edges(request: TokenRequest, slug: str, name: str) -> Status[Probes]:
     """Run the best configurations beyond the edges, paired with the same seeds."""
     access = auth.writing(request, slug)
     experiment = get_experiment(access, name)
@@ -50,7 +51,7 @@ def probe_edges(request: TokenRequest, slug: str, name: str) -> Any:
 
 
 @router.post(f"{_PLACE}/cancel", response={200: _PROBES, **auth.WRITE_ERRORS})
-def cancel_edge_probe(request: TokenRequest, slug: str, name: str) -> Any:
+def cancel_edge_probe(request: TokenRequest, slug: str, name: str) -> Probes:
     """End the probe that is under way."""
     access = auth.writing(request, slug)
     experiment = get_experiment(access, name)
@@ -58,5 +59,5 @@ def cancel_edge_probe(request: TokenRequest, slug: str, name: str) -> Any:
     return _probes(experiment)
 
 
-def _probes(experiment: ExperimentRecord) -> dict[str, Any]:
+def _probes(experiment: ExperimentRecord) -> Probes:
     return {"price": price_of(experiment, 1), "probes": read_probes(experiment.pk)}

@@ -10,8 +10,10 @@ from ninja import Router, Status
 from pydantic import StringConstraints
 
 from experiments.design.api.experiment_schemas import (
+    Checked,
     CheckedOut,
     DoneOut,
+    ExperimentAnswer,
     ExperimentOut,
     FileIn,
     NameIn,
@@ -25,14 +27,23 @@ from experiments.design.queries.experiments import (
     get_experiment,
 )
 from experiments.design.queries.records import ExperimentRecord
-from experiments.design.review.design_review import checks_as_data, review
+from experiments.design.review.design_review import considerations, review
 from experiments.team.api import auth
 from experiments.team.queries.access import Access
 from experiments.trials.lifecycle.services import control, editing
 from experiments.trials.lifecycle.services import experiments as services
 from experiments.trials.table.queries.reproduce import line_of
 from experiments.web import api_bodies
-from experiments.web.api_schemas import PAGED, PageNumber, PageSize, answer, paged, schema_of
+from experiments.web.api_schemas import (
+    PAGED,
+    Paged,
+    PageNumber,
+    PageSize,
+    answer,
+    joined,
+    paged,
+    schema_of,
+)
 from experiments.web.pagination import PAGE_SIZE, PageOf
 from experiments.web.requests import TokenRequest
 
@@ -55,7 +66,7 @@ def list_experiments(
     archived: bool = False,
     page: PageNumber = 1,
     per_page: PageSize = PAGE_SIZE,
-) -> Any:
+) -> Paged[ExperimentRow]:
     """Experiments of a project, fifty a page unless told; beyond the last page there are none.
 
     `order`: activity, name, created, trials or best. `archived`: those that lists leave out.
@@ -70,7 +81,7 @@ def list_experiments(
         archived=archived,
     )
     found = queries.list_experiments(access, wanted)
-    return {"experiments": found.rows, **paged(found)}
+    return paged("experiments", found)
 
 
 @router.post(
@@ -78,7 +89,7 @@ def list_experiments(
     response={201: ExperimentOut, **auth.WRITE_ERRORS},
     openapi_extra=api_bodies.described(FileIn),
 )
-def create_experiment(request: TokenRequest, slug: str) -> Any:
+def create_experiment(request: TokenRequest, slug: str) -> Status[ExperimentAnswer]:
     """Create an experiment from its file and queue its trials."""
     access = auth.writing(request, slug)
     text = _text(api_bodies.read(request, FileIn))
@@ -91,18 +102,18 @@ def create_experiment(request: TokenRequest, slug: str) -> Any:
     response={200: CheckedOut, **auth.WRITE_ERRORS},
     openapi_extra=api_bodies.described(FileIn),
 )
-def check_experiment(request: TokenRequest, slug: str) -> Any:
+def check_experiment(request: TokenRequest, slug: str) -> Checked:
     """Check a file: its errors, and the findings of the design rules; nothing is created."""
     access = auth.reading(request, slug)
     text = _text(api_bodies.read(request, FileIn))
     found = review(text, access)
-    return {
-        "ok": not found.error,
-        "error": found.error,
-        "problems": found.problems,
-        "design": found.design,
-        "considerations": checks_as_data(found.checks) if found.checks else [],
-    }
+    return Checked(
+        ok=not found.error,
+        error=found.error,
+        problems=found.problems,
+        design=found.design,
+        considerations=considerations(found.checks) if found.checks else (),
+    )
 
 
 def _text(asked: FileIn) -> str:
@@ -113,7 +124,7 @@ def _text(asked: FileIn) -> str:
 
 
 @router.get(_PLACE, response={200: ExperimentOut, **auth.READ_ERRORS})
-def read_experiment(request: TokenRequest, slug: str, name: str) -> Any:
+def read_experiment(request: TokenRequest, slug: str, name: str) -> ExperimentAnswer:
     """An experiment with its counts, its arms and its file."""
     access = auth.reading(request, slug)
     return _experiment(access, get_experiment(access, name))
@@ -124,7 +135,7 @@ def read_experiment(request: TokenRequest, slug: str, name: str) -> Any:
     response={200: ExperimentOut, **auth.WRITE_ERRORS},
     openapi_extra=api_bodies.described(NotesIn),
 )
-def change_experiment(request: TokenRequest, slug: str, name: str) -> Any:
+def change_experiment(request: TokenRequest, slug: str, name: str) -> ExperimentAnswer:
     """Replace its notes (Markdown) or its tags; the file stays as it was given."""
     access = auth.writing(request, slug)
     experiment = get_experiment(access, name)
@@ -139,7 +150,9 @@ def change_experiment(request: TokenRequest, slug: str, name: str) -> Any:
 
 
 @router.delete(_PLACE, response={204: None, **auth.WRITE_ERRORS})
-def delete_experiment(request: TokenRequest, slug: str, name: str, confirm: Search = "") -> Any:
+def delete_experiment(
+    request: TokenRequest, slug: str, name: str, confirm: Search = ""
+) -> Status[None]:
     """Delete it with its trials and series, for good; `confirm` is its name once more."""
     access = auth.writing(request, slug)
     experiment = get_experiment(access, name)
@@ -148,17 +161,17 @@ def delete_experiment(request: TokenRequest, slug: str, name: str, confirm: Sear
 
 
 @router.post(f"{_PLACE}/rename", response=_DONE, openapi_extra=api_bodies.described(NameIn))
-def rename_experiment(request: TokenRequest, slug: str, name: str) -> Any:
+def rename_experiment(request: TokenRequest, slug: str, name: str) -> ExperimentRecord:
     """Give it another name; addresses with the old one lead nowhere afterwards."""
     access = auth.writing(request, slug)
     experiment = get_experiment(access, name)
     wanted = api_bodies.read(request, NameIn).name.strip()
     editing.rename(access=access, experiment=experiment, name=wanted)
-    return _state(get_experiment(access, wanted))
+    return get_experiment(access, wanted)
 
 
 @router.post(f"{_PLACE}/stop", response=_DONE, openapi_extra=api_bodies.described(StopIn))
-def stop_experiment(request: TokenRequest, slug: str, name: str) -> Any:
+def stop_experiment(request: TokenRequest, slug: str, name: str) -> ExperimentRecord:
     """End the search: running trials stop at their next evaluation, no new ones start."""
 
     def act(**body: Any) -> None:
@@ -168,63 +181,56 @@ def stop_experiment(request: TokenRequest, slug: str, name: str) -> Any:
 
 
 @router.post(f"{_PLACE}/pause", response=_DONE)
-def pause_experiment(request: TokenRequest, slug: str, name: str) -> Any:
+def pause_experiment(request: TokenRequest, slug: str, name: str) -> ExperimentRecord:
     """Start no new trials; running ones end."""
     return _done(request, slug, name, services.pause)
 
 
 @router.post(f"{_PLACE}/resume", response=_DONE)
-def resume_experiment(request: TokenRequest, slug: str, name: str) -> Any:
+def resume_experiment(request: TokenRequest, slug: str, name: str) -> ExperimentRecord:
     """Go on after a pause."""
     return _done(request, slug, name, control.resume)
 
 
 @router.post(f"{_PLACE}/archive", response=_DONE)
-def archive_experiment(request: TokenRequest, slug: str, name: str) -> Any:
+def archive_experiment(request: TokenRequest, slug: str, name: str) -> ExperimentRecord:
     """Leave it out of lists; it stays where it is."""
     return _done(request, slug, name, editing.archive)
 
 
 @router.post(f"{_PLACE}/bring-back", response=_DONE)
-def bring_back_experiment(request: TokenRequest, slug: str, name: str) -> Any:
+def bring_back_experiment(request: TokenRequest, slug: str, name: str) -> ExperimentRecord:
     """List an archived one again."""
     return _done(request, slug, name, editing.bring_back)
 
 
-def _done(request: TokenRequest, slug: str, name: str, act: Callable[..., Any]) -> dict[str, Any]:
+def _done(
+    request: TokenRequest, slug: str, name: str, act: Callable[..., Any]
+) -> ExperimentRecord:
     """Act on an experiment in the name of the token's owner; tell how it stands then."""
     access = auth.writing(request, slug)
     act(access=access, experiment=get_experiment(access, name))
-    return _state(get_experiment(access, name))
+    return get_experiment(access, name)
 
 
-def _state(experiment: ExperimentRecord) -> dict[str, Any]:
-    return {"name": experiment.name, "state": experiment.state}
-
-
-def _experiment(access: Access, experiment: ExperimentRecord) -> dict[str, Any]:
+def _experiment(access: Access, experiment: ExperimentRecord) -> ExperimentAnswer:
     arms = queries.arms_of(experiment.pk)
     tally = queries.tally(experiment.pk)
-    same = (
-        "name", "goal", "notes", "config_link", "objective", "official_metric", "direction",
-        "margin", "smallest_gain", "sampler", "state", "stop_reason", "has_failed", "budget",
-        "best_value", "created_at", "finished_at",
-    )  # fmt: skip
-    return {
-        **{name: getattr(experiment, name) for name in same},
-        "project": access.slug,
-        "tags": queries.tags_of(experiment.pk),
-        "archived": experiment.archived_at is not None,
-        "extends": experiment.extends_name or None,
-        "trials": experiment.trial_count,
-        "complete": experiment.complete_count,
-        "pruned": experiment.pruned_count,
-        "failed": experiment.failed_count,
-        "running": tally.running,
-        "waiting": tally.waiting,
-        "best_trial": queries.best_trial_name(experiment, len(arms)),
-        "arms": arms,
-        "reproduce": line_of(experiment, experiment.best_trial),
-        "author": experiment.author,
-        "file": experiment.source,
-    }
+    return joined(
+        ExperimentAnswer,
+        experiment,
+        project=access.slug,
+        tags=queries.tags_of(experiment.pk),
+        archived=experiment.archived_at is not None,
+        extends=experiment.extends_name or None,
+        trials=experiment.trial_count,
+        complete=experiment.complete_count,
+        pruned=experiment.pruned_count,
+        failed=experiment.failed_count,
+        running=tally.running,
+        waiting=tally.waiting,
+        best_trial=queries.best_trial_name(experiment, len(arms)),
+        arms=arms,
+        reproduce=line_of(experiment, experiment.best_trial),
+        file=experiment.source,
+    )

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
-
+from django.http.response import HttpResponseBase
 from ninja import Router
 
 from experiments.design.queries.experiments import get_experiment
@@ -21,7 +20,9 @@ _PLACE = "/{slug}/experiments/{name}/trials/{trial}/files"
 
 
 @router.get(_PLACE, response={200: answer("Files", files=[FileRow]), **auth.READ_ERRORS})
-def list_files(request: TokenRequest, slug: str, name: str, trial: str) -> Any:
+def list_files(
+    request: TokenRequest, slug: str, name: str, trial: str
+) -> dict[str, tuple[FileRow, ...]]:
     """Checkpoints and output with sizes and SHA-256."""
     access = auth.reading(request, slug)
     experiment = get_experiment(access, name)
@@ -30,7 +31,9 @@ def list_files(request: TokenRequest, slug: str, name: str, trial: str) -> Any:
 
 
 @router.get(_PLACE + "/{int:file}", openapi_extra=api_bodies.file(file_downloads.CONTENT_TYPE))
-def read_trial_file(request: TokenRequest, slug: str, name: str, trial: str, file: int) -> Any:
+def read_trial_file(
+    request: TokenRequest, slug: str, name: str, trial: str, file: int
+) -> HttpResponseBase:
     """The bytes of one file; its SHA-256 is the ETag."""
     access = auth.reading(request, slug)
     experiment = get_experiment(access, name)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TypeAlias
 
 from ninja import Router
 
@@ -21,11 +21,12 @@ from experiments.web.requests import TokenRequest
 router = Router(tags=["findings"])
 _PLACE = "/{slug}/experiments/{name}"
 FINDING = schema_of(FindingRow, without="trial_id", also="is_open")
+Told: TypeAlias = dict[str, str | tuple[FindingRow, ...]]
 _FINDINGS = answer("Findings", summary=str, findings=[FINDING])
 
 
 @router.get(f"{_PLACE}/findings", response={200: _FINDINGS, **auth.READ_ERRORS})
-def list_findings(request: TokenRequest, slug: str, name: str) -> Any:
+def list_findings(request: TokenRequest, slug: str, name: str) -> Told:
     """An experiment's findings and the warnings of its trials, those that ask for something
     first. Every finding of one trial stands with the trial.
     """
@@ -37,7 +38,7 @@ def list_findings(request: TokenRequest, slug: str, name: str) -> Any:
     response={200: _FINDINGS, **auth.WRITE_ERRORS},
     openapi_extra=api_bodies.described(DismissIn),
 )
-def dismiss_finding(request: TokenRequest, slug: str, finding: int) -> Any:
+def dismiss_finding(request: TokenRequest, slug: str, finding: int) -> Told:
     """Dismiss a finding; person and reason go into the evidence of a decision.
 
     `all`: with what its rule warns of in every trial, as the experiment's findings count it.
@@ -56,7 +57,7 @@ def dismiss_finding(request: TokenRequest, slug: str, finding: int) -> Any:
     response={200: DoneOut, **auth.WRITE_ERRORS},
     openapi_extra=api_bodies.described(MutedIn),
 )
-def mute_overfitting(request: TokenRequest, slug: str, name: str) -> Any:
+def mute_overfitting(request: TokenRequest, slug: str, name: str) -> ExperimentRecord:
     """Let overfitting ask for nothing in this experiment, or let it ask again."""
     access = auth.writing(request, slug)
     experiment = get_experiment(access, name)
@@ -65,9 +66,9 @@ def mute_overfitting(request: TokenRequest, slug: str, name: str) -> Any:
         experiment=experiment,
         muted=api_bodies.read(request, MutedIn).muted,
     )
-    return {"name": experiment.name, "state": experiment.state}
+    return experiment
 
 
-def _findings(experiment: ExperimentRecord) -> dict[str, Any]:
+def _findings(experiment: ExperimentRecord) -> Told:
     found = queries.findings_of(experiment, len(arms_of(experiment.pk)))
     return {"summary": found.summary, "findings": found.rows}

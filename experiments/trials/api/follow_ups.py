@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
-from typing import Annotated, Any
+from typing import Annotated
 
 from ninja import Router
-from pydantic import Field, StringConstraints
+from pydantic import BeforeValidator, Field, StringConstraints
 
 from experiments.design.follow_ups import followups
 from experiments.design.follow_ups.followups import Proposal
@@ -19,7 +18,7 @@ from experiments.web.requests import TokenRequest
 
 router = Router(tags=["experiments"])
 _PLACE = "/{slug}/experiments/{name}/follow-ups"
-_FOLLOW_UP = schema_of(Proposal, differences=list[str])
+_FOLLOW_UP = schema_of(Proposal, differences=list[Annotated[str, BeforeValidator(str)]])
 Word = Annotated[str, StringConstraints(max_length=200)]
 Id = Annotated[int, Field(ge=0, lt=10**9)]
 
@@ -27,14 +26,14 @@ Id = Annotated[int, Field(ge=0, lt=10**9)]
 @router.get(
     _PLACE, response={200: answer("FollowUps", follow_ups=[_FOLLOW_UP]), **auth.READ_ERRORS}
 )
-def list_follow_ups(request: TokenRequest, slug: str, name: str) -> Any:
+def list_follow_ups(request: TokenRequest, slug: str, name: str) -> dict[str, list[Proposal]]:
     """Every follow-up with its file, or with the reason why it must not be made."""
     older = get_experiment(auth.reading(request, slug), name)
     if not older.source:
         return {"follow_ups": []}
     seen = explored(older)
-    every = (followups.propose(older, kind, exploration=seen) for kind in followups.FOLLOWUPS)
-    return {"follow_ups": [_document(proposal) for proposal in every]}
+    kinds = followups.FOLLOWUPS
+    return {"follow_ups": [followups.propose(older, kind, exploration=seen) for kind in kinds]}
 
 
 @router.get(_PLACE + "/{kind}", response={200: _FOLLOW_UP, **auth.READ_ERRORS})
@@ -46,7 +45,7 @@ def propose_follow_up(
     hyperparameter: Word = "",
     edge: Word = "",
     finding: Id = 0,
-) -> Any:
+) -> Proposal:
     """One of extend, narrow, exploit, clone and the remedies that findings name.
 
     `hyperparameter` and `edge` (low, high): which end to extend; `finding`: whose suggested
@@ -54,10 +53,4 @@ def propose_follow_up(
     """
     older = get_experiment(auth.reading(request, slug), name)
     asked = {"follow": kind, "hyperparameter": hyperparameter, "edge": edge}
-    return _document(asked_proposal(older, asked | {"finding": str(finding)}))
-
-
-def _document(proposal: Proposal) -> dict[str, Any]:
-    return asdict(proposal) | {
-        "differences": [str(difference) for difference in proposal.differences]
-    }
+    return asked_proposal(older, asked | {"finding": str(finding)})

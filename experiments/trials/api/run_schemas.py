@@ -8,6 +8,7 @@ from ninja import Field, Schema
 from pydantic import AfterValidator, StringConstraints
 
 from experiments.design.document.experiment_file import NAME, experiment_name
+from experiments.errors import Problem
 from experiments.web.api_schemas import ParameterName, ReplicationId, Short, Strict
 
 Seed = Annotated[int, Field(ge=0, lt=2**63)]
@@ -62,6 +63,18 @@ class PointsIn(Strict):
 
     batch: Annotated[int, Field(ge=0, lt=2**31)] | None = None
     points: list[Any] = Field(default_factory=list)
+
+
+class Points(Schema):
+    """`stored` is false for a batch that was there already, `late` true for one that came when
+    the run had ended: it is kept, but not drawn.
+    """
+
+    stored: bool
+    late: bool
+    points: int
+    stop: bool
+    skipped: list[Problem]
 
 
 class ParamsIn(Strict):

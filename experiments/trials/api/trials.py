@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import partial
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
+from django.http import StreamingHttpResponse
 from ninja import Query, Router, Schema, Status
 from pydantic import Field, StringConstraints
 
@@ -17,7 +20,7 @@ from experiments.errors import Conflict, Problem, VerdictError
 from experiments.team.api import auth
 from experiments.team.queries.access import Access
 from experiments.trials.api.findings import FINDING
-from experiments.trials.findings.queries.findings import findings_of_trial
+from experiments.trials.findings.queries.findings import FindingRow, findings_of_trial
 from experiments.trials.lifecycle.queries import added_trials as added_queries
 from experiments.trials.lifecycle.services import added_trials as services
 from experiments.trials.lifecycle.services import experiments
@@ -31,18 +34,19 @@ from experiments.trials.table.queries.trial_table import ROWS, TrialFilter, Tria
 from experiments.web import api_bodies
 from experiments.web.api_schemas import (
     PAGED,
+    Number,
+    Paged,
     PageNumber,
     PageSize,
     ParameterName,
-    Plain,
     Strict,
     Text,
     answer,
+    joined,
     paged,
     schema_of,
 )
 from experiments.web.pagination import PageOf
-from experiments.web.plain_json import plain
 from experiments.web.requests import TokenRequest
 from experiments.web.streaming import download
 
@@ -50,20 +54,31 @@ router = Router(tags=["trials"])
 _PLACE = "/{slug}/experiments/{name}"
 Word = Annotated[str, StringConstraints(max_length=300)]
 Step = Annotated[int | None, Field(ge=-(2**62), le=2**62)]
-SEEDS = {"training seed": "train_seed", "split seed": "split_seed", "search seed": "search_seed"}
 _ALL: list[str] = []  # pydantic copies a default
 _TRIALS = answer("Trials", trials=[schema_of(TrialRow, without="number findings")], **PAGED)
+_QUEUED = answer("Queued", "Ids of the queued trials, those of /runs/{id}.", ids=list[int])
+
+
+@dataclass(frozen=True, slots=True)
+class TrialAnswer(TrialDetail):
+    """A trial in full, with the command that runs it again and what the rules saw.
+
+    `score` is the latest value while it runs. `run_name` and `summary` are what a program outside
+    calls it, and wants it to be known by. `code` ran, in whatever configuration; `declared_code`
+    is the digest that a replicate's configuration has instead, "" where they agree.
+    """
+
+    reproduce: str
+    findings: Sequence[FindingRow]
+
+
 _TRIAL = schema_of(
-    TrialDetail,
-    without="is_replicate searched seeds",
-    train_seed=int | None,
-    split_seed=int | None,
-    search_seed=int | None,
-    parameters=Any,
-    reproduce=str,
+    TrialAnswer,
+    "TrialDetail",
+    without="is_replicate searched",
+    also="parameters",
     findings=[FINDING],
 )
-_QUEUED = answer("Queued", "Ids of the queued trials, those of /runs/{id}.", ids=list[int])
 
 
 class TryIn(Strict):
@@ -85,7 +100,7 @@ class SeriesOut(Schema):
     """Columns of equal length; numbers that are not finite are text."""
 
     steps: list[int | float]
-    values: list[Annotated[Any, Plain]]
+    values: list[Number]
 
 
 class TrialSeriesOut(Schema):
@@ -104,7 +119,7 @@ def list_of_trials(
     down: bool = False,
     page: PageNumber = 1,
     per_page: PageSize = ROWS,
-) -> Any:
+) -> Paged[TrialRow]:
     """The search trials, 25 a page unless told; beyond the last page there are none.
 
     `state`: waiting, running, complete, pruned or failed; `arm`: its letter; `order`: score,
@@ -119,7 +134,7 @@ def list_of_trials(
         direction=experiment.direction,
         parameters=trial_exports.parameter_names(experiment.pk),
     )
-    return {"trials": found.rows, **paged(found)}
+    return paged("trials", found)
 
 
 @router.get(f"{_PLACE}/trials.csv", openapi_extra=api_bodies.file(trial_files.CONTENT_TYPE))
@@ -131,7 +146,7 @@ def read_trials_file(
     arm: Word = "",
     order: Word = "score",
     down: bool = False,
-) -> Any:
+) -> StreamingHttpResponse:
     """The same as a table, all of them."""
     access = auth.reading(request, slug)
     experiment = get_experiment(access, name)
@@ -155,7 +170,7 @@ def read_series_file(
     name: str,
     kind: Literal["csv", "parquet"],
     metric: Annotated[list[str], Query(max_length=100)] = _ALL,
-) -> Any:
+) -> StreamingHttpResponse:
     """All series of all trials, exact, without test scores; `metric` narrows it."""
     access = auth.reading(request, slug)
     experiment = get_experiment(access, name)
@@ -175,19 +190,18 @@ def read_series_file(
 
 
 @router.get(_PLACE + "/trials/{trial}", response={200: _TRIAL, **auth.READ_ERRORS})
-def read_trial(request: TokenRequest, slug: str, name: str, trial: str) -> Any:
+def read_trial(request: TokenRequest, slug: str, name: str, trial: str) -> TrialAnswer:
     """One trial: what it ran with, how it ended, what the rules saw, the end of its log."""
     access = auth.reading(request, slug)
     experiment = get_experiment(access, name)
     found = get_trial(experiment, trial)
     detail = detail_of(found.pk, len(arms_of(experiment.pk)))
-    return {
-        **{field: getattr(detail, field) for field in detail.__slots__},
-        **{SEEDS[words]: seed for words, seed in detail.seeds},
-        "parameters": {row.name: row.value for row in detail.searched},
-        "reproduce": line_of(experiment, found),
-        "findings": findings_of_trial(found.pk),
-    }
+    return joined(
+        TrialAnswer,
+        detail,
+        reproduce=line_of(experiment, found),
+        findings=findings_of_trial(found.pk),
+    )
 
 
 @router.get(_PLACE + "/trials/{trial}/series", response={200: TrialSeriesOut, **auth.READ_ERRORS})
@@ -198,7 +212,7 @@ def read_trial_series(
     trial: str,
     first: Step = None,
     last: Step = None,
-) -> Any:
+) -> TrialSeriesOut:
     """Every series of a trial, to the last bit; `first` and `last` cut out a range of steps."""
     access = auth.reading(request, slug)
     experiment = get_experiment(access, name)
@@ -212,13 +226,11 @@ def read_trial_series(
         declared=metrics.declared_metrics(experiment.document),
         steps=None if first is None and last is None else range_of_steps,
     )
-    return {
-        "trial": trial,
-        "series": {
-            metric: {"steps": columns.steps.tolist(), "values": plain(columns.values.tolist())}
-            for metric, columns in read.get(found.pk, {}).items()
-        },
+    columns = {
+        metric: SeriesOut(steps=each.steps.tolist(), values=each.values.tolist())
+        for metric, each in read.get(found.pk, {}).items()
     }
+    return TrialSeriesOut(trial=trial, series=columns)
 
 
 @router.post(
@@ -226,7 +238,7 @@ def read_trial_series(
     response={201: _QUEUED, **auth.WRITE_ERRORS},
     openapi_extra=api_bodies.described(TryIn),
 )
-def try_configuration(request: TokenRequest, slug: str, name: str) -> Any:
+def try_configuration(request: TokenRequest, slug: str, name: str) -> Status[dict[str, list[int]]]:
     """Queue a configuration of your own beside the sampler's."""
     access, experiment = _searched(request, slug, name)
     asked = api_bodies.read(request, TryIn)
@@ -244,7 +256,9 @@ def try_configuration(request: TokenRequest, slug: str, name: str) -> Any:
 
 
 @router.post(_PLACE + "/trials/{trial}/retry", response={201: _QUEUED, **auth.WRITE_ERRORS})
-def retry_trial(request: TokenRequest, slug: str, name: str, trial: str) -> Any:
+def retry_trial(
+    request: TokenRequest, slug: str, name: str, trial: str
+) -> Status[dict[str, list[int]]]:
     """Queue a failed trial again, with the same row, parameters and seeds."""
     access, experiment = _searched(request, slug, name)
     failed = get_trial(experiment, trial)
@@ -256,7 +270,7 @@ def retry_trial(request: TokenRequest, slug: str, name: str, trial: str) -> Any:
     response={200: answer("Added", added=int), **auth.WRITE_ERRORS},
     openapi_extra=api_bodies.described(BudgetIn),
 )
-def extend_budget(request: TokenRequest, slug: str, name: str) -> Any:
+def extend_budget(request: TokenRequest, slug: str, name: str) -> dict[str, int]:
     """Let the sampler go on to so many trials in every arm."""
     access, experiment = _searched(request, slug, name)
     per_arm = api_bodies.read(request, BudgetIn).per_arm
@@ -269,7 +283,7 @@ def extend_budget(request: TokenRequest, slug: str, name: str) -> Any:
     response={201: DoneOut, **auth.WRITE_ERRORS},
     openapi_extra=api_bodies.described(GridIn, required=False),
 )
-def refine(request: TokenRequest, slug: str, name: str) -> Any:
+def refine(request: TokenRequest, slug: str, name: str) -> Status[dict[str, str]]:
     """Make a grid where a finished random search was good: an experiment that extends it."""
     access, experiment = _searched(request, slug, name)
     insist = api_bodies.read(request, GridIn).insist if request.body else False

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Any
 
 from django.conf import settings
@@ -19,7 +20,7 @@ from experiments.design.pages.space_rows import state_of_form
 from experiments.design.queries.experiments import copyable, find_experiment, free_name
 from experiments.design.queries.offers import offered
 from experiments.design.queries.records import ExperimentRecord
-from experiments.design.review.design_review import DesignChecks, Review, checks_as_data, review
+from experiments.design.review.design_review import DesignChecks, Review, considerations, review
 from experiments.design.yaml_editing.yaml_editing import flow, load, updated
 from experiments.errors import InvalidExperiment, Problem, VerdictError
 from experiments.team.pages.access import in_project, required, whole_number
@@ -184,7 +185,7 @@ def check_experiment(request: HttpRequest, access: Access) -> JsonResponse:
         follows = followed(access, found.file)
         answer |= {"design": found.design, "difference": follows.sentences() if follows else []}
         answer |= _objective(access, found)
-    rules = checks_as_data(found.checks) if found.checks else []
+    rules = [asdict(each) for each in considerations(found.checks)] if found.checks else []
     return JsonResponse({**answer, "checks": checks_html(found.checks), "rules": rules})
 
 

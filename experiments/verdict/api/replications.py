@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, TypeAlias
 
 from ninja import Router, Status
 from pydantic import Field
@@ -38,11 +38,14 @@ _STATE = schema_of(ReplicationState, also="complete")
 _NEWEST = answer("Replications", replication=_STATE | None)
 _PAIRS = answer("QueuedPairs", id=int, pairs_queued=int)
 _QUEUED = {200: _PAIRS, **auth.WRITE_ERRORS}
+Newest: TypeAlias = dict[str, ReplicationState | None]
 Position = Annotated[int, Field(ge=0, le=100)]
 
 
 @router.get(f"{_PLACE}/repetitions", response={200: _NEWEST, **auth.READ_ERRORS})
-def read_replication(request: TokenRequest, slug: str, name: str, candidate: Position = 0) -> Any:
+def read_replication(
+    request: TokenRequest, slug: str, name: str, candidate: Position = 0
+) -> Newest:
     """Read the newest replication; `candidate`: which of several, from 1."""
     access = auth.reading(request, slug)
     experiment = get_experiment(access, name)
@@ -54,7 +57,7 @@ def read_replication(request: TokenRequest, slug: str, name: str, candidate: Pos
     response={201: _NEWEST, **auth.WRITE_ERRORS},
     openapi_extra=api_bodies.described(ReplicationIn),
 )
-def declare_replication(request: TokenRequest, slug: str, name: str) -> Any:
+def declare_replication(request: TokenRequest, slug: str, name: str) -> Status[Newest]:
     """Fix what is compared and when it is looked at, and queue the pairs of the first look."""
     access = auth.writing(request, slug)
     experiment = get_experiment(access, name)
@@ -83,7 +86,7 @@ def declare_replication(request: TokenRequest, slug: str, name: str) -> Any:
 
 
 @router.get(_ONE, response={200: EvidenceOut, **auth.READ_ERRORS})
-def read_evidence(request: TokenRequest, slug: str, name: str, replication: int) -> Any:
+def read_evidence(request: TokenRequest, slug: str, name: str, replication: int) -> EvidenceOut:
     """Everything that a decision would rest on at this moment."""
     access = auth.reading(request, slug)
     experiment = get_experiment(access, name)
@@ -91,7 +94,9 @@ def read_evidence(request: TokenRequest, slug: str, name: str, replication: int)
 
 
 @router.post(f"{_ONE}/continue", response=_QUEUED)
-def continue_replication(request: TokenRequest, slug: str, name: str, replication: int) -> Any:
+def continue_replication(
+    request: TokenRequest, slug: str, name: str, replication: int
+) -> dict[str, int]:
     """Queue the pairs of the next declared look, after an undecided one."""
     access, declared = _writable(request, slug, name, replication)
     queued = services.continue_to_next_look(access=access, replication=declared)
@@ -99,7 +104,9 @@ def continue_replication(request: TokenRequest, slug: str, name: str, replicatio
 
 
 @router.post(f"{_ONE}/extra", response=_QUEUED, openapi_extra=api_bodies.described(PairsIn))
-def add_extra_seeds(request: TokenRequest, slug: str, name: str, replication: int) -> Any:
+def add_extra_seeds(
+    request: TokenRequest, slug: str, name: str, replication: int
+) -> dict[str, int]:
     """Queue pairs beyond the declared looks; from then on all is called after peeking."""
     access, declared = _writable(request, slug, name, replication)
     pairs = api_bodies.read(request, PairsIn).pairs
@@ -108,14 +115,16 @@ def add_extra_seeds(request: TokenRequest, slug: str, name: str, replication: in
 
 
 @router.post(f"{_ONE}/repeat", response={200: answer("Repeated", queued=int), **auth.WRITE_ERRORS})
-def repeat_accidents(request: TokenRequest, slug: str, name: str, replication: int) -> Any:
+def repeat_accidents(
+    request: TokenRequest, slug: str, name: str, replication: int
+) -> dict[str, int]:
     """Queue replicates that failed by accident again, with the same seeds."""
     access, declared = _writable(request, slug, name, replication)
     return {"queued": services.repeat_failed(access=access, replication=declared)}
 
 
 @router.post(f"{_ONE}/open-test", response={200: EvidenceOut, **auth.WRITE_ERRORS})
-def open_test_scores(request: TokenRequest, slug: str, name: str, replication: int) -> Any:
+def open_test_scores(request: TokenRequest, slug: str, name: str, replication: int) -> EvidenceOut:
     """Show the test scores; the opening is counted and frozen into the decision."""
     access, declared = _writable(request, slug, name, replication)
     services.open_test(access=access, replication=declared)
@@ -127,7 +136,7 @@ def open_test_scores(request: TokenRequest, slug: str, name: str, replication: i
     response={201: _PAIRS, **auth.WRITE_ERRORS},
     openapi_extra=api_bodies.described(MeasureIn),
 )
-def measure_variance(request: TokenRequest, slug: str, name: str) -> Any:
+def measure_variance(request: TokenRequest, slug: str, name: str) -> Status[dict[str, int]]:
     """Queue the runs that measure one source of variance of a candidate."""
     access = auth.writing(request, slug)
     experiment = get_experiment(access, name)
@@ -157,11 +166,11 @@ def _side(experiment: AnyExperiment, name: str, *, tags: bool) -> int | str:
     return configuration.pk if configuration else 0
 
 
-def _evidence(found: Evidence) -> dict[str, Any]:
-    return {
-        "id": found.replication.pk,
-        "outcome": found.outcome,
-        "waiting": found.waiting,
-        "state": found.state,
-        "evidence": found.document(),
-    }
+def _evidence(found: Evidence) -> EvidenceOut:
+    return EvidenceOut(
+        id=found.replication.pk,
+        outcome=found.outcome,
+        waiting=found.waiting,
+        state=found.state,
+        evidence=found.document(),
+    )

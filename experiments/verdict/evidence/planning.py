@@ -36,7 +36,11 @@ class Planning:
     detectable: tuple[Detectable, ...]
     needed: SeedsNeeded | None
     prospect: Prospect | None
-    prospect_words: str
+    words: str
+
+    @property
+    def looks(self) -> tuple[int, ...]:
+        return self.schedule.looks
 
 
 def earlier_spread(experiment: AnyExperiment) -> Spread:
@@ -55,9 +59,8 @@ def earlier_spread(experiment: AnyExperiment) -> Spread:
         if replication.group not in groups:
             groups.add(replication.group)
             baseline_scores += [score for score in theirs if score is not None]
-    for replication in replications.baselines(experiment):
-        runs_alone = replicate_runs(replication)
-        scores = [score_of(run, replication) for run in runs_alone]
+    if baseline := replications.newest_baseline(experiment):
+        scores = [score_of(run, baseline) for run in replicate_runs(baseline)]
         baseline_scores += [score for score in scores if score is not None]
     return expected_spread(earlier, baseline_scores)
 

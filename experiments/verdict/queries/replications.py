@@ -4,8 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from experiments.design.queries.records import AnyConfiguration, AnyExperiment
-from experiments.models import Finding, Replication, Study
+from experiments.design.queries.records import (
+    WITH_EXPERIMENT,
+    AnyConfiguration,
+    AnyExperiment,
+    ReplicationRecord,
+    replication_record,
+)
+from experiments.models import Experiment, Finding, Replication, Study
 from experiments.models.experiment import ExperimentState
 from experiments.models.replication import Purpose
 from experiments.models.trial import StudyKind
@@ -16,47 +22,46 @@ MUTED_BY = "the experiment's switch"
 MUTED_WHY = "overfitting is muted here: members of an ensemble may overfit a little"
 
 
-def past(experiment: AnyExperiment) -> list[Replication]:
+def past(experiment: AnyExperiment) -> list[ReplicationRecord]:
     """The project's newest replications in the same official metric, newest first."""
-    return list(
-        Replication.objects.filter(
-            experiment__project_id=experiment.project_id,
-            experiment__official_metric=experiment.official_metric,
-            purpose=Purpose.VERDICT,
-        )
-        .select_related("experiment")
-        .order_by("-pk")[:_EARLIER]
-    )
+    return _in_the_same_metric(experiment, Purpose.VERDICT, _EARLIER)
 
 
-def baselines(experiment: AnyExperiment) -> list[Replication]:
-    """The project's first configuration over seeds, in the same official metric, newest first."""
-    return list(
-        Replication.objects.filter(
-            experiment__project_id=experiment.project_id,
-            experiment__official_metric=experiment.official_metric,
-            purpose=Purpose.BASELINE,
-        )
-        .select_related("experiment")
-        .order_by("-pk")[:1]
-    )
+def newest_baseline(experiment: AnyExperiment) -> ReplicationRecord | None:
+    """The project's newest configuration run alone over seeds, in the same official metric."""
+    return next(iter(_in_the_same_metric(experiment, Purpose.BASELINE, 1)), None)
 
 
-def measurements(experiment: AnyExperiment, candidate: AnyConfiguration) -> list[Replication]:
+def _in_the_same_metric(
+    experiment: AnyExperiment, purpose: Purpose, count: int
+) -> list[ReplicationRecord]:
+    rows = Replication.objects.filter(
+        experiment__project_id=experiment.project_id,
+        experiment__official_metric=experiment.official_metric,
+        purpose=purpose,
+    ).select_related(*WITH_EXPERIMENT)
+    return [replication_record(row) for row in rows.order_by("-pk")[:count]]
+
+
+def measurements(
+    experiment: AnyExperiment, candidate: AnyConfiguration
+) -> list[ReplicationRecord]:
     """The newest measurement of each single source of variance of a candidate."""
     rows = (
         Replication.objects.filter(experiment=experiment.pk, candidate=candidate.pk)
         .exclude(purpose=Purpose.VERDICT)
-        .select_related("experiment")
+        .select_related(*WITH_EXPERIMENT)
         .order_by("pk")
     )
-    return list({row.purpose: row for row in rows}.values())
+    newest = {row.purpose: row for row in rows}
+    return [replication_record(row) for row in newest.values()]
 
 
-def searches_running(replication: Replication) -> int:
+def searches_running(replication: ReplicationRecord) -> int:
     """Number of a measurement's repeated searches that have not ended."""
     ended = (ExperimentState.FINISHED, ExperimentState.STOPPED)
-    return replication.searches.exclude(state__in=ended).count()
+    searches = Experiment.objects.filter(repeat_of=replication.pk)
+    return searches.exclude(state__in=ended).count()
 
 
 def fired_findings(experiment: AnyExperiment) -> tuple[list[dict[str, Any]], ...]:

@@ -87,7 +87,9 @@ class TrialDetail:
     commit: str
     code: ObjectiveCode
     declared_code: str
-    seeds: tuple[tuple[str, int | None], ...]
+    train_seed: int | None
+    split_seed: int | None
+    search_seed: int | None
     attempt: int
     worker: str
     device: str
@@ -103,6 +105,20 @@ class TrialDetail:
     log_tail: str
     environment: Mapping[str, Any]
     retry_of: str
+
+    @property
+    def parameters(self) -> dict[str, Any]:
+        """Values of all hyperparameters by name."""
+        return {row.name: row.value for row in self.searched}
+
+    @property
+    def seeds(self) -> tuple[tuple[str, int | None], ...]:
+        """The three seeds by their names."""
+        return (
+            ("training seed", self.train_seed),
+            ("split seed", self.split_seed),
+            ("search seed", self.search_seed),
+        )
 
 
 def find_trial(experiment: AnyExperiment, reference: TrialReference) -> TrialRecord | None:
@@ -176,11 +192,9 @@ def detail_of(trial_id: int, arms: int) -> TrialDetail:
         commit=document.get("commit", "") or (code.packages[0].commit if code else ""),
         code=code,
         declared_code=declared if code.digest and declared != code.digest else "",
-        seeds=(
-            ("training seed", trial.train_seed),
-            ("split seed", trial.split_seed),
-            ("search seed", trial.search_seed),
-        ),
+        train_seed=trial.train_seed,
+        split_seed=trial.split_seed,
+        search_seed=trial.search_seed,
         attempt=trial.attempt,
         worker=trial.worker.name if trial.worker else "",
         device=trial.device,

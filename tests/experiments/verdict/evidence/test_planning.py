@@ -30,7 +30,7 @@ def test_before_any_replication_what_can_be_shown_is_unknown() -> None:
     assert told.spread.sd is None and all(
         detectable.gain is None for detectable in told.detectable
     )
-    assert told.prospect is None and told.prospect_words == ""
+    assert told.prospect is None and told.words == ""
 
 
 def test_earlier_pairs_say_what_the_next_ones_can_show() -> None:
@@ -40,7 +40,7 @@ def test_earlier_pairs_say_what_the_next_ones_can_show() -> None:
     gains = [detectable.gain for detectable in told.detectable if detectable.gain is not None]
     assert len(gains) == 3 and gains == sorted(gains, reverse=True) and gains[-1] > 0.001
     assert told.needed is not None and told.needed.pairs is not None
-    assert "over all 3 looks" in told.prospect_words
+    assert "over all 3 looks" in told.words
 
 
 def test_candidates_that_share_the_level_can_each_show_less() -> None:
