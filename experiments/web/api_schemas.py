@@ -70,13 +70,12 @@ def answer(name: str, doc: str | None = None, /, **parts: Any) -> type[Schema]:
 def schema_of(
     record: type, name: str = "", /, *, without: str = "", also: str = "", **parts: Any
 ) -> type[Schema]:
-    """API schema of a query's record, a frozen dataclass: its fields as they are declared.
+    """API schema of a record, a frozen dataclass or a typed dictionary: its fields as declared.
 
     Names apart by spaces leave out fields (`without`) and add properties (`also`); `parts` are
     further fields, or replace some, as in `answer`. `name` tells it from the record's own.
     """
-    kinds = get_type_hints(record)
-    shown = {field.name: kinds[field.name] for field in fields(record)}
+    shown = get_type_hints(record)
     for field in also.split():
         shown[field] = get_type_hints(getattr(record, field).fget)["return"]
     for field in without.split():

@@ -10,8 +10,8 @@ from typing import Annotated, Any
 from ninja import Field, Schema
 from pydantic import AliasChoices, SerializerFunctionWrapHandler, model_serializer
 
-from experiments.decisions.queries.champion import DecisionDocument
-from experiments.decisions.queries.proposals import ProposalRow
+from experiments.decisions.queries.champion import DecisionDocument, DecisionWithEvidence
+from experiments.decisions.queries.proposals import Confirmation, ProposalRow
 from experiments.decisions.registered_models import AdoptedVersion
 from experiments.design.api.experiment_schemas import LONGEST_FILE
 from experiments.design.objective_code import PackageCode
@@ -49,40 +49,20 @@ class ConfigurationOut(Schema):
         return found
 
 
-class ConfirmationOut(Schema):
-    """The second approver of a decision; frozen into its signed evidence."""
-
-    by: str
-    reason: str
-    proposed_at: datetime
-    confirmed_at: datetime
-
-
-class DecisionOut(Schema):
-    """An entry of the log."""
-
-    project: str
-    target: str
-    sequence: int
-    choice: str
-    verdict: str
-    overrides_verdict: bool
-    reason: str
-    experiment: str | None
-    candidate: ConfigurationOut | None
-    candidate_digest: str | None
-    baseline: ConfigurationOut | None
-    baseline_digest: str | None
-    model: AdoptedVersion | None
-    decided_by: str
-    decided_at: datetime
-    confirmation: ConfirmationOut | None = None
-    previous_hash: str
-    hash: str
-
-
-class DecisionWithEvidenceOut(DecisionOut):
-    evidence: dict[str, Any]
+_RECORDED: dict[str, Any] = {
+    "candidate": ConfigurationOut | None,
+    "baseline": ConfigurationOut | None,
+    "model": AdoptedVersion | None,
+    "decided_at": datetime,
+    "confirmation": schema_of(
+        Confirmation, "ConfirmationOut", proposed_at=datetime, confirmed_at=datetime
+    )
+    | None,
+}
+DecisionOut = schema_of(DecisionDocument, "DecisionOut", **_RECORDED)
+DecisionWithEvidenceOut = schema_of(
+    DecisionWithEvidence, "DecisionWithEvidenceOut", **_RECORDED, evidence=dict[str, Any]
+)
 
 
 @dataclass(frozen=True, slots=True)

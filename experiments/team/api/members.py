@@ -1,22 +1,17 @@
-"""API of members, invitations and a project's settings."""
+"""API of members and a project's settings."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from urllib.parse import urljoin
 
-from django.conf import settings
-from django.urls import reverse
 from ninja import Field, Router, Status
 
 from experiments.team.api import auth
 from experiments.team.queries.access import Member, member_of, members
 from experiments.team.queries.changes import ChangeRow, changes_of
-from experiments.team.queries.invitations import OpenInvitation, open_invitations
 from experiments.team.queries.tokens import TokenRow, tokens_for
-from experiments.team.services import invitations, projects, tokens
 from experiments.team.services import members as services
+from experiments.team.services import projects, tokens
 from experiments.web import api_bodies
 from experiments.web.api_schemas import (
     PAGED,
@@ -25,7 +20,6 @@ from experiments.web.api_schemas import (
     Strict,
     Text,
     answer,
-    joined,
     paged,
     schema_of,
 )
@@ -37,13 +31,6 @@ _TOKEN = schema_of(TokenRow, "ProjectToken", also="state")
 _MAY_BE_NULL = "smallest_gain"
 
 
-@dataclass(frozen=True, slots=True)
-class InvitationMade(OpenInvitation):
-    """An invitation with its link, which no other answer tells."""
-
-    link: str
-
-
 class MemberIn(Strict):
     username: Text
     role: Text = Field(default="viewer", description="viewer, editor, approver or admin")
@@ -51,11 +38,6 @@ class MemberIn(Strict):
 
 class RoleIn(Strict):
     role: Text
-
-
-class InvitationIn(Strict):
-    role: Text = "viewer"
-    email: Text = ""
 
 
 class SettingsIn(Strict):
@@ -118,34 +100,6 @@ def remove_member(request: TokenRequest, slug: str, username: str) -> Status[Non
     access = auth.administering(request, slug)
     services.remove(access=access, username=username)
     return Status(204, None)
-
-
-@router.get(
-    "/{slug}/invitations",
-    response={200: answer("Invitations", invitations=[OpenInvitation]), **auth.WRITE_ERRORS},
-)
-def list_invitations(request: TokenRequest, slug: str) -> dict[str, Sequence[OpenInvitation]]:
-    """Those whose link still works, for admins; a link is told when it is made, and not again."""
-    access = auth.administering(request, slug)
-    return {"invitations": open_invitations(access).rows}
-
-
-@router.post(
-    "/{slug}/invitations",
-    response={201: schema_of(InvitationMade), **auth.WRITE_ERRORS},
-    openapi_extra=api_bodies.described(InvitationIn),
-)
-def invite_member(request: TokenRequest, slug: str) -> Status[InvitationMade]:
-    """A link that makes whoever follows it a member, once; mailed where mail is set up."""
-    access = auth.administering(request, slug)
-    body = api_bodies.read(request, InvitationIn).dict()
-    made = invitations.create(access=access, **body)
-    link = _link(made.pk)
-    invitations.mail(invitation=made, link=link)
-    (row,) = (
-        invitation for invitation in open_invitations(access).rows if invitation.id == made.pk
-    )
-    return Status(201, joined(InvitationMade, row, link=link))
 
 
 @router.put(
@@ -222,9 +176,3 @@ def revoke_project_token(request: TokenRequest, slug: str, project_token: int) -
     """Make a token that was made for the project useless at once."""
     tokens.revoke_in(access=auth.administering(request, slug), token_id=project_token)
     return Status(204, None)
-
-
-def _link(invitation_id: int) -> str:
-    """Made of the configured address, never of what a request calls this server."""
-    path = reverse("invitation", args=[invitations.token_of(invitation_id)])
-    return urljoin(settings.PUBLIC_URL, path)

@@ -71,7 +71,6 @@ DOCUMENTS: dict[str, dict[str, Any]] = {
     "POST api/v1/projects/<slug>/members": {"username": "root", "role": "viewer"},
     "PATCH api/v1/projects/<slug>": {"name": "Ten"},
     "PATCH api/v1/projects/<slug>/members/<username>": {"role": "editor"},
-    "POST api/v1/projects/<slug>/invitations": {"role": "viewer"},
     "POST api/v1/projects/<slug>/webhooks": {
         "address": "https://hooks.example.org/x",
         "events": ["decided"],

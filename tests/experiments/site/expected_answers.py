@@ -241,9 +241,6 @@ API: dict[str, Row] = {
     "api/v1/projects/<slug>/members/<username>": Row(
         PATCH="401 404 403 403 403 200", DELETE="401 404 403 403 403 204"
     ),
-    "api/v1/projects/<slug>/invitations": Row(
-        GET="401 404 403 403 403 200", POST="401 404 403 403 403 201"
-    ),
     "api/v1/projects/<slug>/settings": Row(PUT="401 404 403 403 403 204"),
     # Sealed from the beginning, and not archived.
     "api/v1/projects/<slug>/seal": Row(POST="401 404 403 403 403 409"),

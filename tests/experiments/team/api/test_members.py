@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from experiments.models import Invitation, Membership, Project
+from experiments.models import Membership, Project
 from tests import cast
 from tests.experiments.asking_programs import HERE, Program
 
@@ -26,7 +26,7 @@ def test_an_admin_adds_changes_and_removes_members_over_the_api() -> None:
     assert admin.ask("DELETE", f"{HERE}/members/ada")[0] == 409
 
 
-def test_nobody_but_an_admin_touches_members_invitations_and_settings() -> None:
+def test_nobody_but_an_admin_touches_members_and_settings() -> None:
     cast.project()
     for who in ("cleo", "ben"):
         program = Program(who)
@@ -34,20 +34,10 @@ def test_nobody_but_an_admin_touches_members_invitations_and_settings() -> None:
             ("POST", "members", {"username": "dan"}),
             ("PATCH", "members/ben", {"role": "admin"}),
             ("DELETE", "members/ada", None),
-            ("GET", "invitations", None),
-            ("POST", "invitations", {}),
             ("PUT", "settings", {"name": "Mine"}),
         ):
             assert program.ask(method, f"{HERE}/{address}", body)[0] == 403
-    assert Membership.objects.count() == 3 and not Invitation.objects.exists()
-
-
-def test_an_invitation_is_a_link_that_is_told_once() -> None:
-    cast.project()
-    admin = Program("ada")
-    status, made = admin.post(f"{HERE}/invitations", {"role": "viewer"})
-    assert status == 201 and "/invitations/" in made.pop("link")
-    assert admin.get(f"{HERE}/invitations")["invitations"] == [made]
+    assert Membership.objects.count() == 3
 
 
 def test_settings_that_are_left_out_stay_as_they_are() -> None:
