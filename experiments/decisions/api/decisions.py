@@ -37,7 +37,7 @@ _DECIDED = {201: DecisionOut, **auth.WRITE_ERRORS}
 _PROPOSED = {202: ProposalOut, **_DECIDED}
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SharedLinkMade(SharedLinkRow):
     """A link with its address, which no other answer tells."""
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated
 
 from ninja import Field, Router, Status
 from pydantic import StringConstraints
@@ -16,6 +16,7 @@ from experiments.team.queries.access import Access
 from experiments.web import api_bodies
 from experiments.web.api_schemas import (
     PAGED,
+    Paged,
     PageNumber,
     PageSize,
     Strict,
@@ -62,12 +63,12 @@ def list_reports(
     archived: bool = False,
     page: PageNumber = 1,
     per_page: PageSize = PAGE_SIZE,
-) -> Any:
+) -> Paged[ReportRow]:
     """Reports of a project, the newest change first; `q` stands in title or text."""
     access = auth.reading(request, slug)
     wanted = PageOf(page, per_page, exact=True)
     found = queries.list_reports(access, text=q, archived=archived, page=wanted)
-    return {"reports": found.rows, **paged(found)}
+    return paged("reports", found)
 
 
 @router.post(
@@ -75,7 +76,7 @@ def list_reports(
     response={201: _REPORT, **auth.WRITE_ERRORS},
     openapi_extra=api_bodies.described(ReportIn),
 )
-def create_report(request: TokenRequest, slug: str) -> Any:
+def create_report(request: TokenRequest, slug: str) -> Status[Report]:
     """Write a report."""
     access = auth.writing(request, slug)
     asked = api_bodies.read(request, ReportIn)
@@ -86,13 +87,13 @@ def create_report(request: TokenRequest, slug: str) -> Any:
 @router.get(_PLACE, response={200: _REPORT, **auth.READ_ERRORS})
 def read_report(
     request: TokenRequest, slug: str, report: int, version: Number | None = None
-) -> Any:
+) -> Report:
     """A report with its Markdown, or an earlier version of it."""
     return queries.get_report(auth.reading(request, slug), report, version)
 
 
 @router.put(_PLACE, response=_WRITTEN, openapi_extra=api_bodies.described(EditedReportIn))
-def save_report(request: TokenRequest, slug: str, report: int) -> Any:
+def save_report(request: TokenRequest, slug: str, report: int) -> Report:
     """Save a report as a new version; the one before stays."""
     access = auth.writing(request, slug)
     asked = api_bodies.read(request, EditedReportIn)
@@ -109,16 +110,16 @@ def list_versions(
     report: int,
     page: PageNumber = 1,
     per_page: PageSize = PAGE_SIZE,
-) -> Any:
+) -> Paged[VersionRow]:
     """Versions of a report, the newest first."""
     access = auth.reading(request, slug)
     queries.get_report(access, report)
     found = queries.versions_of(access, report, PageOf(page, per_page, exact=True))
-    return {"versions": found.rows, **paged(found)}
+    return paged("versions", found)
 
 
 @router.post(f"{_PLACE}/restore", response=_WRITTEN, openapi_extra=api_bodies.described(VersionIn))
-def restore_report(request: TokenRequest, slug: str, report: int) -> Any:
+def restore_report(request: TokenRequest, slug: str, report: int) -> Report:
     """Make an earlier version the present one, as a new version."""
     access = auth.writing(request, slug)
     version = api_bodies.read(request, VersionIn).version
@@ -126,14 +127,14 @@ def restore_report(request: TokenRequest, slug: str, report: int) -> Any:
 
 
 @router.post(f"{_PLACE}/archive", response={204: None, **auth.WRITE_ERRORS})
-def archive_report(request: TokenRequest, slug: str, report: int) -> Any:
+def archive_report(request: TokenRequest, slug: str, report: int) -> Status[None]:
     """Leave a report out of lists."""
     services.archive(access=auth.writing(request, slug), report=report)
     return Status(204, None)
 
 
 @router.post(f"{_PLACE}/bring-back", response={204: None, **auth.WRITE_ERRORS})
-def bring_report_back(request: TokenRequest, slug: str, report: int) -> Any:
+def bring_report_back(request: TokenRequest, slug: str, report: int) -> Status[None]:
     """List an archived report again."""
     services.archive(access=auth.writing(request, slug), report=report, back=True)
     return Status(204, None)
@@ -143,7 +144,7 @@ def bring_report_back(request: TokenRequest, slug: str, report: int) -> Any:
     f"{_PLACE}/frozen",
     response={200: answer("FrozenReports", frozen=[FrozenRow]), **auth.READ_ERRORS},
 )
-def list_frozen(request: TokenRequest, slug: str, report: int) -> Any:
+def list_frozen(request: TokenRequest, slug: str, report: int) -> dict[str, tuple[FrozenRow, ...]]:
     """Frozen copies of a report, the newest first."""
     access = auth.reading(request, slug)
     queries.get_report(access, report)
@@ -151,14 +152,14 @@ def list_frozen(request: TokenRequest, slug: str, report: int) -> Any:
 
 
 @router.post(f"{_PLACE}/frozen", response={201: FrozenOut, **auth.WRITE_ERRORS})
-def freeze_report(request: TokenRequest, slug: str, report: int) -> Any:
+def freeze_report(request: TokenRequest, slug: str, report: int) -> Status[Frozen]:
     """Keep a copy with every figure and table as it is now."""
     access = auth.writing(request, slug)
     return Status(201, _frozen(access, services.freeze(access=access, report=report)))
 
 
 @router.get("/{slug}/reports/frozen/{int:frozen}", response={200: FrozenOut, **auth.WRITE_ERRORS})
-def read_frozen(request: TokenRequest, slug: str, frozen: int) -> Any:
+def read_frozen(request: TokenRequest, slug: str, frozen: int) -> Frozen:
     """A frozen copy: prose, Plotly figures and tables; 409 when it is not what was frozen."""
     return _frozen(auth.reading(request, slug), frozen)
 
