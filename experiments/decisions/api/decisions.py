@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from urllib.parse import urljoin
 
@@ -123,7 +124,7 @@ def withdraw_proposal(request: TokenRequest, slug: str, proposal: int) -> Status
     "/{slug}/shared-links",
     response={200: answer("SharedLinks", links=[SharedLinkRow]), **auth.WRITE_ERRORS},
 )
-def list_shared_links(request: TokenRequest, slug: str) -> dict[str, tuple[SharedLinkRow, ...]]:
+def list_shared_links(request: TokenRequest, slug: str) -> dict[str, Sequence[SharedLinkRow]]:
     """Read-only links, those that were revoked too, for admins; their addresses are not kept."""
     return {"links": shared_links.links_of(auth.administering(request, slug, "read")).rows}
 

@@ -63,7 +63,7 @@ class WebhookChangeIn(Strict):
 @router.get(
     "/{slug}/webhooks", response={200: answer("Webhooks", webhooks=[WebhookRow]), **_ERRORS}
 )
-def list_webhooks(request: TokenRequest, slug: str) -> dict[str, tuple[WebhookRow, ...]]:
+def list_webhooks(request: TokenRequest, slug: str) -> dict[str, Sequence[WebhookRow]]:
     """The addresses that hear of the project, without their secrets."""
     access = auth.administering(request, slug, "read")
     return {"webhooks": messages.webhooks_of(access).rows}

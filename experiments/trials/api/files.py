@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from django.http.response import HttpResponseBase
 from ninja import Router
 
@@ -22,7 +24,7 @@ _PLACE = "/{slug}/experiments/{name}/trials/{trial}/files"
 @router.get(_PLACE, response={200: answer("Files", files=[FileRow]), **auth.READ_ERRORS})
 def list_files(
     request: TokenRequest, slug: str, name: str, trial: str
-) -> dict[str, tuple[FileRow, ...]]:
+) -> dict[str, Sequence[FileRow]]:
     """Checkpoints and output with sizes and SHA-256."""
     access = auth.reading(request, slug)
     experiment = get_experiment(access, name)
