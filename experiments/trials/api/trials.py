@@ -227,8 +227,8 @@ def read_trial_series(
         steps=None if first is None and last is None else range_of_steps,
     )
     columns = {
-        metric: SeriesOut(steps=each.steps.tolist(), values=each.values.tolist())
-        for metric, each in read.get(found.pk, {}).items()
+        metric: SeriesOut(steps=logged.steps.tolist(), values=logged.values.tolist())
+        for metric, logged in read.get(found.pk, {}).items()
     }
     return TrialSeriesOut(trial=trial, series=columns)
 

@@ -185,7 +185,7 @@ def check_experiment(request: HttpRequest, access: Access) -> JsonResponse:
         follows = followed(access, found.file)
         answer |= {"design": found.design, "difference": follows.sentences() if follows else []}
         answer |= _objective(access, found)
-    rules = [asdict(each) for each in considerations(found.checks)] if found.checks else []
+    rules = [asdict(seen) for seen in considerations(found.checks)] if found.checks else []
     return JsonResponse({**answer, "checks": checks_html(found.checks), "rules": rules})
 
 
