@@ -1,26 +1,17 @@
-// The controls of learning curves (logarithmic axes, x by step, epoch, relative or wall time, smoothing), kept
-// in the address. What they draw is shared with the scripts beside this one (window.verdictCurves).
+// The controls of learning curves (logarithmic axes, x by step, epoch, relative or wall time, smoothing) and
+// what they draw. curve_settings.js keeps what they say; the scripts beside this one share the rest.
 (function () {
   "use strict";
   // Two clicks, or the button, show all again, also where the address has named a part.
   const WHOLE = { doubleClick: "autosize", modeBarButtons: [["zoom2d", "pan2d", "autoScale2d", "toImage"]] };
   const TITLES = { time: "seconds since the trial began", epoch: "epoch", clock: "time" };
   const MINUTE = 60_000;
-  const address = new URLSearchParams(location.search);
-  const settings = {
-    x: ["epoch", "time", "clock"].includes(address.get("x")) ? address.get("x") : "step",
-    logX: address.get("logx") === "1",
-    logY: address.has("logy") ? address.get("logy") === "1" : null, // null: as the server thinks
-    smooth: Math.min(0.99, Math.max(0, Number(address.get("smooth")) || 0)),
-    from: address.get("from") === null ? null : Number(address.get("from")),
-    to: address.get("to") === null ? null : Number(address.get("to")),
-  };
-  if (!Number.isFinite(settings.from) || !Number.isFinite(settings.to)) settings.from = settings.to = null;
+  const curves = window.verdictCurves;
+  const { settings, remember } = curves;
 
   // curve_zoom.js puts its own in place of the last three.
   const whole = { closer: (_, traces) => traces, shownRange: () => null, heights: () => undefined };
-  const curves = { settings, across, remember, ...whole };
-  window.verdictCurves = curves;
+  Object.assign(curves, { across, ...whole });
 
   const charts = () => [...document.querySelectorAll("[data-learning-curves]")];
   const chart = () => charts()[0];
@@ -99,31 +90,6 @@
     return layout;
   }
 
-  // The address
-
-  function remember() {
-    const query = new URLSearchParams(location.search);
-    const keep = (name, value) => (value ? query.set(name, value) : query.delete(name));
-    keep("x", settings.x === "step" ? "" : settings.x);
-    keep("logx", settings.logX ? "1" : "");
-    if (settings.logYChosen) query.set("logy", settings.logY ? "1" : "0");
-    keep("smooth", settings.smooth ? String(settings.smooth) : "");
-    keep("from", settings.from === null ? "" : String(settings.from));
-    keep("to", settings.to === null ? "" : String(settings.to));
-    history.replaceState(null, "", (query.size ? `?${query}` : location.pathname) + location.hash);
-    const carry = (selector, names) =>
-      document.querySelectorAll(selector).forEach((link) => {
-        const theirs = new URL(link.href);
-        for (const name of names) {
-          if (query.has(name)) theirs.searchParams.set(name, query.get(name));
-          else theirs.searchParams.delete(name);
-        }
-        link.href = theirs;
-      });
-    carry("[data-tab-link]", ["x", "logx", "logy", "smooth", "from", "to"]);
-    carry("[data-export]", ["from", "to"]);
-  }
-
   // The controls
 
   function adopt() {
@@ -131,7 +97,7 @@
     beside().forEach((each) => (each.prepare = prepareBeside));
     document.querySelectorAll("[data-curve-setting]").forEach((field) => {
       const name = field.dataset.curveSetting;
-      if (name === "logY" && !settings.logYChosen && !address.has("logy")) {
+      if (name === "logY" && !settings.logYChosen) {
         settings.logY = field.checked;
         return;
       }
@@ -159,6 +125,5 @@
     redrawAll();
   });
   document.addEventListener("verdict:content", adopt);
-  settings.logYChosen = address.has("logy");
   adopt();
 })();
