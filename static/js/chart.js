@@ -93,14 +93,16 @@
   const watch = (root) => root.querySelectorAll("[data-figure]:not([data-drawn])").forEach((each) => near.observe(each));
   const drawn = () => document.querySelectorAll("[data-figure][data-drawn]");
 
-  // Plotly is evaluated when the page has been painted; a page that is one file holds it already.
-  requestAnimationFrame(() => setTimeout(() => {
+  // Plotly is evaluated when the page has been painted; a page that is one file holds it already. Not before
+  // the other scripts listen to what is drawn: all of them have run at DOMContentLoaded.
+  function start() {
     if (window.Plotly) return watch(document);
     const script = document.createElement("script");
     script.src = document.querySelector("link[data-plotly]").href;
     script.addEventListener("load", () => watch(document));
     document.head.append(script);
-  }));
+  }
+  document.addEventListener("DOMContentLoaded", () => requestAnimationFrame(() => setTimeout(start)));
   document.addEventListener("verdict:content", (event) => window.Plotly && watch(event.target));
   document.addEventListener("verdict:redraw", (event) => draw(event.target));
   document.addEventListener("verdict:theme", () => all(drawn()));
