@@ -796,6 +796,7 @@ class _Sender:
         self._answered_at = time.monotonic()
         self._closing = threading.Event()
         self._packed = threading.Event()
+        self._all_packed = False  # by the packing thread, which then ends
         self._threads = [
             threading.Thread(target=work, name="verdict", daemon=True)
             for work in (self._keep_packing, self._keep_sending)
@@ -831,11 +832,12 @@ class _Sender:
                 self._pack()
                 self._packed.set()
             self._pack()
+        self._all_packed = True
         self._packed.set()
 
     def _keep_sending(self) -> None:
         with self._noted_errors():
-            while not (self._closing.is_set() and not self._threads[0].is_alive()):
+            while not (self._closing.is_set() and self._all_packed):
                 self._packed.wait(SEND_SECONDS)
                 self._packed.clear()
                 self._send()
