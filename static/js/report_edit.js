@@ -59,7 +59,6 @@
     if (saved()) return;
     tell();
     says.textContent = "Your unsaved text is back";
-    show();
   }
 
   form.addEventListener("input", () => {
@@ -80,6 +79,7 @@
     leaving = false;
     tell();
     bringBack();
+    if (!saved()) show(); // brought back, or typed before this script ran
   });
   window.addEventListener("beforeunload", (event) => {
     if (!leaving && unsaved()) event.preventDefault();

@@ -126,8 +126,14 @@
       });
       left += head.offsetWidth;
     });
+    table().closest(".runs-scroll").style.scrollPaddingLeft = `${left}px`; // what has the focus stays in sight
   }
 
+  // Tab leaves alone what is half in sight.
+  document.addEventListener("focusin", ({ target }) => {
+    const inTable = target.closest(".runs-scroll th, .runs-scroll td");
+    if (inTable && target.matches(":focus-visible")) target.scrollIntoView({ block: "nearest", inline: "nearest" });
+  });
   document.addEventListener("verdict:content", handles);
   window.addEventListener("resize", pin);
   handles();

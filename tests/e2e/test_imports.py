@@ -32,7 +32,7 @@ def test_a_csv_file_comes_in_and_a_bad_one_is_explained(
     page_problems.clear()  # the browser notes the answer 422
     page.get_by_label("File").set_input_files(good)
     page.get_by_role("button", name="Import").click()
-    expect(page.get_by_text("60 runs added, 0 brought up to date, 0 unchanged.")).to_be_visible()
+    expect(page.get_by_text("60 added, 0 brought up to date, 0 unchanged.")).to_be_visible()
     expect(page.get_by_text("'good' is no number")).to_be_hidden()
     assert page.evaluate("document.documentElement.scrollWidth") <= SIZES["phone"]["width"]
     assert Trial.objects.count() == 60
