@@ -35,6 +35,7 @@ import json
 import math
 import operator
 import os
+import queue
 import random
 import select
 import shutil
@@ -428,6 +429,7 @@ class Run:
         self._ended = True
         self._deadline = min(self._deadline, time.monotonic() + CLOSE_SECONDS)
         try:
+            self._sender.stop()
             ending = self._ending(state, value, reason)
             missing = self._files.close() if self._files is not None else ""
             self._sender.close(ending)
@@ -470,7 +472,7 @@ class Run:
         """Have all that is left to do end within a few seconds."""
         self._hurried = True
         self._deadline = min(self._deadline, time.monotonic() + TERMINATE_SECONDS)
-        if self._sender is not None:
+        if self._sender is not None and not self._ended:  # else it may be stopping at this moment
             self._sender.stop()
 
     def _wait_for(self, thread: threading.Thread, reserve: float = 0.0) -> None:
@@ -812,7 +814,7 @@ class _Sender:
         self._closing.set()
 
     def close(self, ending: dict[str, Any]) -> None:
-        self.stop()
+        """End the run when all is sent, after `stop`."""
         for thread in self._threads:
             self._run._wait_for(thread)
         if self._threads[1].is_alive():
@@ -993,7 +995,8 @@ class _Files:
         # No TemporaryDirectory: in a forked process it would delete what waits here.
         self._folder = Path(tempfile.mkdtemp(prefix="verdict-"))
         self._waiting: deque[tuple[str, Path, int]] = deque()  # address, copy, bytes
-        self._changed = threading.Event()
+        # Not an event: put is allowed in a handler of signals that interrupts another put.
+        self._changed: queue.SimpleQueue[None] = queue.SimpleQueue()
         self._closing = False
         self._thread = threading.Thread(target=self._keep_sending, name="verdict", daemon=True)
         self._thread.start()
@@ -1017,12 +1020,12 @@ class _Files:
         asked = urlencode(query | ({} if step is None else {"step": step}))
         address = f"/runs/{self._run.id}/files/{quote(name)}?{asked}"
         self._waiting.append((address, copy, size))
-        self._changed.set()
+        self._changed.put(None)
 
     def close(self) -> str:
         """Wait until all is sent; in words what was not."""
         self._closing = True
-        self._changed.set()
+        self._changed.put(None)
         self._run._wait_for(self._thread, reserve=ENDING_SECONDS)
         self._server.close()
         shutil.rmtree(self._folder, ignore_errors=True)
@@ -1031,8 +1034,7 @@ class _Files:
     def _keep_sending(self) -> None:
         while self._waiting or not self._closing:
             if not self._waiting:
-                self._changed.wait()
-                self._changed.clear()
+                self._changed.get()
             elif self._send(*self._waiting[0]):
                 with contextlib.suppress(OSError):  # close() may have removed all
                     self._waiting.popleft()[1].unlink()

@@ -44,7 +44,7 @@ def begin(
 ) -> subprocess.Popen[str]:
     whole = textwrap.dedent(
         f"""
-        import multiprocessing, os, signal, sys, time
+        import multiprocessing, os, signal, sys, threading, time
         {first}
         sys.path.insert(0, {str(FILE.parent)!r})
         import verdict
@@ -263,6 +263,24 @@ def test_sigterm_while_a_run_is_finished_lets_it_end_and_then_the_process(
     server.answers.set()
     process.communicate(timeout=PATIENCE)
     assert process.returncode == -signal.SIGTERM
+    assert [body["state"] for body in server.bodies("/finish")] == ["complete"]
+
+
+def test_sigterm_within_the_lock_that_finish_takes_is_no_deadlock(server: FakeServer) -> None:
+    begun = begin(
+        server,
+        """
+        notify = threading.Condition.notify_all
+        def signalled(condition):
+            if threading.current_thread() is threading.main_thread():
+                os.kill(os.getpid(), signal.SIGTERM)
+            notify(condition)
+        threading.Condition.notify_all = signalled
+        run.finish()
+        """,
+    )
+    begun.communicate(timeout=PATIENCE)
+    assert begun.returncode == -signal.SIGTERM
     assert [body["state"] for body in server.bodies("/finish")] == ["complete"]
 
 
