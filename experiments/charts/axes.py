@@ -15,6 +15,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from experiments.charts.facets import Facet, facets, framed
+from experiments.charts.text_alternative import (
+    failure_words,
+    pairs_words,
+    span_words,
+    text_alternative,
+)
 from experiments.charts.theme import (
     BAD,
     HUES,
@@ -57,38 +63,64 @@ class AxisPoints:
     band: tuple[float, float] | None = None
 
 
-def axis_plot(
-    points: AxisPoints, *, metric: str, maximize: bool, most: int = MOST_DRAWN
-) -> Figure:
+@dataclass(frozen=True, slots=True)
+class AxisPlot:
     """The figure of one hyperparameter, each arm in a frame of its own on the same scales.
 
     At most `most` trials are drawn. Under another scientific value it is another hyperparameter:
     arms are never drawn into one (Tuning Playbook, "Identifying scientific, nuisance, and fixed
     hyperparameters").
     """
-    scores = np.asarray(points.scores, dtype=np.float64)
-    feasible = np.isfinite(scores)
-    low, high = frame(scores[feasible], maximize=maximize)
-    shown = leading_and_even(scores, most, maximize=maximize)
-    groups = sorted(set(points.groups.tolist())) if points.group_labels else []
-    if len(groups) < 2:
-        data = _traces(points, scores, shown, (low, high), metric, maximize)
-        y_axis = axis(escaped(metric), range=[low, high] if feasible.any() else None)
-        return _figure(data, xaxis=_x_axis(points), yaxis=y_axis, shapes=_bands(points))
-    data = []
-    axes: dict[str, Any] = {}
-    titles, bands = [], []
-    y_axis = axis("", range=[low, high] if feasible.any() else None)
-    for place, group in zip(facets(len(groups)), groups, strict=True):
-        inside = shown & (points.groups == group)
-        traces = _traces(points, scores, inside, (low, high), metric, maximize)
-        data += [{**trace, **place.axes} for trace in traces]
-        frame_axes, title = framed(place, points.group_labels[group], _x_axis(points), y_axis)
-        axes |= frame_axes
-        titles.append(title)
-        bands += _bands(points, place)
-    titles.append(_upwards(metric))
-    return _figure(data, **axes, annotations=titles, shapes=bands)
+
+    points: AxisPoints
+    metric: str
+    maximize: bool
+    most: int = MOST_DRAWN
+
+    def figure(self) -> Figure:
+        """Plotly's traces and layout."""
+        scores = np.asarray(self.points.scores, dtype=np.float64)
+        feasible = np.isfinite(scores)
+        low, high = frame(scores[feasible], maximize=self.maximize)
+        shown = leading_and_even(scores, self.most, maximize=self.maximize)
+        groups = sorted(set(self.points.groups.tolist())) if self.points.group_labels else []
+        if len(groups) < 2:
+            data = _traces(self.points, scores, shown, (low, high), self.metric, self.maximize)
+            y_axis = axis(escaped(self.metric), range=[low, high] if feasible.any() else None)
+            return _figure(
+                data, xaxis=_x_axis(self.points), yaxis=y_axis, shapes=_bands(self.points)
+            )
+        data = []
+        axes: dict[str, Any] = {}
+        titles, bands = [], []
+        y_axis = axis("", range=[low, high] if feasible.any() else None)
+        for place, group in zip(facets(len(groups)), groups, strict=True):
+            inside = shown & (self.points.groups == group)
+            traces = _traces(self.points, scores, inside, (low, high), self.metric, self.maximize)
+            data += [{**trace, **place.axes} for trace in traces]
+            frame_axes, title = framed(
+                place, self.points.group_labels[group], _x_axis(self.points), y_axis
+            )
+            axes |= frame_axes
+            titles.append(title)
+            bands += _bands(self.points, place)
+        titles.append(_upwards(self.metric))
+        return _figure(data, **axes, annotations=titles, shapes=bands)
+
+    def words(self) -> str:
+        """The chart's text alternative."""
+        points, scores = self.points, np.asarray(self.points.scores, dtype=np.float64)
+        feasible = np.isfinite(scores)
+        traces = []
+        for group in sorted(set(points.groups[feasible].tolist())):
+            where = np.flatnonzero(feasible & (points.groups == group))
+            label = points.group_labels[group] if points.group_labels else ""
+            if points.choices is None:
+                traces.append(span_words(label, scores[where]))
+            else:
+                chosen = [text_of(points.values[int(i)]) for i in where]
+                traces.append(pairs_words(label, chosen, scores[where]))
+        return text_alternative("", self.metric, [*traces, failure_words(int((~feasible).sum()))])
 
 
 def _upwards(metric: str) -> dict[str, Any]:

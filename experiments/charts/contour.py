@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from experiments.charts.axes import frame
+from experiments.charts.text_alternative import colour_words, failure_words, text_alternative
 from experiments.charts.theme import (
     ACCENT,
     BAD,
@@ -52,22 +53,44 @@ class Plane:
     surface: NDArray[np.float64] = field(repr=False)
 
 
-def contour_plot(plane: Plane, across: Ticks, up: Ticks, *, metric: str, maximize: bool) -> Figure:
+@dataclass(frozen=True, slots=True)
+class ContourPlot:
     """The surface in shades of one hue, the stronger the better, and the trials over it."""
-    placed = np.isfinite(plane.x) & np.isfinite(plane.y)
-    feasible = placed & np.isfinite(plane.scores)
-    low, high = _shades(plane.surface, plane.scores[feasible], maximize)
-    return {
-        "data": [
-            _surface(plane.surface, low, high, maximize),
-            *_trials(plane, feasible, placed & ~feasible, metric, maximize),
-        ],
-        "layout": layout(
-            xaxis=_axis(across),
-            yaxis=_axis(up),
-            margin={"l": 60, "r": 14, "t": 10, "b": 50},
-        ),
-    }
+
+    plane: Plane
+    across: Ticks
+    up: Ticks
+    metric: str
+    maximize: bool
+
+    def figure(self) -> Figure:
+        """Plotly's traces and layout."""
+        placed = np.isfinite(self.plane.x) & np.isfinite(self.plane.y)
+        feasible = placed & np.isfinite(self.plane.scores)
+        low, high = self._shades()
+        return {
+            "data": [
+                _surface(self.plane.surface, low, high, self.maximize),
+                *_trials(self.plane, feasible, placed & ~feasible, self.metric, self.maximize),
+            ],
+            "layout": layout(
+                xaxis=_axis(self.across),
+                yaxis=_axis(self.up),
+                margin={"l": 60, "r": 14, "t": 10, "b": 50},
+            ),
+        }
+
+    def words(self) -> str:
+        """The chart's text alternative."""
+        low, high = self._shades()
+        surface = colour_words(np.clip(self.plane.surface, low, high))
+        failed = failure_words(int((~np.isfinite(self.plane.scores)).sum()))
+        return text_alternative(self.across.title, self.up.title, [surface or failed])
+
+    def _shades(self) -> tuple[float, float]:
+        placed = np.isfinite(self.plane.x) & np.isfinite(self.plane.y)
+        feasible = placed & np.isfinite(self.plane.scores)
+        return _shades(self.plane.surface, self.plane.scores[feasible], self.maximize)
 
 
 def _shades(

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from experiments.charts.axes import frame
 from experiments.charts.progress import LEGEND, WITH_LEGEND
+from experiments.charts.text_alternative import span_words, text_alternative
 from experiments.charts.theme import ACCENT, BAD, INK_3, Figure, axis, escaped, layout, plain
 from experiments.charts.thinning import evenly
 
@@ -29,27 +30,48 @@ class ReportedLine:
     values: NDArray[np.float64] = field(repr=False)
 
 
-def intermediate_plot(lines: Sequence[ReportedLine], *, metric: str, maximize: bool) -> Figure:
+@dataclass(frozen=True, slots=True)
+class IntermediatePlot:
     """A line a trial, coloured by how it ended; pruned ones lie below the complete ones."""
-    every = np.concatenate([line.values for line in lines]) if lines else np.empty(0)
-    data = []
-    for state in ("pruned", "failed", "running", "complete"):
-        members = [line for line in lines if line.state == state]
-        if members:
-            data.append(_bundle(members, state, metric))
-    return {
-        "data": data,
-        "layout": layout(
-            showlegend=True,
-            legend=LEGEND,
-            margin=WITH_LEGEND,
-            xaxis=axis("step"),
-            yaxis=axis(
-                escaped(metric),
-                range=list(frame(every[np.isfinite(every)], maximize=maximize)),
+
+    lines: Sequence[ReportedLine]
+    metric: str
+    maximize: bool
+
+    def figure(self) -> Figure:
+        """Plotly's traces and layout."""
+        every = np.concatenate([line.values for line in self.lines]) if self.lines else np.empty(0)
+        data = []
+        for state, members in self._by_state():
+            data.append(_bundle(members, state, self.metric))
+        return {
+            "data": data,
+            "layout": layout(
+                showlegend=True,
+                legend=LEGEND,
+                margin=WITH_LEGEND,
+                xaxis=axis("step"),
+                yaxis=axis(
+                    escaped(self.metric),
+                    range=list(frame(every[np.isfinite(every)], maximize=self.maximize)),
+                ),
             ),
-        ),
-    }
+        }
+
+    def words(self) -> str:
+        """The chart's text alternative."""
+        traces = [
+            span_words(state, np.concatenate([line.values for line in members]))
+            for state, members in self._by_state()
+        ]
+        return text_alternative("step", self.metric, traces)
+
+    def _by_state(self) -> list[tuple[str, list[ReportedLine]]]:
+        found = [
+            (state, [line for line in self.lines if line.state == state])
+            for state in ("pruned", "failed", "running", "complete")
+        ]
+        return [(state, members) for state, members in found if members]
 
 
 def _bundle(lines: Sequence[ReportedLine], state: str, metric: str) -> dict[str, Any]:

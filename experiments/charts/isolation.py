@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from experiments.charts.axes import frame
+from experiments.charts.text_alternative import pairs_words, span_words, text_alternative
 from experiments.charts.theme import (
     HUES,
     INK,
@@ -44,37 +45,66 @@ class ValueScores:
     equalised: float | None = None
 
 
-def isolation_plot(values: Sequence[ValueScores], *, metric: str, maximize: bool) -> Figure:
+@dataclass(frozen=True, slots=True)
+class IsolationPlot:
     """Each value with its trials, the best of them, and the best that a fair count would give."""
-    most = max(1, MOST_DOTS // max(1, len(values)))
-    data: list[dict[str, Any]] = []
-    for place, group in enumerate(values):
-        data += _one_value(place, group, most, metric, maximize)
-    fewest = min((group.scores.size for group in values if group.scores.size), default=0)
-    data += _fair(values, fewest, metric)
-    every = np.concatenate([group.scores for group in values]) if values else np.empty(0)
-    ticks = [
-        f"{escaped(shortened(value.label, 22))}<br>"
-        f"{value.scores.size:,} trial{'' if value.scores.size == 1 else 's'}"
-        for value in values
-    ]
-    return {
-        "data": data,
-        "layout": layout(
-            showlegend=bool(data),
-            legend={"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0},
-            xaxis=axis(
-                "",
-                tickvals=list(range(len(values))),
-                ticktext=ticks,
-                range=[-0.6, len(values) - 0.4],
-                tickangle=0 if len(values) < 5 else 30,
-                showgrid=False,
+
+    values: Sequence[ValueScores]
+    metric: str
+    maximize: bool
+
+    @property
+    def fewest(self) -> int:
+        """Number of trials of the value that has the fewest."""
+        return min((value.scores.size for value in self.values if value.scores.size), default=0)
+
+    def figure(self) -> Figure:
+        """Plotly's traces and layout."""
+        most = max(1, MOST_DOTS // max(1, len(self.values)))
+        data: list[dict[str, Any]] = []
+        for place, group in enumerate(self.values):
+            data += _one_value(place, group, most, self.metric, self.maximize)
+        data += _fair(self.values, self.fewest, self.metric)
+        every = (
+            np.concatenate([group.scores for group in self.values]) if self.values else np.empty(0)
+        )
+        ticks = [
+            f"{escaped(shortened(value.label, 22))}<br>"
+            f"{value.scores.size:,} trial{'' if value.scores.size == 1 else 's'}"
+            for value in self.values
+        ]
+        return {
+            "data": data,
+            "layout": layout(
+                showlegend=bool(data),
+                legend={"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0},
+                xaxis=axis(
+                    "",
+                    tickvals=list(range(len(self.values))),
+                    ticktext=ticks,
+                    range=[-0.6, len(self.values) - 0.4],
+                    tickangle=0 if len(self.values) < 5 else 30,
+                    showgrid=False,
+                ),
+                yaxis=axis(escaped(self.metric), range=list(frame(every, maximize=self.maximize))),
+                margin={"l": 60, "r": 14, "t": 36, "b": 56},
             ),
-            yaxis=axis(escaped(metric), range=list(frame(every, maximize=maximize))),
-            margin={"l": 60, "r": 14, "t": 36, "b": 56},
-        ),
-    }
+        }
+
+    def words(self) -> str:
+        """The chart's text alternative."""
+        labels = [shortened(value.label, 22) for value in self.values]
+        best = np.max if self.maximize else np.min
+        bests = [best(v.scores) if v.scores.size else math.nan for v in self.values]
+        fair = [math.nan if v.equalised is None else v.equalised for v in self.values]
+        traces = [pairs_words("best trial", labels, bests)]
+        if np.isfinite(fair).sum() > 1:
+            traces.append(pairs_words(f"expected best of {self.fewest:,}", labels, fair))
+        traces += [
+            span_words(f"{label}, all trials", value.scores)
+            for label, value in zip(labels, self.values, strict=True)
+        ]
+        return text_alternative("", self.metric, traces)
 
 
 def _one_value(

@@ -5,7 +5,7 @@ Runs that differ in nothing but seeds share a hue; their mean is drawn over them
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from experiments.analysis.curves.mean_curve import MeanCurve
+from experiments.charts.text_alternative import failure_words, span_words, text_alternative
 from experiments.charts.theme import (
     HUES,
     INK_3,
@@ -53,6 +54,7 @@ class Line:
     started_ms: int | None = None
 
 
+_READOUT = {"hovermode": "closest", "hoverdistance": 40}
 Ending = Literal["best", "pruned", "failed"]
 _MARKS: dict[Ending, tuple[str, str]] = {
     "best": ("circle", "best checkpoint"),
@@ -97,51 +99,80 @@ class Onset:
     text: str
 
 
-def learning_curves(
-    lines: Sequence[Line],
-    marks: Sequence[Mark] = (),
-    onsets: Sequence[Onset] = (),
-    means: Sequence[Mean] = (),
-    *,
-    x_title: str = "step",
-    y_title: str = "",
-    order: Sequence[str | int] = (),
-) -> Figure:
+@dataclass(frozen=True, slots=True)
+class LearningCurves:
     """The figure of some trials' curves; the script behind it can add points to its lines.
 
     `order`: trials or groups in whose order hues are given, so that charts of other metrics of the
     same trials agree.
     """
-    drawn: list[str | int] = [line.group or line.trial for line in lines]
-    trials = list(dict.fromkeys([*order, *drawn, *(mean.group for mean in means)]))
-    hues = {trial: HUES[i % len(HUES)] for i, trial in enumerate(trials)}
-    named: set[tuple[int, int, str]] = set()
-    data = []
-    for line in lines:
-        own = (line.trial, line.earlier, line.label)
-        speaks = not line.is_train or bool(line.label) or _only_train(lines, line.trial)
-        first = own not in named and speaks
-        if first:
-            named.add(own)
-        shown = first and not line.group
-        data.append(line_trace(line, hues[line.group or line.trial], in_legend=shown))
-    data += [mark_trace(mark, hues.get(mark.trial, HUES[0])) for mark in marks]
-    for mean in means:
-        data += mean_traces(mean, hues.get(mean.group, HUES[0]))
-    shapes, words = _onsets(onsets)
-    return {
-        "data": data,
-        "layout": layout(
-            hovermode="x unified" if len(trials) <= 3 else "closest",
-            showlegend=True,
-            legend={"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0},
-            margin={"l": 60, "r": 14, "t": 34, "b": 46},
-            xaxis=axis(x_title, rangemode="normal"),
-            yaxis=axis(y_title),
-            shapes=shapes,
-            annotations=words,
-        ),
-    }
+
+    lines: Sequence[Line]
+    marks: Sequence[Mark] = ()
+    onsets: Sequence[Onset] = ()
+    means: Sequence[Mean] = ()
+    x_title: str = "step"
+    y_title: str = ""
+    order: Sequence[str | int] = ()
+    legend: bool = True
+    readout: bool = False  # the page writes the pointer's values elsewhere than in a label
+    margin: Mapping[str, int] = field(default_factory=dict)  # pixels, where not the usual
+
+    def figure(self) -> Figure:
+        """Plotly's traces and layout."""
+        drawn: list[str | int] = [line.group or line.trial for line in self.lines]
+        trials = list(dict.fromkeys([*self.order, *drawn, *(mean.group for mean in self.means)]))
+        hues = {trial: HUES[i % len(HUES)] for i, trial in enumerate(trials)}
+        named: set[tuple[int, int, str]] = set()
+        data = []
+        for line in self.lines:
+            own = (line.trial, line.earlier, line.label)
+            speaks = not line.is_train or bool(line.label) or _only_train(self.lines, line.trial)
+            first = own not in named and speaks
+            if first:
+                named.add(own)
+            shown = first and not line.group
+            data.append(line_trace(line, hues[line.group or line.trial], in_legend=shown))
+        data += [mark_trace(mark, hues.get(mark.trial, HUES[0])) for mark in self.marks]
+        for mean in self.means:
+            data += mean_traces(mean, hues.get(mean.group, HUES[0]))
+        if self.readout:
+            data = [_unlabelled(trace) for trace in data]
+        shapes, words = _onsets(self.onsets)
+        hover = {"hovermode": "x unified" if len(trials) <= 3 else "closest"}
+        return {
+            "data": data,
+            "layout": layout(
+                showlegend=self.legend,
+                legend={"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0},
+                margin={"l": 60, "r": 14, "t": 34, "b": 46, **self.margin},
+                xaxis=axis(self.x_title, rangemode="normal"),
+                yaxis=axis(self.y_title),
+                shapes=shapes,
+                annotations=words,
+                **(_READOUT if self.readout else hover),
+            ),
+        }
+
+    def words(self) -> str:
+        """The chart's text alternative."""
+        traces = [span_words(_said(_name(line), line.series), line.values) for line in self.lines]
+        traces.append(failure_words(sum(mark.kind == "failed" for mark in self.marks)))
+        traces += [
+            span_words(_said(_mean_name(mean), mean.series), mean.curve.mean)
+            for mean in self.means
+        ]
+        return text_alternative(self.x_title, self.y_title, traces)
+
+
+def _unlabelled(trace: dict[str, Any]) -> dict[str, Any]:
+    if not trace.pop("hovertemplate", None):
+        return trace
+    return trace | {"hoverinfo": "none"}
+
+
+def _said(name: str, series: str) -> str:
+    return name if series in name else f"{name} {series}".strip()
 
 
 def _only_train(lines: Sequence[Line], trial: int) -> bool:
@@ -188,6 +219,10 @@ def _name(line: Line) -> str:
     return line.trial_name + label + (" (running)" if line.running else "")
 
 
+def _mean_name(mean: Mean) -> str:
+    return f"{mean.group}, mean" + (f" {mean.label}" if mean.label else "")
+
+
 def _dash(is_train: bool, variant: int) -> str:
     dashes = ("dot", "dashdot") if is_train else ("solid", "dash", "longdash", "longdashdot")
     return dashes[variant % len(dashes)]
@@ -213,7 +248,7 @@ def mean_traces(mean: Mean, hue: str) -> list[dict[str, Any]]:
             **shared,
             "y": plain(mean.curve.mean),
             "customdata": mean.curve.count.tolist(),
-            "name": escaped(f"{mean.group}, mean" + (f" {mean.label}" if mean.label else "")),
+            "name": escaped(_mean_name(mean)),
             "showlegend": not mean.is_train or bool(mean.label),
             "line": {"color": hue, "width": 2.6, "dash": dash},
             "hovertemplate": f"%{{y:.4g}}<extra>{escaped(label)}</extra>",

@@ -7,37 +7,116 @@ from __future__ import annotations
 import base64
 import binascii
 import math
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 
+from experiments.charts.text_alternative import pairs_words, span_words, text_alternative
 from experiments.charts.theme import ACCENT, HUES, Figure, axis, escaped, layout, plain
 
 MOST_TRACES, MOST_POINTS, MOST_TEXT = 50, 20_000, 200
 MOST_CELLS, SHADES = 50, 8  # of a side of a matrix, of its cells
-_TYPES = {"scatter": "scatter", "scattergl": "scatter", "bar": "bar"}
+_TYPES = ("scatter", "scattergl", "bar")
 _MODES = ("lines", "markers", "lines+markers")
 _NUMBERS = {"f8", "f4", "i1", "i2", "i4", "u1", "u2", "u4"}  # as plotly.py packs arrays
 
 
-def histogram_plot(edges: Sequence[float], counts: Sequence[float]) -> Figure:
+@dataclass(frozen=True, slots=True)
+class HistogramPlot:
     """Counts [B] between edges [B + 1]."""
-    ends = np.asarray(edges, dtype=float)
-    bars = {
-        "type": "bar",
-        "x": plain((ends[:-1] + ends[1:]) / 2),
-        "y": list(counts),
-        "width": plain(np.maximum(np.diff(ends), 1e-12)),
-        "marker": {"color": ACCENT},
-        "hovertemplate": "%{x:.4g}: %{y}<extra></extra>",
-    }
-    return {"data": [bars], "layout": layout(xaxis=axis("value"), yaxis=axis("count"))}
+
+    edges: Sequence[float] = field(repr=False)
+    counts: Sequence[float] = field(repr=False)
+
+    def figure(self) -> Figure:
+        """Plotly's traces and layout."""
+        ends = np.asarray(self.edges, dtype=float)
+        bars = {
+            "type": "bar",
+            "x": plain((ends[:-1] + ends[1:]) / 2),
+            "y": list(self.counts),
+            "width": plain(np.maximum(np.diff(ends), 1e-12)),
+            "marker": {"color": ACCENT},
+            "hovertemplate": "%{x:.4g}: %{y}<extra></extra>",
+        }
+        return {"data": [bars], "layout": layout(xaxis=axis("value"), yaxis=axis("count"))}
+
+    def words(self) -> str:
+        """The chart's text alternative."""
+        return text_alternative("value", "count", [span_words("", self.counts)])
 
 
-def redrawn(document: object) -> Figure:
-    """A Plotly figure [traces] with its own data, axis titles and names, in this page's theme.
+@dataclass(frozen=True, slots=True)
+class LoggedTrace:
+    """A line, marks or bars: `x` and `y` [N] of numbers, None or texts. `hue` is its colour."""
+
+    name: str
+    mode: str  # of Plotly; "" for bars
+    hue: str
+    x: Sequence[Any] = field(repr=False)
+    y: Sequence[Any] = field(repr=False)
+
+    def drawn(self) -> dict[str, Any]:
+        """As a trace of Plotly."""
+        shared = {"name": escaped(self.name), "x": _labels(self.x), "y": _labels(self.y)}
+        colour = {"color": self.hue}
+        if not self.mode:
+            return shared | {"type": "bar", "marker": colour}
+        return shared | {"type": "scatter", "mode": self.mode, "line": colour, "marker": colour}
+
+    def words(self) -> str:
+        """Its values, one by one where few categories have them."""
+        values = [y if isinstance(y, int | float) else math.nan for y in self.y]
+        if self.x and all(isinstance(x, str) for x in self.x) and len(self.x) == len(values):
+            return pairs_words(self.name, self.x, values)
+        return span_words(self.name, values)
+
+
+@dataclass(frozen=True, slots=True)
+class LoggedAxis:
+    """An axis of a figure that a program logged."""
+
+    title: str = ""
+    log: bool = False
+
+    def drawn(self) -> dict[str, Any]:
+        """As an axis of Plotly."""
+        return axis(escaped(self.title), **({"type": "log"} if self.log else {}))
+
+
+@dataclass(frozen=True, slots=True)
+class LoggedPlot:
+    """A figure that a program logged: its numbers, axis titles and names, in this page's theme."""
+
+    traces: Sequence[LoggedTrace] = field(repr=False)
+    across: LoggedAxis = LoggedAxis()
+    upwards: LoggedAxis = LoggedAxis()
+    overlaid: bool = False  # with a legend in any case, above the lines
+
+    def figure(self) -> Figure:
+        """Plotly's traces and layout."""
+        named = any(trace.name for trace in self.traces)
+        legend = {"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0}
+        return {
+            "data": [trace.drawn() for trace in self.traces],
+            "layout": layout(
+                xaxis=self.across.drawn(),
+                yaxis=self.upwards.drawn(),
+                showlegend=self.overlaid or named,
+                **({"legend": legend} if self.overlaid else {}),
+            ),
+        }
+
+    def words(self) -> str:
+        """The chart's text alternative."""
+        traces = [trace.words() for trace in self.traces]
+        return text_alternative(self.across.title, self.upwards.title, traces)
+
+
+def logged_plot(document: object) -> LoggedPlot:
+    """A Plotly figure [traces] read from its JSON.
 
     Raises:
         ValueError: when it is none, or of a kind that is not drawn here.
@@ -49,31 +128,25 @@ def redrawn(document: object) -> Figure:
     traces = [_trace(trace, HUES[number % len(HUES)]) for number, trace in enumerate(given)]
     own = document.get("layout")
     own = own if isinstance(own, Mapping) else {}
-    axes = {f"{key}axis": _axis(own.get(f"{key}axis")) for key in "xy"}
-    return {
-        "data": traces,
-        "layout": layout(**axes, showlegend=any(trace["name"] for trace in traces)),
-    }
+    return LoggedPlot(traces, _axis(own.get("xaxis")), _axis(own.get("yaxis")))
 
 
-def overlaid(documents: Sequence[tuple[str, str, object]]) -> Figure:
+def overlaid(documents: Sequence[tuple[str, str, object]]) -> LoggedPlot:
     """Lines of several runs' figures in one chart: name, hue and figure of each run.
 
     Raises:
         ValueError: when one is no figure of lines.
     """
-    data: list[dict[str, Any]] = []
-    axes = layout()
+    traces: list[LoggedTrace] = []
+    plot = LoggedPlot(())
     for name, hue, document in documents:
-        figure = redrawn(document)
-        axes = figure["layout"]
-        for trace in figure["data"]:
-            if trace["type"] != "scatter" or trace["mode"] == "markers":
+        plot = logged_plot(document)
+        for trace in plot.traces:
+            if trace.mode in ("", "markers"):
                 raise ValueError("it has no lines")
-            label = f"{escaped(name)}: {trace['name']}" if trace["name"] else escaped(name)
-            data.append(trace | {"name": label, "line": {"color": hue}, "marker": {"color": hue}})
-    legend = {"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0}
-    return {"data": data, "layout": axes | {"showlegend": True, "legend": legend}}
+            label = f"{name}: {trace.name}" if trace.name else name
+            traces.append(replace(trace, name=label, hue=hue))
+    return replace(plot, traces=traces, overlaid=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,10 +185,10 @@ def matrix_of(document: object) -> Matrix | None:
     found = _unpacked(trace.get("z"))
     if not isinstance(found, list):
         raise ValueError("z is no matrix")
-    cells = [_values(row, _short)[:MOST_CELLS] for row in found[:MOST_CELLS]]
+    cells = [_values(row)[:MOST_CELLS] for row in found[:MOST_CELLS]]
     widest = max((len(row) for row in found if isinstance(row, list)), default=0)
     across, downwards = (
-        [_cell(name) for name in _values(trace[key], _short)] if trace.get(key) is not None else
+        [_cell(name) for name in _values(trace[key])] if trace.get(key) is not None else
         [str(number) for number in range(MOST_CELLS)]
         for key in ("x", "y")
     )  # fmt: skip
@@ -149,24 +222,24 @@ def _matrix_cell(cell: Any, whole: float, counts: bool) -> MatrixCell:
     return MatrixCell(_cell(cell), words, min(SHADES, math.ceil(share * SHADES)))
 
 
-def _trace(trace: object, colour: str) -> dict[str, Any]:
+def _trace(trace: object, hue: str) -> LoggedTrace:
     if not isinstance(trace, Mapping):
         raise ValueError("a trace is no mapping")
-    kind = _TYPES.get(str(trace.get("type", "scatter")))
-    if kind is None:
-        raise ValueError(f"charts of the type {trace.get('type')!r:.40} are not drawn here")
-    drawn: dict[str, Any] = {"type": kind, "name": _text(trace.get("name", ""))}
-    for key in "xy":
-        if trace.get(key) is not None:
-            drawn[key] = _values(trace[key])
-    if "y" not in drawn:
+    kind = trace.get("type", "scatter")
+    if kind not in _TYPES:
+        raise ValueError(f"charts of the type {kind!r:.40} are not drawn here")
+    if trace.get("y") is None:
         raise ValueError("a trace has no y")
-    drawn.setdefault("x", list(range(len(drawn["y"]))))
-    if kind == "bar":
-        return drawn | {"marker": {"color": colour}}
+    y = _values(trace["y"])
+    x = _values(trace["x"]) if trace.get("x") is not None else list(range(len(y)))
     mode = trace.get("mode")
-    drawn["mode"] = mode if mode in _MODES else "lines"
-    return drawn | {"line": {"color": colour}, "marker": {"color": colour}}
+    mode = mode if mode in _MODES else "lines"
+    return LoggedTrace(_short(trace.get("name", "")), "" if kind == "bar" else mode, hue, x, y)
+
+
+def _labels(values: Sequence[Any]) -> list[Any]:
+    """Values with texts escaped for a chart."""
+    return [escaped(value) if isinstance(value, str) else value for value in values]
 
 
 def _title(given: object) -> str:
@@ -176,29 +249,25 @@ def _title(given: object) -> str:
     return _short(title)
 
 
-def _axis(given: object) -> dict[str, Any]:
+def _axis(given: object) -> LoggedAxis:
     kind = given.get("type") if isinstance(given, Mapping) else None
-    return axis(escaped(_title(given)), **({"type": "log"} if kind == "log" else {}))
+    return LoggedAxis(_title(given), kind == "log")
 
 
-def _values(given: object, write: Callable[[object], str] | None = None) -> list[Any]:
-    """Numbers, and texts as `write` makes them: by default escaped for a chart."""
+def _values(given: object) -> list[Any]:
+    """Numbers, None and short texts."""
     values = _unpacked(given)
     if not isinstance(values, list) or len(values) > MOST_POINTS:
         raise ValueError(f"expected lists of at most {MOST_POINTS:,} values")
-    return [_value(value, write or _text) for value in values]
+    return [_value(value) for value in values]
 
 
-def _value(given: object, write: Callable[[object], str]) -> Any:
+def _value(given: object) -> Any:
     if isinstance(given, bool) or given is None:
         return None if given is None else int(given)
     if isinstance(given, int | float):
         return given if abs(given) < 1e300 and math.isfinite(given) else None
-    return write(given)
-
-
-def _text(given: object) -> str:
-    return escaped(_short(given))
+    return _short(given)
 
 
 def _short(given: object) -> str:

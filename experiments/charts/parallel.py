@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from experiments.charts.text_alternative import text_alternative
 from experiments.charts.theme import (
     ACCENT,
     INK,
@@ -75,69 +76,80 @@ class Scale:
         return min(places) / len(self.words), (max(places) + 1) / len(self.words)
 
 
-def parallel_plot(
-    coordinates: Sequence[Coordinate],
-    scores: NDArray[np.float64],
-    *,
-    metric: str,
-    maximize: bool,
-    score: tuple[str, tuple[float, float]] | None = None,
-) -> Figure:
+@dataclass(frozen=True, slots=True)
+class ParallelPlot:
     """One line a trial across its hyperparameters; the best tenth stands out. Drawn as SVG.
 
     `scores` [N]; infeasible trials (NaN) are left out, and so are the worst beyond `MOST_LINES`.
     `score`: field of the scores in the table, and the range of them that it shows.
     """
-    order = leading(scores, maximize=maximize)
-    finite = scores[order]
-    low, high = (float(finite.min()), float(finite.max())) if order.size else (0.0, 1.0)
-    # Halves, as the difference of two large scores is no float.
-    wide = (scores / 2 - low / 2) / (high / 2 - low / 2) if high > low else None
-    position = np.full(scores.size, 0.5) if wide is None else wide
-    last = Coordinate(metric, position, f"{low:.4g}", f"{high:.4g}")
-    if score is not None and high > low:
-        scale = Scale(score[0], low, high)
-        chosen = None if score[1] == EVERYTHING else scale.stretch(*score[1], ())
-        last = replace(last, scale=scale, chosen=chosen)
-    uprights = [*coordinates, last]
-    within = np.ones(scores.size, dtype=bool)
-    for upright in uprights:
-        if upright.chosen is not None:
-            first, end = upright.chosen
-            with np.errstate(invalid="ignore"):
-                within &= (upright.positions >= first - 1e-9) & (upright.positions <= end + 1e-9)
-    outside, order = order[~within[order]], order[within[order]]
-    top = max(1, math.ceil(0.1 * order.size)) if order.size else 0
-    half = max(top, order.size // 2)
-    parts = (
-        (outside, LINE, 0.8, 0.25, "outside the filter"),
-        (order[half:], LINE, 1.0, 0.5, "lower half"),
-        (order[top:half], INK_3, 1.1, 0.65, "upper half"),
-        (order[:top], ACCENT, 2.0, 0.95, "best tenth"),
-    )
-    return {
-        "data": [_bundle(uprights, *part) for part in parts if part[0].size],
-        "layout": layout(
-            showlegend=True,
-            legend={"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0},
-            hovermode=False,
-            margin={"l": 40, "r": 40, "t": 64, "b": 44},
-            xaxis=axis(
-                "",
-                tickvals=list(range(len(uprights))),
-                ticktext=[
-                    escaped(shortened(upright.name, 18 if len(uprights) > 5 else 24))
-                    for upright in uprights
-                ],
-                range=[-0.25, len(uprights) - 0.75],
-                gridcolor=LINE,
-                side="bottom",
+
+    coordinates: Sequence[Coordinate]
+    scores: NDArray[np.float64] = field(repr=False)
+    metric: str
+    maximize: bool
+    score: tuple[str, tuple[float, float]] | None = None
+
+    def figure(self) -> Figure:
+        """Plotly's traces and layout."""
+        order = leading(self.scores, maximize=self.maximize)
+        finite = self.scores[order]
+        low, high = (float(finite.min()), float(finite.max())) if order.size else (0.0, 1.0)
+        # Halves, as the difference of two large scores is no float.
+        wide = (self.scores / 2 - low / 2) / (high / 2 - low / 2) if high > low else None
+        position = np.full(self.scores.size, 0.5) if wide is None else wide
+        last = Coordinate(self.metric, position, f"{low:.4g}", f"{high:.4g}")
+        if self.score is not None and high > low:
+            scale = Scale(self.score[0], low, high)
+            chosen = None if self.score[1] == EVERYTHING else scale.stretch(*self.score[1], ())
+            last = replace(last, scale=scale, chosen=chosen)
+        uprights = [*self.coordinates, last]
+        within = np.ones(self.scores.size, dtype=bool)
+        for upright in uprights:
+            if upright.chosen is not None:
+                first, end = upright.chosen
+                with np.errstate(invalid="ignore"):
+                    within &= (upright.positions >= first - 1e-9) & (
+                        upright.positions <= end + 1e-9
+                    )
+        outside, order = order[~within[order]], order[within[order]]
+        top = max(1, math.ceil(0.1 * order.size)) if order.size else 0
+        half = max(top, order.size // 2)
+        parts = (
+            (outside, LINE, 0.8, 0.25, "outside the filter"),
+            (order[half:], LINE, 1.0, 0.5, "lower half"),
+            (order[top:half], INK_3, 1.1, 0.65, "upper half"),
+            (order[:top], ACCENT, 2.0, 0.95, "best tenth"),
+        )
+        return {
+            "data": [_bundle(uprights, *part) for part in parts if part[0].size],
+            "layout": layout(
+                showlegend=True,
+                legend={"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0},
+                hovermode=False,
+                margin={"l": 40, "r": 40, "t": 64, "b": 44},
+                xaxis=axis(
+                    "",
+                    tickvals=list(range(len(uprights))),
+                    ticktext=[
+                        escaped(shortened(upright.name, 18 if len(uprights) > 5 else 24))
+                        for upright in uprights
+                    ],
+                    range=[-0.25, len(uprights) - 0.75],
+                    gridcolor=LINE,
+                    side="bottom",
+                ),
+                yaxis=axis("", showgrid=False, showticklabels=False, range=[-0.14, 1.14]),
+                annotations=_ends(uprights),
+                meta={"axes": [_scale_of(upright) for upright in uprights]},
             ),
-            yaxis=axis("", showgrid=False, showticklabels=False, range=[-0.14, 1.14]),
-            annotations=_ends(uprights),
-            meta={"axes": [_scale_of(upright) for upright in uprights]},
-        ),
-    }
+        }
+
+    def words(self) -> str:
+        """The chart's text alternative."""
+        names = ", ".join([*(upright.name for upright in self.coordinates), self.metric])
+        count = leading(self.scores, maximize=self.maximize).size
+        return text_alternative(names, "", [f"{count} trials, the best first"])
 
 
 def leading(

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from experiments.charts.axes import frame
+from experiments.charts.text_alternative import span_words, text_alternative
 from experiments.charts.theme import (
     ACCENT,
     BAD,
@@ -24,6 +25,8 @@ from experiments.charts.theme import (
 )
 from experiments.charts.thinning import evenly
 
+IN_ORDER = "trials, in the order they were started"
+AT_LEAST = "% of feasible trials at least as good"
 MOST_DOTS = 600
 MOST_STEPS = 300
 MOST_BARS = 1000
@@ -41,61 +44,98 @@ class Curve:
     y: Sequence[float] = field(repr=False)
 
 
-def history_plot(
-    scores: NDArray[np.float64], names: Sequence[str], *, metric: str, maximize: bool
-) -> Figure:
+@dataclass(frozen=True, slots=True)
+class HistoryPlot:
     """Scores [N] in the order the trials were numbered, and the best so far."""
-    order = np.arange(1, scores.size + 1)
-    filled = np.where(np.isfinite(scores), scores, -np.inf if maximize else np.inf)
-    best = np.maximum.accumulate(filled) if maximize else np.minimum.accumulate(filled)
-    # The line bends only where the best improves; of many dots an even draw is enough.
-    shown = evenly(scores.size, MOST_DOTS)
-    bends = np.union1d(np.flatnonzero(np.diff(best, prepend=np.nan) != 0), [scores.size - 1])
-    dots = {
-        "type": "scatter",
-        "mode": "markers",
-        "x": order[shown].tolist(),
-        "y": plain(scores[shown]),
-        "name": "trials",
-        "customdata": [names[int(i)] for i in shown],
-        "marker": {"color": INK_3, "size": 6, "opacity": 0.6},
-        "hovertemplate": f"trial %{{customdata}}<br>{escaped(metric)} %{{y:.4g}}<extra></extra>",
-    }
-    line = {
-        "type": "scatter",
-        "mode": "lines",
-        "x": order[bends].tolist(),
-        "y": plain(best[bends]),
-        "name": "best so far",
-        "line": {"color": ACCENT, "width": 2.2, "shape": "hv"},
-        "hovertemplate": "best so far %{y:.4g}<extra></extra>",
-    }
-    finite = scores[np.isfinite(scores)]
-    return {
-        "data": [dots, line],
-        "layout": layout(
-            xaxis=axis("trials, in the order they were started", tickformat=",d"),
-            yaxis=axis(escaped(metric), range=list(frame(finite, maximize=maximize))),
-        ),
-    }
+
+    scores: NDArray[np.float64] = field(repr=False)
+    names: Sequence[str] = field(repr=False)
+    metric: str
+    maximize: bool
+
+    def figure(self) -> Figure:
+        """Plotly's traces and layout."""
+        order = np.arange(1, self.scores.size + 1)
+        best, bends = self._best()
+        shown = evenly(self.scores.size, MOST_DOTS)  # of many dots an even draw is enough
+        dots = {
+            "type": "scatter",
+            "mode": "markers",
+            "x": order[shown].tolist(),
+            "y": plain(self.scores[shown]),
+            "name": "trials",
+            "customdata": [self.names[int(i)] for i in shown],
+            "marker": {"color": INK_3, "size": 6, "opacity": 0.6},
+            "hovertemplate": f"trial %{{customdata}}<br>{escaped(self.metric)} %{{y:.4g}}"
+            "<extra></extra>",
+        }
+        line = {
+            "type": "scatter",
+            "mode": "lines",
+            "x": order[bends].tolist(),
+            "y": plain(best[bends]),
+            "name": "best so far",
+            "line": {"color": ACCENT, "width": 2.2, "shape": "hv"},
+            "hovertemplate": "best so far %{y:.4g}<extra></extra>",
+        }
+        finite = self.scores[np.isfinite(self.scores)]
+        return {
+            "data": [dots, line],
+            "layout": layout(
+                xaxis=axis(IN_ORDER, tickformat=",d"),
+                yaxis=axis(
+                    escaped(self.metric), range=list(frame(finite, maximize=self.maximize))
+                ),
+            ),
+        }
+
+    def words(self) -> str:
+        """The chart's text alternative."""
+        best, bends = self._best()
+        spans = [span_words("trials", self.scores), span_words("best so far", best[bends])]
+        return text_alternative(IN_ORDER, self.metric, spans)
+
+    def _best(self) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+        """The best so far [N], and the places where it improves, with the last one."""
+        worst = -np.inf if self.maximize else np.inf
+        filled = np.where(np.isfinite(self.scores), self.scores, worst)
+        best = np.maximum.accumulate(filled) if self.maximize else np.minimum.accumulate(filled)
+        improved = np.flatnonzero(np.diff(best, prepend=np.nan) != 0)
+        return best, np.union1d(improved, [self.scores.size - 1])
 
 
-def best_of_plot(curves: Sequence[Curve], *, metric: str) -> Figure:
+@dataclass(frozen=True, slots=True)
+class BestOfPlot:
     """The expected best score of n trials, for every n up to what was run. No line goes beyond.
 
     Source: Dodge et al. (2019), "Show your work"; Tang et al. (2020) for the unbiased estimator.
     """
-    most = max((curve.x[-1] for curve in curves if len(curve.x)), default=1)
-    return {
-        "data": [_line(curve, place, "hv") for place, curve in enumerate(curves) if len(curve.x)],
-        "layout": layout(
-            showlegend=len(curves) > 1,
-            legend=LEGEND,
-            margin=WITH_LEGEND if len(curves) > 1 else {**WITH_LEGEND, "t": 10},
-            xaxis=axis("number of trials", type="log", **_counts(most)),
-            yaxis=axis(f"expected best {escaped(metric)}"),
-        ),
-    }
+
+    curves: Sequence[Curve]
+    metric: str
+
+    def figure(self) -> Figure:
+        """Plotly's traces and layout."""
+        most = max((curve.x[-1] for curve in self.curves if len(curve.x)), default=1)
+        return {
+            "data": [
+                _line(curve, place, "hv")
+                for place, curve in enumerate(self.curves)
+                if len(curve.x)
+            ],
+            "layout": layout(
+                showlegend=len(self.curves) > 1,
+                legend=LEGEND,
+                margin=WITH_LEGEND if len(self.curves) > 1 else {**WITH_LEGEND, "t": 10},
+                xaxis=axis("number of trials", type="log", **_counts(most)),
+                yaxis=axis(f"expected best {escaped(self.metric)}"),
+            ),
+        }
+
+    def words(self) -> str:
+        """The chart's text alternative."""
+        traces = [span_words(shortened(curve.label, 36), curve.y) for curve in self.curves]
+        return text_alternative("number of trials", f"expected best {self.metric}", traces)
 
 
 def _counts(most: float) -> dict[str, Any]:
@@ -120,75 +160,114 @@ def _line(curve: Curve, place: int, shape: str = "linear") -> dict[str, Any]:
     }
 
 
-def distribution_plot(
-    scores: Sequence[tuple[str, NDArray[np.float64]]], *, metric: str, maximize: bool
-) -> Figure:
+@dataclass(frozen=True, slots=True)
+class DistributionPlot:
     """The share of feasible trials that reach a score or better, a line for each named set."""
-    curves = []
-    for label, row in scores:
-        worth = np.sort(row)[::-1] if maximize else np.sort(row)
-        if worth.size:
-            shown = evenly(worth.size, MOST_STEPS)
-            share = 100 * (shown + 1) / worth.size
-            curves.append(Curve(label, plain(worth[shown]), plain(share)))  # type: ignore[arg-type]
-    every = np.concatenate([row for _, row in scores]) if scores else np.empty(0)
-    several = len(curves) > 1
-    return {
-        "data": [
-            _line(curve, place)
-            | {
-                "hovertemplate": "%{y:.3g} % reach %{x:.4g}<extra>"
-                + escaped(curve.label)
-                + "</extra>"
-            }
-            for place, curve in enumerate(curves)
-        ],
-        "layout": layout(
-            showlegend=several,
-            legend=LEGEND,
-            margin=WITH_LEGEND if several else {**WITH_LEGEND, "t": 10},
-            xaxis=axis(escaped(metric), range=list(frame(every, maximize=maximize))),
-            yaxis=axis("% of feasible trials at least as good", range=[0, 103]),
-        ),
-    }
+
+    scores: Sequence[tuple[str, NDArray[np.float64]]] = field(repr=False)
+    metric: str
+    maximize: bool
+
+    def figure(self) -> Figure:
+        """Plotly's traces and layout."""
+        curves = []
+        for label, row in self.scores:
+            worth = np.sort(row)[::-1] if self.maximize else np.sort(row)
+            if worth.size:
+                shown = evenly(worth.size, MOST_STEPS)
+                share = 100 * (shown + 1) / worth.size
+                curves.append(Curve(label, plain(worth[shown]), plain(share)))  # type: ignore[arg-type]
+        every = np.concatenate([row for _, row in self.scores]) if self.scores else np.empty(0)
+        several = len(curves) > 1
+        return {
+            "data": [
+                _line(curve, place)
+                | {
+                    "hovertemplate": "%{y:.3g} % reach %{x:.4g}<extra>"
+                    + escaped(curve.label)
+                    + "</extra>"
+                }
+                for place, curve in enumerate(curves)
+            ],
+            "layout": layout(
+                showlegend=several,
+                legend=LEGEND,
+                margin=WITH_LEGEND if several else {**WITH_LEGEND, "t": 10},
+                xaxis=axis(escaped(self.metric), range=list(frame(every, maximize=self.maximize))),
+                yaxis=axis(AT_LEAST, range=[0, 103]),
+            ),
+        }
+
+    def words(self) -> str:
+        """The chart's text alternative."""
+        traces = [
+            f"{shortened(label, 36)}: {row.size} trials, from {row.min():.4g} to {row.max():.4g}"
+            for label, row in self.scores
+            if row.size
+        ]
+        return text_alternative(self.metric, AT_LEAST, traces)
 
 
-def timeline_plot(
-    started: NDArray[np.float64],
-    finished: NDArray[np.float64],
-    groups: Sequence[tuple[str, NDArray[np.bool_]]],
-) -> Figure:
+@dataclass(frozen=True, slots=True)
+class TimelinePlot:
     """Timeline of trials [N]: a stroke from start to end, in seconds since the first began.
 
     `groups` names the trials by how they ended; the colours are neutral, grey, and red.
     """
-    known = np.isfinite(started) & np.isfinite(finished)
-    last = float(finished[known].max()) if known.any() else 1.0
-    size, unit = next((scale for scale in UNITS if last >= 2 * scale[0]), UNITS[-1])
-    order = np.empty(started.size)
-    order[np.argsort(np.where(known, started, np.inf), kind="stable")] = np.arange(
-        1, started.size + 1
-    )
-    shown = np.zeros(started.size, dtype=bool)
-    shown[evenly(started.size, MOST_BARS)] = started.size > 0
-    colours = {"complete": ACCENT, "pruned": INK_3, "failed": BAD}
-    data = [
-        _strokes(started / size, finished / size, order, np.flatnonzero(members & known & shown))
-        | {"name": name, "line": {"color": colours.get(name, INK_3), "width": _thick(known)}}
-        for name, members in groups
-        if (members & known & shown).any()
-    ]
-    return {
-        "data": data,
-        "layout": layout(
-            showlegend=True,
-            legend=LEGEND,
-            margin=WITH_LEGEND,
-            hovermode=False,
-            xaxis=axis(f"{unit} since the first trial began", rangemode="tozero"),
-            yaxis=axis("trials, in the order they were started", tickformat=",d"),
-        ),
-    }
+
+    started: NDArray[np.float64] = field(repr=False)
+    finished: NDArray[np.float64] = field(repr=False)
+    groups: Sequence[tuple[str, NDArray[np.bool_]]] = field(repr=False)
+
+    def figure(self) -> Figure:
+        """Plotly's traces and layout."""
+        known = self._known()
+        size, unit = self._unit()
+        order = np.empty(self.started.size)
+        order[np.argsort(np.where(known, self.started, np.inf), kind="stable")] = np.arange(
+            1, self.started.size + 1
+        )
+        shown = np.zeros(self.started.size, dtype=bool)
+        shown[evenly(self.started.size, MOST_BARS)] = self.started.size > 0
+        colours = {"complete": ACCENT, "pruned": INK_3, "failed": BAD}
+        data = [
+            _strokes(
+                self.started / size,
+                self.finished / size,
+                order,
+                np.flatnonzero(members & known & shown),
+            )
+            | {"name": name, "line": {"color": colours.get(name, INK_3), "width": _thick(known)}}
+            for name, members in self.groups
+            if (members & known & shown).any()
+        ]
+        return {
+            "data": data,
+            "layout": layout(
+                showlegend=True,
+                legend=LEGEND,
+                margin=WITH_LEGEND,
+                hovermode=False,
+                xaxis=axis(f"{unit} since the first trial began", rangemode="tozero"),
+                yaxis=axis(IN_ORDER, tickformat=",d"),
+            ),
+        }
+
+    def words(self) -> str:
+        """The chart's text alternative."""
+        known = self._known()
+        counts = [(name, int((members & known).sum())) for name, members in self.groups]
+        traces = [f"{count} {name}" for name, count in counts if count]
+        return text_alternative(f"{self._unit()[1]} since the first trial began", IN_ORDER, traces)
+
+    def _known(self) -> NDArray[np.bool_]:
+        return np.isfinite(self.started) & np.isfinite(self.finished)
+
+    def _unit(self) -> tuple[float, str]:
+        """Seconds of the unit that suits the whole span, and its name."""
+        known = self._known()
+        last = float(self.finished[known].max()) if known.any() else 1.0
+        return next((scale for scale in UNITS if last >= 2 * scale[0]), UNITS[-1])
 
 
 def _thick(known: NDArray[np.bool_]) -> float:

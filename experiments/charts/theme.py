@@ -9,12 +9,25 @@ from __future__ import annotations
 import math
 import sys
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 Figure = dict[str, Any]
+
+
+class Plot(Protocol):
+    """Content of one chart, from which both its figure and its words are made."""
+
+    def figure(self) -> Figure:
+        """Plotly's traces and layout."""
+        ...
+
+    def words(self) -> str:
+        """The chart's text alternative."""
+        ...
+
 
 INK, INK_2, INK_3 = "var(--ink)", "var(--ink-2)", "var(--ink-3)"
 ACCENT, GOOD, WARN, BAD = "var(--accent)", "var(--good)", "var(--warn)", "var(--bad)"

@@ -7,19 +7,60 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
-from experiments.charts.theme import Figure
+import numpy as np
+
+from experiments.charts.learning_curves import LearningCurves, Line
+from experiments.charts.theme import Figure, plain
 
 MOST_SMOOTH = 0.99
 _TITLES = {"time": "seconds since the trial began", "epoch": "epoch"}
 _RAW = {"opacity": 0.22, "showlegend": False, "hoverinfo": "skip", "hovertemplate": None}
 
 
+@dataclass(frozen=True, slots=True)
+class AddressedCurves:
+    """Learning curves with the settings of an address; `log_y` where it does not say."""
+
+    curves: LearningCurves
+    query: Mapping[str, str]
+    log_y: bool = False
+
+    def figure(self) -> Figure:
+        """Plotly's traces and layout."""
+        return as_addressed(self.curves.figure(), self.query, log_y=self.log_y)
+
+    def words(self) -> str:
+        """The chart's text alternative."""
+        x, weight = self.query.get("x", ""), _weight(self.query)
+        curves = self.curves
+        if x in _TITLES:
+            curves = replace(curves, x_title=_TITLES[x], means=())
+        if x == "epoch":
+            curves = replace(
+                curves,
+                lines=[line for line in curves.lines if line.epochs is not None],
+                marks=[mark for mark in curves.marks if mark.epoch is not None],
+            )
+        if weight:
+            curves = replace(curves, lines=[_smooth(line, weight) for line in curves.lines])
+        return curves.words()
+
+
+def _smooth(line: Line, weight: float) -> Line:
+    smooth = moving_average(plain(line.values), weight)
+    return replace(line, values=np.array(smooth, dtype=np.float64))
+
+
+def _weight(query: Mapping[str, str]) -> float:
+    return min(max(_number(query.get("smooth")) or 0.0, 0.0), MOST_SMOOTH)
+
+
 def as_addressed(figure: Figure, query: Mapping[str, str], *, log_y: bool = False) -> Figure:
     """The figure of curves as an address shows it; `log_y` where the address does not say."""
-    x, weight = query.get("x", ""), _number(query.get("smooth")) or 0.0
-    weight = min(max(weight, 0.0), MOST_SMOOTH)
+    x, weight = query.get("x", ""), _weight(query)
     traces = [placed for trace in figure["data"] if (placed := _placed(trace, x)) is not None]
     if weight:
         traces = [drawn for trace in traces for drawn in _smoothed(trace, weight)]

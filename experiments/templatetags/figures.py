@@ -9,7 +9,7 @@ from django import template
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
-from experiments.charts.in_words import in_words
+from experiments.charts.theme import Figure, Plot
 from experiments.web import formatting
 
 register = template.Library()
@@ -61,15 +61,25 @@ def figure_id(key: str, number: int) -> str:
 
 
 @register.simple_tag
-def figure(data: Any, name: str) -> SafeString:
-    """A figure for the chart `name`: JSON that the chart's script reads; NaN becomes null.
+def figure(plot: Plot, name: str) -> SafeString:
+    """A figure for the chart `name`: JSON that the chart's script reads.
 
     Its words come with it, for those who do not see the chart.
+    """
+    return kept_figure(plot.figure(), plot.words(), name)
+
+
+@register.simple_tag
+def kept_figure(data: Figure, words: str, name: str) -> SafeString:
+    """A figure that was kept with its words.
+
+    Raises:
+        ValueError: for numbers that are not finite.
     """
     text = json.dumps(data, separators=(",", ":"), allow_nan=False).translate(_ESCAPES)
     return format_html(
         '<script type="application/json" id="{}">{}</script><p class="sr">{}</p>',
         name,
         SafeString(text),
-        in_words(data),
+        words,
     )

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_POST, require_safe
 
-from experiments.charts.seeds import lineage_plot
+from experiments.charts.seeds import LineagePlot
 from experiments.decisions.queries.champions import TargetChampions, champions_of
 from experiments.decisions.services import champions
 from experiments.team.pages.access import attempted, in_project, page_of, whole_number
@@ -27,7 +25,7 @@ def champions_page(request: HttpRequest, access: Access) -> HttpResponse:
         "project": access,
         "section": "champions",
         "targets": [
-            {"champions": lineage, "figure": _figure(lineage, access.official_metric)}
+            {"champions": lineage, "gains": _gains(lineage, access.official_metric)}
             for lineage in found
         ],
         "received": first_run(access.slug),
@@ -38,12 +36,12 @@ def champions_page(request: HttpRequest, access: Access) -> HttpResponse:
     return render(request, "projects/champions.html", context, status=status)
 
 
-def _figure(of: TargetChampions, metric: str) -> dict[str, Any] | None:
+def _gains(of: TargetChampions, metric: str) -> LineagePlot | None:
     steps = [period for period in reversed(of.periods) if period.gain is not None]
     if not steps:
         return None
     gains = [step.gain or 0.0 for step in steps]
-    return lineage_plot(
+    return LineagePlot(
         [period.experiment for period in steps],
         gains,
         [

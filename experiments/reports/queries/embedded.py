@@ -9,13 +9,14 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from experiments.charts.theme import Figure
+from experiments.charts.learning_curves import LearningCurves
+from experiments.charts.theme import Figure, Plot
 from experiments.decisions.queries.decisions import find_decision
 from experiments.design.metrics import declared_metrics, scores_on_test
 from experiments.design.queries.experiments import find_experiment
 from experiments.design.trial_names import parse_trial_name
 from experiments.errors import NotFound
-from experiments.reports.curve_settings import as_addressed
+from experiments.reports.curve_settings import AddressedCurves
 from experiments.reports.queries.embedded_tables import (
     Table,
     draws_test,
@@ -25,8 +26,8 @@ from experiments.reports.queries.embedded_tables import (
 from experiments.reports.report_text import MOST_EMBEDDED, Address, PageAddress, page_of
 from experiments.team.queries.access import Access
 from experiments.trials.panels import study_panels
-from experiments.trials.panels.curve_panel import CurvePanel, curves_panel
-from experiments.trials.panels.panel import Panel
+from experiments.trials.panels.curve_panel import curves_panel
+from experiments.trials.panels.panel import Panel, with_legend
 from experiments.trials.panels.parts import SealedParts, sealed_parts
 from experiments.trials.panels.run_charts import RunPanel, run_charts
 from experiments.trials.panels.run_comparison import Comparing
@@ -46,13 +47,16 @@ _UNKNOWN = "No experiment, trial, runs table, comparison, study or decision is a
 
 @dataclass(frozen=True, slots=True)
 class Drawing:
-    """A figure as it is drawn; `label` says what it is to who does not see it."""
+    """A figure as it is drawn; to who does not see it `label` says what it is, `words` what it
+    shows.
+    """
 
     title: str
     figure: Figure
     label: str
     shape: str = ""
     note: str = ""
+    words: str = ""  # of copies frozen by earlier versions unknown
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,10 +190,10 @@ def _compare(access: Access, page: PageAddress) -> Embedded:
         return Embedded("", problem=SEALED)
     title = "Comparison of " + counted(len(compared.runs), "run,runs")
     charts = comparing.charts()
-    for chart in charts.charts[:1]:  # no table's swatches name the runs here
-        if chart.figure:
-            chart.figure["layout"]["showlegend"] = True
-    shown = _drawn(Embedded("", title, sentences=list(compared.problems)), charts, page)
+    # No table's swatches name the runs here.
+    named = [with_legend(chart, place == 0) for place, chart in enumerate(charts.charts)]
+    found = Embedded("", title, sentences=list(compared.problems))
+    shown = _drawn(found, replace(charts, charts=named), page)
     return replace(shown, tables=[sections_table(compared, comparing.scope.declared)])
 
 
@@ -240,15 +244,19 @@ def _decision(access: Access, page: PageAddress) -> Embedded:
     )
 
 
+def _drawing(title: str, plot: Plot, label: str, shape: str = "", note: str = "") -> Drawing:
+    return Drawing(title, plot.figure(), label, shape, note, plot.words())
+
+
 def _evidence_drawings(evidence: EvidencePage) -> list[Drawing]:
     drawings = []
     if evidence.seeds:
         label = "Score of every seed, candidate and baseline"
         note = "Diamond: mean; bar: one standard deviation either way."
-        drawings.append(Drawing("Seeds", evidence.seeds, label, "seeds", note))
+        drawings.append(_drawing("Seeds", evidence.seeds, label, "seeds", note))
     if evidence.interval:
         label = "Gain with its interval against the margin"
-        drawings.append(Drawing("Gain", evidence.interval, label, "interval"))
+        drawings.append(_drawing("Gain", evidence.interval, label, "interval"))
     return drawings
 
 
@@ -264,17 +272,18 @@ def _changes(evidence: EvidencePage) -> list[Table]:
 
 def _drawn(found: Embedded, shown: Panel, page: PageAddress) -> Embedded:
     """With the charts of a panel."""
-    curves = isinstance(shown, CurvePanel) or shown.tab in ("curves", "runs")
     drawings = [
-        Drawing(
+        _drawing(
             chart.title,
-            as_addressed(chart.figure, page.asked, log_y=shown.log_y) if curves else chart.figure,
+            AddressedCurves(chart.plot, page.asked, log_y=shown.log_y)
+            if isinstance(chart.plot, LearningCurves)
+            else chart.plot,
             chart.label,
             chart.shape,
             chart.note,
         )
         for chart in shown.charts
-        if chart.figure
+        if chart.plot is not None
     ]
     empty = [chart.empty for chart in shown.charts if isinstance(chart, RunPanel) and chart.empty]
     note = " ".join(filter(None, (shown.empty or shown.note, *empty)))

@@ -36,7 +36,7 @@ _PLACE = "/{slug}/experiments/{name}"
 Word = Annotated[str, StringConstraints(max_length=300)]
 _CHART = schema_of(
     Chart,
-    without="shape findings",
+    without="plot shape findings",
     label=Annotated[str, Field(description="what it shows, for who cannot see it")],
     figure=Annotated[
         dict[str, Any],

@@ -11,7 +11,7 @@ from django.shortcuts import render
 from django.template.loader import render_to_string
 from django.views.decorators.http import require_safe
 
-from experiments.charts.seeds import lineage_plot
+from experiments.charts.seeds import LineagePlot
 from experiments.decisions.queries.baselines import newest_baseline
 from experiments.design.queries.experiments import (
     STATES,
@@ -100,7 +100,7 @@ def project_page(request: HttpRequest, access: Access) -> HttpResponse:
     steps = [step for step in lineage(access.project_id) if step.gain is not None]
     figure = None
     if steps:
-        figure = lineage_plot(
+        figure = LineagePlot(
             [step.experiment for step in steps],
             [step.gain or 0.0 for step in steps],
             [step.gain if step.lower is None else step.lower for step in steps],  # type: ignore[misc]

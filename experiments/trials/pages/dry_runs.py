@@ -11,8 +11,7 @@ from django.shortcuts import redirect, render
 from django.template.loader import render_to_string
 from django.views.decorators.http import require_POST, require_safe
 
-from experiments.charts.learning_curves import Line, learning_curves
-from experiments.charts.theme import Figure
+from experiments.charts.learning_curves import LearningCurves, Line
 from experiments.team.pages.access import done, in_project, required
 from experiments.team.queries.access import Access
 from experiments.trials.lifecycle.queries.dry_runs import DryRun, DryRunSeries, find_dry_run
@@ -64,7 +63,7 @@ def _context(access: Access, found: DryRun) -> dict[str, Any]:
     }
 
 
-def _curve(series: DryRunSeries) -> Figure:
+def _curve(series: DryRunSeries) -> LearningCurves:
     line = Line(
         trial=0,
         trial_name="",
@@ -74,5 +73,4 @@ def _curve(series: DryRunSeries) -> Figure:
         values=np.asarray(series.values, dtype=np.float64),
         seconds=np.zeros(len(series.steps)),
     )
-    drawn = learning_curves([line], y_title=series.name)
-    return {**drawn, "layout": {**drawn["layout"], "showlegend": False}}
+    return LearningCurves([line], y_title=series.name, legend=False)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from numpy import float64
 from numpy.typing import NDArray
 
-from experiments.charts.progress import best_of_plot, distribution_plot
+from experiments.charts.progress import BestOfPlot, DistributionPlot
 from experiments.trials.panels.panel import Chart
 from experiments.trials.panels.parts import ExperimentParts
 from experiments.trials.panels.progress_panel import best_of_curve
@@ -66,14 +66,14 @@ def _charts(
         Chart(
             "figure-best-of",
             "Expected best of n trials",
-            best_of_plot(curves, metric=metric),
+            BestOfPlot(curves, metric=metric),
             "Expected best score by number of trials",
             note="All arms of each together; read them at the same n.",
         ),
         Chart(
             "figure-distribution",
             "Distribution of scores",
-            distribution_plot(named, metric=metric, maximize=maximize),
+            DistributionPlot(named, metric=metric, maximize=maximize),
             "Share of trials by score",
         ),
     ]

@@ -14,7 +14,7 @@ from urllib.parse import urlencode
 
 import numpy as np
 
-from experiments.charts.learning_curves import Ending, Line, Mark, Mean, Onset, learning_curves
+from experiments.charts.learning_curves import Ending, LearningCurves, Line, Mark, Mean, Onset
 from experiments.design.queries.records import ExperimentRecord
 from experiments.trials.findings.queries.findings import FindingRow
 from experiments.trials.panels.metric_groups import (
@@ -135,7 +135,7 @@ def curves_panel(
         lines += earlier_lines(trials, parts, chosen)
     onset_list = onsets_of(parts.findings.open) if onsets is None else onsets
     means = means_of(trials, parts, chosen)
-    figure = learning_curves(
+    figure = LearningCurves(
         lines, marks, _onsets(onset_list, curves, chosen), means, y_title=chosen.title
     )
     ticked = len(picked.split(",")) if onsets is None else 0
@@ -211,8 +211,7 @@ def extra_charts(curves: Sequence[TrialCurves]) -> list[Chart]:
         words = name.removeprefix(SYSTEM).replace("_", " ")
         title = words.replace(" percent", ", %").replace(" mb", ", MiB").replace("cpu", "CPU")
         title = title.replace("gpu", "GPU ")
-        figure = learning_curves(lines)
-        figure["layout"] |= {"showlegend": False, "margin": {"l": 50, "r": 14, "t": 8, "b": 40}}
+        figure = LearningCurves(lines, legend=False, margin={"l": 50, "t": 8, "b": 40})
         charts.append(Chart(f"figure-system-{place}", title, figure, title, "short"))
     return charts
 
@@ -379,10 +378,10 @@ def curve_news(curves: Sequence[TrialCurves], group: MetricGroup | None) -> list
             "trial": curve.trial.id,
             "whole": curve.whole,
             "beside": _beside_news(curve),
-            "figure": learning_curves(
+            "figure": LearningCurves(
                 [line for line in lines if line.trial == curve.trial.id],
                 [mark for mark in marks if mark.trial == curve.trial.id],
-            )["data"],
+            ).figure()["data"],
         }
         for curve in curves
     ]
@@ -391,9 +390,9 @@ def curve_news(curves: Sequence[TrialCurves], group: MetricGroup | None) -> list
 def _beside_news(curves: TrialCurves) -> dict[str, Any]:
     """New points of the machine, by the names of their series."""
     return {
-        name: learning_curves(
+        name: LearningCurves(
             lines_of([curves], MetricGroup(key=name, members=(name,), train=frozenset()))[0]
-        )["data"]
+        ).figure()["data"]
         for name in curves.series
         if name.startswith(SYSTEM)
     }

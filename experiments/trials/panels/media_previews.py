@@ -13,13 +13,14 @@ from typing import Any
 
 from experiments.charts.logged_figures import (
     MOST_CELLS,
+    HistogramPlot,
+    LoggedPlot,
     Matrix,
-    histogram_plot,
+    logged_plot,
     matrix_of,
     overlaid,
-    redrawn,
 )
-from experiments.charts.theme import Figure
+from experiments.charts.theme import Plot
 from experiments.trials.artifacts.queries import artifacts
 from experiments.trials.artifacts.queries.artifacts import KeptFile
 
@@ -47,7 +48,7 @@ class Preview:
     text: str = ""
     head: tuple[str, ...] = ()
     rows: tuple[tuple[str, ...], ...] = ()
-    figure: Figure | None = field(default=None, repr=False)
+    plot: Plot | None = field(default=None, repr=False)
     matrix: Matrix | None = field(default=None, repr=False)
     is_image: bool = False
     note: str = ""
@@ -62,7 +63,7 @@ def preview_of(file: KeptFile) -> Preview:
         return Preview(note=f"No preview{reason}. Download it instead.")
 
 
-def overlay_of(files: Sequence[tuple[str, str, KeptFile]]) -> Figure | None:
+def overlay_of(files: Sequence[tuple[str, str, KeptFile]]) -> LoggedPlot | None:
     """Figures of several runs in one chart: name, hue and file of each; None where they are no
     figures of lines, or too large to read so many of.
     """
@@ -121,7 +122,7 @@ def _figure(file: KeptFile) -> Preview:
     document = _json(file)
     matrix = matrix_of(document)
     if matrix is None:
-        return Preview(figure=redrawn(document))
+        return Preview(plot=logged_plot(document))
     note = f"The first {MOST_CELLS} rows and columns." if matrix.cut else ""
     return Preview(matrix=matrix, note=note)
 
@@ -135,7 +136,7 @@ def _histogram(file: KeptFile) -> Preview:
         raise ValueError("it is no histogram")
     lost = given.get("not_finite")
     note = f"{lost:,} values are not finite." if isinstance(lost, int) and lost else ""
-    return Preview(figure=histogram_plot(edges, counts), note=note)
+    return Preview(plot=HistogramPlot(edges, counts), note=note)
 
 
 def _numbers(values: object) -> list[float]:

@@ -12,11 +12,11 @@ from experiments.analysis.curves.learning_curve import Direction
 from experiments.charts.progress import (
     MOST_BARS,
     MOST_DOTS,
+    BestOfPlot,
     Curve,
-    best_of_plot,
-    distribution_plot,
-    history_plot,
-    timeline_plot,
+    DistributionPlot,
+    HistoryPlot,
+    TimelinePlot,
 )
 from experiments.charts.thinning import counts_up_to
 from experiments.trials.panels.panel import Chart, Panel
@@ -29,8 +29,8 @@ def progress_panel(parts: ExperimentParts, points: SearchPoints) -> Panel:
     """Four charts of a search's trials in their order, by score, and in time."""
     metric, maximize = parts.experiment.official_metric, is_maximized(parts)
     by_arm = scores_by_arm(parts, points)
-    history = history_plot(points.scores, points.names, metric=metric, maximize=maximize)
-    best_of = best_of_plot(
+    history = HistoryPlot(points.scores, points.names, metric=metric, maximize=maximize)
+    best_of = BestOfPlot(
         [best_of_curve(label, row, parts.experiment.direction) for label, row in by_arm],
         metric=metric,
     )
@@ -43,7 +43,7 @@ def progress_panel(parts: ExperimentParts, points: SearchPoints) -> Panel:
               "what was run.",
               findings=open_findings(parts, ("density", "budget_pays"))),
         Chart("figure-distribution", "Distribution of scores",
-              distribution_plot(by_arm, metric=metric, maximize=maximize),
+              DistributionPlot(by_arm, metric=metric, maximize=maximize),
               "Share of trials by score", note="Steep on the right: many trials are close to the "
               "best." if maximize else "Steep on the left: many trials are close to the best."),
     ]  # fmt: skip
@@ -99,5 +99,5 @@ def timeline_chart(points: SearchPoints) -> Chart | None:
     note += "."
     if len(points) > MOST_BARS:
         note += f" {MOST_BARS:,} of {len(points):,} drawn."
-    figure = timeline_plot(points.started, points.finished, groups)
+    figure = TimelinePlot(points.started, points.finished, groups)
     return Chart("figure-timeline", "Timeline", figure, "When each trial ran", note=note)

@@ -10,8 +10,7 @@ from dataclasses import dataclass, field, replace
 
 from django.http import QueryDict
 
-from experiments.charts.learning_curves import Line, Mean, learning_curves
-from experiments.charts.theme import Figure
+from experiments.charts.learning_curves import LearningCurves, Line, Mean
 from experiments.trials.panels.curve_panel import lines_of
 from experiments.trials.panels.metric_groups import SYSTEM, MetricGroup, metric_groups
 from experiments.trials.panels.panel import Chart, Panel
@@ -143,11 +142,11 @@ class _Drawing:
 
     def panel(self, spec: PanelSpec) -> RunPanel:
         """The panel of a layout; where nothing is there to draw it keeps its place."""
-        title, figure, empty = self._curves_of(spec)
+        title, plot, empty = self._curves_of(spec)
         return RunPanel(
             id=f"figure-runs-{zlib.crc32(spec.what.encode()):08x}",
             title=title,
-            figure=figure,
+            plot=plot,
             label=f"{KINDS[spec.kind]}: {title}",
             what=spec.what,
             width=spec.width,
@@ -155,17 +154,17 @@ class _Drawing:
             empty=empty,
         )
 
-    def _curves_of(self, spec: PanelSpec) -> tuple[str, Figure, str]:
-        """Title, figure, and why there is none."""
+    def _curves_of(self, spec: PanelSpec) -> tuple[str, LearningCurves | None, str]:
+        """Title, curves, and why there is none."""
         found = [self._group(key) for key in spec.keys]
         there = [group for group in found if group is not None]
         if not there:
             missing = ", ".join(spec.keys)
-            return missing, {}, f"No run drawn here logged {missing}."
+            return missing, None, f"No run drawn here logged {missing}."
         group = there[0] if len(there) == 1 else _joined(there)
-        figure = self._figure(group, first=not self.groups)
+        plot = self._plot(group, first=not self.groups)
         self.groups.append(group)
-        return group.title, figure, ""
+        return group.title, plot, ""
 
     def _group(self, key: str) -> MetricGroup | None:
         """The group of a key; of a metric's name that metric alone."""
@@ -176,7 +175,7 @@ class _Drawing:
                 return MetricGroup(key, (key,), group.train & {key}, group.holds_official)
         return None
 
-    def _figure(self, group: MetricGroup, *, first: bool) -> Figure:
+    def _plot(self, group: MetricGroup, *, first: bool) -> LearningCurves:
         lines, marks = lines_of(self._curves, group)
         means: list[Mean] = []
         drawn = self._drawn
@@ -191,18 +190,19 @@ class _Drawing:
             lines = [line for line in lines if self._singles or line.group not in several]
             lines = [_alone(line) if line.group not in several else line for line in lines]
         order = [trial.side or trial.id for trial in drawn.trials]
-        figure = learning_curves(lines, marks, (), means, y_title=group.title, order=order)
         # The table's swatches say which curve is whose; of few runs the first chart says it in
         # words, too: a longer legend would leave it no room.
         named = drawn.banded or len(drawn.trials) <= _MOST_IN_LEGEND
-        figure["layout"]["showlegend"] = first and named
-        # The pointer's run, step and value stand above the chart, where they cover no curve.
-        figure["layout"] |= {"hovermode": "closest", "hoverdistance": 40}
-        for trace in figure["data"]:
-            if trace.pop("hovertemplate", None):
-                trace["hoverinfo"] = "none"
-        figure["layout"]["margin"] |= {"t": 24 if first else 8, "b": 40}
-        return figure
+        return LearningCurves(
+            lines,
+            marks,
+            means=means,
+            y_title=group.title,
+            order=order,
+            legend=first and named,
+            readout=True,  # above the chart, where it covers no curve
+            margin={"t": 24 if first else 8, "b": 40},
+        )
 
 
 def _joined(groups: Sequence[MetricGroup]) -> MetricGroup:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 from django.http import QueryDict
 
-from experiments.charts.theme import HUES, Figure
+from experiments.charts.theme import HUES, Plot
 from experiments.team.queries.access import Access
 from experiments.trials.artifacts.queries.artifacts import KeptFile
 from experiments.trials.panels.compared_rows import (
@@ -22,6 +22,7 @@ from experiments.trials.panels.compared_rows import (
     section_of,
 )
 from experiments.trials.panels.media_previews import overlay_of
+from experiments.trials.panels.panel import with_legend
 from experiments.trials.panels.run_charts import RunCharts, charts_of
 from experiments.trials.panels.text_differences import (
     Differing,
@@ -78,7 +79,7 @@ class MediaRow:
     kind: str
     frames: tuple[MediaFrame, ...]
     steps: tuple[float, ...]
-    overlay: Figure | None = None  # the newest figures of all runs in one chart
+    overlay: Plot | None = None  # the newest figures of all runs in one chart
 
     @property
     def chart(self) -> str:
@@ -167,10 +168,8 @@ class Comparing:
         """Curves of the runs over one another."""
         trials = curve_trials(self.scope, self.ids)  # so a new baseline keeps the colours
         found = charts_of(DrawnRuns(trials, ""), self.scope, self._query)
-        for chart in found.charts:  # colours stand beside the names in the table
-            if chart.figure:
-                chart.figure["layout"]["showlegend"] = False
-        return found
+        # Colours stand beside the names in the table.
+        return replace(found, charts=[with_legend(chart, False) for chart in found.charts])
 
     def comparison(self) -> RunComparison:
         """Everything beside the charts."""

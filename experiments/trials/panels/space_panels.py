@@ -11,11 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from experiments.analysis.space.surface import smooth_surface
-from experiments.charts.axes import MOST_DRAWN, AxisPoints, axis_plot
-from experiments.charts.contour import Plane, Ticks, contour_plot
-from experiments.charts.importance import Share, importance_plot
-from experiments.charts.isolation import isolation_plot
-from experiments.charts.parallel import Coordinate, Scale, leading, parallel_plot
+from experiments.charts.axes import MOST_DRAWN, AxisPlot, AxisPoints
+from experiments.charts.contour import ContourPlot, Plane, Ticks
+from experiments.charts.importance import ImportancePlot, Share
+from experiments.charts.isolation import IsolationPlot
+from experiments.charts.parallel import Coordinate, ParallelPlot, Scale, leading
 from experiments.charts.theme import nice_ticks
 from experiments.design.catalogue import SAMPLERS
 from experiments.design.space.search_space import (
@@ -117,7 +117,7 @@ def _axis(
     return Chart(
         id=f"figure-axis-{place}",
         title=f"{hyperparameter.name}{scale}",
-        figure=axis_plot(points_of_axis, metric=metric, maximize=is_maximized(parts), most=most),
+        plot=AxisPlot(points_of_axis, metric=metric, maximize=is_maximized(parts), most=most),
         label=f"Scores along {hyperparameter.name}",
         shape=_shape(
             len(set(points_of_axis.groups.tolist())) if points_of_axis.group_labels else 1
@@ -163,7 +163,7 @@ def isolation_panel(parts: ExperimentParts, points: SearchPoints) -> Panel:
         Chart(
             id=f"figure-isolation-{place}",
             title=title,
-            figure=isolation_plot(values, metric=metric, maximize=maximize),
+            plot=IsolationPlot(values, metric=metric, maximize=maximize),
             label=f"Scores by {title or 'arm'}, the best of each marked",
         )
         for place, (title, values) in enumerate(found.items())
@@ -197,7 +197,7 @@ def importance_panel(parts: ExperimentParts) -> Panel:
     sampler = SAMPLERS.get(parts.experiment.sampler)
     if sampler is not None and sampler.adaptive:
         note += f" {sampler.title} tried good regions more often, which blurs the comparison."
-    figure = importance_plot(shares)
+    figure = ImportancePlot(shares)
     label = "Share of each hyperparameter in what decides the score"
     return Panel("importance", [Chart("figure-importance", "", figure, label)], note=note)
 
@@ -249,7 +249,7 @@ def parallel_of(
     if brushes is not None:
         brush = brushes.get(Field("attribute", "score"), Brush())
         score = ("score", (brush.low, brush.high))
-    figure = parallel_plot(
+    figure = ParallelPlot(
         uprights, points.scores[where], metric=metric, maximize=maximize, score=score
     )
     label = "Each trial as a line across its values"
@@ -347,7 +347,7 @@ def contour_of(
     keep = np.flatnonzero(~points.pruned)
     surface = smooth_surface(x, y, scores)
     plane = Plane(x[keep], y[keep], scores[keep], [points.names[int(i)] for i in keep], surface)
-    figure = contour_plot(
+    figure = ContourPlot(
         plane,
         _ticks(found[first]),
         _ticks(found[second]),

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from experiments.analysis.space.parameter_importance import LEAST_TRIALS, importance_shares
-from experiments.charts.axes import MOST_DRAWN, AxisPoints, axis_plot
-from experiments.charts.importance import Share, importance_plot
-from experiments.charts.intermediate import MOST_LINES, ReportedLine, intermediate_plot
-from experiments.charts.progress import distribution_plot, history_plot
+from experiments.charts.axes import MOST_DRAWN, AxisPlot, AxisPoints
+from experiments.charts.importance import ImportancePlot, Share
+from experiments.charts.intermediate import MOST_LINES, IntermediatePlot, ReportedLine
+from experiments.charts.progress import DistributionPlot, HistoryPlot
 from experiments.design.space.search_space import (
     Choices,
     Hyperparameter,
@@ -138,14 +138,14 @@ def _history(view: StudyView) -> Panel:
         Chart(
             "figure-history",
             "History",
-            history_plot(points.scores, points.names, metric=metric, maximize=maximize),
+            HistoryPlot(points.scores, points.names, metric=metric, maximize=maximize),
             "Values in order and the best so far",
             note=history_note(points),
         ),
         Chart(
             "figure-edf",
             "Empirical distribution",
-            distribution_plot(scores, metric=metric, maximize=maximize),
+            DistributionPlot(scores, metric=metric, maximize=maximize),
             "Share of trials by value",
             note="Share of complete trials that are at least as good.",
         ),
@@ -187,7 +187,7 @@ def _slice(view: StudyView, hyperparameter: Hyperparameter, place: int, most: in
         high=domain.high if isinstance(domain, Range) else None,
         choices=None if isinstance(domain, Range) else tuple(domain.values),
     )
-    figure = axis_plot(
+    figure = AxisPlot(
         along, metric=view.objective.name, maximize=view.objective.maximize, most=most
     )
     title = f"{hyperparameter.name} (log)" if along.log else hyperparameter.name
@@ -208,7 +208,7 @@ def _importance(view: StudyView) -> Panel:
     )
     label = "Share of each hyperparameter in what decides the value"
     return Panel(
-        "importance", [Chart("figure-importance", "", importance_plot(drawn), label)], note=note
+        "importance", [Chart("figure-importance", "", ImportancePlot(drawn), label)], note=note
     )
 
 
@@ -237,7 +237,7 @@ def _reports(view: StudyView) -> Panel:
         )
         for trial in found
     ]
-    figure = intermediate_plot(lines, metric=view.objective.name, maximize=view.objective.maximize)
+    figure = IntermediatePlot(lines, metric=view.objective.name, maximize=view.objective.maximize)
     note = f"The newest {len(found):,} of {count:,} trials." if count > len(found) else ""
     chart = Chart("figure-reports", "", figure, "Intermediate values of each trial", "tall")
     return Panel("reports", [chart], note=note)

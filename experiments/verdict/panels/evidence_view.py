@@ -14,8 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from experiments.charts.seeds import Arm, interval_plot, seeds_plot
-from experiments.charts.theme import Figure
+from experiments.charts.seeds import Arm, IntervalPlot, SeedsPlot
 from experiments.design.space.search_space import show
 from experiments.web.formatting import duration, megabytes, number, score, signed
 
@@ -86,8 +85,8 @@ class EvidencePage:
     test: Sequence[Row]
     varied: str
     bounds: str
-    seeds: Figure | None
-    interval: Figure | None
+    seeds: SeedsPlot | None
+    interval: IntervalPlot | None
     luck: str
     spread_note: str
     best_note: str
@@ -239,7 +238,7 @@ def _column(pairs: Sequence[PairRow], side: str) -> NDArray[np.float64]:
     return np.array([math.nan if value is None else value for value in values])
 
 
-def _seeds(document: Mapping[str, Any], pairs: Sequence[PairRow], decided: bool) -> Figure:
+def _seeds(document: Mapping[str, Any], pairs: Sequence[PairRow], decided: bool) -> SeedsPlot:
     selection = document.get("selection") or {}
     arms = {}
     for side in SIDES:
@@ -252,7 +251,7 @@ def _seeds(document: Mapping[str, Any], pairs: Sequence[PairRow], decided: bool)
             low, high = mean - spread, mean + spread
         tuning = real(selection.get("tuning_score")) if side == "candidate" else None
         arms[side] = Arm(side, words, scores, mean, low, high, tuning if decided else None)
-    return seeds_plot(
+    return SeedsPlot(
         arms["candidate"],
         arms["baseline"],
         metric=str(document.get("metric", "score")),
@@ -268,13 +267,13 @@ def _only_change(document: Mapping[str, Any], side: str) -> str:
     return f"{changes[0].name} {changes[0].after if side == 'candidate' else changes[0].before}"
 
 
-def _interval(document: Mapping[str, Any]) -> Figure | None:
+def _interval(document: Mapping[str, Any]) -> IntervalPlot | None:
     verdict = document.get("verdict") or {}
     ends = [real(verdict.get(key)) for key in ("gain", "lower", "upper")]
     if any(end is None or not math.isfinite(end) for end in ends):
         return None
     gain, lower, upper = (float(end) for end in ends if end is not None)
-    return interval_plot(
+    return IntervalPlot(
         gain=gain,
         lower=lower,
         upper=upper,

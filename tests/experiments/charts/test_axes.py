@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from experiments.charts.axes import MOST_DRAWN, AxisPoints, axis_plot, frame
+from experiments.charts.axes import MOST_DRAWN, AxisPlot, AxisPoints, frame
 from experiments.charts.theme import nice_ticks
 
 
@@ -29,7 +29,7 @@ def points(scores: np.ndarray, **more: object) -> AxisPoints:
 
 
 def draw(scores: np.ndarray, maximize: bool = True, **more: object) -> dict[str, object]:
-    return axis_plot(points(scores, **more), metric="accuracy", maximize=maximize)
+    return AxisPlot(points(scores, **more), metric="accuracy", maximize=maximize).figure()
 
 
 def test_an_infeasible_trial_is_a_cross_at_the_bad_edge() -> None:

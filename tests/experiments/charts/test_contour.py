@@ -4,7 +4,7 @@ import json
 
 import numpy as np
 
-from experiments.charts.contour import MOST_CROSSES, MOST_DOTS, Plane, Ticks, contour_plot
+from experiments.charts.contour import MOST_CROSSES, MOST_DOTS, ContourPlot, Plane, Ticks
 
 TICKS = Ticks("learning_rate (log)", [0.0, 1.0], ["1e-4", "0.1"])
 
@@ -25,7 +25,7 @@ def plane(scores: np.ndarray, **more: object) -> Plane:
 
 
 def draw(held: Plane, maximize: bool = True) -> dict[str, object]:
-    return contour_plot(held, TICKS, TICKS, metric="accuracy", maximize=maximize)
+    return ContourPlot(held, TICKS, TICKS, metric="accuracy", maximize=maximize).figure()
 
 
 def test_the_surface_stays_empty_where_no_trial_is_near() -> None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
-from experiments.reports.curve_settings import as_addressed, moving_average
+from experiments.charts.learning_curves import LearningCurves, Line
+from experiments.reports.curve_settings import AddressedCurves, as_addressed, moving_average
 
 
 def figure() -> dict[str, object]:
@@ -41,3 +43,15 @@ def test_settings_that_mean_nothing_are_left_out(asked: dict[str, str]) -> None:
 
 def test_a_constant_stays_itself_under_any_smoothing() -> None:
     assert moving_average([2.0] * 4, 0.99) == pytest.approx([2.0] * 4)
+
+
+def test_the_words_of_curves_follow_the_settings_of_their_address() -> None:
+    steps, values = np.arange(3), np.array([1.0, 3.0, 3.0])
+    by_epoch, bare = (
+        Line(1, name, "loss", False, steps, values, steps * 2.0, epochs=epochs)
+        for name, epochs in (("A0", steps / 2), ("A1", None))
+    )
+    curves = LearningCurves([by_epoch, bare])
+    assert AddressedCurves(curves, {}).words() == curves.words()
+    said = AddressedCurves(curves, {"x": "epoch", "smooth": "0.5"}).words()
+    assert said == "Across: epoch. A0 loss: 3 points, from 1 to 2.714, the last 2.714."

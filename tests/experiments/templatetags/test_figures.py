@@ -6,19 +6,20 @@ import re
 
 import pytest
 
+from experiments.charts.logged_figures import logged_plot
 from experiments.templatetags import figures
 
 
 def test_a_figure_cannot_leave_its_script_element() -> None:
-    tag = str(figures.figure({"name": "</script><b>&"}, "one"))
+    tag = str(figures.kept_figure({"name": "</script><b>&"}, "", "one"))
     assert tag.count("</script>") == 1 and "<b>" not in tag
     inner = re.search(r">(.*)</script>", tag)
     assert inner and json.loads(inner[1]) == {"name": "</script><b>&"}
 
 
 def test_a_figure_comes_with_its_words() -> None:
-    line = {"type": "scatter", "x": [1, 2], "y": [0.5, 0.25], "name": "<b>A0</b>"}
-    tag = str(figures.figure({"data": [line], "layout": {}}, "one"))
+    plot = logged_plot({"data": [{"y": [0.5, 0.25], "name": "<b>A0</b>"}]})
+    tag = str(figures.figure(plot, "one"))
     assert (
         '<p class="sr">&lt;b&gt;A0&lt;/b&gt;: 2 points, from 0.25 to 0.5, the last 0.25.</p>'
         in tag
@@ -27,4 +28,4 @@ def test_a_figure_comes_with_its_words() -> None:
 
 def test_a_figure_with_a_number_that_json_cannot_hold_is_refused() -> None:
     with pytest.raises(ValueError, match="JSON"):
-        figures.figure({"y": [math.nan]}, "one")
+        figures.kept_figure({"y": [math.nan]}, "", "one")

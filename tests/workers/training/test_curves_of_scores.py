@@ -10,7 +10,7 @@ import pytest
 import torch
 from sklearn.metrics import average_precision_score, confusion_matrix, roc_auc_score, roc_curve
 
-from experiments.charts.logged_figures import matrix_of, redrawn
+from experiments.charts.logged_figures import logged_plot, matrix_of
 from workers.training.media import (
     MOST_CLASSES,
     MOST_POINTS,
@@ -61,7 +61,7 @@ def test_each_class_of_several_has_a_curve_under_its_name() -> None:
     assert [curve["name"] for curve in drawn] == [
         f"{name}, AUC 1.0000" for name in ("ant", "bee", "cat")
     ]
-    redrawn(json.loads(media_of_pr_curve(labels, scores).content))  # the page can draw it
+    logged_plot(json.loads(media_of_pr_curve(labels, scores).content))  # the page can draw it
 
 
 def test_a_confusion_matrix_counts_predictions_by_true_class() -> None:

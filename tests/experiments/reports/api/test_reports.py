@@ -37,6 +37,7 @@ def test_a_program_writes_saves_and_freezes_a_report() -> None:
     frozen = call("POST", f"{path}/frozen").json()
     prose, embedded = frozen["content"]["parts"]
     assert prose["text"] == "Words.\n" and embedded["drawings"][0]["figure"]["data"]
+    assert embedded["drawings"][0]["words"].startswith("Across: ")
     assert call("GET", f"/frozen/{frozen['id']}").json() == frozen
     versions = call("GET", f"{path}/versions").json()["versions"]
     assert [version["number"] for version in versions] == [3, 2, 1]

@@ -38,11 +38,11 @@ def document(**more: Any) -> dict[str, Any]:
 def test_a_page_of_a_look_shows_what_decides() -> None:
     page = evidence_page(document())
     assert page.outcome == "adopt" and page.look_words == "look 1 of 2, 4 pairs"
-    assert page.interval is not None and page.interval["data"][0]["x"] == [0.008, 0.012]
+    assert page.interval is not None and page.interval.figure()["data"][0]["x"] == [0.008, 0.012]
     assert page.pairs[1].gain == pytest.approx(0.01)
     assert "3.4 SD better than the mean of its fresh seeds" in page.luck
     assert page.bounds == "optimizer adam"
-    json.dumps(page.seeds, allow_nan=False)
+    json.dumps(page.seeds.figure(), allow_nan=False)
 
 
 def test_a_lower_loss_than_its_seeds_is_better_not_above() -> None:
@@ -57,7 +57,7 @@ def test_a_lower_loss_than_its_seeds_is_better_not_above() -> None:
 def test_between_looks_nothing_is_derived_from_the_scores() -> None:
     page = evidence_page(document(), judged=False)
     assert page.outcome == "" and page.interval is None and page.luck == ""
-    assert page.seeds is not None and len(page.seeds["data"]) == 2
+    assert page.seeds is not None and len(page.seeds.figure()["data"]) == 2
     assert [row.value for row in page.sources] == ["not measured"]
     assert page.document["verdict"] is None and page.document["selection"] is None
 
@@ -82,8 +82,8 @@ def test_a_replicate_without_a_finite_score_has_a_row_but_no_dot() -> None:
     page = evidence_page(made)
     assert math.isnan(page.pairs[2].candidate or 0)
     assert page.seeds is not None
-    json.dumps(page.seeds, allow_nan=False)
-    assert max(len(trace["x"]) for trace in page.seeds["data"]) == 4
+    json.dumps(page.seeds.figure(), allow_nan=False)
+    assert max(len(trace["x"]) for trace in page.seeds.figure()["data"]) == 4
 
 
 def test_an_open_replicate_is_not_a_failed_one() -> None:
