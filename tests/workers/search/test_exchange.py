@@ -3,15 +3,20 @@ from __future__ import annotations
 import datetime as dt
 import json
 import math
+import os
 import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
 from io import StringIO
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlencode
 
 import optuna
+import psycopg2
 import pytest
 from django.core.management import CommandError, call_command
+from django.db import connection
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.storages import BaseStorage
 from optuna.study import StudyDirection
@@ -88,13 +93,20 @@ def told(storage: BaseStorage, name: str = "history") -> dict[str, Any]:
     }
 
 
-@pytest.fixture(params=["sqlite", "journal file", "journal redis"])
+STORAGES = ["sqlite", "journal file", "journal redis"]
+if os.environ.get("DATABASE_URL", "").startswith("postgres"):
+    STORAGES.append("postgresql")
+
+
+@pytest.fixture(params=STORAGES)
 def url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
     """Where one of Optuna's own storages lies."""
     if request.param == "sqlite":
         yield f"sqlite:///{tmp_path}/optuna.db"
     elif request.param == "journal file":
         yield str(tmp_path / "optuna.log")
+    elif request.param == "postgresql":
+        yield from other_database()
     else:
         server: RedisServer = request.getfixturevalue("redis_server")
         yield f"unix://{server.socket}?db=9"
@@ -102,6 +114,19 @@ def url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
         with server.client.client() as client:
             client.execute_command("SELECT", 9)
             client.flushdb()
+
+
+def other_database() -> Iterator[str]:
+    """A database for Optuna beside that of the tests; no driver is named, as people write it."""
+    params = connection.get_connection_params()
+    place = {key: params[key] for key in ("host", "port", "user", "password") if params.get(key)}
+    name = f"{connection.settings_dict['NAME']}_optuna"
+    server = psycopg2.connect(dbname="postgres", **place)
+    server.autocommit = True
+    with closing(server), server.cursor() as cursor:
+        cursor.execute(f'CREATE DATABASE "{name}"')
+        yield f"postgresql:///{name}?" + urlencode(place)
+        cursor.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
 
 
 def test_a_study_comes_in_and_goes_out_unchanged(url: str, tmp_path: Path) -> None:

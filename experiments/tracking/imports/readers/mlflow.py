@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 from experiments.tracking.imports.foreign_runs import ForeignRuns, ReadOptions, UnreadableSource
@@ -18,6 +19,13 @@ def read(source: str, options: ReadOptions) -> ForeignRuns:
     """
     if source.startswith(("http://", "https://")):
         return read_server(source)
+    if re.match(r"(postgres|mysql|mssql)[a-z0-9+]*://", source):  # it may hold a password
+        raise UnreadableSource.at(
+            source.partition(":")[0],
+            "",
+            "This database is read through a server of MLflow's: start one with `mlflow server "
+            "--backend-store-uri ...` and import its address.",
+        )
     path = Path(source.removeprefix("file://").removeprefix("sqlite:///")).expanduser()
     if path.is_dir():
         return read_folder(path)

@@ -376,6 +376,13 @@ def test_files_of_a_server_are_downloaded_and_one_that_is_gone_is_owed(
     ]
 
 
+def test_a_database_that_only_a_server_reads_is_told_without_its_password() -> None:
+    with pytest.raises(UnreadableSource) as caught:
+        read("mysql+pymysql://eve:secret@host/mlflow")
+    assert "mlflow server --backend-store-uri" in str(caught.value.problems[0])
+    assert "secret" not in caught.value.message
+
+
 @pytest.mark.parametrize("address", ["http://[bad", "http://", "http://host:port"])
 def test_an_address_that_is_none_is_refused_in_a_line(address: str) -> None:
     assert problem(address).startswith(("This is no address", "This address names no server"))
