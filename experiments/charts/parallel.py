@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -27,6 +28,8 @@ from experiments.charts.theme import (
 )
 
 MOST_LINES = 200
+LONGEST_LINE = 11  # characters of an upright's name in a panel
+_SMALL = {"tickangle": 0, "tickfont": {"size": 11}, "ticklabeloverflow": "allow"}
 EVERYTHING = (-math.inf, math.inf)
 
 
@@ -81,7 +84,9 @@ class ParallelPlot:
     """One line a trial across its hyperparameters; the best tenth stands out. Drawn as SVG.
 
     `scores` [N]; infeasible trials (NaN) are left out, and so are the worst beyond `MOST_LINES`.
-    `score`: field of the scores in the table, and the range of them that it shows.
+    `score`: field of the scores in the table, and the range of them that it shows. `runs`: ids of
+    the trials, which the pointer then finds. `groups`: hue and members [N] of each, by its name;
+    they stand out in place of the best tenth.
     """
 
     coordinates: Sequence[Coordinate]
@@ -89,6 +94,8 @@ class ParallelPlot:
     metric: str
     maximize: bool
     score: tuple[str, tuple[float, float]] | None = None
+    runs: Sequence[int] = field(default=(), repr=False)
+    groups: Mapping[str, tuple[str, NDArray[np.bool_]]] = field(default_factory=dict, repr=False)
 
     def figure(self) -> Figure:
         """Plotly's traces and layout."""
@@ -113,29 +120,30 @@ class ParallelPlot:
                         upright.positions <= end + 1e-9
                     )
         outside, order = order[~within[order]], order[within[order]]
-        top = max(1, math.ceil(0.1 * order.size)) if order.size else 0
-        half = max(top, order.size // 2)
-        parts = (
-            (outside, LINE, 0.8, 0.25, "outside the filter"),
-            (order[half:], LINE, 1.0, 0.5, "lower half"),
-            (order[top:half], INK_3, 1.1, 0.65, "upper half"),
-            (order[:top], ACCENT, 2.0, 0.95, "best tenth"),
-        )
+        parts = [
+            _Part(outside, LINE, 0.8, 0.25, "outside the filter"),
+            *(_of_groups(order, self.groups) if self.groups else _by_rank(order)),
+        ]
+        edge = 0.42 if self.runs else 0.25  # room for the first and the last name
         return {
-            "data": [_bundle(uprights, *part) for part in parts if part[0].size],
+            "data": [_bundle(uprights, part, self.runs) for part in parts if part.trials.size],
             "layout": layout(
                 showlegend=True,
                 legend={"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0},
-                hovermode=False,
+                hovermode="closest" if self.runs else False,
+                hoverdistance=80,  # values stand on the uprights alone
                 margin={"l": 40, "r": 40, "t": 64, "b": 44},
                 xaxis=axis(
                     "",
                     tickvals=list(range(len(uprights))),
                     ticktext=[
-                        escaped(shortened(upright.name, 18 if len(uprights) > 5 else 24))
+                        _wrapped(upright.name)
+                        if self.runs
+                        else escaped(shortened(upright.name, 18 if len(uprights) > 5 else 24))
                         for upright in uprights
                     ],
-                    range=[-0.25, len(uprights) - 0.75],
+                    range=[-edge, len(uprights) - 1 + edge],
+                    **(_SMALL if self.runs else {}),
                     gridcolor=LINE,
                     side="bottom",
                 ),
@@ -160,27 +168,66 @@ def leading(
     return feasible[np.argsort(-scores[feasible] if maximize else scores[feasible])][:most]
 
 
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """Trials of one look, by their positions."""
+
+    trials: NDArray[np.int64]
+    colour: str
+    width: float
+    opacity: float
+    name: str
+
+
+def _by_rank(order: NDArray[np.int64]) -> list[_Part]:
+    """The best tenth above the upper half above the rest; `order` begins with the best."""
+    top = max(1, math.ceil(0.1 * order.size)) if order.size else 0
+    half = max(top, order.size // 2)
+    return [
+        _Part(order[half:], LINE, 1.0, 0.5, "lower half"),
+        _Part(order[top:half], INK_3, 1.1, 0.65, "upper half"),
+        _Part(order[:top], ACCENT, 2.0, 0.95, "best tenth"),
+    ]
+
+
+def _of_groups(
+    order: NDArray[np.int64], groups: Mapping[str, tuple[str, NDArray[np.bool_]]]
+) -> list[_Part]:
+    return [
+        _Part(order[members[order]], hue, 1.4, 0.75, escaped(shortened(name)))
+        for name, (hue, members) in groups.items()
+    ]
+
+
 def _bundle(
-    uprights: Sequence[Coordinate],
-    trials: NDArray[np.int64],
-    colour: str,
-    width: float,
-    opacity: float,
-    name: str,
+    uprights: Sequence[Coordinate], part: _Part, runs: Sequence[int] = ()
 ) -> dict[str, Any]:
     """Many trials as one trace, a gap after each."""
+    trials = part.trials
     heights = np.vstack([upright.positions[trials] for upright in uprights] + [trials * np.nan])
     places = np.tile(np.arange(len(uprights) + 1, dtype=np.float64), trials.size)
+    meta = {"meta": {"trials": [runs[int(place)] for place in trials]}} if runs else {}
     return {
         "type": "scatter",
         "mode": "lines",
         "x": plain(places),
         "y": plain(np.round(heights.T.ravel(), 4)),  # finer than a pixel
-        "line": {"color": colour, "width": width},
-        "opacity": opacity,
-        "name": name,
-        "hoverinfo": "skip",
+        "line": {"color": part.colour, "width": part.width},
+        "opacity": part.opacity,
+        "name": part.name,
+        "hoverinfo": "none" if runs else "skip",
+        **meta,
     }
+
+
+def _wrapped(name: str) -> str:
+    """A name over several lines, broken where its words end: panels are narrow."""
+    lines = [""]
+    for word in re.findall(r"[^_/. ]*[_/. ]?", shortened(name, 30)):
+        if lines[-1] and len(lines[-1]) + len(word) > LONGEST_LINE:
+            lines.append("")
+        lines[-1] += word
+    return "<br>".join(escaped(line) for line in lines)
 
 
 def _scale_of(upright: Coordinate) -> dict[str, Any] | None:

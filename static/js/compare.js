@@ -27,7 +27,8 @@
   });
 
   function colour() {
-    const hues = new Map();
+    const given = document.getElementById("runs-hues"); // of points and bars
+    const hues = new Map(given ? Object.entries(JSON.parse(given.textContent)) : []);
     document.querySelectorAll("[data-learning-curves]").forEach((element) => {
       const source = document.getElementById(element.dataset.figure);
       const figure = element.figure || (source && JSON.parse(source.textContent));

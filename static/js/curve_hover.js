@@ -5,18 +5,11 @@
   "use strict";
   const { settings, across } = window.verdictCurves;
   const charts = () => [...document.querySelectorAll("[data-learning-curves].js-plotly-plot")];
-  const rounded = new Intl.NumberFormat("en", { maximumSignificantDigits: 4, useGrouping: false });
-  let named = {};
-
+  const { named, overlay, markRow, words } = window.verdictHover;
+  const LAST = 1e15; // a step beyond all others
   const owner = (trace) => String(trace.meta?.trial ?? `mean ${trace.meta?.mean}`);
   const same = (one, other) => owner(one) === owner(other);
   const isLine = (trace) => trace.meta && !trace.meta.mark && trace.line?.width > 0 && trace.hoverinfo !== "skip";
-
-  function words(value) {
-    if (typeof value !== "number") return "not finite";
-    const size = Math.abs(value);
-    return size && (size < 1e-3 || size >= 1e6) ? value.toExponential(2) : rounded.format(value);
-  }
 
   function nearest(steps, step) {
     let best = 0;
@@ -39,15 +32,6 @@
     if (!from?.x.length) return null;
     const at = nearest(from.x, step);
     return { trace: drawn, at, step: from.x[at], x: across(from)?.[at], y: drawn.y[at] };
-  }
-
-  function overlay(element, kind) {
-    let found = element.querySelector(`:scope > .${kind}`);
-    if (!found) {
-      found = Object.assign(document.createElement("div"), { className: kind });
-      element.append(found);
-    }
-    return found;
   }
 
   function place(element, x, y, hue) {
@@ -75,7 +59,7 @@
     swatch.className = "swatch";
     swatch.style.background = point.trace.line.color;
     line.append(swatch);
-    const [name, apart] = named[String(run.meta.trial).split(" ")[0]] || [run.meta.mean || run.name, ""];
+    const [name, apart] = named()[String(run.meta.trial).split(" ")[0]] || [run.meta.mean || run.name, ""];
     add("b", "", run.meta.mean ? `${name}, mean of ${point.trace.customdata[point.at]} ${run.meta.members}` : name);
     add("span", "apart", isHere ? apart : "");
     line.querySelector(".apart").title = apart;
@@ -104,41 +88,36 @@
     element.parentElement.querySelector("[data-readout]")?.replaceChildren();
   }
 
-  // The run's row in a table, or the head of its column.
-  function markRow(run) {
-    document.querySelectorAll(":is(tr, th).hovered").forEach((each) => each.classList.remove("hovered"));
-    if (!run) return;
-    const places = [...document.querySelectorAll("[data-swatch]")];
-    const own = places.filter((each) => each.dataset.swatch === String(run.meta.trial) || (run.meta.mean && each.dataset.name === run.meta.mean));
-    own.forEach((each) => each.closest("tbody tr, th")?.classList.add("hovered"));
-  }
-
   function onHover(element, event) {
     const point = event.points.find((each) => each.data.meta);
     const from = point && source(element, point.data);
     if (!from) return;
     const step = point.data.meta.mark ? from.x[nearest(across(from) || from.x, point.x)] : from.x[point.pointNumber];
     charts().forEach((each) => show(each, point.data, step, element));
-    markRow(point.data);
+    tell(point.data, element);
   }
 
-  function leave() {
+  function tell(run, from) {
+    markRow(run);
+    document.dispatchEvent(new CustomEvent("verdict:run", { detail: { run, from } }));
+  }
+
+  function leave(element) {
     charts().forEach(hide);
-    markRow(null);
+    tell(null, element);
   }
 
-  function adopt() {
-    const words = document.getElementById("runs-named");
-    named = words ? JSON.parse(words.textContent) : {};
-  }
+  // A run under the pointer on a chart of points: its curves are marked at their ends.
+  document.addEventListener("verdict:run", ({ detail: { run, from } }) => {
+    if (from?.matches("[data-learning-curves]")) return;
+    charts().forEach((each) => (run ? show(each, run, LAST, from) : hide(each)));
+  });
 
   document.addEventListener("verdict:drawn", (event) => {
     const element = event.target;
     if (!element.matches("[data-learning-curves]") || element.showsHover) return;
     element.showsHover = true;
     element.on("plotly_hover", (hover) => onHover(element, hover));
-    element.on("plotly_unhover", leave);
+    element.on("plotly_unhover", () => leave(element));
   });
-  document.addEventListener("verdict:content", adopt);
-  adopt();
 })();

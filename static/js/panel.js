@@ -78,6 +78,9 @@
       document.dispatchEvent(new CustomEvent("verdict:panel"));
       return;
     }
+    const renew = (old, found) => old && found && (old.textContent = found.textContent);
+    ["runs-named", "runs-links"].forEach((id) => renew(document.getElementById(id), fresh.getElementById(id)));
+    holder.querySelectorAll("[data-panel-note]").forEach((note, i) => renew(note, fresh.querySelectorAll("[data-panel-note]")[i]));
     holder.querySelectorAll("[data-figure]").forEach((element) => {
       const source = fresh.getElementById(element.dataset.figure);
       if (!source) return;

@@ -3,6 +3,9 @@
 (function () {
   "use strict";
   const NONE = "none";
+  const FEWEST = { scatter: 2, bars: 1, parallel: 0 }; // columns
+  const WIDER = { scatter: "", bars: "", parallel: "@2x1" };
+  const WRONG = { curves: "Choose at least one metric.", scatter: "Choose a column for each axis.", bars: "Choose a column." };
   const grid = () => document.querySelector("[data-panels]");
   const panels = () => [...grid().querySelectorAll("[data-panel-what]")];
   const title = (panel) => panel.querySelector("h3").textContent;
@@ -99,8 +102,9 @@
   function added(form) {
     const fields = new FormData(form);
     const kind = fields.get("kind");
-    const keys = fields.getAll(kind).filter(Boolean);
+    const keys = fields.getAll(kind).map((key) => key.trim()).filter(Boolean);
     const text = (names) => `${kind}:${names.map((name) => encodeURIComponent(name)).join(",")}`;
+    if (kind !== "curves") return keys.length < FEWEST[kind] ? [] : [text(keys) + WIDER[kind]];
     if (fields.get("together") && keys.length) return [text(keys)];
     return keys.map((key) => text([key]));
   }
@@ -112,8 +116,13 @@
     const more = added(form);
     const wrong = form.querySelector("[data-panel-wrong]");
     wrong.hidden = more.length > 0;
-    wrong.textContent = more.length ? "" : "Choose at least one metric.";
+    wrong.textContent = more.length ? "" : WRONG[form.elements.kind.value];
     if (more.length) go([...texts().filter((each) => each !== NONE), ...more]);
+  });
+
+  document.addEventListener("change", (event) => {
+    if (!event.target.matches("[data-panel-kind]")) return;
+    event.target.form.querySelectorAll("[data-of-kind]").forEach((part) => (part.hidden = part.dataset.ofKind !== event.target.value));
   });
 
   document.addEventListener("click", (event) => {

@@ -121,7 +121,8 @@
 
   // The colour of a run's curve stands beside its name.
   function colour() {
-    const hues = new Map();
+    const given = document.getElementById("runs-hues"); // of points and bars
+    const hues = new Map(given ? Object.entries(JSON.parse(given.textContent)) : []);
     document.querySelectorAll("[data-learning-curves]").forEach((element) => {
       const source = document.getElementById(element.dataset.figure);
       const figure = element.figure || (source && JSON.parse(source.textContent));

@@ -64,7 +64,7 @@ def test_panels_are_laid_out_by_pointer_and_by_keys_and_a_view_keeps_them(page: 
     expect(says).to_have_text("accuracy removed")
     expect(page.get_by_role("button", name="Remove loss")).to_be_focused()
     page.locator("summary", has_text="Add panel").click()
-    page.locator("[data-panel-add]").get_by_text("accuracy").click()
+    page.locator("[data-of-kind=curves]").get_by_text("accuracy").click()
     page.get_by_role("button", name="Add", exact=True).click()
     expect(page.locator("[data-panels] h3")).to_have_text(["gradient norm", "loss", "accuracy"])
     picture(page, "panels")
@@ -180,3 +180,63 @@ def test_brushing_an_axis_filters_the_table_until_its_chip_is_taken_off(page: Pa
     expect(page.get_by_text("of 12 runs")).to_be_visible()
     expect(axis.locator("span")).to_be_hidden()
     assert "filter=" not in page.url
+
+
+def test_points_bars_and_lines_are_added_name_their_run_and_open_it(page: Page) -> None:
+    cast.project()
+    cast.finished_search(trials_per_arm=6)
+    opened(page, "curves:accuracy")
+    for kind, fields in (
+        ("Scatter plot", {"Across": "params.learning_rate", "Upwards": "score"}),
+        ("Bar chart", {"Column": "score"}),
+        ("Parallel coordinates", {}),
+    ):
+        page.locator("summary", has_text="Add panel").click()
+        page.get_by_label("Chart", exact=True).select_option(label=kind)
+        for label, text in fields.items():
+            page.get_by_label(label, exact=True).fill(text)
+        page.get_by_role("button", name="Add", exact=True).click()
+        expect(page.locator("[data-panels] h3")).to_have_count(len(layout(page)))
+    assert layout(page) == ["curves:accuracy", "scatter:params.learning_rate,score", "bars:score",
+                            "parallel:@2x1"]  # fmt: skip
+    draw_all(page)
+    picture(page, "points")
+    scatter, bars, lines = page.locator("[data-run-points]").all()
+    bars.scroll_into_view_if_needed()
+    x, y, trial = bars.evaluate(
+        """each => {
+          const { xaxis, yaxis } = each._fullLayout, box = each.getBoundingClientRect();
+          return [box.x + xaxis._offset + 20, box.y + yaxis._offset + yaxis.d2p(1),
+                  each.data[0].meta.trials[1]];
+        }"""
+    )
+    page.mouse.move(x, y - 2)
+    page.mouse.move(x, y)
+    expect(page.locator(f"tr[data-run='{trial}']")).to_have_class(re.compile("hovered"))
+    for chart in (scatter, bars):
+        expect(chart.locator(".hover-dot")).to_be_visible()
+    expect(lines.locator(".hover-path polyline")).to_have_count(1)
+    said = page.locator("figure", has=page.locator("[data-run-points]")).nth(1)
+    expect(said.locator("[data-readout]")).to_contain_text("learning_rate")
+    expect(page.locator("[data-learning-curves] .trace.same")).not_to_have_count(0)
+    picture(page, "points-hover")
+    page.mouse.click(x, y)
+    page.wait_for_url("**/trials/**")
+
+
+def test_brushing_lines_beside_the_runs_filters_them_and_keeps_the_rest_faint(page: Page) -> None:
+    cast.project()
+    cast.finished_search(trials_per_arm=6)
+    opened(page, "parallel:params.learning_rate,params.dropout,score", size="desk")
+    axis = page.locator("[data-axis='params.learning_rate']")
+    box = axis.bounding_box()
+    assert box
+    page.mouse.move(box["x"] + 14, box["y"] + 0.5 * box["height"])
+    page.mouse.down()
+    page.mouse.move(box["x"] + 14, box["y"] + box["height"], steps=3)
+    page.mouse.up()
+    expect(page.get_by_role("link", name="Remove params.learning_rate")).to_have_count(1)
+    expect(page.get_by_text("outside the filter")).to_be_visible()
+    expect(axis.locator("span")).to_be_visible()
+    assert 0 < page.locator("tr[data-run]").count() < 12
+    picture(page, "points-brushed")

@@ -32,6 +32,7 @@ from experiments.trials.panels.parts import SealedParts, sealed_parts
 from experiments.trials.panels.run_charts import RunPanel, run_charts
 from experiments.trials.panels.run_comparison import Comparing
 from experiments.trials.panels.search_charts import TABS, panel
+from experiments.trials.panels.space_panels import HOW_TO_BRUSH
 from experiments.trials.series.queries.curves import named_trials
 from experiments.trials.table.queries.free_studies import find_study
 from experiments.trials.table.queries.run_scope import scope_of
@@ -279,8 +280,8 @@ def _drawn(found: Embedded, shown: Panel, page: PageAddress) -> Embedded:
             if isinstance(chart.plot, LearningCurves)
             else chart.plot,
             chart.label,
-            chart.shape,
-            chart.note,
+            "" if isinstance(chart, RunPanel) else chart.shape,
+            chart.note.removesuffix(HOW_TO_BRUSH).strip(),
         )
         for chart in shown.charts
         if chart.plot is not None

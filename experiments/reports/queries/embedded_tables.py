@@ -108,8 +108,8 @@ def draws_test(access: Access, scope: RunScope, what: str) -> bool:
     kind, _, _ = what.partition(":")
     if kind == "curves":
         return False
-    keys = panel_of(what).keys
-    scores = not keys or "score" in keys
+    keys = panel_of(what).columns
+    scores = "score" in keys
     mixed = scores and not scope.experiments and _scores_on_test_somewhere(access)
     return mixed or any(_is_test(key, scope) for key in keys)
 

@@ -16,7 +16,7 @@ from experiments.team.queries.access import Access
 from experiments.trials.pages.live_cursor import read_cursor, write_cursor
 from experiments.trials.panels.run_charts import run_charts
 from experiments.trials.panels.run_table import run_table
-from experiments.trials.table.queries.run_scope import RunScope, scope_of
+from experiments.trials.table.queries.run_scope import RunScope, fields_in, scope_of
 from experiments.trials.table.queries.run_views import default_view, views_of
 from experiments.trials.table.queries.runs_marker import runs_marker
 from experiments.trials.table.runs_state import OPERATORS, ROWS
@@ -43,9 +43,10 @@ def runs_page(request: HttpRequest, access: Access) -> HttpResponse:
             return redirect(f"{reverse('runs', args=[access.slug])}?{view.query}&view={view.id}")
     scope = _scope(request, access)
     cursor = _cursor(scope)  # before the table is read: later changes are news
+    table = table_context(request, access, scope)
     context = {
-        **table_context(request, access, scope),
-        "panel": run_charts(scope, request.GET),
+        **table,
+        "panel": run_charts(scope, request.GET, table["table"].fields),
         "section": "runs",
         "cursor": cursor,
         "split": split_of(request.GET),
@@ -68,7 +69,7 @@ def runs_charts(request: HttpRequest, access: Access) -> HttpResponse:
     scope = _scope(request, access)
     context = {
         "project": access,
-        "panel": run_charts(scope, request.GET),
+        "panel": run_charts(scope, request.GET, fields_in(scope)),
         "cursor": _cursor(scope),
     }
     return render(request, "runs/_charts.html", context)

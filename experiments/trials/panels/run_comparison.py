@@ -44,7 +44,7 @@ from experiments.trials.table.queries.compared_runs import (
     named_runs,
 )
 from experiments.trials.table.queries.drawn_runs import DrawnRuns, curve_trials
-from experiments.trials.table.queries.run_scope import RunScope, scope_of
+from experiments.trials.table.queries.run_scope import RunScope, fields_in, scope_of
 from experiments.trials.table.queries.seed_deviations import seed_deviations
 
 MOST_MEDIA = 12  # names that are shown until somebody chooses
@@ -165,9 +165,10 @@ class Comparing:
         return differing_texts(self.runs, self.files, sources)
 
     def charts(self) -> RunCharts:
-        """Curves of the runs over one another."""
+        """Charts of the runs, usually curves over one another."""
         trials = curve_trials(self.scope, self.ids)  # so a new baseline keeps the colours
-        found = charts_of(DrawnRuns(trials, ""), self.scope, self._query)
+        drawn = DrawnRuns(trials, "")
+        found = charts_of(drawn, self.scope, self._query, fields=fields_in(self.scope))
         # Colours stand beside the names in the table.
         return replace(found, charts=[with_legend(chart, False) for chart in found.charts])
 

@@ -1,8 +1,8 @@
 """Layout of the charts beside a runs table, as an address and a saved view hold it.
 
 Each `panel` (several, in their order) is `kind:key,key@WIDTHxHEIGHT`: `curves:loss`,
-`curves:loss,accuracy@2x1`. Keys are percent-encoded where they hold a comma or an @; the size is
-left out where it is 1x1. `panel=none` is a layout without panels.
+`scatter:params.dropout,score@2x1`. Keys are percent-encoded where they hold a comma or an @; the
+size is left out where it is 1x1. `panel=none` is a layout without panels.
 """
 
 from __future__ import annotations
@@ -14,14 +14,24 @@ from typing import Literal, cast, get_args
 from urllib.parse import quote, unquote
 
 from experiments.errors import VerdictError
+from experiments.trials.table.columns import column_of
+from experiments.trials.table.filter_language import canonical, field_of
 
-Kind = Literal["curves"]
+Kind = Literal["curves", "scatter", "bars", "parallel"]
 KINDS: dict[Kind, str] = {
     "curves": "Learning curves",
+    "scatter": "Scatter plot",
+    "bars": "Bar chart",
+    "parallel": "Parallel coordinates",
 }
 _KEYS: dict[Kind, tuple[int, int]] = {
     "curves": (1, 6),
+    "scatter": (2, 2),
+    "bars": (1, 1),
+    "parallel": (0, 12),  # without any: the searched hyperparameters and the score
 }
+# Columns that hold no value of their own for a chart to place.
+_UNDRAWN = ("run", "chips", "hash")
 WIDEST, HIGHEST = 3, 3
 MOST_PANELS = 24
 LONGEST_KEY = 500
@@ -35,8 +45,8 @@ class InvalidPanel(VerdictError):
 
 @dataclass(frozen=True, slots=True)
 class PanelSpec:
-    """One panel. `keys` are metric groups or metrics; `width` is in columns of the grid,
-    `height` in rows.
+    """One panel. `keys` are metric groups or metrics of curves, else columns of the table; `width`
+    is in columns of the grid, `height` in rows.
     """
 
     kind: Kind
@@ -52,6 +62,15 @@ class PanelSpec:
     def what(self) -> str:
         """The panel without its size."""
         return f"{self.kind}:{','.join(quote(key, safe='/. -+()') for key in self.keys)}"
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Columns of the table that it draws; of parallel coordinates the last one ranks the runs:
+        a metric, else the score.
+        """
+        if self.kind != "parallel" or (self.keys and _ranks(self.keys[-1])):
+            return self.keys
+        return (*(key for key in self.keys if key != "score"), "score")
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +120,8 @@ def panel_of(text: str) -> PanelSpec:
     if at and found is None:
         raise InvalidPanel(f"The size of the panel {text!r:.80} must be like 2x1.")
     keys = [unquote(key) for key in listed.split(",") if key]
+    if kind != "curves":
+        keys = [canonical(key) for key in keys]
     panel = PanelSpec(cast(Kind, kind), tuple(dict.fromkeys(keys)))
     _check(panel, text)
     if found:
@@ -118,10 +139,20 @@ def _check(panel: PanelSpec, text: str) -> None:
             f"{KINDS[panel.kind].lower()} have {wanted}."
         )
     for key in panel.keys:
-        if len(key) > LONGEST_KEY or "\0" in key:  # a database takes no NUL
+        unknown = panel.kind != "curves" and not _is_drawn(key)
+        if unknown or len(key) > LONGEST_KEY or "\0" in key:  # a database takes no NUL
             raise InvalidPanel(
                 f"The panel {text!r:.80} names {key!r:.60}; runs have no such field."
             )
+
+
+def _ranks(key: str) -> bool:
+    return key == "score" or field_of(key).entity in ("metric", "best", "at_best")
+
+
+def _is_drawn(key: str) -> bool:
+    column = column_of(key)
+    return column is not None and column.kind not in _UNDRAWN
 
 
 def layout_texts(panels: Iterable[PanelSpec]) -> list[str]:

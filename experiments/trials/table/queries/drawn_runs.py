@@ -8,7 +8,7 @@ from typing import Any
 
 from django.db.models import Exists, OuterRef, Q
 
-from experiments.charts.theme import text_of
+from experiments.charts.theme import HUES, text_of
 from experiments.models import SeriesBatch, Trial
 from experiments.models.trial import TrialState
 from experiments.models.trial_encoding import decode
@@ -45,12 +45,22 @@ _LOGGED = Q(Exists(SeriesBatch.objects.filter(trial=OuterRef("pk"))))
 
 @dataclass(frozen=True, slots=True)
 class DrawnRuns:
-    """Runs to draw, and in words which ones."""
+    """Runs to draw, and in words which ones; `groups` are those of the table's page, of which the
+    first `MOST_GROUPS` are drawn as curves.
+    """
 
     trials: Sequence[CurveTrial]
     words: str
     banded: bool = False  # by the side of each
     members: str = "runs"
+    groups: Sequence[RunGroup] = ()
+
+    @property
+    def hues(self) -> dict[str | int, str]:
+        """Hue of each run by its id, and of each group by its name: one in all charts."""
+        order = dict.fromkeys(trial.side or trial.id for trial in self.trials)
+        named = dict.fromkeys([*order, *(group.name for group in self.groups[:MOST_GROUPS])])
+        return {key: HUES[place % len(HUES)] for place, key in enumerate(named)}
 
 
 def drawn_runs(scope: RunScope, state: RunsState, columns: Sequence[Column]) -> DrawnRuns:
@@ -102,7 +112,7 @@ def _of_groups(scope: RunScope, state: RunsState, columns: Sequence[Column]) -> 
         words += f"; the first {len(groups)} of {page.total:,} groups"
     if any(group.count > MOST_OF_GROUP for group in groups):
         words += f", at most {MOST_OF_GROUP} newest runs of each"
-    return DrawnRuns(found, words, banded=True)
+    return DrawnRuns(found, words, banded=True, groups=page.rows)
 
 
 def _with_curves(keys: Sequence[int]) -> list[int]:

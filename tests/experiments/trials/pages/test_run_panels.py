@@ -5,6 +5,7 @@ from __future__ import annotations
 import html
 import json
 import re
+import statistics
 from typing import Any
 
 import pytest
@@ -13,6 +14,7 @@ from django.utils import timezone
 
 from experiments.models import Experiment, Project, RunsView, Trial
 from experiments.models.trial_encoding import decode
+from experiments.trials.table.queries import run_points
 from tests import cast
 
 pytestmark = pytest.mark.django_db
@@ -145,3 +147,94 @@ def test_runs_of_one_configuration_are_told_apart_by_their_seeds(experiment: Exp
     Trial.objects.filter(pk=first.pk).update(train_seed=3)
     found = named(charts(trials=f"{first.pk},{second.pk}"))
     assert found[str(second.pk)][1] == "training seed 7"
+
+
+def trials_of(figure: dict[str, Any]) -> set[int]:
+    return {pk for trace in figure["data"] for pk in trace["meta"]["trials"]}
+
+
+def test_a_scatter_plot_shows_every_run_of_the_filter_in_the_colour_of_its_curve(
+    experiment: Experiment,
+) -> None:
+    first = Trial.objects.filter(study__arm_index=0).earliest("pk")
+    page = charts("curves:loss", "scatter:params.learning_rate,score", trials=str(first.pk))
+    curves, points = figures(page)
+    assert trials_of(points) == set(Trial.objects.values_list("pk", flat=True))
+    hue = next(trace["line"]["color"] for trace in curves["data"] if "line" in trace)
+    own = points["data"][-1]
+    assert (own["meta"]["trials"], own["marker"]["color"]) == ([first.pk], [hue])
+    assert own["x"] == pytest.approx([decode(first.parameters)["learning_rate"]], rel=1e-5)
+    assert points["layout"]["xaxis"]["type"] == "log", "a learning rate spans decades"
+    assert f'"{first.pk}": "/projects/digits/experiments/label-smoothing/trials/A0/"' in page
+    narrowed = charts("scatter:params.learning_rate,score", filter="arm = 'B'")
+    assert len(trials_of(figures(narrowed)[0])) == 6
+
+
+def test_runs_without_finite_values_are_left_out_and_counted(experiment: Experiment) -> None:
+    Trial.objects.filter(study__arm_index=1).update(value=None, seconds=None)
+    page = charts("scatter:seconds,score", "bars:score", "parallel:params.dropout")
+    assert [len(trials_of(figure)) for figure in figures(page)] == [6, 6, 6]
+    assert "6 runs without a finite time, s and validation_accuracy left out." in page
+    Trial.objects.update(value=None)
+    assert "No run drawn here has a finite validation_accuracy." in charts("bars:score")
+
+
+def test_of_many_runs_points_are_an_even_draw_and_say_so(
+    experiment: Experiment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(run_points, "MOST_POINTS", 6)
+    picked = str(Trial.objects.earliest("pk").pk)
+    page = charts("scatter:params.dropout,score", trials=picked)
+    assert len(trials_of(figures(page)[0])) == 6
+    assert "6 of 12 runs drawn: the table's first and an even draw of the rest." in page
+
+
+def test_bars_are_the_first_runs_of_the_table_or_groups_with_their_deviation(
+    experiment: Experiment,
+) -> None:
+    best = Trial.objects.order_by("-value").first()
+    assert best is not None
+    (bars,) = figures(charts("bars:score"))
+    assert bars["data"][0]["meta"]["trials"][0] == best.pk
+    assert "error_x" not in bars["data"][0]
+    (grouped,) = figures(charts("bars:score", group="params.label_smoothing"))
+    trace = grouped["data"][0]
+    values = list(Trial.objects.filter(study__arm_index=0).values_list("value", flat=True))
+    place = trace["meta"]["names"].index("0.0")
+    assert trace["x"][place] == pytest.approx(statistics.mean(values), rel=1e-5)
+    assert trace["error_x"]["array"][place] == pytest.approx(statistics.stdev(values), rel=1e-4)
+
+
+def test_lines_outside_a_brush_stay_as_faint_ones(experiment: Experiment) -> None:
+    brushed = "params.learning_rate >= 0.0001 and params.learning_rate <= 0.003 and state != 'x'"
+    page = charts("parallel:", filter=brushed)
+    (figure,) = figures(page)
+    assert "data-brush" in page and len(trials_of(figure)) == 12
+    assert figure["data"][0]["name"] == "outside the filter"
+    axes = [axis["key"] for axis in figure["layout"]["meta"]["axes"]]
+    assert axes == ["params.label_smoothing", "params.learning_rate", "params.dropout",
+                    "params.hidden_units", "score"]  # fmt: skip
+    assert figure["layout"]["meta"]["axes"][1]["chosen"] is not None
+    assert "validation_accuracy. 12 trials, the best first." in page, "as a listener hears it"
+
+
+def test_groups_keep_their_colours_in_all_kinds_of_panels(experiment: Experiment) -> None:
+    what = ("curves:loss", "scatter:params.dropout,score", "bars:score", "parallel:params.dropout")
+    found = figures(charts(*what, group="params.label_smoothing"))
+    curves, scatter, bars, parallel = found
+    hues = {
+        trace["meta"]["mean"]: trace["line"]["color"]
+        for trace in curves["data"]
+        if trace.get("meta", {}).get("mean") and trace.get("line", {}).get("width")
+    }
+    assert set(hues) == {"0.0", "0.1"}
+    assert {trace["name"]: trace["marker"]["color"] for trace in scatter["data"]} == hues
+    trace = bars["data"][0]
+    assert dict(zip(trace["meta"]["names"], trace["marker"]["color"], strict=True)) == hues
+    assert {trace["name"]: trace["line"]["color"] for trace in parallel["data"]} == hues
+
+
+def test_a_broken_filter_is_told_in_place_of_points(experiment: Experiment) -> None:
+    picked = str(Trial.objects.earliest("pk").pk)
+    page = charts("scatter:params.dropout,score", filter="score <", trials=picked)
+    assert not figures(page) and "chart-empty" in page

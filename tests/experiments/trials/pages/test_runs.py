@@ -16,7 +16,7 @@ from experiments.models.trial import TrialState
 from experiments.models.trial_encoding import decode
 from experiments.trials.lifecycle.services import runs, studies, trial_creation
 from experiments.trials.panels.run_charts import RunCharts, run_charts
-from experiments.trials.table.queries.run_scope import RunScope
+from experiments.trials.table.queries.run_scope import RunFields, RunScope
 from tests import cast
 
 pytestmark = pytest.mark.django_db
@@ -369,9 +369,9 @@ def test_points_that_come_while_the_table_is_read_are_news(
 ) -> None:
     cast.running_search(done=1, trials_per_arm=4)
 
-    def read_then_log(scope: RunScope, query: QueryDict) -> RunCharts:
+    def read_then_log(scope: RunScope, query: QueryDict, fields: RunFields) -> RunCharts:
         Trial.objects.filter(state=TrialState.RUNNING).update(latest_step=99)
-        return run_charts(scope, query)
+        return run_charts(scope, query, fields)
 
     monkeypatch.setattr("experiments.trials.pages.runs.run_charts", read_then_log)
     cursor = re.findall(r'data-cursor="([^"]+)"', get(PAGE))[0]
