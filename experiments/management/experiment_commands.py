@@ -162,11 +162,12 @@ def list_experiments(project: str, as_json: bool) -> None:
     if as_json:
         say_json([asdict(experiment) for experiment in found])
         return
-    rows = [("EXPERIMENT", "STATE", "TRIALS", "BEST", "FINDINGS")] + [
+    rows = [("EXPERIMENT", "STATE", "TRIALS", "LEFT", "BEST", "FINDINGS")] + [
         (
             f"{experiment.project}/{experiment.name}",
             _state(experiment),
             f"{experiment.done} of {experiment.budget}",
+            _left(experiment),
             _number(experiment.best_value),
             experiment.findings.summary or "none",
         )
@@ -276,6 +277,8 @@ def _describe(now: Progress) -> None:
     click.echo(
         f"  trials    {now.done} of {now.budget}, {now.running} running, {now.failed} failed"
     )
+    if now.time_left is not None:
+        click.echo(f"  time left {_left(now)}")
     best = _number(now.best_value)
     if now.best_number is not None:
         best += f" (trial {now.best_number})"
@@ -294,14 +297,18 @@ def _state(now: Progress) -> str:
 
 
 def _facts(now: Progress) -> str:
-    from experiments.web.formatting import time_range
-
     facts = [f"best {_number(now.best_value)}"]
     if now.findings.to_answer:
         facts.append(now.findings.answer_summary)
     if now.time_left is not None:
-        facts.append(f"{time_range(now.time_left.low, now.time_left.high)} left")
+        facts.append(f"{_left(now)} left")
     return ", ".join(facts)
+
+
+def _left(now: Progress) -> str:
+    from experiments.web.formatting import time_range
+
+    return "" if now.time_left is None else time_range(now.time_left.low, now.time_left.high)
 
 
 def _number(value: float | None) -> str:

@@ -35,6 +35,7 @@
     if (part("difference")) part("difference").replaceChildren(...(answer.difference || []).map(sentence));
     showMarkup("checks", answer.checks);
     showMarkup("objective", answer.objective);
+    part("price").textContent = answer.price;
     form.toggleAttribute("data-sound", answer.verdict === "passed");
     if (answer.verdict === "pending") timer = setTimeout(check, 700);
     form.dispatchEvent(new CustomEvent("file-checked", { detail: answer, bubbles: true }));

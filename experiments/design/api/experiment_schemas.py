@@ -10,6 +10,7 @@ from typing import Annotated, Any
 from ninja import Field, Schema
 from pydantic import StringConstraints, model_validator
 
+from experiments.analysis.time_left import TimeLeft
 from experiments.design.queries.experiments import ArmRow
 from experiments.design.review.design_review import Consideration
 from experiments.errors import Problem
@@ -86,6 +87,7 @@ class ExperimentAnswer:
     failed: int
     running: int
     waiting: int
+    time_left: TimeLeft | None
     best_value: float | None
     best_trial: str
     arms: Sequence[ArmRow]

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, TypedDict
 from django.db.models import Case, Count, F, OrderBy, OuterRef, Q, QuerySet, Subquery, When
 from django.db.models.functions import Coalesce
 
+from experiments.analysis.time_left import TimeLeft
 from experiments.design.document.stop_rules import STOPPED_ATTRIBUTE
 from experiments.design.queries.awaiting_decision import awaiting_decision
 from experiments.design.queries.finding_counts import FindingCounts, count_findings
@@ -20,6 +21,7 @@ from experiments.design.queries.records import (
     ExperimentRecord,
     record_of,
 )
+from experiments.design.queries.time_left import searches_time_left
 from experiments.design.space.search_space import values_in_words
 from experiments.design.trial_names import arm_letter, trial_name
 from experiments.errors import NotFound
@@ -79,6 +81,7 @@ class ExperimentRow:
     wants_decision: bool = False
     has_failed: bool = False  # it ended, or was paused, without a complete trial
     reason: str = ""  # why it is paused or was stopped
+    time_left: TimeLeft | None = None  # of a search that runs
 
     @property
     def done(self) -> int:
@@ -155,8 +158,9 @@ def list_experiments(access: Access, wanted: ExperimentFilter) -> Page[Experimen
         for awaiting in awaiting_decision([access.project_id]).get(access.project_id, ())
     }
     findings = count_findings(experiment.pk for experiment in page)
+    left = searches_time_left((experiment, experiment.running_count) for experiment in page)
     none = FindingCounts()
-    shown = [_row(experiment, waiting, findings.get(experiment.pk, none)) for experiment in page]
+    shown = [_row(row, waiting, findings.get(row.pk, none), left.get(row.pk)) for row in page]
     return Page(shown, number, total, wanted.page.size)
 
 
@@ -181,7 +185,10 @@ class _Counts(TypedDict):
 
 
 def _row(
-    row: WithAnnotations[Experiment, _Counts], waiting: Collection[str], findings: FindingCounts
+    row: WithAnnotations[Experiment, _Counts],
+    waiting: Collection[str],
+    findings: FindingCounts,
+    left: TimeLeft | None,
 ) -> ExperimentRow:
     return ExperimentRow(
         name=row.name,
@@ -202,6 +209,7 @@ def _row(
         wants_decision=row.name in waiting,
         has_failed=row.has_failed,
         reason=row.stop_reason if row.state in ("paused", "stopped") else "",
+        time_left=left,
     )
 
 

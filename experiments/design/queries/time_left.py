@@ -10,10 +10,11 @@ from django.db.models.functions import RowNumber
 from experiments.analysis.time_left import Span, TimeLeft, time_left
 from experiments.design.document.file_fields import MOST_FIRST
 from experiments.design.queries.records import AnyExperiment
-from experiments.models import Trial
-from experiments.models.experiment import ExperimentState
+from experiments.models import Experiment, Trial
+from experiments.models.experiment import OUTSIDE, ExperimentState
 from experiments.models.trial import Origin, StudyKind, TrialState
 
+_LEAST_ENDED = 2  # trials of a search: the first to end is the shortest of those that began
 _NEWEST = 50  # trials that an estimate is made from
 _READ = _NEWEST + MOST_FIRST  # a file's first configurations have their numbers before they run
 _ENDED = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAILED)
@@ -51,20 +52,50 @@ def spans_of(
     return found
 
 
+def searches_time_left(searches: Iterable[tuple[AnyExperiment, int]]) -> dict[int, TimeLeft]:
+    """Time until each search's budget is used, by experiment; `searches`: with running trials.
+
+    Without those that do not run, and those of which too few trials have ended. One query at most.
+    """
+    now = [found for found in searches if found[0].state == ExperimentState.RUNNING]
+    spans = spans_of(row.pk for row, _ in now) if now else {}
+    found = {}
+    for row, running in now:
+        runs = row.budget - row.trial_count - running / 2
+        ended = spans.get(row.pk, [])
+        left = time_left(ended, runs, running=running) if len(ended) >= _LEAST_ENDED else None
+        if left is not None:
+            found[row.pk] = left
+    return found
+
+
 def search_time_left(experiment: AnyExperiment, running: int) -> TimeLeft | None:
     """Time until the budget is used; None before two trials ended, and unless it runs."""
-    if experiment.state != ExperimentState.RUNNING:
-        return None
-    runs = experiment.budget - experiment.trial_count - running / 2
-    return time_left(spans_of([experiment.pk]).get(experiment.pk, ()), runs)
+    return searches_time_left([(experiment, running)]).get(experiment.pk)
+
+
+def trials_time(
+    experiment: AnyExperiment, runs: int, at_once: float | None = None
+) -> TimeLeft | None:
+    """Duration of so many more whole trials of a search, None before one has completed."""
+    spans = spans_of([experiment.pk], [TrialState.COMPLETE]).get(experiment.pk, ())
+    return time_left(spans, runs, at_once=at_once)
 
 
 def look_time(experiment: AnyExperiment, pairs: int, *, candidates: int = 1) -> TimeLeft | None:
     """Duration of so many pairs of replicates, as whole trials of its search took.
 
-    None before two of them that a worker ran.
+    None before one of them that a worker ran.
     """
     if experiment.is_from_outside:
         return None
-    spans = spans_of([experiment.pk], [TrialState.COMPLETE]).get(experiment.pk, ())
-    return time_left(spans, (1 + candidates) * pairs)
+    return trials_time(experiment, (1 + candidates) * pairs)
+
+
+def trial_time(project_id: int, objective: str) -> TimeLeft | None:
+    """Duration of one trial of an objective, as in the newest search that completed one."""
+    rows = Experiment.objects.filter(
+        project_id=project_id, objective=objective, complete_count__gt=0
+    ).exclude(sampler=OUTSIDE)
+    newest = rows.order_by("-pk").first()
+    return None if newest is None else trials_time(newest, 1, at_once=1)

@@ -13,14 +13,16 @@ from django.db.models import Count, Exists, F, Max, OuterRef, Q, QuerySet, Subqu
 from django.db.models.functions import RowNumber
 from django.utils import timezone
 
+from experiments.analysis.time_left import TimeLeft
 from experiments.charts.sparkline import Sparkline, sparkline
 from experiments.decisions.queries.proposals import ProposalRow, pending_by_project
 from experiments.design.queries.awaiting_decision import AwaitingDecision, awaiting_decision
+from experiments.design.queries.time_left import searches_time_left
 from experiments.models import Decision, Experiment, Membership, Project, Trial
 from experiments.models.decision import CHAMPION_CHOICES, Choice
 from experiments.models.experiment import HAS_FAILED, ExperimentState
 from experiments.models.project import Role
-from experiments.models.trial import TrialState
+from experiments.models.trial import StudyKind, TrialState
 from experiments.team.queries.access import ROLES, listed_projects
 from experiments.verdict.queries.chain_check import check_logs
 from experiments.verdict.queries.current_champion import Champion, as_champion
@@ -35,6 +37,7 @@ MOST_ADOPTS = 50  # in the chart of a project
 MOST_CHAMPIONS = 8  # in a sparkline
 FAILED_FOR = dt.timedelta(days=7)  # how long Home shows a search that ended without a trial
 Each = TypeVar("Each")
+_RUNNING_SEARCH = Q(studies__trials__state=TrialState.RUNNING, studies__kind=StudyKind.SEARCH)
 _OPEN = (TrialState.WAITING, TrialState.RUNNING)
 
 
@@ -52,6 +55,7 @@ class UnderWay:
     failed: int
     best: float | None
     repeats: bool = False
+    time_left: TimeLeft | None = None  # of a search
 
 
 @dataclass(frozen=True, slots=True)
@@ -256,13 +260,30 @@ def _includes(role: str, wanted: Role) -> bool:
 
 
 def _under_way(projects: Sequence[Project]) -> dict[int, tuple[UnderWay, ...]]:
-    """Running searches and replicates by project, the latest activity first. Two queries."""
+    """Running searches and replicates by project, the latest activity first.
+
+    Three queries.
+    """
+    running = Count("studies__trials", filter=_RUNNING_SEARCH)
     rows = Experiment.objects.filter(
         project__in=projects, state=ExperimentState.RUNNING, repeat_of__isnull=True
     ).order_by("-active_at", "-pk")
-    columns = ("project_id", "name", "goal", "trial_count", "budget", "failed_count", "best_value")
-    searches = ((project, UnderWay(*rest)) for project, *rest in rows.values_list(*columns))
+    found = list(rows.annotate(running=running))
+    left = searches_time_left((row, row.running) for row in found)
+    searches = ((row.project_id, _search_under_way(row, left.get(row.pk))) for row in found)
     return _by_project([*searches, *_repeating(projects)])
+
+
+def _search_under_way(row: Experiment, left: TimeLeft | None) -> UnderWay:
+    return UnderWay(
+        row.name,
+        row.goal,
+        row.trial_count,
+        row.budget,
+        row.failed_count,
+        row.best_value,
+        time_left=left,
+    )
 
 
 def _repeating(projects: Sequence[Project]) -> Iterator[tuple[int, UnderWay]]:

@@ -27,6 +27,7 @@ from experiments.design.queries.experiments import (
     get_experiment,
 )
 from experiments.design.queries.records import ExperimentRecord
+from experiments.design.queries.time_left import search_time_left
 from experiments.design.review.design_review import considerations, review
 from experiments.team.api import auth
 from experiments.team.queries.access import Access
@@ -229,6 +230,7 @@ def _experiment(access: Access, experiment: ExperimentRecord) -> ExperimentAnswe
         failed=experiment.failed_count,
         running=tally.running,
         waiting=tally.waiting,
+        time_left=search_time_left(experiment, tally.running),
         best_trial=queries.best_trial_name(experiment, len(arms)),
         arms=arms,
         reproduce=line_of(experiment, experiment.best_trial),

@@ -13,6 +13,7 @@ from django.template.loader import render_to_string
 from django.views.decorators.http import require_http_methods, require_POST
 
 from experiments.design.document import commands, examples
+from experiments.design.document.experiment_file import ExperimentFile
 from experiments.design.document.file_fields import is_unfinished
 from experiments.design.document.objectives import is_allowed
 from experiments.design.document.presets import all_presets
@@ -20,6 +21,7 @@ from experiments.design.pages.space_rows import state_of_form
 from experiments.design.queries.experiments import copyable, find_experiment, free_name
 from experiments.design.queries.offers import offered
 from experiments.design.queries.records import ExperimentRecord
+from experiments.design.queries.time_left import trial_time
 from experiments.design.review.design_review import DesignChecks, Review, considerations, review
 from experiments.design.yaml_editing.yaml_editing import flow, load, updated
 from experiments.errors import InvalidExperiment, Problem, VerdictError
@@ -30,6 +32,7 @@ from experiments.trials.lifecycle.queries.dry_runs import DryRun, find_dry_run
 from experiments.trials.lifecycle.queries.objective_checks import unchecked
 from experiments.trials.lifecycle.services import dry_runs, experiments, objective_checks
 from experiments.trials.pages.followups import followed
+from experiments.web.formatting import time_range
 
 LONGEST = 200_000
 BLANK = """\
@@ -87,6 +90,7 @@ def new_experiment_page(request: HttpRequest, access: Access) -> HttpResponse:
         **_starts(access),
         "form_state": state_of_form(access, text),
         "checks": seen.checks,
+        "price": _price(access, seen.file),
         "presets": all_presets(),
         "modules": settings.OBJECTIVES,
         "commands": commands.listed(),
@@ -186,7 +190,18 @@ def check_experiment(request: HttpRequest, access: Access) -> JsonResponse:
         answer |= {"design": found.design, "difference": follows.sentences() if follows else []}
         answer |= _objective(access, found)
     rules = [asdict(seen) for seen in considerations(found.checks)] if found.checks else []
-    return JsonResponse({**answer, "checks": checks_html(found.checks), "rules": rules})
+    answer |= {"checks": checks_html(found.checks), "price": _price(access, found.file)}
+    return JsonResponse({**answer, "rules": rules})
+
+
+def _price(access: Access, file: ExperimentFile | None) -> str:
+    """Price of a dry run of the file, as the page says beside its button."""
+    if file is None:
+        return ""
+    takes = trial_time(access.project_id, file.objective)
+    if takes is None:
+        return "One trial; its time is not known, as no trial of this objective has completed."
+    return f"One trial, {time_range(takes.low, takes.high)} of a worker's time."
 
 
 TITLES = {

@@ -93,4 +93,4 @@ def test_a_worker_tries_one_trial_and_reports_its_curve(
     curves = {series.name: series for series in run.series}
     assert list(curves["validation_accuracy"].steps) == list(range(1, 11))
     assert "test_accuracy" in run.names and "test_accuracy" not in curves, "it stays sealed"
-    assert not Trial.objects.exists() and run.whole_seconds is not None
+    assert not Trial.objects.exists() and run.whole_search is not None

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from experiments.analysis.time_left import TimeLeft, time_left
 from experiments.design.document import experiment_file
 from experiments.design.document.experiment_file import ExperimentFile
 from experiments.models import ObjectiveCheck
@@ -37,7 +37,7 @@ class DryRun:
     """One trial of a file. `state`: waiting, running, done, failed or cancelled.
 
     `text` is the file; `budget` the fidelity it ran on, None for the whole one; `names` are all
-    metrics that were logged, test scores included, whose values stay sealed. `whole_seconds`: what
+    metrics that were logged, test scores included, whose values stay sealed. `whole_search`: what
     the search will take, None until the trial has ended.
     """
 
@@ -58,7 +58,7 @@ class DryRun:
     log: str
     trials: int
     at_once: int
-    whole_seconds: float | None
+    whole_search: TimeLeft | None
     is_to_end: bool
 
     @property
@@ -103,7 +103,7 @@ def find_dry_run(access: Access, number: int) -> DryRun | None:
         log=found.get("log", ""),
         trials=file.budget,
         at_once=at_once,
-        whole_seconds=_whole(file, seconds, at_once) if row.state == "done" else None,
+        whole_search=_whole(file, seconds, at_once) if row.state == "done" else None,
         is_to_end=row.is_to_end,
     )
 
@@ -128,9 +128,9 @@ def logged_by_dry_run(access: Access, objective: str) -> tuple[str, ...]:
     return ()
 
 
-def _whole(file: ExperimentFile, seconds: float | None, at_once: int) -> float | None:
-    """Seconds of all trials on their whole budget, which is taken to cost in proportion."""
+def _whole(file: ExperimentFile, seconds: float | None, at_once: int) -> TimeLeft | None:
+    """Time of all trials on their whole budget, which is taken to cost in proportion."""
     if seconds is None:
         return None
     longer = file.fidelity.high / file.fidelity.low if file.fidelity else 1.0
-    return math.ceil(file.budget / at_once) * seconds * longer
+    return time_left([(0.0, seconds * longer)], file.budget, at_once=at_once)

@@ -2,41 +2,45 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from datetime import datetime
-from statistics import median
 
 from django.db.models import Count, Q
 
 from experiments.analysis.space.edge_probe import ProbedEdge, runs_of
+from experiments.analysis.time_left import TimeLeft
 from experiments.design.queries.experiment_view import edges_of
 from experiments.design.queries.records import AnyExperiment
-from experiments.models import EdgeProbe, Trial
-from experiments.models.trial import FINISHED, StudyKind, TrialState
-from experiments.web.formatting import duration
-
-_TIMED = 200  # newest trials whose time is taken
+from experiments.design.queries.time_left import trials_time
+from experiments.models import EdgeProbe
+from experiments.models.trial import FINISHED
+from experiments.web.formatting import time_range
 
 
 @dataclass(frozen=True, slots=True)
 class ProbePrice:
     """Runs of a probe, from all edges dismissed at the first look to none before the last.
 
-    seconds: of the most, with as many at a time as the experiment lets run; None before a trial
-    has finished.
+    takes: of the most, with as many at a time as the experiment lets run; `work`: one after the
+    other, which is the time of workers that they use. None before a trial has completed.
     """
 
     edges: int
     fewest: int
     most: int
-    seconds: float | None
+    takes: TimeLeft | None
+    work: TimeLeft | None
 
     @property
     def words(self) -> str:
         """The price as a button tells it."""
-        time = "" if self.seconds is None else f", up to {duration(self.seconds)}"
-        return f"{self.fewest} to {self.most} runs{time}"
+        runs = f"{self.fewest} to {self.most} runs"
+        if self.takes is None or self.work is None:
+            return f"{runs}, time not known yet"
+        takes, work = (time_range(time.low, time.high) for time in (self.takes, self.work))
+        return f"{runs}; all of them take {takes}" + (
+            f", {work} of worker time" if work != takes else ""
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,15 +90,12 @@ def probes_of(experiment_id: int) -> list[ProbeRow]:
 
 
 def price_of(experiment: AnyExperiment, edges: int) -> ProbePrice:
-    """The price of a probe of so many edges. One query."""
-    rows = Trial.objects.filter(
-        study__experiment=experiment.pk,
-        study__kind=StudyKind.SEARCH,
-        state=TrialState.COMPLETE,
-        seconds__isnull=False,
-    )
-    times = list(rows.order_by("-pk").values_list("seconds", flat=True)[:_TIMED])
+    """The price of a probe of so many edges."""
     most = runs_of(edges)
-    rounds = math.ceil(most / experiment.parallel)
-    seconds = None if not times else rounds * median(time or 0.0 for time in times)
-    return ProbePrice(edges, runs_of(edges, looks=1), most, seconds)
+    return ProbePrice(
+        edges,
+        runs_of(edges, looks=1),
+        most,
+        takes=trials_time(experiment, most, at_once=experiment.parallel),
+        work=trials_time(experiment, most, at_once=1),
+    )

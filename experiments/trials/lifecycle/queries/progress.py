@@ -11,7 +11,7 @@ from django.utils import timezone
 from experiments.analysis.time_left import TimeLeft
 from experiments.design.queries.finding_counts import FindingCounts, count_findings
 from experiments.design.queries.records import OF_EXPERIMENT, ExperimentRecord, record_of
-from experiments.design.queries.time_left import search_time_left
+from experiments.design.queries.time_left import searches_time_left
 from experiments.errors import NotFound
 from experiments.models import Experiment, Worker
 from experiments.models.trial import StudyKind, TrialState
@@ -40,7 +40,7 @@ class Progress:
     ended_at: dt.datetime | None
     has_failed: bool = False
     failure: str = ""  # of its newest trial, where none completed
-    time_left: TimeLeft | None = None  # of a running one that was asked for alone
+    time_left: TimeLeft | None = None  # of one that runs
 
 
 def find(reference: str) -> ExperimentRecord:
@@ -60,16 +60,14 @@ def find(reference: str) -> ExperimentRecord:
 def progress(experiment_id: int) -> Progress:
     """One experiment's progress; with the failure of one that has failed."""
     now = _read(Q(pk=experiment_id))[0]
-    row = Experiment.objects.get(pk=experiment_id)
-    now = replace(now, time_left=search_time_left(row, now.running))
     if not now.has_failed:
         return now
-    failure = search_failure(row)
+    failure = search_failure(Experiment.objects.get(pk=experiment_id))
     return replace(now, failure=failure.message if failure else "")
 
 
 def all_progress(project: str = "") -> list[Progress]:
-    """Progress of all experiments (of one project), newest first, in two queries."""
+    """Progress of all experiments (of one project), newest first, in three queries."""
     return _read(Q(project__slug=project) if project else Q())
 
 
@@ -86,6 +84,7 @@ def _read(condition: Q) -> list[Progress]:
         .order_by("-created_at")
     )
     findings = count_findings(row.pk for row in rows)
+    left = searches_time_left((row, row.running) for row in rows)
     return [
         Progress(
             experiment_id=row.pk,
@@ -105,6 +104,7 @@ def _read(condition: Q) -> list[Progress]:
             started_at=row.created_at,
             ended_at=row.finished_at,
             has_failed=row.has_failed,
+            time_left=left.get(row.pk),
         )
         for row in rows
     ]

@@ -178,7 +178,7 @@ def list_queues() -> tuple[QueueRow, ...]:
         if work.open and work.waits_since is not None:
             entry.oldest.append(work.waits_since)
         runs = work.open + work.running / 2
-        entry.left.append(time_left(work.spans, runs, slots.get(work.queue) or 1))
+        entry.left.append(time_left(work.spans, runs, at_once=slots.get(work.queue) or 1))
     return tuple(
         _queue(name, entry, slots.get(name, 0)) for name, entry in sorted(waiting.items())
     )

@@ -4,10 +4,15 @@ import re
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 from django.test import Client
 from pytest_django import DjangoAssertNumQueries
 
+from experiments.management.experiment_commands import experiment_group
 from experiments.models import Experiment
+from experiments.team.services import tokens
+from experiments.trials.lifecycle.queries.progress import progress
+from experiments.web.formatting import time_range
 from tests import cast
 
 pytestmark = pytest.mark.django_db
@@ -104,8 +109,32 @@ def test_the_page_costs_the_same_at_ten_and_at_forty_experiments(
         Experiment.objects.bulk_create(
             Experiment(name=f"e{n}", **fields) for n in range(start, end)
         )
-        with django_assert_num_queries(16):
+        with django_assert_num_queries(17):
             client.get("/projects/digits/")
+
+
+def test_every_page_the_api_and_the_command_line_tell_the_same_time_left(client: Client) -> None:
+    cast.project()
+    experiment = cast.running_search(done=10, trials_per_arm=12, recent=True)
+    now = progress(experiment.pk)
+    left = now.time_left
+    assert left is not None and left.low < left.high
+    words = time_range(left.low, left.high)
+    client.force_login(cast.person("ada"))
+    for address in ("/", "/projects/digits/"):
+        assert f"{words} left" in client.get(address).content.decode()
+    page = client.get(cast.address(experiment)).content.decode()
+    assert f"<dt>time left</dt><dd>{words}</dd>" in page
+    for line in (("list",), ("show", f"digits/{experiment.name}")):
+        assert words in CliRunner().invoke(experiment_group, line, standalone_mode=False).output
+    _, secret = tokens.create(
+        user=cast.person("ada"), project=None, name="reads", scopes=("read",)
+    )
+    bearer = {"Authorization": f"Bearer {secret}"}
+    listed = Client().get("/api/v1/projects/digits/experiments", headers=bearer).json()
+    one = Client().get(f"/api/v1/projects/digits/experiments/{experiment.name}", headers=bearer)
+    told = {"low": left.low, "high": left.high}
+    assert one.json()["time_left"] == listed["experiments"][0]["time_left"] == told
 
 
 def test_names_cannot_bring_markup_along(client: Client) -> None:

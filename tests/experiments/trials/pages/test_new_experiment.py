@@ -4,10 +4,12 @@ import pytest
 from django.test import Client
 
 from experiments.design.document import experiment_file
+from experiments.design.queries.time_left import trial_time
 from experiments.design.review.design_review import review
 from experiments.models import Experiment, ObjectiveCheck
 from experiments.trials.lifecycle.queries.objective_checks import ObjectiveReport
 from experiments.trials.lifecycle.services import objective_checks
+from experiments.web.formatting import time_range
 from tests import cast
 
 pytestmark = pytest.mark.django_db
@@ -135,6 +137,17 @@ def test_the_check_tells_what_would_run(client: Client) -> None:
     assert told["ok"]
     assert told["design"][0] == "2 arms of 4 trials, 8 in all, 2 at once."
     assert "optimizer, epochs" in told["design"][2]
+    assert "its time is not known" in told["price"]
+
+
+def test_the_price_of_a_dry_run_is_told_before_it_is_pressed(client: Client) -> None:
+    cast.project()
+    cast.finished_search(trials_per_arm=4)
+    client.force_login(cast.person("cleo"))
+    price = client.post(f"{ADDRESS}check/", {"text": GOOD}).json()["price"]
+    takes = trial_time(cast.access("cleo").project_id, cast.search("other").objective)
+    assert takes is not None
+    assert price == f"One trial, {time_range(takes.low, takes.high)} of a worker's time."
 
 
 @pytest.mark.parametrize("text", ["", "a: [", "x" * 300_000, "- 1", "project: other\n"])

@@ -6,6 +6,7 @@ import datetime as dt
 
 import pytest
 
+from experiments.analysis.time_left import time_left
 from experiments.errors import Conflict, InvalidExperiment, NotAllowed
 from experiments.models import ObjectiveCheck, Trial
 from experiments.trials.lifecycle.queries.dry_runs import DryRun, find_dry_run
@@ -50,7 +51,9 @@ def test_a_dry_run_tells_what_the_whole_search_will_take(worker: int) -> None:
     dry_runs.finish(dry_run=number, worker_id=worker, found=FOUND, failed=False)
     found = _found(number)
     assert (found.state, found.trials, found.at_once) == ("done", 48, 1), "one slot is there"
-    assert found.whole_seconds == 480.0
+    assert found.whole_search == time_left([(0.0, 10.0)], 48, at_once=1), "as every estimate"
+    assert found.whole_search is not None
+    assert found.whole_search.low < 480 < found.whole_search.high
     assert found.text == TEXT and not Trial.objects.exists()
 
 
@@ -59,7 +62,7 @@ def test_a_smaller_budget_counts_in_proportion(worker: int) -> None:
     number = _start(f"{text}fidelity: {{name: epochs, min: 6, max: 60}}\n")
     _claim(worker)
     dry_runs.finish(dry_run=number, worker_id=worker, found=FOUND, failed=False)
-    assert _found(number).whole_seconds == 4800.0
+    assert _found(number).whole_search == time_left([(0.0, 100.0)], 48, at_once=1)
 
 
 def test_a_dry_run_that_failed_promises_nothing(worker: int) -> None:
@@ -67,7 +70,7 @@ def test_a_dry_run_that_failed_promises_nothing(worker: int) -> None:
     _claim(worker)
     found = {**FOUND, "reason": "KeyError: 'rate'", "log": "Traceback"}
     dry_runs.finish(dry_run=number, worker_id=worker, found=found, failed=True)
-    assert _found(number).state == "failed" and _found(number).whole_seconds is None
+    assert _found(number).state == "failed" and _found(number).whole_search is None
 
 
 def test_a_file_that_cannot_run_is_not_tried(worker: int) -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import datetime as dt
 import json
 from collections.abc import Callable
 from typing import Any
@@ -17,6 +18,7 @@ from experiments.trials.lifecycle.queries import trial_spec
 from experiments.trials.lifecycle.queries.edge_probes import price_of, probes_of
 from experiments.trials.lifecycle.queries.search_progress import progress_of
 from experiments.trials.lifecycle.services import claiming, edge_probes, trials
+from experiments.web.formatting import time_range
 from tests import cast
 from workers.node import owed_findings
 from workers.node.findings import FindingsRecorder
@@ -308,9 +310,25 @@ def test_edges_that_do_not_exist_and_searches_that_are_too_small_are_refused() -
 
 def test_the_price_is_answered_before() -> None:
     experiment = a_search()
+    Trial.objects.filter(study__experiment=experiment).update(
+        started_at=cast.START, finished_at=cast.START + dt.timedelta(seconds=60)
+    )
     price = price_of(experiment, 1)
-    assert (price.fewest, price.most, price.seconds) == (15, 90, pytest.approx(90.0))
-    assert price.words == "15 to 90 runs, up to 90 s"
+    assert (price.fewest, price.most) == (15, 90)
+    assert price.work is not None and price.work.expected == pytest.approx(5400)
+    assert price.takes is not None and price.takes.expected == pytest.approx(2700, rel=0.02)
+    both = [time_range(time.low, time.high) for time in (price.takes, price.work)]
+    assert price.words == f"15 to 90 runs; all of them take {both[0]}, {both[1]} of worker time"
+
+
+def test_the_price_says_that_its_time_is_not_known() -> None:
+    cast.project()
+    price = price_of(cast.search(), 1)
+    assert price.words == "15 to 90 runs, time not known yet"
+
+
+def test_a_probe_begins_with_the_fewest_runs_of_its_price() -> None:
+    experiment = a_search()
     ask(experiment, EDGE)
     (row,) = probes_of(experiment.pk)
     assert (row.runs, row.finished, row.asked_by, row.subjects) == (15, 0, "cleo", (EDGE,))
