@@ -75,6 +75,14 @@
     return { data, layout };
   }
 
+  // A chart with a line above it writes what is under the pointer there: no label covers a curve.
+  function unlabelled(figure) {
+    const { data, layout } = prepare(figure);
+    const silent = ({ hovertemplate, ...trace }) => (hovertemplate ? { ...trace, hoverinfo: "none" } : trace);
+    return { data: data.map(silent), layout: { ...layout, hovermode: "closest", hoverdistance: 40 } };
+  }
+  const hasReadout = (element) => element.parentElement.querySelector("[data-readout]");
+
   // Charts of the machine follow the x axis of the curves above them.
   function prepareBeside(figure) {
     const layout = axes(figure);
@@ -93,7 +101,7 @@
   // The controls
 
   function adopt() {
-    charts().forEach((each) => Object.assign(each, { prepare, config: WHOLE }));
+    charts().forEach((each) => Object.assign(each, { prepare: hasReadout(each) ? unlabelled : prepare, config: WHOLE }));
     beside().forEach((each) => (each.prepare = prepareBeside));
     document.querySelectorAll("[data-curve-setting]").forEach((field) => {
       const name = field.dataset.curveSetting;

@@ -15,6 +15,13 @@ from tests import cast
 from tests.e2e.test_pages import SIZES, draw_all, sign_in, wait_until
 
 pytestmark = pytest.mark.django_db(transaction=True)
+# A point of the best run's curve, as the chart has placed it: x, y and the run.
+ON_A_CURVE = """each => {
+  const { xaxis, yaxis } = each._fullLayout, box = each.getBoundingClientRect();
+  const trace = each.data.find((one) => one.meta.series && !one.meta.train), i = 30;
+  return [box.x + xaxis._offset + xaxis.d2p(trace.x[i]),
+          box.y + yaxis._offset + yaxis.d2p(trace.y[i]), trace.meta.trial];
+}"""
 RUNS = "/projects/digits/runs/?experiments=label-smoothing&split=25"
 
 
@@ -108,15 +115,7 @@ def test_the_pointer_marks_its_run_and_step_in_all_panels_and_its_row(page: Page
     opened(page, "curves:accuracy", "curves:loss")
     draw_all(page)
     chart = page.locator("[data-learning-curves]").first
-    # The end of the best run's curve, as the chart has placed it.
-    x, y, trial = chart.evaluate(
-        """each => {
-          const { xaxis, yaxis } = each._fullLayout, box = each.getBoundingClientRect();
-          const trace = each.data.find((one) => one.meta.series && !one.meta.train), i = 30;
-          return [box.x + xaxis._offset + xaxis.d2p(trace.x[i]),
-                  box.y + yaxis._offset + yaxis.d2p(trace.y[i]), trace.meta.trial];
-        }"""
-    )
+    x, y, trial = chart.evaluate(ON_A_CURVE)
     page.mouse.move(x, y - 3)
     page.mouse.move(x, y)
     first, second = page.locator("[data-readout]").all()
@@ -132,6 +131,23 @@ def test_the_pointer_marks_its_run_and_step_in_all_panels_and_its_row(page: Page
     page.mouse.move(5, 5)
     expect(page.locator("tr.hovered")).to_have_count(0)
     expect(first).to_be_empty()
+
+
+def test_the_pointer_on_an_experiments_curve_marks_its_row(page: Page) -> None:
+    cast.project()
+    cast.finished_search(trials_per_arm=2)
+    page.set_viewport_size(SIZES["desk"])  # type: ignore[arg-type]
+    sign_in(page)
+    page.goto("/projects/digits/experiments/label-smoothing/")
+    chart = page.locator("[data-learning-curves].js-plotly-plot")
+    chart.scroll_into_view_if_needed()
+    x, y, trial = chart.evaluate(ON_A_CURVE)
+    page.mouse.move(x, y - 3)
+    page.mouse.move(x, y)
+    expect(page.locator("[data-readout]")).to_contain_text("dropout")
+    expect(page.locator(f"tr[data-run='{trial}']")).to_have_class(re.compile("hovered"))
+    assert page.locator(".hoverlayer .hovertext").count() == 0, "no label covers a curve"
+    picture(page, "experiment-hover")
 
 
 def test_a_chart_that_cannot_be_drawn_holds_up_no_other(

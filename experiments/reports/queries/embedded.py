@@ -21,11 +21,13 @@ from experiments.reports.queries.embedded_tables import (
     Table,
     draws_test,
     runs_table,
+    searches_tables,
     sections_table,
 )
 from experiments.reports.report_text import MOST_EMBEDDED, Address, PageAddress, page_of
 from experiments.team.queries.access import Access
 from experiments.trials.panels import study_panels
+from experiments.trials.panels.comparison import compare
 from experiments.trials.panels.curve_panel import curves_panel
 from experiments.trials.panels.panel import Panel, with_legend
 from experiments.trials.panels.parts import SealedParts, sealed_parts
@@ -147,7 +149,10 @@ def _trial(access: Access, page: PageAddress) -> Embedded:
 
 def _parts(access: Access, page: PageAddress) -> SealedParts | None:
     """Parts of the experiment of an address; None where its scores are test scores."""
-    name = str(page.parts["name"])
+    return _parts_of(access, str(page.parts["name"]))
+
+
+def _parts_of(access: Access, name: str) -> SealedParts | None:
     experiment = find_experiment(access, name)
     if experiment is None:
         raise NotFound(f"{access.slug} has no experiment {name}.")
@@ -179,7 +184,7 @@ def _table_of(access: Access, page: PageAddress, names: list[str], title: str) -
 
 def _compare(access: Access, page: PageAddress) -> Embedded:
     if "a" in page.query or "b" in page.query:
-        return Embedded("", problem="Reports embed comparisons of runs, not of searches.")
+        return _searches(access, page)
     comparing = Comparing(access, page.query)
     compared = comparing.comparison()
     if not compared.runs:
@@ -192,10 +197,32 @@ def _compare(access: Access, page: PageAddress) -> Embedded:
     title = "Comparison of " + counted(len(compared.runs), "run,runs")
     charts = comparing.charts()
     # No table's swatches name the runs here.
-    named = [with_legend(chart, place == 0) for place, chart in enumerate(charts.charts)]
+    shown_charts = [
+        chart for chart in charts.charts if not draws_test(access, comparing.scope, chart.what)
+    ]
+    named = [with_legend(chart, place == 0) for place, chart in enumerate(shown_charts)]
     found = Embedded("", title, sentences=list(compared.problems))
     shown = _drawn(found, replace(charts, charts=named), page)
     return replace(shown, tables=[sections_table(compared, comparing.scope.declared)])
+
+
+def _searches(access: Access, page: PageAddress) -> Embedded:
+    """Two experiments: what would make the comparison unfair, the best of equally many trials."""
+    names = [page.query.get(key, "") for key in ("a", "b")]
+    if not all(names) or names[0] == names[1]:
+        return Embedded("", problem="A comparison of searches names two experiments, as a and b.")
+    first, second = (_parts_of(access, name) for name in names)
+    if first is None or second is None:
+        return Embedded("", problem=SEALED)
+    compared = compare(first, second)
+    cautions = [f"{caution.title}: {caution.detail}" for caution in compared.cautions]
+    found = Embedded(
+        "",
+        f"{names[0]} and {names[1]}",
+        sentences=[*filter(None, [compared.summary]), *cautions],
+        tables=searches_tables(first.experiment, second.experiment, compared.space),
+    )
+    return _drawn(found, Panel("searches", compared.charts), page)
 
 
 def _study(access: Access, page: PageAddress) -> Embedded:

@@ -8,11 +8,13 @@ from dataclasses import dataclass
 from django.http import QueryDict
 
 from experiments.design.metrics import Metric, scores_on_test
+from experiments.design.queries.records import ExperimentRecord
 from experiments.models import Experiment
 from experiments.team.queries.access import Access
 from experiments.trials.panels.compared_rows import Cell as ComparedCell
 from experiments.trials.panels.run_comparison import RunComparison
 from experiments.trials.panels.run_table import RunTable, run_table
+from experiments.trials.panels.side_by_side import SpaceRow
 from experiments.trials.table.columns import Column
 from experiments.trials.table.filter_language import (
     Comparison,
@@ -212,3 +214,24 @@ def sections_table(compared: RunComparison, declared: Mapping[str, Metric]) -> T
 def _compared(cell: ComparedCell) -> str:
     note = ", ".join(filter(None, (cell.note, cell.percent, cell.deviations)))
     return f"{cell.text} ({note})" if note else cell.text
+
+
+def searches_tables(
+    first: ExperimentRecord, second: ExperimentRecord, space: Sequence[SpaceRow]
+) -> list[Table]:
+    """Two searches side by side: what each is, then their spaces, what differs first."""
+    both = (first, second)
+    rows = [
+        ("goal", *(one.goal for one in both)),
+        ("state", *(one.state for one in both)),
+        ("best score", *(f"{one.official_metric} {score(one.best_value)}" for one in both)),
+        ("trials", *(f"{one.complete_count:,} complete" for one in both)),
+        ("sampler", *(one.sampler for one in both)),
+    ]
+    heads = ("", first.name, second.name)
+    of_space = [(row.name, row.first, row.second, row.difference or "same") for row in space]
+    tables = [Table("The searches", heads, rows)]
+    if of_space:
+        spaces = ("hyperparameter", first.name, second.name, "difference")
+        tables.append(Table("The search spaces", spaces, of_space))
+    return tables

@@ -8,6 +8,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.views.decorators.http import require_safe
 
+from experiments.charts.learning_curves import LearningCurves
 from experiments.decisions.queries.shared_links import working_links
 from experiments.design.queries.experiments import find_experiment, tags_of
 from experiments.design.review.design_review import design_checks
@@ -19,6 +20,7 @@ from experiments.trials.pages.media import images_in_notes
 from experiments.trials.pages.runs import split_of, table_context
 from experiments.trials.panels.panel import Panel
 from experiments.trials.panels.search_charts import TABS, panel
+from experiments.trials.table.queries.drawn_runs import differences
 from experiments.trials.table.queries.reproduce import line_of
 from experiments.trials.table.queries.run_facts import logged_metrics
 from experiments.trials.table.queries.run_scope import scope_of
@@ -78,4 +80,13 @@ def asked_panel(request: HttpRequest, parts: PathContext) -> Panel:
 
 
 def panel_context(shown: Panel, request: HttpRequest) -> dict[str, Any]:
-    return {"panel": shown, "tabs": TABS}
+    return {"panel": shown, "tabs": TABS, "named": _named(shown)}
+
+
+def _named(shown: Panel) -> dict[str, tuple[str, str]]:
+    """Name of each run whose curve is drawn, with what tells it apart. At most one query."""
+    plots = (chart.plot for chart in shown.charts)
+    lines = [line for plot in plots if isinstance(plot, LearningCurves) for line in plot.lines]
+    names = {line.trial: line.trial_name for line in lines}
+    apart = differences(list(names)) if names else {}
+    return {str(key): (name, apart.get(key, "")) for key, name in names.items()}

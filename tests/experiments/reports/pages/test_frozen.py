@@ -111,11 +111,13 @@ def test_no_test_score_is_in_a_report_even_where_the_project_seals_none(
             f"{column}&sort=metrics.test_accuracy",
             "runs/?experiments=label-smoothing&filter=metrics.test_accuracy+%3E+0.5",
             f"compare/?run={trial.pk}&all=1",
+            f"{column}&panel=scatter:params.dropout,metrics.test_accuracy&panel=parallel:",
+            f"compare/?run={trial.pk}&panel=bars:metrics.test_accuracy&panel=bars:score",
         )
     )
     assert "0.8765" in client.get(f"/projects/digits/{column}").content.decode()
     _, frozen = cast.frozen_report(text)
-    parts = [client.get(f"{R}frozen/{frozen}/?embedded={n}").content.decode() for n in range(6)]
+    parts = [client.get(f"{R}frozen/{frozen}/?embedded={n}").content.decode() for n in range(8)]
     assert not any("0.8765" in part for part in parts)
     assert "asks for a test score" in parts[3] and "asks for a test score" in parts[4]
     if official == "test_accuracy":

@@ -40,6 +40,7 @@ def embedded(client: Client, address: str) -> str:
 def test_addresses_become_the_charts_and_tables_of_their_pages(report: int) -> None:
     experiment = cast.finished_search(trials_per_arm=4)
     cast.decide(cast.repeated(experiment, looks=(4,)), "adopt", reason="It pays.")
+    cast.finished_search(name="wider", trials_per_arm=2)
     trials = Trial.objects.filter(study__experiment=experiment, study__kind="search")
     ids = ",".join(str(trial.pk) for trial in trials[:2])
     client = client_of("ben")
@@ -49,6 +50,10 @@ def test_addresses_become_the_charts_and_tables_of_their_pages(report: int) -> N
         "http://testserver/projects/digits/experiments/label-smoothing/trials/A0/": "Trial A0",
         "runs/?sort=score&group=arm": "Mean ± standard deviation",
         f"compare/?run={ids}": "Comparison of 2 runs",
+        "runs/?panel=scatter:params.dropout,score": "validation_accuracy by dropout",
+        "runs/?panel=bars:score&panel=parallel:": "Parallel coordinates",
+        f"compare/?run={ids}&panel=bars:params.dropout": "dropout",
+        "compare/?a=label-smoothing&b=wider": "The search spaces",
         "decisions/1/": "Reason: It pays.",
         f"studies/{cast.free_study().pk}/": "Progress",
     }.items():
@@ -71,6 +76,8 @@ def test_what_a_report_cannot_embed_is_said_in_its_place(report: int) -> None:
         "/projects/digits/members/": "is at this address",
         "runs/?filter=nonsense+%3D": "filter",
         "compare/?run=999999": "holds no run",
+        "compare/?a=label-smoothing&b=label-smoothing": "names two experiments",
+        "compare/?a=label-smoothing&b=nothing": "has no experiment",
     }.items():
         shown = embedded(client, address)
         assert says in shown and "data-figure" not in shown, (address, shown)
