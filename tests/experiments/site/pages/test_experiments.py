@@ -217,7 +217,7 @@ def test_the_page_costs_the_same_with_ten_and_with_a_thousand_trials(
     experiment = cast.finished_search(trials_per_arm=5)
     client.force_login(cast.person("ada"))
     address = cast.address(experiment)
-    with django_assert_num_queries(29):
+    with django_assert_num_queries(30):
         client.get(address)
     cast.many_trials(experiment, 990)
     with django_assert_num_queries(28):
