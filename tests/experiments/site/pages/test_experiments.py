@@ -220,7 +220,7 @@ def test_the_page_costs_the_same_with_ten_and_with_a_thousand_trials(
     with django_assert_num_queries(30):
         client.get(address)
     cast.many_trials(experiment, 990)
-    with django_assert_num_queries(28):
+    with django_assert_num_queries(29):
         answer = client.get(address)
     assert len(answer.content) < 200_000
 
