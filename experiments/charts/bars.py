@@ -86,6 +86,7 @@ class BarChart:
                     tickvals=places,
                     ticktext=[_label(bar, spread=any(spreads)) for bar in self.bars],
                     tickfont={"size": 11},
+                    ticklabelstandoff=6,
                 ),
                 margin={"l": 60, "r": 14, "t": 24, "b": 40},
                 meta={"titles": ["", self.title]},

@@ -256,3 +256,21 @@ def test_brushing_lines_beside_the_runs_filters_them_and_keeps_the_rest_faint(pa
     expect(axis.locator("span")).to_be_visible()
     assert 0 < page.locator("tr[data-run]").count() < 12
     picture(page, "points-brushed")
+
+
+def test_points_move_while_runs_go_on_and_their_axes_stay(page: Page) -> None:
+    cast.project()
+    cast.finished_search(trials_per_arm=2)
+    opened(page, "scatter:params.dropout,score")
+    worst = Trial.objects.earliest("value")
+    chart = page.locator("[data-run-points]")
+    drawn = f"""each => {{
+      const found = each.data.flatMap(({{ meta, y }}) => meta.trials.map((id, i) => [id, y[i]]));
+      return [found.find(([id]) => id === {worst.pk})[1], ...each._fullLayout.yaxis.range];
+    }}"""
+    before = chart.evaluate(drawn)
+    assert before[0] == pytest.approx(worst.value)
+    Trial.objects.filter(pk=worst.pk).update(value=0.965)
+    page.evaluate("document.dispatchEvent(new CustomEvent('verdict:grown'))")
+    wait_until(page, lambda: chart.evaluate(drawn)[0] == 0.965)
+    assert chart.evaluate(drawn)[1:] == before[1:]
