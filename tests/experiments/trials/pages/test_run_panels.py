@@ -199,7 +199,7 @@ def test_bars_are_the_first_runs_of_the_table_or_groups_with_their_deviation(
     assert "error_x" not in bars["data"][0]
     (grouped,) = figures(charts("bars:score", group="params.label_smoothing"))
     trace = grouped["data"][0]
-    values = list(Trial.objects.filter(study__arm_index=0).values_list("value", flat=True))
+    values = [trial.value or 0.0 for trial in Trial.objects.filter(study__arm_index=0)]
     place = trace["meta"]["names"].index("0.0")
     assert trace["x"][place] == pytest.approx(statistics.mean(values), rel=1e-5)
     assert trace["error_x"]["array"][place] == pytest.approx(statistics.stdev(values), rel=1e-4)
